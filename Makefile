@@ -1,0 +1,50 @@
+# Two commands matter: `make demo` shows the whole road, `make test` proves it. Both set everything up themselves.
+#
+#   make demo PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"    smaller download: torch for CPU only
+
+PYTHON   ?= python3
+PIP_ARGS ?=
+VENV     := .venv
+BIN      := $(VENV)/bin
+PIP      := $(BIN)/python -m pip --disable-pip-version-check -q install $(PIP_ARGS) -c constraints.txt
+C_FILES   = $(shell find firmware_stubs -name '*.[ch]' -not -path '*/unity/*' 2>/dev/null)
+
+.PHONY: demo test test-full lint bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.demo
+	$(BIN)/edgebat run export/recipes/demo.yaml
+
+test: lint
+	$(MAKE) --no-print-directory -C firmware_stubs test
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-full: lint
+	$(MAKE) --no-print-directory -C firmware_stubs test
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest -q bench --benchmark-only
+
+clean:
+	rm -rf build dist runs .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+
+# A stamp remembers that an installation is complete; it is redone when the requirements change.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing what the demo needs into $(VENV) (about a minute) ..."
+	$(PIP) -e ".[all]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing what the tests need into $(VENV) (about a minute) ..."
+	$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.demo
