@@ -1,0 +1,42 @@
+"""Files: written whole or not at all, and known by their sha256."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def atomic_write(path: str | Path, content: bytes | str) -> None:
+    """Write ``content`` (text as UTF-8, newlines kept) to a temporary file beside ``path``, then rename it.
+
+    A reader sees the old file or the new one, never half of one. The parent folder is made when missing. Raises OSError.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+        # mkstemp makes the file private; give it the permissions an ordinary open() would have.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Hexadecimal sha256 of ``content``."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hexadecimal sha256 of the file at ``path``, read piece by piece. Raises OSError."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
