@@ -1,0 +1,237 @@
+"""Structural checks: a graph that passes can be executed without an index error, an overflow or a huge allocation.
+
+Files are untrusted input, so every reader calls ``check_graph`` before a graph leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgebat.errors import GraphError
+from edgebat.graph.arithmetic import INT32_MAX
+from edgebat.graph.model import (
+    OPERATORS,
+    Add,
+    AveragePool1D,
+    Concat,
+    Conv1D,
+    Dense,
+    DepthwiseConv1D,
+    Flatten,
+    IntGraph,
+    LastStep,
+    Lstm,
+    Lut,
+    MaxPool1D,
+    Node,
+    Requant,
+    Tensor,
+)
+
+MAX_ELEMENTS = 1 << 20  # of one activation: far above any BMS model, far below what could hurt a host
+MAX_NODES = 1024
+DTYPES = {"int8": (-128, 127), "int16": (-32768, 32767)}
+
+
+def check_graph(graph: IntGraph) -> IntGraph:
+    """Return ``graph`` unchanged or raise GraphError naming the node, the value seen and the value allowed."""
+    if len(graph.nodes) > MAX_NODES:
+        raise GraphError(f"graph {graph.name!r} has {len(graph.nodes)} nodes; at most {MAX_NODES} are allowed")
+    for name, tensor in graph.tensors.items():
+        _check_tensor(name, tensor)
+    for end in (graph.input, graph.output):
+        if end not in graph.tensors:
+            raise GraphError(f"graph {graph.name!r}: tensor {end!r} is named as input or output but not described")
+    known = {graph.input}
+    for node in graph.nodes:
+        if type(node) not in OPERATORS.values():
+            raise GraphError(f"node {node.name!r}: operator {type(node).__name__!r} is unknown; allowed: {sorted(OPERATORS)}")
+        for name in node.inputs:
+            if name not in known:
+                raise GraphError(f"node {node.name!r} ({node.op}) reads {name!r}, which no earlier node writes")
+        if node.output in known or node.output not in graph.tensors:
+            raise GraphError(f"node {node.name!r} ({node.op}) writes {node.output!r}: undescribed or written twice")
+        expected = 2 if isinstance(node, Add) else None if isinstance(node, Concat) else 1
+        if (expected is not None and len(node.inputs) != expected) or not node.inputs:
+            raise GraphError(f"node {node.name!r} ({node.op}) has {len(node.inputs)} inputs; allowed: {expected or '1 or more'}")
+        _check_node(node, graph.tensors)
+        known.add(node.output)
+    if graph.output not in known:
+        raise GraphError(f"graph {graph.name!r}: output {graph.output!r} is written by no node")
+    return graph
+
+
+def _check_tensor(name: str, tensor: Tensor) -> None:
+    if tensor.name != name:
+        raise GraphError(f"tensor {name!r} is stored under another name, {tensor.name!r}")
+    if tensor.dtype not in DTYPES:
+        raise GraphError(f"tensor {name!r} has dtype {tensor.dtype!r}; allowed: {sorted(DTYPES)}")
+    if not 1 <= len(tensor.shape) <= 2 or min(tensor.shape) < 1 or int(np.prod(tensor.shape, dtype=object)) > MAX_ELEMENTS:
+        raise GraphError(f"tensor {name!r} has shape {tensor.shape}; allowed: 1 or 2 sizes >= 1, at most {MAX_ELEMENTS} values")
+    if not (np.isfinite(tensor.scale) and tensor.scale > 0):
+        raise GraphError(f"tensor {name!r} has scale {tensor.scale!r}; allowed: a finite number > 0")
+    low, high = DTYPES[tensor.dtype]
+    if not low <= tensor.zero_point <= high:
+        raise GraphError(f"tensor {name!r} has zero point {tensor.zero_point}; allowed for {tensor.dtype}: {low} to {high}")
+
+
+def _fail(node: Node, what: str) -> GraphError:
+    return GraphError(f"node {node.name!r} ({node.op}): {what}")
+
+
+def _expect_shape(node: Node, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tensor.shape != shape:
+        raise _fail(node, f"tensor {tensor.name!r} has shape {tensor.shape}; the operator gives {shape}")
+
+
+def _expect_array(node: Node, label: str, array: np.ndarray, dtype: str, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise _fail(node, f"{label} is {array.dtype}{list(array.shape)}; allowed: {dtype}{list(shape)}")
+
+
+def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) -> None:
+    low, high = DTYPES[output.dtype]
+    if not low <= requant.minimum <= requant.maximum <= high:
+        raise _fail(node, f"output range {requant.minimum}..{requant.maximum} does not lie in {output.dtype}")
+    if requant.zero_point != output.zero_point:
+        raise _fail(node, f"zero point {requant.zero_point} differs from that of its output, {output.zero_point}")
+    for label in ("multiplier", "shift", "clamp"):
+        _expect_array(node, label, getattr(requant, label), "int32", (channels,))
+    _expect_array(node, "requantization scale", requant.scale, "float32", (channels,))
+    if not (np.isfinite(requant.scale).all() and (requant.scale > 0).all()):
+        raise _fail(node, "a requantization scale is not a finite number > 0")
+    limit, shift = requant.clamp.astype(np.int64), requant.shift.astype(np.int64)
+    match requant.kind:
+        case "shift":
+            if (shift < 1).any() or (shift > 46).any() or (requant.multiplier < 0).any() or (limit < 0).any():
+                raise _fail(node, "a shift outside 1..46, or a negative multiplier or clamp")
+            half = np.int64(1) << (shift - 1)
+            largest = np.where(limit > 0, limit, INT32_MAX) * requant.multiplier.astype(np.int64)
+            if not requant.wide and (limit > 0).all() and (largest + half > INT32_MAX).any():
+                raise _fail(node, "clamp * multiplier leaves int32 although the requantization is not marked wide")
+        case "float":
+            pass
+        case "double":
+            if (requant.multiplier < 0).any() or (shift < -31).any() or (shift > 30).any():
+                raise _fail(node, "a Q31 multiplier below 0, or an exponent outside -31..30")
+        case other:
+            raise _fail(node, f"requantization kind {other!r} is unknown; allowed: shift, float, double")
+
+
+def _conv_length(node: Conv1D | DepthwiseConv1D, length: int, kernel: int) -> int:
+    left, right = node.padding
+    if min(left, right) < 0 or max(left, right) > MAX_ELEMENTS or not 1 <= node.stride <= MAX_ELEMENTS:
+        raise _fail(node, f"padding {node.padding} or stride {node.stride} is out of range")
+    if not 1 <= node.dilation <= MAX_ELEMENTS:
+        raise _fail(node, f"dilation {node.dilation} is out of range")
+    reach = (kernel - 1) * node.dilation + 1
+    if length + left + right < reach:
+        raise _fail(node, f"the kernel reaches over {reach} positions, the padded input has {length + left + right}")
+    return (length + left + right - reach) // node.stride + 1
+
+
+def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
+    source, target = tensors[node.inputs[0]], tensors[node.output]
+    if not isinstance(node, Dense) and target.dtype != "int8":
+        raise _fail(node, f"output dtype {target.dtype}; only a dense head may be int16")
+    for name in node.inputs:
+        if tensors[name].dtype != "int8":
+            raise _fail(node, f"input {name!r} is {tensors[name].dtype}; activations inside a graph are int8")
+    match node:
+        case Dense():
+            outs, ins = node.weight.shape if node.weight.ndim == 2 else (0, 0)
+            _expect_array(node, "weight", node.weight, "int8", (outs, source.shape[-1]))
+            _expect_array(node, "bias", node.bias, "int32", (outs,))
+            _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
+            _expect_shape(node, target, (*source.shape[:-1], outs))
+            _check_requant(node, node.requant, outs, target)
+            _check_accumulator(node, ins)
+        case Conv1D():
+            if node.weight.ndim != 3 or len(source.shape) != 2:
+                raise _fail(node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 3 and 2")
+            outs, kernel, channels = node.weight.shape
+            _expect_array(node, "weight", node.weight, "int8", (outs, kernel, source.shape[1]))
+            _expect_array(node, "bias", node.bias, "int32", (outs,))
+            _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
+            _expect_shape(node, target, (_conv_length(node, source.shape[0], kernel), outs))
+            _check_requant(node, node.requant, outs, target)
+            _check_accumulator(node, kernel * channels)
+        case DepthwiseConv1D():
+            if node.weight.ndim != 2 or len(source.shape) != 2:
+                raise _fail(node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 2 and 2")
+            kernel, channels = node.weight.shape
+            _expect_array(node, "weight", node.weight, "int8", (kernel, source.shape[1]))
+            _expect_array(node, "bias", node.bias, "int32", (channels,))
+            _expect_array(node, "weight scale", node.weight_scale, "float32", (channels,))
+            _expect_shape(node, target, (_conv_length(node, source.shape[0], kernel), channels))
+            _check_requant(node, node.requant, channels, target)
+            _check_accumulator(node, kernel)
+        case MaxPool1D() | AveragePool1D():
+            if len(source.shape) != 2 or not 1 <= node.size <= source.shape[0] or not 1 <= node.stride <= MAX_ELEMENTS:
+                raise _fail(node, f"window {node.size}, stride {node.stride} do not fit an input of shape {source.shape}")
+            _expect_shape(node, target, ((source.shape[0] - node.size) // node.stride + 1, source.shape[1]))
+            if isinstance(node, AveragePool1D):
+                _check_requant(node, node.requant, 1, target)
+            else:
+                _expect_same_scale(node, source, target)
+        case Flatten():
+            _expect_shape(node, target, (int(np.prod(source.shape)),))
+            _expect_same_scale(node, source, target)
+        case LastStep():
+            if len(source.shape) != 2:
+                raise _fail(node, f"input has shape {source.shape}; allowed: [T, C]")
+            _expect_shape(node, target, (source.shape[1],))
+            _expect_same_scale(node, source, target)
+        case Concat():
+            for name in node.inputs:
+                _expect_same_scale(node, tensors[name], target)
+                if tensors[name].shape[:-1] != source.shape[:-1]:
+                    raise _fail(node, f"input {name!r} has shape {tensors[name].shape}, the first one {source.shape}")
+            _expect_shape(node, target, (*source.shape[:-1], sum(tensors[n].shape[-1] for n in node.inputs)))
+        case Add():
+            _expect_shape(node, tensors[node.inputs[1]], source.shape)
+            _expect_shape(node, target, source.shape)
+            _expect_array(node, "multiplier", node.multiplier, "int32", (2,))
+            if (np.abs(node.multiplier.astype(np.int64)) >= 1 << 22).any():
+                raise _fail(node, "a multiplier of 2**22 or more could leave int32")
+            _check_requant(node, node.requant, 1, target)
+        case Lut():
+            _expect_array(node, "table", node.table, "int8", (256,))
+            _expect_shape(node, target, source.shape)
+        case Lstm():
+            _check_lstm(node, source, target)
+
+
+def _expect_same_scale(node: Node, source: Tensor, target: Tensor) -> None:
+    if (source.scale, source.zero_point) != (target.scale, target.zero_point):
+        raise _fail(node, f"scale or zero point change from {source.name!r} to {target.name!r}; this operator keeps both")
+
+
+def _check_accumulator(node: Dense | Conv1D | DepthwiseConv1D, fan_in: int) -> None:
+    largest = fan_in * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
+    if largest > INT32_MAX:
+        raise _fail(node, f"the accumulator can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or a smaller bias")
+
+
+def _check_lstm(node: Lstm, source: Tensor, target: Tensor) -> None:
+    if len(source.shape) != 2 or node.recurrent_weight.ndim != 3:
+        raise _fail(node, f"input has shape {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]")
+    hidden = node.recurrent_weight.shape[-1]
+    _expect_array(node, "input weight", node.input_weight, "int8", (4, hidden, source.shape[1]))
+    _expect_array(node, "recurrent weight", node.recurrent_weight, "int8", (4, hidden, hidden))
+    _expect_array(node, "bias", node.bias, "int32", (4, hidden))
+    for label in ("input_scale", "recurrent_scale"):
+        _expect_array(node, label, getattr(node, label), "float32", (4,))
+    for label in ("input_multiplier", "input_exponent", "recurrent_multiplier", "recurrent_exponent"):
+        _expect_array(node, label, getattr(node, label), "int32", (4,))
+    exponents = np.concatenate([node.input_exponent, node.recurrent_exponent, [node.hidden_exponent]])
+    if (exponents < -31).any() or (exponents > 0).any() or min(node.input_multiplier.min(), node.recurrent_multiplier.min()) < 0:
+        raise _fail(node, "a multiplier below 0, or an exponent outside -31..0: gate products must be scaled down")
+    if not -15 <= node.cell_exponent <= -8 or not 0 <= node.hidden_multiplier <= INT32_MAX:
+        raise _fail(node, f"cell exponent {node.cell_exponent}; allowed: -15 to -8")
+    _expect_shape(node, target, (source.shape[0], hidden))
+    largest = (source.shape[1] + hidden) * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
+    if largest > INT32_MAX:
+        raise _fail(node, f"the accumulator can reach {largest}; allowed: {INT32_MAX}")

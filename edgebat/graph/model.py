@@ -1,0 +1,290 @@
+"""The integer graph: one quantized model, the same integers in NumPy, TFLite, ONNX and C.
+
+A graph has one input and one output and a list of nodes in executing order. Activations are laid out channels last
+(``[T, C]`` for sequences, ``[C]`` after flattening); shapes never contain the batch dimension. Every node names its
+input tensors and its output tensor; what a node computes is written down in ``edgebat/runtime/kernels.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An activation: per-sample ``shape``, ``dtype`` ("int8" or "int16"), ``scale`` (> 0) and ``zero_point``.
+
+    real value = (integer - zero_point) * scale. The scale is a float32 value held as Python float.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, eq=False)
+class Requant:
+    """How int32 accumulators become outputs; one entry per output channel.
+
+    kind "shift": ``((clip(acc, -clamp, clamp) * multiplier + 2**(shift-1)) >> shift) + zero_point`` (ours; clamp 0 =
+    none); ``wide`` says that the product needs 64 bits. kind "float": ``rint(float32(acc) * scale) + zero_point``
+    (ONNX Runtime, XNNPACK). kind "double": TFLite Micro, ``multiplier`` Q31 and ``shift`` = exponent.
+    The result is clipped to [minimum, maximum], which also carries a fused ReLU.
+    """
+
+    kind: str
+    zero_point: int
+    minimum: int
+    maximum: int
+    multiplier: Int32
+    shift: Int32
+    clamp: Int32
+    scale: Float32
+    wide: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """Base of all operators: names of input tensors and of the output tensor."""
+
+    op: ClassVar[str] = ""
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Node):
+    """acc[o] = sum_i (x[i] - zp_in) * weight[o, i] + bias[o]; input [I] or [T, I], output [O] or [T, O].
+
+    weight int8 [O, I], bias int32 [O], weight_scale float32 [O]. An int16 output makes it a head (see Requant).
+    """
+
+    op: ClassVar[str] = "dense"
+    weight: Int8
+    bias: Int32
+    weight_scale: Float32
+    requant: Requant
+
+
+@dataclass(frozen=True, eq=False)
+class Conv1D(Node):
+    """1-D convolution (cross-correlation) over [T, C]: weight int8 [O, K, C], bias int32 [O], weight_scale [O].
+
+    ``padding`` = (left, right) positions that count as the input's zero point; ``stride`` and ``dilation`` >= 1.
+    """
+
+    op: ClassVar[str] = "conv1d"
+    weight: Int8
+    bias: Int32
+    weight_scale: Float32
+    requant: Requant
+    stride: int = 1
+    dilation: int = 1
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv1D(Node):
+    """Depthwise 1-D convolution over [T, C]: weight int8 [K, C], one filter per channel; else as Conv1D."""
+
+    op: ClassVar[str] = "depthwise_conv1d"
+    weight: Int8
+    bias: Int32
+    weight_scale: Float32
+    requant: Requant
+    stride: int = 1
+    dilation: int = 1
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool1D(Node):
+    """Maximum over windows of ``size`` positions, step ``stride``, of [T, C]; no padding; scale unchanged."""
+
+    op: ClassVar[str] = "max_pool1d"
+    size: int
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class AveragePool1D(Node):
+    """Mean over windows of [T, C], requantized from the int32 sum; no padding. size = T is global pooling.
+
+    The sum of ``x - zp_in`` is scaled by ``requant`` (scale s_in / (s_out * size)), one entry for all channels.
+    """
+
+    op: ClassVar[str] = "average_pool1d"
+    size: int
+    stride: int
+    requant: Requant
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten(Node):
+    """[T, C] -> [T * C], row-major; changes no number."""
+
+    op: ClassVar[str] = "flatten"
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Node):
+    """Joins inputs of equal scale and zero point along the last axis."""
+
+    op: ClassVar[str] = "concat"
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Node):
+    """Elementwise sum of two tensors of equal shape.
+
+    ``(a - zp_a) * multiplier[0] + (b - zp_b) * multiplier[1]`` is an int32 accumulator, scaled by ``requant``.
+    """
+
+    op: ClassVar[str] = "add"
+    multiplier: Int32
+    requant: Requant
+
+
+@dataclass(frozen=True, eq=False)
+class Lut(Node):
+    """int8 -> int8 by table: output = table[x + 128]; ``function`` names it ("tanh", "sigmoid", "requantize", ...)."""
+
+    op: ClassVar[str] = "lut"
+    function: str
+    table: Int8
+
+
+@dataclass(frozen=True, eq=False)
+class Lstm(Node):
+    """LSTM over [T, I] -> [T, H] int8 with int16 cell, the flavour of TFLite Micro ("8x8_16").
+
+    Gates in order input, forget, cell, output (i, f, g, o). input_weight int8 [4, H, I], recurrent_weight int8
+    [4, H, H], bias int32 [4, H] (scale s_in * input_scale[g]); per-gate Q31 multipliers and exponents bring both
+    products to int16 with scale 2**-12. The cell is int16 with scale 2**cell_exponent; the hidden state has the
+    output tensor's scale and zero point. Source: specification in docs/quantization-spec.md, section LSTM.
+    """
+
+    op: ClassVar[str] = "lstm"
+    input_weight: Int8
+    recurrent_weight: Int8
+    bias: Int32
+    input_scale: Float32
+    recurrent_scale: Float32
+    input_multiplier: Int32
+    input_exponent: Int32
+    recurrent_multiplier: Int32
+    recurrent_exponent: Int32
+    cell_exponent: int
+    hidden_multiplier: int
+    hidden_exponent: int
+
+
+@dataclass(frozen=True, eq=False)
+class LastStep(Node):
+    """[T, C] -> [C]: the last time step."""
+
+    op: ClassVar[str] = "last_step"
+
+
+OPERATORS: dict[str, type[Node]] = {
+    cls.op: cls
+    for cls in (
+        Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, LastStep,
+    )  # fmt: skip
+}
+
+
+@dataclass(frozen=True, eq=False)
+class IntGraph:
+    """A quantized model: ``tensors`` by name, ``nodes`` in executing order, ``input`` and ``output`` tensor names.
+
+    ``meta`` is JSON-able: border arithmetic ("input", "outputs"), "task" and "training" provenance.
+    Check a graph of unknown origin with ``edgebat.graph.check_graph`` before executing it.
+    """
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+    input: str
+    output: str
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def input_tensor(self) -> Tensor:
+        return self.tensors[self.input]
+
+    @property
+    def output_tensor(self) -> Tensor:
+        return self.tensors[self.output]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over all tensors, operators and constants (not over ``name`` and ``meta``)."""
+        digest = hashlib.sha256()
+        for tensor in (self.tensors[name] for name in sorted(self.tensors)):
+            digest.update(repr(tensor).encode())
+        for node in self.nodes:
+            for path, value in node_fields(node):
+                digest.update(path.encode())
+                if isinstance(value, np.ndarray):
+                    digest.update(f"{value.dtype.str}{value.shape}".encode())
+                    digest.update(np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<")).tobytes())
+                else:
+                    digest.update(repr(value).encode())
+        digest.update(f"{self.input}>{self.output}".encode())
+        return digest.hexdigest()
+
+    def multiply_accumulates(self) -> int:
+        """Multiply-accumulate operations of one inference (dense, convolution and LSTM products)."""
+        return sum(node_macs(node, self.tensors) for node in self.nodes)
+
+    def parameter_bytes(self) -> int:
+        """Bytes of weights (int8) and biases (int32), without requantization constants."""
+        total = 0
+        for node in self.nodes:
+            for label in ("weight", "input_weight", "recurrent_weight", "bias"):
+                value = getattr(node, label, None)
+                total += value.nbytes if value is not None else 0
+        return total
+
+
+def node_fields(node: Node) -> Iterator[tuple[str, Any]]:
+    """All fields of ``node`` as (path, value) with a nested Requant flattened; begins with the operator name."""
+    yield "op", node.op
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if isinstance(value, Requant):
+            for g in fields(value):
+                yield f"{f.name}.{g.name}", getattr(value, g.name)
+        else:
+            yield f.name, value
+
+
+def node_macs(node: Node, tensors: Mapping[str, Tensor]) -> int:
+    """Multiply-accumulates of one node for one inference."""
+    shape = tensors[node.output].shape
+    match node:
+        case Dense():
+            return int(np.prod(shape)) * node.weight.shape[1]
+        case Conv1D():
+            return int(np.prod(shape)) * node.weight.shape[1] * node.weight.shape[2]
+        case DepthwiseConv1D():
+            return int(np.prod(shape)) * node.weight.shape[0]
+        case Lstm():
+            return int(shape[0]) * (node.input_weight.size + node.recurrent_weight.size)
+        case _:
+            return 0

@@ -1,0 +1,58 @@
+"""The border of the integer graph: engineering units in, engineering units out, integers only.
+
+``meta["input"]`` and ``meta["outputs"]`` of a graph hold the constants; the C header carries the same ones.
+Inputs are capacity increments in ppm of the nominal capacity; outputs are 0.01 % SOH ("cpct") and cycles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import ModelFileError
+from edgebat.graph.model import IntGraph
+
+
+def quantize_input(graph: IntGraph, values: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.int8]:
+    """Integers in the model's input unit [N, T, C] to the graph's int8 input.
+
+    ``q = clip(((value - offset[c]) * multiplier[c] + 2**(shift-1)) >> shift + zero_point)``, 64-bit product.
+    Raises ModelFileError when the model carries no border description.
+    """
+    border = _border(graph, "input")
+    offset, multiplier = (np.asarray(border[key], dtype=np.int64) for key in ("offset", "multiplier"))
+    shift = int(border["shift"])
+    scaled = ((values.astype(np.int64) - offset) * multiplier + (1 << (shift - 1))) >> shift
+    return np.clip(scaled + graph.input_tensor.zero_point, -128, 127).astype(np.int8)
+
+
+def input_clipped(graph: IntGraph, values: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.bool_]:
+    """Which windows [N] hold a value outside the range the model was trained for (they are clipped by the border)."""
+    border = _border(graph, "input")
+    offset, multiplier = (np.asarray(border[key], dtype=np.int64) for key in ("offset", "multiplier"))
+    shift = int(border["shift"])
+    scaled = ((values.astype(np.int64) - offset) * multiplier + (1 << (shift - 1))) >> shift
+    scaled = scaled + graph.input_tensor.zero_point
+    outside: npt.NDArray[np.bool_] = ((scaled < -128) | (scaled > 127)).reshape(len(values), -1).any(axis=1)
+    return outside
+
+
+def outputs_in_units(graph: IntGraph, y: npt.NDArray[np.signedinteger]) -> dict[str, npt.NDArray[np.int64]]:
+    """The graph's output [N, O] as named integers [N, size]: "soh" and "trajectory" in 0.01 %, "rul" in cycles."""
+    named: dict[str, npt.NDArray[np.int64]] = {}
+    for head in _border(graph, "outputs"):
+        index, size, shift = int(head["index"]), int(head["size"]), int(head["shift"])
+        part = y[:, index : index + size].astype(np.int64)
+        named[str(head["name"])] = int(head["offset"]) + ((part * int(head["multiplier"]) + (1 << (shift - 1))) >> shift)
+    return named
+
+
+def _border(graph: IntGraph, key: str) -> Any:
+    try:
+        return graph.meta[key]
+    except KeyError:
+        raise ModelFileError(
+            f"model {graph.name!r} carries no {key!r} description, so its integers have no unit; export it with edgebat"
+        ) from None
