@@ -1,0 +1,83 @@
+"""``edgebat`` and ``python -m edgebat``.
+
+With the ``cli`` extra this is the whole command line (edgebat/cli.py). Without it, on a device with NumPy alone, the
+two verbs that need nothing else still work: ``edgebat predict`` and ``edgebat info``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from edgebat import __version__
+from edgebat.errors import EdgebatError
+
+CLI_PACKAGES = ("typer", "rich", "yaml", "pydantic")
+INSTALL_HINT = 'pip install "edgebat[cli]"'
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; ``argv`` without the program's name (default: sys.argv[1:]). Returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if all(importlib.util.find_spec(package) for package in CLI_PACKAGES):
+        from edgebat.cli import run_cli
+
+        return run_cli(arguments)
+    return small_cli(arguments)
+
+
+def small_cli(arguments: Sequence[str]) -> int:
+    """The command line of a NumPy-only installation: ``predict`` and ``info``."""
+    parser = argparse.ArgumentParser(
+        prog="edgebat",
+        description="edgebat with NumPy alone: run a model that was trained and exported elsewhere.",
+        epilog=f"All other verbs (run, train, distill, export, ...) come with: {INSTALL_HINT}",
+    )
+    parser.add_argument("--version", action="version", version=f"edgebat {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    info = verbs.add_parser("info", help="what a model file holds")
+    info.add_argument("model", help=".ebat, .tflite or .onnx")
+    predict = verbs.add_parser(
+        "predict",
+        help="SOH, trajectory and remaining life from a cycler file",
+        epilog="example: edgebat predict health-lstm.ebat cell07.csv --nominal-ah 3.5 --map current=I_mA:1e-3",
+    )
+    predict.add_argument("model", help=".ebat, .tflite or .onnx")
+    predict.add_argument("data", help="cycler CSV, or windows as .csv / .npy")
+    predict.add_argument("--nominal-ah", type=float, default=None, help="nominal capacity of the cell in Ah")
+    predict.add_argument("--map", action="append", default=[], metavar="NAME=COLUMN[:FACTOR]", help="name a column")
+    predict.add_argument("--sign", default="positive_is_charge", help="meaning of a positive current")
+    predict.add_argument("--last", action="store_true", help="only the newest window")
+    predict.add_argument("--json", action="store_true", help="print JSON")
+
+    if arguments and arguments[0] not in ("info", "predict") and not arguments[0].startswith("-"):
+        print(f"edgebat {arguments[0]}: this verb needs more than NumPy; run: {INSTALL_HINT}", file=sys.stderr)
+        return 2
+    options = parser.parse_args(arguments)
+    from edgebat.predict import describe_model, predict_text
+
+    try:
+        if options.verb == "info":
+            print(describe_model(options.model))
+        else:
+            print(
+                predict_text(
+                    options.model,
+                    options.data,
+                    nominal_ah=options.nominal_ah,
+                    mapping=options.map,
+                    sign=options.sign,
+                    last=options.last,
+                    as_json=options.json,
+                )
+            )
+    except EdgebatError as error:
+        print(f"edgebat: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
