@@ -38,9 +38,7 @@ def requantize_float(acc: IntArray, multiplier: npt.NDArray[np.float32]) -> npt.
     return np.rint(np.clip(scaled, -(2.0**40), 2.0**40)).astype(np.int64)
 
 
-def requantize_shift(
-    acc: IntArray, multiplier: IntArray, shift: IntArray, clamp: IntArray
-) -> npt.NDArray[np.int64]:
+def requantize_shift(acc: IntArray, multiplier: IntArray, shift: IntArray, clamp: IntArray) -> npt.NDArray[np.int64]:
     """``shift``: ``(clip(acc, -L, L) * k + 2**(n-1)) >> n`` per channel, without zero point or output clipping.
 
     acc: int32 [..., C]; multiplier k >= 0, shift n >= 1, clamp L >= 0: int32 [C] (L = 0 means no clamp). Returns int64.

@@ -47,7 +47,9 @@ def check_graph(graph: IntGraph) -> IntGraph:
     known = {graph.input}
     for node in graph.nodes:
         if type(node) not in OPERATORS.values():
-            raise GraphError(f"node {node.name!r}: operator {type(node).__name__!r} is unknown; allowed: {sorted(OPERATORS)}")
+            raise GraphError(
+                f"node {node.name!r}: operator {type(node).__name__!r} is unknown; allowed: {sorted(OPERATORS)}"
+            )
         for name in node.inputs:
             if name not in known:
                 raise GraphError(f"node {node.name!r} ({node.op}) reads {name!r}, which no earlier node writes")
@@ -55,7 +57,9 @@ def check_graph(graph: IntGraph) -> IntGraph:
             raise GraphError(f"node {node.name!r} ({node.op}) writes {node.output!r}: undescribed or written twice")
         expected = 2 if isinstance(node, Add) else None if isinstance(node, Concat) else 1
         if (expected is not None and len(node.inputs) != expected) or not node.inputs:
-            raise GraphError(f"node {node.name!r} ({node.op}) has {len(node.inputs)} inputs; allowed: {expected or '1 or more'}")
+            raise GraphError(
+                f"node {node.name!r} ({node.op}) has {len(node.inputs)} inputs; allowed: {expected or '1 or more'}"
+            )
         _check_node(node, graph.tensors)
         known.add(node.output)
     if graph.output not in known:
@@ -68,13 +72,21 @@ def _check_tensor(name: str, tensor: Tensor) -> None:
         raise GraphError(f"tensor {name!r} is stored under another name, {tensor.name!r}")
     if tensor.dtype not in DTYPES:
         raise GraphError(f"tensor {name!r} has dtype {tensor.dtype!r}; allowed: {sorted(DTYPES)}")
-    if not 1 <= len(tensor.shape) <= 2 or min(tensor.shape) < 1 or int(np.prod(tensor.shape, dtype=object)) > MAX_ELEMENTS:
-        raise GraphError(f"tensor {name!r} has shape {tensor.shape}; allowed: 1 or 2 sizes >= 1, at most {MAX_ELEMENTS} values")
+    if (
+        not 1 <= len(tensor.shape) <= 2
+        or min(tensor.shape) < 1
+        or int(np.prod(tensor.shape, dtype=object)) > MAX_ELEMENTS
+    ):
+        raise GraphError(
+            f"tensor {name!r} has shape {tensor.shape}; allowed: 1 or 2 sizes >= 1, at most {MAX_ELEMENTS} values"
+        )
     if not (np.isfinite(tensor.scale) and tensor.scale > 0):
         raise GraphError(f"tensor {name!r} has scale {tensor.scale!r}; allowed: a finite number > 0")
     low, high = DTYPES[tensor.dtype]
     if not low <= tensor.zero_point <= high:
-        raise GraphError(f"tensor {name!r} has zero point {tensor.zero_point}; allowed for {tensor.dtype}: {low} to {high}")
+        raise GraphError(
+            f"tensor {name!r} has zero point {tensor.zero_point}; allowed for {tensor.dtype}: {low} to {high}"
+        )
 
 
 def _fail(node: Node, what: str) -> GraphError:
@@ -150,7 +162,9 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
             _check_accumulator(node, ins)
         case Conv1D():
             if node.weight.ndim != 3 or len(source.shape) != 2:
-                raise _fail(node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 3 and 2")
+                raise _fail(
+                    node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 3 and 2"
+                )
             outs, kernel, channels = node.weight.shape
             _expect_array(node, "weight", node.weight, "int8", (outs, kernel, source.shape[1]))
             _expect_array(node, "bias", node.bias, "int32", (outs,))
@@ -160,7 +174,9 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
             _check_accumulator(node, kernel * channels)
         case DepthwiseConv1D():
             if node.weight.ndim != 2 or len(source.shape) != 2:
-                raise _fail(node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 2 and 2")
+                raise _fail(
+                    node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 2 and 2"
+                )
             kernel, channels = node.weight.shape
             _expect_array(node, "weight", node.weight, "int8", (kernel, source.shape[1]))
             _expect_array(node, "bias", node.bias, "int32", (channels,))
@@ -170,7 +186,9 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
             _check_accumulator(node, kernel)
         case MaxPool1D() | AveragePool1D():
             if len(source.shape) != 2 or not 1 <= node.size <= source.shape[0] or not 1 <= node.stride <= MAX_ELEMENTS:
-                raise _fail(node, f"window {node.size}, stride {node.stride} do not fit an input of shape {source.shape}")
+                raise _fail(
+                    node, f"window {node.size}, stride {node.stride} do not fit an input of shape {source.shape}"
+                )
             _expect_shape(node, target, ((source.shape[0] - node.size) // node.stride + 1, source.shape[1]))
             if isinstance(node, AveragePool1D):
                 _check_requant(node, node.requant, 1, target)
@@ -206,18 +224,25 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
 
 def _expect_same_scale(node: Node, source: Tensor, target: Tensor) -> None:
     if (source.scale, source.zero_point) != (target.scale, target.zero_point):
-        raise _fail(node, f"scale or zero point change from {source.name!r} to {target.name!r}; this operator keeps both")
+        raise _fail(
+            node, f"scale or zero point change from {source.name!r} to {target.name!r}; this operator keeps both"
+        )
 
 
 def _check_accumulator(node: Dense | Conv1D | DepthwiseConv1D, fan_in: int) -> None:
     largest = fan_in * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
     if largest > INT32_MAX:
-        raise _fail(node, f"the accumulator can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or a smaller bias")
+        raise _fail(
+            node, f"the accumulator can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or a smaller bias"
+        )
 
 
 def _check_lstm(node: Lstm, source: Tensor, target: Tensor) -> None:
     if len(source.shape) != 2 or node.recurrent_weight.ndim != 3:
-        raise _fail(node, f"input has shape {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]")
+        raise _fail(
+            node,
+            f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]",
+        )
     hidden = node.recurrent_weight.shape[-1]
     _expect_array(node, "input weight", node.input_weight, "int8", (4, hidden, source.shape[1]))
     _expect_array(node, "recurrent weight", node.recurrent_weight, "int8", (4, hidden, hidden))
@@ -226,12 +251,19 @@ def _check_lstm(node: Lstm, source: Tensor, target: Tensor) -> None:
         _expect_array(node, label, getattr(node, label), "float32", (4,))
     for label in ("input_multiplier", "input_exponent", "recurrent_multiplier", "recurrent_exponent"):
         _expect_array(node, label, getattr(node, label), "int32", (4,))
-    exponents = np.concatenate([node.input_exponent, node.recurrent_exponent, [node.hidden_exponent]])
-    if (exponents < -31).any() or (exponents > 0).any() or min(node.input_multiplier.min(), node.recurrent_multiplier.min()) < 0:
-        raise _fail(node, "a multiplier below 0, or an exponent outside -31..0: gate products must be scaled down")
+    if min(node.input_multiplier.min(), node.recurrent_multiplier.min()) < 0:
+        raise _fail(node, "a gate multiplier is below 0")
+    if not -31 <= node.hidden_exponent <= 0:
+        raise _fail(node, f"hidden exponent {node.hidden_exponent}; allowed: -31 to 0")
     if not -15 <= node.cell_exponent <= -8 or not 0 <= node.hidden_multiplier <= INT32_MAX:
         raise _fail(node, f"cell exponent {node.cell_exponent}; allowed: -15 to -8")
     _expect_shape(node, target, (source.shape[0], hidden))
-    largest = (source.shape[1] + hidden) * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
-    if largest > INT32_MAX:
-        raise _fail(node, f"the accumulator can reach {largest}; allowed: {INT32_MAX}")
+    for inputs, exponent, bias in (
+        (source.shape[1], node.input_exponent, node.bias),
+        (hidden, node.recurrent_exponent, np.zeros(1, np.int32)),
+    ):
+        # A positive exponent shifts the accumulator left before the multiplication: it must stay in int32.
+        shift = int(exponent.max(initial=0))
+        largest = (inputs * 255 * 128 + int(np.abs(bias.astype(np.int64)).max(initial=0))) << max(min(shift, 31), 0)
+        if exponent.min() < -31 or largest > INT32_MAX:
+            raise _fail(node, f"a gate accumulator can reach {largest} before scaling; allowed: {INT32_MAX}")

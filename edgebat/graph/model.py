@@ -8,6 +8,7 @@ input tensors and its output tensor; what a node computes is written down in ``e
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -200,12 +201,8 @@ class LastStep(Node):
     op: ClassVar[str] = "last_step"
 
 
-OPERATORS: dict[str, type[Node]] = {
-    cls.op: cls
-    for cls in (
-        Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, LastStep,
-    )  # fmt: skip
-}
+_ALL = (Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, LastStep)
+OPERATORS: dict[str, type[Node]] = {cls.op: cls for cls in _ALL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,12 +276,12 @@ def node_macs(node: Node, tensors: Mapping[str, Tensor]) -> int:
     shape = tensors[node.output].shape
     match node:
         case Dense():
-            return int(np.prod(shape)) * node.weight.shape[1]
+            return math.prod(shape) * int(node.weight.shape[1])
         case Conv1D():
-            return int(np.prod(shape)) * node.weight.shape[1] * node.weight.shape[2]
+            return math.prod(shape) * int(node.weight[0].size)
         case DepthwiseConv1D():
-            return int(np.prod(shape)) * node.weight.shape[0]
+            return math.prod(shape) * int(node.weight.shape[0])
         case Lstm():
-            return int(shape[0]) * (node.input_weight.size + node.recurrent_weight.size)
+            return shape[0] * int(node.input_weight.size + node.recurrent_weight.size)
         case _:
             return 0

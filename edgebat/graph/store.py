@@ -24,6 +24,9 @@ FORMAT = "edgebat-graph"
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 64 << 20
 MAX_MEMBERS = 16384
+# Everything zipfile, json and numpy raise on damaged input; the reader promises one error type.
+_DAMAGE = (OSError, EOFError, RuntimeError, MemoryError, ArithmeticError, LookupError, ValueError, TypeError,
+           AttributeError, SyntaxError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 def save_graph(graph: IntGraph, path: str | Path) -> None:
@@ -74,9 +77,7 @@ def load_graph(path: str | Path) -> IntGraph:
         check_graph(graph)
     except EdgebatError as error:
         raise ModelFileError(f"{path} is not a usable edgebat model: {error}") from None
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError, EOFError,
-            NotImplementedError, RuntimeError, SyntaxError, MemoryError, IndexError, OverflowError) as error:  # fmt: skip
-        # Everything zipfile, json and numpy raise on damaged input; the reader promises one error type.
+    except _DAMAGE as error:
         raise ModelFileError(
             f"{path} cannot be read as an edgebat model: {type(error).__name__}: {error}. Export the model again"
         ) from None

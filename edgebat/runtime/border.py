@@ -21,22 +21,23 @@ def quantize_input(graph: IntGraph, values: npt.NDArray[np.signedinteger]) -> np
     ``q = clip(((value - offset[c]) * multiplier[c] + 2**(shift-1)) >> shift + zero_point)``, 64-bit product.
     Raises ModelFileError when the model carries no border description.
     """
-    border = _border(graph, "input")
-    offset, multiplier = (np.asarray(border[key], dtype=np.int64) for key in ("offset", "multiplier"))
-    shift = int(border["shift"])
-    scaled = ((values.astype(np.int64) - offset) * multiplier + (1 << (shift - 1))) >> shift
-    return np.clip(scaled + graph.input_tensor.zero_point, -128, 127).astype(np.int8)
+    clipped: npt.NDArray[np.int8] = np.clip(_scaled(graph, values), -128, 127).astype(np.int8)
+    return clipped
 
 
 def input_clipped(graph: IntGraph, values: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.bool_]:
     """Which windows [N] hold a value outside the range the model was trained for (they are clipped by the border)."""
+    scaled = _scaled(graph, values)
+    outside = (scaled < -128) | (scaled > 127)
+    return np.asarray(outside.reshape(len(values), -1).any(axis=1))
+
+
+def _scaled(graph: IntGraph, values: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.int64]:
     border = _border(graph, "input")
     offset, multiplier = (np.asarray(border[key], dtype=np.int64) for key in ("offset", "multiplier"))
     shift = int(border["shift"])
     scaled = ((values.astype(np.int64) - offset) * multiplier + (1 << (shift - 1))) >> shift
-    scaled = scaled + graph.input_tensor.zero_point
-    outside: npt.NDArray[np.bool_] = ((scaled < -128) | (scaled > 127)).reshape(len(values), -1).any(axis=1)
-    return outside
+    return np.asarray(scaled + graph.input_tensor.zero_point)
 
 
 def outputs_in_units(graph: IntGraph, y: npt.NDArray[np.signedinteger]) -> dict[str, npt.NDArray[np.int64]]:
@@ -45,7 +46,9 @@ def outputs_in_units(graph: IntGraph, y: npt.NDArray[np.signedinteger]) -> dict[
     for head in _border(graph, "outputs"):
         index, size, shift = int(head["index"]), int(head["size"]), int(head["shift"])
         part = y[:, index : index + size].astype(np.int64)
-        named[str(head["name"])] = int(head["offset"]) + ((part * int(head["multiplier"]) + (1 << (shift - 1))) >> shift)
+        named[str(head["name"])] = int(head["offset"]) + (
+            (part * int(head["multiplier"]) + (1 << (shift - 1))) >> shift
+        )
     return named
 
 

@@ -77,7 +77,7 @@ def build_requant(requant: Requant, dtype: str) -> Callable[[Array], Array]:
             y += half
             y >>= n
             y += np.int32(zero)
-            return np.clip(y, low, high).astype(dtype)
+            return np.asarray(np.clip(y, low, high).astype(dtype))
 
         return shift32
     if requant.kind == "shift":
@@ -113,7 +113,7 @@ def _dense(node: Dense, source: Tensor, target: Tensor) -> Kernel:
 
 def _folded_bias(bias: Array, weight_sum: Array, zero_point: int) -> Array:
     # sum((x - z) w) + b = sum(x w) + (b - z sum(w)); graph.check bounds it to int32.
-    return (bias.astype(np.int64) - zero_point * weight_sum).astype(np.int32)
+    return np.asarray((bias.astype(np.int64) - zero_point * weight_sum).astype(np.int32))
 
 
 def _windows(x: Array, kernel: int, stride: int, dilation: int, padding: tuple[int, int], pad_value: int) -> Array:

@@ -18,7 +18,7 @@ from edgebat.runtime.kernels import exact_float
 
 @dataclass
 class LstmState:
-    """hidden: int8 [N, H]; cell: int16 [N, H] (scale 2**cell_exponent). Copy it to keep it: steps replace, not mutate."""
+    """hidden: int8 [N, H]; cell: int16 [N, H], scale 2**cell_exponent. Steps make new arrays and leave these alone."""
 
     hidden: npt.NDArray[np.int8]
     cell: npt.NDArray[np.int16]
@@ -63,9 +63,7 @@ class LstmCell:
         # Real multipliers 2**-15 and 2**-30 / 2**cell_exponent, both exact powers of two.
         kept = arithmetic.requantize_double(f * state.cell, 1 << 30, -14)
         added = arithmetic.requantize_double(i * g, 1 << 30, -29 - node.cell_exponent)
-        cell = arithmetic.saturate(
-            arithmetic.saturate(kept, "int16") + arithmetic.saturate(added, "int16"), "int16"
-        )
+        cell = arithmetic.saturate(arithmetic.saturate(kept, "int16") + arithmetic.saturate(added, "int16"), "int16")
         squashed = arithmetic.tanh_q(cell, node.cell_exponent + 12)
         hidden = arithmetic.requantize_double(o * squashed, node.hidden_multiplier, node.hidden_exponent)
         return LstmState(arithmetic.saturate(hidden + self.zero_point, "int8").astype(np.int8), cell.astype(np.int16))

@@ -1,0 +1,53 @@
+"""Integers at the border: ppm of nominal capacity in, 0.01 % SOH and cycles out (executed by runtime/border.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgebat.students.spec import INPUT_STEP, FloatModel
+
+MULTIPLIER_BITS = 15
+PPM = 1_000_000
+UNITS = {"fraction": ("cpct", 10_000.0), "cycles": ("cycles", 1.0)}  # 0.01 % of the reference; whole cycles
+
+
+def input_border(model: FloatModel) -> dict[str, Any]:
+    """Constants of ``q = ((ppm - offset) * multiplier + half) >> shift`` per channel, from mean and deviation."""
+    gain = 1.0 / (np.maximum(model.input_std.astype(np.float64), 1e-9) * PPM * INPUT_STEP)
+    multiplier, shift = _integers(gain)
+    return {
+        "unit": "ppm_of_nominal",
+        "offset": np.rint(model.input_mean.astype(np.float64) * PPM).astype(int).tolist(),
+        "multiplier": multiplier.tolist(),
+        "shift": shift,
+    }
+
+
+def output_border(model: FloatModel, output_scale: float) -> list[dict[str, Any]]:
+    """Constants of ``value = offset + ((y * multiplier + half) >> shift)``, one entry per head."""
+    heads = []
+    for head in model.heads:
+        unit, factor = UNITS[head.unit]
+        # All outputs of one head share mean and deviation (students/spec.py).
+        mean, std = (float(a[head.index]) * factor for a in (model.output_mean, model.output_std))
+        multiplier, shift = _integers(np.array([std * output_scale]))
+        heads.append(
+            {
+                "name": head.name,
+                "index": head.index,
+                "size": head.size,
+                "unit": unit,
+                "multiplier": int(multiplier[0]),
+                "shift": shift,
+                "offset": int(np.rint(mean)),
+            }
+        )
+    return heads
+
+
+def _integers(gain: np.ndarray) -> tuple[np.ndarray, int]:
+    """``gain`` as 15-bit multipliers with one common shift >= 1."""
+    shift = max(MULTIPLIER_BITS - 1 - int(np.floor(np.log2(gain.max()))), 1)
+    return np.rint(gain * 2.0**shift).astype(np.int64), shift

@@ -1,0 +1,291 @@
+"""Post-training quantization: a float student and windows of training cells in, an integer graph out.
+
+Layer by layer, the calibration windows run through the float layer and through the integer layers built so far; the
+float side gives the ranges, the difference of both gives the bias correction. NumPy only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import DataError
+from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import (
+    Conv1D,
+    Dense,
+    Flatten,
+    IntGraph,
+    LastStep,
+    Lstm,
+    MaxPool1D,
+    Node,
+    Requant,
+    Tensor,
+)
+from edgebat.quantize.border import input_border, output_border
+from edgebat.quantize.observers import affine, observe
+from edgebat.quantize.requant_search import choose_power_scale, choose_scale, quantize_symmetric
+from edgebat.runtime.kernels import build_kernel
+from edgebat.runtime.lstm import LstmCell
+from edgebat.students.spec import (
+    INPUT_STEP,
+    Conv1DLayer,
+    DenseLayer,
+    FlattenLayer,
+    FloatModel,
+    LastStepLayer,
+    LstmLayer,
+    MaxPool1DLayer,
+    apply_layer,
+    lstm_states,
+    normalize,
+)
+
+Array = npt.NDArray[Any]
+
+HEAD_SCALE = 2.0**-12  # of normalized outputs: +-8 standard deviations in int16, 0.0002 standard deviations a step
+HIDDEN_SCALE = 2.0**-7  # a hidden state lies in (-1, 1)
+GATE_SCALE = 2.0**-12  # fixed by TFLite's int8 LSTM
+GATE_BITS = 10  # bits of a gate multiplier: gate products then need 32-bit arithmetic only
+MAX_CALIBRATION = 4096
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """method: range of activations, "minmax", "percentile" or "mse"; bias_correction: undo the mean rounding error."""
+
+    method: str = "mse"
+    percentile: float = 99.99
+    bias_correction: bool = True
+
+
+@dataclass
+class LayerReport:
+    """One quantized layer: channels, channels whose int32 requantization could not be proven equal to float32."""
+
+    name: str
+    op: str
+    channels: int
+    fallbacks: int = 0
+    tries: int = 0
+    scale_change: float = 0.0  # largest relative change of a weight scale made by the search
+
+
+@dataclass
+class _Builder:
+    options: QuantizeOptions
+    tensors: dict[str, Tensor]
+    nodes: list[Node]
+    current: Tensor
+    real: Array  # float activations of the calibration windows
+    integer: Array  # the same through the integer layers
+    reports: list[LayerReport] = field(default_factory=list)
+
+    def add(self, node: Node, target: Tensor, real: Array, integer: Array) -> None:
+        self.tensors[target.name] = target
+        self.nodes.append(node)
+        self.current, self.real, self.integer = target, real, integer
+
+    def run(self, node: Node, target: Tensor) -> Array:
+        return build_kernel(node, {**self.tensors, target.name: target})(self.integer)
+
+
+def quantize_model(
+    model: FloatModel,
+    calibration: Array,
+    options: QuantizeOptions | None = None,
+    *,
+    name: str = "",
+    meta: dict[str, Any] | None = None,
+) -> IntGraph:
+    """Quantize ``model`` after training.
+
+    calibration: physical inputs float [N, T, C] of **training** cells (at most 4096 evenly spaced ones are used).
+    meta: copied into the graph's meta, beside the border arithmetic and the quantization report.
+    Raises DataError when the calibration windows do not fit the model or hold NaN.
+    """
+    options = options or QuantizeOptions()
+    if calibration.ndim != 3 or calibration.shape[1:] != model.input_shape or not len(calibration):
+        raise DataError(
+            f"calibration windows have shape {list(calibration.shape)}; allowed: [N, {model.input_shape[0]}, "
+            f"{model.input_shape[1]}] with N >= 1"
+        )
+    if not np.isfinite(calibration).all():
+        raise DataError("calibration windows hold NaN or infinity; drop those windows")
+    sample = calibration[:: max(1, -(-len(calibration) // MAX_CALIBRATION))].astype(np.float64)
+    real = normalize(model, sample)
+    source = Tensor("input", model.input_shape, "int8", INPUT_STEP, 0)
+    integer = np.clip(np.rint(real / INPUT_STEP), -128, 127).astype(np.int8)
+    build = _Builder(options, {"input": source}, [], source, real, integer)
+    for index, layer in enumerate(model.layers):
+        label = f"{index}_{type(layer).__name__.removesuffix('Layer').lower()}"
+        last = index == len(model.layers) - 1
+        match layer:
+            case DenseLayer() | Conv1DLayer():
+                _add_linear(build, layer, label, head=last)
+            case MaxPool1DLayer():
+                t, c = build.current.shape
+                _add_plain(
+                    build,
+                    MaxPool1D(label, (build.current.name,), label, layer.size, layer.size),
+                    layer,
+                    (t // layer.size, c),
+                )
+            case FlattenLayer():
+                _add_plain(
+                    build, Flatten(label, (build.current.name,), label), layer, (int(np.prod(build.current.shape)),)
+                )
+            case LastStepLayer():
+                _add_plain(build, LastStep(label, (build.current.name,), label), layer, build.current.shape[1:])
+            case LstmLayer():
+                _add_lstm(build, layer, label)
+    report = {"scheme": "post-training", "options": asdict(options), "windows": len(sample)}
+    report["layers"] = [asdict(r) for r in build.reports]
+    graph = IntGraph(
+        name or model.kind,
+        build.tensors,
+        tuple(build.nodes),
+        "input",
+        build.current.name,
+        {
+            **(meta or {}),
+            "kind": model.kind,
+            "input": input_border(model),
+            "outputs": output_border(model, HEAD_SCALE),
+            "quantization": report,
+        },
+    )
+    return check_graph(graph)
+
+
+def _add_plain(build: _Builder, node: Node, layer: Any, shape: tuple[int, ...]) -> None:
+    source = build.current
+    target = Tensor(node.output, shape, "int8", source.scale, source.zero_point)
+    build.add(node, target, apply_layer(layer, build.real), build.run(node, target))
+
+
+def _add_linear(build: _Builder, layer: DenseLayer | Conv1DLayer, label: str, *, head: bool) -> None:
+    """Dense or convolution, with fused ReLU; the last layer becomes the int16 head."""
+    source, options = build.current, build.options
+    weight = layer.weight.astype(np.float64)
+    outs = len(weight)
+    real = apply_layer(layer, build.real)
+    bare: DenseLayer | Conv1DLayer = (
+        DenseLayer(layer.weight, layer.bias)
+        if isinstance(layer, DenseLayer)
+        else Conv1DLayer(layer.weight, layer.bias, layer.padding)
+    )
+    if head:
+        target = Tensor(label, real.shape[1:], "int16", HEAD_SCALE, 0)
+        low, high = -32768, 32767
+    else:
+        scale, zero = affine(*observe(real, options.method, options.percentile))
+        target = Tensor(label, real.shape[1:], "int8", scale, zero)
+        low, high = (zero, 127) if layer.activation == "relu" else (-128, 127)
+    # A channel of zeros still needs a scale; a thousandth of the layer's largest weight changes nothing.
+    peak = np.abs(weight).reshape(outs, -1).max(axis=1)
+    peak = np.maximum(peak, max(float(peak.max()) * 1e-3, 1e-9))
+    widest = max(127 - source.zero_point, source.zero_point + 128)
+    report = LayerReport(label, "head" if head else "dense" if isinstance(layer, DenseLayer) else "conv1d", outs)
+    scales, ks, ns, limits, reals = (np.zeros(outs) for _ in range(5))
+    for channel in range(outs):
+        natural = float(peak[channel]) / 127.0
+        magnitude = np.abs(weight[channel]).sum() / natural + weight[channel].size
+        reach = int(1.05 * (widest * magnitude + abs(float(layer.bias[channel])) / (source.scale * natural))) + 1
+        if head:
+            # The clamp lies above what the accumulator reaches: it changes nothing and proves that int32 suffices.
+            limits[channel] = 1 << reach.bit_length()
+            bits = min(15, max(2, 30 - reach.bit_length()))
+            scales[channel], ks[channel], ns[channel] = choose_power_scale(natural, source.scale / HEAD_SCALE, bits)
+            reals[channel] = np.float32(ks[channel] * 2.0 ** -ns[channel])
+        else:
+            zero = target.zero_point
+            choice = choose_scale(natural, source.scale, target.scale, low - zero, high - zero, reach)
+            scales[channel], ks[channel], ns[channel] = choice.weight_scale, choice.multiplier, choice.shift
+            limits[channel], reals[channel] = choice.clamp, choice.real
+            report.fallbacks += not choice.exact
+            report.tries += choice.tries
+        report.scale_change = max(report.scale_change, abs(float(scales[channel]) / natural - 1.0))
+    weight_scale = scales.astype(np.float32)
+    integer_weight = quantize_symmetric(weight, weight_scale.reshape(-1, *[1] * (weight.ndim - 1)))
+    step = source.scale * weight_scale.astype(np.float64)
+    bias = layer.bias.astype(np.float64)
+    if options.bias_correction:
+        seen = (build.integer.astype(np.float64) - source.zero_point) * source.scale
+        rounded = integer_weight * weight_scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
+        approximate = apply_layer(_with_weight(bare, rounded), seen)
+        axes = tuple(range(real.ndim - 1))
+        bias = bias + (apply_layer(bare, build.real) - approximate).mean(axis=axes)
+    integer_bias = np.clip(np.rint(bias / step), -(2**30), 2**30).astype(np.int32)
+    requant = Requant(
+        "shift",
+        target.zero_point,
+        low,
+        high,
+        ks.astype(np.int32),
+        ns.astype(np.int32),
+        limits.astype(np.int32),
+        reals.astype(np.float32),
+        wide=False,
+    )
+    node: Node
+    if isinstance(layer, DenseLayer):
+        node = Dense(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
+    else:
+        pad = (layer.padding, layer.padding)
+        node = Conv1D(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant, padding=pad)
+    build.reports.append(report)
+    build.add(node, target, real, build.run(node, target))
+
+
+def _with_weight(layer: DenseLayer | Conv1DLayer, weight: Array) -> DenseLayer | Conv1DLayer:
+    if isinstance(layer, DenseLayer):
+        return DenseLayer(weight, layer.bias)
+    return Conv1DLayer(weight, layer.bias, layer.padding)
+
+
+def _add_lstm(build: _Builder, layer: LstmLayer, label: str) -> None:
+    """An LSTM layer; its input scale must be a power of two, which input and hidden tensors have."""
+    source = build.current
+    hidden = layer.weight_hidden.shape[1]
+    target = Tensor(label, (source.shape[0], hidden), "int8", HIDDEN_SCALE, 0)
+    states, cells = lstm_states(layer, build.real)
+    # The smallest power of two that holds every cell value seen, with a margin of a quarter for unseen ones.
+    exponent = int(np.clip(np.ceil(np.log2(max(float(np.abs(cells).max()) * 1.25, 2.0**-15) / 32767.0)), -15, -9))
+    packed = [
+        _gate_weights(matrix.reshape(4, hidden, -1).astype(np.float64), scale)
+        for matrix, scale in ((layer.weight_input, source.scale), (layer.weight_hidden, HIDDEN_SCALE))
+    ]
+    (wx, sx, mx, ex), (wh, sh, mh, eh) = packed
+    bias = np.rint(layer.bias.reshape(4, hidden) / (source.scale * sx.astype(np.float64))[:, None])
+    out_multiplier, out_exponent = quantize_multiplier(2.0**-30 / HIDDEN_SCALE)
+    node = Lstm(
+        label, (source.name,), label, wx, wh, bias.astype(np.int32), sx, sh, mx, ex, mh, eh, exponent,
+        out_multiplier, out_exponent,
+    )  # fmt: skip
+    cell = LstmCell(node, source, target)
+    integer = cell.run(build.integer, cell.initial_state(len(build.integer)))[0]
+    build.reports.append(LayerReport(label, "lstm", 4 * hidden))
+    build.add(node, target, states, integer)
+
+
+def _gate_weights(weight: Array, input_scale: float) -> tuple[Array, Array, Array, Array]:
+    """int8 weights [4, H, *], scales [4], and Q31 multipliers and exponents [4] of s_in * s_w / 2**-12."""
+    scales, multipliers, exponents = (np.zeros(4) for _ in range(3))
+    for gate in range(4):
+        natural = max(float(np.abs(weight[gate]).max()), 1e-6) / 127.0
+        scale, _, _ = choose_power_scale(natural, input_scale / GATE_SCALE, GATE_BITS)
+        scales[gate] = scale
+        multipliers[gate], exponents[gate] = quantize_multiplier(float(scale) * input_scale / GATE_SCALE)
+    scales32 = scales.astype(np.float32)
+    return (
+        quantize_symmetric(weight, scales32[:, None, None]),
+        scales32,
+        multipliers.astype(np.int32),
+        exponents.astype(np.int32),
+    )

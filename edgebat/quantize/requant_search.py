@@ -1,0 +1,117 @@
+"""Choose weight scales so that one int32 multiply and shift equals the float32 requantization of ORT and XNNPACK.
+
+The weight scale of an output channel is ours to choose before the weights are rounded. Around the natural scale we
+look for one where, for **every** accumulator ``acc`` the channel can produce (not only sampled ones),
+
+    clip(((clip(acc, -L, L) * k + 2**(n-1)) >> n) + zp)  ==  clip(rint(float32(acc) * float32(M)) + zp)
+
+with k odd and ``L * k`` inside int32. Both sides are monotone step functions of ``acc``, so it is enough to compare
+them on both sides of each of our steps: that is a proof for all accumulators, not a sample. Source of the idea and of
+the bounds: docs/quantization-spec.md, section Requantization.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+INT32_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ScaleChoice:
+    """The scale chosen for one channel and its integer requantization; ``exact`` says whether the proof succeeded."""
+
+    weight_scale: np.float32
+    multiplier: int
+    shift: int
+    clamp: int
+    real: np.float32
+    tries: int
+    exact: bool
+
+
+def float_multiplier(input_scale: float, weight_scale: np.float32, output_scale: float) -> np.float32:
+    """M = (s_in * s_w) / s_out in float32, in the order in which ORT and XNNPACK compute it."""
+    return np.float32(np.float32(np.float32(input_scale) * weight_scale) / np.float32(output_scale))
+
+
+def proves_equal(k: int, n: int, limit: int, real: np.float32, steps: npt.NDArray[np.int64]) -> bool:
+    """True when the int32 form with (k, n, L) equals ``rint(float32(acc) * real)`` wherever the output can tell.
+
+    steps: the consecutive output steps (before the zero point) that the clipped output can distinguish. Compares at
+    the first accumulator of each of our steps and at the one before it.
+    """
+    half = 1 << (n - 1)
+    if limit * k + half > INT32_LIMIT:
+        return False
+    # smallest acc with (acc * k + half) >> n >= step, that is (step * 2**n - half) / k rounded up
+    first = -((half - (steps << n)) // k)
+    above = np.rint(first.astype(np.float32) * real)
+    below = np.rint((first - 1).astype(np.float32) * real)
+    return bool((above >= steps).all() and (below < steps).all() and (np.abs(first) <= limit).all())
+
+
+def choose_scale(
+    natural: float,
+    input_scale: float,
+    output_scale: float,
+    lowest: int = -255,
+    highest: int = 255,
+    reach: int = INT32_LIMIT,
+    *,
+    tolerance: float = 0.03,
+    ulps: int = 4,
+) -> ScaleChoice:
+    """The weight scale nearest to ``natural`` (within ``tolerance``) whose int32 requantization is proven exact.
+
+    natural: max |w| / 127 of the channel; lowest, highest: output range minus its zero point; reach: bound of |acc|
+    (at any scale in tolerance). When no scale is found, the natural one is returned with the nearest integer
+    approximation and ``exact = False`` (the count of such channels is reported on the card).
+    """
+    ratio = float(np.float32(input_scale)) / float(np.float32(output_scale))
+    real = natural * ratio
+    # Steps beyond what the accumulator reaches, or beyond the clipped output, cannot be seen.
+    seen = int(min(max(abs(lowest), abs(highest)), reach * real * (1 + tolerance) + 1)) + 1
+    steps = np.arange(max(lowest + 1, -seen), min(highest, seen) + 1, dtype=np.int64)
+    limit = 1 << int(np.ceil(np.log2((seen + 1) / (real * (1.0 - tolerance)))))
+    top = min(int(np.floor(np.log2(INT32_LIMIT / (limit * real * (1 + tolerance))))), 30)
+    tries = 0
+    for n in range(top, max(top - 4, 1), -1):
+        centre = real * 2.0**n
+        span = max(int(centre * tolerance), 1)
+        candidates = round(centre) + np.arange(-span, span + 1)
+        candidates = candidates[(candidates > 0) & (candidates % 2 == 1)]
+        for k in candidates[np.argsort(np.abs(candidates - centre), kind="stable")][:64]:
+            base = np.float32(int(k) * 2.0**-n / ratio)
+            for step in range(-ulps, ulps + 1):
+                scale = np.float32(base + step * np.spacing(base))
+                tries += 1
+                m = float_multiplier(input_scale, scale, output_scale)
+                if proves_equal(int(k), n, limit, m, steps):
+                    return ScaleChoice(scale, int(k), n, limit, m, tries, True)
+    n = max(top, 1)
+    scale = np.float32(natural)
+    m = float_multiplier(input_scale, scale, output_scale)
+    return ScaleChoice(scale, max(round(float(m) * 2.0**n), 1), n, limit, m, tries, False)
+
+
+def choose_power_scale(natural: float, ratio: float, bits: int) -> tuple[np.float32, int, int]:
+    """The smallest scale >= ``natural`` with ``scale * ratio = k * 2**-n``, k of at most ``bits`` bits, no odd demand.
+
+    Used where the foreign engine rounds as ``shift`` (int16 head) or by a Q31 multiplier with few bits (LSTM gates).
+    Returns (weight scale float32, k, n); ratio = s_in / s_out.
+    """
+    real = natural * ratio
+    n = bits - int(np.floor(np.log2(real))) - 1
+    k = int(np.ceil(real * 2.0**n))
+    if k == 1 << bits:
+        k, n = k >> 1, n - 1
+    return np.float32(k * 2.0**-n / ratio), k, n
+
+
+def quantize_symmetric(weight: npt.NDArray[np.floating], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+    """round(weight / scale) clipped to [-127, 127] (symmetric, so that -128 never meets -128); scale broadcasts."""
+    return np.clip(np.rint(weight.astype(np.float64) / scale), -127, 127).astype(np.int8)
