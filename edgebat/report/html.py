@@ -1,0 +1,158 @@
+"""The HTML report: one file that needs nothing else, for phone and desktop, light and dark. Needs Jinja2."""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from edgebat.errors import require
+from edgebat.features.health import HealthWindows
+from edgebat.report.figures import Predictions, Shown, cell_chart, colour, life_bars, parity
+from edgebat.report.svg import bars
+
+REFERENCE_WORDS = {
+    "nominal": "nominal capacity",
+    "first": "the first measured capacity",
+    "rated_min": "the rated minimum capacity",
+    "mean_first_k": "the mean of the first measured capacities",
+}
+
+
+def render(card: dict[str, Any], windows: HealthWindows, predictions: Predictions) -> str:
+    """The report as HTML text.
+
+    card: see edgebat/report/card.py. windows: all held-out windows. predictions: per model key of the card's
+    ``accuracy`` rows, {"soh" [N], "trajectory" [N, horizon], "rul" [N]} in physical units.
+    Raises MissingExtra without Jinja2.
+    """
+    jinja2 = require("jinja2", extra="report")
+    templates = resources.files("edgebat.report") / "templates"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string((templates / "report.html.j2").read_text(encoding="utf-8"))
+    safe = jinja2.utils.markupsafe.Markup
+    page: str = template.render(
+        card=card,
+        css=safe((templates / "report.css").read_text(encoding="utf-8")),
+        figures=_figures(card, windows, predictions, safe),
+        tiles=_tiles(card),
+        facts=_facts(card),
+        reference=REFERENCE_WORDS[card["task"]["soh_reference"]],
+        target_groups=[
+            {"label": label, "rows": list(rows)} for label, rows in groupby(card["targets"], key=lambda r: r["label"])
+        ],
+        number=_number,
+        count=_count,
+    )
+    return page
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _figures(card: dict[str, Any], windows: HealthWindows, predictions: Predictions, safe: Any) -> dict[str, Any]:
+    rows = {row["key"]: row for row in card["accuracy"]}
+    best, teacher = card["best_student"], card["teacher"]
+    shown = [Shown(key, rows[key]["label"], colour(rows[key]["kind"])) for key in card["shown_models"]]
+    pair = [Shown(key, rows[key]["label"], colour(rows[key]["kind"])) for key in (teacher, best)]
+    by_size = np.argsort([-np.count_nonzero(windows.cell == i) for i in range(len(windows.cells))], kind="stable")
+    # Every second, third ... cell of the list sorted by life length, so that short and long lives are both seen.
+    wanted = min(card["cells_shown"], len(by_size))
+    picked = sorted(by_size[np.linspace(0, len(by_size) - 1, wanted).round().astype(int)])
+    errors = {(r["dataset"], r["cell"]): r["windows"] for r in card["per_cell"]["rows"]}
+    return {
+        "soh_bars": safe(bars([(s.label, [(s.style, rows[s.key]["soh_rmse_pct"])]) for s in shown], "pp", "SOH RMSE")),
+        "life_bars": safe(life_bars(card["by_life"], shown)),
+        "legend_models": [{"style": s.style, "label": s.label} for s in shown],
+        "legend_cells": [
+            {"style": "c0", "label": "measured"},
+            *({"style": s.style, "label": s.label} for s in pair),
+            {"style": "c2", "label": f"{rows[best]['label']}: forecast of {windows.spec.horizon} cycles"},
+        ],
+        "parity": [
+            {"svg": safe(parity(windows, predictions[s.key]["soh"], s.style, s.label)), "caption": s.label} for s in pair
+        ],
+        "parity_sampled": len(windows) > 1500,
+        "cells": [
+            {
+                "svg": safe(cell_chart(windows, int(cell), predictions, pair)),
+                "caption": f"{windows.cells[cell][1]} · {windows.conditions[cell]} · {errors[windows.cells[cell]]} windows",
+            }
+            for cell in picked
+        ],
+        "cells_left_out": len(windows.cells) - wanted,
+    }
+
+
+def _tiles(card: dict[str, Any]) -> list[dict[str, str]]:
+    rows = {row["key"]: row for row in card["accuracy"]}
+    best, teacher = rows[card["best_student"]], rows[card["teacher"]]
+    tiles = [
+        {
+            "label": f"Best int8 student, {best['label']}",
+            "value": _number(best["soh_rmse_pct"], 2),
+            "unit": "pp SOH RMSE",
+            "note": f"teacher {_number(teacher['soh_rmse_pct'], 2)}, ridge {_number(rows['ridge']['soh_rmse_pct'], 2)}",
+        },
+        {
+            "label": "Weights, teacher to student",
+            "value": f"{teacher['parameters'] / best['parameters']:,.0f}",
+            "unit": "× fewer",
+            "note": f"{_count(teacher['parameters'])} to {_count(best['parameters'])}",
+        },
+    ]
+    own = [r for r in card["equality"] if r["expected"] == "0" and not r["skipped"]]
+    tiles.append(
+        {
+            "label": "NumPy, host C, simulated cores",
+            "value": _count(sum(r["mismatches"] for r in own)),
+            "unit": "outputs differ",
+            "note": f"of {_count(sum(r['outputs'] for r in own))} compared",
+        }
+    )
+    for row in card["targets"]:
+        if row["model"] == best["kind"] and not row["skipped"] and row["target"] == card["headline_target"]:
+            tiles.append(
+                {
+                    "label": f"On {row['target']}",
+                    "value": _number(row["flash_bytes"] / 1024, 1),
+                    "unit": "KiB flash",
+                    "note": f"{_count(row['instructions'])} instructions (simulator), stack {_count(row['stack_bytes'])} B",
+                }
+            )
+    return tiles
+
+
+def _facts(card: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    task, data, versions = card["task"], card["data"], card["versions"]
+    packages = {name: version for name, version in versions["packages"].items() if version}
+    return {
+        "task": [
+            ("voltage window", f"{task['window_start_v']:g} to {task['window_end_v']:g} V, {task['increments']} increments"),
+            ("history", f"{task['context']} charged cycles"),
+            ("100 % SOH is", REFERENCE_WORDS[task["soh_reference"]]),
+            ("end of life", f"{task['eol'] * 100:g} %"),
+            ("forecast", f"{task['horizon']} cycles"),
+        ],
+        "data": [
+            ("source", data["source"]),
+            ("cells", f"{data['cells']['train']} train, {data['cells']['val']} validation, {data['cells']['test']} test"),
+            ("windows", ", ".join(f"{data['windows'][part]:,} {part}" for part in ("train", "val", "test"))),
+            ("split", f"by cell, {data['split_hash'][:16]}…"),
+            ("content", f"{data['fingerprint'][:16]}…"),
+        ],
+        "made": [
+            ("edgebat", versions["edgebat"]),
+            ("Python", f"{versions['python']} on {versions['machine']}"),
+            *((name, version) for name, version in packages.items()),
+            *((name, version) for name, version in versions["tools"].items()),
+        ],
+    }
