@@ -1,0 +1,246 @@
+"""Read a corpus folder: ``cells.csv``, ``capacity.parquet``, and charge curves in ``segments/*.npz``.
+
+Charge curve files are recognised by the arrays they hold, not by a list of names:
+
+* ``voltage`` [V], ``dq_ah`` [N, V], ``cell_id`` [N], ``cycle`` [N]: curves on a grid, taken as they are;
+* a voltage [N, T], a current [N, T] (A) and a time (``time_s`` [N, T], or ``charge_time_s`` [N] for equal steps):
+  charges over time, from which the constant-current part is turned into a curve.
+
+A file says whose cells it holds in an array ``dataset`` [N] or by its name, which starts with the dataset's
+(``LSD_charge50.npz``). Files with other content, and charges without a time axis, are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from edgebat.data.fleet import ChargeCurves, Fleet
+from edgebat.data.readers.raw import RawCell
+from edgebat.errors import DataError
+from edgebat.features.increments import SECONDS_PER_HOUR
+
+CC_PART = 0.97
+"""A charge is at constant current while its current is above this fraction of its highest median."""
+STEP_GRID_V = 0.01
+"""Voltage grid for charges given over time; their own samples are further apart."""
+MAX_STEP_V = 0.1
+"""A time step over which the voltage rises more is too coarse to interpolate charge in."""
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def read_corpus(path: str | Path, datasets: Iterable[str] | None = None) -> Fleet:
+    """The cells of a corpus folder as a Fleet; ``datasets`` limits it and saves reading the other curves.
+
+    Rows without a capacity stay in as NaN. ``segments/`` may be absent or hold curves of some cells only. Curves of
+    several grids are put on the union of their grids, which changes no interpolated value.
+    Raises DataError when a file is missing or damaged or names an unknown dataset.
+    """
+    path = Path(path)
+    cells = _read_cells(path / "cells.csv")
+    wanted = set(cells["dataset"]) if datasets is None else set(datasets)
+    unknown = sorted(wanted - set(cells["dataset"]))
+    if unknown:
+        raise DataError(f"{path / 'cells.csv'} has no dataset {unknown}; it has {sorted(set(cells['dataset']))}")
+    cells = cells[cells["dataset"].isin(wanted)]
+    cycles = _read_table(path / "capacity.parquet")
+    for name in ("dataset", "cell_id"):
+        if name not in cycles.columns:
+            raise DataError(f"{path / 'capacity.parquet'} lacks the column {name!r}; it has {list(cycles.columns)}")
+        cycles[name] = cycles[name].astype(str)
+    cycles = cycles[cycles["dataset"].isin(wanted)]
+    by_dataset = {name: set(group["cell_id"]) for name, group in cells.groupby("dataset")}
+    curves = [
+        found
+        for file in sorted((path / "segments").glob("*.npz"))
+        if (found := _read_curves(file, by_dataset)) is not None
+    ]
+    return Fleet(cells, cycles, _merge(curves), source=f"corpus {path.name}: {', '.join(sorted(wanted))}")
+
+
+def read_raw_parquet(path: str | Path, cell_ids: Iterable[str] | None = None) -> list[RawCell]:
+    """Time series of a corpus's ``raw/*.parquet`` (cell_id, cycle, time_s, voltage, current_a; charge positive).
+
+    One RawCell per cell, in the order of the file. Raises DataError when the file or a column is missing, or a wanted
+    cell is not in it.
+    """
+    table = _read_table(Path(path))
+    needed = ["cell_id", "cycle", "time_s", "voltage", "current_a"]
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise DataError(f"{path} lacks the columns {missing}; it has {list(table.columns)}")
+    there = list(dict.fromkeys(table["cell_id"].astype(str)))
+    wanted = there if cell_ids is None else list(cell_ids)
+    unknown = [cell for cell in wanted if cell not in there]
+    if unknown:
+        raise DataError(f"{path} has no cell {unknown}; it has {there}")
+    groups = dict(list(table.groupby(table["cell_id"].astype(str), sort=False)))
+    return [
+        RawCell(
+            cell_id=cell,
+            time_s=groups[cell]["time_s"].to_numpy(),
+            voltage_v=groups[cell]["voltage"].to_numpy(),
+            current_a=groups[cell]["current_a"].to_numpy(),
+            cycle=groups[cell]["cycle"].to_numpy(),
+            source=str(Path(path).name),
+        )
+        for cell in wanted
+    ]
+
+
+def _read_cells(path: Path) -> pd.DataFrame:
+    try:
+        # Text stays text: a cell called "007" must not become 7.
+        cells = pd.read_csv(path, dtype={"dataset": str, "cell_id": str, "split": str})
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; a corpus folder has cells.csv and capacity.parquet") from None
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read as a table of cells: {error}") from None
+    missing = [name for name in ("dataset", "cell_id") if name not in cells.columns]
+    if missing:
+        raise DataError(f"{path} lacks the columns {missing}; it has {list(cells.columns)}")
+    return cells
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; a corpus folder has cells.csv and capacity.parquet") from None
+    except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors or OSErrors
+        raise DataError(f"{path} cannot be read as a parquet table: {error}") from None
+
+
+def _read_curves(file: Path, by_dataset: dict[str, set[str]]) -> ChargeCurves | None:
+    """The curves in ``file`` that belong to the given cells, or None."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise DataError(f"{file} cannot be read as NumPy arrays: {error}") from None
+    if not {"cell_id", "cycle"} <= arrays.keys():
+        return None
+    cell_id = arrays["cell_id"].astype(str).astype(object)
+    dataset = _datasets(file, arrays, cell_id, by_dataset)
+    if dataset is None:
+        return None
+    listed = np.array(
+        [c in by_dataset.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_
+    )
+    if not listed.any():
+        return None
+    curves = _grid_curves(arrays) or _time_curves(arrays)
+    if curves is None:
+        return None
+    voltage, dq = curves
+    if not len(dq) == len(cell_id) == len(arrays["cycle"]):
+        raise DataError(f"{file}: {len(dq)} curves, {len(cell_id)} cell ids and {len(arrays['cycle'])} cycle numbers")
+    keep = listed & np.isfinite(dq).any(axis=1)
+    return ChargeCurves(dataset[keep], cell_id[keep], arrays["cycle"][keep].astype(np.int64), voltage, dq[keep])
+
+
+def _datasets(
+    file: Path, arrays: Arrays, cell_id: npt.NDArray[np.object_], by_dataset: dict[str, set[str]]
+) -> npt.NDArray[np.object_] | None:
+    """[N] whose the rows are: stated in the file, else the longest dataset name the file's name starts with."""
+    if "dataset" in arrays:
+        return arrays["dataset"].astype(str).astype(object)
+    named = [name for name in by_dataset if file.stem.startswith(name)]
+    if not named:
+        return None
+    return np.full(len(cell_id), max(named, key=len), dtype=object)
+
+
+def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    if "dq_ah" not in arrays or "voltage" not in arrays or arrays["voltage"].ndim != 1:
+        return None
+    return arrays["voltage"].astype(np.float64), arrays["dq_ah"].astype(np.float64)
+
+
+def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """Charges over time to dq(V), row by row; a row whose charge cannot be used is all NaN."""
+    voltage = arrays.get("charge_voltage", arrays.get("voltage"))
+    current = arrays.get("charge_current", arrays.get("current"))
+    time = arrays.get("time_s")
+    if voltage is None or current is None or voltage.ndim != 2 or voltage.shape != current.shape:
+        return None
+    if time is None and "charge_time_s" in arrays:
+        time = arrays["charge_time_s"][:, None] * np.linspace(0.0, 1.0, voltage.shape[1])[None, :]
+    if time is None or time.shape != voltage.shape:
+        return None
+    lowest, highest = np.nanmin(voltage), np.nanmax(voltage)
+    grid = STEP_GRID_V * np.arange(np.ceil(lowest / STEP_GRID_V), np.floor(highest / STEP_GRID_V) + 1)
+    if grid.size < 2:
+        return None
+    rows = [
+        _cc_curve(t, v, i, grid)
+        for t, v, i in zip(time.astype(float), voltage.astype(float), current.astype(float), strict=True)
+    ]
+    return grid, np.stack(rows)
+
+
+def _cc_curve(
+    time: npt.NDArray[np.float64],
+    voltage: npt.NDArray[np.float64],
+    current: npt.NDArray[np.float64],
+    grid: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """dq [V] of one charge: its first run at constant current, voltages made non-decreasing by the running maximum."""
+    nothing = np.full(grid.size, np.nan)
+    flowing = current[current > 0.05 * np.nanmax(np.abs(current), initial=0.0)]
+    if flowing.size < 3:
+        return nothing
+    constant = np.abs(current / np.median(flowing[: max(3, flowing.size // 2)]) - 1.0) <= 1.0 - CC_PART
+    start = int(np.argmax(constant))
+    stop = start + int(np.argmin(np.append(constant[start:], False)))
+    if stop - start < 3 or not np.isfinite(voltage[start:stop]).all():
+        return nothing
+    t, i = time[start:stop], current[start:stop]
+    v = np.maximum.accumulate(voltage[start:stop])
+    # What comes before the last step too coarse to interpolate in (the jump as a charge begins) is not used.
+    coarse = np.flatnonzero(np.diff(v) > MAX_STEP_V)
+    begin = int(coarse[-1]) + 1 if coarse.size else 0
+    t, v, i = t[begin:], v[begin:], i[begin:]
+    charge = np.concatenate(([0.0], np.cumsum(np.diff(t) * (i[1:] + i[:-1]) / 2.0))) / SECONDS_PER_HOUR
+    rising = np.concatenate(([True], np.diff(v) > 0.0))
+    if int(rising.sum()) < 3:
+        return nothing
+    dq = np.interp(grid, v[rising], charge[rising], left=np.nan, right=np.nan)
+    covered = np.flatnonzero(np.isfinite(dq))
+    return dq - dq[covered[0]] if covered.size >= 2 else nothing
+
+
+def _merge(curves: list[ChargeCurves]) -> ChargeCurves | None:
+    """Curves of several files on the union of their grids.
+
+    Linear interpolation onto a finer grid that contains the old one draws the same line, so no increment changes.
+    """
+    if not curves:
+        return None
+    grid = np.unique(np.concatenate([part.voltage_v for part in curves]))
+    return ChargeCurves(
+        np.concatenate([part.dataset for part in curves]),
+        np.concatenate([part.cell_id for part in curves]),
+        np.concatenate([part.cycle for part in curves]),
+        grid,
+        np.concatenate([_regrid(part, grid) for part in curves]).astype(np.float32),
+    )
+
+
+def _regrid(part: ChargeCurves, grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if np.array_equal(part.voltage_v, grid):
+        return np.asarray(part.dq_ah, dtype=np.float64)
+    right = np.clip(np.searchsorted(part.voltage_v, grid, side="left"), 1, part.voltage_v.size - 1)
+    low, high = part.voltage_v[right - 1], part.voltage_v[right]
+    share = (grid - low) / (high - low)
+    dq = np.asarray(part.dq_ah, dtype=np.float64)
+    left = np.where(share == 1.0, 0.0, dq[:, right - 1] * (1.0 - share))
+    on_grid = left + np.where(share == 0.0, 0.0, dq[:, right] * share)
+    on_grid[:, (grid < part.voltage_v[0]) | (grid > part.voltage_v[-1])] = np.nan
+    return on_grid

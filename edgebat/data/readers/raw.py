@@ -1,0 +1,160 @@
+"""What every cycler reader returns, and the check that its current has the sign it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import DataError
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+SWING_V = 0.1
+"""A voltage movement that counts as charging or discharging; relaxation and noise are smaller or without current."""
+MAX_SIGN_SAMPLES = 200_000
+REST_FRACTION = 0.02
+"""Currents below this fraction of the largest are a rest."""
+
+
+class CurrentSign(StrEnum):
+    """Which direction a file calls positive. There is no default in the field, so there is none here."""
+
+    POSITIVE_IS_CHARGE = "positive_is_charge"
+    """BDF, BatteryML, LibreSolar."""
+    POSITIVE_IS_DISCHARGE = "positive_is_discharge"
+    """foxBMS, PyBaMM."""
+
+
+@dataclass(frozen=True)
+class RawCell:
+    """Samples of one cell in time order. Checked on construction; raises DataError.
+
+    ``time_s``, ``voltage_v``, ``current_a`` (charging positive): float64 [S]; ``cycle``: int64 [S], never falling. Time
+    never falls inside a cycle, and may start anew with each. ``nominal_ah`` is None where the source does not say.
+    """
+
+    cell_id: str
+    time_s: Float64
+    voltage_v: Float64
+    current_a: Float64
+    cycle: Int64
+    nominal_ah: float | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"cell {self.cell_id!r}{f' in {self.source}' if self.source else ''}"
+        for name in ("time_s", "voltage_v", "current_a"):
+            values = np.asarray(getattr(self, name), dtype=np.float64)
+            if values.ndim != 1 or values.size == 0:
+                raise DataError(f"{where}: {name} has shape {values.shape}; a vector with at least one sample is needed")
+            if not np.isfinite(values).all():
+                raise DataError(f"{where}: {name} is not a number at sample {int(np.argmin(np.isfinite(values)))}")
+            object.__setattr__(self, name, values)
+        cycle = np.asarray(self.cycle)
+        if cycle.dtype.kind not in "iu":
+            if not (np.isfinite(cycle).all() and (cycle == np.rint(cycle)).all()):
+                raise DataError(f"{where}: cycle numbers must be whole")
+            cycle = np.rint(cycle)
+        object.__setattr__(self, "cycle", cycle.astype(np.int64))
+        sizes = {name: getattr(self, name).size for name in ("time_s", "voltage_v", "current_a", "cycle")}
+        if len(set(sizes.values())) != 1:
+            raise DataError(f"{where}: the columns differ in length: {sizes}")
+        steps = np.diff(self.cycle)
+        if (steps < 0).any():
+            at = int(np.argmax(steps < 0)) + 1
+            raise DataError(f"{where}: the cycle number falls from {self.cycle[at - 1]} to {self.cycle[at]} at sample {at}")
+        back = (np.diff(self.time_s) < 0.0) & (steps == 0)
+        if back.any():
+            at = int(np.argmax(back)) + 1
+            raise DataError(f"{where}: time falls from {self.time_s[at - 1]} s to {self.time_s[at]} s at sample {at}")
+        if self.nominal_ah is not None and not 0.0 < self.nominal_ah < np.inf:
+            raise DataError(f"{where}: nominal capacity {self.nominal_ah} Ah; it must be above 0")
+
+    def cycles(self) -> Iterator[tuple[int, slice]]:
+        """Cycle number and the samples of it, in order."""
+        starts = np.concatenate(([0], np.flatnonzero(np.diff(self.cycle)) + 1))
+        ends = np.append(starts[1:], self.cycle.size)
+        for start, end in zip(starts, ends, strict=True):
+            yield int(self.cycle[start]), slice(int(start), int(end))
+
+
+def signed(current_a: Float64, sign: CurrentSign | str) -> Float64:
+    """``current_a`` with charging positive. Raises DataError for an unknown ``sign``."""
+    try:
+        sign = CurrentSign(sign)
+    except ValueError:
+        raise DataError(f"current sign {sign!r} is unknown; allowed: {[s.value for s in CurrentSign]}") from None
+    return current_a if sign is CurrentSign.POSITIVE_IS_CHARGE else -current_a
+
+
+def check_sign(cell: RawCell) -> None:
+    """Refuse a cell whose voltage moves against its current: raises DataError, saying what to change.
+
+    The voltage is cut into swings of at least 0.1 V; the charge moved in each must have the swing's direction.
+    Agreement is weighted by charge: +1 is right everywhere, -1 flipped. Data without such a swing passes, for it
+    says nothing.
+    """
+    agreement = sign_agreement(cell.time_s, cell.voltage_v, cell.current_a)
+    where = f"cell {cell.cell_id!r}{f' in {cell.source}' if cell.source else ''}"
+    if agreement <= -0.5:
+        raise DataError(
+            f"{where}: the voltage falls while the current says charging (agreement {agreement:+.2f}, at least +0.50 is "
+            "needed). The current is flipped; read it with the other sign "
+            f"({' or '.join(s.value for s in CurrentSign)})"
+        )
+    if agreement < 0.5:
+        raise DataError(
+            f"{where}: voltage and current agree in one part and contradict in another (agreement {agreement:+.2f}, at "
+            "least +0.50 is needed). A current logged without its sign looks like this; give it one, by the step type"
+        )
+
+
+def sign_agreement(time_s: Float64, voltage_v: Float64, current_a: Float64) -> float:
+    """Charge-weighted agreement of voltage swings with the current's sign, -1...1; 1 when nothing can be judged."""
+    stride = time_s.size // MAX_SIGN_SAMPLES + 1
+    time, voltage, current = time_s[::stride], voltage_v[::stride], current_a[::stride]
+    turns = _turning_points(voltage)
+    if len(turns) < 2:
+        return 1.0
+    # Time may start anew with a cycle; that step carries no charge.
+    step = np.maximum(np.diff(time), 0.0)
+    charge = np.concatenate(([0.0], np.cumsum(step * (current[1:] + current[:-1]) / 2.0)))
+    moved = np.diff(charge[turns])
+    total = float(np.abs(moved).sum())
+    if total <= REST_FRACTION * float(np.abs(current).max()) * float(step.sum()) * SWING_V:
+        return 1.0
+    return float((moved * np.sign(np.diff(voltage[turns]))).sum()) / total
+
+
+def number_cycles(current_a: Float64) -> Int64:
+    """Cycle numbers [S], from 1, for data without any: a new one begins where charging follows discharging."""
+    rest = REST_FRACTION * float(np.abs(current_a).max(initial=0.0))
+    direction = np.where(current_a > rest, 1, np.where(current_a < -rest, -1, 0))
+    moving = np.flatnonzero(direction)
+    begins = moving[1:][(direction[moving[1:]] > 0) & (direction[moving[:-1]] < 0)]
+    cycle = np.ones(current_a.size, dtype=np.int64)
+    cycle[begins] += 1
+    return np.cumsum(cycle - 1) + 1
+
+
+def _turning_points(voltage: Float64) -> list[int]:
+    """Samples where the voltage turns by at least SWING_V, with both ends; ripples below that are not turns."""
+    turns, extreme, direction = [0], 0, 0
+    values = voltage.tolist()
+    for at, value in enumerate(values):
+        if direction == 0:
+            if abs(value - values[turns[0]]) >= SWING_V:
+                direction, extreme = (1 if value > values[turns[0]] else -1), at
+        elif (value - values[extreme]) * direction >= 0.0:
+            extreme = at
+        elif (values[extreme] - value) * direction >= SWING_V:
+            turns.append(extreme)
+            direction, extreme = -direction, at
+    if direction:
+        turns.append(extreme)
+    return turns

@@ -1,0 +1,209 @@
+"""Splits by cell, never by window: windows of one cell are nearly equal, and a split between them only looks good.
+
+A cell is ``(dataset, cell_id)``; the same cell_id in two datasets is two cells. The order of the cells in a split does
+not depend on a random generator but on a hash of seed and key, so that adding a dataset leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgebat.data.fleet import Fleet
+from edgebat.errors import DataError
+from edgebat.features.health import CellKey
+
+MIN_GROUP = 3
+"""Cells a condition needs to give one of them to the test set and still have two to learn from."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which cells are learnt from, tuned on and tested on. Sorted and disjoint; raises DataError otherwise."""
+
+    train: tuple[CellKey, ...]
+    val: tuple[CellKey, ...]
+    test: tuple[CellKey, ...]
+    strategy: str
+
+    def __post_init__(self) -> None:
+        for name in ("train", "val", "test"):
+            cells = tuple(sorted(getattr(self, name)))
+            if not cells:
+                raise DataError(f"the {name} part of the split ({self.strategy}) is empty; more cells are needed")
+            if len(set(cells)) != len(cells):
+                raise DataError(f"the {name} part of the split ({self.strategy}) names a cell twice")
+            object.__setattr__(self, name, cells)
+        check_no_leak(self)
+
+    @property
+    def hash(self) -> str:
+        """sha256 over the cells of the three parts (not over how they were chosen)."""
+        text = json.dumps([self.train, self.val, self.test], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def cells(self) -> tuple[CellKey, ...]:
+        """All cells of the split."""
+        return tuple(sorted(self.train + self.val + self.test))
+
+
+def stratified_split(
+    fleet: Fleet,
+    seed: int = 0,
+    val: float = 0.15,
+    test: float = 0.2,
+    cells: Iterable[CellKey] | None = None,
+) -> Split:
+    """Every condition with at least 3 cells gives ``test`` of them (at least one) to the test part, then ``val``.
+
+    Conditions with fewer cells are pooled by dataset; a pool that is still too small is only learnt from. ``cells``
+    limits the split, for instance to ``HealthWindows.cells``. Raises DataError when a part stays empty.
+    """
+    if not (0.0 < test < 1.0 and 0.0 < val < 1.0 and test + val < 1.0):
+        raise DataError(f"val={val} and test={test} must be above 0 and together below 1")
+    groups: dict[str, list[CellKey]] = {}
+    for key, condition in _conditions(fleet, cells):
+        groups.setdefault(condition, []).append(key)
+    for condition, members in list(groups.items()):
+        if len(members) < MIN_GROUP:
+            groups.setdefault(f"{members[0][0]}, small conditions", []).extend(groups.pop(condition))
+    parts: dict[str, list[CellKey]] = {"train": [], "val": [], "test": []}
+    for members in groups.values():
+        shuffled = _shuffled(members, seed)
+        if len(members) < MIN_GROUP:
+            parts["train"] += shuffled
+            continue
+        tests = max(1, round(test * len(members)))
+        vals = max(1, round(val * len(members)))
+        vals = min(vals, len(members) - tests - 1)
+        parts["test"] += shuffled[:tests]
+        parts["val"] += shuffled[tests : tests + vals]
+        parts["train"] += shuffled[tests + vals :]
+    return Split(
+        tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), f"stratified by condition, seed {seed}"
+    )
+
+
+def listed_split(
+    fleet: Fleet, train: Iterable[str | CellKey], val: Iterable[str | CellKey], test: Iterable[str | CellKey]
+) -> Split:
+    """Exactly the cells named, each as ``(dataset, cell_id)`` or "dataset/cell_id". Raises DataError for unknown ones."""
+    known = set(fleet.keys)
+
+    def keys(names: Iterable[str | CellKey]) -> tuple[CellKey, ...]:
+        found = []
+        for name in names:
+            dataset, _, cell_id = name.partition("/") if isinstance(name, str) else (name[0], "/", name[1])
+            if (dataset, cell_id) not in known:
+                there = sorted(c for d, c in known if d == dataset)
+                raise DataError(
+                    f"the split names {name!r}, which {fleet.source or 'the fleet'} does not have; "
+                    + (f"cells of {dataset}: {there[:12]}" if there else f"datasets: {sorted({d for d, _ in known})}")
+                )
+            found.append((dataset, cell_id))
+        return tuple(found)
+
+    return Split(keys(train), keys(val), keys(test), "listed")
+
+
+def leave_one_out_split(
+    fleet: Fleet, by: str, value: str, seed: int = 0, val: float = 0.2, cells: Iterable[CellKey] | None = None
+) -> Split:
+    """All cells whose ``by`` ("dataset", "chemistry" or "condition") is ``value`` are the test; the rest is learnt from.
+
+    Raises DataError when ``value`` is not there.
+    """
+    if by not in ("dataset", "chemistry", "condition"):
+        raise DataError(f"leave-one-out goes by dataset, chemistry or condition, not by {by!r}")
+    wanted = set(fleet.keys if cells is None else cells)
+    column = dict(zip(fleet.keys, fleet.cells[by], strict=True))
+    held = tuple(key for key in fleet.keys if key in wanted and column[key] == value)
+    if not held:
+        raise DataError(f"no cell has {by} {value!r}; there are {sorted({column[k] for k in wanted})}")
+    rest = sorted(wanted - set(held))
+    train, validation = _carve(rest, val, seed)
+    return Split(train, validation, held, f"leave out {by} {value}, seed {seed}")
+
+
+def published_split(
+    fleet: Fleet,
+    seed: int = 0,
+    val: float = 0.2,
+    test: Iterable[str] = ("test", "test1", "test2"),
+    cells: Iterable[CellKey] | None = None,
+) -> Split:
+    """The split printed with the data (column ``split``: train / test1 / test2); val is taken out of train.
+
+    ``test`` lists the names that count as test. Raises DataError when the cells carry no published split.
+    """
+    names = set(test)
+    wanted = set(fleet.keys if cells is None else cells)
+    column = dict(zip(fleet.keys, fleet.cells["split"], strict=True))
+    train = sorted(key for key in wanted if column[key] == "train")
+    held = sorted(key for key in wanted if column[key] in names)
+    if not train or not held:
+        raise DataError(
+            f"{fleet.source or 'the fleet'} has {len(train)} cells published as train and {len(held)} as "
+            f"{sorted(names)}; the column split holds {sorted(set(column.values()))}"
+        )
+    kept, validation = _carve(train, val, seed)
+    return Split(kept, validation, tuple(held), f"published, seed {seed}")
+
+
+def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, fleet: Fleet | None = None) -> None:
+    """Raise DataError when a cell, or a cell's measurements under another name, is in two parts.
+
+    ``window_cells``: the cells windows were made of; each must be in the split. ``fleet``: compare the capacity curves
+    too, for the same cell published twice.
+    """
+    part_of: dict[CellKey, str] = {}
+    for name in ("train", "val", "test"):
+        for key in getattr(split, name):
+            if part_of.setdefault(key, name) != name:
+                raise DataError(
+                    f"leak: cell {key} is in {part_of[key]} and in {name}; a cell may be in one part of a split only"
+                )
+    if window_cells is not None:
+        strangers = sorted(set(window_cells) - set(part_of))
+        if strangers:
+            raise DataError(f"leak: {len(strangers)} cells have windows but no part in the split, first {strangers[0]}")
+    if fleet is not None:
+        seen: dict[bytes, CellKey] = {}
+        for history in fleet.histories():
+            curve = history.capacity_ah[np.isfinite(history.capacity_ah)]
+            if history.key not in part_of or curve.size < MIN_GROUP:
+                continue
+            twin = seen.setdefault(curve.tobytes(), history.key)
+            if part_of[twin] != part_of[history.key]:
+                raise DataError(
+                    f"leak: cells {twin} ({part_of[twin]}) and {history.key} ({part_of[history.key]}) have the same "
+                    "capacity curve: one cell under two names. Keep one of them"
+                )
+
+
+def _conditions(fleet: Fleet, cells: Iterable[CellKey] | None) -> list[tuple[CellKey, str]]:
+    wanted = set(fleet.keys if cells is None else cells)
+    strangers = sorted(wanted - set(fleet.keys))
+    if strangers:
+        raise DataError(f"{len(strangers)} cells to split are not in the fleet, first {strangers[0]}")
+    return [(k, c) for k, c in zip(fleet.keys, fleet.cells["condition"], strict=True) if k in wanted]
+
+
+def _shuffled(cells: Iterable[CellKey], seed: int) -> list[CellKey]:
+    return sorted(cells, key=lambda key: hashlib.sha256(json.dumps([seed, *key]).encode()).digest())
+
+
+def _carve(cells: list[CellKey], fraction: float, seed: int) -> tuple[tuple[CellKey, ...], tuple[CellKey, ...]]:
+    """``cells`` in two: the larger part and ``fraction`` (at least one cell) of it."""
+    if not 0.0 < fraction < 1.0:
+        raise DataError(f"the validation fraction is {fraction}; it must be between 0 and 1")
+    if len(cells) < 2:
+        raise DataError(f"{len(cells)} cells are left to learn from; at least 2 are needed for train and validation")
+    count = min(max(1, round(fraction * len(cells))), len(cells) - 1)
+    shuffled = _shuffled(cells, seed)
+    return tuple(shuffled[count:]), tuple(shuffled[:count])

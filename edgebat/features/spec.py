@@ -1,0 +1,90 @@
+"""What the ``health`` task means: the voltage window, the history, the SOH reference and the end of life."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import DataError
+
+SOH_REFERENCES = ("nominal", "first", "rated_min", "mean_first_k")
+
+
+@dataclass(frozen=True)
+class HealthSpec:
+    """Definition of the ``health`` task. Travels in the model's metadata, its card and its C header.
+
+    The window default and the 10 / 50 cycles are IC2ML's (J. Power Sources 666, 239148). For LFP choose 3.40-3.55 V:
+    on the plateau a tenth of a volt says nothing.
+    """
+
+    window_start_v: float = 3.6
+    window_end_v: float = 3.7
+    increments: int = 10
+    """Equal voltage steps in the window; each increment is the charge taken in one step / nominal capacity."""
+    context: int = 10
+    """Charged cycles a model sees, oldest first."""
+    horizon: int = 50
+    """Cycles ahead for which the capacity is a target."""
+    soh_reference: str = "nominal"
+    """Capacity that counts as 100 %: ``nominal``; ``first`` unflagged row; ``rated_min`` = ``rated_min_fraction`` of
+    nominal; ``mean_first_k`` = mean of the first ``reference_rows`` unflagged rows."""
+    reference_rows: int = 5
+    rated_min_fraction: float = 0.95
+    eol: float = 0.8
+    """End of life as a fraction of the reference."""
+    eol_confirm_rows: int = 5
+    """A row below EOL counts when the median of it and the rows after it, this many in all, is below EOL too."""
+    max_gap: int = 4
+    """Largest step between neighbouring cycle numbers inside a window or across which a trajectory is interpolated.
+    Test benches leave out check-up cycles (Tongji: every 25 cycles the number steps by 3)."""
+    max_jump: float = 100.0 / 3500.0
+    """A row whose capacity differs from the row before by this fraction of nominal or more is dropped as a glitch
+    (IC2ML: 100 mAh of 3.5 Ah)."""
+    stride: int = 1
+    """Rows between the last cycles of neighbouring windows."""
+
+    def __post_init__(self) -> None:
+        checks = (
+            (0.0 < self.window_start_v < self.window_end_v < 10.0, "0 < window_start_v < window_end_v < 10"),
+            (1 <= self.increments <= 128, "1 <= increments <= 128"),
+            (1 <= self.context <= 1000, "1 <= context <= 1000"),
+            (1 <= self.horizon <= 5000, "1 <= horizon <= 5000"),
+            (self.soh_reference in SOH_REFERENCES, f"soh_reference one of {SOH_REFERENCES}"),
+            (self.reference_rows >= 1, "reference_rows >= 1"),
+            (0.0 < self.rated_min_fraction <= 1.0, "0 < rated_min_fraction <= 1"),
+            (0.0 < self.eol < 1.0, "0 < eol < 1"),
+            (self.eol_confirm_rows >= 1, "eol_confirm_rows >= 1"),
+            (self.max_gap >= 1, "max_gap >= 1"),
+            (math.isfinite(self.max_jump) and self.max_jump > 0.0, "max_jump > 0"),
+            (self.stride >= 1, "stride >= 1"),
+        )
+        for ok, rule in checks:
+            if not ok:
+                raise DataError(f"HealthSpec breaks the rule {rule!r}: {self}")
+
+    @property
+    def levels_v(self) -> npt.NDArray[np.float64]:
+        """The ``increments + 1`` equally spaced voltages of the window, ascending, V."""
+        return np.linspace(self.window_start_v, self.window_end_v, self.increments + 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able dictionary, the inverse of ``from_dict``."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> HealthSpec:
+        """Rebuild a spec, for instance from a model's metadata. Raises DataError on unknown names or broken rules."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise DataError(f"HealthSpec knows no {unknown}; allowed: {sorted(known)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise DataError(f"HealthSpec cannot be made of {values}: {error}") from None
