@@ -12,6 +12,7 @@ the bounds: docs/quantization-spec.md, section Requantization.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,41 +62,45 @@ def choose_scale(
     lowest: int = -255,
     highest: int = 255,
     reach: int = INT32_LIMIT,
-    *,
-    tolerance: float = 0.03,
-    ulps: int = 4,
 ) -> ScaleChoice:
-    """The weight scale nearest to ``natural`` (within ``tolerance``) whose int32 requantization is proven exact.
+    """A weight scale near ``natural`` (within 3 %, if need be 12 %) whose int32 requantization is proven exact.
 
     natural: max |w| / 127 of the channel; lowest, highest: output range minus its zero point; reach: bound of |acc|
-    (at any scale in tolerance). When no scale is found, the natural one is returned with the nearest integer
-    approximation and ``exact = False`` (the count of such channels is reported on the card).
+    (at any such scale). When no scale is found, the natural one is returned with the nearest integer approximation
+    and ``exact = False`` (the count of such channels is reported on the card).
     """
-    ratio = float(np.float32(input_scale)) / float(np.float32(output_scale))
-    real = natural * ratio
-    # Steps beyond what the accumulator reaches, or beyond the clipped output, cannot be seen.
-    seen = int(min(max(abs(lowest), abs(highest)), reach * real * (1 + tolerance) + 1)) + 1
-    steps = np.arange(max(lowest + 1, -seen), min(highest, seen) + 1, dtype=np.int64)
-    limit = 1 << int(np.ceil(np.log2((seen + 1) / (real * (1.0 - tolerance)))))
-    top = min(int(np.floor(np.log2(INT32_LIMIT / (limit * real * (1 + tolerance))))), 30)
     tries = 0
-    for n in range(top, max(top - 4, 1), -1):
-        centre = real * 2.0**n
-        span = max(int(centre * tolerance), 1)
-        candidates = round(centre) + np.arange(-span, span + 1)
-        candidates = candidates[(candidates > 0) & (candidates % 2 == 1)]
-        for k in candidates[np.argsort(np.abs(candidates - centre), kind="stable")][:64]:
-            base = np.float32(int(k) * 2.0**-n / ratio)
-            for step in range(-ulps, ulps + 1):
-                scale = np.float32(base + step * np.spacing(base))
+    for tolerance in (0.03, 0.12):
+        ratio = float(np.float32(input_scale)) / float(np.float32(output_scale))
+        real = natural * ratio
+        # Steps beyond what the accumulator reaches, or beyond the clipped output, cannot be seen.
+        seen = int(min(max(abs(lowest), abs(highest)), reach * real * (1 + tolerance) + 1)) + 1
+        steps = np.arange(max(lowest + 1, -seen), min(highest, seen) + 1, dtype=np.int64)
+        limit = 1 << int(np.ceil(np.log2((seen + 1) / (real * (1.0 - tolerance)))))
+        top = min(int(np.floor(np.log2(INT32_LIMIT / (limit * real * (1 + tolerance))))), 30)
+        for k, n in _candidates(real, top, tolerance):
+            base = np.float32(k * 2.0**-n / ratio)
+            for ulp in range(-4, 5):
+                scale = np.float32(base + ulp * np.spacing(base))
                 tries += 1
                 m = float_multiplier(input_scale, scale, output_scale)
-                if proves_equal(int(k), n, limit, m, steps):
-                    return ScaleChoice(scale, int(k), n, limit, m, tries, True)
+                if proves_equal(k, n, limit, m, steps):
+                    return ScaleChoice(scale, k, n, limit, m, tries, True)
     n = max(top, 1)
     scale = np.float32(natural)
     m = float_multiplier(input_scale, scale, output_scale)
     return ScaleChoice(scale, max(round(float(m) * 2.0**n), 1), n, limit, m, tries, False)
+
+
+def _candidates(real: float, top: int, tolerance: float) -> Iterator[tuple[int, int]]:
+    """Odd k within ``tolerance`` of ``real * 2**n``, nearest first, for the four largest n (largest first)."""
+    for n in range(top, max(top - 4, 0), -1):
+        centre = real * 2.0**n
+        span = max(int(centre * tolerance), 1)
+        ks = round(centre) + np.arange(-span, span + 1)
+        ks = ks[(ks > 0) & (ks % 2 == 1)]
+        for k in ks[np.argsort(np.abs(ks - centre), kind="stable")][:96]:
+            yield int(k), n
 
 
 def choose_power_scale(natural: float, ratio: float, bits: int) -> tuple[np.float32, int, int]:

@@ -1,0 +1,1 @@
+"""Prove that all encodings of an integer graph compute the same numbers."""

@@ -1,0 +1,187 @@
+"""Random integer graphs of each family, to prove that all encodings of a graph compute the same numbers.
+
+Widths, depths, scales, zero points and weights are drawn freely (also saturating ones); scales obey the rules of the
+quantizer (edgebat/quantize), because those rules are what makes the encodings agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.graph import (
+    Conv1D,
+    Dense,
+    Flatten,
+    IntGraph,
+    LastStep,
+    Lstm,
+    MaxPool1D,
+    Node,
+    Requant,
+    Tensor,
+    check_graph,
+)
+from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.quantize.ptq import GATE_BITS, GATE_SCALE, HEAD_SCALE, HIDDEN_SCALE
+from edgebat.quantize.requant_search import choose_power_scale, choose_scale
+
+FAMILIES = ("mlp", "cnn", "lstm")
+
+
+@dataclass
+class _Draw:
+    rng: np.random.Generator
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    fallbacks: int = 0
+    channels: int = 0
+
+    def start(self, shape: tuple[int, ...], scale: float, zero_point: int) -> Tensor:
+        self.tensors["input"] = Tensor("input", shape, "int8", scale, zero_point)
+        return self.tensors["input"]
+
+    def tensor(self, label: str, shape: tuple[int, ...], scale: float, zero: int, dtype: str = "int8") -> Tensor:
+        self.tensors[label] = Tensor(label, shape, dtype, scale, zero)
+        return self.tensors[label]
+
+
+def random_graph(family: str, seed: int) -> IntGraph:
+    """A random graph of ``family`` ("mlp", "cnn" or "lstm"); the same seed gives the same graph.
+
+    meta["fallbacks"] counts the channels for which the scale search found no exact int32 requantization.
+    """
+    draw = _Draw(np.random.default_rng([FAMILIES.index(family), seed]))
+    rng = draw.rng
+    if family == "lstm":
+        current = draw.start((int(rng.integers(2, 24)), int(rng.integers(1, 12))), 2.0 ** -int(rng.integers(3, 7)), 0)
+        for layer in range(int(rng.integers(1, 3))):
+            current = _lstm(draw, current, f"lstm{layer}", int(rng.integers(2, 33)))
+        current = _plain(draw, current, LastStep("last", (current.name,), "last"), current.shape[1:])
+    else:
+        scale, zero = float(np.float32(10.0 ** rng.uniform(-3, 0))), int(rng.integers(-128, 128))
+        current = draw.start((int(rng.integers(6, 33)), int(rng.integers(1, 12))), scale, zero)
+        if family == "cnn":
+            current = _convolutions(draw, current)
+        shape = (int(np.prod(current.shape)),)
+        current = _plain(draw, current, Flatten("flatten", (current.name,), "flatten"), shape)
+        for layer in range(int(rng.integers(0, 3)) + (family == "mlp")):
+            current = _linear(draw, current, f"dense{layer}", (int(rng.integers(1, 65)), current.shape[0]), {})
+    current = _linear(draw, current, "head", (int(rng.integers(1, 52)), current.shape[0]), {}, head=True)
+    graph = IntGraph(
+        f"random_{family}_{seed}",
+        draw.tensors,
+        tuple(draw.nodes),
+        "input",
+        current.name,
+        {"fallbacks": draw.fallbacks, "channels": draw.channels},
+    )
+    return check_graph(graph)
+
+
+def random_inputs(graph: IntGraph, count: int, seed: int) -> npt.NDArray[np.int8]:
+    """int8 inputs [count, ...]: mostly uniform, a tenth constant at the extremes, a tenth near the zero point."""
+    rng = np.random.default_rng([7, seed])
+    x = rng.integers(-128, 128, (count, *graph.input_tensor.shape), dtype=np.int8)
+    tenth = max(count // 10, 1)
+    x[:tenth] = rng.choice(np.array([-128, 127], np.int8), (min(tenth, count), *graph.input_tensor.shape))
+    near = np.clip(graph.input_tensor.zero_point + rng.integers(-3, 4, x[-tenth:].shape), -128, 127)
+    x[-tenth:] = near.astype(np.int8)
+    return x
+
+
+def _plain(draw: _Draw, source: Tensor, node: Node, shape: tuple[int, ...]) -> Tensor:
+    draw.nodes.append(node)
+    return draw.tensor(node.output, shape, source.scale, source.zero_point)
+
+
+def _convolutions(draw: _Draw, current: Tensor) -> Tensor:
+    rng = draw.rng
+    for layer in range(int(rng.integers(1, 4))):
+        length, channels = current.shape
+        kernel = int(rng.integers(1, min(5, length) + 1))
+        dilation = int(rng.integers(1, 3)) if 2 * (kernel - 1) + 1 <= length else 1
+        reach = (kernel - 1) * dilation
+        # valid, same (odd total goes right) or causal padding
+        padding = [(0, 0), (reach // 2, reach - reach // 2), (reach, 0)][int(rng.integers(0, 3))]
+        extra = {"stride": int(rng.integers(1, 3)), "dilation": dilation, "padding": padding}
+        current = _linear(draw, current, f"conv{layer}", (int(rng.integers(1, 25)), kernel, channels), extra)
+        if current.shape[0] >= 4 and rng.random() < 0.5:
+            label, size = f"pool{layer}", int(rng.integers(2, 4))
+            node = MaxPool1D(label, (current.name,), label, size, size)
+            current = _plain(draw, current, node, (current.shape[0] // size, current.shape[1]))
+    return current
+
+
+def _linear(
+    draw: _Draw, source: Tensor, label: str, shape: tuple[int, ...], extra: dict[str, object], *, head: bool = False
+) -> Tensor:
+    rng = draw.rng
+    outs, fan_in = shape[0], int(np.prod(shape[1:]))
+    weight = np.clip(np.rint(rng.normal(0, rng.uniform(20, 60), shape)), -127, 127).astype(np.int8)
+    widest = max(127 - source.zero_point, source.zero_point + 128)
+    typical = 45.0 * 74.0 * np.sqrt(fan_in)  # standard deviation of the accumulator, roughly
+    bias = rng.integers(-int(typical), int(typical) + 1, outs)
+    # The output range covers between a fifth and three times what the accumulator does.
+    spread = typical * 10.0 ** rng.uniform(-0.7, 0.5)
+    relu = not head and rng.random() < 0.6
+    zero = 0 if head else (-128 if relu and rng.random() < 0.7 else int(rng.integers(-128, 128)))
+    out_scale = HEAD_SCALE if head else float(np.float32(10.0 ** rng.uniform(-3, 0)))
+    natural = rng.uniform(0.3, 1.0, outs) * out_scale * (20000.0 if head else 60.0) / (spread * source.scale)
+    low, high = (-32768, 32767) if head else (zero if relu else -128, 127)
+    scales, reals = np.zeros(outs, np.float32), np.zeros(outs, np.float32)
+    ks, ns, limits = (np.zeros(outs, np.int32) for _ in range(3))
+    for c in range(outs):
+        reach = int(np.abs(weight[c].astype(np.int64)).sum()) * widest + abs(int(bias[c])) + 1
+        if head:
+            bits = min(15, max(2, 30 - reach.bit_length()))
+            scales[c], ks[c], ns[c] = choose_power_scale(float(natural[c]), source.scale / HEAD_SCALE, bits)
+            limits[c], reals[c] = 1 << reach.bit_length(), np.float32(float(ks[c]) * 2.0 ** -float(ns[c]))
+        else:
+            choice = choose_scale(float(natural[c]), source.scale, out_scale, low - zero, high - zero, reach)
+            scales[c], ks[c], ns[c] = choice.weight_scale, choice.multiplier, choice.shift
+            limits[c], reals[c] = choice.clamp, choice.real
+            draw.channels += 1
+            draw.fallbacks += not choice.exact
+    requant = Requant("shift", zero, low, high, ks, ns, limits, reals)
+    dtype = "int16" if head else "int8"
+    bias32 = bias.astype(np.int32)
+    if len(shape) == 2:
+        draw.nodes.append(Dense(label, (source.name,), label, weight, bias32, scales, requant))
+        return draw.tensor(label, (outs,), out_scale, zero, dtype)
+    conv = Conv1D(label, (source.name,), label, weight, bias32, scales, requant, **extra)  # type: ignore[arg-type]
+    draw.nodes.append(conv)
+    padded = source.shape[0] + sum(conv.padding)
+    length = (padded - ((shape[1] - 1) * conv.dilation + 1)) // conv.stride + 1
+    return draw.tensor(label, (length, outs), out_scale, zero, dtype)
+
+
+def _lstm(draw: _Draw, source: Tensor, label: str, hidden: int) -> Tensor:
+    rng = draw.rng
+    inputs = source.shape[1]
+
+    def gates(columns: int, scale_in: float) -> tuple[npt.NDArray[np.int8], list[np.ndarray]]:
+        weight = np.clip(np.rint(rng.normal(0, 45, (4, hidden, columns))), -127, 127).astype(np.int8)
+        scales, multipliers, exponents = [], [], []
+        for _ in range(4):
+            natural = 10.0 ** rng.uniform(-1.0, 0.6) / (127.0 * np.sqrt(columns))
+            scale, _, _ = choose_power_scale(natural, scale_in / GATE_SCALE, GATE_BITS)
+            multiplier, exponent = quantize_multiplier(float(scale) * scale_in / GATE_SCALE)
+            scales.append(scale)
+            multipliers.append(multiplier)
+            exponents.append(exponent)
+        kinds = (np.float32, np.int32, np.int32)
+        return weight, [np.array(v, k) for v, k in zip((scales, multipliers, exponents), kinds, strict=True)]
+
+    wx, (sx, mx, ex) = gates(inputs, source.scale)
+    wh, (sh, mh, eh) = gates(hidden, HIDDEN_SCALE)
+    bias = np.rint(rng.normal(0, 1.0, (4, hidden)) / (source.scale * sx[:, None])).astype(np.int32)
+    multiplier, exponent = quantize_multiplier(2.0**-30 / HIDDEN_SCALE)
+    cell_exponent = int(rng.integers(-14, -9))
+    node = Lstm(
+        label, (source.name,), label, wx, wh, bias, sx, sh, mx, ex, mh, eh, cell_exponent, multiplier, exponent
+    )  # fmt: skip
+    draw.nodes.append(node)
+    return draw.tensor(label, (source.shape[0], hidden), HIDDEN_SCALE, 0)

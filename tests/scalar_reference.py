@@ -1,0 +1,132 @@
+"""The integer graph once more, value by value in plain Python integers: the judge of the NumPy kernels.
+
+Written from docs/quantization-spec.md, not from edgebat/runtime; nothing here is vectorized, folded or clever.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from edgebat.graph import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Requant
+
+
+def clamp(value: int, low: int, high: int) -> int:
+    return max(low, min(high, value))
+
+
+def requantize(acc: int, requant: Requant, channel: int) -> int:
+    k, n, limit = (int(a[channel]) for a in (requant.multiplier, requant.shift, requant.clamp))
+    if requant.kind == "shift":
+        scaled = math.floor(Fraction(clamp(acc, -limit, limit) * k, 1 << n) + Fraction(1, 2))
+    elif requant.kind == "float":
+        scaled = int(np.rint(np.float32(acc) * requant.scale[channel]))
+    else:
+        scaled = double_rounding(acc, k, n)
+    return clamp(scaled + requant.zero_point, requant.minimum, requant.maximum)
+
+
+def half_away(value: Fraction) -> int:
+    return math.floor(abs(value) + Fraction(1, 2)) * (1 if value >= 0 else -1)
+
+
+def double_rounding(acc: int, multiplier: int, exponent: int) -> int:
+    """Round acc * multiplier / 2**31 to nearest, ties upwards, then divide by 2**-exponent, ties away from zero."""
+    high = math.floor(Fraction((acc << max(exponent, 0)) * multiplier, 1 << 31) + Fraction(1, 2))
+    return half_away(Fraction(high, 1 << max(-exponent, 0)))
+
+
+def run(graph: IntGraph, window: np.ndarray) -> list:
+    values = {graph.input: window.astype(int).tolist()}
+    for node in graph.nodes:
+        x, zero = values[node.inputs[0]], graph.tensors[node.inputs[0]].zero_point
+        match node:
+            case Dense():
+                values[node.output] = [
+                    requantize(sum((v - zero) * int(w) for v, w in zip(x, row, strict=True)) + int(b), node.requant, o)
+                    for o, (row, b) in enumerate(zip(node.weight, node.bias, strict=True))
+                ]
+            case Conv1D():
+                values[node.output] = [
+                    [conv_value(node, x, zero, t, o) for o in range(len(node.weight))]
+                    for t in range(graph.tensors[node.output].shape[0])
+                ]
+            case MaxPool1D():
+                values[node.output] = [
+                    [max(x[t * node.stride + j][c] for j in range(node.size)) for c in range(len(x[0]))]
+                    for t in range(graph.tensors[node.output].shape[0])
+                ]
+            case Flatten():
+                values[node.output] = [v for row in x for v in row]
+            case LastStep():
+                values[node.output] = x[-1]
+            case Lstm():
+                values[node.output] = lstm(node, x, zero, graph.tensors[node.output].zero_point)
+    return values[graph.output]
+
+
+def conv_value(node: Conv1D, x: list, zero: int, t: int, o: int) -> int:
+    acc = int(node.bias[o])
+    for j in range(node.weight.shape[1]):
+        position = t * node.stride + j * node.dilation - node.padding[0]
+        if 0 <= position < len(x):  # padding counts as the zero point, which contributes nothing
+            acc += sum((v - zero) * int(w) for v, w in zip(x[position], node.weight[o, j], strict=True))
+    return requantize(acc, node.requant, o)
+
+
+TABLE = [
+    min(65535, round(65536 / (1 + math.exp(-i / 24))) + (i in {
+        4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45, 46,
+        49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135}))
+    for i in range(256)
+]  # fmt: skip
+
+
+def interpolate(position: int, bits: int) -> int:
+    index, rest = position >> bits, position & ((1 << bits) - 1)
+    return (TABLE[index] << bits) + rest * (TABLE[index + 1] - TABLE[index])
+
+
+def sigmoid(x: int) -> int:
+    d = 3 * x
+    r = (0x7FFF << 10) if abs(d) >> 9 >= 255 else interpolate(abs(d), 9)
+    return (r + 512) >> 10 if d >= 0 else ((1 << 25) - r + 511) >> 10
+
+
+def tanh(x: int, left: int) -> int:
+    d = 3 * x * 2**left if left >= 0 else math.floor(Fraction(3 * x, 2**-left) + Fraction(1, 2))
+    r = (0xFFFF << 8) if abs(d) >> 8 >= 255 else interpolate(abs(d), 8)
+    return (r - (1 << 23) + 128) >> 8 if d >= 0 else (-r + (1 << 23) + 127) >> 8
+
+
+def sat16(value: int) -> int:
+    return clamp(value, -32768, 32767)
+
+
+def lstm(node: Lstm, x: list, zero: int, hidden_zero: int) -> list:
+    units = node.recurrent_weight.shape[-1]
+    hidden, cell, sequence = [hidden_zero] * units, [0] * units, []
+    for row in x:
+        gates = [[0] * units for _ in range(4)]
+        for g in range(4):
+            for h in range(units):
+                a = sum((v - zero) * int(w) for v, w in zip(row, node.input_weight[g, h], strict=True))
+                b = sum((v - hidden_zero) * int(w) for v, w in zip(hidden, node.recurrent_weight[g, h], strict=True))
+                a = double_rounding(
+                    a + int(node.bias[g, h]), int(node.input_multiplier[g]), int(node.input_exponent[g])
+                )
+                b = double_rounding(b, int(node.recurrent_multiplier[g]), int(node.recurrent_exponent[g]))
+                gates[g][h] = sat16(sat16(a) + sat16(b))
+        for h in range(units):
+            i, f, o = (sigmoid(gates[g][h]) for g in (0, 1, 3))
+            kept = sat16(double_rounding(f * cell[h], 1 << 30, -14))
+            added = sat16(double_rounding(i * tanh(gates[2][h], 0), 1 << 30, -29 - node.cell_exponent))
+            cell[h] = sat16(kept + added)
+            product = o * tanh(cell[h], node.cell_exponent + 12)
+            hidden[h] = clamp(
+                double_rounding(product, node.hidden_multiplier, node.hidden_exponent) + hidden_zero, -128, 127
+            )
+        sequence.append(list(hidden))
+    return sequence

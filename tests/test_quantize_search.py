@@ -1,0 +1,49 @@
+"""The scale search: its int32 requantization equals the float32 one for every accumulator, by brute force."""
+
+import numpy as np
+import pytest
+
+from edgebat.quantize.requant_search import INT32_LIMIT, choose_power_scale, choose_scale
+
+
+def differs_somewhere(choice, zero: int, reach: int) -> bool:
+    span = min(2 * choice.clamp, reach)
+    acc = np.arange(-span, span + 1, dtype=np.int64)
+    ours = (np.clip(acc, -choice.clamp, choice.clamp) * choice.multiplier + (1 << (choice.shift - 1))) >> choice.shift
+    theirs = np.rint(acc.astype(np.float32) * choice.real)
+    return bool((np.clip(ours + zero, -128, 127) != np.clip(theirs + zero, -128, 127)).any())
+
+
+@pytest.mark.parametrize("reach", [60_000, 600_000])
+def test_every_accumulator_agrees_with_float32_round_half_even(reach: int) -> None:
+    rng = np.random.default_rng(reach)
+    solved = 0
+    for trial in range(60):
+        s_in, s_out = 10.0 ** rng.uniform(-3, -1, 2)
+        zero = -128 if trial % 2 else int(rng.integers(-128, 128))
+        natural = 10.0 ** rng.uniform(-4, -1) * s_out / s_in
+        choice = choose_scale(natural, s_in, s_out, -128 - zero, 127 - zero, reach)
+        solved += choice.exact
+        assert abs(choice.weight_scale / natural - 1.0) < 0.13
+        assert choice.clamp * choice.multiplier + (1 << (choice.shift - 1)) <= INT32_LIMIT
+        if choice.exact:
+            assert not differs_somewhere(choice, zero, reach)
+    assert solved == 60
+
+
+def test_a_channel_that_cannot_be_solved_says_so() -> None:
+    # Without any bound on the accumulator so small a multiplier leaves k fewer bits than the steps need.
+    choices = [choose_scale(1.0447e-4 * f, 1.0, 1.0, 0, 255) for f in (1.0, 1.07, 1.2)]
+    for choice in choices:
+        assert choice.exact != differs_somewhere(choice, -128, 2**31)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 15])
+def test_power_scales_are_exact_in_float32_and_never_clip_the_largest_weight(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    for _ in range(200):
+        natural, ratio = 10.0 ** rng.uniform(-5, 0), 2.0 ** int(rng.integers(-6, 12))
+        scale, k, n = choose_power_scale(natural, ratio, bits)
+        assert 1 << (bits - 1) <= k < 1 << bits
+        assert float(scale) * ratio == k * 2.0**-n
+        assert natural <= float(scale) < natural * (1 + 2.0 ** (1 - bits))

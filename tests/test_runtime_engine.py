@@ -1,0 +1,45 @@
+"""The NumPy runtime: equal to the scalar specification, streaming equal to batch, state that can be kept."""
+
+import numpy as np
+import pytest
+
+from edgebat.errors import GraphError
+from edgebat.runtime import Engine, LstmState
+from edgebat.verify.random_graphs import FAMILIES, random_graph, random_inputs
+from tests import scalar_reference as scalar
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_numpy_equals_the_scalar_specification(family: str) -> None:
+    for seed in range(6):
+        graph = random_graph(family, seed)
+        x = random_inputs(graph, 4, seed)
+        assert Engine(graph).run(x).tolist() == [scalar.run(graph, window) for window in x], graph.name
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_single_steps_equal_one_long_call_also_from_saved_state(seed: int) -> None:
+    graph = random_graph("lstm", seed)
+    engine = Engine(graph)
+    x = random_inputs(graph, 16, seed)
+    state = engine.initial_state(len(x))
+    for t in range(x.shape[1]):
+        y, state = engine.step(x[:, t], state)
+        # what a device does at power-off: copy the state out and back in
+        state = [LstmState(s.hidden.copy(), s.cell.copy()) for s in state]
+    np.testing.assert_array_equal(y, engine.run(x))
+
+
+def test_a_batch_equals_its_windows_one_by_one() -> None:
+    for family in FAMILIES:
+        graph = random_graph(family, 11)
+        engine, x = Engine(graph), random_inputs(graph, 20, 3)
+        np.testing.assert_array_equal(engine.run(x), np.concatenate([engine.run(x[i : i + 1]) for i in range(20)]))
+
+
+def test_wrong_inputs_are_refused_with_what_was_expected() -> None:
+    graph = random_graph("mlp", 0)
+    with pytest.raises(GraphError, match="takes int8"):
+        Engine(graph).run(np.zeros((1, *graph.input_tensor.shape), np.float32))
+    with pytest.raises(GraphError, match="no recurrent layer"):
+        Engine(graph).step(np.zeros((1, graph.input_tensor.shape[1]), np.int8), [])
