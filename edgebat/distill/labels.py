@@ -1,0 +1,52 @@
+"""The teacher's labels, computed once per (teacher, windows) and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from torch import nn
+
+from edgebat.files import atomic_write
+from edgebat.teachers.base import FloatArray, Teacher
+
+Float32 = npt.NDArray[np.float32]
+
+
+def teacher_fingerprint(teacher: Teacher) -> str:
+    """sha256 of the teacher's name, settings and, when it is a torch module, weights."""
+    digest = hashlib.sha256(json.dumps([teacher.name, teacher.settings], sort_keys=True).encode())
+    if isinstance(teacher, nn.Module):
+        for name, tensor in teacher.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def teacher_labels(teacher: Teacher, x: Float32, cache: str | Path | None = None) -> dict[str, FloatArray]:
+    """``teacher.predict(x)``, from the folder ``cache`` when the same teacher has labelled the same windows before.
+
+    A damaged cache file is computed anew, never trusted.
+    """
+    if cache is None:
+        return teacher.predict(x)
+    digest = hashlib.sha256(teacher_fingerprint(teacher).encode())
+    digest.update(str((x.shape, x.dtype)).encode())
+    digest.update(np.ascontiguousarray(x).tobytes())
+    path = Path(cache) / f"{digest.hexdigest()[:32]}.safetensors"
+    if path.exists():
+        try:
+            stored: dict[str, Any] = load(path.read_bytes())
+            if all(len(values) == len(x) for values in stored.values()):
+                return stored
+        except SafetensorError:
+            pass
+    labels = {head: np.ascontiguousarray(values) for head, values in teacher.predict(x).items()}
+    atomic_write(path, save(labels))
+    return labels

@@ -1,0 +1,46 @@
+"""The LSTM over cycles: one cycle's increments per step, so a BMS can feed it cycle by cycle and keep the state."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edgebat.students.base import Student, dense, to_numpy
+from edgebat.students.spec import LastStepLayer, Layer, LstmLayer
+
+
+class LstmStudent(Student):
+    """``units``: hidden size of each layer; ``stacked``: number of layers. The last hidden state feeds the head."""
+
+    kind = "lstm"
+
+    def __init__(
+        self,
+        *,
+        context: int = 10,
+        increments: int = 10,
+        horizon: int = 50,
+        knots: int = 5,
+        units: int = 24,
+        stacked: int = 1,
+    ) -> None:
+        super().__init__(
+            context=context, increments=increments, horizon=horizon, knots=knots, units=units, stacked=stacked
+        )
+        self.lstm = nn.LSTM(increments, units, num_layers=stacked, batch_first=True)
+        self.head = nn.Linear(units, self.outputs)
+
+    def body(self, z: Tensor) -> Tensor:
+        sequence, _ = self.lstm(z)
+        return self.head(sequence[:, -1])  # type: ignore[no-any-return]
+
+    def layers(self) -> list[Layer]:
+        # torch's gate order is the one of LstmLayer: i, f, g, o.
+        stacked: list[Layer] = [
+            LstmLayer(
+                to_numpy(getattr(self.lstm, f"weight_ih_l{k}")),
+                to_numpy(getattr(self.lstm, f"weight_hh_l{k}")),
+                to_numpy(getattr(self.lstm, f"bias_ih_l{k}") + getattr(self.lstm, f"bias_hh_l{k}")),
+            )
+            for k in range(self.lstm.num_layers)
+        ]
+        return [*stacked, LastStepLayer(), dense(self.head)]

@@ -1,0 +1,42 @@
+"""The multi-layer perceptron: the whole window at once. Flatten, Dense + ReLU ..., Dense head."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from edgebat.students.base import Student, dense
+from edgebat.students.spec import FlattenLayer, Layer
+
+
+class MlpStudent(Student):
+    """``hidden``: width of each hidden layer."""
+
+    kind = "mlp"
+
+    def __init__(
+        self,
+        *,
+        context: int = 10,
+        increments: int = 10,
+        horizon: int = 50,
+        knots: int = 5,
+        hidden: Sequence[int] = (48, 32),
+    ) -> None:
+        super().__init__(context=context, increments=increments, horizon=horizon, knots=knots, hidden=list(hidden))
+        widths = [context * increments, *hidden]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        self.head = nn.Linear(widths[-1], self.outputs)
+
+    def body(self, z: Tensor) -> Tensor:
+        values = z.flatten(1)
+        for layer in self.hidden:
+            values = torch.relu(layer(values))
+        return self.head(values)  # type: ignore[no-any-return]
+
+    def layers(self) -> list[Layer]:
+        hidden = [dense(layer, "relu") for layer in self.hidden if isinstance(layer, nn.Linear)]
+        return [FlattenLayer(), *hidden, dense(self.head)]

@@ -1,0 +1,42 @@
+"""Teachers by name, and their files: one ``.safetensors`` whose header carries name and settings as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from edgebat.errors import ModelFileError
+from edgebat.teachers.base import Teacher
+from edgebat.teachers.ic2ml import Ic2ml
+from edgebat.tensorfile import load_module_state, read_header, save_module
+
+# A new teacher is a module that follows ``edgebat.teachers.base.Teacher`` and one entry here.
+TEACHERS: dict[str, type[nn.Module]] = {Ic2ml.name: Ic2ml}
+
+
+def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
+    """Write weights, name and settings to ``path`` (``.safetensors``); same teacher, same bytes."""
+    if not isinstance(teacher, nn.Module):
+        raise ModelFileError(
+            f"teacher {teacher.name!r} is a {type(teacher).__name__}, not a torch module; cannot be saved"
+        )
+    header = {"format": "edgebat-teacher", "name": teacher.name, "settings": teacher.settings}
+    save_module(teacher, path, header | {"provenance": provenance or {}})
+
+
+def load_teacher(path: str | Path) -> Teacher:
+    """Read a teacher written by ``save_teacher``, in eval mode. Raises ModelFileError."""
+    header = read_header(path, "edgebat-teacher")
+    name = str(header.get("name"))
+    if name not in TEACHERS:
+        raise ModelFileError(f"{path} holds the teacher {name!r}; this edgebat knows {', '.join(sorted(TEACHERS))}")
+    try:
+        teacher = TEACHERS[name](**header.get("settings", {}))
+    except TypeError as error:
+        raise ModelFileError(f"{path}: settings do not fit the teacher {name!r}: {error}") from None
+    load_module_state(teacher, path)
+    teacher.eval()
+    assert isinstance(teacher, Teacher)
+    return teacher

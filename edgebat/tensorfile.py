@@ -1,0 +1,58 @@
+"""Networks as files: ``.safetensors`` with one JSON document in the header. Reading never executes anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from edgebat.errors import ModelFileError
+from edgebat.files import atomic_write
+
+MAX_FILE_BYTES = 1 << 30
+KEY = "edgebat"
+
+
+def save_module(module: nn.Module, path: str | Path, header: dict[str, Any]) -> None:
+    """Write the module's parameters and persistent buffers, and ``header`` (JSON-able, has "format"), to ``path``."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    atomic_write(Path(path), save(tensors, metadata={KEY: json.dumps(header, sort_keys=True)}))
+
+
+def read_header(path: str | Path, expected_format: str) -> dict[str, Any]:
+    """The JSON header of ``path``. Raises ModelFileError when the file is damaged or of another format."""
+    content = _read(path)
+    try:
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        header = json.loads(metadata[KEY])
+        found = header["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not an edgebat network file: {type(error).__name__}: {error}; "
+                             "write it with edgebat, or restore it from a backup") from None  # fmt: skip
+    if found != expected_format:
+        raise ModelFileError(f"{path} holds {found!r}, not {expected_format!r}; give a file of that kind")
+    return dict(header)
+
+
+def load_module_state(module: nn.Module, path: str | Path) -> None:
+    """Fill ``module`` with the tensors of ``path``. Raises ModelFileError unless names and shapes agree exactly."""
+    try:
+        module.load_state_dict(load(_read(path)))
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelFileError(f"{path} does not fit the network its header describes: {error}") from None
+
+
+def _read(path: str | Path) -> bytes:
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelFileError(f"{path} has {size} bytes; network files have at most {MAX_FILE_BYTES}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
