@@ -88,8 +88,8 @@ def test_damaged_files_give_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_foreign_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="absent.ebat"):
+    with pytest.raises(ModelFileError, match=r"absent\.ebat"):
         load_graph(tmp_path / "absent.ebat")
     (tmp_path / "text.ebat").write_text("hello")
-    with pytest.raises(ModelFileError, match="text.ebat"):
+    with pytest.raises(ModelFileError, match=r"text\.ebat"):
         load_graph(tmp_path / "text.ebat")

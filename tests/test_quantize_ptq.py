@@ -76,6 +76,7 @@ def test_every_channel_of_an_ordinary_student_is_proven_exact() -> None:
 def test_bias_correction_removes_the_mean_error() -> None:
     model, sample = student("mlp"), windows(2000, 5)
     real = physical_outputs(model, float_forward(model, sample))[:, 0].mean() * 1e4
+    ppm = np.rint(sample * 1e6).astype(np.int64)
     errors = {}
     for correct in (False, True):
         graph = quantize_model(model, sample, QuantizeOptions("minmax", bias_correction=correct))
