@@ -55,6 +55,15 @@ def proves_equal(k: int, n: int, limit: int, real: np.float32, steps: npt.NDArra
     return bool((above >= steps).all() and (below < steps).all() and (np.abs(first) <= limit).all())
 
 
+def visible_steps(lowest: int, highest: int, reach: float) -> npt.NDArray[np.int64]:
+    """The output steps that can be seen: inside the clipped output range and inside what the accumulator reaches.
+
+    lowest, highest: output range minus its zero point; reach: bound of |acc| * M.
+    """
+    seen = int(min(max(abs(lowest), abs(highest)), reach + 1)) + 1
+    return np.arange(max(lowest + 1, -seen), min(highest, seen) + 1, dtype=np.int64)
+
+
 def choose_scale(
     natural: float,
     input_scale: float,
@@ -73,9 +82,8 @@ def choose_scale(
     for tolerance in (0.03, 0.12):
         ratio = float(np.float32(input_scale)) / float(np.float32(output_scale))
         real = natural * ratio
-        # Steps beyond what the accumulator reaches, or beyond the clipped output, cannot be seen.
-        seen = int(min(max(abs(lowest), abs(highest)), reach * real * (1 + tolerance) + 1)) + 1
-        steps = np.arange(max(lowest + 1, -seen), min(highest, seen) + 1, dtype=np.int64)
+        steps = visible_steps(lowest, highest, reach * real * (1 + tolerance))
+        seen = max(-int(steps.min(initial=0)), int(steps.max(initial=0))) + 1
         limit = 1 << int(np.ceil(np.log2((seen + 1) / (real * (1.0 - tolerance)))))
         top = min(int(np.floor(np.log2(INT32_LIMIT / (limit * real * (1 + tolerance))))), 30)
         for k, n in _candidates(real, top, tolerance):

@@ -1,0 +1,315 @@
+"""Quantization-aware training: a network whose forward pass *is* the integer graph.
+
+Every layer runs twice: in float, which gives the gradient, and in the graph's integers, which give the value
+(straight-through estimation, Bengio et al. 2013, arXiv:1308.3432). Integers are held in float64, where all products
+and sums of a checked graph are exact, so ``QatStudent(x)`` equals the exported graph in every output, also through the
+LSTM cell. Scales, zero points and requantization constants stay those of the post-training graph; weights and biases
+learn to live with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgebat.errors import GraphError
+from edgebat.graph import arithmetic
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant
+from edgebat.graph.model import Tensor as GraphTensor
+from edgebat.quantize.requant_search import proves_equal, visible_steps
+from edgebat.students.base import Student
+from edgebat.students.spec import Conv1DLayer, DenseLayer, Layer, LstmLayer
+
+
+class QatStudent(Student):
+    """A trained student continued under quantization; trains and predicts like any other student.
+
+    Takes the float student and its post-training graph. Raises GraphError for operators without a trainable form.
+    """
+
+    offset: Tensor
+    gain: Tensor
+
+    def __init__(self, student: Student, graph: IntGraph) -> None:
+        super().__init__(
+            context=student.context, increments=student.increments, horizon=student.horizon, knots=student.knots
+        )
+        self.kind = student.kind
+        for name in ("input_mean", "input_std", "output_mean", "output_std"):
+            getattr(self, name).copy_(getattr(student, name))
+        self.start = graph
+        layers = student.float_spec().layers
+        if len(layers) != len(graph.nodes):
+            raise GraphError(f"graph {graph.name!r} has {len(graph.nodes)} nodes, the student {len(layers)} layers")
+        self.steps = nn.ModuleList(_step(n, graph, layer) for n, layer in zip(graph.nodes, layers, strict=True))
+        border = graph.meta["input"]
+        self.register_buffer("offset", torch.tensor(border["offset"], dtype=torch.float64), persistent=False)
+        self.register_buffer("gain", torch.tensor(border["multiplier"], dtype=torch.float64), persistent=False)
+        self.shift = int(border["shift"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Fractions of nominal [B, T, C] to normalized outputs [B, O], each a multiple of the head's scale."""
+        ppm = torch.round(x.double() * 1e6)
+        source = self.start.input_tensor
+        q = _shifted((ppm - self.offset) * self.gain, self.shift) + source.zero_point
+        return self.integers(q.clamp(-128, 127))[0]
+
+    def integers(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """int8 inputs (as float64) [B, T, C] to (normalized outputs with gradient, the head's integers as float64)."""
+        source = self.start.input_tensor
+        real = ((q - source.zero_point) * source.scale).to(self.input_mean.dtype)
+        for step in self.steps:
+            real, q = step(real, q)
+        return real, q
+
+    def graph(self) -> IntGraph:
+        """The integer graph of the weights as they are now; equal to ``forward`` output by output."""
+        nodes = tuple(step.export() for step in self.steps)  # type: ignore[operator]
+        report = dict(self.start.meta["quantization"], scheme="quantization-aware")
+        fallbacks = {n.name: unproven_channels(n, self.start) for n in nodes if isinstance(n, Dense | Conv1D)}
+        report["layers"] = [dict(r, fallbacks=fallbacks.get(r["name"], 0)) for r in report["layers"]]
+        return check_graph(replace(self.start, nodes=nodes, meta={**self.start.meta, "quantization": report}))
+
+
+def unproven_channels(node: Dense | Conv1D, graph: IntGraph) -> int:
+    """Channels of an int8 layer whose requantization is not proven equal to float32 for what they can reach."""
+    source, target = graph.tensors[node.inputs[0]], graph.tensors[node.output]
+    if target.dtype != "int8":
+        return 0
+    widest = max(127 - source.zero_point, source.zero_point + 128)
+    magnitude = np.abs(node.weight.reshape(len(node.weight), -1).astype(np.int64)).sum(axis=1)
+    reach = magnitude * widest + np.abs(node.bias.astype(np.int64))
+    r = node.requant
+    failed = 0
+    for c in range(len(node.weight)):
+        steps = visible_steps(r.minimum - r.zero_point, r.maximum - r.zero_point, int(reach[c]) * float(r.scale[c]))
+        failed += not proves_equal(int(r.multiplier[c]), int(r.shift[c]), int(r.clamp[c]), r.scale[c], steps)
+    return failed
+
+
+def _shifted(product: Tensor, shift: Tensor | int) -> Tensor:
+    """``(product + 2**(shift-1)) >> shift`` of exact integers in float64."""
+    scale = torch.as_tensor(2.0 ** -torch.as_tensor(shift, dtype=torch.float64))
+    return torch.floor(product * scale + 0.5)
+
+
+def _through(real: Tensor, integers: Tensor, tensor: GraphTensor) -> tuple[Tensor, Tensor]:
+    """The value of ``integers`` with the gradient of ``real``; clipped values have none."""
+    low, high = np.iinfo(tensor.dtype).min, np.iinfo(tensor.dtype).max
+    bounded = real.clamp((low - tensor.zero_point) * tensor.scale, (high - tensor.zero_point) * tensor.scale)
+    value = ((integers - tensor.zero_point) * tensor.scale).to(real.dtype)
+    return bounded + (value - bounded).detach(), integers
+
+
+def _rounded(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights on their int8 grid (with gradient inside the grid) and the integers as float64."""
+    limit = 127.0 * scale
+    bounded = torch.maximum(torch.minimum(weight, limit), -limit)
+    integers = torch.clamp(torch.round(weight.detach().double() / scale.double()), -127, 127)
+    value = (integers * scale.double()).to(weight.dtype)
+    return bounded + (value - bounded).detach(), integers
+
+
+class _Fixed(nn.Module):
+    """A layer without weights: the same on both sides."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self.node = node
+
+    def forward(self, real: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        match self.node:
+            case Flatten():
+                return real.flatten(1), q.flatten(1)
+            case LastStep():
+                return real[:, -1], q[:, -1]
+            case MaxPool1D():
+                size, stride = self.node.size, self.node.stride
+                return tuple(functional.max_pool1d(v.mT, size, stride).mT for v in (real, q))  # type: ignore[return-value]
+        raise GraphError(f"node {self.node.name!r} ({self.node.op}) has no trainable form")
+
+    def export(self) -> Node:
+        return self.node
+
+
+class _Linear(nn.Module):
+    """Dense layer or convolution, with fused ReLU, or the int16 head."""
+
+    scale: Tensor
+    step: Tensor
+    k: Tensor
+    n: Tensor
+    limit: Tensor
+
+    def __init__(self, node: Dense | Conv1D, graph: IntGraph, layer: DenseLayer | Conv1DLayer) -> None:
+        super().__init__()
+        self.node, self.source, self.target = node, graph.tensors[node.inputs[0]], graph.tensors[node.output]
+        self.weight = nn.Parameter(torch.from_numpy(layer.weight.astype(np.float32)))
+        step = self.source.scale * node.weight_scale.astype(np.float64)
+        # Start from the corrected bias of the post-training graph, not from the float one.
+        self.bias = nn.Parameter(torch.from_numpy((node.bias * step).astype(np.float32)))
+        constants: dict[str, Any] = {
+            "scale": torch.from_numpy(node.weight_scale.reshape(-1, *[1] * (node.weight.ndim - 1)).copy()),
+            "step": torch.from_numpy(step),
+            **_requant_constants(node.requant),
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, real: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        weight, integers = _rounded(self.weight, self.scale)
+        with torch.no_grad():
+            acc = self._product(q - self.source.zero_point, integers) + torch.round(self.bias.double() / self.step)
+            y = _shifted(torch.clamp(acc, -self.limit, self.limit) * self.k, self.n) + self.target.zero_point
+            y = y.clamp(self.node.requant.minimum, self.node.requant.maximum)
+        out = self._product(real, weight) + self.bias
+        if self.node.requant.minimum == self.target.zero_point and self.target.dtype == "int8":
+            out = torch.relu(out)
+        return _through(out, y, self.target)
+
+    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        if isinstance(self.node, Dense):
+            return functional.linear(x, weight)
+        padded = functional.pad(x.mT, self.node.padding)
+        return functional.conv1d(padded, weight.mT, stride=self.node.stride, dilation=self.node.dilation).mT
+
+    @torch.no_grad()
+    def export(self) -> Node:
+        weight = _rounded(self.weight, self.scale)[1].numpy().astype(np.int8)
+        bias = torch.round(self.bias.double() / self.step).numpy().astype(np.int32)
+        return replace(self.node, weight=weight, bias=bias)
+
+
+def _requant_constants(requant: Requant) -> dict[str, Tensor]:
+    if requant.kind != "shift":
+        raise GraphError(f"requantization kind {requant.kind!r} cannot be trained; quantize the float student again")
+    limit = np.where(requant.clamp > 0, requant.clamp, arithmetic.INT32_MAX)
+    named = {"k": requant.multiplier, "n": requant.shift, "limit": limit}
+    return {name: torch.from_numpy(value.astype(np.float64)) for name, value in named.items()}
+
+
+class _Lstm(nn.Module):
+    """The LSTM layer with TFLite Micro's integer cell."""
+
+    scale_x: Tensor
+    scale_h: Tensor
+    step: Tensor
+    factor_x: Tensor
+    factor_h: Tensor
+    exponent_x: Tensor
+    exponent_h: Tensor
+    table: Tensor
+
+    def __init__(self, node: Lstm, graph: IntGraph, layer: LstmLayer) -> None:
+        super().__init__()
+        self.node, self.source, self.target = node, graph.tensors[node.inputs[0]], graph.tensors[node.output]
+        self.units = node.recurrent_weight.shape[-1]
+        self.weight_input = nn.Parameter(torch.from_numpy(layer.weight_input.astype(np.float32)))
+        self.weight_hidden = nn.Parameter(torch.from_numpy(layer.weight_hidden.astype(np.float32)))
+        self.bias = nn.Parameter(torch.from_numpy(layer.bias.astype(np.float32)))
+
+        def per_row(values: Any) -> Tensor:
+            return torch.from_numpy(np.repeat(np.asarray(values, np.float64), self.units))
+
+        for name, value in {
+            "scale_x": per_row(node.input_scale).float()[:, None],
+            "scale_h": per_row(node.recurrent_scale).float()[:, None],
+            "step": per_row(node.input_scale.astype(np.float64) * self.source.scale),
+            "factor_x": per_row(node.input_multiplier / 2.0**31),
+            "factor_h": per_row(node.recurrent_multiplier / 2.0**31),
+            "exponent_x": per_row(node.input_exponent),
+            "exponent_h": per_row(node.recurrent_exponent),
+            "table": torch.from_numpy(arithmetic.SIGMOID_TABLE),
+        }.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, real: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        node, units = self.node, self.units
+        wx, ix = _rounded(self.weight_input, self.scale_x)
+        wh, ih = _rounded(self.weight_hidden, self.scale_h)
+        cell_scale, hidden_scale = 2.0**node.cell_exponent, self.target.scale
+        hidden = real.new_zeros(len(real), units)
+        cell = real.new_zeros(len(real), units)
+        with torch.no_grad():
+            acc = functional.linear(q - self.source.zero_point, ix) + torch.round(self.bias.double() / self.step)
+            products = _sat16(_double(acc, self.factor_x, self.exponent_x))
+        q_hidden = torch.full_like(hidden, self.target.zero_point, dtype=torch.float64)
+        q_cell = torch.zeros_like(q_hidden)
+        outputs, integers = [], []
+        for t in range(real.shape[1]):
+            with torch.no_grad():
+                acc = functional.linear(q_hidden - self.target.zero_point, ih)
+                gates = _sat16(products[:, t] + _sat16(_double(acc, self.factor_h, self.exponent_h)))
+                zi, zf, zg, zo = (gates[:, k * units : (k + 1) * units] for k in range(4))
+                kept = _double(self._sigmoid(zf) * q_cell, 0.5, -14)
+                added = _double(self._sigmoid(zi) * self._tanh(zg, 0), 0.5, -29 - node.cell_exponent)
+                q_cell = _sat16(_sat16(kept) + _sat16(added))
+                product = self._sigmoid(zo) * self._tanh(q_cell, node.cell_exponent + 12)
+                q_hidden = _double(product, node.hidden_multiplier / 2.0**31, node.hidden_exponent)
+                q_hidden = (q_hidden + self.target.zero_point).clamp(-128, 127)
+            i, f, g, o = torch.chunk(functional.linear(real[:, t], wx, self.bias) + functional.linear(hidden, wh), 4, 1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+            cell = cell + ((q_cell * cell_scale).to(cell.dtype) - cell).detach()
+            hidden = torch.sigmoid(o) * torch.tanh(cell)
+            value = ((q_hidden - self.target.zero_point) * hidden_scale).to(hidden.dtype)
+            hidden = hidden + (value - hidden).detach()
+            outputs.append(hidden)
+            integers.append(q_hidden)
+        return torch.stack(outputs, 1), torch.stack(integers, 1)
+
+    def _interpolate(self, a: Tensor, bits: int) -> Tensor:
+        index = torch.clamp(a >> bits, max=254)
+        low, rest = self.table[index], a & ((1 << bits) - 1)
+        return (low << bits) + rest * (self.table[index + 1] - low)
+
+    def _sigmoid(self, z: Tensor) -> Tensor:
+        d = 3 * z.long()
+        a = d.abs()
+        r = torch.where((a >> 9) >= 255, torch.full_like(a, 0x7FFF << 10), self._interpolate(a, 9))
+        return torch.where(d >= 0, (r + 512) >> 10, ((1 << 25) - r + 511) >> 10).double()
+
+    def _tanh(self, z: Tensor, left: int) -> Tensor:
+        d = 3 * z.long()
+        d = d << left if left >= 0 else (d + (1 << (-left - 1))) >> -left
+        a = d.abs()
+        r = torch.where((a >> 8) >= 255, torch.full_like(a, 0xFFFF << 8), self._interpolate(a, 8))
+        return torch.where(d >= 0, (r - (1 << 23) + 128) >> 8, (-r + (1 << 23) + 127) >> 8).double()
+
+    @torch.no_grad()
+    def export(self) -> Node:
+        wx, wh = _rounded(self.weight_input, self.scale_x)[1], _rounded(self.weight_hidden, self.scale_h)[1]
+        bias = torch.round(self.bias.double() / self.step)
+        shape = (4, self.units, -1)
+        return replace(
+            self.node,
+            input_weight=wx.numpy().astype(np.int8).reshape(shape),
+            recurrent_weight=wh.numpy().astype(np.int8).reshape(shape),
+            bias=bias.numpy().astype(np.int32).reshape(4, self.units),
+        )
+
+
+def _sat16(x: Tensor) -> Tensor:
+    return x.clamp(-32768, 32767)
+
+
+def _double(x: Tensor, factor: Tensor | float, exponent: Tensor | int) -> Tensor:
+    """Double rounding (docs/quantization-spec.md, section 5); factor = Q31 multiplier / 2**31, few bits, so exact."""
+    e = torch.as_tensor(exponent, dtype=torch.float64)
+    high = torch.floor(x * 2.0 ** e.clamp(min=0) * factor + 0.5)
+    return torch.sign(high) * torch.floor(high.abs() * 2.0 ** e.clamp(max=0) + 0.5)
+
+
+def _step(node: Node, graph: IntGraph, layer: Layer) -> nn.Module:
+    match node, layer:
+        case (Dense() | Conv1D(), DenseLayer() | Conv1DLayer()):
+            return _Linear(node, graph, layer)
+        case (Lstm(), LstmLayer()):
+            return _Lstm(node, graph, layer)
+        case _:
+            return _Fixed(node)
