@@ -1,21 +1,26 @@
 """Recipes: one experiment = one YAML file, typed, with unknown keys refused.
 
 A recipe is read, changed by ``--set a.b=c`` overrides, then checked; every later step sees only the checked object.
-Defaults live here and nowhere else, so ``config.yaml`` in a run folder is complete.
+Defaults come from the settings classes of the packages that use them; ``config.yaml`` in a run folder is complete.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgebat.errors import RecipeError
+from edgebat.distill.train import DistillSettings
+from edgebat.errors import EdgebatError, RecipeError
+from edgebat.features.spec import HealthSpec
 from edgebat.paths import recipes_dir
+from edgebat.quantize import QuantizeOptions
+from edgebat.teachers.train import TeacherSettings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -23,38 +28,21 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values do not change after checking."""
+    """Base of the sections that live here: unknown keys are errors, values do not change after checking."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Task(Section):
-    """What the models read and say; the fields of ``edgebat.features.HealthSpec``."""
-
-    window_start_v: float = 3.6
-    window_end_v: float = 3.7
-    increments: Positive = 10
-    context: Positive = 10
-    horizon: Positive = 50
-    soh_reference: Literal["nominal", "first", "rated_min", "mean_first_k"] = "nominal"
-    eol: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
-
-    @model_validator(mode="after")
-    def _window_upwards(self) -> Task:
-        if self.window_end_v <= self.window_start_v:
-            raise ValueError(f"window_end_v {self.window_end_v} must lie above window_start_v {self.window_start_v}")
-        return self
-
-
 class Synthetic(Section):
-    """The seeded synthetic fleet: how many cells, from which seed."""
+    """The seeded synthetic fleet."""
 
     cells: Annotated[int, Field(ge=6)] = 24
+    max_cycles: Annotated[int, Field(ge=100)] = 600
     seed: int = 7
 
 
 class Split(Section):
-    """Fractions of the cells held out for testing and for early stopping; drawn per condition group, by cell."""
+    """Fractions of the cells held out for testing and for early stopping; drawn per group of like cells."""
 
     test: Fraction = 0.25
     val: Fraction = 0.15
@@ -68,18 +56,52 @@ class Data(Section):
     synthetic: Synthetic = Synthetic()
     datasets: tuple[str, ...] = ()
     split: Split = Split()
-    train_stride: Positive = 1
-    test_stride: Positive = 1
+
+
+class StudentEntry(Section):
+    """One student. ``settings`` are the keyword arguments of its class, such as ``units: 24``; ``epochs`` overrides
+    ``distill.fit.epochs``."""
+
+    kind: Literal["mlp", "cnn", "lstm"]
+    settings: dict[str, Any] = {}
+    epochs: Positive | None = None
+
+
+class Verify(Section):
+    """How many held-out windows every engine runs; simulators and the slow LSTM engines run ``simulator_windows``."""
+
+    windows: Positive = 1000
+    simulator_windows: Positive = 1000
+
+
+class Report(Section):
+    """What the report shows beside its tables: at most so many held-out cells get a picture."""
+
+    cells: Positive = 12
+    licence: str = "Model and code: Apache-2.0."
 
 
 class Recipe(Section):
-    """The whole experiment."""
+    """The whole experiment. Sections without a class above are the settings of the package they name."""
 
     name: Name
     title: str = ""
-    seed: int = 1
-    task: Task = Task()
+    task: HealthSpec = HealthSpec()
     data: Data = Data()
+    teacher: TeacherSettings = TeacherSettings()
+    students: tuple[StudentEntry, ...] = tuple(StudentEntry(kind=kind) for kind in ("mlp", "cnn", "lstm"))
+    distill: DistillSettings = DistillSettings()
+    quantize: QuantizeOptions = QuantizeOptions()
+    targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
+    verify: Verify = Verify()
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _one_student_per_kind(self) -> Recipe:
+        kinds = [student.kind for student in self.students]
+        if not kinds or len(set(kinds)) != len(kinds):
+            raise ValueError(f"students are {kinds}; give one or more, each kind once")
+        return self
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -139,11 +161,15 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def check_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
     """A checked Recipe from plain data; raises RecipeError with one line per mistake."""
-    try:
-        return Recipe.model_validate(document)
-    except ValidationError as error:
-        lines = [_explain(e) for e in error.errors()]
-        raise RecipeError(f"{where} cannot be used:\n  " + "\n  ".join(lines)) from None
+    lines = list(_unknown_keys(document, Recipe, ""))
+    if not lines:
+        try:
+            return Recipe.model_validate(_with_defaults(document, Recipe))
+        except ValidationError as error:
+            lines = [_explain(e) for e in error.errors()]
+        except EdgebatError as error:
+            lines = [str(error)]
+        raise RecipeError(f"{where} cannot be used:\n  " + "\n  ".join(lines))
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -189,23 +215,53 @@ def _index(place: list[Any], part: str, override: str) -> int:
 
 def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "recipe"
-    if error["type"] == "extra_forbidden":
-        allowed = _allowed_keys(error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), allowed, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{place} is not a known key{hint} Allowed here: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{place} is missing"
     return f"{place} is {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def _allowed_keys(location: tuple[Any, ...]) -> list[str]:
-    """Names of the fields of the section at ``location`` of the Recipe model."""
-    model: type[BaseModel] = Recipe
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation: Any = model.model_fields[part].annotation
-        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
-        model = arguments[0] if arguments else annotation
-    return list(model.model_fields)
+def _fields(section: Any) -> dict[str, Any] | None:
+    """Names and types of a section's keys (pydantic model or dataclass); None for anything else."""
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return {name: info.annotation for name, info in section.model_fields.items()}
+    if dataclasses.is_dataclass(section):
+        hints = get_type_hints(section)
+        return {f.name: hints[f.name] for f in dataclasses.fields(section)}
+    return None
+
+
+def _unknown_keys(document: Any, section: Any, place: str) -> Iterator[str]:
+    """One line per key that the sections do not know. Plain dataclasses would let pydantic ignore them silently."""
+    if isinstance(document, list):
+        entry = getattr(section, "__args__", (None,))[0]
+        for index, value in enumerate(document):
+            yield from _unknown_keys(value, entry, f"{place}{index}.")
+        return
+    fields = _fields(section)
+    if fields is None or not isinstance(document, dict):
+        return
+    for key, value in document.items():
+        if key in fields:
+            yield from _unknown_keys(value, fields[key], f"{place}{key}.")
+        else:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ";"
+            yield f"{place}{key} is not a known key{hint} allowed here: {', '.join(fields)}"
+
+
+def _with_defaults(document: Any, section: Any) -> Any:
+    """``document`` filled with the defaults of dataclass sections: their nested defaults differ from place to place."""
+    fields = _fields(section)
+    if fields is None or not isinstance(document, dict):
+        return document
+    filled = dict(dataclasses.asdict(section())) if dataclasses.is_dataclass(section) else {}
+    for key, value in document.items():
+        known = isinstance(value, dict) and isinstance(filled.get(key), dict)
+        filled[key] = _merged(filled[key], value) if known else _with_defaults(value, fields.get(key))
+    return filled
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    both = {k: _merged(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
+            for k, v in changes.items()}  # fmt: skip
+    return base | both

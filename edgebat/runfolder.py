@@ -48,11 +48,12 @@ class Outcome:
 class Step:
     """One step: ``action`` runs when the fingerprint of ``config``, ``code`` and the steps in ``needs`` is new.
 
-    name: unique, also the record's file name; title: what a person reads; code: modules or subpackages of edgebat whose
-    source decides the result (``"teachers"``, ``"features/health.py"``).
+    name: unique, also the record's file name; stage: the verb that ends with this step; title: what a person reads;
+    code: modules or subpackages of edgebat whose source decides the result (``"teachers"``, ``"features/health.py"``).
     """
 
     name: str
+    stage: str
     title: str
     action: Callable[[], Outcome]
     config: Any = None

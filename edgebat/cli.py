@@ -1,0 +1,336 @@
+"""The command line: one thin function per verb. What a verb does lives in the module it calls.
+
+Heavy modules are imported inside the functions, so that ``edgebat --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edgebat import __version__
+from edgebat.errors import EdgebatError
+
+app = typer.Typer(
+    name="edgebat",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Distil big battery-ageing models into tiny int8 students and put them, bit for bit, into a BMS.\n\n"
+    "[bold]Start:[/]  edgebat run demo    [dim]# the whole road on a synthetic fleet, five minutes on two cores[/]",
+    epilog="A recipe is a YAML file or the name of a shipped one (demo, health-tongji). "
+    "Every step of a run is kept; running again goes on where it stopped.",
+)
+
+RECIPE = "Recipe"
+MODEL = "Model files"
+HELP = "Help"
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji")]
+CorpusOption = Annotated[
+    Path | None,
+    typer.Option("--corpus", metavar="PATH", envvar="EDGEBAT_CORPUS", help="folder of measured cells (cells.csv, ...)"),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change one value of the recipe, e.g. teacher.epochs=5; repeatable"),
+]
+OutOption = Annotated[
+    Path, typer.Option("--runs", metavar="FOLDER", help="where run folders are made: FOLDER/<recipe name>")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for other programs instead of a table")]
+
+
+def run_cli(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code: 0 done, 1 internal error or interrupted, 2 wrong use or input."""
+    # --debug is accepted everywhere, not only in front of the verb, because one adds it to a command that just failed.
+    debug = "--debug" in arguments
+    errors = Console(stderr=True, highlight=False)
+    try:
+        app(args=[a for a in arguments if a != "--debug"], prog_name="edgebat")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 1
+    except EdgebatError as error:
+        if debug:
+            traceback.print_exc()
+        errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        return 2
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            errors.print(
+                f"[bold red]internal error:[/] {type(error).__name__}: {_plain(str(error))}\n"
+                "This is a fault in edgebat, not in your input. Run the command again with --debug for the trace.",
+                soft_wrap=True,
+            )
+        return 1
+    return 0
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"edgebat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the full trace of an error (anywhere in a command)")] = False,
+) -> None:
+    """Options before the verb."""
+
+
+def _road(
+    until: str, recipe: str, corpus: Path | None, overrides: list[str] | None, runs: Path, force: Sequence[str] = ()
+) -> None:
+    from edgebat.recipe import load_recipe
+    from edgebat.run import travel
+
+    travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
+
+
+@app.command(rich_help_panel=RECIPE)
+def run(
+    recipe: RecipeArgument,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="STEP", help="do this step again, e.g. teacher; repeatable")
+    ] = None,
+) -> None:
+    """The whole road: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
+
+    [bold]Examples[/]
+
+      edgebat run demo
+
+      edgebat run health-tongji --corpus /data/cells
+
+      edgebat run my.yaml --set teacher.epochs=5 --set students.0.kind=lstm
+    """
+    _road("report", recipe, corpus, set_, runs, force or ())
+
+
+@app.command(rich_help_panel=RECIPE)
+def data(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Read the cells, cut the windows, split by cell; prints what is in them.
+
+    Example:  edgebat data health-tongji --corpus /data/cells
+    """
+    _road("data", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def train(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Train the teacher (and everything before it that is missing).
+
+    Example:  edgebat train demo --set teacher.epochs=50
+    """
+    _road("teacher", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def distill(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Train the students, each with the teacher and without it, and the baselines beside them.
+
+    Example:  edgebat distill demo --set distill.epochs=20
+    """
+    _road("students", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def quantize(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.
+
+    Example:  edgebat quantize demo
+    """
+    _road("quantize", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def report(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Write card.json and report.html of a run (and do what is missing before them).
+
+    Example:  edgebat report demo
+    """
+    _road("report", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=MODEL)
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
+    name: Annotated[str | None, typer.Option("--name", help="name of the files and of the C functions")] = None,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+) -> None:
+    """Write a model as C99, TFLite and ONNX; or, given a recipe, do its stretch up to the export.
+
+    Example:  edgebat export runs/demo/models/lstm.ebat --to c --out firmware/soh --name soh
+    """
+    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+        return _road("export", model, corpus, set_, runs)
+    from edgebat.exporting import export_model
+    from edgebat.predict import load_model
+
+    for path in export_model(load_model(model), out, to.split(","), name):
+        print(path)
+    return None
+
+
+@app.command(rich_help_panel=MODEL)
+def verify(
+    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    windows: Annotated[int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL only)")] = 1000,
+    json_: JsonOption = False,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+) -> None:
+    """Count outputs that differ between NumPy, ONNX Runtime, LiteRT, host C and the simulated cores.
+
+    Exit code 2 when an engine that must be equal is not.
+
+    Example:  edgebat verify runs/demo/models/cnn.ebat
+    """
+    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+        return _road("verify", model, corpus, set_, runs)
+    from edgebat.bench import random_inputs, verify_model
+    from edgebat.predict import load_model
+    from edgebat.tables import equality_table, show
+
+    graph = load_model(model)
+    rows = verify_model(graph, random_inputs(graph, windows))
+    show(rows if json_ else equality_table(rows), json_)
+    if any(row["mismatches"] for row in rows if row["expected"] == "0" and not row["skipped"]):
+        raise EdgebatError(f"{model}: an engine that must be equal is not; see the table")
+    return None
+
+
+@app.command(rich_help_panel=MODEL)
+def bench(
+    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable")] = None,
+    json_: JsonOption = False,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+) -> None:
+    """Flash, RAM, stack and instructions per inference on simulated microcontrollers.
+
+    Example:  edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus -t cortex-m4f
+    """
+    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+        return _road("simulate", model, corpus, set_, runs)
+    from edgebat.bench import bench_model, random_inputs
+    from edgebat.predict import load_model
+    from edgebat.tables import show, targets_table
+
+    graph = load_model(model)
+    rows = bench_model(graph, target or ["cortex-m0plus", "cortex-m4f", "host"], random_inputs(graph, 4))
+    show(rows if json_ else targets_table(rows), json_)
+    return None
+
+
+@app.command(rich_help_panel=MODEL)
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler CSV (BDF or mapped), or windows as .csv / .npy")],
+    nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
+    ] = None,
+    sign: Annotated[
+        str, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage")
+    ] = "positive_is_charge",
+    last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """SOH, trajectory and remaining life after every charged cycle of a cycler file. Needs NumPy alone.
+
+    [bold]Examples[/]
+
+      edgebat predict runs/demo/models/lstm.ebat cell07.bdf.csv --nominal-ah 3.5
+
+      edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
+    """
+    from edgebat.predict import predict_text
+
+    print(
+        predict_text(model, data, nominal_ah=nominal_ah, mapping=mapping or (), sign=sign, last=last, as_json=json_)
+    )
+
+
+@app.command(rich_help_panel=MODEL)
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")],
+    corpus: CorpusOption = None,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score any teacher or student on the cells of a corpus folder, per cell.
+
+    The model says itself which window and SOH reference it was trained for. Cells it was trained on are marked.
+
+    Example:  edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
+    """
+    from edgebat.evaluate import evaluate_file, evaluation_table
+    from edgebat.tables import show
+
+    if corpus is None:
+        raise EdgebatError("evaluate needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
+    result = evaluate_file(model, corpus, dataset)
+    show(result if json_ else evaluation_table(result), json_)
+
+
+@app.command(rich_help_panel=MODEL)
+def info(model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")]) -> None:
+    """What a model file holds: task, layers, where it was trained.
+
+    Example:  edgebat info runs/demo/models/mlp.tflite
+    """
+    from edgebat.predict import describe_model
+
+    print(describe_model(model))
+
+
+@app.command(rich_help_panel=HELP)
+def targets(json_: JsonOption = False) -> None:
+    """The microcontrollers edgebat can build for and simulate (export/targets/*.yaml)."""
+    from edgebat.tables import show, target_list
+
+    show(target_list(json_), json_)
+
+
+@app.command(rich_help_panel=HELP)
+def doctor() -> None:
+    """What is installed, what is missing, and the one command that brings it."""
+    from edgebat.tables import doctor_table, show
+
+    show(doctor_table(), False)

@@ -1,0 +1,55 @@
+"""One integer graph out of the door: C99, TFLite, ONNX and edgebat's own file, under one name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgebat.errors import RecipeError
+from edgebat.graph import IntGraph, save_graph
+
+FORMATS = ("c", "tflite", "onnx", "ebat")
+
+
+def c_name(name: str) -> str:
+    """``name`` as a C identifier: other characters become underscores, a leading digit gets one in front."""
+    word = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{word}" if word[:1].isdigit() or not word else word
+
+
+def export_model(
+    graph: IntGraph, folder: Path, formats: Sequence[str] = ("c", "tflite", "onnx"), name: str | None = None
+) -> list[Path]:
+    """Write ``graph`` to ``folder`` and return the files, sorted: ``<name>.tflite``, ``<name>.onnx``, ``c/<name>/...``.
+
+    Raises RecipeError for an unknown format and whatever the writers raise.
+    """
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown or not formats:
+        raise RecipeError(f"cannot export to {', '.join(unknown) or 'nothing'}; formats are {', '.join(FORMATS)}")
+    if name:
+        graph = replace(graph, name=name)
+    files: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    if "ebat" in formats:
+        save_graph(graph, folder / f"{graph.name}.ebat")
+        files.append(folder / f"{graph.name}.ebat")
+    if "tflite" in formats:
+        from edgebat.formats.tflite_write import write_tflite
+
+        write_tflite(graph, folder / f"{graph.name}.tflite")
+        files.append(folder / f"{graph.name}.tflite")
+    if "onnx" in formats:
+        from edgebat.formats.onnx_write import write_onnx
+
+        write_onnx(graph, folder / f"{graph.name}.onnx")
+        files.append(folder / f"{graph.name}.onnx")
+    if "c" in formats:
+        from edgebat.formats.c99 import write_c
+
+        place = folder / "c" / c_name(graph.name)
+        write_c(graph, place, c_name(graph.name))
+        files += [path for path in place.rglob("*") if path.is_file()]
+    return sorted(files)

@@ -1,0 +1,203 @@
+"""One integer graph through every engine and every target: the rows of the equality table and of the size table."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import EdgebatError, MissingExtra, ToolError
+from edgebat.exporting import c_name, export_model
+from edgebat.graph import IntGraph, Lstm
+from edgebat.runtime import Engine
+from edgebat.verify.equality import compare
+
+Inputs = npt.NDArray[np.int8]
+Outputs = npt.NDArray[np.signedinteger]
+Row = dict[str, Any]
+
+CORES = ("cortex-m4f", "cortex-m0plus")
+"""Simulated cores that must give NumPy's integers."""
+LSTM_LITERT = "differs: LiteRT's own LSTM rounds elsewhere"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where one model's exports lie."""
+
+    tflite: Path
+    onnx: Path
+    c: Path
+
+
+def random_inputs(graph: IntGraph, count: int, seed: int = 1) -> Inputs:
+    """Seeded int8 inputs [count, *input shape], shaped like normalized data: most near the middle, some at the ends."""
+    normal = np.random.default_rng(seed).normal(0.0, 40.0, (count, *graph.input_tensor.shape))
+    return np.clip(np.rint(normal), -128, 127).astype(np.int8)
+
+
+def verify_model(graph: IntGraph, x: Inputs, files: Files | None = None, cores: Sequence[str] = CORES) -> list[Row]:
+    """Every engine against NumPy on the inputs ``x`` int8 [N, ...].
+
+    files: existing exports; None exports into a temporary folder. Engines and tools that are not installed give a row
+    that says so. ``expected`` is "0" where equality is promised.
+    """
+    if files is None:
+        with tempfile.TemporaryDirectory(prefix="edgebat-") as folder:
+            export_model(graph, Path(folder), ("tflite", "onnx", "c"))
+            return verify_model(graph, x, files_in(Path(folder), graph.name), cores)
+    reference = Engine(graph).run(x)
+    recurrent = any(isinstance(node, Lstm) for node in graph.nodes)
+    engines: list[tuple[str, str, Callable[[], tuple[Outputs, str]]]] = [
+        ("NumPy from .tflite", "0", lambda: (_reread(files.tflite).run(x), "")),
+        ("NumPy from .onnx", "0", lambda: (_reread(files.onnx).run(x), "")),
+        ("ONNX Runtime", "0", lambda: _onnxruntime(files.onnx, x)),
+        ("LiteRT", LSTM_LITERT if recurrent else "0", lambda: _litert(files.tflite, x)),
+        ("host C", "0", lambda: _compiled(files.c, graph, "host", x)),
+        *((f"C on {core}", "0", lambda core=core: _compiled(files.c, graph, core, x)) for core in cores),
+    ]
+    if recurrent:
+        engines.insert(2, ("NumPy step by step", "0", lambda: (_stepped(graph, x), "")))
+    return [_equality_row(graph, name, expected, run, reference) for name, expected, run in engines]
+
+
+def bench_model(graph: IntGraph, targets: Sequence[str], x: Inputs, files: Files | None = None) -> list[Row]:
+    """Size and speed on every target, one row per target and installed compiler.
+
+    Simulators count instructions; time is measured on the host only. A target whose tools are missing gives a row that
+    says what is missing.
+    """
+    if files is None:
+        with tempfile.TemporaryDirectory(prefix="edgebat-") as folder:
+            export_model(graph, Path(folder), ("c",))
+            return bench_model(graph, targets, x, files_in(Path(folder), graph.name))
+    rows = []
+    for target in targets:
+        rows += list(_target_rows(graph, target, x, files.c))
+    return rows
+
+
+def files_in(folder: Path, name: str) -> Files:
+    """The exports of a model in ``folder``, as ``export_model`` names them."""
+    return Files(folder / f"{name}.tflite", folder / f"{name}.onnx", folder / "c" / name)
+
+
+def _equality_row(
+    graph: IntGraph, engine: str, expected: str, run: Callable[[], tuple[Outputs, str]], reference: Outputs
+) -> Row:
+    row: Row = {"model": graph.name, "engine": engine, "expected": expected, "version": "", "skipped": ""}
+    try:
+        outputs, version = run()
+    except (MissingExtra, ToolError) as error:
+        # A missing tool is no difference; a tool that fails is shown with its first words.
+        none = dict.fromkeys(("windows", "outputs", "mismatches", "max_difference"), 0)
+        return row | none | {"skipped": str(error).splitlines()[0]}
+    found = compare(graph.name, "NumPy", reference, engine, outputs, must_be_zero=expected == "0")
+    return row | {
+        "version": version,
+        "windows": found.windows,
+        "outputs": found.values,
+        "mismatches": found.mismatches,
+        "max_difference": found.largest,
+    }
+
+
+def _reread(path: Path) -> Engine:
+    from edgebat.predict import load_model
+
+    return Engine(load_model(path))
+
+
+def _stepped(graph: IntGraph, x: Inputs) -> Outputs:
+    engine = Engine(graph)
+    state = engine.initial_state(len(x))
+    for t in range(x.shape[1]):
+        y, state = engine.step(np.ascontiguousarray(x[:, t]), state)
+    return y
+
+
+def _onnxruntime(path: Path, x: Inputs) -> tuple[Outputs, str]:
+    from edgebat.verify.engines import run_onnxruntime
+
+    return run_onnxruntime(path, x), metadata.version("onnxruntime")
+
+
+def _litert(path: Path, x: Inputs) -> tuple[Outputs, str]:
+    from edgebat.verify.engines import run_litert
+
+    return run_litert(path, x), metadata.version("ai-edge-litert")
+
+
+def _compiled(folder: Path, graph: IntGraph, target: str, x: Inputs) -> tuple[Outputs, str]:
+    from edgebat.simulate.measure import measure
+
+    done = measure(folder, c_name(graph.name), target, x, counted=1)
+    return done.outputs, ", ".join(filter(None, (done.compiler, done.simulator)))
+
+
+def _target_rows(graph: IntGraph, target: str, x: Inputs, folder: Path) -> Iterator[Row]:
+    from edgebat.simulate.targets import load_target
+    from edgebat.simulate.toolchain import find_compiler
+
+    board = load_target(target)
+    row: Row = {"model": graph.name, "label": graph.name.upper(), "target": target, "core": board.core}
+    row |= {"model_hash": graph.fingerprint, "confirmed": ""}
+    compilers, missing = [], ""
+    for kind in ("gcc",) if target == "host" else ("zig", "gcc"):
+        try:
+            find_compiler(board, kind)
+            compilers.append(kind)
+        except EdgebatError as error:
+            missing = missing or str(error)
+    if not compilers:
+        yield row | {"skipped": missing}
+    for compiler in compilers:
+        try:
+            yield row | _figures(graph, target, x, folder, compiler)
+        except ToolError as error:
+            yield row | {"skipped": str(error).splitlines()[0], "compiler": compiler}
+
+
+def _figures(graph: IntGraph, target: str, x: Inputs, folder: Path, compiler: str) -> Row:
+    from edgebat.simulate.measure import measure
+
+    name = c_name(graph.name)
+    done = measure(folder, name, target, x, compiler=compiler)
+    figures: Row = {
+        "flash_bytes": done.flash.total if done.flash else None,
+        "flash_parts": vars(done.flash) if done.flash else None,
+        "ram_bytes": done.ram.total if done.ram else None,
+        "ram_parts": vars(done.ram) if done.ram else None,
+        "stack_bytes": done.stack_bytes,
+        "instructions": done.instructions[1] if done.instructions else None,
+        "instructions_min": done.instructions[0] if done.instructions else None,
+        "cycles": done.cycles.value if done.cycles else None,
+        "cycles_error_percent": done.cycles.error_percent if done.cycles else None,
+        "ms": None,
+        "ms_tag": "",
+        "compiler": done.compiler,
+        "flags": " ".join(done.flags),
+        "simulator": done.simulator,
+        "input_crc": f"{done.crc32_inputs:08x}",
+        "output_crc": f"{done.crc32_outputs:08x}",
+        "skipped": "",
+    }
+    return figures
+
+
+def numpy_ms(graph: IntGraph, x: Inputs, repeat: int = 30) -> float:
+    """Milliseconds of one NumPy inference on this machine: the median of ``repeat`` single windows."""
+    engine, seconds = Engine(graph), []
+    for index in range(repeat):
+        window = x[index % len(x) : index % len(x) + 1]
+        started = time.perf_counter()
+        engine.run(window)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds) * 1000)

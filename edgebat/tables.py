@@ -1,0 +1,188 @@
+"""What the command line prints: tables for people (Rich), JSON for programs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from edgebat.errors import EdgebatError
+
+Row = Mapping[str, Any]
+
+
+def show(content: Any, as_json: bool = False, console: Console | None = None) -> None:
+    """Print ``content``: JSON-able data as JSON, anything else through Rich."""
+    if as_json:
+        print(json.dumps(content, indent=1, sort_keys=True))
+    else:
+        (console or Console()).print(content)
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with ``digits`` decimals; a dash for nothing."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str = "") -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", caption=caption or None, caption_justify="left", box=box.SIMPLE
+    )
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells") -> Table:
+    """Rows of the card's ``accuracy``."""
+    table = _table(
+        title,
+        ["model", "form", "learned from"],
+        ["weights", "SOH RMSE", "SOH MAE", "trajectory", "RUL RMSE"],
+        "SOH and trajectory in percentage points of the reference capacity, RUL in cycles.",
+    )
+    for row in rows:
+        table.add_row(
+            row["label"],
+            row["form"],
+            row["learned_from"],
+            number(row["parameters"], 0),
+            number(row["soh_rmse_pct"], 3),
+            number(row["soh_mae_pct"], 3),
+            number(row["trajectory_rmse_pct"], 3),
+            number(row["rul_rmse_cycles"], 1),
+            style="bold green" if row.get("best") else "dim" if row["role"] == "baseline" else None,
+        )
+    return table
+
+
+def equality_table(rows: Sequence[Row]) -> Table:
+    """Rows of the card's ``equality``."""
+    table = _table(
+        "Equality with the NumPy reference",
+        ["student", "engine"],
+        ["windows", "outputs", "different", "largest", "expected"],
+        "Counted over every output integer; the largest difference in steps of the last place (LSB).",
+    )
+    for row in rows:
+        if row["skipped"]:
+            table.add_row(row["model"], row["engine"], "", "", "", "", f"not run: {row['skipped']}", style="dim")
+            continue
+        bad = row["mismatches"] and row["expected"] == "0"
+        table.add_row(
+            row["model"],
+            row["engine"],
+            number(row["windows"], 0),
+            number(row["outputs"], 0),
+            number(row["mismatches"], 0),
+            number(row["max_difference"], 0),
+            row["expected"],
+            style="bold red" if bad else None,
+        )
+    return table
+
+
+def targets_table(rows: Sequence[Row]) -> Table:
+    """Rows of the card's ``targets``."""
+    table = _table(
+        "Size and speed of one inference",
+        ["student", "target", "compiler"],
+        ["flash B", "RAM B", "stack B", "instructions (simulator)", "cycles (model)", "ms"],
+        "Flash and RAM from the linked image; stack high-water and instructions from the simulator, not from hardware.",
+    )
+    for row in rows:
+        if row["skipped"]:
+            table.add_row(row["model"], row["target"], f"not run: {row['skipped']}", *[""] * 6, style="dim")
+            continue
+        time = number(row["ms"], 3) + (f" ({row['ms_tag']})" if row["ms_tag"] else "")
+        counts = [row[name] for name in ("flash_bytes", "ram_bytes", "stack_bytes", "instructions", "cycles")]
+        table.add_row(row["model"], row["target"], row["compiler"], *(number(c, 0) for c in counts), time)
+    return table
+
+
+def cells_table(rows: Sequence[Row], title: str) -> Table:
+    """Rows of data: condition, cells per part of the split, windows."""
+    table = _table(title, ["condition"], ["cells", "train", "val", "test", "windows", "reached EOL"])
+    for row in rows:
+        names = ("cells", "train", "val", "test", "windows", "eol")
+        table.add_row(row["condition"], *(number(row[name], 0) for name in names))
+    return table
+
+
+def target_list(as_json: bool) -> Any:
+    """All shipped targets, as a table or as data."""
+    from edgebat.simulate.targets import list_targets, load_target
+
+    described = [load_target(name) for name in list_targets()]
+    if as_json:
+        return [
+            {"name": t.name, "core": t.core, "clock_hz": t.clock_hz, "routes": list(t.routes), "description": t.description}
+            for t in described
+        ]
+    table = _table("Targets", ["name", "core", "runs in", "description"], ["clock MHz", "flash KiB", "RAM KiB"])
+    table.columns[3].no_wrap = False
+    for t in described:
+        sizes = [value / unit if value else None for value, unit in
+                 ((t.clock_hz, 1e6), (t.flash_bytes, 1024), (t.ram_bytes, 1024))]  # fmt: skip
+        table.add_row(t.name, t.core, ", ".join(t.routes), t.description, *(number(v, 0) for v in sizes))
+    return table
+
+
+EXTRAS = {
+    "cli": ("typer", "rich", "pyyaml", "pydantic"),
+    "data": ("pandas", "pyarrow"),
+    "train": ("torch", "lightning", "safetensors"),
+    "onnx": ("onnx", "onnxruntime"),
+    "tflite": ("ai-edge-litert",),
+    "sim": ("unicorn", "ziglang", "capstone", "pyelftools"),
+    "report": ("jinja2",),
+}
+PROGRAMS = {
+    "gcc": "host C; else zig is used",
+    "arm-none-eabi-gcc": "a second compiler beside zig",
+    "qemu-system-arm": "a second simulator beside Unicorn",
+    "qemu-aarch64": "runs the Raspberry Pi build",
+}
+
+
+def doctor_table() -> Table:
+    """What is installed: extras with their packages, and outside programs."""
+    table = _table("edgebat doctor", ["part", "state", "found", "to do"], [])
+    for extra, packages in EXTRAS.items():
+        found, missing = [], []
+        for package in packages:
+            try:
+                found.append(f"{package} {metadata.version(package)}")
+            except metadata.PackageNotFoundError:
+                missing.append(package)
+        todo = f'pip install "edgebat\\[{extra}]"' if missing else ""
+        state = "[red]missing " + ", ".join(missing) if missing else "[green]ok"
+        table.add_row(f"extra {extra}", state, ", ".join(found), todo)
+    for program, use in PROGRAMS.items():
+        place = shutil.which(program)
+        table.add_row(program, "[green]ok" if place else "[yellow]not there", place or "", "" if place else f"optional: {use}")
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch; training uses the CPU"
+        table.add_row("GPU", "[green]ok" if torch.cuda.is_available() else "[yellow]not there", gpu, "")
+    table.columns[2].no_wrap = False
+    return table
+
+
+def require_equal(rows: Sequence[Row], where: str) -> None:
+    """Raise EdgebatError when an engine that must be equal to NumPy is not."""
+    wrong = [row for row in rows if row["expected"] == "0" and row["mismatches"]]
+    if wrong:
+        text = ", ".join(f"{row['model']} in {row['engine']}: {row['mismatches']} of {row['outputs']}" for row in wrong)
+        raise EdgebatError(f"{where}: outputs differ where they must be equal: {text}. Nothing is exported as verified")
