@@ -1,0 +1,47 @@
+"""Running the C code as an ordinary program: on this computer, or a Linux program for another one under QEMU."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import ToolError
+from edgebat.simulate.image import Program
+from edgebat.simulate.qemu_run import find_qemu, qemu_version, split_records
+from edgebat.simulate.toolchain import run_tool
+
+_HEADER_BYTES = 16
+_BYTE_ORDER_MARK = 0x01020304
+
+
+def run_program(
+    program: Program, windows: npt.NDArray[np.int8], *, seconds: float = 300.0
+) -> tuple[list[bytes], int, str]:
+    """Outputs (little-endian bytes per window), bytes per output element, and the emulator's version or "".
+
+    ``windows`` is int8 [N, INPUT_LEN]. Nothing is timed here. Raises ToolError: the program fails, runs too long,
+    answers fewer windows than it got, was compiled for another input length, or a window's status is not 0.
+    """
+    command, emulator = [str(program.path)], ""
+    foreign = program.target.qemu
+    if foreign is not None and foreign.user != platform.machine():
+        qemu = find_qemu(program.target)
+        command = [qemu, "-cpu", foreign.cpu, *command]
+        emulator = qemu_version(qemu)
+    content = run_tool(command, f"run {program.name}", stdin=windows.tobytes(), seconds=seconds)
+    order = "little" if content[:4] == _BYTE_ORDER_MARK.to_bytes(4, "little") else "big"
+    mark, input_len, output_len, width = np.frombuffer(content[:_HEADER_BYTES], "<u4" if order == "little" else ">u4")
+    if mark != _BYTE_ORDER_MARK or input_len != windows.shape[1]:
+        raise ToolError(
+            f"{program.name}: the program takes {input_len} int8 values per window, but {windows.shape[1]} were given"
+        )
+    size = 4 + int(output_len) * int(width)
+    body = content[_HEADER_BYTES:]
+    if len(body) != size * len(windows):
+        raise ToolError(f"{program.name}: {len(windows)} windows went in, {len(body) / size:g} came out")
+    outputs = split_records(body, size, order, program.name)
+    if order == "big":
+        outputs = [np.frombuffer(item, f">i{width}").astype(f"<i{width}").tobytes() for item in outputs]
+    return outputs, int(width), emulator

@@ -1,0 +1,110 @@
+"""Building the program that is measured: model, kernels and a thin harness, for a microcontroller or for a computer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebat.errors import TargetError, ToolError
+from edgebat.files import atomic_write
+from edgebat.paths import firmware_dir
+from edgebat.simulate.elf import Image
+from edgebat.simulate.targets import Target
+from edgebat.simulate.toolchain import Compiler, find_compiler
+
+_BENCH_MODEL = """\
+#include <stdint.h>
+#include "{name}.h"
+
+typedef {name}_output_t bench_output_t;
+
+#define BENCH_RUN {name}_run
+#define BENCH_INPUT_LEN {upper}_INPUT_LEN
+#define BENCH_OUTPUT_LEN {upper}_OUTPUT_LEN
+#define BENCH_SCRATCH_BYTES {upper}_SCRATCH_BYTES
+#ifdef {upper}_STATE_BYTES
+#define BENCH_STATE_BYTES {upper}_STATE_BYTES
+#else
+#define BENCH_STATE_BYTES 0
+#endif
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A built program: the file, the compiler it came from, and every flag that shaped the code."""
+
+    path: Path
+    name: str
+    target: Target
+    compiler: Compiler
+    flags: tuple[str, ...]
+
+
+def build(
+    model_dir: Path,
+    name: str,
+    target: Target,
+    build_dir: Path,
+    *,
+    compiler: str | None = None,
+    optimize: str = "-O2",
+    kernels: Sequence[Path] | None = None,
+    include: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+    stack_bytes: int = 4096,
+) -> Program:
+    """Compile ``<name>.c`` of ``model_dir`` with its kernels and the harness of ``target`` into ``build_dir``.
+
+    ``kernels`` are C files; None takes every other .c file of ``model_dir``, or else edgebat's own (the linker leaves
+    out what is not called). ``include`` folders come before edgebat's, ``flags`` after the common ones.
+    Raises ToolError (no compiler, compiling or linking failed), TargetError (image needs more memory than the target
+    allows, or brings floating point or dynamic memory where the target does not allow it).
+    """
+    if not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise ToolError(f"model name {name!r} is not a C identifier")
+    for suffix in (".c", ".h"):
+        if not (model_dir / f"{name}{suffix}").is_file():
+            raise ToolError(f"cannot build {name}: {model_dir / name}{suffix} is missing; export the model to C first")
+    build_dir.mkdir(parents=True, exist_ok=True)
+    driver = find_compiler(target, compiler)
+    harness_dir = firmware_dir() / "ports" / "baremetal"
+    atomic_write(build_dir / "bench_model.h", _BENCH_MODEL.format(name=name, upper=name.upper()))
+
+    if kernels is None:
+        own = sorted(path for path in model_dir.glob("*.c") if path.name != f"{name}.c")
+        kernels = own or sorted((firmware_dir() / "src").glob("*.c"))
+    start = "start_riscv.S" if target.core.startswith("rv") else "start_arm.S"
+    harness = [harness_dir / item for item in (("bench.c", start) if target.bare_metal else ("bench_host.c",))]
+    groups = {"model": [model_dir / f"{name}.c"], "kernel": list(kernels), "harness": harness}
+    include = [build_dir, model_dir, *include, firmware_dir() / "include"]
+    if target.bare_metal and driver.kind == "zig":
+        include.append(harness_dir / "include")
+
+    objects = []
+    for group, sources in groups.items():
+        for source in sources:
+            output = build_dir / f"{source.stem}.{group}.o"
+            # The harness is always optimized alike, so that its own size does not depend on what is measured.
+            level = "-O2" if group == "harness" else optimize
+            macros = {"BENCH_RUN": f"{name}_run"} if source.suffix == ".S" else {}
+            driver.compile(source, output, flags=[level, *flags], include=include, defines=macros)
+            objects.append(output)
+
+    program = build_dir / (f"{name}.elf" if target.bare_metal else name)
+    link_flags = [optimize]
+    if target.bare_metal:
+        script = build_dir / "bench.ld"
+        # One file, because zig hands the linker neither a search path for INCLUDE nor symbols from the command line.
+        parts = [(harness_dir / item).read_text("utf-8") for item in (target.linker_script, "sections.ld")]
+        atomic_write(script, "\n".join([f"stack_bytes = {stack_bytes};", *parts]))
+        link_flags += ["-nostartfiles", f"-Wl,-T,{script}", "-Wl,--gc-sections"]
+    driver.link(objects, program, flags=link_flags)
+    if target.bare_metal and not target.allow_float and (found := Image(program).forbidden_symbols()):
+        raise TargetError(
+            f"model {name} on {target.name}: the image calls {', '.join(found)}, but the target allows neither "
+            "floating point nor dynamic memory nor libm; change the model, or set allow_float: true in the target file"
+        )
+    return Program(program, name, target, driver, (*driver.flags, optimize, *flags))

@@ -1,0 +1,240 @@
+"""One model on one target, measured: what every table of edgebat is made of."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import ToolError, require
+from edgebat.simulate.cycles import Cycles, estimate
+from edgebat.simulate.elf import Flash, Image
+from edgebat.simulate.host import run_program
+from edgebat.simulate.image import Program, build
+from edgebat.simulate.qemu_run import run_image
+from edgebat.simulate.targets import Target, load_target
+from edgebat.simulate.unicorn_run import Call, Simulator
+
+COUNTED = 32
+
+
+@dataclass(frozen=True)
+class Ram:
+    """RAM in bytes. ``variables`` are .data and .bss of model, kernels and library; scratch includes LSTM state."""
+
+    variables: int
+    scratch: int
+    input: int
+    output: int
+    stack: int
+
+    @property
+    def total(self) -> int:
+        return self.variables + self.scratch + self.input + self.output + self.stack
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What came out, and how it was obtained.
+
+    ``outputs`` int16 [N, O]. ``instructions`` executed per inference (minimum, maximum over the first
+    ``windows_counted`` windows; equal when the running time does not depend on the data). ``cycles`` are an estimate of
+    the first window with its stated error, or None where there is no model. Sizes are bytes; None on an operating
+    system, where the loader and the C library would be measured. ``functions`` and ``calls`` say where the
+    instructions of the first window went.
+    """
+
+    name: str
+    target: str
+    route: str
+    outputs: npt.NDArray[np.int16]
+    windows_counted: int
+    instructions: tuple[int, int] | None
+    cycles: Cycles | None
+    stack_bytes: int | None
+    flash: Flash | None
+    ram: Ram | None
+    state_bytes: int | None
+    functions: dict[str, int]
+    calls: list[Call]
+    compiler: str
+    flags: tuple[str, ...]
+    simulator: str
+    crc32_inputs: int
+    crc32_outputs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the outputs themselves, ready for JSON; figures carry how they were obtained."""
+        content = asdict(self)
+        del content["outputs"]
+        content["windows"] = len(self.outputs)
+        instructions = content.pop("instructions")
+        content["instructions (simulator)"] = instructions and {"min": instructions[0], "max": instructions[1]}
+        cycles = content.pop("cycles")
+        content["cycles (model)"] = cycles
+        for key, part in (("flash", self.flash), ("ram", self.ram)):
+            if part is not None:
+                content[key]["total"] = part.total
+        for key in ("crc32_inputs", "crc32_outputs"):
+            content[key] = f"{content[key]:08x}"
+        return content
+
+    def to_json(self) -> str:
+        """``to_dict`` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+
+def measure(
+    model_c_dir: str | Path,
+    name: str,
+    target: str | Target,
+    inputs: npt.NDArray[np.int8],
+    *,
+    route: str | None = None,
+    compiler: str | None = None,
+    optimize: str = "-O2",
+    kernels: Sequence[Path] | None = None,
+    include: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+    stack_bytes: int = 4096,
+    counted: int = COUNTED,
+    build_dir: str | Path | None = None,
+) -> Measurement:
+    """Compile ``<name>.c`` in ``model_c_dir`` for ``target`` and run all windows of ``inputs`` int8 [N, ...].
+
+    ``route`` is "unicorn", "qemu" or "host"; None takes the target's first. ``counted`` windows are counted one by one
+    in Unicorn (the rest runs without counting; QEMU counts all). ``build_dir`` keeps the image; None throws it away.
+    The other arguments are those of ``image.build``.
+
+    Raises TargetError (unknown target, route it does not have, image that breaks the target's rules), ToolError
+    (compiler or simulator missing or failing, the model faults, writes where it may not, depends on what its scratch
+    memory held before, or takes another number of inputs).
+    """
+    board = load_target(target) if isinstance(target, str) else target
+    way = route or board.routes[0]
+    if way not in board.routes:
+        raise ToolError(f"target {board.name} cannot be run by {way!r}; its routes: {', '.join(board.routes)}")
+    if inputs.dtype != np.int8 or inputs.ndim < 2 or len(inputs) == 0:
+        raise ToolError(f"inputs must be int8 [N >= 1, ...], found {inputs.dtype} {list(inputs.shape)}")
+    windows = np.ascontiguousarray(inputs.reshape(len(inputs), -1))
+    with tempfile.TemporaryDirectory(prefix="edgebat-build-") as temporary:
+        folder = Path(build_dir or temporary)
+        program = build(
+            Path(model_c_dir),
+            name,
+            board,
+            folder,
+            compiler=compiler,
+            optimize=optimize,
+            kernels=kernels,
+            include=include,
+            flags=flags,
+            stack_bytes=stack_bytes,
+        )
+        if way == "host":
+            return _on_host(program, windows)
+        image = Image(program.path)
+        if image.info.input_len != windows.shape[1]:
+            raise ToolError(
+                f"{name} takes {image.info.input_len} int8 values, inputs have {windows.shape[1]} per window"
+            )
+        return (_in_unicorn if way == "unicorn" else _in_qemu)(program, image, windows, counted)
+
+
+def _in_unicorn(program: Program, image: Image, windows: npt.NDArray[np.int8], counted: int) -> Measurement:
+    simulator = Simulator(image, program.name, program.target.unicorn)
+    simulator.fill_scratch(0xFF)
+    first, trace = simulator.trace(windows[0])
+    simulator.fill_scratch(0)
+    outputs, counts = simulator.count(windows[: max(counted, 1)])
+    if outputs[0] != first:
+        raise ToolError(
+            f"{program.name} on {program.target.name}: outputs depend on what the scratch memory held before"
+        )
+    outputs += simulator.run(windows[len(outputs) :])
+    version = require("unicorn", extra="sim").__version__
+    cycles = estimate(program.target.cycles, image, trace.blocks)
+    return _result(
+        program,
+        windows,
+        outputs,
+        image,
+        route="unicorn",
+        counts=counts,
+        stack=trace.stack_bytes,
+        simulator=f"Unicorn {version}, {program.target.unicorn}",
+        cycles=cycles,
+        functions=trace.functions,
+        calls=trace.calls,
+    )
+
+
+def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8], _counted: int) -> Measurement:
+    done = run_image(image, program.name, program.target, windows)
+    assert program.target.qemu is not None
+    return _result(
+        program,
+        windows,
+        done.outputs,
+        image,
+        route="qemu",
+        counts=done.instructions,
+        stack=done.stack_bytes,
+        simulator=f"{done.version}, {program.target.qemu.machine}",
+    )
+
+
+def _on_host(program: Program, windows: npt.NDArray[np.int8]) -> Measurement:
+    outputs, width, emulator = run_program(program, windows)
+    return _result(program, windows, outputs, None, route="host", width=width, simulator=emulator)
+
+
+def _result(
+    program: Program,
+    windows: npt.NDArray[np.int8],
+    outputs: list[bytes],
+    image: Image | None,
+    *,
+    route: str,
+    simulator: str,
+    width: int = 2,
+    counts: Sequence[int] = (),
+    stack: int | None = None,
+    cycles: Cycles | None = None,
+    functions: dict[str, int] | None = None,
+    calls: Sequence[Call] = (),
+) -> Measurement:
+    info = image.info if image else None
+    width = info.output_bytes if info else width
+    values = np.frombuffer(b"".join(outputs), f"<i{width}").reshape(len(outputs), -1).astype(np.int16)
+    ram = None
+    if image and info and stack is not None:
+        variables = image.group_bytes("data") + image.group_bytes("bss")
+        ram = Ram(variables, info.scratch_bytes, info.input_len, info.output_len * info.output_bytes, stack)
+    return Measurement(
+        name=program.name,
+        target=program.target.name,
+        route=route,
+        outputs=values,
+        windows_counted=len(counts),
+        instructions=(min(counts), max(counts)) if counts else None,
+        cycles=cycles,
+        stack_bytes=stack,
+        flash=image.flash if image else None,
+        ram=ram,
+        state_bytes=info.state_bytes if info else None,
+        functions=functions or {},
+        calls=list(calls),
+        compiler=program.compiler.version,
+        flags=program.flags,
+        simulator=simulator,
+        crc32_inputs=zlib.crc32(windows.tobytes()),
+        crc32_outputs=zlib.crc32(values.astype("<i2").tobytes()),
+    )
