@@ -1,0 +1,120 @@
+"""Which integer requantization a file's float scales stand for.
+
+ONNX and TFLite store scales, not multipliers and shifts; their engines compute ``F`` (see `edgebat.graph.arithmetic`)
+from them. Both sides are monotone step functions of the accumulator, so comparing them at each step of ours and just
+before it proves that they are equal for *every* accumulator. That makes multipliers found in metadata trustworthy:
+they are used only when they are proven to be another way of writing the scales of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.graph import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor
+from edgebat.graph.arithmetic import INT32_MAX, requantize_float
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Engine = Callable[[Int64], Int64]
+
+
+def real_multiplier(input_scale: float, weight_scale: Float32, output_scale: float) -> Float32:
+    """M = (s_in * s_w) / s_out in float32, in the order in which ONNX Runtime and XNNPACK compute it."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        product = np.float32(input_scale) * weight_scale.astype(np.float32)
+        return np.asarray(product / np.float32(output_scale), np.float32)
+
+
+def agrees(requant: Requant, engine: Engine, reach: Int64) -> npt.NDArray[np.bool_]:
+    """For each channel: does a "shift" ``requant`` equal ``engine`` for every accumulator in [-reach, reach]?
+
+    engine: a non-decreasing function of int64 accumulators [C, n] (without zero point or clipping), int64 [C, n];
+    reach: int64 [C], see `reach`.
+    """
+    k, n, clamp = (a.astype(np.int64)[:, None] for a in (requant.multiplier, requant.shift, requant.clamp))
+    if (k < 1).any() or (n < 1).any() or (n > 46).any():
+        return np.zeros(len(k), np.bool_)
+    bound = np.minimum(np.broadcast_to(reach, len(k)), INT32_MAX)[:, None]
+    limit = np.minimum(np.where(clamp > 0, clamp, INT32_MAX), bound)
+    # Inside the clipped output range only the steps low + 1 .. high can be told apart.
+    steps = np.arange(requant.minimum - requant.zero_point + 1, requant.maximum - requant.zero_point + 1)
+    half = np.int64(1) << (n - 1)
+    first = -((half - (steps[None, :].astype(np.int64) << n)) // k)  # smallest acc that reaches the step
+    always, never = first <= -limit, first > limit
+    reached = engine(np.where(always, -bound, np.where(never, bound, first))) >= steps
+    before = ~always & (engine(np.where(always | never, bound, first - 1)) >= steps)
+    return np.asarray(np.where(never, ~reached, reached & ~before).all(axis=1))
+
+
+def reach(node: Node, source: Tensor) -> Int64:
+    """The largest magnitude int64 [C] that each channel's accumulator of ``node`` can have, from its integers."""
+    widest = max(127 - source.zero_point, source.zero_point + 128)
+    match node:
+        case Dense() | Conv1D():
+            sums = np.abs(node.weight.astype(np.int64)).reshape(len(node.weight), -1).sum(axis=1)
+        case DepthwiseConv1D():
+            sums = np.abs(node.weight.astype(np.int64)).sum(axis=0)
+        case AveragePool1D():
+            return np.array([node.size * widest], np.int64)
+        case _:
+            return np.array([INT32_MAX], np.int64)
+    return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)
+
+
+def float_engine(scale: Float32) -> Engine:
+    """``F`` with one float32 multiplier per channel."""
+    return lambda acc: requantize_float(acc, scale[:, None])
+
+
+def float_requant(scale: Float32, zero_point: int, minimum: int, maximum: int) -> Requant:
+    """Requantization by ``F`` with float32 multipliers ``scale`` [C]."""
+    zeros = np.zeros(len(scale), np.int32)
+    return Requant("float", zero_point, minimum, maximum, zeros, zeros, zeros, scale.astype(np.float32))
+
+
+def recover_shift(requant: Requant, hint: Any, engine: Engine, reach: Int64) -> Requant | None:
+    """The "shift" form of ``requant`` that ``hint`` claims, when it is proven equal to ``engine``; else None.
+
+    hint: ``{"k": [...], "n": [...], "L": [...], "wide": bool}`` from the file's metadata; anything else is ignored.
+    """
+    claimed = _arrays(hint, len(requant.scale))
+    if claimed is None:
+        return None
+    k, n, clamp = claimed
+    wide = hint.get("wide") is True or _needs_wide(k, n, clamp)
+    shift = replace(requant, kind="shift", multiplier=k, shift=n, clamp=clamp, wide=wide)
+    return shift if agrees(shift, engine, reach).all() else None
+
+
+def shift_hint(requant: Requant) -> dict[str, Any] | None:
+    """What `recover_shift` needs to find ``requant`` again; None when it is not a "shift"."""
+    if requant.kind != "shift":
+        return None
+    hint: dict[str, Any] = {
+        "k": requant.multiplier.tolist(), "n": requant.shift.tolist(), "L": requant.clamp.tolist()
+    }  # fmt: skip
+    return hint | ({"wide": True} if requant.wide else {})
+
+
+def _needs_wide(k: npt.NDArray[np.int32], n: npt.NDArray[np.int32], clamp: npt.NDArray[np.int32]) -> bool:
+    limit = np.where(clamp > 0, clamp, INT32_MAX).astype(np.int64)
+    return bool((limit * k + (np.int64(1) << (n.astype(np.int64) - 1)) > INT32_MAX).any())
+
+
+def _arrays(hint: Any, channels: int) -> tuple[npt.NDArray[np.int32], ...] | None:
+    if not isinstance(hint, dict):
+        return None
+    found = []
+    for key, low, high in (("k", 1, INT32_MAX), ("n", 1, 46), ("L", 0, INT32_MAX)):
+        values = hint.get(key)
+        if not isinstance(values, list) or len(values) != channels:
+            return None
+        if not all(type(v) is int and low <= v <= high for v in values):
+            return None
+        found.append(np.array(values, np.int32))
+    return tuple(found)
