@@ -83,7 +83,7 @@ class _Builder:
     nodes: list[Node]
     current: Tensor
     real: Array  # float activations of the calibration windows
-    integer: Array  # the same through the integer layers
+    integer: Array  # the same through the integer layers: float64 arrays of integers
     reports: list[LayerReport] = field(default_factory=list)
 
     def add(self, node: Node, target: Tensor, real: Array, integer: Array) -> None:
@@ -120,7 +120,7 @@ def quantize_model(
     sample = calibration[:: max(1, -(-len(calibration) // MAX_CALIBRATION))].astype(np.float64)
     real = normalize(model, sample)
     source = Tensor("input", model.input_shape, "int8", INPUT_STEP, 0)
-    integer = np.clip(np.rint(real / INPUT_STEP), -128, 127).astype(np.int8)
+    integer = np.clip(np.rint(real / INPUT_STEP), -128, 127)
     build = _Builder(options, {"input": source}, [], source, real, integer)
     for index, layer in enumerate(model.layers):
         label = f"{index}_{type(layer).__name__.removesuffix('Layer').lower()}"
@@ -216,7 +216,7 @@ def _add_linear(build: _Builder, layer: DenseLayer | Conv1DLayer, label: str, *,
     step = source.scale * weight_scale.astype(np.float64)
     bias = layer.bias.astype(np.float64)
     if options.bias_correction:
-        seen = (build.integer.astype(np.float64) - source.zero_point) * source.scale
+        seen = (build.integer - source.zero_point) * source.scale
         rounded = integer_weight * weight_scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
         approximate = apply_layer(_with_weight(bare, rounded), seen)
         axes = tuple(range(real.ndim - 1))

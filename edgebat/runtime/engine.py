@@ -42,12 +42,16 @@ class Engine:
 
         Raises GraphError when dtype or shape differ from the graph's input.
         """
-        return self.trace(x)[self.graph.output]
+        return self._execute(x)[self.graph.output].astype(self.graph.output_tensor.dtype)
 
     def trace(self, x: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """All activations by tensor name for a batch, for debugging and for per-layer comparison."""
+        return {name: value.astype(self.graph.tensors[name].dtype) for name, value in self._execute(x).items()}
+
+    def _execute(self, x: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """All activations as float64 arrays of integers (see kernels.py)."""
         self._check_input(x, self.graph.input_tensor.shape)
-        values = {self.graph.input: x}
+        values: dict[str, npt.NDArray[Any]] = {self.graph.input: x.astype(np.float64)}
         for node in self.graph.nodes:
             inputs = [values[name] for name in node.inputs]
             if isinstance(node, Lstm):
@@ -74,21 +78,21 @@ class Engine:
         if not self._cells:
             raise GraphError(f"graph {self.graph.name!r} has no recurrent layer; use run() on whole windows")
         self._check_input(x_t, self.graph.input_tensor.shape[1:])
-        value: npt.NDArray[Any] = x_t
+        value: npt.NDArray[Any] = x_t.astype(np.float64)
         after: State = []
         for node in self.graph.nodes:
             if isinstance(node, Lstm):
                 cell = self._cells[node.name]
-                new = cell.step(cell.input_products(value), state[len(after)])
+                sequence, new = cell.run(value[:, None], state[len(after)])
                 after.append(new)
-                value = new.hidden
+                value = sequence[:, 0]
             elif isinstance(node, LastStep | Flatten):
                 continue  # a single step already is the last one
             elif isinstance(node, Dense | Lut):
                 value = self._kernels[node.name](value)
             else:
                 raise GraphError(f"node {node.name!r} ({node.op}) needs several time steps; use run() on whole windows")
-        return value, after
+        return value.astype(self.graph.output_tensor.dtype), after
 
     def _check_input(self, x: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
         if x.dtype != np.dtype(self.graph.input_tensor.dtype) or x.shape[1:] != shape:

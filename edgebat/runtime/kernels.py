@@ -1,7 +1,11 @@
 """What each operator of the integer graph computes, in NumPy; every kernel works on a batch ``[N, ...]``.
 
-A kernel is built once per node (constants folded, weights laid out for BLAS) and then called with integer arrays.
-Integer products run in float32 BLAS while all sums stay below 2**24, and in float64 beyond: both are exact.
+Activations travel between kernels as float64 arrays of integers: products and sums of a checked graph stay below
+2**53, so BLAS computes them exactly, and a requantization is a floor. A kernel is built once per node, constants folded:
+
+    ((acc * k + 2**(n-1)) >> n) + zp  =  floor(x @ (w * k / 2**n) + (bias * k / 2**n + 1/2 + zp))
+
+holds exactly, because every term is a multiple of 2**-n well inside float64's 53 bits.
 """
 
 from __future__ import annotations
@@ -32,23 +36,21 @@ from edgebat.graph.model import (
 Array = npt.NDArray[Any]
 Kernel = Callable[..., Array]
 
-_FLOAT32_EXACT = 1 << 24
-
 
 def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
-    """The function that executes ``node``: takes one array [N, ...] per input, returns the output array [N, ...]."""
-    source, target = tensors[node.inputs[0]], tensors[node.output]
+    """The function that executes ``node``: one float64 array [N, ...] of integers per input, the same as output."""
+    source = tensors[node.inputs[0]]
     match node:
         case Dense():
-            return _dense(node, source, target)
+            return _dense(node, source)
         case Conv1D():
-            return _conv1d(node, source, target)
+            return _conv1d(node, source, tensors[node.output])
         case DepthwiseConv1D():
-            return _depthwise_conv1d(node, source, target)
+            return _depthwise_conv1d(node, source)
         case MaxPool1D():
-            return _max_pool(node, target)
+            return _max_pool(node, tensors[node.output])
         case AveragePool1D():
-            return _average_pool(node, source, target)
+            return _average_pool(node, source)
         case Flatten():
             return lambda x: x.reshape(x.shape[0], -1)
         case Concat():
@@ -56,132 +58,129 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
         case Add():
             return _add(node, tensors)
         case Lut():
-            return lambda x: node.table[x.astype(np.intp) + 128]
+            table = node.table.astype(np.float64)
+            return lambda x: table[x.astype(np.intp) + 128]
         case LastStep():
-            return lambda x: np.ascontiguousarray(x[:, -1])
+            return lambda x: x[:, -1]
         case _:
             raise TypeError(f"node {node.name!r} ({node.op}) is not a stateless operator")
 
 
-def build_requant(requant: Requant, dtype: str) -> Callable[[Array], Array]:
-    """The function that turns int32 accumulators [..., C] into outputs of ``dtype`` as ``requant`` says."""
-    zero, low, high = requant.zero_point, requant.minimum, requant.maximum
-    if requant.kind == "shift" and not requant.wide and (requant.clamp > 0).all():
-        # Everything fits int32: this is what the C kernels do, in the same order.
-        k, n, limit = requant.multiplier, requant.shift, requant.clamp
-        half = np.int32(1) << (n - 1)
+def linear(weight: Array, bias: Array, zero_point: int, requant: Requant) -> tuple[Array, Callable[[Array], Array]]:
+    """A folded linear layer: the matrix [F, O] to multiply inputs with, and what turns the product into outputs.
 
-        def shift32(acc: Array) -> Array:
-            y = np.clip(acc, -limit, limit)
-            y *= k
-            y += half
-            y >>= n
-            y += np.int32(zero)
-            return np.asarray(np.clip(y, low, high).astype(dtype))
+    weight: int8 [O, F]; bias: int32 [O]; zero_point: of the input.
+    """
+    folded = bias.astype(np.float64) - zero_point * weight.astype(np.float64).sum(axis=1)
+    if requant.kind == "shift" and _clamp_is_invisible(weight, bias, zero_point, requant):
+        step = requant.multiplier * 2.0 ** -requant.shift.astype(np.float64)
+        offset = folded * step + (0.5 + requant.zero_point)
+        low, high = np.float64(requant.minimum), np.float64(requant.maximum)
 
-        return shift32
-    if requant.kind == "shift":
-        return lambda acc: np.clip(
-            arithmetic.requantize_shift(acc, requant.multiplier, requant.shift, requant.clamp) + zero, low, high
-        ).astype(dtype)
-    if requant.kind == "float":
-        scale = requant.scale
-        return lambda acc: np.clip(arithmetic.requantize_float(acc, scale) + zero, low, high).astype(dtype)
-    return lambda acc: np.clip(
-        arithmetic.requantize_double(acc, requant.multiplier, requant.shift) + zero, low, high
-    ).astype(dtype)
+        def finish(product: Array) -> Array:
+            product += offset
+            np.floor(product, out=product)
+            np.minimum(product, high, out=product)
+            return np.maximum(product, low, out=product)
+
+        return np.ascontiguousarray((weight * step[:, None]).T), finish
+    rounding = build_requant(requant)
+    return np.ascontiguousarray(weight.T.astype(np.float64)), lambda product: rounding(product + folded)
 
 
-def exact_float(fan_in: int) -> Any:
-    """The float type in which sums of ``fan_in`` int8 products (inputs not offset) are exact."""
-    return np.float32 if fan_in * 128 * 128 < _FLOAT32_EXACT else np.float64
+def _clamp_is_invisible(weight: Array, bias: Array, zero_point: int, requant: Requant) -> bool:
+    """True when no accumulator beyond the clamp exists, or all of them saturate the output anyway."""
+    widest = max(127 - zero_point, zero_point + 128)
+    reach = np.abs(weight.astype(np.int64)).sum(axis=1) * widest + np.abs(bias.astype(np.int64))
+    limit = np.where(requant.clamp > 0, requant.clamp, arithmetic.INT32_MAX).astype(np.int64)
+    ends = arithmetic.requantize_shift(np.stack([-limit, limit]), requant.multiplier, requant.shift, requant.clamp)
+    saturated = (ends[0] + requant.zero_point <= requant.minimum) & (ends[1] + requant.zero_point >= requant.maximum)
+    return bool(((reach <= limit) | saturated).all())
 
 
-def _dense(node: Dense, source: Tensor, target: Tensor) -> Kernel:
-    dtype = exact_float(node.weight.shape[1])
-    weight = np.ascontiguousarray(node.weight.T.astype(dtype))
-    bias = _folded_bias(node.bias, node.weight.astype(np.int64).sum(axis=1), source.zero_point)
-    requant = build_requant(node.requant, target.dtype)
+def build_requant(requant: Requant) -> Callable[[Array], Array]:
+    """The function that turns accumulators [..., C] into outputs as ``requant`` says, for any kind of rounding."""
 
-    def dense(x: Array) -> Array:
-        acc = (x.astype(dtype) @ weight).astype(np.int32)
-        acc += bias
-        return requant(acc)
+    def rounding(acc: Array) -> Array:
+        integers = acc.astype(np.int64)
+        if requant.kind == "shift":
+            y = arithmetic.requantize_shift(integers, requant.multiplier, requant.shift, requant.clamp)
+        elif requant.kind == "float":
+            y = arithmetic.requantize_float(integers, requant.scale)
+        else:
+            y = arithmetic.requantize_double(integers, requant.multiplier, requant.shift)
+        return np.clip(y + requant.zero_point, requant.minimum, requant.maximum).astype(np.float64)
 
-    return dense
+    return rounding
 
 
-def _folded_bias(bias: Array, weight_sum: Array, zero_point: int) -> Array:
-    # sum((x - z) w) + b = sum(x w) + (b - z sum(w)); graph.check bounds it to int32.
-    return np.asarray((bias.astype(np.int64) - zero_point * weight_sum).astype(np.int32))
+def _dense(node: Dense, source: Tensor) -> Kernel:
+    matrix, finish = linear(node.weight, node.bias, source.zero_point, node.requant)
+    return lambda x: finish(x @ matrix)
 
 
 def _windows(x: Array, kernel: int, stride: int, dilation: int, padding: tuple[int, int], pad_value: int) -> Array:
-    """Views of [N, T, C] as [N, T_out, kernel, C], padded with ``pad_value``."""
+    """Copies of [N, T, C] as [N, T_out, kernel, C], padded with ``pad_value``."""
+    samples, length, channels = x.shape
     if padding != (0, 0):
-        x = np.pad(x, ((0, 0), padding, (0, 0)), constant_values=pad_value)
-    reach = (kernel - 1) * dilation + 1
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=1)[:, ::stride]  # [N, T_out, C, reach]
-    return view[..., ::dilation].transpose(0, 1, 3, 2)
+        padded = np.full((samples, length + sum(padding), channels), float(pad_value))
+        padded[:, padding[0] : padding[0] + length] = x
+        x = padded
+    else:
+        x = np.ascontiguousarray(x)
+    positions = (x.shape[1] - ((kernel - 1) * dilation + 1)) // stride + 1
+    n, t, c = x.strides
+    # A view over the padded buffer; building it by hand is ten times cheaper than sliding_window_view.
+    return np.ndarray((samples, positions, kernel, channels), x.dtype, x, 0, (n, t * stride, t * dilation, c))
 
 
 def _conv1d(node: Conv1D, source: Tensor, target: Tensor) -> Kernel:
     outs, kernel, channels = node.weight.shape
-    dtype = exact_float(kernel * channels)
-    weight = np.ascontiguousarray(node.weight.reshape(outs, -1).T.astype(dtype))
-    bias = _folded_bias(node.bias, node.weight.astype(np.int64).sum(axis=(1, 2)), source.zero_point)
-    requant = build_requant(node.requant, target.dtype)
+    matrix, finish = linear(node.weight.reshape(outs, -1), node.bias, source.zero_point, node.requant)
+    positions = target.shape[0]
 
     def conv1d(x: Array) -> Array:
-        # Convert before unfolding: the unfolded copy is the large one.
-        windows = _windows(x.astype(dtype), kernel, node.stride, node.dilation, node.padding, source.zero_point)
-        acc = (windows.reshape(*windows.shape[:2], -1) @ weight).astype(np.int32)
-        acc += bias
-        return requant(acc)
+        windows = _windows(x, kernel, node.stride, node.dilation, node.padding, source.zero_point)
+        product = windows.reshape(-1, kernel * channels) @ matrix
+        return finish(product).reshape(-1, positions, outs)
 
     return conv1d
 
 
-def _depthwise_conv1d(node: DepthwiseConv1D, source: Tensor, target: Tensor) -> Kernel:
-    weight = node.weight.astype(np.int32)
-    bias = _folded_bias(node.bias, node.weight.astype(np.int64).sum(axis=0), source.zero_point)
-    requant = build_requant(node.requant, target.dtype)
+def _depthwise_conv1d(node: DepthwiseConv1D, source: Tensor) -> Kernel:
+    matrix, finish = linear(np.ascontiguousarray(node.weight.T), node.bias, source.zero_point, node.requant)
 
     def depthwise(x: Array) -> Array:
-        windows = _windows(x, weight.shape[0], node.stride, node.dilation, node.padding, source.zero_point)
-        return requant((windows.astype(np.int32) * weight).sum(axis=2, dtype=np.int32) + bias)
+        windows = _windows(x, len(matrix), node.stride, node.dilation, node.padding, source.zero_point)
+        return finish((windows * matrix).sum(axis=2))
 
     return depthwise
 
 
 def _max_pool(node: MaxPool1D, target: Tensor) -> Kernel:
-    positions = target.shape[0]
+    reach = node.stride * (target.shape[0] - 1) + 1
 
     def max_pool(x: Array) -> Array:
-        y = x[:, : node.stride * (positions - 1) + 1 : node.stride]
+        y = x[:, : reach : node.stride]
         for offset in range(1, node.size):
-            y = np.maximum(y, x[:, offset : offset + node.stride * (positions - 1) + 1 : node.stride])
-        return np.ascontiguousarray(y)
+            y = np.maximum(y, x[:, offset : offset + reach : node.stride])
+        return y
 
     return max_pool
 
 
-def _average_pool(node: AveragePool1D, source: Tensor, target: Tensor) -> Kernel:
-    requant = build_requant(node.requant, target.dtype)
+def _average_pool(node: AveragePool1D, source: Tensor) -> Kernel:
+    rounding = build_requant(node.requant)
 
     def average_pool(x: Array) -> Array:
         windows = _windows(x, node.size, node.stride, 1, (0, 0), 0)
-        return requant(windows.sum(axis=2, dtype=np.int32) - np.int32(node.size * source.zero_point))
+        return rounding(windows.sum(axis=2) - node.size * source.zero_point)
 
     return average_pool
 
 
 def _add(node: Add, tensors: Mapping[str, Tensor]) -> Kernel:
     zero_a, zero_b = (tensors[name].zero_point for name in node.inputs)
-    m_a, m_b = node.multiplier
-    requant = build_requant(node.requant, tensors[node.output].dtype)
-
-    def add(a: Array, b: Array) -> Array:
-        return requant((a.astype(np.int32) - zero_a) * m_a + (b.astype(np.int32) - zero_b) * m_b)
-
-    return add
+    m_a, m_b = (float(m) for m in node.multiplier)
+    rounding = build_requant(node.requant)
+    return lambda a, b: rounding((a - zero_a) * m_a + (b - zero_b) * m_b)

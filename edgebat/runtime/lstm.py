@@ -1,11 +1,15 @@
-"""The int8 LSTM with int16 cell, one step at a time, equal to TFLite Micro bit for bit.
+"""The int8 LSTM with int16 cell, equal to TFLite Micro bit for bit.
 
-Gates in order i, f, g, o. Source of the arithmetic: docs/quantization-spec.md, section LSTM.
+The arithmetic is that of docs/quantization-spec.md, section 5, carried out on float64 arrays of integers (see
+kernels.py): a rounding shift is a truncation after adding half away from zero. Activations are looked up in tables of
+all 65,536 gate values. Gate columns are kept in the order f, i, o, g, so that one product serves f * c and i * g.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,11 @@ import numpy.typing as npt
 
 from edgebat.graph import arithmetic
 from edgebat.graph.model import Lstm, Tensor
-from edgebat.runtime.kernels import exact_float
+
+Array = npt.NDArray[Any]
+
+_ORDER = [1, 0, 3, 2]  # f, i, o, g out of i, f, g, o
+_FEW_BITS = 22  # a multiplier of so many bits times an int32 stays exact in float64
 
 
 @dataclass
@@ -29,17 +37,24 @@ class LstmCell:
 
     def __init__(self, node: Lstm, source: Tensor, target: Tensor) -> None:
         hidden = node.recurrent_weight.shape[-1]
-        self.node, self.hidden_size, self.zero_point = node, hidden, target.zero_point
-        self._dtype = exact_float(max(node.input_weight.shape[-1], hidden))
-        # All four gates in one product: [I, 4H] and [H, 4H], gate-major columns.
-        self._input = np.ascontiguousarray(node.input_weight.reshape(4 * hidden, -1).T.astype(self._dtype))
-        self._recurrent = np.ascontiguousarray(node.recurrent_weight.reshape(4 * hidden, -1).T.astype(self._dtype))
-        input_sum = node.input_weight.astype(np.int64).sum(axis=2)
-        recurrent_sum = node.recurrent_weight.astype(np.int64).sum(axis=2)
-        self._bias = (node.bias.astype(np.int64) - source.zero_point * input_sum).reshape(-1)
-        self._recurrent_bias = (-target.zero_point * recurrent_sum).reshape(-1)
-        self._input_requant = [np.repeat(a, hidden) for a in (node.input_multiplier, node.input_exponent)]
-        self._recurrent_requant = [np.repeat(a, hidden) for a in (node.recurrent_multiplier, node.recurrent_exponent)]
+        self.hidden_size, self.zero_point = hidden, target.zero_point
+        self._input = _columns(node.input_weight)
+        self._recurrent = _columns(node.recurrent_weight)
+        # sum((x - z) w) + b = sum(x w) + (b - z sum(w))
+        self._bias = node.bias[_ORDER].reshape(-1) - source.zero_point * self._input.sum(axis=0)
+        self._recurrent_bias = -target.zero_point * self._recurrent.sum(axis=0)
+
+        def gate(values: Array) -> Array:
+            return np.repeat(values[_ORDER], hidden)
+
+        self._scale_input = double_rounding(gate(node.input_multiplier), gate(node.input_exponent))
+        self._scale_recurrent = double_rounding(gate(node.recurrent_multiplier), gate(node.recurrent_exponent))
+        # Real multipliers 2**-15 of f * c and 2**-30 / 2**cell_exponent of i * g, both exact powers of two.
+        exponents = np.repeat([-14, -29 - node.cell_exponent], hidden)
+        self._scale_cell = double_rounding(np.full(2 * hidden, 1 << 30), exponents)
+        self._scale_hidden = double_rounding(np.array([node.hidden_multiplier]), np.array([node.hidden_exponent]))
+        self._sigmoid, self._tanh = sigmoid_table(), tanh_table(0)
+        self._tanh_cell = tanh_table(node.cell_exponent + 12)
 
     def initial_state(self, batch: int) -> LstmState:
         """Hidden state of real value 0 and an empty cell for ``batch`` sequences."""
@@ -47,32 +62,81 @@ class LstmCell:
             np.full((batch, self.hidden_size), self.zero_point, np.int8), np.zeros((batch, self.hidden_size), np.int16)
         )
 
-    def input_products(self, x: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-        """The input half of the gate sums for x int8 [..., I]: int16 values with scale 2**-12 as int64 [..., 4H]."""
-        acc = (x.astype(self._dtype) @ self._input).astype(np.int64) + self._bias
-        return arithmetic.saturate(arithmetic.requantize_double(acc, *self._input_requant), "int16")
-
-    def step(self, products: npt.NDArray[np.int64], state: LstmState) -> LstmState:
-        """One time step from ``input_products`` [N, 4H] and the state before it."""
-        node = self.node
-        acc = (state.hidden.astype(self._dtype) @ self._recurrent).astype(np.int64) + self._recurrent_bias
-        recurrent = arithmetic.saturate(arithmetic.requantize_double(acc, *self._recurrent_requant), "int16")
-        gates = arithmetic.saturate(products + recurrent, "int16").reshape(len(acc), 4, self.hidden_size)
-        i, f, o = (arithmetic.sigmoid_q(gates[:, index]) for index in (0, 1, 3))
-        g = arithmetic.tanh_q(gates[:, 2])
-        # Real multipliers 2**-15 and 2**-30 / 2**cell_exponent, both exact powers of two.
-        kept = arithmetic.requantize_double(f * state.cell, 1 << 30, -14)
-        added = arithmetic.requantize_double(i * g, 1 << 30, -29 - node.cell_exponent)
-        cell = arithmetic.saturate(arithmetic.saturate(kept, "int16") + arithmetic.saturate(added, "int16"), "int16")
-        squashed = arithmetic.tanh_q(cell, node.cell_exponent + 12)
-        hidden = arithmetic.requantize_double(o * squashed, node.hidden_multiplier, node.hidden_exponent)
-        return LstmState(arithmetic.saturate(hidden + self.zero_point, "int8").astype(np.int8), cell.astype(np.int16))
-
-    def run(self, x: npt.NDArray[Any], state: LstmState) -> tuple[npt.NDArray[np.int8], LstmState]:
-        """All steps of x int8 [N, T, I]: hidden states int8 [N, T, H] and the state after the last step."""
-        products = self.input_products(x)
-        hidden = np.empty((*x.shape[:2], self.hidden_size), np.int8)
+    def run(self, x: Array, state: LstmState) -> tuple[npt.NDArray[np.float64], LstmState]:
+        """All steps of x [N, T, I] (integers): hidden states [N, T, H] (integers) and the state after the last step."""
+        products = self._scale_input(x @ self._input + self._bias)
+        np.clip(products, -32768, 32767, out=products)
+        sequence = np.empty((*x.shape[:2], self.hidden_size))
+        hidden, cell = state.hidden.astype(np.float64), state.cell.astype(np.float64)
         for t in range(x.shape[1]):
-            state = self.step(products[:, t], state)
-            hidden[:, t] = state.hidden
-        return hidden, state
+            hidden, cell = self._step(products[:, t], hidden, cell)
+            sequence[:, t] = hidden
+        return sequence, LstmState(hidden.astype(np.int8), cell.astype(np.int16))
+
+    def _step(self, products: Array, hidden: Array, cell: Array) -> tuple[Array, Array]:
+        """One step on float64 arrays of integers: scaled input products [N, 4H], hidden [N, H], cell [N, H]."""
+        units = self.hidden_size
+        z = self._scale_recurrent(hidden @ self._recurrent + self._recurrent_bias)
+        _saturate16(z)
+        z += products
+        _saturate16(z)
+        index = z.astype(np.intp)
+        gates = self._sigmoid[index[:, : 3 * units]]
+        factors = np.concatenate((cell, self._tanh[index[:, 3 * units :]]), axis=1)
+        parts = self._scale_cell(gates[:, : 2 * units] * factors)
+        _saturate16(parts)
+        cell = parts[:, :units] + parts[:, units:]
+        _saturate16(cell)
+        hidden = self._scale_hidden(gates[:, 2 * units :] * self._tanh_cell[cell.astype(np.intp)])
+        hidden += self.zero_point
+        np.maximum(np.minimum(hidden, 127.0, out=hidden), -128.0, out=hidden)
+        return hidden, cell
+
+
+def double_rounding(multiplier: Array, exponent: Array) -> Callable[[Array], Array]:
+    """The function ``D`` of the specification for Q31 multipliers and exponents [C], on float64 arrays of integers.
+
+    Multipliers of few significant bits (all that edgebat writes) stay in float64; others take the 64-bit path.
+    """
+    multiplier, exponent = multiplier.astype(np.int64), exponent.astype(np.int64)
+    if (multiplier % (1 << (31 - _FEW_BITS)) == 0).all():
+        factor = multiplier / 2.0**31 * 2.0 ** np.maximum(exponent, 0)
+        shrink = 2.0 ** np.minimum(exponent, 0)
+
+        def fast(x: Array) -> Array:
+            y = x * factor
+            y += 0.5
+            np.floor(y, out=y)
+            y *= shrink
+            y += np.copysign(0.5, y)
+            return np.trunc(y, out=y)
+
+        return fast
+    return lambda x: arithmetic.requantize_double(x.astype(np.int64), multiplier, exponent).astype(np.float64)
+
+
+def _saturate16(x: Array) -> None:
+    np.minimum(x, 32767.0, out=x)
+    np.maximum(x, -32768.0, out=x)
+
+
+def _columns(weight: npt.NDArray[np.int8]) -> Array:
+    """Gate weights [4, H, C] as one matrix [C, 4H] with gate columns in the order f, i, o, g."""
+    return np.ascontiguousarray(weight[_ORDER].reshape(-1, weight.shape[-1]).T.astype(np.float64))
+
+
+def _all_gate_values() -> npt.NDArray[np.int64]:
+    """0..32767, then -32768..-1: a negative index into a table of these reads its own entry."""
+    return np.concatenate([np.arange(32768), np.arange(-32768, 0)])
+
+
+@cache
+def sigmoid_table() -> npt.NDArray[np.float64]:
+    """sigmoid_q of every int16 value v at index v (negative indices count from the end)."""
+    return arithmetic.sigmoid_q(_all_gate_values()).astype(np.float64)
+
+
+@cache
+def tanh_table(left_shift: int) -> npt.NDArray[np.float64]:
+    """tanh_q of every int16 value v at index v (negative indices count from the end)."""
+    return arithmetic.tanh_q(_all_gate_values(), left_shift).astype(np.float64)
