@@ -70,6 +70,21 @@ def train_student(
         **(student_settings or {}),
     )
     student.set_normalization(train.x, train.soh, train.rul)
+    return student, fit_student(student, train, val, teacher, settings, folder, cache, resume, progress)
+
+
+def fit_student(
+    student: Student,
+    train: HealthWindows,
+    val: HealthWindows,
+    teacher: Teacher | None,
+    settings: DistillSettings,
+    folder: str | Path,
+    cache: str | Path | None = None,
+    resume: bool = False,
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> FitResult:
+    """Train ``student`` from the weights it has (fresh, or to continue under quantization); arguments as above."""
     parts = [train]
     if settings.blends:
         parts.append(blended_windows(train, settings.blends, settings.same_cell, settings.fit.seed))
@@ -82,8 +97,7 @@ def train_student(
     columns = [_tensors(part, teacher, cache) for part in parts]
     tensors = tuple(torch.cat(column) for column in zip(*columns, strict=True))
     weights = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
-    result = fit(student, loss, tensors, _tensors(val, None, None), settings.fit, folder, weights, resume, progress)
-    return student, result
+    return fit(student, loss, tensors, _tensors(val, None, None), settings.fit, folder, weights, resume, progress)
 
 
 def _tensors(windows: HealthWindows, teacher: Teacher | None, cache: str | Path | None) -> Batch:
