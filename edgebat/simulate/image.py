@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,18 +85,19 @@ def build(
     if target.bare_metal and driver.kind == "zig":
         include.append(harness_dir / "include")
 
-    objects = []
-    for group, sources in groups.items():
-        for source in sources:
-            output = build_dir / f"{source.stem}.{group}.o"
-            # The harness is always optimized alike, so that its own size does not depend on what is measured.
-            level = "-O2" if group == "harness" else optimize
-            macros = {"BENCH_RUN": f"{name}_run"} if source.suffix == ".S" else {}
-            driver.compile(source, output, flags=[level, *flags], include=include, defines=macros)
-            objects.append(output)
+    def compile_one(job: tuple[str, Path]) -> Path:
+        group, source = job
+        output = build_dir / f"{source.stem}.{group}.o"
+        macros = {"BENCH_RUN": f"{name}_run"} if source.suffix == ".S" else {}
+        driver.compile(source, output, flags=[optimize, *flags], include=include, defines=macros)
+        return output
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [(group, source) for group, sources in groups.items() for source in sources]
+        objects = list(pool.map(compile_one, jobs))
 
     program = build_dir / (f"{name}.elf" if target.bare_metal else name)
-    link_flags = [optimize]
+    link_flags = [optimize, "-g"]  # with -Os zig would leave out the symbol table, which is read afterwards
     if target.bare_metal:
         script = build_dir / "bench.ld"
         # One file, because zig hands the linker neither a search path for INCLUDE nor symbols from the command line.
