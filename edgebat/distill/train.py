@@ -100,6 +100,13 @@ def fit_student(
     return fit(student, loss, tensors, _tensors(val, None, None), settings.fit, folder, weights, resume, progress)
 
 
+@torch.no_grad()
+def validation_loss(student: Student, val: HealthWindows, settings: DistillSettings) -> float:
+    """The loss that training watches, for the weights ``student`` has now."""
+    x, *measured = _tensors(val, None, None)
+    return float(distillation_loss(student, x, Targets(*measured), None, settings.weights, settings.share)["loss"])
+
+
 def _tensors(windows: HealthWindows, teacher: Teacher | None, cache: str | Path | None) -> Batch:
     arrays: list[Any] = [windows.x, windows.soh, windows.trajectory, windows.rul]
     if teacher is not None:

@@ -1,0 +1,50 @@
+"""Continue training a student under quantization and give back its integer graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from edgebat.distill.train import DistillSettings, fit_student, validation_loss
+from edgebat.features.health import HealthWindows
+from edgebat.graph.model import IntGraph
+from edgebat.quantize.qat import QatStudent
+from edgebat.students.base import Student
+from edgebat.teachers.base import Teacher
+
+# Weights already fit; they only have to settle on the grid, so a tenth of the rate and no added noise.
+RATE_FACTOR = 0.1
+
+
+def train_quantized(
+    student: Student,
+    graph: IntGraph,
+    train: HealthWindows,
+    val: HealthWindows,
+    teacher: Teacher | None,
+    settings: DistillSettings,
+    epochs: int,
+    folder: str | Path,
+    cache: str | Path | None = None,
+    resume: bool = False,
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> IntGraph:
+    """The integer graph of ``student`` after ``epochs`` epochs of quantization-aware training.
+
+    student: trained float student; graph: its post-training graph, whose scales are kept. Loss, teacher and windows
+    are those of the float training; validation windows choose the epoch, and the post-training graph is returned
+    unchanged when no epoch is better on them. Same inputs, same bytes.
+    """
+    if epochs < 1:
+        return graph
+    qat = QatStudent(student, graph)
+    fit = replace(
+        settings.fit,
+        epochs=epochs,
+        learning_rate=settings.fit.learning_rate * RATE_FACTOR,
+        patience=epochs,
+    )
+    before = validation_loss(qat, val, settings)
+    after = fit_student(qat, train, val, teacher, replace(settings, fit=fit), folder, cache, resume, progress).best_loss
+    return qat.eval().graph() if after < before else graph
