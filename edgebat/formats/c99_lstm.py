@@ -1,0 +1,100 @@
+"""Tables of an LSTM layer for ``edgebat_lstm_step``: gate-interleaved weights and the constants of its roundings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgebat.errors import ModelFileError
+from edgebat.formats import c99_tables as tables
+from edgebat.formats.c99_tables import pad4
+from edgebat.graph.model import Lstm, Tensor
+
+GATE_BITS = 10  # EDGEBAT_GATE_BITS
+GATES = "ifgo"
+
+
+def _refuse(node: Lstm, what: str) -> ModelFileError:
+    advice = "Quantize the model with edgebat, which chooses such scales"
+    return ModelFileError(f"node {node.name!r} (lstm): {what}. {advice}")
+
+
+def _gate_constants(node: Lstm, which: str, q31: int, exponent: int, reach: int) -> tuple[int, int]:
+    """Multiplier k / 2**10 and right shift of one gate product; raises ModelFileError when 32 bits do not suffice."""
+    k, rest = divmod(q31, 1 << (31 - GATE_BITS))
+    if rest or not 1 <= -exponent <= 15:
+        real = f"{q31} * 2**{exponent - 31}"
+        raise _refuse(node, f"the multiplier of {which} is {real}; C needs {GATE_BITS} bits times 2**-25 to 2**-11")
+    if (reach + 1) * k >= 2**31 - 2**GATE_BITS:
+        raise _refuse(node, f"sums of {which} reach {reach}; times {k} they leave 32 bits")
+    return k, -exponent
+
+
+def _sums(node: Lstm, source: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Folded biases [4, H] and the largest magnitudes of input and recurrent sums [4, H]."""
+    wx, wh = node.input_weight.astype(np.int64), node.recurrent_weight.astype(np.int64)
+    bias = node.bias.astype(np.int64) - source.zero_point * wx.sum(axis=2)
+    return bias, 128 * np.abs(wx).sum(axis=2) + np.abs(bias), 128 * np.abs(wh).sum(axis=2)
+
+
+def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> Iterator[tuple[str, int]]:
+    """Definitions of the weight and bias tables with their sizes in bytes.
+
+    Raises ModelFileError when the layer has no exact 32-bit form.
+    """
+    units = node.bias.shape[1]
+    bias, reach_x, reach_h = _sums(node, source)
+    where = f"node {node.name!r} (lstm)"
+    blocks = []
+    for unit in range(units):
+        for weight, reach in ((node.input_weight, reach_x), (node.recurrent_weight, reach_h)):
+            rows = weight[:, unit].astype(np.int64)
+            tables.check_rows(where, rows, reach[:, unit])
+            blocks.append(tables.blocked(rows)[0])
+    per_unit = [np.concatenate(blocks[2 * u : 2 * u + 2]) for u in range(units)]
+    titles = [f"unit {u}: gates i, f, g, o; {source.shape[-1]} inputs, {units} hidden" for u in range(units)]
+    stacked = np.stack(per_unit)
+    yield tables.weight_table(f"{label}_weights", stacked, titles), stacked.size
+    lines = [f"    EDGEBAT_UNIT({', '.join(str(int(b)) for b in bias[:, u])})," for u in range(units)]
+    yield tables.table("edgebat_bias_t", f"{label}_bias[{units}]", lines), 16 * units
+
+
+def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> str:
+    """Definition of the ``edgebat_lstm_t``."""
+    units = node.bias.shape[1]
+    if target.zero_point != 0:
+        raise _refuse(node, f"the hidden state has zero point {target.zero_point}; C needs 0")
+    if node.hidden_multiplier != 1 << 30 or not -29 <= node.hidden_exponent <= -1:
+        raise _refuse(node, f"the scale of the hidden state is {target.scale}; C needs a power of two below 1")
+    _, reach_x, reach_h = _sums(node, source)
+    parts = {}
+    for part, multipliers, exponents, reach in (
+        ("input", node.input_multiplier, node.input_exponent, reach_x),
+        ("recurrent", node.recurrent_multiplier, node.recurrent_exponent, reach_h),
+    ):
+        gates = []
+        for gate in range(4):
+            which = f"the {part} product of gate {GATES[gate]}"
+            q31, exponent, largest = (int(v) for v in (multipliers[gate], exponents[gate], reach[gate].max()))
+            k, shift = _gate_constants(node, which, q31, exponent, largest)
+            gates.append(f"EDGEBAT_GATE_{'HI' if gate % 2 == 0 else 'LO'}({k}, {shift})")
+        parts[part] = "{" + ", ".join(gates) + "}"
+    left = node.cell_exponent + 12
+    return tables.structure(
+        "edgebat_lstm_t",
+        label,
+        [
+            ("weights", f"{label}_weights"),
+            ("bias", f"{label}_bias"),
+            ("input", parts["input"]),
+            ("recurrent", parts["recurrent"]),
+            ("columns4_x", str(pad4(source.shape[-1]) // 4)),
+            ("columns4_h", str(pad4(units) // 4)),
+            ("units", str(units)),
+            ("added_shift", str(29 + node.cell_exponent)),
+            ("hidden_shift", str(-node.hidden_exponent)),
+            ("tanh_left", str(max(left, 0))),
+            ("tanh_right", str(max(-left, 0))),
+        ],
+    )

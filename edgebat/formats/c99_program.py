@@ -1,0 +1,149 @@
+"""The functions of a generated model: one run over a window, and for recurrent models reset, step and head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from edgebat.formats.c99_lower import Lowering
+from edgebat.formats.c99_memory import Buffer, View, allocate
+from edgebat.formats.c99_tables import pad4
+from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
+
+
+@dataclass
+class Program:
+    """Definitions and statements of a model, memory laid out."""
+
+    definitions: list[str]
+    run: list[str]
+    scratch_bytes: int
+    table_bytes: int
+    kernels: set[str]
+    step: list[str] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
+    state_bytes: int = 0
+    head_scratch_bytes: int = 0
+    steps: int = 0
+    step_len: int = 0
+
+    @property
+    def stateful(self) -> bool:
+        """True when the model can be run one time step at a time."""
+        return self.state_bytes > 0
+
+
+def lower(graph: IntGraph) -> Program:
+    """Choose between one function over the whole window and a program of single steps, and lay out memory."""
+    boundary = _last_step_index(graph)
+    if boundary is not None:
+        return _lower_steps(graph, boundary)
+    lowering = Lowering(graph)
+    lowering.run()
+    scratch = allocate(lowering.buffers)
+    return Program(
+        lowering.definitions,
+        [call.statement() for call in lowering.calls],
+        scratch,
+        lowering.table_bytes,
+        {call.kernel for call in lowering.calls},
+    )
+
+
+def _last_step_index(graph: IntGraph) -> int | None:
+    """Index of the LastStep node when everything before it is a chain of layers that work step by step."""
+    current, recurrent = graph.input, False
+    for index, node in enumerate(graph.nodes):
+        if node.inputs != (current,) or sum(current in n.inputs for n in graph.nodes) != 1 or current == graph.output:
+            return None
+        if isinstance(node, LastStep):
+            return index if recurrent else None
+        if not isinstance(node, Lstm | Dense | Lut):
+            return None
+        recurrent = recurrent or isinstance(node, Lstm)
+        current = node.output
+    return None
+
+
+def _without_time(graph: IntGraph, nodes: tuple[Node, ...], first: str, last: str) -> IntGraph:
+    """The part of ``graph`` from tensor ``first`` to ``last``, sequences [T, C] seen as one step [C]."""
+    names = {first, *(node.output for node in nodes)}
+    tensors = {
+        name: replace(tensor, shape=tensor.shape[-1:])
+        for name, tensor in graph.tensors.items()
+        if name in names
+    }
+    return IntGraph(graph.name, tensors, nodes, first, last, graph.meta)
+
+
+class _StepLowering(Lowering):
+    """Lowers one time step; hidden states and cells live in the state, everything else behind them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.state_buffers: list[Buffer] = []
+
+    def lstm(self, node: Lstm, index: int) -> None:
+        label, view = self.lstm_layer(node), self.views[node.inputs[0]]
+        units = node.bias.shape[1]
+        hidden = Buffer(pad4(units), -1, len(self.graph.nodes))
+        cell = Buffer(pad4(2 * units), -1, len(self.graph.nodes))
+        fresh = Buffer(pad4(units), index, index)
+        self.state_buffers += [hidden, cell]
+        self.buffers.append(fresh)
+        pieces = [View(b, 0, 1, b.size, b.size) for b in (hidden, cell, fresh)]
+        self.views[node.output] = View(hidden, 0, 1, units, pad4(units))
+        text = f"edgebat_lstm_step(&{label}, {{0}}, {{1}}, (int16_t *)(void *){{2}}, {{3}});"
+        self.call("edgebat_lstm", text, view, *pieces)
+
+    def copy_output(self) -> None:
+        """The result of a step is the hidden state itself."""
+
+
+def _lower_steps(graph: IntGraph, boundary: int) -> Program:
+    last = graph.nodes[boundary]
+    sequence = last.inputs[0]
+    step = _StepLowering(_without_time(graph, graph.nodes[:boundary], graph.input, sequence))
+    step.run()
+    state = 0
+    for buffer in step.state_buffers:
+        buffer.offset = state
+        state += buffer.size
+    work = allocate(step.buffers)
+    for buffer in step.buffers:
+        buffer.offset += state
+    # The head reads the last step's output where the step left it.
+    head_graph = _without_time(graph, graph.nodes[boundary + 1 :], last.output, graph.output)
+    head = _HeadLowering(head_graph, definitions=step.definitions, table_bytes=step.table_bytes)
+    head.entry = step.views[sequence]
+    head.labels = step.labels
+    head.run()
+    head_scratch = allocate(head.buffers)
+    rows, width = graph.input_tensor.shape
+    statements = [call.statement() for call in step.calls]
+    return Program(
+        head.definitions,
+        [],
+        state + work + head_scratch,
+        head.table_bytes,
+        {call.kernel for call in [*step.calls, *head.calls]} | {"edgebat_fill"},
+        step=statements,
+        head=[call.statement() for call in head.calls],
+        state_bytes=state + work,
+        head_scratch_bytes=head_scratch,
+        steps=rows,
+        step_len=width,
+    )
+
+
+class _HeadLowering(Lowering):
+    """Lowers what follows the last time step; its input lies in the state."""
+
+    entry: View
+
+    def stage_input(self) -> None:
+        buffer = self.entry.buffer
+        assert buffer is not None  # a step writes its output, it never hands the input through
+        kept = Buffer(buffer.size, buffer.first, buffer.last, buffer.offset, base="h")
+        self.views[self.graph.input] = replace(self.entry, buffer=kept)
+
+

@@ -1,0 +1,194 @@
+/*
+ * edgebat_nn.h - integer neural network kernels for battery management systems.
+ *
+ * A generated model (<name>.c, written by `edgebat export`) is tables plus one short sequence of calls into this
+ * library. All memory belongs to the caller. No kernel keeps state of its own, allocates, recurses or touches floating
+ * point, and the number of executed instructions does not depend on the data.
+ *
+ * Options, decided at compile time; library and models must be compiled with the same ones. Results are bit-identical
+ * for all of them:
+ *   EDGEBAT_DSP   1: use the paired 16-bit multiply-accumulate of Arm cores with the DSP extension (Cortex-M4, M7,
+ *                 M33, R5F). On a machine without it the instructions are emulated in C, which is how host tests reach
+ *                 this path. 0: portable C99. Default: 1 where the compiler announces the extension.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EDGEBAT_NN_H
+#define EDGEBAT_NN_H
+
+#include <stdint.h>
+
+/** Version of the tables and signatures below. A generated model refuses to compile against another one. */
+#define EDGEBAT_NN_ABI 1
+
+#if !defined(EDGEBAT_DSP)
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+#define EDGEBAT_DSP 1
+#else
+#define EDGEBAT_DSP 0
+#endif
+#endif
+
+#include "edgebat_tables.h"
+
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define EDGEBAT_STATIC_ASSERT(condition, name) _Static_assert((condition), #name)
+#else
+#define EDGEBAT_STATIC_ASSERT(condition, name) typedef char edgebat_assert_##name[(condition) ? 1 : -1]
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*** Return codes of generated models ***/
+
+#define EDGEBAT_OK 0            /* done */
+#define EDGEBAT_ERR_NULL (-1)   /* a pointer is NULL */
+#define EDGEBAT_ERR_ALIGN (-2)  /* scratch or state does not start at a multiple of 4 */
+#define EDGEBAT_ERR_CRC (-3)    /* self-test: the tables in flash are not those that were exported */
+#define EDGEBAT_ERR_GOLDEN (-4) /* self-test: a golden input gives another output */
+
+/*** Layers ***/
+
+/**
+ * Fully connected layer y = requantize(W x + b); zero points are folded into the biases.
+ * Inputs are read in groups of four and rows are computed in blocks of four; weights beyond the true sizes are zero.
+ */
+typedef struct {
+    const edgebat_weights_t *weights;   /* [blocks][columns4] */
+    const edgebat_channels_t *channels; /* [blocks] */
+    edgebat_rounding_t rounding;
+    uint16_t columns4; /* groups of four inputs */
+    uint16_t outputs;  /* rows of the layer */
+    uint16_t blocks;   /* outputs / 4, rounded up */
+} edgebat_dense_t;
+
+/** 1-D convolution: the same layer applied to windows of a padded [T, C] map, then maximum pooling. */
+typedef struct {
+    edgebat_dense_t dense; /* over one window of kernel * (C rounded up to 4) values */
+    uint16_t positions;    /* output rows */
+    uint16_t step;         /* bytes from one window to the next */
+    uint16_t pool;         /* windows per output row; 1 = no pooling */
+} edgebat_conv1d_t;
+
+/** Dilated convolution: taps are gathered into a window before the layer is applied to it. */
+typedef struct {
+    edgebat_dense_t dense;
+    uint16_t positions; /* output rows */
+    uint16_t step;      /* bytes from one window to the next */
+    uint16_t taps;      /* kernel size */
+    uint16_t tap;       /* bytes from one tap to the next */
+    uint16_t row;       /* bytes per tap */
+} edgebat_dilated_t;
+
+/**
+ * LSTM layer with int8 activations and int16 cell, equal to TFLite Micro bit for bit. Gates in the order input, forget,
+ * cell, output; the four gates of a unit are the four rows of a block, first the columns of x, then those of h.
+ */
+typedef struct {
+    const edgebat_weights_t *weights; /* [units][columns4_x + columns4_h] */
+    const edgebat_bias_t *bias;       /* [units] */
+    edgebat_gate_t input[4];          /* from input sums to gates */
+    edgebat_gate_t recurrent[4];      /* from recurrent sums to gates */
+    uint16_t columns4_x;              /* inputs / 4, rounded up */
+    uint16_t columns4_h;              /* units / 4, rounded up */
+    uint16_t units;
+    uint8_t added_shift;  /* from input gate * cell gate (2^-30) to the scale of the cell, less one */
+    uint8_t hidden_shift; /* from output gate * tanh(cell) (2^-30) to the scale of h, less one */
+    uint8_t tanh_left;    /* scale of the cell is 2^(tanh_left - tanh_right - 12) */
+    uint8_t tanh_right;
+} edgebat_lstm_t;
+
+/** Elementwise sum: factor_a * a + factor_b * b + bias, requantized. Zero points are folded into the bias. */
+typedef struct {
+    int32_t factor_a;
+    int32_t factor_b;
+    int32_t bias;
+    int32_t multiplier;
+    edgebat_rounding_t rounding;
+} edgebat_add_t;
+
+/** Average pooling: sum of `size` rows plus bias, requantized. */
+typedef struct {
+    int32_t bias;
+    int32_t multiplier;
+    edgebat_rounding_t rounding;
+    uint16_t positions; /* output rows */
+    uint16_t size;      /* rows per window */
+    uint16_t stride;    /* rows from one window to the next */
+    uint16_t row;       /* bytes per row, in and out */
+} edgebat_average_t;
+
+/** Depthwise convolution: one filter of `kernel` taps per channel. */
+typedef struct {
+    const int8_t *weights;     /* [kernel][row] */
+    const int32_t *bias;       /* [row] */
+    const int32_t *multiplier; /* [row] */
+    edgebat_rounding_t rounding;
+    uint16_t positions; /* output rows */
+    uint16_t kernel;    /* taps */
+    uint16_t tap;       /* bytes from one tap to the next */
+    uint16_t step;      /* bytes from one window to the next */
+    uint16_t row;       /* channels, padded to four */
+} edgebat_depthwise_t;
+
+/** x[4 * columns4] -> y[4 * blocks], int8. x needs no alignment; x and y must not overlap. */
+void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y);
+
+/** x[4 * columns4] -> y[outputs], int16: the last layer of a model. */
+void edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y);
+
+/** Padded map x -> y[positions][4 * blocks]; with pooling, y has room for one more row. */
+void edgebat_conv1d(const edgebat_conv1d_t *layer, const int8_t *x, int8_t *y);
+
+/** window: working space of taps * row bytes. */
+void edgebat_dilated(const edgebat_dilated_t *layer, const int8_t *x, int8_t *y, int8_t *window);
+
+/** Maps x -> y[positions][row]. */
+void edgebat_average(const edgebat_average_t *layer, const int8_t *x, int8_t *y);
+void edgebat_depthwise(const edgebat_depthwise_t *layer, const int8_t *x, int8_t *y);
+
+/**
+ * One time step. x: 4 * columns4_x values; h: hidden state, 4 * columns4_h values, replaced; cell: units values,
+ * replaced; next: working space of 4 * columns4_h bytes. All zero is the state before the first step.
+ */
+void edgebat_lstm_step(const edgebat_lstm_t *layer, const int8_t *x, int8_t *h, int16_t *cell, int8_t *next);
+
+/** All steps of x (rows x_step bytes apart) -> y[steps][4 * columns4_h]; work: h, next, cell, aligned to 2 bytes. */
+void edgebat_lstm_sequence(const edgebat_lstm_t *layer, const int8_t *x, uint32_t x_step, uint32_t steps, int8_t *y,
+                           int8_t *work);
+
+/** y[t] = maximum of `size` rows of x from row t * stride on; rows have `row` bytes. */
+void edgebat_max_pool(const int8_t *x, int8_t *y, uint32_t row, uint32_t positions, uint32_t size, uint32_t stride);
+
+/*** Element by element ***/
+
+/** y[i] = max(y[i], x[i]). */
+void edgebat_maximum(int8_t *y, const int8_t *x, uint32_t count);
+
+/** y[t][i] = x[t][i] for `rows` rows of `width` values that lie x_step and y_step bytes apart. */
+void edgebat_copy(const int8_t *x, uint32_t x_step, int8_t *y, uint32_t y_step, uint32_t rows, uint32_t width);
+
+/** y[i] = value. */
+void edgebat_fill(int8_t *y, uint32_t count, int8_t value);
+
+/** y[i] = table[x[i] + 128]; x and y may be the same. */
+void edgebat_lut(const int8_t table[256], const int8_t *x, int8_t *y, uint32_t count);
+
+void edgebat_add(const edgebat_add_t *layer, const int8_t *a, const int8_t *b, int8_t *y, uint32_t count);
+
+/** Limit y to [minimum, maximum]: fused activations narrower than the type. */
+void edgebat_clamp(int8_t *y, uint32_t count, int8_t minimum, int8_t maximum);
+void edgebat_clamp16(int16_t *y, uint32_t count, int16_t minimum, int16_t maximum);
+
+/*** Integrity ***/
+
+/** CRC-32 of `length` bytes (as zlib); crc is 0 for the first piece and the previous result for the next one. */
+uint32_t edgebat_crc32(uint32_t crc, const void *data, uint32_t length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

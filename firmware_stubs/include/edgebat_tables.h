@@ -1,0 +1,141 @@
+/*
+ * edgebat_tables.h - how generated tables lie in flash.
+ *
+ * The generator writes plain decimal weights and rounding constants. These macros turn them into what the kernels of
+ * the core being compiled for want to read, so that one generated file serves every target and either byte order.
+ * Included by edgebat_nn.h; nothing here is called by an application.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EDGEBAT_TABLES_H
+#define EDGEBAT_TABLES_H
+
+#include <stdint.h>
+
+#if EDGEBAT_DSP
+
+/*
+ * Two rows share a word; each halfword holds 256 * hi + lo. One SMLAD of the word with two activations adds
+ * 256 * sum(hi) + sum(lo); a second one of its sign-extended low bytes (SXTB16) adds sum(lo) alone. That is three
+ * instructions for four products and leaves the weights one byte each. Columns are paired (0, 2) and (1, 3) because
+ * SXTB16 splits four activations that way. The generator proves that no row leaves the 24 bits of sum(hi).
+ */
+typedef struct {
+    uint32_t pair[4];
+} edgebat_weights_t;
+
+#define EDGEBAT_HALF_(hi, lo) (((uint32_t)(hi) * 256U + (uint32_t)(lo)) & 0xFFFFU)
+#define EDGEBAT_PAIR_(hi0, hi1, lo0, lo1) (EDGEBAT_HALF_(hi0, lo0) | (EDGEBAT_HALF_(hi1, lo1) << 16))
+#define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                                \
+    {                                                                                                                  \
+        {                                                                                                              \
+            EDGEBAT_PAIR_(a0, a2, b0, b2), EDGEBAT_PAIR_(c0, c2, d0, d2), EDGEBAT_PAIR_(a1, a3, b1, b3),               \
+                EDGEBAT_PAIR_(c1, c3, d1, d3)                                                                          \
+        }                                                                                                              \
+    }
+
+/* Rows a and c start where their words have arrived before the first product: 256 * own bias + the other one's. */
+#define EDGEBAT_HI_(hi, lo) ((int32_t)((uint32_t)(hi) * 256U + (uint32_t)(lo)))
+#define EDGEBAT_BIAS(a, b, c, d)                                                                                       \
+    {                                                                                                                  \
+        EDGEBAT_HI_(a, b), (b), EDGEBAT_HI_(c, d), (d)                                                                 \
+    }
+
+/* (acc * k + 2^(n-1)) >> n is the high word of acc * (k << (32 - n)) + 2^31, one SMMLAR. */
+#define EDGEBAT_MULTIPLIER(n, up, k) ((k) * (int32_t)(1L << (32 - (n) - (up))))
+#define EDGEBAT_ROUNDING(n, split, up, zero_point)                                                                     \
+    {                                                                                                                  \
+        (zero_point), (up), 8 - (up)                                                                                   \
+    }
+
+/* Gate products are rounded twice, as TFLite Micro does: by SMMULR, then by a shift. Rows a and c carry 256. */
+#define EDGEBAT_GATE_HI(k, shift) EDGEBAT_GATE_((k) * (int32_t)(1L << (24 - EDGEBAT_GATE_BITS)), (shift))
+#define EDGEBAT_GATE_LO(k, shift) EDGEBAT_GATE_((k) * (int32_t)(1L << (31 - EDGEBAT_GATE_BITS)), (shift))
+
+typedef struct {
+    int32_t zero_point; /* of the output */
+    uint8_t up;         /* accumulators are shifted left by this, a multiplier of 0.5 or more needs it */
+    uint8_t down;       /* 8 - up: the same for rows that carry a factor of 256 */
+} edgebat_rounding_t;
+
+#else
+
+/* Four rows by four columns, column by column. */
+typedef struct {
+    int8_t w[16];
+} edgebat_weights_t;
+
+#define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                                \
+    {                                                                                                                  \
+        {                                                                                                              \
+            (a0), (b0), (c0), (d0), (a1), (b1), (c1), (d1), (a2), (b2), (c2), (d2), (a3), (b3), (c3), (d3)             \
+        }                                                                                                              \
+    }
+
+#define EDGEBAT_BIAS(a, b, c, d)                                                                                       \
+    {                                                                                                                  \
+        (a), (b), (c), (d)                                                                                             \
+    }
+
+/*
+ * (acc * k + 2^(n-1)) >> n without a 64-bit product: acc = high * 2^split + low, then
+ * (high * k + ((low * k) >> split) + 2^(n-split-1)) >> (n - split), with the zero point folded into the constant.
+ * The generator chooses split so that both products stay inside 32 bits.
+ */
+#define EDGEBAT_MULTIPLIER(n, up, k) (k)
+#define EDGEBAT_ROUNDING(n, split, up, zero_point)                                                                     \
+    {                                                                                                                  \
+        (int32_t)(1L << ((n) - (split) - 1)) + (zero_point) * (int32_t)(1L << ((n) - (split))), (split),               \
+            (n) - (split)                                                                                              \
+    }
+
+#define EDGEBAT_GATE_HI(k, shift) EDGEBAT_GATE_((k), (shift))
+#define EDGEBAT_GATE_LO(k, shift) EDGEBAT_GATE_((k), (shift))
+
+typedef struct {
+    int32_t half; /* rounding half plus output zero point, scaled by 2^shift */
+    uint8_t split;
+    uint8_t shift;
+} edgebat_rounding_t;
+
+#endif
+
+/** Biases of the four gates of an LSTM unit. */
+typedef struct {
+    int32_t sum[4];
+} edgebat_bias_t;
+
+#define EDGEBAT_UNIT(bias_i, bias_f, bias_g, bias_o)                                                                   \
+    {                                                                                                                  \
+        EDGEBAT_BIAS(bias_i, bias_f, bias_g, bias_o)                                                                   \
+    }
+
+/** From a sum to a gate's int16: multiplier k / 2^EDGEBAT_GATE_BITS, rounded, then a rounding shift (1 or more). */
+typedef struct {
+    int32_t multiplier;
+    int16_t half; /* 2^(shift-1) */
+    uint8_t shift;
+} edgebat_gate_t;
+
+#define EDGEBAT_GATE_BITS 10
+#define EDGEBAT_GATE_(multiplier, shift)                                                                               \
+    {                                                                                                                  \
+        (multiplier), (int16_t)(1L << ((shift) - 1)), (shift)                                                          \
+    }
+
+/** Bias and multiplier of four rows. */
+typedef struct {
+    int32_t bias[4];
+    int32_t multiplier[4];
+} edgebat_channels_t;
+
+#define EDGEBAT_CHANNELS(n, up, bias_a, k_a, bias_b, k_b, bias_c, k_c, bias_d, k_d)                                    \
+    {                                                                                                                  \
+        EDGEBAT_BIAS(bias_a, bias_b, bias_c, bias_d),                                                                  \
+        {                                                                                                              \
+            EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b), EDGEBAT_MULTIPLIER(n, up, k_c),            \
+                EDGEBAT_MULTIPLIER(n, up, k_d)                                                                         \
+        }                                                                                                              \
+    }
+
+#endif
