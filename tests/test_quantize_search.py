@@ -47,3 +47,11 @@ def test_power_scales_are_exact_in_float32_and_never_clip_the_largest_weight(bit
         assert 1 << (bits - 1) <= k < 1 << bits
         assert float(scale) * ratio == k * 2.0**-n
         assert natural <= float(scale) < natural * (1 + 2.0 ** (1 - bits))
+
+
+def test_power_scales_are_rounded_up_where_the_ratio_is_no_power_of_two() -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(200):
+        natural, ratio = 10.0 ** rng.uniform(-5, 0), float(np.float32(10.0 ** rng.uniform(-3, 3)))
+        scale, k, n = choose_power_scale(natural, ratio, 6)
+        assert k * 2.0**-n <= float(scale) * ratio < k * 2.0**-n * (1 + 2.0**-22)

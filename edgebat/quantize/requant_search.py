@@ -112,17 +112,21 @@ def _candidates(real: float, top: int, tolerance: float) -> Iterator[tuple[int, 
 
 
 def choose_power_scale(natural: float, ratio: float, bits: int) -> tuple[np.float32, int, int]:
-    """The smallest scale >= ``natural`` with ``scale * ratio = k * 2**-n``, k of at most ``bits`` bits, no odd demand.
+    """The smallest scale >= ``natural`` with ``scale * ratio = k * 2**-n``, k of at most ``bits`` bits.
 
     Used where the foreign engine rounds as ``shift`` (int16 head) or by a Q31 multiplier with few bits (LSTM gates).
-    Returns (weight scale float32, k, n); ratio = s_in / s_out.
+    Returns (weight scale float32, k, n); ratio = s_in / s_out. Where ``ratio`` is no power of two the float32 scale is
+    rounded up: TFLite Micro cuts a multiplier just below a power of two to the next smaller value.
     """
     real = natural * ratio
     n = bits - int(np.floor(np.log2(real))) - 1
     k = int(np.ceil(real * 2.0**n))
     if k == 1 << bits:
         k, n = k >> 1, n - 1
-    return np.float32(k * 2.0**-n / ratio), k, n
+    scale = np.float32(k * 2.0**-n / ratio)
+    if float(scale) * ratio < k * 2.0**-n:
+        scale = np.nextafter(scale, np.float32(np.inf))
+    return scale, k, n
 
 
 def quantize_symmetric(weight: npt.NDArray[np.floating], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:

@@ -52,7 +52,7 @@ def run_tflite_micro(path: str | Path, x: Array) -> Array:
 
     Raises MissingExtra when tflite-micro is not installed.
     """
-    runtime = require("tflite_micro.runtime", "tflm")
+    runtime = require("tflite_micro.python.tflite_micro.runtime", "tflm")
     interpreter = runtime.Interpreter.from_file(str(path))
     shape = tuple(interpreter.get_input_details(0)["shape"])
     outputs = []
