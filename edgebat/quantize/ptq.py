@@ -49,8 +49,8 @@ from edgebat.students.spec import (
 Array = npt.NDArray[Any]
 
 HEAD_SCALE = 2.0**-12  # of normalized outputs: +-8 standard deviations in int16, 0.0002 standard deviations a step
-# Bits of a head multiplier. With so few, LiteRT (31-bit multiplier, ties away from zero) and TFLite Micro (15 bits, ties
-# up) both give our result, see formats/rounding.py; the weight scale is at most 3 % above what the weights need.
+# Bits of a head multiplier. With so few, LiteRT (31 bits, ties away from zero) and TFLite Micro (15 bits, ties up) both
+# give our result, see formats/rounding.py; the weight scale is at most 3 % above what the weights need.
 HEAD_BITS = 6
 HIDDEN_SCALE = 2.0**-7  # a hidden state lies in (-1, 1)
 GATE_SCALE = 2.0**-12  # fixed by TFLite's int8 LSTM
