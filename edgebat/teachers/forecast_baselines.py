@@ -1,4 +1,4 @@
-"""Forecasts without learning, and with next to none: what every table of forecasters is measured against. NumPy only."""
+"""Forecasts without learning, or with next to none: what every table of forecasters is held against. NumPy only."""
 
 from __future__ import annotations
 
