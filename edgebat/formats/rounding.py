@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.errors import ModelFileError
 from edgebat.graph import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor
 from edgebat.graph.arithmetic import INT32_MAX, requantize_float
 
@@ -64,6 +65,20 @@ def reach(node: Node, source: Tensor) -> Int64:
         case _:
             return np.array([INT32_MAX], np.int64)
     return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)
+
+
+def average_weight_scale(node: AveragePool1D, source: Tensor, target: Tensor) -> Float32:
+    """The weight scale float32 [1] that makes a depthwise convolution of ones requantize as ``node``.
+
+    Raises ModelFileError when no float32 does.
+    """
+    wanted = node.requant.scale[:1]
+    scale = wanted * np.float32(target.scale) / np.float32(source.scale)
+    # The division may be off by an ulp; take the neighbour that gives exactly the graph's multiplier.
+    for candidate in (scale, np.nextafter(scale, np.float32(0)), np.nextafter(scale, np.float32(np.inf))):
+        if np.array_equal(real_multiplier(source.scale, candidate, target.scale), wanted):
+            return np.asarray(candidate, np.float32)
+    raise ModelFileError(f"node {node.name!r}: no float32 scale gives its requantization; choose another output scale")
 
 
 def float_engine(scale: Float32) -> Engine:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.flatbuffer import write_flatbuffer
-from edgebat.formats.rounding import agrees, float_engine, reach, real_multiplier, shift_hint
+from edgebat.formats.rounding import agrees, average_weight_scale, float_engine, reach, real_multiplier, shift_hint
 from edgebat.formats.tflite_rules import (
     HEAD_SHIFT,
     LUT_FUNCTIONS,
@@ -334,17 +334,12 @@ class _Writer:
         return padded
 
     def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
-        scale = np.float32(node.requant.scale[0] * np.float32(target.scale) / np.float32(source.scale))
-        # The division may be off by an ulp; take the neighbour that gives exactly the graph's multiplier.
-        nearby = [scale, np.nextafter(scale, np.float32(0)), np.nextafter(scale, np.float32(np.inf))]
-        exact = [s for s in nearby if real_multiplier(source.scale, np.array([s]), target.scale) == node.requant.scale]
-        if not exact:
-            raise ModelFileError(f"node {node.name!r}: no float32 scale gives its requantization; choose another scale")
+        scale = average_weight_scale(node, source, target)
         channels = source.shape[1]
-        activation = self.requant(node, node.requant, source, target, np.array(exact[:1], np.float32))
+        activation = self.requant(node, node.requant, source, target, scale)
         window = DepthwiseConv1D(
             node.name, node.inputs, node.output, np.ones((node.size, channels), np.int8), np.zeros(channels, np.int32),
-            np.full(channels, exact[0], np.float32), node.requant, node.stride,
+            np.repeat(scale, channels), node.requant, node.stride,
         )  # fmt: skip
         self.convolution(window, source, target, activation)
 

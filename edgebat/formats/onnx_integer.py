@@ -1,0 +1,240 @@
+"""Integer arithmetic as ONNX operators: requantization by shift, and the LSTM as a Scan.
+
+ONNX has no arithmetic shift; its integer Div truncates towards zero. A floor division by ``2**n`` therefore adds a
+multiple of ``2**n`` that makes the dividend non-negative, divides and takes the multiple off again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgebat.formats.onnx_model import ELEMENT_TYPE, OnnxGraph, OnnxNode, OnnxValue
+from edgebat.graph import Lstm, Requant, Tensor
+from edgebat.graph.arithmetic import SIGMOID_TABLE
+
+# The body computes sigmoids of three gates at once, so they lie side by side: input, forget, output, cell.
+GATE_ORDER = (0, 1, 3, 2)
+
+TABLES = ("sigmoid_table", "sigmoid_slope")
+
+
+def emit_shift(graph: OnnxGraph, acc: str, requant: Requant, reach: Any, dtype: str, output: str) -> str:
+    """``clip(((clip(acc, -L, L) * k + 2**(n-1)) >> n) + zp, minimum, maximum)`` as ``dtype``; acc is int64 [..., C].
+
+    reach: largest magnitude of acc, int64 [C] or a number; it bounds all products to int64.
+    """
+    k, n, clamp = (a.astype(np.int64) for a in (requant.multiplier, requant.shift, requant.clamp))
+
+    def constant(label: str, value: Any) -> str:
+        return graph.constant(f"{output}/{label}", value, "int64")
+
+    if (clamp > 0).any():
+        limit = np.where(clamp > 0, clamp, reach)
+        acc = graph.emit("Max", [acc, constant("lowest", -limit)], f"{output}/above")
+        acc = graph.emit("Min", [acc, constant("highest", limit)], f"{output}/clamped")
+        reach = np.minimum(limit, reach)
+    # |acc| * k / 2**n rounded up, so that the sum below is never negative.
+    lift = (reach * k + (np.int64(1) << n) - 1) >> n
+    scaled = graph.emit("Mul", [acc, constant("multiplier", k)], f"{output}/scaled")
+    half = (lift << n) + (np.int64(1) << (n - 1))
+    lifted = graph.emit("Add", [scaled, constant("half", half)], f"{output}/lifted")
+    divided = graph.emit("Div", [lifted, constant("divisor", np.int64(1) << n)], f"{output}/divided")
+    shifted = graph.emit("Sub", [divided, constant("lift", lift - requant.zero_point)], f"{output}/shifted")
+    return emit_clip(graph, shifted, requant.minimum, requant.maximum, "int64", dtype, output)
+
+
+def emit_clip(graph: OnnxGraph, x: str, low: int, high: int, dtype: str, to: str, output: str) -> str:
+    """Clip ``x`` of ``dtype`` to [low, high] and convert it ``to`` another dtype."""
+    bounds = [graph.constant(f"{dtype}({value})", value, dtype) for value in (low, high)]
+    clipped = graph.emit("Clip", [x, *bounds], f"{output}/clipped")
+    return graph.emit("Cast", [clipped], output, to=ELEMENT_TYPE[to])
+
+
+def emit_lstm(graph: OnnxGraph, node: Lstm, source: Tensor, target: Tensor) -> str:
+    """The LSTM layer ``node`` from int8 [N, T, I] to int8 [N, T, H]: input products for all steps, then a Scan."""
+    name, hidden = node.name, node.recurrent_weight.shape[-1]
+    order = list(GATE_ORDER)
+    gates = np.ascontiguousarray(node.input_weight[order].reshape(4 * hidden, -1).T)
+    weight = graph.constant(f"{name}/input_weight", gates, "int8")
+    zero_point = graph.constant(f"{name}/input_zero_point", source.zero_point, "int8")
+    acc = graph.emit("MatMulInteger", [source.name, weight, zero_point], f"{name}/input_sums")
+    bias = graph.constant(f"{name}/bias", node.bias[order].reshape(-1), "int32")
+    acc = graph.emit("Add", [acc, bias], f"{name}/input_biased")
+    gates_shape = graph.constant(f"{name}/gates_shape", [0, 0, 4, hidden], "int64")
+    acc = graph.emit("Reshape", [acc, gates_shape], f"{name}/input_gates")
+    multiplier, exponent = node.input_multiplier[order], node.input_exponent[order]
+    products = _emit_gate_scale(graph, acc, multiplier, exponent, f"{name}/input")
+
+    shape = graph.emit("Shape", [source.name], f"{name}/shape")
+    batch = graph.emit("Gather", [shape, graph.constant("int64[0]", [0], "int64")], f"{name}/batch")
+    units = graph.constant(f"{name}/units", [hidden], "int64")
+    state_shape = graph.emit("Concat", [batch, units], f"{name}/state_shape", axis=0)
+    first = np.array([target.zero_point], np.int8)
+    h = graph.emit("ConstantOfShape", [state_shape], f"{name}/first_hidden", value=first)
+    c = graph.emit("ConstantOfShape", [state_shape], f"{name}/first_cell", value=np.array([0], np.int32))
+    body = _step(graph, node, target)
+    outputs = [f"{name}/last_hidden", f"{name}/last_cell", target.name]
+    graph.emit(
+        "Scan", [h, c, products], target.name, body=body, num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1]
+    )
+    graph.nodes[-1].outputs = outputs
+    return target.name
+
+
+def _emit_gate_scale(graph: OnnxGraph, acc: str, multiplier: Any, exponent: Any, name: str) -> str:
+    """int32 sums [..., 4, H] as int16 values with scale 2**-12 (rounding D), still int32."""
+    wide = graph.emit("Cast", [acc], f"{name}_wide", to=ELEMENT_TYPE["int64"])
+    scaled = _emit_double(graph, wide, multiplier[:, None], exponent[:, None], f"{name}_scaled")
+    return emit_clip(graph, scaled, -32768, 32767, "int64", "int32", f"{name}_products")
+
+
+def _emit_double(graph: OnnxGraph, x: str, multiplier: Any, exponent: Any, name: str) -> str:
+    """Rounding D of int64 ``x``: ``multiplier`` is Q31, |x| * 2**max(exponent, 0) < 2**31 (checked by the graph)."""
+    exponent = np.asarray(exponent, np.int64)
+    factor = np.asarray(multiplier, np.int64) << np.maximum(exponent, 0)
+    product = graph.emit("Mul", [x, graph.constant(f"{name}/multiplier", factor, "int64")], f"{name}/product")
+    # The doubling high multiply rounds halves up: floor((x * m + 2**30) / 2**31), lifted by 2**31 * 2**31.
+    lifted = graph.emit("Add", [product, _scalar(graph, (1 << 62) + (1 << 30), "int64")], f"{name}/lifted")
+    divided = graph.emit("Div", [lifted, _scalar(graph, 1 << 31, "int64")], f"{name}/divided")
+    high = graph.emit("Sub", [divided, _scalar(graph, 1 << 31, "int64")], f"{name}/high")
+    return _emit_rounding_shift(graph, high, np.maximum(-exponent, 0), "int64", name)
+
+
+def _emit_rounding_shift(graph: OnnxGraph, x: str, shift: Any, dtype: str, name: str) -> str:
+    """``x / 2**shift`` rounded to nearest, halves away from zero: truncation after adding half with x's sign."""
+    step = np.int64(1) << np.asarray(shift, np.int64)
+    sign = graph.emit("Sign", [x], f"{name}/sign")
+    half = graph.emit("Mul", [sign, graph.constant(f"{name}/half", step >> 1, dtype)], f"{name}/signed_half")
+    rounded = graph.emit("Add", [x, half], f"{name}/rounded")
+    return graph.emit("Div", [rounded, graph.constant(f"{name}/step", step, dtype)], name)
+
+
+def _scalar(graph: OnnxGraph, value: int, dtype: str) -> str:
+    return graph.constant(f"{dtype}({value})", value, dtype)
+
+
+def _step(outer: OnnxGraph, node: Lstm, target: Tensor) -> OnnxGraph:
+    """The Scan body: (hidden int8 [N, H], cell int32 [N, H], input products [N, 4, H]) -> the same after one step."""
+    hidden = node.recurrent_weight.shape[-1]
+    state: list[int | str] = ["N", hidden]
+    body = OnnxGraph(f"{node.name}/step")
+    h, c, products = "hidden", "cell", "products"
+    body.inputs = [
+        OnnxValue(h, "int8", state), OnnxValue(c, "int32", state), OnnxValue(products, "int32", ["N", 4, hidden])
+    ]  # fmt: skip
+    order = list(GATE_ORDER)
+    gates = np.ascontiguousarray(node.recurrent_weight[order].reshape(4 * hidden, -1).T)
+    weight = body.constant("recurrent_weight", gates, "int8")
+    zero_point = body.constant("zero_point", target.zero_point, "int8")
+    acc = body.emit("MatMulInteger", [h, weight, zero_point], "recurrent_sums")
+    acc = body.emit("Reshape", [acc, body.constant("gates_shape", [0, 4, hidden], "int64")], "recurrent_gates")
+    multiplier, exponent = node.recurrent_multiplier[order], node.recurrent_exponent[order]
+    recurrent = _emit_gate_scale(body, acc, multiplier, exponent, "recurrent")
+    total = body.emit("Add", [products, recurrent], "gate_sums")
+    z = _emit_saturate16(body, total, "gates")
+    body.nodes.append(_split(z, [3, 1], ["sigmoid_gates", "cell_gate"], body, "gate_sizes"))
+    s = _emit_sigmoid(body, "sigmoid_gates", "sigmoids")
+    body.nodes.append(_split(s, [1, 1, 1], ["input_1", "forget_1", "output_1"], body, "one_each"))
+    g = _emit_tanh(body, "cell_gate", 0, "candidate_1")
+    axis = body.constant("int64[1]", [1], "int64")
+    i, f, o, g = (
+        body.emit("Squeeze", [x, axis], name)
+        for x, name in (("input_1", "input"), ("forget_1", "forget"), ("output_1", "output"), (g, "candidate"))
+    )
+    kept = body.emit("Mul", [f, c], "kept_product")
+    kept = _emit_saturate16(body, _emit_halving_shift(body, kept, 14, "kept_scaled"), "kept")
+    added = body.emit("Mul", [i, g], "added_product")
+    added = _emit_saturate16(body, _emit_halving_shift(body, added, 29 + node.cell_exponent, "added_scaled"), "added")
+    cell = _emit_saturate16(body, body.emit("Add", [kept, added], "cell_sum"), "next_cell")
+    squashed = _emit_tanh(body, cell, node.cell_exponent + 12, "squashed")
+    product = body.emit("Mul", [o, squashed], "hidden_product")
+    wide = body.emit("Cast", [product], "hidden_wide", to=ELEMENT_TYPE["int64"])
+    y = _emit_double(body, wide, node.hidden_multiplier, node.hidden_exponent, "hidden_scaled")
+    y = body.emit("Add", [y, _scalar(body, target.zero_point, "int64")], "hidden_shifted")
+    y = emit_clip(body, y, -128, 127, "int64", "int8", "next_hidden")
+    out = body.emit("Identity", [y], "hidden_out")
+    body.outputs = [OnnxValue(y, "int8", state), OnnxValue(cell, "int32", state), OnnxValue(out, "int8", state)]
+    # The tables are the same in all layers: keep them once, outside.
+    tables = {name: outer.constant(name, body.initializers.pop(name), "int32") for name in TABLES}
+    return _prefixed(body, f"{node.name}/", keep=tables)
+
+
+def _prefixed(body: OnnxGraph, prefix: str, keep: Collection[str]) -> OnnxGraph:
+    """``body`` with all names but ``keep`` prefixed: a name may not be defined both inside and outside of a body."""
+
+    def name(old: str) -> str:
+        return old if old in keep else prefix + old
+
+    return OnnxGraph(
+        body.name,
+        [
+            replace(n, inputs=[*map(name, n.inputs)], outputs=[*map(name, n.outputs)], name=name(n.name))
+            for n in body.nodes
+        ],
+        {name(key): value for key, value in body.initializers.items()},
+        [replace(value, name=name(value.name)) for value in body.inputs],
+        [replace(value, name=name(value.name)) for value in body.outputs],
+    )
+
+
+def _split(x: str, sizes: list[int], outputs: list[str], body: OnnxGraph, name: str) -> OnnxNode:
+    return OnnxNode("Split", [x, body.constant(name, sizes, "int64")], outputs, {"axis": 1}, "", outputs[0])
+
+
+def _emit_saturate16(body: OnnxGraph, x: str, output: str) -> str:
+    return body.emit("Clip", [x, _scalar(body, -32768, "int32"), _scalar(body, 32767, "int32")], output)
+
+
+def _emit_halving_shift(body: OnnxGraph, x: str, shift: int, name: str) -> str:
+    """Rounding D by 2**-(shift + 1), |x| < 2**30: halve with halves up, then shift with halves away from zero."""
+    lifted = body.emit("Add", [x, _scalar(body, (1 << 30) + 1, "int32")], f"{name}/lifted")
+    halved = body.emit("Div", [lifted, _scalar(body, 2, "int32")], f"{name}/halved")
+    high = body.emit("Sub", [halved, _scalar(body, 1 << 29, "int32")], f"{name}/high")
+    return _emit_rounding_shift(body, high, shift, "int32", name)
+
+
+def _emit_table(body: OnnxGraph, magnitude: str, bits: int, largest: int, name: str) -> str:
+    """``T[u] * 2**bits + t * (T[u+1] - T[u])`` for u, t = magnitude >> bits, magnitude & (2**bits - 1).
+
+    The magnitude is clipped to ``largest``, whose interpolated value is the saturated one: 255 << bits for tanh, one
+    less for sigmoid.
+    """
+    table = body.constant(TABLES[0], SIGMOID_TABLE, "int32")
+    slope = body.constant(TABLES[1], np.diff(SIGMOID_TABLE, append=SIGMOID_TABLE[-1]), "int32")
+    a = body.emit("Min", [magnitude, _scalar(body, largest, "int32")], f"{name}/magnitude")
+    scale = _scalar(body, 1 << bits, "int32")
+    u = body.emit("Div", [a, scale], f"{name}/index")
+    t = body.emit("Sub", [a, body.emit("Mul", [u, scale], f"{name}/whole")], f"{name}/rest")
+    value = body.emit("Mul", [body.emit("Gather", [table, u], f"{name}/value"), scale], f"{name}/value_scaled")
+    rise = body.emit("Mul", [body.emit("Gather", [slope, u], f"{name}/slope"), t], f"{name}/rise")
+    return body.emit("Add", [value, rise], f"{name}/interpolated")
+
+
+def _emit_sigmoid(body: OnnxGraph, x: str, name: str) -> str:
+    """`arithmetic.sigmoid_q`; below zero it is 2**15 minus the value of the magnitude."""
+    d = body.emit("Mul", [x, _scalar(body, 3, "int32")], f"{name}/d")
+    r = _emit_table(body, body.emit("Abs", [d], f"{name}/abs"), 9, (255 << 9) - 1, name)
+    s = body.emit("Add", [r, _scalar(body, 512, "int32")], f"{name}/plus_half")
+    s = body.emit("Div", [s, _scalar(body, 1024, "int32")], f"{name}/upper")
+    lower = body.emit("Sub", [_scalar(body, 1 << 15, "int32"), s], f"{name}/lower")
+    below = body.emit("Less", [x, _scalar(body, 0, "int32")], f"{name}/below")
+    return body.emit("Where", [below, lower, s], name)
+
+
+def _emit_tanh(body: OnnxGraph, x: str, left: int, name: str) -> str:
+    """`arithmetic.tanh_q`, an odd function of its rounded argument."""
+    d = body.emit("Mul", [x, _scalar(body, 3 << max(left, 0), "int32")], f"{name}/d")
+    if left < 0:
+        lift = 1 << (20 + left)
+        half = (1 << 20) + (1 << (-left - 1))
+        d = body.emit("Add", [d, _scalar(body, half, "int32")], f"{name}/lifted")
+        d = body.emit("Div", [d, _scalar(body, 1 << -left, "int32")], f"{name}/divided")
+        d = body.emit("Sub", [d, _scalar(body, lift, "int32")], f"{name}/rounded")
+    r = _emit_table(body, body.emit("Abs", [d], f"{name}/abs"), 8, 255 << 8, name)
+    v = body.emit("Sub", [r, _scalar(body, (1 << 23) - (1 << 7), "int32")], f"{name}/centred")
+    v = body.emit("Div", [v, _scalar(body, 256, "int32")], f"{name}/upper")
+    return body.emit("Mul", [v, body.emit("Sign", [d], f"{name}/sign")], name)
