@@ -1,0 +1,157 @@
+"""BatLiNet (Nature Machine Intelligence, 10.1038/s42256-024-00972-x): cycle life from early cycles.
+
+One encoder reads how a cell changed since its base cycle (intra), the other how it differs from reference cells whose
+life is known (inter); one linear head reads both. Specified for six charge and discharge channels on a capacity grid;
+it takes whatever channels a corpus has, discharge Q(V) alone included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edgebat.errors import DataError
+from edgebat.features.life import LifeSpec, LifeWindows
+
+Float32 = npt.NDArray[np.float32]
+
+
+class Encoder(nn.Module):
+    """[N, channels, cycles, columns] -> [N, width]: two convolutions with pooling, then one over the whole rest."""
+
+    def __init__(self, channels: int, cycles: int, columns: int, width: int) -> None:
+        super().__init__()
+        rest = ((((cycles - 2) // 3) - 2) // 3, (((columns - 2) // 3) - 2) // 3)
+        if min(rest) < 1:
+            raise DataError(f"BatLiNet needs at least 17 cycles and 17 columns; seen {cycles} x {columns}")
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, width, 3),
+            nn.ReLU(),
+            nn.AvgPool2d(3),
+            nn.Conv2d(width, width, 3),
+            nn.ReLU(),
+            nn.AvgPool2d(3),
+            nn.Conv2d(width, width, rest),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        features: Tensor = self.layers(x)
+        return features
+
+
+class BatLiNet(nn.Module):
+    """Cycle life of cells, float [N], from early-life tensors [N, channels, cycles, columns].
+
+    alpha: weight of the inter-cell branch. absolute: Q(V) itself where the source has it, else differences to the base
+    cycle only. references: cells whose tensors and lives are stored with the model. spec: the ``LifeSpec`` the
+    windows were made with, checked at prediction.
+    """
+
+    name = "batlinet"
+    label_mean: Tensor
+    label_std: Tensor
+    input_std: Tensor
+    reference_x: Tensor
+    reference_label: Tensor
+
+    def __init__(
+        self,
+        spec: dict[str, Any] | None = None,
+        channels: int = 1,
+        width: int = 32,
+        alpha: float = 0.5,
+        absolute: bool = False,
+        references: int = 64,
+        cleaning: bool = True,
+    ) -> None:
+        super().__init__()
+        self.spec = LifeSpec(**(spec or {}))
+        self.settings: dict[str, Any] = {
+            "spec": dict(spec or {}),
+            "channels": channels,
+            "width": width,
+            "alpha": alpha,
+            "absolute": absolute,
+            "references": references,
+            "cleaning": cleaning,
+        }
+        shape = (channels, self.spec.cycles, self.spec.columns)
+        self.alpha, self.absolute, self.cleaning = alpha, absolute, cleaning
+        self.intra, self.inter = Encoder(*shape, width), Encoder(*shape, width)
+        self.head = nn.Linear(width, 1, bias=False)
+        self.register_buffer("label_mean", torch.zeros(()))
+        self.register_buffer("label_std", torch.ones(()))
+        self.register_buffer("input_std", torch.ones(2, channels, 1, 1))
+        self.register_buffer("reference_x", torch.zeros(references, *shape))
+        self.register_buffer("reference_label", torch.zeros(references))
+
+    def within(self, x: Tensor) -> Tensor:
+        """Standardized log life [N] from the change since the base cycle, for x [N, channels, cycles, columns]."""
+        base = self.spec.base_cycle - 1
+        change = x - x[:, :, base : base + 1]
+        life: Tensor = self.head(self.intra(self.cleaned(change) / self.input_std[0])).squeeze(1)
+        return life
+
+    def difference(self, x: Tensor, reference: Tensor) -> Tensor:
+        """Difference [N] of standardized log life between cells ``x`` and cells ``reference``, same shapes."""
+        life: Tensor = self.head(self.inter(self.cleaned(x - reference) / self.input_std[1])).squeeze(1)
+        return life
+
+    def between(self, x: Tensor, reference: Tensor, label: Tensor) -> Tensor:
+        """Standardized log life [N, R] of x [N, ...] judged against ``reference`` [R, ...] of known ``label`` [R]."""
+        columns = [self.difference(x, r.expand_as(x)) + value for r, value in zip(reference, label, strict=True)]
+        return torch.stack(columns, dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardized log life [N]: both branches mixed, the median over all stored references."""
+        inter = self.between(x, self.reference_x, self.reference_label).median(dim=1).values
+        return (1.0 - self.alpha) * self.within(x) + self.alpha * inter
+
+    def cleaned(self, difference: Tensor) -> Tensor:
+        """The paper's cleaning, without editing its input."""
+        return clean(difference) if self.cleaning else difference
+
+    def tensor(self, windows: LifeWindows) -> Tensor:
+        """Network input [N, 1, cycles, columns] of life windows. Raises DataError when they were made otherwise."""
+        if windows.spec != self.spec:
+            raise DataError(f"windows were made with {windows.spec}; this BatLiNet was trained on {self.spec}")
+        x = windows.x
+        if self.absolute:
+            if not np.isfinite(windows.base).all():
+                raise DataError("this BatLiNet compares absolute Q(V); some cells have differences only")
+            x = x + windows.base[:, None, :]
+        return torch.from_numpy(np.ascontiguousarray(x[:, None]))
+
+    @torch.no_grad()
+    def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
+        """``life``: cycle life [N] in cycles, float32."""
+        device = self.label_mean.device
+        parts = [self(chunk.to(device)).float() for chunk in torch.split(self.tensor(windows), 64)]
+        life = torch.exp(torch.cat(parts) * self.label_std + self.label_mean)
+        return {"life": life.cpu().numpy()}
+
+
+def clean(difference: Tensor) -> Tensor:
+    """Glitches of [N, channels, cycles, columns] set to zero; a new tensor.
+
+    Outer twentieths of the columns: values farther than 3 standard deviations (of the distance to the row's median)
+    from the median. Whole cycles: rows whose peak or mean is farther than 5 standard deviations from the median over
+    cycles.
+    """
+    edge = max(1, difference.shape[-1] // 20)
+    distance = (difference - difference.median(dim=-1, keepdim=True).values).abs()
+    outlier = distance > 3.0 * distance.std(dim=-1, keepdim=True) + 1e-12
+    outlier[..., edge:-edge] = False
+    peak, mean = difference.abs().amax(dim=-1), difference.mean(dim=-1)
+    wild = torch.zeros_like(peak, dtype=torch.bool)
+    for value in (peak, mean):
+        away = (value - value.median(dim=-1, keepdim=True).values).abs()
+        wild |= away > 5.0 * away.std(dim=-1, keepdim=True) + 1e-12
+    return difference.masked_fill(outlier | wild.unsqueeze(-1), 0.0)

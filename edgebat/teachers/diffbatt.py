@@ -1,0 +1,145 @@
+"""DiffBatt (arXiv 2410.23893): SOH curves drawn by a diffusion model from the capacity matrix of the first cycles.
+
+Cycle life, the whole curve and their uncertainty come from several draws; with guidance the same network makes new
+curves (``synthesize``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edgebat.errors import DataError
+from edgebat.features.life import LifeSpec, LifeWindows, curve_life
+from edgebat.teachers.diffbatt_unet import UNet
+from edgebat.teachers.diffusion import Schedule
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How curves are drawn. draws per cell; steps and eta: 1000 and 1 are the paper's ancestral sampling, 50 and 0 are
+    DDIM, twenty times faster. guidance w mixes (1 + w) conditioned - w unconditioned. batch: curves at a time."""
+
+    draws: int = 10
+    steps: int = 50
+    eta: float = 0.0
+    guidance: float = 0.0
+    seed: int = 1
+    batch: int = 4096
+
+
+class DiffBatt(nn.Module):
+    """The U-Net with its schedule, input scale and the definition of its windows."""
+
+    name = "diffbatt"
+    input_std: Tensor
+
+    def __init__(self, spec: dict[str, Any] | None = None, first: int = 8, steps: int = 1000) -> None:
+        super().__init__()
+        self.spec = LifeSpec(**(spec or {}))
+        self.settings: dict[str, Any] = {"spec": dict(spec or {}), "first": first, "steps": steps}
+        if self.spec.curve_points % 8:
+            raise DataError(f"DiffBatt needs curve_points divisible by 8; seen {self.spec.curve_points}")
+        self.unet = UNet(self.spec.columns, self.spec.curve_points, first)
+        self.schedule = Schedule(steps)
+        self.register_buffer("input_std", torch.ones(()))
+
+    def tensor(self, windows: LifeWindows) -> Tensor:
+        """Condition [N, cycles, columns] of life windows. Raises DataError when they were made otherwise."""
+        if windows.spec != self.spec:
+            raise DataError(f"windows were made with {windows.spec}; this DiffBatt was trained on {self.spec}")
+        return torch.from_numpy(np.ascontiguousarray(windows.x))
+
+    def noise_loss(self, curve: Tensor, q: Tensor, drop: float, generator: torch.Generator) -> Tensor:
+        """Mean squared error of the predicted noise for curves [N, points] (2 SOH - 1) and matrices q; the condition is
+        dropped with chance ``drop``."""
+        count, device = len(curve), curve.device
+        t = torch.randint(self.schedule.steps, (count,), generator=generator, device=device)
+        noise = torch.randn(curve.shape, generator=generator, device=device)
+        mask = (torch.rand(count, generator=generator, device=device) >= drop).float()
+        condition = self.unet.embed_condition(q / self.input_std)
+        predicted = self.unet(self.schedule.diffuse(curve, t, noise), t, condition, mask)
+        error: Tensor = (predicted.float() - noise).square().mean()
+        return error
+
+    @torch.no_grad()
+    def draw(self, q: Tensor, sampling: Sampling) -> Float32:
+        """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]; beyond the end of life near 0."""
+        device = self.input_std.device
+        per_batch = max(1, sampling.batch // sampling.draws)
+        parts = []
+        for number, chunk in enumerate(torch.split(q, per_batch)):
+            condition = self.unet.embed_condition(chunk.to(device) / self.input_std)
+            condition = condition.repeat_interleave(sampling.draws, dim=0)
+            curves = self.schedule.sample(
+                self._guided(condition, sampling.guidance),
+                (len(condition), self.spec.curve_points),
+                sampling.steps,
+                sampling.eta,
+                sampling.seed + number,
+            )
+            parts.append((curves.cpu() + 1.0) / 2.0)
+        curves = torch.cat(parts).reshape(len(q), sampling.draws, -1)
+        result: Float32 = curves.numpy()
+        return result
+
+    def _guided(self, condition: Tensor, guidance: float) -> Any:
+        on = torch.ones(len(condition), device=condition.device)
+
+        def noise_of(x: Tensor, t: Tensor) -> Tensor:
+            noise: Tensor = self.unet(x, t, condition, on)
+            if guidance:
+                noise = (1.0 + guidance) * noise - guidance * self.unet(x, t, condition, 0.0 * on)
+            return noise
+
+        return noise_of
+
+    def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
+        """``life`` [N] cycles and ``soh_curve`` [N, points]: medians over the draws; ``life_std`` [N] and
+        ``soh_low``, ``soh_high`` [N, points] (10 % and 90 %): their spread; ``best_life``, ``best_curve``: the
+        draw that fits the capacities of the observed cycles best, as the paper reports."""
+        curves = self.draw(self.tensor(windows), sampling or Sampling())
+        count, draws, points = curves.shape
+        lives = curve_life(curves.reshape(-1, points), self.spec).reshape(count, draws)
+        best = closest_draw(curves, windows)
+        rows = np.arange(count)
+        return {
+            "life": np.median(lives, axis=1),
+            "soh_curve": np.median(curves, axis=1),
+            "life_std": lives.std(axis=1),
+            "soh_low": np.quantile(curves, 0.1, axis=1).astype(np.float32),
+            "soh_high": np.quantile(curves, 0.9, axis=1).astype(np.float32),
+            "best_life": lives[rows, best],
+            "best_curve": curves[rows, best],
+        }
+
+
+def observed_soh(windows: LifeWindows) -> Float32:
+    """SOH relative to the first cycle at the curve points inside the window, float32 [N, points observed]."""
+    inside = windows.spec.curve_cycles[windows.spec.curve_cycles <= windows.spec.cycles] - 1
+    observed: Float32 = windows.capacity[:, inside] / windows.capacity[:, :1]
+    return observed
+
+
+def closest_draw(curves: Float32, windows: LifeWindows) -> npt.NDArray[np.int64]:
+    """Index [N] of the draw in curves [N, draws, points] nearest to the observed capacities."""
+    seen = observed_soh(windows)
+    error = np.square(curves[:, :, : seen.shape[1]] - seen[:, None, :]).mean(axis=2)
+    nearest: npt.NDArray[np.int64] = error.argmin(axis=1)
+    return nearest
+
+
+def curve_error_percent(predicted: Float32, reference: Float32, eol: float = 0.8, floor: float = 0.6) -> float:
+    """DiffBatt's SOH error: per cell RMSE in percent points where the prediction is above ``eol`` and the reference
+    above ``floor``, mean over cells. A cell without such a point does not count."""
+    counted = (predicted > eol) & (reference > floor)
+    squares = np.where(counted, np.square(100.0 * (predicted - reference)), 0.0).sum(axis=1)
+    counts = counted.sum(axis=1)
+    return float(np.sqrt(squares[counts > 0] / counts[counts > 0]).mean())
