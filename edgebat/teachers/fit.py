@@ -18,6 +18,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
@@ -35,7 +36,9 @@ class FitSettings:
     epochs: at most; samples_per_epoch: windows drawn per epoch (0 = all of them, once). The learning rate climbs to
     ``learning_rate`` and falls to nearly zero over all epochs. patience: epochs without a better validation loss
     before stopping. precision and accelerator: Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
-    noise: standard deviation added to the inputs, as a fraction of each increment's own.
+    noise: standard deviation added to the inputs, as a fraction of each increment's own. devices, nodes, strategy:
+    Lightning's; with several processes every batch is divided among them, so that ``batch_size`` keeps its meaning.
+    tensorboard: also log losses for TensorBoard into the folder (needs the package).
     """
 
     epochs: int = 40
@@ -48,6 +51,10 @@ class FitSettings:
     seed: int = 1
     precision: Any = "32-true"
     accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,17 @@ class EpochBatches(Sampler[list[int]]):
             # More draws than samples means going round again, so that every sample is seen equally often.
             rounds = -(-self.drawn // self.samples)
             order = torch.cat([torch.randperm(self.samples, generator=generator) for _ in range(rounds)])
+        rank, processes = _process()
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield order[start : start + self.batch_size].tolist()
+            yield order[start : start + self.batch_size][rank::processes].tolist()
+
+
+def _process() -> tuple[int, int]:
+    """This process's number and how many train together."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 class BatchDataset(TensorDataset):
@@ -96,7 +112,7 @@ class BatchDataset(TensorDataset):
         return tuple(tensor[index] for tensor in self.tensors)
 
 
-class WindowData(lightning.LightningDataModule):  # type: ignore[misc]
+class WindowData(lightning.LightningDataModule):
     """Training and validation tensors as Lightning wants them."""
 
     def __init__(self, train: Batch, val: Batch, settings: FitSettings, weights: Tensor | None) -> None:
@@ -113,7 +129,7 @@ class WindowData(lightning.LightningDataModule):  # type: ignore[misc]
         return DataLoader(BatchDataset(*self.val), sampler=chunks, batch_size=None)
 
 
-class Fitting(lightning.LightningModule):  # type: ignore[misc]
+class Fitting(lightning.LightningModule):
     """A network, its loss function and the schedule. The loss dictionary's "loss" is minimized, the rest is logged."""
 
     def __init__(self, network: nn.Module, loss: LossFunction, settings: FitSettings, steps: int) -> None:
@@ -121,19 +137,24 @@ class Fitting(lightning.LightningModule):  # type: ignore[misc]
         self.network, self.loss, self.fit_settings, self.steps = network, loss, settings, steps
 
     def on_train_epoch_start(self) -> None:
-        torch.manual_seed(self.fit_settings.seed * 1_000_003 + self.current_epoch)
+        # Processes see different parts of a batch and must not disturb them alike.
+        torch.manual_seed(self.fit_settings.seed * 1_000_003 + self.current_epoch + 7_919 * _process()[0])
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         x, *targets = batch
         if self.fit_settings.noise:
             x = x + self.fit_settings.noise * self.network.get_buffer("input_std") * torch.randn_like(x)
         losses = self.loss(self.network, (x, *targets))
-        self.log("train_loss", losses["loss"], on_step=False, on_epoch=True)
+        self.log("train_loss", losses["loss"], on_step=False, on_epoch=True, sync_dist=_process()[1] > 1)
         return losses["loss"]
 
     def validation_step(self, batch: Batch, index: int) -> None:
         losses = self.loss(self.network, batch)
-        self.log_dict({f"val_{name}": value for name, value in losses.items()}, batch_size=len(batch[0]))
+        self.log_dict(
+            {f"val_{name}": value for name, value in losses.items()},
+            batch_size=len(batch[0]),
+            sync_dist=_process()[1] > 1,
+        )
 
     def configure_optimizers(self) -> Any:
         s = self.fit_settings
@@ -142,7 +163,7 @@ class Fitting(lightning.LightningModule):  # type: ignore[misc]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class History(Callback):  # type: ignore[misc]
+class History(Callback):
     """Mean losses of every epoch; part of the checkpoint, written to ``history.csv``, told to ``progress``."""
 
     def __init__(self, path: Path, progress: Callable[[dict[str, float]], None] | None) -> None:
@@ -162,8 +183,9 @@ class History(Callback):  # type: ignore[misc]
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        atomic_write(self.path, text.getvalue())
-        if self.progress:
+        if trainer.is_global_zero:
+            atomic_write(self.path, text.getvalue())
+        if self.progress and trainer.is_global_zero:
             self.progress(self.rows[-1])
 
 
@@ -202,11 +224,14 @@ def fit(
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
-            devices=1,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy=settings.strategy,
+            use_distributed_sampler=False,
             precision=settings.precision,
             deterministic=True,
             callbacks=[history, best, EarlyStopping("val_loss", patience=settings.patience)],
-            logger=False,
+            logger=TensorBoardLogger(folder, name="", version="tensorboard") if settings.tensorboard else False,
             gradient_clip_val=1.0,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -214,6 +239,7 @@ def fit(
             default_root_dir=folder,
         )
         fitting = Fitting(network, loss, settings, steps=len(data.batches) * settings.epochs)
+        # ``best.ckpt`` is written by the first process; Lightning waits for it before the others go on.
         trainer.fit(fitting, datamodule=data, ckpt_path=last if resume and last.exists() else None, weights_only=True)
     state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
     network.cpu().eval()

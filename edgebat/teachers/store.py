@@ -9,11 +9,17 @@ from torch import nn
 
 from edgebat.errors import ModelFileError
 from edgebat.teachers.base import Teacher
+from edgebat.teachers.battery_timer import BatteryTimer
 from edgebat.teachers.ic2ml import Ic2ml
+from edgebat.teachers.universal import UniversalForecaster
 from edgebat.tensorfile import load_module_state, read_header, save_module
 
 # A new teacher is a module that follows ``edgebat.teachers.base.Teacher`` and one entry here.
-TEACHERS: dict[str, type[nn.Module]] = {Ic2ml.name: Ic2ml}
+TEACHERS: dict[str, type[nn.Module]] = {
+    Ic2ml.name: Ic2ml,
+    BatteryTimer.name: BatteryTimer,
+    UniversalForecaster.name: UniversalForecaster,
+}
 
 
 def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
