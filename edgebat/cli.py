@@ -20,6 +20,7 @@ from edgebat.errors import EdgebatError
 app = typer.Typer(
     name="edgebat",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -300,8 +301,8 @@ def evaluate(
 
     Example:  edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
     """
-    from edgebat.evaluate import evaluate_file, evaluation_table
-    from edgebat.tables import show
+    from edgebat.evaluate import evaluate_file
+    from edgebat.tables import evaluation_table, show
 
     if corpus is None:
         raise EdgebatError("evaluate needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")

@@ -55,6 +55,7 @@ class Data(Section):
     source: Literal["synthetic", "corpus"] = "synthetic"
     synthetic: Synthetic = Synthetic()
     datasets: tuple[str, ...] = ()
+    quality: tuple[str, ...] = ()
     split: Split = Split()
 
 

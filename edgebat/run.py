@@ -16,15 +16,23 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from edgebat.errors import DataError, RecipeError
-from edgebat.features import HealthWindows, health_windows
+from edgebat.evaluate import pack_cells, predict_health, score
+from edgebat.exporting import export_model
+from edgebat.features import HealthWindows, health_windows, to_ppm
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
+from edgebat.graph import IntGraph, load_graph
+from edgebat.proof import bench_model, files_in, verify_model
 from edgebat.recipe import Recipe, StudentEntry, dump_recipe
 from edgebat.runfolder import Outcome, RunFolder, Step, versions
+from edgebat.runtime import quantize_input
+from edgebat.tables import accuracy_table, cells_table, equality_table, require_equal, targets_table
 from edgebat.windowfile import content_of, load_predictions, load_windows, save_predictions, save_windows
 
 Told = Callable[[dict[str, float]], None]
 STAGES = ("data", "teacher", "students", "quantize", "export", "verify", "simulate", "report")
 PARTS = ("train", "val", "test")
+SIMULATED = 8
+"""Windows that are counted on every target; the step ``verify`` compares many more."""
 
 
 class Road:
@@ -38,6 +46,7 @@ class Road:
             )
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
+        self.task: TaskID | None = None
 
     def steps(self) -> list[Step]:
         """All steps in order."""
@@ -70,7 +79,35 @@ class Road:
                 self.quantize,
                 {"options": dataclasses.asdict(r.quantize), "task": task},
                 ("data", *students),
-                ("quantize", "graph", "runtime"),
+                ("quantize", "graph", "runtime", "predict.py"),
+            ),
+            Step("export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",), ("formats", "exporting.py")),
+            Step(
+                "verify",
+                "verify",
+                "equality of all engines",
+                self.verify,
+                r.verify.model_dump(),
+                ("data", "quantize", "export"),
+                ("verify", "runtime", "simulate", "formats", "proof.py"),
+            ),
+            Step(
+                "simulate",
+                "simulate",
+                "size and speed on targets",
+                self.simulate,
+                {"targets": r.targets, "files": [_target_digest(t) for t in r.targets]},
+                ("export",),
+                ("simulate", "proof.py"),
+            ),
+            Step(
+                "report",
+                "report",
+                "card and report",
+                self.report,
+                {"recipe": r.model_dump(mode="json")},
+                ("data", "teacher", "baselines", *students, "quantize", "export", "verify", "simulate"),
+                ("report",),
             ),
         ]
 
@@ -186,7 +223,8 @@ class Road:
 
         train, test = self.windows("train"), self.windows("test")
         files, results = [], {}
-        meta = {"task": self.recipe.task.to_dict(), "training": self.provenance()}
+        origin = self.provenance()
+        meta = {"task": origin.pop("task"), "training": origin}
         for name in (n for kind in self.kinds for n in (kind, f"{kind}_alone")):
             student = load_student(self.folder.file(f"models/{name}.safetensors"))
             graph = quantize_model(student.float_spec(), train.x, self.recipe.quantize, name=name, meta=meta)
@@ -196,6 +234,56 @@ class Road:
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 
+    def export(self) -> Outcome:
+        """The taught students as TFLite, ONNX and C99."""
+        files = []
+        for kind in self.kinds:
+            files += export_model(self.graph(kind), self.folder.path / "models")
+        return Outcome([str(path.relative_to(self.folder.path)) for path in files])
+
+    def verify(self) -> Outcome:
+        """Held-out windows through every engine; fails when equality is promised and not kept."""
+        test = self.windows("test")
+        rows = []
+        for kind in self.kinds:
+            graph = self.graph(kind)
+            x = quantize_input(graph, to_ppm(_evenly(test.x, self.recipe.verify.windows)))
+            rows += verify_model(graph, x, files_in(self.folder.path / "models", kind))
+        require_equal(rows, "verify")
+        return Outcome([], {"rows": rows})
+
+    def simulate(self) -> Outcome:
+        """Size and speed of the taught students on the recipe's targets."""
+        test = self.windows("test")
+        rows = []
+        for kind in self.kinds:
+            graph = self.graph(kind)
+            x = quantize_input(graph, to_ppm(_evenly(test.x, SIMULATED)))
+            rows += bench_model(graph, self.recipe.targets, x, files_in(self.folder.path / "models", kind))
+        return Outcome([], {"rows": rows})
+
+    def report(self) -> Outcome:
+        """card.json, metrics.json and report.html."""
+        from edgebat.report.card import build_card
+        from edgebat.report.html import render
+
+        test = self.windows("test")
+        steps = {step.name: self.folder.results(step.name) for step in self.steps() if step.name != "report"}
+        versions_ = json.loads(self.folder.file("versions.json").read_text(encoding="utf-8"))
+        models = sorted(p for p in (self.folder.path / "models").rglob("*") if p.is_file())
+        files = [
+            {"path": str(p.relative_to(self.folder.path)), "bytes": p.stat().st_size, "sha256": sha256_file(p)}
+            for p in models
+        ]
+        predictions = {
+            path.stem: load_predictions(path) for path in sorted((self.folder.path / "predictions").glob("*.safetensors"))
+        }
+        card = build_card(self.recipe, steps, versions_, files, test, predictions)
+        self.folder.write_json("card.json", card)
+        self.folder.write_json("metrics.json", {row["key"]: row for row in card["accuracy"]})
+        atomic_write(self.folder.file("report.html"), render(card, test, predictions))
+        return Outcome(["card.json", "metrics.json", "report.html"])
+
     # --- what the steps share --------------------------------------------------------------------------------------
 
     def windows(self, part: str) -> HealthWindows:
@@ -203,10 +291,16 @@ class Road:
         return load_windows(self.folder.file(f"data/{part}.safetensors"))
 
     def provenance(self) -> dict[str, Any]:
-        """Where a model comes from; it travels in every model file."""
+        """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.evaluate.seen_cells."""
         data = self.folder.results("data")
-        names = ("source", "synthetic", "split_hash", "split")
-        return {"recipe": self.recipe.name, **{name: data[name] for name in names}}
+        cells = [tuple(name.split("/", 1)) for part in ("train", "val") for name in data["split"][part]]
+        names = ("source", "synthetic", "split_hash")
+        origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": pack_cells(cells)}
+        return {"task": self.recipe.task.to_dict(), **origin}
+
+    def graph(self, name: str) -> IntGraph:
+        """An integer graph the step ``quantize`` left."""
+        return load_graph(self.folder.file(f"models/{name}.ebat"))
 
     def _fleet(self) -> tuple[Any, str]:
         spec = self.recipe.data
@@ -236,9 +330,10 @@ class Road:
 
     def _bar(self, epochs: int) -> Told:
         """A progress bar of so many epochs, as a function that training calls after each."""
-        if self.progress is None:
+        progress, task = self.progress, self.task
+        if progress is None or task is None:
             return lambda losses: None
-        progress, task = self.progress, self.progress.add_task("", total=epochs, detail="")
+        progress.update(task, total=epochs)
 
         def told(losses: dict[str, float]) -> None:
             progress.update(task, advance=1, detail=f"validation loss {losses['val_loss']:.4f}")
@@ -256,3 +351,82 @@ def _corpus_digest(corpus: Path | None, recipe: Recipe) -> str | None:
         raise DataError(f"{corpus} is not a corpus folder: {', '.join(missing)} is missing")
     curves = [(path.name, path.stat().st_size) for path in sorted((corpus / "segments").glob("*.npz"))]
     return sha256_bytes(json.dumps([[sha256_file(path) for path in tables], curves]).encode())
+
+
+def _target_digest(name: str) -> str:
+    from edgebat.paths import targets_dir
+
+    path = Path(name) if name.endswith((".yaml", ".yml")) else targets_dir() / f"{name}.yaml"
+    return sha256_file(path) if path.is_file() else ""
+
+
+def _evenly(x: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+    """``count`` windows spread evenly over all of them (all, when there are fewer)."""
+    return x[np.linspace(0, len(x) - 1, min(count, len(x))).astype(int)]
+
+
+def travel(
+    recipe: Recipe,
+    runs: Path = Path("runs"),
+    corpus: Path | None = None,
+    until: str = "report",
+    force: Sequence[str] = (),
+    console: Console | None = None,
+) -> Path:
+    """Walk the road up to the stage ``until`` and print where it is; returns the run folder.
+
+    Finished steps are skipped; ``force`` names steps to do again. Raises StepFailed, RecipeError, DataError.
+    """
+    console = console or Console()
+    # Lightning announces devices and tips that do not concern a user of edgebat.
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    folder = RunFolder(runs / recipe.name)
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[detail]}"),
+        console=console,
+        transient=True,
+    )
+    road = Road(recipe, folder, corpus, progress)
+    steps = road.steps()
+    unknown = sorted(set(force) - {step.name for step in steps})
+    if unknown:
+        raise RecipeError(f"--force {', '.join(unknown)}: the steps are {', '.join(step.name for step in steps)}")
+    console.print(f"[bold]{recipe.title or recipe.name}[/]  [dim]{folder.path}[/]")
+    atomic_write(folder.file("config.yaml"), dump_recipe(recipe))
+    folder.write_json("versions.json", versions())
+    with progress:
+        for step in steps[: 1 + max(i for i, s in enumerate(steps) if s.stage == until)]:
+            if step.name not in force and folder.finished(step):
+                console.print(f"  [dim]= {step.title}  (kept)[/]")
+                continue
+            road.task = progress.add_task(step.title, total=None, detail="")
+            record = folder.run(step)
+            progress.remove_task(road.task)
+            console.print(f"  [green]✓[/] {step.title}  [dim]{record['seconds']:.1f} s[/]")
+    _print_results(folder, until, console)
+    return folder.path
+
+
+def _print_results(folder: RunFolder, until: str, console: Console) -> None:
+    """The tables of the stage that was asked for; all of them at the end of the road."""
+    data = folder.results("data")
+    kind = "[yellow]synthetic data[/]" if data["synthetic"] else "measured cells"
+    if until == "data":
+        console.print(cells_table(data["conditions"], f"{data['source']} ({'synthetic' if data['synthetic'] else 'measured'})"))
+        return
+    if until == "verify":
+        console.print(equality_table(folder.results("verify")["rows"]))
+    if until == "simulate":
+        console.print(targets_table(folder.results("simulate")["rows"]))
+    if until != "report":
+        return
+    card = json.loads(folder.file("card.json").read_text(encoding="utf-8"))
+    console.print()
+    console.print(accuracy_table(card["accuracy"], f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}"))
+    console.print(equality_table(card["equality"]))
+    console.print(targets_table(card["targets"]))
+    console.print(f"models  {folder.path / 'models'}\ncard    {folder.path / 'card.json'}\nreport  [bold]{folder.path / 'report.html'}[/]")

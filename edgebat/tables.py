@@ -37,9 +37,10 @@ def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str =
         title=title, title_justify="left", title_style="bold", caption=caption or None, caption_justify="left", box=box.SIMPLE
     )
     for name in left:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for name in right:
-        table.add_column(name, justify="right", no_wrap=True)
+        # Rich shortens columns on a narrow terminal; a shortened number is a wrong number.
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(len(word) for word in name.split("\n")))
     return table
 
 
@@ -97,7 +98,7 @@ def targets_table(rows: Sequence[Row]) -> Table:
     table = _table(
         "Size and speed of one inference",
         ["student", "target", "compiler"],
-        ["flash B", "RAM B", "stack B", "instructions (simulator)", "cycles (model)", "ms"],
+        ["flash B", "RAM B", "stack B", "instructions\n(simulator)", "cycles\n(model)", "ms"],
         "Flash and RAM from the linked image; stack high-water and instructions from the simulator, not from hardware.",
     )
     for row in rows:
@@ -119,6 +120,29 @@ def cells_table(rows: Sequence[Row], title: str) -> Table:
     return table
 
 
+def evaluation_table(result: Mapping[str, Any]) -> Table:
+    """What ``edgebat.evaluate.evaluate_file`` found, one line per cell."""
+    table = _table(
+        f"{result['model']} ({result['kind']}) on {result['corpus']}",
+        ["cell", "data set", "note"],
+        ["windows", "SOH RMSE", "SOH MAE", "trajectory", "RUL RMSE"],
+        "SOH and trajectory in percentage points of the reference capacity, RUL in cycles; seen: used in training.",
+    )
+
+    def add(name: str, dataset: str, note: str, row: Row, style: str | None = None) -> None:
+        errors = (("soh_rmse_pct", 3), ("soh_mae_pct", 3), ("trajectory_rmse_pct", 3), ("rul_rmse_cycles", 1))
+        values = [number(row[key], digits) for key, digits in errors]
+        table.add_row(name, dataset, note, number(row["windows"], 0), *values, style=style)
+
+    for cell in result["cells"]:
+        add(cell["cell"], cell["dataset"], "seen" if cell["seen"] else "", cell, "dim" if cell["seen"] else None)
+    table.add_section()
+    if result["unseen"]:
+        add("unseen cells", "", "", result["unseen"], "bold")
+    add("all cells", "", "", result["all"])
+    return table
+
+
 def target_list(as_json: bool) -> Any:
     """All shipped targets, as a table or as data."""
     from edgebat.simulate.targets import list_targets, load_target
@@ -130,7 +154,6 @@ def target_list(as_json: bool) -> Any:
             for t in described
         ]
     table = _table("Targets", ["name", "core", "runs in", "description"], ["clock MHz", "flash KiB", "RAM KiB"])
-    table.columns[3].no_wrap = False
     for t in described:
         sizes = [value / unit if value else None for value, unit in
                  ((t.clock_hz, 1e6), (t.flash_bytes, 1024), (t.ram_bytes, 1024))]  # fmt: skip
@@ -176,7 +199,6 @@ def doctor_table() -> Table:
 
         gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch; training uses the CPU"
         table.add_row("GPU", "[green]ok" if torch.cuda.is_available() else "[yellow]not there", gpu, "")
-    table.columns[2].no_wrap = False
     return table
 
 

@@ -1,0 +1,148 @@
+"""Score any teacher or student file on any corpus folder, per cell, against what was measured."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import ModelFileError, require
+from edgebat.features import HealthSpec, HealthWindows, health_windows
+from edgebat.graph import IntGraph
+from edgebat.predict import load_model, predict_windows, task_of
+from edgebat.students.knots import expansion
+
+CellKey = tuple[str, str]
+FloatArray = npt.NDArray[np.floating]
+Predict = Callable[[npt.NDArray[np.float32]], Mapping[str, FloatArray]]
+
+KEY_BYTES = 4
+
+
+def pack_cells(cells: Iterable[CellKey]) -> str:
+    """Cells as base64 of four bytes of sha256 each, sorted: a model file can say what it has seen without a long list."""
+    return base64.b64encode(b"".join(sorted(_cell_mark(cell) for cell in cells))).decode()
+
+
+def seen_cells(packed: str, cells: Sequence[CellKey]) -> list[bool]:
+    """For each cell whether it is among the packed ones (a stranger matches once in four billion)."""
+    try:
+        content = base64.b64decode(packed, validate=True)
+    except ValueError:
+        raise ModelFileError("the list of cells the model has seen is damaged; export the model again") from None
+    marks = {content[i : i + KEY_BYTES] for i in range(0, len(content), KEY_BYTES)}
+    return [_cell_mark(cell) in marks for cell in cells]
+
+
+def _cell_mark(cell: CellKey) -> bytes:
+    return hashlib.sha256("/".join(cell).encode()).digest()[:KEY_BYTES]
+
+
+def predict_health(graph: IntGraph, x: npt.NDArray[np.float32]) -> dict[str, FloatArray]:
+    """What the device would say, in physical units: soh [N], trajectory [N, horizon] (fractions), rul [N] (cycles).
+
+    Everything passes through the integers of the border, 0.01 % and whole cycles; the trajectory is linear between
+    knots.
+    """
+    said = predict_windows(graph, x)
+    points = np.concatenate([said.soh_cpct[:, None], said.trajectory_cpct], axis=1) / 10_000
+    matrix = expansion(task_of(graph).horizon, said.trajectory_cpct.shape[1])
+    return {"soh": points[:, 0], "trajectory": points @ matrix.T, "rul": said.rul_cycles.astype(np.float64)}
+
+
+def load_predictor(path: str | Path) -> tuple[str, HealthSpec, str, Predict]:
+    """Any model file as (description, task, packed seen cells, function from windows to physical predictions).
+
+    path: teacher or student ``.safetensors`` (or the folder that holds one), ``.ebat``, ``.tflite`` or ``.onnx``.
+    Raises ModelFileError or MissingExtra.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = sorted(path.glob("teacher.safetensors")) or sorted(path.glob("*.safetensors"))
+        if len(found) != 1:
+            names = ", ".join(p.name for p in found) or "none"
+            raise ModelFileError(f"folder {path} must hold teacher.safetensors or one .safetensors file; found: {names}")
+        path = found[0]
+    if path.suffix != ".safetensors":
+        graph = load_model(path)
+        training = graph.meta.get("training") or {}
+        return f"int8 {graph.name}", task_of(graph), str(training.get("seen", "")), lambda x: predict_health(graph, x)
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
+    require("torch", extra="train")
+    from edgebat.students.store import load_student
+    from edgebat.teachers.store import load_teacher
+    from edgebat.tensorfile import read_header
+
+    network: Any
+    header: dict[str, Any]
+    try:
+        header = read_header(path, "edgebat-teacher")
+    except ModelFileError:
+        header = read_header(path, "edgebat-student")
+        network, what = load_student(path), f"float {header['kind']}"
+    else:
+        network, what = load_teacher(path), f"teacher {header['name']}"
+    origin = header.get("provenance") or {}
+    if "task" not in origin:
+        raise ModelFileError(f"{path} does not say which task it was trained for; train it with edgebat")
+    return what, HealthSpec.from_dict(origin["task"]), str(origin.get("seen", "")), network.predict
+
+
+def evaluate_file(model: str | Path, corpus: str | Path, datasets: Sequence[str] | None = None) -> dict[str, Any]:
+    """Score ``model`` on the cells of a corpus folder; JSON-able.
+
+    ``unseen`` scores only the cells the model was not trained or tuned on (None when there is none), ``all`` every
+    window; ``cells`` has one entry per cell with ``seen``. Errors as in ``edgebat.distill.score``.
+    Raises ModelFileError, DataError or MissingExtra.
+    """
+    require("pandas", extra="data")
+    from edgebat.data.corpus import read_corpus
+
+    what, task, packed, predict = load_predictor(model)
+    windows = health_windows(read_corpus(corpus, datasets), task)
+    predictions = predict(windows.x)
+    seen = seen_cells(packed, windows.cells)
+    fresh = ~np.array(seen)[windows.cell]
+    cells = []
+    for index, (dataset, cell) in enumerate(windows.cells):
+        mask = windows.cell == index
+        cells.append({"dataset": dataset, "cell": cell, "seen": seen[index], **_score_where(windows, predictions, mask)})
+    return {
+        "model": str(model),
+        "kind": what,
+        "corpus": str(corpus),
+        "task": task.to_dict(),
+        "cells": cells,
+        "all": _score_where(windows, predictions, np.ones(len(windows), dtype=np.bool_)),
+        "unseen": _score_where(windows, predictions, fresh) if fresh.any() else None,
+        "left_out": windows.left_out,
+    }
+
+
+def _score_where(
+    windows: HealthWindows, predictions: Mapping[str, FloatArray], mask: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    chosen = {head: values[mask] for head, values in predictions.items()}
+    return {"windows": int(mask.sum()), **score(windows.select(mask), chosen)}
+
+
+def score(windows: HealthWindows, predictions: Mapping[str, FloatArray]) -> dict[str, Any]:
+    """tmp"""
+    e = predictions["soh"] - windows.soh
+    t = predictions["trajectory"] - windows.trajectory
+    m = np.isfinite(windows.rul) & (windows.rul > 0)
+    r = predictions["rul"][m] - windows.rul[m]
+    return {
+        "soh_rmse_pct": float(np.sqrt(np.mean(e**2)) * 100),
+        "soh_mae_pct": float(np.mean(np.abs(e)) * 100),
+        "soh_max_pct": float(np.abs(e).max() * 100),
+        "trajectory_rmse_pct": float(np.sqrt(np.nanmean(t**2)) * 100),
+        "rul_rmse_cycles": float(np.sqrt(np.mean(r**2))),
+        "rul_mae_cycles": float(np.mean(np.abs(r))),
+    }
