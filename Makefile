@@ -41,7 +41,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing what the demo needs into $(VENV) (about a minute) ..."
-	$(PIP) -e ".[all]"
+	$(PIP) -e ".[cli,data,train,onnx,tflite,sim,report]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python

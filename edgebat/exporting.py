@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgebat.errors import RecipeError
+from edgebat.files import atomic_write
 from edgebat.graph import IntGraph, save_graph
 
 FORMATS = ("c", "tflite", "onnx", "ebat")
@@ -50,6 +51,10 @@ def export_model(
         from edgebat.formats.c99 import write_c
 
         place = folder / "c" / c_name(graph.name)
-        write_c(graph, place, c_name(graph.name))
-        files += [path for path in place.rglob("*") if path.is_file()]
+        model = write_c(graph, place, c_name(graph.name))
+        # The kernels the model calls come along, so that the folder compiles as it is in any firmware.
+        private = sorted(model.kernel_sources[0].parent.glob("*.h")) if model.kernel_sources else []
+        for source in [*model.kernel_sources, *private, *sorted(model.include_dir.glob("*.h"))]:
+            atomic_write(place / source.name, source.read_bytes())
+        files += [path for path in place.iterdir() if path.is_file()]
     return sorted(files)
