@@ -115,6 +115,14 @@ class Image:
             return f"{address:#010x}"
         return self._functions[index].name
 
+    def place(self, address: int) -> str:
+        """``address`` as "symbol + offset", by the nearest symbol below that has a size."""
+        below = [item for item in self.symbols.values() if item.size and item.address <= address]
+        if not below:
+            return f"{address:#010x}"
+        nearest = max(below, key=lambda item: item.address)
+        return f"{nearest.name} + {address - nearest.address}"
+
     @property
     def info(self) -> BenchInfo:
         """The five numbers the harness stores in bench_info."""

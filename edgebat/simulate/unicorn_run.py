@@ -75,6 +75,7 @@ class Simulator:
         self._input, self._output = image.address("bench_input"), image.address("bench_output")
         self._scratch = image.address("bench_scratch")
         self._stack_bottom, self._stack_top = image.address("stack_bottom"), image.address("stack_top")
+        self._ram_start = image.address("ram_start")
         self._core = self._open(cpu)
         self._lengths: dict[Block, int] = {}
         self._start()
@@ -95,9 +96,7 @@ class Simulator:
         # Code may not be written, data not executed: what a board may let pass is a fault here.
         start, length = self.image.address("code_start"), self.image.address("code_length")
         core.mem_map(start, length, uc.UC_PROT_READ | uc.UC_PROT_EXEC)
-        core.mem_map(
-            self.image.address("ram_start"), self.image.address("ram_length"), uc.UC_PROT_READ | uc.UC_PROT_WRITE
-        )
+        core.mem_map(self._ram_start, self.image.address("ram_length"), uc.UC_PROT_READ | uc.UC_PROT_WRITE)
         for address, content in self.image.segments:
             core.mem_write(address, content)
         if not self._riscv:
@@ -177,50 +176,51 @@ class Simulator:
         """One inference in detail. Raises ToolError as ``run`` does, and when the model writes where it may not."""
         core = self._core
         blocks: list[Block] = []
-        lowest = [self._stack_top]
-        stray: list[tuple[int, int, int]] = []
-        allowed = self._writable()
+        lowest = self._stack_top
 
         def on_block(_core: Any, address: int, size: int, _data: Any) -> None:
+            nonlocal lowest
             blocks.append((address, size))
-            lowest[0] = min(lowest[0], core.reg_read(self._sp))
-
-        def on_write(_core: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> None:
-            if not any(start <= address and address + size <= end for start, end in allowed):
-                stray.append((core.reg_read(self._pc), address, size))
+            lowest = min(lowest, core.reg_read(self._sp))
 
         core.mem_write(self._stack_bottom, bytes([_PAINT]) * (self._stack_top - self._stack_bottom))
-        with (
-            _Deadline(core, self._max_seconds),
-            _Hook(core, self._unicorn.UC_HOOK_BLOCK, on_block),
-            _Hook(core, self._unicorn.UC_HOOK_MEM_WRITE, on_write),
-        ):
+        core.mem_write(self._input, window.tobytes())
+        before = self._ram()
+        with _Deadline(core, self._max_seconds), _Hook(core, self._unicorn.UC_HOOK_BLOCK, on_block):
             output = self._call(window)
-        if stray:
-            pc, address, size = stray[0]
-            raise ToolError(
-                f"{self.image.path.name}: {self.image.function_at(pc)} at pc {pc:#010x} writes {size} bytes at "
-                f"{address:#010x}, outside of output, scratch ({self.info.scratch_bytes} bytes), stack and variables"
-            )
-        touched = np.flatnonzero(np.frombuffer(self._stack(), np.uint8) != _PAINT)
+        self._check_writes(before, self._ram())
+        stack = self._ram()[self._stack_bottom - self._ram_start : self._stack_top - self._ram_start]
+        touched = np.flatnonzero(stack != _PAINT)
         if touched.size:
-            lowest[0] = min(lowest[0], self._stack_bottom + int(touched[0]))
+            lowest = min(lowest, self._stack_bottom + int(touched[0]))
         functions, calls = self._profile(blocks)
         total = sum(functions.values())
-        return output, Trace(blocks, total, self._stack_top - lowest[0], functions, calls)
+        return output, Trace(blocks, total, self._stack_top - lowest, functions, calls)
 
-    def _stack(self) -> bytes:
-        return bytes(self._core.mem_read(self._stack_bottom, self._stack_top - self._stack_bottom))
+    def _ram(self) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(self._core.mem_read(self._ram_start, self.image.address("ram_length")), np.uint8)
 
-    def _writable(self) -> list[tuple[int, int]]:
-        """Where a model may write: stack, its outputs, its scratch, and its variables (all below the harness' own)."""
+    def _check_writes(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> None:
+        """Only stack, outputs, scratch and the model's own variables may have changed.
+
+        Memory is compared, because Unicorn's hooks for memory accesses break IT blocks (unicorn issue 2309).
+        """
         info = self.info
-        return [
+        changed = before != after
+        for start, end in (
             (self._stack_bottom, self._stack_top),
             (self._output, self._output + info.output_len * info.output_bytes),
             (self._scratch, self._scratch + info.scratch_bytes),
             *self.image.variables,
-        ]
+        ):
+            changed[start - self._ram_start : end - self._ram_start] = False
+        if changed.any():
+            address = self._ram_start + int(changed.argmax())
+            raise ToolError(
+                f"{self.image.path.name}: the model changed memory at {address:#010x} ({self.image.place(address)}); "
+                f"it may change its outputs ({info.output_len * info.output_bytes} bytes), its scratch memory "
+                f"({info.scratch_bytes} bytes), the stack and its own variables"
+            )
 
     def _profile(self, blocks: Sequence[Block]) -> tuple[dict[str, int], list[Call]]:
         """Instructions by function, and by call out of the model's run function, in the order of the first call."""
