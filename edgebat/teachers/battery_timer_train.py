@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,18 +153,3 @@ def train_forecaster(
     if settings.lora is not None:
         merge_lora(network)
     return network, result
-
-
-def settings_from(values: dict[str, Any]) -> TimerSettings:
-    """TimerSettings out of a recipe's mapping. Raises RecipeError for unknown keys."""
-    parts: dict[str, Any] = {"lora": LoraSettings, "loss": DegradationLoss, "augmentation": Augmentation}
-    try:
-        given: dict[str, Any] = dict(values)
-        for name, kind in parts.items():
-            if isinstance(given.get(name), dict):
-                given[name] = kind(**given[name])
-        if isinstance(given.get("fit"), dict):
-            given["fit"] = dataclasses.replace(TimerSettings().fit, **given["fit"])
-        return TimerSettings(**given)
-    except TypeError as error:
-        raise RecipeError(f"forecaster settings cannot be used: {error}") from None
