@@ -131,6 +131,8 @@ def train_forecaster(
         raise RecipeError(f"training windows have {train.x.shape[1]} + {train.y.shape[1]} cycles; this network needs "
                           f"{2 * network.context} + {2 * network.horizon}, from forecast_data.stretches")  # fmt: skip
     torch.manual_seed(settings.fit.seed)
+    # Lightning keeps the mode it finds; a loaded network is in eval mode, where nothing is augmented.
+    network.train()
     if settings.lora is not None:
         add_lora(network, settings.lora, settings.fit.seed)
 

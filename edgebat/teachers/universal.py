@@ -53,6 +53,8 @@ class ContrastHead(nn.Module):
         self.step += 1
         share = min(1.0, int(self.step) / max(1, self.settings.warm_up))
         described = torch.isfinite(descriptors).any(1)
+        if not described.any():
+            return state.sum() * 0.0
         z = functional.normalize(self.projection(state[described]), dim=1)
         descriptors, cell = descriptors[described], cell[described]
         if self.settings.cross_modal:

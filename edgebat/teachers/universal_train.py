@@ -87,7 +87,7 @@ def chemistry_family(chemistry: str) -> str:
     text = chemistry.upper().replace("NCM", "NMC")
     families = {"LFP": "LFP", "NCA": "NCA", "NMC": "NMC", "LCO": "LCO", "NA-ION": "Na-ion", "SODIUM": "Na-ion",
                 "ZN-ION": "Zn-ion", "ZINC": "Zn-ion"}  # fmt: skip
-    if "UNKNOWN" in text or "NOT STATED" in text:
+    if text.startswith(("UNKNOWN", "NOT STATED")):
         return "other"
     places = {name: text.find(key) for key, name in families.items() if key in text}
     return min(places, key=lambda name: places[name]) if places else "other"
