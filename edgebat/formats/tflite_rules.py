@@ -78,6 +78,11 @@ def head_engines(real: npt.NDArray[np.float64]) -> list[Engine]:
     return [micro, litert]
 
 
+def lifted_engine(engine: Engine, power: int, offset: Int64) -> Engine:
+    """``engine`` on accumulators that the file holds multiplied by ``2**power``, plus ``offset`` [C]."""
+    return lambda acc: engine((acc << power) + offset[:, None])
+
+
 def head_offset(multiplier: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """What is added to the bias of the 16x8 head (in 1 / 2**HEAD_SHIFT of an accumulator step), [C].
 

@@ -31,6 +31,7 @@ from edgebat.formats.tflite_rules import (
     function_table,
     head_engines,
     head_offset,
+    lifted_engine,
     same_padding,
 )
 from edgebat.formats.tflite_schema import (
@@ -293,10 +294,12 @@ class _Writer:
             self.operator(kind, version, [inner, *more], outer, options, values)
             return
         before = self.activation(source, (1, 1, *source.shape), f"/before {target.name}")
-        after = self.activation(target, (1, 1, *target.shape), "/image")
+        # The reader names a value after the first tensor that holds it.
+        image = self.activation(target, (1, 1, *target.shape))
+        self.tensors[outer]["name"] = f"{target.name}/sequence"
         self.reshape(inner, before, np.array([-1, 1, *source.shape], np.int32), f"{target.name}/before")
-        self.operator(kind, version, [before, *more], after, options, values)
-        self.reshape(after, outer, np.array([-1, *target.shape], np.int32), f"{target.name}/after")
+        self.operator(kind, version, [before, *more], image, options, values)
+        self.reshape(image, outer, np.array([-1, *target.shape], np.int32), f"{target.name}/after")
 
     def convolution(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor, activation: int) -> None:
         depthwise = isinstance(node, DepthwiseConv1D)
@@ -335,6 +338,7 @@ class _Writer:
 
     def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
         scale = average_weight_scale(node, source, target)
+        self.hint(node, op=node.op)
         channels = source.shape[1]
         activation = self.requant(node, node.requant, source, target, scale)
         window = DepthwiseConv1D(
@@ -348,10 +352,8 @@ class _Writer:
             raise ModelFileError(f"node {node.name!r} (dense, int16): TFLite needs zero point 0 and an input [N, I]")
         scale = source.scale / 2**HEAD_SHIFT
         offset = head_offset(node.requant.multiplier)
-        engines = [
-            lambda acc, engine=engine: engine((acc << HEAD_SHIFT) + offset[:, None])
-            for engine in head_engines(scale * node.weight_scale.astype(np.float64) / target.scale)
-        ]
+        real = scale * node.weight_scale.astype(np.float64) / target.scale
+        engines = [lifted_engine(engine, HEAD_SHIFT, offset) for engine in head_engines(real)]
         if node.requant.kind != "shift" or not all(agrees(node.requant, e, reach(node, source)).all() for e in engines):
             self.inexact.append(node.name)
         self.hint(node, requant=shift_hint(node.requant))
