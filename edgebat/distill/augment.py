@@ -27,7 +27,7 @@ def blended_windows(windows: HealthWindows, copies: int, same_cell: float, seed:
 
     def blend(values: np.ndarray) -> np.ndarray:
         weight = t.reshape(-1, *[1] * (values.ndim - 1))
-        return ((1 - weight) * values[first] + weight * values[second]).astype(np.float32)
+        return np.asarray((1 - weight) * values[first] + weight * values[second], dtype=np.float32)
 
     return dataclasses.replace(
         windows,

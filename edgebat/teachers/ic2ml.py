@@ -7,7 +7,8 @@ tokens through self-attention (SOH and trajectory) and as a 10 x 10 image throug
 In the published code the RUL head asks one key with one query. A softmax over one number is 1, so query and key weights
 and one normalization (132 096 parameters) never receive a gradient, and RUL sees the image alone.
 ``attention="published"`` keeps that; ``attention="tokens"`` asks the cycle rows of the image instead and hands the
-context vector to the RUL head as well.
+context vector to the RUL head as well. The published SOH head sees one cycle at a time (``soh_from="embedding"``);
+``soh_from="attention"`` puts the same head behind the self-attention, where each cycle has seen the other nine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from edgebat.errors import DataError, RecipeError
 
 Float32 = npt.NDArray[np.float32]
 ATTENTION = ("tokens", "published")
+SOH_FROM = ("attention", "embedding")
 
 
 class Inception(nn.Module):
@@ -75,7 +77,7 @@ class Ic2ml(nn.Module):
     """The IC2ML network.
 
     forward: increments as fractions of nominal [B, context, increments] to normalized (SOH of every input cycle
-    [B, context], trajectory [B, horizon], RUL [B]). Raises RecipeError for an unknown ``attention``.
+    [B, context], trajectory [B, horizon], RUL [B]). Raises RecipeError for an unknown ``attention`` or ``soh_from``.
     """
 
     name = "ic2ml"
@@ -95,10 +97,13 @@ class Ic2ml(nn.Module):
         width: int = 256,
         dropout: float = 0.1,
         attention: str = "tokens",
+        soh_from: str = "attention",
     ) -> None:
         super().__init__()
         if attention not in ATTENTION:
             raise RecipeError(f"ic2ml: attention is {attention!r}; allowed are {', '.join(ATTENTION)}")
+        if soh_from not in SOH_FROM:
+            raise RecipeError(f"ic2ml: soh_from is {soh_from!r}; allowed are {', '.join(SOH_FROM)}")
         self.settings: dict[str, Any] = {
             "context": context,
             "increments": increments,
@@ -106,9 +111,10 @@ class Ic2ml(nn.Module):
             "width": width,
             "dropout": dropout,
             "attention": attention,
+            "soh_from": soh_from,
         }
         half = width // 2
-        self.attention = attention
+        self.attention, self.soh_from = attention, soh_from
         self.embed = nn.Sequential(
             nn.Linear(increments, half), nn.GELU(), nn.LayerNorm(half), nn.Linear(half, width), nn.LayerNorm(width)
         )
@@ -155,11 +161,11 @@ class Ic2ml(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = (x - self.input_mean) / self.input_std
         tokens = self.embed(z)
-        soh = self.soh_head(tokens).squeeze(2)
-
         placed = self.dropout(tokens + self.positions)
         attended, _ = self.self_attention(placed, placed, placed, need_weights=False)
-        context = self.summary(self.norm1(placed + attended).flatten(1))
+        attended = self.norm1(placed + attended)
+        soh = self.soh_head(tokens if self.soh_from == "embedding" else attended).squeeze(2)
+        context = self.summary(attended.flatten(1))
         trajectory = self.trajectory_head(context)
 
         image = self.image(z[:, None])  # [B, width / 2, cycles, voltages]
@@ -175,7 +181,7 @@ class Ic2ml(nn.Module):
     def predict(self, windows: Any, batch_size: int = 1024) -> dict[str, Float32]:
         """Physical predictions for ``HealthWindows`` or an array [N, context, increments] of fractions of nominal.
 
-        float32: soh [N] (last cycle), trajectory [N, horizon] as fractions of the reference capacity, rul [N] in cycles.
+        float32: soh [N] (last cycle) and trajectory [N, horizon] as fractions of the reference, rul [N] in cycles.
         """
         x = np.asarray(getattr(windows, "x", windows), dtype=np.float32)
         was_training = self.training

@@ -30,6 +30,7 @@ class TeacherSettings:
     """
 
     attention: str = "tokens"
+    soh_from: str = "attention"
     width: int = 256
     dropout: float = 0.1
     alpha: float = 1.0
@@ -91,6 +92,7 @@ def train_ic2ml(
         width=settings.width,
         dropout=settings.dropout,
         attention=settings.attention,
+        soh_from=settings.soh_from,
     )
     network.set_normalization(train.x, train.soh)
 
