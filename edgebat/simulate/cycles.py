@@ -1,8 +1,9 @@
 """Estimated clock cycles from a trace of executed blocks, for the cores whose manual gives instruction timings.
 
 The timings are those of Arm's technical reference manuals (Cortex-M4 DDI0439, section 3.3; Cortex-M0+ DDI0484,
-section 3.3), for memory without wait states. An estimate is always printed with its error; cores without a published
-table (Cortex-M7, Cortex-M33) have no model.
+section 3.3), for memory without wait states; nothing is fitted. An estimate is always printed with its error, which
+the target file states together with what it was compared with; cores without a published table (Cortex-M7,
+Cortex-M33) have no model.
 """
 
 from __future__ import annotations
