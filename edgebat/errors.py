@@ -60,7 +60,7 @@ class MissingExtra(EdgebatError):
 def require(module: str, extra: str) -> ModuleType:
     """Import ``module`` (may be dotted) now, or raise MissingExtra naming the pip extra that brings it.
 
-    Only the absence of the package itself becomes MissingExtra; a package that is there but broken raises what it raises.
+    Only the absence of the package itself becomes MissingExtra; one that is there but broken raises what it raises.
     """
     try:
         return importlib.import_module(module)

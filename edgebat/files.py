@@ -12,7 +12,7 @@ from pathlib import Path
 def atomic_write(path: str | Path, content: bytes | str) -> None:
     """Write ``content`` (text as UTF-8, newlines kept) to a temporary file beside ``path``, then rename it.
 
-    A reader sees the old file or the new one, never half of one. The parent folder is made when missing. Raises OSError.
+    A reader sees the old file or the new one, never half of one. A missing parent folder is made. Raises OSError.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

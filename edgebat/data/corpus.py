@@ -7,7 +7,8 @@ Charge curve files are recognised by the arrays they hold, not by a list of name
   charges over time, from which the constant-current part is turned into a curve.
 
 A file says whose cells it holds in an array ``dataset`` [N] or by its name, which starts with the dataset's
-(``LSD_charge50.npz``). Files with other content, and charges without a time axis, are left alone.
+(``LSD_charge50.npz``). Files with other content, and charges without a time axis, are left alone. Curves that cannot
+be are left out and counted in ``Fleet.notes``.
 """
 
 from __future__ import annotations
@@ -56,12 +57,14 @@ def read_corpus(path: str | Path, datasets: Iterable[str] | None = None) -> Flee
         cycles[name] = cycles[name].astype(str)
     cycles = cycles[cycles["dataset"].isin(wanted)]
     by_dataset = {name: set(group["cell_id"]) for name, group in cells.groupby("dataset")}
+    notes: list[str] = []
     curves = [
         found
         for file in sorted((path / "segments").glob("*.npz"))
-        if (found := _read_curves(file, by_dataset)) is not None
+        if (found := _read_curves(file, by_dataset, notes)) is not None
     ]
-    return Fleet(cells, cycles, _merge(curves), source=f"corpus {path.name}: {', '.join(sorted(wanted))}")
+    source = f"corpus {path.name}: {', '.join(sorted(wanted))}"
+    return Fleet(cells, cycles, _merge(curves), source=source, notes=tuple(notes))
 
 
 def read_raw_parquet(path: str | Path, cell_ids: Iterable[str] | None = None) -> list[RawCell]:
@@ -117,8 +120,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read as a parquet table: {error}") from None
 
 
-def _read_curves(file: Path, by_dataset: dict[str, set[str]]) -> ChargeCurves | None:
-    """The curves in ``file`` that belong to the given cells, or None."""
+def _read_curves(file: Path, by_dataset: dict[str, set[str]], notes: list[str]) -> ChargeCurves | None:
+    """The curves in ``file`` that belong to the given cells, or None; what is left out is said in ``notes``."""
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -130,9 +133,7 @@ def _read_curves(file: Path, by_dataset: dict[str, set[str]]) -> ChargeCurves | 
     dataset = _datasets(file, arrays, cell_id, by_dataset)
     if dataset is None:
         return None
-    listed = np.array(
-        [c in by_dataset.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_
-    )
+    listed = np.array([c in by_dataset.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_)
     if not listed.any():
         return None
     curves = _grid_curves(arrays) or _time_curves(arrays)
@@ -142,7 +143,11 @@ def _read_curves(file: Path, by_dataset: dict[str, set[str]]) -> ChargeCurves | 
     if not len(dq) == len(cell_id) == len(arrays["cycle"]):
         raise DataError(f"{file}: {len(dq)} curves, {len(cell_id)} cell ids and {len(arrays['cycle'])} cycle numbers")
     keep = listed & np.isfinite(dq).any(axis=1)
-    return ChargeCurves(dataset[keep], cell_id[keep], arrays["cycle"][keep].astype(np.int64), voltage, dq[keep])
+    if keep.sum() < listed.sum():
+        notes.append(f"{file.name}: {listed.sum() - keep.sum()} of {listed.sum()} charge curves are unusable")
+    return ChargeCurves(
+        dataset[keep], cell_id[keep], arrays["cycle"][keep].astype(np.int64), voltage, dq[keep].astype(np.float32)
+    )
 
 
 def _datasets(
@@ -160,7 +165,16 @@ def _datasets(
 def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
     if "dq_ah" not in arrays or "voltage" not in arrays or arrays["voltage"].ndim != 1:
         return None
-    return arrays["voltage"].astype(np.float64), arrays["dq_ah"].astype(np.float64)
+    dq = arrays["dq_ah"].astype(np.float64)
+    if dq.ndim != 2 or dq.shape[1] < 2:
+        return None
+    rise = np.diff(dq, axis=1)
+    dq[(rise < -1e-4).any(axis=1) | ~(rise > 0.0).any(axis=1)] = np.nan
+    # A charge that starts above the grid was stored with zeros up to its start; there it says nothing.
+    starts = np.argmax(rise > 0.0, axis=1)
+    dq[(np.arange(dq.shape[1])[None, :] <= starts[:, None]) & (starts > 0)[:, None]] = np.nan
+    # Grids are stored as float32; a micro-volt is more than they mean, and 3.5999999 V should be 3.6 V.
+    return np.round(arrays["voltage"].astype(np.float64), 6), dq
 
 
 def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
@@ -175,7 +189,9 @@ def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     if time is None or time.shape != voltage.shape:
         return None
     lowest, highest = np.nanmin(voltage), np.nanmax(voltage)
-    grid = STEP_GRID_V * np.arange(np.ceil(lowest / STEP_GRID_V), np.floor(highest / STEP_GRID_V) + 1)
+    grid: npt.NDArray[np.float64] = STEP_GRID_V * np.arange(
+        np.ceil(lowest / STEP_GRID_V), np.floor(highest / STEP_GRID_V) + 1
+    )
     if grid.size < 2:
         return None
     rows = [

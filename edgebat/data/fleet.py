@@ -65,6 +65,8 @@ class Fleet:
     charge: ChargeCurves | None = None
     source: str = ""
     synthetic: bool = False
+    notes: tuple[str, ...] = ()
+    """What a reader left out, and why."""
 
     def __post_init__(self) -> None:
         cells = _columns(self.cells, KEY, CELL_DEFAULTS, "cells")
@@ -198,7 +200,8 @@ def _typed(name: str, values: npt.NDArray[np.generic], default: object) -> npt.N
             raise ValueError(f"row {int(np.argmax(absent))} has no value")
         numbers = values.astype(np.float64)
         if (numbers != np.rint(numbers)).any() or (numbers < 0).any():
-            raise ValueError(f"cycle numbers must be whole and not negative; seen {numbers[np.argmax(numbers % 1 != 0)]}")
+            wrong = (numbers != np.rint(numbers)) | (numbers < 0)
+            raise ValueError(f"cycle numbers must be whole and not negative; seen {numbers[np.argmax(wrong)]}")
         return numbers.astype(np.int64)
     if isinstance(default, bool):
         return np.where(absent, default, values).astype(np.bool_)
@@ -210,7 +213,7 @@ def _check_cells(cells: pd.DataFrame) -> None:
         raise DataError("the table of cells is empty")
     twice = cells[KEY][cells.duplicated(KEY)]
     if len(twice):
-        raise DataError(f"{len(twice)} cells are listed twice, first {tuple(twice.iloc[0])}; (dataset, cell_id) is the key")
+        raise DataError(f"{len(twice)} cells are listed twice, first {tuple(twice.iloc[0])}; key: (dataset, cell_id)")
     bad = cells[cells["nominal_capacity_ah"] <= 0.0]
     if len(bad):
         row = bad.iloc[0]
@@ -246,11 +249,12 @@ def _checked_charge(charge: ChargeCurves | None, cells: pd.DataFrame) -> ChargeC
         raise DataError("the voltage grid of the charge curves must have at least 2 values and ascend")
     if dq.shape != (len(charge), voltage.size):
         raise DataError(f"charge curves have shape {dq.shape}; {(len(charge), voltage.size)} is needed")
-    if (np.diff(dq, axis=1) < -1e-4 * np.nanmax(np.abs(dq))).any():
-        row = int(np.argmax((np.diff(dq, axis=1) < -1e-4 * np.nanmax(np.abs(dq))).any(axis=1)))
+    descends = (np.diff(dq, axis=1) < -1e-4 * np.nanmax(np.abs(dq), initial=0.0)).any(axis=1)
+    if descends.any():
+        row = int(np.argmax(descends))
         raise DataError(
-            f"the charge of cycle {charge.cycle[row]} of cell {charge.cell_id[row]} of {charge.dataset[row]} falls while "
-            "its voltage rises; a charge curve must not descend"
+            f"the charge of cycle {charge.cycle[row]} of cell {charge.cell_id[row]} of {charge.dataset[row]} falls "
+            "while its voltage rises; a charge curve must not descend"
         )
     dataset = np.array([str(v) for v in charge.dataset], dtype=object)
     cell_id = np.array([str(v) for v in charge.cell_id], dtype=object)

@@ -92,7 +92,7 @@ def stratified_split(
 def listed_split(
     fleet: Fleet, train: Iterable[str | CellKey], val: Iterable[str | CellKey], test: Iterable[str | CellKey]
 ) -> Split:
-    """Exactly the cells named, each as ``(dataset, cell_id)`` or "dataset/cell_id". Raises DataError for unknown ones."""
+    """Exactly the cells named, each as ``(dataset, cell_id)`` or "dataset/cell_id". Raises DataError if unknown."""
     known = set(fleet.keys)
 
     def keys(names: Iterable[str | CellKey]) -> tuple[CellKey, ...]:
@@ -114,7 +114,7 @@ def listed_split(
 def leave_one_out_split(
     fleet: Fleet, by: str, value: str, seed: int = 0, val: float = 0.2, cells: Iterable[CellKey] | None = None
 ) -> Split:
-    """All cells whose ``by`` ("dataset", "chemistry" or "condition") is ``value`` are the test; the rest is learnt from.
+    """All cells whose ``by`` ("dataset", "chemistry" or "condition") is ``value`` are tested; the rest is learnt from.
 
     Raises DataError when ``value`` is not there.
     """

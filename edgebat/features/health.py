@@ -18,6 +18,18 @@ from edgebat.errors import DataError
 from edgebat.features.increments import increments_from_curve
 from edgebat.features.spec import HealthSpec
 
+__all__ = [
+    "CellHistory",
+    "CellKey",
+    "HealthSpec",
+    "HealthWindows",
+    "eol_cycle",
+    "health_windows",
+    "input_windows",
+    "reference_capacity_ah",
+    "usable_rows",
+]
+
 CellKey = tuple[str, str]
 """(dataset, cell_id): a cell_id alone is not unique."""
 
@@ -147,18 +159,18 @@ def health_windows(fleet: HasHistories | Iterable[CellHistory], spec: HealthSpec
         ends.append(end)
     if not parts:
         raise DataError(
-            f"no window of {spec.context} cycles with {spec.window_start_v:g}-{spec.window_end_v:g} V covered was found; "
+            f"no window of {spec.context} cycles that cover {spec.window_start_v:g}-{spec.window_end_v:g} V was found; "
             f"left out: {dict(left_out) or 'no cell given'}. Choose a voltage window the charge curves cover"
         )
     return HealthWindows(
         spec=spec,
-        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},  # type: ignore[arg-type]
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         cells=tuple(history.key for history in kept),
         conditions=tuple(history.condition for history in kept),
         nominal_ah=np.array([history.nominal_ah for history in kept]),
         reference_ah=np.array(references),
         eol_cycle=np.array(ends),
-        left_out=dict(left_out),
+        left_out=dict(+left_out),
     )
 
 
@@ -180,6 +192,7 @@ def _cell_windows(
         left_out["cells that do not cover the voltage window"] += 1
         return None
     labelled = np.isin(history.charge_cycle, cycle)
+    # Counter keeps zeros; +left_out at the end drops them.
     left_out["cycles that do not cover the voltage window"] += int((~covered).sum())
     left_out["cycles whose capacity is flagged, jumps or is missing"] += int((covered & ~labelled).sum())
     charge_cycle, increments = history.charge_cycle[covered & labelled], increments[covered & labelled]
@@ -234,7 +247,7 @@ def usable_rows(capacity_ah: Float64, flagged: Bool, nominal_ah: float, spec: He
 
 
 def reference_capacity_ah(capacity_ah: Float64, flagged: Bool, nominal_ah: float, spec: HealthSpec) -> float:
-    """The capacity that counts as SOH 1, in Ah, after ``spec.soh_reference``. Raises DataError without an unflagged row."""
+    """The capacity that counts as SOH 1, in Ah, after ``spec.soh_reference``. Raises DataError when all rows are flagged."""
     if spec.soh_reference == "nominal":
         return nominal_ah
     if spec.soh_reference == "rated_min":
@@ -264,4 +277,5 @@ def _trajectory(cycle: Int64, capacity_ah: Float64, at: Int64, spec: HealthSpec)
     after = np.minimum(after, cycle.size - 1)
     gap = np.where(cycle[after] == axis, 0, cycle[after] - cycle[np.maximum(after - 1, 0)])
     dense[inside & (gap > spec.max_gap)] = np.nan
-    return dense[(at - cycle[0])[:, None] + np.arange(1, spec.horizon + 1)[None, :]]
+    window: Float64 = dense[(at - cycle[0])[:, None] + np.arange(1, spec.horizon + 1)[None, :]]
+    return window

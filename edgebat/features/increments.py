@@ -112,7 +112,8 @@ def increments_from_curve(
     low = np.where(part == 1.0, 0.0, curves[:, right - 1] * (1.0 - part))
     high = np.where(part == 0.0, 0.0, curves[:, right] * part)
     increments = np.diff(low + high, axis=1) / nominal[:, None]
-    increments[~np.isfinite(increments).all(axis=1)] = np.nan
+    # No cell rises by a step of the window without taking charge: such a curve does not really cover it.
+    increments[~(increments > 0.0).all(axis=1)] = np.nan
     return increments
 
 
@@ -131,7 +132,8 @@ def _samples(*arrays: Any) -> tuple[Float64, Float64, Float64]:
     time, voltage, current = (np.asarray(a, dtype=np.float64) for a in arrays)
     if not (time.ndim == voltage.ndim == current.ndim == 1 and time.size == voltage.size == current.size):
         raise DataError(
-            f"time, voltage and current must be vectors of one length; got {time.shape}, {voltage.shape}, {current.shape}"
+            "time, voltage and current must be vectors of one length; "
+            f"got {time.shape}, {voltage.shape}, {current.shape}"
         )
     for name, values in (("time", time), ("voltage", voltage), ("current", current)):
         if not np.isfinite(values).all():

@@ -39,6 +39,8 @@ def read_bdf(
                 f"Map it, for instance with --map {quantity}=<column>:<factor>"
             )
         found[quantity] = present[0]
-    found |= {"cycle": name for name in CYCLE if name in header}
+    cycle = [name for name in CYCLE if name in header]
+    if cycle:
+        found["cycle"] = cycle[0]
     table = read_columns(path, list(found.values()))
     return raw_cell(path, {quantity: table[name] for quantity, name in found.items()}, sign, nominal_ah, cell_id)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed
+from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed, whole
 from edgebat.errors import DataError
 
 QUANTITIES = ("time", "voltage", "current")
@@ -40,9 +40,7 @@ def read_csv_map(
     unknown = sorted(set(columns) - {*QUANTITIES, *OPTIONAL})
     absent = [name for name in QUANTITIES if name not in columns]
     if unknown or absent:
-        raise DataError(
-            f"the column map has {sorted(columns)}; needed: {list(QUANTITIES)}, optional: {list(OPTIONAL)}"
-        )
+        raise DataError(f"the column map has {sorted(columns)}; needed: {list(QUANTITIES)}, optional: {list(OPTIONAL)}")
     wanted = {name: _name_and_factor(text) for name, text in columns.items()}
     table = read_columns(path, [name for name, _ in wanted.values()])
     values = {name: table[column] * factor for name, (column, factor) in wanted.items()}
@@ -63,7 +61,7 @@ def raw_cell(
         time_s=values["time"],
         voltage_v=values["voltage"],
         current_a=current,
-        cycle=values["cycle"] if "cycle" in values else number_cycles(current),
+        cycle=whole(values["cycle"], path.name) if "cycle" in values else number_cycles(current),
         nominal_ah=nominal_ah,
         source=path.name,
     )
@@ -134,7 +132,8 @@ def _is_number(text: str) -> bool:
 
 def _open(path: Path) -> io.TextIOWrapper:
     try:
-        stream = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+        if path.suffix == ".gz":
+            return io.TextIOWrapper(gzip.GzipFile(path), encoding="utf-8-sig", newline="")
+        return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         raise DataError(f"{path} cannot be opened: {error.strerror}") from None
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")  # type: ignore[arg-type]

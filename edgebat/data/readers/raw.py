@@ -51,23 +51,19 @@ class RawCell:
         for name in ("time_s", "voltage_v", "current_a"):
             values = np.asarray(getattr(self, name), dtype=np.float64)
             if values.ndim != 1 or values.size == 0:
-                raise DataError(f"{where}: {name} has shape {values.shape}; a vector with at least one sample is needed")
+                raise DataError(f"{where}: {name} has shape {values.shape}; a vector of samples is needed")
             if not np.isfinite(values).all():
                 raise DataError(f"{where}: {name} is not a number at sample {int(np.argmin(np.isfinite(values)))}")
             object.__setattr__(self, name, values)
-        cycle = np.asarray(self.cycle)
-        if cycle.dtype.kind not in "iu":
-            if not (np.isfinite(cycle).all() and (cycle == np.rint(cycle)).all()):
-                raise DataError(f"{where}: cycle numbers must be whole")
-            cycle = np.rint(cycle)
-        object.__setattr__(self, "cycle", cycle.astype(np.int64))
+        object.__setattr__(self, "cycle", whole(self.cycle, where))
         sizes = {name: getattr(self, name).size for name in ("time_s", "voltage_v", "current_a", "cycle")}
         if len(set(sizes.values())) != 1:
             raise DataError(f"{where}: the columns differ in length: {sizes}")
         steps = np.diff(self.cycle)
         if (steps < 0).any():
             at = int(np.argmax(steps < 0)) + 1
-            raise DataError(f"{where}: the cycle number falls from {self.cycle[at - 1]} to {self.cycle[at]} at sample {at}")
+            before, after = self.cycle[at - 1], self.cycle[at]
+            raise DataError(f"{where}: the cycle number falls from {before} to {after} at sample {at}")
         back = (np.diff(self.time_s) < 0.0) & (steps == 0)
         if back.any():
             at = int(np.argmax(back)) + 1
@@ -81,6 +77,14 @@ class RawCell:
         ends = np.append(starts[1:], self.cycle.size)
         for start, end in zip(starts, ends, strict=True):
             yield int(self.cycle[start]), slice(int(start), int(end))
+
+
+def whole(cycle: npt.ArrayLike, where: str) -> Int64:
+    """``cycle`` as int64. Raises DataError when a value is not a whole number."""
+    numbers = np.asarray(cycle)
+    if numbers.dtype.kind not in "iu" and not (np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all()):
+        raise DataError(f"{where}: cycle numbers must be whole")
+    return numbers.astype(np.int64)
 
 
 def signed(current_a: Float64, sign: CurrentSign | str) -> Float64:
@@ -103,8 +107,8 @@ def check_sign(cell: RawCell) -> None:
     where = f"cell {cell.cell_id!r}{f' in {cell.source}' if cell.source else ''}"
     if agreement <= -0.5:
         raise DataError(
-            f"{where}: the voltage falls while the current says charging (agreement {agreement:+.2f}, at least +0.50 is "
-            "needed). The current is flipped; read it with the other sign "
+            f"{where}: the voltage falls while the current says charging (agreement {agreement:+.2f}, at least +0.50 "
+            "is needed). The current is flipped; read it with the other sign "
             f"({' or '.join(s.value for s in CurrentSign)})"
         )
     if agreement < 0.5:
