@@ -5,7 +5,6 @@ Heavy modules are imported inside the functions, so that ``edgebat --help`` answ
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,14 +33,18 @@ RECIPE = "Recipe"
 MODEL = "Model files"
 HELP = "Help"
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji")]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji")
+]
 CorpusOption = Annotated[
     Path | None,
     typer.Option("--corpus", metavar="PATH", envvar="EDGEBAT_CORPUS", help="folder of measured cells (cells.csv, ...)"),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="change one value of the recipe, e.g. teacher.epochs=5; repeatable"),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="change one value of the recipe, e.g. teacher.epochs=5; repeatable"
+    ),
 ]
 OutOption = Annotated[
     Path, typer.Option("--runs", metavar="FOLDER", help="where run folders are made: FOLDER/<recipe name>")
@@ -89,7 +92,9 @@ def _version(show: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="show the full trace of an error (anywhere in a command)")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="show the full trace of an error (anywhere in a command)")
+    ] = False,
 ) -> None:
     """Options before the verb."""
 
@@ -208,7 +213,9 @@ def export(
 @app.command(rich_help_panel=MODEL)
 def verify(
     model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
-    windows: Annotated[int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL only)")] = 1000,
+    windows: Annotated[
+        int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL only)")
+    ] = 1000,
     json_: JsonOption = False,
     corpus: CorpusOption = None,
     set_: SetOption = None,
@@ -222,8 +229,8 @@ def verify(
     """
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
         return _road("verify", model, corpus, set_, runs)
-    from edgebat.bench import random_inputs, verify_model
     from edgebat.predict import load_model
+    from edgebat.proof import random_inputs, verify_model
     from edgebat.tables import equality_table, show
 
     graph = load_model(model)
@@ -249,8 +256,8 @@ def bench(
     """
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
         return _road("simulate", model, corpus, set_, runs)
-    from edgebat.bench import bench_model, random_inputs
     from edgebat.predict import load_model
+    from edgebat.proof import bench_model, random_inputs
     from edgebat.tables import show, targets_table
 
     graph = load_model(model)
@@ -283,14 +290,14 @@ def predict(
     """
     from edgebat.predict import predict_text
 
-    print(
-        predict_text(model, data, nominal_ah=nominal_ah, mapping=mapping or (), sign=sign, last=last, as_json=json_)
-    )
+    print(predict_text(model, data, nominal_ah=nominal_ah, mapping=mapping or (), sign=sign, last=last, as_json=json_))
 
 
 @app.command(rich_help_panel=MODEL)
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
+    ],
     corpus: CorpusOption = None,
     dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
     json_: JsonOption = False,

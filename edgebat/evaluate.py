@@ -66,7 +66,9 @@ def load_predictor(path: str | Path) -> tuple[str, HealthSpec, str, Predict]:
         found = sorted(path.glob("teacher.safetensors")) or sorted(path.glob("*.safetensors"))
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
-            raise ModelFileError(f"folder {path} must hold teacher.safetensors or one .safetensors file; found: {names}")
+            raise ModelFileError(
+                f"folder {path} must hold teacher.safetensors or one .safetensors file; found: {names}"
+            )
         path = found[0]
     if path.suffix != ".safetensors":
         graph = load_model(path)
@@ -98,7 +100,7 @@ def evaluate_file(model: str | Path, corpus: str | Path, datasets: Sequence[str]
     """Score ``model`` on the cells of a corpus folder; JSON-able.
 
     ``unseen`` scores only the cells the model was not trained or tuned on (None when there is none), ``all`` every
-    window; ``cells`` has one entry per cell with ``seen``. Errors as in ``edgebat.distill.score``.
+    window; ``cells`` has one entry per cell with ``seen``. Errors as in ``score``.
     Raises ModelFileError, DataError or MissingExtra.
     """
     require("pandas", extra="data")
@@ -112,7 +114,9 @@ def evaluate_file(model: str | Path, corpus: str | Path, datasets: Sequence[str]
     cells = []
     for index, (dataset, cell) in enumerate(windows.cells):
         mask = windows.cell == index
-        cells.append({"dataset": dataset, "cell": cell, "seen": seen[index], **_score_where(windows, predictions, mask)})
+        cells.append(
+            {"dataset": dataset, "cell": cell, "seen": seen[index], **_score_where(windows, predictions, mask)}
+        )
     return {
         "model": str(model),
         "kind": what,
@@ -132,17 +136,30 @@ def _score_where(
     return {"windows": int(mask.sum()), **score(windows.select(mask), chosen)}
 
 
-def score(windows: HealthWindows, predictions: Mapping[str, FloatArray]) -> dict[str, Any]:
-    """tmp"""
-    e = predictions["soh"] - windows.soh
-    t = predictions["trajectory"] - windows.trajectory
-    m = np.isfinite(windows.rul) & (windows.rul > 0)
-    r = predictions["rul"][m] - windows.rul[m]
+def score(windows: HealthWindows, predictions: Mapping[str, FloatArray]) -> dict[str, float | None]:
+    """Errors of N windows; None where nothing is known.
+
+    predictions: soh [N], trajectory [N, horizon] (fractions), rul [N] (cycles). SOH and trajectory errors are in
+    percentage points of the reference capacity. RUL is scored before EOL only, on cells whose EOL was observed: after
+    it the answer 0 is too easy.
+    """
+    soh = np.asarray(predictions["soh"], dtype=np.float64) - windows.soh
+    ahead = np.asarray(predictions["trajectory"], dtype=np.float64) - windows.trajectory
+    before = np.isfinite(windows.rul) & (windows.rul > 0)
+    rul = np.asarray(predictions["rul"], dtype=np.float64)[before] - windows.rul[before]
     return {
-        "soh_rmse_pct": float(np.sqrt(np.mean(e**2)) * 100),
-        "soh_mae_pct": float(np.mean(np.abs(e)) * 100),
-        "soh_max_pct": float(np.abs(e).max() * 100),
-        "trajectory_rmse_pct": float(np.sqrt(np.nanmean(t**2)) * 100),
-        "rul_rmse_cycles": float(np.sqrt(np.mean(r**2))),
-        "rul_mae_cycles": float(np.mean(np.abs(r))),
+        "soh_rmse_pct": _rmse(soh * 100),
+        "soh_mae_pct": _mean(np.abs(soh) * 100),
+        "soh_max_pct": float(np.abs(soh).max() * 100) if soh.size else None,
+        "trajectory_rmse_pct": _rmse(ahead[np.isfinite(ahead)] * 100),
+        "rul_rmse_cycles": _rmse(rul),
+        "rul_mae_cycles": _mean(np.abs(rul)),
     }
+
+
+def _mean(values: FloatArray) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def _rmse(errors: FloatArray) -> float | None:
+    return float(np.sqrt(np.square(errors).mean())) if errors.size else None

@@ -110,7 +110,9 @@ def predict_cell(graph: IntGraph, cell: RawCell, nominal_ah: float | None = None
     spec = task_of(graph)
     nominal = nominal_ah or cell.nominal_ah
     if not nominal:
-        raise DataError(f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5")
+        raise DataError(
+            f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5"
+        )
     cycles, rows, left_out = [], [], dict[str, int]()
     for number, samples in cell.cycles():
         found, status = charge_increments(
@@ -124,7 +126,9 @@ def predict_cell(graph: IntGraph, cell: RawCell, nominal_ah: float | None = None
     numbers = np.array(cycles, dtype=np.int64)
     x, last = input_windows(numbers, np.array(rows).reshape(-1, spec.increments), spec)
     if not len(x):
-        reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(left_out.items())) or "none left out"
+        reasons = (
+            ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(left_out.items())) or "none left out"
+        )
         raise DataError(
             f"{cell.source} gives no complete window: {len(cycles)} cycles charge through "
             f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed ({reasons})"
@@ -216,7 +220,9 @@ def as_table(prediction: Prediction, spec: HealthSpec) -> str:
         for i in range(len(prediction.cycle))
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+    lines = [
+        "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+    ]
     lines.append(
         f"SOH in % of the {spec.soh_reference} capacity; +n: SOH n cycles ahead; RUL: cycles until {spec.eol * 100:g} %."
     )
@@ -244,7 +250,10 @@ def predict_text(
     if last:
         prediction = replace(
             prediction,
-            **{name: getattr(prediction, name)[-1:] for name in ("cycle", "soh_cpct", "trajectory_cpct", "rul_cycles", "outside")},
+            **{
+                name: getattr(prediction, name)[-1:]
+                for name in ("cycle", "soh_cpct", "trajectory_cpct", "rul_cycles", "outside")
+            },
         )
     if as_json:
         return json.dumps(as_dict(graph, prediction), indent=1)

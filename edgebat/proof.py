@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,17 @@ from edgebat.graph import IntGraph, Lstm
 from edgebat.runtime import Engine
 from edgebat.verify.equality import compare
 
+if TYPE_CHECKING:
+    from edgebat.simulate.measure import Measurement
+    from edgebat.simulate.targets import Target
+
 Inputs = npt.NDArray[np.int8]
 Outputs = npt.NDArray[np.signedinteger]
 Row = dict[str, Any]
 
 CORES = ("cortex-m4f", "cortex-m0plus")
 """Simulated cores that must give NumPy's integers."""
-LSTM_LITERT = "differs: LiteRT's own LSTM rounds elsewhere"
+LSTM_LITERT = "its own LSTM rounding"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def bench_model(graph: IntGraph, targets: Sequence[str], x: Inputs, files: Files
     rows = []
     for target in targets:
         rows += list(_target_rows(graph, target, x, files.c))
+        if target == "host":
+            rows.append(_numpy_row(graph, x))
     return rows
 
 
@@ -148,7 +154,7 @@ def _target_rows(graph: IntGraph, target: str, x: Inputs, folder: Path) -> Itera
 
     board = load_target(target)
     row: Row = {"model": graph.name, "label": graph.name.upper(), "target": target, "core": board.core}
-    row |= {"model_hash": graph.fingerprint, "confirmed": ""}
+    row |= {"model_hash": graph.fingerprint}
     compilers, missing = [], ""
     for kind in ("gcc",) if target == "host" else ("zig", "gcc"):
         try:
@@ -160,16 +166,16 @@ def _target_rows(graph: IntGraph, target: str, x: Inputs, folder: Path) -> Itera
         yield row | {"skipped": missing}
     for compiler in compilers:
         try:
-            yield row | _figures(graph, target, x, folder, compiler)
+            yield row | _figures(graph, board, x, folder, compiler)
         except ToolError as error:
             yield row | {"skipped": str(error).splitlines()[0], "compiler": compiler}
 
 
-def _figures(graph: IntGraph, target: str, x: Inputs, folder: Path, compiler: str) -> Row:
+def _figures(graph: IntGraph, board: Target, x: Inputs, folder: Path, compiler: str) -> Row:
     from edgebat.simulate.measure import measure
 
     name = c_name(graph.name)
-    done = measure(folder, name, target, x, compiler=compiler)
+    done = measure(folder, name, board, x, compiler=compiler)
     figures: Row = {
         "flash_bytes": done.flash.total if done.flash else None,
         "flash_parts": vars(done.flash) if done.flash else None,
@@ -180,8 +186,8 @@ def _figures(graph: IntGraph, target: str, x: Inputs, folder: Path, compiler: st
         "instructions_min": done.instructions[0] if done.instructions else None,
         "cycles": done.cycles.value if done.cycles else None,
         "cycles_error_percent": done.cycles.error_percent if done.cycles else None,
-        "ms": None,
-        "ms_tag": "",
+        **_time(done, board.clock_hz),
+        "built_by": compiler,
         "compiler": done.compiler,
         "flags": " ".join(done.flags),
         "simulator": done.simulator,
@@ -192,12 +198,32 @@ def _figures(graph: IntGraph, target: str, x: Inputs, folder: Path, compiler: st
     return figures
 
 
-def numpy_ms(graph: IntGraph, x: Inputs, repeat: int = 30) -> float:
-    """Milliseconds of one NumPy inference on this machine: the median of ``repeat`` single windows."""
+def _time(done: Measurement, clock_hz: int) -> Row:
+    """Milliseconds from the cycle model at the target's clock; nothing where there is no model."""
+    if done.cycles is None or not clock_hz:
+        return {"ms": None, "ms_tag": ""}
+    return {"ms": done.cycles.value / clock_hz * 1000, "ms_tag": f"cycles (model) at {clock_hz / 1e6:g} MHz"}
+
+
+def _numpy_row(graph: IntGraph, x: Inputs, repeat: int = 30) -> Row:
+    """The NumPy runtime on this machine: the median time of one window after another."""
     engine, seconds = Engine(graph), []
     for index in range(repeat):
         window = x[index % len(x) : index % len(x) + 1]
         started = time.perf_counter()
         engine.run(window)
         seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds) * 1000)
+    sizes = ("flash_bytes", "ram_bytes", "stack_bytes", "instructions", "cycles", "flags", "input_crc", "output_crc")
+    return {
+        "model": graph.name,
+        "label": graph.name.upper(),
+        "target": "host",
+        "core": "native",
+        "model_hash": graph.fingerprint,
+        **dict.fromkeys(sizes),
+        "ms": float(np.median(seconds) * 1000),
+        "ms_tag": "ms (host)",
+        "built_by": "NumPy",
+        "compiler": f"NumPy {np.__version__}",
+        "skipped": "",
+    }

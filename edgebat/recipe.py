@@ -105,7 +105,7 @@ class Recipe(Section):
         return self
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc]
     """SafeLoader that refuses a key written twice; YAML itself silently keeps the last one."""
 
 
@@ -170,12 +170,12 @@ def check_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
             lines = [_explain(e) for e in error.errors()]
         except EdgebatError as error:
             lines = [str(error)]
-        raise RecipeError(f"{where} cannot be used:\n  " + "\n  ".join(lines))
+    raise RecipeError(f"{where} cannot be used:\n  " + "\n  ".join(lines))
 
 
 def dump_recipe(recipe: Recipe) -> str:
     """The complete recipe, defaults included, as YAML."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
 
 
 def _override(document: dict[str, Any], override: str) -> None:
@@ -255,7 +255,9 @@ def _with_defaults(document: Any, section: Any) -> Any:
     fields = _fields(section)
     if fields is None or not isinstance(document, dict):
         return document
-    filled = dict(dataclasses.asdict(section())) if dataclasses.is_dataclass(section) else {}
+    filled: dict[str, Any] = (
+        dataclasses.asdict(section()) if isinstance(section, type) and dataclasses.is_dataclass(section) else {}
+    )
     for key, value in document.items():
         known = isinstance(value, dict) and isinstance(filled.get(key), dict)
         filled[key] = _merged(filled[key], value) if known else _with_defaults(value, fields.get(key))

@@ -150,7 +150,7 @@ def code_digest(parts: Sequence[str]) -> str:
 
 def versions(tools: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
     """Versions of edgebat, Python, the machine and the installed packages; ``tools`` adds (name, version) pairs."""
-    installed = {}
+    installed: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             installed[package] = metadata.version(package)

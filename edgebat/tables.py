@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -33,15 +33,33 @@ def number(value: float | None, digits: int) -> str:
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str = "") -> Table:
+    """A table with text columns (a name ending in * may wrap) and number columns, which keep their width."""
     table = Table(
-        title=title, title_justify="left", title_style="bold", caption=caption or None, caption_justify="left", box=box.SIMPLE
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption or None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
     )
     for name in left:
-        table.add_column(name, overflow="fold")
+        table.add_column(name.strip("*"), no_wrap=not name.endswith("*"))
     for name in right:
         # Rich shortens columns on a narrow terminal; a shortened number is a wrong number.
         table.add_column(name, justify="right", no_wrap=True, min_width=max(len(word) for word in name.split("\n")))
     return table
+
+
+def _by_model(table: Table, rows: Sequence[Row]) -> Iterator[Row]:
+    """The rows, with the model's name as a line of its own before each model's first one."""
+    before = None
+    for row in rows:
+        if row["model"] != before:
+            table.add_row(f"[bold]{row['model'].upper()}")
+        before = row["model"]
+        yield row
 
 
 def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells") -> Table:
@@ -71,25 +89,18 @@ def equality_table(rows: Sequence[Row]) -> Table:
     """Rows of the card's ``equality``."""
     table = _table(
         "Equality with the NumPy reference",
-        ["student", "engine"],
-        ["windows", "outputs", "different", "largest", "expected"],
-        "Counted over every output integer; the largest difference in steps of the last place (LSB).",
+        ["engine"],
+        ["windows", "outputs", "different", "largest"],
+        "Counted over every output integer; largest difference in steps of the last place.",
     )
-    for row in rows:
+    for row in _by_model(table, rows):
         if row["skipped"]:
-            table.add_row(row["model"], row["engine"], "", "", "", "", f"not run: {row['skipped']}", style="dim")
+            table.add_row(f"  {row['engine']}: not run, {row['skipped']}", style="dim")
             continue
-        bad = row["mismatches"] and row["expected"] == "0"
-        table.add_row(
-            row["model"],
-            row["engine"],
-            number(row["windows"], 0),
-            number(row["outputs"], 0),
-            number(row["mismatches"], 0),
-            number(row["max_difference"], 0),
-            row["expected"],
-            style="bold red" if bad else None,
-        )
+        counts = [number(row[name], 0) for name in ("windows", "outputs", "mismatches", "max_difference")]
+        wrong = row["mismatches"] and row["expected"] == "0"
+        note = "" if row["expected"] == "0" else f" [dim]({row['expected']})"
+        table.add_row(f"  {row['engine']}{note}", *counts, style="bold red" if wrong else None)
     return table
 
 
@@ -97,23 +108,24 @@ def targets_table(rows: Sequence[Row]) -> Table:
     """Rows of the card's ``targets``."""
     table = _table(
         "Size and speed of one inference",
-        ["student", "target", "compiler"],
+        ["target", "built by"],
         ["flash B", "RAM B", "stack B", "instructions\n(simulator)", "cycles\n(model)", "ms"],
-        "Flash and RAM from the linked image; stack high-water and instructions from the simulator, not from hardware.",
+        "Flash and RAM from the linked image. Stack and instructions from a simulator, not from hardware. ms: cycles "
+        "(model) at the target's clock, or measured where it says host.",
     )
-    for row in rows:
+    for row in _by_model(table, rows):
         if row["skipped"]:
-            table.add_row(row["model"], row["target"], f"not run: {row['skipped']}", *[""] * 6, style="dim")
+            table.add_row(f"  {row['target']}", f"[dim]not run: {row['skipped']}")
             continue
-        time = number(row["ms"], 3) + (f" ({row['ms_tag']})" if row["ms_tag"] else "")
+        time = number(row["ms"], 2) + (" host" if row["ms_tag"].endswith("(host)") else "")
         counts = [row[name] for name in ("flash_bytes", "ram_bytes", "stack_bytes", "instructions", "cycles")]
-        table.add_row(row["model"], row["target"], row["compiler"], *(number(c, 0) for c in counts), time)
+        table.add_row(f"  {row['target']}", row["built_by"], *(number(c, 0) for c in counts), time)
     return table
 
 
 def cells_table(rows: Sequence[Row], title: str) -> Table:
     """Rows of data: condition, cells per part of the split, windows."""
-    table = _table(title, ["condition"], ["cells", "train", "val", "test", "windows", "reached EOL"])
+    table = _table(title, ["condition*"], ["cells", "train", "val", "test", "windows", "reached EOL"])
     for row in rows:
         names = ("cells", "train", "val", "test", "windows", "eol")
         table.add_row(row["condition"], *(number(row[name], 0) for name in names))
@@ -150,14 +162,20 @@ def target_list(as_json: bool) -> Any:
     described = [load_target(name) for name in list_targets()]
     if as_json:
         return [
-            {"name": t.name, "core": t.core, "clock_hz": t.clock_hz, "routes": list(t.routes), "description": t.description}
+            {
+                "name": t.name,
+                "core": t.core,
+                "clock_hz": t.clock_hz,
+                "routes": list(t.routes),
+                "description": t.description,
+            }
             for t in described
         ]
-    table = _table("Targets", ["name", "core", "runs in", "description"], ["clock MHz", "flash KiB", "RAM KiB"])
+    table = _table("Targets", ["name", "description*"], ["clock\nMHz", "flash\nKiB", "RAM\nKiB"])
     for t in described:
         sizes = [value / unit if value else None for value, unit in
                  ((t.clock_hz, 1e6), (t.flash_bytes, 1024), (t.ram_bytes, 1024))]  # fmt: skip
-        table.add_row(t.name, t.core, ", ".join(t.routes), t.description, *(number(v, 0) for v in sizes))
+        table.add_row(t.name, t.description, *(number(v, 0) for v in sizes))
     return table
 
 
@@ -180,7 +198,7 @@ PROGRAMS = {
 
 def doctor_table() -> Table:
     """What is installed: extras with their packages, and outside programs."""
-    table = _table("edgebat doctor", ["part", "state", "found", "to do"], [])
+    table = _table("edgebat doctor", ["part", "state*", "found*", "to do*"], [])
     for extra, packages in EXTRAS.items():
         found, missing = [], []
         for package in packages:
@@ -193,11 +211,15 @@ def doctor_table() -> Table:
         table.add_row(f"extra {extra}", state, ", ".join(found), todo)
     for program, use in PROGRAMS.items():
         place = shutil.which(program)
-        table.add_row(program, "[green]ok" if place else "[yellow]not there", place or "", "" if place else f"optional: {use}")
+        table.add_row(
+            program, "[green]ok" if place else "[yellow]not there", place or "", "" if place else f"optional: {use}"
+        )
     if importlib.util.find_spec("torch"):
         import torch
 
-        gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch; training uses the CPU"
+        gpu = (
+            torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch; training uses the CPU"
+        )
         table.add_row("GPU", "[green]ok" if torch.cuda.is_available() else "[yellow]not there", gpu, "")
     return table
 

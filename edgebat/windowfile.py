@@ -47,7 +47,9 @@ def load_windows(path: str | Path) -> HealthWindows:
             **{name: arrays[name] for name in _ARRAYS},
         )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} holds no windows ({type(error).__name__}: {error}); run the step 'data' again") from None
+        raise DataError(
+            f"{path} holds no windows ({type(error).__name__}: {error}); run the step 'data' again"
+        ) from None
 
 
 def save_predictions(predictions: Mapping[str, npt.NDArray[np.floating]], path: str | Path) -> None:

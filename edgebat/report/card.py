@@ -85,7 +85,9 @@ def build_card(recipe: Any, steps: Mapping[str, Any], versions: Mapping[str, Any
         "teacher": "teacher",
         "shown_models": shown,
         "by_life": life_errors(windows, {key: predictions[key] for key in shown}),
-        "per_cell": per_cell_rows(windows, predictions, {row["key"]: row["label"] for row in rows if row["key"] in shown}),
+        "per_cell": per_cell_rows(
+            windows, predictions, {row["key"]: row["label"] for row in rows if row["key"] in shown}
+        ),
         "cells_shown": recipe.report.cells,
         "equality": steps["verify"]["rows"],
         "equality_windows": max((row["windows"] for row in steps["verify"]["rows"]), default=0),
@@ -106,7 +108,9 @@ def build_card(recipe: Any, steps: Mapping[str, Any], versions: Mapping[str, Any
 def accuracy_rows(steps: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any]]:
     """One row per model and form: baselines, teacher, students float and int8, with and without teacher."""
 
-    def row(key: str, label: str, kind: str, role: str, form: str, source: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    def row(
+        key: str, label: str, kind: str, role: str, form: str, source: str, result: Mapping[str, Any]
+    ) -> dict[str, Any]:
         errors = {name: result[name] for name in ERRORS}
         parameters = result.get("parameters")
         return {"key": key, "label": label, "kind": kind, "role": role, "form": form, "learned_from": source,

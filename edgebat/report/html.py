@@ -78,7 +78,8 @@ def _figures(card: dict[str, Any], windows: HealthWindows, predictions: Predicti
             {"style": "c2", "label": f"{rows[best]['label']}: forecast of {windows.spec.horizon} cycles"},
         ],
         "parity": [
-            {"svg": safe(parity(windows, predictions[s.key]["soh"], s.style, s.label)), "caption": s.label} for s in pair
+            {"svg": safe(parity(windows, predictions[s.key]["soh"], s.style, s.label)), "caption": s.label}
+            for s in pair
         ],
         "parity_sampled": len(windows) > 1500,
         "cells": [
@@ -136,7 +137,10 @@ def _facts(card: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
     packages = {name: version for name, version in versions["packages"].items() if version}
     return {
         "task": [
-            ("voltage window", f"{task['window_start_v']:g} to {task['window_end_v']:g} V, {task['increments']} increments"),
+            (
+                "voltage window",
+                f"{task['window_start_v']:g} to {task['window_end_v']:g} V, {task['increments']} increments",
+            ),
             ("history", f"{task['context']} charged cycles"),
             ("100 % SOH is", REFERENCE_WORDS[task["soh_reference"]]),
             ("end of life", f"{task['eol'] * 100:g} %"),
@@ -144,7 +148,10 @@ def _facts(card: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
         ],
         "data": [
             ("source", data["source"]),
-            ("cells", f"{data['cells']['train']} train, {data['cells']['val']} validation, {data['cells']['test']} test"),
+            (
+                "cells",
+                f"{data['cells']['train']} train, {data['cells']['val']} validation, {data['cells']['test']} test",
+            ),
             ("windows", ", ".join(f"{data['windows'][part]:,} {part}" for part in ("train", "val", "test"))),
             ("split", f"by cell, {data['split_hash'][:16]}…"),
             ("content", f"{data['fingerprint'][:16]}…"),

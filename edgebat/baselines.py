@@ -1,0 +1,83 @@
+"""Baselines every model has to beat, on the same windows of the same training cells. NumPy only.
+
+Each gives physical predictions for test windows: soh [N], trajectory [N, horizon] (fractions), rul [N] (cycles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.features import HealthWindows
+
+Float64 = npt.NDArray[np.float64]
+Predictions = dict[str, Float64]
+
+PENALTIES = tuple(10.0**p for p in range(-2, 5))
+MAX_NEIGHBOURS = 8192
+"""Training windows to search; neighbours in time are nearly equal, so an even sample of a large set loses nothing."""
+
+
+def mean(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Predictions:
+    """The mean of the training windows, whatever the input."""
+    count = len(test)
+    trajectory = np.nanmean(train.trajectory.astype(np.float64), axis=0)
+    return {
+        "soh": np.full(count, train.soh.mean(dtype=np.float64)),
+        "trajectory": np.repeat(trajectory[None], count, axis=0),
+        "rul": np.full(count, float(np.nanmean(train.rul)) if np.isfinite(train.rul).any() else 0.0),
+    }
+
+
+def ridge(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Predictions:
+    """Ridge regression on the flattened window, one per head; the penalty is the best of a grid on validation cells."""
+    centre, scale = _flat(train).mean(axis=0), _flat(train).std(axis=0) + 1e-12
+    x, tune, ask = ((_flat(w) - centre) / scale for w in (train, val, test))
+
+    def head(name: str) -> Float64:
+        y, y_val = (getattr(w, name).astype(np.float64).reshape(len(w), -1) for w in (train, val))
+        known, known_val = np.isfinite(y).all(axis=1), np.isfinite(y_val).all(axis=1)
+        if not known.any():
+            return np.zeros((len(test), y.shape[1]))
+        offset = y[known].mean(axis=0)
+        gram, right = x[known].T @ x[known], x[known].T @ (y[known] - offset)
+        fits = [np.linalg.solve(gram + p * np.eye(len(gram)), right) for p in PENALTIES]
+        errors = [np.square(tune[known_val] @ w + offset - y_val[known_val]).sum() for w in fits]
+        best: Float64 = ask @ fits[int(np.argmin(errors))] + offset
+        return best
+
+    return {"soh": head("soh")[:, 0], "trajectory": head("trajectory"), "rul": np.maximum(head("rul")[:, 0], 0.0)}
+
+
+def nearest(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Predictions:
+    """The labels of the nearest training window (Euclidean, increments scaled to unit variance) that carries them."""
+    centre, scale = _flat(train).mean(axis=0), _flat(train).std(axis=0) + 1e-12
+    x, ask = ((_flat(w) - centre) / scale for w in (train, test))
+
+    def head(name: str) -> Float64:
+        y = getattr(train, name).astype(np.float64).reshape(len(train), -1)
+        known = np.flatnonzero(np.isfinite(y).all(axis=1))
+        if not known.size:
+            return np.zeros((len(test), y.shape[1]))
+        known = known[:: max(1, -(-known.size // MAX_NEIGHBOURS))]
+        pool, squares = x[known], np.square(x[known]).sum(axis=1)
+        # The squared distance without the term that is the same for all neighbours.
+        index = [
+            np.argmin(squares - 2.0 * (part @ pool.T), axis=1) for part in np.array_split(ask, len(ask) // 256 + 1)
+        ]
+        return np.asarray(y[known[np.concatenate(index)]])
+
+    return {"soh": head("soh")[:, 0], "trajectory": head("trajectory"), "rul": head("rul")[:, 0]}
+
+
+BASELINES: dict[str, Callable[[HealthWindows, HealthWindows, HealthWindows], Predictions]] = {
+    "mean": mean,
+    "ridge": ridge,
+    "nearest": nearest,
+}
+
+
+def _flat(windows: HealthWindows) -> Float64:
+    return windows.x.reshape(len(windows), -1).astype(np.float64)
