@@ -1,0 +1,28 @@
+"""Runs on the emulated Raspberry Pi: NumPy results and mismatches of foreign engines for models in a folder, as JSON.
+
+python pi_program.py FOLDER COUNT [onnx] [tflite]
+"""
+
+import json
+import sys
+import zlib
+from pathlib import Path
+
+from edgebat.graph import load_graph
+from edgebat.runtime import Engine
+from edgebat.verify.engines import run_litert, run_onnxruntime
+from edgebat.verify.random_graphs import random_inputs
+
+folder, count, formats = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+results = {}
+for path in sorted(folder.glob("*.ebat")):
+    graph = load_graph(path)
+    x = random_inputs(graph, count, 1)
+    y = Engine(graph).run(x)
+    row = {"crc": zlib.crc32(y.astype("<i2").tobytes()), "values": int(y.size)}
+    for name, run in (("onnx", run_onnxruntime), ("tflite", run_litert)):
+        if name in formats:
+            other = run(path.with_suffix(f".{name}"), x).reshape(y.shape)
+            row[name] = int((other != y).sum())
+    results[path.stem] = row
+print(json.dumps(results))
