@@ -127,6 +127,25 @@ def test_ram_is_variables_scratch_vectors_and_stack(tmp_path):
     assert ram.total == 30 + ram.stack
 
 
+DECLARATIONS = "int16_t toy_odd(void); static volatile int16_t start = 42;"
+
+
+@pytest.mark.parametrize("compiler", ["zig", "gcc"])
+def test_variables_have_their_initial_values(tmp_path, compiler):
+    if compiler == "gcc" and not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    folder = write_model(tmp_path, body("output[0] = toy_odd(); output[1] = start; output[2] = 0;", DECLARATIONS))
+    (folder / "toy_odd.c").write_text(
+        "#include <stdint.h>\nint16_t toy_odd(void);\n"
+        "static volatile int8_t values[7] = {1, 2, 3, 4, 5, 6, 7}, zeros[3];\n"
+        "int16_t toy_odd(void) { return (int16_t)(values[6] * 100 + values[0] + zeros[2]); }\n"
+    )
+    result = measure(folder, "toy", "cortex-m4f", windows(2), compiler=compiler)
+    assert result.outputs.tolist() == [[701, 42, 0]] * 2
+    assert result.flash.initial_data == 12  # two bytes and seven, each in its group rounded up to words
+    assert result.ram.variables == 12 + 8
+
+
 def test_calls_of_the_model_are_its_layers(tmp_path):
     result = measure(write_model(tmp_path), "toy", "cortex-m0plus", windows(1))
     assert result.calls[0].function == "toy_dot"
@@ -154,9 +173,13 @@ FAULTS = {
         r"stack of 4096 bytes overflowed",
     ),
     "fails": ("if (input) return -3;", r"window 0: the model returned status -3, expected 0"),
-    "remembers": (
+    "remembers in a variable": (
+        "static int16_t calls; output[0] = calls++;",
+        r"toy on cortex-m4f: the same window gave other outputs",
+    ),
+    "remembers in its scratch": (
         "output[0] = (int16_t)((uint8_t *)scratch)[4];",
-        r"toy on cortex-m4f: outputs depend on what the scratch memory held",
+        r"toy on cortex-m4f: the same window gave other outputs",
     ),
 }
 

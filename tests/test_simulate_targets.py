@@ -58,6 +58,8 @@ def test_a_target_of_ones_own_is_a_path(tmp_path):
         (MINIMAL + "clock_hz: true\n", r"clock_hz: expected int, found True"),
         (MINIMAL + "zig: -mcpu=x\n", r"zig: expected a list of texts"),
         (MINIMAL + "cycles: 8\n", r"cycles: expected keys and values, found int"),
+        (MINIMAL + "linker_script: my.ld\n", r"linker_script 'my.ld' is unknown; choose one of microbit.ld, mps2.ld"),
+        (MINIMAL + "qemu: {system: arm}\n", r"qemu needs system and machine for a board, user and cpu for a program"),
         (MINIMAL.replace("soft", "softish"), r"float_abi is 'softish'; allowed: soft, hard, native"),
         ("- a\n", r"expected keys and values, found list"),
         ("a: [\n", r"cannot be read"),

@@ -82,11 +82,9 @@ class Image:
         self.machine: str = str(reader["e_machine"])
         self.entry: int = int(reader["e_entry"])
         self.sections: dict[str, int] = {}
-        self._addresses: dict[str, int] = {}
         for section in reader.iter_sections():
             if section["sh_flags"] & 2:  # SHF_ALLOC: takes memory on the device
                 self.sections[section.name] = section["sh_size"]
-                self._addresses[section.name] = section["sh_addr"]
         self.segments: list[tuple[int, bytes]] = [
             (segment["p_paddr"], segment.data())
             for segment in reader.iter_segments()
@@ -146,20 +144,21 @@ class Image:
             kernel_code=size(".kernel_text", 0),
             kernel_tables=size(".kernel_rodata", 0),
             library=size(".library_text", 0),
-            initial_data=self.group_bytes("data"),
+            initial_data=size(".data", 0),
             harness=size(".harness_text", 0),
         )
 
-    def group_bytes(self, kind: str) -> int:
-        """Bytes of ``kind`` ("data" or "bss") that model, kernels and compiler library need; not the harness."""
-        return sum(self.sections.get(f".{group}_{kind}", 0) for group in ("model", "kernel", "library"))
-
     @property
     def variables(self) -> list[tuple[int, int]]:
-        """Address ranges [start, end) of the variables of model, kernels and compiler library."""
-        names = [f".{group}_{kind}" for group in ("model", "kernel", "library") for kind in ("data", "bss")]
-        ranges = [(self._addresses[name], self.sections[name]) for name in names if self.sections.get(name)]
-        return [(start, start + size) for start, size in ranges]
+        """Address ranges [start, end) of the variables of model, kernels and compiler library, initialized ones first."""
+        marks = ("data_start", "data_end", "bss_start", "harness_bss_start", "harness_bss_end", "bss_end")
+        places = [self.address(mark) for mark in marks]
+        return list(zip(places[::2], places[1::2], strict=True))
+
+    @property
+    def variable_bytes(self) -> int:
+        """RAM of ``variables`` in bytes."""
+        return sum(end - start for start, end in self.variables)
 
     def forbidden_symbols(self) -> list[str]:
         """Linked functions that only floating point, dynamic memory or the mathematical library bring, sorted."""

@@ -104,7 +104,7 @@ def build(
         parts = [(harness_dir / item).read_text("utf-8") for item in (target.linker_script, "sections.ld")]
         atomic_write(script, "\n".join([f"stack_bytes = {stack_bytes};", *parts]))
         link_flags += ["-nostartfiles", f"-Wl,-T,{script}", "-Wl,--gc-sections"]
-    driver.link(objects, program, flags=link_flags)
+    driver.link(objects, program, flags=[*link_flags, *flags])
     if target.bare_metal and not target.allow_float and (found := Image(program).forbidden_symbols()):
         raise TargetError(
             f"model {name} on {target.name}: the image calls {', '.join(found)}, but the target allows neither "

@@ -22,7 +22,9 @@ from edgebat.simulate.qemu_run import run_image
 from edgebat.simulate.targets import Target, load_target
 from edgebat.simulate.unicorn_run import Call, Simulator
 
-COUNTED = 32
+# Counting costs about a second per ten million instructions; 32 windows of any usual student stay below this.
+_COUNTED_INSTRUCTIONS = 20_000_000
+_COUNTED_WINDOWS = 32
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,16 @@ class Measurement:
 
     ``outputs`` int16 [N, O]. ``instructions`` executed per inference (minimum, maximum over the first
     ``windows_counted`` windows; equal when the running time does not depend on the data). ``cycles`` are an estimate of
-    the first window with its stated error, or None where there is no model. Sizes are bytes; None on an operating
-    system, where the loader and the C library would be measured. ``functions`` and ``calls`` say where the
+    the first window with its stated error, or None where there is no model; ``milliseconds`` are those cycles at
+    ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and the C library would be measured.
+    ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that of the first window in Unicorn,
+    the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say where the
     instructions of the first window went.
     """
 
     name: str
     target: str
+    clock_hz: int
     route: str
     outputs: npt.NDArray[np.int16]
     windows_counted: int
@@ -61,6 +66,7 @@ class Measurement:
     stack_bytes: int | None
     flash: Flash | None
     ram: Ram | None
+    fits: bool | None
     state_bytes: int | None
     functions: dict[str, int]
     calls: list[Call]
@@ -69,6 +75,11 @@ class Measurement:
     simulator: str
     crc32_inputs: int
     crc32_outputs: int
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Time of one inference by the cycle model and the target's clock, or None without one of them."""
+        return self.cycles.value / self.clock_hz * 1e3 if self.cycles and self.clock_hz else None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the outputs themselves, ready for JSON; figures carry how they were obtained."""
@@ -79,6 +90,7 @@ class Measurement:
         content["instructions (simulator)"] = instructions and {"min": instructions[0], "max": instructions[1]}
         cycles = content.pop("cycles")
         content["cycles (model)"] = cycles
+        content["milliseconds (model)"] = self.milliseconds
         for key, part in (("flash", self.flash), ("ram", self.ram)):
             if part is not None:
                 content[key]["total"] = part.total
@@ -104,18 +116,19 @@ def measure(
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
     stack_bytes: int = 4096,
-    counted: int = COUNTED,
+    counted: int | None = None,
     build_dir: str | Path | None = None,
 ) -> Measurement:
     """Compile ``<name>.c`` in ``model_c_dir`` for ``target`` and run all windows of ``inputs`` int8 [N, ...].
 
     ``route`` is "unicorn", "qemu" or "host"; None takes the target's first. ``counted`` windows are counted one by one
-    in Unicorn (the rest runs without counting; QEMU counts all). ``build_dir`` keeps the image; None throws it away.
+    in Unicorn, None counts up to 32, fewer for a very large model; the rest runs without counting (QEMU counts all).
+    ``build_dir`` keeps the image; None throws it away.
     The other arguments are those of ``image.build``.
 
     Raises TargetError (unknown target, route it does not have, image that breaks the target's rules), ToolError
-    (compiler or simulator missing or failing, the model faults, writes where it may not, depends on what its scratch
-    memory held before, or takes another number of inputs).
+    (compiler or simulator missing or failing, the model faults, writes where it may not, depends on what memory held
+    before, or takes another number of inputs).
     """
     board = load_target(target) if isinstance(target, str) else target
     way = route or board.routes[0]
@@ -148,15 +161,18 @@ def measure(
         return (_in_unicorn if way == "unicorn" else _in_qemu)(program, image, windows, counted)
 
 
-def _in_unicorn(program: Program, image: Image, windows: npt.NDArray[np.int8], counted: int) -> Measurement:
+def _in_unicorn(program: Program, image: Image, windows: npt.NDArray[np.int8], counted: int | None) -> Measurement:
     simulator = Simulator(image, program.name, program.target.unicorn)
     simulator.fill_scratch(0xFF)
     first, trace = simulator.trace(windows[0])
     simulator.fill_scratch(0)
+    if counted is None:
+        counted = min(_COUNTED_WINDOWS, _COUNTED_INSTRUCTIONS // trace.instructions)
     outputs, counts = simulator.count(windows[: max(counted, 1)])
     if outputs[0] != first:
         raise ToolError(
-            f"{program.name} on {program.target.name}: outputs depend on what the scratch memory held before"
+            f"{program.name} on {program.target.name}: the same window gave other outputs at the second call; "
+            "the model depends on what its scratch memory held, or keeps state in a variable"
         )
     outputs += simulator.run(windows[len(outputs) :])
     version = require("unicorn", extra="sim").__version__
@@ -176,7 +192,7 @@ def _in_unicorn(program: Program, image: Image, windows: npt.NDArray[np.int8], c
     )
 
 
-def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8], _counted: int) -> Measurement:
+def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8], _counted: int | None) -> Measurement:
     done = run_image(image, program.name, program.target, windows)
     assert program.target.qemu is not None
     return _result(
@@ -216,11 +232,13 @@ def _result(
     values = np.frombuffer(b"".join(outputs), f"<i{width}").reshape(len(outputs), -1).astype(np.int16)
     ram = None
     if image and info and stack is not None:
-        variables = image.group_bytes("data") + image.group_bytes("bss")
-        ram = Ram(variables, info.scratch_bytes, info.input_len, info.output_len * info.output_bytes, stack)
+        ram = Ram(image.variable_bytes, info.scratch_bytes, info.input_len, info.output_len * info.output_bytes, stack)
+    board = program.target
+    fits = image.flash.total <= board.flash_bytes and ram.total <= board.ram_bytes if image and ram else None
     return Measurement(
         name=program.name,
-        target=program.target.name,
+        target=board.name,
+        clock_hz=board.clock_hz,
         route=route,
         outputs=values,
         windows_counted=len(counts),
@@ -229,6 +247,7 @@ def _result(
         stack_bytes=stack,
         flash=image.flash if image else None,
         ram=ram,
+        fits=fits,
         state_bytes=info.state_bytes if info else None,
         functions=functions or {},
         calls=list(calls),

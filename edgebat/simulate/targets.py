@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from edgebat.errors import TargetError, require
-from edgebat.paths import targets_dir
+from edgebat.paths import firmware_dir, targets_dir
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,15 @@ def load_target(name: str | Path) -> Target:
     target: Target = _build(Target, content, str(path))
     if target.float_abi not in ("soft", "hard", "native"):
         raise TargetError(f"target file {path}: float_abi is {target.float_abi!r}; allowed: soft, hard, native")
+    scripts = firmware_dir() / "ports" / "baremetal"
+    if target.linker_script and not (scripts / target.linker_script).is_file():
+        known = ", ".join(sorted(item.name for item in scripts.glob("*.ld") if item.name != "sections.ld"))
+        raise TargetError(
+            f"target file {path}: linker_script {target.linker_script!r} is unknown; choose one of {known}"
+        )
+    qemu = target.qemu
+    if qemu and not (qemu.system and qemu.machine if target.linker_script else qemu.user and qemu.cpu):
+        raise TargetError(f"target file {path}: qemu needs system and machine for a board, user and cpu for a program")
     return target
 
 

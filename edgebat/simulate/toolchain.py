@@ -130,8 +130,14 @@ def cache_dir() -> Path:
         folder = home / "edgebat"
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        folder = Path(tempfile.gettempdir()) / f"edgebat-{os.getuid()}"
+        return _temporary_cache()
     return folder
+
+
+@lru_cache(maxsize=1)
+def _temporary_cache() -> Path:
+    # A name nobody can guess: compiled helpers are loaded from here.
+    return Path(tempfile.mkdtemp(prefix="edgebat-cache-"))
 
 
 def _environment(kind: str) -> dict[str, str] | None:
