@@ -6,8 +6,6 @@ multiple of ``2**n`` that makes the dividend non-negative, divides and takes the
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,6 @@ from edgebat.graph.arithmetic import SIGMOID_TABLE
 
 # The body computes sigmoids of three gates at once, so they lie side by side: input, forget, output, cell.
 GATE_ORDER = (0, 1, 3, 2)
-
-TABLES = ("sigmoid_table", "sigmoid_slope")
 
 
 def emit_shift(graph: OnnxGraph, acc: str, requant: Requant, reach: Any, dtype: str, output: str) -> str:
@@ -118,71 +114,58 @@ def _scalar(graph: OnnxGraph, value: int, dtype: str) -> str:
 
 
 def _step(outer: OnnxGraph, node: Lstm, target: Tensor) -> OnnxGraph:
-    """The Scan body: (hidden int8 [N, H], cell int32 [N, H], input products [N, 4, H]) -> the same after one step."""
-    hidden = node.recurrent_weight.shape[-1]
-    state: list[int | str] = ["N", hidden]
-    body = OnnxGraph(f"{node.name}/step")
-    h, c, products = "hidden", "cell", "products"
+    """The Scan body: (hidden int8 [N, H], cell int32 [N, H], input products [N, 4, H]) -> the same after one step.
+
+    Its constants stand in the outer graph, where the layers share them. Names inside may not repeat names outside.
+    """
+    units, p = node.recurrent_weight.shape[-1], f"{node.name}/"
+    state: list[int | str] = ["N", units]
+    body = OnnxGraph(f"{p}step", initializers=outer.initializers)
+    h, c, products = f"{p}hidden", f"{p}cell", f"{p}products"
     body.inputs = [
-        OnnxValue(h, "int8", state), OnnxValue(c, "int32", state), OnnxValue(products, "int32", ["N", 4, hidden])
+        OnnxValue(h, "int8", state), OnnxValue(c, "int32", state), OnnxValue(products, "int32", ["N", 4, units])
     ]  # fmt: skip
     order = list(GATE_ORDER)
-    gates = np.ascontiguousarray(node.recurrent_weight[order].reshape(4 * hidden, -1).T)
-    weight = body.constant("recurrent_weight", gates, "int8")
-    zero_point = body.constant("zero_point", target.zero_point, "int8")
-    acc = body.emit("MatMulInteger", [h, weight, zero_point], "recurrent_sums")
-    acc = body.emit("Reshape", [acc, body.constant("gates_shape", [0, 4, hidden], "int64")], "recurrent_gates")
+    gates = node.recurrent_weight[order].reshape(4 * units, -1).T
+    weight = body.constant(f"{p}recurrent_weight", gates, "int8")
+    zero_point = body.constant(f"{p}hidden_zero_point", target.zero_point, "int8")
+    acc = body.emit("MatMulInteger", [h, weight, zero_point], f"{p}recurrent_sums")
+    shape = body.constant(f"{p}step_shape", [0, 4, units], "int64")
+    acc = body.emit("Reshape", [acc, shape], f"{p}recurrent_gates")
     multiplier, exponent = node.recurrent_multiplier[order], node.recurrent_exponent[order]
-    recurrent = _emit_gate_scale(body, acc, multiplier, exponent, "recurrent")
-    total = body.emit("Add", [products, recurrent], "gate_sums")
-    z = _emit_saturate16(body, total, "gates")
-    body.nodes.append(_split(z, [3, 1], ["sigmoid_gates", "cell_gate"], body, "gate_sizes"))
-    s = _emit_sigmoid(body, "sigmoid_gates", "sigmoids")
-    body.nodes.append(_split(s, [1, 1, 1], ["input_1", "forget_1", "output_1"], body, "one_each"))
-    g = _emit_tanh(body, "cell_gate", 0, "candidate_1")
+    recurrent = _emit_gate_scale(body, acc, multiplier, exponent, f"{p}recurrent")
+    z = _emit_saturate16(body, body.emit("Add", [products, recurrent], f"{p}gate_sums"), f"{p}gates")
+    three, last = _emit_split(body, z, [3, 1], [f"{p}sigmoid_gates", f"{p}cell_gate"])
+    s = _emit_sigmoid(body, three, f"{p}sigmoids")
+    parts = [
+        *_emit_split(body, s, [1, 1, 1], [f"{p}input_1", f"{p}forget_1", f"{p}output_1"]),
+        _emit_tanh(body, last, 0, f"{p}candidate_1"),
+    ]
     axis = body.constant("int64[1]", [1], "int64")
-    i, f, o, g = (
-        body.emit("Squeeze", [x, axis], name)
-        for x, name in (("input_1", "input"), ("forget_1", "forget"), ("output_1", "output"), (g, "candidate"))
-    )
-    kept = body.emit("Mul", [f, c], "kept_product")
-    kept = _emit_saturate16(body, _emit_halving_shift(body, kept, 14, "kept_scaled"), "kept")
-    added = body.emit("Mul", [i, g], "added_product")
-    added = _emit_saturate16(body, _emit_halving_shift(body, added, 29 + node.cell_exponent, "added_scaled"), "added")
-    cell = _emit_saturate16(body, body.emit("Add", [kept, added], "cell_sum"), "next_cell")
-    squashed = _emit_tanh(body, cell, node.cell_exponent + 12, "squashed")
-    product = body.emit("Mul", [o, squashed], "hidden_product")
-    wide = body.emit("Cast", [product], "hidden_wide", to=ELEMENT_TYPE["int64"])
-    y = _emit_double(body, wide, node.hidden_multiplier, node.hidden_exponent, "hidden_scaled")
-    y = body.emit("Add", [y, _scalar(body, target.zero_point, "int64")], "hidden_shifted")
-    y = emit_clip(body, y, -128, 127, "int64", "int8", "next_hidden")
-    out = body.emit("Identity", [y], "hidden_out")
+    i, f, o, g = (body.emit("Squeeze", [part, axis], part.removesuffix("_1")) for part in parts)
+    kept = _emit_halving_shift(body, body.emit("Mul", [f, c], f"{p}kept_product"), 14, f"{p}kept_scaled")
+    added = body.emit("Mul", [i, g], f"{p}added_product")
+    added = _emit_halving_shift(body, added, 29 + node.cell_exponent, f"{p}added_scaled")
+    terms = [_emit_saturate16(body, kept, f"{p}kept"), _emit_saturate16(body, added, f"{p}added")]
+    cell = _emit_saturate16(body, body.emit("Add", terms, f"{p}cell_sum"), f"{p}next_cell")
+    squashed = _emit_tanh(body, cell, node.cell_exponent + 12, f"{p}squashed")
+    product = body.emit("Mul", [o, squashed], f"{p}hidden_product")
+    wide = body.emit("Cast", [product], f"{p}hidden_wide", to=ELEMENT_TYPE["int64"])
+    y = _emit_double(body, wide, node.hidden_multiplier, node.hidden_exponent, f"{p}hidden_scaled")
+    y = body.emit("Add", [y, _scalar(body, target.zero_point, "int64")], f"{p}hidden_shifted")
+    y = emit_clip(body, y, -128, 127, "int64", "int8", f"{p}next_hidden")
+    out = body.emit("Identity", [y], f"{p}hidden_out")
     body.outputs = [OnnxValue(y, "int8", state), OnnxValue(cell, "int32", state), OnnxValue(out, "int8", state)]
-    # The tables are the same in all layers: keep them once, outside.
-    tables = {name: outer.constant(name, body.initializers.pop(name), "int32") for name in TABLES}
-    return _prefixed(body, f"{node.name}/", keep=tables)
+    body.initializers = {}
+    for inner in body.nodes:
+        inner.name = ""  # a third of the file would be names that repeat the outputs
+    return body
 
 
-def _prefixed(body: OnnxGraph, prefix: str, keep: Collection[str]) -> OnnxGraph:
-    """``body`` with all names but ``keep`` prefixed: a name may not be defined both inside and outside of a body."""
-
-    def name(old: str) -> str:
-        return old if old in keep else prefix + old
-
-    return OnnxGraph(
-        body.name,
-        [
-            replace(n, inputs=[*map(name, n.inputs)], outputs=[*map(name, n.outputs)], name=name(n.name))
-            for n in body.nodes
-        ],
-        {name(key): value for key, value in body.initializers.items()},
-        [replace(value, name=name(value.name)) for value in body.inputs],
-        [replace(value, name=name(value.name)) for value in body.outputs],
-    )
-
-
-def _split(x: str, sizes: list[int], outputs: list[str], body: OnnxGraph, name: str) -> OnnxNode:
-    return OnnxNode("Split", [x, body.constant(name, sizes, "int64")], outputs, {"axis": 1}, "", outputs[0])
+def _emit_split(body: OnnxGraph, x: str, sizes: list[int], outputs: list[str]) -> list[str]:
+    lengths = body.constant(f"int64{sizes}", sizes, "int64")
+    body.nodes.append(OnnxNode("Split", [x, lengths], outputs, {"axis": 1}, "", outputs[0]))
+    return outputs
 
 
 def _emit_saturate16(body: OnnxGraph, x: str, output: str) -> str:
@@ -204,8 +187,8 @@ def _emit_table(body: OnnxGraph, magnitude: str, bits: int, largest: int, name: 
     less for sigmoid.
     """
     # Beyond the table tanh saturates at 65535 / 65536; the last slope still leads to the published last entry.
-    table = body.constant(TABLES[0], [*SIGMOID_TABLE[:255], 65535], "int32")
-    slope = body.constant(TABLES[1], [*np.diff(SIGMOID_TABLE), 0], "int32")
+    table = body.constant("sigmoid_table", [*SIGMOID_TABLE[:255], 65535], "int32")
+    slope = body.constant("sigmoid_slope", [*np.diff(SIGMOID_TABLE), 0], "int32")
     a = body.emit("Min", [magnitude, _scalar(body, largest, "int32")], f"{name}/magnitude")
     scale = _scalar(body, 1 << bits, "int32")
     u = body.emit("Div", [a, scale], f"{name}/index")

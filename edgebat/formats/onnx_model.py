@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.errors import ModelFileError
+
 Array = npt.NDArray[Any]
 Attribute: TypeAlias = "int | float | str | list[int] | Array | OnnxGraph"
 
@@ -58,7 +60,7 @@ class OnnxGraph:
         array = np.asarray(value, dtype, order="C")
         known = self.initializers.setdefault(name, array)
         if known is not array and not same_array(known, array):
-            raise ValueError(f"constant {name!r} has two values")
+            raise ModelFileError(f"two nodes are named alike: constant {name!r} would have two values")
         return name
 
     def emit(self, op: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Attribute) -> str:

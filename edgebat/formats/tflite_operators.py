@@ -84,12 +84,8 @@ class Importer(ImporterBase):
         node = Dense(self.label(target), (source.name,), target.name, weight, bias.astype(np.int32), scale, plain)
         remainder = wide - (bias << power)
         bound = reach(node, source)
-        found: Requant | None = plain
-        for engine in head_engines(real):
-            claimed = recover_shift(
-                plain, self.hint(target).get("requant"), lifted_engine(engine, power, remainder), bound
-            )
-            found = claimed if found is not None else None
+        micro = lifted_engine(head_engines(real)[0], power, remainder)
+        found = recover_shift(plain, self.hint(target).get("requant"), micro, bound)
         if found is not None and power == HEAD_SHIFT and np.array_equal(remainder, head_offset(found.multiplier)):
             exact = (found.multiplier * 2.0 ** -found.shift.astype(np.float64)).astype(np.float32)
             found = Requant("shift", 0, low, high, found.multiplier, found.shift, found.clamp, exact, found.wide)
