@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebat.errors import ModelFileError
 from edgebat.formats import c99_tables as tables
-from edgebat.formats.c99_lstm import lstm_structure, lstm_tables
+from edgebat.formats.c99_lstm import lstm_state_bytes, lstm_structure, lstm_tables
 from edgebat.formats.c99_memory import Buffer, View
 from edgebat.formats.c99_requant import Rounding, lower_requant
 from edgebat.formats.c99_tables import pad4
@@ -154,30 +154,40 @@ class Lowering:
 
     # -- layers ----------------------------------------------------------------------------------------------------
 
-    def dense_tables(
-        self, label: str, where: str, weight: IntArray, bias: IntArray, zero: int, requant: Requant
-    ) -> Rounding:
-        """Tables of a fully connected layer with ``weight`` [O, I]; zero points of the input go into the bias."""
+    def dense_constants(
+        self, node: Dense | Conv1D, weight: IntArray, zero: int
+    ) -> tuple[npt.NDArray[np.int64], Rounding]:
+        """Biases with the input's zero point folded in, and rounding, for ``weight`` [O, I] as it is laid out."""
+        where = f"node {node.name!r} ({node.op})"
         wide = weight.astype(np.int64)
-        folded = bias.astype(np.int64) - zero * wide.sum(axis=1)
-        reach = 128 * np.abs(wide).sum(axis=1) + np.abs(folded)
-        rounding = lower_requant(where, requant, reach)
+        bias = node.bias.astype(np.int64) - zero * wide.sum(axis=1)
+        reach = 128 * np.abs(wide).sum(axis=1) + np.abs(bias)
+        rounding = lower_requant(where, node.requant, reach)
         tables.check_rows(where, wide, reach)
-        blocks = tables.blocked(wide)
-        self.define(tables.weight_table(f"{label}_weights", blocks, tables.row_titles(len(wide))), blocks.size)
-        self.define(tables.channel_table(f"{label}_channels", folded, rounding), pad4(len(wide)) * 8)
-        return rounding
+        return bias, rounding
 
-    @staticmethod
-    def dense_fields(label: str, rounding: Rounding, columns: int, outputs: int) -> list[tuple[str, str]]:
+    def dense_fields(self, label: str, weight: IntArray, bias: IntArray, rounding: Rounding) -> list[tuple[str, str]]:
+        """Define the tables of ``weight`` [O, I] and return the fields of their ``edgebat_dense_t``."""
+        blocks = tables.blocked(weight.astype(np.int64))
+        self.define(tables.weight_table(f"{label}_weights", blocks, tables.row_titles(len(weight))), blocks.size)
+        self.define(tables.channel_table(f"{label}_channels", bias, rounding), 32 * len(blocks))
         return [
             ("weights", f"{label}_weights"),
             ("channels", f"{label}_channels"),
             ("rounding", rounding.macro()),
-            ("columns4", str(pad4(columns) // 4)),
-            ("outputs", str(outputs)),
-            ("blocks", str(pad4(outputs) // 4)),
+            ("columns4", str(blocks.shape[1])),
+            ("blocks", str(blocks.shape[0])),
         ]
+
+    def int8_fields(self, node: Dense | Conv1D, label: str, weight: IntArray, zero: int) -> list[tuple[str, str]]:
+        """Tables and fields of a layer with int8 outputs, whose multipliers must be below 0.5."""
+        bias, rounding = self.dense_constants(node, weight, zero)
+        if rounding.up:
+            raise ModelFileError(
+                f"node {node.name!r} ({node.op}): a requantization multiplier is {max(rounding.k)} * 2**-{rounding.n}; "
+                "C needs less than 0.5. Use a coarser output scale"
+            )
+        return self.dense_fields(label, weight, bias, rounding)
 
     def clamp(self, requant: Requant, view: View) -> None:
         """A fused activation narrower than int8 needs a pass of its own."""
@@ -187,37 +197,55 @@ class Lowering:
 
     def dense(self, node: Dense, index: int) -> None:
         source, target = (self.graph.tensors[n] for n in (node.inputs[0], node.output))
-        view, label, where = self.views[node.inputs[0]], self.label(node), f"node {node.name!r} (dense)"
+        view, label = self.views[node.inputs[0]], self.label(node)
         weight: IntArray = node.weight
         flat = len(source.shape) == 1
         if flat and view.stride != view.width and view.rows > 1:
             spread = np.zeros((len(weight), view.rows, view.stride), np.int8)
             spread[:, :, : view.width] = weight.reshape(len(weight), view.rows, view.width)
             weight = spread.reshape(len(weight), -1)
-        outs, columns = weight.shape
-        rounding = self.dense_tables(label, where, weight, node.bias, source.zero_point, node.requant)
-        fields = self.dense_fields(label, rounding, columns, outs)
         if target.dtype == "int16":
-            self.define(tables.structure("edgebat_dense_t", label, fields), 24)
-            self._head(node, label, view, 1 if flat else view.rows, outs)
+            self._head(node, label, weight, view, 1 if flat else view.rows)
             return
+        fields = self.int8_fields(node, label, weight, source.zero_point)
         out = self.new_view(node.output, index)
         if flat:
-            self.define(tables.structure("edgebat_dense_t", label, fields), 24)
+            self.define(tables.structure("edgebat_dense_t", label, fields), 20)
             self.call("edgebat_dense", f"edgebat_dense(&{label}, {{0}}, {{1}});", view, out)
         else:
             self._sliding(label, fields, out.rows, view.stride, 1, view, out)
         self.clamp(node.requant, out)
         self.fill_padding(node.output)
 
-    def _head(self, node: Dense, label: str, view: View, rows: int, outs: int) -> None:
-        """int16 results go straight into the caller's output."""
+    def _head(self, node: Dense, label: str, weight: IntArray, view: View, rows: int) -> None:
+        """int16 results go straight into the caller's output: blocks of four rows, then the rest."""
         if node.output != self.graph.output:
             raise ModelFileError(f"node {node.name!r} (dense): an int16 output must be the output of the graph")
+        bias, rounding = self.dense_constants(node, weight, self.graph.tensors[node.inputs[0]].zero_point)
+        outs, whole = len(weight), len(weight) // 4 * 4
+        parts = []
+        if whole:
+            first = replace(rounding, k=rounding.k[:whole])
+            fields = self.dense_fields(label, weight[:whole], bias[:whole], first)
+            self.define(tables.structure("edgebat_dense_t", label, fields), 20)
+            parts.append(("edgebat_head", label, 0))
+        if outs > whole:
+            text, size = tables.rest_tables(f"{label}_rest", weight[whole:], bias[whole:], rounding, whole)
+            self.define(text, size)
+            fields = [
+                ("weights", f"{label}_rest_weights"),
+                ("channels", f"{label}_rest_channels"),
+                ("rounding", rounding.macro()),
+                ("columns4", str(pad4(weight.shape[1]) // 4)),
+                ("outputs", str(outs - whole)),
+            ]
+            self.define(tables.structure("edgebat_rest_t", f"{label}_rest", fields), 20)
+            parts.append(("edgebat_head_rest", f"{label}_rest", whole))
         for t in range(rows):
             row = View(view.buffer, view.start + t * view.stride, 1, view.width, view.stride)
-            to = "output" if t == 0 else f"&output[{t * outs}]"
-            self.call("edgebat_head", f"edgebat_head(&{label}, {{0}}, {to});", row)
+            for kernel, name, first in parts:
+                to = f"&output[{t * outs + first}]" if t * outs + first else "output"
+                self.call(kernel, f"{kernel}(&{name}, {{0}}, {to});", row)
         if (node.requant.minimum, node.requant.maximum) != (-32768, 32767):
             limits = f"{node.requant.minimum}, {node.requant.maximum}"
             self.call("edgebat_clamp", f"edgebat_clamp16(output, {rows * outs}, {limits});")
@@ -237,14 +265,13 @@ class Lowering:
 
     def conv(self, node: Conv1D, index: int, pool: MaxPool1D | None) -> None:
         source = self.graph.tensors[node.inputs[0]]
-        view, label, where = self.views[node.inputs[0]], self.label(node), f"node {node.name!r} (conv1d)"
+        view, label = self.views[node.inputs[0]], self.label(node)
         outs, kernel, channels = node.weight.shape
         spread = np.zeros((outs, kernel, view.stride), np.int8)
         spread[:, :, :channels] = node.weight
         weight = spread.reshape(outs, -1)
         # Padding counts as the zero point, which the buffer around the tensor really holds: fold over all taps.
-        rounding = self.dense_tables(label, where, weight, node.bias, source.zero_point, node.requant)
-        fields = self.dense_fields(label, rounding, weight.shape[1], outs)
+        fields = self.int8_fields(node, label, weight, source.zero_point)
         out = self.new_view(pool.output if pool else node.output, index, spare_rows=1 if pool and pool.size > 1 else 0)
         start = self._window_start(node, view)
         step = node.stride * view.stride
@@ -416,7 +443,7 @@ class Lowering:
         """An LSTM over a whole sequence in memory: for graphs that cannot be executed step by step."""
         label, view = self.lstm_layer(node), self.views[node.inputs[0]]
         units = node.bias.shape[1]
-        work = Buffer(2 * pad4(units) + pad4(2 * units), index, index)
+        work = Buffer(lstm_state_bytes(units), index, index)
         self.buffers.append(work)
         out = self.new_view(node.output, index)
         text = f"edgebat_lstm_sequence(&{label}, {{0}}, {view.stride}, {view.rows}, {{1}}, {{2}});"

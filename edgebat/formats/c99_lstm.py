@@ -21,14 +21,18 @@ def _refuse(node: Lstm, what: str) -> ModelFileError:
 
 
 def _gate_constants(node: Lstm, which: str, q31: int, exponent: int, reach: int) -> tuple[int, int]:
-    """Multiplier k / 2**10 and right shift of one gate product; raises ModelFileError when 32 bits do not suffice."""
+    """k and right shift of one gate product, k / 2**GATE_BITS the multiplier with any left shift in it.
+
+    Raises ModelFileError when the product has no exact form in 32 bits.
+    """
     k, rest = divmod(q31, 1 << (31 - GATE_BITS))
-    if rest or not 1 <= -exponent <= 15:
+    if rest or exponent < -15:
         real = f"{q31} * 2**{exponent - 31}"
-        raise _refuse(node, f"the multiplier of {which} is {real}; C needs {GATE_BITS} bits times 2**-25 to 2**-11")
-    if (reach + 1) * k >= 2**31 - 2**GATE_BITS:
+        raise _refuse(node, f"the multiplier of {which} is {real}; C needs {GATE_BITS} bits and 2**-16 or more")
+    k <<= max(exponent, 0)
+    if (reach + 1) * k >= 2**31 - 2**GATE_BITS or reach >= tables.HI_LIMIT or k >= 2**17:
         raise _refuse(node, f"sums of {which} reach {reach}; times {k} they leave 32 bits")
-    return k, -exponent
+    return k, max(-exponent, 0)
 
 
 def _sums(node: Lstm, source: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,6 +40,11 @@ def _sums(node: Lstm, source: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarra
     wx, wh = node.input_weight.astype(np.int64), node.recurrent_weight.astype(np.int64)
     bias = node.bias.astype(np.int64) - source.zero_point * wx.sum(axis=2)
     return bias, 128 * np.abs(wx).sum(axis=2) + np.abs(bias), 128 * np.abs(wh).sum(axis=2)
+
+
+def lstm_state_bytes(units: int) -> int:
+    """Bytes of the state of one layer: hidden values, as much working space, cells."""
+    return 2 * pad4(units) + pad4(2 * units)
 
 
 def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> Iterator[tuple[str, int]]:
@@ -78,9 +87,10 @@ def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> st
             which = f"the {part} product of gate {GATES[gate]}"
             q31, exponent, largest = (int(v) for v in (multipliers[gate], exponents[gate], reach[gate].max()))
             k, shift = _gate_constants(node, which, q31, exponent, largest)
-            gates.append(f"EDGEBAT_GATE_{'HI' if gate % 2 == 0 else 'LO'}({k}, {shift})")
+            gates.append(f"EDGEBAT_GATE({k}, {shift})")
         parts[part] = "{" + ", ".join(gates) + "}"
     left = node.cell_exponent + 12
+    right = max(-left, 0)
     return tables.structure(
         "edgebat_lstm_t",
         label,
@@ -89,12 +99,21 @@ def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> st
             ("bias", f"{label}_bias"),
             ("input", parts["input"]),
             ("recurrent", parts["recurrent"]),
+            *_round("added", 30 + node.cell_exponent),
+            *_round("hidden", 1 - node.hidden_exponent),
+            ("tanh_factor", str(3 << max(left, 0))),
+            ("tanh_half", str((1 << right) >> 1)),
+            ("tanh_right", str(right)),
             ("columns4_x", str(pad4(source.shape[-1]) // 4)),
             ("columns4_h", str(pad4(units) // 4)),
             ("units", str(units)),
-            ("added_shift", str(29 + node.cell_exponent)),
-            ("hidden_shift", str(-node.hidden_exponent)),
-            ("tanh_left", str(max(left, 0))),
-            ("tanh_right", str(max(-left, 0))),
         ],
     )
+
+
+def _round(name: str, shift: int) -> list[tuple[str, str]]:
+    """A product times 2**-shift, rounded half up to half of it and then half away from zero: fields of the kernel.
+
+    Both roundings are one: ``(p + 2**(shift-1) + 1 - 2 * (p < 0)) >> shift``.
+    """
+    return [(f"{name}_round", str((1 << (shift - 1)) + 1)), (f"{name}_shift", str(shift))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from edgebat.formats.c99_lower import Lowering
+from edgebat.formats.c99_lstm import lstm_state_bytes
 from edgebat.formats.c99_memory import Buffer, View, allocate
 from edgebat.formats.c99_tables import pad4
 from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
@@ -68,9 +69,7 @@ def _without_time(graph: IntGraph, nodes: tuple[Node, ...], first: str, last: st
     """The part of ``graph`` from tensor ``first`` to ``last``, sequences [T, C] seen as one step [C]."""
     names = {first, *(node.output for node in nodes)}
     tensors = {
-        name: replace(tensor, shape=tensor.shape[-1:])
-        for name, tensor in graph.tensors.items()
-        if name in names
+        name: replace(tensor, shape=tensor.shape[-1:]) for name, tensor in graph.tensors.items() if name in names
     }
     return IntGraph(graph.name, tensors, nodes, first, last, graph.meta)
 
@@ -85,15 +84,11 @@ class _StepLowering(Lowering):
     def lstm(self, node: Lstm, index: int) -> None:
         label, view = self.lstm_layer(node), self.views[node.inputs[0]]
         units = node.bias.shape[1]
-        hidden = Buffer(pad4(units), -1, len(self.graph.nodes))
-        cell = Buffer(pad4(2 * units), -1, len(self.graph.nodes))
-        fresh = Buffer(pad4(units), index, index)
-        self.state_buffers += [hidden, cell]
-        self.buffers.append(fresh)
-        pieces = [View(b, 0, 1, b.size, b.size) for b in (hidden, cell, fresh)]
-        self.views[node.output] = View(hidden, 0, 1, units, pad4(units))
-        text = f"edgebat_lstm_step(&{label}, {{0}}, {{1}}, (int16_t *)(void *){{2}}, {{3}});"
-        self.call("edgebat_lstm", text, view, *pieces)
+        state = Buffer(lstm_state_bytes(units), -1, len(self.graph.nodes))
+        self.state_buffers.append(state)
+        self.views[node.output] = View(state, 0, 1, units, pad4(units))
+        text = f"edgebat_lstm_step(&{label}, {{0}}, {{1}});"
+        self.call("edgebat_lstm", text, view, View(state, 0, 1, state.size, state.size))
 
     def copy_output(self) -> None:
         """The result of a step is the hidden state itself."""
@@ -145,5 +140,3 @@ class _HeadLowering(Lowering):
         assert buffer is not None  # a step writes its output, it never hands the input through
         kept = Buffer(buffer.size, buffer.first, buffer.last, buffer.offset, base="h")
         self.views[self.graph.input] = replace(self.entry, buffer=kept)
-
-

@@ -67,6 +67,26 @@ def channel_table(name: str, bias: IntArray, rounding: Rounding) -> str:
     return table("edgebat_channels_t", f"{name}[{len(lines)}]", lines)
 
 
+def rest_tables(name: str, weight: IntArray, bias: IntArray, rounding: Rounding, first: int) -> tuple[str, int]:
+    """Tables of the last one to three rows, ``first`` on, of a layer with int16 outputs; and their size in bytes."""
+    rows, columns = weight.shape
+    padded = np.zeros((rows + rows % 2, pad4(columns)), np.int64)
+    padded[:rows, :columns] = weight
+    values = [(int(b), k) for b, k in zip(bias, rounding.k[first:], strict=True)] + [(0, 0)] * (rows % 2)
+    lines, channels = [], []
+    for row in range(0, rows, 2):
+        lines.append(f"    /* rows {first + row} to {first + min(row + 2, rows) - 1} */")
+        for column in range(0, padded.shape[1], BLOCK):
+            numbers = padded[row : row + 2, column : column + BLOCK].reshape(-1)
+            lines.append(f"    EDGEBAT_WEIGHTS2({', '.join(f'{v:d}' for v in numbers)}),")
+        pairs = ", ".join(f"{b}, {k}" for b, k in values[row : row + 2])
+        channels.append(f"    EDGEBAT_CHANNELS2({rounding.n}, {rounding.up}, {pairs}),")
+    count = padded.size // (2 * BLOCK)
+    text = table("edgebat_weights2_t", f"{name}_weights[{count}]", lines) + "\n"
+    text += table("edgebat_channels2_t", f"{name}_channels[{len(channels)}]", channels)
+    return text, padded.size + 16 * len(channels)
+
+
 def number_table(ctype: str, name: str, values: Iterable[str]) -> str:
     """Definition of a plain array, 16 values a line."""
     texts = list(values)

@@ -141,15 +141,19 @@ def _checks(pointers: list[str], aligned: str) -> str:
 
 
 def _statements(lines: list[str]) -> str:
-    return "".join(f"    {line}\n" for line in lines)
+    """Statements and the return; a last call that returns EDGEBAT_OK ends the function and its stack frame."""
+    body = "".join(f"    {'(void)' if line.startswith('edgebat_head') else ''}{line}\n" for line in lines[:-1])
+    last = lines[-1] if lines else ""
+    if last.startswith("edgebat_head"):
+        return f"{body}    return {last}\n"
+    return f"{body}    {last}\n    return EDGEBAT_OK;\n"
 
 
 def _run(program: Program, name: str) -> str:
     scratch = "    int8_t *const s = (int8_t *)scratch;\n" if program.scratch_bytes else ""
     return f"""int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch)
 {{
-{_checks(["input", "output", "scratch"], "scratch")}{scratch}{_statements(program.run)}    return EDGEBAT_OK;
-}}
+{_checks(["input", "output", "scratch"], "scratch")}{scratch}{_statements(program.run)}}}
 """
 
 
@@ -166,22 +170,22 @@ def _steps(program: Program, name: str, upper: str) -> str:
 int {name}_step(const int8_t *input, void *state)
 {{
 {_checks(["input", "state"], "state")}    int8_t *const s = (int8_t *)state;
-{_statements(program.step)}    return EDGEBAT_OK;
-}}
+{_statements(program.step)}}}
 
 int {name}_head(const void *state, {name}_output_t *output, void *scratch)
 {{
 {_checks(head_pointers, "state")}    const int8_t *const h = (const int8_t *)state;
-{head_scratch}{_statements(program.head)}    return EDGEBAT_OK;
-}}
+{head_scratch}{_statements(program.head)}}}
 
 int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch)
 {{
 {_checks(["input", "output", "scratch"], "scratch")}    int8_t *const s = (int8_t *)scratch;
-    int status = {name}_reset(s);
-    for (uint32_t t = 0; t < {upper}_STEPS; t++) {{
-        status |= {name}_step(&input[t * {upper}_STEP_LEN], s);
-    }}
-    return status | {name}_head(s, output, &s[{upper}_STATE_BYTES]);
+    const int8_t *const end = &input[{upper}_INPUT_LEN];
+    (void){name}_reset(s);
+    do {{
+        (void){name}_step(input, s);
+        input += {upper}_STEP_LEN;
+    }} while (input != end);
+    return {name}_head(s, output, &s[{upper}_STATE_BYTES]);
 }}
 """

@@ -59,10 +59,18 @@ typedef struct {
     const edgebat_weights_t *weights;   /* [blocks][columns4] */
     const edgebat_channels_t *channels; /* [blocks] */
     edgebat_rounding_t rounding;
-    uint16_t columns4; /* groups of four inputs */
-    uint16_t outputs;  /* rows of the layer */
-    uint16_t blocks;   /* outputs / 4, rounded up */
+    uint16_t columns4; /* inputs / 4, rounded up */
+    uint16_t blocks;   /* outputs / 4; rounded up for int8 outputs, down for int16 */
 } edgebat_dense_t;
+
+/** The last one to three rows of a layer with int16 outputs, in blocks of two. */
+typedef struct {
+    const edgebat_weights2_t *weights;   /* [(outputs + 1) / 2][columns4] */
+    const edgebat_channels2_t *channels; /* [(outputs + 1) / 2] */
+    edgebat_rounding_t rounding;
+    uint16_t columns4;
+    uint16_t outputs; /* 1 to 3 */
+} edgebat_rest_t;
 
 /** 1-D convolution: the same layer applied to windows of a padded [T, C] map, then maximum pooling. */
 typedef struct {
@@ -91,13 +99,16 @@ typedef struct {
     const edgebat_bias_t *bias;       /* [units] */
     edgebat_gate_t input[4];          /* from input sums to gates */
     edgebat_gate_t recurrent[4];      /* from recurrent sums to gates */
+    int32_t added_round;              /* input gate * cell gate to the scale of the cell: 2^(added_shift-1) + 1 */
+    int32_t added_shift;
+    int32_t hidden_round;             /* output gate * tanh(cell) to the scale of h: 2^(hidden_shift-1) + 1 */
+    int32_t hidden_shift;
+    int32_t tanh_factor;              /* cell to 3 * 2^12 times its value: (cell * factor + half) >> right */
+    int32_t tanh_half;
+    int32_t tanh_right;
     uint16_t columns4_x;              /* inputs / 4, rounded up */
     uint16_t columns4_h;              /* units / 4, rounded up */
     uint16_t units;
-    uint8_t added_shift;  /* from input gate * cell gate (2^-30) to the scale of the cell, less one */
-    uint8_t hidden_shift; /* from output gate * tanh(cell) (2^-30) to the scale of h, less one */
-    uint8_t tanh_left;    /* scale of the cell is 2^(tanh_left - tanh_right - 12) */
-    uint8_t tanh_right;
 } edgebat_lstm_t;
 
 /** Elementwise sum: factor_a * a + factor_b * b + bias, requantized. Zero points are folded into the bias. */
@@ -136,8 +147,12 @@ typedef struct {
 /** x[4 * columns4] -> y[4 * blocks], int8. x needs no alignment; x and y must not overlap. */
 void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y);
 
-/** x[4 * columns4] -> y[outputs], int16: the last layer of a model. */
-void edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y);
+/**
+ * x[4 * columns4] -> int16 y[4 * blocks], and the rest of the rows: the last layer of a model. Both return EDGEBAT_OK, so
+ * that a model can end in the call and needs no stack of its own then.
+ */
+int edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y);
+int edgebat_head_rest(const edgebat_rest_t *layer, const int8_t *x, int16_t *y);
 
 /** Padded map x -> y[positions][4 * blocks]; with pooling, y has room for one more row. */
 void edgebat_conv1d(const edgebat_conv1d_t *layer, const int8_t *x, int8_t *y);
@@ -150,14 +165,14 @@ void edgebat_average(const edgebat_average_t *layer, const int8_t *x, int8_t *y)
 void edgebat_depthwise(const edgebat_depthwise_t *layer, const int8_t *x, int8_t *y);
 
 /**
- * One time step. x: 4 * columns4_x values; h: hidden state, 4 * columns4_h values, replaced; cell: units values,
- * replaced; next: working space of 4 * columns4_h bytes. All zero is the state before the first step.
+ * One time step. x: 4 * columns4_x values. state: the hidden state h, 4 * columns4_h bytes; as many bytes of working
+ * space; the cell, units values of int16. It is aligned to 2 bytes, and all zero before the first step.
  */
-void edgebat_lstm_step(const edgebat_lstm_t *layer, const int8_t *x, int8_t *h, int16_t *cell, int8_t *next);
+void edgebat_lstm_step(const edgebat_lstm_t *layer, const int8_t *x, int8_t *state);
 
-/** All steps of x (rows x_step bytes apart) -> y[steps][4 * columns4_h]; work: h, next, cell, aligned to 2 bytes. */
+/** All steps of x (rows x_step bytes apart) -> y[steps][4 * columns4_h], beginning with an empty state. */
 void edgebat_lstm_sequence(const edgebat_lstm_t *layer, const int8_t *x, uint32_t x_step, uint32_t steps, int8_t *y,
-                           int8_t *work);
+                           int8_t *state);
 
 /** y[t] = maximum of `size` rows of x from row t * stride on; rows have `row` bytes. */
 void edgebat_max_pool(const int8_t *x, int8_t *y, uint32_t row, uint32_t positions, uint32_t size, uint32_t stride);

@@ -34,8 +34,24 @@ typedef struct {
         }                                                                                                              \
     }
 
+/* The same for a block of only two rows. */
+typedef struct {
+    uint32_t pair[2];
+} edgebat_weights2_t;
+
+#define EDGEBAT_WEIGHTS2(a0, a1, a2, a3, b0, b1, b2, b3)                                                               \
+    {                                                                                                                  \
+        {                                                                                                              \
+            EDGEBAT_PAIR_(a0, a2, b0, b2), EDGEBAT_PAIR_(a1, a3, b1, b3)                                               \
+        }                                                                                                              \
+    }
+
 /* Rows a and c start where their words have arrived before the first product: 256 * own bias + the other one's. */
 #define EDGEBAT_HI_(hi, lo) ((int32_t)((uint32_t)(hi) * 256U + (uint32_t)(lo)))
+#define EDGEBAT_BIAS2(a, b)                                                                                            \
+    {                                                                                                                  \
+        EDGEBAT_HI_(a, b), (b)                                                                                         \
+    }
 #define EDGEBAT_BIAS(a, b, c, d)                                                                                       \
     {                                                                                                                  \
         EDGEBAT_HI_(a, b), (b), EDGEBAT_HI_(c, d), (d)                                                                 \
@@ -48,9 +64,8 @@ typedef struct {
         (zero_point), (up), 8 - (up)                                                                                   \
     }
 
-/* Gate products are rounded twice, as TFLite Micro does: by SMMULR, then by a shift. Rows a and c carry 256. */
-#define EDGEBAT_GATE_HI(k, shift) EDGEBAT_GATE_((k) * (int32_t)(1L << (24 - EDGEBAT_GATE_BITS)), (shift))
-#define EDGEBAT_GATE_LO(k, shift) EDGEBAT_GATE_((k) * (int32_t)(1L << (31 - EDGEBAT_GATE_BITS)), (shift))
+/* (acc * k + 2^9) >> 10 is one SMMULR of 256 * acc, which rows a and c hold anyway. */
+#define EDGEBAT_GATE_MULTIPLIER_(k) ((k) * (int32_t)(1L << (24 - EDGEBAT_GATE_BITS)))
 
 typedef struct {
     int32_t zero_point; /* of the output */
@@ -72,6 +87,22 @@ typedef struct {
         }                                                                                                              \
     }
 
+/* Two rows by four columns, column by column. */
+typedef struct {
+    int8_t w[8];
+} edgebat_weights2_t;
+
+#define EDGEBAT_WEIGHTS2(a0, a1, a2, a3, b0, b1, b2, b3)                                                               \
+    {                                                                                                                  \
+        {                                                                                                              \
+            (a0), (b0), (a1), (b1), (a2), (b2), (a3), (b3)                                                             \
+        }                                                                                                              \
+    }
+
+#define EDGEBAT_BIAS2(a, b)                                                                                            \
+    {                                                                                                                  \
+        (a), (b)                                                                                                       \
+    }
 #define EDGEBAT_BIAS(a, b, c, d)                                                                                       \
     {                                                                                                                  \
         (a), (b), (c), (d)                                                                                             \
@@ -89,8 +120,7 @@ typedef struct {
             (n) - (split)                                                                                              \
     }
 
-#define EDGEBAT_GATE_HI(k, shift) EDGEBAT_GATE_((k), (shift))
-#define EDGEBAT_GATE_LO(k, shift) EDGEBAT_GATE_((k), (shift))
+#define EDGEBAT_GATE_MULTIPLIER_(k) (k)
 
 typedef struct {
     int32_t half; /* rounding half plus output zero point, scaled by 2^shift */
@@ -110,17 +140,21 @@ typedef struct {
         EDGEBAT_BIAS(bias_i, bias_f, bias_g, bias_o)                                                                   \
     }
 
-/** From a sum to a gate's int16: multiplier k / 2^EDGEBAT_GATE_BITS, rounded, then a rounding shift (1 or more). */
+/**
+ * From a sum to a gate's int16, rounded twice as TFLite Micro does: (sum * k + 2^9) >> 10, then divided by 2^shift, half
+ * away from zero.
+ */
 typedef struct {
     int32_t multiplier;
-    int16_t half; /* 2^(shift-1) */
-    uint8_t shift;
+    int32_t half;     /* 2^(shift-1), or 0 for shift 0 */
+    int32_t negative; /* what a negative value rounds up less by: 1, or 0 for shift 0 */
+    uint32_t shift;   /* 0 to 15 */
 } edgebat_gate_t;
 
 #define EDGEBAT_GATE_BITS 10
-#define EDGEBAT_GATE_(multiplier, shift)                                                                               \
+#define EDGEBAT_GATE(k, shift)                                                                                         \
     {                                                                                                                  \
-        (multiplier), (int16_t)(1L << ((shift) - 1)), (shift)                                                          \
+        EDGEBAT_GATE_MULTIPLIER_(k), (1 << (shift)) >> 1, ((shift) != 0) ? 1 : 0, (shift)                              \
     }
 
 /** Bias and multiplier of four rows. */
@@ -135,6 +169,20 @@ typedef struct {
         {                                                                                                              \
             EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b), EDGEBAT_MULTIPLIER(n, up, k_c),            \
                 EDGEBAT_MULTIPLIER(n, up, k_d)                                                                         \
+        }                                                                                                              \
+    }
+
+/** Bias and multiplier of two rows. */
+typedef struct {
+    int32_t bias[2];
+    int32_t multiplier[2];
+} edgebat_channels2_t;
+
+#define EDGEBAT_CHANNELS2(n, up, bias_a, k_a, bias_b, k_b)                                                             \
+    {                                                                                                                  \
+        EDGEBAT_BIAS2(bias_a, bias_b),                                                                                 \
+        {                                                                                                              \
+            EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b)                                             \
         }                                                                                                              \
     }
 

@@ -9,6 +9,6 @@ void edgebat_add(const edgebat_add_t *layer, const int8_t *a, const int8_t *b, i
 {
     for (uint32_t i = 0; i < count; i++) {
         const int32_t sum = layer->factor_a * a[i] + layer->factor_b * b[i] + layer->bias;
-        y[i] = (int8_t)EDGEBAT_OUTPUT_LO(sum, layer->multiplier, &layer->rounding, 8);
+        y[i] = (int8_t)EDGEBAT_INT8(sum, layer->multiplier, &layer->rounding);
     }
 }

@@ -14,7 +14,7 @@ void edgebat_average(const edgebat_average_t *layer, const int8_t *x, int8_t *y)
             for (uint32_t i = 0; i < layer->size; i++) {
                 sum += x[i * row + c];
             }
-            y[c] = (int8_t)EDGEBAT_OUTPUT_LO(sum, layer->multiplier, &layer->rounding, 8);
+            y[c] = (int8_t)EDGEBAT_INT8(sum, layer->multiplier, &layer->rounding);
         }
         x += (uint32_t)layer->stride * row;
         y += row;

@@ -25,13 +25,50 @@ static inline edgebat_sums_t edgebat_start(const int32_t bias[4])
 
 #if EDGEBAT_DSP
 
-/** s + W x for four rows and 4 * columns4 columns; columns4 >= 1. */
-static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t *w, const int8_t *x, uint32_t columns4,
+/** s + W x for four rows and the columns from x to end, at least four; w moves on to the next rows. */
+#if defined(EDGEBAT_DSP_THUMB2)
+
+/* What compilers make of the C below needs 13 registers and more copies; this needs 11. */
+static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int8_t *x, const int8_t *end,
                                           edgebat_sums_t s)
 {
-    const int8_t *const end = &x[4U * columns4];
+    const edgebat_weights_t *p = *w;
+    uint32_t w0, w1, x02, x13;
+    __asm__("1:\n\t"
+            "ldrd %[w0], %[w1], [%[p]], #8\n\t"
+            "ldr %[x13], [%[x]], #4\n\t"
+            "sxtb16 %[x02], %[x13]\n\t"
+            "smlad %[a], %[w0], %[x02], %[a]\n\t"
+            "smlad %[c], %[w1], %[x02], %[c]\n\t"
+            "sxtb16 %[w0], %[w0]\n\t"
+            "sxtb16 %[w1], %[w1]\n\t"
+            "smlad %[b], %[w0], %[x02], %[b]\n\t"
+            "smlad %[d], %[w1], %[x02], %[d]\n\t"
+            "ldrd %[w0], %[w1], [%[p]], #8\n\t"
+            "sxtb16 %[x13], %[x13], ror #8\n\t"
+            "smlad %[a], %[w0], %[x13], %[a]\n\t"
+            "smlad %[c], %[w1], %[x13], %[c]\n\t"
+            "sxtb16 %[w0], %[w0]\n\t"
+            "sxtb16 %[w1], %[w1]\n\t"
+            "smlad %[b], %[w0], %[x13], %[b]\n\t"
+            "cmp %[x], %[end]\n\t"
+            "smlad %[d], %[w1], %[x13], %[d]\n\t"
+            "bne 1b"
+            : [a] "+r"(s.a), [b] "+r"(s.b), [c] "+r"(s.c), [d] "+r"(s.d), [p] "+r"(p), [x] "+r"(x),
+              [w0] "=&r"(w0), [w1] "=&r"(w1), [x02] "=&r"(x02), [x13] "=&r"(x13)
+            : [end] "r"(end)
+            : "cc", "memory");
+    *w = p;
+    return s;
+}
+
+#else
+
+static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int8_t *x, const int8_t *end,
+                                          edgebat_sums_t s)
+{
     do {
-        const edgebat_weights_t q = *w++; /* a copy lets compilers use LDRD */
+        const edgebat_weights_t q = *(*w)++; /* a copy lets compilers use LDRD */
         const uint32_t x0123 = edgebat_load4(x);
         const uint32_t x02 = edgebat_sxtb16(x0123);
         const uint32_t x13 = edgebat_sxtb16_ror8(x0123);
@@ -48,36 +85,64 @@ static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t *w, const int8
     return s;
 }
 
+#endif
+
 /** 256 * the sum of row a or c: `hi` as accumulated, `lo` the row it shares its words with. */
 static inline int32_t edgebat_hi256(int32_t hi, int32_t lo)
 {
     return (int32_t)((uint32_t)hi - (uint32_t)lo);
 }
 
-#define EDGEBAT_SATURATE(x, bits) edgebat_ssat##bits(x)
-#define EDGEBAT_OUTPUT_HI(hi, lo, k, r, bits)                                                                          \
-    EDGEBAT_SATURATE(edgebat_smmlar(edgebat_hi256((hi), (lo)) >> (r)->down, (k), (r)->zero_point), bits)
-#define EDGEBAT_OUTPUT_LO(lo, k, r, bits)                                                                              \
-    EDGEBAT_SATURATE(edgebat_smmlar((int32_t)((uint32_t)(lo) << (r)->up), (k), (r)->zero_point), bits)
+/** Two rows and four columns. */
+static inline void edgebat_sum2(const edgebat_weights2_t *w, const int8_t *x, int32_t *a, int32_t *b)
+{
+    const uint32_t x0123 = edgebat_load4(x);
+    const uint32_t x02 = edgebat_sxtb16(x0123);
+    const uint32_t x13 = edgebat_sxtb16_ror8(x0123);
+    *a = edgebat_smlad(w->pair[1], x13, edgebat_smlad(w->pair[0], x02, *a));
+    *b = edgebat_smlad(edgebat_sxtb16(w->pair[1]), x13, edgebat_smlad(edgebat_sxtb16(w->pair[0]), x02, *b));
+}
+
+#define EDGEBAT_SATURATE8(x) edgebat_ssat8(x)
+#define EDGEBAT_SATURATE16(x) edgebat_ssat16(x)
+
+/* From a sum to an output. int8 layers have multipliers below 0.5 and shift nothing; int16 ones may be larger. */
+#define EDGEBAT_INT8_HI(hi, lo, k, r) edgebat_ssat8(edgebat_smmlar(edgebat_hi256((hi), (lo)) >> 8, (k), (r)->zero_point))
+#define EDGEBAT_INT8_LO(lo, k, r) edgebat_ssat8(edgebat_smmlar((lo), (k), (r)->zero_point))
+#define EDGEBAT_INT8(sum, k, r)                                                                                        \
+    edgebat_ssat8(edgebat_smmlar((int32_t)((uint32_t)(sum) << (r)->up), (k), (r)->zero_point))
+#define EDGEBAT_INT16_HI(hi, lo, k, r)                                                                                 \
+    edgebat_ssat16(edgebat_smmlar(edgebat_hi256((hi), (lo)) >> (r)->down, (k), (r)->zero_point))
+#define EDGEBAT_INT16_LO(lo, k, r)                                                                                     \
+    edgebat_ssat16(edgebat_smmlar((int32_t)((uint32_t)(lo) << (r)->up), (k), (r)->zero_point))
 
 #else
 
-static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t *w, const int8_t *x, uint32_t columns4,
+static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int8_t *x, const int8_t *end,
                                           edgebat_sums_t s)
 {
-    const int8_t *const end = &x[4U * columns4];
     do {
+        const int8_t *const q = (*w)->w;
         for (uint32_t i = 0; i < 4U; i++) {
             const int32_t value = x[i];
-            s.a += value * w->w[4U * i];
-            s.b += value * w->w[4U * i + 1U];
-            s.c += value * w->w[4U * i + 2U];
-            s.d += value * w->w[4U * i + 3U];
+            s.a += value * q[4U * i];
+            s.b += value * q[4U * i + 1U];
+            s.c += value * q[4U * i + 2U];
+            s.d += value * q[4U * i + 3U];
         }
-        w++;
+        (*w)++;
         x += 4;
     } while (x != end);
     return s;
+}
+
+/** Two rows and four columns. */
+static inline void edgebat_sum2(const edgebat_weights2_t *w, const int8_t *x, int32_t *a, int32_t *b)
+{
+    for (uint32_t i = 0; i < 4U; i++) {
+        *a += (int32_t)x[i] * w->w[2U * i];
+        *b += (int32_t)x[i] * w->w[2U * i + 1U];
+    }
 }
 
 /** ((acc * k + 2^(n-1)) >> n) + zero point, see EDGEBAT_ROUNDING. */
@@ -99,9 +164,13 @@ static inline int32_t edgebat_saturate(int32_t y, uint32_t bits)
     return (y & span) - half;
 }
 
-#define EDGEBAT_SATURATE(x, bits) edgebat_saturate((x), (bits))
-#define EDGEBAT_OUTPUT_HI(hi, lo, k, r, bits) edgebat_saturate(edgebat_requantize((hi), (k), (r)), (bits))
-#define EDGEBAT_OUTPUT_LO(lo, k, r, bits) edgebat_saturate(edgebat_requantize((lo), (k), (r)), (bits))
+#define EDGEBAT_SATURATE8(x) edgebat_saturate((x), 8)
+#define EDGEBAT_SATURATE16(x) edgebat_saturate((x), 16)
+#define EDGEBAT_INT8(sum, k, r) edgebat_saturate(edgebat_requantize((sum), (k), (r)), 8)
+#define EDGEBAT_INT8_HI(hi, lo, k, r) EDGEBAT_INT8((hi), (k), (r))
+#define EDGEBAT_INT8_LO(lo, k, r) EDGEBAT_INT8((lo), (k), (r))
+#define EDGEBAT_INT16_HI(hi, lo, k, r) edgebat_saturate(edgebat_requantize((hi), (k), (r)), 16)
+#define EDGEBAT_INT16_LO(lo, k, r) edgebat_saturate(edgebat_requantize((lo), (k), (r)), 16)
 
 #endif
 

@@ -14,7 +14,7 @@ void edgebat_depthwise(const edgebat_depthwise_t *layer, const int8_t *x, int8_t
             for (uint32_t k = 0; k < layer->kernel; k++) {
                 sum += (int32_t)x[k * layer->tap + c] * layer->weights[k * row + c];
             }
-            y[c] = (int8_t)EDGEBAT_OUTPUT_LO(sum, layer->multiplier[c], &layer->rounding, 8);
+            y[c] = (int8_t)EDGEBAT_INT8(sum, layer->multiplier[c], &layer->rounding);
         }
         x += layer->step;
         y += row;

@@ -14,6 +14,10 @@
 
 #include <arm_acle.h>
 
+#if defined(__thumb2__) && !defined(__ARM_BIG_ENDIAN)
+#define EDGEBAT_DSP_THUMB2 /* instructions with two loaded registers and post-increment */
+#endif
+
 /** Four activations, x[0] in the lowest byte. These cores load words from any address. */
 static inline uint32_t edgebat_load4(const int8_t *x)
 {

@@ -5,28 +5,21 @@
  */
 #include "edgebat_core.h"
 
-void edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y)
+int edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y)
 {
     const edgebat_weights_t *w = layer->weights;
     const edgebat_channels_t *c = layer->channels;
-    const edgebat_rounding_t r = layer->rounding;
-    for (uint32_t left = layer->outputs;; left -= 4U) {
-        const edgebat_sums_t s = edgebat_sum4(w, x, layer->columns4, edgebat_start(c->bias));
-        y[0] = (int16_t)EDGEBAT_OUTPUT_HI(s.a, s.b, c->multiplier[0], &r, 16);
-        if (left > 1U) {
-            y[1] = (int16_t)EDGEBAT_OUTPUT_LO(s.b, c->multiplier[1], &r, 16);
-        }
-        if (left > 2U) {
-            y[2] = (int16_t)EDGEBAT_OUTPUT_HI(s.c, s.d, c->multiplier[2], &r, 16);
-        }
-        if (left > 3U) {
-            y[3] = (int16_t)EDGEBAT_OUTPUT_LO(s.d, c->multiplier[3], &r, 16);
-        }
-        if (left <= 4U) {
-            break;
-        }
-        w += layer->columns4;
+    const int8_t *const end = &x[4U * layer->columns4];
+    const edgebat_rounding_t *const r = &layer->rounding;
+    int16_t *const y_end = &y[4U * layer->blocks];
+    do {
+        const edgebat_sums_t s = edgebat_sum4(&w, x, end, edgebat_start(c->bias));
+        y[0] = (int16_t)EDGEBAT_INT16_HI(s.a, s.b, c->multiplier[0], r);
+        y[1] = (int16_t)EDGEBAT_INT16_LO(s.b, c->multiplier[1], r);
+        y[2] = (int16_t)EDGEBAT_INT16_HI(s.c, s.d, c->multiplier[2], r);
+        y[3] = (int16_t)EDGEBAT_INT16_LO(s.d, c->multiplier[3], r);
         y += 4;
         c++;
-    }
+    } while (y != y_end);
+    return EDGEBAT_OK;
 }

@@ -6,19 +6,13 @@
 #include "edgebat_nn.h"
 
 void edgebat_lstm_sequence(const edgebat_lstm_t *layer, const int8_t *x, uint32_t x_step, uint32_t steps, int8_t *y,
-                           int8_t *work)
+                           int8_t *state)
 {
     const uint32_t row = 4U * layer->columns4_h;
-    int8_t *const h = work;
-    int8_t *const next = &work[row];
-    int16_t *const cell = (int16_t *)(void *)&work[2U * row];
-    edgebat_fill(h, row, 0);
-    for (uint32_t u = 0; u < layer->units; u++) {
-        cell[u] = 0;
-    }
+    edgebat_fill(state, 2U * (row + layer->units), 0);
     for (uint32_t t = 0; t < steps; t++) {
-        edgebat_lstm_step(layer, x, h, cell, next);
-        edgebat_copy(h, row, y, row, 1, row);
+        edgebat_lstm_step(layer, x, state);
+        edgebat_copy(state, row, y, row, 1, row);
         x += x_step;
         y += row;
     }

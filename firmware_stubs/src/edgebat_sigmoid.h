@@ -19,16 +19,26 @@ static inline int32_t edgebat_sigmoid(int32_t x)
     const uint32_t a = (uint32_t)((d ^ sign) - sign); /* at most 98304: the table's end is never reached */
     const int16_t *const t = &edgebat_sigmoid_table[a >> 9];
     const int32_t z = t[0] * 512 + (int32_t)(a & 511U) * (t[1] - t[0]);
-    return ((((z ^ sign) + 512) >> 10) + 16384);
+    return ((z ^ sign) + 512 + (16384 << 10)) >> 10;
+}
+
+/** a, or 65536 from 65280 on: where tanh saturates. */
+static inline uint32_t edgebat_tanh_limit(uint32_t a)
+{
+#if defined(__GNUC__) && defined(__thumb2__)
+    __asm__("cmp %0, #65280\n\tit hs\n\tmovhs %0, #65536" : "+r"(a) : : "cc"); /* compilers may choose a branch */
+    return a;
+#else
+    const uint32_t beyond = (uint32_t)((65279 - (int32_t)a) >> 31);
+    return (a & ~beyond) | (65536U & beyond);
+#endif
 }
 
 /** Tanh of v, given d = 3 * 2^12 * v; result -32768 to 32767. */
 static inline int32_t edgebat_tanh(int32_t d)
 {
     const int32_t sign = d >> 31;
-    const int32_t a = (d ^ sign) - sign;
-    const uint32_t beyond = (uint32_t)((65279 - a) >> 31); /* all ones when saturated */
-    const uint32_t b = ((uint32_t)a & ~beyond) | (65536U & beyond);
+    const uint32_t b = edgebat_tanh_limit((uint32_t)((d ^ sign) - sign));
     const int16_t *const t = &edgebat_sigmoid_table[b >> 8];
     const int32_t z = t[0] * 256 + (int32_t)(b & 255U) * (t[1] - t[0]);
     return ((z ^ sign) + 128) >> 8;
