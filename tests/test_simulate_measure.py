@@ -3,6 +3,7 @@
 import json
 import shutil
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,18 @@ def test_ram_is_variables_scratch_vectors_and_stack(tmp_path):
     assert ram is not None
     assert (ram.variables, ram.scratch, ram.input, ram.output) == (0, 12, 12, 6)
     assert ram.total == 30 + ram.stack
+
+
+def test_fit_and_time_follow_from_the_target(tmp_path):
+    folder, board = write_model(tmp_path), load_target("cortex-m4f")
+    result = measure(folder, "toy", board, windows(1))
+    assert result.fits is True
+    assert result.milliseconds == pytest.approx(result.cycles.value / 120e6 * 1e3)
+    for small in (replace(board, flash_bytes=result.flash.total - 1), replace(board, ram_bytes=result.ram.total - 1)):
+        assert measure(folder, "toy", small, windows(1)).fits is False
+    exact = replace(board, flash_bytes=result.flash.total, ram_bytes=result.ram.total, cycles=None)
+    assert measure(folder, "toy", exact, windows(1)).fits is True
+    assert measure(folder, "toy", exact, windows(1)).milliseconds is None
 
 
 DECLARATIONS = "int16_t toy_odd(void); static volatile int16_t start = 42;"

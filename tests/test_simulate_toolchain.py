@@ -68,3 +68,17 @@ def test_the_cache_can_be_moved(monkeypatch, tmp_path):
     assert cache_dir() == tmp_path / "edgebat"
     monkeypatch.setenv("EDGEBAT_CACHE", str(tmp_path / "elsewhere"))
     assert cache_dir() == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize("kind", ["zig", "gcc"])
+@pytest.mark.parametrize(
+    ("name", "has_dsp"), [("cortex-m3", 0), ("cortex-m4f", 1), ("cortex-m7", 1), ("cortex-m33", 1)]
+)
+def test_both_compilers_see_the_dsp_extension_where_it_is(tmp_path, name, has_dsp, kind):
+    if kind == "gcc" and not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    source = tmp_path / "dsp.c"
+    source.write_text(
+        f"#if {has_dsp} != (defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32))\n#error\n#endif\n"
+    )
+    find_compiler(load_target(name), kind).compile(source, tmp_path / "dsp.o")

@@ -79,7 +79,6 @@ class Image:
 
     def _read(self, reader: Any) -> None:
         thumb = reader["e_machine"] == "EM_ARM"
-        self.machine: str = str(reader["e_machine"])
         self.entry: int = int(reader["e_entry"])
         self.sections: dict[str, int] = {}
         for section in reader.iter_sections():

@@ -29,7 +29,7 @@ COMMON_FLAGS = (
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
 )
-_SECONDS = 300.0
+_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
