@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -138,7 +141,23 @@ def _onnxruntime(path: Path, x: Inputs) -> tuple[Outputs, str]:
 def _litert(path: Path, x: Inputs) -> tuple[Outputs, str]:
     from edgebat.verify.engines import run_litert
 
-    return run_litert(path, x), metadata.version("ai-edge-litert")
+    with _quiet_stderr():
+        outputs = run_litert(path, x)
+    return outputs, metadata.version("ai-edge-litert")
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """LiteRT's C++ announces its delegate on file descriptor 2, in the middle of a progress bar."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _compiled(folder: Path, graph: IntGraph, target: str, x: Inputs) -> tuple[Outputs, str]:

@@ -155,6 +155,11 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: {error}") from None
     if not isinstance(document, dict):
         raise RecipeError(f"{path} holds {type(document).__name__}; a recipe is a mapping with name:, data:, ...")
+    if isinstance(document.get("teacher"), str):
+        raise RecipeError(
+            f"{path} is a study of the teacher {document['teacher']!r}, not a road to a device; its first lines say how it "
+            "is run"
+        )
     for override in overrides:
         _override(document, override)
     return check_recipe(document, str(path))

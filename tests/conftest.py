@@ -1,0 +1,106 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.__main__ import main
+from edgebat.features import HealthSpec, HealthWindows
+from edgebat.quantize import quantize_model
+from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, Head
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run ``edgebat`` as a user does; returns (exit code, standard output, standard error)."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        code = main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def spec() -> HealthSpec:
+    """A small task: 3 cycles of 4 increments, 10 cycles ahead."""
+    return HealthSpec(increments=4, context=3, horizon=10)
+
+
+@pytest.fixture
+def windows(spec: HealthSpec) -> HealthWindows:
+    """40 made-up windows of 4 cells: SOH falls by 0.005 per cycle, increments fall with it, cell 3 is censored."""
+    rng = np.random.default_rng(5)
+    cell = np.repeat(np.arange(4, dtype=np.int32), 10)
+    cycle = np.tile(np.arange(3, 13, dtype=np.int32), 4)
+    soh = (0.85 - 0.005 * cycle + 0.01 * cell).astype(np.float32)
+    ahead = soh[:, None] - 0.005 * np.arange(1, spec.horizon + 1)
+    x = np.repeat(0.1 * soh[:, None, None], spec.context, axis=1) * np.ones(spec.increments)
+    rul = np.maximum((soh - 0.8) / 0.005, 0)
+    return HealthWindows(
+        spec=spec,
+        x=(x + rng.normal(0, 1e-4, x.shape)).astype(np.float32),
+        soh=soh,
+        trajectory=np.where(ahead > 0.75, ahead, np.nan).astype(np.float32),
+        rul=np.where(cell == 3, np.nan, rul).astype(np.float32),
+        cell=cell,
+        cycle=cycle,
+        cells=tuple(("MADE_UP", f"cell-{i}") for i in range(4)),
+        conditions=("MADE_UP, 25 degC",) * 4,
+        nominal_ah=np.full(4, 2.0),
+        reference_ah=np.full(4, 2.0),
+        eol_cycle=np.array([10.0, 12.0, 14.0, np.nan]),
+    )
+
+
+@pytest.fixture
+def model_file(tmp_path: Path, spec: HealthSpec, windows: HealthWindows) -> Path:
+    """An ``.ebat`` that answers SOH = 10 x the mean increment, trajectory = SOH, RUL = 100 cycles."""
+    from edgebat.graph import save_graph
+
+    size = spec.context * spec.increments
+    x_mean, x_std = windows.x.mean(axis=(0, 1)), windows.x.std(axis=(0, 1))
+    soh_mean, soh_std = float(windows.soh.mean()), float(windows.soh.std())
+    # soh = 10 * mean(x), written in normalized inputs and outputs.
+    weight = np.tile(10.0 * x_std / size / soh_std, spec.context)
+    offset = (10.0 * float(x_mean.mean()) - soh_mean) / soh_std
+    head = DenseLayer(
+        np.stack([weight, weight, weight, np.zeros(size)]).astype(np.float32),
+        np.array([offset, offset, offset, 0.0], np.float32),
+    )
+    model = FloatModel(
+        kind="mlp",
+        input_shape=(spec.context, spec.increments),
+        layers=(FlattenLayer(), head),
+        input_mean=x_mean,
+        input_std=x_std,
+        output_mean=np.array([soh_mean, soh_mean, soh_mean, 100.0], np.float32),
+        output_std=np.array([soh_std, soh_std, soh_std, 10.0], np.float32),
+        heads=(Head("soh", 0, 1, "fraction"), Head("trajectory", 1, 2, "fraction"), Head("rul", 3, 1, "cycles")),
+    )
+    meta = {"task": spec.to_dict(), "training": {"recipe": "made-up"}}
+    path = tmp_path / "tiny.ebat"
+    save_graph(quantize_model(model, windows.x, name="tiny", meta=meta), path)
+    return path
+
+
+@pytest.fixture
+def without_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make a package look as if it were not installed."""
+    import importlib.util
+
+    find = importlib.util.find_spec
+
+    def hide(name: str) -> None:
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda wanted, *rest: None if wanted == name else find(wanted, *rest)
+        )
+
+    return hide
