@@ -396,3 +396,13 @@ def test_softplus_keeps_room_between_quantiles_before_training() -> None:
     torch.testing.assert_close(
         spread, torch.full_like(spread, float(functional.softplus(torch.tensor(0.0)))), rtol=1e-3, atol=1e-3
     )
+
+
+def test_the_shipped_checkpoint_is_small_and_beats_the_line_on_new_curves() -> None:
+    file = Path(__file__).parents[1] / "export" / "zoo" / "teachers" / "battery_timer" / "synthetic.safetensors"
+    assert file.stat().st_size < 6_000_000
+    windows = forecast_windows(fade_curves(40, seed=99), ForecastSpec(stride=64))
+    learnt = score_forecasts(windows, load_teacher(file).predict(windows)["capacity"])["datasets"]["synthetic"]
+    for cycles in (24, 48, None):
+        line = score_forecasts(windows, StraightLine(cycles).predict(windows)["capacity"])["datasets"]["synthetic"]
+        assert learnt["mae_pct"] < 0.9 * line["mae_pct"]

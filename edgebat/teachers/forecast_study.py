@@ -2,8 +2,9 @@
 
     python -m edgebat.teachers.forecast_study forecast-battery-timer --corpus PATH --out FOLDER [--fold NAME ...]
 
-Folds are independent: several processes may each do some (``--fold``). What is done is kept and not done again, and an
-interrupted training resumes. ``--fold all`` trains the teacher that is given away.
+Folds are independent: several processes may each do some, once ``--fold`` without a name has made the network that all
+of them start from. What is done is kept and not done again, and an interrupted training resumes. ``--fold all`` trains
+the teacher that is given away.
 """
 
 from __future__ import annotations
@@ -234,8 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folds = study_folds(study, capacity_histories(fleet, study.task.label_kinds))
     results = []
     for seed in study.seeds:
+        pretrained(study, given.out, seed)
         for fold in folds:
-            if given.fold and fold.name not in given.fold:
+            if given.fold is not None and fold.name not in given.fold:
                 continue
             result = run_fold(study, fold, given.corpus, given.out, seed)
             if result is not None and "scores" in result:
