@@ -14,6 +14,8 @@ from edgebat.students.knots import expansion
 from edgebat.students.spec import INPUT_MAX, INPUT_MIN, DenseLayer, FloatModel, Head, Layer
 
 Float32 = npt.NDArray[np.float32]
+# One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up.
+SMALLEST_STD = 1e-6
 
 
 class Student(nn.Module):
@@ -51,19 +53,19 @@ class Student(nn.Module):
     def set_normalization(self, x: Float32, soh: Float32, rul: Float32) -> None:
         """Take mean and std from training windows: x [N, context, increments], soh [N], rul [N] (NaN = censored).
 
-        Raises DataError when an increment or the SOH does not vary, or no RUL is known.
+        Raises DataError when the windows or the SOH do not vary.
         """
-        mean, std = x.mean(axis=(0, 1)), x.std(axis=(0, 1))
+        mean, std = x.mean(axis=(0, 1), dtype=np.float64), x.std(axis=(0, 1), dtype=np.float64)
         known = rul[np.isfinite(rul)]
-        if not (std > 0).all() or not soh.std() > 0:
+        if std.max() < SMALLEST_STD or soh.std() < SMALLEST_STD:
             raise DataError(f"the student cannot be normalized: {len(x)} training windows hold constant values "
-                            f"(std of increments {std.min():.3g} to {std.max():.3g}, of SOH {soh.std():.3g}); "
+                            f"(std of increments at most {std.max():.3g}, of SOH {soh.std():.3g}); "
                             "train on cells that age")  # fmt: skip
         # Without one cell seen to its end there is nothing to learn for the RUL head; its loss is masked everywhere.
         rul_mean, rul_std = (known.mean(), max(float(known.std()), 1.0)) if known.size else (0.0, 1.0)
         heads = self.knots + 1
         self.input_mean.copy_(torch.as_tensor(mean))
-        self.input_std.copy_(torch.as_tensor(std))
+        self.input_std.copy_(torch.as_tensor(std.clip(SMALLEST_STD)))
         self.output_mean.copy_(torch.as_tensor([soh.mean()] * heads + [rul_mean]))
         self.output_std.copy_(torch.as_tensor([soh.std()] * heads + [rul_std]))
 

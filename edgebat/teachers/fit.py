@@ -120,13 +120,22 @@ class WindowData(lightning.LightningDataModule):
         self.train, self.val = train, val
         self.batches = EpochBatches(len(train[0]), settings, weights)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"next_epoch": self.trainer.current_epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # A resumed Lightning draws the first batch before it tells the sampler which epoch it is.
+        self.batches.set_epoch(state_dict["next_epoch"])
+
     def train_dataloader(self) -> DataLoader[Batch]:
-        return DataLoader(BatchDataset(*self.train), sampler=self.batches, batch_size=None)
+        # A generator of its own: otherwise starting to iterate takes a number from the one that noise is drawn from.
+        generator = torch.Generator()
+        return DataLoader(BatchDataset(*self.train), sampler=self.batches, batch_size=None, generator=generator)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         size = len(self.val[0])
         chunks = [list(range(start, min(start + 1024, size))) for start in range(0, size, 1024)]
-        return DataLoader(BatchDataset(*self.val), sampler=chunks, batch_size=None)
+        return DataLoader(BatchDataset(*self.val), sampler=chunks, batch_size=None, generator=torch.Generator())
 
 
 class Fitting(lightning.LightningModule):

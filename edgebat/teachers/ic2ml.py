@@ -26,6 +26,8 @@ from edgebat.errors import DataError, RecipeError
 Float32 = npt.NDArray[np.float32]
 ATTENTION = ("tokens", "published")
 SOH_FROM = ("attention", "embedding")
+# One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up.
+SMALLEST_STD = 1e-6
 
 
 class Inception(nn.Module):
@@ -146,15 +148,15 @@ class Ic2ml(nn.Module):
     def set_normalization(self, x: Float32, soh: Float32) -> None:
         """Mean and std per increment over training windows [N, context, increments], and of their SOH [N].
 
-        Raises DataError when one of them does not vary.
+        Raises DataError when the windows or the SOH do not vary.
         """
-        std = x.std(axis=(0, 1))
-        if not (std > 0).all() or not soh.std() > 0:
+        std = x.std(axis=(0, 1), dtype=np.float64)
+        if std.max() < SMALLEST_STD or soh.std() < SMALLEST_STD:
             raise DataError(f"ic2ml cannot be normalized: {len(x)} training windows hold constant values "
-                            f"(std of increments {std.min():.3g} to {std.max():.3g}, of SOH {soh.std():.3g}); "
+                            f"(std of increments at most {std.max():.3g}, of SOH {soh.std():.3g}); "
                             "train on cells that age")  # fmt: skip
-        self.input_mean.copy_(torch.as_tensor(x.mean(axis=(0, 1))))
-        self.input_std.copy_(torch.as_tensor(std))
+        self.input_mean.copy_(torch.as_tensor(x.mean(axis=(0, 1), dtype=np.float64)))
+        self.input_std.copy_(torch.as_tensor(std.clip(SMALLEST_STD)))
         self.soh_mean.copy_(torch.as_tensor(soh.mean()))
         self.soh_std.copy_(torch.as_tensor(soh.std()))
 
