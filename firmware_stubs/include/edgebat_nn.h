@@ -185,7 +185,7 @@ void edgebat_maximum(int8_t *y, const int8_t *x, uint32_t count);
 /** y[t][i] = x[t][i] for `rows` rows of `width` values that lie x_step and y_step bytes apart. */
 void edgebat_copy(const int8_t *x, uint32_t x_step, int8_t *y, uint32_t y_step, uint32_t rows, uint32_t width);
 
-/** y[i] = value. */
+/** y[i] = value; count is a multiple of four. */
 void edgebat_fill(int8_t *y, uint32_t count, int8_t value);
 
 /** y[i] = table[x[i] + 128]; x and y may be the same. */

@@ -12,6 +12,13 @@
 #include "edgebat_dsp.h"
 #endif
 
+/* Keeps compilers from turning a short loop into a call of memset or memcpy, which may cost more flash than it. */
+#if defined(__GNUC__)
+#define EDGEBAT_KEEP_LOOP() __asm__ volatile("")
+#else
+#define EDGEBAT_KEEP_LOOP() ((void)0)
+#endif
+
 /** Sums of four rows. With EDGEBAT_DSP, a and c hold 256 * own sum + sum of b or d until they are separated. */
 typedef struct {
     int32_t a, b, c, d;

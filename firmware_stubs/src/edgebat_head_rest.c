@@ -11,27 +11,26 @@ int edgebat_head_rest(const edgebat_rest_t *layer, const int8_t *x, int16_t *y)
 {
     const edgebat_weights2_t *w = layer->weights;
     const edgebat_channels2_t *c = layer->channels;
+    const int8_t *const end = &x[4U * layer->columns4];
     const edgebat_rounding_t *const r = &layer->rounding;
-    uint32_t left = layer->outputs;
+    int16_t *const y_end = &y[layer->outputs];
     for (;;) {
         const int8_t *p = x;
         int32_t a = c->bias[0];
         int32_t b = c->bias[1];
-        for (uint32_t i = layer->columns4; i != 0U; i--) {
+        do {
             edgebat_sum2(w, p, &a, &b);
             p += 4;
             w++;
-        }
-        y[0] = (int16_t)EDGEBAT_INT16_HI(a, b, c->multiplier[0], r);
-        if (left == 1U) {
+        } while (p != end);
+        *y++ = (int16_t)EDGEBAT_INT16_HI(a, b, c->multiplier[0], r);
+        if (y == y_end) {
             break;
         }
-        y[1] = (int16_t)EDGEBAT_INT16_LO(b, c->multiplier[1], r);
-        if (left == 2U) {
+        *y++ = (int16_t)EDGEBAT_INT16_LO(b, c->multiplier[1], r);
+        if (y == y_end) {
             break;
         }
-        left -= 2U;
-        y += 2;
         c++;
     }
     return EDGEBAT_OK;

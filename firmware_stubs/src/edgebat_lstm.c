@@ -41,32 +41,30 @@ static inline int32_t gate_product(int32_t sum, const edgebat_gate_t *gate)
 void edgebat_lstm_step(const edgebat_lstm_t *layer, const int8_t *x, int8_t *state)
 {
     static const int32_t zero[4] = {0, 0, 0, 0};
-    int8_t *const h = state;
-    int8_t *const next = &state[4U * layer->columns4_h];
-    int16_t *const cell = (int16_t *)(void *)&state[8U * layer->columns4_h];
     const edgebat_weights_t *w = layer->weights;
-    const edgebat_gate_t *const in = layer->input;
-    const edgebat_gate_t *const re = layer->recurrent;
-    const int8_t *const x_end = &x[4U * layer->columns4_x];
-    const int8_t *const h_end = &h[4U * layer->columns4_h];
-    const uint32_t units = layer->units;
-    for (uint32_t u = 0; u < units; u++) {
-        const edgebat_sums_t sx = edgebat_sum4(&w, x, x_end, edgebat_start(layer->bias[u].sum));
-        const edgebat_sums_t sh = edgebat_sum4(&w, h, h_end, edgebat_start(zero));
+    for (uint32_t u = 0; u < layer->units; u++) {
+        const edgebat_sums_t sx = edgebat_sum4(&w, x, &x[4U * layer->columns4_x], edgebat_start(layer->bias[u].sum));
+        const edgebat_sums_t sh = edgebat_sum4(&w, state, &state[4U * layer->columns4_h], edgebat_start(zero));
 
+        const edgebat_gate_t *const in = layer->input;
+        const edgebat_gate_t *const re = layer->recurrent;
         const int32_t i = edgebat_sigmoid(EDGEBAT_SATURATE16(GATE_HI(sx.a, sx.b, &in[0]) + GATE_HI(sh.a, sh.b, &re[0])));
-        const int32_t f = edgebat_sigmoid(EDGEBAT_SATURATE16(GATE_LO(sx.b, &in[1]) + GATE_LO(sh.b, &re[1])));
-        const int32_t g = edgebat_tanh(3 * EDGEBAT_SATURATE16(GATE_HI(sx.c, sx.d, &in[2]) + GATE_HI(sh.c, sh.d, &re[2])));
-        const int32_t o = edgebat_sigmoid(EDGEBAT_SATURATE16(GATE_LO(sx.d, &in[3]) + GATE_LO(sh.d, &re[3])));
-
-        const int32_t kept = round_product(f, cell[u], (1 << 14) + 1, 15); /* f < 2^15, so this fits int16 */
+        const int32_t g =
+            edgebat_tanh(3 * EDGEBAT_SATURATE16(GATE_HI(sx.c, sx.d, &in[2]) + GATE_HI(sh.c, sh.d, &re[2])));
         const int32_t added = EDGEBAT_SATURATE16(round_product(i, g, layer->added_round, (uint32_t)layer->added_shift));
+
+        int16_t *const cell = (int16_t *)(void *)&state[8U * layer->columns4_h];
+        const int32_t f = edgebat_sigmoid(EDGEBAT_SATURATE16(GATE_LO(sx.b, &in[1]) + GATE_LO(sh.b, &re[1])));
+        const int32_t kept = round_product(f, cell[u], (1 << 14) + 1, 15); /* f < 2^15, so this fits int16 */
         const int32_t c = EDGEBAT_SATURATE16(kept + added);
         cell[u] = (int16_t)c;
+
+        const int32_t o = edgebat_sigmoid(EDGEBAT_SATURATE16(GATE_LO(sx.d, &in[3]) + GATE_LO(sh.d, &re[3])));
         const int32_t squashed = edgebat_tanh((c * layer->tanh_factor + layer->tanh_half) >> layer->tanh_right);
-        next[u] = (int8_t)EDGEBAT_SATURATE8(round_product(o, squashed, layer->hidden_round, (uint32_t)layer->hidden_shift));
+        const int32_t hidden = round_product(o, squashed, layer->hidden_round, (uint32_t)layer->hidden_shift);
+        state[4U * layer->columns4_h + u] = (int8_t)EDGEBAT_SATURATE8(hidden);
     }
-    for (uint32_t u = 0; u < units; u++) {
-        h[u] = next[u];
+    for (uint32_t u = 0; u < layer->units; u++) {
+        state[u] = state[4U * layer->columns4_h + u];
     }
 }
