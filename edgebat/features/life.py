@@ -170,7 +170,8 @@ def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> Lif
             cycle, capacity = cell.cycle[good], cell.capacity_ah[good]
             x, base = difference_matrix(cell, spec)
             early = np.interp(np.arange(1, spec.cycles + 1), cycle, capacity)
-            life = cell.published_life
+            # Published lives count to 80 % of nominal; any other end of life comes from the capacities.
+            life = cell.published_life if spec.eol == 0.8 else float("nan")
             if np.isnan(life):
                 life = cycle_life(cycle, capacity, spec.eol * cell.nominal_ah)
             curve = soh_curve(cycle, capacity, spec)

@@ -25,12 +25,14 @@ Float32 = npt.NDArray[np.float32]
 @dataclass(frozen=True)
 class Sampling:
     """How curves are drawn. draws per cell; steps and eta: 1000 and 1 are the paper's ancestral sampling, 50 and 0 are
-    DDIM, twenty times faster. guidance w mixes (1 + w) conditioned - w unconditioned. batch: curves at a time."""
+    DDIM, twenty times faster. guidance w mixes (1 + w) conditioned - w unconditioned. limit: largest |2 SOH - 1| a draw may
+    aim at; None for the paper's free sampling. batch: curves at a time."""
 
     draws: int = 10
     steps: int = 50
     eta: float = 0.0
     guidance: float = 0.0
+    limit: float | None = 1.1
     seed: int = 1
     batch: int = 4096
 
@@ -84,6 +86,7 @@ class DiffBatt(nn.Module):
                 sampling.steps,
                 sampling.eta,
                 sampling.seed + number,
+                sampling.limit,
             )
             parts.append((curves.cpu() + 1.0) / 2.0)
         curves = torch.cat(parts).reshape(len(q), sampling.draws, -1)

@@ -19,7 +19,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
 
@@ -83,10 +83,10 @@ class StepFitting(lightning.LightningModule):
         for name, tensor in zip(self.data_names, data, strict=True):
             self.register_buffer(name, tensor, persistent=False)
 
-    def training_step(self, index: Tensor, _: int) -> Tensor:
+    def training_step(self, batch: Any, index: int) -> Tensor:
         """One optimizer step on whatever the loss draws from the data."""
         generator = torch.Generator(device=self.device)
-        seed = self.step_settings.seed * 1_000_003 + int(index)
+        seed = self.step_settings.seed * 1_000_003 + self.global_step
         generator.manual_seed(seed * 4_099 + self.global_rank)
         value = self.loss(self.network, tuple(self.get_buffer(name) for name in self.data_names), generator)
         self.running.append(value.detach())
@@ -117,37 +117,6 @@ class StepFitting(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class StepRange(Dataset[int]):
-    """The numbers below ``steps``; a dataset whose items are their own indices."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
-class StepNumbers(Sampler[int]):
-    """Numbers of the steps of one epoch, so that a resumed run goes on counting. Every rank gets all of them."""
-
-    def __init__(self, per_epoch: int) -> None:
-        self.per_epoch, self.epoch = per_epoch, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.per_epoch
-
-    def __iter__(self) -> Iterator[int]:
-        start = self.epoch * self.per_epoch
-        return iter(range(start, start + self.per_epoch))
-
-
 def fit_steps(
     network: nn.Module,
     data: tuple[Tensor, ...],
@@ -168,7 +137,8 @@ def fit_steps(
     if not resume:
         last.unlink(missing_ok=True)
     fitting = StepFitting(network, data, loss, settings)
-    loader: Any = DataLoader(StepRange(settings.steps), sampler=StepNumbers(settings.steps_per_epoch), batch_size=None)
+    # The data lies in the module; the loader only counts the steps of an epoch.
+    loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
     logger: Any = False
     if settings.tensorboard:
         from lightning.pytorch.loggers import TensorBoardLogger

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgebat.errors import RecipeError
 from edgebat.features.life import LifeWindows
 from edgebat.teachers.batlinet import BatLiNet
 from edgebat.teachers.diffbatt import DiffBatt
@@ -19,8 +20,9 @@ from edgebat.teachers.fixed_fit import StepResult, StepSettings, fit_steps
 
 @dataclass(frozen=True)
 class BatLiNetSettings:
-    """alpha, width: the paper's. pairs: random references per cell and step. references: stored for prediction.
-    noise: on the input, as a fraction of its standard deviation."""
+    """alpha, width: the paper's. pairs: random references per cell and step. references: at most so many are stored for
+    prediction. merge: cells neighbouring in life averaged into one stored reference; above 1, no cell's own measurement
+    leaves with the model file. noise: on the input, as a fraction of its standard deviation."""
 
     width: int = 32
     alpha: float = 0.5
@@ -28,6 +30,7 @@ class BatLiNetSettings:
     cleaning: bool = True
     pairs: int = 2
     references: int = 64
+    merge: int = 1
     noise: float = 0.0
     fit: StepSettings = field(default_factory=lambda: StepSettings(steps=1000, weight_decay=0.01))
 
@@ -50,12 +53,26 @@ def spec_settings(windows: LifeWindows) -> dict[str, Any]:
 
 
 def train_batlinet(
-    train: LifeWindows, settings: BatLiNetSettings, folder: str | Path, resume: bool = False
+    train: LifeWindows,
+    settings: BatLiNetSettings,
+    folder: str | Path,
+    resume: bool = False,
+    support: LifeWindows | None = None,
+    start: BatLiNet | None = None,
 ) -> tuple[BatLiNet, StepResult]:
-    """A trained BatLiNet in eval mode on the CPU. Censored cells are left out. Raises RecipeError without any cell."""
+    """A trained BatLiNet in eval mode on the CPU. Censored cells are left out. Raises RecipeError without any cell.
+
+    support: where the reference cells come from, ``train`` itself unless given (cells of other chemistries, say).
+    start: weights to begin with; its label scale is kept.
+    """
     train = train.select(np.isfinite(train.life))
+    support = train if support is None else support.select(np.isfinite(support.life))
+    if not len(train) or not len(support):
+        raise RecipeError(f"BatLiNet needs cells of known life: {len(train)} to train on, {len(support)} as references")
     torch.manual_seed(settings.fit.seed)
-    chosen = np.random.default_rng(settings.fit.seed).permutation(len(train))[: settings.references]
+    order = np.argsort(support.life, kind="stable")
+    groups = [order[i : i + settings.merge] for i in range(0, len(order), settings.merge)]
+    chosen = np.random.default_rng(settings.fit.seed).permutation(len(groups))[: settings.references]
     network = BatLiNet(
         spec=spec_settings(train),
         width=settings.width,
@@ -65,27 +82,36 @@ def train_batlinet(
         cleaning=settings.cleaning,
     )
     x, label = network.tensor(train), torch.log(torch.from_numpy(train.life))
-    network.label_mean.copy_(label.mean())
-    network.label_std.copy_(label.std())
-    label = (label - label.mean()) / label.std()
-    base = train.spec.base_cycle - 1
-    network.input_std[0] = (x - x[:, :, base : base + 1]).std()
-    network.input_std[1] = (x - x.roll(1, 0)).std()
-    network.reference_x.copy_(x[chosen])
-    network.reference_label.copy_(label[chosen])
+    partner_x, partner_label = network.tensor(support), torch.log(torch.from_numpy(support.life))
+    if start is None:
+        both = torch.cat((label, partner_label))
+        network.label_mean.copy_(both.mean())
+        network.label_std.copy_(both.std(correction=0).clamp(min=0.05))
+        base = train.spec.base_cycle - 1
+        network.input_std[0] = (partner_x - partner_x[:, :, base : base + 1]).std()
+        network.input_std[1] = (partner_x - partner_x.roll(1, 0)).std().clamp(min=1e-6)
+    else:
+        kept = ("reference_x", "reference_label")
+        network.load_state_dict({k: v for k, v in start.state_dict().items() if k not in kept}, strict=False)
+    label = (label - network.label_mean) / network.label_std
+    partner_label = (partner_label - network.label_mean) / network.label_std
+    network.reference_x.copy_(torch.stack([partner_x[groups[i]].mean(dim=0) for i in chosen]))
+    network.reference_label.copy_(torch.stack([partner_label[groups[i]].mean() for i in chosen]))
 
     def loss(module: nn.Module, data: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-        x, label = data
+        x, label, partner_x, partner_label = data
+        assert isinstance(module, BatLiNet)
         if settings.noise:
             noise = torch.randn(x.shape, generator=generator, device=x.device)
-            x = x + settings.noise * network.input_std[0] * noise
-        assert isinstance(module, BatLiNet)
+            x = x + settings.noise * module.input_std[0] * noise
         intra = (module.within(x) - label).square().mean()
-        partners = torch.randint(len(x), (settings.pairs, len(x)), generator=generator, device=x.device)
-        inter = torch.stack([module.difference(x, x[p]) + label[p] for p in partners]).mean(dim=0)
+        if settings.alpha == 0.0:
+            return intra
+        partners = torch.randint(len(partner_x), (settings.pairs, len(x)), generator=generator, device=x.device)
+        inter = torch.stack([module.difference(x, partner_x[p]) + partner_label[p] for p in partners]).mean(dim=0)
         return (1.0 - settings.alpha) * intra + settings.alpha * (inter - label).square().mean()
 
-    result = fit_steps(network, (x, label), loss, settings.fit, folder, resume)
+    result = fit_steps(network, (x, label, partner_x, partner_label), loss, settings.fit, folder, resume)
     return network, result
 
 
@@ -93,6 +119,8 @@ def train_diffbatt(
     train: LifeWindows, settings: DiffBattSettings, folder: str | Path, resume: bool = False
 ) -> tuple[DiffBatt, StepResult]:
     """A trained DiffBatt in eval mode on the CPU. Raises RecipeError without any cell."""
+    if not len(train):
+        raise RecipeError("DiffBatt has no cell to train on; choose another split or dataset")
     torch.manual_seed(settings.fit.seed)
     network = DiffBatt(spec=spec_settings(train), first=settings.first)
     q, curve = network.tensor(train), torch.from_numpy(2.0 * train.curve - 1.0)
@@ -107,3 +135,13 @@ def train_diffbatt(
 
     result = fit_steps(network, (q, curve), loss, settings.fit, folder, resume)
     return network, result
+
+
+def round_to_half(network: nn.Module) -> None:
+    """Store weights and references in float16; single numbers such as the label scale keep float32. In place."""
+    for parameter in network.parameters():
+        parameter.data = parameter.data.half()
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_floating_point() and buffer.numel() > 64:
+                setattr(module, name, buffer.half())

@@ -9,7 +9,9 @@ from torch import nn
 
 from edgebat.errors import ModelFileError
 from edgebat.teachers.base import Teacher
+from edgebat.teachers.batlinet import BatLiNet
 from edgebat.teachers.battery_timer import BatteryTimer
+from edgebat.teachers.diffbatt import DiffBatt
 from edgebat.teachers.ic2ml import Ic2ml
 from edgebat.teachers.universal import UniversalForecaster
 from edgebat.tensorfile import load_module_state, read_header, save_module
@@ -19,6 +21,8 @@ TEACHERS: dict[str, type[nn.Module]] = {
     Ic2ml.name: Ic2ml,
     BatteryTimer.name: BatteryTimer,
     UniversalForecaster.name: UniversalForecaster,
+    BatLiNet.name: BatLiNet,
+    DiffBatt.name: DiffBatt,
 }
 
 

@@ -1,0 +1,50 @@
+"""Scores of life teachers and baselines on cells: cycle life, and for curve models RUL and SOH as DiffBatt counts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgebat.features.life import LifeWindows, curve_life
+from edgebat.teachers.base import Teacher
+from edgebat.teachers.diffbatt import DiffBatt, Sampling, curve_error_percent
+from edgebat.teachers.life_baselines import BASELINES, life_scores, nearest_soh_curve
+
+
+def score_life(teacher: Teacher, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, Any]:
+    """``scores``: rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; for DiffBatt also ``rul_rmse``
+    (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), each for the median of the draws
+    and, ``..._best``, for the draw that fits the observed cycles best. ``cells``: one row per cell."""
+    if isinstance(teacher, DiffBatt):
+        said = teacher.predict(windows, sampling)
+    else:
+        said = teacher.predict(windows)
+    scores = life_scores(said["life"], windows.life)
+    if "soh_curve" in said:
+        measured = curve_life(windows.curve, windows.spec)
+        scores |= {
+            "rul_rmse": _rmse(said["life"] - measured),
+            "rul_rmse_best": _rmse(said["best_life"] - measured),
+            "soh_rmse": curve_error_percent(said["soh_curve"], windows.curve, windows.spec.eol),
+            "soh_rmse_best": curve_error_percent(said["best_curve"], windows.curve, windows.spec.eol),
+        }
+    cells = [
+        {"dataset": key[0], "cell": key[1], "life": float(life), "predicted": round(float(value), 1)}
+        for key, life, value in zip(windows.cells, windows.life, said["life"], strict=True)
+    ]
+    return {"scores": scores, "cells": cells}
+
+
+def baseline_scores(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, float]:
+    """A baseline's scores; the nearest curve's also as RUL and SOH of the copied curve."""
+    scores = life_scores(BASELINES[name](train)(test), test.life)
+    if name == "nearest":
+        curve, life = nearest_soh_curve(train, test)
+        scores["rul_rmse"] = _rmse(life - curve_life(test.curve, test.spec))
+        scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
+    return scores
+
+
+def _rmse(error: Any) -> float:
+    return float(np.sqrt(np.square(error).mean()))

@@ -1,0 +1,196 @@
+"""A life teacher's study: train once per seed, score on held-out cells beside the baselines, keep the checkpoint.
+
+    python -m edgebat.teachers.life_study life-batlinet --corpus PATH --out FOLDER [--seed N ...]
+
+Seeds are independent: several processes may each do some (``--seed``). What is done is kept and not done again, and an
+interrupted training resumes. Test cells are scored once, after training; nothing is chosen by them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+from collections.abc import Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from edgebat.data.qv import life_cells
+from edgebat.errors import MissingExtra, RecipeError
+from edgebat.features.life import LifeSpec, LifeWindows, life_windows
+from edgebat.files import atomic_write
+from edgebat.paths import recipes_dir
+from edgebat.teachers.batlinet import BatLiNet
+from edgebat.teachers.diffbatt import DiffBatt, Sampling
+from edgebat.teachers.diffbatt_synthesis import forest_rul_error, synthesis_scores, synthesize
+from edgebat.teachers.fixed_fit import StepResult
+from edgebat.teachers.life_baselines import BASELINES
+from edgebat.teachers.life_score import baseline_scores, score_life
+from edgebat.teachers.life_train import (
+    BatLiNetSettings,
+    DiffBattSettings,
+    round_to_half,
+    train_batlinet,
+    train_diffbatt,
+)
+from edgebat.teachers.life_transfer import Transfer, transfer_scores
+from edgebat.teachers.store import load_teacher, save_teacher
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class LifeStudy:
+    """A ``life-*.yaml`` recipe.
+
+    datasets: of the corpus, all unless named. train, test: published splits. synthesis: guidance weights to make new
+    curves with (DiffBatt). transfer: studies of one chemistry learnt from the others (BatLiNet), on windows after
+    ``transfer_task`` of every dataset.
+    """
+
+    name: str
+    teacher: Literal["batlinet", "diffbatt"]
+    title: str = ""
+    task: LifeSpec = field(default_factory=LifeSpec)
+    datasets: tuple[str, ...] = ("MATR",)
+    train: str = "train"
+    test: str = "test1"
+    seeds: tuple[int, ...] = (1, 2, 3)
+    batlinet: BatLiNetSettings = field(default_factory=BatLiNetSettings)
+    diffbatt: DiffBattSettings = field(default_factory=DiffBattSettings)
+    sampling: Sampling = field(default_factory=Sampling)
+    synthesis: tuple[float, ...] = ()
+    transfer: tuple[Transfer, ...] = ()
+    transfer_task: LifeSpec = field(default_factory=lambda: LifeSpec(cycles=20, eol=0.9))
+
+
+def load_study(recipe: str | Path) -> LifeStudy:
+    """A study from a file or the name of a shipped recipe. Raises RecipeError."""
+    import yaml
+
+    path = Path(recipe)
+    path = path if path.is_file() else recipes_dir() / f"{path.name.removesuffix('.yaml')}.yaml"
+    try:
+        return TypeAdapter(LifeStudy).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError:
+        shipped = ", ".join(sorted(p.stem for p in recipes_dir().glob("life-*.yaml")))
+        raise RecipeError(f"there is no recipe {str(recipe)!r}; give a file or one of: {shipped}") from None
+    except (yaml.YAMLError, ValidationError) as error:
+        raise RecipeError(f"{path} is not a life study: {error}") from None
+
+
+def train_seed(study: LifeStudy, train: LifeWindows, folder: Path, seed: int) -> tuple[BatLiNet | DiffBatt, StepResult]:
+    """The study's teacher, trained or resumed."""
+    place = folder / f"seed{seed}"
+    if study.teacher == "batlinet":
+        fit = dataclasses.replace(study.batlinet.fit, seed=seed)
+        return train_batlinet(train, dataclasses.replace(study.batlinet, fit=fit), place, resume=True)
+    fit = dataclasses.replace(study.diffbatt.fit, seed=seed)
+    return train_diffbatt(train, dataclasses.replace(study.diffbatt, fit=fit), place, resume=True)
+
+
+def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path, seed: int) -> dict[str, Any]:
+    """Train (unless done), store the checkpoint in float16, score it; the record is written to ``seed<N>.json``."""
+    record = folder / f"seed{seed}.json"
+    if record.exists():
+        done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        return done
+    network, fitted = train_seed(study, train, folder, seed)
+    round_to_half(network)
+    file = folder / f"{study.teacher}-seed{seed}.safetensors"
+    provenance = {
+        "study": study.name,
+        "seed": seed,
+        "cells": len(train),
+        "datasets": sorted({d for d, _ in train.cells}),
+        "split": study.train,
+        "life_task": dataclasses.asdict(study.task),
+    }
+    save_teacher(network, file, provenance)
+    # Score what is stored, so that the figures are the file's.
+    stored = load_teacher(file)
+    sampling = dataclasses.replace(study.sampling, seed=seed)
+    result: dict[str, Any] = {
+        "seed": seed,
+        "seconds": round(fitted.seconds, 1),
+        "loss": fitted.last_loss,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "gpu_peak_mb": fitted.peak_bytes // 2**20,
+        **score_life(stored, test, sampling),
+    }
+    if isinstance(stored, DiffBatt) and study.synthesis:
+        result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
+    atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return result
+
+
+def synthesis_rows(
+    teacher: DiffBatt, train: LifeWindows, test: LifeWindows, weights: Sequence[float], sampling: Sampling
+) -> list[dict[str, float]]:
+    """FID, precision, recall and the forest's RUL error per guidance weight; ``guidance`` -1 is the real data."""
+    rows = [{"guidance": -1.0, "forest_rmse": forest_rul_error(train, test, sampling.seed)}]
+    for weight in weights:
+        made = synthesize(teacher, train, dataclasses.replace(sampling, guidance=weight))
+        forest = forest_rul_error(made, test, sampling.seed)
+        rows.append({"guidance": weight, "forest_rmse": forest, **synthesis_scores(train, made)})
+    return rows
+
+
+def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: baselines, then the teacher's mean +- standard deviation over seeds."""
+    names = sorted({name for scores in [*baselines.values(), *(r["scores"] for r in results)] for name in scores})
+    lines = [f"| {study.test} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for baseline, scores in baselines.items():
+        row = (f"{scores[name]:.2f}" if name in scores else "" for name in names)
+        lines.append(f"| {baseline} | " + " | ".join(row) + " |")
+    cells = []
+    for name in names:
+        values = [result["scores"][name] for result in results if name in result["scores"]]
+        cells.append(f"{np.mean(values):.2f} ± {np.std(values):.2f}" if values else "")
+    lines.append(f"| {study.teacher}, {len(results)} seeds | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line; see the top of this file."""
+    parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.life_study", description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, nargs="*", help="only these")
+    given = parser.parse_args(arguments)
+    study = load_study(given.recipe)
+    windows = life_windows(life_cells(given.corpus, study.datasets or None), study.task)
+    train, test = windows.select(split=study.train), windows.select(split=study.test)
+    if not len(train) or not len(test):
+        raise RecipeError(
+            f"split {study.train!r} has {len(train)} cells and {study.test!r} {len(test)}; both need some"
+        )
+    results = []
+    for seed in given.seed or study.seeds:
+        results.append(run_seed(study, train, test, given.out, seed))
+        print(f"seed {seed}: {results[-1]['scores']}", flush=True)
+    baselines = {}
+    for name in BASELINES:
+        try:
+            baselines[name] = baseline_scores(name, train, test)
+        except MissingExtra as error:
+            print(f"{name} left out: {error}", flush=True)
+    atomic_write(given.out / "table.md", table(study, baselines, results))
+    print(table(study, baselines, results))
+    if study.transfer:
+        everything = life_windows(life_cells(given.corpus), study.transfer_task)
+        for transfer in study.transfer:
+            for seed in given.seed or study.seeds:
+                place = given.out / f"transfer-{transfer.target}-seed{seed}"
+                rows = transfer_scores(everything, transfer, study.batlinet, place, seed)
+                atomic_write(place / "scores.json", json.dumps(rows, indent=1) + "\n")
+                print(f"{transfer.target} seed {seed}: {rows}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

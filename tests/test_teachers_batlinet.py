@@ -1,0 +1,137 @@
+"""BatLiNet: shapes of the publication, differences between cells, training, transfer and the file."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from edgebat.errors import DataError, RecipeError  # noqa: E402
+from edgebat.teachers.batlinet import BatLiNet, clean  # noqa: E402
+from edgebat.teachers.fixed_fit import StepSettings  # noqa: E402
+from edgebat.teachers.life_baselines import BASELINES, life_scores  # noqa: E402
+from edgebat.teachers.life_train import BatLiNetSettings, round_to_half, spec_settings, train_batlinet  # noqa: E402
+from edgebat.teachers.life_transfer import Transfer, is_target, transfer_scores, transfer_split  # noqa: E402
+from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
+from tests.life_cells import SMALL, made_up_windows  # noqa: E402
+
+QUICK = StepSettings(steps=60, steps_per_epoch=30, learning_rate=3e-3, accelerator="cpu")
+
+
+def test_parameter_count_of_the_publication():
+    full = BatLiNet(spec={"cycles": 100, "columns": 1000}, channels=6, references=1)
+    assert sum(p.numel() for p in full.parameters()) == 2_274_912
+    short = BatLiNet(spec={"cycles": 20, "columns": 1000}, channels=6, references=1)
+    assert sum(p.numel() for p in short.parameters()) == 247_392
+
+
+def small_network(references: int = 3) -> BatLiNet:
+    torch.manual_seed(1)
+    return BatLiNet(spec=spec_settings(made_up_windows(1)), references=references, cleaning=False).eval()
+
+
+def test_the_median_over_references_ignores_one_that_lies():
+    network, x = small_network(), torch.randn(4, 1, 20, 20)
+    network.reference_label.copy_(torch.tensor([0.0, 0.1, 0.2]))
+    before = network(x)
+    network.reference_label[2] = 1000.0
+    assert torch.allclose(network(x), before, atol=0.2)
+    one_by_one = torch.stack([network.difference(x, r.expand_as(x)) for r in network.reference_x], dim=1)
+    assert torch.allclose(network.between(x, network.reference_x, network.reference_label),
+                          one_by_one + network.reference_label)  # fmt: skip
+
+
+def test_a_shift_common_to_cell_and_reference_cancels():
+    network, x, reference = small_network(), torch.randn(2, 1, 20, 20), torch.randn(2, 1, 20, 20)
+    shift = torch.randn(1, 1, 20, 20)
+    assert torch.allclose(network.difference(x + shift, reference + shift), network.difference(x, reference), atol=1e-5)
+    # The intra branch is blind to whatever is the same in all cycles.
+    assert torch.allclose(network.within(x + shift[:, :, :1]), network.within(x), atol=1e-5)
+
+
+def test_cleaning_removes_a_glitch_cycle_and_nothing_else():
+    smooth = torch.linspace(0, 1, 100)[:, None] * torch.sin(torch.linspace(0, 3, 40))[None]
+    x = smooth[None, None].clone()
+    x[0, 0, 7] += 50.0
+    before = x.clone()
+    cleaned = clean(x)
+    assert not cleaned[0, 0, 7].any()
+    assert torch.equal(cleaned[0, 0, 8:, 2:-2], smooth[8:, 2:-2])
+    assert torch.equal(x, before)
+
+
+def test_training_beats_the_mean_and_the_file_says_the_same(tmp_path):
+    windows = made_up_windows()
+    network, result = train_batlinet(windows, BatLiNetSettings(fit=QUICK), tmp_path)
+    assert result.losses[-1] < result.losses[0]
+    own = life_scores(network.predict(windows)["life"], windows.life)["mape"]
+    assert own < 0.5 * life_scores(BASELINES["mean"](windows)(windows), windows.life)["mape"]
+    round_to_half(network)
+    save_teacher(network, tmp_path / "a.safetensors")
+    save_teacher(network, tmp_path / "b.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    stored = load_teacher(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(stored.predict(windows)["life"], stored.predict(windows)["life"])
+    assert life_scores(stored.predict(windows)["life"], windows.life)["mape"] == pytest.approx(own, abs=0.5)
+
+
+def test_the_same_seed_gives_the_same_network_and_resuming_changes_nothing(tmp_path):
+    windows, settings = made_up_windows(6), BatLiNetSettings(fit=dataclasses.replace(QUICK, steps=6, steps_per_epoch=2))
+    whole, _ = train_batlinet(windows, settings, tmp_path / "whole")
+    half = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, steps=4))
+    train_batlinet(windows, half, tmp_path / "parts")
+    resumed, result = train_batlinet(windows, settings, tmp_path / "parts", resume=True)
+    assert len(result.losses) == 1
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_merged_references_hold_no_cell_of_their_own(tmp_path):
+    windows = made_up_windows(8)
+    settings = BatLiNetSettings(merge=4, fit=dataclasses.replace(QUICK, steps=1, steps_per_epoch=1))
+    network, _ = train_batlinet(windows, settings, tmp_path)
+    assert network.reference_x.shape[0] == 2
+    apart = (network.reference_x[:, None, 0] - torch.from_numpy(windows.x)[None]).abs().amax(dim=(2, 3))
+    assert apart.min() > 0
+
+
+def test_windows_made_otherwise_are_refused():
+    other = made_up_windows(2, dataclasses.replace(SMALL, smooth_cycles=3))
+    with pytest.raises(DataError, match="windows were made with"):
+        small_network().predict(other)
+    with pytest.raises(DataError, match="at least 17 cycles"):
+        BatLiNet(spec={"cycles": 16, "base_cycle": 5, "smooth_cycles": 1})
+
+
+def test_without_a_known_life_there_is_nothing_to_train(tmp_path):
+    windows = made_up_windows(2)
+    censored = dataclasses.replace(windows, life=np.full(2, np.nan, dtype=np.float32))
+    with pytest.raises(RecipeError, match="known life: 0"):
+        train_batlinet(censored, BatLiNetSettings(fit=QUICK), tmp_path)
+
+
+def test_transfer_scores_every_count_on_the_same_cells(tmp_path):
+    windows = made_up_windows(12)
+    support, known, test = transfer_split(windows, Transfer("NMC", test=3), seed=1)
+    assert not is_target(support, "NMC").any()
+    assert is_target(known, "NMC").all()
+    assert not set(known.cells) & set(test.cells)
+    settings = BatLiNetSettings(fit=dataclasses.replace(QUICK, steps=2, steps_per_epoch=1))
+    rows = transfer_scores(windows, Transfer("NMC", cells=(1, 2, 16), test=3), settings, tmp_path, seed=1)
+    assert [row["cells"] for row in rows] == [1, 2]
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    with pytest.raises(DataError, match="0 cells of chemistry 'LCO'"):
+        transfer_split(windows, Transfer("LCO"), seed=1)
+
+
+@pytest.mark.parametrize("name", [name for name in BASELINES if name != "random_forest"])
+def test_every_baseline_learns_more_than_nothing(name):
+    windows = made_up_windows(20)
+    train, test = windows.select(split="train"), windows.select(split="test1")
+    error = life_scores(BASELINES[name](train)(test), test.life)["mape"]
+    nothing = life_scores(BASELINES["mean"](train)(test), test.life)["mape"]
+    assert error == nothing if name == "mean" else error < 0.7 * nothing
