@@ -24,7 +24,7 @@ from edgebat.proof import bench_model, files_in, verify_model
 from edgebat.recipe import Recipe, StudentEntry
 from edgebat.runfolder import Outcome, RunFolder, Step
 from edgebat.runtime import quantize_input
-from edgebat.tables import require_equal
+from edgebat.tables import require_confirmed, require_equal
 from edgebat.windowfile import content_of, load_predictions, load_windows, save_predictions, save_windows
 
 Told = Callable[[dict[str, float]], None]
@@ -250,7 +250,7 @@ class Road:
             graph = self.graph(kind)
             x = quantize_input(graph, to_ppm(_evenly(test.x, self.recipe.verify.windows)))
             rows += verify_model(graph, x, files_in(self.folder.path / "models", kind))
-        require_equal(rows, "verify")
+        require_equal(rows)
         return Outcome([], {"rows": rows})
 
     def simulate(self) -> Outcome:
@@ -261,6 +261,7 @@ class Road:
             graph = self.graph(kind)
             x = quantize_input(graph, to_ppm(_evenly(test.x, SIMULATED)))
             rows += bench_model(graph, self.recipe.targets, x, files_in(self.folder.path / "models", kind))
+        require_confirmed(rows)
         return Outcome([], {"rows": rows})
 
     def report(self) -> Outcome:

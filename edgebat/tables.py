@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from edgebat.errors import EdgebatError
@@ -62,6 +62,12 @@ def _by_model(table: Table, rows: Sequence[Row]) -> Iterator[Row]:
         yield row
 
 
+def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
+    """The table and, under it, why something was not run."""
+    reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {row['skipped']}" for row in rows if row["skipped"])
+    return Group(table, *reasons)
+
+
 def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells") -> Table:
     """Rows of the card's ``accuracy``."""
     table = _table(
@@ -85,7 +91,7 @@ def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells
     return table
 
 
-def equality_table(rows: Sequence[Row]) -> Table:
+def equality_table(rows: Sequence[Row]) -> Group:
     """Rows of the card's ``equality``."""
     table = _table(
         "Equality with the NumPy reference",
@@ -95,32 +101,35 @@ def equality_table(rows: Sequence[Row]) -> Table:
     )
     for row in _by_model(table, rows):
         if row["skipped"]:
-            table.add_row(f"  {row['engine']}: not run, {row['skipped']}", style="dim")
+            table.add_row(f"  {row['engine']}", "", "", "not run", style="dim")
             continue
         counts = [number(row[name], 0) for name in ("windows", "outputs", "mismatches", "max_difference")]
         wrong = row["mismatches"] and row["expected"] == "0"
         note = "" if row["expected"] == "0" else f" [dim]({row['expected']})"
         table.add_row(f"  {row['engine']}{note}", *counts, style="bold red" if wrong else None)
-    return table
+    return _with_reasons(table, rows, "engine")
 
 
-def targets_table(rows: Sequence[Row]) -> Table:
+def targets_table(rows: Sequence[Row]) -> Group:
     """Rows of the card's ``targets``."""
     table = _table(
         "Size and speed of one inference",
-        ["target", "built by"],
-        ["flash B", "RAM B", "stack B", "instructions\n(simulator)", "cycles\n(model)", "ms"],
-        "Flash and RAM from the linked image. Stack and instructions from a simulator, not from hardware. ms: cycles "
-        "(model) at the target's clock, or measured where it says host.",
+        ["target", "by"],
+        ["flash", "RAM", "stack", "instructions\n(simulator)", "cycles\n(model)", "ms"],
+        "Flash and RAM in bytes, from the linked image. Stack and instructions from a simulator (= QEMU counts the same), "
+        "not from hardware. ms: cycles (model) at the target's clock, or measured where it says host.",
     )
     for row in _by_model(table, rows):
         if row["skipped"]:
-            table.add_row(f"  {row['target']}", f"[dim]not run: {row['skipped']}")
+            table.add_row(row["target"], "", "", "", "", "not run", style="dim")
             continue
         time = number(row["ms"], 2) + (" host" if row["ms_tag"].endswith("(host)") else "")
         counts = [row[name] for name in ("flash_bytes", "ram_bytes", "stack_bytes", "instructions", "cycles")]
-        table.add_row(f"  {row['target']}", row["built_by"], *(number(c, 0) for c in counts), time)
-    return table
+        mark = "=" if row["confirmed"] and row["confirmed"]["equal"] else " "
+        numbers = [number(c, 0) for c in counts]
+        numbers[3] += mark
+        table.add_row(row["target"], row["built_by"], *numbers, time)
+    return _with_reasons(table, rows, "target")
 
 
 def cells_table(rows: Sequence[Row], title: str) -> Table:
@@ -224,9 +233,23 @@ def doctor_table() -> Table:
     return table
 
 
-def require_equal(rows: Sequence[Row], where: str) -> None:
+def require_equal(rows: Sequence[Row]) -> None:
     """Raise EdgebatError when an engine that must be equal to NumPy is not."""
     wrong = [row for row in rows if row["expected"] == "0" and row["mismatches"]]
     if wrong:
         text = ", ".join(f"{row['model']} in {row['engine']}: {row['mismatches']} of {row['outputs']}" for row in wrong)
-        raise EdgebatError(f"{where}: outputs differ where they must be equal: {text}. Nothing is exported as verified")
+        raise EdgebatError(f"outputs differ where they must be equal: {text}")
+
+
+def require_confirmed(rows: Sequence[Row]) -> None:
+    """Raise EdgebatError when a target gives other integers than NumPy, or two simulators count differently."""
+    for row in (row for row in rows if not row["skipped"]):
+        where = f"{row['model']} on {row['target']} ({row['built_by']})"
+        if not row["equal"]:
+            raise EdgebatError(f"{where} gives other integers than NumPy")
+        second = row["confirmed"]
+        if second and not second["equal"]:
+            raise EdgebatError(
+                f"{where}: {row['simulator']} counts {row['instructions']} instructions, {second['simulator']} "
+                f"{second['instructions']}; the counts must agree"
+            )

@@ -117,8 +117,8 @@ def accuracy_rows(steps: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[s
                 "parameters": parameters, "best": False, **errors}  # fmt: skip
 
     rows = [
-        row(name, BASELINE_LABELS.get(name, name), name, "baseline", "float", "measurements", result)
-        for name, result in steps["baselines"].items()
+        row(name, BASELINE_LABELS[name], name, "baseline", "float", "measurements", result)
+        for name, result in ((name, steps["baselines"][name]) for name in BASELINE_LABELS)
     ]
     rows.append(row("teacher", "Teacher IC2ML", "teacher", "teacher", "float", "measurements", steps["teacher"]))
     for suffix, source in (("_alone", "measurements"), ("", "teacher")):

@@ -14,6 +14,14 @@ from edgebat.features.health import HealthWindows
 from edgebat.report.figures import Predictions, Shown, cell_chart, colour, life_bars, parity
 from edgebat.report.svg import bars
 
+ENGINE_ORDER = (
+    "NumPy from .tflite",
+    "NumPy from .onnx",
+    "NumPy step by step",
+    "ONNX Runtime",
+    "LiteRT",
+    "TFLite Micro",
+)
 REFERENCE_WORDS = {
     "nominal": "nominal capacity",
     "first": "the first measured capacity",
@@ -44,6 +52,8 @@ def render(card: dict[str, Any], windows: HealthWindows, predictions: Prediction
         target_groups=[
             {"label": label, "rows": list(rows)} for label, rows in groupby(card["targets"], key=lambda r: r["label"])
         ],
+        compilers=sorted({f"{row['built_by']} is {row['compiler']}" for row in card["targets"] if not row["skipped"]}),
+        equality=_equality(card["equality"]),
         number=_number,
         count=_count,
     )
@@ -56,6 +66,29 @@ def _number(value: float | None, digits: int) -> str:
 
 def _count(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
+
+
+def _equality(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The equality rows as a matrix: engines down, students across."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    engines = sorted(
+        dict.fromkeys(row["engine"] for row in rows),
+        # Python's sort is stable: engines that are not in the list stay in the order in which they were run.
+        key=lambda engine: [*ENGINE_ORDER, engine].index(engine),
+    )
+    found = {(row["model"], row["engine"]): row for row in rows}
+    return {
+        "models": [model.upper() for model in models],
+        "outputs": max((row["outputs"] for row in rows), default=0),
+        "rows": [
+            {
+                "engine": engine,
+                "cells": [found.get((model, engine)) for model in models],
+                "version": next((r["version"] for r in rows if r["engine"] == engine and r["version"]), ""),
+            }
+            for engine in engines
+        ],
+    }
 
 
 def _figures(card: dict[str, Any], windows: HealthWindows, predictions: Predictions, safe: Any) -> dict[str, Any]:
@@ -123,12 +156,13 @@ def _tiles(card: dict[str, Any]) -> list[dict[str, str]]:
         if row["model"] == best["kind"] and not row["skipped"] and row["target"] == card["headline_target"]:
             tiles.append(
                 {
-                    "label": f"On {row['target']}",
+                    "label": f"{best['label']} on {row['target']}",
                     "value": _number(row["flash_bytes"] / 1024, 1),
                     "unit": "KiB flash",
                     "note": f"{_count(row['instructions'])} instructions (simulator), stack {_count(row['stack_bytes'])} B",
                 }
             )
+            break
     return tiles
 
 
