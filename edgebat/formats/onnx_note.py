@@ -76,7 +76,7 @@ def graph_from_note(note: dict[str, Any], constants: dict[str, Array]) -> IntGra
         shape = tuple(_integer(size) for size in entry["shape"])
         tensors[_text(entry["name"])] = Tensor(
             _text(entry["name"]), shape, _text(entry["dtype"]), float(np.float32(_number(entry["scale"]))),
-            _integer(entry["zero_point"]),
+            _short(entry["zero_point"]),
         )  # fmt: skip
     nodes = tuple(_Decoder(entry, tensors, constants).node() for entry in note["nodes"])
     if not isinstance(note["meta"], dict):
@@ -88,6 +88,13 @@ def _integer(value: Any) -> int:
     if type(value) is not int:
         raise TypeError(f"{value!r} is not an integer")
     return value
+
+
+def _short(value: Any) -> int:
+    """An integer of 16 bits: no output, zero point or limit is larger, and larger ones could make arrays of any size."""
+    if not -(1 << 15) <= _integer(value) < 1 << 15:
+        raise ValueError(f"{value} does not fit int16")
+    return int(value)
 
 
 def _number(value: Any) -> float:
@@ -160,7 +167,7 @@ class _Decoder:
     def requant(self, weight_scale: Array) -> Requant:
         source, target = self.tensors[self.common["inputs"][0]], self.tensors[self.output]
         packed = self.entry["requant"]
-        low, high = _integer(packed["minimum"]), _integer(packed["maximum"])
+        low, high = _short(packed["minimum"]), _short(packed["maximum"])
         return float_requant(real_multiplier(source.scale, weight_scale, target.scale), target.zero_point, low, high)
 
     def proven(self, node: _Scaled) -> _Scaled:
@@ -177,7 +184,7 @@ class _Decoder:
         if not len(k) == len(n) == len(clamp) == channels or (n < 1).any() or (n > 46).any():
             raise ValueError(f"requantization of node {self.name!r}")
         scale = (k * 2.0 ** -n.astype(np.float64)).astype(np.float32)
-        low, high = _integer(packed["minimum"]), _integer(packed["maximum"])
+        low, high = _short(packed["minimum"]), _short(packed["maximum"])
         return Requant("shift", target.zero_point, low, high, k, n, clamp, scale, hint.get("wide") is True)
 
     # -- operators with arrays

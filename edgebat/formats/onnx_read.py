@@ -14,7 +14,7 @@ from edgebat.formats.onnx_emit import OPSETS, emit_graph
 from edgebat.formats.onnx_model import METADATA_KEY, first_difference
 from edgebat.formats.onnx_note import graph_from_note
 from edgebat.formats.onnx_parse import OnnxFile, parse_onnx
-from edgebat.formats.tflite_model import read_bytes
+from edgebat.formats.tflite_model import MAX_NOTE_BYTES, read_bytes
 from edgebat.graph import IntGraph, check_graph
 
 
@@ -33,15 +33,17 @@ def onnx_graph(data: bytes, what: str = "ONNX model") -> IntGraph:
         if METADATA_KEY in file.metadata:
             return _own(file, what)
         raise ModelFileError(f"{what} was not written by edgebat")
-    except ModelFileError:
-        raise
     except EdgebatError as error:
-        raise ModelFileError(f"{what} is not a usable model: {error}") from None
+        text = str(error)
+        raise ModelFileError(text if text.startswith(what) else f"{what} is not a usable model: {text}") from None
 
 
 def _own(file: OnnxFile, what: str) -> IntGraph:
+    text = file.metadata[METADATA_KEY]
     try:
-        graph = graph_from_note(json.loads(file.metadata[METADATA_KEY]), file.graph.initializers)
+        if len(text) > MAX_NOTE_BYTES:
+            raise ValueError(f"it has {len(text)} characters; allowed: {MAX_NOTE_BYTES}")
+        graph = graph_from_note(json.loads(text), file.graph.initializers)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         # Everything that json and a document of another shape than expected raise.
         reason = f"{type(error).__name__}: {error}"

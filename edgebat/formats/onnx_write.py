@@ -29,7 +29,7 @@ def write_onnx(graph: IntGraph, path: str | Path) -> list[str]:
     emitted, inexact = emit_graph(check_graph(graph))
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     model = onnx.helper.make_model(
-        _graph_proto(onnx, emitted), opset_imports=opsets, ir_version=IR_VERSION, producer_name="edgebat"
+        graph_proto(onnx, emitted), opset_imports=opsets, ir_version=IR_VERSION, producer_name="edgebat"
     )
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(graph_note(graph), sort_keys=True, allow_nan=False)})
     onnx.checker.check_model(model, full_check=False)
@@ -37,12 +37,13 @@ def write_onnx(graph: IntGraph, path: str | Path) -> list[str]:
     return inexact
 
 
-def _graph_proto(onnx: Any, graph: OnnxGraph) -> Any:
+def graph_proto(onnx: Any, graph: OnnxGraph) -> Any:
+    """``graph`` as the GraphProto of the ``onnx`` package, which is passed in because it is optional."""
     helper = onnx.helper
     nodes = []
     for node in graph.nodes:
         attributes = {
-            name: _graph_proto(onnx, value)
+            name: graph_proto(onnx, value)
             if isinstance(value, OnnxGraph)
             else onnx.numpy_helper.from_array(value)
             if isinstance(value, np.ndarray)

@@ -87,7 +87,9 @@ def float_engine(scale: Float32) -> Engine:
 
 
 def float_requant(scale: Float32, zero_point: int, minimum: int, maximum: int) -> Requant:
-    """Requantization by ``F`` with float32 multipliers ``scale`` [C]."""
+    """Requantization by ``F`` with float32 multipliers ``scale`` [C]; raises ModelFileError for absurd ones."""
+    if not ((scale > 0) & (scale < 2.0**16)).all():
+        raise ModelFileError(f"s_in * s_w / s_out is {scale[:4].tolist()} ...; allowed: above 0 and below 65536")
     zeros = np.zeros(len(scale), np.int32)
     return Requant("float", zero_point, minimum, maximum, zeros, zeros, zeros, scale.astype(np.float32))
 

@@ -60,6 +60,8 @@ class ImporterBase:
                 f"{place}: tensor {tensor.name!r} is {tensor.dtype} with {len(tensor.scale)} scales; activations are "
                 "int8 (or int16 at the output) with one scale. Convert the model with full integer quantization"
             )
+        if not np.iinfo(tensor.dtype).min <= tensor.zero_point[0] <= np.iinfo(tensor.dtype).max:
+            raise ModelFileError(f"{place}: tensor {tensor.name!r} has zero point {tensor.zero_point[0]}")
         if tensor.name in self.tensors or tensor.index in self.values:
             raise ModelFileError(f"{place}: tensor {tensor.name!r} is written twice")
         sample = self.sample_shape(tensor, place) if shape is None else shape

@@ -16,6 +16,7 @@ from edgebat.formats.tflite_schema import IDENTIFIER, OPERATOR, SCHEMA, TENSOR_T
 Array = npt.NDArray[Any]
 
 MAX_FILE_BYTES = 64 << 20
+MAX_NOTE_BYTES = 4 << 20  # of metadata: JSON takes many times its length in memory
 _TYPE_NAME = {number: name for name, number in TENSOR_TYPE.items()}
 _OPERATOR_NAME = {number: name for name, number in OPERATOR.items()}
 
@@ -168,7 +169,7 @@ def _operator(entry: dict[str, Any], codes: list[str], tensors: list[FileTensor]
     kind = codes[index]
     outputs = _indices(entry.get("outputs"), tensors, f"{what}: outputs of {kind}", absent=False)
     place = f"{what}: {kind} {tensors[outputs[0]].name!r}" if outputs else f"{what}: {kind}"
-    inputs = _indices(entry.get("inputs"), tensors, f"inputs of {place}", absent=True)
+    inputs = _indices(entry.get("inputs"), tensors, f"{place}: inputs", absent=True)
     return FileOperator(kind, inputs, outputs, entry.get("options", {}), place)
 
 

@@ -201,7 +201,16 @@ class Importer(ImporterBase):
         self.nodes.append(MaxPool1D(self.label(target), (source.name,), target.name, size, stride))
 
     def on_reshape(self, operator: FileOperator) -> None:
-        source, tensor = self.source(operator), self.model.tensors[operator.outputs[0]]
+        tensor = self.model.tensors[operator.outputs[0]]
+        if operator.inputs and operator.inputs[0] in self.padded:
+            before = self.model.tensors[operator.inputs[0]]
+            if self.sample_shape(tensor, operator.place) != self.sample_shape(before, operator.place):
+                raise ModelFileError(
+                    f"{operator.place} reshapes a padded sequence; edgebat reads PAD before a convolution"
+                )
+            self.padded[tensor.index] = self.padded[operator.inputs[0]]
+            return
+        source = self.source(operator)
         shape = self.sample_shape(tensor, operator.place)
         if not tensor.quantized_as(source.scale, source.zero_point):
             raise ModelFileError(f"{operator.place} changes the scale or zero point")
@@ -229,9 +238,10 @@ class Importer(ImporterBase):
             return
         sources = [self.source(operator, position) for position in (0, 1)]
         target = self.target(operator)
-        multipliers, shift = add_multipliers(sources[0].scale, sources[1].scale, target.scale)
-        if not 13 <= shift <= 30:
-            raise ModelFileError(f"{operator.place}: scales of inputs and output are too far apart ({shift} bits)")
+        try:
+            multipliers, shift = add_multipliers(sources[0].scale, sources[1].scale, target.scale)
+        except ModelFileError as error:
+            raise ModelFileError(f"{operator.place}: {error}") from None
         low, high = self.bounds(operator, target)
         one = np.ones(1, np.int32)
         requant = Requant(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebat.errors import EdgebatError, ModelFileError
-from edgebat.formats.tflite_model import FileModel, parse_tflite, read_bytes
+from edgebat.formats.tflite_model import MAX_NOTE_BYTES, FileModel, parse_tflite, read_bytes
 from edgebat.formats.tflite_operators import Importer
 from edgebat.formats.tflite_schema import METADATA_NAME
 from edgebat.graph import IntGraph, check_graph
@@ -33,10 +33,9 @@ def tflite_graph(data: bytes, what: str = "TFLite model") -> IntGraph:
         note = _note(model, what)
         importer = Importer(model, note.get("nodes", {}), what)
         return check_graph(importer.graph(note.get("name", Path(what).stem), note.get("meta", {})))
-    except ModelFileError:
-        raise
     except EdgebatError as error:
-        raise ModelFileError(f"{what} is not a usable model: {error}") from None
+        text = str(error)
+        raise ModelFileError(text if text.startswith(what) else f"{what} is not a usable model: {text}") from None
 
 
 def _note(model: FileModel, what: str) -> dict[str, Any]:
@@ -45,6 +44,8 @@ def _note(model: FileModel, what: str) -> dict[str, Any]:
     if content is None:
         return {}
     try:
+        if len(content) > MAX_NOTE_BYTES:
+            raise ValueError(f"it has {len(content)} bytes; allowed: {MAX_NOTE_BYTES}")
         note = json.loads(content)
         if note["format"] != 1 or not isinstance(note["name"], str):
             raise ValueError(f"format {note['format']!r}, name {note['name']!r}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import Engine
 from edgebat.graph import Tensor
 from edgebat.graph.arithmetic import quantize_multiplier
@@ -98,8 +99,14 @@ def head_offset(multiplier: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
 def add_multipliers(scale_a: float, scale_b: float, scale_out: float) -> tuple[list[int], int]:
     """XNNPACK's int8 addition: ``(a * m[0] + b * m[1] + 2**(shift-1)) >> shift``; returns (m, shift).
 
-    The larger multiplier has 21 bits. Source: xnn_init_qs8_add_minmax_scalar_params in XNNPACK.
+    The larger multiplier has 21 bits. Source: xnn_init_qs8_add_minmax_scalar_params in XNNPACK. Raises ModelFileError
+    for scales that are too far apart for XNNPACK: the larger ratio has to lie in [2**-10, 2**8).
     """
-    ratios = [np.float32(scale) / np.float32(scale_out) for scale in (scale_a, scale_b)]
+    exact = [scale / scale_out for scale in (scale_a, scale_b)]
+    if not 2.0**-10 <= max(exact) < 2.0**8 * (1 - 2.0**-23):
+        raise ModelFileError(
+            f"an addition of tensors with scales {scale_a!r}, {scale_b!r} to {scale_out!r} is too uneven"
+        )
+    ratios = [np.float32(ratio) for ratio in exact]
     shift = 20 - int(np.floor(np.log2(max(ratios))))
     return [int(np.rint(float(ratio) * 2.0**shift)) for ratio in ratios], shift
