@@ -144,8 +144,10 @@ class Fitting(lightning.LightningModule):
     def __init__(self, network: nn.Module, loss: LossFunction, settings: FitSettings, steps: int) -> None:
         super().__init__()
         self.network, self.loss, self.fit_settings, self.steps = network, loss, settings, steps
+        self.epoch_losses: list[Tensor] = []
 
     def on_train_epoch_start(self) -> None:
+        self.epoch_losses.clear()
         # Processes see different parts of a batch and must not disturb them alike.
         torch.manual_seed(self.fit_settings.seed * 1_000_003 + self.current_epoch + 7_919 * _process()[0])
 
@@ -154,8 +156,12 @@ class Fitting(lightning.LightningModule):
         if self.fit_settings.noise:
             x = x + self.fit_settings.noise * self.network.get_buffer("input_std") * torch.randn_like(x)
         losses = self.loss(self.network, (x, *targets))
-        self.log("train_loss", losses["loss"], on_step=False, on_epoch=True, sync_dist=_process()[1] > 1)
+        # Lightning's own averages cost more than a step of a small student.
+        self.epoch_losses.append(losses["loss"].detach())
         return losses["loss"]
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train_loss", torch.stack(self.epoch_losses).mean(), rank_zero_only=True)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         losses = self.loss(self.network, batch)
@@ -186,7 +192,8 @@ class History(Callback):
         self.rows = list(state_dict["rows"])
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        metrics = {**trainer.callback_metrics, "train_loss": torch.stack(pl_module.epoch_losses).mean()}
+        values = {name: float(value) for name, value in sorted(metrics.items())}
         self.rows.append({"epoch": float(trainer.current_epoch), **values})
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
