@@ -135,3 +135,18 @@ def test_every_baseline_learns_more_than_nothing(name):
     error = life_scores(BASELINES[name](train)(test), test.life)["mape"]
     nothing = life_scores(BASELINES["mean"](train)(test), test.life)["mape"]
     assert error == nothing if name == "mean" else error < 0.7 * nothing
+
+
+def test_two_processes_train_one_network(tmp_path):
+    windows = made_up_windows(6)
+    fit = StepSettings(steps=4, steps_per_epoch=2, accelerator="cpu", devices=2, strategy="ddp_fork")
+    network, _ = train_batlinet(windows, BatLiNetSettings(fit=fit), tmp_path / "two")
+    alone = dataclasses.replace(fit, devices=1, strategy="auto")
+    single, _ = train_batlinet(windows, BatLiNetSettings(fit=alone), tmp_path / "one")
+    start, _ = train_batlinet(
+        windows, BatLiNetSettings(fit=dataclasses.replace(alone, learning_rate=0.0)), tmp_path / "0"
+    )
+    # Both ranks moved the weights, and the second rank's own random partners made a difference.
+    for other in (start, single):
+        assert not torch.equal(network.head.weight, other.head.weight)
+    assert torch.allclose(network.head.weight, single.head.weight, atol=0.02)

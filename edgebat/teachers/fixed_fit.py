@@ -105,7 +105,7 @@ class StepFitting(lightning.LightningModule):
         """The mean loss of the epoch."""
         self.epoch_losses.append(float(torch.stack(self.running).mean()))
         self.running.clear()
-        self.log("train_loss", self.epoch_losses[-1], rank_zero_only=True)
+        self.log("train_loss", self.epoch_losses[-1], sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Adam without decay); constant or cosine."""
@@ -169,7 +169,11 @@ def fit_steps(
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
     network.cpu().eval()
-    return StepResult(fitting.epoch_losses, time.monotonic() - started, int(peak))
+    losses = fitting.epoch_losses
+    if not losses and "train_loss" in trainer.callback_metrics:
+        # Trained in processes of their own, which hand back the last value only.
+        losses = [float(trainer.callback_metrics["train_loss"])]
+    return StepResult(losses, time.monotonic() - started, int(peak))
 
 
 @contextlib.contextmanager
