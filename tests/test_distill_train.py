@@ -11,12 +11,12 @@ from tests.tiny_windows import tiny_windows
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
-from edgebat.distill.augment import blended_windows  # noqa: E402
 from edgebat.distill.labels import teacher_fingerprint, teacher_labels  # noqa: E402
 from edgebat.distill.losses import HeadWeights, Targets, distillation_loss, head_losses  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student, validation_loss  # noqa: E402
 from edgebat.students.knots import expansion  # noqa: E402
 from edgebat.students.store import build_student, save_student  # noqa: E402
+from edgebat.teachers.blend import blended_windows, draw_blend  # noqa: E402
 from edgebat.teachers.fit import FitSettings  # noqa: E402
 
 FIT = FitSettings(epochs=3, batch_size=16, samples_per_epoch=64, learning_rate=5e-3, noise=0.05, accelerator="cpu")
@@ -119,7 +119,7 @@ def test_the_fingerprint_knows_the_weights():
 
 def test_blends_lie_between_measured_windows():
     windows = tiny_windows()
-    blends = blended_windows(windows, copies=3, same_cell=1.0, seed=5)
+    blends = blended_windows(windows, draw_blend(windows.cell, copies=3, same_cell=1.0, seed=5))
     assert len(blends) == 3 * len(windows)
     for cell in range(len(windows.cells)):
         inside = windows.x[windows.cell == cell]
@@ -131,9 +131,9 @@ def test_blends_lie_between_measured_windows():
     np.testing.assert_allclose(np.polyval(slope, blends.x[:, -1].mean(axis=1)), blends.soh, atol=0.01)
     # The last cell's RUL is unknown: blended inside the cell it stays unknown.
     assert np.isnan(blends.rul[blends.cell == len(windows.cells) - 1]).all()
-    again = blended_windows(windows, copies=3, same_cell=1.0, seed=5)
+    again = blended_windows(windows, draw_blend(windows.cell, copies=3, same_cell=1.0, seed=5))
     assert np.array_equal(blends.x, again.x)
-    assert not np.array_equal(blends.x, blended_windows(windows, 3, 1.0, seed=6).x)
+    assert not np.array_equal(blends.x, blended_windows(windows, draw_blend(windows.cell, 3, 1.0, seed=6)).x)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "cnn", "lstm"])

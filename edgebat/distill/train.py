@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgebat.distill.augment import blended_windows
 from edgebat.distill.labels import teacher_labels
 from edgebat.distill.losses import HeadWeights, Targets, distillation_loss
 from edgebat.features.health import HealthWindows
 from edgebat.students.base import Student
 from edgebat.students.store import build_student
 from edgebat.teachers.base import Teacher
+from edgebat.teachers.blend import blended_windows, draw_blend
 from edgebat.teachers.fit import Batch, FitResult, FitSettings, fit
 from edgebat.teachers.train import cell_weights
 
@@ -87,7 +87,8 @@ def fit_student(
     """Train ``student`` from the weights it has (fresh, or to continue under quantization); arguments as above."""
     parts = [train]
     if settings.blends:
-        parts.append(blended_windows(train, settings.blends, settings.same_cell, settings.fit.seed))
+        blend = draw_blend(train.cell, settings.blends, settings.same_cell, settings.fit.seed)
+        parts.append(blended_windows(train, blend))
 
     def loss(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         x, *labels = batch

@@ -121,7 +121,7 @@ class WindowData(lightning.LightningDataModule):
         self.batches = EpochBatches(len(train[0]), settings, weights)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"next_epoch": self.trainer.current_epoch + 1}
+        return {"next_epoch": self.batches.epoch + 1}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # A resumed Lightning draws the first batch before it tells the sampler which epoch it is.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.features.health import HealthWindows
+from edgebat.teachers.blend import draw_blend
 from edgebat.teachers.fit import Batch, FitResult, FitSettings, fit
 from edgebat.teachers.ic2ml import Ic2ml
 
@@ -26,7 +27,8 @@ class TeacherSettings:
     The paper's Adam at a constant 1e-4 for up to 500 epochs takes hours on a CPU. One cycle up to 1e-3 with AdamW over
     few epochs of drawn windows (neighbours share nine of ten cycles) reaches the same validation loss in minutes.
     alpha, beta, gamma: weights of SOH, trajectory and RUL, the paper's. ``cell_balance``: 0 draws every window alike,
-    1 every cell alike, whatever its length.
+    1 every cell alike, whatever its length. blends: blended windows per measured one; same_cell: fraction of the blends
+    within one cell.
     """
 
     attention: str = "tokens"
@@ -37,6 +39,8 @@ class TeacherSettings:
     beta: float = 1.0
     gamma: float = 0.5
     cell_balance: float = 0.5
+    blends: int = 4
+    same_cell: float = 0.5
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(epochs=40, learning_rate=1e-3, samples_per_epoch=4096, noise=0.05)
     )
@@ -107,11 +111,21 @@ def train_ic2ml(
         total = settings.alpha * parts["soh"] + settings.beta * parts["trajectory"] + settings.gamma * parts["rul"]
         return {"loss": total, **parts}
 
-    weights = cell_weights(train.cell, settings.cell_balance)
-    result = fit(network, loss, _tensors(train), _tensors(val), settings.fit, folder, weights, resume, progress)
+    measured, cell = _arrays(train), train.cell
+    if settings.blends:
+        blend = draw_blend(train.cell, settings.blends, settings.same_cell, settings.fit.seed)
+        measured = [np.concatenate([values, blend(values)]) for values in measured]
+        cell = np.concatenate([cell, cell[blend.first]])
+    weights = cell_weights(cell, settings.cell_balance)
+    result = fit(
+        network, loss, _tensors(measured), _tensors(_arrays(val)), settings.fit, folder, weights, resume, progress
+    )
     return network, result
 
 
-def _tensors(windows: HealthWindows) -> Batch:
-    arrays: list[Any] = [windows.x, context_soh(windows), windows.trajectory, windows.rul]
+def _arrays(windows: HealthWindows) -> list[npt.NDArray[Any]]:
+    return [windows.x, context_soh(windows), windows.trajectory, windows.rul]
+
+
+def _tensors(arrays: list[npt.NDArray[Any]]) -> Batch:
     return tuple(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays)
