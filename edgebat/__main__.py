@@ -21,11 +21,18 @@ INSTALL_HINT = 'pip install "edgebat[cli]"'
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; ``argv`` without the program's name (default: sys.argv[1:]). Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if all(importlib.util.find_spec(package) for package in CLI_PACKAGES):
+    if all(_installed(package) for package in CLI_PACKAGES):
         from edgebat.cli import run_cli
 
         return run_cli(arguments)
     return small_cli(arguments)
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # a module that was made unimportable
+        return False
 
 
 def small_cli(arguments: Sequence[str]) -> int:
