@@ -23,6 +23,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError
+from edgebat.evaluate import pack_cells
 from edgebat.features.life import LifeSpec, LifeWindows, life_windows
 from edgebat.files import atomic_write
 from edgebat.paths import recipes_dir
@@ -106,6 +107,7 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Pa
         "study": study.name,
         "seed": seed,
         "cells": len(train),
+        "seen": pack_cells(train.cells),
         "datasets": sorted({d for d, _ in train.cells}),
         "split": study.train,
         "life_task": dataclasses.asdict(study.task),
