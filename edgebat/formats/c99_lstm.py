@@ -11,7 +11,7 @@ from edgebat.formats import c99_tables as tables
 from edgebat.formats.c99_tables import pad4
 from edgebat.graph.model import Lstm, Tensor
 
-GATE_BITS = 10  # EDGEBAT_GATE_BITS
+GATE_BITS = 10  # of EDGEBAT_GATE
 GATES = "ifgo"
 
 
@@ -30,7 +30,7 @@ def _gate_constants(node: Lstm, which: str, q31: int, exponent: int, reach: int)
         real = f"{q31} * 2**{exponent - 31}"
         raise _refuse(node, f"the multiplier of {which} is {real}; C needs {GATE_BITS} bits and 2**-16 or more")
     k <<= max(exponent, 0)
-    if (reach + 1) * k >= 2**31 - 2**GATE_BITS or reach >= tables.HI_LIMIT or k >= 2**17:
+    if (reach + 1) * k >= 2**31 - 2 ** (GATE_BITS + 16) or reach >= tables.HI_LIMIT or k >= 2**17:
         raise _refuse(node, f"sums of {which} reach {reach}; times {k} they leave 32 bits")
     return k, max(-exponent, 0)
 
@@ -77,18 +77,19 @@ def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> st
     if node.hidden_multiplier != 1 << 30 or not -29 <= node.hidden_exponent <= -1:
         raise _refuse(node, f"the scale of the hidden state is {target.scale}; C needs a power of two below 1")
     _, reach_x, reach_h = _sums(node, source)
-    parts = {}
-    for part, multipliers, exponents, reach in (
+    halves = [
         ("input", node.input_multiplier, node.input_exponent, reach_x),
         ("recurrent", node.recurrent_multiplier, node.recurrent_exponent, reach_h),
-    ):
-        gates = []
-        for gate in range(4):
+    ]
+    gates = []
+    for gate in range(4):
+        pair = []
+        for part, multipliers, exponents, reach in halves:
             which = f"the {part} product of gate {GATES[gate]}"
             q31, exponent, largest = (int(v) for v in (multipliers[gate], exponents[gate], reach[gate].max()))
             k, shift = _gate_constants(node, which, q31, exponent, largest)
-            gates.append(f"EDGEBAT_GATE({k}, {shift})")
-        parts[part] = "{" + ", ".join(gates) + "}"
+            pair.append(f"EDGEBAT_GATE({k}, {shift})")
+        gates.append("{" + ", ".join(pair) + "}")
     left = node.cell_exponent + 12
     right = max(-left, 0)
     return tables.structure(
@@ -97,8 +98,7 @@ def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> st
         [
             ("weights", f"{label}_weights"),
             ("bias", f"{label}_bias"),
-            ("input", parts["input"]),
-            ("recurrent", parts["recurrent"]),
+            ("gate", "{" + ", ".join(gates) + "}"),
             *_round("added", 30 + node.cell_exponent),
             *_round("hidden", 1 - node.hidden_exponent),
             ("tanh_factor", str(3 << max(left, 0))),

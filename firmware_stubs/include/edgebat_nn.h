@@ -10,6 +10,7 @@
  *   EDGEBAT_DSP   1: use the paired 16-bit multiply-accumulate of Arm cores with the DSP extension (Cortex-M4, M7,
  *                 M33, R5F). On a machine without it the instructions are emulated in C, which is how host tests reach
  *                 this path. 0: portable C99. Default: 1 where the compiler announces the extension.
+ *   EDGEBAT_THUMB1  1: weights and inner loop for Cortex-M0/M0+; emulated elsewhere like the above.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -26,6 +27,15 @@
 #define EDGEBAT_DSP 1
 #else
 #define EDGEBAT_DSP 0
+#endif
+#endif
+
+/* Cortex-M0, M0+, M1: sixteen-bit instructions on eight registers. */
+#if !defined(EDGEBAT_THUMB1)
+#if defined(__GNUC__) && defined(__thumb__) && !defined(__thumb2__)
+#define EDGEBAT_THUMB1 1
+#else
+#define EDGEBAT_THUMB1 0
 #endif
 #endif
 
@@ -97,8 +107,7 @@ typedef struct {
 typedef struct {
     const edgebat_weights_t *weights; /* [units][columns4_x + columns4_h] */
     const edgebat_bias_t *bias;       /* [units] */
-    edgebat_gate_t input[4];          /* from input sums to gates */
-    edgebat_gate_t recurrent[4];      /* from recurrent sums to gates */
+    edgebat_gates_t gate[4];          /* from sums to gates */
     int32_t added_round;              /* input gate * cell gate to the scale of the cell: 2^(added_shift-1) + 1 */
     int32_t added_shift;
     int32_t hidden_round;             /* output gate * tanh(cell) to the scale of h: 2^(hidden_shift-1) + 1 */

@@ -64,8 +64,11 @@ typedef struct {
         (zero_point), (up), 8 - (up)                                                                                   \
     }
 
-/* (acc * k + 2^9) >> 10 is one SMMULR of 256 * acc, which rows a and c hold anyway. */
-#define EDGEBAT_GATE_MULTIPLIER_(k) ((k) * (int32_t)(1L << (24 - EDGEBAT_GATE_BITS)))
+/* (sum * k + 2^9) >> 10 is the rounded high word of 256 * sum, which rows a and c hold anyway, times k << 14: SMMLAR. */
+#define EDGEBAT_GATE(k, n)                                                                                             \
+    {                                                                                                                  \
+        (k) * (1 << 14), (1 << (n)) >> 1, ((n) != 0) ? 1 : 0, (n)                                                      \
+    }
 
 typedef struct {
     int32_t zero_point; /* of the output */
@@ -75,15 +78,28 @@ typedef struct {
 
 #else
 
-/* Four rows by four columns, column by column. */
+/*
+ * Four rows by four columns, column by column. Thumb-1 has no signed byte load with an immediate offset, so that weights
+ * are stored with 128 added there; the kernels take 128 * sum(x) off again, once per vector.
+ */
+#if EDGEBAT_THUMB1
+typedef uint8_t edgebat_weight_t;
+#define EDGEBAT_W_(w) ((uint8_t)((w) + 128))
+#else
+typedef int8_t edgebat_weight_t;
+#define EDGEBAT_W_(w) (w)
+#endif
+
 typedef struct {
-    int8_t w[16];
+    edgebat_weight_t w[16];
 } edgebat_weights_t;
 
+#define EDGEBAT_COLUMN_(a, b, c, d) EDGEBAT_W_(a), EDGEBAT_W_(b), EDGEBAT_W_(c), EDGEBAT_W_(d)
 #define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                                \
     {                                                                                                                  \
         {                                                                                                              \
-            (a0), (b0), (c0), (d0), (a1), (b1), (c1), (d1), (a2), (b2), (c2), (d2), (a3), (b3), (c3), (d3)             \
+            EDGEBAT_COLUMN_(a0, b0, c0, d0), EDGEBAT_COLUMN_(a1, b1, c1, d1), EDGEBAT_COLUMN_(a2, b2, c2, d2),         \
+                EDGEBAT_COLUMN_(a3, b3, c3, d3)                                                                        \
         }                                                                                                              \
     }
 
@@ -120,7 +136,10 @@ typedef struct {
             (n) - (split)                                                                                              \
     }
 
-#define EDGEBAT_GATE_MULTIPLIER_(k) (k)
+#define EDGEBAT_GATE(k, n)                                                                                             \
+    {                                                                                                                  \
+        (k), (1 << 9) + ((1 << (n)) >> 1) * (1 << 10), ((n) != 0) ? (1 << 10) : 0, 10 + (n)                            \
+    }
 
 typedef struct {
     int32_t half; /* rounding half plus output zero point, scaled by 2^shift */
@@ -141,21 +160,21 @@ typedef struct {
     }
 
 /**
- * From a sum to a gate's int16, rounded twice as TFLite Micro does: (sum * k + 2^9) >> 10, then divided by 2^shift, half
- * away from zero.
+ * From a sum to a gate's int16, rounded twice as TFLite Micro does: t = (sum * k + 2^9) >> 10, then t / 2^n, half away from
+ * zero, which is (t + 2^(n-1) - (t < 0)) >> n unless n is 0. Both shifts are one where the product fits 32 bits.
  */
 typedef struct {
     int32_t multiplier;
-    int32_t half;     /* 2^(shift-1), or 0 for shift 0 */
-    int32_t negative; /* what a negative value rounds up less by: 1, or 0 for shift 0 */
-    uint32_t shift;   /* 0 to 15 */
+    int32_t round;
+    int32_t negative; /* taken off for a negative sum */
+    uint32_t shift;
 } edgebat_gate_t;
 
-#define EDGEBAT_GATE_BITS 10
-#define EDGEBAT_GATE(k, shift)                                                                                         \
-    {                                                                                                                  \
-        EDGEBAT_GATE_MULTIPLIER_(k), (1 << (shift)) >> 1, ((shift) != 0) ? 1 : 0, (shift)                              \
-    }
+/** A gate has two sums, of inputs and of hidden values. */
+typedef struct {
+    edgebat_gate_t input;
+    edgebat_gate_t recurrent;
+} edgebat_gates_t;
 
 /** Bias and multiplier of four rows. */
 typedef struct {

@@ -14,7 +14,7 @@
 
 #include <arm_acle.h>
 
-#if defined(__thumb2__) && !defined(__ARM_BIG_ENDIAN)
+#if defined(__thumb2__) && defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN)
 #define EDGEBAT_DSP_THUMB2 /* instructions with two loaded registers and post-increment */
 #endif
 

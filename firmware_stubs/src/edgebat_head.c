@@ -12,8 +12,9 @@ int edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y)
     const int8_t *const end = &x[4U * layer->columns4];
     const edgebat_rounding_t *const r = &layer->rounding;
     int16_t *const y_end = &y[4U * layer->blocks];
+    const int32_t offset = edgebat_offset(x, end);
     do {
-        const edgebat_sums_t s = edgebat_sum4(&w, x, end, edgebat_start(c->bias));
+        const edgebat_sums_t s = edgebat_sum4(&w, x, end, edgebat_start(c->bias, offset));
         y[0] = (int16_t)EDGEBAT_INT16_HI(s.a, s.b, c->multiplier[0], r);
         y[1] = (int16_t)EDGEBAT_INT16_LO(s.b, c->multiplier[1], r);
         y[2] = (int16_t)EDGEBAT_INT16_HI(s.c, s.d, c->multiplier[2], r);
