@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from edgebat.runfolder import Outcome, RunFolder, Step
 from edgebat.runtime import quantize_input
 from edgebat.tables import require_confirmed, require_equal
 from edgebat.windowfile import content_of, load_predictions, load_windows, save_predictions, save_windows
+
+if TYPE_CHECKING:  # torch stays out until a step needs it
+    from edgebat.students.base import Student
 
 Told = Callable[[dict[str, float]], None]
 STAGES = ("data", "teacher", "students", "quantize", "export", "verify", "simulate", "report")
@@ -229,11 +232,37 @@ class Road:
         for name in (n for kind in self.kinds for n in (kind, f"{kind}_alone")):
             student = load_student(self.folder.file(f"models/{name}.safetensors"))
             graph = quantize_model(student.float_spec(), train.x, self.recipe.quantize, name=name, meta=meta)
+            if self.recipe.quantize.qat_epochs:
+                graph = self._trained_quantized(name, student, graph)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_health(graph, test.x), test)
             results[name]["fingerprint"] = graph.fingerprint
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
+
+    def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> IntGraph:
+        """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any."""
+        from edgebat.quantize.qat_train import train_quantized
+        from edgebat.teachers.store import load_teacher
+
+        alone = name.endswith("_alone")
+        epochs = self.recipe.quantize.qat_epochs
+        scratch = self._scratch("quantize") / name
+        trained = train_quantized(
+            student,
+            graph,
+            self.windows("train"),
+            self.windows("val"),
+            None if alone else load_teacher(self.folder.file("models/teacher.safetensors")),
+            self.recipe.distill,
+            epochs,
+            scratch,
+            cache=self.folder.path / "checkpoints" / "labels",
+            resume=True,
+            progress=self._bar(epochs),
+        )
+        shutil.rmtree(scratch)
+        return trained
 
     def export(self) -> Outcome:
         """The taught students as TFLite, ONNX and C99."""

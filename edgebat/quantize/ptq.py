@@ -60,11 +60,15 @@ MAX_CALIBRATION = 4096
 
 @dataclass(frozen=True)
 class QuantizeOptions:
-    """method: range of activations, "minmax", "percentile" or "mse"; bias_correction: undo the mean rounding error."""
+    """method: range of activations, "minmax", "percentile" or "mse"; bias_correction: undo the mean rounding error.
+
+    qat_epochs: epochs of quantization-aware training after that (quantize/qat_train.py); 0 = post-training only.
+    """
 
     method: str = "mse"
     percentile: float = 99.99
     bias_correction: bool = True
+    qat_epochs: int = 0
 
 
 @dataclass
