@@ -69,24 +69,28 @@ def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
 
 
 def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells") -> Table:
-    """Rows of the card's ``accuracy``."""
+    """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side."""
     table = _table(
         title,
-        ["model", "form", "learned from"],
-        ["weights", "SOH RMSE", "SOH MAE", "trajectory", "RUL RMSE"],
-        "SOH and trajectory in percentage points of the reference capacity, RUL in cycles.",
+        ["model", "learned from"],
+        ["weights", "SOH\nfloat", "SOH\nint8", "trajectory", "RUL"],
+        "RMSE of SOH and trajectory in percentage points of the reference capacity, of RUL in cycles; of the int8 form "
+        "where there is one.",
     )
+    lines: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
+        lines.setdefault((row["label"], row["learned_from"]), {})[row["form"]] = row
+    for (label, source), forms in lines.items():
+        final = forms.get("int8", forms["float"])
         table.add_row(
-            row["label"],
-            row["form"],
-            row["learned_from"],
-            number(row["parameters"], 0),
-            number(row["soh_rmse_pct"], 3),
-            number(row["soh_mae_pct"], 3),
-            number(row["trajectory_rmse_pct"], 3),
-            number(row["rul_rmse_cycles"], 1),
-            style="bold green" if row.get("best") else "dim" if row["role"] == "baseline" else None,
+            label,
+            source,
+            number(final["parameters"], 0),
+            number(forms["float"]["soh_rmse_pct"], 3),
+            number(forms["int8"]["soh_rmse_pct"] if "int8" in forms else None, 3),
+            number(final["trajectory_rmse_pct"], 3),
+            number(final["rul_rmse_cycles"], 1),
+            style="bold green" if final["best"] else "dim" if final["role"] == "baseline" else None,
         )
     return table
 
@@ -105,9 +109,12 @@ def equality_table(rows: Sequence[Row]) -> Group:
             continue
         counts = [number(row[name], 0) for name in ("windows", "outputs", "mismatches", "max_difference")]
         wrong = row["mismatches"] and row["expected"] == "0"
-        note = "" if row["expected"] == "0" else f" [dim]({row['expected']})"
+        note = "" if row["expected"] == "0" else " *"
         table.add_row(f"  {row['engine']}{note}", *counts, style="bold red" if wrong else None)
-    return _with_reasons(table, rows, "engine")
+    notes = dict.fromkeys(
+        f"* {r['engine']}: {r['expected']}" for r in rows if r["expected"] != "0" and not r["skipped"]
+    )
+    return Group(_with_reasons(table, rows, "engine"), *notes)
 
 
 def targets_table(rows: Sequence[Row]) -> Group:
@@ -117,18 +124,17 @@ def targets_table(rows: Sequence[Row]) -> Group:
         ["target", "by"],
         ["flash", "RAM", "stack", "instructions\n(simulator)", "cycles\n(model)", "ms"],
         "Flash and RAM in bytes, from the linked image. Stack and instructions from a simulator (= QEMU counts the same), "
-        "not from hardware. ms: cycles (model) at the target's clock, or measured where it says host.",
+        "not from hardware. ms: cycles (model) at the target's clock; on the host measured.",
     )
     for row in _by_model(table, rows):
         if row["skipped"]:
             table.add_row(row["target"], "", "", "", "", "not run", style="dim")
             continue
-        time = number(row["ms"], 2) + (" host" if row["ms_tag"].endswith("(host)") else "")
         counts = [row[name] for name in ("flash_bytes", "ram_bytes", "stack_bytes", "instructions", "cycles")]
         mark = "=" if row["confirmed"] and row["confirmed"]["equal"] else " "
         numbers = [number(c, 0) for c in counts]
         numbers[3] += mark
-        table.add_row(row["target"], row["built_by"], *numbers, time)
+        table.add_row(row["target"], row["built_by"], *numbers, number(row["ms"], 2))
     return _with_reasons(table, rows, "target")
 
 
