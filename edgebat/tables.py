@@ -47,8 +47,16 @@ def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str =
     for name in left:
         table.add_column(name.strip("*"), no_wrap=not name.endswith("*"))
     for name in right:
-        # Rich shortens columns on a narrow terminal; a shortened number is a wrong number.
-        table.add_column(name, justify="right", no_wrap=True, min_width=max(len(word) for word in name.split("\n")))
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _keep_numbers(table: Table) -> Table:
+    """Give number columns the width they need: Rich shortens cells on a narrow terminal, and half a number is wrong."""
+    for column in table.columns:
+        if column.justify == "right":
+            words = [*str(column.header).split("\n"), *map(str, column.cells)]
+            column.min_width = max(map(len, words))
     return table
 
 
@@ -65,14 +73,14 @@ def _by_model(table: Table, rows: Sequence[Row]) -> Iterator[Row]:
 def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
     """The table and, under it, why something was not run."""
     reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {row['skipped']}" for row in rows if row["skipped"])
-    return Group(table, *reasons)
+    return Group(_keep_numbers(table), *reasons)
 
 
 def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells") -> Table:
     """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side."""
     table = _table(
         title,
-        ["model", "learned from"],
+        ["model", "taught by"],
         ["weights", "SOH\nfloat", "SOH\nint8", "trajectory", "RUL"],
         "RMSE of SOH and trajectory in percentage points of the reference capacity, of RUL in cycles; of the int8 form "
         "where there is one.",
@@ -84,7 +92,7 @@ def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells
         final = forms.get("int8", forms["float"])
         table.add_row(
             label,
-            source,
+            source if source == "teacher" else "",
             number(final["parameters"], 0),
             number(forms["float"]["soh_rmse_pct"], 3),
             number(forms["int8"]["soh_rmse_pct"] if "int8" in forms else None, 3),
@@ -92,7 +100,7 @@ def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells
             number(final["rul_rmse_cycles"], 1),
             style="bold green" if final["best"] else "dim" if final["role"] == "baseline" else None,
         )
-    return table
+    return _keep_numbers(table)
 
 
 def equality_table(rows: Sequence[Row]) -> Group:
@@ -144,7 +152,7 @@ def cells_table(rows: Sequence[Row], title: str) -> Table:
     for row in rows:
         names = ("cells", "train", "val", "test", "windows", "eol")
         table.add_row(row["condition"], *(number(row[name], 0) for name in names))
-    return table
+    return _keep_numbers(table)
 
 
 def evaluation_table(result: Mapping[str, Any]) -> Table:
@@ -167,7 +175,7 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
     if result["unseen"]:
         add("unseen cells", "", "", result["unseen"], "bold")
     add("all cells", "", "", result["all"])
-    return table
+    return _keep_numbers(table)
 
 
 def target_list(as_json: bool) -> Any:
@@ -191,7 +199,7 @@ def target_list(as_json: bool) -> Any:
         sizes = [value / unit if value else None for value, unit in
                  ((t.clock_hz, 1e6), (t.flash_bytes, 1024), (t.ram_bytes, 1024))]  # fmt: skip
         table.add_row(t.name, t.description, *(number(v, 0) for v in sizes))
-    return table
+    return _keep_numbers(table)
 
 
 EXTRAS = {
@@ -236,7 +244,7 @@ def doctor_table() -> Table:
             torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch; training uses the CPU"
         )
         table.add_row("GPU", "[green]ok" if torch.cuda.is_available() else "[yellow]not there", gpu, "")
-    return table
+    return _keep_numbers(table)
 
 
 def require_equal(rows: Sequence[Row]) -> None:

@@ -14,7 +14,7 @@ from edgebat.report.figures import Predictions, life_errors
 
 CARD_VERSION = 1
 BASELINE_LABELS = {
-    "mean": "Mean of the training cells",
+    "mean": "Mean of training cells",
     "ridge": "Ridge regression",
     "nearest": "Nearest neighbour",
 }
