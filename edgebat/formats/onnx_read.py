@@ -2,6 +2,7 @@
 
 A file of ours describes its graph in its metadata, and its constants hold the integers. Neither is trusted: the graph
 is built from both, turned into ONNX operators again, and accepted only when these are the operators of the file.
+Quantized files of others are read operator by operator, with the rounding (``F``) of ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from edgebat.errors import EdgebatError, ModelFileError
 from edgebat.formats.onnx_emit import OPSETS, emit_graph
 from edgebat.formats.onnx_model import METADATA_KEY, first_difference
 from edgebat.formats.onnx_note import graph_from_note
+from edgebat.formats.onnx_operators import Importer
 from edgebat.formats.onnx_parse import OnnxFile, parse_onnx
 from edgebat.formats.tflite_model import MAX_NOTE_BYTES, read_bytes
 from edgebat.graph import IntGraph, check_graph
@@ -32,7 +34,9 @@ def onnx_graph(data: bytes, what: str = "ONNX model") -> IntGraph:
         file = parse_onnx(data, what)
         if METADATA_KEY in file.metadata:
             return _own(file, what)
-        raise ModelFileError(f"{what} was not written by edgebat")
+        if not 10 <= file.opsets.get("", 0) <= 25:
+            raise ModelFileError(f"{what} uses operator set {file.opsets.get('', 0)}; edgebat reads 10 to 25")
+        return check_graph(Importer(file.graph, what).graph(Path(what).stem))
     except EdgebatError as error:
         text = str(error)
         raise ModelFileError(text if text.startswith(what) else f"{what} is not a usable model: {text}") from None

@@ -81,6 +81,13 @@ def average_weight_scale(node: AveragePool1D, source: Tensor, target: Tensor) ->
     raise ModelFileError(f"node {node.name!r}: no float32 scale gives its requantization; choose another output scale")
 
 
+def average_multiplier(input_scale: float, size: int, output_scale: float) -> Float32:
+    """M = s_in / (s_out * size) in float32 [1], in the order in which ONNX Runtime computes it."""
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        divisor = np.float32(output_scale) * np.float32(size)
+        return np.array([np.float32(input_scale) / divisor], np.float32)
+
+
 def float_engine(scale: Float32) -> Engine:
     """``F`` with one float32 multiplier per channel."""
     return lambda acc: requantize_float(acc, scale[:, None])
