@@ -1,0 +1,124 @@
+"""Networks with seeded random weights: the three of every table of speed and size, and any other of the same families.
+
+MLP 40-32-16-1 with ReLU; CNN on 32 x 4: convolution 8 k3, convolution 16 k3 (same padding), max-pool 2, dense 50;
+LSTM on 32 steps x 4 with 16 hidden units, dense 50 on the last step. Peers are measured on the same shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.graph import IntGraph
+from edgebat.quantize import quantize_model
+from edgebat.students.spec import (
+    Conv1DLayer,
+    DenseLayer,
+    FlattenLayer,
+    FloatModel,
+    Head,
+    LastStepLayer,
+    Layer,
+    LstmLayer,
+    MaxPool1DLayer,
+)
+
+Float32 = npt.NDArray[np.float32]
+Int8 = npt.NDArray[np.int8]
+Draw = Callable[..., Float32]
+
+NETS = ("mlp", "cnn", "lstm")
+
+
+@cache
+def reference_net(name: str) -> IntGraph:
+    """The integer graph of "mlp", "cnn" or "lstm"; the same at every call. Raises KeyError for another name."""
+    shape, widths, outputs = {
+        "mlp": ((10, 4), (32, 16), 1),
+        "cnn": ((32, 4), (8, 16), 50),
+        "lstm": ((32, 4), (16,), 50),
+    }[name]
+    return random_net(name, shape, widths, outputs, seed=NETS.index(name))
+
+
+@cache
+def lstm_alone(inputs: int, hidden: int) -> IntGraph:
+    """16 steps of one LSTM layer and the smallest possible head: for instructions per MAC of the layer itself."""
+    return random_net("lstm", (16, inputs), (hidden,), 1, name=f"lstm_{inputs}_{hidden}")
+
+
+def random_net(
+    family: str, shape: tuple[int, int], widths: Sequence[int], outputs: int, *, seed: int = 0, name: str = ""
+) -> IntGraph:
+    """An integer graph of the ``family`` "mlp", "cnn" or "lstm" with random weights, input int8 [T, C] = ``shape``.
+
+    widths: units of the hidden dense layers, filters of the convolutions (k3, same padding, max-pool 2 behind the
+    last one) or units of the stacked LSTM layers; ``outputs`` dense outputs. Raises KeyError for another family.
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(*dimensions: int) -> Float32:
+        return (rng.standard_normal(dimensions) / np.sqrt(np.prod(dimensions[1:]))).astype(np.float32)
+
+    layers = {"mlp": _mlp, "cnn": _cnn, "lstm": _lstm}[family](draw, shape, widths, outputs)
+    channels = shape[1]
+    model = FloatModel(
+        family,
+        shape,
+        layers,
+        np.zeros(channels, np.float32),
+        np.ones(channels, np.float32),
+        np.zeros(outputs, np.float32),
+        np.ones(outputs, np.float32),
+        (Head("output", 0, outputs, "fraction"),),
+    )
+    return quantize_model(model, rng.standard_normal((512, *shape)), name=name or family)
+
+
+def _dense(draw: Draw, outputs: int, inputs: int, activation: str = "none") -> DenseLayer:
+    return DenseLayer(draw(outputs, inputs), draw(outputs, 1)[:, 0] * np.float32(0.1), activation)
+
+
+def _mlp(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
+    sizes = [shape[0] * shape[1], *widths]
+    hidden = [_dense(draw, b, a, "relu") for a, b in zip(sizes, sizes[1:], strict=False)]
+    return (FlattenLayer(), *hidden, _dense(draw, outputs, sizes[-1]))
+
+
+def _cnn(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
+    sizes = [shape[1], *widths]
+    filters = [
+        Conv1DLayer(draw(b, 3, a), draw(b, 1)[:, 0] * np.float32(0.1), 1, "relu")
+        for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+    return (*filters, MaxPool1DLayer(2), FlattenLayer(), _dense(draw, outputs, shape[0] // 2 * sizes[-1]))
+
+
+def _lstm(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
+    sizes = [shape[1], *widths]
+    layers = [
+        LstmLayer(draw(4 * b, a), draw(4 * b, b), draw(4 * b, 1)[:, 0]) for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+    return (*layers, LastStepLayer(), _dense(draw, outputs, sizes[-1]))
+
+
+def inputs(graph: IntGraph, count: int) -> Int8:
+    """Seeded int8 inputs [count, T, C], uniform over the whole range."""
+    return np.random.default_rng(3).integers(-128, 128, (count, *graph.input_tensor.shape), dtype=np.int8)
+
+
+def varied_inputs(graph: IntGraph, count: int) -> Int8:
+    """Seeded int8 inputs [count, T, C] of different kinds, so that running times that depend on data show.
+
+    Uniform and bell-shaped windows in turn; the last three of eight or more are constant: -128, 0 and 127.
+    """
+    shape = (count, *graph.input_tensor.shape)
+    x = inputs(graph, count)
+    bell = np.clip(np.rint(np.random.default_rng(4).normal(0.0, 40.0, shape)), -128, 127).astype(np.int8)
+    x[1::2] = bell[1::2]
+    if count >= 8:
+        x[-3:] = np.array([-128, 0, 127], np.int8).reshape(3, *[1] * (x.ndim - 1))
+    return x
