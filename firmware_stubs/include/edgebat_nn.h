@@ -1,16 +1,15 @@
 /*
  * edgebat_nn.h - integer neural network kernels for battery management systems.
  *
- * A generated model (<name>.c, written by `edgebat export`) is tables plus one short sequence of calls into this
- * library. All memory belongs to the caller. No kernel keeps state of its own, allocates, recurses or touches floating
- * point, and the number of executed instructions does not depend on the data.
+ * A generated model (<name>.c, written by `edgebat export`) is tables plus one short sequence of calls into
+ * this library. All memory belongs to the caller. No kernel keeps state of its own, allocates, recurses or
+ * touches floating point, and the number of executed instructions does not depend on the data.
  *
- * Options, decided at compile time; library and models must be compiled with the same ones. Results are bit-identical
- * for all of them:
- *   EDGEBAT_DSP   1: use the paired 16-bit multiply-accumulate of Arm cores with the DSP extension (Cortex-M4, M7,
- *                 M33, R5F). On a machine without it the instructions are emulated in C, which is how host tests reach
- *                 this path. 0: portable C99. Default: 1 where the compiler announces the extension.
- *   EDGEBAT_THUMB1  1: weights and inner loop for Cortex-M0/M0+; emulated elsewhere like the above.
+ * Options, decided at compile time; library and models must be compiled with the same ones. Results are
+ * bit-identical for all of them: EDGEBAT_DSP   1: use the paired 16-bit multiply-accumulate of Arm cores with
+ * the DSP extension (Cortex-M4, M7, M33, R5F). On a machine without it the instructions are emulated in C,
+ * which is how host tests reach this path. 0: portable C99. Default: 1 where the compiler announces the
+ * extension. EDGEBAT_THUMB1  1: weights and inner loop for Cortex-M0/M0+; emulated elsewhere like the above.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -63,7 +62,8 @@ extern "C" {
 
 /**
  * Fully connected layer y = requantize(W x + b); zero points are folded into the biases.
- * Inputs are read in groups of four and rows are computed in blocks of four; weights beyond the true sizes are zero.
+ * Inputs are read in groups of four and rows are computed in blocks of four; weights beyond the true sizes
+ * are zero.
  */
 typedef struct {
     const edgebat_weights_t *weights;   /* [blocks][columns4] */
@@ -101,22 +101,23 @@ typedef struct {
 } edgebat_dilated_t;
 
 /**
- * LSTM layer with int8 activations and int16 cell, equal to TFLite Micro bit for bit. Gates in the order input, forget,
- * cell, output; the four gates of a unit are the four rows of a block, first the columns of x, then those of h.
+ * LSTM layer with int8 activations and int16 cell, equal to TFLite Micro bit for bit. Gates in the order
+ * input, forget, cell, output; the four gates of a unit are the four rows of a block, first the columns of x,
+ * then those of h.
  */
 typedef struct {
     const edgebat_weights_t *weights; /* [units][columns4_x + columns4_h] */
     const edgebat_bias_t *bias;       /* [units] */
     edgebat_gates_t gate[4];          /* from sums to gates */
-    int32_t added_round;              /* input gate * cell gate to the scale of the cell: 2^(added_shift-1) + 1 */
+    int32_t added_round; /* input gate * cell gate to the scale of the cell: 2^(added_shift-1) + 1 */
     int32_t added_shift;
-    int32_t hidden_round;             /* output gate * tanh(cell) to the scale of h: 2^(hidden_shift-1) + 1 */
+    int32_t hidden_round; /* output gate * tanh(cell) to the scale of h: 2^(hidden_shift-1) + 1 */
     int32_t hidden_shift;
-    int32_t tanh_factor;              /* cell to 3 * 2^12 times its value: (cell * factor + half) >> right */
+    int32_t tanh_factor; /* cell to 3 * 2^12 times its value: (cell * factor + half) >> right */
     int32_t tanh_half;
     int32_t tanh_right;
-    uint16_t columns4_x;              /* inputs / 4, rounded up */
-    uint16_t columns4_h;              /* units / 4, rounded up */
+    uint16_t columns4_x; /* inputs / 4, rounded up */
+    uint16_t columns4_h; /* units / 4, rounded up */
     uint16_t units;
 } edgebat_lstm_t;
 
@@ -157,8 +158,8 @@ typedef struct {
 void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y);
 
 /**
- * x[4 * columns4] -> int16 y[4 * blocks], and the rest of the rows: the last layer of a model. Both return EDGEBAT_OK, so
- * that a model can end in the call and needs no stack of its own then.
+ * x[4 * columns4] -> int16 y[4 * blocks], and the rest of the rows: the last layer of a model. Both return
+ * EDGEBAT_OK, so that a model can end in the call and needs no stack of its own then.
  */
 int edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y);
 int edgebat_head_rest(const edgebat_rest_t *layer, const int8_t *x, int16_t *y);
@@ -174,17 +175,19 @@ void edgebat_average(const edgebat_average_t *layer, const int8_t *x, int8_t *y)
 void edgebat_depthwise(const edgebat_depthwise_t *layer, const int8_t *x, int8_t *y);
 
 /**
- * One time step. x: 4 * columns4_x values. state: the hidden state h, 4 * columns4_h bytes; as many bytes of working
- * space; the cell, units values of int16. It is aligned to 2 bytes, and all zero before the first step.
+ * One time step. x: 4 * columns4_x values. state: the hidden state h, 4 * columns4_h bytes; as many bytes of
+ * working space; the cell, units values of int16. It is aligned to 2 bytes, and all zero before the first
+ * step.
  */
 void edgebat_lstm_step(const edgebat_lstm_t *layer, const int8_t *x, int8_t *state);
 
 /** All steps of x (rows x_step bytes apart) -> y[steps][4 * columns4_h], beginning with an empty state. */
-void edgebat_lstm_sequence(const edgebat_lstm_t *layer, const int8_t *x, uint32_t x_step, uint32_t steps, int8_t *y,
-                           int8_t *state);
+void edgebat_lstm_sequence(const edgebat_lstm_t *layer, const int8_t *x, uint32_t x_step, uint32_t steps,
+                           int8_t *y, int8_t *state);
 
 /** y[t] = maximum of `size` rows of x from row t * stride on; rows have `row` bytes. */
-void edgebat_max_pool(const int8_t *x, int8_t *y, uint32_t row, uint32_t positions, uint32_t size, uint32_t stride);
+void edgebat_max_pool(const int8_t *x, int8_t *y, uint32_t row, uint32_t positions, uint32_t size,
+                      uint32_t stride);
 
 /*** Element by element ***/
 
@@ -192,7 +195,8 @@ void edgebat_max_pool(const int8_t *x, int8_t *y, uint32_t row, uint32_t positio
 void edgebat_maximum(int8_t *y, const int8_t *x, uint32_t count);
 
 /** y[t][i] = x[t][i] for `rows` rows of `width` values that lie x_step and y_step bytes apart. */
-void edgebat_copy(const int8_t *x, uint32_t x_step, int8_t *y, uint32_t y_step, uint32_t rows, uint32_t width);
+void edgebat_copy(const int8_t *x, uint32_t x_step, int8_t *y, uint32_t y_step, uint32_t rows,
+                  uint32_t width);
 
 /** y[i] = value; count is a multiple of four. */
 void edgebat_fill(int8_t *y, uint32_t count, int8_t value);
@@ -208,7 +212,8 @@ void edgebat_clamp16(int16_t *y, uint32_t count, int16_t minimum, int16_t maximu
 
 /*** Integrity ***/
 
-/** CRC-32 of `length` bytes (as zlib); crc is 0 for the first piece and the previous result for the next one. */
+/** CRC-32 of `length` bytes (as zlib); crc is 0 for the first piece and the previous result for the next one.
+ */
 uint32_t edgebat_crc32(uint32_t crc, const void *data, uint32_t length);
 
 #ifdef __cplusplus

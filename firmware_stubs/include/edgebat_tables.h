@@ -1,9 +1,9 @@
 /*
  * edgebat_tables.h - how generated tables lie in flash.
  *
- * The generator writes plain decimal weights and rounding constants. These macros turn them into what the kernels of
- * the core being compiled for want to read, so that one generated file serves every target and either byte order.
- * Included by edgebat_nn.h; nothing here is called by an application.
+ * The generator writes plain decimal weights and rounding constants. These macros turn them into what the
+ * kernels of the core being compiled for want to read, so that one generated file serves every target and
+ * either byte order. Included by edgebat_nn.h; nothing here is called by an application.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,9 +16,10 @@
 
 /*
  * Two rows share a word; each halfword holds 256 * hi + lo. One SMLAD of the word with two activations adds
- * 256 * sum(hi) + sum(lo); a second one of its sign-extended low bytes (SXTB16) adds sum(lo) alone. That is three
- * instructions for four products and leaves the weights one byte each. Columns are paired (0, 2) and (1, 3) because
- * SXTB16 splits four activations that way. The generator proves that no row leaves the 24 bits of sum(hi).
+ * 256 * sum(hi) + sum(lo); a second one of its sign-extended low bytes (SXTB16) adds sum(lo) alone. That is
+ * three instructions for four products and leaves the weights one byte each. Columns are paired (0, 2) and
+ * (1, 3) because SXTB16 splits four activations that way. The generator proves that no row leaves the 24 bits
+ * of sum(hi).
  */
 typedef struct {
     uint32_t pair[4];
@@ -26,12 +27,12 @@ typedef struct {
 
 #define EDGEBAT_HALF_(hi, lo) (((uint32_t)(hi) * 256U + (uint32_t)(lo)) & 0xFFFFU)
 #define EDGEBAT_PAIR_(hi0, hi1, lo0, lo1) (EDGEBAT_HALF_(hi0, lo0) | (EDGEBAT_HALF_(hi1, lo1) << 16))
-#define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                                \
-    {                                                                                                                  \
-        {                                                                                                              \
-            EDGEBAT_PAIR_(a0, a2, b0, b2), EDGEBAT_PAIR_(c0, c2, d0, d2), EDGEBAT_PAIR_(a1, a3, b1, b3),               \
-                EDGEBAT_PAIR_(c1, c3, d1, d3)                                                                          \
-        }                                                                                                              \
+#define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                      \
+    {                                                                                                        \
+        {                                                                                                    \
+            EDGEBAT_PAIR_(a0, a2, b0, b2), EDGEBAT_PAIR_(c0, c2, d0, d2), EDGEBAT_PAIR_(a1, a3, b1, b3),     \
+                EDGEBAT_PAIR_(c1, c3, d1, d3)                                                                \
+        }                                                                                                    \
     }
 
 /* The same for a block of only two rows. */
@@ -39,36 +40,26 @@ typedef struct {
     uint32_t pair[2];
 } edgebat_weights2_t;
 
-#define EDGEBAT_WEIGHTS2(a0, a1, a2, a3, b0, b1, b2, b3)                                                               \
-    {                                                                                                                  \
-        {                                                                                                              \
-            EDGEBAT_PAIR_(a0, a2, b0, b2), EDGEBAT_PAIR_(a1, a3, b1, b3)                                               \
-        }                                                                                                              \
+#define EDGEBAT_WEIGHTS2(a0, a1, a2, a3, b0, b1, b2, b3)                                                     \
+    {                                                                                                        \
+        {                                                                                                    \
+            EDGEBAT_PAIR_(a0, a2, b0, b2), EDGEBAT_PAIR_(a1, a3, b1, b3)                                     \
+        }                                                                                                    \
     }
 
-/* Rows a and c start where their words have arrived before the first product: 256 * own bias + the other one's. */
+/* Rows a and c start where their words have arrived before the first product: 256 * own bias + the other
+ * one's. */
 #define EDGEBAT_HI_(hi, lo) ((int32_t)((uint32_t)(hi) * 256U + (uint32_t)(lo)))
-#define EDGEBAT_BIAS2(a, b)                                                                                            \
-    {                                                                                                                  \
-        EDGEBAT_HI_(a, b), (b)                                                                                         \
-    }
-#define EDGEBAT_BIAS(a, b, c, d)                                                                                       \
-    {                                                                                                                  \
-        EDGEBAT_HI_(a, b), (b), EDGEBAT_HI_(c, d), (d)                                                                 \
-    }
+#define EDGEBAT_BIAS2(a, b) {EDGEBAT_HI_(a, b), (b)}
+#define EDGEBAT_BIAS(a, b, c, d) {EDGEBAT_HI_(a, b), (b), EDGEBAT_HI_(c, d), (d)}
 
 /* (acc * k + 2^(n-1)) >> n is the high word of acc * (k << (32 - n)) + 2^31, one SMMLAR. */
 #define EDGEBAT_MULTIPLIER(n, up, k) ((k) * (int32_t)(1L << (32 - (n) - (up))))
-#define EDGEBAT_ROUNDING(n, split, up, zero_point)                                                                     \
-    {                                                                                                                  \
-        (zero_point), (up), 8 - (up)                                                                                   \
-    }
+#define EDGEBAT_ROUNDING(n, split, up, zero_point) {(zero_point), (up), 8 - (up)}
 
-/* (sum * k + 2^9) >> 10 is the rounded high word of 256 * sum, which rows a and c hold anyway, times k << 14: SMMLAR. */
-#define EDGEBAT_GATE(k, n)                                                                                             \
-    {                                                                                                                  \
-        (k) * (1 << 14), (1 << (n)) >> 1, ((n) != 0) ? 1 : 0, (n)                                                      \
-    }
+/* (sum * k + 2^9) >> 10 is the rounded high word of 256 * sum, which rows a and c hold anyway, times k << 14:
+ * SMMLAR. */
+#define EDGEBAT_GATE(k, n) {(k) * (1 << 14), (1 << (n)) >> 1, ((n) != 0) ? 1 : 0, (n)}
 
 typedef struct {
     int32_t zero_point; /* of the output */
@@ -79,8 +70,8 @@ typedef struct {
 #else
 
 /*
- * Four rows by four columns, column by column. Thumb-1 has no signed byte load with an immediate offset, so that weights
- * are stored with 128 added there; the kernels take 128 * sum(x) off again, once per vector.
+ * Four rows by four columns, column by column. Thumb-1 has no signed byte load with an immediate offset, so
+ * that weights are stored with 128 added there; the kernels take 128 * sum(x) off again, once per vector.
  */
 #if EDGEBAT_THUMB1
 typedef uint8_t edgebat_weight_t;
@@ -95,12 +86,12 @@ typedef struct {
 } edgebat_weights_t;
 
 #define EDGEBAT_COLUMN_(a, b, c, d) EDGEBAT_W_(a), EDGEBAT_W_(b), EDGEBAT_W_(c), EDGEBAT_W_(d)
-#define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                                \
-    {                                                                                                                  \
-        {                                                                                                              \
-            EDGEBAT_COLUMN_(a0, b0, c0, d0), EDGEBAT_COLUMN_(a1, b1, c1, d1), EDGEBAT_COLUMN_(a2, b2, c2, d2),         \
-                EDGEBAT_COLUMN_(a3, b3, c3, d3)                                                                        \
-        }                                                                                                              \
+#define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                      \
+    {                                                                                                        \
+        {                                                                                                    \
+            EDGEBAT_COLUMN_(a0, b0, c0, d0), EDGEBAT_COLUMN_(a1, b1, c1, d1),                                \
+                EDGEBAT_COLUMN_(a2, b2, c2, d2), EDGEBAT_COLUMN_(a3, b3, c3, d3)                             \
+        }                                                                                                    \
     }
 
 /* Two rows by four columns, column by column. */
@@ -108,38 +99,28 @@ typedef struct {
     int8_t w[8];
 } edgebat_weights2_t;
 
-#define EDGEBAT_WEIGHTS2(a0, a1, a2, a3, b0, b1, b2, b3)                                                               \
-    {                                                                                                                  \
-        {                                                                                                              \
-            (a0), (b0), (a1), (b1), (a2), (b2), (a3), (b3)                                                             \
-        }                                                                                                              \
+#define EDGEBAT_WEIGHTS2(a0, a1, a2, a3, b0, b1, b2, b3)                                                     \
+    {                                                                                                        \
+        {                                                                                                    \
+            (a0), (b0), (a1), (b1), (a2), (b2), (a3), (b3)                                                   \
+        }                                                                                                    \
     }
 
-#define EDGEBAT_BIAS2(a, b)                                                                                            \
-    {                                                                                                                  \
-        (a), (b)                                                                                                       \
-    }
-#define EDGEBAT_BIAS(a, b, c, d)                                                                                       \
-    {                                                                                                                  \
-        (a), (b), (c), (d)                                                                                             \
-    }
+#define EDGEBAT_BIAS2(a, b) {(a), (b)}
+#define EDGEBAT_BIAS(a, b, c, d) {(a), (b), (c), (d)}
 
 /*
  * (acc * k + 2^(n-1)) >> n without a 64-bit product: acc = high * 2^split + low, then
- * (high * k + ((low * k) >> split) + 2^(n-split-1)) >> (n - split), with the zero point folded into the constant.
- * The generator chooses split so that both products stay inside 32 bits.
+ * (high * k + ((low * k) >> split) + 2^(n-split-1)) >> (n - split), with the zero point folded into the
+ * constant. The generator chooses split so that both products stay inside 32 bits.
  */
 #define EDGEBAT_MULTIPLIER(n, up, k) (k)
-#define EDGEBAT_ROUNDING(n, split, up, zero_point)                                                                     \
-    {                                                                                                                  \
-        (int32_t)(1L << ((n) - (split) - 1)) + (zero_point) * (int32_t)(1L << ((n) - (split))), (split),               \
-            (n) - (split)                                                                                              \
-    }
+#define EDGEBAT_ROUNDING(n, split, up, zero_point)                                                           \
+    {(int32_t)(1L << ((n) - (split) - 1)) + (zero_point) * (int32_t)(1L << ((n) - (split))), (split),        \
+     (n) - (split)}
 
-#define EDGEBAT_GATE(k, n)                                                                                             \
-    {                                                                                                                  \
-        (k), (1 << 9) + ((1 << (n)) >> 1) * (1 << 10), ((n) != 0) ? (1 << 10) : 0, 10 + (n)                            \
-    }
+#define EDGEBAT_GATE(k, n)                                                                                   \
+    {(k), (1 << 9) + ((1 << (n)) >> 1) * (1 << 10), ((n) != 0) ? (1 << 10) : 0, 10 + (n)}
 
 typedef struct {
     int32_t half; /* rounding half plus output zero point, scaled by 2^shift */
@@ -154,14 +135,12 @@ typedef struct {
     int32_t sum[4];
 } edgebat_bias_t;
 
-#define EDGEBAT_UNIT(bias_i, bias_f, bias_g, bias_o)                                                                   \
-    {                                                                                                                  \
-        EDGEBAT_BIAS(bias_i, bias_f, bias_g, bias_o)                                                                   \
-    }
+#define EDGEBAT_UNIT(bias_i, bias_f, bias_g, bias_o) {EDGEBAT_BIAS(bias_i, bias_f, bias_g, bias_o)}
 
 /**
- * From a sum to a gate's int16, rounded twice as TFLite Micro does: t = (sum * k + 2^9) >> 10, then t / 2^n, half away from
- * zero, which is (t + 2^(n-1) - (t < 0)) >> n unless n is 0. Both shifts are one where the product fits 32 bits.
+ * From a sum to a gate's int16, rounded twice as TFLite Micro does: t = (sum * k + 2^9) >> 10, then t / 2^n,
+ * half away from zero, which is (t + 2^(n-1) - (t < 0)) >> n unless n is 0. Both shifts are one where the
+ * product fits 32 bits.
  */
 typedef struct {
     int32_t multiplier;
@@ -182,13 +161,12 @@ typedef struct {
     int32_t multiplier[4];
 } edgebat_channels_t;
 
-#define EDGEBAT_CHANNELS(n, up, bias_a, k_a, bias_b, k_b, bias_c, k_c, bias_d, k_d)                                    \
-    {                                                                                                                  \
-        EDGEBAT_BIAS(bias_a, bias_b, bias_c, bias_d),                                                                  \
-        {                                                                                                              \
-            EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b), EDGEBAT_MULTIPLIER(n, up, k_c),            \
-                EDGEBAT_MULTIPLIER(n, up, k_d)                                                                         \
-        }                                                                                                              \
+#define EDGEBAT_CHANNELS(n, up, bias_a, k_a, bias_b, k_b, bias_c, k_c, bias_d, k_d)                          \
+    {                                                                                                        \
+        EDGEBAT_BIAS(bias_a, bias_b, bias_c, bias_d), {                                                      \
+            EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b), EDGEBAT_MULTIPLIER(n, up, k_c),  \
+                EDGEBAT_MULTIPLIER(n, up, k_d)                                                               \
+        }                                                                                                    \
     }
 
 /** Bias and multiplier of two rows. */
@@ -197,12 +175,11 @@ typedef struct {
     int32_t multiplier[2];
 } edgebat_channels2_t;
 
-#define EDGEBAT_CHANNELS2(n, up, bias_a, k_a, bias_b, k_b)                                                             \
-    {                                                                                                                  \
-        EDGEBAT_BIAS2(bias_a, bias_b),                                                                                 \
-        {                                                                                                              \
-            EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b)                                             \
-        }                                                                                                              \
+#define EDGEBAT_CHANNELS2(n, up, bias_a, k_a, bias_b, k_b)                                                   \
+    {                                                                                                        \
+        EDGEBAT_BIAS2(bias_a, bias_b), {                                                                     \
+            EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b)                                   \
+        }                                                                                                    \
     }
 
 #endif

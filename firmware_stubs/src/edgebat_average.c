@@ -5,8 +5,7 @@
  */
 #include "edgebat_core.h"
 
-void edgebat_average(const edgebat_average_t *layer, const int8_t *x, int8_t *y)
-{
+void edgebat_average(const edgebat_average_t *layer, const int8_t *x, int8_t *y) {
     const uint32_t row = layer->row;
     for (uint32_t t = 0; t < layer->positions; t++) {
         for (uint32_t c = 0; c < row; c++) {

@@ -9,8 +9,7 @@
 #if EDGEBAT_THUMB1
 
 /** What stored weights give too much for x: 128 * sum(x). */
-static inline int32_t edgebat_offset(const int8_t *x, const int8_t *end)
-{
+static inline int32_t edgebat_offset(const int8_t *x, const int8_t *end) {
     int32_t sum = 0;
     do {
         sum += *x++;
@@ -27,8 +26,7 @@ static inline int32_t edgebat_offset(const int8_t *x, const int8_t *end)
 #else
 
 static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int8_t *x, const int8_t *end,
-                                          edgebat_sums_t s)
-{
+                                          edgebat_sums_t s) {
     do {
         const edgebat_weight_t *const q = (*w)->w;
         for (uint32_t i = 0; i < 4U; i++) {
@@ -47,8 +45,7 @@ static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int
 #endif
 
 /** Two rows and four columns. */
-static inline void edgebat_sum2(const edgebat_weights2_t *w, const int8_t *x, int32_t *a, int32_t *b)
-{
+static inline void edgebat_sum2(const edgebat_weights2_t *w, const int8_t *x, int32_t *a, int32_t *b) {
     for (uint32_t i = 0; i < 4U; i++) {
         *a += (int32_t)x[i] * w->w[2U * i];
         *b += (int32_t)x[i] * w->w[2U * i + 1U];
@@ -56,21 +53,20 @@ static inline void edgebat_sum2(const edgebat_weights2_t *w, const int8_t *x, in
 }
 
 /** ((acc * k + 2^(n-1)) >> n) + zero point, see EDGEBAT_ROUNDING. */
-static inline int32_t edgebat_requantize(int32_t acc, int32_t k, const edgebat_rounding_t *r)
-{
-    const int32_t high = acc >> r->split; /* arithmetic shift: the host tests check that the compiler does so */
+static inline int32_t edgebat_requantize(int32_t acc, int32_t k, const edgebat_rounding_t *r) {
+    const int32_t high =
+        acc >> r->split; /* arithmetic shift: the host tests check that the compiler does so */
     const uint32_t low = (uint32_t)acc & ((UINT32_C(1) << r->split) - 1U);
     return (high * k + (int32_t)((low * (uint32_t)k) >> r->split) + r->half) >> r->shift;
 }
 
 /* Without branches: Cortex-M0 has no conditional execution, and the count must not depend on the data. */
-static inline int32_t edgebat_saturate(int32_t y, uint32_t bits)
-{
+static inline int32_t edgebat_saturate(int32_t y, uint32_t bits) {
     const int32_t half = (int32_t)(UINT32_C(1) << (bits - 1U));
     const int32_t span = 2 * half - 1;
-    y += half;             /* inside: 0 to span */
-    y &= ~(y >> 31);       /* below: 0 */
-    y |= (span - y) >> 31; /* above: all ones */
+    y += half;                   /* inside: 0 to span */
+    y &= ~edgebat_sign(y);       /* below: 0 */
+    y |= edgebat_sign(span - y); /* above: all ones */
     return (y & span) - half;
 }
 

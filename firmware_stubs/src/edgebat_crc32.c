@@ -5,8 +5,7 @@
  */
 #include "edgebat_nn.h"
 
-uint32_t edgebat_crc32(uint32_t crc, const void *data, uint32_t length)
-{
+uint32_t edgebat_crc32(uint32_t crc, const void *data, uint32_t length) {
     const uint8_t *p = (const uint8_t *)data;
     crc = ~crc;
     for (uint32_t i = 0; i < length; i++) {

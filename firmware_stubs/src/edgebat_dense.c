@@ -5,8 +5,7 @@
  */
 #include "edgebat_core.h"
 
-void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y)
-{
+void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y) {
     const edgebat_weights_t *w = layer->weights;
     const edgebat_channels_t *c = layer->channels;
     const int8_t *const end = &x[4U * layer->columns4];

@@ -5,8 +5,7 @@
  */
 #include "edgebat_nn.h"
 
-void edgebat_dilated(const edgebat_dilated_t *layer, const int8_t *x, int8_t *y, int8_t *window)
-{
+void edgebat_dilated(const edgebat_dilated_t *layer, const int8_t *x, int8_t *y, int8_t *window) {
     for (uint32_t t = 0; t < layer->positions; t++) {
         edgebat_copy(x, layer->tap, window, layer->row, layer->taps, layer->row);
         edgebat_dense(&layer->dense, window, y);

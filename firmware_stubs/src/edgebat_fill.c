@@ -5,8 +5,7 @@
  */
 #include "edgebat_core.h"
 
-void edgebat_fill(int8_t *y, uint32_t count, int8_t value)
-{
+void edgebat_fill(int8_t *y, uint32_t count, int8_t value) {
     const int8_t *const end = &y[count];
     while (y != end) {
         y[0] = value;

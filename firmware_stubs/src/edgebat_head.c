@@ -5,8 +5,7 @@
  */
 #include "edgebat_core.h"
 
-int edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y)
-{
+int edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y) {
     const edgebat_weights_t *w = layer->weights;
     const edgebat_channels_t *c = layer->channels;
     const int8_t *const end = &x[4U * layer->columns4];

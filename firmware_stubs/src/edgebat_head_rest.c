@@ -7,8 +7,7 @@
  */
 #include "edgebat_core.h"
 
-int edgebat_head_rest(const edgebat_rest_t *layer, const int8_t *x, int16_t *y)
-{
+int edgebat_head_rest(const edgebat_rest_t *layer, const int8_t *x, int16_t *y) {
     const edgebat_weights2_t *w = layer->weights;
     const edgebat_channels2_t *c = layer->channels;
     const int8_t *const end = &x[4U * layer->columns4];

@@ -1,8 +1,8 @@
 /*
  * edgebat_sum_thumb1.h - the inner loop for Cortex-M0 and M0+, in assembly.
  *
- * The sums live in high registers, where Thumb-1 can still add; compilers do not do that and spill instead. Weights are
- * stored with 128 added, because only the unsigned byte load takes an immediate offset.
+ * The sums live in high registers, where Thumb-1 can still add; compilers do not do that and spill instead.
+ * Weights are stored with 128 added, because only the unsigned byte load takes an immediate offset.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,8 +10,7 @@
 #define EDGEBAT_SUM_THUMB1_H
 
 static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int8_t *x, const int8_t *end,
-                                          edgebat_sums_t s)
-{
+                                          edgebat_sums_t s) {
     const edgebat_weights_t *p = *w;
     const int8_t *const odd = &end[1];
     int32_t i = x - end; /* counts up to zero: index of the column and of the loop */
@@ -74,10 +73,14 @@ static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int
             "adds %[p], #16\n\t"
             "adds %[i], #2\n\t"
             "bne 1b"
-            : [a] "+h"(s.a), [b] "+h"(s.b), [c] "+h"(s.c), [d] "+h"(s.d), [p] "+l"(p), [i] "+l"(i), [v] "=&l"(v),
-              [t] "=&l"(t)
+            : [a] "+h"(s.a), [b] "+h"(s.b), [c] "+h"(s.c), [d] "+h"(s.d), [p] "+l"(p), [i] "+l"(i),
+              [v] "=&l"(v), [t] "=&l"(t)
             : [even] "l"(end), [odd] "l"(odd)
             : "cc", "memory");
+#if defined(__clang__)
+    /* Sums that stay in high registers until the next loop crash clang 22: hand them to low ones. */
+    __asm__("" : "+l"(s.a), "+l"(s.b), "+l"(s.c), "+l"(s.d));
+#endif
     *w = p;
     return s;
 }

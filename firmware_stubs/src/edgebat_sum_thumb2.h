@@ -1,8 +1,8 @@
 /*
  * edgebat_sum_thumb2.h - the inner loop for Thumb-2 cores with the DSP extension, in assembly.
  *
- * The same as the C in edgebat_core_dsp.h in 19 instructions for 16 products. What compilers make of that C needs 13
- * registers, which spills everything around it; this needs 11.
+ * The same as the C in edgebat_core_dsp.h in 19 instructions for 16 products. What compilers make of that C
+ * needs 13 registers, which spills everything around it; this needs 11.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,8 +10,7 @@
 #define EDGEBAT_SUM_THUMB2_H
 
 static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int8_t *x, const int8_t *end,
-                                          edgebat_sums_t s)
-{
+                                          edgebat_sums_t s) {
     const edgebat_weights_t *p = *w;
     uint32_t w0, w1, x02, x13;
     __asm__("1:\n\t"
