@@ -159,7 +159,7 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
     """What ``edgebat.evaluate.evaluate_file`` found, one line per cell."""
     table = _table(
         f"{result['model']} ({result['kind']}) on {result['corpus']}",
-        ["cell", "data set", "note"],
+        ["cell", "data set*", "note"],
         ["windows", "SOH RMSE", "SOH MAE", "trajectory", "RUL RMSE"],
         "SOH and trajectory in percentage points of the reference capacity, RUL in cycles; seen: used in training.",
     )
@@ -173,8 +173,8 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
         add(cell["cell"], cell["dataset"], "seen" if cell["seen"] else "", cell, "dim" if cell["seen"] else None)
     table.add_section()
     if result["unseen"]:
-        add("unseen cells", "", "", result["unseen"], "bold")
-    add("all cells", "", "", result["all"])
+        add("all unseen", "", "", result["unseen"], "bold")
+    add("all", "", "", result["all"])
     return _keep_numbers(table)
 
 

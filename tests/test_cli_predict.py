@@ -72,9 +72,7 @@ def test_an_input_outside_the_training_range_is_said_to_be_one(
 
 
 @pytest.mark.parametrize("suffix", ["npy", "csv"])
-def test_ready_windows(
-    command: Command, model_file: Path, tmp_path: Path, windows: HealthWindows, suffix: str
-) -> None:
+def test_ready_windows(command: Command, model_file: Path, tmp_path: Path, windows: HealthWindows, suffix: str) -> None:
     path = tmp_path / f"windows.{suffix}"
     if suffix == "npy":
         np.save(path, windows.x)

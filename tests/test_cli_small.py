@@ -43,7 +43,9 @@ def test_wrong_use_is_exit_code_2(command: Command) -> None:
 def test_an_error_is_one_message_on_standard_error(command: Command) -> None:
     code, out, err = command("run", "no-such-recipe")
     assert (code, out) == (2, "")
-    assert err.startswith("error: there is no recipe 'no-such-recipe'; give a YAML file or one of the shipped recipes: demo")
+    assert err.startswith(
+        "error: there is no recipe 'no-such-recipe'; give a YAML file or one of the shipped recipes: demo"
+    )
     assert "Traceback" not in err
 
 
@@ -52,7 +54,9 @@ def test_debug_shows_the_trace_wherever_it_stands(command: Command) -> None:
     assert "Traceback" in command("--debug", "run", "no-such-recipe")[2]
 
 
-def test_a_fault_of_edgebat_is_told_from_a_mistake_of_the_user(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_edgebat_is_told_from_a_mistake_of_the_user(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("one half [of it]")
 

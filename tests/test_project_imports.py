@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "lightning", "onnx", "onnxruntime", "tensorflow", "pandas", "typer", "rich", "yaml", "pydantic", "safetensors")
+HEAVY = (
+    "torch",
+    "lightning",
+    "onnx",
+    "onnxruntime",
+    "tensorflow",
+    "pandas",
+    "typer",
+    "rich",
+    "yaml",
+    "pydantic",
+    "safetensors",
+)
 
 
 def modules_after(code: str) -> set[str]:

@@ -1,0 +1,256 @@
+"""The whole road once, tiny: a recipe in, a run folder with models, card and report out; then each verb on its files.
+
+Eight synthetic cells and two epochs teach a network next to nothing, so nothing here looks at how good it is.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from edgebat.__main__ import main
+
+Command = Callable[..., tuple[int, str, str]]
+
+RECIPE = """
+name: tiny
+data: {synthetic: {cells: 16, max_cycles: 120, seed: 3}, split: {test: 0.3, val: 0.2, seed: 1}}
+task: {context: 10, horizon: 20}
+teacher: {width: 32, fit: {epochs: 1, samples_per_epoch: 256}}
+students:
+  - {kind: mlp, settings: {hidden: [8]}}
+  - {kind: lstm, settings: {units: 8}}
+distill: {blends: 1, fit: {epochs: 2, samples_per_epoch: 256, batch_size: 64}}
+targets: [cortex-m4f, host]
+verify: {windows: 32}
+report: {cells: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a recipe and its finished run in ``runs/tiny``."""
+    place = tmp_path_factory.mktemp("road")
+    (place / "tiny.yaml").write_text(RECIPE)
+    assert main(["run", str(place / "tiny.yaml"), "--runs", str(place / "runs")]) == 0
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def run(folder: Path) -> Path:
+    return folder / "runs" / "tiny"
+
+
+@pytest.fixture
+def card(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "card.json").read_text())
+    return content
+
+
+def test_the_run_folder_is_complete(run: Path) -> None:
+    for name in ("config.yaml", "versions.json", "metrics.json", "card.json", "report.html"):
+        assert (run / name).stat().st_size > 0, name
+    models = {path.name for path in (run / "models").iterdir()}
+    assert "teacher.safetensors" in models
+    for kind in ("mlp", "lstm"):
+        assert {
+            f"{kind}.safetensors",
+            f"{kind}_alone.safetensors",
+            f"{kind}.ebat",
+            f"{kind}.tflite",
+            f"{kind}.onnx",
+        } <= models
+        assert (run / "models" / "c" / kind / f"{kind}.c").is_file()
+
+
+def test_a_second_run_skips_every_step(folder: Path, run: Path, command: Command) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    code, out, _ = command("run", folder / "tiny.yaml", "--runs", folder / "runs")
+    assert code == 0
+    assert out.count("(kept)") == len(list((run / "steps").iterdir()))
+    assert "✓" not in out
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_cut_off_run_goes_on_where_it_stopped(folder: Path, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    run = tmp_path / "runs" / "tiny"
+    (run / "steps" / "report.json").unlink()
+    (run / "models" / "mlp.onnx").write_bytes(b"half of")
+    code, out, _ = command("run", folder / "tiny.yaml", "--runs", tmp_path / "runs")
+    assert code == 0
+    done = [line.split("✓")[1].split("  ")[0].strip() for line in out.splitlines() if "✓" in line]
+    assert done == ["TFLite, ONNX, C99", "card and report"]
+
+
+def test_the_tables_and_the_report_are_named_at_the_end(folder: Path, run: Path, command: Command) -> None:
+    _, out, _ = command("run", folder / "tiny.yaml", "--runs", folder / "runs")
+    assert "Accuracy on" in out
+    assert "synthetic data" in out
+    assert "Equality with the NumPy reference" in out
+    assert "Size and speed of one inference" in out
+    assert out.rstrip().endswith(str(run / "report.html"))
+
+
+def test_the_card_holds_every_model_with_and_without_teacher(card: dict[str, Any]) -> None:
+    keys = [row["key"] for row in card["accuracy"]]
+    assert keys[:4] == ["mean", "ridge", "nearest", "teacher"]
+    for kind in ("mlp", "lstm"):
+        assert {kind, f"{kind}_int8", f"{kind}_alone", f"{kind}_alone_int8"} <= set(keys)
+    assert sum(row["best"] for row in card["accuracy"]) == 1
+
+
+def test_the_card_says_that_the_data_is_made_up(card: dict[str, Any], run: Path) -> None:
+    assert card["data"]["synthetic"] is True
+    assert "not from measurements" in card["data"]["statement"]
+    assert "Synthetic data." in (run / "report.html").read_text()
+    assert "synthetic = True" in _told(run / "models" / "lstm.tflite")
+
+
+def _told(model: Path) -> str:
+    from edgebat.predict import describe_model
+
+    return describe_model(str(model))
+
+
+def test_no_test_cell_was_learnt_from(card: dict[str, Any]) -> None:
+    split = {part: set(cells) for part, cells in card["data"]["split"].items()}
+    assert not split["test"] & (split["train"] | split["val"])
+    assert {f"{r['dataset']}/{r['cell']}" for r in card["per_cell"]["rows"]} == split["test"]
+
+
+def test_equality_is_zero_where_it_is_promised(card: dict[str, Any]) -> None:
+    promised = [row for row in card["equality"] if row["expected"] == "0" and not row["skipped"]]
+    assert {row["engine"] for row in promised} >= {
+        "NumPy from .tflite", "NumPy from .onnx", "NumPy step by step", "ONNX Runtime", "host C", "C on cortex-m4f",
+        "C on cortex-m0plus",
+    }  # fmt: skip
+    for row in promised:
+        assert (row["windows"], row["mismatches"]) == (32, 0), row
+
+
+def test_every_figure_says_how_it_was_obtained(card: dict[str, Any]) -> None:
+    for row in card["targets"]:
+        if row["target"] == "cortex-m4f" and not row["skipped"]:
+            assert row["flash_bytes"] > 0
+            assert row["instructions"] > row["instructions_min"] - 1 > 0
+            assert row["simulator"].startswith("Unicorn")
+            assert row["compiler"]
+            assert "-mcpu=cortex" in row["flags"]
+            assert len(row["model_hash"]) == 64
+            assert re.fullmatch("[0-9a-f]{8}", row["output_crc"])
+
+
+def test_the_report_is_one_well_formed_file(run: Path) -> None:
+    class Checker(HTMLParser):
+        """Counts open elements and notes everything that would be loaded from elsewhere."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.open: list[str] = []
+            self.loaded: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag not in ("meta", "br", "path", "rect"):
+                self.open.append(tag)
+            self.loaded += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href")]
+
+        def handle_endtag(self, tag: str) -> None:
+            if tag not in ("path", "rect"):
+                assert self.open.pop() == tag
+
+    page = (run / "report.html").read_text()
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert checker.loaded == []
+    assert "url(" not in page
+    assert "nan" not in re.sub(r"[a-z]*nan[a-z]+|[a-z]+nan[a-z]*", "", page.lower())
+
+
+def test_forcing_a_step(folder: Path, command: Command) -> None:
+    _, out, _ = command("data", folder / "tiny.yaml", "--runs", folder / "runs")
+    assert "SYN_NMC" in out
+    code, _, err = command("run", folder / "tiny.yaml", "--runs", folder / "runs", "--force", "reprot")
+    assert code == 2
+    assert "the steps are data, teacher, baselines, student-mlp, student-lstm, quantize" in err
+
+
+def test_export_verify_and_bench_take_a_model_file(run: Path, command: Command, tmp_path: Path) -> None:
+    code, out, _ = command(
+        "export", run / "models/mlp.ebat", "--to", "c,ebat", "--out", tmp_path / "out", "--name", "soh"
+    )
+    assert code == 0
+    assert {Path(line).name for line in out.split()} >= {"soh.c", "soh.h", "soh.ebat", "edgebat_nn.h"}
+    code, out, _ = command("verify", tmp_path / "out/soh.ebat", "--windows", "16", "--json")
+    assert code == 0
+    assert all(row["mismatches"] == 0 for row in json.loads(out) if row["expected"] == "0")
+    code, out, _ = command("bench", tmp_path / "out/soh.ebat", "--target", "cortex-m0plus", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["instructions"] > 0
+    code, _, err = command("export", run / "models/mlp.ebat", "--to", "tensorrt")
+    assert code == 2
+    assert "cannot export to tensorrt; formats are c, tflite, onnx, ebat" in err
+
+
+@pytest.fixture(scope="module")
+def corpus(folder: Path) -> Path:
+    """The cells of the run as a corpus folder."""
+    import numpy as np
+
+    from edgebat.data.synthetic import make_fleet
+
+    fleet = make_fleet(3, 16, 120)
+    place = folder / "corpus"
+    (place / "segments").mkdir(parents=True)
+    fleet.cells.to_csv(place / "cells.csv", index=False)
+    pd.DataFrame(fleet.cycles).to_parquet(place / "capacity.parquet")
+    assert fleet.charge is not None
+    np.savez(
+        place / "segments" / "curves.npz",
+        dataset=fleet.charge.dataset.astype(str),
+        cell_id=fleet.charge.cell_id.astype(str),
+        cycle=fleet.charge.cycle,
+        voltage=fleet.charge.voltage_v,
+        dq_ah=fleet.charge.dq_ah,
+    )
+    return place
+
+
+def test_evaluate_scores_any_file_and_agrees_with_the_card(
+    run: Path, card: dict[str, Any], corpus: Path, command: Command
+) -> None:
+    rows = {row["key"]: row for row in card["accuracy"]}
+    for file, key in (("teacher.safetensors", "teacher"), ("mlp.safetensors", "mlp"), ("mlp.ebat", "mlp_int8"),
+                      ("lstm.tflite", "lstm_int8"), ("lstm.onnx", "lstm_int8")):  # fmt: skip
+        code, out, _ = command("evaluate", run / "models" / file, "--corpus", corpus, "--json")
+        assert code == 0
+        result = json.loads(out)
+        assert result["unseen"]["soh_rmse_pct"] == pytest.approx(rows[key]["soh_rmse_pct"], rel=1e-4), file
+        assert {f"{c['dataset']}/{c['cell']}" for c in result["cells"] if not c["seen"]} == set(
+            card["data"]["split"]["test"]
+        )
+
+
+def test_evaluate_as_a_table_for_one_data_set(run: Path, card: dict[str, Any], corpus: Path, command: Command) -> None:
+    test_dataset = card["data"]["split"]["test"][0].split("/")[0]
+    code, out, _ = command("evaluate", run / "models", "--corpus", corpus, "--dataset", test_dataset)
+    assert code == 0
+    assert "all unseen" in out
+    assert {"SYN_NCA": "NMC", "SYN_NMC": "NCA"}[test_dataset] not in out
+    code, _, err = command("evaluate", run / "models/mlp.ebat", "--corpus", corpus, "--dataset", "SYN_LTO")
+    assert code == 2
+    assert "SYN_LTO" in err
+
+
+def test_a_run_without_the_corpus_it_needs_leaves_nothing_behind(command: Command, tmp_path: Path) -> None:
+    code, _, _ = command("run", "health-tongji", "--runs", tmp_path / "runs", "--corpus", tmp_path / "nowhere")
+    assert code == 2
+    assert not (tmp_path / "runs").exists()
