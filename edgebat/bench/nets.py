@@ -6,6 +6,7 @@ LSTM on 32 steps x 4 with 16 hidden units, dense 50 on the last step. Peers are 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -61,7 +62,8 @@ def random_net(
     rng = np.random.default_rng(seed)
 
     def draw(*dimensions: int) -> Float32:
-        return (rng.standard_normal(dimensions) / np.sqrt(np.prod(dimensions[1:]))).astype(np.float32)
+        values: Float32 = (rng.standard_normal(dimensions) / np.sqrt(np.prod(dimensions[1:]))).astype(np.float32)
+        return values
 
     layers = {"mlp": _mlp, "cnn": _cnn, "lstm": _lstm}[family](draw, shape, widths, outputs)
     channels = shape[1]
@@ -84,24 +86,21 @@ def _dense(draw: Draw, outputs: int, inputs: int, activation: str = "none") -> D
 
 def _mlp(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
     sizes = [shape[0] * shape[1], *widths]
-    hidden = [_dense(draw, b, a, "relu") for a, b in zip(sizes, sizes[1:], strict=False)]
+    hidden = [_dense(draw, b, a, "relu") for a, b in itertools.pairwise(sizes)]
     return (FlattenLayer(), *hidden, _dense(draw, outputs, sizes[-1]))
 
 
 def _cnn(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
     sizes = [shape[1], *widths]
     filters = [
-        Conv1DLayer(draw(b, 3, a), draw(b, 1)[:, 0] * np.float32(0.1), 1, "relu")
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        Conv1DLayer(draw(b, 3, a), draw(b, 1)[:, 0] * np.float32(0.1), 1, "relu") for a, b in itertools.pairwise(sizes)
     ]
     return (*filters, MaxPool1DLayer(2), FlattenLayer(), _dense(draw, outputs, shape[0] // 2 * sizes[-1]))
 
 
 def _lstm(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
     sizes = [shape[1], *widths]
-    layers = [
-        LstmLayer(draw(4 * b, a), draw(4 * b, b), draw(4 * b, 1)[:, 0]) for a, b in zip(sizes, sizes[1:], strict=False)
-    ]
+    layers = [LstmLayer(draw(4 * b, a), draw(4 * b, b), draw(4 * b, 1)[:, 0]) for a, b in itertools.pairwise(sizes)]
     return (*layers, LastStepLayer(), _dense(draw, outputs, sizes[-1]))
 
 

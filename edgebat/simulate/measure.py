@@ -52,7 +52,8 @@ class Measurement:
     ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and the C library would be measured.
     ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that of the first window in Unicorn,
     the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say where the
-    instructions of the first window went.
+    instructions of the first window went. ``confirmed_by`` names the second simulator that gave the same outputs and
+    the same counts from the same image, "" where none was asked.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Measurement:
     simulator: str
     crc32_inputs: int
     crc32_outputs: int
+    confirmed_by: str = ""
 
     @property
     def milliseconds(self) -> float | None:
@@ -117,18 +119,20 @@ def measure(
     flags: Sequence[str] = (),
     stack_bytes: int = 4096,
     counted: int | None = None,
+    confirm: bool = False,
     build_dir: str | Path | None = None,
 ) -> Measurement:
     """Compile ``<name>.c`` in ``model_c_dir`` for ``target`` and run all windows of ``inputs`` int8 [N, ...].
 
     ``route`` is "unicorn", "qemu" or "host"; None takes the target's first. ``counted`` windows are counted one by one
     in Unicorn, None counts up to 32, fewer for a very large model; the rest runs without counting (QEMU counts all).
-    ``build_dir`` keeps the image; None throws it away.
+    ``confirm`` runs the same image in QEMU as well, where the target has both simulators. ``build_dir`` keeps the
+    image; None throws it away.
     The other arguments are those of ``image.build``.
 
     Raises TargetError (unknown target, route it does not have, image that breaks the target's rules), ToolError
     (compiler or simulator missing or failing, the model faults, writes where it may not, depends on what memory held
-    before, or takes another number of inputs).
+    before, takes another number of inputs, or the two simulators disagree).
     """
     board = load_target(target) if isinstance(target, str) else target
     way = route or board.routes[0]
@@ -158,10 +162,14 @@ def measure(
             raise ToolError(
                 f"{name} takes {image.info.input_len} int8 values, inputs have {windows.shape[1]} per window"
             )
-        return (_in_unicorn if way == "unicorn" else _in_qemu)(program, image, windows, counted)
+        if way == "qemu":
+            return _in_qemu(program, image, windows)
+        return _in_unicorn(program, image, windows, counted, confirm and "qemu" in board.routes)
 
 
-def _in_unicorn(program: Program, image: Image, windows: npt.NDArray[np.int8], counted: int | None) -> Measurement:
+def _in_unicorn(
+    program: Program, image: Image, windows: npt.NDArray[np.int8], counted: int | None, confirm: bool
+) -> Measurement:
     simulator = Simulator(image, program.name, program.target.unicorn)
     simulator.fill_scratch(0xFF)
     first, trace = simulator.trace(windows[0])
@@ -175,6 +183,7 @@ def _in_unicorn(program: Program, image: Image, windows: npt.NDArray[np.int8], c
             "the model depends on what its scratch memory held, or keeps state in a variable"
         )
     outputs += simulator.run(windows[len(outputs) :])
+    confirmed_by = _confirm(program, image, windows, outputs, counts) if confirm else ""
     version = require("unicorn", extra="sim").__version__
     cycles = estimate(program.target.cycles, image, trace.blocks)
     return _result(
@@ -189,10 +198,28 @@ def _in_unicorn(program: Program, image: Image, windows: npt.NDArray[np.int8], c
         cycles=cycles,
         functions=trace.functions,
         calls=trace.calls,
+        confirmed_by=confirmed_by,
     )
 
 
-def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8], _counted: int | None) -> Measurement:
+def _confirm(
+    program: Program, image: Image, windows: npt.NDArray[np.int8], outputs: list[bytes], counts: list[int]
+) -> str:
+    """The second simulator's version; raises ToolError when it does not give the same outputs and counts."""
+    second = run_image(image, program.name, program.target, windows)
+    where = f"{program.name} on {program.target.name}"
+    if second.outputs != outputs:
+        raise ToolError(f"{where}: Unicorn and {second.version} give different outputs; one of them is wrong")
+    for index, (ours, theirs) in enumerate(zip(counts, second.instructions, strict=False)):
+        if ours != theirs:
+            raise ToolError(
+                f"{where}: Unicorn counts {ours} instructions for window {index}, {second.version} counts {theirs}; "
+                "the counts must agree"
+            )
+    return second.version
+
+
+def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8]) -> Measurement:
     done = run_image(image, program.name, program.target, windows)
     assert program.target.qemu is not None
     return _result(
@@ -226,6 +253,7 @@ def _result(
     cycles: Cycles | None = None,
     functions: dict[str, int] | None = None,
     calls: Sequence[Call] = (),
+    confirmed_by: str = "",
 ) -> Measurement:
     info = image.info if image else None
     width = info.output_bytes if info else width
@@ -256,4 +284,5 @@ def _result(
         simulator=simulator,
         crc32_inputs=zlib.crc32(windows.tobytes()),
         crc32_outputs=zlib.crc32(values.astype("<i2").tobytes()),
+        confirmed_by=confirmed_by,
     )
