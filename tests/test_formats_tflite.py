@@ -200,7 +200,7 @@ def set_to(target: dict[str, Any], **values: Any) -> None:
         (lambda m, g: set_to(g, outputs=[999]), "the file has"),
         (lambda m, g: set_to(m["operator_codes"][0], code=118, deprecated_code=118), "builtin operator number 118"),
         (lambda m, g: set_to(m["operator_codes"][0], custom_code="Mine"), "custom operator 'Mine'"),
-        (lambda m, g: set_to(g["tensors"][0], type=0), "is float32 with 1 scales"),
+        (lambda m, g: set_to(g["tensors"][0], type=2), "is int32 with 1 scales"),
         (lambda m, g: set_to(g["tensors"][0], shape=[1, 1 << 30, 64]), "only flattens"),
         (lambda m, g: set_to(g["tensors"][0]["quantization"], scale=[float("nan")]), "finite numbers > 0"),
         (lambda m, g: set_to(g["tensors"][0]["quantization"], scale=[0.1, 0.1]), "another number of zero points"),

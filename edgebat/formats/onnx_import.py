@@ -73,7 +73,7 @@ class ImporterBase:
         sizes = source.shape[1:] if source.shape else []
         if source.dtype != "float32" or not all(isinstance(s, int) and 0 < s < 1 << 20 for s in sizes):
             raise ModelFileError(
-                f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed sizes"
+                f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed"
             )
         self.values[source.name] = RawInput(source.name, tuple(int(s) for s in sizes))
         for node in self.file.nodes:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgebat.errors import ModelFileError
 from edgebat.graph import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor
-from edgebat.graph.arithmetic import INT32_MAX, requantize_float
+from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_float
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -99,6 +99,15 @@ def float_requant(scale: Float32, zero_point: int, minimum: int, maximum: int) -
         raise ModelFileError(f"s_in * s_w / s_out is {scale[:4].tolist()} ...; allowed: above 0 and below 65536")
     zeros = np.zeros(len(scale), np.int32)
     return Requant("float", zero_point, minimum, maximum, zeros, zeros, zeros, scale.astype(np.float32))
+
+
+def double_requant(input_scale: float, weight_scale: Float32, target: Tensor, minimum: int, maximum: int) -> Requant:
+    """Requantization by ``D`` as TFLite Micro derives it from float32 scales (in double); weight_scale [C]."""
+    real = input_scale * weight_scale.astype(np.float64) / target.scale
+    checked = float_requant(real.astype(np.float32), target.zero_point, minimum, maximum)
+    pairs = [quantize_multiplier(float(value)) for value in real]
+    multiplier, exponent = (np.array(values, np.int32) for values in zip(*pairs, strict=True))
+    return replace(checked, kind="double", multiplier=multiplier, shift=exponent)
 
 
 def recover_shift(requant: Requant, hint: Any, engine: Engine, reach: Int64) -> Requant | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import float_engine, float_requant, reach, real_multiplier, recover_shift
+from edgebat.formats.rounding import double_requant, float_engine, float_requant, reach, real_multiplier, recover_shift
 from edgebat.formats.tflite_model import Array, FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite_rules import activation_range
 from edgebat.formats.tflite_schema import ACTIVATION
@@ -20,8 +20,8 @@ _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 class ImporterBase:
     """Builds the graph of ``model``; ``hints`` by output tensor name are what the writer noted (see `write_tflite`)."""
 
-    def __init__(self, model: FileModel, hints: dict[str, Any], what: str) -> None:
-        self.model, self.hints, self.what = model, hints, what
+    def __init__(self, model: FileModel, hints: dict[str, Any], what: str, *, double: bool = False) -> None:
+        self.model, self.hints, self.what, self.double = model, hints, what, double
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         # What each file tensor is in the graph; several may be one (a sequence as [1, T, C] and as [1, 1, T, C]).
@@ -29,6 +29,9 @@ class ImporterBase:
         self.padded: dict[int, tuple[Tensor, tuple[int, int]]] = {}  # outputs of PAD, waiting for a convolution
         self.widened: dict[int, tuple[Tensor, int]] = {}  # outputs of QUANTIZE to int16: source and power of two
         self.indices: dict[int, tuple[Tensor, int]] = {}  # int8 values as table indices: source and what was added
+        self.input: Tensor | None = None
+        self.real: set[int] = set()  # the float input of a model that quantizes it itself
+        self.dequantized: dict[int, Tensor] = {}
 
     def graph(self, name: str, meta: dict[str, Any]) -> IntGraph:
         """Convert all operators. Raises ModelFileError for the first one that is not understood."""
@@ -37,7 +40,11 @@ class ImporterBase:
             raise ModelFileError(
                 f"{self.what} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; edgebat runs one of each"
             )
-        source = self.declare(model.tensors[model.inputs[0]], self.what)
+        first = model.tensors[model.inputs[0]]
+        if first.dtype == "float32":
+            self.real.add(first.index)
+        else:
+            self.input = self.declare(first, self.what)
         for operator in model.operators:
             method = getattr(self, f"on_{operator.kind.lower()}", None)
             if method is None:
@@ -48,8 +55,12 @@ class ImporterBase:
             if len(operator.outputs) != 1:
                 raise ModelFileError(f"{operator.place} has {len(operator.outputs)} outputs; one is expected")
             method(operator)
-        target = self.value(model.outputs[0], self.what)
-        return IntGraph(name, self.tensors, tuple(self.nodes), source.name, target.name, meta)
+        target = self.dequantized.get(model.outputs[0]) or self.value(model.outputs[0], self.what)
+        if self.input is None:
+            raise ModelFileError(
+                f"{self.what}: its float input is never quantized; convert it with full integer quantization"
+            )
+        return IntGraph(name, self.tensors, tuple(self.nodes), self.input.name, target.name, meta)
 
     # -- tensors
 
@@ -71,10 +82,10 @@ class ImporterBase:
 
     @staticmethod
     def sample_shape(tensor: FileTensor, place: str) -> tuple[int, ...]:
-        """Shape without batch: (F,) of [N, F], (T, C) of [N, T, C] and [N, 1, T, C]."""
+        """Shape without batch: (F,) of [N, F], (T, C) of [N, T, C], [N, 1, T, C] and [N, T, 1, C]."""
         shape = tensor.shape
-        if len(shape) == 4 and shape[1] == 1:
-            shape = (shape[0], *shape[2:])
+        if len(shape) == 4 and 1 in shape[1:3]:
+            shape = (shape[0], shape[1] * shape[2], shape[3])
         if len(shape) not in (2, 3) or shape[0] not in (-1, 1) or min(shape[1:]) < 1:
             raise ModelFileError(
                 f"{place}: tensor {tensor.name!r} has shape {list(tensor.shape)}; allowed: [1, F], [1, T, C] and "
@@ -147,11 +158,16 @@ class ImporterBase:
 
     def requant(self, operator: FileOperator, source: Tensor, target: Tensor, scale: Array) -> Requant:
         low, high = self.bounds(operator, target)
+        if self.double:
+            return double_requant(source.scale, scale, target, low, high)
         return float_requant(real_multiplier(source.scale, scale, target.scale), target.zero_point, low, high)
 
     def finish(self, node: Any, source: Tensor, target: Tensor) -> None:
         """Append ``node``, its requantization as multiply and shift when the hint proves to be that."""
         requant = node.requant
+        if requant.kind == "double":
+            self.nodes.append(node)
+            return
         found = recover_shift(
             requant, self.hint(target).get("requant"), float_engine(requant.scale), reach(node, source)
         )

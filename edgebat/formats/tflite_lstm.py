@@ -21,9 +21,9 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
     importer.expect_inputs(operator, 20)
     options, place = operator.options, operator.place
     present = [i for i in _ABSENT if i < len(operator.inputs) and operator.inputs[i] != -1]
-    if present or options.get("time_major") or options.get("cell_clip") or options.get("projection_clip"):
+    if present or options.get("time_major") or options.get("projection_clip"):
         raise ModelFileError(
-            f"{place} uses peepholes, a projection, layer norm, clipping or time-major order (inputs {present}); "
+            f"{place} uses peepholes, a projection, layer norm or time-major order (inputs {present}); "
             "edgebat runs the plain int8 LSTM"
         )
     if options.get("activation", 0) != ACTIVATION["tanh"] or options.get("diagonal_recurrent"):
@@ -45,6 +45,11 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
     exponent = int(np.rint(np.log2(float(cell.scale[0])))) if len(cell.scale) == 1 else 0
     if cell.dtype != "int16" or not cell.quantized_as(2.0**exponent, 0):
         raise ModelFileError(f"{place}: cell state {cell.name!r} is not int16 with a power of two as scale")
+    # Keras clips the cell at 10; an int16 cell of scale 2**-12 or less never gets there.
+    if 0.0 < options.get("cell_clip", 0.0) < 32767 * 2.0**exponent:
+        raise ModelFileError(
+            f"{place} clips its cell at {options['cell_clip']}, within its range; edgebat has no such clip"
+        )
     scales = np.array([weight.scale[0] for weight in weights], np.float32)
     input_scales = [source.scale] * 4 + [target.scale] * 4
     real = [float(scale) * before * 2.0**12 for scale, before in zip(scales, input_scales, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import reach, recover_shift
+from edgebat.formats.rounding import average_multiplier, float_requant, reach, recover_shift
 from edgebat.formats.tflite_import import ImporterBase
 from edgebat.formats.tflite_lstm import read_lstm
 from edgebat.formats.tflite_model import Array, FileOperator
@@ -16,6 +16,7 @@ from edgebat.formats.tflite_rules import (
     head_engines,
     head_offset,
     lifted_engine,
+    requantize_table,
     same_padding,
 )
 from edgebat.formats.tflite_schema import PADDING
@@ -93,16 +94,30 @@ class Importer(ImporterBase):
         self.nodes.append(node)
 
     def on_quantize(self, operator: FileOperator) -> None:
-        source = self.source(operator)
+        self.expect_inputs(operator, 1)
         tensor = self.model.tensors[operator.outputs[0]]
+        if operator.inputs[0] in self.real:
+            if self.input is not None:
+                raise ModelFileError(f"{operator.place} quantizes the input a second time")
+            self.input = self.target(operator)
+            return
+        source = self.source(operator)
+        if tensor.dtype == "int8":
+            target = self.target(operator)
+            table = requantize_table(source, target)
+            self.nodes.append(Lut(self.label(target), (source.name,), target.name, "requantize", table))
+            return
         if tensor.dtype != "int16" or len(tensor.scale) != 1 or tensor.zero_point.any():
-            raise ModelFileError(f"{operator.place}: edgebat reads QUANTIZE from int8 to int16 with zero point 0 only")
+            raise ModelFileError(f"{operator.place}: edgebat reads QUANTIZE to int8, or to int16 with zero point 0")
         power = int(np.rint(np.log2(source.scale / float(tensor.scale[0]))))
         if not 0 <= power <= HEAD_SHIFT or float(tensor.scale[0]) * 2**power != source.scale:
             raise ModelFileError(
                 f"{operator.place}: its scale {tensor.scale[0]!r} is not {source.scale!r} divided by 1, 2, 4 .. 128"
             )
         self.widened[tensor.index] = (source, power)
+
+    def on_dequantize(self, operator: FileOperator) -> None:
+        self.dequantized[operator.outputs[0]] = self.source(operator)
 
     def convolution_padding(
         self, operator: FileOperator, kernel: int, dilation: int
@@ -187,18 +202,67 @@ class Importer(ImporterBase):
             raise ModelFileError(f"{operator.place} changes the scale or zero point")
         self.padded[tensor.index] = (source, (left, right))
 
-    def on_max_pool_2d(self, operator: FileOperator) -> None:
+    def pooling_window(self, operator: FileOperator) -> tuple[Tensor, Tensor, int, int]:
+        """(source, target, size, stride) of a pooling without padding along the axis that is not of size 1."""
         source, options = self.source(operator), operator.options
-        size, stride = options.get("filter_w", 0), options.get("stride_w", 0)
-        target = self.target(operator)
-        if options.get("filter_h", 1) != 1 or len(source.shape) != 2 or size < 1 or stride < 1:
+        shape = self.model.tensors[operator.inputs[0]].shape
+        along, across = ("h", "w") if len(shape) == 4 and shape[2] == 1 and shape[1] != 1 else ("w", "h")
+        size, stride = options.get(f"filter_{along}", 0), options.get(f"stride_{along}", 0)
+        if (
+            options.get(f"filter_{across}", 1) != 1
+            or len(source.shape) != 2
+            or not 1 <= size <= source.shape[0]
+            or stride < 1
+        ):
             raise ModelFileError(
                 f"{operator.place} has a window of {size}, stride {stride}, on shape {list(source.shape)}"
             )
+        target = self.target(operator)
         padded = options.get("padding", 0) == 0 and same_padding(source.shape[0], size, stride, 1) != (0, 0)
         if padded or self.bounds(operator, target) != (-128, 127):
-            raise ModelFileError(f"{operator.place} has padding or an activation; edgebat runs max pooling without")
+            raise ModelFileError(f"{operator.place} has padding or an activation; edgebat runs pooling without")
+        return source, target, size, stride
+
+    def on_max_pool_2d(self, operator: FileOperator) -> None:
+        source, target, size, stride = self.pooling_window(operator)
         self.nodes.append(MaxPool1D(self.label(target), (source.name,), target.name, size, stride))
+
+    def on_average_pool_2d(self, operator: FileOperator) -> None:
+        source, target, size, stride = self.pooling_window(operator)
+        if size % 2 == 0:
+            raise ModelFileError(
+                f"{operator.place} averages over {size} positions; TFLite rounds halves of the raw integers away from "
+                "zero, which edgebat does not. Use an odd window, or global average pooling"
+            )
+        self.average(operator, source, target, size, stride)
+
+    def average(self, operator: FileOperator, source: Tensor, target: Tensor, size: int, stride: int) -> None:
+        real = average_multiplier(source.scale, size, target.scale)
+        requant = float_requant(real, target.zero_point, *self.bounds(operator, target))
+        self.nodes.append(AveragePool1D(self.label(target), (source.name,), target.name, size, stride, requant))
+
+    def over_time(self, operator: FileOperator) -> tuple[Tensor, Tensor, Tensor]:
+        """(source [T, C], an intermediate [1, C], target [C]) of a reduction over all time steps."""
+        source = self.source(operator)
+        axes = self.constant(operator, 1, "int32").values.ravel().tolist()
+        rank = len(self.model.tensors[operator.inputs[0]].shape)
+        time = {axis % rank for axis in axes} if all(-rank <= axis < rank for axis in axes) else set()
+        target = self.target(operator)
+        if len(source.shape) != 2 or time not in ({rank - 2}, {1, 2}) or target.shape != source.shape[1:]:
+            raise ModelFileError(f"{operator.place} reduces the axes {axes}; edgebat reduces over all time steps only")
+        pooled = Tensor(f"{target.name}/pooled", (1, *target.shape), "int8", target.scale, target.zero_point)
+        self.tensors[pooled.name] = pooled
+        return source, pooled, target
+
+    def on_mean(self, operator: FileOperator) -> None:
+        source, pooled, target = self.over_time(operator)
+        self.average(operator, source, pooled, source.shape[0], 1)
+        self.nodes.append(Flatten(self.label(target), (pooled.name,), target.name))
+
+    def on_reduce_max(self, operator: FileOperator) -> None:
+        source, pooled, target = self.over_time(operator)
+        self.nodes.append(MaxPool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1))
+        self.nodes.append(Flatten(self.label(target), (pooled.name,), target.name))
 
     def on_reshape(self, operator: FileOperator) -> None:
         tensor = self.model.tensors[operator.outputs[0]]
@@ -223,6 +287,8 @@ class Importer(ImporterBase):
             raise ModelFileError(
                 f"{operator.place} turns {list(source.shape)} into {list(shape)}; edgebat only flattens"
             )
+
+    on_expand_dims = on_squeeze = on_reshape
 
     def on_concatenation(self, operator: FileOperator) -> None:
         sources = [self.source(operator, position) for position in range(len(operator.inputs))]

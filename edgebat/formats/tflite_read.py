@@ -18,20 +18,26 @@ from edgebat.formats.tflite_schema import METADATA_NAME
 from edgebat.graph import IntGraph, check_graph
 
 
-def read_tflite(path: str | Path) -> IntGraph:
+def read_tflite(path: str | Path, rounding: str = "auto") -> IntGraph:
     """The integer graph in the ``.tflite`` file at ``path``; of a file written by edgebat, the graph it was made from.
 
+    rounding: how dense and convolution layers are requantized: "float" as LiteRT does, "double" as TFLite Micro does,
+    "auto" for float, but double in an LSTM model of others, whose LSTM is TFLite Micro's as well.
     Raises ModelFileError when the file is damaged, too large, or uses an operator or a form that edgebat does not run.
     """
-    return tflite_graph(read_bytes(path), str(path))
+    return tflite_graph(read_bytes(path), str(path), rounding)
 
 
-def tflite_graph(data: bytes, what: str = "TFLite model") -> IntGraph:
+def tflite_graph(data: bytes, what: str = "TFLite model", rounding: str = "auto") -> IntGraph:
     """As `read_tflite`, from the file's content; ``what`` names it in errors."""
+    if rounding not in ("auto", "float", "double"):
+        raise ModelFileError(f"rounding {rounding!r} is unknown; allowed: auto, float, double")
     try:
         model = parse_tflite(data, what)
         note = _note(model, what)
-        importer = Importer(model, note.get("nodes", {}), what)
+        recurrent = any("LSTM" in operator.kind for operator in model.operators)
+        double = rounding == "double" or (rounding == "auto" and recurrent and not note)
+        importer = Importer(model, note.get("nodes", {}), what, double=double)
         return check_graph(importer.graph(note.get("name", Path(what).stem), note.get("meta", {})))
     except EdgebatError as error:
         text = str(error)

@@ -95,13 +95,15 @@ TENSOR_TYPE = {
     "float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
 }  # fmt: skip
 
-# Builtin operator codes by name.
+# Builtin operator codes by name; more than edgebat runs, so that errors can name what they refuse.
 OPERATOR = {
     "ADD": 0, "AVERAGE_POOL_2D": 1, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 4, "DEQUANTIZE": 6,
-    "FULLY_CONNECTED": 9, "LOGISTIC": 14, "MAX_POOL_2D": 17, "RELU": 19, "RELU6": 21, "RESHAPE": 22, "SOFTMAX": 25,
-    "MUL": 18, "TANH": 28, "PAD": 34, "GATHER": 36, "TRANSPOSE": 39, "MEAN": 40, "SQUEEZE": 43,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": 44, "STRIDED_SLICE": 45, "CAST": 53, "EXPAND_DIMS": 70, "SHAPE": 77, "PACK": 83,
-    "QUANTIZE": 114,
+    "FULLY_CONNECTED": 9, "LOGISTIC": 14, "MAX_POOL_2D": 17, "MUL": 18, "RELU": 19, "RELU6": 21, "RESHAPE": 22,
+    "SOFTMAX": 25, "TANH": 28, "PAD": 34, "GATHER": 36, "BATCH_TO_SPACE_ND": 37, "SPACE_TO_BATCH_ND": 38,
+    "TRANSPOSE": 39, "MEAN": 40, "SUB": 41, "DIV": 42, "SQUEEZE": 43, "UNIDIRECTIONAL_SEQUENCE_LSTM": 44,
+    "STRIDED_SLICE": 45, "BIDIRECTIONAL_SEQUENCE_LSTM": 52, "CAST": 53, "PADV2": 60, "SLICE": 65, "EXPAND_DIMS": 70,
+    "SHAPE": 77, "REDUCE_MAX": 82, "PACK": 83, "UNPACK": 88, "LEAKY_RELU": 98, "SPLIT": 49, "QUANTIZE": 114,
+    "HARD_SWISH": 117, "WHILE": 119, "BATCH_MATMUL": 126, "GELU": 150,
 }  # fmt: skip
 
 ACTIVATION = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3, "tanh": 4}
