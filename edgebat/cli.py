@@ -243,26 +243,68 @@ def verify(
 
 @app.command(rich_help_panel=MODEL)
 def bench(
-    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
-    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable")] = None,
-    json_: JsonOption = False,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL|RECIPE]", help=".ebat, .tflite or .onnx; or a recipe")
+    ] = None,
+    net: Annotated[
+        list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn or lstm; repeatable")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable; all: every one")
+    ] = None,
+    compiler: Annotated[str, typer.Option("--compiler", help="zig, gcc or both")] = "both",
+    optimize: Annotated[str, typer.Option("--optimize", "-O", metavar="FLAG", help="-O2, -O3, -Os")] = "-O2",
+    mode: Annotated[str, typer.Option("--mode", help="what the generated C is to be good at")] = "balanced",
+    windows: Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")] = 16,
+    layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
+    json_: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="all figures as JSON; - prints it")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="all tables as Markdown")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="all tables as one HTML file")] = None,
+    check: Annotated[bool, typer.Option("--check", help="fail when figures differ from the baselines")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="write the figures as new baselines")] = False,
+    baselines: Annotated[Path, typer.Option("--baselines", metavar="FOLDER", help="one file per target")] = Path(
+        "bench/baselines"
+    ),
+    peers: Annotated[bool, typer.Option("--peers", help="goals and other tools beside the reference networks")] = False,
     corpus: CorpusOption = None,
     set_: SetOption = None,
     runs: OutOption = Path("runs"),
 ) -> None:
-    """Flash, RAM, stack and instructions per inference on simulated microcontrollers.
+    """Flash, RAM, stack and instructions per inference on simulated microcontrollers, by section, kind and layer.
 
-    Example:  edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus -t cortex-m4f
+    [bold]Examples[/]
+
+      edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus -t cortex-m4f --html bench.html
+
+      edgebat bench --net lstm -t all --layers
+
+      edgebat bench firmware/soh.ebat -t cortex-m4f --compiler gcc --check --baselines ci/baselines
     """
-    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+    if model and not net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
         return _road("simulate", model, corpus, set_, runs)
-    from edgebat.predict import load_model
-    from edgebat.proof import bench_model, random_inputs
-    from edgebat.tables import show, targets_table
+    from edgebat.bench import command
 
-    graph = load_model(model)
-    rows = bench_model(graph, target or ["cortex-m0plus", "cortex-m4f", "host"], random_inputs(graph, 4))
-    show(rows if json_ else targets_table(rows), json_)
+    files = command.Files(json_, markdown, html)
+    if peers:
+        return command.run_peers(
+            files, compiler="gcc" if compiler == "both" else compiler, optimize=optimize, mode=mode
+        )
+    reports = command.run_bench(
+        command.graphs_of(model, net or ()),
+        command.targets_of(target or ()),
+        files,
+        compiler=compiler,
+        optimize=optimize,
+        mode=mode,
+        windows=windows,
+        layers=layers,
+    )
+    if check:
+        command.run_check(reports, baselines)
+    if accept:
+        command.run_accept(reports, baselines)
     return None
 
 

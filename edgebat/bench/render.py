@@ -15,8 +15,8 @@ LAYERS = "By layer"
 
 
 def to_json(reports: Sequence[Report]) -> str:
-    """All figures as JSON text; the same reports give the same text."""
-    return json.dumps([report.to_dict() for report in reports], indent=1, sort_keys=True) + "\n"
+    """All figures as JSON text, a list of rows; the same reports give the same text."""
+    return json.dumps([row for report in reports for row in report.to_rows()], indent=1, sort_keys=True) + "\n"
 
 
 def to_markdown(reports: Sequence[Report]) -> str:
@@ -33,7 +33,7 @@ def to_markdown(reports: Sequence[Report]) -> str:
 
 def table_markdown(table: Table) -> str:
     """One table with its title and note."""
-    marks = ["---" if index < table.texts else "---:" for index in range(len(table.columns))]
+    marks = ["---:" if table.is_number(index) else "---" for index in range(len(table.columns))]
     lines = [table.columns, marks, *table.rows]
     grid = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
     return f"### {table.title}\n\n{grid}\n" + (f"\n{table.note}\n" if table.note else "")
@@ -73,7 +73,7 @@ def table_html(table: Table) -> str:
 
     def line(cells: Sequence[str], tag: str) -> str:
         marked = (
-            f"<{tag}{' class=n' if index >= table.texts else ''}>{escape(cell)}</{tag}>"
+            f"<{tag}{' class=n' if table.is_number(index) else ''}>{escape(cell)}</{tag}>"
             for index, cell in enumerate(cells)
         )
         return f"<tr>{''.join(marked)}</tr>"
@@ -93,13 +93,21 @@ def print_reports(reports: Sequence[Report], *, layers: bool = False) -> None:
 
     console = Console(highlight=False)
     for report in reports:
-        for key, value in heading(report):
-            console.print(Text.assemble((f"{key:<22}", "dim"), value), soft_wrap=True)
+        print_heading(report, console)
         for table in tables(report):
             if layers or table.title != LAYERS:
                 print_table(table, console)
     for line in flat(reports):
         console.print(Text(f"not measured: {line}", style="dim"))
+
+
+def print_heading(report: Report, console: Any) -> None:
+    """What stands before the first number, on a Rich console."""
+    from rich.text import Text
+
+    for key, value in heading(report):
+        console.print(Text.assemble((f"{key:<22}", "dim"), value), soft_wrap=True)
+    console.print()
 
 
 def print_table(table: Table, console: Any) -> None:
@@ -110,12 +118,11 @@ def print_table(table: Table, console: Any) -> None:
 
     grid = Grid(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(table.columns):
+        number = table.is_number(index)
         # Rich shortens columns on a narrow terminal; a shortened number is a wrong number.
-        words = name.split("\n") if index >= table.texts else [""]
-        justify: Any = "left" if index < table.texts else "right"
-        grid.add_column(
-            name, justify=justify, no_wrap=index < 2 or index >= table.texts, min_width=max(map(len, words))
-        )
+        width = max(map(len, name.split("\n"))) if number else None
+        justify: Any = "right" if number else "left"
+        grid.add_column(name, justify=justify, no_wrap=number or index < 2 <= table.texts, min_width=width)
     for row in table.rows:
         grid.add_row(*map(Text, row))
     console.print(grid)

@@ -29,7 +29,7 @@ from edgebat.simulate.available import missing_tools
 from edgebat.simulate.measure import Measurement, measure
 from edgebat.simulate.targets import Target, load_target
 
-TARGETS = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc", "host")
+TARGETS = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
 COMPILERS = ("zig", "gcc")
 WINDOWS = 16
 _ENOUGH_WINDOWS = 16  # counted one by one; the others only have to give the right outputs
@@ -69,22 +69,56 @@ class Report:
     crc32_outputs: int
     rows: list[Row] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-able data: facts first, then one entry per row."""
-        head = {key: value for key, value in vars(self).items() if key != "rows"}
-        head |= {key: f"{head[key]:08x}" for key in ("crc32_inputs", "crc32_outputs")}
-        return {"edgebat": edgebat.__version__, **head, "rows": [_row_dict(row) for row in self.rows]}
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One JSON-able record per row, complete in itself; figures carry how they were obtained."""
+        facts = {
+            "edgebat": edgebat.__version__,
+            "model": self.model,
+            "model_hash": self.sha256,
+            "input_shape": list(self.input_shape),
+            "output_shape": list(self.output_shape),
+            "macs": self.macs,
+            "parameter_bytes": self.parameter_bytes,
+            "windows": self.windows,
+            "input_crc": f"{self.crc32_inputs:08x}",
+            "output_crc": f"{self.crc32_outputs:08x}",
+        }
+        return [facts | _record(row) for row in self.rows]
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
+def _record(row: Row) -> dict[str, Any]:
     content: dict[str, Any] = {
-        key: getattr(row, key) for key in ("target", "built_by", "optimize", "mode", "equal", "note", "failed")
+        key: getattr(row, key) for key in ("target", "built_by", "optimize", "mode", "equal", "failed")
     }
-    if row.measurement is None:
+    content["skipped"] = row.note
+    done = row.measurement
+    if done is None:
         return content
-    content |= row.measurement.to_dict()
-    content["layers"] = [vars(layer) | {"instructions_per_mac": layer.per_mac} for layer in row.layers]
-    return content
+    low, high = done.instructions or (None, None)
+    return content | {
+        "compiler": done.compiler,
+        "flags": " ".join(done.flags),
+        "simulator": done.simulator,
+        "confirmed_by": done.confirmed_by,
+        "output_crc": f"{done.crc32_outputs:08x}",
+        "instructions": high,
+        "instructions_min": low,
+        "instructions_tag": "instructions (simulator)" if high else "",
+        "windows_counted": done.windows_counted,
+        "cycles": done.cycles.value if done.cycles else None,
+        "cycles_error_percent": done.cycles.error_percent if done.cycles else None,
+        "cycles_basis": done.cycles.basis if done.cycles else "",
+        "ms": done.milliseconds,
+        "ms_tag": f"cycles (model) at {done.clock_hz / 1e6:g} MHz" if done.milliseconds else "",
+        "flash_bytes": done.flash.total if done.flash else None,
+        "flash_parts": vars(done.flash) if done.flash else None,
+        "ram_bytes": done.ram.total if done.ram else None,
+        "ram_parts": vars(done.ram) if done.ram else None,
+        "state_bytes": done.state_bytes,
+        "stack_bytes": done.stack_bytes,
+        "fits": done.fits,
+        "layers": [vars(layer) | {"instructions_per_mac": layer.per_mac} for layer in row.layers],
+    }
 
 
 def bench(

@@ -18,13 +18,21 @@ SOURCE = (
 
 @dataclass(frozen=True)
 class Table:
-    """Title, column heads and cells as text; the first ``texts`` columns hold words, the others numbers."""
+    """Title, column heads and cells as text; the first ``texts`` columns hold words, the others numbers.
+
+    ``remark``: the last column holds words as well.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     texts: int = 2
     note: str = ""
+    remark: bool = False
+
+    def is_number(self, index: int) -> bool:
+        """True for a column of numbers, which is set flush right."""
+        return index >= self.texts and not (self.remark and index == len(self.columns) - 1)
 
 
 def count(value: float | None, digits: int = 0) -> str:
