@@ -1,0 +1,141 @@
+"""What ``edgebat bench`` does, apart from reading the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebat.bench import guard
+from edgebat.bench.nets import NETS, reference_net
+from edgebat.bench.peers import WINDOWS as PEER_WINDOWS
+from edgebat.bench.peers import all_tables, compare_with_peers
+from edgebat.bench.render import (
+    page,
+    print_heading,
+    print_reports,
+    print_table,
+    table_html,
+    table_markdown,
+    to_html,
+    to_json,
+    to_markdown,
+)
+from edgebat.bench.run import COMPILERS, TARGETS, WINDOWS, Report, bench, require_good
+from edgebat.errors import EdgebatError
+from edgebat.files import atomic_write
+from edgebat.graph import IntGraph
+from edgebat.simulate.targets import list_targets
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where results go besides the console; with ``json`` the console shows the figures as JSON and nothing else."""
+
+    json: bool = False
+    markdown: Path | None = None
+    html: Path | None = None
+
+
+def graphs_of(model: str | None, nets: Sequence[str]) -> list[IntGraph]:
+    """The model file and the reference nets that were asked for. Raises EdgebatError for an unknown net."""
+    from edgebat.predict import load_model
+
+    if unknown := sorted(set(nets) - set(NETS)):
+        raise EdgebatError(f"there is no reference net {', '.join(unknown)}; choose {', '.join(NETS)}")
+    return [*([load_model(model)] if model else []), *map(reference_net, dict.fromkeys(nets))]
+
+
+def compilers_of(choice: str) -> tuple[str, ...]:
+    """The compilers behind "zig", "gcc" or "both"; raises EdgebatError for another word."""
+    if choice not in (*COMPILERS, "both"):
+        raise EdgebatError(f"compiler {choice!r} is unknown; choose {', '.join(COMPILERS)} or both")
+    return COMPILERS if choice == "both" else (choice,)
+
+
+def targets_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The targets named, the usual ones where none is, every shipped one for "all"."""
+    return tuple(list_targets()) if "all" in names else tuple(dict.fromkeys(names)) or TARGETS
+
+
+def run_bench(
+    graphs: Sequence[IntGraph],
+    targets: Sequence[str],
+    files: Files,
+    *,
+    compiler: str = "both",
+    optimize: str = "-O2",
+    mode: str = "balanced",
+    windows: int = WINDOWS,
+    layers: bool = False,
+) -> list[Report]:
+    """Measure, print, write. Raises EdgebatError after printing when a tool broke or outputs differ from NumPy's."""
+    if not graphs:
+        raise EdgebatError(f"nothing to measure: give a model file, or --net {' | --net '.join(NETS)}")
+    reports = [
+        bench(
+            graph,
+            targets,
+            compilers=compilers_of(compiler),
+            optimize=optimize,
+            mode=mode,
+            windows=windows,
+        )
+        for graph in graphs
+    ]
+    _write(reports, files)
+    if not files.json:
+        print_reports(reports, layers=layers)
+    require_good(reports)
+    return reports
+
+
+def _write(reports: Sequence[Report], files: Files) -> None:
+    if files.json:
+        print(to_json(reports), end="")
+    if files.markdown:
+        atomic_write(files.markdown, to_markdown(reports))
+    if files.html:
+        atomic_write(files.html, to_html(reports))
+
+
+def run_check(reports: Sequence[Report], folder: Path) -> None:
+    """Print every comparison with the baselines in ``folder``; raises EdgebatError when one fails or none was made."""
+    findings = guard.check(reports, folder)
+    if not findings:
+        raise EdgebatError("nothing could be compared: no target gave figures; see `edgebat doctor`")
+    for finding in findings:
+        print(f"{finding.kind:<15} {finding.text}")
+    failed = sum(finding.fails for finding in findings)
+    if failed:
+        raise EdgebatError(f"{failed} of {len(findings)} figures differ from the baselines in {folder}; see above")
+
+
+def run_accept(reports: Sequence[Report], folder: Path) -> None:
+    """Write the figures as new baselines and say which files they went to."""
+    for path in guard.accept(reports, folder):
+        print(f"accepted: {path}")
+
+
+def run_peers(files: Files, *, compiler: str = "gcc", optimize: str = "-O2", mode: str = "balanced") -> None:
+    """The goals and the peers beside the reference nets. Raises ToolError without the compiler or the simulator."""
+    comparison = compare_with_peers(compiler=compiler, optimize=optimize, mode=mode, windows=PEER_WINDOWS)
+    reports, tables = list(comparison.reports.values()), all_tables(comparison)
+    if files.json:
+        _write(reports, Files(json=files.json))
+    if files.markdown:
+        atomic_write(
+            files.markdown, "\n".join([to_markdown(reports), "## Goals and peers\n", *map(table_markdown, tables)])
+        )
+    if files.html:
+        body = "".join(f"<section>{table_html(table)}</section>" for table in tables)
+        atomic_write(files.html, page("edgebat and its peers", body))
+    if not files.json:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        for report in reports:
+            print_heading(report, console)
+        for table in tables:
+            print_table(table, console)
+    require_good(reports)
