@@ -257,9 +257,7 @@ def bench(
     mode: Annotated[str, typer.Option("--mode", help="what the generated C is to be good at")] = "balanced",
     windows: Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")] = 16,
     layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
-    json_: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="all figures as JSON; - prints it")
-    ] = None,
+    json_: JsonOption = False,
     markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="all tables as Markdown")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="all tables as one HTML file")] = None,
     check: Annotated[bool, typer.Option("--check", help="fail when figures differ from the baselines")] = False,
