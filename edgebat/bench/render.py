@@ -116,13 +116,21 @@ def print_table(table: Table, console: Any) -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    grid = Grid(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Grid(
+        title=table.title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for index, name in enumerate(table.columns):
         number = table.is_number(index)
+        keep = number or index < 2 <= table.texts
         # Rich shortens columns on a narrow terminal; a shortened number is a wrong number.
-        width = max(map(len, name.split("\n"))) if number else None
+        words = [*name.split("\n"), *(row[index] for row in table.rows)] if keep else [""]
         justify: Any = "right" if number else "left"
-        grid.add_column(name, justify=justify, no_wrap=number or index < 2 <= table.texts, min_width=width)
+        grid.add_column(name, justify=justify, no_wrap=keep, min_width=max(map(len, words)))
     for row in table.rows:
         grid.add_row(*map(Text, row))
     console.print(grid)

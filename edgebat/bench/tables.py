@@ -89,7 +89,7 @@ def _summary(report: Report) -> Table:
         if done.instructions is None:
             continue
         low, high = done.instructions
-        cycles = f"{count(done.cycles.value)} ±{done.cycles.error_percent} %" if done.cycles else "–"
+        cycles = f"{count(done.cycles.value)} ±{done.cycles.error_percent}%" if done.cycles else "–"
         rows.append(
             (
                 row.target,
@@ -100,18 +100,28 @@ def _summary(report: Report) -> Table:
                 count(done.milliseconds, 3),
                 count(done.flash.total if done.flash else None),
                 count(done.ram.total if done.ram else None),
-                "equal" if done.confirmed_by else "–",
+                "=" if done.confirmed_by else "–",
             )
         )
-    columns = ("target", "by", "instructions", "per\nMAC", "cycles\n(model)", "ms\n(model)", "flash", "RAM", "QEMU")
+    columns = (
+        "target",
+        "by",
+        "instructions\n(simulator)",
+        "per\nMAC",
+        "cycles\n(model)",
+        "ms\n(model)",
+        "flash",
+        "RAM",
+        "QEMU",
+    )
     return Table(
         "One inference",
         columns,
         tuple(rows),
         note="Executed instructions (simulator) over the counted windows; two numbers are the smallest and the largest: "
         "there the running time depends on the data. Cycles and ms (model): for memory without wait states, at the target's "
-        "clock, first window; a dash where no model is validated. Bytes. QEMU: counts and outputs equal in both "
-        "simulators, where both can run the core.",
+        "clock, first window; a dash where no model is validated. Bytes. QEMU: = where counts and outputs are "
+        "equal in both simulators.",
     )
 
 
@@ -125,8 +135,8 @@ def _flash(report: Report) -> Table:
     columns = (
         "target",
         "by",
-        "model tables",
-        "kernel tables",
+        "model\ntables",
+        "kernel\ntables",
         "API",
         "kernels",
         "library",
@@ -150,13 +160,13 @@ def _ram(report: Report) -> Table:
             constants = done.flash.model_tables + done.flash.kernel_tables
             parts = (state, r.scratch - state, r.variables, r.input, r.output, r.stack, r.total)
             rows.append((row.target, row.built_by, count(constants), *map(count, parts)))
-    columns = ("target", "by", "constants", "state", "scratch", "variables", "input", "output", "stack", "total")
+    columns = ("target", "by", "constants", "state", "scratch", "static", "input", "output", "stack", "total")
     return Table(
         "RAM by kind, bytes",
         columns,
         tuple(rows),
-        note="Constants stay in flash and are not in the total. State is what an LSTM keeps between time steps. Stack is "
-        "the high-water mark of the call; interrupts come on top.",
+        note="Constants stay in flash and are not in the total. State: what an LSTM keeps between time steps. "
+        "Static: variables of the code. Stack: high-water mark of the call; interrupts come on top.",
     )
 
 
