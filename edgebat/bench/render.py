@@ -122,7 +122,7 @@ def print_table(table: Table, console: Any) -> None:
         title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        collapse_padding=True,
+        padding=0,
     )
     for index, name in enumerate(table.columns):
         number = table.is_number(index)
