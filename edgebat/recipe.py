@@ -83,10 +83,15 @@ class Report(Section):
 
 
 class Recipe(Section):
-    """The whole experiment. Sections without a class above are the settings of the package they name."""
+    """The whole experiment. Sections without a class above are the settings of the package they name.
+
+    ``threads`` of torch are part of the recipe because the last bits of a sum depend on them. These networks are small:
+    one thread is about as fast as two, and several times faster when the machine has other work.
+    """
 
     name: Name
     title: str = ""
+    threads: Positive = 1
     task: HealthSpec = HealthSpec()
     data: Data = Data()
     teacher: TeacherSettings = TeacherSettings()

@@ -57,7 +57,7 @@ class Road:
         r = self.recipe
         task = r.task.to_dict()
         data_config = {"task": task, "data": r.data.model_dump(mode="json"), "corpus": _corpus_digest(self.corpus, r)}
-        teacher_config = dataclasses.asdict(r.teacher)
+        teacher_config = {"teacher": dataclasses.asdict(r.teacher), "threads": r.threads}
         distill_config = dataclasses.asdict(r.distill)
         students = tuple(f"student-{kind}" for kind in self.kinds)
         return [
@@ -70,7 +70,7 @@ class Road:
                     "students",
                     f"student {entry.kind.upper()}, with and without teacher",
                     lambda entry=entry: self.student(entry),  # type: ignore[misc]
-                    {"distill": distill_config, "student": entry.model_dump(mode="json")},
+                    {"distill": distill_config, "student": entry.model_dump(mode="json"), "threads": r.threads},
                     ("data", "teacher"),
                     ("distill", "students", "teachers/fit.py"),
                 )
@@ -81,8 +81,14 @@ class Road:
                 "quantize",
                 "int8 integer graphs",
                 self.quantize,
-                {"options": dataclasses.asdict(r.quantize), "task": task},
-                ("data", *students),
+                # Quantization-aware training, where the recipe asks for it, distils with the same settings.
+                {
+                    "options": dataclasses.asdict(r.quantize),
+                    "task": task,
+                    "distill": distill_config,
+                    "threads": r.threads,
+                },
+                ("data", "teacher", *students),
                 ("quantize", "graph", "runtime", "predict.py"),
             ),
             Step(
@@ -165,6 +171,7 @@ class Road:
         from edgebat.teachers.train import train_ic2ml
 
         train, val, test = (self.windows(part) for part in PARTS)
+        self._set_threads()
         settings = self.recipe.teacher
         scratch = self._scratch("teacher")
         told = self._bar(settings.fit.epochs)
@@ -192,6 +199,7 @@ class Road:
         from edgebat.teachers.store import load_teacher
 
         train, val, test = (self.windows(part) for part in PARTS)
+        self._set_threads()
         settings = self.recipe.distill
         if entry.epochs:
             settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, epochs=entry.epochs))
@@ -242,6 +250,7 @@ class Road:
 
     def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> IntGraph:
         """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any."""
+        self._set_threads()
         from edgebat.quantize.qat_train import train_quantized
         from edgebat.teachers.store import load_teacher
 
@@ -354,6 +363,11 @@ class Road:
     def _predicted(self, name: str, predictions: dict[str, Any], windows: HealthWindows) -> dict[str, Any]:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))
         return score(windows, predictions)
+
+    def _set_threads(self) -> None:
+        import torch
+
+        torch.set_num_threads(self.recipe.threads)
 
     def _scratch(self, name: str) -> Path:
         """Folder for checkpoints of the present fingerprint: a changed recipe never resumes another one's training."""
