@@ -59,6 +59,7 @@ def content_of(graph: IntGraph, suffix: str, folder: Path) -> bytes:
     return (folder / "model.onnx").read_bytes()
 
 
+FOREIGN = sorted(path for path in (Path(__file__).parent / "files").iterdir() if path.suffix in (".tflite", ".onnx"))
 READERS = {".tflite": tflite_graph, ".onnx": onnx_graph}
 
 
@@ -79,6 +80,14 @@ def test_damaged_files_are_read_or_refused(suffix: str, family: str, tmp_path: P
         outcomes["read"] += 1
     print(family, suffix, dict(outcomes))
     assert outcomes["refused"] > outcomes["read"] / 10
+
+
+@pytest.mark.parametrize("path", FOREIGN, ids=lambda path: path.name)
+def test_damaged_files_of_other_tools_are_read_or_refused(path: Path) -> None:
+    for content in damaged(path.read_bytes(), COUNT // 9, seed=13):
+        with suppress(ModelFileError):
+            graph = READERS[path.suffix](content)
+            Engine(graph).run(np.zeros((1, *graph.input_tensor.shape), np.int8))
 
 
 @pytest.mark.parametrize("suffix", READERS)

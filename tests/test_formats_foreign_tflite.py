@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from edgebat.errors import ModelFileError
+from edgebat.formats.onnx_write import write_onnx
 from edgebat.formats.tflite_read import read_tflite
 from edgebat.runtime import Engine
+from tests.test_formats_onnx import session
 from tests.test_formats_tflite import litert, micro
 
 FILES = Path(__file__).parent / "files"
@@ -53,6 +55,15 @@ def test_a_float_border_is_left_to_the_caller() -> None:
     x = inputs(whole.input_tensor.shape, 50)
     np.testing.assert_array_equal(Engine(inside).run(x), Engine(whole).run(x))
     assert inside.input_tensor.scale == whole.input_tensor.scale
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "residual", "pooled"])
+def test_a_model_of_others_can_be_written_as_onnx(name: str, tmp_path: Path) -> None:
+    graph = read_tflite(FILES / f"keras_{name}.tflite")
+    assert write_onnx(graph, tmp_path / "model.onnx") == []
+    x = inputs(graph.input_tensor.shape, 300)
+    y = session((tmp_path / "model.onnx").read_bytes()).run(None, {graph.input: x})[0]
+    np.testing.assert_array_equal(y, Engine(graph).run(x))
 
 
 def test_an_unknown_rounding_is_refused() -> None:

@@ -105,6 +105,36 @@ def test_sigmoid_and_tanh_equal_the_specification_for_all_int16(left: int | None
     np.testing.assert_array_equal(got, sigmoid_q(x) if left is None else tanh_q(x, left))
 
 
+def test_a_stateful_lstm_can_be_stepped_and_resumed(tmp_path: Path) -> None:
+    make = GraphMaker(np.random.default_rng(6), (9, 4), 2.0**-5, 3)
+    make.lstm(5)
+    make.lstm(3)
+    make.last_step()
+    make.dense(4)
+    make.head(2)
+    graph = make.graph("stateful")
+    assert write_onnx(graph, tmp_path / "model.onnx", stateful=True) == []
+    assert read_onnx(tmp_path / "model.onnx").fingerprint == graph.fingerprint
+    run = session((tmp_path / "model.onnx").read_bytes())
+    x = random_inputs(graph, 50, seed=1)
+    state = {
+        f"{node}/{part}_in": np.zeros((50, units), dtype)
+        for node, units in (("0_lstm", 5), ("1_lstm", 3))
+        for part, dtype in (("hidden", np.int8), ("cell", np.int16))
+    }
+    names = [graph.output, *(f"{node}/{part}" for node in ("0_lstm", "1_lstm") for part in ("last_hidden", "cell_out"))]
+    # Pieces of different lengths, each starting from the state that the one before left.
+    for start, stop in ((0, 1), (1, 2), (2, 6), (6, 9)):
+        y, *after = run.run(names, {graph.input: x[:, start:stop], **state})
+        state = dict(zip(state, after, strict=True))
+    np.testing.assert_array_equal(y, Engine(graph).run(x))
+
+
+def test_a_model_that_needs_all_time_steps_is_not_written_as_stateful(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="can't be stepped"):
+        write_onnx(one_operator("max pool"), tmp_path / "model.onnx", stateful=True)
+
+
 def test_two_nodes_of_one_name_are_refused(tmp_path: Path) -> None:
     graph = FAMILIES["mlp"](3)
     nodes = tuple(replace(node, name="same") for node in graph.nodes)

@@ -36,28 +36,27 @@ from edgebat.graph import (
 OPSETS = {"": 17, MICROSOFT: 1}
 
 
-def emit_graph(graph: IntGraph) -> tuple[OnnxGraph, list[str]]:
+def emit_graph(graph: IntGraph, *, stateful: bool = False) -> tuple[OnnxGraph, list[str]]:
     """``graph`` as ONNX operators, and the names of nodes that are not expressed exactly; needs NumPy only.
 
     `read_onnx` calls this as well: a file is accepted when it is what this function makes of the graph read from it.
     """
-    emitter = _Emitter(graph)
+    emitter = _Emitter(graph, stateful)
+    result = emitter.onnx
+    source, target = graph.input_tensor, graph.output_tensor
+    # With its state outside a model takes any number of steps.
+    steps: list[int | str] = ["T", *source.shape[1:]] if stateful else list(source.shape)
+    result.inputs.append(OnnxValue(source.name, source.dtype, ["N", *steps]))
+    result.outputs.append(OnnxValue(target.name, target.dtype, ["N", *target.shape]))
     for node in graph.nodes:
         emitter.node(node)
-    result = emitter.onnx
-    result.inputs = [_value(graph.input_tensor)]
-    result.outputs = [_value(graph.output_tensor)]
     emitter.sequence(graph.output)
     return result, emitter.inexact
 
 
-def _value(tensor: Tensor) -> OnnxValue:
-    return OnnxValue(tensor.name, tensor.dtype, ["N", *tensor.shape])
-
-
 class _Emitter:
-    def __init__(self, graph: IntGraph) -> None:
-        self.graph = graph
+    def __init__(self, graph: IntGraph, stateful: bool) -> None:
+        self.graph, self.stateful = graph, stateful
         self.onnx = OnnxGraph("edgebat")
         self.inexact: list[str] = []
         self.known = {graph.input}  # tensors that exist as [N, T, C] or [N, C]
@@ -88,7 +87,7 @@ class _Emitter:
 
     def check_requant(self, node: Node, requant: Requant, source: Tensor, target: Tensor, weight_scale: Any) -> None:
         real = real_multiplier(source.scale, weight_scale, target.scale)
-        if not np.array_equal(real, requant.scale):
+        if requant.kind != "double" and not np.array_equal(real, requant.scale):
             raise ModelFileError(
                 f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
                 "ONNX stores only the latter. Set both from one choice of scales"
@@ -116,6 +115,8 @@ class _Emitter:
     # -- operators
 
     def node(self, node: Node) -> None:
+        if self.stateful and not isinstance(node, Lstm | LastStep | Dense | Lut):
+            raise ModelFileError(f"node {node.name!r} ({node.op}) needs all time steps: the model can't be stepped")
         source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
         match node:
             case Dense() if target.dtype == "int16":
@@ -150,7 +151,7 @@ class _Emitter:
             case Flatten():
                 self.onnx.emit("Flatten", [self.sequence(source.name)], target.name, axis=1)
             case LastStep():
-                last = self.onnx.constant(f"{node.name}/last", source.shape[0] - 1, "int64")
+                last = self.onnx.constant("int64(-1)", -1, "int64")
                 self.onnx.emit("Gather", [self.sequence(source.name), last], target.name, axis=1)
             case Concat():
                 self.onnx.emit("Concat", [self.sequence(name) for name in node.inputs], target.name, axis=-1)
@@ -166,7 +167,7 @@ class _Emitter:
                 self.onnx.emit("Gather", [table, index], target.name)
             case Lstm():
                 self.sequence(source.name)
-                emit_lstm(self.onnx, node, source, target)
+                emit_lstm(self.onnx, node, source, target, self.stateful)
             case _:
                 raise ModelFileError(f"node {node.name!r}: ONNX has no form of operator {node.op!r} that is exact")
         self.known.add(target.name)

@@ -50,8 +50,11 @@ def emit_clip(graph: OnnxGraph, x: str, low: int, high: int, dtype: str, to: str
     return graph.emit("Cast", [clipped], output, to=ELEMENT_TYPE[to])
 
 
-def emit_lstm(graph: OnnxGraph, node: Lstm, source: Tensor, target: Tensor) -> str:
-    """The LSTM layer ``node`` from int8 [N, T, I] to int8 [N, T, H]: input products for all steps, then a Scan."""
+def emit_lstm(graph: OnnxGraph, node: Lstm, source: Tensor, target: Tensor, stateful: bool) -> str:
+    """The LSTM layer ``node`` from int8 [N, T, I] to int8 [N, T, H]: input products for all steps, then a Scan.
+
+    stateful: the state comes and goes as further inputs and outputs of ``graph``; else it is empty in the beginning.
+    """
     name, hidden = node.name, node.recurrent_weight.shape[-1]
     order = list(GATE_ORDER)
     gates = np.ascontiguousarray(node.input_weight[order].reshape(4 * hidden, -1).T)
@@ -65,20 +68,37 @@ def emit_lstm(graph: OnnxGraph, node: Lstm, source: Tensor, target: Tensor) -> s
     multiplier, exponent = node.input_multiplier[order], node.input_exponent[order]
     products = _emit_gate_scale(graph, acc, multiplier, exponent, f"{name}/input")
 
-    shape = graph.emit("Shape", [source.name], f"{name}/shape")
-    batch = graph.emit("Gather", [shape, graph.constant("int64[0]", [0], "int64")], f"{name}/batch")
-    units = graph.constant(f"{name}/units", [hidden], "int64")
-    state_shape = graph.emit("Concat", [batch, units], f"{name}/state_shape", axis=0)
-    first = np.array([target.zero_point], np.int8)
-    h = graph.emit("ConstantOfShape", [state_shape], f"{name}/first_hidden", value=first)
-    c = graph.emit("ConstantOfShape", [state_shape], f"{name}/first_cell", value=np.array([0], np.int32))
+    h, c = _given_state(graph, name, hidden) if stateful else _empty_state(graph, name, hidden, source, target)
     body = _step(graph, node, target)
     outputs = [f"{name}/last_hidden", f"{name}/last_cell", target.name]
     graph.emit(
         "Scan", [h, c, products], target.name, body=body, num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1]
     )
     graph.nodes[-1].outputs = outputs
+    if stateful:
+        cell = graph.emit("Cast", [outputs[1]], f"{name}/cell_out", to=ELEMENT_TYPE["int16"])
+        state: list[int | str] = ["N", hidden]
+        graph.outputs += [OnnxValue(outputs[0], "int8", state), OnnxValue(cell, "int16", state)]
     return target.name
+
+
+def _empty_state(graph: OnnxGraph, name: str, units: int, source: Tensor, target: Tensor) -> tuple[str, str]:
+    """Hidden state of real value 0 and cell 0, [N, units], for the batch at hand."""
+    shape = graph.emit("Shape", [source.name], f"{name}/shape")
+    batch = graph.emit("Gather", [shape, graph.constant("int64[0]", [0], "int64")], f"{name}/batch")
+    state_shape = graph.emit(
+        "Concat", [batch, graph.constant(f"int64[{units}]", [units], "int64")], f"{name}/state_shape", axis=0
+    )
+    first = np.array([target.zero_point], np.int8)
+    h = graph.emit("ConstantOfShape", [state_shape], f"{name}/first_hidden", value=first)
+    return h, graph.emit("ConstantOfShape", [state_shape], f"{name}/first_cell", value=np.array([0], np.int32))
+
+
+def _given_state(graph: OnnxGraph, name: str, units: int) -> tuple[str, str]:
+    """The state as inputs of the model: hidden int8 and cell int16, [N, units]."""
+    state: list[int | str] = ["N", units]
+    graph.inputs += [OnnxValue(f"{name}/hidden_in", "int8", state), OnnxValue(f"{name}/cell_in", "int16", state)]
+    return f"{name}/hidden_in", graph.emit("Cast", [f"{name}/cell_in"], f"{name}/first_cell", to=ELEMENT_TYPE["int32"])
 
 
 def _emit_gate_scale(graph: OnnxGraph, acc: str, multiplier: Any, exponent: Any, name: str) -> str:

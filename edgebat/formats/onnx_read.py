@@ -47,12 +47,13 @@ def _own(file: OnnxFile, what: str) -> IntGraph:
     try:
         if len(text) > MAX_NOTE_BYTES:
             raise ValueError(f"it has {len(text)} characters; allowed: {MAX_NOTE_BYTES}")
-        graph = graph_from_note(json.loads(text), file.graph.initializers)
+        note = json.loads(text)
+        graph, stateful = graph_from_note(note, file.graph.initializers), note["stateful"] is True
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         # Everything that json and a document of another shape than expected raise.
         reason = f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{what}: its edgebat metadata is damaged: {reason}. Export the model again") from None
-    emitted, _ = emit_graph(check_graph(graph))
+    emitted, _ = emit_graph(check_graph(graph), stateful=stateful)
     difference = "its operator sets" if file.opsets != OPSETS else first_difference(emitted, file.graph)
     if difference is not None:
         raise ModelFileError(

@@ -18,20 +18,24 @@ from edgebat.graph import IntGraph, check_graph
 IR_VERSION = 8  # the oldest one for operator set 17
 
 
-def write_onnx(graph: IntGraph, path: str | Path) -> list[str]:
+def write_onnx(graph: IntGraph, path: str | Path, *, stateful: bool = False) -> list[str]:
     """Write ``graph`` to ``path``, checked by the onnx checker. The same graph gives the same bytes.
 
+    stateful: for LSTM models; each layer's state is an input (``<node>/hidden_in`` int8 and ``<node>/cell_in`` int16,
+    [N, H]) and an output (``<node>/last_hidden``, ``<node>/cell_out``), and the number of time steps is free: N calls
+    of one step are one call of N steps.
     Returns the names of the nodes whose requantization no scale of the file expresses exactly (empty as a rule), as
     `write_tflite` does. Raises GraphError when the graph breaks its rules, ModelFileError when ONNX has no exact form
     of an operator, MissingExtra without the onnx package.
     """
     onnx = require("onnx", extra="onnx")
-    emitted, inexact = emit_graph(check_graph(graph))
+    emitted, inexact = emit_graph(check_graph(graph), stateful=stateful)
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     model = onnx.helper.make_model(
         graph_proto(onnx, emitted), opset_imports=opsets, ir_version=IR_VERSION, producer_name="edgebat"
     )
-    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(graph_note(graph), sort_keys=True, allow_nan=False)})
+    note = graph_note(graph) | {"stateful": stateful}
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(note, sort_keys=True, allow_nan=False)})
     onnx.checker.check_model(model, full_check=False)
     atomic_write(path, model.SerializeToString(deterministic=True))
     return inexact

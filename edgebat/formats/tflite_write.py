@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.flatbuffer import write_flatbuffer
 from edgebat.formats.rounding import agrees, average_weight_scale, float_engine, reach, real_multiplier, shift_hint
+from edgebat.formats.tflite_build import FileBuilder
 from edgebat.formats.tflite_rules import (
     HEAD_SHIFT,
     LUT_FUNCTIONS,
@@ -34,17 +34,7 @@ from edgebat.formats.tflite_rules import (
     lifted_engine,
     same_padding,
 )
-from edgebat.formats.tflite_schema import (
-    ACTIVATION,
-    IDENTIFIER,
-    METADATA_NAME,
-    OPERATOR,
-    OPTION_TYPE,
-    PADDING,
-    SCHEMA,
-    SCHEMA_VERSION,
-    TENSOR_TYPE,
-)
+from edgebat.formats.tflite_schema import ACTIVATION, PADDING, TENSOR_TYPE
 from edgebat.graph import (
     Add,
     AveragePool1D,
@@ -85,11 +75,14 @@ def tflite_bytes(graph: IntGraph) -> tuple[bytes, list[str]]:
     writer = _Writer(check_graph(graph))
     for node in graph.nodes:
         writer.node(node)
-    return write_flatbuffer(writer.model(), SCHEMA, "Model", IDENTIFIER), writer.inexact
+    note = {"format": 1, "name": graph.name, "meta": graph.meta, "nodes": writer.hints}
+    text = json.dumps(note, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return writer.content(writer.index[graph.input], writer.index[graph.output], text), writer.inexact
 
 
-class _Writer:
+class _Writer(FileBuilder):
     def __init__(self, graph: IntGraph) -> None:
+        super().__init__()
         self.graph = graph
         self.inexact: list[str] = []
         recurrent = any(isinstance(node, Lstm) for node in graph.nodes)
@@ -97,96 +90,21 @@ class _Writer:
             isinstance(node, Conv1D | DepthwiseConv1D | MaxPool1D | AveragePool1D) for node in graph.nodes
         )
         self.lead = (1, 1) if convolutional and not recurrent else (1,)
-        self.buffers: list[dict[str, Any]] = [{}]  # buffer 0 is empty by convention
-        self.tensors: list[dict[str, Any]] = []
-        self.codes: list[tuple[int, int]] = []
-        self.operators: list[dict[str, Any]] = []
         self.hints: dict[str, dict[str, Any]] = {}
         self.index: dict[str, int] = {}
         for tensor in [graph.input_tensor, *(graph.tensors[node.output] for node in graph.nodes)]:
             self.index[tensor.name] = self.activation(tensor)
 
-    # -- parts of the file
+    # -- parts
 
     def activation(self, tensor: Tensor, shape: tuple[int, ...] | None = None, suffix: str = "") -> int:
         if shape is None:
             shape = (*(self.lead if len(tensor.shape) == 2 else (1,)), *tensor.shape)
         return self.tensor(tensor.name + suffix, shape, tensor.dtype, scale=tensor.scale, zero_point=tensor.zero_point)
 
-    def tensor(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: str,
-        *,
-        data: npt.NDArray[Any] | None = None,
-        scale: Any = None,
-        zero_point: int = 0,
-        dimension: int = 0,
-        variable: bool = False,
-    ) -> int:
-        entry: dict[str, Any] = {"shape": shape, "type": TENSOR_TYPE[dtype], "buffer": 0, "name": name}
-        if data is not None:
-            entry["buffer"] = self.buffer(data)
-        if scale is not None:
-            scales = np.atleast_1d(np.asarray(scale, np.float32))
-            entry["quantization"] = {
-                "scale": scales, "zero_point": np.full(len(scales), zero_point), "dimension": dimension
-            }  # fmt: skip
-        if variable:
-            entry["is_variable"] = True
-        self.tensors.append(entry)
-        return len(self.tensors) - 1
-
     def hint(self, node: Node, **values: Any) -> None:
         """Remember what the reader needs to find ``node`` again; by output tensor, as operators have no names."""
         self.hints.setdefault(node.output, {}).update(values)
-
-    def buffer(self, data: npt.NDArray[Any]) -> int:
-        little = np.ascontiguousarray(data).astype(data.dtype.newbyteorder("<"))
-        self.buffers.append({"data": np.frombuffer(little.tobytes(), np.uint8)})
-        return len(self.buffers) - 1
-
-    def operator(
-        self,
-        kind: str,
-        version: int,
-        inputs: list[int],
-        output: int,
-        options: str | None = None,
-        values: dict[str, Any] | None = None,
-        intermediates: list[int] | None = None,
-    ) -> None:
-        code = (OPERATOR[kind], version)
-        if code not in self.codes:
-            self.codes.append(code)
-        entry: dict[str, Any] = {"opcode_index": self.codes.index(code), "inputs": inputs, "outputs": [output]}
-        if options is not None:
-            entry |= {"options_type": OPTION_TYPE[options], "options": values or {}}
-        if intermediates is not None:
-            entry["intermediates"] = intermediates
-        self.operators.append(entry)
-
-    def model(self) -> dict[str, Any]:
-        note = {"format": 1, "name": self.graph.name, "meta": self.graph.meta, "nodes": self.hints}
-        text = json.dumps(note, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-        metadata = {"name": METADATA_NAME, "buffer": self.buffer(np.frombuffer(text, np.uint8))}
-        return {
-            "version": SCHEMA_VERSION,
-            "operator_codes": [{"deprecated_code": min(c, 127), "version": v, "code": c} for c, v in self.codes],
-            "subgraphs": [
-                {
-                    "tensors": self.tensors,
-                    "inputs": [self.index[self.graph.input]],
-                    "outputs": [self.index[self.graph.output]],
-                    "operators": self.operators,
-                    "name": "main",
-                }
-            ],
-            "description": "written by edgebat",
-            "buffers": self.buffers,
-            "metadata": [metadata],
-        }
 
     # -- operators
 
@@ -218,7 +136,6 @@ class _Writer:
                 shape = np.array([-1, *target.shape], np.int32)
                 self.reshape(inputs[0], output, shape, node.name)
             case Concat():
-                # One dimension less in the count: the axis is the last one.
                 options = {"axis": len(self.tensors[output]["shape"]) - 1, "activation": ACTIVATION["none"]}
                 self.operator("CONCATENATION", 2, inputs, output, "ConcatenationOptions", options)
             case Add():
@@ -237,7 +154,7 @@ class _Writer:
     ) -> int:
         """The fused activation of an int8 requantization; notes whether F on the file's scales equals the graph's."""
         real = real_multiplier(source.scale, weight_scale, target.scale)
-        if not np.array_equal(real, requant.scale):
+        if requant.kind != "double" and not np.array_equal(real, requant.scale):
             raise ModelFileError(
                 f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
                 "TFLite stores only the latter. Set both from one choice of scales"
