@@ -23,12 +23,16 @@ from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph
 from edgebat.paths import firmware_dir
 
-MODES = ("balanced",)
+# flash: one kernel for all layers, rows in pairs; ram: no padded copy of the input; fast: two bytes a weight on
+# Cortex-M0+. All give the same numbers.
+MODES = ("balanced", "flash", "ram", "fast")
 
 # Kernels that call other kernels; every name is a file of firmware_stubs/src.
 _NEEDS = {
     "edgebat_conv1d": ("edgebat_dense", "edgebat_maximum"),
-    "edgebat_dilated": ("edgebat_dense", "edgebat_copy"),
+    "edgebat_compact_conv1d": ("edgebat_compact", "edgebat_maximum"),
+    "edgebat_fast_dense": ("edgebat_dense",),
+    "edgebat_gather": ("edgebat_dense", "edgebat_maximum", "edgebat_copy", "edgebat_fill"),
     "edgebat_max_pool": ("edgebat_copy", "edgebat_maximum"),
     "edgebat_lstm": ("edgebat_sigmoid",),
     "edgebat_lstm_sequence": ("edgebat_lstm", "edgebat_sigmoid", "edgebat_copy", "edgebat_fill"),
@@ -70,7 +74,7 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
         raise ModelFileError(f"model name {name!r} is not a C identifier of at most 41 characters; choose another name")
     if mode not in MODES:
         raise ModelFileError(f"mode {mode!r} is unknown; allowed: {', '.join(MODES)}")
-    program = lower(graph)
+    program = lower(graph, mode)
     out_dir = Path(out_dir)
     files = [out_dir / f"{name}.h", out_dir / f"{name}.c"]
     atomic_write(files[0], header_text(graph, program, name, mode))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from edgebat.errors import ModelFileError
 from edgebat.formats import c99_tables as tables
-from edgebat.formats.c99_tables import pad4
+from edgebat.formats.c99_tables import Table, pad4
 from edgebat.graph.model import Lstm, Tensor
 
 GATE_BITS = 10  # of EDGEBAT_GATE
@@ -47,29 +45,31 @@ def lstm_state_bytes(units: int) -> int:
     return 2 * pad4(units) + pad4(2 * units)
 
 
-def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> Iterator[tuple[str, int]]:
-    """Definitions of the weight and bias tables with their sizes in bytes.
+def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> list[Table]:
+    """Weights, biases and the ``edgebat_lstm_t`` of a layer.
 
     Raises ModelFileError when the layer has no exact 32-bit form.
     """
     units = node.bias.shape[1]
     bias, reach_x, reach_h = _sums(node, source)
     where = f"node {node.name!r} (lstm)"
-    blocks = []
+    per_unit = []
     for unit in range(units):
+        blocks = []
         for weight, reach in ((node.input_weight, reach_x), (node.recurrent_weight, reach_h)):
             rows = weight[:, unit].astype(np.int64)
             tables.check_rows(where, rows, reach[:, unit])
             blocks.append(tables.blocked(rows)[0])
-    per_unit = [np.concatenate(blocks[2 * u : 2 * u + 2]) for u in range(units)]
+        per_unit.append(np.concatenate(blocks))
     titles = [f"unit {u}: gates i, f, g, o; {source.shape[-1]} inputs, {units} hidden" for u in range(units)]
-    stacked = np.stack(per_unit)
-    yield tables.weight_table(f"{label}_weights", stacked, titles), stacked.size
-    lines = [f"    EDGEBAT_UNIT({', '.join(str(int(b)) for b in bias[:, u])})," for u in range(units)]
-    yield tables.table("edgebat_bias_t", f"{label}_bias[{units}]", lines), 16 * units
+    return [
+        tables.weight_table(f"{label}_weights", np.stack(per_unit), titles),
+        tables.unit_table(f"{label}_bias", bias),
+        lstm_structure(label, node, source, target),
+    ]
 
 
-def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> str:
+def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> Table:
     """Definition of the ``edgebat_lstm_t``."""
     units = node.bias.shape[1]
     if target.zero_point != 0:
@@ -108,6 +108,7 @@ def lstm_structure(label: str, node: Lstm, source: Tensor, target: Tensor) -> st
             ("columns4_h", str(pad4(units) // 4)),
             ("units", str(units)),
         ],
+        172,
     )
 
 

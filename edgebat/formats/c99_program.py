@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, replace
 
 from edgebat.formats.c99_lower import Lowering
 from edgebat.formats.c99_lstm import lstm_state_bytes
 from edgebat.formats.c99_memory import Buffer, View, allocate
-from edgebat.formats.c99_tables import pad4
+from edgebat.formats.c99_tables import Table, pad4
 from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
 
 
 @dataclass
 class Program:
-    """Definitions and statements of a model, memory laid out."""
+    """Tables and statements of a model, memory laid out."""
 
-    definitions: list[str]
+    tables: list[Table]
     run: list[str]
     scratch_bytes: int
-    table_bytes: int
     kernels: set[str]
     step: list[str] = field(default_factory=list)
     head: list[str] = field(default_factory=list)
@@ -28,24 +28,35 @@ class Program:
     step_len: int = 0
 
     @property
+    def table_bytes(self) -> int:
+        """Bytes of all tables in flash."""
+        return sum(table.size for table in self.tables)
+
+    def crc32(self, layout: str) -> int:
+        """CRC-32 of the tables as a core with this ``layout`` of weights holds them."""
+        crc = 0
+        for table in self.tables:
+            crc = zlib.crc32(table.content.get(layout, b""), crc)
+        return crc
+
+    @property
     def stateful(self) -> bool:
         """True when the model can be run one time step at a time."""
         return self.state_bytes > 0
 
 
-def lower(graph: IntGraph) -> Program:
+def lower(graph: IntGraph, mode: str) -> Program:
     """Choose between one function over the whole window and a program of single steps, and lay out memory."""
     boundary = _last_step_index(graph)
     if boundary is not None:
-        return _lower_steps(graph, boundary)
-    lowering = Lowering(graph)
+        return _lower_steps(graph, boundary, mode)
+    lowering = Lowering(graph, mode)
     lowering.run()
     scratch = allocate(lowering.buffers)
     return Program(
-        lowering.definitions,
+        lowering.tables,
         [call.statement() for call in lowering.calls],
         scratch,
-        lowering.table_bytes,
         {call.kernel for call in lowering.calls},
     )
 
@@ -94,10 +105,10 @@ class _StepLowering(Lowering):
         """The result of a step is the hidden state itself."""
 
 
-def _lower_steps(graph: IntGraph, boundary: int) -> Program:
+def _lower_steps(graph: IntGraph, boundary: int, mode: str) -> Program:
     last = graph.nodes[boundary]
     sequence = last.inputs[0]
-    step = _StepLowering(_without_time(graph, graph.nodes[:boundary], graph.input, sequence))
+    step = _StepLowering(_without_time(graph, graph.nodes[:boundary], graph.input, sequence), mode)
     step.run()
     state = 0
     for buffer in step.state_buffers:
@@ -108,18 +119,16 @@ def _lower_steps(graph: IntGraph, boundary: int) -> Program:
         buffer.offset += state
     # The head reads the last step's output where the step left it.
     head_graph = _without_time(graph, graph.nodes[boundary + 1 :], last.output, graph.output)
-    head = _HeadLowering(head_graph, definitions=step.definitions, table_bytes=step.table_bytes)
+    head = _HeadLowering(head_graph, mode, step.tables, step.labels)
     head.entry = step.views[sequence]
-    head.labels = step.labels
     head.run()
     head_scratch = allocate(head.buffers)
     rows, width = graph.input_tensor.shape
     statements = [call.statement() for call in step.calls]
     return Program(
-        head.definitions,
+        head.tables,
         [],
         state + work + head_scratch,
-        head.table_bytes,
         {call.kernel for call in [*step.calls, *head.calls]} | {"edgebat_fill"},
         step=statements,
         head=[call.statement() for call in head.calls],

@@ -28,6 +28,15 @@ class Rounding:
     zero_point: int
     k: tuple[int, ...]
 
+    @property
+    def fast(self) -> bool:
+        """True when the multipliers suit ``edgebat_fast_dense``: 16 bits, and a shift of 17 or more."""
+        return self.n >= 17 and self.split >= 16
+
+    def fast_macro(self) -> str:
+        """The initializer of the rounding of an ``edgebat_fast_dense_t``."""
+        return f"EDGEBAT_FAST_ROUNDING({self.n}, {self.zero_point})"
+
     def macro(self) -> str:
         """The initializer of an ``edgebat_rounding_t``."""
         return f"EDGEBAT_ROUNDING({self.n}, {self.split}, {self.up}, {self.zero_point})"

@@ -1,8 +1,11 @@
-"""Constant tables of a model as C text: plain decimal weights inside the packing macros of ``edgebat_tables.h``."""
+"""Constant tables of a model: their C text, plain decimal numbers inside the packing macros of ``edgebat_tables.h``,
+and the bytes a compiler makes of them, for the checksum of the self-test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +15,18 @@ from edgebat.formats.c99_requant import Rounding
 
 BLOCK = 4  # rows and columns of a weight block
 HI_LIMIT = 2**23  # rows 0 and 2 of a block share 32-bit accumulators with rows 1 and 3: 24 bits are theirs
+LAYOUTS = ("dsp", "thumb1", "portable")
 IntArray = npt.NDArray[np.signedinteger]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One definition. ``check`` is the C expression that adds it to a CRC; ``content`` what it adds, by layout."""
+
+    text: str
+    size: int
+    check: str = ""
+    content: dict[str, bytes] = field(default_factory=dict)
 
 
 def pad4(n: int) -> int:
@@ -20,12 +34,17 @@ def pad4(n: int) -> int:
     return -(-n // BLOCK) * BLOCK
 
 
-def blocked(weight: IntArray) -> npt.NDArray[np.int64]:
-    """Rows by columns, zero padded to multiples of four, as [row blocks, column blocks, 4 rows, 4 columns]."""
-    rows, columns = weight.shape
-    padded = np.zeros((pad4(rows), pad4(columns)), np.int64)
-    padded[:rows, :columns] = weight
-    return padded.reshape(-1, BLOCK, padded.shape[1] // BLOCK, BLOCK).transpose(0, 2, 1, 3)
+def padded(weight: IntArray, rows: int) -> npt.NDArray[np.int64]:
+    """``weight`` with zero rows up to ``rows`` and zero columns up to a multiple of four."""
+    out = np.zeros((rows, pad4(weight.shape[1])), np.int64)
+    out[: len(weight), : weight.shape[1]] = weight
+    return out
+
+
+def blocked(weight: IntArray, height: int = BLOCK) -> npt.NDArray[np.int64]:
+    """Zero padded blocks of ``height`` rows and four columns: [row blocks, column blocks, height, 4]."""
+    full = padded(weight, -(-len(weight) // height) * height)
+    return full.reshape(-1, height, full.shape[1] // BLOCK, BLOCK).transpose(0, 2, 1, 3)
 
 
 def check_rows(where: str, weight: IntArray, reach: npt.NDArray[np.int64]) -> None:
@@ -35,62 +54,119 @@ def check_rows(where: str, weight: IntArray, reach: npt.NDArray[np.int64]) -> No
             f"{where}: a row's accumulator reaches {int(reach[::2].max())}; the packed kernels allow {HI_LIMIT - 1}. "
             "Split the layer or use fewer inputs"
         )
-    blocks = blocked(weight)
-    halves = blocks[:, :, 0::2] * 256 + blocks[:, :, 1::2]
-    if halves.size and int(halves.min()) < -(2**15):
+    if int(_halves(blocked(weight)).min()) < -(2**15):
         raise ModelFileError(f"{where}: a weight of -128 cannot be packed; quantize symmetrically, -127 to 127")
 
 
-def weight_table(name: str, blocks: npt.NDArray[np.int64], titles: Sequence[str]) -> str:
-    """Definition of ``edgebat_weights_t name[]``: 16 weights a line, a comment before each block of four rows."""
+def _halves(blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """256 * hi + lo of neighbouring rows."""
+    return blocks[..., 0::2, :] * 256 + blocks[..., 1::2, :]
+
+
+def _words(values: npt.NDArray[np.int64] | Sequence[int]) -> bytes:
+    """32-bit words, lowest byte first, wrapping as C does."""
+    return (np.asarray(values, np.int64) & 0xFFFFFFFF).astype("<u4").tobytes()
+
+
+def _paired(blocks: npt.NDArray[np.int64]) -> bytes:
+    """EDGEBAT_PAIR_ of every block: columns (0, 2) of all row pairs, then columns (1, 3)."""
+    halves = _halves(blocks) & 0xFFFF
+    even, odd = (halves[..., first] | halves[..., first + 2] << 16 for first in (0, 1))
+    return _words(np.concatenate([even, odd], axis=-1))
+
+
+def _by_columns(blocks: npt.NDArray[np.int64], offset: int = 0) -> bytes:
+    return ((blocks.swapaxes(-1, -2) + offset) & 0xFF).astype(np.uint8).tobytes()
+
+
+def weight_table(name: str, blocks: npt.NDArray[np.int64], titles: Sequence[str], kind: str = "weights") -> Table:
+    """Definition of ``edgebat_weights_t name[]``, ``edgebat_weights2_t`` or ``edgebat_fast_t`` (``kind``).
+
+    One block a line, and ``titles`` as comments before the blocks of the same rows.
+    """
     lines = []
     for title, row_block in zip(titles, blocks, strict=True):
         lines.append(f"    /* {title} */")
         for block in row_block:
-            lines.append(f"    EDGEBAT_WEIGHTS({', '.join(f'{v:d}' for v in block.reshape(-1))}),")
-    return table("edgebat_weights_t", f"{name}[{blocks.shape[0] * blocks.shape[1]}]", lines)
+            lines.append(f"    EDGEBAT_{kind.upper()}({', '.join(f'{v:d}' for v in block.reshape(-1))}),")
+    count = blocks.shape[0] * blocks.shape[1]
+    flat = blocks.reshape(count, *blocks.shape[2:])
+    content = {"dsp": _paired(flat), "thumb1": _by_columns(flat), "portable": _by_columns(flat)}
+    if kind == "weights":
+        content["thumb1"] = _by_columns(flat, offset=128)
+    if kind == "fast":
+        duo = flat[..., 2:] + (flat[..., :2] << 16)  # columns (0, 2) and (1, 3)
+        content["thumb1"] = _words(duo.swapaxes(-1, -2))
+    check = f"edgebat_crc32_{kind}(crc, {name}, {count})"
+    return Table(table(f"edgebat_{kind}_t", f"{name}[{count}]", lines), blocks.size, check, content)
 
 
-def row_titles(rows: int) -> list[str]:
-    """Comments for blocks of four rows."""
-    return [f"rows {first} to {min(first + BLOCK, rows) - 1}" for first in range(0, rows, BLOCK)]
+def row_titles(first: int, rows: int, height: int = BLOCK) -> list[str]:
+    """Comments for blocks of ``height`` rows, the first of which is row ``first`` of its layer."""
+    last = first + rows
+    return [f"rows {row} to {min(row + height, last) - 1}" for row in range(first, last, height)]
 
 
-def channel_table(name: str, bias: IntArray, rounding: Rounding) -> str:
-    """Definition of ``edgebat_channels_t name[]``: bias and multiplier, four rows an entry."""
-    rows = len(bias)
-    values = [(int(b), k) for b, k in zip(bias, rounding.k, strict=True)] + [(0, 0)] * (pad4(rows) - rows)
-    lines = []
-    for first in range(0, rows, BLOCK):
-        pairs = ", ".join(f"{b}, {k}" for b, k in values[first : first + BLOCK])
-        lines.append(f"    EDGEBAT_CHANNELS({rounding.n}, {rounding.up}, {pairs}),")
-    return table("edgebat_channels_t", f"{name}[{len(lines)}]", lines)
+def channel_table(name: str, bias: IntArray, k: Sequence[int], rounding: Rounding, height: int = BLOCK) -> Table:
+    """Definition of ``edgebat_channels_t name[]`` or, ``height`` 2, ``edgebat_channels2_t``: biases and multipliers."""
+    missing = -len(bias) % height
+    values = [(int(b), m) for b, m in zip(bias, k, strict=True)] + [(0, 0)] * missing
+    kind = "channels" if height == BLOCK else "channels2"
+    lines, plain, packed = [], [], []
+    for first in range(0, len(values), height):
+        block = values[first : first + height]
+        lines.append(
+            f"    EDGEBAT_{kind.upper()}({rounding.n}, {rounding.up}, {', '.join(f'{b}, {m}' for b, m in block)}),"
+        )
+        plain += [b for b, _ in block] + [m for _, m in block]
+        packed += _packed_bias([b for b, _ in block]) + [m << (32 - rounding.n - rounding.up) for _, m in block]
+    check = f"edgebat_crc32_{kind}(crc, {name}, {len(lines)})"
+    text = table(f"edgebat_{kind}_t", f"{name}[{len(lines)}]", lines)
+    return Table(text, 8 * len(values), check, _by_layout(_words(plain), _words(packed)))
 
 
-def rest_tables(name: str, weight: IntArray, bias: IntArray, rounding: Rounding, first: int) -> tuple[str, int]:
-    """Tables of the last one to three rows, ``first`` on, of a layer with int16 outputs; and their size in bytes."""
-    rows, columns = weight.shape
-    padded = np.zeros((rows + rows % 2, pad4(columns)), np.int64)
-    padded[:rows, :columns] = weight
-    values = [(int(b), k) for b, k in zip(bias, rounding.k[first:], strict=True)] + [(0, 0)] * (rows % 2)
-    lines, channels = [], []
-    for row in range(0, rows, 2):
-        lines.append(f"    /* rows {first + row} to {first + min(row + 2, rows) - 1} */")
-        for column in range(0, padded.shape[1], BLOCK):
-            numbers = padded[row : row + 2, column : column + BLOCK].reshape(-1)
-            lines.append(f"    EDGEBAT_WEIGHTS2({', '.join(f'{v:d}' for v in numbers)}),")
-        pairs = ", ".join(f"{b}, {k}" for b, k in values[row : row + 2])
-        channels.append(f"    EDGEBAT_CHANNELS2({rounding.n}, {rounding.up}, {pairs}),")
-    count = padded.size // (2 * BLOCK)
-    text = table("edgebat_weights2_t", f"{name}_weights[{count}]", lines) + "\n"
-    text += table("edgebat_channels2_t", f"{name}_channels[{len(channels)}]", channels)
-    return text, padded.size + 16 * len(channels)
+def _packed_bias(bias: Sequence[int]) -> list[int]:
+    """EDGEBAT_BIAS with the DSP extension."""
+    return [b * 256 + bias[i + 1] if i % 2 == 0 else b for i, b in enumerate(bias)]
 
 
-def number_table(ctype: str, name: str, values: Iterable[str]) -> str:
-    """Definition of a plain array, 16 values a line."""
-    texts = list(values)
-    lines = ["    " + ", ".join(texts[i : i + 16]) + "," for i in range(0, len(texts), 16)]
+def _by_layout(plain: bytes, dsp: bytes) -> dict[str, bytes]:
+    return {"dsp": dsp, "thumb1": plain, "portable": plain}
+
+
+def unit_table(name: str, bias: IntArray) -> Table:
+    """Definition of ``edgebat_bias_t name[]`` from the folded biases [4, units] of an LSTM layer."""
+    rows = [[int(b) for b in unit] for unit in bias.T]
+    lines = [f"    EDGEBAT_UNIT({', '.join(map(str, row))})," for row in rows]
+    content = _by_layout(
+        _words([b for row in rows for b in row]), _words([b for row in rows for b in _packed_bias(row)])
+    )
+    check = f"edgebat_crc32_units(crc, {name}, {len(rows)})"
+    return Table(table("edgebat_bias_t", f"{name}[{len(rows)}]", lines), 16 * len(rows), check, content)
+
+
+def byte_table(name: str, values: Sequence[int]) -> Table:
+    """Definition of an int8 array."""
+    content = (np.asarray(values, np.int64) & 0xFF).astype(np.uint8).tobytes()
+    check = f"edgebat_crc32(crc, {name}, {len(values)})"
+    return Table(array("int8_t", name, [str(v) for v in values]), len(values), check, _by_layout(content, content))
+
+
+def word_table(name: str, values: Sequence[int], rounding: Rounding | None = None) -> Table:
+    """Definition of an int32 array, of requantization multipliers when ``rounding`` is given."""
+    texts, dsp = [str(v) for v in values], list(values)
+    if rounding is not None:
+        texts = [f"EDGEBAT_MULTIPLIER({rounding.n}, {rounding.up}, {v})" for v in values]
+        dsp = [v << (32 - rounding.n - rounding.up) for v in values]
+    check = f"edgebat_crc32_words(crc, {name}, {len(values)})"
+    per_line = 16 if rounding is None else 4
+    text = array("int32_t", name, texts, per_line)
+    return Table(text, 4 * len(values), check, _by_layout(_words(values), _words(dsp)))
+
+
+def array(ctype: str, name: str, texts: Sequence[str], per_line: int = 16) -> str:
+    """Text of a plain ``static const`` array."""
+    lines = ["    " + ", ".join(texts[i : i + per_line]) + "," for i in range(0, len(texts), per_line)]
     return table(ctype, f"{name}[{len(texts)}]", lines)
 
 
@@ -99,6 +175,6 @@ def table(ctype: str, declarator: str, lines: Sequence[str]) -> str:
     return f"static const {ctype} {declarator} = {{\n" + "\n".join(lines) + "\n};\n"
 
 
-def structure(ctype: str, name: str, fields: Sequence[tuple[str, str]]) -> str:
-    """``static const`` definition of a structure with designated initializers."""
-    return table(ctype, name, [f"    .{field} = {value}," for field, value in fields])
+def structure(ctype: str, name: str, fields: Sequence[tuple[str, str]], size: int) -> Table:
+    """``static const`` structure with designated initializers; the golden vectors check it, not the CRC."""
+    return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields]), size)

@@ -120,7 +120,7 @@ def source_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
     """Content of ``<name>.c``."""
     upper = name.upper()
     body = _steps(program, name, upper) if program.stateful else _run(program, name)
-    definitions = "\n".join(program.definitions)
+    definitions = "\n".join(table.text for table in program.tables)
     return f"""{_banner(graph, program, f"{name}.c - tables and calls of model {name}", mode)}#include "{name}.h"
 
 #include <stddef.h>
@@ -142,10 +142,10 @@ def _checks(pointers: list[str], aligned: str) -> str:
 
 def _statements(lines: list[str]) -> str:
     """Statements and the return; a last call that returns EDGEBAT_OK ends the function and its stack frame."""
-    body = "".join(f"    {'(void)' if line.startswith('edgebat_head') else ''}{line}\n" for line in lines[:-1])
+    body = "".join(f"    {line}\n" for line in lines[:-1])
     last = lines[-1] if lines else ""
-    if last.startswith("edgebat_head"):
-        return f"{body}    return {last}\n"
+    if last.startswith("(void)edgebat_"):
+        return f"{body}    return {last.removeprefix('(void)')}\n"
     return f"{body}    {last}\n    return EDGEBAT_OK;\n"
 
 

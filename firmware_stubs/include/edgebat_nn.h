@@ -82,6 +82,35 @@ typedef struct {
     uint16_t outputs; /* 1 to 3 */
 } edgebat_rest_t;
 
+/**
+ * Fully connected layer of a model exported for the smallest flash: rows in pairs, one kernel for all layers,
+ * no padding of rows. Slower than the above.
+ */
+typedef struct {
+    const edgebat_weights2_t *weights;   /* [(outputs + 1) / 2][columns4] */
+    const edgebat_channels2_t *channels; /* [(outputs + 1) / 2] */
+    edgebat_rounding_t rounding;
+    uint16_t columns4;
+    uint16_t outputs;
+    uint8_t wide; /* 0: int8 outputs, 1: int16 outputs */
+} edgebat_compact_t;
+
+/**
+ * Fully connected layer of a model exported for the fewest instructions. On Cortex-M0/M0+ weights take two
+ * bytes and one multiplication makes two products; on other cores this is edgebat_dense.
+ */
+#if EDGEBAT_THUMB1
+typedef struct {
+    const edgebat_fast_t *weights;      /* [blocks][columns4] */
+    const edgebat_channels_t *channels; /* [blocks] */
+    edgebat_fast_rounding_t rounding;
+    uint16_t columns4;
+    uint16_t blocks;
+} edgebat_fast_dense_t;
+#else
+typedef edgebat_dense_t edgebat_fast_dense_t;
+#endif
+
 /** 1-D convolution: the same layer applied to windows of a padded [T, C] map, then maximum pooling. */
 typedef struct {
     edgebat_dense_t dense; /* over one window of kernel * (C rounded up to 4) values */
@@ -90,15 +119,29 @@ typedef struct {
     uint16_t pool;         /* windows per output row; 1 = no pooling */
 } edgebat_conv1d_t;
 
-/** Dilated convolution: taps are gathered into a window before the layer is applied to it. */
+/** The same for the smallest flash. */
+typedef struct {
+    edgebat_compact_t dense;
+    uint16_t positions;
+    uint16_t step;
+    uint16_t pool;
+    uint16_t row; /* bytes from one output row to the next */
+} edgebat_compact_conv1d_t;
+
+/** 1-D convolution over a map without padded rows, or with taps apart: every window is gathered first. */
 typedef struct {
     edgebat_dense_t dense;
     uint16_t positions; /* output rows */
-    uint16_t step;      /* bytes from one window to the next */
+    uint16_t pool;      /* windows per output row; 1 = no pooling */
+    uint16_t stride;    /* rows from one window to the next */
+    uint16_t left;      /* rows of zero point before the first one */
+    uint16_t rows;      /* of the map */
+    uint16_t width;     /* values per row */
+    uint16_t step;      /* bytes from one row to the next */
     uint16_t taps;      /* kernel size */
-    uint16_t tap;       /* bytes from one tap to the next */
-    uint16_t row;       /* bytes per tap */
-} edgebat_dilated_t;
+    uint16_t dilation;  /* rows from one tap to the next */
+    int8_t zero_point;  /* of the map */
+} edgebat_gather_t;
 
 /**
  * LSTM layer with int8 activations and int16 cell, equal to TFLite Micro bit for bit. Gates in the order
@@ -164,11 +207,24 @@ void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y);
 int edgebat_head(const edgebat_dense_t *layer, const int8_t *x, int16_t *y);
 int edgebat_head_rest(const edgebat_rest_t *layer, const int8_t *x, int16_t *y);
 
+/** x[4 * columns4] -> y[outputs], int8_t or int16_t. Returns EDGEBAT_OK. */
+int edgebat_compact(const edgebat_compact_t *layer, const int8_t *x, void *y);
+
+/** Like edgebat_dense; work: 8 * columns4 bytes, aligned to 4. */
+#if EDGEBAT_THUMB1
+void edgebat_fast_dense(const edgebat_fast_dense_t *layer, const int8_t *x, int8_t *y, int8_t *work);
+#else
+#define edgebat_fast_dense(layer, x, y, work) edgebat_dense((layer), (x), (y))
+#endif
+
 /** Padded map x -> y[positions][4 * blocks]; with pooling, y has room for one more row. */
 void edgebat_conv1d(const edgebat_conv1d_t *layer, const int8_t *x, int8_t *y);
 
-/** window: working space of taps * row bytes. */
-void edgebat_dilated(const edgebat_dilated_t *layer, const int8_t *x, int8_t *y, int8_t *window);
+/** Padded map x -> y[positions][row]; with pooling, y has room for one more row. */
+void edgebat_compact_conv1d(const edgebat_compact_conv1d_t *layer, const int8_t *x, int8_t *y);
+
+/** Map x -> y as edgebat_conv1d; window: working space of taps * (width rounded up to 4) bytes. */
+void edgebat_gather(const edgebat_gather_t *layer, const int8_t *x, int8_t *y, int8_t *window);
 
 /** Maps x -> y[positions][row]. */
 void edgebat_average(const edgebat_average_t *layer, const int8_t *x, int8_t *y);
@@ -198,7 +254,7 @@ void edgebat_maximum(int8_t *y, const int8_t *x, uint32_t count);
 void edgebat_copy(const int8_t *x, uint32_t x_step, int8_t *y, uint32_t y_step, uint32_t rows,
                   uint32_t width);
 
-/** y[i] = value; count is a multiple of four. */
+/** y[i] = value. */
 void edgebat_fill(int8_t *y, uint32_t count, int8_t value);
 
 /** y[i] = table[x[i] + 128]; x and y may be the same. */

@@ -85,6 +85,36 @@ typedef struct {
     edgebat_weight_t w[16];
 } edgebat_weights_t;
 
+/*
+ * Fast layers on Thumb-1: with x = x0 + 2^16 * x2 and w = w2 + 2^16 * w0 the low word of x * w is
+ * x0 * w2 + 2^16 * (x0 * w0 + x2 * w2). The first term is smaller than half of 2^16, so that a rounding shift
+ * by 16 gives the sum of both products; and shifting to the right with ASRS, then adding with ADCS, rounds
+ * for free.
+ */
+#if EDGEBAT_THUMB1
+typedef struct {
+    int32_t pair[8]; /* rows a to d of columns (0, 2), then of columns (1, 3) */
+} edgebat_fast_t;
+
+#define EDGEBAT_DUO_(w0, w2) ((w2) + (w0) * 65536)
+#define EDGEBAT_FAST(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                         \
+    {                                                                                                        \
+        {                                                                                                    \
+            EDGEBAT_DUO_(a0, a2), EDGEBAT_DUO_(b0, b2), EDGEBAT_DUO_(c0, c2), EDGEBAT_DUO_(d0, d2),          \
+                EDGEBAT_DUO_(a1, a3), EDGEBAT_DUO_(b1, b3), EDGEBAT_DUO_(c1, c3), EDGEBAT_DUO_(d1, d3)       \
+        }                                                                                                    \
+    }
+
+/* Multipliers of fast layers have 16 bits: split is 16, and 128 is added to the output until it is stored. */
+typedef struct {
+    int32_t half;
+    uint32_t shift;
+} edgebat_fast_rounding_t;
+
+#define EDGEBAT_FAST_ROUNDING(n, zero_point)                                                                 \
+    {(1 << ((n) - 17)) + ((zero_point) + 128) * (1 << ((n) - 16)), (n) - 16}
+#endif
+
 #define EDGEBAT_COLUMN_(a, b, c, d) EDGEBAT_W_(a), EDGEBAT_W_(b), EDGEBAT_W_(c), EDGEBAT_W_(d)
 #define EDGEBAT_WEIGHTS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)                      \
     {                                                                                                        \
@@ -181,5 +211,11 @@ typedef struct {
             EDGEBAT_MULTIPLIER(n, up, k_a), EDGEBAT_MULTIPLIER(n, up, k_b)                                   \
         }                                                                                                    \
     }
+
+#if !EDGEBAT_THUMB1
+#define edgebat_fast_t edgebat_weights_t
+#define EDGEBAT_FAST EDGEBAT_WEIGHTS
+#define EDGEBAT_FAST_ROUNDING(n, zero_point) EDGEBAT_ROUNDING((n), 16, 0, (zero_point))
+#endif
 
 #endif

@@ -30,6 +30,7 @@
 /** -1 where value is negative, 0 elsewhere. */
 static inline int32_t edgebat_sign(int32_t value) {
     EDGEBAT_OPAQUE(value);
+    /* cppcheck-suppress shiftTooManyBitsSigned - tests/test_elementwise.c asks the compiler */
     value >>= 31;
     EDGEBAT_OPAQUE(value);
     return value;

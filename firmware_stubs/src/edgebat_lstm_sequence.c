@@ -8,7 +8,7 @@
 void edgebat_lstm_sequence(const edgebat_lstm_t *layer, const int8_t *x, uint32_t x_step, uint32_t steps,
                            int8_t *y, int8_t *state) {
     const uint32_t row = 4U * layer->columns4_h;
-    edgebat_fill(state, 2U * row + ((2U * layer->units + 3U) & ~3U), 0);
+    edgebat_fill(state, 2U * (row + layer->units), 0);
     for (uint32_t t = 0; t < steps; t++) {
         edgebat_lstm_step(layer, x, state);
         edgebat_copy(state, row, y, row, 1, row);
