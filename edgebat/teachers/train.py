@@ -42,7 +42,9 @@ class TeacherSettings:
     blends: int = 4
     same_cell: float = 0.5
     fit: FitSettings = field(
-        default_factory=lambda: FitSettings(epochs=40, learning_rate=1e-3, samples_per_epoch=4096, noise=0.05)
+        default_factory=lambda: FitSettings(
+            epochs=80, batch_size=64, learning_rate=1e-3, samples_per_epoch=4096, noise=0.05, patience=25
+        )
     )
 
 
