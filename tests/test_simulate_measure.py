@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import zlib
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from edgebat.simulate.qemu_run import program_for, run_image
 from edgebat.simulate.unicorn_run import Simulator, count_instructions
 from tests.simulate_models import body, toy_in_numpy, windows, write_model
 
-BARE = [name for name in list_targets() if load_target(name).bare_metal]
+BARE = [name for name in list_targets() if "unicorn" in load_target(name).routes]
 
 
 def qemu_or_skip(name):
@@ -49,6 +50,46 @@ def test_unicorn_and_qemu_count_the_same_on_the_same_image(tmp_path, name):
     # Paint shows the deepest byte written; the stack pointer, which Unicorn also looks at, can go deeper.
     deepest = max(simulator.trace(window)[1].stack_bytes for window in inputs)
     assert deepest - 16 < second.stack_bytes <= deepest
+
+
+def test_a_core_that_only_qemu_has_is_counted_there(tmp_path):
+    qemu_or_skip("cortex-m55")
+    inputs = windows(10)
+    result = measure(write_model(tmp_path), "toy", "cortex-m55", inputs)
+    np.testing.assert_array_equal(result.outputs, toy_in_numpy(inputs))
+    assert (result.route, result.windows_counted, result.cycles, result.confirmed_by) == ("qemu", 10, None, "")
+    assert result.instructions is not None
+    assert result.ram is not None
+    assert result.ram.stack > 0
+
+
+def test_a_second_simulator_confirms_the_first(tmp_path, monkeypatch):
+    qemu_or_skip("cortex-m4f")
+    folder = write_model(tmp_path)
+    assert measure(folder, "toy", "cortex-m4f", windows(3), confirm=True).confirmed_by.startswith("QEMU")
+    assert measure(folder, "toy", "cortex-m4f", windows(3)).confirmed_by == ""
+
+    def one_more(*arguments):
+        done = run_image(*arguments)
+        return replace(done, instructions=[count + 1 for count in done.instructions])
+
+    monkeypatch.setattr(sys.modules["edgebat.simulate.measure"], "run_image", one_more)
+    with pytest.raises(ToolError, match=r"toy on cortex-m4f: Unicorn counts \d+ .* window 0, .* the counts must agree"):
+        measure(folder, "toy", "cortex-m4f", windows(3), confirm=True)
+
+
+@pytest.mark.parametrize("name", ["cortex-r5f-be", "mips-be"])
+def test_a_big_endian_computer_gives_the_same_outputs(tmp_path, name):
+    qemu_or_skip(name)
+    inputs = windows(10)
+    np.testing.assert_array_equal(measure(write_model(tmp_path), "toy", name, inputs).outputs, toy_in_numpy(inputs))
+
+
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")
+def test_the_harness_brings_no_library_code(tmp_path):
+    # gcc makes calls of memcpy and memset out of start-up loops; they would count as the model's.
+    source = body("output[0] = input[0]; output[1] = 1; output[2] = 2;")
+    assert measure(write_model(tmp_path, source), "toy", "cortex-m4f", windows(1), compiler="gcc").flash.library == 0
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")
