@@ -80,7 +80,7 @@ def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells
     """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side."""
     table = _table(
         title,
-        ["model", "taught by"],
+        ["model", "taught"],
         ["weights", "SOH\nfloat", "SOH\nint8", "trajectory", "RUL"],
         "RMSE of SOH and trajectory in percentage points of the reference capacity, of RUL in cycles; of the int8 form "
         "where there is one.",
@@ -92,7 +92,7 @@ def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells
         final = forms.get("int8", forms["float"])
         table.add_row(
             label,
-            source if source == "teacher" else "",
+            "yes" if source == "teacher" else "",
             number(final["parameters"], 0),
             number(forms["float"]["soh_rmse_pct"], 3),
             number(forms["int8"]["soh_rmse_pct"] if "int8" in forms else None, 3),
