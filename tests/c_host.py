@@ -99,9 +99,17 @@ def pointer(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def load(graph: IntGraph, folder: Path, kernels: Kernels, flags: tuple[str, ...] = (), name: str = "net") -> HostModel:
+def load(
+    graph: IntGraph,
+    folder: Path,
+    kernels: Kernels,
+    flags: tuple[str, ...] = (),
+    *,
+    name: str = "net",
+    mode: str = "balanced",
+) -> HostModel:
     """Write, compile and load ``graph``; ``flags`` as for the kernels it is linked with."""
-    model = write_c(graph, folder, name)
+    model = write_c(graph, folder, name, mode=mode)
     library = folder / f"{name}.so"
     objects = kernels.objects(flags)
     include = [f"-I{model.include_dir}", f"-I{folder}"]

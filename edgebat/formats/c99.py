@@ -17,6 +17,7 @@ import numpy as np
 
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
+from edgebat.formats.c99_border import read_border
 from edgebat.formats.c99_program import Program, lower
 from edgebat.formats.c99_text import header_text, source_text
 from edgebat.graph.check import check_graph
@@ -82,7 +83,7 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
     return CModel(
         name=name,
         files=files,
-        kernel_sources=kernel_sources(program),
+        kernel_sources=kernel_sources(program, read_border(graph) is not None),
         include_dir=firmware_dir() / "include",
         input_len=int(np.prod(graph.input_tensor.shape)),
         output_len=int(np.prod(graph.output_tensor.shape)),
@@ -95,9 +96,9 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
     )
 
 
-def kernel_sources(program: Program) -> list[Path]:
-    """The library files that ``program`` needs, sorted."""
-    kernels: set[str] = set()
+def kernel_sources(program: Program, border: bool) -> list[Path]:
+    """The library files that ``program`` needs, sorted; ``border``: it converts engineering units as well."""
+    kernels = {"edgebat_crc32", "edgebat_crc32_tables", *(["edgebat_border"] if border else [])}
     for kernel in program.kernels:
         kernels |= {kernel, *_NEEDS.get(kernel, ())}
     return [firmware_dir() / "src" / f"{kernel}.c" for kernel in sorted(kernels)]

@@ -16,6 +16,27 @@ from edgebat.formats.c99_requant import Rounding
 BLOCK = 4  # rows and columns of a weight block
 HI_LIMIT = 2**23  # rows 0 and 2 of a block share 32-bit accumulators with rows 1 and 3: 24 bits are theirs
 LAYOUTS = ("dsp", "thumb1", "portable")
+COUNTS = {
+    "columns4",
+    "columns4_x",
+    "columns4_h",
+    "blocks",
+    "outputs",
+    "units",
+    "positions",
+    "step",
+    "pool",
+    "stride",
+    "left",
+    "rows",
+    "width",
+    "taps",
+    "tap",
+    "dilation",
+    "row",
+    "size",
+    "kernel",
+}  # fields of type uint16_t
 IntArray = npt.NDArray[np.signedinteger]
 
 
@@ -176,5 +197,11 @@ def table(ctype: str, declarator: str, lines: Sequence[str]) -> str:
 
 
 def structure(ctype: str, name: str, fields: Sequence[tuple[str, str]], size: int) -> Table:
-    """``static const`` structure with designated initializers; the golden vectors check it, not the CRC."""
+    """``static const`` structure with designated initializers; the golden vectors check it, not the CRC.
+
+    Raises ModelFileError when a count or a distance does not fit the 16 bits it has in C.
+    """
+    for key, value in fields:
+        if key in COUNTS and int(value) > 65535:
+            raise ModelFileError(f"{name}: {key} is {value}; C allows 65535. Use a smaller layer")
     return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields]), size)

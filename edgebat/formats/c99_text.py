@@ -10,6 +10,7 @@ import numpy as np
 
 import edgebat
 from edgebat.errors import ModelFileError
+from edgebat.formats import c99_border, c99_selftest
 from edgebat.formats.c99_program import Program
 from edgebat.graph.model import IntGraph
 
@@ -78,7 +79,7 @@ def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
 #endif
 
 {macros}
-
+{c99_selftest.macros(program, upper)}
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -91,13 +92,20 @@ typedef {graph.output_tensor.dtype}_t {name}_output_t;
  * Returns EDGEBAT_OK, EDGEBAT_ERR_NULL or EDGEBAT_ERR_ALIGN.
  */
 int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch);
-{_step_prototypes(name, upper) if program.stateful else ""}
+{_step_prototypes(name, upper) if program.stateful else ""}{_border_prototypes(graph, name, upper)}{
+        c99_selftest.prototypes(name, upper)
+    }
 #ifdef __cplusplus
 }}
 #endif
 
 #endif
 """
+
+
+def _border_prototypes(graph: IntGraph, name: str, upper: str) -> str:
+    border = c99_border.read_border(graph)
+    return c99_border.prototypes(border, name, upper, graph.input_tensor.shape[-1]) if border else ""
 
 
 def _step_prototypes(name: str, upper: str) -> str:
@@ -120,6 +128,9 @@ def source_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
     """Content of ``<name>.c``."""
     upper = name.upper()
     body = _steps(program, name, upper) if program.stateful else _run(program, name)
+    border = c99_border.read_border(graph)
+    body += c99_border.functions(border, graph, name, upper) if border else ""
+    body += c99_selftest.functions(graph, program, name, upper)
     definitions = "\n".join(table.text for table in program.tables)
     return f"""{_banner(graph, program, f"{name}.c - tables and calls of model {name}", mode)}#include "{name}.h"
 

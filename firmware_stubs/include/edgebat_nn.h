@@ -5,11 +5,15 @@
  * this library. All memory belongs to the caller. No kernel keeps state of its own, allocates, recurses or
  * touches floating point, and the number of executed instructions does not depend on the data.
  *
- * Options, decided at compile time; library and models must be compiled with the same ones. Results are
- * bit-identical for all of them: EDGEBAT_DSP   1: use the paired 16-bit multiply-accumulate of Arm cores with
- * the DSP extension (Cortex-M4, M7, M33, R5F). On a machine without it the instructions are emulated in C,
- * which is how host tests reach this path. 0: portable C99. Default: 1 where the compiler announces the
- * extension. EDGEBAT_THUMB1  1: weights and inner loop for Cortex-M0/M0+; emulated elsewhere like the above.
+ * Options, decided at compile time; library and models must be compiled with the same ones. Outputs are the
+ * same, bit for bit, whatever they are:
+ *
+ *   EDGEBAT_DSP       1: use the paired 16-bit multiply-accumulate of Arm cores with the DSP extension
+ *                     (Cortex-M4, M7, M33, R5F); 0: do not. Default: 1 where the compiler announces it.
+ *   EDGEBAT_THUMB1    1: weights and inner loops for Cortex-M0 and M0+; 0: portable C99. Default: by the
+ *                     compiler's target. Either of the two is emulated in C on other machines, for tests.
+ *   EDGEBAT_SELFTEST  0: compile models without <name>_crc32 and <name>_selftest; 1, the default: with
+ *                     them. A linker that drops unused functions leaves them out by itself.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -39,6 +43,10 @@
 #endif
 
 #include "edgebat_tables.h"
+
+#if !defined(EDGEBAT_SELFTEST)
+#define EDGEBAT_SELFTEST 1
+#endif
 
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define EDGEBAT_STATIC_ASSERT(condition, name) _Static_assert((condition), #name)
@@ -266,11 +274,32 @@ void edgebat_add(const edgebat_add_t *layer, const int8_t *a, const int8_t *b, i
 void edgebat_clamp(int8_t *y, uint32_t count, int8_t minimum, int8_t maximum);
 void edgebat_clamp16(int16_t *y, uint32_t count, int16_t minimum, int16_t maximum);
 
+/*** Border ***/
+
+/** ((value - offset) * multiplier + 2^(shift-1)) >> shift, plus zero point, clipped to int8. */
+int8_t edgebat_quantize(int32_t value, int32_t offset, int32_t multiplier, uint32_t shift,
+                        int32_t zero_point);
+
+/** offset + ((y * multiplier + 2^(shift-1)) >> shift). */
+int32_t edgebat_value(int32_t y, int32_t multiplier, uint32_t shift, int32_t offset);
+
 /*** Integrity ***/
 
-/** CRC-32 of `length` bytes (as zlib); crc is 0 for the first piece and the previous result for the next one.
- */
+/** CRC-32 of `length` bytes, as zlib. crc: 0 for the first piece, the previous result for the next one. */
 uint32_t edgebat_crc32(uint32_t crc, const void *data, uint32_t length);
+
+/** CRC-32 of `count` table entries, words with their lowest byte first on every core. */
+uint32_t edgebat_crc32_words(uint32_t crc, const int32_t *words, uint32_t count);
+uint32_t edgebat_crc32_weights(uint32_t crc, const edgebat_weights_t *table, uint32_t count);
+uint32_t edgebat_crc32_weights2(uint32_t crc, const edgebat_weights2_t *table, uint32_t count);
+uint32_t edgebat_crc32_channels(uint32_t crc, const edgebat_channels_t *table, uint32_t count);
+uint32_t edgebat_crc32_channels2(uint32_t crc, const edgebat_channels2_t *table, uint32_t count);
+uint32_t edgebat_crc32_units(uint32_t crc, const edgebat_bias_t *table, uint32_t count);
+#if EDGEBAT_THUMB1
+uint32_t edgebat_crc32_fast(uint32_t crc, const edgebat_fast_t *table, uint32_t count);
+#else
+#define edgebat_crc32_fast edgebat_crc32_weights
+#endif
 
 #ifdef __cplusplus
 }
