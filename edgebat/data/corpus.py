@@ -9,10 +9,17 @@ Charge curve files are recognised by the arrays they hold, not by a list of name
 A file says whose cells it holds in an array ``dataset`` [N] or by its name, which starts with the dataset's
 (``LSD_charge50.npz``). Files with other content, and charges without a time axis, are left alone. Curves that cannot
 be are left out and counted in ``Fleet.notes``.
+
+Stored curves count charge from the first *sample* above their first voltage, not from that voltage, and so miss up to
+one sample's charge in their first step: 0-45 % of it in Tongji's (a sample per 5 mV, a grid of 11 mV). A device misses
+nothing, so ``read_corpus`` mends the first step, from the two after it. On the raw samples that are at hand this brings
+the first increment's RMS error from 10 % to 0.7 %.
 """
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +33,8 @@ from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
 from edgebat.features.increments import SECONDS_PER_HOUR
 
+MOST_LOST = 0.5
+"""A first step smaller than this part of its expected size was not cut by sampling."""
 CC_PART = 0.97
 """A charge is at constant current while its current is above this fraction of its highest median."""
 STEP_GRID_V = 0.01
@@ -36,8 +45,8 @@ MAX_STEP_V = 0.1
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def read_corpus(path: str | Path, datasets: Iterable[str] | None = None) -> Fleet:
-    """The cells of a corpus folder as a Fleet; ``datasets`` limits it and saves reading the other curves.
+def read_corpus(path: str | Path, datasets: Iterable[str] | None = None, mend_start: bool = True) -> Fleet:
+    """The cells of a corpus folder as a Fleet; ``datasets`` limits it. ``mend_start=False`` takes curves as stored.
 
     Rows without a capacity stay in as NaN. ``segments/`` may be absent or hold curves of some cells only. Curves of
     several grids are put on the union of their grids, which changes no interpolated value.
@@ -49,6 +58,8 @@ def read_corpus(path: str | Path, datasets: Iterable[str] | None = None) -> Flee
     unknown = sorted(wanted - set(cells["dataset"]))
     if unknown:
         raise DataError(f"{path / 'cells.csv'} has no dataset {unknown}; it has {sorted(set(cells['dataset']))}")
+    # A file is named after one of all datasets, whether wanted or not: "AB" must not take the curves of "ABC".
+    all_datasets = set(cells["dataset"])
     cells = cells[cells["dataset"].isin(wanted)]
     cycles = _read_table(path / "capacity.parquet")
     for name in ("dataset", "cell_id"):
@@ -61,7 +72,7 @@ def read_corpus(path: str | Path, datasets: Iterable[str] | None = None) -> Flee
     curves = [
         found
         for file in sorted((path / "segments").glob("*.npz"))
-        if (found := _read_curves(file, by_dataset, notes)) is not None
+        if (found := _read_curves(file, all_datasets, by_dataset, mend_start, notes)) is not None
     ]
     source = f"corpus {path.name}: {', '.join(sorted(wanted))}"
     return Fleet(cells, cycles, _merge(curves), source=source, notes=tuple(notes))
@@ -120,23 +131,25 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read as a parquet table: {error}") from None
 
 
-def _read_curves(file: Path, by_dataset: dict[str, set[str]], notes: list[str]) -> ChargeCurves | None:
+def _read_curves(
+    file: Path, all_datasets: set[str], by_dataset: dict[str, set[str]], mend_start: bool, notes: list[str]
+) -> ChargeCurves | None:
     """The curves in ``file`` that belong to the given cells, or None; what is left out is said in ``notes``."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{file} cannot be read as NumPy arrays: {error}") from None
     if not {"cell_id", "cycle"} <= arrays.keys():
         return None
     cell_id = arrays["cell_id"].astype(str).astype(object)
-    dataset = _datasets(file, arrays, cell_id, by_dataset)
+    dataset = _datasets(file, arrays, cell_id, all_datasets)
     if dataset is None:
         return None
     listed = np.array([c in by_dataset.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_)
     if not listed.any():
         return None
-    curves = _grid_curves(arrays) or _time_curves(arrays)
+    curves = _grid_curves(arrays, mend_start) or _time_curves(arrays)
     if curves is None:
         return None
     voltage, dq = curves
@@ -151,18 +164,18 @@ def _read_curves(file: Path, by_dataset: dict[str, set[str]], notes: list[str]) 
 
 
 def _datasets(
-    file: Path, arrays: Arrays, cell_id: npt.NDArray[np.object_], by_dataset: dict[str, set[str]]
+    file: Path, arrays: Arrays, cell_id: npt.NDArray[np.object_], all_datasets: set[str]
 ) -> npt.NDArray[np.object_] | None:
     """[N] whose the rows are: stated in the file, else the longest dataset name the file's name starts with."""
     if "dataset" in arrays:
         return arrays["dataset"].astype(str).astype(object)
-    named = [name for name in by_dataset if file.stem.startswith(name)]
+    named = [name for name in all_datasets if file.stem.startswith(name)]
     if not named:
         return None
     return np.full(len(cell_id), max(named, key=len), dtype=object)
 
 
-def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+def _grid_curves(arrays: Arrays, mend_start: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
     if "dq_ah" not in arrays or "voltage" not in arrays or arrays["voltage"].ndim != 1:
         return None
     dq = arrays["dq_ah"].astype(np.float64)
@@ -173,8 +186,22 @@ def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     # A charge that starts above the grid was stored with zeros up to its start; there it says nothing.
     starts = np.argmax(rise > 0.0, axis=1)
     dq[(np.arange(dq.shape[1])[None, :] <= starts[:, None]) & (starts > 0)[:, None]] = np.nan
+    if mend_start and dq.shape[1] >= 4:
+        _mend_first_step(dq)
     # Grids are stored as float32; a micro-volt is more than they mean, and 3.5999999 V should be 3.6 V.
-    return np.round(arrays["voltage"].astype(np.float64), 6), dq
+    voltage: npt.NDArray[np.float64] = np.round(arrays["voltage"].astype(np.float64), 6)
+    return voltage, dq
+
+
+def _mend_first_step(dq: npt.NDArray[np.float64]) -> None:
+    """Put back, in place, what the first step of each curve lacks against the line through the two steps after it."""
+    first, second, third = (dq[:, i + 1] - dq[:, i] for i in range(3))
+    expected = 2.0 * second - third
+    with np.errstate(invalid="ignore"):
+        dq[:, 0] = np.where(first < expected, dq[:, 1] - expected, dq[:, 0])
+        # That much is not lost between two samples: the charge began inside the step.
+        dq[first < MOST_LOST * expected, 0] = np.nan
+    dq -= np.where(np.isfinite(dq[:, :1]), dq[:, :1], 0.0)
 
 
 def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
@@ -189,9 +216,8 @@ def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     if time is None or time.shape != voltage.shape:
         return None
     lowest, highest = np.nanmin(voltage), np.nanmax(voltage)
-    grid: npt.NDArray[np.float64] = STEP_GRID_V * np.arange(
-        np.ceil(lowest / STEP_GRID_V), np.floor(highest / STEP_GRID_V) + 1
-    )
+    steps = np.arange(np.ceil(lowest / STEP_GRID_V), np.floor(highest / STEP_GRID_V) + 1)
+    grid: npt.NDArray[np.float64] = np.round(STEP_GRID_V * steps, 6)
     if grid.size < 2:
         return None
     rows = [

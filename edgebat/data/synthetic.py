@@ -48,17 +48,19 @@ def _graphite_v(x: Float64) -> Float64:
 
 def _nmc_v(y: Float64) -> Float64:
     """NMC over lithium, same source."""
-    polynomial: Float64 = np.polyval([-2.2166, 3.5146, -2.0843, 1.6225, -1.6518, 4.3452], y)
-    return polynomial - 0.5623e-4 * np.exp(109.451 * y - 100.006)
+    polynomial = np.polyval([-2.2166, 3.5146, -2.0843, 1.6225, -1.6518, 4.3452], y)
+    value: Float64 = polynomial - 0.5623e-4 * np.exp(109.451 * y - 100.006)
+    return value
 
 
 def _nca_v(y: Float64) -> Float64:
     """NCA over lithium (Kim et al., J. Electrochem. Soc. 158, A955, 2011); steep and unused below y = 0.3."""
     y = np.maximum(y, 0.3)
-    polynomial: Float64 = np.polyval(
+    polynomial = np.polyval(
         [1.638, -2.222, 15.056, -23.488, 81.246, -344.566, 621.3475, -554.774, 264.427, -66.3691, 11.8058], y
     )
-    return polynomial - 0.61386 * np.exp(5.8201 * y**136.4)
+    value: Float64 = polynomial - 0.61386 * np.exp(5.8201 * y**136.4)
+    return value
 
 
 def _lfp_v(y: Float64) -> Float64:
@@ -131,7 +133,8 @@ class _Life:
         y = (self.lithium_ah[:, None] - _X[None, :] * self.anode_ah[:, None]) / self.cathode_ah[:, None]
         cathode = np.interp(np.clip(y, 0.0, 1.0), _Y, self.chemistry.cathode_v(_Y))
         rest = np.maximum.accumulate(cathode - _graphite_v(_X)[None, :], axis=1)
-        return rest + 1e-7 * np.arange(_X.size)[None, :]
+        ascending: Float64 = rest + 1e-7 * np.arange(_X.size)[None, :]
+        return ascending
 
     def ends(self, rest_v: Float64) -> tuple[Float64, Float64]:
         """[n] lithium in the anode after discharge to the lowest and charge to the highest voltage."""
