@@ -75,7 +75,14 @@ def life_bars(rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown]) -> str:
     return bars(grouped, "pp", "SOH RMSE by stage of life")
 
 
-def cell_chart(windows: HealthWindows, cell: int, predictions: Predictions, shown: Sequence[Shown]) -> str:
+def cell_chart(
+    windows: HealthWindows,
+    cell: int,
+    predictions: Predictions,
+    shown: Sequence[Shown],
+    width: int = 330,
+    height: int = 230,
+) -> str:
     """SOH of one held-out cell over its life: measured, estimated, and forecast trajectories at three points."""
     rows = np.flatnonzero(windows.cell == cell)
     rows = rows[np.argsort(windows.cycle[rows], kind="stable")]
@@ -89,8 +96,8 @@ def cell_chart(windows: HealthWindows, cell: int, predictions: Predictions, show
         "cycle",
         "SOH, %",
         f"SOH of cell {windows.cells[cell][1]}",
-        width=330,
-        height=230,
+        width=width,
+        height=height,
     )
     chart.level(windows.spec.eol * 100, f"EOL {windows.spec.eol * 100:g} %")
     chart.line(cycle, measured, "c0")
