@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgebat.formats.c99_program import lower
 from edgebat.graph import IntGraph
 from edgebat.graph.model import node_macs
 from edgebat.simulate.unicorn_run import Call
 
-_STATEMENT = re.compile(r"(\w+)\((?:&layer_(\w+))?")
+# A call of a kernel; the first argument of a layer is its table.
+_STATEMENT = re.compile(r"\b(edgebat_\w+)\((?:&layer_(\w+))?")
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ class Layer:
         return self.instructions / self.macs if self.macs else None
 
 
-def split_layers(graph: IntGraph, calls: Sequence[Call], instructions: int) -> list[Layer]:
+def split_layers(graph: IntGraph, source: str, calls: Sequence[Call], instructions: int) -> list[Layer]:
     """The ``calls`` of one traced inference by layer of ``graph``, in executing order; they add up to ``instructions``.
 
+    source: text of the generated ``.c`` file.
     A compiler may inline a kernel or peel a loop: a call is given to the next statement of the generated program that
     calls the same function, and what is inlined stays in "calls".
     """
-    statements = _statements(graph)
+    statements = _statements(source)
     labels = {re.sub(r"[^A-Za-z0-9_]", "_", node.name): node for node in graph.nodes}
     found: dict[str, list[Call]] = {}
     position = -1
@@ -60,12 +61,10 @@ def split_layers(graph: IntGraph, calls: Sequence[Call], instructions: int) -> l
     return [*layers, Layer("calls", (), rest, 0)]
 
 
-def _statements(graph: IntGraph) -> list[tuple[str, str]]:
-    """(function, label of its first argument or "") of every statement of the generated program, in order."""
-    program = lower(graph)
-    texts = [*program.run, *program.step, *program.head]
-    found = [match for text in texts if (match := _STATEMENT.search(text.removeprefix("(void)")))]
-    return [(match[1], match[2] or "") for match in found]
+def _statements(source: str) -> list[tuple[str, str]]:
+    """(function, label of its first argument or "") of every kernel call of ``_run``, ``_step`` and ``_head``."""
+    bodies = re.findall(r"^int \w+_(?:run|step|head)\(.*?^}", source, re.MULTILINE | re.DOTALL)
+    return [(match[1], match[2] or "") for body in bodies for match in _STATEMENT.finditer(body)]
 
 
 def _next(statements: Sequence[tuple[str, str]], function: str, position: int) -> int:

@@ -175,6 +175,7 @@ def _target_rows(
         return [Row(board.name, "/".join(compilers), optimize, model.mode, note=next(iter(missing.values())))]
     if not board.bare_metal:
         usable = usable[-1:]  # nothing is counted there, so one compiler is enough
+    source = next(path for path in model.files if path.suffix == ".c").read_text("utf-8")
     rows = []
     for kind in usable:
         try:
@@ -192,7 +193,7 @@ def _target_rows(
         except ToolError as error:
             rows.append(Row(board.name, kind, optimize, model.mode, note=str(error), failed=True))
             continue
-        layers = split_layers(graph, done.calls, sum(done.functions.values())) if done.calls else []
+        layers = split_layers(graph, source, done.calls, sum(done.functions.values())) if done.calls else []
         equal = bool(np.array_equal(done.outputs, expected))
         rows.append(Row(board.name, kind, optimize, model.mode, done, tuple(layers), equal))
     return rows

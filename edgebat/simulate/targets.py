@@ -31,6 +31,15 @@ class CycleBasis:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What of the board a model may take: shares of flash and RAM in percent, and milliseconds per inference (0: any)."""
+
+    flash_percent: int = 100
+    ram_percent: int = 100
+    max_ms: int = 0
+
+
+@dataclass(frozen=True)
 class Target:
     """One board: compiler flags per compiler, memory sizes in bytes, clock in Hz and the simulators that can run it.
 
@@ -52,6 +61,7 @@ class Target:
     unicorn: str = ""
     qemu: Qemu | None = None
     cycles: CycleBasis | None = None
+    budget: Budget | None = None
 
     @property
     def bare_metal(self) -> bool:
@@ -94,6 +104,13 @@ def load_target(name: str | Path) -> Target:
         known = ", ".join(sorted(item.name for item in scripts.glob("*.ld") if item.name != "sections.ld"))
         raise TargetError(
             f"target file {path}: linker_script {target.linker_script!r} is unknown; choose one of {known}"
+        )
+    budget = target.budget
+    if budget and not (0 < budget.flash_percent <= 100 and 0 < budget.ram_percent <= 100):
+        raise TargetError(f"target file {path}: budget: flash_percent and ram_percent are 1 to 100")
+    if budget and budget.max_ms and not (target.cycles and target.clock_hz):
+        raise TargetError(
+            f"target file {path}: budget: max_ms needs clock_hz and cycles, without which no time is known"
         )
     qemu = target.qemu
     if qemu and not (qemu.system and qemu.machine if target.linker_script else qemu.user and qemu.cpu):

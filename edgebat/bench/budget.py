@@ -1,0 +1,181 @@
+"""Does a model fit a board? Flash, RAM and time measured on the simulator beside what the target allows.
+
+::
+
+    check_budget(graph, "cortex-m0plus", max_flash=8000)      # raises TargetError: by how much, and what would fit
+
+What would fit is measured as well: smaller networks of the same family, then the other families, with random weights
+and the same inputs and outputs. Size and time do not depend on the weights; accuracy does, so a student has to be trained.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebat.bench.nets import random_net, varied_inputs
+from edgebat.errors import ModelFileError, TargetError
+from edgebat.exporting import c_name
+from edgebat.formats.c99 import MODES, write_c
+from edgebat.graph import Conv1D, Dense, IntGraph, Lstm
+from edgebat.simulate.measure import Measurement, measure
+from edgebat.simulate.targets import Budget, Target, load_target
+
+USUAL = {"mlp": (32, 16), "cnn": (8, 16), "lstm": (16,)}
+"""Widths of the usual student of each family."""
+_SCALES = (1.0, 0.75, 0.5, 0.25, 0.125)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model may take: bytes of flash and RAM, milliseconds per inference; None is no limit."""
+
+    flash: int | None
+    ram: int | None
+    ms: float | None
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a model takes. ``ms`` is the upper end of the cycle model's error, None where no model is validated."""
+
+    flash: int
+    ram: int
+    ms: float | None
+
+    def __str__(self) -> str:
+        time = f", {self.ms:.3g} ms" if self.ms is not None else ""
+        return f"{self.flash:,} bytes of flash, {self.ram:,} bytes of RAM{time}"
+
+    def excess(self, limits: Limits) -> list[str]:
+        """By how much each limit is exceeded, in words; empty when the model fits."""
+        found = []
+        for label, need, limit in (("flash", self.flash, limits.flash), ("RAM", self.ram, limits.ram)):
+            if limit is not None and need > limit:
+                found.append(f"{label} {need:,} bytes, allowed {limit:,} ({need - limit:,} too many)")
+        if limits.ms is not None and self.ms is not None and self.ms > limits.ms:
+            found.append(f"time {self.ms:.3g} ms (cycle model, upper end), allowed {limits.ms:g} ms")
+        return found
+
+
+def limits_of(
+    board: Target, *, max_flash: int | None = None, max_ram: int | None = None, max_ms: float | None = None
+) -> Limits:
+    """The limits of ``board``: its budget (all of its memory without one), or the ones given in bytes and milliseconds.
+
+    Raises TargetError when a time is asked for on a board without a validated cycle model.
+    """
+    budget = board.budget or Budget()
+    if max_ms is not None and not (board.cycles and board.clock_hz):
+        raise TargetError(
+            f"target {board.name} has no validated cycle model, so no time can be checked; leave --max-ms out, or choose "
+            "a target that has one (cortex-m4f, cortex-m0plus)"
+        )
+    return Limits(
+        flash=max_flash if max_flash is not None else board.flash_bytes * budget.flash_percent // 100 or None,
+        ram=max_ram if max_ram is not None else board.ram_bytes * budget.ram_percent // 100 or None,
+        ms=max_ms if max_ms is not None else budget.max_ms or None,
+    )
+
+
+def check_budget(
+    graph: IntGraph,
+    target: str | Target,
+    *,
+    max_flash: int | None = None,
+    max_ram: int | None = None,
+    max_ms: float | None = None,
+    optimize: str = "-O2",
+    mode: str = "balanced",
+) -> Need:
+    """What ``graph`` takes on ``target`` when written in ``mode``, if it fits.
+
+    max_flash, max_ram (bytes) and max_ms (milliseconds of one inference) replace the target's own budget.
+    Raises TargetError when it does not fit, with by how much and what would; for a computer, which has no such limits;
+    ToolError and MissingExtra when compiler or simulator are missing.
+    """
+    board = load_target(target) if isinstance(target, str) else target
+    if not board.bare_metal:
+        raise TargetError(f"target {board.name} is a computer; a budget of flash and RAM needs a microcontroller")
+    limits = limits_of(board, max_flash=max_flash, max_ram=max_ram, max_ms=max_ms)
+    need = _measure(graph, board, limits, optimize, mode, skip=False)
+    assert need is not None
+    if excess := need.excess(limits):
+        found = [f"{label}: {smaller}" for label, smaller in _what_fits(graph, board, limits, optimize, mode)]
+        advice = "; ".join(found) if found else "nothing smaller of the usual families fits either"
+        raise TargetError(
+            f"{graph.name} does not fit {board.name}: {'; '.join(excess)}. What would fit (simulator, {optimize}; other "
+            f"networks with random weights): {advice}"
+        )
+    return need
+
+
+def _measure(
+    graph: IntGraph, board: Target, limits: Limits, optimize: str, mode: str, *, skip: bool = True
+) -> Need | None:
+    """What ``graph`` takes; None with ``skip`` when its tables alone are too large, which costs no simulation."""
+    name = c_name(graph.name)
+    with tempfile.TemporaryDirectory(prefix="edgebat-budget-") as folder:
+        model = write_c(graph, Path(folder), name, mode=mode)
+        if skip and limits.flash is not None and model.table_bytes > limits.flash:
+            return None
+        x = varied_inputs(graph, 8)
+        done = measure(Path(folder), name, board, x, kernels=model.kernel_sources, optimize=optimize)
+    assert done.flash is not None
+    assert done.ram is not None
+    return Need(done.flash.total, done.ram.total, _slowest_ms(done))
+
+
+def _slowest_ms(done: Measurement) -> float | None:
+    """The slowest window by the cycle model, its stated error added."""
+    if done.milliseconds is None or done.cycles is None or done.instructions is None:
+        return None
+    traced = sum(done.functions.values())
+    return done.milliseconds * (done.instructions[1] / traced) * (1 + done.cycles.error_percent / 100)
+
+
+def _what_fits(graph: IntGraph, board: Target, limits: Limits, optimize: str, mode: str) -> Iterator[tuple[str, Need]]:
+    """The model in another mode, else the largest network of each family that fits, the graph's own family first."""
+    other = False
+    for choice in (name for name in MODES if name != mode):
+        need = _measure(graph, board, limits, optimize, choice)
+        if need is not None and not need.excess(limits):
+            other = True
+            yield f"the same model with --mode {choice}", need
+    shape, outputs = graph.input_tensor.shape, graph.output_tensor.shape
+    if other or len(shape) != 2 or len(outputs) != 1:
+        return
+    own, widths = family_of(graph)
+    for family in sorted(USUAL, key=lambda name: name != own):
+        start = widths if family == own and widths else USUAL[family]
+        for candidate in _smaller(start, include=family != own):
+            try:
+                need = _measure(random_net(family, shape, candidate, outputs[0]), board, limits, optimize, mode)
+            except ModelFileError:
+                continue  # C has no exact kernel for this one
+            if need is not None and not need.excess(limits):
+                yield f"{family} of {'-'.join(map(str, candidate))} units", need
+                break
+
+
+def family_of(graph: IntGraph) -> tuple[str, tuple[int, ...]]:
+    """The student family a graph looks like, and the widths of its layers before the head."""
+    lstm = tuple(int(node.bias.shape[1]) for node in graph.nodes if isinstance(node, Lstm))
+    if lstm:
+        return "lstm", lstm
+    filters = tuple(len(node.weight) for node in graph.nodes if isinstance(node, Conv1D))
+    if filters:
+        return "cnn", filters
+    return "mlp", tuple(len(node.weight) for node in graph.nodes if isinstance(node, Dense))[:-1]
+
+
+def _smaller(widths: Sequence[int], *, include: bool) -> Iterator[tuple[int, ...]]:
+    """``widths`` scaled down step by step, in multiples of 4 where there are as many, each once."""
+    seen = set() if include else {tuple(widths)}
+    for scale in _SCALES:
+        scaled = tuple(max(round(width * scale) // 4 * 4, min(4, round(width * scale)), 1) for width in widths)
+        if scaled not in seen:
+            seen.add(scaled)
+            yield scaled
