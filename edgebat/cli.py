@@ -192,20 +192,41 @@ def export(
     to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
     name: Annotated[str | None, typer.Option("--name", help="name of the files and of the C functions")] = None,
+    mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="refuse a model that does not fit this board's budget")
+    ] = None,
+    max_flash: Annotated[
+        int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")
+    ] = None,
+    max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None,
+    max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None,
     corpus: CorpusOption = None,
     set_: SetOption = None,
     runs: OutOption = Path("runs"),
 ) -> None:
     """Write a model as C99, TFLite and ONNX; or, given a recipe, do its stretch up to the export.
 
-    Example:  edgebat export runs/demo/models/lstm.ebat --to c --out firmware/soh --name soh
+    [bold]Examples[/]
+
+      edgebat export runs/demo/models/lstm.ebat --to c --out firmware/soh --name soh
+
+      edgebat export soh.ebat -t cortex-m0plus --max-flash 8000 --max-ms 20
     """
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
         return _road("export", model, corpus, set_, runs)
     from edgebat.exporting import export_model
     from edgebat.predict import load_model
 
-    for path in export_model(load_model(model), out, to.split(","), name):
+    graph = load_model(model)
+    if target is None and any(limit is not None for limit in (max_flash, max_ram, max_ms)):
+        raise EdgebatError("--max-flash, --max-ram and --max-ms belong to a board: name it with --target")
+    if target is not None:
+        from edgebat.bench.budget import check_budget
+
+        need = check_budget(graph, target, max_flash=max_flash, max_ram=max_ram, max_ms=max_ms, mode=mode)
+        print(f"fits {target} (simulator): {need}")
+    for path in export_model(graph, out, to.split(","), name, mode=mode):
         print(path)
     return None
 
@@ -254,7 +275,7 @@ def bench(
     ] = None,
     compiler: Annotated[str, typer.Option("--compiler", help="zig, gcc or both")] = "both",
     optimize: Annotated[str, typer.Option("--optimize", "-O", metavar="FLAG", help="-O2, -O3, -Os")] = "-O2",
-    mode: Annotated[str, typer.Option("--mode", help="what the generated C is to be good at")] = "balanced",
+    mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
     windows: Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")] = 16,
     layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
     json_: JsonOption = False,

@@ -21,10 +21,16 @@ def c_name(name: str) -> str:
 
 
 def export_model(
-    graph: IntGraph, folder: Path, formats: Sequence[str] = ("c", "tflite", "onnx"), name: str | None = None
+    graph: IntGraph,
+    folder: Path,
+    formats: Sequence[str] = ("c", "tflite", "onnx"),
+    name: str | None = None,
+    *,
+    mode: str = "balanced",
 ) -> list[Path]:
     """Write ``graph`` to ``folder`` and return the files, sorted: ``<name>.tflite``, ``<name>.onnx``, ``c/<name>/...``.
 
+    mode: what the C code is to be good at, see ``edgebat.formats.c99.MODES``.
     Raises RecipeError for an unknown format and whatever the writers raise.
     """
     unknown = sorted(set(formats) - set(FORMATS))
@@ -51,7 +57,7 @@ def export_model(
         from edgebat.formats.c99 import write_c
 
         place = folder / "c" / c_name(graph.name)
-        model = write_c(graph, place, c_name(graph.name))
+        model = write_c(graph, place, c_name(graph.name), mode=mode)
         # The kernels the model calls come along, so that the folder compiles as it is in any firmware.
         private = sorted(model.kernel_sources[0].parent.glob("*.h")) if model.kernel_sources else []
         for source in [*model.kernel_sources, *private, *sorted(model.include_dir.glob("*.h"))]:
