@@ -255,8 +255,8 @@ def _check_lstm(node: Lstm, source: Tensor, target: Tensor) -> None:
         raise _fail(node, "a gate multiplier is below 0")
     if not -31 <= node.hidden_exponent <= 0:
         raise _fail(node, f"hidden exponent {node.hidden_exponent}; allowed: -31 to 0")
-    if not -15 <= node.cell_exponent <= -8 or not 0 <= node.hidden_multiplier <= INT32_MAX:
-        raise _fail(node, f"cell exponent {node.cell_exponent}; allowed: -15 to -8")
+    if not -16 <= node.cell_exponent <= -8 or not 0 <= node.hidden_multiplier <= INT32_MAX:
+        raise _fail(node, f"cell exponent {node.cell_exponent}; allowed: -16 to -8")
     _expect_shape(node, target, (source.shape[0], hidden))
     for inputs, exponent, bias in (
         (source.shape[1], node.input_exponent, node.bias),

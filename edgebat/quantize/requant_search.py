@@ -114,19 +114,38 @@ def _candidates(real: float, top: int, tolerance: float) -> Iterator[tuple[int, 
 def choose_power_scale(natural: float, ratio: float, bits: int) -> tuple[np.float32, int, int]:
     """The smallest scale >= ``natural`` with ``scale * ratio = k * 2**-n``, k of at most ``bits`` bits.
 
-    Used where the foreign engine rounds as ``shift`` (int16 head) or by a Q31 multiplier with few bits (LSTM gates).
-    Returns (weight scale float32, k, n); ratio = s_in / s_out. Where ``ratio`` is no power of two the float32 scale is
-    rounded up: TFLite Micro cuts a multiplier just below a power of two to the next smaller value.
+    For LSTM gates, whose ``ratio`` is a power of two: the float32 scale then is exact, and so is the Q31 multiplier.
+    Returns (weight scale float32, k, n); ratio = s_in / s_out.
     """
     real = natural * ratio
     n = bits - int(np.floor(np.log2(real))) - 1
     k = int(np.ceil(real * 2.0**n))
     if k == 1 << bits:
         k, n = k >> 1, n - 1
-    scale = np.float32(k * 2.0**-n / ratio)
-    if float(scale) * ratio < k * 2.0**-n:
-        scale = np.nextafter(scale, np.float32(np.inf))
-    return scale, k, n
+    return np.float32(k * 2.0**-n / ratio), k, n
+
+
+def choose_head_scale(natural: float, ratio: float, bits: int) -> tuple[np.float32, int, int]:
+    """A scale from ``natural`` to 12 % above it with ``scale * ratio = k * 2**-n`` so nearly that engines agree.
+
+    For the int16 head: foreign engines form the multiplier from the float32 scale, so its relative error times the
+    largest output (2**15) and 2**n must stay well below one half. k is no power of two, because TFLite Micro cuts a
+    multiplier just below one. Returns (weight scale float32, k, n); k stays below 1.12 * 2**bits; ratio = s_in / s_out.
+    """
+    real = natural * ratio
+    n = bits - int(np.floor(np.log2(real))) - 1
+    first = int(np.ceil(real * 2.0**n))
+    best = (np.inf, np.float32(natural), first)
+    for k in range(first, max(first + 4, int(first * 1.12)) + 1):
+        if k & (k - 1) == 0:
+            continue
+        scale = np.float32(k * 2.0**-n / ratio)
+        error = abs(float(scale) * ratio / (k * 2.0**-n) - 1.0) * 2.0 ** (15 + n)
+        if error < best[0]:
+            best = (error, scale, k)
+        if error < 0.25:
+            break
+    return best[1], best[2], n
 
 
 def quantize_symmetric(weight: npt.NDArray[np.floating], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:

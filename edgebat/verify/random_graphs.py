@@ -26,7 +26,7 @@ from edgebat.graph import (
 )
 from edgebat.graph.arithmetic import quantize_multiplier
 from edgebat.quantize.ptq import GATE_BITS, GATE_SCALE, HEAD_BITS, HEAD_SCALE, HIDDEN_SCALE
-from edgebat.quantize.requant_search import choose_power_scale, choose_scale
+from edgebat.quantize.requant_search import choose_head_scale, choose_power_scale, choose_scale
 
 FAMILIES = ("mlp", "cnn", "lstm")
 
@@ -136,7 +136,7 @@ def _linear(
     for c in range(outs):
         reach = int(np.abs(weight[c].astype(np.int64)).sum()) * widest + abs(int(bias[c])) + 1
         if head:
-            scales[c], ks[c], ns[c] = choose_power_scale(float(natural[c]), source.scale / HEAD_SCALE, HEAD_BITS)
+            scales[c], ks[c], ns[c] = choose_head_scale(float(natural[c]), source.scale / HEAD_SCALE, HEAD_BITS)
             limits[c], reals[c] = 1 << reach.bit_length(), np.float32(float(ks[c]) * 2.0 ** -float(ns[c]))
         else:
             choice = choose_scale(float(natural[c]), source.scale, out_scale, low - zero, high - zero, reach)
