@@ -90,7 +90,9 @@ def test_first_step_cut_by_sampling_is_mended(folder):
     true = np.array([0.0, 0.10, 0.21, 0.33, 0.46])  # steps 0.10, 0.11, 0.12, 0.13
     stored = np.stack([true, np.maximum(true - 0.04, 0.0), np.maximum(true - 0.06, 0.0)])
     segments(folder, "AB_1.npz", voltage=3.5 + 0.01 * np.arange(5), cell_id=["8"] * 3, cycle=[1, 2, 3], dq_ah=stored)
-    charge = read_corpus(folder).charge
+    fleet = read_corpus(folder)
+    charge = fleet.charge
+    assert fleet.notes == ("AB_1.npz: the first voltage step of 2 of 3 charge curves is mended",)
     assert charge.dq_ah[:2] == pytest.approx(np.stack([true, true]), abs=1e-6)
     # More than half is missing: the charge began at 3.505 V or so, and 3.50-3.51 V is not covered.
     assert np.isnan(charge.dq_ah[2, 0])
@@ -108,7 +110,7 @@ def test_broken_curves_are_left_out_and_counted(folder):
         dq_ah=[[0, 0.3, 0.2, 0.5], [0, 0, 0, 0], [0, 0, 0.1, 0.3]],
     )
     fleet = read_corpus(folder)
-    assert fleet.notes == ("AB_1.npz: 2 of 3 charge curves are unusable",)
+    assert fleet.notes[-1] == "AB_1.npz: 2 of 3 charge curves are unusable"
     # The third charge starts between 3.6 and 3.7 V: below 3.7 V it says nothing.
     assert list(fleet.charge.cycle) == [3]
     assert fleet.charge.dq_ah[0] == pytest.approx([np.nan, np.nan, 0.1, 0.3], nan_ok=True)

@@ -13,7 +13,7 @@ be are left out and counted in ``Fleet.notes``.
 Stored curves count charge from the first *sample* above their first voltage, not from that voltage, and so miss up to
 one sample's charge in their first step: 0-45 % of it in Tongji's (a sample per 5 mV, a grid of 11 mV). A device misses
 nothing, so ``read_corpus`` mends the first step, from the two after it. On the raw samples that are at hand this brings
-the first increment's RMS error from 10 % to 0.7 %.
+the first increment's RMS error from 25 % to 1.7 %.
 """
 
 from __future__ import annotations
@@ -149,10 +149,14 @@ def _read_curves(
     listed = np.array([c in by_dataset.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_)
     if not listed.any():
         return None
-    curves = _grid_curves(arrays, mend_start) or _time_curves(arrays)
+    on_grid = _grid_curves(arrays)
+    curves = on_grid or _time_curves(arrays)
     if curves is None:
         return None
     voltage, dq = curves
+    if on_grid and mend_start and dq.shape[1] >= 4:
+        mended = _mend_first_step(dq)
+        notes.append(f"{file.name}: the first voltage step of {mended} of {len(dq)} charge curves is mended")
     if not len(dq) == len(cell_id) == len(arrays["cycle"]):
         raise DataError(f"{file}: {len(dq)} curves, {len(cell_id)} cell ids and {len(arrays['cycle'])} cycle numbers")
     keep = listed & np.isfinite(dq).any(axis=1)
@@ -175,7 +179,7 @@ def _datasets(
     return np.full(len(cell_id), max(named, key=len), dtype=object)
 
 
-def _grid_curves(arrays: Arrays, mend_start: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
     if "dq_ah" not in arrays or "voltage" not in arrays or arrays["voltage"].ndim != 1:
         return None
     dq = arrays["dq_ah"].astype(np.float64)
@@ -186,22 +190,25 @@ def _grid_curves(arrays: Arrays, mend_start: bool) -> tuple[npt.NDArray[np.float
     # A charge that starts above the grid was stored with zeros up to its start; there it says nothing.
     starts = np.argmax(rise > 0.0, axis=1)
     dq[(np.arange(dq.shape[1])[None, :] <= starts[:, None]) & (starts > 0)[:, None]] = np.nan
-    if mend_start and dq.shape[1] >= 4:
-        _mend_first_step(dq)
     # Grids are stored as float32; a micro-volt is more than they mean, and 3.5999999 V should be 3.6 V.
-    voltage: npt.NDArray[np.float64] = np.round(arrays["voltage"].astype(np.float64), 6)
+    voltage: npt.NDArray[np.float64] = arrays["voltage"].astype(np.float64).round(6)
     return voltage, dq
 
 
-def _mend_first_step(dq: npt.NDArray[np.float64]) -> None:
-    """Put back, in place, what the first step of each curve lacks against the line through the two steps after it."""
+def _mend_first_step(dq: npt.NDArray[np.float64]) -> int:
+    """Put back, in place, what the first step of each curve lacks against the line through the two steps after it.
+
+    Returns how many curves that changed.
+    """
     first, second, third = (dq[:, i + 1] - dq[:, i] for i in range(3))
     expected = 2.0 * second - third
     with np.errstate(invalid="ignore"):
-        dq[:, 0] = np.where(first < expected, dq[:, 1] - expected, dq[:, 0])
+        short = first < expected
+        dq[:, 0] = np.where(short, dq[:, 1] - expected, dq[:, 0])
         # That much is not lost between two samples: the charge began inside the step.
         dq[first < MOST_LOST * expected, 0] = np.nan
     dq -= np.where(np.isfinite(dq[:, :1]), dq[:, :1], 0.0)
+    return int(short.sum())
 
 
 def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
