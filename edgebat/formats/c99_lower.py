@@ -30,11 +30,6 @@ IntArray = npt.NDArray[np.signedinteger]
 Fields = list[tuple[str, str]]
 
 
-def initializer(fields: Fields) -> str:
-    """A structure inside another one."""
-    return "{" + ", ".join(f".{key} = {value}" for key, value in fields) + "}"
-
-
 class Lowering(Pointwise):
     """Layers with weight matrices, and the walk over the graph."""
 
@@ -167,7 +162,7 @@ class Lowering(Pointwise):
         """The same fully connected layer at positions ``step`` bytes apart, from where ``view`` starts."""
         kernel = "edgebat_compact_conv1d" if self.mode == "flash" else "edgebat_conv1d"
         more = [
-            ("dense", initializer(fields)),
+            ("dense", tables.initializer(label, fields)),
             ("positions", str(out.rows)),
             ("step", str(step)),
             ("pool", str(pool)),
@@ -206,7 +201,7 @@ class Lowering(Pointwise):
         """Taps that do not lie side by side, or rows without padding, are gathered into a window first."""
         label, taps = self.label(node), node.weight.shape[1]
         more = [
-            ("dense", initializer(fields)),
+            ("dense", tables.initializer(label, fields)),
             ("positions", str(out.rows)),
             ("pool", str(pool)),
             ("stride", str(node.stride)),

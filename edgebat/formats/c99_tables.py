@@ -201,7 +201,18 @@ def structure(ctype: str, name: str, fields: Sequence[tuple[str, str]], size: in
 
     Raises ModelFileError when a count or a distance does not fit the 16 bits it has in C.
     """
+    check_counts(name, fields)
+    return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields]), size)
+
+
+def initializer(name: str, fields: Sequence[tuple[str, str]]) -> str:
+    """A structure inside the structure ``name``. Raises ModelFileError as above."""
+    check_counts(name, fields)
+    return "{" + ", ".join(f".{key} = {value}" for key, value in fields) + "}"
+
+
+def check_counts(name: str, fields: Sequence[tuple[str, str]]) -> None:
+    """Raise ModelFileError when a count in ``fields`` needs more than 16 bits."""
     for key, value in fields:
         if key in COUNTS and int(value) > 65535:
             raise ModelFileError(f"{name}: {key} is {value}; C allows 65535. Use a smaller layer")
-    return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields]), size)
