@@ -78,8 +78,10 @@ def load_plain_pickle(path: str | Path) -> Any:
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        # NumPy 2 moved its core; protocols 0 to 2 name the builtins as Python 2 did.
+        known_as = {"__builtin__": "builtins"}.get(module, module.replace("numpy._core.", "numpy.core."))
         try:
-            return _ALLOWED[module.replace("numpy._core.", "numpy.core."), name]
+            return _ALLOWED[known_as, name]
         except KeyError:
             raise DataError(
                 f"the pickle asks for {module}.{name}, which is not plain data (containers, numbers, text, NumPy "
