@@ -82,8 +82,16 @@ def test_finds_whose_curves_a_file_holds(folder):
     assert charge.voltage_v == pytest.approx([3.5, 3.6, 3.65, 3.7])
     assert charge.dq_ah[0] == pytest.approx([0, 0.2, 0.4, 0.6])
     assert charge.dq_ah[1] == pytest.approx([np.nan, 0, 0.1, 0.3], nan_ok=True)
-    # A dataset that is not wanted still keeps its file.
+    # A dataset that is not wanted still keeps its file: "ABC_anything" does not fall to AB.
     assert read_corpus(folder, ["AB"]).charge.voltage_v == pytest.approx([3.5, 3.6, 3.7])
+
+
+def test_a_file_named_otherwise_belongs_to_the_dataset_that_lists_its_cells(folder):
+    grid, dq = [3.6, 3.65, 3.7], [[0, 0.1, 0.3]]
+    segments(folder, "lab_export.npz", voltage=grid, cell_id=["8"], cycle=[1], dq_ah=dq)
+    segments(folder, "ambiguous.npz", voltage=grid, cell_id=["007"], cycle=[1], dq_ah=dq)
+    charge = read_corpus(folder).charge
+    assert list(zip(charge.dataset, charge.cell_id, strict=True)) == [("AB", "8")]
 
 
 def test_first_step_cut_by_sampling_is_mended(folder):

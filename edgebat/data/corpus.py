@@ -7,7 +7,7 @@ Charge curve files are recognised by the arrays they hold, not by a list of name
   charges over time, from which the constant-current part is turned into a curve.
 
 A file says whose cells it holds in an array ``dataset`` [N] or by its name, which starts with the dataset's
-(``LSD_charge50.npz``). Files with other content, and charges without a time axis, are left alone. Curves that cannot
+(``LSD_charge50.npz``), or else by its cells, when one dataset alone lists them all. Files with other content, and charges without a time axis, are left alone. Curves that cannot
 be are left out and counted in ``Fleet.notes``.
 
 Stored curves count charge from the first *sample* above their first voltage, not from that voltage, and so miss up to
@@ -45,7 +45,7 @@ MAX_STEP_V = 0.1
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def read_corpus(path: str | Path, datasets: Iterable[str] | None = None, mend_start: bool = True) -> Fleet:
+def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, mend_start: bool = True) -> Fleet:
     """The cells of a corpus folder as a Fleet; ``datasets`` limits it. ``mend_start=False`` takes curves as stored.
 
     Rows without a capacity stay in as NaN. ``segments/`` may be absent or hold curves of some cells only. Curves of
@@ -54,12 +54,12 @@ def read_corpus(path: str | Path, datasets: Iterable[str] | None = None, mend_st
     """
     path = Path(path)
     cells = _read_cells(path / "cells.csv")
-    wanted = set(cells["dataset"]) if datasets is None else set(datasets)
+    wanted = set(cells["dataset"]) if datasets is None else {datasets} if isinstance(datasets, str) else set(datasets)
     unknown = sorted(wanted - set(cells["dataset"]))
     if unknown:
         raise DataError(f"{path / 'cells.csv'} has no dataset {unknown}; it has {sorted(set(cells['dataset']))}")
-    # A file is named after one of all datasets, whether wanted or not: "AB" must not take the curves of "ABC".
-    all_datasets = set(cells["dataset"])
+    # A file belongs to one of all datasets, whether wanted or not: "AB" must not take the curves of "ABC".
+    listed = {name: set(group["cell_id"]) for name, group in cells.groupby("dataset")}
     cells = cells[cells["dataset"].isin(wanted)]
     cycles = _read_table(path / "capacity.parquet")
     for name in ("dataset", "cell_id"):
@@ -67,12 +67,11 @@ def read_corpus(path: str | Path, datasets: Iterable[str] | None = None, mend_st
             raise DataError(f"{path / 'capacity.parquet'} lacks the column {name!r}; it has {list(cycles.columns)}")
         cycles[name] = cycles[name].astype(str)
     cycles = cycles[cycles["dataset"].isin(wanted)]
-    by_dataset = {name: set(group["cell_id"]) for name, group in cells.groupby("dataset")}
     notes: list[str] = []
     curves = [
         found
         for file in sorted((path / "segments").glob("*.npz"))
-        if (found := _read_curves(file, all_datasets, by_dataset, mend_start, notes)) is not None
+        if (found := _read_curves(file, listed, wanted, mend_start, notes)) is not None
     ]
     source = f"corpus {path.name}: {', '.join(sorted(wanted))}"
     return Fleet(cells, cycles, _merge(curves), source=source, notes=tuple(notes))
@@ -132,9 +131,9 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _read_curves(
-    file: Path, all_datasets: set[str], by_dataset: dict[str, set[str]], mend_start: bool, notes: list[str]
+    file: Path, listed: dict[str, set[str]], wanted: set[str], mend_start: bool, notes: list[str]
 ) -> ChargeCurves | None:
-    """The curves in ``file`` that belong to the given cells, or None; what is left out is said in ``notes``."""
+    """The curves in ``file`` of listed cells of wanted datasets, or None; what is left out is said in ``notes``."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -143,11 +142,13 @@ def _read_curves(
     if not {"cell_id", "cycle"} <= arrays.keys():
         return None
     cell_id = arrays["cell_id"].astype(str).astype(object)
-    dataset = _datasets(file, arrays, cell_id, all_datasets)
+    dataset = _datasets(file, arrays, cell_id, listed)
     if dataset is None:
         return None
-    listed = np.array([c in by_dataset.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_)
-    if not listed.any():
+    ours = np.array(
+        [d in wanted and c in listed.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_
+    )
+    if not ours.any():
         return None
     on_grid = _grid_curves(arrays)
     curves = on_grid or _time_curves(arrays)
@@ -159,24 +160,26 @@ def _read_curves(
         notes.append(f"{file.name}: the first voltage step of {mended} of {len(dq)} charge curves is mended")
     if not len(dq) == len(cell_id) == len(arrays["cycle"]):
         raise DataError(f"{file}: {len(dq)} curves, {len(cell_id)} cell ids and {len(arrays['cycle'])} cycle numbers")
-    keep = listed & np.isfinite(dq).any(axis=1)
-    if keep.sum() < listed.sum():
-        notes.append(f"{file.name}: {listed.sum() - keep.sum()} of {listed.sum()} charge curves are unusable")
+    keep = ours & np.isfinite(dq).any(axis=1)
+    if keep.sum() < ours.sum():
+        notes.append(f"{file.name}: {ours.sum() - keep.sum()} of {ours.sum()} charge curves are unusable")
     return ChargeCurves(
         dataset[keep], cell_id[keep], arrays["cycle"][keep].astype(np.int64), voltage, dq[keep].astype(np.float32)
     )
 
 
 def _datasets(
-    file: Path, arrays: Arrays, cell_id: npt.NDArray[np.object_], all_datasets: set[str]
+    file: Path, arrays: Arrays, cell_id: npt.NDArray[np.object_], listed: dict[str, set[str]]
 ) -> npt.NDArray[np.object_] | None:
-    """[N] whose the rows are: stated in the file, else the longest dataset name the file's name starts with."""
+    """[N] whose the rows are: stated in the file, else by the longest name it starts with, else by its cells."""
     if "dataset" in arrays:
         return arrays["dataset"].astype(str).astype(object)
-    named = [name for name in all_datasets if file.stem.startswith(name)]
-    if not named:
-        return None
-    return np.full(len(cell_id), max(named, key=len), dtype=object)
+    there = set(cell_id)
+    named = [name for name in listed if file.stem.startswith(name)]
+    holding = [name for name in listed if there <= listed[name]]
+    if named:
+        return np.full(len(cell_id), max(named, key=len), dtype=object)
+    return np.full(len(cell_id), holding[0], dtype=object) if len(holding) == 1 else None
 
 
 def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
