@@ -7,8 +7,8 @@ Charge curve files are recognised by the arrays they hold, not by a list of name
   charges over time, from which the constant-current part is turned into a curve.
 
 A file says whose cells it holds in an array ``dataset`` [N] or by its name, which starts with the dataset's
-(``LSD_charge50.npz``), or else by its cells, when one dataset alone lists them all. Files with other content, and charges without a time axis, are left alone. Curves that cannot
-be are left out and counted in ``Fleet.notes``.
+(``LSD_charge50.npz``), or else by its cells, when one dataset alone lists them all. Files with other content, and
+charges without a time axis, are left alone. Curves that cannot be are left out and counted in ``Fleet.notes``.
 
 Stored curves count charge from the first *sample* above their first voltage, not from that voltage, and so miss up to
 one sample's charge in their first step: 0-45 % of it in Tongji's (a sample per 5 mV, a grid of 11 mV). A device misses
