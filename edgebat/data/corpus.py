@@ -2,7 +2,7 @@
 
 Charge curve files are recognised by the arrays they hold, not by a list of names:
 
-* ``voltage`` [V], ``dq_ah`` [N, V], ``cell_id`` [N], ``cycle`` [N]: curves on a grid, taken as they are;
+* ``voltage`` [V], ``dq_ah`` [N, V], ``cell_id`` [N], ``cycle`` [N]: curves on a grid;
 * a voltage [N, T], a current [N, T] (A) and a time (``time_s`` [N, T], or ``charge_time_s`` [N] for equal steps):
   charges over time, from which the constant-current part is turned into a curve.
 
