@@ -17,11 +17,12 @@ demo: $(VENV)/.demo
 
 test: lint
 	$(MAKE) --no-print-directory -C firmware_stubs test
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(BIN)/python -m pytest -q -n 2
 
+# The same tests with full sample counts.
 test-full: lint
 	$(MAKE) --no-print-directory -C firmware_stubs test
-	$(BIN)/python -m pytest -q -n 2
+	EDGEBAT_TEST_SCALE=full $(BIN)/python -m pytest -q -n 2
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -372,7 +372,6 @@ if int(os.environ.get("RANK", "0")) == 0:
 """
 
 
-@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Each process takes half of every batch; averaged over both, the gradients are those of the whole batch."""
     (tmp_path / "train.py").write_text(PROCESS)
