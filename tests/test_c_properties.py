@@ -126,9 +126,15 @@ int main(void) {
 """
 
 
-@pytest.mark.parametrize(
-    ("variant", "mode"), [*((v, "balanced") for v in VARIANTS), ("thumb1", "fast"), ("dsp", "flash"), ("dsp", "ram")]
-)
+ASAN_CASES = [
+    *((variant, "balanced") for variant in VARIANTS),
+    ("thumb1", "fast"),
+    pytest.param("dsp", "flash", marks=pytest.mark.slow),
+    pytest.param("dsp", "ram", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("variant", "mode"), ASAN_CASES)
 def test_address_sanitizer_sees_no_access_outside_of_anything(tmp_path, variant, mode):
     # The self-test runs the model on exact-sized blocks of the heap.
     flags = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *VARIANTS[variant])
@@ -183,6 +189,21 @@ def test_headers_are_fit_for_cpp(tmp_path):
 @pytest.mark.skipif(not shutil.which("cppcheck"), reason="cppcheck is not installed")
 def test_cppcheck_finds_nothing():
     call(["make", "-C", firmware_dir(), "--no-print-directory", "cppcheck"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cppcheck"), reason="cppcheck is not installed")
+def test_every_misra_deviation_is_listed_with_its_reason(tmp_path):
+    listed = set(re.findall(r"^\| (\d+\.\d+) \|", (firmware_dir() / "MISRA.md").read_text("utf-8"), re.MULTILINE))
+    model = write_c(FAMILIES["lstm"](3), tmp_path, "net").files[1]
+    found = set()
+    for variant in VARIANTS.values():
+        command = ["cppcheck", "-q", "--addon=misra", "--std=c99", "--suppress=missingIncludeSystem", INCLUDE, *variant]
+        done = subprocess.run([*command, f"-I{tmp_path}", *map(str, [*SOURCES, model])], capture_output=True, text=True)
+        if "misra" not in done.stderr:
+            pytest.skip("cppcheck has no MISRA addon")
+        found |= set(re.findall(r"misra-c2012-(\d+\.\d+)", done.stderr))
+    assert found == listed
 
 
 def test_the_library_is_small():

@@ -46,7 +46,10 @@ static inline int32_t edgebat_sign(int32_t value) {
 /** Sums of four rows. With EDGEBAT_DSP, a and c hold 256 * own sum + sum of b or d until they are separated.
  */
 typedef struct {
-    int32_t a, b, c, d;
+    int32_t a;
+    int32_t b;
+    int32_t c;
+    int32_t d;
 } edgebat_sums_t;
 
 /** Where four rows start; offset is that of edgebat_offset for the vector to come. */

@@ -31,10 +31,10 @@ static inline edgebat_sums_t edgebat_sum4(const edgebat_weights_t **w, const int
         const edgebat_weight_t *const q = (*w)->w;
         for (uint32_t i = 0; i < 4U; i++) {
             const int32_t value = x[i];
-            s.a += value * q[4U * i];
-            s.b += value * q[4U * i + 1U];
-            s.c += value * q[4U * i + 2U];
-            s.d += value * q[4U * i + 3U];
+            s.a += value * (int32_t)q[4U * i];
+            s.b += value * (int32_t)q[4U * i + 1U];
+            s.c += value * (int32_t)q[4U * i + 2U];
+            s.d += value * (int32_t)q[4U * i + 3U];
         }
         (*w)++;
         x += 4;
