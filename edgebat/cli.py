@@ -310,6 +310,9 @@ def bench(
         return command.run_peers(
             files, compiler="gcc" if compiler == "both" else compiler, optimize=optimize, mode=mode
         )
+    if (check or accept) and not (model or net):
+        # The project's own guard: the reference networks on every target that has a baseline.
+        net, target = list(command.NETS), target or list(command.recorded_targets(baselines))
     reports = command.run_bench(
         command.graphs_of(model, net or ()),
         command.targets_of(target or ()),

@@ -58,6 +58,11 @@ def targets_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(list_targets()) if "all" in names else tuple(dict.fromkeys(names)) or TARGETS
 
 
+def recorded_targets(folder: Path) -> tuple[str, ...]:
+    """The targets that have a baseline file in ``folder``, sorted."""
+    return tuple(sorted(path.stem for path in folder.glob("*.json")))
+
+
 def run_bench(
     graphs: Sequence[IntGraph],
     targets: Sequence[str],
