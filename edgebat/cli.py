@@ -304,6 +304,7 @@ def bench(
     if model and not net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
         return _road("simulate", model, corpus, set_, runs)
     from edgebat.bench import command
+    from edgebat.bench.nets import NETS
 
     files = command.Files(json_, markdown, html)
     if peers:
@@ -312,7 +313,7 @@ def bench(
         )
     if (check or accept) and not (model or net):
         # The project's own guard: the reference networks on every target that has a baseline.
-        net, target = list(command.NETS), target or list(command.recorded_targets(baselines))
+        net, target = list(NETS), target or list(command.recorded_targets(baselines))
     reports = command.run_bench(
         command.graphs_of(model, net or ()),
         command.targets_of(target or ()),
@@ -322,6 +323,7 @@ def bench(
         mode=mode,
         windows=windows,
         layers=layers,
+        quiet=check or accept,
     )
     if check:
         command.run_check(reports, baselines)

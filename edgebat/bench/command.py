@@ -73,8 +73,9 @@ def run_bench(
     mode: str = "balanced",
     windows: int = WINDOWS,
     layers: bool = False,
+    quiet: bool = False,
 ) -> list[Report]:
-    """Measure, print, write. Raises EdgebatError after printing when a tool broke or outputs differ from NumPy's."""
+    """Measure, print unless ``quiet``, write. Raises EdgebatError after printing when a tool broke or outputs differ from NumPy's."""
     if not graphs:
         raise EdgebatError(f"nothing to measure: give a model file, or --net {' | --net '.join(NETS)}")
     reports = [
@@ -89,7 +90,7 @@ def run_bench(
         for graph in graphs
     ]
     _write(reports, files)
-    if not files.json:
+    if not (files.json or quiet):
         print_reports(reports, layers=layers)
     require_good(reports)
     return reports
