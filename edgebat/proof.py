@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -90,12 +91,10 @@ def bench_model(graph: IntGraph, targets: Sequence[str], x: Inputs, files: Files
         with tempfile.TemporaryDirectory(prefix="edgebat-") as folder:
             export_model(graph, Path(folder), ("c",))
             return bench_model(graph, targets, x, files_in(Path(folder), graph.name))
-    rows = []
-    for target in targets:
-        rows += list(_target_rows(graph, target, x, files.c))
-        if target == "host":
-            rows.append(_numpy_row(graph, x))
-    return rows
+    # Most of the time is spent waiting for compilers and emulators.
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        rows = [row for found in pool.map(lambda t: _target_rows(graph, t, x, files.c), targets) for row in found]
+    return [*rows, _numpy_row(graph, x)] if "host" in targets else rows
 
 
 def files_in(folder: Path, name: str) -> Files:
@@ -201,28 +200,28 @@ def _require_tools(board: Target, compiler: str | None, route: str | None = None
         raise _Missing(str(error)) from None
 
 
-def _target_rows(graph: IntGraph, target: str, x: Inputs, folder: Path) -> Iterator[Row]:
+def _target_rows(graph: IntGraph, target: str, x: Inputs, folder: Path) -> list[Row]:
     from edgebat.simulate.targets import load_target
 
     board = load_target(target)
     row: Row = {"model": graph.name, "label": graph.name.upper(), "target": target, "core": board.core}
     row |= {"model_hash": graph.fingerprint}
-    missing, found = "", 0
+    missing = ""
+    rows: list[Row] = []
     for compiler in ("gcc", "zig") if target == "host" else ("zig", "gcc"):
         try:
             _require_tools(board, compiler)
         except (MissingExtra, _Missing) as error:
             missing = missing or str(error)
             continue
-        if target == "host" and found:
+        if target == "host" and rows:
             break  # one compiler is enough where nothing is measured
-        found += 1
-        yield row | _figures(graph, board, x, folder, compiler)
-    if not found:
-        yield row | {"skipped": missing}
+        rows.append(row | _figures(graph, board, x, folder, compiler, confirm=not rows))
+    return rows or [row | {"skipped": missing}]
 
 
-def _figures(graph: IntGraph, board: Target, x: Inputs, folder: Path, compiler: str) -> Row:
+def _figures(graph: IntGraph, board: Target, x: Inputs, folder: Path, compiler: str, confirm: bool) -> Row:
+    """What one build measures. ``confirm``: count in QEMU too; one image per target is enough for that."""
     from edgebat.simulate.measure import measure
 
     name = c_name(graph.name)
@@ -240,7 +239,7 @@ def _figures(graph: IntGraph, board: Target, x: Inputs, folder: Path, compiler: 
         "ms": done.milliseconds,
         "ms_tag": f"at {board.clock_hz / 1e6:g} MHz" if done.milliseconds else "",
         "fits": done.fits,
-        "confirmed": _confirmed(done, name, board, x, folder, compiler),
+        "confirmed": _confirmed(done, name, board, x, folder, compiler) if confirm else None,
         "equal": bool(np.array_equal(done.outputs, Engine(graph).run(x).reshape(len(x), -1))),
         "built_by": compiler,
         "compiler": done.compiler,

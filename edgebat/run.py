@@ -84,7 +84,10 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     console.print(
         accuracy_table(card["accuracy"], f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}")
     )
+    console.print()
     console.print(equality_table(card["equality"]))
+    console.print()
     console.print(targets_table(card["targets"]))
+    console.print()
     for what, name in (("models", "models"), ("card", "card.json"), ("report", "report.html")):
         console.print(f"{what:<7} [bold]{folder.path / name}[/]", soft_wrap=True)

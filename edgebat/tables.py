@@ -43,6 +43,8 @@ def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str =
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
     )
     for name in left:
         table.add_column(name.strip("*"), no_wrap=not name.endswith("*"))
