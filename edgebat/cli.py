@@ -233,10 +233,15 @@ def export(
 
 @app.command(rich_help_panel=MODEL)
 def verify(
-    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe", show_default=False)
+    ] = "",
     windows: Annotated[
-        int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL only)")
+        int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL and --random)")
     ] = 1000,
+    random: Annotated[
+        int, typer.Option("--random", min=0, help="instead: so many random networks a family, in all engines installed")
+    ] = 0,
     json_: JsonOption = False,
     corpus: CorpusOption = None,
     set_: SetOption = None,
@@ -247,7 +252,13 @@ def verify(
     Exit code 2 when an engine that must be equal is not.
 
     Example:  edgebat verify runs/demo/models/cnn.ebat
+
+    Example:  edgebat verify --random 20 --windows 200
     """
+    if random:
+        return _verify_random(random, windows, json_)
+    if not model:
+        raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
         return _road("verify", model, corpus, set_, runs)
     from edgebat.predict import load_model
@@ -260,6 +271,22 @@ def verify(
     if any(row["mismatches"] for row in rows if row["expected"] == "0" and not row["skipped"]):
         raise EdgebatError(f"{model}: an engine that must be equal is not; see the table")
     return None
+
+
+def _verify_random(networks: int, windows: int, json_: bool) -> None:
+    from edgebat.tables import equality_table, show
+    from edgebat.verify.random_equality import random_equality
+
+    found, searched = random_equality(networks, windows)
+    rows = [row.as_row() for row in found]
+    show({"rows": rows, "searched": searched} if json_ else equality_table(rows), json_)
+    for family, (unproven, channels) in searched.items():
+        if channels and not json_:
+            print(
+                f"{family}: int32 requantization proven equal to float32 for {channels - unproven} of {channels} channels"
+            )
+    if not all(row.passed for row in found):
+        raise EdgebatError("an engine that must be equal is not; see the table")
 
 
 @app.command(rich_help_panel=MODEL)

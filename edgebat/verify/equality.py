@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,19 @@ class Equality:
         """False only when equality is promised for this pair and some value differs."""
         return self.mismatches == 0 or not self.must_be_zero
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able form with the derived values."""
-        return {**asdict(self), "share": self.share, "passed": self.passed}
+    def as_row(self) -> dict[str, Any]:
+        """The row of an equality table, JSON-able; "expected" is "0" where equality is promised."""
+        return {
+            "model": self.model,
+            "engine": self.engine,
+            "expected": "0" if self.must_be_zero else "measured, not promised",
+            "version": "",
+            "windows": self.windows,
+            "outputs": self.values,
+            "mismatches": self.mismatches,
+            "max_difference": self.largest,
+            "skipped": "",
+        }
 
 
 def compare(model: str, reference: str, expected: Array, engine: str, got: Array, *, must_be_zero: bool) -> Equality:
