@@ -1,0 +1,96 @@
+"""Float, post-training and quantization-aware students on the cells of a finished run, over several seeds.
+
+    edgebat run health-tongji --corpus PATH
+    python bench/qat_study.py runs/health-tongji --seeds 5 --epochs 15
+
+Prints SOH RMSE on the held-out cells in percentage points of the reference capacity, mean and deviation over the seeds,
+and how many outputs of the trained network differ from its exported integer graph. Takes the run's recipe, windows and
+teacher; students are trained anew for each seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgebat.distill.train import train_student
+from edgebat.evaluate import predict_health, score
+from edgebat.features import to_ppm
+from edgebat.graph import IntGraph
+from edgebat.quantize import quantize_model
+from edgebat.quantize.qat import QatStudent
+from edgebat.quantize.qat_train import train_quantized
+from edgebat.recipe import load_recipe
+from edgebat.runtime import Engine, quantize_input
+from edgebat.teachers.store import load_teacher
+from edgebat.windowfile import load_windows
+
+
+def rmse(graph: IntGraph, test: Any) -> float:
+    """SOH RMSE of an integer graph on ``test``, percentage points."""
+    return float(score(test, predict_health(graph, test.x))["soh_rmse_pct"])
+
+
+def differing(student: Any, start: IntGraph, test: Any) -> tuple[int, int]:
+    """Outputs in which the fake-quantized network differs from its own exported graph, and how many there are."""
+    network = QatStudent(student, start).eval()
+    graph = network.graph()
+    expected = Engine(graph).run(quantize_input(graph, to_ppm(test.x)))
+    with torch.no_grad():
+        got = network(torch.from_numpy(test.x)).double().numpy() / graph.output_tensor.scale
+    return int(np.count_nonzero(got != expected)), int(expected.size)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    recipe = load_recipe(arguments.run / "config.yaml")
+    train, val, test = (load_windows(arguments.run / f"data/{part}.safetensors") for part in ("train", "val", "test"))
+    teacher = load_teacher(arguments.run / "models/teacher.safetensors")
+    rows: dict[str, dict[str, list[float]]] = {}
+    print("| student | seed | float | PTQ int8 | QAT int8 | QAT outputs differing from the graph |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as scratch:
+        for entry in recipe.students:
+            for seed in range(1, arguments.seeds + 1):
+                settings = replace(recipe.distill, fit=replace(recipe.distill.fit, seed=seed))
+                folder, cache = Path(scratch) / f"{entry.kind}{seed}", Path(scratch) / "labels"
+                student, _ = train_student(entry.kind, train, val, teacher, settings, folder, entry.settings, cache)
+                meta = {"task": recipe.task.to_dict()}
+                ptq = quantize_model(student.float_spec(), train.x, recipe.quantize, name=entry.kind, meta=meta)
+                differ, outputs = differing(student, ptq, test)
+                qat = train_quantized(
+                    student, ptq, train, val, teacher, settings, arguments.epochs, folder / "qat", cache
+                )
+                values = {
+                    "float": float(score(test, student.predict(test.x))["soh_rmse_pct"]),
+                    "ptq": rmse(ptq, test),
+                    "qat": rmse(qat, test),
+                }
+                for name, value in values.items():
+                    rows.setdefault(entry.kind, {}).setdefault(name, []).append(value)
+                figures = " | ".join(f"{value:.3f}" for value in values.values())
+                print(f"| {entry.kind} | {seed} | {figures} | {differ} of {outputs} |", flush=True)
+    print("\n| student | float | PTQ int8 | QAT int8 | QAT - float |\n| --- | --- | --- | --- | --- |")
+    for kind, columns in rows.items():
+        cells = " | ".join(f"{np.mean(v):.3f} +- {np.std(v):.3f}" for v in columns.values())
+        change = np.mean(np.array(columns["qat"]) - np.array(columns["float"]))
+        print(f"| {kind} | {cells} | {change:+.3f} |")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
