@@ -110,7 +110,7 @@ def test_facts_stand_before_the_first_number(report):
         report.rows[0].measurement.compiler,
         "-mcpu=cortex_m4",
         "-O2",
-        "nothing here was measured on hardware",
+        "no microcontroller was measured",
         "Unicorn",
     ):
         assert 0 < text.index(fact) < first_table

@@ -93,7 +93,7 @@ def test_an_image_that_is_none_is_an_error(tmp_path):
         image.read(0x30000000, 4)
 
 
-@pytest.mark.parametrize("source", ["bench.c", "bench_host.c", "qemu_count.c"])
+@pytest.mark.parametrize("source", ["bench.c", "bench_host.c", "bench_time.c", "qemu_count.c"])
 def test_the_harness_is_clean_under_strict_warnings(tmp_path, source):
     build(write_model(tmp_path / "c", MODEL), "toy", load_target("host"), tmp_path / "b")  # writes bench_model.h
     warnings = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]

@@ -75,7 +75,10 @@ def run_bench(
     layers: bool = False,
     quiet: bool = False,
 ) -> list[Report]:
-    """Measure, print unless ``quiet``, write. Raises EdgebatError after printing when a tool broke or outputs differ from NumPy's."""
+    """Measure, print unless ``quiet``, write.
+
+    Raises EdgebatError, after printing, when a tool broke or outputs differ from NumPy's.
+    """
     if not graphs:
         raise EdgebatError(f"nothing to measure: give a model file, or --net {' | --net '.join(NETS)}")
     reports = [
@@ -86,6 +89,7 @@ def run_bench(
             optimize=optimize,
             mode=mode,
             windows=windows,
+            times="host" in targets and not quiet,
         )
         for graph in graphs
     ]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import edgebat
+from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import Layer, split_layers
 from edgebat.bench.nets import varied_inputs
 from edgebat.errors import EdgebatError, ToolError
@@ -56,7 +57,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """Every row of one model. ``macs`` per inference; CRC32 of the input bytes and of NumPy's int16 outputs."""
+    """Every row of one model. ``macs`` per inference; CRC32 of the input bytes and of NumPy's int16 outputs.
+
+    ``times`` are wall times of this computer, where they were asked for.
+    """
 
     model: str
     sha256: str
@@ -68,6 +72,7 @@ class Report:
     crc32_inputs: int
     crc32_outputs: int
     rows: list[Row] = field(default_factory=list)
+    times: list[EngineTime] = field(default_factory=list)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One JSON-able record per row, complete in itself; figures carry how they were obtained."""
@@ -83,7 +88,7 @@ class Report:
             "input_crc": f"{self.crc32_inputs:08x}",
             "output_crc": f"{self.crc32_outputs:08x}",
         }
-        return [facts | _record(row) for row in self.rows]
+        return [facts | record for record in [*map(_record, self.rows), *map(_time_record, self.times)]]
 
 
 def _record(row: Row) -> dict[str, Any]:
@@ -121,6 +126,18 @@ def _record(row: Row) -> dict[str, Any]:
     }
 
 
+def _time_record(time: EngineTime) -> dict[str, Any]:
+    return {
+        "target": "host",
+        "built_by": time.engine,
+        "compiler": time.version,
+        "ms": time.median and time.median * 1e3,
+        "ms_min": time.minimum and time.minimum * 1e3,
+        "ms_tag": "ms (host)" if time.median else "",
+        "skipped": time.note,
+    }
+
+
 def bench(
     graph: IntGraph,
     targets: Sequence[str | Target] = TARGETS,
@@ -130,11 +147,13 @@ def bench(
     mode: str = "balanced",
     windows: int = WINDOWS,
     confirm: bool = True,
+    times: bool = False,
 ) -> Report:
     """Measure ``graph`` on every target with every installed compiler of ``compilers``.
 
     windows: seeded int8 windows of different kinds; all outputs are compared with the NumPy runtime, instructions are
     counted for 16 of them. confirm: count again in QEMU where the target has both simulators and QEMU is installed.
+    times: wall times of one inference on this computer as well.
     A missing tool gives a row with a note, a tool or model that breaks a row marked ``failed``.
     Raises TargetError for an unknown target, ModelFileError when C cannot express ``graph`` or ``mode`` is unknown.
     """
@@ -156,6 +175,8 @@ def bench(
         for target in targets:
             board = load_target(target) if isinstance(target, str) else target
             report.rows.extend(_target_rows(graph, model, board, x, expected, compilers, optimize, confirm))
+    if times:
+        report.times.extend(time_engines(graph, x[0], optimize=optimize))
     return report
 
 

@@ -11,8 +11,8 @@ from edgebat.simulate.measure import Measurement
 from edgebat.simulate.toolchain import COMMON_FLAGS
 
 SOURCE = (
-    "Instructions, stack and RAM come from a simulator, flash from the linked image; nothing here was measured on "
-    "hardware. Cycles are a model of the core with the stated error."
+    "Instructions, stack and RAM come from a simulator, flash from the linked image; no microcontroller "
+    "was measured. Cycles are a model of the core with the stated error."
 )
 
 
@@ -64,12 +64,18 @@ def heading(report: Report) -> list[tuple[str, str]]:
 
 def tables(report: Report) -> list[Table]:
     """All tables of a report."""
-    return [table for table in (_summary(report), _flash(report), _ram(report), _layers(report)) if table.rows]
+    return [
+        table
+        for table in (_summary(report), _flash(report), _ram(report), _layers(report), _times(report))
+        if table.rows
+    ]
 
 
 def notes(report: Report) -> list[str]:
     """Rows without figures and why, one line each."""
-    return list(dict.fromkeys(f"{row.target}, {row.built_by}: {row.note}" for row in report.rows if row.note))
+    lines = [f"{row.target}, {row.built_by}: {row.note}" for row in report.rows if row.note]
+    lines += [f"host, {time.engine}: {time.note}" for time in report.times if time.note]
+    return list(dict.fromkeys(lines))
 
 
 def _measured(report: Report) -> Iterable[tuple[Row, Measurement]]:
@@ -194,6 +200,19 @@ def _layers(report: Report) -> Table:
         tuple(rows),
         texts=4,
         note='First window. "memory": copies and padding between layers; "calls": the model\'s own function.',
+    )
+
+
+def _times(report: Report) -> Table:
+    rows = []
+    for time in report.times:
+        if time.median is not None and time.minimum is not None:
+            rows.append((time.engine, time.version, count(time.median * 1e6, 1), count(time.minimum * 1e6, 1)))
+    return Table(
+        "Wall time on this computer, one inference",
+        ("engine", "version", "median µs", "minimum µs"),
+        tuple(rows),
+        note="Measured here, one thread, one window at a time; not a figure of any microcontroller.",
     )
 
 

@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebat.errors import ToolError
-from edgebat.simulate.image import Program
+from edgebat.simulate.image import Program, build
 from edgebat.simulate.qemu_run import find_qemu, qemu_version, split_records
+from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import run_tool
 
 _HEADER_BYTES = 16
 _BYTE_ORDER_MARK = 0x01020304
+_ROUND_SECONDS = 0.005
+
+
+def time_model(
+    model_dir: Path,
+    name: str,
+    window: npt.NDArray[np.int8],
+    *,
+    compiler: str | None = None,
+    optimize: str = "-O2",
+    kernels: Sequence[Path] | None = None,
+    rounds: int = 30,
+) -> tuple[list[float], str]:
+    """Seconds of one inference in each of ``rounds`` rounds on this computer, and the compiler; ``window`` is int8 [...].
+
+    Each round is the mean over as many inferences as take about 5 ms. Raises ToolError: no compiler, or the model fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgebat-time-") as folder:
+        program = build(
+            model_dir,
+            name,
+            load_target("host"),
+            Path(folder),
+            compiler=compiler,
+            optimize=optimize,
+            kernels=kernels,
+            host_harness="bench_time.c",
+        )
+
+        def run(iterations: int, rounds: int) -> list[float]:
+            command = [str(program.path), str(iterations), str(rounds)]
+            printed = run_tool(command, f"time {name}", stdin=window.tobytes())
+            return [float(line) * 1e-9 for line in printed.split()]
+
+        once = max(min(run(100, 3)), 1e-9)
+        return run(max(1, round(_ROUND_SECONDS / once)), rounds), program.compiler.version
 
 
 def run_program(

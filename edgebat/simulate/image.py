@@ -57,11 +57,13 @@ def build(
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
     stack_bytes: int = 4096,
+    host_harness: str = "bench_host.c",
 ) -> Program:
     """Compile ``<name>.c`` of ``model_dir`` with its kernels and the harness of ``target`` into ``build_dir``.
 
     ``kernels`` are C files; None takes every other .c file of ``model_dir``, or else edgebat's own (the linker leaves
     out what is not called). ``include`` folders come before edgebat's, ``flags`` after the common ones.
+    ``host_harness`` is the harness of a target that is a computer.
     Raises ToolError (no compiler, compiling or linking failed), TargetError (image needs more memory than the target
     allows, or brings floating point or dynamic memory where the target does not allow it).
     """
@@ -79,7 +81,7 @@ def build(
         own = sorted(path for path in model_dir.glob("*.c") if path.name != f"{name}.c")
         kernels = own or sorted((firmware_dir() / "src").glob("*.c"))
     start = "start_riscv.S" if target.core.startswith("rv") else "start_arm.S"
-    harness = [harness_dir / item for item in (("bench.c", start) if target.bare_metal else ("bench_host.c",))]
+    harness = [harness_dir / item for item in (("bench.c", start) if target.bare_metal else (host_harness,))]
     groups = {"model": [model_dir / f"{name}.c"], "kernel": list(kernels), "harness": harness}
     include = [build_dir, model_dir, *include, firmware_dir() / "include"]
     if target.bare_metal and driver.kind == "zig":
