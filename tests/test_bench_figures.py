@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgebat.bench import bench, reference_net
+from edgebat.bench.host import time_engines
 from edgebat.bench.layers import split_layers
 from edgebat.bench.nets import NETS, inputs, random_net, varied_inputs
 from edgebat.bench.render import to_html, to_json, to_markdown
@@ -218,3 +219,23 @@ def test_wrong_use_of_the_command_is_explained(command):
     code, _, err = command("bench", "--net", "mlp", "--mode", "tiny")
     assert code == 2
     assert "mode 'tiny' is unknown; allowed: balanced" in err
+
+
+def test_every_installed_engine_is_timed_on_this_computer():
+    # No time is judged here: only that each engine ran, and that a missing one says so.
+    graph = random_net("mlp", (2, 4), (4,), 1)
+    times = time_engines(graph, inputs(graph, 1)[0], rounds=2)
+    assert [time.engine for time in times] == ["C", "NumPy runtime", "ONNX Runtime", "LiteRT", "TFLite Micro"]
+    for time in times:
+        assert (time.median is None) == bool(time.note)
+        assert time.median is None or 0 < time.minimum <= time.median
+    text = to_markdown([replace(bench(graph, [], windows=1), times=times)])
+    assert "Measured here, one thread" in text
+    assert "| NumPy runtime | NumPy " in text
+
+
+def test_an_engine_that_is_not_installed_is_a_note(without_module):
+    without_module("onnxruntime")
+    graph = random_net("mlp", (2, 4), (4,), 1)
+    times = {time.engine: time for time in time_engines(graph, inputs(graph, 1)[0], rounds=1)}
+    assert times["ONNX Runtime"].note == "Python package onnxruntime is not installed"

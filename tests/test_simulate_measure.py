@@ -275,6 +275,21 @@ def test_raspberry_pi_code_computes_the_same(tmp_path):
     np.testing.assert_array_equal(result.outputs, toy_in_numpy(inputs))
 
 
+def test_instructions_of_an_emulated_raspberry_pi_are_exact(tmp_path):
+    qemu_or_skip("raspberry-pi")
+    source = """
+    #include "toy.h"
+    __asm__(".text\\n.global toy_run\\n.type toy_run, %function\\ntoy_run:\\n"
+            "mov w3, #10\\n1: subs w3, w3, #1\\nb.ne 1b\\nmov w0, #0\\nret\\n.size toy_run, . - toy_run\\n");
+    """
+    result = measure(write_model(tmp_path, source), "toy", "raspberry-pi", windows(3))
+    if result.instructions is None:
+        pytest.skip(f"{result.simulator} has no plugins")
+    assert result.instructions == (1 + 20 + 2,) * 2
+    assert result.windows_counted == 3
+    assert result.flash is None
+
+
 def test_wrong_inputs_are_refused_with_what_was_expected(tmp_path):
     folder = write_model(tmp_path)
     for target in ("cortex-m4f", "host"):

@@ -235,8 +235,17 @@ def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8]) -> M
 
 
 def _on_host(program: Program, windows: npt.NDArray[np.int8]) -> Measurement:
-    outputs, width, emulator = run_program(program, windows)
-    return _result(program, windows, outputs, None, route="host", width=width, simulator=emulator)
+    done = run_program(program, windows)
+    return _result(
+        program,
+        windows,
+        done.outputs,
+        None,
+        route="host",
+        width=done.width,
+        counts=done.instructions,
+        simulator=done.emulator,
+    )
 
 
 def _result(

@@ -69,7 +69,7 @@ def run_image(
         command = [qemu, "-M", target.qemu.machine, "-nographic", "-monitor", "none", "-serial", "none"]
         command += ["-bios", "none"] if target.qemu.system.startswith("riscv") else []
         command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(image.path.resolve())]
-        command += ["-plugin", f"{_plugin(version)},entry={entry:#x},return={back:#x}", "-d", "plugin"]
+        command += ["-plugin", f"{counting_plugin(version)},entry={entry:#x},return={back:#x}", "-d", "plugin"]
         command += ["-D", "count.txt"]
         run_tool(command, f"run {image.path.name} on {target.qemu.machine}", cwd=work, seconds=seconds)
         output = (work / "output.bin").read_bytes()
@@ -107,7 +107,7 @@ def qemu_version(qemu: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _plugin(version: str) -> Path:
+def counting_plugin(version: str) -> Path:
     """The compiled counting plugin for this QEMU. QEMU 9 dropped interface 1; what we call is the same in 2."""
     found = re.search(r"version (\d+)", version)
     api = 1 if found and int(found[1]) < 9 else 2
