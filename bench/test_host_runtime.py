@@ -1,7 +1,8 @@
 """NumPy runtime and exported C against ONNX Runtime, LiteRT and TFLite Micro on the host.
 
-One inference, and batches of 4,096. ``make bench`` prints one table per network and batch; the figures in brackets are ratios to the fastest engine of the
-same run. ``python bench/ratios.py`` prints NumPy's ratio to the others from the saved run. Times are this machine's.
+One inference, and batches of 4,096. ``make bench`` prints one table per network and batch; the figures in brackets are
+ratios to the fastest engine of the same run. ``python bench/ratios.py`` prints NumPy's ratio to the others from the
+saved run. Times are this machine's.
 """
 
 from __future__ import annotations
