@@ -136,8 +136,22 @@ def source_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
 
 #include <stddef.h>
 
+{_assertions(program, name, upper)}
 {definitions}
 {body}"""
+
+
+def _assertions(program: Program, name: str, upper: str) -> str:
+    """What the tables and the memory plan of this file rely on."""
+    lines = [
+        f"EDGEBAT_STATIC_ASSERT({upper}_SCRATCH_BYTES % 4 == 0, {name}_scratch_is_words);",
+        f"EDGEBAT_STATIC_ASSERT(sizeof(edgebat_channels_t) == 32, {name}_tables_have_no_gaps);",
+    ]
+    if program.stateful:
+        lines.append(
+            f"EDGEBAT_STATIC_ASSERT({upper}_STEPS * {upper}_STEP_LEN == {upper}_INPUT_LEN, {name}_steps_fill_the_window);"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _checks(pointers: list[str], aligned: str) -> str:

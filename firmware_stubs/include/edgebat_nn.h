@@ -48,11 +48,16 @@
 #define EDGEBAT_SELFTEST 1
 #endif
 
-#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#if defined(__cplusplus)
+#define EDGEBAT_STATIC_ASSERT(condition, name) static_assert((condition), #name)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define EDGEBAT_STATIC_ASSERT(condition, name) _Static_assert((condition), #name)
 #else
 #define EDGEBAT_STATIC_ASSERT(condition, name) typedef char edgebat_assert_##name[(condition) ? 1 : -1]
 #endif
+
+/* C leaves the shift of negative numbers to the compiler; all kernels round with it. */
+EDGEBAT_STATIC_ASSERT((-3 >> 1) == -2, right_shift_is_arithmetic);
 
 #ifdef __cplusplus
 extern "C" {
