@@ -56,6 +56,7 @@ def build(
     kernels: Sequence[Path] | None = None,
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
+    libraries: Sequence[str] = (),
     stack_bytes: int = 4096,
     host_harness: str = "bench_host.c",
 ) -> Program:
@@ -63,7 +64,7 @@ def build(
 
     ``kernels`` are C files; None takes every other .c file of ``model_dir``, or else edgebat's own (the linker leaves
     out what is not called). ``include`` folders come before edgebat's, ``flags`` after the common ones.
-    ``host_harness`` is the harness of a target that is a computer.
+    ``libraries`` are linked last ("-lm"), for code of others. ``host_harness`` is that of a computer.
     Raises ToolError (no compiler, compiling or linking failed), TargetError (image needs more memory than the target
     allows, or brings floating point or dynamic memory where the target does not allow it).
     """
@@ -109,7 +110,7 @@ def build(
         parts = [(harness_dir / item).read_text("utf-8") for item in (target.linker_script, "sections.ld")]
         atomic_write(script, "\n".join([f"stack_bytes = {stack_bytes};", *parts]))
         link_flags += ["-nostartfiles", f"-Wl,-T,{script}", "-Wl,--gc-sections"]
-    driver.link(objects, program, flags=[*link_flags, *flags])
+    driver.link(objects, program, flags=[*link_flags, *flags], libraries=libraries)
     if target.bare_metal and not target.allow_float and (found := Image(program).forbidden_symbols()):
         raise TargetError(
             f"model {name} on {target.name}: the image calls {', '.join(found)}, but the target allows neither "

@@ -117,6 +117,7 @@ def measure(
     kernels: Sequence[Path] | None = None,
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
+    libraries: Sequence[str] = (),
     stack_bytes: int = 4096,
     counted: int | None = None,
     confirm: bool = False,
@@ -153,6 +154,7 @@ def measure(
             kernels=kernels,
             include=include,
             flags=flags,
+            libraries=libraries,
             stack_bytes=stack_bytes,
         )
         if way == "host":

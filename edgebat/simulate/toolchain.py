@@ -55,9 +55,11 @@ class Compiler:
         folders = [f"-I{folder}" for folder in include]
         self.call([*COMMON_FLAGS, *flags, *macros, *folders, "-c", str(source), "-o", str(output)], f"compile {source}")
 
-    def link(self, objects: Sequence[Path], output: Path, *, flags: Sequence[str] = ()) -> None:
-        """Link object files into ``output``. Raises ToolError."""
-        self.call([*flags, *map(str, objects), "-o", str(output)], f"link {output.name}")
+    def link(
+        self, objects: Sequence[Path], output: Path, *, flags: Sequence[str] = (), libraries: Sequence[str] = ()
+    ) -> None:
+        """Link object files and ``libraries`` (for example "-lm") into ``output``. Raises ToolError."""
+        self.call([*flags, *map(str, objects), *libraries, "-o", str(output)], f"link {output.name}")
 
     def call(self, arguments: Sequence[str], what: str) -> None:
         """Run the compiler with its target flags and ``arguments``; ``what`` names the step in the error."""
