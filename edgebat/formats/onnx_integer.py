@@ -206,8 +206,7 @@ def _emit_table(body: OnnxGraph, magnitude: str, bits: int, largest: int, name: 
     The magnitude is clipped to ``largest``, whose interpolated value is the saturated one: 255 << bits for tanh, one
     less for sigmoid.
     """
-    # Beyond the table tanh saturates at 65535 / 65536; the last slope still leads to the published last entry.
-    table = body.constant("sigmoid_table", [*SIGMOID_TABLE[:255], 65535], "int32")
+    table = body.constant("sigmoid_table", [*SIGMOID_TABLE], "int32")
     slope = body.constant("sigmoid_slope", [*np.diff(SIGMOID_TABLE), 0], "int32")
     a = body.emit("Min", [magnitude, _scalar(body, largest, "int32")], f"{name}/magnitude")
     scale = _scalar(body, 1 << bits, "int32")
