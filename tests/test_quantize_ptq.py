@@ -80,9 +80,7 @@ def test_bias_correction_removes_the_mean_error() -> None:
     errors = {}
     for correct in (False, True):
         graph = quantize_model(model, sample, QuantizeOptions("minmax", bias_correction=correct))
-        named = outputs_in_units(
-            graph, Engine(graph).run(quantize_input(graph, np.rint(sample * 1e6).astype(np.int64)))
-        )
+        named = outputs_in_units(graph, Engine(graph).run(quantize_input(graph, ppm)))
         errors[correct] = abs(named["soh"].mean() - real)
     assert errors[True] < max(0.5 * errors[False], 0.6)
 
