@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -239,3 +240,13 @@ def test_an_engine_that_is_not_installed_is_a_note(without_module):
     graph = random_net("mlp", (2, 4), (4,), 1)
     times = {time.engine: time for time in time_engines(graph, inputs(graph, 1)[0], rounds=1)}
     assert times["ONNX Runtime"].note == "Python package onnxruntime is not installed"
+
+
+def test_the_commands_in_the_manual_exist(command):
+    text = (Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md").read_text("utf-8")
+    for verb in ("bench", "export"):
+        shown = command(verb, "--help")[1]
+        lines = re.findall(rf"edgebat {verb} ([^`#\n]*(?:\n +--[^`#\n]*)?)", text)
+        used = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
+        assert used
+        assert [option for option in sorted(used) if option not in shown] == []
