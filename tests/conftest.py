@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ from edgebat.__main__ import main
 from edgebat.features import HealthSpec, HealthWindows
 from edgebat.quantize import quantize_model
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, Head
+
+# The tests share few cores with each other (pytest-xdist): threads of torch would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
