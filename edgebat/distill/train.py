@@ -38,7 +38,7 @@ class DistillSettings:
     cell_balance: float = 0.5
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
-            epochs=60, learning_rate=1e-2, samples_per_epoch=32768, batch_size=256, noise=0.05, patience=20
+            epochs=60, learning_rate=1e-2, samples_per_epoch=32768, batch_size=256, noise=0.05, patience=60
         )
     )
 

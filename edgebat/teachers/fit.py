@@ -35,7 +35,8 @@ class FitSettings:
 
     epochs: at most; samples_per_epoch: windows drawn per epoch (0 = all of them, once). The learning rate climbs to
     ``learning_rate`` and falls to nearly zero over all epochs. patience: epochs without a better validation loss
-    before stopping. precision and accelerator: Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
+    before stopping; the falling rate makes the last epochs the best, so a patience below ``epochs`` saves time at the
+    price of accuracy. precision and accelerator: Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
     noise: standard deviation added to the inputs, as a fraction of each increment's own. devices, nodes, strategy:
     Lightning's; with several processes every batch is divided among them, so that ``batch_size`` keeps its meaning.
     tensorboard: also log losses for TensorBoard into the folder (needs the package).
@@ -229,9 +230,9 @@ def fit(
     folder = Path(folder)
     data = WindowData(train, val, settings, weights)
     history = History(folder / "history.csv", progress)
-    best = ModelCheckpoint(
-        folder, "best", monitor="val_loss", save_last=True, auto_insert_metric_name=False, enable_version_counter=False
-    )
+    best = ModelCheckpoint(folder, "best", monitor="val_loss", enable_version_counter=False)
+    # One of its own: ``save_last`` writes only together with a better one, and a resumed run would start further back.
+    newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
     last = folder / "last.ckpt"
     if not resume:
         for stale in (last, folder / "best.ckpt"):
@@ -246,7 +247,7 @@ def fit(
             use_distributed_sampler=False,
             precision=settings.precision,
             deterministic=True,
-            callbacks=[history, best, EarlyStopping("val_loss", patience=settings.patience)],
+            callbacks=[history, best, newest, EarlyStopping("val_loss", patience=settings.patience)],
             logger=TensorBoardLogger(folder, name="", version="tensorboard") if settings.tensorboard else False,
             gradient_clip_val=1.0,
             enable_progress_bar=False,

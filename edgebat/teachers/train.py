@@ -43,7 +43,7 @@ class TeacherSettings:
     same_cell: float = 0.5
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
-            epochs=80, batch_size=64, learning_rate=1e-3, samples_per_epoch=4096, noise=0.05, patience=25
+            epochs=50, batch_size=64, learning_rate=1e-3, samples_per_epoch=4096, noise=0.05, patience=50
         )
     )
 
