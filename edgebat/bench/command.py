@@ -27,6 +27,10 @@ from edgebat.files import atomic_write
 from edgebat.graph import IntGraph
 from edgebat.simulate.targets import list_targets
 
+_GENERATED = (
+    "# Reference networks and peers\n\nWritten by `edgebat bench --peers --markdown FILE`; not edited by hand.\n"
+)
+
 
 @dataclass(frozen=True)
 class Files:
@@ -135,7 +139,8 @@ def run_peers(files: Files, *, compiler: str = "gcc", optimize: str = "-O2", mod
         _write(reports, Files(json=files.json))
     if files.markdown:
         atomic_write(
-            files.markdown, "\n".join([to_markdown(reports), "## Goals and peers\n", *map(table_markdown, tables)])
+            files.markdown,
+            "\n".join([_GENERATED, to_markdown(reports), "## Goals and peers\n", *map(table_markdown, tables)]),
         )
     if files.html:
         body = "".join(f"<section>{table_html(table)}</section>" for table in tables)
