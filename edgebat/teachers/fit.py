@@ -35,8 +35,8 @@ class FitSettings:
 
     epochs: at most; samples_per_epoch: windows drawn per epoch (0 = all of them, once). The learning rate climbs to
     ``learning_rate`` and falls to nearly zero over all epochs. patience: epochs without a better validation loss
-    before stopping; the falling rate makes the last epochs the best, so a patience below ``epochs`` saves time at the
-    price of accuracy. precision and accelerator: Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
+    before stopping; one much below ``epochs`` may stop while the rate is still high. precision and accelerator:
+    Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
     noise: standard deviation added to the inputs, as a fraction of each increment's own. devices, nodes, strategy:
     Lightning's; with several processes every batch is divided among them, so that ``batch_size`` keeps its meaning.
     tensorboard: also log losses for TensorBoard into the folder (needs the package).
