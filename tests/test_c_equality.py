@@ -2,10 +2,12 @@
 
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from edgebat.graph import check_graph
 from edgebat.graph.arithmetic import SIGMOID_TABLE
 from edgebat.paths import firmware_dir
 from edgebat.runtime import Engine
@@ -77,6 +79,42 @@ def rows_to_the_end():
     return make.graph("rows")
 
 
+def foreign_lstm(steps):
+    """An LSTM as other converters quantize it: any Q31 multiplier, a hidden state with a zero point."""
+    make = GraphMaker(np.random.default_rng(10), (7, 3), 0.043, 5)
+    make.lstm(6)
+    if steps:
+        make.last_step()
+    else:
+        make.average_pool(7, 1)
+        make.flatten()
+    make.dense(4, relu=True)
+    make.head(2)
+    graph = make.graph("foreign")
+    node = graph.nodes[0]
+    rng = np.random.default_rng(11)
+    q31 = [rng.integers(2**30, 2**31, 4).astype(np.int32) for _ in range(2)]
+    odd = replace(
+        node, input_multiplier=q31[0], recurrent_multiplier=q31[1], hidden_multiplier=1503238553, hidden_exponent=-22
+    )
+    tensors = {
+        name: replace(tensor, zero_point=-9) if name in (node.output, graph.nodes[1].output) and steps else tensor
+        for name, tensor in graph.tensors.items()
+    }
+    tensors[node.output] = replace(tensors[node.output], zero_point=-9)
+    return check_graph(replace(graph, tensors=tensors, nodes=(odd, *graph.nodes[1:])))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("steps", [True, False])
+def test_an_lstm_with_any_scales(tmp_path, kernels, steps, variant):
+    graph = foreign_lstm(steps)
+    x = random_inputs(graph, 60, 1)
+    model = load(graph, tmp_path, kernels, (*VARIANTS[variant], *UNDEFINED))
+    assert "edgebat_lstm_any" in {path.stem for path in model.model.kernel_sources}
+    np.testing.assert_array_equal(model.run(x), Engine(graph).run(x).reshape(len(x), -1))
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("build", [whole_sequence, dense_per_step, rows_to_the_end])
 def test_unusual_arrangements(tmp_path, kernels, build, variant):
@@ -103,4 +141,4 @@ def test_sigmoid_table_in_c_is_that_of_the_specification():
     initializer = re.sub(r"/\*.*?\*/", "", text[text.index("] = {") + 5 : text.index("};")])
     values = [int(number) for number in re.findall(r"-?\d+", initializer)]
     assert values[:256] == (SIGMOID_TABLE - 32768).tolist()
-    assert values[256:] == [32767, 32767]
+    assert values[256:] == [32767]

@@ -36,7 +36,7 @@ _NEEDS = {
     "edgebat_gather": ("edgebat_dense", "edgebat_maximum", "edgebat_copy", "edgebat_fill"),
     "edgebat_max_pool": ("edgebat_copy", "edgebat_maximum"),
     "edgebat_lstm": ("edgebat_sigmoid",),
-    "edgebat_lstm_sequence": ("edgebat_lstm", "edgebat_sigmoid", "edgebat_copy", "edgebat_fill"),
+    "edgebat_lstm_any": ("edgebat_sigmoid",),
 }
 
 

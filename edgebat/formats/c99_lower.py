@@ -9,6 +9,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats import c99_tables as tables
 from edgebat.formats.c99_lstm import lstm_state_bytes, lstm_tables
 from edgebat.formats.c99_memory import View
+from edgebat.formats.c99_place import Call
 from edgebat.formats.c99_pointwise import Pointwise
 from edgebat.formats.c99_requant import Rounding, lower_requant
 from edgebat.formats.c99_tables import pad4
@@ -220,21 +221,34 @@ class Lowering(Pointwise):
 
     # -- recurrent -------------------------------------------------------------------------------------------------
 
-    def lstm_layer(self, node: Lstm) -> str:
-        """Tables and structure of an LSTM layer, whose name it returns; the caller arranges its steps."""
+    def lstm_layer(self, node: Lstm) -> tuple[str, str]:
+        """Tables and structure of an LSTM layer; returns its C name and the kernel of one step."""
         label = self.label(node)
         source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
-        self.tables += lstm_tables(label, node, source, target)
-        return label
+        made, kernel = lstm_tables(label, node, source, target)
+        self.tables += made
+        return label, kernel
 
     def lstm(self, node: Lstm, index: int) -> None:
         """An LSTM over a whole sequence in memory: for graphs that cannot be executed step by step."""
-        label, view = self.lstm_layer(node), self.views[node.inputs[0]]
-        state = self.new_buffer(lstm_state_bytes(node.bias.shape[1]), index)
+        (label, kernel), view = self.lstm_layer(node), self.views[node.inputs[0]]
+        units = node.bias.shape[1]
+        state = self.new_buffer(lstm_state_bytes(units), index)
         out = self.new_view(node.output, index)
-        text = f"edgebat_lstm_sequence(&{label}, {{0}}, {view.stride}, {view.rows}, {{1}}, {{2}});"
-        self.call("edgebat_lstm_sequence", text, view, out, state)
+        self.call("edgebat_fill", f"edgebat_fill({{0}}, {state.bytes}, 0);", state)
+        self.reset_hidden(node, state)
+        self.calls.append(Call(kernel, f"for (uint32_t t = 0; t < {view.rows}U; t++) {{{{"))
+        self.call(kernel, f"    {kernel}_step(&{label}, {{0}} + t * {view.stride}U, {{1}});", view, state)
+        copy = f"    edgebat_copy({{0}}, 0, {{1}} + t * {out.stride}U, 0, 1, {units});"
+        self.call("edgebat_copy", copy, state, out)
+        self.calls.append(Call(kernel, "}}"))
         self.finish(node.output)
+
+    def reset_hidden(self, node: Lstm, state: View) -> None:
+        """The hidden state of real value 0 is its zero point."""
+        zero = self.graph.tensors[node.output].zero_point
+        if zero:
+            self.call("edgebat_fill", f"edgebat_fill({{0}}, {node.bias.shape[1]}, {zero});", state)
 
     # -- the whole graph -------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from edgebat.formats.c99_lower import Lowering
 from edgebat.formats.c99_lstm import lstm_state_bytes
 from edgebat.formats.c99_memory import Buffer, View, allocate
+from edgebat.formats.c99_place import Call
 from edgebat.formats.c99_tables import Table, pad4
 from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
 
@@ -20,6 +21,7 @@ class Program:
     run: list[str]
     scratch_bytes: int
     kernels: set[str]
+    reset: list[str] = field(default_factory=list)
     step: list[str] = field(default_factory=list)
     head: list[str] = field(default_factory=list)
     state_bytes: int = 0
@@ -91,15 +93,19 @@ class _StepLowering(Lowering):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.state_buffers: list[Buffer] = []
+        self.resets: list[Call] = []
 
     def lstm(self, node: Lstm, index: int) -> None:
-        label, view = self.lstm_layer(node), self.views[node.inputs[0]]
+        (label, kernel), view = self.lstm_layer(node), self.views[node.inputs[0]]
         units = node.bias.shape[1]
-        state = Buffer(lstm_state_bytes(units), -1, len(self.graph.nodes))
-        self.state_buffers.append(state)
-        self.views[node.output] = View(state, 0, 1, units, pad4(units))
-        text = f"edgebat_lstm_step(&{label}, {{0}}, {{1}});"
-        self.call("edgebat_lstm", text, view, View(state, 0, 1, state.size, state.size))
+        buffer = Buffer(lstm_state_bytes(units), -1, len(self.graph.nodes))
+        state = View(buffer, 0, 1, buffer.size, buffer.size)
+        self.state_buffers.append(buffer)
+        self.views[node.output] = View(buffer, 0, 1, units, pad4(units))
+        self.call(kernel, f"{kernel}_step(&{label}, {{0}}, {{1}});", view, state)
+        step_calls, self.calls = self.calls, self.resets
+        self.reset_hidden(node, state)
+        self.calls = step_calls
 
     def copy_output(self) -> None:
         """The result of a step is the hidden state itself."""
@@ -130,6 +136,7 @@ def _lower_steps(graph: IntGraph, boundary: int, mode: str) -> Program:
         [],
         state + work + head_scratch,
         {call.kernel for call in [*step.calls, *head.calls]} | {"edgebat_fill"},
+        reset=[call.statement() for call in step.resets],
         step=statements,
         head=[call.statement() for call in head.calls],
         state_bytes=state + work,

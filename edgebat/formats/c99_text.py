@@ -110,7 +110,7 @@ def _border_prototypes(graph: IntGraph, name: str, upper: str) -> str:
 
 def _step_prototypes(name: str, upper: str) -> str:
     return f"""
-/** Begin a sequence: state becomes {upper}_STATE_BYTES zeros. */
+/** Begin a sequence: an empty state of {upper}_STATE_BYTES bytes. */
 int {name}_reset(void *state);
 
 /**
@@ -188,8 +188,9 @@ def _steps(program: Program, name: str, upper: str) -> str:
     head_pointers = ["state", "output"] + (["scratch"] if program.head_scratch_bytes else [])
     return f"""int {name}_reset(void *state)
 {{
-{_checks(["state"], "state")}    edgebat_fill((int8_t *)state, {upper}_STATE_BYTES, 0);
-    return EDGEBAT_OK;
+{_checks(["state"], "state")}    int8_t *const s = (int8_t *)state;
+    edgebat_fill(s, {upper}_STATE_BYTES, 0);
+{"".join(f"    {line}" + chr(10) for line in program.reset)}    return EDGEBAT_OK;
 }}
 
 int {name}_step(const int8_t *input, void *state)

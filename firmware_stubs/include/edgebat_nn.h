@@ -177,6 +177,35 @@ typedef struct {
     uint16_t units;
 } edgebat_lstm_t;
 
+/** A multiplier of multiplier * 2^(exponent - 31), Q31 as TensorFlow Lite writes it. */
+typedef struct {
+    int32_t multiplier;
+    int32_t exponent;
+} edgebat_q31_t;
+
+typedef struct {
+    edgebat_q31_t input;
+    edgebat_q31_t recurrent;
+} edgebat_any_gate_t;
+
+/** The same LSTM layer with any scales and zero points, at the price of 64-bit products. */
+typedef struct {
+    const edgebat_weights_t *weights;     /* [units][columns4_x + columns4_h] */
+    const edgebat_bias_t *bias;           /* [units] */
+    const edgebat_bias_t *recurrent_bias; /* [units], the zero point of h folded in */
+    edgebat_any_gate_t gate[4];
+    edgebat_q31_t kept;   /* forget gate * cell */
+    edgebat_q31_t added;  /* input gate * cell gate */
+    edgebat_q31_t hidden; /* output gate * tanh(cell) */
+    int32_t hidden_zero_point;
+    int32_t tanh_factor;
+    int32_t tanh_half;
+    int32_t tanh_right;
+    uint16_t columns4_x;
+    uint16_t columns4_h;
+    uint16_t units;
+} edgebat_lstm_any_t;
+
 /** Elementwise sum: factor_a * a + factor_b * b + bias, requantized. Zero points are folded into the bias. */
 typedef struct {
     int32_t factor_a;
@@ -250,9 +279,8 @@ void edgebat_depthwise(const edgebat_depthwise_t *layer, const int8_t *x, int8_t
  */
 void edgebat_lstm_step(const edgebat_lstm_t *layer, const int8_t *x, int8_t *state);
 
-/** All steps of x (rows x_step bytes apart) -> y[steps][4 * columns4_h], beginning with an empty state. */
-void edgebat_lstm_sequence(const edgebat_lstm_t *layer, const int8_t *x, uint32_t x_step, uint32_t steps,
-                           int8_t *y, int8_t *state);
+/** The same for any scales; before the first step, h holds its zero point. */
+void edgebat_lstm_any_step(const edgebat_lstm_any_t *layer, const int8_t *x, int8_t *state);
 
 /** y[t] = maximum of `size` rows of x from row t * stride on; rows have `row` bytes. */
 void edgebat_max_pool(const int8_t *x, int8_t *y, uint32_t row, uint32_t positions, uint32_t size,

@@ -36,11 +36,16 @@ static inline int32_t edgebat_sign(int32_t value) {
     return value;
 }
 
-/* Where registers are few, helpers that are used several times stay functions of their own. */
-#if defined(__GNUC__) && !EDGEBAT_DSP
-#define EDGEBAT_OUTLINE __attribute__((noinline))
+/* A helper that is called several times stays one function; or only where registers are few. */
+#if defined(__GNUC__)
+#define EDGEBAT_NOINLINE __attribute__((noinline))
 #else
+#define EDGEBAT_NOINLINE
+#endif
+#if EDGEBAT_DSP
 #define EDGEBAT_OUTLINE inline
+#else
+#define EDGEBAT_OUTLINE EDGEBAT_NOINLINE
 #endif
 
 /** Sums of four rows. With EDGEBAT_DSP, a and c hold 256 * own sum + sum of b or d until they are separated.

@@ -9,8 +9,8 @@
 
 #include "edgebat_core.h"
 
-/** sigmoid(i / 24) - 0.5 in 0.16 fixed point; the two entries beyond 255 are where tanh saturates. */
-extern const int16_t edgebat_sigmoid_table[258];
+/** sigmoid(i / 24) - 0.5 in 0.16 fixed point, and its last entry once more. */
+extern const int16_t edgebat_sigmoid_table[257];
 
 /** Sigmoid of an int16 with scale 2^-12, result 0 to 32767. */
 static inline int32_t edgebat_sigmoid(int32_t x) {
@@ -22,17 +22,13 @@ static inline int32_t edgebat_sigmoid(int32_t x) {
     return ((z ^ sign) + 512 + (16384 << 10)) >> 10;
 }
 
-/** a, or 65536 from 65280 on: where tanh saturates. */
+/** a, but at most 65535: beyond the table tanh is 1. */
 static inline uint32_t edgebat_tanh_limit(uint32_t a) {
 #if defined(__GNUC__) && defined(__thumb2__)
-    __asm__("cmp %0, #65280\n\tit hs\n\tmovhs %0, #65536"
-            : "+r"(a)
-            :
-            : "cc"); /* compilers may choose a branch */
+    __asm__("usat %0, #16, %0" : "+r"(a)); /* compilers may choose a branch */
     return a;
 #else
-    const uint32_t beyond = (uint32_t)edgebat_sign(65279 - (int32_t)a);
-    return (a & ~beyond) | (65536U & beyond);
+    return (a | (uint32_t)edgebat_sign(65535 - (int32_t)a)) & 65535U;
 #endif
 }
 
