@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,15 @@ INSTALL_HINT = 'pip install "edgebat[cli]"'
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; ``argv`` without the program's name (default: sys.argv[1:]). Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough. What is still buffered must not be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: Sequence[str]) -> int:
     if all(_installed(package) for package in CLI_PACKAGES):
         from edgebat.cli import run_cli
 

@@ -66,6 +66,8 @@ def run_cli(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
         return 2
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if debug:
             traceback.print_exc()
