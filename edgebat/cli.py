@@ -43,7 +43,7 @@ CorpusOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="change one value of the recipe, e.g. teacher.epochs=5; repeatable"
+        "--set", metavar="KEY=VALUE", help="change one value of the recipe, e.g. teacher.fit.epochs=5; repeatable"
     ),
 ]
 OutOption = Annotated[
@@ -128,7 +128,7 @@ def run(
 
       edgebat run health-tongji --corpus /data/cells
 
-      edgebat run my.yaml --set teacher.epochs=5 --set students.0.kind=lstm
+      edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
     """
     _road("report", recipe, corpus, set_, runs, force or ())
 
@@ -150,7 +150,7 @@ def train(
 ) -> None:
     """Train the teacher (and everything before it that is missing).
 
-    Example:  edgebat train demo --set teacher.epochs=50
+    Example:  edgebat train demo --set teacher.fit.epochs=50
     """
     _road("teacher", recipe, corpus, set_, runs)
 
@@ -161,7 +161,7 @@ def distill(
 ) -> None:
     """Train the students, each with the teacher and without it, and the baselines beside them.
 
-    Example:  edgebat distill demo --set distill.epochs=20
+    Example:  edgebat distill demo --set distill.fit.epochs=20
     """
     _road("students", recipe, corpus, set_, runs)
 

@@ -191,7 +191,7 @@ def dump_recipe(recipe: Recipe) -> str:
 def _override(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise RecipeError(f"--set {override!r} is not of the form section.key=value, for example teacher.epochs=20")
+        raise RecipeError(f"--set {override!r} is not of the form section.key=value, for example teacher.fit.epochs=20")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -122,3 +122,14 @@ def test_without_the_extra_two_verbs_are_left(model_file: Path, windows: HealthW
     missing = edgebat("info", tmp_path / "no.ebat")
     assert missing.returncode == 2
     assert "there is no model file" in missing.stderr
+
+
+def test_values_set_in_the_examples_exist() -> None:
+    import re
+
+    from edgebat.recipe import load_recipe
+
+    source = (Path(__file__).parents[1] / "edgebat" / "cli.py").read_text()
+    settings = re.findall(r"--set ([\w.]+=\w+)", source)
+    assert len(settings) >= 4
+    assert load_recipe("demo", settings).name == "demo"
