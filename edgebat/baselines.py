@@ -79,5 +79,13 @@ BASELINES: dict[str, Callable[[HealthWindows, HealthWindows, HealthWindows], Pre
 }
 
 
+def stored_values(name: str, train: HealthWindows) -> int:
+    """How many numbers a baseline keeps to answer with, to be set beside a network's weights."""
+    heads = 2 + train.spec.horizon
+    inputs = train.spec.context * train.spec.increments
+    kept = min(len(train), MAX_NEIGHBOURS)
+    return {"mean": heads, "ridge": (inputs + 1) * heads, "nearest": kept * (inputs + heads)}[name]
+
+
 def _flat(windows: HealthWindows) -> Float64:
     return windows.x.reshape(len(windows), -1).astype(np.float64)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress, TaskID
 
-from edgebat.baselines import BASELINES
+from edgebat.baselines import BASELINES, stored_values
 from edgebat.errors import DataError, RecipeError
 from edgebat.evaluate import pack_cells, predict_health, score
 from edgebat.exporting import export_model
@@ -189,6 +189,7 @@ class Road:
         files, results = [], {}
         for name, baseline in BASELINES.items():
             results[name] = self._predicted(name, baseline(train, val, test), test)
+            results[name]["parameters"] = stored_values(name, train)
             files.append(f"predictions/{name}.safetensors")
         return Outcome(files, results)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgebat.baselines import BASELINES
+from edgebat.baselines import BASELINES, stored_values
 from edgebat.evaluate import pack_cells, score, seen_cells
 from edgebat.features import HealthWindows
 
@@ -38,6 +38,13 @@ def test_ridge_finds_a_linear_rule(windows: HealthWindows) -> None:
 def test_the_nearest_neighbour_of_a_training_window_is_itself(windows: HealthWindows) -> None:
     train, val, _ = parts(windows)
     assert BASELINES["nearest"](train, val, train)["soh"] == pytest.approx(train.soh)
+
+
+def test_what_a_baseline_keeps(windows: HealthWindows) -> None:
+    # 3 cycles of 4 increments in; SOH, 10 cycles ahead and RUL out.
+    assert stored_values("mean", windows) == 12
+    assert stored_values("ridge", windows) == 13 * 12
+    assert stored_values("nearest", windows) == 40 * 24
 
 
 def test_scores_by_hand(windows: HealthWindows) -> None:

@@ -42,7 +42,7 @@ def build_card(recipe: Any, steps: Mapping[str, Any], versions: Mapping[str, Any
     students = [row for row in rows if row["form"] == "int8" and row["learned_from"] == "teacher"]
     best = min(students, key=lambda row: row["soh_rmse_pct"])
     best["best"] = True
-    shown = ["ridge", "teacher", *(f"{kind}_int8" for kind in kinds)]
+    shown = ["ridge", "nearest", "teacher", *(f"{kind}_int8" for kind in kinds)]
     data = steps["data"]
     targets = steps["simulate"]["rows"]
     measured = [row["target"] for row in targets if not row["skipped"] and row["instructions"]]

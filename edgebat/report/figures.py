@@ -17,7 +17,25 @@ Predictions = Mapping[str, Mapping[str, FloatArray]]
 
 PARITY_DOTS = 1500
 LINE_POINTS = 160
-COLOURS = {"measured": "c0", "teacher": "c3", "mlp": "c4", "cnn": "c7", "lstm": "c1", "ridge": "c5", "other": "c6"}
+COLOURS = {
+    "measured": "c0",
+    "teacher": "c3",
+    "mlp": "c4",
+    "cnn": "c7",
+    "lstm": "c1",
+    "ridge": "c5",
+    "nearest": "c6",
+    "other": "c2",
+}
+    "measured": "c0",
+    "teacher": "c3",
+    "mlp": "c4",
+    "cnn": "c7",
+    "lstm": "c1",
+    "ridge": "c5",
+    "nearest": "c6",
+    "other": "c2",
+}
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ def _tiles(card: dict[str, Any]) -> list[dict[str, str]]:
             "label": f"Best int8 student, {best['label']}",
             "value": _number(best["soh_rmse_pct"], 2),
             "unit": "pp SOH RMSE",
-            "note": f"teacher {_number(teacher['soh_rmse_pct'], 2)}, ridge {_number(rows['ridge']['soh_rmse_pct'], 2)}",
+            "note": f"teacher {_number(teacher['soh_rmse_pct'], 2)}, ridge {_number(rows['ridge']['soh_rmse_pct'], 2)}, "
+            f"nearest neighbour {_number(rows['nearest']['soh_rmse_pct'], 2)}",
         },
         {
             "label": "Weights, teacher to student",
