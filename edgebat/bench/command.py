@@ -15,6 +15,7 @@ from edgebat.bench.render import (
     print_heading,
     print_reports,
     print_table,
+    report_html,
     table_html,
     table_markdown,
     to_html,
@@ -143,8 +144,8 @@ def run_peers(files: Files, *, compiler: str = "gcc", optimize: str = "-O2", mod
             "\n".join([_GENERATED, to_markdown(reports), "## Goals and peers\n", *map(table_markdown, tables)]),
         )
     if files.html:
-        body = "".join(f"<section>{table_html(table)}</section>" for table in tables)
-        atomic_write(files.html, page("edgebat and its peers", body))
+        parts = [*map(report_html, reports), "<section>", *map(table_html, tables), "</section>"]
+        atomic_write(files.html, page("edgebat and its peers", "".join(parts)))
     if not files.json:
         from rich.console import Console
 

@@ -45,17 +45,18 @@ def _cell(text: str) -> str:
 
 def to_html(reports: Sequence[Report]) -> str:
     """All tables as one HTML page, for light and dark screens."""
-    sections = []
-    for report in reports:
-        facts = "".join(f"<tr><th>{escape(k)}</th><td class=muted>{escape(v)}</td></tr>" for k, v in heading(report))
-        body = "".join(table_html(table) for table in tables(report))
-        sections.append(
-            f"<section><h2>{escape(report.model)}</h2><div class=scroll><table>{facts}</table></div>{body}</section>"
-        )
+    sections = [report_html(report) for report in reports]
     if missing := flat(reports):
         items = "".join(f"<li>{escape(line)}</li>" for line in missing)
         sections.append(f"<section><h2>Without figures</h2><ul>{items}</ul></section>")
     return page("edgebat bench", "".join(sections))
+
+
+def report_html(report: Report) -> str:
+    """Facts and tables of one report as a section of a page."""
+    facts = "".join(f"<tr><th>{escape(k)}</th><td class=muted>{escape(v)}</td></tr>" for k, v in heading(report))
+    body = "".join(table_html(table) for table in tables(report))
+    return f"<section><h2>{escape(report.model)}</h2><div class=scroll><table>{facts}</table></div>{body}</section>"
 
 
 def page(title: str, body: str) -> str:

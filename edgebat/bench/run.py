@@ -29,6 +29,7 @@ from edgebat.runtime import Engine
 from edgebat.simulate.available import missing_tools
 from edgebat.simulate.measure import Measurement, measure
 from edgebat.simulate.targets import Target, load_target
+from edgebat.simulate.toolchain import COMMON_FLAGS
 
 TARGETS = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
 COMPILERS = ("zig", "gcc")
@@ -102,7 +103,7 @@ def _record(row: Row) -> dict[str, Any]:
     low, high = done.instructions or (None, None)
     return content | {
         "compiler": done.compiler,
-        "flags": " ".join(done.flags),
+        "flags": " ".join([*COMMON_FLAGS, *done.flags]),
         "simulator": done.simulator,
         "confirmed_by": done.confirmed_by,
         "output_crc": f"{done.crc32_outputs:08x}",
