@@ -27,15 +27,6 @@ COLOURS = {
     "nearest": "c6",
     "other": "c2",
 }
-    "measured": "c0",
-    "teacher": "c3",
-    "mlp": "c4",
-    "cnn": "c7",
-    "lstm": "c1",
-    "ridge": "c5",
-    "nearest": "c6",
-    "other": "c2",
-}
 
 
 @dataclass(frozen=True)
