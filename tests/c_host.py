@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -46,15 +47,16 @@ def call(command: list[str | Path]) -> None:
 
 
 class Kernels:
-    """The kernel library as object files, compiled once for each set of flags."""
+    """The kernel library as object files, compiled once for each set of flags by a process, for all tests."""
+
+    built: ClassVar[dict[tuple[str, ...], list[Path]]] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.built: dict[tuple[str, ...], list[Path]] = {}
 
     def objects(self, flags: tuple[str, ...]) -> list[Path]:
         if flags not in self.built:
-            place = self.folder / str(len(self.built))
+            place = self.folder / f"objects{len(self.built)}"
             place.mkdir(parents=True)
             command = [c_compiler(), "-O1", "-fPIC", "-c", *flags, *WARNINGS, f"-I{firmware_dir() / 'include'}"]
             sources = sorted((firmware_dir() / "src").glob("*.c"))

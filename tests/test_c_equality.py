@@ -24,7 +24,7 @@ def kernels(tmp_path_factory):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_graphs_give_the_same_integers(tmp_path, kernels, family, variant, seed):
     graph = FAMILIES[family](seed)
     x = random_inputs(graph, 60, seed)

@@ -282,13 +282,13 @@ void edgebat_lstm_step(const edgebat_lstm_t *layer, const int8_t *x, int8_t *sta
 /** The same for any scales; before the first step, h holds its zero point. */
 void edgebat_lstm_any_step(const edgebat_lstm_any_t *layer, const int8_t *x, int8_t *state);
 
-/** y[t] = maximum of `size` rows of x from row t * stride on; rows have `row` bytes. */
+/** y[t] = maximum of `size` rows of x from row t * stride on; rows have `row` bytes, a multiple of four. */
 void edgebat_max_pool(const int8_t *x, int8_t *y, uint32_t row, uint32_t positions, uint32_t size,
                       uint32_t stride);
 
 /*** Element by element ***/
 
-/** y[i] = max(y[i], x[i]). */
+/** y[i] = max(y[i], x[i]); count is a multiple of four. */
 void edgebat_maximum(int8_t *y, const int8_t *x, uint32_t count);
 
 /** y[t][i] = x[t][i] for `rows` rows of `width` values that lie x_step and y_step bytes apart. */

@@ -12,7 +12,7 @@ void edgebat_compact_conv1d(const edgebat_compact_conv1d_t *layer, const int8_t 
         x += layer->step;
         for (uint32_t p = layer->pool; p > 1U; p--) {
             (void)edgebat_compact(&layer->dense, x, &y[row]);
-            edgebat_maximum(y, &y[row], layer->dense.outputs);
+            edgebat_maximum(y, &y[row], row);
             x += layer->step;
         }
         y += row;

@@ -32,6 +32,17 @@ static inline uint32_t edgebat_sxtb16(uint32_t v) {
     return (uint32_t)__sxtb16((int32_t)v);
 }
 
+/** y[i] = max(y[i], x[i]) for four values: SSUB8 compares, SEL chooses. */
+static inline void edgebat_maximum4(int8_t *y, const int8_t *x) {
+    int32_t a;
+    int32_t b;
+    __builtin_memcpy(&a, y, 4);
+    __builtin_memcpy(&b, x, 4);
+    (void)__ssub8(a, b);
+    const uint32_t larger = __sel((uint32_t)a, (uint32_t)b);
+    __builtin_memcpy(y, &larger, 4);
+}
+
 static inline int32_t edgebat_smlad(uint32_t a, uint32_t b, int32_t acc) {
     return __smlad((int32_t)a, (int32_t)b, acc);
 }
@@ -75,6 +86,13 @@ static inline int32_t edgebat_smmulr(int32_t a, int32_t b) {
 static inline uint32_t edgebat_load4(const int8_t *x) {
     return (uint32_t)(uint8_t)x[0] | ((uint32_t)(uint8_t)x[1] << 8) | ((uint32_t)(uint8_t)x[2] << 16) |
            ((uint32_t)(uint8_t)x[3] << 24);
+}
+
+/** y[i] = max(y[i], x[i]) for four values. */
+static inline void edgebat_maximum4(int8_t *y, const int8_t *x) {
+    for (uint32_t i = 0; i < 4U; i++) {
+        y[i] = (x[i] > y[i]) ? x[i] : y[i];
+    }
 }
 
 /** Sign-extend bytes 0 and 2 to halfwords. */

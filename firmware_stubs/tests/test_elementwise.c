@@ -69,11 +69,11 @@ static void test_fill(void) {
 }
 
 static void test_max_pool_with_overlapping_windows(void) {
-    const int8_t x[8] = {1, -1, 5, -5, 2, -2, 3, -9};
-    int8_t y[4];
-    edgebat_max_pool(x, y, 2, 2, 3, 1);
-    const int8_t expected[4] = {5, -1, 5, -2};
-    TEST_ASSERT_EQUAL_INT8_ARRAY(expected, y, 4);
+    const int8_t x[16] = {1, -1, 7, 0, 5, -5, 7, 1, 2, -2, 8, 2, 3, -9, 6, 3};
+    int8_t y[8];
+    edgebat_max_pool(x, y, 4, 2, 3, 1);
+    const int8_t expected[8] = {5, -1, 8, 2, 5, -2, 8, 3};
+    TEST_ASSERT_EQUAL_INT8_ARRAY(expected, y, 8);
 }
 
 static void test_crc32_of_the_published_check_string(void) {
