@@ -7,7 +7,7 @@ PIP_ARGS ?=
 VENV     := .venv
 BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check -qq install $(PIP_ARGS) -c constraints.txt
-C_FILES   = $(shell find firmware_stubs -name '*.[ch]' -not -path '*/unity/*' 2>/dev/null)
+C_FILES   = $(shell find firmware_stubs -name '*.[ch]' 2>/dev/null)
 
 .PHONY: demo test test-full lint bench clean
 .DEFAULT_GOAL := demo

@@ -5,7 +5,7 @@
  */
 #include "edgebat_nn.h"
 #include "random.h"
-#include "unity.h"
+#include "check.h"
 
 enum { ROWS = 4, COLUMNS = 8, N = 20, ZERO_POINT = -5 };
 

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "edgebat_nn.h"
-#include "unity.h"
+#include "check.h"
 
 void setUp(void) {
 }

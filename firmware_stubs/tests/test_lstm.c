@@ -6,7 +6,7 @@
 #include "../src/edgebat_sigmoid.h"
 #include "edgebat_nn.h"
 #include "random.h"
-#include "unity.h"
+#include "check.h"
 
 enum { GATES = 4, STEPS = 300, CELL_SHIFT = 11, STATE = 4 + 4 + 4 };
 
