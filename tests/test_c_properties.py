@@ -210,6 +210,16 @@ def test_every_misra_deviation_is_listed_with_its_reason(tmp_path):
     assert found == listed if FULL else found <= listed
 
 
+def test_the_program_of_the_readme_runs(tmp_path):
+    text = (firmware_dir() / "README.md").read_text("utf-8")
+    (program,) = re.findall(r"```c\n(.*?)```", text, re.DOTALL)
+    model = write_c(FAMILIES["cnn"](1), tmp_path, "soh")
+    (tmp_path / "main.c").write_text(program)
+    flags = [*WARNINGS, INCLUDE, f"-I{tmp_path}", "-o", tmp_path / "main"]
+    call([c_compiler(), *flags, tmp_path / "main.c", model.files[1], *SOURCES])
+    call([tmp_path / "main"])
+
+
 def test_the_library_is_small():
     lines = {path.name: len(path.read_text().splitlines()) for path in (firmware_dir() / "src").iterdir()}
     assert max(lines.values()) <= 250, max(lines, key=lines.get)

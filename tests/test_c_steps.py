@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgebat.runtime import Engine
-from tests.c_host import VARIANTS, Kernels, aligned, load, pointer
+from tests.c_host import UNDEFINED, VARIANTS, Kernels, aligned, load, pointer
 from tests.formats_graphs import random_inputs, random_lstm
 
 OK, NULL, ALIGN = 0, -1, -2
@@ -90,6 +90,21 @@ def test_the_head_changes_nothing(stepped):
     first = head(model, state)
     np.testing.assert_array_equal(head(model, state), first)
     np.testing.assert_array_equal(state, before)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_damaged_state_cannot_do_harm(tmp_path, variant):
+    # Any bytes are a state: no index leaves a table, no sum overflows. The sanitizer ends the process otherwise.
+    graph = random_lstm(5)
+    model = load(graph, tmp_path / "model", Kernels(tmp_path), (*VARIANTS[variant], *UNDEFINED))
+    rng = np.random.default_rng(6)
+    width = graph.input_tensor.shape[1]
+    for kind in range(300):
+        state = new_state(model)
+        state[:] = rng.integers(0, 256, state.size) if kind else 0x80
+        for _ in range(3):
+            step(model, rng.integers(-128, 128, width, dtype=np.int8), state)
+        head(model, state)
 
 
 def test_bad_pointers_are_return_codes(stepped):

@@ -9,7 +9,8 @@
  * same, bit for bit, whatever they are:
  *
  *   EDGEBAT_DSP       1: use the paired 16-bit multiply-accumulate of Arm cores with the DSP extension
- *                     (Cortex-M4, M7, M33, R5F); 0: do not. Default: 1 where the compiler announces it.
+ *                     (Cortex-M4, M7, M33, R5F); 0: do not. Default: 1 where a GNU compatible compiler
+ *                     announces it.
  *   EDGEBAT_THUMB1    1: weights and inner loops for Cortex-M0 and M0+; 0: portable C99. Default: by the
  *                     compiler's target. Either of the two is emulated in C on other machines, for tests.
  *   EDGEBAT_SELFTEST  0: compile models without <name>_crc32 and <name>_selftest; 1, the default: with
@@ -26,7 +27,7 @@
 #define EDGEBAT_NN_ABI 1
 
 #if !defined(EDGEBAT_DSP)
-#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
 #define EDGEBAT_DSP 1
 #else
 #define EDGEBAT_DSP 0
