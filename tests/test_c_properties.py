@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,10 +201,13 @@ def test_every_misra_deviation_is_listed_with_its_reason(tmp_path):
     make.last_step()
     make.head(5)
     model = write_c(make.graph("small"), tmp_path, "net").files[1]  # the addon takes its time over long tables
+    # The addon leaves its dumps beside the sources: give it copies.
+    copies = [Path(shutil.copy(source, tmp_path)) for source in (firmware_dir() / "src").glob("*.[ch]")]
+    sources = [copy for copy in copies if copy.suffix == ".c"]
     found = set()
     for variant in VARIANTS.values() if FULL else [VARIANTS["portable"]]:
         command = ["cppcheck", "-q", "--addon=misra", "--std=c99", "--suppress=missingIncludeSystem", INCLUDE, *variant]
-        done = subprocess.run([*command, f"-I{tmp_path}", *map(str, [*SOURCES, model])], capture_output=True, text=True)
+        done = subprocess.run([*command, f"-I{tmp_path}", *map(str, [*sources, model])], capture_output=True, text=True)
         if "misra" not in done.stderr:
             pytest.skip("cppcheck has no MISRA addon")
         found |= set(re.findall(r"misra-c2012-(\d+\.\d+)", done.stderr))
@@ -221,5 +225,5 @@ def test_the_program_of_the_readme_runs(tmp_path):
 
 
 def test_the_library_is_small():
-    lines = {path.name: len(path.read_text().splitlines()) for path in (firmware_dir() / "src").iterdir()}
+    lines = {path.name: len(path.read_text().splitlines()) for path in (firmware_dir() / "src").glob("*.[ch]")}
     assert max(lines.values()) <= 250, max(lines, key=lines.get)
