@@ -1,4 +1,4 @@
-"""Distillation: teacher labels, losses, training of students, honest baselines and the score.
+"""Distillation: teacher labels, losses and the training of students, with a teacher or without (extra ``train``).
 
-``baselines`` and ``score`` need NumPy only; training needs torch and lightning (extra ``train``).
+The baselines stand in ``edgebat/baselines.py``, the scores in ``edgebat/evaluate.py``.
 """
