@@ -28,6 +28,8 @@ CORES = {
 }
 # 64-bit multiplication of Armv6-M, for engineering units at the border only.
 HELPERS = {"__aeabi_lmul"}
+# Bytes of stack of functions in assembly, which the compiler counts as none.
+IN_ASSEMBLY = {"edgebat_dense": 40, "multiply": 40}
 
 needs_arm = pytest.mark.skipif(not shutil.which(ARM), reason=f"{ARM} is not installed")
 
@@ -73,7 +75,7 @@ def call_graph(folder):
             r'node: \{ title: "(?:[^":]*:)?(\w+)" label: "[^"]*?(\d+) bytes \((\w+)\)', text
         ):
             assert kind == "static", f"{title} has a stack frame of variable size"
-            stack[title] = int(frame)
+            stack[title] = max(int(frame), IN_ASSEMBLY.get(title, 0))
         for source, target in re.findall(
             r'edge: \{ sourcename: "(?:[^":]*:)?(\w+)" targetname: "(?:[^":]*:)?(\w+)"', text
         ):

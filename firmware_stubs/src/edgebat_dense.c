@@ -5,6 +5,10 @@
  */
 #include "edgebat_core.h"
 
+#if defined(EDGEBAT_DSP_THUMB2)
+#include "edgebat_dense_thumb2.h"
+#else
+
 void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y) {
     const edgebat_weights_t *w = layer->weights;
     const edgebat_channels_t *c = layer->channels;
@@ -22,3 +26,5 @@ void edgebat_dense(const edgebat_dense_t *layer, const int8_t *x, int8_t *y) {
         c++;
     } while (y != y_end);
 }
+
+#endif
