@@ -10,7 +10,7 @@ import numpy as np
 
 import edgebat
 from edgebat.errors import ModelFileError
-from edgebat.formats import c99_border, c99_selftest
+from edgebat.formats import c99_border, c99_selftest, c99_slices
 from edgebat.formats.c99_program import Program
 from edgebat.graph.model import IntGraph
 
@@ -79,7 +79,7 @@ def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
 #endif
 
 {macros}
-{c99_selftest.macros(program, upper)}
+{c99_slices.macro(program, upper)}{c99_selftest.macros(program, upper)}
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -92,7 +92,7 @@ typedef {graph.output_tensor.dtype}_t {name}_output_t;
  * Returns EDGEBAT_OK, EDGEBAT_ERR_NULL or EDGEBAT_ERR_ALIGN.
  */
 int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch);
-{_step_prototypes(name, upper) if program.stateful else ""}{_border_prototypes(graph, name, upper)}{
+{c99_slices.prototype(name, upper)}{_step_prototypes(name, upper) if program.stateful else ""}{_border_prototypes(graph, name, upper)}{
         c99_selftest.prototypes(name, upper)
     }
 #ifdef __cplusplus
@@ -128,6 +128,8 @@ def source_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
     """Content of ``<name>.c``."""
     upper = name.upper()
     body = _steps(program, name, upper) if program.stateful else _run(program, name)
+    checks = _checks(["input", "output", "scratch"], "scratch")
+    body += c99_slices.function(program, name, upper, checks)
     border = c99_border.read_border(graph)
     body += c99_border.functions(border, graph, name, upper) if border else ""
     body += c99_selftest.functions(graph, program, name, upper)

@@ -71,6 +71,7 @@ extern "C" {
 #define EDGEBAT_ERR_ALIGN (-2)  /* scratch or state does not start at a multiple of 4 */
 #define EDGEBAT_ERR_CRC (-3)    /* self-test: the tables in flash are not those that were exported */
 #define EDGEBAT_ERR_GOLDEN (-4) /* self-test: a golden input gives another output */
+#define EDGEBAT_ERR_SLICE (-12) /* there is no such slice */
 
 /*** Layers ***/
 

@@ -1,0 +1,311 @@
+"""A virtual battery management system: the firmware of ``firmware_stubs/ports/virtual``, on this computer or on a
+simulated Cortex-M4 with RAM, FRAM and power that can be cut at any instruction."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import ToolError, require
+from edgebat.features.charge_counter import Config
+from edgebat.files import atomic_write
+from edgebat.formats.c99 import CModel, write_c
+from edgebat.formats.c99_bms import describe, write_bms
+from edgebat.graph import IntGraph
+from edgebat.paths import firmware_dir
+from edgebat.simulate.elf import Image
+from edgebat.simulate.targets import load_target
+from edgebat.simulate.toolchain import find_compiler
+
+SAMPLE = np.dtype(
+    [
+        ("current_ma", "<i4"),
+        ("dt_ms", "<u4"),
+        ("cell_mv", "<i2"),
+        ("temperature_ddegc", "<i2"),
+        ("valid", "u1"),
+        ("pad", "V3"),
+    ]
+)
+"""``edgebat_sample_t``."""
+VALID_ALL = 7
+SAMPLES = 2048
+FRAM_BYTES = 4096
+FIRST_ID = 0x6E0
+_MAX_SECONDS = 600.0
+
+Samples = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A CAN frame: milliseconds since the board was built, identifier, eight bytes."""
+
+    time_ms: int
+    id: int
+    data: bytes
+
+
+def samples_array(
+    cell_mv: npt.ArrayLike,
+    current_ma: npt.ArrayLike,
+    dt_ms: npt.ArrayLike,
+    temperature_ddegc: npt.ArrayLike = 250,
+    valid: npt.ArrayLike = VALID_ALL,
+) -> Samples:
+    """Samples as the firmware reads them; arrays [N] or scalars, integers."""
+    mv = np.asarray(cell_mv)
+    samples = np.zeros(mv.shape, dtype=SAMPLE)
+    for name, values in (
+        ("cell_mv", mv),
+        ("current_ma", current_ma),
+        ("dt_ms", dt_ms),
+        ("temperature_ddegc", temperature_ddegc),
+        ("valid", valid),
+    ):
+        samples[name] = values
+    return samples
+
+
+class Firmware(ABC):
+    """The firmware, wherever it runs. ``fram`` is the memory that survives a power cut."""
+
+    def __init__(self, graph: IntGraph, config: Config, *, frame_ms: int = 1000, steps_per_tick: int = 1) -> None:
+        self.model = describe(graph)
+        self.config = config
+        self._control = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0) + _config_bytes(config)
+
+    def power_on(self) -> int:
+        """The board gets power; returns what ``edgebat_init`` and ``edgebat_selftest`` say, 0 when all is well."""
+        self._write("vbms_control", self._control[4:], 4)  # its clock goes on
+        return self._call("vbms_power_on", 0, signed=True)
+
+    def run(self, samples: Samples) -> list[Frame]:
+        """Work through samples (``samples_array``); returns the frames that were sent meanwhile."""
+        frames: list[Frame] = []
+        for start in range(0, len(samples), SAMPLES):
+            part = samples[start : start + SAMPLES]
+            self._write("vbms_samples", part.tobytes())
+            sent = self._call("vbms_run", len(part))
+            content = self._read("vbms_frames", 16 * sent)
+            frames += [Frame(*struct.unpack_from("<2I8s", content, 16 * i)) for i in range(sent)]
+        return frames
+
+    @property
+    def fram(self) -> tuple[bytes, bytes]:
+        """The two places of the saved state, whole."""
+        content = self._read("vbms_fram", 2 * FRAM_BYTES)
+        return content[: self.model.saved_bytes], content[FRAM_BYTES : FRAM_BYTES + self.model.saved_bytes]
+
+    def write_fram(self, place: int, content: bytes) -> None:
+        """Overwrite the beginning of a place: what a fault or an attacker does."""
+        self._write("vbms_fram", content, place * FRAM_BYTES)
+
+    @abstractmethod
+    def _call(self, function: str, argument: int, *, signed: bool = False) -> int: ...
+
+    @abstractmethod
+    def _read(self, symbol: str, size: int) -> bytes: ...
+
+    @abstractmethod
+    def _write(self, symbol: str, content: bytes, offset: int = 0) -> None: ...
+
+
+def _config_bytes(config: Config) -> bytes:
+    """``edgebat_config_t`` where enums take four bytes."""
+    c = config
+    return struct.pack(
+        "<IIii3hxxi2hIII4H",
+        c.nominal_mah,
+        c.reference_mah,
+        int(c.discharge_positive),
+        c.max_current_ma,
+        c.min_mv,
+        c.max_mv,
+        c.full_mv,
+        c.cutoff_ma,
+        c.empty_mv,
+        c.max_drop_mv,
+        c.max_gap_ms,
+        c.stuck_ppm,
+        c.invalid_ms,
+        c.stale_cycles,
+        c.slew_cpct_h,
+        c.rated_cycles,
+        c.counting_cpct,
+    )
+
+
+def write_sources(graph: IntGraph, folder: Path, mode: str = "balanced") -> tuple[CModel, list[Path]]:
+    """The model as C in ``folder``, with what binds it to the virtual board; returns all C files to compile."""
+    model = write_c(graph, folder, "soh", mode=mode)
+    bound = write_bms(graph, model, folder)
+    atomic_write(
+        folder / "vbms_model.h",
+        '#include "soh_bms.h"\n#define VBMS_MODEL soh_model\n#define VBMS_SAVED_BYTES SOH_SAVED_BYTES\n'
+        "typedef soh_work_t vbms_work_t;\n",
+    )
+    estimator = sorted((firmware_dir() / "bms").glob("*.c"))
+    board = [firmware_dir() / "ports" / "virtual" / "virtual_bms.c"]
+    generated = [path for path in (*model.files, *bound) if path.suffix == ".c"]
+    return model, [*generated, *model.kernel_sources, *estimator, *board]
+
+
+class HostFirmware(Firmware):
+    """The firmware as a library of this computer: fast, and with sanitizers if wanted."""
+
+    def __init__(
+        self, graph: IntGraph, config: Config, folder: Path, flags: Sequence[str] = (), **control: int
+    ) -> None:
+        super().__init__(graph, config, **control)
+        folder.mkdir(parents=True, exist_ok=True)
+        _, sources = write_sources(graph, folder)
+        compiler = find_compiler(load_target("host"))
+        library = folder / "virtual_bms.so"
+        include = [f"-I{path}" for path in _include(folder)]
+        compiler.call(
+            ["-std=c99", "-O2", "-shared", "-fPIC", *flags, *include, *map(str, sources), "-o", str(library)],
+            "compile the virtual BMS",
+        )
+        self._library = ctypes.CDLL(str(library))
+
+    def _call(self, function: str, argument: int, *, signed: bool = False) -> int:
+        found = self._library[function]
+        found.restype = ctypes.c_int32 if signed else ctypes.c_uint32
+        return int(found(ctypes.c_uint32(argument)))
+
+    def _address(self, symbol: str) -> int:
+        return ctypes.addressof(ctypes.c_char.in_dll(self._library, symbol))
+
+    def _read(self, symbol: str, size: int) -> bytes:
+        return ctypes.string_at(self._address(symbol), size)
+
+    def _write(self, symbol: str, content: bytes, offset: int = 0) -> None:
+        ctypes.memmove(self._address(symbol) + offset, content, len(content))
+
+
+def _include(folder: Path) -> list[Path]:
+    return [folder, firmware_dir() / "include", firmware_dir() / "ports" / "virtual"]
+
+
+class BoardFirmware(Firmware):
+    """The firmware on a simulated Cortex-M4 (Unicorn).
+
+    Code cannot be written, data not executed, and a stack that overflows faults. ``cut`` is a power cut.
+    """
+
+    def __init__(
+        self, graph: IntGraph, config: Config, folder: Path, compiler: str | None = None, **control: int
+    ) -> None:
+        super().__init__(graph, config, **control)
+        self.image = build_board(graph, folder, compiler)
+        self._unicorn: Any = require("unicorn", extra="sim")
+        constants = require("unicorn.arm_const", extra="sim")
+        self._pc, self._sp, self._lr, self._r0 = (
+            getattr(constants, f"UC_ARM_REG_{name}") for name in ("PC", "SP", "LR", "R0")
+        )
+        uc = self._unicorn
+        self._core = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
+        self._core.ctl_set_cpu_model(constants.UC_CPU_ARM_CORTEX_M4)
+        for region, rights in (
+            ("code", uc.UC_PROT_READ | uc.UC_PROT_EXEC),
+            ("ram", uc.UC_PROT_READ | uc.UC_PROT_WRITE),
+            ("fram", uc.UC_PROT_READ | uc.UC_PROT_WRITE),
+        ):
+            self._core.mem_map(self.image.address(f"{region}_start"), self.image.address(f"{region}_length"), rights)
+        for address, content in self.image.segments:
+            self._core.mem_write(address, content)
+        self._idle = self.image.address("vbms_idle")
+        self._reset()
+
+    def _reset(self) -> None:
+        """RAM forgets, the start-up code runs."""
+        length = self.image.address("ram_length")
+        self._core.mem_write(self.image.address("ram_start"), b"\xa5" * length)
+        self._core.reg_write(self._sp, self.image.address("stack_top"))
+        self._emulate(self.image.address("reset_handler"), 0)
+        self._write("vbms_control", bytes(4))
+
+    def cut(self) -> None:
+        """The power goes and comes back; call ``power_on`` next."""
+        clock = self._read("vbms_control", 4)
+        self._reset()
+        self._write("vbms_control", clock)
+
+    def run_until_cut(self, samples: Samples, instructions: int) -> bool:
+        """Work through at most 2048 samples, but the power goes after so many instructions; true when it did."""
+        self._write("vbms_samples", samples[:SAMPLES].tobytes())
+        self._prepare(len(samples[:SAMPLES]))
+        self._emulate(self.image.address("vbms_run"), instructions)
+        done = bool(self._core.reg_read(self._pc) == self._idle)
+        if not done:
+            self.cut()
+        return not done
+
+    def _emulate(self, begin: int, count: int) -> None:
+        try:
+            self._core.emu_start(begin | 1, self._idle, timeout=int(_MAX_SECONDS * 1e6), count=count)
+        except self._unicorn.UcError as error:
+            pc = self._core.reg_read(self._pc)
+            raise ToolError(f"the virtual BMS broke in {self.image.function_at(pc)} at {pc:#010x}: {error}") from None
+
+    def _prepare(self, argument: int) -> None:
+        self._core.reg_write(self._r0, argument)
+        self._core.reg_write(self._sp, self.image.address("stack_top"))
+        self._core.reg_write(self._lr, self._idle | 1)
+
+    def _call(self, function: str, argument: int, *, signed: bool = False) -> int:
+        self._prepare(argument)
+        self._emulate(self.image.address(function), 0)
+        if self._core.reg_read(self._pc) != self._idle:
+            raise ToolError(f"the virtual BMS did not come back from {function} within {_MAX_SECONDS:g} s")
+        value = int(self._core.reg_read(self._r0))
+        return value - 2**32 if signed and value >= 2**31 else value
+
+    def _read(self, symbol: str, size: int) -> bytes:
+        return bytes(self._core.mem_read(self.image.address(symbol), size))
+
+    def _write(self, symbol: str, content: bytes, offset: int = 0) -> None:
+        self._core.mem_write(self.image.address(symbol) + offset, content)
+
+
+def build_board(graph: IntGraph, folder: Path, compiler: str | None = None, optimize: str = "-O2") -> Image:
+    """Compile and link the firmware of the simulated Cortex-M4 board into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _, sources = write_sources(graph, folder)
+    port = firmware_dir() / "ports" / "virtual"
+    driver = find_compiler(load_target("cortex-m4f"), compiler)
+    include = _include(folder)
+    if driver.kind == "zig":
+        include.append(firmware_dir() / "ports" / "baremetal" / "include")
+
+    def compile_one(source: Path) -> Path:
+        output = folder / f"{source.stem}.o"
+        flags = [optimize, "-fno-tree-loop-distribute-patterns"] if driver.kind == "gcc" else [optimize]
+        driver.compile(source, output, flags=flags, include=include, defines={"VBMS_BOARD": "1"})
+        return output
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, [*sources, port / "start_virtual.c"]))
+    program = folder / "virtual_bms.elf"
+    driver.link(
+        objects,
+        program,
+        flags=[optimize, "-g", "-nostartfiles", f"-Wl,-T,{port / 'virtual.ld'}", "-Wl,--gc-sections"],
+    )
+    return Image(program)
+
+
+def frames_of(frames: Iterable[Frame], identifier: int) -> list[Frame]:
+    """The frames with one identifier."""
+    return [frame for frame in frames if frame.id == identifier]

@@ -1,0 +1,83 @@
+"""A generated model cut into slices: one layer, or one time step, per call, for systems whose calls must be short."""
+
+from __future__ import annotations
+
+from edgebat.formats.c99_program import Program
+
+
+_SMALL = ("edgebat_copy(", "edgebat_fill(")
+
+
+def slice_count(program: Program) -> int:
+    """Calls that make up one run."""
+    return program.steps + 1 if program.stateful else len(_grouped(program))
+
+
+def _grouped(program: Program) -> list[list[str]]:
+    """Statements of a run; what only prepares memory goes with the layer behind it."""
+    groups: list[list[str]] = [[]]
+    for line in program.run:
+        groups[-1].append(line)
+        if not line.startswith(_SMALL):
+            groups.append([])
+    return [group for group in groups if group]
+
+
+def macro(program: Program, upper: str) -> str:
+    """The number of slices, for the header."""
+    return f"#define {upper}_SLICES {slice_count(program)} /* calls of the sliced run */\n"
+
+
+def prototype(name: str, upper: str) -> str:
+    """Declaration for the header."""
+    return f"""
+/**
+ * The same run in {upper}_SLICES short calls, slice = 0 to {upper}_SLICES - 1 in this order; scratch must survive between
+ * them. Returns what {name}_run returns, or EDGEBAT_ERR_SLICE.
+ */
+int {name}_run_slice(uint32_t slice, const int8_t *input, {name}_output_t *output, void *scratch);
+"""
+
+
+def function(program: Program, name: str, upper: str, checks: str) -> str:
+    """Definition for the source; ``checks`` are the tests of the pointers."""
+    body = _steps(name, upper) if program.stateful else _layers(program, upper)
+    return f"""
+int {name}_run_slice(uint32_t slice, const int8_t *input, {name}_output_t *output, void *scratch)
+{{
+{checks}{body}}}
+"""
+
+
+def _layers(program: Program, upper: str) -> str:
+    scratch = "    int8_t *const s = (int8_t *)scratch;\n" if program.scratch_bytes else ""
+    unused = "" if any("input" in line for line in program.run) else "    (void)input;\n"
+    cases = "".join(
+        f"    case {i}:\n" + "".join(f"        {line}\n" for line in group) + "        break;\n"
+        for i, group in enumerate(_grouped(program))
+    )
+    return f"""{scratch}{unused}    int status = EDGEBAT_OK;
+    switch (slice) {{
+{cases}    default:
+        status = EDGEBAT_ERR_SLICE;
+        break;
+    }}
+    return status;
+"""
+
+
+def _steps(name: str, upper: str) -> str:
+    return f"""    int8_t *const s = (int8_t *)scratch;
+    int status = EDGEBAT_ERR_SLICE;
+    if (slice < {upper}_STEPS) {{
+        if (slice == 0U) {{
+            (void){name}_reset(s);
+        }}
+        status = {name}_step(&input[slice * {upper}_STEP_LEN], s);
+    }} else if (slice == {upper}_STEPS) {{
+        status = {name}_head(s, output, &s[{upper}_STATE_BYTES]);
+    }} else {{
+        /* no such slice */
+    }}
+    return status;
+"""

@@ -1,0 +1,249 @@
+/*
+ * edgebat_charge.c - from samples to inputs of the model, and ampere-hours between full and empty.
+ *
+ * A voltage level is reached at the first sample at or above it, and the charge there is interpolated between
+ * that sample and the one before: noise that makes the voltage dip below the level again is ignored, and its
+ * small bias is the same for every level, so it leaves the differences. edgebat/features/charge_counter.py is
+ * the same in Python.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "edgebat_bms.h"
+
+#include <stddef.h>
+
+static int plausible(const edgebat_config_t *config, const edgebat_sample_t *sample) {
+    return ((sample->valid & EDGEBAT_VALID_VOLTAGE) != 0U) &&
+           ((sample->valid & EDGEBAT_VALID_CURRENT) != 0U) && (sample->cell_mV >= config->min_mV) &&
+           (sample->cell_mV <= config->max_mV) && (sample->current_mA >= -config->max_current_mA) &&
+           (sample->current_mA <= config->max_current_mA);
+}
+
+/* The charge under way gives nothing, for this reason. */
+static void give_up(edgebat_t *battery, edgebat_charge_t reason) {
+    battery->phase = EDGEBAT_PHASE_OVER;
+    battery->charge_ended = (uint8_t)reason;
+}
+
+/* No charge flows in any more. */
+static void end_charge(edgebat_t *battery, edgebat_charge_t inside) {
+    if (battery->phase == EDGEBAT_PHASE_INSIDE) {
+        battery->charge_ended = (uint8_t)inside;
+    } else if (battery->phase == EDGEBAT_PHASE_BELOW) {
+        battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_ENDS_BELOW;
+    } else {
+        /* it has ended before */
+    }
+    battery->phase = EDGEBAT_PHASE_NONE;
+}
+
+/* The first sample of a charge. */
+static void begin_charge(edgebat_t *battery, int16_t cell_mV) {
+    /* A cycle is a charge after at least a twentieth of the nominal capacity was taken out. */
+    if (battery->discharged >= (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / 20U)) {
+        battery->discharged = 0U;
+        battery->cycle++;
+        battery->cycle_has_row = 0U;
+    }
+    battery->charge = 0;
+    battery->level = 0U;
+    battery->inside = 0U;
+    if ((int32_t)cell_mV * 1000 >= battery->model->level_uV[0]) {
+        give_up(battery, EDGEBAT_CHARGE_STARTS_ABOVE);
+    } else if (battery->cycle_has_row != 0U) {
+        battery->phase = EDGEBAT_PHASE_OVER;
+    } else {
+        battery->phase = EDGEBAT_PHASE_BELOW;
+    }
+}
+
+static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA) {
+    if (battery->inside == 0U) {
+        battery->least_mA = charging_mA;
+        battery->most_mA = charging_mA;
+        battery->top_mV = sample->cell_mV;
+        battery->moved_charge = battery->charge;
+        battery->least_ddegC = INT16_MAX;
+        battery->most_ddegC = INT16_MIN;
+    }
+    battery->least_mA = (charging_mA < battery->least_mA) ? charging_mA : battery->least_mA;
+    battery->most_mA = (charging_mA > battery->most_mA) ? charging_mA : battery->most_mA;
+    battery->top_mV = (sample->cell_mV > battery->top_mV) ? sample->cell_mV : battery->top_mV;
+    if (sample->cell_mV != battery->last_mV) {
+        battery->moved_charge = battery->charge;
+    }
+    if ((sample->valid & EDGEBAT_VALID_TEMPERATURE) != 0U) {
+        const int16_t ddegC = sample->temperature_ddegC;
+        battery->least_ddegC = (ddegC < battery->least_ddegC) ? ddegC : battery->least_ddegC;
+        battery->most_ddegC = (ddegC > battery->most_ddegC) ? ddegC : battery->most_ddegC;
+    }
+    battery->inside = (uint16_t)((battery->inside < UINT16_MAX) ? (battery->inside + 1U) : UINT16_MAX);
+}
+
+/* The last level is reached. */
+static void complete(edgebat_t *battery) {
+    const edgebat_model_t *const model = battery->model;
+    if (battery->inside < model->increments) {
+        give_up(battery, EDGEBAT_CHARGE_SPARSE);
+    } else if (((int64_t)battery->most_mA - battery->least_mA) * 20 >
+               (int64_t)battery->most_mA + battery->least_mA) {
+        give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
+    } else {
+        give_up(battery, EDGEBAT_CHARGE_OK);
+        battery->row_ready = 1U;
+        battery->cycle_has_row = 1U;
+        battery->row_cold =
+            ((battery->least_ddegC < model->min_ddegC) || (battery->most_ddegC > model->max_ddegC)) ? 1U : 0U;
+    }
+}
+
+/* All levels between the sample before and this one; `part` is the charge between the two. */
+static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
+    const edgebat_model_t *const model = battery->model;
+    const int32_t now_uV = (int32_t)cell_mV * 1000;
+    const int32_t before_uV = (int32_t)battery->last_mV * 1000;
+    const uint64_t nominal = battery->config->nominal_mAh;
+    int32_t *const row = edgebat_bms_row(battery);
+    while ((battery->phase == EDGEBAT_PHASE_INSIDE) && (now_uV >= model->level_uV[battery->level])) {
+        /* First crossings: the sample before lies below this level. */
+        const uint64_t rise = (uint32_t)(now_uV - before_uV);
+        const uint64_t up_to = (uint32_t)(model->level_uV[battery->level] - before_uV);
+        const int64_t here =
+            (battery->charge - part) + (int64_t)((((uint64_t)part * up_to) + (rise / 2U)) / rise);
+        if (battery->level != 0U) {
+            const uint64_t taken = (uint64_t)(here - battery->level_charge);
+            const uint64_t ppm = ((taken * 5U) + (18U * nominal)) / (36U * nominal);
+            row[battery->level - 1U] = (ppm > (uint64_t)INT32_MAX) ? INT32_MAX : (int32_t)ppm;
+        }
+        battery->level_charge = here;
+        if (battery->level == model->increments) {
+            complete(battery);
+        } else {
+            battery->level++;
+        }
+    }
+}
+
+static void follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                          int64_t part) {
+    const edgebat_config_t *const config = battery->config;
+    battery->charge += part;
+    if ((battery->phase == EDGEBAT_PHASE_BELOW) &&
+        ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0])) {
+        /* A finished row that nobody has taken over yet must not be written over. */
+        if (battery->row_ready != 0U) {
+            give_up(battery, EDGEBAT_CHARGE_OK);
+        } else {
+            battery->phase = EDGEBAT_PHASE_INSIDE;
+        }
+    }
+    if (battery->phase == EDGEBAT_PHASE_INSIDE) {
+        if (((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0])) {
+            track_extremes(battery, sample, charging_mA);
+        }
+        if ((int32_t)sample->cell_mV < (int32_t)battery->top_mV - config->max_drop_mV) {
+            give_up(battery, EDGEBAT_CHARGE_IMPLAUSIBLE);
+        } else if ((uint64_t)(battery->charge - battery->moved_charge) >
+                   (((uint64_t)config->nominal_mAh * config->stuck_ppm) * 36U) / 5U) {
+            give_up(battery, EDGEBAT_CHARGE_STUCK);
+        } else {
+            cross_levels(battery, sample->cell_mV, part);
+        }
+    }
+}
+
+static void take_capacity(edgebat_t *battery, uint64_t counted) {
+    const uint64_t whole = (uint64_t)battery->config->reference_mAh * EDGEBAT_PER_MAH;
+    const uint64_t cpct = (counted > whole * 2U) ? UINT16_MAX : ((counted * EDGEBAT_HUNDRED_PERCENT) / whole);
+    /* What lies outside is a mistaken anchor, not a capacity. */
+    if ((cpct >= 2000U) && (cpct <= 15000U)) {
+        battery->counted_cpct = (uint16_t)cpct;
+        battery->counted_at = battery->throughput;
+    }
+}
+
+/* Full and empty are where counting begins and ends. */
+static void find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA) {
+    const edgebat_config_t *const config = battery->config;
+    if ((config->full_mV != 0) && (cell_mV >= config->full_mV) && (charging_mA >= 0) &&
+        (charging_mA <= config->cutoff_mA)) {
+        if ((battery->anchor == EDGEBAT_ANCHOR_EMPTY) && (battery->count > 0)) {
+            take_capacity(battery, (uint64_t)battery->count);
+        }
+        battery->anchor = EDGEBAT_ANCHOR_FULL;
+        battery->count = 0;
+    } else if ((config->empty_mV != 0) && (cell_mV <= config->empty_mV) && (charging_mA < 0)) {
+        if ((battery->anchor == EDGEBAT_ANCHOR_FULL) && (battery->count < 0)) {
+            take_capacity(battery, (uint64_t)-battery->count);
+        }
+        battery->anchor = EDGEBAT_ANCHOR_EMPTY;
+        battery->count = 0;
+    } else {
+        /* in between */
+    }
+}
+
+/* Count what flowed since the sample before. */
+static void count(edgebat_t *battery, int64_t part) {
+    if (part >= 0) {
+        battery->throughput += (uint64_t)part;
+    } else {
+        battery->throughput += (uint64_t)-part;
+        battery->discharged += (uint64_t)-part;
+    }
+    if (battery->anchor != EDGEBAT_ANCHOR_NONE) {
+        battery->count += part;
+        /* Nothing holds twice its reference capacity: what was taken for an end was none, or a sensor drifts.
+         */
+        const int64_t limit = (int64_t)((uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH));
+        if ((battery->count > limit) || (battery->count < -limit)) {
+            battery->anchor = EDGEBAT_ANCHOR_NONE;
+        }
+    }
+}
+
+int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
+    if ((battery == NULL) || (sample == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    const edgebat_config_t *const config = battery->config;
+    const uint32_t before_ms = battery->hole_ms;
+    battery->hole_ms = (sample->dt_ms > UINT32_MAX - before_ms) ? UINT32_MAX : (before_ms + sample->dt_ms);
+    /* A huge step is a clock that jumped, not time that passed. */
+    const uint32_t passed_ms = (sample->dt_ms > config->max_gap_ms) ? config->max_gap_ms : sample->dt_ms;
+    battery->elapsed_ms =
+        (passed_ms > UINT32_MAX - battery->elapsed_ms) ? UINT32_MAX : (battery->elapsed_ms + passed_ms);
+    if (!plausible(config, sample)) {
+        return EDGEBAT_IGNORED;
+    }
+
+    const int32_t charging_mA =
+        (config->sign == EDGEBAT_DISCHARGE_POSITIVE) ? -sample->current_mA : sample->current_mA;
+    const uint32_t dt_ms = battery->hole_ms;
+    battery->hole_ms = 0U;
+    int64_t part = 0;
+    if ((battery->sampled == 0U) || (dt_ms > config->max_gap_ms)) {
+        end_charge(battery, EDGEBAT_CHARGE_GAP);
+        battery->anchor = EDGEBAT_ANCHOR_NONE;
+    } else {
+        part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
+        count(battery, part);
+    }
+
+    /* Below a fiftieth of the 1 h rate a cell rests. */
+    if ((int64_t)charging_mA * 50 <= (int64_t)config->nominal_mAh) {
+        end_charge(battery, EDGEBAT_CHARGE_INTERRUPTED);
+    } else if (battery->phase == EDGEBAT_PHASE_NONE) {
+        begin_charge(battery, sample->cell_mV);
+    } else if (battery->phase != EDGEBAT_PHASE_OVER) {
+        follow_charge(battery, sample, charging_mA, part);
+    } else {
+        /* the rest of a charge that is over */
+    }
+    find_anchor(battery, sample->cell_mV, charging_mA);
+    battery->last_mA = charging_mA;
+    battery->last_mV = sample->cell_mV;
+    battery->sampled = 1U;
+    return EDGEBAT_OK;
+}

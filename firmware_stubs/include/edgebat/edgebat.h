@@ -1,0 +1,311 @@
+/*
+ * edgebat.h - state of health from the samples a battery management system has anyway.
+ *
+ *     static soh_work_t work;                  a generated model: soh.h, soh_bms.h
+ *     static edgebat_t battery;
+ *     static edgebat_config_t config;
+ *
+ *     edgebat_config_default(&config, 3500);   a cell of 3500 mAh
+ *     edgebat_init(&battery, &soh_model, &config, &work, saved, saved_bytes);
+ *
+ *     every tick:        edgebat_push(&battery, &sample);
+ *     when there is time: edgebat_step(&battery);
+ *     for the CAN frame: edgebat_result(&battery, &result);
+ *     now and then:      edgebat_state_get(&battery, buffer, sizeof buffer);
+ *
+ * push counts charge and measures, while the cell is charged through the model's voltage window, how much
+ * charge each voltage step takes. Enough charges in a row make a window of inputs; step runs the model on it,
+ * one slice per call. result says how healthy the cell is, how sure that is, and whether the model or plain
+ * counting of ampere-hours says so.
+ *
+ * All memory belongs to the caller. Nothing here allocates, blocks, recurses, touches floating point or keeps
+ * a variable of its own; as many batteries and models as you like live side by side. Functions check their
+ * arguments and return a code. One battery must not be used from two contexts of execution at a time: call
+ * all functions from one task, or lock.
+ *
+ * The result is for information (QM): no contactor may open on it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EDGEBAT_H
+#define EDGEBAT_H
+
+#include <stdint.h>
+
+#include "edgebat_nn.h"
+
+/** Called with a condition that only a fault in the caller's program makes false. Default: nothing; errors
+ * are returned. */
+#if !defined(EDGEBAT_ASSERT)
+#define EDGEBAT_ASSERT(condition) ((void)0)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*** Return codes, beside those of edgebat_nn.h (EDGEBAT_OK is 0, errors are negative) ***/
+
+#define EDGEBAT_BUSY 1          /* step: call again, more slices wait */
+#define EDGEBAT_IGNORED 2       /* push: the sample is invalid or impossible and was not used */
+#define EDGEBAT_ERR_CONFIG (-5) /* a value of the configuration is out of its range */
+#define EDGEBAT_ERR_MODEL (-6)  /* the model's description contradicts itself */
+#define EDGEBAT_ERR_LENGTH (-7) /* the buffer is too short */
+#define EDGEBAT_ERR_BLANK                                                                                    \
+    (-8)                        /* saved state: nothing was ever written there (all bytes 0x00 or all 0xFF)  \
+                                 */
+#define EDGEBAT_ERR_FORMAT (-9) /* saved state: not a state, or of another version */
+#define EDGEBAT_ERR_DAMAGED (-10) /* saved state: checksum or contents are wrong */
+#define EDGEBAT_ERR_OTHER (-11)   /* saved state: of another model or of a battery of another capacity */
+
+/*** What comes in ***/
+
+#define EDGEBAT_VALID_VOLTAGE 1U
+#define EDGEBAT_VALID_CURRENT 2U
+#define EDGEBAT_VALID_TEMPERATURE 4U
+#define EDGEBAT_VALID_ALL 7U
+
+/** One sample of one cell. Without valid voltage and current it counts as a hole of dt_ms. */
+typedef struct {
+    int32_t current_mA; /* with the sign that the configuration says */
+    uint32_t
+        dt_ms; /* since the sample before; a clock that jumped back shows as a huge number, which is a gap */
+    int16_t cell_mV;
+    int16_t temperature_ddegC; /* 0.1 degC */
+    uint8_t valid;             /* EDGEBAT_VALID_... */
+} edgebat_sample_t;
+
+typedef enum {
+    EDGEBAT_CHARGE_POSITIVE = 0,   /* LibreSolar, battery data format */
+    EDGEBAT_DISCHARGE_POSITIVE = 1 /* foxBMS */
+} edgebat_sign_t;
+
+/** The battery and what is believed of its sensors. Constant while a battery uses it. */
+typedef struct {
+    uint32_t nominal_mAh;   /* capacity of the cell, 10 to 2,000,000 */
+    uint32_t reference_mAh; /* capacity that counts as 100 % for the counting of ampere-hours */
+    edgebat_sign_t sign;
+    int32_t max_current_mA; /* a larger current, either way, is a fault of the sensor */
+    int16_t min_mV;         /* so is a cell voltage outside min_mV to max_mV */
+    int16_t max_mV;
+    int16_t full_mV;   /* full: at or above this voltage ... 0: not known, no counting */
+    int32_t cutoff_mA; /* ... and charged with this current or less */
+    int16_t empty_mV;  /* empty: discharged at or below this voltage; 0: not known, no counting */
+    int16_t
+        max_drop_mV; /* a charge whose voltage falls by more than this is none: current or sign is wrong */
+    uint32_t max_gap_ms;    /* a longer hole between samples ends a measurement */
+    uint32_t stuck_ppm;     /* charge (of nominal) after which an unchanging voltage counts as stuck */
+    uint32_t invalid_ms;    /* status INPUT_INVALID after so long without a usable sample */
+    uint16_t stale_cycles;  /* status STALE when the last estimate is older */
+    uint16_t slew_cpct_h;   /* the published SOH moves by at most this much, 0.01 % per hour; 0: at once */
+    uint16_t rated_cycles;  /* full cycles to end of life in the data sheet; 0: not known */
+    uint16_t counting_cpct; /* standard deviation of an SOH by counting, 0.01 % */
+} edgebat_config_t;
+
+/*** What comes out ***/
+
+typedef enum {
+    EDGEBAT_STATUS_OK = 0,
+    EDGEBAT_STATUS_WARMUP = 1,        /* not enough charges through the window yet */
+    EDGEBAT_STATUS_INPUT_INVALID = 2, /* no usable sample for invalid_ms */
+    EDGEBAT_STATUS_OUT_OF_DOMAIN = 3, /* the charges are unlike those the model was trained with */
+    EDGEBAT_STATUS_STALE = 4,         /* the last estimate is older than stale_cycles */
+    EDGEBAT_STATUS_MODEL_CORRUPT = 5  /* the self-test failed: the model is not asked any more */
+} edgebat_status_t;
+
+typedef enum {
+    EDGEBAT_SOURCE_NONE = 0,    /* nobody: soh_cpct is what was known last, EDGEBAT_UNKNOWN at first */
+    EDGEBAT_SOURCE_MODEL = 1,   /* the model, in its domain and not stale */
+    EDGEBAT_SOURCE_COUNTING = 2 /* ampere-hours between full and empty, or the data sheet's fade */
+} edgebat_source_t;
+
+/** Why the last charge gave no input for the model. */
+typedef enum {
+    EDGEBAT_CHARGE_OK = 0,
+    EDGEBAT_CHARGE_STARTS_ABOVE = 1, /* it began inside or above the window */
+    EDGEBAT_CHARGE_ENDS_BELOW = 2,   /* it ended before the window */
+    EDGEBAT_CHARGE_INTERRUPTED = 3,  /* it ended inside the window */
+    EDGEBAT_CHARGE_NOT_CONSTANT = 4, /* its current wandered by more than 5 % inside the window */
+    EDGEBAT_CHARGE_SPARSE = 5,       /* fewer samples inside the window than the model has inputs */
+    EDGEBAT_CHARGE_GAP = 6,          /* samples are missing inside the window */
+    EDGEBAT_CHARGE_STUCK = 7,        /* the voltage did not move while charge flowed */
+    EDGEBAT_CHARGE_IMPLAUSIBLE = 8   /* the voltage fell while charge was said to flow in */
+} edgebat_charge_t;
+
+#define EDGEBAT_POINTS_MAX 8U
+#define EDGEBAT_UNKNOWN 0xFFFFU
+
+typedef struct {
+    uint16_t soh_cpct;      /* 0.01 %, published: follows model or counting within the slew limit */
+    uint16_t sigma_cpct;    /* its standard deviation; EDGEBAT_UNKNOWN: not known */
+    uint16_t rul_cycles;    /* cycles to end of life; EDGEBAT_UNKNOWN: not known */
+    uint16_t model_cpct;    /* what the model said last, without slew limit; EDGEBAT_UNKNOWN: never */
+    uint16_t counting_cpct; /* what counting says; EDGEBAT_UNKNOWN: nothing */
+    uint16_t age_cycles;    /* since the model's last estimate; EDGEBAT_UNKNOWN: never */
+    uint32_t age_s;         /* the same in seconds of operation */
+    uint32_t cycle;         /* charges so far, those after little discharge not counted */
+    uint16_t points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, equally spaced over the model's horizon */
+    uint8_t points;
+    uint8_t warmup; /* charges still missing before the model can speak */
+    edgebat_status_t status;
+    edgebat_source_t source;
+    edgebat_charge_t charge; /* how the last charge ended */
+} edgebat_result_t;
+
+/*** The model ***/
+
+/** What a model says about one window. */
+typedef struct {
+    int32_t soh_cpct;
+    int32_t rul_cycles;
+    int32_t points_cpct[EDGEBAT_POINTS_MAX];
+} edgebat_said_t;
+
+/** A generated model and everything around it that the code needs to know: `<name>_model` in `<name>_bms.c`.
+ */
+typedef struct {
+    const char *name;
+    uint32_t fingerprint;    /* first 32 bits of the model's SHA-256 */
+    const int32_t *level_uV; /* [increments + 1] voltages of the window, ascending */
+    const int32_t *low_ppm;  /* [increments] range of the training data, ppm of nominal capacity */
+    const int32_t *high_ppm; /* [increments] */
+    uint16_t increments;     /* inputs per charge */
+    uint16_t context;        /* charges per window */
+    uint16_t slices;         /* calls of run_slice per inference */
+    uint16_t max_gap;        /* cycles from one charge of a window to the next */
+    uint16_t points;         /* of the trajectory */
+    uint16_t horizon;        /* cycles ahead of the last point */
+    uint16_t eol_cpct;       /* SOH that counts as end of life */
+    uint16_t sigma_cpct;     /* deviation on validation cells; EDGEBAT_UNKNOWN: not known */
+    int16_t min_ddegC;       /* temperatures of the training cells */
+    int16_t max_ddegC;
+    uint16_t output_bytes;
+    uint32_t scratch_bytes;
+    void (*quantize)(const int32_t *ppm, int8_t *row);
+    int (*run_slice)(uint32_t slice, const int8_t *window, void *output, void *scratch);
+    void (*read)(const void *output, edgebat_said_t *said);
+    int (*selftest)(void *output, void *scratch); /* NULL: compiled without */
+} edgebat_model_t;
+
+/** Bytes of working memory for a model: scratch, one row of inputs, outputs, one window. */
+#define EDGEBAT_WORK_BYTES(scratch, increments, output, context)                                             \
+    ((scratch) + 4U * (increments) + (((output) + 3U) & ~3U) + (increments) * (context))
+
+/** Bytes of a saved state. */
+#define EDGEBAT_SAVED_BYTES(increments, context, points)                                                     \
+    (EDGEBAT_SAVED_HEADER + 2U * (points) + (increments) * (context) + 4U)
+#define EDGEBAT_SAVED_HEADER 76U
+
+/*** One battery ***/
+
+/** Everything that is remembered of one cell. Read it through edgebat_result; the names may change. */
+typedef struct {
+    const edgebat_model_t *model;
+    const edgebat_config_t *config;
+    uint8_t *work;
+
+    /* samples: charges are twice mA * ms, because the trapezoidal rule adds currents */
+    int64_t count;        /* since the anchor, charging positive */
+    int64_t charge;       /* of the charge under way */
+    int64_t level_charge; /* when it reached the last voltage level */
+    int64_t moved_charge; /* when its voltage moved last */
+    uint64_t throughput;  /* in and out, ever */
+    uint64_t discharged;  /* since the last charge that counted as a cycle */
+    uint32_t hole_ms;     /* since the last usable sample */
+    int32_t last_mA;
+    int32_t least_mA; /* inside the window */
+    int32_t most_mA;
+    int16_t last_mV;
+    int16_t top_mV; /* highest of this charge */
+    int16_t least_ddegC;
+    int16_t most_ddegC;
+    uint16_t level;  /* next one to be reached */
+    uint16_t inside; /* samples inside the window */
+    uint8_t phase;
+    uint8_t anchor;
+    uint8_t sampled;      /* last_mV and last_mA hold a sample */
+    uint8_t charge_ended; /* edgebat_charge_t of the last charge */
+
+    /* inputs of the model */
+    uint32_t cycle;
+    uint32_t row_cycle; /* of the newest row */
+    uint16_t rows;
+    uint16_t known_rows;   /* newest rows in a row that are inside the training range */
+    uint8_t row_ready;     /* a row waits in the working memory */
+    uint8_t row_cold;      /* its temperature is not one the model knows */
+    uint8_t cycle_has_row; /* at most one row per cycle */
+    uint8_t corrupt;
+    uint16_t slice; /* next one of a running inference, 0: none runs */
+
+    /* what was said */
+    uint32_t said_cycle;
+    uint64_t counted_at; /* throughput at the last measured capacity */
+    uint32_t age_s;
+    uint32_t elapsed_ms; /* since the last step */
+    uint32_t slew;       /* part of 0.01 % on the way to the target */
+    uint16_t age_ms;
+    uint16_t counted_cpct;
+    uint16_t published_cpct;
+    uint16_t said_cpct;
+    uint16_t said_rul;
+    uint16_t said_points[EDGEBAT_POINTS_MAX];
+    uint8_t said;      /* the model has spoken */
+    uint8_t outside;   /* ... about inputs it was not trained for */
+    uint32_t sequence; /* of the saved states */
+} edgebat_t;
+
+/** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are
+ * set. */
+int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh);
+
+/**
+ * Begin. work: the model's work bytes, aligned to 4. saved: a state from edgebat_state_get, or NULL for a new
+ * battery. Returns EDGEBAT_OK; or EDGEBAT_ERR_LENGTH, _BLANK, _FORMAT, _DAMAGED, _OTHER when the saved state
+ * was refused: the battery then starts as a new one and may be used; or EDGEBAT_ERR_NULL, _ALIGN, _CONFIG,
+ * _MODEL: it may not.
+ */
+int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat_config_t *config, void *work,
+                 const void *saved, uint32_t saved_bytes);
+
+/**
+ * One sample, every tick; some 100 instructions, once per voltage level some hundred more, a number known for
+ * every model (see its integration checklist). Returns EDGEBAT_OK or EDGEBAT_IGNORED.
+ */
+int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample);
+
+/** A bounded piece of work: takes over a finished charge or runs one slice. EDGEBAT_BUSY: call again, not
+ * urgent. */
+int edgebat_step(edgebat_t *battery);
+
+/** What is known now. Never fails for lack of data: the status says what it is worth. */
+int edgebat_result(const edgebat_t *battery, edgebat_result_t *result);
+
+/**
+ * The checksum of the model's tables and its golden vectors, bit for bit. Takes as long as a few inferences:
+ * once at start, then rarely. Breaks off a running inference. On failure the model is not asked any more.
+ */
+int edgebat_selftest(edgebat_t *battery);
+
+/** Bytes of this battery's saved state. */
+uint32_t edgebat_state_bytes(const edgebat_model_t *model);
+
+/** Write the state. Each one carries a higher sequence number than the one before. */
+int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes);
+
+/** EDGEBAT_OK when `saved` is a whole state of this model and battery, else the code edgebat_init would
+ * return. */
+int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *config, const void *saved,
+                        uint32_t bytes);
+
+/**
+ * Two places, written in turn, survive a power cut at any byte: the newer sound one of `a` and `b`, or NULL.
+ * Write the next state over the other one.
+ */
+const void *edgebat_state_newest(const edgebat_model_t *model, const edgebat_config_t *config, const void *a,
+                                 const void *b, uint32_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
