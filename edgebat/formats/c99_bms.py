@@ -125,6 +125,7 @@ def write_bms(graph: IntGraph, model: CModel, out_dir: str | Path) -> list[Path]
 
 def _header(numbers: BmsModel, name: str) -> str:
     upper = name.upper()
+    scratch, output = f"{upper}_SCRATCH_BYTES", f"sizeof({name}_output_t) * {upper}_OUTPUT_LEN"
     low, high = numbers.level_uv[0] / 1e6, numbers.level_uv[-1] / 1e6
     return f"""/*
  * {name}_bms.h - model {name} for the estimator of edgebat/edgebat.h.
@@ -142,8 +143,7 @@ def _header(numbers: BmsModel, name: str) -> str:
 #include "{name}.h"
 
 /** Working memory of one battery, aligned as it must be. */
-#define {upper}_WORK_BYTES                                                                                             \\
-    EDGEBAT_WORK_BYTES({upper}_SCRATCH_BYTES, {numbers.increments}U, sizeof({name}_output_t) * {upper}_OUTPUT_LEN, {numbers.context}U)
+#define {upper}_WORK_BYTES EDGEBAT_WORK_BYTES({scratch}, {numbers.increments}U, {output}, {numbers.context}U)
 typedef struct {{
     uint32_t words[({upper}_WORK_BYTES + 3U) / 4U];
 }} {name}_work_t;
@@ -175,7 +175,8 @@ _REFERENCES = {
 
 def _source(numbers: BmsModel, name: str) -> str:
     upper = name.upper()
-    points = "said->points_cpct[i] = {0}_trajectory(y{1});".format(name, ", i" if numbers.points > 1 else "")
+    which = ", i" if numbers.points > 1 else ""
+    points = f"said->points_cpct[i] = {name}_trajectory(y{which});"
     tables = "\n".join(
         array("int32_t", label, [str(v) for v in values])
         for label, values in (

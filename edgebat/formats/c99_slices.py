@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from edgebat.formats.c99_program import Program
 
-
 _SMALL = ("edgebat_copy(", "edgebat_fill(")
 
 

@@ -68,6 +68,12 @@ def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
             ("HEAD_SCRATCH_BYTES", program.head_scratch_bytes, f"working memory of {name}_head, aligned to 4"),
         ]
     width = max(len(key) for key, _, _ in sizes) + len(upper) + 1
+    prototypes = [
+        c99_slices.prototype(name, upper),
+        _step_prototypes(name, upper) if program.stateful else "",
+        _border_prototypes(graph, name, upper),
+        c99_selftest.prototypes(name, upper),
+    ]
     macros = "\n".join(f"#define {f'{upper}_{key}':<{width}} {value} /* {text} */" for key, value, text in sizes)
     return f"""{_banner(graph, program, f"{name}.h - model {name}", mode)}#ifndef {upper}_H
 #define {upper}_H
@@ -92,9 +98,7 @@ typedef {graph.output_tensor.dtype}_t {name}_output_t;
  * Returns EDGEBAT_OK, EDGEBAT_ERR_NULL or EDGEBAT_ERR_ALIGN.
  */
 int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch);
-{c99_slices.prototype(name, upper)}{_step_prototypes(name, upper) if program.stateful else ""}{_border_prototypes(graph, name, upper)}{
-        c99_selftest.prototypes(name, upper)
-    }
+{"".join(prototypes)}
 #ifdef __cplusplus
 }}
 #endif
