@@ -203,6 +203,12 @@ def export(
     ] = None,
     max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None,
     max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None,
+    port: Annotated[
+        str | None, typer.Option("--port", metavar="NAME", help="instead of --to: a folder for a firmware; list: which")
+    ] = None,
+    nominal_mah: Annotated[
+        int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
+    ] = None,
     corpus: CorpusOption = None,
     set_: SetOption = None,
     runs: OutOption = Path("runs"),
@@ -214,7 +220,19 @@ def export(
       edgebat export runs/demo/models/lstm.ebat --to c --out firmware/soh --name soh
 
       edgebat export soh.ebat -t cortex-m0plus --max-flash 8000 --max-ms 20
+
+      edgebat export soh.ebat --port foxbms --out soh_foxbms --nominal-mah 3500
     """
+    if port == "list":
+        from edgebat.bms.ports import list_ports, load_port
+
+        for one in list_ports():
+            print(f"{one:10} {load_port(one).manifest.summary}")
+        return None
+    if port is None and nominal_mah is not None:
+        raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
+    if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
+        raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
         return _road("export", model, corpus, set_, runs)
     from edgebat.exporting import export_model
@@ -228,6 +246,13 @@ def export(
 
         need = check_budget(graph, target, max_flash=max_flash, max_ram=max_ram, max_ms=max_ms, mode=mode)
         print(f"fits {target} (simulator): {need}")
+    if port is not None:
+        from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
+
+        capacity = DEFAULT_NOMINAL_MAH if nominal_mah is None else nominal_mah
+        for path in export_port(graph, port, out, name or "soh", nominal_mah=capacity, mode=mode):
+            print(path)
+        return None
     for path in export_model(graph, out, to.split(","), name, mode=mode):
         print(path)
     return None

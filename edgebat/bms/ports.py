@@ -1,0 +1,255 @@
+"""A folder to drop into a firmware: model, kernels, estimator, and the files that fit them to one operating system or BMS.
+
+Each folder ``firmware_stubs/ports/<port>/`` with a ``port.yaml`` is a port. Everything that differs between ports
+stands in that file; there is no code per port::
+
+    summary: one line for `edgebat export --help` and lists of ports
+    place:                      # folders inside the exported one; "." is the exported folder itself
+      model: src                #   <name>.h, <name>.c, <name>_bms.h, <name>_bms.c
+      kernels: src              #   edgebat_*.c that this model calls, and their private headers
+      estimator: src            #   the files of firmware_stubs/bms
+      headers: include          #   edgebat_nn.h, edgebat_tables.h, edgebat/edgebat.h, edgebat/edgebat_can.h
+      integration: integration  #   what edgebat.bms.integration writes: .dbc, .a2l, Kconfig, checklist
+    amalgamate: false           # true: <name>_edgebat.h and .c in place.model instead of all the C above
+    copy:                       # file of the port's folder: its place in the exported folder
+      start.c: src/start.c
+    render:                     # the same for Jinja2 templates
+      CMakeLists.txt.j2: CMakeLists.txt
+      task.c.j2: src/{name}_task.c
+    keep: [NOTES.md]            # files of the port's folder that are not for the user; the rest must be named above
+    once: [src/board_config.h]  # places a user edits: not written again when they are there
+
+``{name}`` in a place is replaced by the name the user chose. Templates see: ``name``, ``NAME`` (upper case), ``port``,
+``version`` (of edgebat), ``nominal_mah``, ``model`` (``BmsModel``: what the estimator knows of the model), ``c``
+(``CModel``: scratch_bytes, table_bytes, ...), ``fingerprint`` (SHA-256 of the model), ``sources`` (all exported .c of
+model, kernels and estimator, relative to the exported folder, sorted) and ``include_dirs`` (folders a compiler must search
+for them).
+Undefined names are errors. The same model and name give the same bytes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from edgebat import __version__
+from edgebat.bms.amalgamate import amalgamate
+from edgebat.errors import TargetError, require
+from edgebat.files import atomic_write
+from edgebat.formats.c99 import CModel, write_c
+from edgebat.formats.c99_bms import describe, write_bms
+from edgebat.graph import IntGraph
+from edgebat.paths import firmware_dir
+
+MANIFEST = "port.yaml"
+DEFAULT_NOMINAL_MAH = 3500
+NOMINAL_MAH = (10, 2_000_000)
+"""What ``edgebat_init`` accepts."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if not value or path.is_absolute() or ".." in path.parts or "\\" in value:
+        raise ValueError(f"{value!r} is not a path inside the exported folder")
+    return value
+
+
+class Place(_Section):
+    """Folders of the exported folder, by what lies in them."""
+
+    model: str = "src"
+    kernels: str = "src"
+    estimator: str = "src"
+    headers: str = "include"
+    integration: str = "integration"
+
+    _check = field_validator("*")(_inside)
+
+
+class Manifest(_Section):
+    """``port.yaml``; see the text above."""
+
+    summary: str
+    place: Place = Place()
+    amalgamate: bool = False
+    copy_files: dict[str, str] = {}
+    render: dict[str, str] = {}
+    keep: tuple[str, ...] = ()
+    once: tuple[str, ...] = ()
+
+    @field_validator("copy_files", "render")
+    @classmethod
+    def _check(cls, value: dict[str, str]) -> dict[str, str]:
+        for path in (*value, *value.values()):
+            _inside(path)
+        return value
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port: its folder and its checked manifest."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+
+def list_ports() -> list[str]:
+    """Names of the shipped ports, sorted."""
+    return sorted(path.parent.name for path in (firmware_dir() / "ports").glob(f"*/{MANIFEST}"))
+
+
+def load_port(name: str | Path) -> Port:
+    """The shipped port called ``name``, or the one in the folder ``name``.
+
+    Raises TargetError: unknown name; manifest unreadable, with unknown keys or wrong values; files that are named but
+    missing, or there but not named.
+    """
+    folder = Path(name)
+    if len(folder.parts) != 1:
+        pass
+    elif str(name) in list_ports():
+        folder = firmware_dir() / "ports" / name
+    else:
+        raise TargetError(f"there is no port {str(name)!r}; choose one of {', '.join(list_ports())}, or a folder")
+    path = folder / MANIFEST
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+        if isinstance(content, dict) and "copy" in content:
+            content["copy_files"] = content.pop("copy")  # a name that pydantic uses itself
+        manifest = Manifest.model_validate(content)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TargetError(f"port {folder.name}: {path} cannot be read: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join('copy' if p == 'copy_files' else str(p) for p in e['loc']) or 'file'}: {e['msg']}"
+            for e in error.errors()
+        )
+        raise TargetError(f"port {folder.name}: {path}: {problems}") from None
+    named = {MANIFEST, *manifest.copy_files, *manifest.render, *manifest.keep}
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    if named != there:
+        raise TargetError(
+            f"port {folder.name}: {path}: named but missing: {', '.join(sorted(named - there)) or 'nothing'}; "
+            f"there but not named: {', '.join(sorted(there - named)) or 'nothing'}"
+        )
+    return Port(folder.name, folder, manifest)
+
+
+def export_port(
+    graph: IntGraph,
+    port: str | Path,
+    out: Path,
+    name: str = "soh",
+    *,
+    nominal_mah: int = DEFAULT_NOMINAL_MAH,
+    mode: str = "balanced",
+) -> list[Path]:
+    """Write ``graph`` as a folder for one port and return its files, sorted.
+
+    name: prefix of the files and C names of the model. mode: see ``edgebat.formats.c99.MODES``. nominal_mah: capacity of
+    the cell, 10 to 2,000,000. Nothing is written before everything is known. Raises TargetError for an unknown or broken
+    port, ModelFileError for a model that cannot serve a BMS.
+    """
+    found = load_port(port)
+    least, most = NOMINAL_MAH
+    if not least <= nominal_mah <= most:
+        raise TargetError(f"a nominal capacity of {nominal_mah} mAh is not possible; allowed: {least} to {most}")
+    files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode)
+    kept = {place.replace("{name}", name) for place in found.manifest.once}
+    for place, content in files.items():
+        if place not in kept or not (out / place).exists():
+            atomic_write(out / place, content)
+    return sorted(out / place for place in files)
+
+
+def port_files(
+    graph: IntGraph, port: Port, name: str, *, nominal_mah: int = DEFAULT_NOMINAL_MAH, mode: str = "balanced"
+) -> dict[str, bytes]:
+    """All files of an exported folder by their place in it, posix, sorted; see ``export_port``."""
+    numbers = describe(graph)
+    place = port.manifest.place
+    model, parts = _c_files(graph, name, place, mode)
+    if port.manifest.amalgamate:
+        header, source = amalgamate(parts, name)
+        files = {f"{place.model}/{name}_edgebat.h": header, f"{place.model}/{name}_edgebat.c": source}
+        include_dirs = [place.model]
+    else:
+        files = parts
+        include_dirs = sorted({place.headers, place.model, place.kernels, place.estimator})
+    files = {_tidy(path): content for path, content in files.items()}
+    context = {
+        "name": name,
+        "NAME": name.upper(),
+        "port": port.name,
+        "version": __version__,
+        "nominal_mah": nominal_mah,
+        "model": numbers,
+        "c": model,
+        "fingerprint": graph.fingerprint,
+        "sources": sorted(path for path in files if path.endswith(".c")),
+        "include_dirs": include_dirs,
+    }
+    for path, text in _integration_files(graph, name, nominal_mah).items():
+        files[_tidy(f"{place.integration}/{path}")] = text.encode()
+    for source_name, target in port.manifest.copy_files.items():
+        files[_tidy(target.replace("{name}", name))] = (port.folder / source_name).read_bytes()
+    for template, target in port.manifest.render.items():
+        files[_tidy(target.replace("{name}", name))] = _render(port, template, context).encode()
+    return dict(sorted(files.items()))
+
+
+def _tidy(path: str) -> str:
+    return PurePosixPath(path).as_posix()
+
+
+def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CModel, dict[str, bytes]]:
+    """Model, kernels, estimator and headers by their places."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = write_c(graph, folder, name, mode=mode)
+        written = [*model.files, *write_bms(graph, model, folder)]
+        files = {f"{place.model}/{path.name}": path.read_bytes() for path in written}
+    root = firmware_dir()
+    for path in (*model.kernel_sources, *sorted((root / "src").glob("*.h"))):
+        files[f"{place.kernels}/{path.name}"] = path.read_bytes()
+    for path in sorted((root / "bms").glob("*.[ch]")):
+        files[f"{place.estimator}/{path.name}"] = path.read_bytes()
+    for path in sorted((root / "include").rglob("*.h")):
+        files[f"{place.headers}/{path.relative_to(root / 'include').as_posix()}"] = path.read_bytes()
+    return replace(model, files=[]), files
+
+
+def _integration_files(graph: IntGraph, name: str, nominal_mah: int) -> dict[str, str]:
+    if importlib.util.find_spec("edgebat.bms.integration") is None:
+        return {}
+    files: dict[str, str] = importlib.import_module("edgebat.bms.integration").integration_files(
+        graph, name, nominal_mah
+    )
+    return files
+
+
+def _render(port: Port, template: str, context: dict[str, Any]) -> str:
+    jinja2 = require("jinja2", extra="report")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(port.folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    try:
+        text: str = environment.get_template(template).render(context)
+    except jinja2.TemplateError as error:
+        raise TargetError(f"port {port.name}: {template} cannot be rendered: {error}") from None
+    return text
