@@ -149,6 +149,20 @@ def test_a_border_that_makes_no_sense_is_refused(tmp_path, path, value):
         write_c(graph, tmp_path, "net")
 
 
+def test_a_border_that_would_leave_its_integers_is_refused(tmp_path):
+    graph = with_border(1)
+    columns = graph.input_tensor.shape[-1]
+    wide = {"offset": [-(2**31)] * columns, "multiplier": [2**31 - 1] * columns, "shift": 40}
+    graph.meta["input"].update(wide)
+    with pytest.raises(ModelFileError, match="leaves 64 bits"):
+        write_c(graph, tmp_path, "net")
+    graph.meta["input"].update({"shift": 30})
+    write_c(graph, tmp_path, "net")
+    graph.meta["outputs"][0].update({"multiplier": 2**24, "shift": 1, "offset": 0})
+    with pytest.raises(ModelFileError, match="more than 32 bits"):
+        write_c(graph, tmp_path, "net")
+
+
 def test_a_unit_cannot_leave_its_comment(tmp_path):
     graph = replace(random_mlp(5), meta=META | {"input": with_border(1).meta["input"] | {"unit": "*/ int evil; /*"}})
     header = write_c(graph, tmp_path, "net").files[0].read_text()

@@ -62,12 +62,27 @@ def read_border(graph: IntGraph) -> Border | None:
             raise ValueError(f"outputs {names} overlap in name or leave the {total} values of the model")
         if len(offset) != columns:
             return None
+        _check_reach(offset, multiplier, shift, outputs, np.iinfo(graph.output_tensor.dtype))
         return Border(_text(source["unit"]), offset, multiplier, shift, outputs)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ModelFileError(
             f"model {graph.name!r} describes its border in a way C cannot use: {type(error).__name__}: {error}. "
             "Export the model again with edgebat"
         ) from None
+
+
+def _check_reach(
+    offset: tuple[int, ...], multiplier: tuple[int, ...], shift: int, outputs: tuple[Output, ...], output: np.iinfo[Any]
+) -> None:
+    """Raise ValueError where C would leave 64 bits on the way in, for any int32, or 32 bits on the way out."""
+    for column, (o, m) in enumerate(zip(offset, multiplier, strict=True)):
+        if (INT32_LIMIT + abs(o)) * m + (1 << (shift - 1)) >= 2**63:
+            raise ValueError(f"column {column} times {m} leaves 64 bits")
+    for entry in outputs:
+        ends = [entry.offset + ((y * entry.multiplier + (1 << (entry.shift - 1))) >> entry.shift)
+                for y in (int(output.min), int(output.max))]  # fmt: skip
+        if max(abs(end) for end in ends) >= INT32_LIMIT:
+            raise ValueError(f"output {entry.name!r} goes from {ends[0]} to {ends[1]}, which is more than 32 bits")
 
 
 def _integer(value: Any) -> int:

@@ -315,7 +315,7 @@ void edgebat_clamp16(int16_t *y, uint32_t count, int16_t minimum, int16_t maximu
 int8_t edgebat_quantize(int32_t value, int32_t offset, int32_t multiplier, uint32_t shift,
                         int32_t zero_point);
 
-/** offset + ((y * multiplier + 2^(shift-1)) >> shift). */
+/** offset + ((y * multiplier + 2^(shift-1)) >> shift). `edgebat export` sees to it that 32 bits suffice. */
 int32_t edgebat_value(int32_t y, int32_t multiplier, uint32_t shift, int32_t offset);
 
 /*** Integrity ***/

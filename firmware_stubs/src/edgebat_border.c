@@ -13,5 +13,5 @@ int8_t edgebat_quantize(int32_t value, int32_t offset, int32_t multiplier, uint3
 }
 
 int32_t edgebat_value(int32_t y, int32_t multiplier, uint32_t shift, int32_t offset) {
-    return offset + (int32_t)(((int64_t)y * multiplier + (INT64_C(1) << (shift - 1U))) >> shift);
+    return (int32_t)(offset + (((int64_t)y * multiplier + (INT64_C(1) << (shift - 1U))) >> shift));
 }
