@@ -13,11 +13,13 @@ def slice_count(program: Program) -> int:
 
 
 def _grouped(program: Program) -> list[list[str]]:
-    """Statements of a run; what only prepares memory goes with the layer behind it."""
+    """Statements of a run; what only prepares memory goes with the layer behind it, and a loop stays whole."""
     groups: list[list[str]] = [[]]
+    depth = 0
     for line in program.run:
         groups[-1].append(line)
-        if not line.startswith(_SMALL):
+        depth += line.count("{") - line.count("}")
+        if depth == 0 and not line.startswith(_SMALL):
             groups.append([])
     return [group for group in groups if group]
 
