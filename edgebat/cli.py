@@ -438,6 +438,63 @@ def evaluate(
 
 
 @app.command(rich_help_panel=MODEL)
+def replay(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    corpus: CorpusOption = None,
+    cell: Annotated[
+        list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
+    ] = None,
+    cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="board: simulated Cortex-M4; host: this computer")
+    ] = "board",
+    cut_every: Annotated[
+        int, typer.Option("--cut-every", min=0, help="about one cycle in so many ends in a power cut; 0: none")
+    ] = 20,
+    noise_mv: Annotated[float, typer.Option("--noise-mv", min=0.0, help="noise on the cell voltage, mV RMS")] = 0.0,
+    cycles: Annotated[int | None, typer.Option("--cycles", min=1, help="only the first cycles of each cell")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="figure, tables, CAN log")] = Path(
+        "replayed"
+    ),
+    json_: JsonOption = False,
+) -> None:
+    """Cells live again in front of a simulated BMS: samples in, CAN frames out, power cuts between.
+
+    The firmware's SOH is decoded with the generated .dbc, drawn against the measured capacity and compared with NumPy.
+    Without a corpus, cells are synthetic.
+
+    Example:  edgebat replay runs/health-tongji/models/lstm.ebat --corpus /data/cells --cells 6
+    """
+    from edgebat.bms.replay import replay_model, summary_table
+    from edgebat.tables import show
+
+    if target not in ("board", "host"):
+        raise EdgebatError(f"--target {target!r} is unknown; allowed: board, host")
+    errors = Console(stderr=True, highlight=False)
+    summary = replay_model(
+        model,
+        out,
+        corpus=corpus,
+        cells=cell or (),
+        count=cells,
+        dataset=dataset or (),
+        target=target,
+        cut_every=cut_every,
+        noise_mv=noise_mv,
+        most_cycles=cycles,
+        progress=lambda text: errors.print(_plain(text)),
+    )
+    if json_:
+        show(summary, json_)
+    else:
+        print(summary_table(summary))
+        print(f"figure: {out / 'replay.svg'}   frames and database: {out}")
+    if any(entry["mismatches"] for entry in summary["cells"]):
+        raise EdgebatError("the firmware and NumPy differ; see the last column")
+
+
+@app.command(rich_help_panel=MODEL)
 def info(model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")]) -> None:
     """What a model file holds: task, layers, where it was trained.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
-from struct import pack
+from struct import pack, unpack, unpack_from
 
 import numpy as np
 
+from edgebat.errors import DataError
 from edgebat.features.charge_counter import UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
 from edgebat.formats.c99_bms import POINTS_MAX, SAVED_HEADER, BmsModel, describe
 from edgebat.graph import IntGraph
@@ -22,6 +23,9 @@ __all__ = ["ChargeEnd", "Config", "Estimator", "Result", "Sample", "Source", "St
 
 HUNDRED_PERCENT = 10_000
 MS_PER_H = 3_600_000
+MAGIC = b"EBS\x01"
+LAYOUT = "<5I3Q3I6H4B"
+"""Of a saved state between the magic number and the trajectory; the fields stand in ``edgebat_saved.c``."""
 LEAST_SOH_CPCT, MOST_SOH_CPCT = 1000, 15_000
 
 
@@ -76,14 +80,19 @@ class _Said:
 
 
 class Estimator:
-    """One battery with one model. ``push`` every sample, then ``settle`` when there is time, then read ``result()``."""
+    """One battery with one model. ``push`` every sample, ``step`` or ``settle`` when there is time, read ``result()``.
 
-    def __init__(self, graph: IntGraph, config: Config) -> None:
+    slices: calls of ``step`` an inference takes; as many as the generated C has, to follow a firmware call by call.
+    """
+
+    def __init__(self, graph: IntGraph, config: Config, slices: int = 1) -> None:
         self.model: BmsModel = describe(graph)
         self.config = config
         self.counter = ChargeCounter(self.model.level_uv, config)
         self._graph, self._engine = graph, Engine(graph)
+        self._slices, self._slice = slices, 0
         self.window: list[list[int]] = []
+        """Quantized rows, the oldest first, at most ``model.context``."""
         self.known_rows = self.row_cycle = 0
         self.said: _Said | None = None
         self.published = UNKNOWN
@@ -94,17 +103,23 @@ class Estimator:
         """``edgebat_push``: false when the sample was ignored."""
         return self.counter.push(sample)
 
-    def settle(self) -> None:
-        """``edgebat_step`` until it is no longer busy."""
-        slices = 0
+    def step(self) -> bool:
+        """``edgebat_step``: true while more slices wait."""
         if self.counter.row_ready:
             self._append_row()
-            self._pass_time()
-            if len(self.window) == self.model.context and not self.corrupt:
-                slices = 1
-        if slices:
-            self._take_over()
+            self._slice = int(len(self.window) == self.model.context and not self.corrupt)
+        elif self._slice:
+            self._slice += 1
+            if self._slice > self._slices:
+                self._slice = 0
+                self._take_over()
         self._pass_time()
+        return self._slice != 0
+
+    def settle(self) -> None:
+        """All steps that wait."""
+        while self.step():
+            pass
 
     def _append_row(self) -> None:
         counter, model = self.counter, self.model
@@ -224,8 +239,8 @@ class Estimator:
         points = said.points if said is not None else [0] * model.points
         rows = [v & 0xFF for row in self.window for v in row]
         rows += [0] * (model.context * model.increments - len(rows))
-        body = b"EBS\x01" + pack(
-            "<5I3Q3I6H4B",
+        body = MAGIC + pack(
+            LAYOUT,
             model.saved_bytes,
             model.fingerprint,
             self.sequence,
@@ -251,6 +266,30 @@ class Estimator:
         assert len(body) == SAVED_HEADER
         body += pack(f"<{len(points)}H", *points) + bytes(rows)
         return body + pack("<I", zlib.crc32(body))
+
+    def restore(self, saved: bytes) -> None:
+        """Continue from a saved state, as ``edgebat_init`` does in a new battery. Raises DataError when it is refused."""
+        model = self.model
+        if len(saved) != model.saved_bytes or saved[:4] != MAGIC:
+            raise DataError(f"a saved state of {model.name!r} has {model.saved_bytes} bytes and begins with {MAGIC!r}")
+        if zlib.crc32(saved[:-4]) != int.from_bytes(saved[-4:], "little"):
+            raise DataError("the saved state is damaged: its checksum does not fit")
+        numbers = unpack_from(LAYOUT, saved, 4)
+        _, fingerprint, self.sequence, nominal, cycle, throughput, discharged, counted_at = numbers[:8]
+        if fingerprint != model.fingerprint or nominal != self.config.nominal_mah:
+            raise DataError("the saved state belongs to another model or to a battery of another capacity")
+        self.age_s, self.row_cycle, said_cycle, self.published, counted, cpct, rul = numbers[8:15]
+        rows, self.known_rows, said, outside, has_row, _ = numbers[15:]
+        self.counter = counter = ChargeCounter(model.level_uv, self.config)
+        counter.cycle, counter.throughput, counter.discharged = cycle, throughput, discharged
+        counter.counted_at, counter.counted_cpct, counter.cycle_has_row = counted_at, counted, bool(has_row)
+        points = list(unpack_from(f"<{model.points}H", saved, SAVED_HEADER))
+        self.said = _Said(cpct, rul, points, said_cycle, bool(outside)) if said else None
+        start = SAVED_HEADER + 2 * model.points
+        window = unpack(f"<{model.increments * model.context}b", saved[start:-4])
+        width = model.increments
+        self.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
+        self.age_ms = self.slew = 0
 
 
 def _limited(value: int) -> int:

@@ -21,6 +21,8 @@ from edgebat.features.charge_counter import Config
 from edgebat.files import atomic_write
 from edgebat.formats.c99 import CModel, write_c
 from edgebat.formats.c99_bms import describe, write_bms
+from edgebat.formats.c99_program import lower
+from edgebat.formats.c99_slices import slice_count
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
@@ -146,6 +148,11 @@ def _config_bytes(config: Config) -> bytes:
     )
 
 
+def slices_of(graph: IntGraph, mode: str = "balanced") -> int:
+    """Calls of ``edgebat_step`` that one inference takes, beside the one that takes a charge over."""
+    return slice_count(lower(graph, mode))
+
+
 def write_sources(graph: IntGraph, folder: Path, mode: str = "balanced") -> tuple[CModel, list[Path]]:
     """The model as C in ``folder``, with what binds it to the virtual board; returns all C files to compile."""
     model = write_c(graph, folder, "soh", mode=mode)
@@ -253,11 +260,16 @@ class BoardFirmware(Firmware):
         return not done
 
     def _emulate(self, begin: int, count: int) -> None:
+        if count:
+            # Unicorn counts in code that it translates anew; what it has translated before would run uncounted.
+            self._core.ctl_flush_tb()
         try:
             self._core.emu_start(begin | 1, self._idle, timeout=int(_MAX_SECONDS * 1e6), count=count)
         except self._unicorn.UcError as error:
             pc = self._core.reg_read(self._pc)
             raise ToolError(f"the virtual BMS broke in {self.image.function_at(pc)} at {pc:#010x}: {error}") from None
+        if count:
+            self._core.ctl_flush_tb()
 
     def _prepare(self, argument: int) -> None:
         self._core.reg_write(self._r0, argument)

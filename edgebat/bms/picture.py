@@ -1,0 +1,80 @@
+"""The picture of a replay: what the board said over CAN, against the measured capacity, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgebat.report.picture import STYLE
+from edgebat.report.svg import Chart, padded_range
+
+if TYPE_CHECKING:
+    from edgebat.bms.replay import CellReplay
+
+PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 330, 220, 3
+HEAD, TITLE = 58, 22
+MOST_PANELS = 6
+POINTS = 160
+
+
+def draw(cells: Sequence[CellReplay], model: str, eol: float) -> str:
+    """SVG text: one panel per cell, at most six."""
+    shown = cells[:MOST_PANELS]
+    rows = -(-len(shown) // COLUMNS)
+    width, height = 20 + COLUMNS * PANEL_WIDTH, HEAD + rows * (PANEL_HEIGHT + TITLE) + 10
+    parts = [
+        f'<rect class="paper" width="{width}" height="{height}" rx="10"/>',
+        '<text x="20" y="26" class="head">A simulated BMS replays cells nobody has seen: SOH from CAN frames, '
+        f"{escape(model)} int8 on a Cortex-M4</text>",
+        *_key(20, 46, "c0", "measured capacity"),
+        *_key(170, 46, "c1", "model's SOH on the device"),
+        *_key(370, 46, "c3", "published SOH (slew limit)"),
+    ]
+    for index, cell in enumerate(shown):
+        x = 10 + index % COLUMNS * PANEL_WIDTH
+        y = HEAD + index // COLUMNS * (PANEL_HEIGHT + TITLE)
+        parts.append(_panel(cell, x, y, eol))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="SOH on a simulated BMS against measured capacity"><style>{STYLE}</style>'
+        + "".join(parts)
+        + "</svg>\n"
+    )
+
+
+def _panel(cell: CellReplay, x: int, y: int, eol: float) -> str:
+    rows = cell.rows[:: max(1, -(-len(cell.rows) // POINTS))]
+    cycle = np.array([row["cycle"] for row in rows], dtype=float)
+    measured = np.array([row["measured"] for row in rows])
+    said, published = (
+        np.array([row[name] if row[name] < 600 else np.nan for row in rows])
+        for name in ("device_model", "device_published")
+    )
+    span = (0.0, float(cycle.max()) * 1.02) if cycle.size else (0.0, 1.0)
+    chart = Chart(
+        span,
+        padded_range(measured, said, published, margin=0.08),
+        "cycle",
+        "SOH, %",
+        f"SOH of {'/'.join(cell.cell)}",
+        width=PANEL_WIDTH - 10,
+        height=PANEL_HEIGHT,
+    )
+    chart.level(eol * 100, f"EOL {eol * 100:g} %")
+    chart.line(cycle, measured, "c0").line(cycle, published, "c3").dots(cycle, said, "c1", radius=1.3)
+    rmse = cell.scores.get("device_rmse", float("nan"))
+    title = f"{cell.cell[1]}, RMSE {rmse:.2f} points, {cell.cuts} power cuts"
+    return (
+        f'<text x="{x + 12}" y="{y + 14}" class="note">{escape(title)}</text>'
+        f'<svg x="{x}" y="{y + TITLE}" width="{PANEL_WIDTH - 10}" height="{PANEL_HEIGHT}">{chart.svg()}</svg>'
+    )
+
+
+def _key(x: int, y: int, style: str, text: str) -> list[str]:
+    return [
+        f'<path class="line {style}" d="M{x} {y - 4}h18"/>',
+        f'<text x="{x + 26}" y="{y}" class="note">{text}</text>',
+    ]
