@@ -106,6 +106,11 @@ def _road(
 ) -> None:
     from edgebat.recipe import load_recipe
     from edgebat.run import travel
+    from edgebat.studies import find_study, run_study
+
+    if until in ("report", "teacher") and not force and (study := find_study(recipe, overrides or ())) is not None:
+        run_study(study, corpus, runs)
+        return
 
     travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
 
@@ -127,6 +132,8 @@ def run(
       edgebat run demo
 
       edgebat run health-tongji --corpus /data/cells
+
+      edgebat run life-batlinet --corpus /data/cells    # a study of one teacher: no device at the end
 
       edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
     """
@@ -420,20 +427,32 @@ def evaluate(
     ],
     corpus: CorpusOption = None,
     dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
+    train_corpus: Annotated[
+        Path | None,
+        typer.Option("--train-corpus", metavar="PATH", help="where baselines find the cells the model was trained on"),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="write the table of cells there")] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Score any teacher or student on the cells of a corpus folder, per cell.
+    """Score any teacher or student on the cells of a corpus folder, per cell, beside the baselines of its task.
 
-    The model says itself which window and SOH reference it was trained for. Cells it was trained on are marked.
+    The model says itself which task, window and reference it was trained for. Cells it was trained on are marked.
 
-    Example:  edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
+    [bold]Examples[/]
+
+      edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
+
+      edgebat evaluate batlinet.safetensors --corpus /data/new --train-corpus /data/cells --csv cells.csv
     """
-    from edgebat.evaluate import evaluate_file
+    from edgebat.evaluate import cells_csv, evaluate_file
+    from edgebat.files import atomic_write
     from edgebat.tables import evaluation_table, show
 
     if corpus is None:
         raise EdgebatError("evaluate needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
-    result = evaluate_file(model, corpus, dataset)
+    result = evaluate_file(model, corpus, dataset, train_corpus)
+    if csv is not None:
+        atomic_write(csv, cells_csv(result))
     show(result if json_ else evaluation_table(result), json_)
 
 

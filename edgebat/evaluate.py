@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,21 +57,25 @@ def predict_health(graph: IntGraph, x: npt.NDArray[np.float32]) -> dict[str, Flo
     return {"soh": points[:, 0], "trajectory": points @ matrix.T, "rul": said.rul_cycles.astype(np.float64)}
 
 
+def model_file(path: str | Path) -> Path:
+    """``path`` itself, or the model in the folder ``path``: teacher.safetensors or the only .safetensors file."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("teacher.safetensors")) or sorted(path.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found) or "none"
+        raise ModelFileError(f"folder {path} must hold teacher.safetensors or one .safetensors file; found: {names}")
+    return found[0]
+
+
 def load_predictor(path: str | Path) -> tuple[str, HealthSpec, str, Predict]:
     """Any model file as (description, task, packed seen cells, function from windows to physical predictions).
 
     path: teacher or student ``.safetensors`` (or the folder that holds one), ``.ebat``, ``.tflite`` or ``.onnx``.
     Raises ModelFileError or MissingExtra.
     """
-    path = Path(path)
-    if path.is_dir():
-        found = sorted(path.glob("teacher.safetensors")) or sorted(path.glob("*.safetensors"))
-        if len(found) != 1:
-            names = ", ".join(p.name for p in found) or "none"
-            raise ModelFileError(
-                f"folder {path} must hold teacher.safetensors or one .safetensors file; found: {names}"
-            )
-        path = found[0]
+    path = model_file(path)
     if path.suffix != ".safetensors":
         graph = load_model(path)
         training = graph.meta.get("training") or {}
@@ -96,17 +102,60 @@ def load_predictor(path: str | Path) -> tuple[str, HealthSpec, str, Predict]:
     return what, HealthSpec.from_dict(origin["task"]), str(origin.get("seen", "")), network.predict
 
 
-def evaluate_file(model: str | Path, corpus: str | Path, datasets: Sequence[str] | None = None) -> dict[str, Any]:
-    """Score ``model`` on the cells of a corpus folder; JSON-able.
+def evaluate_file(
+    model: str | Path,
+    corpus: str | Path,
+    datasets: Sequence[str] | None = None,
+    train_corpus: str | Path | None = None,
+) -> dict[str, Any]:
+    """Score ``model`` on the cells of a corpus folder, beside the baselines of its task; JSON-able.
 
-    ``unseen`` scores only the cells the model was not trained or tuned on (None when there is none), ``all`` every
-    window; ``cells`` has one entry per cell with ``seen``. Errors as in ``score``.
-    Raises ModelFileError, DataError or MissingExtra.
+    The file says which task it was trained for: ``health``, ``life`` or ``forecast`` (``task_kind``). ``unseen`` scores
+    only the cells the model was not trained or tuned on (None when there is none), ``all`` every one; ``cells`` has one
+    entry per cell with ``seen``. ``baselines``: name -> scores on the unseen cells (on all when none is unseen).
+    Baselines that learn do so on the cells the model has seen, out of ``train_corpus`` (``corpus`` unless given);
+    ``notes`` says what they learnt from, or why they are missing. Errors as in ``score``, ``life_scores`` and
+    ``score_forecasts``. Raises ModelFileError, DataError or MissingExtra.
     """
     require("pandas", extra="data")
+    path = model_file(model)
+    kind = task_kind(path)
+    train_corpus = corpus if train_corpus is None else train_corpus
+    if kind == "life":
+        from edgebat.teachers.evaluate_life import evaluate_life
+
+        result = evaluate_life(path, corpus, datasets, train_corpus)
+    elif kind == "forecast":
+        from edgebat.teachers.evaluate_forecast import evaluate_forecast
+
+        result = evaluate_forecast(path, corpus, datasets, train_corpus)
+    else:
+        result = evaluate_health(path, corpus, datasets, train_corpus)
+    return {"model": str(model), "task_kind": kind, "corpus": str(corpus), **result}
+
+
+def task_kind(path: Path) -> str:
+    """``health``, ``life`` or ``forecast``: what the model file at ``path`` was trained for. Raises ModelFileError."""
+    if path.suffix != ".safetensors":
+        return "health"
+    require("torch", extra="train")
+    from edgebat.teachers.store import TASKS
+    from edgebat.tensorfile import read_header
+
+    try:
+        header = read_header(path, "edgebat-teacher")
+    except ModelFileError:
+        return "health"
+    return TASKS.get(str(header.get("name")), "health")
+
+
+def evaluate_health(
+    path: Path, corpus: str | Path, datasets: Sequence[str] | None, train_corpus: str | Path
+) -> dict[str, Any]:
+    """``evaluate_file`` for teachers and students of the task ``health``."""
     from edgebat.data.corpus import read_corpus
 
-    what, task, packed, predict = load_predictor(model)
+    what, task, packed, predict = load_predictor(path)
     windows = health_windows(read_corpus(corpus, datasets), task)
     predictions = predict(windows.x)
     seen = seen_cells(packed, windows.cells)
@@ -117,16 +166,52 @@ def evaluate_file(model: str | Path, corpus: str | Path, datasets: Sequence[str]
         cells.append(
             {"dataset": dataset, "cell": cell, "seen": seen[index], **_score_where(windows, predictions, mask)}
         )
+    baselines, note = _health_baselines(windows.select(fresh) if fresh.any() else windows, packed, train_corpus)
     return {
-        "model": str(model),
         "kind": what,
-        "corpus": str(corpus),
         "task": task.to_dict(),
         "cells": cells,
         "all": _score_where(windows, predictions, np.ones(len(windows), dtype=np.bool_)),
         "unseen": _score_where(windows, predictions, fresh) if fresh.any() else None,
+        "baselines": baselines,
+        "notes": [note],
         "left_out": windows.left_out,
     }
+
+
+NO_TRAINING_CELLS = (
+    "baselines that learn are missing: none of the cells the model was trained on is in {corpus}; name a folder that has "
+    "them with --train-corpus"
+)
+
+
+def _health_baselines(test: HealthWindows, packed: str, corpus: str | Path) -> tuple[dict[str, Any], str]:
+    """Scores of mean, ridge and nearest neighbour on ``test``, learnt from the seen cells of ``corpus``; and a note."""
+    from edgebat.baselines import BASELINES
+    from edgebat.data.corpus import read_corpus
+
+    fleet = read_corpus(corpus)
+    keys = fleet.keys
+    known = [key for key, seen in zip(keys, seen_cells(packed, keys), strict=True) if seen]
+    if len(known) < 2:
+        return {}, NO_TRAINING_CELLS.format(corpus=corpus)
+    windows = health_windows(read_corpus(corpus, {dataset for dataset, _ in known}), test.spec)
+    known = [key for key in windows.cells if key in set(known)]
+    # Every fifth seen cell chooses the ridge's penalty.
+    held = known[::5]
+    train, val = windows.select(cells=[key for key in known if key not in held]), windows.select(cells=held)
+    scores = {name: {"windows": len(test), **score(test, learn(train, val, test))} for name, learn in BASELINES.items()}
+    return scores, f"baselines learnt from {len(known)} cells the model has seen, out of {corpus}"
+
+
+def cells_csv(result: Mapping[str, Any]) -> str:
+    """The per-cell table of an evaluation as CSV; empty where nothing is known."""
+    columns = list(dict.fromkeys(name for cell in result["cells"] for name in cell))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cell.get(name) for name in columns] for cell in result["cells"])
+    return text.getvalue()
 
 
 def _score_where(

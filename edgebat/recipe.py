@@ -145,12 +145,8 @@ def find_recipe(recipe: str | Path) -> Path:
     raise RecipeError(f"there is no recipe {str(recipe)!r}; give a YAML file or one of the shipped recipes: {names}")
 
 
-def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read, override and check a recipe.
-
-    overrides: ``"section.key=value"`` with a YAML value; list entries by index (``students.0.epochs=5``).
-    Raises RecipeError naming the file, the key, what is allowed and, for a misspelt key, the nearest name.
-    """
+def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
+    """A recipe's file and what it says after the overrides, not checked yet. Errors as in ``load_recipe``."""
     path = find_recipe(recipe)
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
@@ -160,13 +156,28 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: {error}") from None
     if not isinstance(document, dict):
         raise RecipeError(f"{path} holds {type(document).__name__}; a recipe is a mapping with name:, data:, ...")
-    if isinstance(document.get("teacher"), str):
-        raise RecipeError(
-            f"{path} is a study of the teacher {document['teacher']!r}, not a road to a device; its first lines say how it "
-            "is run"
-        )
     for override in overrides:
         _override(document, override)
+    return path, document
+
+
+def is_study(document: dict[str, Any]) -> bool:
+    """Whether a recipe studies one teacher (``teacher: diffbatt``) instead of going the whole road to a device."""
+    return isinstance(document.get("teacher"), str)
+
+
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe.
+
+    overrides: ``"section.key=value"`` with a YAML value; list entries by index (``students.0.epochs=5``).
+    Raises RecipeError naming the file, the key, what is allowed and, for a misspelt key, the nearest name.
+    """
+    path, document = read_document(recipe, overrides)
+    if is_study(document):
+        raise RecipeError(
+            f"{path} is a study of the teacher {document['teacher']!r}, not a road to a device: it has no students to "
+            f"distil, quantize or export; use edgebat run {recipe} or edgebat train {recipe}"
+        )
     return check_recipe(document, str(path))
 
 

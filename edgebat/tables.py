@@ -157,27 +157,66 @@ def cells_table(rows: Sequence[Row], title: str) -> Table:
     return _keep_numbers(table)
 
 
-def evaluation_table(result: Mapping[str, Any]) -> Table:
-    """What ``edgebat.evaluate.evaluate_file`` found, one line per cell."""
+EVALUATED = {
+    "health": (
+        ("windows", "windows", 0),
+        ("SOH RMSE", "soh_rmse_pct", 3),
+        ("SOH MAE", "soh_mae_pct", 3),
+        ("trajectory", "trajectory_rmse_pct", 3),
+        ("RUL RMSE", "rul_rmse_cycles", 1),
+    ),
+    "life": (
+        ("life", "life", 0),
+        ("predicted", "predicted", 0),
+        ("cells", "cells", 0),
+        ("RMSE", "rmse", 1),
+        ("MAE", "mae", 1),
+        ("MAPE %", "mape", 1),
+        ("RUL RMSE", "rul_rmse", 1),
+        ("SOH RMSE", "soh_rmse", 2),
+    ),
+    "forecast": (
+        ("windows", "windows", 0),
+        ("MAE %", "mae_pct", 3),
+        ("RMSE %", "rmse_pct", 3),
+        ("MAPE %", "mape_pct", 3),
+    ),
+}
+"""Columns of an evaluation per kind of task: heading, key, decimals."""
+UNITS = {
+    "health": "SOH and trajectory in percentage points of the reference capacity, RUL in cycles; seen: used in training.",
+    "life": "Cycle life and RUL in cycles, SOH in percentage points; seen: used in training.",
+    "forecast": "In percent of nominal capacity (MAPE: of the value); data sets count alike; seen: used in training.",
+}
+
+
+def evaluation_table(result: Mapping[str, Any]) -> Group:
+    """What ``edgebat.evaluate.evaluate_file`` found: a line per cell, then the model, then the baselines."""
+    kind = result["task_kind"]
+    rows = [*result["cells"], result["all"], *result["baselines"].values()]
+    columns = [column for column in EVALUATED[kind] if any(column[1] in row for row in rows)]
     table = _table(
         f"{result['model']} ({result['kind']}) on {result['corpus']}",
         ["cell", "data set*", "note"],
-        ["windows", "SOH RMSE", "SOH MAE", "trajectory", "RUL RMSE"],
-        "SOH and trajectory in percentage points of the reference capacity, RUL in cycles; seen: used in training.",
+        [heading for heading, _, _ in columns],
+        UNITS[kind],
     )
 
     def add(name: str, dataset: str, note: str, row: Row, style: str | None = None) -> None:
-        errors = (("soh_rmse_pct", 3), ("soh_mae_pct", 3), ("trajectory_rmse_pct", 3), ("rul_rmse_cycles", 1))
-        values = [number(row[key], digits) for key, digits in errors]
-        table.add_row(name, dataset, note, number(row["windows"], 0), *values, style=style)
+        values = [number(row[key], digits) if key in row else "" for _, key, digits in columns]
+        table.add_row(name, dataset, note, *values, style=style)
 
     for cell in result["cells"]:
         add(cell["cell"], cell["dataset"], "seen" if cell["seen"] else "", cell, "dim" if cell["seen"] else None)
     table.add_section()
+    for name, row in (result.get("datasets") or {}).items():
+        add("all of it" if result["unseen"] is None else "its unseen cells", name, "", row)
     if result["unseen"]:
         add("all unseen", "", "", result["unseen"], "bold")
     add("all", "", "", result["all"])
-    return _keep_numbers(table)
+    for name, row in result["baselines"].items():
+        add(name, "", "baseline", row)
+    return Group(_keep_numbers(table), *(f"[dim]{note}[/]" for note in result["notes"]))
 
 
 def target_list(as_json: bool) -> Any:

@@ -1,11 +1,17 @@
 """A recipe is one YAML file; what it does not know, it refuses, and says what was probably meant."""
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgebat.errors import RecipeError
+from edgebat.paths import recipes_dir
 from edgebat.recipe import Recipe, dump_recipe, find_recipe, load_recipe
+from edgebat.studies import STUDIES, find_study
+
+Command = Callable[..., tuple[int, str, str]]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -111,3 +117,33 @@ def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
 def test_nothing_in_a_recipe_is_executed(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not valid YAML"):
         load_recipe(write(tmp_path, "name: !!python/object/apply:os.getcwd []"))
+
+
+def test_a_study_is_run_by_the_same_verb_and_refuses_the_others(tmp_path: Path, command: Command) -> None:
+    code, _, err = command("run", "life-batlinet", "--runs", tmp_path)
+    assert code == 2
+    assert "needs measured cells: give --corpus PATH" in " ".join(err.split())
+    code, _, err = command("distill", "life-batlinet", "--corpus", tmp_path)
+    assert code == 2
+    assert "no students to distil" in " ".join(err.split())
+    code, _, err = command("run", write(tmp_path, "name: mine\nteacher: oracle"), "--corpus", tmp_path)
+    assert code == 2
+    assert "no study of the teacher 'oracle'; allowed are batlinet, diffbatt" in " ".join(err.split())
+    code, _, err = command("run", "life-batlinet", "--corpus", tmp_path, "--set", "seedz=[1]")
+    assert code == 2
+    assert "seedz" in err
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.yaml"]
+
+
+@pytest.mark.parametrize("name", [p.stem for p in sorted(recipes_dir().glob("*.yaml"))])
+def test_shipped_studies_are_valid_and_named_like_their_file(name: str) -> None:
+    document = find_study(name)
+    if document is None:
+        assert load_recipe(name).name == name
+        return
+    assert document["name"] == name
+    kind = {"life": "life_study", "forecast": "forecast_study", "conditions": "ic2ml_study"}[
+        STUDIES[document["teacher"]]
+    ]
+    pytest.importorskip("lightning")
+    importlib.import_module(f"edgebat.teachers.{kind}").check_study(document)

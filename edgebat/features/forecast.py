@@ -126,6 +126,10 @@ class ForecastWindows:
         """[N] dataset of each window."""
         return np.array([dataset for dataset, _ in self.cells], dtype=np.str_)[self.cell]
 
+    def select_every(self, step: int) -> ForecastWindows:
+        """One window of every ``step``."""
+        return self.select(np.arange(len(self)) % step == 0)
+
     def select(self, mask: npt.ArrayLike) -> ForecastWindows:
         """The windows where ``mask`` [N] is true; cells without one disappear. Raises DataError for another shape."""
         keep = np.asarray(mask, dtype=np.bool_)

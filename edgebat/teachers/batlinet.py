@@ -50,14 +50,16 @@ class BatLiNet(nn.Module):
     """Cycle life of cells, float [N], from early-life tensors [N, channels, cycles, columns].
 
     alpha: weight of the inter-cell branch. absolute: Q(V) itself where the source has it, else differences to the base
-    cycle only. references: cells whose tensors and lives are stored with the model. spec: the ``LifeSpec`` the
-    windows were made with, checked at prediction.
+    cycle only. references: cells whose tensors and lives are stored with the model. pool: mean over so many neighbouring
+    cycles first. capacity: a second channel with the capacity of each cycle. spec: the ``LifeSpec`` the windows were
+    made with, checked at prediction.
     """
 
     name = "batlinet"
     label_mean: Tensor
     label_std: Tensor
     input_std: Tensor
+    center: Tensor
     reference_x: Tensor
     reference_label: Tensor
 
@@ -70,6 +72,8 @@ class BatLiNet(nn.Module):
         absolute: bool = False,
         references: int = 64,
         cleaning: bool = True,
+        pool: int = 1,
+        capacity: bool = False,
     ) -> None:
         super().__init__()
         self.spec = LifeSpec(**(spec or {}))
@@ -81,23 +85,39 @@ class BatLiNet(nn.Module):
             "absolute": absolute,
             "references": references,
             "cleaning": cleaning,
+            "pool": pool,
+            "capacity": capacity,
         }
-        shape = (channels, self.spec.cycles, self.spec.columns)
+        if pool < 1 or self.spec.cycles % pool:
+            raise DataError(
+                f"BatLiNet pools {pool} cycles; it must divide the {self.spec.cycles} cycles of the windows"
+            )
+        shape = (channels, self.spec.cycles // pool, self.spec.columns)
         self.alpha, self.absolute, self.cleaning = alpha, absolute, cleaning
+        self.pool, self.capacity = pool, capacity
         self.intra, self.inter = Encoder(*shape, width), Encoder(*shape, width)
         self.head = nn.Linear(width, 1, bias=False)
         self.register_buffer("label_mean", torch.zeros(()))
         self.register_buffer("label_std", torch.ones(()))
         self.register_buffer("input_std", torch.ones(2, channels, 1, 1))
+        # What the intra branch subtracts from the capacity channel; the other channels lose their base cycle instead.
+        self.register_buffer("center", torch.zeros(()))
         self.register_buffer("reference_x", torch.zeros(references, *shape))
         self.register_buffer("reference_label", torch.zeros(references))
 
     def within(self, x: Tensor) -> Tensor:
         """Standardized log life [N] from the change since the base cycle, for x [N, channels, cycles, columns]."""
-        base = self.spec.base_cycle - 1
-        change = x - x[:, :, base : base + 1]
+        change = self.change(x)
         life: Tensor = self.head(self.intra(self.cleaned(change) / self.input_std[0])).squeeze(1)
         return life
+
+    def change(self, x: Tensor) -> Tensor:
+        """What the intra branch sees of x [N, channels, cycles, columns], before scaling."""
+        base = (self.spec.base_cycle - 1) // self.pool
+        change = x - x[:, :, base : base + 1]
+        if self.capacity:
+            change[:, -1:] = x[:, -1:] - self.center
+        return change
 
     def difference(self, x: Tensor, reference: Tensor) -> Tensor:
         """Difference [N] of standardized log life between cells ``x`` and cells ``reference``, same shapes."""
@@ -119,7 +139,7 @@ class BatLiNet(nn.Module):
         return clean(difference) if self.cleaning else difference
 
     def tensor(self, windows: LifeWindows) -> Tensor:
-        """Network input [N, 1, cycles, columns] of life windows. Raises DataError when they were made otherwise."""
+        """Network input [N, channels, cycles / pool, columns]. Raises DataError for windows made otherwise."""
         if windows.spec != self.spec:
             raise DataError(f"windows were made with {windows.spec}; this BatLiNet was trained on {self.spec}")
         x = windows.x
@@ -127,7 +147,10 @@ class BatLiNet(nn.Module):
             if not np.isfinite(windows.base).all():
                 raise DataError("this BatLiNet compares absolute Q(V); some cells have differences only")
             x = x + windows.base[:, None, :]
-        return torch.from_numpy(np.ascontiguousarray(x[:, None]))
+        channels = [x]
+        if self.capacity:
+            channels.append(np.broadcast_to(windows.capacity[:, :, None], x.shape))
+        return nn.functional.avg_pool2d(torch.from_numpy(np.stack(channels, axis=1)), (self.pool, 1))
 
     @torch.no_grad()
     def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
@@ -136,6 +159,32 @@ class BatLiNet(nn.Module):
         parts = [self(chunk.to(device)).float() for chunk in torch.split(self.tensor(windows), 64)]
         life = torch.exp(torch.cat(parts) * self.label_std + self.label_mean)
         return {"life": life.cpu().numpy()}
+
+
+class BatLiNetEnsemble(nn.Module):
+    """Several BatLiNets trained from different seeds; the geometric mean of their lives.
+
+    members: how many. network: settings of each.
+    """
+
+    name = "batlinet_ensemble"
+
+    def __init__(self, members: int = 4, network: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {"members": members, "network": dict(network or {})}
+        self.members = nn.ModuleList([BatLiNet(**(network or {})) for _ in range(members)])
+
+    @property
+    def spec(self) -> LifeSpec:
+        """How windows for it are made."""
+        first = self.members[0]
+        assert isinstance(first, BatLiNet)
+        return first.spec
+
+    def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
+        """``life``: cycle life [N] in cycles; ``life_members`` [members, N]."""
+        lives = np.stack([member.predict(windows)["life"] for member in self.members if isinstance(member, BatLiNet)])
+        return {"life": np.exp(np.log(lives).mean(axis=0)), "life_members": lives}
 
 
 def clean(difference: Tensor) -> Tensor:

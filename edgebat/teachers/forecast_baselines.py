@@ -15,7 +15,8 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 
-def _context(windows: ForecastWindows | Float32) -> Float64:
+def capacity_context(windows: ForecastWindows | Float32) -> Float64:
+    """[N, L] float64 of windows or their ``x``. Raises DataError unless each ends with a measured value."""
     x = np.asarray(getattr(windows, "x", windows), dtype=np.float64)
     if x.ndim != 2 or not np.isfinite(x[:, -1]).all():
         raise DataError(f"forecast windows are [N, L] and end with a measured value; seen shape {x.shape}")
@@ -32,7 +33,7 @@ class Persistence:
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
         """``capacity`` [N, horizon]."""
-        return {"capacity": np.repeat(_context(windows)[:, -1:], self.horizon, axis=1).astype(np.float32)}
+        return {"capacity": np.repeat(capacity_context(windows)[:, -1:], self.horizon, axis=1).astype(np.float32)}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class StraightLine:
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
         """``capacity`` [N, horizon]. A single measured value gives a flat line."""
-        x = _context(windows)
+        x = capacity_context(windows)
         x = x if self.cycles is None else x[:, -self.cycles :]
         time = np.arange(1 - x.shape[1], 1, dtype=np.float64)
         known = np.isfinite(x)
@@ -78,7 +79,7 @@ class MeanCurve:
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
         """``capacity`` [N, horizon]."""
-        return {"capacity": (_context(windows)[:, -1:] + self.change).astype(np.float32)}
+        return {"capacity": (capacity_context(windows)[:, -1:] + self.change).astype(np.float32)}
 
 
 class NearestCurve:
@@ -96,20 +97,20 @@ class NearestCurve:
         if not len(whole):
             raise DataError("the nearest curve needs training windows with whole futures; there are none")
         kept = whole[np.unique(np.linspace(0, len(whole) - 1, min(limit, len(whole))).astype(np.int64))]
-        self.past = _bridged(np.asarray(train.x[kept], dtype=np.float64))[:, -cycles:]
+        self.past = bridged(np.asarray(train.x[kept], dtype=np.float64))[:, -cycles:]
         self.past -= self.past[:, -1:]
-        self.future = _bridged(np.asarray(train.y[kept] - train.x[kept, -1:], dtype=np.float64))
+        self.future = bridged(np.asarray(train.y[kept] - train.x[kept, -1:], dtype=np.float64))
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
         """``capacity`` [N, horizon]."""
-        x = _context(windows)
-        past = _bridged(x)[:, -self.past.shape[1] :]
+        x = capacity_context(windows)
+        past = bridged(x)[:, -self.past.shape[1] :]
         past = past - past[:, -1:]
         nearest = [int(np.argmin(((self.past - row) ** 2).sum(axis=1))) for row in past]
         return {"capacity": (x[:, -1:] + self.future[nearest]).astype(np.float32)}
 
 
-def _bridged(x: Float64) -> Float64:
+def bridged(x: Float64) -> Float64:
     """Holes filled by straight lines, ends by the nearest value."""
     index = np.arange(x.shape[1])
     out = x.copy()

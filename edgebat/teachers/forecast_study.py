@@ -26,15 +26,16 @@ from pydantic.dataclasses import dataclass as checked
 
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import RecipeError
+from edgebat.evaluate import pack_cells
 from edgebat.features.descriptors import window_descriptors
 from edgebat.features.fade import fade_curves
 from edgebat.features.forecast import CapacityHistory, ForecastSpec, capacity_histories, forecast_windows
 from edgebat.files import atomic_write
-from edgebat.paths import recipes_dir
+from edgebat.recipe import read_document
 from edgebat.teachers.battery_timer import BatteryTimer
 from edgebat.teachers.battery_timer_train import TimerSettings, train_forecaster
-from edgebat.teachers.forecast_baselines import MeanCurve, NearestCurve, Persistence, StraightLine
 from edgebat.teachers.forecast_data import stretches
+from edgebat.teachers.forecast_learners import forecast_baselines
 from edgebat.teachers.forecast_score import relative_error, score_forecasts
 from edgebat.teachers.store import TEACHERS, load_teacher, save_teacher
 from edgebat.teachers.universal import ContrastSettings, UniversalForecaster
@@ -77,19 +78,18 @@ class Fold:
     test: list[CapacityHistory]
 
 
-def load_study(recipe: str | Path) -> ForecastStudy:
-    """A study from a file or the name of a shipped recipe. Raises RecipeError."""
-    import yaml
-
-    path = Path(recipe)
-    path = path if path.is_file() else recipes_dir() / f"{path.name.removesuffix('.yaml')}.yaml"
+def check_study(document: dict[str, Any], where: str = "recipe") -> ForecastStudy:
+    """A checked study from plain data. Raises RecipeError."""
     try:
-        return TypeAdapter(ForecastStudy).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError:
-        shipped = ", ".join(sorted(p.stem for p in recipes_dir().glob("forecast-*.yaml")))
-        raise RecipeError(f"there is no recipe {str(recipe)!r}; give a file or one of: {shipped}") from None
-    except (yaml.YAMLError, ValidationError) as error:
-        raise RecipeError(f"{path} is not a forecast study: {error}") from None
+        return TypeAdapter(ForecastStudy).validate_python(document)
+    except ValidationError as error:
+        raise RecipeError(f"{where} is not a forecast study: {error}") from None
+
+
+def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> ForecastStudy:
+    """A study from a file or the name of a shipped recipe, after ``a.b=c`` overrides. Raises RecipeError."""
+    path, document = read_document(recipe, overrides)
+    return check_study(document, str(path))
 
 
 def study_folds(study: ForecastStudy, histories: Sequence[CapacityHistory]) -> list[Fold]:
@@ -148,14 +148,7 @@ def baseline_errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, flo
     """MAE per dataset of every baseline on the fold's left-out cells; those that learn do so on its training cells."""
     seen = forecast_windows(fold.train, dataclasses.replace(study.task, stride=4 * study.task.stride))
     horizon, windows = study.task.horizon, forecast_windows(fold.test, study.task)
-    baselines: dict[str, Any] = {
-        "persistence": Persistence(horizon),
-        "line24": StraightLine(24, horizon),
-        "line48": StraightLine(48, horizon),
-        "line_all": StraightLine(None, horizon),
-        "mean_curve": MeanCurve(seen),
-        "nearest_curve": NearestCurve(seen, limit=2000),
-    }
+    baselines = forecast_baselines(horizon, seen)
     return {name: mae(score_forecasts(windows, b.predict(windows)["capacity"])) for name, b in baselines.items()}
 
 
@@ -185,7 +178,13 @@ def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed:
         "seconds": round(time.perf_counter() - start, 1),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
-    provenance = {"datasets": sorted({h.key[0] for h in fold.train}), "seed": seed, "study": study.name}
+    provenance = {
+        "datasets": sorted({h.key[0] for h in fold.train}),
+        "seed": seed,
+        "study": study.name,
+        "seen": pack_cells(h.key for h in [*fold.train, *fold.val]),
+        "forecast_task": study.task.to_dict(),
+    }
     # Two bytes per weight are enough: the forecasts change by less than a thousandth of a percent.
     save_teacher(network.half(), folder / f"{fold.name}-seed{seed}.safetensors", provenance)
     network.float()
@@ -222,6 +221,25 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[str] | None = None) -> None:
+    """The whole study, or ``only`` some of its folds; records, checkpoints and ``table.md`` go to ``folder``."""
+    fleet = read_corpus(corpus).select(quality=study.quality)
+    folds = study_folds(study, capacity_histories(fleet, study.task.label_kinds))
+    results = []
+    for seed in study.seeds:
+        pretrained(study, folder, seed)
+        for fold in folds:
+            if only is not None and fold.name not in only:
+                continue
+            result = run_fold(study, fold, corpus, folder, seed)
+            if result is not None and "scores" in result:
+                results.append(result)
+                print(f"{fold.name} seed {seed}: {result['relative']}", flush=True)
+    if results:
+        atomic_write(folder / "table.md", table(results))
+        print(table(results))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; see the top of this file."""
     parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.forecast_study", description=__doc__)
@@ -229,23 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fold", nargs="*", help="only these")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe"
+    )
     given = parser.parse_args(arguments)
-    study = load_study(given.recipe)
-    fleet = read_corpus(given.corpus).select(quality=study.quality)
-    folds = study_folds(study, capacity_histories(fleet, study.task.label_kinds))
-    results = []
-    for seed in study.seeds:
-        pretrained(study, given.out, seed)
-        for fold in folds:
-            if given.fold is not None and fold.name not in given.fold:
-                continue
-            result = run_fold(study, fold, given.corpus, given.out, seed)
-            if result is not None and "scores" in result:
-                results.append(result)
-                print(f"{fold.name} seed {seed}: {result['relative']}", flush=True)
-    if results:
-        atomic_write(given.out / "table.md", table(results))
-        print(table(results))
+    run_study(load_study(given.recipe, given.set), given.corpus, given.out, given.fold)
 
 
 if __name__ == "__main__":

@@ -179,8 +179,10 @@ BASELINES: dict[str, Callable[[LifeWindows], Predictor]] = {
 
 
 def life_scores(predicted: npt.NDArray[np.floating], life: npt.NDArray[np.floating]) -> dict[str, float]:
-    """``rmse`` and ``mae`` in cycles, ``mape`` in percent, ``cells``: those with a known life."""
+    """``rmse`` and ``mae`` in cycles, ``mape`` in percent, ``cells``: those with a known life; alone when 0."""
     seen = np.isfinite(life)
+    if not seen.any():
+        return {"cells": 0.0}
     error = predicted[seen].astype(np.float64) - life[seen]
     return {
         "rmse": float(np.sqrt(np.square(error).mean())),

@@ -30,9 +30,20 @@ def score_life(teacher: Teacher, windows: LifeWindows, sampling: Sampling | None
             "soh_rmse_best": curve_error_percent(said["best_curve"], windows.curve, windows.spec.eol),
         }
     cells = [
-        {"dataset": key[0], "cell": key[1], "life": float(life), "predicted": round(float(value), 1)}
+        {
+            "dataset": key[0],
+            "cell": key[1],
+            "life": float(life) if np.isfinite(life) else None,
+            "predicted": round(float(value), 1),
+        }
         for key, life, value in zip(windows.cells, windows.life, said["life"], strict=True)
     ]
+    if "soh_curve" in said:
+        for row, spread, predicted, measured_curve in zip(
+            cells, said["life_std"], said["soh_curve"], windows.curve, strict=True
+        ):
+            error = curve_error_percent(predicted[None], measured_curve[None], windows.spec.eol)
+            row |= {"predicted_std": round(float(spread), 1), "soh_rmse": round(error, 3) if error == error else None}
     return {"scores": scores, "cells": cells}
 
 

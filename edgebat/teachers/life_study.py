@@ -26,8 +26,8 @@ from edgebat.errors import MissingExtra, RecipeError
 from edgebat.evaluate import pack_cells
 from edgebat.features.life import LifeSpec, LifeWindows, life_windows
 from edgebat.files import atomic_write
-from edgebat.paths import recipes_dir
-from edgebat.teachers.batlinet import BatLiNet
+from edgebat.recipe import read_document
+from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.diffbatt import DiffBatt, Sampling
 from edgebat.teachers.diffbatt_synthesis import forest_rul_error, synthesis_scores, synthesize
 from edgebat.teachers.fixed_fit import StepResult
@@ -37,7 +37,7 @@ from edgebat.teachers.life_train import (
     BatLiNetSettings,
     DiffBattSettings,
     round_to_half,
-    train_batlinet,
+    train_batlinets,
     train_diffbatt,
 )
 from edgebat.teachers.life_transfer import Transfer, transfer_scores
@@ -69,27 +69,28 @@ class LifeStudy:
     transfer_task: LifeSpec = field(default_factory=lambda: LifeSpec(cycles=20, eol=0.9))
 
 
-def load_study(recipe: str | Path) -> LifeStudy:
-    """A study from a file or the name of a shipped recipe. Raises RecipeError."""
-    import yaml
-
-    path = Path(recipe)
-    path = path if path.is_file() else recipes_dir() / f"{path.name.removesuffix('.yaml')}.yaml"
+def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
+    """A checked study from plain data. Raises RecipeError."""
     try:
-        return TypeAdapter(LifeStudy).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError:
-        shipped = ", ".join(sorted(p.stem for p in recipes_dir().glob("life-*.yaml")))
-        raise RecipeError(f"there is no recipe {str(recipe)!r}; give a file or one of: {shipped}") from None
-    except (yaml.YAMLError, ValidationError) as error:
-        raise RecipeError(f"{path} is not a life study: {error}") from None
+        return TypeAdapter(LifeStudy).validate_python(document)
+    except ValidationError as error:
+        raise RecipeError(f"{where} is not a life study: {error}") from None
 
 
-def train_seed(study: LifeStudy, train: LifeWindows, folder: Path, seed: int) -> tuple[BatLiNet | DiffBatt, StepResult]:
+def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> LifeStudy:
+    """A study from a file or the name of a shipped recipe, after ``a.b=c`` overrides. Raises RecipeError."""
+    path, document = read_document(recipe, overrides)
+    return check_study(document, str(path))
+
+
+def train_seed(
+    study: LifeStudy, train: LifeWindows, folder: Path, seed: int
+) -> tuple[BatLiNet | BatLiNetEnsemble | DiffBatt, StepResult]:
     """The study's teacher, trained or resumed."""
     place = folder / f"seed{seed}"
     if study.teacher == "batlinet":
         fit = dataclasses.replace(study.batlinet.fit, seed=seed)
-        return train_batlinet(train, dataclasses.replace(study.batlinet, fit=fit), place, resume=True)
+        return train_batlinets(train, dataclasses.replace(study.batlinet, fit=fit), place, resume=True)
     fit = dataclasses.replace(study.diffbatt.fit, seed=seed)
     return train_diffbatt(train, dataclasses.replace(study.diffbatt, fit=fit), place, resume=True)
 
@@ -157,24 +158,17 @@ def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Seq
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line; see the top of this file."""
-    parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.life_study", description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, nargs="*", help="only these")
-    given = parser.parse_args(arguments)
-    study = load_study(given.recipe)
-    windows = life_windows(life_cells(given.corpus, study.datasets or None), study.task)
+def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[int] | None = None) -> None:
+    """The whole study, or ``only`` some of its seeds; records, checkpoints and ``table.md`` go to ``folder``."""
+    windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
     train, test = windows.select(split=study.train), windows.select(split=study.test)
     if not len(train) or not len(test):
         raise RecipeError(
             f"split {study.train!r} has {len(train)} cells and {study.test!r} {len(test)}; both need some"
         )
     results = []
-    for seed in given.seed or study.seeds:
-        results.append(run_seed(study, train, test, given.out, seed))
+    for seed in only or study.seeds:
+        results.append(run_seed(study, train, test, folder, seed))
         print(f"seed {seed}: {results[-1]['scores']}", flush=True)
     baselines = {}
     for name in BASELINES:
@@ -182,16 +176,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
             baselines[name] = baseline_scores(name, train, test)
         except MissingExtra as error:
             print(f"{name} left out: {error}", flush=True)
-    atomic_write(given.out / "table.md", table(study, baselines, results))
+    atomic_write(folder / "table.md", table(study, baselines, results))
     print(table(study, baselines, results))
     if study.transfer:
-        everything = life_windows(life_cells(given.corpus), study.transfer_task)
+        everything = life_windows(life_cells(corpus), study.transfer_task)
         for transfer in study.transfer:
-            for seed in given.seed or study.seeds:
-                place = given.out / f"transfer-{transfer.target}-seed{seed}"
-                rows = transfer_scores(everything, transfer, study.batlinet, place, seed)
+            for seed in only or study.seeds:
+                place = folder / f"transfer-{transfer.target}-seed{seed}"
+                # Twenty cycles are too few to pool.
+                alone = dataclasses.replace(study.batlinet, pool=1, members=1)
+                rows = transfer_scores(everything, transfer, alone, place, seed)
                 atomic_write(place / "scores.json", json.dumps(rows, indent=1) + "\n")
                 print(f"{transfer.target} seed {seed}: {rows}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line; see the top of this file."""
+    parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.life_study", description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, nargs="*", help="only these")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe"
+    )
+    given = parser.parse_args(arguments)
+    run_study(load_study(given.recipe, given.set), given.corpus, given.out, given.seed)
 
 
 if __name__ == "__main__":

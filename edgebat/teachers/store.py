@@ -9,7 +9,7 @@ from torch import nn
 
 from edgebat.errors import ModelFileError
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.batlinet import BatLiNet
+from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.battery_timer import BatteryTimer
 from edgebat.teachers.diffbatt import DiffBatt
 from edgebat.teachers.ic2ml import Ic2ml
@@ -22,7 +22,18 @@ TEACHERS: dict[str, type[nn.Module]] = {
     BatteryTimer.name: BatteryTimer,
     UniversalForecaster.name: UniversalForecaster,
     BatLiNet.name: BatLiNet,
+    BatLiNetEnsemble.name: BatLiNetEnsemble,
     DiffBatt.name: DiffBatt,
+}
+
+# What each predicts; the ways to score them differ.
+TASKS = {
+    Ic2ml.name: "health",
+    BatteryTimer.name: "forecast",
+    UniversalForecaster.name: "forecast",
+    BatLiNet.name: "life",
+    BatLiNetEnsemble.name: "life",
+    DiffBatt.name: "life",
 }
 
 

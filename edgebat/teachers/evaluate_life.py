@@ -1,0 +1,67 @@
+"""Score a ``life`` teacher file on any corpus folder, beside the baselines; see ``edgebat.evaluate.evaluate_file``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebat.data.qv import life_cells
+from edgebat.errors import DataError, MissingExtra, ModelFileError
+from edgebat.evaluate import NO_TRAINING_CELLS, seen_cells
+from edgebat.features.life import LifeWindows, life_windows
+from edgebat.teachers.life_baselines import BASELINES, known
+from edgebat.teachers.life_score import baseline_scores, score_life
+from edgebat.teachers.store import load_teacher
+from edgebat.tensorfile import read_header
+
+
+def evaluate_life(
+    path: Path, corpus: str | Path, datasets: Sequence[str] | None, train_corpus: str | Path
+) -> dict[str, Any]:
+    """``evaluate_file`` for BatLiNet and DiffBatt. Cells whose life is not known are predicted and not scored."""
+    header = read_header(path, "edgebat-teacher")
+    packed = str((header.get("provenance") or {}).get("seen", ""))
+    teacher: Any = load_teacher(path)
+    windows = life_windows(life_cells(corpus, datasets), teacher.spec)
+    scored = score_life(teacher, windows)
+    seen = seen_cells(packed, windows.cells)
+    cells = [{"seen": mark, **row} for mark, row in zip(seen, scored["cells"], strict=True)]
+    fresh = ~np.array(seen)
+    test = windows.select(fresh) if fresh.any() else windows
+    unseen = scored["scores"] if fresh.all() else score_life(teacher, test)["scores"] if fresh.any() else None
+    baselines, notes = _baselines(test, packed, train_corpus)
+    return {
+        "kind": f"teacher {teacher.name}",
+        "task": dataclasses.asdict(teacher.spec),
+        "cells": cells,
+        "all": scored["scores"],
+        "unseen": unseen,
+        "baselines": baselines,
+        "notes": notes,
+        "left_out": windows.left_out,
+    }
+
+
+def _baselines(test: LifeWindows, packed: str, corpus: str | Path) -> tuple[dict[str, dict[str, float]], list[str]]:
+    if not packed:
+        raise ModelFileError("the model does not say which cells it has seen; train it with edgebat")
+    try:
+        found = life_cells(corpus)
+        train = life_windows(
+            [cell for cell, seen in zip(found, seen_cells(packed, [c.key for c in found]), strict=True) if seen],
+            test.spec,
+        )
+        known(train)
+    except DataError:
+        return {}, [NO_TRAINING_CELLS.format(corpus=corpus)]
+    scores, notes = {}, [f"baselines learnt from {len(train)} cells the model has seen, out of {corpus}"]
+    for name in BASELINES:
+        try:
+            scores[name] = baseline_scores(name, train, test)
+        except MissingExtra as error:
+            notes.append(f"{name} left out: {error}")
+    return scores, notes

@@ -1,0 +1,299 @@
+"""IC2ML's study: the paper's conditions with its own split by cell, beside its released predictions.
+
+    python -m edgebat.teachers.ic2ml_study health-ic2ml --corpus PATH --out FOLDER [--only NAME ...]
+
+Each variant (a window, a horizon, a share of the training cells, one condition alone) is trained once per seed and
+scored on every condition's test cells at hand. What is done is kept; an interrupted training resumes.
+
+The paper's "RMSE %" are ampere-hours times 100: its own MAPE fits no other reading. Errors are given in Ah, to be set
+beside those of the released predictions, and in percentage points of nominal capacity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from edgebat.baselines import BASELINES
+from edgebat.data.corpus import read_corpus
+from edgebat.errors import DataError, RecipeError
+from edgebat.evaluate import pack_cells
+from edgebat.features import HealthSpec, HealthWindows, health_windows
+from edgebat.files import atomic_write
+from edgebat.recipe import read_document
+from edgebat.teachers.ic2ml import Ic2ml
+from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.teachers.train import TeacherSettings, train_ic2ml
+
+CellKey = tuple[str, str]
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Condition:
+    """Cells of one condition by the paper's split: numbers after ``stem``-#. published: errors of the released
+    predictions, for the table."""
+
+    dataset: str
+    stem: str
+    train: tuple[int, ...]
+    val: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+    published: dict[str, float] = field(default_factory=dict)
+
+    def keys(self, part: str) -> list[CellKey]:
+        """The cells of ``train``, ``val`` or ``test``."""
+        return [(self.dataset, f"{self.stem}-#{number}") for number in getattr(self, part)]
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class Variant:
+    """What is changed against the study: pieces of the task, the conditions learnt from (all unless named), and which
+    share of their training cells."""
+
+    task: dict[str, Any] = field(default_factory=dict)
+    conditions: tuple[str, ...] = ()
+    share: float = 1.0
+    seeds: tuple[int, ...] = (1,)
+
+
+@checked(frozen=True, config={"extra": "forbid"})
+class ConditionStudy:
+    """A recipe ``teacher: ic2ml``."""
+
+    name: str
+    teacher: Literal["ic2ml"]
+    conditions: dict[str, Condition]
+    variants: dict[str, Variant]
+    title: str = ""
+    task: HealthSpec = field(default_factory=HealthSpec)
+    train: TeacherSettings = field(default_factory=TeacherSettings)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Windows to learn from, to stop on, and to score on, of the cells at hand."""
+
+    train: HealthWindows
+    val: HealthWindows
+    test: HealthWindows
+
+
+def check_study(document: dict[str, Any], where: str = "recipe") -> ConditionStudy:
+    """A checked study from plain data. Raises RecipeError."""
+    try:
+        return TypeAdapter(ConditionStudy).validate_python(document)
+    except ValidationError as error:
+        raise RecipeError(f"{where} is not a study of IC2ML: {error}") from None
+
+
+def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> ConditionStudy:
+    """A study from a file or the name of a shipped recipe, after ``a.b=c`` overrides. Raises RecipeError."""
+    path, document = read_document(recipe, overrides)
+    return check_study(document, str(path))
+
+
+def study_parts(study: ConditionStudy, variant: Variant, corpus: str | Path, seed: int) -> Parts:
+    """The variant's windows; cells the corpus lacks are passed over, test cells are those of all conditions.
+
+    Raises DataError when nothing is left to learn from.
+    """
+    spec = dataclasses.replace(study.task, **variant.task)
+    windows = health_windows(read_corpus(corpus, {c.dataset for c in study.conditions.values()}), spec)
+    there = set(windows.cells)
+    learnt = variant.conditions or tuple(study.conditions)
+
+    def cells(part: str, names: Sequence[str]) -> list[CellKey]:
+        return sorted(key for name in names for key in study.conditions[name].keys(part) if key in there)
+
+    train, val = cells("train", learnt), cells("val", learnt)
+    if variant.share < 1.0:
+        count = max(1, round(variant.share * len(train)))
+        train = [train[i] for i in np.random.default_rng(seed).permutation(len(train))[:count]]
+    if not train or not val:
+        raise DataError(f"conditions {', '.join(learnt)}: {len(train)} training and {len(val)} validation cells have "
+                        f"windows; at least 1 each is needed; left out: {windows.left_out}")  # fmt: skip
+    return Parts(
+        windows.select(cells=train),
+        windows.select(cells=val),
+        windows.select(cells=cells("test", list(study.conditions))),
+    )
+
+
+def errors(windows: HealthWindows, said: Mapping[str, Any]) -> dict[str, float]:
+    """RMSE of SOH and trajectory in Ah and in percentage points of nominal, MAPE of the trajectory in percent, RMSE and
+    MAE of RUL in cycles: ``rul`` before EOL only, ``rul_all`` with the windows at and past it as the paper counts."""
+    scale = windows.reference_ah[windows.cell]
+    soh = np.asarray(said["soh"], dtype=np.float64) - windows.soh
+    ahead = np.asarray(said["trajectory"], dtype=np.float64) - windows.trajectory
+    known = np.isfinite(ahead)
+    ahead_ah = (ahead * scale[:, None])[known]
+    known_rul = np.isfinite(windows.rul)
+    rul = np.asarray(said["rul"], dtype=np.float64)[known_rul] - windows.rul[known_rul]
+    before = windows.rul[known_rul] > 0
+    found = {
+        "windows": float(len(windows)),
+        "cells": float(len(windows.cells)),
+        "soh_rmse_ah": _rms(soh * scale),
+        "soh_rmse_pct": 100.0 * _rms(soh),
+        "trajectory_rmse_ah": _rms(ahead_ah),
+        "trajectory_rmse_pct": 100.0 * _rms(ahead[known]),
+        "trajectory_mape_pct": 100.0 * _mean(np.abs(ahead[known]) / windows.trajectory[known]),
+        "rul_rmse": _rms(rul[before]),
+        "rul_all_rmse": _rms(rul),
+        "rul_all_mae": _mean(np.abs(rul)),
+    }
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _rms(values: Any) -> float:
+    return float(np.sqrt(np.square(values).mean())) if len(values) else float("nan")
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, seed: int) -> dict[str, Any]:
+    """Train (unless done) and score one variant; its record is written to ``<name>-seed<seed>.json``."""
+    record = folder / f"{name}-seed{seed}.json"
+    if record.exists():
+        done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        return done
+    variant = study.variants[name]
+    parts = study_parts(study, variant, corpus, seed)
+    settings = dataclasses.replace(study.train, fit=dataclasses.replace(study.train.fit, seed=seed))
+    start = time.perf_counter()
+    network, _ = train_ic2ml(parts.train, parts.val, settings, folder / f"{name}-seed{seed}", resume=True)
+    seconds = time.perf_counter() - start
+    file = folder / f"{name}-seed{seed}.safetensors"
+    provenance = {
+        "study": study.name,
+        "variant": name,
+        "seed": seed,
+        "task": parts.train.spec.to_dict(),
+        "seen": pack_cells([*parts.train.cells, *parts.val.cells]),
+    }
+    save_teacher(network.half(), file, provenance)
+    stored = load_teacher(file)
+    assert isinstance(stored, Ic2ml)
+    result = {
+        "variant": name,
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "train_cells": len(parts.train.cells),
+        "train_windows": len(parts.train),
+        "scores": by_condition(study, parts.test, stored.predict(parts.test)),
+        "cells": by_cell(parts.test, stored.predict(parts.test)),
+        "baselines": {
+            baseline: by_condition(study, parts.test, predict(parts.train, parts.val, parts.test))
+            for baseline, predict in BASELINES.items()
+        },
+    }
+    atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return result
+
+
+def by_condition(study: ConditionStudy, windows: HealthWindows, said: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Condition -> ``errors`` on its test cells at hand."""
+    found = {}
+    for name, condition in study.conditions.items():
+        own = set(condition.keys("test"))
+        mask = np.array([key in own for key in windows.cells], dtype=np.bool_)[windows.cell]
+        if mask.any():
+            found[name] = errors(windows.select(mask), {head: values[mask] for head, values in said.items()})
+    return found
+
+
+def by_cell(windows: HealthWindows, said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row of ``errors`` per cell."""
+    rows = []
+    for index, (dataset, cell) in enumerate(windows.cells):
+        mask = windows.cell == index
+        own = errors(windows.select(mask), {head: values[mask] for head, values in said.items()})
+        rows.append({"dataset": dataset, "cell": cell, **own})
+    return rows
+
+
+COLUMNS = (
+    "soh_rmse_ah",
+    "soh_rmse_pct",
+    "trajectory_rmse_ah",
+    "trajectory_mape_pct",
+    "rul_all_rmse",
+    "rul_all_mae",
+    "rul_rmse",
+)
+
+
+def table(study: ConditionStudy, results: Sequence[dict[str, Any]]) -> str:
+    """Markdown, one block of rows per condition: published, each variant (mean +- deviation over seeds), baselines."""
+    lines = ["| condition | by | windows | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 3) + "|"]
+    for condition, entry in study.conditions.items():
+        if not any(condition in result["scores"] for result in results):
+            continue
+        if entry.published:
+            cells = [f"{entry.published[c]:g}" if c in entry.published else "" for c in COLUMNS]
+            lines.append(f"| {condition} | released predictions | {entry.published.get('windows', 0):.0f} | "
+                         + " | ".join(cells) + " |")  # fmt: skip
+        for variant in study.variants:
+            own = [r["scores"][condition] for r in results if r["variant"] == variant and condition in r["scores"]]
+            if own:
+                lines.append(_row(condition, f"{variant}, {len(own)} seeds", own))
+        first = next(r for r in results if condition in r["scores"])
+        for baseline, scores in first["baselines"].items():
+            lines.append(_row(condition, f"{baseline} ({first['variant']})", [scores[condition]]))
+    return "\n".join(lines) + "\n"
+
+
+def _row(condition: str, by: str, scores: Sequence[Mapping[str, float]]) -> str:
+    cells = []
+    for column in COLUMNS:
+        values = [score[column] for score in scores if column in score]
+        digits = 4 if column.endswith("_ah") else 2
+        spread = f" ± {np.std(values):.{digits}f}" if len(values) > 1 else ""
+        cells.append(f"{np.mean(values):.{digits}f}{spread}" if values else "")
+    return f"| {condition} | {by} | {scores[0]['windows']:.0f} | " + " | ".join(cells) + " |"
+
+
+def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[str] | None = None) -> None:
+    """The whole study, or ``only`` some of its variants; records, checkpoints and ``table.md`` go to ``folder``."""
+    results = []
+    for name, variant in study.variants.items():
+        if only and name not in only:
+            continue
+        for seed in variant.seeds:
+            results.append(run_variant(study, name, corpus, folder, seed))
+            print(f"{name} seed {seed}: {results[-1]['scores']}", flush=True)
+    text = table(study, results)
+    atomic_write(folder / "table.md", text)
+    print(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line; see the top of this file."""
+    parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.ic2ml_study", description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", help="variants")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe"
+    )
+    given = parser.parse_args(arguments)
+    run_study(load_study(given.recipe, given.set), given.corpus, given.out, given.only)
+
+
+if __name__ == "__main__":
+    main()
