@@ -28,6 +28,7 @@ from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
+from edgebat.simulate.unicorn_run import CPUS
 
 SAMPLE = np.dtype(
     [
@@ -206,16 +207,23 @@ def _include(folder: Path) -> list[Path]:
 
 
 class BoardFirmware(Firmware):
-    """The firmware on a simulated Cortex-M4 (Unicorn).
+    """The firmware on a simulated Cortex-M (Unicorn); ``target`` is the name of a Cortex-M target.
 
     Code cannot be written, data not executed, and a stack that overflows faults. ``cut`` is a power cut.
     """
 
     def __init__(
-        self, graph: IntGraph, config: Config, folder: Path, compiler: str | None = None, **control: int
+        self,
+        graph: IntGraph,
+        config: Config,
+        folder: Path,
+        compiler: str | None = None,
+        target: str = "cortex-m4f",
+        optimize: str = "-O2",
+        **control: int,
     ) -> None:
         super().__init__(graph, config, **control)
-        self.image = build_board(graph, folder, compiler)
+        self.image = build_board(graph, folder, compiler, target, optimize)
         self._unicorn: Any = require("unicorn", extra="sim")
         constants = require("unicorn.arm_const", extra="sim")
         self._pc, self._sp, self._lr, self._r0 = (
@@ -223,7 +231,7 @@ class BoardFirmware(Firmware):
         )
         uc = self._unicorn
         self._core = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
-        self._core.ctl_set_cpu_model(constants.UC_CPU_ARM_CORTEX_M4)
+        self._core.ctl_set_cpu_model(getattr(constants, CPUS[load_target(target).unicorn]))
         for region, rights in (
             ("code", uc.UC_PROT_READ | uc.UC_PROT_EXEC),
             ("ram", uc.UC_PROT_READ | uc.UC_PROT_WRITE),
@@ -291,12 +299,14 @@ class BoardFirmware(Firmware):
         self._core.mem_write(self.image.address(symbol) + offset, content)
 
 
-def build_board(graph: IntGraph, folder: Path, compiler: str | None = None, optimize: str = "-O2") -> Image:
-    """Compile and link the firmware of the simulated Cortex-M4 board into ``folder``."""
+def build_board(
+    graph: IntGraph, folder: Path, compiler: str | None = None, target: str = "cortex-m4f", optimize: str = "-O2"
+) -> Image:
+    """Compile and link the firmware of the simulated board into ``folder``; the objects stay there."""
     folder.mkdir(parents=True, exist_ok=True)
     _, sources = write_sources(graph, folder)
     port = firmware_dir() / "ports" / "virtual"
-    driver = find_compiler(load_target("cortex-m4f"), compiler)
+    driver = find_compiler(load_target(target), compiler)
     include = _include(folder)
     if driver.kind == "zig":
         include.append(firmware_dir() / "ports" / "baremetal" / "include")

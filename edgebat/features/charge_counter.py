@@ -202,7 +202,7 @@ class ChargeCounter:
                 self._track_extremes(sample, current)
             if sample.cell_mv < self.top_mv - config.max_drop_mv:
                 self._give_up(ChargeEnd.IMPLAUSIBLE)
-            elif self.charge - self.moved_charge > config.nominal_mah * config.stuck_ppm * 36 // 5:
+            elif (self.charge - self.moved_charge) * 5 > config.nominal_mah * config.stuck_ppm * 36:
                 self._give_up(ChargeEnd.STUCK)
             else:
                 self._cross_levels(sample.cell_mv, part)

@@ -175,8 +175,8 @@ _REFERENCES = {
 
 def _source(numbers: BmsModel, name: str) -> str:
     upper = name.upper()
-    which = ", i" if numbers.points > 1 else ""
-    points = f"said->points_cpct[i] = {name}_trajectory(y{which});"
+    which = ", what - EDGEBAT_READ_POINTS" if numbers.points > 1 else ""
+    points = f"{name}_trajectory(y{which})"
     tables = "\n".join(
         array("int32_t", label, [str(v) for v in values])
         for label, values in (
@@ -203,19 +203,22 @@ static void quantize(const int32_t *ppm, int8_t *row)
     {name}_quantize(ppm, row, 1U);
 }}
 
-static int run_slice(uint32_t slice, const int8_t *window, void *output, void *scratch)
-{{
-    return {name}_run_slice(slice, window, ({name}_output_t *)output, scratch);
-}}
-
-static void read_output(const void *output, edgebat_said_t *said)
+static int32_t read_output(const void *output, uint32_t what)
 {{
     const {name}_output_t *const y = (const {name}_output_t *)output;
-    said->soh_cpct = {name}_soh(y);
-    said->rul_cycles = {name}_rul(y);
-    for (uint32_t i = 0U; i < {numbers.points}U; i++) {{
-        {points}
+    int32_t value;
+    switch (what) {{
+    case EDGEBAT_READ_SOH:
+        value = {name}_soh(y);
+        break;
+    case EDGEBAT_READ_RUL:
+        value = {name}_rul(y);
+        break;
+    default:
+        value = {points};
+        break;
     }}
+    return value;
 }}
 
 #if EDGEBAT_SELFTEST
@@ -247,7 +250,7 @@ const edgebat_model_t {name}_model = {{
     sizeof({name}_output_t) * {upper}_OUTPUT_LEN,
     {upper}_SCRATCH_BYTES,
     &quantize,
-    &run_slice,
+    &{name}_run_slice,
     &read_output,
     SELFTEST,
 }};

@@ -34,9 +34,9 @@ def prototype(name: str, upper: str) -> str:
     return f"""
 /**
  * The same run in {upper}_SLICES short calls, slice = 0 to {upper}_SLICES - 1 in this order; scratch must survive between
- * them. Returns what {name}_run returns, or EDGEBAT_ERR_SLICE.
+ * them. result: {upper}_OUTPUT_LEN values of {name}_output_t. Returns what {name}_run returns, or EDGEBAT_ERR_SLICE.
  */
-int {name}_run_slice(uint32_t slice, const int8_t *input, {name}_output_t *output, void *scratch);
+int {name}_run_slice(uint32_t slice, const int8_t *input, void *result, void *scratch);
 """
 
 
@@ -44,8 +44,9 @@ def function(program: Program, name: str, upper: str, checks: str) -> str:
     """Definition for the source; ``checks`` are the tests of the pointers."""
     body = _steps(name, upper) if program.stateful else _layers(program, upper)
     return f"""
-int {name}_run_slice(uint32_t slice, const int8_t *input, {name}_output_t *output, void *scratch)
+int {name}_run_slice(uint32_t slice, const int8_t *input, void *result, void *scratch)
 {{
+    {name}_output_t *const output = ({name}_output_t *)result;
 {checks}{body}}}
 """
 

@@ -21,7 +21,7 @@ from edgebat.errors import ToolError, require
 from edgebat.simulate.elf import BenchInfo, Image
 
 _PAINT = 0xA5
-_CPUS = {
+CPUS = {
     "cortex-m0": "UC_CPU_ARM_CORTEX_M0",
     "cortex-m3": "UC_CPU_ARM_CORTEX_M3",
     "cortex-m4": "UC_CPU_ARM_CORTEX_M4",
@@ -85,10 +85,10 @@ class Simulator:
         if self._riscv:
             core = uc.Uc(uc.UC_ARCH_RISCV, uc.UC_MODE_RISCV32)
         else:
-            if cpu not in _CPUS:
-                raise ToolError(f"unicorn has no CPU {cpu!r}; known: {', '.join([*_CPUS, 'rv32'])}")
+            if cpu not in CPUS:
+                raise ToolError(f"unicorn has no CPU {cpu!r}; known: {', '.join([*CPUS, 'rv32'])}")
             core = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
-            core.ctl_set_cpu_model(getattr(require("unicorn.arm_const", extra="sim"), _CPUS[cpu]))
+            core.ctl_set_cpu_model(getattr(require("unicorn.arm_const", extra="sim"), CPUS[cpu]))
         constants = require("unicorn.riscv_const" if self._riscv else "unicorn.arm_const", extra="sim")
         prefix, names = _REGISTERS["riscv" if self._riscv else "arm"]
         numbers = [getattr(constants, prefix + register) for register in names.split()]

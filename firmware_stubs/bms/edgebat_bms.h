@@ -31,6 +31,9 @@ int8_t *edgebat_bms_window(const edgebat_t *battery);
 /* Whether a configuration and a model's description make sense; EDGEBAT_OK or the error. */
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
+/* Time has passed: the estimate is older, and the published SOH is further on its way. */
+void edgebat_bms_settle(edgebat_t *battery);
+
 /* Take a checked state over into a battery that was just begun. */
 void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);
 

@@ -143,8 +143,8 @@ static void follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, in
         }
         if ((int32_t)sample->cell_mV < (int32_t)battery->top_mV - config->max_drop_mV) {
             give_up(battery, EDGEBAT_CHARGE_IMPLAUSIBLE);
-        } else if ((uint64_t)(battery->charge - battery->moved_charge) >
-                   (((uint64_t)config->nominal_mAh * config->stuck_ppm) * 36U) / 5U) {
+        } else if (((uint64_t)(battery->charge - battery->moved_charge) * 5U) >
+                   (((uint64_t)config->nominal_mAh * config->stuck_ppm) * 36U)) {
             give_up(battery, EDGEBAT_CHARGE_STUCK);
         } else {
             cross_levels(battery, sample->cell_mV, part);

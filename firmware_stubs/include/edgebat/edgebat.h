@@ -154,12 +154,10 @@ typedef struct {
 
 /*** The model ***/
 
-/** What a model says about one window. */
-typedef struct {
-    int32_t soh_cpct;
-    int32_t rul_cycles;
-    int32_t points_cpct[EDGEBAT_POINTS_MAX];
-} edgebat_said_t;
+/* What `read` is asked for; the points of the trajectory follow from EDGEBAT_READ_POINTS on. */
+#define EDGEBAT_READ_SOH 0U
+#define EDGEBAT_READ_RUL 1U
+#define EDGEBAT_READ_POINTS 2U
 
 /** A generated model and everything around it that the code needs to know: `<name>_model` in `<name>_bms.c`.
  */
@@ -183,8 +181,8 @@ typedef struct {
     uint32_t scratch_bytes;
     void (*quantize)(const int32_t *ppm, int8_t *row);
     int (*run_slice)(uint32_t slice, const int8_t *window, void *output, void *scratch);
-    void (*read)(const void *output, edgebat_said_t *said);
-    int (*selftest)(void *output, void *scratch); /* NULL: compiled without */
+    int32_t (*read)(const void *output, uint32_t what); /* EDGEBAT_READ_..., 0.01 % or cycles */
+    int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */
 } edgebat_model_t;
 
 /** Bytes of working memory for a model: scratch, one row of inputs, outputs, one window. */

@@ -1,0 +1,222 @@
+"""What the estimator costs with one model: instructions and stack of every call, flash and RAM, on a simulated core."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebat.bms.virtual import BoardFirmware, Samples, samples_array
+from edgebat.features.charge_counter import Config
+from edgebat.graph import IntGraph
+from edgebat.simulate.elf import Image
+from edgebat.simulate.targets import load_target
+from edgebat.simulate.toolchain import find_compiler
+from edgebat.simulate.unicorn_run import count_instructions
+
+FUNCTIONS = (
+    "edgebat_push",
+    "edgebat_step",
+    "edgebat_result",
+    "edgebat_can_pack",
+    "edgebat_state_get",
+    "edgebat_state_newest",
+    "edgebat_init",
+    "edgebat_selftest",
+)
+_PAINT = 0xA5
+
+
+@dataclass(frozen=True)
+class CallCost:
+    """One function: calls seen, instructions of the cheapest, the middle and the dearest call, bytes of stack."""
+
+    function: str
+    calls: int
+    least: int
+    median: int
+    most: int
+    stack: int
+
+
+@dataclass(frozen=True)
+class BmsCost:
+    """All of it. Flash by part and RAM per battery in bytes; ``compiler`` with version and flags."""
+
+    model: str
+    target: str
+    compiler: str
+    calls: tuple[CallCost, ...]
+    flash_estimator: int
+    flash_kernels: int
+    flash_model: int
+    ram_battery: int
+    ram_work: int
+    saved_bytes: int
+
+    @property
+    def flash(self) -> int:
+        """Everything a product links."""
+        return self.flash_estimator + self.flash_kernels + self.flash_model
+
+
+def measure_bms(
+    graph: IntGraph, target: str = "cortex-m4f", compiler: str | None = None, optimize: str = "-O2"
+) -> BmsCost:
+    """Build the virtual BMS for ``target``, let it live through charges that take every path, and count.
+
+    Raises ToolError when there is no compiler or the firmware breaks.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgebat-bms-") as folder:
+        config = Config(nominal_mah=3500, max_gap_ms=120_000, full_mv=4190, empty_mv=2710, rated_cycles=500)
+        board = BoardFirmware(
+            graph, config, Path(folder), compiler, target, optimize, frame_ms=60_000, steps_per_tick=1
+        )
+        counter = _Counter(board)
+        with counter:
+            board.power_on()
+            for samples in _story(board.model.level_uv, board.model.context):
+                board.run(samples)
+            board.power_on()
+        costs = tuple(counter.cost(name) for name in FUNCTIONS if counter.seen[name])
+        estimator, kernels, model = _flash(board.image, Path(folder))
+        driver = find_compiler(load_target(target), compiler)
+        symbols = board.image.symbols
+        return BmsCost(
+            graph.name,
+            target,
+            f"{driver.version} {optimize}",
+            costs,
+            estimator,
+            kernels,
+            model,
+            symbols["battery"].size,
+            symbols["work"].size,
+            board.model.saved_bytes,
+        )
+
+
+def _story(level_uv: tuple[int, ...], context: int) -> list[Samples]:
+    """Charges through the window until the model speaks, one too fast to see the levels singly, one with bad samples."""
+    low, high = level_uv[0] / 1000 - 20, level_uv[-1] / 1000 + 20
+    slow = np.linspace(low, high, 400)
+    down = samples_array(np.linspace(4100, 2700, 62).astype(int), -3500, 60_000)
+    full = samples_array(np.linspace(4190, 4195, 4).astype(int), 100, 60_000)
+    charge = samples_array(np.rint(slow).astype(int), 1750, 1000)
+    jump = samples_array(np.array([low, high], dtype=int), 1750, 1000)
+    bad = charge.copy()
+    bad["valid"][::3] = 0
+    bad["cell_mv"][1::7] = 20_000
+    rest = samples_array(np.full(3, 3300), 0, 60_000)
+    normal = [down, rest, charge, full, rest]
+    return [*normal * (context + 2), down, rest, jump, rest, down, rest, bad, rest]
+
+
+class _Counter:
+    """Counts instructions and stack per call while the board runs."""
+
+    def __init__(self, board: BoardFirmware) -> None:
+        self._board, self._core = board, board._core
+        self._entries = {board.image.address(name): name for name in FUNCTIONS if name in board.image.symbols}
+        self._starts = {board.image.address(name) for name in ("vbms_power_on", "vbms_run")}
+        self.seen: dict[str, list[tuple[int, int]]] = {name: [] for name in FUNCTIONS}
+        self._bottom = board.image.address("stack_bottom")
+        self._open: tuple[str, int, int] | None = None
+        self._instructions = 0
+        self._lengths: dict[tuple[int, int], int] = {}
+
+    def __enter__(self) -> None:
+        uc: Any = self._board._unicorn
+        self._core.ctl_flush_tb()
+        self._hook = self._core.hook_add(uc.UC_HOOK_BLOCK, self._on_block)
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        self._core.hook_del(self._hook)
+        self._core.ctl_flush_tb()
+
+    def _on_block(self, core: Any, address: int, size: int, _data: Any) -> None:
+        board = self._board
+        # A call that the compiler put last returns to where the simulator stops: it is over when the next one begins.
+        if self._open is not None and (address == self._open[1] or address in self._starts):
+            self._close()
+        if self._open is None and address in self._entries:
+            sp = core.reg_read(board._sp)
+            core.mem_write(self._bottom, bytes([_PAINT]) * (sp - self._bottom))
+            self._open = (self._entries[address], core.reg_read(board._lr) & ~1, sp)
+            self._instructions = 0
+        if self._open is not None:
+            block = (address, size)
+            if block not in self._lengths:
+                self._lengths[block] = count_instructions(bytes(core.mem_read(address, size)), riscv=False)
+            self._instructions += self._lengths[block]
+
+    def _close(self) -> None:
+        if self._open is not None:
+            name, _, sp = self._open
+            stack = np.frombuffer(self._core.mem_read(self._bottom, sp - self._bottom), np.uint8)
+            touched = np.flatnonzero(stack != _PAINT)
+            self.seen[name].append((self._instructions, sp - self._bottom - int(touched[0]) if touched.size else 0))
+            self._open = None
+
+    def cost(self, name: str) -> CallCost:
+        """The calls of one function."""
+        instructions = [count for count, _ in self.seen[name]]
+        return CallCost(
+            name,
+            len(instructions),
+            min(instructions),
+            int(np.median(instructions)),
+            max(instructions),
+            max(stack for _, stack in self.seen[name]),
+        )
+
+
+def _flash(image: Image, folder: Path) -> tuple[int, int, int]:
+    """Bytes of code and tables of the estimator, of the kernels with what the compiler's library adds, of the model."""
+
+    def linked(choose: Callable[[str], bool]) -> int:
+        names = {
+            name
+            for path in folder.glob("*.o")
+            if choose(path.stem)
+            for name, symbol in Image(path).symbols.items()
+            if symbol.size
+        }
+        return sum(
+            symbol.size for name, symbol in image.symbols.items() if name in names and symbol.address < _RAM_START
+        )
+
+    bms = {path.stem for path in folder.glob("*.o") if path.stem in _ESTIMATOR}
+    model = linked(lambda stem: stem.startswith("soh"))
+    estimator = linked(lambda stem: stem in bms)
+    board = linked(lambda stem: stem in ("virtual_bms", "start_virtual"))
+    text = image.sections.get(".text", 0)
+    return estimator, text - board - estimator - model, model
+
+
+_RAM_START = 0x2000_0000
+_ESTIMATOR = ("edgebat_begin", "edgebat_charge", "edgebat_estimate", "edgebat_publish", "edgebat_saved", "edgebat_can")
+
+
+def cost_table(costs: list[BmsCost]) -> str:
+    """Costs as Markdown."""
+    lines = [
+        "| model | core | flash: estimator + kernels + model | RAM per battery | saved | `push` median / worst | "
+        "`step` worst | `result` | `state_get` | deepest stack of a call |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for cost in costs:
+        by_name = {call.function: call for call in cost.calls}
+        push, step = by_name["edgebat_push"], by_name["edgebat_step"]
+        lines.append(
+            f"| {cost.model} | {cost.target} | {cost.flash_estimator:,} + {cost.flash_kernels:,} + {cost.flash_model:,} "
+            f"= {cost.flash:,} B | {cost.ram_battery + cost.ram_work} B | {cost.saved_bytes} B "
+            f"| {push.median:,} / {push.most:,} | {step.most:,} | {by_name['edgebat_result'].most:,} "
+            f"| {by_name['edgebat_state_get'].most:,} | {max(call.stack for call in cost.calls)} B |"
+        )
+    return "\n".join(lines)
