@@ -34,15 +34,23 @@ Draw = Callable[..., Float32]
 NETS = ("mlp", "cnn", "lstm")
 
 
+_REFERENCE: dict[str, tuple[tuple[int, int], tuple[int, ...], int]] = {
+    "mlp": ((10, 4), (32, 16), 1),
+    "cnn": ((32, 4), (8, 16), 50),
+    "lstm": ((32, 4), (16,), 50),
+}
+
+
 @cache
 def reference_net(name: str) -> IntGraph:
     """The integer graph of "mlp", "cnn" or "lstm"; the same at every call. Raises KeyError for another name."""
-    shape, widths, outputs = {
-        "mlp": ((10, 4), (32, 16), 1),
-        "cnn": ((32, 4), (8, 16), 50),
-        "lstm": ((32, 4), (16,), 50),
-    }[name]
+    shape, widths, outputs = _REFERENCE[name]
     return random_net(name, shape, widths, outputs, seed=NETS.index(name))
+
+
+def reference_float_net(name: str) -> FloatModel:
+    """The float model that ``reference_net(name)`` was quantized from."""
+    return _float_net(np.random.default_rng(NETS.index(name)), name, *_REFERENCE[name])
 
 
 @cache
@@ -60,14 +68,20 @@ def random_net(
     last one) or units of the stacked LSTM layers; ``outputs`` dense outputs. Raises KeyError for another family.
     """
     rng = np.random.default_rng(seed)
+    model = _float_net(rng, family, shape, widths, outputs)
+    return quantize_model(model, rng.standard_normal((512, *shape)), name=name or family)
 
+
+def _float_net(
+    rng: np.random.Generator, family: str, shape: tuple[int, int], widths: Sequence[int], outputs: int
+) -> FloatModel:
     def draw(*dimensions: int) -> Float32:
         values: Float32 = (rng.standard_normal(dimensions) / np.sqrt(np.prod(dimensions[1:]))).astype(np.float32)
         return values
 
     layers = {"mlp": _mlp, "cnn": _cnn, "lstm": _lstm}[family](draw, shape, widths, outputs)
     channels = shape[1]
-    model = FloatModel(
+    return FloatModel(
         family,
         shape,
         layers,
@@ -77,7 +91,6 @@ def random_net(
         np.ones(outputs, np.float32),
         (Head("output", 0, outputs, "fraction"),),
     )
-    return quantize_model(model, rng.standard_normal((512, *shape)), name=name or family)
 
 
 def _dense(draw: Draw, outputs: int, inputs: int, activation: str = "none") -> DenseLayer:

@@ -30,7 +30,7 @@ extern int8_t bench_input[BENCH_INPUT_LEN];
 extern bench_output_t bench_output[BENCH_OUTPUT_LEN];
 extern uint32_t bench_stack_used;
 __attribute__((used)) uint64_t bench_scratch[BENCH_SCRATCH_BYTES / 8 + 1];
-__attribute__((used)) int8_t bench_input[BENCH_INPUT_LEN];
+__attribute__((used, aligned(4))) int8_t bench_input[BENCH_INPUT_LEN]; /* may hold floats */
 __attribute__((used)) bench_output_t bench_output[BENCH_OUTPUT_LEN];
 __attribute__((used)) uint32_t bench_stack_used;
 
