@@ -19,6 +19,8 @@ stands in that file; there is no code per port::
     keep: [NOTES.md]            # files of the port's folder that are not for the user; the rest must be named above
     once: [src/board_config.h]  # places a user edits: not written again when they are there
 
+A file whose name begins with ``shared/`` lies in ``firmware_stubs/ports/shared/``, for all ports that name it.
+
 ``{name}`` in a place is replaced by the name the user chose. Templates see: ``name``, ``NAME`` (upper case), ``port``,
 ``version`` (of edgebat), ``nominal_mah``, ``model`` (``BmsModel``: what the estimator knows of the model), ``c``
 (``CModel``: scratch_bytes, table_bytes, ...), ``fingerprint`` (SHA-256 of the model), ``sources`` (all exported .c of
@@ -31,6 +33,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -49,7 +52,9 @@ from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
 
 MANIFEST = "port.yaml"
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 DEFAULT_NOMINAL_MAH = 3500
+SHARED = "shared/"
 NOMINAL_MAH = (10, 2_000_000)
 """What ``edgebat_init`` accepts."""
 
@@ -104,6 +109,10 @@ class Port:
     folder: Path
     manifest: Manifest
 
+    def file(self, name: str) -> Path:
+        """Where a file of the manifest lies."""
+        return (firmware_dir() / "ports" if name.startswith(SHARED) else self.folder) / name
+
 
 def list_ports() -> list[str]:
     """Names of the shipped ports, sorted."""
@@ -137,14 +146,16 @@ def load_port(name: str | Path) -> Port:
             for e in error.errors()
         )
         raise TargetError(f"port {folder.name}: {path}: {problems}") from None
+    port = Port(folder.name, folder, manifest)
     named = {MANIFEST, *manifest.copy_files, *manifest.render, *manifest.keep}
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    there |= {file for file in named if file.startswith(SHARED) and port.file(file).is_file()}
     if named != there:
         raise TargetError(
             f"port {folder.name}: {path}: named but missing: {', '.join(sorted(named - there)) or 'nothing'}; "
             f"there but not named: {', '.join(sorted(there - named)) or 'nothing'}"
         )
-    return Port(folder.name, folder, manifest)
+    return port
 
 
 def export_port(
@@ -204,7 +215,7 @@ def port_files(
     for path, text in _integration_files(graph, name, nominal_mah).items():
         files[_tidy(f"{place.integration}/{path}")] = text.encode()
     for source_name, target in port.manifest.copy_files.items():
-        files[_tidy(target.replace("{name}", name))] = (port.folder / source_name).read_bytes()
+        files[_tidy(target.replace("{name}", name))] = port.file(source_name).read_bytes()
     for template, target in port.manifest.render.items():
         files[_tidy(target.replace("{name}", name))] = _render(port, template, context).encode()
     return dict(sorted(files.items()))
@@ -221,12 +232,22 @@ def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CMode
         written = [*model.files, *write_bms(graph, model, folder)]
         files = {f"{place.model}/{path.name}": path.read_bytes() for path in written}
     root = firmware_dir()
-    for path in (*model.kernel_sources, *sorted((root / "src").glob("*.h"))):
+    for path in model.kernel_sources:
         files[f"{place.kernels}/{path.name}"] = path.read_bytes()
     for path in sorted((root / "bms").glob("*.[ch]")):
         files[f"{place.estimator}/{path.name}"] = path.read_bytes()
-    for path in sorted((root / "include").rglob("*.h")):
-        files[f"{place.headers}/{path.relative_to(root / 'include').as_posix()}"] = path.read_bytes()
+    headers = {path.name: (f"{place.kernels}/{path.name}", path) for path in (root / "src").glob("*.h")}
+    for path in (root / "include").rglob("*.h"):
+        name_there = path.relative_to(root / "include").as_posix()
+        headers[name_there] = (f"{place.headers}/{name_there}", path)
+    # Only headers that are included, by whatever is included.
+    waiting = list(files.values())
+    while waiting:
+        for included in _INCLUDE.findall(waiting.pop().decode()):
+            if included in headers:
+                target, path = headers.pop(included)
+                files[target] = path.read_bytes()
+                waiting.append(files[target])
     return replace(model, files=[]), files
 
 
@@ -242,7 +263,7 @@ def _integration_files(graph: IntGraph, name: str, nominal_mah: int) -> dict[str
 def _render(port: Port, template: str, context: dict[str, Any]) -> str:
     jinja2 = require("jinja2", extra="report")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(port.folder),
+        loader=jinja2.FileSystemLoader([port.folder, firmware_dir() / "ports"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
