@@ -178,13 +178,15 @@ class ChargeCounter:
         self.phase = Phase.NONE
 
     def _begin(self, cell_mv: int) -> None:
+        # What was broken off inside the window and goes on there keeps its reason.
+        resumed = self.ended in (ChargeEnd.INTERRUPTED, ChargeEnd.GAP)
         if self.discharged >= self.config.nominal_mah * (PER_MAH // CYCLE_PART):
             self.discharged = 0
             self.cycle += 1
-            self.cycle_has_row = False
+            self.cycle_has_row = resumed = False
         self.charge = self.level = self.inside = 0
         if cell_mv * 1000 >= self.levels_uv[0]:
-            self._give_up(ChargeEnd.STARTS_ABOVE)
+            self._give_up(self.ended if resumed else ChargeEnd.STARTS_ABOVE)
         else:
             self.phase = Phase.OVER if self.cycle_has_row else Phase.BELOW
 

@@ -39,17 +39,24 @@ static void end_charge(edgebat_t *battery, edgebat_charge_t inside) {
 
 /* The first sample of a charge. */
 static void begin_charge(edgebat_t *battery, int16_t cell_mV) {
+    /* What was broken off inside the window and goes on there keeps its reason. */
+    uint8_t resumed = ((battery->charge_ended == (uint8_t)EDGEBAT_CHARGE_INTERRUPTED) ||
+                       (battery->charge_ended == (uint8_t)EDGEBAT_CHARGE_GAP))
+                          ? 1U
+                          : 0U;
     /* A cycle is a charge after at least a twentieth of the nominal capacity was taken out. */
     if (battery->discharged >= (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / 20U)) {
         battery->discharged = 0U;
         battery->cycle++;
         battery->cycle_has_row = 0U;
+        resumed = 0U;
     }
     battery->charge = 0;
     battery->level = 0U;
     battery->inside = 0U;
     if ((int32_t)cell_mV * 1000 >= battery->model->level_uV[0]) {
-        give_up(battery, EDGEBAT_CHARGE_STARTS_ABOVE);
+        give_up(battery,
+                (resumed != 0U) ? (edgebat_charge_t)battery->charge_ended : EDGEBAT_CHARGE_STARTS_ABOVE);
     } else if (battery->cycle_has_row != 0U) {
         battery->phase = EDGEBAT_PHASE_OVER;
     } else {
