@@ -11,10 +11,16 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.teachers.batlinet import BatLiNet, clean  # noqa: E402
+from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
 from edgebat.teachers.fixed_fit import StepSettings  # noqa: E402
 from edgebat.teachers.life_baselines import BASELINES, life_scores  # noqa: E402
-from edgebat.teachers.life_train import BatLiNetSettings, round_to_half, spec_settings, train_batlinet  # noqa: E402
+from edgebat.teachers.life_train import (  # noqa: E402
+    BatLiNetSettings,
+    round_to_half,
+    spec_settings,
+    train_batlinet,
+    train_batlinets,
+)
 from edgebat.teachers.life_transfer import Transfer, is_target, transfer_scores, transfer_split  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
@@ -150,3 +156,31 @@ def test_two_processes_train_one_network(tmp_path):
     for other in (start, single):
         assert not torch.equal(network.head.weight, other.head.weight)
     assert torch.allclose(network.head.weight, single.head.weight, atol=0.02)
+
+
+def test_no_stored_reference_is_one_cells_own(tmp_path):
+    windows = made_up_windows(9)  # nine cells in groups of four leave one over
+    settings = BatLiNetSettings(merge=4, fit=dataclasses.replace(QUICK, steps=1, steps_per_epoch=1))
+    network, _ = train_batlinet(windows, settings, tmp_path)
+    own = network.tensor(windows)
+    assert len(network.reference_x) == 2
+    assert all((own - reference).abs().amax(dim=(1, 2, 3)).min() > 1e-6 for reference in network.reference_x)
+
+
+def test_members_are_averaged_and_travel_in_one_file(tmp_path):
+    windows = made_up_windows(10, dataclasses.replace(SMALL, cycles=40, columns=20))
+    settings = BatLiNetSettings(members=2, pool=2, capacity=True, each_pair=True, cleaning=False, fit=QUICK)
+    ensemble, result = train_batlinets(windows, settings, tmp_path)
+    assert isinstance(ensemble, BatLiNetEnsemble)
+    assert ensemble.members[0].tensor(windows).shape == (10, 2, 20, 20)
+    assert len(result.losses) == 2
+    said = ensemble.predict(windows)
+    np.testing.assert_allclose(said["life"], np.sqrt(said["life_members"].prod(axis=0)), rtol=1e-5)
+    assert (said["life_members"][0] != said["life_members"][1]).all()
+    round_to_half(ensemble)
+    save_teacher(ensemble, tmp_path / "t.safetensors")
+    np.testing.assert_allclose(
+        load_teacher(tmp_path / "t.safetensors").predict(windows)["life"], said["life"], rtol=0.02
+    )
+    with pytest.raises(DataError, match="must divide"):
+        BatLiNet(spec=spec_settings(windows), pool=3)

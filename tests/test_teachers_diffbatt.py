@@ -213,3 +213,17 @@ def test_nothing_to_train_on_and_impossible_lengths_are_refused(tmp_path):
         DiffBatt().predict(windows)
     with pytest.raises(RecipeError, match="multiple"):
         dataclasses.replace(StepSettings(), steps=150)
+
+
+def test_velocity_and_noise_say_the_same():
+    schedule = Schedule()
+    x, noise = torch.rand(5, 16) * 2 - 1, torch.randn(5, 16)
+    t = torch.tensor([0, 10, 500, 900, 999])
+    noisy = schedule.diffuse(x, t, noise)
+    found = schedule.noise_of_velocity(noisy, t, schedule.velocity(x, t, noise))
+    assert torch.allclose(found, noise, atol=1e-5)
+    # A network that knew the velocity would find the clean curve from nothing but noise, in one step.
+    clean, _ = schedule.step(noisy[-1:], found[-1:], 999, -1, 0.0)
+    assert torch.allclose(clean, x[-1:], atol=1e-3)
+    with pytest.raises(RecipeError, match="target is 'x'"):
+        DiffBatt(target="x")

@@ -226,9 +226,20 @@ def test_a_fold_is_trained_scored_and_not_done_twice(tmp_path: Path) -> None:
     result = run_fold(study, fold, tmp_path, tmp_path, seed=1)
     assert result is not None
     assert set(result["scores"]["datasets"]) == {"C"}
-    assert set(result["baselines"]) == {"persistence", "line24", "line48", "line_all", "mean_curve", "nearest_curve"}
+    learning = {"mean_curve", "nearest_curve", "cpmlp"}
+    assert {"persistence", "line24", "line48", "line_all"} | learning <= set(result["baselines"])
     before = (tmp_path / "C-seed1.safetensors").stat().st_mtime_ns
     again = run_fold(study, fold, tmp_path, tmp_path, seed=1)
     assert again == result
     assert (tmp_path / "C-seed1.safetensors").stat().st_mtime_ns == before
     assert "| C | 4 |" in table([result])
+
+
+def test_one_dataset_alone_is_scored_on_all_others() -> None:
+    study = ForecastStudy(name="s", teacher="battery_timer", task=SPEC, leave_out="rest", val_cells=0.0)
+    folds = {fold.name: fold for fold in study_folds(study, lab())}
+    assert set(folds) == {"A", "B", "C"}
+    for name, fold in folds.items():
+        assert {h.key[0] for h in [*fold.train, *fold.val]} == {name}
+        assert {h.key[0] for h in fold.test} == {"A", "B", "C"} - {name}
+        assert fold.val, "without a drawn validation cell the last one is taken"

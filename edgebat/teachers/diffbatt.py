@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from edgebat.errors import DataError
+from edgebat.errors import DataError, RecipeError
 from edgebat.features.life import LifeSpec, LifeWindows, curve_life
 from edgebat.teachers.diffbatt_unet import UNet
 from edgebat.teachers.diffusion import Schedule
@@ -37,16 +37,28 @@ class Sampling:
     batch: int = 4096
 
 
+TARGETS = ("noise", "velocity")
+
+
 class DiffBatt(nn.Module):
-    """The U-Net with its schedule, input scale and the definition of its windows."""
+    """The U-Net with its schedule, input scale and the definition of its windows.
+
+    target: what the U-Net predicts, ``noise`` as published, or ``velocity`` (Salimans and Ho, arXiv 2202.00512), which
+    asks for the clean curve where there is nothing but noise; that is where the condition has to be learnt.
+    """
 
     name = "diffbatt"
     input_std: Tensor
 
-    def __init__(self, spec: dict[str, Any] | None = None, first: int = 8, steps: int = 1000) -> None:
+    def __init__(
+        self, spec: dict[str, Any] | None = None, first: int = 8, steps: int = 1000, target: str = "noise"
+    ) -> None:
         super().__init__()
+        if target not in TARGETS:
+            raise RecipeError(f"diffbatt: target is {target!r}; allowed are {', '.join(TARGETS)}")
+        self.target = target
         self.spec = LifeSpec(**(spec or {}))
-        self.settings: dict[str, Any] = {"spec": dict(spec or {}), "first": first, "steps": steps}
+        self.settings: dict[str, Any] = {"spec": dict(spec or {}), "first": first, "steps": steps, "target": target}
         if self.spec.curve_points % 8:
             raise DataError(f"DiffBatt needs curve_points divisible by 8; seen {self.spec.curve_points}")
         self.unet = UNet(self.spec.columns, self.spec.curve_points, first)
@@ -60,15 +72,16 @@ class DiffBatt(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(windows.x))
 
     def noise_loss(self, curve: Tensor, q: Tensor, drop: float, generator: torch.Generator) -> Tensor:
-        """Mean squared error of the predicted noise for curves [N, points] (2 SOH - 1) and matrices q; the condition is
-        dropped with chance ``drop``."""
+        """Mean squared error of the predicted target for curves [N, points] (2 SOH - 1) and matrices q; the condition
+        is dropped with chance ``drop``."""
         count, device = len(curve), curve.device
         t = torch.randint(self.schedule.steps, (count,), generator=generator, device=device)
         noise = torch.randn(curve.shape, generator=generator, device=device)
         mask = (torch.rand(count, generator=generator, device=device) >= drop).float()
         condition = self.unet.embed_condition(q / self.input_std)
         predicted = self.unet(self.schedule.diffuse(curve, t, noise), t, condition, mask)
-        error: Tensor = (predicted.float() - noise).square().mean()
+        target = noise if self.target == "noise" else self.schedule.velocity(curve, t, noise)
+        error: Tensor = (predicted.float() - target).square().mean()
         return error
 
     @torch.no_grad()
@@ -100,7 +113,7 @@ class DiffBatt(nn.Module):
             noise: Tensor = self.unet(x, t, condition, on)
             if guidance:
                 noise = (1.0 + guidance) * noise - guidance * self.unet(x, t, condition, 0.0 * on)
-            return noise
+            return noise if self.target == "noise" else self.schedule.noise_of_velocity(x, t, noise)
 
         return noise_of
 

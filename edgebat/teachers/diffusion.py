@@ -29,6 +29,16 @@ class Schedule(nn.Module):
         level = self.alpha_bar[t].to(torch.float32)[:, None]
         return level.sqrt() * x + (1.0 - level).sqrt() * noise
 
+    def velocity(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """What turns the clean ``x`` [N, points] towards its noise at level t [N] (arXiv 2202.00512)."""
+        level = self.alpha_bar[t].to(torch.float32)[:, None]
+        return level.sqrt() * noise - (1.0 - level).sqrt() * x
+
+    def noise_of_velocity(self, x: Tensor, t: Tensor, velocity: Tensor) -> Tensor:
+        """The noise in ``x`` [N, points] at level t [N], given its velocity."""
+        level = self.alpha_bar[t].to(torch.float32)[:, None]
+        return (1.0 - level).sqrt() * x + level.sqrt() * velocity
+
     def step(
         self, x: Tensor, noise: Tensor, t: int, before: int, eta: float, limit: float | None = None
     ) -> tuple[Tensor, float]:

@@ -76,7 +76,9 @@ class Learner:
         ensemble = require("sklearn.ensemble", extra="baselines")
         # Forty trees of sparse inputs and outputs: the curves between are straight enough.
         at = np.arange(7, y.shape[1], 8)
-        forest = ensemble.RandomForestRegressor(40, min_samples_leaf=3, random_state=seed).fit(x[:, ::8], y[:, at])
+        forest = ensemble.RandomForestRegressor(40, min_samples_leaf=3, random_state=seed).fit(
+            x[:, ::8], y[:, at].squeeze()
+        )
         grid = np.arange(y.shape[1])
 
         def answer(x: Float32) -> npt.NDArray[Any]:

@@ -49,7 +49,9 @@ class ForecastStudy:
     """A ``forecast-*.yaml`` recipe.
 
     network: keyword arguments of the teacher's class. pretrain: training on ``synthetic_cells`` made-up curves before
-    any real one (0: none). sources: datasets to train on, all but the one left out unless named.
+    any real one (0: none). replay: so many of those curves stay among the real cells, drawn like one more dataset.
+    leave_out: a dataset or chemistry at a time is scored by a network trained on the others; ``rest`` trains on one
+    dataset alone and scores all others. sources: datasets to train on, all but the one left out unless named.
     """
 
     name: str
@@ -57,12 +59,13 @@ class ForecastStudy:
     title: str = ""
     task: ForecastSpec = field(default_factory=ForecastSpec)
     quality: tuple[str, ...] = ("A", "A-", "B")
-    leave_out: Literal["dataset", "chemistry"] = "dataset"
+    leave_out: Literal["dataset", "chemistry", "rest"] = "dataset"
     sources: tuple[str, ...] = ()
     val_cells: float = 0.12
     seeds: tuple[int, ...] = (1,)
     network: dict[str, Any] = field(default_factory=dict)
     synthetic_cells: int = 3000
+    replay: int = 0
     pretrain: TimerSettings = field(default_factory=TimerSettings)
     train: TimerSettings = field(default_factory=TimerSettings)
     contrast: ContrastSettings | None = None
@@ -96,18 +99,18 @@ def study_folds(study: ForecastStudy, histories: Sequence[CapacityHistory]) -> l
     """One fold per dataset (or chemistry) left out, and the fold ``all`` that leaves out nothing and scores nothing."""
     everything = list(range(len(histories)))
     folds = []
-    for name, inside, outside in [*left_out_folds(histories, study.leave_out), (EVERYTHING, everything, [])]:
+    if study.leave_out == "rest":
+        parts = [(name, outside, inside) for name, inside, outside in left_out_folds(histories, "dataset")]
+    else:
+        parts = [*left_out_folds(histories, study.leave_out), (EVERYTHING, everything, [])]
+    for name, inside, outside in parts:
         used = [i for i in inside if not study.sources or histories[i].key[0] in study.sources]
-        # Validation cells are drawn from the seed and the cell's own place, alike in every fold.
+        # Validation cells are drawn from the cell's own place, alike in every fold.
         held = np.random.default_rng(0).random(len(histories)) < study.val_cells
-        folds.append(
-            Fold(
-                name,
-                [histories[i] for i in used if not held[i]],
-                [histories[i] for i in used if held[i]],
-                [histories[i] for i in outside],
-            )
-        )
+        train, val = [histories[i] for i in used if not held[i]], [histories[i] for i in used if held[i]]
+        if not val:
+            train, val = train[:-1], train[-1:]
+        folds.append(Fold(name, train, val, [histories[i] for i in outside]))
     return folds
 
 
@@ -135,7 +138,8 @@ def train_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, see
     """The teacher trained on the fold's cells."""
     network = pretrained(study, folder, seed)
     settings = dataclasses.replace(study.train, fit=dataclasses.replace(study.train.fit, seed=seed))
-    train, val = stretches(fold.train, study.task), forecast_windows(fold.val, study.task)
+    made = fade_curves(study.replay, seed + 1000) if study.replay else []
+    train, val = stretches([*fold.train, *made], study.task), forecast_windows(fold.val, study.task)
     place = folder / f"{fold.name}-seed{seed}"
     if isinstance(network, UniversalForecaster):
         descriptors = window_descriptors(train, read_descriptors(corpus, fold.train))
@@ -160,7 +164,7 @@ def mae(scores: dict[str, Any]) -> dict[str, float]:
 def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed: int) -> dict[str, Any] | None:
     """Train (unless done) and score one fold; its record is written to ``<fold>-seed<seed>.json``.
 
-    None when the left-out cells give no window to score.
+    None when the left-out cells give no window to score, or the others none to train or stop on.
     """
     record = folder / f"{fold.name}-seed{seed}.json"
     if record.exists():
@@ -168,6 +172,8 @@ def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed:
         return done
     windows = forecast_windows(fold.test, study.task)
     if fold.test and not len(windows):
+        return None
+    if not all(len(forecast_windows(cells, study.task)) for cells in (fold.train, fold.val)):
         return None
     start = time.perf_counter()
     network = train_fold(study, fold, corpus, folder, seed)

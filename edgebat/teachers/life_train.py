@@ -20,7 +20,8 @@ from edgebat.teachers.fixed_fit import StepResult, StepSettings, fit_steps
 
 @dataclass(frozen=True)
 class BatLiNetSettings:
-    """alpha, width: the paper's. pairs: random references per cell and step. references: at most so many are stored for
+    """alpha, width: the paper's. pairs: random references per cell and step. each_pair: their errors count one by one,
+    not, as published, the error of their mean. references: at most so many are stored for
     prediction. merge: cells neighbouring in life averaged into one stored reference; above 1, no cell's own measurement
     leaves with the model file. noise: on the input, as a fraction of its standard deviation. pool, capacity: see
     BatLiNet. members: so many networks from seeds of their own, averaged."""
@@ -30,6 +31,7 @@ class BatLiNetSettings:
     absolute: bool = False
     cleaning: bool = True
     pairs: int = 2
+    each_pair: bool = False
     references: int = 64
     merge: int = 1
     noise: float = 0.0
@@ -42,9 +44,10 @@ class BatLiNetSettings:
 @dataclass(frozen=True)
 class DiffBattSettings:
     """drop: chance of training without the condition. repeats: every cell that often in a step, each with noise of its
-    own. noise: on the matrix, as a fraction of its standard deviation.."""
+    own. noise: on the matrix, as a fraction of its standard deviation. target: see DiffBatt."""
 
     first: int = 8
+    target: str = "noise"
     drop: float = 0.2
     repeats: int = 4
     noise: float = 0.0
@@ -75,7 +78,8 @@ def train_batlinet(
         raise RecipeError(f"BatLiNet needs cells of known life: {len(train)} to train on, {len(support)} as references")
     torch.manual_seed(settings.fit.seed)
     order = np.argsort(support.life, kind="stable")
-    groups = [order[i : i + settings.merge] for i in range(0, len(order), settings.merge)]
+    # No group is smaller than ``merge``: a rest of one cell would be that cell's own measurement.
+    groups = np.array_split(order, max(1, len(order) // settings.merge))
     chosen = np.random.default_rng(settings.fit.seed).permutation(len(groups))[: settings.references]
     network = BatLiNet(
         spec=spec_settings(train),
@@ -118,7 +122,9 @@ def train_batlinet(
         if settings.alpha == 0.0:
             return intra
         partners = torch.randint(len(partner_x), (settings.pairs, len(x)), generator=generator, device=x.device)
-        inter = torch.stack([module.difference(x, partner_x[p]) + partner_label[p] for p in partners]).mean(dim=0)
+        inter = torch.stack([module.difference(x, partner_x[p]) + partner_label[p] for p in partners])
+        if not settings.each_pair:
+            inter = inter.mean(dim=0)
         return (1.0 - settings.alpha) * intra + settings.alpha * (inter - label).square().mean()
 
     result = fit_steps(network, (x, label, partner_x, partner_label), loss, settings.fit, folder, resume)
@@ -152,7 +158,7 @@ def train_diffbatt(
     if not len(train):
         raise RecipeError("DiffBatt has no cell to train on; choose another split or dataset")
     torch.manual_seed(settings.fit.seed)
-    network = DiffBatt(spec=spec_settings(train), first=settings.first)
+    network = DiffBatt(spec=spec_settings(train), first=settings.first, target=settings.target)
     q, curve = network.tensor(train), torch.from_numpy(2.0 * train.curve - 1.0)
     network.input_std.copy_(q.std())
 

@@ -1,0 +1,72 @@
+"""IC2ML's study: the paper's split by cell, errors in the paper's units, one training per variant."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from edgebat.errors import RecipeError
+from edgebat.features import HealthWindows
+from edgebat.teachers import ic2ml_study
+from edgebat.teachers.fit import FitSettings
+from edgebat.teachers.ic2ml_study import Condition, ConditionStudy, Parts, Variant, errors, load_study
+from edgebat.teachers.train import TeacherSettings
+
+
+def test_published_splits_do_not_leak_and_are_those_of_the_paper() -> None:
+    study = load_study("health-ic2ml")
+    counts = {
+        name: tuple(len(getattr(c, part)) for part in ("train", "val", "test")) for name, c in study.conditions.items()
+    }
+    # dataloader.py of the release, as counted in the specification.
+    assert counts == {"NCA 25-025": (3, 1, 3), "NCA 25-05": (11, 2, 6), "NCA 25-1": (5, 1, 3), "NCA 35-05": (1, 1, 1),
+                      "NCA 45-05": (17, 2, 5), "NCM 25-05": (14, 2, 6), "NCM 35-05": (1, 1, 2),
+                      "NCM 45-05": (16, 2, 5)}  # fmt: skip
+    for condition in study.conditions.values():
+        used = [*condition.train, *condition.val, *condition.test]
+        assert len(used) == len(set(used))
+
+
+def test_errors_are_in_ampere_hours_and_in_points_of_nominal(windows: HealthWindows) -> None:
+    said = {
+        "soh": windows.soh + 0.01,
+        "trajectory": np.nan_to_num(windows.trajectory * 1.02),
+        "rul": np.nan_to_num(windows.rul) + 3.0,
+    }
+    found = errors(windows, said)
+    assert found["soh_rmse_pct"] == pytest.approx(1.0, rel=1e-4)
+    assert found["soh_rmse_ah"] == pytest.approx(0.02, rel=1e-4)  # one point of 2 Ah
+    assert found["trajectory_mape_pct"] == pytest.approx(2.0, rel=1e-4)
+    assert found["rul_rmse"] == found["rul_all_rmse"] == pytest.approx(3.0, rel=1e-4)
+
+
+def test_a_variant_is_trained_scored_and_not_done_twice(
+    windows: HealthWindows, monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory
+) -> None:
+    condition = Condition("MADE_UP", "cell", train=(0, 1), val=(2,), test=(3,), published={"soh_rmse_ah": 0.5})
+    parts = Parts(*(windows.select(cells=[("MADE_UP", f"cell-{i}") for i in own]) for own in ((0, 1), (2,), (3,))))
+    monkeypatch.setattr(ic2ml_study, "study_parts", lambda *_: parts)
+    monkeypatch.setattr(Condition, "keys", lambda self, part: [("MADE_UP", f"cell-{i}") for i in getattr(self, part)])
+    fit = FitSettings(epochs=1, batch_size=8, samples_per_epoch=16, accelerator="cpu")
+    study = ConditionStudy(name="s", teacher="ic2ml", conditions={"made up": condition}, variants={"all": Variant()},
+                           task=windows.spec, train=TeacherSettings(width=16, fit=fit))  # fmt: skip
+    first = ic2ml_study.run_variant(study, "all", tmp_path, tmp_path, 1)
+    assert set(first["scores"]) == {"made up"}
+    assert set(first["baselines"]) == {"mean", "ridge", "nearest"}
+    before = (tmp_path / "all-seed1.safetensors").stat().st_mtime_ns
+    assert ic2ml_study.run_variant(study, "all", tmp_path, tmp_path, 1) == first
+    assert (tmp_path / "all-seed1.safetensors").stat().st_mtime_ns == before
+    text = ic2ml_study.table(study, [first])
+    assert "| made up | released predictions | 0 | 0.5 |" in text
+    assert "| made up | all, 1 seeds | 10 |" in text
+
+
+def test_mistakes_are_refused() -> None:
+    study = dataclasses.asdict(load_study("health-ic2ml"))
+    with pytest.raises(RecipeError, match="sede"):
+        ic2ml_study.check_study(study | {"variants": {"all": {"sede": 1}}})
