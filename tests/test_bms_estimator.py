@@ -1,0 +1,167 @@
+"""The result contract: when the model speaks, when it may not, and who speaks instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.bms.estimator import Config, Estimator, Source, Status
+from edgebat.bms.virtual import Samples
+from edgebat.errors import DataError, ModelFileError
+from edgebat.features import HealthSpec, HealthWindows
+from edgebat.features.charge_counter import UNKNOWN
+from edgebat.formats.c99_bms import describe
+from edgebat.graph import IntGraph, load_graph
+from edgebat.predict import predict_windows
+from tests.bms_samples import NOMINAL_MAH, as_sample, charge, cycles, discharge, rest
+
+
+@pytest.fixture
+def graph(model_file: Path) -> IntGraph:
+    """A model of three charges whose range of inputs holds the charges of these tests."""
+    return load_graph(model_file)
+
+
+SECONDS = 3850
+"""A charge of this length takes 0.0836 of nominal per step: the middle of the tiny model's training data."""
+
+
+def live(estimator: Estimator, samples: Samples) -> None:
+    for s in samples:
+        estimator.push(as_sample(s))
+        estimator.settle()
+
+
+def aged(graph: IntGraph, count: int = 4, **settings: int) -> Estimator:
+    estimator = Estimator(graph, Config(NOMINAL_MAH, **settings))
+    live(estimator, cycles(count, seconds=SECONDS))
+    return estimator
+
+
+def test_three_charges_make_an_estimate_that_equals_the_numpy_runtime(graph: IntGraph):
+    estimator = Estimator(graph, Config(NOMINAL_MAH))
+    rows = []
+    for missing in (3, 2, 1, 0):
+        result = estimator.result()
+        assert result.warmup == missing
+        assert (result.status == Status.WARMUP) == (missing > 0)
+        live(estimator, np.concatenate([discharge(), rest(), charge(seconds=SECONDS), rest()]))
+        rows.append([v / 1e6 for v in estimator.counter.row])
+    said = predict_windows(graph, np.array([rows[-3:]]))
+    result = estimator.result()
+    assert result.model_cpct == said.soh_cpct[0]
+    assert result.points_cpct[: result.points] == tuple(said.trajectory_cpct[0])
+    assert (result.status, result.source) == (Status.OK, Source.MODEL)
+
+
+def test_charges_unlike_the_training_data_are_out_of_domain_and_counting_speaks(graph: IntGraph):
+    estimator = Estimator(graph, Config(NOMINAL_MAH, rated_cycles=500))
+    live(estimator, cycles(4, seconds=6000))
+    result = estimator.result()
+    assert (result.status, result.source) == (Status.OUT_OF_DOMAIN, Source.COUNTING)
+    assert result.rul_cycles == UNKNOWN
+    assert result.points == 0
+    # Four discharges of 1.3 Ah and what was charged: a few cycles of 500 down to 80 %.
+    assert 9980 < result.counting_cpct < 10_000
+
+
+def test_temperatures_unlike_the_training_data_are_out_of_domain(graph: IntGraph):
+    meta = {**graph.meta, "field": {"temperature_ddegc": [100, 400], "sigma_cpct": 120}}
+    known = replace(graph, meta=meta)
+    assert describe(known).sigma_cpct == 120
+    warm = Estimator(known, Config(NOMINAL_MAH))
+    live(warm, cycles(4, seconds=SECONDS, ddegc=300))
+    assert warm.result().status == Status.OK
+    assert warm.result().sigma_cpct == 120
+    cold = Estimator(known, Config(NOMINAL_MAH))
+    live(cold, cycles(4, seconds=SECONDS, ddegc=-50))
+    assert cold.result().status == Status.OUT_OF_DOMAIN
+
+
+def test_without_samples_the_status_is_input_invalid(graph: IntGraph):
+    estimator = aged(graph)
+    bad = rest(12)
+    bad["valid"] = 0
+    live(estimator, bad[:9])
+    assert estimator.result().status == Status.OK
+    live(estimator, bad[9:])
+    assert estimator.result().status == Status.INPUT_INVALID
+    live(estimator, rest(1))
+    assert estimator.result().status == Status.OK
+
+
+def test_an_old_estimate_is_stale(graph: IntGraph):
+    estimator = aged(graph, stale_cycles=3)
+    for _ in range(5):
+        live(estimator, np.concatenate([discharge(), charge(3650, 3800)]))
+    result = estimator.result()
+    assert (result.status, result.source) == (Status.STALE, Source.NONE)
+    assert result.soh_cpct == estimator.published, "what was known last stays"
+
+
+def test_a_gap_in_the_cycles_begins_a_new_window(graph: IntGraph):
+    estimator = aged(graph)
+    for _ in range(6):
+        live(estimator, np.concatenate([discharge(), charge(3650, 3800)]))
+    live(estimator, cycles(1, seconds=SECONDS))
+    assert len(estimator.window) == 1
+
+
+def test_the_published_soh_moves_no_faster_than_allowed(graph: IntGraph):
+    estimator = aged(graph, slew_cpct_h=60)
+    assert estimator.said is not None
+    start = estimator.published
+    estimator.said.cpct = start - 500
+    live(estimator, rest(3600))
+    assert start - 61 <= estimator.published <= start - 59
+    free = aged(graph, slew_cpct_h=0)
+    assert free.said is not None
+    free.said.cpct -= 500
+    live(free, rest(1))
+    assert free.published == free.said.cpct
+
+
+def test_a_corrupt_model_is_not_asked_any_more(graph: IntGraph):
+    estimator = aged(graph, rated_cycles=500)
+    estimator.corrupt = True
+    before = estimator.said
+    live(estimator, cycles(2, seconds=SECONDS))
+    result = estimator.result()
+    assert (result.status, result.source) == (Status.MODEL_CORRUPT, Source.COUNTING)
+    assert estimator.said is before
+
+
+def test_remaining_life_counts_down_between_estimates(graph: IntGraph):
+    estimator = aged(graph)
+    rul = estimator.result().rul_cycles
+    live(estimator, np.concatenate([discharge(), charge(3650, 3800), discharge(), charge(3650, 3800)]))
+    assert estimator.result().rul_cycles == max(rul - 2, 0)
+
+
+def test_models_of_other_tasks_are_refused(graph: IntGraph, spec: HealthSpec, windows: HealthWindows):
+    del spec, windows
+    without = replace(graph, meta={k: v for k, v in graph.meta.items() if k != "task"})
+    with pytest.raises(ModelFileError, match="does not say which task"):
+        Estimator(without, Config(NOMINAL_MAH))
+    outputs = [o for o in graph.meta["outputs"] if o["name"] != "rul"]
+    with pytest.raises(ModelFileError, match="needs soh, trajectory and rul"):
+        Estimator(replace(graph, meta={**graph.meta, "outputs": outputs}), Config(NOMINAL_MAH))
+
+
+def test_a_saved_state_continues_and_a_strange_one_is_refused(graph: IntGraph):
+    estimator = aged(graph)
+    state = estimator.state()
+    other = Estimator(graph, Config(NOMINAL_MAH))
+    other.restore(state)
+    assert other.state() == estimator.state()
+    live(estimator, cycles(2, seconds=SECONDS))
+    live(other, cycles(2, seconds=SECONDS))
+    assert other.result().model_cpct == estimator.result().model_cpct
+    for broken in (state[:-1], bytes(len(state)), state[:40] + bytes([state[40] ^ 1]) + state[41:]):
+        with pytest.raises(DataError):
+            Estimator(graph, Config(NOMINAL_MAH)).restore(broken)
+    with pytest.raises(DataError, match="another model or"):
+        Estimator(graph, Config(NOMINAL_MAH + 1)).restore(state)

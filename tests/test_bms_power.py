@@ -1,0 +1,193 @@
+"""State that survives: power cuts at any instruction of the simulated board, and states gone bad."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.bms.estimator import Config
+from edgebat.bms.replay import Twin, newest_state
+from edgebat.bms.virtual import BoardFirmware, HostFirmware
+from edgebat.graph import IntGraph, load_graph
+from tests.bms_samples import NOMINAL_MAH, charge, cycles, discharge, rest
+
+FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"
+BLANK, FORMAT, DAMAGED, OTHER = -8, -9, -10, -11
+
+ONE = np.concatenate([discharge(minutes=20), rest(2), charge(ticks=60), rest(2)])
+
+
+@pytest.fixture
+def graph(model_file: Path) -> IntGraph:
+    return load_graph(model_file)
+
+
+def test_a_power_cut_at_any_instruction_leaves_the_old_or_the_new_state(graph: IntGraph, tmp_path: Path):
+    config = Config(NOMINAL_MAH, max_gap_ms=120_000)
+    board, twin = BoardFirmware(graph, config, tmp_path, frame_ms=60_000, steps_per_tick=1), Twin(graph, config)
+    assert board.power_on() == 0
+    board.run(cycles(4))
+    twin.run(cycles(4))
+    # The instructions of one cycle, so that cuts fall everywhere in it, the writing of states included.
+    board.run(ONE)
+    twin.run(ONE)
+    total = 1000
+    while board.run_until_cut(ONE, total):
+        twin.power_on(newest_state(board.fram))
+        assert board.power_on() == 0
+        total = total * 5 // 4
+    branch = copy.deepcopy(twin)
+    branch.run(ONE)
+    twin = branch
+    rng = np.random.default_rng(3)
+    outcomes: Counter[str] = Counter()
+    earliest = total  # cut after which a new state was found: the state is written just before
+    for number in range(10_000 if FULL else 200):
+        where = int(rng.integers(max(earliest - 3000, 1), earliest) if number % 2 else rng.integers(1, total))
+        cut = board.run_until_cut(ONE, where)
+        branch = copy.deepcopy(twin)
+        branch.run(ONE)
+        new = branch.saved[len(twin.saved) :]
+        state = newest_state(board.fram)
+        assert state is not None, "the state was lost"
+        if not cut:
+            outcomes["cycle was over"] += 1
+            assert state == branch.saved[-1]
+            twin = branch
+            continue
+        if state == twin.saved[-1]:
+            outcomes["old state"] += 1
+        else:
+            assert state in new, "a state that was never saved"
+            outcomes["new state"] += 1
+            earliest = min(earliest, where)
+        outcomes["cut while writing"] += any(newest_state([place]) is None for place in board.fram)
+        assert board.power_on() == 0
+        twin.power_on(state)
+    print(f"\npower cuts: {dict(outcomes)}")
+    assert outcomes["old state"]
+    assert outcomes["new state"]
+    assert outcomes["cut while writing"]
+    # And life goes on as it would have.
+    board.run(ONE)
+    twin.run(ONE)
+    assert newest_state(board.fram) == twin.saved[-1]
+
+
+def init_code(host: HostFirmware, state: bytes) -> int:
+    """What edgebat_init says to one state: the virtual board hands only sound ones on, so it is asked directly."""
+    import ctypes
+
+    library = host._library
+    library.edgebat_state_check.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_uint32]
+    library.edgebat_state_check.restype = ctypes.c_int
+    model = ctypes.c_char.in_dll(library, "soh_model")
+    config = ctypes.create_string_buffer(bytes(_config(host)))
+    return int(library.edgebat_state_check(ctypes.addressof(model), config, state, len(state)))
+
+
+def _config(host: HostFirmware) -> bytes:
+    from edgebat.bms.virtual import _config_bytes
+
+    return _config_bytes(host.config)
+
+
+def test_corrupted_states_are_refused_with_a_reason(graph: IntGraph, tmp_path: Path):
+    config = Config(NOMINAL_MAH)
+    host = HostFirmware(graph, config, tmp_path)
+    assert host.power_on() == 0
+    host.run(cycles(4))
+    good = newest_state(host.fram)
+    assert good is not None
+    assert init_code(host, good) == 0
+    assert init_code(host, bytes(len(good))) == BLANK
+    assert init_code(host, b"\xff" * len(good)) == BLANK
+    rng = np.random.default_rng(8)
+    codes: Counter[int] = Counter()
+    for _ in range(10_000 if FULL else 2000):
+        bad = bytearray(good)
+        kind = rng.integers(5)
+        if kind == 0:
+            bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        elif kind == 1:
+            start = int(rng.integers(len(bad)))
+            bad[start:] = bytes(len(bad) - start)
+        elif kind == 2:
+            start = int(rng.integers(len(bad)))
+            bad[start:] = rng.bytes(len(bad) - start)
+        elif kind == 3:
+            bad = bytearray(rng.bytes(len(bad)))
+        else:
+            a, b = sorted(int(v) for v in rng.integers(0, len(bad), 2))
+            bad[a : b + 1] = bad[a : b + 1][::-1]
+        if bytes(bad) == good:
+            continue
+        code = init_code(host, bytes(bad))
+        assert code < 0, "a corrupted state was believed"
+        codes[code] += 1
+    print(f"\ncorrupted states: {dict(codes)}")
+    assert set(codes) <= {-7, BLANK, FORMAT, DAMAGED, OTHER}
+
+
+def test_a_stored_checksum_of_zero_is_a_checksum(graph: IntGraph, tmp_path: Path):
+    """Elsewhere a zero checksum counted as absent, and a damaged model was believed (users' pain 19)."""
+    host = HostFirmware(graph, Config(NOMINAL_MAH), tmp_path)
+    host.power_on()
+    host.run(cycles(4))
+    good = newest_state(host.fram)
+    assert good is not None
+    assert init_code(host, good[:-4] + bytes(4)) == DAMAGED
+
+
+def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, tmp_path: Path):
+    import zlib
+
+    host = HostFirmware(graph, Config(NOMINAL_MAH), tmp_path)
+    host.power_on()
+    host.run(cycles(4))
+    good = newest_state(host.fram)
+    assert good is not None
+
+    def forged(offset: int, content: bytes) -> bytes:
+        body = good[:offset] + content + good[offset + len(content) : -4]
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+    assert init_code(host, forged(20, good[20:24])) == 0
+    for offset, content, code in (
+        (68, b"\xff\xff", DAMAGED),  # rows
+        (70, b"\x00\x80", DAMAGED),  # known rows
+        (72, b"\x02", DAMAGED),  # a flag
+        (20, bytes(4), DAMAGED),  # cycle
+        (8, b"\x01\x02\x03\x04", OTHER),  # model
+        (16, b"\x01\x00\x00\x00", OTHER),  # capacity
+        (3, b"\x02", FORMAT),  # version
+        (4, b"\xff\xff\xff\xff", -7),  # length
+        (4, b"\x10\x00\x00\x00", DAMAGED),
+    ):
+        assert init_code(host, forged(offset, content)) == code, (offset, content)
+
+
+def test_a_state_of_another_model_is_refused_and_the_battery_begins_anew(
+    graph: IntGraph, model_file: Path, tmp_path: Path
+):
+    from dataclasses import replace
+
+    del model_file
+    first = HostFirmware(graph, Config(NOMINAL_MAH), tmp_path / "a")
+    first.power_on()
+    first.run(cycles(4))
+    state = newest_state(first.fram)
+    assert state is not None
+    dense = next(node for node in graph.nodes if hasattr(node, "weight"))
+    changed = replace(dense, weight=np.where(dense.weight == 0, 1, dense.weight).astype(np.int8) * np.int8(-1))
+    nodes = tuple(changed if node is dense else node for node in graph.nodes)
+    other = HostFirmware(replace(graph, nodes=nodes), Config(NOMINAL_MAH), tmp_path / "b")
+    assert init_code(other, state) == OTHER
+    other.write_fram(0, state)
+    assert other.power_on() == 0
+    assert int.from_bytes(other.run(cycles(1))[-1].data[4:6], "little") <= 2, "a new battery counts from one"
