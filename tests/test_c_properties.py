@@ -198,7 +198,7 @@ def test_cppcheck_finds_nothing():
 @pytest.mark.skipif(not shutil.which("cppcheck"), reason="cppcheck is not installed")
 def test_every_misra_deviation_is_listed_with_its_reason(tmp_path):
     listed = set(re.findall(r"^\| (\d+\.\d+) \|", (firmware_dir() / "MISRA.md").read_text("utf-8"), re.MULTILINE))
-    make = GraphMaker(np.random.default_rng(1), (2, 1), 2.0**-5, 0)
+    make = GraphMaker(np.random.default_rng(1), (2, 2), 2.0**-5, 0)  # a step of one value is multiplied by 1: rule 2.2
     make.lstm(1)
     make.last_step()
     make.head(5)
