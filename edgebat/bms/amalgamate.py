@@ -14,6 +14,12 @@ _MACRO = re.compile(r"^\s*#\s*define\s+(\w+)", re.MULTILINE)
 _LOCAL = re.compile(r"^static[^;={(]*?\b(\w+)\s*[(\[={]", re.MULTILINE)
 _PUBLIC = ("edgebat_nn.h", "edgebat_tables.h", "edgebat/edgebat.h", "edgebat/edgebat_can.h")
 
+_QUIET = """#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* not every kernel calls every helper */
+#endif
+
+"""
+
 
 def amalgamate(files: Mapping[str, bytes], name: str) -> tuple[bytes, bytes]:
     """``<name>_edgebat.h`` and ``<name>_edgebat.c`` out of the files of an export, by path.
@@ -38,7 +44,7 @@ def amalgamate(files: Mapping[str, bytes], name: str) -> tuple[bytes, bytes]:
     begin = f"#ifndef {guard}\n#define {guard}\n\n"
     return (
         f"{_banner(name, 'h')}{begin}{header}\n#endif\n".encode(),
-        (f'{_banner(name, "c")}#include "{name}_edgebat.h"\n\n' + "\n".join(parts)).encode(),
+        (f'{_banner(name, "c")}{_QUIET}#include "{name}_edgebat.h"\n\n' + "\n".join(parts)).encode(),
     )
 
 

@@ -149,18 +149,18 @@ static void TEST_Second(int32_t current_mA, const int16_t *pVoltage_mV) {
     TEST_Tick();
 }
 
-/** voltage after `seconds` inside the window: each increment takes a share of what is in the middle of its
- * range */
+/** voltage after `seconds` inside the window: an increment lies at `share` of the range the model knows */
 static int16_t TEST_VoltageAfter(double seconds, double share) {
     double left = seconds;
     for (uint32_t i = 0u; i < SOH_MODEL.increments; i++) {
-        const double middle_ppm = 0.5 * ((double)SOH_MODEL.low_ppm[i] + (double)SOH_MODEL.high_ppm[i]);
-        const double takes =
-            share * middle_ppm * 1e-6 * 3600.0 * (double)SOH_NOMINAL_mAh / (double)TEST_CURRENT_mA;
+        const double low_ppm = (double)SOH_MODEL.low_ppm[i];
+        const double high_ppm = (double)SOH_MODEL.high_ppm[i];
+        const double ppm = low_ppm + (share * (high_ppm - low_ppm));
+        const double takes = ppm * 1e-6 * 3600.0 * (double)SOH_NOMINAL_mAh / (double)TEST_CURRENT_mA;
         if (left < takes) {
             const double level_uV = (double)SOH_MODEL.level_uV[i];
-            return (int16_t)((level_uV + (((double)SOH_MODEL.level_uV[i + 1u] - level_uV) * left / takes)) /
-                             1000.0);
+            const double step_uV = (double)SOH_MODEL.level_uV[i + 1u] - level_uV;
+            return (int16_t)((level_uV + (step_uV * left / takes)) / 1000.0);
         }
         left -= takes;
     }
@@ -172,7 +172,8 @@ static void TEST_Cycle(void) {
     for (uint8_t i = 0u; i < 5u; i++) {
         TEST_Second(TEST_CURRENT_mA, voltage_mV);
     }
-    for (uint32_t second = 0u; voltage_mV[1] < (SOH_WINDOW_END_mV + 5); second++) {
+    for (uint32_t second = 0u;
+         (voltage_mV[0] < (SOH_WINDOW_END_mV + 5)) || (voltage_mV[1] < (SOH_WINDOW_END_mV + 5)); second++) {
         voltage_mV[0] = TEST_VoltageAfter((double)second, test_share[0]);
         voltage_mV[1] = TEST_VoltageAfter((double)second, test_share[1]);
         TEST_Second(TEST_CURRENT_mA, voltage_mV);
@@ -229,8 +230,8 @@ void setUp(void) {
     }
     test_framWrite = FRAM_ACCESS_OK;
     test_writes = 0u;
-    test_share[0] = 0.8;
-    test_share[1] = 1.0;
+    test_share[0] = 0.4;
+    test_share[1] = 0.6;
 
     (void)edgebat_config_default(&test_config, SOH_NOMINAL_mAh);
     for (uint8_t which = 0u; which < 2u; which++) {

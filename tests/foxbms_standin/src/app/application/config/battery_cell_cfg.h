@@ -1,0 +1,9 @@
+#ifndef STANDIN_BATTERY_CELL_CFG_H
+#define STANDIN_BATTERY_CELL_CFG_H
+
+#ifndef BC_VOLTAGE_MAX_MSL_mV
+#define BC_VOLTAGE_MAX_MSL_mV (4250)
+#endif
+#define BC_CAPACITY_mAh (3500u)
+
+#endif

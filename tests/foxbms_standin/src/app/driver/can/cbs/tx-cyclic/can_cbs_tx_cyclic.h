@@ -1,0 +1,1 @@
+extern uint64_t TEST_CANTX_CalculatePackSoh(void);
