@@ -23,7 +23,7 @@ static inline uint32_t edgebat_load4(const int8_t *x) {
     uint32_t word;
     __builtin_memcpy(&word, x, 4);
 #if defined(__ARM_BIG_ENDIAN)
-    word = __rev(word);
+    word = __builtin_bswap32(word); /* GCC has no __rev */
 #endif
     return word;
 }
