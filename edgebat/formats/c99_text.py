@@ -160,12 +160,13 @@ def _assertions(program: Program, name: str, upper: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _checks(pointers: list[str], aligned: str) -> str:
+def _checks(pointers: list[str], *aligned: str) -> str:
     nulls = " || ".join(f"{p} == NULL" for p in pointers)
+    odd = " || ".join(f"((uintptr_t){p} & 3U) != 0U" for p in aligned)
     return f"""    if ({nulls}) {{
         return EDGEBAT_ERR_NULL;
     }}
-    if (((uintptr_t){aligned} & 3U) != 0U) {{
+    if ({odd}) {{
         return EDGEBAT_ERR_ALIGN;
     }}
 """
@@ -191,7 +192,7 @@ def _run(program: Program, name: str) -> str:
 def _steps(program: Program, name: str, upper: str) -> str:
     used = "int8_t *const s = (int8_t *)scratch;" if program.head_scratch_bytes else "(void)scratch;"
     head_scratch = f"    {used}\n"
-    head_pointers = ["state", "output"] + (["scratch"] if program.head_scratch_bytes else [])
+    work = ["scratch"] if program.head_scratch_bytes else []
     return f"""int {name}_reset(void *state)
 {{
 {_checks(["state"], "state")}    int8_t *const s = (int8_t *)state;
@@ -206,7 +207,7 @@ int {name}_step(const int8_t *input, void *state)
 
 int {name}_head(const void *state, {name}_output_t *output, void *scratch)
 {{
-{_checks(head_pointers, "state")}    const int8_t *const h = (const int8_t *)state;
+{_checks(["state", "output", *work], "state", *work)}    const int8_t *const h = (const int8_t *)state;
 {head_scratch}{_statements(program.head)}}}
 
 int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch)
