@@ -28,6 +28,11 @@ def targets_dir() -> Path:
     return share("export", "targets")
 
 
+def zoo_dir() -> Path:
+    """The folder of trained checkpoints, ``teachers/<name>/*.safetensors`` with a card each."""
+    return share("export", "zoo")
+
+
 def firmware_dir() -> Path:
     """The folder of hand-written C99: ``include/``, ``src/``, ``ports/``."""
     return share("firmware_stubs")

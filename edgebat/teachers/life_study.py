@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
+from torch import nn
 
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError
@@ -104,15 +105,7 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Pa
     network, fitted = train_seed(study, train, folder, seed)
     round_to_half(network)
     file = folder / f"{study.teacher}-seed{seed}.safetensors"
-    provenance = {
-        "study": study.name,
-        "seed": seed,
-        "cells": len(train),
-        "seen": pack_cells(train.cells),
-        "datasets": sorted({d for d, _ in train.cells}),
-        "split": study.train,
-        "life_task": dataclasses.asdict(study.task),
-    }
+    provenance = {**study_provenance(study, train), "seed": seed}
     save_teacher(network, file, provenance)
     # Score what is stored, so that the figures are the file's.
     stored = load_teacher(file)
@@ -143,6 +136,37 @@ def synthesis_rows(
     return rows
 
 
+def average_seeds(
+    study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path, seeds: Sequence[int]
+) -> dict[str, float]:
+    """The seeds' networks as one teacher, stored as ``batlinet.safetensors``; its scores, also in ``batlinet.json``."""
+    networks: list[Any] = [load_teacher(folder / f"{study.teacher}-seed{seed}.safetensors") for seed in seeds]
+    members: list[Any] = [
+        m for network in networks for m in (network.members if isinstance(network, BatLiNetEnsemble) else [network])
+    ]
+    ensemble = BatLiNetEnsemble(len(members), members[0].settings)
+    ensemble.members = nn.ModuleList(members)
+    round_to_half(ensemble)
+    file = folder / f"{study.teacher}.safetensors"
+    save_teacher(ensemble, file, {**study_provenance(study, train), "seeds": list(seeds)})
+    result = score_life(load_teacher(file), test)
+    atomic_write(folder / f"{study.teacher}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
+    scores: dict[str, float] = result["scores"]
+    return scores
+
+
+def study_provenance(study: LifeStudy, train: LifeWindows) -> dict[str, Any]:
+    """What a checkpoint says about its training."""
+    return {
+        "study": study.name,
+        "cells": len(train),
+        "seen": pack_cells(train.cells),
+        "datasets": sorted({d for d, _ in train.cells}),
+        "split": study.train,
+        "life_task": dataclasses.asdict(study.task),
+    }
+
+
 def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Sequence[dict[str, Any]]) -> str:
     """Markdown: baselines, then the teacher's mean +- standard deviation over seeds."""
     names = sorted({name for scores in [*baselines.values(), *(r["scores"] for r in results)] for name in scores})
@@ -155,6 +179,9 @@ def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Seq
         values = [result["scores"][name] for result in results if name in result["scores"]]
         cells.append(f"{np.mean(values):.2f} ± {np.std(values):.2f}" if values else "")
     lines.append(f"| {study.teacher}, {len(results)} seeds | " + " | ".join(cells) + " |")
+    if "together" in results[0]:
+        cells = [f"{results[0]['together'][name]:.2f}" if name in results[0]["together"] else "" for name in names]
+        lines.append(f"| {study.teacher}, the seeds averaged | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +197,8 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[int] 
     for seed in only or study.seeds:
         results.append(run_seed(study, train, test, folder, seed))
         print(f"seed {seed}: {results[-1]['scores']}", flush=True)
+    if study.teacher == "batlinet" and len(results) > 1:
+        results[0]["together"] = average_seeds(study, train, test, folder, [result["seed"] for result in results])
     baselines = {}
     for name in BASELINES:
         try:
