@@ -13,6 +13,7 @@ import numpy as np
 from edgebat.bms.virtual import BoardFirmware, Samples, samples_array
 from edgebat.features.charge_counter import Config
 from edgebat.graph import IntGraph
+from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
@@ -200,7 +201,7 @@ def _flash(image: Image, folder: Path) -> tuple[int, int, int]:
 
 
 _RAM_START = 0x2000_0000
-_ESTIMATOR = ("edgebat_begin", "edgebat_charge", "edgebat_estimate", "edgebat_publish", "edgebat_saved", "edgebat_can")
+_ESTIMATOR = tuple(path.stem for path in sorted((firmware_dir() / "bms").glob("*.c")))
 
 
 def cost_table(costs: list[BmsCost]) -> str:

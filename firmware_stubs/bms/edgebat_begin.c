@@ -73,9 +73,9 @@ int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *conf
     int code = EDGEBAT_OK;
     if ((model == NULL) || (config == NULL)) {
         code = EDGEBAT_ERR_NULL;
-    } else if (!config_is_sound(config)) {
+    } else if (config_is_sound(config) == 0) {
         code = EDGEBAT_ERR_CONFIG;
-    } else if (!model_is_sound(model)) {
+    } else if (model_is_sound(model) == 0) {
         code = EDGEBAT_ERR_MODEL;
     } else {
         /* both are usable */

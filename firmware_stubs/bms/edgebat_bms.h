@@ -31,6 +31,12 @@ int8_t *edgebat_bms_window(const edgebat_t *battery);
 /* Whether a configuration and a model's description make sense; EDGEBAT_OK or the error. */
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
+/* Count what flowed since the sample before, twice mA * ms, charging positive. */
+void edgebat_bms_count(edgebat_t *battery, int64_t part);
+
+/* Full and empty are where counting begins and ends. */
+void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA);
+
 /* Time has passed: the estimate is older, and the published SOH is further on its way. */
 void edgebat_bms_settle(edgebat_t *battery);
 

@@ -1,5 +1,5 @@
 /*
- * edgebat_charge.c - from samples to inputs of the model, and ampere-hours between full and empty.
+ * edgebat_charge.c - from samples to inputs of the model.
  *
  * A voltage level is reached at the first sample at or above it, and the charge there is interpolated between
  * that sample and the one before: noise that makes the voltage dip below the level again is ignored, and its
@@ -159,56 +159,6 @@ static void follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, in
     }
 }
 
-static void take_capacity(edgebat_t *battery, uint64_t counted) {
-    const uint64_t whole = (uint64_t)battery->config->reference_mAh * EDGEBAT_PER_MAH;
-    const uint64_t cpct = (counted > whole * 2U) ? UINT16_MAX : ((counted * EDGEBAT_HUNDRED_PERCENT) / whole);
-    /* What lies outside is a mistaken anchor, not a capacity. */
-    if ((cpct >= 2000U) && (cpct <= 15000U)) {
-        battery->counted_cpct = (uint16_t)cpct;
-        battery->counted_at = battery->throughput;
-    }
-}
-
-/* Full and empty are where counting begins and ends. */
-static void find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA) {
-    const edgebat_config_t *const config = battery->config;
-    if ((config->full_mV != 0) && (cell_mV >= config->full_mV) && (charging_mA >= 0) &&
-        (charging_mA <= config->cutoff_mA)) {
-        if ((battery->anchor == EDGEBAT_ANCHOR_EMPTY) && (battery->count > 0)) {
-            take_capacity(battery, (uint64_t)battery->count);
-        }
-        battery->anchor = EDGEBAT_ANCHOR_FULL;
-        battery->count = 0;
-    } else if ((config->empty_mV != 0) && (cell_mV <= config->empty_mV) && (charging_mA < 0)) {
-        if ((battery->anchor == EDGEBAT_ANCHOR_FULL) && (battery->count < 0)) {
-            take_capacity(battery, (uint64_t)-battery->count);
-        }
-        battery->anchor = EDGEBAT_ANCHOR_EMPTY;
-        battery->count = 0;
-    } else {
-        /* in between */
-    }
-}
-
-/* Count what flowed since the sample before. */
-static void count(edgebat_t *battery, int64_t part) {
-    if (part >= 0) {
-        battery->throughput += (uint64_t)part;
-    } else {
-        battery->throughput += (uint64_t)-part;
-        battery->discharged += (uint64_t)-part;
-    }
-    if (battery->anchor != EDGEBAT_ANCHOR_NONE) {
-        battery->count += part;
-        /* Nothing holds twice its reference capacity: what was taken for an end was none, or a sensor drifts.
-         */
-        const int64_t limit = (int64_t)((uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH));
-        if ((battery->count > limit) || (battery->count < -limit)) {
-            battery->anchor = EDGEBAT_ANCHOR_NONE;
-        }
-    }
-}
-
 int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
     if ((battery == NULL) || (sample == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
@@ -221,7 +171,7 @@ int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
     const uint32_t passed_ms = (sample->dt_ms > config->max_gap_ms) ? config->max_gap_ms : sample->dt_ms;
     battery->elapsed_ms =
         (passed_ms > UINT32_MAX - battery->elapsed_ms) ? UINT32_MAX : (battery->elapsed_ms + passed_ms);
-    if (!plausible(config, sample)) {
+    if (plausible(config, sample) == 0) {
         return EDGEBAT_IGNORED;
     }
 
@@ -235,7 +185,7 @@ int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
         battery->anchor = EDGEBAT_ANCHOR_NONE;
     } else {
         part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
-        count(battery, part);
+        edgebat_bms_count(battery, part);
     }
 
     /* Below a fiftieth of the 1 h rate a cell rests. */
@@ -248,7 +198,7 @@ int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
     } else {
         /* the rest of a charge that is over */
     }
-    find_anchor(battery, sample->cell_mV, charging_mA);
+    edgebat_bms_find_anchor(battery, sample->cell_mV, charging_mA);
     battery->last_mA = charging_mA;
     battery->last_mV = sample->cell_mV;
     battery->sampled = 1U;

@@ -92,7 +92,10 @@ int edgebat_step(edgebat_t *battery) {
     if (battery->row_ready != 0U) {
         /* A running inference is about an older window: it is given up. */
         append_row(battery);
-        battery->slice = ((battery->rows == model->context) && (battery->corrupt == 0U)) ? 1U : 0U;
+        battery->slice = 0U;
+        if ((battery->rows == model->context) && (battery->corrupt == 0U)) {
+            battery->slice = 1U;
+        }
     } else if (battery->slice != 0U) {
         const int code = model->run_slice((uint32_t)battery->slice - 1U, edgebat_bms_window(battery),
                                           edgebat_bms_output(battery), battery->work);
@@ -120,7 +123,9 @@ int edgebat_selftest(edgebat_t *battery) {
     int code = EDGEBAT_OK;
     if (battery->model->selftest != NULL) {
         /* It overwrites the memory of a running inference, which begins again. */
-        battery->slice = (battery->slice != 0U) ? 1U : 0U;
+        if (battery->slice != 0U) {
+            battery->slice = 1U;
+        }
         code = battery->model->selftest(edgebat_bms_output(battery), battery->work);
         battery->corrupt = (uint8_t)((code == EDGEBAT_OK) ? 0U : 1U);
         battery->slice = (code == EDGEBAT_OK) ? battery->slice : 0U;

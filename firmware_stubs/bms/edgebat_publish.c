@@ -44,7 +44,8 @@ static uint16_t counting(const edgebat_t *battery) {
 
 static edgebat_source_t find_target(const edgebat_t *battery, uint16_t *target_cpct) {
     edgebat_source_t source = EDGEBAT_SOURCE_NONE;
-    if ((battery->said != 0U) && (battery->outside == 0U) && (battery->corrupt == 0U) && !stale(battery)) {
+    if ((battery->said != 0U) && (battery->outside == 0U) && (battery->corrupt == 0U) &&
+        (stale(battery) == 0)) {
         *target_cpct = battery->said_cpct;
         source = EDGEBAT_SOURCE_MODEL;
     } else {
@@ -109,7 +110,7 @@ static edgebat_status_t status_of(const edgebat_t *battery) {
         status = EDGEBAT_STATUS_WARMUP;
     } else if (battery->outside != 0U) {
         status = EDGEBAT_STATUS_OUT_OF_DOMAIN;
-    } else if (stale(battery)) {
+    } else if (stale(battery) != 0) {
         status = EDGEBAT_STATUS_STALE;
     } else {
         /* all is well */

@@ -92,7 +92,10 @@ int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
 }
 
 static int is_blank(const uint8_t *bytes, uint32_t length) {
-    int blank = ((bytes[0] == 0U) || (bytes[0] == 0xFFU)) ? 1 : 0;
+    int blank = 0;
+    if ((bytes[0] == 0U) || (bytes[0] == 0xFFU)) {
+        blank = 1;
+    }
     for (uint32_t i = 1U; i < length; i++) {
         blank = (bytes[i] == bytes[0]) ? blank : 0;
     }
@@ -122,7 +125,7 @@ int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *co
         const uint32_t length = edgebat_state_bytes(model);
         if (bytes < EDGEBAT_SAVED_HEADER) {
             code = EDGEBAT_ERR_LENGTH;
-        } else if (is_blank(at, bytes)) {
+        } else if (is_blank(at, bytes) != 0) {
             code = EDGEBAT_ERR_BLANK;
         } else if ((at[0] != magic[0]) || (at[1] != magic[1]) || (at[2] != magic[2]) || (at[3] != magic[3])) {
             code = EDGEBAT_ERR_FORMAT;
@@ -135,7 +138,7 @@ int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *co
         } else if ((get32(&at[4]) != length) || (get32(&at[8]) != model->fingerprint) ||
                    (get32(&at[16]) != config->nominal_mAh)) {
             code = EDGEBAT_ERR_OTHER;
-        } else if (!is_consistent(model, at)) {
+        } else if (is_consistent(model, at) == 0) {
             code = EDGEBAT_ERR_DAMAGED;
         } else {
             /* sound */
