@@ -136,21 +136,21 @@ def firmware(model_file: Path, folder: Path, **settings: int) -> tuple[HostFirmw
 def assert_equal(host: HostFirmware, twin: Twin, samples: Samples) -> None:
     """Every frame after every sample, and every saved state."""
     frames = host.run(samples)
-    assert len(frames) == 5 * len(samples)
+    assert len(frames) == host.burst * len(samples) == 4 * len(samples)
     for index in range(len(samples)):
         result = twin.run(samples[index : index + 1])
-        health, details, points, more, model = (frame.data for frame in frames[5 * index : 5 * index + 5])
+        health, details, points, model = (frame.data for frame in frames[4 * index : 4 * index + 4])
         wanted = (
             *(_16(v) for v in (result.soh_cpct, result.sigma_cpct, result.rul_cycles)),
             bytes([result.status | result.source << 4]),
             *(_16(v) for v in (result.model_cpct, result.counting_cpct, result.age_cycles)),
             _16(min(result.age_s // 60, 0xFFFF)),
             bytes([result.points]),
-            *(_16(v) for v in result.points_cpct[:6]),
+            *(_16(v) for v in result.points_cpct[:3]),
             _16(result.cycle),
             bytes([result.charge, result.warmup]),
         )
-        got = health[:7] + details + points[1:] + more[2:] + model[4:]
+        got = health[:7] + details + points[1:] + model[4:]
         assert got == b"".join(wanted), f"sample {index}: {samples[index]}, {result}"
     state = newest_state(host.fram)
     assert state == (twin.saved[-1] if twin.saved else None)

@@ -128,8 +128,9 @@ def replay_cell(
         else:
             out.frames += firmware.run(cycle.samples)
             result = twin.run(cycle.samples)
-            _compare(firmware, twin, result, out)
-            _note(cycle.number, result, spec_rows, out, decode)
+            last = out.frames[-firmware.burst :]
+            _compare(firmware, twin, result, last, out)
+            _note(cycle.number, result, spec_rows, last, out, decode)
     return out
 
 
@@ -162,14 +163,14 @@ def _cut(firmware: BoardFirmware, twin: Twin, cycle: Cycle, instructions: int, o
     return True
 
 
-def _compare(firmware: Firmware, twin: Twin, result: Result, out: CellReplay) -> None:
+def _compare(firmware: Firmware, twin: Twin, result: Result, last: list[Frame], out: CellReplay) -> None:
     """State in FRAM and last frames against the twin."""
     state = newest_state(firmware.fram)
     if (twin.saved and state != twin.saved[-1]) or (state is not None and not twin.saved):
         out.mismatches += 1
-    if not out.frames:
+    if not last:
         return
-    raw = {frame.id - FIRST_ID: frame.data for frame in out.frames[-5:]}
+    raw = {frame.id - FIRST_ID: frame.data for frame in last}
     soh, sigma, rul = (int.from_bytes(raw[HEALTH][i : i + 2], "little") for i in (0, 2, 4))
     model, counting = (int.from_bytes(raw[DETAILS][i : i + 2], "little") for i in (0, 2))
     wanted = (result.soh_cpct, result.sigma_cpct, result.rul_cycles, result.model_cpct, result.counting_cpct)
@@ -183,10 +184,11 @@ def _note(
     number: int,
     result: Result,
     capacity_ah: dict[int, float],
+    last: list[Frame],
     out: CellReplay,
     decode: Callable[[Frame], dict[str, Any]],
 ) -> None:
-    frames = {frame.id - FIRST_ID: decode(frame) for frame in out.frames[-5:]}
+    frames = {frame.id - FIRST_ID: decode(frame) for frame in last}
     said = frames.get(DETAILS, {}).get("SOH_Model", UNKNOWN / 100)
     published = frames.get(HEALTH, {}).get("SOH", UNKNOWN / 100)
     out.rows.append(

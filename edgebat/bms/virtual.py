@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.bms.can import FIRST_ID, POINTS_PER_FRAME
 from edgebat.errors import ToolError, require
 from edgebat.features.charge_counter import Config
 from edgebat.files import atomic_write
@@ -44,7 +45,6 @@ SAMPLE = np.dtype(
 VALID_ALL = 7
 SAMPLES = 2048
 FRAM_BYTES = 4096
-FIRST_ID = 0x6E0
 _MAX_SECONDS = 600.0
 
 Samples = npt.NDArray[np.void]
@@ -86,6 +86,8 @@ class Firmware(ABC):
     def __init__(self, graph: IntGraph, config: Config, *, frame_ms: int = 1000, steps_per_tick: int = 1) -> None:
         self.model = describe(graph)
         self.config = config
+        self.burst = 3 + -(-self.model.points // POINTS_PER_FRAME)
+        """Frames that are sent together: health, details, the parts of the forecast, model."""
         self._control = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0) + _config_bytes(config)
 
     def power_on(self) -> int:

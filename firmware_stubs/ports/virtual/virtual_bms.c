@@ -58,8 +58,9 @@ static void send_all(void) {
     if (edgebat_result(&battery, &result) == EDGEBAT_OK) {
         send(EDGEBAT_CAN_HEALTH, counter, &result);
         send(EDGEBAT_CAN_DETAILS, 0U, &result);
-        send(EDGEBAT_CAN_FORECAST, 0U, &result);
-        send(EDGEBAT_CAN_FORECAST, 1U, &result);
+        for (uint32_t part = 0U; 3U * part < VBMS_MODEL.points; part++) {
+            send(EDGEBAT_CAN_FORECAST, part, &result);
+        }
         send(EDGEBAT_CAN_MODEL, 0U, &result);
         counter = (counter + 1U) & 15U;
     }
