@@ -1,0 +1,2 @@
+/* ESP-IDF keeps these headers in a folder. */
+#include "../../standin_freertos/semphr.h"

@@ -1,0 +1,3 @@
+/* printk.h */
+#include <stdio.h>
+#define printk printf
