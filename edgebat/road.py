@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from edgebat.errors import DataError, RecipeError
 from edgebat.evaluate import pack_cells, predict_health, score
 from edgebat.exporting import export_model
 from edgebat.features import HealthWindows, health_windows, to_ppm
+from edgebat.field import field_limits
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
 from edgebat.graph import IntGraph, load_graph
 from edgebat.proof import bench_model, files_in, verify_model
@@ -89,7 +91,7 @@ class Road:
                     "threads": r.threads,
                 },
                 ("data", "teacher", *students),
-                ("quantize", "graph", "runtime", "predict.py"),
+                ("quantize", "graph", "runtime", "predict.py", "field.py"),
             ),
             Step(
                 "export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",), ("formats", "exporting.py")
@@ -234,7 +236,7 @@ class Road:
         from edgebat.quantize import quantize_model
         from edgebat.students.store import load_student
 
-        train, test = self.windows("train"), self.windows("test")
+        train, val, test = (self.windows(part) for part in PARTS)
         files, results = [], {}
         origin = self.provenance()
         meta = {"task": origin.pop("task"), "training": origin}
@@ -243,6 +245,7 @@ class Road:
             graph = quantize_model(student.float_spec(), train.x, self.recipe.quantize, name=name, meta=meta)
             if self.recipe.quantize.qat_epochs:
                 graph = self._trained_quantized(name, student, graph)
+            graph = replace(graph, meta={**graph.meta, "field": field_limits(graph, train, val)})
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_health(graph, test.x), test)
             results[name]["fingerprint"] = graph.fingerprint

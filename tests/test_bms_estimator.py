@@ -13,6 +13,7 @@ from edgebat.bms.virtual import Samples
 from edgebat.errors import DataError, ModelFileError
 from edgebat.features import HealthSpec, HealthWindows
 from edgebat.features.charge_counter import UNKNOWN
+from edgebat.field import field_limits
 from edgebat.formats.c99_bms import describe
 from edgebat.graph import IntGraph, load_graph
 from edgebat.predict import predict_windows
@@ -149,6 +150,23 @@ def test_models_of_other_tasks_are_refused(graph: IntGraph, spec: HealthSpec, wi
     outputs = [o for o in graph.meta["outputs"] if o["name"] != "rul"]
     with pytest.raises(ModelFileError, match="needs soh, trajectory and rul"):
         Estimator(replace(graph, meta={**graph.meta, "outputs": outputs}), Config(NOMINAL_MAH))
+
+
+@pytest.mark.parametrize(
+    "field", ["x", {"sigma_cpct": -1}, {"sigma_cpct": 0.5}, {"temperature_ddegc": [1]}, {"temperature_ddegc": [2, 1]}]
+)
+def test_an_unusable_field_entry_is_refused(graph: IntGraph, field: object):
+    with pytest.raises(ModelFileError, match="unusable entry 'field'"):
+        describe(replace(graph, meta={**graph.meta, "field": field}))
+
+
+def test_the_error_to_expect_comes_from_validation_cells(graph: IntGraph, windows: HealthWindows):
+    found = field_limits(graph, windows, windows)
+    assert found["temperature_ddegc"] == [200, 300]
+    said = predict_windows(graph, windows.x).soh_cpct
+    assert found["sigma_cpct"] == round(float(np.sqrt(np.mean((said - windows.soh * 10_000) ** 2))))
+    silent = replace(windows, conditions=("MADE_UP, not stated",) * 4)
+    assert "temperature_ddegc" not in field_limits(graph, silent, windows)
 
 
 def test_a_saved_state_continues_and_a_strange_one_is_refused(graph: IntGraph):

@@ -75,8 +75,7 @@ def describe(graph: IntGraph) -> BmsModel:
     if graph.input_tensor.shape != (spec.context, spec.increments):
         raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
     low, high = _range_ppm(border, graph.input_tensor.zero_point)
-    field: dict[str, Any] = graph.meta.get("field", {}) if isinstance(graph.meta.get("field"), dict) else {}
-    cold, hot = field.get("temperature_ddegc", ANY_TEMPERATURE_DDEGC)
+    sigma, cold, hot = _field(graph)
     return BmsModel(
         name=graph.name,
         fingerprint=int(graph.fingerprint[:8], 16),
@@ -89,11 +88,26 @@ def describe(graph: IntGraph) -> BmsModel:
         points=points,
         horizon=spec.horizon,
         eol_cpct=round(spec.eol * 10000),
-        sigma_cpct=int(field.get("sigma_cpct", UNKNOWN)),
+        sigma_cpct=sigma,
         soh_reference=spec.soh_reference,
-        min_ddegc=int(cold),
-        max_ddegc=int(hot),
+        min_ddegc=cold,
+        max_ddegc=hot,
     )
+
+
+def _field(graph: IntGraph) -> tuple[int, int, int]:
+    """Error and temperatures out of ``meta["field"]`` (``edgebat.field``), checked: they come from a file."""
+    field: Any = graph.meta.get("field", {})
+    try:
+        cold, hot = field.get("temperature_ddegc", ANY_TEMPERATURE_DDEGC)
+        sigma = field.get("sigma_cpct", UNKNOWN)
+        if not all(isinstance(v, int) for v in (sigma, cold, hot)):
+            raise ValueError("its numbers are not whole")
+        if not (0 <= sigma <= UNKNOWN and -32768 <= cold <= hot <= 32767):
+            raise ValueError(f"sigma {sigma}, temperatures {cold} to {hot}")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelFileError(f"model {graph.name!r} carries an unusable entry 'field': {error}") from None
+    return sigma, cold, hot
 
 
 def _range_ppm(border: Border, zero_point: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
