@@ -18,6 +18,7 @@ PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 330, 220, 3
 HEAD, TITLE = 58, 22
 MOST_PANELS = 6
 POINTS = 160
+DOTS = ".dots{fill:none;stroke-linecap:round}"
 
 
 def draw(cells: Sequence[CellReplay], model: str, eol: float) -> str:
@@ -31,7 +32,8 @@ def draw(cells: Sequence[CellReplay], model: str, eol: float) -> str:
         f"{escape(model)} int8 on a Cortex-M4</text>",
         *_key(20, 46, "c0", "measured capacity"),
         *_key(170, 46, "c1", "model's SOH on the device"),
-        *_key(370, 46, "c3", "published SOH (slew limit)"),
+        *_key(370, 46, "c3", "published SOH; dashed: out of domain, held"),
+        *_key(650, 46, "c2", "power cuts"),
     ]
     for index, cell in enumerate(shown):
         x = 10 + index % COLUMNS * PANEL_WIDTH
@@ -39,7 +41,7 @@ def draw(cells: Sequence[CellReplay], model: str, eol: float) -> str:
         parts.append(_panel(cell, x, y, eol))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="SOH on a simulated BMS against measured capacity"><style>{STYLE}</style>'
+        f'aria-label="SOH on a simulated BMS against measured capacity"><style>{STYLE}{DOTS}</style>'
         + "".join(parts)
         + "</svg>\n"
     )
@@ -53,6 +55,7 @@ def _panel(cell: CellReplay, x: int, y: int, eol: float) -> str:
         np.array([row[name] if row[name] < 600 else np.nan for row in rows])
         for name in ("device_model", "device_published")
     )
+    trusted = np.array([row["status"] == "OK" for row in rows])
     span = (0.0, float(cycle.max()) * 1.02) if cycle.size else (0.0, 1.0)
     chart = Chart(
         span,
@@ -64,9 +67,13 @@ def _panel(cell: CellReplay, x: int, y: int, eol: float) -> str:
         height=PANEL_HEIGHT,
     )
     chart.level(eol * 100, f"EOL {eol * 100:g} %")
-    chart.line(cycle, measured, "c0").line(cycle, published, "c3").dots(cycle, said, "c1", radius=1.3)
+    chart.line(cycle, measured, "c0").dots(cycle, said, "c1", radius=1.1)
+    chart.line(cycle, np.where(trusted, published, np.nan), "c3")
+    chart.line(cycle, np.where(trusted, np.nan, published), "c3", dashed=True)
+    cuts = [float(number) for number in cell.cut_cycles]
+    chart.dots(cuts, [chart.y_range[0]] * len(cuts), "c2", radius=2.0)
     rmse = cell.scores.get("device_rmse", float("nan"))
-    title = f"{cell.cell[1]}, RMSE {rmse:.2f} points, {cell.cuts} power cuts"
+    title = f"{'/'.join(cell.cell)}, RMSE {rmse:.2f} points"
     return (
         f'<text x="{x + 12}" y="{y + 14}" class="note">{escape(title)}</text>'
         f'<svg x="{x}" y="{y + TITLE}" width="{PANEL_WIDTH - 10}" height="{PANEL_HEIGHT}">{chart.svg()}</svg>'

@@ -96,6 +96,7 @@ class CellReplay:
     rows: list[dict[str, Any]] = field(default_factory=list)
     samples: int = 0
     cuts: int = 0
+    cut_cycles: list[int] = field(default_factory=list)
     cuts_while_saving: int = 0
     mismatches: int = 0
     frames: list[Frame] = field(default_factory=list)
@@ -147,6 +148,7 @@ def _cut(firmware: BoardFirmware, twin: Twin, cycle: Cycle, instructions: int, o
             twin.run(cycle.samples[SAMPLES:])
         return False
     out.cuts += 1
+    out.cut_cycles.append(cycle.number)
     allowed = twin.saved[-1:] + branch.saved[len(twin.saved) :]
     places = firmware.fram
     state = newest_state(places)
