@@ -9,7 +9,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats import c99_tables as tables
 from edgebat.formats.c99_lstm import lstm_state_bytes, lstm_tables
 from edgebat.formats.c99_memory import View
-from edgebat.formats.c99_place import Call
+from edgebat.formats.c99_place import Call, Slide
 from edgebat.formats.c99_pointwise import Pointwise
 from edgebat.formats.c99_requant import Rounding, lower_requant
 from edgebat.formats.c99_tables import pad4
@@ -98,7 +98,7 @@ class Lowering(Pointwise):
             ignored = "(void)" if self.mode == "flash" else ""
             self.call(kernel, f"{ignored}{kernel}(&{label}, {{0}}, {{1}});", view, out)
         else:
-            self._sliding(label, fields, view.stride, 1, view, out)
+            self._sliding(label, fields, view.stride, 1, node.weight.size, view, out)
         self.finish(node.output, node.requant)
 
     @staticmethod
@@ -159,7 +159,7 @@ class Lowering(Pointwise):
 
     # -- convolution -----------------------------------------------------------------------------------------------
 
-    def _sliding(self, label: str, fields: Fields, step: int, pool: int, view: View, out: View) -> None:
+    def _sliding(self, label: str, fields: Fields, step: int, pool: int, work: int, view: View, out: View) -> None:
         """The same fully connected layer at positions ``step`` bytes apart, from where ``view`` starts."""
         kernel = "edgebat_compact_conv1d" if self.mode == "flash" else "edgebat_conv1d"
         more = [
@@ -171,7 +171,8 @@ class Lowering(Pointwise):
         if self.mode == "flash":
             more.append(("row", str(out.stride)))
         self.tables.append(tables.structure(f"{kernel}_t", label, more, 28))
-        self.call(kernel, f"{kernel}(&{label}, {{0}}, {{1}});", view, out)
+        slide = Slide(label, out.rows, step * pool, out.stride, work * pool)
+        self.call(kernel, f"{kernel}(&{label}, {{0}}, {{1}});", view, out, slide=slide)
         self.overlap(view, out, out.stride, step * pool)
 
     def conv(self, node: Conv1D, index: int, pool: MaxPool1D | None) -> None:
@@ -193,7 +194,7 @@ class Lowering(Pointwise):
         else:
             start = view.start - node.padding[0] * view.stride
             self._sliding(
-                label, fields, node.stride * view.stride, size,
+                label, fields, node.stride * view.stride, size, weight.size,
                 View(view.buffer, start, view.rows + sum(node.padding), view.width, view.stride), out,
             )  # fmt: skip
         self.finish(target, node.requant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgebat.formats.c99_memory import Buffer, View
 from edgebat.formats.c99_tables import Table, pad4
@@ -22,6 +22,18 @@ from edgebat.graph.model import (
 Conv = Conv1D | DepthwiseConv1D
 
 
+@dataclass(frozen=True)
+class Slide:
+    """A call that slides over ``positions`` and can be cut between them: the structure at ``label``, of the type
+    ``<kernel>_t``; bytes of input and output, and multiply-accumulates, from one position to the next."""
+
+    label: str
+    positions: int
+    input_step: int
+    output_step: int
+    work: int
+
+
 @dataclass
 class Call:
     """One statement of the generated function; ``{0}``, ``{1}``, ... are addresses of ``views``, known after layout."""
@@ -29,9 +41,27 @@ class Call:
     kernel: str
     text: str
     views: tuple[View, ...] = ()
+    slide: Slide | None = None
 
     def statement(self) -> str:
         return self.text.format(*(view.address() for view in self.views))
+
+    def pieces(self, most: int) -> list[str]:
+        """The same work as statements of at most ``most`` multiply-accumulates each, where it can be cut."""
+        slide = self.slide
+        if slide is None or slide.positions * slide.work <= most:
+            return [self.statement()]
+        each = max(most // slide.work, 1)
+        found = []
+        for first in range(0, slide.positions, each):
+            count = min(each, slide.positions - first)
+            x, y = (
+                replace(view, start=view.start + first * step).address()
+                for view, step in zip(self.views, (slide.input_step, slide.output_step), strict=True)
+            )
+            part = f"part_{self.kernel.removeprefix('edgebat_')}"
+            found.append(f"{part} = {slide.label}; {part}.positions = {count}; {self.kernel}(&{part}, {x}, {y});")
+        return found
 
 
 @dataclass
@@ -65,9 +95,9 @@ class Placement:
             self.labels[node.name] = label
         return self.labels[node.name]
 
-    def call(self, kernel: str, text: str, *views: View) -> None:
+    def call(self, kernel: str, text: str, *views: View, slide: Slide | None = None) -> None:
         """Add a statement that calls ``kernel``, a file of ``firmware_stubs/src``."""
-        self.calls.append(Call(kernel, text, views))
+        self.calls.append(Call(kernel, text, views, slide))
 
     def last_use(self, tensor: str, index: int) -> int:
         """Index of the last node that reads ``tensor`` or a view of it; the graph's output lives to the end."""

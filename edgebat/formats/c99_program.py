@@ -12,6 +12,9 @@ from edgebat.formats.c99_place import Call
 from edgebat.formats.c99_tables import Table, pad4
 from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
 
+SLICE_WORK = 2048
+"""Multiply-accumulates of a slice, where a layer can be cut: some 7,000 instructions on a Cortex-M4, 20,000 on an M0+."""
+
 
 @dataclass
 class Program:
@@ -28,6 +31,8 @@ class Program:
     head_scratch_bytes: int = 0
     steps: int = 0
     step_len: int = 0
+    pieces: list[list[str]] = field(default_factory=list)
+    """Per statement of ``run`` the statements it is cut into for the sliced run."""
 
     @property
     def table_bytes(self) -> int:
@@ -60,6 +65,7 @@ def lower(graph: IntGraph, mode: str) -> Program:
         [call.statement() for call in lowering.calls],
         scratch,
         {call.kernel for call in lowering.calls},
+        pieces=[call.pieces(SLICE_WORK) for call in lowering.calls],
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from edgebat.formats.c99_program import Program
 
 _SMALL = ("edgebat_copy(", "edgebat_fill(")
@@ -16,12 +18,24 @@ def _grouped(program: Program) -> list[list[str]]:
     """Statements of a run; what only prepares memory goes with the layer behind it, and a loop stays whole."""
     groups: list[list[str]] = [[]]
     depth = 0
-    for line in program.run:
-        groups[-1].append(line)
+    for line, pieces in zip(program.run, program.pieces, strict=True):
         depth += line.count("{") - line.count("}")
-        if depth == 0 and not line.startswith(_SMALL):
-            groups.append([])
+        for piece in pieces if depth == 0 else [line]:
+            groups[-1].append(piece)
+            if depth == 0 and not line.startswith(_SMALL):
+                groups.append([])
     return [group for group in groups if group]
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("; ", ";\n").split("\n") if text.startswith("part_") else [text]
+
+
+def _working_copies(program: Program) -> str:
+    """A layer that is cut is copied, for another number of positions."""
+    text = " ".join(piece for pieces in program.pieces for piece in pieces)
+    kernels = sorted(set(re.findall(r"\bpart_(\w+) = ", text)))
+    return "".join(f"    edgebat_{kernel}_t part_{kernel};\n" for kernel in kernels)
 
 
 def macro(program: Program, upper: str) -> str:
@@ -55,10 +69,12 @@ def _layers(program: Program, upper: str) -> str:
     scratch = "    int8_t *const s = (int8_t *)scratch;\n" if program.scratch_bytes else ""
     unused = "" if any("input" in line for line in program.run) else "    (void)input;\n"
     cases = "".join(
-        f"    case {i}:\n" + "".join(f"        {line}\n" for line in group) + "        break;\n"
+        f"    case {i}:\n"
+        + "".join(f"        {line}\n" for text in group for line in _lines(text))
+        + "        break;\n"
         for i, group in enumerate(_grouped(program))
     )
-    return f"""{scratch}{unused}    int status = EDGEBAT_OK;
+    return f"""{scratch}{unused}{_working_copies(program)}    int status = EDGEBAT_OK;
     switch (slice) {{
 {cases}    default:
         status = EDGEBAT_ERR_SLICE;
