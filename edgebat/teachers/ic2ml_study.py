@@ -3,7 +3,7 @@
     python -m edgebat.teachers.ic2ml_study health-ic2ml --corpus PATH --out FOLDER [--only NAME ...]
 
 Each variant (a window, a horizon, a share of the training cells, one condition alone) is trained once per seed and
-scored on every condition's test cells at hand. What is done is kept; an interrupted training resumes.
+scored on the test cells at hand of its conditions. What is done is kept; an interrupted training resumes.
 
 The paper's "RMSE %" are ampere-hours times 100: its own MAPE fits no other reading. Errors are given in Ah, to be set
 beside those of the released predictions, and in percentage points of nominal capacity.
@@ -104,7 +104,7 @@ def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> ConditionSt
 
 
 def study_parts(study: ConditionStudy, variant: Variant, corpus: str | Path, seed: int) -> Parts:
-    """The variant's windows; cells the corpus lacks are passed over, test cells are those of all conditions.
+    """The variant's windows, of the conditions it learns from; cells the corpus lacks are passed over.
 
     Raises DataError when nothing is left to learn from.
     """
@@ -126,7 +126,7 @@ def study_parts(study: ConditionStudy, variant: Variant, corpus: str | Path, see
     return Parts(
         windows.select(cells=train),
         windows.select(cells=val),
-        windows.select(cells=cells("test", list(study.conditions))),
+        windows.select(cells=cells("test", learnt)),
     )
 
 
@@ -248,10 +248,14 @@ def table(study: ConditionStudy, results: Sequence[dict[str, Any]]) -> str:
             lines.append(f"| {condition} | released predictions | {entry.published.get('windows', 0):.0f} | "
                          + " | ".join(cells) + " |")  # fmt: skip
         for variant in study.variants:
+            if study.variants[variant].conditions and condition not in study.variants[variant].conditions:
+                continue
             own = [r["scores"][condition] for r in results if r["variant"] == variant and condition in r["scores"]]
             if own:
                 lines.append(_row(condition, f"{variant}, {len(own)} seeds", own))
-        first = next(r for r in results if condition in r["scores"])
+        # Baselines as strong as can be: of the same condition alone where that was run.
+        able = [r for r in results if condition in r["scores"]]
+        first = min(able, key=lambda r: len(study.variants[r["variant"]].conditions) or len(study.conditions))
         for baseline, scores in first["baselines"].items():
             lines.append(_row(condition, f"{baseline} ({first['variant']})", [scores[condition]]))
     return "\n".join(lines) + "\n"
