@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -221,3 +223,32 @@ def cost_table(costs: list[BmsCost]) -> str:
             f"| {by_name['edgebat_state_get'].most:,} | {max(call.stack for call in cost.calls)} B |"
         )
     return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m edgebat.bms.measure MODEL ... [--target T ...] [--compiler gcc]``: the table on standard output."""
+    from edgebat.errors import EdgebatError
+    from edgebat.predict import load_model
+
+    parser = argparse.ArgumentParser(prog="python -m edgebat.bms.measure", description=__doc__)
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--target", action="append", help="default: cortex-m4f and cortex-m0plus")
+    parser.add_argument("--compiler", choices=("zig", "gcc"))
+    parser.add_argument("--optimize", default="-O2")
+    given = parser.parse_args(arguments)
+    try:
+        costs = [
+            measure_bms(load_model(model), target, given.compiler, given.optimize)
+            for model in given.models
+            for target in given.target or ("cortex-m4f", "cortex-m0plus")
+        ]
+    except EdgebatError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(cost_table(costs))
+    print(f"\n{costs[0].compiler}; instructions and bytes of stack per call, counted in a simulator.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
