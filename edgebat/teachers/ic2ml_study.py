@@ -241,23 +241,22 @@ def table(study: ConditionStudy, results: Sequence[dict[str, Any]]) -> str:
     """Markdown, one block of rows per condition: published, each variant (mean +- deviation over seeds), baselines."""
     lines = ["| condition | by | windows | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 3) + "|"]
     for condition, entry in study.conditions.items():
-        if not any(condition in result["scores"] for result in results):
+        own = [r for r in results if condition in (study.variants[r["variant"]].conditions or r["scores"])]
+        own = [r for r in own if condition in r["scores"]]
+        if not own:
             continue
         if entry.published:
             cells = [f"{entry.published[c]:g}" if c in entry.published else "" for c in COLUMNS]
             lines.append(f"| {condition} | released predictions | {entry.published.get('windows', 0):.0f} | "
                          + " | ".join(cells) + " |")  # fmt: skip
         for variant in study.variants:
-            if study.variants[variant].conditions and condition not in study.variants[variant].conditions:
-                continue
-            own = [r["scores"][condition] for r in results if r["variant"] == variant and condition in r["scores"]]
-            if own:
-                lines.append(_row(condition, f"{variant}, {len(own)} seeds", own))
+            scores = [r["scores"][condition] for r in own if r["variant"] == variant]
+            if scores:
+                lines.append(_row(condition, f"{variant}, {len(scores)} seeds", scores))
         # Baselines as strong as can be: of the same condition alone where that was run.
-        able = [r for r in results if condition in r["scores"]]
-        first = min(able, key=lambda r: len(study.variants[r["variant"]].conditions) or len(study.conditions))
-        for baseline, scores in first["baselines"].items():
-            lines.append(_row(condition, f"{baseline} ({first['variant']})", [scores[condition]]))
+        first = min(own, key=lambda r: len(study.variants[r["variant"]].conditions) or len(study.conditions))
+        for baseline, found in first["baselines"].items():
+            lines.append(_row(condition, f"{baseline} ({first['variant']})", [found[condition]]))
     return "\n".join(lines) + "\n"
 
 
