@@ -202,6 +202,8 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
         UNITS[kind],
     )
 
+    table.columns[2].min_width = len("baseline")
+
     def add(name: str, dataset: str, note: str, row: Row, style: str | None = None) -> None:
         values = [number(row[key], digits) if key in row else "" for _, key, digits in columns]
         table.add_row(name, dataset, note, *values, style=style)
