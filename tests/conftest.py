@@ -64,10 +64,16 @@ def windows(spec: HealthSpec) -> HealthWindows:
 
 
 @pytest.fixture
-def model_file(tmp_path: Path, spec: HealthSpec, windows: HealthWindows) -> Path:
+def model_file(tmp_path: Path, windows: HealthWindows) -> Path:
     """An ``.ebat`` that answers SOH = 10 x the mean increment, trajectory = SOH, RUL = 100 cycles."""
+    return tiny_model(windows, tmp_path / "tiny.ebat")
+
+
+def tiny_model(windows: HealthWindows, path: Path) -> Path:
+    """Write that model, its range of inputs taken from ``windows``."""
     from edgebat.graph import save_graph
 
+    spec = windows.spec
     size = spec.context * spec.increments
     x_mean, x_std = windows.x.mean(axis=(0, 1)), windows.x.std(axis=(0, 1))
     soh_mean, soh_std = float(windows.soh.mean()), float(windows.soh.std())
@@ -89,7 +95,6 @@ def model_file(tmp_path: Path, spec: HealthSpec, windows: HealthWindows) -> Path
         heads=(Head("soh", 0, 1, "fraction"), Head("trajectory", 1, 2, "fraction"), Head("rul", 3, 1, "cycles")),
     )
     meta = {"task": spec.to_dict(), "training": {"recipe": "made-up"}}
-    path = tmp_path / "tiny.ebat"
     save_graph(quantize_model(model, windows.x, name="tiny", meta=meta), path)
     return path
 

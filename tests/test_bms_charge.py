@@ -12,10 +12,10 @@ from edgebat.bms.estimator import Config
 from edgebat.bms.replay import Twin, newest_state
 from edgebat.bms.virtual import HostFirmware, Samples, samples_array
 from edgebat.features import HealthSpec, charge_increments
-from edgebat.features.charge_counter import ChargeCounter, ChargeEnd
+from edgebat.features.charge_counter import UNKNOWN, ChargeCounter, ChargeEnd
 from edgebat.graph import load_graph
 from edgebat.paths import default_corpus
-from tests.bms_samples import NOMINAL_MAH, charge, cycles, discharge, feed, rest, wild
+from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, charge, cycles, discharge, feed, rest, wild
 
 LEVELS_UV = (3_600_000, 3_625_000, 3_650_000, 3_675_000, 3_700_000)
 FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"
@@ -114,10 +114,56 @@ def test_cycles_are_charges_after_a_discharge():
 
 def test_counting_finds_the_capacity_between_full_and_empty():
     one = counter(full_mv=4190, empty_mv=3010)
-    full = samples_array([4195, 4195], 50, 1000)
-    feed(one, np.concatenate([full, discharge(-2000, 48), rest()]))
-    # 47 or 48 minutes of 2 A out of 2 Ah.
-    assert 7800 <= one.counted_cpct <= 8050
+    full, empty = samples_array(np.full(12, 4195), 50, 1000), samples_array(np.full(2, 3000), -1000, 10_000)
+    feed(one, np.concatenate([full, discharge(-2000, 47)]))
+    assert one.counted_cpct == UNKNOWN, "one sample may be a pulse"
+    feed(one, empty)
+    # 46 to 47 minutes of 2 A out of 2 Ah.
+    assert 7700 <= one.counted_cpct <= 7950
+
+
+def test_pulses_and_pauses_are_no_ends_of_counting():
+    pulse = samples_array([3700, 2900, 3690], [-1000, -9000, -1000], 1000)
+    full = samples_array(np.full(12, 4195), 50, 1000)
+    one = counter(full_mv=4190, empty_mv=3010, max_current_ma=20_000)
+    feed(one, np.concatenate([full, discharge(-1000, 20)[:15], pulse, pulse]))
+    assert one.counted_cpct == UNKNOWN
+    # A charge at high current that stops at the voltage of a full cell is not full.
+    other = counter(full_mv=4190, empty_mv=3010)
+    empty = samples_array(np.full(12, 3000), -1000, 1000)
+    feed(other, np.concatenate([empty, charge(3100, 4192, seconds=5000), rest(20, 4191)]))
+    assert other.counted_cpct == UNKNOWN
+
+
+def test_a_drive_with_braking_is_one_cycle():
+    minute = samples_array([3900, 3950, 3890], [-1500, 2000, -1500], [49_000, 10_000, 1000])
+    one = counter()
+    rows = feed(one, np.concatenate([charge(), *[minute] * 60, rest(), charge(), *[minute] * 60, rest(), charge()]))
+    assert len(rows) == 3
+    assert one.cycle == 3
+
+
+def test_a_cell_that_relaxes_below_the_window_gives_no_second_row():
+    one = counter()
+    paused = np.concatenate([charge(3560, 3640), rest(600, 3598), charge(3598, 3720)])
+    assert feed(one, paused) == []
+    assert one.ended == ChargeEnd.REPEATED
+
+
+def test_a_ramp_of_current_into_the_window_is_not_constant():
+    ramp = charge()
+    first = int(np.argmax(ramp["cell_mv"] >= 3600))
+    ramp["current_ma"][:first] = 200
+    one = counter()
+    assert feed(one, ramp) == []
+    assert one.ended == ChargeEnd.NOT_CONSTANT
+
+
+def test_noise_of_the_current_sensor_is_averaged():
+    rng = np.random.default_rng(2)
+    noisy = charge(ticks=1500)
+    noisy["current_ma"] += np.rint(rng.normal(0, 30, len(noisy))).astype(np.int32)
+    assert len(feed(counter(), noisy)) == 1
 
 
 # --- C ---------------------------------------------------------------------------------------------------------------
@@ -162,14 +208,14 @@ def _16(value: int) -> bytes:
 
 def test_c_equals_python_on_clean_cycles(model_file: Path, tmp_path: Path):
     host, twin = firmware(model_file, tmp_path / "build", full_mv=4100, empty_mv=3050, rated_cycles=300)
-    assert_equal(host, twin, cycles(6))
+    assert_equal(host, twin, cycles(6, seconds=KNOWN_SECONDS))
     assert twin.estimator.said is not None
 
 
 def test_c_equals_python_on_wild_samples(model_file: Path, tmp_path: Path):
     host, twin = firmware(model_file, tmp_path / "build", full_mv=3700, empty_mv=3050, rated_cycles=300)
     for seed in range(400 if FULL else 40):
-        assert_equal(host, twin, wild(seed))
+        assert_equal(host, twin, np.concatenate([wild(seed), cycles(1, seconds=KNOWN_SECONDS)]))
     assert twin.estimator.said is not None
 
 

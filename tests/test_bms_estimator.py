@@ -17,17 +17,13 @@ from edgebat.field import field_limits
 from edgebat.formats.c99_bms import describe
 from edgebat.graph import IntGraph, load_graph
 from edgebat.predict import predict_windows
-from tests.bms_samples import NOMINAL_MAH, as_sample, charge, cycles, discharge, rest
+from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles, discharge, rest
 
 
 @pytest.fixture
 def graph(model_file: Path) -> IntGraph:
     """A model of three charges whose range of inputs holds the charges of these tests."""
     return load_graph(model_file)
-
-
-SECONDS = 3850
-"""A charge of this length takes 0.0836 of nominal per step: the middle of the tiny model's training data."""
 
 
 def live(estimator: Estimator, samples: Samples) -> None:
@@ -38,7 +34,7 @@ def live(estimator: Estimator, samples: Samples) -> None:
 
 def aged(graph: IntGraph, count: int = 4, **settings: int) -> Estimator:
     estimator = Estimator(graph, Config(NOMINAL_MAH, **settings))
-    live(estimator, cycles(count, seconds=SECONDS))
+    live(estimator, cycles(count, seconds=KNOWN_SECONDS))
     return estimator
 
 
@@ -49,7 +45,7 @@ def test_three_charges_make_an_estimate_that_equals_the_numpy_runtime(graph: Int
         result = estimator.result()
         assert result.warmup == missing
         assert (result.status == Status.WARMUP) == (missing > 0)
-        live(estimator, np.concatenate([discharge(), rest(), charge(seconds=SECONDS), rest()]))
+        live(estimator, np.concatenate([discharge(), rest(), charge(seconds=KNOWN_SECONDS), rest()]))
         rows.append([v / 1e6 for v in estimator.counter.row])
     said = predict_windows(graph, np.array([rows[-3:]]))
     result = estimator.result()
@@ -58,15 +54,26 @@ def test_three_charges_make_an_estimate_that_equals_the_numpy_runtime(graph: Int
     assert (result.status, result.source) == (Status.OK, Source.MODEL)
 
 
-def test_charges_unlike_the_training_data_are_out_of_domain_and_counting_speaks(graph: IntGraph):
+def test_charges_unlike_the_training_data_never_reach_the_model(graph: IntGraph):
     estimator = Estimator(graph, Config(NOMINAL_MAH, rated_cycles=500))
     live(estimator, cycles(4, seconds=6000))
     result = estimator.result()
-    assert (result.status, result.source) == (Status.OUT_OF_DOMAIN, Source.COUNTING)
-    assert result.rul_cycles == UNKNOWN
+    assert (result.status, result.source) == (Status.OUT_OF_DOMAIN, Source.DATASHEET)
+    assert (result.model_cpct, result.rul_cycles, result.sigma_cpct, result.warmup) == (UNKNOWN, UNKNOWN, UNKNOWN, 3)
     assert result.points == 0
     # Four discharges of 1.3 Ah and what was charged: a few cycles of 500 down to 80 %.
     assert 9980 < result.counting_cpct < 10_000
+
+
+def test_one_odd_charge_leaves_the_estimate_before_it(graph: IntGraph):
+    estimator = aged(graph)
+    before = estimator.result()
+    live(estimator, cycles(1, seconds=6000))
+    result = estimator.result()
+    assert (result.status, result.source) == (Status.OUT_OF_DOMAIN, Source.MODEL)
+    assert (result.model_cpct, result.age_cycles) == (before.model_cpct, 1)
+    live(estimator, cycles(1, seconds=KNOWN_SECONDS))
+    assert (estimator.result().status, estimator.result().age_cycles) == (Status.OK, 0)
 
 
 def test_temperatures_unlike_the_training_data_are_out_of_domain(graph: IntGraph):
@@ -74,12 +81,17 @@ def test_temperatures_unlike_the_training_data_are_out_of_domain(graph: IntGraph
     known = replace(graph, meta=meta)
     assert describe(known).sigma_cpct == 120
     warm = Estimator(known, Config(NOMINAL_MAH))
-    live(warm, cycles(4, seconds=SECONDS, ddegc=300))
+    live(warm, cycles(4, seconds=KNOWN_SECONDS, ddegc=300))
     assert warm.result().status == Status.OK
     assert warm.result().sigma_cpct == 120
     cold = Estimator(known, Config(NOMINAL_MAH))
-    live(cold, cycles(4, seconds=SECONDS, ddegc=-50))
+    live(cold, cycles(4, seconds=KNOWN_SECONDS, ddegc=-50))
     assert cold.result().status == Status.OUT_OF_DOMAIN
+    silent = Estimator(known, Config(NOMINAL_MAH))
+    samples = cycles(4, seconds=KNOWN_SECONDS, ddegc=300)
+    samples["valid"] = 3
+    live(silent, samples)
+    assert silent.result().status == Status.OUT_OF_DOMAIN, "a broken sensor is not a good temperature"
 
 
 def test_without_samples_the_status_is_input_invalid(graph: IntGraph):
@@ -107,7 +119,7 @@ def test_a_gap_in_the_cycles_begins_a_new_window(graph: IntGraph):
     estimator = aged(graph)
     for _ in range(6):
         live(estimator, np.concatenate([discharge(), charge(3650, 3800)]))
-    live(estimator, cycles(1, seconds=SECONDS))
+    live(estimator, cycles(1, seconds=KNOWN_SECONDS))
     assert len(estimator.window) == 1
 
 
@@ -118,6 +130,7 @@ def test_the_published_soh_moves_no_faster_than_allowed(graph: IntGraph):
     estimator.said.cpct = start - 500
     live(estimator, rest(3600))
     assert start - 61 <= estimator.published <= start - 59
+    assert estimator.result().sigma_cpct == UNKNOWN, "this model does not know its error"
     free = aged(graph, slew_cpct_h=0)
     assert free.said is not None
     free.said.cpct -= 500
@@ -125,13 +138,32 @@ def test_the_published_soh_moves_no_faster_than_allowed(graph: IntGraph):
     assert free.published == free.said.cpct
 
 
+def test_the_first_measured_value_replaces_a_guess_at_once(graph: IntGraph):
+    estimator = Estimator(graph, Config(NOMINAL_MAH, rated_cycles=500))
+    assert estimator.result().source == Source.NONE
+    live(estimator, rest(1))
+    assert (estimator.result().source, estimator.result().soh_cpct) == (Source.DATASHEET, 10_000)
+    live(estimator, cycles(3, seconds=KNOWN_SECONDS))
+    result = estimator.result()
+    assert result.source == Source.MODEL
+    assert result.soh_cpct == result.model_cpct
+
+
+def test_the_way_to_the_target_is_part_of_the_deviation(graph: IntGraph):
+    known = replace(graph, meta={**graph.meta, "field": {"sigma_cpct": 120}})
+    estimator = aged(known)
+    assert estimator.said is not None
+    estimator.said.cpct -= 500
+    assert estimator.result().sigma_cpct == 620
+
+
 def test_a_corrupt_model_is_not_asked_any_more(graph: IntGraph):
     estimator = aged(graph, rated_cycles=500)
     estimator.corrupt = True
     before = estimator.said
-    live(estimator, cycles(2, seconds=SECONDS))
+    live(estimator, cycles(2, seconds=KNOWN_SECONDS))
     result = estimator.result()
-    assert (result.status, result.source) == (Status.MODEL_CORRUPT, Source.COUNTING)
+    assert (result.status, result.source) == (Status.MODEL_CORRUPT, Source.DATASHEET)
     assert estimator.said is before
 
 
@@ -175,8 +207,8 @@ def test_a_saved_state_continues_and_a_strange_one_is_refused(graph: IntGraph):
     other = Estimator(graph, Config(NOMINAL_MAH))
     other.restore(state)
     assert other.state() == estimator.state()
-    live(estimator, cycles(2, seconds=SECONDS))
-    live(other, cycles(2, seconds=SECONDS))
+    live(estimator, cycles(2, seconds=KNOWN_SECONDS))
+    live(other, cycles(2, seconds=KNOWN_SECONDS))
     assert other.result().model_cpct == estimator.result().model_cpct
     for broken in (state[:-1], bytes(len(state)), state[:40] + bytes([state[40] ^ 1]) + state[41:]):
         with pytest.raises(DataError):

@@ -37,7 +37,7 @@ def graph(model_file: Path) -> IntGraph:
 @pytest.fixture(autouse=True)
 def without_integration_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their checklist measures the model, which has tests of its own."""
-    monkeypatch.setattr(ports, "_integration_files", lambda *_: {})
+    monkeypatch.setattr(ports, "integration_files", lambda *_, **_options: {})
 
 
 def run(*arguments: str | Path, cwd: Path | None = None, text: str | None = None) -> str:
@@ -70,8 +70,13 @@ def test_what_a_file_includes_is_there(graph: IntGraph, name: str) -> None:
 
 
 def test_integration_files_stand_where_the_manifest_says(graph: IntGraph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "_integration_files", lambda graph, name, mah: {f"{name}.dbc": f"{mah} mAh\n"})
-    assert port_files(graph, load_port("generic"), "cell", nominal_mah=2000)["integration/cell.dbc"] == b"2000 mAh\n"
+    monkeypatch.setattr(
+        ports, "integration_files", lambda graph, name, mah, big_endian: {f"{name}.dbc": f"{mah} mAh, {big_endian}\n"}
+    )
+    assert (
+        port_files(graph, load_port("generic"), "cell", nominal_mah=2000)["integration/cell.dbc"]
+        == b"2000 mAh, False\n"
+    )
 
 
 def test_the_command_line(command: Command, model_file: Path, tmp_path: Path) -> None:

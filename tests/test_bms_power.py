@@ -14,12 +14,12 @@ from edgebat.bms.estimator import Config
 from edgebat.bms.replay import Twin, newest_state
 from edgebat.bms.virtual import BoardFirmware, HostFirmware
 from edgebat.graph import IntGraph, load_graph
-from tests.bms_samples import NOMINAL_MAH, charge, cycles, discharge, rest
+from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, charge, cycles, discharge, rest
 
 FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"
 BLANK, FORMAT, DAMAGED, OTHER = -8, -9, -10, -11
 
-ONE = np.concatenate([discharge(minutes=20), rest(2), charge(ticks=60), rest(2)])
+ONE = np.concatenate([discharge(minutes=20), rest(2), charge(ticks=60, seconds=KNOWN_SECONDS), rest(2)])
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def test_a_power_cut_at_any_instruction_leaves_the_old_or_the_new_state(graph: I
     config = Config(NOMINAL_MAH, max_gap_ms=120_000)
     board, twin = BoardFirmware(graph, config, tmp_path, frame_ms=60_000, steps_per_tick=1), Twin(graph, config)
     assert board.power_on() == 0
-    board.run(cycles(4))
-    twin.run(cycles(4))
+    board.run(cycles(4, seconds=KNOWN_SECONDS))
+    twin.run(cycles(4, seconds=KNOWN_SECONDS))
     # The instructions of one cycle, so that cuts fall everywhere in it, the writing of states included.
     board.run(ONE)
     twin.run(ONE)
@@ -101,7 +101,7 @@ def test_corrupted_states_are_refused_with_a_reason(graph: IntGraph, tmp_path: P
     config = Config(NOMINAL_MAH)
     host = HostFirmware(graph, config, tmp_path)
     assert host.power_on() == 0
-    host.run(cycles(4))
+    host.run(cycles(4, seconds=KNOWN_SECONDS))
     good = newest_state(host.fram)
     assert good is not None
     assert init_code(host, good) == 0
@@ -126,7 +126,7 @@ def test_corrupted_states_are_refused_with_a_reason(graph: IntGraph, tmp_path: P
             a, b = sorted(int(v) for v in rng.integers(0, len(bad), 2))
             bad[a : b + 1] = bad[a : b + 1][::-1]
         if bytes(bad) == good:
-            continue
+            bad[20] ^= 1
         code = init_code(host, bytes(bad))
         assert code < 0, "a corrupted state was believed"
         codes[code] += 1
@@ -138,7 +138,7 @@ def test_a_stored_checksum_of_zero_is_a_checksum(graph: IntGraph, tmp_path: Path
     """Elsewhere a zero checksum counted as absent, and a damaged model was believed (users' pain 19)."""
     host = HostFirmware(graph, Config(NOMINAL_MAH), tmp_path)
     host.power_on()
-    host.run(cycles(4))
+    host.run(cycles(4, seconds=KNOWN_SECONDS))
     good = newest_state(host.fram)
     assert good is not None
     assert init_code(host, good[:-4] + bytes(4)) == DAMAGED
@@ -149,7 +149,7 @@ def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, t
 
     host = HostFirmware(graph, Config(NOMINAL_MAH), tmp_path)
     host.power_on()
-    host.run(cycles(4))
+    host.run(cycles(4, seconds=KNOWN_SECONDS))
     good = newest_state(host.fram)
     assert good is not None
 
@@ -157,14 +157,19 @@ def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, t
         body = good[:offset] + content + good[offset + len(content) : -4]
         return body + zlib.crc32(body).to_bytes(4, "little")
 
-    assert init_code(host, forged(20, good[20:24])) == 0
+    assert init_code(host, forged(24, good[24:28])) == 0
     for offset, content, code in (
-        (68, b"\xff\xff", DAMAGED),  # rows
-        (70, b"\x00\x80", DAMAGED),  # known rows
-        (72, b"\x02", DAMAGED),  # a flag
-        (20, bytes(4), DAMAGED),  # cycle
+        (64, b"\xff\xff", DAMAGED),  # rows
+        (66, b"\x02", DAMAGED),  # a flag
+        (69, b"\x01", DAMAGED),  # unused
+        (24, bytes(4), DAMAGED),  # cycle
+        (48, b"\xff\xff\xff\x7f", DAMAGED),  # cycle of the newest row
+        (56, b"\xfe\xff", DAMAGED),  # published
+        (58, b"\x00\x00", DAMAGED),  # counted
+        (60, b"\x00\x00\x00\x00\x03\x00\x01", DAMAGED),  # said
         (8, b"\x01\x02\x03\x04", OTHER),  # model
         (16, b"\x01\x00\x00\x00", OTHER),  # capacity
+        (20, b"\x01\x00\x00\x00", OTHER),  # reference
         (3, b"\x02", FORMAT),  # version
         (4, b"\xff\xff\xff\xff", -7),  # length
         (4, b"\x10\x00\x00\x00", DAMAGED),
@@ -180,7 +185,7 @@ def test_a_state_of_another_model_is_refused_and_the_battery_begins_anew(
     del model_file
     first = HostFirmware(graph, Config(NOMINAL_MAH), tmp_path / "a")
     first.power_on()
-    first.run(cycles(4))
+    first.run(cycles(4, seconds=KNOWN_SECONDS))
     state = newest_state(first.fram)
     assert state is not None
     dense = next(node for node in graph.nodes if hasattr(node, "weight"))

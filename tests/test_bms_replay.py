@@ -16,10 +16,11 @@ from edgebat.bms.replay import unseen_cells
 from edgebat.data.readers.raw import RawCell
 from edgebat.data.synthetic import make_fleet
 from edgebat.errors import DataError
-from edgebat.features import HealthSpec, increments_from_curve
+from edgebat.features import HealthSpec, health_windows, increments_from_curve
 from edgebat.features.charge_counter import ChargeCounter, Config
 from edgebat.graph import load_graph
 from tests.bms_samples import feed
+from tests.conftest import tiny_model
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -60,7 +61,9 @@ def test_recorded_samples_keep_their_time_or_are_drawn_at_a_rate():
     assert drawn.samples["cell_mv"][5] == 3605
 
 
-def test_a_replay_writes_figure_tables_frames_and_database(command: Command, model_file: Path, tmp_path: Path):
+def test_a_replay_writes_figure_tables_frames_and_database(command: Command, spec: HealthSpec, tmp_path: Path):
+    windows = health_windows(make_fleet(seed=98, cells=6, max_cycles=60), spec)
+    model_file = tiny_model(windows, tmp_path / "tiny.ebat")
     out = tmp_path / "replayed"
     code, text, errors = command(
         "replay", model_file, "--cells", "1", "--cycles", "30", "--cut-every", "6", "--out", out

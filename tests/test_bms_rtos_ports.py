@@ -266,12 +266,13 @@ class CResult(ctypes.Structure):
         ("age_cycles", ctypes.c_uint16),
         ("age_s", ctypes.c_uint32),
         ("cycle", ctypes.c_uint32),
+        ("revision", ctypes.c_uint32),
         ("points_cpct", ctypes.c_uint16 * 8),
         ("points", ctypes.c_uint8),
         ("warmup", ctypes.c_uint8),
-        ("status", ctypes.c_int),
-        ("source", ctypes.c_int),
-        ("charge", ctypes.c_int),
+        ("status", ctypes.c_uint8),
+        ("source", ctypes.c_uint8),
+        ("charge", ctypes.c_uint8),
     )
 
     def as_result(self) -> dict[str, int | list[int]]:
@@ -299,11 +300,13 @@ class Twin:
         return self.settle()
 
     def settle(self) -> Result:
-        self.estimator.settle()
-        now = self.estimator.result()
-        if now.cycle != self.kept.cycle or (now.age_cycles == 0 and self.kept.age_cycles != 0):
-            self.states.append(self.estimator.state())
-        self.kept = now
+        busy = True
+        while busy:
+            busy = self.estimator.step()
+            now = self.estimator.result()
+            if now.revision != self.kept.revision:
+                self.states.append(self.estimator.state())
+            self.kept = now
         return now
 
 

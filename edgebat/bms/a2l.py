@@ -28,7 +28,7 @@ class _Field:
     text: str
 
 
-def _fields(model: BmsModel, enum_bytes: int) -> list[_Field]:
+def _fields(model: BmsModel) -> list[_Field]:
     """The members of ``edgebat_result_t`` with their offsets, as compilers lay them out."""
     shorts = [
         ("soh_cpct", 0.01, "%", f"State of health, % of {model.soh_reference} capacity, slew-limited"),
@@ -41,22 +41,22 @@ def _fields(model: BmsModel, enum_bytes: int) -> list[_Field]:
     fields = [_Field(name, 2 * i, "UWORD", factor, unit, text) for i, (name, factor, unit, text) in enumerate(shorts)]
     fields.append(_Field("age_s", 12, "ULONG", 1, "s", "Age of the model's estimate in seconds of operation"))
     fields.append(_Field("cycle", 16, "ULONG", 1, "cycles", "Charges so far"))
-    offset = 20
+    fields.append(_Field("revision", 20, "ULONG", 1, "", "Counts on whenever there is something worth saving"))
+    offset = 24
     for i in range(model.points):
         ahead = round((i + 1) * model.horizon / model.points)
         fields.append(_Field(f"points_cpct_{i}", offset + 2 * i, "UWORD", 0.01, "%", f"SOH {ahead} cycles ahead"))
     offset += 2 * POINTS_MAX
     fields.append(_Field("points", offset, "UBYTE", 1, "", "Points of the trajectory that are known"))
     fields.append(_Field("warmup", offset + 1, "UBYTE", 1, "", "Charges missing before the model speaks"))
-    offset = -(-(offset + 2) // enum_bytes) * enum_bytes
-    kind = {1: "UBYTE", 2: "UWORD", 4: "ULONG"}[enum_bytes]
+    offset += 2
     for name, text in (
         ("status", "What the result is worth"),
         ("source", "Who says soh_cpct"),
         ("charge", "How the last charge ended"),
     ):
-        fields.append(_Field(name, offset, kind, 1, name, text))
-        offset += enum_bytes
+        fields.append(_Field(name, offset, "UBYTE", 1, name, text))
+        offset += 1
     return fields
 
 
@@ -70,9 +70,8 @@ def a2l_text(
     variable: str = VARIABLE,
     elf: Path | None = None,
     big_endian: bool = False,
-    enum_bytes: int = 4,
 ) -> str:
-    """The description. ``enum_bytes``: size of an enum in the firmware (4; 1 with packed enums, as foxBMS compiles).
+    """The description.
 
     Raises ToolError when ``elf`` does not hold ``variable``.
     """
@@ -86,7 +85,7 @@ def a2l_text(
                 f"{elf} has no variable {variable!r}; declare `edgebat_result_t {variable};` in the firmware"
             )
         base = symbols[variable].address
-    measurements = "\n".join(_measurement(field, variable, base) for field in _fields(model, enum_bytes))
+    measurements = "\n".join(_measurement(field, variable, base) for field in _fields(model))
     order = "MSB_FIRST" if big_endian else "MSB_LAST"
     return f"""ASAP2_VERSION 1 71
 /begin PROJECT {name} "edgebat: learned state of health"
@@ -99,7 +98,7 @@ def a2l_text(
 {measurements}
     /begin GROUP {name}_result "{name}: result" ROOT
       /begin REF_MEASUREMENT
-{chr(10).join(f"        {variable}.{field.name}" for field in _fields(model, enum_bytes))}
+{chr(10).join(f"        {variable}.{field.name}" for field in _fields(model))}
       /end REF_MEASUREMENT
     /end GROUP
   /end MODULE

@@ -55,6 +55,7 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID) -> str:
         _values(first_id + HEALTH, "Status", {int(s): s.name for s in Status}),
         _values(first_id + HEALTH, "Source", {int(s): s.name for s in Source}),
         *(_values(first_id + DETAILS, name, unknown) for name in ("SOH_Model", "SOH_Counting", "Age_Cycles")),
+        _values(first_id + DETAILS, "Age_Minutes", {UNKNOWN: "unknown_or_45_days"}),
         *(_values(first_id + FORECAST, name, unknown) for name in point_names(model)),
         _values(first_id + MODEL, "Last_Charge", {int(s): s.name for s in ChargeEnd}),
     ]
@@ -91,7 +92,10 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID) -> str:
 
 def point_names(model: BmsModel) -> list[str]:
     """Names of the trajectory's signals: "SOH_in_10" is the SOH ten cycles ahead."""
-    return [f"SOH_in_{round((i + 1) * model.horizon / model.points)}" for i in range(model.points)]
+    ahead = [round((i + 1) * model.horizon / model.points) for i in range(model.points)]
+    if len(set(ahead)) < len(ahead):  # more points than cycles ahead: their numbers would not tell them apart
+        return [f"SOH_point_{i + 1}" for i in range(model.points)]
+    return [f"SOH_in_{cycles}" for cycles in ahead]
 
 
 def _forecast(model: BmsModel) -> list[str]:

@@ -14,8 +14,8 @@ from struct import pack, unpack, unpack_from
 import numpy as np
 
 from edgebat.errors import DataError
-from edgebat.features.charge_counter import UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
-from edgebat.formats.c99_bms import POINTS_MAX, SAVED_HEADER, BmsModel, describe
+from edgebat.features.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
+from edgebat.formats.c99_bms import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, describe
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 
@@ -24,7 +24,7 @@ __all__ = ["ChargeEnd", "Config", "Estimator", "Result", "Sample", "Source", "St
 HUNDRED_PERCENT = 10_000
 MS_PER_H = 3_600_000
 MAGIC = b"EBS\x01"
-LAYOUT = "<5I3Q3I6H4B"
+LAYOUT = "<6I2Q3I5H6B"
 """Of a saved state between the magic number and the trajectory; the fields stand in ``edgebat_saved.c``."""
 LEAST_SOH_CPCT, MOST_SOH_CPCT = 1000, 15_000
 
@@ -46,6 +46,7 @@ class Source(IntEnum):
     NONE = 0
     MODEL = 1
     COUNTING = 2
+    DATASHEET = 3
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Result:
     age_cycles: int
     age_s: int
     cycle: int
+    revision: int
     points_cpct: tuple[int, ...]
     points: int
     warmup: int
@@ -76,7 +78,6 @@ class _Said:
     rul: int = UNKNOWN
     points: list[int] = field(default_factory=list)
     cycle: int = 0
-    outside: bool = False
 
 
 class Estimator:
@@ -93,10 +94,11 @@ class Estimator:
         self._slices, self._slice = slices, 0
         self.window: list[list[int]] = []
         """Quantized rows, the oldest first, at most ``model.context``."""
-        self.known_rows = self.row_cycle = 0
+        self.row_cycle = 0
         self.said: _Said | None = None
         self.published = UNKNOWN
-        self.corrupt = False
+        self.corrupt = self.outside = self.settled = False
+        self._revision = 0
         self.age_s = self.age_ms = self.slew = self.sequence = 0
 
     def push(self, sample: Sample) -> bool:
@@ -106,8 +108,7 @@ class Estimator:
     def step(self) -> bool:
         """``edgebat_step``: true while more slices wait."""
         if self.counter.row_ready:
-            self._append_row()
-            self._slice = int(len(self.window) == self.model.context and not self.corrupt)
+            self._take_row()
         elif self._slice:
             self._slice += 1
             if self._slice > self._slices:
@@ -121,33 +122,48 @@ class Estimator:
         while self.step():
             pass
 
+    def _take_row(self) -> None:
+        self.counter.row_ready = False
+        self._slice = 0
+        self._revision += 1
+        self.outside = not self._is_known()
+        if not self.outside:
+            self._append_row()
+            self._slice = int(len(self.window) == self.model.context and not self.corrupt)
+
+    def _is_known(self) -> bool:
+        model, (cold, hot) = self.model, self.counter.row_temperatures
+        limited = (model.min_ddegc, model.max_ddegc) != ANY_TEMPERATURE_DDEGC
+        if limited and not (cold <= hot and cold >= model.min_ddegc and hot <= model.max_ddegc):
+            return False
+        rows = zip(model.low_ppm, self.counter.row, model.high_ppm, strict=True)
+        return all(low <= value <= high for low, value, high in rows)
+
     def _append_row(self) -> None:
         counter, model = self.counter, self.model
+        if counter.cycle - self.row_cycle > model.max_gap:
+            self.window = []
         row = np.array(counter.row, dtype=np.int64)
-        cold, hot = counter.row_temperatures
-        known = cold >= model.min_ddegc and hot <= model.max_ddegc
-        known = known and all(a <= v <= b for a, v, b in zip(model.low_ppm, counter.row, model.high_ppm, strict=True))
-        if self.window and counter.cycle - self.row_cycle > model.max_gap:
-            self.window, self.known_rows = [], 0
         quantized = quantize_input(self._graph, np.broadcast_to(row, (1, model.context, model.increments)))[0, 0]
         self.window = [*self.window, [int(v) for v in quantized]][-model.context :]
-        self.known_rows = min(self.known_rows + 1, model.context) if known else 0
         self.row_cycle = counter.cycle
-        counter.row_ready = False
 
     def _take_over(self) -> None:
         x = np.array(self.window, dtype=np.int8)[None]
         values = outputs_in_units(self._graph, self._engine.run(x))
         soh = int(values["soh"][0, 0])
-        absurd = not LEAST_SOH_CPCT <= soh <= MOST_SOH_CPCT
-        self.said = _Said(
-            _limited(soh),
-            _limited(int(values["rul"][0, 0])),
-            [_limited(int(v)) for v in values["trajectory"][0]],
-            self.row_cycle,
-            self.known_rows < self.model.context or absurd,
-        )
+        if not LEAST_SOH_CPCT <= soh <= MOST_SOH_CPCT:
+            self.outside = True
+            return
+        points = [_limited(int(v)) for v in values["trajectory"][0]]
+        self.said = _Said(_limited(soh), _limited(int(values["rul"][0, 0])), points, self.row_cycle)
         self.age_s = self.age_ms = self.counter.elapsed_ms = 0
+        self._revision += 1
+
+    @property
+    def revision(self) -> int:
+        """Counts on whenever there is something worth saving."""
+        return self.counter.revision + self._revision
 
     def _pass_time(self) -> None:
         dt_ms, self.counter.elapsed_ms = self.counter.elapsed_ms, 0
@@ -155,14 +171,17 @@ class Estimator:
         self.age_s = min(self.age_s + seconds, UINT32_MAX)
         source, target = self._target()
         rate = self.config.slew_cpct_h
+        measured = source in (Source.MODEL, Source.COUNTING)
+        first = self.published == UNKNOWN or (measured and not self.settled)
         if source == Source.NONE:
             self.slew = 0
-        elif self.published == UNKNOWN or rate == 0 or self.published == target:
+        elif first or rate == 0 or self.published == target:
             self.published, self.slew = target, 0
         else:
             steps, self.slew = divmod(self.slew + dt_ms * rate, MS_PER_H)
             way = target - self.published
             self.published += max(-steps, min(steps, way))
+        self.settled = self.settled or measured
 
     def _age_cycles(self) -> int:
         return UNKNOWN if self.said is None else min(self.counter.cycle - self.said.cycle, UNKNOWN - 1)
@@ -174,59 +193,59 @@ class Estimator:
         cpct, rated = self.counter.counted_cpct, self.config.rated_cycles
         if rated:
             cpct = HUNDRED_PERCENT if cpct == UNKNOWN else cpct
-            one = self.config.nominal_mah * 2 * 7_200_000 * rated
+            one = self.config.nominal_mah * 2 * PER_MAH * rated
             parts = (self.counter.throughput - self.counter.counted_at) // (one // HUNDRED_PERCENT)
-            lost = (
-                HUNDRED_PERCENT
-                if parts > 30_000
-                else parts * (HUNDRED_PERCENT - self.model.eol_cpct) // HUNDRED_PERCENT
-            )
+            lost = min(parts * (HUNDRED_PERCENT - self.model.eol_cpct) // HUNDRED_PERCENT, HUNDRED_PERCENT)
             cpct = max(cpct - lost, 0)
         return cpct
 
     def _target(self) -> tuple[Source, int]:
-        if self.said is not None and not self.said.outside and not self.corrupt and not self._stale():
+        if self.said is not None and not self.corrupt and not self._stale():
             return Source.MODEL, self.said.cpct
         counting = self._counting()
-        return (Source.NONE if counting == UNKNOWN else Source.COUNTING), counting
+        if self.counter.counted_cpct != UNKNOWN:
+            return Source.COUNTING, counting
+        return (Source.NONE if counting == UNKNOWN else Source.DATASHEET), counting
 
     def _status(self) -> Status:
         checks = (
             (self.corrupt, Status.MODEL_CORRUPT),
             (self.counter.hole_ms >= self.config.invalid_ms, Status.INPUT_INVALID),
+            (self.outside, Status.OUT_OF_DOMAIN),
             (self.said is None, Status.WARMUP),
-            (self.said is not None and self.said.outside, Status.OUT_OF_DOMAIN),
             (self._stale(), Status.STALE),
         )
         return next((status for holds, status in checks if holds), Status.OK)
 
-    def _sigma(self, source: Source) -> int:
+    def _sigma(self, source: Source, target: int) -> int:
+        away = abs(self.published - target)
         if source == Source.COUNTING:
-            return self.config.counting_cpct
-        if source == Source.NONE or self.model.sigma_cpct == UNKNOWN:
+            return min(self.config.counting_cpct + away, UNKNOWN)
+        if source != Source.MODEL or self.model.sigma_cpct == UNKNOWN:
             return UNKNOWN
         rated = self.config.rated_cycles
         lost = self._age_cycles() * (HUNDRED_PERCENT - self.model.eol_cpct) // rated if rated else 0
-        return min(self.model.sigma_cpct + lost, UNKNOWN)
+        return min(self.model.sigma_cpct + lost + away, UNKNOWN)
 
     def result(self) -> Result:
         """``edgebat_result``."""
-        source, _ = self._target()
+        source, target = self._target() if self.published != UNKNOWN else (Source.NONE, UNKNOWN)
         said, age = self.said, self._age_cycles()
         speaks = source == Source.MODEL and said is not None
         points = said.points if speaks and said is not None else []
         return Result(
             soh_cpct=self.published,
-            sigma_cpct=self._sigma(source),
+            sigma_cpct=self._sigma(source, target),
             rul_cycles=max(said.rul - age, 0) if speaks and said is not None else UNKNOWN,
             model_cpct=UNKNOWN if said is None else said.cpct,
             counting_cpct=self._counting(),
             age_cycles=age,
             age_s=UINT32_MAX if said is None else self.age_s,
             cycle=self.counter.cycle,
+            revision=self.revision,
             points_cpct=tuple([*points, *[UNKNOWN] * POINTS_MAX][:POINTS_MAX]),
             points=len(points),
-            warmup=min(self.model.context - len(self.window), 255) if said is None else 0,
+            warmup=0 if speaks else min(self.model.context - len(self.window), 255),
             status=self._status(),
             source=source,
             charge=self.counter.ended,
@@ -245,9 +264,9 @@ class Estimator:
             model.fingerprint,
             self.sequence,
             self.config.nominal_mah,
+            self.config.reference_mah,
             counter.cycle,
             counter.throughput,
-            counter.discharged,
             counter.counted_at,
             self.age_s,
             self.row_cycle,
@@ -257,11 +276,10 @@ class Estimator:
             said.cpct if said else UNKNOWN,
             said.rul if said else UNKNOWN,
             len(self.window),
-            self.known_rows,
             said is not None,
-            said.outside if said else 0,
-            counter.cycle_has_row,
-            0,
+            self.outside,
+            self.settled,
+            *(0, 0, 0),
         )
         assert len(body) == SAVED_HEADER
         body += pack(f"<{len(points)}H", *points) + bytes(rows)
@@ -275,21 +293,25 @@ class Estimator:
         if zlib.crc32(saved[:-4]) != int.from_bytes(saved[-4:], "little"):
             raise DataError("the saved state is damaged: its checksum does not fit")
         numbers = unpack_from(LAYOUT, saved, 4)
-        _, fingerprint, self.sequence, nominal, cycle, throughput, discharged, counted_at = numbers[:8]
-        if fingerprint != model.fingerprint or nominal != self.config.nominal_mah:
+        _, fingerprint, self.sequence, nominal, reference, cycle, throughput, counted_at = numbers[:8]
+        if (fingerprint, nominal, reference) != (model.fingerprint, self.config.nominal_mah, self.config.reference_mah):
             raise DataError("the saved state belongs to another model or to a battery of another capacity")
-        self.age_s, self.row_cycle, said_cycle, self.published, counted, cpct, rul = numbers[8:15]
-        rows, self.known_rows, said, outside, has_row, _ = numbers[15:]
+        self.age_s, self.row_cycle, said_cycle, self.published, counted, cpct, rul, rows = numbers[8:16]
+        said, self.outside, self.settled = (bool(v) for v in numbers[16:19])
         self.counter = counter = ChargeCounter(model.level_uv, self.config)
-        counter.cycle, counter.throughput, counter.discharged = cycle, throughput, discharged
-        counter.counted_at, counter.counted_cpct, counter.cycle_has_row = counted_at, counted, bool(has_row)
+        counter.cycle, counter.throughput, counter.counted_at = cycle, throughput, counted_at
+        counter.counted_cpct = counted
+        # What flowed without power nobody knows; the next charge counts as a cycle.
+        counter.discharged = self.config.nominal_mah * PER_MAH
+        self._revision = 0
         points = list(unpack_from(f"<{model.points}H", saved, SAVED_HEADER))
-        self.said = _Said(cpct, rul, points, said_cycle, bool(outside)) if said else None
+        self.said = _Said(cpct, rul, points, said_cycle) if said else None
         start = SAVED_HEADER + 2 * model.points
         window = unpack(f"<{model.increments * model.context}b", saved[start:-4])
         width = model.increments
         self.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
         self.age_ms = self.slew = 0
+        self._slice = int(rows == model.context and (not said or said_cycle != self.row_cycle))
 
 
 def _limited(value: int) -> int:

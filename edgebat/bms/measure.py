@@ -14,6 +14,7 @@ import numpy as np
 
 from edgebat.bms.virtual import BoardFirmware, Samples, samples_array
 from edgebat.features.charge_counter import Config
+from edgebat.formats.c99_bms import BmsModel
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
@@ -68,21 +69,25 @@ class BmsCost:
 
 
 def measure_bms(
-    graph: IntGraph, target: str = "cortex-m4f", compiler: str | None = None, optimize: str = "-O2"
+    graph: IntGraph,
+    target: str = "cortex-m4f",
+    compiler: str | None = None,
+    optimize: str = "-O2",
+    nominal_mah: int = 3500,
 ) -> BmsCost:
     """Build the virtual BMS for ``target``, let it live through charges that take every path, and count.
 
     Raises ToolError when there is no compiler or the firmware breaks.
     """
     with tempfile.TemporaryDirectory(prefix="edgebat-bms-") as folder:
-        config = Config(nominal_mah=3500, max_gap_ms=120_000, full_mv=4190, empty_mv=2710, rated_cycles=500)
+        config = Config(nominal_mah, max_gap_ms=120_000, full_mv=4190, empty_mv=2710, rated_cycles=500)
         board = BoardFirmware(
             graph, config, Path(folder), compiler, target, optimize, frame_ms=60_000, steps_per_tick=1
         )
         counter = _Counter(board)
         with counter:
             board.power_on()
-            for samples in _story(board.model.level_uv, board.model.context):
+            for samples in _story(board.model, nominal_mah):
                 board.run(samples)
             board.power_on()
         costs = tuple(counter.cost(name) for name in FUNCTIONS if counter.seen[name])
@@ -103,14 +108,24 @@ def measure_bms(
         )
 
 
-def _story(level_uv: tuple[int, ...], context: int) -> list[Samples]:
+def _story(model: BmsModel, nominal_mah: int) -> list[Samples]:
     """Charges through the window until the model speaks, one too fast to see the levels singly, one with bad samples."""
+    level_uv, context = model.level_uv, model.context
     low, high = level_uv[0] / 1000 - 20, level_uv[-1] / 1000 + 20
-    slow = np.linspace(low, high, 400)
-    down = samples_array(np.linspace(4100, 2700, 62).astype(int), -3500, 60_000)
-    full = samples_array(np.linspace(4190, 4195, 4).astype(int), 100, 60_000)
-    charge = samples_array(np.rint(slow).astype(int), 1750, 1000)
-    jump = samples_array(np.array([low, high], dtype=int), 1750, 1000)
+    down = samples_array(np.linspace(4100, 2700, 62).astype(int), -nominal_mah, 60_000)
+    full = samples_array(np.linspace(4190, 4195, 4).astype(int), max(nominal_mah // 40, 1), 60_000)
+    # Increments in the middle of the model's range, so that it is asked.
+    middle = np.array([(a + b) / 2e6 for a, b in zip(model.low_ppm, model.high_ppm, strict=True)])
+    taken = np.concatenate(([0.0], np.cumsum(np.maximum(middle, 1e-4))))
+    slope = taken[-1] / (level_uv[-1] - level_uv[0])
+    taken = np.concatenate(([-slope * 20_000], taken, [taken[-1] + slope * 20_000]))
+    volts = np.concatenate(([low], np.array(level_uv) / 1000, [high]))
+    ticks = 400
+    mv = np.interp(np.linspace(taken[0], taken[-1], ticks), taken, volts)
+    dt_ms = round((taken[-1] - taken[0]) / 0.5 * 3_600_000 / ticks)
+    ddegc = max(min(250, model.max_ddegc), model.min_ddegc)
+    charge = samples_array(np.rint(mv).astype(int), max(nominal_mah // 2, 1), dt_ms, ddegc)
+    jump = samples_array(np.array([low, high], dtype=int), max(nominal_mah // 2, 1), 1000)
     bad = charge.copy()
     bad["valid"][::3] = 0
     bad["cell_mv"][1::7] = 20_000

@@ -11,6 +11,7 @@ stands in that file; there is no code per port::
       headers: include          #   edgebat_nn.h, edgebat_tables.h, edgebat/edgebat.h, edgebat/edgebat_can.h
       integration: integration  #   what edgebat.bms.integration writes: .dbc, .a2l, Kconfig, checklist
     amalgamate: false           # true: <name>_edgebat.h and .c in place.model instead of all the C above
+    big_endian: false           # byte order of the cores, for the measurement description
     copy:                       # file of the port's folder: its place in the exported folder
       start.c: src/start.c
     render:                     # the same for Jinja2 templates
@@ -31,8 +32,6 @@ Undefined names are errors. The same model and name give the same bytes.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
 import tempfile
 from dataclasses import dataclass, replace
@@ -44,6 +43,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from edgebat import __version__
 from edgebat.bms.amalgamate import amalgamate
+from edgebat.bms.integration import integration_files
 from edgebat.errors import TargetError, require
 from edgebat.files import atomic_write
 from edgebat.formats.c99 import CModel, write_c
@@ -88,6 +88,7 @@ class Manifest(_Section):
     summary: str
     place: Place = Place()
     amalgamate: bool = False
+    big_endian: bool = False
     copy_files: dict[str, str] = {}
     render: dict[str, str] = {}
     keep: tuple[str, ...] = ()
@@ -212,7 +213,7 @@ def port_files(
         "sources": sorted(path for path in files if path.endswith(".c")),
         "include_dirs": include_dirs,
     }
-    for path, text in _integration_files(graph, name, nominal_mah).items():
+    for path, text in integration_files(graph, name, nominal_mah, big_endian=port.manifest.big_endian).items():
         files[_tidy(f"{place.integration}/{path}")] = text.encode()
     for source_name, target in port.manifest.copy_files.items():
         files[_tidy(target.replace("{name}", name))] = port.file(source_name).read_bytes()
@@ -249,15 +250,6 @@ def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CMode
                 files[target] = path.read_bytes()
                 waiting.append(files[target])
     return replace(model, files=[]), files
-
-
-def _integration_files(graph: IntGraph, name: str, nominal_mah: int) -> dict[str, str]:
-    if importlib.util.find_spec("edgebat.bms.integration") is None:
-        return {}
-    files: dict[str, str] = importlib.import_module("edgebat.bms.integration").integration_files(
-        graph, name, nominal_mah
-    )
-    return files
 
 
 def _render(port: Port, template: str, context: dict[str, Any]) -> str:

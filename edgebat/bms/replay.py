@@ -48,9 +48,7 @@ class Twin:
         self._mark()
 
     def _mark(self) -> None:
-        said = self.estimator.said
-        self._saved_cycle = self.estimator.counter.cycle
-        self._saved_said = said.cycle if said else 0
+        self._saved_revision = self.estimator.revision
 
     def run(self, samples: Samples) -> Result:
         """Work through samples; ``saved`` grows by the states that are written meanwhile."""
@@ -65,8 +63,7 @@ class Twin:
         ):
             estimator.push(Sample(mv, ma, dt, ddegc, bool(valid & 1), bool(valid & 2), bool(valid & 4)))
             estimator.step()
-            said = estimator.said
-            if estimator.counter.cycle != self._saved_cycle or (said and said.cycle != self._saved_said):
+            if estimator.revision != self._saved_revision:
                 self._mark()
                 self.saved.append(estimator.state())
         return estimator.result()

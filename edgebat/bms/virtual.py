@@ -127,27 +127,27 @@ class Firmware(ABC):
 
 
 def _config_bytes(config: Config) -> bytes:
-    """``edgebat_config_t`` where enums take four bytes."""
+    """``edgebat_config_t``, lowest byte first."""
     c = config
     return struct.pack(
-        "<IIii3hxxi2hIII4H",
+        "<2I2i3I5h4HBx",
         c.nominal_mah,
         c.reference_mah,
-        int(c.discharge_positive),
         c.max_current_ma,
-        c.min_mv,
-        c.max_mv,
-        c.full_mv,
         c.cutoff_ma,
-        c.empty_mv,
-        c.max_drop_mv,
         c.max_gap_ms,
         c.stuck_ppm,
         c.invalid_ms,
+        c.min_mv,
+        c.max_mv,
+        c.full_mv,
+        c.empty_mv,
+        c.max_drop_mv,
         c.stale_cycles,
         c.slew_cpct_h,
         c.rated_cycles,
         c.counting_cpct,
+        int(c.discharge_positive),
     )
 
 

@@ -4,7 +4,7 @@ the samples before.
 ``firmware_stubs/bms/edgebat_charge.c`` is this file in C; on the same samples both give the same integers. The rule for
 a voltage level is that of ``edgebat.features.increments``: reached at the first sample at or above it, the charge
 interpolated between that sample and the one before. What only a whole charge would tell is asked differently here: the
-current is constant when its extremes inside the window are within 5 % of their middle.
+current is constant when the extremes of its average over some eight samples are within 5 % of their middle.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from enum import IntEnum
 CURRENT_FLOOR = 50
 """A cell rests when its current is not above nominal capacity / (50 h)."""
 CYCLE_PART = 20
-"""A cycle begins with a charge after at least nominal capacity / 20 was discharged."""
+"""A cycle is a charge of at least nominal capacity / 20, or one into the window, after as much net discharge."""
+HOLD_MS = 10_000
+"""So long a cell must stay full or empty: one sample may be a pulse."""
+MOST_ANCHOR_MS = 172_800_000
+"""After two days an offset of the sensor has become capacity."""
 PER_MAH = 7_200_000
 """A mAh in the unit of the counters, twice mA * ms: the trapezoidal rule adds two currents."""
 INT32_MAX = 2**31 - 1
@@ -26,7 +30,7 @@ TEMPERATURE_NONE = (32767, -32768)
 
 
 class ChargeEnd(IntEnum):
-    """How the last charge ended; ``edgebat_charge_t`` of the C header."""
+    """What became of the last charge; ``edgebat_charge_t`` of the C header."""
 
     OK = 0
     STARTS_ABOVE = 1
@@ -37,6 +41,8 @@ class ChargeEnd(IntEnum):
     GAP = 6
     STUCK = 7
     IMPLAUSIBLE = 8
+    NONE = 9
+    REPEATED = 10
 
 
 class Phase(IntEnum):
@@ -116,17 +122,18 @@ class ChargeCounter:
         self.config = config
         self.count = self.charge = self.level_charge = self.moved_charge = 0
         self.throughput = self.discharged = 0
-        self.hole_ms = self.elapsed_ms = 0
-        self.last_ma = self.least_ma = self.most_ma = self.last_mv = self.top_mv = 0
+        self.hole_ms = self.elapsed_ms = self.hold_ms = self.anchor_ms = 0
+        self.last_ma = self.smooth_ma = self.least_ma = self.most_ma = self.last_mv = self.top_mv = 0
         self.least_ddegc = self.most_ddegc = 0
         self.level = self.inside = 0
         self.phase = Phase.NONE
-        self.anchor = Anchor.NONE
-        self.sampled = False
-        self.ended = ChargeEnd.OK
+        self.anchor = self.candidate = Anchor.NONE
+        self.sampled = self.due = False
+        self.ended = ChargeEnd.NONE
         self.cycle = 1
+        self.revision = 0
         self.row = [0] * self.increments
-        self.row_ready = self.cycle_has_row = False
+        self.row_ready = self.cycle_used = False
         self.row_temperatures = TEMPERATURE_NONE
         self.counted_at = 0
         self.counted_cpct = UNKNOWN
@@ -147,14 +154,14 @@ class ChargeCounter:
             self.anchor = Anchor.NONE
         else:
             part = (self.last_ma + current) * dt_ms
-            self._count(part)
+            self._count(part, dt_ms)
         if current * CURRENT_FLOOR <= config.nominal_mah:
             self._end(ChargeEnd.INTERRUPTED)
         elif self.phase == Phase.NONE:
             self._begin(sample.cell_mv)
-        elif self.phase != Phase.OVER:
+        else:
             self._follow(sample, current, part)
-        self._find_anchor(sample.cell_mv, current)
+        self._find_anchor(sample.cell_mv, current, dt_ms)
         self.last_ma, self.last_mv, self.sampled = current, sample.cell_mv, True
         return True
 
@@ -177,31 +184,45 @@ class ChargeCounter:
             self.ended = ChargeEnd.ENDS_BELOW
         self.phase = Phase.NONE
 
+    @property
+    def _cycle_part(self) -> int:
+        return self.config.nominal_mah * (PER_MAH // CYCLE_PART)
+
     def _begin(self, cell_mv: int) -> None:
-        # What was broken off inside the window and goes on there keeps its reason.
-        resumed = self.ended in (ChargeEnd.INTERRUPTED, ChargeEnd.GAP)
-        if self.discharged >= self.config.nominal_mah * (PER_MAH // CYCLE_PART):
-            self.discharged = 0
-            self.cycle += 1
-            self.cycle_has_row = resumed = False
+        self.due = self.discharged >= self._cycle_part
         self.charge = self.level = self.inside = 0
         if cell_mv * 1000 >= self.levels_uv[0]:
+            # What was broken off inside the window and goes on there keeps its reason.
+            resumed = not self.due and self.ended in (ChargeEnd.INTERRUPTED, ChargeEnd.GAP)
             self._give_up(self.ended if resumed else ChargeEnd.STARTS_ABOVE)
+        elif not self.due and self.cycle_used:
+            self._give_up(ChargeEnd.REPEATED)
         else:
-            self.phase = Phase.OVER if self.cycle_has_row else Phase.BELOW
+            self.phase = Phase.BELOW
+
+    def _count_cycle(self) -> None:
+        if self.due:
+            self.due = self.cycle_used = False
+            self.discharged = 0
+            self.cycle += 1
+            self.revision += 1
 
     def _follow(self, sample: Sample, current: int, part: int) -> None:
         config = self.config
         self.charge += part
+        if self.charge >= self._cycle_part:
+            self._count_cycle()
         in_window = sample.cell_mv * 1000 >= self.levels_uv[0]
         if self.phase == Phase.BELOW and in_window:
+            self._count_cycle()
+            self.cycle_used = True
             if self.row_ready:
-                self._give_up(ChargeEnd.OK)
+                self._give_up(ChargeEnd.REPEATED)
             else:
                 self.phase = Phase.INSIDE
         if self.phase == Phase.INSIDE:
             if in_window:
-                self._track_extremes(sample, current)
+                self._track_extremes(sample, current, part)
             if sample.cell_mv < self.top_mv - config.max_drop_mv:
                 self._give_up(ChargeEnd.IMPLAUSIBLE)
             elif (self.charge - self.moved_charge) * 5 > config.nominal_mah * config.stuck_ppm * 36:
@@ -209,24 +230,32 @@ class ChargeCounter:
             else:
                 self._cross_levels(sample.cell_mv, part)
 
-    def _track_extremes(self, sample: Sample, current: int) -> None:
+    def _track_extremes(self, sample: Sample, current: int, part: int) -> None:
         if self.inside == 0:
-            self.least_ma = self.most_ma = current
+            self.smooth_ma = 8 * self.last_ma
+            self.least_ma = self.most_ma = self.last_ma
             self.top_mv = sample.cell_mv
             self.moved_charge = self.charge
             self.least_ddegc, self.most_ddegc = TEMPERATURE_NONE
-        self.least_ma, self.most_ma = min(self.least_ma, current), max(self.most_ma, current)
+        self.smooth_ma += current - self.smooth_ma // 8
+        smooth = self.smooth_ma // 8
+        self.least_ma, self.most_ma = min(self.least_ma, smooth), max(self.most_ma, smooth)
         self.top_mv = max(self.top_mv, sample.cell_mv)
         if sample.cell_mv != self.last_mv:
             self.moved_charge = self.charge
         if sample.temperature_valid:
             self.least_ddegc = min(self.least_ddegc, sample.temperature_ddegc)
             self.most_ddegc = max(self.most_ddegc, sample.temperature_ddegc)
-        self.inside = min(self.inside + 1, UNKNOWN)
+        if part > 0:
+            self.inside = min(self.inside + 1, UNKNOWN)
 
     def _cross_levels(self, cell_mv: int, part: int) -> None:
         now_uv, before_uv = cell_mv * 1000, self.last_mv * 1000
         nominal = self.config.nominal_mah
+        # A sample that jumps over many levels says nothing about what each of them took.
+        beyond = self.level + (self.increments // 4 if self.increments > 12 else 2)
+        if beyond <= self.increments and now_uv >= self.levels_uv[beyond]:
+            self._give_up(ChargeEnd.SPARSE)
         while self.phase == Phase.INSIDE and now_uv >= self.levels_uv[self.level]:
             rise = now_uv - before_uv
             up_to = self.levels_uv[self.level] - before_uv
@@ -247,31 +276,44 @@ class ChargeCounter:
             self._give_up(ChargeEnd.NOT_CONSTANT)
         else:
             self._give_up(ChargeEnd.OK)
-            self.row_ready = self.cycle_has_row = True
+            self.row_ready = True
             self.row_temperatures = (self.least_ddegc, self.most_ddegc)
 
-    def _count(self, part: int) -> None:
+    def _count(self, part: int, dt_ms: int) -> None:
         self.throughput += abs(part)
-        if part < 0:
-            self.discharged -= part
+        self.discharged = max(self.discharged - part, 0)
         if self.anchor != Anchor.NONE:
             self.count += part
-            if abs(self.count) > self.config.reference_mah * 2 * PER_MAH:
+            self.anchor_ms += dt_ms
+            if abs(self.count) > self.config.reference_mah * 2 * PER_MAH or self.anchor_ms > MOST_ANCHOR_MS:
                 self.anchor = Anchor.NONE
 
-    def _find_anchor(self, cell_mv: int, current: int) -> None:
+    def _end_reached(self, cell_mv: int, current: int) -> Anchor:
         config = self.config
-        if config.full_mv and cell_mv >= config.full_mv and 0 <= current <= config.cutoff_ma:
-            if self.anchor == Anchor.EMPTY and self.count > 0:
+        if config.full_mv and cell_mv >= config.full_mv and 0 < current <= config.cutoff_ma:
+            return Anchor.FULL
+        if config.empty_mv and cell_mv <= config.empty_mv and 0 > current >= -config.nominal_mah:
+            return Anchor.EMPTY
+        return Anchor.NONE
+
+    def _find_anchor(self, cell_mv: int, current: int, dt_ms: int) -> None:
+        end = self._end_reached(cell_mv, current)
+        if end == Anchor.NONE or end != self.candidate:
+            self.candidate, self.hold_ms = end, 0
+        elif dt_ms <= self.config.max_gap_ms:
+            self.hold_ms = min(self.hold_ms, HOLD_MS) + (dt_ms if self.hold_ms < HOLD_MS else 0)
+        else:
+            self.hold_ms = 0
+        if self.hold_ms >= HOLD_MS:
+            if end == Anchor.FULL and self.anchor == Anchor.EMPTY and self.count > 0:
                 self._take_capacity(self.count)
-            self.anchor, self.count = Anchor.FULL, 0
-        elif config.empty_mv and cell_mv <= config.empty_mv and current < 0:
-            if self.anchor == Anchor.FULL and self.count < 0:
+            if end == Anchor.EMPTY and self.anchor == Anchor.FULL and self.count < 0:
                 self._take_capacity(-self.count)
-            self.anchor, self.count = Anchor.EMPTY, 0
+            self.anchor, self.count, self.anchor_ms = end, 0, 0
 
     def _take_capacity(self, counted: int) -> None:
         whole = self.config.reference_mah * PER_MAH
         cpct = UNKNOWN if counted > 2 * whole else counted * 10_000 // whole
         if 2000 <= cpct <= 15_000:
             self.counted_cpct, self.counted_at = cpct, self.throughput
+            self.revision += 1

@@ -19,7 +19,7 @@ from edgebat.graph.model import IntGraph
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
-SAVED_HEADER = 76
+SAVED_HEADER = 72
 ANY_TEMPERATURE_DDEGC = (-32768, 32767)
 
 

@@ -22,7 +22,7 @@ int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh) {
     }
     config->nominal_mAh = nominal_mAh;
     config->reference_mAh = nominal_mAh;
-    config->sign = EDGEBAT_CHARGE_POSITIVE;
+    config->sign = (uint8_t)EDGEBAT_CHARGE_POSITIVE;
     config->max_current_mA = (nominal_mAh > (uint32_t)MOST_MA / 20U) ? MOST_MA : (int32_t)(nominal_mAh * 20U);
     config->min_mV = 1000;
     config->max_mV = 4500;
@@ -43,8 +43,8 @@ int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh) {
 static int config_is_sound(const edgebat_config_t *config) {
     return (config->nominal_mAh >= 10U) && (config->nominal_mAh <= MOST_MAH) &&
            (config->reference_mAh >= 10U) && (config->reference_mAh <= MOST_MAH) &&
-           ((config->sign == EDGEBAT_CHARGE_POSITIVE) || (config->sign == EDGEBAT_DISCHARGE_POSITIVE)) &&
-           (config->max_current_mA > 0) && (config->max_current_mA <= MOST_MA) && (config->min_mV >= 0) &&
+           (config->sign <= (uint8_t)EDGEBAT_DISCHARGE_POSITIVE) && (config->max_current_mA > 0) &&
+           (config->max_current_mA <= MOST_MA) && (config->min_mV >= 0) &&
            (config->min_mV < config->max_mV) && (config->max_mV <= MOST_MV) && (config->full_mV >= 0) &&
            (config->empty_mV >= 0) && ((config->full_mV == 0) || (config->full_mV > config->empty_mV)) &&
            (config->cutoff_mA >= 0) && (config->max_drop_mV > 0) && (config->max_gap_ms >= 1U) &&
@@ -97,6 +97,7 @@ static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgeba
     battery->published_cpct = EDGEBAT_UNKNOWN;
     battery->said_cpct = EDGEBAT_UNKNOWN;
     battery->said_rul = EDGEBAT_UNKNOWN;
+    battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_NONE;
     /* What was never written is never read; zero all the same, so that states do not carry rubbish. */
     const uint32_t all = EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->increments,
                                             (uint32_t)model->output_bytes, (uint32_t)model->context);

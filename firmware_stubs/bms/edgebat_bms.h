@@ -20,6 +20,10 @@
 
 #define EDGEBAT_HUNDRED_PERCENT 10000U
 
+/* A model that says anything else is not believed, 0.01 %. */
+#define EDGEBAT_LEAST_SOH 1000
+#define EDGEBAT_MOST_SOH 15000
+
 /* mAh in the unit of the counters, twice mA * ms. */
 #define EDGEBAT_PER_MAH UINT32_C(7200000)
 
@@ -32,10 +36,10 @@ int8_t *edgebat_bms_window(const edgebat_t *battery);
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
 /* Count what flowed since the sample before, twice mA * ms, charging positive. */
-void edgebat_bms_count(edgebat_t *battery, int64_t part);
+void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* Full and empty are where counting begins and ends. */
-void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA);
+void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA, uint32_t dt_ms);
 
 /* Time has passed: the estimate is older, and the published SOH is further on its way. */
 void edgebat_bms_settle(edgebat_t *battery);

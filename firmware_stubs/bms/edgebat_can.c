@@ -28,7 +28,7 @@ int edgebat_can_pack(const edgebat_model_t *model, const edgebat_result_t *resul
         put16(&data[0], result->soh_cpct);
         put16(&data[2], result->sigma_cpct);
         put16(&data[4], result->rul_cycles);
-        data[6] = (uint8_t)((uint32_t)result->status | ((uint32_t)result->source << 4U));
+        data[6] = (uint8_t)(result->status | ((uint32_t)result->source << 4U));
         data[7] = (uint8_t)(counter & 15U);
         break;
     case EDGEBAT_CAN_DETAILS:
@@ -50,7 +50,7 @@ int edgebat_can_pack(const edgebat_model_t *model, const edgebat_result_t *resul
         put16(&data[0], model->fingerprint & 0xFFFFU);
         put16(&data[2], model->fingerprint >> 16U);
         put16(&data[4], capped(result->cycle));
-        data[6] = (uint8_t)result->charge;
+        data[6] = result->charge;
         data[7] = result->warmup;
         break;
     default:

@@ -7,10 +7,6 @@
 
 #include <stddef.h>
 
-/* A model that says anything else is not believed. */
-#define LEAST_SOH_CPCT 1000
-#define MOST_SOH_CPCT 15000
-
 int32_t *edgebat_bms_row(const edgebat_t *battery) {
     return (int32_t *)(void *)&battery->work[battery->model->scratch_bytes];
 }
@@ -29,21 +25,26 @@ static uint16_t limited(int32_t value, int32_t most) {
     return (uint16_t)((value < 0) ? 0 : ((value > most) ? most : value));
 }
 
-/* The newest row joins the window, as the last one; an old one leaves. */
-static void append_row(edgebat_t *battery) {
+/* Whether all of the newest row, and its temperature, is like the training data. */
+static uint8_t is_known(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t *const row = edgebat_bms_row(battery);
-    int8_t *const window = edgebat_bms_window(battery);
-    const uint32_t width = model->increments;
     uint8_t known = (battery->row_cold == 0U) ? 1U : 0U;
-    for (uint32_t i = 0U; i < width; i++) {
+    for (uint32_t i = 0U; i < model->increments; i++) {
         if ((row[i] < model->low_ppm[i]) || (row[i] > model->high_ppm[i])) {
             known = 0U;
         }
     }
-    if ((battery->rows != 0U) && (battery->cycle - battery->row_cycle > model->max_gap)) {
+    return known;
+}
+
+/* The newest row joins the window, as the last one; an old one leaves. */
+static void append_row(edgebat_t *battery) {
+    const edgebat_model_t *const model = battery->model;
+    int8_t *const window = edgebat_bms_window(battery);
+    const uint32_t width = model->increments;
+    if (battery->cycle - battery->row_cycle > model->max_gap) {
         battery->rows = 0U;
-        battery->known_rows = 0U;
     }
     if (battery->rows == model->context) {
         for (uint32_t i = width; i < width * model->context; i++) {
@@ -51,17 +52,23 @@ static void append_row(edgebat_t *battery) {
         }
         battery->rows--;
     }
-    model->quantize(row, &window[battery->rows * width]);
+    model->quantize(edgebat_bms_row(battery), &window[battery->rows * width]);
     battery->rows++;
-    if (known == 0U) {
-        battery->known_rows = 0U;
-    } else if (battery->known_rows < model->context) {
-        battery->known_rows++;
-    } else {
-        /* all of them */
-    }
     battery->row_cycle = battery->cycle;
+}
+
+/* A finished charge: what the model does not know never reaches it. */
+static void take_row(edgebat_t *battery) {
     battery->row_ready = 0U;
+    battery->slice = 0U;
+    battery->revision++;
+    battery->outside = (uint8_t)((is_known(battery) == 0U) ? 1U : 0U);
+    if (battery->outside == 0U) {
+        append_row(battery);
+        if ((battery->rows == battery->model->context) && (battery->corrupt == 0U)) {
+            battery->slice = 1U;
+        }
+    }
 }
 
 static void take_over(edgebat_t *battery) {
@@ -69,18 +76,21 @@ static void take_over(edgebat_t *battery) {
     const void *const output = edgebat_bms_output(battery);
     const int32_t most = (int32_t)EDGEBAT_UNKNOWN - 1;
     const int32_t soh = model->read(output, EDGEBAT_READ_SOH);
-    const uint8_t absurd = ((soh < LEAST_SOH_CPCT) || (soh > MOST_SOH_CPCT)) ? 1U : 0U;
-    battery->outside = ((battery->known_rows < model->context) || (absurd != 0U)) ? 1U : 0U;
-    battery->said = 1U;
-    battery->said_cpct = limited(soh, most);
-    battery->said_rul = limited(model->read(output, EDGEBAT_READ_RUL), most);
-    for (uint32_t i = 0U; i < model->points; i++) {
-        battery->said_points[i] = limited(model->read(output, EDGEBAT_READ_POINTS + i), most);
+    if ((soh < EDGEBAT_LEAST_SOH) || (soh > EDGEBAT_MOST_SOH)) {
+        battery->outside = 1U;
+    } else {
+        battery->said = 1U;
+        battery->said_cpct = limited(soh, most);
+        battery->said_rul = limited(model->read(output, EDGEBAT_READ_RUL), most);
+        for (uint32_t i = 0U; i < model->points; i++) {
+            battery->said_points[i] = limited(model->read(output, EDGEBAT_READ_POINTS + i), most);
+        }
+        battery->said_cycle = battery->row_cycle;
+        battery->age_s = 0U;
+        battery->age_ms = 0U;
+        battery->elapsed_ms = 0U;
+        battery->revision++;
     }
-    battery->said_cycle = battery->row_cycle;
-    battery->age_s = 0U;
-    battery->age_ms = 0U;
-    battery->elapsed_ms = 0U;
 }
 
 int edgebat_step(edgebat_t *battery) {
@@ -91,11 +101,7 @@ int edgebat_step(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     if (battery->row_ready != 0U) {
         /* A running inference is about an older window: it is given up. */
-        append_row(battery);
-        battery->slice = 0U;
-        if ((battery->rows == model->context) && (battery->corrupt == 0U)) {
-            battery->slice = 1U;
-        }
+        take_row(battery);
     } else if (battery->slice != 0U) {
         const int code = model->run_slice((uint32_t)battery->slice - 1U, edgebat_bms_window(battery),
                                           edgebat_bms_output(battery), battery->work);
@@ -120,7 +126,7 @@ int edgebat_selftest(edgebat_t *battery) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
     }
-    int code = EDGEBAT_OK;
+    int code = EDGEBAT_IGNORED;
     if (battery->model->selftest != NULL) {
         /* It overwrites the memory of a running inference, which begins again. */
         if (battery->slice != 0U) {

@@ -26,11 +26,13 @@ static uint32_t faded(const edgebat_t *battery, uint64_t throughput) {
         (uint64_t)battery->config->nominal_mAh * (2U * EDGEBAT_PER_MAH) * battery->config->rated_cycles;
     const uint32_t all = EDGEBAT_HUNDRED_PERCENT - battery->model->eol_cpct;
     const uint64_t parts = throughput / (one / EDGEBAT_HUNDRED_PERCENT);
-    return (parts > 30000U) ? EDGEBAT_HUNDRED_PERCENT : (uint32_t)((parts * all) / EDGEBAT_HUNDRED_PERCENT);
+    const uint64_t lost =
+        (parts > UINT32_MAX) ? EDGEBAT_HUNDRED_PERCENT : ((parts * all) / EDGEBAT_HUNDRED_PERCENT);
+    return (uint32_t)((lost > EDGEBAT_HUNDRED_PERCENT) ? EDGEBAT_HUNDRED_PERCENT : lost);
 }
 
 static uint16_t counting(const edgebat_t *battery) {
-    const uint8_t rated = (battery->config->rated_cycles != 0U) ? 1U : 0U;
+    const uint8_t rated = (uint8_t)((battery->config->rated_cycles != 0U) ? 1U : 0U);
     uint32_t cpct = battery->counted_cpct;
     if ((cpct == EDGEBAT_UNKNOWN) && (rated != 0U)) {
         cpct = EDGEBAT_HUNDRED_PERCENT; /* a new cell, until its capacity was measured */
@@ -44,13 +46,18 @@ static uint16_t counting(const edgebat_t *battery) {
 
 static edgebat_source_t find_target(const edgebat_t *battery, uint16_t *target_cpct) {
     edgebat_source_t source = EDGEBAT_SOURCE_NONE;
-    if ((battery->said != 0U) && (battery->outside == 0U) && (battery->corrupt == 0U) &&
-        (stale(battery) == 0)) {
+    if ((battery->said != 0U) && (battery->corrupt == 0U) && (stale(battery) == 0)) {
         *target_cpct = battery->said_cpct;
         source = EDGEBAT_SOURCE_MODEL;
     } else {
         *target_cpct = counting(battery);
-        source = (*target_cpct != EDGEBAT_UNKNOWN) ? EDGEBAT_SOURCE_COUNTING : EDGEBAT_SOURCE_NONE;
+        if (battery->counted_cpct != EDGEBAT_UNKNOWN) {
+            source = EDGEBAT_SOURCE_COUNTING;
+        } else if (*target_cpct != EDGEBAT_UNKNOWN) {
+            source = EDGEBAT_SOURCE_DATASHEET;
+        } else {
+            /* nobody knows */
+        }
     }
     return source;
 }
@@ -65,10 +72,14 @@ void edgebat_bms_settle(edgebat_t *battery) {
     battery->age_s = (seconds > UINT32_MAX - battery->age_s) ? UINT32_MAX : (battery->age_s + seconds);
 
     uint16_t target = EDGEBAT_UNKNOWN;
-    if (find_target(battery, &target) == EDGEBAT_SOURCE_NONE) {
+    const edgebat_source_t source = find_target(battery, &target);
+    const uint8_t measured =
+        (uint8_t)(((source == EDGEBAT_SOURCE_MODEL) || (source == EDGEBAT_SOURCE_COUNTING)) ? 1U : 0U);
+    if (source == EDGEBAT_SOURCE_NONE) {
         battery->slew = 0U;
     } else if ((battery->published_cpct == EDGEBAT_UNKNOWN) || (rate == 0U) ||
-               (battery->published_cpct == target)) {
+               (battery->published_cpct == target) || ((measured != 0U) && (battery->settled == 0U))) {
+        /* The first measured value takes the place of a guess at once. */
         battery->published_cpct = target;
         battery->slew = 0U;
     } else {
@@ -83,9 +94,13 @@ void edgebat_bms_settle(edgebat_t *battery) {
             battery->published_cpct = (uint16_t)((step < here - target) ? (here - step) : target);
         }
     }
+    if (measured != 0U) {
+        battery->settled = 1U;
+    }
 }
 
-static uint16_t deviation(const edgebat_t *battery, edgebat_source_t source) {
+/* The deviation of the source, and how far the published value still is from what the source says. */
+static uint16_t deviation(const edgebat_t *battery, edgebat_source_t source, uint16_t target) {
     uint32_t cpct = EDGEBAT_UNKNOWN;
     if (source == EDGEBAT_SOURCE_COUNTING) {
         cpct = battery->config->counting_cpct;
@@ -97,6 +112,10 @@ static uint16_t deviation(const edgebat_t *battery, edgebat_source_t source) {
     } else {
         /* not known */
     }
+    if (cpct != EDGEBAT_UNKNOWN) {
+        const uint32_t here = battery->published_cpct;
+        cpct += (here > target) ? (here - target) : (target - here);
+    }
     return (uint16_t)((cpct > EDGEBAT_UNKNOWN) ? EDGEBAT_UNKNOWN : cpct);
 }
 
@@ -106,10 +125,10 @@ static edgebat_status_t status_of(const edgebat_t *battery) {
         status = EDGEBAT_STATUS_MODEL_CORRUPT;
     } else if (battery->hole_ms >= battery->config->invalid_ms) {
         status = EDGEBAT_STATUS_INPUT_INVALID;
-    } else if (battery->said == 0U) {
-        status = EDGEBAT_STATUS_WARMUP;
     } else if (battery->outside != 0U) {
         status = EDGEBAT_STATUS_OUT_OF_DOMAIN;
+    } else if (battery->said == 0U) {
+        status = EDGEBAT_STATUS_WARMUP;
     } else if (stale(battery) != 0) {
         status = EDGEBAT_STATUS_STALE;
     } else {
@@ -124,22 +143,25 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
         return EDGEBAT_ERR_NULL;
     }
     const edgebat_model_t *const model = battery->model;
-    const int32_t missing = (int32_t)model->context - (int32_t)battery->rows;
     uint16_t target = EDGEBAT_UNKNOWN;
-    result->source = find_target(battery, &target);
-    result->status = status_of(battery);
-    result->charge = (edgebat_charge_t)battery->charge_ended;
+    const edgebat_source_t source =
+        (battery->published_cpct == EDGEBAT_UNKNOWN) ? EDGEBAT_SOURCE_NONE : find_target(battery, &target);
+    const uint8_t speaks = (uint8_t)((source == EDGEBAT_SOURCE_MODEL) ? 1U : 0U);
+    const int32_t missing = (int32_t)model->context - (int32_t)battery->rows;
+    result->source = (uint8_t)source;
+    result->status = (uint8_t)status_of(battery);
+    result->charge = battery->charge_ended;
     result->soh_cpct = battery->published_cpct;
-    result->sigma_cpct = deviation(battery, result->source);
+    result->sigma_cpct = deviation(battery, source, target);
     result->model_cpct = (battery->said != 0U) ? battery->said_cpct : EDGEBAT_UNKNOWN;
     result->counting_cpct = counting(battery);
     result->age_cycles = age_cycles(battery);
     result->age_s = (battery->said != 0U) ? battery->age_s : UINT32_MAX;
     result->cycle = battery->cycle;
-    result->warmup = (uint8_t)((battery->said != 0U) ? 0 : ((missing > 255) ? 255 : missing));
+    result->revision = battery->revision;
+    result->warmup = (uint8_t)((speaks != 0U) ? 0 : ((missing > 255) ? 255 : missing));
     /* Cycles to come count from the estimate; those since have passed. */
     const uint32_t age = result->age_cycles;
-    const uint8_t speaks = (result->source == EDGEBAT_SOURCE_MODEL) ? 1U : 0U;
     result->rul_cycles = (speaks == 0U)
                              ? EDGEBAT_UNKNOWN
                              : (uint16_t)((age < battery->said_rul) ? (battery->said_rul - age) : 0U);

@@ -1,10 +1,10 @@
 /*
  * edgebat_saved.c - a battery's state as bytes, lowest byte first on every core.
  *
- *   0 magic, version   4 length    8 fingerprint   12 sequence   16 nominal mAh   20 cycle      24 throughput
- *  32 discharged      40 counted throughput        48 age        52 cycle of the newest row     56 cycle of
- * the estimate 60 published       62 counted  64 said          66 RUL        68 rows          70 known rows
- *  72 said            73 outside  74 cycle has row 75 zero       76 trajectory, window, CRC-32
+ *   0 magic, version     4 length         8 fingerprint    12 sequence       16 nominal mAh    20 reference
+ * mAh 24 cycle             28 throughput    36 counted at     44 age            48 cycle of row   52 cycle of
+ * estimate 56 published         58 counted       60 said           62 RUL            64 rows 66 said 67
+ * outside       68 settled        69 zero           72 trajectory, window, CRC-32
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -64,9 +64,9 @@ int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
     put(&at, model->fingerprint, 4U);
     put(&at, battery->sequence, 4U);
     put(&at, battery->config->nominal_mAh, 4U);
+    put(&at, battery->config->reference_mAh, 4U);
     put(&at, battery->cycle, 4U);
     put(&at, battery->throughput, 8U);
-    put(&at, battery->discharged, 8U);
     put(&at, battery->counted_at, 8U);
     put(&at, battery->age_s, 4U);
     put(&at, battery->row_cycle, 4U);
@@ -76,11 +76,10 @@ int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
     put(&at, battery->said_cpct, 2U);
     put(&at, battery->said_rul, 2U);
     put(&at, battery->rows, 2U);
-    put(&at, battery->known_rows, 2U);
     put(&at, battery->said, 1U);
     put(&at, battery->outside, 1U);
-    put(&at, battery->cycle_has_row, 1U);
-    put(&at, 0U, 1U);
+    put(&at, battery->settled, 1U);
+    put(&at, 0U, 3U);
     for (uint32_t i = 0U; i < model->points; i++) {
         put(&at, battery->said_points[i], 2U);
     }
@@ -102,16 +101,23 @@ static int is_blank(const uint8_t *bytes, uint32_t length) {
     return blank;
 }
 
+static int is_percentage(uint16_t cpct, uint32_t least) {
+    return ((cpct >= least) && (cpct <= (uint32_t)EDGEBAT_MOST_SOH)) ? 1 : 0;
+}
+
 /* What a sound writer never writes, whatever the checksum says. */
 static int is_consistent(const edgebat_model_t *model, const uint8_t *saved) {
-    const uint32_t cycle = get32(&saved[20]);
-    const uint64_t throughput = get(&saved[24], 8U);
-    const uint16_t rows = get16(&saved[68]);
-    const uint16_t known = get16(&saved[70]);
-    return (cycle >= 1U) && (get32(&saved[52]) <= cycle) && (get32(&saved[56]) <= cycle) &&
-           (get(&saved[32], 8U) <= throughput) && (get(&saved[40], 8U) <= throughput) &&
-           (rows <= model->context) && (known <= model->context) && (saved[72] <= 1U) && (saved[73] <= 1U) &&
-           (saved[74] <= 1U) && (saved[75] == 0U);
+    const uint32_t cycle = get32(&saved[24]);
+    const uint32_t row_cycle = get32(&saved[48]);
+    const uint16_t published = get16(&saved[56]);
+    const uint16_t counted = get16(&saved[58]);
+    const uint8_t said = saved[66];
+    return (cycle >= 1U) && (row_cycle <= cycle) && (get32(&saved[52]) <= row_cycle) &&
+           (get(&saved[36], 8U) <= get(&saved[28], 8U)) && (get16(&saved[64]) <= model->context) &&
+           (said <= 1U) && (saved[67] <= 1U) && (saved[68] <= 1U) && (get(&saved[69], 3U) == 0U) &&
+           ((published == EDGEBAT_UNKNOWN) || (is_percentage(published, 0U) != 0)) &&
+           ((counted == EDGEBAT_UNKNOWN) || (is_percentage(counted, 2000U) != 0)) &&
+           ((said == 0U) || (is_percentage(get16(&saved[60]), (uint32_t)EDGEBAT_LEAST_SOH) != 0));
 }
 
 int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *config, const void *saved,
@@ -136,7 +142,7 @@ int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *co
         } else if (edgebat_crc32(0U, saved, get32(&at[4]) - 4U) != get32(&at[get32(&at[4]) - 4U])) {
             code = EDGEBAT_ERR_DAMAGED;
         } else if ((get32(&at[4]) != length) || (get32(&at[8]) != model->fingerprint) ||
-                   (get32(&at[16]) != config->nominal_mAh)) {
+                   (get32(&at[16]) != config->nominal_mAh) || (get32(&at[20]) != config->reference_mAh)) {
             code = EDGEBAT_ERR_OTHER;
         } else if (is_consistent(model, at) == 0) {
             code = EDGEBAT_ERR_DAMAGED;
@@ -153,22 +159,27 @@ void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
     const uint8_t *const points = &saved[EDGEBAT_SAVED_HEADER];
     const uint8_t *const rows = &points[2U * model->points];
     battery->sequence = get32(&saved[12]);
-    battery->cycle = get32(&saved[20]);
-    battery->throughput = get(&saved[24], 8U);
-    battery->discharged = get(&saved[32], 8U);
-    battery->counted_at = get(&saved[40], 8U);
-    battery->age_s = get32(&saved[48]);
-    battery->row_cycle = get32(&saved[52]);
-    battery->said_cycle = get32(&saved[56]);
-    battery->published_cpct = get16(&saved[60]);
-    battery->counted_cpct = get16(&saved[62]);
-    battery->said_cpct = get16(&saved[64]);
-    battery->said_rul = get16(&saved[66]);
-    battery->rows = get16(&saved[68]);
-    battery->known_rows = get16(&saved[70]);
-    battery->said = saved[72];
-    battery->outside = saved[73];
-    battery->cycle_has_row = saved[74];
+    battery->cycle = get32(&saved[24]);
+    battery->throughput = get(&saved[28], 8U);
+    battery->counted_at = get(&saved[36], 8U);
+    battery->age_s = get32(&saved[44]);
+    battery->row_cycle = get32(&saved[48]);
+    battery->said_cycle = get32(&saved[52]);
+    battery->published_cpct = get16(&saved[56]);
+    battery->counted_cpct = get16(&saved[58]);
+    battery->said_cpct = get16(&saved[60]);
+    battery->said_rul = get16(&saved[62]);
+    battery->rows = get16(&saved[64]);
+    battery->said = saved[66];
+    battery->outside = saved[67];
+    battery->settled = saved[68];
+    /* What flowed without power nobody knows; the next charge counts as a cycle, or a drive would be lost. */
+    battery->discharged = (uint64_t)battery->config->nominal_mAh * EDGEBAT_PER_MAH;
+    /* An inference that the power cut short begins again. */
+    if ((battery->rows == model->context) &&
+        ((battery->said == 0U) || (battery->said_cycle != battery->row_cycle))) {
+        battery->slice = 1U;
+    }
     for (uint32_t i = 0U; i < model->points; i++) {
         battery->said_points[i] = get16(&points[2U * i]);
     }

@@ -49,7 +49,7 @@
 #define EDGEBAT_SELFTEST 1
 #endif
 
-#if defined(__cplusplus)
+#if defined(__cplusplus) && __cplusplus >= 201103L
 #define EDGEBAT_STATIC_ASSERT(condition, name) static_assert((condition), #name)
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define EDGEBAT_STATIC_ASSERT(condition, name) _Static_assert((condition), #name)

@@ -84,22 +84,22 @@ typedef enum {
 typedef struct {
     uint32_t nominal_mAh;   /* capacity of the cell, 10 to 2,000,000 */
     uint32_t reference_mAh; /* capacity that counts as 100 % for the counting of ampere-hours */
-    edgebat_sign_t sign;
     int32_t max_current_mA; /* a larger current, either way, is a fault of the sensor */
-    int16_t min_mV;         /* so is a cell voltage outside min_mV to max_mV */
-    int16_t max_mV;
-    int16_t full_mV;   /* full: at or above this voltage ... 0: not known, no counting */
-    int32_t cutoff_mA; /* ... and charged with this current or less */
-    int16_t empty_mV;  /* empty: discharged at or below this voltage; 0: not known, no counting */
-    int16_t
-        max_drop_mV; /* a charge whose voltage falls by more than this is none: current or sign is wrong */
+    int32_t cutoff_mA;      /* full: at or above full_mV, charged with this current or less, for 10 s */
     uint32_t max_gap_ms;    /* a longer hole between samples ends a measurement */
     uint32_t stuck_ppm;     /* charge (of nominal) after which an unchanging voltage counts as stuck */
     uint32_t invalid_ms;    /* status INPUT_INVALID after so long without a usable sample */
+    int16_t min_mV;         /* a cell voltage outside min_mV to max_mV is a fault of the sensor */
+    int16_t max_mV;
+    int16_t full_mV;  /* 0: not known, no counting */
+    int16_t empty_mV; /* empty: discharged at or below this voltage with at most 1C, for 10 s; 0: not known */
+    int16_t
+        max_drop_mV; /* a charge whose voltage falls by more than this is none: current or sign is wrong */
     uint16_t stale_cycles;  /* status STALE when the last estimate is older */
     uint16_t slew_cpct_h;   /* the published SOH moves by at most this much, 0.01 % per hour; 0: at once */
     uint16_t rated_cycles;  /* full cycles to end of life in the data sheet; 0: not known */
     uint16_t counting_cpct; /* standard deviation of an SOH by counting, 0.01 % */
+    uint8_t sign;           /* edgebat_sign_t */
 } edgebat_config_t;
 
 /*** What comes out ***/
@@ -108,28 +108,33 @@ typedef enum {
     EDGEBAT_STATUS_OK = 0,
     EDGEBAT_STATUS_WARMUP = 1,        /* not enough charges through the window yet */
     EDGEBAT_STATUS_INPUT_INVALID = 2, /* no usable sample for invalid_ms */
-    EDGEBAT_STATUS_OUT_OF_DOMAIN = 3, /* the charges are unlike those the model was trained with */
-    EDGEBAT_STATUS_STALE = 4,         /* the last estimate is older than stale_cycles */
-    EDGEBAT_STATUS_MODEL_CORRUPT = 5  /* the self-test failed: the model is not asked any more */
+    EDGEBAT_STATUS_OUT_OF_DOMAIN =
+        3, /* the last charge was unlike those the model was trained with; it was left out */
+    EDGEBAT_STATUS_STALE = 4,        /* the last estimate is older than stale_cycles */
+    EDGEBAT_STATUS_MODEL_CORRUPT = 5 /* the self-test failed: the model is not asked any more */
 } edgebat_status_t;
 
 typedef enum {
-    EDGEBAT_SOURCE_NONE = 0,    /* nobody: soh_cpct is what was known last, EDGEBAT_UNKNOWN at first */
-    EDGEBAT_SOURCE_MODEL = 1,   /* the model, in its domain and not stale */
-    EDGEBAT_SOURCE_COUNTING = 2 /* ampere-hours between full and empty, or the data sheet's fade */
+    EDGEBAT_SOURCE_NONE = 0,     /* nobody: soh_cpct is what was known last, EDGEBAT_UNKNOWN at first */
+    EDGEBAT_SOURCE_MODEL = 1,    /* the model's last estimate that was in its domain, not stale */
+    EDGEBAT_SOURCE_COUNTING = 2, /* ampere-hours between full and empty, faded since by the data sheet */
+    EDGEBAT_SOURCE_DATASHEET = 3 /* nobody has measured: a new cell, faded by the data sheet */
 } edgebat_source_t;
 
-/** Why the last charge gave no input for the model. */
+/** What became of the last charge. */
 typedef enum {
-    EDGEBAT_CHARGE_OK = 0,
+    EDGEBAT_CHARGE_OK = 0,           /* it gave an input for the model */
     EDGEBAT_CHARGE_STARTS_ABOVE = 1, /* it began inside or above the window */
     EDGEBAT_CHARGE_ENDS_BELOW = 2,   /* it ended before the window */
     EDGEBAT_CHARGE_INTERRUPTED = 3,  /* it ended inside the window */
-    EDGEBAT_CHARGE_NOT_CONSTANT = 4, /* its current wandered by more than 5 % inside the window */
-    EDGEBAT_CHARGE_SPARSE = 5,       /* fewer samples inside the window than the model has inputs */
-    EDGEBAT_CHARGE_GAP = 6,          /* samples are missing inside the window */
-    EDGEBAT_CHARGE_STUCK = 7,        /* the voltage did not move while charge flowed */
-    EDGEBAT_CHARGE_IMPLAUSIBLE = 8   /* the voltage fell while charge was said to flow in */
+    EDGEBAT_CHARGE_NOT_CONSTANT =
+        4,                     /* its current, averaged over some eight samples, wandered by more than 5 % */
+    EDGEBAT_CHARGE_SPARSE = 5, /* too few samples inside the window, or one that jumps over it */
+    EDGEBAT_CHARGE_GAP = 6,    /* samples are missing inside the window */
+    EDGEBAT_CHARGE_STUCK = 7,  /* the voltage did not move while charge flowed */
+    EDGEBAT_CHARGE_IMPLAUSIBLE = 8, /* the voltage fell while charge was said to flow in */
+    EDGEBAT_CHARGE_NONE = 9,        /* there was none yet */
+    EDGEBAT_CHARGE_REPEATED = 10    /* this cycle has had its charge through the window */
 } edgebat_charge_t;
 
 #define EDGEBAT_POINTS_MAX 8U
@@ -143,13 +148,14 @@ typedef struct {
     uint16_t counting_cpct; /* what counting says; EDGEBAT_UNKNOWN: nothing */
     uint16_t age_cycles;    /* since the model's last estimate; EDGEBAT_UNKNOWN: never */
     uint32_t age_s;         /* the same in seconds of operation */
-    uint32_t cycle;         /* charges so far, those after little discharge not counted */
+    uint32_t cycle;         /* charges of at least 5 % of nominal after as much discharge */
+    uint32_t revision;      /* counts on whenever there is something worth saving */
     uint16_t points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, equally spaced over the model's horizon */
     uint8_t points;
     uint8_t warmup; /* charges still missing before the model can speak */
-    edgebat_status_t status;
-    edgebat_source_t source;
-    edgebat_charge_t charge; /* how the last charge ended */
+    uint8_t status; /* edgebat_status_t */
+    uint8_t source; /* edgebat_source_t */
+    uint8_t charge; /* edgebat_charge_t */
 } edgebat_result_t;
 
 /*** The model ***/
@@ -192,7 +198,7 @@ typedef struct {
 /** Bytes of a saved state. */
 #define EDGEBAT_SAVED_BYTES(increments, context, points)                                                     \
     (EDGEBAT_SAVED_HEADER + 2U * (points) + (increments) * (context) + 4U)
-#define EDGEBAT_SAVED_HEADER 76U
+#define EDGEBAT_SAVED_HEADER 72U
 
 /*** One battery ***/
 
@@ -208,10 +214,15 @@ typedef struct {
     int64_t level_charge; /* when it reached the last voltage level */
     int64_t moved_charge; /* when its voltage moved last */
     uint64_t throughput;  /* in and out, ever */
-    uint64_t discharged;  /* since the last charge that counted as a cycle */
+    uint64_t discharged;  /* net, since the last charge that counted as a cycle */
+    uint64_t counted_at;  /* throughput at the last measured capacity */
     uint32_t hole_ms;     /* since the last usable sample */
+    uint32_t elapsed_ms;  /* since the last step */
+    uint32_t hold_ms;     /* at full or empty */
+    uint32_t anchor_ms;   /* since the anchor */
     int32_t last_mA;
-    int32_t least_mA; /* inside the window */
+    int32_t smooth_mA; /* eight times the averaged current inside the window */
+    int32_t least_mA;
     int32_t most_mA;
     int16_t last_mV;
     int16_t top_mV; /* highest of this charge */
@@ -221,35 +232,36 @@ typedef struct {
     uint16_t inside; /* samples inside the window */
     uint8_t phase;
     uint8_t anchor;
+    uint8_t candidate;    /* the anchor that hold_ms belongs to */
     uint8_t sampled;      /* last_mV and last_mA hold a sample */
+    uint8_t due;          /* the charge under way will be a new cycle */
     uint8_t charge_ended; /* edgebat_charge_t of the last charge */
 
     /* inputs of the model */
+    uint8_t row_ready;  /* a row waits in the working memory */
+    uint8_t row_cold;   /* its temperature is not one the model knows */
+    uint8_t cycle_used; /* this cycle's charge has been in the window */
+    uint8_t corrupt;
+    uint16_t rows;
+    uint16_t slice; /* next one of a running inference, 0: none runs */
     uint32_t cycle;
     uint32_t row_cycle; /* of the newest row */
-    uint16_t rows;
-    uint16_t known_rows;   /* newest rows in a row that are inside the training range */
-    uint8_t row_ready;     /* a row waits in the working memory */
-    uint8_t row_cold;      /* its temperature is not one the model knows */
-    uint8_t cycle_has_row; /* at most one row per cycle */
-    uint8_t corrupt;
-    uint16_t slice; /* next one of a running inference, 0: none runs */
 
     /* what was said */
     uint32_t said_cycle;
-    uint64_t counted_at; /* throughput at the last measured capacity */
     uint32_t age_s;
-    uint32_t elapsed_ms; /* since the last step */
-    uint32_t slew;       /* part of 0.01 % on the way to the target */
+    uint32_t slew;     /* part of 0.01 % on the way to the target */
+    uint32_t sequence; /* of the saved states */
+    uint32_t revision;
     uint16_t age_ms;
     uint16_t counted_cpct;
     uint16_t published_cpct;
     uint16_t said_cpct;
     uint16_t said_rul;
     uint16_t said_points[EDGEBAT_POINTS_MAX];
-    uint8_t said;      /* the model has spoken */
-    uint8_t outside;   /* ... about inputs it was not trained for */
-    uint32_t sequence; /* of the saved states */
+    uint8_t said;    /* the model has spoken */
+    uint8_t outside; /* the last charge was unlike the training data */
+    uint8_t settled; /* something measured has been published */
 } edgebat_t;
 
 /** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are
@@ -257,7 +269,8 @@ typedef struct {
 int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh);
 
 /**
- * Begin. work: the model's work bytes, aligned to 4. saved: a state from edgebat_state_get, or NULL for a new
+ * Begin. A new cell: erase both places of the old one's state first, or it may come back at the next start.
+ * work: the model's work bytes, aligned to 4. saved: a state from edgebat_state_get, or NULL for a new
  * battery. Returns EDGEBAT_OK; or EDGEBAT_ERR_LENGTH, _BLANK, _FORMAT, _DAMAGED, _OTHER when the saved state
  * was refused: the battery then starts as a new one and may be used; or EDGEBAT_ERR_NULL, _ALIGN, _CONFIG,
  * _MODEL: it may not.
@@ -287,7 +300,9 @@ int edgebat_selftest(edgebat_t *battery);
 /** Bytes of this battery's saved state. */
 uint32_t edgebat_state_bytes(const edgebat_model_t *model);
 
-/** Write the state. Each one carries a higher sequence number than the one before. */
+/** Write the state; worth it whenever result.revision has moved, and before the power goes. Each one carries
+ * a higher sequence number than the one before. What is lost without power is the charge under way and the
+ * anchor of counting. */
 int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes);
 
 /** EDGEBAT_OK when `saved` is a whole state of this model and battery, else the code edgebat_init would

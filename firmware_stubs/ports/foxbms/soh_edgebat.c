@@ -45,8 +45,7 @@ typedef struct {
     SOH_PHASE_e phase;
     uint16_t soh_cpct;      /*!< published, #EDGEBAT_UNKNOWN at first */
     uint8_t place;          /*!< where the next state goes */
-    uint32_t savedCycle;    /*!< cycle of the saved state */
-    uint32_t savedEstimate; /*!< cycle of its estimate */
+    uint32_t savedRevision; /*!< revision of the saved state */
 } SOH_CELL_s;
 
 /** one string */
@@ -234,8 +233,7 @@ static void SOH_Read(uint8_t stringNumber, uint16_t cell) {
         edgebat_result_t result;
         (void)edgebat_result(&pCell->estimator, &result);
         pCell->soh_cpct = result.soh_cpct;
-        pCell->savedCycle = result.cycle;
-        pCell->savedEstimate = result.cycle - result.age_cycles;
+        pCell->savedRevision = result.revision;
     }
 }
 
@@ -256,10 +254,7 @@ static bool SOH_Run(uint8_t stringNumber, uint16_t cell) {
 
 static void SOH_Save(uint8_t stringNumber, uint16_t cell, const edgebat_result_t *kpResult) {
     SOH_CELL_s *const pCell = &soh_string[stringNumber].cell[cell];
-    const uint32_t estimate = kpResult->cycle - kpResult->age_cycles;
-    const bool unknown = (kpResult->age_cycles == EDGEBAT_UNKNOWN);
-    if ((kpResult->cycle != pCell->savedCycle) ||
-        ((estimate != pCell->savedEstimate) && (unknown == false))) {
+    if (kpResult->revision != pCell->savedRevision) {
         fram_soh.stringNumber = stringNumber;
         fram_soh.cell = cell;
         const int code = edgebat_state_get(&pCell->estimator, fram_soh.state, (uint32_t)SOH_STATE_LENGTH);
@@ -267,8 +262,7 @@ static void SOH_Save(uint8_t stringNumber, uint16_t cell, const edgebat_result_t
         if ((code == EDGEBAT_OK) &&
             (FRAM_WriteData(SOH_GetBlockId(stringNumber, cell, pCell->place)) == FRAM_ACCESS_OK)) {
             pCell->place = (pCell->place == 0u) ? 1u : 0u;
-            pCell->savedCycle = kpResult->cycle;
-            pCell->savedEstimate = estimate;
+            pCell->savedRevision = kpResult->revision;
         }
     }
 }
@@ -336,8 +330,8 @@ extern void SE_InitializeStateOfHealth(DATA_BLOCK_SOH_s *pSohValues, uint8_t str
     SOH_STRING_s *const pString = &soh_string[stringNumber];
     (void)edgebat_config_default(&soh_config, SOH_NOMINAL_mAh);
     soh_config.reference_mAh = SOH_REFERENCE_mAh;
-    soh_config.sign =
-        (BS_POSITIVE_DISCHARGE_CURRENT == true) ? EDGEBAT_DISCHARGE_POSITIVE : EDGEBAT_CHARGE_POSITIVE;
+    soh_config.sign = (uint8_t)((BS_POSITIVE_DISCHARGE_CURRENT == true) ? EDGEBAT_DISCHARGE_POSITIVE
+                                                                        : EDGEBAT_CHARGE_POSITIVE);
     soh_config.full_mV = SOH_FULL_mV;
     soh_config.cutoff_mA = SOH_CUTOFF_mA;
     soh_config.empty_mV = SOH_EMPTY_mV;

@@ -81,12 +81,11 @@ void *edgebat_task_handle(void) {
     return (void *)task;
 }
 
-/** Publishes; true when a state is worth keeping: a cycle or an estimate is new. */
+/** Publishes; true when a state is worth keeping. */
 static int publish(void) {
     static edgebat_result_t now; /* used by the task alone; 60 bytes less of its stack */
     (void)edgebat_result(&battery, &now);
-    const int worth =
-        (now.cycle != published.cycle) || ((now.age_cycles == 0U) && (published.age_cycles != 0U));
+    const int worth = (now.revision != published.revision);
     (void)xSemaphoreTake(mutex, portMAX_DELAY);
     published = now;
     (void)xSemaphoreGive(mutex);

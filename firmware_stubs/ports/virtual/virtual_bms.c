@@ -32,8 +32,7 @@ static uint32_t next_place;
 static uint32_t sent;
 static uint32_t counter;
 static uint32_t since_frame_ms;
-static uint32_t saved_cycle;
-static uint32_t saved_said;
+static uint32_t saved_revision;
 
 EDGEBAT_STATIC_ASSERT(VBMS_SAVED_BYTES <= VBMS_FRAM_BYTES, state_fits_into_fram);
 
@@ -66,11 +65,10 @@ static void send_all(void) {
     }
 }
 
-/* After every new cycle and every new estimate, over the older of the two places, byte by byte. */
+/* Whenever there is something new, over the older of the two places, byte by byte. */
 static void save(void) {
-    if ((battery.cycle != saved_cycle) || ((battery.said != 0U) && (battery.said_cycle != saved_said))) {
-        saved_cycle = battery.cycle;
-        saved_said = battery.said_cycle;
+    if (battery.revision != saved_revision) {
+        saved_revision = battery.revision;
         if (edgebat_state_get(&battery, saved, VBMS_SAVED_BYTES) == EDGEBAT_OK) {
             for (uint32_t i = 0U; i < VBMS_SAVED_BYTES; i++) {
                 vbms_fram[next_place][i] = saved[i];
@@ -93,8 +91,7 @@ int32_t vbms_power_on(void) {
     counter = 0U;
     since_frame_ms = 0U;
     int32_t code = edgebat_init(&battery, &VBMS_MODEL, &config, &work, newest, VBMS_SAVED_BYTES);
-    saved_cycle = battery.cycle;
-    saved_said = battery.said_cycle;
+    saved_revision = battery.revision;
     if (code == EDGEBAT_OK) {
         code = edgebat_selftest(&battery);
     }

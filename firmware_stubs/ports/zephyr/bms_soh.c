@@ -38,7 +38,7 @@ static void begin(const struct bms_context *bms, uint32_t nominal_mAh) {
     config.reference_mAh = nominal_mAh;
     config.max_current_mA = (nominal_mAh > 100000U) ? 2000000 : (int32_t)(20U * nominal_mAh);
     config.cutoff_mA = (int32_t)(nominal_mAh / 20U);
-    config.sign = EDGEBAT_CHARGE_POSITIVE;
+    config.sign = (uint8_t)EDGEBAT_CHARGE_POSITIVE;
     /* A cell is full at its charge limit and empty at its discharge limit; the current says the rest. */
     if (to_integer(bms->ic_conf.cell_chg_voltage_limit, 1000.0F, 10000.0F, &mV) && (mV > 20)) {
         config.full_mV = (int16_t)(mV - 20);

@@ -17,16 +17,14 @@ static edgebat_t battery;
 static edgebat_port_work_t memory;
 static edgebat_config_t used;
 static uint8_t state[EDGEBAT_PORT_SAVED_BYTES];
-static uint32_t kept_cycle;
-static uint16_t kept_age;
+static uint32_t kept_revision;
 
-/** With the lock: is a cycle or an estimate new since the last time? */
+/** With the lock: is there anything new since the last time? */
 static int worth_keeping(void) {
     static edgebat_result_t now; /* not on the stack */
     (void)edgebat_result(&battery, &now);
-    const int worth = (now.cycle != kept_cycle) || ((now.age_cycles == 0U) && (kept_age != 0U));
-    kept_cycle = now.cycle;
-    kept_age = now.age_cycles;
+    const int worth = (now.revision != kept_revision);
+    kept_revision = now.revision;
     return worth;
 }
 
