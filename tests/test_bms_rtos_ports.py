@@ -43,7 +43,7 @@ def exported(
 ) -> Callable[[str], tuple[Path, list[Path]]]:
     """Export a port for a cell of 2 Ah; returns its folder and files."""
     # What the model costs is another test's business, and takes seconds.
-    monkeypatch.setattr("edgebat.bms.integration._cost", lambda graph: "Not measured.")
+    monkeypatch.setattr("edgebat.bms.integration._cost", lambda *_: "Not measured.")
 
     def export(port: str) -> tuple[Path, list[Path]]:
         folder = tmp_path / port

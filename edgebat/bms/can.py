@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgebat.bms.estimator import ChargeEnd, Source, Status
+from struct import pack
+
+from edgebat.bms.estimator import ChargeEnd, Result, Source, Status
 from edgebat.formats.c99_bms import UNKNOWN, BmsModel
 
 FIRST_ID = 0x6E0
@@ -88,6 +90,28 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID) -> str:
             "",
         ]
     )
+
+
+def pack_frames(model: BmsModel, result: Result, alive: int) -> list[tuple[int, bytes]]:
+    """(identifier, eight bytes) of all frames in the order in which the virtual board sends them: what
+    ``edgebat_can_pack`` makes of a result. ``alive``: 0 to 15."""
+    parts = range(-(-model.points // POINTS_PER_FRAME))
+    points = [*result.points_cpct, UNKNOWN]
+    health = pack(
+        "<3HBB", result.soh_cpct, result.sigma_cpct, result.rul_cycles, result.status | result.source << 4, alive
+    )
+    minutes = min(result.age_s // 60, UNKNOWN)
+    details = pack("<4H", result.model_cpct, result.counting_cpct, result.age_cycles, minutes)
+    about = pack("<IHBB", model.fingerprint, min(result.cycle, UNKNOWN), result.charge, result.warmup)
+    return [
+        (FIRST_ID + HEALTH, health),
+        (FIRST_ID + DETAILS, details),
+        *(
+            (FIRST_ID + FORECAST, pack("<BB3H", part, result.points, *points[3 * part : 3 * part + 3]))
+            for part in parts
+        ),
+        (FIRST_ID + MODEL, about),
+    ]
 
 
 def point_names(model: BmsModel) -> list[str]:

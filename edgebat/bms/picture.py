@@ -32,7 +32,7 @@ def draw(cells: Sequence[CellReplay], model: str, eol: float) -> str:
         f"{escape(model)} int8 on a Cortex-M4</text>",
         *_key(20, 46, "c0", "measured capacity"),
         *_key(170, 46, "c1", "model's SOH on the device"),
-        *_key(370, 46, "c3", "published SOH; dashed: out of domain, held"),
+        *_key(370, 46, "c3", "published SOH; dashed: charges out of domain"),
         *_key(650, 46, "c2", "power cuts"),
     ]
     for index, cell in enumerate(shown):
@@ -73,7 +73,7 @@ def _panel(cell: CellReplay, x: int, y: int, eol: float) -> str:
     cuts = [float(number) for number in cell.cut_cycles]
     chart.dots(cuts, [chart.y_range[0]] * len(cuts), "c2", radius=2.0)
     rmse = cell.scores.get("device_rmse", float("nan"))
-    title = f"{'/'.join(cell.cell)}, RMSE {rmse:.2f} points"
+    title = f"{'/'.join(cell.cell)}, RMSE {rmse:.2f} in {cell.scores.get('estimates', 0):.0f} estimates"
     return (
         f'<text x="{x + 12}" y="{y + 14}" class="note">{escape(title)}</text>'
         f'<svg x="{x}" y="{y + TITLE}" width="{PANEL_WIDTH - 10}" height="{PANEL_HEIGHT}">{chart.svg()}</svg>'

@@ -101,10 +101,12 @@ class Firmware(ABC):
         for start in range(0, len(samples), SAMPLES):
             part = samples[start : start + SAMPLES]
             self._write("vbms_samples", part.tobytes())
-            sent = self._call("vbms_run", len(part))
-            content = self._read("vbms_frames", 16 * sent)
-            frames += [Frame(*struct.unpack_from("<2I8s", content, 16 * i)) for i in range(sent)]
+            frames += self._frames(self._call("vbms_run", len(part)))
         return frames
+
+    def _frames(self, sent: int) -> list[Frame]:
+        content = self._read("vbms_frames", 16 * sent)
+        return [Frame(*struct.unpack_from("<2I8s", content, 16 * i)) for i in range(sent)]
 
     @property
     def fram(self) -> tuple[bytes, bytes]:
@@ -268,6 +270,10 @@ class BoardFirmware(Firmware):
         if not done:
             self.cut()
         return not done
+
+    def taken_frames(self) -> list[Frame]:
+        """The frames of a ``run_until_cut`` that was over before the cut."""
+        return self._frames(int(self._core.reg_read(self._r0)))
 
     def _emulate(self, begin: int, count: int) -> None:
         if count:
