@@ -68,8 +68,7 @@ extern "C" {
 /** One sample of one cell. Without valid voltage and current it counts as a hole of dt_ms. */
 typedef struct {
     int32_t current_mA; /* with the sign that the configuration says */
-    uint32_t
-        dt_ms; /* since the sample before; a clock that jumped back shows as a huge number, which is a gap */
+    uint32_t dt_ms;     /* since the sample before; after a clock jumped back a huge number, which is a gap */
     int16_t cell_mV;
     int16_t temperature_ddegC; /* 0.1 degC */
     uint8_t valid;             /* EDGEBAT_VALID_... */
@@ -93,8 +92,7 @@ typedef struct {
     int16_t max_mV;
     int16_t full_mV;  /* 0: not known, no counting */
     int16_t empty_mV; /* empty: discharged at or below this voltage with at most 1C, for 10 s; 0: not known */
-    int16_t
-        max_drop_mV; /* a charge whose voltage falls by more than this is none: current or sign is wrong */
+    int16_t max_drop_mV;    /* a charge whose voltage falls by more is none: current or sign is wrong */
     uint16_t stale_cycles;  /* status STALE when the last estimate is older */
     uint16_t slew_cpct_h;   /* the published SOH moves by at most this much, 0.01 % per hour; 0: at once */
     uint16_t rated_cycles;  /* full cycles to end of life in the data sheet; 0: not known */
@@ -108,10 +106,9 @@ typedef enum {
     EDGEBAT_STATUS_OK = 0,
     EDGEBAT_STATUS_WARMUP = 1,        /* not enough charges through the window yet */
     EDGEBAT_STATUS_INPUT_INVALID = 2, /* no usable sample for invalid_ms */
-    EDGEBAT_STATUS_OUT_OF_DOMAIN =
-        3, /* the last charge was unlike those the model was trained with; it was left out */
-    EDGEBAT_STATUS_STALE = 4,        /* the last estimate is older than stale_cycles */
-    EDGEBAT_STATUS_MODEL_CORRUPT = 5 /* the self-test failed: the model is not asked any more */
+    EDGEBAT_STATUS_OUT_OF_DOMAIN = 3, /* the last charge was unlike the training data and left out */
+    EDGEBAT_STATUS_STALE = 4,         /* the last estimate is older than stale_cycles */
+    EDGEBAT_STATUS_MODEL_CORRUPT = 5  /* the self-test failed: the model is not asked any more */
 } edgebat_status_t;
 
 typedef enum {
@@ -127,14 +124,13 @@ typedef enum {
     EDGEBAT_CHARGE_STARTS_ABOVE = 1, /* it began inside or above the window */
     EDGEBAT_CHARGE_ENDS_BELOW = 2,   /* it ended before the window */
     EDGEBAT_CHARGE_INTERRUPTED = 3,  /* it ended inside the window */
-    EDGEBAT_CHARGE_NOT_CONSTANT =
-        4,                     /* its current, averaged over some eight samples, wandered by more than 5 % */
-    EDGEBAT_CHARGE_SPARSE = 5, /* too few samples inside the window, or one that jumps over it */
-    EDGEBAT_CHARGE_GAP = 6,    /* samples are missing inside the window */
-    EDGEBAT_CHARGE_STUCK = 7,  /* the voltage did not move while charge flowed */
-    EDGEBAT_CHARGE_IMPLAUSIBLE = 8, /* the voltage fell while charge was said to flow in */
-    EDGEBAT_CHARGE_NONE = 9,        /* there was none yet */
-    EDGEBAT_CHARGE_REPEATED = 10    /* this cycle has had its charge through the window */
+    EDGEBAT_CHARGE_NOT_CONSTANT = 4, /* its averaged current wandered by more than 5 % */
+    EDGEBAT_CHARGE_SPARSE = 5,       /* too few samples inside the window, or one that jumps over it */
+    EDGEBAT_CHARGE_GAP = 6,          /* samples are missing inside the window */
+    EDGEBAT_CHARGE_STUCK = 7,        /* the voltage did not move while charge flowed */
+    EDGEBAT_CHARGE_IMPLAUSIBLE = 8,  /* the voltage fell while charge was said to flow in */
+    EDGEBAT_CHARGE_NONE = 9,         /* there was none yet */
+    EDGEBAT_CHARGE_REPEATED = 10     /* this cycle has had its charge through the window */
 } edgebat_charge_t;
 
 #define EDGEBAT_POINTS_MAX 8U
