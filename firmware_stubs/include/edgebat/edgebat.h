@@ -275,8 +275,8 @@ int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat
                  const void *saved, uint32_t saved_bytes);
 
 /**
- * One sample, every tick; some 100 instructions, once per voltage level some hundred more, a number known for
- * every model (see its integration checklist). Returns EDGEBAT_OK or EDGEBAT_IGNORED.
+ * One sample, every tick; some 300 instructions on a Cortex-M4, a little more where the voltage passes a
+ * level; see the model's integration checklist. Returns EDGEBAT_OK or EDGEBAT_IGNORED.
  */
 int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample);
 
@@ -289,7 +289,8 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result);
 
 /**
  * The checksum of the model's tables and its golden vectors, bit for bit. Takes as long as a few inferences:
- * once at start, then rarely. Breaks off a running inference. On failure the model is not asked any more.
+ * once at start, then rarely. A running inference begins again. On failure the model is not asked any more.
+ * EDGEBAT_IGNORED: the model was compiled with EDGEBAT_SELFTEST 0 and cannot be tested.
  */
 int edgebat_selftest(edgebat_t *battery);
 
