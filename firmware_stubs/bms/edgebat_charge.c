@@ -51,9 +51,11 @@ static void begin_charge(edgebat_t *battery, int16_t cell_mV) {
     if ((int32_t)cell_mV * 1000 >= battery->model->level_uV[0]) {
         /* What was broken off inside the window and goes on there keeps its reason. */
         const uint8_t ended = battery->charge_ended;
-        const uint8_t resumed =
-            (uint8_t)((battery->due == 0U) && ((ended == (uint8_t)EDGEBAT_CHARGE_INTERRUPTED) ||
-                                               (ended == (uint8_t)EDGEBAT_CHARGE_GAP)));
+        uint8_t resumed = 0U;
+        if ((battery->due == 0U) &&
+            ((ended == (uint8_t)EDGEBAT_CHARGE_INTERRUPTED) || (ended == (uint8_t)EDGEBAT_CHARGE_GAP))) {
+            resumed = 1U;
+        }
         give_up(battery, (resumed != 0U) ? (edgebat_charge_t)ended : EDGEBAT_CHARGE_STARTS_ABOVE);
     } else if ((battery->due == 0U) && (battery->cycle_used != 0U)) {
         /* A cell that relaxes below the window after a pause has lost part of what belongs to the first
