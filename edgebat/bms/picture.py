@@ -21,14 +21,15 @@ POINTS = 160
 DOTS = ".dots{fill:none;stroke-linecap:round}"
 
 
-def draw(cells: Sequence[CellReplay], model: str, eol: float) -> str:
+def draw(cells: Sequence[CellReplay], model: str, eol: float, *, synthetic: bool = False) -> str:
     """SVG text: one panel per cell, at most six."""
     shown = cells[:MOST_PANELS]
     rows = -(-len(shown) // COLUMNS)
     width, height = 20 + COLUMNS * PANEL_WIDTH, HEAD + rows * (PANEL_HEIGHT + TITLE) + 10
     parts = [
         f'<rect class="paper" width="{width}" height="{height}" rx="10"/>',
-        '<text x="20" y="26" class="head">A simulated BMS replays cells nobody has seen: SOH from CAN frames, '
+        '<text x="20" y="26" class="head">A simulated BMS replays '
+        f"{'synthetic' if synthetic else 'held-out'} cells: SOH from CAN frames, "
         f"{escape(model)} int8 on a Cortex-M4</text>",
         *_key(20, 46, "c0", "measured capacity"),
         *_key(170, 46, "c1", "model's SOH on the device"),

@@ -318,12 +318,13 @@ def replay_model(
     if corpus is None:
         from edgebat.data.synthetic import make_fleet
 
-        fleet = make_fleet(seed=99, cells=count + 2, max_cycles=600)
+        # The demo was trained on the first forty names.
+        fleet = make_fleet(seed=99, cells=40 + 3 * count, max_cycles=600)
     else:
         from edgebat.data.corpus import read_corpus
 
         fleet = read_corpus(corpus, list(dataset) or None)
-    return replay(graph, unseen_cells(graph, fleet, cells, count), folder, **options)
+    return replay(graph, unseen_cells(graph, fleet, cells, count), folder, synthetic=fleet.synthetic, **options)
 
 
 def summary_table(summary: dict[str, Any]) -> str:
@@ -363,6 +364,7 @@ def replay(
     folder: Path,
     *,
     target: str = "board",
+    synthetic: bool = False,
     cut_every: int = 20,
     noise_mv: float = 0.0,
     most_cycles: int | None = None,
@@ -396,6 +398,7 @@ def replay(
         "model": graph.name,
         "fingerprint": graph.fingerprint,
         "target": "Cortex-M4 (simulator)" if target == "board" else "host",
+        "synthetic": synthetic,
         "cells": [
             {
                 "cell": "/".join(out.cell),
@@ -410,7 +413,7 @@ def replay(
     }
     atomic_write(folder / "replay.json", json.dumps(summary, indent=1) + "\n")
     atomic_write(folder / "replay.csv", _table(done))
-    atomic_write(folder / "replay.svg", draw(done, graph.name, spec.eol))
+    atomic_write(folder / "replay.svg", draw(done, graph.name, spec.eol, synthetic=synthetic))
     atomic_write(folder / f"{graph.name}.dbc", dbc_text(describe(graph)))
     return summary
 
