@@ -34,7 +34,7 @@ def draw(cells: Sequence[CellReplay], model: str, eol: float, *, synthetic: bool
         *_key(20, 46, "c0", "measured capacity"),
         *_key(170, 46, "c1", "model's SOH on the device"),
         *_key(370, 46, "c3", "published SOH; dashed: charges out of domain"),
-        *_key(650, 46, "c2", "power cuts"),
+        *_key(690, 46, "c2", "power cuts"),
     ]
     for index, cell in enumerate(shown):
         x = 10 + index % COLUMNS * PANEL_WIDTH
