@@ -83,7 +83,7 @@ def init_code(host: HostFirmware, state: bytes) -> int:
     """What edgebat_init says to one state: the virtual board hands only sound ones on, so it is asked directly."""
     import ctypes
 
-    library = host._library
+    library = host.library
     library.edgebat_state_check.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_uint32]
     library.edgebat_state_check.restype = ctypes.c_int
     model = ctypes.c_char.in_dll(library, "soh_model")
@@ -92,9 +92,9 @@ def init_code(host: HostFirmware, state: bytes) -> int:
 
 
 def _config(host: HostFirmware) -> bytes:
-    from edgebat.bms.virtual import _config_bytes
+    from edgebat.bms.virtual import config_bytes
 
-    return _config_bytes(host.config)
+    return config_bytes(host.config)
 
 
 def test_corrupted_states_are_refused_with_a_reason(graph: IntGraph, tmp_path: Path):

@@ -21,7 +21,7 @@ import yaml
 
 from edgebat.bms.estimator import Config, Estimator, Result
 from edgebat.bms.ports import export_port, list_ports, load_port
-from edgebat.bms.virtual import SAMPLE, Samples, _config_bytes
+from edgebat.bms.virtual import SAMPLE, Samples, config_bytes
 from edgebat.graph import IntGraph, load_graph
 from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, wild
 from tests.c_host import WARNINGS, c_compiler, call
@@ -409,9 +409,9 @@ def test_every_option_of_kconfig_reaches_the_estimator(
     own = [path for path in (folder / "src").glob("*.c") if not re.search("zephyr|settings|bms_soh", path.name)]
     include = [f"-I{folder / name}" for name in ("include", "src")]
     call([c_compiler(), "-shared", "-fPIC", *include, *defines(options), *own, "-o", tmp_path / "config.so"])
-    found = ctypes.create_string_buffer(len(_config_bytes(expected)))
+    found = ctypes.create_string_buffer(len(config_bytes(expected)))
     assert ctypes.CDLL(str(tmp_path / "config.so")).edgebat_port_config(found) == 0
-    assert found.raw == _config_bytes(expected)
+    assert found.raw == config_bytes(expected)
 
 
 def zephyr_library(folder: Path, place: Path) -> ctypes.CDLL:

@@ -138,7 +138,7 @@ class _Counter:
     """Counts instructions and stack per call while the board runs."""
 
     def __init__(self, board: BoardFirmware) -> None:
-        self._board, self._core = board, board._core
+        self._board, self._core = board, board.core
         self._entries = {board.image.address(name): name for name in FUNCTIONS if name in board.image.symbols}
         self._starts = {board.image.address(name) for name in ("vbms_power_on", "vbms_run")}
         self.seen: dict[str, list[tuple[int, int]]] = {name: [] for name in FUNCTIONS}
@@ -148,7 +148,7 @@ class _Counter:
         self._lengths: dict[tuple[int, int], int] = {}
 
     def __enter__(self) -> None:
-        uc: Any = self._board._unicorn
+        uc: Any = self._board.unicorn
         self._core.ctl_flush_tb()
         self._hook = self._core.hook_add(uc.UC_HOOK_BLOCK, self._on_block)
 
@@ -163,9 +163,9 @@ class _Counter:
         if self._open is not None and (address == self._open[1] or address in self._starts):
             self._close()
         if self._open is None and address in self._entries:
-            sp = core.reg_read(board._sp)
+            sp = core.reg_read(board.sp)
             core.mem_write(self._bottom, bytes([_PAINT]) * (sp - self._bottom))
-            self._open = (self._entries[address], core.reg_read(board._lr) & ~1, sp)
+            self._open = (self._entries[address], core.reg_read(board.lr) & ~1, sp)
             self._instructions = 0
         if self._open is not None:
             block = (address, size)

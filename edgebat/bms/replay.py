@@ -33,8 +33,8 @@ from edgebat.graph import IntGraph
 from edgebat.predict import load_model, predict_windows, task_of
 
 FRAME_MS = 600_000
-INSTRUCTIONS_PER_SAMPLE = 150
-"""Of the virtual BMS, about: so that power cuts fall anywhere in a cycle."""
+INSTRUCTIONS_PER_SAMPLE = 500
+"""Of the virtual BMS, about: power cuts fall anywhere in a cycle."""
 
 
 class Twin:
@@ -136,32 +136,38 @@ def replay_cell(
     for cycle in cycles:
         out.samples += len(cycle.samples)
         if cut_every and isinstance(firmware, BoardFirmware) and rng.integers(cut_every) == 0:
-            where = int(rng.integers(1, INSTRUCTIONS_PER_SAMPLE * min(len(cycle.samples), SAMPLES)))
-            if _cut(firmware, twin, cycle, where, out):
+            if _cut(firmware, twin, cycle, rng, out):
                 continue
         else:
-            frames = firmware.run(cycle.samples)
-            result = twin.run(cycle.samples)
-            out.frames += frames
-            out.mismatches += differences(firmware, twin, frames)
-            last = out.frames[-firmware.burst :]
-            _note(cycle.number, result, spec_rows, last, out, decode)
+            _live(firmware, twin, cycle.samples, out)
+        last = out.frames[-firmware.burst :]
+        _note(cycle.number, twin.estimator.result(), spec_rows, last, out, decode)
     return out
 
 
-def _cut(firmware: BoardFirmware, twin: Twin, cycle: Cycle, instructions: int, out: CellReplay) -> bool:
-    """The power goes after so many instructions of this cycle; false when the cycle was over before."""
-    cut = firmware.run_until_cut(cycle.samples, instructions)
+def _live(firmware: Firmware, twin: Twin, samples: Samples, out: CellReplay) -> None:
+    """Samples through both, and the comparison."""
+    frames = firmware.run(samples)
+    twin.run(samples)
+    out.frames += frames
+    out.mismatches += differences(firmware, twin, frames)
+
+
+def _cut(firmware: BoardFirmware, twin: Twin, cycle: Cycle, rng: np.random.Generator, out: CellReplay) -> bool:
+    """The power goes somewhere in this cycle, and what is left of it passes a dark board; false when the cycle was over
+    before."""
+    start = int(rng.integers(max(len(cycle.samples) - SAMPLES, 0) + 1))
+    _live(firmware, twin, cycle.samples[:start], out)
+    part = cycle.samples[start : start + SAMPLES]
+    cut = firmware.run_until_cut(part, int(rng.integers(1, INSTRUCTIONS_PER_SAMPLE * len(part))))
     branch = copy.deepcopy(twin)
-    branch.run(cycle.samples[:SAMPLES])
+    branch.run(part)
     if not cut:
         twin.take(branch)
         frames = firmware.taken_frames()
-        if len(cycle.samples) > SAMPLES:
-            frames += firmware.run(cycle.samples[SAMPLES:])
-            twin.run(cycle.samples[SAMPLES:])
         out.frames += frames
         out.mismatches += differences(firmware, twin, frames)
+        _live(firmware, twin, cycle.samples[start + SAMPLES :], out)
         return False
     out.cuts += 1
     out.cut_cycles.append(cycle.number)

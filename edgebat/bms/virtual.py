@@ -7,7 +7,7 @@ import ctypes
 import os
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ class Firmware(ABC):
         self.config = config
         self.burst = 3 + -(-self.model.points // POINTS_PER_FRAME)
         """Frames that are sent together: health, details, the parts of the forecast, model."""
-        self._control = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0) + _config_bytes(config)
+        self._control = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0) + config_bytes(config)
 
     def power_on(self) -> int:
         """The board gets power; returns what ``edgebat_init`` and ``edgebat_selftest`` say, 0 when all is well."""
@@ -128,8 +128,8 @@ class Firmware(ABC):
     def _write(self, symbol: str, content: bytes, offset: int = 0) -> None: ...
 
 
-def _config_bytes(config: Config) -> bytes:
-    """``edgebat_config_t``, lowest byte first."""
+def config_bytes(config: Config) -> bytes:
+    """``edgebat_config_t`` as the compiler lays it out, lowest byte first."""
     c = config
     return struct.pack(
         "<2I2i3I5h4HBx",
@@ -189,15 +189,15 @@ class HostFirmware(Firmware):
             ["-std=c99", "-O2", "-shared", "-fPIC", *flags, *include, *map(str, sources), "-o", str(library)],
             "compile the virtual BMS",
         )
-        self._library = ctypes.CDLL(str(library))
+        self.library = ctypes.CDLL(str(library))
 
     def _call(self, function: str, argument: int, *, signed: bool = False) -> int:
-        found = self._library[function]
+        found = self.library[function]
         found.restype = ctypes.c_int32 if signed else ctypes.c_uint32
         return int(found(ctypes.c_uint32(argument)))
 
     def _address(self, symbol: str) -> int:
-        return ctypes.addressof(ctypes.c_char.in_dll(self._library, symbol))
+        return ctypes.addressof(ctypes.c_char.in_dll(self.library, symbol))
 
     def _read(self, symbol: str, size: int) -> bytes:
         return ctypes.string_at(self._address(symbol), size)
@@ -228,30 +228,30 @@ class BoardFirmware(Firmware):
     ) -> None:
         super().__init__(graph, config, **control)
         self.image = build_board(graph, folder, compiler, target, optimize)
-        self._unicorn: Any = require("unicorn", extra="sim")
+        self.unicorn: Any = require("unicorn", extra="sim")
         constants = require("unicorn.arm_const", extra="sim")
-        self._pc, self._sp, self._lr, self._r0 = (
+        self.pc, self.sp, self.lr, self._r0 = (
             getattr(constants, f"UC_ARM_REG_{name}") for name in ("PC", "SP", "LR", "R0")
         )
-        uc = self._unicorn
-        self._core = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
-        self._core.ctl_set_cpu_model(getattr(constants, CPUS[load_target(target).unicorn]))
+        uc = self.unicorn
+        self.core = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
+        self.core.ctl_set_cpu_model(getattr(constants, CPUS[load_target(target).unicorn]))
         for region, rights in (
             ("code", uc.UC_PROT_READ | uc.UC_PROT_EXEC),
             ("ram", uc.UC_PROT_READ | uc.UC_PROT_WRITE),
             ("fram", uc.UC_PROT_READ | uc.UC_PROT_WRITE),
         ):
-            self._core.mem_map(self.image.address(f"{region}_start"), self.image.address(f"{region}_length"), rights)
+            self.core.mem_map(self.image.address(f"{region}_start"), self.image.address(f"{region}_length"), rights)
         for address, content in self.image.segments:
-            self._core.mem_write(address, content)
+            self.core.mem_write(address, content)
         self._idle = self.image.address("vbms_idle")
         self._reset()
 
     def _reset(self) -> None:
         """RAM forgets, the start-up code runs."""
         length = self.image.address("ram_length")
-        self._core.mem_write(self.image.address("ram_start"), b"\xa5" * length)
-        self._core.reg_write(self._sp, self.image.address("stack_top"))
+        self.core.mem_write(self.image.address("ram_start"), b"\xa5" * length)
+        self.core.reg_write(self.sp, self.image.address("stack_top"))
         self._emulate(self.image.address("reset_handler"), 0)
         self._write("vbms_control", bytes(4))
 
@@ -266,45 +266,45 @@ class BoardFirmware(Firmware):
         self._write("vbms_samples", samples[:SAMPLES].tobytes())
         self._prepare(len(samples[:SAMPLES]))
         self._emulate(self.image.address("vbms_run"), instructions)
-        done = bool(self._core.reg_read(self._pc) == self._idle)
+        done = bool(self.core.reg_read(self.pc) == self._idle)
         if not done:
             self.cut()
         return not done
 
     def taken_frames(self) -> list[Frame]:
         """The frames of a ``run_until_cut`` that was over before the cut."""
-        return self._frames(int(self._core.reg_read(self._r0)))
+        return self._frames(int(self.core.reg_read(self._r0)))
 
     def _emulate(self, begin: int, count: int) -> None:
         if count:
             # Unicorn counts in code that it translates anew; what it has translated before would run uncounted.
-            self._core.ctl_flush_tb()
+            self.core.ctl_flush_tb()
         try:
-            self._core.emu_start(begin | 1, self._idle, timeout=int(_MAX_SECONDS * 1e6), count=count)
-        except self._unicorn.UcError as error:
-            pc = self._core.reg_read(self._pc)
+            self.core.emu_start(begin | 1, self._idle, timeout=int(_MAX_SECONDS * 1e6), count=count)
+        except self.unicorn.UcError as error:
+            pc = self.core.reg_read(self.pc)
             raise ToolError(f"the virtual BMS broke in {self.image.function_at(pc)} at {pc:#010x}: {error}") from None
         if count:
-            self._core.ctl_flush_tb()
+            self.core.ctl_flush_tb()
 
     def _prepare(self, argument: int) -> None:
-        self._core.reg_write(self._r0, argument)
-        self._core.reg_write(self._sp, self.image.address("stack_top"))
-        self._core.reg_write(self._lr, self._idle | 1)
+        self.core.reg_write(self._r0, argument)
+        self.core.reg_write(self.sp, self.image.address("stack_top"))
+        self.core.reg_write(self.lr, self._idle | 1)
 
     def _call(self, function: str, argument: int, *, signed: bool = False) -> int:
         self._prepare(argument)
         self._emulate(self.image.address(function), 0)
-        if self._core.reg_read(self._pc) != self._idle:
+        if self.core.reg_read(self.pc) != self._idle:
             raise ToolError(f"the virtual BMS did not come back from {function} within {_MAX_SECONDS:g} s")
-        value = int(self._core.reg_read(self._r0))
+        value = int(self.core.reg_read(self._r0))
         return value - 2**32 if signed and value >= 2**31 else value
 
     def _read(self, symbol: str, size: int) -> bytes:
-        return bytes(self._core.mem_read(self.image.address(symbol), size))
+        return bytes(self.core.mem_read(self.image.address(symbol), size))
 
     def _write(self, symbol: str, content: bytes, offset: int = 0) -> None:
-        self._core.mem_write(self.image.address(symbol) + offset, content)
+        self.core.mem_write(self.image.address(symbol) + offset, content)
 
 
 def build_board(
@@ -334,8 +334,3 @@ def build_board(
         flags=[optimize, "-g", "-nostartfiles", f"-Wl,-T,{port / 'virtual.ld'}", "-Wl,--gc-sections"],
     )
     return Image(program)
-
-
-def frames_of(frames: Iterable[Frame], identifier: int) -> list[Frame]:
-    """The frames with one identifier."""
-    return [frame for frame in frames if frame.id == identifier]
