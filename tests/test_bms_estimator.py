@@ -76,6 +76,13 @@ def test_one_odd_charge_leaves_the_estimate_before_it(graph: IntGraph):
     assert (estimator.result().status, estimator.result().age_cycles) == (Status.OK, 0)
 
 
+def test_the_firmware_knows_on_which_data_its_model_was_trained(graph: IntGraph):
+    training = {"split_hash": "7cc41682" + 56 * "0"}
+    assert describe(replace(graph, meta={**graph.meta, "training": training})).data_fingerprint == 0x7CC41682
+    for unknown in ({}, {"split_hash": "no hash"}, {"split_hash": None}, 7):
+        assert describe(replace(graph, meta={**graph.meta, "training": unknown})).data_fingerprint == 0
+
+
 def test_temperatures_unlike_the_training_data_are_out_of_domain(graph: IntGraph):
     meta = {**graph.meta, "field": {"temperature_ddegc": [100, 400], "sigma_cpct": 120}}
     known = replace(graph, meta=meta)

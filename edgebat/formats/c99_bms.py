@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class BmsModel:
 
     name: str
     fingerprint: int
+    data_fingerprint: int
+    multiply_accumulates: int
     level_uv: tuple[int, ...]
     low_ppm: tuple[int, ...]
     high_ppm: tuple[int, ...]
@@ -79,6 +82,8 @@ def describe(graph: IntGraph) -> BmsModel:
     return BmsModel(
         name=graph.name,
         fingerprint=int(graph.fingerprint[:8], 16),
+        data_fingerprint=_data_fingerprint(graph),
+        multiply_accumulates=graph.multiply_accumulates(),
         level_uv=tuple(int(v) for v in np.rint(spec.levels_v * 1e6)),
         low_ppm=low,
         high_ppm=high,
@@ -93,6 +98,13 @@ def describe(graph: IntGraph) -> BmsModel:
         min_ddegc=cold,
         max_ddegc=hot,
     )
+
+
+def _data_fingerprint(graph: IntGraph) -> int:
+    """The first 32 bits of the split's hash, 0 when the model does not say on which data it was trained."""
+    training: Any = graph.meta.get("training", {})
+    said = str(training.get("split_hash", "")) if isinstance(training, dict) else ""
+    return int(said[:8], 16) if re.fullmatch("[0-9a-f]{8,}", said) else 0
 
 
 def _field(graph: IntGraph) -> tuple[int, int, int]:
@@ -248,6 +260,8 @@ static int selftest(void *output, void *scratch)
 const edgebat_model_t {name}_model = {{
     "{name}",
     UINT32_C(0x{numbers.fingerprint:08X}),
+    UINT32_C(0x{numbers.data_fingerprint:08X}), /* training data */
+    {numbers.multiply_accumulates}U, /* multiply-accumulates */
     level_uV,
     low_ppm,
     high_ppm,

@@ -1,5 +1,5 @@
 /*
- * edgebat_begin.c - configuration, and the start of a battery.
+ * edgebat_begin.c - configuration, what a model is, and the start of a battery.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -69,6 +69,39 @@ static int model_is_sound(const edgebat_model_t *model) {
     return sound;
 }
 
+static uint32_t work_bytes(const edgebat_model_t *model) {
+    return EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->increments,
+                              (uint32_t)model->output_bytes, (uint32_t)model->context);
+}
+
+int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info) {
+    if ((model == NULL) || (info == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    if (model_is_sound(model) == 0) {
+        return EDGEBAT_ERR_MODEL;
+    }
+    info->name = model->name;
+    info->fingerprint = model->fingerprint;
+    info->data_fingerprint = model->data_fingerprint;
+    info->multiply_accumulates = model->multiply_accumulates;
+    info->work_bytes = work_bytes(model);
+    info->saved_bytes = edgebat_state_bytes(model);
+    info->slices = model->slices;
+    info->charges = model->context;
+    info->increments = model->increments;
+    info->points = model->points;
+    info->horizon = model->horizon;
+    info->eol_cpct = model->eol_cpct;
+    info->sigma_cpct = model->sigma_cpct;
+    info->low_mV = (int16_t)((model->level_uV[0] + 500) / 1000);
+    info->high_mV = (int16_t)((model->level_uV[model->increments] + 500) / 1000);
+    info->min_ddegC = model->min_ddegC;
+    info->max_ddegC = model->max_ddegC;
+    return EDGEBAT_OK;
+}
+
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config) {
     int code = EDGEBAT_OK;
     if ((model == NULL) || (config == NULL)) {
@@ -99,8 +132,7 @@ static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgeba
     battery->said_rul = EDGEBAT_UNKNOWN;
     battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_NONE;
     /* What was never written is never read; zero all the same, so that states do not carry rubbish. */
-    const uint32_t all = EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->increments,
-                                            (uint32_t)model->output_bytes, (uint32_t)model->context);
+    const uint32_t all = work_bytes(model);
     for (uint32_t i = 0U; i < all; i++) {
         battery->work[i] = 0U;
     }

@@ -165,7 +165,9 @@ typedef struct {
  */
 typedef struct {
     const char *name;
-    uint32_t fingerprint;    /* first 32 bits of the model's SHA-256 */
+    uint32_t fingerprint;      /* first 32 bits of the model's SHA-256 */
+    uint32_t data_fingerprint; /* of the split of the data it was trained on; 0: not known */
+    uint32_t multiply_accumulates;
     const int32_t *level_uV; /* [increments + 1] voltages of the window, ascending */
     const int32_t *low_ppm;  /* [increments] range of the training data, ppm of nominal capacity */
     const int32_t *high_ppm; /* [increments] */
@@ -187,6 +189,27 @@ typedef struct {
     int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */
 } edgebat_model_t;
 
+/** What a model is and needs: for a log, a diagnostic service, a check at start. */
+typedef struct {
+    const char *name;
+    uint32_t fingerprint;          /* first 32 bits of the model's SHA-256, also in its card and on CAN */
+    uint32_t data_fingerprint;     /* the same of the split of its training data; 0: not known */
+    uint32_t multiply_accumulates; /* of one inference */
+    uint32_t work_bytes;           /* of working memory per battery, beside edgebat_t */
+    uint32_t saved_bytes;          /* of a saved state */
+    uint16_t slices;               /* calls of edgebat_step per inference */
+    uint16_t charges;              /* through the window before it can speak */
+    uint16_t increments;           /* inputs per charge */
+    uint16_t points;               /* of the trajectory */
+    uint16_t horizon;              /* cycles ahead of the last point */
+    uint16_t eol_cpct;             /* SOH that counts as end of life, 0.01 % */
+    uint16_t sigma_cpct;           /* deviation on validation cells; EDGEBAT_UNKNOWN: not known */
+    int16_t low_mV;                /* window of the charge */
+    int16_t high_mV;
+    int16_t min_ddegC; /* temperatures of the training cells */
+    int16_t max_ddegC;
+} edgebat_model_info_t;
+
 /** Bytes of working memory for a model: scratch, one row of inputs, outputs, one window. */
 #define EDGEBAT_WORK_BYTES(scratch, increments, output, context)                                             \
     ((scratch) + 4U * (increments) + (((output) + 3U) & ~3U) + (increments) * (context))
@@ -195,6 +218,9 @@ typedef struct {
 #define EDGEBAT_SAVED_BYTES(increments, context, points)                                                     \
     (EDGEBAT_SAVED_HEADER + 2U * (points) + (increments) * (context) + 4U)
 #define EDGEBAT_SAVED_HEADER 72U
+
+/** Fill `info`. EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_MODEL: the description contradicts itself. */
+int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info);
 
 /*** One battery ***/
 

@@ -69,6 +69,8 @@ static int fake_selftest(void *output, void *scratch) {
 
 static const edgebat_model_t fake_model = {"fake",
                                            UINT32_C(0x12345678),
+                                           UINT32_C(0x9ABCDEF0),
+                                           12U, /* multiply-accumulates */
                                            fake_level_uV,
                                            fake_low_ppm,
                                            fake_high_ppm,

@@ -148,6 +148,28 @@ static void test_a_model_that_contradicts_itself_is_refused(void) {
     REFUSED_MODEL(high_ppm, NULL);
 }
 
+static void test_a_model_says_what_it_is(void) {
+    edgebat_model_info_t info;
+    edgebat_model_t broken = fake_model;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_model_info(&fake_model, &info));
+    TEST_ASSERT_EQUAL_INT(0, strcmp(info.name, "fake"));
+    TEST_ASSERT_EQUAL_INT(0x12345678, (int)info.fingerprint);
+    TEST_ASSERT_EQUAL_INT(1, info.data_fingerprint == UINT32_C(0x9ABCDEF0));
+    TEST_ASSERT_EQUAL_INT(12, (int)info.multiply_accumulates);
+    TEST_ASSERT_EQUAL_INT((int)FAKE_WORK_BYTES, (int)info.work_bytes);
+    TEST_ASSERT_EQUAL_INT((int)FAKE_SAVED_BYTES, (int)info.saved_bytes);
+    TEST_ASSERT_EQUAL_INT(3, info.slices);
+    TEST_ASSERT_EQUAL_INT(3, info.charges);
+    TEST_ASSERT_EQUAL_INT(3600, info.low_mV);
+    TEST_ASSERT_EQUAL_INT(3700, info.high_mV);
+    TEST_ASSERT_EQUAL_INT(120, info.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(450, info.max_ddegC);
+    broken.slices = 0U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_MODEL, edgebat_model_info(&broken, &info));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_model_info(NULL, &info));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_model_info(&fake_model, NULL));
+}
+
 static void test_three_charges_make_an_estimate(void) {
     cycle();
     cycle();
@@ -445,6 +467,7 @@ int main(void) {
     RUN_TEST(test_misaligned_memory_is_refused);
     RUN_TEST(test_every_value_of_the_configuration_has_a_range);
     RUN_TEST(test_a_model_that_contradicts_itself_is_refused);
+    RUN_TEST(test_a_model_says_what_it_is);
     RUN_TEST(test_three_charges_make_an_estimate);
     RUN_TEST(test_an_inference_takes_one_slice_per_step);
     RUN_TEST(test_a_slice_that_fails_ends_the_inference);
