@@ -44,10 +44,13 @@ class BatLiNetSettings:
 @dataclass(frozen=True)
 class DiffBattSettings:
     """drop: chance of training without the condition. repeats: every cell that often in a step, each with noise of its
-    own. noise: on the matrix, as a fraction of its standard deviation. target: see DiffBatt."""
+    own. noise: on the matrix, as a fraction of its standard deviation. target: see DiffBatt. standardize: divide the
+    matrices by their standard deviation; the network then no longer sees how large a difference is, because its first
+    normalization (eps 1e-3) takes a large signal's size away and leaves a small one's."""
 
     first: int = 8
     target: str = "noise"
+    standardize: bool = False
     drop: float = 0.2
     repeats: int = 4
     noise: float = 0.0
@@ -160,13 +163,15 @@ def train_diffbatt(
     torch.manual_seed(settings.fit.seed)
     network = DiffBatt(spec=spec_settings(train), first=settings.first, target=settings.target)
     q, curve = network.tensor(train), torch.from_numpy(2.0 * train.curve - 1.0)
-    network.input_std.copy_(q.std())
+    spread = q.std()
+    if settings.standardize:
+        network.input_std.copy_(spread)
 
     def loss(module: nn.Module, data: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         assert isinstance(module, DiffBatt)
         q, curve = (tensor.repeat(settings.repeats, *[1] * (tensor.ndim - 1)) for tensor in data)
         if settings.noise:
-            q = q + settings.noise * module.input_std * torch.randn(q.shape, generator=generator, device=q.device)
+            q = q + settings.noise * spread * torch.randn(q.shape, generator=generator, device=q.device)
         return module.noise_loss(curve, q, settings.drop, generator)
 
     result = fit_steps(network, (q, curve), loss, settings.fit, folder, resume)
