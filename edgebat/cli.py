@@ -1,55 +1,23 @@
 """The command line: one thin function per verb. What a verb does lives in the module it calls.
 
-Heavy modules are imported inside the functions, so that ``edgebat --help`` answers at once.
+Heavy modules are imported inside the functions, so that ``edgebat --help`` answers at once. Verbs that take a recipe are
+in ``cli_recipe``, those that take a model file in ``cli_model``.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from edgebat import __version__
+from edgebat import __version__, cli_model, cli_recipe
+from edgebat.cli_app import HELP, JsonOption, app, plain
 from edgebat.errors import EdgebatError
 
-app = typer.Typer(
-    name="edgebat",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Distil big battery-ageing models into tiny int8 students and put them, bit for bit, into a BMS.\n\n"
-    "[bold]Start:[/]  edgebat run demo    [dim]# the whole road on a synthetic fleet, five minutes on two cores[/]",
-    epilog="A recipe is a YAML file or the name of a shipped one (demo, health-tongji). "
-    "Every step of a run is kept; running again goes on where it stopped.",
-)
-
-RECIPE = "Recipe"
-MODEL = "Model files"
-HELP = "Help"
-
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji")
-]
-CorpusOption = Annotated[
-    Path | None,
-    typer.Option("--corpus", metavar="PATH", envvar="EDGEBAT_CORPUS", help="folder of measured cells (cells.csv, ...)"),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="change one value of the recipe, e.g. teacher.fit.epochs=5; repeatable"
-    ),
-]
-OutOption = Annotated[
-    Path, typer.Option("--runs", metavar="FOLDER", help="where run folders are made: FOLDER/<recipe name>")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for other programs instead of a table")]
+__all__ = ["cli_model", "cli_recipe", "run_cli"]
 
 
 def run_cli(arguments: Sequence[str]) -> int:
@@ -64,7 +32,7 @@ def run_cli(arguments: Sequence[str]) -> int:
     except EdgebatError as error:
         if debug:
             traceback.print_exc()
-        errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)
         return 2
     except BrokenPipeError:
         raise
@@ -73,16 +41,12 @@ def run_cli(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         else:
             errors.print(
-                f"[bold red]internal error:[/] {type(error).__name__}: {_plain(str(error))}\n"
+                f"[bold red]internal error:[/] {type(error).__name__}: {plain(str(error))}\n"
                 "This is a fault in edgebat, not in your input. Run the command again with --debug for the trace.",
                 soft_wrap=True,
             )
         return 1
     return 0
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _version(show: bool) -> None:
@@ -99,429 +63,6 @@ def options(
     ] = False,
 ) -> None:
     """Options before the verb."""
-
-
-def _road(
-    until: str, recipe: str, corpus: Path | None, overrides: list[str] | None, runs: Path, force: Sequence[str] = ()
-) -> None:
-    from edgebat.recipe import load_recipe
-    from edgebat.run import travel
-    from edgebat.studies import find_study, run_study
-
-    if until in ("report", "teacher") and not force and (study := find_study(recipe, overrides or ())) is not None:
-        run_study(study, corpus, runs)
-        return
-
-    travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
-
-
-@app.command(rich_help_panel=RECIPE)
-def run(
-    recipe: RecipeArgument,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
-    force: Annotated[
-        list[str] | None, typer.Option("--force", metavar="STEP", help="do this step again, e.g. teacher; repeatable")
-    ] = None,
-) -> None:
-    """The whole road: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
-
-    [bold]Examples[/]
-
-      edgebat run demo
-
-      edgebat run health-tongji --corpus /data/cells
-
-      edgebat run life-batlinet --corpus /data/cells    # a study of one teacher: no device at the end
-
-      edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
-    """
-    _road("report", recipe, corpus, set_, runs, force or ())
-
-
-@app.command(rich_help_panel=RECIPE)
-def data(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Read the cells, cut the windows, split by cell; prints what is in them.
-
-    Example:  edgebat data health-tongji --corpus /data/cells
-    """
-    _road("data", recipe, corpus, set_, runs)
-
-
-@app.command(rich_help_panel=RECIPE)
-def train(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Train the teacher (and everything before it that is missing).
-
-    Example:  edgebat train demo --set teacher.fit.epochs=50
-    """
-    _road("teacher", recipe, corpus, set_, runs)
-
-
-@app.command(rich_help_panel=RECIPE)
-def distill(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Train the students, each with the teacher and without it, and the baselines beside them.
-
-    Example:  edgebat distill demo --set distill.fit.epochs=20
-    """
-    _road("students", recipe, corpus, set_, runs)
-
-
-@app.command(rich_help_panel=RECIPE)
-def quantize(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.
-
-    Example:  edgebat quantize demo
-    """
-    _road("quantize", recipe, corpus, set_, runs)
-
-
-@app.command(rich_help_panel=RECIPE)
-def report(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Write card.json and report.html of a run (and do what is missing before them).
-
-    Example:  edgebat report demo
-    """
-    _road("report", recipe, corpus, set_, runs)
-
-
-@app.command(rich_help_panel=MODEL)
-def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
-    to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
-    name: Annotated[str | None, typer.Option("--name", help="name of the files and of the C functions")] = None,
-    mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
-    target: Annotated[
-        str | None, typer.Option("--target", "-t", help="refuse a model that does not fit this board's budget")
-    ] = None,
-    max_flash: Annotated[
-        int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")
-    ] = None,
-    max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None,
-    max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None,
-    port: Annotated[
-        str | None, typer.Option("--port", metavar="NAME", help="instead of --to: a folder for a firmware; list: which")
-    ] = None,
-    nominal_mah: Annotated[
-        int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
-    ] = None,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
-) -> None:
-    """Write a model as C99, TFLite and ONNX; or, given a recipe, do its stretch up to the export.
-
-    [bold]Examples[/]
-
-      edgebat export runs/demo/models/lstm.ebat --to c --out firmware/soh --name soh
-
-      edgebat export soh.ebat -t cortex-m0plus --max-flash 8000 --max-ms 20
-
-      edgebat export soh.ebat --port foxbms --out soh_foxbms --nominal-mah 3500
-    """
-    if port == "list":
-        from edgebat.bms.ports import list_ports, load_port
-
-        for one in list_ports():
-            print(f"{one:10} {load_port(one).manifest.summary}")
-        return None
-    if port is None and nominal_mah is not None:
-        raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
-    if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
-        raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
-    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return _road("export", model, corpus, set_, runs)
-    from edgebat.exporting import export_model
-    from edgebat.predict import load_model
-
-    graph = load_model(model)
-    if target is None and any(limit is not None for limit in (max_flash, max_ram, max_ms)):
-        raise EdgebatError("--max-flash, --max-ram and --max-ms belong to a board: name it with --target")
-    if target is not None:
-        from edgebat.bench.budget import check_budget
-
-        need = check_budget(graph, target, max_flash=max_flash, max_ram=max_ram, max_ms=max_ms, mode=mode)
-        print(f"fits {target} (simulator): {need}")
-    if port is not None:
-        from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
-
-        capacity = DEFAULT_NOMINAL_MAH if nominal_mah is None else nominal_mah
-        for path in export_port(graph, port, out, name or "soh", nominal_mah=capacity, mode=mode):
-            print(path)
-        return None
-    for path in export_model(graph, out, to.split(","), name, mode=mode):
-        print(path)
-    return None
-
-
-@app.command(rich_help_panel=MODEL)
-def verify(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe", show_default=False)
-    ] = "",
-    windows: Annotated[
-        int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL and --random)")
-    ] = 1000,
-    random: Annotated[
-        int, typer.Option("--random", min=0, help="instead: so many random networks a family, in all engines installed")
-    ] = 0,
-    json_: JsonOption = False,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
-) -> None:
-    """Count outputs that differ between NumPy, ONNX Runtime, LiteRT, host C and the simulated cores.
-
-    Exit code 2 when an engine that must be equal is not.
-
-    Example:  edgebat verify runs/demo/models/cnn.ebat
-
-    Example:  edgebat verify --random 20 --windows 200
-    """
-    if random:
-        return _verify_random(random, windows, json_)
-    if not model:
-        raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
-    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return _road("verify", model, corpus, set_, runs)
-    from edgebat.predict import load_model
-    from edgebat.proof import random_inputs, verify_model
-    from edgebat.tables import equality_table, show
-
-    graph = load_model(model)
-    rows = verify_model(graph, random_inputs(graph, windows))
-    show(rows if json_ else equality_table(rows), json_)
-    if any(row["mismatches"] for row in rows if row["expected"] == "0" and not row["skipped"]):
-        raise EdgebatError(f"{model}: an engine that must be equal is not; see the table")
-    return None
-
-
-def _verify_random(networks: int, windows: int, json_: bool) -> None:
-    from edgebat.tables import equality_table, show
-    from edgebat.verify.random_equality import random_equality
-
-    found, searched = random_equality(networks, windows)
-    rows = [row.as_row() for row in found]
-    show({"rows": rows, "searched": searched} if json_ else equality_table(rows), json_)
-    for family, (unproven, channels) in searched.items():
-        if channels and not json_:
-            print(
-                f"{family}: int32 requantization proven equal to float32 for {channels - unproven} of {channels} channels"
-            )
-    if not all(row.passed for row in found):
-        raise EdgebatError("an engine that must be equal is not; see the table")
-
-
-@app.command(rich_help_panel=MODEL)
-def bench(
-    model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL|RECIPE]", help=".ebat, .tflite or .onnx; or a recipe")
-    ] = None,
-    net: Annotated[
-        list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn or lstm; repeatable")
-    ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable; all: every one")
-    ] = None,
-    compiler: Annotated[str, typer.Option("--compiler", help="zig, gcc or both")] = "both",
-    optimize: Annotated[str, typer.Option("--optimize", "-O", metavar="FLAG", help="-O2, -O3, -Os")] = "-O2",
-    mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
-    windows: Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")] = 16,
-    layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
-    json_: JsonOption = False,
-    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="all tables as Markdown")] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="all tables as one HTML file")] = None,
-    check: Annotated[bool, typer.Option("--check", help="fail when figures differ from the baselines")] = False,
-    accept: Annotated[bool, typer.Option("--accept", help="write the figures as new baselines")] = False,
-    baselines: Annotated[Path, typer.Option("--baselines", metavar="FOLDER", help="one file per target")] = Path(
-        "bench/baselines"
-    ),
-    peers: Annotated[bool, typer.Option("--peers", help="goals and other tools beside the reference networks")] = False,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
-) -> None:
-    """Flash, RAM, stack and instructions per inference on simulated microcontrollers, by section, kind and layer.
-
-    [bold]Examples[/]
-
-      edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus -t cortex-m4f --html bench.html
-
-      edgebat bench --net lstm -t all --layers
-
-      edgebat bench firmware/soh.ebat -t cortex-m4f --compiler gcc --check --baselines ci/baselines
-    """
-    if model and not net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
-        return _road("simulate", model, corpus, set_, runs)
-    from edgebat.bench import command
-    from edgebat.bench.nets import NETS
-
-    files = command.Files(json_, markdown, html)
-    if peers:
-        return command.run_peers(
-            files, compiler="gcc" if compiler == "both" else compiler, optimize=optimize, mode=mode
-        )
-    if (check or accept) and not (model or net):
-        # The project's own guard: the reference networks on every target that has a baseline.
-        net, target = list(NETS), target or list(command.recorded_targets(baselines))
-    reports = command.run_bench(
-        command.graphs_of(model, net or ()),
-        command.targets_of(target or ()),
-        files,
-        compiler=compiler,
-        optimize=optimize,
-        mode=mode,
-        windows=windows,
-        layers=layers,
-        quiet=check or accept,
-    )
-    if check:
-        command.run_check(reports, baselines)
-    if accept:
-        command.run_accept(reports, baselines)
-    return None
-
-
-@app.command(rich_help_panel=MODEL)
-def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler CSV (BDF or mapped), or windows as .csv / .npy")],
-    nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
-    mapping: Annotated[
-        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
-    ] = None,
-    sign: Annotated[
-        str, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage")
-    ] = "positive_is_charge",
-    last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
-    json_: JsonOption = False,
-) -> None:
-    """SOH, trajectory and remaining life after every charged cycle of a cycler file. Needs NumPy alone.
-
-    [bold]Examples[/]
-
-      edgebat predict runs/demo/models/lstm.ebat cell07.bdf.csv --nominal-ah 3.5
-
-      edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
-    """
-    from edgebat.predict import predict_text
-
-    print(predict_text(model, data, nominal_ah=nominal_ah, mapping=mapping or (), sign=sign, last=last, as_json=json_))
-
-
-@app.command(rich_help_panel=MODEL)
-def evaluate(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
-    ],
-    corpus: CorpusOption = None,
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
-    train_corpus: Annotated[
-        Path | None,
-        typer.Option("--train-corpus", metavar="PATH", help="where baselines find the cells the model was trained on"),
-    ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="write the table of cells there")] = None,
-    json_: JsonOption = False,
-) -> None:
-    """Score any teacher or student on the cells of a corpus folder, per cell, beside the baselines of its task.
-
-    The model says itself which task, window and reference it was trained for. Cells it was trained on are marked.
-
-    [bold]Examples[/]
-
-      edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
-
-      edgebat evaluate batlinet.safetensors --corpus /data/new --train-corpus /data/cells --csv cells.csv
-    """
-    from edgebat.evaluate import cells_csv, evaluate_file
-    from edgebat.files import atomic_write
-    from edgebat.tables import evaluation_table, show
-
-    if corpus is None:
-        raise EdgebatError("evaluate needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
-    result = evaluate_file(model, corpus, dataset, train_corpus)
-    if csv is not None:
-        atomic_write(csv, cells_csv(result))
-    show(result if json_ else evaluation_table(result), json_)
-
-
-@app.command(rich_help_panel=MODEL)
-def replay(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    corpus: CorpusOption = None,
-    cell: Annotated[
-        list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
-    ] = None,
-    cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6,
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
-    target: Annotated[
-        str, typer.Option("--target", "-t", help="board: simulated Cortex-M4; host: this computer")
-    ] = "board",
-    cut_every: Annotated[
-        int, typer.Option("--cut-every", min=0, help="about one cycle in so many ends in a power cut; 0: none")
-    ] = 20,
-    noise_mv: Annotated[float, typer.Option("--noise-mv", min=0.0, help="noise on the cell voltage, mV RMS")] = 0.0,
-    cycles: Annotated[int | None, typer.Option("--cycles", min=1, help="only the first cycles of each cell")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="figure, tables, CAN log")] = Path(
-        "replayed"
-    ),
-    json_: JsonOption = False,
-) -> None:
-    """Cells live again in front of a simulated BMS: samples in, CAN frames out, power cuts between.
-
-    The firmware's SOH is decoded with the generated .dbc, drawn against the measured capacity and compared with NumPy.
-    Without a corpus, cells are synthetic.
-
-    Example:  edgebat replay runs/health-tongji/models/lstm.ebat --corpus /data/cells --cells 6
-    """
-    from edgebat.bms.replay import replay_model, summary_table
-    from edgebat.tables import show
-
-    if target not in ("board", "host"):
-        raise EdgebatError(f"--target {target!r} is unknown; allowed: board, host")
-    errors = Console(stderr=True, highlight=False)
-    summary = replay_model(
-        model,
-        out,
-        corpus=corpus,
-        cells=cell or (),
-        count=cells,
-        dataset=dataset or (),
-        target=target,
-        cut_every=cut_every,
-        noise_mv=noise_mv,
-        most_cycles=cycles,
-        progress=lambda text: errors.print(_plain(text)),
-    )
-    if json_:
-        show(summary, json_)
-    else:
-        print(summary_table(summary))
-        print(f"figure: {out / 'replay.svg'}   frames and database: {out}")
-    if any(entry["mismatches"] for entry in summary["cells"]):
-        raise EdgebatError("the firmware and NumPy differ; see the last column")
-
-
-@app.command(rich_help_panel=MODEL)
-def info(model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")]) -> None:
-    """What a model file holds: task, layers, where it was trained.
-
-    Example:  edgebat info runs/demo/models/mlp.tflite
-    """
-    from edgebat.predict import describe_model
-
-    print(describe_model(model))
 
 
 @app.command(rich_help_panel=HELP)

@@ -26,8 +26,9 @@ def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     return document if is_study(document) else None
 
 
-def run_study(document: dict[str, Any], corpus: Path | None, runs: Path) -> Path:
-    """Run a study into ``runs/<name>`` and print its table; what is done there is kept. Raises RecipeError, DataError."""
+def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
+    """Run a study, or the parts of it named in ``only``, into ``runs/<name>`` and print its table; what is done there is
+    kept. Raises RecipeError, DataError."""
     name, teacher = str(document.get("name", "")), str(document["teacher"])
     if teacher not in STUDIES:
         raise RecipeError(f"there is no study of the teacher {teacher!r}; allowed are {', '.join(STUDIES)}")
@@ -39,13 +40,13 @@ def run_study(document: dict[str, Any], corpus: Path | None, runs: Path) -> Path
     if STUDIES[teacher] == "life":
         from edgebat.teachers import life_study
 
-        life_study.run_study(life_study.check_study(document), corpus, folder)
+        life_study.run_study(life_study.check_study(document), corpus, folder, only)
     elif STUDIES[teacher] == "forecast":
         from edgebat.teachers import forecast_study
 
-        forecast_study.run_study(forecast_study.check_study(document), corpus, folder)
+        forecast_study.run_study(forecast_study.check_study(document), corpus, folder, only)
     else:
         from edgebat.teachers import ic2ml_study as condition_study
 
-        condition_study.run_study(condition_study.check_study(document), corpus, folder)
+        condition_study.run_study(condition_study.check_study(document), corpus, folder, only)
     return folder

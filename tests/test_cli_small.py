@@ -129,7 +129,7 @@ def test_values_set_in_the_examples_exist() -> None:
 
     from edgebat.recipe import load_recipe
 
-    source = (Path(__file__).parents[1] / "edgebat" / "cli.py").read_text()
+    source = (Path(__file__).parents[1] / "edgebat" / "cli_recipe.py").read_text()
     settings = re.findall(r"--set ([\w.]+=\w+)", source)
     assert len(settings) >= 4
     assert load_recipe("demo", settings).name == "demo"

@@ -21,8 +21,15 @@ from edgebat.teachers.life_train import (  # noqa: E402
     train_batlinet,
     train_batlinets,
 )
-from edgebat.teachers.life_transfer import Transfer, is_target, transfer_scores, transfer_split  # noqa: E402
+from edgebat.teachers.life_transfer import (  # noqa: E402
+    Transfer,
+    is_target,
+    transfer_scores,
+    transfer_split,
+    transfer_table,
+)
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
+from edgebat.teachers.study import chosen  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
 
 QUICK = StepSettings(steps=60, steps_per_epoch=30, learning_rate=3e-3, accelerator="cpu")
@@ -184,3 +191,15 @@ def test_members_are_averaged_and_travel_in_one_file(tmp_path):
     )
     with pytest.raises(DataError, match="must divide"):
         BatLiNet(spec=spec_settings(windows), pool=3)
+
+
+def test_a_study_knows_its_parts_and_prints_its_transfers():
+    parts = {"NMC": 1, "NCA": 2}
+    assert chosen((), parts) == [1, 2]
+    assert chosen(["NCA"], parts) == [2]
+    with pytest.raises(RecipeError, match="--only LCO.*allowed are NMC, NCA"):
+        chosen(["LCO"], parts)
+    row = {"cells": 2.0, "vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
+    other = row | {"batlinet": 11.0}
+    text = transfer_table({"NMC": [[row], [other]]})
+    assert "| NMC | 2 | 20.0 ± 0.0 | 12.0 ± 0.0 | 10.0 ± 1.0 |" in text

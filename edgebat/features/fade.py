@@ -72,8 +72,8 @@ def _bench(length: int, rng: np.random.Generator) -> Float64:
 def _white(length: int, rng: np.random.Generator) -> Float64:
     """Noise of variance about 1; two benches of five have outliers (Student's t, three degrees of freedom)."""
     if rng.random() < 0.6:
-        return rng.standard_normal(length)
-    return rng.standard_t(3, length) / np.sqrt(3.0)
+        return np.asarray(rng.standard_normal(length))
+    return np.asarray(rng.standard_t(3, length) / np.sqrt(3.0))
 
 
 def _slow_noise(length: int, memory: float, rng: np.random.Generator) -> Float64:

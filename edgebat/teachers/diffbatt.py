@@ -90,6 +90,8 @@ class DiffBatt(nn.Module):
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
         """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]; beyond the end of life near 0."""
         device = self.input_std.device
+        if not len(q):
+            return np.zeros((0, sampling.draws, self.spec.curve_points), dtype=np.float32)
         per_batch = max(1, sampling.batch // sampling.draws)
         parts = []
         for number, chunk in enumerate(torch.split(q, per_batch)):
@@ -104,7 +106,7 @@ class DiffBatt(nn.Module):
                 sampling.limit,
             )
             parts.append((curves.cpu() + 1.0) / 2.0)
-        curves = torch.cat(parts).reshape(len(q), sampling.draws, -1)
+        curves = torch.cat(parts).reshape(len(q), sampling.draws, self.spec.curve_points)
         result: Float32 = curves.numpy()
         return result
 

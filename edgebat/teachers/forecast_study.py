@@ -1,15 +1,14 @@
 """A forecaster's study: train on all datasets but one, score on that one, for each; then train on everything.
 
-    python -m edgebat.teachers.forecast_study forecast-battery-timer --corpus PATH --out FOLDER [--fold NAME ...]
+    edgebat run forecast-battery-timer --corpus PATH [--only NAME ...]
 
-Folds are independent: several processes may each do some, once ``--fold`` without a name has made the network that all
-of them start from. What is done is kept and not done again, and an interrupted training resumes. ``--fold all`` trains
-the teacher that is given away.
+Folds are independent: several processes may each do some, once one of them has made the network that all start from.
+What is done is kept and not done again, and an interrupted training resumes. ``--only all`` trains the teacher that is
+given away.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import resource
@@ -38,6 +37,7 @@ from edgebat.teachers.forecast_data import stretches
 from edgebat.teachers.forecast_learners import forecast_baselines
 from edgebat.teachers.forecast_score import relative_error, score_forecasts
 from edgebat.teachers.store import TEACHERS, load_teacher, save_teacher
+from edgebat.teachers.study import chosen
 from edgebat.teachers.universal import ContrastSettings, UniversalForecaster
 from edgebat.teachers.universal_train import UniversalSettings, left_out_folds, read_descriptors, train_universal
 
@@ -227,16 +227,16 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[str] | None = None) -> None:
-    """The whole study, or ``only`` some of its folds; records, checkpoints and ``table.md`` go to ``folder``."""
+def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
+    """The whole study, or ``only`` some of its folds; records, checkpoints and ``table.md`` go to ``folder``. Raises
+    RecipeError for a fold the study has not."""
     fleet = read_corpus(corpus).select(quality=study.quality)
     folds = study_folds(study, capacity_histories(fleet, study.task.label_kinds))
+    folds = chosen(only, {fold.name: fold for fold in folds})
     results = []
     for seed in study.seeds:
         pretrained(study, folder, seed)
         for fold in folds:
-            if only is not None and fold.name not in only:
-                continue
             result = run_fold(study, fold, corpus, folder, seed)
             if result is not None and "scores" in result:
                 results.append(result)
@@ -244,21 +244,3 @@ def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[s
     if results:
         atomic_write(folder / "table.md", table(results))
         print(table(results))
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line; see the top of this file."""
-    parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.forecast_study", description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--fold", nargs="*", help="only these")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe"
-    )
-    given = parser.parse_args(arguments)
-    run_study(load_study(given.recipe, given.set), given.corpus, given.out, given.fold)
-
-
-if __name__ == "__main__":
-    main()

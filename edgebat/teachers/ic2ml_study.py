@@ -1,6 +1,6 @@
 """IC2ML's study: the paper's conditions with its own split by cell, beside its released predictions.
 
-    python -m edgebat.teachers.ic2ml_study health-ic2ml --corpus PATH --out FOLDER [--only NAME ...]
+    edgebat run health-ic2ml --corpus PATH [--only NAME ...]
 
 Each variant (a window, a horizon, a share of the training cells, one condition alone) is trained once per seed and
 scored on the test cells at hand of its conditions. What is done is kept; an interrupted training resumes.
@@ -11,7 +11,6 @@ beside those of the released predictions, and in percentage points of nominal ca
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import resource
@@ -34,6 +33,7 @@ from edgebat.files import atomic_write
 from edgebat.recipe import read_document
 from edgebat.teachers.ic2ml import Ic2ml
 from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.teachers.study import chosen
 from edgebat.teachers.train import TeacherSettings, train_ic2ml
 
 CellKey = tuple[str, str]
@@ -276,33 +276,14 @@ def _row(condition: str, by: str, scores: Sequence[Mapping[str, float]]) -> str:
     return f"| {condition} | {by} | {scores[0]['windows']:.0f} | " + " | ".join(cells) + " |"
 
 
-def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[str] | None = None) -> None:
-    """The whole study, or ``only`` some of its variants; records, checkpoints and ``table.md`` go to ``folder``."""
+def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
+    """The whole study, or ``only`` some of its variants; records, checkpoints and ``table.md`` go to ``folder``. Raises
+    RecipeError for a variant the study has not."""
     results = []
-    for name, variant in study.variants.items():
-        if only and name not in only:
-            continue
-        for seed in variant.seeds:
+    for name in chosen(only, {name: name for name in study.variants}):
+        for seed in study.variants[name].seeds:
             results.append(run_variant(study, name, corpus, folder, seed))
             print(f"{name} seed {seed}: {results[-1]['scores']}", flush=True)
     text = table(study, results)
     atomic_write(folder / "table.md", text)
     print(text)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line; see the top of this file."""
-    parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.ic2ml_study", description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", help="variants")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe"
-    )
-    given = parser.parse_args(arguments)
-    run_study(load_study(given.recipe, given.set), given.corpus, given.out, given.only)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,13 @@
 """A life teacher's study: train once per seed, score on held-out cells beside the baselines, keep the checkpoint.
 
-    python -m edgebat.teachers.life_study life-batlinet --corpus PATH --out FOLDER [--seed N ...]
+    edgebat run life-batlinet --corpus PATH
 
-Seeds are independent: several processes may each do some (``--seed``). What is done is kept and not done again, and an
+Seeds are independent: several processes may each do some (``--set seeds=[2]``). What is done is kept, and an
 interrupted training resumes. Test cells are scored once, after training; nothing is chosen by them.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import resource
@@ -41,8 +40,9 @@ from edgebat.teachers.life_train import (
     train_batlinets,
     train_diffbatt,
 )
-from edgebat.teachers.life_transfer import Transfer, transfer_scores
+from edgebat.teachers.life_transfer import Transfer, transfer_scores, transfer_table
 from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.teachers.study import chosen
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -185,8 +185,18 @@ def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Seq
     return "\n".join(lines) + "\n"
 
 
-def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[int] | None = None) -> None:
-    """The whole study, or ``only`` some of its seeds; records, checkpoints and ``table.md`` go to ``folder``."""
+def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
+    """The whole study, or ``only`` the transfers to some chemistries; records, checkpoints and ``table.md`` go to
+    ``folder``. Raises RecipeError for a name that is no transfer of the study."""
+    transfers = chosen(only, {transfer.target: transfer for transfer in study.transfer})
+    if not only:
+        train_and_score(study, corpus, folder)
+    if transfers:
+        run_transfers(study, transfers, corpus, folder)
+
+
+def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
+    """Every seed trained and scored on the test cells, beside the baselines. Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
     train, test = windows.select(split=study.train), windows.select(split=study.test)
     if not len(train) or not len(test):
@@ -194,7 +204,7 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[int] 
             f"split {study.train!r} has {len(train)} cells and {study.test!r} {len(test)}; both need some"
         )
     results = []
-    for seed in only or study.seeds:
+    for seed in study.seeds:
         results.append(run_seed(study, train, test, folder, seed))
         print(f"seed {seed}: {results[-1]['scores']}", flush=True)
     if study.teacher == "batlinet" and len(results) > 1:
@@ -207,31 +217,24 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[int] 
             print(f"{name} left out: {error}", flush=True)
     atomic_write(folder / "table.md", table(study, baselines, results))
     print(table(study, baselines, results))
-    if study.transfer:
-        everything = life_windows(life_cells(corpus), study.transfer_task)
-        for transfer in study.transfer:
-            for seed in only or study.seeds:
+
+
+def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> None:
+    """Each transfer with each seed; a record per transfer and seed, and ``transfer.md``, go to ``folder``."""
+    everything = life_windows(life_cells(corpus), study.transfer_task)
+    # Twenty cycles are too few to pool.
+    alone = dataclasses.replace(study.batlinet, pool=1, members=1)
+    found: dict[str, list[list[dict[str, float]]]] = {}
+    for transfer in transfers:
+        for seed in study.seeds:
+            record = folder / f"transfer-{transfer.target}-seed{seed}.json"
+            if record.exists():
+                rows = json.loads(record.read_text(encoding="utf-8"))
+            else:
                 place = folder / f"transfer-{transfer.target}-seed{seed}"
-                # Twenty cycles are too few to pool.
-                alone = dataclasses.replace(study.batlinet, pool=1, members=1)
                 rows = transfer_scores(everything, transfer, alone, place, seed)
-                atomic_write(place / "scores.json", json.dumps(rows, indent=1) + "\n")
-                print(f"{transfer.target} seed {seed}: {rows}", flush=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line; see the top of this file."""
-    parser = argparse.ArgumentParser(prog="python -m edgebat.teachers.life_study", description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, nargs="*", help="only these")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe"
-    )
-    given = parser.parse_args(arguments)
-    run_study(load_study(given.recipe, given.set), given.corpus, given.out, given.seed)
-
-
-if __name__ == "__main__":
-    main()
+                atomic_write(record, json.dumps(rows, indent=1) + "\n")
+            print(f"{transfer.target} seed {seed}: {rows}", flush=True)
+            found.setdefault(transfer.target, []).append(rows)
+    atomic_write(folder / "transfer.md", transfer_table(found))
+    print(transfer_table(found))

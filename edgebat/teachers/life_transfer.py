@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,3 +70,15 @@ def transfer_scores(
             row[name] = life_scores(network.predict(test)["life"], test.life)["mape"]
         rows.append(row)
     return rows
+
+
+def transfer_table(found: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> str:
+    """Markdown: target -> seeds -> rows of ``transfer_scores``, as mean MAPE +- deviation over the seeds."""
+    names = ("vanilla", "fine_tuned", "batlinet")
+    lines = ["| target | cells known | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for target, seeds in found.items():
+        for rows in zip(*seeds, strict=False):
+            values = [np.array([row[name] for row in rows]) for name in names]
+            said = " | ".join(f"{v.mean():.1f} ± {v.std():.1f}" for v in values)
+            lines.append(f"| {target} | {rows[0]['cells']:.0f} | {said} |")
+    return "\n".join(lines) + "\n"

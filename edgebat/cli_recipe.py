@@ -1,0 +1,120 @@
+"""The verbs that take a recipe: the whole road, and its stretches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebat.cli_app import RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
+from edgebat.errors import RecipeError
+
+
+def travel_road(
+    until: str,
+    recipe: str,
+    corpus: Path | None,
+    overrides: list[str] | None,
+    runs: Path,
+    force: Sequence[str] = (),
+    only: Sequence[str] = (),
+) -> None:
+    """The road up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
+    from edgebat.recipe import load_recipe
+    from edgebat.run import travel
+    from edgebat.studies import find_study, run_study
+
+    if until in ("report", "teacher") and not force and (study := find_study(recipe, overrides or ())) is not None:
+        run_study(study, corpus, runs, only)
+        return
+    if only:
+        raise RecipeError(f"--only picks parts of a study; {recipe} is none")
+    travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
+
+
+@app.command(rich_help_panel=RECIPE)
+def run(
+    recipe: RecipeArgument,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="STEP", help="do this step again, e.g. teacher; repeatable")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="PART", help="of a study: this fold, variant or transfer; repeatable"),
+    ] = None,
+) -> None:
+    """The whole road: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
+
+    [bold]Examples[/]
+
+      edgebat run demo
+
+      edgebat run health-tongji --corpus /data/cells
+
+      edgebat run life-batlinet --corpus /data/cells    # a study of one teacher: no device at the end
+
+      edgebat run forecast-universal --corpus /data/cells --only MATR
+
+      edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
+    """
+    travel_road("report", recipe, corpus, set_, runs, force or (), only or ())
+
+
+@app.command(rich_help_panel=RECIPE)
+def data(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Read the cells, cut the windows, split by cell; prints what is in them.
+
+    Example:  edgebat data health-tongji --corpus /data/cells
+    """
+    travel_road("data", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def train(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Train the teacher (and everything before it that is missing).
+
+    Example:  edgebat train demo --set teacher.fit.epochs=50
+    """
+    travel_road("teacher", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def distill(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Train the students, each with the teacher and without it, and the baselines beside them.
+
+    Example:  edgebat distill demo --set distill.fit.epochs=20
+    """
+    travel_road("students", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def quantize(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.
+
+    Example:  edgebat quantize demo
+    """
+    travel_road("quantize", recipe, corpus, set_, runs)
+
+
+@app.command(rich_help_panel=RECIPE)
+def report(
+    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+) -> None:
+    """Write card.json and report.html of a run (and do what is missing before them).
+
+    Example:  edgebat report demo
+    """
+    travel_road("report", recipe, corpus, set_, runs)
