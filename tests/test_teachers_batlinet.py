@@ -197,7 +197,7 @@ def test_a_study_knows_its_parts_and_prints_its_transfers():
     parts = {"NMC": 1, "NCA": 2}
     assert chosen((), parts) == [1, 2]
     assert chosen(["NCA"], parts) == [2]
-    with pytest.raises(RecipeError, match="--only LCO.*allowed are NMC, NCA"):
+    with pytest.raises(RecipeError, match=r"--only LCO.*allowed are NMC, NCA"):
         chosen(["LCO"], parts)
     row = {"cells": 2.0, "vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
     other = row | {"batlinet": 11.0}
