@@ -96,6 +96,20 @@ def test_select_renumbers_cells() -> None:
         windows.select(np.ones(3, dtype=bool))
 
 
+def test_joined_windows_keep_their_cells() -> None:
+    spec = ForecastSpec(context=20, horizon=5, min_history=8)
+    first = forecast_windows([counting("a", 1, 60)], spec)
+    second = forecast_windows([counting("b", 1, 80), counting("c", 1, 40)], spec)
+    both = first.join(second)
+    assert [name for _, name in both.cells] == ["a", "b", "c"]
+    assert len(both) == len(first) + len(second)
+    for index in range(3):
+        own = first if index == 0 else second
+        np.testing.assert_array_equal(both.x[both.cell == index], own.x[own.cell == max(0, index - 1)])
+    with pytest.raises(DataError, match=r"20 \+ 5 cycles cannot be joined with windows of 20 \+ 6"):
+        first.join(forecast_windows([counting("d", 1, 60)], replace(spec, horizon=6)))
+
+
 def test_cycles_must_ascend() -> None:
     with pytest.raises(DataError, match="must ascend"):
         forecast_windows([cell("a", np.array([1, 3, 2]), np.ones(3))], SPEC)

@@ -126,6 +126,24 @@ class ForecastWindows:
         """[N] dataset of each window."""
         return np.array([dataset for dataset, _ in self.cells], dtype=np.str_)[self.cell]
 
+    def join(self, other: ForecastWindows) -> ForecastWindows:
+        """These windows and then the ``other`` ones, of other cells. Raises DataError when they are of another shape."""
+        if (self.x.shape[1], self.y.shape[1]) != (other.x.shape[1], other.y.shape[1]):
+            raise DataError(f"windows of {self.x.shape[1]} + {self.y.shape[1]} cycles cannot be joined with windows of "
+                            f"{other.x.shape[1]} + {other.y.shape[1]}")  # fmt: skip
+        return replace(
+            self,
+            x=np.concatenate([self.x, other.x]),
+            y=np.concatenate([self.y, other.y]),
+            cell=np.concatenate([self.cell, other.cell + np.int32(len(self.cells))]),
+            cycle=np.concatenate([self.cycle, other.cycle]),
+            cells=self.cells + other.cells,
+            chemistries=self.chemistries + other.chemistries,
+            conditions=self.conditions + other.conditions,
+            nominal_ah=np.concatenate([self.nominal_ah, other.nominal_ah]),
+            left_out=dict(Counter(self.left_out) + Counter(other.left_out)),
+        )
+
     def select_every(self, step: int) -> ForecastWindows:
         """One window of every ``step``."""
         return self.select(np.arange(len(self)) % step == 0)

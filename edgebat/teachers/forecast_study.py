@@ -138,8 +138,10 @@ def train_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, see
     """The teacher trained on the fold's cells."""
     network = pretrained(study, folder, seed)
     settings = dataclasses.replace(study.train, fit=dataclasses.replace(study.train.fit, seed=seed))
-    made = fade_curves(study.replay, seed + 1000) if study.replay else []
-    train, val = stretches([*fold.train, *made], study.task), forecast_windows(fold.val, study.task)
+    train, val = stretches(fold.train, study.task), forecast_windows(fold.val, study.task)
+    if study.replay:
+        # Made-up cells are many, so that few windows of each are enough.
+        train = train.join(stretches(fade_curves(study.replay, seed + 1000), study.task, stride=32))
     place = folder / f"{fold.name}-seed{seed}"
     if isinstance(network, UniversalForecaster):
         descriptors = window_descriptors(train, read_descriptors(corpus, fold.train))
@@ -154,6 +156,15 @@ def baseline_errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, flo
     horizon, windows = study.task.horizon, forecast_windows(fold.test, study.task)
     baselines = forecast_baselines(horizon, seen)
     return {name: mae(score_forecasts(windows, b.predict(windows)["capacity"])) for name, b in baselines.items()}
+
+
+def kept_baselines(study: ForecastStudy, fold: Fold, folder: Path) -> dict[str, dict[str, float]]:
+    """``baseline_errors``, from ``<fold>-baselines.json`` when they are there: they do not depend on the seed."""
+    record = folder / f"{fold.name}-baselines.json"
+    if not record.exists():
+        atomic_write(record, json.dumps(baseline_errors(study, fold), indent=1, sort_keys=True) + "\n")
+    errors: dict[str, dict[str, float]] = json.loads(record.read_text(encoding="utf-8"))
+    return errors
 
 
 def mae(scores: dict[str, Any]) -> dict[str, float]:
@@ -196,7 +207,7 @@ def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed:
     network.float()
     if fold.test:
         scores = score_forecasts(windows, network.predict(windows)["capacity"])
-        result |= {"scores": scores, "baselines": baseline_errors(study, fold)}
+        result |= {"scores": scores, "baselines": kept_baselines(study, fold, folder)}
         result["relative"] = relative_error(mae(scores), {k: v for k, v in result["baselines"].items() if k in LINES})
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
