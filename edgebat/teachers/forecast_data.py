@@ -46,6 +46,13 @@ def stretches(histories: Iterable[CapacityHistory], spec: ForecastSpec, stride: 
 def stretch_tensor(windows: ForecastWindows) -> Tensor:
     """Context and future in one row [N, 2 * (context + horizon)], holes filled by lines, NaN outside the data."""
     rows = torch.from_numpy(np.concatenate([windows.x, windows.y], axis=1))
+    # In pieces: the indices that bridge holes take ten times the memory of the rows.
+    for part in torch.split(rows, 4096):
+        part.copy_(_bridged(part))
+    return rows
+
+
+def _bridged(rows: Tensor) -> Tensor:
     known = torch.isfinite(rows)
     index = torch.arange(rows.shape[1])
     first = known.int().argmax(1, keepdim=True)
