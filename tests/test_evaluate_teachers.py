@@ -19,7 +19,7 @@ from edgebat.evaluate import pack_cells  # noqa: E402
 from edgebat.features.forecast import ForecastSpec  # noqa: E402
 from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble  # noqa: E402
 from edgebat.teachers.battery_timer import BatteryTimer  # noqa: E402
-from edgebat.teachers.diffbatt import DiffBatt  # noqa: E402
+from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble  # noqa: E402
 from edgebat.teachers.life_train import spec_settings  # noqa: E402
 from edgebat.teachers.store import TASKS, TEACHERS, save_teacher  # noqa: E402
 from edgebat.teachers.universal import UniversalForecaster  # noqa: E402
@@ -72,6 +72,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         BatLiNet(**network),
         BatLiNetEnsemble(2, network),
         DiffBatt(spec=spec, first=8),
+        DiffBattEnsemble(2, {"spec": spec, "first": 8}),
         BatteryTimer(**small),
         UniversalForecaster(**small),
     ]
@@ -88,7 +89,7 @@ def test_every_teacher_has_a_task() -> None:
     assert set(TASKS) == set(TEACHERS)
 
 
-@pytest.mark.parametrize("name", ["batlinet", "batlinet_ensemble", "diffbatt"])
+@pytest.mark.parametrize("name", ["batlinet", "batlinet_ensemble", "diffbatt", "diffbatt_ensemble"])
 def test_life_teachers_are_scored_beside_the_baselines(
     name: str, files: dict[str, Path], corpus: Path, command: Command, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
 from edgebat.features.life import curve_life  # noqa: E402
-from edgebat.teachers.diffbatt import DiffBatt, Sampling, closest_draw, curve_error_percent  # noqa: E402
+from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble, Sampling, closest_draw, curve_error_percent  # noqa: E402
 from edgebat.teachers.diffbatt_synthesis import (  # noqa: E402
     frechet_distance,
     precision_recall,
@@ -227,3 +227,31 @@ def test_velocity_and_noise_say_the_same():
     assert torch.allclose(clean, x[-1:], atol=1e-3)
     with pytest.raises(RecipeError, match="target is 'x'"):
         DiffBatt(target="x")
+
+
+def test_networks_together_pool_their_draws_and_empty_windows_have_none(tmp_path):
+    windows = made_up_windows(3)
+    pair = DiffBattEnsemble(2, {"spec": dataclasses.asdict(windows.spec)}).eval()
+    sampling = Sampling(draws=3, steps=2)
+    save_teacher(pair, tmp_path / "pair.safetensors")
+    pair = load_teacher(tmp_path / "pair.safetensors")
+    alone = [member.draw(member.tensor(windows), sampling) for member in pair.members]
+    np.testing.assert_array_equal(pair.draw(pair.members[0].tensor(windows), sampling), np.concatenate(alone, axis=1))
+    said = pair.predict(windows, sampling)
+    np.testing.assert_array_equal(said["soh_curve"], np.median(np.concatenate(alone, axis=1), axis=1))
+    assert said["life"].shape == (3,)
+    assert pair.predict(windows.select(split="none"), sampling)["soh_curve"].shape == (0, windows.spec.curve_points)
+
+
+@torch.no_grad()
+def test_a_difference_twice_as_large_is_another_condition():
+    # The first normalization leaves a small matrix its size and takes it from a standardized one.
+    windows = made_up_windows(4)
+    network = DiffBatt(spec=dataclasses.asdict(windows.spec)).eval()
+    q = network.tensor(windows)
+    changes = []
+    for std in (0.02, 1.0):
+        once, twice = (network.unet.embed_condition(scale * std * q / q.std()) for scale in (1.0, 2.0))
+        changes.append(float((twice - once).norm() / once.norm()))
+    assert changes[0] > 0.5
+    assert changes[1] < 0.1

@@ -257,7 +257,7 @@ def curve_life(curve: npt.NDArray[np.floating], spec: LifeSpec) -> Float64:
     ``curve_points * curve_step`` for a curve that never does, as DiffBatt counts it.
     """
     below = curve <= spec.eol
-    first = np.where(below.any(axis=1), below.argmax(axis=1), len(curve[0]))
+    first = np.where(below.any(axis=1), below.argmax(axis=1), curve.shape[1])
     rows = np.arange(len(curve))
     right = np.minimum(first, curve.shape[1] - 1)
     left = np.maximum(right - 1, 0)

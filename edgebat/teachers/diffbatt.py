@@ -122,23 +122,61 @@ class DiffBatt(nn.Module):
         return noise_of
 
     def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
-        """``life`` [N] cycles and ``soh_curve`` [N, points]: medians over the draws; ``life_std`` [N] and
-        ``soh_low``, ``soh_high`` [N, points] (10 % and 90 %): their spread; ``best_life``, ``best_curve``: the
-        draw that fits the capacities of the observed cycles best, as the paper reports."""
-        curves = self.draw(self.tensor(windows), sampling or Sampling())
-        count, draws, points = curves.shape
-        lives = curve_life(curves.reshape(-1, points), self.spec).reshape(count, draws)
-        best = closest_draw(curves, windows)
-        rows = np.arange(count)
-        return {
-            "life": np.median(lives, axis=1),
-            "soh_curve": np.median(curves, axis=1),
-            "life_std": lives.std(axis=1),
-            "soh_low": np.quantile(curves, 0.1, axis=1).astype(np.float32),
-            "soh_high": np.quantile(curves, 0.9, axis=1).astype(np.float32),
-            "best_life": lives[rows, best],
-            "best_curve": curves[rows, best],
-        }
+        """What ``said_by`` makes of the draws. Raises DataError for windows made otherwise."""
+        return said_by(self.draw(self.tensor(windows), sampling or Sampling()), windows)
+
+
+class DiffBattEnsemble(nn.Module):
+    """Several DiffBatts trained from different seeds, their draws taken together.
+
+    Which of its training curves a network falls back on for a new cell is partly chance; the median over networks is
+    less so. members: how many. network: settings of each.
+    """
+
+    name = "diffbatt_ensemble"
+
+    def __init__(self, members: int = 3, network: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {"members": members, "network": dict(network or {})}
+        self.members = nn.ModuleList([DiffBatt(**(network or {})) for _ in range(members)])
+
+    @property
+    def spec(self) -> LifeSpec:
+        """How windows for it are made."""
+        return self._networks()[0].spec
+
+    def draw(self, q: Tensor, sampling: Sampling) -> Float32:
+        """SOH curves float32 [N, members * draws, points] for matrices q [N, cycles, columns]."""
+        return np.concatenate([network.draw(q, sampling) for network in self._networks()], axis=1)
+
+    def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
+        """As ``DiffBatt.predict``, of all members' draws; ``sampling.draws`` are those of one member."""
+        return said_by(self.draw(self._networks()[0].tensor(windows), sampling or Sampling()), windows)
+
+    def _networks(self) -> list[DiffBatt]:
+        return [member for member in self.members if isinstance(member, DiffBatt)]
+
+
+def said_by(curves: Float32, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
+    """What curves [N, draws, points] say of the N windows.
+
+    ``life`` [N] cycles and ``soh_curve`` [N, points]: medians over the draws; ``life_std`` [N] and ``soh_low``,
+    ``soh_high`` [N, points] (10 % and 90 %): their spread; ``best_life``, ``best_curve``: the draw that fits the
+    capacities of the observed cycles best, as the paper reports.
+    """
+    count, draws, points = curves.shape
+    lives = curve_life(curves.reshape(-1, points), windows.spec).reshape(count, draws)
+    best = closest_draw(curves, windows)
+    rows = np.arange(count)
+    return {
+        "life": np.median(lives, axis=1),
+        "soh_curve": np.median(curves, axis=1),
+        "life_std": lives.std(axis=1),
+        "soh_low": np.quantile(curves, 0.1, axis=1).astype(np.float32),
+        "soh_high": np.quantile(curves, 0.9, axis=1).astype(np.float32),
+        "best_life": lives[rows, best],
+        "best_curve": curves[rows, best],
+    }
 
 
 def observed_soh(windows: LifeWindows) -> Float32:

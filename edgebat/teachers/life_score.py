@@ -8,7 +8,7 @@ import numpy as np
 
 from edgebat.features.life import LifeWindows, curve_life
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.diffbatt import DiffBatt, Sampling, curve_error_percent
+from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble, Sampling, curve_error_percent
 from edgebat.teachers.life_baselines import BASELINES, life_scores, nearest_soh_curve
 
 
@@ -16,7 +16,7 @@ def score_life(teacher: Teacher, windows: LifeWindows, sampling: Sampling | None
     """``scores``: rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; for DiffBatt also ``rul_rmse``
     (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), each for the median of the draws
     and, ``..._best``, for the draw that fits the observed cycles best. ``cells``: one row per cell."""
-    if isinstance(teacher, DiffBatt):
+    if isinstance(teacher, DiffBatt | DiffBattEnsemble):
         said = teacher.predict(windows, sampling)
     else:
         said = teacher.predict(windows)

@@ -28,7 +28,7 @@ from edgebat.features.life import LifeSpec, LifeWindows, life_windows
 from edgebat.files import atomic_write
 from edgebat.recipe import read_document
 from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
-from edgebat.teachers.diffbatt import DiffBatt, Sampling
+from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble, Sampling
 from edgebat.teachers.diffbatt_synthesis import forest_rul_error, synthesis_scores, synthesize
 from edgebat.teachers.fixed_fit import StepResult
 from edgebat.teachers.life_baselines import BASELINES
@@ -139,17 +139,18 @@ def synthesis_rows(
 def average_seeds(
     study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path, seeds: Sequence[int]
 ) -> dict[str, float]:
-    """The seeds' networks as one teacher, stored as ``batlinet.safetensors``; its scores, also in ``batlinet.json``."""
+    """The seeds' networks as one teacher, stored as ``<teacher>.safetensors``; its scores, also in ``<teacher>.json``."""
     networks: list[Any] = [load_teacher(folder / f"{study.teacher}-seed{seed}.safetensors") for seed in seeds]
     members: list[Any] = [
         m for network in networks for m in (network.members if isinstance(network, BatLiNetEnsemble) else [network])
     ]
-    ensemble = BatLiNetEnsemble(len(members), members[0].settings)
+    together = BatLiNetEnsemble if study.teacher == "batlinet" else DiffBattEnsemble
+    ensemble = together(len(members), members[0].settings)
     ensemble.members = nn.ModuleList(members)
     round_to_half(ensemble)
     file = folder / f"{study.teacher}.safetensors"
     save_teacher(ensemble, file, {**study_provenance(study, train), "seeds": list(seeds)})
-    result = score_life(load_teacher(file), test)
+    result = score_life(load_teacher(file), test, study.sampling)
     atomic_write(folder / f"{study.teacher}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     scores: dict[str, float] = result["scores"]
     return scores
@@ -207,7 +208,7 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     for seed in study.seeds:
         results.append(run_seed(study, train, test, folder, seed))
         print(f"seed {seed}: {results[-1]['scores']}", flush=True)
-    if study.teacher == "batlinet" and len(results) > 1:
+    if len(results) > 1:
         results[0]["together"] = average_seeds(study, train, test, folder, [result["seed"] for result in results])
     baselines = {}
     for name in BASELINES:

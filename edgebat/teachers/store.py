@@ -11,7 +11,7 @@ from edgebat.errors import ModelFileError
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.battery_timer import BatteryTimer
-from edgebat.teachers.diffbatt import DiffBatt
+from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble
 from edgebat.teachers.ic2ml import Ic2ml
 from edgebat.teachers.universal import UniversalForecaster
 from edgebat.tensorfile import load_module_state, read_header, save_module
@@ -24,6 +24,7 @@ TEACHERS: dict[str, type[nn.Module]] = {
     BatLiNet.name: BatLiNet,
     BatLiNetEnsemble.name: BatLiNetEnsemble,
     DiffBatt.name: DiffBatt,
+    DiffBattEnsemble.name: DiffBattEnsemble,
 }
 
 # What each predicts; the ways to score them differ.
@@ -34,6 +35,7 @@ TASKS = {
     BatLiNet.name: "life",
     BatLiNetEnsemble.name: "life",
     DiffBatt.name: "life",
+    DiffBattEnsemble.name: "life",
 }
 
 
