@@ -77,6 +77,19 @@ def test_cleaning_removes_a_glitch_cycle_and_nothing_else():
     assert torch.equal(x, before)
 
 
+def test_compressed_differences_are_almost_their_logarithm():
+    windows = made_up_windows(3)
+    spec = dataclasses.asdict(windows.spec)
+    plain, pressed = BatLiNet(spec=spec), BatLiNet(spec=spec, compress=0.001)
+    x = plain.tensor(windows)
+    np.testing.assert_allclose(pressed.tensor(windows), np.arcsinh(x.numpy() / 0.001), rtol=1e-5, atol=1e-6)
+    tenfold = pressed.tensor(dataclasses.replace(windows, x=10 * windows.x)) - pressed.tensor(windows)
+    large = x.abs() > 0.01
+    np.testing.assert_allclose(tenfold[large].abs().numpy(), np.log(10.0), rtol=1e-2)
+    with pytest.raises(RecipeError, match="compress is -1"):
+        BatLiNet(spec=spec, compress=-1.0)
+
+
 def test_training_beats_the_mean_and_the_file_says_the_same(tmp_path):
     windows = made_up_windows()
     network, result = train_batlinet(windows, BatLiNetSettings(fit=QUICK), tmp_path)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from edgebat.errors import DataError
+from edgebat.errors import DataError, RecipeError
 from edgebat.features.life import LifeSpec, LifeWindows
 
 Float32 = npt.NDArray[np.float32]
@@ -51,8 +51,10 @@ class BatLiNet(nn.Module):
 
     alpha: weight of the inter-cell branch. absolute: Q(V) itself where the source has it, else differences to the base
     cycle only. references: cells whose tensors and lives are stored with the model. pool: mean over so many neighbouring
-    cycles first. capacity: a second channel with the capacity of each cycle. spec: the ``LifeSpec`` the windows were
-    made with, checked at prediction.
+    cycles first. capacity: a second channel with the capacity of each cycle. compress: differences d to the base cycle
+    become asinh(d / compress), about the logarithm of what is larger than ``compress`` (a fraction of nominal); the log
+    of life falls with the log of the differences, and long lives lie where these are smallest. 0: as they are. spec: the
+    ``LifeSpec`` the windows were made with, checked at prediction.
     """
 
     name = "batlinet"
@@ -74,6 +76,7 @@ class BatLiNet(nn.Module):
         cleaning: bool = True,
         pool: int = 1,
         capacity: bool = False,
+        compress: float = 0.0,
     ) -> None:
         super().__init__()
         self.spec = LifeSpec(**(spec or {}))
@@ -87,14 +90,17 @@ class BatLiNet(nn.Module):
             "cleaning": cleaning,
             "pool": pool,
             "capacity": capacity,
+            "compress": compress,
         }
+        if compress < 0.0 or (compress and absolute):
+            raise RecipeError(f"batlinet: compress is {compress}; it is 0 or larger, and for differences only")
         if pool < 1 or self.spec.cycles % pool:
             raise DataError(
                 f"BatLiNet pools {pool} cycles; it must divide the {self.spec.cycles} cycles of the windows"
             )
         shape = (channels, self.spec.cycles // pool, self.spec.columns)
         self.alpha, self.absolute, self.cleaning = alpha, absolute, cleaning
-        self.pool, self.capacity = pool, capacity
+        self.pool, self.capacity, self.compress = pool, capacity, compress
         self.intra, self.inter = Encoder(*shape, width), Encoder(*shape, width)
         self.head = nn.Linear(width, 1, bias=False)
         self.register_buffer("label_mean", torch.zeros(()))
@@ -150,7 +156,10 @@ class BatLiNet(nn.Module):
         channels = [x]
         if self.capacity:
             channels.append(np.broadcast_to(windows.capacity[:, :, None], x.shape))
-        return nn.functional.avg_pool2d(torch.from_numpy(np.stack(channels, axis=1)), (self.pool, 1))
+        pooled = nn.functional.avg_pool2d(torch.from_numpy(np.stack(channels, axis=1)), (self.pool, 1))
+        if self.compress:
+            pooled[:, 0] = torch.asinh(pooled[:, 0] / self.compress)
+        return pooled
 
     @torch.no_grad()
     def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:

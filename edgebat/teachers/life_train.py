@@ -23,8 +23,8 @@ class BatLiNetSettings:
     """alpha, width: the paper's. pairs: random references per cell and step. each_pair: their errors count one by one,
     not, as published, the error of their mean. references: at most so many are stored for
     prediction. merge: cells neighbouring in life averaged into one stored reference; above 1, no cell's own measurement
-    leaves with the model file. noise: on the input, as a fraction of its standard deviation. pool, capacity: see
-    BatLiNet. members: so many networks from seeds of their own, averaged."""
+    leaves with the model file. noise: on the input, as a fraction of its standard deviation. pool, capacity, compress:
+    see BatLiNet. members: so many networks from seeds of their own, averaged."""
 
     width: int = 32
     alpha: float = 0.5
@@ -37,6 +37,7 @@ class BatLiNetSettings:
     noise: float = 0.0
     pool: int = 1
     capacity: bool = False
+    compress: float = 0.0
     members: int = 1
     fit: StepSettings = field(default_factory=lambda: StepSettings(steps=1000, weight_decay=0.01))
 
@@ -94,6 +95,7 @@ def train_batlinet(
         cleaning=settings.cleaning,
         pool=settings.pool,
         capacity=settings.capacity,
+        compress=settings.compress,
     )
     # Twice as fast on a CPU as the default layout.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
