@@ -94,6 +94,7 @@ def test_training_beats_the_mean_and_the_file_says_the_same(tmp_path):
     windows = made_up_windows()
     network, result = train_batlinet(windows, BatLiNetSettings(fit=QUICK), tmp_path)
     assert result.losses[-1] < result.losses[0]
+    assert result.steps_per_second > 0.0
     own = life_scores(network.predict(windows)["life"], windows.life)["mape"]
     assert own < 0.5 * life_scores(BASELINES["mean"](windows)(windows), windows.life)["mape"]
     round_to_half(network)

@@ -152,6 +152,14 @@ def trained(tmp_path_factory):
     return network, result, folder, windows
 
 
+def test_a_training_says_how_fast_it_was_and_one_with_nothing_left_to_do_says_nothing(trained):
+    _, result, folder, windows = trained
+    assert result.windows_per_second > 0.0
+    assert result.gpu_peak_bytes == 0 or torch.cuda.is_available()
+    _, again = train_ic2ml(windows, tiny_windows(seed=1), SMALL, folder, resume=True)
+    assert (again.windows_per_second, again.best_loss) == (0.0, result.best_loss)
+
+
 def test_training_is_repeatable_byte_for_byte(trained, tmp_path):
     network, _, _, windows = trained
     again, _ = train_ic2ml(windows, tiny_windows(seed=1), SMALL, tmp_path / "again")

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
+from edgebat.teachers.throughput import Throughput
 
 Batch = tuple[Tensor, ...]
 LossFunction = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -61,12 +62,15 @@ class FitSettings:
 @dataclass(frozen=True)
 class FitResult:
     """best_loss: validation loss of the weights the network now carries; best_epoch: when they were reached;
-    epochs: how many were run; history: one row per epoch with the mean losses."""
+    epochs: how many were run; history: one row per epoch with the mean losses. windows_per_second: trained on, wall time,
+    validation included; gpu_peak_bytes: 0 on a CPU. Both are of this run alone and of the first process."""
 
     best_loss: float
     best_epoch: int
     epochs: int
     history: list[dict[str, float]]
+    windows_per_second: float = 0.0
+    gpu_peak_bytes: int = 0
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -229,7 +233,7 @@ def fit(
                           "give more cells or change the split")  # fmt: skip
     folder = Path(folder)
     data = WindowData(train, val, settings, weights)
-    history = History(folder / "history.csv", progress)
+    history, speed = History(folder / "history.csv", progress), Throughput()
     best = ModelCheckpoint(folder, "best", monitor="val_loss", enable_version_counter=False)
     # One of its own: ``save_last`` writes only together with a better one, and a resumed run would start further back.
     newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
@@ -247,7 +251,7 @@ def fit(
             use_distributed_sampler=False,
             precision=settings.precision,
             deterministic=True,
-            callbacks=[history, best, newest, EarlyStopping("val_loss", patience=settings.patience)],
+            callbacks=[history, speed, best, newest, EarlyStopping("val_loss", patience=settings.patience)],
             logger=TensorBoardLogger(folder, name="", version="tensorboard") if settings.tensorboard else False,
             gradient_clip_val=1.0,
             enable_progress_bar=False,
@@ -263,7 +267,8 @@ def fit(
     fitting.load_state_dict(state["state_dict"])
     losses = [row["val_loss"] for row in history.rows]
     epoch = int(torch.tensor(losses).argmin())
-    return FitResult(losses[epoch], epoch, len(losses), history.rows)
+    rate = speed.per_second(data.batches.batch_size)
+    return FitResult(losses[epoch], epoch, len(losses), history.rows, rate, speed.peak_bytes)
 
 
 @contextlib.contextmanager

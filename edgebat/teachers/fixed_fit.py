@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
+from edgebat.teachers.throughput import Throughput
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 """(network, data, generator) -> scalar loss; ``generator``, on the data's device, is the only source of chance."""
@@ -58,11 +59,13 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class StepResult:
-    """losses: mean training loss of every epoch run here; seconds: wall time; peak_bytes: GPU memory, 0 on a CPU."""
+    """losses: mean training loss of every epoch run here; seconds: wall time; peak_bytes: GPU memory, 0 on a CPU;
+    steps_per_second: optimizer steps, 0 when trained in processes of their own."""
 
     losses: list[float]
     seconds: float
     peak_bytes: int
+    steps_per_second: float = 0.0
 
     @property
     def last_loss(self) -> float:
@@ -144,7 +147,7 @@ def fit_steps(
         from lightning.pytorch.loggers import TensorBoardLogger
 
         logger = TensorBoardLogger(folder, name="tensorboard", version="")
-    started = time.monotonic()
+    started, speed = time.monotonic(), Throughput()
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=settings.steps // settings.steps_per_epoch,
@@ -153,7 +156,7 @@ def fit_steps(
             num_nodes=settings.nodes,
             strategy=settings.strategy,
             precision=settings.precision,
-            callbacks=[ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)],
+            callbacks=[speed, ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)],
             logger=logger,
             log_every_n_steps=settings.steps_per_epoch,
             gradient_clip_val=1.0,
@@ -162,10 +165,7 @@ def fit_steps(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        if trainer.accelerator.__class__.__name__ == "CUDAAccelerator":
-            torch.cuda.reset_peak_memory_stats()
         trainer.fit(fitting, loader, ckpt_path=last if resume and last.exists() else None, weights_only=True)
-    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
     network.cpu().eval()
@@ -173,7 +173,7 @@ def fit_steps(
     if not losses and "train_loss" in trainer.callback_metrics:
         # Trained in processes of their own, which hand back the last value only.
         losses = [float(trainer.callback_metrics["train_loss"])]
-    return StepResult(losses, time.monotonic() - started, int(peak))
+    return StepResult(losses, time.monotonic() - started, speed.peak_bytes, speed.per_second(1))
 
 
 @contextlib.contextmanager

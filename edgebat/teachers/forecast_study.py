@@ -33,6 +33,7 @@ from edgebat.files import atomic_write
 from edgebat.recipe import read_document
 from edgebat.teachers.battery_timer import BatteryTimer
 from edgebat.teachers.battery_timer_train import TimerSettings, train_forecaster
+from edgebat.teachers.fit import FitResult
 from edgebat.teachers.forecast_data import stretches
 from edgebat.teachers.forecast_learners import forecast_baselines
 from edgebat.teachers.forecast_score import relative_error, score_forecasts
@@ -134,8 +135,10 @@ def pretrained(study: ForecastStudy, folder: Path, seed: int) -> BatteryTimer:
     return pretrained(study, folder, seed)
 
 
-def train_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed: int) -> BatteryTimer:
-    """The teacher trained on the fold's cells."""
+def train_fold(
+    study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed: int
+) -> tuple[BatteryTimer, FitResult]:
+    """The teacher trained on the fold's cells, and how that went."""
     network = pretrained(study, folder, seed)
     settings = dataclasses.replace(study.train, fit=dataclasses.replace(study.train.fit, seed=seed))
     train, val = stretches(fold.train, study.task), forecast_windows(fold.val, study.task)
@@ -146,8 +149,8 @@ def train_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, see
     if isinstance(network, UniversalForecaster):
         descriptors = window_descriptors(train, read_descriptors(corpus, fold.train))
         both = UniversalSettings(settings, study.contrast)
-        return train_universal(network, train, descriptors, val, both, place, resume=True)[0]
-    return train_forecaster(network, train, val, settings, place, resume=True)[0]
+        return train_universal(network, train, descriptors, val, both, place, resume=True)
+    return train_forecaster(network, train, val, settings, place, resume=True)
 
 
 def baseline_errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, float]]:
@@ -187,12 +190,14 @@ def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed:
     if not all(len(forecast_windows(cells, study.task)) for cells in (fold.train, fold.val)):
         return None
     start = time.perf_counter()
-    network = train_fold(study, fold, corpus, folder, seed)
+    network, fitted = train_fold(study, fold, corpus, folder, seed)
     result: dict[str, Any] = {
         "fold": fold.name,
         "seed": seed,
         "train_cells": len(fold.train),
         "seconds": round(time.perf_counter() - start, 1),
+        "windows_per_second": round(fitted.windows_per_second),
+        "gpu_peak_mb": fitted.gpu_peak_bytes // 2**20,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     provenance = {

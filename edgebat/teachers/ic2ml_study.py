@@ -174,7 +174,7 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
     parts = study_parts(study, variant, corpus, seed)
     settings = dataclasses.replace(study.train, fit=dataclasses.replace(study.train.fit, seed=seed))
     start = time.perf_counter()
-    network, _ = train_ic2ml(parts.train, parts.val, settings, folder / f"{name}-seed{seed}", resume=True)
+    network, fitted = train_ic2ml(parts.train, parts.val, settings, folder / f"{name}-seed{seed}", resume=True)
     seconds = time.perf_counter() - start
     file = folder / f"{name}-seed{seed}.safetensors"
     provenance = {
@@ -193,6 +193,8 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
         "variant": name,
         "seed": seed,
         "seconds": round(seconds, 1),
+        "windows_per_second": round(fitted.windows_per_second),
+        "gpu_peak_mb": fitted.gpu_peak_bytes // 2**20,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "train_cells": len(parts.train.cells),
         "train_windows": len(parts.train),

@@ -115,6 +115,7 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Pa
         "seconds": round(fitted.seconds, 1),
         "loss": fitted.last_loss,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "steps_per_second": round(fitted.steps_per_second, 2),
         "gpu_peak_mb": fitted.peak_bytes // 2**20,
         **score_life(stored, test, sampling),
     }

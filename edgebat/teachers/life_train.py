@@ -153,7 +153,9 @@ def train_batlinets(
     ensemble = BatLiNetEnsemble(settings.members, networks[0].settings)
     ensemble.members = nn.ModuleList(networks)
     losses = [float(np.mean(epoch)) for epoch in zip(*(result.losses for result in results), strict=False)]
-    return ensemble.eval(), StepResult(losses, sum(r.seconds for r in results), max(r.peak_bytes for r in results))
+    rate = float(np.mean([result.steps_per_second for result in results]))
+    seconds, peak = sum(result.seconds for result in results), max(result.peak_bytes for result in results)
+    return ensemble.eval(), StepResult(losses, seconds, peak, rate)
 
 
 def train_diffbatt(
