@@ -26,7 +26,10 @@ def travel_road(
     from edgebat.run import travel
     from edgebat.studies import find_study, run_study
 
-    if until in ("report", "teacher") and not force and (study := find_study(recipe, overrides or ())) is not None:
+    study = find_study(recipe, overrides or ()) if until in ("report", "teacher") else None
+    if study is not None:
+        if force:
+            raise RecipeError(f"--force repeats steps of a road; {recipe} is a study: delete what is to be done again")
         run_study(study, corpus, runs, only)
         return
     if only:

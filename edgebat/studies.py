@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edgebat.errors import RecipeError, require
+from edgebat.files import atomic_write
 from edgebat.recipe import is_study, read_document
 
 STUDIES = {
@@ -26,6 +28,30 @@ def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     return document if is_study(document) else None
 
 
+NOTE = "study.json"
+"""The recipe that a folder's results are of."""
+
+
+def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
+    """Raise RecipeError when ``folder`` holds results of another recipe, seeds and title apart."""
+    if not (folder / NOTE).exists():
+        return
+    own, other = _without_seeds(document), json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    changed = sorted(key for key in own.keys() | other.keys() if own.get(key) != other.get(key))
+    if changed:
+        raise RecipeError(
+            f"{folder} holds results of the same study with another {', '.join(changed)}; choose another --runs, or "
+            "delete the folder"
+        )
+
+
+def _without_seeds(part: Any) -> Any:
+    """Plain data as JSON gives it back, without ``seeds`` and titles: more seeds are more results of the same study."""
+    if isinstance(part, dict):
+        return {str(k): _without_seeds(v) for k, v in part.items() if k not in ("seeds", "title")}
+    return [_without_seeds(v) for v in part] if isinstance(part, list | tuple) else part
+
+
 def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
     """Run a study, or the parts of it named in ``only``, into ``runs/<name>`` and print its table; what is done there is
     kept. Raises RecipeError, DataError."""
@@ -34,19 +60,18 @@ def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: S
         raise RecipeError(f"there is no study of the teacher {teacher!r}; allowed are {', '.join(STUDIES)}")
     if corpus is None:
         raise RecipeError(f"recipe {name!r} needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
+    folder = runs / name
     require("lightning", extra="train")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    folder = runs / name
-    if STUDIES[teacher] == "life":
-        from edgebat.teachers import life_study
+    from edgebat.teachers import forecast_study, ic2ml_study, life_study
 
-        life_study.run_study(life_study.check_study(document), corpus, folder, only)
-    elif STUDIES[teacher] == "forecast":
-        from edgebat.teachers import forecast_study
-
-        forecast_study.run_study(forecast_study.check_study(document), corpus, folder, only)
-    else:
-        from edgebat.teachers import ic2ml_study as condition_study
-
-        condition_study.run_study(condition_study.check_study(document), corpus, folder, only)
+    kind: Any = {"life": life_study, "forecast": forecast_study, "conditions": ic2ml_study}[STUDIES[teacher]]
+    study = kind.check_study(document)
+    refuse_other_results(folder, document)
+    try:
+        kind.run_study(study, corpus, folder, only)
+    finally:
+        # Interrupted or not: what lies there now is of this recipe.
+        if folder.is_dir():
+            atomic_write(folder / NOTE, json.dumps(_without_seeds(document), indent=1, sort_keys=True) + "\n")
     return folder

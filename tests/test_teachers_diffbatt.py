@@ -235,7 +235,9 @@ def test_networks_together_pool_their_draws_and_empty_windows_have_none(tmp_path
     sampling = Sampling(draws=3, steps=2)
     save_teacher(pair, tmp_path / "pair.safetensors")
     pair = load_teacher(tmp_path / "pair.safetensors")
-    alone = [member.draw(member.tensor(windows), sampling) for member in pair.members]
+    first, second = pair.members
+    other = dataclasses.replace(sampling, seed=sampling.seed + 1000)
+    alone = [first.draw(first.tensor(windows), sampling), second.draw(second.tensor(windows), other)]
     np.testing.assert_array_equal(pair.draw(pair.members[0].tensor(windows), sampling), np.concatenate(alone, axis=1))
     said = pair.predict(windows, sampling)
     np.testing.assert_array_equal(said["soh_curve"], np.median(np.concatenate(alone, axis=1), axis=1))

@@ -77,6 +77,6 @@ def _white(length: int, rng: np.random.Generator) -> Float64:
 
 
 def _slow_noise(length: int, memory: float, rng: np.random.Generator) -> Float64:
-    """First-order autoregressive noise of variance about 1."""
+    """First-order autoregressive noise: starts near 0, its variance grows to 1."""
     steps = np.sqrt(1.0 - memory**2) * rng.standard_normal(length)
     return np.array(list(accumulate(steps, lambda before, step: memory * before + step)))

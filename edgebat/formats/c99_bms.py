@@ -17,6 +17,8 @@ from edgebat.formats.c99_border import Border, read_border
 from edgebat.formats.c99_tables import array
 from edgebat.graph.model import IntGraph
 
+ABI = 2
+"""EDGEBAT_BMS_ABI of the C header."""
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
@@ -167,6 +169,10 @@ def _header(numbers: BmsModel, name: str) -> str:
 
 #include "edgebat/edgebat.h"
 #include "{name}.h"
+
+#if EDGEBAT_BMS_ABI != {ABI}
+#error "{name}_bms.h was generated for another edgebat.h (EDGEBAT_BMS_ABI {ABI}): export the model again"
+#endif
 
 /** Working memory of one battery, aligned as it must be. */
 #define {upper}_WORK_BYTES EDGEBAT_WORK_BYTES({scratch}, {numbers.increments}U, {output}, {numbers.context}U)

@@ -6,7 +6,7 @@ curves (``synthesize``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -146,8 +146,11 @@ class DiffBattEnsemble(nn.Module):
         return self._networks()[0].spec
 
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
-        """SOH curves float32 [N, members * draws, points] for matrices q [N, cycles, columns]."""
-        return np.concatenate([network.draw(q, sampling) for network in self._networks()], axis=1)
+        """SOH curves float32 [N, members * draws, points] for matrices q [N, cycles, columns]; each member has noise of its
+        own."""
+        each = [replace(sampling, seed=sampling.seed + 1000 * number) for number in range(len(self.members))]
+        drawn = [network.draw(q, own) for network, own in zip(self._networks(), each, strict=True)]
+        return np.concatenate(drawn, axis=1)
 
     def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
         """As ``DiffBatt.predict``, of all members' draws; ``sampling.draws`` are those of one member."""

@@ -2,7 +2,7 @@
 
     edgebat run forecast-battery-timer --corpus PATH [--only NAME ...]
 
-Folds are independent: several processes may each do some, once one of them has made the network that all start from.
+Folds are independent: several processes may each do some, once ``--only all`` has made the networks that all start from.
 What is done is kept and not done again, and an interrupted training resumes. ``--only all`` trains the teacher that is
 given away.
 """
@@ -258,5 +258,6 @@ def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[s
                 results.append(result)
                 print(f"{fold.name} seed {seed}: {result['relative']}", flush=True)
     if results:
-        atomic_write(folder / "table.md", table(results))
         print(table(results))
+    if results and not only:
+        atomic_write(folder / "table.md", table(results))

@@ -287,5 +287,6 @@ def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[
             results.append(run_variant(study, name, corpus, folder, seed))
             print(f"{name} seed {seed}: {results[-1]['scores']}", flush=True)
     text = table(study, results)
-    atomic_write(folder / "table.md", text)
     print(text)
+    if not only:
+        atomic_write(folder / "table.md", text)

@@ -73,9 +73,13 @@ class LifeStudy:
 def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
     """A checked study from plain data. Raises RecipeError."""
     try:
-        return TypeAdapter(LifeStudy).validate_python(document)
+        study = TypeAdapter(LifeStudy).validate_python(document)
     except ValidationError as error:
         raise RecipeError(f"{where} is not a life study: {error}") from None
+    targets = [transfer.target for transfer in study.transfer]
+    if len(set(targets)) < len(targets):
+        raise RecipeError(f"{where}: one transfer per chemistry; seen {', '.join(targets)}")
+    return study
 
 
 def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> LifeStudy:
@@ -154,7 +158,8 @@ def average_seeds(
     result = score_life(load_teacher(file), test, study.sampling)
     atomic_write(folder / f"{study.teacher}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     scores: dict[str, float] = result["scores"]
-    return scores
+    # The best of all members' draws is not to be set beside the best of one member's.
+    return {name: value for name, value in scores.items() if not name.endswith("_best")}
 
 
 def study_provenance(study: LifeStudy, train: LifeWindows) -> dict[str, Any]:
@@ -183,7 +188,7 @@ def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Seq
     lines.append(f"| {study.teacher}, {len(results)} seeds | " + " | ".join(cells) + " |")
     if "together" in results[0]:
         cells = [f"{results[0]['together'][name]:.2f}" if name in results[0]["together"] else "" for name in names]
-        lines.append(f"| {study.teacher}, the seeds averaged | " + " | ".join(cells) + " |")
+        lines.append(f"| {study.teacher}, the seeds together | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -194,7 +199,10 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
     if not only:
         train_and_score(study, corpus, folder)
     if transfers:
-        run_transfers(study, transfers, corpus, folder)
+        text = run_transfers(study, transfers, corpus, folder)
+        print(text)
+        if not only:
+            atomic_write(folder / "transfer.md", text)
 
 
 def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
@@ -221,8 +229,8 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     print(table(study, baselines, results))
 
 
-def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> None:
-    """Each transfer with each seed; a record per transfer and seed, and ``transfer.md``, go to ``folder``."""
+def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> str:
+    """Each transfer with each seed, as a table; a record per transfer and seed goes to ``folder``."""
     everything = life_windows(life_cells(corpus), study.transfer_task)
     # Twenty cycles are too few to pool.
     alone = dataclasses.replace(study.batlinet, pool=1, members=1)
@@ -238,5 +246,4 @@ def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path,
                 atomic_write(record, json.dumps(rows, indent=1) + "\n")
             print(f"{transfer.target} seed {seed}: {rows}", flush=True)
             found.setdefault(transfer.target, []).append(rows)
-    atomic_write(folder / "transfer.md", transfer_table(found))
-    print(transfer_table(found))
+    return transfer_table(found)

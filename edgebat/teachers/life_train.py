@@ -53,9 +53,9 @@ class DiffBattSettings:
     target: str = "noise"
     standardize: bool = False
     drop: float = 0.2
-    repeats: int = 4
+    repeats: int = 1
     noise: float = 0.0
-    fit: StepSettings = field(default_factory=lambda: StepSettings(steps=5000, average=0.999))
+    fit: StepSettings = field(default_factory=lambda: StepSettings(steps=7500, average=0.999))
 
 
 def spec_settings(windows: LifeWindows) -> dict[str, Any]:

@@ -58,13 +58,13 @@ def transfer_scores(
     settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
     alone = dataclasses.replace(settings, alpha=0.0, pairs=1)
     folder = Path(folder)
-    before, _ = train_batlinet(support, alone, folder / "support")
+    before, _ = train_batlinet(support, alone, folder / "support", resume=True)
     rows = []
     for count in (n for n in transfer.cells if n <= len(known)):
         few = known.take(np.arange(count))
-        vanilla, _ = train_batlinet(few, alone, folder / f"vanilla-{count}")
-        tuned, _ = train_batlinet(few, alone, folder / f"tuned-{count}", start=before)
-        paired, _ = train_batlinet(few, settings, folder / f"batlinet-{count}", support=support)
+        vanilla, _ = train_batlinet(few, alone, folder / f"vanilla-{count}", resume=True)
+        tuned, _ = train_batlinet(few, alone, folder / f"tuned-{count}", resume=True, start=before)
+        paired, _ = train_batlinet(few, settings, folder / f"batlinet-{count}", resume=True, support=support)
         row = {"cells": float(count)}
         for name, network in (("vanilla", vanilla), ("fine_tuned", tuned), ("batlinet", paired)):
             row[name] = life_scores(network.predict(test)["life"], test.life)["mape"]

@@ -14,5 +14,6 @@ def chosen(only: Sequence[str], parts: Mapping[str, Part]) -> list[Part]:
     """The ``parts`` of a study named in ``only``, in the study's order; all when nothing is named. Raises RecipeError."""
     unknown = sorted(set(only) - set(parts))
     if unknown:
-        raise RecipeError(f"--only {', '.join(unknown)}: the study has no such part; allowed are {', '.join(parts)}")
+        allowed = f"allowed are {', '.join(parts)}" if parts else "it cannot be run in parts"
+        raise RecipeError(f"--only {', '.join(unknown)}: the study has no such part; {allowed}")
     return [part for name, part in parts.items() if not only or name in only]

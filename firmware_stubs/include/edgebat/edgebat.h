@@ -34,6 +34,9 @@
 
 #include "edgebat_nn.h"
 
+/** Changes whenever a description of a model that was generated before no longer fits `edgebat_model_t`. */
+#define EDGEBAT_BMS_ABI 2
+
 /** Called with a condition that only a fault in the caller's program makes false. Default: nothing; errors
  * are returned. */
 #if !defined(EDGEBAT_ASSERT)

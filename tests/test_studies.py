@@ -1,0 +1,97 @@
+"""Studies: parts, seeds and folders. The trainings themselves are replaced; what they learn is tested elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lightning")
+
+from edgebat.errors import RecipeError
+from edgebat.studies import find_study, run_study
+from edgebat.teachers import forecast_study, life_study
+from edgebat.teachers.forecast_study import Fold, ForecastStudy, kept_baselines
+from edgebat.teachers.study import chosen
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Transfers that were trained, instead of training them; each leaves a result that depends on the seed."""
+    trained: list[tuple[str, int]] = []
+
+    def scores(windows: Any, transfer: Any, settings: Any, folder: Path, seed: int) -> list[dict[str, float]]:
+        trained.append((transfer.target, seed))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return [{"cells": 1.0, "vanilla": 30.0, "fine_tuned": 20.0, "batlinet": 10.0 + seed}]
+
+    monkeypatch.setattr(life_study, "transfer_scores", scores)
+    monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
+    monkeypatch.setattr(life_study, "life_windows", lambda *_: None)
+    return trained
+
+
+def run(tmp_path: Path, *overrides: str, only: tuple[str, ...] = ("NMC",)) -> Path:
+    document = find_study("life-batlinet", overrides)
+    assert document is not None
+    return run_study(document, tmp_path, tmp_path / "runs", only)
+
+
+def test_a_part_is_run_alone_and_not_twice(done: list[tuple[str, int]], tmp_path: Path, capsys: Any) -> None:
+    folder = run(tmp_path, "seeds=[1,2]")
+    assert done == [("NMC", 1), ("NMC", 2)]
+    assert "| NMC | 1 | 30.0 ± 0.0 | 20.0 ± 0.0 | 11.5 ± 0.5 |" in capsys.readouterr().out
+    run(tmp_path, "seeds=[1,2,3]")
+    assert done[2:] == [("NMC", 3)]
+    # A part is no reason to write a table of the whole.
+    assert not (folder / "transfer.md").exists()
+    with pytest.raises(RecipeError, match="--only LCO: the study has no such part; allowed are NMC, NCA"):
+        run(tmp_path, only=("LCO",))
+    with pytest.raises(RecipeError, match="it cannot be run in parts"):
+        chosen(["NMC"], {})
+
+
+def test_results_of_another_recipe_are_not_taken_for_this_ones(done: list[tuple[str, int]], tmp_path: Path) -> None:
+    folder = run(tmp_path, "seeds=[1]")
+    assert "seeds" not in json.loads((folder / "study.json").read_text())
+    with pytest.raises(RecipeError, match="with another batlinet; choose another --runs"):
+        run(tmp_path, "seeds=[1]", "batlinet.width=16")
+    assert done == [("NMC", 1)]
+
+
+def test_a_study_that_cannot_begin_leaves_nothing(tmp_path: Path, command: Command) -> None:
+    code, _, err = command("run", "life-batlinet", "--corpus", tmp_path, "--runs", tmp_path / "runs")
+    assert code == 2
+    assert err.startswith("error:")
+    code, _, err = command("run", "life-batlinet", "--corpus", tmp_path, "--force", "teacher")
+    assert code == 2
+    assert "--force repeats steps of a road; life-batlinet is a study" in " ".join(err.split())
+    code, _, err = command("run", "demo", "--only", "NMC")
+    assert code == 2
+    assert "--only picks parts of a study; demo is none" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_transfers_to_one_chemistry_are_refused() -> None:
+    document = find_study("life-batlinet", ["transfer=[{target: NMC}, {target: NMC, cells: [1]}]"])
+    with pytest.raises(RecipeError, match="one transfer per chemistry; seen NMC, NMC"):
+        life_study.check_study(document or {})
+
+
+def test_baselines_are_learnt_once_per_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, float]]:
+        asked.append(fold.name)
+        return {"persistence": {"MADE": 1.25}}
+
+    monkeypatch.setattr(forecast_study, "baseline_errors", errors)
+    study = ForecastStudy("forecast-x", "battery_timer")
+    for _ in range(2):
+        assert kept_baselines(study, Fold("MADE", [], [], []), tmp_path) == {"persistence": {"MADE": 1.25}}
+    assert asked == ["MADE"]
