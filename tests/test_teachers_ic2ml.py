@@ -160,6 +160,18 @@ def test_a_training_says_how_fast_it_was_and_one_with_nothing_left_to_do_says_no
     assert (again.windows_per_second, again.best_loss) == (0.0, result.best_loss)
 
 
+def test_the_last_weights_are_kept_when_asked_for(trained, tmp_path):
+    _, best, folder, windows = trained
+    settings = dataclasses.replace(SMALL, fit=dataclasses.replace(SMALL.fit, keep="last"))
+    network, last = train_ic2ml(windows, tiny_windows(seed=1), settings, tmp_path)
+    assert last.best_epoch == last.epochs - 1
+    assert last.best_loss == last.history[-1]["val_loss"] >= best.best_loss
+    stored = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, stored[f"network.{name}"]) for name, value in network.state_dict().items())
+    with pytest.raises(RecipeError, match="keep is 'first'; choose best or last"):
+        dataclasses.replace(SMALL.fit, keep="first")
+
+
 def test_training_is_repeatable_byte_for_byte(trained, tmp_path):
     network, _, _, windows = trained
     again, _ = train_ic2ml(windows, tiny_windows(seed=1), SMALL, tmp_path / "again")

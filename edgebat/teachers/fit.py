@@ -36,7 +36,9 @@ class FitSettings:
 
     epochs: at most; samples_per_epoch: windows drawn per epoch (0 = all of them, once). The learning rate climbs to
     ``learning_rate`` and falls to nearly zero over all epochs. patience: epochs without a better validation loss
-    before stopping; one much below ``epochs`` may stop while the rate is still high. precision and accelerator:
+    before stopping; one much below ``epochs`` may stop while the rate is still high. keep: the weights of the ``best``
+    epoch on validation, or of the ``last``; with one or two validation cells the best is often an early one, found while
+    the rate was high, and differs from seed to seed. precision and accelerator:
     Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
     noise: standard deviation added to the inputs, as a fraction of each increment's own. devices, nodes, strategy:
     Lightning's; with several processes every batch is divided among them, so that ``batch_size`` keeps its meaning.
@@ -48,6 +50,7 @@ class FitSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     patience: int = 12
+    keep: str = "best"
     samples_per_epoch: int = 0
     noise: float = 0.0
     seed: int = 1
@@ -57,6 +60,10 @@ class FitSettings:
     nodes: int = 1
     strategy: str = "auto"
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("best", "last"):
+            raise RecipeError(f"keep is {self.keep!r}; choose best or last")
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,7 @@ def fit(
     resume: bool = False,
     progress: Callable[[dict[str, float]], None] | None = None,
 ) -> FitResult:
-    """Train ``network`` in place and leave it with its best weights on validation, in eval mode, on the CPU.
+    """Train ``network`` in place and leave it with the weights ``settings.keep`` names, in eval mode, on the CPU.
 
     train, val: tensors with N rows each, the inputs first; ``loss(network, batch)`` gives a dictionary with "loss".
     weights: float [N], chance of drawing each training window. folder: takes ``last.ckpt``, ``best.ckpt`` and
@@ -262,11 +269,11 @@ def fit(
         fitting = Fitting(network, loss, settings, steps=len(data.batches) * settings.epochs)
         # ``best.ckpt`` is written by the first process; Lightning waits for it before the others go on.
         trainer.fit(fitting, datamodule=data, ckpt_path=last if resume and last.exists() else None, weights_only=True)
-    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+    state = torch.load(folder / f"{settings.keep}.ckpt", map_location="cpu", weights_only=True)
     network.cpu().eval()
     fitting.load_state_dict(state["state_dict"])
     losses = [row["val_loss"] for row in history.rows]
-    epoch = int(torch.tensor(losses).argmin())
+    epoch = int(torch.tensor(losses).argmin()) if settings.keep == "best" else len(losses) - 1
     rate = speed.per_second(data.batches.batch_size)
     return FitResult(losses[epoch], epoch, len(losses), history.rows, rate, speed.peak_bytes)
 
