@@ -161,7 +161,7 @@ def test_a_training_says_how_fast_it_was_and_one_with_nothing_left_to_do_says_no
 
 
 def test_the_last_weights_are_kept_when_asked_for(trained, tmp_path):
-    _, best, folder, windows = trained
+    _, best, _, windows = trained
     settings = dataclasses.replace(SMALL, fit=dataclasses.replace(SMALL.fit, keep="last"))
     network, last = train_ic2ml(windows, tiny_windows(seed=1), settings, tmp_path)
     assert last.best_epoch == last.epochs - 1
