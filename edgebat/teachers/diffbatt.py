@@ -146,14 +146,15 @@ class DiffBattEnsemble(nn.Module):
         return self._networks()[0].spec
 
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
-        """SOH curves float32 [N, members * draws, points] for matrices q [N, cycles, columns]; each member has noise of its
-        own."""
-        each = [replace(sampling, seed=sampling.seed + 1000 * number) for number in range(len(self.members))]
+        """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]. The draws are shared among the members
+        (rounded up, so that each has as many), and each member has noise of its own."""
+        share = -(-sampling.draws // len(self.members))
+        each = [replace(sampling, draws=share, seed=sampling.seed + 1000 * n) for n in range(len(self.members))]
         drawn = [network.draw(q, own) for network, own in zip(self._networks(), each, strict=True)]
         return np.concatenate(drawn, axis=1)
 
     def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
-        """As ``DiffBatt.predict``, of all members' draws; ``sampling.draws`` are those of one member."""
+        """As ``DiffBatt.predict``, of all members' draws."""
         return said_by(self.draw(self._networks()[0].tensor(windows), sampling or Sampling()), windows)
 
     def _networks(self) -> list[DiffBatt]:
