@@ -68,56 +68,43 @@ def run(
     travel_road("report", recipe, corpus, set_, runs, force or (), only or ())
 
 
-@app.command(rich_help_panel=RECIPE)
-def data(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Read the cells, cut the windows, split by cell; prints what is in them.
+def stretch(verb: str, until: str, text: str) -> None:
+    """The verb that goes as far as the step ``until``; ``text`` is its help."""
 
-    Example:  edgebat data health-tongji --corpus /data/cells
-    """
-    travel_road("data", recipe, corpus, set_, runs)
+    def go(
+        recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+    ) -> None:
+        travel_road(until, recipe, corpus, set_, runs)
 
-
-@app.command(rich_help_panel=RECIPE)
-def train(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Train the teacher (and everything before it that is missing).
-
-    Example:  edgebat train demo --set teacher.fit.epochs=50
-    """
-    travel_road("teacher", recipe, corpus, set_, runs)
+    app.command(verb, help=text, rich_help_panel=RECIPE)(go)
 
 
-@app.command(rich_help_panel=RECIPE)
-def distill(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Train the students, each with the teacher and without it, and the baselines beside them.
-
-    Example:  edgebat distill demo --set distill.fit.epochs=20
-    """
-    travel_road("students", recipe, corpus, set_, runs)
-
-
-@app.command(rich_help_panel=RECIPE)
-def quantize(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.
-
-    Example:  edgebat quantize demo
-    """
-    travel_road("quantize", recipe, corpus, set_, runs)
-
-
-@app.command(rich_help_panel=RECIPE)
-def report(
-    recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-) -> None:
-    """Write card.json and report.html of a run (and do what is missing before them).
-
-    Example:  edgebat report demo
-    """
-    travel_road("report", recipe, corpus, set_, runs)
+stretch(
+    "data",
+    "data",
+    "Read the cells, cut the windows, split by cell; prints what is in them.\n\n"
+    "Example:  edgebat data health-tongji --corpus /data/cells",
+)
+stretch(
+    "train",
+    "teacher",
+    "Train the teacher (and everything before it that is missing).\n\n"
+    "Example:  edgebat train demo --set teacher.fit.epochs=50",
+)
+stretch(
+    "distill",
+    "students",
+    "Train the students, each with the teacher and without it, and the baselines beside them.\n\n"
+    "Example:  edgebat distill demo --set distill.fit.epochs=20",
+)
+stretch(
+    "quantize",
+    "quantize",
+    "Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.\n\n"
+    "Example:  edgebat quantize demo",
+)
+stretch(
+    "report",
+    "report",
+    "Write card.json and report.html of a run (and do what is missing before them).\n\nExample:  edgebat report demo",
+)
