@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgebat.studies import find_study, run_study
 from edgebat.teachers import forecast_study, life_study
 from edgebat.teachers.forecast_study import Fold, ForecastStudy, kept_baselines
 from edgebat.teachers.study import chosen
+from tests.life_cells import made_up_windows
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -95,3 +97,16 @@ def test_baselines_are_learnt_once_per_fold(tmp_path: Path, monkeypatch: pytest.
     for _ in range(2):
         assert kept_baselines(study, Fold("MADE", [], [], []), tmp_path) == {"persistence": {"MADE": 1.25}}
     assert asked == ["MADE"]
+
+
+def test_cells_held_out_are_training_cells_spread_over_all_lives() -> None:
+    windows = made_up_windows(12)
+    names = tuple("train" if n < 9 else "test1" for n in range(12))
+    windows = dataclasses.replace(windows, splits=names)
+    study = life_study.LifeStudy("life-x", "diffbatt", hold_out=3)
+    train, held = life_study.study_split(study, windows)
+    own = windows.select(split="train")
+    assert sorted(train.cells + held.cells) == sorted(own.cells)
+    assert sorted(held.life) == sorted(own.life)[1::3]
+    train, test = life_study.study_split(dataclasses.replace(study, hold_out=0), windows)
+    assert (len(train), set(test.splits)) == (9, {"test1"})

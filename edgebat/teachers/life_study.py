@@ -49,9 +49,10 @@ from edgebat.teachers.study import chosen
 class LifeStudy:
     """A ``life-*.yaml`` recipe.
 
-    datasets: of the corpus, all unless named. train, test: published splits. synthesis: guidance weights to make new
-    curves with (DiffBatt). transfer: studies of one chemistry learnt from the others (BatLiNet), on windows after
-    ``transfer_task`` of every dataset.
+    datasets: of the corpus, all unless named. train, test: published splits. hold_out: to choose settings without the
+    test split, every so many-th training cell by life is held out and scored instead of it; 0: none. synthesis:
+    guidance weights to make new curves with (DiffBatt). transfer: studies of one chemistry learnt from the others
+    (BatLiNet), on windows after ``transfer_task`` of every dataset.
     """
 
     name: str
@@ -61,6 +62,7 @@ class LifeStudy:
     datasets: tuple[str, ...] = ("MATR",)
     train: str = "train"
     test: str = "test1"
+    hold_out: int = 0
     seeds: tuple[int, ...] = (1, 2, 3)
     batlinet: BatLiNetSettings = field(default_factory=BatLiNetSettings)
     diffbatt: DiffBattSettings = field(default_factory=DiffBattSettings)
@@ -141,7 +143,7 @@ def synthesis_rows(
     return rows
 
 
-def average_seeds(
+def join_seeds(
     study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path, seeds: Sequence[int]
 ) -> dict[str, float]:
     """The seeds' networks as one teacher, stored as ``<teacher>.safetensors``; its scores, also in ``<teacher>.json``."""
@@ -205,10 +207,20 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
             atomic_write(folder / "transfer.md", text)
 
 
+def study_split(study: LifeStudy, windows: LifeWindows) -> tuple[LifeWindows, LifeWindows]:
+    """Cells to train on and to score on."""
+    train = windows.select(split=study.train)
+    if not study.hold_out:
+        return train, windows.select(split=study.test)
+    rank = np.argsort(np.argsort(train.life, kind="stable"))
+    held = rank % study.hold_out == study.hold_out // 2
+    return train.select(~held), train.select(held)
+
+
 def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     """Every seed trained and scored on the test cells, beside the baselines. Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
-    train, test = windows.select(split=study.train), windows.select(split=study.test)
+    train, test = study_split(study, windows)
     if not len(train) or not len(test):
         raise RecipeError(
             f"split {study.train!r} has {len(train)} cells and {study.test!r} {len(test)}; both need some"
@@ -218,7 +230,7 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
         results.append(run_seed(study, train, test, folder, seed))
         print(f"seed {seed}: {results[-1]['scores']}", flush=True)
     if len(results) > 1:
-        results[0]["together"] = average_seeds(study, train, test, folder, [result["seed"] for result in results])
+        results[0]["together"] = join_seeds(study, train, test, folder, [result["seed"] for result in results])
     baselines = {}
     for name in BASELINES:
         try:
