@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from edgebat.data.charge_protocol import charge_rate
 from edgebat.errors import DataError
 from edgebat.features.life import LifeCell
 
 CELL_COLUMNS = ["dataset", "cell_id", "chemistry", "nominal_capacity_ah", "published_cycle_life", "split"]
+OPTIONAL_COLUMNS = ["charge_protocol"]
 CYCLE_COLUMNS = ["dataset", "cell_id", "cycle", "discharge_capacity_ah", "rel_capacity", "outlier"]
 
 
@@ -75,6 +77,7 @@ def _cells_of(path: Path, cells: pd.DataFrame, cycles: dict[Any, pd.DataFrame]) 
                 curves_ah=matrix,
                 differences=differences,
                 published_life=float(row["published_cycle_life"]),
+                charge_rate=charge_rate(row.get("charge_protocol")),
             )
         )
     return found
@@ -83,7 +86,8 @@ def _cells_of(path: Path, cells: pd.DataFrame, cycles: dict[Any, pd.DataFrame]) 
 def _tables(corpus: Path) -> tuple[pd.DataFrame, dict[Any, pd.DataFrame]]:
     """``cells.csv`` by key, and the rows of ``capacity.parquet`` per key in the order of their cycles."""
     try:
-        cells = pd.read_csv(corpus / "cells.csv", dtype={"dataset": str, "cell_id": str, "split": str})[CELL_COLUMNS]
+        cells = pd.read_csv(corpus / "cells.csv", dtype={"dataset": str, "cell_id": str, "split": str})
+        cells = cells[CELL_COLUMNS + [name for name in OPTIONAL_COLUMNS if name in cells]]
         cycles = pd.read_parquet(corpus / "capacity.parquet", columns=CYCLE_COLUMNS)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{corpus} is not a corpus folder: {error}") from None

@@ -53,8 +53,9 @@ class BatLiNet(nn.Module):
     cycle only. references: cells whose tensors and lives are stored with the model. pool: mean over so many neighbouring
     cycles first. capacity: a second channel with the capacity of each cycle. compress: differences d to the base cycle
     become asinh(d / compress), about the logarithm of what is larger than ``compress`` (a fraction of nominal); the log
-    of life falls with the log of the differences, and long lives lie where these are smallest. 0: as they are. spec: the
-    ``LifeSpec`` the windows were made with, checked at prediction.
+    of life falls with the log of the differences, and long lives lie where these are smallest. 0: as they are. current:
+    a channel with the charging current over state of charge, the paper's third; only the inter branch can use it, since
+    a protocol does not change with the cycles. spec: the ``LifeSpec`` the windows were made with, checked at prediction.
     """
 
     name = "batlinet"
@@ -77,6 +78,7 @@ class BatLiNet(nn.Module):
         pool: int = 1,
         capacity: bool = False,
         compress: float = 0.0,
+        current: bool = False,
     ) -> None:
         super().__init__()
         self.spec = LifeSpec(**(spec or {}))
@@ -91,6 +93,7 @@ class BatLiNet(nn.Module):
             "pool": pool,
             "capacity": capacity,
             "compress": compress,
+            "current": current,
         }
         if compress < 0.0 or (compress and absolute):
             raise RecipeError(f"batlinet: compress is {compress}; it is 0 or larger, and for differences only")
@@ -100,7 +103,7 @@ class BatLiNet(nn.Module):
             )
         shape = (channels, self.spec.cycles // pool, self.spec.columns)
         self.alpha, self.absolute, self.cleaning = alpha, absolute, cleaning
-        self.pool, self.capacity, self.compress = pool, capacity, compress
+        self.pool, self.capacity, self.compress, self.current = pool, capacity, compress, current
         self.intra, self.inter = Encoder(*shape, width), Encoder(*shape, width)
         self.head = nn.Linear(width, 1, bias=False)
         self.register_buffer("label_mean", torch.zeros(()))
@@ -120,14 +123,15 @@ class BatLiNet(nn.Module):
     def change(self, x: Tensor) -> Tensor:
         """What the intra branch sees of x [N, channels, cycles, columns], before scaling."""
         base = (self.spec.base_cycle - 1) // self.pool
-        change = x - x[:, :, base : base + 1]
+        change = without_unknown(x - x[:, :, base : base + 1])
         if self.capacity:
             change[:, -1:] = x[:, -1:] - self.center
         return change
 
     def difference(self, x: Tensor, reference: Tensor) -> Tensor:
         """Difference [N] of standardized log life between cells ``x`` and cells ``reference``, same shapes."""
-        life: Tensor = self.head(self.inter(self.cleaned(x - reference) / self.input_std[1])).squeeze(1)
+        gap = self.cleaned(without_unknown(x - reference))
+        life: Tensor = self.head(self.inter(gap / self.input_std[1])).squeeze(1)
         return life
 
     def between(self, x: Tensor, reference: Tensor, label: Tensor) -> Tensor:
@@ -154,6 +158,8 @@ class BatLiNet(nn.Module):
                 raise DataError("this BatLiNet compares absolute Q(V); some cells have differences only")
             x = x + windows.base[:, None, :]
         channels = [x]
+        if self.current:
+            channels.append(np.broadcast_to(windows.charge_rate[:, None, :], x.shape))
         if self.capacity:
             channels.append(np.broadcast_to(windows.capacity[:, :, None], x.shape))
         pooled = nn.functional.avg_pool2d(torch.from_numpy(np.stack(channels, axis=1)), (self.pool, 1))
@@ -194,6 +200,11 @@ class BatLiNetEnsemble(nn.Module):
         """``life``: cycle life [N] in cycles; ``life_members`` [members, N]."""
         lives = np.stack([member.predict(windows)["life"] for member in self.members if isinstance(member, BatLiNet)])
         return {"life": np.exp(np.log(lives).mean(axis=0)), "life_members": lives}
+
+
+def without_unknown(difference: Tensor) -> Tensor:
+    """No difference where one of the two is not known (charging currents may be NaN)."""
+    return torch.nan_to_num(difference, nan=0.0)
 
 
 def clean(difference: Tensor) -> Tensor:

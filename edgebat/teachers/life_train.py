@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from edgebat.errors import RecipeError
 from edgebat.features.life import LifeWindows
-from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
+from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble, without_unknown
 from edgebat.teachers.diffbatt import DiffBatt
 from edgebat.teachers.fixed_fit import StepResult, StepSettings, fit_steps
+from edgebat.teachers.life_blend import blend, neighbours_in_life, stretched, unstretched
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class BatLiNetSettings:
     """alpha, width: the paper's. pairs: random references per cell and step. each_pair: their errors count one by one,
     not, as published, the error of their mean. references: at most so many are stored for
     prediction. merge: cells neighbouring in life averaged into one stored reference; above 1, no cell's own measurement
-    leaves with the model file. noise: on the input, as a fraction of its standard deviation. pool, capacity, compress:
-    see BatLiNet. members: so many networks from seeds of their own, averaged."""
+    leaves with the model file. noise: on the input, as a fraction of its standard deviation. pool, capacity, compress,
+    current: see BatLiNet. members: so many networks from seeds of their own, averaged."""
 
     width: int = 32
     alpha: float = 0.5
@@ -38,6 +39,7 @@ class BatLiNetSettings:
     pool: int = 1
     capacity: bool = False
     compress: float = 0.0
+    current: bool = False
     members: int = 1
     fit: StepSettings = field(default_factory=lambda: StepSettings(steps=1000, weight_decay=0.01))
 
@@ -45,15 +47,17 @@ class BatLiNetSettings:
 @dataclass(frozen=True)
 class DiffBattSettings:
     """drop: chance of training without the condition. repeats: every cell that often in a step, each with noise of its
-    own. noise: on the matrix, as a fraction of its standard deviation. target: see DiffBatt. standardize: divide the
-    matrices by their standard deviation; the network then no longer sees how large a difference is, because its first
-    normalization (eps 1e-3) takes a large signal's size away and leaves a small one's."""
+    own. blend: train on cells between the measured ones, each blended with one at most so many ranks away in life; 0:
+    the measured ones themselves. noise: on the matrix, as a fraction of its standard deviation. target: see DiffBatt.
+    standardize: divide the matrices by their standard deviation; the network then no longer sees how large a difference
+    is, because its first normalization (eps 1e-3) takes a large signal's size away and leaves a small one's."""
 
     first: int = 8
     target: str = "noise"
     standardize: bool = False
     drop: float = 0.2
     repeats: int = 1
+    blend: int = 0
     noise: float = 0.0
     fit: StepSettings = field(default_factory=lambda: StepSettings(steps=7500, average=0.999))
 
@@ -87,7 +91,7 @@ def train_batlinet(
     chosen = np.random.default_rng(settings.fit.seed).permutation(len(groups))[: settings.references]
     network = BatLiNet(
         spec=spec_settings(train),
-        channels=1 + settings.capacity,
+        channels=1 + settings.capacity + settings.current,
         width=settings.width,
         alpha=settings.alpha,
         absolute=settings.absolute,
@@ -96,6 +100,7 @@ def train_batlinet(
         pool=settings.pool,
         capacity=settings.capacity,
         compress=settings.compress,
+        current=settings.current,
     )
     # Twice as fast on a CPU as the default layout.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -107,7 +112,7 @@ def train_batlinet(
         network.label_std.copy_(both.std(correction=0).clamp(min=0.05))
         if settings.capacity:
             network.center.copy_(partner_x[:, -1].mean())
-        for branch, values in enumerate((network.change(partner_x), partner_x - partner_x.roll(1, 0))):
+        for branch, values in enumerate((network.change(partner_x), without_unknown(partner_x - partner_x.roll(1, 0)))):
             network.input_std[branch] = values.std(dim=(0, 2, 3)).clamp(min=1e-6)[:, None, None]
     else:
         kept = ("reference_x", "reference_label")
@@ -171,14 +176,22 @@ def train_diffbatt(
     if settings.standardize:
         network.input_std.copy_(spread)
 
+    shape, log_length = stretched(torch.from_numpy(train.curve))
+
     def loss(module: nn.Module, data: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         assert isinstance(module, DiffBatt)
-        q, curve = (tensor.repeat(settings.repeats, *[1] * (tensor.ndim - 1)) for tensor in data)
+        q, curve, shape, log_length = (tensor.repeat(settings.repeats, *[1] * (tensor.ndim - 1)) for tensor in data)
+        if settings.blend:
+            other = neighbours_in_life(log_length, settings.blend * settings.repeats, generator)
+            share = torch.rand(len(q), generator=generator, device=q.device)
+            q = blend(q, other, share)
+            mixed = unstretched(blend(shape, other, share), blend(log_length, other, share), curve.shape[1])
+            curve = 2.0 * mixed - 1.0
         if settings.noise:
             q = q + settings.noise * spread * torch.randn(q.shape, generator=generator, device=q.device)
         return module.noise_loss(curve, q, settings.drop, generator)
 
-    result = fit_steps(network, (q, curve), loss, settings.fit, folder, resume)
+    result = fit_steps(network, (q, curve, shape, log_length), loss, settings.fit, folder, resume)
     return network, result
 
 
