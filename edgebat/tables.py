@@ -29,7 +29,10 @@ def show(content: Any, as_json: bool = False, console: Console | None = None) ->
 
 def number(value: float | None, digits: int) -> str:
     """A number with ``digits`` decimals; a dash for nothing."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
+    if value is None or not math.isfinite(value):
+        return "–"
+    # A baseline far outside what it learnt from can say anything; its digits would push the other columns away.
+    return f"{value:,.{digits}f}" if abs(value) < 1e6 else f"{value:.0e}"
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str = "") -> Table:

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
+from edgebat.features.life import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
 from edgebat.teachers.fixed_fit import StepSettings  # noqa: E402
 from edgebat.teachers.life_baselines import BASELINES, life_scores  # noqa: E402
@@ -88,6 +89,34 @@ def test_compressed_differences_are_almost_their_logarithm():
     np.testing.assert_allclose(tenfold[large].abs().numpy(), np.log(10.0), rtol=1e-2)
     with pytest.raises(RecipeError, match="compress is -1"):
         BatLiNet(spec=spec, compress=-1.0)
+
+
+def lives_by_protocol(count: int = 12) -> LifeWindows:
+    """Cells with one and the same discharge curve, whose life falls with the charging rate alone."""
+    windows = made_up_windows(count)
+    rate = np.linspace(1.0, 6.0, count, dtype=np.float32)
+    return dataclasses.replace(
+        windows,
+        x=np.repeat(windows.x[:1], count, axis=0),
+        charge_rate=np.repeat(rate[:, None], windows.x.shape[2], axis=1),
+        life=(2400.0 / rate).astype(np.float32),
+    )
+
+
+def test_the_charging_current_is_read_between_cells(tmp_path):
+    windows = lives_by_protocol()
+    train, test = windows.select(split="train"), windows.select(split="test1")
+    settings = BatLiNetSettings(alpha=0.9, current=True, cleaning=False, fit=QUICK)
+    network, _ = train_batlinet(train, settings, tmp_path / "current")
+    blind, _ = train_batlinet(train, dataclasses.replace(settings, current=False), tmp_path / "blind")
+    seen, missed = (life_scores(n.predict(test)["life"], test.life)["mape"] for n in (network, blind))
+    assert seen < 0.4 * missed
+    # A protocol that is not known makes no difference to any reference: the cell is as one charged like each of them.
+    x, reference = network.tensor(test)[:1], network.reference_x[:1]
+    unknown, like = x.clone(), x.clone()
+    unknown[:, 1], like[:, 1] = torch.nan, reference[:, 1]
+    assert torch.equal(network.difference(unknown, reference), network.difference(like, reference))
+    assert torch.isfinite(network(unknown)).all()
 
 
 def test_training_beats_the_mean_and_the_file_says_the_same(tmp_path):

@@ -244,8 +244,8 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
 def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> str:
     """Each transfer with each seed, as a table; a record per transfer and seed goes to ``folder``."""
     everything = life_windows(life_cells(corpus), study.transfer_task)
-    # Twenty cycles are too few to pool.
-    alone = dataclasses.replace(study.batlinet, pool=1, members=1)
+    # Twenty cycles are too few to pool, and the sources' protocols tell the source apart, not the cell.
+    alone = dataclasses.replace(study.batlinet, pool=1, members=1, current=False)
     found: dict[str, list[list[dict[str, float]]]] = {}
     for transfer in transfers:
         for seed in study.seeds:
