@@ -104,9 +104,34 @@ def test_cells_held_out_are_training_cells_spread_over_all_lives() -> None:
     names = tuple("train" if n < 9 else "test1" for n in range(12))
     windows = dataclasses.replace(windows, splits=names)
     study = life_study.LifeStudy("life-x", "diffbatt", hold_out=3)
-    train, held = life_study.study_split(study, windows)
     own = windows.select(split="train")
-    assert sorted(train.cells + held.cells) == sorted(own.cells)
-    assert sorted(held.life) == sorted(own.life)[1::3]
+    for fold in range(3):
+        train, held = life_study.study_split(study, windows, fold)
+        assert sorted(train.cells + held.cells) == sorted(own.cells)
+        assert sorted(held.life) == sorted(own.life)[fold::3]
     train, test = life_study.study_split(dataclasses.replace(study, hold_out=0), windows)
     assert (len(train), set(test.splits)) == (9, {"test1"})
+
+
+def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = made_up_windows(12)
+    windows = dataclasses.replace(windows, splits=("train",) * 12)
+    scored: list[tuple[Path, Any]] = []
+
+    def record(study: Any, train: Any, test: Any, folder: Path, seed: int) -> dict[str, Any]:
+        scored.append((folder, test.cells))
+        return {"seed": seed, "scores": {"rmse": 10.0 * len(scored), "mape": float(len(scored))}}
+
+    monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
+    monkeypatch.setattr(life_study, "life_windows", lambda *_: windows)
+    monkeypatch.setattr(life_study, "run_seed", record)
+    monkeypatch.setattr(life_study, "BASELINES", {"mean": life_study.BASELINES["mean"]})
+    study = life_study.LifeStudy("life-x", "batlinet", hold_out=3, seeds=(1,))
+    life_study.train_and_score(study, tmp_path, tmp_path)
+    assert sorted(key for _, cells in scored for key in cells) == sorted(windows.cells)
+    assert [folder.name for folder, _ in scored] == ["fold0", "fold1", "fold2"]
+    last = (tmp_path / "table.md").read_text().splitlines()[-1]
+    # Root mean square of 10, 20, 30 and mean of 1, 2, 3.
+    assert "2.00 ± 0.00 | 21.60 ± 0.00" in last
+    with pytest.raises(RecipeError, match="folds count from 0"):
+        life_study.check_study({"name": "life-x", "teacher": "batlinet", "hold_out": 3, "folds": [3]})

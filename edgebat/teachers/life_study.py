@@ -50,7 +50,8 @@ class LifeStudy:
     """A ``life-*.yaml`` recipe.
 
     datasets: of the corpus, all unless named. train, test: published splits. hold_out: to choose settings without the
-    test split, every so many-th training cell by life is held out and scored instead of it; 0: none. synthesis:
+    test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0: no.
+    folds: only these of them, counted from 0. synthesis:
     guidance weights to make new curves with (DiffBatt). transfer: studies of one chemistry learnt from the others
     (BatLiNet), on windows after ``transfer_task`` of every dataset.
     """
@@ -63,6 +64,7 @@ class LifeStudy:
     train: str = "train"
     test: str = "test1"
     hold_out: int = 0
+    folds: tuple[int, ...] = ()
     seeds: tuple[int, ...] = (1, 2, 3)
     batlinet: BatLiNetSettings = field(default_factory=BatLiNetSettings)
     diffbatt: DiffBattSettings = field(default_factory=DiffBattSettings)
@@ -81,6 +83,9 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
     targets = [transfer.target for transfer in study.transfer]
     if len(set(targets)) < len(targets):
         raise RecipeError(f"{where}: one transfer per chemistry; seen {', '.join(targets)}")
+    wrong = [fold for fold in study.folds if not 0 <= fold < study.hold_out]
+    if wrong or study.hold_out == 1 or study.hold_out < 0:
+        raise RecipeError(f"{where}: hold_out is 0 or at least 2, folds count from 0; seen {study.hold_out}, {wrong}")
     return study
 
 
@@ -207,20 +212,37 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
             atomic_write(folder / "transfer.md", text)
 
 
-def study_split(study: LifeStudy, windows: LifeWindows) -> tuple[LifeWindows, LifeWindows]:
-    """Cells to train on and to score on."""
+def study_split(study: LifeStudy, windows: LifeWindows, fold: int = 0) -> tuple[LifeWindows, LifeWindows]:
+    """Cells to train on and to score on; with ``hold_out``, all but one fold of the training split and that fold."""
     train = windows.select(split=study.train)
     if not study.hold_out:
         return train, windows.select(split=study.test)
     rank = np.argsort(np.argsort(train.life, kind="stable"))
-    held = rank % study.hold_out == study.hold_out // 2
+    held = rank % study.hold_out == fold
     return train.select(~held), train.select(held)
 
 
 def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
-    """Every seed trained and scored on the test cells, beside the baselines. Raises RecipeError without cells."""
+    """Every seed trained and scored, beside the baselines: on the test cells, or on each fold of the training cells.
+    Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
-    train, test = study_split(study, windows)
+    if not study.hold_out:
+        text = score_split(study, *study_split(study, windows), folder)[2]
+    else:
+        folds = study.folds or tuple(range(study.hold_out))
+        found = [score_split(study, *study_split(study, windows, n), folder / f"fold{n}") for n in folds]
+        text = fold_table(study, [(baselines, results) for baselines, results, _ in found])
+    atomic_write(folder / "table.md", text)
+    print(text)
+
+
+Scores = dict[str, float]
+
+
+def score_split(
+    study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path
+) -> tuple[dict[str, Scores], list[dict[str, Any]], str]:
+    """The baselines' scores, every seed's record, and both as a table. Raises RecipeError without cells."""
     if not len(train) or not len(test):
         raise RecipeError(
             f"split {study.train!r} has {len(train)} cells and {study.test!r} {len(test)}; both need some"
@@ -237,8 +259,29 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
             baselines[name] = baseline_scores(name, train, test)
         except MissingExtra as error:
             print(f"{name} left out: {error}", flush=True)
-    atomic_write(folder / "table.md", table(study, baselines, results))
-    print(table(study, baselines, results))
+    return baselines, results, table(study, baselines, results)
+
+
+def fold_table(study: LifeStudy, found: Sequence[tuple[dict[str, Scores], list[dict[str, Any]]]]) -> str:
+    """Markdown as ``table``, of the means over folds: (baselines, records of the seeds) of each."""
+    baselines = {name: over_folds([scores[name] for scores, _ in found]) for name in found[0][0]}
+    results: list[dict[str, Any]] = []
+    for records in zip(*(results for _, results in found), strict=True):
+        mean: dict[str, Any] = {"scores": over_folds([record["scores"] for record in records])}
+        if "together" in records[0]:
+            mean["together"] = over_folds([record["together"] for record in records])
+        results.append(mean)
+    return table(dataclasses.replace(study, test=f"{len(found)} folds of {study.train}"), baselines, results)
+
+
+def over_folds(scores: Sequence[Scores]) -> Scores:
+    """Over folds of like size: the root of the mean square of RMSEs in cycles, the mean of anything else."""
+    return {
+        name: float(np.sqrt(np.mean([s[name] ** 2 for s in scores])))
+        if name.startswith(("rmse", "rul_rmse"))
+        else float(np.mean([s[name] for s in scores]))
+        for name in scores[0]
+    }
 
 
 def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> str:
