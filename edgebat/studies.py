@@ -33,7 +33,7 @@ NOTE = "study.json"
 
 
 def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
-    """Raise RecipeError when ``folder`` holds results of another recipe, seeds and title apart."""
+    """Raise RecipeError when ``folder`` holds results of another recipe, seeds, folds and title apart."""
     if not (folder / NOTE).exists():
         return
     own, other = _without_seeds(document), json.loads((folder / NOTE).read_text(encoding="utf-8"))
@@ -46,9 +46,9 @@ def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
 
 
 def _without_seeds(part: Any) -> Any:
-    """Plain data as JSON gives it back, without ``seeds`` and titles: more seeds are more results of the same study."""
+    """Plain data as JSON gives it back, without titles, ``seeds`` and ``folds``: more of these belong to the same study."""
     if isinstance(part, dict):
-        return {str(k): _without_seeds(v) for k, v in part.items() if k not in ("seeds", "title")}
+        return {str(k): _without_seeds(v) for k, v in part.items() if k not in ("seeds", "folds", "title")}
     return [_without_seeds(v) for v in part] if isinstance(part, list | tuple) else part
 
 

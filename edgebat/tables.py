@@ -32,7 +32,8 @@ def number(value: float | None, digits: int) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     # A baseline far outside what it learnt from can say anything; its digits would push the other columns away.
-    return f"{value:,.{digits}f}" if abs(value) < 1e6 else f"{value:.0e}"
+    # Counts (no decimals) are exact.
+    return f"{value:,.{digits}f}" if digits == 0 or abs(value) < 1e6 else f"{value:.0e}"
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str = "") -> Table:

@@ -11,6 +11,7 @@ import pytest
 
 from edgebat import __version__
 from edgebat.features import HealthWindows
+from edgebat.tables import number
 
 Command = Callable[..., tuple[int, str, str]]
 VERBS = ("run", "data", "train", "distill", "quantize", "export", "verify", "bench", "report", "predict", "evaluate", "info",
@@ -133,3 +134,10 @@ def test_values_set_in_the_examples_exist() -> None:
     settings = re.findall(r"--set ([\w.]+=\w+)", source)
     assert len(settings) >= 4
     assert load_recipe("demo", settings).name == "demo"
+
+
+def test_counts_are_exact_and_errors_beyond_measure_are_short() -> None:
+    assert number(1_383_828, 0) == "1,383,828"
+    assert number(999_999.94, 1) == "999,999.9"
+    assert number(8.46e19, 1) == "8e+19"
+    assert number(float("nan"), 1) == "–"

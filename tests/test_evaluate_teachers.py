@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,21 @@ def test_life_teachers_are_scored_beside_the_baselines(
     code, out, _ = command("evaluate", files[name], "--corpus", corpus)
     assert code == 0
     assert "baselines learnt from 9 cells" in " ".join(out.split())
+
+
+def test_a_teacher_that_reads_the_current_says_where_it_is_not_known(
+    corpus: Path, command: Command, tmp_path: Path
+) -> None:
+    spec = spec_settings(made_up_windows(1))
+    network = BatLiNet(spec=spec, references=3, cleaning=False, channels=2, current=True)
+    save_teacher(network, tmp_path / "t.safetensors", {"seen": pack_cells(("MADE", f"c{n:02d}") for n in SEEN)})
+    silent = tmp_path / "silent"
+    shutil.copytree(corpus, silent)
+    table = pd.read_csv(corpus / "cells.csv")
+    table.assign(charge_protocol=["1C CC-CV"] + [None] * (len(table) - 1)).to_csv(silent / "cells.csv", index=False)
+    _, out, _ = command("evaluate", tmp_path / "t.safetensors", "--corpus", silent, "--json")
+    cells = len(json.loads(out)["cells"])
+    assert f"the charging current of {cells - 1} of {cells} cells is not known" in " ".join(json.loads(out)["notes"])
 
 
 def test_the_score_is_of_the_unseen_cells(files: dict[str, Path], corpus: Path, command: Command) -> None:

@@ -142,5 +142,10 @@ def test_a_corpus_folder_is_read(tmp_path):
     assert [cell.split for cell in found] == ["train", ""]
     assert np.isnan(found[0].curves_ah[7]).all()
     np.testing.assert_allclose(life_windows(found, SMALL).x, life_windows(cells, SMALL).x, atol=1e-6)
+    assert np.isnan(life_windows(found, SMALL).charge_rate_c).all()
+    table.assign(charge_protocol=["2C(50%)-4C", float("nan")]).to_csv(tmp_path / "cells.csv", index=False)
+    rate = life_windows(life_cells(tmp_path), SMALL).select(cells=[("MADE", "c01")]).charge_rate_c
+    assert rate[0, [0, 9, 10, 15, 16, 19]] == pytest.approx([2.0, 2.0, 4.0, 4.0, 1.0, 1.0])
+    assert np.isnan(life_windows(life_cells(tmp_path), SMALL).charge_rate_c[1]).all()
     with pytest.raises(DataError, match="no discharge curves of"):
         life_cells(tmp_path, ["OTHER"])

@@ -133,5 +133,7 @@ def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkey
     last = (tmp_path / "table.md").read_text().splitlines()[-1]
     # Root mean square of 10, 20, 30 and mean of 1, 2, 3.
     assert "2.00 ± 0.00 | 21.60 ± 0.00" in last
-    with pytest.raises(RecipeError, match="folds count from 0"):
+    with pytest.raises(RecipeError, match=r"folds are \(3,\); each once, of 0 to hold_out - 1 = 2"):
         life_study.check_study({"name": "life-x", "teacher": "batlinet", "hold_out": 3, "folds": [3]})
+    with pytest.raises(RecipeError, match="hold_out is 13; split 'train' has 12 cells"):
+        life_study.train_and_score(dataclasses.replace(study, hold_out=13), tmp_path, tmp_path)

@@ -98,7 +98,7 @@ def lives_by_protocol(count: int = 12) -> LifeWindows:
     return dataclasses.replace(
         windows,
         x=np.repeat(windows.x[:1], count, axis=0),
-        charge_rate=np.repeat(rate[:, None], windows.x.shape[2], axis=1),
+        charge_rate_c=np.repeat(rate[:, None], windows.x.shape[2], axis=1),
         life=(2400.0 / rate).astype(np.float32),
     )
 
@@ -117,6 +117,26 @@ def test_the_charging_current_is_read_between_cells(tmp_path):
     unknown[:, 1], like[:, 1] = torch.nan, reference[:, 1]
     assert torch.equal(network.difference(unknown, reference), network.difference(like, reference))
     assert torch.isfinite(network(unknown)).all()
+
+
+def test_one_unknown_protocol_does_not_blind_a_merged_reference(tmp_path):
+    windows = lives_by_protocol()
+    rates = windows.charge_rate_c.copy()
+    rates[::4] = np.nan
+    settings = BatLiNetSettings(merge=4, current=True, fit=dataclasses.replace(QUICK, steps=1, steps_per_epoch=1))
+    network, _ = train_batlinet(dataclasses.replace(windows, charge_rate_c=rates), settings, tmp_path / "some")
+    assert torch.isfinite(network.reference_x).all()
+    rates[:] = np.nan
+    with pytest.raises(RecipeError, match=r"charging current of no cell is known.*charge_protocol"):
+        train_batlinet(dataclasses.replace(windows, charge_rate_c=rates), settings, tmp_path / "none")
+
+
+def test_a_hole_in_what_was_measured_is_not_filled():
+    network, x = small_network(), torch.randn(1, 1, 20, 20)
+    x[0, 0, 3, 3] = torch.nan
+    assert torch.isnan(network(x)).all()
+    with pytest.raises(RecipeError, match="1 channels; Q\\(V\\), current and capacity are 2"):
+        BatLiNet(current=True)
 
 
 def test_training_beats_the_mean_and_the_file_says_the_same(tmp_path):

@@ -126,6 +126,18 @@ def test_training_lowers_the_loss_and_draws_stay_within_the_limit(trained):
     assert np.abs(2 * said["best_curve"] - 1).max() <= 1.1 + 1e-6
 
 
+def test_blended_cells_teach_what_lies_between_the_measured_ones(tmp_path):
+    fit = StepSettings(steps=60, steps_per_epoch=20, learning_rate=5e-3, average=0.9, accelerator="cpu")
+    windows = made_up_windows(4)
+    settings = DiffBattSettings(repeats=2, blend=2, fit=fit)
+    network, result = train_diffbatt(windows, settings, tmp_path / "blend")
+    plain, _ = train_diffbatt(windows, dataclasses.replace(settings, blend=0), tmp_path / "plain")
+    assert result.losses[-1] < 0.5 * result.losses[0]
+    assert not torch.equal(next(network.parameters()), next(plain.parameters()))
+    with pytest.raises(RecipeError, match="blend >= 0"):
+        DiffBattSettings(blend=-1)
+
+
 def test_a_limit_holds_the_clean_value_and_keeps_a_true_one():
     schedule = Schedule()
     clean, noise = torch.rand(3, 16), torch.randn(3, 16)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from edgebat.data.charge_protocol import charge_rate
+from edgebat.data.charge_protocol import charge_rate_c
 from edgebat.errors import DataError
 from edgebat.features.life import LifeCell
 
@@ -77,7 +77,7 @@ def _cells_of(path: Path, cells: pd.DataFrame, cycles: dict[Any, pd.DataFrame]) 
                 curves_ah=matrix,
                 differences=differences,
                 published_life=float(row["published_cycle_life"]),
-                charge_rate=charge_rate(row.get("charge_protocol")),
+                charge_rate_c=charge_rate_c(row.get("charge_protocol")),
             )
         )
     return found

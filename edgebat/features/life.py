@@ -81,7 +81,7 @@ class LifeCell:
     differences: bool
     """True when ``curves_ah`` are differences, already smoothed by their source."""
     published_life: float = float("nan")
-    charge_rate: Float64 = field(default_factory=lambda: np.full(2, np.nan))
+    charge_rate_c: Float64 = field(default_factory=lambda: np.full(2, np.nan))
     """[R] charging current in C at equally spaced states of charge from 0 to 1; NaN where it is not known."""
 
 
@@ -104,7 +104,7 @@ class LifeWindows:
     chemistries: tuple[str, ...]
     splits: tuple[str, ...]
     nominal_ah: Float64
-    charge_rate: Float32
+    charge_rate_c: Float32
     """[N, columns] charging current in C at equally spaced states of charge from 0 to 1; NaN where not known."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Reason -> number of cells that gave no window."""
@@ -149,7 +149,7 @@ class LifeWindows:
             chemistries=tuple(self.chemistries[i] for i in rows),
             splits=tuple(self.splits[i] for i in rows),
             nominal_ah=self.nominal_ah[rows],
-            charge_rate=self.charge_rate[rows],
+            charge_rate_c=self.charge_rate_c[rows],
         )
 
 
@@ -197,7 +197,7 @@ def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> Lif
         chemistries=tuple(cell.chemistry for cell in kept),
         splits=tuple(cell.split for cell in kept),
         nominal_ah=np.array([cell.nominal_ah for cell in kept]),
-        charge_rate=np.concatenate([_resample(cell.charge_rate[None, :], spec.columns) for cell in kept]).astype(
+        charge_rate_c=np.concatenate([_resample(cell.charge_rate_c[None, :], spec.columns) for cell in kept]).astype(
             np.float32
         ),
         left_out=dict(left_out),

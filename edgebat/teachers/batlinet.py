@@ -51,7 +51,7 @@ class BatLiNet(nn.Module):
 
     alpha: weight of the inter-cell branch. absolute: Q(V) itself where the source has it, else differences to the base
     cycle only. references: cells whose tensors and lives are stored with the model. pool: mean over so many neighbouring
-    cycles first. capacity: a second channel with the capacity of each cycle. compress: differences d to the base cycle
+    cycles first. capacity: a last channel with the capacity of each cycle. compress: differences d to the base cycle
     become asinh(d / compress), about the logarithm of what is larger than ``compress`` (a fraction of nominal); the log
     of life falls with the log of the differences, and long lives lie where these are smallest. 0: as they are. current:
     a channel with the charging current over state of charge, the paper's third; only the inter branch can use it, since
@@ -97,6 +97,8 @@ class BatLiNet(nn.Module):
         }
         if compress < 0.0 or (compress and absolute):
             raise RecipeError(f"batlinet: compress is {compress}; it is 0 or larger, and for differences only")
+        if channels < 1 + capacity + current:
+            raise RecipeError(f"batlinet: {channels} channels; Q(V), current and capacity are {1 + capacity + current}")
         if pool < 1 or self.spec.cycles % pool:
             raise DataError(
                 f"BatLiNet pools {pool} cycles; it must divide the {self.spec.cycles} cycles of the windows"
@@ -123,14 +125,21 @@ class BatLiNet(nn.Module):
     def change(self, x: Tensor) -> Tensor:
         """What the intra branch sees of x [N, channels, cycles, columns], before scaling."""
         base = (self.spec.base_cycle - 1) // self.pool
-        change = without_unknown(x - x[:, :, base : base + 1])
+        change = self.gap(x, x[:, :, base : base + 1])
         if self.capacity:
             change[:, -1:] = x[:, -1:] - self.center
         return change
 
+    def gap(self, x: Tensor, other: Tensor) -> Tensor:
+        """``x - other``; 0 in the current's channel where one of the two charging currents is not known (NaN)."""
+        gap = x - other
+        if self.current:
+            gap[:, 1] = torch.where(gap[:, 1].isnan(), 0.0, gap[:, 1])
+        return gap
+
     def difference(self, x: Tensor, reference: Tensor) -> Tensor:
         """Difference [N] of standardized log life between cells ``x`` and cells ``reference``, same shapes."""
-        gap = self.cleaned(without_unknown(x - reference))
+        gap = self.cleaned(self.gap(x, reference))
         life: Tensor = self.head(self.inter(gap / self.input_std[1])).squeeze(1)
         return life
 
@@ -145,8 +154,13 @@ class BatLiNet(nn.Module):
         return (1.0 - self.alpha) * self.within(x) + self.alpha * inter
 
     def cleaned(self, difference: Tensor) -> Tensor:
-        """The paper's cleaning, without editing its input."""
-        return clean(difference) if self.cleaning else difference
+        """The paper's cleaning of what was measured, without editing its input. A stated current has no glitches."""
+        if not self.cleaning:
+            return difference
+        measured = [channel for channel in range(difference.shape[1]) if not (self.current and channel == 1)]
+        cleaned = difference.clone()
+        cleaned[:, measured] = clean(difference[:, measured])
+        return cleaned
 
     def tensor(self, windows: LifeWindows) -> Tensor:
         """Network input [N, channels, cycles / pool, columns]. Raises DataError for windows made otherwise."""
@@ -159,7 +173,7 @@ class BatLiNet(nn.Module):
             x = x + windows.base[:, None, :]
         channels = [x]
         if self.current:
-            channels.append(np.broadcast_to(windows.charge_rate[:, None, :], x.shape))
+            channels.append(np.broadcast_to(windows.charge_rate_c[:, None, :], x.shape))
         if self.capacity:
             channels.append(np.broadcast_to(windows.capacity[:, :, None], x.shape))
         pooled = nn.functional.avg_pool2d(torch.from_numpy(np.stack(channels, axis=1)), (self.pool, 1))
@@ -200,11 +214,6 @@ class BatLiNetEnsemble(nn.Module):
         """``life``: cycle life [N] in cycles; ``life_members`` [members, N]."""
         lives = np.stack([member.predict(windows)["life"] for member in self.members if isinstance(member, BatLiNet)])
         return {"life": np.exp(np.log(lives).mean(axis=0)), "life_members": lives}
-
-
-def without_unknown(difference: Tensor) -> Tensor:
-    """No difference where one of the two is not known (charging currents may be NaN)."""
-    return torch.nan_to_num(difference, nan=0.0)
 
 
 def clean(difference: Tensor) -> Tensor:

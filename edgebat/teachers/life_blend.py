@@ -2,7 +2,8 @@
 
 A few dozen cells are few enough to be remembered one by one, and a new cell then gets the curve of one of them. Blends
 fill the space between. Curves are blended after each is stretched to a life of one, so that a blend of one that falls at
-500 cycles and one that falls at 600 falls once, in between (mixup, arXiv 1710.09412, along a curve's own axis).
+500 cycles and one that falls at 600 falls once, in between (mixup, arXiv 1710.09412, along a curve's own axis). Windows of
+the ``health`` task have ``blend.py``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ STRETCHED_POINTS = 256
 
 def stretched(curve: Tensor) -> tuple[Tensor, Tensor]:
     """Curves [N, P] (SOH, 0 after the last measured point) as shapes [N, 256] over a life of one, and log lengths [N]."""
-    points = torch.arange(curve.shape[1])
+    points = torch.arange(curve.shape[1], device=curve.device)
     last = torch.where(curve > 0.0, points, 0).amax(dim=1)
-    position = torch.linspace(0.0, 1.0, STRETCHED_POINTS) * last[:, None]
+    position = torch.linspace(0.0, 1.0, STRETCHED_POINTS, device=curve.device) * last[:, None]
     return _between(curve, position, last[:, None]), torch.log(last + 0.5)
 
 
@@ -33,7 +34,8 @@ def unstretched(shape: Tensor, log_length: Tensor, points: int) -> Tensor:
 def neighbours_in_life(log_length: Tensor, reach: int, generator: torch.Generator) -> Tensor:
     """For each of N cells another, at random among those at most ``reach`` ranks longer or shorter lived; int64 [N].
 
-    At either end of the ranking the outermost cell stands for those that are missing, so a cell may be its own."""
+    At either end of the ranking the outermost cell stands for those that are missing; it is then also its own, and so is a
+    cell given several times."""
     count = len(log_length)
     order = log_length.argsort(stable=True)
     rank = order.argsort()

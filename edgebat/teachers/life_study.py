@@ -44,16 +44,18 @@ from edgebat.teachers.life_transfer import Transfer, transfer_scores, transfer_t
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.study import chosen
 
+Scores = dict[str, float]
+
 
 @checked(frozen=True, config={"extra": "forbid"})
 class LifeStudy:
     """A ``life-*.yaml`` recipe.
 
     datasets: of the corpus, all unless named. train, test: published splits. hold_out: to choose settings without the
-    test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0: no.
-    folds: only these of them, counted from 0. synthesis:
-    guidance weights to make new curves with (DiffBatt). transfer: studies of one chemistry learnt from the others
-    (BatLiNet), on windows after ``transfer_task`` of every dataset.
+    test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0:
+    no. folds: only these of them, counted from 0. synthesis: guidance weights to make new curves with (DiffBatt).
+    transfer: studies of one chemistry learnt from the others (BatLiNet), on windows after ``transfer_task`` of every
+    dataset. Neither of these two is part of a cross-validation.
     """
 
     name: str
@@ -83,9 +85,11 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
     targets = [transfer.target for transfer in study.transfer]
     if len(set(targets)) < len(targets):
         raise RecipeError(f"{where}: one transfer per chemistry; seen {', '.join(targets)}")
-    wrong = [fold for fold in study.folds if not 0 <= fold < study.hold_out]
-    if wrong or study.hold_out == 1 or study.hold_out < 0:
-        raise RecipeError(f"{where}: hold_out is 0 or at least 2, folds count from 0; seen {study.hold_out}, {wrong}")
+    if study.hold_out < 0 or study.hold_out == 1:
+        raise RecipeError(f"{where}: hold_out is {study.hold_out}; 0 or at least 2 folds are needed")
+    allowed = range(study.hold_out)
+    if len(set(study.folds)) < len(study.folds) or not set(study.folds) <= set(allowed):
+        raise RecipeError(f"{where}: folds are {study.folds}; each once, of 0 to hold_out - 1 = {study.hold_out - 1}")
     return study
 
 
@@ -130,7 +134,7 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Pa
         "gpu_peak_mb": fitted.peak_bytes // 2**20,
         **score_life(stored, test, sampling),
     }
-    if isinstance(stored, DiffBatt) and study.synthesis:
+    if isinstance(stored, DiffBatt) and study.synthesis and not study.hold_out:
         result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
@@ -205,7 +209,7 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
     transfers = chosen(only, {transfer.target: transfer for transfer in study.transfer})
     if not only:
         train_and_score(study, corpus, folder)
-    if transfers:
+    if transfers and (only or not study.hold_out):
         text = run_transfers(study, transfers, corpus, folder)
         print(text)
         if not only:
@@ -229,14 +233,14 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     if not study.hold_out:
         text = score_split(study, *study_split(study, windows), folder)[2]
     else:
+        cells = len(windows.select(split=study.train))
+        if study.hold_out > cells:
+            raise RecipeError(f"hold_out is {study.hold_out}; split {study.train!r} has {cells} cells")
         folds = study.folds or tuple(range(study.hold_out))
         found = [score_split(study, *study_split(study, windows, n), folder / f"fold{n}") for n in folds]
         text = fold_table(study, [(baselines, results) for baselines, results, _ in found])
     atomic_write(folder / "table.md", text)
     print(text)
-
-
-Scores = dict[str, float]
 
 
 def score_split(
@@ -250,7 +254,7 @@ def score_split(
     results = []
     for seed in study.seeds:
         results.append(run_seed(study, train, test, folder, seed))
-        print(f"seed {seed}: {results[-1]['scores']}", flush=True)
+        print(f"{folder.name}, seed {seed}: {results[-1]['scores']}", flush=True)
     if len(results) > 1:
         results[0]["together"] = join_seeds(study, train, test, folder, [result["seed"] for result in results])
     baselines = {}
@@ -278,7 +282,7 @@ def over_folds(scores: Sequence[Scores]) -> Scores:
     """Over folds of like size: the root of the mean square of RMSEs in cycles, the mean of anything else."""
     return {
         name: float(np.sqrt(np.mean([s[name] ** 2 for s in scores])))
-        if name.startswith(("rmse", "rul_rmse"))
+        if name in ("rmse", "rul_rmse", "rul_rmse_best")
         else float(np.mean([s[name] for s in scores]))
         for name in scores[0]
     }
@@ -287,7 +291,7 @@ def over_folds(scores: Sequence[Scores]) -> Scores:
 def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> str:
     """Each transfer with each seed, as a table; a record per transfer and seed goes to ``folder``."""
     everything = life_windows(life_cells(corpus), study.transfer_task)
-    # Twenty cycles are too few to pool, and the sources' protocols tell the source apart, not the cell.
+    # Twenty cycles are too few to pool, and a protocol there shows which data set a cell is of, not how it ages.
     alone = dataclasses.replace(study.batlinet, pool=1, members=1, current=False)
     found: dict[str, list[list[dict[str, float]]]] = {}
     for transfer in transfers:

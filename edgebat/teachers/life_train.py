@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgebat.errors import RecipeError
 from edgebat.features.life import LifeWindows
-from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble, without_unknown
+from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.diffbatt import DiffBatt
 from edgebat.teachers.fixed_fit import StepResult, StepSettings, fit_steps
 from edgebat.teachers.life_blend import blend, neighbours_in_life, stretched, unstretched
@@ -61,6 +61,10 @@ class DiffBattSettings:
     noise: float = 0.0
     fit: StepSettings = field(default_factory=lambda: StepSettings(steps=7500, average=0.999))
 
+    def __post_init__(self) -> None:
+        if self.blend < 0 or self.repeats < 1:
+            raise RecipeError(f"diffbatt: blend >= 0 and repeats >= 1 are needed; seen {self.blend}, {self.repeats}")
+
 
 def spec_settings(windows: LifeWindows) -> dict[str, Any]:
     """The windows' definition as JSON-able keyword arguments."""
@@ -84,6 +88,11 @@ def train_batlinet(
     support = train if support is None else support.select(np.isfinite(support.life))
     if not len(train) or not len(support):
         raise RecipeError(f"BatLiNet needs cells of known life: {len(train)} to train on, {len(support)} as references")
+    if settings.current and not (np.isfinite(train.charge_rate_c).any() and np.isfinite(support.charge_rate_c).any()):
+        raise RecipeError(
+            "batlinet: current is true, and the charging current of no cell is known; cells.csv states it in "
+            "charge_protocol ('5.4C(60%)-3C', '1C CC-CV to 4.2 V', ...). Set current: false to do without"
+        )
     torch.manual_seed(settings.fit.seed)
     order = np.argsort(support.life, kind="stable")
     # No group is smaller than ``merge``: a rest of one cell would be that cell's own measurement.
@@ -112,14 +121,14 @@ def train_batlinet(
         network.label_std.copy_(both.std(correction=0).clamp(min=0.05))
         if settings.capacity:
             network.center.copy_(partner_x[:, -1].mean())
-        for branch, values in enumerate((network.change(partner_x), without_unknown(partner_x - partner_x.roll(1, 0)))):
+        for branch, values in enumerate((network.change(partner_x), network.gap(partner_x, partner_x.roll(1, 0)))):
             network.input_std[branch] = values.std(dim=(0, 2, 3)).clamp(min=1e-6)[:, None, None]
     else:
         kept = ("reference_x", "reference_label")
         network.load_state_dict({k: v for k, v in start.state_dict().items() if k not in kept}, strict=False)
     label = (label - network.label_mean) / network.label_std
     partner_label = (partner_label - network.label_mean) / network.label_std
-    network.reference_x.copy_(torch.stack([partner_x[groups[i]].mean(dim=0) for i in chosen]))
+    network.reference_x.copy_(torch.stack([partner_x[groups[i]].nanmean(dim=0) for i in chosen]))
     network.reference_label.copy_(torch.stack([partner_label[groups[i]].mean() for i in chosen]))
 
     def loss(module: nn.Module, data: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
@@ -127,6 +136,8 @@ def train_batlinet(
         assert isinstance(module, BatLiNet)
         if settings.noise:
             noise = torch.randn(x.shape, generator=generator, device=x.device)
+            if settings.current:
+                noise[:, 1] = 0.0  # stated, not measured
             x = x + settings.noise * module.input_std[0] * noise
         intra = (module.within(x) - label).square().mean()
         if settings.alpha == 0.0:
@@ -176,12 +187,15 @@ def train_diffbatt(
     if settings.standardize:
         network.input_std.copy_(spread)
 
-    shape, log_length = stretched(torch.from_numpy(train.curve))
+    data: tuple[Tensor, ...] = (q, curve)
+    if settings.blend:
+        data += stretched(torch.from_numpy(train.curve))
 
     def loss(module: nn.Module, data: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         assert isinstance(module, DiffBatt)
-        q, curve, shape, log_length = (tensor.repeat(settings.repeats, *[1] * (tensor.ndim - 1)) for tensor in data)
+        q, curve, *lives = (tensor.repeat(settings.repeats, *[1] * (tensor.ndim - 1)) for tensor in data)
         if settings.blend:
+            shape, log_length = lives
             other = neighbours_in_life(log_length, settings.blend * settings.repeats, generator)
             share = torch.rand(len(q), generator=generator, device=q.device)
             q = blend(q, other, share)
@@ -191,7 +205,7 @@ def train_diffbatt(
             q = q + settings.noise * spread * torch.randn(q.shape, generator=generator, device=q.device)
         return module.noise_loss(curve, q, settings.drop, generator)
 
-    result = fit_steps(network, (q, curve, shape, log_length), loss, settings.fit, folder, resume)
+    result = fit_steps(network, data, loss, settings.fit, folder, resume)
     return network, result
 
 
