@@ -36,7 +36,7 @@ def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
     """Raise RecipeError when ``folder`` holds results of another recipe, seeds, folds and title apart."""
     if not (folder / NOTE).exists():
         return
-    own, other = _without_seeds(document), json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    own, other = _same_study(document), json.loads((folder / NOTE).read_text(encoding="utf-8"))
     changed = sorted(key for key in own.keys() | other.keys() if own.get(key) != other.get(key))
     if changed:
         raise RecipeError(
@@ -45,11 +45,11 @@ def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
         )
 
 
-def _without_seeds(part: Any) -> Any:
-    """Plain data as JSON gives it back, without titles, ``seeds`` and ``folds``: more of these belong to the same study."""
+def _same_study(part: Any) -> Any:
+    """What makes a study the same: plain data as JSON gives it back, less titles, ``seeds`` and ``folds``."""
     if isinstance(part, dict):
-        return {str(k): _without_seeds(v) for k, v in part.items() if k not in ("seeds", "folds", "title")}
-    return [_without_seeds(v) for v in part] if isinstance(part, list | tuple) else part
+        return {str(k): _same_study(v) for k, v in part.items() if k not in ("seeds", "folds", "title")}
+    return [_same_study(v) for v in part] if isinstance(part, list | tuple) else part
 
 
 def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
@@ -73,5 +73,5 @@ def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: S
     finally:
         # Interrupted or not: what lies there now is of this recipe.
         if folder.is_dir():
-            atomic_write(folder / NOTE, json.dumps(_without_seeds(document), indent=1, sort_keys=True) + "\n")
+            atomic_write(folder / NOTE, json.dumps(_same_study(document), indent=1, sort_keys=True) + "\n")
     return folder

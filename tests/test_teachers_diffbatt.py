@@ -26,7 +26,7 @@ from edgebat.teachers.life_score import score_life  # noqa: E402
 from edgebat.teachers.life_study import load_study  # noqa: E402
 from edgebat.teachers.life_train import DiffBattSettings, round_to_half, train_diffbatt  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
-from tests.life_cells import made_up_windows  # noqa: E402
+from tests.life_cells import SMALL, made_up_windows  # noqa: E402
 
 FEW = Sampling(draws=3, steps=4)
 
@@ -126,14 +126,29 @@ def test_training_lowers_the_loss_and_draws_stay_within_the_limit(trained):
     assert np.abs(2 * said["best_curve"] - 1).max() <= 1.1 + 1e-6
 
 
-def test_blended_cells_teach_what_lies_between_the_measured_ones(tmp_path):
-    fit = StepSettings(steps=60, steps_per_epoch=20, learning_rate=5e-3, average=0.9, accelerator="cpu")
-    windows = made_up_windows(4)
-    settings = DiffBattSettings(repeats=2, blend=2, fit=fit)
-    network, result = train_diffbatt(windows, settings, tmp_path / "blend")
-    plain, _ = train_diffbatt(windows, dataclasses.replace(settings, blend=0), tmp_path / "plain")
-    assert result.losses[-1] < 0.5 * result.losses[0]
-    assert not torch.equal(next(network.parameters()), next(plain.parameters()))
+def test_blended_cells_lie_between_the_measured_ones(tmp_path, monkeypatch):
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    plain = DiffBatt.noise_loss
+
+    def noise_loss(network, curve, q, drop, generator):
+        seen.append((curve, q))
+        return plain(network, curve, q, drop, generator)
+
+    monkeypatch.setattr(DiffBatt, "noise_loss", noise_loss)
+    windows = made_up_windows(4, dataclasses.replace(SMALL, curve_points=96, curve_step=10))
+    fit = StepSettings(steps=20, steps_per_epoch=10, accelerator="cpu")
+    train_diffbatt(windows, DiffBattSettings(repeats=2, blend=1, fit=fit), tmp_path / "blend")
+    measured = set((windows.curve > 0).sum(axis=1).tolist())
+    lengths = torch.cat([(curve > -1.0).sum(dim=1) for curve, _ in seen])
+    assert lengths.min() >= min(measured)
+    assert lengths.max() <= max(measured)
+    assert set(lengths.tolist()) > measured
+    # The longer the life, the smaller the change: curve and matrix of a blend are of the same cell.
+    sizes = torch.cat([q.abs().amax(dim=(1, 2)) for _, q in seen])
+    assert np.corrcoef(lengths.numpy(), sizes.numpy())[0, 1] < -0.95
+    seen.clear()
+    train_diffbatt(windows, DiffBattSettings(fit=fit), tmp_path / "plain")
+    assert {n for curve, _ in seen for n in (curve > -1.0).sum(dim=1).tolist()} == measured
     with pytest.raises(RecipeError, match="blend >= 0"):
         DiffBattSettings(blend=-1)
 

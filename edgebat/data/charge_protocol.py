@@ -23,13 +23,13 @@ STATES_OF_CHARGE: Float64 = np.linspace(0.0, 1.0, 101)
 """Where a charging current is given, as fractions of nominal capacity."""
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
-_VOLTS = r"(?: to \d+(?:\.\d+)? V)?"
+_VOLTS = r"(?: (?:to )?\d+(?:\.\d+)? V)?"
 # How a charge ends: constant voltage down to a small current, and remarks after a semicolon.
 _END = r"(?:,? CV(?: to \d+(?:\.\d+)?C)?| \(\d+(?:\.\d+)?C\)|, cut \d+(?:\.\d+)? A)?(?:;.*)?"
 _TWO_STEPS = re.compile(rf"{_NUMBER}C\({_NUMBER}%\)-{_NUMBER}C")
 _STEP = rf"{_NUMBER}C to {_NUMBER} ?% SOC, "
 _STEPS = re.compile(rf"((?:{_STEP})+){_NUMBER}C{_VOLTS}{_END}")
-_ONE_STEP = re.compile(rf"(?:CC-CV |CC )?{_NUMBER}C(?: CC-CV)?{_VOLTS}(?: \d+(?:\.\d+)? V)?{_END}")
+_ONE_STEP = re.compile(rf"(?:CC-CV |CC )?{_NUMBER}C(?: CC-CV)?{_VOLTS}{_END}")
 
 
 def charge_rate_c(protocol: object) -> Float64:

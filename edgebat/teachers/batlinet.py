@@ -20,6 +20,10 @@ from edgebat.features.life import LifeSpec, LifeWindows
 Float32 = npt.NDArray[np.float32]
 
 
+CURRENT = 1
+"""The channel of the charging current, where there is one: Q(V), current, ..., capacity."""
+
+
 class Encoder(nn.Module):
     """[N, channels, cycles, columns] -> [N, width]: two convolutions with pooling, then one over the whole rest."""
 
@@ -134,7 +138,7 @@ class BatLiNet(nn.Module):
         """``x - other``; 0 in the current's channel where one of the two charging currents is not known (NaN)."""
         gap = x - other
         if self.current:
-            gap[:, 1] = torch.where(gap[:, 1].isnan(), 0.0, gap[:, 1])
+            gap[:, CURRENT] = torch.where(gap[:, CURRENT].isnan(), 0.0, gap[:, CURRENT])
         return gap
 
     def difference(self, x: Tensor, reference: Tensor) -> Tensor:
@@ -157,7 +161,7 @@ class BatLiNet(nn.Module):
         """The paper's cleaning of what was measured, without editing its input. A stated current has no glitches."""
         if not self.cleaning:
             return difference
-        measured = [channel for channel in range(difference.shape[1]) if not (self.current and channel == 1)]
+        measured = [channel for channel in range(difference.shape[1]) if not (self.current and channel == CURRENT)]
         cleaned = difference.clone()
         cleaned[:, measured] = clean(difference[:, measured])
         return cleaned
@@ -209,6 +213,11 @@ class BatLiNetEnsemble(nn.Module):
         first = self.members[0]
         assert isinstance(first, BatLiNet)
         return first.spec
+
+    @property
+    def current(self) -> bool:
+        """Whether its networks see how a cell is charged."""
+        return bool(self.members[0].current)
 
     def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
         """``life``: cycle life [N] in cycles; ``life_members`` [members, N]."""

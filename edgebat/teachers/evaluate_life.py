@@ -35,7 +35,7 @@ def evaluate_life(
     unseen = scored["scores"] if fresh.all() else score_life(teacher, test)["scores"] if fresh.any() else None
     baselines, notes = _baselines(test, packed, train_corpus)
     unknown = int(np.isnan(windows.charge_rate_c).all(axis=1).sum())
-    if unknown and reads_current(teacher):
+    if unknown and getattr(teacher, "current", False):
         notes.append(
             f"the charging current of {unknown} of {len(windows)} cells is not known (charge_protocol in cells.csv); "
             "they count as charged like each reference"
@@ -50,12 +50,6 @@ def evaluate_life(
         "notes": notes,
         "left_out": windows.left_out,
     }
-
-
-def reads_current(teacher: Any) -> bool:
-    """Whether the teacher sees how a cell is charged."""
-    members = getattr(teacher, "members", [teacher])
-    return any(getattr(member, "current", False) for member in members)
 
 
 def _baselines(test: LifeWindows, packed: str, corpus: str | Path) -> tuple[dict[str, dict[str, float]], list[str]]:

@@ -231,22 +231,22 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
     if not study.hold_out:
-        text = score_split(study, *study_split(study, windows), folder)[2]
+        text = table(study, *score_split(study, *study_split(study, windows), folder))
     else:
         cells = len(windows.select(split=study.train))
         if study.hold_out > cells:
             raise RecipeError(f"hold_out is {study.hold_out}; split {study.train!r} has {cells} cells")
         folds = study.folds or tuple(range(study.hold_out))
         found = [score_split(study, *study_split(study, windows, n), folder / f"fold{n}") for n in folds]
-        text = fold_table(study, [(baselines, results) for baselines, results, _ in found])
+        text = fold_table(study, found)
     atomic_write(folder / "table.md", text)
     print(text)
 
 
 def score_split(
     study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path
-) -> tuple[dict[str, Scores], list[dict[str, Any]], str]:
-    """The baselines' scores, every seed's record, and both as a table. Raises RecipeError without cells."""
+) -> tuple[dict[str, Scores], list[dict[str, Any]]]:
+    """The baselines' scores and every seed's record. Raises RecipeError without cells."""
     if not len(train) or not len(test):
         raise RecipeError(
             f"split {study.train!r} has {len(train)} cells and {study.test!r} {len(test)}; both need some"
@@ -263,7 +263,7 @@ def score_split(
             baselines[name] = baseline_scores(name, train, test)
         except MissingExtra as error:
             print(f"{name} left out: {error}", flush=True)
-    return baselines, results, table(study, baselines, results)
+    return baselines, results
 
 
 def fold_table(study: LifeStudy, found: Sequence[tuple[dict[str, Scores], list[dict[str, Any]]]]) -> str:

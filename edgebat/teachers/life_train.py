@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgebat.errors import RecipeError
 from edgebat.features.life import LifeWindows
-from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
+from edgebat.teachers.batlinet import CURRENT, BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.diffbatt import DiffBatt
 from edgebat.teachers.fixed_fit import StepResult, StepSettings, fit_steps
 from edgebat.teachers.life_blend import blend, neighbours_in_life, stretched, unstretched
@@ -137,7 +137,7 @@ def train_batlinet(
         if settings.noise:
             noise = torch.randn(x.shape, generator=generator, device=x.device)
             if settings.current:
-                noise[:, 1] = 0.0  # stated, not measured
+                noise[:, CURRENT] = 0.0  # stated, not measured
             x = x + settings.noise * module.input_std[0] * noise
         intra = (module.within(x) - label).square().mean()
         if settings.alpha == 0.0:
@@ -196,6 +196,7 @@ def train_diffbatt(
         q, curve, *lives = (tensor.repeat(settings.repeats, *[1] * (tensor.ndim - 1)) for tensor in data)
         if settings.blend:
             shape, log_length = lives
+            # Repeats of a cell lie side by side in the ranking.
             other = neighbours_in_life(log_length, settings.blend * settings.repeats, generator)
             share = torch.rand(len(q), generator=generator, device=q.device)
             q = blend(q, other, share)
