@@ -12,14 +12,7 @@ pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
 from edgebat.features.life import curve_life  # noqa: E402
-from edgebat.teachers.diffbatt import (  # noqa: E402
-    DiffBatt,
-    DiffBattEnsemble,
-    Sampling,
-    anchored,
-    closest_draw,
-    curve_error_percent,
-)
+from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble, Sampling, closest_draw, curve_error_percent  # noqa: E402
 from edgebat.teachers.diffbatt_synthesis import (  # noqa: E402
     frechet_distance,
     precision_recall,
@@ -214,29 +207,6 @@ def test_the_closest_draw_is_the_one_that_was_measured():
     assert closest_draw(curves, windows).tolist() == [1, 1, 1]
 
 
-def test_anchored_draws_fit_the_observed_capacities_and_keep_their_shape_and_end():
-    windows = made_up_windows(3)
-    offset = np.array([0.02, -0.01], dtype=np.float32)
-    drawn = np.where(windows.curve > 0, windows.curve, 0.0)[:, None] + offset[:, None]
-    shifted = anchored(np.where(drawn > 0.3, drawn, 0.01), windows)
-    alive = np.broadcast_to((windows.curve > 0)[:, None], shifted.shape)
-    np.testing.assert_allclose(shifted[alive], np.broadcast_to(windows.curve[:, None], shifted.shape)[alive], atol=1e-6)
-    assert (shifted[~alive] == np.float32(0.01)).all()
-
-
-def test_without_an_anchor_the_median_is_of_the_draws_themselves(trained):
-    windows, network, _ = trained
-    curves = network.draw(network.tensor(windows), FEW)
-    free = network.predict(windows, dataclasses.replace(FEW, anchor=False))
-    np.testing.assert_array_equal(free["soh_curve"], np.median(curves, axis=1))
-    held = network.predict(windows, FEW)
-    np.testing.assert_array_equal(held["soh_curve"], np.median(anchored(curves, windows), axis=1))
-    # A draw that is dead from the start says nothing of an offset, and stays.
-    np.testing.assert_array_equal(anchored(np.zeros_like(curves), windows), np.zeros_like(curves))
-    # The paper's own answer, the best draw, is not touched.
-    np.testing.assert_array_equal(held["best_curve"], free["best_curve"])
-
-
 def test_curve_error_counts_only_the_living_part():
     reference = np.array([[1.0, 0.9, 0.85, 0.0]], dtype=np.float32)
     predicted = np.array([[1.0, 0.92, 0.85, 0.3]], dtype=np.float32)
@@ -297,7 +267,7 @@ def test_networks_together_pool_their_draws_and_empty_windows_have_none(tmp_path
     other = dataclasses.replace(share, seed=sampling.seed + 1000)
     alone = [first.draw(first.tensor(windows), share), second.draw(second.tensor(windows), other)]
     np.testing.assert_array_equal(pair.draw(pair.members[0].tensor(windows), sampling), np.concatenate(alone, axis=1))
-    said = pair.predict(windows, dataclasses.replace(sampling, anchor=False))
+    said = pair.predict(windows, sampling)
     np.testing.assert_array_equal(said["soh_curve"], np.median(np.concatenate(alone, axis=1), axis=1))
     assert said["life"].shape == (3,)
     assert pair.predict(windows.select(split="none"), sampling)["soh_curve"].shape == (0, windows.spec.curve_points)

@@ -28,15 +28,13 @@ class Sampling:
 
     Fresh noise on the way (eta 1) corrects the network's errors at the noisiest levels, which DDIM carries to the end.
     guidance w mixes (1 + w) conditioned - w unconditioned. limit: largest |2 SOH - 1| a draw may aim at; None for the
-    paper's free sampling. anchor: each draw is shifted to the capacities that were observed, see ``anchored``. batch:
-    curves at a time."""
+    paper's free sampling. batch: curves at a time."""
 
     draws: int = 10
     steps: int = 100
     eta: float = 1.0
     guidance: float = 0.0
     limit: float | None = 1.1
-    anchor: bool = True
     seed: int = 1
     batch: int = 4096
 
@@ -125,8 +123,7 @@ class DiffBatt(nn.Module):
 
     def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
         """What ``said_by`` makes of the draws. Raises DataError for windows made otherwise."""
-        sampling = sampling or Sampling()
-        return said_by(self.draw(self.tensor(windows), sampling), windows, sampling.anchor)
+        return said_by(self.draw(self.tensor(windows), sampling or Sampling()), windows)
 
 
 class DiffBattEnsemble(nn.Module):
@@ -158,34 +155,31 @@ class DiffBattEnsemble(nn.Module):
 
     def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
         """As ``DiffBatt.predict``, of all members' draws."""
-        sampling = sampling or Sampling()
-        return said_by(self.draw(self._networks()[0].tensor(windows), sampling), windows, sampling.anchor)
+        return said_by(self.draw(self._networks()[0].tensor(windows), sampling or Sampling()), windows)
 
     def _networks(self) -> list[DiffBatt]:
         return [member for member in self.members if isinstance(member, DiffBatt)]
 
 
-def said_by(curves: Float32, windows: LifeWindows, anchor: bool = True) -> dict[str, npt.NDArray[np.floating]]:
+def said_by(curves: Float32, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
     """What curves [N, draws, points] say of the N windows.
 
     ``life`` [N] cycles and ``soh_curve`` [N, points]: medians over the draws; ``life_std`` [N] and ``soh_low``,
     ``soh_high`` [N, points] (10 % and 90 %): their spread; ``best_life``, ``best_curve``: the draw that fits the
-    capacities of the observed cycles best, as the paper reports; never shifted. anchor: shift the others, see ``anchored``.
+    capacities of the observed cycles best, as the paper reports.
     """
     count, draws, points = curves.shape
-    rows, best = np.arange(count), closest_draw(curves, windows)
-    best_curve = curves[rows, best]
-    if anchor:
-        curves = anchored(curves, windows)
     lives = curve_life(curves.reshape(-1, points), windows.spec).reshape(count, draws)
+    best = closest_draw(curves, windows)
+    rows = np.arange(count)
     return {
         "life": np.median(lives, axis=1),
         "soh_curve": np.median(curves, axis=1),
         "life_std": lives.std(axis=1),
         "soh_low": np.quantile(curves, 0.1, axis=1).astype(np.float32),
         "soh_high": np.quantile(curves, 0.9, axis=1).astype(np.float32),
-        "best_life": curve_life(best_curve, windows.spec),
-        "best_curve": best_curve,
+        "best_life": lives[rows, best],
+        "best_curve": curves[rows, best],
     }
 
 
@@ -194,23 +188,6 @@ def observed_soh(windows: LifeWindows) -> Float32:
     inside = windows.spec.curve_cycles[windows.spec.curve_cycles <= windows.spec.cycles] - 1
     observed: Float32 = windows.capacity[:, inside] / windows.capacity[:, :1]
     return observed
-
-
-ALIVE = 0.3
-"""A drawn SOH below this is the end of the record, which curves mark with 0."""
-
-
-def anchored(curves: Float32, windows: LifeWindows) -> Float32:
-    """Curves [N, draws, points] shifted by their mean error in the observed cycles, where they are alive; a new array.
-
-    Draws miss the capacities that are already known by half a percent, and a curve that starts too high stays too high.
-    The paper takes the draw that fits those capacities best; here all are made to fit.
-    """
-    seen, alive = observed_soh(windows), curves > ALIVE
-    early = alive[:, :, : seen.shape[1]]
-    error = np.where(early, curves[:, :, : seen.shape[1]] - seen[:, None, :], 0.0).sum(axis=2, keepdims=True)
-    shifted: Float32 = np.where(alive, curves - error / early.sum(axis=2, keepdims=True).clip(min=1), curves)
-    return shifted.astype(np.float32)
 
 
 def closest_draw(curves: Float32, windows: LifeWindows) -> npt.NDArray[np.int64]:
