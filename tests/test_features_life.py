@@ -149,3 +149,9 @@ def test_a_corpus_folder_is_read(tmp_path):
     assert np.isnan(life_windows(life_cells(tmp_path), SMALL).charge_rate_c[1]).all()
     with pytest.raises(DataError, match="no discharge curves of"):
         life_cells(tmp_path, ["OTHER"])
+    # The tables say what the corpus is: shortened, they make a part of it.
+    table[1:].to_csv(tmp_path / "cells.csv", index=False)
+    assert [cell.key for cell in life_cells(tmp_path)] == [("MADE", "c02")]
+    table[:0].to_csv(tmp_path / "cells.csv", index=False)
+    with pytest.raises(DataError, match="MADE.npz hold curves of no cell"):
+        life_cells(tmp_path)

@@ -25,8 +25,10 @@ CYCLE_COLUMNS = ["dataset", "cell_id", "cycle", "discharge_capacity_ah", "rel_ca
 
 
 def life_cells(corpus: str | Path, datasets: Iterable[str] | None = None) -> list[LifeCell]:
-    """Every cell of the corpus that has early-life discharge curves, sorted by key. Raises DataError.
+    """Every cell of the corpus that has early-life discharge curves, sorted by key. Raises DataError when there is none.
 
+    ``cells.csv`` and ``capacity.parquet`` say what the corpus is: curves of a cell that either lacks are passed over, so
+    that a part of a corpus is made by shortening the tables.
     Where a source gives capacities only relative to the first (SNL, UL_PUR, HNEI), the nominal capacity stands for it.
     """
     corpus = Path(corpus)
@@ -38,6 +40,9 @@ def life_cells(corpus: str | Path, datasets: Iterable[str] | None = None) -> lis
     found: list[LifeCell] = []
     for path in paths:
         found.extend(_cells_of(path, cells, cycles))
+    if not found:
+        names = ", ".join(path.name for path in paths)
+        raise DataError(f"{corpus / 'qv'}: {names} hold curves of no cell that cells.csv and capacity.parquet list")
     return sorted(found, key=lambda cell: cell.key)
 
 
@@ -59,7 +64,7 @@ def _cells_of(path: Path, cells: pd.DataFrame, cycles: dict[Any, pd.DataFrame]) 
     for cell_id, matrix in zip(ids, curves, strict=True):
         key = (dataset, cell_id)
         if key not in cells.index or key not in cycles:
-            raise DataError(f"{path}: cell {cell_id!r} of {dataset} is missing in cells.csv or capacity.parquet")
+            continue
         row, table = cells.loc[key], cycles[key]
         nominal = float(row["nominal_capacity_ah"])
         capacity = table["discharge_capacity_ah"].to_numpy(np.float64)
