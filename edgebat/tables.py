@@ -17,14 +17,23 @@ from rich.table import Table
 from edgebat.errors import EdgebatError
 
 Row = Mapping[str, Any]
+PIPE_WIDTH = 120
 
 
 def show(content: Any, as_json: bool = False, console: Console | None = None) -> None:
-    """Print ``content``: JSON-able data as JSON, anything else through Rich."""
+    """Print ``content``: JSON-able data as JSON, anything else through Rich.
+
+    A terminal that is too narrow is written on as if it were wide enough: a line that wraps can be read, a number that was
+    cut off cannot. Files and pipes have no width and get ``PIPE_WIDTH``.
+    """
     if as_json:
         print(json.dumps(content, indent=1, sort_keys=True))
-    else:
-        (console or Console()).print(content)
+        return
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE_WIDTH)
+    console.width = max(console.width, console.measure(content, options=console.options.update(width=1000)).minimum)
+    console.print(content)
 
 
 def number(value: float | None, digits: int) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from edgebat import __version__
 from edgebat.features import HealthWindows
-from edgebat.tables import number
+from edgebat.tables import evaluation_table, number, show
 
 Command = Callable[..., tuple[int, str, str]]
 VERBS = ("run", "data", "train", "distill", "quantize", "export", "verify", "bench", "report", "predict", "evaluate", "info",
@@ -141,3 +142,16 @@ def test_counts_are_exact_and_errors_beyond_measure_are_short() -> None:
     assert number(999_999.94, 1) == "999,999.9"
     assert number(8.46e19, 1) == "8e+19"
     assert number(float("nan"), 1) == "–"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_number_is_cut_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture[str], terminal: bool) -> None:
+    scores = {"cells": 42, "rmse": 83.1, "mae": 60.4, "mape": 8.7, "rul_rmse": 80.7, "soh_rmse": 1.65}
+    cell = {"cell": "b1c0", "dataset": "MATR", "seen": False, "life": 1852.0, "predicted": 2101.0}
+    result = {"model": "matr.safetensors", "kind": "teacher diffbatt", "corpus": "corpus", "task_kind": "life",
+              "cells": [cell], "all": scores, "unseen": scores, "baselines": {}, "notes": []}  # fmt: skip
+    show(evaluation_table(result), console=Console(width=40, force_terminal=terminal, color_system=None))
+    lines = capsys.readouterr().out.splitlines()
+    assert "SOH RMSE" in " ".join(lines)
+    said = [line.split()[-6:] for line in lines if line.startswith("all")]
+    assert said == 2 * [["42", "83.1", "60.4", "8.7", "80.7", "1.65"]]
