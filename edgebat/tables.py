@@ -32,7 +32,9 @@ def show(content: Any, as_json: bool = False, console: Console | None = None) ->
     console = console or Console()
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
-    console.width = max(console.width, console.measure(content, options=console.options.update(width=1000)).minimum)
+    # Rich caps what it measures at the width it is told of; any line here is shorter than this one.
+    unbounded = console.options.update(width=1000)
+    console.width = max(console.width, console.measure(content, options=unbounded).minimum)
     console.print(content)
 
 
