@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,30 @@ def test_a_variant_is_trained_scored_and_not_done_twice(
     text = ic2ml_study.table(study, [first])
     assert "| made up | released predictions | 0 | 0.5 |" in text
     assert "| made up | all, 1 seeds | 10 |" in text
+
+
+def test_validation_cells_teach_when_a_variant_says_so(windows: HealthWindows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ic2ml_study, "read_corpus", lambda *_: None)
+    monkeypatch.setattr(ic2ml_study, "health_windows", lambda *_: windows)
+    monkeypatch.setattr(Condition, "keys", lambda self, part: [("MADE_UP", f"cell-{i}") for i in getattr(self, part)])
+    condition = Condition("MADE_UP", "cell", train=(0, 1), val=(2,), test=(3,))
+    study = ConditionStudy(name="s", teacher="ic2ml", conditions={"made up": condition}, variants={})
+    cells = [
+        ([cell for _, cell in part.cells] for part in (parts.train, parts.val, parts.test))
+        for parts in (ic2ml_study.study_parts(study, Variant(learn_from_val=own), "-", 1) for own in (False, True))
+    ]
+    assert [list(parts) for parts in cells] == [
+        [["cell-0", "cell-1"], ["cell-2"], ["cell-3"]],
+        [["cell-0", "cell-1", "cell-2"], ["cell-2"], ["cell-3"]],
+    ]
+
+
+@pytest.mark.parametrize("change", ["keep=best", "patience=10"])
+def test_cells_that_choose_the_weights_must_not_teach(change: str, tmp_path: Path) -> None:
+    study = load_study("health-ic2ml", [f"train.fit.{change}"])
+    with pytest.raises(RecipeError, match=r"with its validation cells.*train\.fit\.keep=last"):
+        ic2ml_study.run_study(study, tmp_path, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_mistakes_are_refused() -> None:

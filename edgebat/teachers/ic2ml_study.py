@@ -58,12 +58,14 @@ class Condition:
 
 @checked(frozen=True, config={"extra": "forbid"})
 class Variant:
-    """What is changed against the study: pieces of the task, the conditions learnt from (all unless named), and which
-    share of their training cells."""
+    """What is changed against the study: pieces of the task, the conditions learnt from (all unless named), which share
+    of their training cells, and whether their validation cells are learnt from too. Those must choose nothing then, so
+    that the study has to keep the last weights and to train to the end."""
 
     task: dict[str, Any] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
     share: float = 1.0
+    learn_from_val: bool = False
     seeds: tuple[int, ...] = (1,)
 
 
@@ -103,6 +105,15 @@ def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> ConditionSt
     return check_study(document, str(path))
 
 
+def refuse_stopping_on_learnt(study: ConditionStudy, name: str) -> None:
+    """Raise RecipeError when the variant would learn from the cells that choose its weights."""
+    fit = study.train.fit
+    if study.variants[name].learn_from_val and (fit.keep != "last" or fit.patience < fit.epochs):
+        raise RecipeError(f"variant {name!r} learns from its validation cells, which would also stop the training (keep: "
+                          f"{fit.keep}, patience: {fit.patience} of {fit.epochs} epochs); set train.fit.keep=last and "
+                          f"train.fit.patience={fit.epochs}, or leave it out by --only")  # fmt: skip
+
+
 def study_parts(study: ConditionStudy, variant: Variant, corpus: str | Path, seed: int) -> Parts:
     """The variant's windows, of the conditions it learns from; cells the corpus lacks are passed over.
 
@@ -124,7 +135,7 @@ def study_parts(study: ConditionStudy, variant: Variant, corpus: str | Path, see
         raise DataError(f"conditions {', '.join(learnt)}: {len(train)} training and {len(val)} validation cells have "
                         f"windows; at least 1 each is needed; left out: {windows.left_out}")  # fmt: skip
     return Parts(
-        windows.select(cells=train),
+        windows.select(cells=sorted({*train, *val}) if variant.learn_from_val else train),
         windows.select(cells=val),
         windows.select(cells=cells("test", learnt)),
     )
@@ -281,8 +292,11 @@ def _row(condition: str, by: str, scores: Sequence[Mapping[str, float]]) -> str:
 def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
     """The whole study, or ``only`` some of its variants; records, checkpoints and ``table.md`` go to ``folder``. Raises
     RecipeError for a variant the study has not."""
+    names = chosen(only, {name: name for name in study.variants})
+    for name in names:
+        refuse_stopping_on_learnt(study, name)
     results = []
-    for name in chosen(only, {name: name for name in study.variants}):
+    for name in names:
         for seed in study.variants[name].seeds:
             results.append(run_variant(study, name, corpus, folder, seed))
             print(f"{name} seed {seed}: {results[-1]['scores']}", flush=True)
