@@ -166,7 +166,7 @@ def evaluate_health(
         cells.append(
             {"dataset": dataset, "cell": cell, "seen": seen[index], **_score_where(windows, predictions, mask)}
         )
-    baselines, note = _health_baselines(windows.select(fresh) if fresh.any() else windows, packed, train_corpus)
+    baselines, notes = _health_baselines(windows.select(fresh) if fresh.any() else windows, packed, train_corpus)
     return {
         "kind": what,
         "task": task.to_dict(),
@@ -174,7 +174,7 @@ def evaluate_health(
         "all": _score_where(windows, predictions, np.ones(len(windows), dtype=np.bool_)),
         "unseen": _score_where(windows, predictions, fresh) if fresh.any() else None,
         "baselines": baselines,
-        "notes": [note],
+        "notes": notes,
         "left_out": windows.left_out,
     }
 
@@ -185,23 +185,24 @@ NO_TRAINING_CELLS = (
 )
 
 
-def _health_baselines(test: HealthWindows, packed: str, corpus: str | Path) -> tuple[dict[str, Any], str]:
-    """Scores of mean, ridge and nearest neighbour on ``test``, learnt from the seen cells of ``corpus``; and a note."""
-    from edgebat.baselines import BASELINES
+def _health_baselines(test: HealthWindows, packed: str, corpus: str | Path) -> tuple[dict[str, Any], list[str]]:
+    """Scores of every baseline at hand on ``test``, learnt from the seen cells of ``corpus``; and notes."""
     from edgebat.data.corpus import read_corpus
+    from edgebat.teachers.health_baselines import health_baselines
 
     fleet = read_corpus(corpus)
     keys = fleet.keys
     known = [key for key, seen in zip(keys, seen_cells(packed, keys), strict=True) if seen]
     if len(known) < 2:
-        return {}, NO_TRAINING_CELLS.format(corpus=corpus)
+        return {}, [NO_TRAINING_CELLS.format(corpus=corpus)]
     windows = health_windows(read_corpus(corpus, {dataset for dataset, _ in known}), test.spec)
     known = [key for key in windows.cells if key in set(known)]
     # Every fifth seen cell chooses the ridge's penalty.
     held = known[::5]
     train, val = windows.select(cells=[key for key in known if key not in held]), windows.select(cells=held)
-    scores = {name: {"windows": len(test), **score(test, learn(train, val, test))} for name, learn in BASELINES.items()}
-    return scores, f"baselines learnt from {len(known)} cells the model has seen, out of {corpus}"
+    found, missing = health_baselines(train, val, test)
+    scores = {name: {"windows": len(test), **score(test, said)} for name, said in found.items()}
+    return scores, [f"baselines learnt from {len(known)} cells the model has seen, out of {corpus}", *missing]
 
 
 def cells_csv(result: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 pytest.importorskip("lightning")
 
-from edgebat.errors import RecipeError
+from edgebat.errors import MissingExtra, RecipeError
 from edgebat.studies import find_study, run_study
 from edgebat.teachers import forecast_study, life_study
 from edgebat.teachers.forecast_study import Fold, ForecastStudy, kept_baselines
@@ -76,6 +77,15 @@ def test_a_study_that_cannot_begin_leaves_nothing(tmp_path: Path, command: Comma
     code, _, err = command("run", "demo", "--only", "NMC")
     assert code == 2
     assert "--only picks parts of a study; demo is none" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_by_lora_asks_for_peft_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    document = find_study("forecast-universal")
+    assert document is not None
+    with pytest.raises(MissingExtra, match=r"edgebat\[lora\]"):
+        run_study(document, tmp_path, tmp_path / "runs")
     assert list(tmp_path.iterdir()) == []
 
 

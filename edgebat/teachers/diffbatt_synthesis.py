@@ -11,7 +11,8 @@ import torch
 from edgebat.errors import DataError
 from edgebat.features.life import LifeWindows, curve_life
 from edgebat.teachers.diffbatt import DiffBatt, Sampling
-from edgebat.teachers.life_baselines import forest_on, matrix_features
+from edgebat.teachers.forest import forest_on
+from edgebat.teachers.life_baselines import matrix_features
 
 Float64 = npt.NDArray[np.float64]
 

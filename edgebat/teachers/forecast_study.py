@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from edgebat.data.corpus import read_corpus
-from edgebat.errors import RecipeError
+from edgebat.errors import RecipeError, require
 from edgebat.evaluate import pack_cells
 from edgebat.features.descriptors import window_descriptors
 from edgebat.features.fade import fade_curves
@@ -245,7 +245,9 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
     """The whole study, or ``only`` some of its folds; records, checkpoints and ``table.md`` go to ``folder``. Raises
-    RecipeError for a fold the study has not."""
+    RecipeError for a fold the study has not, MissingExtra when LoRA is asked for without PEFT."""
+    if study.train.lora or study.pretrain.lora:
+        require("peft", extra="lora")  # now, not after minutes of pre-training
     fleet = read_corpus(corpus).select(quality=study.quality)
     folds = study_folds(study, capacity_histories(fleet, study.task.label_kinds))
     folds = chosen(only, {fold.name: fold for fold in folds})

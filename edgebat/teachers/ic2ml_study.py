@@ -24,13 +24,13 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from edgebat.baselines import BASELINES
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, RecipeError
 from edgebat.evaluate import pack_cells
 from edgebat.features import HealthSpec, HealthWindows, health_windows
 from edgebat.files import atomic_write
 from edgebat.recipe import read_document
+from edgebat.teachers.health_baselines import health_baselines
 from edgebat.teachers.ic2ml import Ic2ml
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.study import chosen
@@ -213,8 +213,8 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
         "whole": by_condition(study, whole, stored.predict(whole)),
         "cells": by_cell(parts.test, stored.predict(parts.test)),
         "baselines": {
-            baseline: by_condition(study, parts.test, predict(parts.train, parts.val, parts.test))
-            for baseline, predict in BASELINES.items()
+            baseline: by_condition(study, parts.test, said)
+            for baseline, said in health_baselines(parts.train, parts.val, parts.test)[0].items()
         },
     }
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")

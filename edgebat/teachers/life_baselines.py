@@ -11,10 +11,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
-from edgebat.errors import DataError, require
+from edgebat.errors import DataError
 from edgebat.features.life import LifeWindows, curve_life
+from edgebat.teachers.cpmlp import CyclePatchMlp
+from edgebat.teachers.forest import forest_on
 
 Float64 = npt.NDArray[np.float64]
 Predictor = Callable[[LifeWindows], Float64]
@@ -92,14 +93,6 @@ def matrix_features(windows: LifeWindows) -> Float64:
     return windows.x[:, rows].reshape(len(windows), -1).astype(np.float64)
 
 
-def forest_on(x: Float64, life: Float64, seed: int, trees: int = 100) -> Callable[[Float64], Float64]:
-    """A random forest from features [N, F] to life [N]. Raises MissingExtra without scikit-learn."""
-    ensemble = require("sklearn.ensemble", extra="baselines")
-    forest = ensemble.RandomForestRegressor(n_estimators=trees, max_features="sqrt", random_state=seed)
-    forest.fit(x, life)
-    return lambda features: np.asarray(forest.predict(features), dtype=np.float64)
-
-
 def random_forest(train: LifeWindows, seed: int = 1) -> Predictor:
     """A random forest on ten rows of the difference matrix."""
     train = known(train)
@@ -125,23 +118,6 @@ def nearest_curve(train: LifeWindows) -> Predictor:
     """The life of the nearest training cell."""
     train = known(train)
     return lambda windows: train.life[nearest_rows(train, windows)].astype(np.float64)
-
-
-class CyclePatchMlp(nn.Module):
-    """CPMLP of BatteryLife: each cycle is a patch embedded alone, then cycles are mixed. [N, cycles, columns] -> [N]."""
-
-    def __init__(self, cycles: int, columns: int, width: int = 16) -> None:
-        super().__init__()
-        self.embed = nn.Linear(columns, width)
-        self.within = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        self.between = nn.Sequential(nn.Linear(cycles * width, 4 * width), nn.GELU(), nn.Linear(4 * width, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """See the class."""
-        h = self.embed(x)
-        h = h + self.within(h)
-        value: torch.Tensor = self.between(h.flatten(1)).squeeze(1)
-        return value
 
 
 def cpmlp(train: LifeWindows, seed: int = 1, steps: int = 300) -> Predictor:
