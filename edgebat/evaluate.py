@@ -33,12 +33,21 @@ def pack_cells(cells: Iterable[CellKey]) -> str:
 
 def seen_cells(packed: str, cells: Sequence[CellKey]) -> list[bool]:
     """For each cell whether it is among the packed ones (a stranger matches once in four billion)."""
+    marks = _marks(packed)
+    return [_cell_mark(cell) in marks for cell in cells]
+
+
+def join_seen(*packed: str) -> str:
+    """The cells of several ``pack_cells`` as one. Raises ModelFileError."""
+    return base64.b64encode(b"".join(sorted(set().union(*(_marks(each) for each in packed))))).decode()
+
+
+def _marks(packed: str) -> set[bytes]:
     try:
         content = base64.b64decode(packed, validate=True)
     except ValueError:
         raise ModelFileError("the list of cells the model has seen is damaged; export the model again") from None
-    marks = {content[i : i + KEY_BYTES] for i in range(0, len(content), KEY_BYTES)}
-    return [_cell_mark(cell) in marks for cell in cells]
+    return {content[i : i + KEY_BYTES] for i in range(0, len(content), KEY_BYTES)}
 
 
 def _cell_mark(cell: CellKey) -> bytes:

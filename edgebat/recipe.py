@@ -59,6 +59,14 @@ class Data(Section):
     split: Split = Split()
 
 
+@dataclasses.dataclass(frozen=True)
+class RoadTeacher(TeacherSettings):
+    """How to train IC2ML; or ``file``, one that is trained already, such as those in ``export/zoo/teachers/ic2ml``: then
+    nothing is trained, and the other settings are not used."""
+
+    file: str = ""
+
+
 class StudentEntry(Section):
     """One student. ``settings`` are the keyword arguments of its class, such as ``units: 24``; ``epochs`` overrides
     ``distill.fit.epochs``."""
@@ -94,7 +102,7 @@ class Recipe(Section):
     threads: Positive = 1
     task: HealthSpec = HealthSpec()
     data: Data = Data()
-    teacher: TeacherSettings = TeacherSettings()
+    teacher: RoadTeacher = RoadTeacher()
     students: tuple[StudentEntry, ...] = tuple(StudentEntry(kind=kind) for kind in ("mlp", "cnn", "lstm"))
     distill: DistillSettings = DistillSettings()
     quantize: QuantizeOptions = QuantizeOptions()

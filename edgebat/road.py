@@ -16,7 +16,7 @@ from rich.progress import Progress, TaskID
 
 from edgebat.baselines import BASELINES, stored_values
 from edgebat.errors import DataError, RecipeError
-from edgebat.evaluate import pack_cells, predict_health, score
+from edgebat.evaluate import join_seen, pack_cells, predict_health, score
 from edgebat.exporting import export_model
 from edgebat.features import HealthWindows, health_windows, to_ppm
 from edgebat.field import field_limits
@@ -60,6 +60,7 @@ class Road:
         task = r.task.to_dict()
         data_config = {"task": task, "data": r.data.model_dump(mode="json"), "corpus": _corpus_digest(self.corpus, r)}
         teacher_config = {"teacher": dataclasses.asdict(r.teacher), "threads": r.threads}
+        teacher_config["given"] = _given_digest(r.teacher.file)
         distill_config = dataclasses.asdict(r.distill)
         students = tuple(f"student-{kind}" for kind in self.kinds)
         return [
@@ -168,22 +169,36 @@ class Road:
         )
 
     def teacher(self) -> Outcome:
-        """The teacher, trained (or trained on from its last checkpoint), and its predictions."""
+        """The teacher, given or trained (or trained on from its last checkpoint), and its predictions."""
+        test = self.windows("test")
+        self._set_threads()
+        teacher, results = self._given_teacher(test) if self.recipe.teacher.file else self._trained_teacher()
+        results |= self._predicted("teacher", teacher.predict(test), test)
+        results["parameters"] = sum(p.numel() for p in teacher.parameters())
+        return Outcome(["models/teacher.safetensors", "predictions/teacher.safetensors"], results)
+
+    def _given_teacher(self, test: HealthWindows) -> tuple[Any, dict[str, Any]]:
+        """The recipe's ``teacher.file``, copied as it is, and where it came from."""
+        from edgebat.teachers.given import given_teacher
+
+        file = Path(self.recipe.teacher.file)
+        teacher, seen = given_teacher(file, self.recipe.task, test.cells)
+        atomic_write(self.folder.file("models/teacher.safetensors"), file.read_bytes())
+        return teacher, {"given": file.name, "seen": seen}
+
+    def _trained_teacher(self) -> tuple[Any, dict[str, Any]]:
         from edgebat.teachers.store import save_teacher
         from edgebat.teachers.train import train_ic2ml
 
-        train, val, test = (self.windows(part) for part in PARTS)
-        self._set_threads()
         settings = self.recipe.teacher
         scratch = self._scratch("teacher")
         told = self._bar(settings.fit.epochs)
-        teacher, fitted = train_ic2ml(train, val, settings, scratch, resume=True, progress=told)
+        teacher, fitted = train_ic2ml(
+            self.windows("train"), self.windows("val"), settings, scratch, resume=True, progress=told
+        )
         save_teacher(teacher, self.folder.file("models/teacher.safetensors"), self.provenance())
         shutil.rmtree(scratch)
-        results = self._predicted("teacher", teacher.predict(test), test)
-        parameters = sum(p.numel() for p in teacher.parameters())
-        results |= {"parameters": parameters, "best_epoch": fitted.best_epoch, "epochs": fitted.epochs}
-        return Outcome(["models/teacher.safetensors", "predictions/teacher.safetensors"], results)
+        return teacher, {"best_epoch": fitted.best_epoch, "epochs": fitted.epochs}
 
     def baselines(self) -> Outcome:
         """What costs nothing: the mean, ridge on the same window, the nearest neighbour among the training windows."""
@@ -340,7 +355,10 @@ class Road:
         data = self.folder.results("data")
         cells = [tuple(name.split("/", 1)) for part in ("train", "val") for name in data["split"][part]]
         names = ("source", "synthetic", "split_hash")
-        origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": pack_cells(cells)}
+        seen = pack_cells(cells)
+        if self.recipe.teacher.file:  # what a given teacher has learnt from reaches its students
+            seen = join_seen(seen, self.folder.results("teacher")["seen"])
+        origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": seen}
         return {"task": self.recipe.task.to_dict(), **origin}
 
     def graph(self, name: str) -> IntGraph:
@@ -401,6 +419,16 @@ def _corpus_digest(corpus: Path | None, recipe: Recipe) -> str | None:
         raise DataError(f"{corpus} is not a corpus folder: {', '.join(missing)} is missing")
     curves = [(path.name, path.stat().st_size) for path in sorted((corpus / "segments").glob("*.npz"))]
     return sha256_bytes(json.dumps([[sha256_file(path) for path in tables], curves]).encode())
+
+
+def _given_digest(name: str) -> str | None:
+    """sha256 of the recipe's ``teacher.file``, None when there is none. Raises RecipeError when it does not exist."""
+    if not name:
+        return None
+    if not Path(name).is_file():
+        raise RecipeError(f"teacher.file {name} does not exist; give a trained teacher's .safetensors, such as one of "
+                          "export/zoo/teachers/ic2ml, or leave it out to train one")  # fmt: skip
+    return sha256_file(Path(name))
 
 
 def _target_digest(name: str) -> str:

@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 
 from edgebat.__main__ import main
+from edgebat.paths import zoo_dir
 
 Command = Callable[..., tuple[int, str, str]]
 
+FORECASTER = zoo_dir() / "teachers" / "battery_timer" / "synthetic.safetensors"
 RECIPE = """
 name: tiny
 data: {synthetic: {cells: 16, max_cycles: 120, seed: 3}, split: {test: 0.3, val: 0.2, seed: 1}}
@@ -181,6 +183,39 @@ def test_forcing_a_step(folder: Path, command: Command) -> None:
     code, _, err = command("run", folder / "tiny.yaml", "--runs", folder / "runs", "--force", "reprot")
     assert code == 2
     assert "the steps are data, teacher, baselines, student-mlp, student-lstm, quantize" in err
+
+
+def test_students_are_distilled_from_a_trained_teacher_at_once(folder: Path, command: Command, tmp_path: Path) -> None:
+    given = folder / "runs/tiny/models/teacher.safetensors"
+    code, _, _ = command("distill", folder / "tiny.yaml", "--runs", tmp_path, "--set", f"teacher.file={given}")
+    assert code == 0
+    models = tmp_path / "tiny/models"
+    assert (models / "teacher.safetensors").read_bytes() == given.read_bytes()
+    # The same teacher and cells: the same students.
+    for name in ("mlp", "lstm", "mlp_alone"):
+        assert (models / f"{name}.safetensors").read_bytes() == (given.parent / f"{name}.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (["data.split.seed=2"], r"was trained on \d of the \d+ test cells \(SYN_"),
+        (["task.window_end_v=3.75"], r"another task: window_end_v 3\.7 \(recipe: 3\.75\)"),
+        (["teacher.file=nowhere.safetensors"], r"nowhere\.safetensors does not exist"),
+        ([f"teacher.file={FORECASTER}"], r"holds battery_timer, whose task is forecast; students learn SOH"),
+    ],
+)
+def test_a_teacher_that_does_not_fit_is_refused(
+    folder: Path, command: Command, tmp_path: Path, changes: list[str], reason: str
+) -> None:
+    given = folder / "runs/tiny/models/teacher.safetensors"
+    changes = [f"teacher.file={given}", *changes]
+    code, _, err = command(
+        "train", folder / "tiny.yaml", "--runs", tmp_path, *(part for change in changes for part in ("--set", change))
+    )
+    assert code == 2
+    assert re.search(reason, " ".join(err.split()))
+    assert not (tmp_path / "tiny/models/teacher.safetensors").exists()
 
 
 def test_export_verify_and_bench_take_a_model_file(run: Path, command: Command, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgebat.baselines import BASELINES, stored_values
-from edgebat.evaluate import pack_cells, score, seen_cells
+from edgebat.evaluate import join_seen, pack_cells, score, seen_cells
 from edgebat.features import HealthWindows
 
 
@@ -81,3 +81,4 @@ def test_a_model_knows_the_cells_it_has_seen() -> None:
     assert len(packed) == 16
     assert seen_cells(packed, [("A", "1"), ("B", "2"), ("B", "1")]) == [True, False, True]
     assert seen_cells("", [("A", "1")]) == [False]
+    assert join_seen(packed, pack_cells([("B", "1"), ("B", "2")]), "") == pack_cells([*seen, ("B", "2")])

@@ -77,7 +77,7 @@ def build_card(recipe: Any, steps: Mapping[str, Any], versions: Mapping[str, Any
         "seeds": {
             "fleet": recipe.data.synthetic.seed if data["synthetic"] else None,
             "split": recipe.data.split.seed,
-            "teacher": recipe.teacher.fit.seed,
+            "teacher": None if recipe.teacher.file else recipe.teacher.fit.seed,
             "students": recipe.distill.fit.seed,
         },
         "accuracy": rows,
@@ -120,7 +120,8 @@ def accuracy_rows(steps: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[s
         row(name, BASELINE_LABELS[name], name, "baseline", "float", "measurements", result)
         for name, result in ((name, steps["baselines"][name]) for name in BASELINE_LABELS)
     ]
-    rows.append(row("teacher", "Teacher IC2ML", "teacher", "teacher", "float", "measurements", steps["teacher"]))
+    label = "Teacher IC2ML, given" if steps["teacher"].get("given") else "Teacher IC2ML"
+    rows.append(row("teacher", label, "teacher", "teacher", "float", "measurements", steps["teacher"]))
     for suffix, source in (("_alone", "measurements"), ("", "teacher")):
         for kind in kinds:
             trained, quantized = steps[f"student-{kind}"][f"{kind}{suffix}"], steps["quantize"][f"{kind}{suffix}"]
