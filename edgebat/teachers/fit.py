@@ -18,12 +18,12 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
+from edgebat.teachers.logs import tensorboard_logger
 from edgebat.teachers.throughput import Throughput
 
 Batch = tuple[Tensor, ...]
@@ -42,7 +42,7 @@ class FitSettings:
     Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
     noise: standard deviation added to the inputs, as a fraction of each increment's own. devices, nodes, strategy:
     Lightning's; with several processes every batch is divided among them, so that ``batch_size`` keeps its meaning.
-    tensorboard: also log losses for TensorBoard into the folder (needs the package).
+    tensorboard: also log losses for TensorBoard, into ``tensorboard`` in the folder (extra ``tensorboard``).
     """
 
     epochs: int = 40
@@ -248,6 +248,7 @@ def fit(
     if not resume:
         for stale in (last, folder / "best.ckpt"):
             stale.unlink(missing_ok=True)
+    logger = tensorboard_logger(folder, settings.tensorboard)
     with _quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
@@ -259,7 +260,7 @@ def fit(
             precision=settings.precision,
             deterministic=True,
             callbacks=[history, speed, best, newest, EarlyStopping("val_loss", patience=settings.patience)],
-            logger=TensorBoardLogger(folder, name="", version="tensorboard") if settings.tensorboard else False,
+            logger=logger,
             gradient_clip_val=1.0,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -288,6 +289,7 @@ def _quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
         # Lightning itself still asks torch's pytrees in the old way.
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         try:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
+from edgebat.teachers.logs import tensorboard_logger
 from edgebat.teachers.throughput import Throughput
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
@@ -32,7 +33,7 @@ StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 class StepSettings:
     """How to train. schedule: ``constant`` or ``cosine`` (down to zero at the last step). average: decay of the running
     mean of the weights that is kept in the end, 0 for the last weights. steps_per_epoch: a checkpoint is written this
-    often. precision, accelerator, devices, strategy, nodes: Lightning's. tensorboard: log there as well."""
+    often. precision, accelerator, devices, strategy, nodes: Lightning's. tensorboard: as in ``fit``."""
 
     steps: int = 1000
     learning_rate: float = 1e-3
@@ -142,11 +143,7 @@ def fit_steps(
     fitting = StepFitting(network, data, loss, settings)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
-    logger: Any = False
-    if settings.tensorboard:
-        from lightning.pytorch.loggers import TensorBoardLogger
-
-        logger = TensorBoardLogger(folder, name="tensorboard", version="")
+    logger = tensorboard_logger(folder, settings.tensorboard)
     started, speed = time.monotonic(), Throughput()
     with quiet_lightning():
         trainer = lightning.Trainer(
@@ -180,6 +177,7 @@ def fit_steps(
 def quiet_lightning() -> Iterator[None]:
     """Hide advice that does not apply: the data lies in memory, so workers would only cost time."""
     with warnings.catch_warnings():
-        for text in ("does not have many workers", "Checkpoint directory .* exists", "GPU available", "LeafSpec"):
+        for text in ("does not have many workers", "Checkpoint directory .* exists", "GPU available", "LeafSpec",
+                     "smaller than the logging interval"):  # fmt: skip
             warnings.filterwarnings("ignore", message=f".*{text}")
         yield
