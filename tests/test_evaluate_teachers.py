@@ -147,7 +147,14 @@ def test_forecasters_are_scored_beside_the_baselines(
     )
     # The made-up cells fade along straight lines, and an untrained forecaster is the straight line.
     assert result["baselines"]["line_all"]["mae_pct"] < 1e-3 < result["baselines"]["persistence"]["mae_pct"]
-    assert result["datasets"]["MADE"]["cells"] == len(NEW)
+    made = result["datasets"]["MADE"]
+    assert made["cells"] == len(NEW)
+    # One data set: its ratio to the best line is the mean, and is said in words.
+    errors = made["baselines"]
+    best = min(errors[line] for line in ("persistence", "line48", "line_all"))
+    assert made["of_best_line"] == pytest.approx(made["mae_pct"] / best)
+    assert made["of_best_line24"] == pytest.approx(made["mae_pct"] / min(best, errors["line24"]))
+    assert f"data sets: {made['of_best_line']:.2f} of the best of persistence and the lines" in result["notes"][-1]
     code, out, _ = command("evaluate", files[name], "--corpus", corpus)
     assert code == 0
     assert "its unseen cells" in out

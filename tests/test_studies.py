@@ -109,6 +109,21 @@ def test_baselines_are_learnt_once_per_fold(tmp_path: Path, monkeypatch: pytest.
     assert asked == ["MADE"]
 
 
+def test_the_table_sets_the_untuned_network_beside_the_tuned() -> None:
+    errors = {"persistence": 4.0, "line24": 1.5, "line48": 2.0, "line_all": 3.0}
+    result = {
+        "scores": {"datasets": {"A": {"mae_pct": 1.0, "cells": 3}}},
+        "baselines": {name: {"A": error} for name, error in errors.items()},
+    }
+    text = forecast_study.table([result], [{"A": 1.2}, {"A": 1.4}])
+    assert (
+        "| A | 3 | 4.000 | 1.500 | 2.000 | 3.000 | 1.000 ± 0.000 | 0.50 | 0.67 | 1.300 ± 0.100 | 0.65 | 0.87 |" in text
+    )
+    assert text.splitlines()[-1] == "| mean | | | | | |  | 0.50 | 0.67 |  | 0.65 | 0.87 |"
+    assert {line.count("|") for line in text.splitlines()} == {13}
+    assert "untuned" not in forecast_study.table([result])
+
+
 def test_cells_held_out_are_training_cells_spread_over_all_lives() -> None:
     windows = made_up_windows(12)
     names = tuple("train" if n < 9 else "test1" for n in range(12))

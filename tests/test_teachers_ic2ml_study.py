@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +50,9 @@ def test_a_variant_is_trained_scored_and_not_done_twice(
 ) -> None:
     condition = Condition("MADE_UP", "cell", train=(0, 1), val=(2,), test=(3,), published={"soh_rmse_ah": 0.5})
     parts = Parts(*(windows.select(cells=[("MADE_UP", f"cell-{i}") for i in own]) for own in ((0, 1), (2,), (3,))))
+    ahead = parts.test.trajectory.copy()
+    ahead[6:, -1] = np.nan
+    parts = dataclasses.replace(parts, test=dataclasses.replace(parts.test, trajectory=ahead))
     monkeypatch.setattr(ic2ml_study, "study_parts", lambda *_: parts)
     monkeypatch.setattr(Condition, "keys", lambda self, part: [("MADE_UP", f"cell-{i}") for i in getattr(self, part)])
     fit = FitSettings(epochs=1, batch_size=8, samples_per_epoch=16, accelerator="cpu")
@@ -58,13 +60,20 @@ def test_a_variant_is_trained_scored_and_not_done_twice(
                            task=windows.spec, train=TeacherSettings(width=16, fit=fit))  # fmt: skip
     first = ic2ml_study.run_variant(study, "all", tmp_path, tmp_path, 1)
     assert set(first["scores"]) == {"made up"}
-    assert {"mean", "ridge", "nearest", "variance", "cpmlp"} <= set(first["baselines"])
+    beside = ic2ml_study.kept_baselines(study, "all", tmp_path, tmp_path)
+    assert {"mean", "ridge", "nearest", "variance", "cpmlp"} <= set(beside["scores"])
+    assert beside == ic2ml_study.kept_baselines(study, "all", tmp_path, tmp_path)
     before = (tmp_path / "all-seed1.safetensors").stat().st_mtime_ns
     assert ic2ml_study.run_variant(study, "all", tmp_path, tmp_path, 1) == first
     assert (tmp_path / "all-seed1.safetensors").stat().st_mtime_ns == before
-    text = ic2ml_study.table(study, [first])
+    text = ic2ml_study.table(study, [first], {"all": beside})
     assert "| made up | released predictions | 0 | 0.5 |" in text
     assert "| made up | all, 1 seeds | 10 |" in text
+    for name in beside["scores"]:
+        assert f"| made up | {name} (all) | 10 |" in text
+    # Windows whose whole horizon was measured are scored apart, the baselines as the network.
+    assert first["whole"]["made up"]["windows"] == beside["whole"]["nearest"]["made up"]["windows"] == 6
+    assert "| made up | nearest (all), windows as released | 6 |" in text
 
 
 def test_validation_cells_teach_when_a_variant_says_so(windows: HealthWindows, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,11 +93,14 @@ def test_validation_cells_teach_when_a_variant_says_so(windows: HealthWindows, m
 
 
 @pytest.mark.parametrize("change", ["keep=best", "patience=10"])
-def test_cells_that_choose_the_weights_must_not_teach(change: str, tmp_path: Path) -> None:
+def test_cells_that_choose_the_weights_must_not_teach(change: str, capsys: pytest.CaptureFixture[str]) -> None:
     study = load_study("health-ic2ml", [f"train.fit.{change}"])
-    with pytest.raises(RecipeError, match=r"with its validation cells.*train\.fit\.keep=last"):
-        ic2ml_study.run_study(study, tmp_path, tmp_path)
-    assert not list(tmp_path.iterdir())
+    asked = "NCA 25-05 with its validation cells"
+    with pytest.raises(RecipeError, match=rf"variant '{asked}'.*train\.fit\.keep=last"):
+        ic2ml_study.variants_to_run(study, [asked])
+    # The others are run.
+    assert ic2ml_study.variants_to_run(study, []) == [n for n in study.variants if "validation cells" not in n]
+    assert capsys.readouterr().out.count("left out: variant") == 5
 
 
 def test_mistakes_are_refused() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError
-from edgebat.evaluate import NO_TRAINING_CELLS, seen_cells
+from edgebat.evaluate import NO_TRAINING_CELLS, NOTHING_UNSEEN, seen_cells
 from edgebat.features.forecast import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
 from edgebat.teachers.forecast_learners import forecast_baselines
-from edgebat.teachers.forecast_score import score_forecasts
+from edgebat.teachers.forecast_score import LINES, relative_error, score_forecasts
 from edgebat.teachers.store import load_teacher
 from edgebat.tensorfile import read_header
 
@@ -46,10 +46,15 @@ def evaluate_forecast(
     test = windows.select(fresh) if fresh.any() else windows
     unseen = score_forecasts(test, said[fresh]) if fresh.any() else None
     learnt, note = _training_windows(packed, train_corpus, task)
-    baselines = {
-        name: _overall(score_forecasts(test, baseline.predict(test)["capacity"]))
-        for name, baseline in forecast_baselines(task.horizon, learnt).items()
+    notes = [note] if learnt is None or fresh.any() else [note, NOTHING_UNSEEN]
+    scored = {
+        name: score_forecasts(test, baseline.predict(test)["capacity"])
+        for name, baseline in forecast_baselines(task.horizon, learnt, notes).items()
     }
+    per_dataset = (unseen or every)["datasets"]
+    for name, row in per_dataset.items():
+        row["baselines"] = {baseline: scores["datasets"][name]["mae_pct"] for baseline, scores in scored.items()}
+    notes += _beside_lines(per_dataset)
     cells = [
         {"dataset": row["dataset"], "cell": row["cell_id"], "seen": mark, **{k: row[k] for k in ("windows", *COLUMNS)}}
         for mark, row in zip(seen, every["cells"], strict=True)
@@ -58,13 +63,30 @@ def evaluate_forecast(
         "kind": f"teacher {teacher.name}",
         "task": task.to_dict(),
         "cells": cells,
-        "datasets": (unseen or every)["datasets"],
+        "datasets": per_dataset,
         "all": _overall(every),
         "unseen": None if unseen is None else _overall(unseen),
-        "baselines": baselines,
-        "notes": [note],
+        "baselines": {name: _overall(scores) for name, scores in scored.items()},
+        "notes": notes,
         "left_out": windows.left_out,
     }
+
+
+def _beside_lines(datasets: Mapping[str, dict[str, Any]]) -> list[str]:
+    """``of_best_line`` and ``of_best_line24`` added to each dataset: its MAE over that of the best of persistence and
+    the lines through 48 and all cycles, and over the line through 24 as well; and what they are on average, in words."""
+    errors = {name: float(row["mae_pct"]) for name, row in datasets.items()}
+    said = []
+    for key, lines, words in (
+        ("of_best_line", LINES, "of the best of persistence and the lines through 48 and all cycles"),
+        ("of_best_line24", (*LINES, "line24"), "when the line through 24 cycles competes too"),
+    ):
+        ratios = relative_error(errors, {b: {n: datasets[n]["baselines"][b] for n in datasets} for b in lines})
+        for name, row in datasets.items():
+            row[key] = ratios[name]
+        said.append(f"{ratios['mean']:.2f} {words}")
+    each = ", ".join(f"{name} {row['of_best_line']:.2f}" for name, row in datasets.items())
+    return [f"MAE, mean over {len(datasets)} data sets: {'; '.join(said)} ({each})"]
 
 
 def _windows(corpus: str | Path, datasets: Sequence[str] | None, task: ForecastSpec) -> ForecastWindows:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgebat.data.qv import life_cells
 from edgebat.errors import DataError, MissingExtra, ModelFileError
-from edgebat.evaluate import NO_TRAINING_CELLS, seen_cells
+from edgebat.evaluate import NO_TRAINING_CELLS, NOTHING_UNSEEN, seen_cells
 from edgebat.features.life import LifeWindows, life_windows
 from edgebat.teachers.life_baselines import BASELINES, known
 from edgebat.teachers.life_score import baseline_scores, score_life
@@ -34,6 +34,8 @@ def evaluate_life(
     test = windows.select(fresh) if fresh.any() else windows
     unseen = scored["scores"] if fresh.all() else score_life(teacher, test)["scores"] if fresh.any() else None
     baselines, notes = _baselines(test, packed, train_corpus)
+    if baselines and not fresh.any():
+        notes.append(NOTHING_UNSEEN)
     unknown = int(np.isnan(windows.charge_rate_c).all(axis=1).sum())
     if unknown and getattr(teacher, "current", False):
         notes.append(

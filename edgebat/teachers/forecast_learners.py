@@ -117,8 +117,11 @@ class Learner:
         return {"capacity": (last + scale * self.answer(x)).astype(np.float32)}
 
 
-def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> dict[str, Any]:
-    """Every baseline of the ``forecast`` task by name; those that learn only with training windows."""
+def forecast_baselines(
+    horizon: int, train: ForecastWindows | None = None, notes: list[str] | None = None
+) -> dict[str, Any]:
+    """Every baseline of the ``forecast`` task by name; those that learn only with training windows. A line is added to
+    ``notes`` for each whose package is not installed."""
     found: dict[str, Any] = {
         "persistence": Persistence(horizon),
         "line24": StraightLine(24, horizon),
@@ -131,6 +134,7 @@ def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> di
     for name in ("cpmlp", "random_forest"):
         try:
             found[name] = Learner(train, name)
-        except MissingExtra:  # scikit-learn is optional
-            continue
+        except MissingExtra as error:  # scikit-learn is optional
+            if notes is not None:
+                notes.append(f"{name} left out: {error}")
     return found

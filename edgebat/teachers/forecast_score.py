@@ -13,6 +13,9 @@ from edgebat.features.forecast import ForecastWindows
 
 FloatArray = npt.NDArray[np.floating]
 
+LINES = ("persistence", "line48", "line_all")
+"""What a forecaster is held against first; ``line24`` is stronger on smooth cells and stands beside it."""
+
 
 def score_forecasts(windows: ForecastWindows, capacity: FloatArray) -> dict[str, Any]:
     """Errors of ``capacity`` [N, horizon] (fraction of nominal) at the measured cycles of ``windows.y``.

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,7 @@ from edgebat.teachers.battery_timer_train import TimerSettings, train_forecaster
 from edgebat.teachers.fit import FitResult
 from edgebat.teachers.forecast_data import stretches
 from edgebat.teachers.forecast_learners import forecast_baselines
-from edgebat.teachers.forecast_score import relative_error, score_forecasts
+from edgebat.teachers.forecast_score import LINES, relative_error, score_forecasts
 from edgebat.teachers.store import TEACHERS, load_teacher, save_teacher
 from edgebat.teachers.study import chosen
 from edgebat.teachers.universal import ContrastSettings, UniversalForecaster
@@ -135,6 +135,24 @@ def pretrained(study: ForecastStudy, folder: Path, seed: int) -> BatteryTimer:
     return pretrained(study, folder, seed)
 
 
+def untuned_scores(study: ForecastStudy, folds: Sequence[Fold], folder: Path, seed: int) -> dict[str, float]:
+    """MAE per dataset of the network that has seen made-up curves alone, on every fold's left-out cells. It is stored in
+    float16 as ``untuned-seed<seed>.safetensors``, a teacher to give away, its errors beside it as JSON."""
+    file = folder / f"untuned-seed{seed}.safetensors"
+    record = file.with_suffix(".json")
+    if not record.exists():
+        origin = {"forecast_task": study.task.to_dict(), "seed": seed, "study": study.name}
+        save_teacher(pretrained(study, folder, seed).half(), file, {"training": "synthetic curves only", **origin})
+        network: Any = load_teacher(file)
+        found: dict[str, float] = {}
+        for windows in (forecast_windows(fold.test, study.task) for fold in folds):
+            if len(windows):
+                found |= mae(score_forecasts(windows, network.predict(windows)["capacity"]))
+        atomic_write(record, json.dumps(found, indent=1, sort_keys=True) + "\n")
+    errors: dict[str, float] = json.loads(record.read_text(encoding="utf-8"))
+    return errors
+
+
 def train_fold(
     study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed: int
 ) -> tuple[BatteryTimer, FitResult]:
@@ -218,28 +236,36 @@ def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed:
     return result
 
 
-LINES = ("persistence", "line48", "line_all")
-"""What a forecaster is held against first; ``line24`` is stronger on smooth cells and stands beside it."""
+def table(results: Sequence[dict[str, Any]], untuned: Sequence[Mapping[str, float]] = ()) -> str:
+    """Markdown: MAE per dataset, mean +- standard deviation over seeds, beside the baselines; and what it is of the best
+    of persistence and two lines, without and with the line through 24 cycles.
 
-
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: MAE per dataset, mean +- standard deviation over seeds, beside the baselines."""
+    untuned: one ``untuned_scores`` a seed, for columns of their own.
+    """
     names = sorted({name for result in results for name in result["scores"]["datasets"]})
     baselines = list(results[0]["baselines"])
+    who = ["teacher", *(["untuned"] if untuned else [])]
+    heads = [text for name in who for text in (name, f"{name} of best line", "incl. line24")]
     lines = [
-        "| left out | cells | " + " | ".join(baselines) + " | teacher | of best line |",
-        "|---" * (len(baselines) + 4) + "|",
+        f"| left out | cells | {' | '.join([*baselines, *heads])} |",
+        "|---" * (len(baselines) + len(heads) + 2) + "|",
     ]
-    ratios = []
+    ratios: list[list[float]] = []
     for name in names:
         own = [result for result in results if name in result["scores"]["datasets"]]
-        errors = [result["scores"]["datasets"][name]["mae_pct"] for result in own]
-        ratio = float(np.mean([result["relative"][name] for result in own]))
-        ratios.append(ratio)
-        said = [f"{own[0]['baselines'][baseline][name]:.3f}" for baseline in baselines]
-        lines.append(f"| {name} | {own[0]['scores']['datasets'][name]['cells']} | " + " | ".join(said)
-                     + f" | {np.mean(errors):.3f} ± {np.std(errors):.3f} | {ratio:.2f} |")  # fmt: skip
-    lines.append("| mean | |" + " |" * len(baselines) + f" | {np.mean(ratios):.2f} |")
+        beside = {baseline: float(own[0]["baselines"][baseline][name]) for baseline in baselines}
+        best = min(beside[line] for line in LINES)
+        with24 = min(best, beside.get("line24", np.inf))
+        cells = [f"{error:.3f}" for error in beside.values()]
+        ratios.append([])
+        for errors in ([r["scores"]["datasets"][name]["mae_pct"] for r in own], [u[name] for u in untuned]):
+            if errors:
+                ratios[-1] += [float(np.mean(errors)) / best, float(np.mean(errors)) / with24]
+                cells += [f"{np.mean(errors):.3f} ± {np.std(errors):.3f}", *(f"{r:.2f}" for r in ratios[-1][-2:])]
+        lines.append(f"| {name} | {own[0]['scores']['datasets'][name]['cells']} | {' | '.join(cells)} |")
+    means = [f"{mean:.2f}" for mean in np.mean(ratios, axis=0)]
+    tail = [text for at in range(0, len(means), 2) for text in ("", *means[at : at + 2])]
+    lines.append(f"| mean | |{' |' * len(baselines)} {' | '.join(tail)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -250,16 +276,19 @@ def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[s
         require("peft", extra="lora")  # now, not after minutes of pre-training
     fleet = read_corpus(corpus).select(quality=study.quality)
     folds = study_folds(study, capacity_histories(fleet, study.task.label_kinds))
-    folds = chosen(only, {fold.name: fold for fold in folds})
-    results = []
+    every, folds = folds, chosen(only, {fold.name: fold for fold in folds})
+    results, untuned = [], []
     for seed in study.seeds:
         pretrained(study, folder, seed)
+        # With one dataset to learn from, each is left out many times.
+        if study.synthetic_cells and study.leave_out != "rest":
+            untuned.append(untuned_scores(study, every, folder, seed))
         for fold in folds:
             result = run_fold(study, fold, corpus, folder, seed)
             if result is not None and "scores" in result:
                 results.append(result)
                 print(f"{fold.name} seed {seed}: {result['relative']}", flush=True)
     if results:
-        print(table(results))
+        print(table(results, untuned))
     if results and not only:
-        atomic_write(folder / "table.md", table(results))
+        atomic_write(folder / "table.md", table(results, untuned))

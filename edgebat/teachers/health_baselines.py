@@ -7,7 +7,7 @@ pieces of charges. Partial least squares and the random forest need scikit-learn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from edgebat.teachers.forest import forest_on
 
 Learn = Callable[[HealthWindows, HealthWindows, HealthWindows], Predictions]
 Fit = Callable[[Float64, Float64], Callable[[Float64], Float64]]
+
+SMALLEST_STD = 1e-6
+"""Of an increment of charge, as a fraction of nominal."""
 
 MAX_WINDOWS = 8192
 """Training windows a forest learns from; neighbours in time are nearly equal."""
@@ -49,11 +52,11 @@ def known_heads(windows: HealthWindows) -> Iterator[tuple[str, npt.NDArray[np.in
 
 def answer_heads(train: HealthWindows, features: Callable[[HealthWindows], Float64], test: HealthWindows,
                  fit: Fit) -> Predictions:  # fmt: skip
-    """Every head from a fit of its own; zeros for a head that is known nowhere, RUL at least 0."""
+    """Every head from a fit of its own; zeros for a head that fewer than two windows know, RUL at least 0."""
     x, ask = features(train), features(test)
     said = {}
     for name, rows, y in known_heads(train):
-        values = fit(x[rows], y)(ask) if len(rows) else np.zeros((len(ask), y.shape[1]))
+        values = fit(x[rows], y)(ask) if len(rows) > 1 else np.zeros((len(ask), y.shape[1]))
         said[name] = values.reshape(len(ask), -1)
     return {"soh": said["soh"][:, 0], "trajectory": said["trajectory"], "rul": np.maximum(said["rul"][:, 0], 0.0)}
 
@@ -84,7 +87,7 @@ def random_forest(train: HealthWindows, val: HealthWindows, test: HealthWindows,
 
     def fit(x: Float64, y: Float64) -> Callable[[Float64], Float64]:
         rows = np.arange(0, len(x), max(1, -(-len(x) // MAX_WINDOWS)))
-        return forest_on(x[rows], y[rows].squeeze(), seed)
+        return forest_on(x[rows], y[rows, 0] if y.shape[1] == 1 else y[rows], seed)
 
     return answer_heads(train, flat, test, fit)
 
@@ -100,14 +103,15 @@ def cpmlp(
     from edgebat.teachers.cpmlp import CyclePatchMlp
 
     context, increments = train.x.shape[1:]
-    centre, scale = train.x.mean(axis=0), train.x.std(axis=0) + 1e-12
+    # A step that hardly differs among the training windows must not become a huge input on others.
+    centre, scale = train.x.mean(axis=0), np.maximum(train.x.std(axis=0), SMALLEST_STD)
     y = np.column_stack([train.soh, train.trajectory, train.rul]).astype(np.float32)
     known = np.isfinite(y)
     counted = np.where(known, y, 0.0)
     count = np.maximum(known.sum(axis=0), 1)
     level = counted.sum(axis=0) / count
-    spread = np.sqrt((np.where(known, y - level, 0.0) ** 2).sum(axis=0) / count) + 1e-12
-    targets = torch.from_numpy(np.where(known, (y - level) / spread, np.nan).astype(np.float32))
+    spread = np.sqrt((np.where(known, y - level, 0.0) ** 2).sum(axis=0) / count)
+    targets = torch.from_numpy(np.where(known, (y - level) / (spread + 1e-12), np.nan).astype(np.float32))
     inputs, ask = (torch.from_numpy(((w.x - centre) / scale).astype(np.float32)) for w in (train, test))
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
@@ -141,11 +145,13 @@ BASELINES: dict[str, Learn] = {
 
 
 def health_baselines(
-    train: HealthWindows, val: HealthWindows, test: HealthWindows
+    train: HealthWindows, val: HealthWindows, test: HealthWindows, left_out: Collection[str] = ()
 ) -> tuple[dict[str, Predictions], list[str]]:
-    """What every baseline says of ``test``, by name, and a note for each whose package is not installed."""
+    """What every baseline not ``left_out`` says of ``test``, by name, and a note for each whose package is missing."""
     found, notes = {}, []
     for name, learn in BASELINES.items():
+        if name in left_out:
+            continue
         try:
             found[name] = learn(train, val, test)
         except MissingExtra as error:

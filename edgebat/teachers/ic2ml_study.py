@@ -105,13 +105,21 @@ def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> ConditionSt
     return check_study(document, str(path))
 
 
-def refuse_stopping_on_learnt(study: ConditionStudy, name: str) -> None:
-    """Raise RecipeError when the variant would learn from the cells that choose its weights."""
-    fit = study.train.fit
-    if study.variants[name].learn_from_val and (fit.keep != "last" or fit.patience < fit.epochs):
-        raise RecipeError(f"variant {name!r} learns from its validation cells, which would also stop the training (keep: "
-                          f"{fit.keep}, patience: {fit.patience} of {fit.epochs} epochs); set train.fit.keep=last and "
-                          f"train.fit.patience={fit.epochs}, or leave it out by --only")  # fmt: skip
+def variants_to_run(study: ConditionStudy, only: Sequence[str]) -> list[str]:
+    """The names in ``only``, or all. A variant that would learn from the cells that choose its weights is passed over with
+    a line; RecipeError when it was asked for."""
+    names, fit = chosen(only, {name: name for name in study.variants}), study.train.fit
+    if fit.keep == "last" and fit.patience >= fit.epochs:
+        return names
+    for name in [name for name in names if study.variants[name].learn_from_val]:
+        reason = (f"variant {name!r} learns from its validation cells, which would also stop the training (keep: "
+                  f"{fit.keep}, patience: {fit.patience} of {fit.epochs} epochs); train.fit.keep=last and "
+                  f"train.fit.patience={fit.epochs} would allow it")  # fmt: skip
+        if only:
+            raise RecipeError(reason)
+        print(f"left out: {reason}", flush=True)
+        names.remove(name)
+    return names
 
 
 def study_parts(study: ConditionStudy, variant: Variant, corpus: str | Path, seed: int) -> Parts:
@@ -198,8 +206,7 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
     save_teacher(network.half(), file, provenance)
     stored = load_teacher(file)
     assert isinstance(stored, Ic2ml)
-    # The release counts only windows whose whole horizon was measured.
-    whole = parts.test.select(np.isfinite(parts.test.trajectory[:, -1]))
+    whole = wholly_measured(parts.test)
     result = {
         "variant": name,
         "seed": seed,
@@ -212,13 +219,37 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
         "scores": by_condition(study, parts.test, stored.predict(parts.test)),
         "whole": by_condition(study, whole, stored.predict(whole)),
         "cells": by_cell(parts.test, stored.predict(parts.test)),
-        "baselines": {
-            baseline: by_condition(study, parts.test, said)
-            for baseline, said in health_baselines(parts.train, parts.val, parts.test)[0].items()
-        },
     }
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
+
+
+def wholly_measured(windows: HealthWindows) -> HealthWindows:
+    """The windows the release counts: those whose whole horizon was measured."""
+    return windows.select(np.isfinite(windows.trajectory[:, -1]))
+
+
+def kept_baselines(study: ConditionStudy, name: str, corpus: Path, folder: Path) -> dict[str, Any]:
+    """What the baselines reach on a variant's windows, from ``<name>-baselines.json`` when it is there: ``scores`` and
+    ``whole``, each baseline -> condition -> ``errors``, and ``notes`` on those that are missing. They do not depend on
+    the seed, except for the cells drawn by ``share``: those of the first one."""
+    record = folder / f"{name}-baselines.json"
+    if not record.exists():
+        variant = study.variants[name]
+        parts = study_parts(study, variant, corpus, variant.seeds[0])
+        # Ridge would choose its penalty on cells it has learnt from.
+        left_out = ("ridge",) if variant.learn_from_val else ()
+        said, notes = health_baselines(parts.train, parts.val, parts.test, left_out)
+        whole = np.isfinite(parts.test.trajectory[:, -1])
+        rows = {baseline: {head: v[whole] for head, v in values.items()} for baseline, values in said.items()}
+        found = {
+            "notes": notes,
+            "scores": {baseline: by_condition(study, parts.test, values) for baseline, values in said.items()},
+            "whole": {b: by_condition(study, wholly_measured(parts.test), values) for b, values in rows.items()},
+        }
+        atomic_write(record, json.dumps(found, indent=1, sort_keys=True) + "\n")
+    kept: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return kept
 
 
 def by_condition(study: ConditionStudy, windows: HealthWindows, said: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -253,8 +284,14 @@ COLUMNS = (
 )
 
 
-def table(study: ConditionStudy, results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, one block of rows per condition: published, each variant (mean +- deviation over seeds), baselines."""
+def table(
+    study: ConditionStudy, results: Sequence[dict[str, Any]], baselines: Mapping[str, dict[str, Any]] | None = None
+) -> str:
+    """Markdown, one block of rows per condition: published, each variant (mean +- deviation over seeds), baselines.
+
+    baselines: variant -> ``kept_baselines``; all are given for the variant that knows the condition alone (or the
+    fewest), the nearest window for each of the others.
+    """
     lines = ["| condition | by | windows | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 3) + "|"]
     for condition, entry in study.conditions.items():
         own = [r for r in results if condition in (study.variants[r["variant"]].conditions or r["scores"])]
@@ -272,10 +309,16 @@ def table(study: ConditionStudy, results: Sequence[dict[str, Any]]) -> str:
             scores = [r["whole"][condition] for r in own if r["variant"] == variant and condition in r["whole"]]
             if scores:
                 lines.append(_row(condition, f"{variant}, windows as released", scores))
-        # Baselines as strong as can be: of the same condition alone where that was run.
-        first = min(own, key=lambda r: len(study.variants[r["variant"]].conditions) or len(study.conditions))
-        for baseline, found in first["baselines"].items():
-            lines.append(_row(condition, f"{baseline} ({first['variant']})", [found[condition]]))
+        there = [v for v in study.variants if any(r["variant"] == v for r in own) and v in (baselines or {})]
+        first = min(there, key=lambda v: len(study.variants[v].conditions) or len(study.conditions), default="")
+        for variant in there:
+            found = (baselines or {})[variant]
+            for baseline in found["scores"] if variant == first else ("nearest",):
+                label = f"{baseline} ({variant})"
+                lines.append(_row(condition, label, [found["scores"][baseline][condition]]))
+                if condition in found["whole"][baseline]:
+                    label = f"{baseline} ({variant}), windows as released"
+                    lines.append(_row(condition, label, [found["whole"][baseline][condition]]))
     return "\n".join(lines) + "\n"
 
 
@@ -292,15 +335,16 @@ def _row(condition: str, by: str, scores: Sequence[Mapping[str, float]]) -> str:
 def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
     """The whole study, or ``only`` some of its variants; records, checkpoints and ``table.md`` go to ``folder``. Raises
     RecipeError for a variant the study has not."""
-    names = chosen(only, {name: name for name in study.variants})
-    for name in names:
-        refuse_stopping_on_learnt(study, name)
+    names = variants_to_run(study, only)
     results = []
     for name in names:
         for seed in study.variants[name].seeds:
             results.append(run_variant(study, name, corpus, folder, seed))
             print(f"{name} seed {seed}: {results[-1]['scores']}", flush=True)
-    text = table(study, results)
+    baselines = {name: kept_baselines(study, name, corpus, folder) for name in names}
+    for note in sorted({note for found in baselines.values() for note in found["notes"]}):
+        print(note)
+    text = table(study, results, baselines)
     print(text)
     if not only:
         atomic_write(folder / "table.md", text)
