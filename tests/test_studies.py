@@ -124,6 +124,15 @@ def test_the_table_sets_the_untuned_network_beside_the_tuned() -> None:
     assert "untuned" not in forecast_study.table([result])
 
 
+def test_every_left_out_cell_has_a_line_with_the_error_of_each_seed() -> None:
+    def result(seed: int, *cells: tuple[str, float]) -> dict[str, Any]:
+        rows = [{"dataset": "A", "cell_id": cell, "windows": 4, "mae_pct": error} for cell, error in cells]
+        return {"seed": seed, "scores": {"cells": rows}}
+
+    text = forecast_study.cells_csv([result(2, ("c1", 0.5)), result(1, ("c2", 0.25), ("c1", 0.75))])
+    assert text == ("dataset,cell,windows,mae_pct_seed1,mae_pct_seed2\nA,c1,4,0.7500,0.5000\nA,c2,4,0.2500,\n")
+
+
 def test_cells_held_out_are_training_cells_spread_over_all_lives() -> None:
     windows = made_up_windows(12)
     names = tuple("train" if n < 9 else "test1" for n in range(12))

@@ -9,7 +9,9 @@ given away.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import resource
 import time
@@ -269,9 +271,25 @@ def table(results: Sequence[dict[str, Any]], untuned: Sequence[Mapping[str, floa
     return "\n".join(lines) + "\n"
 
 
+def cells_csv(results: Sequence[dict[str, Any]]) -> str:
+    """One line per left-out cell: its windows, and its MAE in percent of nominal with each seed."""
+    errors: dict[tuple[str, str, int], dict[int, float]] = {}
+    for result in results:
+        for row in result["scores"]["cells"]:
+            key = (row["dataset"], row["cell_id"], row["windows"])
+            errors.setdefault(key, {})[result["seed"]] = row["mae_pct"]
+    seeds = sorted({result["seed"] for result in results})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["dataset", "cell", "windows", *(f"mae_pct_seed{seed}" for seed in seeds)])
+    for key, own in sorted(errors.items()):
+        writer.writerow([*key, *(f"{own[seed]:.4f}" if seed in own else "" for seed in seeds)])
+    return text.getvalue()
+
+
 def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
-    """The whole study, or ``only`` some of its folds; records, checkpoints and ``table.md`` go to ``folder``. Raises
-    RecipeError for a fold the study has not, MissingExtra when LoRA is asked for without PEFT."""
+    """The whole study, or ``only`` some of its folds; records, checkpoints, ``table.md`` and ``cells.csv`` go to ``folder``.
+    Raises RecipeError for a fold the study has not, MissingExtra when LoRA is asked for without PEFT."""
     if study.train.lora or study.pretrain.lora:
         require("peft", extra="lora")  # now, not after minutes of pre-training
     fleet = read_corpus(corpus).select(quality=study.quality)
@@ -292,3 +310,4 @@ def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[s
         print(table(results, untuned))
     if results and not only:
         atomic_write(folder / "table.md", table(results, untuned))
+        atomic_write(folder / "cells.csv", cells_csv(results))
