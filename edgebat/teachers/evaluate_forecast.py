@@ -98,6 +98,8 @@ def _windows(corpus: str | Path, datasets: Sequence[str] | None, task: ForecastS
 
 def _training_windows(packed: str, corpus: str | Path, task: ForecastSpec) -> tuple[ForecastWindows | None, str]:
     """Windows of the cells the model has seen, for the baselines that learn; every fourth is enough for them."""
+    if not packed:
+        return None, "the model has seen no measured cell, so baselines that learn have nothing to learn from"
     fleet = read_corpus(corpus)
     known = [key for key, seen in zip(fleet.keys, seen_cells(packed, fleet.keys), strict=True) if seen]
     if not known:

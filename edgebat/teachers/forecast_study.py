@@ -310,4 +310,5 @@ def run_study(study: ForecastStudy, corpus: Path, folder: Path, only: Sequence[s
         print(table(results, untuned))
     if results and not only:
         atomic_write(folder / "table.md", table(results, untuned))
-        atomic_write(folder / "cells.csv", cells_csv(results))
+        if study.leave_out != "rest":
+            atomic_write(folder / "cells.csv", cells_csv(results))
