@@ -33,10 +33,15 @@ NOTE = "study.json"
 
 
 def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
-    """Raise RecipeError when ``folder`` holds results of another recipe, seeds, folds and title apart."""
+    """Raise RecipeError when ``folder`` holds results of another recipe; title, seeds, folds and variants that only one
+    of the two has apart."""
     if not (folder / NOTE).exists():
         return
     own, other = _same_study(document), json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    common = own.get("variants", {}).keys() & other.get("variants", {}).keys()
+    for part in (own, other):
+        if "variants" in part:
+            part["variants"] = {name: part["variants"][name] for name in sorted(common)}
     changed = sorted(key for key in own.keys() | other.keys() if own.get(key) != other.get(key))
     if changed:
         raise RecipeError(

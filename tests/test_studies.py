@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("lightning")
 
 from edgebat.errors import MissingExtra, RecipeError
-from edgebat.studies import find_study, run_study
+from edgebat.studies import find_study, refuse_other_results, run_study
 from edgebat.teachers import forecast_study, life_study
 from edgebat.teachers.forecast_study import Fold, ForecastStudy, kept_baselines
 from edgebat.teachers.study import chosen
@@ -65,6 +65,14 @@ def test_results_of_another_recipe_are_not_taken_for_this_ones(done: list[tuple[
     with pytest.raises(RecipeError, match="with another batlinet; choose another --runs"):
         run(tmp_path, "seeds=[1]", "batlinet.width=16")
     assert done == [("NMC", 1)]
+
+
+def test_a_new_variant_does_not_shut_out_what_is_done(tmp_path: Path) -> None:
+    study: dict[str, Any] = {"teacher": "ic2ml", "variants": {"all": {"share": 1.0}, "old": {}}}
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    refuse_other_results(tmp_path, study | {"variants": {"all": {"share": 1.0}, "new": {}}})
+    with pytest.raises(RecipeError, match="with another variants"):
+        refuse_other_results(tmp_path, study | {"variants": {"all": {"share": 0.5}, "old": {}}})
 
 
 def test_a_study_that_cannot_begin_leaves_nothing(tmp_path: Path, command: Command) -> None:
