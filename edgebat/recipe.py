@@ -62,9 +62,18 @@ class Data(Section):
 @dataclasses.dataclass(frozen=True)
 class RoadTeacher(TeacherSettings):
     """How to train IC2ML; or ``file``, one that is trained already, such as those in ``export/zoo/teachers/ic2ml``: then
-    nothing is trained, and the other settings are not used."""
+    nothing is trained, and the other settings are not used. learn_from_val: the validation cells, which choose nothing
+    when the last weights are kept, teach as well."""
 
     file: str = ""
+    learn_from_val: bool = False
+
+    def __post_init__(self) -> None:
+        if self.learn_from_val and (self.fit.keep != "last" or self.fit.patience < self.fit.epochs):
+            raise RecipeError(
+                f"teacher.learn_from_val needs keep: last and a patience of all {self.fit.epochs} epochs, or the cells "
+                f"learnt from would choose the weights; seen keep: {self.fit.keep}, patience: {self.fit.patience}"
+            )
 
 
 class StudentEntry(Section):

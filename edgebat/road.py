@@ -193,9 +193,9 @@ class Road:
         settings = self.recipe.teacher
         scratch = self._scratch("teacher")
         told = self._bar(settings.fit.epochs)
-        teacher, fitted = train_ic2ml(
-            self.windows("train"), self.windows("val"), settings, scratch, resume=True, progress=told
-        )
+        train, val = self.windows("train"), self.windows("val")
+        learnt = train.join(val) if settings.learn_from_val else train
+        teacher, fitted = train_ic2ml(learnt, val, settings, scratch, resume=True, progress=told)
         save_teacher(teacher, self.folder.file("models/teacher.safetensors"), self.provenance())
         shutil.rmtree(scratch)
         return teacher, {"best_epoch": fitted.best_epoch, "epochs": fitted.epochs}

@@ -196,6 +196,17 @@ def test_students_are_distilled_from_a_trained_teacher_at_once(folder: Path, com
         assert (models / f"{name}.safetensors").read_bytes() == (given.parent / f"{name}.safetensors").read_bytes()
 
 
+def test_validation_cells_teach_when_they_choose_nothing(folder: Path, command: Command, tmp_path: Path) -> None:
+    arguments = ["train", folder / "tiny.yaml", "--runs", tmp_path, "--set", "teacher.learn_from_val=true"]
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert "teacher.learn_from_val needs keep: last" in " ".join(err.split())
+    code, _, _ = command(*arguments, "--set", "teacher.fit.keep=last", "--set", "teacher.fit.patience=1")
+    assert code == 0
+    before, after = (runs / "tiny/models/teacher.safetensors" for runs in (folder / "runs", tmp_path))
+    assert before.read_bytes() != after.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

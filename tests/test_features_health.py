@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -250,6 +252,21 @@ def test_select_by_mask_and_by_cell():
         windows.select(cells=[("C", "1")])
     with pytest.raises(DataError, match="mask"):
         windows.select(mask=[True])
+
+
+def test_windows_of_other_cells_are_joined():
+    second = history(np.full(6, 0.9))
+    object.__setattr__(second, "key", ("B", "1"))
+    both = health_windows([history(np.full(6, 1.0)), second], SPEC)
+    parts = [both.select(cells=[key]) for key in both.cells]
+    joined = parts[0].join(parts[1])
+    assert (joined.cells, joined.conditions) == (both.cells, both.conditions)
+    for name in ("x", "soh", "trajectory", "rul", "cell", "cycle", "nominal_ah", "reference_ah", "eol_cycle"):
+        assert np.array_equal(getattr(joined, name), getattr(both, name), equal_nan=True), name
+    with pytest.raises(DataError, match=r"in both: \[\('B', '1'\)\]"):
+        both.join(parts[1])
+    with pytest.raises(DataError, match="one task"):
+        parts[0].join(health_windows([second], dataclasses.replace(SPEC, horizon=SPEC.horizon - 1)))
 
 
 def test_reasons_are_counted_and_no_window_at_all_is_an_error():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +100,24 @@ class HealthWindows:
 
     def __len__(self) -> int:
         return len(self.soh)
+
+    def join(self, other: HealthWindows) -> HealthWindows:
+        """These windows and then the ``other`` ones, of other cells. Raises DataError when their task differs or a cell is
+        in both."""
+        both = set(self.cells) & set(other.cells)
+        if self.spec != other.spec or both:
+            raise DataError(
+                f"windows cannot be joined: they need one task, and cells of their own; in both: {sorted(both)}"
+            )
+        names = ("x", "soh", "trajectory", "rul", "cycle", "nominal_ah", "reference_ah", "eol_cycle")
+        arrays: dict[str, Any] = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
+        return replace(
+            self,
+            **arrays,
+            cell=np.concatenate([self.cell, other.cell + np.int32(len(self.cells))]),
+            cells=self.cells + other.cells,
+            conditions=self.conditions + other.conditions,
+        )
 
     def select(self, mask: npt.ArrayLike | None = None, cells: Iterable[CellKey] | None = None) -> HealthWindows:
         """The windows where ``mask`` [N] is true and whose cell is in ``cells``; cells without a window disappear.
