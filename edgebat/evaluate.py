@@ -28,7 +28,7 @@ KEY_BYTES = 4
 
 def pack_cells(cells: Iterable[CellKey]) -> str:
     """Cells as base64 of four bytes of sha256 each, sorted: a model file can say what it has seen without a long list."""
-    return base64.b64encode(b"".join(sorted(_cell_mark(cell) for cell in cells))).decode()
+    return base64.b64encode(b"".join(sorted({_cell_mark(cell) for cell in cells}))).decode()
 
 
 def seen_cells(packed: str, cells: Sequence[CellKey]) -> list[bool]:

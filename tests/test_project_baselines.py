@@ -77,7 +77,7 @@ def test_rul_is_scored_before_eol_and_on_observed_lives_only(windows: HealthWind
 def test_a_model_knows_the_cells_it_has_seen() -> None:
     seen = [("A", "1"), ("A", "2"), ("B", "1")]
     packed = pack_cells(seen)
-    assert pack_cells(reversed(seen)) == packed
+    assert pack_cells(reversed(seen)) == packed == pack_cells([*seen, *seen])
     assert len(packed) == 16
     assert seen_cells(packed, [("A", "1"), ("B", "2"), ("B", "1")]) == [True, False, True]
     assert seen_cells("", [("A", "1")]) == [False]
