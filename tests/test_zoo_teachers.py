@@ -50,18 +50,25 @@ def test_it_loads_and_predicts(file: Path) -> None:
         said = teacher.predict(x)
         assert said["soh"].shape == (3,)
         assert said["trajectory"].shape == (3, spec.horizon)
+        none = teacher.predict(x[:0])
     elif task == "forecast":
         windows = forecast_windows(fade_curves(3, seed=5), ForecastSpec(context=teacher.context, stride=64))
         said = teacher.predict(windows)
         # The next cycles of a cell lie near its last one.
         assert np.abs(said["capacity"] - windows.x[:, -1:]).max() < 0.5
+        none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)))
     else:
         spec = LifeSpec(**header["provenance"].get("life_task", {}))
         windows = life_windows([made_up_cell(n, 500 + 100 * n, columns=200) for n in range(3)], spec)
         few = {"sampling": Sampling(draws=2, steps=2)} if teacher.name.startswith("diffbatt") else {}
         said = teacher.predict(windows, **few)
         assert ((said["life"] > 0) & (said["life"] < 10_000)).all()
+        none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)), **few)
     assert all(np.isfinite(values).all() for values in said.values())
+    # No windows are no answers, not an error.
+    answered = {name: values.shape for name, values in none.items()}
+    assert answered.keys() == said.keys()
+    assert not any(np.prod(shape) for shape in answered.values())
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if "batlinet" in f.parent.name], ids=str)

@@ -175,7 +175,7 @@ class BatteryTimer(nn.Module):
         device = next(self.parameters()).device
         training = self.training
         self.eval()
-        blocks = [self._roll(part.to(device), horizon).cpu() for part in torch.split(x, 1024)]
+        blocks = [self._roll(part.to(device), horizon).cpu() for part in torch.split(x, 1024) if len(part)]
         self.train(training)
         quantiles = torch.cat(blocks) if blocks else torch.zeros(0, horizon, len(self.quantiles))
         values = quantiles.float().numpy()

@@ -188,7 +188,8 @@ class Ic2ml(nn.Module):
         x = np.asarray(getattr(windows, "x", windows), dtype=np.float32)
         was_training = self.training
         self.eval()
-        parts: list[Tensor] = []
+        # No windows are no answers, not an error.
+        parts: list[Tensor] = [torch.zeros(0, self.settings["horizon"] + 2, device=self.input_mean.device)]
         for start in range(0, len(x), batch_size):
             batch = torch.as_tensor(x[start : start + batch_size], device=self.input_mean.device)
             soh, trajectory, rul = self(batch)
