@@ -21,11 +21,13 @@ MAX_NEIGHBOURS = 8192
 
 
 def mean(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Predictions:
-    """The mean of the training windows, whatever the input."""
-    count = len(test)
-    trajectory = np.nanmean(train.trajectory.astype(np.float64), axis=0)
+    """The mean of the training windows, whatever the input; cycles ahead that none of them has measured get its SOH."""
+    count, soh = len(test), float(train.soh.mean(dtype=np.float64))
+    known = np.isfinite(train.trajectory)
+    total = np.where(known, train.trajectory, 0.0).sum(axis=0, dtype=np.float64)
+    trajectory = np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), soh)
     return {
-        "soh": np.full(count, train.soh.mean(dtype=np.float64)),
+        "soh": np.full(count, soh),
         "trajectory": np.repeat(trajectory[None], count, axis=0),
         "rul": np.full(count, float(np.nanmean(train.rul)) if np.isfinite(train.rul).any() else 0.0),
     }

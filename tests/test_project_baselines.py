@@ -1,5 +1,7 @@
 """Baselines and scores, compared with numbers worked out by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,11 @@ def test_the_mean_is_the_mean(windows: HealthWindows) -> None:
     answer = BASELINES["mean"](train, val, test)
     assert answer["soh"] == pytest.approx(np.full(len(test), train.soh.mean()))
     assert answer["rul"][0] == pytest.approx(np.nanmean(train.rul))
+    assert answer["trajectory"][0] == pytest.approx(np.nanmean(train.trajectory, axis=0))
+    short = train.trajectory.copy()
+    short[:, -2:] = np.nan
+    answer = BASELINES["mean"](dataclasses.replace(train, trajectory=short), val, test)
+    assert answer["trajectory"][0, -2:] == pytest.approx(answer["soh"][:2])
 
 
 def test_ridge_finds_a_linear_rule(windows: HealthWindows) -> None:
