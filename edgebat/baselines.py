@@ -20,6 +20,17 @@ MAX_NEIGHBOURS = 8192
 """Training windows to search; neighbours in time are nearly equal, so an even sample of a large set loses nothing."""
 
 
+def known_rows(y: Float64) -> tuple[npt.NDArray[np.intp], Float64]:
+    """Which rows of labels y [N, outputs] can be learnt from, and what they say: those known throughout; where there are
+    none, those known at first, held at their last known value."""
+    rows = np.flatnonzero(np.isfinite(y).all(axis=1))
+    if rows.size:
+        return rows, y[rows]
+    rows = np.flatnonzero(np.isfinite(y[:, 0]))
+    last = np.maximum.accumulate(np.where(np.isfinite(y[rows]), np.arange(y.shape[1]), 0), axis=1)
+    return rows, np.take_along_axis(y[rows], last, axis=1)
+
+
 def mean(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Predictions:
     """The mean of the training windows, whatever the input; cycles ahead that none of them has measured get its SOH."""
     count, soh = len(test), float(train.soh.mean(dtype=np.float64))
@@ -40,13 +51,13 @@ def ridge(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Pred
 
     def head(name: str) -> Float64:
         y, y_val = (getattr(w, name).astype(np.float64).reshape(len(w), -1) for w in (train, val))
-        known, known_val = np.isfinite(y).all(axis=1), np.isfinite(y_val).all(axis=1)
-        if not known.any():
+        (known, y), (known_val, y_val) = known_rows(y), known_rows(y_val)
+        if not known.size:
             return np.zeros((len(test), y.shape[1]))
-        offset = y[known].mean(axis=0)
-        gram, right = x[known].T @ x[known], x[known].T @ (y[known] - offset)
+        offset = y.mean(axis=0)
+        gram, right = x[known].T @ x[known], x[known].T @ (y - offset)
         fits = [np.linalg.solve(gram + p * np.eye(len(gram)), right) for p in PENALTIES]
-        errors = [np.square(tune[known_val] @ w + offset - y_val[known_val]).sum() for w in fits]
+        errors = [np.square(tune[known_val] @ w + offset - y_val).sum() for w in fits]
         best: Float64 = ask @ fits[int(np.argmin(errors))] + offset
         return best
 
@@ -59,17 +70,17 @@ def nearest(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Pr
     x, ask = ((_flat(w) - centre) / scale for w in (train, test))
 
     def head(name: str) -> Float64:
-        y = getattr(train, name).astype(np.float64).reshape(len(train), -1)
-        known = np.flatnonzero(np.isfinite(y).all(axis=1))
+        known, y = known_rows(getattr(train, name).astype(np.float64).reshape(len(train), -1))
         if not known.size:
             return np.zeros((len(test), y.shape[1]))
-        known = known[:: max(1, -(-known.size // MAX_NEIGHBOURS))]
+        step = max(1, -(-known.size // MAX_NEIGHBOURS))
+        known, y = known[::step], y[::step]
         pool, squares = x[known], np.square(x[known]).sum(axis=1)
         # The squared distance without the term that is the same for all neighbours.
         index = [
             np.argmin(squares - 2.0 * (part @ pool.T), axis=1) for part in np.array_split(ask, len(ask) // 256 + 1)
         ]
-        return np.asarray(y[known[np.concatenate(index)]])
+        return np.asarray(y[np.concatenate(index)])
 
     return {"soh": head("soh")[:, 0], "trajectory": head("trajectory"), "rul": head("rul")[:, 0]}
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgebat.baselines import BASELINES, stored_values
+from edgebat.baselines import BASELINES, known_rows, stored_values
 from edgebat.evaluate import join_seen, pack_cells, score, seen_cells
 from edgebat.features import HealthWindows
 
@@ -40,6 +40,16 @@ def test_ridge_finds_a_linear_rule(windows: HealthWindows) -> None:
     # In these windows SOH is ten times the increment, up to noise of a thousandth.
     train, val, test = parts(windows)
     assert BASELINES["ridge"](train, val, test)["soh"] == pytest.approx(test.soh, abs=0.002)
+
+
+def test_trajectories_that_nobody_measured_to_the_end_are_held() -> None:
+    y = np.array([[1.0, 0.9, np.nan], [np.nan, 0.8, 0.7], [0.6, np.nan, np.nan]])
+    rows, values = known_rows(y)
+    assert rows.tolist() == [0, 2]
+    assert values.tolist() == [[1.0, 0.9, 0.9], [0.6, 0.6, 0.6]]
+    rows, values = known_rows(np.vstack([y, [[0.5, 0.4, 0.3]]]))
+    assert (rows.tolist(), values.tolist()) == ([3], [[0.5, 0.4, 0.3]])
+    assert known_rows(np.full((2, 1), np.nan))[0].size == 0
 
 
 def test_the_nearest_neighbour_of_a_training_window_is_itself(windows: HealthWindows) -> None:

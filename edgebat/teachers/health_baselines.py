@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebat import baselines
-from edgebat.baselines import Float64, Predictions
+from edgebat.baselines import Float64, Predictions, known_rows
 from edgebat.errors import MissingExtra, require
 from edgebat.features.health import HealthWindows
 from edgebat.teachers.forest import forest_on
@@ -43,11 +43,10 @@ def log_variance(windows: HealthWindows) -> Float64:
 
 
 def known_heads(windows: HealthWindows) -> Iterator[tuple[str, npt.NDArray[np.intp], Float64]]:
-    """Each head with the rows [M] where it is known, and its values there [M, outputs]."""
+    """Each head with the rows [M] it can be learnt from, and its values there [M, outputs]; see ``known_rows``."""
     for name in ("soh", "trajectory", "rul"):
         y = getattr(windows, name).astype(np.float64).reshape(len(windows), -1)
-        rows = np.flatnonzero(np.isfinite(y).all(axis=1))
-        yield name, rows, y[rows]
+        yield (name, *known_rows(y))
 
 
 def answer_heads(train: HealthWindows, features: Callable[[HealthWindows], Float64], test: HealthWindows,
