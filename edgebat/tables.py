@@ -12,6 +12,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 
 from edgebat.errors import EdgebatError
@@ -233,7 +234,7 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
     add("all", "", "", result["all"])
     for name, row in result["baselines"].items():
         add(name, "", "baseline", row)
-    return Group(_keep_numbers(table), *(f"[dim]{note}[/]" for note in result["notes"]))
+    return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in result["notes"]))
 
 
 def target_list(as_json: bool) -> Any:
