@@ -148,11 +148,12 @@ def test_counts_are_exact_and_errors_beyond_measure_are_short() -> None:
 def test_no_number_is_cut_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture[str], terminal: bool) -> None:
     scores = {"cells": 42, "rmse": 83.1, "mae": 60.4, "mape": 8.7, "rul_rmse": 80.7, "soh_rmse": 1.65}
     cell = {"cell": "b1c0", "dataset": "MATR", "seen": False, "life": 1852.0, "predicted": 2101.0}
+    note = 'run: pip install "edgebat[baselines]"'
     result = {"model": "matr.safetensors", "kind": "teacher diffbatt", "corpus": "corpus", "task_kind": "life",
-              "cells": [cell], "all": scores, "unseen": scores, "baselines": {}, "notes": ['run: pip install "edgebat[baselines]"']}  # fmt: skip
+              "cells": [cell], "all": scores, "unseen": scores, "baselines": {}, "notes": [note]}  # fmt: skip
     show(evaluation_table(result), console=Console(width=40, force_terminal=terminal, color_system=None))
     lines = capsys.readouterr().out.splitlines()
     assert "SOH RMSE" in " ".join(lines)
-    assert 'pip install "edgebat[baselines]"' in lines[-1]
+    assert note in lines[-1]
     said = [line.split()[-6:] for line in lines if line.startswith("all")]
     assert said == 2 * [["42", "83.1", "60.4", "8.7", "80.7", "1.65"]]

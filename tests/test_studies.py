@@ -88,11 +88,17 @@ def test_a_study_that_cannot_begin_leaves_nothing(tmp_path: Path, command: Comma
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_study_by_lora_asks_for_peft_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "peft", None)
-    document = find_study("forecast-universal")
+@pytest.mark.parametrize(
+    ("study", "module", "extra"),
+    [("forecast-universal", "peft", "lora"), ("life-diffbatt", "sklearn.ensemble", "baselines")],
+)
+def test_a_study_asks_for_its_packages_before_it_trains(
+    study: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    document = find_study(study)
     assert document is not None
-    with pytest.raises(MissingExtra, match=r"edgebat\[lora\]"):
+    with pytest.raises(MissingExtra, match=rf"edgebat\[{extra}\]"):
         run_study(document, tmp_path, tmp_path / "runs")
     assert list(tmp_path.iterdir()) == []
 

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
 from edgebat.data.qv import life_cells
-from edgebat.errors import MissingExtra, RecipeError
+from edgebat.errors import MissingExtra, RecipeError, require
 from edgebat.evaluate import pack_cells
 from edgebat.features.life import LifeSpec, LifeWindows, life_windows
 from edgebat.files import atomic_write
@@ -205,7 +205,10 @@ def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Seq
 
 def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
     """The whole study, or ``only`` the transfers to some chemistries; records, checkpoints and ``table.md`` go to
-    ``folder``. Raises RecipeError for a name that is no transfer of the study."""
+    ``folder``. Raises RecipeError for a name that is no transfer of the study, MissingExtra when it makes synthetic cells
+    without scikit-learn."""
+    if study.synthesis and not study.hold_out and not only:
+        require("sklearn.ensemble", extra="baselines")  # for the forest on synthetic cells: now, not after the training
     transfers = chosen(only, {transfer.target: transfer for transfer in study.transfer})
     if not only:
         train_and_score(study, corpus, folder)
