@@ -5,11 +5,8 @@ Everything random in epoch k follows from (seed, k) alone, so a resumed run equa
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import logging
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +20,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
-from edgebat.teachers.logs import tensorboard_logger
+from edgebat.teachers.logs import quiet_lightning, tensorboard_logger
 from edgebat.teachers.throughput import Throughput
 
 Batch = tuple[Tensor, ...]
@@ -249,7 +246,7 @@ def fit(
         for stale in (last, folder / "best.ckpt"):
             stale.unlink(missing_ok=True)
     logger = tensorboard_logger(folder, settings.tensorboard)
-    with _quiet_lightning():
+    with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
@@ -277,22 +274,3 @@ def fit(
     epoch = int(torch.tensor(losses).argmin()) if settings.keep == "best" else len(losses) - 1
     rate = speed.per_second(data.batches.batch_size)
     return FitResult(losses[epoch], epoch, len(losses), history.rows, rate, speed.peak_bytes)
-
-
-@contextlib.contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Hide advice that does not apply: windows lie in memory, so workers would only cost time."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-        # Lightning itself still asks torch's pytrees in the old way.
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

@@ -6,11 +6,9 @@ step k follows from (seed, k, rank) alone, so a resumed run equals an uninterrup
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
-from edgebat.teachers.logs import tensorboard_logger
+from edgebat.teachers.logs import quiet_lightning, tensorboard_logger
 from edgebat.teachers.throughput import Throughput
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
@@ -171,13 +169,3 @@ def fit_steps(
         # Trained in processes of their own, which hand back the last value only.
         losses = [float(trainer.callback_metrics["train_loss"])]
     return StepResult(losses, time.monotonic() - started, speed.peak_bytes, speed.per_second(1))
-
-
-@contextlib.contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Hide advice that does not apply: the data lies in memory, so workers would only cost time."""
-    with warnings.catch_warnings():
-        for text in ("does not have many workers", "Checkpoint directory .* exists", "GPU available", "LeafSpec",
-                     "smaller than the logging interval"):  # fmt: skip
-            warnings.filterwarnings("ignore", message=f".*{text}")
-        yield
