@@ -69,7 +69,7 @@ class RoadTeacher(TeacherSettings):
     learn_from_val: bool = False
 
     def __post_init__(self) -> None:
-        if self.learn_from_val and (self.fit.keep != "last" or self.fit.patience < self.fit.epochs):
+        if self.learn_from_val and self.fit.validation_decides:
             raise RecipeError(
                 f"teacher.learn_from_val needs keep: last and a patience of all {self.fit.epochs} epochs, or the cells "
                 f"learnt from would choose the weights; seen keep: {self.fit.keep}, patience: {self.fit.patience}"

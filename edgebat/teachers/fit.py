@@ -58,6 +58,11 @@ class FitSettings:
     strategy: str = "auto"
     tensorboard: bool = False
 
+    @property
+    def validation_decides(self) -> bool:
+        """Whether validation cells choose the weights or stop the training; if not, they may teach as well."""
+        return self.keep != "last" or self.patience < self.epochs
+
     def __post_init__(self) -> None:
         if self.keep not in ("best", "last"):
             raise RecipeError(f"keep is {self.keep!r}; choose best or last")

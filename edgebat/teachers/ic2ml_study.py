@@ -109,7 +109,7 @@ def variants_to_run(study: ConditionStudy, only: Sequence[str]) -> list[str]:
     """The names in ``only``, or all. A variant that would learn from the cells that choose its weights is passed over with
     a line; RecipeError when it was asked for."""
     names, fit = chosen(only, {name: name for name in study.variants}), study.train.fit
-    if fit.keep == "last" and fit.patience >= fit.epochs:
+    if not fit.validation_decides:
         return names
     for name in [name for name in names if study.variants[name].learn_from_val]:
         reason = (f"variant {name!r} learns from its validation cells, which would also stop the training (keep: "
