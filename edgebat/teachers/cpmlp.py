@@ -1,9 +1,11 @@
-"""CPMLP, a small network that stands beside the teachers (after BatteryLife)."""
+"""CPMLP, a small network that stands beside the teachers (after BatteryLife), and how small networks are trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class CyclePatchMlp(nn.Module):
@@ -22,3 +24,28 @@ class CyclePatchMlp(nn.Module):
         h = h + self.within(h)
         value: torch.Tensor = self.between(h.flatten(1)).squeeze(1)
         return value
+
+
+def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """``make()`` with weights drawn from ``seed``; torch's own random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def fit_batches(
+    network: nn.Module, loss: Callable[[Tensor], Tensor], count: int, seed: int, steps: int, batch: int = 128
+) -> None:
+    """``network`` trained in place on batches of ``count`` rows, drawn from ``seed``: AdamW, rate falling along a cosine.
+
+    loss: from the indices of a batch, int64 [batch], to a scalar.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        value = loss(torch.randint(count, (batch,), generator=generator))
+        optimizer.zero_grad()
+        torch.autograd.backward(value)
+        optimizer.step()
+        schedule.step()

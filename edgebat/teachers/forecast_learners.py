@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edgebat.errors import DataError, MissingExtra, require
 from edgebat.features.forecast import ForecastWindows
+from edgebat.teachers.cpmlp import fit_batches, seeded
 from edgebat.teachers.forecast_baselines import (
     MeanCurve,
     NearestCurve,
@@ -88,21 +89,14 @@ class Learner:
         return answer
 
     def _mlp(self, x: Float32, y: Float32, seed: int, steps: int) -> Any:
-        state = torch.random.get_rng_state()
-        torch.manual_seed(seed)
-        network = PatchMlp(y.shape[1])
-        torch.random.set_rng_state(state)
-        generator = torch.Generator().manual_seed(seed)
-        optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        network = seeded(lambda: PatchMlp(y.shape[1]), seed)
         inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
-        for _ in range(steps):
-            rows = torch.randint(len(x), (128,), generator=generator)
-            loss = (network(inputs[rows]) - targets[rows]).abs().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+
+        def loss(rows: Tensor) -> Tensor:
+            error: Tensor = network(inputs[rows]) - targets[rows]
+            return error.abs().mean()
+
+        fit_batches(network, loss, len(x), seed, steps)
 
         @torch.no_grad()
         def answer(x: Float32) -> npt.NDArray[Any]:

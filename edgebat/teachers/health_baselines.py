@@ -99,7 +99,7 @@ def cpmlp(
     require("torch", extra="train")
     import torch
 
-    from edgebat.teachers.cpmlp import CyclePatchMlp
+    from edgebat.teachers.cpmlp import CyclePatchMlp, fit_batches, seeded
 
     context, increments = train.x.shape[1:]
     # A step that hardly differs among the training windows must not become a huge input on others.
@@ -112,23 +112,15 @@ def cpmlp(
     spread = np.sqrt((np.where(known, y - level, 0.0) ** 2).sum(axis=0) / count)
     targets = torch.from_numpy(np.where(known, (y - level) / (spread + 1e-12), np.nan).astype(np.float32))
     inputs, ask = (torch.from_numpy(((w.x - centre) / scale).astype(np.float32)) for w in (train, test))
-    state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    network = CyclePatchMlp(context, increments, width=32, outputs=y.shape[1])
-    torch.random.set_rng_state(state)
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        rows = torch.randint(len(inputs), (128,), generator=generator)
+    network = seeded(lambda: CyclePatchMlp(context, increments, width=32, outputs=y.shape[1]), seed)
+
+    def loss(rows: Any) -> Any:
         target = targets[rows]
         there = torch.isfinite(target)
         error = torch.where(there, network(inputs[rows]) - torch.where(there, target, 0.0), 0.0)
-        loss: Any = error.square().sum() / there.sum().clamp(min=1)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        return error.square().sum() / there.sum().clamp(min=1)
+
+    fit_batches(network, loss, len(inputs), seed, steps)
     with torch.no_grad():
         said = network(ask).double().numpy() * spread + level
     return {"soh": said[:, 0], "trajectory": said[:, 1:-1], "rul": np.maximum(said[:, -1], 0.0)}

@@ -14,7 +14,7 @@ import torch
 
 from edgebat.errors import DataError
 from edgebat.features.life import LifeWindows, curve_life
-from edgebat.teachers.cpmlp import CyclePatchMlp
+from edgebat.teachers.cpmlp import CyclePatchMlp, seeded
 from edgebat.teachers.forest import forest_on
 
 Float64 = npt.NDArray[np.float64]
@@ -123,10 +123,7 @@ def nearest_curve(train: LifeWindows) -> Predictor:
 def cpmlp(train: LifeWindows, seed: int = 1, steps: int = 300) -> Predictor:
     """CPMLP trained on standardized log life with full batches."""
     train = known(train)
-    generator_state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    network = CyclePatchMlp(train.spec.cycles, train.spec.columns)
-    torch.random.set_rng_state(generator_state)
+    network = seeded(lambda: CyclePatchMlp(train.spec.cycles, train.spec.columns), seed)
     scale, y = float(train.x.std()) + 1e-12, torch.log(torch.from_numpy(train.life))
     target, x = (y - y.mean()) / y.std(), torch.from_numpy(train.x) / scale
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.1)
