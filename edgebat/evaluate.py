@@ -201,7 +201,7 @@ def _health_baselines(test: HealthWindows, packed: str, corpus: str | Path) -> t
     """Scores of every baseline at hand on ``test``, learnt from the seen cells of ``corpus``; and notes."""
     from edgebat.baselines import ridge
     from edgebat.data.corpus import read_corpus
-    from edgebat.teachers.health_baselines import health_baselines
+    from edgebat.teachers.health_baselines import BASELINES, health_baselines
 
     fleet = read_corpus(corpus)
     keys = fleet.keys
@@ -216,8 +216,8 @@ def _health_baselines(test: HealthWindows, packed: str, corpus: str | Path) -> t
     held = cells[::5]
     train, val = windows.select(cells=[key for key in cells if key not in held]), windows.select(cells=held)
     found, missing = health_baselines(windows.select(cells=cells), val, test, left_out=("ridge",))
-    found = {"ridge": ridge(train, val, test), **found}
-    scores = {name: {"windows": len(test), **score(test, said)} for name, said in found.items()}
+    found["ridge"] = ridge(train, val, test)
+    scores = {n: {"windows": len(test), **score(test, found[n])} for n in BASELINES if n in found}
     notes = [f"baselines learnt from {len(cells)} cells the model has seen, out of {corpus}", *missing]
     if known >= set(test.cells):
         notes.append(NOTHING_UNSEEN)

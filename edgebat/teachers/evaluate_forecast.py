@@ -13,7 +13,7 @@ from edgebat.errors import DataError
 from edgebat.evaluate import NO_TRAINING_CELLS, NOTHING_UNSEEN, seen_cells
 from edgebat.features.forecast import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
 from edgebat.teachers.forecast_learners import forecast_baselines
-from edgebat.teachers.forecast_score import LINES, relative_error, score_forecasts
+from edgebat.teachers.forecast_score import LINES, LINES24, relative_error, score_forecasts
 from edgebat.teachers.store import load_teacher
 from edgebat.tensorfile import read_header
 
@@ -46,15 +46,10 @@ def evaluate_forecast(
     test = windows.select(fresh) if fresh.any() else windows
     unseen = score_forecasts(test, said[fresh]) if fresh.any() else None
     learnt, note = _training_windows(packed, train_corpus, task)
-    notes = [note] if learnt is None or fresh.any() else [note, NOTHING_UNSEEN]
-    scored = {
-        name: score_forecasts(test, baseline.predict(test)["capacity"])
-        for name, baseline in forecast_baselines(task.horizon, learnt, notes).items()
-    }
-    per_dataset = (unseen or every)["datasets"]
-    for name, row in per_dataset.items():
-        row["baselines"] = {baseline: scores["datasets"][name]["mae_pct"] for baseline, scores in scored.items()}
-    notes += _beside_lines(per_dataset)
+    baselines, missing = forecast_baselines(task.horizon, learnt)
+    scored = {name: score_forecasts(test, b.predict(test)["capacity"]) for name, b in baselines.items()}
+    per_dataset, ratios = _beside_lines((unseen or every)["datasets"], scored)
+    nothing_unseen = [NOTHING_UNSEEN] if learnt is not None and not fresh.any() else []
     cells = [
         {"dataset": row["dataset"], "cell": row["cell_id"], "seen": mark, **{k: row[k] for k in ("windows", *COLUMNS)}}
         for mark, row in zip(seen, every["cells"], strict=True)
@@ -67,26 +62,33 @@ def evaluate_forecast(
         "all": _overall(every),
         "unseen": None if unseen is None else _overall(unseen),
         "baselines": {name: _overall(scores) for name, scores in scored.items()},
-        "notes": notes,
+        "notes": [note, *missing, *nothing_unseen, ratios],
         "left_out": windows.left_out,
     }
 
 
-def _beside_lines(datasets: Mapping[str, dict[str, Any]]) -> list[str]:
-    """``of_best_line`` and ``of_best_line24`` added to each dataset: its MAE over that of the best of persistence and
-    the lines through 48 and all cycles, and over the line through 24 as well; and what they are on average, in words."""
-    errors = {name: float(row["mae_pct"]) for name, row in datasets.items()}
-    said = []
-    for key, lines, words in (
-        ("of_best_line", LINES, "of the best of persistence and the lines through 48 and all cycles"),
-        ("of_best_line24", (*LINES, "line24"), "when the line through 24 cycles competes too"),
-    ):
-        ratios = relative_error(errors, {b: {n: datasets[n]["baselines"][b] for n in datasets} for b in lines})
-        for name, row in datasets.items():
-            row[key] = ratios[name]
-        said.append(f"{ratios['mean']:.2f} {words}")
-    each = ", ".join(f"{name} {row['of_best_line']:.2f}" for name, row in datasets.items())
-    return [f"MAE, mean over {len(datasets)} data sets: {'; '.join(said)} ({each})"]
+def _beside_lines(
+    scores: Mapping[str, dict[str, Any]], scored: Mapping[str, dict[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """The scores per dataset with ``baselines`` (name -> MAE), ``of_best_line`` and ``of_best_line24``: the MAE over that
+    of the best of LINES and LINES24; and both averages in words."""
+    baselines = {name: {n: float(row["mae_pct"]) for n, row in s["datasets"].items()} for name, s in scored.items()}
+    errors = {name: float(row["mae_pct"]) for name, row in scores.items()}
+    ratio, ratio24 = (relative_error(errors, {b: baselines[b] for b in lines}) for lines in (LINES, LINES24))
+    rows = {
+        name: {
+            **row,
+            "baselines": {b: own[name] for b, own in baselines.items()},
+            "of_best_line": ratio[name],
+            "of_best_line24": ratio24[name],
+        }
+        for name, row in scores.items()
+    }
+    each = ", ".join(f"{name} {ratio[name]:.2f}" for name in rows)
+    return rows, (
+        f"MAE, mean over {len(rows)} data sets: {ratio['mean']:.2f} of the best of persistence and the lines through 48 and "
+        f"all cycles; {ratio24['mean']:.2f} when the line through 24 cycles competes too ({each})"
+    )
 
 
 def _windows(corpus: str | Path, datasets: Sequence[str] | None, task: ForecastSpec) -> ForecastWindows:

@@ -111,11 +111,9 @@ class Learner:
         return {"capacity": (last + scale * self.answer(x)).astype(np.float32)}
 
 
-def forecast_baselines(
-    horizon: int, train: ForecastWindows | None = None, notes: list[str] | None = None
-) -> dict[str, Any]:
-    """Every baseline of the ``forecast`` task by name; those that learn only with training windows. A line is added to
-    ``notes`` for each whose package is not installed."""
+def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> tuple[dict[str, Any], list[str]]:
+    """Every baseline of the ``forecast`` task by name, those that learn only with training windows; and a note for each
+    whose package is missing."""
     found: dict[str, Any] = {
         "persistence": Persistence(horizon),
         "line24": StraightLine(24, horizon),
@@ -123,12 +121,12 @@ def forecast_baselines(
         "line_all": StraightLine(None, horizon),
     }
     if train is None:
-        return found
+        return found, []
+    notes = []
     found |= {"mean_curve": MeanCurve(train), "nearest_curve": NearestCurve(train, limit=2000)}
     for name in ("cpmlp", "random_forest"):
         try:
             found[name] = Learner(train, name)
         except MissingExtra as error:  # scikit-learn is optional
-            if notes is not None:
-                notes.append(f"{name} left out: {error}")
-    return found
+            notes.append(f"{name} left out: {error}")
+    return found, notes

@@ -14,7 +14,9 @@ from edgebat.features.forecast import ForecastWindows
 FloatArray = npt.NDArray[np.floating]
 
 LINES = ("persistence", "line48", "line_all")
-"""What a forecaster is held against first; ``line24`` is stronger on smooth cells and stands beside it."""
+"""What a forecaster is held against first."""
+LINES24 = (*LINES, "line24")
+"""The same with the line that is stronger on smooth cells."""
 
 
 def score_forecasts(windows: ForecastWindows, capacity: FloatArray) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from edgebat.teachers.battery_timer_train import TimerSettings, train_forecaster
 from edgebat.teachers.fit import FitResult
 from edgebat.teachers.forecast_data import stretches
 from edgebat.teachers.forecast_learners import forecast_baselines
-from edgebat.teachers.forecast_score import LINES, relative_error, score_forecasts
+from edgebat.teachers.forecast_score import LINES, LINES24, relative_error, score_forecasts
 from edgebat.teachers.store import TEACHERS, load_teacher, save_teacher
 from edgebat.teachers.study import chosen
 from edgebat.teachers.universal import ContrastSettings, UniversalForecaster
@@ -177,7 +177,9 @@ def baseline_errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, flo
     """MAE per dataset of every baseline on the fold's left-out cells; those that learn do so on its training cells."""
     seen = forecast_windows(fold.train, dataclasses.replace(study.task, stride=4 * study.task.stride))
     horizon, windows = study.task.horizon, forecast_windows(fold.test, study.task)
-    baselines = forecast_baselines(horizon, seen)
+    baselines, missing = forecast_baselines(horizon, seen)
+    for note in missing:
+        print(note, flush=True)
     return {name: mae(score_forecasts(windows, b.predict(windows)["capacity"])) for name, b in baselines.items()}
 
 
@@ -246,28 +248,26 @@ def table(results: Sequence[dict[str, Any]], untuned: Sequence[Mapping[str, floa
     """
     names = sorted({name for result in results for name in result["scores"]["datasets"]})
     baselines = list(results[0]["baselines"])
-    who = ["teacher", *(["untuned"] if untuned else [])]
-    heads = [text for name in who for text in (name, f"{name} of best line", "incl. line24")]
-    lines = [
-        f"| left out | cells | {' | '.join([*baselines, *heads])} |",
-        "|---" * (len(baselines) + len(heads) + 2) + "|",
-    ]
-    ratios: list[list[float]] = []
+    own = {name: [r for r in results if name in r["scores"]["datasets"]] for name in names}
+    beside = {b: {name: float(own[name][0]["baselines"][b][name]) for name in names} for b in baselines}
+    said = {"teacher": {name: [r["scores"]["datasets"][name]["mae_pct"] for r in own[name]] for name in names}}
+    if untuned:
+        said["untuned"] = {name: [errors[name] for errors in untuned] for name in names}
+    heads = list(baselines)
+    cells = {name: [f"{beside[b][name]:.3f}" for b in baselines] for name in names}
+    means: list[str] = []
+    for who, errors in said.items():
+        mean = {name: float(np.mean(errors[name])) for name in names}
+        ratio, ratio24 = (relative_error(mean, {b: beside[b] for b in lines}) for lines in (LINES, LINES24))
+        heads += [who, f"{who} of best line", "incl. line24"]
+        for name in names:
+            spread = f"{mean[name]:.3f} ± {np.std(errors[name]):.3f}"
+            cells[name] += [spread, f"{ratio[name]:.2f}", f"{ratio24[name]:.2f}"]
+        means += ["", f"{ratio['mean']:.2f}", f"{ratio24['mean']:.2f}"]
+    lines = [f"| left out | cells | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
     for name in names:
-        own = [result for result in results if name in result["scores"]["datasets"]]
-        beside = {baseline: float(own[0]["baselines"][baseline][name]) for baseline in baselines}
-        best = min(beside[line] for line in LINES)
-        with24 = min(best, beside.get("line24", np.inf))
-        cells = [f"{error:.3f}" for error in beside.values()]
-        ratios.append([])
-        for errors in ([r["scores"]["datasets"][name]["mae_pct"] for r in own], [u[name] for u in untuned]):
-            if errors:
-                ratios[-1] += [float(np.mean(errors)) / best, float(np.mean(errors)) / with24]
-                cells += [f"{np.mean(errors):.3f} ± {np.std(errors):.3f}", *(f"{r:.2f}" for r in ratios[-1][-2:])]
-        lines.append(f"| {name} | {own[0]['scores']['datasets'][name]['cells']} | {' | '.join(cells)} |")
-    means = [f"{mean:.2f}" for mean in np.mean(ratios, axis=0)]
-    tail = [text for at in range(0, len(means), 2) for text in ("", *means[at : at + 2])]
-    lines.append(f"| mean | |{' |' * len(baselines)} {' | '.join(tail)} |")
+        lines.append(f"| {name} | {own[name][0]['scores']['datasets'][name]['cells']} | {' | '.join(cells[name])} |")
+    lines.append(f"| mean | |{' |' * len(baselines)} {' | '.join(means)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -206,7 +206,7 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
     save_teacher(network.half(), file, provenance)
     stored = load_teacher(file)
     assert isinstance(stored, Ic2ml)
-    whole = wholly_measured(parts.test)
+    said = stored.predict(parts.test)
     result = {
         "variant": name,
         "seed": seed,
@@ -216,40 +216,41 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "train_cells": len(parts.train.cells),
         "train_windows": len(parts.train),
-        "scores": by_condition(study, parts.test, stored.predict(parts.test)),
-        "whole": by_condition(study, whole, stored.predict(whole)),
-        "cells": by_cell(parts.test, stored.predict(parts.test)),
+        **scored(study, parts.test, said),
+        "cells": by_cell(parts.test, said),
     }
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
 
 
-def wholly_measured(windows: HealthWindows) -> HealthWindows:
-    """The windows the release counts: those whose whole horizon was measured."""
-    return windows.select(np.isfinite(windows.trajectory[:, -1]))
+def scored(study: ConditionStudy, windows: HealthWindows, said: Mapping[str, Any]) -> dict[str, Any]:
+    """``scores`` of all windows, and ``whole`` of those the release counts: whose whole horizon was measured."""
+    whole = np.isfinite(windows.trajectory[:, -1])
+    return {
+        "scores": by_condition(study, windows, said),
+        "whole": by_condition(study, windows.select(whole), {head: values[whole] for head, values in said.items()}),
+    }
 
 
-def kept_baselines(study: ConditionStudy, name: str, corpus: Path, folder: Path) -> dict[str, Any]:
-    """What the baselines reach on a variant's windows, from ``<name>-baselines.json`` when it is there: ``scores`` and
-    ``whole``, each baseline -> condition -> ``errors``, and ``notes`` on those that are missing. They do not depend on
-    the seed, except for the cells drawn by ``share``: those of the first one."""
+def kept_baselines(study: ConditionStudy, name: str, corpus: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """What each baseline reaches on a variant's windows, by name (see ``scored``), from ``<name>-baselines.json`` when it
+    is there. They do not depend on the seed, except for the cells drawn by ``share``: those of the first one. Without
+    scikit-learn some are missing; that is said, and nothing is kept."""
     record = folder / f"{name}-baselines.json"
-    if not record.exists():
-        variant = study.variants[name]
-        parts = study_parts(study, variant, corpus, variant.seeds[0])
-        # Ridge would choose its penalty on cells it has learnt from.
-        left_out = ("ridge",) if variant.learn_from_val else ()
-        said, notes = health_baselines(parts.train, parts.val, parts.test, left_out)
-        whole = np.isfinite(parts.test.trajectory[:, -1])
-        rows = {baseline: {head: v[whole] for head, v in values.items()} for baseline, values in said.items()}
-        found = {
-            "notes": notes,
-            "scores": {baseline: by_condition(study, parts.test, values) for baseline, values in said.items()},
-            "whole": {b: by_condition(study, wholly_measured(parts.test), values) for b, values in rows.items()},
-        }
-        atomic_write(record, json.dumps(found, indent=1, sort_keys=True) + "\n")
-    kept: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-    return kept
+    if record.exists():
+        kept: dict[str, dict[str, Any]] = json.loads(record.read_text(encoding="utf-8"))
+        return kept
+    variant = study.variants[name]
+    parts = study_parts(study, variant, corpus, variant.seeds[0])
+    # Ridge would choose its penalty on cells it has learnt from.
+    left_out = ("ridge",) if variant.learn_from_val else ()
+    found, missing = health_baselines(parts.train, parts.val, parts.test, left_out)
+    result = {baseline: scored(study, parts.test, said) for baseline, said in found.items()}
+    if missing:
+        print("\n".join(missing), flush=True)
+    else:
+        atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return result
 
 
 def by_condition(study: ConditionStudy, windows: HealthWindows, said: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -313,12 +314,13 @@ def table(
         first = min(there, key=lambda v: len(study.variants[v].conditions) or len(study.conditions), default="")
         for variant in there:
             found = (baselines or {})[variant]
-            for baseline in found["scores"] if variant == first else ("nearest",):
+            for baseline in found if variant == first else ("nearest",):
                 label = f"{baseline} ({variant})"
-                lines.append(_row(condition, label, [found["scores"][baseline][condition]]))
-                if condition in found["whole"][baseline]:
-                    label = f"{baseline} ({variant}), windows as released"
-                    lines.append(_row(condition, label, [found["whole"][baseline][condition]]))
+                lines.append(_row(condition, label, [found[baseline]["scores"][condition]]))
+                if condition in found[baseline]["whole"]:
+                    lines.append(
+                        _row(condition, f"{label}, windows as released", [found[baseline]["whole"][condition]])
+                    )
     return "\n".join(lines) + "\n"
 
 
@@ -342,8 +344,6 @@ def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[
             results.append(run_variant(study, name, corpus, folder, seed))
             print(f"{name} seed {seed}: {results[-1]['scores']}", flush=True)
     baselines = {name: kept_baselines(study, name, corpus, folder) for name in names}
-    for note in sorted({note for found in baselines.values() for note in found["notes"]}):
-        print(note)
     text = table(study, results, baselines)
     print(text)
     if not only:
