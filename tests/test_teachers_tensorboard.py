@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("lightning")
+event_accumulator = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
+)
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +41,8 @@ def by_steps(folder: Path) -> None:
 
 @pytest.mark.parametrize("train", [by_epochs, by_steps])
 def test_losses_of_every_epoch_are_logged(train: object, tmp_path: Path) -> None:
-    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(tmp_path)  # type: ignore[operator]
-    events = reader.EventAccumulator(str(tmp_path / "tensorboard"))
+    events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     losses = [event.value for event in events.Scalars("train_loss")]
     assert len(losses) == 3

@@ -40,6 +40,10 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
+SMALLEST_STD = 1e-6
+"""One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up."""
+
+
 @dataclass(frozen=True)
 class CellHistory:
     """One cell's measured life."""

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.errors import DataError
+from edgebat.features.health import SMALLEST_STD
 from edgebat.students.knots import expansion
 from edgebat.students.spec import INPUT_MAX, INPUT_MIN, DenseLayer, FloatModel, Head, Layer
 
 Float32 = npt.NDArray[np.float32]
-# One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up.
-SMALLEST_STD = 1e-6
 
 
 class Student(nn.Module):

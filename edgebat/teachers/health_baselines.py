@@ -16,14 +16,11 @@ import numpy.typing as npt
 from edgebat import baselines
 from edgebat.baselines import Float64, Predictions, known_rows
 from edgebat.errors import MissingExtra, require
-from edgebat.features.health import HealthWindows
+from edgebat.features.health import SMALLEST_STD, HealthWindows
 from edgebat.teachers.forest import forest_on
 
 Learn = Callable[[HealthWindows, HealthWindows, HealthWindows], Predictions]
 Fit = Callable[[Float64, Float64], Callable[[Float64], Float64]]
-
-SMALLEST_STD = 1e-6
-"""Of an increment of charge, as a fraction of nominal."""
 
 MAX_WINDOWS = 8192
 """Training windows a forest learns from; neighbours in time are nearly equal."""

@@ -22,12 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.errors import DataError, RecipeError
+from edgebat.features.health import SMALLEST_STD
 
 Float32 = npt.NDArray[np.float32]
 ATTENTION = ("tokens", "published")
 SOH_FROM = ("attention", "embedding")
-# One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up.
-SMALLEST_STD = 1e-6
 
 
 class Inception(nn.Module):
