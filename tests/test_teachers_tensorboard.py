@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("lightning")
-event_accumulator = pytest.importorskip(
-    "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
-)
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +16,9 @@ from edgebat.errors import MissingExtra
 from edgebat.teachers.fit import FitSettings, fit
 from edgebat.teachers.fixed_fit import StepSettings, fit_steps
 
+event_accumulator = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
+)
 X = torch.linspace(-1.0, 1.0, 32)[:, None]
 
 
