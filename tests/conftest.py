@@ -19,6 +19,13 @@ from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, Head
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(autouse=True)
+def seeded_torch() -> None:
+    """Every test begins at one random state of torch, whichever tests its process ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run ``edgebat`` as a user does; returns (exit code, standard output, standard error)."""
