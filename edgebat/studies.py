@@ -51,9 +51,9 @@ def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
 
 
 def _same_study(part: Any) -> Any:
-    """What makes a study the same: plain data as JSON gives it back, less titles, ``seeds`` and ``folds``."""
+    """What makes a study the same: plain data as JSON gives it back, less titles, ``seeds``, ``folds``, ``released``."""
     if isinstance(part, dict):
-        return {str(k): _same_study(v) for k, v in part.items() if k not in ("seeds", "folds", "title")}
+        return {str(k): _same_study(v) for k, v in part.items() if k not in ("seeds", "folds", "title", "released")}
     return [_same_study(v) for v in part] if isinstance(part, list | tuple) else part
 
 

@@ -48,7 +48,7 @@ def run(tmp_path: Path, *overrides: str, only: tuple[str, ...] = ("NMC",)) -> Pa
 def test_a_part_is_run_alone_and_not_twice(done: list[tuple[str, int]], tmp_path: Path, capsys: Any) -> None:
     folder = run(tmp_path, "seeds=[1,2]")
     assert done == [("NMC", 1), ("NMC", 2)]
-    assert "| NMC | 1 | 30.0 ± 0.0 | 20.0 ± 0.0 | 11.5 ± 0.5 |" in capsys.readouterr().out
+    assert "| NMC | 1 | 30 (30 to 30) | 20 (20 to 20) | 12 (11 to 12) |" in capsys.readouterr().out
     run(tmp_path, "seeds=[1,2,3]")
     assert done[2:] == [("NMC", 3)]
     # A part is no reason to write a table of the whole.
@@ -159,6 +159,25 @@ def test_cells_held_out_are_training_cells_spread_over_all_lives() -> None:
         assert sorted(held.life) == sorted(own.life)[fold::3]
     train, test = life_study.study_split(dataclasses.replace(study, hold_out=0), windows)
     assert (len(train), set(test.splits)) == (9, {"test1"})
+
+
+def test_cells_held_by_name_are_scored_and_the_other_training_cells_learnt_from() -> None:
+    windows = made_up_windows(12)
+    windows = dataclasses.replace(windows, splits=tuple("train" if n < 9 else "test1" for n in range(12)))
+    study = life_study.LifeStudy("life-x", "diffbatt", held=f"*{windows.cells[3][1][-1]}")
+    train, held = life_study.study_split(study, windows)
+    assert held.cells == (windows.cells[3],)
+    assert sorted(train.cells) == sorted(set(windows.select(split="train").cells) - set(held.cells))
+    with pytest.raises(RecipeError, match=r"held \('b2\*'\) and hold_out \(3\) exclude each other"):
+        life_study.check_study({"name": "life-x", "teacher": "diffbatt", "held": "b2*", "hold_out": 3})
+
+
+def test_a_name_that_holds_no_cell_is_refused(tmp_path: Path) -> None:
+    windows = dataclasses.replace(made_up_windows(4), splits=("train",) * 4)
+    study = life_study.LifeStudy("life-x", "diffbatt", held="none*")
+    train, held = life_study.study_split(study, windows)
+    with pytest.raises(RecipeError, match=r"split 'train' has 4 cells and 'none\*' 0; both need some"):
+        life_study.score_split(study, train, held, tmp_path)
 
 
 def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,4 +265,4 @@ def test_a_study_knows_its_parts_and_prints_its_transfers():
     row = {"cells": 2.0, "vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
     other = row | {"batlinet": 11.0}
     text = transfer_table({"NMC": [[row], [other]]})
-    assert "| NMC | 2 | 20.0 ± 0.0 | 12.0 ± 0.0 | 10.0 ± 1.0 |" in text
+    assert "| NMC | 2 | 20 (20 to 20) | 12 (12 to 12) | 10 (9 to 11) |" in text

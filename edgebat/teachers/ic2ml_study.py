@@ -32,6 +32,7 @@ from edgebat.files import atomic_write
 from edgebat.recipe import read_document
 from edgebat.teachers.health_baselines import health_baselines
 from edgebat.teachers.ic2ml import Ic2ml
+from edgebat.teachers.ic2ml_release import released_rows, released_table
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.study import chosen
 from edgebat.teachers.train import TeacherSettings, train_ic2ml
@@ -71,7 +72,8 @@ class Variant:
 
 @checked(frozen=True, config={"extra": "forbid"})
 class ConditionStudy:
-    """A recipe ``teacher: ic2ml``."""
+    """A recipe ``teacher: ic2ml``. released: a copy of the publication's repository, whose predictions are scored before
+    anything is trained."""
 
     name: str
     teacher: Literal["ic2ml"]
@@ -80,6 +82,7 @@ class ConditionStudy:
     title: str = ""
     task: HealthSpec = field(default_factory=HealthSpec)
     train: TeacherSettings = field(default_factory=TeacherSettings)
+    released: str = ""
 
 
 @dataclass(frozen=True)
@@ -334,10 +337,22 @@ def _row(condition: str, by: str, scores: Sequence[Mapping[str, float]]) -> str:
     return f"| {condition} | {by} | {scores[0]['windows']:.0f} | " + " | ".join(cells) + " |"
 
 
+def score_released(study: ConditionStudy, corpus: Path) -> str:
+    """The errors of the released predictions, of all test cells and of those the corpus holds. Raises DataError."""
+    histories = list(read_corpus(corpus, {c.dataset for c in study.conditions.values()}).histories())
+    capacities = {cell.key: cell.capacity_ah for cell in histories}
+    nominal = {cell.key: cell.nominal_ah for cell in histories}
+    return released_table(released_rows(study.released, study.conditions, capacities, nominal))
+
+
 def run_study(study: ConditionStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
     """The whole study, or ``only`` some of its variants; records, checkpoints and ``table.md`` go to ``folder``. Raises
     RecipeError for a variant the study has not."""
     names = variants_to_run(study, only)
+    if study.released:
+        text = score_released(study, corpus)
+        atomic_write(folder / "released.md", text)
+        print(text, flush=True)
     results = []
     for name in names:
         for seed in study.variants[name].seeds:

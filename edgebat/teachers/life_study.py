@@ -9,6 +9,7 @@ interrupted training resumes. Test cells are scored once, after training; nothin
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import json
 import resource
 from collections.abc import Sequence
@@ -53,9 +54,10 @@ class LifeStudy:
 
     datasets: of the corpus, all unless named. train, test: published splits. hold_out: to choose settings without the
     test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0:
-    no. folds: only these of them, counted from 0. synthesis: guidance weights to make new curves with (DiffBatt).
+    no. folds: only these of them, counted from 0. held: instead, the training cells whose names match this pattern
+    ("b2*") are scored, the others learnt from. synthesis: guidance weights to make new curves with (DiffBatt).
     transfer: studies of one chemistry learnt from the others (BatLiNet), on windows after ``transfer_task`` of every
-    dataset. Neither of these two is part of a cross-validation.
+    dataset. Neither of these two is made when training cells are scored.
     """
 
     name: str
@@ -67,6 +69,7 @@ class LifeStudy:
     test: str = "test1"
     hold_out: int = 0
     folds: tuple[int, ...] = ()
+    held: str = ""
     seeds: tuple[int, ...] = (1, 2, 3)
     batlinet: BatLiNetSettings = field(default_factory=BatLiNetSettings)
     diffbatt: DiffBattSettings = field(default_factory=DiffBattSettings)
@@ -74,6 +77,11 @@ class LifeStudy:
     synthesis: tuple[float, ...] = ()
     transfer: tuple[Transfer, ...] = ()
     transfer_task: LifeSpec = field(default_factory=lambda: LifeSpec(cycles=20, eol=0.9))
+
+    @property
+    def scores_test(self) -> bool:
+        """Whether the test split is scored, not a part of the training cells."""
+        return not self.hold_out and not self.held
 
 
 def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
@@ -90,6 +98,8 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
     allowed = range(study.hold_out)
     if len(set(study.folds)) < len(study.folds) or not set(study.folds) <= set(allowed):
         raise RecipeError(f"{where}: folds are {study.folds}; each once, of 0 to hold_out - 1 = {study.hold_out - 1}")
+    if study.held and study.hold_out:
+        raise RecipeError(f"{where}: held ({study.held!r}) and hold_out ({study.hold_out}) exclude each other")
     return study
 
 
@@ -134,7 +144,7 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Pa
         "gpu_peak_mb": fitted.peak_bytes // 2**20,
         **score_life(stored, test, sampling),
     }
-    if isinstance(stored, DiffBatt) and study.synthesis and not study.hold_out:
+    if isinstance(stored, DiffBatt) and study.synthesis and study.scores_test:
         result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
@@ -207,12 +217,12 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
     """The whole study, or ``only`` the transfers to some chemistries; records, checkpoints and ``table.md`` go to
     ``folder``. Raises RecipeError for a name that is no transfer of the study, MissingExtra when it makes synthetic cells
     without scikit-learn."""
-    if study.synthesis and not study.hold_out and not only:
+    if study.synthesis and study.scores_test and not only:
         require("sklearn.ensemble", extra="baselines")  # for the forest on synthetic cells: now, not after the training
     transfers = chosen(only, {transfer.target: transfer for transfer in study.transfer})
     if not only:
         train_and_score(study, corpus, folder)
-    if transfers and (only or not study.hold_out):
+    if transfers and (only or study.scores_test):
         text = run_transfers(study, transfers, corpus, folder)
         print(text)
         if not only:
@@ -220,12 +230,15 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
 
 
 def study_split(study: LifeStudy, windows: LifeWindows, fold: int = 0) -> tuple[LifeWindows, LifeWindows]:
-    """Cells to train on and to score on; with ``hold_out``, all but one fold of the training split and that fold."""
+    """Cells to train on and to score on; with ``hold_out``, all but one fold of the training split and that fold, with
+    ``held`` the training cells of other names and of such."""
     train = windows.select(split=study.train)
-    if not study.hold_out:
+    if study.scores_test:
         return train, windows.select(split=study.test)
-    rank = np.argsort(np.argsort(train.life, kind="stable"))
-    held = rank % study.hold_out == fold
+    if study.held:
+        held = np.array([fnmatch.fnmatchcase(name, study.held) for _, name in train.cells], dtype=np.bool_)
+    else:
+        held = np.argsort(np.argsort(train.life, kind="stable")) % study.hold_out == fold
     return train.select(~held), train.select(held)
 
 
@@ -234,7 +247,8 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
     if not study.hold_out:
-        text = table(study, *score_split(study, *study_split(study, windows), folder))
+        named = dataclasses.replace(study, test=study.held or study.test)
+        text = table(named, *score_split(study, *study_split(study, windows), folder))
     else:
         cells = len(windows.select(split=study.train))
         if study.hold_out > cells:
@@ -251,9 +265,8 @@ def score_split(
 ) -> tuple[dict[str, Scores], list[dict[str, Any]]]:
     """The baselines' scores and every seed's record. Raises RecipeError without cells."""
     if not len(train) or not len(test):
-        raise RecipeError(
-            f"split {study.train!r} has {len(train)} cells and {study.test!r} {len(test)}; both need some"
-        )
+        scored = repr(study.held or study.test)
+        raise RecipeError(f"split {study.train!r} has {len(train)} cells and {scored} {len(test)}; both need some")
     results = []
     for seed in study.seeds:
         results.append(run_seed(study, train, test, folder, seed))

@@ -73,12 +73,13 @@ def transfer_scores(
 
 
 def transfer_table(found: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> str:
-    """Markdown: target -> seeds -> rows of ``transfer_scores``, as mean MAPE +- deviation over the seeds."""
+    """Markdown: target -> seeds -> rows of ``transfer_scores``, as the median and range of MAPE over the seeds: one cell
+    unlike all that is known can make a mean say nothing."""
     names = ("vanilla", "fine_tuned", "batlinet")
     lines = ["| target | cells known | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for target, seeds in found.items():
         for rows in zip(*seeds, strict=False):
             values = [np.array([row[name] for row in rows]) for name in names]
-            said = " | ".join(f"{v.mean():.1f} ± {v.std():.1f}" for v in values)
+            said = " | ".join(f"{np.median(v):.0f} ({v.min():.0f} to {v.max():.0f})" for v in values)
             lines.append(f"| {target} | {rows[0]['cells']:.0f} | {said} |")
     return "\n".join(lines) + "\n"
