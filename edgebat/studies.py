@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,17 @@ def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     """What the recipe says, when it is a study; None for a road. Raises RecipeError."""
     _, document = read_document(recipe, overrides)
     return document if is_study(document) else None
+
+
+@contextlib.contextmanager
+def _silent_but_for_the_first() -> Iterator[None]:
+    """Every process of a distributed training goes through the whole study; one of them prints."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    with contextlib.ExitStack() as stack:
+        if getattr(rank_zero_only, "rank", 0):
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        yield
 
 
 NOTE = "study.json"
@@ -74,7 +87,8 @@ def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: S
     study = kind.check_study(document)
     refuse_other_results(folder, document)
     try:
-        kind.run_study(study, corpus, folder, only)
+        with _silent_but_for_the_first():
+            kind.run_study(study, corpus, folder, only)
     finally:
         # Interrupted or not: what lies there now is of this recipe.
         if folder.is_dir():

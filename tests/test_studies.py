@@ -59,6 +59,20 @@ def test_a_part_is_run_alone_and_not_twice(done: list[tuple[str, int]], tmp_path
         chosen(["NMC"], {})
 
 
+def test_of_processes_that_train_together_one_prints(
+    done: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from lightning.pytorch.utilities import rank_zero_only
+
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    run(tmp_path, "seeds=[1]")
+    assert done == [("NMC", 1)]
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    run(tmp_path, "seeds=[1]")
+    assert "| NMC | 1 |" in capsys.readouterr().out
+
+
 def test_results_of_another_recipe_are_not_taken_for_this_ones(done: list[tuple[str, int]], tmp_path: Path) -> None:
     folder = run(tmp_path, "seeds=[1]")
     assert "seeds" not in json.loads((folder / "study.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -363,28 +364,51 @@ torch.manual_seed(0)
 network = torch.nn.Linear(3, 1)
 x = torch.randn(64, 3, generator=torch.Generator().manual_seed(1))
 y = x @ torch.tensor([[1.0], [2.0], [3.0]])
-devices = int(sys.argv[1])
-settings = FitSettings(epochs=3, batch_size=16, learning_rate=0.1, accelerator="cpu", devices=devices,
-                       strategy="ddp" if devices > 1 else "auto")
-fit(network, lambda n, b: {"loss": (n(b[0]) - b[1]).square().mean()}, (x, y), (x, y), settings, sys.argv[2])
-if int(os.environ.get("RANK", "0")) == 0:
-    torch.save(network.state_dict(), f"{sys.argv[2]}/network.pt")
+folder, devices, nodes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+settings = FitSettings(epochs=3, batch_size=16, learning_rate=0.1, accelerator="cpu", devices=devices, nodes=nodes,
+                       strategy="ddp" if devices * nodes > 1 else "auto")
+found = fit(network, lambda n, b: {"loss": (n(b[0]) - b[1]).square().mean()}, (x, y), (x, y), settings, folder)
+if int(os.environ.get("RANK", os.environ.get("NODE_RANK", "0"))) == 0:
+    torch.save(network.state_dict(), f"{folder}/network.pt")
+    torch.save([row["train_loss"] for row in found.history], f"{folder}/losses.pt")
 """
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Each process takes half of every batch; averaged over both, the gradients are those of the whole batch."""
-    (tmp_path / "train.py").write_text(PROCESS)
+def train_in_processes(folder: Path, commands: list[list[str]], settings: list[dict[str, str]]) -> None:
+    """Start the commands side by side, each with environment variables of its own, and wait for all."""
     # Over the loopback alone: the machine need not know its own name.
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1",
-                                "GLOO_SOCKET_IFNAME": "lo"}  # fmt: skip
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for command, devices in ((run, "2"), ([sys.executable], "1")):
-        (tmp_path / devices).mkdir()
-        words = [*command, str(tmp_path / "train.py"), devices, str(tmp_path / devices)]
-        subprocess.run(words, check=True, timeout=300, capture_output=True, env=environment)
-    one, two = (torch.load(tmp_path / devices / "network.pt", weights_only=True) for devices in "12")
-    torch.testing.assert_close(two["weight"], one["weight"], rtol=1e-4, atol=1e-5)
+    common = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1",
+                           "GLOO_SOCKET_IFNAME": "lo"}  # fmt: skip
+    folder.mkdir()
+    running = [
+        subprocess.Popen(command, env=common | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for command, own in zip(commands, settings, strict=True)
+    ]
+    for process in running:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+
+
+def test_two_processes_and_two_nodes_train_as_one(tmp_path: Path) -> None:
+    """Each process takes half of every batch; averaged over both, the gradients are those of the whole batch. Two nodes
+    are two launches that know their rank and where to meet, here on one machine."""
+    script = tmp_path / "train.py"
+    script.write_text(PROCESS)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    node = [sys.executable, str(script), str(tmp_path / "nodes"), "1", "2"]
+    train_in_processes(tmp_path / "one", [[sys.executable, str(script), str(tmp_path / "one"), "1", "1"]], [{}])
+    train_in_processes(tmp_path / "two", [[*launch, str(script), str(tmp_path / "two"), "2", "1"]], [{}])
+    train_in_processes(tmp_path / "nodes", [node, node], [meet | {"NODE_RANK": rank} for rank in "01"])
+
+    def result(of: str) -> tuple[torch.Tensor, torch.Tensor]:
+        weight = torch.load(tmp_path / of / "network.pt", weights_only=True)["weight"]
+        return weight, torch.tensor(torch.load(tmp_path / of / "losses.pt", weights_only=True))
+
+    for other in ("two", "nodes"):
+        torch.testing.assert_close(result(other), result("one"), rtol=1e-4, atol=1e-5)
 
 
 def test_softplus_keeps_room_between_quantiles_before_training() -> None:

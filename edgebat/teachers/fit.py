@@ -174,8 +174,13 @@ class Fitting(lightning.LightningModule):
         self.epoch_losses.append(losses["loss"].detach())
         return losses["loss"]
 
+    def epoch_loss(self) -> Tensor:
+        """The mean loss of the epoch so far, over all processes."""
+        mean: Tensor = self.trainer.strategy.reduce(torch.stack(self.epoch_losses).mean(), reduce_op="mean")
+        return mean
+
     def on_train_epoch_end(self) -> None:
-        self.log("train_loss", torch.stack(self.epoch_losses).mean(), rank_zero_only=True)
+        self.log("train_loss", self.epoch_loss(), sync_dist=_process()[1] > 1)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         losses = self.loss(self.network, batch)
@@ -206,7 +211,7 @@ class History(Callback):
         self.rows = list(state_dict["rows"])
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        metrics = {**trainer.callback_metrics, "train_loss": torch.stack(pl_module.epoch_losses).mean()}
+        metrics = {**trainer.callback_metrics, "train_loss": pl_module.epoch_loss()}
         values = {name: float(value) for name, value in sorted(metrics.items())}
         self.rows.append({"epoch": float(trainer.current_epoch), **values})
         text = io.StringIO()

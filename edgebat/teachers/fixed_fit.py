@@ -104,8 +104,9 @@ class StepFitting(lightning.LightningModule):
                 )
 
     def on_train_epoch_end(self) -> None:
-        """The mean loss of the epoch."""
-        self.epoch_losses.append(float(torch.stack(self.running).mean()))
+        """The mean loss of the epoch, over all processes."""
+        mean = self.trainer.strategy.reduce(torch.stack(self.running).mean(), reduce_op="mean")
+        self.epoch_losses.append(float(mean))
         self.running.clear()
         self.log("train_loss", self.epoch_losses[-1], sync_dist=True)
 
