@@ -26,6 +26,12 @@ def seeded_torch() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def without_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus is for the tests that ask for one, when they are imported; the commands of all others do not see it."""
+    monkeypatch.delenv("EDGEBAT_CORPUS", raising=False)
+
+
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run ``edgebat`` as a user does; returns (exit code, standard output, standard error)."""

@@ -18,6 +18,7 @@ from edgebat.paths import default_corpus
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, charge, cycles, discharge, feed, rest, wild
 
 LEVELS_UV = (3_600_000, 3_625_000, 3_650_000, 3_675_000, 3_700_000)
+CORPUS = default_corpus()
 FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"
 
 
@@ -249,13 +250,12 @@ def test_c_equals_python_on_random_numbers(model_file: Path, tmp_path: Path):
 
 def raw_samples() -> list[Samples]:
     """All samples of the corpus' raw cells, in mV, mA and ms, cell by cell."""
-    corpus = default_corpus()
-    if corpus is None or not (corpus / "raw" / "TJU_NCA_raw.parquet").is_file():
+    if CORPUS is None or not (CORPUS / "raw" / "TJU_NCA_raw.parquet").is_file():
         pytest.skip("needs EDGEBAT_CORPUS with raw/TJU_NCA_raw.parquet")
     from edgebat.bms.drive import raw_life
     from edgebat.data.corpus import read_raw_parquet
 
-    cells = read_raw_parquet(corpus / "raw" / "TJU_NCA_raw.parquet")
+    cells = read_raw_parquet(CORPUS / "raw" / "TJU_NCA_raw.parquet")
     return [np.concatenate([cycle.samples for cycle in raw_life(cell)]) for cell in cells]
 
 

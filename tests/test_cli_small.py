@@ -69,8 +69,7 @@ def test_a_fault_of_edgebat_is_told_from_a_mistake_of_the_user(
     assert "--debug" in err
 
 
-def test_measured_cells_are_asked_for(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("EDGEBAT_CORPUS", raising=False)
+def test_measured_cells_are_asked_for(command: Command, tmp_path: Path) -> None:
     code, _, err = command("data", "health-tongji", "--runs", tmp_path)
     assert code == 2
     assert "--corpus PATH or set EDGEBAT_CORPUS" in err
