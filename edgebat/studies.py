@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def _silent_but_for_the_first() -> Iterator[None]:
     from lightning.pytorch.utilities import rank_zero_only
 
     with contextlib.ExitStack() as stack:
-        if getattr(rank_zero_only, "rank", 0):
+        # Before a Trainer is made, Lightning knows the process of a node, but not the node.
+        if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         yield
 
@@ -46,8 +48,8 @@ NOTE = "study.json"
 
 
 def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
-    """Raise RecipeError when ``folder`` holds results of another recipe; title, seeds, folds and variants that only one
-    of the two has apart."""
+    """Raise RecipeError when ``folder`` holds results of another recipe; title, seeds, folds, released predictions and
+    variants that only one of the two has apart."""
     if not (folder / NOTE).exists():
         return
     own, other = _same_study(document), json.loads((folder / NOTE).read_text(encoding="utf-8"))

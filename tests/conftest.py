@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +21,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(autouse=True)
 def seeded_torch() -> None:
-    """Every test begins at one random state of torch, whichever tests its process ran before."""
+    """A test that finds torch imported begins at one random state, whichever tests its process ran before."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
 
 
-@pytest.fixture(autouse=True)
-def without_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def without_corpus() -> Iterator[None]:
     """A corpus is for the tests that ask for one, when they are imported; the commands of all others do not see it."""
-    monkeypatch.delenv("EDGEBAT_CORPUS", raising=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("EDGEBAT_CORPUS", raising=False)
+        yield
 
 
 @pytest.fixture

@@ -69,6 +69,10 @@ def test_of_processes_that_train_together_one_prints(
     assert done == [("NMC", 1)]
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(rank_zero_only, "rank", 0)
+    monkeypatch.setenv("NODE_RANK", "1")
+    run(tmp_path, "seeds=[1]")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("NODE_RANK", "0")
     run(tmp_path, "seeds=[1]")
     assert "| NMC | 1 |" in capsys.readouterr().out
 
@@ -84,7 +88,7 @@ def test_results_of_another_recipe_are_not_taken_for_this_ones(done: list[tuple[
 def test_a_new_variant_does_not_shut_out_what_is_done(tmp_path: Path) -> None:
     study: dict[str, Any] = {"teacher": "ic2ml", "variants": {"all": {"share": 1.0}, "old": {}}}
     (tmp_path / "study.json").write_text(json.dumps(study))
-    refuse_other_results(tmp_path, study | {"variants": {"all": {"share": 1.0}, "new": {}}})
+    refuse_other_results(tmp_path, study | {"variants": {"all": {"share": 1.0}, "new": {}}, "released": "elsewhere"})
     with pytest.raises(RecipeError, match="with another variants"):
         refuse_other_results(tmp_path, study | {"variants": {"all": {"share": 0.5}, "old": {}}})
 
@@ -178,17 +182,35 @@ def test_cells_held_out_are_training_cells_spread_over_all_lives() -> None:
 def test_cells_held_by_name_are_scored_and_the_other_training_cells_learnt_from() -> None:
     windows = made_up_windows(12)
     windows = dataclasses.replace(windows, splits=tuple("train" if n < 9 else "test1" for n in range(12)))
-    study = life_study.LifeStudy("life-x", "diffbatt", held=f"*{windows.cells[3][1][-1]}")
+    study = life_study.LifeStudy("life-x", "diffbatt", held_cells=f"*{windows.cells[3][1][-1]}")
     train, held = life_study.study_split(study, windows)
     assert held.cells == (windows.cells[3],)
     assert sorted(train.cells) == sorted(set(windows.select(split="train").cells) - set(held.cells))
-    with pytest.raises(RecipeError, match=r"held \('b2\*'\) and hold_out \(3\) exclude each other"):
-        life_study.check_study({"name": "life-x", "teacher": "diffbatt", "held": "b2*", "hold_out": 3})
+    with pytest.raises(RecipeError, match=r"held_cells \('b2\*'\) and hold_out \(3\) exclude each other"):
+        life_study.check_study({"name": "life-x", "teacher": "diffbatt", "held_cells": "b2*", "hold_out": 3})
+
+
+def test_cells_held_by_name_are_all_that_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = dataclasses.replace(made_up_windows(4), splits=("train",) * 4)
+    record = {"seed": 1, "scores": {"rmse": 10.0}}
+    monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
+    monkeypatch.setattr(life_study, "life_windows", lambda *_: windows)
+    monkeypatch.setattr(life_study, "run_seed", lambda *_: record)
+    monkeypatch.setattr(life_study, "BASELINES", {"mean": life_study.BASELINES["mean"]})
+    monkeypatch.setattr(life_study, "run_transfers", lambda *_: pytest.fail("training cells are scored"))
+    study = dataclasses.replace(
+        life_study.load_study("life-batlinet"), seeds=(1,), held_cells=windows.cells[0][1], synthesis=(1.0,)
+    )
+    life_study.run_study(study, tmp_path, tmp_path)
+    assert (tmp_path / "table.md").read_text().startswith(f"| {windows.cells[0][1]} | ")
+    # Nor does it ask for the forest that synthetic cells are judged by.
+    monkeypatch.setattr(life_study, "require", lambda *_, **__: pytest.fail("no synthetic cells are made"))
+    life_study.run_study(study, tmp_path, tmp_path)
 
 
 def test_a_name_that_holds_no_cell_is_refused(tmp_path: Path) -> None:
     windows = dataclasses.replace(made_up_windows(4), splits=("train",) * 4)
-    study = life_study.LifeStudy("life-x", "diffbatt", held="none*")
+    study = life_study.LifeStudy("life-x", "diffbatt", held_cells="none*")
     train, held = life_study.study_split(study, windows)
     with pytest.raises(RecipeError, match=r"split 'train' has 4 cells and 'none\*' 0; both need some"):
         life_study.score_split(study, train, held, tmp_path)

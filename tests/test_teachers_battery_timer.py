@@ -360,17 +360,29 @@ def test_windows_must_fit_the_network(tmp_path: Path) -> None:
 PROCESS = """
 import os, sys, torch
 from edgebat.teachers.fit import FitSettings, fit
+from edgebat.teachers.fixed_fit import StepSettings, fit_steps
 torch.manual_seed(0)
 network = torch.nn.Linear(3, 1)
 x = torch.randn(64, 3, generator=torch.Generator().manual_seed(1))
 y = x @ torch.tensor([[1.0], [2.0], [3.0]])
 folder, devices, nodes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-settings = FitSettings(epochs=3, batch_size=16, learning_rate=0.1, accelerator="cpu", devices=devices, nodes=nodes,
-                       strategy="ddp" if devices * nodes > 1 else "auto")
-found = fit(network, lambda n, b: {"loss": (n(b[0]) - b[1]).square().mean()}, (x, y), (x, y), settings, folder)
-if int(os.environ.get("RANK", os.environ.get("NODE_RANK", "0"))) == 0:
+rank = int(os.environ.get("RANK", os.environ.get("NODE_RANK", "0")))
+where = {"accelerator": "cpu", "devices": devices, "nodes": nodes, "strategy": "ddp" if devices * nodes > 1 else "auto"}
+settings = FitSettings(epochs=3, batch_size=16, learning_rate=0.1, **where)
+rows = set()
+def loss(network, batch):
+    rows.add(len(batch[0]))
+    return {"loss": (network(batch[0]) - batch[1]).square().mean()}
+found = fit(network, loss, (x, y), (x, y), settings, folder)
+# A part of each batch of 16 to learn from, all 64 to validate on.
+assert rows == {16 // (devices * nodes), 64}, rows
+if rank == 0:
     torch.save(network.state_dict(), f"{folder}/network.pt")
     torch.save([row["train_loss"] for row in found.history], f"{folder}/losses.pt")
+def by_chance(network, data, generator):
+    return (network(data[0]) * torch.rand(1, generator=generator)).square().mean()
+steps = fit_steps(network, (x,), by_chance, StepSettings(steps=4, steps_per_epoch=2, **where), f"{folder}/steps")
+torch.save(steps.losses, f"{folder}/steps{rank}.pt")
 """
 
 
@@ -384,9 +396,13 @@ def train_in_processes(folder: Path, commands: list[list[str]], settings: list[d
         subprocess.Popen(command, env=common | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for command, own in zip(commands, settings, strict=True)
     ]
-    for process in running:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+    try:
+        for process in running:
+            _, said = process.communicate(timeout=300)
+            assert process.returncode == 0, said
+    finally:
+        for process in running:
+            process.kill()
 
 
 def test_two_processes_and_two_nodes_train_as_one(tmp_path: Path) -> None:
@@ -395,12 +411,12 @@ def test_two_processes_and_two_nodes_train_as_one(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(PROCESS)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    train_in_processes(tmp_path / "one", [[sys.executable, str(script), str(tmp_path / "one"), "1", "1"]], [{}])
+    train_in_processes(tmp_path / "two", [[*launch, str(script), str(tmp_path / "two"), "2", "1"]], [{}])
+    node = [sys.executable, str(script), str(tmp_path / "nodes"), "1", "2"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    node = [sys.executable, str(script), str(tmp_path / "nodes"), "1", "2"]
-    train_in_processes(tmp_path / "one", [[sys.executable, str(script), str(tmp_path / "one"), "1", "1"]], [{}])
-    train_in_processes(tmp_path / "two", [[*launch, str(script), str(tmp_path / "two"), "2", "1"]], [{}])
     train_in_processes(tmp_path / "nodes", [node, node], [meet | {"NODE_RANK": rank} for rank in "01"])
 
     def result(of: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -409,6 +425,10 @@ def test_two_processes_and_two_nodes_train_as_one(tmp_path: Path) -> None:
 
     for other in ("two", "nodes"):
         torch.testing.assert_close(result(other), result("one"), rtol=1e-4, atol=1e-5)
+        # Each process draws numbers of its own; the losses told are the means of both.
+        first, second = (torch.load(tmp_path / other / f"steps{rank}.pt", weights_only=True) for rank in "01")
+        assert len(first) == 2
+        assert first == second
 
 
 def test_softplus_keeps_room_between_quantiles_before_training() -> None:

@@ -57,14 +57,17 @@ def test_windows_are_told_apart_by_the_capacities_of_cells_at_hand(tmp_path: Pat
     absent = ("TJU_NCA", "CY25-05_1-#5")
     del known[absent]
     rows = released_rows(tmp_path, {"a": CONDITION}, known, dict.fromkeys(known, 3.5))
-    assert [whose for _, whose, _ in rows] == ["all test cells", "CY25-05_1-#4", "CY25-05_1-#6", "the 2 at hand"]
     found = {whose: errors for _, whose, errors in rows}
-    assert [errors["windows"] for errors in found.values()] == [48, 16, 16, 32]
+    assert {whose: errors["windows"] for whose, errors in found.items()} == {
+        "all test cells": 48, "CY25-05_1-#4": 16, "CY25-05_1-#6": 16, "the 2 at hand": 32, "the others": 16,
+    }  # fmt: skip
+    assert found["the others"]["soh_rmse_ah"] == pytest.approx(0.02, abs=1e-6)
     for whose, off in (("CY25-05_1-#4", 0.01), ("CY25-05_1-#6", 0.03)):
         assert found[whose]["soh_rmse_ah"] == pytest.approx(off, abs=1e-6)
         assert found[whose]["soh_rmse_pct"] == pytest.approx(100 * off / 3.5, abs=1e-4)
         assert found[whose]["trajectory_rmse_ah"] == pytest.approx(off, abs=1e-6)
-        assert found[whose]["rul_rmse"] == found[whose]["rul_all_mae"] == pytest.approx(100 * off, abs=1e-4)
+        assert found[whose]["rul_rmse"] == pytest.approx(100 * off, abs=1e-4)
+        assert found[whose]["rul_all_mae"] == pytest.approx(100 * off, abs=1e-4)
     assert found["the 2 at hand"]["soh_rmse_ah"] == pytest.approx(np.sqrt((0.01**2 + 0.03**2) / 2), abs=1e-6)
     text = released_table(rows)
     assert "| a | CY25-05_1-#4 | 16 | 0.0100 | 0.29 | 0.0100 |" in text
@@ -112,6 +115,8 @@ def test_a_condition_that_was_not_released_is_passed_over(tmp_path: Path) -> Non
         released_rows(tmp_path, {"b": other}, known, {})
     with pytest.raises(DataError, match="holds no released predictions of these conditions"):
         released_rows(tmp_path / "nowhere", {"a": CONDITION}, known, {})
+    with pytest.raises(DataError, match="no test cell of the conditions it holds predictions of is in the corpus"):
+        released_rows(tmp_path, {"a": CONDITION}, {}, {})
 
 
 def test_files_that_are_no_predictions_are_refused(tmp_path: Path) -> None:
@@ -124,6 +129,14 @@ def test_files_that_are_no_predictions_are_refused(tmp_path: Path) -> None:
         read_released(tmp_path, CONDITION)
     np.save(place / "pred_rul.npy", np.array([np.nan, 1.0], dtype=np.float32))
     with pytest.raises(DataError, match=r"pred_rul\.npy has 1 values that are no finite numbers"):
+        read_released(tmp_path, CONDITION)
+    (place / "pred_rul.npy").write_bytes(b"PK\x03\x04 a zip, or not")
+    with pytest.raises(DataError, match=r"pred_rul\.npy is not an array of numbers"):
+        read_released(tmp_path, CONDITION)
+    for kind in ("pred", "true"):
+        np.save(place / f"{kind}_rul.npy", np.zeros(48))
+        np.save(place / f"{kind}_his.npy", np.ones((48, 1)))
+    with pytest.raises(DataError, match=re.escape("have shapes [(48, 1), (48, 5), (48,)]")):
         read_released(tmp_path, CONDITION)
     # An array of objects is a pickle: it is never opened.
     np.save(place / "pred_rul.npy", np.array([{}], dtype=object), allow_pickle=True)

@@ -73,7 +73,8 @@ def read_released(folder: str | Path, condition: Condition) -> Released | None:
     read, ahead, rul = (_pair(found[0].parent, name) for name in ("his", "fut", "rul"))
     released = Released(read, ahead, (rul[0].reshape(-1), rul[1].reshape(-1)))
     shapes = [pair[1].shape for pair in (released.read, released.ahead, released.rul)]
-    if [len(shape) for shape in shapes] != [2, 2, 1] or len({shape[0] for shape in shapes}) > 1 or not all(shapes[0]):
+    (count, context), horizon = shapes[0] if len(shapes[0]) == 2 else (0, 0), shapes[1][1:]
+    if count < 1 or context < 2 or len(horizon) != 1 or horizon[0] < 1 or {shape[0] for shape in shapes} != {count}:
         raise DataError(f"{found[0].parent}: cycles read, ahead and RUL have shapes {shapes}; [N, context], [N, horizon] "
                         "and [N] are expected, with the same number of windows")  # fmt: skip
     return released
@@ -91,8 +92,9 @@ def _pair(folder: Path, name: str) -> tuple[Float64, Float64]:
 
 def _array(path: Path) -> Float64:
     try:
-        values = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            values = np.lib.format.read_array(file, allow_pickle=False).astype(np.float64)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise DataError(f"{path} is not an array of numbers: {error}") from None
     if not np.isfinite(values).all():
         raise DataError(f"{path} has {np.count_nonzero(~np.isfinite(values))} values that are no finite numbers")
@@ -131,8 +133,9 @@ def released_rows(
     capacities: Mapping[CellKey, Float64],
     nominal_ah: Mapping[CellKey, float],
 ) -> list[tuple[str, str, dict[str, float]]]:
-    """(condition, whose windows, errors): per condition all of its windows, then each test cell at hand and these
-    together. capacities: cell -> measured capacities, Ah. Raises DataError when the folder holds no predictions."""
+    """(condition, whose windows, errors): per condition all of its windows, each test cell at hand, these together, and
+    the rest. capacities: cell -> measured capacities, Ah. Raises DataError when the folder holds no predictions, or none of
+    a condition with a test cell at hand."""
     rows: list[tuple[str, str, dict[str, float]]] = []
     seen = False
     for name, condition in conditions.items():
@@ -148,18 +151,22 @@ def released_rows(
         if found:
             together: npt.NDArray[np.bool_] = np.any(list(found.values()), axis=0)
             rows.append((name, f"the {len(found)} at hand", released.errors(nominal, together)))
+            if not together.all():
+                rows.append((name, "the others", released.errors(nominal, ~together)))
     if not seen:
         raise DataError(f"{folder} holds no released predictions of these conditions (**/NCA/CY.../*/pred_his.npy); give a "
                         "copy of the publication's repository")  # fmt: skip
+    if not rows:
+        raise DataError(f"{folder}: no test cell of the conditions it holds predictions of is in the corpus")
     return rows
 
 
 def released_table(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> str:
     """Markdown of ``released_rows``."""
-    columns = [name for name in rows[0][2] if name != "windows"] if rows else []
+    columns = [name for name in rows[0][2] if name != "windows"]
     lines = ["| condition | released predictions of | windows | " + " | ".join(columns) + " |"]
     lines.append("|---" * (len(columns) + 3) + "|")
     for condition, whose, errors in rows:
         cells = (f"{errors[c]:.{4 if c.endswith('_ah') else 2}f}" for c in columns)
         lines.append(f"| {condition} | {whose} | {errors['windows']:.0f} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\nSOH is that of the last cycle a window reads.\n"

@@ -54,8 +54,8 @@ class LifeStudy:
 
     datasets: of the corpus, all unless named. train, test: published splits. hold_out: to choose settings without the
     test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0:
-    no. folds: only these of them, counted from 0. held: instead, the training cells whose names match this pattern
-    ("b2*") are scored, the others learnt from. synthesis: guidance weights to make new curves with (DiffBatt).
+    no. folds: only these of them, counted from 0. held_cells: instead, the training cells whose names match this
+    pattern ("b2*") are scored, the others learnt from. synthesis: guidance weights to make new curves with (DiffBatt).
     transfer: studies of one chemistry learnt from the others (BatLiNet), on windows after ``transfer_task`` of every
     dataset. Neither of these two is made when training cells are scored.
     """
@@ -69,7 +69,7 @@ class LifeStudy:
     test: str = "test1"
     hold_out: int = 0
     folds: tuple[int, ...] = ()
-    held: str = ""
+    held_cells: str = ""
     seeds: tuple[int, ...] = (1, 2, 3)
     batlinet: BatLiNetSettings = field(default_factory=BatLiNetSettings)
     diffbatt: DiffBattSettings = field(default_factory=DiffBattSettings)
@@ -81,7 +81,12 @@ class LifeStudy:
     @property
     def scores_test(self) -> bool:
         """Whether the test split is scored, not a part of the training cells."""
-        return not self.hold_out and not self.held
+        return not self.hold_out and not self.held_cells
+
+    @property
+    def scored(self) -> str:
+        """The split or the pattern of the cells that are scored, when they are one set."""
+        return self.held_cells or self.test
 
 
 def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
@@ -98,8 +103,10 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
     allowed = range(study.hold_out)
     if len(set(study.folds)) < len(study.folds) or not set(study.folds) <= set(allowed):
         raise RecipeError(f"{where}: folds are {study.folds}; each once, of 0 to hold_out - 1 = {study.hold_out - 1}")
-    if study.held and study.hold_out:
-        raise RecipeError(f"{where}: held ({study.held!r}) and hold_out ({study.hold_out}) exclude each other")
+    if study.held_cells and study.hold_out:
+        raise RecipeError(
+            f"{where}: held_cells ({study.held_cells!r}) and hold_out ({study.hold_out}) exclude each other"
+        )
     return study
 
 
@@ -198,7 +205,7 @@ def study_provenance(study: LifeStudy, train: LifeWindows) -> dict[str, Any]:
 def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Sequence[dict[str, Any]]) -> str:
     """Markdown: baselines, then the teacher's mean +- standard deviation over seeds."""
     names = sorted({name for scores in [*baselines.values(), *(r["scores"] for r in results)] for name in scores})
-    lines = [f"| {study.test} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = [f"| {study.scored} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for baseline, scores in baselines.items():
         row = (f"{scores[name]:.2f}" if name in scores else "" for name in names)
         lines.append(f"| {baseline} | " + " | ".join(row) + " |")
@@ -230,13 +237,13 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
 
 
 def study_split(study: LifeStudy, windows: LifeWindows, fold: int = 0) -> tuple[LifeWindows, LifeWindows]:
-    """Cells to train on and to score on; with ``hold_out``, all but one fold of the training split and that fold, with
-    ``held`` the training cells of other names and of such."""
+    """Cells to train on and to score on; with ``hold_out``, all but one fold of the training split and that fold; with
+    ``held_cells``, the training cells whose names do not match and those that do."""
     train = windows.select(split=study.train)
     if study.scores_test:
         return train, windows.select(split=study.test)
-    if study.held:
-        held = np.array([fnmatch.fnmatchcase(name, study.held) for _, name in train.cells], dtype=np.bool_)
+    if study.held_cells:
+        held = np.array([fnmatch.fnmatchcase(name, study.held_cells) for _, name in train.cells], dtype=np.bool_)
     else:
         held = np.argsort(np.argsort(train.life, kind="stable")) % study.hold_out == fold
     return train.select(~held), train.select(held)
@@ -247,8 +254,7 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
     if not study.hold_out:
-        named = dataclasses.replace(study, test=study.held or study.test)
-        text = table(named, *score_split(study, *study_split(study, windows), folder))
+        text = table(study, *score_split(study, *study_split(study, windows), folder))
     else:
         cells = len(windows.select(split=study.train))
         if study.hold_out > cells:
@@ -265,8 +271,9 @@ def score_split(
 ) -> tuple[dict[str, Scores], list[dict[str, Any]]]:
     """The baselines' scores and every seed's record. Raises RecipeError without cells."""
     if not len(train) or not len(test):
-        scored = repr(study.held or study.test)
-        raise RecipeError(f"split {study.train!r} has {len(train)} cells and {scored} {len(test)}; both need some")
+        raise RecipeError(
+            f"split {study.train!r} has {len(train)} cells and {study.scored!r} {len(test)}; both need some"
+        )
     results = []
     for seed in study.seeds:
         results.append(run_seed(study, train, test, folder, seed))

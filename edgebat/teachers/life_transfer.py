@@ -76,7 +76,12 @@ def transfer_table(found: Mapping[str, Sequence[Sequence[Mapping[str, float]]]])
     """Markdown: target -> seeds -> rows of ``transfer_scores``, as the median and range of MAPE over the seeds: one cell
     unlike all that is known can make a mean say nothing."""
     names = ("vanilla", "fine_tuned", "batlinet")
-    lines = ["| target | cells known | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    lines = [
+        "MAPE in percent, median (range) over seeds",
+        "",
+        "| target | cells known | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 2) + "|",
+    ]
     for target, seeds in found.items():
         for rows in zip(*seeds, strict=False):
             values = [np.array([row[name] for row in rows]) for name in names]
