@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebat.errors import DataError
+from edgebat.features.health import CellKey
 
 if TYPE_CHECKING:
-    from edgebat.teachers.ic2ml_study import CellKey, Condition
+    from edgebat.teachers.ic2ml_study import Condition
 
 Float64 = npt.NDArray[np.float64]
 
@@ -47,24 +48,25 @@ class Released:
         rul = (self.rul[0] - self.rul[1])[keep]
         return {
             "windows": float(len(soh)),
-            "soh_rmse_ah": _rms(soh),
-            "soh_rmse_pct": 100.0 * _rms(soh) / nominal_ah,
-            "trajectory_rmse_ah": _rms(ahead),
+            "soh_rmse_ah": rms(soh),
+            "soh_rmse_pct": 100.0 * rms(soh) / nominal_ah,
+            "trajectory_rmse_ah": rms(ahead),
             "trajectory_mape_pct": 100.0 * float(np.mean(np.abs(ahead) / true)),
-            "rul_all_rmse": _rms(rul),
+            "rul_all_rmse": rms(rul),
             "rul_all_mae": float(np.abs(rul).mean()),
-            "rul_rmse": _rms(rul[self.rul[1][keep] > 0]),
+            "rul_rmse": rms(rul[self.rul[1][keep] > 0]),
         }
 
 
-def _rms(values: Float64) -> float:
+def rms(values: npt.ArrayLike) -> float:
+    """The root of the mean square, NaN of nothing."""
+    values = np.asarray(values, dtype=np.float64)
     return float(np.sqrt(np.square(values).mean())) if len(values) else float("nan")
 
 
 def read_released(folder: str | Path, condition: Condition) -> Released | None:
     """A condition's predictions, None where nothing was released. Raises DataError for files that are not such."""
-    stem = condition.stem
-    place = f"{condition.dataset.removeprefix('TJU_')}/{stem}/*"
+    place = f"{condition.dataset.removeprefix('TJU_')}/{condition.stem}/*"
     found = sorted(Path(folder).glob(f"**/{place}/pred_his.npy"))
     if not found:
         return None

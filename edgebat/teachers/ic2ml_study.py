@@ -28,16 +28,15 @@ from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, RecipeError
 from edgebat.evaluate import pack_cells
 from edgebat.features import HealthSpec, HealthWindows, health_windows
+from edgebat.features.health import CellKey
 from edgebat.files import atomic_write
 from edgebat.recipe import read_document
 from edgebat.teachers.health_baselines import health_baselines
 from edgebat.teachers.ic2ml import Ic2ml
-from edgebat.teachers.ic2ml_release import released_rows, released_table
+from edgebat.teachers.ic2ml_release import released_rows, released_table, rms
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.study import chosen
 from edgebat.teachers.train import TeacherSettings, train_ic2ml
-
-CellKey = tuple[str, str]
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -166,20 +165,16 @@ def errors(windows: HealthWindows, said: Mapping[str, Any]) -> dict[str, float]:
     found = {
         "windows": float(len(windows)),
         "cells": float(len(windows.cells)),
-        "soh_rmse_ah": _rms(soh * scale),
-        "soh_rmse_pct": 100.0 * _rms(soh),
-        "trajectory_rmse_ah": _rms(ahead_ah),
-        "trajectory_rmse_pct": 100.0 * _rms(ahead[known]),
+        "soh_rmse_ah": rms(soh * scale),
+        "soh_rmse_pct": 100.0 * rms(soh),
+        "trajectory_rmse_ah": rms(ahead_ah),
+        "trajectory_rmse_pct": 100.0 * rms(ahead[known]),
         "trajectory_mape_pct": 100.0 * _mean(np.abs(ahead[known]) / windows.trajectory[known]),
-        "rul_rmse": _rms(rul[before]),
-        "rul_all_rmse": _rms(rul),
+        "rul_rmse": rms(rul[before]),
+        "rul_all_rmse": rms(rul),
         "rul_all_mae": _mean(np.abs(rul)),
     }
     return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def _rms(values: Any) -> float:
-    return float(np.sqrt(np.square(values).mean())) if len(values) else float("nan")
 
 
 def _mean(values: Any) -> float:
