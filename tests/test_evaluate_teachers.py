@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -21,8 +22,9 @@ from edgebat.features.forecast import ForecastSpec  # noqa: E402
 from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble  # noqa: E402
 from edgebat.teachers.battery_timer import BatteryTimer  # noqa: E402
 from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble  # noqa: E402
+from edgebat.teachers.life_score import score_life  # noqa: E402
 from edgebat.teachers.life_train import spec_settings  # noqa: E402
-from edgebat.teachers.store import TASKS, TEACHERS, save_teacher  # noqa: E402
+from edgebat.teachers.store import TASKS, TEACHERS, load_teacher, save_teacher  # noqa: E402
 from edgebat.teachers.universal import UniversalForecaster  # noqa: E402
 from tests.life_cells import made_up_cell, made_up_windows  # noqa: E402
 
@@ -132,6 +134,36 @@ def test_the_score_is_of_the_unseen_cells(files: dict[str, Path], corpus: Path, 
     result = json.loads(out)
     error = [c["predicted"] - c["life"] for c in result["cells"] if not c["seen"]]
     assert result["unseen"]["rmse"] == pytest.approx(float(np.sqrt(np.mean(np.square(error)))), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["batlinet_ensemble", "diffbatt"])
+def test_each_data_set_is_scored_apart(name: str, files: dict[str, Path]) -> None:
+    windows = made_up_windows()
+    first, second = np.arange(len(windows)) < 5, np.arange(len(windows)) >= 5
+    named = tuple(("FIRST" if left else "SECOND", key[1]) for left, key in zip(first, windows.cells, strict=True))
+    result = score_life(load_teacher(files[name]), dataclasses.replace(windows, cells=named))
+    said = np.array([cell["predicted"] for cell in result["cells"]])
+    assert list(result["datasets"]) == ["FIRST", "SECOND"]
+    for dataset, mask in (("FIRST", first), ("SECOND", second)):
+        own = result["datasets"][dataset]
+        assert own.keys() == result["scores"].keys()
+        assert own["cells"] == mask.sum()
+        assert own["mae"] == pytest.approx(np.abs(said - windows.life)[mask].mean(), abs=0.1)
+
+
+def test_chemistries_the_model_has_not_learnt_are_named(
+    files: dict[str, Path], corpus: Path, command: Command, tmp_path: Path
+) -> None:
+    strange = tmp_path / "strange"
+    shutil.copytree(corpus, strange)
+    table = pd.read_csv(corpus / "cells.csv")
+    table.loc[table["cell_id"] == f"c{NEW[0]:02d}", "chemistry"] = "Na-ion"
+    table.to_csv(strange / "cells.csv", index=False)
+    _, out, _ = command("evaluate", files["batlinet"], "--corpus", strange, "--json")
+    (note,) = (note for note in json.loads(out)["notes"] if "other chemistries" in note)
+    assert "learnt from LFP/graphite, NMC/graphite; 1 of 3 cells are of other chemistries (Na-ion 1)" in note
+    _, out, _ = command("evaluate", files["batlinet"], "--corpus", corpus, "--json")
+    assert "other chemistries" not in " ".join(json.loads(out)["notes"])
 
 
 @pytest.mark.parametrize("name", ["battery_timer", "universal"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from edgebat.data.qv import life_cells
 from edgebat.errors import DataError, MissingExtra, ModelFileError
 from edgebat.evaluate import NO_TRAINING_CELLS, NOTHING_UNSEEN, seen_cells
-from edgebat.features.life import LifeWindows, life_windows
+from edgebat.features.life import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.life_baselines import BASELINES, known
 from edgebat.teachers.life_score import baseline_scores, score_life
 from edgebat.teachers.store import load_teacher
@@ -22,7 +23,10 @@ from edgebat.tensorfile import read_header
 def evaluate_life(
     path: Path, corpus: str | Path, datasets: Sequence[str] | None, train_corpus: str | Path
 ) -> dict[str, Any]:
-    """``evaluate_file`` for BatLiNet and DiffBatt. Cells whose life is not known are predicted and not scored."""
+    """``evaluate_file`` for BatLiNet and DiffBatt. Cells whose life is not known are predicted and not scored.
+
+    ``datasets`` in the result has the scores per data set, of unseen cells where there are any.
+    """
     header = read_header(path, "edgebat-teacher")
     packed = str((header.get("provenance") or {}).get("seen", ""))
     teacher: Any = load_teacher(path)
@@ -32,8 +36,12 @@ def evaluate_life(
     cells = [{"seen": mark, **row} for mark, row in zip(seen, scored["cells"], strict=True)]
     fresh = ~np.array(seen)
     test = windows.select(fresh) if fresh.any() else windows
-    unseen = scored["scores"] if fresh.all() else score_life(teacher, test)["scores"] if fresh.any() else None
-    baselines, notes = _baselines(test, packed, train_corpus)
+    tested = score_life(teacher, test) if fresh.any() and not fresh.all() else scored
+    train, notes = _training_cells(packed, train_corpus, teacher.spec)
+    baselines: dict[str, dict[str, float]] = {}
+    if train is not None:
+        baselines, missing = _baselines(train, test)
+        notes += [*missing, *_strange_chemistries(train, test)]
     if baselines and not fresh.any():
         notes.append(NOTHING_UNSEEN)
     unknown = int(np.isnan(windows.charge_rate_c).all(axis=1).sum())
@@ -47,29 +55,48 @@ def evaluate_life(
         "task": dataclasses.asdict(teacher.spec),
         "cells": cells,
         "all": scored["scores"],
-        "unseen": unseen,
+        "datasets": tested["datasets"],
+        "unseen": tested["scores"] if fresh.any() else None,
         "baselines": baselines,
         "notes": notes,
         "left_out": windows.left_out,
     }
 
 
-def _baselines(test: LifeWindows, packed: str, corpus: str | Path) -> tuple[dict[str, dict[str, float]], list[str]]:
+def _training_cells(packed: str, corpus: str | Path, spec: LifeSpec) -> tuple[LifeWindows | None, list[str]]:
+    """The cells of ``corpus`` that the model has seen, None when their lives are not to be had there; and a note."""
     if not packed:
         raise ModelFileError("the model does not say which cells it has seen; train it with edgebat")
     try:
         found = life_cells(corpus)
         train = life_windows(
-            [cell for cell, seen in zip(found, seen_cells(packed, [c.key for c in found]), strict=True) if seen],
-            test.spec,
+            [cell for cell, seen in zip(found, seen_cells(packed, [c.key for c in found]), strict=True) if seen], spec
         )
         known(train)
     except DataError:
-        return {}, [NO_TRAINING_CELLS.format(corpus=corpus)]
-    scores, notes = {}, [f"baselines learnt from {len(train)} cells the model has seen, out of {corpus}"]
+        return None, [NO_TRAINING_CELLS.format(corpus=corpus)]
+    return train, [f"baselines learnt from {len(train)} cells the model has seen, out of {corpus}"]
+
+
+def _baselines(train: LifeWindows, test: LifeWindows) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Scores of every baseline at hand, and a note for each that is not."""
+    scores, notes = {}, []
     for name in BASELINES:
         try:
             scores[name] = baseline_scores(name, train, test)
         except MissingExtra as error:
             notes.append(f"{name} left out: {error}")
     return scores, notes
+
+
+def _strange_chemistries(train: LifeWindows, test: LifeWindows) -> list[str]:
+    """A note when cells are of chemistries the model has not learnt: its answer is finite there all the same."""
+    learnt = sorted(set(train.chemistries))
+    strange = Counter(name for name in test.chemistries if name not in learnt)
+    if not strange:
+        return []
+    each = ", ".join(f"{name} {count}" for name, count in sorted(strange.items()))
+    return [
+        f"the model learnt from {', '.join(learnt)}; {strange.total()} of {len(test)} cells are of other chemistries "
+        f"({each}): nothing it has seen vouches for its answers there"
+    ]
