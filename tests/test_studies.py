@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("lightning")
@@ -17,6 +18,8 @@ from edgebat.errors import MissingExtra, RecipeError
 from edgebat.studies import find_study, refuse_other_results, run_study
 from edgebat.teachers import forecast_study, life_study
 from edgebat.teachers.forecast_study import Fold, ForecastStudy, kept_baselines
+from edgebat.teachers.life_table import dataset_table
+from edgebat.teachers.store import load_teacher
 from edgebat.teachers.study import chosen
 from tests.life_cells import made_up_windows
 
@@ -192,7 +195,7 @@ def test_cells_held_by_name_are_scored_and_the_other_training_cells_learnt_from(
 
 def test_cells_held_by_name_are_all_that_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     windows = dataclasses.replace(made_up_windows(4), splits=("train",) * 4)
-    record = {"seed": 1, "scores": {"rmse": 10.0}}
+    record = {"seed": 1, "scores": {"rmse": 10.0}, "cells": []}
     monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
     monkeypatch.setattr(life_study, "life_windows", lambda *_: windows)
     monkeypatch.setattr(life_study, "run_seed", lambda *_: record)
@@ -212,8 +215,56 @@ def test_a_name_that_holds_no_cell_is_refused(tmp_path: Path) -> None:
     windows = dataclasses.replace(made_up_windows(4), splits=("train",) * 4)
     study = life_study.LifeStudy("life-x", "diffbatt", held_cells="none*")
     train, held = life_study.study_split(study, windows)
-    with pytest.raises(RecipeError, match=r"split 'train' has 4 cells and 'none\*' 0; both need some"):
+    with pytest.raises(RecipeError, match=r"split 'train' has 4 cells and 'none\*' 0; there must be some"):
         life_study.score_split(study, train, held, tmp_path)
+
+
+def cells_of(windows: Any, factor: float) -> list[dict[str, Any]]:
+    """Rows of a record that misses every life by the same share."""
+    return [
+        {"dataset": dataset, "cell": cell, "life": float(life), "predicted": factor * float(life)}
+        for (dataset, cell), life in zip(windows.cells, windows.life, strict=True)
+    ]
+
+
+def test_data_sets_have_a_table_of_their_own_over_all_folds_and_seeds() -> None:
+    windows = made_up_windows(8)
+    cells = tuple(("FIRST" if n % 2 else "SECOND", name) for n, (_, name) in enumerate(windows.cells))
+    windows = dataclasses.replace(windows, cells=cells)
+    halves = [windows.take(np.arange(4)), windows.take(np.arange(4, 8))]
+    found = [
+        ({"mean": {"cells": cells_of(half, 1.5)}}, [{"cells": cells_of(half, factor)} for factor in (1.1, 1.3)])
+        for half in halves
+    ]
+    text = dataset_table("batlinet", found)
+    root = {name: np.sqrt(np.mean(windows.select(datasets=[name]).life ** 2)) for name in ("FIRST", "SECOND")}
+    assert text.splitlines()[0] == "| RMSE, cycles (MAPE, %) | FIRST, 4 cells | SECOND, 4 cells |"
+    mean = " | ".join(f"{0.5 * root[name]:.1f} (50.0)" for name in root)
+    assert f"| mean | {mean} |" in text
+    both = " | ".join(f"{0.2 * root[name]:.1f} ± {0.1 * root[name]:.1f} (20.0 ± 10.0)" for name in root)
+    assert f"| batlinet, 2 seeds | {both} |" in text
+    alone = [({}, [{"cells": cells_of(windows.select(datasets=["FIRST"]), 1.1)}])]
+    assert dataset_table("batlinet", alone) == ""
+
+
+def test_without_a_test_split_a_teacher_is_trained_and_not_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    windows = dataclasses.replace(made_up_windows(6), splits=("train",) * 6)
+    monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
+    monkeypatch.setattr(life_study, "life_windows", lambda *_: windows)
+    fit = ("fit.steps=2", "fit.steps_per_epoch=2", "members=1", "merge=2", "pool=1", "current=false")
+    document = find_study("life-batlinet", ["test=null", "transfer=[]", "seeds=[1,2]", *(f"batlinet.{x}" for x in fit)])
+    assert document is not None
+    document["task"] = dataclasses.asdict(windows.spec)
+    run_study(document, tmp_path, tmp_path)
+    folder = tmp_path / "life-batlinet"
+    assert "trained on 6 cells; test is null, so that nothing is scored" in capsys.readouterr().out
+    assert len(load_teacher(folder / "batlinet.safetensors").predict(windows)["life"]) == 6
+    assert not (folder / "table.md").exists()
+    assert "scores" not in json.loads((folder / "seed1.json").read_text())
+    with pytest.raises(RecipeError, match=r"split 'train' has 0 cells; there must be some"):
+        life_study.train_seeds(life_study.check_study(document), windows.take(np.arange(0)), None, folder)
 
 
 def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +274,8 @@ def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkey
 
     def record(study: Any, train: Any, test: Any, folder: Path, seed: int) -> dict[str, Any]:
         scored.append((folder, test.cells))
-        return {"seed": seed, "scores": {"rmse": 10.0 * len(scored), "mape": float(len(scored))}}
+        scores = {"rmse": 10.0 * len(scored), "mape": float(len(scored))}
+        return {"seed": seed, "scores": scores, "cells": cells_of(test, 1.1)}
 
     monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
     monkeypatch.setattr(life_study, "life_windows", lambda *_: windows)
@@ -234,8 +286,8 @@ def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkey
     assert sorted(key for _, cells in scored for key in cells) == sorted(windows.cells)
     assert [folder.name for folder, _ in scored] == ["fold0", "fold1", "fold2"]
     last = (tmp_path / "table.md").read_text().splitlines()[-1]
-    # Root mean square of 10, 20, 30 and mean of 1, 2, 3.
-    assert "2.00 ± 0.00 | 21.60 ± 0.00" in last
+    # Mean of 1, 2, 3 and root mean square of 10, 20, 30.
+    assert last == "| batlinet, 1 seeds |  |  | 2.00 | 21.60 |"
     with pytest.raises(RecipeError, match=r"folds are \(3,\); each once, of 0 to hold_out - 1 = 2"):
         life_study.check_study({"name": "life-x", "teacher": "batlinet", "hold_out": 3, "folds": [3]})
     with pytest.raises(RecipeError, match="hold_out is 13; split 'train' has 12 cells"):

@@ -15,7 +15,7 @@ from edgebat.errors import DataError, MissingExtra, ModelFileError
 from edgebat.evaluate import NO_TRAINING_CELLS, NOTHING_UNSEEN, seen_cells
 from edgebat.features.life import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.life_baselines import BASELINES, known
-from edgebat.teachers.life_score import baseline_scores, score_life
+from edgebat.teachers.life_score import score_baseline, score_life
 from edgebat.teachers.store import load_teacher
 from edgebat.tensorfile import read_header
 
@@ -83,7 +83,7 @@ def _baselines(train: LifeWindows, test: LifeWindows) -> tuple[dict[str, dict[st
     scores, notes = {}, []
     for name in BASELINES:
         try:
-            scores[name] = baseline_scores(name, train, test)
+            scores[name] = score_baseline(name, train, test)["scores"]
         except MissingExtra as error:
             notes.append(f"{name} left out: {error}")
     return scores, notes

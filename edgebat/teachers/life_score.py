@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,7 @@ def score_life(teacher: Teacher, windows: LifeWindows, sampling: Sampling | None
         said = teacher.predict(windows, sampling)
     else:
         said = teacher.predict(windows)
-    cells = [
-        {
-            "dataset": key[0],
-            "cell": key[1],
-            "life": float(life) if np.isfinite(life) else None,
-            "predicted": round(float(value), 1),
-        }
-        for key, life, value in zip(windows.cells, windows.life, said["life"], strict=True)
-    ]
+    cells = _cells(said["life"], windows)
     if "soh_curve" in said:
         for row, spread, predicted, measured_curve in zip(
             cells, said["life_std"], said["soh_curve"], windows.curve, strict=True
@@ -64,14 +56,36 @@ def _scores(said: Mapping[str, npt.NDArray[np.floating]], windows: LifeWindows) 
     return scores
 
 
-def baseline_scores(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, float]:
-    """A baseline's scores; the nearest curve's also as RUL and SOH of the copied curve."""
-    scores = life_scores(BASELINES[name](train)(test), test.life)
+def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
+    """A baseline's ``scores`` and ``cells``; the nearest curve's also as RUL and SOH of the copied curve."""
+    said = BASELINES[name](train)(test)
+    scores = life_scores(said, test.life)
     if name == "nearest":
         curve, life = nearest_soh_curve(train, test)
         scores["rul_rmse"] = _rmse(life - curve_life(test.curve, test.spec))
         scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
-    return scores
+    return {"scores": scores, "cells": _cells(said, test)}
+
+
+def by_dataset(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """``life_scores`` of each data set's rows among ``cells``."""
+    rows: dict[str, list[tuple[float, float]]] = {}
+    for cell in cells:
+        life = float("nan") if cell["life"] is None else cell["life"]
+        rows.setdefault(cell["dataset"], []).append((cell["predicted"], life))
+    return {name: life_scores(*np.array(pairs).T) for name, pairs in rows.items()}
+
+
+def _cells(predicted: npt.NDArray[np.floating], windows: LifeWindows) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset": key[0],
+            "cell": key[1],
+            "life": float(life) if np.isfinite(life) else None,
+            "predicted": round(float(value), 1),
+        }
+        for key, life, value in zip(windows.cells, windows.life, predicted, strict=True)
+    ]
 
 
 def _rmse(error: Any) -> float:

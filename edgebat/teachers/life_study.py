@@ -33,7 +33,8 @@ from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble, Sampling
 from edgebat.teachers.diffbatt_synthesis import forest_rul_error, synthesis_scores, synthesize
 from edgebat.teachers.fixed_fit import StepResult
 from edgebat.teachers.life_baselines import BASELINES
-from edgebat.teachers.life_score import baseline_scores, score_life
+from edgebat.teachers.life_score import score_baseline, score_life
+from edgebat.teachers.life_table import Records, Scores, dataset_table, study_table
 from edgebat.teachers.life_train import (
     BatLiNetSettings,
     DiffBattSettings,
@@ -45,14 +46,13 @@ from edgebat.teachers.life_transfer import Transfer, transfer_scores, transfer_t
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.study import chosen
 
-Scores = dict[str, float]
-
 
 @checked(frozen=True, config={"extra": "forbid"})
 class LifeStudy:
     """A ``life-*.yaml`` recipe.
 
-    datasets: of the corpus, all unless named. train, test: published splits. hold_out: to choose settings without the
+    datasets: of the corpus, all unless named. train, test: published splits; without ``test`` the teacher is trained to be
+    given away, and not scored. hold_out: to choose settings without the
     test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0:
     no. folds: only these of them, counted from 0. held_cells: instead, the training cells whose names match this
     pattern ("b2*") are scored, the others learnt from. synthesis: guidance weights to make new curves with (DiffBatt).
@@ -66,7 +66,7 @@ class LifeStudy:
     task: LifeSpec = field(default_factory=LifeSpec)
     datasets: tuple[str, ...] = ("MATR",)
     train: str = "train"
-    test: str = "test1"
+    test: str | None = "test1"
     hold_out: int = 0
     folds: tuple[int, ...] = ()
     held_cells: str = ""
@@ -86,7 +86,7 @@ class LifeStudy:
     @property
     def scored(self) -> str:
         """The split or the pattern of the cells that are scored, when they are one set."""
-        return self.held_cells or self.test
+        return self.held_cells or str(self.test)
 
 
 def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
@@ -128,8 +128,9 @@ def train_seed(
     return train_diffbatt(train, dataclasses.replace(study.diffbatt, fit=fit), place, resume=True)
 
 
-def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path, seed: int) -> dict[str, Any]:
-    """Train (unless done), store the checkpoint in float16, score it; the record is written to ``seed<N>.json``."""
+def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path, seed: int) -> dict[str, Any]:
+    """Train (unless done), store the checkpoint in float16, score it unless ``test`` is None; the record is written to
+    ``seed<N>.json``."""
     record = folder / f"seed{seed}.json"
     if record.exists():
         done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
@@ -149,9 +150,10 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Pa
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "steps_per_second": round(fitted.steps_per_second, 2),
         "gpu_peak_mb": fitted.peak_bytes // 2**20,
-        **score_life(stored, test, sampling),
     }
-    if isinstance(stored, DiffBatt) and study.synthesis and study.scores_test:
+    if test is not None:
+        result |= score_life(stored, test, sampling)
+    if test is not None and isinstance(stored, DiffBatt) and study.synthesis and study.scores_test:
         result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
@@ -170,9 +172,10 @@ def synthesis_rows(
 
 
 def join_seeds(
-    study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path, seeds: Sequence[int]
-) -> dict[str, float]:
-    """The seeds' networks as one teacher, stored as ``<teacher>.safetensors``; its scores, also in ``<teacher>.json``."""
+    study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path, seeds: Sequence[int]
+) -> Scores:
+    """The seeds' networks as one teacher, stored as ``<teacher>.safetensors``; its scores, also in ``<teacher>.json``, if
+    there are cells to score on."""
     networks: list[Any] = [load_teacher(folder / f"{study.teacher}-seed{seed}.safetensors") for seed in seeds]
     members: list[Any] = [
         m for network in networks for m in (network.members if isinstance(network, BatLiNetEnsemble) else [network])
@@ -183,6 +186,8 @@ def join_seeds(
     round_to_half(ensemble)
     file = folder / f"{study.teacher}.safetensors"
     save_teacher(ensemble, file, {**study_provenance(study, train), "seeds": list(seeds)})
+    if test is None:
+        return {}
     result = score_life(load_teacher(file), test, study.sampling)
     atomic_write(folder / f"{study.teacher}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     scores: dict[str, float] = result["scores"]
@@ -200,24 +205,6 @@ def study_provenance(study: LifeStudy, train: LifeWindows) -> dict[str, Any]:
         "split": study.train,
         "life_task": dataclasses.asdict(study.task),
     }
-
-
-def table(study: LifeStudy, baselines: dict[str, dict[str, float]], results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: baselines, then the teacher's mean +- standard deviation over seeds."""
-    names = sorted({name for scores in [*baselines.values(), *(r["scores"] for r in results)] for name in scores})
-    lines = [f"| {study.scored} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for baseline, scores in baselines.items():
-        row = (f"{scores[name]:.2f}" if name in scores else "" for name in names)
-        lines.append(f"| {baseline} | " + " | ".join(row) + " |")
-    cells = []
-    for name in names:
-        values = [result["scores"][name] for result in results if name in result["scores"]]
-        cells.append(f"{np.mean(values):.2f} ± {np.std(values):.2f}" if values else "")
-    lines.append(f"| {study.teacher}, {len(results)} seeds | " + " | ".join(cells) + " |")
-    if "together" in results[0]:
-        cells = [f"{results[0]['together'][name]:.2f}" if name in results[0]["together"] else "" for name in names]
-        lines.append(f"| {study.teacher}, the seeds together | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
@@ -253,62 +240,52 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     """Every seed trained and scored, beside the baselines: on the test cells, or on each fold of the training cells.
     Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
+    if study.scores_test and study.test is None:
+        train = windows.select(split=study.train)
+        train_seeds(study, train, None, folder)
+        print(f"trained on {len(train)} cells; test is null, so that nothing is scored")
+        return
     if not study.hold_out:
-        text = table(study, *score_split(study, *study_split(study, windows), folder))
+        title, found = study.scored, [score_split(study, *study_split(study, windows), folder)]
     else:
         cells = len(windows.select(split=study.train))
         if study.hold_out > cells:
             raise RecipeError(f"hold_out is {study.hold_out}; split {study.train!r} has {cells} cells")
         folds = study.folds or tuple(range(study.hold_out))
         found = [score_split(study, *study_split(study, windows, n), folder / f"fold{n}") for n in folds]
-        text = fold_table(study, found)
+        title = f"{len(found)} folds of {study.train}"
+    tables = (study_table(title, study.teacher, found), dataset_table(study.teacher, found))
+    text = "\n".join(table for table in tables if table)
     atomic_write(folder / "table.md", text)
     print(text)
 
 
-def score_split(
-    study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path
-) -> tuple[dict[str, Scores], list[dict[str, Any]]]:
-    """The baselines' scores and every seed's record. Raises RecipeError without cells."""
-    if not len(train) or not len(test):
+def train_seeds(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path) -> list[dict[str, Any]]:
+    """Every seed's record, the first with the scores of all ``together``. Raises RecipeError without cells."""
+    if not len(train) or (test is not None and not len(test)):
+        scored = "" if test is None else f" and {study.scored!r} {len(test)}"
         raise RecipeError(
-            f"split {study.train!r} has {len(train)} cells and {study.scored!r} {len(test)}; both need some"
+            f"split {study.train!r} has {len(train)} cells{scored}; there must be some (test: null scores none)"
         )
     results = []
     for seed in study.seeds:
         results.append(run_seed(study, train, test, folder, seed))
-        print(f"{folder.name}, seed {seed}: {results[-1]['scores']}", flush=True)
+        print(f"{folder.name}, seed {seed}: {results[-1].get('scores', 'trained')}", flush=True)
     if len(results) > 1:
         results[0]["together"] = join_seeds(study, train, test, folder, [result["seed"] for result in results])
+    return results
+
+
+def score_split(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path) -> Records:
+    """The record of every baseline and of every seed. Raises RecipeError without cells."""
+    results = train_seeds(study, train, test, folder)
     baselines = {}
     for name in BASELINES:
         try:
-            baselines[name] = baseline_scores(name, train, test)
+            baselines[name] = score_baseline(name, train, test)
         except MissingExtra as error:
             print(f"{name} left out: {error}", flush=True)
     return baselines, results
-
-
-def fold_table(study: LifeStudy, found: Sequence[tuple[dict[str, Scores], list[dict[str, Any]]]]) -> str:
-    """Markdown as ``table``, of the means over folds: (baselines, records of the seeds) of each."""
-    baselines = {name: over_folds([scores[name] for scores, _ in found]) for name in found[0][0]}
-    results: list[dict[str, Any]] = []
-    for records in zip(*(results for _, results in found), strict=True):
-        mean: dict[str, Any] = {"scores": over_folds([record["scores"] for record in records])}
-        if "together" in records[0]:
-            mean["together"] = over_folds([record["together"] for record in records])
-        results.append(mean)
-    return table(dataclasses.replace(study, test=f"{len(found)} folds of {study.train}"), baselines, results)
-
-
-def over_folds(scores: Sequence[Scores]) -> Scores:
-    """Over folds of like size: the root of the mean square of RMSEs in cycles, the mean of anything else."""
-    return {
-        name: float(np.sqrt(np.mean([s[name] ** 2 for s in scores])))
-        if name in ("rmse", "rul_rmse", "rul_rmse_best")
-        else float(np.mean([s[name] for s in scores]))
-        for name in scores[0]
-    }
 
 
 def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> str:
