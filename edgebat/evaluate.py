@@ -161,7 +161,10 @@ def task_kind(path: Path) -> str:
 def evaluate_health(
     path: Path, corpus: str | Path, datasets: Sequence[str] | None, train_corpus: str | Path
 ) -> dict[str, Any]:
-    """``evaluate_file`` for teachers and students of the task ``health``."""
+    """``evaluate_file`` for teachers and students of the task ``health``.
+
+    ``datasets`` in the result has the scores per data set, of unseen cells where there are any.
+    """
     from edgebat.data.corpus import read_corpus
 
     what, task, packed, predict = load_predictor(path)
@@ -169,17 +172,23 @@ def evaluate_health(
     predictions = predict(windows.x)
     seen = seen_cells(packed, windows.cells)
     fresh = ~np.array(seen)[windows.cell]
+    tested = fresh if fresh.any() else np.ones(len(windows), dtype=np.bool_)
+    sources = np.array([dataset for dataset, _ in windows.cells])[windows.cell]
     cells = []
     for index, (dataset, cell) in enumerate(windows.cells):
         mask = windows.cell == index
         cells.append(
             {"dataset": dataset, "cell": cell, "seen": seen[index], **_score_where(windows, predictions, mask)}
         )
-    baselines, notes = _health_baselines(windows.select(fresh) if fresh.any() else windows, packed, train_corpus)
+    baselines, notes = _health_baselines(windows.select(tested), packed, train_corpus)
     return {
         "kind": what,
         "task": task.to_dict(),
         "cells": cells,
+        "datasets": {
+            name: _score_where(windows, predictions, tested & (sources == name))
+            for name in sorted(set(sources[tested]))
+        },
         "all": _score_where(windows, predictions, np.ones(len(windows), dtype=np.bool_)),
         "unseen": _score_where(windows, predictions, fresh) if fresh.any() else None,
         "baselines": baselines,

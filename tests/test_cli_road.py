@@ -283,6 +283,12 @@ def test_evaluate_scores_any_file_and_agrees_with_the_card(
         assert {f"{c['dataset']}/{c['cell']}" for c in result["cells"] if not c["seen"]} == set(
             card["data"]["split"]["test"]
         )
+        # The data sets' unseen windows are all unseen windows.
+        apart, whole = result["datasets"], result["unseen"]
+        assert set(apart) == {name.split("/")[0] for name in card["data"]["split"]["test"]}
+        assert sum(row["windows"] for row in apart.values()) == whole["windows"]
+        squares = sum(row["windows"] * row["soh_rmse_pct"] ** 2 for row in apart.values())
+        assert whole["soh_rmse_pct"] == pytest.approx((squares / whole["windows"]) ** 0.5)
 
 
 def test_evaluate_as_a_table_for_one_data_set(run: Path, card: dict[str, Any], corpus: Path, command: Command) -> None:
