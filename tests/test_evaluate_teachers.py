@@ -84,7 +84,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for teacher in teachers:
         found[teacher.name] = folder / f"{teacher.name}.safetensors"
-        save_teacher(teacher, found[teacher.name], {"seen": seen, "forecast_task": task.to_dict()})
+        origin = {"seen": seen, "forecast_task": task.to_dict(), "chemistries": ["LFP/graphite", "NMC/graphite"]}
+        save_teacher(teacher, found[teacher.name], origin)
     return found
 
 
@@ -162,6 +163,11 @@ def test_chemistries_the_model_has_not_learnt_are_named(
     _, out, _ = command("evaluate", files["batlinet"], "--corpus", strange, "--json")
     (note,) = (note for note in json.loads(out)["notes"] if "other chemistries" in note)
     assert "learnt from LFP/graphite, NMC/graphite; 1 of 3 cells are of other chemistries (Na-ion 1)" in note
+    # The model file says what it learnt from: its training cells need not be at hand.
+    new = write_corpus(tmp_path / "new", NEW)
+    table[table["cell_id"].isin([f"c{n:02d}" for n in NEW])].to_csv(new / "cells.csv", index=False)
+    _, out, _ = command("evaluate", files["batlinet"], "--corpus", new, "--json")
+    assert note in json.loads(out)["notes"]
     _, out, _ = command("evaluate", files["batlinet"], "--corpus", corpus, "--json")
     assert "other chemistries" not in " ".join(json.loads(out)["notes"])
 

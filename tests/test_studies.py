@@ -18,9 +18,10 @@ from edgebat.errors import MissingExtra, RecipeError
 from edgebat.studies import find_study, refuse_other_results, run_study
 from edgebat.teachers import forecast_study, life_study
 from edgebat.teachers.forecast_study import Fold, ForecastStudy, kept_baselines
-from edgebat.teachers.life_table import dataset_table
-from edgebat.teachers.store import load_teacher
+from edgebat.teachers.life_table import dataset_table, over_folds
+from edgebat.teachers.store import TASKS, load_teacher
 from edgebat.teachers.study import chosen
+from edgebat.tensorfile import read_header
 from tests.life_cells import made_up_windows
 
 Command = Callable[..., tuple[int, str, str]]
@@ -215,7 +216,7 @@ def test_a_name_that_holds_no_cell_is_refused(tmp_path: Path) -> None:
     windows = dataclasses.replace(made_up_windows(4), splits=("train",) * 4)
     study = life_study.LifeStudy("life-x", "diffbatt", held_cells="none*")
     train, held = life_study.study_split(study, windows)
-    with pytest.raises(RecipeError, match=r"split 'train' has 4 cells and 'none\*' 0; there must be some"):
+    with pytest.raises(RecipeError, match=r"held_cells 'none\*' fits none of the 4 cells of split 'train'"):
         life_study.score_split(study, train, held, tmp_path)
 
 
@@ -227,44 +228,74 @@ def cells_of(windows: Any, factor: float) -> list[dict[str, Any]]:
     ]
 
 
-def test_data_sets_have_a_table_of_their_own_over_all_folds_and_seeds() -> None:
+def test_data_sets_have_a_table_of_their_own_of_all_folds_cells_together() -> None:
     windows = made_up_windows(8)
-    cells = tuple(("FIRST" if n % 2 else "SECOND", name) for n, (_, name) in enumerate(windows.cells))
+    cells = tuple(("FIRST" if n < 5 else "SECOND", name) for n, (_, name) in enumerate(windows.cells))
     windows = dataclasses.replace(windows, cells=cells)
-    halves = [windows.take(np.arange(4)), windows.take(np.arange(4, 8))]
+    # Folds of 3 and 5 cells, missed by shares of their own; SECOND is in one of them only.
+    folds = [(windows.take(np.arange(3)), 0.1), (windows.take(np.arange(3, 8)), 0.2)]
+    unknown = {"dataset": "THIRD", "cell": "x", "life": None, "predicted": 500.0}
     found = [
-        ({"mean": {"cells": cells_of(half, 1.5)}}, [{"cells": cells_of(half, factor)} for factor in (1.1, 1.3)])
-        for half in halves
+        (
+            {"mean": {"cells": cells_of(fold, 1.0 + share)}},
+            [{"cells": [*cells_of(fold, 1.0 + share * seed), unknown]} for seed in (1, 2)],
+        )
+        for fold, share in folds
     ]
-    text = dataset_table("batlinet", found)
-    root = {name: np.sqrt(np.mean(windows.select(datasets=[name]).life ** 2)) for name in ("FIRST", "SECOND")}
-    assert text.splitlines()[0] == "| RMSE, cycles (MAPE, %) | FIRST, 4 cells | SECOND, 4 cells |"
-    mean = " | ".join(f"{0.5 * root[name]:.1f} (50.0)" for name in root)
-    assert f"| mean | {mean} |" in text
-    both = " | ".join(f"{0.2 * root[name]:.1f} ± {0.1 * root[name]:.1f} (20.0 ± 10.0)" for name in root)
-    assert f"| batlinet, 2 seeds | {both} |" in text
-    alone = [({}, [{"cells": cells_of(windows.select(datasets=["FIRST"]), 1.1)}])]
+    share = np.array([0.1] * 3 + [0.2] * 5)
+    error, first = share * windows.life, np.array([name == "FIRST" for name, _ in cells])
+    rmse = [float(np.sqrt(np.mean(error[own] ** 2))) for own in (first, ~first)]
+    mape = [100.0 * share[own].mean() for own in (first, ~first)]
+    text = dataset_table("batlinet", found).splitlines()
+    assert text[0] == "| RMSE, cycles (MAPE, %) | FIRST, 5 cells | SECOND, 3 cells |"
+    assert text[2] == f"| mean | {rmse[0]:.1f} ({mape[0]:.1f}) | {rmse[1]:.1f} ({mape[1]:.1f}) |"
+    said = (f"{1.5 * r:.1f} ± {0.5 * r:.1f} ({1.5 * m:.1f} ± {0.5 * m:.1f})" for r, m in zip(rmse, mape, strict=True))
+    assert text[3] == f"| batlinet, 2 seeds | {' | '.join(said)} |"
+    alone: Any = [({}, [{"cells": cells_of(windows.select(datasets=["FIRST"]), 1.1)}])]
     assert dataset_table("batlinet", alone) == ""
 
 
-def test_without_a_test_split_a_teacher_is_trained_and_not_scored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+def test_a_fold_without_a_known_life_takes_nothing_from_the_others() -> None:
+    empty, known = {"cells": 0.0}, {"cells": 4.0, "rmse": 30.0, "mape": 5.0}
+    assert over_folds([empty, known]) == over_folds([known, empty]) == {"cells": 2.0, "rmse": 30.0, "mape": 5.0}
+    assert over_folds([known, known | {"rmse": 40.0}])["rmse"] == pytest.approx(((900 + 1600) / 2) ** 0.5)
+
+
+@pytest.mark.parametrize("recipe", ["life-batlinet", "life-diffbatt"])
+def test_without_a_test_split_a_teacher_is_trained_and_nothing_scored(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     windows = dataclasses.replace(made_up_windows(6), splits=("train",) * 6)
     monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
     monkeypatch.setattr(life_study, "life_windows", lambda *_: windows)
-    fit = ("fit.steps=2", "fit.steps_per_epoch=2", "members=1", "merge=2", "pool=1", "current=false")
-    document = find_study("life-batlinet", ["test=null", "transfer=[]", "seeds=[1,2]", *(f"batlinet.{x}" for x in fit)])
+    monkeypatch.setattr(life_study, "run_transfers", lambda *_: pytest.fail("nothing is scored"))
+    monkeypatch.setattr(life_study, "require", lambda *_, **__: pytest.fail("no synthetic cells are made"))
+    few = ("fit.steps=2", "fit.steps_per_epoch=2")
+    small = {
+        "life-batlinet": [f"batlinet.{x}" for x in (*few, "members=1", "merge=2", "pool=1", "current=false")],
+        "life-diffbatt": [f"diffbatt.{x}" for x in (*few, "first=8")],
+    }
+    document = find_study(recipe, ["test=null", "seeds=[1,2]", *small[recipe]])
     assert document is not None
     document["task"] = dataclasses.asdict(windows.spec)
     run_study(document, tmp_path, tmp_path)
-    folder = tmp_path / "life-batlinet"
-    assert "trained on 6 cells; test is null, so that nothing is scored" in capsys.readouterr().out
-    assert len(load_teacher(folder / "batlinet.safetensors").predict(windows)["life"]) == 6
+    folder, teacher = tmp_path / recipe, str(document["teacher"])
+    assert "test is null, so that nothing is scored" in capsys.readouterr().out
+    assert TASKS[load_teacher(folder / f"{teacher}.safetensors").name] == "life"
+    origin = read_header(folder / f"{teacher}.safetensors", "edgebat-teacher")["provenance"]
+    assert (origin["cells"], origin["chemistries"]) == (6, ["LFP/graphite", "NMC/graphite"])
     assert not (folder / "table.md").exists()
     assert "scores" not in json.loads((folder / "seed1.json").read_text())
-    with pytest.raises(RecipeError, match=r"split 'train' has 0 cells; there must be some"):
-        life_study.train_seeds(life_study.check_study(document), windows.take(np.arange(0)), None, folder)
+
+
+def test_a_split_without_cells_is_refused(tmp_path: Path) -> None:
+    windows = dataclasses.replace(made_up_windows(4), splits=("train",) * 4)
+    study = life_study.LifeStudy("life-x", "batlinet")
+    with pytest.raises(RecipeError, match=r"no cell is of split 'test1'; with test: null nothing is scored"):
+        life_study.score_split(study, *life_study.study_split(study, windows), tmp_path)
+    other = dataclasses.replace(study, train="other")
+    with pytest.raises(RecipeError, match=r"no cell is left to train on; cells.csv has none of split 'other'"):
+        life_study.score_split(other, *life_study.study_split(other, windows), tmp_path)
 
 
 def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,3 +266,17 @@ def test_a_study_knows_its_parts_and_prints_its_transfers():
     other = row | {"batlinet": 11.0}
     text = transfer_table({"NMC": [[row], [other]]})
     assert "| NMC | 2 | 20 (20 to 20) | 12 (12 to 12) | 10 (9 to 11) |" in text
+
+
+@pytest.mark.parametrize("name", ["ridge", "plsr"])
+def test_a_column_that_was_all_but_constant_in_training_does_not_carry_a_linear_model_away(name: str) -> None:
+    windows = made_up_windows(12)
+    x = windows.x.copy()
+    x[:, -1, 0] = 1e-7 * np.random.default_rng(0).standard_normal(len(x))
+    predict = BASELINES[name](dataclasses.replace(windows, x=x))
+    jump = x.copy()
+    jump[:, -1, 0] = 0.1  # a million deviations
+    life = predict(dataclasses.replace(windows, x=jump))
+    assert ((life > windows.life / 10) & (life < windows.life * 10)).all()
+    # What lies within the training cells' range is not touched.
+    np.testing.assert_allclose(predict(dataclasses.replace(windows, x=x)), windows.life, rtol=0.15)

@@ -41,7 +41,8 @@ def evaluate_life(
     baselines: dict[str, dict[str, float]] = {}
     if train is not None:
         baselines, missing = _baselines(train, test)
-        notes += [*missing, *_strange_chemistries(train, test)]
+        notes += missing
+    notes += _strange_chemistries((header.get("provenance") or {}).get("chemistries") or (), test)
     if baselines and not fresh.any():
         notes.append(NOTHING_UNSEEN)
     unknown = int(np.isnan(windows.charge_rate_c).all(axis=1).sum())
@@ -89,11 +90,10 @@ def _baselines(train: LifeWindows, test: LifeWindows) -> tuple[dict[str, dict[st
     return scores, notes
 
 
-def _strange_chemistries(train: LifeWindows, test: LifeWindows) -> list[str]:
-    """A note when cells are of chemistries the model has not learnt: its answer is finite there all the same."""
-    learnt = sorted(set(train.chemistries))
+def _strange_chemistries(learnt: Sequence[str], test: LifeWindows) -> list[str]:
+    """A note when cells are of none of the ``learnt`` chemistries: the model's answer looks like any other there."""
     strange = Counter(name for name in test.chemistries if name not in learnt)
-    if not strange:
+    if not learnt or not strange:
         return []
     each = ", ".join(f"{name} {count}" for name, count in sorted(strange.items()))
     return [

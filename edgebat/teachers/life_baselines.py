@@ -56,21 +56,31 @@ def ridge(train: LifeWindows, penalty: float = 1.0) -> Predictor:
     return _linear(last_difference, train, penalty)
 
 
+def standardizer(x: Float64) -> Callable[[Float64], Float64]:
+    """Each column less its mean over the rows of ``x`` [N, columns], over its deviation, for any rows.
+
+    No such value can exceed sqrt(N) among the N rows themselves. Beyond it, as in a column that was all but constant in
+    training, values are cut there: a linear model of log life would answer anything.
+    """
+    center, scale, most = x.mean(axis=0), x.std(axis=0) + 1e-12, len(x) ** 0.5
+    return lambda rows: np.clip((rows - center) / scale, -most, most)
+
+
 def _linear(features: Callable[[LifeWindows], Float64], train: LifeWindows, penalty: float) -> Predictor:
     train = known(train)
     x, y = features(train), np.log(train.life.astype(np.float64))
-    center, scale = x.mean(axis=0), x.std(axis=0) + 1e-12
-    x = (x - center) / scale
+    standardized = standardizer(x)
+    x = standardized(x)
     weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - y.mean()))
-    return lambda windows: np.exp((features(windows) - center) / scale @ weights + y.mean())
+    return lambda windows: np.exp(standardized(features(windows)) @ weights + y.mean())
 
 
 def plsr(train: LifeWindows, components: int = 4) -> Predictor:
     """Partial least squares (PLS1, NIPALS) of log life on the standardized last difference."""
     train = known(train)
     x, y = last_difference(train), np.log(train.life.astype(np.float64))
-    center, scale, level = x.mean(axis=0), x.std(axis=0) + 1e-12, y.mean()
-    left, rest = (x - center) / scale, y - level
+    standardized, level = standardizer(x), y.mean()
+    left, rest = standardized(x), y - level
     weights, loadings, slopes = [], [], []
     for _ in range(min(components, len(x) - 1)):
         weight = left.T @ rest
@@ -84,7 +94,7 @@ def plsr(train: LifeWindows, components: int = 4) -> Predictor:
         slopes.append(slope)
     w, p = np.stack(weights, axis=1), np.stack(loadings, axis=1)
     coefficients = w @ np.linalg.solve(p.T @ w, np.array(slopes))
-    return lambda windows: np.exp((last_difference(windows) - center) / scale @ coefficients + level)
+    return lambda windows: np.exp(standardized(last_difference(windows)) @ coefficients + level)
 
 
 def matrix_features(windows: LifeWindows) -> Float64:

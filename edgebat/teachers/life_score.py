@@ -20,8 +20,8 @@ SCORED = {"life", "best_life", "soh_curve", "best_curve"}
 def score_life(teacher: Teacher, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, Any]:
     """``scores``: rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; for DiffBatt also ``rul_rmse``
     (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), each for the median of the draws
-    and, ``..._best``, for the draw that fits the observed cycles best. ``datasets``: the same for each data set apart.
-    ``cells``: one row per cell."""
+    and, ``..._best``, for the draw that fits the observed cycles best; a score that is not known is left out.
+    ``datasets``: the same for each data set apart. ``cells``: one row per cell."""
     if isinstance(teacher, DiffBatt | DiffBattEnsemble):
         said = teacher.predict(windows, sampling)
     else:
@@ -53,7 +53,7 @@ def _scores(said: Mapping[str, npt.NDArray[np.floating]], windows: LifeWindows) 
             "soh_rmse": curve_error_percent(said["soh_curve"], windows.curve, windows.spec.eol),
             "soh_rmse_best": curve_error_percent(said["best_curve"], windows.curve, windows.spec.eol),
         }
-    return scores
+    return {name: value for name, value in scores.items() if np.isfinite(value)}
 
 
 def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble, Sampling
 from edgebat.teachers.diffbatt_synthesis import forest_rul_error, synthesis_scores, synthesize
 from edgebat.teachers.fixed_fit import StepResult
-from edgebat.teachers.life_baselines import BASELINES
+from edgebat.teachers.life_baselines import BASELINES, known
 from edgebat.teachers.life_score import score_baseline, score_life
 from edgebat.teachers.life_table import Records, Scores, dataset_table, study_table
 from edgebat.teachers.life_train import (
@@ -51,13 +51,13 @@ from edgebat.teachers.study import chosen
 class LifeStudy:
     """A ``life-*.yaml`` recipe.
 
-    datasets: of the corpus, all unless named. train, test: published splits; without ``test`` the teacher is trained to be
-    given away, and not scored. hold_out: to choose settings without the
+    datasets: of the corpus, all unless named. train, test: published splits; with ``test: null`` the teacher is trained to
+    be given away, and not scored. hold_out: to choose settings without the
     test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0:
     no. folds: only these of them, counted from 0. held_cells: instead, the training cells whose names match this
     pattern ("b2*") are scored, the others learnt from. synthesis: guidance weights to make new curves with (DiffBatt).
     transfer: studies of one chemistry learnt from the others (BatLiNet), on windows after ``transfer_task`` of every
-    dataset. Neither of these two is made when training cells are scored.
+    dataset. Neither of these two is made unless the test split is scored.
     """
 
     name: str
@@ -80,8 +80,13 @@ class LifeStudy:
 
     @property
     def scores_test(self) -> bool:
-        """Whether the test split is scored, not a part of the training cells."""
-        return not self.hold_out and not self.held_cells
+        """Whether the test split is scored: neither a part of the training cells nor nothing."""
+        return self.test is not None and not self.hold_out and not self.held_cells
+
+    @property
+    def scores_nothing(self) -> bool:
+        """Whether the teacher is only trained."""
+        return self.test is None and not self.hold_out and not self.held_cells
 
     @property
     def scored(self) -> str:
@@ -134,7 +139,8 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, fol
     record = folder / f"seed{seed}.json"
     if record.exists():
         done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        return done
+        if test is None or "scores" in done:
+            return done
     network, fitted = train_seed(study, train, folder, seed)
     round_to_half(network)
     file = folder / f"{study.teacher}-seed{seed}.safetensors"
@@ -153,8 +159,8 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, fol
     }
     if test is not None:
         result |= score_life(stored, test, sampling)
-    if test is not None and isinstance(stored, DiffBatt) and study.synthesis and study.scores_test:
-        result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
+        if isinstance(stored, DiffBatt) and study.synthesis and study.scores_test:
+            result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
     return result
 
@@ -196,10 +202,12 @@ def join_seeds(
 
 
 def study_provenance(study: LifeStudy, train: LifeWindows) -> dict[str, Any]:
-    """What a checkpoint says about its training."""
+    """What a checkpoint says about its training. BatLiNet learns nothing from a cell whose life is not known."""
+    learnt = train if study.teacher == "diffbatt" else known(train)
     return {
         "study": study.name,
-        "cells": len(train),
+        "cells": len(learnt),
+        "chemistries": sorted(set(learnt.chemistries)),
         "seen": pack_cells(train.cells),
         "datasets": sorted({d for d, _ in train.cells}),
         "split": study.train,
@@ -223,12 +231,14 @@ def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] 
             atomic_write(folder / "transfer.md", text)
 
 
-def study_split(study: LifeStudy, windows: LifeWindows, fold: int = 0) -> tuple[LifeWindows, LifeWindows]:
+def study_split(study: LifeStudy, windows: LifeWindows, fold: int = 0) -> tuple[LifeWindows, LifeWindows | None]:
     """Cells to train on and to score on; with ``hold_out``, all but one fold of the training split and that fold; with
-    ``held_cells``, the training cells whose names do not match and those that do."""
+    ``held_cells``, the training cells whose names do not match and those that do; with ``test: null`` none to score."""
     train = windows.select(split=study.train)
     if study.scores_test:
         return train, windows.select(split=study.test)
+    if study.scores_nothing:
+        return train, None
     if study.held_cells:
         held = np.array([fnmatch.fnmatchcase(name, study.held_cells) for _, name in train.cells], dtype=np.bool_)
     else:
@@ -240,46 +250,46 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     """Every seed trained and scored, beside the baselines: on the test cells, or on each fold of the training cells.
     Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
-    if study.scores_test and study.test is None:
-        train = windows.select(split=study.train)
-        train_seeds(study, train, None, folder)
-        print(f"trained on {len(train)} cells; test is null, so that nothing is scored")
-        return
-    if not study.hold_out:
-        title, found = study.scored, [score_split(study, *study_split(study, windows), folder)]
-    else:
+    splits = [(study_split(study, windows), folder)]
+    title = study.scored
+    if study.hold_out:
         cells = len(windows.select(split=study.train))
         if study.hold_out > cells:
             raise RecipeError(f"hold_out is {study.hold_out}; split {study.train!r} has {cells} cells")
         folds = study.folds or tuple(range(study.hold_out))
-        found = [score_split(study, *study_split(study, windows, n), folder / f"fold{n}") for n in folds]
-        title = f"{len(found)} folds of {study.train}"
+        splits = [(study_split(study, windows, n), folder / f"fold{n}") for n in folds]
+        title = f"{len(folds)} folds of {study.train}"
+    found = [score_split(study, *split, place) for split, place in splits]
+    if study.scores_nothing:
+        print("trained; test is null, so that nothing is scored")
+        return
     tables = (study_table(title, study.teacher, found), dataset_table(study.teacher, found))
     text = "\n".join(table for table in tables if table)
     atomic_write(folder / "table.md", text)
     print(text)
 
 
-def train_seeds(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path) -> list[dict[str, Any]]:
-    """Every seed's record, the first with the scores of all ``together``. Raises RecipeError without cells."""
-    if not len(train) or (test is not None and not len(test)):
-        scored = "" if test is None else f" and {study.scored!r} {len(test)}"
-        raise RecipeError(
-            f"split {study.train!r} has {len(train)} cells{scored}; there must be some (test: null scores none)"
+def score_split(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path) -> Records:
+    """The record of every baseline and of every seed, the first seed's with the scores of all ``together``; without
+    ``test`` no baseline and no scores. Raises RecipeError without cells."""
+    if not len(train):
+        raise RecipeError(f"no cell is left to train on; cells.csv has none of split {study.train!r}, or all are held")
+    if test is not None and not len(test):
+        reason = (
+            f"held_cells {study.held_cells!r} fits none of the {len(train)} cells of split {study.train!r}"
+            if study.held_cells
+            else f"no cell is of split {study.test!r}; with test: null nothing is scored"
         )
+        raise RecipeError(f"there is nothing to score: {reason}")
     results = []
     for seed in study.seeds:
         results.append(run_seed(study, train, test, folder, seed))
         print(f"{folder.name}, seed {seed}: {results[-1].get('scores', 'trained')}", flush=True)
     if len(results) > 1:
         results[0]["together"] = join_seeds(study, train, test, folder, [result["seed"] for result in results])
-    return results
-
-
-def score_split(study: LifeStudy, train: LifeWindows, test: LifeWindows, folder: Path) -> Records:
-    """The record of every baseline and of every seed. Raises RecipeError without cells."""
-    results = train_seeds(study, train, test, folder)
-    baselines = {}
+    baselines: dict[str, dict[str, Any]] = {}
+    if test is None:
+        return baselines, results
     for name in BASELINES:
         try:
             baselines[name] = score_baseline(name, train, test)

@@ -56,12 +56,14 @@ def dataset_table(teacher: str, found: Sequence[Records]) -> str:
 
 
 def over_folds(scores: Sequence[Scores]) -> Scores:
-    """Over folds of like size: the root of the mean square of RMSEs in cycles, the mean of anything else."""
+    """Over folds of like size: the root of the mean square of RMSEs in cycles, the mean of anything else; each over the
+    folds that know it."""
+    known = {name: [s[name] for s in scores if name in s] for name in dict.fromkeys(name for s in scores for name in s)}
     return {
-        name: float(np.sqrt(np.mean([s[name] ** 2 for s in scores])))
+        name: float(np.sqrt(np.mean(np.square(values))))
         if name in ("rmse", "rul_rmse", "rul_rmse_best")
-        else float(np.mean([s[name] for s in scores]))
-        for name in scores[0]
+        else float(np.mean(values))
+        for name, values in known.items()
     }
 
 
