@@ -52,12 +52,12 @@ class LifeStudy:
     """A ``life-*.yaml`` recipe.
 
     datasets: of the corpus, all unless named. train, test: published splits; with ``test: null`` the teacher is trained to
-    be given away, and not scored. hold_out: to choose settings without the
-    test split, the training cells are cross-validated in so many folds instead, each every so many-th cell by life; 0:
-    no. folds: only these of them, counted from 0. held_cells: instead, the training cells whose names match this
-    pattern ("b2*") are scored, the others learnt from. synthesis: guidance weights to make new curves with (DiffBatt).
-    transfer: studies of one chemistry learnt from the others (BatLiNet), on windows after ``transfer_task`` of every
-    dataset. Neither of these two is made unless the test split is scored.
+    be given away, and not scored. hold_out: to choose settings without the test split, the training cells are
+    cross-validated in so many folds instead, each every so many-th cell by life; 0: no. folds: only these of them, counted
+    from 0. held_cells: instead, the training cells whose names match this pattern ("b2*") are scored, the others learnt
+    from. synthesis: guidance weights to make new curves with (DiffBatt). transfer: studies of one chemistry learnt from the
+    others (BatLiNet), on windows after ``transfer_task`` of every dataset. Neither of these two is made unless the test
+    split is scored.
     """
 
     name: str
@@ -250,9 +250,9 @@ def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
     """Every seed trained and scored, beside the baselines: on the test cells, or on each fold of the training cells.
     Raises RecipeError without cells."""
     windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
-    splits = [(study_split(study, windows), folder)]
-    title = study.scored
-    if study.hold_out:
+    if not study.hold_out:
+        title, splits = study.scored, [(study_split(study, windows), folder)]
+    else:
         cells = len(windows.select(split=study.train))
         if study.hold_out > cells:
             raise RecipeError(f"hold_out is {study.hold_out}; split {study.train!r} has {cells} cells")
