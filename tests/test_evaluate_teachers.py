@@ -150,6 +150,12 @@ def test_each_data_set_is_scored_apart(name: str, files: dict[str, Path]) -> Non
         assert own.keys() == result["scores"].keys()
         assert own["cells"] == mask.sum()
         assert own["mae"] == pytest.approx(np.abs(said - windows.life)[mask].mean(), abs=0.1)
+    # What is not known is left out: JSON has no NaN.
+    unknown = np.where(first, np.nan, windows.life).astype(np.float32)
+    gone = dataclasses.replace(windows, cells=named, life=unknown, curve=np.where(first[:, None], 0, windows.curve))
+    result = score_life(load_teacher(files[name]), gone)
+    assert "rmse" not in result["datasets"]["FIRST"]
+    json.dumps(result, allow_nan=False)
 
 
 def test_chemistries_the_model_has_not_learnt_are_named(
@@ -159,10 +165,13 @@ def test_chemistries_the_model_has_not_learnt_are_named(
     shutil.copytree(corpus, strange)
     table = pd.read_csv(corpus / "cells.csv")
     table.loc[table["cell_id"] == f"c{NEW[0]:02d}", "chemistry"] = "Na-ion"
+    table.loc[table["cell_id"] == f"c{NEW[1]:02d}", "chemistry"] = None
     table.to_csv(strange / "cells.csv", index=False)
     _, out, _ = command("evaluate", files["batlinet"], "--corpus", strange, "--json")
     (note,) = (note for note in json.loads(out)["notes"] if "other chemistries" in note)
-    assert "learnt from LFP/graphite, NMC/graphite; 1 of 3 cells are of other chemistries (Na-ion 1)" in note
+    assert (
+        "learnt from LFP/graphite, NMC/graphite; 2 of 3 cells are of other chemistries (Na-ion 1, not stated 1)" in note
+    )
     # The model file says what it learnt from: its training cells need not be at hand.
     new = write_corpus(tmp_path / "new", NEW)
     table[table["cell_id"].isin([f"c{n:02d}" for n in NEW])].to_csv(new / "cells.csv", index=False)

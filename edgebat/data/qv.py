@@ -72,7 +72,7 @@ def _cells_of(path: Path, cells: pd.DataFrame, cycles: dict[Any, pd.DataFrame]) 
         found.append(
             LifeCell(
                 key=key,
-                chemistry=str(row["chemistry"]),
+                chemistry="not stated" if pd.isna(row["chemistry"]) else str(row["chemistry"]),
                 split="" if pd.isna(row["split"]) else str(row["split"]),
                 nominal_ah=nominal,
                 cycle=table["cycle"].to_numpy(np.int64),

@@ -53,7 +53,7 @@ def _scores(said: Mapping[str, npt.NDArray[np.floating]], windows: LifeWindows) 
             "soh_rmse": curve_error_percent(said["soh_curve"], windows.curve, windows.spec.eol),
             "soh_rmse_best": curve_error_percent(said["best_curve"], windows.curve, windows.spec.eol),
         }
-    return {name: value for name, value in scores.items() if np.isfinite(value)}
+    return _finite(scores)
 
 
 def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str
         curve, life = nearest_soh_curve(train, test)
         scores["rul_rmse"] = _rmse(life - curve_life(test.curve, test.spec))
         scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
-    return {"scores": scores, "cells": _cells(said, test)}
+    return {"scores": _finite(scores), "cells": _cells(said, test)}
 
 
 def by_dataset(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -86,6 +86,11 @@ def _cells(predicted: npt.NDArray[np.floating], windows: LifeWindows) -> list[di
         }
         for key, life, value in zip(windows.cells, windows.life, predicted, strict=True)
     ]
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float]:
+    """Without what is not known: JSON has no NaN."""
+    return {name: value for name, value in scores.items() if np.isfinite(value)}
 
 
 def _rmse(error: Any) -> float:
