@@ -17,42 +17,39 @@ Records = tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]
 def study_table(title: str, teacher: str, found: Sequence[Records]) -> str:
     """Markdown: a line per baseline, then the teacher's mean +- standard deviation over seeds, then (with the record
     ``together`` of the first seed) the seeds as one teacher. Of several folds as ``over_folds`` has it."""
-    baselines = {name: over_folds([own[name]["scores"] for own, _ in found]) for name in found[0][0]}
+    rows = {name: [over_folds([own[name]["scores"] for own, _ in found])] for name in found[0][0]}
     seeds = [over_folds([record["scores"] for record in records]) for records in _seeds(found)]
-    names = sorted({name for scores in [*baselines.values(), *seeds] for name in scores})
-    lines = [f"| {title} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for baseline, scores in baselines.items():
-        lines.append(_line(baseline, (f"{scores[name]:.2f}" if name in scores else "" for name in names)))
-    spread = (_spread([scores[name] for scores in seeds if name in scores], 2) for name in names)
-    lines.append(_line(f"{teacher}, {len(seeds)} seeds", spread))
+    rows[f"{teacher}, {len(seeds)} seeds"] = seeds
     together = [records[0]["together"] for _, records in found if "together" in records[0]]
     if together:
-        scores = over_folds(together)
-        said = (f"{scores[name]:.2f}" if name in scores else "" for name in names)
-        lines.append(_line(f"{teacher}, the seeds together", said))
+        rows[f"{teacher}, the seeds together"] = [over_folds(together)]
+    names = sorted({name for part in rows.values() for scores in part for name in scores})
+    lines = [_line(title, names), "|---" * (len(names) + 1) + "|"]
+    for who, part in rows.items():
+        lines.append(_line(who, [_spread([s[name] for s in part if name in s], 2) for name in names]))
     return "\n".join(lines) + "\n"
 
 
 def dataset_table(teacher: str, found: Sequence[Records]) -> str:
     """Markdown: RMSE in cycles and MAPE in percent of each data set's cells, all folds together, of baselines and teacher;
     empty when all cells are of one data set."""
-    lines: dict[str, list[dict[str, Scores]]] = {
+    rows: dict[str, list[dict[str, Scores]]] = {
         name: [by_dataset([cell for own, _ in found for cell in own[name]["cells"]])] for name in found[0][0]
     }
     per_seed = [by_dataset([cell for record in records for cell in record["cells"]]) for records in _seeds(found)]
-    lines[f"{teacher}, {len(per_seed)} seeds"] = per_seed
+    rows[f"{teacher}, {len(per_seed)} seeds"] = per_seed
     datasets = {name: scores["cells"] for name, scores in sorted(per_seed[0].items()) if scores["cells"]}
     if len(datasets) < 2:
         return ""
     heads = [f"{name}, {count:.0f} cells" for name, count in datasets.items()]
-    text = ["| RMSE, cycles (MAPE, %) | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for who, seeds in lines.items():
+    lines = [_line("RMSE, cycles (MAPE, %)", heads), "|---" * (len(heads) + 1) + "|"]
+    for who, part in rows.items():
         said = []
         for name in datasets:
-            rmse, mape = ([scores[name][metric] for scores in seeds] for metric in ("rmse", "mape"))
+            rmse, mape = ([scores[name][metric] for scores in part] for metric in ("rmse", "mape"))
             said.append(f"{_spread(rmse, 1)} ({_spread(mape, 1)})")
-        text.append(_line(who, said))
-    return "\n".join(text) + "\n"
+        lines.append(_line(who, said))
+    return "\n".join(lines) + "\n"
 
 
 def over_folds(scores: Sequence[Scores]) -> Scores:
@@ -79,5 +76,5 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return mean if len(values) == 1 else f"{mean} ± {np.std(values):.{digits}f}"
 
 
-def _line(head: str, cells: Any) -> str:
+def _line(head: str, cells: Sequence[str]) -> str:
     return f"| {head} | " + " | ".join(cells) + " |"
