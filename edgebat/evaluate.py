@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebat.errors import ModelFileError, require
-from edgebat.features import HealthSpec, HealthWindows, health_windows
+from edgebat.features import CellKey, HealthSpec, HealthWindows, health_windows
 from edgebat.graph import IntGraph
 from edgebat.predict import load_model, predict_windows, task_of
 from edgebat.students.knots import expansion
 
-CellKey = tuple[str, str]
 FloatArray = npt.NDArray[np.floating]
 Predict = Callable[[npt.NDArray[np.float32]], Mapping[str, FloatArray]]
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from edgebat.data.charge_protocol import charge_rate_c
+from edgebat.data.fleet import CELL_DEFAULTS
 from edgebat.errors import DataError
 from edgebat.features.life import LifeCell
 
@@ -72,7 +73,7 @@ def _cells_of(path: Path, cells: pd.DataFrame, cycles: dict[Any, pd.DataFrame]) 
         found.append(
             LifeCell(
                 key=key,
-                chemistry="not stated" if pd.isna(row["chemistry"]) else str(row["chemistry"]),
+                chemistry=str(CELL_DEFAULTS["chemistry"] if pd.isna(row["chemistry"]) else row["chemistry"]),
                 split="" if pd.isna(row["split"]) else str(row["split"]),
                 nominal_ah=nominal,
                 cycle=table["cycle"].to_numpy(np.int64),
