@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.onnx_read import onnx_graph
-from edgebat.formats.tflite_read import tflite_graph
+from edgebat.formats.onnx.read import onnx_graph
+from edgebat.formats.tflite.read import tflite_graph
 from edgebat.graph import IntGraph, load_graph, save_graph
 from edgebat.runtime import Engine
 from tests.damage import damaged
+from tests.formats.test_damage import content_of, small
 from tests.formats_graphs import FAMILIES
-from tests.test_formats_damage import content_of, small
 
 FILES = Path(__file__).parents[1] / "tests" / "files"
 FORMATS = (".ebat", ".tflite", ".onnx")

@@ -22,15 +22,15 @@ import torch
 
 from edgebat.distill.train import train_student
 from edgebat.evaluate import predict_health, score
-from edgebat.features import to_ppm
 from edgebat.graph import IntGraph
 from edgebat.quantize import quantize_model
 from edgebat.quantize.qat import QatStudent
 from edgebat.quantize.qat_train import train_quantized
-from edgebat.recipe import load_recipe
+from edgebat.runs.recipe import load_recipe
 from edgebat.runtime import Engine, quantize_input
+from edgebat.tasks.health import to_ppm
+from edgebat.tasks.windowfile import load_windows
 from edgebat.teachers.store import load_teacher
-from edgebat.windowfile import load_windows
 
 
 def rmse(graph: IntGraph, test: Any) -> float:

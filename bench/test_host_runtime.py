@@ -15,9 +15,9 @@ import pytest
 
 from bench.nets import NETS, inputs, reference_net
 from edgebat.bench.sessions import tflite_micro_session
-from edgebat.formats.c99 import write_c
-from edgebat.formats.onnx_write import write_onnx
-from edgebat.formats.tflite_write import write_tflite
+from edgebat.formats.c.write import write_c
+from edgebat.formats.onnx.write import write_onnx
+from edgebat.formats.tflite.write import write_tflite
 from edgebat.runtime import Engine
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler

@@ -2,7 +2,7 @@
 
 Importing this package costs NumPy and nothing else. The parts::
 
-    edgebat.features    cycles -> windows of charge increments            NumPy
+    edgebat.tasks.health    cycles -> windows of charge increments            NumPy
     edgebat.graph       the integer graph, one model for every engine     NumPy
     edgebat.runtime     runs it                                           NumPy
     edgebat.predict     a cycler file in, SOH / trajectory / RUL out      NumPy

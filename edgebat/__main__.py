@@ -1,6 +1,6 @@
 """``edgebat`` and ``python -m edgebat``.
 
-With the ``cli`` extra this is the whole command line (edgebat/cli.py). Without it, on a device with NumPy alone, the
+With the ``cli`` extra this is the whole command line (edgebat/cli/main.py). Without it, on a device with NumPy alone, the
 two verbs that need nothing else still work: ``edgebat predict`` and ``edgebat info``.
 """
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     if all(_installed(package) for package in CLI_PACKAGES):
-        from edgebat.cli import run_cli
+        from edgebat.cli.main import run_cli
 
         return run_cli(arguments)
     return small_cli(arguments)

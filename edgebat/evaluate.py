@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import FloatArray
+from edgebat.cells import seen_cells
 from edgebat.errors import ModelFileError, require
-from edgebat.features import CellKey, HealthSpec, HealthWindows, health_windows
 from edgebat.graph import IntGraph
 from edgebat.predict import load_model, predict_windows, task_of
 from edgebat.students.knots import expansion
+from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows
 
-FloatArray = npt.NDArray[np.floating]
 Predict = Callable[[npt.NDArray[np.float32]], Mapping[str, FloatArray]]
-
-KEY_BYTES = 4
-
-
-def pack_cells(cells: Iterable[CellKey]) -> str:
-    """Cells as base64 of four bytes of sha256 each, sorted: a model file can say what it has seen without a long list."""
-    return base64.b64encode(b"".join(sorted({_cell_mark(cell) for cell in cells}))).decode()
-
-
-def seen_cells(packed: str, cells: Sequence[CellKey]) -> list[bool]:
-    """For each cell whether it is among the packed ones (a stranger matches once in four billion)."""
-    marks = _marks(packed)
-    return [_cell_mark(cell) in marks for cell in cells]
-
-
-def join_seen(*packed: str) -> str:
-    """The cells of several ``pack_cells`` as one. Raises ModelFileError."""
-    return base64.b64encode(b"".join(sorted(set().union(*(_marks(each) for each in packed))))).decode()
-
-
-def _marks(packed: str) -> set[bytes]:
-    try:
-        content = base64.b64decode(packed, validate=True)
-    except ValueError:
-        raise ModelFileError("the list of cells the model has seen is damaged; export the model again") from None
-    return {content[i : i + KEY_BYTES] for i in range(0, len(content), KEY_BYTES)}
-
-
-def _cell_mark(cell: CellKey) -> bytes:
-    return hashlib.sha256("/".join(cell).encode()).digest()[:KEY_BYTES]
 
 
 def predict_health(graph: IntGraph, x: npt.NDArray[np.float32]) -> dict[str, FloatArray]:
@@ -93,7 +62,7 @@ def load_predictor(path: str | Path) -> tuple[str, HealthSpec, str, Predict]:
     require("torch", extra="train")
     from edgebat.students.store import load_student
     from edgebat.teachers.store import load_teacher
-    from edgebat.tensorfile import read_header
+    from edgebat.training.tensorfile import read_header
 
     network: Any
     header: dict[str, Any]
@@ -130,11 +99,11 @@ def evaluate_file(
     kind = task_kind(path)
     train_corpus = corpus if train_corpus is None else train_corpus
     if kind == "life":
-        from edgebat.teachers.evaluate_life import evaluate_life
+        from edgebat.evaluate_life import evaluate_life
 
         result = evaluate_life(path, corpus, datasets, train_corpus)
     elif kind == "forecast":
-        from edgebat.teachers.evaluate_forecast import evaluate_forecast
+        from edgebat.evaluate_forecast import evaluate_forecast
 
         result = evaluate_forecast(path, corpus, datasets, train_corpus)
     else:
@@ -148,7 +117,7 @@ def task_kind(path: Path) -> str:
         return "health"
     require("torch", extra="train")
     from edgebat.teachers.store import TASKS
-    from edgebat.tensorfile import read_header
+    from edgebat.training.tensorfile import read_header
 
     try:
         header = read_header(path, "edgebat-teacher")
@@ -207,9 +176,9 @@ NOTHING_UNSEEN = "the model has seen every cell here: these are errors on traini
 
 def _health_baselines(test: HealthWindows, packed: str, corpus: str | Path) -> tuple[dict[str, Any], list[str]]:
     """Scores of every baseline at hand on ``test``, learnt from the seen cells of ``corpus``; and notes."""
-    from edgebat.baselines import ridge
+    from edgebat.baselines.health import ridge
+    from edgebat.baselines.health_learners import BASELINES, health_baselines
     from edgebat.data.corpus import read_corpus
-    from edgebat.teachers.health_baselines import BASELINES, health_baselines
 
     fleet = read_corpus(corpus)
     keys = fleet.keys

@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Int64
 from edgebat.data.readers import CurrentSign, RawCell, read_csv_map
 from edgebat.data.readers.bdf import COLUMNS, CYCLE
 from edgebat.data.readers.csv_map import header_of
 from edgebat.errors import DataError, ModelFileError
-from edgebat.features import HealthSpec, charge_increments, input_windows, to_ppm
 from edgebat.graph import IntGraph, load_graph
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
-
-Int64 = npt.NDArray[np.int64]
+from edgebat.tasks.health import HealthSpec, charge_increments, input_windows, to_ppm
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,11 @@ def load_model(path: str | Path) -> IntGraph:
         case ".ebat":
             return load_graph(path)
         case ".tflite":
-            from edgebat.formats.tflite_read import read_tflite
+            from edgebat.formats.tflite.read import read_tflite
 
             return read_tflite(path)
         case ".onnx":
-            from edgebat.formats.onnx_read import read_onnx
+            from edgebat.formats.onnx.read import read_onnx
 
             return read_onnx(path)
     raise ModelFileError(f"{path}: models end in .ebat, .tflite or .onnx, not {path.suffix or 'nothing'!r}")

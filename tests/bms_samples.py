@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.bms.virtual import Samples, samples_array
-from edgebat.features.charge_counter import ChargeCounter, Sample
+from edgebat.tasks.health.charge_counter import ChargeCounter, Sample
 
 NOMINAL_MAH = 2000
 KNOWN_SECONDS = 3850

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edgebat.formats.c99 import write_c
+from edgebat.formats.c.write import write_c
+from tests.formats.c.test_equality import dense_per_step, foreign_lstm, whole_sequence
 from tests.formats_graphs import FAMILIES
-from tests.test_c_equality import dense_per_step, foreign_lstm, whole_sequence
 
 # Every kernel, every mode, with and without single steps.
 MODELS = {

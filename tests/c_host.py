@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from edgebat.formats.c99 import CModel, write_c
+from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
 

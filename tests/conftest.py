@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from edgebat.__main__ import main
-from edgebat.features import HealthSpec, HealthWindows
+from edgebat.cells import Condition
 from edgebat.quantize import quantize_model
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, Head
+from edgebat.tasks.health import HealthSpec, HealthWindows
 
 # The tests share few cores with each other (pytest-xdist): threads of torch would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -71,7 +72,7 @@ def windows(spec: HealthSpec) -> HealthWindows:
         cell=cell,
         cycle=cycle,
         cells=tuple(("MADE_UP", f"cell-{i}") for i in range(4)),
-        conditions=("MADE_UP, 25 degC",) * 4,
+        conditions=(Condition("MADE_UP", 25.0),) * 4,
         nominal_ah=np.full(4, 2.0),
         reference_ah=np.full(4, 2.0),
         eol_cycle=np.array([10.0, 12.0, 14.0, np.nan]),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebat.features.life import LifeCell, LifeSpec, LifeWindows, life_windows
+from edgebat.cells import LifeCell
+from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 
 NOMINAL_AH = 1.1
 SMALL = LifeSpec(cycles=20, columns=20, base_cycle=5, smooth_cycles=1, curve_points=32, curve_step=80)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebat.features import HealthSpec, HealthWindows
+from edgebat.cells import Condition
+from edgebat.tasks.health import HealthSpec, HealthWindows
 
 CONTEXT, INCREMENTS, HORIZON = 10, 10, 50
 
@@ -44,7 +45,7 @@ def tiny_windows(cells: int = 4, cycles: int = 24, seed: int = 0, eol: float = 0
         cell=joined["cell"].astype(np.int32),
         cycle=joined["cycle"].astype(np.int32),
         cells=tuple(("TINY", f"cell{i}") for i in range(cells)),
-        conditions=("tiny",) * cells,
+        conditions=(Condition("TINY"),) * cells,
         nominal_ah=np.ones(cells),
         reference_ah=np.ones(cells),
         eol_cycle=np.array(ends),

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from edgebat.bench.nets import random_net, varied_inputs
 from edgebat.errors import ModelFileError, TargetError
-from edgebat.exporting import c_name
-from edgebat.formats.c99 import MODES, write_c
+from edgebat.formats.c.write import MODES, write_c
+from edgebat.formats.export import c_name
 from edgebat.graph import Conv1D, Dense, IntGraph, Lstm
 from edgebat.simulate.measure import Measurement, measure
 from edgebat.simulate.targets import Budget, Target, load_target

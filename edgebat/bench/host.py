@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from edgebat.bench.sessions import SESSIONS
 from edgebat.errors import MissingExtra, ToolError
-from edgebat.formats.c99 import write_c
+from edgebat.formats.c.write import write_c
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
 from edgebat.simulate.host import time_model

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Float32, Int8
 from edgebat.graph import IntGraph
 from edgebat.quantize import quantize_model
 from edgebat.students.spec import (
@@ -27,8 +27,6 @@ from edgebat.students.spec import (
     MaxPool1DLayer,
 )
 
-Float32 = npt.NDArray[np.float32]
-Int8 = npt.NDArray[np.int8]
 Draw = Callable[..., Float32]
 
 NETS = ("mlp", "cnn", "lstm")

@@ -15,7 +15,7 @@ from edgebat.bench.nets import NETS, lstm_alone, reference_net
 from edgebat.bench.run import Report, Row, bench
 from edgebat.bench.tables import Table, count
 from edgebat.errors import ToolError
-from edgebat.formats.c99 import MODES
+from edgebat.formats.c.write import MODES
 
 WINDOWS = 1000
 

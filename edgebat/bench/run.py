@@ -22,8 +22,8 @@ from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import Layer, split_layers
 from edgebat.bench.nets import varied_inputs
 from edgebat.errors import EdgebatError, ToolError
-from edgebat.exporting import c_name
-from edgebat.formats.c99 import CModel, write_c
+from edgebat.formats.c.write import CModel, write_c
+from edgebat.formats.export import c_name
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
 from edgebat.simulate.available import missing_tools

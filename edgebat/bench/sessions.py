@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Array
 from edgebat.errors import require
-from edgebat.formats.onnx_write import write_onnx
-from edgebat.formats.tflite_write import write_tflite
+from edgebat.formats.onnx.write import write_onnx
+from edgebat.formats.tflite.write import write_tflite
 from edgebat.graph import IntGraph
 
-Array = npt.NDArray[Any]
 Run = Callable[[Array], Array]
 
 

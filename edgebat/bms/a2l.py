@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgebat.bms.estimator import ChargeEnd, Source, Status
 from edgebat.errors import ToolError
-from edgebat.formats.c99_bms import POINTS_MAX, UNKNOWN, BmsModel
+from edgebat.formats.c.bms import POINTS_MAX, UNKNOWN, BmsModel
 
 VARIABLE = "edgebat_result_values"
 """Name of the firmware's variable of type ``edgebat_result_t`` when nothing else is said."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import pack
 
 from edgebat.bms.estimator import ChargeEnd, Result, Source, Status
-from edgebat.formats.c99_bms import UNKNOWN, BmsModel
+from edgebat.formats.c.bms import UNKNOWN, BmsModel
 
 FIRST_ID = 0x6E0
 HEALTH, DETAILS, FORECAST, MODEL = range(4)

@@ -8,18 +8,18 @@ lines; only their charge is measured.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Float64
 from edgebat.bms.virtual import Samples, samples_array
+from edgebat.cells import CellHistory
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
-from edgebat.features.health import CellHistory
-from edgebat.features.spec import HealthSpec
+from edgebat.tasks.health.spec import HealthSpec
 
 TICK_MS = 1000
 SLOW_MS = 60_000
@@ -30,8 +30,6 @@ REST_MS = 600_000
 FULL_MV, EMPTY_MV = 4200, 2700
 NOISE_SEED = 7
 
-Float64 = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Cycle:
@@ -41,23 +39,24 @@ class Cycle:
     samples: Samples
 
 
-def rate_of(condition: str, default: float = 0.5) -> float:
-    """The C-rate a charge protocol names ("CC 0.25C to 4.2 V" -> 0.25), else ``default``."""
-    found = re.search(r"\bCC ([0-9.]+) ?C\b", condition)
-    return float(found.group(1)) if found else default
-
-
 def drawn_life(
     history: CellHistory, spec: HealthSpec, *, ddegc: int = 250, noise_mv: float = 0.0, most_cycles: int | None = None
 ) -> Iterator[Cycle]:
     """The cycles of one cell, from the first one with a curve to the last; every cycle number gets its charge.
 
-    noise_mv: standard deviation of seeded noise on the voltage. Raises DataError for a cell without charge curves.
+    noise_mv: standard deviation of seeded noise on the voltage. Raises DataError for a cell without charge curves, or
+    whose protocol does not charge at one known current.
     """
     if not history.charge_cycle.size:
         raise DataError(f"cell {'/'.join(history.key)} has no charge curves to replay")
+    rate_c = history.condition.charge_rate_c
+    if rate_c is None:
+        raise DataError(
+            f"cell {'/'.join(history.key)} cannot be replayed: its charging current is not known; seen charge_protocol "
+            f"{history.condition.charge_protocol!r}, a single rate such as 'CC 0.5C to 4.2 V' is needed"
+        )
     rng = np.random.default_rng(NOISE_SEED)
-    rate_ma = rate_of(history.condition) * history.nominal_ah * 1000
+    rate_ma = rate_c * history.nominal_ah * 1000
     curves = {int(n): i for i, n in enumerate(history.charge_cycle)}
     first, last = int(history.charge_cycle[0]), int(history.charge_cycle[-1])
     known = np.isfinite(history.capacity_ah)

@@ -14,10 +14,10 @@ from struct import pack, unpack, unpack_from
 import numpy as np
 
 from edgebat.errors import DataError
-from edgebat.features.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
-from edgebat.formats.c99_bms import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, describe
+from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, describe
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
+from edgebat.tasks.health.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
 
 __all__ = ["ChargeEnd", "Config", "Estimator", "Result", "Sample", "Source", "Status"]
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from edgebat.bms.a2l import a2l_text
 from edgebat.bms.can import FIRST_ID, dbc_text
 from edgebat.errors import MissingExtra, ToolError
-from edgebat.features.charge_counter import Config
-from edgebat.formats.c99_bms import ANY_TEMPERATURE_DDEGC, UNKNOWN, describe
+from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, UNKNOWN, describe
 from edgebat.graph import IntGraph
+from edgebat.tasks.health.charge_counter import Config
 
 
 def integration_files(

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from edgebat.bms.virtual import BoardFirmware, Samples, samples_array
-from edgebat.features.charge_counter import Config
-from edgebat.formats.c99_bms import BmsModel
+from edgebat.formats.c.bms import BmsModel
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.simulate.unicorn_run import count_instructions
+from edgebat.tasks.health.charge_counter import Config
 
 FUNCTIONS = (
     "edgebat_push",

@@ -46,8 +46,8 @@ from edgebat.bms.amalgamate import amalgamate
 from edgebat.bms.integration import integration_files
 from edgebat.errors import TargetError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c99 import CModel, write_c
-from edgebat.formats.c99_bms import describe, write_bms
+from edgebat.formats.c.bms import describe, write_bms
+from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
 
@@ -170,7 +170,7 @@ def export_port(
 ) -> list[Path]:
     """Write ``graph`` as a folder for one port and return its files, sorted.
 
-    name: prefix of the files and C names of the model. mode: see ``edgebat.formats.c99.MODES``. nominal_mah: capacity of
+    name: prefix of the files and C names of the model. mode: see ``edgebat.formats.c.write.MODES``. nominal_mah: capacity of
     the cell, 10 to 2,000,000. Nothing is written before everything is known. Raises TargetError for an unknown or broken
     port, ModelFileError for a model that cannot serve a BMS.
     """

@@ -23,14 +23,14 @@ from edgebat.bms.can import DETAILS, FIRST_ID, HEALTH, dbc_text, pack_frames
 from edgebat.bms.drive import Cycle, drawn_life
 from edgebat.bms.estimator import Config, Estimator, Result, Sample, Status
 from edgebat.bms.virtual import SAMPLES, BoardFirmware, Firmware, Frame, HostFirmware, Samples, slices_of
+from edgebat.cells import CellHistory, CellKey, Condition, seen_cells
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError, EdgebatError, require
-from edgebat.evaluate import seen_cells
-from edgebat.features.charge_counter import UNKNOWN
-from edgebat.features.health import CellHistory, CellKey, health_windows, reference_capacity_ah, usable_rows
 from edgebat.files import atomic_write
 from edgebat.graph import IntGraph
 from edgebat.predict import load_model, predict_windows, task_of
+from edgebat.tasks.health.charge_counter import UNKNOWN
+from edgebat.tasks.health.windows import health_windows, reference_capacity_ah, usable_rows
 
 FRAME_MS = 600_000
 INSTRUCTIONS_PER_SAMPLE = 500
@@ -105,7 +105,7 @@ class CellReplay:
     device and the NumPy estimator's, all in % (655.35 where unknown), the status, and whether the estimate is new."""
 
     cell: CellKey
-    condition: str
+    condition: Condition
     rows: list[dict[str, Any]] = field(default_factory=list)
     samples: int = 0
     cuts: int = 0
@@ -255,7 +255,7 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph) -> None:
 
 def decoder(graph: IntGraph) -> Callable[[Frame], dict[str, Any]]:
     """Decodes frames with the generated ``.dbc``. Raises MissingExtra without cantools."""
-    from edgebat.formats.c99_bms import describe
+    from edgebat.formats.c.bms import describe
 
     cantools = require("cantools", extra="sim")
     database = cantools.database.load_string(dbc_text(describe(graph)), database_format="dbc")
@@ -295,11 +295,11 @@ def unseen_cells(graph: IntGraph, fleet: Fleet, wanted: Iterable[str], count: in
             "the model has seen every cell with charge curves here; name cells with --cell to replay them all the same"
         )
     # One of each condition first, then the second of each, ...
-    rank: dict[str, int] = {}
+    rank: dict[Condition, int] = {}
     order = []
     for history in able:
         rank[history.condition] = rank.get(history.condition, 0) + 1
-        order.append((rank[history.condition], history.condition, history.key, history))
+        order.append((rank[history.condition], str(history.condition), history.key, history))
     return [entry[-1] for entry in sorted(order, key=lambda entry: entry[:3])[:count]]
 
 
@@ -398,7 +398,7 @@ def replay(
         progress(f"{'/'.join(out.cell)}: {len(out.rows)} cycles, {out.cuts} power cuts")
         atomic_write(folder / f"{_file_name(out.cell)}.log", _candump(out.frames))
     from edgebat.bms.picture import draw
-    from edgebat.formats.c99_bms import describe
+    from edgebat.formats.c.bms import describe
 
     summary = {
         "model": graph.name,
@@ -408,7 +408,7 @@ def replay(
         "cells": [
             {
                 "cell": "/".join(out.cell),
-                "condition": out.condition,
+                "condition": str(out.condition),
                 "cycles": len(out.rows) + out.cuts,
                 **{k: v for k, v in asdict(out).items() if k in ("samples", "cuts", "cuts_while_saving", "mismatches")},
                 "frames": len(out.frames),
@@ -425,12 +425,11 @@ def replay(
 
 
 def _temperature(history: CellHistory) -> int:
-    """0.1 degC of the chamber, as the condition's text says; 25 degC where it does not."""
-    words = history.condition.split(" degC")[0].rsplit(" ", 1)
-    try:
-        return round(float(words[-1]) * 10)
-    except ValueError:
-        return 250
+    """0.1 degC of the chamber. Raises DataError where it is not stated: the estimator would be told a made-up one."""
+    degrees = history.condition.temperature_degc
+    if degrees is None:
+        raise DataError(f"cell {'/'.join(history.key)} cannot be replayed: cells.csv does not state its temperature_c")
+    return round(degrees * 10)
 
 
 def _file_name(cell: CellKey) -> str:

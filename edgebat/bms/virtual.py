@@ -18,18 +18,18 @@ import numpy.typing as npt
 
 from edgebat.bms.can import FIRST_ID, POINTS_PER_FRAME
 from edgebat.errors import ToolError, require
-from edgebat.features.charge_counter import Config
 from edgebat.files import atomic_write
-from edgebat.formats.c99 import CModel, write_c
-from edgebat.formats.c99_bms import describe, write_bms
-from edgebat.formats.c99_program import lower
-from edgebat.formats.c99_slices import slice_count
+from edgebat.formats.c.bms import describe, write_bms
+from edgebat.formats.c.program import lower
+from edgebat.formats.c.slices import slice_count
+from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.simulate.unicorn_run import CPUS
+from edgebat.tasks.health.charge_counter import Config
 
 SAMPLE = np.dtype(
     [

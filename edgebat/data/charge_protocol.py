@@ -15,9 +15,8 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import numpy.typing as npt
 
-Float64 = npt.NDArray[np.float64]
+from edgebat.arrays import Float64
 
 STATES_OF_CHARGE: Float64 = np.linspace(0.0, 1.0, 101)
 """Where a charging current is given, as fractions of nominal capacity."""
@@ -38,6 +37,12 @@ def charge_rate_c(protocol: object) -> Float64:
         return np.full(STATES_OF_CHARGE.size, np.nan)
     mean: Float64 = np.mean([_one_rate(text.strip()) for text in protocol.split(" or ")], axis=0)
     return mean
+
+
+def constant_rate_c(protocol: object) -> float | None:
+    """The C-rate of a protocol that charges at one current; None for steps and for a text that is not understood."""
+    rates = charge_rate_c(protocol)
+    return float(rates[0]) if np.isfinite(rates).all() and (rates == rates[0]).all() else None
 
 
 def _one_rate(text: str) -> Float64:

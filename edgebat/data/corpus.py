@@ -31,7 +31,7 @@ import pandas as pd
 from edgebat.data.fleet import ChargeCurves, Fleet
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
-from edgebat.features.increments import SECONDS_PER_HOUR
+from edgebat.tasks.health.increments import SECONDS_PER_HOUR
 
 MOST_LOST = 0.5
 """A first step smaller than this part of its expected size was not cut by sampling."""

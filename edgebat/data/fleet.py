@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from edgebat.cells import CellHistory, CellKey, Condition
+from edgebat.data.charge_protocol import constant_rate_c
 from edgebat.errors import DataError
-from edgebat.features.health import CellHistory, CellKey
 
 KEY = ["dataset", "cell_id"]
 CELL_DEFAULTS: dict[str, object] = {
@@ -72,10 +73,8 @@ class Fleet:
         cells = _columns(self.cells, KEY, CELL_DEFAULTS, "cells")
         cycles = _columns(self.cycles, [*KEY, "cycle", "discharge_capacity_ah"], CYCLE_DEFAULTS, "cycles")
         _check_cells(cells)
-        cells["condition"] = [
-            f"{d}, {'temperature not stated' if np.isnan(t) else f'{t:g} degC'}, {p}"
-            for d, t, p in zip(cells["dataset"], cells["temperature_c"], cells["charge_protocol"], strict=True)
-        ]
+        columns = (cells[name] for name in ("dataset", "temperature_c", "charge_protocol"))
+        cells["condition"] = [str(_condition(*row)) for row in zip(*columns, strict=True)]
         cells = cells.sort_values(KEY, ignore_index=True)
         _check_cycles(cycles, cells)
         cycles = cycles.sort_values([*KEY, "cycle"], ignore_index=True)
@@ -102,6 +101,12 @@ class Fleet:
             ):
                 digest.update(_bytes_of(values))
         return digest.hexdigest()
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Of every cell, in the order of ``keys``."""
+        columns = (self.cells[name] for name in ("dataset", "temperature_c", "charge_protocol"))
+        return tuple(_condition(*row) for row in zip(*columns, strict=True))
 
     @property
     def keys(self) -> tuple[CellKey, ...]:
@@ -157,7 +162,7 @@ class Fleet:
         capacity = self.cycles["discharge_capacity_ah"].to_numpy(dtype=np.float64)
         flagged = self.cycles["outlier"].to_numpy(dtype=np.bool_)
         nominal = self.cells["nominal_capacity_ah"].to_numpy(dtype=np.float64)
-        for key, condition, nominal_ah in zip(self.keys, self.cells["condition"], nominal, strict=True):
+        for key, condition, nominal_ah in zip(self.keys, self.conditions, nominal, strict=True):
             rows = cycle_rows.get(key, slice(0, 0))
             curves = charge_rows.get(key, slice(0, 0))
             yield CellHistory(
@@ -171,6 +176,14 @@ class Fleet:
                 charge_voltage_v=np.zeros(0) if charge is None else charge.voltage_v,
                 charge_dq_ah=np.zeros((0, 0)) if charge is None else charge.dq_ah[curves],
             )
+
+
+@cache
+def _condition(dataset: str, temperature_degc: float, charge_protocol: str) -> Condition:
+    known = not np.isnan(temperature_degc)
+    return Condition(
+        dataset, float(temperature_degc) if known else None, charge_protocol, constant_rate_c(charge_protocol)
+    )
 
 
 def _columns(table: pd.DataFrame, required: list[str], defaults: dict[str, object], what: str) -> pd.DataFrame:

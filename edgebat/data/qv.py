@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from edgebat.cells import LifeCell
 from edgebat.data.charge_protocol import charge_rate_c
 from edgebat.data.fleet import CELL_DEFAULTS
 from edgebat.errors import DataError
-from edgebat.features.life import LifeCell
 
 CELL_COLUMNS = ["dataset", "cell_id", "chemistry", "nominal_capacity_ah", "published_cycle_life", "split"]
 OPTIONAL_COLUMNS = ["charge_protocol"]

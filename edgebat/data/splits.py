@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgebat.cells import CellKey
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError
-from edgebat.features.health import CellKey
 
 MIN_GROUP = 3
 """Cells a condition needs to give one of them to the test set and still have two to learn from."""

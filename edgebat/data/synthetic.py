@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from edgebat.arrays import Float64
 from edgebat.data.fleet import ChargeCurves, Fleet
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
-
-Float64 = npt.NDArray[np.float64]
 
 GRID_V = np.round(np.arange(3.30, 4.1501, 0.01), 2)
 """Voltage grid of the charge curves, V."""

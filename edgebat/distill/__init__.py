@@ -1,4 +1,4 @@
 """Distillation: teacher labels, losses and the training of students, with a teacher or without (extra ``train``).
 
-The baselines stand in ``edgebat/baselines.py``, the scores in ``edgebat/evaluate.py``.
+The baselines stand in ``edgebat/baselines/health.py``, the scores in ``edgebat/evaluate.py``.
 """

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import nn
 
+from edgebat.arrays import Float32, FloatArray
 from edgebat.files import atomic_write
-from edgebat.teachers.base import FloatArray, Teacher
-
-Float32 = npt.NDArray[np.float32]
+from edgebat.teachers.base import Teacher
 
 
 def teacher_fingerprint(teacher: Teacher) -> str:

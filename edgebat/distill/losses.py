@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from edgebat.students.base import Student
-from edgebat.teachers.train import masked_mse
+from edgebat.teachers.ic2ml.train import masked_mse
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from edgebat.distill.labels import teacher_labels
 from edgebat.distill.losses import HeadWeights, Targets, distillation_loss
-from edgebat.features.health import HealthWindows
 from edgebat.students.base import Student
 from edgebat.students.store import build_student
+from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.blend import blended_windows, draw_blend
-from edgebat.teachers.fit import Batch, FitResult, FitSettings, fit
-from edgebat.teachers.train import cell_weights
+from edgebat.teachers.ic2ml.train import cell_weights
+from edgebat.training.blend import blended_windows, draw_blend
+from edgebat.training.fit import Batch, FitResult, FitSettings, fit
 
 
 @dataclass(frozen=True)

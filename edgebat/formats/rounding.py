@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Float32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.graph import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor
 from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_float
 
-Int64 = npt.NDArray[np.int64]
-Float32 = npt.NDArray[np.float32]
 Engine = Callable[[Int64], Int64]
 
 

@@ -15,11 +15,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-Int8 = npt.NDArray[np.int8]
-Int32 = npt.NDArray[np.int32]
-Float32 = npt.NDArray[np.float32]
+from edgebat.arrays import Float32, Int8, Int32
 
 
 @dataclass(frozen=True)

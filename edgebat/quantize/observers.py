@@ -6,9 +6,8 @@ All take a sample of real values and return (low, high) with low <= 0 <= high, b
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from edgebat.arrays import FloatArray
 
 METHODS = ("minmax", "percentile", "mse")
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Array
 from edgebat.errors import DataError
 from edgebat.graph.arithmetic import quantize_multiplier
 from edgebat.graph.check import check_graph
@@ -45,8 +45,6 @@ from edgebat.students.spec import (
     lstm_states,
     normalize,
 )
-
-Array = npt.NDArray[Any]
 
 HEAD_SCALE = 2.0**-12  # of normalized outputs: +-8 standard deviations in int16, 0.0002 standard deviations a step
 # Bits of a head multiplier. With so few, LiteRT (31 bits, ties away from zero) and TFLite Micro (15 bits, ties up) both

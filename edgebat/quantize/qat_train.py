@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgebat.distill.train import DistillSettings, fit_student, validation_loss
-from edgebat.features.health import HealthWindows
 from edgebat.graph.model import IntGraph
 from edgebat.quantize.qat import QatStudent
 from edgebat.students.base import Student
+from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.base import Teacher
 
 # Weights already fit; they only have to settle on the grid, so a tenth of the rate and no added noise.

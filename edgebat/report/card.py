@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgebat import __version__
-from edgebat.features.health import HealthWindows
 from edgebat.report.figures import Predictions, life_errors
+from edgebat.tasks.health.windows import HealthWindows
 
 CARD_VERSION = 1
 BASELINE_LABELS = {
@@ -35,7 +35,7 @@ def build_card(recipe: Any, steps: Mapping[str, Any], versions: Mapping[str, Any
                windows: HealthWindows, predictions: Predictions) -> dict[str, Any]:  # fmt: skip
     """The card of a finished run.
 
-    recipe: edgebat.recipe.Recipe; steps: results by step name; windows: all held-out windows; predictions: by model key.
+    recipe: the checked recipe; steps: results by step name; windows: all held-out windows; predictions: by model key.
     """
     kinds = [student.kind for student in recipe.students]
     rows = accuracy_rows(steps, kinds)

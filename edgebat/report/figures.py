@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.features.health import HealthWindows
+from edgebat.arrays import FloatArray
 from edgebat.report.svg import Chart, bars, padded_range
+from edgebat.tasks.health.windows import HealthWindows
 
-FloatArray = npt.NDArray[np.floating]
 Predictions = Mapping[str, Mapping[str, FloatArray]]
 
 PARITY_DOTS = 1500

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgebat.errors import require
-from edgebat.features.health import HealthWindows
 from edgebat.report.figures import Predictions, Shown, cell_chart, colour, life_bars, parity
 from edgebat.report.svg import bars
+from edgebat.tasks.health.windows import HealthWindows
 
 ENGINE_ORDER = (
     "NumPy from .tflite",

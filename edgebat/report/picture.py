@@ -11,7 +11,7 @@ from typing import Any
 
 from edgebat.files import atomic_write
 from edgebat.report.figures import Shown, cell_chart
-from edgebat.windowfile import load_predictions, load_windows
+from edgebat.tasks.windowfile import load_predictions, load_windows
 
 WIDTH, HEIGHT = 960, 372
 STYLE = """

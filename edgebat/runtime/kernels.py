@@ -11,11 +11,10 @@ holds exactly, because every term is a multiple of 2**-n well inside float64's 5
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Array
 from edgebat.graph import arithmetic
 from edgebat.graph.model import (
     Add,
@@ -33,7 +32,6 @@ from edgebat.graph.model import (
     Tensor,
 )
 
-Array = npt.NDArray[Any]
 Kernel = Callable[..., Array]
 
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Array
 from edgebat.graph import arithmetic
 from edgebat.graph.model import Lstm, Tensor
-
-Array = npt.NDArray[Any]
 
 _ORDER = [1, 0, 3, 2]  # f, i, o, g out of i, f, g, o
 _FEW_BITS = 22  # a multiplier of so many bits times an int32 stays exact in float64

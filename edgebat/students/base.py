@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from edgebat.arrays import Float32
 from edgebat.errors import DataError
-from edgebat.features.health import SMALLEST_STD
 from edgebat.students.knots import expansion
 from edgebat.students.spec import INPUT_MAX, INPUT_MIN, DenseLayer, FloatModel, Head, Layer
-
-Float32 = npt.NDArray[np.float32]
+from edgebat.tasks.health.windows import SMALLEST_STD
 
 
 class Student(nn.Module):

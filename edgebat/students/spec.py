@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError
-
-FloatArray = npt.NDArray[np.floating]
-Float32 = npt.NDArray[np.float32]
 
 # Normalized inputs live on the int8 grid of scale 2**-5: -128..127 steps are -4 .. 4 - 2**-5. Training clips alike.
 INPUT_STEP = 2.0**-5

@@ -10,7 +10,7 @@ from edgebat.students.base import Student
 from edgebat.students.cnn import CnnStudent
 from edgebat.students.lstm import LstmStudent
 from edgebat.students.mlp import MlpStudent
-from edgebat.tensorfile import load_module_state, read_header, save_module
+from edgebat.training.tensorfile import load_module_state, read_header, save_module
 
 STUDENTS: dict[str, type[Student]] = {cls.kind: cls for cls in (MlpStudent, CnnStudent, LstmStudent)}
 

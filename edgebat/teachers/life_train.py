@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.errors import RecipeError
-from edgebat.features.life import LifeWindows
-from edgebat.teachers.batlinet import CURRENT, BatLiNet, BatLiNetEnsemble
-from edgebat.teachers.diffbatt import DiffBatt
-from edgebat.teachers.fixed_fit import StepResult, StepSettings, fit_steps
-from edgebat.teachers.life_blend import blend, neighbours_in_life, stretched, unstretched
+from edgebat.tasks.life.windows import LifeWindows
+from edgebat.teachers.batlinet.network import CURRENT, BatLiNet, BatLiNetEnsemble
+from edgebat.teachers.diffbatt.blend import blend, neighbours_in_life, stretched, unstretched
+from edgebat.teachers.diffbatt.network import DiffBatt
+from edgebat.training.steps import StepResult, StepSettings, fit_steps
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from torch import nn
 
 from edgebat.errors import ModelFileError
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.batlinet import BatLiNet, BatLiNetEnsemble
-from edgebat.teachers.battery_timer import BatteryTimer
-from edgebat.teachers.diffbatt import DiffBatt, DiffBattEnsemble
-from edgebat.teachers.ic2ml import Ic2ml
-from edgebat.teachers.universal import UniversalForecaster
-from edgebat.tensorfile import load_module_state, read_header, save_module
+from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble
+from edgebat.teachers.battery_timer.network import BatteryTimer
+from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
+from edgebat.teachers.ic2ml.network import Ic2ml
+from edgebat.teachers.universal.network import UniversalForecaster
+from edgebat.training.tensorfile import load_module_state, read_header, save_module
 
 # A new teacher is a module that follows ``edgebat.teachers.base.Teacher`` and one entry here.
 TEACHERS: dict[str, type[nn.Module]] = {

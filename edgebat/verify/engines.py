@@ -6,14 +6,11 @@ Each function takes int8 inputs [N, ...] and gives the file's outputs [N, O] in 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Array
 from edgebat.errors import require
-
-Array = npt.NDArray[Any]
 
 
 def run_onnxruntime(path: str | Path, x: Array) -> Array:

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Array
 from edgebat.errors import GraphError
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

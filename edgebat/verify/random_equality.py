@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edgebat.arrays import Array
 from edgebat.errors import MissingExtra
-from edgebat.formats.onnx_write import write_onnx
-from edgebat.formats.tflite_write import write_tflite
+from edgebat.formats.onnx.write import write_onnx
+from edgebat.formats.tflite.write import write_tflite
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
-from edgebat.verify.engines import Array, run_litert, run_onnxruntime, run_tflite_micro
+from edgebat.verify.engines import run_litert, run_onnxruntime, run_tflite_micro
 from edgebat.verify.equality import Equality, compare
 from edgebat.verify.random_graphs import FAMILIES, random_graph, random_inputs
 

@@ -3,7 +3,7 @@
  *
  * A voltage level is reached at the first sample at or above it, and the charge there is interpolated between
  * that sample and the one before: noise that makes the voltage dip below the level again is ignored, and its
- * small bias is the same for every level, so it leaves the differences. edgebat/features/charge_counter.py is
+ * small bias is the same for every level, so it leaves the differences. edgebat/tasks/health/charge_counter.py is
  * the same in Python.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,7 +1,7 @@
 /*
  * fuzz_kernels.c - every kernel with arbitrary weights, sizes, roundings, inputs and states.
  *
- * Tables stay inside what the generator allows (edgebat/formats/c99_requant.py and c99_lstm.py prove it for
+ * Tables stay inside what the generator allows (edgebat/formats/c/requant.py and c99_lstm.py prove it for
  * every model); everything that arrives at run time may be any bytes. A kernel that leaves 32 bits, or its
  * buffers, ends the program under the sanitizers.
  *
@@ -433,7 +433,7 @@ static void elementwise(fuzz_input_t *in, fuzz_result_t *result) {
     fuzz_free(table, 0);
 }
 
-/** Any int32 from a sensor; constants as the exporter allows them (edgebat/formats/c99_border.py). */
+/** Any int32 from a sensor; constants as the exporter allows them (edgebat/formats/c/border.py). */
 static void border(fuzz_input_t *in, fuzz_result_t *result) {
     const int32_t value = fuzz_word(in), offset = fuzz_word(in) >> fuzz_range(in, 0, 20);
     const int32_t multiplier = fuzz_word(in) >> fuzz_range(in, 0, 20);

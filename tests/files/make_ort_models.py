@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from tests.test_formats_foreign_onnx import quantized
+from tests.formats.test_foreign_onnx import quantized
 
 if __name__ == "__main__":
     for name, form, activation in (

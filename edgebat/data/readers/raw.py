@@ -9,10 +9,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Float64, Int64
 from edgebat.errors import DataError
-
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 SWING_V = 0.1
 """A voltage movement that counts as charging or discharging; relaxation and noise are smaller or without current."""

@@ -1,0 +1,1 @@
+"""What every table sets beside a network: lines, nearest neighbours, ridge, small learners."""

@@ -1,0 +1,181 @@
+"""Plain predictors of cycle life that stand beside the teachers in every table.
+
+Each function takes training windows and gives a function from windows to cycle life, float64 [N]. Cells without a
+known life are left out of the training. Random forests need scikit-learn (extra ``baselines``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edgebat.arrays import Float64
+from edgebat.baselines.cpmlp import CyclePatchMlp, seeded
+from edgebat.baselines.forest import forest_on
+from edgebat.errors import DataError
+from edgebat.tasks.life.windows import LifeWindows, curve_life
+
+Predictor = Callable[[LifeWindows], Float64]
+
+
+def known(windows: LifeWindows) -> LifeWindows:
+    """The cells whose life was seen. Raises DataError when fewer than two are left."""
+    chosen = windows.select(np.isfinite(windows.life))
+    if len(chosen) < 2:
+        raise DataError(f"{len(chosen)} of {len(windows)} cells have a known life; at least 2 are needed")
+    return chosen
+
+
+def mean(train: LifeWindows) -> Predictor:
+    """The geometric mean of the training lives for everybody."""
+    value = float(np.exp(np.log(known(train).life.astype(np.float64)).mean()))
+    return lambda windows: np.full(len(windows), value)
+
+
+def last_difference(windows: LifeWindows) -> Float64:
+    """Q_last(V) - Q_base(V) over nominal capacity, float64 [N, columns]."""
+    return windows.x[:, -1].astype(np.float64)
+
+
+def log_variance(windows: LifeWindows) -> Float64:
+    """Severson's feature: log10 of the variance of the last difference over voltage, float64 [N, 1]."""
+    variance: Float64 = last_difference(windows).var(axis=1, keepdims=True)
+    return np.log10(variance + 1e-12)
+
+
+def variance_model(train: LifeWindows) -> Predictor:
+    """Severson's one-feature line: log life over log variance (Nature Energy 4, 383)."""
+    return _linear(log_variance, train, penalty=1e-6)
+
+
+def ridge(train: LifeWindows, penalty: float = 1.0) -> Predictor:
+    """Ridge regression of log life on the standardized last difference."""
+    return _linear(last_difference, train, penalty)
+
+
+def standardizer(x: Float64) -> Callable[[Float64], Float64]:
+    """Each column less its mean over the rows of ``x`` [N, columns], over its deviation, for any rows.
+
+    No such value can exceed sqrt(N) among the N rows themselves. Beyond it, as in a column that was all but constant in
+    training, values are cut there: a linear model of log life would answer anything.
+    """
+    center, scale, most = x.mean(axis=0), x.std(axis=0) + 1e-12, len(x) ** 0.5
+    return lambda rows: np.clip((rows - center) / scale, -most, most)
+
+
+def _linear(features: Callable[[LifeWindows], Float64], train: LifeWindows, penalty: float) -> Predictor:
+    train = known(train)
+    x, y = features(train), np.log(train.life.astype(np.float64))
+    standardized = standardizer(x)
+    x = standardized(x)
+    weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - y.mean()))
+    return lambda windows: np.exp(standardized(features(windows)) @ weights + y.mean())
+
+
+def plsr(train: LifeWindows, components: int = 4) -> Predictor:
+    """Partial least squares (PLS1, NIPALS) of log life on the standardized last difference."""
+    train = known(train)
+    x, y = last_difference(train), np.log(train.life.astype(np.float64))
+    standardized, level = standardizer(x), y.mean()
+    left, rest = standardized(x), y - level
+    weights, loadings, slopes = [], [], []
+    for _ in range(min(components, len(x) - 1)):
+        weight = left.T @ rest
+        weight /= np.linalg.norm(weight) + 1e-300
+        score = left @ weight
+        power = float(score @ score) + 1e-300
+        loading, slope = left.T @ score / power, float(rest @ score) / power
+        left, rest = left - np.outer(score, loading), rest - slope * score
+        weights.append(weight)
+        loadings.append(loading)
+        slopes.append(slope)
+    w, p = np.stack(weights, axis=1), np.stack(loadings, axis=1)
+    coefficients = w @ np.linalg.solve(p.T @ w, np.array(slopes))
+    return lambda windows: np.exp(standardized(last_difference(windows)) @ coefficients + level)
+
+
+def matrix_features(windows: LifeWindows) -> Float64:
+    """Ten rows spread over the difference matrix, flattened, float64 [N, 10 * columns]."""
+    rows = np.linspace(0, windows.spec.cycles - 1, 11).round().astype(int)[1:]
+    return windows.x[:, rows].reshape(len(windows), -1).astype(np.float64)
+
+
+def random_forest(train: LifeWindows, seed: int = 1) -> Predictor:
+    """A random forest on ten rows of the difference matrix."""
+    train = known(train)
+    forest = forest_on(matrix_features(train), train.life.astype(np.float64), seed)
+    return lambda windows: forest(matrix_features(windows))
+
+
+def nearest_rows(train: LifeWindows, windows: LifeWindows) -> npt.NDArray[np.int64]:
+    """Index [N] of the training cell whose standardized difference matrix and early capacities are nearest."""
+    x = np.concatenate((train.x, windows.x)).reshape(len(train) + len(windows), -1)
+    soh = np.concatenate((train.capacity / train.capacity[:, :1], windows.capacity / windows.capacity[:, :1]))
+    parts = []
+    for feature in (x, soh):
+        spread = feature[: len(train)].std() * np.sqrt(feature.shape[1]) + 1e-12
+        parts.append(feature / spread)
+    both = np.concatenate(parts, axis=1)
+    distance = np.square(both[len(train) :, None] - both[None, : len(train)]).sum(axis=2)
+    nearest: npt.NDArray[np.int64] = distance.argmin(axis=1)
+    return nearest
+
+
+def nearest_curve(train: LifeWindows) -> Predictor:
+    """The life of the nearest training cell."""
+    train = known(train)
+    return lambda windows: train.life[nearest_rows(train, windows)].astype(np.float64)
+
+
+def cpmlp(train: LifeWindows, seed: int = 1, steps: int = 300) -> Predictor:
+    """CPMLP trained on standardized log life with full batches."""
+    train = known(train)
+    network = seeded(lambda: CyclePatchMlp(train.spec.cycles, train.spec.columns), seed)
+    scale, y = float(train.x.std()) + 1e-12, torch.log(torch.from_numpy(train.life))
+    target, x = (y - y.mean()) / y.std(), torch.from_numpy(train.x) / scale
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (network(x) - target).square().mean().backward()
+        optimizer.step()
+
+    @torch.no_grad()
+    def predict(windows: LifeWindows) -> Float64:
+        z = network(torch.from_numpy(windows.x) / scale)
+        return torch.exp(z * y.std() + y.mean()).double().numpy()
+
+    return predict
+
+
+BASELINES: dict[str, Callable[[LifeWindows], Predictor]] = {
+    "mean": mean,
+    "variance": variance_model,
+    "ridge": ridge,
+    "plsr": plsr,
+    "nearest": nearest_curve,
+    "cpmlp": cpmlp,
+    "random_forest": random_forest,
+}
+
+
+def life_scores(predicted: npt.NDArray[np.floating], life: npt.NDArray[np.floating]) -> dict[str, float]:
+    """``rmse`` and ``mae`` in cycles, ``mape`` in percent, ``cells``: those with a known life; alone when 0."""
+    seen = np.isfinite(life)
+    if not seen.any():
+        return {"cells": 0.0}
+    error = predicted[seen].astype(np.float64) - life[seen]
+    return {
+        "rmse": float(np.sqrt(np.square(error).mean())),
+        "mae": float(np.abs(error).mean()),
+        "mape": float(100.0 * (np.abs(error) / life[seen]).mean()),
+        "cells": float(seen.sum()),
+    }
+
+
+def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[npt.NDArray[np.float32], Float64]:
+    """The nearest cell's SOH curve [N, points] copied, and the life it means [N]."""
+    curve = train.curve[nearest_rows(train, windows)]
+    return curve, curve_life(curve, train.spec)

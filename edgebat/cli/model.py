@@ -1,0 +1,342 @@
+"""The verbs that take a model file: export, verify, bench, predict, evaluate, replay, info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app, plain
+from edgebat.cli.recipe import travel_road
+from edgebat.errors import EdgebatError
+
+
+@app.command(rich_help_panel=MODEL)
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
+    name: Annotated[str | None, typer.Option("--name", help="name of the files and of the C functions")] = None,
+    mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="refuse a model that does not fit this board's budget")
+    ] = None,
+    max_flash: Annotated[
+        int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")
+    ] = None,
+    max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None,
+    max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None,
+    port: Annotated[
+        str | None, typer.Option("--port", metavar="NAME", help="instead of --to: a folder for a firmware; list: which")
+    ] = None,
+    nominal_mah: Annotated[
+        int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
+    ] = None,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+) -> None:
+    """Write a model as C99, TFLite and ONNX; or, given a recipe, do its stretch up to the export.
+
+    [bold]Examples[/]
+
+      edgebat export runs/demo/models/lstm.ebat --to c --out firmware/soh --name soh
+
+      edgebat export soh.ebat -t cortex-m0plus --max-flash 8000 --max-ms 20
+
+      edgebat export soh.ebat --port foxbms --out soh_foxbms --nominal-mah 3500
+    """
+    if port == "list":
+        from edgebat.bms.ports import list_ports, load_port
+
+        for one in list_ports():
+            print(f"{one:10} {load_port(one).manifest.summary}")
+        return None
+    if port is None and nominal_mah is not None:
+        raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
+    if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
+        raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
+    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+        return travel_road("export", model, corpus, set_, runs)
+    from edgebat.formats.export import export_model
+    from edgebat.predict import load_model
+
+    graph = load_model(model)
+    if target is None and any(limit is not None for limit in (max_flash, max_ram, max_ms)):
+        raise EdgebatError("--max-flash, --max-ram and --max-ms belong to a board: name it with --target")
+    if target is not None:
+        from edgebat.bench.budget import check_budget
+
+        need = check_budget(graph, target, max_flash=max_flash, max_ram=max_ram, max_ms=max_ms, mode=mode)
+        print(f"fits {target} (simulator): {need}")
+    if port is not None:
+        from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
+
+        capacity = DEFAULT_NOMINAL_MAH if nominal_mah is None else nominal_mah
+        for path in export_port(graph, port, out, name or "soh", nominal_mah=capacity, mode=mode):
+            print(path)
+        return None
+    for path in export_model(graph, out, to.split(","), name, mode=mode):
+        print(path)
+    return None
+
+
+@app.command(rich_help_panel=MODEL)
+def verify(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe", show_default=False)
+    ] = "",
+    windows: Annotated[
+        int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL and --random)")
+    ] = 1000,
+    random: Annotated[
+        int, typer.Option("--random", min=0, help="instead: so many random networks a family, in all engines installed")
+    ] = 0,
+    json_: JsonOption = False,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+) -> None:
+    """Count outputs that differ between NumPy, ONNX Runtime, LiteRT, host C and the simulated cores.
+
+    Exit code 2 when an engine that must be equal is not.
+
+    Example:  edgebat verify runs/demo/models/cnn.ebat
+
+    Example:  edgebat verify --random 20 --windows 200
+    """
+    if random:
+        return _verify_random(random, windows, json_)
+    if not model:
+        raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
+    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+        return travel_road("verify", model, corpus, set_, runs)
+    from edgebat.predict import load_model
+    from edgebat.report.tables import equality_table, show
+    from edgebat.verify.proof import random_inputs, verify_model
+
+    graph = load_model(model)
+    rows = verify_model(graph, random_inputs(graph, windows))
+    show(rows if json_ else equality_table(rows), json_)
+    if any(row["mismatches"] for row in rows if row["expected"] == "0" and not row["skipped"]):
+        raise EdgebatError(f"{model}: an engine that must be equal is not; see the table")
+    return None
+
+
+def _verify_random(networks: int, windows: int, json_: bool) -> None:
+    from edgebat.report.tables import equality_table, show
+    from edgebat.verify.random_equality import random_equality
+
+    found, searched = random_equality(networks, windows)
+    rows = [row.as_row() for row in found]
+    show({"rows": rows, "searched": searched} if json_ else equality_table(rows), json_)
+    for family, (unproven, channels) in searched.items():
+        if channels and not json_:
+            print(
+                f"{family}: int32 requantization proven equal to float32 for {channels - unproven} of {channels} channels"
+            )
+    if not all(row.passed for row in found):
+        raise EdgebatError("an engine that must be equal is not; see the table")
+
+
+@app.command(rich_help_panel=MODEL)
+def bench(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL|RECIPE]", help=".ebat, .tflite or .onnx; or a recipe")
+    ] = None,
+    net: Annotated[
+        list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn or lstm; repeatable")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable; all: every one")
+    ] = None,
+    compiler: Annotated[str, typer.Option("--compiler", help="zig, gcc or both")] = "both",
+    optimize: Annotated[str, typer.Option("--optimize", "-O", metavar="FLAG", help="-O2, -O3, -Os")] = "-O2",
+    mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
+    windows: Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")] = 16,
+    layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
+    json_: JsonOption = False,
+    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="all tables as Markdown")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="all tables as one HTML file")] = None,
+    check: Annotated[bool, typer.Option("--check", help="fail when figures differ from the baselines")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="write the figures as new baselines")] = False,
+    baselines: Annotated[Path, typer.Option("--baselines", metavar="FOLDER", help="one file per target")] = Path(
+        "bench/baselines"
+    ),
+    peers: Annotated[bool, typer.Option("--peers", help="goals and other tools beside the reference networks")] = False,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+) -> None:
+    """Flash, RAM, stack and instructions per inference on simulated microcontrollers, by section, kind and layer.
+
+    [bold]Examples[/]
+
+      edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus -t cortex-m4f --html bench.html
+
+      edgebat bench --net lstm -t all --layers
+
+      edgebat bench firmware/soh.ebat -t cortex-m4f --compiler gcc --check --baselines ci/baselines
+    """
+    if model and not net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
+        return travel_road("simulate", model, corpus, set_, runs)
+    from edgebat.bench import command
+    from edgebat.bench.nets import NETS
+
+    files = command.Files(json_, markdown, html)
+    if peers:
+        return command.run_peers(
+            files, compiler="gcc" if compiler == "both" else compiler, optimize=optimize, mode=mode
+        )
+    if (check or accept) and not (model or net):
+        # The project's own guard: the reference networks on every target that has a baseline.
+        net, target = list(NETS), target or list(command.recorded_targets(baselines))
+    reports = command.run_bench(
+        command.graphs_of(model, net or ()),
+        command.targets_of(target or ()),
+        files,
+        compiler=compiler,
+        optimize=optimize,
+        mode=mode,
+        windows=windows,
+        layers=layers,
+        quiet=check or accept,
+    )
+    if check:
+        command.run_check(reports, baselines)
+    if accept:
+        command.run_accept(reports, baselines)
+    return None
+
+
+@app.command(rich_help_panel=MODEL)
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler CSV (BDF or mapped), or windows as .csv / .npy")],
+    nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
+    ] = None,
+    sign: Annotated[
+        str, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage")
+    ] = "positive_is_charge",
+    last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """SOH, trajectory and remaining life after every charged cycle of a cycler file. Needs NumPy alone.
+
+    [bold]Examples[/]
+
+      edgebat predict runs/demo/models/lstm.ebat cell07.bdf.csv --nominal-ah 3.5
+
+      edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
+    """
+    from edgebat.predict import predict_text
+
+    print(predict_text(model, data, nominal_ah=nominal_ah, mapping=mapping or (), sign=sign, last=last, as_json=json_))
+
+
+@app.command(rich_help_panel=MODEL)
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
+    ],
+    corpus: CorpusOption = None,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
+    train_corpus: Annotated[
+        Path | None,
+        typer.Option("--train-corpus", metavar="PATH", help="where baselines find the cells the model was trained on"),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="write the table of cells there")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score any teacher or student on the cells of a corpus folder, per cell, beside the baselines of its task.
+
+    The model says itself which task, window and reference it was trained for. Cells it was trained on are marked.
+
+    [bold]Examples[/]
+
+      edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
+
+      edgebat evaluate batlinet.safetensors --corpus /data/new --train-corpus /data/cells --csv cells.csv
+    """
+    from edgebat.evaluate import cells_csv, evaluate_file
+    from edgebat.files import atomic_write
+    from edgebat.report.tables import evaluation_table, show
+
+    if corpus is None:
+        raise EdgebatError("evaluate needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
+    result = evaluate_file(model, corpus, dataset, train_corpus)
+    if csv is not None:
+        atomic_write(csv, cells_csv(result))
+    show(result if json_ else evaluation_table(result), json_)
+
+
+@app.command(rich_help_panel=MODEL)
+def replay(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    corpus: CorpusOption = None,
+    cell: Annotated[
+        list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
+    ] = None,
+    cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="board: simulated Cortex-M4; host: this computer")
+    ] = "board",
+    cut_every: Annotated[
+        int, typer.Option("--cut-every", min=0, help="about one cycle in so many ends in a power cut; 0: none")
+    ] = 20,
+    noise_mv: Annotated[float, typer.Option("--noise-mv", min=0.0, help="noise on the cell voltage, mV RMS")] = 0.0,
+    cycles: Annotated[int | None, typer.Option("--cycles", min=1, help="only the first cycles of each cell")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="figure, tables, CAN log")] = Path(
+        "replayed"
+    ),
+    json_: JsonOption = False,
+) -> None:
+    """Cells live again in front of a simulated BMS: samples in, CAN frames out, power cuts between.
+
+    The firmware's SOH is decoded with the generated .dbc, drawn against the measured capacity and compared with NumPy.
+    Without a corpus, cells are synthetic.
+
+    Example:  edgebat replay runs/health-tongji/models/lstm.ebat --corpus /data/cells --cells 6
+    """
+    from edgebat.bms.replay import replay_model, summary_table
+    from edgebat.report.tables import show
+
+    if target not in ("board", "host"):
+        raise EdgebatError(f"--target {target!r} is unknown; allowed: board, host")
+    errors = Console(stderr=True, highlight=False)
+    summary = replay_model(
+        model,
+        out,
+        corpus=corpus,
+        cells=cell or (),
+        count=cells,
+        dataset=dataset or (),
+        target=target,
+        cut_every=cut_every,
+        noise_mv=noise_mv,
+        most_cycles=cycles,
+        progress=lambda text: errors.print(plain(text)),
+    )
+    if json_:
+        show(summary, json_)
+    else:
+        print(summary_table(summary))
+        print(f"figure: {out / 'replay.svg'}   frames and database: {out}")
+    if any(entry["mismatches"] for entry in summary["cells"]):
+        raise EdgebatError("the firmware and NumPy differ; see the last column")
+
+
+@app.command(rich_help_panel=MODEL)
+def info(model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")]) -> None:
+    """What a model file holds: task, layers, where it was trained.
+
+    Example:  edgebat info runs/demo/models/mlp.tflite
+    """
+    from edgebat.predict import describe_model
+
+    print(describe_model(model))

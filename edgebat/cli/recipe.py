@@ -1,0 +1,110 @@
+"""The verbs that take a recipe: the whole road, and its stretches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebat.cli.app import RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
+from edgebat.errors import RecipeError
+
+
+def travel_road(
+    until: str,
+    recipe: str,
+    corpus: Path | None,
+    overrides: list[str] | None,
+    runs: Path,
+    force: Sequence[str] = (),
+    only: Sequence[str] = (),
+) -> None:
+    """The road up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
+    from edgebat.runs.recipe import load_recipe
+    from edgebat.runs.run import travel
+    from edgebat.studies.command import find_study, run_study
+
+    study = find_study(recipe, overrides or ()) if until in ("report", "teacher") else None
+    if study is not None:
+        if force:
+            raise RecipeError(f"--force repeats steps of a road; {recipe} is a study: delete what is to be done again")
+        run_study(study, corpus, runs, only)
+        return
+    if only:
+        raise RecipeError(f"--only picks parts of a study; {recipe} is none")
+    travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
+
+
+@app.command(rich_help_panel=RECIPE)
+def run(
+    recipe: RecipeArgument,
+    corpus: CorpusOption = None,
+    set_: SetOption = None,
+    runs: OutOption = Path("runs"),
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="STEP", help="do this step again, e.g. teacher; repeatable")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="PART", help="of a study: this fold, variant or transfer; repeatable"),
+    ] = None,
+) -> None:
+    """The whole road: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
+
+    [bold]Examples[/]
+
+      edgebat run demo
+
+      edgebat run health-tongji --corpus /data/cells
+
+      edgebat run life-batlinet --corpus /data/cells    # a study of one teacher: no device at the end
+
+      edgebat run forecast-universal --corpus /data/cells --only MATR
+
+      edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
+    """
+    travel_road("report", recipe, corpus, set_, runs, force or (), only or ())
+
+
+def stretch(verb: str, until: str, text: str) -> None:
+    """The verb that goes as far as the step ``until``; ``text`` is its help."""
+
+    def go(
+        recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
+    ) -> None:
+        travel_road(until, recipe, corpus, set_, runs)
+
+    app.command(verb, help=text, rich_help_panel=RECIPE)(go)
+
+
+stretch(
+    "data",
+    "data",
+    "Read the cells, cut the windows, split by cell; prints what is in them.\n\n"
+    "Example:  edgebat data health-tongji --corpus /data/cells",
+)
+stretch(
+    "train",
+    "teacher",
+    "Train the teacher (and everything before it that is missing).\n\n"
+    "Example:  edgebat train demo --set teacher.fit.epochs=50",
+)
+stretch(
+    "distill",
+    "students",
+    "Train the students, each with the teacher and without it, and the baselines beside them.\n\n"
+    "Example:  edgebat distill demo --set distill.fit.epochs=20",
+)
+stretch(
+    "quantize",
+    "quantize",
+    "Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.\n\n"
+    "Example:  edgebat quantize demo",
+)
+stretch(
+    "report",
+    "report",
+    "Write card.json and report.html of a run (and do what is missing before them).\n\nExample:  edgebat report demo",
+)

@@ -1,0 +1,157 @@
+"""Engineering units at the border of a generated model: 0.01 % and ppm instead of quantized integers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgebat.errors import ModelFileError
+from edgebat.formats.c import tables
+from edgebat.graph.model import IntGraph
+
+INT32_LIMIT = 2**31
+RESERVED = {"run", "reset", "step", "head", "selftest", "crc32", "quantize", "output_t"}  # suffixes of other functions
+
+
+@dataclass(frozen=True)
+class Output:
+    """One entry of ``meta["outputs"]``, checked."""
+
+    name: str
+    index: int
+    size: int
+    unit: str
+    multiplier: int
+    shift: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Border:
+    """``meta["input"]`` and ``meta["outputs"]`` of a graph, checked: they come from a file."""
+
+    unit: str
+    offset: tuple[int, ...]
+    multiplier: tuple[int, ...]
+    shift: int
+    outputs: tuple[Output, ...]
+
+
+def read_border(graph: IntGraph) -> Border | None:
+    """The border of ``graph``, or None when it has none for as many columns as its input has.
+
+    Raises ModelFileError when it is malformed.
+    """
+    if "input" not in graph.meta or "outputs" not in graph.meta:
+        return None
+    try:
+        source = graph.meta["input"]
+        columns = graph.input_tensor.shape[-1]
+        offset, multiplier = (tuple(_integer(v) for v in source[key]) for key in ("offset", "multiplier"))
+        shift = _integer(source["shift"])
+        outputs = tuple(_output(entry) for entry in graph.meta["outputs"])
+        total = int(np.prod(graph.output_tensor.shape))
+        names = [entry.name for entry in outputs]
+        fits = all(o.index >= 0 and o.size >= 1 and o.index + o.size <= total for o in outputs)
+        if len(offset) != len(multiplier) or not 1 <= shift <= 40 or min(multiplier, default=1) < 1:
+            raise ValueError(f"{len(offset)} offsets, {len(multiplier)} multipliers {multiplier}, shift {shift}")
+        if not fits or len(set(names)) != len(names):
+            raise ValueError(f"outputs {names} overlap in name or leave the {total} values of the model")
+        if len(offset) != columns:
+            return None
+        _check_reach(offset, multiplier, shift, outputs, np.iinfo(graph.output_tensor.dtype))
+        return Border(_text(source["unit"]), offset, multiplier, shift, outputs)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ModelFileError(
+            f"model {graph.name!r} describes its border in a way C cannot use: {type(error).__name__}: {error}. "
+            "Export the model again with edgebat"
+        ) from None
+
+
+def _check_reach(
+    offset: tuple[int, ...], multiplier: tuple[int, ...], shift: int, outputs: tuple[Output, ...], output: np.iinfo[Any]
+) -> None:
+    """Raise ValueError where C would leave 64 bits on the way in, for any int32, or 32 bits on the way out."""
+    for column, (o, m) in enumerate(zip(offset, multiplier, strict=True)):
+        if (INT32_LIMIT + abs(o)) * m + (1 << (shift - 1)) >= 2**63:
+            raise ValueError(f"column {column} times {m} leaves 64 bits")
+    for entry in outputs:
+        ends = [entry.offset + ((y * entry.multiplier + (1 << (entry.shift - 1))) >> entry.shift)
+                for y in (int(output.min), int(output.max))]  # fmt: skip
+        if max(abs(end) for end in ends) >= INT32_LIMIT:
+            raise ValueError(f"output {entry.name!r} goes from {ends[0]} to {ends[1]}, which is more than 32 bits")
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not -INT32_LIMIT <= value < INT32_LIMIT:
+        raise ValueError(f"{value!r} is not a 32-bit integer")
+    return value
+
+
+def _text(value: Any) -> str:
+    """A unit, safe inside a comment."""
+    return re.sub(r"[^\w .%+-]", "_", str(value))[:40]
+
+
+def _output(entry: Any) -> Output:
+    name = str(entry["name"])
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in RESERVED:
+        raise ValueError(f"output name {name!r} cannot be the name of a C function")
+    index, size, multiplier, shift, offset = (
+        _integer(entry[key]) for key in ("index", "size", "multiplier", "shift", "offset")
+    )
+    if not 1 <= shift <= 40:
+        raise ValueError(f"output {name!r} has shift {shift}")
+    return Output(name, index, size, _text(entry["unit"]), multiplier, shift, offset)
+
+
+def prototypes(border: Border, name: str, upper: str, columns: int) -> str:
+    """Declarations for the header."""
+    lines = [
+        f"""
+#define {upper}_COLUMNS {columns} /* values per row of the input */
+
+/** Rows of {upper}_COLUMNS values in {border.unit} -> int8 input of the model; values beyond its range are clipped. */
+void {name}_quantize(const int32_t *values, int8_t *input, uint32_t rows);
+"""
+    ]
+    for out in border.outputs:
+        many = f", i = 0 to {out.size - 1}" if out.size > 1 else ""
+        argument = ", uint32_t i" if out.size > 1 else ""
+        lines.append(f"""
+/** {out.name} in {out.unit}{many}. */
+int32_t {name}_{out.name}(const {name}_output_t *output{argument});
+""")
+    return "".join(lines)
+
+
+def functions(border: Border, graph: IntGraph, name: str, upper: str) -> str:
+    """Definitions for the source."""
+    zero = graph.input_tensor.zero_point
+    parts = [
+        "\n" + tables.array("int32_t", "border_offset", [str(v) for v in border.offset]),
+        "\n" + tables.array("int32_t", "border_multiplier", [str(v) for v in border.multiplier]),
+        f"""
+void {name}_quantize(const int32_t *values, int8_t *input, uint32_t rows)
+{{
+    for (; rows != 0U; rows--) {{
+        for (uint32_t i = 0; i < {upper}_COLUMNS; i++) {{
+            *input++ = edgebat_quantize(*values++, border_offset[i], border_multiplier[i], {border.shift}, {zero});
+        }}
+    }}
+}}
+""",
+    ]
+    for out in border.outputs:
+        place = f"output[{out.index}U + i]" if out.size > 1 else f"output[{out.index}]"
+        argument = ", uint32_t i" if out.size > 1 else ""
+        parts.append(f"""
+int32_t {name}_{out.name}(const {name}_output_t *output{argument})
+{{
+    return edgebat_value({place}, {out.multiplier}, {out.shift}, {out.offset});
+}}
+""")
+    return "".join(parts)

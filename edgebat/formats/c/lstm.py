@@ -1,0 +1,144 @@
+"""Tables of an LSTM layer: gate-interleaved weights and the constants of its roundings.
+
+``edgebat_lstm_step`` needs gate multipliers of few bits and a hidden state without zero point, which edgebat's own
+quantizer chooses; ``edgebat_lstm_any_step`` takes whatever a file of another converter holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgebat.errors import ModelFileError
+from edgebat.formats.c import tables
+from edgebat.formats.c.tables import Table, pad4
+from edgebat.graph.model import Lstm, Tensor
+
+GATE_BITS = 10  # of EDGEBAT_GATE
+ONE = 1 << 30  # the Q31 multiplier of a power of two
+
+
+def lstm_state_bytes(units: int) -> int:
+    """Bytes of the state of one layer: hidden values, as much working space, cells."""
+    return 2 * pad4(units) + pad4(2 * units)
+
+
+def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> tuple[list[Table], str]:
+    """Tables of a layer and the kernel that reads them, ``edgebat_lstm`` or ``edgebat_lstm_any``.
+
+    Raises ModelFileError when a sum is too large for either.
+    """
+    units = node.bias.shape[1]
+    wx, wh = node.input_weight.astype(np.int64), node.recurrent_weight.astype(np.int64)
+    bias = node.bias.astype(np.int64) - source.zero_point * wx.sum(axis=2)
+    recurrent_bias = -target.zero_point * wh.sum(axis=2)
+    reach = np.stack(
+        [128 * np.abs(wx).sum(axis=2) + np.abs(bias), 128 * np.abs(wh).sum(axis=2) + np.abs(recurrent_bias)]
+    )
+    where = f"node {node.name!r} (lstm)"
+    if int(reach.max()) >= tables.HI_LIMIT:
+        raise ModelFileError(
+            f"{where}: a gate's sum reaches {int(reach.max())}; C allows {tables.HI_LIMIT - 1}. Use fewer units"
+        )
+    per_unit = []
+    for unit in range(units):
+        for weight, part in ((wx, 0), (wh, 1)):
+            tables.check_rows(where, weight[:, unit], reach[part, :, unit])
+        per_unit.append(np.concatenate([tables.blocked(weight[:, unit])[0] for weight in (wx, wh)]))
+    titles = [f"unit {u}: gates i, f, g, o; {source.shape[-1]} inputs, {units} hidden" for u in range(units)]
+    made = [
+        tables.weight_table(f"{label}_weights", np.stack(per_unit), titles),
+        tables.unit_table(f"{label}_bias", bias),
+    ]
+    gates = _short_gates(node, reach.max(axis=2))
+    sizes = [
+        ("columns4_x", str(pad4(source.shape[-1]) // 4)),
+        ("columns4_h", str(pad4(units) // 4)),
+        ("units", str(units)),
+    ]
+    if gates is not None and target.zero_point == 0 and node.hidden_multiplier == ONE and node.hidden_exponent <= -1:
+        fields = [
+            ("weights", f"{label}_weights"),
+            ("bias", f"{label}_bias"),
+            ("gate", "{" + ", ".join(gates) + "}"),
+            *_round("added", 30 + node.cell_exponent),
+            *_round("hidden", 1 - node.hidden_exponent),
+            *_tanh(node),
+            *sizes,
+        ]
+        return [*made, tables.structure("edgebat_lstm_t", label, fields, 172)], "edgebat_lstm"
+    fields = [
+        ("weights", f"{label}_weights"),
+        ("bias", f"{label}_bias"),
+        ("recurrent_bias", f"{label}_recurrent_bias"),
+        ("gate", "{" + ", ".join(_any_gates(node)) + "}"),
+        ("kept", _q31(ONE, -14)),
+        ("added", _q31(ONE, -29 - node.cell_exponent)),
+        ("hidden", _q31(node.hidden_multiplier, node.hidden_exponent)),
+        ("hidden_zero_point", str(target.zero_point)),
+        *_tanh(node),
+        *sizes,
+    ]
+    made.append(tables.unit_table(f"{label}_recurrent_bias", recurrent_bias))
+    return [*made, tables.structure("edgebat_lstm_any_t", label, fields, 124)], "edgebat_lstm_any"
+
+
+def _products(node: Lstm) -> Iterator[list[tuple[int, int]]]:
+    """For each gate the (Q31 multiplier, exponent) of its input and of its recurrent sum."""
+    for gate in range(4):
+        yield [
+            (int(node.input_multiplier[gate]), int(node.input_exponent[gate])),
+            (int(node.recurrent_multiplier[gate]), int(node.recurrent_exponent[gate])),
+        ]
+
+
+def _short_gates(node: Lstm, reach: np.ndarray) -> list[str] | None:
+    """Initializers of ``edgebat_gates_t`` in 32-bit arithmetic, or None where that is not exact.
+
+    reach: largest sums [2, 4]. A multiplier is k / 2**GATE_BITS, a left shift contained in k, then a right shift.
+    """
+    gates = []
+    for gate, products in enumerate(_products(node)):
+        pair = []
+        for part, (q31, exponent) in enumerate(products):
+            k, rest = divmod(q31, 1 << (31 - GATE_BITS))
+            k <<= max(exponent, 0)
+            if (
+                rest
+                or exponent < -15
+                or k >= 2**17
+                or (int(reach[part, gate]) + 1) * k >= 2**31 - 2 ** (GATE_BITS + 16)
+            ):
+                return None
+            pair.append(f"EDGEBAT_GATE({k}, {max(-exponent, 0)})")
+        gates.append("{" + ", ".join(pair) + "}")
+    return gates
+
+
+def _any_gates(node: Lstm) -> Iterator[str]:
+    for products in _products(node):
+        yield "{" + ", ".join(_q31(*product) for product in products) + "}"
+
+
+def _q31(multiplier: int, exponent: int) -> str:
+    return f"{{{multiplier}, {exponent}}}"
+
+
+def _tanh(node: Lstm) -> list[tuple[str, str]]:
+    """How a cell becomes the argument of tanh: its scale is 2**cell_exponent, that of the table 2**-12 / 3."""
+    left = node.cell_exponent + 12
+    right = max(-left, 0)
+    return [
+        ("tanh_factor", str(3 << max(left, 0))),
+        ("tanh_half", str((1 << right) >> 1)),
+        ("tanh_right", str(right)),
+    ]
+
+
+def _round(name: str, shift: int) -> list[tuple[str, str]]:
+    """A product times 2**-shift, rounded half up to half of it and then half away from zero: fields of the kernel.
+
+    Both roundings are one: ``(p + 2**(shift-1) + 1 - 2 * (p < 0)) >> shift``.
+    """
+    return [(f"{name}_round", str((1 << (shift - 1)) + 1)), (f"{name}_shift", str(shift))]

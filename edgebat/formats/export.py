@@ -1,0 +1,66 @@
+"""One integer graph out of the door: C99, TFLite, ONNX and edgebat's own file, under one name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgebat.errors import RecipeError
+from edgebat.files import atomic_write
+from edgebat.graph import IntGraph, save_graph
+
+FORMATS = ("c", "tflite", "onnx", "ebat")
+
+
+def c_name(name: str) -> str:
+    """``name`` as a C identifier: other characters become underscores, a leading digit gets one in front."""
+    word = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{word}" if word[:1].isdigit() or not word else word
+
+
+def export_model(
+    graph: IntGraph,
+    folder: Path,
+    formats: Sequence[str] = ("c", "tflite", "onnx"),
+    name: str | None = None,
+    *,
+    mode: str = "balanced",
+) -> list[Path]:
+    """Write ``graph`` to ``folder`` and return the files, sorted: ``<name>.tflite``, ``<name>.onnx``, ``c/<name>/...``.
+
+    mode: what the C code is to be good at, see ``edgebat.formats.c.write.MODES``.
+    Raises RecipeError for an unknown format and whatever the writers raise.
+    """
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown or not formats:
+        raise RecipeError(f"cannot export to {', '.join(unknown) or 'nothing'}; formats are {', '.join(FORMATS)}")
+    if name:
+        graph = replace(graph, name=name)
+    files: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    if "ebat" in formats:
+        save_graph(graph, folder / f"{graph.name}.ebat")
+        files.append(folder / f"{graph.name}.ebat")
+    if "tflite" in formats:
+        from edgebat.formats.tflite.write import write_tflite
+
+        write_tflite(graph, folder / f"{graph.name}.tflite")
+        files.append(folder / f"{graph.name}.tflite")
+    if "onnx" in formats:
+        from edgebat.formats.onnx.write import write_onnx
+
+        write_onnx(graph, folder / f"{graph.name}.onnx")
+        files.append(folder / f"{graph.name}.onnx")
+    if "c" in formats:
+        from edgebat.formats.c.write import write_c
+
+        place = folder / "c" / c_name(graph.name)
+        model = write_c(graph, place, c_name(graph.name), mode=mode)
+        # The kernels the model calls come along, so that the folder compiles as it is in any firmware.
+        private = sorted(model.kernel_sources[0].parent.glob("*.h")) if model.kernel_sources else []
+        for source in [*model.kernel_sources, *private, *sorted(model.include_dir.glob("*.h"))]:
+            atomic_write(place / source.name, source.read_bytes())
+        files += [path for path in place.iterdir() if path.is_file()]
+    return sorted(files)

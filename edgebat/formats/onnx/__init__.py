@@ -1,0 +1,1 @@
+"""ONNX files, both ways, without the package onnx."""

@@ -1,0 +1,245 @@
+"""An integer graph as ONNX operators with the graph's own integers; NumPy only.
+
+Dense layers become QGemm (com.microsoft), convolutions and average pooling QLinearConv: their rounding is ``F``, which
+every requantization was chosen to equal. What has no such operator (int16 head, addition, LSTM) is written in plain
+integer operators. Sequences are ``[N, T, C]``; convolutions work on ``[N, C, T]``, with Transpose where needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgebat.errors import ModelFileError
+from edgebat.formats.onnx.integer import emit_lstm, emit_shift
+from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
+from edgebat.formats.rounding import agrees, average_weight_scale, float_engine, reach, real_multiplier
+from edgebat.graph import (
+    Add,
+    AveragePool1D,
+    Concat,
+    Conv1D,
+    Dense,
+    DepthwiseConv1D,
+    Flatten,
+    IntGraph,
+    LastStep,
+    Lstm,
+    Lut,
+    MaxPool1D,
+    Node,
+    Requant,
+    Tensor,
+)
+
+OPSETS = {"": 17, MICROSOFT: 1}
+
+
+def emit_graph(graph: IntGraph, *, stateful: bool = False) -> tuple[OnnxGraph, list[str]]:
+    """``graph`` as ONNX operators, and the names of nodes that are not expressed exactly; needs NumPy only.
+
+    `read_onnx` calls this as well: a file is accepted when it is what this function makes of the graph read from it.
+    """
+    emitter = _Emitter(graph, stateful)
+    result = emitter.onnx
+    source, target = graph.input_tensor, graph.output_tensor
+    # With its state outside a model takes any number of steps.
+    steps: list[int | str] = ["T", *source.shape[1:]] if stateful else list(source.shape)
+    result.inputs.append(OnnxValue(source.name, source.dtype, ["N", *steps]))
+    result.outputs.append(OnnxValue(target.name, target.dtype, ["N", *target.shape]))
+    for node in graph.nodes:
+        emitter.node(node)
+    emitter.sequence(graph.output)
+    return result, emitter.inexact
+
+
+class _Emitter:
+    def __init__(self, graph: IntGraph, stateful: bool) -> None:
+        self.graph, self.stateful = graph, stateful
+        self.onnx = OnnxGraph("edgebat")
+        self.inexact: list[str] = []
+        self.known = {graph.input}  # tensors that exist as [N, T, C] or [N, C]
+        self.channels_first: dict[str, str] = {}  # tensors that exist as [N, C, T], under this name
+
+    # -- layouts
+
+    def sequence(self, name: str) -> str:
+        """The tensor ``name`` as [N, T, C] or [N, C]."""
+        if name not in self.known:
+            self.onnx.emit("Transpose", [self.channels_first[name]], name, perm=[0, 2, 1])
+            self.known.add(name)
+        return name
+
+    def image(self, name: str) -> str:
+        """The tensor ``name`` as [N, C, T]."""
+        if name not in self.channels_first:
+            self.channels_first[name] = self.onnx.emit("Transpose", [name], f"{name}/nct", perm=[0, 2, 1])
+        return self.channels_first[name]
+
+    # -- parts
+
+    def zero_point(self, tensor: Tensor) -> str:
+        return self.onnx.constant(f"{tensor.name}/zero_point", tensor.zero_point, tensor.dtype)
+
+    def scale_and_zero(self, tensor: Tensor) -> list[str]:
+        return [self.onnx.constant(f"{tensor.name}/scale", tensor.scale, "float32"), self.zero_point(tensor)]
+
+    def check_requant(self, node: Node, requant: Requant, source: Tensor, target: Tensor, weight_scale: Any) -> None:
+        real = real_multiplier(source.scale, weight_scale, target.scale)
+        if requant.kind != "double" and not np.array_equal(real, requant.scale):
+            raise ModelFileError(
+                f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
+                "ONNX stores only the latter. Set both from one choice of scales"
+            )
+        exact = requant.kind == "float" or (
+            requant.kind == "shift" and agrees(requant, float_engine(real), reach(node, source)).all()
+        )
+        if not exact:
+            self.inexact.append(node.name)
+
+    def activation(self, requant: Requant, target: Tensor, raw: str, output: str) -> None:
+        """A fused ReLU is a clip of int8 values; ``raw`` is only another name of ``output`` when there is none."""
+        if raw != output:
+            bounds = [
+                self.onnx.constant(f"{target.name}/{label}", value, target.dtype)
+                for label, value in (("minimum", requant.minimum), ("maximum", requant.maximum))
+            ]
+            self.onnx.emit("Clip", [raw, *bounds], output)
+
+    @staticmethod
+    def raw_name(requant: Requant, output: str) -> str:
+        clipped = (requant.minimum, requant.maximum) != (-128, 127)
+        return f"{output}/linear" if clipped else output
+
+    # -- operators
+
+    def node(self, node: Node) -> None:
+        if self.stateful and not isinstance(node, Lstm | LastStep | Dense | Lut):
+            raise ModelFileError(f"node {node.name!r} ({node.op}) needs all time steps: the model can't be stepped")
+        source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
+        match node:
+            case Dense() if target.dtype == "int16":
+                self.head(node, source, target)
+            case Dense():
+                self.dense(node, source, target)
+            case Conv1D():
+                self.check_requant(node, node.requant, source, target, node.weight_scale)
+                weight = node.weight.transpose(0, 2, 1)
+                self.convolution(node, weight, node.bias, node.weight_scale, 1, node.dilation, node.padding)
+                return
+            case DepthwiseConv1D():
+                self.check_requant(node, node.requant, source, target, node.weight_scale)
+                weight = node.weight.T[:, None]
+                groups = len(weight)
+                self.convolution(node, weight, node.bias, node.weight_scale, groups, node.dilation, node.padding)
+                return
+            case AveragePool1D():
+                scale = average_weight_scale(node, source, target)
+                self.check_requant(node, node.requant, source, target, scale)
+                channels = source.shape[1]
+                ones = np.ones((channels, 1, node.size), np.int8)
+                bias = np.zeros(channels, np.int32)
+                self.convolution(node, ones, bias, np.repeat(scale, channels), channels, 1, (0, 0))
+                return
+            case MaxPool1D():
+                self.channels_first[target.name] = self.onnx.emit(
+                    "MaxPool", [self.image(source.name)], f"{target.name}/nct", kernel_shape=[node.size],
+                    strides=[node.stride],
+                )  # fmt: skip
+                return
+            case Flatten():
+                self.onnx.emit("Flatten", [self.sequence(source.name)], target.name, axis=1)
+            case LastStep():
+                last = self.onnx.constant("int64(-1)", -1, "int64")
+                self.onnx.emit("Gather", [self.sequence(source.name), last], target.name, axis=1)
+            case Concat():
+                self.onnx.emit("Concat", [self.sequence(name) for name in node.inputs], target.name, axis=-1)
+            case Add():
+                self.add(node, target)
+            case Lut():
+                table = self.onnx.constant(f"{node.name}/table", node.table, "int8")
+                wide = self.onnx.emit(
+                    "Cast", [self.sequence(source.name)], f"{target.name}/wide", to=ELEMENT_TYPE["int32"]
+                )
+                middle = self.onnx.constant("int32(128)", 128, "int32")
+                index = self.onnx.emit("Add", [wide, middle], f"{target.name}/index")
+                self.onnx.emit("Gather", [table, index], target.name)
+            case Lstm():
+                self.sequence(source.name)
+                emit_lstm(self.onnx, node, source, target, self.stateful)
+            case _:
+                raise ModelFileError(f"node {node.name!r}: ONNX has no form of operator {node.op!r} that is exact")
+        self.known.add(target.name)
+
+    def dense(self, node: Dense, source: Tensor, target: Tensor) -> None:
+        self.check_requant(node, node.requant, source, target, node.weight_scale)
+        outs, ins = node.weight.shape
+        x = self.sequence(source.name)
+        output = target.name
+        if len(source.shape) == 2:
+            rows = self.onnx.constant(f"{node.name}/rows", [-1, ins], "int64")
+            x, output = self.onnx.emit("Reshape", [x, rows], f"{target.name}/rows_in"), f"{target.name}/rows_out"
+        raw = self.raw_name(node.requant, output)
+        inputs = [
+            x, *self.scale_and_zero(source),
+            self.onnx.constant(f"{node.name}/weight", node.weight, "int8"),
+            self.onnx.constant(f"{node.name}/weight_scale", node.weight_scale, "float32"),
+            self.onnx.constant(f"{node.name}/weight_zero_point", np.zeros(outs), "int8"),
+            self.onnx.constant(f"{node.name}/bias", node.bias, "int32"),
+            *self.scale_and_zero(target),
+        ]  # fmt: skip
+        self.onnx.emit("QGemm", inputs, raw, MICROSOFT, alpha=1.0, transA=0, transB=1)
+        self.activation(node.requant, target, raw, output)
+        if output != target.name:
+            shape = self.onnx.constant(f"{node.name}/steps", [-1, *target.shape], "int64")
+            self.onnx.emit("Reshape", [output, shape], target.name)
+
+    def convolution(
+        self, node: Any, weight: Any, bias: Any, weight_scale: Any, groups: int, dilation: int, padding: tuple[int, int]
+    ) -> None:
+        source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
+        output = f"{target.name}/nct"
+        raw = self.raw_name(node.requant, output)
+        inputs = [
+            self.image(source.name), *self.scale_and_zero(source),
+            self.onnx.constant(f"{node.name}/weight", weight, "int8"),
+            self.onnx.constant(f"{node.name}/weight_scale", weight_scale, "float32"),
+            self.onnx.constant(f"{node.name}/weight_zero_point", np.zeros(len(weight)), "int8"),
+            *self.scale_and_zero(target),
+            self.onnx.constant(f"{node.name}/bias", bias, "int32"),
+        ]  # fmt: skip
+        self.onnx.emit(
+            "QLinearConv", inputs, raw, kernel_shape=[weight.shape[2]], strides=[node.stride], dilations=[dilation],
+            pads=list(padding), group=groups,
+        )  # fmt: skip
+        self.activation(node.requant, target, raw, output)
+        self.channels_first[target.name] = output
+
+    def head(self, node: Dense, source: Tensor, target: Tensor) -> None:
+        if node.requant.kind != "shift":
+            raise ModelFileError(f"node {node.name!r} (dense, int16): only a shift requantization is exact in ONNX")
+        weight = self.onnx.constant(f"{node.name}/weight", node.weight.T, "int8")
+        zero_point = self.zero_point(source)
+        acc = self.onnx.emit("MatMulInteger", [self.sequence(source.name), weight, zero_point], f"{target.name}/sums")
+        bias = self.onnx.constant(f"{node.name}/bias", node.bias, "int32")
+        acc = self.onnx.emit("Add", [acc, bias], f"{target.name}/biased")
+        acc = self.onnx.emit("Cast", [acc], f"{target.name}/wide", to=ELEMENT_TYPE["int64"])
+        emit_shift(self.onnx, acc, node.requant, reach(node, source), "int16", target.name)
+
+    def add(self, node: Add, target: Tensor) -> None:
+        if node.requant.kind != "shift":
+            raise ModelFileError(f"node {node.name!r} (add): only a shift requantization is exact in ONNX")
+        terms, largest = [], 0
+        for index, name in enumerate(node.inputs):
+            tensor = self.graph.tensors[name]
+            label = f"{target.name}/term{index}"
+            wide = self.onnx.emit("Cast", [self.sequence(name)], f"{label}_wide", to=ELEMENT_TYPE["int64"])
+            zero_point = self.onnx.constant(f"{label}_zero_point", tensor.zero_point, "int64")
+            centred = self.onnx.emit("Sub", [wide, zero_point], f"{label}_centred")
+            factor = int(node.multiplier[index])
+            multiplier = self.onnx.constant(f"{label}_multiplier", factor, "int64")
+            terms.append(self.onnx.emit("Mul", [centred, multiplier], label))
+            largest += abs(factor) * 255
+        acc = self.onnx.emit("Add", terms, f"{target.name}/sum")
+        emit_shift(self.onnx, acc, node.requant, largest, "int8", target.name)

@@ -1,0 +1,275 @@
+"""A quantized ONNX file that edgebat did not write (ORT quantize_static, QDQ or QOperator) as an integer graph.
+
+The graph's input and output are int8: the file's QuantizeLinear at the beginning and DequantizeLinear at the end belong
+to the caller. ``meta["foreign"]`` says in which layout and type the file takes its input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgebat.arrays import Array
+from edgebat.errors import ModelFileError
+from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
+from edgebat.formats.onnx.values import (
+    Average,
+    Dequantized,
+    Function,
+    Linear,
+    Pending,
+    Quantized,
+    QuantizedConstant,
+    RawInput,
+    Sum,
+    Value,
+)
+from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
+from edgebat.formats.tflite.rules import add_multipliers
+from edgebat.graph import (
+    Add,
+    AveragePool1D,
+    Conv1D,
+    Dense,
+    DepthwiseConv1D,
+    Flatten,
+    IntGraph,
+    Lut,
+    MaxPool1D,
+    Node,
+    Requant,
+    Tensor,
+)
+
+# Elementwise functions as float64 NumPy; arguments as in Function.
+FUNCTIONS: dict[str, Any] = {
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
+    "clip": lambda x, low, high: np.clip(x, low, high),
+    "leaky_relu": lambda x, alpha: np.where(x >= 0, x, alpha * x),
+    "requantize": lambda x: x,
+}
+
+
+class ImporterBase:
+    """Tensors, constants and rounding; `onnx_operators.Importer` adds the operators."""
+
+    def __init__(self, graph: OnnxGraph, what: str) -> None:
+        self.file, self.what = graph, what
+        self.values: dict[str, Value] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.nodes: list[Node] = []
+        self.input: Quantized | None = None
+        self.place = what
+
+    def graph(self, name: str) -> IntGraph:
+        """Convert all operators. Raises ModelFileError for the first one that is not understood."""
+        if len(self.file.inputs) != 1 or len(self.file.outputs) != 1:
+            raise ModelFileError(
+                f"{self.what} has {len(self.file.inputs)} inputs and {len(self.file.outputs)} outputs; edgebat runs one each"
+            )
+        source = self.file.inputs[0]
+        sizes = source.shape[1:] if source.shape else []
+        if source.dtype != "float32" or not all(isinstance(s, int) and 0 < s < 1 << 20 for s in sizes):
+            raise ModelFileError(
+                f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed"
+            )
+        self.values[source.name] = RawInput(source.name, tuple(int(s) for s in sizes))
+        for node in self.file.nodes:
+            self.place = f"{self.what}: {node.op} {node.name or (node.outputs or [''])[0]!r}"
+            method = getattr(self, f"on_{node.op.lower()}", None) if node.domain in ("", MICROSOFT, "ai.onnx") else None
+            if method is None:
+                known = sorted(label[3:] for label in dir(self) if label.startswith("on_"))
+                raise ModelFileError(f"{self.place}: edgebat does not run this operator; it runs {', '.join(known)}")
+            if len([name for name in node.outputs if name]) != 1 or node.outputs[0] in self.values:
+                raise ModelFileError(f"{self.place} has {len(node.outputs)} outputs, or writes one that exists")
+            self.values[node.outputs[0]] = method(node)
+        self.place = f"{self.what}: output {self.file.outputs[0].name!r}"
+        last = self.values.get(self.file.outputs[0].name)
+        if isinstance(last, Dequantized):
+            last = last.base
+        if not isinstance(last, Quantized) or self.input is None:
+            raise ModelFileError(f"{self.place} is not quantized; quantize the model's last operator as well")
+        if last.order is not None or (last.channels_first and len(last.tensor.shape) == 2):
+            raise ModelFileError(
+                f"{self.place} is a sequence of channels first; edgebat's outputs are [N, C] or [N, T, C]"
+            )
+        layout = "NCT" if self.input.channels_first else "NTC"
+        meta = {"foreign": {"input_layout": layout, "input_unsigned": self.input.unsigned, "unsigned": last.unsigned}}
+        return IntGraph(name, self.tensors, tuple(self.nodes), self.input.tensor.name, last.tensor.name, meta)
+
+    # -- values
+
+    def value(self, node: OnnxNode, position: int) -> Value:
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        found = self.values.get(name)
+        if found is None:
+            raise ModelFileError(f"{self.place} reads {name!r}, which is no quantized value")
+        return found
+
+    def quantized(self, node: OnnxNode, position: int = 0) -> Quantized:
+        """An integer input, or the integers behind a DequantizeLinear."""
+        value = self.value(node, position)
+        if isinstance(value, Dequantized):
+            return value.base
+        if not isinstance(value, Quantized):
+            raise ModelFileError(f"{self.place}: its input {node.inputs[position]!r} is not quantized")
+        return value
+
+    def constant(self, node: OnnxNode, position: int, *dtypes: str) -> Array:
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        found = self.file.initializers.get(name)
+        if found is None or found.dtype.name not in dtypes:
+            raise ModelFileError(f"{self.place}: input {position} ({name!r}) is not a constant {' or '.join(dtypes)}")
+        return found
+
+    def has(self, node: OnnxNode, position: int) -> bool:
+        return position < len(node.inputs) and node.inputs[position] != ""
+
+    def scale_and_zero(self, node: OnnxNode, position: int) -> tuple[float, int, bool]:
+        """(scale, zero point of the int8 form, unsigned) of an activation from two inputs of the operator."""
+        scale = self.constant(node, position, "float32")
+        zero = self.constant(node, position + 1, "int8", "uint8")
+        if scale.size != 1 or zero.size != 1 or not (np.isfinite(scale).all() and (scale > 0).all()):
+            raise ModelFileError(f"{self.place}: scale {scale.ravel()[:2]} is not one finite number > 0")
+        unsigned = zero.dtype == np.uint8
+        return float(scale.ravel()[0]), int(zero.ravel()[0]) - (128 if unsigned else 0), unsigned
+
+    def weights(self, values: Array, scale: Array, zero: Array | None, axis: int) -> QuantizedConstant:
+        """int8 weights without zero point; uint8 ones around 128 are the same."""
+        if not (np.isfinite(scale).all() and (scale > 0).all()) or scale.ndim > 1:
+            raise ModelFileError(f"{self.place}: a constant has scales that are not finite numbers > 0")
+        middle = 128 if values.dtype == np.uint8 else 0
+        if zero is not None and (zero != middle).any():
+            raise ModelFileError(
+                f"{self.place}: weights have the zero points {zero.ravel()[:4].tolist()}; edgebat runs symmetric ones. "
+                "Quantize with weight_type=QInt8 and WeightSymmetric"
+            )
+        centred = values if middle == 0 else (values.astype(np.int16) - middle).astype(np.int8)
+        return QuantizedConstant(centred, scale.reshape(-1).astype(np.float32), axis)
+
+    def channel_scale(self, constant: QuantizedConstant, channels: int, axis: int) -> Array:
+        sizes = len(constant.scale)
+        if sizes not in (1, channels) or (sizes > 1 and constant.axis % constant.values.ndim != axis):
+            raise ModelFileError(f"{self.place}: weights have {sizes} scales for {channels} output channels")
+        return np.broadcast_to(constant.scale, channels).astype(np.float32)
+
+    # -- rounding
+
+    def declare(self, name: str, shape: tuple[int, ...], scale: float, zero: int) -> Tensor:
+        if name in self.tensors:
+            raise ModelFileError(f"{self.place}: tensor {name!r} is written twice")
+        tensor = self.tensors[name] = Tensor(name, shape, "int8", scale, zero)
+        return tensor
+
+    def begin(self, raw: RawInput, scale: float, zero: int, unsigned: bool) -> Quantized:
+        """The graph's input, and what was done to the float input before it was quantized."""
+        if self.input is not None or len(raw.shape) not in (1, 2):
+            raise ModelFileError(
+                f"{self.place}: input of shape {raw.shape}, or quantized twice; allowed: [N, F], [N, T, C]"
+            )
+        # A sequence whose first use is a convolution comes as [N, C, T].
+        transposed = sum(op == "transpose" for op, _ in raw.moves) % 2 == 1
+        first = len(raw.shape) == 2 and not transposed and not raw.moves and self.feeds_image(raw.name)
+        shape = raw.shape[::-1] if first else raw.shape
+        start = Quantized(self.declare(raw.name, shape, scale, zero), unsigned, channels_first=first)
+        self.input = current = start
+        for op, argument in raw.moves:
+            if op == "transpose":
+                current = replace(current, channels_first=not current.channels_first)
+            else:
+                current = self.flattened(current, f"{raw.name}/{op}{argument}")
+        return current
+
+    def feeds_image(self, name: str) -> bool:
+        """Whether the value reaches a convolution or pooling (which need [N, C, T]) before a dense layer."""
+        reached = {name}
+        for node in self.file.nodes:
+            if reached & set(node.inputs[:1]):
+                if node.op in ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool"):
+                    return True
+                if node.op in (
+                    "QuantizeLinear",
+                    "DequantizeLinear",
+                    "Relu",
+                    "Clip",
+                    "Tanh",
+                    "Sigmoid",
+                    "QLinearSigmoid",
+                ):
+                    reached |= set(node.outputs)
+        return False
+
+    def flattened(self, source: Quantized, name: str) -> Quantized:
+        if len(source.tensor.shape) == 1:
+            return source
+        t, c = source.tensor.shape
+        target = self.declare(name, (t * c,), source.tensor.scale, source.tensor.zero_point)
+        self.nodes.append(Flatten(name, (source.tensor.name,), name))
+        order = (c, t) if source.channels_first and t > 1 and c > 1 else None
+        return Quantized(target, source.unsigned, False, order)
+
+    def bounds(self, value: Linear | Sum | Average, scale: float, zero: int) -> tuple[int, int]:
+        low = int(np.clip(np.rint(np.clip(value.low / scale, -1e6, 1e6)) + zero, -128, 127))
+        high = int(np.clip(np.rint(np.clip(value.high / scale, -1e6, 1e6)) + zero, -128, 127))
+        return low, high
+
+    def round(self, value: Pending, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
+        """Give a pending float value its integers."""
+        match value:
+            case Linear():
+                return self.round_linear(value, name, scale, zero, unsigned)
+            case Sum():
+                a, b = (source.tensor for source in value.sources)
+                multipliers, shift = add_multipliers(a.scale, b.scale, scale)
+                one = np.ones(1, np.int32)
+                requant = Requant(
+                    "shift", zero, *self.bounds(value, scale, zero), one, one * shift, one * 0,
+                    np.array([2.0**-shift], np.float32), True,
+                )  # fmt: skip
+                target = self.declare(name, a.shape, scale, zero)
+                self.nodes.append(Add(name, (a.name, b.name), name, np.array(multipliers, np.int32), requant))
+                return replace(value.sources[0], tensor=target, unsigned=unsigned)
+            case Average():
+                source = value.source.tensor
+                real = average_multiplier(source.scale, value.size, scale)
+                target = self.declare(
+                    name, ((source.shape[0] - value.size) // value.stride + 1, source.shape[1]), scale, zero
+                )
+                requant = float_requant(real, zero, *self.bounds(value, scale, zero))
+                self.nodes.append(AveragePool1D(name, (source.name,), name, value.size, value.stride, requant))
+                return replace(value.source, tensor=target, unsigned=unsigned)
+            case Function():
+                source = value.source.tensor
+                target = self.declare(name, source.shape, scale, zero)
+                inputs = (np.arange(-128, 128) - source.zero_point) * np.float64(source.scale)
+                with np.errstate(over="ignore"):
+                    steps = FUNCTIONS[value.name](inputs, *value.arguments) / scale
+                table = np.clip(np.rint(np.clip(steps, -1e6, 1e6)) + zero, -128, 127).astype(np.int8)
+                self.nodes.append(Lut(name, (source.name,), name, value.name, table))
+                return replace(value.source, tensor=target, unsigned=unsigned)
+
+    def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
+        source = value.source.tensor
+        real = real_multiplier(source.scale, value.weight_scale, scale)
+        requant = float_requant(real, zero, *self.bounds(value, scale, zero))
+        arrays = (value.weight, value.bias, value.weight_scale, requant)
+        if value.kind == "dense":
+            target = self.declare(name, (*source.shape[:-1], len(value.bias)), scale, zero)
+            self.nodes.append(Dense(name, (source.name,), name, *arrays))
+            return Quantized(target, unsigned)
+        kernel = value.weight.shape[0 if value.kind == "depthwise" else 1]
+        length = (source.shape[0] + sum(value.padding) - (kernel - 1) * value.dilation - 1) // value.stride + 1
+        target = self.declare(name, (length, len(value.bias)), scale, zero)
+        cls = DepthwiseConv1D if value.kind == "depthwise" else Conv1D
+        self.nodes.append(cls(name, (source.name,), name, *arrays, value.stride, value.dilation, value.padding))
+        return Quantized(target, unsigned, channels_first=True)
+
+    def max_pool(self, source: Quantized, name: str, size: int, stride: int) -> Quantized:
+        before = source.tensor
+        length = (before.shape[0] - size) // stride + 1
+        target = self.declare(name, (length, before.shape[1]), before.scale, before.zero_point)
+        self.nodes.append(MaxPool1D(name, (before.name,), name, size, stride))
+        return replace(source, tensor=target)

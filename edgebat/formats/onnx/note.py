@@ -1,0 +1,239 @@
+"""What an ONNX file of ours says about itself in its metadata: everything that is not one of its constants."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edgebat.arrays import Array
+from edgebat.formats.onnx.integer import GATE_ORDER
+from edgebat.formats.rounding import float_engine, float_requant, reach, real_multiplier, recover_shift, shift_hint
+from edgebat.graph import (
+    Add,
+    AveragePool1D,
+    Concat,
+    Conv1D,
+    Dense,
+    DepthwiseConv1D,
+    Flatten,
+    IntGraph,
+    LastStep,
+    Lstm,
+    Lut,
+    MaxPool1D,
+    Node,
+    Requant,
+    Tensor,
+)
+from edgebat.graph.arithmetic import quantize_multiplier
+
+NOTE_FORMAT = 1
+
+_Scaled = TypeVar("_Scaled", Dense, Conv1D, DepthwiseConv1D, AveragePool1D)
+
+
+def graph_note(graph: IntGraph) -> dict[str, Any]:
+    """A JSON-able description of ``graph``; arrays are left out, they are the file's constants."""
+    nodes = []
+    for node in graph.nodes:
+        entry: dict[str, Any] = {"op": node.op}
+        for field in dataclasses.fields(node):
+            value = getattr(node, field.name)
+            if isinstance(value, Requant):
+                entry[field.name] = {
+                    "kind": value.kind, "minimum": value.minimum, "maximum": value.maximum, "hint": shift_hint(value)
+                }  # fmt: skip
+            elif not isinstance(value, np.ndarray):
+                entry[field.name] = list(value) if isinstance(value, tuple) else value
+            elif field.name in ("input_scale", "recurrent_scale") or (
+                field.name == "weight_scale" and graph.tensors[node.output].dtype == "int16"
+            ):
+                # Integer operators have no place for the scales of LSTM and head.
+                entry[field.name] = value.tolist()
+        nodes.append(entry)
+    return {
+        "format": NOTE_FORMAT,
+        "name": graph.name,
+        "input": graph.input,
+        "output": graph.output,
+        "tensors": [dataclasses.asdict(tensor) for tensor in graph.tensors.values()],
+        "nodes": nodes,
+        "meta": graph.meta,
+    }
+
+
+def graph_from_note(note: dict[str, Any], constants: dict[str, Array]) -> IntGraph:
+    """The graph that ``note`` describes, its arrays taken from the file's ``constants``.
+
+    Raises KeyError, TypeError, ValueError or IndexError when the note has another form than `graph_note` gives it.
+    """
+    if note["format"] != NOTE_FORMAT:
+        raise ValueError(f"format {note['format']!r}; this edgebat reads {NOTE_FORMAT}")
+    tensors = {}
+    for entry in note["tensors"]:
+        shape = tuple(_integer(size) for size in entry["shape"])
+        tensors[_text(entry["name"])] = Tensor(
+            _text(entry["name"]), shape, _text(entry["dtype"]), float(np.float32(_number(entry["scale"]))),
+            _short(entry["zero_point"]),
+        )  # fmt: skip
+    nodes = tuple(_Decoder(entry, tensors, constants).node() for entry in note["nodes"])
+    if not isinstance(note["meta"], dict):
+        raise TypeError("meta is not an object")
+    return IntGraph(_text(note["name"]), tensors, nodes, _text(note["input"]), _text(note["output"]), note["meta"])
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not an integer")
+    return value
+
+
+def _short(value: Any) -> int:
+    """An integer of 16 bits: no output, zero point or limit is larger, and larger ones could make arrays of any size."""
+    if not -(1 << 15) <= _integer(value) < 1 << 15:
+        raise ValueError(f"{value} does not fit int16")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+class _Decoder:
+    """One node: plain fields from the note, arrays from the constants that `onnx_emit` makes of them."""
+
+    def __init__(self, entry: dict[str, Any], tensors: dict[str, Tensor], constants: dict[str, Array]) -> None:
+        self.entry, self.tensors, self.constants = entry, tensors, constants
+        self.name, self.output = _text(entry["name"]), _text(entry["output"])
+        self.common: dict[str, Any] = {
+            "name": self.name, "inputs": tuple(_text(name) for name in entry["inputs"]), "output": self.output
+        }  # fmt: skip
+
+    def array(self, label: str, dtype: str) -> Array:
+        value = self.constants[f"{self.name}/{label}"]
+        if value.dtype != np.dtype(dtype) or 0 in value.shape:
+            raise ValueError(f"constant {label!r} of node {self.name!r} is {value.dtype}{list(value.shape)}")
+        return value
+
+    def integer(self, key: str) -> int:
+        return _integer(self.entry[key])
+
+    def pair(self) -> tuple[int, int]:
+        left, right = self.entry["padding"]
+        return _integer(left), _integer(right)
+
+    def node(self) -> Node:
+        match self.entry["op"]:
+            case Dense.op:
+                return self.dense()
+            case Conv1D.op | DepthwiseConv1D.op:
+                return self.convolution()
+            case AveragePool1D.op:
+                pool = AveragePool1D(
+                    **self.common, size=self.integer("size"), stride=self.integer("stride"),
+                    requant=self.requant(self.array("weight_scale", "float32")[:1]),
+                )  # fmt: skip
+                return self.proven(pool)
+            case MaxPool1D.op:
+                return MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
+            case Flatten.op:
+                return Flatten(**self.common)
+            case Concat.op:
+                return Concat(**self.common)
+            case LastStep.op:
+                return LastStep(**self.common)
+            case Add.op:
+                terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
+                return Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
+            case Lut.op:
+                return Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
+            case Lstm.op:
+                return self.lstm()
+            case other:
+                raise ValueError(f"operator {other!r}")
+
+    # -- requantization
+
+    def requant(self, weight_scale: Array) -> Requant:
+        source, target = self.tensors[self.common["inputs"][0]], self.tensors[self.output]
+        packed = self.entry["requant"]
+        low, high = _short(packed["minimum"]), _short(packed["maximum"])
+        return float_requant(real_multiplier(source.scale, weight_scale, target.scale), target.zero_point, low, high)
+
+    def proven(self, node: _Scaled) -> _Scaled:
+        """``node`` with the note's multiply and shift, when that is proven to be what its scales stand for."""
+        hint, bound = self.entry["requant"]["hint"], reach(node, self.tensors[node.inputs[0]])
+        found = recover_shift(node.requant, hint, float_engine(node.requant.scale), bound)
+        return node if found is None else dataclasses.replace(node, requant=found)
+
+    def plain_shift(self, channels: int) -> Requant:
+        """The note's multiply and shift; they are compared with the file when the graph is emitted again."""
+        packed, target = self.entry["requant"], self.tensors[self.output]
+        hint = packed["hint"]
+        k, n, clamp = (np.array([_integer(v) for v in hint[key]], np.int32) for key in ("k", "n", "L"))
+        if not len(k) == len(n) == len(clamp) == channels or (n < 1).any() or (n > 46).any():
+            raise ValueError(f"requantization of node {self.name!r}")
+        scale = (k * 2.0 ** -n.astype(np.float64)).astype(np.float32)
+        low, high = _short(packed["minimum"]), _short(packed["maximum"])
+        return Requant("shift", target.zero_point, low, high, k, n, clamp, scale, hint.get("wide") is True)
+
+    # -- operators with arrays
+
+    def dense(self) -> Dense:
+        weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
+        if self.tensors[self.output].dtype == "int16":
+            scale = np.array([_number(v) for v in self.entry["weight_scale"]], np.float32)
+            weight = np.ascontiguousarray(weight.T)
+            return Dense(
+                **self.common, weight=weight, bias=bias, weight_scale=scale, requant=self.plain_shift(len(bias))
+            )
+        scale = self.array("weight_scale", "float32")
+        node = Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=self.requant(scale))
+        return self.proven(node)
+
+    def convolution(self) -> Node:
+        weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
+        if weight.ndim != 3:
+            raise ValueError(f"weight of node {self.name!r} has {weight.ndim} dimensions")
+        scale = self.array("weight_scale", "float32")
+        fields: dict[str, Any] = {
+            **self.common, "bias": bias, "weight_scale": scale, "requant": self.requant(scale),
+            "stride": self.integer("stride"), "dilation": self.integer("dilation"), "padding": self.pair(),
+        }  # fmt: skip
+        if self.entry["op"] == Conv1D.op:
+            return self.proven(Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1))))
+        return self.proven(DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T)))
+
+    def lstm(self) -> Lstm:
+        source, target = self.tensors[self.common["inputs"][0]], self.tensors[self.output]
+        units = target.shape[-1]
+        back = [GATE_ORDER.index(gate) for gate in range(4)]
+
+        def gates(label: str) -> Array:
+            return np.ascontiguousarray(self.array(label, "int8").T.reshape(4, units, -1)[back])
+
+        scales = [
+            np.array([_number(v) for v in self.entry[key]], np.float32) for key in ("input_scale", "recurrent_scale")
+        ]
+        derived = []
+        for before, values in zip((source.scale, target.scale), scales, strict=True):
+            pairs = [quantize_multiplier(before * float(value) * 2.0**12) for value in values]
+            derived += [np.array(column, np.int32) for column in zip(*pairs, strict=True)]
+        hidden = quantize_multiplier(2.0**-30 / target.scale)
+        return Lstm(
+            **self.common, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
+            bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
+            input_multiplier=derived[0], input_exponent=derived[1], recurrent_multiplier=derived[2],
+            recurrent_exponent=derived[3], cell_exponent=self.integer("cell_exponent"), hidden_multiplier=hidden[0],
+            hidden_exponent=hidden[1],
+        )  # fmt: skip

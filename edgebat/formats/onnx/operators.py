@@ -1,0 +1,328 @@
+"""ONNX operators of quantized models of others, one by one; see `onnx_import`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgebat.arrays import Array
+from edgebat.errors import ModelFileError
+from edgebat.formats.onnx.foreign import ImporterBase
+from edgebat.formats.onnx.model import OnnxNode
+from edgebat.formats.onnx.values import (
+    Average,
+    Dequantized,
+    Function,
+    Linear,
+    Quantized,
+    QuantizedConstant,
+    RawInput,
+    Sum,
+    Value,
+)
+
+
+class Importer(ImporterBase):
+    """One method ``on_<operator>`` per operator, returning what its output stands for."""
+
+    # -- the border between float and integer
+
+    def on_quantizelinear(self, node: OnnxNode) -> Value:
+        scale, zero, unsigned = self.scale_and_zero(node, 1)
+        value = self.value(node, 0)
+        name = node.outputs[0]
+        if isinstance(value, RawInput):
+            return self.begin(value, scale, zero, unsigned)
+        if isinstance(value, Dequantized):
+            tensor = value.base.tensor
+            if (tensor.scale, tensor.zero_point) == (scale, zero):
+                return replace(value.base, unsigned=unsigned)
+            value = Function(value.base, "requantize")
+        if isinstance(value, Quantized | QuantizedConstant):
+            raise ModelFileError(f"{self.place} quantizes {node.inputs[0]!r}, which is quantized already")
+        return self.round(value, name, scale, zero, unsigned)
+
+    def on_dequantizelinear(self, node: OnnxNode) -> Value:
+        name = node.inputs[0] if node.inputs else ""
+        if name not in self.file.initializers:
+            value = self.value(node, 0)
+            scale, zero, unsigned = self.scale_and_zero(node, 1)
+            same = isinstance(value, Quantized) and value.unsigned == unsigned
+            if (
+                not isinstance(value, Quantized)
+                or not same
+                or (value.tensor.scale, value.tensor.zero_point) != (scale, zero)
+            ):
+                raise ModelFileError(f"{self.place} reads {name!r} with another scale, zero point or type than it has")
+            return Dequantized(value)
+        values = self.constant(node, 0, "int8", "uint8", "int32")
+        if values.ndim < 2 and values.dtype != np.int32:
+            raise self.constant_addition(name)
+        zero_point = self.constant(node, 2, values.dtype.name) if self.has(node, 2) else None
+        axis = node.attributes.get("axis", 1)
+        return self.weights(values, self.constant(node, 1, "float32"), zero_point, axis if isinstance(axis, int) else 1)
+
+    # -- operators on integers
+
+    def on_qgemm(self, node: OnnxNode) -> Value:
+        attributes = node.attributes
+        if attributes.get("alpha", 1.0) != 1.0 or attributes.get("transA", 0):
+            raise ModelFileError(f"{self.place} has alpha or transA; edgebat runs y = x w + b")
+        weight = self.integer_weights(node, 3, 0 if attributes.get("transB", 0) else 1)
+        bias = self.constant(node, 6, "int32") if self.has(node, 6) else None
+        linear = self.dense(self.checked(node, 0), weight, bool(attributes.get("transB", 0)), bias)
+        return self.round(linear, node.outputs[0], *self.scale_and_zero(node, 7))
+
+    def on_qlinearmatmul(self, node: OnnxNode) -> Value:
+        linear = self.dense(self.checked(node, 0), self.integer_weights(node, 3, 1), False, None)
+        return self.round(linear, node.outputs[0], *self.scale_and_zero(node, 6))
+
+    def on_qlinearconv(self, node: OnnxNode) -> Value:
+        bias = self.constant(node, 8, "int32") if self.has(node, 8) else None
+        linear = self.convolution(node, self.checked(node, 0), self.integer_weights(node, 3, 0), bias)
+        return self.round(linear, node.outputs[0], *self.scale_and_zero(node, 6))
+
+    def on_qlinearadd(self, node: OnnxNode) -> Value:
+        for name in (*node.inputs[0:1], *node.inputs[3:4]):
+            if name in self.file.initializers:
+                raise self.constant_addition(name)
+        pending = self.sum(self.checked(node, 0), self.checked(node, 3))
+        return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 6))
+
+    def on_qlinearsigmoid(self, node: OnnxNode) -> Value:
+        return self.round(Function(self.checked(node, 0), "sigmoid"), node.outputs[0], *self.scale_and_zero(node, 3))
+
+    def on_qlinearglobalaveragepool(self, node: OnnxNode) -> Value:
+        if node.attributes.get("channels_last", 0):
+            raise ModelFileError(f"{self.place} has channels last; edgebat reads [N, C, T]")
+        source = self.image(self.checked(node, 0))
+        pending = Average(source, source.tensor.shape[0], 1)
+        return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 3))
+
+    def checked(self, node: OnnxNode, position: int) -> Quantized:
+        """A quantized input whose scale and zero point, given again by the operator, are its own."""
+        value = self.quantized(node, position)
+        scale, zero, unsigned = self.scale_and_zero(node, position + 1)
+        if (value.tensor.scale, value.tensor.zero_point, value.unsigned) != (scale, zero, unsigned):
+            raise ModelFileError(f"{self.place} reads {node.inputs[position]!r} with another scale or zero point")
+        return value
+
+    def integer_weights(self, node: OnnxNode, position: int, axis: int) -> QuantizedConstant:
+        values = self.constant(node, position, "int8", "uint8")
+        zero = self.constant(node, position + 2, values.dtype.name)
+        return self.weights(values, self.constant(node, position + 1, "float32"), zero, axis)
+
+    # -- float operators between DequantizeLinear and QuantizeLinear
+
+    def on_gemm(self, node: OnnxNode) -> Value:
+        attributes = node.attributes
+        if attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0 or attributes.get("transA", 0):
+            raise ModelFileError(f"{self.place} has alpha, beta or transA; edgebat runs y = x w + b")
+        bias = self.dequantized_bias(node, 2)
+        return self.dense(
+            self.quantized(node), self.dequantized_weights(node, 1), bool(attributes.get("transB", 0)), bias
+        )
+
+    def on_matmul(self, node: OnnxNode) -> Value:
+        return self.dense(self.quantized(node), self.dequantized_weights(node, 1), False, None)
+
+    def on_conv(self, node: OnnxNode) -> Value:
+        bias = self.dequantized_bias(node, 2)
+        return self.convolution(node, self.quantized(node), self.dequantized_weights(node, 1), bias)
+
+    def on_add(self, node: OnnxNode) -> Value:
+        return self.sum(self.quantized(node, 0), self.quantized(node, 1))
+
+    def on_tanh(self, node: OnnxNode) -> Value:
+        return Function(self.quantized(node), "tanh")
+
+    def on_sigmoid(self, node: OnnxNode) -> Value:
+        return Function(self.quantized(node), "sigmoid")
+
+    def on_leakyrelu(self, node: OnnxNode) -> Value:
+        alpha = node.attributes.get("alpha", 0.01)
+        return Function(self.quantized(node), "leaky_relu", (float(alpha) if isinstance(alpha, float) else 0.01,))
+
+    def on_relu(self, node: OnnxNode) -> Value:
+        return self.limited(self.value(node, 0), 0.0, np.inf, node)
+
+    def on_clip(self, node: OnnxNode) -> Value:
+        low, high = -np.inf, np.inf
+        if self.has(node, 1):
+            low = float(self.constant(node, 1, "float32").ravel()[:1].sum())
+        if self.has(node, 2):
+            high = float(self.constant(node, 2, "float32").ravel()[:1].sum())
+        if not low < high:
+            raise ModelFileError(f"{self.place} clips to {low}..{high}")
+        return self.limited(self.value(node, 0), low, high, node)
+
+    def limited(self, value: Value, low: float, high: float, node: OnnxNode) -> Value:
+        if isinstance(value, Linear | Sum | Average):
+            return replace(value, low=max(value.low, low), high=min(value.high, high))
+        return Function(self.quantized(node), "clip", (low, high))
+
+    def on_globalaveragepool(self, node: OnnxNode) -> Value:
+        source = self.image(self.quantized(node))
+        return Average(source, source.tensor.shape[0], 1)
+
+    def dequantized_weights(self, node: OnnxNode, position: int) -> QuantizedConstant:
+        value = self.value(node, position)
+        if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int8:
+            raise ModelFileError(f"{self.place}: its weights {node.inputs[position]!r} are no int8 constant")
+        return value
+
+    def dequantized_bias(self, node: OnnxNode, position: int) -> Array | None:
+        if not self.has(node, position):
+            return None
+        value = self.value(node, position)
+        if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int32:
+            raise ModelFileError(f"{self.place}: its bias {node.inputs[position]!r} is no int32 constant")
+        return value.values
+
+    # -- operators that move data
+
+    def on_maxpool(self, node: OnnxNode) -> Value:
+        value = self.value(node, 0)
+        source = self.image(self.quantized(node))
+        (size,), (stride,) = self.ints(node, "kernel_shape", 1), self.ints(node, "strides", 1, [1])
+        plain = any(self.ints(node, "pads", 2, [0, 0])) or self.ints(node, "dilations", 1, [1]) != [1]
+        if (
+            plain
+            or node.attributes.get("ceil_mode", 0)
+            or node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+        ):
+            raise ModelFileError(f"{self.place} is padded, dilated or rounds up; edgebat runs max pooling without")
+        if not 1 <= size <= source.tensor.shape[0] or stride < 1:
+            raise ModelFileError(
+                f"{self.place} has a window of {size}, stride {stride}, on {source.tensor.shape[0]} positions"
+            )
+        pooled = self.max_pool(source, node.outputs[0], size, stride)
+        return Dequantized(pooled) if isinstance(value, Dequantized) else pooled
+
+    def on_transpose(self, node: OnnxNode) -> Value:
+        if node.attributes.get("perm") != [0, 2, 1]:
+            raise ModelFileError(f"{self.place} has perm {node.attributes.get('perm')}; allowed: [0, 2, 1]")
+        value = self.value(node, 0)
+        if isinstance(value, RawInput):
+            return replace(value, moves=(*value.moves, ("transpose", ())))
+        source = self.quantized(node)
+        if len(source.tensor.shape) != 2:
+            raise ModelFileError(f"{self.place} transposes {source.tensor.shape}")
+        turned = replace(source, channels_first=not source.channels_first)
+        return Dequantized(turned) if isinstance(value, Dequantized) else turned
+
+    def on_flatten(self, node: OnnxNode) -> Value:
+        if node.attributes.get("axis", 1) != 1:
+            raise ModelFileError(f"{self.place} flattens from axis {node.attributes.get('axis')}; allowed: 1")
+        return self.flat(node)
+
+    def on_reshape(self, node: OnnxNode) -> Value:
+        shape = self.constant(node, 1, "int64").ravel().tolist()
+        value = self.value(node, 0)
+        size = int(np.prod(value.shape if isinstance(value, RawInput) else self.quantized(node).tensor.shape))
+        if len(shape) != 2 or shape[1] not in (-1, size) or shape[0] not in (0, 1, -1):
+            raise ModelFileError(f"{self.place} reshapes to {shape}; edgebat reads a flattening to [N, {size}] only")
+        return self.flat(node)
+
+    def flat(self, node: OnnxNode) -> Value:
+        value = self.value(node, 0)
+        if isinstance(value, RawInput):
+            return replace(value, moves=(*value.moves, ("flatten", ())))
+        result = self.flattened(self.quantized(node), node.outputs[0])
+        return Dequantized(result) if isinstance(value, Dequantized) else result
+
+    def on_squeeze(self, node: OnnxNode) -> Value:
+        value, source = self.value(node, 0), self.quantized(node)
+        if len(source.tensor.shape) != 2 or source.tensor.shape[0] != 1:
+            raise ModelFileError(
+                f"{self.place} squeezes a value of shape {source.tensor.shape}; edgebat reads [N, C, 1]"
+            )
+        result = self.flattened(source, node.outputs[0])
+        return Dequantized(result) if isinstance(value, Dequantized) else result
+
+    def on_identity(self, node: OnnxNode) -> Value:
+        return self.value(node, 0)
+
+    # -- shared parts
+
+    def ints(self, node: OnnxNode, name: str, count: int, default: list[int] | None = None) -> list[int]:
+        found: Any = node.attributes.get(name, default)
+        if (
+            not isinstance(found, list)
+            or len(found) != count
+            or not all(isinstance(v, int) and 0 <= v < 1 << 20 for v in found)
+        ):
+            raise ModelFileError(f"{self.place}: attribute {name} is {found}; {count} small numbers are expected (1-D)")
+        return found
+
+    def image(self, source: Quantized) -> Quantized:
+        if len(source.tensor.shape) != 2 or not source.channels_first:
+            raise ModelFileError(
+                f"{self.place} works on {source.tensor.shape} with channels last; edgebat reads [N, C, T]"
+            )
+        return source
+
+    def dense(self, source: Quantized, weight: QuantizedConstant, transposed: bool, bias: Array | None) -> Linear:
+        """transposed: the file's weights are [O, I], as the graph's; else [I, O]."""
+        if weight.values.ndim != 2 or source.channels_first:
+            raise ModelFileError(
+                f"{self.place}: weights have shape {weight.values.shape}, or the input is channels first"
+            )
+        values = weight.values if transposed else weight.values.T
+        scale = self.channel_scale(weight, len(values), 0 if transposed else 1)
+        if source.order is not None:
+            c, t = source.order
+            if values.shape[1] != c * t:
+                raise ModelFileError(f"{self.place}: weights take {values.shape[1]} inputs; there are {c * t}")
+            values = values.reshape(-1, c, t).transpose(0, 2, 1).reshape(-1, t * c)
+            source = replace(source, order=None)
+        return Linear("dense", source, np.ascontiguousarray(values), scale, self.whole_bias(bias, len(values)))
+
+    def whole_bias(self, bias: Array | None, channels: int) -> Array:
+        if bias is None:
+            return np.zeros(channels, np.int32)
+        if bias.size != channels:
+            raise ModelFileError(f"{self.place}: {bias.size} biases for {channels} channels")
+        return bias.reshape(-1).astype(np.int32)
+
+    def convolution(self, node: OnnxNode, source: Quantized, weight: QuantizedConstant, bias: Array | None) -> Linear:
+        source = self.image(source)
+        values, channels = weight.values, source.tensor.shape[1]
+        if (
+            values.ndim != 3
+            or 0 in values.shape
+            or node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+        ):
+            raise ModelFileError(
+                f"{self.place}: weights of shape {values.shape}, or auto_pad; edgebat runs 1-D convolutions"
+            )
+        outs, _, kernel = values.shape
+        (stride,), (dilation,) = self.ints(node, "strides", 1, [1]), self.ints(node, "dilations", 1, [1])
+        left, right = self.ints(node, "pads", 2, [0, 0])
+        group = node.attributes.get("group", 1)
+        depthwise = group == channels == outs and values.shape[1] == 1 and group != 1
+        reach = (kernel - 1) * dilation + 1
+        if min(stride, dilation) < 1 or source.tensor.shape[0] + left + right < reach or not (depthwise or group == 1):
+            raise ModelFileError(
+                f"{self.place}: stride {stride}, dilation {dilation}, group {group}, or a kernel longer than its input; "
+                "edgebat runs plain and depthwise convolutions"
+            )
+        scale = self.channel_scale(weight, outs, 0)
+        values = values[:, 0].T if depthwise else values.transpose(0, 2, 1)
+        return Linear(
+            "depthwise" if depthwise else "conv", source, np.ascontiguousarray(values), scale, self.whole_bias(bias, outs),
+            stride, dilation, (left, right),
+        )  # fmt: skip
+
+    def constant_addition(self, name: str) -> ModelFileError:
+        return ModelFileError(
+            f"{self.place}: {name!r} is a quantized constant that is added; edgebat reads biases of Gemm and Conv only. "
+            "Run onnxruntime.quantization.quant_pre_process first: it makes one Gemm of MatMul and Add"
+        )
+
+    def sum(self, a: Quantized, b: Quantized) -> Sum:
+        if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
+            raise ModelFileError(f"{self.place} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
+        return Sum((a, b))

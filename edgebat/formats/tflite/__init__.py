@@ -1,0 +1,1 @@
+"""TFLite files, both ways, without TensorFlow."""

@@ -1,0 +1,119 @@
+"""How TFLite's kernels turn the scales of a file into integers, where that is not plain ``F``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.arrays import Int64
+from edgebat.errors import ModelFileError
+from edgebat.formats.rounding import Engine
+from edgebat.graph import Tensor
+from edgebat.graph.arithmetic import quantize_multiplier
+
+# The head's int8 input becomes (x - zp) * 2**HEAD_SHIFT in int16: the largest shift that cannot overflow.
+HEAD_SHIFT = 7
+
+
+@dataclass(frozen=True)
+class LutFunction:
+    """A function of one real variable and the (scale, zero point) that TFLite demands of its int8 output."""
+
+    compute: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+    output: tuple[float, int]
+
+
+LUT_FUNCTIONS = {
+    "TANH": LutFunction(np.tanh, (2.0**-7, 0)),
+    "LOGISTIC": LutFunction(lambda x: 1.0 / (1.0 + np.exp(-x)), (2.0**-8, -128)),
+}
+
+
+def function_table(kind: str, source: Tensor, target: Tensor) -> npt.NDArray[np.int8]:
+    """The int8 table [256] of ``kind`` ("TANH", "LOGISTIC"), rounded to nearest even as LiteRT and XNNPACK do."""
+    real = (np.arange(-128, 128) - source.zero_point) * np.float64(source.scale)
+    with np.errstate(over="ignore"):
+        steps = LUT_FUNCTIONS[kind].compute(real) / target.scale
+    table: npt.NDArray[np.int8] = np.clip(np.rint(steps) + target.zero_point, -128, 127).astype(np.int8)
+    return table
+
+
+def requantize_table(source: Tensor, target: Tensor) -> npt.NDArray[np.int8]:
+    """The int8 table [256] of QUANTIZE from int8 to int8 in XNNPACK: a multiplier of 8 fractional bits."""
+    ratio = min(float(np.float32(source.scale) / np.float32(target.scale)), 2.0**15)
+    steps = ((np.arange(-128, 128) - source.zero_point) * round(256.0 * ratio) + 128) >> 8
+    table: npt.NDArray[np.int8] = np.clip(steps + target.zero_point, -128, 127).astype(np.int8)
+    return table
+
+
+def activation_range(name: str, target: Tensor) -> tuple[int, int]:
+    """Smallest and largest output integer of fused activation ``name`` ("none", "relu", "relu6") on ``target``."""
+    low, high = (-128, 127) if target.dtype == "int8" else (-32768, 32767)
+    if name == "none":
+        return low, high
+    top = high if name == "relu" else target.zero_point + int(np.rint(6.0 / target.scale))
+    return max(low, target.zero_point), min(high, top)
+
+
+def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """(left, right) positions that padding SAME adds to a sequence of ``length``."""
+    outputs = -(-length // stride)
+    total = max((outputs - 1) * stride + (kernel - 1) * dilation + 1 - length, 0)
+    return total // 2, total - total // 2
+
+
+def head_engines(real: npt.NDArray[np.float64]) -> list[Engine]:
+    """How 16x8 kernels with an int64 bias requantize; real: s_in * s_w / s_out in double, [C].
+
+    TFLite Micro shortens the Q31 multiplier to 15 bits and rounds halves up (MultiplyByQuantizedMultiplier for int64);
+    LiteRT 2 keeps all bits and rounds halves away from zero.
+    """
+    pairs = [quantize_multiplier(float(value)) for value in real]
+    q31 = np.array([q for q, _ in pairs], np.int64)[:, None]
+    short = np.where(q31 < 0x7FFF0000, (q31 + (1 << 15)) >> 16, 0x7FFF)
+    exponent = np.array([exponent for _, exponent in pairs], np.int64)[:, None]
+
+    def micro(acc: Int64) -> Int64:
+        return (acc * short + (np.int64(1) << (14 - exponent))) >> (15 - exponent)
+
+    def litert(acc: Int64) -> Int64:
+        # floor(x + half - 1 unit) below zero: halves away from zero.
+        return (acc * q31 + (np.int64(1) << (30 - exponent)) - (acc < 0)) >> (31 - exponent)
+
+    return [micro, litert]
+
+
+def lifted_engine(engine: Engine, power: int, offset: Int64) -> Engine:
+    """``engine`` on accumulators that the file holds multiplied by ``2**power``, plus ``offset`` [C]."""
+    return lambda acc: engine((acc << power) + offset[:, None])
+
+
+def head_offset(multiplier: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """What is added to the bias of the 16x8 head (in 1 / 2**HEAD_SHIFT of an accumulator step), [C].
+
+    The integer graph rounds halves up; engines disagree about halves. Lifting every accumulator by less than the
+    distance 1 / k of two values of ``acc * k`` (nearly by half of it) turns halves into values slightly above, for
+    which all engines agree, and changes no other output. It needs k < 2**HEAD_SHIFT.
+    """
+    k = multiplier.astype(np.int64)
+    offset: Int64 = np.maximum((2**HEAD_SHIFT + k) // (2 * np.maximum(k, 1)), 1)
+    return offset
+
+
+def add_multipliers(scale_a: float, scale_b: float, scale_out: float) -> tuple[list[int], int]:
+    """XNNPACK's int8 addition: ``(a * m[0] + b * m[1] + 2**(shift-1)) >> shift``; returns (m, shift).
+
+    The larger multiplier has 21 bits. Source: xnn_init_qs8_add_minmax_scalar_params in XNNPACK. Raises ModelFileError
+    for scales that are too far apart for XNNPACK: the larger ratio has to lie in [2**-10, 2**8).
+    """
+    exact = [scale / scale_out for scale in (scale_a, scale_b)]
+    if not 2.0**-10 <= max(exact) < 2.0**8 * (1 - 2.0**-23):
+        raise ModelFileError(
+            f"an addition of tensors with scales {scale_a!r}, {scale_b!r} to {scale_out!r} is too uneven"
+        )
+    ratios = [np.float32(ratio) for ratio in exact]
+    shift = 20 - int(np.floor(np.log2(max(ratios))))
+    return [int(np.rint(float(ratio) * 2.0**shift)) for ratio in ratios], shift

@@ -1,0 +1,382 @@
+"""Write an integer graph as a TensorFlow Lite file.
+
+The flatbuffer is written directly: converters derive scales again, and the integers would no longer be ours. While
+writing, every requantization is compared with what engines derive from the file's scales, for all accumulators.
+
+* Sequences are ``[1, 1, T, C]`` in convolutional models (no reshape chains) and ``[1, T, C]`` elsewhere.
+* Average pooling becomes a depthwise convolution of ones, whose rounding is that of all other operators.
+* The int16 head is QUANTIZE int8 -> int16 (exactly ``(x - zp) * 128``) and FULLY_CONNECTED 16x8 with an
+  int64 bias that lifts halves slightly, because engines do not agree how to round them (`tflite_rules.head_offset`).
+* ``graph.meta`` and the shift form of every requantization travel as JSON in the metadata buffer "edgebat".
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.errors import ModelFileError
+from edgebat.files import atomic_write
+from edgebat.formats.rounding import agrees, average_weight_scale, float_engine, reach, real_multiplier, shift_hint
+from edgebat.formats.tflite.build import FileBuilder
+from edgebat.formats.tflite.rules import (
+    HEAD_SHIFT,
+    LUT_FUNCTIONS,
+    activation_range,
+    add_multipliers,
+    function_table,
+    head_engines,
+    head_offset,
+    lifted_engine,
+    same_padding,
+)
+from edgebat.formats.tflite.schema import ACTIVATION, PADDING, TENSOR_TYPE
+from edgebat.graph import (
+    Add,
+    AveragePool1D,
+    Concat,
+    Conv1D,
+    Dense,
+    DepthwiseConv1D,
+    Flatten,
+    IntGraph,
+    LastStep,
+    Lstm,
+    Lut,
+    MaxPool1D,
+    Node,
+    Requant,
+    Tensor,
+    check_graph,
+)
+from edgebat.graph.arithmetic import quantize_multiplier
+
+GATES = ("input", "forget", "cell", "output")
+
+
+def write_tflite(graph: IntGraph, path: str | Path) -> list[str]:
+    """Write ``graph`` to ``path``. The same graph gives the same bytes.
+
+    Returns the names of the nodes whose requantization no scale of the file expresses exactly (empty as a rule: those
+    are the channels that the scale search counted as fallbacks); engines differ there by one step now and then.
+    Raises GraphError when the graph breaks its rules, ModelFileError when TFLite has no form of an operator.
+    """
+    content, inexact = tflite_bytes(graph)
+    atomic_write(path, content)
+    return inexact
+
+
+def tflite_bytes(graph: IntGraph) -> tuple[bytes, list[str]]:
+    """The content of the file that `write_tflite` writes, and what it returns."""
+    writer = _Writer(check_graph(graph))
+    for node in graph.nodes:
+        writer.node(node)
+    note = {"format": 1, "name": graph.name, "meta": graph.meta, "nodes": writer.hints}
+    text = json.dumps(note, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return writer.content(writer.index[graph.input], writer.index[graph.output], text), writer.inexact
+
+
+class _Writer(FileBuilder):
+    def __init__(self, graph: IntGraph) -> None:
+        super().__init__()
+        self.graph = graph
+        self.inexact: list[str] = []
+        recurrent = any(isinstance(node, Lstm) for node in graph.nodes)
+        convolutional = any(
+            isinstance(node, Conv1D | DepthwiseConv1D | MaxPool1D | AveragePool1D) for node in graph.nodes
+        )
+        self.lead = (1, 1) if convolutional and not recurrent else (1,)
+        self.hints: dict[str, dict[str, Any]] = {}
+        self.index: dict[str, int] = {}
+        for tensor in [graph.input_tensor, *(graph.tensors[node.output] for node in graph.nodes)]:
+            self.index[tensor.name] = self.activation(tensor)
+
+    # -- parts
+
+    def activation(self, tensor: Tensor, shape: tuple[int, ...] | None = None, suffix: str = "") -> int:
+        if shape is None:
+            shape = (*(self.lead if len(tensor.shape) == 2 else (1,)), *tensor.shape)
+        return self.tensor(tensor.name + suffix, shape, tensor.dtype, scale=tensor.scale, zero_point=tensor.zero_point)
+
+    def hint(self, node: Node, **values: Any) -> None:
+        """Remember what the reader needs to find ``node`` again; by output tensor, as operators have no names."""
+        self.hints.setdefault(node.output, {}).update(values)
+
+    # -- operators
+
+    def node(self, node: Node) -> None:
+        source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
+        if node.name != node.output:
+            self.hint(node, name=node.name)
+        inputs, output = [self.index[name] for name in node.inputs], self.index[node.output]
+        match node:
+            case Dense() if target.dtype == "int16":
+                self.head(node, source, target)
+            case Dense():
+                activation = self.requant(node, node.requant, source, target, node.weight_scale)
+                weight, bias = self.parameters(node, node.weight, node.bias, node.weight_scale, source, 0)
+                options = {"activation": activation, "keep_num_dims": len(source.shape) == 2}
+                self.operator("FULLY_CONNECTED", 12, [*inputs, weight, bias], output, "FullyConnectedOptions", options)
+            case Conv1D() | DepthwiseConv1D():
+                activation = self.requant(node, node.requant, source, target, node.weight_scale)
+                self.convolution(node, source, target, activation)
+            case AveragePool1D():
+                self.average_pool(node, source, target)
+            case MaxPool1D():
+                options = {
+                    "padding": PADDING["valid"], "stride_w": node.stride, "stride_h": 1, "filter_w": node.size,
+                    "filter_h": 1, "activation": ACTIVATION["none"],
+                }  # fmt: skip
+                self.planar("MAX_POOL_2D", 2, source, target, [], "Pool2DOptions", options)
+            case Flatten():
+                shape = np.array([-1, *target.shape], np.int32)
+                self.reshape(inputs[0], output, shape, node.name)
+            case Concat():
+                options = {"axis": len(self.tensors[output]["shape"]) - 1, "activation": ACTIVATION["none"]}
+                self.operator("CONCATENATION", 2, inputs, output, "ConcatenationOptions", options)
+            case Add():
+                self.add(node, target)
+            case Lut():
+                self.lut(node, source, target)
+            case Lstm():
+                self.lstm(node, source, target)
+            case LastStep():
+                self.last_step(node, source)
+            case _:
+                raise ModelFileError(f"node {node.name!r}: TFLite has no form of operator {node.op!r} that is exact")
+
+    def requant(
+        self, node: Node, requant: Requant, source: Tensor, target: Tensor, weight_scale: npt.NDArray[np.float32]
+    ) -> int:
+        """The fused activation of an int8 requantization; notes whether F on the file's scales equals the graph's."""
+        real = real_multiplier(source.scale, weight_scale, target.scale)
+        if requant.kind != "double" and not np.array_equal(real, requant.scale):
+            raise ModelFileError(
+                f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
+                "TFLite stores only the latter. Set both from one choice of scales"
+            )
+        exact = requant.kind == "float"
+        if requant.kind == "shift":
+            exact = bool(agrees(requant, float_engine(real), reach(node, source)).all())
+            self.hint(node, requant=shift_hint(requant))
+        if not exact:
+            self.inexact.append(node.name)
+        return self.activation_of(node, requant, target)
+
+    def activation_of(self, node: Node, requant: Requant, target: Tensor) -> int:
+        for name in ("none", "relu", "relu6"):
+            if activation_range(name, target) == (requant.minimum, requant.maximum):
+                return ACTIVATION[name]
+        raise ModelFileError(
+            f"node {node.name!r} ({node.op}) is clipped to {requant.minimum}..{requant.maximum}; TFLite knows no "
+            "activation, ReLU and ReLU6 only"
+        )
+
+    def parameters(
+        self,
+        node: Node,
+        weight: npt.NDArray[np.int8],
+        bias: npt.NDArray[np.int32],
+        scale: npt.NDArray[np.float32],
+        source: Tensor,
+        dimension: int,
+    ) -> tuple[int, int]:
+        weight_index = self.tensor(
+            f"{node.name}/weight", weight.shape, "int8", data=weight, scale=scale, dimension=dimension
+        )
+        bias_scale = np.float32(source.scale) * scale
+        return weight_index, self.tensor(f"{node.name}/bias", bias.shape, str(bias.dtype), data=bias, scale=bias_scale)
+
+    def reshape(self, source: int, target: int, shape: npt.NDArray[np.int32], name: str) -> None:
+        constant = self.tensor(f"{name}/shape", (len(shape),), "int32", data=shape)
+        self.operator("RESHAPE", 1, [source, constant], target, "ReshapeOptions", {"new_shape": shape})
+
+    def planar(
+        self,
+        kind: str,
+        version: int,
+        source: Tensor,
+        target: Tensor,
+        more: list[int],
+        options: str,
+        values: dict[str, Any],
+    ) -> None:
+        """An operator on images [1, 1, T, C]; tensors of recurrent models are [1, T, C] and reshaped around it."""
+        inner, outer = self.index[source.name], self.index[target.name]
+        if len(self.lead) == 2:
+            self.operator(kind, version, [inner, *more], outer, options, values)
+            return
+        before = self.activation(source, (1, 1, *source.shape), f"/before {target.name}")
+        # The reader names a value after the first tensor that holds it.
+        image = self.activation(target, (1, 1, *target.shape))
+        self.tensors[outer]["name"] = f"{target.name}/sequence"
+        self.reshape(inner, before, np.array([-1, 1, *source.shape], np.int32), f"{target.name}/before")
+        self.operator(kind, version, [before, *more], image, options, values)
+        self.reshape(image, outer, np.array([-1, *target.shape], np.int32), f"{target.name}/after")
+
+    def convolution(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor, activation: int) -> None:
+        depthwise = isinstance(node, DepthwiseConv1D)
+        kernel = node.weight.shape[0 if depthwise else 1]
+        options: dict[str, Any] = {
+            "stride_w": node.stride, "stride_h": 1, "dilation_w": node.dilation, "dilation_h": 1,
+            "activation": activation,
+        }  # fmt: skip
+        if node.padding == (0, 0):
+            options["padding"] = PADDING["valid"]
+        elif node.padding == same_padding(source.shape[0], kernel, node.stride, node.dilation):
+            options["padding"] = PADDING["same"]
+        else:
+            options["padding"] = PADDING["valid"]
+            source = self.pad(node, source)
+        if depthwise:
+            weight, bias = self.parameters(node, node.weight[None, None], node.bias, node.weight_scale, source, 3)
+            options["depth_multiplier"] = 1
+            self.planar("DEPTHWISE_CONV_2D", 3, source, target, [weight, bias], "DepthwiseConv2DOptions", options)
+        else:
+            weight, bias = self.parameters(node, node.weight[:, None], node.bias, node.weight_scale, source, 0)
+            self.planar("CONV_2D", 3, source, target, [weight, bias], "Conv2DOptions", options)
+
+    def pad(self, node: Conv1D | DepthwiseConv1D, source: Tensor) -> Tensor:
+        """Explicit (causal) padding; PAD fills int8 tensors with their zero point."""
+        left, right = node.padding
+        padded = Tensor(
+            f"{source.name}/padded for {node.name}", (source.shape[0] + left + right, source.shape[1]), source.dtype,
+            source.scale, source.zero_point,
+        )  # fmt: skip
+        self.index[padded.name] = self.activation(padded)
+        amounts = np.array([*((0, 0) for _ in self.lead), (left, right), (0, 0)], np.int32)
+        constant = self.tensor(f"{node.name}/padding", amounts.shape, "int32", data=amounts)
+        self.operator("PAD", 2, [self.index[source.name], constant], self.index[padded.name], "PadOptions")
+        return padded
+
+    def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
+        scale = average_weight_scale(node, source, target)
+        self.hint(node, op=node.op)
+        channels = source.shape[1]
+        activation = self.requant(node, node.requant, source, target, scale)
+        window = DepthwiseConv1D(
+            node.name, node.inputs, node.output, np.ones((node.size, channels), np.int8), np.zeros(channels, np.int32),
+            np.repeat(scale, channels), node.requant, node.stride,
+        )  # fmt: skip
+        self.convolution(window, source, target, activation)
+
+    def head(self, node: Dense, source: Tensor, target: Tensor) -> None:
+        if target.zero_point != 0 or len(source.shape) != 1:
+            raise ModelFileError(f"node {node.name!r} (dense, int16): TFLite needs zero point 0 and an input [N, I]")
+        scale = source.scale / 2**HEAD_SHIFT
+        offset = head_offset(node.requant.multiplier)
+        real = scale * node.weight_scale.astype(np.float64) / target.scale
+        engines = [lifted_engine(engine, HEAD_SHIFT, offset) for engine in head_engines(real)]
+        if node.requant.kind != "shift" or not all(agrees(node.requant, e, reach(node, source)).all() for e in engines):
+            self.inexact.append(node.name)
+        self.hint(node, requant=shift_hint(node.requant))
+        wide = self.tensor(f"{node.name}/int16", (1, *source.shape), "int16", scale=scale)
+        self.operator("QUANTIZE", 2, [self.index[source.name]], wide, "QuantizeOptions")
+        finer = Tensor(source.name, source.shape, "int16", scale, 0)
+        bias = (node.bias.astype(np.int64) << HEAD_SHIFT) + offset
+        weight_index, bias_index = self.parameters(node, node.weight, bias, node.weight_scale, finer, 0)
+        options = {"activation": self.activation_of(node, node.requant, target)}
+        inputs = [wide, weight_index, bias_index]
+        self.operator("FULLY_CONNECTED", 11, inputs, self.index[target.name], "FullyConnectedOptions", options)
+
+    def add(self, node: Add, target: Tensor) -> None:
+        scale_a, scale_b = (self.graph.tensors[name].scale for name in node.inputs)
+        multipliers, shift = add_multipliers(scale_a, scale_b, target.scale)
+        r = node.requant
+        if (r.kind, r.multiplier.tolist(), r.shift.tolist(), r.clamp.tolist()) != ("shift", [1], [shift], [0]) or (
+            node.multiplier.tolist() != multipliers
+        ):
+            raise ModelFileError(
+                f"node {node.name!r} (add): TFLite derives the multipliers {multipliers} and the shift {shift} from "
+                f"its scales; the graph has {node.multiplier.tolist()} and {r.shift.tolist()}"
+            )
+        options = {"activation": self.activation_of(node, r, target)}
+        self.operator("ADD", 2, [self.index[n] for n in node.inputs], self.index[target.name], "AddOptions", options)
+
+    def lut(self, node: Lut, source: Tensor, target: Tensor) -> None:
+        self.hint(node, function=node.function)
+        for kind, function in LUT_FUNCTIONS.items():
+            if (target.scale, target.zero_point) == function.output and np.array_equal(
+                node.table, function_table(kind, source, target)
+            ):
+                self.operator(kind, 2, [self.index[source.name]], self.index[target.name])
+                return
+        # TFLite has no table operator: table[x + 128] is a cast, an addition and a gather, all exact.
+        shape = self.tensors[self.index[source.name]]["shape"]
+        wide, position = (self.tensor(f"{node.name}/{label}", shape, "int32") for label in ("int32", "index"))
+        offset = self.tensor(f"{node.name}/offset", (1,), "int32", data=np.array([128], np.int32))
+        table = self.tensor(
+            f"{node.name}/table", (256,), "int8", data=node.table, scale=target.scale, zero_point=target.zero_point
+        )
+        types = {"in_type": TENSOR_TYPE["int8"], "out_type": TENSOR_TYPE["int32"]}
+        self.operator("CAST", 1, [self.index[source.name]], wide, "CastOptions", types)
+        self.operator("ADD", 1, [wide, offset], position, "AddOptions", {"activation": ACTIVATION["none"]})
+        self.operator("GATHER", 2, [table, position], self.index[target.name], "GatherOptions", {"axis": 0})
+
+    def last_step(self, node: LastStep, source: Tensor) -> None:
+        rank, time = len(self.lead) + 2, len(self.lead)
+        begin, end = np.zeros(rank, np.int32), np.zeros(rank, np.int32)
+        begin[time], end[time] = source.shape[0] - 1, source.shape[0]
+        everything = ((1 << rank) - 1) & ~(1 << time)
+        shrink = (1 << time) | (2 if rank == 4 else 0)
+        constants = [
+            self.tensor(f"{node.name}/{label}", (rank,), "int32", data=data)
+            for label, data in (("begin", begin), ("end", end), ("strides", np.ones(rank, np.int32)))
+        ]
+        self.operator(
+            "STRIDED_SLICE", 2, [self.index[source.name], *constants], self.index[node.output], "StridedSliceOptions",
+            {"begin_mask": everything, "end_mask": everything, "shrink_axis_mask": shrink},
+        )  # fmt: skip
+
+    def lstm(self, node: Lstm, source: Tensor, target: Tensor) -> None:
+        hidden = target.shape[1]
+        for label, scales, multipliers, exponents, scale_in in (
+            ("input", node.input_scale, node.input_multiplier, node.input_exponent, source.scale),
+            ("recurrent", node.recurrent_scale, node.recurrent_multiplier, node.recurrent_exponent, target.scale),
+        ):
+            derived = [quantize_multiplier(scale_in * float(scale) * 2.0**12) for scale in scales]
+            if derived != list(zip(multipliers.tolist(), exponents.tolist(), strict=True)):
+                raise ModelFileError(
+                    f"node {node.name!r} (lstm): its {label} multipliers are not those of its scales, {derived}"
+                )
+        if (node.hidden_multiplier, node.hidden_exponent) != quantize_multiplier(2.0**-30 / target.scale):
+            raise ModelFileError(f"node {node.name!r} (lstm): its hidden multiplier is not that of its output scale")
+        weights = [
+            self.tensor(f"{node.name}/{gate} {label}", weight.shape, "int8", data=weight, scale=scale)
+            for label, array, scales in (
+                ("weight", node.input_weight, node.input_scale),
+                ("recurrent weight", node.recurrent_weight, node.recurrent_scale),
+            )
+            for gate, weight, scale in zip(GATES, array, scales, strict=True)
+        ]
+        biases = [
+            self.tensor(
+                f"{node.name}/{gate} bias", bias.shape, "int32", data=bias, scale=np.float32(source.scale) * scale
+            )
+            for gate, bias, scale in zip(GATES, node.bias, node.input_scale, strict=True)
+        ]
+        state = self.tensor(
+            f"{node.name}/hidden state", (1, hidden), "int8", scale=target.scale, zero_point=target.zero_point,
+            variable=True,
+        )  # fmt: skip
+        cell = self.tensor(
+            f"{node.name}/cell state", (1, hidden), "int16", scale=2.0**node.cell_exponent, variable=True
+        )
+        # Only the last intermediate matters: the hidden state before a projection, which there is none of.
+        intermediates = [self.tensor(f"{node.name}/{gate} gate", (0,), "int16", scale=2.0**-12) for gate in GATES]
+        intermediates.append(
+            self.tensor(f"{node.name}/hidden", (0,), "int8", scale=target.scale, zero_point=target.zero_point)
+        )
+        none = [-1]
+        inputs = [
+            self.index[source.name], *weights, *none * 3, *biases, *none * 2, state, cell, *none * 4
+        ]  # fmt: skip
+        options = {"activation": ACTIVATION["tanh"], "cell_clip": 0.0, "projection_clip": 0.0, "time_major": False}
+        self.operator(
+            "UNIDIRECTIONAL_SEQUENCE_LSTM", 3, inputs, self.index[target.name], "SequenceLSTMOptions", options,
+            intermediates,
+        )  # fmt: skip

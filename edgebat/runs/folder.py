@@ -1,0 +1,165 @@
+"""A run folder: what was asked (config), with what (versions), what came out, and which steps are finished.
+
+::
+
+    runs/<recipe>/
+        config.yaml      the complete recipe        versions.json   Python, packages, tools, machine
+        steps/*.json     one record per finished step: fingerprint, outputs with sha256, seconds, results
+        data/ models/ c/ predictions/               what the steps made
+        metrics.json     card.json  report.html     what people read
+
+A step's fingerprint is the sha256 over its configuration, the source code it runs and the contents its predecessors
+left. A step whose record carries the same fingerprint and whose outputs are unchanged on disk is not run again, so an
+interrupted run continues where it stopped and an edited recipe redoes exactly what the edit touches.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgebat import __version__
+from edgebat.errors import EdgebatError
+from edgebat.files import atomic_write, sha256_bytes, sha256_file
+
+PACKAGES = ("numpy", "pandas", "torch", "lightning", "onnx", "onnxruntime", "ai-edge-litert", "unicorn", "ziglang")
+
+
+class StepFailed(EdgebatError):
+    """A step of a run stopped with an error; the text names the step and how to go on."""
+
+
+@dataclass
+class Outcome:
+    """What a step leaves: files (relative to the run folder) and results (JSON-able, for metrics and card)."""
+
+    files: list[str] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: ``action`` runs when the fingerprint of ``config``, ``code`` and the steps in ``needs`` is new.
+
+    name: unique, also the record's file name; stage: the verb that ends with this step; title: what a person reads;
+    code: modules or subpackages of edgebat whose source decides the result (``"teachers"``, ``"files.py"``).
+    """
+
+    name: str
+    stage: str
+    title: str
+    action: Callable[[], Outcome]
+    config: Any = None
+    needs: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+
+
+class RunFolder:
+    """Keeps the records of one run folder and decides what is finished."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def file(self, *parts: str) -> Path:
+        """Path inside the run folder; its parent exists afterwards."""
+        target = self.path.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def record(self, step: str) -> dict[str, Any] | None:
+        """The record of a finished step, or None when there is none (or it was cut off)."""
+        try:
+            record = json.loads(self._record_path(step).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+    def results(self, step: str) -> dict[str, Any]:
+        """The results of a finished step; raises StepFailed when it has not been run."""
+        record = self.record(step)
+        if record is None:
+            raise StepFailed(f"{self.path} holds no result of step {step!r}; run the recipe first: edgebat run RECIPE")
+        results: dict[str, Any] = record["results"]
+        return results
+
+    def fingerprint(self, step: Step) -> str:
+        """sha256 over everything that decides the step's outcome."""
+        before = {}
+        for name in step.needs:
+            record = self.record(name) or {}
+            before[name] = {"outputs": record.get("outputs"), "results": record.get("results")}
+        document = {"step": step.name, "config": step.config, "code": code_digest(step.code), "before": before}
+        return sha256_bytes(json.dumps(document, sort_keys=True, default=str).encode())
+
+    def finished(self, step: Step) -> bool:
+        """Whether the record carries the present fingerprint and every output still has the recorded content."""
+        record = self.record(step.name)
+        if record is None or record.get("fingerprint") != self.fingerprint(step):
+            return False
+        return all(
+            (self.path / name).is_file() and sha256_file(self.path / name) == digest
+            for name, digest in record["outputs"].items()
+        )
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """Run the step, write its record, return it. Errors become StepFailed with a way to go on."""
+        fingerprint = self.fingerprint(step)
+        started = time.perf_counter()
+        try:
+            outcome = step.action()
+        except EdgebatError as error:
+            raise StepFailed(
+                f"step {step.name!r} ({step.title}) failed: {error}\n"
+                f"Finished steps are kept in {self.path}; run the same command again to go on from here."
+            ) from error
+        record = {
+            "step": step.name,
+            "fingerprint": fingerprint,
+            "seconds": round(time.perf_counter() - started, 2),
+            "outputs": {name: sha256_file(self.path / name) for name in sorted(set(outcome.files))},
+            "results": outcome.results,
+        }
+        self.write_json(f"steps/{step.name}.json", record)
+        return record
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write ``content`` as JSON with sorted keys to ``name`` in the run folder."""
+        atomic_write(self.file(name), json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+    def _record_path(self, step: str) -> Path:
+        return self.path / "steps" / f"{step}.json"
+
+
+@cache
+def code_digest(parts: Sequence[str]) -> str:
+    """sha256 over the source of the named modules or subpackages of edgebat."""
+    root = Path(__file__).parents[1]
+    files: set[Path] = set()
+    for part in parts:
+        place = root / part
+        files |= {place} if place.is_file() else set(place.rglob("*.py"))
+    return sha256_bytes("".join(f"{f.relative_to(root)}:{sha256_file(f)}\n" for f in sorted(files)).encode())
+
+
+def versions(tools: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+    """Versions of edgebat, Python, the machine and the installed packages; ``tools`` adds (name, version) pairs."""
+    installed: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            installed[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            installed[package] = None
+    return {
+        "edgebat": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "packages": installed,
+        "tools": dict(tools),
+    }

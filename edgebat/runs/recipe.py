@@ -1,0 +1,308 @@
+"""Recipes: one experiment = one YAML file, typed, with unknown keys refused.
+
+A recipe is read, changed by ``--set a.b=c`` overrides, then checked; every later step sees only the checked object.
+Defaults come from the settings classes of the packages that use them; ``config.yaml`` in a run folder is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgebat.distill.train import DistillSettings
+from edgebat.errors import EdgebatError, RecipeError
+from edgebat.tasks.health.spec import HealthSpec
+from edgebat.paths import recipes_dir
+from edgebat.quantize import QuantizeOptions
+from edgebat.teachers.ic2ml.train import TeacherSettings
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class Section(BaseModel):
+    """Base of the sections that live here: unknown keys are errors, values do not change after checking."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Synthetic(Section):
+    """The seeded synthetic fleet."""
+
+    cells: Annotated[int, Field(ge=6)] = 24
+    max_cycles: Annotated[int, Field(ge=100)] = 600
+    seed: int = 7
+
+
+class Split(Section):
+    """Fractions of the cells held out for testing and for early stopping; drawn per group of like cells."""
+
+    test: Fraction = 0.25
+    val: Fraction = 0.15
+    seed: int = 1
+
+
+class Data(Section):
+    """Where the cells come from. ``source: corpus`` needs ``--corpus PATH`` or EDGEBAT_CORPUS."""
+
+    source: Literal["synthetic", "corpus"] = "synthetic"
+    synthetic: Synthetic = Synthetic()
+    datasets: tuple[str, ...] = ()
+    quality: tuple[str, ...] = ()
+    split: Split = Split()
+
+
+@dataclasses.dataclass(frozen=True)
+class RoadTeacher(TeacherSettings):
+    """How to train IC2ML; or ``file``, one that is trained already, such as those in ``export/zoo/teachers/ic2ml``: then
+    nothing is trained, and the other settings are not used. learn_from_val: the validation cells, which choose nothing
+    when the last weights are kept, teach as well."""
+
+    file: str = ""
+    learn_from_val: bool = False
+
+    def __post_init__(self) -> None:
+        if self.learn_from_val and self.fit.validation_decides:
+            raise RecipeError(
+                f"teacher.learn_from_val needs keep: last and a patience of all {self.fit.epochs} epochs, or the cells "
+                f"learnt from would choose the weights; seen keep: {self.fit.keep}, patience: {self.fit.patience}"
+            )
+
+
+class StudentEntry(Section):
+    """One student. ``settings`` are the keyword arguments of its class, such as ``units: 24``; ``epochs`` overrides
+    ``distill.fit.epochs``."""
+
+    kind: Literal["mlp", "cnn", "lstm"]
+    settings: dict[str, Any] = {}
+    epochs: Positive | None = None
+
+
+class Verify(Section):
+    """How many held-out windows every engine runs; simulators and the slow LSTM engines run ``simulator_windows``."""
+
+    windows: Positive = 1000
+    simulator_windows: Positive = 1000
+
+
+class Report(Section):
+    """What the report shows beside its tables: at most so many held-out cells get a picture."""
+
+    cells: Positive = 12
+    licence: str = "Model and code: Apache-2.0."
+
+
+class Recipe(Section):
+    """The whole experiment. Sections without a class above are the settings of the package they name.
+
+    ``threads`` of torch are part of the recipe because the last bits of a sum depend on them. These networks are small:
+    one thread is about as fast as two, and several times faster when the machine has other work.
+    """
+
+    name: Name
+    title: str = ""
+    threads: Positive = 1
+    task: HealthSpec = HealthSpec()
+    data: Data = Data()
+    teacher: RoadTeacher = RoadTeacher()
+    students: tuple[StudentEntry, ...] = tuple(StudentEntry(kind=kind) for kind in ("mlp", "cnn", "lstm"))
+    distill: DistillSettings = DistillSettings()
+    quantize: QuantizeOptions = QuantizeOptions()
+    targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
+    verify: Verify = Verify()
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _one_student_per_kind(self) -> Recipe:
+        kinds = [student.kind for student in self.students]
+        if not kinds or len(set(kinds)) != len(kinds):
+            raise ValueError(f"students are {kinds}; give one or more, each kind once")
+        return self
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """SafeLoader that refuses a key written twice; YAML itself silently keeps the last one."""
+
+
+def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    seen: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise RecipeError(f"key {key!r} is written twice (again in line {line}); keep one of them")
+        seen[key] = loader.construct_object(value_node, deep=True)
+    return seen
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def find_recipe(recipe: str | Path) -> Path:
+    """Path of a recipe given as a file or as the name of a shipped one (``demo``).
+
+    Raises RecipeError, naming the shipped recipes, when there is no such file.
+    """
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    shipped = recipes_dir() / f"{path.name.removesuffix('.yaml')}.yaml"
+    # A shipped recipe is found by bare name, and by its path in the repository when edgebat was installed from a wheel.
+    if shipped.is_file() and path.parent in (Path(), Path("export/recipes")):
+        return shipped
+    names = ", ".join(sorted(p.stem for p in recipes_dir().glob("*.yaml")))
+    raise RecipeError(f"there is no recipe {str(recipe)!r}; give a YAML file or one of the shipped recipes: {names}")
+
+
+def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
+    """A recipe's file and what it says after the overrides, not checked yet. Errors as in ``load_recipe``."""
+    path = find_recipe(recipe)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not valid YAML: {error}") from None
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    if not isinstance(document, dict):
+        raise RecipeError(f"{path} holds {type(document).__name__}; a recipe is a mapping with name:, data:, ...")
+    for override in overrides:
+        _override(document, override)
+    return path, document
+
+
+def is_study(document: dict[str, Any]) -> bool:
+    """Whether a recipe studies one teacher (``teacher: diffbatt``) instead of going the whole road to a device."""
+    return isinstance(document.get("teacher"), str)
+
+
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe.
+
+    overrides: ``"section.key=value"`` with a YAML value; list entries by index (``students.0.epochs=5``).
+    Raises RecipeError naming the file, the key, what is allowed and, for a misspelt key, the nearest name.
+    """
+    path, document = read_document(recipe, overrides)
+    if is_study(document):
+        raise RecipeError(
+            f"{path} is a study of the teacher {document['teacher']!r}, not a road to a device: it has no students to "
+            f"distil, quantize or export; use edgebat run {recipe} or edgebat train {recipe}"
+        )
+    return check_recipe(document, str(path))
+
+
+def check_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A checked Recipe from plain data; raises RecipeError with one line per mistake."""
+    lines = list(_unknown_keys(document, Recipe, ""))
+    if not lines:
+        try:
+            return Recipe.model_validate(_with_defaults(document, Recipe))
+        except ValidationError as error:
+            lines = [_explain(e) for e in error.errors()]
+        except EdgebatError as error:
+            lines = [str(error)]
+    raise RecipeError(f"{where} cannot be used:\n  " + "\n  ".join(lines))
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The complete recipe, defaults included, as YAML."""
+    return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override!r} is not of the form section.key=value, for example teacher.fit.epochs=20")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+    place: Any = document
+    *parents, last = key.split(".")
+    for part in parents:
+        place = _child(place, part, override)
+    if isinstance(place, list):
+        place[_index(place, last, override)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise RecipeError(f"--set {override!r}: {'.'.join(parents)} is {place!r}, which has no entry {last!r}")
+
+
+def _child(place: Any, part: str, override: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, part, override)]
+    if not isinstance(place, dict):
+        raise RecipeError(f"--set {override!r}: {part!r} lies inside {place!r}, which is not a section")
+    if place.get(part) is None:
+        place[part] = {}
+    return place[part]
+
+
+def _index(place: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(place):
+        raise RecipeError(f"--set {override!r}: {part!r} is not an index into a list of {len(place)} entries")
+    return int(part)
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "recipe"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    return f"{place} is {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _fields(section: Any) -> dict[str, Any] | None:
+    """Names and types of a section's keys (pydantic model or dataclass); None for anything else."""
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return {name: info.annotation for name, info in section.model_fields.items()}
+    if dataclasses.is_dataclass(section):
+        hints = get_type_hints(section)
+        return {f.name: hints[f.name] for f in dataclasses.fields(section)}
+    return None
+
+
+def _unknown_keys(document: Any, section: Any, place: str) -> Iterator[str]:
+    """One line per key that the sections do not know. Plain dataclasses would let pydantic ignore them silently."""
+    if isinstance(document, list):
+        entry = getattr(section, "__args__", (None,))[0]
+        for index, value in enumerate(document):
+            yield from _unknown_keys(value, entry, f"{place}{index}.")
+        return
+    fields = _fields(section)
+    if fields is None or not isinstance(document, dict):
+        return
+    for key, value in document.items():
+        if key in fields:
+            yield from _unknown_keys(value, fields[key], f"{place}{key}.")
+        else:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ";"
+            yield f"{place}{key} is not a known key{hint} allowed here: {', '.join(fields)}"
+
+
+def _with_defaults(document: Any, section: Any) -> Any:
+    """``document`` filled with the defaults of dataclass sections: their nested defaults differ from place to place."""
+    fields = _fields(section)
+    if fields is None or not isinstance(document, dict):
+        return document
+    filled: dict[str, Any] = (
+        dataclasses.asdict(section()) if isinstance(section, type) and dataclasses.is_dataclass(section) else {}
+    )
+    for key, value in document.items():
+        known = isinstance(value, dict) and isinstance(filled.get(key), dict)
+        filled[key] = _merged(filled[key], value) if known else _with_defaults(value, fields.get(key))
+    return filled
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    both = {k: _merged(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
+            for k, v in changes.items()}  # fmt: skip
+    return base | both

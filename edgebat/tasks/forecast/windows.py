@@ -1,0 +1,248 @@
+"""The ``forecast`` task: the capacities of the next cycles from the capacities of the last ones. NumPy only.
+
+Only measured values enter a window, as context and as target. Rows drawn as straight lines between check-ups are left
+out on both sides: past its last check-up such a line already knows the next one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.arrays import Float32, Float64, Int32
+from edgebat.cells import CapacityHistory, CellKey, Condition
+from edgebat.errors import DataError
+
+MEASURED_KINDS = ("measured", "measured_offset", "rpt")
+"""Kinds of label that are measurements at the cycle they stand at."""
+
+
+@dataclass(frozen=True)
+class ForecastSpec:
+    """Definition of the ``forecast`` task. Travels in the model's metadata and its card."""
+
+    context: int = 192
+    """Cycles a model sees at most, ending at the origin; cycles before the first measured one are NaN."""
+    horizon: int = 96
+    """Cycles ahead that are targets (Battery-Timer's patch, arXiv 2505.08151)."""
+    min_rows: int = 8
+    """Measured rows a context must hold."""
+    min_history: int = 48
+    """Cycles from the first measured row of a context to its origin, at least."""
+    min_targets: int = 4
+    """Measured rows a window's future must hold."""
+    whole_horizon: bool = True
+    """Whether the cell must have been watched until the end of the horizon. False also keeps windows near the end of
+    a cell's data, whose later targets are NaN."""
+    max_gap: int = 24
+    """Largest step between neighbouring measured cycles inside a context; what lies before a larger one is cut off."""
+    stride: int = 8
+    """Cycles between neighbouring origins of one cell."""
+    label_kinds: tuple[str, ...] = MEASURED_KINDS
+
+    def __post_init__(self) -> None:
+        checks = (
+            (2 <= self.context <= 10_000, "2 <= context <= 10000"),
+            (1 <= self.horizon <= 10_000, "1 <= horizon <= 10000"),
+            (2 <= self.min_rows <= self.context, "2 <= min_rows <= context"),
+            (1 <= self.min_history < self.context, "1 <= min_history < context"),
+            (1 <= self.min_targets <= self.horizon, "1 <= min_targets <= horizon"),
+            (self.max_gap >= 1, "max_gap >= 1"),
+            (self.stride >= 1, "stride >= 1"),
+            (len(self.label_kinds) > 0, "label_kinds names at least one kind"),
+        )
+        for ok, rule in checks:
+            if not ok:
+                raise DataError(f"ForecastSpec breaks the rule {rule!r}: {self}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able dictionary, the inverse of ``from_dict``."""
+        return dataclasses.asdict(self) | {"label_kinds": list(self.label_kinds)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ForecastSpec:
+        """Rebuild a spec, for instance from a model's metadata. Raises DataError on unknown names or broken rules."""
+        unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
+        if unknown:
+            raise DataError(f"ForecastSpec knows no {unknown}; allowed: {[f.name for f in dataclasses.fields(cls)]}")
+        try:
+            return cls(**(values | {"label_kinds": tuple(values.get("label_kinds", MEASURED_KINDS))}))
+        except TypeError as error:
+            raise DataError(f"ForecastSpec cannot be made of {values}: {error}") from None
+
+
+@dataclass(frozen=True)
+class ForecastWindows:
+    """Contexts and futures of N windows out of the cells in ``cells``."""
+
+    spec: ForecastSpec
+    x: Float32
+    """[N, context] capacity / nominal of the last cycles, oldest first, the last one measured; NaN where not."""
+    y: Float32
+    """[N, horizon] the same for the cycles after it; NaN where not measured."""
+    cell: Int32
+    """[N] index into ``cells``."""
+    cycle: Int32
+    """[N] number of the window's last cycle, the origin."""
+    cells: tuple[CellKey, ...]
+    chemistries: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    nominal_ah: Float64
+    """Per cell, Ah."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Reason -> number of cells or origins that gave no window."""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def dataset(self) -> npt.NDArray[np.str_]:
+        """[N] dataset of each window."""
+        return np.array([dataset for dataset, _ in self.cells], dtype=np.str_)[self.cell]
+
+    def join(self, other: ForecastWindows) -> ForecastWindows:
+        """These windows and then the ``other`` ones, of other cells. Raises DataError when they are of another shape."""
+        if (self.x.shape[1], self.y.shape[1]) != (other.x.shape[1], other.y.shape[1]):
+            raise DataError(f"windows of {self.x.shape[1]} + {self.y.shape[1]} cycles cannot be joined with windows of "
+                            f"{other.x.shape[1]} + {other.y.shape[1]}")  # fmt: skip
+        return replace(
+            self,
+            x=np.concatenate([self.x, other.x]),
+            y=np.concatenate([self.y, other.y]),
+            cell=np.concatenate([self.cell, other.cell + np.int32(len(self.cells))]),
+            cycle=np.concatenate([self.cycle, other.cycle]),
+            cells=self.cells + other.cells,
+            chemistries=self.chemistries + other.chemistries,
+            conditions=self.conditions + other.conditions,
+            nominal_ah=np.concatenate([self.nominal_ah, other.nominal_ah]),
+            left_out=dict(Counter(self.left_out) + Counter(other.left_out)),
+        )
+
+    def select_every(self, step: int) -> ForecastWindows:
+        """One window of every ``step``."""
+        return self.select(np.arange(len(self)) % step == 0)
+
+    def select(self, mask: npt.ArrayLike) -> ForecastWindows:
+        """The windows where ``mask`` [N] is true; cells without one disappear. Raises DataError for another shape."""
+        keep = np.asarray(mask, dtype=np.bool_)
+        if keep.shape != (len(self),):
+            raise DataError(f"the mask has shape {keep.shape}; there are {len(self)} windows")
+        used = np.unique(self.cell[keep])
+        renumbered = np.full(len(self.cells), -1, dtype=np.int32)
+        renumbered[used] = np.arange(used.size, dtype=np.int32)
+        return replace(
+            self,
+            x=self.x[keep],
+            y=self.y[keep],
+            cell=renumbered[self.cell[keep]],
+            cycle=self.cycle[keep],
+            cells=tuple(self.cells[i] for i in used),
+            chemistries=tuple(self.chemistries[i] for i in used),
+            conditions=tuple(self.conditions[i] for i in used),
+            nominal_ah=self.nominal_ah[used],
+        )
+
+
+def capacity_histories(fleet: Any, label_kinds: Iterable[str] = MEASURED_KINDS) -> list[CapacityHistory]:
+    """The measured, unflagged capacities of every cell of a ``edgebat.data.fleet.Fleet``, sorted by key.
+
+    Cells without a nominal capacity are scaled by the median of their first five rows. Cells without rows are left out.
+    """
+    cells, cycles = fleet.cells, fleet.cycles
+    keep = np.isin(cycles["label_kind"].to_numpy().astype(str), list(label_kinds))
+    keep &= ~cycles["outlier"].to_numpy(dtype=np.bool_)
+    capacity_ah = cycles["discharge_capacity_ah"].to_numpy(dtype=np.float64)
+    keep &= np.isfinite(capacity_ah) & (capacity_ah > 0.0)
+    dataset, cell_id = (cycles[name].to_numpy().astype(str)[keep] for name in ("dataset", "cell_id"))
+    cycle, capacity_ah = cycles["cycle"].to_numpy(dtype=np.int64)[keep], capacity_ah[keep]
+    # A fleet is sorted by key and cycle, so that a cell is one run of rows.
+    new = np.flatnonzero((dataset[1:] != dataset[:-1]) | (cell_id[1:] != cell_id[:-1])) + 1
+    bounds = [0, *new.tolist(), len(cycle)] if len(cycle) else [0]
+    rows = {(dataset[a], cell_id[a]): slice(a, b) for a, b in pairwise(bounds)}
+    histories = []
+    columns = (cells[name].to_numpy() for name in ("dataset", "cell_id", "chemistry"))
+    nominal = cells["nominal_capacity_ah"].to_numpy(dtype=np.float64)
+    for d, c, chemistry, condition, nominal_ah in zip(*columns, fleet.conditions, nominal, strict=True):
+        if (d, c) in rows:
+            values = capacity_ah[rows[d, c]]
+            scale = float(nominal_ah) if np.isfinite(nominal_ah) else float(np.median(values[:5]))
+            histories.append(
+                CapacityHistory((d, c), str(chemistry), condition, scale, cycle[rows[d, c]], values / scale)
+            )
+    return histories
+
+
+def forecast_windows(histories: Iterable[CapacityHistory], spec: ForecastSpec | None = None) -> ForecastWindows:
+    """All windows of all cells. Origins are measured rows, ``spec.stride`` cycles apart or more.
+
+    No window crosses from one cell into another. Raises DataError when a history's cycles do not ascend or its arrays
+    differ in length; cells that give no window are counted in ``left_out``.
+    """
+    spec = spec or ForecastSpec()
+    x, y, cell, origin = [], [], [], []
+    used: list[CapacityHistory] = []
+    left_out: Counter[str] = Counter()
+    for history in histories:
+        windows = _cell_windows(history, spec, left_out)
+        if not windows:
+            left_out["cells without a window"] += 1
+            continue
+        for context, future, at in windows:
+            x.append(context)
+            y.append(future)
+            cell.append(len(used))
+            origin.append(at)
+        used.append(history)
+    return ForecastWindows(
+        spec=spec,
+        x=np.stack(x) if x else np.zeros((0, spec.context), np.float32),
+        y=np.stack(y) if y else np.zeros((0, spec.horizon), np.float32),
+        cell=np.array(cell, dtype=np.int32),
+        cycle=np.array(origin, dtype=np.int32),
+        cells=tuple(h.key for h in used),
+        chemistries=tuple(h.chemistry for h in used),
+        conditions=tuple(h.condition for h in used),
+        nominal_ah=np.array([h.nominal_ah for h in used], dtype=np.float64),
+        left_out=dict(left_out),
+    )
+
+
+def _cell_windows(
+    history: CapacityHistory, spec: ForecastSpec, left_out: Counter[str]
+) -> list[tuple[Float32, Float32, int]]:
+    cycle = np.asarray(history.cycle, dtype=np.int64)
+    if cycle.shape != history.capacity.shape or (np.diff(cycle) <= 0).any():
+        raise DataError(f"cell {history.key}: cycles must ascend, one capacity each; "
+                        f"seen {cycle.shape} cycles, {history.capacity.shape} capacities")  # fmt: skip
+    if not len(cycle):
+        return []
+    # One slot per cycle makes a window a slice; slots nobody measured stay NaN.
+    first, last = int(cycle[0]), int(cycle[-1])
+    slots = np.full(spec.context + last - first + 1 + spec.horizon, np.nan, dtype=np.float32)
+    slots[spec.context + cycle - first] = history.capacity
+    # Start of the run of rows without a large gap that each row belongs to.
+    starts = np.maximum.accumulate(np.where(np.diff(cycle, prepend=cycle[0]) > spec.max_gap, cycle, first))
+    windows: list[tuple[Float32, Float32, int]] = []
+    previous = -spec.stride
+    for at, start in zip(cycle.tolist(), starts.tolist(), strict=True):
+        if at - previous < spec.stride:
+            continue
+        end = spec.context + at - first + 1
+        context, future = slots[end - spec.context : end].copy(), slots[end : end + spec.horizon].copy()
+        context[: max(0, spec.context - 1 - (at - start))] = np.nan
+        seen = np.flatnonzero(np.isfinite(context))
+        if len(seen) < spec.min_rows or spec.context - 1 - seen[0] < spec.min_history:
+            left_out["origins with a short context"] += 1
+        elif np.isfinite(future).sum() < spec.min_targets or (spec.whole_horizon and last < at + spec.horizon):
+            left_out["origins with a short future"] += 1
+        else:
+            windows.append((context, future, at))
+            previous = at
+    return windows

@@ -1,0 +1,274 @@
+"""The ``health`` task: windows of charge increments with SOH, the capacities to come, and RUL as targets.
+
+Cells come as ``CellHistory`` (NumPy arrays), so that this file needs neither pandas nor a particular corpus;
+``edgebat.data.fleet.Fleet.histories`` makes them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.arrays import Bool, Float32, Float64, Int32, Int64
+from edgebat.cells import CellHistory, CellKey, Condition
+from edgebat.errors import DataError
+from edgebat.tasks.health.increments import increments_from_curve
+from edgebat.tasks.health.spec import HealthSpec
+
+__all__ = [
+    "CellHistory",
+    "CellKey",
+    "HealthSpec",
+    "HealthWindows",
+    "eol_cycle",
+    "health_windows",
+    "input_windows",
+    "reference_capacity_ah",
+    "usable_rows",
+]
+
+SMALLEST_STD = 1e-6
+"""One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up."""
+
+
+class HasHistories(Protocol):
+    """What ``health_windows`` needs of a fleet."""
+
+    def histories(self) -> Iterable[CellHistory]:
+        """Cells in a fixed order."""
+        ...  # pragma: no cover - a protocol
+
+
+@dataclass(frozen=True)
+class HealthWindows:
+    """Inputs and targets of N windows out of the cells in ``cells``."""
+
+    spec: HealthSpec
+    x: Float32
+    """[N, context, increments] charge per voltage step / nominal capacity, oldest cycle first."""
+    soh: Float32
+    """[N] capacity of the window's last cycle / reference."""
+    trajectory: Float32
+    """[N, horizon] the same for the cycles after it; NaN where not observed."""
+    rul: Float32
+    """[N] cycles from the window's last cycle to EOL; 0 at and beyond EOL; NaN when EOL was never seen (censored)."""
+    cell: Int32
+    """[N] index into ``cells``."""
+    cycle: Int32
+    """[N] number of the window's last cycle."""
+    cells: tuple[CellKey, ...]
+    conditions: tuple[Condition, ...]
+    """Per cell."""
+    nominal_ah: Float64
+    """Per cell, Ah."""
+    reference_ah: Float64
+    """Per cell: the capacity that counts as SOH 1, Ah."""
+    eol_cycle: Float64
+    """Per cell: first cycle below EOL, NaN when never seen."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Reason -> number of cells or cycles that gave no window."""
+
+    def __len__(self) -> int:
+        return len(self.soh)
+
+    def join(self, other: HealthWindows) -> HealthWindows:
+        """These windows and then the ``other`` ones, of other cells. Raises DataError when their task differs or a cell is
+        in both."""
+        both = set(self.cells) & set(other.cells)
+        if self.spec != other.spec or both:
+            raise DataError(
+                f"windows cannot be joined: they need one task, and cells of their own; in both: {sorted(both)}"
+            )
+        names = ("x", "soh", "trajectory", "rul", "cycle", "nominal_ah", "reference_ah", "eol_cycle")
+        arrays: dict[str, Any] = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
+        return replace(
+            self,
+            **arrays,
+            cell=np.concatenate([self.cell, other.cell + np.int32(len(self.cells))]),
+            cells=self.cells + other.cells,
+            conditions=self.conditions + other.conditions,
+        )
+
+    def select(self, mask: npt.ArrayLike | None = None, cells: Iterable[CellKey] | None = None) -> HealthWindows:
+        """The windows where ``mask`` [N] is true and whose cell is in ``cells``; cells without a window disappear.
+
+        Raises DataError when ``cells`` names a cell that has no windows.
+        """
+        keep = np.ones(len(self), dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
+        if keep.shape != (len(self),):
+            raise DataError(f"the mask has shape {keep.shape}; there are {len(self)} windows")
+        if cells is not None:
+            wanted = set(cells)
+            unknown = sorted(wanted - set(self.cells))
+            if unknown:
+                raise DataError(f"{len(unknown)} cells have no windows here: {unknown[:5]}")
+            keep = keep & np.array([key in wanted for key in self.cells], dtype=np.bool_)[self.cell]
+        used = np.unique(self.cell[keep])
+        renumbered = np.full(len(self.cells), -1, dtype=np.int32)
+        renumbered[used] = np.arange(used.size, dtype=np.int32)
+        return replace(
+            self,
+            x=self.x[keep],
+            soh=self.soh[keep],
+            trajectory=self.trajectory[keep],
+            rul=self.rul[keep],
+            cell=renumbered[self.cell[keep]],
+            cycle=self.cycle[keep],
+            cells=tuple(self.cells[i] for i in used),
+            conditions=tuple(self.conditions[i] for i in used),
+            nominal_ah=self.nominal_ah[used],
+            reference_ah=self.reference_ah[used],
+            eol_cycle=self.eol_cycle[used],
+        )
+
+
+def health_windows(fleet: HasHistories | Iterable[CellHistory], spec: HealthSpec | None = None) -> HealthWindows:
+    """All windows of a fleet (or of an iterable of ``CellHistory``), cell by cell, in the order given.
+
+    A window is ``spec.context`` charged cycles in a row, each step of the cycle number at most ``spec.max_gap``, whose
+    last cycle has a usable capacity. Raises DataError when not one window is found, with the reasons counted.
+    """
+    spec = spec or HealthSpec()
+    histories: Iterable[CellHistory] = fleet.histories() if hasattr(fleet, "histories") else fleet
+    left_out: Counter[str] = Counter()
+    parts: list[dict[str, npt.NDArray[np.generic]]] = []
+    kept: list[CellHistory] = []
+    references: list[float] = []
+    ends: list[float] = []
+    for history in histories:
+        found = _cell_windows(history, spec, left_out)
+        if found is None:
+            continue
+        part, reference, end = found
+        part["cell"] = np.full(part["cycle"].size, len(kept), dtype=np.int32)
+        parts.append(part)
+        kept.append(history)
+        references.append(reference)
+        ends.append(end)
+    if not parts:
+        raise DataError(
+            f"no window of {spec.context} cycles that cover {spec.window_start_v:g}-{spec.window_end_v:g} V was found; "
+            f"left out: {dict(left_out) or 'no cell given'}. Choose a voltage window the charge curves cover"
+        )
+    return HealthWindows(
+        spec=spec,
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+        cells=tuple(history.key for history in kept),
+        conditions=tuple(history.condition for history in kept),
+        nominal_ah=np.array([history.nominal_ah for history in kept]),
+        reference_ah=np.array(references),
+        eol_cycle=np.array(ends),
+        left_out=dict(+left_out),
+    )
+
+
+def _cell_windows(
+    history: CellHistory, spec: HealthSpec, left_out: Counter[str]
+) -> tuple[dict[str, npt.NDArray[np.generic]], float, float] | None:
+    """Windows of one cell with the reference capacity and the EOL cycle, or None with the reason counted."""
+    if history.charge_cycle.size == 0:
+        left_out["cells without charge curves"] += 1
+        return None
+    if not history.nominal_ah > 0.0:
+        left_out["cells without a nominal capacity"] += 1
+        return None
+    usable = usable_rows(history.capacity_ah, history.flagged, history.nominal_ah, spec)
+    cycle, capacity = history.cycle[usable], history.capacity_ah[usable]
+    increments = increments_from_curve(history.charge_voltage_v, history.charge_dq_ah, history.nominal_ah, spec)
+    covered = np.isfinite(increments).all(axis=1)
+    if not covered.any():
+        left_out["cells that do not cover the voltage window"] += 1
+        return None
+    labelled = np.isin(history.charge_cycle, cycle)
+    # Counter keeps zeros; +left_out at the end drops them.
+    left_out["cycles that do not cover the voltage window"] += int((~covered).sum())
+    left_out["cycles whose capacity is flagged, jumps or is missing"] += int((covered & ~labelled).sum())
+    charge_cycle, increments = history.charge_cycle[covered & labelled], increments[covered & labelled]
+    x, last = input_windows(charge_cycle, increments, spec)
+    if last.size == 0:
+        left_out[f"cells without {spec.context} neighbouring cycles"] += 1
+        return None
+    reference = reference_capacity_ah(history.capacity_ah, history.flagged, history.nominal_ah, spec)
+    end = eol_cycle(history.cycle, history.capacity_ah, history.flagged, spec.eol * reference, spec)
+    at = charge_cycle[last]
+    soh = capacity[np.searchsorted(cycle, at)] / reference
+    return (
+        {
+            "x": x,
+            "soh": soh.astype(np.float32),
+            "trajectory": (_trajectory(cycle, capacity, at, spec) / reference).astype(np.float32),
+            "rul": np.maximum(end - at, 0.0).astype(np.float32),
+            "cycle": at.astype(np.int32),
+        },
+        reference,
+        end,
+    )
+
+
+def input_windows(cycle: Int64, increments: Float64, spec: HealthSpec) -> tuple[Float32, Int64]:
+    """Windows out of ``increments`` [M, increments] of one cell at ascending cycle numbers ``cycle`` [M].
+
+    Returns ``x`` float32 [N, context, increments] and [N] the index into ``cycle`` of each window's last cycle. This is
+    all an estimator needs at run time, where no capacity is known.
+    """
+    if increments.shape != (cycle.size, spec.increments) or (np.diff(cycle) <= 0).any():
+        raise DataError(
+            f"increments have shape {increments.shape} for {cycle.size} cycles; [cycles, {spec.increments}] with "
+            "ascending cycle numbers is needed"
+        )
+    if cycle.size < spec.context:
+        return np.zeros((0, spec.context, spec.increments), dtype=np.float32), np.zeros(0, dtype=np.int64)
+    breaks = np.concatenate(([0], np.cumsum(np.diff(cycle) > spec.max_gap)))
+    last = np.arange(spec.context - 1, cycle.size)
+    last = last[breaks[last] == breaks[last - spec.context + 1]][:: spec.stride]
+    rows = last[:, None] + np.arange(1 - spec.context, 1)[None, :]
+    return increments[rows].astype(np.float32), last
+
+
+def usable_rows(capacity_ah: Float64, flagged: Bool, nominal_ah: float, spec: HealthSpec) -> Bool:
+    """[C] rows with a capacity that is measured, not flagged, and no jump from the unflagged row before."""
+    usable = ~flagged & np.isfinite(capacity_ah)
+    rows = np.flatnonzero(usable)
+    jumps = np.abs(np.diff(capacity_ah[rows])) >= spec.max_jump * nominal_ah
+    usable[rows[1:][jumps]] = False
+    return usable
+
+
+def reference_capacity_ah(capacity_ah: Float64, flagged: Bool, nominal_ah: float, spec: HealthSpec) -> float:
+    """The capacity that counts as SOH 1, in Ah, after ``spec.soh_reference``. Raises DataError when all rows are flagged."""
+    if spec.soh_reference == "nominal":
+        return nominal_ah
+    if spec.soh_reference == "rated_min":
+        return nominal_ah * spec.rated_min_fraction
+    good = capacity_ah[~flagged & np.isfinite(capacity_ah)]
+    if good.size == 0:
+        raise DataError(f"SOH reference {spec.soh_reference!r} needs an unflagged capacity, and the cell has none")
+    return float(good[0] if spec.soh_reference == "first" else good[: spec.reference_rows].mean())
+
+
+def eol_cycle(cycle: Int64, capacity_ah: Float64, flagged: Bool, eol_ah: float, spec: HealthSpec) -> float:
+    """First unflagged cycle below ``eol_ah`` that the median of it and the rows after it confirms; NaN when none."""
+    good = ~flagged & np.isfinite(capacity_ah)
+    cycle, capacity = cycle[good], capacity_ah[good]
+    for row in np.flatnonzero(capacity < eol_ah):
+        if np.median(capacity[row : row + spec.eol_confirm_rows]) < eol_ah:
+            return float(cycle[row])
+    return float("nan")
+
+
+def _trajectory(cycle: Int64, capacity_ah: Float64, at: Int64, spec: HealthSpec) -> Float64:
+    """[N, horizon] capacities at the cycle numbers after ``at``; linear inside gaps of at most max_gap, else NaN."""
+    axis = np.arange(cycle[0], cycle[-1] + spec.horizon + 1)
+    dense = np.interp(axis, cycle, capacity_ah, right=np.nan)
+    after = np.searchsorted(cycle, axis, side="left")
+    inside = after < cycle.size
+    after = np.minimum(after, cycle.size - 1)
+    gap = np.where(cycle[after] == axis, 0, cycle[after] - cycle[np.maximum(after - 1, 0)])
+    dense[inside & (gap > spec.max_gap)] = np.nan
+    window: Float64 = dense[(at - cycle[0])[:, None] + np.arange(1, spec.horizon + 1)[None, :]]
+    return window

@@ -1,0 +1,241 @@
+"""BatLiNet (Nature Machine Intelligence, 10.1038/s42256-024-00972-x): cycle life from early cycles.
+
+One encoder reads how a cell changed since its base cycle (intra), the other how it differs from reference cells whose
+life is known (inter); one linear head reads both. Specified for six charge and discharge channels on a capacity grid;
+it takes whatever channels a corpus has, discharge Q(V) alone included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edgebat.errors import DataError, RecipeError
+from edgebat.tasks.life.windows import LifeSpec, LifeWindows
+
+CURRENT = 1
+"""The channel of the charging current, where there is one: Q(V), current, ..., capacity."""
+
+
+class Encoder(nn.Module):
+    """[N, channels, cycles, columns] -> [N, width]: two convolutions with pooling, then one over the whole rest."""
+
+    def __init__(self, channels: int, cycles: int, columns: int, width: int) -> None:
+        super().__init__()
+        rest = ((((cycles - 2) // 3) - 2) // 3, (((columns - 2) // 3) - 2) // 3)
+        if min(rest) < 1:
+            raise DataError(f"BatLiNet needs at least 17 cycles and 17 columns; seen {cycles} x {columns}")
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, width, 3),
+            nn.ReLU(),
+            nn.AvgPool2d(3),
+            nn.Conv2d(width, width, 3),
+            nn.ReLU(),
+            nn.AvgPool2d(3),
+            nn.Conv2d(width, width, rest),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        features: Tensor = self.layers(x)
+        return features
+
+
+class BatLiNet(nn.Module):
+    """Cycle life of cells, float [N], from early-life tensors [N, channels, cycles, columns].
+
+    alpha: weight of the inter-cell branch. absolute: Q(V) itself where the source has it, else differences to the base
+    cycle only. references: cells whose tensors and lives are stored with the model. pool: mean over so many neighbouring
+    cycles first. capacity: a last channel with the capacity of each cycle. compress: differences d to the base cycle
+    become asinh(d / compress), about the logarithm of what is larger than ``compress`` (a fraction of nominal); the log
+    of life falls with the log of the differences, and long lives lie where these are smallest. 0: as they are. current:
+    a channel with the charging current over state of charge, the paper's third; only the inter branch can use it, since
+    a protocol does not change with the cycles. spec: the ``LifeSpec`` the windows were made with, checked at prediction.
+    """
+
+    name = "batlinet"
+    label_mean: Tensor
+    label_std: Tensor
+    input_std: Tensor
+    center: Tensor
+    reference_x: Tensor
+    reference_label: Tensor
+
+    def __init__(
+        self,
+        spec: dict[str, Any] | None = None,
+        channels: int = 1,
+        width: int = 32,
+        alpha: float = 0.5,
+        absolute: bool = False,
+        references: int = 64,
+        cleaning: bool = True,
+        pool: int = 1,
+        capacity: bool = False,
+        compress: float = 0.0,
+        current: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spec = LifeSpec(**(spec or {}))
+        self.settings: dict[str, Any] = {
+            "spec": dict(spec or {}),
+            "channels": channels,
+            "width": width,
+            "alpha": alpha,
+            "absolute": absolute,
+            "references": references,
+            "cleaning": cleaning,
+            "pool": pool,
+            "capacity": capacity,
+            "compress": compress,
+            "current": current,
+        }
+        if compress < 0.0 or (compress and absolute):
+            raise RecipeError(f"batlinet: compress is {compress}; it is 0 or larger, and for differences only")
+        if channels < 1 + capacity + current:
+            raise RecipeError(f"batlinet: {channels} channels; Q(V), current and capacity are {1 + capacity + current}")
+        if pool < 1 or self.spec.cycles % pool:
+            raise DataError(
+                f"BatLiNet pools {pool} cycles; it must divide the {self.spec.cycles} cycles of the windows"
+            )
+        shape = (channels, self.spec.cycles // pool, self.spec.columns)
+        self.alpha, self.absolute, self.cleaning = alpha, absolute, cleaning
+        self.pool, self.capacity, self.compress, self.current = pool, capacity, compress, current
+        self.intra, self.inter = Encoder(*shape, width), Encoder(*shape, width)
+        self.head = nn.Linear(width, 1, bias=False)
+        self.register_buffer("label_mean", torch.zeros(()))
+        self.register_buffer("label_std", torch.ones(()))
+        self.register_buffer("input_std", torch.ones(2, channels, 1, 1))
+        # What the intra branch subtracts from the capacity channel; the other channels lose their base cycle instead.
+        self.register_buffer("center", torch.zeros(()))
+        self.register_buffer("reference_x", torch.zeros(references, *shape))
+        self.register_buffer("reference_label", torch.zeros(references))
+
+    def within(self, x: Tensor) -> Tensor:
+        """Standardized log life [N] from the change since the base cycle, for x [N, channels, cycles, columns]."""
+        change = self.change(x)
+        life: Tensor = self.head(self.intra(self.cleaned(change) / self.input_std[0])).squeeze(1)
+        return life
+
+    def change(self, x: Tensor) -> Tensor:
+        """What the intra branch sees of x [N, channels, cycles, columns], before scaling."""
+        base = (self.spec.base_cycle - 1) // self.pool
+        change = self.gap(x, x[:, :, base : base + 1])
+        if self.capacity:
+            change[:, -1:] = x[:, -1:] - self.center
+        return change
+
+    def gap(self, x: Tensor, other: Tensor) -> Tensor:
+        """``x - other``; 0 in the current's channel where one of the two charging currents is not known (NaN)."""
+        gap = x - other
+        if self.current:
+            gap[:, CURRENT] = torch.where(gap[:, CURRENT].isnan(), 0.0, gap[:, CURRENT])
+        return gap
+
+    def difference(self, x: Tensor, reference: Tensor) -> Tensor:
+        """Difference [N] of standardized log life between cells ``x`` and cells ``reference``, same shapes."""
+        gap = self.cleaned(self.gap(x, reference))
+        life: Tensor = self.head(self.inter(gap / self.input_std[1])).squeeze(1)
+        return life
+
+    def between(self, x: Tensor, reference: Tensor, label: Tensor) -> Tensor:
+        """Standardized log life [N, R] of x [N, ...] judged against ``reference`` [R, ...] of known ``label`` [R]."""
+        columns = [self.difference(x, r.expand_as(x)) + value for r, value in zip(reference, label, strict=True)]
+        return torch.stack(columns, dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardized log life [N]: both branches mixed, the median over all stored references."""
+        inter = self.between(x, self.reference_x, self.reference_label).median(dim=1).values
+        return (1.0 - self.alpha) * self.within(x) + self.alpha * inter
+
+    def cleaned(self, difference: Tensor) -> Tensor:
+        """The paper's cleaning of what was measured, without editing its input. A stated current has no glitches."""
+        if not self.cleaning:
+            return difference
+        measured = [channel for channel in range(difference.shape[1]) if not (self.current and channel == CURRENT)]
+        cleaned = difference.clone()
+        cleaned[:, measured] = clean(difference[:, measured])
+        return cleaned
+
+    def tensor(self, windows: LifeWindows) -> Tensor:
+        """Network input [N, channels, cycles / pool, columns]. Raises DataError for windows made otherwise."""
+        if windows.spec != self.spec:
+            raise DataError(f"windows were made with {windows.spec}; this BatLiNet was trained on {self.spec}")
+        x = windows.x
+        if self.absolute:
+            if not np.isfinite(windows.base).all():
+                raise DataError("this BatLiNet compares absolute Q(V); some cells have differences only")
+            x = x + windows.base[:, None, :]
+        channels = [x]
+        if self.current:
+            channels.append(np.broadcast_to(windows.charge_rate_c[:, None, :], x.shape))
+        if self.capacity:
+            channels.append(np.broadcast_to(windows.capacity[:, :, None], x.shape))
+        pooled = nn.functional.avg_pool2d(torch.from_numpy(np.stack(channels, axis=1)), (self.pool, 1))
+        if self.compress:
+            pooled[:, 0] = torch.asinh(pooled[:, 0] / self.compress)
+        return pooled
+
+    @torch.no_grad()
+    def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
+        """``life``: cycle life [N] in cycles, float32."""
+        device = self.label_mean.device
+        parts = [self(chunk.to(device)).float() for chunk in torch.split(self.tensor(windows), 64)]
+        life = torch.exp(torch.cat(parts) * self.label_std + self.label_mean)
+        return {"life": life.cpu().numpy()}
+
+
+class BatLiNetEnsemble(nn.Module):
+    """Several BatLiNets trained from different seeds; the geometric mean of their lives.
+
+    members: how many. network: settings of each.
+    """
+
+    name = "batlinet_ensemble"
+
+    def __init__(self, members: int = 4, network: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {"members": members, "network": dict(network or {})}
+        self.members = nn.ModuleList([BatLiNet(**(network or {})) for _ in range(members)])
+
+    @property
+    def spec(self) -> LifeSpec:
+        """How windows for it are made."""
+        first = self.members[0]
+        assert isinstance(first, BatLiNet)
+        return first.spec
+
+    @property
+    def current(self) -> bool:
+        """Whether its networks see how a cell is charged."""
+        return bool(self.members[0].current)
+
+    def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
+        """``life``: cycle life [N] in cycles; ``life_members`` [members, N]."""
+        lives = np.stack([member.predict(windows)["life"] for member in self.members if isinstance(member, BatLiNet)])
+        return {"life": np.exp(np.log(lives).mean(axis=0)), "life_members": lives}
+
+
+def clean(difference: Tensor) -> Tensor:
+    """Glitches of [N, channels, cycles, columns] set to zero; a new tensor.
+
+    Outer twentieths of the columns: values farther than 3 standard deviations (of the distance to the row's median)
+    from the median. Whole cycles: rows whose peak or mean is farther than 5 standard deviations from the median over
+    cycles.
+    """
+    edge = max(1, difference.shape[-1] // 20)
+    distance = (difference - difference.median(dim=-1, keepdim=True).values).abs()
+    outlier = distance > 3.0 * distance.std(dim=-1, keepdim=True) + 1e-12
+    outlier[..., edge:-edge] = False
+    peak, mean = difference.abs().amax(dim=-1), difference.mean(dim=-1)
+    wild = torch.zeros_like(peak, dtype=torch.bool)
+    for value in (peak, mean):
+        away = (value - value.median(dim=-1, keepdim=True).values).abs()
+        wild |= away > 5.0 * away.std(dim=-1, keepdim=True) + 1e-12
+    return difference.masked_fill(outlier | wild.unsqueeze(-1), 0.0)

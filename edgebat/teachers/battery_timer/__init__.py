@@ -1,0 +1,1 @@
+"""Battery-Timer (arXiv 2505.08151): a time-series foundation model that continues capacity curves."""

@@ -1,0 +1,208 @@
+"""DiffBatt (arXiv 2410.23893): SOH curves drawn by a diffusion model from the capacity matrix of the first cycles.
+
+Cycle life, the whole curve and their uncertainty come from several draws; with guidance the same network makes new
+curves (``synthesize``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edgebat.arrays import Float32
+from edgebat.errors import DataError, RecipeError
+from edgebat.tasks.life.windows import LifeSpec, LifeWindows, curve_life
+from edgebat.teachers.diffbatt.diffusion import Schedule
+from edgebat.teachers.diffbatt.unet import UNet
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How curves are drawn. draws per cell; steps and eta: 1000 and 1 are the paper's ancestral sampling, eta 0 is DDIM.
+
+    Fresh noise on the way (eta 1) corrects the network's errors at the noisiest levels, which DDIM carries to the end.
+    guidance w mixes (1 + w) conditioned - w unconditioned. limit: largest |2 SOH - 1| a draw may aim at; None for the
+    paper's free sampling. batch: curves at a time."""
+
+    draws: int = 10
+    steps: int = 100
+    eta: float = 1.0
+    guidance: float = 0.0
+    limit: float | None = 1.1
+    seed: int = 1
+    batch: int = 4096
+
+
+TARGETS = ("noise", "velocity")
+
+
+class DiffBatt(nn.Module):
+    """The U-Net with its schedule, input scale and the definition of its windows.
+
+    target: what the U-Net predicts, ``noise`` as published, or ``velocity`` (Salimans and Ho, arXiv 2202.00512), which
+    asks for the clean curve where there is nothing but noise; that is where the condition has to be learnt.
+    """
+
+    name = "diffbatt"
+    input_std: Tensor
+
+    def __init__(
+        self, spec: dict[str, Any] | None = None, first: int = 8, steps: int = 1000, target: str = "noise"
+    ) -> None:
+        super().__init__()
+        if target not in TARGETS:
+            raise RecipeError(f"diffbatt: target is {target!r}; allowed are {', '.join(TARGETS)}")
+        self.target = target
+        self.spec = LifeSpec(**(spec or {}))
+        self.settings: dict[str, Any] = {"spec": dict(spec or {}), "first": first, "steps": steps, "target": target}
+        if self.spec.curve_points % 8:
+            raise DataError(f"DiffBatt needs curve_points divisible by 8; seen {self.spec.curve_points}")
+        self.unet = UNet(self.spec.columns, self.spec.curve_points, first)
+        self.schedule = Schedule(steps)
+        self.register_buffer("input_std", torch.ones(()))
+
+    def tensor(self, windows: LifeWindows) -> Tensor:
+        """Condition [N, cycles, columns] of life windows. Raises DataError when they were made otherwise."""
+        if windows.spec != self.spec:
+            raise DataError(f"windows were made with {windows.spec}; this DiffBatt was trained on {self.spec}")
+        return torch.from_numpy(np.ascontiguousarray(windows.x))
+
+    def noise_loss(self, curve: Tensor, q: Tensor, drop: float, generator: torch.Generator) -> Tensor:
+        """Mean squared error of the predicted target for curves [N, points] (2 SOH - 1) and matrices q; the condition
+        is dropped with chance ``drop``."""
+        count, device = len(curve), curve.device
+        t = torch.randint(self.schedule.steps, (count,), generator=generator, device=device)
+        noise = torch.randn(curve.shape, generator=generator, device=device)
+        mask = (torch.rand(count, generator=generator, device=device) >= drop).float()
+        condition = self.unet.embed_condition(q / self.input_std)
+        predicted = self.unet(self.schedule.diffuse(curve, t, noise), t, condition, mask)
+        target = noise if self.target == "noise" else self.schedule.velocity(curve, t, noise)
+        error: Tensor = (predicted.float() - target).square().mean()
+        return error
+
+    @torch.no_grad()
+    def draw(self, q: Tensor, sampling: Sampling) -> Float32:
+        """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]; beyond the end of life near 0."""
+        device = self.input_std.device
+        if not len(q):
+            return np.zeros((0, sampling.draws, self.spec.curve_points), dtype=np.float32)
+        per_batch = max(1, sampling.batch // sampling.draws)
+        parts = []
+        for number, chunk in enumerate(torch.split(q, per_batch)):
+            condition = self.unet.embed_condition(chunk.to(device) / self.input_std)
+            condition = condition.repeat_interleave(sampling.draws, dim=0)
+            curves = self.schedule.sample(
+                self._guided(condition, sampling.guidance),
+                (len(condition), self.spec.curve_points),
+                sampling.steps,
+                sampling.eta,
+                sampling.seed + number,
+                sampling.limit,
+            )
+            parts.append((curves.cpu() + 1.0) / 2.0)
+        curves = torch.cat(parts).reshape(len(q), sampling.draws, self.spec.curve_points)
+        result: Float32 = curves.numpy()
+        return result
+
+    def _guided(self, condition: Tensor, guidance: float) -> Any:
+        on = torch.ones(len(condition), device=condition.device)
+
+        def noise_of(x: Tensor, t: Tensor) -> Tensor:
+            noise: Tensor = self.unet(x, t, condition, on)
+            if guidance:
+                noise = (1.0 + guidance) * noise - guidance * self.unet(x, t, condition, 0.0 * on)
+            return noise if self.target == "noise" else self.schedule.noise_of_velocity(x, t, noise)
+
+        return noise_of
+
+    def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
+        """What ``said_by`` makes of the draws. Raises DataError for windows made otherwise."""
+        return said_by(self.draw(self.tensor(windows), sampling or Sampling()), windows)
+
+
+class DiffBattEnsemble(nn.Module):
+    """Several DiffBatts trained from different seeds, their draws taken together.
+
+    Which of its training curves a network falls back on for a new cell is partly chance; the median over networks is
+    less so. members: how many. network: settings of each.
+    """
+
+    name = "diffbatt_ensemble"
+
+    def __init__(self, members: int = 3, network: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {"members": members, "network": dict(network or {})}
+        self.members = nn.ModuleList([DiffBatt(**(network or {})) for _ in range(members)])
+
+    @property
+    def spec(self) -> LifeSpec:
+        """How windows for it are made."""
+        return self._networks()[0].spec
+
+    def draw(self, q: Tensor, sampling: Sampling) -> Float32:
+        """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]. The draws are shared among the members
+        (rounded up, so that each has as many), and each member has noise of its own."""
+        share = -(-sampling.draws // len(self.members))
+        each = [replace(sampling, draws=share, seed=sampling.seed + 1000 * n) for n in range(len(self.members))]
+        drawn = [network.draw(q, own) for network, own in zip(self._networks(), each, strict=True)]
+        return np.concatenate(drawn, axis=1)
+
+    def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
+        """As ``DiffBatt.predict``, of all members' draws."""
+        return said_by(self.draw(self._networks()[0].tensor(windows), sampling or Sampling()), windows)
+
+    def _networks(self) -> list[DiffBatt]:
+        return [member for member in self.members if isinstance(member, DiffBatt)]
+
+
+def said_by(curves: Float32, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
+    """What curves [N, draws, points] say of the N windows.
+
+    ``life`` [N] cycles and ``soh_curve`` [N, points]: medians over the draws; ``life_std`` [N] and ``soh_low``,
+    ``soh_high`` [N, points] (10 % and 90 %): their spread; ``best_life``, ``best_curve``: the draw that fits the
+    capacities of the observed cycles best, as the paper reports.
+    """
+    count, draws, points = curves.shape
+    lives = curve_life(curves.reshape(-1, points), windows.spec).reshape(count, draws)
+    best = closest_draw(curves, windows)
+    rows = np.arange(count)
+    return {
+        "life": np.median(lives, axis=1),
+        "soh_curve": np.median(curves, axis=1),
+        "life_std": lives.std(axis=1),
+        "soh_low": np.quantile(curves, 0.1, axis=1).astype(np.float32),
+        "soh_high": np.quantile(curves, 0.9, axis=1).astype(np.float32),
+        "best_life": lives[rows, best],
+        "best_curve": curves[rows, best],
+    }
+
+
+def observed_soh(windows: LifeWindows) -> Float32:
+    """SOH relative to the first cycle at the curve points inside the window, float32 [N, points observed]."""
+    inside = windows.spec.curve_cycles[windows.spec.curve_cycles <= windows.spec.cycles] - 1
+    observed: Float32 = windows.capacity[:, inside] / windows.capacity[:, :1]
+    return observed
+
+
+def closest_draw(curves: Float32, windows: LifeWindows) -> npt.NDArray[np.int64]:
+    """Index [N] of the draw in curves [N, draws, points] nearest to the observed capacities."""
+    seen = observed_soh(windows)
+    error = np.square(curves[:, :, : seen.shape[1]] - seen[:, None, :]).mean(axis=2)
+    nearest: npt.NDArray[np.int64] = error.argmin(axis=1)
+    return nearest
+
+
+def curve_error_percent(predicted: Float32, reference: Float32, eol: float = 0.8, floor: float = 0.6) -> float:
+    """DiffBatt's SOH error: per cell RMSE in percent points where the prediction is above ``eol`` and the reference
+    above ``floor``, mean over cells. A cell without such a point does not count; NaN when none counts."""
+    counted = (predicted > eol) & (reference > floor)
+    squares = np.where(counted, np.square(100.0 * (predicted - reference)), 0.0).sum(axis=1)
+    counts = counted.sum(axis=1)
+    if not counts.any():
+        return float("nan")
+    return float(np.sqrt(squares[counts > 0] / counts[counts > 0]).mean())

@@ -1,0 +1,1 @@
+"""The universal forecaster (arXiv 2601.00862): Battery-Timer by LoRA with a contrastive second task."""

@@ -1,0 +1,1 @@
+"""Training any network the same way (extra ``train``): epochs or steps, blends, logs, checkpoints."""

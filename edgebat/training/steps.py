@@ -1,0 +1,172 @@
+"""Training for a fixed number of steps on tensors that lie in memory: no validation, last weights or their average.
+
+For data of a few dozen cells, where holding cells back to stop early costs more than it saves. Everything random in
+step k follows from (seed, k, rank) alone, so a resumed run equals an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from edgebat.errors import RecipeError
+from edgebat.training.logs import quiet_lightning, tensorboard_logger
+from edgebat.training.throughput import Throughput
+
+StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
+"""(network, data, generator) -> scalar loss; ``generator``, on the data's device, is the only source of chance."""
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How to train. schedule: ``constant`` or ``cosine`` (down to zero at the last step). average: decay of the running
+    mean of the weights that is kept in the end, 0 for the last weights. steps_per_epoch: a checkpoint is written this
+    often. precision, accelerator, devices, strategy, nodes: Lightning's. tensorboard: as in ``fit``."""
+
+    steps: int = 1000
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    average: float = 0.0
+    steps_per_epoch: int = 100
+    seed: int = 1
+    precision: Any = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("constant", "cosine"):
+            raise RecipeError(f"schedule is {self.schedule!r}; choose constant or cosine")
+        if self.steps < 1 or self.steps_per_epoch < 1 or self.steps % self.steps_per_epoch:
+            raise RecipeError(f"steps ({self.steps}) must be a multiple of steps_per_epoch ({self.steps_per_epoch})")
+        if not 0.0 <= self.average < 1.0:
+            raise RecipeError(f"average is {self.average}; 0 <= average < 1 is needed")
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """losses: mean training loss of every epoch run here; seconds: wall time; peak_bytes: GPU memory, 0 on a CPU;
+    steps_per_second: optimizer steps, 0 when trained in processes of their own."""
+
+    losses: list[float]
+    seconds: float
+    peak_bytes: int
+    steps_per_second: float = 0.0
+
+    @property
+    def last_loss(self) -> float:
+        """Mean loss of the last epoch, NaN when nothing was left to do."""
+        return self.losses[-1] if self.losses else float("nan")
+
+
+class StepFitting(lightning.LightningModule):
+    """Network, data and loss as Lightning wants them; ``averaged`` carries the running mean of the weights."""
+
+    def __init__(self, network: nn.Module, data: tuple[Tensor, ...], loss: StepLoss, settings: StepSettings) -> None:
+        super().__init__()
+        self.network, self.loss, self.step_settings = network, loss, settings
+        self.averaged = copy.deepcopy(network).requires_grad_(False)
+        self.epoch_losses: list[float] = []
+        self.running: list[Tensor] = []
+        self.data_names = [f"data_{i}" for i in range(len(data))]
+        for name, tensor in zip(self.data_names, data, strict=True):
+            self.register_buffer(name, tensor, persistent=False)
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        """One optimizer step on whatever the loss draws from the data."""
+        generator = torch.Generator(device=self.device)
+        seed = self.step_settings.seed * 1_000_003 + self.global_step
+        generator.manual_seed(seed * 4_099 + self.global_rank)
+        value = self.loss(self.network, tuple(self.get_buffer(name) for name in self.data_names), generator)
+        self.running.append(value.detach())
+        return value
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move the average towards the network."""
+        decay = self.step_settings.average
+        if decay:
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(self.averaged.parameters()), [p.detach() for p in self.network.parameters()], 1.0 - decay
+                )
+
+    def on_train_epoch_end(self) -> None:
+        """The mean loss of the epoch, over all processes."""
+        mean = self.trainer.strategy.reduce(torch.stack(self.running).mean(), reduce_op="mean")
+        self.epoch_losses.append(float(mean))
+        self.running.clear()
+        self.log("train_loss", self.epoch_losses[-1], sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW (Adam without decay); constant or cosine."""
+        s = self.step_settings
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay)
+        if s.schedule == "constant":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, s.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def fit_steps(
+    network: nn.Module,
+    data: tuple[Tensor, ...],
+    loss: StepLoss,
+    settings: StepSettings,
+    folder: str | Path,
+    resume: bool = False,
+) -> StepResult:
+    """Train ``network`` in place; it ends in eval mode on the CPU with its last weights, or their average.
+
+    folder takes ``last.ckpt`` after every epoch; with ``resume`` an existing one is continued. Raises RecipeError when
+    there is no data.
+    """
+    if not data or not len(data[0]):
+        raise RecipeError("there is nothing to train on; give cells with a known life or curve")
+    folder = Path(folder)
+    last = folder / "last.ckpt"
+    if not resume:
+        last.unlink(missing_ok=True)
+    fitting = StepFitting(network, data, loss, settings)
+    # The data lies in the module; the loader only counts the steps of an epoch.
+    loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
+    logger = tensorboard_logger(folder, settings.tensorboard)
+    started, speed = time.monotonic(), Throughput()
+    with quiet_lightning():
+        trainer = lightning.Trainer(
+            max_epochs=settings.steps // settings.steps_per_epoch,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            callbacks=[speed, ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)],
+            logger=logger,
+            log_every_n_steps=settings.steps_per_epoch,
+            gradient_clip_val=1.0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+        trainer.fit(fitting, loader, ckpt_path=last if resume and last.exists() else None, weights_only=True)
+    trained = fitting.averaged if settings.average else fitting.network
+    network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
+    network.cpu().eval()
+    losses = fitting.epoch_losses
+    if not losses and "train_loss" in trainer.callback_metrics:
+        # Trained in processes of their own, which hand back the last value only.
+        losses = [float(trainer.callback_metrics["train_loss"])]
+    return StepResult(losses, time.monotonic() - started, speed.peak_bytes, speed.per_second(1))

@@ -1,0 +1,115 @@
+"""A cell's life in front of the simulated board, and the figures of an integration."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.bms.drive import drawn_life, raw_life
+from edgebat.bms.measure import cost_table, measure_bms
+from edgebat.bms.replay import unseen_cells
+from edgebat.data.readers.raw import RawCell
+from edgebat.data.synthetic import make_fleet
+from edgebat.errors import DataError
+from edgebat.graph import load_graph
+from edgebat.tasks.health import HealthSpec, health_windows, increments_from_curve
+from edgebat.tasks.health.charge_counter import ChargeCounter, Config
+from tests.bms_samples import feed
+from tests.conftest import tiny_model
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_drawn_charges_give_the_increments_of_the_curve(spec: HealthSpec):
+    history = next(iter(make_fleet(seed=99, cells=1, max_cycles=60).histories()))
+    levels = [round(v * 1e6) for v in spec.levels_v]
+    curves = dict(zip(history.charge_cycle.tolist(), history.charge_dq_ah, strict=True))
+    found = 0
+    counter = ChargeCounter(levels, Config(round(history.nominal_ah * 1000), max_gap_ms=120_000))
+    for cycle in drawn_life(history, spec, most_cycles=8):
+        rows = feed(counter, cycle.samples)
+        if cycle.number not in curves:
+            assert not rows
+            continue
+        expected = increments_from_curve(history.charge_voltage_v, curves[cycle.number][None], history.nominal_ah, spec)
+        if np.isfinite(expected).all():
+            assert len(rows) == 1
+            np.testing.assert_allclose(np.array(rows[0]) / 1e6, expected[0], rtol=0.03)
+            found += 1
+    assert found >= 4
+
+
+def test_recorded_samples_keep_their_time_or_are_drawn_at_a_rate():
+    cell = RawCell(
+        "one",
+        time_s=np.array([0.0, 10.0, 25.0, 0.0, 5.0]),
+        voltage_v=np.array([3.6, 3.61, 3.62, 3.7, 3.71]),
+        current_a=np.array([1.0, 1.0, 2.0, -1.0, -1.0]),
+        cycle=np.array([1, 1, 1, 2, 2]),
+    )
+    first, second = raw_life(cell)
+    assert first.samples["dt_ms"].tolist() == [0, 10_000, 15_000]
+    assert first.samples["current_ma"].tolist() == [1000, 1000, 2000]
+    assert second.samples["dt_ms"].tolist() == [0, 5000]
+    drawn = next(iter(raw_life(cell, tick_ms=1000)))
+    assert len(drawn.samples) == 26
+    assert drawn.samples["cell_mv"][5] == 3605
+
+
+def test_a_replay_writes_figure_tables_frames_and_database(command: Command, spec: HealthSpec, tmp_path: Path):
+    windows = health_windows(make_fleet(seed=98, cells=6, max_cycles=60), spec)
+    model_file = tiny_model(windows, tmp_path / "tiny.ebat")
+    out = tmp_path / "replayed"
+    code, text, errors = command(
+        "replay", model_file, "--cells", "1", "--cycles", "30", "--cut-every", "6", "--out", out
+    )
+    assert code == 0, errors
+    assert "figure:" in text
+    summary = json.loads((out / "replay.json").read_text())
+    (cell,) = summary["cells"]
+    assert cell["mismatches"] == 0
+    assert cell["cuts"] > 0
+    assert cell["device_rmse"] == cell["numpy_rmse"]
+    assert (out / "replay.svg").read_text().startswith("<svg")
+    rows = list(csv.DictReader((out / "replay.csv").read_text().splitlines()))
+    assert len(rows) + cell["cuts"] == 30
+    (log,) = out.glob("*.log")
+    lines = log.read_text().splitlines()
+    assert len(lines) == cell["frames"]
+    cantools = pytest.importorskip("cantools")
+    database = cantools.database.load_file(out / "tiny.dbc")
+    identifier, data = lines[-4].split(" ")[2].split("#")
+    signals = database.decode_message(int(identifier, 16), bytes.fromhex(data))
+    assert {"SOH", "SOH_Sigma", "RUL", "Status", "Source", "Alive"} == set(signals)
+
+
+def test_a_replay_needs_cells_the_model_has_not_seen(command: Command, model_file: Path, tmp_path: Path):
+    code, _, errors = command("replay", model_file, "--cell", "nobody", "--out", tmp_path / "x")
+    assert code == 2
+    assert "no charge curves of nobody" in errors
+    code, _, errors = command("replay", model_file, "--target", "moon", "--out", tmp_path / "x")
+    assert code == 2
+    assert "allowed: board, host" in errors
+    graph = load_graph(model_file)
+    fleet = make_fleet(seed=99, cells=2, max_cycles=30)
+    chosen = unseen_cells(graph, fleet, ["/".join(fleet.keys[1])], 5)
+    assert [h.key for h in chosen] == [fleet.keys[1]]
+    with pytest.raises(DataError):
+        unseen_cells(graph, fleet, ["nobody"], 5)
+
+
+def test_every_call_stays_within_its_stack(model_file: Path):
+    cost = measure_bms(load_graph(model_file), "cortex-m4f")
+    calls = {call.function: call for call in cost.calls}
+    assert {"edgebat_push", "edgebat_step", "edgebat_result", "edgebat_state_get", "edgebat_selftest"} <= calls.keys()
+    assert max(call.stack for call in cost.calls) <= 256
+    assert calls["edgebat_push"].median < 500
+    assert calls["edgebat_push"].most < 5000
+    assert cost.flash_estimator < 8192
+    assert cost.ram_battery < 320
+    assert "tiny" in cost_table([cost])

@@ -1,0 +1,82 @@
+"""Every checkpoint in the zoo loads, predicts, is small, and says on its card what it claims and what it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from edgebat.paths import zoo_dir  # noqa: E402
+from edgebat.tasks.forecast.fade import fade_curves  # noqa: E402
+from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows  # noqa: E402
+from edgebat.tasks.health import HealthSpec  # noqa: E402
+from edgebat.tasks.life.windows import LifeSpec, life_windows  # noqa: E402
+from edgebat.teachers.batlinet.network import BatLiNet  # noqa: E402
+from edgebat.teachers.diffbatt.network import Sampling  # noqa: E402
+from edgebat.teachers.store import TASKS, TEACHERS, load_teacher  # noqa: E402
+from edgebat.training.tensorfile import read_header  # noqa: E402
+from tests.life_cells import made_up_cell  # noqa: E402
+
+FILES = sorted((zoo_dir() / "teachers").glob("*/*.safetensors"))
+IDS = [f"{file.parent.name}/{file.stem}" for file in FILES]
+
+
+def test_every_teacher_has_a_checkpoint() -> None:
+    there = {str(read_header(file, "edgebat-teacher")["name"]) for file in FILES}
+    assert there == set(TEACHERS) - {"batlinet", "diffbatt"}  # theirs are several networks together
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_it_is_small_and_has_a_card(file: Path) -> None:
+    assert file.stat().st_size <= 6_000_000
+    card = (file.parent / "card.md").read_text(encoding="utf-8")
+    for word in (file.name, "load_teacher", "Data", "RMSE"):
+        assert word in card
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_it_loads_and_predicts(file: Path) -> None:
+    header = read_header(file, "edgebat-teacher")
+    teacher: Any = load_teacher(file)
+    task = TASKS[teacher.name]
+    if task == "health":
+        spec = HealthSpec.from_dict(header["provenance"]["task"])
+        x = np.full((3, spec.context, spec.increments), 0.01, dtype=np.float32)
+        said = teacher.predict(x)
+        assert said["soh"].shape == (3,)
+        assert said["trajectory"].shape == (3, spec.horizon)
+        none = teacher.predict(x[:0])
+    elif task == "forecast":
+        windows = forecast_windows(fade_curves(3, seed=5), ForecastSpec(context=teacher.context, stride=64))
+        said = teacher.predict(windows)
+        # The next cycles of a cell lie near its last one.
+        assert np.abs(said["capacity"] - windows.x[:, -1:]).max() < 0.5
+        none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)))
+    else:
+        spec = LifeSpec(**header["provenance"].get("life_task", {}))
+        windows = life_windows([made_up_cell(n, 500 + 100 * n, columns=200) for n in range(3)], spec)
+        few = {"sampling": Sampling(draws=2, steps=2)} if teacher.name.startswith("diffbatt") else {}
+        said = teacher.predict(windows, **few)
+        assert ((said["life"] > 0) & (said["life"] < 10_000)).all()
+        none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)), **few)
+    assert all(np.isfinite(values).all() for values in said.values())
+    # No windows are no answers, not an error.
+    answered = {name: values.shape for name, values in none.items()}
+    assert answered.keys() == said.keys()
+    assert not any(np.prod(shape) for shape in answered.values())
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if "batlinet" in f.parent.name], ids=str)
+def test_batlinets_references_are_means_of_several_cells(file: Path) -> None:
+    """The corpus must not travel with the checkpoint: means of four or more cells, not the curves of single ones."""
+    cells = int(read_header(file, "edgebat-teacher")["provenance"]["cells"])
+    assert cells == {"matr-current": 41, "matr": 41, "hust": 52, "mix": 105}[file.stem]  # those whose life is known
+    teacher: Any = load_teacher(file)
+    for member in teacher.members:
+        assert isinstance(member, BatLiNet)
+        assert len(member.reference_x) <= cells // 4
