@@ -255,10 +255,10 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph) -> None:
 
 def decoder(graph: IntGraph) -> Callable[[Frame], dict[str, Any]]:
     """Decodes frames with the generated ``.dbc``. Raises MissingExtra without cantools."""
-    from edgebat.formats.c.bms import describe
+    from edgebat.formats.c.bms import health_model
 
     cantools = require("cantools", extra="sim")
-    database = cantools.database.load_string(dbc_text(describe(graph)), database_format="dbc")
+    database = cantools.database.load_string(dbc_text(health_model(graph)), database_format="dbc")
 
     def decode(frame: Frame) -> dict[str, Any]:
         found: dict[str, Any] = database.decode_message(frame.id, frame.data)
@@ -398,7 +398,7 @@ def replay(
         progress(f"{'/'.join(out.cell)}: {len(out.rows)} cycles, {out.cuts} power cuts")
         atomic_write(folder / f"{_file_name(out.cell)}.log", _candump(out.frames))
     from edgebat.bms.picture import draw
-    from edgebat.formats.c.bms import describe
+    from edgebat.formats.c.bms import health_model
 
     summary = {
         "model": graph.name,
@@ -420,7 +420,7 @@ def replay(
     atomic_write(folder / "replay.json", json.dumps(summary, indent=1) + "\n")
     atomic_write(folder / "replay.csv", _table(done))
     atomic_write(folder / "replay.svg", draw(done, graph.name, spec.eol, synthetic=synthetic))
-    atomic_write(folder / f"{graph.name}.dbc", dbc_text(describe(graph)))
+    atomic_write(folder / f"{graph.name}.dbc", dbc_text(health_model(graph)))
     return summary
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgebat.bms.can import FIRST_ID, POINTS_PER_FRAME
 from edgebat.errors import ToolError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import describe, write_bms
+from edgebat.formats.c.bms import estimator_files, health_model, write_bms
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.slices import slice_count
 from edgebat.formats.c.write import CModel, write_c
@@ -84,7 +84,7 @@ class Firmware(ABC):
     """The firmware, wherever it runs. ``fram`` is the memory that survives a power cut."""
 
     def __init__(self, graph: IntGraph, config: Config, *, frame_ms: int = 1000, steps_per_tick: int = 1) -> None:
-        self.model = describe(graph)
+        self.model = health_model(graph)
         self.config = config
         self.burst = 3 + -(-self.model.points // POINTS_PER_FRAME)
         """Frames that are sent together: health, details, the parts of the forecast, model."""
@@ -167,7 +167,7 @@ def write_sources(graph: IntGraph, folder: Path, mode: str = "balanced") -> tupl
         '#include "soh_bms.h"\n#define VBMS_MODEL soh_model\n#define VBMS_SAVED_BYTES SOH_SAVED_BYTES\n'
         "typedef soh_work_t vbms_work_t;\n",
     )
-    estimator = sorted((firmware_dir() / "bms").glob("*.c"))
+    estimator = [path for path in estimator_files() if path.suffix == ".c"]
     board = [firmware_dir() / "ports" / "virtual" / "virtual_bms.c"]
     generated = [path for path in (*model.files, *bound) if path.suffix == ".c"]
     return model, [*generated, *model.kernel_sources, *estimator, *board]

@@ -34,14 +34,23 @@ def input_clipped(graph: IntGraph, values: npt.NDArray[np.signedinteger]) -> npt
 
 def _scaled(graph: IntGraph, values: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.int64]:
     border = _border(graph, "input")
+    if border.get("relative_to") == "last":
+        values = values - values[:, -1:, -1:].astype(np.int64)
     offset, multiplier = (np.asarray(border[key], dtype=np.int64) for key in ("offset", "multiplier"))
     shift = int(border["shift"])
     scaled = ((values.astype(np.int64) - offset) * multiplier + (1 << (shift - 1))) >> shift
     return np.asarray(scaled + graph.input_tensor.zero_point)
 
 
-def outputs_in_units(graph: IntGraph, y: npt.NDArray[np.signedinteger]) -> dict[str, npt.NDArray[np.int64]]:
-    """The graph's output [N, O] as named integers [N, size]: "soh" and "trajectory" in 0.01 %, "rul" in cycles."""
+def outputs_in_units(
+    graph: IntGraph,
+    y: npt.NDArray[np.signedinteger],
+    last_ppm: npt.NDArray[np.signedinteger] | None = None,
+) -> dict[str, npt.NDArray[np.int64]]:
+    """The graph's output [N, O] as named integers [N, size]: "soh" and "trajectory" in 0.01 %, "rul" in cycles.
+
+    last_ppm [N]: the windows' last values, which relative heads are added to.
+    """
     named: dict[str, npt.NDArray[np.int64]] = {}
     for head in _border(graph, "outputs"):
         index, size, shift = int(head["index"]), int(head["size"]), int(head["shift"])
@@ -49,6 +58,10 @@ def outputs_in_units(graph: IntGraph, y: npt.NDArray[np.signedinteger]) -> dict[
         named[str(head["name"])] = int(head["offset"]) + (
             (part * int(head["multiplier"]) + (1 << (shift - 1))) >> shift
         )
+        if head.get("relative"):
+            if last_ppm is None:
+                raise ModelFileError(f"head {head['name']!r} of model {graph.name!r} is relative: give the last values")
+            named[str(head["name"])] += (last_ppm.astype(np.int64)[:, None] + 50) // 100
     return named
 
 

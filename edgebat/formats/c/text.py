@@ -54,7 +54,7 @@ def _date() -> str:
     return f" on {datetime.datetime.fromtimestamp(int(epoch), datetime.UTC):%Y-%m-%d}"
 
 
-def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
+def header_text(graph: IntGraph, program: Program, border: c99_border.Border | None, name: str, mode: str) -> str:
     """Content of ``<name>.h``."""
     upper = name.upper()
     sizes = [
@@ -73,7 +73,7 @@ def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
     prototypes = [
         c99_slices.prototype(name, upper),
         _step_prototypes(name, upper) if program.stateful else "",
-        _border_prototypes(graph, name, upper),
+        c99_border.prototypes(border, name, upper, graph.input_tensor.shape[-1]) if border else "",
         c99_selftest.prototypes(name, upper),
     ]
     macros = "\n".join(f"#define {f'{upper}_{key}':<{width}} {value} /* {text} */" for key, value, text in sizes)
@@ -109,11 +109,6 @@ int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch);
 """
 
 
-def _border_prototypes(graph: IntGraph, name: str, upper: str) -> str:
-    border = c99_border.read_border(graph)
-    return c99_border.prototypes(border, name, upper, graph.input_tensor.shape[-1]) if border else ""
-
-
 def _step_prototypes(name: str, upper: str) -> str:
     return f"""
 /** Begin a sequence: an empty state of {upper}_STATE_BYTES bytes. */
@@ -130,13 +125,12 @@ int {name}_head(const void *state, {name}_output_t *output, void *scratch);
 """
 
 
-def source_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
+def source_text(graph: IntGraph, program: Program, border: c99_border.Border | None, name: str, mode: str) -> str:
     """Content of ``<name>.c``."""
     upper = name.upper()
     body = _steps(program, name, upper) if program.stateful else _run(program, name)
     checks = _checks(["input", "output", "scratch"], "scratch")
     body += c99_slices.function(program, name, upper, checks)
-    border = c99_border.read_border(graph)
     body += c99_border.functions(border, graph, name, upper) if border else ""
     body += c99_selftest.functions(graph, program, name, upper)
     definitions = "\n".join(table.text for table in program.tables)
