@@ -1,7 +1,7 @@
 /*
  * edgebat_forecast.c - from a history of SOH to what a model says will come of it.
  *
- * edgebat/bms/forecaster.py is the same in Python, in the same integers.
+ * edgebat/bms/forecaster.py is this and edgebat_forecast_history.c in Python, in the same integers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,28 +10,7 @@
 
 #include <stddef.h>
 
-/* With these limits no sum and no product below leaves its type. */
-#define MOST_CYCLES 4096U
-#define MOST_GAP_CYCLES 1024U
-
 #define PPM_PER_CPCT 100
-
-int edgebat_forecast_check(const edgebat_forecast_model_t *model) {
-    int code = EDGEBAT_OK;
-    if (model == NULL) {
-        code = EDGEBAT_ERR_NULL;
-    } else if ((model->columns < 1U) || (model->cycles > MOST_CYCLES) || (model->least_cycles < 1U) ||
-               (model->least_cycles > model->cycles) || ((model->cycles % model->columns) != 0U) ||
-               (model->max_gap < 1U) || (model->max_gap > MOST_GAP_CYCLES) || (model->slices < 1U) ||
-               (model->slices > UINT16_MAX - 2U) || (model->points > EDGEBAT_POINTS_MAX) ||
-               ((model->scratch_bytes % 4U) != 0U) || (model->low_ppm == NULL) || (model->high_ppm == NULL) ||
-               (model->quantize == NULL) || (model->run_slice == NULL) || (model->read == NULL)) {
-        code = EDGEBAT_ERR_MODEL;
-    } else {
-        /* usable */
-    }
-    return code;
-}
 
 /*** Parts of the working memory: scratch, a row in ppm, outputs, history, window ***/
 
@@ -43,90 +22,9 @@ static void *forecast_output(const edgebat_forecast_t *forecast) {
     return &forecast->work[forecast->model->scratch_bytes + (4U * forecast->model->columns)];
 }
 
-uint16_t *edgebat_forecast_history(const edgebat_forecast_t *forecast) {
-    const edgebat_forecast_model_t *const model = forecast->model;
-    return (uint16_t *)(void *)&forecast->work[EDGEBAT_FORECAST_WORK_BYTES(
-        model->scratch_bytes, (uint32_t)model->columns, (uint32_t)model->output_bytes, 0U)];
-}
-
 static int8_t *forecast_window(const edgebat_forecast_t *forecast) {
     return (int8_t *)(void *)&edgebat_forecast_history(forecast)[forecast->model->cycles];
 }
-
-/*** History ***/
-
-static uint8_t is_soh(int32_t cpct) {
-    return ((cpct >= EDGEBAT_LEAST_SOH) && (cpct <= EDGEBAT_MOST_SOH)) ? 1U : 0U;
-}
-
-/* One more cycle, as the newest one; the oldest one leaves. */
-static void append(edgebat_forecast_t *forecast, uint16_t cpct) {
-    uint16_t *const history = edgebat_forecast_history(forecast);
-    if (forecast->covered == forecast->model->cycles) {
-        for (uint32_t i = 1U; i < forecast->covered; i++) {
-            history[i - 1U] = history[i];
-        }
-        forecast->covered--;
-    }
-    history[forecast->covered] = cpct;
-    forecast->covered++;
-}
-
-static void forget(edgebat_forecast_t *forecast) {
-    forecast->covered = 0U;
-    forecast->newest = 0U;
-    forecast->slice = 0U;
-    forecast->known = 0U;
-    forecast->outside = 0U;
-}
-
-void edgebat_forecast_renew(edgebat_forecast_t *forecast) {
-    /* A running inference is about an older history: it is given up. */
-    forecast->slice =
-        ((forecast->covered >= forecast->model->least_cycles) && (forecast->corrupt == 0U)) ? 1U : 0U;
-}
-
-/* The SOH of `cycle`, and of the cycles since the newest one on a straight line. */
-static void extend(edgebat_forecast_t *forecast, uint32_t cycle, uint16_t cpct) {
-    if ((forecast->covered != 0U) && (cycle - forecast->newest > forecast->model->max_gap)) {
-        forget(forecast);
-    }
-    if (forecast->covered != 0U) {
-        const uint32_t from = edgebat_forecast_history(forecast)[forecast->covered - 1U];
-        const uint32_t gap = cycle - forecast->newest;
-        for (uint32_t i = 1U; i < gap; i++) {
-            append(forecast, (uint16_t)(((from * (gap - i)) + (cpct * i) + (gap / 2U)) / gap));
-        }
-    }
-    append(forecast, cpct);
-    forecast->newest = cycle;
-    forecast->revision++;
-    edgebat_forecast_renew(forecast);
-}
-
-int edgebat_forecast_push(edgebat_forecast_t *forecast, const edgebat_result_t *health) {
-    if ((forecast == NULL) || (health == NULL) || (forecast->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
-    }
-    int code = EDGEBAT_IGNORED;
-    if ((forecast->covered != 0U) && (health->cycle < forecast->newest)) {
-        forget(forecast);
-        forecast->revision++;
-    }
-    forecast->now = health->cycle;
-    if ((is_soh((int32_t)health->model_cpct) != 0U) &&
-        (health->status != (uint8_t)EDGEBAT_STATUS_MODEL_CORRUPT) && (health->age_cycles < health->cycle)) {
-        const uint32_t cycle = health->cycle - health->age_cycles;
-        if ((forecast->covered == 0U) || (cycle > forecast->newest)) {
-            extend(forecast, cycle, health->model_cpct);
-            code = EDGEBAT_OK;
-        }
-    }
-    return code;
-}
-
-/*** Inference ***/
 
 /* SOH of the last cycle that was measured, ppm. */
 static int32_t newest_ppm(const edgebat_forecast_t *forecast) {
@@ -163,7 +61,8 @@ static void take_forecast(edgebat_forecast_t *forecast) {
     const int32_t most = (int32_t)EDGEBAT_UNKNOWN - 1;
     uint8_t sound = 1U;
     for (uint32_t i = 0U; i < model->points; i++) {
-        sound = (uint8_t)(sound & is_soh(model->read(output, last, EDGEBAT_FORECAST_READ_POINTS + i)));
+        sound = (uint8_t)(sound & edgebat_forecast_is_soh(
+                                      model->read(output, last, EDGEBAT_FORECAST_READ_POINTS + i)));
     }
     forecast->outside = (uint8_t)((sound == 0U) ? 1U : 0U);
     if (sound != 0U) {

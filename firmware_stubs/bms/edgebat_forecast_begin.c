@@ -14,6 +14,27 @@
 /* "EBF", version 1 */
 #define FORECAST_MAGIC UINT32_C(0x01464245)
 
+/* With these limits no sum and no product below leaves its type. */
+#define MOST_CYCLES 4096U
+#define MOST_GAP_CYCLES 1024U
+
+static int check_model(const edgebat_forecast_model_t *model) {
+    int code = EDGEBAT_OK;
+    if (model == NULL) {
+        code = EDGEBAT_ERR_NULL;
+    } else if ((model->columns < 1U) || (model->cycles > MOST_CYCLES) || (model->least_cycles < 1U) ||
+               (model->least_cycles > model->cycles) || ((model->cycles % model->columns) != 0U) ||
+               (model->max_gap < 1U) || (model->max_gap > MOST_GAP_CYCLES) || (model->slices < 1U) ||
+               (model->slices > UINT16_MAX - 2U) || (model->points > EDGEBAT_POINTS_MAX) ||
+               ((model->scratch_bytes % 4U) != 0U) || (model->low_ppm == NULL) || (model->high_ppm == NULL) ||
+               (model->quantize == NULL) || (model->run_slice == NULL) || (model->read == NULL)) {
+        code = EDGEBAT_ERR_MODEL;
+    } else {
+        /* usable */
+    }
+    return code;
+}
+
 static void store(uint8_t *at, uint32_t value, uint32_t bytes) {
     for (uint32_t i = 0U; i < bytes; i++) {
         at[i] = (uint8_t)(value >> (8U * i));
@@ -85,7 +106,7 @@ static int history_is_consistent(const edgebat_forecast_model_t *model, const ui
 
 int edgebat_forecast_state_check(const edgebat_forecast_model_t *model, uint32_t source, const void *saved,
                                  uint32_t bytes) {
-    int code = edgebat_forecast_check(model);
+    int code = check_model(model);
     if ((code == EDGEBAT_OK) && (saved == NULL)) {
         code = EDGEBAT_ERR_NULL;
     }
@@ -154,7 +175,7 @@ int edgebat_forecast_init(edgebat_forecast_t *forecast, const edgebat_forecast_m
     if (((uintptr_t)work & 3U) != 0U) {
         return EDGEBAT_ERR_ALIGN;
     }
-    int code = edgebat_forecast_check(model);
+    int code = check_model(model);
     if (code != EDGEBAT_OK) {
         return code;
     }

@@ -11,8 +11,8 @@
 /* The history, oldest first: `covered` values of 0.01 %. */
 uint16_t *edgebat_forecast_history(const edgebat_forecast_t *forecast);
 
-/* Whether a model's description makes sense; EDGEBAT_OK or the error. */
-int edgebat_forecast_check(const edgebat_forecast_model_t *model);
+/* Whether this can be a state of health, 0.01 %. */
+uint8_t edgebat_forecast_is_soh(int32_t cpct);
 
 /* The history has changed: the model has to be asked again, once it is long enough. */
 void edgebat_forecast_renew(edgebat_forecast_t *forecast);
