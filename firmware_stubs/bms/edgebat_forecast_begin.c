@@ -35,13 +35,13 @@ static int check_model(const edgebat_forecast_model_t *model) {
     return code;
 }
 
-static void store(uint8_t *at, uint32_t value, uint32_t bytes) {
+static void write_number(uint8_t *at, uint32_t value, uint32_t bytes) {
     for (uint32_t i = 0U; i < bytes; i++) {
         at[i] = (uint8_t)(value >> (8U * i));
     }
 }
 
-static uint32_t load(const uint8_t *at, uint32_t bytes) {
+static uint32_t read_number(const uint8_t *at, uint32_t bytes) {
     uint32_t value = 0U;
     for (uint32_t i = bytes; i != 0U; i--) {
         value = (value << 8U) | at[i - 1U];
@@ -66,17 +66,18 @@ int edgebat_forecast_state_get(edgebat_forecast_t *forecast, void *buffer, uint3
     uint8_t *const at = (uint8_t *)buffer;
     const uint16_t *const history = edgebat_forecast_history(forecast);
     forecast->sequence++;
-    store(&at[0], FORECAST_MAGIC, 4U);
-    store(&at[4], length, 4U);
-    store(&at[8], model->fingerprint, 4U);
-    store(&at[12], forecast->sequence, 4U);
-    store(&at[16], forecast->source, 4U);
-    store(&at[20], forecast->newest, 4U);
-    store(&at[24], forecast->covered, 4U);
+    write_number(&at[0], FORECAST_MAGIC, 4U);
+    write_number(&at[4], length, 4U);
+    write_number(&at[8], model->fingerprint, 4U);
+    write_number(&at[12], forecast->sequence, 4U);
+    write_number(&at[16], forecast->source, 4U);
+    write_number(&at[20], forecast->newest, 4U);
+    write_number(&at[24], forecast->covered, 4U);
     for (uint32_t i = 0U; i < model->cycles; i++) {
-        store(&at[EDGEBAT_FORECAST_SAVED_HEADER + (2U * i)], (i < forecast->covered) ? history[i] : 0U, 2U);
+        write_number(&at[EDGEBAT_FORECAST_SAVED_HEADER + (2U * i)], (i < forecast->covered) ? history[i] : 0U,
+                     2U);
     }
-    store(&at[length - 4U], edgebat_crc32(0U, buffer, length - 4U), 4U);
+    write_number(&at[length - 4U], edgebat_crc32(0U, buffer, length - 4U), 4U);
     return EDGEBAT_OK;
 }
 
@@ -90,13 +91,13 @@ static int never_written(const uint8_t *bytes, uint32_t length) {
 
 /* What a sound writer never writes, whatever the checksum says. */
 static int history_is_consistent(const edgebat_forecast_model_t *model, const uint8_t *saved) {
-    const uint32_t newest = load(&saved[20], 4U);
-    const uint32_t covered = load(&saved[24], 4U);
+    const uint32_t newest = read_number(&saved[20], 4U);
+    const uint32_t covered = read_number(&saved[24], 4U);
     /* Every covered cycle has its number, and the first one is 1. */
     int sound =
         ((covered <= model->cycles) && (newest >= covered) && ((covered != 0U) || (newest == 0U))) ? 1 : 0;
     for (uint32_t i = 0U; i < model->cycles; i++) {
-        const uint32_t cpct = load(&saved[EDGEBAT_FORECAST_SAVED_HEADER + (2U * i)], 2U);
+        const uint32_t cpct = read_number(&saved[EDGEBAT_FORECAST_SAVED_HEADER + (2U * i)], 2U);
         const uint32_t least = (i < covered) ? (uint32_t)EDGEBAT_LEAST_SOH : 0U;
         const uint32_t most = (i < covered) ? (uint32_t)EDGEBAT_MOST_SOH : 0U;
         sound = ((cpct >= least) && (cpct <= most)) ? sound : 0;
@@ -112,20 +113,20 @@ int edgebat_forecast_state_check(const edgebat_forecast_model_t *model, uint32_t
     }
     if (code == EDGEBAT_OK) {
         const uint8_t *const at = (const uint8_t *)saved;
-        const uint32_t length = (bytes < EDGEBAT_FORECAST_SAVED_HEADER) ? 0U : load(&at[4], 4U);
+        const uint32_t length = (bytes < EDGEBAT_FORECAST_SAVED_HEADER) ? 0U : read_number(&at[4], 4U);
         if (bytes < EDGEBAT_FORECAST_SAVED_HEADER) {
             code = EDGEBAT_ERR_LENGTH;
         } else if (never_written(at, bytes) != 0) {
             code = EDGEBAT_ERR_BLANK;
-        } else if (load(at, 4U) != FORECAST_MAGIC) {
+        } else if (read_number(at, 4U) != FORECAST_MAGIC) {
             code = EDGEBAT_ERR_FORMAT;
         } else if (length > bytes) {
             code = EDGEBAT_ERR_LENGTH;
         } else if ((length < EDGEBAT_FORECAST_SAVED_HEADER + 4U) ||
-                   (edgebat_crc32(0U, saved, length - 4U) != load(&at[length - 4U], 4U))) {
+                   (edgebat_crc32(0U, saved, length - 4U) != read_number(&at[length - 4U], 4U))) {
             code = EDGEBAT_ERR_DAMAGED;
         } else if ((length != edgebat_forecast_state_bytes(model)) ||
-                   (load(&at[8], 4U) != model->fingerprint) || (load(&at[16], 4U) != source)) {
+                   (read_number(&at[8], 4U) != model->fingerprint) || (read_number(&at[16], 4U) != source)) {
             code = EDGEBAT_ERR_OTHER;
         } else if (history_is_consistent(model, at) == 0) {
             code = EDGEBAT_ERR_DAMAGED;
@@ -143,7 +144,8 @@ const void *edgebat_forecast_state_newest(const edgebat_forecast_model_t *model,
     const void *newest = (sound_a == EDGEBAT_OK) ? a : NULL;
     if ((sound_a == EDGEBAT_OK) && (sound_b == EDGEBAT_OK)) {
         /* Sequence numbers may wrap around. */
-        const uint32_t ahead = load((const uint8_t *)a + 12, 4U) - load((const uint8_t *)b + 12, 4U);
+        const uint32_t ahead =
+            read_number((const uint8_t *)a + 12, 4U) - read_number((const uint8_t *)b + 12, 4U);
         newest = (ahead < UINT32_C(0x80000000)) ? a : b;
     } else if (sound_b == EDGEBAT_OK) {
         newest = b;
@@ -155,12 +157,12 @@ const void *edgebat_forecast_state_newest(const edgebat_forecast_model_t *model,
 
 static void take_history(edgebat_forecast_t *forecast, const uint8_t *saved) {
     uint16_t *const history = edgebat_forecast_history(forecast);
-    forecast->sequence = load(&saved[12], 4U);
-    forecast->newest = load(&saved[20], 4U);
+    forecast->sequence = read_number(&saved[12], 4U);
+    forecast->newest = read_number(&saved[20], 4U);
     forecast->now = forecast->newest;
-    forecast->covered = (uint16_t)load(&saved[24], 4U);
+    forecast->covered = (uint16_t)read_number(&saved[24], 4U);
     for (uint32_t i = 0U; i < forecast->covered; i++) {
-        history[i] = (uint16_t)load(&saved[EDGEBAT_FORECAST_SAVED_HEADER + (2U * i)], 2U);
+        history[i] = (uint16_t)read_number(&saved[EDGEBAT_FORECAST_SAVED_HEADER + (2U * i)], 2U);
     }
     edgebat_forecast_renew(forecast);
 }
