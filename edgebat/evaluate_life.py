@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.baselines.life import BASELINES, known
+from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import seen_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import DataError, MissingExtra, ModelFileError
 from edgebat.evaluate import NO_TRAINING_CELLS, NOTHING_UNSEEN
-from edgebat.tasks.life.score import score_baseline, score_life
+from edgebat.tasks.life.score import score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.store import load_teacher
 from edgebat.training.tensorfile import read_header

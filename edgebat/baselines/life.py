@@ -7,6 +7,7 @@ known life are left out of the training. Random forests need scikit-learn (extra
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from edgebat.arrays import Float64
 from edgebat.baselines.cpmlp import CyclePatchMlp, seeded
 from edgebat.baselines.forest import forest_on
 from edgebat.errors import DataError
+from edgebat.tasks.life.score import cell_rows, curve_error_percent, finite, life_scores, rmse
 from edgebat.tasks.life.windows import LifeWindows, curve_life
 
 Predictor = Callable[[LifeWindows], Float64]
@@ -161,21 +163,18 @@ BASELINES: dict[str, Callable[[LifeWindows], Predictor]] = {
 }
 
 
-def life_scores(predicted: npt.NDArray[np.floating], life: npt.NDArray[np.floating]) -> dict[str, float]:
-    """``rmse`` and ``mae`` in cycles, ``mape`` in percent, ``cells``: those with a known life; alone when 0."""
-    seen = np.isfinite(life)
-    if not seen.any():
-        return {"cells": 0.0}
-    error = predicted[seen].astype(np.float64) - life[seen]
-    return {
-        "rmse": float(np.sqrt(np.square(error).mean())),
-        "mae": float(np.abs(error).mean()),
-        "mape": float(100.0 * (np.abs(error) / life[seen]).mean()),
-        "cells": float(seen.sum()),
-    }
-
-
 def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[npt.NDArray[np.float32], Float64]:
     """The nearest cell's SOH curve [N, points] copied, and the life it means [N]."""
     curve = train.curve[nearest_rows(train, windows)]
     return curve, curve_life(curve, train.spec)
+
+
+def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
+    """A baseline's ``scores`` and ``cells``; the nearest curve's also as RUL and SOH of the copied curve."""
+    said = BASELINES[name](train)(test)
+    scores = life_scores(said, test.life)
+    if name == "nearest":
+        curve, life = nearest_soh_curve(train, test)
+        scores["rul_rmse"] = rmse(life - curve_life(test.curve, test.spec))
+        scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
+    return {"scores": finite(scores), "cells": cell_rows(said, test)}

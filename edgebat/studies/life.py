@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
-from edgebat.baselines.life import BASELINES, known
+from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError, require
@@ -31,7 +31,7 @@ from edgebat.runs.recipe import read_document
 from edgebat.studies.life_table import Records, Scores, dataset_table, study_table
 from edgebat.studies.parts import chosen
 from edgebat.studies.transfer import Transfer, transfer_scores, transfer_table
-from edgebat.tasks.life.score import score_baseline, score_life
+from edgebat.tasks.life.score import score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, Sampling
