@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from edgebat.teachers.base import Teacher
 from edgebat.teachers.ic2ml.train import cell_weights
 from edgebat.training.blend import blended_windows, draw_blend
 from edgebat.training.fit import Batch, FitResult, FitSettings, fit
+from edgebat.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,13 @@ def train_student(
     val: HealthWindows,
     teacher: Teacher | None,
     settings: DistillSettings,
-    folder: str | Path,
+    run: Run,
     student_settings: dict[str, Any] | None = None,
-    cache: str | Path | None = None,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
 ) -> tuple[Student, FitResult]:
     """A trained student ("mlp", "cnn" or "lstm") in eval mode on the CPU. Same inputs, same bytes.
 
-    teacher None trains on measured labels alone, on the same (blended) windows. cache: folder of teacher labels.
-    folder takes checkpoints and history.csv. Raises RecipeError or DataError when there is nothing to learn from.
+    teacher None trains on measured labels alone, on the same (blended) windows. Raises RecipeError or DataError when
+    there is nothing to learn from.
     """
     torch.manual_seed(settings.fit.seed)
     student = build_student(
@@ -70,7 +67,7 @@ def train_student(
         **(student_settings or {}),
     )
     student.set_normalization(train.x, train.soh, train.rul)
-    return student, fit_student(student, train, val, teacher, settings, folder, cache, resume, progress)
+    return student, fit_student(student, train, val, teacher, settings, run)
 
 
 def fit_student(
@@ -79,10 +76,7 @@ def fit_student(
     val: HealthWindows,
     teacher: Teacher | None,
     settings: DistillSettings,
-    folder: str | Path,
-    cache: str | Path | None = None,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
+    run: Run,
 ) -> FitResult:
     """Train ``student`` from the weights it has (fresh, or to continue under quantization); arguments as above."""
     parts = [train]
@@ -95,10 +89,10 @@ def fit_student(
         measured, taught = Targets(*labels[:3]), Targets(*labels[3:]) if labels[3:] and module.training else None
         return distillation_loss(student, x, measured, taught, settings.weights, settings.share)
 
-    columns = [_tensors(part, teacher, cache) for part in parts]
+    columns = [_tensors(part, teacher, run.cache) for part in parts]
     tensors = tuple(torch.cat(column) for column in zip(*columns, strict=True))
     weights = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
-    return fit(student, loss, tensors, _tensors(val, None, None), settings.fit, folder, weights, resume, progress)
+    return fit(student, loss, tensors, _tensors(val, None, None), settings.fit, run, weights)
 
 
 @torch.no_grad()
@@ -108,7 +102,7 @@ def validation_loss(student: Student, val: HealthWindows, settings: DistillSetti
     return float(distillation_loss(student, x, Targets(*measured), None, settings.weights, settings.share)["loss"])
 
 
-def _tensors(windows: HealthWindows, teacher: Teacher | None, cache: str | Path | None) -> Batch:
+def _tensors(windows: HealthWindows, teacher: Teacher | None, cache: Path | None) -> Batch:
     arrays: list[Any] = [windows.x, windows.soh, windows.trajectory, windows.rul]
     if teacher is not None:
         taught = teacher_labels(teacher, windows.x, cache)

@@ -17,7 +17,7 @@ from rich.progress import Progress, TaskID
 
 from edgebat.baselines.health import BASELINES, stored_values
 from edgebat.errors import DataError, RecipeError
-from edgebat.evaluate import (predict_health, score)
+from edgebat.evaluate import predict_health, score
 from edgebat.formats.export import export_model
 from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
 from edgebat.quantize.field import field_limits
@@ -96,7 +96,13 @@ class Road:
                 ("quantize", "graph", "runtime", "predict.py", "quantize/field.py"),
             ),
             Step(
-                "export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",), ("formats", "formats/export.py")
+                "export",
+                "export",
+                "TFLite, ONNX, C99",
+                self.export,
+                None,
+                ("quantize",),
+                ("formats", "formats/export.py"),
             ),
             Step(
                 "verify",
@@ -191,13 +197,14 @@ class Road:
     def _trained_teacher(self) -> tuple[Any, dict[str, Any]]:
         from edgebat.teachers.store import save_teacher
         from edgebat.teachers.ic2ml.train import train_ic2ml
+        from edgebat.training.run import Run
 
         settings = self.recipe.teacher
         scratch = self._scratch("teacher")
         told = self._bar(settings.fit.epochs)
         train, val = self.windows("train"), self.windows("val")
         learnt = train.join(val) if settings.learn_from_val else train
-        teacher, fitted = train_ic2ml(learnt, val, settings, scratch, resume=True, progress=told)
+        teacher, fitted = train_ic2ml(learnt, val, settings, Run(scratch, progress=told))
         save_teacher(teacher, self.folder.file("models/teacher.safetensors"), self.provenance())
         shutil.rmtree(scratch)
         return teacher, {"best_epoch": fitted.best_epoch, "epochs": fitted.epochs}
@@ -217,6 +224,7 @@ class Road:
         from edgebat.distill.train import train_student
         from edgebat.students.store import save_student
         from edgebat.teachers.store import load_teacher
+        from edgebat.training.run import Run
 
         train, val, test = (self.windows(part) for part in PARTS)
         self._set_threads()
@@ -234,11 +242,8 @@ class Road:
                 val,
                 guide,
                 settings,
-                scratch,
+                Run(scratch, progress=told, cache=self.folder.path / "checkpoints" / "labels"),
                 entry.settings,
-                cache=self.folder.path / "checkpoints" / "labels",
-                resume=True,
-                progress=told,
             )
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
             shutil.rmtree(scratch)
@@ -274,6 +279,7 @@ class Road:
         self._set_threads()
         from edgebat.quantize.qat_train import train_quantized
         from edgebat.teachers.store import load_teacher
+        from edgebat.training.run import Run
 
         alone = name.endswith("_alone")
         epochs = self.recipe.quantize.qat_epochs
@@ -286,10 +292,7 @@ class Road:
             None if alone else load_teacher(self.folder.file("models/teacher.safetensors")),
             self.recipe.distill,
             epochs,
-            scratch,
-            cache=self.folder.path / "checkpoints" / "labels",
-            resume=True,
-            progress=self._bar(epochs),
+            Run(scratch, progress=self._bar(epochs), cache=self.folder.path / "checkpoints" / "labels"),
         )
         shutil.rmtree(scratch)
         return trained

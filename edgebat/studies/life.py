@@ -44,6 +44,7 @@ from edgebat.teachers.life_train import (
     train_diffbatt,
 )
 from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.training.run import Run
 from edgebat.training.steps import StepResult
 
 
@@ -128,9 +129,9 @@ def train_seed(
     place = folder / f"seed{seed}"
     if study.teacher == "batlinet":
         fit = dataclasses.replace(study.batlinet.fit, seed=seed)
-        return train_batlinets(train, dataclasses.replace(study.batlinet, fit=fit), place, resume=True)
+        return train_batlinets(train, dataclasses.replace(study.batlinet, fit=fit), Run(place))
     fit = dataclasses.replace(study.diffbatt.fit, seed=seed)
-    return train_diffbatt(train, dataclasses.replace(study.diffbatt, fit=fit), place, resume=True)
+    return train_diffbatt(train, dataclasses.replace(study.diffbatt, fit=fit), Run(place))
 
 
 def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path, seed: int) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from edgebat.teachers.battery_timer.train import (
 )
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.training.fit import FitSettings
+from edgebat.training.run import Run
 
 SMALL = TimerConfig(8, 6, 16, 24, 2, 2)
 SIZES = {
@@ -337,7 +338,7 @@ def test_training_beats_the_line_repeats_and_survives_its_file(tmp_path: Path) -
 
     def trained(folder: str) -> BatteryTimer:
         torch.manual_seed(1)
-        return train_forecaster(BatteryTimer(context=32, sizes=SIZES), train, val, settings, tmp_path / folder)[0]
+        return train_forecaster(BatteryTimer(context=32, sizes=SIZES), train, val, settings, Run(tmp_path / folder))[0]
 
     network = trained("a")
     forecast = network.predict(val)
@@ -354,12 +355,14 @@ def test_training_beats_the_line_repeats_and_survives_its_file(tmp_path: Path) -
 def test_windows_must_fit_the_network(tmp_path: Path) -> None:
     windows = forecast_windows(fade_curves(3, seed=5), SPEC)
     with pytest.raises(RecipeError, match="needs 64 \\+ 16"):
-        train_forecaster(BatteryTimer(context=32, sizes=SIZES), windows, windows, TimerSettings(), tmp_path)
+        train_forecaster(BatteryTimer(context=32, sizes=SIZES), windows, windows, TimerSettings(), Run(tmp_path))
 
 
 PROCESS = """
 import os, sys, torch
+from pathlib import Path
 from edgebat.training.fit import FitSettings, fit
+from edgebat.training.run import Run
 from edgebat.training.steps import StepSettings, fit_steps
 torch.manual_seed(0)
 network = torch.nn.Linear(3, 1)
@@ -373,7 +376,7 @@ rows = set()
 def loss(network, batch):
     rows.add(len(batch[0]))
     return {"loss": (network(batch[0]) - batch[1]).square().mean()}
-found = fit(network, loss, (x, y), (x, y), settings, folder)
+found = fit(network, loss, (x, y), (x, y), settings, Run(Path(folder)))
 # A part of each batch of 16 to learn from, all 64 to validate on.
 assert rows == {16 // (devices * nodes), 64}, rows
 if rank == 0:
@@ -381,7 +384,7 @@ if rank == 0:
     torch.save([row["train_loss"] for row in found.history], f"{folder}/losses.pt")
 def by_chance(network, data, generator):
     return (network(data[0]) * torch.rand(1, generator=generator)).square().mean()
-steps = fit_steps(network, (x,), by_chance, StepSettings(steps=4, steps_per_epoch=2, **where), f"{folder}/steps")
+steps = fit_steps(network, (x,), by_chance, StepSettings(steps=4, steps_per_epoch=2, **where), Run(Path(folder) / "steps"))
 torch.save(steps.losses, f"{folder}/steps{rank}.pt")
 """
 

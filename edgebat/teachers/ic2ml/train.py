@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.ic2ml.network import Ic2ml
 from edgebat.training.blend import draw_blend
 from edgebat.training.fit import Batch, FitResult, FitSettings, fit
+from edgebat.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,9 @@ def train_ic2ml(
     train: HealthWindows,
     val: HealthWindows,
     settings: TeacherSettings,
-    folder: str | Path,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
+    run: Run,
 ) -> tuple[Ic2ml, FitResult]:
-    """A trained IC2ML in eval mode on the CPU. Same inputs, same bytes. ``folder`` takes checkpoints and history.csv.
+    """A trained IC2ML in eval mode on the CPU. Same inputs, same bytes.
 
     Raises RecipeError or DataError when there is nothing to learn from.
     """
@@ -118,9 +115,7 @@ def train_ic2ml(
         measured = [np.concatenate([values, blend(values)]) for values in measured]
         cell = np.concatenate([cell, cell[blend.first]])
     weights = cell_weights(cell, settings.cell_balance)
-    result = fit(
-        network, loss, _tensors(measured), _tensors(_arrays(val)), settings.fit, folder, weights, resume, progress
-    )
+    result = fit(network, loss, _tensors(measured), _tensors(_arrays(val)), settings.fit, run, weights)
     return network, result
 
 
