@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress, TaskID
 
-from edgebat.baselines.health import BASELINES, stored_values
+from edgebat.baselines.health_plain import BASELINES, stored_values
 from edgebat.errors import DataError, RecipeError
 from edgebat.evaluate import predict_health, score
 from edgebat.formats.export import export_model
-from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
+from edgebat.models import to_ppm
+from edgebat.tasks.health import (HealthWindows, health_windows)
 from edgebat.quantize.field import field_limits
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
 from edgebat.graph import IntGraph, load_graph

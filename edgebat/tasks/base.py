@@ -9,14 +9,14 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgebat.arrays import Float32, FloatArray
+from edgebat.arrays import Float32, FloatArray, Int64
 from edgebat.errors import DataError, ModelFileError
 from edgebat.tasks.windows import Windows
 
@@ -41,6 +41,8 @@ class Head:
     name: str
     unit: str
     """``fraction`` of the reference capacity, or ``cycles``."""
+    title: str = ""
+    """Heading in tables."""
     ahead: tuple[float, ...] = ()
     """Cycles ahead at which the outputs stand, ascending; empty for a head of one value."""
     grid: tuple[float, ...] = ()
@@ -52,6 +54,8 @@ class Head:
     """The output is the change since the window's last input value."""
     floor: float | None = None
     """Smallest value that is given out."""
+    weight: float = 1.0
+    """In a student's loss."""
     scale: str = ""
     """Head whose mean and deviation normalize this one: heads that are interpolated together need the same."""
 
@@ -64,6 +68,10 @@ class Head:
     def values(self) -> int:
         """Values of a label."""
         return max(1, len(self.grid))
+
+    def absolute(self) -> Head:
+        """The same head where its values are no changes any more."""
+        return replace(self, relative=False)
 
     def expansion(self) -> Float32:
         """Matrix float32 [values, (1 if start) + size] from start and knots to the grid; rows sum to one.
@@ -82,6 +90,40 @@ def even_knots(horizon: int, knots: int) -> tuple[float, ...]:
     return tuple((np.arange(1, knots + 1, dtype=np.float64) * (horizon / knots)).tolist())
 
 
+def slices_of(heads: Sequence[Head]) -> tuple[slice, ...]:
+    """Where each head's outputs stand, side by side in the given order."""
+    ends = np.cumsum([head.size for head in heads]).tolist()
+    return tuple(slice(end - head.size, end) for head, end in zip(heads, ends, strict=True))
+
+
+def physical(outputs: FloatArray, heads: Sequence[Head], last: FloatArray) -> dict[str, FloatArray]:
+    """Physical outputs [N, O] of the heads side by side as named predictions: straight lines between knots, changes added
+    to ``last`` [N], floors kept."""
+    named: dict[str, FloatArray] = {}
+    columns = dict(zip((head.name for head in heads), slices_of(heads), strict=True))
+    for head in heads:
+        own = columns[head.name]
+        knots = outputs[:, own]
+        if head.start:
+            knots = np.concatenate([outputs[:, columns[head.start]], knots], axis=1)
+        values = knots @ head.expansion().T if head.ahead else knots
+        if head.relative:
+            values = values + last[:, None]
+        if head.floor is not None:
+            values = np.maximum(values, head.floor)
+        named[head.name] = values if head.grid else values[:, 0]
+    return named
+
+
+def head_of(values: Mapping[str, Any]) -> Head:
+    """A head out of the JSON of a file. Raises DataError."""
+    try:
+        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return Head(**plain)
+    except TypeError as error:
+        raise DataError(f"a head cannot be made of {dict(values)}: {error}") from None
+
+
 @dataclass(frozen=True)
 class Column:
     """A figure of a task's tables: key of its scores, heading, decimals, and what it is in a sentence."""
@@ -90,6 +132,29 @@ class Column:
     title: str
     digits: int
     unit: str = ""
+    brief: bool = True
+    """Whether it stands in the table of a run too."""
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How a user's file is to be read."""
+
+    nominal_ah: float | None = None
+    """Nominal capacity of the cell, Ah; None takes the file's own."""
+    mapping: Sequence[str] = ()
+    """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A."""
+    sign: str = "positive_is_charge"
+    """Meaning of a positive current."""
+
+
+@dataclass(frozen=True)
+class FileInputs:
+    """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none."""
+
+    x: FloatArray
+    cycle: Int64
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,6 +188,8 @@ class Task(ABC):
     Windows: ClassVar[type[Windows]]
     columns: ClassVar[tuple[Column, ...]]
     """Figures of its tables; the first one is what models are ranked by, smaller is better."""
+    cell_columns: ClassVar[tuple[Column, ...]] = (Column("windows", "windows", 0),)
+    """What stands before them in a table of cells."""
     explanation: ClassVar[str]
     """Under a table: what the figures mean."""
     default_knots: ClassVar[int] = 5
@@ -142,6 +209,12 @@ class Task(ABC):
     def heads(self, spec: Any, knots: int | None = None) -> tuple[Head, ...]:
         """The heads of a student. knots: outputs of heads with cycles ahead, the task's own number unless given."""
 
+    def inputs_of_file(self, path: Path, spec: Any, how: FileOptions) -> FileInputs:
+        """Model inputs out of a user's file. Raises DataError when it holds none, or when the task reads no files."""
+        raise DataError(
+            f"{path}: a model of the task {self.name} reads windows (.npy [N, T, C], or a CSV without header) alone"
+        )
+
     @abstractmethod
     def load(self, corpus: Path, spec: Any, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
@@ -159,8 +232,16 @@ class Task(ABC):
         """The same for the windows of one cell."""
         return self.score(windows, predictions)
 
+    def ground(self, windows: Any) -> dict[str, Any]:
+        """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
+        return {}
+
     def notes(self, windows: Any, provenance: Mapping[str, Any]) -> list[str]:
         """What a reader of an evaluation on ``windows`` must know, given what the model says of its training."""
+        return []
+
+    def beside(self, windows: Any, predictions: Predictions, baselines: Mapping[str, Predictions]) -> list[str]:
+        """What an evaluation says of the model beside its baselines, in words."""
         return []
 
     @abstractmethod
@@ -170,6 +251,10 @@ class Task(ABC):
     @abstractmethod
     def cell_curve(self, windows: Any, cell: int, predictions: Mapping[str, Predictions]) -> CellCurve:
         """One cell's life as each model in ``predictions`` has it, for a chart."""
+
+    @abstractmethod
+    def legend(self, spec: Any) -> str:
+        """Under a table of predictions: what its columns are."""
 
     @abstractmethod
     def summary(self, spec: Any) -> str:

@@ -7,6 +7,7 @@ A task's own windows class adds its arrays as dataclass fields, each marked ``PE
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from abc import abstractmethod
 from collections import Counter
@@ -160,6 +161,15 @@ class Windows:
         mixed: dict[str, Any] = {name: blend(getattr(self, name)) for name in self._names("window")
                  if getattr(self, name).dtype.kind == "f"}  # fmt: skip
         return replace(taken, **mixed)
+
+    def digest(self) -> str:
+        """sha256 of all that is kept per window."""
+        digest = hashlib.sha256()
+        for name in self._names("window"):
+            values = np.ascontiguousarray(getattr(self, name))
+            digest.update(f"{name} {values.shape} {values.dtype}".encode())
+            digest.update(values.tobytes())
+        return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write everything to ``path`` (``.safetensors``); the same windows give the same bytes."""

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import FloatArray
+from edgebat.cells import CapacityHistory, Condition
 from edgebat.errors import DataError
-from edgebat.tasks.base import CellCurve, Column, Head, Loaded, Predictions, Scores, Task, even_knots, flat
+from edgebat.tasks.base import (
+    CellCurve,
+    Column,
+    FileInputs,
+    FileOptions,
+    Head,
+    Loaded,
+    Predictions,
+    Scores,
+    Task,
+    even_knots,
+    flat,
+)
 from edgebat.tasks.forecast.fade import fade_curves
-from edgebat.tasks.forecast.score import score_forecasts
+from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_forecasts
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
 
 FIGURES = ("mae_pct", "rmse_pct", "mape_pct")
@@ -26,7 +39,7 @@ class Forecast(Task):
     Windows = ForecastWindows
     columns = (
         Column("mae_pct", "MAE %", 3, "% of nominal"),
-        Column("rmse_pct", "RMSE %", 3, "% of nominal"),
+        Column("rmse_pct", "RMSE %", 3, "% of nominal", brief=False),
         Column("mape_pct", "MAPE %", 3, "%"),
         Column("rul_mae_cycles", "RUL MAE", 1, "cycles"),
     )
@@ -41,10 +54,30 @@ class Forecast(Task):
         ahead = even_knots(spec.horizon, knots or self.default_knots)
         grid = tuple(float(n) for n in range(1, spec.horizon + 1))
         return (
-            Head("level", "fraction", relative=True, scale="trajectory"),
-            Head("trajectory", "fraction", ahead, grid, start="level", relative=True),
-            Head("rul", "cycles", floor=0.0),
+            Head("level", "fraction", "now %", relative=True, scale="trajectory"),
+            Head("trajectory", "fraction", "capacity %", ahead, grid, start="level", relative=True),
+            Head("rul", "cycles", "RUL", floor=0.0, weight=0.5),
         )
+
+    def inputs_of_file(self, path: Path, spec: ForecastSpec, how: FileOptions) -> FileInputs:
+        """A capacity history: a CSV with the columns ``cycle`` and ``capacity_ah`` (or others named by the mapping)."""
+        from edgebat.data.readers.history import read_history
+
+        if not how.nominal_ah:
+            raise DataError(
+                f"{path}: a capacity history needs the nominal capacity; give --nominal-ah, for example 3.5"
+            )
+        cycle, capacity_ah = read_history(path, how.mapping)
+        history = CapacityHistory(
+            (path.stem, ""), "", Condition(path.stem), how.nominal_ah, cycle, capacity_ah / how.nominal_ah
+        )
+        windows = forecast_windows([history], replace(spec, min_targets=0, whole_horizon=False, stride=1))
+        if not len(windows):
+            raise DataError(
+                f"{path} gives no complete window: {len(cycle)} cycles with a capacity, {spec.min_rows} of them within at "
+                f"least {spec.min_history} cycles are needed, without a gap over {spec.max_gap} cycles"
+            )
+        return FileInputs(windows.inputs(), windows.cycle.astype(np.int64), windows.left_out)
 
     def load(self, corpus: Path, spec: ForecastSpec, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
@@ -83,9 +116,24 @@ class Forecast(Task):
             **({"rul_mae_cycles": float(np.mean(rul)) if rul else None} if "rul" in predictions else {}),
         }
 
-    def notes(self, windows: ForecastWindows, provenance: Mapping[str, Any]) -> list[str]:
-        """Nothing special."""
-        return []
+    def beside(
+        self, windows: ForecastWindows, predictions: Predictions, baselines: Mapping[str, Predictions]
+    ) -> list[str]:
+        """The MAE over that of the best line, per dataset and on average."""
+
+        def mae(answer: Predictions) -> dict[str, float]:
+            found = score_forecasts(windows, answer["trajectory"])["datasets"]
+            return {name: float(row["mae_pct"]) for name, row in found.items()}
+
+        lines = {name: mae(baselines[name]) for name in LINES24 if name in baselines}
+        if set(lines) != set(LINES24):
+            return []
+        ratio, ratio24 = (relative_error(mae(predictions), {n: lines[n] for n in names}) for names in (LINES, LINES24))
+        each = ", ".join(f"{name} {value:.2f}" for name, value in ratio.items() if name != "mean")
+        return [
+            f"MAE, mean over {len(ratio) - 1} data sets: {ratio['mean']:.2f} of the best of persistence and the lines "
+            f"through 48 and all cycles; {ratio24['mean']:.2f} when the line through 24 cycles competes too ({each})"
+        ]
 
     def parity(self, windows: ForecastWindows, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
         """The change of capacity over the horizon."""
@@ -109,6 +157,10 @@ class Forecast(Task):
             forecasts.append((ahead, np.concatenate([windows.x[row, -1:], last["trajectory"][row]]) * 100))
         predicted = {key: (end, values["trajectory"][rows, -1] * 100) for key, values in predictions.items()}
         return CellCurve((windows.cycle[rows].astype(float), windows.x[rows, -1] * 100), predicted, forecasts)
+
+    def legend(self, spec: ForecastSpec) -> str:
+        """Under a table of predictions."""
+        return f"now, +n: capacity in % of nominal, now and n cycles ahead; RUL: cycles until {spec.eol * 100:g} %."
 
     def summary(self, spec: ForecastSpec) -> str:
         """One phrase."""

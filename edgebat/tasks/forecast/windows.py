@@ -62,7 +62,7 @@ class ForecastSpec:
             (1 <= self.horizon <= 10_000, "1 <= horizon <= 10000"),
             (2 <= self.min_rows <= self.context, "2 <= min_rows <= context"),
             (1 <= self.min_history < self.context, "1 <= min_history < context"),
-            (1 <= self.min_targets <= self.horizon, "1 <= min_targets <= horizon"),
+            (0 <= self.min_targets <= self.horizon, "0 <= min_targets <= horizon"),
             (self.max_gap >= 1, "max_gap >= 1"),
             (self.stride >= 1, "stride >= 1"),
             (1 <= self.seen_cycles <= self.context, "1 <= seen_cycles <= context"),

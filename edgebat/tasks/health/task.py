@@ -8,9 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from edgebat.arrays import FloatArray
-from edgebat.tasks.base import CellCurve, Column, Head, Loaded, Predictions, Scores, Task, even_knots, flat
+from edgebat.errors import DataError
+from edgebat.tasks.base import (
+    CellCurve,
+    Column,
+    FileInputs,
+    FileOptions,
+    Head,
+    Loaded,
+    Predictions,
+    Scores,
+    Task,
+    even_knots,
+    flat,
+)
+from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
-from edgebat.tasks.health.windows import HealthWindows, health_windows
+from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
 
 REFERENCES = {
     "nominal": "nominal capacity",
@@ -27,11 +41,9 @@ class Health(Task):
     Windows = HealthWindows
     columns = (
         Column("soh_rmse_pct", "SOH RMSE", 3, "pp"),
-        Column("soh_mae_pct", "SOH MAE", 3, "pp"),
-        Column("soh_max_pct", "SOH worst", 3, "pp"),
+        Column("soh_mae_pct", "SOH MAE", 3, "pp", brief=False),
         Column("trajectory_rmse_pct", "trajectory", 3, "pp"),
         Column("rul_rmse_cycles", "RUL RMSE", 1, "cycles"),
-        Column("rul_mae_cycles", "RUL MAE", 1, "cycles"),
     )
     explanation = "SOH and trajectory in percentage points of the reference capacity, RUL in cycles."
 
@@ -40,10 +52,41 @@ class Health(Task):
         ahead = even_knots(spec.horizon, knots or self.default_knots)
         grid = tuple(float(n) for n in range(1, spec.horizon + 1))
         return (
-            Head("soh", "fraction"),
-            Head("trajectory", "fraction", ahead, grid, start="soh", scale="soh"),
-            Head("rul", "cycles", floor=0.0),
+            Head("soh", "fraction", "SOH %"),
+            Head("trajectory", "fraction", "SOH %", ahead, grid, start="soh", scale="soh"),
+            Head("rul", "cycles", "RUL", floor=0.0, weight=0.5),
         )
+
+    def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
+        """Charge increments of the cycles in a cycler file (BDF, or a CSV with named columns)."""
+        from edgebat.data.readers import read_mapped
+
+        cell = read_mapped(path, how.mapping, how.sign, how.nominal_ah)
+        nominal = how.nominal_ah or cell.nominal_ah
+        if not nominal:
+            raise DataError(
+                f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5"
+            )
+        cycles, rows, left_out = [], [], dict[str, int]()
+        for number, samples in cell.cycles():
+            found, status = charge_increments(
+                cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], nominal, spec
+            )
+            if found is None:
+                left_out[str(status)] = left_out.get(str(status), 0) + 1
+            else:
+                cycles.append(number)
+                rows.append(found)
+        numbers = np.array(cycles, dtype=np.int64)
+        x, last = input_windows(numbers, np.array(rows).reshape(-1, spec.increments), spec)
+        if not len(x):
+            reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(left_out.items()))
+            raise DataError(
+                f"{cell.source} gives no complete window: {len(cycles)} cycles charge through "
+                f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed "
+                f"({reasons or 'none left out'})"
+            )
+        return FileInputs(x, numbers[last], left_out)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
@@ -94,6 +137,13 @@ class Health(Task):
             forecasts.append((ahead, path * 100))
         predicted = {key: (cycle, flat(values["soh"])[rows] * 100) for key, values in predictions.items()}
         return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts)
+
+    def legend(self, spec: HealthSpec) -> str:
+        """Under a table of predictions."""
+        return (
+            f"SOH in % of the {spec.soh_reference} capacity; +n: SOH n cycles ahead; "
+            f"RUL: cycles until {spec.eol * 100:g} %."
+        )
 
     def summary(self, spec: HealthSpec) -> str:
         """One phrase."""

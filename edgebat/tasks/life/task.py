@@ -24,11 +24,12 @@ class Life(Task):
     Windows = LifeWindows
     columns = (
         Column("rmse", "life RMSE", 1, "cycles"),
-        Column("mae", "life MAE", 1, "cycles"),
+        Column("mae", "life MAE", 1, "cycles", brief=False),
         Column("mape", "life MAPE %", 1, "%"),
         Column("rul_rmse", "RUL RMSE", 1, "cycles"),
         Column("soh_rmse", "SOH RMSE", 2, "pp"),
     )
+    cell_columns = (Column("life", "life", 0), Column("predicted", "predicted", 0), Column("cells", "cells", 0))
     explanation = "Cycle life and RUL in cycles, SOH of the curve to come in percentage points."
     default_knots = 8
 
@@ -38,8 +39,8 @@ class Life(Task):
         count = knots or self.default_knots
         ahead = tuple(np.linspace(cycles[0], cycles[-1] * KNOTS_UNTIL, count).tolist())
         return (
-            Head("life", "cycles", floor=0.0),
-            Head("soh_curve", "fraction", ahead, tuple(cycles.tolist())),
+            Head("life", "cycles", "life", floor=0.0),
+            Head("soh_curve", "fraction", "SOH %", ahead, tuple(cycles.tolist())),
         )
 
     def load(self, corpus: Path, spec: LifeSpec, datasets: Sequence[str] | None = None,
@@ -77,6 +78,10 @@ class Life(Task):
             row["soh_rmse"] = round(error, 3) if error == error else None
         return row
 
+    def ground(self, windows: LifeWindows) -> dict[str, Any]:
+        """The chemistries."""
+        return {"chemistries": sorted(set(windows.chemistries))}
+
     def notes(self, windows: LifeWindows, provenance: Mapping[str, Any]) -> list[str]:
         """Chemistries the model has not learnt: its answer looks like any other there."""
         learnt = provenance.get("chemistries") or ()
@@ -104,6 +109,10 @@ class Life(Task):
             if "soh_curve" in values
         }
         return CellCurve((cycles[seen], measured[seen]), predicted, [])
+
+    def legend(self, spec: LifeSpec) -> str:
+        """Under a table of predictions."""
+        return f"life: cycles until {spec.eol * 100:g} %; +n: SOH in % of the first capacity at cycle n."
 
     def summary(self, spec: LifeSpec) -> str:
         """One phrase."""
