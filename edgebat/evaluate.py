@@ -116,14 +116,14 @@ def task_kind(path: Path) -> str:
     if path.suffix != ".safetensors":
         return "health"
     require("torch", extra="train")
-    from edgebat.teachers.store import TASKS
+    from edgebat.teachers.store import teacher_class
     from edgebat.training.tensorfile import read_header
 
     try:
         header = read_header(path, "edgebat-teacher")
     except ModelFileError:
         return "health"
-    return TASKS.get(str(header.get("name")), "health")
+    return teacher_class(str(header.get("name"))).task
 
 
 def evaluate_health(

@@ -9,7 +9,7 @@ from edgebat.cells import CellKey, seen_cells
 from edgebat.errors import RecipeError
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.store import TASKS, load_teacher
+from edgebat.teachers.store import load_teacher
 from edgebat.training.tensorfile import read_header
 
 
@@ -21,9 +21,9 @@ def given_teacher(path: str | Path, task: HealthSpec, test: Sequence[CellKey]) -
     """
     header = read_header(path, "edgebat-teacher")
     teacher = load_teacher(path)
-    if TASKS[teacher.name] != "health":
+    if teacher.task != "health":
         raise RecipeError(
-            f"teacher.file {path} holds {teacher.name}, whose task is {TASKS[teacher.name]}; students learn SOH, "
+            f"teacher.file {path} holds {teacher.name}, whose task is {teacher.task}; students learn SOH, "
             "trajectory and RUL from pieces of charges: give an IC2ML"
         )
     origin = header.get("provenance") or {}

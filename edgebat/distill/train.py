@@ -18,8 +18,9 @@ from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ic2ml.train import cell_weights
 from edgebat.training.blend import blended_windows, draw_blend
-from edgebat.training.fit import Batch, FitResult, FitSettings, fit
-from edgebat.training.run import Run
+from edgebat.training.fit import Batch, fit
+from edgebat.training.run import FitResult, Run
+from edgebat.training.settings import FitSettings
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from edgebat.errors import EdgebatError, RecipeError
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.paths import recipes_dir
 from edgebat.quantize import QuantizeOptions
-from edgebat.teachers.ic2ml.train import TeacherSettings
+from edgebat.teachers.ic2ml.settings import Ic2mlSettings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -60,7 +60,7 @@ class Data(Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class RoadTeacher(TeacherSettings):
+class RoadTeacher(Ic2mlSettings):
     """How to train IC2ML; or ``file``, one that is trained already, such as those in ``export/zoo/teachers/ic2ml``: then
     nothing is trained, and the other settings are not used. learn_from_val: the validation cells, which choose nothing
     when the last weights are kept, teach as well."""

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from edgebat.baselines.life import BASELINES, life_scores, nearest_soh_curve
 from edgebat.tasks.life.windows import LifeWindows, curve_life
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, Sampling, curve_error_percent
+from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, curve_error_percent
+from edgebat.teachers.diffbatt.settings import Sampling
 
 SCORED = {"life", "best_life", "soh_curve", "best_curve"}
 """What of a teacher's answer is scored, each with one row per cell."""
@@ -22,14 +23,13 @@ def score_life(teacher: Teacher, windows: LifeWindows, sampling: Sampling | None
     (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), each for the median of the draws
     and, ``..._best``, for the draw that fits the observed cycles best; a score that is not known is left out.
     ``datasets``: the same for each data set apart. ``cells``: one row per cell."""
-    if isinstance(teacher, DiffBatt | DiffBattEnsemble):
-        said = teacher.predict(windows, sampling)
-    else:
-        said = teacher.predict(windows)
+    if isinstance(teacher, DiffBatt | DiffBattEnsemble) and sampling is not None:
+        teacher.sampling = sampling
+    said = teacher.predict(windows)
     cells = _cells(said["life"], windows)
     if "soh_curve" in said:
         for row, spread, predicted, measured_curve in zip(
-            cells, said["life_std"], said["soh_curve"], windows.curve, strict=True
+            cells, said["life_spread"], said["soh_curve"], windows.curve, strict=True
         ):
             error = curve_error_percent(predicted[None], measured_curve[None], windows.spec.eol)
             row |= {"predicted_std": round(float(spread), 1), "soh_rmse": round(error, 3) if error == error else None}
