@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app, plain
-from edgebat.cli.recipe import travel_road
+from edgebat.cli.recipe import run_until
 from edgebat.errors import EdgebatError
 
 
@@ -59,7 +59,7 @@ def export(
     if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
         raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return travel_road("export", model, corpus, set_, runs)
+        return run_until("export", model, corpus, set_, runs)
     from edgebat.formats.export import export_model
     from edgebat.models import load_model
 
@@ -112,7 +112,7 @@ def verify(
     if not model:
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return travel_road("verify", model, corpus, set_, runs)
+        return run_until("verify", model, corpus, set_, runs)
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
     from edgebat.verify.proof import random_inputs, verify_model
@@ -181,7 +181,7 @@ def bench(
       edgebat bench firmware/soh.ebat -t cortex-m4f --compiler gcc --check --baselines ci/baselines
     """
     if model and not net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
-        return travel_road("simulate", model, corpus, set_, runs)
+        return run_until("simulate", model, corpus, set_, runs)
     from edgebat.bench import command
     from edgebat.bench.nets import NETS
 

@@ -12,7 +12,7 @@ from edgebat.cli.app import RECIPE, CorpusOption, OutOption, RecipeArgument, Set
 from edgebat.errors import RecipeError
 
 
-def travel_road(
+def run_until(
     until: str,
     recipe: str,
     corpus: Path | None,
@@ -23,7 +23,7 @@ def travel_road(
 ) -> None:
     """The road up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
     from edgebat.runs.recipe import load_recipe
-    from edgebat.runs.run import travel
+    from edgebat.runs.run import run_recipe
     from edgebat.studies.command import find_study, run_study
 
     study = find_study(recipe, overrides or ()) if until in ("report", "teacher") else None
@@ -34,7 +34,7 @@ def travel_road(
         return
     if only:
         raise RecipeError(f"--only picks parts of a study; {recipe} is none")
-    travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
+    run_recipe(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
 
 
 @app.command(rich_help_panel=RECIPE)
@@ -65,7 +65,7 @@ def run(
 
       edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
     """
-    travel_road("report", recipe, corpus, set_, runs, force or (), only or ())
+    run_until("report", recipe, corpus, set_, runs, force or (), only or ())
 
 
 def stretch(verb: str, until: str, text: str) -> None:
@@ -74,7 +74,7 @@ def stretch(verb: str, until: str, text: str) -> None:
     def go(
         recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
     ) -> None:
-        travel_road(until, recipe, corpus, set_, runs)
+        run_until(until, recipe, corpus, set_, runs)
 
     app.command(verb, help=text, rich_help_panel=RECIPE)(go)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ class TeacherEntry:
     """Instead: a trained teacher, such as those in ``export/zoo/teachers``. Nothing is trained then."""
     learn_from_val: bool = False
     """The validation cells, which choose nothing when the last weights are kept, teach as well."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Settings of the system."""
+    settings: Any = None
+    """Settings of the system, its class's ``Settings``."""
 
     def digest(self) -> str:
         """sha256 of ``file``, empty when there is none. Raises RecipeError when it does not exist."""
@@ -103,7 +103,7 @@ class TeacherData:
         if kind.task != self.task.name:
             raise RecipeError(f"teacher {entry.name!r} is of the task {kind.task}; this recipe's is {self.task.name}")
         learnt = self.train.join(self.val) if entry.learn_from_val else self.train
-        teacher, fitted = kind.train(learnt, self.val, entry.settings, run)
+        teacher, fitted = kind.fit(learnt, self.val, entry.settings, run)
         save_teacher(teacher, file, provenance)
         return Obtained(load_teacher(file), "", {"fit": fitted.summary()})
 

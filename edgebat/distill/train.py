@@ -20,9 +20,10 @@ from edgebat.tasks.base import Head, Task
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.training.blend import draw_blend
-from edgebat.training.fit import Batch, FitResult, FitSettings, fit
+from edgebat.training.fit import Batch, fit
 from edgebat.training.labels import cell_weights
-from edgebat.training.run import Run
+from edgebat.training.run import FitResult, Run
+from edgebat.training.settings import FitSettings
 
 DEFAULT_SHARE = 0.5
 

@@ -34,7 +34,8 @@ from edgebat.studies.parts import chosen
 from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows
 from edgebat.teachers.ic2ml.network import Ic2ml
 from edgebat.teachers.ic2ml.release import released_rows, released_table, rms
-from edgebat.teachers.ic2ml.train import TeacherSettings, train_ic2ml
+from edgebat.teachers.ic2ml.settings import Ic2mlSettings
+from edgebat.teachers.ic2ml.train import train_ic2ml
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.training.run import Run
 
@@ -80,7 +81,7 @@ class ConditionStudy:
     variants: dict[str, Variant]
     title: str = ""
     task: HealthSpec = field(default_factory=HealthSpec)
-    train: TeacherSettings = field(default_factory=TeacherSettings)
+    train: Ic2mlSettings = field(default_factory=Ic2mlSettings)
     released: str = ""
 
 

@@ -38,12 +38,13 @@ from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_f
 from edgebat.tasks.forecast.windows import ForecastSpec, capacity_histories, forecast_windows
 from edgebat.teachers.battery_timer.draws import stretches
 from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.teachers.battery_timer.train import TimerSettings, train_forecaster
-from edgebat.teachers.store import TEACHERS, load_teacher, save_teacher
-from edgebat.teachers.universal.network import ContrastSettings, UniversalForecaster
-from edgebat.teachers.universal.train import UniversalSettings, left_out_folds, read_descriptors, train_universal
-from edgebat.training.fit import FitResult
-from edgebat.training.run import Run
+from edgebat.teachers.battery_timer.settings import TimerSettings
+from edgebat.teachers.battery_timer.train import train_forecaster
+from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
+from edgebat.teachers.universal.network import UniversalForecaster
+from edgebat.teachers.universal.settings import ContrastSettings, UniversalSettings
+from edgebat.teachers.universal.train import left_out_folds, read_descriptors, train_universal
+from edgebat.training.run import FitResult, Run
 
 EVERYTHING = "all"
 
@@ -126,7 +127,7 @@ def pretrained(study: ForecastStudy, folder: Path, seed: int) -> BatteryTimer:
         assert isinstance(network, BatteryTimer)
         return network
     torch.manual_seed(seed)
-    made: Any = TEACHERS[study.teacher](**study.network)
+    made: Any = teacher_class(study.teacher)(**study.network)
     if study.synthetic_cells:
         curves = fade_curves(study.synthetic_cells, seed)
         held = max(1, len(curves) // 15)

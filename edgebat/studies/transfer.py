@@ -13,7 +13,8 @@ import numpy.typing as npt
 from edgebat.errors import DataError
 from edgebat.tasks.life.score import life_scores
 from edgebat.tasks.life.windows import LifeWindows
-from edgebat.teachers.life_train import BatLiNetSettings, train_batlinet
+from edgebat.teachers.batlinet.settings import BatLiNetSettings
+from edgebat.teachers.batlinet.train import train_batlinet
 from edgebat.training.run import Run
 
 

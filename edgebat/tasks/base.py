@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgebat.arrays import Float32, FloatArray, Int64
+from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.errors import DataError, ModelFileError
 from edgebat.tasks.windows import Windows
 
@@ -192,7 +192,11 @@ class Task(ABC):
     """What stands before them in a table of cells."""
     explanation: ClassVar[str]
     """Under a table: what the figures mean."""
+    limits: ClassVar[tuple[str, ...]] = ()
+    """What a card must say of its models."""
     default_knots: ClassVar[int] = 5
+    binding: ClassVar[tuple[str, ...]] = ()
+    """Keys of the definition in which a given teacher and its students must agree."""
     relative_input: ClassVar[bool] = False
     """Students read changes since the window's last value instead of values."""
 
@@ -242,6 +246,10 @@ class Task(ABC):
 
     def beside(self, windows: Any, predictions: Predictions, baselines: Mapping[str, Predictions]) -> list[str]:
         """What an evaluation says of the model beside its baselines, in words."""
+        return []
+
+    def stages(self, windows: Any) -> list[tuple[str, Bool]]:
+        """(name, mask [N]) of stages of life to tell errors apart by; none unless a task knows some."""
         return []
 
     @abstractmethod
@@ -301,3 +309,16 @@ def task_of(described: object, where: str) -> tuple[Task, Any]:
 def flat(values: FloatArray) -> FloatArray:
     """Values of a head of one value as [N]."""
     return values.reshape(len(values), -1)[:, 0]
+
+
+def life_stages(soh: FloatArray, eol: float) -> list[tuple[str, Bool]]:
+    """Early, middle and late life: thirds of the SOH range from 100 % (or the best seen) down to ``eol``, and beyond it."""
+    top = max(float(soh.max()), 1.0) if len(soh) else 1.0
+    edges = [np.inf, top - (top - eol) / 3, top - 2 * (top - eol) / 3, eol, -np.inf]
+    stages: list[tuple[str, Bool]] = []
+    for name, high, low in zip(("early", "middle", "late", "beyond EOL"), edges, edges[1:], strict=False):
+        mask = (soh <= high) & (soh > low)
+        if mask.any():
+            bounds = f"{low * 100:.0f}–{min(high, top) * 100:.0f} %" if np.isfinite(low) else f"below {eol * 100:.0f} %"
+            stages.append((f"{name}, {bounds}", mask))
+    return stages

@@ -83,6 +83,15 @@ class Windows:
     def targets(self) -> dict[str, Float32]:
         """Measured labels by head, float32 [N, values]; NaN where not measured."""
 
+    def end_labels(self) -> list[Float32]:
+        """[N] cycles to the end of life as measured, where the task knows them; NaN where not observed."""
+        return []
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """Per cell: the part of a published split it belongs to, or empty."""
+        return ("",) * len(self.cells)
+
     @property
     def dataset(self) -> npt.NDArray[np.str_]:
         """[N] dataset of each window."""

@@ -78,3 +78,13 @@ def _read(path: str | Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def round_to_half(network: nn.Module) -> None:
+    """Store weights and references in float16; single numbers such as the label scale keep float32. In place."""
+    for parameter in network.parameters():
+        parameter.data = parameter.data.half()
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_floating_point() and buffer.numel() > 64:
+                setattr(module, name, buffer.half())

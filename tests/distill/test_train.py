@@ -18,8 +18,8 @@ from edgebat.distill.losses import HeadWeights, Targets, distillation_loss, head
 from edgebat.distill.train import DistillSettings, fit_student, train_student, validation_loss  # noqa: E402
 from edgebat.students.store import build_student, save_student  # noqa: E402
 from edgebat.training.blend import blended_windows, draw_blend  # noqa: E402
-from edgebat.training.fit import FitSettings  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
+from edgebat.training.settings import FitSettings  # noqa: E402
 
 FIT = FitSettings(epochs=3, batch_size=16, samples_per_epoch=64, learning_rate=5e-3, noise=0.05, accelerator="cpu")
 SETTINGS = DistillSettings(blends=1, fit=FIT)

@@ -20,21 +20,14 @@ from edgebat.errors import DataError, ModelFileError, RecipeError
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import relative_error, score_forecasts
 from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows
-from edgebat.teachers.battery_timer.draws import Augmentation, balance_weights, draw_windows, stretch_tensor, stretches
+from edgebat.teachers.battery_timer.draws import balance_weights, draw_windows, stretch_tensor, stretches
 from edgebat.teachers.battery_timer.network import BatteryTimer, fill_gaps, straight_line
+from edgebat.teachers.battery_timer.settings import Augmentation, DegradationLoss, LoraSettings, TimerSettings
 from edgebat.teachers.battery_timer.timer import PRESETS, Timer, TimerConfig, rotary, rotate
-from edgebat.teachers.battery_timer.train import (
-    DegradationLoss,
-    LoraSettings,
-    TimerSettings,
-    add_lora,
-    degradation_loss,
-    merge_lora,
-    train_forecaster,
-)
+from edgebat.teachers.battery_timer.train import add_lora, degradation_loss, merge_lora, train_forecaster
 from edgebat.teachers.store import load_teacher, save_teacher
-from edgebat.training.fit import FitSettings
 from edgebat.training.run import Run
+from edgebat.training.settings import FitSettings
 
 SMALL = TimerConfig(8, 6, 16, 24, 2, 2)
 SIZES = {
@@ -363,9 +356,10 @@ def test_windows_must_fit_the_network(tmp_path: Path) -> None:
 PROCESS = """
 import os, sys, torch
 from pathlib import Path
-from edgebat.training.fit import FitSettings, fit
+from edgebat.training.fit import fit
 from edgebat.training.run import Run
-from edgebat.training.steps import StepSettings, fit_steps
+from edgebat.training.settings import FitSettings, StepSettings
+from edgebat.training.steps import fit_steps
 torch.manual_seed(0)
 network = torch.nn.Linear(3, 1)
 x = torch.randn(64, 3, generator=torch.Generator().manual_seed(1))

@@ -18,25 +18,19 @@ from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows
 from edgebat.teachers.battery_timer.draws import stretches
 from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.teachers.battery_timer.train import TimerSettings
+from edgebat.teachers.battery_timer.settings import TimerSettings
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.universal.network import (
     ContrastHead,
-    ContrastSettings,
     UniversalForecaster,
     choose_pairs,
     descriptor_distance,
     info_nce,
 )
-from edgebat.teachers.universal.train import (
-    UniversalSettings,
-    chemistry_family,
-    left_out_folds,
-    read_descriptors,
-    train_universal,
-)
-from edgebat.training.fit import FitSettings
+from edgebat.teachers.universal.settings import ContrastSettings, UniversalSettings
+from edgebat.teachers.universal.train import chemistry_family, left_out_folds, read_descriptors, train_universal
 from edgebat.training.run import Run
+from edgebat.training.settings import FitSettings
 
 SIZES = {
     "input_token_len": 8,

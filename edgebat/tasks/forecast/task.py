@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebat.arrays import FloatArray
+from edgebat.arrays import Bool, FloatArray
 from edgebat.cells import CapacityHistory, Condition
 from edgebat.errors import DataError
 from edgebat.tasks.base import (
@@ -24,6 +24,7 @@ from edgebat.tasks.base import (
     Task,
     even_knots,
     flat,
+    life_stages,
 )
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_forecasts
@@ -37,6 +38,11 @@ class Forecast(Task):
 
     name = "forecast"
     Windows = ForecastWindows
+    limits = (
+        "A forecast continues what the last cycles show; a cell that is used otherwise from now on ages otherwise.",
+        "Cycles to EOL are learnt from the few cells that were watched to their end.",
+    )
+    binding = ("horizon",)
     columns = (
         Column("mae_pct", "MAE %", 3, "% of nominal"),
         Column("rmse_pct", "RMSE %", 3, "% of nominal", brief=False),
@@ -134,6 +140,10 @@ class Forecast(Task):
             f"MAE, mean over {len(ratio) - 1} data sets: {ratio['mean']:.2f} of the best of persistence and the lines "
             f"through 48 and all cycles; {ratio24['mean']:.2f} when the line through 24 cycles competes too ({each})"
         ]
+
+    def stages(self, windows: ForecastWindows) -> list[tuple[str, Bool]]:
+        """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
+        return life_stages(windows.x[:, -1], windows.spec.eol)
 
     def parity(self, windows: ForecastWindows, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
         """The change of capacity over the horizon."""

@@ -113,6 +113,10 @@ class ForecastWindows(Windows):
         seen = bridged(self.x[:, -self.spec.seen_cycles :])
         return seen.reshape(len(self), -1, self.spec.group)
 
+    def end_labels(self) -> list[Float32]:
+        """RUL."""
+        return [self.rul]
+
     def targets(self) -> dict[str, Float32]:
         """``trajectory`` [N, horizon] and ``rul`` [N, 1]."""
         return {"trajectory": self.y, "rul": self.rul[:, None]}

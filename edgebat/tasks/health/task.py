@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from edgebat.arrays import FloatArray
+from edgebat.arrays import Bool, FloatArray
 from edgebat.errors import DataError
 from edgebat.tasks.base import (
     CellCurve,
@@ -21,6 +22,7 @@ from edgebat.tasks.base import (
     Task,
     even_knots,
     flat,
+    life_stages,
 )
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
@@ -39,6 +41,11 @@ class Health(Task):
 
     name = "health"
     Windows = HealthWindows
+    limits = (
+        "SOH is an estimate from a constant-current charge through the voltage window; a cell that is never charged through "
+        "it gets no estimate.",
+    )
+    binding = tuple(field.name for field in dataclasses.fields(HealthSpec))
     columns = (
         Column("soh_rmse_pct", "SOH RMSE", 3, "pp"),
         Column("soh_mae_pct", "SOH MAE", 3, "pp", brief=False),
@@ -119,6 +126,10 @@ class Health(Task):
             "rul_rmse_cycles": _rmse(rul),
             "rul_mae_cycles": _mean(np.abs(rul)),
         }
+
+    def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
+        """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
+        return life_stages(windows.soh, windows.spec.eol)
 
     def parity(self, windows: HealthWindows, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
         """SOH in percent."""

@@ -68,6 +68,10 @@ class HealthWindows(Windows):
         """The increments, [N, context, increments]."""
         return self.x
 
+    def end_labels(self) -> list[Float32]:
+        """RUL."""
+        return [self.rul]
+
     def targets(self) -> dict[str, Float32]:
         """``soh`` [N, 1], ``trajectory`` [N, horizon], ``rul`` [N, 1]."""
         return {"soh": self.soh[:, None], "trajectory": self.trajectory, "rul": self.rul[:, None]}

@@ -15,44 +15,39 @@ SCORED = {"life", "best_life", "soh_curve", "best_curve"}
 """What of a teacher's answer is scored, each with one row per cell."""
 
 
-def score_life(teacher: Any, windows: LifeWindows, sampling: Any = None) -> dict[str, Any]:
+def score_life(teacher: Any, windows: LifeWindows) -> dict[str, Any]:
     """``score_predictions`` of what ``teacher`` predicts."""
-    predictions = teacher.predict(windows) if sampling is None else teacher.predict(windows, sampling)
-    return score_predictions(predictions, windows)
+    return score_predictions(teacher.predict(windows), windows)
 
 
-def score_predictions(said: Mapping[str, FloatArray], windows: LifeWindows) -> dict[str, Any]:
+def score_predictions(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> dict[str, Any]:
     """``scores``: rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; with an SOH curve also
     ``rul_rmse`` (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), and ``..._best`` for the
     draw that fits the observed cycles best; a score that is not known is left out. ``datasets``: the same for each data set
     apart. ``cells``: one row per cell."""
-    cells = cell_rows(said["life"], windows)
-    if "soh_curve" in said:
-        for row, spread, predicted, measured_curve in zip(
-            cells, said["life_std"], said["soh_curve"], windows.curve, strict=True
-        ):
-            error = curve_error_percent(predicted[None], measured_curve[None], windows.spec.eol)
-            row |= {"predicted_std": round(float(spread), 1), "soh_rmse": round(error, 3) if error == error else None}
-    sources = np.array([dataset for dataset, _ in windows.cells])
-    apart = {
-        name: all_scores(
-            {key: said[key][sources == name] for key in SCORED & said.keys()}, windows.select(datasets=[name])
-        )
-        for name in sorted(set(sources))
-    }
-    return {"scores": all_scores(said, windows), "datasets": apart, "cells": cells}
+    cells = cell_rows(predictions["life"], windows)
+    if "soh_curve" in predictions:
+        for n, row in enumerate(cells):
+            own = slice(n, n + 1)
+            error = curve_error_percent(predictions["soh_curve"][own], windows.curve[own], windows.spec.eol)
+            if "life_spread" in predictions:
+                row["predicted_std"] = round(float(predictions["life_spread"][n]), 1)
+            row["soh_rmse"] = round(error, 3) if error == error else None
+    apart = {}
+    for name in sorted({dataset for dataset, _ in windows.cells}):
+        rows = np.array([dataset == name for dataset, _ in windows.cells], dtype=np.bool_)
+        own_predictions = {key: predictions[key][rows] for key in SCORED & predictions.keys()}
+        apart[name] = all_scores(own_predictions, windows.select(rows))
+    return {"scores": all_scores(predictions, windows), "datasets": apart, "cells": cells}
 
 
-def all_scores(said: Mapping[str, npt.NDArray[np.floating]], windows: LifeWindows) -> dict[str, float]:
-    scores = life_scores(said["life"], windows.life)
-    if "soh_curve" in said:
-        measured = curve_life(windows.curve, windows.spec)
-        scores |= {
-            "rul_rmse": rmse(said["life"] - measured),
-            "rul_rmse_best": rmse(said["best_life"] - measured),
-            "soh_rmse": curve_error_percent(said["soh_curve"], windows.curve, windows.spec.eol),
-            "soh_rmse_best": curve_error_percent(said["best_curve"], windows.curve, windows.spec.eol),
-        }
+def all_scores(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> dict[str, float]:
+    """See ``score_predictions``."""
+    scores = life_scores(predictions["life"], windows.life)
+    for curve, life, ending in (("soh_curve", "life", ""), ("best_curve", "best_life", "_best")):
+        if curve in predictions:
+            scores[f"rul_rmse{ending}"] = rmse(predictions[life] - curve_life(windows.curve, windows.spec))
+            scores[f"soh_rmse{ending}"] = curve_error_percent(predictions[curve], windows.curve, windows.spec.eol)
     return finite(scores)
 
 

@@ -112,6 +112,15 @@ class LifeWindows(Windows):
         blocks = seen.reshape(len(self), rows, high, columns, wide)
         return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float32)
 
+    def end_labels(self) -> list[Float32]:
+        """Cycle life."""
+        return [self.life]
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The published split."""
+        return self.splits
+
     def targets(self) -> dict[str, Float32]:
         """``life`` [N, 1] and ``soh_curve`` [N, curve_points], NaN after the last measured cycle."""
         return {"life": self.life[:, None], "soh_curve": np.where(self.curve > 0.0, self.curve, np.nan)}
