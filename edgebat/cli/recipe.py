@@ -22,7 +22,7 @@ def travel_road(
     only: Sequence[str] = (),
 ) -> None:
     """The road up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
-    from edgebat.runs.recipe import load_recipe
+    from edgebat.runs.recipe import find_recipe, load_recipe
     from edgebat.runs.run import travel
     from edgebat.studies.command import find_study, run_study
 
@@ -34,7 +34,8 @@ def travel_road(
         return
     if only:
         raise RecipeError(f"--only picks parts of a study; {recipe} is none")
-    travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
+    checked = load_recipe(recipe, overrides or ())
+    travel(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
 
 
 @app.command(rich_help_panel=RECIPE)

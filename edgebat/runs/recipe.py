@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgebat.distill.train import DistillSettings
 from edgebat.errors import EdgebatError, RecipeError
-from edgebat.tasks.health.spec import HealthSpec
 from edgebat.paths import recipes_dir
 from edgebat.quantize import QuantizeOptions
+from edgebat.tasks.health.spec import HealthSpec
 from edgebat.teachers.ic2ml.train import TeacherSettings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -86,10 +86,10 @@ class StudentEntry(Section):
 
 
 class Verify(Section):
-    """How many held-out windows every engine runs; simulators and the slow LSTM engines run ``simulator_windows``."""
+    """The comparison of all engines."""
 
     windows: Positive = 1000
-    simulator_windows: Positive = 1000
+    """Held-out windows that every engine and simulator runs."""
 
 
 class Report(Section):

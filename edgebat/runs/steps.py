@@ -1,13 +1,13 @@
 """The road: from cells to a report, step by step. Each method of ``Road`` is one step; ``edgebat.runs.run`` walks them."""
 
 from __future__ import annotations
-from edgebat.cells import join_seen, pack_cells
 
 import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,21 @@ import numpy.typing as npt
 from rich.progress import Progress, TaskID
 
 from edgebat.baselines.health import BASELINES, stored_values
+from edgebat.cells import join_seen, pack_cells
 from edgebat.errors import DataError, RecipeError
-from edgebat.evaluate import (predict_health, score)
-from edgebat.formats.export import export_model
-from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
-from edgebat.quantize.field import field_limits
+from edgebat.evaluate import predict_health, score
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
+from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, load_graph
-from edgebat.verify.proof import bench_model, files_in, verify_model
-from edgebat.runs.recipe import Recipe, StudentEntry
-from edgebat.runs.folder import Outcome, RunFolder, Step
-from edgebat.runtime import quantize_input
+from edgebat.quantize.field import field_limits
 from edgebat.report.tables import require_confirmed, require_equal
+from edgebat.runs.folder import Outcome, RunFolder, Step
+from edgebat.runs.missing import missing_engines, missing_on
+from edgebat.runs.recipe import Recipe, StudentEntry
+from edgebat.runtime import quantize_input
+from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
 from edgebat.tasks.windowfile import content_of, load_predictions, load_windows, save_predictions, save_windows
+from edgebat.verify.proof import bench_model, files_in, verify_model
 
 if TYPE_CHECKING:  # torch stays out until a step needs it
     from edgebat.students.base import Student
@@ -65,18 +67,17 @@ class Road:
         distill_config = dataclasses.asdict(r.distill)
         students = tuple(f"student-{kind}" for kind in self.kinds)
         return [
-            Step("data", "data", "cells, windows, split", self.data, data_config, (), ("data", "tasks")),
-            Step("teacher", "teacher", "teacher IC2ML", self.teacher, teacher_config, ("data",), ("teachers",)),
-            Step("baselines", "students", "baselines", self.baselines, None, ("data",), ("baselines",)),
+            Step("data", "data", "cells, windows, split", self.data, data_config),
+            Step("teacher", "teacher", "teacher IC2ML", self.teacher, teacher_config, ("data",)),
+            Step("baselines", "students", "baselines", self.baselines, None, ("data",)),
             *(
                 Step(
                     f"student-{entry.kind}",
                     "students",
                     f"student {entry.kind.upper()}, with and without teacher",
-                    lambda entry=entry: self.student(entry),  # type: ignore[misc]
+                    partial(self.student, entry),
                     {"distill": distill_config, "student": entry.model_dump(mode="json"), "threads": r.threads},
                     ("data", "teacher"),
-                    ("distill", "students", "training"),
                 )
                 for entry in r.students
             ),
@@ -93,11 +94,8 @@ class Road:
                     "threads": r.threads,
                 },
                 ("data", "teacher", *students),
-                ("quantize", "graph", "runtime", "predict.py", "quantize/field.py"),
             ),
-            Step(
-                "export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",), ("formats", "formats/export.py")
-            ),
+            Step("export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",)),
             Step(
                 "verify",
                 "verify",
@@ -105,7 +103,7 @@ class Road:
                 self.verify,
                 r.verify.model_dump(),
                 ("data", "quantize", "export"),
-                ("verify", "runtime", "simulate", "formats", "verify/proof.py"),
+                missing=missing_engines,
             ),
             Step(
                 "simulate",
@@ -114,7 +112,7 @@ class Road:
                 self.simulate,
                 {"targets": r.targets, "files": [_target_digest(t) for t in r.targets]},
                 ("export",),
-                ("simulate", "verify/proof.py"),
+                missing=partial(missing_on, r.targets),
             ),
             Step(
                 "report",
@@ -123,7 +121,6 @@ class Road:
                 self.report,
                 {"recipe": r.model_dump(mode="json")},
                 ("data", "teacher", "baselines", *students, "quantize", "export", "verify", "simulate"),
-                ("report",),
             ),
         ]
 
@@ -189,11 +186,11 @@ class Road:
         return teacher, {"given": file.name, "seen": seen}
 
     def _trained_teacher(self) -> tuple[Any, dict[str, Any]]:
-        from edgebat.teachers.store import save_teacher
         from edgebat.teachers.ic2ml.train import train_ic2ml
+        from edgebat.teachers.store import save_teacher
 
         settings = self.recipe.teacher
-        scratch = self._scratch("teacher")
+        scratch = self.folder.scratch("teacher")
         told = self._bar(settings.fit.epochs)
         train, val = self.windows("train"), self.windows("val")
         learnt = train.join(val) if settings.learn_from_val else train
@@ -227,7 +224,7 @@ class Road:
         files, results = [], {}
         told = self._bar(2 * settings.fit.epochs)
         for name, guide in ((entry.kind, teacher), (f"{entry.kind}_alone", None)):
-            scratch = self._scratch(name)
+            scratch = self.folder.scratch(name)
             student, fitted = train_student(
                 entry.kind,
                 train,
@@ -277,7 +274,7 @@ class Road:
 
         alone = name.endswith("_alone")
         epochs = self.recipe.quantize.qat_epochs
-        scratch = self._scratch("quantize") / name
+        scratch = self.folder.scratch("quantize") / name
         trained = train_quantized(
             student,
             graph,
@@ -329,7 +326,7 @@ class Road:
         from edgebat.report.html import render
 
         test = self.windows("test")
-        steps = {step.name: self.folder.results(step.name) for step in self.steps() if step.name != "report"}
+        steps = self.folder.results_before()
         versions_ = json.loads(self.folder.file("versions.json").read_text(encoding="utf-8"))
         models = sorted(p for p in (self.folder.path / "models").rglob("*") if p.is_file())
         files = [
@@ -392,11 +389,6 @@ class Road:
         import torch
 
         torch.set_num_threads(self.recipe.threads)
-
-    def _scratch(self, name: str) -> Path:
-        """Folder for checkpoints of the present fingerprint: a changed recipe never resumes another one's training."""
-        step = next(s for s in self.steps() if s.name in (name, f"student-{name.removesuffix('_alone')}"))
-        return self.folder.path / "checkpoints" / f"{name}-{self.folder.fingerprint(step)[:12]}"
 
     def _bar(self, epochs: int) -> Told:
         """A progress bar of so many epochs, as a function that training calls after each."""
