@@ -60,7 +60,7 @@ MAX_CALIBRATION = 4096
 class QuantizeOptions:
     """method: range of activations, "minmax", "percentile" or "mse"; bias_correction: undo the mean rounding error.
 
-    qat_epochs: epochs of quantization-aware training after that (quantize/qat_train.py); 0 = post-training only.
+    qat_epochs: epochs of quantization-aware training after that (distill/qat_train.py); 0 = post-training only.
     """
 
     method: str = "mse"

@@ -269,7 +269,7 @@ class Road:
     def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> IntGraph:
         """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any."""
         self._set_threads()
-        from edgebat.quantize.qat_train import train_quantized
+        from edgebat.distill.qat_train import train_quantized
         from edgebat.teachers.store import load_teacher
 
         alone = name.endswith("_alone")

@@ -125,7 +125,7 @@ MUST = {
     "teacher": {"teachers.ic2ml.train", "teachers.ic2ml.network", "training.fit", "training.blend", "training.tensorfile"},
     "baselines": {"baselines.health"},
     "student-lstm": {"distill.train", "distill.losses", "students.lstm", "training.blend", "training.fit", "teachers.store"},
-    "quantize": {"quantize.ptq", "quantize.qat_train", "students.store", "students.lstm", "graph.check", "runtime.kernels",
+    "quantize": {"quantize.ptq", "distill.qat_train", "students.store", "students.lstm", "graph.check", "runtime.kernels",
                  "distill.train", "training.fit"},
     "export": {"formats.c.lower", "formats.tflite.write", "formats.onnx.emit", "graph.store"},
     "verify": {"formats.c.write", "formats.tflite.read", "formats.onnx.read", "runtime.engine", "simulate.measure"},
