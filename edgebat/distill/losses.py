@@ -15,8 +15,11 @@ class HeadWeights:
     """One number per head."""
 
     soh: float = 1.0
+    """SOH now."""
     trajectory: float = 1.0
+    """Capacities of the next cycles."""
     rul: float = 0.5
+    """Cycles to the end of life."""
 
 
 @dataclass(frozen=True)

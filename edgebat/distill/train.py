@@ -24,23 +24,26 @@ from edgebat.training.fit import Batch, FitResult, FitSettings, fit
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """How to train a student.
-
-    weights: of the heads, the teacher's own. share: how much of each head's error is taken to the teacher rather than
-    to the measurement. blends: blended windows per measured one; same_cell: fraction of blends within one cell.
-    """
+    """How to train a student."""
 
     knots: int = 5
+    """Points of the trajectory that the student gives; between them it is linear."""
     weights: HeadWeights = field(default_factory=HeadWeights)
+    """Of the heads in the loss; the defaults are the teacher's own."""
     share: HeadWeights = field(default_factory=lambda: HeadWeights(soh=0.5, trajectory=0.5, rul=0.5))
+    """How much of each head's error is taken to the teacher rather than to the measurement: 0 to 1."""
     blends: int = 4
+    """Blended windows per measured one."""
     same_cell: float = 0.5
+    """Fraction of the blends within one cell."""
     cell_balance: float = 0.5
+    """0 draws every window alike, 1 every cell alike, whatever its length."""
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
             epochs=60, learning_rate=1e-2, samples_per_epoch=32768, batch_size=256, noise=0.05, patience=60
         )
     )
+    """How the student's network is trained."""
 
 
 def train_student(

@@ -37,36 +37,47 @@ class Synthetic(Section):
     """The seeded synthetic fleet."""
 
     cells: Annotated[int, Field(ge=6)] = 24
+    """Cells to simulate."""
     max_cycles: Annotated[int, Field(ge=100)] = 600
+    """Cycles after which a cell's test ends at the latest."""
     seed: int = 7
+    """Same seed, same cells."""
 
 
 class Split(Section):
-    """Fractions of the cells held out for testing and for early stopping; drawn per group of like cells."""
+    """Cells held out, drawn per group of like cells."""
 
     test: Fraction = 0.25
+    """Fraction of the cells for testing."""
     val: Fraction = 0.15
+    """Fraction of the cells for early stopping."""
     seed: int = 1
+    """Of the draw."""
 
 
 class Data(Section):
-    """Where the cells come from. ``source: corpus`` needs ``--corpus PATH`` or EDGEBAT_CORPUS."""
+    """Where the cells come from."""
 
     source: Literal["synthetic", "corpus"] = "synthetic"
+    """``corpus`` needs ``--corpus PATH`` or EDGEBAT_CORPUS."""
     synthetic: Synthetic = Synthetic()
+    """The fleet of ``source: synthetic``."""
     datasets: tuple[str, ...] = ()
+    """Data sets of the corpus; none named = all."""
     quality: tuple[str, ...] = ()
+    """Quality flags of the corpus' cells to take; none named = all."""
     split: Split = Split()
+    """Which cells are held out."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RoadTeacher(TeacherSettings):
-    """How to train IC2ML; or ``file``, one that is trained already, such as those in ``export/zoo/teachers/ic2ml``: then
-    nothing is trained, and the other settings are not used. learn_from_val: the validation cells, which choose nothing
-    when the last weights are kept, teach as well."""
+    """How to train IC2ML, or the ``file`` of one that is trained already."""
 
     file: str = ""
+    """A trained teacher, such as those in ``export/zoo/teachers/ic2ml``: nothing is trained, other settings are not used."""
     learn_from_val: bool = False
+    """The validation cells, which choose nothing when the last weights are kept, teach as well."""
 
     def __post_init__(self) -> None:
         if self.learn_from_val and self.fit.validation_decides:
@@ -77,12 +88,14 @@ class RoadTeacher(TeacherSettings):
 
 
 class StudentEntry(Section):
-    """One student. ``settings`` are the keyword arguments of its class, such as ``units: 24``; ``epochs`` overrides
-    ``distill.fit.epochs``."""
+    """One student."""
 
     kind: Literal["mlp", "cnn", "lstm"]
+    """Its family; each may be there once."""
     settings: dict[str, Any] = {}
+    """Keyword arguments of its class, such as ``units: 24``."""
     epochs: Positive | None = None
+    """Instead of ``distill.fit.epochs``."""
 
 
 class Verify(Section):
@@ -93,31 +106,42 @@ class Verify(Section):
 
 
 class Report(Section):
-    """What the report shows beside its tables: at most so many held-out cells get a picture."""
+    """What the report shows beside its tables."""
 
     cells: Positive = 12
+    """At most so many held-out cells get a picture."""
     licence: str = "Model and code: Apache-2.0."
+    """Printed at the end of the card."""
 
 
 class Recipe(Section):
-    """The whole experiment. Sections without a class above are the settings of the package they name.
-
-    ``threads`` of torch are part of the recipe because the last bits of a sum depend on them. These networks are small:
-    one thread is about as fast as two, and several times faster when the machine has other work.
-    """
+    """The whole experiment. Sections without a class above are the settings of the package they name."""
 
     name: Name
+    """Also the name of the run folder."""
     title: str = ""
+    """What a person reads; the name when empty."""
     threads: Positive = 1
+    """Of torch. Part of the recipe because the last bits of a sum depend on them. These networks are small: one thread is
+    about as fast as two, and several times faster when the machine has other work."""
     task: HealthSpec = HealthSpec()
+    """What is estimated and from which windows."""
     data: Data = Data()
+    """Which cells."""
     teacher: RoadTeacher = RoadTeacher()
+    """Who teaches."""
     students: tuple[StudentEntry, ...] = tuple(StudentEntry(kind=kind) for kind in ("mlp", "cnn", "lstm"))
+    """Who learns: one or more, each kind once."""
     distill: DistillSettings = DistillSettings()
+    """How students are trained."""
     quantize: QuantizeOptions = QuantizeOptions()
+    """How they become integers."""
     targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
+    """Boards whose size and speed are measured: names of shipped ones (``edgebat targets``) or YAML files."""
     verify: Verify = Verify()
+    """How engines are compared."""
     report: Report = Report()
+    """What the report shows."""
 
     @model_validator(mode="after")
     def _one_student_per_kind(self) -> Recipe:

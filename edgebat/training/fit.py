@@ -29,34 +29,39 @@ LossFunction = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How to train.
-
-    epochs: at most; samples_per_epoch: windows drawn per epoch (0 = all of them, once). The learning rate climbs to
-    ``learning_rate`` and falls to nearly zero over all epochs. patience: epochs without a better validation loss
-    before stopping; one much below ``epochs`` may stop while the rate is still high. keep: the weights of the ``best``
-    epoch on validation, or of the ``last``; with one or two validation cells the best is often an early one, found while
-    the rate was high, and differs from seed to seed. precision and accelerator:
-    Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
-    noise: standard deviation added to the inputs, as a fraction of each increment's own. devices, nodes, strategy:
-    Lightning's; with several processes every batch is divided among them, so that ``batch_size`` keeps its meaning.
-    tensorboard: also log losses for TensorBoard, into ``tensorboard`` in the folder (extra ``tensorboard``).
-    """
+    """How to train with a validation set: one cycle of the learning rate, early stopping."""
 
     epochs: int = 40
+    """At most so many; the learning rate climbs and falls to nearly zero over all of them."""
     batch_size: int = 128
+    """Windows per step."""
     learning_rate: float = 1e-3
+    """The highest of the cycle."""
     weight_decay: float = 1e-2
+    """AdamW's."""
     patience: int = 12
+    """Epochs without a better validation loss before stopping; one much below ``epochs`` may stop while the rate is high."""
     keep: str = "best"
+    """Weights of the ``best`` epoch on validation or of the ``last``. With one or two validation cells the best is often an
+    early one, found while the rate was high, and differs from seed to seed."""
     samples_per_epoch: int = 0
+    """Windows drawn per epoch; 0 = all of them, once."""
     noise: float = 0.0
+    """Standard deviation added to the inputs, as a fraction of each input's own."""
     seed: int = 1
+    """Of weights, draws and noise; same seed, same bytes."""
     precision: Any = "32-true"
+    """Lightning's: 32-true, bf16-mixed, ..."""
     accelerator: str = "auto"
+    """Lightning's: auto, cpu, gpu."""
     devices: int = 1
+    """Lightning's: processes on this machine; every batch is divided among them, so ``batch_size`` keeps its meaning."""
     nodes: int = 1
+    """Lightning's: machines."""
     strategy: str = "auto"
+    """Lightning's: how processes work together, such as ddp."""
     tensorboard: bool = False
+    """Also log losses for TensorBoard, into ``tensorboard`` in the folder (extra ``tensorboard``)."""
 
     @property
     def validation_decides(self) -> bool:

@@ -29,23 +29,34 @@ StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class StepSettings:
-    """How to train. schedule: ``constant`` or ``cosine`` (down to zero at the last step). average: decay of the running
-    mean of the weights that is kept in the end, 0 for the last weights. steps_per_epoch: a checkpoint is written this
-    often. precision, accelerator, devices, strategy, nodes: Lightning's. tensorboard: as in ``fit``."""
+    """How to train for a fixed number of steps, without validation."""
 
     steps: int = 1000
+    """Optimizer steps; a multiple of ``steps_per_epoch``."""
     learning_rate: float = 1e-3
+    """Of the first step."""
     weight_decay: float = 0.0
+    """AdamW's."""
     schedule: str = "constant"
+    """Of the learning rate: ``constant``, or ``cosine``, down to zero at the last step."""
     average: float = 0.0
+    """Decay of the running mean of the weights that is kept in the end; 0 for the last weights."""
     steps_per_epoch: int = 100
+    """A checkpoint is written this often."""
     seed: int = 1
+    """Of weights and draws; same seed, same bytes."""
     precision: Any = "32-true"
+    """Lightning's: 32-true, bf16-mixed, ..."""
     accelerator: str = "auto"
+    """Lightning's: auto, cpu, gpu."""
     devices: int = 1
+    """Lightning's: processes on this machine."""
     nodes: int = 1
+    """Lightning's: machines."""
     strategy: str = "auto"
+    """Lightning's: how processes work together, such as ddp."""
     tensorboard: bool = False
+    """Also log losses for TensorBoard, into ``tensorboard`` in the folder (extra ``tensorboard``)."""
 
     def __post_init__(self) -> None:
         if self.schedule not in ("constant", "cosine"):
