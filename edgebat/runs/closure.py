@@ -68,16 +68,17 @@ def entry_of(action: Callable[..., Any]) -> str | None:
     return f"{module}:{name}"
 
 
-def closure(entries: Iterable[str]) -> frozenset[Symbol]:
+def closure(entries: Iterable[str], apart: tuple[str, ...] = ()) -> frozenset[Symbol]:
     """All symbols that ``"edgebat.module"`` or ``"edgebat.module:name"`` (``:Class.method``) reach, themselves included.
 
+    apart: packages and modules that are not entered, because what is reached in them decides nothing.
     Raises ValueError for an entry that does not exist.
     """
     waiting = [_entry(entry) for entry in entries]
     seen: set[Symbol] = set()
     while waiting:
         symbol = waiting.pop()
-        if symbol not in seen:
+        if symbol not in seen and not any(f"{symbol[0]}.".startswith(f"{name}.") for name in apart):
             seen.add(symbol)
             waiting += _reached(symbol)
     return frozenset(seen)
@@ -89,9 +90,9 @@ def modules_of(symbols: Iterable[Symbol]) -> set[str]:
 
 
 @cache
-def digest(entries: tuple[str, ...]) -> str:
+def digest(entries: tuple[str, ...], apart: tuple[str, ...] = ()) -> str:
     """sha256 over the sources and files that the entries reach. The same in a checkout and in an installed wheel."""
-    symbols = closure(entries)
+    symbols = closure(entries, apart)
     content = [f"{module}:{name}:{_source_digest(module, name)}" for module, name in sorted(symbols)]
     content += [f"{name}:{sha256_file(path)}" for name, path in sorted(resources(symbols).items())]
     return sha256_bytes("\n".join(content).encode())

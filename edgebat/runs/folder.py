@@ -69,13 +69,15 @@ class Step:
     """Names of the steps whose outputs and results this one reads."""
     entry: tuple[str, ...] = ()
     """Where code starts that ``action`` reaches in a way the source does not show: ``edgebat.module[:name]``."""
+    apart: tuple[str, ...] = ()
+    """Packages and modules that ``action`` reaches but that decide nothing of its outcome, as ``edgebat.formats``."""
     missing: Callable[[], set[str]] = nothing_missing
     """Names of the tools that are not installed now and whose work the step leaves out."""
 
     @property
     def code(self) -> str:
         """sha256 of the source that decides the outcome."""
-        return digest(tuple(filter(None, (entry_of(self.action), *self.entry))))
+        return digest(tuple(filter(None, (entry_of(self.action), *self.entry))), self.apart)
 
 
 class RunFolder:

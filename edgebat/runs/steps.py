@@ -15,20 +15,21 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress, TaskID
 
-from edgebat.baselines.health import BASELINES, stored_values
+from edgebat.baselines.health_plain import BASELINES, stored_values
 from edgebat.cells import join_seen, pack_cells
 from edgebat.errors import DataError, RecipeError
 from edgebat.evaluate import predict_health, score
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
 from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, load_graph
+from edgebat.models import to_ppm
 from edgebat.quantize.field import field_limits
 from edgebat.report.tables import require_confirmed, require_equal
 from edgebat.runs.folder import Outcome, RunFolder, Step
 from edgebat.runs.missing import missing_engines, missing_on
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
-from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
+from edgebat.tasks.health import HealthWindows, health_windows
 from edgebat.tasks.windowfile import content_of, load_predictions, load_windows, save_predictions, save_windows
 from edgebat.verify.proof import bench_model, files_in, verify_model
 
@@ -188,13 +189,14 @@ class Road:
     def _trained_teacher(self) -> tuple[Any, dict[str, Any]]:
         from edgebat.teachers.ic2ml.train import train_ic2ml
         from edgebat.teachers.store import save_teacher
+        from edgebat.training.run import Run
 
         settings = self.recipe.teacher
         scratch = self.folder.scratch("teacher")
         told = self._bar(settings.fit.epochs)
         train, val = self.windows("train"), self.windows("val")
         learnt = train.join(val) if settings.learn_from_val else train
-        teacher, fitted = train_ic2ml(learnt, val, settings, scratch, resume=True, progress=told)
+        teacher, fitted = train_ic2ml(learnt, val, settings, Run(scratch, progress=told))
         save_teacher(teacher, self.folder.file("models/teacher.safetensors"), self.provenance())
         shutil.rmtree(scratch)
         return teacher, {"best_epoch": fitted.best_epoch, "epochs": fitted.epochs}
@@ -214,6 +216,7 @@ class Road:
         from edgebat.distill.train import train_student
         from edgebat.students.store import save_student
         from edgebat.teachers.store import load_teacher
+        from edgebat.training.run import Run
 
         train, val, test = (self.windows(part) for part in PARTS)
         self._set_threads()
@@ -231,11 +234,8 @@ class Road:
                 val,
                 guide,
                 settings,
-                scratch,
+                Run(scratch, progress=told, cache=self.folder.path / "checkpoints" / "labels"),
                 entry.settings,
-                cache=self.folder.path / "checkpoints" / "labels",
-                resume=True,
-                progress=told,
             )
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
             shutil.rmtree(scratch)
@@ -271,6 +271,7 @@ class Road:
         self._set_threads()
         from edgebat.distill.qat_train import train_quantized
         from edgebat.teachers.store import load_teacher
+        from edgebat.training.run import Run
 
         alone = name.endswith("_alone")
         epochs = self.recipe.quantize.qat_epochs
@@ -283,10 +284,7 @@ class Road:
             None if alone else load_teacher(self.folder.file("models/teacher.safetensors")),
             self.recipe.distill,
             epochs,
-            scratch,
-            cache=self.folder.path / "checkpoints" / "labels",
-            resume=True,
-            progress=self._bar(epochs),
+            Run(scratch, progress=self._bar(epochs), cache=self.folder.path / "checkpoints" / "labels"),
         )
         shutil.rmtree(scratch)
         return trained

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
-from edgebat.baselines.life import BASELINES, known
+from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError, require
@@ -31,7 +31,7 @@ from edgebat.runs.recipe import read_document
 from edgebat.studies.life_table import Records, Scores, dataset_table, study_table
 from edgebat.studies.parts import chosen
 from edgebat.studies.transfer import Transfer, transfer_scores, transfer_table
-from edgebat.tasks.life.score import score_baseline, score_life
+from edgebat.tasks.life.score import score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, Sampling
@@ -44,6 +44,7 @@ from edgebat.teachers.life_train import (
     train_diffbatt,
 )
 from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.training.run import Run
 from edgebat.training.steps import StepResult
 
 
@@ -128,9 +129,9 @@ def train_seed(
     place = folder / f"seed{seed}"
     if study.teacher == "batlinet":
         fit = dataclasses.replace(study.batlinet.fit, seed=seed)
-        return train_batlinets(train, dataclasses.replace(study.batlinet, fit=fit), place, resume=True)
+        return train_batlinets(train, dataclasses.replace(study.batlinet, fit=fit), Run(place))
     fit = dataclasses.replace(study.diffbatt.fit, seed=seed)
-    return train_diffbatt(train, dataclasses.replace(study.diffbatt, fit=fit), place, resume=True)
+    return train_diffbatt(train, dataclasses.replace(study.diffbatt, fit=fit), Run(place))
 
 
 def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path, seed: int) -> dict[str, Any]:

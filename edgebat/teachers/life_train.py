@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from edgebat.tasks.life.windows import LifeWindows
 from edgebat.teachers.batlinet.network import CURRENT, BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.diffbatt.blend import blend, neighbours_in_life, stretched, unstretched
 from edgebat.teachers.diffbatt.network import DiffBatt
+from edgebat.training.run import Run
 from edgebat.training.steps import StepResult, StepSettings, fit_steps
 
 
@@ -74,8 +74,7 @@ def spec_settings(windows: LifeWindows) -> dict[str, Any]:
 def train_batlinet(
     train: LifeWindows,
     settings: BatLiNetSettings,
-    folder: str | Path,
-    resume: bool = False,
+    run: Run,
     support: LifeWindows | None = None,
     start: BatLiNet | None = None,
 ) -> tuple[BatLiNet, StepResult]:
@@ -148,22 +147,20 @@ def train_batlinet(
             inter = inter.mean(dim=0)
         return (1.0 - settings.alpha) * intra + settings.alpha * (inter - label).square().mean()
 
-    result = fit_steps(network, (x, label, partner_x, partner_label), loss, settings.fit, folder, resume)
+    result = fit_steps(network, (x, label, partner_x, partner_label), loss, settings.fit, run)
     return network, result
 
 
 def train_batlinets(
-    train: LifeWindows, settings: BatLiNetSettings, folder: str | Path, resume: bool = False
+    train: LifeWindows, settings: BatLiNetSettings, run: Run
 ) -> tuple[BatLiNet | BatLiNetEnsemble, StepResult]:
     """``settings.members`` networks as one teacher; with one member the network itself. Errors as ``train_batlinet``."""
     if settings.members == 1:
-        return train_batlinet(train, settings, folder, resume)
+        return train_batlinet(train, settings, run)
     networks, results = [], []
     for member in range(settings.members):
         fit = dataclasses.replace(settings.fit, seed=1000 * settings.fit.seed + member)
-        network, result = train_batlinet(
-            train, dataclasses.replace(settings, fit=fit), Path(folder) / f"member{member}", resume
-        )
+        network, result = train_batlinet(train, dataclasses.replace(settings, fit=fit), run.inside(f"member{member}"))
         networks.append(network)
         results.append(result)
     ensemble = BatLiNetEnsemble(settings.members, networks[0].settings)
@@ -174,9 +171,7 @@ def train_batlinets(
     return ensemble.eval(), StepResult(losses, seconds, peak, rate)
 
 
-def train_diffbatt(
-    train: LifeWindows, settings: DiffBattSettings, folder: str | Path, resume: bool = False
-) -> tuple[DiffBatt, StepResult]:
+def train_diffbatt(train: LifeWindows, settings: DiffBattSettings, run: Run) -> tuple[DiffBatt, StepResult]:
     """A trained DiffBatt in eval mode on the CPU. Raises RecipeError without any cell."""
     if not len(train):
         raise RecipeError("DiffBatt has no cell to train on; choose another split or dataset")
@@ -206,7 +201,7 @@ def train_diffbatt(
             q = q + settings.noise * spread * torch.randn(q.shape, generator=generator, device=q.device)
         return module.noise_loss(curve, q, settings.drop, generator)
 
-    result = fit_steps(network, data, loss, settings.fit, folder, resume)
+    result = fit_steps(network, data, loss, settings.fit, run)
     return network, result
 
 

@@ -14,7 +14,7 @@ from edgebat.teachers.battery_timer.network import BatteryTimer
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
 from edgebat.teachers.ic2ml.network import Ic2ml
 from edgebat.teachers.universal.network import UniversalForecaster
-from edgebat.training.tensorfile import load_module_state, read_header, save_module
+from edgebat.training.tensorfile import StoredNetwork, read_network, save_module
 
 # A new teacher is a module that follows ``edgebat.teachers.base.Teacher`` and one entry here.
 TEACHERS: dict[str, type[nn.Module]] = {
@@ -51,15 +51,19 @@ def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] 
 
 def load_teacher(path: str | Path) -> Teacher:
     """Read a teacher written by ``save_teacher``, in eval mode. Raises ModelFileError."""
-    header = read_header(path, "edgebat-teacher")
-    name = str(header.get("name"))
+    return teacher_of(read_network(path, "edgebat-teacher"))
+
+
+def teacher_of(stored: StoredNetwork) -> Teacher:
+    """The teacher in a file that is read already, in eval mode. Raises ModelFileError."""
+    name, path = str(stored.header.get("name")), stored.path
     if name not in TEACHERS:
         raise ModelFileError(f"{path} holds the teacher {name!r}; this edgebat knows {', '.join(sorted(TEACHERS))}")
     try:
-        teacher = TEACHERS[name](**header.get("settings", {}))
+        teacher = TEACHERS[name](**stored.header.get("settings", {}))
     except TypeError as error:
         raise ModelFileError(f"{path}: settings do not fit the teacher {name!r}: {error}") from None
-    load_module_state(teacher, path)
+    stored.fill(teacher)
     teacher.eval()
     assert isinstance(teacher, Teacher)
     return teacher

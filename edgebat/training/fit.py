@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
 from edgebat.training.logs import quiet_lightning, tensorboard_logger
+from edgebat.training.run import Run
 from edgebat.training.throughput import Throughput
 
 Batch = tuple[Tensor, ...]
@@ -235,29 +236,26 @@ def fit(
     train: Batch,
     val: Batch,
     settings: FitSettings,
-    folder: str | Path,
+    run: Run,
     weights: Tensor | None = None,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
 ) -> FitResult:
     """Train ``network`` in place and leave it with the weights ``settings.keep`` names, in eval mode, on the CPU.
 
     train, val: tensors with N rows each, the inputs first; ``loss(network, batch)`` gives a dictionary with "loss".
-    weights: float [N], chance of drawing each training window. folder: takes ``last.ckpt``, ``best.ckpt`` and
-    ``history.csv``; with ``resume`` an existing ``last.ckpt`` is continued. progress: called after each epoch with
-    its losses. Raises RecipeError when there is nothing to train or to validate on.
+    weights: float [N], chance of drawing each training window. The run's folder takes ``last.ckpt``, ``best.ckpt`` and
+    ``history.csv``. Raises RecipeError when there is nothing to train or to validate on.
     """
     if not len(train[0]) or not len(val[0]):
         raise RecipeError(f"training needs windows on both sides: {len(train[0])} to train, {len(val[0])} to validate; "
                           "give more cells or change the split")  # fmt: skip
-    folder = Path(folder)
+    folder = run.folder
     data = WindowData(train, val, settings, weights)
-    history, speed = History(folder / "history.csv", progress), Throughput()
+    history, speed = History(folder / "history.csv", run.progress), Throughput()
     best = ModelCheckpoint(folder, "best", monitor="val_loss", enable_version_counter=False)
     # One of its own: ``save_last`` writes only together with a better one, and a resumed run would start further back.
     newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
     last = folder / "last.ckpt"
-    if not resume:
+    if not run.resume:
         for stale in (last, folder / "best.ckpt"):
             stale.unlink(missing_ok=True)
     logger = tensorboard_logger(folder, settings.tensorboard)
@@ -281,7 +279,9 @@ def fit(
         )
         fitting = Fitting(network, loss, settings, steps=len(data.batches) * settings.epochs)
         # ``best.ckpt`` is written by the first process; Lightning waits for it before the others go on.
-        trainer.fit(fitting, datamodule=data, ckpt_path=last if resume and last.exists() else None, weights_only=True)
+        trainer.fit(
+            fitting, datamodule=data, ckpt_path=last if run.resume and last.exists() else None, weights_only=True
+        )
     state = torch.load(folder / f"{settings.keep}.ckpt", map_location="cpu", weights_only=True)
     network.cpu().eval()
     fitting.load_state_dict(state["state_dict"])

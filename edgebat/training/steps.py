@@ -10,7 +10,6 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
 from edgebat.training.logs import quiet_lightning, tensorboard_logger
+from edgebat.training.run import Run
 from edgebat.training.throughput import Throughput
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
@@ -136,19 +136,17 @@ def fit_steps(
     data: tuple[Tensor, ...],
     loss: StepLoss,
     settings: StepSettings,
-    folder: str | Path,
-    resume: bool = False,
+    run: Run,
 ) -> StepResult:
     """Train ``network`` in place; it ends in eval mode on the CPU with its last weights, or their average.
 
-    folder takes ``last.ckpt`` after every epoch; with ``resume`` an existing one is continued. Raises RecipeError when
-    there is no data.
+    The run's folder takes ``last.ckpt`` after every epoch. Raises RecipeError when there is no data.
     """
     if not data or not len(data[0]):
         raise RecipeError("there is nothing to train on; give cells with a known life or curve")
-    folder = Path(folder)
+    folder = run.folder
     last = folder / "last.ckpt"
-    if not resume:
+    if not run.resume:
         last.unlink(missing_ok=True)
     fitting = StepFitting(network, data, loss, settings)
     # The data lies in the module; the loader only counts the steps of an epoch.
@@ -172,7 +170,7 @@ def fit_steps(
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        trainer.fit(fitting, loader, ckpt_path=last if resume and last.exists() else None, weights_only=True)
+        trainer.fit(fitting, loader, ckpt_path=last if run.resume and last.exists() else None, weights_only=True)
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
     network.cpu().eval()

@@ -70,6 +70,11 @@ def test_a_module_reaches_all_it_imports(package: Path) -> None:
     assert {"edgebat.b.spare", "edgebat.b.loop", "edgebat.c"} <= modules_of(closure(["edgebat.a.train"]))
 
 
+def test_what_decides_nothing_can_be_kept_apart(package: Path) -> None:
+    assert modules_of(closure(["edgebat.a.train:train"], ("edgebat.b",))) == {"edgebat.a.train", "edgebat.c"}
+    assert digest(("edgebat.a.train:train",), ("edgebat.b",)) != digest(("edgebat.a.train:train",))
+
+
 def test_modules_found_by_name_count(package: Path) -> None:
     assert {"edgebat.b.loop", "edgebat.b.spare", "edgebat.b"} <= modules_of(closure(["edgebat.find:find"]))
     assert ("edgebat.c", WHOLE) in closure(["edgebat.find:NAMED"])
@@ -151,7 +156,7 @@ def reached(name: str, tmp_path: Path) -> frozenset[tuple[str, str]]:
     steps = Road(Recipe(name="mine"), RunFolder(tmp_path), None).steps()
     assert {step.name for step in steps} >= MUST.keys() == MUST_NOT.keys()
     (step,) = (step for step in steps if step.name == name)
-    return closure([entry_of(step.action) or "", *step.entry])
+    return closure([entry_of(step.action) or "", *step.entry], step.apart)
 
 
 @pytest.mark.parametrize("name", MUST)

@@ -36,6 +36,7 @@ from edgebat.teachers.universal.train import (
     train_universal,
 )
 from edgebat.training.fit import FitSettings
+from edgebat.training.run import Run
 
 SIZES = {
     "input_token_len": 8,
@@ -138,7 +139,7 @@ def test_training_leaves_a_plain_forecaster_that_needs_capacities_alone(tmp_path
     start = {name: value.clone() for name, value in network.state_dict().items()}
     settings = UniversalSettings()
     settings = dataclasses.replace(settings, timer=dataclasses.replace(settings.timer, fit=FIT))
-    network, _ = train_universal(network, train, described, val, settings, tmp_path)
+    network, _ = train_universal(network, train, described, val, settings, Run(tmp_path))
     assert set(network.state_dict()) == names
     assert torch.equal(network.state_dict()["timer.model.norm.weight"], start["timer.model.norm.weight"])
     assert not torch.equal(network.state_dict()["timer.model.layers.0.self_attn.q_proj.weight"],
@@ -146,9 +147,9 @@ def test_training_leaves_a_plain_forecaster_that_needs_capacities_alone(tmp_path
     save_teacher(network, tmp_path / "u.safetensors")
     again = load_teacher(tmp_path / "u.safetensors")
     assert again.name == "universal"
-    np.testing.assert_array_equal(again.predict(val)["capacity"], network.predict(val.x)["capacity"])
+    np.testing.assert_array_equal(again.predict(val)["trajectory"], network.predict(val.x)["trajectory"])
     with pytest.raises(DataError, match="is needed"):
-        train_universal(network, train, described[:-1], val, settings, tmp_path)
+        train_universal(network, train, described[:-1], val, settings, Run(tmp_path))
 
 
 def history(dataset: str, name: str, chemistry: str, source: CapacityHistory) -> CapacityHistory:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +14,7 @@ from edgebat.tasks.forecast.windows import ForecastWindows
 from edgebat.teachers.battery_timer.draws import Augmentation, balance_weights, draw_windows, stretch_tensor
 from edgebat.teachers.battery_timer.network import BatteryTimer
 from edgebat.training.fit import Batch, FitResult, FitSettings, fit
+from edgebat.training.run import Run
 
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The seven projections of each layer, as in the published adapter."""
@@ -114,18 +114,15 @@ def train_forecaster(
     train: ForecastWindows,
     val: ForecastWindows,
     settings: TimerSettings,
-    folder: str | Path,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
+    run: Run,
     extra: tuple[Tensor, ...] = (),
     objective: Callable[[Network, Batch, Tensor], Tensor] | None = None,
 ) -> tuple[Network, FitResult]:
     """``network`` trained in place and returned in eval mode on the CPU, adapters merged. Same inputs, same bytes.
 
-    train: ``forecast_data.stretches``; val: windows as they will be forecast. folder takes checkpoints and
-    history.csv. extra: tensors with one row per training window, and ``objective(network, (x, *extra), state)`` a
-    second loss on them, given the windows' hidden states. Raises RecipeError when there is nothing to train on, or when
-    the windows do not fit the network.
+    train: ``forecast_data.stretches``; val: windows as they will be forecast. extra: tensors with one row per training
+    window, and ``objective(network, (x, *extra), state)`` a second loss on them, given the windows' hidden states.
+    Raises RecipeError when there is nothing to train on, or when the windows do not fit the network.
     """
     if train.x.shape[1] != 2 * network.context or train.y.shape[1] != 2 * network.horizon:
         raise RecipeError(f"training windows have {train.x.shape[1]} + {train.y.shape[1]} cycles; this network needs "
@@ -151,7 +148,7 @@ def train_forecaster(
     rows = stretch_tensor(train)
     held = torch.cat([torch.from_numpy(val.x), torch.from_numpy(val.y)], dim=1)
     weights = balance_weights(train, settings.balance)
-    result = fit(network, loss, (rows, *extra), (held,), settings.fit, folder, weights, resume, progress)
+    result = fit(network, loss, (rows, *extra), (held,), settings.fit, run, weights)
     if settings.lora is not None:
         merge_lora(network)
     return network, result

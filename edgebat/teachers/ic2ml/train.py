@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,8 @@ from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.ic2ml.network import Ic2ml
 from edgebat.training.blend import draw_blend
 from edgebat.training.fit import Batch, FitResult, FitSettings, fit
+from edgebat.training.labels import cell_weights, masked_mse
+from edgebat.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -64,28 +64,13 @@ def context_soh(windows: HealthWindows) -> Float32:
     return labels
 
 
-def cell_weights(cell: npt.NDArray[np.integer], balance: float) -> Tensor:
-    """Chance of drawing each window: (windows of its cell) ** -balance, float64 [N]."""
-    _, index, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    return torch.from_numpy(counts[index].astype(np.float64) ** -balance)
-
-
-def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the entries where the target is not NaN; zero when there are none."""
-    known = torch.isfinite(target)
-    error = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
-    return error.square().sum() / known.sum().clamp(min=1)
-
-
 def train_ic2ml(
     train: HealthWindows,
     val: HealthWindows,
     settings: TeacherSettings,
-    folder: str | Path,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
+    run: Run,
 ) -> tuple[Ic2ml, FitResult]:
-    """A trained IC2ML in eval mode on the CPU. Same inputs, same bytes. ``folder`` takes checkpoints and history.csv.
+    """A trained IC2ML in eval mode on the CPU. Same inputs, same bytes.
 
     Raises RecipeError or DataError when there is nothing to learn from.
     """
@@ -118,9 +103,7 @@ def train_ic2ml(
         measured = [np.concatenate([values, blend(values)]) for values in measured]
         cell = np.concatenate([cell, cell[blend.first]])
     weights = cell_weights(cell, settings.cell_balance)
-    result = fit(
-        network, loss, _tensors(measured), _tensors(_arrays(val)), settings.fit, folder, weights, resume, progress
-    )
+    result = fit(network, loss, _tensors(measured), _tensors(_arrays(val)), settings.fit, run, weights)
     return network, result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from edgebat.tasks.forecast.windows import ForecastWindows
 from edgebat.teachers.battery_timer.train import LoraSettings, TimerSettings, train_forecaster
 from edgebat.teachers.universal.network import ContrastHead, ContrastSettings, UniversalForecaster
 from edgebat.training.fit import Batch, FitResult
+from edgebat.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,7 @@ def train_universal(
     descriptors: Float32,
     val: ForecastWindows,
     settings: UniversalSettings,
-    folder: str | Path,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
+    run: Run,
 ) -> tuple[UniversalForecaster, FitResult]:
     """``network`` trained in place and returned in eval mode on the CPU; the contrastive head is gone again.
 
@@ -49,7 +48,7 @@ def train_universal(
     if descriptors.shape != (len(train), len(DESCRIPTORS)):
         raise DataError(f"descriptors have shape {descriptors.shape}; {(len(train), len(DESCRIPTORS))} is needed")
     if settings.contrast is None:
-        return train_forecaster(network, train, val, settings.timer, folder, resume, progress)
+        return train_forecaster(network, train, val, settings.timer, run)
     torch.manual_seed(settings.timer.fit.seed)
     head = ContrastHead(network.timer.config.hidden_size, len(DESCRIPTORS), settings.contrast)
     network.add_module("contrast_head", head)
@@ -61,7 +60,7 @@ def train_universal(
 
     extra = (torch.from_numpy(descriptors), torch.from_numpy(train.cell.astype(np.int64)))
     try:
-        return train_forecaster(network, train, val, settings.timer, folder, resume, progress, extra, objective)
+        return train_forecaster(network, train, val, settings.timer, run, extra, objective)
     finally:
         del network.contrast_head
 
