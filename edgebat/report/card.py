@@ -132,7 +132,7 @@ def accuracy_rows(
 
     rows = [
         row(name, name.replace("_", " ").capitalize(), name, "baseline", "float", "measurements", result)
-        for name, result in steps["baselines"]["rows"].items()
+        for name, result in ((name, steps["baselines"]["rows"][name]) for name in steps["baselines"]["order"])
     ]
     label = f"{teacher[:1].upper()}{teacher[1:]}{', given' if steps['teacher'].get('given') else ''}"
     rows.append(row("teacher", label, "teacher", "teacher", "float", "measurements", steps["teacher"]))

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.distill.train import DistillSettings
 from edgebat.errors import EdgebatError, RecipeError
+from edgebat.paths import recipes_dir
+from edgebat.quantize import QuantizeOptions
 from edgebat.students.store import student_kinds
 from edgebat.tasks.base import Task, task, task_names
 from edgebat.teachers.store import teacher_class
-from edgebat.paths import recipes_dir
-from edgebat.quantize import QuantizeOptions
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -39,8 +39,11 @@ class Synthetic(Section):
     """The seeded synthetic fleet."""
 
     cells: Annotated[int, Field(ge=6)] = 24
+    """Cells to simulate."""
     max_cycles: Annotated[int, Field(ge=100)] = 600
+    """Cycles after which a cell's test ends at the latest."""
     seed: int = 7
+    """Same seed, same cells."""
 
 
 class Split(Section):
@@ -101,28 +104,28 @@ class StudentEntry(Section):
 
 
 class Verify(Section):
-    """How many held-out windows every engine runs; simulators and the slow LSTM engines run ``simulator_windows``."""
+    """The comparison of all engines."""
 
     windows: Positive = 1000
-    simulator_windows: Positive = 1000
+    """Held-out windows that every engine and simulator runs."""
 
 
 class Report(Section):
-    """What the report shows beside its tables: at most so many held-out cells get a picture."""
+    """What the report shows beside its tables."""
 
     cells: Positive = 12
+    """At most so many held-out cells get a picture."""
     licence: str = "Model and code: Apache-2.0."
+    """Printed at the end of the card."""
 
 
 class Recipe(Section):
-    """The whole experiment. Sections without a class above are the settings of the package they name.
-
-    ``threads`` of torch are part of the recipe because the last bits of a sum depend on them. These networks are small:
-    one thread is about as fast as two, and several times faster when the machine has other work.
-    """
+    """The whole experiment. Sections without a class above are the settings of the package they name."""
 
     name: Name
+    """Also the name of the run folder."""
     title: str = ""
+    """What a person reads; the name when empty."""
     threads: Positive = 1
     task: dict[str, Any]
     """``name`` of a task (health, forecast, life) and its definition."""
@@ -130,13 +133,18 @@ class Recipe(Section):
     teacher: tuple[TeacherEntry, ...]
     """A system's ``name`` with its settings, the ``file`` of a trained one, or a list of these: their mean."""
     students: tuple[StudentEntry, ...] = tuple(StudentEntry(kind=kind) for kind in ("mlp", "cnn", "lstm"))
+    """Who learns: one or more, each kind once."""
     distill: DistillSettings = DistillSettings()
+    """How students are trained."""
     quantize: QuantizeOptions = QuantizeOptions()
     baselines: tuple[str, ...] = ()
     """Learners beside the students; the task's quick ones unless named."""
     targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
+    """Boards whose size and speed are measured: names of shipped ones (``edgebat targets``) or YAML files."""
     verify: Verify = Verify()
+    """How engines are compared."""
     report: Report = Report()
+    """What the report shows."""
 
     @field_validator("task", mode="before")
     @classmethod
@@ -184,7 +192,9 @@ def teacher_entry(given: Any) -> TeacherEntry:
     own = {key: given[key] for key in ("name", "file", "learn_from_val") if key in given}
     rest = {**given.get("settings", {}), **{k: v for k, v in given.items() if k not in (*own, "settings")}}
     if bool(own.get("name")) == bool(own.get("file")):
-        raise RecipeError(f"teacher has name {own.get('name', '')!r} and file {own.get('file', '')!r}; give one of them")
+        raise RecipeError(
+            f"teacher has name {own.get('name', '')!r} and file {own.get('file', '')!r}; give one of them"
+        )
     if own.get("file"):
         if rest or own.get("learn_from_val"):
             raise RecipeError(f"teacher.file is given, so that nothing is trained; {sorted(rest)} would not be used")

@@ -12,11 +12,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
-from edgebat.runs.recipe import Recipe, dump_recipe
-from edgebat.tasks.base import task
-from edgebat.runs.steps import Pipeline
-from edgebat.runs.folder import RunFolder, versions
 from edgebat.report.tables import accuracy_table, cells_table, equality_table, targets_table
+from edgebat.runs.folder import RunFolder, versions
+from edgebat.runs.owner import claim, only_one
+from edgebat.runs.recipe import Recipe, dump_recipe
+from edgebat.runs.steps import Pipeline
+from edgebat.tasks.base import task
 
 
 def run_recipe(
@@ -26,10 +27,12 @@ def run_recipe(
     until: str = "report",
     force: Sequence[str] = (),
     console: Console | None = None,
+    file: Path | None = None,
 ) -> Path:
     """Run the steps up to the stage ``until`` and print where it is; returns the run folder.
 
-    Finished steps are skipped; ``force`` names steps to do again. Raises StepFailed, RecipeError, DataError.
+    Finished steps are skipped; ``force`` names steps to do again. file: where the recipe was read from; a folder of
+    another file's is refused (None: not checked). Raises StepFailed, RecipeError, DataError, FolderBusy.
     """
     console = console or Console()
     # Lightning announces devices and tips that do not concern a user of edgebat.
@@ -50,17 +53,20 @@ def run_recipe(
     if unknown:
         raise RecipeError(f"--force {', '.join(unknown)}: the steps are {', '.join(step.name for step in steps)}")
     console.print(f"[bold]{recipe.title or recipe.name}[/]  [dim]{folder.path}[/]")
-    atomic_write(folder.file("config.yaml"), dump_recipe(recipe))
-    folder.write_json("versions.json", versions())
-    with progress:
-        for step in steps[: 1 + max(i for i, s in enumerate(steps) if s.stage == until)]:
-            if step.name not in force and folder.finished(step):
-                console.print(f"  [dim]= {step.title}  (kept)[/]")
-                continue
-            pipeline.bar = progress.add_task(step.title, total=None, detail="")
-            record = folder.run(step)
-            progress.remove_task(pipeline.bar)
-            console.print(f"  [green]✓[/] {step.title}  [dim]{record['seconds']:.1f} s[/]")
+    with only_one(folder.path):
+        if file is not None:
+            claim(folder.path, file)
+        atomic_write(folder.file("config.yaml"), dump_recipe(recipe))
+        folder.write_json("versions.json", versions())
+        with progress:
+            for step in steps[: 1 + max(i for i, s in enumerate(steps) if s.stage == until)]:
+                if step.name not in force and folder.finished(step):
+                    console.print(f"  [dim]= {step.title}  (kept)[/]")
+                    continue
+                pipeline.bar = progress.add_task(step.title, total=None, detail="")
+                record = folder.run(step)
+                progress.remove_task(pipeline.bar)
+                console.print(f"  [green]✓[/] {step.title}  [dim]{record['seconds']:.1f} s[/]")
     _print_results(folder, until, console)
     return folder.path
 
@@ -81,10 +87,9 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     if until != "report":
         return
     card = json.loads(folder.file("card.json").read_text(encoding="utf-8"))
+    title = f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}"
     console.print()
-    console.print(
-        accuracy_table(card["accuracy"], task(card["task"]["name"]), f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}")
-    )
+    console.print(accuracy_table(card["accuracy"], task(card["task"]["name"]), title))
     console.print()
     console.print(equality_table(card["equality"]))
     console.print()

@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.quantize.field import field_limits
 from edgebat.report.tables import require_confirmed, require_equal
 from edgebat.runs.folder import Outcome, RunFolder, Step
+from edgebat.runs.missing import missing_engines, missing_on
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
@@ -77,21 +78,37 @@ class Pipeline:
         }
         distill_config = dataclasses.asdict(r.distill)
         students = tuple(f"student-{kind}" for kind in self.kinds)
+        # Tasks, families and baselines are found by name, which the source does not show.
+        of_task = (f"edgebat.tasks.{self.task.name}.task",)
         return [
-            Step("data", "data", "cells, windows, split", self.data, data_config, (), ("data", "tasks")),
-            Step("teacher", "teacher", self.teacher_title, self.teacher, teacher_config, ("data",), ("teachers",)),
+            Step("data", "data", "cells, windows, split", self.data, data_config, entry=of_task),
             Step(
-                "baselines", "students", "baselines", self.baselines, {"names": r.baselines}, ("data",), ("baselines",)
+                "teacher",
+                "teacher",
+                self.teacher_title,
+                self.teacher,
+                teacher_config,
+                ("data",),
+                entry=(*of_task, *(f"edgebat.teachers.{entry.name}" for entry in r.teacher if entry.name)),
+            ),
+            Step(
+                "baselines",
+                "students",
+                "baselines",
+                self.baselines,
+                {"names": r.baselines},
+                ("data",),
+                entry=(*of_task, f"edgebat.baselines.{self.task.name}"),
             ),
             *(
                 Step(
                     f"student-{entry.kind}",
                     "students",
                     f"student {entry.kind.upper()}, with and without teacher",
-                    lambda entry=entry: self.student(entry),  # type: ignore[misc]
+                    partial(self.student, entry),
                     {"distill": distill_config, "student": entry.model_dump(mode="json"), "threads": r.threads},
                     ("data", "teacher"),
-                    ("distill", "students", "training"),
+                    entry=(*of_task, f"edgebat.students.{entry.kind}"),
                 )
                 for entry in r.students
             ),
@@ -108,11 +125,9 @@ class Pipeline:
                     "threads": r.threads,
                 },
                 ("data", "teacher", *students),
-                ("quantize", "graph", "runtime", "models.py"),
+                entry=(*of_task, *(f"edgebat.students.{kind}" for kind in self.kinds)),
             ),
-            Step(
-                "export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",), ("formats", "formats/export.py")
-            ),
+            Step("export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",)),
             Step(
                 "verify",
                 "verify",
@@ -120,7 +135,8 @@ class Pipeline:
                 self.verify,
                 r.verify.model_dump(),
                 ("data", "quantize", "export"),
-                ("verify", "runtime", "simulate", "formats"),
+                entry=of_task,
+                missing=missing_engines,
             ),
             Step(
                 "simulate",
@@ -129,7 +145,8 @@ class Pipeline:
                 self.simulate,
                 {"targets": r.targets, "files": [_target_digest(t) for t in r.targets]},
                 ("export",),
-                ("simulate", "verify"),
+                entry=of_task,
+                missing=partial(missing_on, r.targets),
             ),
             Step(
                 "report",
@@ -138,7 +155,7 @@ class Pipeline:
                 self.report,
                 {"recipe": r.model_dump(mode="json")},
                 ("data", "teacher", "baselines", *students, "quantize", "export", "verify", "simulate"),
-                ("report",),
+                entry=of_task,
             ),
         ]
 
@@ -190,7 +207,7 @@ class Pipeline:
         data = TeacherData(self.task, parts["train"], parts["val"], parts["test"])
         found = []
         for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
-            scratch = self._scratch("teacher") / Path(name).stem
+            scratch = self.folder.scratch("teacher") / Path(name).stem
             epochs = getattr(getattr(entry.settings, "fit", None), "epochs", 0)
             run = Run(scratch, progress=self._progress(epochs))
             found.append(data.obtain(entry, self.provenance(), self.folder.file(name), run))
@@ -211,7 +228,7 @@ class Pipeline:
             results[name] = self._predicted(name, answer, test)
             results[name]["parameters"] = baselines.stored_values(self.task.name, name, train)
             files.append(f"predictions/{name}.safetensors")
-        return Outcome(files, {"rows": results, "notes": notes})
+        return Outcome(files, {"rows": results, "order": list(found), "notes": notes})
 
     def student(self, entry: StudentEntry) -> Outcome:
         """One student twice: taught, and on measured labels alone with everything else the same."""
@@ -227,7 +244,7 @@ class Pipeline:
         files, results = [], {}
         progress = self._progress(2 * settings.fit.epochs)
         for name, guide in ((entry.kind, teacher), (f"{entry.kind}_alone", None)):
-            run = Run(self._scratch(name), progress=progress, cache=self.folder.path / "checkpoints" / "labels")
+            run = Run(self.folder.scratch(name), progress=progress, cache=self.folder.path / "checkpoints" / "labels")
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
@@ -265,11 +282,11 @@ class Pipeline:
     def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> IntGraph:
         """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any."""
         self._set_threads()
-        from edgebat.quantize.qat_train import train_quantized
+        from edgebat.distill.qat_train import train_quantized
 
         epochs = self.recipe.quantize.qat_epochs
         cache = self.folder.path / "checkpoints" / "labels"
-        run = Run(self._scratch("quantize") / name, progress=self._progress(epochs), cache=cache)
+        run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=cache)
         guide = None if name.endswith("_alone") else self.stored_teacher().teacher
         train, val = self.windows("train"), self.windows("val")
         trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
@@ -320,7 +337,7 @@ class Pipeline:
             for path in sorted((self.folder.path / "predictions").glob("*.safetensors"))
         }
         results = RunResults(
-            steps={step.name: self.folder.results(step.name) for step in self.steps() if step.name != "report"},
+            steps=self.folder.results_before(),
             versions=json.loads(self.folder.file("versions.json").read_text(encoding="utf-8")),
             files=files,
             windows=self.windows("test"),
@@ -399,11 +416,6 @@ class Pipeline:
         import torch
 
         torch.set_num_threads(self.recipe.threads)
-
-    def _scratch(self, name: str) -> Path:
-        """Folder for checkpoints of the present fingerprint: a changed recipe never resumes another one's training."""
-        step = next(s for s in self.steps() if s.name in (name, f"student-{name.removesuffix('_alone')}"))
-        return self.folder.path / "checkpoints" / f"{name}-{self.folder.fingerprint(step)[:12]}"
 
     def _progress(self, epochs: int) -> Callable[[dict[str, float]], None]:
         """A progress bar of so many epochs, as a function that training calls after each."""

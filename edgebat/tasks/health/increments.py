@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebat.arrays import Float64
+from edgebat.cells import SECONDS_PER_HOUR
 from edgebat.errors import DataError
 from edgebat.tasks.health.spec import HealthSpec
 
-SECONDS_PER_HOUR = 3600.0
 CURRENT_FLOOR_C = 0.02
 """Below this fraction of the 1 h rate a cell rests; cycler offsets are smaller, charging currents larger."""
 CURRENT_TOLERANCE = 0.05
