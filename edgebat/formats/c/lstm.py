@@ -1,4 +1,4 @@
-"""Tables of an LSTM layer: gate-interleaved weights and the constants of its roundings.
+"""An LSTM layer in C: gate-interleaved weights, the constants of its roundings, calls over a sequence or one step.
 
 ``edgebat_lstm_step`` needs gate multipliers of few bits and a hidden state without zero point, which edgebat's own
 quantizer chooses; ``edgebat_lstm_any_step`` takes whatever a file of another converter holds.
@@ -12,6 +12,9 @@ import numpy as np
 
 from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
+from edgebat.formats.c.calls import Call, Loop, Row
+from edgebat.formats.c.lowering import Lowering
+from edgebat.formats.c.memory import Buffer, View
 from edgebat.formats.c.tables import Table, pad4
 from edgebat.graph.model import Lstm, Tensor
 
@@ -19,7 +22,43 @@ GATE_BITS = 10  # of EDGEBAT_GATE
 ONE = 1 << 30  # the Q31 multiplier of a power of two
 
 
-def lstm_state_bytes(units: int) -> int:
+def lower_lstm(low: Lowering, node: Lstm) -> None:
+    """A layer over a whole sequence in memory: for graphs that cannot be executed step by step."""
+    kernel, view, units = _layer(low, node), low.view(node), node.bias.shape[1]
+    state = low.new_buffer(_state_bytes(units))
+    out = low.new_view(node.output)
+    low.call("edgebat_fill", state, state.bytes, 0)
+    low.calls += _reset(low, node, state)
+    step = Call(f"{kernel}_step", (f"&{low.label(node)}", Row(view), state), node.name)
+    low.calls.append(Loop(view.rows, (step, Call("edgebat_copy", (state, 0, Row(out), 0, 1, units)))))
+    low.finish(node.output)
+
+
+def lower_lstm_step(low: Lowering, node: Lstm) -> None:
+    """One time step: the layer's output is the hidden state itself, at the beginning of its state."""
+    kernel, view, units = _layer(low, node), low.view(node), node.bias.shape[1]
+    buffer = Buffer(_state_bytes(units), -1, len(low.graph.nodes))
+    low.state.append(buffer)
+    state = View(buffer, 0, 1, buffer.size, buffer.size)
+    low.views[node.output] = View(buffer, 0, 1, units, pad4(units))
+    low.call(f"{kernel}_step", f"&{low.label(node)}", view, state)
+    low.resets += _reset(low, node, state)
+
+
+def _layer(low: Lowering, node: Lstm) -> str:
+    """Tables and structure of the layer; returns its kernel."""
+    made, kernel = lstm_tables(low.label(node), node, low.source(node), low.target(node))
+    low.tables += made
+    return kernel
+
+
+def _reset(low: Lowering, node: Lstm, state: View) -> list[Call]:
+    """The hidden state of real value 0 is its zero point."""
+    zero = low.target(node).zero_point
+    return [Call("edgebat_fill", (state, node.bias.shape[1], zero))] if zero else []
+
+
+def _state_bytes(units: int) -> int:
     """Bytes of the state of one layer: hidden values, as much working space, cells."""
     return 2 * pad4(units) + pad4(2 * units)
 

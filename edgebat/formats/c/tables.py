@@ -8,36 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.arrays import IntArray
+from edgebat.arrays import Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.c.requant import Rounding
 
 BLOCK = 4  # rows and columns of a weight block
 HI_LIMIT = 2**23  # rows 0 and 2 of a block share 32-bit accumulators with rows 1 and 3: 24 bits are theirs
 LAYOUTS = ("dsp", "thumb1", "portable")
+Fields = list[tuple[str, str]]  # of a C structure: name and initializer
+# Fields of type uint16_t.
 COUNTS = {
-    "columns4",
-    "columns4_x",
-    "columns4_h",
-    "blocks",
-    "outputs",
-    "units",
-    "positions",
-    "step",
-    "pool",
-    "stride",
-    "left",
-    "rows",
-    "width",
-    "taps",
-    "tap",
-    "dilation",
-    "row",
-    "size",
-    "kernel",
-}  # fields of type uint16_t
+    "columns4", "columns4_x", "columns4_h", "blocks", "outputs", "units", "positions", "step", "pool", "stride",
+    "left", "rows", "width", "taps", "tap", "dilation", "row", "size", "kernel",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,20 +39,20 @@ def pad4(n: int) -> int:
     return -(-n // BLOCK) * BLOCK
 
 
-def padded(weight: IntArray, rows: int) -> npt.NDArray[np.int64]:
+def padded(weight: IntArray, rows: int) -> Int64:
     """``weight`` with zero rows up to ``rows`` and zero columns up to a multiple of four."""
     out = np.zeros((rows, pad4(weight.shape[1])), np.int64)
     out[: len(weight), : weight.shape[1]] = weight
     return out
 
 
-def blocked(weight: IntArray, height: int = BLOCK) -> npt.NDArray[np.int64]:
+def blocked(weight: IntArray, height: int = BLOCK) -> Int64:
     """Zero padded blocks of ``height`` rows and four columns: [row blocks, column blocks, height, 4]."""
     full = padded(weight, -(-len(weight) // height) * height)
     return full.reshape(-1, height, full.shape[1] // BLOCK, BLOCK).transpose(0, 2, 1, 3)
 
 
-def check_rows(where: str, weight: IntArray, reach: npt.NDArray[np.int64]) -> None:
+def check_rows(where: str, weight: IntArray, reach: Int64) -> None:
     """Raise ModelFileError when a row cannot share its words with its neighbour (see EDGEBAT_HALF_ in C)."""
     if int(reach[::2].max()) >= HI_LIMIT:
         raise ModelFileError(
@@ -79,28 +63,28 @@ def check_rows(where: str, weight: IntArray, reach: npt.NDArray[np.int64]) -> No
         raise ModelFileError(f"{where}: a weight of -128 cannot be packed; quantize symmetrically, -127 to 127")
 
 
-def _halves(blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _halves(blocks: Int64) -> Int64:
     """256 * hi + lo of neighbouring rows."""
     return blocks[..., 0::2, :] * 256 + blocks[..., 1::2, :]
 
 
-def _words(values: npt.NDArray[np.int64] | Sequence[int]) -> bytes:
+def _words(values: Int64 | Sequence[int]) -> bytes:
     """32-bit words, lowest byte first, wrapping as C does."""
     return (np.asarray(values, np.int64) & 0xFFFFFFFF).astype("<u4").tobytes()
 
 
-def _paired(blocks: npt.NDArray[np.int64]) -> bytes:
+def _paired(blocks: Int64) -> bytes:
     """EDGEBAT_PAIR_ of every block: columns (0, 2) of all row pairs, then columns (1, 3)."""
     halves = _halves(blocks) & 0xFFFF
     even, odd = (halves[..., first] | halves[..., first + 2] << 16 for first in (0, 1))
     return _words(np.concatenate([even, odd], axis=-1))
 
 
-def _by_columns(blocks: npt.NDArray[np.int64], offset: int = 0) -> bytes:
+def _by_columns(blocks: Int64, offset: int = 0) -> bytes:
     return ((blocks.swapaxes(-1, -2) + offset) & 0xFF).astype(np.uint8).tobytes()
 
 
-def weight_table(name: str, blocks: npt.NDArray[np.int64], titles: Sequence[str], kind: str = "weights") -> Table:
+def weight_table(name: str, blocks: Int64, titles: Sequence[str], kind: str = "weights") -> Table:
     """Definition of ``edgebat_weights_t name[]``, ``edgebat_weights2_t`` or ``edgebat_fast_t`` (``kind``).
 
     One block a line, and ``titles`` as comments before the blocks of the same rows.
@@ -177,7 +161,7 @@ def word_table(name: str, values: Sequence[int], rounding: Rounding | None = Non
     """Definition of an int32 array, of requantization multipliers when ``rounding`` is given."""
     texts, dsp = [str(v) for v in values], list(values)
     if rounding is not None:
-        texts = [f"EDGEBAT_MULTIPLIER({rounding.n}, {rounding.up}, {v})" for v in values]
+        texts = [rounding.multiplier_macro(v) for v in values]
         dsp = [v << (32 - rounding.n - rounding.up) for v in values]
     check = f"edgebat_crc32_words(crc, {name}, {len(values)})"
     per_line = 16 if rounding is None else 4
