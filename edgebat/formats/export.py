@@ -56,11 +56,11 @@ def export_model(
     if "c" in formats:
         from edgebat.formats.c.write import write_c
 
-        place = folder / "c" / c_name(graph.name)
-        model = write_c(graph, place, c_name(graph.name), mode=mode)
+        target = folder / "c" / c_name(graph.name)
+        model = write_c(graph, target, c_name(graph.name), mode=mode)
         # The kernels the model calls come along, so that the folder compiles as it is in any firmware.
         private = sorted(model.kernel_sources[0].parent.glob("*.h")) if model.kernel_sources else []
         for source in [*model.kernel_sources, *private, *sorted(model.include_dir.glob("*.h"))]:
-            atomic_write(place / source.name, source.read_bytes())
-        files += [path for path in place.iterdir() if path.is_file()]
+            atomic_write(target / source.name, source.read_bytes())
+        files += [path for path in target.iterdir() if path.is_file()]
     return sorted(files)

@@ -22,14 +22,9 @@ def slide_dense(
     work: multiply-accumulates of one position; pool: positions of which the maximum is one output row.
     """
     kernel = "edgebat_compact_conv1d" if low.mode == "flash" else "edgebat_conv1d"
-    more = [
-        ("dense", tables.initializer(label, fields)),
-        ("positions", str(out.rows)),
-        ("step", str(step)),
-        ("pool", str(pool)),
-    ]
+    more: Fields = {"dense": tables.initializer(label, fields), "positions": out.rows, "step": step, "pool": pool}
     if low.mode == "flash":
-        more.append(("row", str(out.stride)))
+        more["row"] = out.stride
     low.tables.append(tables.structure(f"{kernel}_t", label, more, 28))
     slide = Slide(label, out.rows, step * pool, out.stride, work * pool)
     low.call(kernel, f"&{label}", view, out, slide=slide)
@@ -67,19 +62,11 @@ def _pool_after(low: Lowering, node: Conv1D) -> MaxPool1D | None:
 def _gather(low: Lowering, node: Conv1D, fields: Fields, pool: int, out: View) -> None:
     """Taps that do not lie side by side, or rows without padding, are gathered into a window first."""
     view, label, taps = low.view(node), low.label(node), node.weight.shape[1]
-    more = [
-        ("dense", tables.initializer(label, fields)),
-        ("positions", str(out.rows)),
-        ("pool", str(pool)),
-        ("stride", str(node.stride)),
-        ("left", str(node.padding[0])),
-        ("rows", str(view.rows)),
-        ("width", str(view.width)),
-        ("step", str(view.stride)),
-        ("taps", str(taps)),
-        ("dilation", str(node.dilation)),
-        ("zero_point", str(low.source(node).zero_point)),
-    ]
+    more: Fields = {
+        "dense": tables.initializer(label, fields), "positions": out.rows, "pool": pool, "stride": node.stride,
+        "left": node.padding[0], "rows": view.rows, "width": view.width, "step": view.stride, "taps": taps,
+        "dilation": node.dilation, "zero_point": low.source(node).zero_point,
+    }  # fmt: skip
     low.tables.append(tables.structure("edgebat_gather_t", label, more, 40))
     low.call("edgebat_gather", f"&{label}", view, out, low.new_buffer(taps * pad4(view.width)))
 
@@ -96,17 +83,11 @@ def lower_depthwise(low: Lowering, node: DepthwiseConv1D) -> None:
     more = [0] * (row - channels)
     numbers = [int(v) for tap in weight for v in [*tap, *more]]
     out = low.new_view(node.output)
-    fields = [
-        ("weights", f"{label}_weights"),
-        ("bias", f"{label}_bias"),
-        ("multiplier", f"{label}_multiplier"),
-        ("rounding", rounding.macro()),
-        ("positions", str(out.rows)),
-        ("kernel", str(kernel)),
-        ("tap", str(node.dilation * view.stride)),
-        ("step", str(node.stride * view.stride)),
-        ("row", str(row)),
-    ]
+    fields: Fields = {
+        "weights": f"{label}_weights", "bias": f"{label}_bias", "multiplier": f"{label}_multiplier",
+        "rounding": rounding.macro(), "positions": out.rows, "kernel": kernel, "tap": node.dilation * view.stride,
+        "step": node.stride * view.stride, "row": row,
+    }  # fmt: skip
     low.tables += [
         tables.byte_table(f"{label}_weights", numbers),
         tables.word_table(f"{label}_bias", [*(int(b) for b in bias), *more]),

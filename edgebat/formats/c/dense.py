@@ -60,7 +60,7 @@ def _head_parts(low: Lowering, label: str, matrix: Matrix) -> list[tuple[str, st
     """(kernel, C name of its structure, first output) of what computes the outputs of one row."""
     outs = len(matrix.weight)
     if low.mode == "flash":
-        fields = [*pair_tables(low, label, matrix), ("wide", "1")]
+        fields = pair_tables(low, label, matrix) | {"wide": 1}
         low.tables.append(tables.structure("edgebat_compact_t", label, fields, 20))
         return [("edgebat_compact", label, 0)]
     parts, whole = [], outs // 4 * 4

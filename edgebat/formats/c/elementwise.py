@@ -25,13 +25,10 @@ def lower_add(low: Lowering, node: Add) -> None:
     reach = np.array([int(128 * np.abs(factors).sum()) + abs(bias)])
     rounding = lower_requant(f"node {node.name!r} (add)", node.requant, reach)
     out = low.new_view(node.output, like=a)
-    fields = [
-        ("factor_a", str(factors[0])),
-        ("factor_b", str(factors[1])),
-        ("bias", str(bias)),
-        ("multiplier", rounding.multiplier_macro(rounding.k[0])),
-        ("rounding", rounding.macro()),
-    ]
+    fields: tables.Fields = {
+        "factor_a": int(factors[0]), "factor_b": int(factors[1]), "bias": bias,
+        "multiplier": rounding.multiplier_macro(rounding.k[0]), "rounding": rounding.macro(),
+    }  # fmt: skip
     low.tables.append(tables.structure("edgebat_add_t", label, fields, 24))
     low.call("edgebat_add", f"&{label}", a, b, out, out.bytes)
     low.finish(node.output, node.requant)

@@ -23,15 +23,11 @@ def lower_average_pool(low: Lowering, node: AveragePool1D) -> None:
     view, label = low.view(node), low.label(node)
     rounding = lower_requant(f"node {node.name!r} (average_pool1d)", node.requant, np.array([node.size * 255]))
     out = low.new_view(node.output)
-    fields = [
-        ("bias", str(-node.size * low.source(node).zero_point)),
-        ("multiplier", rounding.multiplier_macro(rounding.k[0])),
-        ("rounding", rounding.macro()),
-        ("positions", str(out.rows)),
-        ("size", str(node.size)),
-        ("stride", str(node.stride)),
-        ("row", str(view.stride)),
-    ]
+    fields: tables.Fields = {
+        "bias": -node.size * low.source(node).zero_point, "multiplier": rounding.multiplier_macro(rounding.k[0]),
+        "rounding": rounding.macro(), "positions": out.rows, "size": node.size, "stride": node.stride,
+        "row": view.stride,
+    }  # fmt: skip
     low.tables.append(tables.structure("edgebat_average_t", label, fields, 24))
     low.call("edgebat_average", f"&{label}", view, out)
     low.overlap(view, out, node.stride * view.stride)

@@ -16,7 +16,7 @@ from edgebat.formats.c.requant import Rounding
 BLOCK = 4  # rows and columns of a weight block
 HI_LIMIT = 2**23  # rows 0 and 2 of a block share 32-bit accumulators with rows 1 and 3: 24 bits are theirs
 LAYOUTS = ("dsp", "thumb1", "portable")
-Fields = list[tuple[str, str]]  # of a C structure: name and initializer
+Fields = dict[str, str | int]  # of a C structure: initializers by name
 # Fields of type uint16_t.
 COUNTS = {
     "columns4", "columns4_x", "columns4_h", "blocks", "outputs", "units", "positions", "step", "pool", "stride",
@@ -180,23 +180,23 @@ def table(ctype: str, declarator: str, lines: Sequence[str]) -> str:
     return f"static const {ctype} {declarator} = {{\n" + "\n".join(lines) + "\n};\n"
 
 
-def structure(ctype: str, name: str, fields: Sequence[tuple[str, str]], size: int) -> Table:
+def structure(ctype: str, name: str, fields: Fields, size: int) -> Table:
     """``static const`` structure with designated initializers; the golden vectors check it, not the CRC.
 
     Raises ModelFileError when a count or a distance does not fit the 16 bits it has in C.
     """
     check_counts(name, fields)
-    return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields]), size)
+    return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields.items()]), size)
 
 
-def initializer(name: str, fields: Sequence[tuple[str, str]]) -> str:
+def initializer(name: str, fields: Fields) -> str:
     """A structure inside the structure ``name``. Raises ModelFileError as above."""
     check_counts(name, fields)
-    return "{" + ", ".join(f".{key} = {value}" for key, value in fields) + "}"
+    return "{" + ", ".join(f".{key} = {value}" for key, value in fields.items()) + "}"
 
 
-def check_counts(name: str, fields: Sequence[tuple[str, str]]) -> None:
+def check_counts(name: str, fields: Fields) -> None:
     """Raise ModelFileError when a count in ``fields`` needs more than 16 bits."""
-    for key, value in fields:
+    for key, value in fields.items():
         if key in COUNTS and int(value) > 65535:
             raise ModelFileError(f"{name}: {key} is {value}; C allows 65535. Use a smaller layer")

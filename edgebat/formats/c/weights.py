@@ -58,28 +58,24 @@ def row_tables(
     titles = tables.row_titles(rows.start or 0, len(weight), height)
     low.tables.append(tables.weight_table(f"{label}_weights", blocks, titles, kind))
     low.tables.append(tables.channel_table(f"{label}_channels", bias, rounding.k[rows], rounding, height))
-    return [
-        ("weights", f"{label}_weights"),
-        ("channels", f"{label}_channels"),
-        ("rounding", rounding.fast_macro() if kind == "fast" else rounding.macro()),
-        ("columns4", str(blocks.shape[1])),
-    ]
+    return {
+        "weights": f"{label}_weights", "channels": f"{label}_channels",
+        "rounding": rounding.fast_macro() if kind == "fast" else rounding.macro(), "columns4": blocks.shape[1],
+    }  # fmt: skip
 
 
 def block_tables(low: Lowering, label: str, matrix: Matrix, rows: slice = ALL, kind: str = "weights") -> Fields:
     """Fields of an ``edgebat_dense_t`` over ``rows`` of ``matrix``, or of kind "fast" of an ``edgebat_fast_dense_t``."""
-    blocks = pad4(len(matrix.weight[rows])) // 4
-    return [*row_tables(low, label, matrix, rows, kind=kind), ("blocks", str(blocks))]
+    return row_tables(low, label, matrix, rows, kind=kind) | {"blocks": pad4(len(matrix.weight[rows])) // 4}
 
 
 def pair_tables(low: Lowering, label: str, matrix: Matrix, rows: slice = ALL) -> Fields:
     """Fields of an ``edgebat_rest_t`` over ``rows`` of ``matrix``, and the beginning of an ``edgebat_compact_t``."""
-    outputs = str(len(matrix.weight[rows]))
-    return [*row_tables(low, label, matrix, rows, 2, "weights2"), ("outputs", outputs)]
+    return row_tables(low, label, matrix, rows, 2, "weights2") | {"outputs": len(matrix.weight[rows])}
 
 
 def int8_tables(low: Lowering, label: str, matrix: Matrix) -> Fields:
     """Fields of an ``edgebat_dense_t``, or of an ``edgebat_compact_t`` for the smallest flash."""
     if low.mode == "flash":
-        return [*pair_tables(low, label, matrix), ("wide", "0")]
+        return pair_tables(low, label, matrix) | {"wide": 0}
     return block_tables(low, label, matrix)
