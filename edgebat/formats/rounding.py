@@ -66,17 +66,37 @@ def reach(node: Node, source: Tensor) -> Int64:
     return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)
 
 
-def average_weight_scale(node: AveragePool1D, source: Tensor, target: Tensor) -> Float32:
-    """The weight scale float32 [1] that makes a depthwise convolution of ones requantize as ``node``.
+def is_exact(node: Node, source: Tensor, target: Tensor, weight_scale: Float32, where: str) -> bool:
+    """Whether ``F`` on the scales of a file equals the int8 requantization of ``node`` for every accumulator.
 
-    Raises ModelFileError when no float32 does.
+    Raises ModelFileError when that has another scale than ``where``, a kind of file, can store.
     """
-    wanted = node.requant.scale[:1]
+    requant: Requant = node.requant  # type: ignore[attr-defined]  # only asked of operators that have one
+    real = real_multiplier(source.scale, weight_scale, target.scale)
+    if requant.kind != "double" and not np.array_equal(real, requant.scale):
+        raise ModelFileError(
+            f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
+            f"{where} stores only the latter. Set both from one choice of scales"
+        )
+    if requant.kind == "shift":
+        return bool(agrees(requant, float_engine(real), reach(node, source)).all())
+    return requant.kind == "float"
+
+
+def average_window(node: AveragePool1D, source: Tensor, target: Tensor) -> DepthwiseConv1D:
+    """``node`` as a depthwise convolution of ones, whose rounding is that of all other operators.
+
+    Raises ModelFileError when no float32 weight scale requantizes as ``node`` does.
+    """
+    wanted, channels = node.requant.scale[:1], source.shape[1]
     scale = wanted * np.float32(target.scale) / np.float32(source.scale)
     # The division may be off by an ulp; take the neighbour that gives exactly the graph's multiplier.
     for candidate in (scale, np.nextafter(scale, np.float32(0)), np.nextafter(scale, np.float32(np.inf))):
         if np.array_equal(real_multiplier(source.scale, candidate, target.scale), wanted):
-            return np.asarray(candidate, np.float32)
+            return DepthwiseConv1D(
+                node.name, node.inputs, node.output, np.ones((node.size, channels), np.int8),
+                np.zeros(channels, np.int32), np.repeat(candidate, channels).astype(np.float32), node.requant, node.stride,
+            )  # fmt: skip
     raise ModelFileError(f"node {node.name!r}: no float32 scale gives its requantization; choose another output scale")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,15 +12,13 @@ from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
 from edgebat.formats.rounding import float_engine, float_requant, reach, real_multiplier, recover_shift, shift_hint
 from edgebat.graph import (
+    OPERATORS,
     Add,
     AveragePool1D,
-    Concat,
     Conv1D,
     Dense,
     DepthwiseConv1D,
-    Flatten,
     IntGraph,
-    LastStep,
     Lstm,
     Lut,
     MaxPool1D,
@@ -133,34 +132,10 @@ class _Decoder:
         return _integer(left), _integer(right)
 
     def node(self) -> Node:
-        match self.entry["op"]:
-            case Dense.op:
-                return self.dense()
-            case Conv1D.op | DepthwiseConv1D.op:
-                return self.convolution()
-            case AveragePool1D.op:
-                pool = AveragePool1D(
-                    **self.common, size=self.integer("size"), stride=self.integer("stride"),
-                    requant=self.requant(self.array("weight_scale", "float32")[:1]),
-                )  # fmt: skip
-                return self.proven(pool)
-            case MaxPool1D.op:
-                return MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
-            case Flatten.op:
-                return Flatten(**self.common)
-            case Concat.op:
-                return Concat(**self.common)
-            case LastStep.op:
-                return LastStep(**self.common)
-            case Add.op:
-                terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
-                return Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
-            case Lut.op:
-                return Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
-            case Lstm.op:
-                return self.lstm()
-            case other:
-                raise ValueError(f"operator {other!r}")
+        op = self.entry["op"]
+        if op not in _OPERATORS:
+            raise ValueError(f"operator {op!r}")
+        return _OPERATORS[op](self)
 
     # -- requantization
 
@@ -187,7 +162,25 @@ class _Decoder:
         low, high = _short(packed["minimum"]), _short(packed["maximum"])
         return Requant("shift", target.zero_point, low, high, k, n, clamp, scale, hint.get("wide") is True)
 
-    # -- operators with arrays
+    # -- operators
+
+    def plain(self) -> Node:
+        return OPERATORS[self.entry["op"]](**self.common)
+
+    def max_pool(self) -> MaxPool1D:
+        return MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
+
+    def average_pool(self) -> AveragePool1D:
+        requant = self.requant(self.array("weight_scale", "float32")[:1])
+        size, stride = self.integer("size"), self.integer("stride")
+        return self.proven(AveragePool1D(**self.common, size=size, stride=stride, requant=requant))
+
+    def add(self) -> Add:
+        terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
+        return Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
+
+    def lut(self) -> Lut:
+        return Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
 
     def dense(self) -> Dense:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
@@ -237,3 +230,18 @@ class _Decoder:
             recurrent_exponent=derived[3], cell_exponent=self.integer("cell_exponent"), hidden_multiplier=hidden[0],
             hidden_exponent=hidden[1],
         )  # fmt: skip
+
+
+_OPERATORS: dict[str, Callable[[_Decoder], Node]] = {
+    "dense": _Decoder.dense,
+    "conv1d": _Decoder.convolution,
+    "depthwise_conv1d": _Decoder.convolution,
+    "max_pool1d": _Decoder.max_pool,
+    "average_pool1d": _Decoder.average_pool,
+    "flatten": _Decoder.plain,
+    "concat": _Decoder.plain,
+    "add": _Decoder.add,
+    "lut": _Decoder.lut,
+    "lstm": _Decoder.lstm,
+    "last_step": _Decoder.plain,
+}
