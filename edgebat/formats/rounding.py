@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from edgebat.graph import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, R
 from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_float
 
 Engine = Callable[[Int64], Int64]
+Linear = Dense | Conv1D | DepthwiseConv1D | AveragePool1D
+_Linear = TypeVar("_Linear", bound=Linear)
 
 
 def real_multiplier(input_scale: float, weight_scale: Float32, output_scale: float) -> Float32:
@@ -66,12 +68,12 @@ def reach(node: Node, source: Tensor) -> Int64:
     return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)
 
 
-def is_exact(node: Node, source: Tensor, target: Tensor, weight_scale: Float32, where: str) -> bool:
+def is_exact(node: Linear, source: Tensor, target: Tensor, weight_scale: Float32, where: str) -> bool:
     """Whether ``F`` on the scales of a file equals the int8 requantization of ``node`` for every accumulator.
 
     Raises ModelFileError when that has another scale than ``where``, a kind of file, can store.
     """
-    requant: Requant = node.requant  # type: ignore[attr-defined]  # only asked of operators that have one
+    requant = node.requant
     real = real_multiplier(source.scale, weight_scale, target.scale)
     if requant.kind != "double" and not np.array_equal(real, requant.scale):
         raise ModelFileError(
@@ -141,6 +143,12 @@ def recover_shift(requant: Requant, hint: Any, engine: Engine, reach: Int64) -> 
     wide = hint.get("wide") is True or _needs_wide(k, n, clamp)
     shift = replace(requant, kind="shift", multiplier=k, shift=n, clamp=clamp, wide=wide)
     return shift if agrees(shift, engine, reach).all() else None
+
+
+def proven(node: _Linear, source: Tensor, hint: Any) -> _Linear:
+    """``node`` with the multiply and shift of ``hint``, when that is proven to be what its scales stand for."""
+    found = recover_shift(node.requant, hint, float_engine(node.requant.scale), reach(node, source))
+    return node if found is None else replace(node, requant=found)
 
 
 def shift_hint(requant: Requant) -> dict[str, Any] | None:

@@ -39,16 +39,10 @@ def pad4(n: int) -> int:
     return -(-n // BLOCK) * BLOCK
 
 
-def padded(weight: IntArray, rows: int) -> Int64:
-    """``weight`` with zero rows up to ``rows`` and zero columns up to a multiple of four."""
-    out = np.zeros((rows, pad4(weight.shape[1])), np.int64)
-    out[: len(weight), : weight.shape[1]] = weight
-    return out
-
-
 def blocked(weight: IntArray, height: int = BLOCK) -> Int64:
     """Zero padded blocks of ``height`` rows and four columns: [row blocks, column blocks, height, 4]."""
-    full = padded(weight, -(-len(weight) // height) * height)
+    full = np.zeros((-(-len(weight) // height) * height, pad4(weight.shape[1])), np.int64)
+    full[: len(weight), : weight.shape[1]] = weight
     return full.reshape(-1, height, full.shape[1] // BLOCK, BLOCK).transpose(0, 2, 1, 3)
 
 

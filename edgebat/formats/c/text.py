@@ -54,8 +54,8 @@ def _date() -> str:
     return f" on {datetime.datetime.fromtimestamp(int(epoch), datetime.UTC):%Y-%m-%d}"
 
 
-def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
-    """Content of ``<name>.h``."""
+def header_text(graph: IntGraph, program: Program, units: border.Border | None, name: str, mode: str) -> str:
+    """Content of ``<name>.h``; ``units`` is the border, or None for a model without."""
     upper = name.upper()
     sizes = [
         ("INPUT_LEN", int(np.prod(graph.input_tensor.shape)), "int8 values of a window"),
@@ -73,7 +73,7 @@ def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
     prototypes = [
         slices.prototype(name, upper),
         _step_prototypes(name, upper) if program.stateful else "",
-        _border_prototypes(graph, name, upper),
+        border.prototypes(units, name, upper, graph.input_tensor.shape[-1]) if units else "",
         selftest.prototypes(name, upper),
     ]
     macros = "\n".join(f"#define {f'{upper}_{key}':<{width}} {value} /* {text} */" for key, value, text in sizes)
@@ -109,11 +109,6 @@ int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch);
 """
 
 
-def _border_prototypes(graph: IntGraph, name: str, upper: str) -> str:
-    units = border.read_border(graph)
-    return border.prototypes(units, name, upper, graph.input_tensor.shape[-1]) if units else ""
-
-
 def _step_prototypes(name: str, upper: str) -> str:
     return f"""
 /** Begin a sequence: an empty state of {upper}_STATE_BYTES bytes. */
@@ -130,13 +125,12 @@ int {name}_head(const void *state, {name}_output_t *output, void *scratch);
 """
 
 
-def source_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
-    """Content of ``<name>.c``."""
+def source_text(graph: IntGraph, program: Program, units: border.Border | None, name: str, mode: str) -> str:
+    """Content of ``<name>.c``; ``units`` is the border, or None for a model without."""
     upper = name.upper()
     body = _steps(program, name, upper) if program.stateful else _run(program, name)
     checks = _checks(["input", "output", "scratch"], "scratch")
     body += slices.function(program, name, upper, checks)
-    units = border.read_border(graph)
     body += border.functions(units, graph, name, upper) if units else ""
     body += selftest.functions(graph, program, name, upper)
     definitions = "\n".join(table.text for table in program.tables)

@@ -76,15 +76,15 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
         raise ModelFileError(f"model name {name!r} is not a C identifier of at most 41 characters; choose another name")
     if mode not in MODES:
         raise ModelFileError(f"mode {mode!r} is unknown; allowed: {', '.join(MODES)}")
-    program = lower(graph, mode)
+    program, border = lower(graph, mode), read_border(graph)
     out_dir = Path(out_dir)
     files = [out_dir / f"{name}.h", out_dir / f"{name}.c"]
-    atomic_write(files[0], header_text(graph, program, name, mode))
-    atomic_write(files[1], source_text(graph, program, name, mode))
+    atomic_write(files[0], header_text(graph, program, border, name, mode))
+    atomic_write(files[1], source_text(graph, program, border, name, mode))
     return CModel(
         name=name,
         files=files,
-        kernel_sources=kernel_sources(program, read_border(graph) is not None),
+        kernel_sources=kernel_sources(program, border is not None),
         include_dir=firmware_dir() / "include",
         input_len=int(np.prod(graph.input_tensor.shape)),
         output_len=int(np.prod(graph.output_tensor.shape)),

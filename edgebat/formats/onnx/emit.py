@@ -16,7 +16,7 @@ from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.integer import emit_lstm, emit_shift
 from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
-from edgebat.formats.rounding import average_window, is_exact, reach
+from edgebat.formats.rounding import Linear, average_window, is_exact, reach
 from edgebat.graph import (
     Add,
     AveragePool1D,
@@ -113,7 +113,7 @@ class _Emitter:
         if target.name not in self.channels_first:
             self.known.add(target.name)
 
-    def check(self, node: Node, source: Tensor, target: Tensor, weight_scale: Float32) -> None:
+    def check(self, node: Linear, source: Tensor, target: Tensor, weight_scale: Float32) -> None:
         if not is_exact(node, source, target, weight_scale, "ONNX"):
             self.inexact.append(node.name)
 

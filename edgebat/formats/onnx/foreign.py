@@ -27,7 +27,7 @@ from edgebat.formats.onnx.values import (
     Value,
 )
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
-from edgebat.formats.tflite.rules import add_multipliers
+from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
 from edgebat.graph import (
     Add,
     AveragePool1D,
@@ -39,14 +39,13 @@ from edgebat.graph import (
     Lut,
     MaxPool1D,
     Node,
-    Requant,
     Tensor,
 )
 
 # Elementwise functions as float64 NumPy; arguments as in Function.
 FUNCTIONS: dict[str, Any] = {
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
+    "tanh": LUT_FUNCTIONS["TANH"].compute,
+    "sigmoid": LUT_FUNCTIONS["LOGISTIC"].compute,
     "clip": lambda x, low, high: np.clip(x, low, high),
     "leaky_relu": lambda x, alpha: np.where(x >= 0, x, alpha * x),
     "requantize": lambda x: x,
@@ -223,14 +222,9 @@ class ImporterBase:
                 return self.round_linear(value, name, scale, zero, unsigned)
             case Sum():
                 a, b = (source.tensor for source in value.sources)
-                multipliers, shift = add_multipliers(a.scale, b.scale, scale)
-                one = np.ones(1, np.int32)
-                requant = Requant(
-                    "shift", zero, *self.bounds(value, scale, zero), one, one * shift, one * 0,
-                    np.array([2.0**-shift], np.float32), True,
-                )  # fmt: skip
                 target = self.declare(name, a.shape, scale, zero)
-                self.nodes.append(Add(name, (a.name, b.name), name, np.array(multipliers, np.int32), requant))
+                multipliers, requant = add_rounding((a.scale, b.scale), target, self.bounds(value, scale, zero))
+                self.nodes.append(Add(name, (a.name, b.name), name, multipliers, requant))
                 return replace(value.sources[0], tensor=target, unsigned=unsigned)
             case Average():
                 source = value.source.tensor
@@ -244,10 +238,7 @@ class ImporterBase:
             case Function():
                 source = value.source.tensor
                 target = self.declare(name, source.shape, scale, zero)
-                inputs = (np.arange(-128, 128) - source.zero_point) * np.float64(source.scale)
-                with np.errstate(over="ignore"):
-                    steps = FUNCTIONS[value.name](inputs, *value.arguments) / scale
-                table = np.clip(np.rint(np.clip(steps, -1e6, 1e6)) + zero, -128, 127).astype(np.int8)
+                table = function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
                 self.nodes.append(Lut(name, (source.name,), name, value.name, table))
                 return replace(value.source, tensor=target, unsigned=unsigned)
 

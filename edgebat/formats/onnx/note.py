@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
-from edgebat.formats.rounding import float_engine, float_requant, reach, real_multiplier, recover_shift, shift_hint
+from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
 from edgebat.graph import (
     OPERATORS,
     Add,
@@ -29,8 +29,6 @@ from edgebat.graph import (
 from edgebat.graph.arithmetic import quantize_multiplier
 
 NOTE_FORMAT = 1
-
-_Scaled = TypeVar("_Scaled", Dense, Conv1D, DepthwiseConv1D, AveragePool1D)
 
 
 def graph_note(graph: IntGraph) -> dict[str, Any]:
@@ -118,6 +116,10 @@ class _Decoder:
             "name": self.name, "inputs": tuple(_text(name) for name in entry["inputs"]), "output": self.output
         }  # fmt: skip
 
+    @property
+    def source(self) -> Tensor:
+        return self.tensors[self.common["inputs"][0]]
+
     def array(self, label: str, dtype: str) -> Array:
         value = self.constants[f"{self.name}/{label}"]
         if value.dtype != np.dtype(dtype) or 0 in value.shape:
@@ -135,21 +137,18 @@ class _Decoder:
         op = self.entry["op"]
         if op not in _OPERATORS:
             raise ValueError(f"operator {op!r}")
-        return _OPERATORS[op](self)
+        node = _OPERATORS[op](self)
+        if isinstance(node, Linear) and node.requant.kind == "float":
+            return proven(node, self.source, self.entry["requant"]["hint"])
+        return node
 
     # -- requantization
 
     def requant(self, weight_scale: Array) -> Requant:
-        source, target = self.tensors[self.common["inputs"][0]], self.tensors[self.output]
+        source, target = self.source, self.tensors[self.output]
         packed = self.entry["requant"]
         low, high = _short(packed["minimum"]), _short(packed["maximum"])
         return float_requant(real_multiplier(source.scale, weight_scale, target.scale), target.zero_point, low, high)
-
-    def proven(self, node: _Scaled) -> _Scaled:
-        """``node`` with the note's multiply and shift, when that is proven to be what its scales stand for."""
-        hint, bound = self.entry["requant"]["hint"], reach(node, self.tensors[node.inputs[0]])
-        found = recover_shift(node.requant, hint, float_engine(node.requant.scale), bound)
-        return node if found is None else dataclasses.replace(node, requant=found)
 
     def plain_shift(self, channels: int) -> Requant:
         """The note's multiply and shift; they are compared with the file when the graph is emitted again."""
@@ -173,7 +172,7 @@ class _Decoder:
     def average_pool(self) -> AveragePool1D:
         requant = self.requant(self.array("weight_scale", "float32")[:1])
         size, stride = self.integer("size"), self.integer("stride")
-        return self.proven(AveragePool1D(**self.common, size=size, stride=stride, requant=requant))
+        return AveragePool1D(**self.common, size=size, stride=stride, requant=requant)
 
     def add(self) -> Add:
         terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
@@ -187,12 +186,11 @@ class _Decoder:
         if self.tensors[self.output].dtype == "int16":
             scale = np.array([_number(v) for v in self.entry["weight_scale"]], np.float32)
             weight = np.ascontiguousarray(weight.T)
-            return Dense(
-                **self.common, weight=weight, bias=bias, weight_scale=scale, requant=self.plain_shift(len(bias))
-            )
-        scale = self.array("weight_scale", "float32")
-        node = Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=self.requant(scale))
-        return self.proven(node)
+            requant = self.plain_shift(len(bias))
+        else:
+            scale = self.array("weight_scale", "float32")
+            requant = self.requant(scale)
+        return Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=requant)
 
     def convolution(self) -> Node:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
@@ -204,11 +202,11 @@ class _Decoder:
             "stride": self.integer("stride"), "dilation": self.integer("dilation"), "padding": self.pair(),
         }  # fmt: skip
         if self.entry["op"] == Conv1D.op:
-            return self.proven(Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1))))
-        return self.proven(DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T)))
+            return Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1)))
+        return DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T))
 
     def lstm(self) -> Lstm:
-        source, target = self.tensors[self.common["inputs"][0]], self.tensors[self.output]
+        source, target = self.source, self.tensors[self.output]
         units = target.shape[-1]
         back = [GATE_ORDER.index(gate) for gate in range(4)]
 

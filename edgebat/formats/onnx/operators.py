@@ -136,10 +136,9 @@ class Importer(ImporterBase):
         return self.sum(self.quantized(node, 0), self.quantized(node, 1))
 
     def on_tanh(self, node: OnnxNode) -> Value:
-        return Function(self.quantized(node), "tanh")
+        return Function(self.quantized(node), node.op.lower())
 
-    def on_sigmoid(self, node: OnnxNode) -> Value:
-        return Function(self.quantized(node), "sigmoid")
+    on_sigmoid = on_tanh
 
     def on_leakyrelu(self, node: OnnxNode) -> Value:
         alpha = node.attributes.get("alpha", 0.01)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import double_requant, float_engine, float_requant, reach, real_multiplier, recover_shift
+from edgebat.formats.rounding import double_requant, float_requant, proven, real_multiplier
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.rules import activation_range
 from edgebat.formats.tflite.schema import ACTIVATION
@@ -165,11 +164,6 @@ class ImporterBase:
 
     def finish(self, node: Any, source: Tensor, target: Tensor) -> None:
         """Append ``node``, its requantization as multiply and shift when the hint proves to be that."""
-        requant = node.requant
-        if requant.kind == "double":
-            self.nodes.append(node)
-            return
-        found = recover_shift(
-            requant, self.hint(target).get("requant"), float_engine(requant.scale), reach(node, source)
-        )
-        self.nodes.append(node if found is None else replace(node, requant=found))
+        if node.requant.kind != "double":
+            node = proven(node, source, self.hint(target).get("requant"))
+        self.nodes.append(node)

@@ -12,7 +12,8 @@ from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.rules import (
     HEAD_SHIFT,
-    add_multipliers,
+    LUT_FUNCTIONS,
+    add_rounding,
     function_table,
     head_engines,
     head_offset,
@@ -305,24 +306,20 @@ class Importer(ImporterBase):
             return
         sources = [self.source(operator, position) for position in (0, 1)]
         target = self.target(operator)
+        scales = (sources[0].scale, sources[1].scale)
         try:
-            multipliers, shift = add_multipliers(sources[0].scale, sources[1].scale, target.scale)
+            multipliers, requant = add_rounding(scales, target, self.bounds(operator, target))
         except ModelFileError as error:
             raise ModelFileError(f"{operator.where}: {error}") from None
-        low, high = self.bounds(operator, target)
-        one = np.ones(1, np.int32)
-        requant = Requant(
-            "shift", target.zero_point, low, high, one, one * shift, one * 0, np.array([2.0**-shift], np.float32), True
-        )
         names = (sources[0].name, sources[1].name)
-        self.nodes.append(Add(self.label(target), names, target.name, np.array(multipliers, np.int32), requant))
+        self.nodes.append(Add(self.label(target), names, target.name, multipliers, requant))
 
     # -- tables: one operator, or a cast to int32, an addition of 128 and a gather
 
     def on_tanh(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)
         function = self.hint(target).get("function", {"TANH": "tanh", "LOGISTIC": "sigmoid"}[operator.kind])
-        table = function_table(operator.kind, source, target)
+        table = function_table(LUT_FUNCTIONS[operator.kind].compute, source, target)
         self.nodes.append(Lut(self.label(target), (source.name,), target.name, str(function), table))
 
     on_logistic = on_tanh

@@ -22,7 +22,7 @@ import numpy as np
 from edgebat.arrays import Array, Float32, Int8, Int32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.rounding import agrees, average_window, is_exact, reach, shift_hint
+from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, reach, shift_hint
 from edgebat.formats.tflite.build import FileBuilder
 from edgebat.formats.tflite.rules import (
     HEAD_SHIFT,
@@ -58,7 +58,6 @@ from edgebat.graph.arithmetic import quantize_multiplier
 
 GATES = ("input", "forget", "cell", "output")
 
-Linear = Dense | Conv1D | DepthwiseConv1D | AveragePool1D
 Planar = tuple[str, int, str]  # name, version and options of an operator on images
 CONV_2D = ("CONV_2D", 3, "Conv2DOptions")
 DEPTHWISE_CONV_2D = ("DEPTHWISE_CONV_2D", 3, "DepthwiseConv2DOptions")
@@ -270,7 +269,7 @@ class _Writer(FileBuilder):
         self.hint(node, function=node.function)
         for kind, function in LUT_FUNCTIONS.items():
             if (target.scale, target.zero_point) == function.output and np.array_equal(
-                node.table, function_table(kind, source, target)
+                node.table, function_table(function.compute, source, target)
             ):
                 self.operator(kind, 2, [self.index[source.name]], self.index[target.name])
                 return
