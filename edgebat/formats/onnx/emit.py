@@ -31,7 +31,6 @@ from edgebat.graph import (
     Lut,
     MaxPool1D,
     Node,
-    Requant,
     Tensor,
 )
 
@@ -87,19 +86,16 @@ class _Emitter:
     def scale_and_zero(self, tensor: Tensor) -> list[str]:
         return [self.onnx.constant(f"{tensor.name}/scale", tensor.scale, "float32"), self.zero_point(tensor)]
 
-    def activation(self, requant: Requant, target: Tensor, raw: str, output: str) -> None:
-        """A fused ReLU is a clip of int8 values; ``raw`` is only another name of ``output`` when there is none."""
-        if raw != output:
-            bounds = [
-                self.onnx.constant(f"{target.name}/{label}", value, target.dtype)
-                for label, value in (("minimum", requant.minimum), ("maximum", requant.maximum))
-            ]
+    def linear(
+        self, op: str, inputs: list[str], output: str, node: Linear, domain: str = "", **attributes: Any
+    ) -> None:
+        """A rounding operator; a fused ReLU is a clip of int8 values behind it."""
+        limits = {"minimum": node.requant.minimum, "maximum": node.requant.maximum}
+        clipped = tuple(limits.values()) != (-128, 127)
+        raw = self.onnx.emit(op, inputs, f"{output}/linear" if clipped else output, domain, **attributes)
+        if clipped:
+            bounds = [self.onnx.constant(f"{node.output}/{label}", v, "int8") for label, v in limits.items()]
             self.onnx.emit("Clip", [raw, *bounds], output)
-
-    @staticmethod
-    def raw_name(requant: Requant, output: str) -> str:
-        clipped = (requant.minimum, requant.maximum) != (-128, 127)
-        return f"{output}/linear" if clipped else output
 
     # -- operators
 
@@ -128,7 +124,6 @@ class _Emitter:
         if len(source.shape) == 2:
             rows = self.onnx.constant(f"{node.name}/rows", [-1, ins], "int64")
             x, output = self.onnx.emit("Reshape", [x, rows], f"{target.name}/rows_in"), f"{target.name}/rows_out"
-        raw = self.raw_name(node.requant, output)
         inputs = [
             x, *self.scale_and_zero(source),
             self.onnx.constant(f"{node.name}/weight", node.weight, "int8"),
@@ -137,8 +132,7 @@ class _Emitter:
             self.onnx.constant(f"{node.name}/bias", node.bias, "int32"),
             *self.scale_and_zero(target),
         ]  # fmt: skip
-        self.onnx.emit("QGemm", inputs, raw, MICROSOFT, alpha=1.0, transA=0, transB=1)
-        self.activation(node.requant, target, raw, output)
+        self.linear("QGemm", inputs, output, node, MICROSOFT, alpha=1.0, transA=0, transB=1)
         if output != target.name:
             shape = self.onnx.constant(f"{node.name}/steps", [-1, *target.shape], "int64")
             self.onnx.emit("Reshape", [output, shape], target.name)
@@ -156,7 +150,6 @@ class _Emitter:
         depthwise = isinstance(node, DepthwiseConv1D)
         weight = node.weight.T[:, None] if depthwise else node.weight.transpose(0, 2, 1)
         output = f"{target.name}/nct"
-        raw = self.raw_name(node.requant, output)
         inputs = [
             self.image(source.name), *self.scale_and_zero(source),
             self.onnx.constant(f"{node.name}/weight", weight, "int8"),
@@ -165,11 +158,10 @@ class _Emitter:
             *self.scale_and_zero(target),
             self.onnx.constant(f"{node.name}/bias", node.bias, "int32"),
         ]  # fmt: skip
-        self.onnx.emit(
-            "QLinearConv", inputs, raw, kernel_shape=[weight.shape[2]], strides=[node.stride], dilations=[node.dilation],
-            pads=list(node.padding), group=len(weight) if depthwise else 1,
+        self.linear(
+            "QLinearConv", inputs, output, node, kernel_shape=[weight.shape[2]], strides=[node.stride],
+            dilations=[node.dilation], pads=list(node.padding), group=len(weight) if depthwise else 1,
         )  # fmt: skip
-        self.activation(node.requant, target, raw, output)
         self.channels_first[target.name] = output
 
     def max_pool(self, node: MaxPool1D, source: Tensor, target: Tensor) -> None:

@@ -233,13 +233,10 @@ class Importer(ImporterBase):
         return Dequantized(result) if isinstance(value, Dequantized) else result
 
     def on_squeeze(self, node: OnnxNode) -> Value:
-        value, source = self.value(node, 0), self.quantized(node)
-        if len(source.tensor.shape) != 2 or source.tensor.shape[0] != 1:
-            raise ModelFileError(
-                f"{self.where} squeezes a value of shape {source.tensor.shape}; edgebat reads [N, C, 1]"
-            )
-        result = self.flattened(source, node.outputs[0])
-        return Dequantized(result) if isinstance(value, Dequantized) else result
+        shape = self.quantized(node).tensor.shape
+        if len(shape) != 2 or shape[0] != 1:
+            raise ModelFileError(f"{self.where} squeezes a value of shape {shape}; edgebat reads [N, C, 1]")
+        return self.flat(node)
 
     def on_identity(self, node: OnnxNode) -> Value:
         return self.value(node, 0)
