@@ -53,7 +53,7 @@ FUNCTIONS: dict[str, Any] = {
 
 
 class ImporterBase:
-    """Tensors, constants and rounding; `onnx_operators.Importer` adds the operators."""
+    """Tensors, constants and rounding; `operators.Importer` adds the operators."""
 
     def __init__(self, graph: OnnxGraph, what: str) -> None:
         self.file, self.what = graph, what

@@ -107,7 +107,7 @@ def _text(value: Any) -> str:
 
 
 class _Decoder:
-    """One node: plain fields from the note, arrays from the constants that `onnx_emit` makes of them."""
+    """One node: plain fields from the note, arrays from the constants that `emit.py` makes of them."""
 
     def __init__(self, entry: dict[str, Any], tensors: dict[str, Tensor], constants: dict[str, Array]) -> None:
         self.entry, self.tensors, self.constants = entry, tensors, constants

@@ -1,4 +1,4 @@
-"""ONNX operators of quantized models of others, one by one; see `onnx_import`."""
+"""ONNX operators of quantized models of others, one by one; see `foreign.py`."""
 
 from __future__ import annotations
 

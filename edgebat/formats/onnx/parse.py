@@ -1,4 +1,4 @@
-"""An ONNX file taken apart and checked, with NumPy alone: see `edgebat.formats.onnx.protobuf` and `onnx_model`."""
+"""An ONNX file taken apart and checked, with NumPy alone: see `edgebat.formats.onnx.protobuf` and `model`."""
 
 from __future__ import annotations
 

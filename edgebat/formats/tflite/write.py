@@ -6,8 +6,8 @@ writing, every requantization is compared with what engines derive from the file
 * Sequences are ``[1, 1, T, C]`` in convolutional models (no reshape chains) and ``[1, T, C]`` elsewhere.
 * Average pooling becomes a depthwise convolution of ones, whose rounding is that of all other operators.
 * The int16 head is QUANTIZE int8 -> int16 (exactly ``(x - zp) * 128``) and FULLY_CONNECTED 16x8 with an
-  int64 bias that lifts halves slightly, because engines do not agree how to round them (`tflite_rules.head_offset`).
-* ``graph.meta`` and the shift form of every requantization travel as JSON in the metadata buffer "edgebat".
+  int64 bias that lifts halves slightly, because engines do not agree how to round them (`rules.head_offset`).
+* ``graph.meta`` and the shift form of every requantization are stored as JSON in the metadata buffer "edgebat".
 """
 
 from __future__ import annotations
