@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from edgebat.graph import IntGraph
 from edgebat.quantize import quantize_model
-from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, Head
+from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice
 
 ROWS, COLUMNS, POINTS, HORIZON = 24, 4, 8, 96
 CYCLES = ROWS * COLUMNS
@@ -49,14 +47,12 @@ def forecast_graph(seed: int = 6) -> IntGraph:
         output_mean=np.array([0.0] * (1 + POINTS) + [RUL_CYCLES], np.float32),
         output_std=np.array([scale] * (1 + POINTS) + [100.0], np.float32),
         heads=(
-            Head("level", 0, 1, "fraction"),
-            Head("trajectory", 1, POINTS, "fraction"),
-            Head("rul", 1 + POINTS, 1, "cycles"),
+            HeadSlice("level", 0, 1, "fraction", relative=True),
+            HeadSlice("trajectory", 1, POINTS, "fraction", relative=True),
+            HeadSlice("rul", 1 + POINTS, 1, "cycles"),
         ),
+        relative=True,
     )
-    graph = quantize_model(
+    return quantize_model(
         model, x, name="trend", meta={"task": TASK, "training": {"split_hash": "00c0ffee" + 56 * "0"}}
     )
-    outputs = [entry | {"relative": entry["name"] != "rul"} for entry in graph.meta["outputs"]]
-    source = {**graph.meta["input"], "relative_to": "last"}
-    return replace(graph, meta={**graph.meta, "input": source, "outputs": outputs})

@@ -28,7 +28,8 @@ from edgebat.errors import DataError, EdgebatError, require
 from edgebat.files import atomic_write
 from edgebat.formats.c.bms import ForecastModel, forecast_model, health_model
 from edgebat.graph import IntGraph
-from edgebat.predict import load_model, task_of
+from edgebat.models import load_model
+from edgebat.predict import spec_of
 from edgebat.tasks.health.windows import health_windows
 
 
@@ -78,7 +79,7 @@ def unseen_cells(graph: IntGraph, fleet: Fleet, wanted: Iterable[str], count: in
     able = []
     for history in unseen:
         try:
-            health_windows([history], task_of(graph))
+            health_windows([history], spec_of(graph))
         except DataError:
             continue  # its charges do not cover the window
         able.append(history)
@@ -164,7 +165,7 @@ def replay(
     Raises ModelFileError when a model cannot serve its place.
     """
     options = options or ReplayOptions()
-    spec, trend = task_of(graph), None if forecast is None else forecast_model(forecast)
+    spec, trend = spec_of(graph), None if forecast is None else forecast_model(forecast)
     decode = decoder(graph, trend)
     folder.mkdir(parents=True, exist_ok=True)
     done = []

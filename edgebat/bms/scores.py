@@ -10,7 +10,7 @@ from edgebat.bms.estimator import Status
 from edgebat.cells import CellHistory
 from edgebat.formats.c.bms import ForecastModel
 from edgebat.graph import IntGraph
-from edgebat.predict import predict_windows, task_of
+from edgebat.predict import predict_windows, spec_of
 from edgebat.tasks.health.windows import health_windows, reference_capacity_ah, usable_rows
 
 
@@ -21,7 +21,7 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph, forecast:
     over the cycles with a new estimate and a usable capacity. With a forecaster also the mean absolute error of its
     points where a capacity was measured, beside that of the last estimate carried on.
     """
-    spec = task_of(graph)
+    spec = spec_of(graph)
     usable = usable_rows(history.capacity_ah, history.flagged, history.nominal_ah, spec)
     reference = reference_capacity_ah(history.capacity_ah, history.flagged, history.nominal_ah, spec)
     soh = 100 * history.capacity_ah / reference
@@ -32,7 +32,7 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph, forecast:
     if not rows:
         return
     windows = health_windows([history], spec)
-    ideal = dict(zip(windows.cycle.tolist(), predict_windows(graph, windows.x).soh_cpct.tolist(), strict=True))
+    ideal = dict(zip(windows.cycle.tolist(), predict_windows(graph, windows.x)["soh"][:, 0].tolist(), strict=True))
     for row in rows:
         row.ideal = ideal.get(row.cycle, float("nan")) / 100
     both = [row for row in rows if np.isfinite(row.ideal)]

@@ -1,8 +1,9 @@
 /*
- * edgebat_forecast_begin.c - the start of a forecaster, and its history as bytes, lowest byte first on every core.
+ * edgebat_forecast_begin.c - the start of a forecaster, and its history as bytes, lowest byte first.
  *
- *    0 magic, version      4 length      8 fingerprint    12 sequence    16 source    20 cycle of the newest value
- *   24 covered cycles     26 zero       28 history, oldest first, zero where not covered    CRC-32
+ *    0 magic, version        4 length       8 fingerprint     12 sequence
+ *   16 source               20 cycle of the newest value      24 covered cycles
+ *   28 history, oldest first, zero where not covered; CRC-32
  *
  * SPDX-License-Identifier: Apache-2.0
  */

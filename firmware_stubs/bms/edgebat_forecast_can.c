@@ -1,6 +1,6 @@
 /*
- * edgebat_forecast_can.c - a forecast as the data of CAN frames, little-endian signals, all bits of unknown values
- * set.
+ * edgebat_forecast_can.c - a forecast as the data of CAN frames, little-endian signals, all bits of unknown
+ * values set.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

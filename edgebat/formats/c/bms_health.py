@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.errors import DataError, ModelFileError
+from edgebat.errors import ModelFileError
 from edgebat.formats.c.bms_parts import POINTS_MAX, UNKNOWN, abi_check, data_fingerprint, range_ppm, selftest
 from edgebat.formats.c.border import read_border
 from edgebat.formats.c.tables import array
 from edgebat.graph.model import IntGraph
+from edgebat.tasks.base import task_of
 from edgebat.tasks.health.spec import HealthSpec
 
 SAVED_HEADER = 72
@@ -51,15 +52,11 @@ class BmsModel:
 
 def describe_health(graph: IntGraph) -> BmsModel:
     """The numbers an estimator needs; raises ModelFileError when ``graph`` is not a health model it can serve."""
-    task = graph.meta.get("task")
-    try:
-        spec = HealthSpec.from_dict(task) if isinstance(task, dict) else None
-    except DataError as error:
-        raise ModelFileError(f"model {graph.name!r} carries an unusable task: {error}") from None
+    task, spec = task_of(graph.meta.get("task"), f"model {graph.name!r}")
     border = read_border(graph)
-    if spec is None or border is None:
+    if not isinstance(spec, HealthSpec) or border is None:
         raise ModelFileError(
-            f"model {graph.name!r} does not say which task it was trained for; a BMS needs a health model of `edgebat run`"
+            f"model {graph.name!r} is one of the task {task.name}; a BMS needs a health model of `edgebat run`"
         )
     outputs = {output.name: output for output in border.outputs}
     if not {"soh", "trajectory", "rul"} <= outputs.keys():

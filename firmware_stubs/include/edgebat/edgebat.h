@@ -54,7 +54,7 @@ extern "C" {
 #define EDGEBAT_ERR_CONFIG (-5)   /* a value of the configuration is out of its range */
 #define EDGEBAT_ERR_MODEL (-6)    /* the model's description contradicts itself */
 #define EDGEBAT_ERR_LENGTH (-7)   /* the buffer is too short */
-#define EDGEBAT_ERR_BLANK (-8)    /* saved state: nothing was ever written there (all bytes 0x00 or all 0xFF) */
+#define EDGEBAT_ERR_BLANK (-8)    /* saved state: nothing was ever written there (all 0x00 or all 0xFF) */
 #define EDGEBAT_ERR_FORMAT (-9)   /* saved state: not a state, or of another version */
 #define EDGEBAT_ERR_DAMAGED (-10) /* saved state: checksum or contents are wrong */
 #define EDGEBAT_ERR_OTHER (-11)   /* saved state: of another model or of a battery of another capacity */
@@ -286,7 +286,8 @@ typedef struct {
     uint8_t settled; /* something measured has been published */
 } edgebat_t;
 
-/** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are set. */
+/** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are
+ * set. */
 int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh);
 
 /**
@@ -305,7 +306,8 @@ int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat
  */
 int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample);
 
-/** A bounded piece of work: takes over a finished charge or runs one slice. EDGEBAT_BUSY: call again, not urgent. */
+/** A bounded piece of work: takes over a finished charge or runs one slice. EDGEBAT_BUSY: call again, at any
+ * time. */
 int edgebat_step(edgebat_t *battery);
 
 /** What is known now. Never fails for lack of data: the status says what it is worth. */
@@ -322,9 +324,9 @@ int edgebat_selftest(edgebat_t *battery);
 uint32_t edgebat_state_bytes(const edgebat_model_t *model);
 
 /**
- * Write the state; worth it whenever result.revision has moved, and before the power goes. Each one carries a
- * higher sequence number than the one before. What is lost without power is the charge under way and the anchor
- * of counting.
+ * Write the state; worth it whenever result.revision has moved, and before the power goes. Each one carries
+ * a higher sequence number than the one before. What is lost without power is the charge under way and the
+ * anchor of counting.
  */
 int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes);
 

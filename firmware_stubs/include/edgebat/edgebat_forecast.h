@@ -11,11 +11,11 @@
  *     for the CAN frame:          edgebat_forecast_result(&forecast, &outlook);
  *     outlook.revision has moved: edgebat_forecast_state_get(&forecast, buffer, sizeof buffer);
  *
- * push keeps a history of one SOH per cycle: what the health model has measured itself, never what counting or
- * the data sheet guess. Cycles without an estimate are bridged by a straight line, up to the model's max_gap; a
- * longer gap starts the history anew. Before its first value the history is taken as flat. Once it covers
- * least_cycles, step runs the model on it, one slice per call, and result gives the trajectory over the coming
- * cycles and the cycles to end of life.
+ * push keeps a history of one SOH per cycle: what the health model has measured itself, never what counting
+ * or the data sheet guess. Cycles without an estimate are bridged by a straight line, up to the model's
+ * max_gap; a longer gap starts the history anew. Before its first value the history is taken as flat. Once
+ * it covers least_cycles, step runs the model on it, one slice per call, and result gives the trajectory
+ * over the coming cycles and the cycles to end of life.
  *
  * Cycles are those of edgebat_result_t.cycle. They are the unit of its ages and of its rul_cycles, they are
  * saved already, and a forecast on this axis is consistent with itself: who charges a third of the battery
@@ -42,15 +42,14 @@ extern "C" {
 /*** What comes out ***/
 
 typedef struct {
-    uint16_t
-        points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, 0.01 %, equally spaced from `cycle` over `horizon` */
-    uint16_t eol_cycles;                 /* from now to end of life; EDGEBAT_UNKNOWN: not known */
-    uint16_t horizon;                    /* cycles from `cycle` to the last point */
-    uint16_t age_cycles;                 /* since `cycle`; EDGEBAT_UNKNOWN: no forecast */
-    uint16_t soh_cpct;                   /* newest value of the history; EDGEBAT_UNKNOWN: there is none */
-    uint16_t covered;                    /* cycles of history, at most what the model reads */
-    uint16_t missing;                    /* cycles of history still missing before the model can be asked */
-    uint32_t cycle;    /* the forecast begins here: the last measured cycle it has seen; 0: no forecast */
+    uint16_t points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, equally spaced over `horizon` from `cycle` on */
+    uint16_t eol_cycles;                      /* from now to end of life; EDGEBAT_UNKNOWN: not known */
+    uint16_t horizon;                         /* cycles from `cycle` to the last point */
+    uint16_t age_cycles;                      /* since `cycle`; EDGEBAT_UNKNOWN: no forecast */
+    uint16_t soh_cpct; /* newest value of the history; EDGEBAT_UNKNOWN: there is none */
+    uint16_t covered;  /* cycles of history, at most what the model reads */
+    uint16_t missing;  /* cycles of history still missing before the model can be asked */
+    uint32_t cycle;    /* where the forecast begins, the last measured cycle it has seen; 0: no forecast */
     uint32_t revision; /* counts on whenever there is something worth saving */
     uint8_t points;    /* of points_cpct, 0 when there is no forecast */
     uint8_t status;    /* edgebat_status_t; below */
@@ -60,8 +59,8 @@ typedef struct {
  * status, edgebat_status_t:
  *   OK              a forecast from the newest value of the history
  *   WARMUP          the history is too short, or the model has not been run yet: nothing is known
- *   OUT_OF_DOMAIN   the history is unlike the training data, or the answer is no SOH: the forecast is an older
- *                   one, or unknown
+ *   OUT_OF_DOMAIN   the history is unlike the training data, or the answer is no SOH: the forecast is an
+ *                   older one, or unknown
  *   STALE           the last forecast is older than max_gap: nothing is known
  *   MODEL_CORRUPT   the self-test failed: nothing is known
  */
@@ -127,19 +126,20 @@ typedef struct {
 } edgebat_forecast_t;
 
 /**
- * Begin. source: what measures the SOH, the fingerprint of the health model; the history of another source is
- * refused, because a step between two models would look like ageing. work: the model's work bytes, aligned to 4.
- * saved: a history from edgebat_forecast_state_get, or NULL for a new battery. Returns EDGEBAT_OK; or
- * EDGEBAT_ERR_LENGTH, _BLANK, _FORMAT, _DAMAGED, _OTHER when the saved history was refused: it then starts empty
- * and may be used; or EDGEBAT_ERR_NULL, _ALIGN, _MODEL: it may not.
+ * Begin. source: what measures the SOH, the fingerprint of the health model; the history of another source
+ * is refused, because a step between two models would look like ageing. work: the model's work bytes,
+ * aligned to 4. saved: a history from edgebat_forecast_state_get, or NULL for a new battery. Returns
+ * EDGEBAT_OK; or EDGEBAT_ERR_LENGTH, _BLANK, _FORMAT, _DAMAGED, _OTHER when the saved history was refused:
+ * it then starts empty and may be used; or EDGEBAT_ERR_NULL, _ALIGN, _MODEL: it may not.
  */
 int edgebat_forecast_init(edgebat_forecast_t *forecast, const edgebat_forecast_model_t *model,
                           uint32_t source, void *work, const void *saved, uint32_t saved_bytes);
 
 /**
- * What the estimator says now: whenever its revision has moved, or more often; the estimate of a cycle enters
- * the history once. A cycle counter that has gone back, behind the newest value, is that of another battery or
- * of an older state: the history starts anew. EDGEBAT_OK, or EDGEBAT_IGNORED when nothing was added.
+ * What the estimator says now: whenever its revision has moved, or more often; the estimate of a cycle
+ * enters the history once. A cycle counter that has gone back, behind the newest value, is that of another
+ * battery or of an older state: the history starts anew. EDGEBAT_OK, or EDGEBAT_IGNORED when nothing was
+ * added.
  */
 int edgebat_forecast_push(edgebat_forecast_t *forecast, const edgebat_result_t *health);
 
@@ -179,9 +179,9 @@ const void *edgebat_forecast_state_newest(const edgebat_forecast_model_t *model,
     6U /* fingerprint of the model, cycle of the forecast, newest SOH of the history */
 
 /**
- * Pack one frame of 8 bytes. counter: for the trajectory the multiplexer, 0 for points 0 to 2, 1 for points 3 to
- * 5, 2 for the rest; else unused. Returns EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_FORMAT for an unknown
- * frame.
+ * Pack one frame of 8 bytes. counter: for the trajectory the multiplexer, 0 for points 0 to 2, 1 for points
+ * 3 to 5, 2 for the rest; else unused. Returns EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_FORMAT for an
+ * unknown frame.
  */
 int edgebat_forecast_can_pack(const edgebat_forecast_model_t *model, const edgebat_forecast_result_t *result,
                               uint32_t frame, uint32_t counter, uint8_t data[8]);

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #include "edgebat/edgebat_can.h"
-#include "vbms_model.h" /* generated: VBMS_MODEL, vbms_work_t, VBMS_SAVED_BYTES; the same for a VBMS_FORECAST_MODEL */
+#include "vbms_model.h" /* generated: VBMS_MODEL, VBMS_SAVED_BYTES and perhaps VBMS_FORECAST_... */
 
 #if defined(VBMS_BOARD)
 #define FRAM __attribute__((section(".fram")))
