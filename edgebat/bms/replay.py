@@ -116,6 +116,7 @@ def replay_model(
 ) -> dict[str, Any]:
     """What ``edgebat replay`` does: ``count`` unseen cells of a corpus, or of the synthetic fleet without one."""
     graph = load_model(model)
+    health_model(graph)  # or it is refused, before cells are looked for
     trend = None if forecast is None else load_model(forecast)
     if corpus is None:
         from edgebat.data.synthetic import make_fleet

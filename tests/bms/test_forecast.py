@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import ctypes
 import zlib
-from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgebat.bms.can import dbc_text
-from edgebat.bms.cell_replay import differences
-from edgebat.bms.estimator import Config, Result, Source, Status
-from edgebat.bms.forecaster import Forecaster, ForecastResult
-from edgebat.bms.ports import export_port
-from edgebat.bms.twin import FRAME_MS, Twin, newest_state
-from edgebat.bms.virtual import BoardFirmware, HostFirmware, Samples
+from edgebat.bms.estimator import Result, Source, Status
+from edgebat.bms.forecaster import Forecaster
 from edgebat.errors import DataError, ModelFileError
 from edgebat.formats.c.bms import describe, forecast_model, health_model, write_bms
 from edgebat.formats.c.program import lower
@@ -27,11 +20,10 @@ from edgebat.formats.c.write import write_c
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import firmware_dir
 from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeEnd
-from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, cycles
+from tests.c_forecaster import SOURCE, CForecaster
 from tests.c_host import WARNINGS, c_compiler, call
 from tests.tiny_forecast import CYCLES, HORIZON, POINTS, TASK, forecast_graph
 
-SOURCE = 0x1234ABCD
 BLANK, FORMAT, DAMAGED, OTHER, LENGTH = -8, -9, -10, -11, -7
 FADE = 0.8  # 0.01 % per cycle
 
@@ -178,13 +170,14 @@ def test_a_model_is_what_its_border_says(graph: IntGraph, model_file: Path):
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"horizon": None}, "horizon = None"),
-        ({"min_history": "48"}, "min_history = '48'"),
-        ({"max_gap": 0}, "max_gap = 0"),
-        ({"max_gap": 5000}, "says otherwise"),
-        ({"min_history": 96}, "says otherwise"),
+        ({"horizon": None}, "horizon is None"),
+        ({"min_history": "48"}, "min_history is '48'"),
+        ({"max_gap": 0}, "max_gap is 0"),
+        ({"max_gap": 5000}, "not one that a BMS can carry"),
+        ({"min_history": 96}, "not one that a BMS can carry"),
         ({"seen_cycles": 48}, "says otherwise"),
-        ({"eol": 80}, "eol = 80"),
+        ({"group": 2}, "says otherwise"),
+        ({"eol": 80}, "eol is 80"),
     ],
 )
 def test_a_task_that_does_not_fit_is_refused(graph: IntGraph, changed: dict[str, object], reason: str):
@@ -217,87 +210,6 @@ def test_a_saved_history_continues_and_a_strange_one_is_refused(graph: IntGraph)
 
 
 # --- C --------------------------------------------------------------------------------------------------------------
-
-
-class CHealth(ctypes.Structure):
-    """``edgebat_result_t``."""
-
-    _fields_ = (
-        *((name, ctypes.c_uint16) for name in ("soh_cpct", "sigma_cpct", "rul_cycles", "model_cpct")),
-        *((name, ctypes.c_uint16) for name in ("counting_cpct", "age_cycles")),
-        *((name, ctypes.c_uint32) for name in ("age_s", "cycle", "revision")),
-        ("points_cpct", ctypes.c_uint16 * 8),
-        *((name, ctypes.c_uint8) for name in ("points", "warmup", "status", "source", "charge")),
-    )
-
-
-class CResult(ctypes.Structure):
-    """``edgebat_forecast_result_t``."""
-
-    _fields_ = (
-        ("points_cpct", ctypes.c_uint16 * 8),
-        *(
-            (name, ctypes.c_uint16)
-            for name in ("eol_cycles", "horizon", "age_cycles", "soh_cpct", "covered", "missing")
-        ),
-        *((name, ctypes.c_uint32) for name in ("cycle", "revision")),
-        *((name, ctypes.c_uint8) for name in ("points", "status")),
-    )
-
-
-@dataclass
-class CForecaster:
-    """The forecaster in C, called as the Python one is."""
-
-    library: ctypes.CDLL
-    saved_bytes: int
-
-    def __post_init__(self) -> None:
-        self.model = ctypes.addressof(ctypes.c_char.in_dll(self.library, "trend_model"))
-        self.memory = ctypes.create_string_buffer(512)
-        self.work = (ctypes.c_uint32 * 1024)()
-        newest = self.library.edgebat_forecast_state_newest
-        newest.restype = ctypes.c_void_p
-
-    def init(self, saved: bytes | None = None, source: int = SOURCE) -> int:
-        size = 0 if saved is None else len(saved)
-        model = ctypes.c_void_p(self.model)
-        return int(
-            self.library.edgebat_forecast_init(self.memory, model, ctypes.c_uint32(source), self.work, saved, size)
-        )
-
-    def check(self, saved: bytes, source: int = SOURCE) -> int:
-        model = ctypes.c_void_p(self.model)
-        return int(self.library.edgebat_forecast_state_check(model, ctypes.c_uint32(source), saved, len(saved)))
-
-    def newest(self, a: bytes, b: bytes) -> bytes | None:
-        places = [ctypes.create_string_buffer(place, len(place)) for place in (a, b)]
-        model = ctypes.c_void_p(self.model)
-        found = self.library.edgebat_forecast_state_newest(model, ctypes.c_uint32(SOURCE), *places, len(a))
-        known = {ctypes.addressof(place): place.raw for place in places}
-        return known.get(found)
-
-    def push(self, said: Result) -> int:
-        values = {name: getattr(said, name) for name, *_ in CHealth._fields_}
-        values["points_cpct"] = (ctypes.c_uint16 * 8)(*said.points_cpct)
-        return int(self.library.edgebat_forecast_push(self.memory, ctypes.byref(CHealth(**values))))
-
-    def step(self) -> int:
-        return int(self.library.edgebat_forecast_step(self.memory))
-
-    def selftest(self) -> int:
-        return int(self.library.edgebat_forecast_selftest(self.memory))
-
-    def result(self) -> ForecastResult:
-        found = CResult()
-        assert self.library.edgebat_forecast_result(self.memory, ctypes.byref(found)) == 0
-        values = {field.name: getattr(found, field.name) for field in fields(ForecastResult)}
-        return ForecastResult(**values | {"points_cpct": tuple(found.points_cpct), "status": Status(found.status)})
-
-    def state(self) -> bytes:
-        buffer = ctypes.create_string_buffer(self.saved_bytes)
-        assert self.library.edgebat_forecast_state_get(self.memory, buffer, self.saved_bytes) == 0
-        return buffer.raw
 
 
 @pytest.fixture(scope="module")
@@ -445,88 +357,3 @@ def test_null_and_misaligned_memory_are_refused(c_forecaster: CForecaster):
     assert lib.edgebat_forecast_state_bytes(null) == 0
     assert c_forecaster.init() == 0
     assert lib.edgebat_forecast_state_get(c_forecaster.memory, ctypes.create_string_buffer(8), 8) == LENGTH
-
-
-# --- on the board ---------------------------------------------------------------------------------------------------
-
-
-def test_a_product_without_forecasts_carries_none(model_file: Path, tmp_path: Path):
-    """Neither code, nor CAN frames, nor a byte of the saved state."""
-    charges = load_graph(model_file)
-    files = export_port(charges, "freertos", tmp_path)
-    assert not [path for path in files if "forecast" in path.name or b"edgebat_forecast" in path.read_bytes()]
-    model = health_model(charges)
-    assert model.saved_bytes == 72 + 2 * model.points + model.increments * model.context + 4
-    assert "Outlook" not in dbc_text(model)
-    assert dbc_text(model, forecast=forecast_model(forecast_graph())).startswith(
-        dbc_text(model).split("CM_ ")[0].rstrip()
-    )
-
-
-def steady(count: int) -> Samples:
-    """So many cycles whose charges the tiny health model knows."""
-    return cycles(count, seconds=KNOWN_SECONDS, ticks=60)
-
-
-def test_frames_and_saved_bytes_of_both_models_equal_python(model_file: Path, graph: IntGraph, tmp_path: Path):
-    charges, config = load_graph(model_file), Config(NOMINAL_MAH, max_gap_ms=120_000)
-    flags = ["-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    host = HostFirmware(charges, config, tmp_path, flags, forecast=graph, frame_ms=FRAME_MS, steps_per_tick=1)
-    twin = Twin(charges, config, graph)
-    assert host.power_on() == 0
-    for count in (1, 20, 40):
-        samples = steady(count)
-        twin.run(samples)
-        assert differences(host, twin, host.run(samples)) == 0
-    assert twin.forecaster is not None
-    assert twin.forecaster.result().status == Status.OK
-    # Another start, from what was saved; then one with the history of a counter that is ahead.
-    for places in (twin.saved[-1:], twin.saved[5:6]):
-        host.write_fram(0, places[0])
-        host.write_fram(1, bytes(len(places[0])))
-        assert host.power_on() == 0
-        assert host.forecast_fram is not None
-        twin.power_on(places[0], newest_state(host.forecast_fram))
-        twin.run(steady(2))
-        assert differences(host, twin, host.run(steady(2))) == 0
-
-
-def test_power_cuts_leave_the_old_or_the_new_history(model_file: Path, graph: IntGraph, tmp_path: Path):
-    charges, config = load_graph(model_file), Config(NOMINAL_MAH, max_gap_ms=120_000)
-    board = BoardFirmware(charges, config, tmp_path, forecast=graph, frame_ms=FRAME_MS, steps_per_tick=1)
-    twin = Twin(charges, config, graph)
-    assert board.power_on() == 0
-    board.run(steady(60))
-    twin.run(steady(60))
-    one = steady(1)
-    total = 1000
-    while board.run_until_cut(one, total):
-        assert board.forecast_fram is not None
-        twin.power_on(newest_state(board.fram), newest_state(board.forecast_fram))
-        assert board.power_on() == 0
-        total = total * 5 // 4
-    twin.run(one)
-    rng = np.random.default_rng(5)
-    outcomes: Counter[str] = Counter()
-    for _ in range(120):
-        branch = copy.deepcopy(twin)
-        branch.run(one)
-        cut = board.run_until_cut(one, int(rng.integers(total // 3, total)))
-        places = board.forecast_fram
-        assert places is not None
-        history = newest_state(places)
-        assert history in [*twin.forecast_saved[-1:], *branch.forecast_saved[len(twin.forecast_saved) :]]
-        outcomes["cut" if cut else "over"] += 1
-        outcomes["new"] += history != twin.forecast_saved[-1]
-        if not cut:
-            twin = branch
-            continue
-        assert board.power_on() == 0
-        twin.power_on(newest_state(board.fram), history)
-    print(f"\npower cuts: {dict(outcomes)}")
-    assert outcomes["cut"] > 50
-    assert outcomes["new"]
-    # And life goes on as it would have.
-    twin.frames.clear()
-    twin.run(steady(3))
-    assert differences(board, twin, board.run(steady(3))) == 0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.bms_parts import POINTS_MAX, abi_check, data_fingerprint, range_ppm, selftest
+from edgebat.formats.c.bms_parts import POINTS_MAX, TaskNumbers, abi_check, data_fingerprint, range_ppm, selftest
 from edgebat.formats.c.border import read_border
 from edgebat.formats.c.tables import array
 from edgebat.graph.model import IntGraph
@@ -53,8 +51,8 @@ class ForecastModel:
 
 def describe_forecast(graph: IntGraph) -> ForecastModel:
     """The numbers a forecaster needs; raises ModelFileError when ``graph`` is not a model it can serve."""
-    border, task = read_border(graph), graph.meta.get("task")
-    if border is None or not border.relative or not isinstance(task, dict):
+    border, task = read_border(graph), TaskNumbers(graph)
+    if border is None or not border.relative:
         raise ModelFileError(f"model {graph.name!r} does not say which history it reads; export it with edgebat")
     outputs = {output.name: output for output in border.outputs}
     if not {"trajectory", "rul"} <= outputs.keys():
@@ -68,7 +66,8 @@ def describe_forecast(graph: IntGraph) -> ForecastModel:
     low, high = range_ppm(border, graph.input_tensor.zero_point)
     rows, columns = graph.input_tensor.shape
     cycles = rows * columns
-    numbers = {name: _whole(graph, task, name) for name in ("horizon", "min_history", "max_gap")}
+    if task.whole("seen_cycles") != cycles or task.whole("group") != columns:
+        raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
     model = ForecastModel(
         name=graph.name,
         fingerprint=int(graph.fingerprint[:8], 16),
@@ -77,32 +76,16 @@ def describe_forecast(graph: IntGraph) -> ForecastModel:
         low_ppm=low,
         high_ppm=high,
         cycles=cycles,
-        least_cycles=numbers["min_history"] + 1,
-        max_gap=numbers["max_gap"],
+        least_cycles=task.whole("min_history") + 1,
+        max_gap=task.whole("max_gap"),
         points=trajectory.size,
-        horizon=numbers["horizon"],
-        eol_cpct=_eol_cpct(graph, task),
+        horizon=task.whole("horizon"),
+        eol_cpct=round(task.number("eol", 1.0) * 10000),
     )
     fits = model.least_cycles <= cycles <= MOST_CYCLES and model.max_gap <= MOST_GAP and model.horizon <= MOST_CYCLES
-    if not fits or task.get("seen_cycles", cycles) != cycles:
-        raise ModelFileError(f"model {graph.name!r} reads {cycles} cycles, its task says otherwise: {numbers}")
+    if not fits:
+        raise ModelFileError(f"model {graph.name!r} is not one that a BMS can carry: {model}")
     return model
-
-
-def _whole(graph: IntGraph, task: Mapping[str, Any], name: str) -> int:
-    value = task.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ModelFileError(
-            f"the task of model {graph.name!r} has {name} = {value!r}; a whole number from 1 is needed"
-        )
-    return value
-
-
-def _eol_cpct(graph: IntGraph, task: Mapping[str, Any]) -> int:
-    eol = task.get("eol")
-    if not isinstance(eol, float) or not 0.0 < eol < 1.0:
-        raise ModelFileError(f"the task of model {graph.name!r} has eol = {eol!r}; a fraction of capacity is needed")
-    return round(eol * 10000)
 
 
 def forecast_header(numbers: ForecastModel, name: str) -> str:

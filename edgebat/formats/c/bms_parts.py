@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
+from edgebat.errors import ModelFileError
 from edgebat.formats.c.border import Border
 from edgebat.graph.model import IntGraph
 
@@ -13,6 +15,45 @@ ABI = 2
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
+
+
+class TaskNumbers:
+    """Numbers of the task a model was trained for, as its file carries it, checked one by one.
+
+    Raises ModelFileError where the file says nothing of its task, or where a number is missing or impossible.
+    """
+
+    def __init__(self, graph: IntGraph) -> None:
+        task: Any = graph.meta.get("task")
+        if not isinstance(task, dict):
+            raise ModelFileError(
+                f"model {graph.name!r} does not say which task it was trained for; export it with edgebat"
+            )
+        self.name, self.values = graph.name, task
+
+    def whole(self, key: str) -> int:
+        """A whole number of at least 1."""
+        value = self.values.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self._refused(key, value, "a whole number from 1")
+        return value
+
+    def number(self, key: str, most: float) -> float:
+        """A number above 0 and below ``most``."""
+        value = self.values.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 < value < most:
+            raise self._refused(key, value, f"a number above 0 and below {most:g}")
+        return float(value)
+
+    def word(self, key: str, allowed: Collection[str]) -> str:
+        """One of the ``allowed`` words."""
+        value = self.values.get(key)
+        if not isinstance(value, str) or value not in allowed:
+            raise self._refused(key, value, f"one of {', '.join(allowed)}")
+        return value
+
+    def _refused(self, key: str, value: Any, allowed: str) -> ModelFileError:
+        return ModelFileError(f"model {self.name!r} carries an unusable task: {key} is {value!r}, not {allowed}")
 
 
 def data_fingerprint(graph: IntGraph) -> int:
