@@ -1,4 +1,4 @@
-"""A forecast student made by hand: it carries the mean slope of its window on."""
+"""Forecast students made by hand: an MLP that carries the mean slope of its window on, and an LSTM of random weights."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 
 from edgebat.graph import IntGraph
 from edgebat.quantize import quantize_model
-from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice
+from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice, LastStepLayer, Layer, LstmLayer
 
 ROWS, COLUMNS, POINTS, HORIZON = 24, 4, 8, 96
 CYCLES = ROWS * COLUMNS
+UNITS = 6
 TASK = {
     "name": "forecast",
     "context": 192,
@@ -23,7 +24,7 @@ TASK = {
 RUL_CYCLES = 300.0
 
 
-def forecast_graph(seed: int = 6) -> IntGraph:
+def forecast_graph(kind: str = "mlp", seed: int = 6) -> IntGraph:
     """Level, eight points over 96 cycles, cycles to end of life; reads changes from the last of 96 values of SOH."""
     rng = np.random.default_rng(seed)
     slopes = rng.uniform(-2e-4, 1e-5, 300)
@@ -38,10 +39,17 @@ def forecast_graph(seed: int = 6) -> IntGraph:
     scale = 0.01
     rows = [np.zeros(CYCLES), *(weight * step / scale for step in steps), weight / 1e-4]
     offsets = [0.0, *(bias * step / scale for step in steps), bias / 1e-4]
+    layers: tuple[Layer, ...]
+    if kind == "mlp":
+        layers = (FlattenLayer(), DenseLayer(np.array(rows, np.float32), np.array(offsets, np.float32)))
+    else:
+        sizes = ((4 * UNITS, COLUMNS), (4 * UNITS, UNITS), (4 * UNITS,), (len(rows), UNITS), (len(rows),))
+        parts = [rng.normal(0, 0.3, size).astype(np.float32) for size in sizes]
+        layers = (LstmLayer(*parts[:3]), LastStepLayer(), DenseLayer(*parts[3:]))
     model = FloatModel(
-        kind="mlp",
+        kind=kind,
         input_shape=(ROWS, COLUMNS),
-        layers=(FlattenLayer(), DenseLayer(np.array(rows, np.float32), np.array(offsets, np.float32))),
+        layers=layers,
         input_mean=mean,
         input_std=std,
         output_mean=np.array([0.0] * (1 + POINTS) + [RUL_CYCLES], np.float32),

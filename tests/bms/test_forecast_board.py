@@ -44,7 +44,9 @@ def steady(count: int) -> Samples:
     return cycles(count, seconds=KNOWN_SECONDS, ticks=60)
 
 
-def test_frames_and_saved_bytes_of_both_models_equal_python(model_file: Path, graph: IntGraph, tmp_path: Path):
+@pytest.mark.parametrize("kind", ["mlp", "lstm"])
+def test_frames_and_saved_bytes_of_both_models_equal_python(kind: str, model_file: Path, tmp_path: Path):
+    graph = forecast_graph(kind)
     charges, config = load_graph(model_file), Config(NOMINAL_MAH, max_gap_ms=120_000)
     flags = ["-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     host = HostFirmware(charges, config, tmp_path, flags, forecast=graph, frame_ms=FRAME_MS, steps_per_tick=1)
