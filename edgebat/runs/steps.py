@@ -23,11 +23,12 @@ from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
 from edgebat.quantize.field import field_limits
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
 from edgebat.graph import IntGraph, load_graph
-from edgebat.verify.proof import bench_model, files_in, verify_model
+from edgebat.verify.engines import files_in
+from edgebat.verify.equality import require_equal, verify_model
+from edgebat.bench.run import Options, bench, require_good
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runs.folder import Outcome, RunFolder, Step
 from edgebat.runtime import quantize_input
-from edgebat.report.tables import require_confirmed, require_equal
 from edgebat.tasks.windowfile import content_of, load_predictions, load_windows, save_predictions, save_windows
 
 if TYPE_CHECKING:  # torch stays out until a step needs it
@@ -105,7 +106,7 @@ class Road:
                 self.verify,
                 r.verify.model_dump(),
                 ("data", "quantize", "export"),
-                ("verify", "runtime", "simulate", "formats", "verify/proof.py"),
+                ("verify", "runtime", "simulate", "formats"),
             ),
             Step(
                 "simulate",
@@ -114,7 +115,7 @@ class Road:
                 self.simulate,
                 {"targets": r.targets, "files": [_target_digest(t) for t in r.targets]},
                 ("export",),
-                ("simulate", "verify/proof.py"),
+                ("simulate", "bench"),
             ),
             Step(
                 "report",
@@ -310,18 +311,20 @@ class Road:
             x = quantize_input(graph, to_ppm(_evenly(test.x, self.recipe.verify.windows)))
             rows += verify_model(graph, x, files_in(self.folder.path / "models", kind))
         require_equal(rows)
-        return Outcome([], {"rows": rows})
+        return Outcome([], {"rows": [row.to_row() for row in rows]})
 
     def simulate(self) -> Outcome:
         """Size and speed of the taught students on the recipe's targets."""
-        test = self.windows("test")
-        rows = []
+        test, targets = self.windows("test"), self.recipe.targets
+        options = Options(times=("NumPy runtime",) if "host" in targets else ())
+        reports = []
         for kind in self.kinds:
             graph = self.graph(kind)
             x = quantize_input(graph, to_ppm(_evenly(test.x, SIMULATED)))
-            rows += bench_model(graph, self.recipe.targets, x, files_in(self.folder.path / "models", kind))
-        require_confirmed(rows)
-        return Outcome([], {"rows": rows})
+            exported = files_in(self.folder.path / "models", kind).c
+            reports.append(bench(graph, targets, options, x=x, exported=exported))
+        require_good(reports)
+        return Outcome([], {"rows": [row for report in reports for row in report.card_rows()]})
 
     def report(self) -> Outcome:
         """card.json, metrics.json and report.html."""
