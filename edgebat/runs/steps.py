@@ -23,7 +23,7 @@ from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
 from edgebat.quantize.field import field_limits
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
 from edgebat.graph import IntGraph, load_graph
-from edgebat.verify.engines import files_in
+from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
 from edgebat.bench.run import Options, bench, require_good
 from edgebat.runs.recipe import Recipe, StudentEntry
@@ -316,7 +316,7 @@ class Road:
     def simulate(self) -> Outcome:
         """Size and speed of the taught students on the recipe's targets."""
         test, targets = self.windows("test"), self.recipe.targets
-        options = Options(times=("NumPy runtime",) if "host" in targets else ())
+        options = Options(times=(NUMPY.name,) if "host" in targets else ())
         reports = []
         for kind in self.kinds:
             graph = self.graph(kind)

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from edgebat.bench import Options, bench, reference_net
-from edgebat.bench.host import time_engines
+from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import split_layers
 from edgebat.bench.nets import NETS, random_net
 from edgebat.bench.render import to_html, to_json, to_markdown
 from edgebat.bench.run import KINDS, Report, Row, require_good
 from edgebat.bench.tables import heading, notes, tables
 from edgebat.errors import EdgebatError, TargetError
+from edgebat.formats.export import export_model
 from edgebat.runtime import Engine
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.unicorn_run import Call
@@ -141,6 +142,31 @@ def test_markdown_html_and_json_hold_the_same_figures(report):
     assert records[0]["instructions_tag"] == "instructions (simulator)"
     assert records[0]["ms_tag"] == "cycles (model) at 120 MHz"
     assert to_json([report]) == to_json([report])
+
+
+def test_the_rows_of_a_card_hold_what_its_tables_show(report):
+    timed = replace(report, times=[EngineTime("NumPy runtime", "NumPy 2", 0.001, 0.0009)])
+    *rows, host = timed.card_rows()
+    for row, record in zip(rows, report.to_rows(), strict=True):
+        assert set(row) == set(host)
+        assert row.items() <= record.items()
+        assert (row["label"], row["core"], row["equal"]) == ("LSTM", load_target(row["target"]).core, True)
+        assert row["confirmed"] is None  # QEMU was not asked
+        assert row["skipped"] == ""
+    assert (host["target"], host["built_by"], host["ms"], host["instructions"]) == ("host", "NumPy runtime", 1.0, None)
+    known = replace(report.rows[0], measurement=replace(report.rows[0].measurement, confirmed_by="QEMU 9"))
+    again = replace(report, rows=[known]).card_rows()[0]["confirmed"]
+    assert again == {"simulator": "QEMU 9", "instructions": report.to_rows()[0]["instructions"], "equal": True}
+
+
+def test_windows_and_exported_c_of_others_are_measured_as_they_are(tmp_path):
+    graph = random_net("mlp", (2, 4), (4,), 1, name="given")
+    export_model(graph, tmp_path, ("c",))
+    x = random_inputs(graph, 5, seed=9)
+    given = bench(graph, ["cortex-m4f"], Options(("zig",)), x=x, exported=tmp_path / "c" / "given")
+    own = bench(graph, ["cortex-m4f"], Options(("zig",)), x=x)
+    assert given.windows == 5
+    assert given.to_rows() == own.to_rows()
 
 
 def test_text_from_a_model_cannot_break_a_page(report):
