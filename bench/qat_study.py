@@ -19,18 +19,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from edgebat.tasks.windowfile import load_windows
 
+from edgebat.distill.qat_train import train_quantized
 from edgebat.distill.train import train_student
 from edgebat.evaluate import predict_health, score
 from edgebat.graph import IntGraph
+from edgebat.models import to_ppm
 from edgebat.quantize import quantize_model
 from edgebat.quantize.qat import QatStudent
-from edgebat.quantize.qat_train import train_quantized
 from edgebat.runs.recipe import load_recipe
 from edgebat.runtime import Engine, quantize_input
-from edgebat.tasks.health import to_ppm
-from edgebat.tasks.windowfile import load_windows
 from edgebat.teachers.store import load_teacher
+from edgebat.training.run import Run
 
 
 def rmse(graph: IntGraph, test: Any) -> float:
@@ -66,14 +67,12 @@ def main() -> None:
         for entry in recipe.students:
             for seed in range(1, arguments.seeds + 1):
                 settings = replace(recipe.distill, fit=replace(recipe.distill.fit, seed=seed))
-                folder, cache = Path(scratch) / f"{entry.kind}{seed}", Path(scratch) / "labels"
-                student, _ = train_student(entry.kind, train, val, teacher, settings, folder, entry.settings, cache)
+                run = Run(Path(scratch) / f"{entry.kind}{seed}", cache=Path(scratch) / "labels")
+                student, _ = train_student(entry.kind, train, val, teacher, settings, run, entry.settings)
                 meta = {"task": recipe.task.to_dict()}
                 ptq = quantize_model(student.float_spec(), train.x, recipe.quantize, name=entry.kind, meta=meta)
                 differ, outputs = differing(student, ptq, test)
-                qat = train_quantized(
-                    student, ptq, train, val, teacher, settings, arguments.epochs, folder / "qat", cache
-                )
+                qat = train_quantized(student, ptq, train, val, teacher, settings, arguments.epochs, run.inside("qat"))
                 values = {
                     "float": float(score(test, student.predict(test.x))["soh_rmse_pct"]),
                     "ptq": rmse(ptq, test),

@@ -24,6 +24,7 @@ from edgebat.arrays import Array, Int8
 from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import Layer, split_layers
 from edgebat.errors import EdgebatError, ToolError
+from edgebat.formats.c.program import lower
 from edgebat.formats.c.write import write_c
 from edgebat.formats.export import c_name
 from edgebat.graph import IntGraph
@@ -258,8 +259,10 @@ class _Job:
             done = measure(self.folder, name, board, self.x, build, counted=_ENOUGH_WINDOWS, confirm=confirm)
         except ToolError as error:
             return replace(row, note=str(error), failed=True)
-        source = (self.folder / f"{name}.c").read_text("utf-8")
-        layers = split_layers(self.graph, source, done.calls, sum(done.functions.values())) if done.calls else []
+        layers: list[Layer] = []
+        if done.calls:
+            program = lower(self.graph, options.mode)
+            layers = split_layers(self.graph, program, done.calls, sum(done.functions.values()))
         equal = bool(np.array_equal(done.outputs, self.expected))
         return replace(row, measurement=done, layers=tuple(layers), equal=equal)
 

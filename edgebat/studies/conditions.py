@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from edgebat.baselines.health_learners import health_baselines
+from edgebat.baselines.health import health_baselines
 from edgebat.cells import CellKey, pack_cells
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, RecipeError
@@ -34,8 +34,10 @@ from edgebat.studies.parts import chosen
 from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows
 from edgebat.teachers.ic2ml.network import Ic2ml
 from edgebat.teachers.ic2ml.release import released_rows, released_table, rms
-from edgebat.teachers.ic2ml.train import TeacherSettings, train_ic2ml
+from edgebat.teachers.ic2ml.settings import Ic2mlSettings
+from edgebat.teachers.ic2ml.train import train_ic2ml
 from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.training.run import Run
 
 
 @checked(frozen=True, config={"extra": "forbid"})
@@ -79,7 +81,7 @@ class ConditionStudy:
     variants: dict[str, Variant]
     title: str = ""
     task: HealthSpec = field(default_factory=HealthSpec)
-    train: TeacherSettings = field(default_factory=TeacherSettings)
+    train: Ic2mlSettings = field(default_factory=Ic2mlSettings)
     released: str = ""
 
 
@@ -190,7 +192,7 @@ def run_variant(study: ConditionStudy, name: str, corpus: Path, folder: Path, se
     parts = study_parts(study, variant, corpus, seed)
     settings = dataclasses.replace(study.train, fit=dataclasses.replace(study.train.fit, seed=seed))
     start = time.perf_counter()
-    network, fitted = train_ic2ml(parts.train, parts.val, settings, folder / f"{name}-seed{seed}", resume=True)
+    network, fitted = train_ic2ml(parts.train, parts.val, settings, Run(folder / f"{name}-seed{seed}"))
     seconds = time.perf_counter() - start
     file = folder / f"{name}-seed{seed}.safetensors"
     provenance = {

@@ -38,11 +38,13 @@ from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_f
 from edgebat.tasks.forecast.windows import ForecastSpec, capacity_histories, forecast_windows
 from edgebat.teachers.battery_timer.draws import stretches
 from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.teachers.battery_timer.train import TimerSettings, train_forecaster
-from edgebat.teachers.store import TEACHERS, load_teacher, save_teacher
-from edgebat.teachers.universal.network import ContrastSettings, UniversalForecaster
-from edgebat.teachers.universal.train import UniversalSettings, left_out_folds, read_descriptors, train_universal
-from edgebat.training.fit import FitResult
+from edgebat.teachers.battery_timer.settings import TimerSettings
+from edgebat.teachers.battery_timer.train import train_forecaster
+from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
+from edgebat.teachers.universal.network import UniversalForecaster
+from edgebat.teachers.universal.settings import ContrastSettings, UniversalSettings
+from edgebat.teachers.universal.train import left_out_folds, read_descriptors, train_universal
+from edgebat.training.run import FitResult, Run
 
 EVERYTHING = "all"
 
@@ -125,14 +127,14 @@ def pretrained(study: ForecastStudy, folder: Path, seed: int) -> BatteryTimer:
         assert isinstance(network, BatteryTimer)
         return network
     torch.manual_seed(seed)
-    made: Any = TEACHERS[study.teacher](**study.network)
+    made: Any = teacher_class(study.teacher)(**study.network)
     if study.synthetic_cells:
         curves = fade_curves(study.synthetic_cells, seed)
         held = max(1, len(curves) // 15)
         train = stretches(curves[held:], study.task, stride=32)
         val = forecast_windows(curves[:held], dataclasses.replace(study.task, stride=64))
         settings = dataclasses.replace(study.pretrain, fit=dataclasses.replace(study.pretrain.fit, seed=seed))
-        train_forecaster(made, train, val, settings, folder / f"pretrain-seed{seed}", resume=True)
+        train_forecaster(made, train, val, settings, Run(folder / f"pretrain-seed{seed}"))
     save_teacher(made, file, {"training": "synthetic curves only"})
     return pretrained(study, folder, seed)
 
@@ -149,7 +151,7 @@ def untuned_scores(study: ForecastStudy, folds: Sequence[Fold], folder: Path, se
         found: dict[str, float] = {}
         for windows in (forecast_windows(fold.test, study.task) for fold in folds):
             if len(windows):
-                found |= mae(score_forecasts(windows, network.predict(windows)["capacity"]))
+                found |= mae(score_forecasts(windows, network.predict(windows)["trajectory"]))
         atomic_write(record, json.dumps(found, indent=1, sort_keys=True) + "\n")
     errors: dict[str, float] = json.loads(record.read_text(encoding="utf-8"))
     return errors
@@ -165,12 +167,12 @@ def train_fold(
     if study.replay:
         # Made-up cells are many, so that few windows of each are enough.
         train = train.join(stretches(fade_curves(study.replay, seed + 1000), study.task, stride=32))
-    place = folder / f"{fold.name}-seed{seed}"
+    run = Run(folder / f"{fold.name}-seed{seed}")
     if isinstance(network, UniversalForecaster):
         descriptors = window_descriptors(train, read_descriptors(corpus, fold.train))
         both = UniversalSettings(settings, study.contrast)
-        return train_universal(network, train, descriptors, val, both, place, resume=True)
-    return train_forecaster(network, train, val, settings, place, resume=True)
+        return train_universal(network, train, descriptors, val, both, run)
+    return train_forecaster(network, train, val, settings, run)
 
 
 def baseline_errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, float]]:
@@ -180,7 +182,7 @@ def baseline_errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, flo
     baselines, missing = forecast_baselines(horizon, seen)
     for note in missing:
         print(note, flush=True)
-    return {name: mae(score_forecasts(windows, b.predict(windows)["capacity"])) for name, b in baselines.items()}
+    return {name: mae(score_forecasts(windows, b.predict(windows)["trajectory"])) for name, b in baselines.items()}
 
 
 def kept_baselines(study: ForecastStudy, fold: Fold, folder: Path) -> dict[str, dict[str, float]]:
@@ -233,7 +235,7 @@ def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed:
     save_teacher(network.half(), folder / f"{fold.name}-seed{seed}.safetensors", provenance)
     network.float()
     if fold.test:
-        scores = score_forecasts(windows, network.predict(windows)["capacity"])
+        scores = score_forecasts(windows, network.predict(windows)["trajectory"])
         result |= {"scores": scores, "baselines": kept_baselines(study, fold, folder)}
         result["relative"] = relative_error(mae(scores), {k: v for k, v in result["baselines"].items() if k in LINES})
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.baselines.life import life_scores
 from edgebat.errors import DataError
+from edgebat.tasks.life.score import life_scores
 from edgebat.tasks.life.windows import LifeWindows
-from edgebat.teachers.life_train import BatLiNetSettings, train_batlinet
+from edgebat.teachers.batlinet.settings import BatLiNetSettings
+from edgebat.teachers.batlinet.train import train_batlinet
+from edgebat.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,14 @@ def transfer_scores(
     support, known, test = transfer_split(windows, transfer, seed)
     settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
     alone = dataclasses.replace(settings, alpha=0.0, pairs=1)
-    folder = Path(folder)
-    before, _ = train_batlinet(support, alone, folder / "support", resume=True)
+    run = Run(Path(folder))
+    before, _ = train_batlinet(support, alone, run.inside("support"))
     rows = []
     for count in (n for n in transfer.cells if n <= len(known)):
         few = known.take(np.arange(count))
-        vanilla, _ = train_batlinet(few, alone, folder / f"vanilla-{count}", resume=True)
-        tuned, _ = train_batlinet(few, alone, folder / f"tuned-{count}", resume=True, start=before)
-        paired, _ = train_batlinet(few, settings, folder / f"batlinet-{count}", resume=True, support=support)
+        vanilla, _ = train_batlinet(few, alone, run.inside(f"vanilla-{count}"))
+        tuned, _ = train_batlinet(few, alone, run.inside(f"tuned-{count}"), start=before)
+        paired, _ = train_batlinet(few, settings, run.inside(f"batlinet-{count}"), support=support)
         row = {"cells": float(count)}
         for name, network in (("vanilla", vanilla), ("fine_tuned", tuned), ("batlinet", paired)):
             row[name] = life_scores(network.predict(test)["life"], test.life)["mape"]

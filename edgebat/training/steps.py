@@ -9,8 +9,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -20,56 +18,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
-from edgebat.training.logs import quiet_lightning, tensorboard_logger
+from edgebat.training.run import Run, StepResult
+from edgebat.training.settings import StepSettings
 from edgebat.training.throughput import Throughput
+from edgebat.training.trainer import lightning_trainer, quiet_lightning
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 """(network, data, generator) -> scalar loss; ``generator``, on the data's device, is the only source of chance."""
-
-
-@dataclass(frozen=True)
-class StepSettings:
-    """How to train. schedule: ``constant`` or ``cosine`` (down to zero at the last step). average: decay of the running
-    mean of the weights that is kept in the end, 0 for the last weights. steps_per_epoch: a checkpoint is written this
-    often. precision, accelerator, devices, strategy, nodes: Lightning's. tensorboard: as in ``fit``."""
-
-    steps: int = 1000
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    average: float = 0.0
-    steps_per_epoch: int = 100
-    seed: int = 1
-    precision: Any = "32-true"
-    accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    strategy: str = "auto"
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        if self.schedule not in ("constant", "cosine"):
-            raise RecipeError(f"schedule is {self.schedule!r}; choose constant or cosine")
-        if self.steps < 1 or self.steps_per_epoch < 1 or self.steps % self.steps_per_epoch:
-            raise RecipeError(f"steps ({self.steps}) must be a multiple of steps_per_epoch ({self.steps_per_epoch})")
-        if not 0.0 <= self.average < 1.0:
-            raise RecipeError(f"average is {self.average}; 0 <= average < 1 is needed")
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """losses: mean training loss of every epoch run here; seconds: wall time; peak_bytes: GPU memory, 0 on a CPU;
-    steps_per_second: optimizer steps, 0 when trained in processes of their own."""
-
-    losses: list[float]
-    seconds: float
-    peak_bytes: int
-    steps_per_second: float = 0.0
-
-    @property
-    def last_loss(self) -> float:
-        """Mean loss of the last epoch, NaN when nothing was left to do."""
-        return self.losses[-1] if self.losses else float("nan")
 
 
 class StepFitting(lightning.LightningModule):
@@ -125,43 +80,26 @@ def fit_steps(
     data: tuple[Tensor, ...],
     loss: StepLoss,
     settings: StepSettings,
-    folder: str | Path,
-    resume: bool = False,
+    run: Run,
 ) -> StepResult:
     """Train ``network`` in place; it ends in eval mode on the CPU with its last weights, or their average.
 
-    folder takes ``last.ckpt`` after every epoch; with ``resume`` an existing one is continued. Raises RecipeError when
-    there is no data.
+    The run's folder takes ``last.ckpt`` after every epoch. Raises RecipeError when there is no data.
     """
     if not data or not len(data[0]):
         raise RecipeError("there is nothing to train on; give cells with a known life or curve")
-    folder = Path(folder)
+    folder = run.folder
     last = folder / "last.ckpt"
-    if not resume:
+    if not run.resume:
         last.unlink(missing_ok=True)
     fitting = StepFitting(network, data, loss, settings)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
-    logger = tensorboard_logger(folder, settings.tensorboard)
-    started, speed = time.monotonic(), Throughput()
+    callbacks = [speed := Throughput(), ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)]
+    epochs, started = settings.steps // settings.steps_per_epoch, time.monotonic()
     with quiet_lightning():
-        trainer = lightning.Trainer(
-            max_epochs=settings.steps // settings.steps_per_epoch,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.nodes,
-            strategy=settings.strategy,
-            precision=settings.precision,
-            callbacks=[speed, ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)],
-            logger=logger,
-            log_every_n_steps=settings.steps_per_epoch,
-            gradient_clip_val=1.0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-        )
-        trainer.fit(fitting, loader, ckpt_path=last if resume and last.exists() else None, weights_only=True)
+        trainer = lightning_trainer(settings, folder, epochs, callbacks, log_every_n_steps=settings.steps_per_epoch)
+        trainer.fit(fitting, loader, ckpt_path=last if run.resume and last.exists() else None, weights_only=True)
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
     network.cpu().eval()

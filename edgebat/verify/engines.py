@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -94,14 +95,9 @@ def _scales_to_int8(graph: IntGraph, node: Node) -> bool:
 
 
 def _missing_package(module: str, extra: str) -> Callable[[], str]:
-    def missing() -> str:
-        try:
-            require(module, extra)
-        except MissingExtra as error:
-            return str(error)
-        return ""
-
-    return missing
+    """What to install, found without importing it."""
+    name = module.split(".")[0]
+    return lambda: "" if importlib.util.find_spec(name) else str(MissingExtra(module, extra))
 
 
 def _numpy(engine: NumpyEngine) -> Session:
@@ -109,7 +105,7 @@ def _numpy(engine: NumpyEngine) -> Session:
 
 
 def _reread(path: Path) -> Session:
-    from edgebat.predict import load_model
+    from edgebat.models import load_model
 
     return _numpy(NumpyEngine(load_model(path)))
 

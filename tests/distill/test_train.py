@@ -11,13 +11,15 @@ from tests.tiny_windows import tiny_windows
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+from edgebat.students.knots import expansion  # noqa: E402
+
 from edgebat.distill.labels import teacher_fingerprint, teacher_labels  # noqa: E402
 from edgebat.distill.losses import HeadWeights, Targets, distillation_loss, head_losses  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student, validation_loss  # noqa: E402
-from edgebat.students.knots import expansion  # noqa: E402
 from edgebat.students.store import build_student, save_student  # noqa: E402
 from edgebat.training.blend import blended_windows, draw_blend  # noqa: E402
-from edgebat.training.fit import FitSettings  # noqa: E402
+from edgebat.training.run import Run  # noqa: E402
+from edgebat.training.settings import FitSettings  # noqa: E402
 
 FIT = FitSettings(epochs=3, batch_size=16, samples_per_epoch=64, learning_rate=5e-3, noise=0.05, accelerator="cpu")
 SETTINGS = DistillSettings(blends=1, fit=FIT)
@@ -141,7 +143,7 @@ def test_training_is_repeatable_byte_for_byte(kind, tmp_path):
     windows, val = tiny_windows(), tiny_windows(seed=1)
     files = []
     for name in ("a", "b"):
-        student, _ = train_student(kind, windows, val, KnowingTeacher(), SETTINGS, tmp_path / name)
+        student, _ = train_student(kind, windows, val, KnowingTeacher(), SETTINGS, Run(tmp_path / name))
         files.append(tmp_path / f"{name}.safetensors")
         save_student(student, files[-1])
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -149,15 +151,15 @@ def test_training_is_repeatable_byte_for_byte(kind, tmp_path):
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
     windows, val = tiny_windows(), tiny_windows(seed=1)
-    whole, result = train_student("lstm", windows, val, None, SETTINGS, tmp_path / "whole")
+    whole, result = train_student("lstm", windows, val, None, SETTINGS, Run(tmp_path / "whole"))
 
     def stop_after_second(row):
         if row["epoch"] == 1:
             raise KeyboardInterrupt
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train_student("lstm", windows, val, None, SETTINGS, tmp_path / "cut", progress=stop_after_second)
-    resumed, again = train_student("lstm", windows, val, None, SETTINGS, tmp_path / "cut", resume=True)
+        train_student("lstm", windows, val, None, SETTINGS, Run(tmp_path / "cut", progress=stop_after_second))
+    resumed, again = train_student("lstm", windows, val, None, SETTINGS, Run(tmp_path / "cut"))
     assert again.history == result.history
     assert np.array_equal(whole.predict(val.x)["soh"], resumed.predict(val.x)["soh"])
 
@@ -165,7 +167,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
 def test_students_learn(tmp_path):
     windows = tiny_windows()
     settings = dataclasses.replace(SETTINGS, fit=dataclasses.replace(FIT, epochs=15, samples_per_epoch=256))
-    student, _ = train_student("mlp", windows, windows, None, settings, tmp_path)
+    student, _ = train_student("mlp", windows, windows, None, settings, Run(tmp_path))
     error = np.sqrt(np.mean((student.predict(windows.x)["soh"] - windows.soh) ** 2))
     assert error < 0.25 * windows.soh.std()
 
@@ -179,14 +181,14 @@ def test_a_student_follows_a_teacher_who_is_wrong(tmp_path):
     # The best epoch is chosen by what was measured, so the labels of this validation are the teacher's own.
     said = teacher.predict(windows)
     val = dataclasses.replace(windows, soh=said["soh"], trajectory=said["trajectory"], rul=said["rul"])
-    fit_student(student, windows, val, teacher, settings, tmp_path)
+    fit_student(student, windows, val, teacher, settings, Run(tmp_path))
     found = student.predict(windows.x)["soh"]
     assert np.abs(found - said["soh"]).mean() < 0.3 * np.abs(found - windows.soh).mean()
 
 
 def test_validation_loss_is_what_training_watches(tmp_path):
     windows, val = tiny_windows(), tiny_windows(seed=1)
-    student, result = train_student("mlp", windows, val, KnowingTeacher(), SETTINGS, tmp_path)
+    student, result = train_student("mlp", windows, val, KnowingTeacher(), SETTINGS, Run(tmp_path))
     assert validation_loss(student, val, SETTINGS) == pytest.approx(result.best_loss, rel=1e-5)
 
 

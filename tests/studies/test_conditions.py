@@ -14,8 +14,8 @@ from edgebat.errors import RecipeError
 from edgebat.studies import conditions as ic2ml_study
 from edgebat.studies.conditions import Condition, ConditionStudy, Parts, Variant, errors, load_study
 from edgebat.tasks.health import HealthWindows
-from edgebat.teachers.ic2ml.train import TeacherSettings
-from edgebat.training.fit import FitSettings
+from edgebat.teachers.ic2ml.settings import Ic2mlSettings
+from edgebat.training.settings import FitSettings
 
 
 def test_published_splits_do_not_leak_and_are_those_of_the_paper() -> None:
@@ -57,7 +57,7 @@ def test_a_variant_is_trained_scored_and_not_done_twice(
     monkeypatch.setattr(Condition, "keys", lambda self, part: [("MADE_UP", f"cell-{i}") for i in getattr(self, part)])
     fit = FitSettings(epochs=1, batch_size=8, samples_per_epoch=16, accelerator="cpu")
     study = ConditionStudy(name="s", teacher="ic2ml", conditions={"made up": condition}, variants={"all": Variant()},
-                           task=windows.spec, train=TeacherSettings(width=16, fit=fit))  # fmt: skip
+                           task=windows.spec, train=Ic2mlSettings(width=16, fit=fit))  # fmt: skip
     first = ic2ml_study.run_variant(study, "all", tmp_path, tmp_path, 1)
     assert set(first["scores"]) == {"made up"}
     beside = ic2ml_study.kept_baselines(study, "all", tmp_path, tmp_path)

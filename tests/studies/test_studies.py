@@ -21,7 +21,7 @@ from edgebat.studies.command import find_study, refuse_other_results, run_study
 from edgebat.studies.forecast import Fold, ForecastStudy, kept_baselines
 from edgebat.studies.life_table import dataset_table, over_folds
 from edgebat.studies.parts import chosen
-from edgebat.teachers.store import TASKS, load_teacher
+from edgebat.teachers.store import load_teacher
 from edgebat.training.tensorfile import read_header
 from tests.life_cells import made_up_windows
 
@@ -282,7 +282,7 @@ def test_without_a_test_split_a_teacher_is_trained_and_nothing_scored(
     run_study(document, tmp_path, tmp_path)
     folder, teacher = tmp_path / recipe, str(document["teacher"])
     assert "test is null, so that nothing is scored" in capsys.readouterr().out
-    assert TASKS[load_teacher(folder / f"{teacher}.safetensors").name] == "life"
+    assert load_teacher(folder / f"{teacher}.safetensors").task == "life"
     origin = read_header(folder / f"{teacher}.safetensors", "edgebat-teacher")["provenance"]
     assert (origin["cells"], origin["chemistries"]) == (6, ["LFP/graphite", "NMC/graphite"])
     assert not (folder / "table.md").exists()

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from edgebat.baselines.life import BASELINES, life_scores  # noqa: E402
+from edgebat.baselines.life import BASELINES  # noqa: E402
 from edgebat.errors import DataError, RecipeError  # noqa: E402
 from edgebat.studies.parts import chosen  # noqa: E402
 from edgebat.studies.transfer import (  # noqa: E402
@@ -20,17 +20,15 @@ from edgebat.studies.transfer import (  # noqa: E402
     transfer_split,
     transfer_table,
 )
+from edgebat.tasks.life.score import life_scores  # noqa: E402
 from edgebat.tasks.life.windows import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
-from edgebat.teachers.life_train import (  # noqa: E402
-    BatLiNetSettings,
-    round_to_half,
-    spec_settings,
-    train_batlinet,
-    train_batlinets,
-)
+from edgebat.teachers.batlinet.settings import BatLiNetSettings  # noqa: E402
+from edgebat.teachers.batlinet.train import train_batlinet  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
-from edgebat.training.steps import StepSettings  # noqa: E402
+from edgebat.training.run import Run  # noqa: E402
+from edgebat.training.settings import StepSettings  # noqa: E402
+from edgebat.training.tensorfile import round_to_half  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
 
 QUICK = StepSettings(steps=60, steps_per_epoch=30, learning_rate=3e-3, accelerator="cpu")
@@ -45,7 +43,7 @@ def test_parameter_count_of_the_publication():
 
 def small_network(references: int = 3) -> BatLiNet:
     torch.manual_seed(1)
-    return BatLiNet(spec=spec_settings(made_up_windows(1)), references=references, cleaning=False).eval()
+    return BatLiNet(spec=dataclasses.asdict(made_up_windows(1).spec), references=references, cleaning=False).eval()
 
 
 def test_the_median_over_references_ignores_one_that_lies():
@@ -107,8 +105,8 @@ def test_the_charging_current_is_read_between_cells(tmp_path):
     windows = lives_by_protocol()
     train, test = windows.select(split="train"), windows.select(split="test1")
     settings = BatLiNetSettings(alpha=0.9, current=True, cleaning=False, fit=QUICK)
-    network, _ = train_batlinet(train, settings, tmp_path / "current")
-    blind, _ = train_batlinet(train, dataclasses.replace(settings, current=False), tmp_path / "blind")
+    network, _ = train_batlinet(train, settings, Run(tmp_path / "current"))
+    blind, _ = train_batlinet(train, dataclasses.replace(settings, current=False), Run(tmp_path / "blind"))
     seen, missed = (life_scores(n.predict(test)["life"], test.life)["mape"] for n in (network, blind))
     assert seen < 0.4 * missed
     # A protocol that is not known makes no difference to any reference: the cell is as one charged like each of them.
@@ -124,11 +122,11 @@ def test_one_unknown_protocol_does_not_blind_a_merged_reference(tmp_path):
     rates = windows.charge_rate_c.copy()
     rates[::4] = np.nan
     settings = BatLiNetSettings(merge=4, current=True, fit=dataclasses.replace(QUICK, steps=1, steps_per_epoch=1))
-    network, _ = train_batlinet(dataclasses.replace(windows, charge_rate_c=rates), settings, tmp_path / "some")
+    network, _ = train_batlinet(dataclasses.replace(windows, charge_rate_c=rates), settings, Run(tmp_path / "some"))
     assert torch.isfinite(network.reference_x).all()
     rates[:] = np.nan
     with pytest.raises(RecipeError, match=r"charging current of no cell is known.*charge_protocol"):
-        train_batlinet(dataclasses.replace(windows, charge_rate_c=rates), settings, tmp_path / "none")
+        train_batlinet(dataclasses.replace(windows, charge_rate_c=rates), settings, Run(tmp_path / "none"))
 
 
 def test_a_hole_in_what_was_measured_is_not_filled():
@@ -141,7 +139,7 @@ def test_a_hole_in_what_was_measured_is_not_filled():
 
 def test_training_beats_the_mean_and_the_file_says_the_same(tmp_path):
     windows = made_up_windows()
-    network, result = train_batlinet(windows, BatLiNetSettings(fit=QUICK), tmp_path)
+    network, result = train_batlinet(windows, BatLiNetSettings(fit=QUICK), Run(tmp_path))
     assert result.losses[-1] < result.losses[0]
     assert result.steps_per_second > 0.0
     own = life_scores(network.predict(windows)["life"], windows.life)["mape"]
@@ -157,10 +155,10 @@ def test_training_beats_the_mean_and_the_file_says_the_same(tmp_path):
 
 def test_the_same_seed_gives_the_same_network_and_resuming_changes_nothing(tmp_path):
     windows, settings = made_up_windows(6), BatLiNetSettings(fit=dataclasses.replace(QUICK, steps=6, steps_per_epoch=2))
-    whole, _ = train_batlinet(windows, settings, tmp_path / "whole")
+    whole, _ = train_batlinet(windows, settings, Run(tmp_path / "whole"))
     half = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, steps=4))
-    train_batlinet(windows, half, tmp_path / "parts")
-    resumed, result = train_batlinet(windows, settings, tmp_path / "parts", resume=True)
+    train_batlinet(windows, half, Run(tmp_path / "parts"))
+    resumed, result = train_batlinet(windows, settings, Run(tmp_path / "parts"))
     assert len(result.losses) == 1
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -169,7 +167,7 @@ def test_the_same_seed_gives_the_same_network_and_resuming_changes_nothing(tmp_p
 def test_merged_references_hold_no_cell_of_their_own(tmp_path):
     windows = made_up_windows(8)
     settings = BatLiNetSettings(merge=4, fit=dataclasses.replace(QUICK, steps=1, steps_per_epoch=1))
-    network, _ = train_batlinet(windows, settings, tmp_path)
+    network, _ = train_batlinet(windows, settings, Run(tmp_path))
     assert network.reference_x.shape[0] == 2
     apart = (network.reference_x[:, None, 0] - torch.from_numpy(windows.x)[None]).abs().amax(dim=(2, 3))
     assert apart.min() > 0
@@ -187,7 +185,7 @@ def test_without_a_known_life_there_is_nothing_to_train(tmp_path):
     windows = made_up_windows(2)
     censored = dataclasses.replace(windows, life=np.full(2, np.nan, dtype=np.float32))
     with pytest.raises(RecipeError, match="known life: 0"):
-        train_batlinet(censored, BatLiNetSettings(fit=QUICK), tmp_path)
+        train_batlinet(censored, BatLiNetSettings(fit=QUICK), Run(tmp_path))
 
 
 def test_transfer_scores_every_count_on_the_same_cells(tmp_path):
@@ -216,11 +214,11 @@ def test_every_baseline_learns_more_than_nothing(name):
 def test_two_processes_train_one_network(tmp_path):
     windows = made_up_windows(6)
     fit = StepSettings(steps=4, steps_per_epoch=2, accelerator="cpu", devices=2, strategy="ddp_fork")
-    network, _ = train_batlinet(windows, BatLiNetSettings(fit=fit), tmp_path / "two")
+    network, _ = train_batlinet(windows, BatLiNetSettings(fit=fit), Run(tmp_path / "two"))
     alone = dataclasses.replace(fit, devices=1, strategy="auto")
-    single, _ = train_batlinet(windows, BatLiNetSettings(fit=alone), tmp_path / "one")
+    single, _ = train_batlinet(windows, BatLiNetSettings(fit=alone), Run(tmp_path / "one"))
     start, _ = train_batlinet(
-        windows, BatLiNetSettings(fit=dataclasses.replace(alone, learning_rate=0.0)), tmp_path / "0"
+        windows, BatLiNetSettings(fit=dataclasses.replace(alone, learning_rate=0.0)), Run(tmp_path / "0")
     )
     # Both ranks moved the weights, and the second rank's own random partners made a difference.
     for other in (start, single):
@@ -231,7 +229,7 @@ def test_two_processes_train_one_network(tmp_path):
 def test_no_stored_reference_is_one_cells_own(tmp_path):
     windows = made_up_windows(9)  # nine cells in groups of four leave one over
     settings = BatLiNetSettings(merge=4, fit=dataclasses.replace(QUICK, steps=1, steps_per_epoch=1))
-    network, _ = train_batlinet(windows, settings, tmp_path)
+    network, _ = train_batlinet(windows, settings, Run(tmp_path))
     own = network.tensor(windows)
     assert len(network.reference_x) == 2
     assert all((own - reference).abs().amax(dim=(1, 2, 3)).min() > 1e-6 for reference in network.reference_x)
@@ -240,20 +238,22 @@ def test_no_stored_reference_is_one_cells_own(tmp_path):
 def test_members_are_averaged_and_travel_in_one_file(tmp_path):
     windows = made_up_windows(10, dataclasses.replace(SMALL, cycles=40, columns=20))
     settings = BatLiNetSettings(members=2, pool=2, capacity=True, each_pair=True, cleaning=False, fit=QUICK)
-    ensemble, result = train_batlinets(windows, settings, tmp_path)
+    ensemble, result = BatLiNetEnsemble.fit(windows, None, settings, Run(tmp_path))
     assert isinstance(ensemble, BatLiNetEnsemble)
     assert ensemble.members[0].tensor(windows).shape == (10, 2, 20, 20)
     assert len(result.losses) == 2
     said = ensemble.predict(windows)
-    np.testing.assert_allclose(said["life"], np.sqrt(said["life_members"].prod(axis=0)), rtol=1e-5)
-    assert (said["life_members"][0] != said["life_members"][1]).all()
+    first, second = (member.predict(windows)["life"] for member in ensemble.members)
+    np.testing.assert_allclose(said["life"], np.sqrt(first * second), rtol=1e-5)
+    np.testing.assert_allclose(said["life_spread"], np.abs(first - second) / 2, rtol=1e-5)
+    assert (first != second).all()
     round_to_half(ensemble)
     save_teacher(ensemble, tmp_path / "t.safetensors")
     np.testing.assert_allclose(
         load_teacher(tmp_path / "t.safetensors").predict(windows)["life"], said["life"], rtol=0.02
     )
     with pytest.raises(DataError, match="must divide"):
-        BatLiNet(spec=spec_settings(windows), pool=3)
+        BatLiNet(spec=dataclasses.asdict(windows.spec), pool=3)
 
 
 def test_a_study_knows_its_parts_and_prints_its_transfers():

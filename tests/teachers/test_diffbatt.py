@@ -12,20 +12,23 @@ pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
 from edgebat.studies.life import load_study  # noqa: E402
-from edgebat.tasks.life.score import score_life  # noqa: E402
+from edgebat.tasks.life.score import curve_error_percent, score_life  # noqa: E402
 from edgebat.tasks.life.windows import curve_life  # noqa: E402
 from edgebat.teachers.diffbatt.diffusion import Schedule  # noqa: E402
-from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, Sampling, closest_draw, curve_error_percent  # noqa: E402
+from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, closest_draw  # noqa: E402
+from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling  # noqa: E402
 from edgebat.teachers.diffbatt.synthesis import (  # noqa: E402
     frechet_distance,
     precision_recall,
     synthesis_scores,
     synthesize,
 )
+from edgebat.teachers.diffbatt.train import train_diffbatt  # noqa: E402
 from edgebat.teachers.diffbatt.unet import UNet, position_code  # noqa: E402
-from edgebat.teachers.life_train import DiffBattSettings, round_to_half, train_diffbatt  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
-from edgebat.training.steps import StepSettings  # noqa: E402
+from edgebat.training.run import Run  # noqa: E402
+from edgebat.training.settings import StepSettings  # noqa: E402
+from edgebat.training.tensorfile import round_to_half  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
 
 FEW = Sampling(draws=3, steps=4)
@@ -113,14 +116,17 @@ def test_levels_run_from_noise_to_clean():
 def trained(tmp_path_factory):
     windows = made_up_windows(4)
     fit = StepSettings(steps=60, steps_per_epoch=20, learning_rate=5e-3, average=0.9, accelerator="cpu")
-    network, result = train_diffbatt(windows, DiffBattSettings(repeats=2, fit=fit), tmp_path_factory.mktemp("diffbatt"))
+    network, result = train_diffbatt(
+        windows, DiffBattSettings(repeats=2, fit=fit), Run(tmp_path_factory.mktemp("diffbatt"))
+    )
+    network.sampling = FEW
     return windows, network, result
 
 
 def test_training_lowers_the_loss_and_draws_stay_within_the_limit(trained):
     windows, network, result = trained
     assert result.losses[-1] < 0.5 * result.losses[0]
-    said = network.predict(windows, FEW)
+    said = network.predict(windows)
     assert said["soh_curve"].shape == (4, 32)
     assert (said["soh_low"] <= said["soh_high"]).all()
     assert np.abs(2 * said["best_curve"] - 1).max() <= 1.1 + 1e-6
@@ -137,7 +143,7 @@ def test_blended_cells_lie_between_the_measured_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(DiffBatt, "noise_loss", noise_loss)
     windows = made_up_windows(4, dataclasses.replace(SMALL, curve_points=96, curve_step=10))
     fit = StepSettings(steps=20, steps_per_epoch=10, accelerator="cpu")
-    train_diffbatt(windows, DiffBattSettings(repeats=2, blend=1, fit=fit), tmp_path / "blend")
+    train_diffbatt(windows, DiffBattSettings(repeats=2, blend=1, fit=fit), Run(tmp_path / "blend"))
     measured = set((windows.curve > 0).sum(axis=1).tolist())
     lengths = torch.cat([(curve > -1.0).sum(dim=1) for curve, _ in seen])
     assert lengths.min() >= min(measured)
@@ -147,7 +153,7 @@ def test_blended_cells_lie_between_the_measured_ones(tmp_path, monkeypatch):
     sizes = torch.cat([q.abs().amax(dim=(1, 2)) for _, q in seen])
     assert np.corrcoef(lengths.numpy(), sizes.numpy())[0, 1] < -0.95
     seen.clear()
-    train_diffbatt(windows, DiffBattSettings(fit=fit), tmp_path / "plain")
+    train_diffbatt(windows, DiffBattSettings(fit=fit), Run(tmp_path / "plain"))
     assert {n for curve, _ in seen for n in (curve > -1.0).sum(dim=1).tolist()} == measured
     with pytest.raises(RecipeError, match="blend >= 0"):
         DiffBattSettings(blend=-1)
@@ -166,15 +172,17 @@ def test_a_limit_holds_the_clean_value_and_keeps_a_true_one():
 
 def test_predictions_repeat_and_the_file_says_the_same(trained, tmp_path):
     windows, network, _ = trained
-    first, again = network.predict(windows, FEW), network.predict(windows, FEW)
+    first, again = network.predict(windows), network.predict(windows)
     assert all(np.array_equal(first[name], again[name]) for name in first)
     save_teacher(network, tmp_path / "full.safetensors")
     whole = load_teacher(tmp_path / "full.safetensors")
-    np.testing.assert_array_equal(whole.predict(windows, FEW)["soh_curve"], first["soh_curve"])
+    whole.sampling = FEW
+    np.testing.assert_array_equal(whole.predict(windows)["soh_curve"], first["soh_curve"])
     round_to_half(whole)
     save_teacher(whole, tmp_path / "half.safetensors")
-    halved = load_teacher(tmp_path / "half.safetensors").predict(windows, FEW)
-    np.testing.assert_allclose(halved["soh_curve"], first["soh_curve"], atol=0.05)
+    halved = load_teacher(tmp_path / "half.safetensors")
+    halved.sampling = FEW
+    np.testing.assert_allclose(halved.predict(windows)["soh_curve"], first["soh_curve"], atol=0.05)
 
 
 def test_guidance_mixes_both_predictions(trained):
@@ -233,7 +241,7 @@ def test_shipped_recipes_are_studies_and_a_wrong_key_is_refused(tmp_path):
 def test_nothing_to_train_on_and_impossible_lengths_are_refused(tmp_path):
     windows = made_up_windows(2)
     with pytest.raises(RecipeError, match="no cell"):
-        train_diffbatt(windows.select(split="none"), DiffBattSettings(), tmp_path)
+        train_diffbatt(windows.select(split="none"), DiffBattSettings(), Run(tmp_path))
     with pytest.raises(DataError, match="divisible by 8"):
         DiffBatt(spec={"curve_points": 250})
     with pytest.raises(DataError, match="windows were made with"):
@@ -267,10 +275,11 @@ def test_networks_together_pool_their_draws_and_empty_windows_have_none(tmp_path
     other = dataclasses.replace(share, seed=sampling.seed + 1000)
     alone = [first.draw(first.tensor(windows), share), second.draw(second.tensor(windows), other)]
     np.testing.assert_array_equal(pair.draw(pair.members[0].tensor(windows), sampling), np.concatenate(alone, axis=1))
-    said = pair.predict(windows, sampling)
+    pair.sampling = sampling
+    said = pair.predict(windows)
     np.testing.assert_array_equal(said["soh_curve"], np.median(np.concatenate(alone, axis=1), axis=1))
     assert said["life"].shape == (3,)
-    assert pair.predict(windows.select(split="none"), sampling)["soh_curve"].shape == (0, windows.spec.curve_points)
+    assert pair.predict(windows.select(split="none"))["soh_curve"].shape == (0, windows.spec.curve_points)
 
 
 @torch.no_grad()

@@ -18,24 +18,19 @@ from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows
 from edgebat.teachers.battery_timer.draws import stretches
 from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.teachers.battery_timer.train import TimerSettings
+from edgebat.teachers.battery_timer.settings import TimerSettings
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.universal.network import (
     ContrastHead,
-    ContrastSettings,
     UniversalForecaster,
     choose_pairs,
     descriptor_distance,
     info_nce,
 )
-from edgebat.teachers.universal.train import (
-    UniversalSettings,
-    chemistry_family,
-    left_out_folds,
-    read_descriptors,
-    train_universal,
-)
-from edgebat.training.fit import FitSettings
+from edgebat.teachers.universal.settings import ContrastSettings, UniversalSettings
+from edgebat.teachers.universal.train import chemistry_family, left_out_folds, read_descriptors, train_universal
+from edgebat.training.run import Run
+from edgebat.training.settings import FitSettings
 
 SIZES = {
     "input_token_len": 8,
@@ -138,7 +133,7 @@ def test_training_leaves_a_plain_forecaster_that_needs_capacities_alone(tmp_path
     start = {name: value.clone() for name, value in network.state_dict().items()}
     settings = UniversalSettings()
     settings = dataclasses.replace(settings, timer=dataclasses.replace(settings.timer, fit=FIT))
-    network, _ = train_universal(network, train, described, val, settings, tmp_path)
+    network, _ = train_universal(network, train, described, val, settings, Run(tmp_path))
     assert set(network.state_dict()) == names
     assert torch.equal(network.state_dict()["timer.model.norm.weight"], start["timer.model.norm.weight"])
     assert not torch.equal(network.state_dict()["timer.model.layers.0.self_attn.q_proj.weight"],
@@ -146,9 +141,9 @@ def test_training_leaves_a_plain_forecaster_that_needs_capacities_alone(tmp_path
     save_teacher(network, tmp_path / "u.safetensors")
     again = load_teacher(tmp_path / "u.safetensors")
     assert again.name == "universal"
-    np.testing.assert_array_equal(again.predict(val)["capacity"], network.predict(val.x)["capacity"])
+    np.testing.assert_array_equal(again.predict(val)["trajectory"], network.predict(val.x)["trajectory"])
     with pytest.raises(DataError, match="is needed"):
-        train_universal(network, train, described[:-1], val, settings, tmp_path)
+        train_universal(network, train, described[:-1], val, settings, Run(tmp_path))
 
 
 def history(dataset: str, name: str, chemistry: str, source: CapacityHistory) -> CapacityHistory:

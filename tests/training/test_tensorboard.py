@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.errors import MissingExtra
-from edgebat.training.fit import FitSettings, fit
-from edgebat.training.steps import StepSettings, fit_steps
+from edgebat.training.fit import fit
+from edgebat.training.run import Run
+from edgebat.training.settings import FitSettings, StepSettings
+from edgebat.training.steps import fit_steps
 
 event_accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
@@ -27,7 +29,7 @@ def by_epochs(folder: Path) -> None:
         return {"loss": (network(batch[0]) - batch[1]).square().mean()}
 
     settings = FitSettings(epochs=3, batch_size=8, accelerator="cpu", tensorboard=True)
-    fit(nn.Linear(1, 1), loss, (X, 2.0 * X), (X, 2.0 * X), settings, folder)
+    fit(nn.Linear(1, 1), loss, (X, 2.0 * X), (X, 2.0 * X), settings, Run(folder))
 
 
 def by_steps(folder: Path) -> None:
@@ -36,7 +38,7 @@ def by_steps(folder: Path) -> None:
         return value
 
     settings = StepSettings(steps=6, steps_per_epoch=2, accelerator="cpu", tensorboard=True)
-    fit_steps(nn.Linear(1, 1), (X,), loss, settings, folder)
+    fit_steps(nn.Linear(1, 1), (X,), loss, settings, Run(folder))
 
 
 @pytest.mark.parametrize("train", [by_epochs, by_steps])

@@ -10,12 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from edgebat.arrays import FloatArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows
+from edgebat.teachers.base import Teacher
+from edgebat.teachers.batlinet.settings import BatLiNetSettings
+from edgebat.teachers.ensemble import SeedEnsemble, alone
+from edgebat.training.run import Run, StepResult
 
 CURRENT = 1
 """The channel of the charging current, where there is one: Q(V), current, ..., capacity."""
@@ -47,7 +51,7 @@ class Encoder(nn.Module):
         return features
 
 
-class BatLiNet(nn.Module):
+class BatLiNet(Teacher[LifeWindows]):
     """Cycle life of cells, float [N], from early-life tensors [N, channels, cycles, columns].
 
     alpha: weight of the inter-cell branch. absolute: Q(V) itself where the source has it, else differences to the base
@@ -60,6 +64,8 @@ class BatLiNet(nn.Module):
     """
 
     name = "batlinet"
+    task = "life"
+    Settings = BatLiNetSettings
     label_mean: Tensor
     label_std: Tensor
     input_std: Tensor
@@ -83,7 +89,7 @@ class BatLiNet(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = LifeSpec(**(spec or {}))
-        self.settings: dict[str, Any] = {
+        self.settings = {
             "spec": dict(spec or {}),
             "channels": channels,
             "width": width,
@@ -182,8 +188,18 @@ class BatLiNet(nn.Module):
             pooled[:, 0] = torch.asinh(pooled[:, 0] / self.compress)
         return pooled
 
+    @classmethod
+    def fit(
+        cls, train: LifeWindows, val: LifeWindows | None, settings: BatLiNetSettings, run: Run
+    ) -> tuple[BatLiNet, StepResult]:
+        """See ``Teacher.fit`` and ``train_batlinet``; ``val`` is not looked at."""
+        from edgebat.teachers.batlinet.train import train_batlinet
+
+        alone(settings.members, cls.name)
+        return train_batlinet(train, settings, run)
+
     @torch.no_grad()
-    def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
+    def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
         """``life``: cycle life [N] in cycles, float32."""
         device = self.label_mean.device
         parts = [self(chunk.to(device)).float() for chunk in torch.split(self.tensor(windows), 64)]
@@ -191,35 +207,23 @@ class BatLiNet(nn.Module):
         return {"life": life.cpu().numpy()}
 
 
-class BatLiNetEnsemble(nn.Module):
-    """Several BatLiNets trained from different seeds; the geometric mean of their lives.
-
-    members: how many. network: settings of each.
-    """
+class BatLiNetEnsemble(SeedEnsemble[LifeWindows]):
+    """Several BatLiNets; the geometric mean of their lives."""
 
     name = "batlinet_ensemble"
-
-    def __init__(self, members: int = 4, network: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self.settings: dict[str, Any] = {"members": members, "network": dict(network or {})}
-        self.members = nn.ModuleList([BatLiNet(**(network or {})) for _ in range(members)])
-
-    @property
-    def spec(self) -> LifeSpec:
-        """How windows for it are made."""
-        first = self.members[0]
-        assert isinstance(first, BatLiNet)
-        return first.spec
+    task = "life"
+    Settings = BatLiNetSettings
+    member = BatLiNet
 
     @property
     def current(self) -> bool:
         """Whether its networks see how a cell is charged."""
         return bool(self.members[0].current)
 
-    def predict(self, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
-        """``life``: cycle life [N] in cycles; ``life_members`` [members, N]."""
-        lives = np.stack([member.predict(windows)["life"] for member in self.members if isinstance(member, BatLiNet)])
-        return {"life": np.exp(np.log(lives).mean(axis=0)), "life_members": lives}
+    def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
+        """``life`` and ``life_spread``, the members' standard deviation: cycles, float32 [N]."""
+        lives = np.stack([member.predict(windows)["life"] for member in self.members])  # type: ignore[operator]
+        return {"life": np.exp(np.log(lives).mean(axis=0)), "life_spread": lives.std(axis=0)}
 
 
 def clean(difference: Tensor) -> Tensor:

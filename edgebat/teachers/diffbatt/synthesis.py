@@ -12,7 +12,8 @@ from edgebat.baselines.forest import forest_on
 from edgebat.baselines.life import matrix_features
 from edgebat.errors import DataError
 from edgebat.tasks.life.windows import LifeWindows, curve_life
-from edgebat.teachers.diffbatt.network import DiffBatt, Sampling
+from edgebat.teachers.diffbatt.network import DiffBatt
+from edgebat.teachers.diffbatt.settings import Sampling
 
 
 def synthesize(teacher: DiffBatt, windows: LifeWindows, sampling: Sampling, noise: float = 0.01) -> LifeWindows:

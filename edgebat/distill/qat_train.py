@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from edgebat.distill.train import DistillSettings, fit_student, validation_loss
 from edgebat.graph.model import IntGraph
 from edgebat.quantize.qat import QatStudent
 from edgebat.students.base import Student
-from edgebat.tasks.health.windows import HealthWindows
+from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
+from edgebat.training.run import Run
 
 # Weights already fit; they only have to settle on the grid, so a tenth of the rate and no added noise.
 RATE_FACTOR = 0.1
@@ -20,15 +19,12 @@ RATE_FACTOR = 0.1
 def train_quantized(
     student: Student,
     graph: IntGraph,
-    train: HealthWindows,
-    val: HealthWindows,
+    train: Windows,
+    val: Windows,
     teacher: Teacher | None,
     settings: DistillSettings,
     epochs: int,
-    folder: str | Path,
-    cache: str | Path | None = None,
-    resume: bool = False,
-    progress: Callable[[dict[str, float]], None] | None = None,
+    run: Run,
 ) -> IntGraph:
     """The integer graph of ``student`` after ``epochs`` epochs of quantization-aware training.
 
@@ -46,5 +42,5 @@ def train_quantized(
         patience=epochs,
     )
     before = validation_loss(qat, val, settings)
-    after = fit_student(qat, train, val, teacher, replace(settings, fit=fit), folder, cache, resume, progress).best_loss
+    after = fit_student(qat, train, val, teacher, replace(settings, fit=fit), run).best_loss
     return qat.eval().graph() if after < before else graph
