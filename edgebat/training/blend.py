@@ -13,21 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Array, Float32, Int64
 from edgebat.tasks.health.windows import HealthWindows
-
-Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Blend:
     """Which windows are blended: rows ``first`` and ``second`` [M] and the share ``t`` [M] of the second."""
 
-    first: Index
-    second: Index
+    first: Int64
+    second: Int64
     t: Float32
 
-    def __call__(self, values: npt.NDArray[Any]) -> Float32:
+    def __call__(self, values: Array) -> Float32:
         """Blend rows of ``values`` [N, ...] into float32 [M, ...]; NaN where either partner is NaN."""
         weight = self.t.reshape(-1, *[1] * (values.ndim - 1))
         return np.asarray((1 - weight) * values[self.first] + weight * values[self.second], dtype=np.float32)

@@ -42,19 +42,7 @@ def train_batlinet(
     # No group is smaller than ``merge``: a rest of one cell would be that cell's own measurement.
     groups = np.array_split(order, max(1, len(order) // settings.merge))
     chosen = np.random.default_rng(settings.fit.seed).permutation(len(groups))[: settings.references]
-    network = BatLiNet(
-        spec=dataclasses.asdict(train.spec),
-        channels=1 + settings.capacity + settings.current,
-        width=settings.width,
-        alpha=settings.alpha,
-        absolute=settings.absolute,
-        references=len(chosen),
-        cleaning=settings.cleaning,
-        pool=settings.pool,
-        capacity=settings.capacity,
-        compress=settings.compress,
-        current=settings.current,
-    )
+    network = BatLiNet(dataclasses.asdict(train.spec), settings.channels, **settings.shape(references=len(chosen)))
     # Twice as fast on a CPU as the default layout.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x, label = network.tensor(train), torch.log(torch.from_numpy(train.life))
