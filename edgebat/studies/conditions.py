@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from edgebat.baselines.health_learners import health_baselines
+from edgebat.baselines.health import health_baselines
 from edgebat.cells import CellKey, pack_cells
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, RecipeError

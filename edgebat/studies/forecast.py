@@ -151,7 +151,7 @@ def untuned_scores(study: ForecastStudy, folds: Sequence[Fold], folder: Path, se
         found: dict[str, float] = {}
         for windows in (forecast_windows(fold.test, study.task) for fold in folds):
             if len(windows):
-                found |= mae(score_forecasts(windows, network.predict(windows)["capacity"]))
+                found |= mae(score_forecasts(windows, network.predict(windows)["trajectory"]))
         atomic_write(record, json.dumps(found, indent=1, sort_keys=True) + "\n")
     errors: dict[str, float] = json.loads(record.read_text(encoding="utf-8"))
     return errors
@@ -182,7 +182,7 @@ def baseline_errors(study: ForecastStudy, fold: Fold) -> dict[str, dict[str, flo
     baselines, missing = forecast_baselines(horizon, seen)
     for note in missing:
         print(note, flush=True)
-    return {name: mae(score_forecasts(windows, b.predict(windows)["capacity"])) for name, b in baselines.items()}
+    return {name: mae(score_forecasts(windows, b.predict(windows)["trajectory"])) for name, b in baselines.items()}
 
 
 def kept_baselines(study: ForecastStudy, fold: Fold, folder: Path) -> dict[str, dict[str, float]]:
@@ -235,7 +235,7 @@ def run_fold(study: ForecastStudy, fold: Fold, corpus: Path, folder: Path, seed:
     save_teacher(network.half(), folder / f"{fold.name}-seed{seed}.safetensors", provenance)
     network.float()
     if fold.test:
-        scores = score_forecasts(windows, network.predict(windows)["capacity"])
+        scores = score_forecasts(windows, network.predict(windows)["trajectory"])
         result |= {"scores": scores, "baselines": kept_baselines(study, fold, folder)}
         result["relative"] = relative_error(mae(scores), {k: v for k, v in result["baselines"].items() if k in LINES})
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")

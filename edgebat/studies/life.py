@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
-from edgebat.baselines.life import BASELINES, known
+from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError, require
@@ -31,7 +31,7 @@ from edgebat.runs.recipe import read_document
 from edgebat.studies.life_table import Records, Scores, dataset_table, study_table
 from edgebat.studies.parts import chosen
 from edgebat.studies.transfer import Transfer, transfer_scores, transfer_table
-from edgebat.tasks.life.score import score_baseline, score_life
+from edgebat.tasks.life.score import score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble
 from edgebat.teachers.batlinet.settings import BatLiNetSettings
@@ -155,7 +155,9 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, fol
         "gpu_peak_mb": fitted.peak_bytes // 2**20,
     }
     if test is not None:
-        result |= score_life(stored, test, sampling)
+        if hasattr(stored, "sampling"):
+            stored.sampling = sampling
+        result |= score_life(stored, test)
         if isinstance(stored, DiffBatt) and study.synthesis and study.scores_test:
             result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
     atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
@@ -191,7 +193,10 @@ def join_seeds(
     save_teacher(ensemble, file, {**study_provenance(study, train), "seeds": list(seeds)})
     if test is None:
         return {}
-    result = score_life(load_teacher(file), test, study.sampling)
+    stored: Any = load_teacher(file)
+    if hasattr(stored, "sampling"):
+        stored.sampling = study.sampling
+    result = score_life(stored, test)
     atomic_write(folder / f"{study.teacher}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
     scores: dict[str, float] = result["scores"]
     # The best of all members' draws is not to be set beside the best of one member's.

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.baselines.life import life_scores
 from edgebat.errors import DataError
+from edgebat.tasks.life.score import life_scores
 from edgebat.tasks.life.windows import LifeWindows
 from edgebat.teachers.batlinet.settings import BatLiNetSettings
 from edgebat.teachers.batlinet.train import train_batlinet

@@ -50,17 +50,16 @@ class Ensemble(Teacher[Any]):
         return self.members[0].spec
 
     def predict(self, windows: Any) -> dict[str, FloatArray]:
-        """Of every head that all members predict its mean, and its ``_spread`` over the members."""
+        """Of every head its mean over the members that predict it, and its ``_spread`` over them."""
         return averaged([member.predict(windows) for member in self.members])  # type: ignore[operator]
 
 
 def averaged(predictions: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
-    """Mean and ``<head>_spread`` (standard deviation) of each head that all of ``predictions`` have."""
+    """Mean and ``<head>_spread`` (standard deviation) of each head, over those of ``predictions`` that have it."""
     result: dict[str, FloatArray] = {}
-    for head in predictions[0]:
-        if not head.endswith("_spread") and all(head in other for other in predictions):
-            values = np.stack([other[head] for other in predictions])
-            result |= {head: values.mean(axis=0), f"{head}_spread": values.std(axis=0)}
+    for head in dict.fromkeys(name for each in predictions for name in each if not name.endswith("_spread")):
+        values = np.stack([each[head] for each in predictions if head in each])
+        result |= {head: values.mean(axis=0), f"{head}_spread": values.std(axis=0)}
     return result
 
 

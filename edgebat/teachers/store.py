@@ -14,7 +14,7 @@ from typing import Any
 from edgebat import teachers
 from edgebat.errors import ModelFileError
 from edgebat.teachers.base import Teacher
-from edgebat.training.tensorfile import load_module_state, read_header, save_module
+from edgebat.training.tensorfile import StoredNetwork, read_network, save_module
 
 FORMAT = "edgebat-teacher"
 
@@ -42,12 +42,16 @@ def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] 
 
 def load_teacher(path: str | Path) -> Teacher:
     """Read a teacher written by ``save_teacher``, in eval mode. Raises ModelFileError."""
-    header = read_header(path, FORMAT)
+    return teacher_of(read_network(path, FORMAT))
+
+
+def teacher_of(stored: StoredNetwork) -> Teacher:
+    """The teacher in a file that is read already, in eval mode. Raises ModelFileError."""
     try:
-        teacher = build_teacher(str(header.get("name")), header.get("settings", {}))
+        teacher = build_teacher(str(stored.header.get("name")), stored.header.get("settings", {}))
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
-    load_module_state(teacher, path)
+        raise ModelFileError(f"{stored.path}: {error}") from None
+    stored.fill(teacher)
     return teacher.eval()
 
 

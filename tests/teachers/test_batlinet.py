@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from edgebat.baselines.life import BASELINES, life_scores  # noqa: E402
+from edgebat.baselines.life import BASELINES  # noqa: E402
 from edgebat.errors import DataError, RecipeError  # noqa: E402
 from edgebat.studies.parts import chosen  # noqa: E402
 from edgebat.studies.transfer import (  # noqa: E402
@@ -20,6 +20,7 @@ from edgebat.studies.transfer import (  # noqa: E402
     transfer_split,
     transfer_table,
 )
+from edgebat.tasks.life.score import life_scores  # noqa: E402
 from edgebat.tasks.life.windows import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
 from edgebat.teachers.batlinet.settings import BatLiNetSettings  # noqa: E402

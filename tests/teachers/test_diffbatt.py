@@ -12,10 +12,10 @@ pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
 from edgebat.studies.life import load_study  # noqa: E402
-from edgebat.tasks.life.score import score_life  # noqa: E402
+from edgebat.tasks.life.score import curve_error_percent, score_life  # noqa: E402
 from edgebat.tasks.life.windows import curve_life  # noqa: E402
 from edgebat.teachers.diffbatt.diffusion import Schedule  # noqa: E402
-from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, closest_draw, curve_error_percent  # noqa: E402
+from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, closest_draw  # noqa: E402
 from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling  # noqa: E402
 from edgebat.teachers.diffbatt.synthesis import (  # noqa: E402
     frechet_distance,

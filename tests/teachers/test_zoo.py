@@ -59,7 +59,7 @@ def test_it_loads_and_predicts(file: Path) -> None:
         windows = forecast_windows(fade_curves(3, seed=5), ForecastSpec(context=teacher.context, stride=64))
         said = teacher.predict(windows)
         # The next cycles of a cell lie near its last one.
-        assert np.abs(said["capacity"] - windows.x[:, -1:]).max() < 0.5
+        assert np.abs(said["trajectory"] - windows.x[:, -1:]).max() < 0.5
         none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)))
     else:
         spec = LifeSpec(**header["provenance"].get("life_task", {}))

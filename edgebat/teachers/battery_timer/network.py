@@ -174,7 +174,7 @@ class BatteryTimer(Teacher[ForecastWindows]):
 
     @torch.no_grad()
     def predict(self, windows: ForecastWindows | Float32, horizon: int | None = None) -> dict[str, FloatArray]:
-        """Forecasts of N windows: ``capacity`` [N, horizon], the median, and ``quantiles`` [N, horizon, Q].
+        """Forecasts of N windows: ``trajectory`` [N, horizon], the median, and ``quantiles`` [N, horizon, Q].
 
         windows: ForecastWindows, or their ``x`` [N, L]. horizon: longer than the network's is reached by appending the
         median to the context and forecasting again (quantiles of later blocks are then those of one step: too narrow).
@@ -193,7 +193,7 @@ class BatteryTimer(Teacher[ForecastWindows]):
         self.train(training)
         quantiles = torch.cat(blocks) if blocks else torch.zeros(0, horizon, len(self.quantiles))
         values = quantiles.float().numpy()
-        return {"capacity": np.ascontiguousarray(values[:, :, self.quantiles.index(0.5)]), "quantiles": values}
+        return {"trajectory": np.ascontiguousarray(values[:, :, self.quantiles.index(0.5)]), "quantiles": values}
 
     def _roll(self, x: Tensor, horizon: int) -> Tensor:
         out: list[Tensor] = []

@@ -190,14 +190,3 @@ def closest_draw(curves: Float32, windows: LifeWindows) -> Int64:
     error = np.square(curves[:, :, : seen.shape[1]] - seen[:, None, :]).mean(axis=2)
     nearest: Int64 = error.argmin(axis=1)
     return nearest
-
-
-def curve_error_percent(predicted: Float32, reference: Float32, eol: float = 0.8, floor: float = 0.6) -> float:
-    """DiffBatt's SOH error: per cell RMSE in percent points where the prediction is above ``eol`` and the reference
-    above ``floor``, mean over cells. A cell without such a point does not count; NaN when none counts."""
-    counted = (predicted > eol) & (reference > floor)
-    squares = np.where(counted, np.square(100.0 * (predicted - reference)), 0.0).sum(axis=1)
-    counts = counted.sum(axis=1)
-    if not counts.any():
-        return float("nan")
-    return float(np.sqrt(squares[counts > 0] / counts[counts > 0]).mean())

@@ -15,6 +15,7 @@ from edgebat.teachers.ic2ml.network import Ic2ml
 from edgebat.teachers.ic2ml.settings import Ic2mlSettings
 from edgebat.training.blend import draw_blend
 from edgebat.training.fit import Batch, fit
+from edgebat.training.labels import cell_weights, masked_mse
 from edgebat.training.run import FitResult, Run
 
 
@@ -33,19 +34,6 @@ def context_soh(windows: HealthWindows) -> Float32:
         same = (windows.cell[later] == windows.cell[earlier]) & (x[later, position] == x[earlier, -1]).all(axis=1)
         labels[later[same], position] = soh[earlier[same]]
     return labels
-
-
-def cell_weights(cell: npt.NDArray[np.integer], balance: float) -> Tensor:
-    """Chance of drawing each window: (windows of its cell) ** -balance, float64 [N]."""
-    _, index, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    return torch.from_numpy(counts[index].astype(np.float64) ** -balance)
-
-
-def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the entries where the target is not NaN; zero when there are none."""
-    known = torch.isfinite(target)
-    error = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
-    return error.square().sum() / known.sum().clamp(min=1)
 
 
 def train_ic2ml(
