@@ -133,9 +133,13 @@ class LifeWindows(Windows):
         if self.spec.columns == spec.columns:
             return self
         rows = {name: getattr(self, name) for name in ("x", "base", "charge_rate_c")}
-        thinned = {name: _resample(values.reshape(-1, values.shape[-1]), spec.columns).reshape(*values.shape[:-1], -1)
-                   for name, values in rows.items()}  # fmt: skip
-        return replace(self, spec=spec, **{name: values.astype(np.float32) for name, values in thinned.items()})
+        thinned: dict[str, Any] = {
+            name: _resample(values.reshape(-1, values.shape[-1]), spec.columns)
+            .reshape(*values.shape[:-1], -1)
+            .astype(np.float32)
+            for name, values in rows.items()
+        }
+        return replace(self, spec=spec, **thinned)
 
     def blended(self, blend: Blend) -> LifeWindows:
         """Cells between pairs of these. A mixed SOH curve ends where the shorter one does."""
