@@ -367,7 +367,13 @@ class Pipeline:
         from edgebat.distill.teacher import Obtained, together
         from edgebat.teachers.store import load_teacher
 
-        return together([Obtained(load_teacher(self.folder.file(name)), "", {}) for name in self.teacher_files])
+        found = []
+        for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
+            teacher = load_teacher(self.folder.file(name))
+            if entry.file:
+                teacher.configure(entry.settings)
+            found.append(Obtained(teacher, "", {}))
+        return together(found)
 
     def windows(self, part: str) -> Windows:
         """Windows of one part of the split, as the step ``data`` left them."""

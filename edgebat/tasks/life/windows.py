@@ -132,14 +132,13 @@ class LifeWindows(Windows):
             raise DataError(f"windows were made with {self.spec}; {who} was trained on {spec}")
         if self.spec.columns == spec.columns:
             return self
-        rows = {name: getattr(self, name) for name in ("x", "base", "charge_rate_c")}
-        thinned: dict[str, Any] = {
-            name: _resample(values.reshape(-1, values.shape[-1]), spec.columns)
-            .reshape(*values.shape[:-1], -1)
-            .astype(np.float32)
-            for name, values in rows.items()
-        }
-        return replace(self, spec=spec, **thinned)
+
+        def thinned(values: Float32) -> Float32:
+            rows = _resample(values.reshape(-1, values.shape[-1]).astype(np.float64), spec.columns)
+            return rows.reshape(*values.shape[:-1], -1).astype(np.float32)
+
+        x, base, rate = (thinned(values) for values in (self.x, self.base, self.charge_rate_c))
+        return replace(self, spec=spec, x=x, base=base, charge_rate_c=rate)
 
     def blended(self, blend: Blend) -> LifeWindows:
         """Cells between pairs of these. A mixed SOH curve ends where the shorter one does."""
