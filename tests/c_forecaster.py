@@ -70,9 +70,9 @@ class CForecaster:
         known = {ctypes.addressof(place): place.raw for place in places}
         return known.get(found)
 
-    def push(self, said: Result) -> int:
-        values = {name: getattr(said, name) for name, *_ in CHealth._fields_}
-        values["points_cpct"] = (ctypes.c_uint16 * 8)(*said.points_cpct)
+    def push(self, health: Result) -> int:
+        values = {name: getattr(health, name) for name, *_ in CHealth._fields_}
+        values["points_cpct"] = (ctypes.c_uint16 * 8)(*health.points_cpct)
         return int(self.library.edgebat_forecast_push(self.memory, ctypes.byref(CHealth(**values))))
 
     def step(self) -> int:

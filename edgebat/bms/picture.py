@@ -1,4 +1,4 @@
-"""The picture of a replay: what the board said over CAN, against the measured capacity, cell by cell."""
+"""The picture of a replay: what the board sent over CAN, against the measured capacity, cell by cell."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw(
         *_key(20, 46, "c0", "measured capacity"),
         *_key(170, 46, "c1", "model's SOH on the device"),
         *_key(370, 46, "c3", "published SOH; dashed: charges out of domain"),
-        *_key(690, 46, "c2", "power cuts"),
+        *_key(690, 46, "c2", "power cuts", dot=True),
         *(_key(810, 46, "c2", f"forecasts, {forecast.horizon} cycles") if forecast is not None else ()),
     ]
     for index, cell in enumerate(shown):
@@ -84,6 +84,8 @@ def _panel(cell: CellReplay, x: int, y: int, eol: float, forecast: ForecastModel
     chart.dots(cuts, [chart.y_range[0]] * len(cuts), "c2", radius=2.0)
     rmse = cell.scores.get("device_rmse", float("nan"))
     title = f"{'/'.join(cell.cell)}, RMSE {rmse:.2f} in {cell.scores.get('estimates', 0):.0f} estimates"
+    if "forecast_mae" in cell.scores:
+        title += f", forecasts' MAE {cell.scores['forecast_mae']:.2f}"
     return (
         f'<text x="{x + 12}" y="{y + 14}" class="note">{escape(title)}</text>'
         f'<svg x="{x}" y="{y + TITLE}" width="{PANEL_WIDTH - 10}" height="{PANEL_HEIGHT}">{chart.svg()}</svg>'
@@ -102,8 +104,10 @@ def _outlooks(rows: list[CycleRow], forecast: ForecastModel) -> list[tuple[list[
     return [found[i] for i in chosen]
 
 
-def _key(x: int, y: int, style: str, text: str) -> list[str]:
+def _key(x: int, y: int, style: str, text: str, *, dot: bool = False) -> list[str]:
+    mark = f'class="dots {style}" stroke-width="5" d="M{x + 13} {y - 4}h0"'
+    line = f'class="line {style}" d="M{x} {y - 4}h18"'
     return [
-        f'<path class="line {style}" d="M{x} {y - 4}h18"/>',
+        f"<path {mark if dot else line}/>",
         f'<text x="{x + 26}" y="{y}" class="note">{text}</text>',
     ]

@@ -249,8 +249,8 @@ def test_c_equals_python_over_random_histories(c_forecaster: CForecaster, graph:
         age = int(rng.choice([0, 0, 0, 1, 30]))
         measured = UNKNOWN if rng.random() < 0.1 else max(round(soh), 0)
         status = Status.MODEL_CORRUPT if rng.random() < 0.02 else Status.OK
-        said = health(cycle, measured, age, status)
-        assert c_forecaster.push(said) == (0 if twin.push(said) else 2)
+        heard = health(cycle, measured, age, status)
+        assert c_forecaster.push(heard) == (0 if twin.push(heard) else 2)
         for _ in range(int(rng.integers(0, 2 * slices + 2))):
             assert c_forecaster.step() == int(twin.step())
         if rng.random() < 0.02:
