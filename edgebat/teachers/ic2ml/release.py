@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +21,26 @@ from edgebat.arrays import Float64
 from edgebat.cells import CellKey
 from edgebat.errors import DataError
 
-if TYPE_CHECKING:
-    from edgebat.studies.conditions import Condition
-
-
 SAME_AH = 1e-5
 """Capacities closer than this are the same measurement: the release rounds to float32, cells differ by far more."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Cells of one condition by the paper's split, as numbers after ``stem``-#."""
+
+    dataset: str
+    stem: str
+    """How the names of its cells begin."""
+    train: tuple[int, ...]
+    val: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+    published: dict[str, float] = field(default_factory=dict)
+    """Errors of the released predictions, for the table."""
+
+    def keys(self, part: str) -> list[CellKey]:
+        """The cells of ``train``, ``val`` or ``test``."""
+        return [(self.dataset, f"{self.stem}-#{number}") for number in getattr(self, part)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ class Released:
     rul: tuple[Float64, Float64]
 
     def errors(self, nominal_ah: float, rows: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
-        """As ``ic2ml_study.errors``, of some windows or all; SOH is that of the last cycle read."""
+        """As ``edgebat.studies.conditions.errors``, of some windows or all; SOH is that of the last cycle read."""
         keep = slice(None) if rows is None else rows
         soh = (self.read[0] - self.read[1])[keep, -1]
         true = self.ahead[1][keep]
