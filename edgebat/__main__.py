@@ -74,6 +74,7 @@ def small_cli(arguments: Sequence[str]) -> int:
         return 2
     options = parser.parse_args(arguments)
     from edgebat.predict import describe_model, predict_text
+    from edgebat.tasks.base import FileOptions
 
     try:
         if options.verb == "info":
@@ -83,9 +84,7 @@ def small_cli(arguments: Sequence[str]) -> int:
                 predict_text(
                     options.model,
                     options.data,
-                    nominal_ah=options.nominal_ah,
-                    mapping=options.map,
-                    sign=options.sign,
+                    FileOptions(options.nominal_ah, options.map, options.sign),
                     last=options.last,
                     as_json=options.json,
                 )

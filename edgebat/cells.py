@@ -15,6 +15,7 @@ from edgebat.errors import ModelFileError
 
 CellKey = tuple[str, str]
 """(dataset, cell_id): a cell_id alone is not unique."""
+SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,13 @@ class Kernels:
 
     def objects(self, flags: tuple[str, ...]) -> list[Path]:
         if flags not in self.built:
-            place = self.folder / f"objects{len(self.built)}"
-            place.mkdir(parents=True)
+            folder = self.folder / f"objects{len(self.built)}"
+            folder.mkdir(parents=True)
             command = [c_compiler(), "-O1", "-fPIC", "-c", *flags, *WARNINGS, f"-I{firmware_dir() / 'include'}"]
             sources = sorted((firmware_dir() / "src").glob("*.c"))
-            done = subprocess.run([*command, *map(str, sources)], cwd=place, capture_output=True, text=True)
+            done = subprocess.run([*command, *map(str, sources)], cwd=folder, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-            self.built[flags] = sorted(place.glob("*.o"))
+            self.built[flags] = sorted(folder.glob("*.o"))
         return self.built[flags]
 
 

@@ -13,7 +13,7 @@ import pytest
 from edgebat.__main__ import main
 from edgebat.cells import Condition
 from edgebat.quantize import quantize_model
-from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, Head
+from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice
 from edgebat.tasks.health import HealthSpec, HealthWindows
 
 # The tests share few cores with each other (pytest-xdist): threads of torch would only wait for one another.
@@ -108,7 +108,11 @@ def tiny_model(windows: HealthWindows, path: Path) -> Path:
         input_std=x_std,
         output_mean=np.array([soh_mean, soh_mean, soh_mean, 100.0], np.float32),
         output_std=np.array([soh_std, soh_std, soh_std, 10.0], np.float32),
-        heads=(Head("soh", 0, 1, "fraction"), Head("trajectory", 1, 2, "fraction"), Head("rul", 3, 1, "cycles")),
+        heads=(
+            HeadSlice("soh", 0, 1, "fraction"),
+            HeadSlice("trajectory", 1, 2, "fraction"),
+            HeadSlice("rul", 3, 1, "cycles"),
+        ),
     )
     meta = {"task": spec.to_dict(), "training": {"recipe": "made-up"}}
     save_graph(quantize_model(model, windows.x, name="tiny", meta=meta), path)

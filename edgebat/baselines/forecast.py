@@ -5,6 +5,7 @@ Both see the last 96 changes before the origin, divided by the window's own fade
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -106,9 +107,9 @@ class Learner:
         return answer
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``capacity`` [N, horizon]."""
+        """``trajectory`` [N, horizon]."""
         x, scale, last = past_changes(windows)
-        return {"capacity": (last + scale * self.answer(x)).astype(np.float32)}
+        return {"trajectory": (last + scale * self.answer(x)).astype(np.float32)}
 
 
 def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> tuple[dict[str, Any], list[str]]:
@@ -130,3 +131,28 @@ def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> tu
         except MissingExtra as error:  # scikit-learn is optional
             notes.append(f"{name} left out: {error}")
     return found, notes
+
+
+QUICK = ("persistence", "line24", "line48", "line_all")
+"""What a run sets beside its students, in seconds."""
+SHOWN = ("persistence", "line48")
+"""What stands in its charts."""
+MOST_WINDOWS = 4
+"""Of the training windows one in so many is enough for those that learn."""
+
+
+def answers(
+    train: ForecastWindows | None,
+    val: ForecastWindows | None,
+    test: ForecastWindows,
+    only: Collection[str] | None = None,
+) -> tuple[dict[str, dict[str, Float32]], list[str]]:
+    """See ``edgebat.baselines.answers``."""
+    learns = train is not None and (only is None or set(only) - set(QUICK))
+    found, notes = forecast_baselines(test.spec.horizon, train.select_every(MOST_WINDOWS) if train and learns else None)
+    return {name: b.predict(test) for name, b in found.items() if only is None or name in only}, notes
+
+
+def stored_values(name: str, train: ForecastWindows) -> int | None:
+    """See ``edgebat.baselines.stored_values``; lines keep nothing."""
+    return 0 if name in QUICK else None

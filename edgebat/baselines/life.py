@@ -6,16 +6,18 @@ known life are left out of the training. Random forests need scikit-learn (extra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Float64, FloatArray
 from edgebat.baselines.cpmlp import CyclePatchMlp, seeded
 from edgebat.baselines.forest import forest_on
-from edgebat.errors import DataError
+from edgebat.errors import DataError, MissingExtra
+from edgebat.tasks.life.score import cell_rows, curve_error_percent, finite, life_scores, rmse
 from edgebat.tasks.life.windows import LifeWindows, curve_life
 
 Predictor = Callable[[LifeWindows], Float64]
@@ -161,21 +163,51 @@ BASELINES: dict[str, Callable[[LifeWindows], Predictor]] = {
 }
 
 
-def life_scores(predicted: npt.NDArray[np.floating], life: npt.NDArray[np.floating]) -> dict[str, float]:
-    """``rmse`` and ``mae`` in cycles, ``mape`` in percent, ``cells``: those with a known life; alone when 0."""
-    seen = np.isfinite(life)
-    if not seen.any():
-        return {"cells": 0.0}
-    error = predicted[seen].astype(np.float64) - life[seen]
-    return {
-        "rmse": float(np.sqrt(np.square(error).mean())),
-        "mae": float(np.abs(error).mean()),
-        "mape": float(100.0 * (np.abs(error) / life[seen]).mean()),
-        "cells": float(seen.sum()),
-    }
-
-
 def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[npt.NDArray[np.float32], Float64]:
     """The nearest cell's SOH curve [N, points] copied, and the life it means [N]."""
     curve = train.curve[nearest_rows(train, windows)]
     return curve, curve_life(curve, train.spec)
+
+
+def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
+    """A baseline's ``scores`` and ``cells``; the nearest curve's also as RUL and SOH of the copied curve."""
+    said = BASELINES[name](train)(test)
+    scores = life_scores(said, test.life)
+    if name == "nearest":
+        curve, life = nearest_soh_curve(train, test)
+        scores["rul_rmse"] = rmse(life - curve_life(test.curve, test.spec))
+        scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
+    return {"scores": finite(scores), "cells": cell_rows(said, test)}
+
+
+QUICK = ("mean", "variance", "ridge", "plsr", "nearest", "random_forest")
+"""What a run trains beside its students, in seconds."""
+SHOWN = ("ridge", "nearest")
+"""What stands in its charts."""
+
+
+def answers(
+    train: LifeWindows | None, val: LifeWindows | None, test: LifeWindows, only: Collection[str] | None = None
+) -> tuple[dict[str, dict[str, FloatArray]], list[str]]:
+    """See ``edgebat.baselines.answers``. The nearest cell also lends its SOH curve."""
+    found: dict[str, dict[str, FloatArray]] = {}
+    notes: list[str] = []
+    if train is None:
+        return found, notes
+    for name, learn in BASELINES.items():
+        if only is not None and name not in only:
+            continue
+        try:
+            found[name] = {"life": learn(train)(test)}
+        except MissingExtra as error:
+            notes.append(f"{name} left out: {error}")
+    if "nearest" in found:
+        found["nearest"]["soh_curve"] = nearest_soh_curve(train, test)[0]
+    return found, notes
+
+
+def stored_values(name: str, train: LifeWindows) -> int | None:
+    """See ``edgebat.baselines.stored_values``."""
+    inputs = train.spec.columns
+    kept = len(train) * train.spec.cycles * (inputs + 1)
+    return {"mean": 1, "variance": 2, "ridge": inputs + 1, "plsr": inputs + 1, "nearest": kept}.get(name)

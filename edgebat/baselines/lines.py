@@ -29,8 +29,8 @@ class Persistence:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``capacity`` [N, horizon]."""
-        return {"capacity": np.repeat(capacity_context(windows)[:, -1:], self.horizon, axis=1).astype(np.float32)}
+        """``trajectory`` [N, horizon]."""
+        return {"trajectory": np.repeat(capacity_context(windows)[:, -1:], self.horizon, axis=1).astype(np.float32)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class StraightLine:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``capacity`` [N, horizon]. A single measured value gives a flat line."""
+        """``trajectory`` [N, horizon]. A single measured value gives a flat line."""
         x = capacity_context(windows)
         x = x if self.cycles is None else x[:, -self.cycles :]
         time = np.arange(1 - x.shape[1], 1, dtype=np.float64)
@@ -55,7 +55,7 @@ class StraightLine:
         slope = (around * np.where(known, x - mean_x, 0.0)).sum(axis=1, keepdims=True)
         slope /= np.maximum((around**2).sum(axis=1, keepdims=True), 1e-9)
         ahead = np.arange(1, self.horizon + 1)
-        return {"capacity": (mean_x + slope * (ahead - mean_t)).astype(np.float32)}
+        return {"trajectory": (mean_x + slope * (ahead - mean_t)).astype(np.float32)}
 
 
 class MeanCurve:
@@ -75,8 +75,8 @@ class MeanCurve:
         self.change = np.interp(steps, steps[counts > 0], mean[counts > 0])
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``capacity`` [N, horizon]."""
-        return {"capacity": (capacity_context(windows)[:, -1:] + self.change).astype(np.float32)}
+        """``trajectory`` [N, horizon]."""
+        return {"trajectory": (capacity_context(windows)[:, -1:] + self.change).astype(np.float32)}
 
 
 class NearestCurve:
@@ -99,12 +99,12 @@ class NearestCurve:
         self.future = bridged(np.asarray(train.y[kept] - train.x[kept, -1:], dtype=np.float64))
 
     def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``capacity`` [N, horizon]."""
+        """``trajectory`` [N, horizon]."""
         x = capacity_context(windows)
         past = bridged(x)[:, -self.past.shape[1] :]
         past = past - past[:, -1:]
         nearest = [int(np.argmin(((self.past - row) ** 2).sum(axis=1))) for row in past]
-        return {"capacity": (x[:, -1:] + self.future[nearest]).astype(np.float32)}
+        return {"trajectory": (x[:, -1:] + self.future[nearest]).astype(np.float32)}
 
 
 def bridged(x: Float64) -> Float64:

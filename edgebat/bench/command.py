@@ -44,7 +44,7 @@ class Files:
 
 def graphs_of(model: str | None, nets: Sequence[str]) -> list[IntGraph]:
     """The model file and the reference nets that were asked for. Raises EdgebatError for an unknown net."""
-    from edgebat.predict import load_model
+    from edgebat.models import load_model
 
     if unknown := sorted(set(nets) - set(NETS)):
         raise EdgebatError(f"there is no reference net {', '.join(unknown)}; choose {', '.join(NETS)}")

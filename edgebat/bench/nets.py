@@ -20,7 +20,7 @@ from edgebat.students.spec import (
     DenseLayer,
     FlattenLayer,
     FloatModel,
-    Head,
+    HeadSlice,
     LastStepLayer,
     Layer,
     LstmLayer,
@@ -87,7 +87,7 @@ def _float_net(
         np.ones(channels, np.float32),
         np.zeros(outputs, np.float32),
         np.ones(outputs, np.float32),
-        (Head("output", 0, outputs, "fraction"),),
+        (HeadSlice("output", 0, outputs, "fraction"),),
     )
 
 

@@ -22,6 +22,7 @@ from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import Layer, split_layers
 from edgebat.bench.nets import varied_inputs
 from edgebat.errors import EdgebatError, ToolError
+from edgebat.formats.c.program import lower
 from edgebat.formats.c.write import CModel, write_c
 from edgebat.formats.export import c_name
 from edgebat.graph import IntGraph
@@ -197,7 +198,7 @@ def _target_rows(
         return [Row(board.name, "/".join(compilers), optimize, model.mode, note=next(iter(missing.values())))]
     if not board.bare_metal:
         usable = usable[-1:]  # nothing is counted there, so one compiler is enough
-    source = next(path for path in model.files if path.suffix == ".c").read_text("utf-8")
+    program = lower(graph, model.mode)
     rows = []
     for kind in usable:
         try:
@@ -215,7 +216,7 @@ def _target_rows(
         except ToolError as error:
             rows.append(Row(board.name, kind, optimize, model.mode, note=str(error), failed=True))
             continue
-        layers = split_layers(graph, source, done.calls, sum(done.functions.values())) if done.calls else []
+        layers = split_layers(graph, program, done.calls, sum(done.functions.values())) if done.calls else []
         equal = bool(np.array_equal(done.outputs, expected))
         rows.append(Row(board.name, kind, optimize, model.mode, done, tuple(layers), equal))
     return rows

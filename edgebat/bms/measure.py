@@ -243,7 +243,7 @@ def cost_table(costs: list[BmsCost]) -> str:
 def main(arguments: list[str]) -> int:
     """``python -m edgebat.bms.measure MODEL ... [--target T ...] [--compiler gcc]``: the table on standard output."""
     from edgebat.errors import EdgebatError
-    from edgebat.predict import load_model
+    from edgebat.models import load_model
 
     parser = argparse.ArgumentParser(prog="python -m edgebat.bms.measure", description=__doc__)
     parser.add_argument("models", nargs="+", metavar="MODEL")

@@ -28,7 +28,8 @@ from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError, EdgebatError, require
 from edgebat.files import atomic_write
 from edgebat.graph import IntGraph
-from edgebat.predict import load_model, predict_windows, task_of
+from edgebat.models import load_model
+from edgebat.predict import predict_windows, spec_of
 from edgebat.tasks.health.charge_counter import UNKNOWN
 from edgebat.tasks.health.windows import health_windows, reference_capacity_ah, usable_rows
 
@@ -223,7 +224,7 @@ def _note(
 def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph) -> None:
     """RMSE in points of SOH of the device, of the NumPy estimator on the same samples, and of the same graph on the
     corpus' own increments; all over the cycles with a new estimate and a usable capacity."""
-    spec = task_of(graph)
+    spec = spec_of(graph)
     usable = usable_rows(history.capacity_ah, history.flagged, history.nominal_ah, spec)
     good = set(history.cycle[usable].tolist())
     reference = reference_capacity_ah(history.capacity_ah, history.flagged, history.nominal_ah, spec)
@@ -233,7 +234,7 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph) -> None:
     if not rows:
         return
     windows = health_windows([history], spec)
-    ideal = dict(zip(windows.cycle.tolist(), predict_windows(graph, windows.x).soh_cpct.tolist(), strict=True))
+    ideal = dict(zip(windows.cycle.tolist(), predict_windows(graph, windows.x)["soh"][:, 0].tolist(), strict=True))
 
     def rmse(name: str, chosen: list[dict[str, Any]]) -> float:
         # Estimates are whole hundredths; decoding a frame leaves 80.25999999.
@@ -286,7 +287,7 @@ def unseen_cells(graph: IntGraph, fleet: Fleet, wanted: Iterable[str], count: in
     able = []
     for history in unseen:
         try:
-            health_windows([history], task_of(graph))
+            health_windows([history], spec_of(graph))
         except DataError:
             continue  # its charges do not cover the window
         able.append(history)
@@ -378,7 +379,7 @@ def replay(
 ) -> dict[str, Any]:
     """Replay cells and write ``replay.json``, ``replay.csv``, ``replay.svg``, ``<name>.dbc`` and a log of all frames
     per cell (``candump -L`` format) into ``folder``. target: ``board`` (simulated Cortex-M4) or ``host``."""
-    spec = task_of(graph)
+    spec = spec_of(graph)
     decode = decoder(graph)
     folder.mkdir(parents=True, exist_ok=True)
     done = []

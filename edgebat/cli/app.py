@@ -34,7 +34,9 @@ CorpusOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="change one value of the recipe, e.g. teacher.fit.epochs=5; repeatable"
+        "--set",
+        metavar="KEY=VALUE",
+        help="change one value of the recipe (all of them: edgebat settings), e.g. teacher.fit.epochs=5; repeatable",
     ),
 ]
 OutOption = Annotated[

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app, plain
-from edgebat.cli.recipe import travel_road
+from edgebat.cli.recipe import run_until
 from edgebat.errors import EdgebatError
 
 
@@ -59,9 +59,9 @@ def export(
     if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
         raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return travel_road("export", model, corpus, set_, runs)
+        return run_until("export", model, corpus, set_, runs)
     from edgebat.formats.export import export_model
-    from edgebat.predict import load_model
+    from edgebat.models import load_model
 
     graph = load_model(model)
     if target is None and any(limit is not None for limit in (max_flash, max_ram, max_ms)):
@@ -112,8 +112,8 @@ def verify(
     if not model:
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return travel_road("verify", model, corpus, set_, runs)
-    from edgebat.predict import load_model
+        return run_until("verify", model, corpus, set_, runs)
+    from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
     from edgebat.verify.proof import random_inputs, verify_model
 
@@ -181,7 +181,7 @@ def bench(
       edgebat bench firmware/soh.ebat -t cortex-m4f --compiler gcc --check --baselines ci/baselines
     """
     if model and not net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
-        return travel_road("simulate", model, corpus, set_, runs)
+        return run_until("simulate", model, corpus, set_, runs)
     from edgebat.bench import command
     from edgebat.bench.nets import NETS
 
@@ -234,8 +234,9 @@ def predict(
       edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
     """
     from edgebat.predict import predict_text
+    from edgebat.tasks.base import FileOptions
 
-    print(predict_text(model, data, nominal_ah=nominal_ah, mapping=mapping or (), sign=sign, last=last, as_json=json_))
+    print(predict_text(model, data, FileOptions(nominal_ah, mapping or (), sign), last=last, as_json=json_))
 
 
 @app.command(rich_help_panel=MODEL)
@@ -262,7 +263,7 @@ def evaluate(
 
       edgebat evaluate batlinet.safetensors --corpus /data/new --train-corpus /data/cells --csv cells.csv
     """
-    from edgebat.evaluate import cells_csv, evaluate_file
+    from edgebat.evaluate import evaluate_file
     from edgebat.files import atomic_write
     from edgebat.report.tables import evaluation_table, show
 
@@ -270,8 +271,8 @@ def evaluate(
         raise EdgebatError("evaluate needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
     result = evaluate_file(model, corpus, dataset, train_corpus)
     if csv is not None:
-        atomic_write(csv, cells_csv(result))
-    show(result if json_ else evaluation_table(result), json_)
+        atomic_write(csv, result.cells_csv())
+    show(result.to_json() if json_ else evaluation_table(result), json_)
 
 
 @app.command(rich_help_panel=MODEL)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgebat.cli.app import RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
+from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
 from edgebat.errors import RecipeError
 
 
-def travel_road(
+def run_until(
     until: str,
     recipe: str,
     corpus: Path | None,
@@ -22,8 +23,8 @@ def travel_road(
     only: Sequence[str] = (),
 ) -> None:
     """The road up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
-    from edgebat.runs.recipe import load_recipe
-    from edgebat.runs.run import travel
+    from edgebat.runs.recipe import find_recipe, load_recipe
+    from edgebat.runs.run import run_recipe
     from edgebat.studies.command import find_study, run_study
 
     study = find_study(recipe, overrides or ()) if until in ("report", "teacher") else None
@@ -34,7 +35,8 @@ def travel_road(
         return
     if only:
         raise RecipeError(f"--only picks parts of a study; {recipe} is none")
-    travel(load_recipe(recipe, overrides or ()), runs=runs, corpus=corpus, until=until, force=force)
+    checked = load_recipe(recipe, overrides or ())
+    run_recipe(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
 
 
 @app.command(rich_help_panel=RECIPE)
@@ -65,7 +67,7 @@ def run(
 
       edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
     """
-    travel_road("report", recipe, corpus, set_, runs, force or (), only or ())
+    run_until("report", recipe, corpus, set_, runs, force or (), only or ())
 
 
 def stretch(verb: str, until: str, text: str) -> None:
@@ -74,7 +76,7 @@ def stretch(verb: str, until: str, text: str) -> None:
     def go(
         recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
     ) -> None:
-        travel_road(until, recipe, corpus, set_, runs)
+        run_until(until, recipe, corpus, set_, runs)
 
     app.command(verb, help=text, rich_help_panel=RECIPE)(go)
 
@@ -108,3 +110,28 @@ stretch(
     "report",
     "Write card.json and report.html of a run (and do what is missing before them).\n\nExample:  edgebat report demo",
 )
+
+
+@app.command(rich_help_panel=HELP)
+def settings(
+    section: Annotated[
+        str, typer.Argument(metavar="[SECTION]", help="a section or a key, e.g. distill.fit; all when left out")
+    ] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="print docs/settings.md")] = False,
+) -> None:
+    """Every key of a recipe: type, default and what it does.
+
+    Example:  edgebat settings distill.fit
+    """
+    from edgebat.runs.settings import as_markdown, find_sections
+
+    if markdown:
+        print(as_markdown(), end="")
+        return
+    for found in find_sections(section):
+        heading = found.name or "at the top"
+        print(f"{heading}: {found.text}")
+        for key in found.keys:
+            print(f"  {key.name}: {key.default or 'must be given'}    ({key.kind.replace('`', '')})")
+            print(textwrap.fill(key.text, 110, initial_indent="      ", subsequent_indent="      "))
+        print()

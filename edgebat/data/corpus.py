@@ -28,10 +28,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from edgebat.cells import SECONDS_PER_HOUR
 from edgebat.data.fleet import ChargeCurves, Fleet
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
-from edgebat.tasks.health.increments import SECONDS_PER_HOUR
 
 MOST_LOST = 0.5
 """A first step smaller than this part of its expected size was not cut by sampling."""

@@ -10,10 +10,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from edgebat.cells import CellKey
+from edgebat.cells import CellKey, Condition
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError
 
@@ -64,10 +65,14 @@ def stratified_split(
     Conditions with fewer cells are pooled by dataset; a pool that is still too small is only learnt from. ``cells``
     limits the split, for instance to ``HealthWindows.cells``. Raises DataError when a part stays empty.
     """
+    return _stratified(_conditions(fleet, cells), seed, val, test)
+
+
+def _stratified(conditions: Iterable[tuple[CellKey, str]], seed: int, val: float, test: float) -> Split:
     if not (0.0 < test < 1.0 and 0.0 < val < 1.0 and test + val < 1.0):
         raise DataError(f"val={val} and test={test} must be above 0 and together below 1")
     groups: dict[str, list[CellKey]] = {}
-    for key, condition in _conditions(fleet, cells):
+    for key, condition in conditions:
         groups.setdefault(condition, []).append(key)
     for condition, members in list(groups.items()):
         if len(members) < MIN_GROUP:
@@ -87,6 +92,58 @@ def stratified_split(
     return Split(
         tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), f"stratified by condition, seed {seed}"
     )
+
+
+class Splittable(Protocol):
+    """What windows tell of their cells."""
+
+    @property
+    def cells(self) -> tuple[CellKey, ...]:
+        """Their keys."""
+        ...  # pragma: no cover - a protocol
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """How each is aged."""
+        ...  # pragma: no cover - a protocol
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The published part of each."""
+        ...  # pragma: no cover - a protocol
+
+
+def split_windows(
+    windows: Splittable,
+    *,
+    by: str,
+    test: float,
+    val: float,
+    seed: int,
+    hold_out: Iterable[str] = (),
+    published: tuple[str, str] = ("train", "test1"),
+) -> Split:
+    """The cells of ``windows`` in three parts. by ``condition``: fractions of every group of like cells; by ``dataset``:
+    all cells of the data sets ``hold_out`` are tested; ``published``: the two named parts of the published split.
+
+    Raises DataError when a part stays empty or a name is not there.
+    """
+    if by == "condition":
+        return _stratified(list(zip(windows.cells, map(str, windows.conditions), strict=True)), seed, val, test)
+    if by == "dataset":
+        wanted, there = set(hold_out), {dataset for dataset, _ in windows.cells}
+        if not wanted or wanted - there:
+            raise DataError(f"split by dataset holds out {sorted(wanted)}; choose from {sorted(there)}")
+        held = [key for key in windows.cells if key[0] in wanted]
+        train, validation = _carve(sorted(set(windows.cells) - set(held)), val, seed)
+        return Split(train, validation, tuple(held), f"data sets {', '.join(sorted(wanted))} left out, seed {seed}")
+    own = dict(zip(windows.cells, windows.published, strict=True))
+    learnt, held = (sorted(key for key, part in own.items() if part == name) for name in published)
+    if not learnt or not held:
+        raise DataError(f"{len(learnt)} cells are published as {published[0]!r} and {len(held)} as {published[1]!r}; there "
+                        f"is {sorted(set(own.values()))}")  # fmt: skip
+    train, validation = _carve(learnt, val, seed)
+    return Split(train, validation, tuple(held), f"published {published[0]} to {published[1]}, seed {seed}")
 
 
 def listed_split(

@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import nn
 
-from edgebat.arrays import Float32, FloatArray
+from edgebat.arrays import FloatArray
 from edgebat.files import atomic_write
+from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 
 
@@ -27,24 +28,23 @@ def teacher_fingerprint(teacher: Teacher) -> str:
     return digest.hexdigest()
 
 
-def teacher_labels(teacher: Teacher, x: Float32, cache: str | Path | None = None) -> dict[str, FloatArray]:
-    """``teacher.predict(x)``, from the folder ``cache`` when the same teacher has labelled the same windows before.
+def teacher_labels(teacher: Teacher, windows: Windows, cache: str | Path | None = None) -> dict[str, FloatArray]:
+    """``teacher.predict(windows)``, from the folder ``cache`` when the same teacher has labelled the same windows before.
 
     A damaged cache file is computed anew, never trusted.
     """
     if cache is None:
-        return teacher.predict(x)
+        return teacher.predict(windows)
     digest = hashlib.sha256(teacher_fingerprint(teacher).encode())
-    digest.update(str((x.shape, x.dtype)).encode())
-    digest.update(np.ascontiguousarray(x).tobytes())
+    digest.update(windows.digest().encode())
     path = Path(cache) / f"{digest.hexdigest()[:32]}.safetensors"
     if path.exists():
         try:
             stored: dict[str, Any] = load(path.read_bytes())
-            if all(len(values) == len(x) for values in stored.values()):
+            if all(len(values) == len(windows) for values in stored.values()):
                 return stored
         except SafetensorError:
             pass
-    labels = {head: np.ascontiguousarray(values) for head, values in teacher.predict(x).items()}
+    labels = {head: np.ascontiguousarray(values) for head, values in teacher.predict(windows).items()}
     atomic_write(path, save(labels))
     return labels

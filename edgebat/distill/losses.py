@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from edgebat.students.base import Student
-from edgebat.teachers.ic2ml.train import masked_mse
+from edgebat.training.labels import masked_mse
+
+Labels = Mapping[str, Tensor]
+"""Head -> physical labels [B, values], NaN where unknown. A head without labels is learnt through those that start at it."""
 
 
-@dataclass(frozen=True)
-class HeadWeights:
-    """One number per head."""
-
-    soh: float = 1.0
-    trajectory: float = 1.0
-    rul: float = 0.5
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Labels in physical units, NaN where unknown: soh [B], trajectory [B, horizon], rul [B]."""
-
-    soh: Tensor
-    trajectory: Tensor
-    rul: Tensor
-
-
-def head_losses(student: Student, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """Masked mean squared errors in normalized units; the knots are compared at all cycles of the horizon."""
-    mean, std = student.output_mean, student.output_std
+def head_losses(student: Student, outputs: Tensor, x: Tensor, labels: Labels) -> dict[str, Tensor]:
+    """Masked mean squared errors in normalized units; knots are compared at all cycles of their grid."""
     return {
-        "soh": masked_mse(outputs[:, 0], (targets.soh - mean[0]) / std[0]),
-        "trajectory": masked_mse(student.trajectory(outputs), (targets.trajectory - mean[0]) / std[0]),
-        "rul": masked_mse(outputs[:, -1], (targets.rul - mean[-1]) / std[-1]),
+        head.name: masked_mse(student.expanded(outputs, n), student.normalized(labels[head.name], x, n))
+        for n, head in enumerate(student.heads)
+        if head.name in labels
     }
 
 
 def distillation_loss(
-    student: Student, x: Tensor, measured: Targets, taught: Targets | None, weights: HeadWeights, share: HeadWeights
+    student: Student,
+    x: Tensor,
+    measured: Labels,
+    taught: Labels | None,
+    weights: Mapping[str, float],
+    share: Mapping[str, float],
 ) -> dict[str, Tensor]:
     """Weighted sum over the heads of (1 - share) * error to the measurement + share * error to the teacher.
 
-    ``taught`` None (no teacher) takes the measurement alone, at full weight.
+    ``taught`` None (no teacher) takes the measurement alone, at full weight, and so does a head the teacher does not know.
+    weights, share: one number per head.
     """
     outputs = student(x)
-    hard = head_losses(student, outputs, measured)
-    if taught is None:
-        parts = hard
-    else:
-        soft = head_losses(student, outputs, taught)
-        parts = {head: (1 - getattr(share, head)) * hard[head] + getattr(share, head) * soft[head] for head in hard}
-    loss = sum((getattr(weights, head) * part for head, part in parts.items()), start=outputs.new_zeros(()))
+    parts = head_losses(student, outputs, x, measured)
+    for name, soft in head_losses(student, outputs, x, taught or {}).items():
+        parts[name] = (1 - share[name]) * parts[name] + share[name] * soft if name in parts else share[name] * soft
+    loss = sum((weights[name] * part for name, part in parts.items()), start=outputs.new_zeros(()))
     return {"loss": loss, **parts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,69 +12,84 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.distill.labels import teacher_labels
-from edgebat.distill.losses import HeadWeights, Targets, distillation_loss
+from edgebat.distill.losses import distillation_loss
+from edgebat.errors import RecipeError
 from edgebat.students.base import Student
 from edgebat.students.store import build_student
-from edgebat.tasks.health.windows import HealthWindows
+from edgebat.tasks.base import Head, Task
+from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.ic2ml.train import cell_weights
-from edgebat.training.blend import blended_windows, draw_blend
-from edgebat.training.fit import Batch, FitResult, FitSettings, fit
-from edgebat.training.run import Run
+from edgebat.training.blend import draw_blend
+from edgebat.training.fit import Batch, fit
+from edgebat.training.labels import cell_weights
+from edgebat.training.run import FitResult, Run
+from edgebat.training.settings import FitSettings
+
+DEFAULT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """How to train a student.
+    """How to train a student."""
 
-    weights: of the heads, the teacher's own. share: how much of each head's error is taken to the teacher rather than
-    to the measurement. blends: blended windows per measured one; same_cell: fraction of blends within one cell.
-    """
-
-    knots: int = 5
-    weights: HeadWeights = field(default_factory=HeadWeights)
-    share: HeadWeights = field(default_factory=lambda: HeadWeights(soh=0.5, trajectory=0.5, rul=0.5))
+    knots: int = 0
+    """Outputs of heads with values ahead; 0: the task's own number."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of a head in the loss, where it is not the task's own."""
+    share: dict[str, float] = field(default_factory=dict)
+    """How much of a head's error is taken to the teacher rather than to the measurement; 0.5 unless named."""
     blends: int = 4
+    """Blended windows per measured one."""
     same_cell: float = 0.5
+    """Fraction of the blends within one cell."""
     cell_balance: float = 0.5
+    """0 draws every window alike, 1 every cell alike, whatever its length."""
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
             epochs=60, learning_rate=1e-2, samples_per_epoch=32768, batch_size=256, noise=0.05, patience=60
         )
     )
+    """The training itself."""
+
+    def of_heads(self, heads: tuple[Head, ...]) -> tuple[dict[str, float], dict[str, float]]:
+        """Weight and share of every head. Raises RecipeError for a name that is none."""
+        names = [head.name for head in heads]
+        unknown = sorted({*self.weights, *self.share} - set(names))
+        if unknown:
+            raise RecipeError(f"distill names the heads {unknown}; this task's are {names}")
+        weights = {head.name: self.weights.get(head.name, head.weight) for head in heads}
+        return weights, {name: self.share.get(name, DEFAULT_SHARE) for name in names}
 
 
 def train_student(
     kind: str,
-    train: HealthWindows,
-    val: HealthWindows,
+    task: Task,
+    train: Windows,
+    val: Windows,
     teacher: Teacher | None,
     settings: DistillSettings,
     run: Run,
-    student_settings: dict[str, Any] | None = None,
+    student_settings: Mapping[str, Any] | None = None,
 ) -> tuple[Student, FitResult]:
-    """A trained student ("mlp", "cnn" or "lstm") in eval mode on the CPU. Same inputs, same bytes.
+    """A trained student of the family ``kind`` in eval mode on the CPU. Same inputs, same bytes.
 
     teacher None trains on measured labels alone, on the same (blended) windows. Raises RecipeError or DataError when
     there is nothing to learn from.
     """
     torch.manual_seed(settings.fit.seed)
+    x = train.inputs()
+    heads = task.heads(train.spec, settings.knots or None)
     student = build_student(
-        kind,
-        context=train.x.shape[1],
-        increments=train.x.shape[2],
-        horizon=train.trajectory.shape[1],
-        knots=settings.knots,
-        **(student_settings or {}),
+        kind, shape=x.shape[1:], heads=heads, relative=task.relative_input, **(student_settings or {})
     )
-    student.set_normalization(train.x, train.soh, train.rul)
+    student.set_normalization(x, train.targets())
     return student, fit_student(student, train, val, teacher, settings, run)
 
 
 def fit_student(
     student: Student,
-    train: HealthWindows,
-    val: HealthWindows,
+    train: Windows,
+    val: Windows,
     teacher: Teacher | None,
     settings: DistillSettings,
     run: Run,
@@ -82,29 +98,40 @@ def fit_student(
     parts = [train]
     if settings.blends:
         blend = draw_blend(train.cell, settings.blends, settings.same_cell, settings.fit.seed)
-        parts.append(blended_windows(train, blend))
+        parts.append(train.blended(blend))
+    weights, share = settings.of_heads(student.heads)
+    measured = list(train.targets())
+    found = [_tensors(part, student, teacher, run.cache) for part in parts]
+    taught = [name.removeprefix(TAUGHT) for name in found[0] if name.startswith(TAUGHT)]
 
     def loss(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         x, *labels = batch
-        measured, taught = Targets(*labels[:3]), Targets(*labels[3:]) if labels[3:] and module.training else None
-        return distillation_loss(student, x, measured, taught, settings.weights, settings.share)
+        hard = dict(zip(measured, labels, strict=False))
+        soft = dict(zip(taught, labels[len(measured) :], strict=False)) if module.training else None
+        return distillation_loss(student, x, hard, soft, weights, share)
 
-    columns = [_tensors(part, teacher, run.cache) for part in parts]
-    tensors = tuple(torch.cat(column) for column in zip(*columns, strict=True))
-    weights = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
-    return fit(student, loss, tensors, _tensors(val, None, None), settings.fit, run, weights)
+    tensors = tuple(torch.cat([part[name] for part in found]) for name in found[0])
+    drawn = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
+    held = tuple(_tensors(val, student, None, None).values())
+    return fit(student, loss, tensors, held, settings.fit, run, drawn)
 
 
 @torch.no_grad()
-def validation_loss(student: Student, val: HealthWindows, settings: DistillSettings) -> float:
+def validation_loss(student: Student, val: Windows, settings: DistillSettings) -> float:
     """The loss that training watches, for the weights ``student`` has now."""
-    x, *measured = _tensors(val, None, None)
-    return float(distillation_loss(student, x, Targets(*measured), None, settings.weights, settings.share)["loss"])
+    tensors = _tensors(val, student, None, None)
+    measured = {name: tensors[name] for name in val.targets()}
+    return float(distillation_loss(student, tensors[""], measured, None, *settings.of_heads(student.heads))["loss"])
 
 
-def _tensors(windows: HealthWindows, teacher: Teacher | None, cache: Path | None) -> Batch:
-    arrays: list[Any] = [windows.x, windows.soh, windows.trajectory, windows.rul]
+def _tensors(windows: Windows, student: Student, teacher: Teacher | None, cache: Path | None) -> dict[str, Tensor]:
+    """Inputs (name ""), measured labels by head, then the teacher's, their names marked, of the heads both know."""
+    arrays: dict[str, Any] = {"": windows.inputs(), **windows.targets()}
     if teacher is not None:
-        taught = teacher_labels(teacher, windows.x, cache)
-        arrays += [taught["soh"], taught["trajectory"], taught["rul"]]
-    return tuple(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays)
+        labels = teacher_labels(teacher, windows, cache)
+        arrays |= {f"{TAUGHT}{head.name}": labels[head.name].reshape(len(windows), -1)
+                   for head in student.heads if head.name in labels}  # fmt: skip
+    return {name: torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for name, a in arrays.items()}
+
+
+TAUGHT = "taught "

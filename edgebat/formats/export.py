@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
+from edgebat.formats.c.write import write_c
+from edgebat.formats.onnx.write import write_onnx
+from edgebat.formats.tflite.write import write_tflite
 from edgebat.graph import IntGraph, save_graph
 
 FORMATS = ("c", "tflite", "onnx", "ebat")
+_WRITERS: dict[str, Callable[[IntGraph, Path], object]] = {
+    "ebat": save_graph, "tflite": write_tflite, "onnx": write_onnx
+}  # fmt: skip
 
 
 def c_name(name: str) -> str:
@@ -40,27 +46,16 @@ def export_model(
         graph = replace(graph, name=name)
     files: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
-    if "ebat" in formats:
-        save_graph(graph, folder / f"{graph.name}.ebat")
-        files.append(folder / f"{graph.name}.ebat")
-    if "tflite" in formats:
-        from edgebat.formats.tflite.write import write_tflite
-
-        write_tflite(graph, folder / f"{graph.name}.tflite")
-        files.append(folder / f"{graph.name}.tflite")
-    if "onnx" in formats:
-        from edgebat.formats.onnx.write import write_onnx
-
-        write_onnx(graph, folder / f"{graph.name}.onnx")
-        files.append(folder / f"{graph.name}.onnx")
+    for kind, write in _WRITERS.items():
+        if kind in formats:
+            files.append(folder / f"{graph.name}.{kind}")
+            write(graph, files[-1])
     if "c" in formats:
-        from edgebat.formats.c.write import write_c
-
-        place = folder / "c" / c_name(graph.name)
-        model = write_c(graph, place, c_name(graph.name), mode=mode)
+        target = folder / "c" / c_name(graph.name)
+        model = write_c(graph, target, c_name(graph.name), mode=mode)
         # The kernels the model calls come along, so that the folder compiles as it is in any firmware.
         private = sorted(model.kernel_sources[0].parent.glob("*.h")) if model.kernel_sources else []
         for source in [*model.kernel_sources, *private, *sorted(model.include_dir.glob("*.h"))]:
-            atomic_write(place / source.name, source.read_bytes())
-        files += [path for path in place.iterdir() if path.is_file()]
+            atomic_write(target / source.name, source.read_bytes())
+        files += [path for path in target.iterdir() if path.is_file()]
     return sorted(files)

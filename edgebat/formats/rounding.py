@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from edgebat.graph import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, R
 from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_float
 
 Engine = Callable[[Int64], Int64]
+Linear = Dense | Conv1D | DepthwiseConv1D | AveragePool1D
+_Linear = TypeVar("_Linear", bound=Linear)
 
 
 def real_multiplier(input_scale: float, weight_scale: Float32, output_scale: float) -> Float32:
@@ -66,17 +68,37 @@ def reach(node: Node, source: Tensor) -> Int64:
     return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)
 
 
-def average_weight_scale(node: AveragePool1D, source: Tensor, target: Tensor) -> Float32:
-    """The weight scale float32 [1] that makes a depthwise convolution of ones requantize as ``node``.
+def is_exact(node: Linear, source: Tensor, target: Tensor, weight_scale: Float32, where: str) -> bool:
+    """Whether ``F`` on the scales of a file equals the int8 requantization of ``node`` for every accumulator.
 
-    Raises ModelFileError when no float32 does.
+    Raises ModelFileError when that has another scale than ``where``, a kind of file, can store.
     """
-    wanted = node.requant.scale[:1]
+    requant = node.requant
+    real = real_multiplier(source.scale, weight_scale, target.scale)
+    if requant.kind != "double" and not np.array_equal(real, requant.scale):
+        raise ModelFileError(
+            f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
+            f"{where} stores only the latter. Set both from one choice of scales"
+        )
+    if requant.kind == "shift":
+        return bool(agrees(requant, float_engine(real), reach(node, source)).all())
+    return requant.kind == "float"
+
+
+def average_window(node: AveragePool1D, source: Tensor, target: Tensor) -> DepthwiseConv1D:
+    """``node`` as a depthwise convolution of ones, whose rounding is that of all other operators.
+
+    Raises ModelFileError when no float32 weight scale requantizes as ``node`` does.
+    """
+    wanted, channels = node.requant.scale[:1], source.shape[1]
     scale = wanted * np.float32(target.scale) / np.float32(source.scale)
     # The division may be off by an ulp; take the neighbour that gives exactly the graph's multiplier.
     for candidate in (scale, np.nextafter(scale, np.float32(0)), np.nextafter(scale, np.float32(np.inf))):
         if np.array_equal(real_multiplier(source.scale, candidate, target.scale), wanted):
-            return np.asarray(candidate, np.float32)
+            return DepthwiseConv1D(
+                node.name, node.inputs, node.output, np.ones((node.size, channels), np.int8),
+                np.zeros(channels, np.int32), np.repeat(candidate, channels).astype(np.float32), node.requant, node.stride,
+            )  # fmt: skip
     raise ModelFileError(f"node {node.name!r}: no float32 scale gives its requantization; choose another output scale")
 
 
@@ -121,6 +143,12 @@ def recover_shift(requant: Requant, hint: Any, engine: Engine, reach: Int64) -> 
     wide = hint.get("wide") is True or _needs_wide(k, n, clamp)
     shift = replace(requant, kind="shift", multiplier=k, shift=n, clamp=clamp, wide=wide)
     return shift if agrees(shift, engine, reach).all() else None
+
+
+def proven(node: _Linear, source: Tensor, hint: Any) -> _Linear:
+    """``node`` with the multiply and shift of ``hint``, when that is proven to be what its scales stand for."""
+    found = recover_shift(node.requant, hint, float_engine(node.requant.scale), reach(node, source))
+    return node if found is None else replace(node, requant=found)
 
 
 def shift_hint(requant: Requant) -> dict[str, Any] | None:

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from edgebat.students.spec import INPUT_STEP, FloatModel
+from edgebat.tasks.base import FACTORS
 
 MULTIPLIER_BITS = 15
 PPM = 1_000_000
-UNITS = {"fraction": ("cpct", 10_000.0), "cycles": ("cycles", 1.0)}  # 0.01 % of the reference; whole cycles
 
 
 def input_border(model: FloatModel) -> dict[str, Any]:
-    """Constants of ``q = ((ppm - offset) * multiplier + half) >> shift`` per channel, from mean and deviation."""
+    """Constants of ``q = ((ppm - offset) * multiplier + half) >> shift`` per channel, from mean and deviation.
+
+    ``relative_to: last``: the window's last value is subtracted from every value first.
+    """
     gain = 1.0 / (np.maximum(model.input_std.astype(np.float64), 1e-9) * PPM * INPUT_STEP)
     multiplier, shift = _integers(gain)
     return {
@@ -22,6 +25,7 @@ def input_border(model: FloatModel) -> dict[str, Any]:
         "offset": np.rint(model.input_mean.astype(np.float64) * PPM).astype(int).tolist(),
         "multiplier": multiplier.tolist(),
         "shift": shift,
+        **({"relative_to": "last"} if model.relative else {}),
     }
 
 
@@ -29,7 +33,7 @@ def output_border(model: FloatModel, output_scale: float) -> list[dict[str, Any]
     """Constants of ``value = offset + ((y * multiplier + half) >> shift)``, one entry per head."""
     heads = []
     for head in model.heads:
-        unit, factor = UNITS[head.unit]
+        unit, factor = FACTORS[head.unit]
         # All outputs of one head share mean and deviation (students/spec.py).
         mean, std = (float(a[head.index]) * factor for a in (model.output_mean, model.output_std))
         multiplier, shift = _integers(np.array([std * output_scale]))
@@ -42,6 +46,7 @@ def output_border(model: FloatModel, output_scale: float) -> list[dict[str, Any]
                 "multiplier": int(multiplier[0]),
                 "shift": shift,
                 "offset": int(np.rint(mean)),
+                **({"relative": True} if head.relative else {}),
             }
         )
     return heads

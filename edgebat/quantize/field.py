@@ -6,22 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.evaluate import predict_health
 from edgebat.graph import IntGraph
-from edgebat.tasks.health import HealthWindows
+from edgebat.models import predict_int8
+from edgebat.tasks.base import FACTORS, Head
+from edgebat.tasks.windows import Windows
 
 MARGIN_DEGC = 5.0
 """A chamber holds its temperature; a cell in it is warmer, and a field is never exactly a chamber."""
+UNKNOWN = 0xFFFF
 
 
-def field_limits(graph: IntGraph, train: HealthWindows, val: HealthWindows) -> dict[str, Any]:
-    """``sigma_cpct``: RMSE of SOH on validation cells in 0.01 %; ``temperature_ddegc``: [lowest, highest] temperature of
-    the training cells, 0.1 degC, widened by five degrees; left out where the conditions do not say any.
+def field_limits(graph: IntGraph, heads: tuple[Head, ...], train: Windows, val: Windows) -> dict[str, Any]:
+    """Error and ground of a model, for ``meta["field"]`` of its graph and from there into firmware.
 
-    Travels as ``meta["field"]`` of the graph, and from there into firmware.
+    ``sigma_<unit>``: RMSE of the first head with labels on validation cells, 0.01 % or cycles; ``temperature_ddegc``:
+    [lowest, highest] temperature of the training cells, 0.1 degC, widened by five degrees; left out where one of them does
+    not state any.
     """
-    wrong = predict_health(graph, val.x)["soh"] - val.soh
-    found: dict[str, Any] = {"sigma_cpct": min(round(float(np.sqrt(np.mean(wrong**2))) * 10_000), 0xFFFE)}
+    targets = val.targets()
+    head = next(head for head in heads if head.name in targets)
+    wrong = predict_int8(graph, val)[head.name].reshape(len(val), -1) - targets[head.name]
+    unit, factor = FACTORS[head.unit]
+    known = wrong[np.isfinite(wrong)]
+    found: dict[str, Any] = {}
+    if known.size:
+        found[f"sigma_{unit}"] = min(round(float(np.sqrt(np.mean(known**2))) * factor), UNKNOWN - 1)
     stated = [condition.temperature_degc for condition in train.conditions]
     degrees = [temperature for temperature in stated if temperature is not None]
     if degrees and len(degrees) == len(train.conditions):

@@ -58,15 +58,16 @@ MAX_CALIBRATION = 4096
 
 @dataclass(frozen=True)
 class QuantizeOptions:
-    """method: range of activations, "minmax", "percentile" or "mse"; bias_correction: undo the mean rounding error.
-
-    qat_epochs: epochs of quantization-aware training after that (quantize/qat_train.py); 0 = post-training only.
-    """
+    """How a float student becomes an integer graph."""
 
     method: str = "mse"
+    """How ranges of activations are chosen: ``minmax``, ``percentile`` or ``mse``."""
     percentile: float = 99.99
+    """Of the absolute values, for the method ``percentile``."""
     bias_correction: bool = True
+    """Undo the mean rounding error of every layer."""
     qat_epochs: int = 0
+    """Epochs of quantization-aware training after that (distill/qat_train.py); 0 = post-training only."""
 
 
 @dataclass

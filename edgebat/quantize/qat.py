@@ -37,9 +37,7 @@ class QatStudent(Student):
     gain: Tensor
 
     def __init__(self, student: Student, graph: IntGraph) -> None:
-        super().__init__(
-            context=student.context, increments=student.increments, horizon=student.horizon, knots=student.knots
-        )
+        super().__init__(shape=student.shape, heads=student.heads, relative=student.relative)
         self.kind = student.kind
         for name in ("input_mean", "input_std", "output_mean", "output_std"):
             getattr(self, name).copy_(getattr(student, name))
@@ -56,6 +54,7 @@ class QatStudent(Student):
     def forward(self, x: Tensor) -> Tensor:
         """Fractions of nominal [B, T, C] to normalized outputs [B, O], each a multiple of the head's scale."""
         ppm = torch.round(x.double() * 1e6)
+        ppm = ppm - ppm[:, -1:, -1:] if self.relative else ppm
         source = self.start.input_tensor
         q = _shifted((ppm - self.offset) * self.gain, self.shift) + source.zero_point
         return self.integers(q.clamp(-128, 127))[0]

@@ -4,67 +4,78 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from edgebat import __version__, baselines
+from edgebat.report.figures import rows_of, stage_errors
+from edgebat.tasks.base import Predictions, Task
+from edgebat.tasks.windows import Windows
 
-from edgebat import __version__
-from edgebat.report.figures import Predictions, life_errors
-from edgebat.tasks.health.windows import HealthWindows
-
-CARD_VERSION = 1
-BASELINE_LABELS = {
-    "mean": "Mean of training cells",
-    "ridge": "Ridge regression",
-    "nearest": "Nearest neighbour",
-}
-ERRORS = (
-    "soh_rmse_pct", "soh_mae_pct", "soh_max_pct", "trajectory_rmse_pct", "rul_rmse_cycles", "rul_mae_cycles",
-)  # fmt: skip
+CARD_VERSION = 2
 LIMITS = (
     "The model knows the chemistries, temperatures and rates of its training cells. It says nothing about others.",
-    "SOH is an estimate from a constant-current charge through the voltage window; a cell that is never charged through "
-    "it gets no estimate.",
     "Figures tagged (simulator) come from an emulated processor and are not hardware measurements; cycles (model) are "
     "estimates with the error stated beside them.",
     "Not a safety function: do not use the estimate as the only barrier against a hazard.",
 )
 
 
-def build_card(recipe: Any, steps: Mapping[str, Any], versions: Mapping[str, Any], files: Sequence[Mapping[str, Any]],
-               windows: HealthWindows, predictions: Predictions) -> dict[str, Any]:  # fmt: skip
-    """The card of a finished run.
+@dataclass(frozen=True)
+class RunResults:
+    """What the steps of a run left."""
 
-    recipe: the checked recipe; steps: results by step name; windows: all held-out windows; predictions: by model key.
-    """
+    steps: Mapping[str, Any]
+    """Results by step name."""
+    versions: Mapping[str, Any]
+    """Of Python, packages and tools."""
+    files: Sequence[Mapping[str, Any]]
+    """Path, bytes and sha256 of every model file."""
+    windows: Windows
+    """All held-out windows."""
+    predictions: Mapping[str, Predictions]
+    """By model key."""
+    teacher: str
+    """What the teacher is called."""
+
+
+def build_card(recipe: Any, run: RunResults) -> dict[str, Any]:
+    """The card of a finished run. recipe: the checked recipe."""
+    task: Task = recipe.of_task
     kinds = [student.kind for student in recipe.students]
-    rows = accuracy_rows(steps, kinds)
+    rows = accuracy_rows(task, run.steps, kinds, run.teacher)
+    rank = task.columns[0].key
     students = [row for row in rows if row["form"] == "int8" and row["learned_from"] == "teacher"]
-    best = min(students, key=lambda row: row["soh_rmse_pct"])
+    best = min(students, key=lambda row: row[rank])
     best["best"] = True
-    shown = ["ridge", "nearest", "teacher", *(f"{kind}_int8" for kind in kinds)]
-    data = steps["data"]
-    targets = steps["simulate"]["rows"]
+    there = run.steps["baselines"]["rows"]
+    beside = [name for name in baselines.shown(task.name) if name in there]
+    shown = [*beside, "teacher", *(f"{kind}_int8" for kind in kinds)]
+    data = run.steps["data"]
+    targets = run.steps["simulate"]["rows"]
     measured = [row["target"] for row in targets if not row["skipped"] and row["instructions"]]
+    seeds = [getattr(getattr(entry.settings, "fit", None), "seed", None) for entry in recipe.teacher]
     return {
         "card_version": CARD_VERSION,
         "edgebat": __version__,
         "name": recipe.name,
         "title": recipe.title or recipe.name,
         "summary": (
-            f"Teacher IC2ML distilled into {len(kinds)} int8 students ({', '.join(k.upper() for k in kinds)}): state of "
-            f"health, the next {windows.spec.horizon} cycles and remaining life from "
-            f"{windows.spec.context} partial charges between {windows.spec.window_start_v:g} and "
-            f"{windows.spec.window_end_v:g} V."
+            f"{run.teacher.capitalize()} distilled into {len(kinds)} int8 students "
+            f"({', '.join(k.upper() for k in kinds)}): {task.summary(run.windows.spec)}."
         ),
-        "task": windows.spec.to_dict(),
+        "task": task.described(run.windows.spec),
+        "columns": [
+            dataclasses.asdict(column)
+            for column in task.columns
+            if any(row.get(column.key) is not None for row in rows)
+        ],
+        "explanation": task.explanation,
         "data": {
-            "source": data["source"],
-            "synthetic": data["synthetic"],
-            "statement": data["statement"],
-            "fingerprint": data["fingerprint"],
-            "split_hash": data["split_hash"],
-            "strategy": data["strategy"],
+            **{
+                name: data[name]
+                for name in ("source", "synthetic", "statement", "fingerprint", "split_hash", "strategy")
+            },
             "split": data["split"],
             "cells": {part: count["cells"] for part, count in data["counts"].items()},
             "windows": {
@@ -77,50 +88,53 @@ def build_card(recipe: Any, steps: Mapping[str, Any], versions: Mapping[str, Any
         "seeds": {
             "fleet": recipe.data.synthetic.seed if data["synthetic"] else None,
             "split": recipe.data.split.seed,
-            "teacher": None if recipe.teacher.file else recipe.teacher.fit.seed,
+            "teacher": seeds[0] if len(seeds) == 1 else seeds,
             "students": recipe.distill.fit.seed,
         },
         "accuracy": rows,
         "best_student": best["key"],
         "teacher": "teacher",
+        "baselines_shown": beside,
         "shown_models": shown,
-        "by_life": life_errors(windows, {key: predictions[key] for key in shown}),
+        "by_life": stage_errors(task, run.windows, {key: run.predictions[key] for key in shown}),
         "per_cell": per_cell_rows(
-            windows, predictions, {row["key"]: row["label"] for row in rows if row["key"] in shown}
+            task, run.windows, run.predictions, {row["key"]: row["label"] for row in rows if row["key"] in shown}
         ),
         "cells_shown": recipe.report.cells,
-        "equality": steps["verify"]["rows"],
-        "equality_windows": max((row["windows"] for row in steps["verify"]["rows"]), default=0),
+        "equality": run.steps["verify"]["rows"],
+        "equality_windows": max((row["windows"] for row in run.steps["verify"]["rows"]), default=0),
         "targets": targets,
         "headline_target": "cortex-m0plus" if "cortex-m0plus" in measured else next(iter(measured), ""),
-        "files": list(files),
-        "versions": dict(versions),
+        "files": list(run.files),
+        "versions": dict(run.versions),
         "licence": recipe.report.licence,
-        "limits": list(LIMITS),
+        "limits": [*LIMITS[:1], *task.limits, *LIMITS[1:]],
         "recipe": {
-            "teacher": dataclasses.asdict(recipe.teacher),
+            "teacher": [dataclasses.asdict(entry) for entry in recipe.teacher],
             "distill": dataclasses.asdict(recipe.distill),
             "quantize": dataclasses.asdict(recipe.quantize),
         },
     }
 
 
-def accuracy_rows(steps: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[str, Any]]:
+def accuracy_rows(
+    task: Task, steps: Mapping[str, Any], kinds: Sequence[str], teacher: str = "teacher"
+) -> list[dict[str, Any]]:
     """One row per model and form: baselines, teacher, students float and int8, with and without teacher."""
 
     def row(
         key: str, label: str, kind: str, role: str, form: str, source: str, result: Mapping[str, Any]
     ) -> dict[str, Any]:
-        errors = {name: result[name] for name in ERRORS}
+        errors = {column.key: result.get(column.key) for column in task.columns}
         parameters = result.get("parameters")
         return {"key": key, "label": label, "kind": kind, "role": role, "form": form, "learned_from": source,
-                "parameters": parameters, "best": False, **errors}  # fmt: skip
+                "parameters": parameters, "macs": result.get("macs"), "best": False, **errors}  # fmt: skip
 
     rows = [
-        row(name, BASELINE_LABELS[name], name, "baseline", "float", "measurements", result)
-        for name, result in ((name, steps["baselines"][name]) for name in BASELINE_LABELS)
+        row(name, name.replace("_", " ").capitalize(), name, "baseline", "float", "measurements", result)
+        for name, result in ((name, steps["baselines"]["rows"][name]) for name in steps["baselines"]["order"])
     ]
-    label = "Teacher IC2ML, given" if steps["teacher"].get("given") else "Teacher IC2ML"
+    label = f"{teacher[:1].upper()}{teacher[1:]}{', given' if steps['teacher'].get('given') else ''}"
     rows.append(row("teacher", label, "teacher", "teacher", "float", "measurements", steps["teacher"]))
     for suffix, source in (("_alone", "measurements"), ("", "teacher")):
         for kind in kinds:
@@ -132,11 +146,15 @@ def accuracy_rows(steps: Mapping[str, Any], kinds: Sequence[str]) -> list[dict[s
     return rows
 
 
-def per_cell_rows(windows: HealthWindows, predictions: Predictions, labels: Mapping[str, str]) -> dict[str, Any]:
-    """SOH RMSE in percentage points of every held-out cell for the models in ``labels`` (key -> label)."""
+def per_cell_rows(
+    task: Task, windows: Windows, predictions: Mapping[str, Predictions], labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """The figure that models are ranked by, of every held-out cell, for the models in ``labels`` (key -> label)."""
+    key = task.columns[0].key
     rows = []
     for index, (dataset, cell) in enumerate(windows.cells):
         mask = windows.cell == index
-        errors = [float(np.sqrt(np.mean((predictions[k]["soh"][mask] - windows.soh[mask]) ** 2)) * 100) for k in labels]
-        rows.append({"dataset": dataset, "cell": cell, "windows": int(mask.sum()), "soh_rmse_pct": errors})
+        part = windows.select(mask)
+        errors = [task.score(part, rows_of(predictions[k], mask)).get(key) for k in labels]
+        rows.append({"dataset": dataset, "cell": cell, "windows": int(mask.sum()), "errors": errors})
     return {"models": list(labels.values()), "rows": rows}

@@ -1,4 +1,4 @@
-"""The pictures of the report, made from predictions on held-out windows. NumPy only."""
+"""The pictures of the report, made from predictions on held-out windows; a task says what they show. NumPy only."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.arrays import FloatArray
+from edgebat.arrays import Bool
 from edgebat.report.svg import Chart, bars, padded_range
-from edgebat.tasks.health.windows import HealthWindows
-
-Predictions = Mapping[str, Mapping[str, FloatArray]]
+from edgebat.tasks.base import Predictions, Task
+from edgebat.tasks.windows import Windows
 
 PARITY_DOTS = 1500
 LINE_POINTS = 160
@@ -23,8 +21,8 @@ COLOURS = {
     "mlp": "c4",
     "cnn": "c7",
     "lstm": "c1",
-    "ridge": "c5",
-    "nearest": "c6",
+    "baseline": "c5",
+    "second baseline": "c6",
     "other": "c2",
 }
 
@@ -43,78 +41,66 @@ def colour(kind: str) -> str:
     return COLOURS.get(kind, COLOURS["other"])
 
 
-def parity(windows: HealthWindows, soh: FloatArray, style: str, title: str) -> str:
-    """Estimated against measured SOH in % for every window (an even sample when there are many)."""
-    step = max(1, -(-len(windows) // PARITY_DOTS))
-    measured, estimated = windows.soh[::step] * 100, soh[::step] * 100
+def rows_of(predictions: Predictions, mask: Bool) -> dict[str, Any]:
+    """The rows of ``mask`` [N] of everything that is predicted."""
+    return {head: values[mask] for head, values in predictions.items()}
+
+
+def parity(task: Task, windows: Windows, predictions: Predictions, style: str, title: str) -> str:
+    """Estimated against measured for every window (an even sample when there are many)."""
+    measured, estimated, what = task.parity(windows, predictions)
+    known = np.flatnonzero(np.isfinite(measured))
+    known = known[:: max(1, -(-len(known) // PARITY_DOTS))]
+    measured, estimated = measured[known], estimated[known]
     limits = padded_range(measured, estimated)
-    chart = Chart(limits, limits, "measured SOH, %", "estimated SOH, %", title, width=360, height=320)
+    chart = Chart(limits, limits, f"measured {what}", f"estimated {what}", title, width=360, height=320)
     return chart.line(limits, limits, "c5", dashed=True).dots(measured, estimated, style).svg()
 
 
-def life_stages(windows: HealthWindows) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """Early, middle and late life: thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
-    eol = windows.spec.eol
-    top = max(float(windows.soh.max()), 1.0) if len(windows) else 1.0
-    edges = [np.inf, top - (top - eol) / 3, top - 2 * (top - eol) / 3, eol, -np.inf]
-    stages = []
-    for name, high, low in zip(("early", "middle", "late", "beyond EOL"), edges, edges[1:], strict=False):
-        mask = (windows.soh <= high) & (windows.soh > low)
-        if mask.any():
-            bounds = f"{low * 100:.0f}–{min(high, top) * 100:.0f} %" if np.isfinite(low) else f"below {eol * 100:.0f} %"
-            stages.append((f"{name}, {bounds}", mask))
-    return stages
-
-
-def life_errors(windows: HealthWindows, predictions: Predictions) -> list[dict[str, Any]]:
-    """SOH RMSE in percentage points by stage of life: [{stage, windows, soh_rmse_pct: {model: value}}]."""
+def stage_errors(task: Task, windows: Windows, predictions: Mapping[str, Predictions]) -> list[dict[str, Any]]:
+    """The figure that models are ranked by, by stage of life: [{stage, windows, errors: {model: value}}]."""
+    key = task.columns[0].key
     rows = []
-    for stage, mask in life_stages(windows):
-        errors = {
-            name: float(np.sqrt(np.mean((p["soh"][mask] - windows.soh[mask]) ** 2)) * 100)
-            for name, p in predictions.items()
-        }
-        rows.append({"stage": stage, "windows": int(mask.sum()), "soh_rmse_pct": errors})
+    for stage, mask in task.stages(windows):
+        part = windows.select(mask)
+        errors = {name: task.score(part, rows_of(p, mask))[key] for name, p in predictions.items()}
+        rows.append({"stage": stage, "windows": int(mask.sum()), "errors": errors})
     return rows
 
 
-def life_bars(rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown]) -> str:
-    """Bars of ``life_errors`` for the shown models."""
-    grouped = [(row["stage"], [(s.style, row["soh_rmse_pct"][s.key]) for s in shown]) for row in rows]
-    return bars(grouped, "pp", "SOH RMSE by stage of life")
+def stage_bars(rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown], task: Task) -> str:
+    """Bars of ``stage_errors`` for the shown models."""
+    grouped = [(row["stage"], [(s.style, row["errors"][s.key]) for s in shown]) for row in rows]
+    return bars(grouped, task.columns[0].unit, f"{task.columns[0].title} by stage of life")
 
 
 def cell_chart(
-    windows: HealthWindows,
+    task: Task,
+    windows: Windows,
     cell: int,
-    predictions: Predictions,
+    predictions: Mapping[str, Predictions],
     shown: Sequence[Shown],
-    width: int = 330,
-    height: int = 230,
+    size: tuple[int, int] = (330, 230),
 ) -> str:
-    """SOH of one held-out cell over its life: measured, estimated, and forecast trajectories at three points."""
-    rows = np.flatnonzero(windows.cell == cell)
-    rows = rows[np.argsort(windows.cycle[rows], kind="stable")]
-    thin = rows[:: max(1, -(-len(rows) // LINE_POINTS))]
-    cycle, measured = windows.cycle[thin].astype(float), windows.soh[thin] * 100
-    estimates = [predictions[s.key]["soh"][thin] * 100 for s in shown]
-    horizon = windows.spec.horizon
+    """One held-out cell over its life: measured, estimated, and some forecasts of the last model shown."""
+    curve = task.cell_curve(windows, cell, {s.key: predictions[s.key] for s in shown})
+    (cycle, measured), step = curve.measured, max(1, -(-len(curve.measured[0]) // LINE_POINTS))
+    lines = {key: (x[::step], y[::step]) for key, (x, y) in curve.predicted.items()}
+    ends = [float(x[-1]) for x, _ in (*curve.predicted.values(), *curve.forecasts, curve.measured) if len(x)]
     chart = Chart(
-        (0.0, float(windows.cycle[rows].max()) + horizon),
-        padded_range(measured, *estimates, margin=0.08),
+        (0.0, max(ends, default=1.0)),
+        padded_range(measured, *(y for _, y in lines.values()), margin=0.08),
         "cycle",
         "SOH, %",
         f"SOH of cell {windows.cells[cell][1]}",
-        width=width,
-        height=height,
+        width=size[0],
+        height=size[1],
     )
     chart.level(windows.spec.eol * 100, f"EOL {windows.spec.eol * 100:g} %")
-    chart.line(cycle, measured, "c0")
-    for s, estimate in zip(shown, estimates, strict=True):
-        chart.line(cycle, estimate, s.style)
-    best = shown[-1]
-    for row in rows[[len(rows) // 5, len(rows) // 2, (4 * len(rows)) // 5]]:
-        ahead = float(windows.cycle[row]) + np.arange(horizon + 1)
-        path = np.concatenate([predictions[best.key]["soh"][row : row + 1], predictions[best.key]["trajectory"][row]])
-        chart.line(ahead[::5], path[::5] * 100, "c2", dashed=True)
+    chart.line(cycle[::step], measured[::step], "c0")
+    for s in shown:
+        if s.key in lines:
+            chart.line(*lines[s.key], s.style)
+    for ahead, path in curve.forecasts:
+        chart.line(ahead[::5], path[::5], "c2", dashed=True)
     return chart.svg()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from importlib import resources
 from itertools import groupby
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from edgebat.errors import require
-from edgebat.report.figures import Predictions, Shown, cell_chart, colour, life_bars, parity
+from edgebat.report.figures import PARITY_DOTS, Shown, cell_chart, colour, parity, stage_bars
 from edgebat.report.svg import bars
-from edgebat.tasks.health.windows import HealthWindows
+from edgebat.tasks.base import Predictions, Task, task
+from edgebat.tasks.windows import Windows
 
 ENGINE_ORDER = (
     "NumPy from .tflite",
@@ -22,19 +24,13 @@ ENGINE_ORDER = (
     "LiteRT",
     "TFLite Micro",
 )
-REFERENCE_WORDS = {
-    "nominal": "nominal capacity",
-    "first": "the first measured capacity",
-    "rated_min": "the rated minimum capacity",
-    "mean_first_k": "the mean of the first measured capacities",
-}
 
 
-def render(card: dict[str, Any], windows: HealthWindows, predictions: Predictions) -> str:
+def render(card: dict[str, Any], windows: Windows, predictions: Mapping[str, Predictions]) -> str:
     """The report as HTML text.
 
     card: see edgebat/report/card.py. windows: all held-out windows. predictions: per model key of the card's
-    ``accuracy`` rows, {"soh" [N], "trajectory" [N, horizon], "rul" [N]} in physical units.
+    ``accuracy`` rows, by head in physical units.
     Raises MissingExtra without Jinja2.
     """
     jinja2 = require("jinja2", extra="report")
@@ -42,13 +38,14 @@ def render(card: dict[str, Any], windows: HealthWindows, predictions: Prediction
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((templates / "report.html.j2").read_text(encoding="utf-8"))
     safe = jinja2.utils.markupsafe.Markup
+    of = task(card["task"]["name"])
     page: str = template.render(
         card=card,
         css=safe((templates / "report.css").read_text(encoding="utf-8")),
-        figures=_figures(card, windows, predictions, safe),
-        tiles=_tiles(card),
-        facts=_facts(card),
-        reference=REFERENCE_WORDS[card["task"]["soh_reference"]],
+        figures=_figures(card, of, windows, predictions, safe),
+        tiles=_tiles(card, of),
+        facts=_facts(card, of),
+        rank=of.columns[0],
         target_groups=[
             {"label": label, "rows": list(rows)} for label, rows in groupby(card["targets"], key=lambda r: r["label"])
         ],
@@ -91,33 +88,36 @@ def _equality(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _figures(card: dict[str, Any], windows: HealthWindows, predictions: Predictions, safe: Any) -> dict[str, Any]:
+def _figures(
+    card: dict[str, Any], of: Task, windows: Windows, predictions: Mapping[str, Predictions], safe: Any
+) -> dict[str, Any]:
     rows = {row["key"]: row for row in card["accuracy"]}
-    best, teacher = card["best_student"], card["teacher"]
-    shown = [Shown(key, rows[key]["label"], colour(rows[key]["kind"])) for key in card["shown_models"]]
+    best, teacher, rank = card["best_student"], card["teacher"], of.columns[0]
+    kinds = dict(zip(card["baselines_shown"], ("baseline", "second baseline"), strict=False))
+    shown = [Shown(key, rows[key]["label"], colour(kinds.get(key, rows[key]["kind"]))) for key in card["shown_models"]]
     pair = [Shown(key, rows[key]["label"], colour(rows[key]["kind"])) for key in (teacher, best)]
     by_size = np.argsort([-np.count_nonzero(windows.cell == i) for i in range(len(windows.cells))], kind="stable")
     # Every second, third ... cell of the list sorted by life length, so that short and long lives are both seen.
     wanted = min(card["cells_shown"], len(by_size))
     picked = sorted(by_size[np.linspace(0, len(by_size) - 1, wanted).round().astype(int)])
     errors = {(r["dataset"], r["cell"]): r["windows"] for r in card["per_cell"]["rows"]}
+    scored = [s for s in shown if rows[s.key].get(rank.key) is not None]
     return {
-        "soh_bars": safe(bars([(s.label, [(s.style, rows[s.key]["soh_rmse_pct"])]) for s in shown], "pp", "SOH RMSE")),
-        "life_bars": safe(life_bars(card["by_life"], shown)),
+        "rank_bars": safe(bars([(s.label, [(s.style, rows[s.key][rank.key])]) for s in scored], rank.unit, rank.title)),
+        "stage_bars": safe(stage_bars(card["by_life"], shown, of)) if card["by_life"] else "",
         "legend_models": [{"style": s.style, "label": s.label} for s in shown],
         "legend_cells": [
             {"style": "c0", "label": "measured"},
             *({"style": s.style, "label": s.label} for s in pair),
-            {"style": "c2", "label": f"{rows[best]['label']}: forecast of {windows.spec.horizon} cycles"},
+            {"style": "c2", "label": f"{rows[best]['label']}: some forecasts"},
         ],
         "parity": [
-            {"svg": safe(parity(windows, predictions[s.key]["soh"], s.style, s.label)), "caption": s.label}
-            for s in pair
+            {"svg": safe(parity(of, windows, predictions[s.key], s.style, s.label)), "caption": s.label} for s in pair
         ],
-        "parity_sampled": len(windows) > 1500,
+        "parity_sampled": len(windows) > PARITY_DOTS,
         "cells": [
             {
-                "svg": safe(cell_chart(windows, int(cell), predictions, pair)),
+                "svg": safe(cell_chart(of, windows, int(cell), predictions, pair)),
                 "caption": f"{windows.cells[cell][1]} · {windows.conditions[cell]} · {errors[windows.cells[cell]]} windows",
             }
             for cell in picked
@@ -126,16 +126,16 @@ def _figures(card: dict[str, Any], windows: HealthWindows, predictions: Predicti
     }
 
 
-def _tiles(card: dict[str, Any]) -> list[dict[str, str]]:
+def _tiles(card: dict[str, Any], of: Task) -> list[dict[str, str]]:
     rows = {row["key"]: row for row in card["accuracy"]}
-    best, teacher = rows[card["best_student"]], rows[card["teacher"]]
+    best, teacher, rank = rows[card["best_student"]], rows[card["teacher"]], of.columns[0]
+    beside = [f"{rows[key]['label'].lower()} {_number(rows[key][rank.key], 2)}" for key in card["baselines_shown"]]
     tiles = [
         {
             "label": f"Best int8 student, {best['label']}",
-            "value": _number(best["soh_rmse_pct"], 2),
-            "unit": "pp SOH RMSE",
-            "note": f"teacher {_number(teacher['soh_rmse_pct'], 2)}, ridge {_number(rows['ridge']['soh_rmse_pct'], 2)}, "
-            f"nearest neighbour {_number(rows['nearest']['soh_rmse_pct'], 2)}",
+            "value": _number(best[rank.key], 2),
+            "unit": f"{rank.unit}, {rank.title}",
+            "note": ", ".join([f"teacher {_number(teacher[rank.key], 2)}", *beside]),
         },
         {
             "label": "Weights, teacher to student",
@@ -167,20 +167,11 @@ def _tiles(card: dict[str, Any]) -> list[dict[str, str]]:
     return tiles
 
 
-def _facts(card: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    task, data, versions = card["task"], card["data"], card["versions"]
+def _facts(card: dict[str, Any], of: Task) -> dict[str, list[tuple[str, str]]]:
+    data, versions = card["data"], card["versions"]
     packages = {name: version for name, version in versions["packages"].items() if version}
     return {
-        "task": [
-            (
-                "voltage window",
-                f"{task['window_start_v']:g} to {task['window_end_v']:g} V, {task['increments']} increments",
-            ),
-            ("history", f"{task['context']} charged cycles"),
-            ("100 % SOH is", REFERENCE_WORDS[task["soh_reference"]]),
-            ("end of life", f"{task['eol'] * 100:g} %"),
-            ("forecast", f"{task['horizon']} cycles"),
-        ],
+        "task": of.facts(of.spec(card["task"])),
         "data": [
             ("source", data["source"]),
             (

@@ -11,7 +11,8 @@ from typing import Any
 
 from edgebat.files import atomic_write
 from edgebat.report.figures import Shown, cell_chart
-from edgebat.tasks.windowfile import load_predictions, load_windows
+from edgebat.tasks.base import task
+from edgebat.tasks.predictions import load_predictions
 
 WIDTH, HEIGHT = 960, 372
 STYLE = """
@@ -33,27 +34,29 @@ def draw(run: Path) -> str:
     card: dict[str, Any] = json.loads((run / "card.json").read_text(encoding="utf-8"))
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher = rows[card["best_student"]], rows[card["teacher"]]
+    of = task(card["task"]["name"])
+    rank = of.columns[0]
     target = next(r for r in card["targets"] if (r["model"], r["target"]) == (best["kind"], card["headline_target"]))
     sizes = f"{target['flash_bytes'] / 1024:.1f} KiB flash, {target['ram_bytes']} B RAM"
     promised = [r for r in card["equality"] if r["expected"] == "0" and r["model"] == best["kind"] and not r["skipped"]]
     parts = [
         f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}" rx="10"/>',
-        *_box(24, 24, "Teacher IC2ML", f"{teacher['soh_rmse_pct']:.2f} pp", "SOH RMSE, float",
+        *_box(24, 24, teacher["label"], f"{teacher[rank.key]:.2f} {rank.unit}", f"{rank.title}, float",
               f"{teacher['parameters']:,} weights", "PyTorch Lightning, CPU or GPU"),
         *_arrow(244, 84, 274, "distil"),
-        *_box(304, 24, f"Student {best['label']}", f"{best['soh_rmse_pct']:.2f} pp", "SOH RMSE, int8",
+        *_box(304, 24, f"Student {best['label']}", f"{best[rank.key]:.2f} {rank.unit}", f"{rank.title}, int8",
               f"{best['parameters']:,} weights", sizes),
         *_arrow(524, 84, 554, "export"),
         *_engines(584, 24, [row["engine"] for row in promised], sum(row["mismatches"] for row in promised),
                   sum(row["outputs"] for row in promised)),
     ]  # fmt: skip
-    windows = load_windows(run / "data" / "test.safetensors")
+    windows = of.Windows.load(run / "data" / "test.safetensors")
     predictions = {
         key: load_predictions(run / "predictions" / f"{key}.safetensors") for key in ("teacher", best["key"])
     }
     cell = max(range(len(windows.cells)), key=lambda i: int((windows.cell == i).sum()))
     shown = [Shown("teacher", "teacher", "c3"), Shown(best["key"], "student", "c1")]
-    chart = cell_chart(windows, cell, predictions, shown, width=WIDTH - 300, height=172)
+    chart = cell_chart(of, windows, cell, predictions, shown, (WIDTH - 300, 172))
     parts += [
         f'<svg x="272" y="190" width="{WIDTH - 300}" height="172">{chart}</svg>',
         *_text(24, 218, "head", "A cell nobody has seen"),
@@ -63,7 +66,7 @@ def draw(run: Path) -> str:
         *_key(24, 262, "c0", "measured SOH"),
         *_key(24, 282, "c3", "teacher"),
         *_key(24, 302, "c1", f"int8 {best['label']} on {target['target']}"),
-        *_key(24, 322, "c2", f"its forecast, {windows.spec.horizon} cycles"),
+        *_key(24, 322, "c2", "some of its forecasts"),
         *_text(24, 346, "note", f"{target['instructions']:,} instructions (simulator)"),
     ]
     return (

@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgebat.errors import EdgebatError
+from edgebat.evaluate import Evaluation
+from edgebat.tasks.base import Task, task
 
 Row = Mapping[str, Any]
 PIPE_WIDTH = 120
@@ -94,14 +96,15 @@ def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
     return Group(_keep_numbers(table), *reasons)
 
 
-def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells") -> Table:
-    """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side."""
+def accuracy_table(rows: Sequence[Row], of: Task, title: str = "Accuracy on held-out cells") -> Table:
+    """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side for the figure that
+    models of the task ``of`` are ranked by; the others of the int8 form where there is one."""
+    first, *others = [column for column in of.columns if any(column.key in row for row in rows) and column.brief]
     table = _table(
         title,
         ["model", "taught"],
-        ["weights", "SOH\nfloat", "SOH\nint8", "trajectory", "RUL"],
-        "RMSE of SOH and trajectory in percentage points of the reference capacity, of RUL in cycles; of the int8 form "
-        "where there is one.",
+        ["weights", f"{first.title}\nfloat", f"{first.title}\nint8", *(column.title for column in others)],
+        of.explanation,
     )
     lines: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
@@ -112,10 +115,9 @@ def accuracy_table(rows: Sequence[Row], title: str = "Accuracy on held-out cells
             label,
             "yes" if source == "teacher" else "",
             number(final["parameters"], 0),
-            number(forms["float"]["soh_rmse_pct"], 3),
-            number(forms["int8"]["soh_rmse_pct"] if "int8" in forms else None, 3),
-            number(final["trajectory_rmse_pct"], 3),
-            number(final["rul_rmse_cycles"], 1),
+            number(forms["float"].get(first.key), first.digits),
+            number(forms["int8"].get(first.key) if "int8" in forms else None, first.digits),
+            *(number(final.get(column.key), column.digits) for column in others),
             style="bold green" if final["best"] else "dim" if final["role"] == "baseline" else None,
         )
     return _keep_numbers(table)
@@ -173,68 +175,36 @@ def cells_table(rows: Sequence[Row], title: str) -> Table:
     return _keep_numbers(table)
 
 
-EVALUATED = {
-    "health": (
-        ("windows", "windows", 0),
-        ("SOH RMSE", "soh_rmse_pct", 3),
-        ("SOH MAE", "soh_mae_pct", 3),
-        ("trajectory", "trajectory_rmse_pct", 3),
-        ("RUL RMSE", "rul_rmse_cycles", 1),
-    ),
-    "life": (
-        ("life", "life", 0),
-        ("predicted", "predicted", 0),
-        ("cells", "cells", 0),
-        ("RMSE", "rmse", 1),
-        ("MAE", "mae", 1),
-        ("MAPE %", "mape", 1),
-        ("RUL RMSE", "rul_rmse", 1),
-        ("SOH RMSE", "soh_rmse", 2),
-    ),
-    "forecast": (
-        ("windows", "windows", 0),
-        ("MAE %", "mae_pct", 3),
-        ("RMSE %", "rmse_pct", 3),
-        ("MAPE %", "mape_pct", 3),
-    ),
-}
-"""Columns of an evaluation per kind of task: heading, key, decimals."""
-UNITS = {
-    "health": "SOH and trajectory in percentage points of the reference capacity, RUL in cycles; seen: used in training.",
-    "life": "Cycle life and RUL in cycles, SOH in percentage points; seen: used in training.",
-    "forecast": "In percent of nominal capacity (MAPE: of the value); data sets count alike; seen: used in training.",
-}
-
-
-def evaluation_table(result: Mapping[str, Any]) -> Group:
+def evaluation_table(result: Evaluation) -> Group:
     """What ``edgebat.evaluate.evaluate_file`` found: a line per cell, then the model, then the baselines."""
-    kind = result["task_kind"]
-    rows = [*result["cells"], result["all"], *result["baselines"].values()]
-    columns = [column for column in EVALUATED[kind] if any(column[1] in row for row in rows)]
+    found = task(result.task_kind)
+    rows = [*result.cells, result.all, *result.baselines.values()]
+    wanted = [*found.cell_columns, *found.columns]
+    columns = [column for column in wanted if any(column.key in row for row in rows)]
     table = _table(
-        f"{result['model']} ({result['kind']}) on {result['corpus']}",
+        f"{result.model} ({result.kind}) on {result.corpus}",
         ["cell", "data set*", "note"],
-        [heading for heading, _, _ in columns],
-        UNITS[kind],
+        [column.title for column in columns],
+        f"{found.explanation} seen: used in training.",
     )
 
     table.columns[2].min_width = len("baseline")
 
     def add(name: str, dataset: str, note: str, row: Row, style: str | None = None) -> None:
-        values = [number(row[key], digits) if key in row else "" for _, key, digits in columns]
+        values = [number(row[c.key], c.digits) if c.key in row else "" for c in columns]
         table.add_row(name, dataset, note, *values, style=style)
 
-    for cell in result["cells"]:
+    for cell in result.cells:
         add(cell["cell"], cell["dataset"], "seen" if cell["seen"] else "", cell, "dim" if cell["seen"] else None)
     table.add_section()
-    for name, row in (result.get("datasets") or {}).items():
-        add("all of it" if result["unseen"] is None else "its unseen cells", name, "", row)
-    if result["unseen"]:
-        add("all unseen", "", "", result["unseen"], "bold")
-    add("all", "", "", result["all"])
-    for name, row in result["baselines"].items():
+    for name, row in result.datasets.items():
+        add("all of it" if result.unseen is None else "its unseen cells", name, "", row)
+    if result.unseen:
+        add("all unseen", "", "", result.unseen, "bold")
+    add("all", "", "", result.all)
+    for name, row in result.baselines.items():
         add(name, "", "baseline", row)
-    return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in result["notes"]))
+    return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in result.notes))
 
 
 def target_list(as_json: bool) -> Any:

@@ -8,9 +8,10 @@
         data/ models/ c/ predictions/               what the steps made
         metrics.json     card.json  report.html     what people read
 
-A step's fingerprint is the sha256 over its configuration, the source code it runs and the contents its predecessors
-left. A step whose record carries the same fingerprint and whose outputs are unchanged on disk is not run again, so an
-interrupted run continues where it stopped and an edited recipe redoes exactly what the edit touches.
+A step's fingerprint is the sha256 over its configuration, the source code its action reaches (``edgebat.runs.closure``)
+and the contents its predecessors left. A step whose record carries the same fingerprint, whose outputs are unchanged on
+disk and which missed no tool that is there now is not run again, so an interrupted run continues where it stopped and an
+edited recipe redoes exactly what the edit touches.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from edgebat import __version__
 from edgebat.errors import EdgebatError
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
+from edgebat.runs.closure import digest, entry_of
 
 PACKAGES = ("numpy", "pandas", "torch", "lightning", "onnx", "onnxruntime", "ai-edge-litert", "unicorn", "ziglang")
 
@@ -44,21 +45,39 @@ class Outcome:
     results: dict[str, Any] = field(default_factory=dict)
 
 
+def nothing_missing() -> set[str]:
+    """For steps that need no tools."""
+    return set()
+
+
 @dataclass(frozen=True)
 class Step:
-    """One step: ``action`` runs when the fingerprint of ``config``, ``code`` and the steps in ``needs`` is new.
+    """One step: ``action`` runs when the fingerprint of ``config``, of the code and of the steps in ``needs`` is new.
 
-    name: unique, also the record's file name; stage: the verb that ends with this step; title: what a person reads;
-    code: modules or subpackages of edgebat whose source decides the result (``"teachers"``, ``"files.py"``).
+    The code is what ``action``, a function or method of edgebat or a ``functools.partial`` of one, reaches.
     """
 
     name: str
+    """Unique; also the record's file name."""
     stage: str
+    """The verb that ends with this step."""
     title: str
+    """What a person reads."""
     action: Callable[[], Outcome]
     config: Any = None
     needs: tuple[str, ...] = ()
-    code: tuple[str, ...] = ()
+    """Names of the steps whose outputs and results this one reads."""
+    entry: tuple[str, ...] = ()
+    """Where code starts that ``action`` reaches in a way the source does not show: ``edgebat.module[:name]``."""
+    apart: tuple[str, ...] = ()
+    """Packages and modules that ``action`` reaches but that decide nothing of its outcome, as ``edgebat.formats``."""
+    missing: Callable[[], set[str]] = nothing_missing
+    """Names of the tools that are not installed now and whose work the step leaves out."""
+
+    @property
+    def code(self) -> str:
+        """sha256 of the source that decides the outcome."""
+        return digest(tuple(filter(None, (entry_of(self.action), *self.entry))), self.apart)
 
 
 class RunFolder:
@@ -66,6 +85,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.running: tuple[Step, str] | None = None
+        """The step that runs now and its fingerprint."""
 
     def file(self, *parts: str) -> Path:
         """Path inside the run folder; its parent exists afterwards."""
@@ -95,13 +116,16 @@ class RunFolder:
         for name in step.needs:
             record = self.record(name) or {}
             before[name] = {"outputs": record.get("outputs"), "results": record.get("results")}
-        document = {"step": step.name, "config": step.config, "code": code_digest(step.code), "before": before}
+        document = {"step": step.name, "config": step.config, "code": step.code, "before": before}
         return sha256_bytes(json.dumps(document, sort_keys=True, default=str).encode())
 
     def finished(self, step: Step) -> bool:
-        """Whether the record carries the present fingerprint and every output still has the recorded content."""
+        """Whether the record carries the present fingerprint, every output still has the recorded content, and every
+        tool that was missing is missing still."""
         record = self.record(step.name)
         if record is None or record.get("fingerprint") != self.fingerprint(step):
+            return False
+        if not set(record.get("missing", ())) <= step.missing():
             return False
         return all(
             (self.path / name).is_file() and sha256_file(self.path / name) == digest
@@ -112,22 +136,42 @@ class RunFolder:
         """Run the step, write its record, return it. Errors become StepFailed with a way to go on."""
         fingerprint = self.fingerprint(step)
         started = time.perf_counter()
+        self.running = step, fingerprint
         try:
+            missing = sorted(step.missing())
             outcome = step.action()
         except EdgebatError as error:
             raise StepFailed(
                 f"step {step.name!r} ({step.title}) failed: {error}\n"
                 f"Finished steps are kept in {self.path}; run the same command again to go on from here."
             ) from error
+        finally:
+            self.running = None
         record = {
             "step": step.name,
             "fingerprint": fingerprint,
             "seconds": round(time.perf_counter() - started, 2),
             "outputs": {name: sha256_file(self.path / name) for name in sorted(set(outcome.files))},
             "results": outcome.results,
+            "missing": missing,
         }
         self.write_json(f"steps/{step.name}.json", record)
         return record
+
+    def scratch(self, name: str) -> Path:
+        """Folder for checkpoints of the step that runs now: a changed recipe never resumes another one's training.
+
+        Raises RuntimeError when no step runs.
+        """
+        if self.running is None:
+            raise RuntimeError("checkpoints belong to a step; call this from the action of one")
+        return self.path / "checkpoints" / f"{name}-{self.running[1][:12]}"
+
+    def results_before(self) -> dict[str, dict[str, Any]]:
+        """The results of the steps that the running one needs, by name. Raises RuntimeError and StepFailed."""
+        if self.running is None:
+            raise RuntimeError("no step runs; ask for the results of one by its name")
+        return {name: self.results(name) for name in self.running[0].needs}
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as JSON with sorted keys to ``name`` in the run folder."""
@@ -135,17 +179,6 @@ class RunFolder:
 
     def _record_path(self, step: str) -> Path:
         return self.path / "steps" / f"{step}.json"
-
-
-@cache
-def code_digest(parts: Sequence[str]) -> str:
-    """sha256 over the source of the named modules or subpackages of edgebat."""
-    root = Path(__file__).parents[1]
-    files: set[Path] = set()
-    for part in parts:
-        place = root / part
-        files |= {place} if place.is_file() else set(place.rglob("*.py"))
-    return sha256_bytes("".join(f"{f.relative_to(root)}:{sha256_file(f)}\n" for f in sorted(files)).encode())
 
 
 def versions(tools: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from edgebat.distill.teacher import TeacherEntry
 from edgebat.distill.train import DistillSettings
 from edgebat.errors import EdgebatError, RecipeError
-from edgebat.tasks.health.spec import HealthSpec
 from edgebat.paths import recipes_dir
 from edgebat.quantize import QuantizeOptions
-from edgebat.teachers.ic2ml.train import TeacherSettings
+from edgebat.students.store import student_kinds
+from edgebat.tasks.base import Task, task, task_names
+from edgebat.teachers.store import teacher_class
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -37,94 +39,178 @@ class Synthetic(Section):
     """The seeded synthetic fleet."""
 
     cells: Annotated[int, Field(ge=6)] = 24
+    """Cells to simulate."""
     max_cycles: Annotated[int, Field(ge=100)] = 600
+    """Cycles after which a cell's test ends at the latest."""
     seed: int = 7
+    """Same seed, same cells."""
 
 
 class Split(Section):
-    """Fractions of the cells held out for testing and for early stopping; drawn per group of like cells."""
+    """Which cells are held out, always whole."""
 
+    by: Literal["condition", "dataset", "published"] = "condition"
+    """``condition``: fractions of every group of like cells; ``dataset``: all cells of ``hold_out``, to see how a model
+    fares on a bench it does not know; ``published``: the split that the data were published with."""
     test: Fraction = 0.25
+    """Fraction of the cells held out for testing, by condition."""
     val: Fraction = 0.15
+    """Fraction of the cells (by dataset or published: of the rest) for early stopping."""
     seed: int = 1
+    """Draws the cells."""
+    hold_out: tuple[str, ...] = ()
+    """Data sets that are tested (by dataset)."""
+    published: tuple[str, str] = ("train", "test1")
+    """Names of the published parts to learn from and to test on."""
+
+
+class MadeUp(Section):
+    """Made-up cells that teach beside the measured ones, and are never tested."""
+
+    cells: Annotated[int, Field(ge=0)] = 0
+    """So many; 0: none."""
+    max_cycles: Annotated[int, Field(ge=100)] = 2000
+    """Longest life."""
+    seed: int = 11
+    """Draws them."""
 
 
 class Data(Section):
-    """Where the cells come from. ``source: corpus`` needs ``--corpus PATH`` or EDGEBAT_CORPUS."""
+    """Where the cells come from."""
 
     source: Literal["synthetic", "corpus"] = "synthetic"
+    """``corpus`` needs ``--corpus PATH`` or EDGEBAT_CORPUS."""
     synthetic: Synthetic = Synthetic()
+    """The seeded synthetic fleet."""
     datasets: tuple[str, ...] = ()
+    """Of the corpus; all unless named."""
     quality: tuple[str, ...] = ()
+    """Grades of ``cells.csv``; all unless named."""
     split: Split = Split()
-
-
-@dataclasses.dataclass(frozen=True)
-class RoadTeacher(TeacherSettings):
-    """How to train IC2ML; or ``file``, one that is trained already, such as those in ``export/zoo/teachers/ic2ml``: then
-    nothing is trained, and the other settings are not used. learn_from_val: the validation cells, which choose nothing
-    when the last weights are kept, teach as well."""
-
-    file: str = ""
-    learn_from_val: bool = False
-
-    def __post_init__(self) -> None:
-        if self.learn_from_val and self.fit.validation_decides:
-            raise RecipeError(
-                f"teacher.learn_from_val needs keep: last and a patience of all {self.fit.epochs} epochs, or the cells "
-                f"learnt from would choose the weights; seen keep: {self.fit.keep}, patience: {self.fit.patience}"
-            )
+    """Which cells are held out."""
+    made_up: MadeUp = MadeUp()
+    """Cells to learn from besides."""
 
 
 class StudentEntry(Section):
-    """One student. ``settings`` are the keyword arguments of its class, such as ``units: 24``; ``epochs`` overrides
-    ``distill.fit.epochs``."""
+    """One student."""
 
-    kind: Literal["mlp", "cnn", "lstm"]
+    kind: str
+    """A family of ``edgebat/students``."""
     settings: dict[str, Any] = {}
+    """Keyword arguments of its class, such as ``units: 24``."""
     epochs: Positive | None = None
+    """Instead of ``distill.fit.epochs``."""
 
 
 class Verify(Section):
-    """How many held-out windows every engine runs; simulators and the slow LSTM engines run ``simulator_windows``."""
+    """The comparison of all engines."""
 
     windows: Positive = 1000
-    simulator_windows: Positive = 1000
+    """Held-out windows that every engine and simulator runs."""
 
 
 class Report(Section):
-    """What the report shows beside its tables: at most so many held-out cells get a picture."""
+    """What the report shows beside its tables."""
 
     cells: Positive = 12
+    """At most so many held-out cells get a picture."""
     licence: str = "Model and code: Apache-2.0."
+    """Printed at the end of the card."""
 
 
 class Recipe(Section):
-    """The whole experiment. Sections without a class above are the settings of the package they name.
-
-    ``threads`` of torch are part of the recipe because the last bits of a sum depend on them. These networks are small:
-    one thread is about as fast as two, and several times faster when the machine has other work.
-    """
+    """The whole experiment. Sections without a class above are the settings of the package they name."""
 
     name: Name
+    """Also the name of the run folder."""
     title: str = ""
+    """What a person reads; the name when empty."""
     threads: Positive = 1
-    task: HealthSpec = HealthSpec()
+    task: dict[str, Any]
+    """``name`` of a task (health, forecast, life) and its definition."""
     data: Data = Data()
-    teacher: RoadTeacher = RoadTeacher()
+    teacher: tuple[TeacherEntry, ...]
+    """A system's ``name`` with its settings, the ``file`` of a trained one, or a list of these: their mean."""
     students: tuple[StudentEntry, ...] = tuple(StudentEntry(kind=kind) for kind in ("mlp", "cnn", "lstm"))
+    """Who learns: one or more, each kind once."""
     distill: DistillSettings = DistillSettings()
+    """How students are trained."""
     quantize: QuantizeOptions = QuantizeOptions()
+    baselines: tuple[str, ...] = ()
+    """Learners beside the students; the task's quick ones unless named."""
     targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
+    """Boards whose size and speed are measured: names of shipped ones (``edgebat targets``) or YAML files."""
     verify: Verify = Verify()
+    """How engines are compared."""
     report: Report = Report()
+    """What the report shows."""
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _whole_task(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "name" not in given:
+            raise ValueError(f"task needs a name; the tasks are {', '.join(task_names())}")
+        found = task(str(given["name"]))
+        return found.described(found.spec(given))
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _teachers(cls, given: Any) -> Any:
+        entries = given if isinstance(given, list | tuple) else [given]
+        if not entries:
+            raise ValueError("teacher is an empty list; give a name, a file, or a list of these")
+        return [teacher_entry(entry) for entry in entries]
 
     @model_validator(mode="after")
     def _one_student_per_kind(self) -> Recipe:
         kinds = [student.kind for student in self.students]
         if not kinds or len(set(kinds)) != len(kinds):
             raise ValueError(f"students are {kinds}; give one or more, each kind once")
+        unknown = sorted(set(kinds) - set(student_kinds()))
+        if unknown:
+            raise ValueError(f"there is no student {', '.join(unknown)}; the students are {', '.join(student_kinds())}")
         return self
+
+    @property
+    def of_task(self) -> Task:
+        """The task itself."""
+        return task(self.task["name"])
+
+    @property
+    def spec(self) -> Any:
+        """The task's definition."""
+        return self.of_task.spec(self.task)
+
+
+def teacher_entry(given: Any) -> TeacherEntry:
+    """One entry of ``teacher:`` out of plain data, its settings checked and complete. Raises RecipeError."""
+    if isinstance(given, TeacherEntry):
+        return given
+    if not isinstance(given, dict):
+        raise RecipeError(f"teacher is {given!r}; give name: or file:, or a list of such sections")
+    own = {key: given[key] for key in ("name", "file", "learn_from_val") if key in given}
+    rest = {**given.get("settings", {}), **{k: v for k, v in given.items() if k not in (*own, "settings")}}
+    if bool(own.get("name")) == bool(own.get("file")):
+        raise RecipeError(
+            f"teacher has name {own.get('name', '')!r} and file {own.get('file', '')!r}; give one of them"
+        )
+    if own.get("file"):
+        if rest or own.get("learn_from_val"):
+            raise RecipeError(f"teacher.file is given, so that nothing is trained; {sorted(rest)} would not be used")
+        return TeacherEntry(file=str(own["file"]))
+    kind = teacher_class(str(own["name"]))
+    lines = list(_unknown_keys(rest, kind.Settings, "teacher."))
+    if lines:
+        raise RecipeError("; ".join(lines))
+    settings = TypeAdapter(kind.Settings).validate_python(_with_defaults(rest, kind.Settings))
+    entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), settings)
+    if entry.learn_from_val and getattr(settings.fit, "validation_decides", False):
+        raise RecipeError(
+            f"teacher.learn_from_val needs keep: last and a patience of all {settings.fit.epochs} epochs, or the cells "
+            f"learnt from would choose the weights; seen keep: {settings.fit.keep}, patience: {settings.fit.patience}"
+        )
+    return entry
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc]
@@ -275,6 +361,8 @@ def _unknown_keys(document: Any, section: Any, place: str) -> Iterator[str]:
         entry = getattr(section, "__args__", (None,))[0]
         for index, value in enumerate(document):
             yield from _unknown_keys(value, entry, f"{place}{index}.")
+        return
+    if section is TeacherEntry:  # checked with the settings of its system
         return
     fields = _fields(section)
     if fields is None or not isinstance(document, dict):

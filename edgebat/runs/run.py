@@ -1,4 +1,4 @@
-"""Walk the road of a recipe, say where it is, and print what came out."""
+"""Run the steps of a recipe, show where it is, and print what came out."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
-from edgebat.runs.recipe import Recipe, dump_recipe
-from edgebat.runs.steps import Road
-from edgebat.runs.folder import RunFolder, versions
 from edgebat.report.tables import accuracy_table, cells_table, equality_table, targets_table
+from edgebat.runs.folder import RunFolder, versions
+from edgebat.runs.owner import claim, only_one
+from edgebat.runs.recipe import Recipe, dump_recipe
+from edgebat.runs.steps import Pipeline
+from edgebat.tasks.base import task
 
 
-def travel(
+def run_recipe(
     recipe: Recipe,
     runs: Path = Path("runs"),
     corpus: Path | None = None,
     until: str = "report",
     force: Sequence[str] = (),
     console: Console | None = None,
+    file: Path | None = None,
 ) -> Path:
-    """Walk the road up to the stage ``until`` and print where it is; returns the run folder.
+    """Run the steps up to the stage ``until`` and print where it is; returns the run folder.
 
-    Finished steps are skipped; ``force`` names steps to do again. Raises StepFailed, RecipeError, DataError.
+    Finished steps are skipped; ``force`` names steps to do again. file: where the recipe was read from; a folder of
+    another file's is refused (None: not checked). Raises StepFailed, RecipeError, DataError, FolderBusy.
     """
     console = console or Console()
     # Lightning announces devices and tips that do not concern a user of edgebat.
@@ -43,29 +47,32 @@ def travel(
         console=console,
         transient=True,
     )
-    road = Road(recipe, folder, corpus, progress)
-    steps = road.steps()
+    pipeline = Pipeline(recipe, folder, corpus, progress)
+    steps = pipeline.steps()
     unknown = sorted(set(force) - {step.name for step in steps})
     if unknown:
         raise RecipeError(f"--force {', '.join(unknown)}: the steps are {', '.join(step.name for step in steps)}")
     console.print(f"[bold]{recipe.title or recipe.name}[/]  [dim]{folder.path}[/]")
-    atomic_write(folder.file("config.yaml"), dump_recipe(recipe))
-    folder.write_json("versions.json", versions())
-    with progress:
-        for step in steps[: 1 + max(i for i, s in enumerate(steps) if s.stage == until)]:
-            if step.name not in force and folder.finished(step):
-                console.print(f"  [dim]= {step.title}  (kept)[/]")
-                continue
-            road.task = progress.add_task(step.title, total=None, detail="")
-            record = folder.run(step)
-            progress.remove_task(road.task)
-            console.print(f"  [green]✓[/] {step.title}  [dim]{record['seconds']:.1f} s[/]")
+    with only_one(folder.path):
+        if file is not None:
+            claim(folder.path, file)
+        atomic_write(folder.file("config.yaml"), dump_recipe(recipe))
+        folder.write_json("versions.json", versions())
+        with progress:
+            for step in steps[: 1 + max(i for i, s in enumerate(steps) if s.stage == until)]:
+                if step.name not in force and folder.finished(step):
+                    console.print(f"  [dim]= {step.title}  (kept)[/]")
+                    continue
+                pipeline.bar = progress.add_task(step.title, total=None, detail="")
+                record = folder.run(step)
+                progress.remove_task(pipeline.bar)
+                console.print(f"  [green]✓[/] {step.title}  [dim]{record['seconds']:.1f} s[/]")
     _print_results(folder, until, console)
     return folder.path
 
 
 def _print_results(folder: RunFolder, until: str, console: Console) -> None:
-    """The tables of the stage that was asked for; all of them at the end of the road."""
+    """The tables of the stage that was asked for; all of them at the end."""
     data = folder.results("data")
     kind = "[yellow]synthetic data[/]" if data["synthetic"] else "measured cells"
     if until == "data":
@@ -80,10 +87,9 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     if until != "report":
         return
     card = json.loads(folder.file("card.json").read_text(encoding="utf-8"))
+    title = f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}"
     console.print()
-    console.print(
-        accuracy_table(card["accuracy"], f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}")
-    )
+    console.print(accuracy_table(card["accuracy"], task(card["task"]["name"]), title))
     console.print()
     console.print(equality_table(card["equality"]))
     console.print()

@@ -1,46 +1,53 @@
-"""The road: from cells to a report, step by step. Each method of ``Road`` is one step; ``edgebat.runs.run`` walks them."""
+"""From cells to a report, step by step. Each method of ``Pipeline`` is one step; ``edgebat.runs.run`` walks them.
+
+Nothing here asks which task it serves: windows, heads, scores and charts come from the recipe's task.
+"""
 
 from __future__ import annotations
-from edgebat.cells import join_seen, pack_cells
 
 import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.progress import Progress, TaskID
 
-from edgebat.baselines.health import BASELINES, stored_values
+from edgebat import baselines
+from edgebat.cells import join_seen, pack_cells
+from edgebat.data.splits import Split, check_no_leak, split_windows
 from edgebat.errors import DataError, RecipeError
-from edgebat.evaluate import predict_health, score
-from edgebat.formats.export import export_model
-from edgebat.tasks.health import HealthWindows, health_windows, to_ppm
-from edgebat.quantize.field import field_limits
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
+from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, load_graph
-from edgebat.verify.proof import bench_model, files_in, verify_model
-from edgebat.runs.recipe import Recipe, StudentEntry
-from edgebat.runs.folder import Outcome, RunFolder, Step
-from edgebat.runtime import quantize_input
+from edgebat.models import graph_heads, predict_int8, to_ppm
+from edgebat.quantize.field import field_limits
 from edgebat.report.tables import require_confirmed, require_equal
-from edgebat.tasks.windowfile import content_of, load_predictions, load_windows, save_predictions, save_windows
+from edgebat.runs.folder import Outcome, RunFolder, Step
+from edgebat.runs.missing import missing_engines, missing_on
+from edgebat.runs.recipe import Recipe, StudentEntry
+from edgebat.runtime import quantize_input
+from edgebat.tasks.base import Loaded, Predictions
+from edgebat.tasks.predictions import load_predictions, save_predictions
+from edgebat.tasks.windows import Windows
+from edgebat.training.run import Run
+from edgebat.verify.proof import bench_model, files_in, verify_model
 
 if TYPE_CHECKING:  # torch stays out until a step needs it
+    from edgebat.distill.teacher import Obtained
     from edgebat.students.base import Student
 
-Told = Callable[[dict[str, float]], None]
 STAGES = ("data", "teacher", "students", "quantize", "export", "verify", "simulate", "report")
 PARTS = ("train", "val", "test")
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 
 
-class Road:
+class Pipeline:
     """The steps of one recipe. ``corpus`` is needed when the recipe asks for measured cells."""
 
     def __init__(
@@ -53,30 +60,55 @@ class Road:
             )
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
-        self.task: TaskID | None = None
+        self.task, self.spec = recipe.of_task, recipe.spec
+        self.bar: TaskID | None = None
 
     def steps(self) -> list[Step]:
         """All steps in order."""
         r = self.recipe
-        task = r.task.to_dict()
-        data_config = {"task": task, "data": r.data.model_dump(mode="json"), "corpus": _corpus_digest(self.corpus, r)}
-        teacher_config = {"teacher": dataclasses.asdict(r.teacher), "threads": r.threads}
-        teacher_config["given"] = _given_digest(r.teacher.file)
+        data_config = {
+            "task": r.task,
+            "data": r.data.model_dump(mode="json"),
+            "corpus": _corpus_digest(self.corpus, r),
+        }
+        teacher_config = {
+            "teacher": [dataclasses.asdict(entry) for entry in r.teacher],
+            "given": [entry.digest() for entry in r.teacher],
+            "threads": r.threads,
+        }
         distill_config = dataclasses.asdict(r.distill)
         students = tuple(f"student-{kind}" for kind in self.kinds)
+        # Tasks, families and baselines are found by name, which the source does not show.
+        of_task = (f"edgebat.tasks.{self.task.name}.task",)
         return [
-            Step("data", "data", "cells, windows, split", self.data, data_config, (), ("data", "tasks")),
-            Step("teacher", "teacher", "teacher IC2ML", self.teacher, teacher_config, ("data",), ("teachers",)),
-            Step("baselines", "students", "baselines", self.baselines, None, ("data",), ("baselines",)),
+            Step("data", "data", "cells, windows, split", self.data, data_config, entry=of_task),
+            Step(
+                "teacher",
+                "teacher",
+                self.teacher_title,
+                self.teacher,
+                teacher_config,
+                ("data",),
+                entry=(*of_task, *(f"edgebat.teachers.{entry.name}" for entry in r.teacher if entry.name)),
+            ),
+            Step(
+                "baselines",
+                "students",
+                "baselines",
+                self.baselines,
+                {"names": r.baselines},
+                ("data",),
+                entry=(*of_task, f"edgebat.baselines.{self.task.name}"),
+            ),
             *(
                 Step(
                     f"student-{entry.kind}",
                     "students",
                     f"student {entry.kind.upper()}, with and without teacher",
-                    lambda entry=entry: self.student(entry),  # type: ignore[misc]
+                    partial(self.student, entry),
                     {"distill": distill_config, "student": entry.model_dump(mode="json"), "threads": r.threads},
                     ("data", "teacher"),
-                    ("distill", "students", "training"),
+                    entry=(*of_task, f"edgebat.students.{entry.kind}"),
                 )
                 for entry in r.students
             ),
@@ -88,22 +120,14 @@ class Road:
                 # Quantization-aware training, where the recipe asks for it, distils with the same settings.
                 {
                     "options": dataclasses.asdict(r.quantize),
-                    "task": task,
+                    "task": r.task,
                     "distill": distill_config,
                     "threads": r.threads,
                 },
                 ("data", "teacher", *students),
-                ("quantize", "graph", "runtime", "predict.py", "quantize/field.py"),
+                entry=(*of_task, *(f"edgebat.students.{kind}" for kind in self.kinds)),
             ),
-            Step(
-                "export",
-                "export",
-                "TFLite, ONNX, C99",
-                self.export,
-                None,
-                ("quantize",),
-                ("formats", "formats/export.py"),
-            ),
+            Step("export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",)),
             Step(
                 "verify",
                 "verify",
@@ -111,7 +135,8 @@ class Road:
                 self.verify,
                 r.verify.model_dump(),
                 ("data", "quantize", "export"),
-                ("verify", "runtime", "simulate", "formats", "verify/proof.py"),
+                entry=of_task,
+                missing=missing_engines,
             ),
             Step(
                 "simulate",
@@ -120,7 +145,8 @@ class Road:
                 self.simulate,
                 {"targets": r.targets, "files": [_target_digest(t) for t in r.targets]},
                 ("export",),
-                ("simulate", "verify/proof.py"),
+                entry=of_task,
+                missing=partial(missing_on, r.targets),
             ),
             Step(
                 "report",
@@ -129,125 +155,102 @@ class Road:
                 self.report,
                 {"recipe": r.model_dump(mode="json")},
                 ("data", "teacher", "baselines", *students, "quantize", "export", "verify", "simulate"),
-                ("report",),
+                entry=of_task,
             ),
         ]
+
+    @property
+    def teacher_title(self) -> str:
+        """What the teacher is called in tables."""
+        names = [entry.name or Path(entry.file).parent.name or Path(entry.file).stem for entry in self.recipe.teacher]
+        return f"teacher {' + '.join(names)}"
 
     # --- the steps -------------------------------------------------------------------------------------------------
 
     def data(self) -> Outcome:
         """Cells of the fleet or corpus, their windows, and the split by cell, checked for leaks."""
-        from edgebat.data.splits import check_no_leak, stratified_split
-
-        fleet, statement = self._fleet()
-        windows = health_windows(fleet, self.recipe.task)
-        split_spec = self.recipe.data.split
-        split = stratified_split(fleet, split_spec.seed, split_spec.val, split_spec.test, windows.cells)
-        check_no_leak(split, windows.cells, fleet)
-        files, counts, rows = [], {}, []
+        loaded, statement = self._loaded()
+        windows: Windows = loaded.windows
+        split = split_windows(windows, **self.recipe.data.split.model_dump())
+        windows = windows.select(cells=split.cells)  # a published split need not name every cell
+        check_no_leak(split, windows.cells, loaded.fleet)
+        files, counts = [], {}
         for part in PARTS:
             chosen = windows.select(cells=getattr(split, part))
-            save_windows(chosen, self.folder.file(f"data/{part}.safetensors"))
+            if part == "train":
+                chosen = self._with_made_up(chosen)
+            chosen.save(self.folder.file(f"data/{part}.safetensors"))
             files.append(f"data/{part}.safetensors")
-            counts[part] = content_of(chosen)
-        part_of = {cell: part for part in PARTS for cell in getattr(split, part)}
-        per_cell = np.bincount(windows.cell, minlength=len(windows.cells))
-        conditions = [str(condition) for condition in windows.conditions]
-        for condition in sorted(set(conditions)):
-            members = [i for i, c in enumerate(conditions) if c == condition]
-            row: dict[str, Any] = {"condition": condition, "cells": len(members)}
-            row |= {part: sum(part_of[windows.cells[i]] == part for i in members) for part in PARTS}
-            row["windows"] = int(per_cell[members].sum())
-            row["eol"] = int(np.isfinite(windows.eol_cycle[members]).sum())
-            rows.append(row)
+            counts[part] = _counts(chosen)
         return Outcome(
             files,
             {
-                "source": fleet.source,
-                "synthetic": fleet.synthetic,
+                "source": loaded.source,
+                "synthetic": loaded.synthetic,
                 "statement": statement,
-                "fingerprint": fleet.fingerprint,
+                "fingerprint": loaded.fingerprint,
                 "split_hash": split.hash,
                 "strategy": split.strategy,
                 "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in PARTS},
                 "counts": counts,
-                "conditions": rows,
+                "conditions": _condition_rows(windows, split),
                 "left_out": windows.left_out,
             },
         )
 
     def teacher(self) -> Outcome:
-        """The teacher, given or trained (or trained on from its last checkpoint), and its predictions."""
-        test = self.windows("test")
+        """The teacher or teachers, given or trained (or trained on from the last checkpoint), and their predictions."""
+        from edgebat.distill.teacher import TeacherData, together
+
+        parts = {part: self.windows(part) for part in PARTS}
         self._set_threads()
-        teacher, results = self._given_teacher(test) if self.recipe.teacher.file else self._trained_teacher()
-        results |= self._predicted("teacher", teacher.predict(test), test)
-        results["parameters"] = sum(p.numel() for p in teacher.parameters())
-        return Outcome(["models/teacher.safetensors", "predictions/teacher.safetensors"], results)
-
-    def _given_teacher(self, test: HealthWindows) -> tuple[Any, dict[str, Any]]:
-        """The recipe's ``teacher.file``, copied as it is, and where it came from."""
-        from edgebat.distill.given import given_teacher
-
-        file = Path(self.recipe.teacher.file)
-        teacher, seen = given_teacher(file, self.recipe.task, test.cells)
-        atomic_write(self.folder.file("models/teacher.safetensors"), file.read_bytes())
-        return teacher, {"given": file.name, "seen": seen}
-
-    def _trained_teacher(self) -> tuple[Any, dict[str, Any]]:
-        from edgebat.teachers.store import save_teacher
-        from edgebat.teachers.ic2ml.train import train_ic2ml
-        from edgebat.training.run import Run
-
-        settings = self.recipe.teacher
-        scratch = self._scratch("teacher")
-        told = self._bar(settings.fit.epochs)
-        train, val = self.windows("train"), self.windows("val")
-        learnt = train.join(val) if settings.learn_from_val else train
-        teacher, fitted = train_ic2ml(learnt, val, settings, Run(scratch, progress=told))
-        save_teacher(teacher, self.folder.file("models/teacher.safetensors"), self.provenance())
-        shutil.rmtree(scratch)
-        return teacher, {"best_epoch": fitted.best_epoch, "epochs": fitted.epochs}
+        data = TeacherData(self.task, parts["train"], parts["val"], parts["test"])
+        found = []
+        for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
+            scratch = self.folder.scratch("teacher") / Path(name).stem
+            epochs = getattr(getattr(entry.settings, "fit", None), "epochs", 0)
+            run = Run(scratch, progress=self._progress(epochs))
+            found.append(data.obtain(entry, self.provenance(), self.folder.file(name), run))
+            shutil.rmtree(scratch, ignore_errors=True)
+        whole = together(found)
+        predictions = whole.teacher.predict(parts["test"])
+        results = self._predicted("teacher", predictions, parts["test"]) | whole.results
+        results |= {"seen": whole.seen, "parameters": sum(p.numel() for p in whole.teacher.parameters())}
+        return Outcome([*self.teacher_files, "predictions/teacher.safetensors"], results)
 
     def baselines(self) -> Outcome:
-        """What costs nothing: the mean, ridge on the same window, the nearest neighbour among the training windows."""
+        """What costs nothing, learnt from the same windows."""
         train, val, test = (self.windows(part) for part in PARTS)
+        names = self.recipe.baselines or baselines.quick(self.task.name)
+        found, notes = baselines.answers(self.task.name, train, val, test, names)
         files, results = [], {}
-        for name, baseline in BASELINES.items():
-            results[name] = self._predicted(name, baseline(train, val, test), test)
-            results[name]["parameters"] = stored_values(name, train)
+        for name, answer in found.items():
+            results[name] = self._predicted(name, answer, test)
+            results[name]["parameters"] = baselines.stored_values(self.task.name, name, train)
             files.append(f"predictions/{name}.safetensors")
-        return Outcome(files, results)
+        return Outcome(files, {"rows": results, "order": list(found), "notes": notes})
 
     def student(self, entry: StudentEntry) -> Outcome:
         """One student twice: taught, and on measured labels alone with everything else the same."""
         from edgebat.distill.train import train_student
         from edgebat.students.store import save_student
-        from edgebat.teachers.store import load_teacher
-        from edgebat.training.run import Run
 
         train, val, test = (self.windows(part) for part in PARTS)
         self._set_threads()
         settings = self.recipe.distill
         if entry.epochs:
-            settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, epochs=entry.epochs))
-        teacher = load_teacher(self.folder.file("models/teacher.safetensors"))
+            settings = replace(settings, fit=replace(settings.fit, epochs=entry.epochs))
+        teacher = self.stored_teacher().teacher
         files, results = [], {}
-        told = self._bar(2 * settings.fit.epochs)
+        progress = self._progress(2 * settings.fit.epochs)
         for name, guide in ((entry.kind, teacher), (f"{entry.kind}_alone", None)):
-            scratch = self._scratch(name)
+            run = Run(self.folder.scratch(name), progress=progress, cache=self.folder.path / "checkpoints" / "labels")
             student, fitted = train_student(
-                entry.kind,
-                train,
-                val,
-                guide,
-                settings,
-                Run(scratch, progress=told, cache=self.folder.path / "checkpoints" / "labels"),
-                entry.settings,
+                entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
-            shutil.rmtree(scratch)
-            results[name] = self._predicted(name, student.predict(test.x), test)
+            shutil.rmtree(run.folder)
+            results[name] = self._predicted(name, student.predict(test.inputs()), test)
             results[name] |= {"parameters": student.float_spec().parameters, "best_epoch": fitted.best_epoch}
             files += [f"models/{name}.safetensors", f"predictions/{name}.safetensors"]
         return Outcome(files, results)
@@ -262,39 +265,32 @@ class Road:
         files, results = [], {}
         origin = self.provenance()
         meta = {"task": origin.pop("task"), "training": origin}
+        x = train.inputs()
         for name in (n for kind in self.kinds for n in (kind, f"{kind}_alone")):
             student = load_student(self.folder.file(f"models/{name}.safetensors"))
-            graph = quantize_model(student.float_spec(), train.x, self.recipe.quantize, name=name, meta=meta)
+            graph = quantize_model(student.float_spec(), x, self.recipe.quantize, name=name, meta=meta)
             if self.recipe.quantize.qat_epochs:
                 graph = self._trained_quantized(name, student, graph)
-            graph = replace(graph, meta={**graph.meta, "field": field_limits(graph, train, val)})
+            limits = field_limits(graph, graph_heads(graph, self.task, self.spec), train, val)
+            graph = replace(graph, meta={**graph.meta, "field": limits})
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
-            results[name] = self._predicted(f"{name}_int8", predict_health(graph, test.x), test)
-            results[name]["fingerprint"] = graph.fingerprint
+            results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
+            results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates()}
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 
     def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> IntGraph:
         """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any."""
         self._set_threads()
-        from edgebat.quantize.qat_train import train_quantized
-        from edgebat.teachers.store import load_teacher
-        from edgebat.training.run import Run
+        from edgebat.distill.qat_train import train_quantized
 
-        alone = name.endswith("_alone")
         epochs = self.recipe.quantize.qat_epochs
-        scratch = self._scratch("quantize") / name
-        trained = train_quantized(
-            student,
-            graph,
-            self.windows("train"),
-            self.windows("val"),
-            None if alone else load_teacher(self.folder.file("models/teacher.safetensors")),
-            self.recipe.distill,
-            epochs,
-            Run(scratch, progress=self._bar(epochs), cache=self.folder.path / "checkpoints" / "labels"),
-        )
-        shutil.rmtree(scratch)
+        cache = self.folder.path / "checkpoints" / "labels"
+        run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=cache)
+        guide = None if name.endswith("_alone") else self.stored_teacher().teacher
+        train, val = self.windows("train"), self.windows("val")
+        trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
+        shutil.rmtree(run.folder)
         return trained
 
     def export(self) -> Outcome:
@@ -310,30 +306,27 @@ class Road:
         rows = []
         for kind in self.kinds:
             graph = self.graph(kind)
-            x = quantize_input(graph, to_ppm(_evenly(test.x, self.recipe.verify.windows)))
+            x = quantize_input(graph, to_ppm(test.evenly(self.recipe.verify.windows).inputs()))
             rows += verify_model(graph, x, files_in(self.folder.path / "models", kind))
         require_equal(rows)
         return Outcome([], {"rows": rows})
 
     def simulate(self) -> Outcome:
         """Size and speed of the taught students on the recipe's targets."""
-        test = self.windows("test")
+        test = self.windows("test").evenly(SIMULATED)
         rows = []
         for kind in self.kinds:
             graph = self.graph(kind)
-            x = quantize_input(graph, to_ppm(_evenly(test.x, SIMULATED)))
+            x = quantize_input(graph, to_ppm(test.inputs()))
             rows += bench_model(graph, self.recipe.targets, x, files_in(self.folder.path / "models", kind))
         require_confirmed(rows)
         return Outcome([], {"rows": rows})
 
     def report(self) -> Outcome:
         """card.json, metrics.json and report.html."""
-        from edgebat.report.card import build_card
+        from edgebat.report.card import RunResults, build_card
         from edgebat.report.html import render
 
-        test = self.windows("test")
-        steps = {step.name: self.folder.results(step.name) for step in self.steps() if step.name != "report"}
-        versions_ = json.loads(self.folder.file("versions.json").read_text(encoding="utf-8"))
         models = sorted(p for p in (self.folder.path / "models").rglob("*") if p.is_file())
         files = [
             {"path": str(p.relative_to(self.folder.path)), "bytes": p.stat().st_size, "sha256": sha256_file(p)}
@@ -343,75 +336,124 @@ class Road:
             path.stem: load_predictions(path)
             for path in sorted((self.folder.path / "predictions").glob("*.safetensors"))
         }
-        card = build_card(self.recipe, steps, versions_, files, test, predictions)
+        results = RunResults(
+            steps=self.folder.results_before(),
+            versions=json.loads(self.folder.file("versions.json").read_text(encoding="utf-8")),
+            files=files,
+            windows=self.windows("test"),
+            predictions=predictions,
+            teacher=self.teacher_title,
+        )
+        card = build_card(self.recipe, results)
         self.folder.write_json("card.json", card)
         self.folder.write_json("metrics.json", {row["key"]: row for row in card["accuracy"]})
-        atomic_write(self.folder.file("report.html"), render(card, test, predictions))
+        atomic_write(self.folder.file("report.html"), render(card, results.windows, predictions))
         return Outcome(["card.json", "metrics.json", "report.html"])
 
     # --- what the steps share --------------------------------------------------------------------------------------
 
-    def windows(self, part: str) -> HealthWindows:
+    @property
+    def teacher_files(self) -> list[str]:
+        """Where the teachers lie in the run folder."""
+        count = len(self.recipe.teacher)
+        return [f"models/teacher{f'-{n}' if count > 1 else ''}.safetensors" for n in range(1, count + 1)]
+
+    def stored_teacher(self) -> Obtained:
+        """The teacher that the step ``teacher`` left."""
+        from edgebat.distill.teacher import Obtained, together
+        from edgebat.teachers.store import load_teacher
+
+        return together([Obtained(load_teacher(self.folder.file(name)), "", {}) for name in self.teacher_files])
+
+    def windows(self, part: str) -> Windows:
         """Windows of one part of the split, as the step ``data`` left them."""
-        return load_windows(self.folder.file(f"data/{part}.safetensors"))
+        return self.task.Windows.load(self.folder.file(f"data/{part}.safetensors"))
 
     def provenance(self) -> dict[str, Any]:
-        """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.evaluate.seen_cells."""
+        """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data = self.folder.results("data")
         cells = [tuple(name.split("/", 1)) for part in ("train", "val") for name in data["split"][part]]
         names = ("source", "synthetic", "split_hash")
         seen = pack_cells(cells)
-        if self.recipe.teacher.file:  # what a given teacher has learnt from reaches its students
-            seen = join_seen(seen, self.folder.results("teacher")["seen"])
+        taught = self.folder.record("teacher")
+        if taught is not None:  # what a given teacher has learnt from reaches its students
+            seen = join_seen(seen, taught["results"]["seen"])
         origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": seen}
-        return {"task": self.recipe.task.to_dict(), **origin}
+        return {"task": self.recipe.task, **origin, **self._ground}
+
+    @cached_property
+    def _ground(self) -> dict[str, Any]:
+        return self.task.ground(self.windows("train"))
 
     def graph(self, name: str) -> IntGraph:
         """An integer graph the step ``quantize`` left."""
         return load_graph(self.folder.file(f"models/{name}.ebat"))
 
-    def _fleet(self) -> tuple[Any, str]:
+    def _loaded(self) -> tuple[Loaded, str]:
         spec = self.recipe.data
         if spec.source == "synthetic":
-            from edgebat.data.synthetic import make_fleet
-
-            fleet = make_fleet(spec.synthetic.seed, spec.synthetic.cells, spec.synthetic.max_cycles)
-            return fleet, (
+            made = spec.synthetic
+            return self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed), (
                 "All cells come from edgebat's seeded simulation of ageing, not from measurements. The numbers show that "
                 "the tools work; they say nothing about real cells."
             )
-        from edgebat.data.corpus import read_corpus
-
         assert self.corpus is not None
-        fleet = read_corpus(self.corpus, spec.datasets or None).select(quality=spec.quality or None)
-        names = ", ".join(sorted(set(fleet.cells["dataset"])))
-        return fleet, f"Data sets {names}; the split is by cell, so no window of a test cell was seen in training."
+        loaded = self.task.load(self.corpus, self.spec, spec.datasets or None, spec.quality or None)
+        names = ", ".join(sorted({dataset for dataset, _ in loaded.windows.cells}))
+        return loaded, f"Data sets {names}; the split is by cell, so no window of a test cell was seen in training."
 
-    def _predicted(self, name: str, predictions: dict[str, Any], windows: HealthWindows) -> dict[str, Any]:
+    def _with_made_up(self, train: Windows) -> Windows:
+        made = self.recipe.data.made_up
+        if not made.cells:
+            return train
+        return train.join(self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed).windows)
+
+    def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> dict[str, Any]:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))
-        return score(windows, predictions)
+        return dict(self.task.score(windows, predictions))
 
     def _set_threads(self) -> None:
         import torch
 
         torch.set_num_threads(self.recipe.threads)
 
-    def _scratch(self, name: str) -> Path:
-        """Folder for checkpoints of the present fingerprint: a changed recipe never resumes another one's training."""
-        step = next(s for s in self.steps() if s.name in (name, f"student-{name.removesuffix('_alone')}"))
-        return self.folder.path / "checkpoints" / f"{name}-{self.folder.fingerprint(step)[:12]}"
-
-    def _bar(self, epochs: int) -> Told:
+    def _progress(self, epochs: int) -> Callable[[dict[str, float]], None]:
         """A progress bar of so many epochs, as a function that training calls after each."""
-        progress, task = self.progress, self.task
-        if progress is None or task is None:
+        progress, bar = self.progress, self.bar
+        if progress is None or bar is None:
             return lambda losses: None
-        progress.update(task, total=epochs)
+        progress.update(bar, total=epochs or None)
 
-        def told(losses: dict[str, float]) -> None:
-            progress.update(task, advance=1, detail=f"validation loss {losses['val_loss']:.4f}")
+        def advance(losses: dict[str, float]) -> None:
+            progress.update(bar, advance=1, detail=f"validation loss {losses['val_loss']:.4f}")
 
-        return told
+        return advance
+
+
+def _known_ends(windows: Windows) -> Any:
+    """[N] windows that know the number of cycles left to an end that is still to come; all False without such a head."""
+    for label in windows.end_labels():
+        return np.isfinite(label) & (label > 0)
+    return np.zeros(len(windows), dtype=np.bool_)
+
+
+def _counts(windows: Windows) -> dict[str, int]:
+    return {"cells": len(windows.cells), "windows": len(windows), "rul": int(_known_ends(windows).sum())}
+
+
+def _condition_rows(windows: Windows, split: Split) -> list[dict[str, Any]]:
+    """Per condition the cells in each part, their windows, and how many cells were watched to their end of life."""
+    part_of = {cell: part for part in PARTS for cell in getattr(split, part)}
+    per_cell = np.bincount(windows.cell, minlength=len(windows.cells))
+    ended = np.bincount(windows.cell[_known_ends(windows)], minlength=len(windows.cells)) > 0
+    conditions = [str(condition) for condition in windows.conditions]
+    rows = []
+    for condition in sorted(set(conditions)):
+        members = [i for i, c in enumerate(conditions) if c == condition]
+        row: dict[str, Any] = {"condition": condition, "cells": len(members)}
+        row |= {part: sum(part_of.get(windows.cells[i]) == part for i in members) for part in PARTS}
+        rows.append(row | {"windows": int(per_cell[members].sum()), "eol": int(ended[members].sum())})
+    return rows
 
 
 def _corpus_digest(corpus: Path | None, recipe: Recipe) -> str | None:
@@ -422,18 +464,8 @@ def _corpus_digest(corpus: Path | None, recipe: Recipe) -> str | None:
     missing = [path.name for path in tables if not path.is_file()]
     if missing:
         raise DataError(f"{corpus} is not a corpus folder: {', '.join(missing)} is missing")
-    curves = [(path.name, path.stat().st_size) for path in sorted((corpus / "segments").glob("*.npz"))]
+    curves = [(p.name, p.stat().st_size) for part in ("segments", "qv") for p in sorted((corpus / part).glob("*.npz"))]
     return sha256_bytes(json.dumps([[sha256_file(path) for path in tables], curves]).encode())
-
-
-def _given_digest(name: str) -> str | None:
-    """sha256 of the recipe's ``teacher.file``, None when there is none. Raises RecipeError when it does not exist."""
-    if not name:
-        return None
-    if not Path(name).is_file():
-        raise RecipeError(f"teacher.file {name} does not exist; give a trained teacher's .safetensors, such as one of "
-                          "export/zoo/teachers/ic2ml, or leave it out to train one")  # fmt: skip
-    return sha256_file(Path(name))
 
 
 def _target_digest(name: str) -> str:
@@ -441,8 +473,3 @@ def _target_digest(name: str) -> str:
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else targets_dir() / f"{name}.yaml"
     return sha256_file(path) if path.is_file() else ""
-
-
-def _evenly(x: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
-    """``count`` windows spread evenly over all of them (all, when there are fewer)."""
-    return np.asarray(x[np.linspace(0, len(x) - 1, min(count, len(x))).astype(int)])

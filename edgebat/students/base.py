@@ -1,26 +1,30 @@
-"""What the three students share: normalization, heads, prediction and the way into plain NumPy."""
+"""What all students share: normalization, heads, prediction and the path into plain NumPy."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError
-from edgebat.students.knots import expansion
-from edgebat.students.spec import INPUT_MAX, INPUT_MIN, DenseLayer, FloatModel, Head, Layer
-from edgebat.tasks.health.windows import SMALLEST_STD
+from edgebat.students.spec import INPUT_MAX, INPUT_MIN, DenseLayer, FloatModel, HeadSlice, Layer
+from edgebat.tasks.base import Head, head_of, physical, slices_of
+
+SMALLEST_STD = {"fraction": 1e-6, "cycles": 1.0}
+"""One ppm of nominal capacity, what a BMS can tell apart; one cycle. What varies less is not blown up."""
 
 
 class Student(nn.Module):
-    """Base of ``MlpStudent``, ``CnnStudent`` and ``LstmStudent``.
+    """Base of all students.
 
-    Takes capacity increments as fractions of nominal, [B, context, increments]; gives normalized outputs
-    [B, 1 + knots + 1]: SOH, trajectory knots, RUL. ``settings`` are the constructor's keyword arguments, kept
-    for saving.
+    Takes [B, T, C] fractions of nominal capacity; gives normalized outputs [B, O], the heads side by side.
+    ``settings`` are the constructor's keyword arguments, kept for saving. relative: what is read are the changes since
+    the window's last value, and heads that are relative answer with such changes.
     """
 
     kind = ""
@@ -28,91 +32,120 @@ class Student(nn.Module):
     input_std: Tensor
     output_mean: Tensor
     output_std: Tensor
-    expansion: Tensor
 
-    def __init__(self, *, context: int, increments: int, horizon: int, knots: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        shape: Sequence[int],
+        heads: Sequence[Head | Mapping[str, Any]],
+        relative: bool = False,
+        **settings: Any,
+    ) -> None:
         super().__init__()
-        self.context, self.increments, self.horizon, self.knots = context, increments, horizon, knots
-        self.outputs = knots + 2
-        self.settings: dict[str, Any] = dict(
-            context=context, increments=increments, horizon=horizon, knots=knots, **settings
-        )
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.heads = tuple(head if isinstance(head, Head) else head_of(head) for head in heads)
+        self.relative = relative
+        self.slices = slices_of(self.heads)
+        self.outputs = sum(head.size for head in self.heads)
+        self.settings: dict[str, Any] = {
+            "shape": list(self.shape),
+            "heads": [asdict(head) for head in self.heads],
+            "relative": relative,
+            **settings,
+        }
         for name, size, value in [
-            ("input_mean", increments, 0.0),
-            ("input_std", increments, 1.0),
+            ("input_mean", self.shape[1], 0.0),
+            ("input_std", self.shape[1], 1.0),
             ("output_mean", self.outputs, 0.0),
             ("output_std", self.outputs, 1.0),
         ]:
             self.register_buffer(name, torch.full((size,), value))
-        # Rows of the expansion sum to one, so it holds for normalized SOH as well: SOH and knots share mean and std.
-        self.register_buffer("expansion", torch.from_numpy(expansion(horizon, knots)), persistent=False)
+        for head in self.heads:
+            # Rows sum to one, so it holds for normalized values as well: what is interpolated shares mean and std.
+            self.register_buffer(f"expansion_{head.name}", torch.from_numpy(head.expansion()), persistent=False)
 
-    def set_normalization(self, x: Float32, soh: Float32, rul: Float32) -> None:
-        """Take mean and std from training windows: x [N, context, increments], soh [N], rul [N] (NaN = censored).
+    def set_normalization(self, x: Float32, targets: Mapping[str, Float32]) -> None:
+        """Take mean and std from training windows: x [N, T, C], targets head -> [N, values] (NaN = not known).
 
-        Raises DataError when the windows or the SOH do not vary.
+        Raises DataError when the inputs or a head in fractions do not vary.
         """
-        mean, std = x.mean(axis=(0, 1), dtype=np.float64), x.std(axis=(0, 1), dtype=np.float64)
-        known = rul[np.isfinite(rul)]
-        if std.max() < SMALLEST_STD or soh.std() < SMALLEST_STD:
+        last = x[:, -1:, -1:]
+        seen = x - last if self.relative else x
+        mean, std = seen.mean(axis=(0, 1), dtype=np.float64), seen.std(axis=(0, 1), dtype=np.float64)
+        if std.max() < SMALLEST_STD["fraction"]:
             raise DataError(f"the student cannot be normalized: {len(x)} training windows hold constant values "
-                            f"(std of increments at most {std.max():.3g}, of SOH {soh.std():.3g}); "
-                            "train on cells that age")  # fmt: skip
-        # Without one cell seen to its end there is nothing to learn for the RUL head; its loss is masked everywhere.
-        rul_mean, rul_std = (known.mean(), max(float(known.std()), 1.0)) if known.size else (0.0, 1.0)
-        heads = self.knots + 1
+                            f"(std of inputs at most {std.max():.3g}); train on cells that age")  # fmt: skip
         self.input_mean.copy_(torch.as_tensor(mean))
-        self.input_std.copy_(torch.as_tensor(std.clip(SMALLEST_STD)))
-        self.output_mean.copy_(torch.as_tensor([soh.mean()] * heads + [rul_mean]))
-        self.output_std.copy_(torch.as_tensor([soh.std()] * heads + [rul_std]))
+        self.input_std.copy_(torch.as_tensor(std.clip(SMALLEST_STD["fraction"])))
+        for head, where in zip(self.heads, self.slices, strict=True):
+            target = targets[head.scale or head.name]
+            target = target - last[:, 0] if head.relative else target
+            known = target[np.isfinite(target)]
+            smallest = SMALLEST_STD[head.unit]
+            if known.size and head.unit == "fraction" and known.std() < smallest:
+                raise DataError(f"the student cannot be normalized: {len(x)} training windows hold a constant "
+                                f"{head.name} (std {known.std():.3g}); train on cells that age")  # fmt: skip
+            # Without one label there is nothing to learn for the head; its loss is masked everywhere.
+            center, spread = (known.mean(), max(float(known.std()), smallest)) if known.size else (0.0, 1.0)
+            self.output_mean[where] = float(center)
+            self.output_std[where] = float(spread)
 
     def forward(self, x: Tensor) -> Tensor:
-        z = ((x - self.input_mean) / self.input_std).clamp(INPUT_MIN, INPUT_MAX)
+        seen = x - x[:, -1:, -1:] if self.relative else x
+        z = ((seen - self.input_mean) / self.input_std).clamp(INPUT_MIN, INPUT_MAX)
         return self.body(z)
 
     def body(self, z: Tensor) -> Tensor:
-        """Normalized inputs [B, context, increments] to normalized outputs."""
+        """Normalized inputs [B, T, C] to normalized outputs."""
         raise NotImplementedError
 
     def layers(self) -> list[Layer]:
         """The trained layers in executing order as NumPy."""
         raise NotImplementedError
 
-    def trajectory(self, outputs: Tensor) -> Tensor:
-        """Normalized outputs [B, O] to the normalized trajectory [B, horizon]."""
-        return outputs[:, : self.knots + 1] @ self.expansion.T
+    def expanded(self, outputs: Tensor, head: int) -> Tensor:
+        """Normalized outputs [B, O] to the normalized values [B, values] of head number ``head``."""
+        return outputs[:, self._knots(head)] @ self.get_buffer(f"expansion_{self.heads[head].name}").T
+
+    def normalized(self, label: Tensor, x: Tensor, head: int) -> Tensor:
+        """Physical labels [B, values] for inputs x [B, T, C], as head number ``head`` has them."""
+        first = self.slices[head].start
+        change = label - x[:, -1, -1:] if self.heads[head].relative else label
+        return (change - self.output_mean[first]) / self.output_std[first]
+
+    def _knots(self, head: int) -> slice | list[int]:
+        """Columns of the outputs that lie under a head's values: its own, and that of the head it starts from."""
+        own, start = self.slices[head], self.heads[head].start
+        if not start:
+            return own
+        before = self.slices[[h.name for h in self.heads].index(start)].start
+        return slice(before, own.stop) if before == own.start - 1 else [before, *range(own.start, own.stop)]
 
     def float_spec(self) -> FloatModel:
         """The student as plain NumPy (float32 copies)."""
-        last = self.knots + 1
         return FloatModel(
             kind=self.kind,
-            input_shape=(self.context, self.increments),
+            input_shape=self.shape,
             layers=tuple(self.layers()),
             input_mean=to_numpy(self.input_mean),
             input_std=to_numpy(self.input_std),
             output_mean=to_numpy(self.output_mean),
             output_std=to_numpy(self.output_std),
-            heads=(
-                Head("soh", 0, 1, "fraction"),
-                Head("trajectory", 1, self.knots, "fraction"),
-                Head("rul", last, 1, "cycles"),
+            heads=tuple(
+                HeadSlice(head.name, where.start, head.size, head.unit, head.relative)
+                for head, where in zip(self.heads, self.slices, strict=True)
             ),
+            relative=self.relative,
         )
 
     @torch.no_grad()
-    def predict(self, x: Float32, batch_size: int = 4096) -> dict[str, Float32]:
-        """Physical predictions for windows [N, context, increments]: soh [N], trajectory [N, horizon], rul [N]."""
+    def predict(self, x: Float32, batch_size: int = 4096) -> dict[str, FloatArray]:
+        """Physical predictions for windows x [N, T, C] by head: [N] for a head of one value, else [N, values]."""
         device = self.input_mean.device
         parts = [self(torch.as_tensor(x[i : i + batch_size], device=device)) for i in range(0, len(x), batch_size)]
-        outputs = torch.cat(parts) * self.output_std + self.output_mean
-        return physical(to_numpy(outputs), self.horizon, self.knots)
-
-
-def physical(outputs: Float32, horizon: int, knots: int) -> dict[str, Float32]:
-    """Physical outputs [N, 1 + knots + 1] as named predictions; RUL is never negative."""
-    trajectory = outputs[:, : knots + 1] @ expansion(horizon, knots).T
-    return {"soh": outputs[:, 0], "trajectory": trajectory, "rul": np.maximum(outputs[:, -1], 0)}
+        outputs = torch.cat(parts) if parts else torch.zeros(0, self.outputs, device=device)
+        values = to_numpy(outputs * self.output_std + self.output_mean)
+        return physical(values, self.heads, x[:, -1, -1])
 
 
 def to_numpy(tensor: Tensor) -> Float32:

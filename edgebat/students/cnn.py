@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,30 +26,18 @@ class CnnStudent(Student):
     def __init__(
         self,
         *,
-        context: int = 10,
-        increments: int = 10,
-        horizon: int = 50,
-        knots: int = 5,
         channels: Sequence[int] = (24, 24),
         kernel: int = 3,
         pool: int = 1,
         hidden: int = 24,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            context=context,
-            increments=increments,
-            horizon=horizon,
-            knots=knots,
-            channels=list(channels),
-            kernel=kernel,
-            pool=pool,
-            hidden=hidden,
-        )
-        steps = (context - len(channels) * (kernel - 1)) // pool
+        super().__init__(channels=list(channels), kernel=kernel, pool=pool, hidden=hidden, **common)
+        steps = (self.shape[0] - len(channels) * (kernel - 1)) // pool
         if steps < 1:
             raise RecipeError(f"the cnn student has no time step left: {len(channels)} convolutions of kernel {kernel} "
-                              f"and a pool of {pool} on {context} cycles; use fewer, smaller ones")  # fmt: skip
-        widths = [increments, *channels]
+                              f"and a pool of {pool} on {self.shape[0]} steps; use fewer, smaller ones")  # fmt: skip
+        widths = [self.shape[1], *channels]
         self.convolutions = nn.ModuleList(nn.Conv1d(a, b, kernel) for a, b in itertools.pairwise(widths))
         self.pool = pool
         self.hidden = nn.Linear(steps * widths[-1], hidden)
@@ -71,3 +60,6 @@ class CnnStudent(Student):
         ]
         pool: list[Layer] = [MaxPool1DLayer(self.pool)] if self.pool > 1 else []
         return [*convolutions, *pool, FlattenLayer(), dense(self.hidden, "relu"), dense(self.head)]
+
+
+STUDENT = CnnStudent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from edgebat.students.base import Student, dense, to_numpy
@@ -13,20 +15,9 @@ class LstmStudent(Student):
 
     kind = "lstm"
 
-    def __init__(
-        self,
-        *,
-        context: int = 10,
-        increments: int = 10,
-        horizon: int = 50,
-        knots: int = 5,
-        units: int = 24,
-        stacked: int = 1,
-    ) -> None:
-        super().__init__(
-            context=context, increments=increments, horizon=horizon, knots=knots, units=units, stacked=stacked
-        )
-        self.lstm = nn.LSTM(increments, units, num_layers=stacked, batch_first=True)
+    def __init__(self, *, units: int = 24, stacked: int = 1, **common: Any) -> None:
+        super().__init__(units=units, stacked=stacked, **common)
+        self.lstm = nn.LSTM(self.shape[1], units, num_layers=stacked, batch_first=True)
         self.head = nn.Linear(units, self.outputs)
 
     def body(self, z: Tensor) -> Tensor:
@@ -44,3 +35,6 @@ class LstmStudent(Student):
             for k in range(self.lstm.num_layers)
         ]
         return [*stacked, LastStepLayer(), dense(self.head)]
+
+
+STUDENT = LstmStudent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,17 +18,9 @@ class MlpStudent(Student):
 
     kind = "mlp"
 
-    def __init__(
-        self,
-        *,
-        context: int = 10,
-        increments: int = 10,
-        horizon: int = 50,
-        knots: int = 5,
-        hidden: Sequence[int] = (48, 32),
-    ) -> None:
-        super().__init__(context=context, increments=increments, horizon=horizon, knots=knots, hidden=list(hidden))
-        widths = [context * increments, *hidden]
+    def __init__(self, *, hidden: Sequence[int] = (48, 32), **common: Any) -> None:
+        super().__init__(hidden=list(hidden), **common)
+        widths = [self.shape[0] * self.shape[1], *hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.head = nn.Linear(widths[-1], self.outputs)
 
@@ -40,3 +33,6 @@ class MlpStudent(Student):
     def layers(self) -> list[Layer]:
         hidden = [dense(layer, "relu") for layer in self.hidden if isinstance(layer, nn.Linear)]
         return [FlattenLayer(), *hidden, dense(self.head)]
+
+
+STUDENT = MlpStudent

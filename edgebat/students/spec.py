@@ -72,13 +72,15 @@ Layer = DenseLayer | Conv1DLayer | MaxPool1DLayer | FlattenLayer | LstmLayer | L
 
 
 @dataclass(frozen=True)
-class Head:
-    """One named group of outputs: ``size`` values from ``index`` on; unit "fraction" (of the reference) or "cycles"."""
+class HeadSlice:
+    """One named group of outputs: ``size`` values from ``index`` on; unit "fraction" (of the reference) or "cycles".
+    relative: they are changes since the window's last input value."""
 
     name: str
     index: int
     size: int
     unit: str
+    relative: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,9 @@ class FloatModel:
     input_std: Float32
     output_mean: Float32
     output_std: Float32
-    heads: tuple[Head, ...]
+    heads: tuple[HeadSlice, ...]
+    relative: bool = False
+    """Layers see the changes since the window's last value."""
 
     @property
     def parameters(self) -> int:
@@ -107,6 +111,8 @@ class FloatModel:
 
 def normalize(model: FloatModel, x: FloatArray) -> FloatArray:
     """Physical inputs [N, T, C] to clipped normalized ones, in the dtype of ``x``."""
+    if model.relative:
+        x = x - x[:, -1:, -1:]
     z = (x - model.input_mean.astype(x.dtype)) / model.input_std.astype(x.dtype)
     return np.asarray(np.clip(z, INPUT_MIN, INPUT_MAX))
 
@@ -126,7 +132,7 @@ def float_forward(model: FloatModel, x: FloatArray) -> FloatArray:
 
 
 def physical_outputs(model: FloatModel, y: FloatArray) -> FloatArray:
-    """Normalized outputs [N, O] to physical ones (fractions, cycles)."""
+    """Normalized outputs [N, O] to physical ones (fractions, cycles); of a relative head to changes."""
     return np.asarray(y * model.output_std.astype(y.dtype) + model.output_mean.astype(y.dtype))
 
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from edgebat.errors import RecipeError
 from edgebat.students.base import Student
-from edgebat.students.cnn import CnnStudent
-from edgebat.students.lstm import LstmStudent
-from edgebat.students.mlp import MlpStudent
-from edgebat.training.tensorfile import load_module_state, read_header, save_module
+from edgebat.training.tensorfile import StoredNetwork, read_network, save_module
 
-STUDENTS: dict[str, type[Student]] = {cls.kind: cls for cls in (MlpStudent, CnnStudent, LstmStudent)}
+
+@cache
+def student_kinds() -> tuple[str, ...]:
+    """The families there are: the modules of this folder with a ``STUDENT``, by name."""
+    package = importlib.import_module("edgebat.students")
+    names = sorted(entry.name for entry in pkgutil.iter_modules(package.__path__))
+    return tuple(name for name in names if hasattr(importlib.import_module(f"edgebat.students.{name}"), "STUDENT"))
 
 
 def build_student(kind: str, **settings: Any) -> Student:
-    """A fresh student "mlp", "cnn" or "lstm" with its class's keyword arguments. Raises RecipeError."""
-    if kind not in STUDENTS:
-        raise RecipeError(f"there is no student {kind!r}; the students are {', '.join(sorted(STUDENTS))}")
+    """A fresh student of a family with its class's keyword arguments (``shape``, ``heads``, ...). Raises RecipeError."""
+    if kind not in student_kinds():
+        raise RecipeError(f"there is no student {kind!r}; the students are {', '.join(student_kinds())}")
+    family: type[Student] = importlib.import_module(f"edgebat.students.{kind}").STUDENT
     try:
-        return STUDENTS[kind](**settings)
+        return family(**settings)
     except TypeError as error:
         raise RecipeError(f"the {kind} student does not take these settings: {error}") from None
 
@@ -33,7 +40,11 @@ def save_student(student: Student, path: str | Path, provenance: dict[str, Any] 
 
 def load_student(path: str | Path) -> Student:
     """Read a student written by ``save_student``. Raises ModelFileError."""
-    header = read_header(path, "edgebat-student")
-    student = build_student(str(header.get("kind")), **header.get("settings", {}))
-    load_module_state(student, path)
+    return student_of(read_network(path, "edgebat-student"))
+
+
+def student_of(stored: StoredNetwork) -> Student:
+    """The student in a file that is read already, in eval mode. Raises ModelFileError."""
+    student = build_student(str(stored.header.get("kind")), **stored.header.get("settings", {}))
+    stored.fill(student)
     return student.eval()

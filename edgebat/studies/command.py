@@ -13,9 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebat.errors import RecipeError, require
+from pydantic import TypeAdapter, ValidationError
+
+from edgebat.errors import EdgebatError, RecipeError, require
 from edgebat.files import atomic_write
-from edgebat.runs.recipe import is_study, read_document
+from edgebat.runs.recipe import is_study, read_document, teacher_entry
+from edgebat.tasks.base import task
+from edgebat.teachers.store import teacher_class
 
 if TYPE_CHECKING:
     from edgebat.studies.runner import Kind, StudyRecipe
@@ -29,6 +33,8 @@ STUDIES = {
 }
 """Teacher -> module with its kind of study."""
 
+KEYS = ("name", "title", "task", "teacher", "study")
+"""Of a recipe."""
 NOTE = "study.json"
 """The recipe that a folder's results are of."""
 
@@ -55,28 +61,26 @@ def find_kind(name: str) -> Kind:
     return kind
 
 
-def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any, Any, Any]:
-    """A checked study from plain data. Raises RecipeError."""
+def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any]:
+    """A checked study from plain data. Raises RecipeError, MissingExtra."""
     name = teacher_name(document)
     kind = find_kind(name)
-    from pydantic import TypeAdapter, ValidationError
-
     from edgebat.studies.runner import StudyRecipe
 
-    teacher = document["teacher"] if isinstance(document["teacher"], dict) else {}
-    settings = {key: value for key, value in teacher.items() if key != "name"}
-    values = {"task": {}, **document, "teacher_name": name, "teacher": settings, "study": document.get("study") or {}}
-    classes: Any = StudyRecipe[kind.task, kind.teacher, kind.study]  # type: ignore[name-defined]
+    if unknown := sorted(set(document) - set(KEYS)):
+        raise RecipeError(f"{where}: a study knows no {', '.join(unknown)}; allowed are {', '.join(KEYS)}")
     try:
-        study: StudyRecipe[Any, Any, Any] = TypeAdapter(classes).validate_python(values)
+        settings = teacher_entry(document["teacher"]).settings
+        spec = task(teacher_class(name).task).spec(document.get("task"))
+        section = TypeAdapter(kind.study).validate_python(document.get("study") or {})
     except ValidationError as error:
-        raise RecipeError(f"{where} is not a study of the teacher {name}: {error}") from None
-    except RecipeError as error:
+        raise RecipeError(f"{where}: study: {error}") from None
+    except EdgebatError as error:
         raise RecipeError(f"{where}: {error}") from None
-    return study
+    return StudyRecipe(str(document.get("name", "")), name, settings, spec, section)
 
 
-def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> StudyRecipe[Any, Any, Any]:
+def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> StudyRecipe[Any]:
     """A study from a file or the name of a shipped recipe, after ``a.b=c`` overrides. Raises RecipeError."""
     path, document = read_document(recipe, overrides)
     return check_study(document, str(path))

@@ -15,21 +15,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic.dataclasses import dataclass as checked
 
 from edgebat.arrays import FloatArray
-from edgebat.baselines.health_learners import health_baselines
+from edgebat.baselines.health import health_baselines
 from edgebat.cells import CellKey, pack_cells
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError, RecipeError
 from edgebat.files import atomic_write
-from edgebat.studies.runner import Fitted, Kind, Part, Result, Scored, Scores, Split, TeacherExperiment
+from edgebat.studies.runner import Kind, Part, Result, Scored, Scores, Split, TeacherExperiment
 from edgebat.studies.tables import markdown, spread
-from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows
+from edgebat.tasks.health import HealthWindows, health_windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ic2ml.release import Condition, released_rows, released_table, rms
-from edgebat.teachers.ic2ml.train import TeacherSettings, train_ic2ml
-from edgebat.training.run import Run
 
 Predictions = Mapping[str, FloatArray]
 
@@ -50,7 +49,7 @@ class Variant:
     seeds: tuple[int, ...] = (1,)
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config={"extra": "forbid"})
 class ConditionSection:
     """``study:`` of a recipe for IC2ML."""
 
@@ -62,7 +61,7 @@ class ConditionSection:
     """A copy of the publication's repository, whose predictions are scored before anything is trained."""
 
 
-class Variants(TeacherExperiment[HealthSpec, TeacherSettings, ConditionSection, HealthWindows]):
+class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
     """Every variant on the cells the corpus has."""
 
     about_cell, cell_metrics = ("windows",), ("soh_rmse_pct", "trajectory_rmse_pct", "rul_rmse")
@@ -118,12 +117,6 @@ class Variants(TeacherExperiment[HealthSpec, TeacherSettings, ConditionSection, 
             windows.select(cells=cells("test")),
         )
 
-    def train(self, part: Part, split: Split[HealthWindows], seed: int, run: Run) -> tuple[Teacher, Fitted]:
-        fit = dataclasses.replace(self.recipe.teacher.fit, seed=seed)
-        settings = dataclasses.replace(self.recipe.teacher, fit=fit)
-        network, result = train_ic2ml(split.train, split.val, settings, run)
-        return network, Fitted(result.best_loss, result.windows_per_second, result.gpu_peak_bytes)
-
     def score(self, teacher: Teacher, split: Split[HealthWindows], seed: int) -> Scored:
         return scored(self.recipe.study.conditions, split.test, teacher.predict(split.test))
 
@@ -150,7 +143,7 @@ class Variants(TeacherExperiment[HealthSpec, TeacherSettings, ConditionSection, 
         return released_table(released_rows(study.released, study.conditions, capacities, nominal))
 
 
-KINDS = {"ic2ml": Kind(HealthSpec, TeacherSettings, ConditionSection, (Variants,))}
+KINDS = {"ic2ml": Kind(ConditionSection, (Variants,))}
 
 
 def errors(windows: HealthWindows, predictions: Predictions) -> Scores:

@@ -10,32 +10,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass as checked
 
 from edgebat.baselines.forecast import forecast_baselines
 from edgebat.cells import CapacityHistory, pack_cells
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import require
-from edgebat.studies.runner import Fitted, Kind, Part, Result, Scored, Split, TeacherExperiment
+from edgebat.studies.runner import Kind, Part, Result, Scored, Split, TeacherExperiment, seeded
 from edgebat.studies.tables import markdown
-from edgebat.tasks.forecast.descriptors import window_descriptors
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_forecasts
-from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
+from edgebat.tasks.forecast.windows import ForecastWindows, capacity_histories, forecast_windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.battery_timer.draws import stretches
-from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.teachers.battery_timer.train import TimerSettings, train_forecaster
-from edgebat.teachers.store import TEACHERS, load_teacher, save_teacher
-from edgebat.teachers.universal.network import ContrastSettings, UniversalForecaster
-from edgebat.teachers.universal.train import UniversalSettings, left_out_folds, read_descriptors, train_universal
-from edgebat.training.fit import FitResult
-from edgebat.training.run import Run
+from edgebat.teachers.battery_timer.settings import TimerSettings
+from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
+from edgebat.teachers.universal.train import left_out_folds
+from edgebat.training.run import Run, TrainResult
 
 EVERYTHING, UNTUNED = "all", "untuned"
 """The fold that leaves out nothing, and the network that has seen made-up curves alone."""
@@ -43,31 +41,7 @@ EVERYTHING, UNTUNED = "all", "untuned"
 Histories = list[CapacityHistory]
 
 
-@dataclass(frozen=True)
-class TimerTraining:
-    """How a study trains Battery-Timer."""
-
-    network: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the teacher's class."""
-    synthetic_cells: int = 3000
-    """So many made-up curves are learnt from before any real one; 0: none."""
-    pretrain: TimerSettings = field(default_factory=TimerSettings)
-    """The training on made-up curves."""
-    replay: int = 0
-    """So many of those curves stay among the real cells, drawn like one more dataset."""
-    train: TimerSettings = field(default_factory=TimerSettings)
-    """The training on real cells."""
-
-
-@dataclass(frozen=True)
-class UniversalTraining(TimerTraining):
-    """How a study trains the universal forecaster."""
-
-    contrast: ContrastSettings | None = None
-    """The second task; None leaves it out."""
-
-
-@dataclass(frozen=True)
+@checked(frozen=True, config={"extra": "forbid"})
 class ForecastSection:
     """``study:`` of a ``forecast-*.yaml`` recipe."""
 
@@ -81,12 +55,35 @@ class ForecastSection:
     """Datasets to train on, all but the one left out unless named."""
     val_cells: float = 0.12
     """Fraction of the training cells that stop the training instead."""
+    synthetic_cells: int = 3000
+    """So many made-up curves are learnt from before any real one; 0: none."""
+    pretrain: TimerSettings = field(default_factory=TimerSettings)
+    """The training on these; its network is the teacher's."""
+    replay: int = 0
+    """So many made-up curves stay among the real cells, drawn like one more dataset."""
 
 
-class LeaveOneOut(TeacherExperiment[ForecastSpec, TimerTraining, ForecastSection, Histories]):
+class Fold(NamedTuple):
+    """Cells to learn from, to stop on, and to score on."""
+
+    train: Histories
+    val: Histories
+    test: Histories
+
+
+class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
     """One fold per dataset or chemistry, the fold ``all``, and before them the network that is not tuned to any of them."""
 
     about_cell, cell_metrics = ("windows",), ("mae_pct",)
+
+    def timer(self) -> TimerSettings:
+        """The forecaster's settings."""
+        settings: TimerSettings = self.recipe.teacher
+        return settings
+
+    def settings(self, timer: TimerSettings, second: bool = True) -> Any:
+        """The teacher's settings around ``timer``; without a ``second`` task when it learns from made-up curves."""
+        return timer
 
     @cached_property
     def histories(self) -> Histories:
@@ -95,101 +92,94 @@ class LeaveOneOut(TeacherExperiment[ForecastSpec, TimerTraining, ForecastSection
         return capacity_histories(fleet, self.recipe.task.label_kinds)
 
     @cached_property
-    def folds(self) -> dict[str, Split[Histories]]:
+    def folds(self) -> dict[str, Fold]:
         """Name -> cells; ``all`` has none to score, ``untuned`` none to learn from."""
-        study, everything = self.recipe.study, list(range(len(self.histories)))
+        study, cells = self.recipe.study, self.histories
         if study.leave_out == "rest":
-            parts = [(name, outside, inside) for name, inside, outside in left_out_folds(self.histories, "dataset")]
+            parts = [(name, outside, inside) for name, inside, outside in left_out_folds(cells, "dataset")]
         else:
-            parts = [*left_out_folds(self.histories, study.leave_out), (EVERYTHING, everything, [])]
+            parts = [*left_out_folds(cells, study.leave_out), (EVERYTHING, list(range(len(cells))), [])]
         # Validation cells are drawn from the cell's own place, alike in every fold.
-        held = np.random.default_rng(0).random(len(self.histories)) < study.val_cells
-        folds = {}
+        held = np.random.default_rng(0).random(len(cells)) < study.val_cells
         # With one dataset to learn from, each is left out many times.
-        if self.recipe.teacher.synthetic_cells and study.leave_out != "rest":
-            folds[UNTUNED] = Split[Histories]([], [], self.histories)
+        untuned = study.synthetic_cells and study.leave_out != "rest"
+        folds = {UNTUNED: Fold([], [], cells)} if untuned else {}
         for name, inside, outside in parts:
-            used = [i for i in inside if not study.sources or self.histories[i].key[0] in study.sources]
-            train, val = ([self.histories[i] for i in used if held[i] == stops] for stops in (False, True))
+            used = [i for i in inside if not study.sources or cells[i].key[0] in study.sources]
+            train, val = ([cells[i] for i in used if held[i] == stops] for stops in (False, True))
             if not val:
                 train, val = train[:-1], train[-1:]
-            folds[name] = Split(train, val, [self.histories[i] for i in outside])
+            folds[name] = Fold(train, val, [cells[i] for i in outside])
         return folds
 
     def parts(self) -> list[Part]:
-        seeds = self.recipe.study.seeds
-        return [Part(name, seeds, beside=name == UNTUNED) for name in self.folds]
+        return [Part(name, self.recipe.study.seeds, beside=name == UNTUNED) for name in self.folds]
 
     def begin(self, only: Sequence[str]) -> None:
-        if self.recipe.teacher.train.lora or self.recipe.teacher.pretrain.lora:
+        if self.timer().lora or self.recipe.study.pretrain.lora:
             require("peft", extra="lora")  # now, not after minutes of pre-training
 
     def windows(self, histories: Histories, **changes: Any) -> ForecastWindows:
         """Their windows, of the recipe's task with ``changes``."""
         return forecast_windows(histories, dataclasses.replace(self.recipe.task, **changes))
 
-    def split(self, part: Part, seed: int) -> Split[Histories] | None:
+    def split(self, part: Part, seed: int) -> Split[ForecastWindows] | None:
         fold = self.folds[part.name]
-        needed = [
-            fold.test if part.name != EVERYTHING else fold.train,
-            *([] if part.beside else [fold.train, fold.val]),
-        ]
-        if all(len(self.windows(cells)) for cells in needed):
-            return fold
-        print(f"{part.name} left out: there is no window to learn from, to stop on, or to score", flush=True)
-        return None
-
-    def pretrained(self, seed: int) -> BatteryTimer:
-        """The network after training on made-up curves, from the study's folder when it is there already."""
-        file = self.folder / f"pretrained-seed{seed}.safetensors"
-        teacher, task = self.recipe.teacher, self.recipe.task
-        if not file.exists():
-            torch.manual_seed(seed)
-            made: Any = TEACHERS[self.recipe.teacher_name](**teacher.network)
-            if teacher.synthetic_cells:
-                curves = fade_curves(teacher.synthetic_cells, seed)
-                held = max(1, len(curves) // 15)
-                train, val = stretches(curves[held:], task, stride=32), self.windows(curves[:held], stride=64)
-                run = Run(self.folder / f"pretrain-seed{seed}")
-                train_forecaster(made, train, val, seeded(teacher.pretrain, seed), run)
-            save_teacher(made, file, {"training": "synthetic curves only"})
-        network = load_teacher(file)
-        assert isinstance(network, BatteryTimer)
-        return network
-
-    def train(self, part: Part, split: Split[Histories], seed: int, run: Run) -> tuple[Teacher, Fitted | None]:
-        network, teacher, task = self.pretrained(seed), self.recipe.teacher, self.recipe.task
-        if part.name == UNTUNED:
-            return network, None
-        train, val = stretches(split.train, task), self.windows(split.val)
-        if teacher.replay:
+        train, val, test = (self.windows(cells) for cells in fold)
+        needed = [*([] if part.beside else [train, val]), *([] if part.name == EVERYTHING else [test])]
+        if not all(len(windows) for windows in needed):
+            print(f"{part.name} left out: there is no window to learn from, to stop on, or to score", flush=True)
+            return None
+        train = stretches(fold.train, self.recipe.task)
+        if self.recipe.study.replay:
             # Made-up cells are many, so that few windows of each are enough.
-            train = train.join(stretches(fade_curves(teacher.replay, seed + 1000), task, stride=32))
-        fitted = self.tune(network, train, val, split, seeded(teacher.train, seed), run)
-        return network, Fitted(fitted.best_loss, fitted.windows_per_second, fitted.gpu_peak_bytes)
+            train = train.join(
+                stretches(fade_curves(self.recipe.study.replay, seed + 1000), self.recipe.task, stride=32)
+            )
+        return Split(train, val, test)
 
-    def tune(
-        self, network: BatteryTimer, train: ForecastWindows, val: ForecastWindows, split: Split[Histories],
-        settings: TimerSettings, run: Run,
-    ) -> FitResult:  # fmt: skip
-        """Train ``network`` on real cells, in place."""
-        return train_forecaster(network, train, val, settings, run)[1]
+    def pretrained(self, seed: int) -> Path:
+        """The network after training on made-up curves; made unless it is there already."""
+        file = self.folder / f"pretrained-seed{seed}.safetensors"
+        if not file.exists():
+            study, kind = self.recipe.study, teacher_class(self.recipe.teacher_name)
+            torch.manual_seed(seed)
+            network = kind(**self.timer().network)
+            if study.synthetic_cells:
+                curves = fade_curves(study.synthetic_cells, seed)
+                held = max(1, len(curves) // 15)
+                train = stretches(curves[held:], self.recipe.task, stride=32)
+                timer = dataclasses.replace(study.pretrain, network=self.timer().network)
+                settings = seeded(self.settings(timer, second=False), seed)
+                run = Run(self.folder / f"pretrain-seed{seed}")
+                network, _ = kind.fit(train, self.windows(curves[:held], stride=64), settings, run)
+            save_teacher(network, file, {"training": "synthetic curves only"})
+        return file
 
-    def score(self, teacher: Teacher, split: Split[Histories], seed: int) -> Scored:
-        windows = self.windows(split.test)
-        return scored(windows, teacher.predict(windows)["capacity"])
+    def train(
+        self, part: Part, split: Split[ForecastWindows], seed: int, run: Run
+    ) -> tuple[Teacher, TrainResult | None]:
+        file = self.pretrained(seed)
+        if part.beside:
+            return load_teacher(file), None
+        settings = self.settings(dataclasses.replace(self.timer(), start=str(file)))
+        return teacher_class(self.recipe.teacher_name).fit(split.train, split.val, seeded(settings, seed), run)
 
-    def baselines(self, part: Part, split: Split[Histories]) -> tuple[dict[str, Scored], list[str]]:
-        seen, windows = self.windows(split.train, stride=4 * self.recipe.task.stride), self.windows(split.test)
+    def score(self, teacher: Teacher, split: Split[ForecastWindows], seed: int) -> Scored:
+        return scored(split.test, teacher.predict(split.test)["trajectory"])
+
+    def baselines(self, part: Part, split: Split[ForecastWindows]) -> tuple[dict[str, Scored], list[str]]:
+        seen = self.windows(self.folds[part.name].train, stride=4 * self.recipe.task.stride)
         found, missing = forecast_baselines(self.recipe.task.horizon, seen)
-        return {name: scored(windows, found[name].predict(windows)["capacity"]) for name in sorted(found)}, missing
+        test = split.test
+        return {name: scored(test, found[name].predict(test)["trajectory"]) for name in sorted(found)}, missing
 
-    def provenance(self, part: Part, split: Split[Histories]) -> dict[str, Any]:
-        task = {"forecast_task": self.recipe.task.to_dict()}
-        if part.name == UNTUNED:
+    def provenance(self, part: Part, split: Split[ForecastWindows]) -> dict[str, Any]:
+        task, fold = {"forecast_task": self.recipe.task.to_dict()}, self.folds[part.name]
+        if part.beside:
             return {"training": "synthetic curves only", **task}
-        seen = pack_cells(h.key for h in [*split.train, *split.val])
-        return {"datasets": sorted({h.key[0] for h in split.train}), "seen": seen, **task}
+        seen = pack_cells(history.key for history in [*fold.train, *fold.val])
+        return {"datasets": sorted({history.key[0] for history in fold.train}), "seen": seen, **task}
 
     def table(self, results: list[Result]) -> str:
         return table(results)
@@ -198,27 +188,19 @@ class LeaveOneOut(TeacherExperiment[ForecastSpec, TimerTraining, ForecastSection
 class LeaveOneOutUniversal(LeaveOneOut):
     """The same with the second task, on the charge descriptors that the corpus has."""
 
-    def tune(
-        self, network: BatteryTimer, train: ForecastWindows, val: ForecastWindows, split: Split[Histories],
-        settings: TimerSettings, run: Run,
-    ) -> FitResult:  # fmt: skip
-        descriptors = window_descriptors(train, read_descriptors(self.corpus, split.train))
-        teacher = self.recipe.teacher
-        assert isinstance(network, UniversalForecaster)
-        assert isinstance(teacher, UniversalTraining)
-        both = UniversalSettings(settings, teacher.contrast)
-        return train_universal(network, train, descriptors, val, both, run)[1]
+    def timer(self) -> TimerSettings:
+        settings: TimerSettings = self.recipe.teacher.timer
+        return settings
+
+    def settings(self, timer: TimerSettings, second: bool = True) -> Any:
+        contrast = self.recipe.teacher.contrast if second else None
+        return dataclasses.replace(self.recipe.teacher, timer=timer, contrast=contrast, corpus=str(self.corpus))
 
 
 KINDS = {
-    "battery_timer": Kind(ForecastSpec, TimerTraining, ForecastSection, (LeaveOneOut,)),
-    "universal": Kind(ForecastSpec, UniversalTraining, ForecastSection, (LeaveOneOutUniversal,)),
+    "battery_timer": Kind(ForecastSection, (LeaveOneOut,)),
+    "universal": Kind(ForecastSection, (LeaveOneOutUniversal,)),
 }
-
-
-def seeded(settings: TimerSettings, seed: int) -> TimerSettings:
-    """The settings with the study's seed."""
-    return dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
 
 
 def scored(windows: ForecastWindows, capacity: Any) -> Scored:

@@ -11,42 +11,38 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
-from edgebat.baselines.life import BASELINES, known
+from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError, require
-from edgebat.studies.runner import Fitted, Kind, Part, Result, Scored, Scores, Split, TeacherExperiment, write_kept
+from edgebat.studies.runner import Kind, Part, Result, Scored, Scores, Split, TeacherExperiment, seeded, write_kept
 from edgebat.studies.tables import markdown, spread
 from edgebat.studies.transfer import Transfer, Transfers
-from edgebat.tasks.life.score import by_dataset, score_baseline, score_life
+from edgebat.tasks.life.score import by_dataset, score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.batlinet.network import BatLiNetEnsemble
-from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, Sampling
-from edgebat.teachers.diffbatt.synthesis import forest_rul_error, synthesis_scores, synthesize
-from edgebat.teachers.life_train import (
-    BatLiNetSettings,
-    DiffBattSettings,
-    round_to_half,
-    train_batlinets,
-    train_diffbatt,
-)
+from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
+from edgebat.teachers.diffbatt.settings import Sampling
+from edgebat.teachers.diffbatt.synthesis import synthesis_rows
+from edgebat.teachers.ensemble import SeedEnsemble
 from edgebat.teachers.store import load_teacher, save_teacher
-from edgebat.training.run import Run
-from edgebat.training.steps import StepResult
+from edgebat.training.run import Run, TrainResult
+from edgebat.training.tensorfile import round_to_half
 
 ALL = "all"
 """The cells of all data sets, in a record's scores."""
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config={"extra": "forbid"})
 class LifeSection:
     """``study:`` of a ``life-*.yaml`` recipe."""
 
@@ -80,7 +76,7 @@ class LifeSection:
             raise RecipeError(f"held_cells ({self.held_cells!r}) and hold_out ({self.hold_out}) exclude each other")
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config={"extra": "forbid"})
 class BatLiNetSection(LifeSection):
     """The same with transfers, which are made by themselves only beside the test split."""
 
@@ -96,7 +92,7 @@ class BatLiNetSection(LifeSection):
             raise RecipeError(f"one transfer per chemistry; seen {', '.join(targets)}")
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config={"extra": "forbid"})
 class DiffBattSection(LifeSection):
     """The same with what a teacher that draws curves allows."""
 
@@ -106,15 +102,14 @@ class DiffBattSection(LifeSection):
     """Guidance weights to make new curves with, beside the test split."""
 
 
-Settings = TypeVar("Settings", BatLiNetSettings, DiffBattSettings)
 Section = TypeVar("Section", bound=LifeSection)
 
 
-class LifeExperiment(TeacherExperiment[LifeSpec, Settings, Section, LifeWindows], Generic[Settings, Section]):
+class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
     """One part, named like the teacher, or the folds of a cross-validation."""
 
     about_cell, cell_metrics = ("life",), ("predicted",)
-    ensemble: ClassVar[type[BatLiNetEnsemble | DiffBattEnsemble]]
+    ensemble: ClassVar[type[SeedEnsemble[LifeWindows]]]
     """The teacher that the seeds' networks make together."""
 
     @cached_property
@@ -155,6 +150,11 @@ class LifeExperiment(TeacherExperiment[LifeSpec, Settings, Section, LifeWindows]
             raise RecipeError(f"there is nothing to score: {reason}")
         return Split(train, test.take(np.arange(0)), test)
 
+    def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> tuple[Teacher, TrainResult | None]:
+        settings = seeded(self.recipe.teacher, seed)
+        kind = self.ensemble if settings.members > 1 else self.ensemble.member
+        return kind.fit(split.train, None, settings, run)
+
     def round(self, network: nn.Module) -> None:
         round_to_half(network)
 
@@ -169,8 +169,7 @@ class LifeExperiment(TeacherExperiment[LifeSpec, Settings, Section, LifeWindows]
         """The networks of all seeds as one teacher, stored as ``<part>.safetensors``, with its scores in ``<part>.json``."""
         networks: list[Any] = [load_teacher(self.folder / f"{part.stem}-seed{seed}.safetensors") for seed in part.seeds]
         members: list[Any] = [member for network in networks for member in getattr(network, "members", [network])]
-        ensemble = self.ensemble(len(members), members[0].settings)
-        ensemble.members = nn.ModuleList(members)
+        ensemble = self.ensemble.of(members)
         self.round(ensemble)
         file, split = self.folder / f"{part.stem}.safetensors", self.split(part, part.seeds[0])
         origin = {"study": self.recipe.name, **self.provenance(part, split), "seeds": list(part.seeds)}
@@ -212,23 +211,17 @@ class LifeExperiment(TeacherExperiment[LifeSpec, Settings, Section, LifeWindows]
         return "\n".join(table for table in tables if table)
 
 
-class BatLiNetStudy(LifeExperiment[BatLiNetSettings, BatLiNetSection]):
+class BatLiNetStudy(LifeExperiment[BatLiNetSection]):
     """BatLiNet over the splits."""
 
     ensemble = BatLiNetEnsemble
-
-    def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> tuple[Teacher, Fitted]:
-        settings = self.recipe.teacher
-        fit = dataclasses.replace(settings.fit, seed=seed)
-        network, result = train_batlinets(split.train, dataclasses.replace(settings, fit=fit), run)
-        return network, fitted(result)
 
     def learnt(self, train: LifeWindows) -> LifeWindows:
         """BatLiNet learns nothing from a cell whose life is not known."""
         return known(train)
 
 
-class DiffBattStudy(LifeExperiment[DiffBattSettings, DiffBattSection]):
+class DiffBattStudy(LifeExperiment[DiffBattSection]):
     """DiffBatt over the splits, and the cells it makes up."""
 
     ensemble = DiffBattEnsemble
@@ -242,51 +235,29 @@ class DiffBattStudy(LifeExperiment[DiffBattSettings, DiffBattSection]):
         if self.synthesis:
             require("sklearn.ensemble", extra="baselines")  # for the forest on synthetic cells: not after the training
 
-    def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> tuple[Teacher, Fitted]:
-        settings = self.recipe.teacher
-        fit = dataclasses.replace(settings.fit, seed=seed)
-        network, result = train_diffbatt(split.train, dataclasses.replace(settings, fit=fit), run)
-        return network, fitted(result)
-
     def predict_and_score(self, teacher: Teacher, test: LifeWindows, seed: int) -> Scored:
-        return scored(score_life(teacher, test, dataclasses.replace(self.recipe.study.sampling, seed=seed)))
+        assert isinstance(teacher, DiffBatt | DiffBattEnsemble)
+        teacher.sampling = seeded(self.recipe.study.sampling, seed)
+        return super().predict_and_score(teacher, test, seed)
 
     def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
         found = super().score(teacher, split, seed)
         if not self.synthesis:
             return found
         assert isinstance(teacher, DiffBatt)
-        sampling = dataclasses.replace(self.recipe.study.sampling, seed=seed)
-        rows = synthesis_rows(teacher, split.train, split.test, self.synthesis, sampling)
+        rows = synthesis_rows(teacher, split.train, split.test, self.synthesis, teacher.sampling)
         return dataclasses.replace(found, synthesis=rows)
 
 
 KINDS = {
-    "batlinet": Kind(LifeSpec, BatLiNetSettings, BatLiNetSection, (BatLiNetStudy, Transfers)),
-    "diffbatt": Kind(LifeSpec, DiffBattSettings, DiffBattSection, (DiffBattStudy,)),
+    "batlinet": Kind(BatLiNetSection, (BatLiNetStudy, Transfers)),
+    "diffbatt": Kind(DiffBattSection, (DiffBattStudy,)),
 }
-
-
-def fitted(result: StepResult) -> Fitted:
-    """What a training of so many steps reports."""
-    return Fitted(result.losses[-1] if result.losses else None, result.steps_per_second, result.peak_bytes)
 
 
 def scored(found: Mapping[str, Any]) -> Scored:
     """Scores of all cells, of each data set where they are known, and the cells."""
     return Scored({ALL: found["scores"], **found.get("datasets", {})}, found["cells"])
-
-
-def synthesis_rows(
-    teacher: DiffBatt, train: LifeWindows, test: LifeWindows, weights: Sequence[float], sampling: Sampling
-) -> list[Scores]:
-    """FID, precision, recall and the forest's RUL error per guidance weight; ``guidance`` -1 is the real data."""
-    rows = [{"guidance": -1.0, "forest_rmse": forest_rul_error(train, test, sampling.seed)}]
-    for weight in weights:
-        made = synthesize(teacher, train, dataclasses.replace(sampling, guidance=weight))
-        forest = forest_rul_error(made, test, sampling.seed)
-        rows.append({"guidance": weight, "forest_rmse": forest, **synthesis_scores(train, made)})
-    return rows
 
 
 def study_table(title: str, teacher: str, results: Sequence[Result]) -> str:

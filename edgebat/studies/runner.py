@@ -11,45 +11,39 @@ import json
 import resource
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Sized
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
 from edgebat.studies.tables import cells_csv
+from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.store import load_teacher, save_teacher
-from edgebat.training.run import Run
+from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
+from edgebat.training.run import Run, TrainResult
 
-Task = TypeVar("Task")
-Settings = TypeVar("Settings")
 Section = TypeVar("Section")
-Cells = TypeVar("Cells", bound=Sized)
+Own = TypeVar("Own", bound=Windows)
 Kept = TypeVar("Kept")
 Scores = dict[str, float]
 """Metric -> value."""
 
 
-@checked(frozen=True, config={"extra": "forbid"})
-class StudyRecipe(Generic[Task, Settings, Section]):
-    """A recipe with ``study:``. The classes of its sections follow from the name of its teacher."""
+@dataclass(frozen=True)
+class StudyRecipe(Generic[Section]):
+    """A checked recipe with ``study:``. teacher_name, teacher: the system and its ``Settings``; task: the task's ``Spec``;
+    study: which cells are learnt from and which are scored, with which seeds, and what else is compared."""
 
     name: str
     teacher_name: str
-    """``teacher.name`` of the file."""
-    teacher: Settings
-    """How the teacher is trained: what else stands under ``teacher``."""
-    task: Task
-    """The windows."""
+    teacher: Any
+    task: Any
     study: Section
-    """Which cells are learnt from and which are scored, with which seeds, and what else is compared."""
-    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,23 +65,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Split(Generic[Cells]):
-    """Cells or windows to learn from, to stop on, and to score on; with an empty ``test`` the teacher is trained to be given
-    away."""
+class Split(Generic[Own]):
+    """Windows to learn from, to stop on, and to score on; with an empty ``test`` the teacher is trained to be given away."""
 
-    train: Cells
-    val: Cells
-    test: Cells
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a training reports: loss of the weights kept (None when nothing was left to do), training windows or optimizer
-    steps per second, and GPU memory, 0 on a CPU."""
-
-    loss: float | None
-    per_second: float
-    gpu_peak_bytes: int
+    train: Own
+    val: Own
+    test: Own
 
 
 @dataclass(frozen=True)
@@ -107,11 +90,12 @@ def peak_memory_mb() -> int:
 
 @dataclass(frozen=True)
 class Record:
-    """One seed of a part. seconds: of the training, with making its windows. scored: None when there is nothing to score."""
+    """One seed of a part. seconds: of the training; fitted: what it reports (loss, speed, GPU memory), empty when a
+    checkpoint lay there; scored: None when there is nothing to score."""
 
     seed: int
     seconds: float
-    fitted: Fitted | None
+    fitted: dict[str, float]
     scored: Scored | None
     peak_memory_mb: int = field(default_factory=peak_memory_mb)
 
@@ -127,10 +111,10 @@ class Result:
 
 
 @dataclass
-class Experiment(ABC, Generic[Task, Settings, Section]):
+class Experiment(ABC, Generic[Section]):
     """Parts that are measured once per seed, and the tables of what was found."""
 
-    recipe: StudyRecipe[Task, Settings, Section]
+    recipe: StudyRecipe[Section]
     corpus: Path
     folder: Path
 
@@ -158,7 +142,7 @@ class Experiment(ABC, Generic[Task, Settings, Section]):
         """File name -> table, of the parts that were scored."""
 
 
-class TeacherExperiment(Experiment[Task, Settings, Section], Generic[Task, Settings, Section, Cells]):
+class TeacherExperiment(Experiment[Section], Generic[Section, Own]):
     """Each part trains a teacher, which is stored, and scored as it is stored, beside baselines."""
 
     about_cell: tuple[str, ...] = ()
@@ -167,23 +151,24 @@ class TeacherExperiment(Experiment[Task, Settings, Section], Generic[Task, Setti
     """Columns of cells.csv with each seed."""
 
     @abstractmethod
-    def split(self, part: Part, seed: int) -> Split[Cells] | None:
+    def split(self, part: Part, seed: int) -> Split[Own] | None:
         """What to learn from and what to score; None as in ``measure``."""
 
-    @abstractmethod
-    def train(self, part: Part, split: Split[Cells], seed: int, run: Run) -> tuple[Teacher, Fitted | None]:
+    def train(self, part: Part, split: Split[Own], seed: int, run: Run) -> tuple[Teacher, TrainResult | None]:
         """The teacher trained on the split, or the training resumed."""
+        kind = teacher_class(self.recipe.teacher_name)
+        return kind.fit(split.train, split.val, seeded(self.recipe.teacher, seed), run)
 
     @abstractmethod
-    def score(self, teacher: Teacher, split: Split[Cells], seed: int) -> Scored:
+    def score(self, teacher: Teacher, split: Split[Own], seed: int) -> Scored:
         """What the teacher reaches on ``split.test``."""
 
     @abstractmethod
-    def baselines(self, part: Part, split: Split[Cells]) -> tuple[dict[str, Scored], list[str]]:
+    def baselines(self, part: Part, split: Split[Own]) -> tuple[dict[str, Scored], list[str]]:
         """What each baseline reaches on ``split.test``, and a line for each whose package is missing."""
 
     @abstractmethod
-    def provenance(self, part: Part, split: Split[Cells]) -> dict[str, Any]:
+    def provenance(self, part: Part, split: Split[Own]) -> dict[str, Any]:
         """What the checkpoint carries of where it comes from."""
 
     @abstractmethod
@@ -199,11 +184,11 @@ class TeacherExperiment(Experiment[Task, Settings, Section], Generic[Task, Setti
         split = self.split(part, seed)
         if split is None:
             return None
-        stem, start, fitted = f"{part.stem}-seed{seed}", time.perf_counter(), None
+        stem, start, fitted = f"{part.stem}-seed{seed}", time.perf_counter(), {}
         file = self.folder / f"{stem}.safetensors"
         if not file.exists():
-            network, fitted = self.train(part, split, seed, Run(self.folder / stem))
-            assert isinstance(network, nn.Module)
+            network, result = self.train(part, split, seed, Run(self.folder / stem))
+            fitted = figures(result)
             self.round(network)
             save_teacher(network, file, {"study": self.recipe.name, "seed": seed, **self.provenance(part, split)})
         seconds = round(time.perf_counter() - start, 1)
@@ -232,12 +217,25 @@ class TeacherExperiment(Experiment[Task, Settings, Section], Generic[Task, Setti
 
 @dataclass(frozen=True)
 class Kind:
-    """What a study of a teacher is made of: the classes of ``task``, ``teacher`` and ``study``, and what is run."""
+    """What a study of a teacher is made of: the class of its section ``study``, and what is run."""
 
-    task: type[Any]
-    teacher: type[Any]
     study: type[Any]
-    experiments: tuple[type[Experiment[Any, Any, Any]], ...]
+    experiments: tuple[type[Experiment[Any]], ...]
+
+
+def seeded(settings: Any, seed: int) -> Any:
+    """A dataclass of settings with every ``seed`` in it replaced."""
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    changed = {name: seeded(value, seed) for name, value in values.items() if is_dataclass(value)}
+    return replace(settings, **changed, **({"seed": seed} if "seed" in values else {}))
+
+
+def figures(result: TrainResult | None) -> dict[str, float]:
+    """The single numbers of what a training reports."""
+    if result is None:
+        return {}
+    numbers = {name: value for name, value in vars(result).items() if isinstance(value, int | float)}
+    return numbers | result.summary()
 
 
 def chosen(only: Sequence[str], parts: Sequence[Part]) -> list[Part]:
@@ -250,7 +248,7 @@ def chosen(only: Sequence[str], parts: Sequence[Part]) -> list[Part]:
     return [part for part in parts if part.name in only or part.beside or (not only and not part.on_request)]
 
 
-def run_experiments(experiments: Sequence[Experiment[Any, Any, Any]], only: Sequence[str] = ()) -> None:
+def run_experiments(experiments: Sequence[Experiment[Any]], only: Sequence[str] = ()) -> None:
     """A study, or the parts of it named in ``only``: every part with every seed, then the tables, which are printed, and
     written when the study is whole. Raises RecipeError, DataError, MissingExtra."""
     for experiment in experiments:
@@ -266,7 +264,7 @@ def run_experiments(experiments: Sequence[Experiment[Any, Any, Any]], only: Sequ
                 atomic_write(experiment.folder / name, text)
 
 
-def run_part(experiment: Experiment[Any, Any, Any], part: Part) -> Result | None:
+def run_part(experiment: Experiment[Any], part: Part) -> Result | None:
     """One part with each of its seeds, from what is kept where it is; None when there was nothing to score."""
     found = {}
     for seed in part.seeds:

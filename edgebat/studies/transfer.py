@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Bool
-from edgebat.baselines.life import life_scores
 from edgebat.data.qv import life_cells
 from edgebat.errors import DataError
-from edgebat.studies.runner import Experiment, Part, Record, Result, Scored, Scores
+from edgebat.studies.runner import Experiment, Part, Record, Result, Scored, Scores, seeded
 from edgebat.studies.tables import markdown
-from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
-from edgebat.teachers.life_train import BatLiNetSettings, train_batlinet
+from edgebat.tasks.life.score import life_scores
+from edgebat.tasks.life.windows import LifeWindows, life_windows
+from edgebat.teachers.batlinet.settings import BatLiNetSettings
+from edgebat.teachers.batlinet.train import train_batlinet
 from edgebat.training.run import Run
 
 METHODS = ("vanilla", "fine_tuned", "batlinet")
@@ -37,7 +38,7 @@ class Transfer:
     """At least so many cells of it are kept for scoring, the same ones for every count."""
 
 
-class Transfers(Experiment[LifeSpec, BatLiNetSettings, Any]):
+class Transfers(Experiment[Any]):
     """Each transfer with each seed."""
 
     @cached_property
@@ -56,7 +57,7 @@ class Transfers(Experiment[LifeSpec, BatLiNetSettings, Any]):
         settings = dataclasses.replace(self.recipe.teacher, pool=1, members=1, current=False)
         start = time.perf_counter()
         scores = transfer_scores(self.windows, transfer, settings, Run(self.folder / f"{part.stem}-seed{seed}"), seed)
-        return Record(seed, round(time.perf_counter() - start, 1), None, Scored(scores))
+        return Record(seed, round(time.perf_counter() - start, 1), {}, Scored(scores))
 
     def tables(self, results: list[Result]) -> dict[str, str]:
         found = {result.part.name: [scored.scores for scored in result.seeds.values()] for result in results}
@@ -91,7 +92,7 @@ def transfer_scores(
 ) -> dict[str, Scores]:
     """Count of known target cells -> MAPE in percent of each of ``METHODS``."""
     support, known, test = transfer_split(windows, transfer, seed)
-    settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
+    settings = seeded(settings, seed)
     alone = dataclasses.replace(settings, alpha=0.0, pairs=1)
     before, _ = train_batlinet(support, alone, run.inside("support"))
     found = {}

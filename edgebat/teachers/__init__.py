@@ -1,1 +1,1 @@
-"""Teachers: one file per published system, all behind the ``Teacher`` protocol. Needs torch (extra ``train``)."""
+"""Teachers: one folder per published system, each a ``Teacher`` (``base``). Needs torch (extra ``train``)."""

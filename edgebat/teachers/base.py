@@ -1,23 +1,50 @@
-"""What every teacher looks like from outside."""
+"""What every teacher is: a network that labels the windows of its task, and how one is trained."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, Self
+
+from torch import nn
+from typing_extensions import TypeVar
 
 from edgebat.arrays import FloatArray
+from edgebat.errors import RecipeError
+from edgebat.training.run import Run, TrainResult
+
+Windows = TypeVar("Windows", default=Any)
+"""What the teacher's task calls windows."""
 
 
-@runtime_checkable
-class Teacher(Protocol):
-    """A trained network that labels windows.
+class Teacher(nn.Module, ABC, Generic[Windows]):
+    """A network that labels windows of type ``Windows``."""
 
-    name: its key in the registry of ``edgebat.teachers.store``. settings: JSON-able constructor arguments.
-    """
-
-    name: str
+    name: ClassVar[str]
+    """Its folder's, or that and ``_something``; stands in its files."""
+    task: str
+    """The task it serves: ``health``, ``forecast`` or ``life``."""
+    Settings: ClassVar[type[Any]]
+    """Frozen dataclass: how to build and train one; has ``fit`` or says where its own is."""
     settings: dict[str, Any]
+    """JSON-able constructor arguments."""
 
-    def predict(self, windows: Any) -> dict[str, FloatArray]:
-        """Physical predictions for N windows, one array per head with N rows (``health``: soh [N], trajectory
-        [N, horizon], rul [N]). ``windows`` is what the teacher's task calls windows, or its input array alone."""
-        ...
+    @abstractmethod
+    def predict(self, windows: Windows) -> dict[str, FloatArray]:
+        """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
+        where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
+
+    @classmethod
+    def fit(cls, train: Windows, val: Windows | None, settings: Any, run: Run) -> tuple[Self, TrainResult]:
+        """A teacher built and trained after ``settings`` (a ``cls.Settings``), in eval mode on the CPU, and how that went.
+
+        Same windows and settings, same bytes. val: for those that watch themselves on it, None for the others. Not
+        called ``train``, which is torch's word for a mode. Raises RecipeError when there is nothing to learn from.
+        """
+        raise RecipeError(f"the teacher {cls.name!r} is not trained, but put together; give files of trained teachers")
+
+
+def validated(val: Windows | None, name: str) -> Windows:
+    """``val``, for a teacher that cannot do without. Raises RecipeError for None."""
+    if val is None:
+        raise RecipeError(f"the teacher {name!r} watches its training on validation windows; give some")
+    return val

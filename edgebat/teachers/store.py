@@ -1,65 +1,82 @@
-"""Teachers by name, and their files: one ``.safetensors`` whose header carries name and settings as JSON."""
+"""Teachers by name, and their files: one ``.safetensors`` whose header carries name and settings as JSON.
+
+A new teacher is a folder beside this file whose ``__init__`` names its classes in ``TEACHERS``; nothing else lists it.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
+from edgebat import teachers
 from edgebat.errors import ModelFileError
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble
-from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
-from edgebat.teachers.ic2ml.network import Ic2ml
-from edgebat.teachers.universal.network import UniversalForecaster
-from edgebat.training.tensorfile import load_module_state, read_header, save_module
+from edgebat.training.tensorfile import StoredNetwork, read_network, save_module
 
-# A new teacher is a module that follows ``edgebat.teachers.base.Teacher`` and one entry here.
-TEACHERS: dict[str, type[nn.Module]] = {
-    Ic2ml.name: Ic2ml,
-    BatteryTimer.name: BatteryTimer,
-    UniversalForecaster.name: UniversalForecaster,
-    BatLiNet.name: BatLiNet,
-    BatLiNetEnsemble.name: BatLiNetEnsemble,
-    DiffBatt.name: DiffBatt,
-    DiffBattEnsemble.name: DiffBattEnsemble,
-}
+FORMAT = "edgebat-teacher"
 
-# What each predicts; the ways to score them differ.
-TASKS = {
-    Ic2ml.name: "health",
-    BatteryTimer.name: "forecast",
-    UniversalForecaster.name: "forecast",
-    BatLiNet.name: "life",
-    BatLiNetEnsemble.name: "life",
-    DiffBatt.name: "life",
-    DiffBattEnsemble.name: "life",
-}
+
+def teacher_classes() -> dict[str, type[Teacher]]:
+    """Every teacher there is, by name; imports all of them."""
+    return {teacher.name: teacher for module in _modules() for teacher in _classes(module)}
+
+
+def teacher_class(name: str) -> type[Teacher]:
+    """The teacher ``name``; imports no other teacher's folder. Raises ModelFileError for a name that nobody has."""
+    for module in _modules():
+        if name == module or name.startswith(f"{module}_"):
+            for teacher in _classes(module):
+                if teacher.name == name:
+                    return teacher
+    raise ModelFileError(f"there is no teacher {name!r}; this edgebat knows {', '.join(sorted(teacher_classes()))}")
 
 
 def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
     """Write weights, name and settings to ``path`` (``.safetensors``); same teacher, same bytes."""
-    if not isinstance(teacher, nn.Module):
-        raise ModelFileError(
-            f"teacher {teacher.name!r} is a {type(teacher).__name__}, not a torch module; cannot be saved"
-        )
-    header = {"format": "edgebat-teacher", "name": teacher.name, "settings": teacher.settings}
+    header = {"format": FORMAT, "name": teacher.name, "settings": teacher.settings}
     save_module(teacher, path, header | {"provenance": provenance or {}})
 
 
 def load_teacher(path: str | Path) -> Teacher:
     """Read a teacher written by ``save_teacher``, in eval mode. Raises ModelFileError."""
-    header = read_header(path, "edgebat-teacher")
-    name = str(header.get("name"))
-    if name not in TEACHERS:
-        raise ModelFileError(f"{path} holds the teacher {name!r}; this edgebat knows {', '.join(sorted(TEACHERS))}")
+    return teacher_of(read_network(path, FORMAT))
+
+
+def teacher_of(stored: StoredNetwork) -> Teacher:
+    """The teacher in a file that is read already, in eval mode. Raises ModelFileError."""
     try:
-        teacher = TEACHERS[name](**header.get("settings", {}))
-    except TypeError as error:
-        raise ModelFileError(f"{path}: settings do not fit the teacher {name!r}: {error}") from None
-    load_module_state(teacher, path)
-    teacher.eval()
-    assert isinstance(teacher, Teacher)
-    return teacher
+        teacher = build_teacher(str(stored.header.get("name")), stored.header.get("settings", {}))
+    except ModelFileError as error:
+        raise ModelFileError(f"{stored.path}: {error}") from None
+    stored.fill(teacher)
+    return teacher.eval()
+
+
+def load_teachers(paths: Sequence[str | Path]) -> Teacher:
+    """The teacher of one file, or the mean of several (``Ensemble``). Raises ModelFileError, or RecipeError for none or
+    for teachers of different tasks."""
+    from edgebat.teachers.ensemble import Ensemble
+
+    found = [load_teacher(path) for path in paths]
+    return found[0] if len(found) == 1 else Ensemble.of(found)
+
+
+def build_teacher(name: str, settings: dict[str, Any]) -> Teacher:
+    """A fresh teacher. Raises ModelFileError for a name nobody has or settings that do not fit."""
+    teacher = teacher_class(name)
+    try:
+        return teacher(**settings)
+    except (TypeError, KeyError, RecursionError) as error:
+        raise ModelFileError(f"settings do not fit the teacher {name!r}: {error}") from None
+
+
+def _modules() -> list[str]:
+    """What lies in this folder, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(teachers.__path__))
+
+
+def _classes(module: str) -> tuple[type[Teacher], ...]:
+    return getattr(importlib.import_module(f"edgebat.teachers.{module}"), "TEACHERS", ())

@@ -1,39 +1,19 @@
-"""Windows between the measured ones: more to learn from, and a teacher labels as many as one likes.
+"""Which windows are blended: more to learn from, and a teacher labels as many as one likes.
 
 A new window is a blend of two measured ones, ``(1 - t) * a + t * b`` with t drawn from [0, 1], either of the same cell
-(another state of ageing) or of any two cells. Measured labels are blended alike (mixup, arXiv:1710.09412).
+(another state of ageing) or of any two cells. Measured labels are blended alike (mixup, arXiv:1710.09412); the mixing is
+``edgebat.tasks.windows.Windows.blended``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.arrays import Float32
-from edgebat.tasks.health.windows import HealthWindows
-
-Index = npt.NDArray[np.int64]
+from edgebat.arrays import IntArray
+from edgebat.tasks.windows import Blend
 
 
-@dataclass(frozen=True)
-class Blend:
-    """Which windows are blended: rows ``first`` and ``second`` [M] and the share ``t`` [M] of the second."""
-
-    first: Index
-    second: Index
-    t: Float32
-
-    def __call__(self, values: npt.NDArray[Any]) -> Float32:
-        """Blend rows of ``values`` [N, ...] into float32 [M, ...]; NaN where either partner is NaN."""
-        weight = self.t.reshape(-1, *[1] * (values.ndim - 1))
-        return np.asarray((1 - weight) * values[self.first] + weight * values[self.second], dtype=np.float32)
-
-
-def draw_blend(cell: npt.NDArray[np.integer[Any]], copies: int, same_cell: float, seed: int) -> Blend:
+def draw_blend(cell: IntArray, copies: int, same_cell: float, seed: int) -> Blend:
     """``copies`` blends per window, drawn from ``seed``; a fraction ``same_cell`` of them stays within the cell.
 
     cell: [N] index of each window's cell.
@@ -44,19 +24,6 @@ def draw_blend(cell: npt.NDArray[np.integer[Any]], copies: int, same_cell: float
     stay = rng.random(len(first)) < same_cell
     order = np.argsort(cell, kind="stable")
     cells, starts, counts = np.unique(cell[order], return_index=True, return_counts=True)
-    place = np.searchsorted(cells, cell[first[stay]])
-    second[stay] = order[starts[place] + (rng.random(len(place)) * counts[place]).astype(np.int64)]
+    group = np.searchsorted(cells, cell[first[stay]])
+    second[stay] = order[starts[group] + (rng.random(len(group)) * counts[group]).astype(np.int64)]
     return Blend(first, second, rng.random(len(first)).astype(np.float32))
-
-
-def blended_windows(windows: HealthWindows, blend: Blend) -> HealthWindows:
-    """The blended windows with their blended labels; each carries the keys of its first partner."""
-    return dataclasses.replace(
-        windows,
-        x=blend(windows.x),
-        soh=blend(windows.soh),
-        trajectory=blend(windows.trajectory),
-        rul=blend(windows.rul),
-        cell=windows.cell[blend.first],
-        cycle=windows.cycle[blend.first],
-    )

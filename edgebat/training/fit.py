@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,67 +19,13 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
-from edgebat.training.logs import quiet_lightning, tensorboard_logger
-from edgebat.training.run import Run
+from edgebat.training.run import FitResult, Progress, Run
+from edgebat.training.settings import FitSettings
 from edgebat.training.throughput import Throughput
+from edgebat.training.trainer import lightning_trainer, quiet_lightning
 
 Batch = tuple[Tensor, ...]
 LossFunction = Callable[[nn.Module, Batch], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How to train.
-
-    epochs: at most; samples_per_epoch: windows drawn per epoch (0 = all of them, once). The learning rate climbs to
-    ``learning_rate`` and falls to nearly zero over all epochs. patience: epochs without a better validation loss
-    before stopping; one much below ``epochs`` may stop while the rate is still high. keep: the weights of the ``best``
-    epoch on validation, or of the ``last``; with one or two validation cells the best is often an early one, found while
-    the rate was high, and differs from seed to seed. precision and accelerator:
-    Lightning's ("32-true", "bf16-mixed"; "auto", "cpu", "gpu").
-    noise: standard deviation added to the inputs, as a fraction of each increment's own. devices, nodes, strategy:
-    Lightning's; with several processes every batch is divided among them, so that ``batch_size`` keeps its meaning.
-    tensorboard: also log losses for TensorBoard, into ``tensorboard`` in the folder (extra ``tensorboard``).
-    """
-
-    epochs: int = 40
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    patience: int = 12
-    keep: str = "best"
-    samples_per_epoch: int = 0
-    noise: float = 0.0
-    seed: int = 1
-    precision: Any = "32-true"
-    accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    strategy: str = "auto"
-    tensorboard: bool = False
-
-    @property
-    def validation_decides(self) -> bool:
-        """Whether validation cells choose the weights or stop the training; if not, they may teach as well."""
-        return self.keep != "last" or self.patience < self.epochs
-
-    def __post_init__(self) -> None:
-        if self.keep not in ("best", "last"):
-            raise RecipeError(f"keep is {self.keep!r}; choose best or last")
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """best_loss: validation loss of the weights the network now carries; best_epoch: when they were reached;
-    epochs: how many were run; history: one row per epoch with the mean losses. windows_per_second: trained on, wall time,
-    validation included; gpu_peak_bytes: 0 on a CPU. Both are of this run alone and of the first process."""
-
-    best_loss: float
-    best_epoch: int
-    epochs: int
-    history: list[dict[str, float]]
-    windows_per_second: float = 0.0
-    gpu_peak_bytes: int = 0
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -201,7 +146,7 @@ class Fitting(lightning.LightningModule):
 class History(Callback):
     """Mean losses of every epoch; part of the checkpoint, written to ``history.csv``, told to ``progress``."""
 
-    def __init__(self, path: Path, progress: Callable[[dict[str, float]], None] | None) -> None:
+    def __init__(self, path: Path, progress: Progress | None) -> None:
         self.path, self.progress = path, progress
         self.rows: list[dict[str, float]] = []
 
@@ -253,25 +198,9 @@ def fit(
     if not run.resume:
         for stale in (last, folder / "best.ckpt"):
             stale.unlink(missing_ok=True)
-    logger = tensorboard_logger(folder, settings.tensorboard)
+    callbacks = [history, speed, best, newest, EarlyStopping("val_loss", patience=settings.patience)]
     with quiet_lightning():
-        trainer = lightning.Trainer(
-            max_epochs=settings.epochs,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.nodes,
-            strategy=settings.strategy,
-            use_distributed_sampler=False,
-            precision=settings.precision,
-            deterministic=True,
-            callbacks=[history, speed, best, newest, EarlyStopping("val_loss", patience=settings.patience)],
-            logger=logger,
-            gradient_clip_val=1.0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            default_root_dir=folder,
-        )
+        trainer = lightning_trainer(settings, folder, settings.epochs, callbacks, deterministic=True)
         fitting = Fitting(network, loss, settings, steps=len(data.batches) * settings.epochs)
         # ``best.ckpt`` is written by the first process; Lightning waits for it before the others go on.
         trainer.fit(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -19,64 +18,28 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
-from edgebat.training.logs import quiet_lightning, tensorboard_logger
-from edgebat.training.run import Run
+from edgebat.training.run import Progress, Run, StepResult
+from edgebat.training.settings import StepSettings
 from edgebat.training.throughput import Throughput
+from edgebat.training.trainer import lightning_trainer, quiet_lightning
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 """(network, data, generator) -> scalar loss; ``generator``, on the data's device, is the only source of chance."""
 
 
-@dataclass(frozen=True)
-class StepSettings:
-    """How to train. schedule: ``constant`` or ``cosine`` (down to zero at the last step). average: decay of the running
-    mean of the weights that is kept in the end, 0 for the last weights. steps_per_epoch: a checkpoint is written this
-    often. precision, accelerator, devices, strategy, nodes: Lightning's. tensorboard: as in ``fit``."""
-
-    steps: int = 1000
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    average: float = 0.0
-    steps_per_epoch: int = 100
-    seed: int = 1
-    precision: Any = "32-true"
-    accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    strategy: str = "auto"
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        if self.schedule not in ("constant", "cosine"):
-            raise RecipeError(f"schedule is {self.schedule!r}; choose constant or cosine")
-        if self.steps < 1 or self.steps_per_epoch < 1 or self.steps % self.steps_per_epoch:
-            raise RecipeError(f"steps ({self.steps}) must be a multiple of steps_per_epoch ({self.steps_per_epoch})")
-        if not 0.0 <= self.average < 1.0:
-            raise RecipeError(f"average is {self.average}; 0 <= average < 1 is needed")
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """losses: mean training loss of every epoch run here; seconds: wall time; peak_bytes: GPU memory, 0 on a CPU;
-    steps_per_second: optimizer steps, 0 when trained in processes of their own."""
-
-    losses: list[float]
-    seconds: float
-    peak_bytes: int
-    steps_per_second: float = 0.0
-
-    @property
-    def last_loss(self) -> float:
-        """Mean loss of the last epoch, NaN when nothing was left to do."""
-        return self.losses[-1] if self.losses else float("nan")
-
-
 class StepFitting(lightning.LightningModule):
     """Network, data and loss as Lightning wants them; ``averaged`` carries the running mean of the weights."""
 
-    def __init__(self, network: nn.Module, data: tuple[Tensor, ...], loss: StepLoss, settings: StepSettings) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        data: tuple[Tensor, ...],
+        loss: StepLoss,
+        settings: StepSettings,
+        progress: Progress | None,
+    ) -> None:
         super().__init__()
+        self.progress = progress
         self.network, self.loss, self.step_settings = network, loss, settings
         self.averaged = copy.deepcopy(network).requires_grad_(False)
         self.epoch_losses: list[float] = []
@@ -109,6 +72,8 @@ class StepFitting(lightning.LightningModule):
         self.epoch_losses.append(float(mean))
         self.running.clear()
         self.log("train_loss", self.epoch_losses[-1], sync_dist=True)
+        if self.progress and self.trainer.is_global_zero:
+            self.progress({"epoch": float(self.current_epoch), "train_loss": self.epoch_losses[-1]})
 
     def configure_optimizers(self) -> Any:
         """AdamW (Adam without decay); constant or cosine."""
@@ -137,28 +102,13 @@ def fit_steps(
     last = folder / "last.ckpt"
     if not run.resume:
         last.unlink(missing_ok=True)
-    fitting = StepFitting(network, data, loss, settings)
+    fitting = StepFitting(network, data, loss, settings, run.progress)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
-    logger = tensorboard_logger(folder, settings.tensorboard)
-    started, speed = time.monotonic(), Throughput()
+    callbacks = [speed := Throughput(), ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)]
+    epochs, started = settings.steps // settings.steps_per_epoch, time.monotonic()
     with quiet_lightning():
-        trainer = lightning.Trainer(
-            max_epochs=settings.steps // settings.steps_per_epoch,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.nodes,
-            strategy=settings.strategy,
-            precision=settings.precision,
-            callbacks=[speed, ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)],
-            logger=logger,
-            log_every_n_steps=settings.steps_per_epoch,
-            gradient_clip_val=1.0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-        )
+        trainer = lightning_trainer(settings, folder, epochs, callbacks, log_every_n_steps=settings.steps_per_epoch)
         trainer.fit(fitting, loader, ckpt_path=last if run.resume and last.exists() else None, weights_only=True)
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})

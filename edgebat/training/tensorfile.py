@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
@@ -23,9 +24,38 @@ def save_module(module: nn.Module, path: str | Path, header: dict[str, Any]) -> 
     atomic_write(Path(path), save(tensors, metadata={KEY: json.dumps(header, sort_keys=True)}))
 
 
+@dataclass(frozen=True)
+class StoredNetwork:
+    """A network file, read once: its JSON header and its tensors."""
+
+    path: Path
+    header: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def fill(self, module: nn.Module) -> None:
+        """Put the tensors into ``module``. Raises ModelFileError unless names and shapes agree exactly."""
+        try:
+            module.load_state_dict(self.tensors)
+        except RuntimeError as error:
+            raise ModelFileError(f"{self.path} does not fit the network its header describes: {error}") from None
+
+
+def read_network(path: str | Path, expected_format: str | None = None) -> StoredNetwork:
+    """The network in ``path``. Raises ModelFileError when the file is damaged, or not of ``expected_format``."""
+    content = _read(path)
+    header = _header(path, content, expected_format)
+    try:
+        return StoredNetwork(Path(path), header, load(content))
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} does not fit the network its header describes: {error}") from None
+
+
 def read_header(path: str | Path, expected_format: str) -> dict[str, Any]:
     """The JSON header of ``path``. Raises ModelFileError when the file is damaged or of another format."""
-    content = _read(path)
+    return _header(path, _read(path), expected_format)
+
+
+def _header(path: str | Path, content: bytes, expected_format: str | None) -> dict[str, Any]:
     try:
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
@@ -34,17 +64,9 @@ def read_header(path: str | Path, expected_format: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{path} is not an edgebat network file: {type(error).__name__}: {error}; "
                              "write it with edgebat, or restore it from a backup") from None  # fmt: skip
-    if found != expected_format:
+    if expected_format is not None and found != expected_format:
         raise ModelFileError(f"{path} holds {found!r}, not {expected_format!r}; give a file of that kind")
     return dict(header)
-
-
-def load_module_state(module: nn.Module, path: str | Path) -> None:
-    """Fill ``module`` with the tensors of ``path``. Raises ModelFileError unless names and shapes agree exactly."""
-    try:
-        module.load_state_dict(load(_read(path)))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelFileError(f"{path} does not fit the network its header describes: {error}") from None
 
 
 def _read(path: str | Path) -> bytes:
@@ -56,3 +78,13 @@ def _read(path: str | Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def round_to_half(network: nn.Module) -> None:
+    """Store weights and references in float16; single numbers such as the label scale keep float32. In place."""
+    for parameter in network.parameters():
+        parameter.data = parameter.data.half()
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_floating_point() and buffer.numel() > 64:
+                setattr(module, name, buffer.half())

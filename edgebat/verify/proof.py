@@ -122,7 +122,7 @@ def _equality_row(
 
 
 def _reread(path: Path) -> Engine:
-    from edgebat.predict import load_model
+    from edgebat.models import load_model
 
     return Engine(load_model(path))
 

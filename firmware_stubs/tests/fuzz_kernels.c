@@ -1,7 +1,7 @@
 /*
  * fuzz_kernels.c - every kernel with arbitrary weights, sizes, roundings, inputs and states.
  *
- * Tables stay inside what the generator allows (edgebat/formats/c/requant.py and c99_lstm.py prove it for
+ * Tables stay inside what the generator allows (edgebat/formats/c/requant.py and lstm.py prove it for
  * every model); everything that arrives at run time may be any bytes. A kernel that leaves 32 bits, or its
  * buffers, ends the program under the sanitizers.
  *

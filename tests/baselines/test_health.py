@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgebat.baselines.health import BASELINES, known_rows, stored_values
+from edgebat.baselines.health_plain import BASELINES, known_rows, stored_values
 from edgebat.cells import join_seen, pack_cells, seen_cells
 from edgebat.evaluate import score
 from edgebat.tasks.health import HealthWindows

@@ -13,7 +13,7 @@ pytest.importorskip("sklearn")
 
 import torch
 
-from edgebat.baselines.health_learners import BASELINES, health_baselines, log_variance, variance_model
+from edgebat.baselines.health import BASELINES, health_baselines, log_variance, variance_model
 from edgebat.tasks.health import HealthWindows
 
 LEARNERS = ("variance", "plsr", "cpmlp", "random_forest")

@@ -17,6 +17,7 @@ from edgebat.bench.render import to_html, to_json, to_markdown
 from edgebat.bench.run import Report, Row, require_good
 from edgebat.bench.tables import heading, notes, tables
 from edgebat.errors import EdgebatError, TargetError
+from edgebat.formats.c.program import lower
 from edgebat.runtime import Engine
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.unicorn_run import Call
@@ -77,15 +78,8 @@ def test_layers_add_up_and_every_layer_with_weights_is_there(net):
 def test_a_loop_whose_first_round_is_peeled_off_is_one_layer():
     graph = random_net("lstm", (6, 4), (8, 8), 3)
     first, second = (node.name for node in graph.nodes[:2])
-    source = f"""
-int two_step(const int8_t *input, void *state)
-{{
-    edgebat_lstm_step(&layer_{first}, input, &s[0]);
-    edgebat_lstm_step(&layer_{second}, &s[0], &s[32]);
-}}
-"""
     calls = [Call(site, "edgebat_lstm_step", times, times * 10) for site, times in ((4, 1), (8, 1), (20, 5), (24, 5))]
-    layers = split_layers(graph, source, [*calls, Call(30, "helper", 1, 7)], 150)
+    layers = split_layers(graph, lower(graph, "balanced"), [*calls, Call(30, "helper", 1, 7)], 150)
     assert [(layer.name, layer.instructions) for layer in layers] == [
         (first, 60),
         (second, 60),

@@ -11,14 +11,15 @@ from tests.tiny_windows import tiny_windows
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+from edgebat.students.knots import expansion  # noqa: E402
+
 from edgebat.distill.labels import teacher_fingerprint, teacher_labels  # noqa: E402
 from edgebat.distill.losses import HeadWeights, Targets, distillation_loss, head_losses  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student, validation_loss  # noqa: E402
-from edgebat.students.knots import expansion  # noqa: E402
 from edgebat.students.store import build_student, save_student  # noqa: E402
 from edgebat.training.blend import blended_windows, draw_blend  # noqa: E402
-from edgebat.training.fit import FitSettings  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
+from edgebat.training.settings import FitSettings  # noqa: E402
 
 FIT = FitSettings(epochs=3, batch_size=16, samples_per_epoch=64, learning_rate=5e-3, noise=0.05, accelerator="cpu")
 SETTINGS = DistillSettings(blends=1, fit=FIT)

@@ -11,7 +11,7 @@ from edgebat.students.spec import (
     DenseLayer,
     FlattenLayer,
     FloatModel,
-    Head,
+    HeadSlice,
     LastStepLayer,
     LstmLayer,
     MaxPool1DLayer,
@@ -19,7 +19,11 @@ from edgebat.students.spec import (
     physical_outputs,
 )
 
-HEADS = (Head("soh", 0, 1, "fraction"), Head("trajectory", 1, 5, "fraction"), Head("rul", 6, 1, "cycles"))
+HEADS = (
+    HeadSlice("soh", 0, 1, "fraction"),
+    HeadSlice("trajectory", 1, 5, "fraction"),
+    HeadSlice("rul", 6, 1, "cycles"),
+)
 
 
 def student(kind: str) -> FloatModel:

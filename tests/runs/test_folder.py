@@ -1,12 +1,14 @@
 """A run folder knows which steps are finished, and redoes exactly what a change touches."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgebat.errors import DataError
-from edgebat.runs.folder import Outcome, RunFolder, Step, StepFailed, code_digest
+from edgebat.files import atomic_write
+from edgebat.runs.folder import Outcome, RunFolder, Step, StepFailed, versions
 
 
 class Counting:
@@ -60,10 +62,43 @@ def test_a_step_is_redone_when_what_it_needs_comes_out_differently(folder: RunFo
 
 
 def test_a_change_of_the_source_code_counts(folder: RunFolder) -> None:
-    one = Step("a", "a", "first", Counting(folder, "a"), code=("files.py",))
-    other = Step("a", "a", "first", Counting(folder, "a"), code=("files.py", "paths.py"))
+    one = Step("a", "a", "first", Counting(folder, "a"), entry=("edgebat.files",))
+    other = replace(one, entry=("edgebat.files", "edgebat.paths"))
     assert folder.fingerprint(one) != folder.fingerprint(other)
-    assert code_digest(("report",)) != code_digest(("graph",))
+    assert one.code != replace(one, entry=("edgebat.paths",)).code
+    # What an action of edgebat reaches counts without being named.
+    assert replace(one, action=versions, entry=()).code != replace(one, action=atomic_write, entry=()).code
+
+
+def test_a_step_is_redone_when_a_tool_it_missed_has_appeared(folder: RunFolder, tmp_path: Path) -> None:
+    tool = tmp_path / "arm-none-eabi-gcc"
+    step = Step("a", "a", "first", Counting(folder, "a"), missing=lambda: set() if tool.exists() else {tool.name})
+    assert folder.run(step)["missing"] == ["arm-none-eabi-gcc"]
+    assert folder.finished(step)
+    tool.touch()
+    assert not folder.finished(step)
+    assert folder.run(step)["missing"] == []
+    # What was measured with it stays when it goes.
+    tool.unlink()
+    assert folder.finished(step)
+
+
+def test_the_running_step_has_checkpoints_and_reads_what_it_needs(folder: RunFolder) -> None:
+    seen = {}
+
+    def look() -> Outcome:
+        seen["scratch"], seen["before"] = folder.scratch("b"), folder.results_before()
+        return Outcome()
+
+    folder.run(Step("a", "a", "first", Counting(folder, "a")))
+    second = Step("b", "b", "second", look, needs=("a",))
+    folder.run(second)
+    assert seen["scratch"] == folder.path / "checkpoints" / f"b-{folder.fingerprint(second)[:12]}"
+    assert seen["before"] == {"a": {"text": "made"}}
+    with pytest.raises(RuntimeError, match="belong to a step"):
+        folder.scratch("b")
+    with pytest.raises(RuntimeError, match="no step runs"):
+        folder.results_before()
 
 
 def test_a_failing_step_says_which_and_how_to_go_on(folder: RunFolder) -> None:

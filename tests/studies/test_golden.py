@@ -59,7 +59,7 @@ def test_tables_of_stored_results_are_those_of_before(name: str, tmp_path: Path)
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     golden = json.loads((Path(__file__).parent / "golden" / "life.json").read_text(encoding="utf-8"))
     scored = TypeAdapter(list[Result]).validate_python(golden["results"])[0].seeds[1]
-    record = Record(1, 2.5, None, scored)
+    record = Record(1, 2.5, {"best_loss": 0.5}, scored)
     write_kept(tmp_path / "x.json", asdict(record))
     assert read_kept(tmp_path / "x.json", Record) == record
     assert read_kept(tmp_path / "y.json", Record) is None

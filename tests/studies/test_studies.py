@@ -23,7 +23,7 @@ from edgebat.studies.forecast import table as forecast_table
 from edgebat.studies.life import BatLiNetStudy, DiffBattStudy, dataset_table, over_folds
 from edgebat.studies.runner import Part, Result, Scored, Split, chosen, run_experiments
 from edgebat.studies.tables import cells_csv
-from edgebat.teachers.store import TASKS, load_teacher
+from edgebat.teachers.store import load_teacher
 from edgebat.training.run import Run
 from edgebat.training.tensorfile import read_header
 from tests.life_cells import made_up_windows
@@ -323,7 +323,7 @@ def test_without_a_test_split_a_teacher_is_trained_and_nothing_scored(
     run_study(document, tmp_path, tmp_path)
     folder, teacher = tmp_path / recipe, str(document["teacher"]["name"])
     assert f"{teacher} seed 2: trained, nothing is scored" in capsys.readouterr().out
-    assert TASKS[load_teacher(folder / f"{teacher}.safetensors").name] == "life"
+    assert load_teacher(folder / f"{teacher}.safetensors").task == "life"
     origin = read_header(folder / f"{teacher}.safetensors", "edgebat-teacher")["provenance"]
     assert (origin["cells"], origin["chemistries"]) == (6, ["LFP/graphite", "NMC/graphite"])
     assert not (folder / "table.md").exists()

@@ -9,6 +9,7 @@ import pytest
 
 from edgebat.cells import CellHistory, Condition
 from edgebat.errors import DataError
+from edgebat.models import to_ppm
 from edgebat.tasks.health import (
     HealthSpec,
     WindowStatus,
@@ -16,7 +17,6 @@ from edgebat.tasks.health import (
     health_windows,
     increments_from_curve,
     input_windows,
-    to_ppm,
 )
 
 SPEC = HealthSpec(context=3, horizon=4, max_gap=2)

@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from edgebat.baselines.life import BASELINES, life_scores  # noqa: E402
+from edgebat.baselines.life import BASELINES  # noqa: E402
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.studies.parts import chosen  # noqa: E402
+from edgebat.studies.runner import Part, chosen  # noqa: E402
 from edgebat.studies.transfer import (  # noqa: E402
     Transfer,
     is_target,
@@ -20,18 +20,15 @@ from edgebat.studies.transfer import (  # noqa: E402
     transfer_split,
     transfer_table,
 )
+from edgebat.tasks.life.score import life_scores  # noqa: E402
 from edgebat.tasks.life.windows import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
-from edgebat.teachers.life_train import (  # noqa: E402
-    BatLiNetSettings,
-    round_to_half,
-    spec_settings,
-    train_batlinet,
-    train_batlinets,
-)
+from edgebat.teachers.batlinet.settings import BatLiNetSettings  # noqa: E402
+from edgebat.teachers.batlinet.train import train_batlinet  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
-from edgebat.training.steps import StepSettings  # noqa: E402
+from edgebat.training.settings import StepSettings  # noqa: E402
+from edgebat.training.tensorfile import round_to_half  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
 
 QUICK = StepSettings(steps=60, steps_per_epoch=30, learning_rate=3e-3, accelerator="cpu")
@@ -46,7 +43,7 @@ def test_parameter_count_of_the_publication():
 
 def small_network(references: int = 3) -> BatLiNet:
     torch.manual_seed(1)
-    return BatLiNet(spec=spec_settings(made_up_windows(1)), references=references, cleaning=False).eval()
+    return BatLiNet(spec=dataclasses.asdict(made_up_windows(1).spec), references=references, cleaning=False).eval()
 
 
 def test_the_median_over_references_ignores_one_that_lies():
@@ -198,9 +195,9 @@ def test_transfer_scores_every_count_on_the_same_cells(tmp_path):
     assert is_target(known, "NMC").all()
     assert not set(known.cells) & set(test.cells)
     settings = BatLiNetSettings(fit=dataclasses.replace(QUICK, steps=2, steps_per_epoch=1))
-    rows = transfer_scores(windows, Transfer("NMC", cells=(1, 2, 16), test=3), settings, tmp_path, seed=1)
-    assert [row["cells"] for row in rows] == [1, 2]
-    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    found = transfer_scores(windows, Transfer("NMC", cells=(1, 2, 16), test=3), settings, Run(tmp_path), seed=1)
+    assert list(found) == ["1", "2"]
+    assert all(np.isfinite(list(scores.values())).all() for scores in found.values())
     with pytest.raises(DataError, match="0 cells of chemistry 'LCO'"):
         transfer_split(windows, Transfer("LCO"), seed=1)
 
@@ -241,31 +238,32 @@ def test_no_stored_reference_is_one_cells_own(tmp_path):
 def test_members_are_averaged_and_travel_in_one_file(tmp_path):
     windows = made_up_windows(10, dataclasses.replace(SMALL, cycles=40, columns=20))
     settings = BatLiNetSettings(members=2, pool=2, capacity=True, each_pair=True, cleaning=False, fit=QUICK)
-    ensemble, result = train_batlinets(windows, settings, Run(tmp_path))
+    ensemble, result = BatLiNetEnsemble.fit(windows, None, settings, Run(tmp_path))
     assert isinstance(ensemble, BatLiNetEnsemble)
     assert ensemble.members[0].tensor(windows).shape == (10, 2, 20, 20)
     assert len(result.losses) == 2
     said = ensemble.predict(windows)
-    np.testing.assert_allclose(said["life"], np.sqrt(said["life_members"].prod(axis=0)), rtol=1e-5)
-    assert (said["life_members"][0] != said["life_members"][1]).all()
+    first, second = (member.predict(windows)["life"] for member in ensemble.members)
+    np.testing.assert_allclose(said["life"], np.sqrt(first * second), rtol=1e-5)
+    np.testing.assert_allclose(said["life_spread"], np.abs(first - second) / 2, rtol=1e-5)
+    assert (first != second).all()
     round_to_half(ensemble)
     save_teacher(ensemble, tmp_path / "t.safetensors")
     np.testing.assert_allclose(
         load_teacher(tmp_path / "t.safetensors").predict(windows)["life"], said["life"], rtol=0.02
     )
     with pytest.raises(DataError, match="must divide"):
-        BatLiNet(spec=spec_settings(windows), pool=3)
+        BatLiNet(spec=dataclasses.asdict(windows.spec), pool=3)
 
 
 def test_a_study_knows_its_parts_and_prints_its_transfers():
-    parts = {"NMC": 1, "NCA": 2}
-    assert chosen((), parts) == [1, 2]
-    assert chosen(["NCA"], parts) == [2]
+    parts = [Part("NMC", (1,)), Part("NCA", (1,))]
+    assert chosen((), parts) == parts
+    assert chosen(["NCA"], parts) == parts[1:]
     with pytest.raises(RecipeError, match=r"--only LCO.*allowed are NMC, NCA"):
         chosen(["LCO"], parts)
-    row = {"cells": 2.0, "vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
-    other = row | {"batlinet": 11.0}
-    text = transfer_table({"NMC": [[row], [other]]})
+    scores = {"vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
+    text = transfer_table({"NMC": [{"2": scores}, {"2": scores | {"batlinet": 11.0}}]})
     assert "| NMC | 2 | 20 (20 to 20) | 12 (12 to 12) | 10 (9 to 11) |" in text
 
 

@@ -20,21 +20,14 @@ from edgebat.errors import DataError, ModelFileError, RecipeError
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import relative_error, score_forecasts
 from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows
-from edgebat.teachers.battery_timer.draws import Augmentation, balance_weights, draw_windows, stretch_tensor, stretches
+from edgebat.teachers.battery_timer.draws import balance_weights, draw_windows, stretch_tensor, stretches
 from edgebat.teachers.battery_timer.network import BatteryTimer, fill_gaps, straight_line
+from edgebat.teachers.battery_timer.settings import Augmentation, DegradationLoss, LoraSettings, TimerSettings
 from edgebat.teachers.battery_timer.timer import PRESETS, Timer, TimerConfig, rotary, rotate
-from edgebat.teachers.battery_timer.train import (
-    DegradationLoss,
-    LoraSettings,
-    TimerSettings,
-    add_lora,
-    degradation_loss,
-    merge_lora,
-    train_forecaster,
-)
+from edgebat.teachers.battery_timer.train import add_lora, degradation_loss, merge_lora, train_forecaster
 from edgebat.teachers.store import load_teacher, save_teacher
-from edgebat.training.fit import FitSettings
 from edgebat.training.run import Run
+from edgebat.training.settings import FitSettings
 
 SMALL = TimerConfig(8, 6, 16, 24, 2, 2)
 SIZES = {
@@ -159,32 +152,32 @@ def test_the_line_is_least_squares_through_what_was_measured() -> None:
 
 def test_an_untrained_forecaster_is_the_straight_line() -> None:
     x = contexts()
-    forecast = BatteryTimer(context=32, sizes=SIZES).predict(x.numpy())["capacity"]
-    np.testing.assert_allclose(forecast, StraightLine(24, 8).predict(x.numpy())["capacity"], atol=1e-6)
+    forecast = BatteryTimer(context=32, sizes=SIZES).predict(x.numpy())["trajectory"]
+    np.testing.assert_allclose(forecast, StraightLine(24, 8).predict(x.numpy())["trajectory"], atol=1e-6)
 
 
 @pytest.mark.parametrize("normalization", ["line", "revin"])
 def test_a_forecast_follows_level_and_size_of_the_fade(normalization: str) -> None:
     """Nominal capacity enters only as a unit: another unit, the same forecast."""
     network, x = tiny(normalization=normalization), contexts()
-    half = network.predict(0.5 * x.numpy())["capacity"]
-    np.testing.assert_allclose(half, 0.5 * network.predict(x.numpy())["capacity"], rtol=1e-4)
+    half = network.predict(0.5 * x.numpy())["trajectory"]
+    np.testing.assert_allclose(half, 0.5 * network.predict(x.numpy())["trajectory"], rtol=1e-4)
 
 
 def test_quantiles_ascend() -> None:
     network = tiny(quantiles=(0.05, 0.25, 0.5, 0.75, 0.95))
     out = network.predict(contexts().numpy())
     assert (np.diff(out["quantiles"], axis=2) > 0).all()
-    np.testing.assert_array_equal(out["capacity"], out["quantiles"][:, :, 2])
+    np.testing.assert_array_equal(out["trajectory"], out["quantiles"][:, :, 2])
 
 
 def test_a_long_horizon_equals_forecasting_step_by_step() -> None:
     network, x = tiny(), contexts().numpy()
-    whole = network.predict(x, horizon=20)["capacity"]
-    first = network.predict(x)["capacity"]
+    whole = network.predict(x, horizon=20)["trajectory"]
+    first = network.predict(x)["trajectory"]
     longer = np.concatenate([x, first], axis=1)
-    second = network.predict(longer[:, -32:])["capacity"]
-    third = network.predict(np.concatenate([longer, second], axis=1)[:, -32:])["capacity"]
+    second = network.predict(longer[:, -32:])["trajectory"]
+    third = network.predict(np.concatenate([longer, second], axis=1)[:, -32:])["trajectory"]
     np.testing.assert_allclose(whole, np.concatenate([first, second, third], axis=1)[:, :20], rtol=1e-6)
 
 
@@ -192,7 +185,9 @@ def test_contexts_may_be_short_and_have_holes() -> None:
     network = tiny()
     x = contexts().numpy()
     padded = np.concatenate([np.full((4, 8), np.nan, np.float32), x[:, -24:]], axis=1)
-    np.testing.assert_allclose(network.predict(x[:, -24:])["capacity"], network.predict(padded)["capacity"], rtol=2e-3)
+    np.testing.assert_allclose(
+        network.predict(x[:, -24:])["trajectory"], network.predict(padded)["trajectory"], rtol=2e-3
+    )
     holes = x.copy()
     holes[:, 3::4] = np.nan
     holes[:, -1] = x[:, -1]
@@ -304,15 +299,15 @@ def test_balance_counts_cells_within_and_datasets_across() -> None:
 def test_baselines_on_a_straight_line() -> None:
     x = (1.0 - 0.001 * np.arange(60, dtype=np.float32))[None]
     truth = 1.0 - 0.001 * np.arange(60, 68)
-    np.testing.assert_allclose(StraightLine(24, 8).predict(x)["capacity"][0], truth, atol=1e-6)
-    np.testing.assert_allclose(Persistence(8).predict(x)["capacity"][0], x[0, -1], atol=1e-7)
+    np.testing.assert_allclose(StraightLine(24, 8).predict(x)["trajectory"][0], truth, atol=1e-6)
+    np.testing.assert_allclose(Persistence(8).predict(x)["trajectory"][0], x[0, -1], atol=1e-7)
 
 
 def test_learnt_baselines_find_their_own_training_windows() -> None:
     windows = forecast_windows(fade_curves(6, seed=2), SPEC)
-    nearest = NearestCurve(windows, cycles=32, limit=10**6).predict(windows)["capacity"]
+    nearest = NearestCurve(windows, cycles=32, limit=10**6).predict(windows)["trajectory"]
     np.testing.assert_allclose(nearest, windows.y, atol=1e-6)
-    mean = MeanCurve(windows).predict(windows)["capacity"] - windows.x[:, -1:]
+    mean = MeanCurve(windows).predict(windows)["trajectory"] - windows.x[:, -1:]
     np.testing.assert_allclose(mean[0], (windows.y - windows.x[:, -1:]).mean(axis=0), atol=1e-5)
 
 
@@ -342,13 +337,13 @@ def test_training_beats_the_line_repeats_and_survives_its_file(tmp_path: Path) -
 
     network = trained("a")
     forecast = network.predict(val)
-    learnt = score_forecasts(val, forecast["capacity"])["datasets"]["synthetic"]["mae_pct"]
-    line = score_forecasts(val, StraightLine(24, 8).predict(val)["capacity"])["datasets"]["synthetic"]["mae_pct"]
+    learnt = score_forecasts(val, forecast["trajectory"])["datasets"]["synthetic"]["mae_pct"]
+    line = score_forecasts(val, StraightLine(24, 8).predict(val)["trajectory"])["datasets"]["synthetic"]["mae_pct"]
     assert learnt < 0.95 * line
     np.testing.assert_array_equal(trained("b").predict(val)["quantiles"], forecast["quantiles"])
     save_teacher(network, tmp_path / "t.safetensors")
     np.testing.assert_array_equal(
-        load_teacher(tmp_path / "t.safetensors").predict(val)["capacity"], forecast["capacity"]
+        load_teacher(tmp_path / "t.safetensors").predict(val)["trajectory"], forecast["trajectory"]
     )
 
 
@@ -361,9 +356,10 @@ def test_windows_must_fit_the_network(tmp_path: Path) -> None:
 PROCESS = """
 import os, sys, torch
 from pathlib import Path
-from edgebat.training.fit import FitSettings, fit
+from edgebat.training.fit import fit
 from edgebat.training.run import Run
-from edgebat.training.steps import StepSettings, fit_steps
+from edgebat.training.settings import FitSettings, StepSettings
+from edgebat.training.steps import fit_steps
 torch.manual_seed(0)
 network = torch.nn.Linear(3, 1)
 x = torch.randn(64, 3, generator=torch.Generator().manual_seed(1))
@@ -448,7 +444,7 @@ def test_the_shipped_checkpoint_is_small_and_beats_the_line_on_new_curves() -> N
     file = Path(__file__).parents[2] / "export" / "zoo" / "teachers" / "battery_timer" / "synthetic.safetensors"
     assert file.stat().st_size < 6_000_000
     windows = forecast_windows(fade_curves(40, seed=99), ForecastSpec(stride=64))
-    learnt = score_forecasts(windows, load_teacher(file).predict(windows)["capacity"])["datasets"]["synthetic"]
+    learnt = score_forecasts(windows, load_teacher(file).predict(windows)["trajectory"])["datasets"]["synthetic"]
     for cycles in (24, 48, None):
-        line = score_forecasts(windows, StraightLine(cycles).predict(windows)["capacity"])["datasets"]["synthetic"]
+        line = score_forecasts(windows, StraightLine(cycles).predict(windows)["trajectory"])["datasets"]["synthetic"]
         assert learnt["mae_pct"] < 0.9 * line["mae_pct"]

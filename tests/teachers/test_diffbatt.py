@@ -11,22 +11,24 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.studies.life import load_study  # noqa: E402
-from edgebat.tasks.life.score import score_life  # noqa: E402
+from edgebat.studies.command import load_study  # noqa: E402
+from edgebat.tasks.life.score import curve_error_percent, score_life  # noqa: E402
 from edgebat.tasks.life.windows import curve_life  # noqa: E402
 from edgebat.teachers.diffbatt.diffusion import Schedule  # noqa: E402
-from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, Sampling, closest_draw, curve_error_percent  # noqa: E402
+from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, closest_draw  # noqa: E402
+from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling  # noqa: E402
 from edgebat.teachers.diffbatt.synthesis import (  # noqa: E402
     frechet_distance,
     precision_recall,
     synthesis_scores,
     synthesize,
 )
+from edgebat.teachers.diffbatt.train import train_diffbatt  # noqa: E402
 from edgebat.teachers.diffbatt.unet import UNet, position_code  # noqa: E402
-from edgebat.teachers.life_train import DiffBattSettings, round_to_half, train_diffbatt  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
-from edgebat.training.steps import StepSettings  # noqa: E402
+from edgebat.training.settings import StepSettings  # noqa: E402
+from edgebat.training.tensorfile import round_to_half  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
 
 FEW = Sampling(draws=3, steps=4)
@@ -117,13 +119,14 @@ def trained(tmp_path_factory):
     network, result = train_diffbatt(
         windows, DiffBattSettings(repeats=2, fit=fit), Run(tmp_path_factory.mktemp("diffbatt"))
     )
+    network.sampling = FEW
     return windows, network, result
 
 
 def test_training_lowers_the_loss_and_draws_stay_within_the_limit(trained):
     windows, network, result = trained
     assert result.losses[-1] < 0.5 * result.losses[0]
-    said = network.predict(windows, FEW)
+    said = network.predict(windows)
     assert said["soh_curve"].shape == (4, 32)
     assert (said["soh_low"] <= said["soh_high"]).all()
     assert np.abs(2 * said["best_curve"] - 1).max() <= 1.1 + 1e-6
@@ -169,15 +172,17 @@ def test_a_limit_holds_the_clean_value_and_keeps_a_true_one():
 
 def test_predictions_repeat_and_the_file_says_the_same(trained, tmp_path):
     windows, network, _ = trained
-    first, again = network.predict(windows, FEW), network.predict(windows, FEW)
+    first, again = network.predict(windows), network.predict(windows)
     assert all(np.array_equal(first[name], again[name]) for name in first)
     save_teacher(network, tmp_path / "full.safetensors")
     whole = load_teacher(tmp_path / "full.safetensors")
-    np.testing.assert_array_equal(whole.predict(windows, FEW)["soh_curve"], first["soh_curve"])
+    whole.sampling = FEW
+    np.testing.assert_array_equal(whole.predict(windows)["soh_curve"], first["soh_curve"])
     round_to_half(whole)
     save_teacher(whole, tmp_path / "half.safetensors")
-    halved = load_teacher(tmp_path / "half.safetensors").predict(windows, FEW)
-    np.testing.assert_allclose(halved["soh_curve"], first["soh_curve"], atol=0.05)
+    halved = load_teacher(tmp_path / "half.safetensors")
+    halved.sampling = FEW
+    np.testing.assert_allclose(halved.predict(windows)["soh_curve"], first["soh_curve"], atol=0.05)
 
 
 def test_guidance_mixes_both_predictions(trained):
@@ -225,10 +230,10 @@ def test_equal_sets_have_no_distance_and_full_coverage():
 
 
 def test_shipped_recipes_are_studies_and_a_wrong_key_is_refused(tmp_path):
-    assert load_study("life-diffbatt").teacher == "diffbatt"
+    assert load_study("life-diffbatt").teacher_name == "diffbatt"
     assert load_study("life-batlinet").task.columns == 50
     wrong = tmp_path / "life-wrong.yaml"
-    wrong.write_text("name: wrong\nteacher: diffbatt\nsedes: [1]\n")
+    wrong.write_text("name: wrong\nteacher: {name: diffbatt}\nstudy: {sedes: [1]}\n")
     with pytest.raises(RecipeError, match="sedes"):
         load_study(wrong)
 
@@ -270,10 +275,11 @@ def test_networks_together_pool_their_draws_and_empty_windows_have_none(tmp_path
     other = dataclasses.replace(share, seed=sampling.seed + 1000)
     alone = [first.draw(first.tensor(windows), share), second.draw(second.tensor(windows), other)]
     np.testing.assert_array_equal(pair.draw(pair.members[0].tensor(windows), sampling), np.concatenate(alone, axis=1))
-    said = pair.predict(windows, sampling)
+    pair.sampling = sampling
+    said = pair.predict(windows)
     np.testing.assert_array_equal(said["soh_curve"], np.median(np.concatenate(alone, axis=1), axis=1))
     assert said["life"].shape == (3,)
-    assert pair.predict(windows.select(split="none"), sampling)["soh_curve"].shape == (0, windows.spec.curve_points)
+    assert pair.predict(windows.select(split="none"))["soh_curve"].shape == (0, windows.spec.curve_points)
 
 
 @torch.no_grad()

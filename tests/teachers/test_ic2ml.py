@@ -14,13 +14,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from edgebat.teachers.base import Teacher  # noqa: E402
 from edgebat.teachers.ic2ml.network import Ic2ml, sinusoids  # noqa: E402
-from edgebat.teachers.ic2ml.train import TeacherSettings, cell_weights, context_soh, masked_mse, train_ic2ml  # noqa: E402
+from edgebat.teachers.ic2ml.settings import Ic2mlSettings  # noqa: E402
+from edgebat.teachers.ic2ml.train import cell_weights, context_soh, masked_mse, train_ic2ml  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
-from edgebat.training.fit import EpochBatches, FitSettings, fit  # noqa: E402
+from edgebat.training.fit import EpochBatches, fit  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
+from edgebat.training.settings import FitSettings  # noqa: E402
 
 PUBLISHED = {"attention": "published", "soh_from": "embedding"}
-SMALL = TeacherSettings(
+SMALL = Ic2mlSettings(
     width=16, fit=FitSettings(epochs=3, batch_size=8, samples_per_epoch=24, noise=0.05, accelerator="cpu")
 )
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.errors import MissingExtra
-from edgebat.training.fit import FitSettings, fit
+from edgebat.training.fit import fit
 from edgebat.training.run import Run
-from edgebat.training.steps import StepSettings, fit_steps
+from edgebat.training.settings import FitSettings, StepSettings
+from edgebat.training.steps import fit_steps
 
 event_accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"

@@ -4,8 +4,8 @@ Every reader returns ``RawCell`` with charging current positive, and refuses dat
 """
 
 from edgebat.data.readers.batteryml import read_batteryml
-from edgebat.data.readers.bdf import read_bdf
+from edgebat.data.readers.bdf import read_bdf, read_mapped
 from edgebat.data.readers.csv_map import read_csv_map
 from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign
 
-__all__ = ["CurrentSign", "RawCell", "check_sign", "read_batteryml", "read_bdf", "read_csv_map"]
+__all__ = ["CurrentSign", "RawCell", "check_sign", "read_batteryml", "read_bdf", "read_csv_map", "read_mapped"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from edgebat.data.readers.csv_map import header_of, raw_cell, read_columns
+from edgebat.data.readers.csv_map import header_of, raw_cell, read_columns, read_csv_map
 from edgebat.data.readers.raw import CurrentSign, RawCell
 from edgebat.errors import DataError
 
@@ -44,3 +45,25 @@ def read_bdf(
         found["cycle"] = cycle[0]
     table = read_columns(path, list(found.values()))
     return raw_cell(path, {quantity: table[name] for quantity, name in found.items()}, sign, nominal_ah, cell_id)
+
+
+def read_mapped(
+    path: str | Path, mapping: Sequence[str], sign: CurrentSign | str, nominal_ah: float | None = None
+) -> RawCell:
+    """A cell from a CSV file whose columns are named on a command line.
+
+    mapping: ``"current=I_mA:1e-3"`` names a column and its factor to s, V, A; columns that are not named are looked for
+    under their BDF names. Raises DataError.
+    """
+    path = Path(path)
+    header, columns = header_of(path), dict[str, str]()
+    for entry in mapping:
+        quantity, equals, column = entry.partition("=")
+        if not equals:
+            raise DataError(f"--map {entry!r} is not of the form quantity=column:factor, for example current=I_mA:1e-3")
+        columns[quantity.strip()] = column
+    for quantity, names in (*COLUMNS.items(), ("cycle", CYCLE)):
+        present = [name for name in names if name in header]
+        if quantity not in columns and (present or quantity in COLUMNS):
+            columns[quantity] = (present or list(names))[0]
+    return read_csv_map(path, columns, sign, nominal_ah)

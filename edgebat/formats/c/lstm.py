@@ -1,4 +1,4 @@
-"""Tables of an LSTM layer: gate-interleaved weights and the constants of its roundings.
+"""An LSTM layer in C: gate-interleaved weights, the constants of its roundings, calls over a sequence or one step.
 
 ``edgebat_lstm_step`` needs gate multipliers of few bits and a hidden state without zero point, which edgebat's own
 quantizer chooses; ``edgebat_lstm_any_step`` takes whatever a file of another converter holds.
@@ -12,14 +12,53 @@ import numpy as np
 
 from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
-from edgebat.formats.c.tables import Table, pad4
+from edgebat.formats.c.calls import Call, Loop, Row
+from edgebat.formats.c.lowering import Lowering
+from edgebat.formats.c.memory import Buffer, View
+from edgebat.formats.c.tables import Fields, Table, pad4
 from edgebat.graph.model import Lstm, Tensor
 
 GATE_BITS = 10  # of EDGEBAT_GATE
 ONE = 1 << 30  # the Q31 multiplier of a power of two
 
 
-def lstm_state_bytes(units: int) -> int:
+def lower_lstm(low: Lowering, node: Lstm) -> None:
+    """A layer over a whole sequence in memory: for graphs that cannot be executed step by step."""
+    kernel, view, units = _layer(low, node), low.view(node), node.bias.shape[1]
+    state = low.new_buffer(_state_bytes(units))
+    out = low.new_view(node.output)
+    low.call("edgebat_fill", state, state.bytes, 0)
+    low.calls += _reset(low, node, state)
+    step = Call(f"{kernel}_step", (f"&{low.label(node)}", Row(view), state), node.name)
+    low.calls.append(Loop(view.rows, (step, Call("edgebat_copy", (state, 0, Row(out), 0, 1, units)))))
+    low.finish(node.output)
+
+
+def lower_lstm_step(low: Lowering, node: Lstm) -> None:
+    """One time step: the layer's output is the hidden state itself, at the beginning of its state."""
+    kernel, view, units = _layer(low, node), low.view(node), node.bias.shape[1]
+    buffer = Buffer(_state_bytes(units), -1, len(low.graph.nodes))
+    low.state.append(buffer)
+    state = View(buffer, 0, 1, buffer.size, buffer.size)
+    low.views[node.output] = View(buffer, 0, 1, units, pad4(units))
+    low.call(f"{kernel}_step", f"&{low.label(node)}", view, state)
+    low.resets += _reset(low, node, state)
+
+
+def _layer(low: Lowering, node: Lstm) -> str:
+    """Tables and structure of the layer; returns its kernel."""
+    made, kernel = lstm_tables(low.label(node), node, low.source(node), low.target(node))
+    low.tables += made
+    return kernel
+
+
+def _reset(low: Lowering, node: Lstm, state: View) -> list[Call]:
+    """The hidden state of real value 0 is its zero point."""
+    zero = low.target(node).zero_point
+    return [Call("edgebat_fill", (state, node.bias.shape[1], zero))] if zero else []
+
+
+def _state_bytes(units: int) -> int:
     """Bytes of the state of one layer: hidden values, as much working space, cells."""
     return 2 * pad4(units) + pad4(2 * units)
 
@@ -52,34 +91,19 @@ def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> tuple
         tables.unit_table(f"{label}_bias", bias),
     ]
     gates = _short_gates(node, reach.max(axis=2))
-    sizes = [
-        ("columns4_x", str(pad4(source.shape[-1]) // 4)),
-        ("columns4_h", str(pad4(units) // 4)),
-        ("units", str(units)),
-    ]
+    common: Fields = {"weights": f"{label}_weights", "bias": f"{label}_bias"}
+    sizes: Fields = {"columns4_x": pad4(source.shape[-1]) // 4, "columns4_h": pad4(units) // 4, "units": units}
     if gates is not None and target.zero_point == 0 and node.hidden_multiplier == ONE and node.hidden_exponent <= -1:
-        fields = [
-            ("weights", f"{label}_weights"),
-            ("bias", f"{label}_bias"),
-            ("gate", "{" + ", ".join(gates) + "}"),
-            *_round("added", 30 + node.cell_exponent),
-            *_round("hidden", 1 - node.hidden_exponent),
-            *_tanh(node),
-            *sizes,
-        ]
+        common["gate"] = "{" + ", ".join(gates) + "}"
+        rounds = _round("added", 30 + node.cell_exponent) | _round("hidden", 1 - node.hidden_exponent)
+        fields = common | rounds | _tanh(node) | sizes
         return [*made, tables.structure("edgebat_lstm_t", label, fields, 172)], "edgebat_lstm"
-    fields = [
-        ("weights", f"{label}_weights"),
-        ("bias", f"{label}_bias"),
-        ("recurrent_bias", f"{label}_recurrent_bias"),
-        ("gate", "{" + ", ".join(_any_gates(node)) + "}"),
-        ("kept", _q31(ONE, -14)),
-        ("added", _q31(ONE, -29 - node.cell_exponent)),
-        ("hidden", _q31(node.hidden_multiplier, node.hidden_exponent)),
-        ("hidden_zero_point", str(target.zero_point)),
-        *_tanh(node),
-        *sizes,
-    ]
+    fields = common | {
+        "recurrent_bias": f"{label}_recurrent_bias", "gate": "{" + ", ".join(_any_gates(node)) + "}",
+        "kept": _q31(ONE, -14), "added": _q31(ONE, -29 - node.cell_exponent),
+        "hidden": _q31(node.hidden_multiplier, node.hidden_exponent), "hidden_zero_point": target.zero_point,
+        **_tanh(node), **sizes,
+    }  # fmt: skip
     made.append(tables.unit_table(f"{label}_recurrent_bias", recurrent_bias))
     return [*made, tables.structure("edgebat_lstm_any_t", label, fields, 124)], "edgebat_lstm_any"
 
@@ -125,20 +149,16 @@ def _q31(multiplier: int, exponent: int) -> str:
     return f"{{{multiplier}, {exponent}}}"
 
 
-def _tanh(node: Lstm) -> list[tuple[str, str]]:
+def _tanh(node: Lstm) -> Fields:
     """How a cell becomes the argument of tanh: its scale is 2**cell_exponent, that of the table 2**-12 / 3."""
     left = node.cell_exponent + 12
     right = max(-left, 0)
-    return [
-        ("tanh_factor", str(3 << max(left, 0))),
-        ("tanh_half", str((1 << right) >> 1)),
-        ("tanh_right", str(right)),
-    ]
+    return {"tanh_factor": 3 << max(left, 0), "tanh_half": (1 << right) >> 1, "tanh_right": right}
 
 
-def _round(name: str, shift: int) -> list[tuple[str, str]]:
+def _round(name: str, shift: int) -> Fields:
     """A product times 2**-shift, rounded half up to half of it and then half away from zero: fields of the kernel.
 
     Both roundings are one: ``(p + 2**(shift-1) + 1 - 2 * (p < 0)) >> shift``.
     """
-    return [(f"{name}_round", str((1 << (shift - 1)) + 1)), (f"{name}_shift", str(shift))]
+    return {f"{name}_round": (1 << (shift - 1)) + 1, f"{name}_shift": shift}

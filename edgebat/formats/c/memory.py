@@ -72,9 +72,9 @@ def allocate(buffers: Sequence[Buffer]) -> int:
 
     Overwriting input by output in place is tried and kept when it saves memory.
     """
-    apart = _place([_Group([(b, 0)]) for b in buffers])
+    apart = _lay_out([_Group([(b, 0)]) for b in buffers])
     offsets = [b.offset for b in buffers]
-    together = _place(_groups(buffers))
+    together = _lay_out(_groups(buffers))
     if together < apart:
         return together
     for buffer, offset in zip(buffers, offsets, strict=True):
@@ -93,12 +93,12 @@ def _groups(buffers: Sequence[Buffer]) -> list[_Group]:
         group = groups[before]
         at = next(at for member, at in group.members if member is before) - pad4(gap)
         lowest = min(at, 0)
-        group.members = [(member, place - lowest) for member, place in [*group.members, (buffer, at)]]
+        group.members = [(member, offset - lowest) for member, offset in [*group.members, (buffer, at)]]
         groups[buffer] = group
     return list({id(group): group for group in groups.values()}.values())
 
 
-def _place(groups: Sequence[_Group]) -> int:
+def _lay_out(groups: Sequence[_Group]) -> int:
     """Largest first, each at the lowest free place: a heuristic, exact for chains of layers."""
     placed: list[tuple[_Group, int]] = []
     for group in sorted(groups, key=lambda g: (-g.size, g.first)):

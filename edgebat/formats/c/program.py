@@ -5,34 +5,33 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field, replace
 
-from edgebat.formats.c.lower import Lowering
-from edgebat.formats.c.lstm import lstm_state_bytes
-from edgebat.formats.c.memory import Buffer, View, allocate
-from edgebat.formats.c.place import Call
-from edgebat.formats.c.tables import Table, pad4
+from edgebat.formats.c.calls import Call, Statement
+from edgebat.formats.c.lowering import Lowering
+from edgebat.formats.c.memory import Buffer, allocate
+from edgebat.formats.c.operators import STEP_OPERATORS, copy_output, lower_nodes, stage_input
+from edgebat.formats.c.tables import Table
 from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
 
-SLICE_WORK = 2048
-"""Multiply-accumulates of a slice, where a layer can be cut: some 7,000 instructions on a Cortex-M4, 20,000 on an M0+."""
 
-
-@dataclass
+@dataclass(frozen=True)
 class Program:
-    """Tables and statements of a model, memory laid out."""
+    """Tables and statements of a model, memory laid out: ``run``, or of recurrent models ``reset``, ``step``, ``head``."""
 
     tables: list[Table]
-    run: list[str]
     scratch_bytes: int
-    kernels: set[str]
-    reset: list[str] = field(default_factory=list)
-    step: list[str] = field(default_factory=list)
-    head: list[str] = field(default_factory=list)
+    run: list[Statement] = field(default_factory=list)
+    reset: list[Statement] = field(default_factory=list)
+    step: list[Statement] = field(default_factory=list)
+    head: list[Statement] = field(default_factory=list)
     state_bytes: int = 0
     head_scratch_bytes: int = 0
     steps: int = 0
     step_len: int = 0
-    pieces: list[list[str]] = field(default_factory=list)
-    """Per statement of ``run`` the statements it is cut into for the sliced run."""
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls of one inference, a step's once, in the order of the generated source."""
+        return [call for statement in (*self.run, *self.step, *self.head) for call in statement.calls()]
 
     @property
     def table_bytes(self) -> int:
@@ -57,16 +56,11 @@ def lower(graph: IntGraph, mode: str) -> Program:
     boundary = _last_step_index(graph)
     if boundary is not None:
         return _lower_steps(graph, boundary, mode)
-    lowering = Lowering(graph, mode)
-    lowering.run()
-    scratch = allocate(lowering.buffers)
-    return Program(
-        lowering.tables,
-        [call.statement() for call in lowering.calls],
-        scratch,
-        {call.kernel for call in lowering.calls},
-        pieces=[call.pieces(SLICE_WORK) for call in lowering.calls],
-    )
+    low = Lowering(graph, mode)
+    stage_input(low)
+    lower_nodes(low)
+    copy_output(low)
+    return Program(low.tables, allocate(low.buffers), run=low.calls)
 
 
 def _last_step_index(graph: IntGraph) -> int | None:
@@ -93,72 +87,38 @@ def _without_time(graph: IntGraph, nodes: tuple[Node, ...], first: str, last: st
     return IntGraph(graph.name, tensors, nodes, first, last, graph.meta)
 
 
-class _StepLowering(Lowering):
-    """Lowers one time step; hidden states and cells live in the state, everything else behind them."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.state_buffers: list[Buffer] = []
-        self.resets: list[Call] = []
-
-    def lstm(self, node: Lstm, index: int) -> None:
-        (label, kernel), view = self.lstm_layer(node), self.views[node.inputs[0]]
-        units = node.bias.shape[1]
-        buffer = Buffer(lstm_state_bytes(units), -1, len(self.graph.nodes))
-        state = View(buffer, 0, 1, buffer.size, buffer.size)
-        self.state_buffers.append(buffer)
-        self.views[node.output] = View(buffer, 0, 1, units, pad4(units))
-        self.call(kernel, f"{kernel}_step(&{label}, {{0}}, {{1}});", view, state)
-        step_calls, self.calls = self.calls, self.resets
-        self.reset_hidden(node, state)
-        self.calls = step_calls
-
-    def copy_output(self) -> None:
-        """The result of a step is the hidden state itself."""
-
-
 def _lower_steps(graph: IntGraph, boundary: int, mode: str) -> Program:
+    """A step, which leaves hidden states and cells in the state and everything else behind them, and a head."""
     last = graph.nodes[boundary]
     sequence = last.inputs[0]
-    step = _StepLowering(_without_time(graph, graph.nodes[:boundary], graph.input, sequence), mode)
-    step.run()
-    state = 0
-    for buffer in step.state_buffers:
-        buffer.offset = state
-        state += buffer.size
-    work = allocate(step.buffers)
+    step = Lowering(_without_time(graph, graph.nodes[:boundary], graph.input, sequence), mode)
+    stage_input(step)
+    lower_nodes(step, STEP_OPERATORS)
+    kept = 0
+    for buffer in step.state:
+        buffer.offset = kept
+        kept += buffer.size
+    state_bytes = kept + allocate(step.buffers)
     for buffer in step.buffers:
-        buffer.offset += state
+        buffer.offset += kept
     # The head reads the last step's output where the step left it.
+    view = step.views[sequence]
+    assert view.buffer is not None  # a step writes its output, it never hands the input through
+    left = Buffer(view.buffer.size, view.buffer.first, view.buffer.last, view.buffer.offset, base="h")
     head_graph = _without_time(graph, graph.nodes[boundary + 1 :], last.output, graph.output)
-    head = _HeadLowering(head_graph, mode, step.tables, step.labels)
-    head.entry = step.views[sequence]
-    head.run()
+    head = Lowering(head_graph, mode, step.tables, step.labels, views={last.output: replace(view, buffer=left)})
+    lower_nodes(head)
+    copy_output(head)
     head_scratch = allocate(head.buffers)
     rows, width = graph.input_tensor.shape
-    statements = [call.statement() for call in step.calls]
     return Program(
         head.tables,
-        [],
-        state + work + head_scratch,
-        {call.kernel for call in [*step.calls, *head.calls]} | {"edgebat_fill"},
-        reset=[call.statement() for call in step.resets],
-        step=statements,
-        head=[call.statement() for call in head.calls],
-        state_bytes=state + work,
+        state_bytes + head_scratch,
+        reset=step.resets,
+        step=step.calls,
+        head=head.calls,
+        state_bytes=state_bytes,
         head_scratch_bytes=head_scratch,
         steps=rows,
         step_len=width,
     )
-
-
-class _HeadLowering(Lowering):
-    """Lowers what follows the last time step; its input lies in the state."""
-
-    entry: View
-
-    def stage_input(self) -> None:
-        buffer = self.entry.buffer
-        assert buffer is not None  # a step writes its output, it never hands the input through
-        kept = Buffer(buffer.size, buffer.first, buffer.last, buffer.offset, base="h")
-        self.views[self.graph.input] = replace(self.entry, buffer=kept)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Int64
 from edgebat.errors import ModelFileError
 from edgebat.graph.model import Requant
 
@@ -41,8 +41,12 @@ class Rounding:
         """The initializer of an ``edgebat_rounding_t``."""
         return f"EDGEBAT_ROUNDING({self.n}, {self.split}, {self.up}, {self.zero_point})"
 
+    def multiplier_macro(self, k: int) -> str:
+        """The initializer of a channel's multiplier."""
+        return f"EDGEBAT_MULTIPLIER({self.n}, {self.up}, {k})"
 
-def lower_requant(where: str, requant: Requant, reach: npt.NDArray[np.int64]) -> Rounding:
+
+def lower_requant(where: str, requant: Requant, reach: Int64) -> Rounding:
     """Constants for accumulators of at most ``reach`` [C] in magnitude; ``where`` names the node in errors.
 
     Raises ModelFileError when the rounding has no exact form in 32 bits: kinds "float" and "double" (graphs read from
@@ -78,7 +82,7 @@ def lower_requant(where: str, requant: Requant, reach: npt.NDArray[np.int64]) ->
     return Rounding(n, split, up, requant.zero_point, tuple(int(v) for v in common))
 
 
-def _check_clamp(where: str, requant: Requant, reach: npt.NDArray[np.int64]) -> None:
+def _check_clamp(where: str, requant: Requant, reach: Int64) -> None:
     """The kernels leave the clamp of accumulators out; refuse the model where that would show."""
     for channel, limit in enumerate(requant.clamp.astype(np.int64)):
         if limit == 0 or limit >= reach[channel]:

@@ -8,36 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.arrays import IntArray
+from edgebat.arrays import Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.c.requant import Rounding
 
 BLOCK = 4  # rows and columns of a weight block
 HI_LIMIT = 2**23  # rows 0 and 2 of a block share 32-bit accumulators with rows 1 and 3: 24 bits are theirs
 LAYOUTS = ("dsp", "thumb1", "portable")
+Fields = dict[str, str | int]  # of a C structure: initializers by name
+# Fields of type uint16_t.
 COUNTS = {
-    "columns4",
-    "columns4_x",
-    "columns4_h",
-    "blocks",
-    "outputs",
-    "units",
-    "positions",
-    "step",
-    "pool",
-    "stride",
-    "left",
-    "rows",
-    "width",
-    "taps",
-    "tap",
-    "dilation",
-    "row",
-    "size",
-    "kernel",
-}  # fields of type uint16_t
+    "columns4", "columns4_x", "columns4_h", "blocks", "outputs", "units", "positions", "step", "pool", "stride",
+    "left", "rows", "width", "taps", "tap", "dilation", "row", "size", "kernel",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,20 +39,14 @@ def pad4(n: int) -> int:
     return -(-n // BLOCK) * BLOCK
 
 
-def padded(weight: IntArray, rows: int) -> npt.NDArray[np.int64]:
-    """``weight`` with zero rows up to ``rows`` and zero columns up to a multiple of four."""
-    out = np.zeros((rows, pad4(weight.shape[1])), np.int64)
-    out[: len(weight), : weight.shape[1]] = weight
-    return out
-
-
-def blocked(weight: IntArray, height: int = BLOCK) -> npt.NDArray[np.int64]:
+def blocked(weight: IntArray, height: int = BLOCK) -> Int64:
     """Zero padded blocks of ``height`` rows and four columns: [row blocks, column blocks, height, 4]."""
-    full = padded(weight, -(-len(weight) // height) * height)
+    full = np.zeros((-(-len(weight) // height) * height, pad4(weight.shape[1])), np.int64)
+    full[: len(weight), : weight.shape[1]] = weight
     return full.reshape(-1, height, full.shape[1] // BLOCK, BLOCK).transpose(0, 2, 1, 3)
 
 
-def check_rows(where: str, weight: IntArray, reach: npt.NDArray[np.int64]) -> None:
+def check_rows(where: str, weight: IntArray, reach: Int64) -> None:
     """Raise ModelFileError when a row cannot share its words with its neighbour (see EDGEBAT_HALF_ in C)."""
     if int(reach[::2].max()) >= HI_LIMIT:
         raise ModelFileError(
@@ -79,28 +57,28 @@ def check_rows(where: str, weight: IntArray, reach: npt.NDArray[np.int64]) -> No
         raise ModelFileError(f"{where}: a weight of -128 cannot be packed; quantize symmetrically, -127 to 127")
 
 
-def _halves(blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _halves(blocks: Int64) -> Int64:
     """256 * hi + lo of neighbouring rows."""
     return blocks[..., 0::2, :] * 256 + blocks[..., 1::2, :]
 
 
-def _words(values: npt.NDArray[np.int64] | Sequence[int]) -> bytes:
+def _words(values: Int64 | Sequence[int]) -> bytes:
     """32-bit words, lowest byte first, wrapping as C does."""
     return (np.asarray(values, np.int64) & 0xFFFFFFFF).astype("<u4").tobytes()
 
 
-def _paired(blocks: npt.NDArray[np.int64]) -> bytes:
+def _paired(blocks: Int64) -> bytes:
     """EDGEBAT_PAIR_ of every block: columns (0, 2) of all row pairs, then columns (1, 3)."""
     halves = _halves(blocks) & 0xFFFF
     even, odd = (halves[..., first] | halves[..., first + 2] << 16 for first in (0, 1))
     return _words(np.concatenate([even, odd], axis=-1))
 
 
-def _by_columns(blocks: npt.NDArray[np.int64], offset: int = 0) -> bytes:
+def _by_columns(blocks: Int64, offset: int = 0) -> bytes:
     return ((blocks.swapaxes(-1, -2) + offset) & 0xFF).astype(np.uint8).tobytes()
 
 
-def weight_table(name: str, blocks: npt.NDArray[np.int64], titles: Sequence[str], kind: str = "weights") -> Table:
+def weight_table(name: str, blocks: Int64, titles: Sequence[str], kind: str = "weights") -> Table:
     """Definition of ``edgebat_weights_t name[]``, ``edgebat_weights2_t`` or ``edgebat_fast_t`` (``kind``).
 
     One block a line, and ``titles`` as comments before the blocks of the same rows.
@@ -177,7 +155,7 @@ def word_table(name: str, values: Sequence[int], rounding: Rounding | None = Non
     """Definition of an int32 array, of requantization multipliers when ``rounding`` is given."""
     texts, dsp = [str(v) for v in values], list(values)
     if rounding is not None:
-        texts = [f"EDGEBAT_MULTIPLIER({rounding.n}, {rounding.up}, {v})" for v in values]
+        texts = [rounding.multiplier_macro(v) for v in values]
         dsp = [v << (32 - rounding.n - rounding.up) for v in values]
     check = f"edgebat_crc32_words(crc, {name}, {len(values)})"
     per_line = 16 if rounding is None else 4
@@ -196,23 +174,23 @@ def table(ctype: str, declarator: str, lines: Sequence[str]) -> str:
     return f"static const {ctype} {declarator} = {{\n" + "\n".join(lines) + "\n};\n"
 
 
-def structure(ctype: str, name: str, fields: Sequence[tuple[str, str]], size: int) -> Table:
+def structure(ctype: str, name: str, fields: Fields, size: int) -> Table:
     """``static const`` structure with designated initializers; the golden vectors check it, not the CRC.
 
     Raises ModelFileError when a count or a distance does not fit the 16 bits it has in C.
     """
     check_counts(name, fields)
-    return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields]), size)
+    return Table(table(ctype, name, [f"    .{key} = {value}," for key, value in fields.items()]), size)
 
 
-def initializer(name: str, fields: Sequence[tuple[str, str]]) -> str:
+def initializer(name: str, fields: Fields) -> str:
     """A structure inside the structure ``name``. Raises ModelFileError as above."""
     check_counts(name, fields)
-    return "{" + ", ".join(f".{key} = {value}" for key, value in fields) + "}"
+    return "{" + ", ".join(f".{key} = {value}" for key, value in fields.items()) + "}"
 
 
-def check_counts(name: str, fields: Sequence[tuple[str, str]]) -> None:
+def check_counts(name: str, fields: Fields) -> None:
     """Raise ModelFileError when a count in ``fields`` needs more than 16 bits."""
-    for key, value in fields:
+    for key, value in fields.items():
         if key in COUNTS and int(value) > 65535:
             raise ModelFileError(f"{name}: {key} is {value}; C allows 65535. Use a smaller layer")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 import edgebat
 from edgebat.errors import ModelFileError
-from edgebat.formats.c import border as c99_border
-from edgebat.formats.c import selftest as c99_selftest
-from edgebat.formats.c import slices as c99_slices
+from edgebat.formats.c import border, selftest, slices
+from edgebat.formats.c.calls import RETURNING_OK, Call, Statement
 from edgebat.formats.c.program import Program
 from edgebat.graph.model import IntGraph
 
@@ -54,8 +54,8 @@ def _date() -> str:
     return f" on {datetime.datetime.fromtimestamp(int(epoch), datetime.UTC):%Y-%m-%d}"
 
 
-def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
-    """Content of ``<name>.h``."""
+def header_text(graph: IntGraph, program: Program, units: border.Border | None, name: str, mode: str) -> str:
+    """Content of ``<name>.h``; ``units`` is the border, or None for a model without."""
     upper = name.upper()
     sizes = [
         ("INPUT_LEN", int(np.prod(graph.input_tensor.shape)), "int8 values of a window"),
@@ -71,10 +71,10 @@ def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
         ]
     width = max(len(key) for key, _, _ in sizes) + len(upper) + 1
     prototypes = [
-        c99_slices.prototype(name, upper),
+        slices.prototype(name, upper),
         _step_prototypes(name, upper) if program.stateful else "",
-        _border_prototypes(graph, name, upper),
-        c99_selftest.prototypes(name, upper),
+        border.prototypes(units, name, upper, graph.input_tensor.shape[-1]) if units else "",
+        selftest.prototypes(name, upper),
     ]
     macros = "\n".join(f"#define {f'{upper}_{key}':<{width}} {value} /* {text} */" for key, value, text in sizes)
     return f"""{_banner(graph, program, f"{name}.h - model {name}", mode)}#ifndef {upper}_H
@@ -87,7 +87,7 @@ def header_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
 #endif
 
 {macros}
-{c99_slices.macro(program, upper)}{c99_selftest.macros(program, upper)}
+{slices.macro(program, upper)}{selftest.macros(program, upper)}
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -109,11 +109,6 @@ int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch);
 """
 
 
-def _border_prototypes(graph: IntGraph, name: str, upper: str) -> str:
-    border = c99_border.read_border(graph)
-    return c99_border.prototypes(border, name, upper, graph.input_tensor.shape[-1]) if border else ""
-
-
 def _step_prototypes(name: str, upper: str) -> str:
     return f"""
 /** Begin a sequence: an empty state of {upper}_STATE_BYTES bytes. */
@@ -130,15 +125,14 @@ int {name}_head(const void *state, {name}_output_t *output, void *scratch);
 """
 
 
-def source_text(graph: IntGraph, program: Program, name: str, mode: str) -> str:
-    """Content of ``<name>.c``."""
+def source_text(graph: IntGraph, program: Program, units: border.Border | None, name: str, mode: str) -> str:
+    """Content of ``<name>.c``; ``units`` is the border, or None for a model without."""
     upper = name.upper()
     body = _steps(program, name, upper) if program.stateful else _run(program, name)
     checks = _checks(["input", "output", "scratch"], "scratch")
-    body += c99_slices.function(program, name, upper, checks)
-    border = c99_border.read_border(graph)
-    body += c99_border.functions(border, graph, name, upper) if border else ""
-    body += c99_selftest.functions(graph, program, name, upper)
+    body += slices.function(program, name, upper, checks)
+    body += border.functions(units, graph, name, upper) if units else ""
+    body += selftest.functions(graph, program, name, upper)
     definitions = "\n".join(table.text for table in program.tables)
     return f"""{_banner(graph, program, f"{name}.c - tables and calls of model {name}", mode)}#include "{name}.h"
 
@@ -174,13 +168,16 @@ def _checks(pointers: list[str], *aligned: str) -> str:
 """
 
 
-def _statements(lines: list[str]) -> str:
+def _lines(statements: Sequence[Statement]) -> str:
+    return "".join(f"    {line}\n" for statement in statements for line in statement.lines())
+
+
+def _statements(statements: Sequence[Statement]) -> str:
     """Statements and the return; a last call that returns EDGEBAT_OK ends the function and its stack frame."""
-    body = "".join(f"    {line}\n" for line in lines[:-1])
-    last = lines[-1] if lines else ""
-    if last.startswith("(void)edgebat_"):
-        return f"{body}    return {last.removeprefix('(void)')}\n"
-    return f"{body}    {last}\n    return EDGEBAT_OK;\n"
+    last = statements[-1]
+    if isinstance(last, Call) and last.function in RETURNING_OK:
+        return f"{_lines(statements[:-1])}    return {last.expression()};\n"
+    return f"{_lines(statements)}    return EDGEBAT_OK;\n"
 
 
 def _run(program: Program, name: str) -> str:
@@ -193,13 +190,12 @@ def _run(program: Program, name: str) -> str:
 
 def _steps(program: Program, name: str, upper: str) -> str:
     used = "int8_t *const s = (int8_t *)scratch;" if program.head_scratch_bytes else "(void)scratch;"
-    head_scratch = f"    {used}\n"
     work = ["scratch"] if program.head_scratch_bytes else []
     return f"""int {name}_reset(void *state)
 {{
 {_checks(["state"], "state")}    int8_t *const s = (int8_t *)state;
     edgebat_fill(s, {upper}_STATE_BYTES, 0);
-{"".join(f"    {line}" + chr(10) for line in program.reset)}    return EDGEBAT_OK;
+{_lines(program.reset)}    return EDGEBAT_OK;
 }}
 
 int {name}_step(const int8_t *input, void *state)
@@ -210,7 +206,8 @@ int {name}_step(const int8_t *input, void *state)
 int {name}_head(const void *state, {name}_output_t *output, void *scratch)
 {{
 {_checks(["state", "output", *work], "state", *work)}    const int8_t *const h = (const int8_t *)state;
-{head_scratch}{_statements(program.head)}}}
+    {used}
+{_statements(program.head)}}}
 
 int {name}_run(const int8_t *input, {name}_output_t *output, void *scratch)
 {{

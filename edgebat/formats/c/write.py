@@ -28,15 +28,16 @@ from edgebat.paths import firmware_dir
 # Cortex-M0+. All give the same numbers.
 MODES = ("balanced", "flash", "ram", "fast")
 
-# Kernels that call other kernels; every name is a file of firmware_stubs/src.
-_NEEDS = {
-    "edgebat_conv1d": ("edgebat_dense", "edgebat_maximum"),
-    "edgebat_compact_conv1d": ("edgebat_compact", "edgebat_maximum"),
-    "edgebat_fast_dense": ("edgebat_dense",),
-    "edgebat_gather": ("edgebat_dense", "edgebat_maximum", "edgebat_copy", "edgebat_fill"),
-    "edgebat_max_pool": ("edgebat_copy", "edgebat_maximum"),
-    "edgebat_lstm": ("edgebat_sigmoid",),
-    "edgebat_lstm_any": ("edgebat_sigmoid",),
+# Files of firmware_stubs/src behind a function that needs another one than that of its name, or more.
+_FILES = {
+    "edgebat_clamp16": ("edgebat_clamp",),
+    "edgebat_conv1d": ("edgebat_conv1d", "edgebat_dense", "edgebat_maximum"),
+    "edgebat_compact_conv1d": ("edgebat_compact_conv1d", "edgebat_compact", "edgebat_maximum"),
+    "edgebat_fast_dense": ("edgebat_fast_dense", "edgebat_dense"),
+    "edgebat_gather": ("edgebat_gather", "edgebat_dense", "edgebat_maximum", "edgebat_copy", "edgebat_fill"),
+    "edgebat_max_pool": ("edgebat_max_pool", "edgebat_copy", "edgebat_maximum"),
+    "edgebat_lstm_step": ("edgebat_lstm", "edgebat_sigmoid"),
+    "edgebat_lstm_any_step": ("edgebat_lstm_any", "edgebat_sigmoid"),
 }
 
 
@@ -75,15 +76,15 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
         raise ModelFileError(f"model name {name!r} is not a C identifier of at most 41 characters; choose another name")
     if mode not in MODES:
         raise ModelFileError(f"mode {mode!r} is unknown; allowed: {', '.join(MODES)}")
-    program = lower(graph, mode)
+    program, border = lower(graph, mode), read_border(graph)
     out_dir = Path(out_dir)
     files = [out_dir / f"{name}.h", out_dir / f"{name}.c"]
-    atomic_write(files[0], header_text(graph, program, name, mode))
-    atomic_write(files[1], source_text(graph, program, name, mode))
+    atomic_write(files[0], header_text(graph, program, border, name, mode))
+    atomic_write(files[1], source_text(graph, program, border, name, mode))
     return CModel(
         name=name,
         files=files,
-        kernel_sources=kernel_sources(program, read_border(graph) is not None),
+        kernel_sources=kernel_sources(program, border is not None),
         include_dir=firmware_dir() / "include",
         input_len=int(np.prod(graph.input_tensor.shape)),
         output_len=int(np.prod(graph.output_tensor.shape)),
@@ -98,7 +99,9 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
 
 def kernel_sources(program: Program, border: bool) -> list[Path]:
     """The library files that ``program`` needs, sorted; ``border``: it converts engineering units as well."""
-    kernels = {"edgebat_crc32", "edgebat_crc32_tables", *(["edgebat_border"] if border else [])}
-    for kernel in program.kernels:
-        kernels |= {kernel, *_NEEDS.get(kernel, ())}
-    return [firmware_dir() / "src" / f"{kernel}.c" for kernel in sorted(kernels)]
+    files = {"edgebat_crc32", "edgebat_crc32_tables"}
+    files |= {"edgebat_border"} if border else set()
+    files |= {"edgebat_fill"} if program.stateful else set()
+    for call in program.calls:
+        files.update(_FILES.get(call.function, (call.function,)))
+    return [firmware_dir() / "src" / f"{name}.c" for name in sorted(files)]

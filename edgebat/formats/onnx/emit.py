@@ -7,14 +7,16 @@ integer operators. Sequences are ``[N, T, C]``; convolutions work on ``[N, C, T]
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.integer import emit_lstm, emit_shift
 from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
-from edgebat.formats.rounding import agrees, average_weight_scale, float_engine, reach, real_multiplier
+from edgebat.formats.rounding import Linear, average_window, is_exact, reach
 from edgebat.graph import (
     Add,
     AveragePool1D,
@@ -29,7 +31,6 @@ from edgebat.graph import (
     Lut,
     MaxPool1D,
     Node,
-    Requant,
     Tensor,
 )
 
@@ -85,32 +86,16 @@ class _Emitter:
     def scale_and_zero(self, tensor: Tensor) -> list[str]:
         return [self.onnx.constant(f"{tensor.name}/scale", tensor.scale, "float32"), self.zero_point(tensor)]
 
-    def check_requant(self, node: Node, requant: Requant, source: Tensor, target: Tensor, weight_scale: Any) -> None:
-        real = real_multiplier(source.scale, weight_scale, target.scale)
-        if requant.kind != "double" and not np.array_equal(real, requant.scale):
-            raise ModelFileError(
-                f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
-                "ONNX stores only the latter. Set both from one choice of scales"
-            )
-        exact = requant.kind == "float" or (
-            requant.kind == "shift" and agrees(requant, float_engine(real), reach(node, source)).all()
-        )
-        if not exact:
-            self.inexact.append(node.name)
-
-    def activation(self, requant: Requant, target: Tensor, raw: str, output: str) -> None:
-        """A fused ReLU is a clip of int8 values; ``raw`` is only another name of ``output`` when there is none."""
-        if raw != output:
-            bounds = [
-                self.onnx.constant(f"{target.name}/{label}", value, target.dtype)
-                for label, value in (("minimum", requant.minimum), ("maximum", requant.maximum))
-            ]
+    def linear(
+        self, op: str, inputs: list[str], output: str, node: Linear, domain: str = "", **attributes: Any
+    ) -> None:
+        """A rounding operator; a fused ReLU is a clip of int8 values behind it."""
+        limits = {"minimum": node.requant.minimum, "maximum": node.requant.maximum}
+        clipped = tuple(limits.values()) != (-128, 127)
+        raw = self.onnx.emit(op, inputs, f"{output}/linear" if clipped else output, domain, **attributes)
+        if clipped:
+            bounds = [self.onnx.constant(f"{node.output}/{label}", v, "int8") for label, v in limits.items()]
             self.onnx.emit("Clip", [raw, *bounds], output)
-
-    @staticmethod
-    def raw_name(requant: Requant, output: str) -> str:
-        clipped = (requant.minimum, requant.maximum) != (-128, 127)
-        return f"{output}/linear" if clipped else output
 
     # -- operators
 
@@ -118,69 +103,27 @@ class _Emitter:
         if self.stateful and not isinstance(node, Lstm | LastStep | Dense | Lut):
             raise ModelFileError(f"node {node.name!r} ({node.op}) needs all time steps: the model can't be stepped")
         source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
-        match node:
-            case Dense() if target.dtype == "int16":
-                self.head(node, source, target)
-            case Dense():
-                self.dense(node, source, target)
-            case Conv1D():
-                self.check_requant(node, node.requant, source, target, node.weight_scale)
-                weight = node.weight.transpose(0, 2, 1)
-                self.convolution(node, weight, node.bias, node.weight_scale, 1, node.dilation, node.padding)
-                return
-            case DepthwiseConv1D():
-                self.check_requant(node, node.requant, source, target, node.weight_scale)
-                weight = node.weight.T[:, None]
-                groups = len(weight)
-                self.convolution(node, weight, node.bias, node.weight_scale, groups, node.dilation, node.padding)
-                return
-            case AveragePool1D():
-                scale = average_weight_scale(node, source, target)
-                self.check_requant(node, node.requant, source, target, scale)
-                channels = source.shape[1]
-                ones = np.ones((channels, 1, node.size), np.int8)
-                bias = np.zeros(channels, np.int32)
-                self.convolution(node, ones, bias, np.repeat(scale, channels), channels, 1, (0, 0))
-                return
-            case MaxPool1D():
-                self.channels_first[target.name] = self.onnx.emit(
-                    "MaxPool", [self.image(source.name)], f"{target.name}/nct", kernel_shape=[node.size],
-                    strides=[node.stride],
-                )  # fmt: skip
-                return
-            case Flatten():
-                self.onnx.emit("Flatten", [self.sequence(source.name)], target.name, axis=1)
-            case LastStep():
-                last = self.onnx.constant("int64(-1)", -1, "int64")
-                self.onnx.emit("Gather", [self.sequence(source.name), last], target.name, axis=1)
-            case Concat():
-                self.onnx.emit("Concat", [self.sequence(name) for name in node.inputs], target.name, axis=-1)
-            case Add():
-                self.add(node, target)
-            case Lut():
-                table = self.onnx.constant(f"{node.name}/table", node.table, "int8")
-                wide = self.onnx.emit(
-                    "Cast", [self.sequence(source.name)], f"{target.name}/wide", to=ELEMENT_TYPE["int32"]
-                )
-                middle = self.onnx.constant("int32(128)", 128, "int32")
-                index = self.onnx.emit("Add", [wide, middle], f"{target.name}/index")
-                self.onnx.emit("Gather", [table, index], target.name)
-            case Lstm():
-                self.sequence(source.name)
-                emit_lstm(self.onnx, node, source, target, self.stateful)
-            case _:
-                raise ModelFileError(f"node {node.name!r}: ONNX has no form of operator {node.op!r} that is exact")
-        self.known.add(target.name)
+        if node.op not in _OPERATORS:
+            raise ModelFileError(f"node {node.name!r}: ONNX has no form of operator {node.op!r} that is exact")
+        _OPERATORS[node.op](self, node, source, target)
+        if target.name not in self.channels_first:
+            self.known.add(target.name)
+
+    def check(self, node: Linear, source: Tensor, target: Tensor, weight_scale: Float32) -> None:
+        if not is_exact(node, source, target, weight_scale, "ONNX"):
+            self.inexact.append(node.name)
 
     def dense(self, node: Dense, source: Tensor, target: Tensor) -> None:
-        self.check_requant(node, node.requant, source, target, node.weight_scale)
+        if target.dtype == "int16":
+            self.head(node, source, target)
+            return
+        self.check(node, source, target, node.weight_scale)
         outs, ins = node.weight.shape
         x = self.sequence(source.name)
         output = target.name
         if len(source.shape) == 2:
             rows = self.onnx.constant(f"{node.name}/rows", [-1, ins], "int64")
             x, output = self.onnx.emit("Reshape", [x, rows], f"{target.name}/rows_in"), f"{target.name}/rows_out"
-        raw = self.raw_name(node.requant, output)
         inputs = [
             x, *self.scale_and_zero(source),
             self.onnx.constant(f"{node.name}/weight", node.weight, "int8"),
@@ -189,32 +132,63 @@ class _Emitter:
             self.onnx.constant(f"{node.name}/bias", node.bias, "int32"),
             *self.scale_and_zero(target),
         ]  # fmt: skip
-        self.onnx.emit("QGemm", inputs, raw, MICROSOFT, alpha=1.0, transA=0, transB=1)
-        self.activation(node.requant, target, raw, output)
+        self.linear("QGemm", inputs, output, node, MICROSOFT, alpha=1.0, transA=0, transB=1)
         if output != target.name:
             shape = self.onnx.constant(f"{node.name}/steps", [-1, *target.shape], "int64")
             self.onnx.emit("Reshape", [output, shape], target.name)
 
-    def convolution(
-        self, node: Any, weight: Any, bias: Any, weight_scale: Any, groups: int, dilation: int, padding: tuple[int, int]
-    ) -> None:
-        source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
+    def convolution(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor) -> None:
+        self.check(node, source, target, node.weight_scale)
+        self.window(node, source, target)
+
+    def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
+        window = average_window(node, source, target)
+        self.check(node, source, target, window.weight_scale[:1])
+        self.window(window, source, target)
+
+    def window(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor) -> None:
+        depthwise = isinstance(node, DepthwiseConv1D)
+        weight = node.weight.T[:, None] if depthwise else node.weight.transpose(0, 2, 1)
         output = f"{target.name}/nct"
-        raw = self.raw_name(node.requant, output)
         inputs = [
             self.image(source.name), *self.scale_and_zero(source),
             self.onnx.constant(f"{node.name}/weight", weight, "int8"),
-            self.onnx.constant(f"{node.name}/weight_scale", weight_scale, "float32"),
+            self.onnx.constant(f"{node.name}/weight_scale", node.weight_scale, "float32"),
             self.onnx.constant(f"{node.name}/weight_zero_point", np.zeros(len(weight)), "int8"),
             *self.scale_and_zero(target),
-            self.onnx.constant(f"{node.name}/bias", bias, "int32"),
+            self.onnx.constant(f"{node.name}/bias", node.bias, "int32"),
         ]  # fmt: skip
-        self.onnx.emit(
-            "QLinearConv", inputs, raw, kernel_shape=[weight.shape[2]], strides=[node.stride], dilations=[dilation],
-            pads=list(padding), group=groups,
+        self.linear(
+            "QLinearConv", inputs, output, node, kernel_shape=[weight.shape[2]], strides=[node.stride],
+            dilations=[node.dilation], pads=list(node.padding), group=len(weight) if depthwise else 1,
         )  # fmt: skip
-        self.activation(node.requant, target, raw, output)
         self.channels_first[target.name] = output
+
+    def max_pool(self, node: MaxPool1D, source: Tensor, target: Tensor) -> None:
+        self.channels_first[target.name] = self.onnx.emit(
+            "MaxPool", [self.image(source.name)], f"{target.name}/nct", kernel_shape=[node.size], strides=[node.stride]
+        )
+
+    def flatten(self, _node: Flatten, source: Tensor, target: Tensor) -> None:
+        self.onnx.emit("Flatten", [self.sequence(source.name)], target.name, axis=1)
+
+    def last_step(self, _node: LastStep, source: Tensor, target: Tensor) -> None:
+        last = self.onnx.constant("int64(-1)", -1, "int64")
+        self.onnx.emit("Gather", [self.sequence(source.name), last], target.name, axis=1)
+
+    def concat(self, node: Concat, _source: Tensor, target: Tensor) -> None:
+        self.onnx.emit("Concat", [self.sequence(name) for name in node.inputs], target.name, axis=-1)
+
+    def lut(self, node: Lut, source: Tensor, target: Tensor) -> None:
+        table = self.onnx.constant(f"{node.name}/table", node.table, "int8")
+        wide = self.onnx.emit("Cast", [self.sequence(source.name)], f"{target.name}/wide", to=ELEMENT_TYPE["int32"])
+        middle = self.onnx.constant("int32(128)", 128, "int32")
+        index = self.onnx.emit("Add", [wide, middle], f"{target.name}/index")
+        self.onnx.emit("Gather", [table, index], target.name)
+
+    def lstm(self, node: Lstm, source: Tensor, target: Tensor) -> None:
+        self.sequence(source.name)
+        emit_lstm(self.onnx, node, source, target, self.stateful)
 
     def head(self, node: Dense, source: Tensor, target: Tensor) -> None:
         if node.requant.kind != "shift":
@@ -227,7 +201,7 @@ class _Emitter:
         acc = self.onnx.emit("Cast", [acc], f"{target.name}/wide", to=ELEMENT_TYPE["int64"])
         emit_shift(self.onnx, acc, node.requant, reach(node, source), "int16", target.name)
 
-    def add(self, node: Add, target: Tensor) -> None:
+    def add(self, node: Add, _source: Tensor, target: Tensor) -> None:
         if node.requant.kind != "shift":
             raise ModelFileError(f"node {node.name!r} (add): only a shift requantization is exact in ONNX")
         terms, largest = [], 0
@@ -243,3 +217,18 @@ class _Emitter:
             largest += abs(factor) * 255
         acc = self.onnx.emit("Add", terms, f"{target.name}/sum")
         emit_shift(self.onnx, acc, node.requant, largest, "int8", target.name)
+
+
+_OPERATORS: dict[str, Callable[[_Emitter, Any, Tensor, Tensor], None]] = {
+    "dense": _Emitter.dense,
+    "conv1d": _Emitter.convolution,
+    "depthwise_conv1d": _Emitter.convolution,
+    "max_pool1d": _Emitter.max_pool,
+    "average_pool1d": _Emitter.average_pool,
+    "flatten": _Emitter.flatten,
+    "concat": _Emitter.concat,
+    "add": _Emitter.add,
+    "lut": _Emitter.lut,
+    "lstm": _Emitter.lstm,
+    "last_step": _Emitter.last_step,
+}

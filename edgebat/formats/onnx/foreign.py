@@ -27,7 +27,7 @@ from edgebat.formats.onnx.values import (
     Value,
 )
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
-from edgebat.formats.tflite.rules import add_multipliers
+from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
 from edgebat.graph import (
     Add,
     AveragePool1D,
@@ -39,14 +39,13 @@ from edgebat.graph import (
     Lut,
     MaxPool1D,
     Node,
-    Requant,
     Tensor,
 )
 
 # Elementwise functions as float64 NumPy; arguments as in Function.
 FUNCTIONS: dict[str, Any] = {
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
+    "tanh": LUT_FUNCTIONS["TANH"].compute,
+    "sigmoid": LUT_FUNCTIONS["LOGISTIC"].compute,
     "clip": lambda x, low, high: np.clip(x, low, high),
     "leaky_relu": lambda x, alpha: np.where(x >= 0, x, alpha * x),
     "requantize": lambda x: x,
@@ -54,7 +53,7 @@ FUNCTIONS: dict[str, Any] = {
 
 
 class ImporterBase:
-    """Tensors, constants and rounding; `onnx_operators.Importer` adds the operators."""
+    """Tensors, constants and rounding; `operators.Importer` adds the operators."""
 
     def __init__(self, graph: OnnxGraph, what: str) -> None:
         self.file, self.what = graph, what
@@ -62,7 +61,7 @@ class ImporterBase:
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.input: Quantized | None = None
-        self.place = what
+        self.where = what
 
     def graph(self, name: str) -> IntGraph:
         """Convert all operators. Raises ModelFileError for the first one that is not understood."""
@@ -78,23 +77,23 @@ class ImporterBase:
             )
         self.values[source.name] = RawInput(source.name, tuple(int(s) for s in sizes))
         for node in self.file.nodes:
-            self.place = f"{self.what}: {node.op} {node.name or (node.outputs or [''])[0]!r}"
+            self.where = f"{self.what}: {node.op} {node.name or (node.outputs or [''])[0]!r}"
             method = getattr(self, f"on_{node.op.lower()}", None) if node.domain in ("", MICROSOFT, "ai.onnx") else None
             if method is None:
                 known = sorted(label[3:] for label in dir(self) if label.startswith("on_"))
-                raise ModelFileError(f"{self.place}: edgebat does not run this operator; it runs {', '.join(known)}")
+                raise ModelFileError(f"{self.where}: edgebat does not run this operator; it runs {', '.join(known)}")
             if len([name for name in node.outputs if name]) != 1 or node.outputs[0] in self.values:
-                raise ModelFileError(f"{self.place} has {len(node.outputs)} outputs, or writes one that exists")
+                raise ModelFileError(f"{self.where} has {len(node.outputs)} outputs, or writes one that exists")
             self.values[node.outputs[0]] = method(node)
-        self.place = f"{self.what}: output {self.file.outputs[0].name!r}"
+        self.where = f"{self.what}: output {self.file.outputs[0].name!r}"
         last = self.values.get(self.file.outputs[0].name)
         if isinstance(last, Dequantized):
             last = last.base
         if not isinstance(last, Quantized) or self.input is None:
-            raise ModelFileError(f"{self.place} is not quantized; quantize the model's last operator as well")
+            raise ModelFileError(f"{self.where} is not quantized; quantize the model's last operator as well")
         if last.order is not None or (last.channels_first and len(last.tensor.shape) == 2):
             raise ModelFileError(
-                f"{self.place} is a sequence of channels first; edgebat's outputs are [N, C] or [N, T, C]"
+                f"{self.where} is a sequence of channels first; edgebat's outputs are [N, C] or [N, T, C]"
             )
         layout = "NCT" if self.input.channels_first else "NTC"
         meta = {"foreign": {"input_layout": layout, "input_unsigned": self.input.unsigned, "unsigned": last.unsigned}}
@@ -106,7 +105,7 @@ class ImporterBase:
         name = node.inputs[position] if position < len(node.inputs) else ""
         found = self.values.get(name)
         if found is None:
-            raise ModelFileError(f"{self.place} reads {name!r}, which is no quantized value")
+            raise ModelFileError(f"{self.where} reads {name!r}, which is no quantized value")
         return found
 
     def quantized(self, node: OnnxNode, position: int = 0) -> Quantized:
@@ -115,14 +114,14 @@ class ImporterBase:
         if isinstance(value, Dequantized):
             return value.base
         if not isinstance(value, Quantized):
-            raise ModelFileError(f"{self.place}: its input {node.inputs[position]!r} is not quantized")
+            raise ModelFileError(f"{self.where}: its input {node.inputs[position]!r} is not quantized")
         return value
 
     def constant(self, node: OnnxNode, position: int, *dtypes: str) -> Array:
         name = node.inputs[position] if position < len(node.inputs) else ""
         found = self.file.initializers.get(name)
         if found is None or found.dtype.name not in dtypes:
-            raise ModelFileError(f"{self.place}: input {position} ({name!r}) is not a constant {' or '.join(dtypes)}")
+            raise ModelFileError(f"{self.where}: input {position} ({name!r}) is not a constant {' or '.join(dtypes)}")
         return found
 
     def has(self, node: OnnxNode, position: int) -> bool:
@@ -133,18 +132,18 @@ class ImporterBase:
         scale = self.constant(node, position, "float32")
         zero = self.constant(node, position + 1, "int8", "uint8")
         if scale.size != 1 or zero.size != 1 or not (np.isfinite(scale).all() and (scale > 0).all()):
-            raise ModelFileError(f"{self.place}: scale {scale.ravel()[:2]} is not one finite number > 0")
+            raise ModelFileError(f"{self.where}: scale {scale.ravel()[:2]} is not one finite number > 0")
         unsigned = zero.dtype == np.uint8
         return float(scale.ravel()[0]), int(zero.ravel()[0]) - (128 if unsigned else 0), unsigned
 
     def weights(self, values: Array, scale: Array, zero: Array | None, axis: int) -> QuantizedConstant:
         """int8 weights without zero point; uint8 ones around 128 are the same."""
         if not (np.isfinite(scale).all() and (scale > 0).all()) or scale.ndim > 1:
-            raise ModelFileError(f"{self.place}: a constant has scales that are not finite numbers > 0")
+            raise ModelFileError(f"{self.where}: a constant has scales that are not finite numbers > 0")
         middle = 128 if values.dtype == np.uint8 else 0
         if zero is not None and (zero != middle).any():
             raise ModelFileError(
-                f"{self.place}: weights have the zero points {zero.ravel()[:4].tolist()}; edgebat runs symmetric ones. "
+                f"{self.where}: weights have the zero points {zero.ravel()[:4].tolist()}; edgebat runs symmetric ones. "
                 "Quantize with weight_type=QInt8 and WeightSymmetric"
             )
         centred = values if middle == 0 else (values.astype(np.int16) - middle).astype(np.int8)
@@ -153,14 +152,14 @@ class ImporterBase:
     def channel_scale(self, constant: QuantizedConstant, channels: int, axis: int) -> Array:
         sizes = len(constant.scale)
         if sizes not in (1, channels) or (sizes > 1 and constant.axis % constant.values.ndim != axis):
-            raise ModelFileError(f"{self.place}: weights have {sizes} scales for {channels} output channels")
+            raise ModelFileError(f"{self.where}: weights have {sizes} scales for {channels} output channels")
         return np.broadcast_to(constant.scale, channels).astype(np.float32)
 
     # -- rounding
 
     def declare(self, name: str, shape: tuple[int, ...], scale: float, zero: int) -> Tensor:
         if name in self.tensors:
-            raise ModelFileError(f"{self.place}: tensor {name!r} is written twice")
+            raise ModelFileError(f"{self.where}: tensor {name!r} is written twice")
         tensor = self.tensors[name] = Tensor(name, shape, "int8", scale, zero)
         return tensor
 
@@ -168,7 +167,7 @@ class ImporterBase:
         """The graph's input, and what was done to the float input before it was quantized."""
         if self.input is not None or len(raw.shape) not in (1, 2):
             raise ModelFileError(
-                f"{self.place}: input of shape {raw.shape}, or quantized twice; allowed: [N, F], [N, T, C]"
+                f"{self.where}: input of shape {raw.shape}, or quantized twice; allowed: [N, F], [N, T, C]"
             )
         # A sequence whose first use is a convolution comes as [N, C, T].
         transposed = sum(op == "transpose" for op, _ in raw.moves) % 2 == 1
@@ -223,14 +222,9 @@ class ImporterBase:
                 return self.round_linear(value, name, scale, zero, unsigned)
             case Sum():
                 a, b = (source.tensor for source in value.sources)
-                multipliers, shift = add_multipliers(a.scale, b.scale, scale)
-                one = np.ones(1, np.int32)
-                requant = Requant(
-                    "shift", zero, *self.bounds(value, scale, zero), one, one * shift, one * 0,
-                    np.array([2.0**-shift], np.float32), True,
-                )  # fmt: skip
                 target = self.declare(name, a.shape, scale, zero)
-                self.nodes.append(Add(name, (a.name, b.name), name, np.array(multipliers, np.int32), requant))
+                multipliers, requant = add_rounding((a.scale, b.scale), target, self.bounds(value, scale, zero))
+                self.nodes.append(Add(name, (a.name, b.name), name, multipliers, requant))
                 return replace(value.sources[0], tensor=target, unsigned=unsigned)
             case Average():
                 source = value.source.tensor
@@ -244,10 +238,7 @@ class ImporterBase:
             case Function():
                 source = value.source.tensor
                 target = self.declare(name, source.shape, scale, zero)
-                inputs = (np.arange(-128, 128) - source.zero_point) * np.float64(source.scale)
-                with np.errstate(over="ignore"):
-                    steps = FUNCTIONS[value.name](inputs, *value.arguments) / scale
-                table = np.clip(np.rint(np.clip(steps, -1e6, 1e6)) + zero, -128, 127).astype(np.int8)
+                table = function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
                 self.nodes.append(Lut(name, (source.name,), name, value.name, table))
                 return replace(value.source, tensor=target, unsigned=unsigned)
 

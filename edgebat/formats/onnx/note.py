@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
-from edgebat.formats.rounding import float_engine, float_requant, reach, real_multiplier, recover_shift, shift_hint
+from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
 from edgebat.graph import (
+    OPERATORS,
     Add,
     AveragePool1D,
-    Concat,
     Conv1D,
     Dense,
     DepthwiseConv1D,
-    Flatten,
     IntGraph,
-    LastStep,
     Lstm,
     Lut,
     MaxPool1D,
@@ -30,8 +29,6 @@ from edgebat.graph import (
 from edgebat.graph.arithmetic import quantize_multiplier
 
 NOTE_FORMAT = 1
-
-_Scaled = TypeVar("_Scaled", Dense, Conv1D, DepthwiseConv1D, AveragePool1D)
 
 
 def graph_note(graph: IntGraph) -> dict[str, Any]:
@@ -110,7 +107,7 @@ def _text(value: Any) -> str:
 
 
 class _Decoder:
-    """One node: plain fields from the note, arrays from the constants that `onnx_emit` makes of them."""
+    """One node: plain fields from the note, arrays from the constants that `emit.py` makes of them."""
 
     def __init__(self, entry: dict[str, Any], tensors: dict[str, Tensor], constants: dict[str, Array]) -> None:
         self.entry, self.tensors, self.constants = entry, tensors, constants
@@ -118,6 +115,10 @@ class _Decoder:
         self.common: dict[str, Any] = {
             "name": self.name, "inputs": tuple(_text(name) for name in entry["inputs"]), "output": self.output
         }  # fmt: skip
+
+    @property
+    def source(self) -> Tensor:
+        return self.tensors[self.common["inputs"][0]]
 
     def array(self, label: str, dtype: str) -> Array:
         value = self.constants[f"{self.name}/{label}"]
@@ -133,48 +134,21 @@ class _Decoder:
         return _integer(left), _integer(right)
 
     def node(self) -> Node:
-        match self.entry["op"]:
-            case Dense.op:
-                return self.dense()
-            case Conv1D.op | DepthwiseConv1D.op:
-                return self.convolution()
-            case AveragePool1D.op:
-                pool = AveragePool1D(
-                    **self.common, size=self.integer("size"), stride=self.integer("stride"),
-                    requant=self.requant(self.array("weight_scale", "float32")[:1]),
-                )  # fmt: skip
-                return self.proven(pool)
-            case MaxPool1D.op:
-                return MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
-            case Flatten.op:
-                return Flatten(**self.common)
-            case Concat.op:
-                return Concat(**self.common)
-            case LastStep.op:
-                return LastStep(**self.common)
-            case Add.op:
-                terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
-                return Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
-            case Lut.op:
-                return Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
-            case Lstm.op:
-                return self.lstm()
-            case other:
-                raise ValueError(f"operator {other!r}")
+        op = self.entry["op"]
+        if op not in _OPERATORS:
+            raise ValueError(f"operator {op!r}")
+        node = _OPERATORS[op](self)
+        if isinstance(node, Linear) and node.requant.kind == "float":
+            return proven(node, self.source, self.entry["requant"]["hint"])
+        return node
 
     # -- requantization
 
     def requant(self, weight_scale: Array) -> Requant:
-        source, target = self.tensors[self.common["inputs"][0]], self.tensors[self.output]
+        source, target = self.source, self.tensors[self.output]
         packed = self.entry["requant"]
         low, high = _short(packed["minimum"]), _short(packed["maximum"])
         return float_requant(real_multiplier(source.scale, weight_scale, target.scale), target.zero_point, low, high)
-
-    def proven(self, node: _Scaled) -> _Scaled:
-        """``node`` with the note's multiply and shift, when that is proven to be what its scales stand for."""
-        hint, bound = self.entry["requant"]["hint"], reach(node, self.tensors[node.inputs[0]])
-        found = recover_shift(node.requant, hint, float_engine(node.requant.scale), bound)
-        return node if found is None else dataclasses.replace(node, requant=found)
 
     def plain_shift(self, channels: int) -> Requant:
         """The note's multiply and shift; they are compared with the file when the graph is emitted again."""
@@ -187,19 +161,36 @@ class _Decoder:
         low, high = _short(packed["minimum"]), _short(packed["maximum"])
         return Requant("shift", target.zero_point, low, high, k, n, clamp, scale, hint.get("wide") is True)
 
-    # -- operators with arrays
+    # -- operators
+
+    def plain(self) -> Node:
+        return OPERATORS[self.entry["op"]](**self.common)
+
+    def max_pool(self) -> MaxPool1D:
+        return MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
+
+    def average_pool(self) -> AveragePool1D:
+        requant = self.requant(self.array("weight_scale", "float32")[:1])
+        size, stride = self.integer("size"), self.integer("stride")
+        return AveragePool1D(**self.common, size=size, stride=stride, requant=requant)
+
+    def add(self) -> Add:
+        terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
+        return Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
+
+    def lut(self) -> Lut:
+        return Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
 
     def dense(self) -> Dense:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
         if self.tensors[self.output].dtype == "int16":
             scale = np.array([_number(v) for v in self.entry["weight_scale"]], np.float32)
             weight = np.ascontiguousarray(weight.T)
-            return Dense(
-                **self.common, weight=weight, bias=bias, weight_scale=scale, requant=self.plain_shift(len(bias))
-            )
-        scale = self.array("weight_scale", "float32")
-        node = Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=self.requant(scale))
-        return self.proven(node)
+            requant = self.plain_shift(len(bias))
+        else:
+            scale = self.array("weight_scale", "float32")
+            requant = self.requant(scale)
+        return Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=requant)
 
     def convolution(self) -> Node:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
@@ -211,11 +202,11 @@ class _Decoder:
             "stride": self.integer("stride"), "dilation": self.integer("dilation"), "padding": self.pair(),
         }  # fmt: skip
         if self.entry["op"] == Conv1D.op:
-            return self.proven(Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1))))
-        return self.proven(DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T)))
+            return Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1)))
+        return DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T))
 
     def lstm(self) -> Lstm:
-        source, target = self.tensors[self.common["inputs"][0]], self.tensors[self.output]
+        source, target = self.source, self.tensors[self.output]
         units = target.shape[-1]
         back = [GATE_ORDER.index(gate) for gate in range(4)]
 
@@ -237,3 +228,18 @@ class _Decoder:
             recurrent_exponent=derived[3], cell_exponent=self.integer("cell_exponent"), hidden_multiplier=hidden[0],
             hidden_exponent=hidden[1],
         )  # fmt: skip
+
+
+_OPERATORS: dict[str, Callable[[_Decoder], Node]] = {
+    "dense": _Decoder.dense,
+    "conv1d": _Decoder.convolution,
+    "depthwise_conv1d": _Decoder.convolution,
+    "max_pool1d": _Decoder.max_pool,
+    "average_pool1d": _Decoder.average_pool,
+    "flatten": _Decoder.plain,
+    "concat": _Decoder.plain,
+    "add": _Decoder.add,
+    "lut": _Decoder.lut,
+    "lstm": _Decoder.lstm,
+    "last_step": _Decoder.plain,
+}

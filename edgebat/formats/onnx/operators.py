@@ -1,4 +1,4 @@
-"""ONNX operators of quantized models of others, one by one; see `onnx_import`."""
+"""ONNX operators of quantized models of others, one by one; see `foreign.py`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Importer(ImporterBase):
                 return replace(value.base, unsigned=unsigned)
             value = Function(value.base, "requantize")
         if isinstance(value, Quantized | QuantizedConstant):
-            raise ModelFileError(f"{self.place} quantizes {node.inputs[0]!r}, which is quantized already")
+            raise ModelFileError(f"{self.where} quantizes {node.inputs[0]!r}, which is quantized already")
         return self.round(value, name, scale, zero, unsigned)
 
     def on_dequantizelinear(self, node: OnnxNode) -> Value:
@@ -55,7 +55,7 @@ class Importer(ImporterBase):
                 or not same
                 or (value.tensor.scale, value.tensor.zero_point) != (scale, zero)
             ):
-                raise ModelFileError(f"{self.place} reads {name!r} with another scale, zero point or type than it has")
+                raise ModelFileError(f"{self.where} reads {name!r} with another scale, zero point or type than it has")
             return Dequantized(value)
         values = self.constant(node, 0, "int8", "uint8", "int32")
         if values.ndim < 2 and values.dtype != np.int32:
@@ -69,7 +69,7 @@ class Importer(ImporterBase):
     def on_qgemm(self, node: OnnxNode) -> Value:
         attributes = node.attributes
         if attributes.get("alpha", 1.0) != 1.0 or attributes.get("transA", 0):
-            raise ModelFileError(f"{self.place} has alpha or transA; edgebat runs y = x w + b")
+            raise ModelFileError(f"{self.where} has alpha or transA; edgebat runs y = x w + b")
         weight = self.integer_weights(node, 3, 0 if attributes.get("transB", 0) else 1)
         bias = self.constant(node, 6, "int32") if self.has(node, 6) else None
         linear = self.dense(self.checked(node, 0), weight, bool(attributes.get("transB", 0)), bias)
@@ -96,7 +96,7 @@ class Importer(ImporterBase):
 
     def on_qlinearglobalaveragepool(self, node: OnnxNode) -> Value:
         if node.attributes.get("channels_last", 0):
-            raise ModelFileError(f"{self.place} has channels last; edgebat reads [N, C, T]")
+            raise ModelFileError(f"{self.where} has channels last; edgebat reads [N, C, T]")
         source = self.image(self.checked(node, 0))
         pending = Average(source, source.tensor.shape[0], 1)
         return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 3))
@@ -106,7 +106,7 @@ class Importer(ImporterBase):
         value = self.quantized(node, position)
         scale, zero, unsigned = self.scale_and_zero(node, position + 1)
         if (value.tensor.scale, value.tensor.zero_point, value.unsigned) != (scale, zero, unsigned):
-            raise ModelFileError(f"{self.place} reads {node.inputs[position]!r} with another scale or zero point")
+            raise ModelFileError(f"{self.where} reads {node.inputs[position]!r} with another scale or zero point")
         return value
 
     def integer_weights(self, node: OnnxNode, position: int, axis: int) -> QuantizedConstant:
@@ -119,7 +119,7 @@ class Importer(ImporterBase):
     def on_gemm(self, node: OnnxNode) -> Value:
         attributes = node.attributes
         if attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0 or attributes.get("transA", 0):
-            raise ModelFileError(f"{self.place} has alpha, beta or transA; edgebat runs y = x w + b")
+            raise ModelFileError(f"{self.where} has alpha, beta or transA; edgebat runs y = x w + b")
         bias = self.dequantized_bias(node, 2)
         return self.dense(
             self.quantized(node), self.dequantized_weights(node, 1), bool(attributes.get("transB", 0)), bias
@@ -136,10 +136,9 @@ class Importer(ImporterBase):
         return self.sum(self.quantized(node, 0), self.quantized(node, 1))
 
     def on_tanh(self, node: OnnxNode) -> Value:
-        return Function(self.quantized(node), "tanh")
+        return Function(self.quantized(node), node.op.lower())
 
-    def on_sigmoid(self, node: OnnxNode) -> Value:
-        return Function(self.quantized(node), "sigmoid")
+    on_sigmoid = on_tanh
 
     def on_leakyrelu(self, node: OnnxNode) -> Value:
         alpha = node.attributes.get("alpha", 0.01)
@@ -155,7 +154,7 @@ class Importer(ImporterBase):
         if self.has(node, 2):
             high = float(self.constant(node, 2, "float32").ravel()[:1].sum())
         if not low < high:
-            raise ModelFileError(f"{self.place} clips to {low}..{high}")
+            raise ModelFileError(f"{self.where} clips to {low}..{high}")
         return self.limited(self.value(node, 0), low, high, node)
 
     def limited(self, value: Value, low: float, high: float, node: OnnxNode) -> Value:
@@ -170,7 +169,7 @@ class Importer(ImporterBase):
     def dequantized_weights(self, node: OnnxNode, position: int) -> QuantizedConstant:
         value = self.value(node, position)
         if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int8:
-            raise ModelFileError(f"{self.place}: its weights {node.inputs[position]!r} are no int8 constant")
+            raise ModelFileError(f"{self.where}: its weights {node.inputs[position]!r} are no int8 constant")
         return value
 
     def dequantized_bias(self, node: OnnxNode, position: int) -> Array | None:
@@ -178,7 +177,7 @@ class Importer(ImporterBase):
             return None
         value = self.value(node, position)
         if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int32:
-            raise ModelFileError(f"{self.place}: its bias {node.inputs[position]!r} is no int32 constant")
+            raise ModelFileError(f"{self.where}: its bias {node.inputs[position]!r} is no int32 constant")
         return value.values
 
     # -- operators that move data
@@ -193,29 +192,29 @@ class Importer(ImporterBase):
             or node.attributes.get("ceil_mode", 0)
             or node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
         ):
-            raise ModelFileError(f"{self.place} is padded, dilated or rounds up; edgebat runs max pooling without")
+            raise ModelFileError(f"{self.where} is padded, dilated or rounds up; edgebat runs max pooling without")
         if not 1 <= size <= source.tensor.shape[0] or stride < 1:
             raise ModelFileError(
-                f"{self.place} has a window of {size}, stride {stride}, on {source.tensor.shape[0]} positions"
+                f"{self.where} has a window of {size}, stride {stride}, on {source.tensor.shape[0]} positions"
             )
         pooled = self.max_pool(source, node.outputs[0], size, stride)
         return Dequantized(pooled) if isinstance(value, Dequantized) else pooled
 
     def on_transpose(self, node: OnnxNode) -> Value:
         if node.attributes.get("perm") != [0, 2, 1]:
-            raise ModelFileError(f"{self.place} has perm {node.attributes.get('perm')}; allowed: [0, 2, 1]")
+            raise ModelFileError(f"{self.where} has perm {node.attributes.get('perm')}; allowed: [0, 2, 1]")
         value = self.value(node, 0)
         if isinstance(value, RawInput):
             return replace(value, moves=(*value.moves, ("transpose", ())))
         source = self.quantized(node)
         if len(source.tensor.shape) != 2:
-            raise ModelFileError(f"{self.place} transposes {source.tensor.shape}")
+            raise ModelFileError(f"{self.where} transposes {source.tensor.shape}")
         turned = replace(source, channels_first=not source.channels_first)
         return Dequantized(turned) if isinstance(value, Dequantized) else turned
 
     def on_flatten(self, node: OnnxNode) -> Value:
         if node.attributes.get("axis", 1) != 1:
-            raise ModelFileError(f"{self.place} flattens from axis {node.attributes.get('axis')}; allowed: 1")
+            raise ModelFileError(f"{self.where} flattens from axis {node.attributes.get('axis')}; allowed: 1")
         return self.flat(node)
 
     def on_reshape(self, node: OnnxNode) -> Value:
@@ -223,7 +222,7 @@ class Importer(ImporterBase):
         value = self.value(node, 0)
         size = int(np.prod(value.shape if isinstance(value, RawInput) else self.quantized(node).tensor.shape))
         if len(shape) != 2 or shape[1] not in (-1, size) or shape[0] not in (0, 1, -1):
-            raise ModelFileError(f"{self.place} reshapes to {shape}; edgebat reads a flattening to [N, {size}] only")
+            raise ModelFileError(f"{self.where} reshapes to {shape}; edgebat reads a flattening to [N, {size}] only")
         return self.flat(node)
 
     def flat(self, node: OnnxNode) -> Value:
@@ -234,13 +233,10 @@ class Importer(ImporterBase):
         return Dequantized(result) if isinstance(value, Dequantized) else result
 
     def on_squeeze(self, node: OnnxNode) -> Value:
-        value, source = self.value(node, 0), self.quantized(node)
-        if len(source.tensor.shape) != 2 or source.tensor.shape[0] != 1:
-            raise ModelFileError(
-                f"{self.place} squeezes a value of shape {source.tensor.shape}; edgebat reads [N, C, 1]"
-            )
-        result = self.flattened(source, node.outputs[0])
-        return Dequantized(result) if isinstance(value, Dequantized) else result
+        shape = self.quantized(node).tensor.shape
+        if len(shape) != 2 or shape[0] != 1:
+            raise ModelFileError(f"{self.where} squeezes a value of shape {shape}; edgebat reads [N, C, 1]")
+        return self.flat(node)
 
     def on_identity(self, node: OnnxNode) -> Value:
         return self.value(node, 0)
@@ -254,13 +250,13 @@ class Importer(ImporterBase):
             or len(found) != count
             or not all(isinstance(v, int) and 0 <= v < 1 << 20 for v in found)
         ):
-            raise ModelFileError(f"{self.place}: attribute {name} is {found}; {count} small numbers are expected (1-D)")
+            raise ModelFileError(f"{self.where}: attribute {name} is {found}; {count} small numbers are expected (1-D)")
         return found
 
     def image(self, source: Quantized) -> Quantized:
         if len(source.tensor.shape) != 2 or not source.channels_first:
             raise ModelFileError(
-                f"{self.place} works on {source.tensor.shape} with channels last; edgebat reads [N, C, T]"
+                f"{self.where} works on {source.tensor.shape} with channels last; edgebat reads [N, C, T]"
             )
         return source
 
@@ -268,14 +264,14 @@ class Importer(ImporterBase):
         """transposed: the file's weights are [O, I], as the graph's; else [I, O]."""
         if weight.values.ndim != 2 or source.channels_first:
             raise ModelFileError(
-                f"{self.place}: weights have shape {weight.values.shape}, or the input is channels first"
+                f"{self.where}: weights have shape {weight.values.shape}, or the input is channels first"
             )
         values = weight.values if transposed else weight.values.T
         scale = self.channel_scale(weight, len(values), 0 if transposed else 1)
         if source.order is not None:
             c, t = source.order
             if values.shape[1] != c * t:
-                raise ModelFileError(f"{self.place}: weights take {values.shape[1]} inputs; there are {c * t}")
+                raise ModelFileError(f"{self.where}: weights take {values.shape[1]} inputs; there are {c * t}")
             values = values.reshape(-1, c, t).transpose(0, 2, 1).reshape(-1, t * c)
             source = replace(source, order=None)
         return Linear("dense", source, np.ascontiguousarray(values), scale, self.whole_bias(bias, len(values)))
@@ -284,7 +280,7 @@ class Importer(ImporterBase):
         if bias is None:
             return np.zeros(channels, np.int32)
         if bias.size != channels:
-            raise ModelFileError(f"{self.place}: {bias.size} biases for {channels} channels")
+            raise ModelFileError(f"{self.where}: {bias.size} biases for {channels} channels")
         return bias.reshape(-1).astype(np.int32)
 
     def convolution(self, node: OnnxNode, source: Quantized, weight: QuantizedConstant, bias: Array | None) -> Linear:
@@ -296,7 +292,7 @@ class Importer(ImporterBase):
             or node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
         ):
             raise ModelFileError(
-                f"{self.place}: weights of shape {values.shape}, or auto_pad; edgebat runs 1-D convolutions"
+                f"{self.where}: weights of shape {values.shape}, or auto_pad; edgebat runs 1-D convolutions"
             )
         outs, _, kernel = values.shape
         (stride,), (dilation,) = self.ints(node, "strides", 1, [1]), self.ints(node, "dilations", 1, [1])
@@ -306,7 +302,7 @@ class Importer(ImporterBase):
         reach = (kernel - 1) * dilation + 1
         if min(stride, dilation) < 1 or source.tensor.shape[0] + left + right < reach or not (depthwise or group == 1):
             raise ModelFileError(
-                f"{self.place}: stride {stride}, dilation {dilation}, group {group}, or a kernel longer than its input; "
+                f"{self.where}: stride {stride}, dilation {dilation}, group {group}, or a kernel longer than its input; "
                 "edgebat runs plain and depthwise convolutions"
             )
         scale = self.channel_scale(weight, outs, 0)
@@ -318,11 +314,11 @@ class Importer(ImporterBase):
 
     def constant_addition(self, name: str) -> ModelFileError:
         return ModelFileError(
-            f"{self.place}: {name!r} is a quantized constant that is added; edgebat reads biases of Gemm and Conv only. "
+            f"{self.where}: {name!r} is a quantized constant that is added; edgebat reads biases of Gemm and Conv only. "
             "Run onnxruntime.quantization.quant_pre_process first: it makes one Gemm of MatMul and Add"
         )
 
     def sum(self, a: Quantized, b: Quantized) -> Sum:
         if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
-            raise ModelFileError(f"{self.place} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
+            raise ModelFileError(f"{self.where} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
         return Sum((a, b))

@@ -1,4 +1,4 @@
-"""An ONNX file taken apart and checked, with NumPy alone: see `edgebat.formats.onnx.protobuf` and `onnx_model`."""
+"""An ONNX file taken apart and checked, with NumPy alone: see `edgebat.formats.onnx.protobuf` and `model`."""
 
 from __future__ import annotations
 
@@ -118,27 +118,27 @@ def _node(entry: dict[str, Any], what: str) -> OnnxNode:
 
 
 def _tensor(entry: dict[str, Any], what: str) -> Array:
-    place = f"{what}: constant {entry.get('name', '')!r}"
+    where = f"{what}: constant {entry.get('name', '')!r}"
     dtype = DTYPE_OF.get(entry.get("type", 0))
     if dtype is None or entry.get("location", 0) or entry.get("external"):
-        raise ModelFileError(f"{place} has element type {entry.get('type', 0)} or lies in another file")
+        raise ModelFileError(f"{where} has element type {entry.get('type', 0)} or lies in another file")
     dims = [int(size) for size in entry.get("dims", [])]
     elements = 1
     for size in dims:
         elements *= size
     if min(dims, default=1) < 0 or len(dims) > 8:
-        raise ModelFileError(f"{place} has the shape {dims}")
+        raise ModelFileError(f"{where} has the shape {dims}")
     wanted = np.dtype(dtype).newbyteorder("<")
     if "raw_data" in entry:
         values = np.frombuffer(entry["raw_data"], np.uint8)
         if elements * wanted.itemsize != len(values):
-            raise ModelFileError(f"{place} of shape {dims}, {dtype}, has {len(values)} bytes of data")
+            raise ModelFileError(f"{where} of shape {dims}, {dtype}, has {len(values)} bytes of data")
         return values.view(wanted).reshape(dims)
     field = {"float32": "float_data", "int64": "int64_data"}.get(dtype, "int32_data")
     loose: Array = entry.get(field, np.zeros(0, np.int64))
     if loose.size != elements or dtype == "float64":
-        raise ModelFileError(f"{place} of shape {dims}, {dtype}, has {loose.size} values")
+        raise ModelFileError(f"{where} of shape {dims}, {dtype}, has {loose.size} values")
     converted = loose.astype(dtype)
     if dtype != "float32" and not np.array_equal(converted.astype(np.int64), loose):
-        raise ModelFileError(f"{place} has values that do not fit {dtype}")
+        raise ModelFileError(f"{where} has values that do not fit {dtype}")
     return converted.reshape(dims)

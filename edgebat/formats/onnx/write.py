@@ -1,4 +1,4 @@
-"""Write an integer graph as an ONNX file; the operators are those of `onnx_emit`."""
+"""Write an integer graph as an ONNX file; the operators are those of `emit.py`."""
 
 from __future__ import annotations
 

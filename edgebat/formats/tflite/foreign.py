@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import double_requant, float_engine, float_requant, reach, real_multiplier, recover_shift
+from edgebat.formats.rounding import double_requant, float_requant, proven, real_multiplier
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.rules import activation_range
 from edgebat.formats.tflite.schema import ACTIVATION
@@ -51,10 +50,10 @@ class ImporterBase:
             if method is None:
                 known = sorted(name[3:].upper() for name in dir(self) if name.startswith("on_"))
                 raise ModelFileError(
-                    f"{operator.place}: edgebat does not run this operator; it runs {', '.join(known)}"
+                    f"{operator.where}: edgebat does not run this operator; it runs {', '.join(known)}"
                 )
             if len(operator.outputs) != 1:
-                raise ModelFileError(f"{operator.place} has {len(operator.outputs)} outputs; one is expected")
+                raise ModelFileError(f"{operator.where} has {len(operator.outputs)} outputs; one is expected")
             method(operator)
         target = self.dequantized.get(model.outputs[0]) or self.value(model.outputs[0], self.what)
         if self.input is None:
@@ -65,63 +64,63 @@ class ImporterBase:
 
     # -- tensors
 
-    def declare(self, tensor: FileTensor, place: str, shape: tuple[int, ...] | None = None) -> Tensor:
+    def declare(self, tensor: FileTensor, where: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """The graph tensor for an activation of the file, entered under its name."""
         if tensor.dtype not in ("int8", "int16") or len(tensor.scale) != 1 or tensor.data is not None:
             raise ModelFileError(
-                f"{place}: tensor {tensor.name!r} is {tensor.dtype} with {len(tensor.scale)} scales; activations are "
+                f"{where}: tensor {tensor.name!r} is {tensor.dtype} with {len(tensor.scale)} scales; activations are "
                 "int8 (or int16 at the output) with one scale. Convert the model with full integer quantization"
             )
         if not np.iinfo(tensor.dtype).min <= tensor.zero_point[0] <= np.iinfo(tensor.dtype).max:
-            raise ModelFileError(f"{place}: tensor {tensor.name!r} has zero point {tensor.zero_point[0]}")
+            raise ModelFileError(f"{where}: tensor {tensor.name!r} has zero point {tensor.zero_point[0]}")
         if tensor.name in self.tensors or tensor.index in self.values:
-            raise ModelFileError(f"{place}: tensor {tensor.name!r} is written twice")
-        sample = self.sample_shape(tensor, place) if shape is None else shape
+            raise ModelFileError(f"{where}: tensor {tensor.name!r} is written twice")
+        sample = self.sample_shape(tensor, where) if shape is None else shape
         value = Tensor(tensor.name, sample, tensor.dtype, float(tensor.scale[0]), int(tensor.zero_point[0]))
         self.tensors[value.name] = self.values[tensor.index] = value
         return value
 
     @staticmethod
-    def sample_shape(tensor: FileTensor, place: str) -> tuple[int, ...]:
+    def sample_shape(tensor: FileTensor, where: str) -> tuple[int, ...]:
         """Shape without batch: (F,) of [N, F], (T, C) of [N, T, C], [N, 1, T, C] and [N, T, 1, C]."""
         shape = tensor.shape
         if len(shape) == 4 and 1 in shape[1:3]:
             shape = (shape[0], shape[1] * shape[2], shape[3])
         if len(shape) not in (2, 3) or shape[0] not in (-1, 1) or min(shape[1:]) < 1:
             raise ModelFileError(
-                f"{place}: tensor {tensor.name!r} has shape {list(tensor.shape)}; allowed: [1, F], [1, T, C] and "
+                f"{where}: tensor {tensor.name!r} has shape {list(tensor.shape)}; allowed: [1, F], [1, T, C] and "
                 "[1, 1, T, C]"
             )
         return shape[1:]
 
-    def value(self, index: int, place: str) -> Tensor:
+    def value(self, index: int, where: str) -> Tensor:
         found = self.values.get(index)
         if found is None:
             name = self.model.tensors[index].name if index >= 0 else "(absent)"
-            raise ModelFileError(f"{place} reads {name!r}, which no earlier operator writes as int8")
+            raise ModelFileError(f"{where} reads {name!r}, which no earlier operator writes as int8")
         return found
 
     def source(self, operator: FileOperator, position: int = 0) -> Tensor:
         self.expect_inputs(operator, position + 1)
-        return self.value(operator.inputs[position], operator.place)
+        return self.value(operator.inputs[position], operator.where)
 
     def target(self, operator: FileOperator, shape: tuple[int, ...] | None = None) -> Tensor:
-        return self.declare(self.model.tensors[operator.outputs[0]], operator.place, shape)
+        return self.declare(self.model.tensors[operator.outputs[0]], operator.where, shape)
 
     def constant(self, operator: FileOperator, position: int, dtype: str, rank: int | None = None) -> FileTensor:
         self.expect_inputs(operator, position + 1)
         index = operator.inputs[position]
         tensor = self.model.tensors[index] if index >= 0 else None
         if tensor is None or tensor.data is None or tensor.dtype != dtype:
-            raise ModelFileError(f"{operator.place}: input {position} is not a constant {dtype} tensor")
+            raise ModelFileError(f"{operator.where}: input {position} is not a constant {dtype} tensor")
         if rank is not None and len(tensor.shape) != rank:
-            raise ModelFileError(f"{operator.place}: {tensor.name!r} has shape {list(tensor.shape)}, not {rank} sizes")
+            raise ModelFileError(f"{operator.where}: {tensor.name!r} has shape {list(tensor.shape)}, not {rank} sizes")
         return tensor
 
     @staticmethod
     def expect_inputs(operator: FileOperator, count: int) -> None:
         if len(operator.inputs) < count:
-            raise ModelFileError(f"{operator.place} has {len(operator.inputs)} inputs; at least {count} are expected")
+            raise ModelFileError(f"{operator.where} has {len(operator.inputs)} inputs; at least {count} are expected")
 
     def hint(self, target: Tensor) -> dict[str, Any]:
         found: dict[str, Any] = self.hints.get(target.name, {})
@@ -136,7 +135,7 @@ class ImporterBase:
     def weight_scale(self, operator: FileOperator, weight: FileTensor, channels: int) -> Array:
         if len(weight.scale) not in (1, channels) or weight.zero_point.any():
             raise ModelFileError(
-                f"{operator.place}: weights {weight.name!r} have {len(weight.scale)} scales and zero points "
+                f"{operator.where}: weights {weight.name!r} have {len(weight.scale)} scales and zero points "
                 f"{weight.zero_point.tolist()[:4]}; allowed: 1 or {channels} scales, zero points 0"
             )
         return np.broadcast_to(weight.scale, channels).astype(np.float32)
@@ -147,14 +146,14 @@ class ImporterBase:
         bias = self.constant(operator, position, dtype, rank=1)
         if bias.shape != (channels,) or bias.data is None:
             raise ModelFileError(
-                f"{operator.place}: bias {bias.name!r} has {bias.shape} values for {channels} channels"
+                f"{operator.where}: bias {bias.name!r} has {bias.shape} values for {channels} channels"
             )
         return bias.data.astype(dtype)
 
     def bounds(self, operator: FileOperator, target: Tensor) -> tuple[int, int]:
         name = _ACTIVATION_NAME.get(operator.options.get("activation", 0))
         if name not in ("none", "relu", "relu6"):
-            raise ModelFileError(f"{operator.place} has the activation {name or 'unknown'}; allowed: none, relu, relu6")
+            raise ModelFileError(f"{operator.where} has the activation {name or 'unknown'}; allowed: none, relu, relu6")
         return activation_range(name, target)
 
     def requant(self, operator: FileOperator, source: Tensor, target: Tensor, scale: Array) -> Requant:
@@ -165,11 +164,6 @@ class ImporterBase:
 
     def finish(self, node: Any, source: Tensor, target: Tensor) -> None:
         """Append ``node``, its requantization as multiply and shift when the hint proves to be that."""
-        requant = node.requant
-        if requant.kind == "double":
-            self.nodes.append(node)
-            return
-        found = recover_shift(
-            requant, self.hint(target).get("requant"), float_engine(requant.scale), reach(node, source)
-        )
-        self.nodes.append(node if found is None else replace(node, requant=found))
+        if node.requant.kind != "double":
+            node = proven(node, source, self.hint(target).get("requant"))
+        self.nodes.append(node)

@@ -19,42 +19,42 @@ _ABSENT = (*range(9, 12), 16, 17, *range(20, 24))
 def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
     """The Lstm node for ``operator``; its output is declared by ``importer``. Raises ModelFileError."""
     importer.expect_inputs(operator, 20)
-    options, place = operator.options, operator.place
+    options, where = operator.options, operator.where
     present = [i for i in _ABSENT if i < len(operator.inputs) and operator.inputs[i] != -1]
     if present or options.get("time_major") or options.get("projection_clip"):
         raise ModelFileError(
-            f"{place} uses peepholes, a projection, layer norm or time-major order (inputs {present}); "
+            f"{where} uses peepholes, a projection, layer norm or time-major order (inputs {present}); "
             "edgebat runs the plain int8 LSTM"
         )
     if options.get("activation", 0) != ACTIVATION["tanh"] or options.get("diagonal_recurrent"):
-        raise ModelFileError(f"{place} has another activation than tanh, or diagonal weights")
+        raise ModelFileError(f"{where} has another activation than tanh, or diagonal weights")
     source, target = importer.source(operator), importer.target(operator)
     units = target.shape[-1]
     weights = [importer.constant(operator, position, "int8", rank=2) for position in range(1, 9)]
     for weight, columns in zip(weights, [source.shape[-1]] * 4 + [units] * 4, strict=True):
         if weight.zero_point.any() or len(weight.scale) != 1 or weight.shape != (units, columns):
             raise ModelFileError(
-                f"{place}: weights {weight.name!r} have shape {list(weight.shape)} and {len(weight.scale)} scales; "
+                f"{where}: weights {weight.name!r} have shape {list(weight.shape)} and {len(weight.scale)} scales; "
                 f"allowed: [{units}, {columns}], one scale, zero point 0"
             )
     if min(operator.inputs[18:20]) < 0:
-        raise ModelFileError(f"{place} has no state tensors")
+        raise ModelFileError(f"{where} has no state tensors")
     hidden, cell = (importer.model.tensors[operator.inputs[i]] for i in (18, 19))
     if not hidden.quantized_as(target.scale, target.zero_point):
-        raise ModelFileError(f"{place}: hidden state {hidden.name!r} has another scale than the output")
+        raise ModelFileError(f"{where}: hidden state {hidden.name!r} has another scale than the output")
     exponent = int(np.rint(np.log2(float(cell.scale[0])))) if len(cell.scale) == 1 else 0
     if cell.dtype != "int16" or not cell.quantized_as(2.0**exponent, 0):
-        raise ModelFileError(f"{place}: cell state {cell.name!r} is not int16 with a power of two as scale")
+        raise ModelFileError(f"{where}: cell state {cell.name!r} is not int16 with a power of two as scale")
     # Keras clips the cell at 10; an int16 cell of scale 2**-12 or less never gets there.
     if 0.0 < options.get("cell_clip", 0.0) < 32767 * 2.0**exponent:
         raise ModelFileError(
-            f"{place} clips its cell at {options['cell_clip']}, within its range; edgebat has no such clip"
+            f"{where} clips its cell at {options['cell_clip']}, within its range; edgebat has no such clip"
         )
     scales = np.array([weight.scale[0] for weight in weights], np.float32)
     input_scales = [source.scale] * 4 + [target.scale] * 4
     real = [float(scale) * before * 2.0**12 for scale, before in zip(scales, input_scales, strict=True)]
     if not np.isfinite(real).all() or not np.isfinite(2.0**-30 / target.scale):
-        raise ModelFileError(f"{place}: its scales give the gate multipliers {real}")
+        raise ModelFileError(f"{where}: its scales give the gate multipliers {real}")
     pairs = [quantize_multiplier(value) for value in real]
     multipliers, exponents = (np.array(values, np.int32) for values in zip(*pairs, strict=True))
     return Lstm(

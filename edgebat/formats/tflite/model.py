@@ -50,13 +50,13 @@ class FileTensor:
 
 @dataclass(frozen=True)
 class FileOperator:
-    """An operator: ``kind`` is its builtin name, ``inputs`` may hold -1 (absent); ``place`` names it in errors."""
+    """An operator: ``kind`` is its builtin name, ``inputs`` may hold -1 (absent); ``where`` names it in errors."""
 
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: dict[str, Any]
-    place: str
+    where: str
 
 
 @dataclass(frozen=True)
@@ -127,28 +127,28 @@ def _operator_name(code: dict[str, Any]) -> str:
 
 def _tensor(index: int, entry: dict[str, Any], buffers: list[npt.NDArray[np.uint8]], what: str) -> FileTensor:
     name = entry.get("name", f"tensor {index}")
-    place = f"{what}: tensor {name!r}"
+    where = f"{what}: tensor {name!r}"
     dtype = _TYPE_NAME.get(entry.get("type", 0))
     if dtype is None or "sparsity" in entry or "variant_tensors" in entry or entry.get("external_buffer"):
         raise ModelFileError(
-            f"{place} has type {entry.get('type', 0)} or a sparse form; edgebat reads {sorted(TENSOR_TYPE)}"
+            f"{where} has type {entry.get('type', 0)} or a sparse form; edgebat reads {sorted(TENSOR_TYPE)}"
         )
     # A free batch size is -1 in the signature and 1 in the shape.
     shape = tuple(int(size) for size in entry.get("shape_signature", entry.get("shape", ())))
     if len(shape) != len(entry.get("shape", ())) or len(shape) > 8 or any(size < -1 for size in shape):
-        raise ModelFileError(f"{place} has the shape {shape}")
+        raise ModelFileError(f"{where} has the shape {shape}")
     quantization = entry.get("quantization", {})
     if "details" in quantization:
-        raise ModelFileError(f"{place} is quantized in a custom way; edgebat reads scale and zero point")
+        raise ModelFileError(f"{where} is quantized in a custom way; edgebat reads scale and zero point")
     scale = quantization.get("scale", np.zeros(0, np.float32))
     zero_point = quantization.get("zero_point", np.zeros(0, np.int64))
     if not (np.isfinite(scale).all() and (scale > 0).all()) or len(zero_point) not in (0, len(scale)):
-        raise ModelFileError(f"{place} has scales that are not finite numbers > 0, or another number of zero points")
+        raise ModelFileError(f"{where} has scales that are not finite numbers > 0, or another number of zero points")
     if len(zero_point) != len(scale):
         zero_point = np.zeros(len(scale), np.int64)
     number = entry.get("buffer", 0)
     if number >= len(buffers):
-        raise ModelFileError(f"{place} names buffer {number} of {len(buffers)}")
+        raise ModelFileError(f"{where} names buffer {number} of {len(buffers)}")
     data = None
     if len(buffers[number]):
         wanted = np.dtype(dtype).newbyteorder("<")
@@ -156,7 +156,7 @@ def _tensor(index: int, entry: dict[str, Any], buffers: list[npt.NDArray[np.uint
         for size in shape:
             elements *= size
         if min(shape, default=1) < 1 or elements * wanted.itemsize != len(buffers[number]):
-            raise ModelFileError(f"{place} of shape {shape}, {dtype}, has {len(buffers[number])} bytes of data")
+            raise ModelFileError(f"{where} of shape {shape}, {dtype}, has {len(buffers[number])} bytes of data")
         data = buffers[number].view(wanted).reshape(shape)
     return FileTensor(index, name, shape, dtype, scale, zero_point, data, bool(entry.get("is_variable")))
 
@@ -167,13 +167,13 @@ def _operator(entry: dict[str, Any], codes: list[str], tensors: list[FileTensor]
         raise ModelFileError(f"{what}: an operator has code {index} of {len(codes)}")
     kind = codes[index]
     outputs = _indices(entry.get("outputs"), tensors, f"{what}: outputs of {kind}", absent=False)
-    place = f"{what}: {kind} {tensors[outputs[0]].name!r}" if outputs else f"{what}: {kind}"
-    inputs = _indices(entry.get("inputs"), tensors, f"{place}: inputs", absent=True)
-    return FileOperator(kind, inputs, outputs, entry.get("options", {}), place)
+    where = f"{what}: {kind} {tensors[outputs[0]].name!r}" if outputs else f"{what}: {kind}"
+    inputs = _indices(entry.get("inputs"), tensors, f"{where}: inputs", absent=True)
+    return FileOperator(kind, inputs, outputs, entry.get("options", {}), where)
 
 
-def _indices(values: Any, tensors: list[FileTensor], place: str, *, absent: bool) -> tuple[int, ...]:
+def _indices(values: Any, tensors: list[FileTensor], where: str, *, absent: bool) -> tuple[int, ...]:
     indices = tuple(int(value) for value in (values if values is not None else ()))
     if any(index >= len(tensors) or index < (-1 if absent else 0) for index in indices):
-        raise ModelFileError(f"{place} name tensors {indices}; the file has {len(tensors)}")
+        raise ModelFileError(f"{where} name tensors {indices}; the file has {len(tensors)}")
     return indices

@@ -12,7 +12,8 @@ from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.rules import (
     HEAD_SHIFT,
-    add_multipliers,
+    LUT_FUNCTIONS,
+    add_rounding,
     function_table,
     head_engines,
     head_offset,
@@ -43,7 +44,7 @@ class Importer(ImporterBase):
 
     def on_fully_connected(self, operator: FileOperator) -> None:
         if operator.options.get("weights_format", 0) or operator.options.get("asymmetric_quantize_inputs"):
-            raise ModelFileError(f"{operator.place} has shuffled or float weights; edgebat reads plain int8 ones")
+            raise ModelFileError(f"{operator.where} has shuffled or float weights; edgebat reads plain int8 ones")
         weight = self.constant(operator, 1, "int8", rank=2)
         outs, ins = weight.shape
         scale = self.weight_scale(operator, weight, outs)
@@ -70,18 +71,18 @@ class Importer(ImporterBase):
         source, power = self.widened[operator.inputs[0]]
         target = self.target(operator)
         if target.dtype != "int16" or target.zero_point != 0:
-            raise ModelFileError(f"{operator.place}: a 16-bit input needs an int16 output with zero point 0")
+            raise ModelFileError(f"{operator.where}: a 16-bit input needs an int16 output with zero point 0")
         wide = self.bias(operator, 2, len(weight), "int64")
         low, high = self.bounds(operator, target)
         real = source.scale / 2**power * scale.astype(np.float64) / target.scale
         if not (np.isfinite(real).all() and (real > 0).all() and (real < 2.0**15).all() and (real > 2.0**-30).all()):
-            raise ModelFileError(f"{operator.place}: s_in * s_w / s_out is {real.tolist()[:4]}, out of any use")
+            raise ModelFileError(f"{operator.where}: s_in * s_w / s_out is {real.tolist()[:4]}, out of any use")
         pairs = [quantize_multiplier(value) for value in real.tolist()]
         k = np.array([min((q + (1 << 15)) >> 16, 0x7FFF) for q, _ in pairs], np.int32)
         n = np.array([15 - exponent - power for _, exponent in pairs], np.int32)
         bias = wide >> power
         if (n < 1).any() or (n > 46).any() or (np.abs(bias) >= 1 << 31).any():
-            raise ModelFileError(f"{operator.place}: its scales or biases are out of any use")
+            raise ModelFileError(f"{operator.where}: its scales or biases are out of any use")
         plain = Requant("shift", 0, low, high, k, n, np.zeros(len(k), np.int32), real.astype(np.float32), wide=True)
         node = Dense(self.label(target), (source.name,), target.name, weight, bias.astype(np.int32), scale, plain)
         remainder = wide - (bias << power)
@@ -99,7 +100,7 @@ class Importer(ImporterBase):
         tensor = self.model.tensors[operator.outputs[0]]
         if operator.inputs[0] in self.real:
             if self.input is not None:
-                raise ModelFileError(f"{operator.place} quantizes the input a second time")
+                raise ModelFileError(f"{operator.where} quantizes the input a second time")
             self.input = self.target(operator)
             return
         source = self.source(operator)
@@ -109,11 +110,11 @@ class Importer(ImporterBase):
             self.nodes.append(Lut(self.label(target), (source.name,), target.name, "requantize", table))
             return
         if tensor.dtype != "int16" or len(tensor.scale) != 1 or tensor.zero_point.any():
-            raise ModelFileError(f"{operator.place}: edgebat reads QUANTIZE to int8, or to int16 with zero point 0")
+            raise ModelFileError(f"{operator.where}: edgebat reads QUANTIZE to int8, or to int16 with zero point 0")
         power = int(np.rint(np.log2(source.scale / float(tensor.scale[0]))))
         if not 0 <= power <= HEAD_SHIFT or float(tensor.scale[0]) * 2**power != source.scale:
             raise ModelFileError(
-                f"{operator.place}: its scale {tensor.scale[0]!r} is not {source.scale!r} divided by 1, 2, 4 .. 128"
+                f"{operator.where}: its scale {tensor.scale[0]!r} is not {source.scale!r} divided by 1, 2, 4 .. 128"
             )
         self.widened[tensor.index] = (source, power)
 
@@ -134,10 +135,10 @@ class Importer(ImporterBase):
         stride = options.get("stride_w", 1)
         if len(source.shape) != 2 or min(stride, dilation) < 1 or max(stride, dilation) > source.shape[0] + 1:
             raise ModelFileError(
-                f"{operator.place}: stride {stride}, dilation {dilation} on an input of shape {list(source.shape)}"
+                f"{operator.where}: stride {stride}, dilation {dilation} on an input of shape {list(source.shape)}"
             )
         if options.get("stride_h", 1) not in (1, stride) or options.get("dilation_h", 1) not in (0, 1, dilation):
-            raise ModelFileError(f"{operator.place} moves along the axis of size 1; edgebat runs 1-D convolutions")
+            raise ModelFileError(f"{operator.where} moves along the axis of size 1; edgebat runs 1-D convolutions")
         match options.get("padding", PADDING["same"]):
             case 0:
                 same = same_padding(source.shape[0] + sum(explicit), kernel, stride, dilation)
@@ -145,13 +146,13 @@ class Importer(ImporterBase):
             case 1:
                 return source, stride, explicit
             case other:
-                raise ModelFileError(f"{operator.place} has padding {other}; allowed: 0 (same), 1 (valid)")
+                raise ModelFileError(f"{operator.where} has padding {other}; allowed: 0 (same), 1 (valid)")
 
     def on_conv_2d(self, operator: FileOperator) -> None:
         weight = self.constant(operator, 1, "int8", rank=4)
         outs, height, kernel, _ = weight.shape
         if height != 1:
-            raise ModelFileError(f"{operator.place}: weights have shape {list(weight.shape)}; allowed: [O, 1, K, C]")
+            raise ModelFileError(f"{operator.where}: weights have shape {list(weight.shape)}; allowed: [O, 1, K, C]")
         dilation = operator.options.get("dilation_w", 1)
         source, stride, padding = self.convolution_padding(operator, kernel, dilation)
         target = self.target(operator)
@@ -169,7 +170,7 @@ class Importer(ImporterBase):
         source, stride, padding = self.convolution_padding(operator, kernel, dilation)
         if weight.shape[0] != 1 or height != 1 or channels != source.shape[-1]:
             raise ModelFileError(
-                f"{operator.place}: weights have shape {list(weight.shape)}; allowed: [1, 1, K, C], one filter a channel"
+                f"{operator.where}: weights have shape {list(weight.shape)}; allowed: [1, 1, K, C], one filter a channel"
             )
         target = self.target(operator)
         scale, bias = self.weight_scale(operator, weight, channels), self.bias(operator, 2, channels)
@@ -191,16 +192,16 @@ class Importer(ImporterBase):
         amounts = self.constant(operator, 1, "int32", rank=2)
         if amounts.shape not in ((3, 2), (4, 2)) or len(source.shape) != 2 or len(operator.inputs) != 2:
             raise ModelFileError(
-                f"{operator.place} pads {list(amounts.shape)} sides; edgebat pads sequences before a convolution"
+                f"{operator.where} pads {list(amounts.shape)} sides; edgebat pads sequences before a convolution"
             )
         rows = amounts.values.tolist()
         left, right = rows[-2]
         if any(side for row in [*rows[:-2], rows[-1]] for side in row) or not (
             0 <= left <= 65535 and 0 <= right <= 65535
         ):
-            raise ModelFileError(f"{operator.place} pads by {rows}; edgebat pads along time only")
+            raise ModelFileError(f"{operator.where} pads by {rows}; edgebat pads along time only")
         if not tensor.quantized_as(source.scale, source.zero_point):
-            raise ModelFileError(f"{operator.place} changes the scale or zero point")
+            raise ModelFileError(f"{operator.where} changes the scale or zero point")
         self.padded[tensor.index] = (source, (left, right))
 
     def pooling_window(self, operator: FileOperator) -> tuple[Tensor, Tensor, int, int]:
@@ -216,12 +217,12 @@ class Importer(ImporterBase):
             or stride < 1
         ):
             raise ModelFileError(
-                f"{operator.place} has a window of {size}, stride {stride}, on shape {list(source.shape)}"
+                f"{operator.where} has a window of {size}, stride {stride}, on shape {list(source.shape)}"
             )
         target = self.target(operator)
         padded = options.get("padding", 0) == 0 and same_padding(source.shape[0], size, stride, 1) != (0, 0)
         if padded or self.bounds(operator, target) != (-128, 127):
-            raise ModelFileError(f"{operator.place} has padding or an activation; edgebat runs pooling without")
+            raise ModelFileError(f"{operator.where} has padding or an activation; edgebat runs pooling without")
         return source, target, size, stride
 
     def on_max_pool_2d(self, operator: FileOperator) -> None:
@@ -232,7 +233,7 @@ class Importer(ImporterBase):
         source, target, size, stride = self.pooling_window(operator)
         if size % 2 == 0:
             raise ModelFileError(
-                f"{operator.place} averages over {size} positions; TFLite rounds halves of the raw integers away from "
+                f"{operator.where} averages over {size} positions; TFLite rounds halves of the raw integers away from "
                 "zero, which edgebat does not. Use an odd window, or global average pooling"
             )
         self.average(operator, source, target, size, stride)
@@ -250,7 +251,7 @@ class Importer(ImporterBase):
         time = {axis % rank for axis in axes} if all(-rank <= axis < rank for axis in axes) else set()
         target = self.target(operator)
         if len(source.shape) != 2 or time not in ({rank - 2}, {1, 2}) or target.shape != source.shape[1:]:
-            raise ModelFileError(f"{operator.place} reduces the axes {axes}; edgebat reduces over all time steps only")
+            raise ModelFileError(f"{operator.where} reduces the axes {axes}; edgebat reduces over all time steps only")
         pooled = Tensor(f"{target.name}/pooled", (1, *target.shape), "int8", target.scale, target.zero_point)
         self.tensors[pooled.name] = pooled
         return source, pooled, target
@@ -269,16 +270,16 @@ class Importer(ImporterBase):
         tensor = self.model.tensors[operator.outputs[0]]
         if operator.inputs and operator.inputs[0] in self.padded:
             before = self.model.tensors[operator.inputs[0]]
-            if self.sample_shape(tensor, operator.place) != self.sample_shape(before, operator.place):
+            if self.sample_shape(tensor, operator.where) != self.sample_shape(before, operator.where):
                 raise ModelFileError(
-                    f"{operator.place} reshapes a padded sequence; edgebat reads PAD before a convolution"
+                    f"{operator.where} reshapes a padded sequence; edgebat reads PAD before a convolution"
                 )
             self.padded[tensor.index] = self.padded[operator.inputs[0]]
             return
         source = self.source(operator)
-        shape = self.sample_shape(tensor, operator.place)
+        shape = self.sample_shape(tensor, operator.where)
         if not tensor.quantized_as(source.scale, source.zero_point):
-            raise ModelFileError(f"{operator.place} changes the scale or zero point")
+            raise ModelFileError(f"{operator.where} changes the scale or zero point")
         if shape == source.shape:
             self.values[tensor.index] = source  # only an axis of size 1 comes or goes
         elif shape == (int(np.prod(source.shape)),):
@@ -286,7 +287,7 @@ class Importer(ImporterBase):
             self.nodes.append(Flatten(self.label(target), (source.name,), target.name))
         else:
             raise ModelFileError(
-                f"{operator.place} turns {list(source.shape)} into {list(shape)}; edgebat only flattens"
+                f"{operator.where} turns {list(source.shape)} into {list(shape)}; edgebat only flattens"
             )
 
     on_expand_dims = on_squeeze = on_reshape
@@ -296,7 +297,7 @@ class Importer(ImporterBase):
         target = self.target(operator)
         rank = len(self.model.tensors[operator.outputs[0]].shape)
         if operator.options.get("axis", 0) not in (-1, rank - 1) or self.bounds(operator, target) != (-128, 127):
-            raise ModelFileError(f"{operator.place} joins another axis than the last, or has an activation")
+            raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
         self.nodes.append(Concat(self.label(target), tuple(source.name for source in sources), target.name))
 
     def on_add(self, operator: FileOperator) -> None:
@@ -305,24 +306,20 @@ class Importer(ImporterBase):
             return
         sources = [self.source(operator, position) for position in (0, 1)]
         target = self.target(operator)
+        scales = (sources[0].scale, sources[1].scale)
         try:
-            multipliers, shift = add_multipliers(sources[0].scale, sources[1].scale, target.scale)
+            multipliers, requant = add_rounding(scales, target, self.bounds(operator, target))
         except ModelFileError as error:
-            raise ModelFileError(f"{operator.place}: {error}") from None
-        low, high = self.bounds(operator, target)
-        one = np.ones(1, np.int32)
-        requant = Requant(
-            "shift", target.zero_point, low, high, one, one * shift, one * 0, np.array([2.0**-shift], np.float32), True
-        )
+            raise ModelFileError(f"{operator.where}: {error}") from None
         names = (sources[0].name, sources[1].name)
-        self.nodes.append(Add(self.label(target), names, target.name, np.array(multipliers, np.int32), requant))
+        self.nodes.append(Add(self.label(target), names, target.name, multipliers, requant))
 
     # -- tables: one operator, or a cast to int32, an addition of 128 and a gather
 
     def on_tanh(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)
         function = self.hint(target).get("function", {"TANH": "tanh", "LOGISTIC": "sigmoid"}[operator.kind])
-        table = function_table(operator.kind, source, target)
+        table = function_table(LUT_FUNCTIONS[operator.kind].compute, source, target)
         self.nodes.append(Lut(self.label(target), (source.name,), target.name, str(function), table))
 
     on_logistic = on_tanh
@@ -330,7 +327,7 @@ class Importer(ImporterBase):
     def on_cast(self, operator: FileOperator) -> None:
         source = self.source(operator)
         if self.model.tensors[operator.outputs[0]].dtype != "int32" or source.dtype != "int8":
-            raise ModelFileError(f"{operator.place}: edgebat reads CAST from int8 to int32, before a table, only")
+            raise ModelFileError(f"{operator.where}: edgebat reads CAST from int8 to int32, before a table, only")
         self.indices[operator.outputs[0]] = (source, 0)
 
     def add_index(self, operator: FileOperator) -> None:
@@ -338,7 +335,7 @@ class Importer(ImporterBase):
         constant = self.constant(operator, 1, "int32", rank=1)
         if constant.shape != (1,) or operator.options.get("activation", 0):
             raise ModelFileError(
-                f"{operator.place}: edgebat reads an int32 addition of one constant before a table only"
+                f"{operator.where}: edgebat reads an int32 addition of one constant before a table only"
             )
         self.indices[operator.outputs[0]] = (source, added + int(constant.values[0]))
 
@@ -347,9 +344,9 @@ class Importer(ImporterBase):
         source, added = self.indices.get(operator.inputs[1], (None, 0))
         table = self.constant(operator, 0, "int8", rank=1)
         if source is None or added != 128 or table.shape != (256,):
-            raise ModelFileError(f"{operator.place}: edgebat reads GATHER from a table of 256 at x + 128 only")
+            raise ModelFileError(f"{operator.where}: edgebat reads GATHER from a table of 256 at x + 128 only")
         if operator.options.get("axis", 0) or operator.options.get("batch_dims", 0):
-            raise ModelFileError(f"{operator.place} gathers along another axis")
+            raise ModelFileError(f"{operator.where} gathers along another axis")
         target = self.target(operator)
         function = str(self.hint(target).get("function", "table"))
         self.nodes.append(Lut(self.label(target), (source.name,), target.name, function, table.values))
@@ -368,7 +365,7 @@ class Importer(ImporterBase):
         last = last and shrink >> time & 1 == 1 and not shrink & ~(1 << time) & ~(2 if rank == 4 else 0)
         last = last and not options.get("begin_mask", 0) >> time & 1 and not options.get("new_axis_mask", 0)
         if not last or options.get("ellipsis_mask", 0) or options.get("offset"):
-            raise ModelFileError(f"{operator.place}: edgebat reads a slice of the last time step, [:, -1, :], only")
+            raise ModelFileError(f"{operator.where}: edgebat reads a slice of the last time step, [:, -1, :], only")
         self.nodes.append(LastStep(self.label(target), (source.name,), target.name))
 
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.arrays import Int64
+from edgebat.arrays import Float64, Int8, Int32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import Engine
-from edgebat.graph import Tensor
+from edgebat.graph import Requant, Tensor
 from edgebat.graph.arithmetic import quantize_multiplier
 
+Function = Callable[[Float64], Float64]
 # The head's int8 input becomes (x - zp) * 2**HEAD_SHIFT in int16: the largest shift that cannot overflow.
 HEAD_SHIFT = 7
 
@@ -22,7 +22,7 @@ HEAD_SHIFT = 7
 class LutFunction:
     """A function of one real variable and the (scale, zero point) that TFLite demands of its int8 output."""
 
-    compute: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+    compute: Function
     output: tuple[float, int]
 
 
@@ -32,21 +32,19 @@ LUT_FUNCTIONS = {
 }
 
 
-def function_table(kind: str, source: Tensor, target: Tensor) -> npt.NDArray[np.int8]:
-    """The int8 table [256] of ``kind`` ("TANH", "LOGISTIC"), rounded to nearest even as LiteRT and XNNPACK do."""
+def function_table(compute: Function, source: Tensor, target: Tensor) -> Int8:
+    """The int8 table [256] of ``compute``, rounded to nearest even as LiteRT, XNNPACK and ONNX Runtime do."""
     real = (np.arange(-128, 128) - source.zero_point) * np.float64(source.scale)
     with np.errstate(over="ignore"):
-        steps = LUT_FUNCTIONS[kind].compute(real) / target.scale
-    table: npt.NDArray[np.int8] = np.clip(np.rint(steps) + target.zero_point, -128, 127).astype(np.int8)
-    return table
+        steps = np.clip(compute(real) / target.scale, -1e6, 1e6)
+    return np.asarray(np.clip(np.rint(steps) + target.zero_point, -128, 127), np.int8)
 
 
-def requantize_table(source: Tensor, target: Tensor) -> npt.NDArray[np.int8]:
+def requantize_table(source: Tensor, target: Tensor) -> Int8:
     """The int8 table [256] of QUANTIZE from int8 to int8 in XNNPACK: a multiplier of 8 fractional bits."""
     ratio = min(float(np.float32(source.scale) / np.float32(target.scale)), 2.0**15)
     steps = ((np.arange(-128, 128) - source.zero_point) * round(256.0 * ratio) + 128) >> 8
-    table: npt.NDArray[np.int8] = np.clip(steps + target.zero_point, -128, 127).astype(np.int8)
-    return table
+    return np.asarray(np.clip(steps + target.zero_point, -128, 127), np.int8)
 
 
 def activation_range(name: str, target: Tensor) -> tuple[int, int]:
@@ -65,7 +63,7 @@ def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[
     return total // 2, total - total // 2
 
 
-def head_engines(real: npt.NDArray[np.float64]) -> list[Engine]:
+def head_engines(real: Float64) -> list[Engine]:
     """How 16x8 kernels with an int64 bias requantize; real: s_in * s_w / s_out in double, [C].
 
     TFLite Micro shortens the Q31 multiplier to 15 bits and rounds halves up (MultiplyByQuantizedMultiplier for int64);
@@ -91,7 +89,7 @@ def lifted_engine(engine: Engine, power: int, offset: Int64) -> Engine:
     return lambda acc: engine((acc << power) + offset[:, None])
 
 
-def head_offset(multiplier: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+def head_offset(multiplier: Int32) -> Int64:
     """What is added to the bias of the 16x8 head (in 1 / 2**HEAD_SHIFT of an accumulator step), [C].
 
     The integer graph rounds halves up; engines disagree about halves. Lifting every accumulator by less than the
@@ -117,3 +115,11 @@ def add_multipliers(scale_a: float, scale_b: float, scale_out: float) -> tuple[l
     ratios = [np.float32(ratio) for ratio in exact]
     shift = 20 - int(np.floor(np.log2(max(ratios))))
     return [int(np.rint(float(ratio) * 2.0**shift)) for ratio in ratios], shift
+
+
+def add_rounding(scales: tuple[float, float], target: Tensor, bounds: tuple[int, int]) -> tuple[Int32, Requant]:
+    """Multipliers [2] and requantization of an addition to ``target``, clipped to ``bounds``; raises as above."""
+    multipliers, shift = add_multipliers(*scales, target.scale)
+    one, real = np.ones(1, np.int32), np.array([2.0**-shift], np.float32)
+    requant = Requant("shift", target.zero_point, *bounds, one, one * shift, one * 0, real, wide=True)
+    return np.array(multipliers, np.int32), requant

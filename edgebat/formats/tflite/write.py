@@ -6,22 +6,23 @@ writing, every requantization is compared with what engines derive from the file
 * Sequences are ``[1, 1, T, C]`` in convolutional models (no reshape chains) and ``[1, T, C]`` elsewhere.
 * Average pooling becomes a depthwise convolution of ones, whose rounding is that of all other operators.
 * The int16 head is QUANTIZE int8 -> int16 (exactly ``(x - zp) * 128``) and FULLY_CONNECTED 16x8 with an
-  int64 bias that lifts halves slightly, because engines do not agree how to round them (`tflite_rules.head_offset`).
-* ``graph.meta`` and the shift form of every requantization travel as JSON in the metadata buffer "edgebat".
+  int64 bias that lifts halves slightly, because engines do not agree how to round them (`rules.head_offset`).
+* ``graph.meta`` and the shift form of every requantization are stored as JSON in the metadata buffer "edgebat".
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Array, Float32, Int8, Int32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.rounding import agrees, average_weight_scale, float_engine, reach, real_multiplier, shift_hint
+from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, reach, shift_hint
 from edgebat.formats.tflite.build import FileBuilder
 from edgebat.formats.tflite.rules import (
     HEAD_SHIFT,
@@ -56,6 +57,11 @@ from edgebat.graph import (
 from edgebat.graph.arithmetic import quantize_multiplier
 
 GATES = ("input", "forget", "cell", "output")
+
+Planar = tuple[str, int, str]  # name, version and options of an operator on images
+CONV_2D = ("CONV_2D", 3, "Conv2DOptions")
+DEPTHWISE_CONV_2D = ("DEPTHWISE_CONV_2D", 3, "DepthwiseConv2DOptions")
+MAX_POOL_2D = ("MAX_POOL_2D", 2, "Pool2DOptions")
 
 
 def write_tflite(graph: IntGraph, path: str | Path) -> list[str]:
@@ -106,66 +112,21 @@ class _Writer(FileBuilder):
         """Remember what the reader needs to find ``node`` again; by output tensor, as operators have no names."""
         self.hints.setdefault(node.output, {}).update(values)
 
-    # -- operators
-
     def node(self, node: Node) -> None:
         source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
         if node.name != node.output:
             self.hint(node, name=node.name)
-        inputs, output = [self.index[name] for name in node.inputs], self.index[node.output]
-        match node:
-            case Dense() if target.dtype == "int16":
-                self.head(node, source, target)
-            case Dense():
-                activation = self.requant(node, node.requant, source, target, node.weight_scale)
-                weight, bias = self.parameters(node, node.weight, node.bias, node.weight_scale, source, 0)
-                options = {"activation": activation, "keep_num_dims": len(source.shape) == 2}
-                self.operator("FULLY_CONNECTED", 12, [*inputs, weight, bias], output, "FullyConnectedOptions", options)
-            case Conv1D() | DepthwiseConv1D():
-                activation = self.requant(node, node.requant, source, target, node.weight_scale)
-                self.convolution(node, source, target, activation)
-            case AveragePool1D():
-                self.average_pool(node, source, target)
-            case MaxPool1D():
-                options = {
-                    "padding": PADDING["valid"], "stride_w": node.stride, "stride_h": 1, "filter_w": node.size,
-                    "filter_h": 1, "activation": ACTIVATION["none"],
-                }  # fmt: skip
-                self.planar("MAX_POOL_2D", 2, source, target, [], "Pool2DOptions", options)
-            case Flatten():
-                shape = np.array([-1, *target.shape], np.int32)
-                self.reshape(inputs[0], output, shape, node.name)
-            case Concat():
-                options = {"axis": len(self.tensors[output]["shape"]) - 1, "activation": ACTIVATION["none"]}
-                self.operator("CONCATENATION", 2, inputs, output, "ConcatenationOptions", options)
-            case Add():
-                self.add(node, target)
-            case Lut():
-                self.lut(node, source, target)
-            case Lstm():
-                self.lstm(node, source, target)
-            case LastStep():
-                self.last_step(node, source)
-            case _:
-                raise ModelFileError(f"node {node.name!r}: TFLite has no form of operator {node.op!r} that is exact")
+        if node.op not in _OPERATORS:
+            raise ModelFileError(f"node {node.name!r}: TFLite has no form of operator {node.op!r} that is exact")
+        _OPERATORS[node.op](self, node, source, target)
 
-    def requant(
-        self, node: Node, requant: Requant, source: Tensor, target: Tensor, weight_scale: npt.NDArray[np.float32]
-    ) -> int:
+    def requant(self, node: Linear, source: Tensor, target: Tensor, weight_scale: Float32) -> int:
         """The fused activation of an int8 requantization; notes whether F on the file's scales equals the graph's."""
-        real = real_multiplier(source.scale, weight_scale, target.scale)
-        if requant.kind != "double" and not np.array_equal(real, requant.scale):
-            raise ModelFileError(
-                f"node {node.name!r} ({node.op}): its requantization scale is not s_in * s_w / s_out of its tensors; "
-                "TFLite stores only the latter. Set both from one choice of scales"
-            )
-        exact = requant.kind == "float"
-        if requant.kind == "shift":
-            exact = bool(agrees(requant, float_engine(real), reach(node, source)).all())
-            self.hint(node, requant=shift_hint(requant))
-        if not exact:
+        if not is_exact(node, source, target, weight_scale, "TFLite"):
             self.inexact.append(node.name)
-        return self.activation_of(node, requant, target)
+        if node.requant.kind == "shift":
+            self.hint(node, requant=shift_hint(node.requant))
+        return self.activation_of(node, node.requant, target)
 
     def activation_of(self, node: Node, requant: Requant, target: Tensor) -> int:
         for name in ("none", "relu", "relu6"):
@@ -177,68 +138,72 @@ class _Writer(FileBuilder):
         )
 
     def parameters(
-        self,
-        node: Node,
-        weight: npt.NDArray[np.int8],
-        bias: npt.NDArray[np.int32],
-        scale: npt.NDArray[np.float32],
-        source: Tensor,
-        dimension: int,
-    ) -> tuple[int, int]:
-        weight_index = self.tensor(
-            f"{node.name}/weight", weight.shape, "int8", data=weight, scale=scale, dimension=dimension
-        )
-        bias_scale = np.float32(source.scale) * scale
-        return weight_index, self.tensor(f"{node.name}/bias", bias.shape, str(bias.dtype), data=bias, scale=bias_scale)
+        self, node: Dense | Conv1D | DepthwiseConv1D, weight: Int8, bias: Array, source_scale: float, dimension: int = 0
+    ) -> list[int]:
+        """Constants for ``weight`` and ``bias`` as the file lays them out; the channels are on axis ``dimension``."""
+        scale, name = node.weight_scale, node.name
+        bias_scale = np.float32(source_scale) * scale
+        return [
+            self.tensor(f"{name}/weight", weight.shape, "int8", data=weight, scale=scale, dimension=dimension),
+            self.tensor(f"{name}/bias", bias.shape, str(bias.dtype), data=bias, scale=bias_scale),
+        ]
 
-    def reshape(self, source: int, target: int, shape: npt.NDArray[np.int32], name: str) -> None:
+    def reshape(self, source: int, target: int, shape: Int32, name: str) -> None:
         constant = self.tensor(f"{name}/shape", (len(shape),), "int32", data=shape)
         self.operator("RESHAPE", 1, [source, constant], target, "ReshapeOptions", {"new_shape": shape})
 
     def planar(
-        self,
-        kind: str,
-        version: int,
-        source: Tensor,
-        target: Tensor,
-        more: list[int],
-        options: str,
-        values: dict[str, Any],
+        self, operator: Planar, source: Tensor, target: Tensor, constants: Sequence[int], values: dict[str, Any]
     ) -> None:
         """An operator on images [1, 1, T, C]; tensors of recurrent models are [1, T, C] and reshaped around it."""
         inner, outer = self.index[source.name], self.index[target.name]
         if len(self.lead) == 2:
-            self.operator(kind, version, [inner, *more], outer, options, values)
+            self.operator(*operator[:2], [inner, *constants], outer, operator[2], values)
             return
         before = self.activation(source, (1, 1, *source.shape), f"/before {target.name}")
         # The reader names a value after the first tensor that holds it.
         image = self.activation(target, (1, 1, *target.shape))
         self.tensors[outer]["name"] = f"{target.name}/sequence"
         self.reshape(inner, before, np.array([-1, 1, *source.shape], np.int32), f"{target.name}/before")
-        self.operator(kind, version, [before, *more], image, options, values)
+        self.operator(*operator[:2], [before, *constants], image, operator[2], values)
         self.reshape(image, outer, np.array([-1, *target.shape], np.int32), f"{target.name}/after")
 
-    def convolution(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor, activation: int) -> None:
+    # -- operators
+
+    def dense(self, node: Dense, source: Tensor, target: Tensor) -> None:
+        if target.dtype == "int16":
+            self.head(node, source, target)
+            return
+        activation = self.requant(node, source, target, node.weight_scale)
+        inputs = [self.index[source.name], *self.parameters(node, node.weight, node.bias, source.scale)]
+        options = {"activation": activation, "keep_num_dims": len(source.shape) == 2}
+        self.operator("FULLY_CONNECTED", 12, inputs, self.index[target.name], "FullyConnectedOptions", options)
+
+    def convolution(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor) -> None:
+        self.window(node, source, target, self.requant(node, source, target, node.weight_scale))
+
+    def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
+        window = average_window(node, source, target)
+        self.hint(node, op=node.op)
+        self.window(window, source, target, self.requant(node, source, target, window.weight_scale[:1]))
+
+    def window(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor, activation: int) -> None:
         depthwise = isinstance(node, DepthwiseConv1D)
         kernel = node.weight.shape[0 if depthwise else 1]
         options: dict[str, Any] = {
             "stride_w": node.stride, "stride_h": 1, "dilation_w": node.dilation, "dilation_h": 1,
-            "activation": activation,
+            "activation": activation, "padding": PADDING["valid"],
         }  # fmt: skip
-        if node.padding == (0, 0):
-            options["padding"] = PADDING["valid"]
-        elif node.padding == same_padding(source.shape[0], kernel, node.stride, node.dilation):
-            options["padding"] = PADDING["same"]
-        else:
-            options["padding"] = PADDING["valid"]
+        if node.padding not in ((0, 0), same_padding(source.shape[0], kernel, node.stride, node.dilation)):
             source = self.pad(node, source)
+        elif node.padding != (0, 0):
+            options["padding"] = PADDING["same"]
         if depthwise:
-            weight, bias = self.parameters(node, node.weight[None, None], node.bias, node.weight_scale, source, 3)
-            options["depth_multiplier"] = 1
-            self.planar("DEPTHWISE_CONV_2D", 3, source, target, [weight, bias], "DepthwiseConv2DOptions", options)
+            constants = self.parameters(node, node.weight[None, None], node.bias, source.scale, 3)
+            self.planar(DEPTHWISE_CONV_2D, source, target, constants, options | {"depth_multiplier": 1})
         else:
-            weight, bias = self.parameters(node, node.weight[:, None], node.bias, node.weight_scale, source, 0)
-            self.planar("CONV_2D", 3, source, target, [weight, bias], "Conv2DOptions", options)
+            constants = self.parameters(node, node.weight[:, None], node.bias, source.scale)
+            self.planar(CONV_2D, source, target, constants, options)
 
     def pad(self, node: Conv1D | DepthwiseConv1D, source: Tensor) -> Tensor:
         """Explicit (causal) padding; PAD fills int8 tensors with their zero point."""
@@ -253,16 +218,21 @@ class _Writer(FileBuilder):
         self.operator("PAD", 2, [self.index[source.name], constant], self.index[padded.name], "PadOptions")
         return padded
 
-    def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
-        scale = average_weight_scale(node, source, target)
-        self.hint(node, op=node.op)
-        channels = source.shape[1]
-        activation = self.requant(node, node.requant, source, target, scale)
-        window = DepthwiseConv1D(
-            node.name, node.inputs, node.output, np.ones((node.size, channels), np.int8), np.zeros(channels, np.int32),
-            np.repeat(scale, channels), node.requant, node.stride,
-        )  # fmt: skip
-        self.convolution(window, source, target, activation)
+    def max_pool(self, node: MaxPool1D, source: Tensor, target: Tensor) -> None:
+        options = {
+            "padding": PADDING["valid"], "stride_w": node.stride, "stride_h": 1, "filter_w": node.size,
+            "filter_h": 1, "activation": ACTIVATION["none"],
+        }  # fmt: skip
+        self.planar(MAX_POOL_2D, source, target, [], options)
+
+    def flatten(self, node: Flatten, source: Tensor, target: Tensor) -> None:
+        shape = np.array([-1, *target.shape], np.int32)
+        self.reshape(self.index[source.name], self.index[target.name], shape, node.name)
+
+    def concat(self, node: Concat, _source: Tensor, target: Tensor) -> None:
+        inputs, output = [self.index[name] for name in node.inputs], self.index[target.name]
+        options = {"axis": len(self.tensors[output]["shape"]) - 1, "activation": ACTIVATION["none"]}
+        self.operator("CONCATENATION", 2, inputs, output, "ConcatenationOptions", options)
 
     def head(self, node: Dense, source: Tensor, target: Tensor) -> None:
         if target.zero_point != 0 or len(source.shape) != 1:
@@ -276,14 +246,12 @@ class _Writer(FileBuilder):
         self.hint(node, requant=shift_hint(node.requant))
         wide = self.tensor(f"{node.name}/int16", (1, *source.shape), "int16", scale=scale)
         self.operator("QUANTIZE", 2, [self.index[source.name]], wide, "QuantizeOptions")
-        finer = Tensor(source.name, source.shape, "int16", scale, 0)
         bias = (node.bias.astype(np.int64) << HEAD_SHIFT) + offset
-        weight_index, bias_index = self.parameters(node, node.weight, bias, node.weight_scale, finer, 0)
+        inputs = [wide, *self.parameters(node, node.weight, bias, scale)]
         options = {"activation": self.activation_of(node, node.requant, target)}
-        inputs = [wide, weight_index, bias_index]
         self.operator("FULLY_CONNECTED", 11, inputs, self.index[target.name], "FullyConnectedOptions", options)
 
-    def add(self, node: Add, target: Tensor) -> None:
+    def add(self, node: Add, _source: Tensor, target: Tensor) -> None:
         scale_a, scale_b = (self.graph.tensors[name].scale for name in node.inputs)
         multipliers, shift = add_multipliers(scale_a, scale_b, target.scale)
         r = node.requant
@@ -301,7 +269,7 @@ class _Writer(FileBuilder):
         self.hint(node, function=node.function)
         for kind, function in LUT_FUNCTIONS.items():
             if (target.scale, target.zero_point) == function.output and np.array_equal(
-                node.table, function_table(kind, source, target)
+                node.table, function_table(function.compute, source, target)
             ):
                 self.operator(kind, 2, [self.index[source.name]], self.index[target.name])
                 return
@@ -317,7 +285,7 @@ class _Writer(FileBuilder):
         self.operator("ADD", 1, [wide, offset], position, "AddOptions", {"activation": ACTIVATION["none"]})
         self.operator("GATHER", 2, [table, position], self.index[target.name], "GatherOptions", {"axis": 0})
 
-    def last_step(self, node: LastStep, source: Tensor) -> None:
+    def last_step(self, node: LastStep, source: Tensor, _target: Tensor) -> None:
         rank, time = len(self.lead) + 2, len(self.lead)
         begin, end = np.zeros(rank, np.int32), np.zeros(rank, np.int32)
         begin[time], end[time] = source.shape[0] - 1, source.shape[0]
@@ -380,3 +348,18 @@ class _Writer(FileBuilder):
             "UNIDIRECTIONAL_SEQUENCE_LSTM", 3, inputs, self.index[target.name], "SequenceLSTMOptions", options,
             intermediates,
         )  # fmt: skip
+
+
+_OPERATORS: dict[str, Callable[[_Writer, Any, Tensor, Tensor], None]] = {
+    "dense": _Writer.dense,
+    "conv1d": _Writer.convolution,
+    "depthwise_conv1d": _Writer.convolution,
+    "max_pool1d": _Writer.max_pool,
+    "average_pool1d": _Writer.average_pool,
+    "flatten": _Writer.flatten,
+    "concat": _Writer.concat,
+    "add": _Writer.add,
+    "lut": _Writer.lut,
+    "lstm": _Writer.lstm,
+    "last_step": _Writer.last_step,
+}

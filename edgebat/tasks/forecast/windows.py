@@ -9,16 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.arrays import Float32, Float64, Int32
-from edgebat.cells import CapacityHistory, CellKey, Condition
+from edgebat.arrays import Float32
+from edgebat.cells import CapacityHistory
 from edgebat.errors import DataError
+from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Windows
 
 MEASURED_KINDS = ("measured", "measured_offset", "rpt")
 """Kinds of label that are measurements at the cycle they stand at."""
@@ -46,6 +46,15 @@ class ForecastSpec:
     stride: int = 8
     """Cycles between neighbouring origins of one cell."""
     label_kinds: tuple[str, ...] = MEASURED_KINDS
+    """Kinds of rows that are measurements at the cycle they stand at."""
+    seen_cycles: int = 96
+    """Cycles a student sees, the last of the context: what a device keeps of its own history."""
+    group: int = 4
+    """Neighbouring cycles that are one time step of a student."""
+    eol: float = 0.8
+    """End of life as a fraction of nominal capacity."""
+    eol_confirm_rows: int = 5
+    """A row below EOL counts when the median of it and the rows after it, this many in all, is below EOL too."""
 
     def __post_init__(self) -> None:
         checks = (
@@ -53,9 +62,12 @@ class ForecastSpec:
             (1 <= self.horizon <= 10_000, "1 <= horizon <= 10000"),
             (2 <= self.min_rows <= self.context, "2 <= min_rows <= context"),
             (1 <= self.min_history < self.context, "1 <= min_history < context"),
-            (1 <= self.min_targets <= self.horizon, "1 <= min_targets <= horizon"),
+            (0 <= self.min_targets <= self.horizon, "0 <= min_targets <= horizon"),
             (self.max_gap >= 1, "max_gap >= 1"),
             (self.stride >= 1, "stride >= 1"),
+            (1 <= self.seen_cycles <= self.context, "1 <= seen_cycles <= context"),
+            (self.group >= 1 and self.seen_cycles % self.group == 0, "seen_cycles is a multiple of group"),
+            (0.0 < self.eol < 1.0 and self.eol_confirm_rows >= 1, "0 < eol < 1 and eol_confirm_rows >= 1"),
             (len(self.label_kinds) > 0, "label_kinds names at least one kind"),
         )
         for ok, rule in checks:
@@ -78,76 +90,49 @@ class ForecastSpec:
             raise DataError(f"ForecastSpec cannot be made of {values}: {error}") from None
 
 
-@dataclass(frozen=True)
-class ForecastWindows:
+@dataclass(frozen=True, kw_only=True)
+class ForecastWindows(Windows):
     """Contexts and futures of N windows out of the cells in ``cells``."""
 
+    Spec: ClassVar[type[ForecastSpec]] = ForecastSpec
     spec: ForecastSpec
-    x: Float32
+    x: Float32 = field(metadata=PER_WINDOW)
     """[N, context] capacity / nominal of the last cycles, oldest first, the last one measured; NaN where not."""
-    y: Float32
+    y: Float32 = field(metadata=PER_WINDOW)
     """[N, horizon] the same for the cycles after it; NaN where not measured."""
-    cell: Int32
-    """[N] index into ``cells``."""
-    cycle: Int32
-    """[N] number of the window's last cycle, the origin."""
-    cells: tuple[CellKey, ...]
-    chemistries: tuple[str, ...]
-    conditions: tuple[Condition, ...]
-    nominal_ah: Float64
-    """Per cell, Ah."""
-    left_out: dict[str, int] = field(default_factory=dict)
-    """Reason -> number of cells or origins that gave no window."""
+    rul: Float32 = field(metadata=PER_WINDOW)
+    """[N] cycles from the origin until the capacity is below EOL; NaN when that was not seen (censored)."""
+    chemistries: tuple[str, ...] = field(metadata=PER_CELL)
 
-    def __len__(self) -> int:
-        return len(self.x)
+    def joinable(self, other: ForecastWindows) -> bool:
+        """Whether contexts and futures are as long; strides and the least history may differ."""
+        return self.x.shape[1:] == other.x.shape[1:] and self.y.shape[1:] == other.y.shape[1:]
 
-    @property
-    def dataset(self) -> npt.NDArray[np.str_]:
-        """[N] dataset of each window."""
-        return np.array([dataset for dataset, _ in self.cells], dtype=np.str_)[self.cell]
+    def inputs(self) -> Float32:
+        """The last ``seen_cycles`` values, gaps bridged, [N, seen_cycles / group, group] in the order of time."""
+        seen = bridged(self.x[:, -self.spec.seen_cycles :])
+        return seen.reshape(len(self), -1, self.spec.group)
 
-    def join(self, other: ForecastWindows) -> ForecastWindows:
-        """These windows and then the ``other`` ones, of other cells. Raises DataError when they are of another shape."""
-        if (self.x.shape[1], self.y.shape[1]) != (other.x.shape[1], other.y.shape[1]):
-            raise DataError(f"windows of {self.x.shape[1]} + {self.y.shape[1]} cycles cannot be joined with windows of "
-                            f"{other.x.shape[1]} + {other.y.shape[1]}")  # fmt: skip
-        return replace(
-            self,
-            x=np.concatenate([self.x, other.x]),
-            y=np.concatenate([self.y, other.y]),
-            cell=np.concatenate([self.cell, other.cell + np.int32(len(self.cells))]),
-            cycle=np.concatenate([self.cycle, other.cycle]),
-            cells=self.cells + other.cells,
-            chemistries=self.chemistries + other.chemistries,
-            conditions=self.conditions + other.conditions,
-            nominal_ah=np.concatenate([self.nominal_ah, other.nominal_ah]),
-            left_out=dict(Counter(self.left_out) + Counter(other.left_out)),
-        )
+    def end_labels(self) -> list[Float32]:
+        """RUL."""
+        return [self.rul]
 
-    def select_every(self, step: int) -> ForecastWindows:
-        """One window of every ``step``."""
-        return self.select(np.arange(len(self)) % step == 0)
+    def targets(self) -> dict[str, Float32]:
+        """``trajectory`` [N, horizon] and ``rul`` [N, 1]."""
+        return {"trajectory": self.y, "rul": self.rul[:, None]}
 
-    def select(self, mask: npt.ArrayLike) -> ForecastWindows:
-        """The windows where ``mask`` [N] is true; cells without one disappear. Raises DataError for another shape."""
-        keep = np.asarray(mask, dtype=np.bool_)
-        if keep.shape != (len(self),):
-            raise DataError(f"the mask has shape {keep.shape}; there are {len(self)} windows")
-        used = np.unique(self.cell[keep])
-        renumbered = np.full(len(self.cells), -1, dtype=np.int32)
-        renumbered[used] = np.arange(used.size, dtype=np.int32)
-        return replace(
-            self,
-            x=self.x[keep],
-            y=self.y[keep],
-            cell=renumbered[self.cell[keep]],
-            cycle=self.cycle[keep],
-            cells=tuple(self.cells[i] for i in used),
-            chemistries=tuple(self.chemistries[i] for i in used),
-            conditions=tuple(self.conditions[i] for i in used),
-            nominal_ah=self.nominal_ah[used],
-        )
+
+def bridged(x: Float32) -> Float32:
+    """Cycles nobody measured, filled: straight lines inside, the first value before it. x [N, L], the last not NaN."""
+    known = np.isfinite(x)
+    length = x.shape[1]
+    index = np.arange(length)
+    before = np.maximum.accumulate(np.where(known, index, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, index, length)[:, ::-1], axis=1)[:, ::-1].clip(max=length - 1)
+    before = np.where(before < 0, after, before)
+    share = ((index - before) / np.maximum(after - before, 1)).astype(np.float32)
+    low, high = np.take_along_axis(x, before, axis=1), np.take_along_axis(x, after, axis=1)
+    return np.where(known, x, low + (high - low) * share)
 
 
 def capacity_histories(fleet: Any, label_kinds: Iterable[str] = MEASURED_KINDS) -> list[CapacityHistory]:
@@ -186,7 +171,7 @@ def forecast_windows(histories: Iterable[CapacityHistory], spec: ForecastSpec | 
     differ in length; cells that give no window are counted in ``left_out``.
     """
     spec = spec or ForecastSpec()
-    x, y, cell, origin = [], [], [], []
+    x, y, rul, cell, origin = [], [], [], [], []
     used: list[CapacityHistory] = []
     left_out: Counter[str] = Counter()
     for history in histories:
@@ -194,7 +179,9 @@ def forecast_windows(histories: Iterable[CapacityHistory], spec: ForecastSpec | 
         if not windows:
             left_out["cells without a window"] += 1
             continue
+        end = _eol_cycle(history, spec)
         for context, future, at in windows:
+            rul.append(max(end - at, 0.0))
             x.append(context)
             y.append(future)
             cell.append(len(used))
@@ -204,6 +191,7 @@ def forecast_windows(histories: Iterable[CapacityHistory], spec: ForecastSpec | 
         spec=spec,
         x=np.stack(x) if x else np.zeros((0, spec.context), np.float32),
         y=np.stack(y) if y else np.zeros((0, spec.horizon), np.float32),
+        rul=np.array(rul, dtype=np.float32),
         cell=np.array(cell, dtype=np.int32),
         cycle=np.array(origin, dtype=np.int32),
         cells=tuple(h.key for h in used),
@@ -212,6 +200,14 @@ def forecast_windows(histories: Iterable[CapacityHistory], spec: ForecastSpec | 
         nominal_ah=np.array([h.nominal_ah for h in used], dtype=np.float64),
         left_out=dict(left_out),
     )
+
+
+def _eol_cycle(history: CapacityHistory, spec: ForecastSpec) -> float:
+    """First cycle below EOL that the median of it and the rows after it confirms; NaN when none."""
+    for row in np.flatnonzero(history.capacity < spec.eol):
+        if np.median(history.capacity[row : row + spec.eol_confirm_rows]) < spec.eol:
+            return float(history.cycle[row])
+    return float("nan")
 
 
 def _cell_windows(

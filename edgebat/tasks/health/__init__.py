@@ -1,7 +1,7 @@
 """From cycles to windows: charge increments, their windows and the targets. NumPy only."""
 
 from edgebat.cells import CellHistory, CellKey
-from edgebat.tasks.health.increments import WindowStatus, charge_increments, increments_from_curve, to_ppm
+from edgebat.tasks.health.increments import WindowStatus, charge_increments, increments_from_curve
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
 
@@ -15,5 +15,4 @@ __all__ = [
     "health_windows",
     "increments_from_curve",
     "input_windows",
-    "to_ppm",
 ]

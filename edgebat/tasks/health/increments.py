@@ -14,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebat.arrays import Float64
+from edgebat.cells import SECONDS_PER_HOUR
 from edgebat.errors import DataError
 from edgebat.tasks.health.spec import HealthSpec
 
-SECONDS_PER_HOUR = 3600.0
 CURRENT_FLOOR_C = 0.02
 """Below this fraction of the 1 h rate a cell rests; cycler offsets are smaller, charging currents larger."""
 CURRENT_TOLERANCE = 0.05
 """Constant current may wander by this fraction of its median inside the window."""
-PPM = 1_000_000
 
 
 class WindowStatus(StrEnum):
@@ -114,17 +113,6 @@ def increments_from_curve(
     # No cell rises by a step of the window without taking charge: such a curve does not really cover it.
     increments[~(increments > 0.0).all(axis=1)] = np.nan
     return increments
-
-
-def to_ppm(fraction: npt.ArrayLike) -> npt.NDArray[np.int32]:
-    """Fractions of nominal capacity as the integers the device works with: int32 parts per million, half to even.
-
-    Raises DataError for values that are not finite or do not fit.
-    """
-    scaled = np.rint(np.asarray(fraction, dtype=np.float64) * PPM)
-    if not (np.abs(scaled) < 2**31).all():
-        raise DataError("increments must be finite and below 2147 times nominal to be written as int32 ppm")
-    return scaled.astype(np.int32)
 
 
 def _samples(*arrays: Any) -> tuple[Float64, Float64, Float64]:

@@ -24,7 +24,9 @@ class HealthSpec:
     """
 
     window_start_v: float = 3.6
+    """Lower end of the voltage window."""
     window_end_v: float = 3.7
+    """Upper end of the voltage window."""
     increments: int = 10
     """Equal voltage steps in the window; each increment is the charge taken in one step / nominal capacity."""
     context: int = 10
@@ -35,7 +37,9 @@ class HealthSpec:
     """Capacity that counts as 100 %: ``nominal``; ``first`` unflagged row; ``rated_min`` = ``rated_min_fraction`` of
     nominal; ``mean_first_k`` = mean of the first ``reference_rows`` unflagged rows."""
     reference_rows: int = 5
+    """Rows whose mean is the reference ``mean_first_k``."""
     rated_min_fraction: float = 0.95
+    """Guaranteed part of the nominal capacity, for the reference ``rated_min``."""
     eol: float = 0.8
     """End of life as a fraction of the reference."""
     eol_confirm_rows: int = 5

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Bool, Float32, Float64, Int32, Int64
-from edgebat.cells import CellHistory, CellKey, Condition
+from edgebat.arrays import Bool, Float32, Float64, Int64
+from edgebat.cells import CellHistory, CellKey
 from edgebat.errors import DataError
 from edgebat.tasks.health.increments import increments_from_curve
 from edgebat.tasks.health.spec import HealthSpec
+from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Windows
 
 __all__ = [
     "CellHistory",
@@ -44,87 +45,36 @@ class HasHistories(Protocol):
         ...  # pragma: no cover - a protocol
 
 
-@dataclass(frozen=True)
-class HealthWindows:
+@dataclass(frozen=True, kw_only=True)
+class HealthWindows(Windows):
     """Inputs and targets of N windows out of the cells in ``cells``."""
 
+    Spec: ClassVar[type[HealthSpec]] = HealthSpec
     spec: HealthSpec
-    x: Float32
+    x: Float32 = field(metadata=PER_WINDOW)
     """[N, context, increments] charge per voltage step / nominal capacity, oldest cycle first."""
-    soh: Float32
+    soh: Float32 = field(metadata=PER_WINDOW)
     """[N] capacity of the window's last cycle / reference."""
-    trajectory: Float32
+    trajectory: Float32 = field(metadata=PER_WINDOW)
     """[N, horizon] the same for the cycles after it; NaN where not observed."""
-    rul: Float32
+    rul: Float32 = field(metadata=PER_WINDOW)
     """[N] cycles from the window's last cycle to EOL; 0 at and beyond EOL; NaN when EOL was never seen (censored)."""
-    cell: Int32
-    """[N] index into ``cells``."""
-    cycle: Int32
-    """[N] number of the window's last cycle."""
-    cells: tuple[CellKey, ...]
-    conditions: tuple[Condition, ...]
-    """Per cell."""
-    nominal_ah: Float64
-    """Per cell, Ah."""
-    reference_ah: Float64
+    reference_ah: Float64 = field(metadata=PER_CELL)
     """Per cell: the capacity that counts as SOH 1, Ah."""
-    eol_cycle: Float64
+    eol_cycle: Float64 = field(metadata=PER_CELL)
     """Per cell: first cycle below EOL, NaN when never seen."""
-    left_out: dict[str, int] = field(default_factory=dict)
-    """Reason -> number of cells or cycles that gave no window."""
 
-    def __len__(self) -> int:
-        return len(self.soh)
+    def inputs(self) -> Float32:
+        """The increments, [N, context, increments]."""
+        return self.x
 
-    def join(self, other: HealthWindows) -> HealthWindows:
-        """These windows and then the ``other`` ones, of other cells. Raises DataError when their task differs or a cell is
-        in both."""
-        both = set(self.cells) & set(other.cells)
-        if self.spec != other.spec or both:
-            raise DataError(
-                f"windows cannot be joined: they need one task, and cells of their own; in both: {sorted(both)}"
-            )
-        names = ("x", "soh", "trajectory", "rul", "cycle", "nominal_ah", "reference_ah", "eol_cycle")
-        arrays: dict[str, Any] = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
-        return replace(
-            self,
-            **arrays,
-            cell=np.concatenate([self.cell, other.cell + np.int32(len(self.cells))]),
-            cells=self.cells + other.cells,
-            conditions=self.conditions + other.conditions,
-        )
+    def end_labels(self) -> list[Float32]:
+        """RUL."""
+        return [self.rul]
 
-    def select(self, mask: npt.ArrayLike | None = None, cells: Iterable[CellKey] | None = None) -> HealthWindows:
-        """The windows where ``mask`` [N] is true and whose cell is in ``cells``; cells without a window disappear.
-
-        Raises DataError when ``cells`` names a cell that has no windows.
-        """
-        keep = np.ones(len(self), dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
-        if keep.shape != (len(self),):
-            raise DataError(f"the mask has shape {keep.shape}; there are {len(self)} windows")
-        if cells is not None:
-            wanted = set(cells)
-            unknown = sorted(wanted - set(self.cells))
-            if unknown:
-                raise DataError(f"{len(unknown)} cells have no windows here: {unknown[:5]}")
-            keep = keep & np.array([key in wanted for key in self.cells], dtype=np.bool_)[self.cell]
-        used = np.unique(self.cell[keep])
-        renumbered = np.full(len(self.cells), -1, dtype=np.int32)
-        renumbered[used] = np.arange(used.size, dtype=np.int32)
-        return replace(
-            self,
-            x=self.x[keep],
-            soh=self.soh[keep],
-            trajectory=self.trajectory[keep],
-            rul=self.rul[keep],
-            cell=renumbered[self.cell[keep]],
-            cycle=self.cycle[keep],
-            cells=tuple(self.cells[i] for i in used),
-            conditions=tuple(self.conditions[i] for i in used),
-            nominal_ah=self.nominal_ah[used],
-            reference_ah=self.reference_ah[used],
-            eol_cycle=self.eol_cycle[used],
-        )
+    def targets(self) -> dict[str, Float32]:
+        """``soh`` [N, 1], ``trajectory`` [N, horizon], ``rul`` [N, 1]."""
+        return {"soh": self.soh[:, None], "trajectory": self.trajectory, "rul": self.rul[:, None]}
 
 
 def health_windows(fleet: HasHistories | Iterable[CellHistory], spec: HealthSpec | None = None) -> HealthWindows:

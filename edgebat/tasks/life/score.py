@@ -8,63 +8,47 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.baselines.life import BASELINES, life_scores, nearest_soh_curve
+from edgebat.arrays import Float32, FloatArray
 from edgebat.tasks.life.windows import LifeWindows, curve_life
-from edgebat.teachers.base import Teacher
-from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, Sampling, curve_error_percent
 
 SCORED = {"life", "best_life", "soh_curve", "best_curve"}
 """What of a teacher's answer is scored, each with one row per cell."""
 
 
-def score_life(teacher: Teacher, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, Any]:
-    """``scores``: rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; for DiffBatt also ``rul_rmse``
-    (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), each for the median of the draws
-    and, ``..._best``, for the draw that fits the observed cycles best; a score that is not known is left out.
-    ``datasets``: the same for each data set apart. ``cells``: one row per cell."""
-    if isinstance(teacher, DiffBatt | DiffBattEnsemble):
-        said = teacher.predict(windows, sampling)
-    else:
-        said = teacher.predict(windows)
-    cells = _cells(said["life"], windows)
-    if "soh_curve" in said:
-        for row, spread, predicted, measured_curve in zip(
-            cells, said["life_std"], said["soh_curve"], windows.curve, strict=True
-        ):
-            error = curve_error_percent(predicted[None], measured_curve[None], windows.spec.eol)
-            row |= {"predicted_std": round(float(spread), 1), "soh_rmse": round(error, 3) if error == error else None}
-    sources = np.array([dataset for dataset, _ in windows.cells])
-    apart = {
-        name: _scores(
-            {key: said[key][sources == name] for key in SCORED & said.keys()}, windows.select(datasets=[name])
-        )
-        for name in sorted(set(sources))
-    }
-    return {"scores": _scores(said, windows), "datasets": apart, "cells": cells}
+def score_life(teacher: Any, windows: LifeWindows) -> dict[str, Any]:
+    """``score_predictions`` of what ``teacher`` predicts."""
+    return score_predictions(teacher.predict(windows), windows)
 
 
-def _scores(said: Mapping[str, npt.NDArray[np.floating]], windows: LifeWindows) -> dict[str, float]:
-    scores = life_scores(said["life"], windows.life)
-    if "soh_curve" in said:
-        measured = curve_life(windows.curve, windows.spec)
-        scores |= {
-            "rul_rmse": _rmse(said["life"] - measured),
-            "rul_rmse_best": _rmse(said["best_life"] - measured),
-            "soh_rmse": curve_error_percent(said["soh_curve"], windows.curve, windows.spec.eol),
-            "soh_rmse_best": curve_error_percent(said["best_curve"], windows.curve, windows.spec.eol),
-        }
-    return _finite(scores)
+def score_predictions(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> dict[str, Any]:
+    """``scores``: rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; with an SOH curve also
+    ``rul_rmse`` (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), and ``..._best`` for the
+    draw that fits the observed cycles best; a score that is not known is left out. ``datasets``: the same for each data set
+    apart. ``cells``: one row per cell."""
+    cells = cell_rows(predictions["life"], windows)
+    if "soh_curve" in predictions:
+        for n, row in enumerate(cells):
+            own = slice(n, n + 1)
+            error = curve_error_percent(predictions["soh_curve"][own], windows.curve[own], windows.spec.eol)
+            if "life_spread" in predictions:
+                row["predicted_std"] = round(float(predictions["life_spread"][n]), 1)
+            row["soh_rmse"] = round(error, 3) if error == error else None
+    apart = {}
+    for name in sorted({dataset for dataset, _ in windows.cells}):
+        rows = np.array([dataset == name for dataset, _ in windows.cells], dtype=np.bool_)
+        own_predictions = {key: predictions[key][rows] for key in SCORED & predictions.keys()}
+        apart[name] = all_scores(own_predictions, windows.select(rows))
+    return {"scores": all_scores(predictions, windows), "datasets": apart, "cells": cells}
 
 
-def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
-    """A baseline's ``scores`` and ``cells``; the nearest curve's also as RUL and SOH of the copied curve."""
-    said = BASELINES[name](train)(test)
-    scores = life_scores(said, test.life)
-    if name == "nearest":
-        curve, life = nearest_soh_curve(train, test)
-        scores["rul_rmse"] = _rmse(life - curve_life(test.curve, test.spec))
-        scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
-    return {"scores": _finite(scores), "cells": _cells(said, test)}
+def all_scores(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> dict[str, float]:
+    """See ``score_predictions``."""
+    scores = life_scores(predictions["life"], windows.life)
+    for curve, life, ending in (("soh_curve", "life", ""), ("best_curve", "best_life", "_best")):
+        if curve in predictions:
+            scores[f"rul_rmse{ending}"] = rmse(predictions[life] - curve_life(windows.curve, windows.spec))
+            scores[f"soh_rmse{ending}"] = curve_error_percent(predictions[curve], windows.curve, windows.spec.eol)
+    return finite(scores)
 
 
 def by_dataset(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -76,7 +60,7 @@ def by_dataset(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]
     return {name: life_scores(*np.array(pairs).T) for name, pairs in rows.items()}
 
 
-def _cells(predicted: npt.NDArray[np.floating], windows: LifeWindows) -> list[dict[str, Any]]:
+def cell_rows(predicted: npt.NDArray[np.floating], windows: LifeWindows) -> list[dict[str, Any]]:
     return [
         {
             "dataset": key[0],
@@ -88,10 +72,35 @@ def _cells(predicted: npt.NDArray[np.floating], windows: LifeWindows) -> list[di
     ]
 
 
-def _finite(scores: Mapping[str, float]) -> dict[str, float]:
+def finite(scores: Mapping[str, float]) -> dict[str, float]:
     """Without what is not known: JSON has no NaN."""
     return {name: value for name, value in scores.items() if np.isfinite(value)}
 
 
-def _rmse(error: Any) -> float:
+def rmse(error: Any) -> float:
     return float(np.sqrt(np.square(error).mean()))
+
+
+def life_scores(predicted: npt.NDArray[np.floating], life: npt.NDArray[np.floating]) -> dict[str, float]:
+    """``rmse`` and ``mae`` in cycles, ``mape`` in percent, ``cells``: those with a known life; alone when 0."""
+    seen = np.isfinite(life)
+    if not seen.any():
+        return {"cells": 0.0}
+    error = predicted[seen].astype(np.float64) - life[seen]
+    return {
+        "rmse": float(np.sqrt(np.square(error).mean())),
+        "mae": float(np.abs(error).mean()),
+        "mape": float(100.0 * (np.abs(error) / life[seen]).mean()),
+        "cells": float(seen.sum()),
+    }
+
+
+def curve_error_percent(predicted: Float32, reference: Float32, eol: float = 0.8, floor: float = 0.6) -> float:
+    """DiffBatt's SOH error: per cell RMSE in percent points where the prediction is above ``eol`` and the reference
+    above ``floor``, mean over cells. A cell without such a point does not count; NaN when none counts."""
+    counted = (predicted > eol) & (reference > floor)
+    squares = np.where(counted, np.square(100.0 * (predicted - reference)), 0.0).sum(axis=1)
+    counts = counted.sum(axis=1)
+    if not counts.any():
+        return float("nan")
+    return float(np.sqrt(squares[counts > 0] / counts[counts > 0]).mean())

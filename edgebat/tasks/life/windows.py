@@ -6,16 +6,19 @@ Defaults follow DiffBatt (arXiv 2410.23893) and BatteryML: differences against c
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebat.arrays import Float32, Float64, Int64
-from edgebat.cells import CellKey, LifeCell
+from edgebat.cells import CellKey, Condition, LifeCell
 from edgebat.errors import DataError
+from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Blend, Windows
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class LifeSpec:
     curve_points: int = 256
     curve_step: int = 10
     """The SOH curve has ``curve_points`` values at cycles 1, 1 + curve_step, ..."""
+    seen_rows: int = field(default=10, compare=False)
+    """Time steps of a student: blocks of neighbouring cycles, averaged. Teachers see every cycle."""
+    seen_columns: int = field(default=20, compare=False)
+    """Values of a student's time step: blocks of neighbouring voltages, averaged."""
 
     def __post_init__(self) -> None:
         checks = (
@@ -43,11 +50,29 @@ class LifeSpec:
             (1 <= self.base_cycle <= self.cycles, "1 <= base_cycle <= cycles"),
             (1 <= self.smooth_cycles <= self.cycles, "1 <= smooth_cycles <= cycles"),
             (0.0 < self.eol < 1.0, "0 < eol < 1"),
+            (1 <= self.seen_rows <= self.cycles, "1 <= seen_rows <= cycles"),
+            (1 <= self.seen_columns <= self.columns, "1 <= seen_columns <= columns"),
             (self.curve_points >= 8 and self.curve_step >= 1, "curve_points >= 8 and curve_step >= 1"),
         )
         for fine, rule in checks:
             if not fine:
                 raise DataError(f"life task: {rule} is needed; seen {self}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able dictionary, the inverse of ``from_dict``."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> LifeSpec:
+        """Rebuild a spec, for instance from a model's metadata. Raises DataError on unknown names or broken rules."""
+        known = [f.name for f in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise DataError(f"LifeSpec knows no {unknown}; allowed: {known}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise DataError(f"LifeSpec cannot be made of {values}: {error}") from None
 
     @property
     def curve_cycles(self) -> Int64:
@@ -55,72 +80,69 @@ class LifeSpec:
         return 1 + self.curve_step * np.arange(self.curve_points, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class LifeWindows:
-    """Inputs and targets of N cells."""
+@dataclass(frozen=True, kw_only=True)
+class LifeWindows(Windows):
+    """Inputs and targets of N cells, one window each."""
 
+    Spec: ClassVar[type[LifeSpec]] = LifeSpec
+    one_per_cell: ClassVar[bool] = True
     spec: LifeSpec
-    x: Float32
+    x: Float32 = field(metadata=PER_WINDOW)
     """[N, cycles, columns] (Q_k(V) - Q_base(V)) / nominal capacity."""
-    base: Float32
+    base: Float32 = field(metadata=PER_WINDOW)
     """[N, columns] Q_base(V) / nominal capacity; NaN where the source has differences only."""
-    capacity: Float32
+    capacity: Float32 = field(metadata=PER_WINDOW)
     """[N, cycles] capacity / nominal capacity in the same cycles; gaps are interpolated."""
-    life: Float32
+    life: Float32 = field(metadata=PER_WINDOW)
     """[N] cycle life; NaN when the record ends before EOL (censored)."""
-    curve: Float32
+    curve: Float32 = field(metadata=PER_WINDOW)
     """[N, curve_points] SOH relative to the first cycle; 0 after the last measured cycle."""
-    cells: tuple[CellKey, ...]
-    chemistries: tuple[str, ...]
-    splits: tuple[str, ...]
-    nominal_ah: Float64
-    charge_rate_c: Float32
+    charge_rate_c: Float32 = field(metadata=PER_WINDOW)
     """[N, columns] charging current in C at equally spaced states of charge from 0 to 1; NaN where not known."""
-    left_out: dict[str, int] = field(default_factory=dict)
-    """Reason -> number of cells that gave no window."""
+    chemistries: tuple[str, ...] = field(metadata=PER_CELL)
+    splits: tuple[str, ...] = field(metadata=PER_CELL)
+    """The published split of each cell, or empty."""
 
-    def __len__(self) -> int:
-        return len(self.x)
+    def inputs(self) -> Float32:
+        """Means over blocks of cycles and of voltages, [N, seen_rows, seen_columns]; the first cycles left over by equal
+        blocks are not seen."""
+        rows, columns = self.spec.seen_rows, self.spec.seen_columns
+        high, wide = self.spec.cycles // rows, self.spec.columns // columns
+        seen = self.x[:, self.spec.cycles - rows * high :, : columns * wide]
+        blocks = seen.reshape(len(self), rows, high, columns, wide)
+        return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float32)
+
+    def end_labels(self) -> list[Float32]:
+        """Cycle life."""
+        return [self.life]
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The published split."""
+        return self.splits
+
+    def targets(self) -> dict[str, Float32]:
+        """``life`` [N, 1] and ``soh_curve`` [N, curve_points], NaN after the last measured cycle."""
+        return {"life": self.life[:, None], "soh_curve": np.where(self.curve > 0.0, self.curve, np.nan)}
+
+    def blended(self, blend: Blend) -> LifeWindows:
+        """Cells between pairs of these. A mixed SOH curve ends where the shorter one does."""
+        mixed = super().blended(blend)
+        both = (self.curve[blend.first] > 0.0) & (self.curve[blend.second] > 0.0)
+        return replace(mixed, curve=np.where(both, mixed.curve, np.float32(0.0)))
 
     def select(
         self,
         mask: npt.ArrayLike | None = None,
         cells: Iterable[CellKey] | None = None,
-        split: str | None = None,
         datasets: Iterable[str] | None = None,
+        split: str | None = None,
     ) -> LifeWindows:
-        """The cells that fit all that is given; ``mask`` is bool [N]. Raises DataError for unknown cells."""
-        keep = np.ones(len(self), dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_).copy()
-        if keep.shape != (len(self),):
-            raise DataError(f"the mask has shape {keep.shape}; there are {len(self)} cells")
-        if cells is not None:
-            wanted = set(cells)
-            unknown = sorted(wanted - set(self.cells))
-            if unknown:
-                raise DataError(f"{len(unknown)} cells have no window here: {unknown[:5]}")
-            keep &= np.array([key in wanted for key in self.cells], dtype=np.bool_)
-        if split is not None:
-            keep &= np.array([name == split for name in self.splits], dtype=np.bool_)
-        if datasets is not None:
-            allowed = set(datasets)
-            keep &= np.array([key[0] in allowed for key in self.cells], dtype=np.bool_)
-        return self.take(np.flatnonzero(keep))
-
-    def take(self, rows: npt.NDArray[np.integer]) -> LifeWindows:
-        """The cells at ``rows``, in that order, repeats allowed."""
-        return replace(
-            self,
-            x=self.x[rows],
-            base=self.base[rows],
-            capacity=self.capacity[rows],
-            life=self.life[rows],
-            curve=self.curve[rows],
-            cells=tuple(self.cells[i] for i in rows),
-            chemistries=tuple(self.chemistries[i] for i in rows),
-            splits=tuple(self.splits[i] for i in rows),
-            nominal_ah=self.nominal_ah[rows],
-            charge_rate_c=self.charge_rate_c[rows],
-        )
+        """As for any windows; ``split``: the cells of this published split."""
+        chosen = super().select(mask, cells, datasets)
+        if split is None:
+            return chosen
+        return chosen.take(np.flatnonzero([name == split for name in chosen.splits]))
 
 
 def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> LifeWindows:
@@ -163,6 +185,9 @@ def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> Lif
         capacity=np.stack([row[2] for row in rows]),
         life=np.array([row[3] for row in rows], dtype=np.float32),
         curve=np.stack([row[4] for row in rows]),
+        cell=np.arange(len(kept), dtype=np.int32),
+        cycle=np.full(len(kept), spec.cycles, dtype=np.int32),
+        conditions=tuple(Condition(cell.key[0]) for cell in kept),
         cells=tuple(cell.key for cell in kept),
         chemistries=tuple(cell.chemistry for cell in kept),
         splits=tuple(cell.split for cell in kept),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,23 +12,7 @@ from torch import Tensor
 from edgebat.cells import CapacityHistory
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, forecast_windows
 from edgebat.teachers.battery_timer.network import fill_gaps
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What happens to a stretch of a curve each time it is drawn.
-
-    stretch: the cycle axis is stretched by up to this factor, either way (1 = not at all). noise: largest standard
-    deviation added to the context, fraction of nominal. cut: chance of a context cut short at a random cycle.
-    check_ups: chance that only every 2nd to 12th cycle of the context was measured. amplitude: fade made larger or
-    smaller by up to this factor.
-    """
-
-    stretch: float = 2.0
-    noise: float = 3e-3
-    cut: float = 0.5
-    check_ups: float = 0.2
-    amplitude: float = 1.1
+from edgebat.teachers.battery_timer.settings import Augmentation
 
 
 def stretches(histories: Iterable[CapacityHistory], spec: ForecastSpec, stride: int = 4) -> ForecastWindows:

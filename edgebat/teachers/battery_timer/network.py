@@ -7,16 +7,19 @@ so it is asked for the difference to it. And the context may be short, long, or 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.forecast.windows import ForecastWindows
+from edgebat.teachers.base import Teacher, validated
+from edgebat.teachers.battery_timer.settings import TimerSettings
 from edgebat.teachers.battery_timer.timer import Timer, timer_config
+from edgebat.training.run import FitResult, Run
 
 NORMALIZATIONS = ("line", "revin")
 LINE_CYCLES = 24
@@ -57,7 +60,7 @@ def straight_line(x: Tensor, cycles: int) -> tuple[Tensor, Tensor]:
     return mean_x - slope * mean_t, slope
 
 
-class BatteryTimer(nn.Module):
+class BatteryTimer(Teacher[ForecastWindows]):
     """Capacities of the next cycles from those of the last.
 
     forward: capacity / nominal of the last cycles [B, L <= context], NaN where not measured (the last one is), to
@@ -66,6 +69,8 @@ class BatteryTimer(nn.Module):
     """
 
     name = "battery_timer"
+    task = "forecast"
+    Settings: ClassVar[type[Any]] = TimerSettings
 
     def __init__(
         self,
@@ -89,7 +94,7 @@ class BatteryTimer(nn.Module):
             raise RecipeError(f"quantiles are {quantiles}; they must ascend inside (0, 1) and hold 0.5")
         if context < config.input_token_len:
             raise RecipeError(f"context is {context}; a patch alone takes {config.input_token_len} cycles")
-        self.settings: dict[str, Any] = {
+        self.settings = {
             "preset": preset,
             "context": context,
             "normalization": normalization,
@@ -157,9 +162,19 @@ class BatteryTimer(nn.Module):
         out = base[:, :, None] + scale[:, :, None] * torch.stack(columns, dim=2)
         return out, scale, _mean_state(hidden, padded)
 
+    @classmethod
+    def fit(
+        cls, train: ForecastWindows, val: ForecastWindows | None, settings: Any, run: Run
+    ) -> tuple[Self, FitResult]:
+        """See ``Teacher.fit`` and ``train_forecaster``. train: windows, or better ``stretches``, which draws can squeeze."""
+        from edgebat.teachers.battery_timer.train import built, train_forecaster, widened
+
+        network = built(cls, train, settings)
+        return train_forecaster(network, widened(train, network), validated(val, cls.name), settings, run)
+
     @torch.no_grad()
-    def predict(self, windows: ForecastWindows | Float32, horizon: int | None = None) -> dict[str, Float32]:
-        """Forecasts of N windows: ``capacity`` [N, horizon], the median, and ``quantiles`` [N, horizon, Q].
+    def predict(self, windows: ForecastWindows | Float32, horizon: int | None = None) -> dict[str, FloatArray]:
+        """Forecasts of N windows: ``trajectory`` [N, horizon], the median, and ``quantiles`` [N, horizon, Q].
 
         windows: ForecastWindows, or their ``x`` [N, L]. horizon: longer than the network's is reached by appending the
         median to the context and forecasting again (quantiles of later blocks are then those of one step: too narrow).
@@ -178,7 +193,7 @@ class BatteryTimer(nn.Module):
         self.train(training)
         quantiles = torch.cat(blocks) if blocks else torch.zeros(0, horizon, len(self.quantiles))
         values = quantiles.float().numpy()
-        return {"capacity": np.ascontiguousarray(values[:, :, self.quantiles.index(0.5)]), "quantiles": values}
+        return {"trajectory": np.ascontiguousarray(values[:, :, self.quantiles.index(0.5)]), "quantiles": values}
 
     def _roll(self, x: Tensor, horizon: int) -> Tensor:
         out: list[Tensor] = []

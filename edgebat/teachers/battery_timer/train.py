@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edgebat.errors import RecipeError, require
 from edgebat.tasks.forecast.windows import ForecastWindows
-from edgebat.teachers.battery_timer.draws import Augmentation, balance_weights, draw_windows, stretch_tensor
+from edgebat.teachers.battery_timer.draws import balance_weights, draw_windows, stretch_tensor
 from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.training.fit import Batch, FitResult, FitSettings, fit
-from edgebat.training.run import Run
+from edgebat.teachers.battery_timer.settings import DegradationLoss, LoraSettings, TimerSettings
+from edgebat.teachers.store import load_teacher
+from edgebat.training.fit import Batch, fit
+from edgebat.training.run import FitResult, Run
 
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The seven projections of each layer, as in the published adapter."""
 
 Network = TypeVar("Network", bound=BatteryTimer)
-
-
-@dataclass(frozen=True)
-class DegradationLoss:
-    """Weights of the loss terms; everything is in units of the window's scale.
-
-    Pinball over the quantiles, plus ``rise`` * squared cycle-to-cycle rises of the median beyond ``tolerance``
-    (regeneration is real, but small), plus ``knee`` * absolute errors weighted by how fast the cell truly fades.
-    """
-
-    rise: float = 0.0
-    tolerance: float = 0.05
-    knee: float = 0.0
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """The published adapter's. ``head``: train the heads in full beside it, which the published adapter does not; a
-    backbone that has never forecast needs it."""
-
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.05
-    head: bool = True
-
-
-@dataclass(frozen=True)
-class TimerSettings:
-    """How to train: ``lora`` None trains everything."""
-
-    lora: LoraSettings | None = None
-    loss: DegradationLoss = field(default_factory=DegradationLoss)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    balance: float = 0.5
-    fit: FitSettings = field(
-        default_factory=lambda: FitSettings(
-            epochs=10, batch_size=128, learning_rate=1e-3, samples_per_epoch=12800, patience=10
-        )
-    )
 
 
 def degradation_loss(
@@ -109,6 +73,27 @@ def merge_lora(network: nn.Module) -> None:
     network.requires_grad_(True)
 
 
+def built(kind: type[Network], train: ForecastWindows, settings: TimerSettings) -> Network:
+    """The network that ``settings`` start with, fresh or from a file. Raises RecipeError when the file holds another."""
+    if not settings.start:
+        torch.manual_seed(settings.fit.seed)
+        return kind(**({"context": train.spec.context} | settings.network))
+    found = load_teacher(settings.start)
+    if not isinstance(found, kind):
+        raise RecipeError(f"start: {settings.start} holds the teacher {found.name!r}; {kind.name!r} is needed")
+    return found
+
+
+def widened(windows: ForecastWindows, network: BatteryTimer) -> ForecastWindows:
+    """Windows of the network's own size with nothing known around them, as wide as ``stretches``; others as they are."""
+    context, horizon = network.context, network.horizon
+    if (windows.x.shape[1], windows.y.shape[1]) != (context, horizon):
+        return windows
+    nothing = np.full((len(windows), max(context, horizon)), np.nan, dtype=np.float32)
+    x = np.concatenate([nothing[:, :context], windows.x], axis=1)
+    return replace(windows, x=x, y=np.concatenate([windows.y, nothing[:, :horizon]], axis=1))
+
+
 def train_forecaster(
     network: Network,
     train: ForecastWindows,
@@ -120,13 +105,13 @@ def train_forecaster(
 ) -> tuple[Network, FitResult]:
     """``network`` trained in place and returned in eval mode on the CPU, adapters merged. Same inputs, same bytes.
 
-    train: ``forecast_data.stretches``; val: windows as they will be forecast. extra: tensors with one row per training
+    train: ``stretches``; val: windows as they will be forecast. extra: tensors with one row per training
     window, and ``objective(network, (x, *extra), state)`` a second loss on them, given the windows' hidden states.
     Raises RecipeError when there is nothing to train on, or when the windows do not fit the network.
     """
     if train.x.shape[1] != 2 * network.context or train.y.shape[1] != 2 * network.horizon:
         raise RecipeError(f"training windows have {train.x.shape[1]} + {train.y.shape[1]} cycles; this network needs "
-                          f"{2 * network.context} + {2 * network.horizon}, from forecast_data.stretches")  # fmt: skip
+                          f"{2 * network.context} + {2 * network.horizon}, from stretches")  # fmt: skip
     torch.manual_seed(settings.fit.seed)
     # Lightning keeps the mode it finds; a loaded network is in eval mode, where nothing is augmented.
     network.train()

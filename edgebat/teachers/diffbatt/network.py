@@ -6,49 +6,37 @@ curves (``synthesize``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Float32, FloatArray, Int64
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, curve_life
+from edgebat.teachers.base import Teacher
 from edgebat.teachers.diffbatt.diffusion import Schedule
+from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling
 from edgebat.teachers.diffbatt.unet import UNet
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How curves are drawn. draws per cell; steps and eta: 1000 and 1 are the paper's ancestral sampling, eta 0 is DDIM.
-
-    Fresh noise on the way (eta 1) corrects the network's errors at the noisiest levels, which DDIM carries to the end.
-    guidance w mixes (1 + w) conditioned - w unconditioned. limit: largest |2 SOH - 1| a draw may aim at; None for the
-    paper's free sampling. batch: curves at a time."""
-
-    draws: int = 10
-    steps: int = 100
-    eta: float = 1.0
-    guidance: float = 0.0
-    limit: float | None = 1.1
-    seed: int = 1
-    batch: int = 4096
-
+from edgebat.teachers.ensemble import SeedEnsemble, alone
+from edgebat.training.run import Run, StepResult
 
 TARGETS = ("noise", "velocity")
 
 
-class DiffBatt(nn.Module):
+class DiffBatt(Teacher[LifeWindows]):
     """The U-Net with its schedule, input scale and the definition of its windows.
 
     target: what the U-Net predicts, ``noise`` as published, or ``velocity`` (Salimans and Ho, arXiv 2202.00512), which
     asks for the clean curve where there is nothing but noise; that is where the condition has to be learnt.
+    ``sampling`` says how ``predict`` draws and may be set at any time; it is no part of the file.
     """
 
     name = "diffbatt"
+    task = "life"
+    Settings = DiffBattSettings
     input_std: Tensor
 
     def __init__(
@@ -57,9 +45,9 @@ class DiffBatt(nn.Module):
         super().__init__()
         if target not in TARGETS:
             raise RecipeError(f"diffbatt: target is {target!r}; allowed are {', '.join(TARGETS)}")
-        self.target = target
+        self.target, self.sampling = target, Sampling()
         self.spec = LifeSpec(**(spec or {}))
-        self.settings: dict[str, Any] = {"spec": dict(spec or {}), "first": first, "steps": steps, "target": target}
+        self.settings = {"spec": dict(spec or {}), "first": first, "steps": steps, "target": target}
         if self.spec.curve_points % 8:
             raise DataError(f"DiffBatt needs curve_points divisible by 8; seen {self.spec.curve_points}")
         self.unet = UNet(self.spec.columns, self.spec.curve_points, first)
@@ -120,29 +108,36 @@ class DiffBatt(nn.Module):
 
         return noise_of
 
-    def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
-        """What ``said_by`` makes of the draws. Raises DataError for windows made otherwise."""
-        return said_by(self.draw(self.tensor(windows), sampling or Sampling()), windows)
+    @classmethod
+    def fit(
+        cls, train: LifeWindows, val: LifeWindows | None, settings: DiffBattSettings, run: Run
+    ) -> tuple[DiffBatt, StepResult]:
+        """See ``Teacher.fit`` and ``train_diffbatt``; ``val`` is not looked at."""
+        from edgebat.teachers.diffbatt.train import train_diffbatt
+
+        alone(settings.members, cls.name)
+        return train_diffbatt(train, settings, run)
+
+    def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
+        """What ``summarized`` makes of the draws. Raises DataError for windows made otherwise."""
+        return summarized(self.draw(self.tensor(windows), self.sampling), windows)
 
 
-class DiffBattEnsemble(nn.Module):
-    """Several DiffBatts trained from different seeds, their draws taken together.
+class DiffBattEnsemble(SeedEnsemble[LifeWindows]):
+    """Several DiffBatts, their draws taken together; ``sampling`` as in DiffBatt.
 
     Which of its training curves a network falls back on for a new cell is partly chance; the median over networks is
-    less so. members: how many. network: settings of each.
+    less so.
     """
 
     name = "diffbatt_ensemble"
+    task = "life"
+    Settings = DiffBattSettings
+    member = DiffBatt
 
     def __init__(self, members: int = 3, network: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self.settings: dict[str, Any] = {"members": members, "network": dict(network or {})}
-        self.members = nn.ModuleList([DiffBatt(**(network or {})) for _ in range(members)])
-
-    @property
-    def spec(self) -> LifeSpec:
-        """How windows for it are made."""
-        return self._networks()[0].spec
+        super().__init__(members, network)
+        self.sampling = Sampling()
 
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
         """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]. The draws are shared among the members
@@ -152,18 +147,18 @@ class DiffBattEnsemble(nn.Module):
         drawn = [network.draw(q, own) for network, own in zip(self._networks(), each, strict=True)]
         return np.concatenate(drawn, axis=1)
 
-    def predict(self, windows: LifeWindows, sampling: Sampling | None = None) -> dict[str, npt.NDArray[np.floating]]:
+    def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
         """As ``DiffBatt.predict``, of all members' draws."""
-        return said_by(self.draw(self._networks()[0].tensor(windows), sampling or Sampling()), windows)
+        return summarized(self.draw(self._networks()[0].tensor(windows), self.sampling), windows)
 
     def _networks(self) -> list[DiffBatt]:
         return [member for member in self.members if isinstance(member, DiffBatt)]
 
 
-def said_by(curves: Float32, windows: LifeWindows) -> dict[str, npt.NDArray[np.floating]]:
-    """What curves [N, draws, points] say of the N windows.
+def summarized(curves: Float32, windows: LifeWindows) -> dict[str, FloatArray]:
+    """Predictions for N windows out of curves [N, draws, points].
 
-    ``life`` [N] cycles and ``soh_curve`` [N, points]: medians over the draws; ``life_std`` [N] and ``soh_low``,
+    ``life`` [N] cycles and ``soh_curve`` [N, points]: medians over the draws; ``life_spread`` [N] and ``soh_low``,
     ``soh_high`` [N, points] (10 % and 90 %): their spread; ``best_life``, ``best_curve``: the draw that fits the
     capacities of the observed cycles best, as the paper reports.
     """
@@ -174,7 +169,7 @@ def said_by(curves: Float32, windows: LifeWindows) -> dict[str, npt.NDArray[np.f
     return {
         "life": np.median(lives, axis=1),
         "soh_curve": np.median(curves, axis=1),
-        "life_std": lives.std(axis=1),
+        "life_spread": lives.std(axis=1),
         "soh_low": np.quantile(curves, 0.1, axis=1).astype(np.float32),
         "soh_high": np.quantile(curves, 0.9, axis=1).astype(np.float32),
         "best_life": lives[rows, best],
@@ -189,20 +184,9 @@ def observed_soh(windows: LifeWindows) -> Float32:
     return observed
 
 
-def closest_draw(curves: Float32, windows: LifeWindows) -> npt.NDArray[np.int64]:
+def closest_draw(curves: Float32, windows: LifeWindows) -> Int64:
     """Index [N] of the draw in curves [N, draws, points] nearest to the observed capacities."""
     seen = observed_soh(windows)
     error = np.square(curves[:, :, : seen.shape[1]] - seen[:, None, :]).mean(axis=2)
-    nearest: npt.NDArray[np.int64] = error.argmin(axis=1)
+    nearest: Int64 = error.argmin(axis=1)
     return nearest
-
-
-def curve_error_percent(predicted: Float32, reference: Float32, eol: float = 0.8, floor: float = 0.6) -> float:
-    """DiffBatt's SOH error: per cell RMSE in percent points where the prediction is above ``eol`` and the reference
-    above ``floor``, mean over cells. A cell without such a point does not count; NaN when none counts."""
-    counted = (predicted > eol) & (reference > floor)
-    squares = np.where(counted, np.square(100.0 * (predicted - reference)), 0.0).sum(axis=1)
-    counts = counted.sum(axis=1)
-    if not counts.any():
-        return float("nan")
-    return float(np.sqrt(squares[counts > 0] / counts[counts > 0]).mean())

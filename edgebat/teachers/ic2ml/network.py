@@ -14,15 +14,17 @@ context vector to the RUL head as well. The published SOH head sees one cycle at
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError, RecipeError
-from edgebat.tasks.health.windows import SMALLEST_STD
+from edgebat.tasks.health.windows import SMALLEST_STD, HealthWindows
+from edgebat.teachers.base import Teacher, validated
+from edgebat.teachers.ic2ml.settings import Ic2mlSettings
+from edgebat.training.run import FitResult, Run
 
 ATTENTION = ("tokens", "published")
 SOH_FROM = ("attention", "embedding")
@@ -73,7 +75,7 @@ def sinusoids(positions: int, width: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 
 
-class Ic2ml(nn.Module):
+class Ic2ml(Teacher[HealthWindows]):
     """The IC2ML network.
 
     forward: increments as fractions of nominal [B, context, increments] to normalized (SOH of every input cycle
@@ -81,6 +83,8 @@ class Ic2ml(nn.Module):
     """
 
     name = "ic2ml"
+    task = "health"
+    Settings = Ic2mlSettings
     input_mean: Tensor
     input_std: Tensor
     soh_mean: Tensor
@@ -104,7 +108,7 @@ class Ic2ml(nn.Module):
             raise RecipeError(f"ic2ml: attention is {attention!r}; allowed are {', '.join(ATTENTION)}")
         if soh_from not in SOH_FROM:
             raise RecipeError(f"ic2ml: soh_from is {soh_from!r}; allowed are {', '.join(SOH_FROM)}")
-        self.settings: dict[str, Any] = {
+        self.settings = {
             "context": context,
             "increments": increments,
             "horizon": horizon,
@@ -177,13 +181,27 @@ class Ic2ml(nn.Module):
             features = torch.cat([self.cross_attention(context, self.image_projection(rows)), context], dim=1)
         return soh, trajectory, self.rul_head(features).squeeze(1)
 
+    @classmethod
+    def fit(
+        cls, train: HealthWindows, val: HealthWindows | None, settings: Ic2mlSettings, run: Run
+    ) -> tuple[Ic2ml, FitResult]:
+        """See ``Teacher.fit`` and ``train_ic2ml``."""
+        from edgebat.teachers.ic2ml.train import train_ic2ml
+
+        return train_ic2ml(train, validated(val, cls.name), settings, run)
+
     @torch.no_grad()
-    def predict(self, windows: Any, batch_size: int = 1024) -> dict[str, Float32]:
-        """Physical predictions for ``HealthWindows`` or an array [N, context, increments] of fractions of nominal.
+    def predict(self, windows: HealthWindows | Float32, batch_size: int = 1024) -> dict[str, FloatArray]:
+        """Physical predictions for windows, or for their increments [N, context, increments] as fractions of nominal.
 
         float32: soh [N] (last cycle) and trajectory [N, horizon] as fractions of the reference, rul [N] in cycles.
+        Raises DataError for another shape.
         """
         x = np.asarray(getattr(windows, "x", windows), dtype=np.float32)
+        shape = (self.settings["context"], self.settings["increments"])
+        if x.shape[1:] != shape:
+            raise DataError(f"this ic2ml reads windows [N, {shape[0]}, {shape[1]}]; seen shape {x.shape}; give windows of "
+                            "the health task it was trained for")  # fmt: skip
         was_training = self.training
         self.eval()
         # No windows are no answers, not an error.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,37 +12,11 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32
 from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.ic2ml.network import Ic2ml
+from edgebat.teachers.ic2ml.settings import Ic2mlSettings
 from edgebat.training.blend import draw_blend
-from edgebat.training.fit import Batch, FitResult, FitSettings, fit
-from edgebat.training.run import Run
-
-
-@dataclass(frozen=True)
-class TeacherSettings:
-    """IC2ML's own settings and how to train it.
-
-    The paper's Adam at a constant 1e-4 for up to 500 epochs takes hours on a CPU. One cycle up to 1e-3 with AdamW over
-    few epochs of drawn windows (neighbours share nine of ten cycles) reaches the same validation loss in minutes.
-    alpha, beta, gamma: weights of SOH, trajectory and RUL, the paper's. ``cell_balance``: 0 draws every window alike,
-    1 every cell alike, whatever its length. blends: blended windows per measured one; same_cell: fraction of the blends
-    within one cell.
-    """
-
-    attention: str = "tokens"
-    soh_from: str = "attention"
-    width: int = 256
-    dropout: float = 0.1
-    alpha: float = 1.0
-    beta: float = 1.0
-    gamma: float = 0.5
-    cell_balance: float = 0.5
-    blends: int = 4
-    same_cell: float = 0.5
-    fit: FitSettings = field(
-        default_factory=lambda: FitSettings(
-            epochs=50, batch_size=64, learning_rate=1e-3, samples_per_epoch=4096, noise=0.05, patience=50
-        )
-    )
+from edgebat.training.fit import Batch, fit
+from edgebat.training.labels import cell_weights, masked_mse
+from edgebat.training.run import FitResult, Run
 
 
 def context_soh(windows: HealthWindows) -> Float32:
@@ -63,23 +36,10 @@ def context_soh(windows: HealthWindows) -> Float32:
     return labels
 
 
-def cell_weights(cell: npt.NDArray[np.integer], balance: float) -> Tensor:
-    """Chance of drawing each window: (windows of its cell) ** -balance, float64 [N]."""
-    _, index, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    return torch.from_numpy(counts[index].astype(np.float64) ** -balance)
-
-
-def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the entries where the target is not NaN; zero when there are none."""
-    known = torch.isfinite(target)
-    error = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
-    return error.square().sum() / known.sum().clamp(min=1)
-
-
 def train_ic2ml(
     train: HealthWindows,
     val: HealthWindows,
-    settings: TeacherSettings,
+    settings: Ic2mlSettings,
     run: Run,
 ) -> tuple[Ic2ml, FitResult]:
     """A trained IC2ML in eval mode on the CPU. Same inputs, same bytes.

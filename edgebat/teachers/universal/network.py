@@ -7,33 +7,36 @@ in training only, at inference the network sees capacities and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgebat.tasks.forecast.windows import ForecastWindows
+from edgebat.teachers.base import validated
 from edgebat.teachers.battery_timer.network import BatteryTimer
+from edgebat.teachers.universal.settings import ContrastSettings, UniversalSettings
+from edgebat.training.run import FitResult, Run
 
 
 class UniversalForecaster(BatteryTimer):
     """A BatteryTimer under its own name; see there for inputs and outputs."""
 
     name = "universal"
+    Settings = UniversalSettings
 
+    @classmethod
+    def fit(
+        cls, train: ForecastWindows, val: ForecastWindows | None, settings: UniversalSettings, run: Run
+    ) -> tuple[Self, FitResult]:
+        """See ``Teacher.fit`` and ``train_universal``; with the second task, descriptors come from ``settings.corpus``."""
+        from edgebat.teachers.battery_timer.train import built, widened
+        from edgebat.teachers.universal.train import corpus_descriptors, train_universal
 
-@dataclass(frozen=True)
-class ContrastSettings:
-    """weight: of the contrastive loss, reached after ``warm_up`` steps. temperature: of InfoNCE. cross_modal: draw a
-    window's state to the embedding of its own descriptors instead of to the state of a window like it."""
-
-    weight: float = 0.1
-    temperature: float = 0.1
-    warm_up: int = 100
-    neighbours: int = 5
-    hard_negatives: int = 4
-    width: int = 128
-    cross_modal: bool = False
+        network = built(cls, train, settings.timer)
+        described = corpus_descriptors(settings, train)
+        return train_universal(network, widened(train, network), described, validated(val, cls.name), settings, run)
 
 
 class ContrastHead(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +13,29 @@ from torch import Tensor
 
 from edgebat.arrays import Float32
 from edgebat.cells import CapacityHistory, CellKey
-from edgebat.errors import DataError
-from edgebat.tasks.forecast.descriptors import DESCRIPTORS, charge_descriptors, match_cycles
-from edgebat.tasks.forecast.windows import ForecastWindows
-from edgebat.teachers.battery_timer.train import LoraSettings, TimerSettings, train_forecaster
-from edgebat.teachers.universal.network import ContrastHead, ContrastSettings, UniversalForecaster
-from edgebat.training.fit import Batch, FitResult
-from edgebat.training.run import Run
-
-
-@dataclass(frozen=True)
-class UniversalSettings:
-    """How to train; ``contrast`` None leaves the second task out."""
-
-    timer: TimerSettings = field(default_factory=lambda: TimerSettings(lora=LoraSettings()))
-    contrast: ContrastSettings | None = field(default_factory=ContrastSettings)
+from edgebat.data.corpus import read_corpus
+from edgebat.errors import DataError, RecipeError
+from edgebat.tasks.forecast.descriptors import DESCRIPTORS, charge_descriptors, match_cycles, window_descriptors
+from edgebat.tasks.forecast.windows import ForecastWindows, capacity_histories
+from edgebat.teachers.battery_timer.train import Network, train_forecaster
+from edgebat.teachers.universal.network import ContrastHead
+from edgebat.teachers.universal.settings import UniversalSettings
+from edgebat.training.fit import Batch
+from edgebat.training.run import FitResult, Run
 
 
 def train_universal(
-    network: UniversalForecaster,
+    network: Network,
     train: ForecastWindows,
     descriptors: Float32,
     val: ForecastWindows,
     settings: UniversalSettings,
     run: Run,
-) -> tuple[UniversalForecaster, FitResult]:
+) -> tuple[Network, FitResult]:
     """``network`` trained in place and returned in eval mode on the CPU; the contrastive head is gone again.
 
-    train: ``forecast_data.stretches``; descriptors float32 [N, 10] of them, from
-    ``features.descriptors.window_descriptors``. Raises DataError when their numbers differ, and what
+    train: ``stretches``; descriptors float32 [N, 10] of them, from
+    ``window_descriptors``. Raises DataError when their numbers differ, and what
     ``train_forecaster`` raises.
     """
     if descriptors.shape != (len(train), len(DESCRIPTORS)):
@@ -53,7 +46,7 @@ def train_universal(
     head = ContrastHead(network.timer.config.hidden_size, len(DESCRIPTORS), settings.contrast)
     network.add_module("contrast_head", head)
 
-    def objective(module: UniversalForecaster, batch: Batch, state: Tensor) -> Tensor:
+    def objective(module: Network, batch: Batch, state: Tensor) -> Tensor:
         _, described, cell = batch
         loss: Tensor = head(state, described, cell)
         return loss
@@ -63,6 +56,21 @@ def train_universal(
         return train_forecaster(network, train, val, settings.timer, run, extra, objective)
     finally:
         del network.contrast_head
+
+
+def corpus_descriptors(settings: UniversalSettings, windows: ForecastWindows) -> Float32:
+    """Descriptors float32 [N, 10] of windows of a corpus; NaN without the second task.
+
+    Raises RecipeError when the second task is wanted and ``settings`` name no corpus.
+    """
+    if settings.contrast is None:
+        return np.full((len(windows), len(DESCRIPTORS)), np.nan, dtype=np.float32)
+    if not settings.corpus:
+        raise RecipeError("universal: the second task compares charges, and nothing says where they stand; set corpus to "
+                          "a corpus folder, or contrast: null to do without")  # fmt: skip
+    fleet, own = read_corpus(settings.corpus, sorted({d for d, _ in windows.cells})), set(windows.cells)
+    histories = [h for h in capacity_histories(fleet, windows.spec.label_kinds) if h.key in own]
+    return window_descriptors(windows, read_descriptors(settings.corpus, histories))
 
 
 def left_out_folds(

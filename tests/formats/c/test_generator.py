@@ -31,7 +31,7 @@ def texts(graph, folder, name="net", **options):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_graph_gives_the_same_bytes(tmp_path, family, mode):
-    first, second = (texts(FAMILIES[family](2), tmp_path / place, mode=mode) for place in "ab")
+    first, second = (texts(FAMILIES[family](2), tmp_path / folder, mode=mode) for folder in "ab")
     assert first == second
 
 

@@ -138,13 +138,13 @@ def test_units_at_both_ends_equal_numpy(tmp_path, kernels):
 )
 def test_a_border_that_makes_no_sense_is_refused(tmp_path, path, value):
     graph = with_border(1)
-    place = graph.meta
+    level = graph.meta
     for key in path[:-1]:
-        place = place[key]
+        level = level[key]
     if value is ...:
-        del place[path[-1]]
+        del level[path[-1]]
     else:
-        place[path[-1]] = value
+        level[path[-1]] = value
     with pytest.raises(ModelFileError, match="border"):
         write_c(graph, tmp_path, "net")
 

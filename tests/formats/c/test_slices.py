@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgebat.bench.nets import inputs, reference_net
-from edgebat.formats.c.program import SLICE_WORK
+from edgebat.formats.c.slices import SLICE_WORK
 from edgebat.formats.c.write import MODES
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine

@@ -8,7 +8,7 @@ from edgebat.distill.train import DistillSettings, fit_student, validation_loss
 from edgebat.graph.model import IntGraph
 from edgebat.quantize.qat import QatStudent
 from edgebat.students.base import Student
-from edgebat.tasks.health.windows import HealthWindows
+from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.training.run import Run
 
@@ -19,8 +19,8 @@ RATE_FACTOR = 0.1
 def train_quantized(
     student: Student,
     graph: IntGraph,
-    train: HealthWindows,
-    val: HealthWindows,
+    train: Windows,
+    val: Windows,
     teacher: Teacher | None,
     settings: DistillSettings,
     epochs: int,

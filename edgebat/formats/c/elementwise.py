@@ -1,0 +1,69 @@
+"""Sums, tables, joins and views: operators that keep values where, or nearly where, they lie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgebat.formats.c import tables
+from edgebat.formats.c.lowering import Lowering
+from edgebat.formats.c.memory import View
+from edgebat.formats.c.requant import lower_requant
+from edgebat.graph.model import Add, Concat, Flatten, LastStep, Lut
+
+
+def lower_add(low: Lowering, node: Add) -> None:
+    """The sum of two tensors, which have to lie alike."""
+    label = low.label(node)
+    a, b = (low.views[name] for name in node.inputs)
+    if a.stride % 4 or a.stride != b.stride or a.rows != b.rows:
+        a, b = low.compact(a), low.compact(b)
+    zeros = np.array([low.graph.tensors[n].zero_point for n in node.inputs], np.int64)
+    factors = node.multiplier.astype(np.int64)
+    bias = -int((zeros * factors).sum())
+    reach = np.array([int(128 * np.abs(factors).sum()) + abs(bias)])
+    rounding = lower_requant(f"node {node.name!r} (add)", node.requant, reach)
+    out = low.new_view(node.output, like=a)
+    fields: tables.Fields = {
+        "factor_a": int(factors[0]), "factor_b": int(factors[1]), "bias": bias,
+        "multiplier": rounding.multiplier_macro(rounding.k[0]), "rounding": rounding.macro(),
+    }  # fmt: skip
+    low.tables.append(tables.structure("edgebat_add_t", label, fields, 24))
+    low.call("edgebat_add", f"&{label}", a, b, out, out.bytes)
+    low.finish(node.output, node.requant)
+
+
+def lower_lut(low: Lowering, node: Lut) -> None:
+    """Every value through a table of 256."""
+    view, label = low.view(node), low.label(node)
+    if view.stride % 4:
+        view = low.compact(view)
+    out = low.new_view(node.output, like=view)
+    low.tables.append(tables.byte_table(f"{label}_table", [int(v) for v in node.table]))
+    low.call("edgebat_lut", f"{label}_table", view, out, out.bytes)
+    low.finish(node.output)
+
+
+def lower_concat(low: Lowering, node: Concat) -> None:
+    """Copies side by side."""
+    out, column = low.new_view(node.output), 0
+    for name in node.inputs:
+        view, shape = low.views[name], low.graph.tensors[name].shape
+        # A flattened tensor still has its rows: they follow one another in the joined vector.
+        step = out.stride if len(shape) == 2 else view.width
+        low.call("edgebat_copy", view, view.stride, replace(out, start=out.start + column), step, view.rows, view.width)
+        column += shape[-1]
+    low.finish(node.output)
+
+
+def lower_flatten(low: Lowering, node: Flatten) -> None:
+    """Another look at the same memory."""
+    low.views[node.output] = low.view(node)
+
+
+def lower_last_step(low: Lowering, node: LastStep) -> None:
+    """The last row, where it lies."""
+    view = low.view(node)
+    start = view.start + (view.rows - 1) * view.stride
+    low.views[node.output] = View(view.buffer, start, 1, view.width, view.stride)

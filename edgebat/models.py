@@ -1,0 +1,178 @@
+"""Open any model file: a teacher, a float student, or an int8 model. The file is read once and says what it is.
+
+::
+
+    model = open_model("runs/demo/models/lstm.ebat")
+    model.task.name, model.seen, model.predict(windows)["soh"]
+
+Int8 models need NumPy alone; teachers and float students need torch (extra ``train``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebat.arrays import Bool, FloatArray, Int32, Int64
+from edgebat.errors import DataError, ModelFileError, require
+from edgebat.graph import IntGraph, load_graph
+from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
+from edgebat.tasks.base import FACTORS, Head, Task, physical, task_of
+from edgebat.tasks.windows import Windows
+
+PPM = 1_000_000
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and what its file says of it."""
+
+    path: Path
+    kind: str
+    """What a person calls it: ``teacher ic2ml``, ``float lstm``, ``int8 lstm``."""
+    task: Task
+    spec: Any
+    """Definition of the task it was trained for."""
+    provenance: Mapping[str, Any]
+    """How it was trained, as far as the file says."""
+    predict: Callable[[Windows], Mapping[str, FloatArray]] = field(repr=False)
+    """Physical predictions by head for N windows of its task."""
+    network: Any = field(default=None, repr=False)
+    """The teacher, float student or integer graph itself."""
+
+    @property
+    def seen(self) -> str:
+        """Cells it has learnt from or was tuned on, see ``edgebat.cells.seen_cells``; empty when the file says none."""
+        return str(self.provenance.get("seen", ""))
+
+
+def open_model(path: str | Path) -> Model:
+    """The model in a file, or in a folder that holds ``teacher.safetensors`` or one ``.safetensors``.
+
+    Raises ModelFileError for a missing, damaged or foreign file, MissingExtra when torch is needed and missing.
+    """
+    path = model_file(path)
+    if path.suffix != ".safetensors":
+        graph = load_model(path)
+        task, spec = task_of(graph.meta.get("task"), f"model {graph.name!r}")
+        training = graph.meta.get("training") or {}
+        return Model(
+            path, f"int8 {graph.name}", task, spec, training, lambda windows: predict_int8(graph, windows), graph
+        )
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
+    require("torch", extra="train")
+    from edgebat.training.tensorfile import read_network
+
+    stored = read_network(path)
+    origin = stored.header.get("provenance") or {}
+    task, spec = task_of(origin.get("task"), str(path))
+    if stored.header["format"] == "edgebat-teacher":
+        from edgebat.teachers.store import teacher_of
+
+        teacher: Any = teacher_of(stored)
+        return Model(path, f"teacher {teacher.name}", task, spec, origin, teacher.predict, teacher)
+    from edgebat.students.store import student_of
+
+    student = student_of(stored)
+    return Model(path, f"float {student.kind}", task, spec, origin, lambda w: student.predict(w.inputs()), student)
+
+
+def model_file(path: str | Path) -> Path:
+    """``path`` itself, or the model in the folder ``path``: teacher.safetensors or the only .safetensors file."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("teacher.safetensors")) or sorted(path.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found) or "none"
+        raise ModelFileError(f"folder {path} must hold teacher.safetensors or one .safetensors file; found: {names}")
+    return found[0]
+
+
+def load_model(path: str | Path) -> IntGraph:
+    """The integer graph in ``path``: edgebat's own ``.ebat``, or a ``.tflite`` / ``.onnx`` written by edgebat.
+
+    Raises ModelFileError for another suffix, a missing or a damaged file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
+    match path.suffix:
+        case ".ebat":
+            return load_graph(path)
+        case ".tflite":
+            from edgebat.formats.tflite.read import read_tflite
+
+            return read_tflite(path)
+        case ".onnx":
+            from edgebat.formats.onnx.read import read_onnx
+
+            return read_onnx(path)
+    raise ModelFileError(f"{path}: models end in .ebat, .tflite or .onnx, not {path.suffix or 'nothing'!r}")
+
+
+def to_ppm(fraction: FloatArray) -> Int32:
+    """Fractions of nominal capacity as the integers the device works with: int32 parts per million, half to even.
+
+    Raises DataError for values that are not finite or do not fit.
+    """
+    scaled = np.rint(np.asarray(fraction, dtype=np.float64) * PPM)
+    if not (np.abs(scaled) < 2**31).all():
+        raise DataError("inputs must be finite and below 2147 times nominal to be written as int32 ppm")
+    return scaled.astype(np.int32)
+
+
+def graph_heads(graph: IntGraph, task: Task, spec: Any) -> tuple[Head, ...]:
+    """The heads of an int8 model of ``task``. Raises ModelFileError when its outputs are not those."""
+    sizes = {str(entry["name"]): int(entry["size"]) for entry in graph.meta.get("outputs") or ()}
+    heads = task.heads(spec, max(sizes.values(), default=1))
+    wanted = {head.name: head.size for head in heads}
+    if sizes != wanted:
+        raise ModelFileError(
+            f"model {graph.name!r} has the outputs {sizes}; a model of the task {task.name} has {wanted}"
+        )
+    return heads
+
+
+@dataclass(frozen=True)
+class DeviceOutputs:
+    """What a device says of N windows: integers by head [N, size] in 0.01 % and cycles, and whether an input lies outside
+    the range of the training data."""
+
+    heads: tuple[Head, ...]
+    values: Mapping[str, Int64]
+    outside: Bool
+
+
+def run_int8(graph: IntGraph, x: FloatArray) -> DeviceOutputs:
+    """The integer graph on inputs x [N, T, C], fractions of nominal capacity, with the device's arithmetic throughout.
+
+    Raises DataError when the inputs do not have the model's shape, ModelFileError when the model names no task.
+    """
+    task, spec = task_of(graph.meta.get("task"), f"model {graph.name!r}")
+    heads = graph_heads(graph, task, spec)
+    shape = graph.input_tensor.shape
+    if x.ndim != 3 or x.shape[1:] != shape:
+        raise DataError(
+            f"windows have shape {list(x.shape)}; this model reads [N, {shape[0]} time steps, {shape[1]} values]"
+        )
+    ppm = to_ppm(x)
+    values = outputs_in_units(graph, Engine(graph).run(quantize_input(graph, ppm)), ppm[:, -1, -1])
+    floored = {h.name: values[h.name] if h.floor is None else
+               np.maximum(values[h.name], round(h.floor * FACTORS[h.unit][1])) for h in heads}  # fmt: skip
+    return DeviceOutputs(heads, floored, input_clipped(graph, ppm))
+
+
+def predict_int8(graph: IntGraph, windows: Windows) -> dict[str, FloatArray]:
+    """What the device would say, in physical units: everything passes through the integers of the border, 0.01 % and whole
+    cycles; values between knots lie on straight lines."""
+    found = run_int8(graph, windows.inputs())
+    # Changes are already added to the last value, so that here no head is relative.
+    parts = [found.values[head.name] / FACTORS[head.unit][1] for head in found.heads]
+    absolute = tuple(head.absolute() for head in found.heads)
+    return physical(np.concatenate(parts, axis=1), absolute, np.zeros(len(windows)))

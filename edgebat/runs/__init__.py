@@ -1,0 +1,1 @@
+"""One experiment: its recipe, its folder, its steps."""

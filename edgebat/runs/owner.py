@@ -1,0 +1,76 @@
+"""Whose a run folder is: one recipe's, and of one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgebat.errors import EdgebatError, RecipeError
+from edgebat.files import atomic_write, sha256_file
+from edgebat.paths import recipes_dir
+
+NOTE = "recipe.json"
+"""Which file the folder's recipe is, and its sha256 when it was last run."""
+LOCK = ".lock"
+# A distributed training starts the same command once more for each further process; those share the first one's lock.
+RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK")
+
+
+class FolderBusy(EdgebatError):
+    """Another process works in the run folder."""
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Work in ``folder``, which is made, as the only process. The system frees it when the process ends, however it does.
+
+    Reading a run folder needs no lock. Raises FolderBusy. Where Python has no ``fcntl`` (Windows) nothing is locked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    # The file stays: another process may have opened it already, and would then hold the lock of a file nobody finds.
+    with (folder / LOCK).open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise FolderBusy(
+                f"{folder} is in use by process {lock.read().strip() or 'unknown'}, another edgebat run of this recipe; "
+                "wait until it is done and run the same command again, or give another folder: --runs FOLDER"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def claim(folder: Path, recipe: Path) -> None:
+    """Note that ``folder`` is of the recipe file ``recipe``; a recipe may change, but not into another file's.
+
+    A shipped recipe is known by its name, any other by its path; a file with unchanged content may move. Raises RecipeError
+    when the folder is another recipe's.
+    """
+    shipped = recipe.resolve().parent == recipes_dir().resolve()
+    own = {"file": f"shipped:{recipe.stem}" if shipped else str(recipe.resolve()), "sha256": sha256_file(recipe)}
+    try:
+        noted = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        other = {"file": str(noted["file"]), "sha256": str(noted["sha256"])}
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or a damaged one: nothing to compare with
+        other = {}
+    if other and own["file"] != other["file"] and own["sha256"] != other["sha256"]:
+        raise RecipeError(
+            f"{folder} holds the run of another recipe of the same name, {other['file']}, and this one is {own['file']}; "
+            f"choose another name: in the recipe or another --runs FOLDER, or delete {folder}"
+        )
+    if own != other:
+        atomic_write(folder / NOTE, json.dumps(own, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,324 @@
+"""What a task is: the heads of its models, its windows, its scores. Nothing below asks which task it serves.
+
+A task is a folder of ``edgebat/tasks`` whose module ``task`` holds one object ``TASK``; a folder's listing is the registry.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from edgebat.arrays import Bool, Float32, FloatArray, Int64
+from edgebat.errors import DataError, ModelFileError
+from edgebat.tasks.windows import Windows
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
+
+Predictions = Mapping[str, FloatArray]
+"""Head -> physical values of N windows, [N, values]; a head of one value may be [N]."""
+Scores = dict[str, float | None]
+
+FACTORS = {"fraction": ("cpct", 10_000.0), "cycles": ("cycles", 1.0)}
+"""Unit of a head -> what the device says and how many of that make one: 0.01 % of the reference, whole cycles."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """One named group of a model's outputs.
+
+    Values that belong to cycles ahead are given at a few knots, and lie on straight lines between them.
+    """
+
+    name: str
+    unit: str
+    """``fraction`` of the reference capacity, or ``cycles``."""
+    title: str = ""
+    """Heading in tables."""
+    ahead: tuple[float, ...] = ()
+    """Cycles ahead at which the outputs stand, ascending; empty for a head of one value."""
+    grid: tuple[float, ...] = ()
+    """Cycles ahead at which the values are asked for; empty for a head of one value."""
+    start: str = ""
+    """Head of one value that stands before the first knot, at ``start_at`` cycles ahead."""
+    start_at: float = 0.0
+    relative: bool = False
+    """The output is the change since the window's last input value."""
+    floor: float | None = None
+    """Smallest value that is given out."""
+    weight: float = 1.0
+    """In a student's loss."""
+    scale: str = ""
+    """Head whose mean and deviation normalize this one: heads that are interpolated together need the same."""
+
+    @property
+    def size(self) -> int:
+        """Outputs of a student."""
+        return max(1, len(self.ahead))
+
+    @property
+    def values(self) -> int:
+        """Values of a label."""
+        return max(1, len(self.grid))
+
+    def absolute(self) -> Head:
+        """The same head where its values are no changes any more."""
+        return replace(self, relative=False)
+
+    def expansion(self) -> Float32:
+        """Matrix float32 [values, (1 if start) + size] from start and knots to the grid; rows sum to one.
+
+        Before the first knot and after the last one their value is held.
+        """
+        if not self.ahead:
+            return np.ones((1, 1), dtype=np.float32)
+        knots = [*([self.start_at] if self.start else []), *self.ahead]
+        columns = [np.interp(self.grid, knots, unit) for unit in np.eye(len(knots))]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
+def even_knots(horizon: int, knots: int) -> tuple[float, ...]:
+    """``knots`` cycles ahead, equally spaced, the last one at ``horizon``."""
+    return tuple((np.arange(1, knots + 1, dtype=np.float64) * (horizon / knots)).tolist())
+
+
+def slices_of(heads: Sequence[Head]) -> tuple[slice, ...]:
+    """Where each head's outputs stand, side by side in the given order."""
+    ends = np.cumsum([head.size for head in heads]).tolist()
+    return tuple(slice(end - head.size, end) for head, end in zip(heads, ends, strict=True))
+
+
+def physical(outputs: FloatArray, heads: Sequence[Head], last: FloatArray) -> dict[str, FloatArray]:
+    """Physical outputs [N, O] of the heads side by side as named predictions: straight lines between knots, changes added
+    to ``last`` [N], floors kept."""
+    named: dict[str, FloatArray] = {}
+    columns = dict(zip((head.name for head in heads), slices_of(heads), strict=True))
+    for head in heads:
+        own = columns[head.name]
+        knots = outputs[:, own]
+        if head.start:
+            knots = np.concatenate([outputs[:, columns[head.start]], knots], axis=1)
+        values = knots @ head.expansion().T if head.ahead else knots
+        if head.relative:
+            values = values + last[:, None]
+        if head.floor is not None:
+            values = np.maximum(values, head.floor)
+        named[head.name] = values if head.grid else values[:, 0]
+    return named
+
+
+def head_of(values: Mapping[str, Any]) -> Head:
+    """A head out of the JSON of a file. Raises DataError."""
+    try:
+        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return Head(**plain)
+    except TypeError as error:
+        raise DataError(f"a head cannot be made of {dict(values)}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of a task's tables: key of its scores, heading, decimals, and what it is in a sentence."""
+
+    key: str
+    title: str
+    digits: int
+    unit: str = ""
+    brief: bool = True
+    """Whether it stands in the table of a run too."""
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How a user's file is to be read."""
+
+    nominal_ah: float | None = None
+    """Nominal capacity of the cell, Ah; None takes the file's own."""
+    mapping: Sequence[str] = ()
+    """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A."""
+    sign: str = "positive_is_charge"
+    """Meaning of a positive current."""
+
+
+@dataclass(frozen=True)
+class FileInputs:
+    """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none."""
+
+    x: FloatArray
+    cycle: Int64
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CellCurve:
+    """One cell over its life for a chart, in percent: what was measured, and what each model says.
+
+    said: model -> (cycles, values); forecasts: (cycles, values) of the model that is shown last.
+    """
+
+    measured: tuple[FloatArray, FloatArray]
+    predicted: dict[str, tuple[FloatArray, FloatArray]]
+    forecasts: list[tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The windows of a task, and where they come from."""
+
+    windows: Any
+    source: str
+    synthetic: bool
+    fingerprint: str
+    fleet: Fleet | None = None
+    """For the search for one cell under two names."""
+
+
+class Task(ABC):
+    """One task. Instances have no state."""
+
+    name: ClassVar[str]
+    Windows: ClassVar[type[Windows]]
+    columns: ClassVar[tuple[Column, ...]]
+    """Figures of its tables; the first one is what models are ranked by, smaller is better."""
+    cell_columns: ClassVar[tuple[Column, ...]] = (Column("windows", "windows", 0),)
+    """What stands before them in a table of cells."""
+    explanation: ClassVar[str]
+    """Under a table: what the figures mean."""
+    limits: ClassVar[tuple[str, ...]] = ()
+    """What a card must say of its models."""
+    default_knots: ClassVar[int] = 5
+    binding: ClassVar[tuple[str, ...]] = ()
+    """Keys of the definition in which a given teacher and its students must agree."""
+    relative_input: ClassVar[bool] = False
+    """Students read changes since the window's last value instead of values."""
+
+    def spec(self, values: Mapping[str, Any] | None = None) -> Any:
+        """The task's definition out of plain data; ``name`` may stand among them. Raises DataError."""
+        given = {key: value for key, value in (values or {}).items() if key != "name"}
+        return self.Windows.Spec.from_dict(given)
+
+    def described(self, spec: Any) -> dict[str, Any]:
+        """What model files carry: the name and the definition."""
+        return {"name": self.name, **spec.to_dict()}
+
+    @abstractmethod
+    def heads(self, spec: Any, knots: int | None = None) -> tuple[Head, ...]:
+        """The heads of a student. knots: outputs of heads with cycles ahead, the task's own number unless given."""
+
+    def inputs_of_file(self, path: Path, spec: Any, how: FileOptions) -> FileInputs:
+        """Model inputs out of a user's file. Raises DataError when it holds none, or when the task reads no files."""
+        raise DataError(
+            f"{path}: a model of the task {self.name} reads windows (.npy [N, T, C], or a CSV without header) alone"
+        )
+
+    @abstractmethod
+    def load(self, corpus: Path, spec: Any, datasets: Sequence[str] | None = None,
+             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+        """Windows of the cells in a corpus folder. Raises DataError when there is none."""
+
+    @abstractmethod
+    def synthetic(self, spec: Any, cells: int, max_cycles: int, seed: int) -> Loaded:
+        """Windows of made-up cells."""
+
+    @abstractmethod
+    def score(self, windows: Any, predictions: Predictions) -> Scores:
+        """Errors by the keys of ``columns`` and ``windows``, their number; None where nothing is known."""
+
+    def score_cell(self, windows: Any, predictions: Predictions) -> Scores:
+        """The same for the windows of one cell."""
+        return self.score(windows, predictions)
+
+    def ground(self, windows: Any) -> dict[str, Any]:
+        """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
+        return {}
+
+    def notes(self, windows: Any, provenance: Mapping[str, Any]) -> list[str]:
+        """What a reader of an evaluation on ``windows`` must know, given what the model says of its training."""
+        return []
+
+    def beside(self, windows: Any, predictions: Predictions, baselines: Mapping[str, Predictions]) -> list[str]:
+        """What an evaluation says of the model beside its baselines, in words."""
+        return []
+
+    def stages(self, windows: Any) -> list[tuple[str, Bool]]:
+        """(name, mask [N]) of stages of life to tell errors apart by; none unless a task knows some."""
+        return []
+
+    @abstractmethod
+    def parity(self, windows: Any, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
+        """(measured [N], predicted [N], what they are) for a chart of one against the other; NaN where not known."""
+
+    @abstractmethod
+    def cell_curve(self, windows: Any, cell: int, predictions: Mapping[str, Predictions]) -> CellCurve:
+        """One cell's life as each model in ``predictions`` has it, for a chart."""
+
+    @abstractmethod
+    def legend(self, spec: Any) -> str:
+        """Under a table of predictions: what its columns are."""
+
+    @abstractmethod
+    def summary(self, spec: Any) -> str:
+        """What a model of this task gives, from what, as a phrase."""
+
+    @abstractmethod
+    def facts(self, spec: Any) -> list[tuple[str, str]]:
+        """(name, text) of the definition, for a card."""
+
+
+@cache
+def task_names() -> tuple[str, ...]:
+    """The tasks there are: folders of ``edgebat/tasks``."""
+    package = importlib.import_module("edgebat.tasks")
+    return tuple(sorted(entry.name for entry in pkgutil.iter_modules(package.__path__) if entry.ispkg))
+
+
+def task(name: str) -> Task:
+    """The task ``name``. Raises DataError for another name."""
+    if name not in task_names():
+        raise DataError(f"there is no task {name!r}; the tasks are {', '.join(task_names())}")
+    found: Task = importlib.import_module(f"edgebat.tasks.{name}.task").TASK
+    return found
+
+
+def task_of(described: object, where: str) -> tuple[Task, Any]:
+    """Task and definition out of what a model file carries; ``where`` names the file. Raises ModelFileError.
+
+    Files written before definitions carried a name are of the one task that knows all their keys.
+    """
+    if not isinstance(described, dict):
+        raise ModelFileError(f"{where} does not say which task it was trained for; export it with edgebat")
+    names = [described["name"]] if "name" in described else task_names()
+    reasons = []
+    for name in names:
+        try:
+            found = task(str(name))
+            return found, found.spec(described)
+        except DataError as error:
+            reasons.append(str(error))
+    raise ModelFileError(f"{where} carries an unusable task: {'; '.join(reasons)}")
+
+
+def flat(values: FloatArray) -> FloatArray:
+    """Values of a head of one value as [N]."""
+    return values.reshape(len(values), -1)[:, 0]
+
+
+def life_stages(soh: FloatArray, eol: float) -> list[tuple[str, Bool]]:
+    """Early, middle and late life: thirds of the SOH range from 100 % (or the best seen) down to ``eol``, and beyond it."""
+    top = max(float(soh.max()), 1.0) if len(soh) else 1.0
+    edges = [np.inf, top - (top - eol) / 3, top - 2 * (top - eol) / 3, eol, -np.inf]
+    stages: list[tuple[str, Bool]] = []
+    for name, high, low in zip(("early", "middle", "late", "beyond EOL"), edges, edges[1:], strict=False):
+        mask = (soh <= high) & (soh > low)
+        if mask.any():
+            bounds = f"{low * 100:.0f}–{min(high, top) * 100:.0f} %" if np.isfinite(low) else f"below {eol * 100:.0f} %"
+            stages.append((f"{name}, {bounds}", mask))
+    return stages

@@ -1,0 +1,189 @@
+"""The task ``forecast``: the capacities of the next cycles and the cycles left, from those of the last ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgebat.arrays import Bool, FloatArray
+from edgebat.cells import CapacityHistory, Condition
+from edgebat.errors import DataError
+from edgebat.tasks.base import (
+    CellCurve,
+    Column,
+    FileInputs,
+    FileOptions,
+    Head,
+    Loaded,
+    Predictions,
+    Scores,
+    Task,
+    even_knots,
+    flat,
+    life_stages,
+)
+from edgebat.tasks.forecast.fade import fade_curves
+from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_forecasts
+from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
+
+FIGURES = ("mae_pct", "rmse_pct", "mape_pct")
+
+
+class Forecast(Task):
+    """See the module."""
+
+    name = "forecast"
+    Windows = ForecastWindows
+    limits = (
+        "A forecast continues what the last cycles show; a cell that is used otherwise from now on ages otherwise.",
+        "Cycles to EOL are learnt from the few cells that were watched to their end.",
+    )
+    binding = ("horizon",)
+    columns = (
+        Column("mae_pct", "MAE %", 3, "% of nominal"),
+        Column("rmse_pct", "RMSE %", 3, "% of nominal", brief=False),
+        Column("mape_pct", "MAPE %", 3, "%"),
+        Column("rul_mae_cycles", "RUL MAE", 1, "cycles"),
+    )
+    explanation = (
+        "In percent of nominal capacity (MAPE: of the value), RUL in cycles; data sets count alike, and their cells."
+    )
+    default_knots = 8
+    relative_input = True
+
+    def heads(self, spec: ForecastSpec, knots: int | None = None) -> tuple[Head, ...]:
+        """The level now without its noise, the capacities to come as knots that begin there, the cycles to EOL."""
+        ahead = even_knots(spec.horizon, knots or self.default_knots)
+        grid = tuple(float(n) for n in range(1, spec.horizon + 1))
+        return (
+            Head("level", "fraction", "now %", relative=True, scale="trajectory"),
+            Head("trajectory", "fraction", "capacity %", ahead, grid, start="level", relative=True),
+            Head("rul", "cycles", "RUL", floor=0.0, weight=0.5),
+        )
+
+    def inputs_of_file(self, path: Path, spec: ForecastSpec, how: FileOptions) -> FileInputs:
+        """A capacity history: a CSV with the columns ``cycle`` and ``capacity_ah`` (or others named by the mapping)."""
+        from edgebat.data.readers.history import read_history
+
+        if not how.nominal_ah:
+            raise DataError(
+                f"{path}: a capacity history needs the nominal capacity; give --nominal-ah, for example 3.5"
+            )
+        cycle, capacity_ah = read_history(path, how.mapping)
+        history = CapacityHistory(
+            (path.stem, ""), "", Condition(path.stem), how.nominal_ah, cycle, capacity_ah / how.nominal_ah
+        )
+        windows = forecast_windows([history], replace(spec, min_targets=0, whole_horizon=False, stride=1))
+        if not len(windows):
+            raise DataError(
+                f"{path} gives no complete window: {len(cycle)} cycles with a capacity, {spec.min_rows} of them within at "
+                f"least {spec.min_history} cycles are needed, without a gap over {spec.max_gap} cycles"
+            )
+        return FileInputs(windows.inputs(), windows.cycle.astype(np.int64), windows.left_out)
+
+    def load(self, corpus: Path, spec: ForecastSpec, datasets: Sequence[str] | None = None,
+             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+        """Capacities of ``capacity.parquet``; rows of quality C are left out unless asked for."""
+        from edgebat.data.corpus import read_corpus
+
+        fleet = read_corpus(corpus, datasets)
+        grades = set(quality) if quality else {str(grade) for grade in fleet.cells["quality"]} - {"C"}
+        fleet = fleet.select(quality=grades) if grades else fleet
+        windows = forecast_windows(capacity_histories(fleet, spec.label_kinds), spec)
+        if not len(windows):
+            raise DataError(
+                f"{corpus} has no cell with {spec.min_history} measured cycles and {spec.horizon} more to forecast; "
+                f"left out: {windows.left_out}"
+            )
+        return Loaded(windows, fleet.source, False, fleet.fingerprint, fleet)
+
+    def synthetic(self, spec: ForecastSpec, cells: int, max_cycles: int, seed: int) -> Loaded:
+        """Made-up capacity curves of many shapes."""
+        curves = fade_curves(cells, seed)
+        content = hashlib.sha256(b"".join(curve.capacity.tobytes() for curve in curves)).hexdigest()
+        return Loaded(forecast_windows(curves, spec), f"{cells} made-up capacity curves, seed {seed}", True, content)
+
+    def score(self, windows: ForecastWindows, predictions: Predictions) -> Scores:
+        """Means over windows of a cell, cells of a dataset, then datasets."""
+        found = score_forecasts(windows, predictions["trajectory"])["datasets"].values()
+        rul: list[float] = []
+        if "rul" in predictions:
+            known = np.isfinite(windows.rul) & (windows.rul > 0)
+            wrong = np.abs(flat(np.asarray(predictions["rul"], dtype=np.float64)) - windows.rul)
+            rul = [float(wrong[known & (windows.dataset == name)].mean())
+                   for name in sorted(set(windows.dataset[known].tolist()))]  # fmt: skip
+        return {
+            "windows": len(windows),
+            **{name: float(np.mean([row[name] for row in found])) if found else None for name in FIGURES},
+            **({"rul_mae_cycles": float(np.mean(rul)) if rul else None} if "rul" in predictions else {}),
+        }
+
+    def beside(
+        self, windows: ForecastWindows, predictions: Predictions, baselines: Mapping[str, Predictions]
+    ) -> list[str]:
+        """The MAE over that of the best line, per dataset and on average."""
+
+        def mae(answer: Predictions) -> dict[str, float]:
+            found = score_forecasts(windows, answer["trajectory"])["datasets"]
+            return {name: float(row["mae_pct"]) for name, row in found.items()}
+
+        lines = {name: mae(baselines[name]) for name in LINES24 if name in baselines}
+        if set(lines) != set(LINES24):
+            return []
+        ratio, ratio24 = (relative_error(mae(predictions), {n: lines[n] for n in names}) for names in (LINES, LINES24))
+        each = ", ".join(f"{name} {value:.2f}" for name, value in ratio.items() if name != "mean")
+        return [
+            f"MAE, mean over {len(ratio) - 1} data sets: {ratio['mean']:.2f} of the best of persistence and the lines "
+            f"through 48 and all cycles; {ratio24['mean']:.2f} when the line through 24 cycles competes too ({each})"
+        ]
+
+    def stages(self, windows: ForecastWindows) -> list[tuple[str, Bool]]:
+        """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
+        return life_stages(windows.x[:, -1], windows.spec.eol)
+
+    def parity(self, windows: ForecastWindows, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
+        """The change of capacity over the horizon."""
+        last = windows.x[:, -1]
+        return (
+            (windows.y[:, -1] - last) * 100,
+            (predictions["trajectory"][:, -1] - last) * 100,
+            f"change over {windows.spec.horizon} cycles, % of nominal",
+        )
+
+    def cell_curve(self, windows: ForecastWindows, cell: int, predictions: Mapping[str, Predictions]) -> CellCurve:
+        """Capacity over cycles; of each model its value at the end of the horizon, and three forecasts of the last model."""
+        rows = np.flatnonzero(windows.cell == cell)
+        rows = rows[np.argsort(windows.cycle[rows], kind="stable")]
+        horizon = windows.spec.horizon
+        end = windows.cycle[rows].astype(float) + horizon
+        last = list(predictions.values())[-1]
+        forecasts = []
+        for row in rows[[len(rows) // 5, len(rows) // 2, (4 * len(rows)) // 5]]:
+            ahead = float(windows.cycle[row]) + np.arange(horizon + 1)
+            forecasts.append((ahead, np.concatenate([windows.x[row, -1:], last["trajectory"][row]]) * 100))
+        predicted = {key: (end, values["trajectory"][rows, -1] * 100) for key, values in predictions.items()}
+        return CellCurve((windows.cycle[rows].astype(float), windows.x[rows, -1] * 100), predicted, forecasts)
+
+    def legend(self, spec: ForecastSpec) -> str:
+        """Under a table of predictions."""
+        return f"now, +n: capacity in % of nominal, now and n cycles ahead; RUL: cycles until {spec.eol * 100:g} %."
+
+    def summary(self, spec: ForecastSpec) -> str:
+        """One phrase."""
+        return f"the capacities of the next {spec.horizon} cycles and the cycles left from the last {spec.seen_cycles} ones"
+
+    def facts(self, spec: ForecastSpec) -> list[tuple[str, str]]:
+        """For a card."""
+        return [
+            ("history", f"{spec.seen_cycles} cycles for a student, {spec.context} for a teacher"),
+            ("forecast", f"{spec.horizon} cycles"),
+            ("100 % is", "nominal capacity"),
+            ("end of life", f"{spec.eol * 100:g} %"),
+        ]
+
+
+TASK = Forecast()

@@ -1,0 +1,185 @@
+"""The task ``health``: SOH now, the capacities to come and the cycles left, from pieces of recent charges."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgebat.arrays import Bool, FloatArray
+from edgebat.errors import DataError
+from edgebat.tasks.base import (
+    CellCurve,
+    Column,
+    FileInputs,
+    FileOptions,
+    Head,
+    Loaded,
+    Predictions,
+    Scores,
+    Task,
+    even_knots,
+    flat,
+    life_stages,
+)
+from edgebat.tasks.health.increments import charge_increments
+from edgebat.tasks.health.spec import HealthSpec
+from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
+
+REFERENCES = {
+    "nominal": "nominal capacity",
+    "first": "the first measured capacity",
+    "rated_min": "the rated minimum capacity",
+    "mean_first_k": "the mean of the first measured capacities",
+}
+
+
+class Health(Task):
+    """See the module."""
+
+    name = "health"
+    Windows = HealthWindows
+    limits = (
+        "SOH is an estimate from a constant-current charge through the voltage window; a cell that is never charged through "
+        "it gets no estimate.",
+    )
+    binding = tuple(field.name for field in dataclasses.fields(HealthSpec))
+    columns = (
+        Column("soh_rmse_pct", "SOH RMSE", 3, "pp"),
+        Column("soh_mae_pct", "SOH MAE", 3, "pp", brief=False),
+        Column("trajectory_rmse_pct", "trajectory", 3, "pp"),
+        Column("rul_rmse_cycles", "RUL RMSE", 1, "cycles"),
+    )
+    explanation = "SOH and trajectory in percentage points of the reference capacity, RUL in cycles."
+
+    def heads(self, spec: HealthSpec, knots: int | None = None) -> tuple[Head, ...]:
+        """SOH; the trajectory as knots that begin at it; RUL."""
+        ahead = even_knots(spec.horizon, knots or self.default_knots)
+        grid = tuple(float(n) for n in range(1, spec.horizon + 1))
+        return (
+            Head("soh", "fraction", "SOH %"),
+            Head("trajectory", "fraction", "SOH %", ahead, grid, start="soh", scale="soh"),
+            Head("rul", "cycles", "RUL", floor=0.0, weight=0.5),
+        )
+
+    def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
+        """Charge increments of the cycles in a cycler file (BDF, or a CSV with named columns)."""
+        from edgebat.data.readers import read_mapped
+
+        cell = read_mapped(path, how.mapping, how.sign, how.nominal_ah)
+        nominal = how.nominal_ah or cell.nominal_ah
+        if not nominal:
+            raise DataError(
+                f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5"
+            )
+        cycles, rows, left_out = [], [], dict[str, int]()
+        for number, samples in cell.cycles():
+            found, status = charge_increments(
+                cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], nominal, spec
+            )
+            if found is None:
+                left_out[str(status)] = left_out.get(str(status), 0) + 1
+            else:
+                cycles.append(number)
+                rows.append(found)
+        numbers = np.array(cycles, dtype=np.int64)
+        x, last = input_windows(numbers, np.array(rows).reshape(-1, spec.increments), spec)
+        if not len(x):
+            reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(left_out.items()))
+            raise DataError(
+                f"{cell.source} gives no complete window: {len(cycles)} cycles charge through "
+                f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed "
+                f"({reasons or 'none left out'})"
+            )
+        return FileInputs(x, numbers[last], left_out)
+
+    def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
+             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+        """Charge curves of ``segments/``."""
+        from edgebat.data.corpus import read_corpus
+
+        fleet = read_corpus(corpus, datasets).select(quality=quality)
+        return Loaded(health_windows(fleet, spec), fleet.source, False, fleet.fingerprint, fleet)
+
+    def synthetic(self, spec: HealthSpec, cells: int, max_cycles: int, seed: int) -> Loaded:
+        """The synthetic fleet."""
+        from edgebat.data.synthetic import make_fleet
+
+        fleet = make_fleet(seed, cells, max_cycles)
+        return Loaded(health_windows(fleet, spec), fleet.source, True, fleet.fingerprint, fleet)
+
+    def score(self, windows: HealthWindows, predictions: Predictions) -> Scores:
+        """SOH and trajectory errors in percentage points. RUL is scored before EOL only, on cells whose EOL was observed:
+        after it the answer 0 is too easy."""
+        soh = flat(np.asarray(predictions["soh"], dtype=np.float64)) - windows.soh
+        ahead = np.asarray(predictions["trajectory"], dtype=np.float64) - windows.trajectory
+        before = np.isfinite(windows.rul) & (windows.rul > 0)
+        rul = flat(np.asarray(predictions["rul"], dtype=np.float64))[before] - windows.rul[before]
+        return {
+            "windows": len(windows),
+            "soh_rmse_pct": _rmse(soh * 100),
+            "soh_mae_pct": _mean(np.abs(soh) * 100),
+            "soh_max_pct": float(np.abs(soh).max() * 100) if soh.size else None,
+            "trajectory_rmse_pct": _rmse(ahead[np.isfinite(ahead)] * 100),
+            "rul_rmse_cycles": _rmse(rul),
+            "rul_mae_cycles": _mean(np.abs(rul)),
+        }
+
+    def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
+        """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
+        return life_stages(windows.soh, windows.spec.eol)
+
+    def parity(self, windows: HealthWindows, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
+        """SOH in percent."""
+        return windows.soh * 100, flat(predictions["soh"]) * 100, "SOH, %"
+
+    def cell_curve(self, windows: HealthWindows, cell: int, predictions: Mapping[str, Predictions]) -> CellCurve:
+        """SOH over cycles, and three trajectories of the last model."""
+        rows = np.flatnonzero(windows.cell == cell)
+        rows = rows[np.argsort(windows.cycle[rows], kind="stable")]
+        cycle = windows.cycle[rows].astype(float)
+        last = list(predictions.values())[-1]
+        forecasts = []
+        for row in rows[[len(rows) // 5, len(rows) // 2, (4 * len(rows)) // 5]]:
+            ahead = float(windows.cycle[row]) + np.arange(windows.spec.horizon + 1)
+            path = np.concatenate([flat(last["soh"])[row : row + 1], last["trajectory"][row]])
+            forecasts.append((ahead, path * 100))
+        predicted = {key: (cycle, flat(values["soh"])[rows] * 100) for key, values in predictions.items()}
+        return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts)
+
+    def legend(self, spec: HealthSpec) -> str:
+        """Under a table of predictions."""
+        return (
+            f"SOH in % of the {spec.soh_reference} capacity; +n: SOH n cycles ahead; "
+            f"RUL: cycles until {spec.eol * 100:g} %."
+        )
+
+    def summary(self, spec: HealthSpec) -> str:
+        """One phrase."""
+        return (
+            f"state of health, the next {spec.horizon} cycles and remaining life from {spec.context} partial charges "
+            f"between {spec.window_start_v:g} and {spec.window_end_v:g} V"
+        )
+
+    def facts(self, spec: HealthSpec) -> list[tuple[str, str]]:
+        """For a card."""
+        return [
+            ("voltage window", f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.increments} increments"),
+            ("history", f"{spec.context} charged cycles"),
+            ("100 % SOH is", REFERENCES[spec.soh_reference]),
+            ("end of life", f"{spec.eol * 100:g} %"),
+            ("forecast", f"{spec.horizon} cycles"),
+        ]
+
+
+def _mean(values: FloatArray) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def _rmse(errors: FloatArray) -> float | None:
+    return float(np.sqrt(np.square(errors).mean())) if errors.size else None
+
+
+TASK = Health()

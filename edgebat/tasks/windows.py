@@ -1,0 +1,220 @@
+"""Windows of any task: selecting, joining, blending and storing them, written once. NumPy only.
+
+A task's own windows class adds its arrays as dataclass fields, each marked ``PER_WINDOW`` or ``PER_CELL``, and says with
+``inputs`` and ``targets`` what a student reads and learns from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebat.arrays import Array, Float32, Float64, Int32, Int64
+from edgebat.cells import CellKey, Condition
+from edgebat.errors import DataError
+from edgebat.files import atomic_write
+
+PER_WINDOW: Mapping[str, str] = {"per": "window"}
+PER_CELL: Mapping[str, str] = {"per": "cell"}
+
+
+class Spec(Protocol):
+    """Definition of a task: what is seen, what is asked. Travels in a model's metadata, its card and its C header."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able dictionary."""
+        ...
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Which windows are blended: rows ``first`` and ``second`` [M] and the share ``t`` [M] of the second."""
+
+    first: Int64
+    second: Int64
+    t: Float32
+
+    def __call__(self, values: Array) -> Float32:
+        """Blend rows of ``values`` [N, ...] into float32 [M, ...]; NaN where either partner is NaN."""
+        weight = self.t.reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray((1 - weight) * values[self.first] + weight * values[self.second], dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """N windows out of the cells in ``cells``."""
+
+    Spec: ClassVar[Any]
+    """Class of ``spec``, with ``from_dict``."""
+    one_per_cell: ClassVar[bool] = False
+    """Whether every cell gives one window, so that both are numbered alike."""
+
+    spec: Any
+    cell: Int32 = field(metadata=PER_WINDOW)
+    """[N] index into ``cells``."""
+    cycle: Int32 = field(metadata=PER_WINDOW)
+    """[N] number of the window's last cycle."""
+    cells: tuple[CellKey, ...] = field(metadata=PER_CELL)
+    conditions: tuple[Condition, ...] = field(metadata=PER_CELL)
+    """Per cell."""
+    nominal_ah: Float64 = field(metadata=PER_CELL)
+    """Per cell, Ah."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Reason -> number of cells or cycles that gave no window."""
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    @abstractmethod
+    def inputs(self) -> Float32:
+        """What a student reads, float32 [N, T, C], fractions of nominal capacity, oldest time step first."""
+
+    @abstractmethod
+    def targets(self) -> dict[str, Float32]:
+        """Measured labels by head, float32 [N, values]; NaN where not measured."""
+
+    def end_labels(self) -> list[Float32]:
+        """[N] cycles to the end of life as measured, where the task knows them; NaN where not observed."""
+        return []
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """Per cell: the part of a published split it belongs to, or empty."""
+        return ("",) * len(self.cells)
+
+    @property
+    def dataset(self) -> npt.NDArray[np.str_]:
+        """[N] dataset of each window."""
+        return np.array([dataset for dataset, _ in self.cells], dtype=np.str_)[self.cell]
+
+    def take(self, rows: npt.ArrayLike) -> Self:
+        """The windows at ``rows`` [M], in that order, repeats allowed; cells without a window disappear."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        if self.one_per_cell:
+            used, cell = chosen, np.arange(len(chosen))
+        else:
+            used, cell = np.unique(self.cell[chosen], return_inverse=True)
+        parts = {name: _at(getattr(self, name), chosen) for name in self._names("window")}
+        parts |= {name: _at(getattr(self, name), used) for name in self._names("cell")}
+        return replace(self, **(parts | {"cell": cell.astype(np.int32)}))
+
+    def select(
+        self,
+        mask: npt.ArrayLike | None = None,
+        cells: Iterable[CellKey] | None = None,
+        datasets: Iterable[str] | None = None,
+    ) -> Self:
+        """The windows where ``mask`` [N] is true, whose cell is in ``cells`` and of one of ``datasets``.
+
+        Raises DataError when ``cells`` names a cell that has no windows, or for a mask of another shape.
+        """
+        keep = np.ones(len(self), dtype=np.bool_) if mask is None else np.array(mask, dtype=np.bool_)
+        if keep.shape != (len(self),):
+            raise DataError(f"the mask has shape {keep.shape}; there are {len(self)} windows")
+        if cells is not None:
+            wanted = set(cells)
+            unknown = sorted(wanted - set(self.cells))
+            if unknown:
+                raise DataError(f"{len(unknown)} cells have no windows here: {unknown[:5]}")
+            keep &= np.array([key in wanted for key in self.cells], dtype=np.bool_)[self.cell]
+        if datasets is not None:
+            allowed = set(datasets)
+            keep &= np.array([key[0] in allowed for key in self.cells], dtype=np.bool_)[self.cell]
+        return self.take(np.flatnonzero(keep))
+
+    def select_every(self, step: int) -> Self:
+        """One window of every ``step``."""
+        return self.take(np.arange(0, len(self), step))
+
+    def evenly(self, count: int) -> Self:
+        """``count`` windows spread evenly over all of them; all, when there are fewer."""
+        return self.take(np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64))
+
+    def join(self, other: Self) -> Self:
+        """These windows and then the ``other`` ones, of other cells. Raises DataError when their shapes differ or a cell
+        is in both."""
+        both = set(self.cells) & set(other.cells)
+        if both or not self.joinable(other):
+            raise DataError(
+                f"windows cannot be joined: they need one task, and cells of their own; in both: {sorted(both)}"
+            )
+        parts: dict[str, Any] = {}
+        for name in (*self._names("window"), *self._names("cell")):
+            own, more = getattr(self, name), getattr(other, name)
+            if isinstance(own, tuple):
+                parts[name] = own + more
+            elif own.shape[1:] != more.shape[1:]:
+                raise DataError(f"windows cannot be joined: {name} has shape {own.shape} and {more.shape}")
+            else:
+                parts[name] = np.concatenate([own, more])
+        parts["cell"] = np.concatenate([self.cell, other.cell + np.int32(len(self.cells))])
+        return replace(self, **parts, left_out=dict(Counter(self.left_out) + Counter(other.left_out)))
+
+    def joinable(self, other: Self) -> bool:
+        """Whether ``other`` windows are cut alike."""
+        return bool(self.spec == other.spec)
+
+    def blended(self, blend: Blend) -> Self:
+        """Windows between pairs of these, float arrays mixed, the rest as each first partner has it."""
+        taken = self.take(blend.first)
+        mixed: dict[str, Any] = {name: blend(getattr(self, name)) for name in self._names("window")
+                 if getattr(self, name).dtype.kind == "f"}  # fmt: skip
+        return replace(taken, **mixed)
+
+    def digest(self) -> str:
+        """sha256 of all that is kept per window."""
+        digest = hashlib.sha256()
+        for name in self._names("window"):
+            values = np.ascontiguousarray(getattr(self, name))
+            digest.update(f"{name} {values.shape} {values.dtype}".encode())
+            digest.update(values.tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to ``path`` (``.safetensors``); the same windows give the same bytes."""
+        from safetensors.numpy import save
+
+        names = (*self._names("window"), *self._names("cell"))
+        arrays = {n: np.ascontiguousarray(v) for n in names if not isinstance(v := getattr(self, n), tuple)}
+        words = {n: getattr(self, n) for n in names if n not in arrays}
+        words |= {"conditions": [dataclasses.astuple(c) for c in self.conditions]}
+        header = {"spec": self.spec.to_dict(), "left_out": self.left_out, "words": words}
+        atomic_write(Path(path), save(arrays, metadata={"windows": json.dumps(header, sort_keys=True)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what ``save`` wrote. Raises DataError when the file is missing, damaged or of another task."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            content = Path(path).read_bytes()
+            arrays: dict[str, Any] = load(content)
+            length = int.from_bytes(content[:8], "little")
+            header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["windows"])
+            words: dict[str, Any] = {name: tuple(values) for name, values in header["words"].items()}
+            words["cells"] = tuple((dataset, cell) for dataset, cell in words["cells"])
+            words["conditions"] = tuple(Condition(*values) for values in words["conditions"])
+            return cls(spec=cls.Spec.from_dict(header["spec"]), left_out=header["left_out"], **words, **arrays)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} holds no windows of this task ({type(error).__name__}: {error}); run the step 'data' again"
+            ) from None
+
+    @classmethod
+    def _names(cls, per: str) -> tuple[str, ...]:
+        return tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("per") == per)
+
+
+def _at(values: Any, rows: Int64) -> Any:
+    return tuple(values[i] for i in rows) if isinstance(values, tuple) else values[rows]

@@ -1,0 +1,22 @@
+"""Labels that are partly unknown, and windows of cells of unequal lives. Torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgebat.arrays import IntArray
+
+
+def cell_weights(cell: IntArray, balance: float) -> Tensor:
+    """Chance of drawing each window: (windows of its cell) ** -balance, float64 [N]."""
+    _, index, counts = np.unique(cell, return_inverse=True, return_counts=True)
+    return torch.from_numpy(counts[index].astype(np.float64) ** -balance)
+
+
+def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over the entries where the target is not NaN; zero when there are none."""
+    known = torch.isfinite(target)
+    error = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
+    return error.square().sum() / known.sum().clamp(min=1)

@@ -1,0 +1,57 @@
+"""Every operator of the integer graph exists in every back end: the one test that a new operator fails first."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgebat.errors import ModelFileError
+from edgebat.formats.c.operators import OPERATORS as C_OPERATORS
+from edgebat.formats.c.write import write_c
+from edgebat.formats.onnx import emit, note
+from edgebat.formats.onnx.emit import emit_graph
+from edgebat.formats.tflite import write
+from edgebat.formats.tflite.read import tflite_graph
+from edgebat.formats.tflite.write import tflite_bytes
+from edgebat.graph import OPERATORS, Node
+from edgebat.runtime import Engine
+from tests.formats_graphs import FAMILIES, random_inputs
+
+TABLES = {
+    "C": C_OPERATORS,
+    "TFLite writer": write._OPERATORS,
+    "ONNX writer": emit._OPERATORS,
+    "ONNX reader": note._OPERATORS,
+}
+GRAPHS = [FAMILIES[family](seed) for family in FAMILIES for seed in range(8)]
+
+
+@pytest.mark.parametrize("back_end", TABLES)
+def test_a_table_holds_exactly_the_operators_of_the_graph(back_end: str) -> None:
+    assert sorted(TABLES[back_end]) == sorted(OPERATORS)
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+def test_every_operator_runs_and_is_written_in_every_format(op: str, tmp_path: Path) -> None:
+    graph = next(graph for graph in GRAPHS if op in {node.op for node in graph.nodes})
+    assert len(Engine(graph).run(random_inputs(graph, 3, 1))) == 3
+    assert write_c(graph, tmp_path, "net").files[1].exists()
+    assert tflite_graph(tflite_bytes(graph)[0]).fingerprint == graph.fingerprint
+    assert emit_graph(graph)[0].nodes
+
+
+def test_an_operator_without_an_entry_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Softmax(Node):
+        op = "softmax"
+
+    graph = FAMILIES["mlp"](1)
+    first = graph.nodes[0]
+    odd = replace(graph, nodes=(Softmax(first.name, first.inputs, first.output), *graph.nodes[1:]))
+    monkeypatch.setitem(OPERATORS, "softmax", Softmax)
+    monkeypatch.setattr("edgebat.graph.check._check_node", lambda *_: None)
+    with pytest.raises(ModelFileError, match=r"\(softmax\): C has no kernel"):
+        write_c(odd, tmp_path, "net")
+    with pytest.raises(ModelFileError, match="TFLite has no form of operator 'softmax'"):
+        tflite_bytes(odd)
+    with pytest.raises(ModelFileError, match="ONNX has no form of operator 'softmax'"):
+        emit_graph(odd)

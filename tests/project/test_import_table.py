@@ -1,0 +1,115 @@
+"""Nothing points back up: which package may import which stands in one table, in ``bench/architecture.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.architecture import (
+    GROUND,
+    KNOWN,
+    KNOWN_LONG,
+    ROOT,
+    TABLE,
+    Import,
+    against_the_table,
+    allowed,
+    circles,
+    graph_of,
+    imports,
+    long_files,
+    longest_chain,
+    permitted,
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Import]:
+    return imports()
+
+
+def test_every_import_is_one_the_table_allows(found: list[Import]) -> None:
+    assert not [str(one) for one in against_the_table(found)]
+
+
+def test_no_modules_import_each_other_in_a_circle(found: list[Import]) -> None:
+    assert circles(graph_of(found)) == []
+
+
+def test_no_file_is_longer_than_450_lines() -> None:
+    assert long_files().keys() - KNOWN_LONG == set()
+
+
+def test_what_is_known_is_still_there(found: list[Import]) -> None:
+    """An exception that is not needed any more goes from its list."""
+    upward = {(one.module, one.places[1]) for one in found if not permitted(one)}
+    assert KNOWN - upward == set()
+    assert KNOWN_LONG - long_files().keys() == set()
+
+
+def test_the_table_has_a_row_for_every_place_and_rows_name_rows_above_them_only() -> None:
+    package = ROOT / "edgebat"
+    places = {path.name for path in package.iterdir() if (path / "__init__.py").is_file()}
+    places |= {path.stem for path in package.glob("*.py")} - {"__init__"}
+    assert places <= TABLE.keys()
+    above: set[str] = set()
+    for place, row in TABLE.items():
+        assert {*row.may, *row.lazily} <= above, place
+        above.add(place)
+
+
+@pytest.mark.parametrize(
+    ("place", "never"),
+    [
+        ("graph", {"data", "tasks", "students", "teachers", "training", "quantize"}),
+        ("runtime", {"data", "tasks", "students", "teachers", "training", "quantize"}),
+        ("formats", {"data", "students", "teachers", "training", "quantize", "simulate"}),
+        ("data", {"tasks", "teachers"}),
+        ("tasks", {"baselines", "teachers", "training", "students"}),
+        ("students", {"teachers", "distill", "graph"}),
+        ("teachers", {"students", "distill", "quantize"}),
+        ("report", {"runs", "studies", "bms", "teachers"}),
+        ("simulate", {"runs", "verify", "bench", "report"}),
+    ],
+)
+def test_what_lies_below_the_waist_does_not_know_what_lies_above(place: str, never: set[str]) -> None:
+    assert not allowed(place) & never
+    assert allowed(place) >= set(GROUND)
+
+
+def test_only_the_command_line_may_import_everything() -> None:
+    assert TABLE.keys() - allowed("cli") == {"__main__"}
+
+
+def house(root: Path, files: dict[str, str]) -> list[Import]:
+    """The imports of a little package ``edgebat``."""
+    for name, text in files.items():
+        (root / "edgebat" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "edgebat" / name).write_text(text)
+    return imports(root / "edgebat")
+
+
+def test_an_import_upward_is_found_also_inside_a_function(tmp_path: Path) -> None:
+    found = house(
+        tmp_path,
+        {
+            "graph/model.py": "def draw():\n    from edgebat.report import svg\n",
+            "report/svg.py": "from __future__ import annotations\n",
+            "report/card.py": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from edgebat.runs import run\n",
+            "evaluate.py": "def load():\n    from edgebat.teachers import store\n\n\nfrom edgebat.students import store\n",
+            "teachers/store.py": "",
+            "students/store.py": "from ..graph import model\n",
+        },
+    )
+    assert [str(one) for one in found if not permitted(one)] == [
+        "edgebat.evaluate:5 imports edgebat.students.store",
+        "edgebat.graph.model:2 imports edgebat.report.svg",
+        "edgebat.students.store:1 imports edgebat.graph.model",
+    ]
+
+
+def test_circles_and_floors_are_counted() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"d"}, "x": {"y"}, "y": {"x"}}
+    assert circles(graph) == [["x", "y"]]
+    assert longest_chain(graph) == ["a", "b", "c", "d"]

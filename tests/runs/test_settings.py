@@ -1,0 +1,82 @@
+"""Every key of a recipe says what it does, in the class that has it; the command line and docs/settings.md show that."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgebat.errors import RecipeError
+from edgebat.runs.recipe import Recipe, load_recipe
+from edgebat.runs.settings import COMMAND, as_markdown, field_docstrings, find_sections, recipe_sections
+from edgebat.training.steps import StepSettings
+
+Command = Callable[..., tuple[int, str, str]]
+SETTINGS_MD = Path(__file__).parents[2] / "docs" / "settings.md"
+SECTIONS = recipe_sections()
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name or "recipe")
+def test_every_field_of_every_settings_class_says_what_it_does(section) -> None:  # type: ignore[no-untyped-def]
+    texts = field_docstrings(section.owner)
+    own = [field for field in _fields(section.owner) if not _of_a_teacher(section.owner, field)]
+    assert [field for field in own if not texts.get(field)] == []
+
+
+def _fields(owner: type) -> list[str]:
+    return list(getattr(owner, "model_fields", None) or [field.name for field in dataclasses.fields(owner)])
+
+
+def _of_a_teacher(owner: type, field: str) -> bool:
+    """Whether a class of edgebat/teachers has the field: those are still described in their classes' docstrings."""
+    classes = [base for base in owner.__mro__ if field in inspect.get_annotations(base)]
+    return classes[0].__module__.startswith("edgebat.teachers")
+
+
+def test_settings_of_step_training_do_so_too() -> None:
+    assert {field.name for field in dataclasses.fields(StepSettings)} == field_docstrings(StepSettings).keys()
+
+
+def test_the_page_is_current() -> None:
+    assert SETTINGS_MD.read_text(encoding="utf-8") == as_markdown(), f"run: {COMMAND}"
+
+
+def test_every_key_shown_is_one_that_set_takes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nstudents: [{kind: mlp}, {kind: cnn}, {kind: lstm}]")
+    shown = [(f"{section.name}.{key.name}".lstrip("."), key.default) for section in SECTIONS for key in section.keys]
+    assert ("data.split.test", "0.25") in shown
+    assert ("teacher.fit.epochs", str(Recipe(name="mine").teacher.fit.epochs)) in shown
+    # Setting every key to the default that is shown changes nothing.
+    overrides = [f"{name}={default}" for name, default in shown if default]
+    assert len(overrides) > 60
+    assert load_recipe(path, overrides) == load_recipe(path)
+
+
+def test_an_inherited_field_keeps_its_text_and_the_section_its_own_default() -> None:
+    (fit,) = find_sections("distill.fit")
+    keys = {key.name: key for key in fit.keys}
+    assert keys["epochs"].default == "60"
+    assert "At most so many" in keys["epochs"].text
+    (student,) = find_sections("students.0")
+    assert {key.name: key.kind for key in student.keys}["epochs"] == "whole number, ≥ 1 or nothing"
+
+
+def test_one_section_on_the_command_line(command: Command) -> None:
+    code, out, _ = command("settings", "data.split")
+    assert code == 0
+    assert "data.split: Which cells are held out." in out
+    assert "test: 0.25    (number, ≥ 0, < 1)\n      Fraction of the cells for testing." in out
+    assert "synthetic" not in out
+
+
+def test_one_key_and_a_misspelt_one() -> None:
+    (section,) = find_sections("distill.fit.epochs")
+    assert [key.name for key in section.keys] == ["epochs"]
+    with pytest.raises(
+        RecipeError, match=r"no section or key 'distill\.fit\.epoch'; did you mean distill\.fit\.epochs"
+    ):
+        find_sections("distill.fit.epoch")
