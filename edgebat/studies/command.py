@@ -22,7 +22,7 @@ from edgebat.tasks.base import task
 from edgebat.teachers.store import teacher_class
 
 if TYPE_CHECKING:
-    from edgebat.studies.runner import Kind, StudyRecipe
+    from edgebat.studies.runner import StudyRecipe
 
 STUDIES = {
     "batlinet": "life",
@@ -45,39 +45,29 @@ def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     return document if is_study(document) else None
 
 
-def teacher_name(document: dict[str, Any]) -> str:
-    """``teacher.name``. Raises RecipeError when there is no study of it."""
+def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any]:
+    """A checked study from plain data. Raises RecipeError, MissingExtra."""
     teacher = document.get("teacher")
     name = teacher.get("name") if isinstance(teacher, dict) else teacher
     if name not in STUDIES:
-        raise RecipeError(f"there is no study of the teacher {name!r}; teacher.name is one of {', '.join(STUDIES)}")
-    return str(name)
-
-
-def find_kind(name: str) -> Kind:
-    """The kind of study of the teacher ``name``. Raises MissingExtra."""
-    require("lightning", extra="train")
-    kind: Kind = importlib.import_module(f"edgebat.studies.{STUDIES[name]}").KINDS[name]
-    return kind
-
-
-def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any]:
-    """A checked study from plain data. Raises RecipeError, MissingExtra."""
-    name = teacher_name(document)
-    kind = find_kind(name)
-    from edgebat.studies.runner import StudyRecipe
-
+        raise RecipeError(
+            f"{where}: there is no study of the teacher {name!r}; teacher.name is one of {', '.join(STUDIES)}"
+        )
     if unknown := sorted(set(document) - set(KEYS)):
         raise RecipeError(f"{where}: a study knows no {', '.join(unknown)}; allowed are {', '.join(KEYS)}")
+    require("lightning", extra="train")
+    from edgebat.studies.runner import StudyRecipe
+
+    kind = importlib.import_module(f"edgebat.studies.{STUDIES[name]}").KINDS[name]
     try:
-        settings = teacher_entry(document["teacher"]).settings
+        settings = teacher_entry(teacher).settings
         spec = task(teacher_class(name).task).spec(document.get("task"))
-        section = TypeAdapter(kind.study).validate_python(document.get("study") or {})
+        section = TypeAdapter(kind.section).validate_python(document.get("study") or {})
     except ValidationError as error:
         raise RecipeError(f"{where}: study: {error}") from None
     except EdgebatError as error:
         raise RecipeError(f"{where}: {error}") from None
-    return StudyRecipe(str(document.get("name", "")), name, settings, spec, section)
+    return StudyRecipe(str(document.get("name", "")), name, settings, spec, section, kind)
 
 
 def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> StudyRecipe[Any]:
@@ -127,21 +117,17 @@ def _same_study(part: Any) -> Any:
 def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
     """Run a study, or the parts of it named in ``only``, into ``runs/<name>`` and print its tables; what is done there is
     kept. Raises RecipeError, DataError, MissingExtra."""
-    name = teacher_name(document)
+    study = check_study(document)
     if corpus is None:
-        raise RecipeError(
-            f"recipe {document.get('name')!r} needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS"
-        )
-    kind = find_kind(name)
+        raise RecipeError(f"recipe {study.name!r} needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
     from edgebat.studies.runner import run_experiments
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    study = check_study(document)
     folder = runs / study.name
     refuse_other_results(folder, document)
     try:
         with _silent_but_for_the_first():
-            run_experiments([experiment(study, corpus, folder) for experiment in kind.experiments], only)
+            run_experiments([experiment(study, corpus, folder) for experiment in study.kind.experiments], only)
     finally:
         # Interrupted or not: what lies there now is of this recipe.
         if folder.is_dir():

@@ -28,9 +28,7 @@ from edgebat.studies.runner import Kind, Part, Result, Scored, Scores, Split, Te
 from edgebat.studies.tables import markdown, spread
 from edgebat.tasks.health import HealthWindows, health_windows
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.ic2ml.release import Condition, released_rows, released_table, rms
-
-Predictions = Mapping[str, FloatArray]
+from edgebat.teachers.ic2ml.release import Condition, errors, released_rows, released_table
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
 
     def fleet(self) -> Fleet:
         """The cells of every dataset that has a condition."""
-        return read_corpus(self.corpus, {c.dataset for c in self.recipe.study.conditions.values()})
+        return read_corpus(self.corpus, {condition.dataset for condition in self.recipe.study.conditions.values()})
 
     def split(self, part: Part, seed: int) -> Split[HealthWindows] | None:
         if reason := self.leaks(part.name):
@@ -146,40 +144,14 @@ class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
 KINDS = {"ic2ml": Kind(ConditionSection, (Variants,))}
 
 
-def errors(windows: HealthWindows, predictions: Predictions) -> Scores:
-    """RMSE of SOH and trajectory in Ah and in percentage points of nominal, MAPE of the trajectory in percent, RMSE and
-    MAE of RUL in cycles: ``rul`` before EOL only, ``rul_all`` with the windows at and past it as the paper counts."""
-    scale = windows.reference_ah[windows.cell]
-    soh = np.asarray(predictions["soh"], dtype=np.float64) - windows.soh
-    ahead = np.asarray(predictions["trajectory"], dtype=np.float64) - windows.trajectory
-    known = np.isfinite(ahead)
-    known_rul = np.isfinite(windows.rul)
-    rul = np.asarray(predictions["rul"], dtype=np.float64)[known_rul] - windows.rul[known_rul]
-    found = {
-        "windows": float(len(windows)),
-        "cells": float(len(windows.cells)),
-        "soh_rmse_ah": rms(soh * scale),
-        "soh_rmse_pct": 100.0 * rms(soh),
-        "trajectory_rmse_ah": rms((ahead * scale[:, None])[known]),
-        "trajectory_rmse_pct": 100.0 * rms(ahead[known]),
-        "trajectory_mape_pct": 100.0 * _mean(np.abs(ahead[known]) / windows.trajectory[known]),
-        "rul_rmse": rms(rul[windows.rul[known_rul] > 0]),
-        "rul_all_rmse": rms(rul),
-        "rul_all_mae": _mean(np.abs(rul)),
-    }
-    return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def _mean(values: FloatArray) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
-
-
 def whole(condition: str) -> str:
     """The group of a condition's windows that the release counts: whose whole horizon was measured."""
     return f"{condition}, windows as released"
 
 
-def scored(conditions: Mapping[str, Condition], windows: HealthWindows, predictions: Predictions) -> Scored:
+def scored(
+    conditions: Mapping[str, Condition], windows: HealthWindows, predictions: Mapping[str, FloatArray]
+) -> Scored:
     """``errors`` of each condition's test cells at hand, of all windows and of the ``whole`` ones, and of each cell."""
 
     def of(rows: Any) -> Scores:
@@ -196,15 +168,8 @@ def scored(conditions: Mapping[str, Condition], windows: HealthWindows, predicti
     return Scored(groups, cells)
 
 
-COLUMNS = (
-    "soh_rmse_ah",
-    "soh_rmse_pct",
-    "trajectory_rmse_ah",
-    "trajectory_mape_pct",
-    "rul_all_rmse",
-    "rul_all_mae",
-    "rul_rmse",
-)
+COLUMNS = ("soh_rmse_ah", "soh_rmse_pct", "trajectory_rmse_ah", "trajectory_mape_pct", "rul_all_rmse", "rul_all_mae",
+           "rul_rmse")  # fmt: skip
 
 
 def table(study: ConditionSection, results: Sequence[Result]) -> str:

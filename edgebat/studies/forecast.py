@@ -23,7 +23,7 @@ from edgebat.baselines.forecast import forecast_baselines
 from edgebat.cells import CapacityHistory, pack_cells
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import require
-from edgebat.studies.runner import Kind, Part, Result, Scored, Split, TeacherExperiment, seeded
+from edgebat.studies.runner import Kind, Part, Result, Scored, Split, TeacherExperiment, Trained, seeded
 from edgebat.studies.tables import markdown
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_forecasts
@@ -33,7 +33,7 @@ from edgebat.teachers.battery_timer.draws import stretches
 from edgebat.teachers.battery_timer.settings import TimerSettings
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
 from edgebat.teachers.universal.train import left_out_folds
-from edgebat.training.run import Run, TrainResult
+from edgebat.training.run import Run
 
 EVERYTHING, UNTUNED = "all", "untuned"
 """The fold that leaves out nothing, and the network that has seen made-up curves alone."""
@@ -156,9 +156,7 @@ class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
             save_teacher(network, file, {"training": "synthetic curves only"})
         return file
 
-    def train(
-        self, part: Part, split: Split[ForecastWindows], seed: int, run: Run
-    ) -> tuple[Teacher, TrainResult | None]:
+    def train(self, part: Part, split: Split[ForecastWindows], seed: int, run: Run) -> Trained:
         file = self.pretrained(seed)
         if part.beside:
             return load_teacher(file), None

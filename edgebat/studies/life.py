@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
@@ -23,19 +24,31 @@ from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError, require
-from edgebat.studies.runner import Kind, Part, Result, Scored, Scores, Split, TeacherExperiment, seeded, write_kept
+from edgebat.studies.runner import (
+    Experiment,
+    Kind,
+    Part,
+    Record,
+    Result,
+    Scored,
+    Scores,
+    Split,
+    TeacherExperiment,
+    seeded,
+    write_kept,
+)
 from edgebat.studies.tables import markdown, spread
-from edgebat.studies.transfer import Transfer, Transfers
 from edgebat.tasks.life.score import by_dataset, score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.batlinet.network import BatLiNetEnsemble
+from edgebat.teachers.batlinet.transfer import METHODS, Transfer, transfer_scores
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
 from edgebat.teachers.diffbatt.settings import Sampling
 from edgebat.teachers.diffbatt.synthesis import synthesis_rows
 from edgebat.teachers.ensemble import SeedEnsemble
 from edgebat.teachers.store import load_teacher, save_teacher
-from edgebat.training.run import Run, TrainResult
+from edgebat.training.run import Run
 from edgebat.training.tensorfile import round_to_half
 
 ALL = "all"
@@ -63,11 +76,6 @@ class LifeSection:
     def scores_test(self) -> bool:
         """Whether the test split is scored: neither a part of the training cells nor nothing."""
         return self.test is not None and not self.hold_out and not self.held_cells
-
-    @property
-    def scores_nothing(self) -> bool:
-        """Whether the teacher is only trained."""
-        return self.test is None and not self.hold_out and not self.held_cells
 
     def __post_init__(self) -> None:
         if self.hold_out < 0 or self.hold_out == 1:
@@ -141,7 +149,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
             raise RecipeError(
                 f"no cell is left to train on; cells.csv has none of split {study.train!r}, or all are held"
             )
-        if not study.scores_nothing and not len(test):
+        if not len(test) and (study.test or study.hold_out or study.held_cells):
             reason = (
                 f"held_cells {study.held_cells!r} fits none of the {cells} cells of split {study.train!r}"
                 if study.held_cells
@@ -150,7 +158,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
             raise RecipeError(f"there is nothing to score: {reason}")
         return Split(train, test.take(np.arange(0)), test)
 
-    def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> tuple[Teacher, TrainResult | None]:
+    def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> Trained:
         settings = seeded(self.recipe.teacher, seed)
         kind = self.ensemble if settings.members > 1 else self.ensemble.member
         return kind.fit(split.train, None, settings, run)
@@ -249,6 +257,32 @@ class DiffBattStudy(LifeExperiment[DiffBattSection]):
         return dataclasses.replace(found, synthesis=rows)
 
 
+class Transfers(Experiment[BatLiNetSection]):
+    """Each transfer with each seed."""
+
+    @cached_property
+    def windows(self) -> LifeWindows:
+        """Every cell of every dataset."""
+        return life_windows(life_cells(self.corpus), self.recipe.study.transfer_task)
+
+    def parts(self) -> list[Part]:
+        study = self.recipe.study
+        return [Part(transfer.target, study.seeds, f"transfer-{transfer.target}", on_request=not study.scores_test)
+                for transfer in study.transfer]  # fmt: skip
+
+    def measure(self, part: Part, seed: int) -> Record:
+        transfer = next(t for t in self.recipe.study.transfer if t.target == part.name)
+        # Twenty cycles are too few to pool, and a protocol there shows which data set a cell is of, not how it ages.
+        settings = dataclasses.replace(self.recipe.teacher, pool=1, members=1, current=False)
+        start = time.perf_counter()
+        scores = transfer_scores(self.windows, transfer, settings, Run(self.folder / f"{part.stem}-seed{seed}"), seed)
+        return Record(seed, round(time.perf_counter() - start, 1), {}, Scored(scores))
+
+    def tables(self, results: list[Result]) -> dict[str, str]:
+        found = {result.part.name: [scored.scores for scored in result.seeds.values()] for result in results}
+        return {"transfer.md": transfer_table(found)}
+
+
 KINDS = {
     "batlinet": Kind(BatLiNetSection, (BatLiNetStudy, Transfers)),
     "diffbatt": Kind(DiffBattSection, (DiffBattStudy,)),
@@ -268,9 +302,8 @@ def study_table(title: str, teacher: str, results: Sequence[Result]) -> str:
     rows[f"{teacher}, {len(seeds)} seeds"] = seeds
     together = [result.together.scores[ALL] for result in results if result.together]
     if together:
-        joined = over_folds(together)
         # The best of all members' draws is not to be set beside the best of one member's.
-        joined = {name: value for name, value in joined.items() if not name.endswith("_best")}
+        joined = {name: value for name, value in over_folds(together).items() if not name.endswith("_best")}
         rows[f"{teacher}, the seeds together"] = [joined]
     names = sorted({name for part in rows.values() for scores in part for name in scores})
     lines = ([who, *(spread([s[name] for s in part if name in s], 2) for name in names)] for who, part in rows.items())
@@ -299,15 +332,25 @@ def dataset_table(teacher: str, results: Sequence[Result]) -> str:
 def over_folds(scores: Sequence[Scores]) -> Scores:
     """Over folds of like size: the root of the mean square of RMSEs in cycles, the mean of anything else; each over the
     folds that know it."""
-    known = {name: [s[name] for s in scores if name in s] for name in dict.fromkeys(name for s in scores for name in s)}
-    return {
-        name: float(np.sqrt(np.mean(np.square(values))))
-        if name in ("rmse", "rul_rmse", "rul_rmse_best")
-        else float(np.mean(values))
-        for name, values in known.items()
-    }
+    found = {}
+    for name in dict.fromkeys(name for own in scores for name in own):
+        values = [own[name] for own in scores if name in own]
+        squared = name in ("rmse", "rul_rmse", "rul_rmse_best")
+        found[name] = float(np.sqrt(np.mean(np.square(values))) if squared else np.mean(values))
+    return found
 
 
 def per_seed(results: Sequence[Result]) -> list[list[Scored]]:
     """For each seed what was scored of all folds."""
     return [list(folds) for folds in zip(*(result.seeds.values() for result in results), strict=True)]
+
+
+def transfer_table(found: Mapping[str, Sequence[Mapping[str, Scores]]]) -> str:
+    """Markdown: target -> seeds -> ``transfer_scores``, as the median and range of MAPE over the seeds: one cell unlike all
+    that is known can make a mean say nothing."""
+    rows = []
+    for target, seeds in found.items():
+        for count in seeds[0]:
+            values = [np.array([scores[count][name] for scores in seeds]) for name in METHODS]
+            rows.append([target, count, *(f"{np.median(v):.0f} ({v.min():.0f} to {v.max():.0f})" for v in values)])
+    return "MAPE in percent, median (range) over seeds\n\n" + markdown(["target", "cells known", *METHODS], rows)

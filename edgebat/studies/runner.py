@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
@@ -32,6 +32,15 @@ Own = TypeVar("Own", bound=Windows)
 Kept = TypeVar("Kept")
 Scores = dict[str, float]
 """Metric -> value."""
+Trained = tuple[Teacher, TrainResult | None]
+"""A network and, when it has just been trained, how that went."""
+
+
+class Kind(NamedTuple):
+    """What a study of a teacher is made of: the class of its section ``study``, and what is run."""
+
+    section: type[Any]
+    experiments: tuple[type[Experiment[Any]], ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class StudyRecipe(Generic[Section]):
     teacher: Any
     task: Any
     study: Section
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,7 @@ class TeacherExperiment(Experiment[Section], Generic[Section, Own]):
     def split(self, part: Part, seed: int) -> Split[Own] | None:
         """What to learn from and what to score; None as in ``measure``."""
 
-    def train(self, part: Part, split: Split[Own], seed: int, run: Run) -> tuple[Teacher, TrainResult | None]:
+    def train(self, part: Part, split: Split[Own], seed: int, run: Run) -> Trained:
         """The teacher trained on the split, or the training resumed."""
         kind = teacher_class(self.recipe.teacher_name)
         return kind.fit(split.train, split.val, seeded(self.recipe.teacher, seed), run)
@@ -188,7 +198,7 @@ class TeacherExperiment(Experiment[Section], Generic[Section, Own]):
         file = self.folder / f"{stem}.safetensors"
         if not file.exists():
             network, result = self.train(part, split, seed, Run(self.folder / stem))
-            fitted = figures(result)
+            fitted = figures(result) if result else {}
             self.round(network)
             save_teacher(network, file, {"study": self.recipe.name, "seed": seed, **self.provenance(part, split)})
         seconds = round(time.perf_counter() - start, 1)
@@ -215,14 +225,6 @@ class TeacherExperiment(Experiment[Section], Generic[Section, Own]):
         return {"table.md": self.table(results), "cells.csv": cells_csv(own, self.about_cell, self.cell_metrics)}
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a study of a teacher is made of: the class of its section ``study``, and what is run."""
-
-    study: type[Any]
-    experiments: tuple[type[Experiment[Any]], ...]
-
-
 def seeded(settings: Any, seed: int) -> Any:
     """A dataclass of settings with every ``seed`` in it replaced."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
@@ -230,12 +232,9 @@ def seeded(settings: Any, seed: int) -> Any:
     return replace(settings, **changed, **({"seed": seed} if "seed" in values else {}))
 
 
-def figures(result: TrainResult | None) -> dict[str, float]:
+def figures(result: TrainResult) -> dict[str, float]:
     """The single numbers of what a training reports."""
-    if result is None:
-        return {}
-    numbers = {name: value for name, value in vars(result).items() if isinstance(value, int | float)}
-    return numbers | result.summary()
+    return {name: value for name, value in vars(result).items() if isinstance(value, int | float)} | result.summary()
 
 
 def chosen(only: Sequence[str], parts: Sequence[Part]) -> list[Part]:

@@ -35,7 +35,12 @@ def cells_csv(results: Sequence[Result], about: Sequence[str], metrics: Sequence
     for part, seed, scored in ((r.part.name, seed, scored) for r in results for seed, scored in r.seeds.items()):
         for row in scored.cells:
             owners.setdefault((row["dataset"], row["cell"]), set()).add(part)
-            key = (part, row["dataset"], row["cell"], *(_text(row[name]) for name in about))
+            key = (
+                part,
+                row["dataset"],
+                row["cell"],
+                *("" if row[name] is None else f"{row[name]:g}" for name in about),
+            )
             values = {f"{name}_seed{seed}": f"{row[name]:.4f}" for name in metrics if name in row}
             found.setdefault(key, {}).update(values)
     seeds = sorted({seed for result in results for seed in result.seeds})
@@ -47,7 +52,3 @@ def cells_csv(results: Sequence[Result], about: Sequence[str], metrics: Sequence
     for key, values in sorted(found.items(), key=lambda entry: entry[0][first:]):
         writer.writerow([*key[first:], *(values.get(column, "") for column in columns)])
     return text.getvalue()
-
-
-def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"

@@ -16,7 +16,7 @@ pytest.importorskip("lightning")
 
 from pydantic import TypeAdapter
 
-from edgebat.studies.command import check_study, find_kind
+from edgebat.studies.command import check_study
 from edgebat.studies.runner import Record, Result, read_kept, write_kept
 
 CONDITIONS = {
@@ -47,7 +47,7 @@ def test_tables_of_stored_results_are_those_of_before(name: str, tmp_path: Path)
     teacher, section = STUDIES[name]
     study = check_study({"name": name, "teacher": {"name": teacher}, "study": section})
     tables: dict[str, str] = {}
-    for experiment in find_kind(teacher).experiments:
+    for experiment in study.kind.experiments:
         own = experiment(study, tmp_path, tmp_path)
         if (name == "transfer") == (type(own).__name__ == "Transfers"):
             tables |= own.tables(results)

@@ -16,7 +16,6 @@ pytest.importorskip("lightning")
 
 from edgebat.errors import MissingExtra, RecipeError
 from edgebat.studies import life as life_study
-from edgebat.studies import transfer as transfer_study
 from edgebat.studies.command import check_study, find_study, refuse_other_results, run_study
 from edgebat.studies.forecast import LeaveOneOut
 from edgebat.studies.forecast import table as forecast_table
@@ -40,9 +39,9 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         trained.append((transfer.target, seed))
         return {"1": {"vanilla": 30.0, "fine_tuned": 20.0, "batlinet": 10.0 + seed}}
 
-    monkeypatch.setattr(transfer_study, "transfer_scores", scores)
-    monkeypatch.setattr(transfer_study, "life_cells", lambda *_: [])
-    monkeypatch.setattr(transfer_study, "life_windows", lambda *_: None)
+    monkeypatch.setattr(life_study, "transfer_scores", scores)
+    monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
+    monkeypatch.setattr(life_study, "life_windows", lambda *_: None)
     return trained
 
 
@@ -235,7 +234,7 @@ def test_cells_held_by_name_are_all_that_is_scored(tmp_path: Path, monkeypatch: 
     windows = train_and_test(4, train=4)
     name = windows.cells[0][1]
     monkeypatch.setattr(life_study, "BASELINES", {"mean": life_study.BASELINES["mean"]})
-    monkeypatch.setattr(transfer_study, "transfer_scores", lambda *_: pytest.fail("training cells are scored"))
+    monkeypatch.setattr(life_study, "transfer_scores", lambda *_: pytest.fail("training cells are scored"))
     # Nor does it ask for the forest that synthetic cells are judged by.
     monkeypatch.setattr(life_study, "require", lambda *_, **__: pytest.fail("no synthetic cells are made"))
     few = {"fit": {"steps": 2, "steps_per_epoch": 2}, "first": 8}
@@ -249,7 +248,7 @@ def test_cells_held_by_name_are_all_that_is_scored(tmp_path: Path, monkeypatch: 
     own = check_study(
         {"name": "x", "teacher": {"name": "batlinet"}, "study": {"held_cells": name, "transfer": transfers}}
     )
-    parts = transfer_study.Transfers(own, tmp_path, tmp_path).parts()
+    parts = life_study.Transfers(own, tmp_path, tmp_path).parts()
     assert chosen([], parts) == []
     assert chosen(["NMC"], parts) == parts
 
@@ -309,7 +308,7 @@ def test_without_a_test_split_a_teacher_is_trained_and_nothing_scored(
     windows = train_and_test(6, train=6)
     monkeypatch.setattr(life_study, "life_cells", lambda *_: [])
     monkeypatch.setattr(life_study, "life_windows", lambda *_: windows)
-    monkeypatch.setattr(transfer_study, "transfer_scores", lambda *_: pytest.fail("nothing is scored"))
+    monkeypatch.setattr(life_study, "transfer_scores", lambda *_: pytest.fail("nothing is scored"))
     monkeypatch.setattr(life_study, "require", lambda *_, **__: pytest.fail("no synthetic cells are made"))
     few = ("fit.steps=2", "fit.steps_per_epoch=2")
     small = {

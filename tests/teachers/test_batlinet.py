@@ -12,19 +12,14 @@ pytest.importorskip("lightning")
 
 from edgebat.baselines.life import BASELINES  # noqa: E402
 from edgebat.errors import DataError, RecipeError  # noqa: E402
+from edgebat.studies.life import transfer_table  # noqa: E402
 from edgebat.studies.runner import Part, chosen  # noqa: E402
-from edgebat.studies.transfer import (  # noqa: E402
-    Transfer,
-    is_target,
-    transfer_scores,
-    transfer_split,
-    transfer_table,
-)
 from edgebat.tasks.life.score import life_scores  # noqa: E402
 from edgebat.tasks.life.windows import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
 from edgebat.teachers.batlinet.settings import BatLiNetSettings  # noqa: E402
 from edgebat.teachers.batlinet.train import train_batlinet  # noqa: E402
+from edgebat.teachers.batlinet.transfer import Transfer, is_target, transfer_scores, transfer_split  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import StepSettings  # noqa: E402
