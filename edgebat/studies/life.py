@@ -34,6 +34,7 @@ from edgebat.studies.runner import (
     Scores,
     Split,
     TeacherExperiment,
+    Trained,
     seeded,
     write_kept,
 )
