@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +52,6 @@ def teacher_of(stored: StoredNetwork) -> Teacher:
         raise ModelFileError(f"{stored.path}: {error}") from None
     stored.fill(teacher)
     return teacher.eval()
-
-
-def load_teachers(paths: Sequence[str | Path]) -> Teacher:
-    """The teacher of one file, or the mean of several (``Ensemble``). Raises ModelFileError, or RecipeError for none or
-    for teachers of different tasks."""
-    from edgebat.teachers.ensemble import Ensemble
-
-    found = [load_teacher(path) for path in paths]
-    return found[0] if len(found) == 1 else Ensemble.of(found)
 
 
 def build_teacher(name: str, settings: dict[str, Any]) -> Teacher:

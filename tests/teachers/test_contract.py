@@ -27,7 +27,7 @@ from edgebat.teachers.battery_timer.settings import TimerSettings  # noqa: E402
 from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling  # noqa: E402
 from edgebat.teachers.ensemble import Ensemble  # noqa: E402
 from edgebat.teachers.ic2ml.settings import Ic2mlSettings  # noqa: E402
-from edgebat.teachers.store import load_teacher, load_teachers, save_teacher, teacher_class, teacher_classes  # noqa: E402
+from edgebat.teachers.store import load_teacher, save_teacher, teacher_class, teacher_classes  # noqa: E402
 from edgebat.teachers.universal.settings import UniversalSettings  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import FitSettings, StepSettings  # noqa: E402
@@ -49,11 +49,12 @@ SMALL: dict[str, Any] = {
     "diffbatt_ensemble": DiffBattSettings(members=2, fit=STEPS),
 }
 """One teacher that is trained in seconds for every name; a new teacher adds its own."""
-HEADS = {"health": {"soh", "trajectory", "rul"}, "forecast": {"capacity"}, "life": {"life"}}
+HEADS = {"health": {"soh", "trajectory", "rul"}, "forecast": {"trajectory"}, "life": {"life"}}
 
 
 def forecasts(seed: int) -> Any:
-    return forecast_windows(fade_curves(4, seed=seed), ForecastSpec(context=48, horizon=8, min_history=24, stride=16))
+    spec = ForecastSpec(context=48, horizon=8, min_history=24, stride=16, seen_cycles=48)
+    return forecast_windows(fade_curves(4, seed=seed), spec)
 
 
 WINDOWS: dict[str, tuple[Any, Any]] = {
@@ -227,13 +228,14 @@ def test_several_files_are_one_teacher_that_knows_how_far_they_are_apart(tmp_pat
     for name in ("batlinet", "diffbatt"):
         files.append(tmp_path / f"{name}.safetensors")
         save_teacher(trained(name, tmp_path / name), files[-1])
-    assert load_teachers(files[:1]).name == "batlinet"
-    both = load_teachers(files)
+    both = Ensemble.of([load_teacher(file) for file in files])
     assert (both.name, both.task) == ("ensemble", "life")
-    one, other = (member.predict(windows)["life"] for member in both.members)
+    first, second = (member.predict(windows) for member in both.members)
+    one, other = first["life"], second["life"]
     predictions = both.predict(windows)
-    # Only BatLiNet's and DiffBatt's common head; DiffBatt's curves are its own.
-    assert set(predictions) == {"life", "life_spread"}
+    # DiffBatt alone draws curves: they stay as they are, and agree with nobody.
+    np.testing.assert_array_equal(predictions["soh_curve"], second["soh_curve"])
+    assert not predictions["soh_curve_spread"].any()
     np.testing.assert_allclose(predictions["life"], (one + other) / 2, rtol=1e-6)
     np.testing.assert_allclose(predictions["life_spread"], np.abs(one - other) / 2, rtol=1e-6)
     save_teacher(both, tmp_path / "both.safetensors")
@@ -247,7 +249,7 @@ def test_an_ensemble_is_of_one_task_and_of_somebody(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"one task; seen: ic2ml \(health\), batlinet \(life\)"):
         Ensemble.of([ic2ml, batlinet])
     with pytest.raises(RecipeError, match="seen: none"):
-        load_teachers([])
+        Ensemble.of([])
     with pytest.raises(RecipeError, match="not trained, but put together"):
         Ensemble.fit(None, None, None, Run(tmp_path))
     with pytest.raises(RecipeError, match="members is 2; the teacher 'diffbatt' is one network"):
@@ -261,7 +263,7 @@ def test_a_forecaster_can_start_from_a_file_of_its_own_kind(tmp_path: Path) -> N
     still = dataclasses.replace(TIMER, start=str(file), fit=dataclasses.replace(EPOCHS, learning_rate=1e-12))
     second = trained("battery_timer", tmp_path / "b", still)
     windows = WINDOWS["forecast"][0]
-    np.testing.assert_allclose(second.predict(windows)["capacity"], first.predict(windows)["capacity"], atol=1e-5)
+    np.testing.assert_allclose(second.predict(windows)["trajectory"], first.predict(windows)["trajectory"], atol=1e-5)
     with pytest.raises(RecipeError, match="holds the teacher 'battery_timer'; 'universal' is needed"):
         trained("universal", tmp_path / "c", dataclasses.replace(SMALL["universal"], timer=still))
 

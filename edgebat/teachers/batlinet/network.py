@@ -19,8 +19,7 @@ from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.batlinet.settings import BatLiNetSettings, BatLiNetShape
-from edgebat.teachers.ensemble import SeedEnsemble, alone
-from edgebat.training.run import Run, StepResult
+from edgebat.teachers.ensemble import SeedEnsemble
 
 CURRENT = 1
 """The channel of the charging current, where there is one: Q(V), current, ..., capacity."""
@@ -159,16 +158,6 @@ class BatLiNet(Teacher[LifeWindows]):
         if self.compress:
             pooled[:, 0] = torch.asinh(pooled[:, 0] / self.compress)
         return pooled
-
-    @classmethod
-    def fit(
-        cls, train: LifeWindows, val: LifeWindows | None, settings: BatLiNetSettings, run: Run
-    ) -> tuple[BatLiNet, StepResult]:
-        """See ``Teacher.fit`` and ``train_batlinet``; ``val`` is not looked at."""
-        from edgebat.teachers.batlinet.train import train_batlinet
-
-        alone(settings.members, cls.name)
-        return train_batlinet(train, settings, run)
 
     @torch.no_grad()
     def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:

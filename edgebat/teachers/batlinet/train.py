@@ -12,8 +12,17 @@ from edgebat.errors import RecipeError
 from edgebat.tasks.life.windows import LifeWindows
 from edgebat.teachers.batlinet.network import CURRENT, BatLiNet
 from edgebat.teachers.batlinet.settings import BatLiNetSettings
+from edgebat.teachers.ensemble import alone
 from edgebat.training.run import Run, StepResult
 from edgebat.training.steps import fit_steps
+
+
+def fit_teacher(
+    kind: type[BatLiNet], train: LifeWindows, val: LifeWindows | None, settings: BatLiNetSettings, run: Run
+) -> tuple[BatLiNet, StepResult]:
+    """See ``Teacher.fit``; ``val`` is not looked at."""
+    alone(settings.members, kind.name)
+    return train_batlinet(train, settings, run)
 
 
 def train_batlinet(

@@ -7,7 +7,7 @@ so it is asked for the difference to it. And the context may be short, long, or 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.forecast.windows import ForecastWindows
-from edgebat.teachers.base import Teacher, validated
+from edgebat.teachers.base import Teacher
 from edgebat.teachers.battery_timer.settings import TimerSettings
 from edgebat.teachers.battery_timer.timer import Timer, timer_config
-from edgebat.training.run import FitResult, Run
 
 NORMALIZATIONS = ("line", "revin")
 LINE_CYCLES = 24
@@ -161,16 +160,6 @@ class BatteryTimer(Teacher[ForecastWindows]):
             columns.append(columns[-1] + nn.functional.softplus(step))
         out = base[:, :, None] + scale[:, :, None] * torch.stack(columns, dim=2)
         return out, scale, _mean_state(hidden, padded)
-
-    @classmethod
-    def fit(
-        cls, train: ForecastWindows, val: ForecastWindows | None, settings: Any, run: Run
-    ) -> tuple[Self, FitResult]:
-        """See ``Teacher.fit`` and ``train_forecaster``. train: windows, or better ``stretches``, which draws can squeeze."""
-        from edgebat.teachers.battery_timer.train import built, train_forecaster, widened
-
-        network = built(cls, train, settings)
-        return train_forecaster(network, widened(train, network), validated(val, cls.name), settings, run)
 
     @torch.no_grad()
     def predict(self, windows: ForecastWindows | Float32, horizon: int | None = None) -> dict[str, FloatArray]:

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.health.windows import SMALLEST_STD, HealthWindows
-from edgebat.teachers.base import Teacher, validated
+from edgebat.teachers.base import Teacher
 from edgebat.teachers.ic2ml.settings import Ic2mlSettings
-from edgebat.training.run import FitResult, Run
 
 ATTENTION = ("tokens", "published")
 SOH_FROM = ("attention", "embedding")
@@ -180,15 +179,6 @@ class Ic2ml(Teacher[HealthWindows]):
             rows = image.mean(dim=3).transpose(1, 2)
             features = torch.cat([self.cross_attention(context, self.image_projection(rows)), context], dim=1)
         return soh, trajectory, self.rul_head(features).squeeze(1)
-
-    @classmethod
-    def fit(
-        cls, train: HealthWindows, val: HealthWindows | None, settings: Ic2mlSettings, run: Run
-    ) -> tuple[Ic2ml, FitResult]:
-        """See ``Teacher.fit`` and ``train_ic2ml``."""
-        from edgebat.teachers.ic2ml.train import train_ic2ml
-
-        return train_ic2ml(train, validated(val, cls.name), settings, run)
 
     @torch.no_grad()
     def predict(self, windows: HealthWindows | Float32, batch_size: int = 1024) -> dict[str, FloatArray]:
