@@ -59,6 +59,10 @@ class ConditionSection:
     """A copy of the publication's repository, whose predictions are scored before anything is trained."""
 
 
+COLUMNS = ("soh_rmse_ah", "soh_rmse_pct", "trajectory_rmse_ah", "trajectory_mape_pct", "rul_all_rmse", "rul_all_mae",
+           "rul_rmse")  # fmt: skip
+
+
 class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
     """Every variant on the cells the corpus has."""
 
@@ -68,12 +72,16 @@ class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
         return [Part(name, variant.seeds) for name, variant in self.recipe.study.variants.items()]
 
     def begin(self, only: Sequence[str]) -> None:
-        """What was asked for is possible; then the released predictions are scored."""
+        """Refuse what cannot be asked for; then score the released predictions, of all test cells and of those at hand."""
         for name in only:
             if reason := self.leaks(name):
                 raise RecipeError(reason)
-        if self.recipe.study.released:
-            text = self.released()
+        study = self.recipe.study
+        if study.released:
+            histories = list(self.fleet().histories())
+            capacities = {cell.key: cell.capacity_ah for cell in histories}
+            nominal = {cell.key: cell.nominal_ah for cell in histories}
+            text = released_table(released_rows(study.released, study.conditions, capacities, nominal))
             atomic_write(self.folder / "released.md", text)
             print(text, flush=True)
 
@@ -130,15 +138,34 @@ class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
         return {"variant": part.name, "task": split.train.spec.to_dict(), "seen": seen}
 
     def table(self, results: list[Result]) -> str:
-        return table(self.recipe.study, results)
+        """Markdown, one block of rows per condition: published, each variant (mean +- deviation over seeds), baselines: all
+        for the variant that knows the condition alone (or the fewest), the nearest window for each of the others."""
+        study, rows = self.recipe.study, []
+        for condition, entry in study.conditions.items():
 
-    def released(self) -> str:
-        """The errors of the released predictions, of all test cells and of those the corpus holds. Raises DataError."""
-        histories = list(self.fleet().histories())
-        capacities = {cell.key: cell.capacity_ah for cell in histories}
-        nominal = {cell.key: cell.nominal_ah for cell in histories}
-        study = self.recipe.study
-        return released_table(released_rows(study.released, study.conditions, capacities, nominal))
+            def add(by: str, *found: Scored, condition: str = condition) -> None:
+                for group, label in ((condition, by), (whole(condition), whole(by.split(", ")[0]))):
+                    scores = [one.scores[group] for one in found if group in one.scores]
+                    if scores:
+                        figures = (
+                            spread([s[c] for s in scores if c in s], 4 if c.endswith("_ah") else 2) for c in COLUMNS
+                        )
+                        rows.append([condition, label, f"{scores[0]['windows']:.0f}", *figures])
+
+            own = [result for result in results if any(condition in scored.scores for scored in result.seeds.values())]
+            if not own:
+                continue
+            if entry.published:
+                rows.append([condition, "released predictions", f"{entry.published.get('windows', 0):.0f}",
+                             *(f"{entry.published[c]:g}" if c in entry.published else "" for c in COLUMNS)])  # fmt: skip
+            for result in own:
+                add(f"{result.part.name}, {len(result.seeds)} seeds", *result.seeds.values())
+            every = len(study.conditions)
+            first = min(own, key=lambda result: len(study.variants[result.part.name].conditions) or every)
+            for result in own:
+                for baseline in result.baselines if result is first else ("nearest",):
+                    add(f"{baseline} ({result.part.name})", result.baselines[baseline])
+        return markdown(["condition", "by", "windows", *COLUMNS], rows)
 
 
 KINDS = {"ic2ml": Kind(ConditionSection, (Variants,))}
@@ -166,41 +193,3 @@ def scored(
     cells = [{"dataset": dataset, "cell": cell, **of(windows.cell == index)}
              for index, (dataset, cell) in enumerate(windows.cells)]  # fmt: skip
     return Scored(groups, cells)
-
-
-COLUMNS = ("soh_rmse_ah", "soh_rmse_pct", "trajectory_rmse_ah", "trajectory_mape_pct", "rul_all_rmse", "rul_all_mae",
-           "rul_rmse")  # fmt: skip
-
-
-def table(study: ConditionSection, results: Sequence[Result]) -> str:
-    """Markdown, one block of rows per condition: published, each variant (mean +- deviation over seeds), baselines: all for
-    the variant that knows the condition alone (or the fewest), the nearest window for each of the others."""
-    rows = []
-    for condition, entry in study.conditions.items():
-
-        def add(by: str, *found: Scored, condition: str = condition) -> None:
-            for group, label in ((condition, by), (whole(condition), whole(by.split(", ")[0]))):
-                scores = [one.scores[group] for one in found if group in one.scores]
-                if scores:
-                    rows.append(row(condition, label, scores))
-
-        own = [result for result in results if any(condition in scored.scores for scored in result.seeds.values())]
-        if not own:
-            continue
-        if entry.published:
-            rows.append([condition, "released predictions", f"{entry.published.get('windows', 0):.0f}",
-                         *(f"{entry.published[c]:g}" if c in entry.published else "" for c in COLUMNS)])  # fmt: skip
-        for result in own:
-            add(f"{result.part.name}, {len(result.seeds)} seeds", *result.seeds.values())
-        every = len(study.conditions)
-        first = min(own, key=lambda result: len(study.variants[result.part.name].conditions) or every)
-        for result in own:
-            for baseline in result.baselines if result is first else ("nearest",):
-                add(f"{baseline} ({result.part.name})", result.baselines[baseline])
-    return markdown(["condition", "by", "windows", *COLUMNS], rows)
-
-
-def row(condition: str, by: str, scores: Sequence[Scores]) -> list[str]:
-    """One line of the table."""
-    cells = (spread([s[c] for s in scores if c in s], 4 if c.endswith("_ah") else 2) for c in COLUMNS)
-    return [condition, by, f"{scores[0]['windows']:.0f}", *cells]

@@ -86,15 +86,10 @@ class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
         return timer
 
     @cached_property
-    def histories(self) -> Histories:
-        """Every cell of the corpus that is good enough."""
-        fleet = read_corpus(self.corpus).select(quality=self.recipe.study.quality)
-        return capacity_histories(fleet, self.recipe.task.label_kinds)
-
-    @cached_property
     def folds(self) -> dict[str, Fold]:
-        """Name -> cells; ``all`` has none to score, ``untuned`` none to learn from."""
-        study, cells = self.recipe.study, self.histories
+        """Name -> cells that are good enough; ``all`` has none to score, ``untuned`` none to learn from."""
+        study = self.recipe.study
+        cells = capacity_histories(read_corpus(self.corpus).select(quality=study.quality), self.recipe.task.label_kinds)
         if study.leave_out == "rest":
             parts = [(name, outside, inside) for name, inside, outside in left_out_folds(cells, "dataset")]
         else:
@@ -130,12 +125,10 @@ class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
         if not all(len(windows) for windows in needed):
             print(f"{part.name} left out: there is no window to learn from, to stop on, or to score", flush=True)
             return None
-        train = stretches(fold.train, self.recipe.task)
-        if self.recipe.study.replay:
+        train, replay = stretches(fold.train, self.recipe.task), self.recipe.study.replay
+        if replay:
             # Made-up cells are many, so that few windows of each are enough.
-            train = train.join(
-                stretches(fade_curves(self.recipe.study.replay, seed + 1000), self.recipe.task, stride=32)
-            )
+            train = train.join(stretches(fade_curves(replay, seed + 1000), self.recipe.task, stride=32))
         return Split(train, val, test)
 
     def pretrained(self, seed: int) -> Path:
@@ -180,7 +173,29 @@ class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
         return {"datasets": sorted({history.key[0] for history in fold.train}), "seen": seen, **task}
 
     def table(self, results: list[Result]) -> str:
-        return table(results)
+        """Markdown: MAE per dataset, mean +- standard deviation over seeds, beside the baselines; and what it is of the best
+        of persistence and two lines, without and with the line through 24 cycles. The network that is not tuned has columns
+        of its own."""
+        folds = [result for result in results if not result.part.beside]
+        errors = {"teacher": mae_by_dataset(folds)}
+        names = sorted(errors["teacher"])
+        if len(folds) < len(results):
+            errors[UNTUNED] = mae_by_dataset([result for result in results if result.part.beside])
+        first = {name: next(r for r in folds if name in r.baselines[LINES[0]].scores) for name in names}
+        heads = list(folds[0].baselines)
+        beside = {b: {name: first[name].baselines[b].scores[name]["mae_pct"] for name in names} for b in heads}
+        cells = {name: first[name].baselines[LINES[0]].scores[name]["cells"] for name in names}
+        rows = {name: [name, f"{cells[name]:.0f}", *(f"{beside[b][name]:.3f}" for b in beside)] for name in names}
+        means = ["mean", "", *("" for _ in beside)]
+        for who, own in errors.items():
+            mean = {name: float(np.mean(own[name])) for name in names}
+            ratio, ratio24 = (relative_error(mean, {b: beside[b] for b in lines}) for lines in (LINES, LINES24))
+            heads += [who, f"{who} of best line", "incl. line24"]
+            for name in names:
+                spread = f"{mean[name]:.3f} ± {np.std(own[name]):.3f}"
+                rows[name] += [spread, f"{ratio[name]:.2f}", f"{ratio24[name]:.2f}"]
+            means += ["", f"{ratio['mean']:.2f}", f"{ratio24['mean']:.2f}"]
+        return markdown(["left out", "cells", *heads], [*rows.values(), means])
 
 
 class LeaveOneOutUniversal(LeaveOneOut):
@@ -205,32 +220,6 @@ def scored(windows: ForecastWindows, capacity: Any) -> Scored:
     """Errors per dataset and per cell, each in percent of nominal."""
     found = score_forecasts(windows, capacity)
     return Scored(found["datasets"], [{"cell": row.pop("cell_id"), **row} for row in found["cells"]])
-
-
-def table(results: Sequence[Result]) -> str:
-    """Markdown: MAE per dataset, mean +- standard deviation over seeds, beside the baselines; and what it is of the best
-    of persistence and two lines, without and with the line through 24 cycles. The network that is not tuned has columns
-    of its own."""
-    folds = [result for result in results if not result.part.beside]
-    errors = {"teacher": mae_by_dataset(folds)}
-    names = sorted(errors["teacher"])
-    if len(folds) < len(results):
-        errors[UNTUNED] = mae_by_dataset([result for result in results if result.part.beside])
-    first = {name: next(r for r in folds if name in r.baselines[LINES[0]].scores) for name in names}
-    heads = list(folds[0].baselines)
-    beside = {b: {name: first[name].baselines[b].scores[name]["mae_pct"] for name in names} for b in heads}
-    cells = {name: first[name].baselines[LINES[0]].scores[name]["cells"] for name in names}
-    rows = {name: [name, f"{cells[name]:.0f}", *(f"{beside[b][name]:.3f}" for b in beside)] for name in names}
-    means = ["mean", "", *("" for _ in beside)]
-    for who, own in errors.items():
-        mean = {name: float(np.mean(own[name])) for name in names}
-        ratio, ratio24 = (relative_error(mean, {b: beside[b] for b in lines}) for lines in (LINES, LINES24))
-        heads += [who, f"{who} of best line", "incl. line24"]
-        for name in names:
-            spread = f"{mean[name]:.3f} ± {np.std(own[name]):.3f}"
-            rows[name] += [spread, f"{ratio[name]:.2f}", f"{ratio24[name]:.2f}"]
-        means += ["", f"{ratio['mean']:.2f}", f"{ratio24['mean']:.2f}"]
-    return markdown(["left out", "cells", *heads], [*rows.values(), means])
 
 
 def mae_by_dataset(results: Sequence[Result]) -> dict[str, list[float]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -112,6 +112,7 @@ class DiffBattSection(LifeSection):
 
 
 Section = TypeVar("Section", bound=LifeSection)
+Values = TypeVar("Values")
 
 
 class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
@@ -134,18 +135,15 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
     def split(self, part: Part, seed: int) -> Split[LifeWindows]:
         study = self.recipe.study
         train = self.windows.select(split=study.train)
-        cells, test = len(train), train.take(np.arange(0))
+        cells = len(train)
         if study.hold_out > cells:
             raise RecipeError(f"hold_out is {study.hold_out}; split {study.train!r} has {cells} cells")
-        if study.scores_test:
-            test = self.windows.select(split=study.test)
-        elif study.hold_out or study.held_cells:
-            if study.held_cells:
-                held = np.array([fnmatch.fnmatchcase(name, study.held_cells) for _, name in train.cells], np.bool_)
-            else:
-                rank = np.argsort(np.argsort(train.life, kind="stable"))
-                held = rank % study.hold_out == int(part.name.removeprefix("fold"))
-            train, test = train.select(~held), train.select(held)
+        held = np.array([fnmatch.fnmatchcase(name, study.held_cells) for _, name in train.cells], dtype=np.bool_)
+        if study.hold_out:
+            rank = np.argsort(np.argsort(train.life, kind="stable"))
+            held = rank % study.hold_out == int(part.name.removeprefix("fold"))
+        test = self.windows.select(split=study.test) if study.scores_test else train.select(held)
+        train = train.select(~held)
         if not len(train):
             raise RecipeError(
                 f"no cell is left to train on; cells.csv has none of split {study.train!r}, or all are held"
@@ -157,7 +155,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
                 else f"no cell is of split {study.test!r}; with test: null nothing is scored"
             )
             raise RecipeError(f"there is nothing to score: {reason}")
-        return Split(train, test.take(np.arange(0)), test)
+        return Split(train, train.take([]), test)
 
     def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> Trained:
         settings = seeded(self.recipe.teacher, seed)
@@ -167,12 +165,8 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
     def round(self, network: nn.Module) -> None:
         round_to_half(network)
 
-    def predict_and_score(self, teacher: Teacher, test: LifeWindows, seed: int) -> Scored:
-        """The scores of all cells and of each data set."""
-        return scored(score_life(teacher, test))
-
     def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
-        return self.predict_and_score(teacher, split.test, seed)
+        return scored(score_life(teacher, split.test))
 
     def together(self, part: Part) -> Scored | None:
         """The networks of all seeds as one teacher, stored as ``<part>.safetensors``, with its scores in ``<part>.json``."""
@@ -181,11 +175,11 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
         ensemble = self.ensemble.of(members)
         self.round(ensemble)
         file, split = self.folder / f"{part.stem}.safetensors", self.split(part, part.seeds[0])
-        origin = {"study": self.recipe.name, **self.provenance(part, split), "seeds": list(part.seeds)}
-        save_teacher(ensemble, file, origin)
+        origin = self.provenance(part, split)
+        save_teacher(ensemble, file, {"study": self.recipe.name, **origin, "seeds": list(part.seeds)})
         if not len(split.test):
             return None
-        found = self.predict_and_score(load_teacher(file), split.test, part.seeds[0])
+        found = self.score(load_teacher(file), split, part.seeds[0])
         write_kept(file.with_suffix(".json"), dataclasses.asdict(found))
         return found
 
@@ -244,16 +238,12 @@ class DiffBattStudy(LifeExperiment[DiffBattSection]):
         if self.synthesis:
             require("sklearn.ensemble", extra="baselines")  # for the forest on synthetic cells: not after the training
 
-    def predict_and_score(self, teacher: Teacher, test: LifeWindows, seed: int) -> Scored:
+    def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
         assert isinstance(teacher, DiffBatt | DiffBattEnsemble)
         teacher.sampling = seeded(self.recipe.study.sampling, seed)
-        return super().predict_and_score(teacher, test, seed)
-
-    def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
         found = super().score(teacher, split, seed)
-        if not self.synthesis:
+        if not self.synthesis or isinstance(teacher, DiffBattEnsemble):
             return found
-        assert isinstance(teacher, DiffBatt)
         rows = synthesis_rows(teacher, split.train, split.test, self.synthesis, teacher.sampling)
         return dataclasses.replace(found, synthesis=rows)
 
@@ -295,16 +285,23 @@ def scored(found: Mapping[str, Any]) -> Scored:
     return Scored({ALL: found["scores"], **found.get("datasets", {})}, found["cells"])
 
 
+def over_seeds(
+    teacher: str, results: Sequence[Result], of: Callable[[Sequence[Scored]], Values]
+) -> dict[str, list[Values]]:
+    """Baseline, or the teacher -> what ``of`` makes of all folds, for each seed; a baseline has one."""
+    rows = {name: [of([result.baselines[name] for result in results])] for name in results[0].baselines}
+    seeds = [of(folds) for folds in zip(*(result.seeds.values() for result in results), strict=True)]
+    return {**rows, f"{teacher}, {len(seeds)} seeds": seeds}
+
+
 def study_table(title: str, teacher: str, results: Sequence[Result]) -> str:
     """Markdown: a line per baseline, then the teacher's mean +- standard deviation over seeds, then the seeds as one
     teacher. Of several folds as ``over_folds`` has it."""
-    rows = {name: [over_folds([r.baselines[name].scores[ALL] for r in results])] for name in results[0].baselines}
-    seeds = [over_folds([scored.scores[ALL] for scored in folds]) for folds in per_seed(results)]
-    rows[f"{teacher}, {len(seeds)} seeds"] = seeds
-    together = [result.together.scores[ALL] for result in results if result.together]
+    rows = over_seeds(teacher, results, lambda folds: over_folds([scored.scores[ALL] for scored in folds]))
+    together = over_folds([result.together.scores[ALL] for result in results if result.together])
     if together:
         # The best of all members' draws is not to be set beside the best of one member's.
-        joined = {name: value for name, value in over_folds(together).items() if not name.endswith("_best")}
+        joined = {name: value for name, value in together.items() if not name.endswith("_best")}
         rows[f"{teacher}, the seeds together"] = [joined]
     names = sorted({name for part in rows.values() for scores in part for name in scores})
     lines = ([who, *(spread([s[name] for s in part if name in s], 2) for name in names)] for who, part in rows.items())
@@ -314,11 +311,9 @@ def study_table(title: str, teacher: str, results: Sequence[Result]) -> str:
 def dataset_table(teacher: str, results: Sequence[Result]) -> str:
     """Markdown: RMSE in cycles and MAPE in percent of each data set's cells, all folds together, of baselines and teacher;
     empty when all cells are of one data set."""
-    rows = {name: [by_dataset([cell for result in results for cell in result.baselines[name].cells])]
-            for name in results[0].baselines}  # fmt: skip
-    seeds = [by_dataset([cell for scored in folds for cell in scored.cells]) for folds in per_seed(results)]
-    rows[f"{teacher}, {len(seeds)} seeds"] = seeds
-    datasets = {name: scores["cells"] for name, scores in sorted(seeds[0].items()) if scores["cells"]}
+    rows = over_seeds(teacher, results, lambda folds: by_dataset([cell for scored in folds for cell in scored.cells]))
+    first = list(rows.values())[-1][0]
+    datasets = {name: scores["cells"] for name, scores in sorted(first.items()) if scores["cells"]}
     if len(datasets) < 2:
         return ""
 
@@ -339,11 +334,6 @@ def over_folds(scores: Sequence[Scores]) -> Scores:
         squared = name in ("rmse", "rul_rmse", "rul_rmse_best")
         found[name] = float(np.sqrt(np.mean(np.square(values))) if squared else np.mean(values))
     return found
-
-
-def per_seed(results: Sequence[Result]) -> list[list[Scored]]:
-    """For each seed what was scored of all folds."""
-    return [list(folds) for folds in zip(*(result.seeds.values() for result in results), strict=True)]
 
 
 def transfer_table(found: Mapping[str, Sequence[Mapping[str, Scores]]]) -> str:

@@ -93,11 +93,6 @@ class Scored:
     synthesis: list[Scores] = field(default_factory=list)
 
 
-def peak_memory_mb() -> int:
-    """Of this process, so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
 @dataclass(frozen=True)
 class Record:
     """One seed of a part. seconds: of the training; fitted: what it reports (loss, speed, GPU memory), empty when a
@@ -107,7 +102,7 @@ class Record:
     seconds: float
     fitted: dict[str, float]
     scored: Scored | None
-    peak_memory_mb: int = field(default_factory=peak_memory_mb)
+    peak_memory_mb: int = field(default_factory=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 @dataclass(frozen=True)
@@ -198,7 +193,12 @@ class TeacherExperiment(Experiment[Section], Generic[Section, Own]):
         file = self.folder / f"{stem}.safetensors"
         if not file.exists():
             network, result = self.train(part, split, seed, Run(self.folder / stem))
-            fitted = figures(result) if result else {}
+            # The single numbers of it.
+            fitted = (
+                {name: value for name, value in vars(result).items() if isinstance(value, int | float)}
+                if result
+                else {}
+            )
             self.round(network)
             save_teacher(network, file, {"study": self.recipe.name, "seed": seed, **self.provenance(part, split)})
         seconds = round(time.perf_counter() - start, 1)
@@ -230,11 +230,6 @@ def seeded(settings: Any, seed: int) -> Any:
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
     changed = {name: seeded(value, seed) for name, value in values.items() if is_dataclass(value)}
     return replace(settings, **changed, **({"seed": seed} if "seed" in values else {}))
-
-
-def figures(result: TrainResult) -> dict[str, float]:
-    """The single numbers of what a training reports."""
-    return {name: value for name, value in vars(result).items() if isinstance(value, int | float)} | result.summary()
 
 
 def chosen(only: Sequence[str], parts: Sequence[Part]) -> list[Part]:

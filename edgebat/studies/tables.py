@@ -31,10 +31,8 @@ def cells_csv(results: Sequence[Result], about: Sequence[str], metrics: Sequence
     """One line per cell left out: what it is, and every metric with each seed; with ``part`` in front when several parts
     score the same cell. about: columns of the records' cells besides ``dataset`` and ``cell`` that no seed changes."""
     found: dict[tuple[str, ...], dict[str, str]] = {}
-    owners: dict[tuple[str, str], set[str]] = {}
     for part, seed, scored in ((r.part.name, seed, scored) for r in results for seed, scored in r.seeds.items()):
         for row in scored.cells:
-            owners.setdefault((row["dataset"], row["cell"]), set()).add(part)
             key = (
                 part,
                 row["dataset"],
@@ -45,7 +43,7 @@ def cells_csv(results: Sequence[Result], about: Sequence[str], metrics: Sequence
             found.setdefault(key, {}).update(values)
     seeds = sorted({seed for result in results for seed in result.seeds})
     columns = [f"{name}_seed{seed}" for name in metrics for seed in seeds]
-    first = 0 if any(len(parts) > 1 for parts in owners.values()) else 1
+    first = 0 if len({key[1:3] for key in found}) < len(found) else 1
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*("part", "dataset", "cell", *about)[first:], *columns])

@@ -18,7 +18,6 @@ from edgebat.errors import MissingExtra, RecipeError
 from edgebat.studies import life as life_study
 from edgebat.studies.command import check_study, find_study, refuse_other_results, run_study
 from edgebat.studies.forecast import LeaveOneOut
-from edgebat.studies.forecast import table as forecast_table
 from edgebat.studies.life import BatLiNetStudy, DiffBattStudy, dataset_table, over_folds
 from edgebat.studies.runner import Part, Result, Scored, Split, chosen, run_experiments
 from edgebat.studies.tables import cells_csv
@@ -160,16 +159,16 @@ def mae(*seeds: float) -> dict[int, Scored]:
     return {seed: Scored({"A": {"mae_pct": error, "cells": 3.0}}) for seed, error in enumerate(seeds, start=1)}
 
 
-def test_the_table_sets_the_untuned_network_beside_the_tuned() -> None:
+def test_the_table_sets_the_untuned_network_beside_the_tuned(tmp_path: Path) -> None:
     errors = {"persistence": 4.0, "line24": 1.5, "line48": 2.0, "line_all": 3.0}
     result = Result(Part("A", (1,)), mae(1.0), {name: mae(error)[1] for name, error in errors.items()})
-    text = forecast_table([Result(Part("untuned", (1, 2), beside=True), mae(1.2, 1.4), {}), result])
+    text = forecast_study(tmp_path).table([Result(Part("untuned", (1, 2), beside=True), mae(1.2, 1.4), {}), result])
     assert (
         "| A | 3 | 4.000 | 1.500 | 2.000 | 3.000 | 1.000 ± 0.000 | 0.50 | 0.67 | 1.300 ± 0.100 | 0.65 | 0.87 |" in text
     )
     assert text.splitlines()[-1] == "| mean |  |  |  |  |  |  | 0.50 | 0.67 |  | 0.65 | 0.87 |"
     assert {line.count("|") for line in text.splitlines()} == {13}
-    assert "untuned" not in forecast_table([result])
+    assert "untuned" not in forecast_study(tmp_path).table([result])
 
 
 def test_every_left_out_cell_has_a_line_with_the_error_of_each_seed() -> None:
@@ -344,11 +343,11 @@ def test_cross_validation_scores_every_training_cell_once(tmp_path: Path, monkey
     class Untrained:
         """Misses the first fold by 10 cycles and 1 %, the second by 20 and 2 %, ..."""
 
-        def predict_and_score(self, teacher: Any, test: Any, seed: int) -> Scored:
-            scored.append((f"fold{len(scored)}", test.cells))
-            return Scored({"all": {"rmse": 10.0 * len(scored), "mape": float(len(scored))}}, cells_of(test, 1.1))
+        def score(self, teacher: Any, split: Any, seed: int) -> Scored:
+            scored.append((f"fold{len(scored)}", split.test.cells))
+            return Scored({"all": {"rmse": 10.0 * len(scored), "mape": float(len(scored))}}, cells_of(split.test, 1.1))
 
-    monkeypatch.setattr(BatLiNetStudy, "predict_and_score", Untrained.predict_and_score)
+    monkeypatch.setattr(BatLiNetStudy, "score", Untrained.score)
     monkeypatch.setattr(life_study, "BASELINES", {"mean": life_study.BASELINES["mean"]})
     monkeypatch.setattr("edgebat.studies.runner.load_teacher", lambda *_: None)
     for fold in range(3):
