@@ -17,10 +17,11 @@ import emlearn
 import numpy as np
 from emlearn.net import c_generate_net_loadable
 
-from edgebat.bench.nets import reference_net, varied_inputs
-from edgebat.bench.run import bench
+from edgebat.bench.nets import reference_net
+from edgebat.bench.run import KINDS, Options, bench
 from edgebat.graph import Dense
-from edgebat.simulate import load_target, measure
+from edgebat.simulate import BuildOptions, load_target, measure
+from edgebat.verify.inputs import random_inputs
 
 INPUT_STEP, OUTPUT_STEP = 2.0**-5, 2.0**-12
 WRAPPER = """\
@@ -62,7 +63,7 @@ def float_layers() -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 def main() -> None:
     graph = reference_net("mlp")
-    x = varied_inputs(graph, 16)
+    x = random_inputs(graph, 16, kinds=KINDS)
     weights, biases = float_layers()
     values = x.reshape(len(x), -1) * INPUT_STEP
     for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
@@ -77,19 +78,11 @@ def main() -> None:
         (place / "net.h").write_text(c_generate_net_loadable(["relu", "relu", "identity"], weights, biases, "net"))
         (place / "emlearn_mlp.h").write_text(HEADER)
         (place / "emlearn_mlp.c").write_text(WRAPPER)
-        done = measure(
-            place,
-            "emlearn_mlp",
-            board,
-            x,
-            compiler="gcc",
-            kernels=(),
-            include=[Path(emlearn.includedir)],
-            libraries=("-lm",),
-        )
+        options = BuildOptions("gcc", kernels=(), include=[Path(emlearn.includedir)], libraries=("-lm",))
+        done = measure(place, "emlearn_mlp", board, x, options)
     print(f"emlearn {emlearn.__version__}, {done.compiler} {' '.join(done.flags)}; {done.simulator}")
     print(f"largest difference to NumPy in float: {np.abs(done.outputs - expected).max() * OUTPUT_STEP:.5f}")
-    ours = bench(graph, ["cortex-m4f"], compilers=("gcc",), confirm=False).rows[0].measurement
+    ours = bench(graph, ["cortex-m4f"], Options(("gcc",), confirm=False)).rows[0].measurement
     print("\n| MLP on cortex-m4f | instructions (simulator) | flash | RAM |\n| --- | ---: | ---: | ---: |")
     for name, result in (("emlearn, float, FPU", done), ("edgebat, int8", ours)):
         print(f"| {name} | {result.instructions[1]:,} | {result.flash.total:,} | {result.ram.total:,} |")

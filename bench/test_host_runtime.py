@@ -13,56 +13,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.nets import NETS, inputs, reference_net
-from edgebat.bench.sessions import tflite_micro_session
+from bench.nets import NETS, reference_net
 from edgebat.formats.c.write import write_c
-from edgebat.formats.onnx.write import write_onnx
-from edgebat.formats.tflite.write import write_tflite
-from edgebat.runtime import Engine
+from edgebat.formats.export import export_model
+from edgebat.runtime import Engine as NumpyEngine
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
+from edgebat.verify.engines import LITERT, NUMPY, ONNX_RUNTIME, TFLITE_MICRO, Engine, files_in
+from edgebat.verify.inputs import random_inputs
 
-ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
-
+ENGINES = {"numpy": NUMPY, "onnxruntime": ONNX_RUNTIME, "litert": LITERT, "tflite_micro": TFLITE_MICRO}
 CASES = [(net, batch) for net in NETS for batch in (1, 4096)]
 
 
-def numpy_engine(net: str, folder: Path, x: np.ndarray):
-    engine = Engine(reference_net(net))
-    return lambda: engine.run(x)
-
-
-def onnxruntime_engine(net: str, folder: Path, x: np.ndarray):
-    write_onnx(reference_net(net), folder / "net.onnx")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # NumPy's small products run on one thread as well
-    session = ort.InferenceSession(str(folder / "net.onnx"), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda: session.run(None, {name: x})[0]
-
-
-def litert_engine(net: str, folder: Path, x: np.ndarray):
-    write_tflite(reference_net(net), folder / "net.tflite")
-    interpreter = litert.Interpreter(model_path=str(folder / "net.tflite"), num_threads=1)
-    interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-
-    window = x.reshape(source["shape"])
-
-    def run():
-        interpreter.reset_all_variables()
-        interpreter.set_tensor(source["index"], window)
-        interpreter.invoke()
-        return interpreter.get_tensor(target["index"])
-
-    return run
-
-
-def tflite_micro_engine(net: str, folder: Path, x: np.ndarray):
-    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
-    run = tflite_micro_session(reference_net(net), folder)
-    return lambda: run(x)
+def session_of(engine: Engine, net: str, folder: Path, x: np.ndarray):
+    """One engine of the table, the model loaded once."""
+    if missing := engine.missing():
+        pytest.skip(missing)
+    graph = reference_net(net)
+    export_model(graph, folder, ("tflite", "onnx"))
+    session = engine.open(graph, files_in(folder, graph.name))
+    return lambda: session.run(x)
 
 
 def c_engine(net: str, folder: Path, x: np.ndarray):
@@ -85,17 +56,18 @@ def c_engine(net: str, folder: Path, x: np.ndarray):
     return run
 
 
-@pytest.mark.parametrize("engine", ["c", "numpy", "onnxruntime", "litert", "tflite_micro"])
+@pytest.mark.parametrize("engine", ["c", *ENGINES])
 @pytest.mark.parametrize(("net", "batch"), CASES)
 def test_inference(benchmark, net: str, batch: int, engine: str, tmp_path: Path) -> None:
     if engine in ("c", "litert", "tflite_micro") and batch > 1:
         pytest.skip("takes one window per call")
-    x = inputs(reference_net(net), batch)
-    run = globals()[f"{engine}_engine"](net, tmp_path, x)
-    expected = Engine(reference_net(net)).run(x)
+    graph = reference_net(net)
+    x = random_inputs(graph, batch)
+    run = c_engine(net, tmp_path, x) if engine == "c" else session_of(ENGINES[engine], net, tmp_path, x)
+    expected = NumpyEngine(graph).run(x)
     got = np.asarray(run()).reshape(expected.shape)
     # LiteRT's LSTM rounds elsewhere, TFLite Micro's other layers round twice; `edgebat verify` prints by how much.
-    if (net == "lstm", engine) not in {(True, "litert"), (False, "tflite_micro")}:
+    if engine == "c" or ENGINES[engine].promise(graph) == "0":
         np.testing.assert_array_equal(got, expected)
     benchmark.group = f"{net}, batch {batch}"
     benchmark.extra_info.update(net=net, batch=batch, engine=engine)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edgebat.graph import load_graph
 from edgebat.runtime import Engine
-from edgebat.verify.engines import run_litert, run_onnxruntime
-from edgebat.verify.random_graphs import random_inputs
+from edgebat.verify.engines import LITERT, ONNX_RUNTIME, files_in
+from edgebat.verify.inputs import random_inputs
 
 folder, count, formats = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 results = {}
@@ -20,9 +20,9 @@ for path in sorted(folder.glob("*.ebat")):
     x = random_inputs(graph, count, 1)
     y = Engine(graph).run(x)
     row = {"crc": zlib.crc32(y.astype("<i2").tobytes()), "values": int(y.size)}
-    for name, run in (("onnx", run_onnxruntime), ("tflite", run_litert)):
+    for name, engine in (("onnx", ONNX_RUNTIME), ("tflite", LITERT)):
         if name in formats:
-            other = run(path.with_suffix(f".{name}"), x).reshape(y.shape)
+            other = engine.open(graph, files_in(folder, path.stem)).run(x).reshape(y.shape)
             row[name] = int((other != y).sum())
     results[path.stem] = row
 print(json.dumps(results))

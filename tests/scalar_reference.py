@@ -10,7 +10,21 @@ from fractions import Fraction
 
 import numpy as np
 
-from edgebat.graph import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Requant
+from edgebat.graph import (
+    Add,
+    AveragePool1D,
+    Concat,
+    Conv1D,
+    Dense,
+    DepthwiseConv1D,
+    Flatten,
+    IntGraph,
+    LastStep,
+    Lstm,
+    Lut,
+    MaxPool1D,
+    Requant,
+)
 
 
 def clamp(value: int, low: int, high: int) -> int:
@@ -20,7 +34,7 @@ def clamp(value: int, low: int, high: int) -> int:
 def requantize(acc: int, requant: Requant, channel: int) -> int:
     k, n, limit = (int(a[channel]) for a in (requant.multiplier, requant.shift, requant.clamp))
     if requant.kind == "shift":
-        scaled = math.floor(Fraction(clamp(acc, -limit, limit) * k, 1 << n) + Fraction(1, 2))
+        scaled = math.floor(Fraction((clamp(acc, -limit, limit) if limit else acc) * k, 1 << n) + Fraction(1, 2))
     elif requant.kind == "float":
         scaled = int(np.rint(np.float32(acc) * requant.scale[channel]))
     else:
@@ -44,10 +58,30 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
         x, zero = values[node.inputs[0]], graph.tensors[node.inputs[0]].zero_point
         match node:
             case Dense():
+                rows = x if isinstance(x[0], list) else [x]
+                out = [[dense_value(node, row, zero, o) for o in range(len(node.weight))] for row in rows]
+                values[node.output] = out if isinstance(x[0], list) else out[0]
+            case DepthwiseConv1D():
                 values[node.output] = [
-                    requantize(sum((v - zero) * int(w) for v, w in zip(x, row, strict=True)) + int(b), node.requant, o)
-                    for o, (row, b) in enumerate(zip(node.weight, node.bias, strict=True))
+                    [depthwise_value(node, x, zero, t, c) for c in range(len(x[0]))]
+                    for t in range(graph.tensors[node.output].shape[0])
                 ]
+            case AveragePool1D():
+                values[node.output] = [
+                    [requantize(sum(x[t * node.stride + j][c] - zero for j in range(node.size)), node.requant, 0)
+                     for c in range(len(x[0]))] for t in range(graph.tensors[node.output].shape[0])
+                ]  # fmt: skip
+            case Add():
+                other, zero_other = values[node.inputs[1]], graph.tensors[node.inputs[1]].zero_point
+                first, second = (int(m) for m in node.multiplier)
+                values[node.output] = [
+                    [requantize((a - zero) * first + (b - zero_other) * second, node.requant, 0)
+                     for a, b in zip(*rows, strict=True)] for rows in zip(x, other, strict=True)
+                ]  # fmt: skip
+            case Concat():
+                values[node.output] = [a + b for a, b in zip(x, values[node.inputs[1]], strict=True)]
+            case Lut():
+                values[node.output] = [[int(node.table[v + 128]) for v in row] for row in x]
             case Conv1D():
                 values[node.output] = [
                     [conv_value(node, x, zero, t, o) for o in range(len(node.weight))]
@@ -74,6 +108,20 @@ def conv_value(node: Conv1D, x: list, zero: int, t: int, o: int) -> int:
         if 0 <= position < len(x):  # padding counts as the zero point, which contributes nothing
             acc += sum((v - zero) * int(w) for v, w in zip(x[position], node.weight[o, j], strict=True))
     return requantize(acc, node.requant, o)
+
+
+def dense_value(node: Dense, row: list, zero: int, o: int) -> int:
+    acc = sum((v - zero) * int(w) for v, w in zip(row, node.weight[o], strict=True)) + int(node.bias[o])
+    return requantize(acc, node.requant, o)
+
+
+def depthwise_value(node: DepthwiseConv1D, x: list, zero: int, t: int, c: int) -> int:
+    acc = int(node.bias[c])
+    for j in range(node.weight.shape[0]):
+        position = t * node.stride + j * node.dilation - node.padding[0]
+        if 0 <= position < len(x):
+            acc += (x[position][c] - zero) * int(node.weight[j, c])
+    return requantize(acc, node.requant, c)
 
 
 TABLE = [

@@ -12,6 +12,6 @@
 
 from edgebat.bench.budget import check_budget
 from edgebat.bench.nets import reference_net
-from edgebat.bench.run import Report, Row, bench
+from edgebat.bench.run import Options, Report, Row, bench
 
-__all__ = ["Report", "Row", "bench", "check_budget", "reference_net"]
+__all__ = ["Options", "Report", "Row", "bench", "check_budget", "reference_net"]

@@ -15,13 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebat.bench.nets import random_net, varied_inputs
+from edgebat.bench.nets import random_net
+from edgebat.bench.run import KINDS
 from edgebat.errors import ModelFileError, TargetError
 from edgebat.formats.c.write import MODES, write_c
 from edgebat.formats.export import c_name
 from edgebat.graph import Conv1D, Dense, IntGraph, Lstm
+from edgebat.simulate.image import BuildOptions
 from edgebat.simulate.measure import Measurement, measure
 from edgebat.simulate.targets import Budget, Target, load_target
+from edgebat.verify.inputs import random_inputs
 
 USUAL = {"mlp": (32, 16), "cnn": (8, 16), "lstm": (16,)}
 """Widths of the usual student of each family."""
@@ -121,8 +124,8 @@ def _measure(
         model = write_c(graph, Path(folder), name, mode=mode)
         if skip and limits.flash is not None and model.table_bytes > limits.flash:
             return None
-        x = varied_inputs(graph, 8)
-        done = measure(Path(folder), name, board, x, kernels=model.kernel_sources, optimize=optimize)
+        build = BuildOptions(optimize=optimize, kernels=model.kernel_sources)
+        done = measure(Path(folder), name, board, random_inputs(graph, 8, kinds=KINDS), build)
     assert done.flash is not None
     assert done.ram is not None
     return Need(done.flash.total, done.ram.total, _slowest_ms(done))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgebat.bench import guard
+from edgebat.bench.host import TIMED
 from edgebat.bench.nets import NETS, reference_net
-from edgebat.bench.peers import WINDOWS as PEER_WINDOWS
 from edgebat.bench.peers import all_tables, compare_with_peers
 from edgebat.bench.render import (
     page,
@@ -22,15 +22,13 @@ from edgebat.bench.render import (
     to_json,
     to_markdown,
 )
-from edgebat.bench.run import COMPILERS, TARGETS, WINDOWS, Report, bench, require_good
+from edgebat.bench.run import COMPILERS, TARGETS, Options, Report, bench, require_good
 from edgebat.errors import EdgebatError
 from edgebat.files import atomic_write
 from edgebat.graph import IntGraph
 from edgebat.simulate.targets import list_targets
 
-_GENERATED = (
-    "# Reference networks and peers\n\nWritten by `edgebat bench --peers --markdown FILE`; not edited by hand.\n"
-)
+_GENERATED = "# Reference networks and peers\n\nWritten by `edgebat bench peers --markdown FILE`; not edited by hand.\n"
 
 
 @dataclass(frozen=True)
@@ -71,33 +69,21 @@ def recorded_targets(folder: Path) -> tuple[str, ...]:
 def run_bench(
     graphs: Sequence[IntGraph],
     targets: Sequence[str],
+    options: Options,
     files: Files,
     *,
-    compiler: str = "both",
-    optimize: str = "-O2",
-    mode: str = "balanced",
-    windows: int = WINDOWS,
     layers: bool = False,
     quiet: bool = False,
 ) -> list[Report]:
-    """Measure, print unless ``quiet``, write.
+    """Measure, print unless ``quiet``, write; on the target "host" wall times as well.
 
     Raises EdgebatError, after printing, when a tool broke or outputs differ from NumPy's.
     """
     if not graphs:
         raise EdgebatError(f"nothing to measure: give a model file, or --net {' | --net '.join(NETS)}")
-    reports = [
-        bench(
-            graph,
-            targets,
-            compilers=compilers_of(compiler),
-            optimize=optimize,
-            mode=mode,
-            windows=windows,
-            times="host" in targets and not quiet,
-        )
-        for graph in graphs
-    ]
+    if "host" in targets and not quiet:
+        options = replace(options, times=TIMED)
+    reports = [bench(graph, targets, options) for graph in graphs]
     _write(reports, files)
     if not (files.json or quiet):
         print_reports(reports, layers=layers)
@@ -132,9 +118,9 @@ def run_accept(reports: Sequence[Report], folder: Path) -> None:
         print(f"accepted: {path}")
 
 
-def run_peers(files: Files, *, compiler: str = "gcc", optimize: str = "-O2", mode: str = "balanced") -> None:
+def run_peers(files: Files, options: Options) -> None:
     """The goals and the peers beside the reference nets. Raises ToolError without the compiler or the simulator."""
-    comparison = compare_with_peers(compiler=compiler, optimize=optimize, mode=mode, windows=PEER_WINDOWS)
+    comparison = compare_with_peers(options)
     reports, tables = list(comparison.reports.values()), all_tables(comparison)
     if files.json:
         _write(reports, Files(json=files.json))

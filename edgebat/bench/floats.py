@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from edgebat.bench.float_c import FLAGS, kernel_sources, write_float_c
 from edgebat.bench.nets import NETS, reference_float_net, reference_net
-from edgebat.bench.run import bench
+from edgebat.bench.run import Options, bench
 from edgebat.errors import ToolError
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
 from edgebat.simulate.elf import Image
-from edgebat.simulate.image import build
+from edgebat.simulate.image import BuildOptions, build
 from edgebat.simulate.qemu_run import run_image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.unicorn_run import Simulator
@@ -65,7 +65,8 @@ def run_float(model: FloatModel, core: str, x: npt.NDArray[np.float32], *, confi
     with tempfile.TemporaryDirectory(prefix="edgebat-float-") as temporary:
         folder = Path(temporary)
         write_float_c(model, folder, "net")
-        program = build(folder, "net", board, folder / "build", compiler="gcc", kernels=kernel_sources(), flags=FLAGS)
+        options = BuildOptions("gcc", kernels=kernel_sources(), flags=FLAGS)
+        program = build(folder, "net", board, folder / "build", options)
         image = Image(program.path)
         simulator = Simulator(image, "net", board.unicorn)
         _, trace = simulator.trace(windows[0])
@@ -97,7 +98,7 @@ def float_rows() -> Iterator[FloatRow]:
         x = (windows * INPUT_STEP).astype(np.float32)
         exact = float_forward(model, x.astype(np.float64))
         for core in CORES:
-            done = bench(graph, [core], compilers=("gcc",), windows=WINDOWS).rows[0].measurement
+            done = bench(graph, [core], Options(("gcc",), windows=WINDOWS)).rows[0].measurement
             if done is None or done.flash is None or done.ram is None or done.instructions is None:
                 raise ToolError(f"{net} on {core}: no figures; edgebat bench --net {net} -t {core} says why")
             error = np.abs(Engine(graph).run(windows) * graph.output_tensor.scale - exact).max()

@@ -2,8 +2,8 @@
 
 ::
 
-    edgebat bench --net mlp -t cortex-m4f --accept      # writes bench/baselines/cortex-m4f.json
-    edgebat bench --net mlp -t cortex-m4f --check       # fails when the code became slower or larger, or better
+    edgebat bench accept --net mlp -t cortex-m4f     # writes bench/baselines/cortex-m4f.json
+    edgebat bench check --net mlp -t cortex-m4f      # fails when the code became slower or larger, or better
 
 Figures of one compiler version are never compared with those of another: that is said, and does not fail.
 """
@@ -77,12 +77,12 @@ def compare(target: str, old: Baseline | None, new: Baseline) -> Finding:
     """``new`` figures of one model on ``target`` beside the accepted ones."""
     name = f"{new.model} on {target} ({new.built_by} {new.optimize}, {new.mode})"
     if old is None:
-        return Finding("missing", f"{name}: no baseline; accept one with --accept")
+        return Finding("missing", f"{name}: no baseline; accept one with: edgebat bench accept")
     if old.compiler != new.compiler:
         return Finding(
             "other compiler",
             f"{name}: not compared, the baseline was made with {old.compiler}, here is {new.compiler}; "
-            "use that version, or accept a new baseline with --accept",
+            "use that version, or accept a new baseline with: edgebat bench accept",
         )
     changes = [_change(label, getattr(old, label), getattr(new, label)) for label in ("instructions", "flash", "ram")]
     text = ", ".join(words for words, _ in changes)
@@ -90,7 +90,7 @@ def compare(target: str, old: Baseline | None, new: Baseline) -> Finding:
         text += f"; the model itself changed ({old.sha256[:8]} to {new.sha256[:8]})"
     if not any(failed for _, failed in changes):
         return Finding("same", f"{name}: {text}")
-    return Finding("changed", f"{name}: {text}; if this is meant, accept it with --accept")
+    return Finding("changed", f"{name}: {text}; if this is meant, accept it with: edgebat bench accept")
 
 
 def _change(label: str, old: int, new: int) -> tuple[str, bool]:
@@ -129,14 +129,14 @@ def load_baselines(folder: Path, target: str) -> list[Baseline]:
         content: Any = json.loads(path.read_text("utf-8"))
         if content["format"] != FORMAT:
             raise DataError(
-                f"baseline {path}: format {content['format']!r}, expected {FORMAT}; make it again with --accept"
+                f"baseline {path}: format {content['format']!r}, expected {FORMAT}; make it again with: edgebat bench accept"
             )
         return [Baseline(**entry) for entry in content["entries"]]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"baseline {path}: cannot be read: {error}; restore it, or make it again with --accept"
+            f"baseline {path}: cannot be read: {error}; restore it, or make it again with: edgebat bench accept"
         ) from None
 
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from edgebat.bench.sessions import SESSIONS
-from edgebat.errors import MissingExtra, ToolError
-from edgebat.formats.c.write import write_c
+from edgebat.arrays import Int8
+from edgebat.errors import ToolError
+from edgebat.formats.export import c_name, export_model
 from edgebat.graph import IntGraph
-from edgebat.runtime import Engine
 from edgebat.simulate.host import time_model
+from edgebat.simulate.image import BuildOptions
+from edgebat.verify.engines import FOREIGN, NUMPY, Engine, Files, files_in
 
-Window = npt.NDArray[np.int8]
+C = "C"
+ENGINES = (NUMPY, *FOREIGN)
+TIMED = (C, *(engine.name for engine in ENGINES))
+"""What can be timed: the C code by a program of its own, the others from Python."""
 _ROUNDS = 30
 _ROUND_SECONDS = 0.005
 
@@ -39,45 +39,31 @@ class EngineTime:
     note: str = ""
 
 
-def time_engines(graph: IntGraph, window: Window, *, optimize: str = "-O2", rounds: int = _ROUNDS) -> list[EngineTime]:
-    """Every engine on one ``window`` int8 [T, C]; an engine that is not installed gives a row with a note."""
+def time_engines(
+    graph: IntGraph, window: Int8, *, optimize: str = "-O2", rounds: int = _ROUNDS, engines: Sequence[str] = TIMED
+) -> list[EngineTime]:
+    """The named ``engines`` on one ``window`` int8 [T, C]; one that is not installed gives a row with a note."""
     with tempfile.TemporaryDirectory(prefix="edgebat-host-") as folder:
-        place = Path(folder)
-        return [
-            _c_code(graph, window, place, optimize, rounds),
-            _numpy(graph, window, rounds),
-            _foreign("ONNX Runtime", "onnxruntime", graph, window, place, rounds),
-            _foreign("LiteRT", "ai-edge-litert", graph, window, place, rounds),
-            _foreign("TFLite Micro", "tflite-micro", graph, window, place, rounds),
-        ]
+        export_model(graph, Path(folder), ("tflite", "onnx", "c"))
+        files = files_in(Path(folder), graph.name)
+        times = [_c_code(graph, files, window, optimize, rounds)] if C in engines else []
+        return times + [_engine(engine, graph, files, window, rounds) for engine in ENGINES if engine.name in engines]
 
 
-def _c_code(graph: IntGraph, window: Window, folder: Path, optimize: str, rounds: int) -> EngineTime:
-    model = write_c(graph, folder / "c", "model")
+def _c_code(graph: IntGraph, files: Files, window: Int8, optimize: str, rounds: int) -> EngineTime:
     try:
-        seconds, version = time_model(
-            folder / "c", "model", window, kernels=model.kernel_sources, optimize=optimize, rounds=rounds
-        )
+        seconds, version = time_model(files.c, c_name(graph.name), window, BuildOptions(optimize=optimize), rounds)
     except ToolError as error:
-        return EngineTime("C", "", note=str(error))
-    return EngineTime("C", f"{version} {optimize}", statistics.median(seconds), min(seconds))
+        return EngineTime(C, "", note=str(error))
+    return EngineTime(C, f"{version} {optimize}", statistics.median(seconds), min(seconds))
 
 
-def _numpy(graph: IntGraph, window: Window, rounds: int) -> EngineTime:
-    engine, batch = Engine(graph), window[None]
-    median, minimum = time_call(lambda: engine.run(batch), rounds)
-    return EngineTime("NumPy runtime", f"NumPy {np.__version__}", median, minimum)
-
-
-def _foreign(name: str, package: str, graph: IntGraph, window: Window, folder: Path, rounds: int) -> EngineTime:
-    try:
-        version = metadata.version(package)
-        run = SESSIONS[package](graph, folder)
-    except (metadata.PackageNotFoundError, MissingExtra):
-        return EngineTime(name, "", note=f"Python package {package} is not installed")
-    batch = window[None]
-    median, minimum = time_call(lambda: run(batch), rounds)
-    return EngineTime(name, version, median, minimum)
+def _engine(engine: Engine, graph: IntGraph, files: Files, window: Int8, rounds: int) -> EngineTime:
+    if missing := engine.missing():
+        return EngineTime(engine.name, "", note=missing)
+    session, batch = engine.open(graph, files), window[None]
+    median, minimum = time_call(lambda: session.run(batch), rounds)
+    return EngineTime(engine.name, session.version, median, minimum)
 
 
 def time_call(call: Callable[[], object], rounds: int = _ROUNDS) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from edgebat.arrays import Float32, Int8
+from edgebat.arrays import Float32
 from edgebat.graph import IntGraph
 from edgebat.quantize import quantize_model
 from edgebat.students.spec import (
@@ -113,22 +113,3 @@ def _lstm(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: in
     sizes = [shape[1], *widths]
     layers = [LstmLayer(draw(4 * b, a), draw(4 * b, b), draw(4 * b, 1)[:, 0]) for a, b in itertools.pairwise(sizes)]
     return (*layers, LastStepLayer(), _dense(draw, outputs, sizes[-1]))
-
-
-def inputs(graph: IntGraph, count: int) -> Int8:
-    """Seeded int8 inputs [count, T, C], uniform over the whole range."""
-    return np.random.default_rng(3).integers(-128, 128, (count, *graph.input_tensor.shape), dtype=np.int8)
-
-
-def varied_inputs(graph: IntGraph, count: int) -> Int8:
-    """Seeded int8 inputs [count, T, C] of different kinds, so that running times that depend on data show.
-
-    Uniform and bell-shaped windows in turn; the last three of eight or more are constant: -128, 0 and 127.
-    """
-    shape = (count, *graph.input_tensor.shape)
-    x = inputs(graph, count)
-    bell = np.clip(np.rint(np.random.default_rng(4).normal(0.0, 40.0, shape)), -128, 127).astype(np.int8)
-    x[1::2] = bell[1::2]
-    if count >= 8:
-        x[-3:] = np.array([-128, 0, 127], np.int8).reshape(3, *[1] * (x.ndim - 1))
-    return x

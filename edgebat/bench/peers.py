@@ -1,4 +1,4 @@
-"""The three reference networks beside their goals and beside other tools, from one command: ``edgebat bench --peers``.
+"""The three reference networks beside their goals and beside other tools, from one command: ``edgebat bench peers``.
 
 Our figures are measured when the command runs. The peers' were measured once, outside this repository, because their
 sources have to be built: same networks (random weights), same simulator (Unicorn 2.1.4, executed instructions, equal to
@@ -9,15 +9,17 @@ about 0.6 kB of harness, their RAM .data + .bss + arena or heap + stack. 1 kB is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgebat.bench.nets import NETS, lstm_alone, reference_net
-from edgebat.bench.run import Report, Row, bench
+from edgebat.bench.run import Options, Report, Row, bench
 from edgebat.bench.tables import Table, count
 from edgebat.errors import ToolError
 from edgebat.formats.c.write import MODES
 
-WINDOWS = 1000
+USUAL = Options(("gcc",), windows=1000)
+"""The compiler of the peers, and many windows to compare."""
+LSTM_WINDOWS = 16
 
 
 @dataclass(frozen=True)
@@ -123,23 +125,16 @@ def _figure(row: Row, what: str) -> int:
     return {"instructions": done.instructions[1], "flash": done.flash.total, "ram": done.ram.total}[what]
 
 
-def compare_with_peers(
-    *, compiler: str = "gcc", optimize: str = "-O2", mode: str = "balanced", windows: int = WINDOWS
-) -> Comparison:
-    """Measure the three networks on Cortex-M4 and Cortex-M0+ and the LSTM alone on Cortex-M4.
+def compare_with_peers(options: Options = USUAL) -> Comparison:
+    """Measure the three networks on Cortex-M4 and Cortex-M0+ and the LSTM alone on Cortex-M4, by one compiler.
 
     Raises ToolError when compiler or simulator are missing or break.
     """
     targets = ("cortex-m4f", "cortex-m0plus")
-    reports = {
-        net: bench(reference_net(net), targets, compilers=(compiler,), optimize=optimize, mode=mode, windows=windows)
-        for net in NETS
-    }
+    reports = {net: bench(reference_net(net), targets, options) for net in NETS}
     lstm = {}
     for size in LSTM_GOALS:
-        report = bench(
-            lstm_alone(*size), targets[:1], compilers=(compiler,), optimize=optimize, mode=mode, confirm=False
-        )
+        report = bench(lstm_alone(*size), targets[:1], replace(options, windows=LSTM_WINDOWS, confirm=False))
         _require_figures(report)
         layer = next(layer for layer in report.rows[0].layers if "lstm" in layer.name)
         lstm[size] = layer.instructions / layer.macs
@@ -148,15 +143,8 @@ def compare_with_peers(
     comparison = Comparison(reports, lstm, {})
     for goal in GOALS:
         for net, limit in zip(NETS, goal.limits, strict=True):
-            for other in (name for name in MODES if name != mode and comparison.figure(goal, net) > limit):
-                report = bench(
-                    reference_net(net),
-                    (goal.target,),
-                    compilers=(compiler,),
-                    optimize=optimize,
-                    mode=other,
-                    windows=windows,
-                )
+            for other in (name for name in MODES if name != options.mode and comparison.figure(goal, net) > limit):
+                report = bench(reference_net(net), (goal.target,), replace(options, mode=other))
                 _require_figures(report)
                 if _figure(report.rows[0], goal.what) <= limit:
                     comparison.other_modes[goal.what, goal.target, net] = report.rows[0]

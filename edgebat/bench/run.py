@@ -2,40 +2,72 @@
 
 ::
 
-    report = bench(reference_net("lstm"), ["cortex-m4f", "cortex-m0plus"], compilers=("gcc",))
+    report = bench(reference_net("lstm"), ["cortex-m4f", "cortex-m0plus"], Options(compilers=("gcc",)))
     report.rows[0].measurement.instructions, report.rows[0].layers
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import edgebat
+from edgebat.arrays import Array, Int8
 from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import Layer, split_layers
-from edgebat.bench.nets import varied_inputs
 from edgebat.errors import EdgebatError, ToolError
 from edgebat.formats.c.program import lower
-from edgebat.formats.c.write import CModel, write_c
+from edgebat.formats.c.write import write_c
 from edgebat.formats.export import c_name
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
 from edgebat.simulate.available import missing_tools
+from edgebat.simulate.image import BuildOptions
 from edgebat.simulate.measure import Measurement, measure
 from edgebat.simulate.targets import Target, load_target
 from edgebat.simulate.toolchain import COMMON_FLAGS
+from edgebat.verify.inputs import random_inputs
 
 TARGETS = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
 COMPILERS = ("zig", "gcc")
 WINDOWS = 16
+KINDS = ("uniform", "bell")
+"""Windows of different kinds in turn, so that running times that depend on data show; constant ones come last."""
 _ENOUGH_WINDOWS = 16  # counted one by one; the others only have to give the right outputs
+_CARD = (
+    *("model", "label", "target", "core", "model_hash", "flash_bytes", "flash_parts", "ram_bytes", "ram_parts"),
+    *("stack_bytes", "instructions", "instructions_min", "cycles", "cycles_error_percent", "ms", "ms_tag", "fits"),
+    *("confirmed", "equal", "built_by", "compiler", "flags", "simulator", "input_crc", "output_crc", "skipped"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is built and how it is measured."""
+
+    compilers: Sequence[str] = COMPILERS
+    """Of these every one that is installed."""
+    optimize: str = "-O2"
+    """The compiler's flag for optimization."""
+    mode: str = "balanced"
+    """What the C code is written to be good at, see edgebat.formats.c.write.MODES."""
+    windows: int = WINDOWS
+    """Seeded int8 windows of different kinds, where no others are given."""
+    confirm: bool = True
+    """Count again in QEMU where the target has both simulators and QEMU is installed."""
+    times: Sequence[str] = ()
+    """Engines (edgebat.bench.host.TIMED) whose wall time of one inference on this computer is wanted as well."""
+
+
+USUAL = Options()
 
 
 @dataclass(frozen=True)
@@ -55,6 +87,7 @@ class Row:
     equal: bool = False
     note: str = ""
     failed: bool = False
+    core: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +114,7 @@ class Report:
         facts = {
             "edgebat": edgebat.__version__,
             "model": self.model,
+            "label": self.model.upper(),
             "model_hash": self.sha256,
             "input_shape": list(self.input_shape),
             "output_shape": list(self.output_shape),
@@ -92,10 +126,14 @@ class Report:
         }
         return [facts | record for record in [*map(_record, self.rows), *map(_time_record, self.times)]]
 
+    def card_rows(self) -> list[dict[str, Any]]:
+        """The records a run's card holds: of each what its tables show."""
+        return [{key: record.get(key) for key in _CARD} for record in self.to_rows()]
+
 
 def _record(row: Row) -> dict[str, Any]:
     content: dict[str, Any] = {
-        key: getattr(row, key) for key in ("target", "built_by", "optimize", "mode", "equal", "failed")
+        key: getattr(row, key) for key in ("target", "core", "built_by", "optimize", "mode", "equal", "failed")
     }
     content["skipped"] = row.note
     done = row.measurement
@@ -107,6 +145,9 @@ def _record(row: Row) -> dict[str, Any]:
         "flags": " ".join([*COMMON_FLAGS, *done.flags]),
         "simulator": done.simulator,
         "confirmed_by": done.confirmed_by,
+        "confirmed": {"simulator": done.confirmed_by, "instructions": high, "equal": True}
+        if done.confirmed_by
+        else None,
         "output_crc": f"{done.crc32_outputs:08x}",
         "instructions": high,
         "instructions_min": low,
@@ -131,7 +172,9 @@ def _record(row: Row) -> dict[str, Any]:
 def _time_record(time: EngineTime) -> dict[str, Any]:
     return {
         "target": "host",
+        "core": "native",
         "built_by": time.engine,
+        "equal": True,
         "compiler": time.version,
         "ms": time.median and time.median * 1e3,
         "ms_min": time.minimum and time.minimum * 1e3,
@@ -143,24 +186,20 @@ def _time_record(time: EngineTime) -> dict[str, Any]:
 def bench(
     graph: IntGraph,
     targets: Sequence[str | Target] = TARGETS,
+    options: Options = USUAL,
     *,
-    compilers: Sequence[str] = COMPILERS,
-    optimize: str = "-O2",
-    mode: str = "balanced",
-    windows: int = WINDOWS,
-    confirm: bool = True,
-    times: bool = False,
+    x: Int8 | None = None,
+    exported: Path | None = None,
 ) -> Report:
-    """Measure ``graph`` on every target with every installed compiler of ``compilers``.
+    """Measure ``graph`` on every target with every installed compiler.
 
-    windows: seeded int8 windows of different kinds; all outputs are compared with the NumPy runtime, instructions are
-    counted for 16 of them. confirm: count again in QEMU where the target has both simulators and QEMU is installed.
-    times: wall times of one inference on this computer as well.
+    x: windows int8 [N, ...]; None makes ``options.windows`` of different kinds. All outputs are compared with the NumPy
+    runtime, instructions are counted for 16 of them. exported: a folder of C made by ``export_model``; None writes it.
     A missing tool gives a row with a note, a tool or model that breaks a row marked ``failed``.
-    Raises TargetError for an unknown target, ModelFileError when C cannot express ``graph`` or ``mode`` is unknown.
+    Raises TargetError for an unknown target, ModelFileError when C cannot express ``graph`` or the mode is unknown.
     """
-    x = varied_inputs(graph, windows)
-    expected = Engine(graph).run(x).reshape(windows, -1)
+    x = random_inputs(graph, options.windows, kinds=KINDS) if x is None else x
+    expected = Engine(graph).run(x).reshape(len(x), -1)
     report = Report(
         model=graph.name,
         sha256=graph.fingerprint,
@@ -168,58 +207,64 @@ def bench(
         output_shape=graph.output_tensor.shape,
         macs=graph.multiply_accumulates(),
         parameter_bytes=graph.parameter_bytes(),
-        windows=windows,
+        windows=len(x),
         crc32_inputs=zlib.crc32(x.tobytes()),
         crc32_outputs=zlib.crc32(expected.astype("<i2").tobytes()),
     )
+    boards = [load_target(target) if isinstance(target, str) else target for target in targets]
     with tempfile.TemporaryDirectory(prefix="edgebat-bench-") as folder:
-        model = write_c(graph, Path(folder) / "c", c_name(graph.name), mode=mode)
-        for target in targets:
-            board = load_target(target) if isinstance(target, str) else target
-            report.rows.extend(_target_rows(graph, model, board, x, expected, compilers, optimize, confirm))
-    if times:
-        report.times.extend(time_engines(graph, x[0], optimize=optimize))
+        kernels = None
+        if exported is None:
+            exported = Path(folder)
+            kernels = write_c(graph, exported, c_name(graph.name), mode=options.mode).kernel_sources
+        job = _Job(graph, exported, kernels, x, expected, options)
+        # Most of the time is spent waiting for compilers and emulators.
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            report.rows.extend(row for rows in pool.map(job.rows, boards) for row in rows)
+    if options.times:
+        report.times.extend(time_engines(graph, x[0], optimize=options.optimize, engines=options.times))
     return report
 
 
-def _target_rows(
-    graph: IntGraph,
-    model: CModel,
-    board: Target,
-    x: np.ndarray[Any, np.dtype[np.int8]],
-    expected: np.ndarray[Any, Any],
-    compilers: Sequence[str],
-    optimize: str,
-    confirm: bool,
-) -> list[Row]:
-    missing = {kind: missing_tools(board, kind) for kind in compilers}
-    usable = [kind for kind in compilers if not missing[kind]]
-    if not usable:
-        return [Row(board.name, "/".join(compilers), optimize, model.mode, note=next(iter(missing.values())))]
-    if not board.bare_metal:
-        usable = usable[-1:]  # nothing is counted there, so one compiler is enough
-    program = lower(graph, model.mode)
-    rows = []
-    for kind in usable:
+@dataclass(frozen=True)
+class _Job:
+    """One model in C, waiting for targets: windows ``x`` int8 [N, ...], NumPy's outputs ``expected`` [N, O]."""
+
+    graph: IntGraph
+    folder: Path
+    kernels: Sequence[Path] | None
+    x: Int8
+    expected: Array
+    options: Options
+
+    def rows(self, board: Target) -> list[Row]:
+        """One row per compiler; a single one with a note where none can be used."""
+        optimize, mode, compilers = self.options.optimize, self.options.mode, self.options.compilers
+        missing = {kind: missing_tools(board, kind) for kind in compilers}
+        usable = [kind for kind in compilers if not missing[kind]]
+        if not usable:
+            note = next(iter(missing.values()))
+            return [Row(board.name, "/".join(compilers), optimize, mode, note=note, core=board.core)]
+        if not board.bare_metal:
+            usable = usable[-1:]  # nothing is counted there, so one compiler is enough
+        return [self.row(board, kind) for kind in usable]
+
+    def row(self, board: Target, compiler: str) -> Row:
+        """What one build measures."""
+        name, options = c_name(self.graph.name), self.options
+        row = Row(board.name, compiler, options.optimize, options.mode, core=board.core)
+        build = BuildOptions(compiler, options.optimize, self.kernels)
+        confirm = options.confirm and not missing_tools(board, compiler, "qemu")
         try:
-            done = measure(
-                model.files[0].parent,
-                model.name,
-                board,
-                x,
-                compiler=kind,
-                optimize=optimize,
-                kernels=model.kernel_sources,
-                counted=_ENOUGH_WINDOWS,
-                confirm=confirm and not missing_tools(board, kind, "qemu"),
-            )
+            done = measure(self.folder, name, board, self.x, build, counted=_ENOUGH_WINDOWS, confirm=confirm)
         except ToolError as error:
-            rows.append(Row(board.name, kind, optimize, model.mode, note=str(error), failed=True))
-            continue
-        layers = split_layers(graph, program, done.calls, sum(done.functions.values())) if done.calls else []
-        equal = bool(np.array_equal(done.outputs, expected))
-        rows.append(Row(board.name, kind, optimize, model.mode, done, tuple(layers), equal))
-    return rows
+            return replace(row, note=str(error), failed=True)
+        layers: list[Layer] = []
+        if done.calls:
+            program = lower(self.graph, options.mode)
+            layers = split_layers(self.graph, program, done.calls, sum(done.functions.values()))
+        equal = bool(np.array_equal(done.outputs, self.expected))
+        return replace(row, measurement=done, layers=tuple(layers), equal=equal)
 
 
 def require_good(reports: Sequence[Report]) -> None:

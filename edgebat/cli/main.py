@@ -1,7 +1,7 @@
 """The command line: one thin function per verb. What a verb does lives in the module it calls.
 
 Heavy modules are imported inside the functions, so that ``edgebat --help`` answers at once. Verbs that take a recipe are
-in ``cli_recipe``, those that take a model file in ``cli_model``.
+in ``cli.recipe``, those that take a model file in ``cli.model`` and ``cli.bench``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import typer
 from rich.console import Console
 
 from edgebat import __version__
+from edgebat.cli import bench as cli_bench
 from edgebat.cli import model as cli_model
 from edgebat.cli import recipe as cli_recipe
 from edgebat.cli.app import HELP, JsonOption, app, plain
 from edgebat.errors import EdgebatError
 
-__all__ = ["cli_model", "cli_recipe", "run_cli"]
+__all__ = ["cli_bench", "cli_model", "cli_recipe", "run_cli"]
 
 
 def run_cli(arguments: Sequence[str]) -> int:

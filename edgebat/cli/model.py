@@ -1,4 +1,4 @@
-"""The verbs that take a model file: export, verify, bench, predict, evaluate, replay, info."""
+"""The verbs that take a model file: export, verify, predict, evaluate, replay, info."""
 
 from __future__ import annotations
 
@@ -115,100 +115,30 @@ def verify(
         return run_until("verify", model, corpus, set_, runs)
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
-    from edgebat.verify.proof import random_inputs, verify_model
+    from edgebat.verify.equality import require_equal, verify_model
+    from edgebat.verify.inputs import random_inputs
 
     graph = load_model(model)
-    rows = verify_model(graph, random_inputs(graph, windows))
+    found = verify_model(graph, random_inputs(graph, windows))
+    rows = [row.to_row() for row in found]
     show(rows if json_ else equality_table(rows), json_)
-    if any(row["mismatches"] for row in rows if row["expected"] == "0" and not row["skipped"]):
-        raise EdgebatError(f"{model}: an engine that must be equal is not; see the table")
-    return None
+    return require_equal(found)
 
 
 def _verify_random(networks: int, windows: int, json_: bool) -> None:
     from edgebat.report.tables import equality_table, show
+    from edgebat.verify.equality import require_equal
     from edgebat.verify.random_equality import random_equality
 
     found, searched = random_equality(networks, windows)
-    rows = [row.as_row() for row in found]
+    rows = [row.to_row() for row in found]
     show({"rows": rows, "searched": searched} if json_ else equality_table(rows), json_)
     for family, (unproven, channels) in searched.items():
         if channels and not json_:
             print(
                 f"{family}: int32 requantization proven equal to float32 for {channels - unproven} of {channels} channels"
             )
-    if not all(row.passed for row in found):
-        raise EdgebatError("an engine that must be equal is not; see the table")
-
-
-@app.command(rich_help_panel=MODEL)
-def bench(
-    model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL|RECIPE]", help=".ebat, .tflite or .onnx; or a recipe")
-    ] = None,
-    net: Annotated[
-        list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn or lstm; repeatable")
-    ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable; all: every one")
-    ] = None,
-    compiler: Annotated[str, typer.Option("--compiler", help="zig, gcc or both")] = "both",
-    optimize: Annotated[str, typer.Option("--optimize", "-O", metavar="FLAG", help="-O2, -O3, -Os")] = "-O2",
-    mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
-    windows: Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")] = 16,
-    layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
-    json_: JsonOption = False,
-    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="all tables as Markdown")] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="all tables as one HTML file")] = None,
-    check: Annotated[bool, typer.Option("--check", help="fail when figures differ from the baselines")] = False,
-    accept: Annotated[bool, typer.Option("--accept", help="write the figures as new baselines")] = False,
-    baselines: Annotated[Path, typer.Option("--baselines", metavar="FOLDER", help="one file per target")] = Path(
-        "bench/baselines"
-    ),
-    peers: Annotated[bool, typer.Option("--peers", help="goals and other tools beside the reference networks")] = False,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
-) -> None:
-    """Flash, RAM, stack and instructions per inference on simulated microcontrollers, by section, kind and layer.
-
-    [bold]Examples[/]
-
-      edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus -t cortex-m4f --html bench.html
-
-      edgebat bench --net lstm -t all --layers
-
-      edgebat bench firmware/soh.ebat -t cortex-m4f --compiler gcc --check --baselines ci/baselines
-    """
-    if model and not net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
-        return run_until("simulate", model, corpus, set_, runs)
-    from edgebat.bench import command
-    from edgebat.bench.nets import NETS
-
-    files = command.Files(json_, markdown, html)
-    if peers:
-        return command.run_peers(
-            files, compiler="gcc" if compiler == "both" else compiler, optimize=optimize, mode=mode
-        )
-    if (check or accept) and not (model or net):
-        # The project's own guard: the reference networks on every target that has a baseline.
-        net, target = list(NETS), target or list(command.recorded_targets(baselines))
-    reports = command.run_bench(
-        command.graphs_of(model, net or ()),
-        command.targets_of(target or ()),
-        files,
-        compiler=compiler,
-        optimize=optimize,
-        mode=mode,
-        windows=windows,
-        layers=layers,
-        quiet=check or accept,
-    )
-    if check:
-        command.run_check(reports, baselines)
-    if accept:
-        command.run_accept(reports, baselines)
-    return None
+    require_equal(found)
 
 
 @app.command(rich_help_panel=MODEL)

@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from edgebat.students.base import Student
-from edgebat.training.labels import masked_mse
+from edgebat.training.labels import masked_mae, masked_mse
 
 Labels = Mapping[str, Tensor]
 """Head -> physical labels [B, values], NaN where unknown. A head without labels is learnt through those that start at it."""
 
 
 def head_losses(student: Student, outputs: Tensor, x: Tensor, labels: Labels) -> dict[str, Tensor]:
-    """Masked mean squared errors in normalized units; knots are compared at all cycles of their grid."""
+    """Masked mean errors in normalized units, squared or absolute as the head says; knots are compared at all cycles of
+    their grid."""
     return {
-        head.name: masked_mse(student.expanded(outputs, n), student.normalized(labels[head.name], x, n))
+        head.name: (masked_mae if head.absolute_error else masked_mse)(
+            student.expanded(outputs, n), student.normalized(labels[head.name], x, n)
+        )
         for n, head in enumerate(student.heads)
         if head.name in labels
     }

@@ -30,7 +30,7 @@ class TeacherEntry:
     learn_from_val: bool = False
     """The validation cells, which choose nothing when the last weights are kept, teach as well."""
     settings: Any = None
-    """Settings of the system, its class's ``Settings``."""
+    """Settings of the system, its class's ``Settings``; of a file how it predicts, where its system knows of a choice."""
 
     def digest(self) -> str:
         """sha256 of ``file``, empty when there is none. Raises RecipeError when it does not exist."""
@@ -96,6 +96,7 @@ class TeacherData:
         """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says."""
         if entry.file:
             model = given_teacher(Path(entry.file), self.task, self.train.spec, self.test.cells)
+            model.network.configure(entry.settings or {})
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(Path(entry.file).read_bytes())
             return Obtained(model.network, model.seen, {"given": Path(entry.file).name})

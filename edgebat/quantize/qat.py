@@ -118,7 +118,7 @@ def _rounded(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 class _Fixed(nn.Module):
     """A layer without weights: the same on both sides."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Flatten | LastStep | MaxPool1D) -> None:
         super().__init__()
         self.node = node
 
@@ -128,10 +128,8 @@ class _Fixed(nn.Module):
                 return real.flatten(1), q.flatten(1)
             case LastStep():
                 return real[:, -1], q[:, -1]
-            case MaxPool1D():
-                size, stride = self.node.size, self.node.stride
+            case MaxPool1D(size=size, stride=stride):
                 return tuple(functional.max_pool1d(v.mT, size, stride).mT for v in (real, q))  # type: ignore[return-value]
-        raise GraphError(f"node {self.node.name!r} ({self.node.op}) has no trainable form")
 
     def export(self) -> Node:
         return self.node
@@ -310,5 +308,7 @@ def _step(node: Node, graph: IntGraph, layer: Layer) -> nn.Module:
             return _Linear(node, graph, layer)
         case (Lstm(), LstmLayer()):
             return _Lstm(node, graph, layer)
-        case _:
+        case (Flatten() | LastStep() | MaxPool1D(), _):
             return _Fixed(node)
+        case _:
+            raise GraphError(f"node {node.name!r} ({node.op}) has no trainable form")

@@ -15,7 +15,6 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
-from edgebat.errors import EdgebatError
 from edgebat.evaluate import Evaluation
 from edgebat.tasks.base import Task, task
 
@@ -274,25 +273,3 @@ def doctor_table() -> Table:
         )
         table.add_row("GPU", "[green]ok" if torch.cuda.is_available() else "[yellow]not there", gpu, "")
     return _keep_numbers(table)
-
-
-def require_equal(rows: Sequence[Row]) -> None:
-    """Raise EdgebatError when an engine that must be equal to NumPy is not."""
-    wrong = [row for row in rows if row["expected"] == "0" and row["mismatches"]]
-    if wrong:
-        text = ", ".join(f"{row['model']} in {row['engine']}: {row['mismatches']} of {row['outputs']}" for row in wrong)
-        raise EdgebatError(f"outputs differ where they must be equal: {text}")
-
-
-def require_confirmed(rows: Sequence[Row]) -> None:
-    """Raise EdgebatError when a target gives other integers than NumPy, or two simulators count differently."""
-    for row in (row for row in rows if not row["skipped"]):
-        where = f"{row['model']} on {row['target']} ({row['built_by']})"
-        if not row["equal"]:
-            raise EdgebatError(f"{where} gives other integers than NumPy")
-        second = row["confirmed"]
-        if second and not second["equal"]:
-            raise EdgebatError(
-                f"{where}: {row['simulator']} counts {row['instructions']} instructions, {second['simulator']} "
-                f"{second['instructions']}; the counts must agree"
-            )

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
 
 from edgebat.errors import MissingExtra
 from edgebat.simulate.available import missing_tools
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import KINDS
-from edgebat.verify.proof import CORES
-
-JUDGES = ("onnxruntime", "ai_edge_litert", "tflite_micro")
-"""Python modules of other engines that the equality table has rows for."""
+from edgebat.verify.engines import ENGINES
 
 
 def missing_engines() -> set[str]:
-    """What the equality table lacks: judges, and the compiler or simulator of the cores it runs on."""
-    modules = {f"Python module {name}" for name in JUDGES if importlib.util.find_spec(name) is None}
-    return modules | missing_on(("host", *CORES), (None,))
+    """Names of the engines the equality table lacks."""
+    return {engine.name for engine in ENGINES if engine.missing()}
 
 
 def missing_on(targets: Iterable[str], compilers: Iterable[str | None] = KINDS) -> set[str]:

@@ -196,9 +196,9 @@ def teacher_entry(given: Any) -> TeacherEntry:
             f"teacher has name {own.get('name', '')!r} and file {own.get('file', '')!r}; give one of them"
         )
     if own.get("file"):
-        if rest or own.get("learn_from_val"):
-            raise RecipeError(f"teacher.file is given, so that nothing is trained; {sorted(rest)} would not be used")
-        return TeacherEntry(file=str(own["file"]))
+        if own.get("learn_from_val"):
+            raise RecipeError("teacher.file is given, so that nothing is trained; learn_from_val would not be used")
+        return TeacherEntry(file=str(own["file"]), settings=rest)
     kind = teacher_class(str(own["name"]))
     lines = list(_unknown_keys(rest, kind.Settings, "teacher."))
     if lines:

@@ -18,8 +18,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
+from edgebat.distill.teacher import TeacherEntry
 from edgebat.errors import RecipeError
 from edgebat.runs.recipe import Recipe
+from edgebat.tasks.base import task, task_names
+from edgebat.teachers.store import teacher_classes
 
 COMMAND = "python -m edgebat settings --markdown > docs/settings.md"
 
@@ -48,7 +51,15 @@ class SectionKeys:
 
 def recipe_sections() -> list[SectionKeys]:
     """All sections of a recipe, the recipe itself (name "") first, each with its present defaults."""
-    return list(_sections("", Recipe(name="name")))
+    entry = TeacherEntry(name="name")
+    recipe = Recipe(name="name", task={"name": task_names()[0]}, teacher=(entry,))
+    sections = list(_sections("", recipe))
+    for name in task_names():
+        sections += _sections(f"task ({name})", task(name).spec())
+    for name, teacher in sorted(teacher_classes().items()):
+        if dataclasses.is_dataclass(teacher.Settings):
+            sections += _sections(f"teacher ({name})", teacher.Settings())
+    return sections
 
 
 def find_sections(name: str = "") -> list[SectionKeys]:

@@ -18,6 +18,7 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from edgebat import baselines
+from edgebat.bench.run import Options, bench, require_good
 from edgebat.cells import join_seen, pack_cells
 from edgebat.data.splits import Split, check_no_leak, split_windows
 from edgebat.errors import DataError, RecipeError
@@ -26,7 +27,6 @@ from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.quantize.field import field_limits
-from edgebat.report.tables import require_confirmed, require_equal
 from edgebat.runs.folder import Outcome, RunFolder, Step
 from edgebat.runs.missing import missing_engines, missing_on
 from edgebat.runs.recipe import Recipe, StudentEntry
@@ -35,7 +35,8 @@ from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
 from edgebat.tasks.windows import Windows
 from edgebat.training.run import Run
-from edgebat.verify.proof import bench_model, files_in, verify_model
+from edgebat.verify.engines import NUMPY, files_in
+from edgebat.verify.equality import require_equal, verify_model
 
 if TYPE_CHECKING:  # torch stays out until a step needs it
     from edgebat.distill.teacher import Obtained
@@ -309,18 +310,20 @@ class Pipeline:
             x = quantize_input(graph, to_ppm(test.evenly(self.recipe.verify.windows).inputs()))
             rows += verify_model(graph, x, files_in(self.folder.path / "models", kind))
         require_equal(rows)
-        return Outcome([], {"rows": rows})
+        return Outcome([], {"rows": [row.to_row() for row in rows]})
 
     def simulate(self) -> Outcome:
         """Size and speed of the taught students on the recipe's targets."""
-        test = self.windows("test").evenly(SIMULATED)
-        rows = []
+        test, targets = self.windows("test").evenly(SIMULATED), self.recipe.targets
+        options = Options(times=(NUMPY.name,) if "host" in targets else ())
+        reports = []
         for kind in self.kinds:
             graph = self.graph(kind)
             x = quantize_input(graph, to_ppm(test.inputs()))
-            rows += bench_model(graph, self.recipe.targets, x, files_in(self.folder.path / "models", kind))
-        require_confirmed(rows)
-        return Outcome([], {"rows": rows})
+            exported = files_in(self.folder.path / "models", kind).c
+            reports.append(bench(graph, targets, options, x=x, exported=exported))
+        require_good(reports)
+        return Outcome([], {"rows": [row for report in reports for row in report.card_rows()]})
 
     def report(self) -> Outcome:
         """card.json, metrics.json and report.html."""
@@ -363,7 +366,13 @@ class Pipeline:
         from edgebat.distill.teacher import Obtained, together
         from edgebat.teachers.store import load_teacher
 
-        return together([Obtained(load_teacher(self.folder.file(name)), "", {}) for name in self.teacher_files])
+        found = []
+        for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
+            teacher = load_teacher(self.folder.file(name))
+            if entry.file:
+                teacher.configure(entry.settings)
+            found.append(Obtained(teacher, "", {}))
+        return together(found)
 
     def windows(self, part: str) -> Windows:
         """Windows of one part of the split, as the step ``data`` left them."""

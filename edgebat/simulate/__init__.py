@@ -11,7 +11,8 @@ Three routes: "unicorn" (PyPI only, the usual one), "qemu" (a second opinion on 
 """
 
 from edgebat.simulate.cycles import Cycles
+from edgebat.simulate.image import BuildOptions
 from edgebat.simulate.measure import Measurement, Ram, measure
 from edgebat.simulate.targets import Target, list_targets, load_target
 
-__all__ = ["Cycles", "Measurement", "Ram", "Target", "list_targets", "load_target", "measure"]
+__all__ = ["BuildOptions", "Cycles", "Measurement", "Ram", "Target", "list_targets", "load_target", "measure"]

@@ -15,16 +15,16 @@ def missing_tools(target: Target, compiler: str | None = None, route: str | None
 
     compiler: "zig", "gcc" or None for any; route: None is the target's first. Nothing is built.
     """
-    way = route or target.routes[0]
+    chosen = route or target.routes[0]
     try:
-        if way in ("unicorn", "qemu"):
+        if chosen in ("unicorn", "qemu"):
             require("elftools", extra="sim")
-        if way == "unicorn":
+        if chosen == "unicorn":
             require("unicorn", extra="sim")
             require("capstone", extra="sim")
         find_compiler(target, compiler)
         # On the machine itself a program needs no emulator.
-        if target.qemu is not None and way in ("qemu", "host") and target.qemu.user != platform.machine():
+        if target.qemu is not None and chosen in ("qemu", "host") and target.qemu.user != platform.machine():
             find_qemu(target)
     except (MissingExtra, ToolError) as error:
         return str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgebat.errors import MissingExtra, ToolError
 from edgebat.simulate.elf import Image
-from edgebat.simulate.image import Program, build
+from edgebat.simulate.image import BuildOptions, Program, build
 from edgebat.simulate.qemu_run import counting_plugin, find_qemu, qemu_version, split_records
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import run_tool
@@ -27,10 +27,7 @@ def time_model(
     model_dir: Path,
     name: str,
     window: npt.NDArray[np.int8],
-    *,
-    compiler: str | None = None,
-    optimize: str = "-O2",
-    kernels: Sequence[Path] | None = None,
+    options: BuildOptions,
     rounds: int = 30,
 ) -> tuple[list[float], str]:
     """Seconds of one inference in each of ``rounds`` rounds on this computer, and the compiler; ``window`` is int8 [...].
@@ -38,16 +35,8 @@ def time_model(
     Each round is the mean over as many inferences as take about 5 ms. Raises ToolError: no compiler, or the model fails.
     """
     with tempfile.TemporaryDirectory(prefix="edgebat-time-") as folder:
-        program = build(
-            model_dir,
-            name,
-            load_target("host"),
-            Path(folder),
-            compiler=compiler,
-            optimize=optimize,
-            kernels=kernels,
-            host_harness="bench_time.c",
-        )
+        timed = replace(options, host_harness="bench_time.c")
+        program = build(model_dir, name, load_target("host"), Path(folder), timed)
 
         def run(iterations: int, rounds: int) -> list[float]:
             command = [str(program.path), str(iterations), str(rounds)]

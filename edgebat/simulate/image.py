@@ -45,26 +45,35 @@ class Program:
     flags: tuple[str, ...]
 
 
-def build(
-    model_dir: Path,
-    name: str,
-    target: Target,
-    build_dir: Path,
-    *,
-    compiler: str | None = None,
-    optimize: str = "-O2",
-    kernels: Sequence[Path] | None = None,
-    include: Sequence[Path] = (),
-    flags: Sequence[str] = (),
-    libraries: Sequence[str] = (),
-    stack_bytes: int = 4096,
-    host_harness: str = "bench_host.c",
-) -> Program:
+@dataclass(frozen=True)
+class BuildOptions:
+    """How a model is compiled and linked."""
+
+    compiler: str | None = None
+    """"zig" or "gcc"; None takes the first that is installed."""
+    optimize: str = "-O2"
+    """The compiler's flag for optimization."""
+    kernels: Sequence[Path] | None = None
+    """C files; None takes every other .c file of the model's folder, or else edgebat's own (the linker leaves out
+    what is not called)."""
+    include: Sequence[Path] = ()
+    """Folders of headers, searched before edgebat's."""
+    flags: Sequence[str] = ()
+    """Further flags, after the common ones."""
+    libraries: Sequence[str] = ()
+    """Linked last ("-lm"), for code of others."""
+    stack_bytes: int = 4096
+    """Stack of a microcontroller's image."""
+    host_harness: str = "bench_host.c"
+    """The program around the model on a computer."""
+
+
+PLAIN = BuildOptions()
+
+
+def build(model_dir: Path, name: str, target: Target, build_dir: Path, options: BuildOptions = PLAIN) -> Program:
     """Compile ``<name>.c`` of ``model_dir`` with its kernels and the harness of ``target`` into ``build_dir``.
 
-    ``kernels`` are C files; None takes every other .c file of ``model_dir``, or else edgebat's own (the linker leaves
-    out what is not called). ``include`` folders come before edgebat's, ``flags`` after the common ones.
-    ``libraries`` are linked last ("-lm"), for code of others. ``host_harness`` is that of a computer.
     Raises ToolError (no compiler, compiling or linking failed), TargetError (image needs more memory than the target
     allows, or brings floating point or dynamic memory where the target does not allow it).
     """
@@ -74,17 +83,18 @@ def build(
         if not (model_dir / f"{name}{suffix}").is_file():
             raise ToolError(f"cannot build {name}: {model_dir / name}{suffix} is missing; export the model to C first")
     build_dir.mkdir(parents=True, exist_ok=True)
-    driver = find_compiler(target, compiler)
+    driver = find_compiler(target, options.compiler)
     harness_dir = firmware_dir() / "ports" / "baremetal"
     atomic_write(build_dir / "bench_model.h", _BENCH_MODEL.format(name=name, upper=name.upper()))
 
+    kernels, optimize = options.kernels, options.optimize
     if kernels is None:
         own = sorted(path for path in model_dir.glob("*.c") if path.name != f"{name}.c")
         kernels = own or sorted((firmware_dir() / "src").glob("*.c"))
     start = "start_riscv.S" if target.core.startswith("rv") else "start_arm.S"
-    harness = [harness_dir / item for item in (("bench.c", start) if target.bare_metal else (host_harness,))]
+    harness = [harness_dir / item for item in (("bench.c", start) if target.bare_metal else (options.host_harness,))]
     groups = {"model": [model_dir / f"{name}.c"], "kernel": list(kernels), "harness": harness}
-    include = [build_dir, model_dir, *include, firmware_dir() / "include"]
+    include = [build_dir, model_dir, *options.include, firmware_dir() / "include"]
     if target.bare_metal and driver.kind == "zig":
         include.append(harness_dir / "include")
 
@@ -95,7 +105,9 @@ def build(
         group, source = job
         output = build_dir / f"{source.stem}.{group}.o"
         macros = {"BENCH_RUN": f"{name}_run"} if source.suffix == ".S" else {}
-        driver.compile(source, output, flags=[optimize, *flags, *plain.get(group, ())], include=include, defines=macros)
+        driver.compile(
+            source, output, flags=[optimize, *options.flags, *plain.get(group, ())], include=include, defines=macros
+        )
         return output
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -108,12 +120,12 @@ def build(
         script = build_dir / "bench.ld"
         # One file, because zig hands the linker neither a search path for INCLUDE nor symbols from the command line.
         parts = [(harness_dir / item).read_text("utf-8") for item in (target.linker_script, "sections.ld")]
-        atomic_write(script, "\n".join([f"stack_bytes = {stack_bytes};", *parts]))
+        atomic_write(script, "\n".join([f"stack_bytes = {options.stack_bytes};", *parts]))
         link_flags += ["-nostartfiles", f"-Wl,-T,{script}", "-Wl,--gc-sections"]
-    driver.link(objects, program, flags=[*link_flags, *flags], libraries=libraries)
+    driver.link(objects, program, flags=[*link_flags, *options.flags], libraries=options.libraries)
     if target.bare_metal and not target.allow_float and (found := Image(program).forbidden_symbols()):
         raise TargetError(
             f"model {name} on {target.name}: the image calls {', '.join(found)}, but the target allows neither "
             "floating point nor dynamic memory nor libm; change the model, or set allow_float: true in the target file"
         )
-    return Program(program, name, target, driver, (*driver.flags, optimize, *flags))
+    return Program(program, name, target, driver, (*driver.flags, optimize, *options.flags))

@@ -6,7 +6,7 @@ import json
 import tempfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from edgebat.errors import ToolError, require
 from edgebat.simulate.cycles import Cycles, estimate
 from edgebat.simulate.elf import Flash, Image
 from edgebat.simulate.host import run_program
-from edgebat.simulate.image import Program, build
+from edgebat.simulate.image import PLAIN, BuildOptions, Program, build
 from edgebat.simulate.qemu_run import run_image
 from edgebat.simulate.targets import Target, load_target
 from edgebat.simulate.unicorn_run import Call, Simulator
@@ -110,63 +110,57 @@ def measure(
     name: str,
     target: str | Target,
     inputs: npt.NDArray[np.int8],
+    options: BuildOptions = PLAIN,
     *,
     route: str | None = None,
-    compiler: str | None = None,
-    optimize: str = "-O2",
-    kernels: Sequence[Path] | None = None,
-    include: Sequence[Path] = (),
-    flags: Sequence[str] = (),
-    libraries: Sequence[str] = (),
-    stack_bytes: int = 4096,
     counted: int | None = None,
     confirm: bool = False,
-    build_dir: str | Path | None = None,
 ) -> Measurement:
     """Compile ``<name>.c`` in ``model_c_dir`` for ``target`` and run all windows of ``inputs`` int8 [N, ...].
 
     ``route`` is "unicorn", "qemu" or "host"; None takes the target's first. ``counted`` windows are counted one by one
     in Unicorn, None counts up to 32, fewer for a very large model; the rest runs without counting (QEMU counts all).
-    ``confirm`` runs the same image in QEMU as well, where the target has both simulators. ``build_dir`` keeps the
-    image; None throws it away.
-    The other arguments are those of ``image.build``.
+    ``confirm`` runs the same image in QEMU as well, where the target has both simulators.
 
     Raises TargetError (unknown target, route it does not have, image that breaks the target's rules), ToolError
     (compiler or simulator missing or failing, the model faults, writes where it may not, depends on what memory held
     before, takes another number of inputs, or the two simulators disagree).
     """
     board = load_target(target) if isinstance(target, str) else target
-    way = route or board.routes[0]
-    if way not in board.routes:
-        raise ToolError(f"target {board.name} cannot be run by {way!r}; its routes: {', '.join(board.routes)}")
+    chosen = route or board.routes[0]
+    if chosen not in board.routes:
+        raise ToolError(f"target {board.name} cannot be run by {chosen!r}; its routes: {', '.join(board.routes)}")
     if inputs.dtype != np.int8 or inputs.ndim < 2 or len(inputs) == 0:
         raise ToolError(f"inputs must be int8 [N >= 1, ...], found {inputs.dtype} {list(inputs.shape)}")
     windows = np.ascontiguousarray(inputs.reshape(len(inputs), -1))
-    with tempfile.TemporaryDirectory(prefix="edgebat-build-") as temporary:
-        folder = Path(build_dir or temporary)
-        program = build(
-            Path(model_c_dir),
-            name,
-            board,
-            folder,
-            compiler=compiler,
-            optimize=optimize,
-            kernels=kernels,
-            include=include,
-            flags=flags,
-            libraries=libraries,
-            stack_bytes=stack_bytes,
-        )
-        if way == "host":
+    with tempfile.TemporaryDirectory(prefix="edgebat-build-") as folder:
+        program = build(Path(model_c_dir), name, board, Path(folder), options)
+        if chosen == "host":
             return _on_host(program, windows)
         image = Image(program.path)
         if image.info.input_len != windows.shape[1]:
             raise ToolError(
                 f"{name} takes {image.info.input_len} int8 values, inputs have {windows.shape[1]} per window"
             )
-        if way == "qemu":
+        if chosen == "qemu":
             return _in_qemu(program, image, windows)
         return _in_unicorn(program, image, windows, counted, confirm and "qemu" in board.routes)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a simulator or this computer gave for all windows: outputs as bytes, ``width`` bytes an element."""
+
+    route: str
+    simulator: str
+    outputs: list[bytes]
+    width: int
+    counts: Sequence[int] = ()
+    stack: int | None = None
+    cycles: Cycles | None = None
+    functions: dict[str, int] = field(default_factory=dict)
+    calls: Sequence[Call] = ()
+    confirmed_by: str = ""
 
 
 def _in_unicorn(
@@ -188,20 +182,19 @@ def _in_unicorn(
     confirmed_by = _confirm(program, image, windows, outputs, counts) if confirm else ""
     version = require("unicorn", extra="sim").__version__
     cycles = estimate(program.target.cycles, image, trace.blocks)
-    return _result(
-        program,
-        windows,
+    run = _Run(
+        "unicorn",
+        f"Unicorn {version}, {program.target.unicorn}",
         outputs,
-        image,
-        route="unicorn",
-        counts=counts,
-        stack=trace.stack_bytes,
-        simulator=f"Unicorn {version}, {program.target.unicorn}",
-        cycles=cycles,
-        functions=trace.functions,
-        calls=trace.calls,
-        confirmed_by=confirmed_by,
+        image.info.output_bytes,
+        counts,
+        trace.stack_bytes,
+        cycles,
+        trace.functions,
+        trace.calls,
+        confirmed_by,
     )
+    return _result(program, windows, image, run)
 
 
 def _confirm(
@@ -224,51 +217,19 @@ def _confirm(
 def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8]) -> Measurement:
     done = run_image(image, program.name, program.target, windows)
     assert program.target.qemu is not None
-    return _result(
-        program,
-        windows,
-        done.outputs,
-        image,
-        route="qemu",
-        counts=done.instructions,
-        stack=done.stack_bytes,
-        simulator=f"{done.version}, {program.target.qemu.machine}",
-    )
+    simulator = f"{done.version}, {program.target.qemu.machine}"
+    run = _Run("qemu", simulator, done.outputs, image.info.output_bytes, done.instructions, done.stack_bytes)
+    return _result(program, windows, image, run)
 
 
 def _on_host(program: Program, windows: npt.NDArray[np.int8]) -> Measurement:
     done = run_program(program, windows)
-    return _result(
-        program,
-        windows,
-        done.outputs,
-        None,
-        route="host",
-        width=done.width,
-        counts=done.instructions,
-        simulator=done.emulator,
-    )
+    return _result(program, windows, None, _Run("host", done.emulator, done.outputs, done.width, done.instructions))
 
 
-def _result(
-    program: Program,
-    windows: npt.NDArray[np.int8],
-    outputs: list[bytes],
-    image: Image | None,
-    *,
-    route: str,
-    simulator: str,
-    width: int = 2,
-    counts: Sequence[int] = (),
-    stack: int | None = None,
-    cycles: Cycles | None = None,
-    functions: dict[str, int] | None = None,
-    calls: Sequence[Call] = (),
-    confirmed_by: str = "",
-) -> Measurement:
-    info = image.info if image else None
-    width = info.output_bytes if info else width
-    values = np.frombuffer(b"".join(outputs), f"<i{width}").reshape(len(outputs), -1).astype(np.int16)
+def _result(program: Program, windows: npt.NDArray[np.int8], image: Image | None, run: _Run) -> Measurement:
+    info, counts, stack = image.info if image else None, run.counts, run.stack
+    values = np.frombuffer(b"".join(run.outputs), f"<i{run.width}").reshape(len(run.outputs), -1).astype(np.int16)
     ram = None
     if image and info and stack is not None:
         ram = Ram(image.variable_bytes, info.scratch_bytes, info.input_len, info.output_len * info.output_bytes, stack)
@@ -278,22 +239,22 @@ def _result(
         name=program.name,
         target=board.name,
         clock_hz=board.clock_hz,
-        route=route,
+        route=run.route,
         outputs=values,
         windows_counted=len(counts),
         instructions=(min(counts), max(counts)) if counts else None,
-        cycles=cycles,
+        cycles=run.cycles,
         stack_bytes=stack,
         flash=image.flash if image else None,
         ram=ram,
         fits=fits,
         state_bytes=info.state_bytes if info else None,
-        functions=functions or {},
-        calls=list(calls),
+        functions=run.functions,
+        calls=list(run.calls),
         compiler=program.compiler.version,
         flags=program.flags,
-        simulator=simulator,
+        simulator=run.simulator,
         crc32_inputs=zlib.crc32(windows.tobytes()),
         crc32_outputs=zlib.crc32(values.astype("<i2").tobytes()),
-        confirmed_by=confirmed_by,
+        confirmed_by=run.confirmed_by,
     )

@@ -56,6 +56,8 @@ class Head:
     """Smallest value that is given out."""
     weight: float = 1.0
     """In a student's loss."""
+    absolute_error: bool = False
+    """Errors count as they are, not squared: for labels whose size differs a hundredfold from cell to cell."""
     scale: str = ""
     """Head whose mean and deviation normalize this one: heads that are interpolated together need the same."""
 

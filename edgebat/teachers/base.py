@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Self
 
 from torch import nn
@@ -35,6 +36,13 @@ class Teacher(nn.Module, ABC, Generic[W]):
     def predict(self, windows: W) -> dict[str, FloatArray]:
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Set how this teacher predicts; nothing, unless it knows of a choice. Raises RecipeError for an unknown key."""
+        if settings:
+            raise RecipeError(
+                f"the teacher {self.name!r} is given as a file and has no settings; seen {sorted(settings)}"
+            )
 
     @classmethod
     def fit(cls, train: W, val: W | None, settings: Any, run: Run) -> tuple[Self, TrainResult]:

@@ -15,6 +15,13 @@ def cell_weights(cell: IntArray, balance: float) -> Tensor:
     return torch.from_numpy(counts[index].astype(np.float64) ** -balance)
 
 
+def masked_mae(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over the entries where the target is not NaN; zero when there are none."""
+    known = torch.isfinite(target)
+    error = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
+    return error.abs().sum() / known.sum().clamp(min=1)
+
+
 def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over the entries where the target is not NaN; zero when there are none."""
     known = torch.isfinite(target)

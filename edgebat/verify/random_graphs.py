@@ -81,17 +81,6 @@ def random_graph(family: str, seed: int) -> IntGraph:
     return check_graph(graph)
 
 
-def random_inputs(graph: IntGraph, count: int, seed: int) -> npt.NDArray[np.int8]:
-    """int8 inputs [count, ...]: mostly uniform, a tenth constant at the extremes, a tenth near the zero point."""
-    rng = np.random.default_rng([7, seed])
-    x = rng.integers(-128, 128, (count, *graph.input_tensor.shape), dtype=np.int8)
-    tenth = max(count // 10, 1)
-    x[:tenth] = rng.choice(np.array([-128, 127], np.int8), (min(tenth, count), *graph.input_tensor.shape))
-    near = np.clip(graph.input_tensor.zero_point + rng.integers(-3, 4, x[-tenth:].shape), -128, 127)
-    x[-tenth:] = near.astype(np.int8)
-    return x
-
-
 def _plain(draw: _Draw, source: Tensor, node: Node, shape: tuple[int, ...]) -> Tensor:
     draw.nodes.append(node)
     return draw.tensor(node.output, shape, source.scale, source.zero_point)

@@ -9,25 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.bench import bench, reference_net
-from edgebat.bench.host import time_engines
+from edgebat.bench import Options, bench, reference_net
+from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import split_layers
-from edgebat.bench.nets import NETS, inputs, random_net, varied_inputs
+from edgebat.bench.nets import NETS, random_net
 from edgebat.bench.render import to_html, to_json, to_markdown
-from edgebat.bench.run import Report, Row, require_good
+from edgebat.bench.run import KINDS, Report, Row, require_good
 from edgebat.bench.tables import heading, notes, tables
 from edgebat.errors import EdgebatError, TargetError
 from edgebat.formats.c.program import lower
+from edgebat.formats.export import export_model
 from edgebat.runtime import Engine
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.unicorn_run import Call
+from edgebat.verify.inputs import random_inputs
 
 
 @pytest.fixture(scope="module")
 def report() -> Report:
     """A small LSTM on two cores."""
     return bench(
-        random_net("lstm", (6, 4), (8,), 3), ["cortex-m4f", "cortex-m0plus"], compilers=("zig",), confirm=False
+        random_net("lstm", (6, 4), (8,), 3), ["cortex-m4f", "cortex-m0plus"], Options(compilers=("zig",), confirm=False)
     )
 
 
@@ -44,16 +46,16 @@ def test_the_reference_nets_are_the_ones_the_peers_were_measured_on():
 
 def test_inputs_are_seeded_and_of_every_kind():
     graph = reference_net("mlp")
-    x = varied_inputs(graph, 16)
-    np.testing.assert_array_equal(x, varied_inputs(graph, 16))
-    np.testing.assert_array_equal(x[0], inputs(graph, 16)[0])
+    x = random_inputs(graph, 16, kinds=KINDS)
+    np.testing.assert_array_equal(x, random_inputs(graph, 16, kinds=KINDS))
+    np.testing.assert_array_equal(x[0], random_inputs(graph, 16, kinds=("uniform",))[0])
     assert [set(np.unique(window)) for window in x[-3:]] == [{-128}, {0}, {127}]
     assert x[0].std() > 1.5 * x[1].std()
 
 
 def test_outputs_equal_numpy_on_every_row(report):
     assert [row.target for row in report.rows] == ["cortex-m4f", "cortex-m0plus"]
-    x = varied_inputs(random_net("lstm", (6, 4), (8,), 3), report.windows)
+    x = random_inputs(random_net("lstm", (6, 4), (8,), 3), report.windows, kinds=KINDS)
     expected = Engine(random_net("lstm", (6, 4), (8,), 3)).run(x)
     for row in report.rows:
         assert row.equal
@@ -65,7 +67,7 @@ def test_outputs_equal_numpy_on_every_row(report):
 @pytest.mark.parametrize("net", NETS)
 def test_layers_add_up_and_every_layer_with_weights_is_there(net):
     graph = reference_net(net)
-    row = bench(graph, ["cortex-m4f"], compilers=("zig",), windows=1, confirm=False).rows[0]
+    row = bench(graph, ["cortex-m4f"], Options(compilers=("zig",), windows=1, confirm=False)).rows[0]
     low, high = row.measurement.instructions
     assert sum(layer.instructions for layer in row.layers) == low == high
     assert sum(layer.macs for layer in row.layers) == graph.multiply_accumulates()
@@ -136,6 +138,31 @@ def test_markdown_html_and_json_hold_the_same_figures(report):
     assert to_json([report]) == to_json([report])
 
 
+def test_the_rows_of_a_card_hold_what_its_tables_show(report):
+    timed = replace(report, times=[EngineTime("NumPy runtime", "NumPy 2", 0.001, 0.0009)])
+    *rows, host = timed.card_rows()
+    for row, record in zip(rows, report.to_rows(), strict=True):
+        assert set(row) == set(host)
+        assert row.items() <= record.items()
+        assert (row["label"], row["core"], row["equal"]) == ("LSTM", load_target(row["target"]).core, True)
+        assert row["confirmed"] is None  # QEMU was not asked
+        assert row["skipped"] == ""
+    assert (host["target"], host["built_by"], host["ms"], host["instructions"]) == ("host", "NumPy runtime", 1.0, None)
+    known = replace(report.rows[0], measurement=replace(report.rows[0].measurement, confirmed_by="QEMU 9"))
+    again = replace(report, rows=[known]).card_rows()[0]["confirmed"]
+    assert again == {"simulator": "QEMU 9", "instructions": report.to_rows()[0]["instructions"], "equal": True}
+
+
+def test_windows_and_exported_c_of_others_are_measured_as_they_are(tmp_path):
+    graph = random_net("mlp", (2, 4), (4,), 1, name="given")
+    export_model(graph, tmp_path, ("c",))
+    x = random_inputs(graph, 5, seed=9)
+    given = bench(graph, ["cortex-m4f"], Options(("zig",)), x=x, exported=tmp_path / "c" / "given")
+    own = bench(graph, ["cortex-m4f"], Options(("zig",)), x=x)
+    assert given.windows == 5
+    assert given.to_rows() == own.to_rows()
+
+
 def test_text_from_a_model_cannot_break_a_page(report):
     odd = replace(report, model="<script>|a|")
     assert "<script>" not in to_html([odd])
@@ -144,7 +171,9 @@ def test_text_from_a_model_cannot_break_a_page(report):
 
 
 def test_cycles_only_where_their_error_is_stated():
-    report = bench(random_net("mlp", (2, 4), (4,), 1), ["cortex-m3", "cortex-m4f"], compilers=("zig",), windows=1)
+    report = bench(
+        random_net("mlp", (2, 4), (4,), 1), ["cortex-m3", "cortex-m4f"], Options(compilers=("zig",), windows=1)
+    )
     text = to_markdown([report])
     m3, m4 = (re.search(rf"\| {core} \| zig \| .*", text)[0].split(" | ") for core in ("cortex-m3", "cortex-m4f"))
     assert m3[4:6] == ["–", "–"]
@@ -155,7 +184,7 @@ def test_a_missing_tool_is_a_line_and_a_broken_one_an_error(monkeypatch):
     graph = random_net("mlp", (2, 4), (4,), 1)
     monkeypatch.setattr("edgebat.simulate.toolchain.find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", "")
-    report = bench(graph, ["cortex-m4f"], compilers=("zig", "gcc"), windows=1)
+    report = bench(graph, ["cortex-m4f"], Options(compilers=("zig", "gcc"), windows=1))
     assert "no C compiler for cortex-m4f" in notes(report)[0]
     assert tables(report) == []
     require_good([report])
@@ -173,7 +202,7 @@ def test_other_integers_than_numpy_are_an_error(report):
 
 def test_a_compiler_that_fails_leaves_the_other_rows():
     wrong = replace(load_target("cortex-m4f"), zig=("-target", "thumb-freestanding-eabi", "-mcpu=no_such_core"))
-    report = bench(random_net("mlp", (2, 4), (4,), 1), [wrong, "cortex-m3"], compilers=("zig",), windows=1)
+    report = bench(random_net("mlp", (2, 4), (4,), 1), [wrong, "cortex-m3"], Options(compilers=("zig",), windows=1))
     assert [row.failed for row in report.rows] == [True, False]
     assert "no_such_core" in report.rows[0].note
     with pytest.raises(TargetError, match="no target 'cortex-m9'"):
@@ -185,7 +214,7 @@ def test_big_endian_computers_give_the_same_outputs(net):
     for program in ("qemu-armeb", "qemu-mips"):
         if not (shutil.which(program) or shutil.which(f"{program}-static")):
             pytest.skip(f"{program} is not installed")
-    report = bench(reference_net(net), ["cortex-r5f-be", "mips-be"], windows=40)
+    report = bench(reference_net(net), ["cortex-r5f-be", "mips-be"], Options(windows=40))
     assert [(row.target, row.equal, row.note) for row in report.rows] == [
         ("cortex-r5f-be", True, ""),
         ("mips-be", True, ""),
@@ -219,12 +248,12 @@ def test_wrong_use_of_the_command_is_explained(command):
 def test_every_installed_engine_is_timed_on_this_computer():
     # No time is judged here: only that each engine ran, and that a missing one says so.
     graph = random_net("mlp", (2, 4), (4,), 1)
-    times = time_engines(graph, inputs(graph, 1)[0], rounds=2)
+    times = time_engines(graph, random_inputs(graph, 1)[0], rounds=2)
     assert [time.engine for time in times] == ["C", "NumPy runtime", "ONNX Runtime", "LiteRT", "TFLite Micro"]
     for time in times:
         assert (time.median is None) == bool(time.note)
         assert time.median is None or 0 < time.minimum <= time.median
-    text = to_markdown([replace(bench(graph, [], windows=1), times=times)])
+    text = to_markdown([replace(bench(graph, [], Options(windows=1)), times=times)])
     assert "Measured here, one thread" in text
     assert "| NumPy runtime | NumPy " in text
 
@@ -232,15 +261,17 @@ def test_every_installed_engine_is_timed_on_this_computer():
 def test_an_engine_that_is_not_installed_is_a_note(without_module):
     without_module("onnxruntime")
     graph = random_net("mlp", (2, 4), (4,), 1)
-    times = {time.engine: time for time in time_engines(graph, inputs(graph, 1)[0], rounds=1)}
-    assert times["ONNX Runtime"].note == "Python package onnxruntime is not installed"
+    times = {time.engine: time for time in time_engines(graph, random_inputs(graph, 1)[0], rounds=1)}
+    assert times["ONNX Runtime"].note == (
+        """the Python package 'onnxruntime' is not installed; run: pip install "edgebat[onnx]\""""
+    )
 
 
 def test_the_commands_in_the_manual_exist(command):
     text = (Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md").read_text("utf-8")
-    for verb in ("bench", "export"):
-        shown = command(verb, "--help")[1]
-        lines = re.findall(rf"edgebat {verb} ([^`#\n]*(?:\n +--[^`#\n]*)?)", text)
+    for verb in ("bench", "bench peers", "bench check", "bench accept", "export"):
+        shown = command(*verb.split(), "--help")[1]
+        lines = re.findall(rf"edgebat {verb} ((?!peers|check|accept)[^`#\n]*(?:\n +--[^`#\n]*)?)", text)
         used = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
         assert used
         assert [option for option in sorted(used) if option not in shown] == []

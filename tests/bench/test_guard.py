@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgebat.bench import bench
+from edgebat.bench import Options, bench
 from edgebat.bench.command import run_accept, run_check
 from edgebat.bench.guard import Baseline, accept, check, compare, load_baselines
 from edgebat.bench.nets import random_net
@@ -28,7 +28,7 @@ OLD = Baseline(
 
 @pytest.fixture(scope="module")
 def report():
-    return bench(random_net("mlp", (2, 4), (4,), 1, name="tiny"), ["cortex-m4f"], compilers=("zig",), windows=2)
+    return bench(random_net("mlp", (2, 4), (4,), 1, name="tiny"), ["cortex-m4f"], Options(("zig",), windows=2))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_failure_says_what_changed_and_what_to_do():
     assert finding.text == (
         "soh on cortex-m4f (gcc -O2, balanced): instructions 10,000 to 10,200 (+2.00 %, allowed ±1 %), "
         "flash 4,000 to 4,016 (+16 bytes, allowed less than ±16 bytes), ram 300 to 304 (+4 bytes); "
-        "if this is meant, accept it with --accept"
+        "if this is meant, accept it with: edgebat bench accept"
     )
 
 
@@ -107,7 +107,10 @@ def test_slower_or_larger_code_fails_the_command(tmp_path, report, worse, capsys
 def test_a_model_without_baseline_fails_until_one_is_accepted(tmp_path, report, capsys):
     with pytest.raises(EdgebatError, match="1 of 1 figures differ"):
         run_check([report], tmp_path)
-    assert "tiny on cortex-m4f (zig -O2, balanced): no baseline; accept one with --accept" in capsys.readouterr().out
+    assert (
+        "tiny on cortex-m4f (zig -O2, balanced): no baseline; accept one with: edgebat bench accept"
+        in capsys.readouterr().out
+    )
     run_accept([report], tmp_path)
     run_check([report], tmp_path)
 
@@ -133,23 +136,11 @@ def test_a_damaged_baseline_is_named(tmp_path, text, message):
 
 
 def test_the_command_accepts_and_checks(command, tmp_path):
-    arguments = [
-        "bench",
-        "--net",
-        "mlp",
-        "-t",
-        "cortex-m4f",
-        "--compiler",
-        "zig",
-        "--windows",
-        "1",
-        "--baselines",
-        tmp_path,
-    ]
-    assert command(*arguments, "--check")[0] == 2
-    code, out, _ = command(*arguments, "--accept")
+    arguments = ["--net", "mlp", "-t", "cortex-m4f", "--compiler", "zig", "--windows", "1", "--baselines", tmp_path]
+    assert command("bench", "check", *arguments)[0] == 2
+    code, out, _ = command("bench", "accept", *arguments)
     assert code == 0
     assert f"accepted: {tmp_path / 'cortex-m4f.json'}" in out
-    code, out, _ = command(*arguments, "--check")
+    code, out, _ = command("bench", "check", *arguments)
     assert code == 0
     assert "same            mlp on cortex-m4f (zig -O2, balanced): instructions" in out

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgebat.bench import Options
 from edgebat.bench.nets import NETS, lstm_alone
 from edgebat.bench.peers import GOALS, LSTM_GOALS, PEERS, all_tables, compare_with_peers, goal_table, peer_tables
 
@@ -13,7 +14,7 @@ def comparison():
     """By zig, which every installation has, on two windows; one other mode is tried where a goal is missed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgebat.bench.peers.MODES", ("balanced", "fast"))
-        return compare_with_peers(compiler="zig", windows=2)
+        return compare_with_peers(Options(("zig",), windows=2))
 
 
 def test_the_goals():
@@ -72,6 +73,6 @@ def test_outputs_are_compared_before_anything_is_claimed(comparison):
 def test_a_missing_compiler_ends_it(command, monkeypatch):
     monkeypatch.setattr("edgebat.simulate.toolchain.find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", "")
-    code, _, err = command("bench", "--peers")
+    code, _, err = command("bench", "peers")
     assert code == 2
     assert "no figures: no C compiler for cortex-m4f: looked for arm-none-eabi-gcc" in err

@@ -9,7 +9,8 @@ import pytest
 from edgebat.errors import GraphError, ModelFileError
 from edgebat.graph import IntGraph, check_graph, load_graph, save_graph
 from edgebat.runtime import Engine
-from edgebat.verify.random_graphs import FAMILIES, random_graph, random_inputs
+from edgebat.verify.inputs import random_inputs
+from edgebat.verify.random_graphs import FAMILIES, random_graph
 
 
 def with_tensor(graph: IntGraph, **changes: object) -> IntGraph:

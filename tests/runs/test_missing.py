@@ -1,5 +1,6 @@
 """What the tables of engines and targets leave out is known by name, so that it can be made up for later."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,11 @@ def test_a_compiler_that_appears_is_not_missing_any_more(tmp_path: Path, monkeyp
     assert name not in missing_on(["cortex-m4f"])
 
 
-def test_a_judge_that_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgebat.runs.missing.JUDGES", ("json", "no_such_engine"))
-    assert "Python module no_such_engine" in missing_engines()
-    assert "Python module json" not in missing_engines()
+def test_an_engine_that_is_not_installed_is_missing(without_module: Callable[[str], None]) -> None:
+    before = missing_engines()
+    assert "ONNX Runtime" not in before
+    without_module("onnxruntime")
+    assert missing_engines() == before | {"ONNX Runtime"}
 
 
 def test_an_unknown_target_is_an_error() -> None:

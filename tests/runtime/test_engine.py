@@ -5,7 +5,8 @@ import pytest
 
 from edgebat.errors import GraphError
 from edgebat.runtime import Engine, LstmState
-from edgebat.verify.random_graphs import FAMILIES, random_graph, random_inputs
+from edgebat.verify.inputs import random_inputs
+from edgebat.verify.random_graphs import FAMILIES, random_graph
 from tests import scalar_reference as scalar
 
 

@@ -8,7 +8,7 @@ from edgebat.errors import TargetError, ToolError
 from edgebat.paths import firmware_dir
 from edgebat.simulate import load_target
 from edgebat.simulate.elf import Image
-from edgebat.simulate.image import build
+from edgebat.simulate.image import BuildOptions, build
 from tests.simulate_models import MODEL, body, write_model
 
 M4F = load_target("cortex-m4f")
@@ -63,7 +63,7 @@ def test_the_harness_tells_what_it_was_built_for(tmp_path):
 def test_float_and_malloc_are_refused(tmp_path, statements, before, names):
     folder = write_model(tmp_path / "c", body(statements, before))
     with pytest.raises(TargetError, match=f"toy on cortex-m4f: the image calls .*{names}.*allow_float"):
-        build(folder, "toy", M4F, tmp_path / "b", flags=["-fno-builtin"])
+        build(folder, "toy", M4F, tmp_path / "b", BuildOptions(flags=["-fno-builtin"]))
 
 
 def test_long_multiplication_and_division_are_not_taken_for_float(tmp_path):

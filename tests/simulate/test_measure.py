@@ -12,7 +12,7 @@ import pytest
 from edgebat.errors import ToolError
 from edgebat.simulate import list_targets, load_target, measure
 from edgebat.simulate.elf import Image
-from edgebat.simulate.image import build
+from edgebat.simulate.image import BuildOptions, build
 from edgebat.simulate.qemu_run import program_for, run_image
 from edgebat.simulate.unicorn_run import Simulator, count_instructions
 from tests.simulate_models import body, toy_in_numpy, windows, write_model
@@ -29,7 +29,7 @@ def qemu_or_skip(name):
 @pytest.mark.parametrize(("name", "optimize"), [*((name, "-O2") for name in BARE), ("cortex-m4f", "-Os")])
 def test_outputs_equal_numpy(tmp_path, name, optimize):
     inputs = windows(40)
-    result = measure(write_model(tmp_path), "toy", name, inputs, optimize=optimize, counted=8)
+    result = measure(write_model(tmp_path), "toy", name, inputs, BuildOptions(optimize=optimize), counted=8)
     np.testing.assert_array_equal(result.outputs, toy_in_numpy(inputs))
     assert result.outputs.dtype == np.int16
     assert result.windows_counted == 8
@@ -89,14 +89,16 @@ def test_a_big_endian_computer_gives_the_same_outputs(tmp_path, name):
 def test_the_harness_brings_no_library_code(tmp_path):
     # gcc makes calls of memcpy and memset out of start-up loops; they would count as the model's.
     source = body("output[0] = input[0]; output[1] = 1; output[2] = 2;")
-    assert measure(write_model(tmp_path, source), "toy", "cortex-m4f", windows(1), compiler="gcc").flash.library == 0
+    assert (
+        measure(write_model(tmp_path, source), "toy", "cortex-m4f", windows(1), BuildOptions("gcc")).flash.library == 0
+    )
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")
 def test_both_routes_agree_on_code_of_the_other_compiler(tmp_path):
     qemu_or_skip("cortex-m4f")
     results = [
-        measure(write_model(tmp_path), "toy", "cortex-m4f", windows(10), compiler="gcc", route=route)
+        measure(write_model(tmp_path), "toy", "cortex-m4f", windows(10), BuildOptions("gcc"), route=route)
         for route in ("unicorn", "qemu")
     ]
     assert results[0].instructions == results[1].instructions
@@ -194,7 +196,7 @@ def test_variables_have_their_initial_values(tmp_path, compiler):
         "static volatile int8_t values[7] = {1, 2, 3, 4, 5, 6, 7}, zeros[3];\n"
         "int16_t toy_odd(void) { return (int16_t)(values[6] * 100 + values[0] + zeros[2]); }\n"
     )
-    result = measure(folder, "toy", "cortex-m4f", windows(2), compiler=compiler)
+    result = measure(folder, "toy", "cortex-m4f", windows(2), BuildOptions(compiler))
     assert result.outputs.tolist() == [[701, 42, 0]] * 2
     assert result.flash.initial_data == 12  # two bytes and seven, each in its group rounded up to words
     assert result.ram.variables == 12 + 8

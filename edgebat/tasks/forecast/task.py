@@ -61,8 +61,10 @@ class Forecast(Task):
         grid = tuple(float(n) for n in range(1, spec.horizon + 1))
         return (
             Head("level", "fraction", "now %", relative=True, scale="trajectory"),
-            Head("trajectory", "fraction", "capacity %", ahead, grid, start="level", relative=True),
-            Head("rul", "cycles", "RUL", floor=0.0, weight=0.5),
+            Head(
+                "trajectory", "fraction", "capacity %", ahead, grid, start="level", relative=True, absolute_error=True
+            ),
+            Head("rul", "cycles", "RUL", floor=0.0, weight=0.5, absolute_error=True),
         )
 
     def inputs_of_file(self, path: Path, spec: ForecastSpec, how: FileOptions) -> FileInputs:

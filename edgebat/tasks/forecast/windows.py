@@ -65,8 +65,8 @@ class ForecastSpec:
             (0 <= self.min_targets <= self.horizon, "0 <= min_targets <= horizon"),
             (self.max_gap >= 1, "max_gap >= 1"),
             (self.stride >= 1, "stride >= 1"),
-            (1 <= self.seen_cycles <= self.context, "1 <= seen_cycles <= context"),
-            (self.group >= 1 and self.seen_cycles % self.group == 0, "seen_cycles is a multiple of group"),
+            (self.group >= 1 and self.seen_cycles >= 1, "group >= 1 and seen_cycles >= 1"),
+            (self.seen_cycles % self.group == 0, "seen_cycles is a multiple of group"),
             (0.0 < self.eol < 1.0 and self.eol_confirm_rows >= 1, "0 < eol < 1 and eol_confirm_rows >= 1"),
             (len(self.label_kinds) > 0, "label_kinds names at least one kind"),
         )
@@ -111,6 +111,8 @@ class ForecastWindows(Windows):
     def inputs(self) -> Float32:
         """The last ``seen_cycles`` values, gaps bridged, [N, seen_cycles / group, group] in the order of time."""
         seen = bridged(self.x[:, -self.spec.seen_cycles :])
+        # Where windows are shorter than what a student sees, their first value stands before them.
+        seen = np.pad(seen, ((0, 0), (self.spec.seen_cycles - seen.shape[1], 0)), mode="edge")
         return seen.reshape(len(self), -1, self.spec.group)
 
     def end_labels(self) -> list[Float32]:

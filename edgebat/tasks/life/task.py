@@ -25,7 +25,7 @@ class Life(Task):
     limits = (
         "Early-life curves come from a tester's first cycles; a model of this task runs beside it, not in a vehicle.",
     )
-    binding = ("cycles", "columns", "base_cycle", "smooth_cycles", "eol", "curve_points", "curve_step")
+    binding = ("cycles", "base_cycle", "smooth_cycles", "eol", "curve_points", "curve_step")
     columns = (
         Column("rmse", "life RMSE", 1, "cycles"),
         Column("mae", "life MAE", 1, "cycles", brief=False),

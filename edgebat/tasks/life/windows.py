@@ -125,6 +125,21 @@ class LifeWindows(Windows):
         """``life`` [N, 1] and ``soh_curve`` [N, curve_points], NaN after the last measured cycle."""
         return {"life": self.life[:, None], "soh_curve": np.where(self.curve > 0.0, self.curve, np.nan)}
 
+    def cut_for(self, spec: LifeSpec, who: str) -> LifeWindows:
+        """These windows with as many columns as ``spec`` has, linear along the voltage. Raises DataError when they have
+        fewer, or were made otherwise in any other way; ``who`` asks for them."""
+        if replace(self.spec, columns=spec.columns) != spec or self.spec.columns < spec.columns:
+            raise DataError(f"windows were made with {self.spec}; {who} was trained on {spec}")
+        if self.spec.columns == spec.columns:
+            return self
+
+        def thinned(values: Float32) -> Float32:
+            rows = _resample(values.reshape(-1, values.shape[-1]).astype(np.float64), spec.columns)
+            return rows.reshape(*values.shape[:-1], -1).astype(np.float32)
+
+        x, base, rate = (thinned(values) for values in (self.x, self.base, self.charge_rate_c))
+        return replace(self, spec=spec, x=x, base=base, charge_rate_c=rate)
+
     def blended(self, blend: Blend) -> LifeWindows:
         """Cells between pairs of these. A mixed SOH curve ends where the shorter one does."""
         mixed = super().blended(blend)

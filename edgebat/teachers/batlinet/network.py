@@ -142,8 +142,7 @@ class BatLiNet(Teacher[LifeWindows]):
 
     def tensor(self, windows: LifeWindows) -> Tensor:
         """Network input [N, channels, cycles / pool, columns]. Raises DataError for windows made otherwise."""
-        if windows.spec != self.spec:
-            raise DataError(f"windows were made with {windows.spec}; this BatLiNet was trained on {self.spec}")
+        windows = windows.cut_for(self.spec, "this BatLiNet")
         x = windows.x
         if self.absolute:
             if not np.isfinite(windows.base).all():

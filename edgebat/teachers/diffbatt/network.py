@@ -6,6 +6,7 @@ curves (``synthesize``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, curve_life
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.diffbatt.diffusion import Schedule
-from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling
+from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling, sampling_of
 from edgebat.teachers.diffbatt.unet import UNet
 from edgebat.teachers.ensemble import SeedEnsemble
 
@@ -55,8 +56,7 @@ class DiffBatt(Teacher[LifeWindows]):
 
     def tensor(self, windows: LifeWindows) -> Tensor:
         """Condition [N, cycles, columns] of life windows. Raises DataError when they were made otherwise."""
-        if windows.spec != self.spec:
-            raise DataError(f"windows were made with {windows.spec}; this DiffBatt was trained on {self.spec}")
+        windows = windows.cut_for(self.spec, "this DiffBatt")
         return torch.from_numpy(np.ascontiguousarray(windows.x))
 
     def noise_loss(self, curve: Tensor, q: Tensor, drop: float, generator: torch.Generator) -> Tensor:
@@ -71,6 +71,10 @@ class DiffBatt(Teacher[LifeWindows]):
         target = noise if self.target == "noise" else self.schedule.velocity(curve, t, noise)
         error: Tensor = (predicted.float() - target).square().mean()
         return error
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """``sampling``: how curves are drawn."""
+        self.sampling = sampling_of(settings)
 
     @torch.no_grad()
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
@@ -127,6 +131,10 @@ class DiffBattEnsemble(SeedEnsemble[LifeWindows]):
     def __init__(self, members: int = 3, network: dict[str, Any] | None = None) -> None:
         super().__init__(members, network)
         self.sampling = Sampling()
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """``sampling``: how curves are drawn."""
+        self.sampling = sampling_of(settings)
 
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
         """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]. The draws are shared among the members

@@ -13,7 +13,7 @@ import pytest
 from edgebat.formats.c.write import write_c
 from edgebat.paths import firmware_dir
 from edgebat.runtime import Engine
-from edgebat.simulate import measure
+from edgebat.simulate import BuildOptions, measure
 from tests.c_host import VARIANTS, WARNINGS, Kernels, aligned, c_compiler, call, compilers, load, pointer
 from tests.formats_graphs import FAMILIES, GraphMaker, random_inputs
 
@@ -111,7 +111,8 @@ def test_instructions_do_not_depend_on_the_data(tmp_path, family, target, compil
     graph = FAMILIES[family](1)
     x = random_inputs(graph, 12, 3)
     model = write_c(graph, tmp_path, "net")
-    result = measure(tmp_path, "net", target, x, kernels=model.kernel_sources, compiler=compiler, counted=len(x))
+    build = BuildOptions(compiler, kernels=model.kernel_sources)
+    result = measure(tmp_path, "net", target, x, build, counted=len(x))
     np.testing.assert_array_equal(result.outputs, Engine(graph).run(x).reshape(len(x), -1))
     assert result.instructions[0] == result.instructions[1]
 
