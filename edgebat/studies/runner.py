@@ -193,12 +193,8 @@ class TeacherExperiment(Experiment[Section], Generic[Section, Own]):
         file = self.folder / f"{stem}.safetensors"
         if not file.exists():
             network, result = self.train(part, split, seed, Run(self.folder / stem))
-            # The single numbers of it.
-            fitted = (
-                {name: value for name, value in vars(result).items() if isinstance(value, int | float)}
-                if result
-                else {}
-            )
+            single = vars(result).items() if result else ()
+            fitted = {name: value for name, value in single if isinstance(value, int | float)}
             self.round(network)
             save_teacher(network, file, {"study": self.recipe.name, "seed": seed, **self.provenance(part, split)})
         seconds = round(time.perf_counter() - start, 1)
