@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from pydantic.dataclasses import dataclass as checked
 
 from edgebat.baselines.forecast import forecast_baselines
@@ -136,24 +135,20 @@ class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
         file = self.folder / f"pretrained-seed{seed}.safetensors"
         if not file.exists():
             study, kind = self.recipe.study, teacher_class(self.recipe.teacher_name)
-            torch.manual_seed(seed)
-            network = kind(**self.timer().network)
-            if study.synthetic_cells:
-                curves = fade_curves(study.synthetic_cells, seed)
-                held = max(1, len(curves) // 15)
-                train = stretches(curves[held:], self.recipe.task, stride=32)
-                timer = dataclasses.replace(study.pretrain, network=self.timer().network)
-                settings = seeded(self.settings(timer, second=False), seed)
-                run = Run(self.folder / f"pretrain-seed{seed}")
-                network, _ = kind.fit(train, self.windows(curves[:held], stride=64), settings, run)
+            curves = fade_curves(study.synthetic_cells, seed)
+            held = max(1, len(curves) // 15)
+            train, val = stretches(curves[held:], self.recipe.task, stride=32), self.windows(curves[:held], stride=64)
+            timer = dataclasses.replace(study.pretrain, network=self.timer().network)
+            settings = seeded(self.settings(timer, second=False), seed)
+            network, _ = kind.fit(train, val, settings, Run(self.folder / f"pretrain-seed{seed}"))
             save_teacher(network, file, {"training": "synthetic curves only"})
         return file
 
     def train(self, part: Part, split: Split[ForecastWindows], seed: int, run: Run) -> Trained:
-        file = self.pretrained(seed)
+        start = str(self.pretrained(seed)) if self.recipe.study.synthetic_cells else ""
         if part.beside:
-            return load_teacher(file), None
-        settings = self.settings(dataclasses.replace(self.timer(), start=str(file)))
+            return load_teacher(start), None
+        settings = self.settings(dataclasses.replace(self.timer(), start=start))
         return teacher_class(self.recipe.teacher_name).fit(split.train, split.val, seeded(settings, seed), run)
 
     def score(self, teacher: Teacher, split: Split[ForecastWindows], seed: int) -> Scored:

@@ -270,8 +270,16 @@ class Transfers(Experiment[BatLiNetSection]):
         return Record(seed, round(time.perf_counter() - start, 1), {}, Scored(scores))
 
     def tables(self, results: list[Result]) -> dict[str, str]:
-        found = {result.part.name: [scored.scores for scored in result.seeds.values()] for result in results}
-        return {"transfer.md": transfer_table(found)}
+        """MAPE as the median and range over the seeds: one cell unlike all that is known can make a mean say nothing."""
+        rows = []
+        for result in results:
+            seeds = [scored.scores for scored in result.seeds.values()]
+            for count in seeds[0]:
+                values = [np.array([scores[count][name] for scores in seeds]) for name in METHODS]
+                spreads = (f"{np.median(v):.0f} ({v.min():.0f} to {v.max():.0f})" for v in values)
+                rows.append([result.part.name, count, *spreads])
+        table = markdown(["target", "cells known", *METHODS], rows)
+        return {"transfer.md": "MAPE in percent, median (range) over seeds\n\n" + table}
 
 
 KINDS = {
@@ -334,14 +342,3 @@ def over_folds(scores: Sequence[Scores]) -> Scores:
         squared = name in ("rmse", "rul_rmse", "rul_rmse_best")
         found[name] = float(np.sqrt(np.mean(np.square(values))) if squared else np.mean(values))
     return found
-
-
-def transfer_table(found: Mapping[str, Sequence[Mapping[str, Scores]]]) -> str:
-    """Markdown: target -> seeds -> ``transfer_scores``, as the median and range of MAPE over the seeds: one cell unlike all
-    that is known can make a mean say nothing."""
-    rows = []
-    for target, seeds in found.items():
-        for count in seeds[0]:
-            values = [np.array([scores[count][name] for scores in seeds]) for name in METHODS]
-            rows.append([target, count, *(f"{np.median(v):.0f} ({v.min():.0f} to {v.max():.0f})" for v in values)])
-    return "MAPE in percent, median (range) over seeds\n\n" + markdown(["target", "cells known", *METHODS], rows)

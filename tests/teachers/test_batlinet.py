@@ -12,8 +12,9 @@ pytest.importorskip("lightning")
 
 from edgebat.baselines.life import BASELINES  # noqa: E402
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.studies.life import transfer_table  # noqa: E402
-from edgebat.studies.runner import Part, chosen  # noqa: E402
+from edgebat.studies.command import load_study  # noqa: E402
+from edgebat.studies.life import Transfers  # noqa: E402
+from edgebat.studies.runner import Part, Result, Scored, chosen  # noqa: E402
 from edgebat.tasks.life.score import life_scores  # noqa: E402
 from edgebat.tasks.life.windows import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
@@ -251,14 +252,16 @@ def test_members_are_averaged_and_travel_in_one_file(tmp_path):
         BatLiNet(spec=dataclasses.asdict(windows.spec), pool=3)
 
 
-def test_a_study_knows_its_parts_and_prints_its_transfers():
+def test_a_study_knows_its_parts_and_prints_its_transfers(tmp_path):
     parts = [Part("NMC", (1,)), Part("NCA", (1,))]
     assert chosen((), parts) == parts
     assert chosen(["NCA"], parts) == parts[1:]
     with pytest.raises(RecipeError, match=r"--only LCO.*allowed are NMC, NCA"):
         chosen(["LCO"], parts)
     scores = {"vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
-    text = transfer_table({"NMC": [{"2": scores}, {"2": scores | {"batlinet": 11.0}}]})
+    seeds = {1: Scored({"2": scores}), 2: Scored({"2": scores | {"batlinet": 11.0}})}
+    study = Transfers(load_study("life-batlinet"), tmp_path, tmp_path)
+    text = study.tables([Result(Part("NMC", (1, 2)), seeds, {})])["transfer.md"]
     assert "| NMC | 2 | 20 (20 to 20) | 12 (12 to 12) | 10 (9 to 11) |" in text
 
 
