@@ -20,17 +20,24 @@ FORMAT = "edgebat-teacher"
 
 def teacher_classes() -> dict[str, type[Teacher]]:
     """Every teacher there is, by name; imports all of them."""
-    return {teacher.name: teacher for module in _modules() for teacher in _classes(module)}
+    return {teacher.name: teacher for module in _modules() for teacher in _classes(f"edgebat.teachers.{module}")}
+
+
+def module_of(name: str) -> str:
+    """Dotted name of the folder that should hold the teacher ``name``, found without importing it. Raises ModelFileError."""
+    found = [module for module in _modules() if f"{name}_".startswith(f"{module}_")]
+    if not found:
+        raise ModelFileError(f"there is no teacher {name!r}; this edgebat knows {', '.join(sorted(teacher_classes()))}")
+    return f"edgebat.teachers.{max(found, key=len)}"
 
 
 def teacher_class(name: str) -> type[Teacher]:
     """The teacher ``name``; imports no other teacher's folder. Raises ModelFileError for a name that nobody has."""
-    for module in _modules():
-        if name == module or name.startswith(f"{module}_"):
-            for teacher in _classes(module):
-                if teacher.name == name:
-                    return teacher
-    raise ModelFileError(f"there is no teacher {name!r}; this edgebat knows {', '.join(sorted(teacher_classes()))}")
+    module = module_of(name)
+    own = {teacher.name: teacher for teacher in _classes(module)}
+    if name not in own:
+        raise ModelFileError(f"there is no teacher {name!r} in {module}; it holds {', '.join(sorted(own)) or 'none'}")
+    return own[name]
 
 
 def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
@@ -69,4 +76,4 @@ def _modules() -> list[str]:
 
 
 def _classes(module: str) -> tuple[type[Teacher], ...]:
-    return getattr(importlib.import_module(f"edgebat.teachers.{module}"), "TEACHERS", ())
+    return getattr(importlib.import_module(module), "TEACHERS", ())

@@ -144,7 +144,7 @@ class Fitting(lightning.LightningModule):
 
 
 class History(Callback):
-    """Mean losses of every epoch; part of the checkpoint, written to ``history.csv``, told to ``progress``."""
+    """Mean losses of every epoch; part of the checkpoint, written to ``history.csv``, handed to ``progress``."""
 
     def __init__(self, path: Path, progress: Progress | None) -> None:
         self.path, self.progress = path, progress

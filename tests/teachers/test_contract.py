@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -73,6 +74,19 @@ def trained(name: str, folder: Path, settings: Any = None, **run: Any) -> Any:
     return teacher
 
 
+@pytest.fixture(scope="module")
+def one_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """A teacher by name, trained once for all tests that only look at it."""
+    made: dict[str, Any] = {}
+
+    def one(name: str) -> Any:
+        if name not in made:
+            made[name] = trained(name, tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return one
+
+
 def stored(teacher: Any, path: Path) -> bytes:
     save_teacher(teacher, path, {"made": "here"})
     return path.read_bytes()
@@ -83,8 +97,10 @@ def test_every_teacher_stands_in_this_table() -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_it_trains_predicts_and_comes_back_from_its_file(name: str, tmp_path: Path) -> None:
-    teacher = trained(name, tmp_path / "run")
+def test_it_trains_predicts_and_comes_back_from_its_file(
+    name: str, one_of: Callable[[str], Any], tmp_path: Path
+) -> None:
+    teacher = one_of(name)
     assert isinstance(teacher, Teacher)
     assert (teacher.name, teacher.task in HEADS) == (name, True)
     assert not teacher.training
@@ -106,8 +122,11 @@ def test_it_trains_predicts_and_comes_back_from_its_file(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_same_seed_gives_the_same_bytes_and_another_one_others(name: str, tmp_path: Path) -> None:
-    first, second = (stored(trained(name, tmp_path / n), tmp_path / f"{n}.safetensors") for n in ("a", "b"))
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(
+    name: str, one_of: Callable[[str], Any], tmp_path: Path
+) -> None:
+    first = stored(one_of(name), tmp_path / "a.safetensors")
+    second = stored(trained(name, tmp_path / "b"), tmp_path / "b.safetensors")
     assert first == second
     other = trained(name, tmp_path / "c", reseeded(SMALL[name], 7))
     assert stored(other, tmp_path / "c.safetensors") != first
@@ -121,12 +140,14 @@ def reseeded(settings: Any, seed: int) -> Any:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_resumed_training_equals_an_uninterrupted_one(name: str, tmp_path: Path) -> None:
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    name: str, one_of: Callable[[str], Any], tmp_path: Path
+) -> None:
     def stop_in_the_second_epoch(row: dict[str, float]) -> None:
         if row["epoch"] == 1.0:
             raise KeyboardInterrupt
 
-    whole = stored(trained(name, tmp_path / "whole"), tmp_path / "whole.safetensors")
+    whole = stored(one_of(name), tmp_path / "whole.safetensors")
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         trained(name, tmp_path / "cut", progress=stop_in_the_second_epoch)
     seen: list[float] = []
@@ -136,8 +157,8 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_windows_of_another_task_are_refused(name: str, tmp_path: Path) -> None:
-    teacher = trained(name, tmp_path)
+def test_windows_of_another_task_are_refused(name: str, one_of: Callable[[str], Any]) -> None:
+    teacher = one_of(name)
     for task, (windows, _) in WINDOWS.items():
         if task != teacher.task:
             with pytest.raises(DataError):
@@ -173,9 +194,11 @@ def test_every_setting_is_explained_under_its_field(kind: type[Any]) -> None:
     assert fields_without_docstring(kind) == []
 
 
-def test_opening_a_file_imports_the_folder_of_its_teacher_and_no_other(tmp_path: Path) -> None:
+def test_opening_a_file_imports_the_folder_of_its_teacher_and_no_other(
+    one_of: Callable[[str], Any], tmp_path: Path
+) -> None:
     path = tmp_path / "t.safetensors"
-    stored(trained("batlinet_ensemble", tmp_path / "run"), path)
+    stored(one_of("batlinet_ensemble"), path)
     code = (
         f"import sys; from edgebat.teachers.store import load_teacher; load_teacher({str(path)!r}); "
         "print(*(m for m in sys.modules if m.startswith('edgebat.teachers.') or m == 'lightning'))"
@@ -223,11 +246,13 @@ def test_a_new_folder_is_found_by_listing(tmp_path: Path, monkeypatch: pytest.Mo
         sys.modules.pop("edgebat.teachers.toy", None)
 
 
-def test_several_files_are_one_teacher_that_knows_how_far_they_are_apart(tmp_path: Path) -> None:
+def test_several_files_are_one_teacher_that_knows_how_far_they_are_apart(
+    one_of: Callable[[str], Any], tmp_path: Path
+) -> None:
     files, windows = [], WINDOWS["life"][0]
     for name in ("batlinet", "diffbatt"):
         files.append(tmp_path / f"{name}.safetensors")
-        save_teacher(trained(name, tmp_path / name), files[-1])
+        save_teacher(one_of(name), files[-1])
     both = Ensemble.of([load_teacher(file) for file in files])
     assert (both.name, both.task) == ("ensemble", "life")
     first, second = (member.predict(windows) for member in both.members)
@@ -244,8 +269,8 @@ def test_several_files_are_one_teacher_that_knows_how_far_they_are_apart(tmp_pat
     np.testing.assert_array_equal(again.predict(windows)["life"], predictions["life"])
 
 
-def test_an_ensemble_is_of_one_task_and_of_somebody(tmp_path: Path) -> None:
-    ic2ml, batlinet = trained("ic2ml", tmp_path / "a"), trained("batlinet", tmp_path / "b")
+def test_an_ensemble_is_of_one_task_and_of_somebody(one_of: Callable[[str], Any], tmp_path: Path) -> None:
+    ic2ml, batlinet = one_of("ic2ml"), one_of("batlinet")
     with pytest.raises(RecipeError, match=r"one task; seen: ic2ml \(health\), batlinet \(life\)"):
         Ensemble.of([ic2ml, batlinet])
     with pytest.raises(RecipeError, match="seen: none"):
@@ -256,9 +281,9 @@ def test_an_ensemble_is_of_one_task_and_of_somebody(tmp_path: Path) -> None:
         trained("diffbatt", tmp_path, SMALL["diffbatt_ensemble"])
 
 
-def test_a_forecaster_can_start_from_a_file_of_its_own_kind(tmp_path: Path) -> None:
+def test_a_forecaster_can_start_from_a_file_of_its_own_kind(one_of: Callable[[str], Any], tmp_path: Path) -> None:
     file = tmp_path / "start.safetensors"
-    first = trained("battery_timer", tmp_path / "a")
+    first = one_of("battery_timer")
     save_teacher(first, file)
     still = dataclasses.replace(TIMER, start=str(file), fit=dataclasses.replace(EPOCHS, learning_rate=1e-12))
     second = trained("battery_timer", tmp_path / "b", still)

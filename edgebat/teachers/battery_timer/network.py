@@ -161,20 +161,20 @@ class BatteryTimer(Teacher[ForecastWindows]):
         out = base[:, :, None] + scale[:, :, None] * torch.stack(columns, dim=2)
         return out, scale, _mean_state(hidden, padded)
 
-    @torch.no_grad()
-    def predict(self, windows: ForecastWindows | Float32, horizon: int | None = None) -> dict[str, FloatArray]:
-        """Forecasts of N windows: ``trajectory`` [N, horizon], the median, and ``quantiles`` [N, horizon, Q].
+    def predict(self, windows: ForecastWindows | Float32) -> dict[str, FloatArray]:
+        """Forecasts of N windows, or of their ``x`` [N, L]: ``trajectory`` [N, horizon], the median, and ``quantiles``
+        [N, horizon, Q]. Raises DataError for another shape, or when a window's last capacity is missing."""
+        return self.predict_ahead(windows, self.horizon)
 
-        windows: ForecastWindows, or their ``x`` [N, L]. horizon: longer than the network's is reached by appending the
-        median to the context and forecasting again (quantiles of later blocks are then those of one step: too narrow).
-        Raises DataError when a window's last capacity is missing.
-        """
+    @torch.no_grad()
+    def predict_ahead(self, windows: ForecastWindows | Float32, horizon: int) -> dict[str, FloatArray]:
+        """``predict`` for so many cycles: more than the network's are reached by appending the median to the context and
+        forecasting again (quantiles of later blocks are then those of one step: too narrow)."""
         x = torch.as_tensor(np.asarray(getattr(windows, "x", windows), dtype=np.float32))
         if x.ndim != 2 or not torch.isfinite(x[:, -1:]).all():
             missing = int((~torch.isfinite(x[..., -1])).sum())
             raise DataError(f"forecast windows are [N, L] and end with a measured value; seen shape {tuple(x.shape)}, "
                             f"{missing} windows end with NaN")  # fmt: skip
-        horizon = horizon or self.horizon
         device = next(self.parameters()).device
         training = self.training
         self.eval()

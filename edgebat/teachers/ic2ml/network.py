@@ -27,6 +27,8 @@ from edgebat.teachers.ic2ml.settings import Ic2mlSettings
 
 ATTENTION = ("tokens", "published")
 SOH_FROM = ("attention", "embedding")
+BATCH = 1024
+"""Windows predicted at a time."""
 
 
 class Inception(nn.Module):
@@ -181,7 +183,7 @@ class Ic2ml(Teacher[HealthWindows]):
         return soh, trajectory, self.rul_head(features).squeeze(1)
 
     @torch.no_grad()
-    def predict(self, windows: HealthWindows | Float32, batch_size: int = 1024) -> dict[str, FloatArray]:
+    def predict(self, windows: HealthWindows | Float32) -> dict[str, FloatArray]:
         """Physical predictions for windows, or for their increments [N, context, increments] as fractions of nominal.
 
         float32: soh [N] (last cycle) and trajectory [N, horizon] as fractions of the reference, rul [N] in cycles.
@@ -196,8 +198,8 @@ class Ic2ml(Teacher[HealthWindows]):
         self.eval()
         # No windows are no answers, not an error.
         parts: list[Tensor] = [torch.zeros(0, self.settings["horizon"] + 2, device=self.input_mean.device)]
-        for start in range(0, len(x), batch_size):
-            batch = torch.as_tensor(x[start : start + batch_size], device=self.input_mean.device)
+        for start in range(0, len(x), BATCH):
+            batch = torch.as_tensor(x[start : start + BATCH], device=self.input_mean.device)
             soh, trajectory, rul = self(batch)
             fractions = torch.cat([soh[:, -1:], trajectory], dim=1) * self.soh_std + self.soh_mean
             parts.append(torch.cat([fractions, (rul * self.rul_std).clamp(min=0)[:, None]], dim=1))
