@@ -64,9 +64,6 @@ TABLE: dict[str, Row] = {
 KNOWN: set[tuple[str, str]] = {
     ("edgebat.quantize.field", "models"),
     ("edgebat.studies.command", "runs"),
-    ("edgebat.studies.conditions", "runs"),
-    ("edgebat.studies.forecast", "runs"),
-    ("edgebat.studies.life", "runs"),
 }
 """(module, place): imports the table does not allow and that are still there. To be emptied; nothing is added."""
 KNOWN_LONG = {

@@ -160,6 +160,10 @@ class Windows:
         parts["cell"] = np.concatenate([self.cell, other.cell + np.int32(len(self.cells))])
         return replace(self, **parts, left_out=dict(Counter(self.left_out) + Counter(other.left_out)))
 
+    def inputs_with(self, other: Self) -> Float32:
+        """The inputs of these windows and then of ``other`` ones, of whatever cells."""
+        return np.concatenate([self.inputs(), other.inputs()])
+
     def joinable(self, other: Self) -> bool:
         """Whether ``other`` windows are cut alike."""
         return bool(self.spec == other.spec)

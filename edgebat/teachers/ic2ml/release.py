@@ -11,23 +11,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Float64, FloatArray
 from edgebat.cells import CellKey
 from edgebat.errors import DataError
-
-if TYPE_CHECKING:
-    from edgebat.studies.conditions import Condition
-
+from edgebat.tasks.health.windows import HealthWindows
 
 SAME_AH = 1e-5
 """Capacities closer than this are the same measurement: the release rounds to float32, cells differ by far more."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Cells of one condition by the paper's split, as numbers after ``stem``-#."""
+
+    dataset: str
+    stem: str
+    """How the names of its cells begin."""
+    train: tuple[int, ...]
+    val: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+    published: dict[str, float] = field(default_factory=dict)
+    """Errors of the released predictions, for the table."""
+
+    def keys(self, part: str) -> list[CellKey]:
+        """The cells of ``train``, ``val`` or ``test``."""
+        return [(self.dataset, f"{self.stem}-#{number}") for number in getattr(self, part)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ class Released:
     rul: tuple[Float64, Float64]
 
     def errors(self, nominal_ah: float, rows: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
-        """As ``ic2ml_study.errors``, of some windows or all; SOH is that of the last cycle read."""
+        """As ``errors`` below, of some windows or all; SOH is that of the last cycle read."""
         keep = slice(None) if rows is None else rows
         soh = (self.read[0] - self.read[1])[keep, -1]
         true = self.ahead[1][keep]
@@ -62,6 +76,34 @@ def rms(values: npt.ArrayLike) -> float:
     """The root of the mean square, NaN of nothing."""
     values = np.asarray(values, dtype=np.float64)
     return float(np.sqrt(np.square(values).mean())) if len(values) else float("nan")
+
+
+def errors(windows: HealthWindows, predictions: Mapping[str, FloatArray]) -> dict[str, float]:
+    """RMSE of SOH and trajectory in Ah and in percentage points of nominal, MAPE of the trajectory in percent, RMSE and
+    MAE of RUL in cycles: ``rul`` before EOL only, ``rul_all`` with the windows at and past it as the paper counts."""
+    scale = windows.reference_ah[windows.cell]
+    soh = np.asarray(predictions["soh"], dtype=np.float64) - windows.soh
+    ahead = np.asarray(predictions["trajectory"], dtype=np.float64) - windows.trajectory
+    known = np.isfinite(ahead)
+    known_rul = np.isfinite(windows.rul)
+    rul = np.asarray(predictions["rul"], dtype=np.float64)[known_rul] - windows.rul[known_rul]
+    found = {
+        "windows": float(len(windows)),
+        "cells": float(len(windows.cells)),
+        "soh_rmse_ah": rms(soh * scale),
+        "soh_rmse_pct": 100.0 * rms(soh),
+        "trajectory_rmse_ah": rms((ahead * scale[:, None])[known]),
+        "trajectory_rmse_pct": 100.0 * rms(ahead[known]),
+        "trajectory_mape_pct": 100.0 * _mean(np.abs(ahead[known]) / windows.trajectory[known]),
+        "rul_rmse": rms(rul[windows.rul[known_rul] > 0]),
+        "rul_all_rmse": rms(rul),
+        "rul_all_mae": _mean(np.abs(rul)),
+    }
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _mean(values: FloatArray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def read_released(folder: str | Path, condition: Condition) -> Released | None:
