@@ -10,7 +10,6 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -275,7 +274,6 @@ class Task(ABC):
         """(name, text) of the definition, for a card."""
 
 
-@cache
 def task_names() -> tuple[str, ...]:
     """The tasks there are: folders of ``edgebat/tasks``."""
     package = importlib.import_module("edgebat.tasks")
