@@ -10,22 +10,26 @@ from pathlib import Path
 import pytest
 
 TOY = Path(__file__).parent / "toy"
-PLACES = ("tasks", "teachers", "students", "baselines")
+FOLDERS = {
+    "tasks": "tasks",
+    "teachers": "teachers",
+    "students": "students",
+    "baselines": "baselines",
+    "data.readers": "readers",
+}
+"""Package of edgebat -> folder here."""
 
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The toy task with its baselines, the toy teachers and the toy student family are there, and gone afterwards."""
+    """The toy task, its baselines, the toy teachers, student family and reader are there, and gone afterwards."""
     pytest.importorskip("lightning")
-    before = set(sys.modules)
-    packages = [importlib.import_module(f"edgebat.{name}") for name in PLACES]
-    for name, package in zip(PLACES, packages, strict=True):
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(TOY / name)])
+    for name, folder in FOLDERS.items():
+        package = importlib.import_module(f"edgebat.{name}")
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(TOY / folder)])
     yield
-    for name in set(sys.modules) - before:
-        path = getattr(sys.modules[name], "__file__", None) or ""
-        if path.startswith(str(TOY)):
-            parent, _, last = name.rpartition(".")
-            del sys.modules[name]
-            if hasattr(sys.modules.get(parent), last):
-                delattr(sys.modules[parent], last)
+    for name in [n for n, module in sys.modules.items() if str(getattr(module, "__file__", "")).startswith(str(TOY))]:
+        parent, _, last = name.rpartition(".")
+        if parent in sys.modules:
+            vars(sys.modules[parent]).pop(last, None)
+        del sys.modules[name]
