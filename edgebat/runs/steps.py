@@ -34,7 +34,7 @@ from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
 from edgebat.tasks.windows import Windows
-from edgebat.teachers.store import teacher_class
+from edgebat.teachers.store import module_of
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
@@ -91,7 +91,7 @@ class Pipeline:
                 self.teacher,
                 teacher_config,
                 ("data",),
-                entry=(*of_task, *(teacher_class(entry.name).__module__ for entry in r.teacher if entry.name)),
+                entry=(*of_task, *(module_of(entry.name) for entry in r.teacher if entry.name)),
             ),
             Step(
                 "baselines",

@@ -121,13 +121,14 @@ def train_seed(
     study: LifeStudy, train: LifeWindows, folder: Path, seed: int
 ) -> tuple[BatLiNet | BatLiNetEnsemble | DiffBatt, StepResult]:
     """The study's teacher, trained or resumed."""
-    place = folder / f"seed{seed}"
+    run = Run(folder / f"seed{seed}")
+    kind: Any = DiffBatt
+    settings: BatLiNetSettings | DiffBattSettings = study.diffbatt
     if study.teacher == "batlinet":
-        fit = dataclasses.replace(study.batlinet.fit, seed=seed)
-        kind = BatLiNet if study.batlinet.members == 1 else BatLiNetEnsemble
-        return kind.fit(train, None, dataclasses.replace(study.batlinet, fit=fit), Run(place))
-    fit = dataclasses.replace(study.diffbatt.fit, seed=seed)
-    return DiffBatt.fit(train, None, dataclasses.replace(study.diffbatt, fit=fit), Run(place))
+        kind, settings = BatLiNet if study.batlinet.members == 1 else BatLiNetEnsemble, study.batlinet
+    settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
+    trained: tuple[BatLiNet | BatLiNetEnsemble | DiffBatt, StepResult] = kind.fit(train, None, settings, run)
+    return trained
 
 
 def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path, seed: int) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, fol
     provenance = {**study_provenance(study, train), "seed": seed}
     save_teacher(network, file, provenance)
     # Score what is stored, so that the figures are the file's.
-    stored = load_teacher(file)
+    stored: Any = load_teacher(file)
     sampling = dataclasses.replace(study.sampling, seed=seed)
     result: dict[str, Any] = {
         "seed": seed,

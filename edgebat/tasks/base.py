@@ -55,6 +55,8 @@ class Head:
     """Smallest value that is given out."""
     weight: float = 1.0
     """In a student's loss."""
+    known_above: float | None = None
+    """A teacher's values at or below this are no labels: an SOH curve that has ended, say."""
     absolute_error: bool = False
     """Errors count as they are, not squared: for labels whose size differs a hundredfold from cell to cell."""
     scale: str = ""

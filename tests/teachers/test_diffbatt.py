@@ -198,7 +198,7 @@ def test_guidance_mixes_both_predictions(trained):
 
 def test_scores_and_synthesis(trained):
     windows, network, _ = trained
-    scores = score_life(network, windows, FEW)
+    scores = score_life(network, windows)
     assert {"rmse", "mape", "rul_rmse", "rul_rmse_best", "soh_rmse"} <= set(scores["scores"])
     assert len(scores["cells"]) == 4
     made = synthesize(network, windows, FEW)

@@ -39,7 +39,7 @@ SIZES = {
     "intermediate_size": 24,
     "num_hidden_layers": 1,
 }
-SPEC = ForecastSpec(context=32, horizon=8, min_history=16)
+SPEC = ForecastSpec(context=32, horizon=8, min_history=16, seen_cycles=32)
 FIT = FitSettings(epochs=1, batch_size=64, learning_rate=2e-3, samples_per_epoch=256)
 
 

@@ -11,11 +11,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
+from edgebat.models import open_model  # noqa: E402
 from edgebat.paths import zoo_dir  # noqa: E402
 from edgebat.tasks.forecast.fade import fade_curves  # noqa: E402
 from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows  # noqa: E402
-from edgebat.tasks.health import HealthSpec  # noqa: E402
-from edgebat.tasks.life.windows import LifeSpec, life_windows  # noqa: E402
+from edgebat.tasks.life.windows import life_windows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet  # noqa: E402
 from edgebat.teachers.diffbatt.settings import Sampling  # noqa: E402
 from edgebat.teachers.store import load_teacher, teacher_classes  # noqa: E402
@@ -45,24 +45,21 @@ def test_it_is_small_and_has_a_card(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=IDS)
 def test_it_loads_and_predicts(file: Path) -> None:
-    header = read_header(file, "edgebat-teacher")
-    teacher: Any = load_teacher(file)
-    task = teacher.task
-    if task == "health":
-        spec = HealthSpec.from_dict(header["provenance"]["task"])
+    model = open_model(file)
+    teacher, spec = model.network, model.spec
+    if teacher.task == "health":
         x = np.full((3, spec.context, spec.increments), 0.01, dtype=np.float32)
         said = teacher.predict(x)
         assert said["soh"].shape == (3,)
         assert said["trajectory"].shape == (3, spec.horizon)
         none = teacher.predict(x[:0])
-    elif task == "forecast":
+    elif teacher.task == "forecast":
         windows = forecast_windows(fade_curves(3, seed=5), ForecastSpec(context=teacher.context, stride=64))
         said = teacher.predict(windows)
         # The next cycles of a cell lie near its last one.
         assert np.abs(said["trajectory"] - windows.x[:, -1:]).max() < 0.5
         none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)))
     else:
-        spec = LifeSpec(**header["provenance"].get("life_task", {}))
         windows = life_windows([made_up_cell(n, 500 + 100 * n, columns=200) for n in range(3)], spec)
         teacher.sampling = Sampling(draws=2, steps=2)  # only DiffBatt looks at it
         said = teacher.predict(windows)

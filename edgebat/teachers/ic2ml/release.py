@@ -2,8 +2,8 @@
 
     edgebat run health-ic2ml --corpus PATH --set released=FOLDER
 
-FOLDER is a copy of the publication's repository. It keeps, per condition, what its networks said of the test windows and
-what is true, in Ah and cycles, but not which cell a window is of. Windows slide by one cycle, so a break tells where
+FOLDER is a copy of the publication's repository. It keeps, per condition, what its networks predicted for the test windows
+and what is true, in Ah and cycles, but not which cell a window is of. Windows slide by one cycle, so a break tells where
 another cell begins, and a corpus that holds the cell has the same capacities to the last digit.
 """
 
@@ -66,12 +66,12 @@ def rms(values: npt.ArrayLike) -> float:
 
 def read_released(folder: str | Path, condition: Condition) -> Released | None:
     """A condition's predictions, None where nothing was released. Raises DataError for files that are not such."""
-    place = f"{condition.dataset.removeprefix('TJU_')}/{condition.stem}/*"
-    found = sorted(Path(folder).glob(f"**/{place}/pred_his.npy"))
+    inside = f"{condition.dataset.removeprefix('TJU_')}/{condition.stem}/*"
+    found = sorted(Path(folder).glob(f"**/{inside}/pred_his.npy"))
     if not found:
         return None
     if len(found) > 1:
-        raise DataError(f"{folder}: {len(found)} folders {place} hold predictions; one is expected")
+        raise DataError(f"{folder}: {len(found)} folders {inside} hold predictions; one is expected")
     read, ahead, rul = (_pair(found[0].parent, name) for name in ("his", "fut", "rul"))
     released = Released(read, ahead, (rul[0].reshape(-1), rul[1].reshape(-1)))
     shapes = [pair[1].shape for pair in (released.read, released.ahead, released.rul)]
@@ -83,13 +83,13 @@ def read_released(folder: str | Path, condition: Condition) -> Released | None:
 
 
 def _pair(folder: Path, name: str) -> tuple[Float64, Float64]:
-    """What was said and what is true, of one shape."""
-    said, true = (_array(folder / f"{kind}_{name}.npy") for kind in ("pred", "true"))
-    if said.shape != true.shape:
+    """What was predicted and what is true, of one shape."""
+    predicted, true = (_array(folder / f"{kind}_{name}.npy") for kind in ("pred", "true"))
+    if predicted.shape != true.shape:
         raise DataError(
-            f"{folder}: pred_{name}.npy has shape {said.shape}, true_{name}.npy {true.shape}; they must agree"
+            f"{folder}: pred_{name}.npy has shape {predicted.shape}, true_{name}.npy {true.shape}; they must agree"
         )
-    return said, true
+    return predicted, true
 
 
 def _array(path: Path) -> Float64:
