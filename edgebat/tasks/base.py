@@ -162,9 +162,9 @@ class FileInputs:
 
 @dataclass(frozen=True)
 class CellCurve:
-    """One cell over its life for a chart, in percent: what was measured, and what each model says.
+    """One cell over its life for a chart, in percent: what was measured, and what each model predicts.
 
-    said: model -> (cycles, values); forecasts: (cycles, values) of the model that is shown last.
+    measured: (cycles, values). predicted: model -> the same. forecasts: the same, of the model that is shown last.
     """
 
     measured: tuple[FloatArray, FloatArray]

@@ -1,7 +1,7 @@
 """BatteryML and BatteryLife files: a pickled dictionary per cell, read without running anything in it.
 
 A pickle may name any function of any module and have it called. This reader knows containers, numbers, text and NumPy
-arrays; a file that names anything else is refused, and told by name.
+arrays; a file that names anything else is refused by name.
 """
 
 from __future__ import annotations
