@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgebat.tasks.windowfile import load_windows
 
 from edgebat.distill.qat_train import train_quantized
 from edgebat.distill.train import train_student
@@ -30,6 +29,7 @@ from edgebat.quantize import quantize_model
 from edgebat.quantize.qat import QatStudent
 from edgebat.runs.recipe import load_recipe
 from edgebat.runtime import Engine, quantize_input
+from edgebat.tasks.windowfile import load_windows
 from edgebat.teachers.store import load_teacher
 from edgebat.training.run import Run
 

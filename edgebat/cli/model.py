@@ -38,7 +38,7 @@ def export(
     set_: SetOption = None,
     runs: OutOption = Path("runs"),
 ) -> None:
-    """Write a model as C99, TFLite and ONNX; or, given a recipe, do its stretch up to the export.
+    """Write a model as C99, TFLite and ONNX; or, given a recipe, do its steps up to the export.
 
     [bold]Examples[/]
 

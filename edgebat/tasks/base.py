@@ -10,7 +10,6 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -163,9 +162,9 @@ class FileInputs:
 
 @dataclass(frozen=True)
 class CellCurve:
-    """One cell over its life for a chart, in percent: what was measured, and what each model says.
+    """One cell over its life for a chart, in percent: what was measured, and what each model predicts.
 
-    said: model -> (cycles, values); forecasts: (cycles, values) of the model that is shown last.
+    measured: (cycles, values). predicted: model -> the same. forecasts: the same, of the model that is shown last.
     """
 
     measured: tuple[FloatArray, FloatArray]
@@ -277,7 +276,6 @@ class Task(ABC):
         """(name, text) of the definition, for a card."""
 
 
-@cache
 def task_names() -> tuple[str, ...]:
     """The tasks there are: folders of ``edgebat/tasks``."""
     package = importlib.import_module("edgebat.tasks")

@@ -29,7 +29,7 @@ PER_CELL: Mapping[str, str] = {"per": "cell"}
 
 
 class Spec(Protocol):
-    """Definition of a task: what is seen, what is asked. Travels in a model's metadata, its card and its C header."""
+    """Definition of a task: what is seen, what is asked. Stands in a model's metadata, its card and its C header."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able dictionary."""

@@ -11,11 +11,10 @@ from tests.tiny_windows import tiny_windows
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
-from edgebat.students.knots import expansion  # noqa: E402
-
 from edgebat.distill.labels import teacher_fingerprint, teacher_labels  # noqa: E402
 from edgebat.distill.losses import HeadWeights, Targets, distillation_loss, head_losses  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student, validation_loss  # noqa: E402
+from edgebat.students.knots import expansion  # noqa: E402
 from edgebat.students.store import build_student, save_student  # noqa: E402
 from edgebat.training.blend import blended_windows, draw_blend  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402

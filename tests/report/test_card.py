@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgebat.tasks.windowfile import load_predictions, load_windows, save_predictions, save_windows
 
 from edgebat.report.card import accuracy_rows, build_card
 from edgebat.report.html import render
 from edgebat.report.picture import draw
 from edgebat.runs.recipe import Recipe
 from edgebat.tasks.health import HealthWindows
+from edgebat.tasks.windowfile import load_predictions, load_windows, save_predictions, save_windows
 
 ERRORS = {"soh_rmse_pct": 1.0, "soh_mae_pct": 0.8, "soh_max_pct": 3.0, "trajectory_rmse_pct": 1.2,
           "rul_rmse_cycles": None, "rul_mae_cycles": None}  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgebat.students.knots import expansion, knot_cycles
 
 from edgebat.errors import DataError, ModelFileError, RecipeError
+from edgebat.students.knots import expansion, knot_cycles
 from edgebat.students.spec import INPUT_MAX, INPUT_MIN, float_forward, normalize, physical_outputs
 from tests.tiny_windows import tiny_windows
 

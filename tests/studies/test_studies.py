@@ -106,7 +106,7 @@ def test_a_study_that_cannot_begin_leaves_nothing(tmp_path: Path, command: Comma
     assert err.startswith("error:")
     code, _, err = command("run", "life-batlinet", "--corpus", tmp_path, "--force", "teacher")
     assert code == 2
-    assert "--force repeats steps of a road; life-batlinet is a study" in " ".join(err.split())
+    assert "--force repeats steps of a pipeline; life-batlinet is a study" in " ".join(err.split())
     code, _, err = command("run", "demo", "--only", "NMC")
     assert code == 2
     assert "--only picks parts of a study; demo is none" in err
