@@ -14,20 +14,20 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.progress import Progress, TaskID
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
 from edgebat.cells import join_seen, pack_cells
-from edgebat.data.splits import Split, check_no_leak, split_windows
-from edgebat.errors import DataError, RecipeError
-from edgebat.files import atomic_write, sha256_bytes, sha256_file
+from edgebat.data.splits import check_no_leak, split_windows
+from edgebat.errors import RecipeError
+from edgebat.files import atomic_write, sha256_file
 from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.quantize.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder, Step
+from edgebat.runs.inputs import PARTS, condition_rows, corpus_digest, counted, target_digest
 from edgebat.runs.missing import missing_engines, missing_on
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # torch stays out until a step needs it
     from edgebat.students.base import Student
 
 STAGES = ("data", "teacher", "students", "quantize", "export", "verify", "simulate", "report")
-PARTS = ("train", "val", "test")
+
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 
@@ -70,7 +70,7 @@ class Pipeline:
         data_config = {
             "task": r.task,
             "data": r.data.model_dump(mode="json"),
-            "corpus": _corpus_digest(self.corpus, r),
+            "corpus": corpus_digest(self.corpus, r),
         }
         teacher_config = {
             "teacher": [dataclasses.asdict(entry) for entry in r.teacher],
@@ -91,6 +91,8 @@ class Pipeline:
                 teacher_config,
                 ("data",),
                 entry=(*of_task, *(f"edgebat.teachers.{entry.name}" for entry in r.teacher if entry.name)),
+                # A given file is opened by what opens any model; only teachers pass.
+                apart=("edgebat.students", "edgebat.formats"),
             ),
             Step(
                 "baselines",
@@ -144,7 +146,7 @@ class Pipeline:
                 "simulate",
                 "size and speed on targets",
                 self.simulate,
-                {"targets": r.targets, "files": [_target_digest(t) for t in r.targets]},
+                {"targets": r.targets, "files": [target_digest(t) for t in r.targets]},
                 ("export",),
                 entry=of_task,
                 missing=partial(missing_on, r.targets),
@@ -182,7 +184,7 @@ class Pipeline:
                 chosen = self._with_made_up(chosen)
             chosen.save(self.folder.file(f"data/{part}.safetensors"))
             files.append(f"data/{part}.safetensors")
-            counts[part] = _counts(chosen)
+            counts[part] = counted(chosen)
         return Outcome(
             files,
             {
@@ -194,7 +196,7 @@ class Pipeline:
                 "strategy": split.strategy,
                 "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in PARTS},
                 "counts": counts,
-                "conditions": _condition_rows(windows, split),
+                "conditions": condition_rows(windows, split),
                 "left_out": windows.left_out,
             },
         )
@@ -437,48 +439,3 @@ class Pipeline:
             progress.update(bar, advance=1, detail=f"validation loss {losses['val_loss']:.4f}")
 
         return advance
-
-
-def _known_ends(windows: Windows) -> Any:
-    """[N] windows that know the number of cycles left to an end that is still to come; all False without such a head."""
-    for label in windows.end_labels():
-        return np.isfinite(label) & (label > 0)
-    return np.zeros(len(windows), dtype=np.bool_)
-
-
-def _counts(windows: Windows) -> dict[str, int]:
-    return {"cells": len(windows.cells), "windows": len(windows), "rul": int(_known_ends(windows).sum())}
-
-
-def _condition_rows(windows: Windows, split: Split) -> list[dict[str, Any]]:
-    """Per condition the cells in each part, their windows, and how many cells were watched to their end of life."""
-    part_of = {cell: part for part in PARTS for cell in getattr(split, part)}
-    per_cell = np.bincount(windows.cell, minlength=len(windows.cells))
-    ended = np.bincount(windows.cell[_known_ends(windows)], minlength=len(windows.cells)) > 0
-    conditions = [str(condition) for condition in windows.conditions]
-    rows = []
-    for condition in sorted(set(conditions)):
-        members = [i for i, c in enumerate(conditions) if c == condition]
-        row: dict[str, Any] = {"condition": condition, "cells": len(members)}
-        row |= {part: sum(part_of.get(windows.cells[i]) == part for i in members) for part in PARTS}
-        rows.append(row | {"windows": int(per_cell[members].sum()), "eol": int(ended[members].sum())})
-    return rows
-
-
-def _corpus_digest(corpus: Path | None, recipe: Recipe) -> str | None:
-    """What decides the content of a corpus without reading all of it: tables by hash, curve files by name and size."""
-    if corpus is None or recipe.data.source != "corpus":
-        return None
-    tables = [corpus / "cells.csv", corpus / "capacity.parquet"]
-    missing = [path.name for path in tables if not path.is_file()]
-    if missing:
-        raise DataError(f"{corpus} is not a corpus folder: {', '.join(missing)} is missing")
-    curves = [(p.name, p.stat().st_size) for part in ("segments", "qv") for p in sorted((corpus / part).glob("*.npz"))]
-    return sha256_bytes(json.dumps([[sha256_file(path) for path in tables], curves]).encode())
-
-
-def _target_digest(name: str) -> str:
-    from edgebat.paths import targets_dir
-
-    path = Path(name) if name.endswith((".yaml", ".yml")) else targets_dir() / f"{name}.yaml"
-    return sha256_file(path) if path.is_file() else ""
