@@ -99,7 +99,12 @@ def evaluate_file(
         all=every,
         unseen=task.score(test, said) if fresh.any() else None,
         baselines={name: task.score(test, answers) for name, answers in baselines.items()},
-        notes=[*notes, *task.notes(test, model.provenance), *task.beside(test, said, baselines)],
+        notes=[
+            *notes,
+            *task.notes(test, model.provenance),
+            *model.notes(windows),
+            *task.beside(test, said, baselines),
+        ],
         left_out=windows.left_out,
     )
 

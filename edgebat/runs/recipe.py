@@ -208,11 +208,11 @@ def teacher_entry(given: Any) -> TeacherEntry:
         raise RecipeError("; ".join(lines))
     settings = TypeAdapter(kind.Settings).validate_python(_with_defaults(rest, kind.Settings))
     entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), settings)
-    decides = getattr(settings.fit, "validation_decides", False)
-    if entry.learn_from_val and decides:
+    fit = getattr(settings, "fit", None)
+    if entry.learn_from_val and getattr(fit, "validation_decides", False):
         raise RecipeError(
-            f"teacher.learn_from_val needs keep: last and a patience of all {settings.fit.epochs} epochs, or the cells "
-            f"learnt from would choose the weights; seen keep: {settings.fit.keep}, patience: {settings.fit.patience}"
+            f"teacher.learn_from_val needs keep: last and a patience of all {fit.epochs} epochs, or the cells "
+            f"learnt from would choose the weights; seen keep: {fit.keep}, patience: {fit.patience}"
         )
     return entry
 

@@ -53,6 +53,10 @@ class Ensemble(Teacher[Any]):
         """Of every head its mean over the members that predict it, and its ``_spread`` over them."""
         return averaged([member.predict(windows) for member in self.members])  # type: ignore[operator]
 
+    def notes(self, windows: Any) -> list[str]:
+        """Those of all members."""
+        return list(dict.fromkeys(note for member in self.members for note in member.notes(windows)))  # type: ignore[operator]
+
 
 def averaged(predictions: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
     """Mean and ``<head>_spread`` (standard deviation) of each head, over those of ``predictions`` that have it."""
@@ -85,6 +89,10 @@ class SeedEnsemble(Teacher[Windows]):
     def spec(self) -> Any:
         """How windows for it are made."""
         return self.members[0].spec
+
+    def notes(self, windows: Windows) -> list[str]:
+        """Those of any member: they read alike."""
+        return list(self.members[0].notes(windows))  # type: ignore[operator]
 
     @classmethod
     def fit(cls, train: Windows, val: Windows | None, settings: Any, run: Run) -> tuple[Self, StepResult]:
