@@ -43,6 +43,8 @@ class Model:
     """Physical predictions by head for N windows of its task."""
     network: Any = field(default=None, repr=False)
     """The teacher, float student or integer graph itself."""
+    notes: Callable[[Windows], list[str]] = field(default=lambda windows: [], repr=False)
+    """What a reader of its predictions for N windows must know."""
 
     @property
     def seen(self) -> str:
@@ -75,7 +77,7 @@ def open_model(path: str | Path) -> Model:
         from edgebat.teachers.store import teacher_of
 
         teacher: Any = teacher_of(stored)
-        return Model(path, f"teacher {teacher.name}", task, spec, origin, teacher.predict, teacher)
+        return Model(path, f"teacher {teacher.name}", task, spec, origin, teacher.predict, teacher, teacher.notes)
     from edgebat.students.store import student_of
 
     student = student_of(stored)

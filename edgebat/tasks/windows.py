@@ -217,7 +217,7 @@ class Windows:
             words["cells"] = tuple((dataset, cell) for dataset, cell in words["cells"])
             words["conditions"] = tuple(Condition(*values) for values in words["conditions"])
             return cls(spec=cls.Spec.from_dict(header["spec"]), left_out=header["left_out"], **words, **arrays)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, DataError) as error:
             raise DataError(
                 f"{path} holds no windows of this task ({type(error).__name__}: {error}); run the step 'data' again"
             ) from None

@@ -37,6 +37,10 @@ class Teacher(nn.Module, ABC, Generic[W]):
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
 
+    def notes(self, windows: Windows) -> list[str]:
+        """What a reader of its predictions for ``windows`` must know; nothing, unless it knows of something."""
+        return []
+
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Set how this teacher predicts; nothing, unless it knows of a choice. Raises RecipeError for an unknown key."""
         if settings:

@@ -52,6 +52,10 @@ class Ensemble(Teacher[Any]):
         """Of every head its mean over the members that predict it, and its ``_spread`` over them."""
         return averaged([member.predict(windows) for member in self.members])  # type: ignore[operator]
 
+    def notes(self, windows: Any) -> list[str]:
+        """Those of all members."""
+        return list(dict.fromkeys(note for member in self.members for note in member.notes(windows)))  # type: ignore[operator]
+
 
 def averaged(predictions: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
     """Mean and ``<head>_spread`` (standard deviation) of each head, over those of ``predictions`` that have it."""
@@ -84,6 +88,10 @@ class SeedEnsemble(Teacher[W]):
     def spec(self) -> Any:
         """How windows for it are made."""
         return self.members[0].spec
+
+    def notes(self, windows: Windows) -> list[str]:
+        """Those of any member: they read alike."""
+        return list(self.members[0].notes(windows))  # type: ignore[operator]
 
     @classmethod
     def fit(cls, train: W, val: W | None, settings: Any, run: Run) -> tuple[Self, StepResult]:

@@ -117,7 +117,7 @@ def test_windows_of_another_task_are_refused(
 ) -> None:
     np.save(tmp_path / "windows.npy", np.zeros((2, spec.context + 1, spec.increments)))
     _, _, err = command("predict", model_file, tmp_path / "windows.npy")
-    assert "windows have shape [2, 4, 4]; this model reads [N, 3 cycles, 4 increments]" in err
+    assert "windows have shape [2, 4, 4]; this model reads [N, 3 time steps, 4 values]" in err
 
 
 def test_a_pickle_is_never_opened(command: Command, model_file: Path, tmp_path: Path) -> None:

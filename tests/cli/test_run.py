@@ -187,7 +187,7 @@ def test_forcing_a_step(folder: Path, command: Command) -> None:
 
 def test_students_are_distilled_from_a_trained_teacher_at_once(folder: Path, command: Command, tmp_path: Path) -> None:
     given = folder / "runs/tiny/models/teacher.safetensors"
-    code, _, _ = command("distill", folder / "tiny.yaml", "--runs", tmp_path, "--set", f"teacher.file={given}")
+    code, _, _ = command("distill", folder / "tiny.yaml", "--runs", tmp_path, "--set", f"teacher={{file: {given}}}")
     assert code == 0
     models = tmp_path / "tiny/models"
     assert (models / "teacher.safetensors").read_bytes() == given.read_bytes()
@@ -213,14 +213,17 @@ def test_validation_cells_teach_when_they_choose_nothing(folder: Path, command: 
         (["data.split.seed=2"], r"was trained on \d of the \d+ test cells \(SYN_"),
         (["task.window_end_v=3.75"], r"another task: window_end_v 3\.7 \(recipe: 3\.75\)"),
         (["teacher.file=nowhere.safetensors"], r"nowhere\.safetensors does not exist"),
-        ([f"teacher.file={FORECASTER}"], r"holds battery_timer, whose task is forecast; students learn SOH"),
+        ([f"teacher.file={FORECASTER}"], r"teacher battery_timer, whose task is forecast; this recipe's is health"),
+        (["teacher.name=ic2ml"], "teacher has name 'ic2ml' and file .*; give one of them"),
+        (["teacher={name: universal}"], "teacher 'universal' is of the task forecast; this recipe's is health"),
+        (["teacher.width=16"], r"given as a file and has no settings; seen \['width'\]"),
     ],
 )
 def test_a_teacher_that_does_not_fit_is_refused(
     folder: Path, command: Command, tmp_path: Path, changes: list[str], reason: str
 ) -> None:
     given = folder / "runs/tiny/models/teacher.safetensors"
-    changes = [f"teacher.file={given}", *changes]
+    changes = [f"teacher={{file: {given}}}", *changes]
     code, _, err = command(
         "train", folder / "tiny.yaml", "--runs", tmp_path, *(part for change in changes for part in ("--set", change))
     )

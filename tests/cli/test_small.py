@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from edgebat import __version__
+from edgebat.evaluate import Evaluation
 from edgebat.report.tables import evaluation_table, number, show
 from edgebat.tasks.health import HealthWindows
 
@@ -148,8 +149,20 @@ def test_no_number_is_cut_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture
     scores = {"cells": 42, "rmse": 83.1, "mae": 60.4, "mape": 8.7, "rul_rmse": 80.7, "soh_rmse": 1.65}
     cell = {"cell": "b1c0", "dataset": "MATR", "seen": False, "life": 1852.0, "predicted": 2101.0}
     note = 'run: pip install "edgebat[baselines]"'
-    result = {"model": "matr.safetensors", "kind": "teacher diffbatt", "corpus": "corpus", "task_kind": "life",
-              "cells": [cell], "all": scores, "unseen": scores, "baselines": {}, "notes": [note]}  # fmt: skip
+    result = Evaluation(
+        model="matr.safetensors",
+        corpus="corpus",
+        kind="teacher diffbatt",
+        task_kind="life",
+        task={},
+        cells=[cell],
+        datasets={},
+        all=scores,
+        unseen=scores,
+        baselines={},
+        notes=[note],
+        left_out={},
+    )
     show(evaluation_table(result), console=Console(width=40, force_terminal=terminal, color_system=None))
     lines = capsys.readouterr().out.splitlines()
     assert "SOH RMSE" in " ".join(lines)

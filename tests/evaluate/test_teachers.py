@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.cells import pack_cells  # noqa: E402
+from edgebat.tasks.base import task  # noqa: E402
 from edgebat.tasks.forecast.windows import ForecastSpec  # noqa: E402
 from edgebat.tasks.life.score import score_life  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble  # noqa: E402
@@ -78,12 +79,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         BatteryTimer(**small),
         UniversalForecaster(**small),
     ]
-    task = ForecastSpec(context=96, stride=48)
+    specs = {"life": made_up_windows(1).spec, "forecast": ForecastSpec(context=96, stride=48)}
     seen = pack_cells(("MADE", f"c{n:02d}") for n in SEEN)
     found = {}
     for teacher in teachers:
         found[teacher.name] = folder / f"{teacher.name}.safetensors"
-        origin = {"seen": seen, "forecast_task": task.to_dict(), "chemistries": ["LFP/graphite", "NMC/graphite"]}
+        described = task(teacher.task).described(specs[teacher.task])
+        origin = {"seen": seen, "task": described, "chemistries": ["LFP/graphite", "NMC/graphite"]}
         save_teacher(teacher, found[teacher.name], origin)
     return found
 
@@ -115,7 +117,9 @@ def test_a_teacher_that_reads_the_current_says_where_it_is_not_known(
 ) -> None:
     spec = dataclasses.asdict(made_up_windows(1).spec)
     network = BatLiNet(spec=spec, references=3, cleaning=False, channels=2, current=True)
-    save_teacher(network, tmp_path / "t.safetensors", {"seen": pack_cells(("MADE", f"c{n:02d}") for n in SEEN)})
+    seen = pack_cells(("MADE", f"c{n:02d}") for n in SEEN)
+    origin = {"seen": seen, "task": task("life").described(made_up_windows(1).spec)}
+    save_teacher(network, tmp_path / "t.safetensors", origin)
     silent = tmp_path / "silent"
     shutil.copytree(corpus, silent)
     table = pd.read_csv(corpus / "cells.csv")
@@ -190,13 +194,15 @@ def test_forecasters_are_scored_beside_the_baselines(
     # The made-up cells fade along straight lines, and an untrained forecaster is the straight line.
     assert result["baselines"]["line_all"]["mae_pct"] < 1e-3 < result["baselines"]["persistence"]["mae_pct"]
     made = result["datasets"]["MADE"]
-    assert made["cells"] == len(NEW)
+    assert made["mae_pct"] == result["unseen"]["mae_pct"]
+    assert [c["cell"] for c in result["cells"] if not c["seen"]] == [f"c{n:02d}" for n in NEW]
     # One data set: its ratio to the best line is the mean, and is said in words.
-    errors = made["baselines"]
+    errors = {name: row["mae_pct"] for name, row in result["baselines"].items()}
     best = min(errors[line] for line in ("persistence", "line48", "line_all"))
-    assert made["of_best_line"] == pytest.approx(made["mae_pct"] / best)
-    assert made["of_best_line24"] == pytest.approx(made["mae_pct"] / min(best, errors["line24"]))
-    assert f"data sets: {made['of_best_line']:.2f} of the best of persistence and the lines" in result["notes"][-1]
+    ratio, ratio24 = made["mae_pct"] / best, made["mae_pct"] / min(best, errors["line24"])
+    assert f"data sets: {ratio:.2f} of the best of persistence and the lines" in result["notes"][-1]
+    assert f"{ratio24:.2f}" in result["notes"][-1]
+    assert f"MADE {ratio:.2f}" in result["notes"][-1]
     code, out, _ = command("evaluate", files[name], "--corpus", corpus)
     assert code == 0
     assert "its unseen cells" in out

@@ -113,7 +113,7 @@ class ForecastWindows(Windows):
         seen = bridged(self.x[:, -self.spec.seen_cycles :])
         # Where windows are shorter than what a student sees, their first value stands before them.
         seen = np.pad(seen, ((0, 0), (self.spec.seen_cycles - seen.shape[1], 0)), mode="edge")
-        return seen.reshape(len(self), -1, self.spec.group)
+        return seen.reshape(len(self), self.spec.seen_cycles // self.spec.group, self.spec.group)
 
     def end_labels(self) -> list[Float32]:
         """RUL."""

@@ -136,7 +136,7 @@ class LifeWindows(Windows):
 
         def thinned(values: Float32) -> Float32:
             rows = _resample(values.reshape(-1, values.shape[-1]).astype(np.float64), spec.columns)
-            return rows.reshape(*values.shape[:-1], -1).astype(np.float32)
+            return rows.reshape(*values.shape[:-1], spec.columns).astype(np.float32)
 
         x, base, rate = (thinned(values) for values in (self.x, self.base, self.charge_rate_c))
         return replace(self, spec=spec, x=x, base=base, charge_rate_c=rate)

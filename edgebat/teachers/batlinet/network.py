@@ -166,6 +166,16 @@ class BatLiNet(Teacher[LifeWindows]):
         life = torch.exp(torch.cat(parts) * self.label_std + self.label_mean)
         return {"life": life.cpu().numpy()}
 
+    def notes(self, windows: LifeWindows) -> list[str]:
+        """Whether the charging current it reads is known."""
+        unknown = int(np.isnan(windows.charge_rate_c).all(axis=1).sum())
+        if not self.current or not unknown:
+            return []
+        return [
+            f"the charging current of {unknown} of {len(windows)} cells is not known (charge_protocol in cells.csv); "
+            "they count as charged like each reference"
+        ]
+
 
 class BatLiNetEnsemble(SeedEnsemble[LifeWindows]):
     """Several BatLiNets; the geometric mean of their lives."""
@@ -174,11 +184,6 @@ class BatLiNetEnsemble(SeedEnsemble[LifeWindows]):
     task = "life"
     Settings = BatLiNetSettings
     member = BatLiNet
-
-    @property
-    def current(self) -> bool:
-        """Whether its networks see how a cell is charged."""
-        return bool(self.members[0].current)
 
     def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
         """``life`` and ``life_spread``, the members' standard deviation: cycles, float32 [N]."""
