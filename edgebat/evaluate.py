@@ -99,16 +99,12 @@ def evaluate_file(
         all=every,
         unseen=task.score(test, tested_predictions) if fresh.any() else None,
         baselines={name: task.score(test, answers) for name, answers in baselines.items()},
-<<<<<<< HEAD
-        notes=[*notes, *task.notes(test, model.provenance), *task.beside(test, tested_predictions, baselines)],
-=======
         notes=[
             *notes,
             *task.notes(test, model.provenance),
             *model.notes(windows),
-            *task.beside(test, said, baselines),
+            *task.beside(test, tested_predictions, baselines),
         ],
->>>>>>> tests
         left_out=windows.left_out,
     )
 

@@ -208,11 +208,7 @@ def teacher_entry(given: Any) -> TeacherEntry:
         raise RecipeError("; ".join(lines))
     settings = TypeAdapter(kind.Settings).validate_python(_with_defaults(rest, kind.Settings))
     entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), settings)
-<<<<<<< HEAD
     fit: Any = getattr(settings, "fit", None)
-=======
-    fit = getattr(settings, "fit", None)
->>>>>>> tests
     if entry.learn_from_val and getattr(fit, "validation_decides", False):
         raise RecipeError(
             f"teacher.learn_from_val needs keep: last and a patience of all {fit.epochs} epochs, or the cells "

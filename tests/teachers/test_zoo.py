@@ -16,14 +16,9 @@ pytest.importorskip("lightning")
 from edgebat.models import open_model  # noqa: E402
 from edgebat.paths import zoo_dir  # noqa: E402
 from edgebat.tasks.forecast.fade import fade_curves  # noqa: E402
-<<<<<<< HEAD
-from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows  # noqa: E402
-from edgebat.tasks.life.windows import life_windows  # noqa: E402
-=======
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, forecast_windows  # noqa: E402
 from edgebat.tasks.health import HealthSpec, HealthWindows  # noqa: E402
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows  # noqa: E402
->>>>>>> tests
 from edgebat.teachers.batlinet.network import BatLiNet  # noqa: E402
 from edgebat.teachers.store import load_teacher, teacher_classes  # noqa: E402
 from edgebat.training.tensorfile import read_header  # noqa: E402
@@ -73,28 +68,6 @@ def test_it_is_small_and_has_a_card(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=IDS)
 def test_it_loads_and_predicts(file: Path) -> None:
     model = open_model(file)
-<<<<<<< HEAD
-    teacher, spec = model.network, model.spec
-    if teacher.task == "health":
-        x = np.full((3, spec.context, spec.increments), 0.01, dtype=np.float32)
-        said = teacher.predict(x)
-        assert said["soh"].shape == (3,)
-        assert said["trajectory"].shape == (3, spec.horizon)
-        none = teacher.predict(x[:0])
-    elif teacher.task == "forecast":
-        windows = forecast_windows(fade_curves(3, seed=5), ForecastSpec(context=teacher.context, stride=64))
-        said = teacher.predict(windows)
-        # The next cycles of a cell lie near its last one.
-        assert np.abs(said["trajectory"] - windows.x[:, -1:]).max() < 0.5
-        none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)))
-    else:
-        windows = life_windows([made_up_cell(n, 500 + 100 * n, columns=200) for n in range(3)], spec)
-        teacher.sampling = Sampling(draws=2, steps=2)  # only DiffBatt looks at it
-        said = teacher.predict(windows)
-        assert ((said["life"] > 0) & (said["life"] < 10_000)).all()
-        none = teacher.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)))
-    assert all(np.isfinite(values).all() for values in said.values())
-=======
     assert model.kind == f"teacher {model.network.name}"
     # A file says which task it is of, which cells it has seen, and that itself.
     assert model.seen or model.provenance.get("made_up")
@@ -113,7 +86,6 @@ def test_it_loads_and_predicts(file: Path) -> None:
         assert np.abs(predictions["trajectory"] - windows.x[:, -1:]).max() < 0.5
     if "life" in asked:
         assert ((predictions["life"] > 0) & (predictions["life"] < 10_000)).all()
->>>>>>> tests
     # No windows are no answers, not an error.
     none = model.predict(windows.select(np.zeros(len(windows), dtype=np.bool_)))
     answered = {name: values.shape for name, values in none.items()}
