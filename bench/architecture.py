@@ -52,7 +52,7 @@ TABLE: dict[str, Row] = {
     "simulate": Row(("formats",)),
     "verify": Row(("simulate", "quantize", "predict")),
     "bench": Row(("verify",)),
-    "report": Row(("simulate", "evaluate")),
+    "report": Row(("simulate", "evaluate", "baselines")),
     "bms": Row(("simulate", "predict", "report")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),

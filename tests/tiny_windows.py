@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from edgebat.cells import Condition
+from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthSpec, HealthWindows
+
+if TYPE_CHECKING:
+    from edgebat.students.base import Student
 
 CONTEXT, INCREMENTS, HORIZON = 10, 10, 50
 
@@ -50,3 +56,11 @@ def tiny_windows(cells: int = 4, cycles: int = 24, seed: int = 0, eol: float = 0
         reference_ah=np.ones(cells),
         eol_cycle=np.array(ends),
     )
+
+
+def health_student(kind: str, **settings: Any) -> Student:
+    """A fresh student of these windows: 10 cycles of 10 increments in; SOH, five knots to 50 cycles ahead and RUL out."""
+    from edgebat.students.store import build_student
+
+    heads = task("health").heads(HealthSpec(context=CONTEXT, increments=INCREMENTS, horizon=HORIZON))
+    return build_student(kind, shape=(CONTEXT, INCREMENTS), heads=heads, **settings)

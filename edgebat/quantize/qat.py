@@ -37,7 +37,7 @@ class QatStudent(Student):
     gain: Tensor
 
     def __init__(self, student: Student, graph: IntGraph) -> None:
-        super().__init__(shape=student.shape, heads=student.heads, relative=student.relative)
+        super().__init__({}, shape=student.shape, heads=student.heads, relative=student.relative)
         self.kind = student.kind
         for name in ("input_mean", "input_std", "output_mean", "output_std"):
             getattr(self, name).copy_(getattr(student, name))

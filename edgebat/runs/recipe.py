@@ -127,9 +127,11 @@ class Recipe(Section):
     title: str = ""
     """What a person reads; the name when empty."""
     threads: Positive = 1
+    """Cores that a training uses."""
     task: dict[str, Any]
     """``name`` of a task (health, forecast, life) and its definition."""
     data: Data = Data()
+    """What is learnt from and tested on."""
     teacher: tuple[TeacherEntry, ...]
     """A system's ``name`` with its settings, the ``file`` of a trained one, or a list of these: their mean."""
     students: tuple[StudentEntry, ...] = tuple(StudentEntry(kind=kind) for kind in ("mlp", "cnn", "lstm"))
@@ -137,6 +139,7 @@ class Recipe(Section):
     distill: DistillSettings = DistillSettings()
     """How students are trained."""
     quantize: QuantizeOptions = QuantizeOptions()
+    """How students become integers."""
     baselines: tuple[str, ...] = ()
     """Learners beside the students; the task's quick ones unless named."""
     targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")

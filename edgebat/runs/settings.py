@@ -51,8 +51,7 @@ class SectionKeys:
 
 def recipe_sections() -> list[SectionKeys]:
     """All sections of a recipe, the recipe itself (name "") first, each with its present defaults."""
-    entry = TeacherEntry(name="name")
-    recipe = Recipe(name="name", task={"name": task_names()[0]}, teacher=(entry,))
+    recipe = Recipe(name="name", task={"name": task_names()[0]}, teacher=(TeacherEntry(),))
     sections = list(_sections("", recipe))
     for name in task_names():
         sections += _sections(f"task ({name})", task(name).spec())

@@ -92,6 +92,8 @@ class Pipeline:
                 teacher_config,
                 ("data",),
                 entry=(*of_task, *(module_of(entry.name) for entry in r.teacher if entry.name)),
+                # A given file is opened by what opens any model; only teachers pass.
+                apart=("edgebat.students", "edgebat.formats"),
             ),
             Step(
                 "baselines",

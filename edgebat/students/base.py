@@ -23,8 +23,8 @@ class Student(nn.Module):
     """Base of all students.
 
     Takes [B, T, C] fractions of nominal capacity; gives normalized outputs [B, O], the heads side by side.
-    ``settings`` are the constructor's keyword arguments, kept for saving. relative: what is read are the changes since
-    the window's last value, and heads that are relative answer with such changes.
+    ``settings`` are the constructor's keyword arguments, kept for saving; own: those of the family. relative: what is read
+    are the changes since the window's last value, and heads that are relative answer with such changes.
     """
 
     kind = ""
@@ -35,11 +35,11 @@ class Student(nn.Module):
 
     def __init__(
         self,
+        own: Mapping[str, Any],
         *,
         shape: Sequence[int],
         heads: Sequence[Head | Mapping[str, Any]],
         relative: bool = False,
-        **settings: Any,
     ) -> None:
         super().__init__()
         self.shape = (int(shape[0]), int(shape[1]))
@@ -51,7 +51,7 @@ class Student(nn.Module):
             "shape": list(self.shape),
             "heads": [asdict(head) for head in self.heads],
             "relative": relative,
-            **settings,
+            **own,
         }
         for name, size, value in [
             ("input_mean", self.shape[1], 0.0),

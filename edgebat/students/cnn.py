@@ -32,7 +32,7 @@ class CnnStudent(Student):
         hidden: int = 24,
         **common: Any,
     ) -> None:
-        super().__init__(channels=list(channels), kernel=kernel, pool=pool, hidden=hidden, **common)
+        super().__init__({"channels": list(channels), "kernel": kernel, "pool": pool, "hidden": hidden}, **common)
         steps = (self.shape[0] - len(channels) * (kernel - 1)) // pool
         if steps < 1:
             raise RecipeError(f"the cnn student has no time step left: {len(channels)} convolutions of kernel {kernel} "

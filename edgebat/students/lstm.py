@@ -16,7 +16,7 @@ class LstmStudent(Student):
     kind = "lstm"
 
     def __init__(self, *, units: int = 24, stacked: int = 1, **common: Any) -> None:
-        super().__init__(units=units, stacked=stacked, **common)
+        super().__init__({"units": units, "stacked": stacked}, **common)
         self.lstm = nn.LSTM(self.shape[1], units, num_layers=stacked, batch_first=True)
         self.head = nn.Linear(units, self.outputs)
 

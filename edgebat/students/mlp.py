@@ -19,7 +19,7 @@ class MlpStudent(Student):
     kind = "mlp"
 
     def __init__(self, *, hidden: Sequence[int] = (48, 32), **common: Any) -> None:
-        super().__init__(hidden=list(hidden), **common)
+        super().__init__({"hidden": list(hidden)}, **common)
         widths = [self.shape[0] * self.shape[1], *hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.head = nn.Linear(widths[-1], self.outputs)

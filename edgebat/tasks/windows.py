@@ -143,11 +143,11 @@ class Windows:
     def join(self, other: Self) -> Self:
         """These windows and then the ``other`` ones, of other cells. Raises DataError when their shapes differ or a cell
         is in both."""
-        both = set(self.cells) & set(other.cells)
-        if both or not self.joinable(other):
-            raise DataError(
-                f"windows cannot be joined: they need one task, and cells of their own; in both: {sorted(both)}"
-            )
+        both = sorted(set(self.cells) & set(other.cells))
+        if both:
+            raise DataError(f"windows cannot be joined: {len(both)} cells are in both, such as {both[:5]}")
+        if not self.joinable(other):
+            raise DataError(f"windows cannot be joined: they are cut by {self.spec} and by {other.spec}")
         parts: dict[str, Any] = {}
         for name in (*self._names("window"), *self._names("cell")):
             own, more = getattr(self, name), getattr(other, name)

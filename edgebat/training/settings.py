@@ -36,7 +36,7 @@ class FitSettings(TrainerSettings):
     over all epochs."""
 
     epochs: int = 40
-    """At most."""
+    """At most so many."""
     batch_size: int = 128
     """Windows a step, over all processes."""
     weight_decay: float = 1e-2

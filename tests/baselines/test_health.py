@@ -7,8 +7,10 @@ import pytest
 
 from edgebat.baselines.health_plain import BASELINES, known_rows, stored_values
 from edgebat.cells import join_seen, pack_cells, seen_cells
-from edgebat.evaluate import score
+from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthWindows
+
+score = task("health").score
 
 
 def parts(windows: HealthWindows) -> tuple[HealthWindows, HealthWindows, HealthWindows]:
@@ -67,7 +69,9 @@ def test_what_a_baseline_keeps(windows: HealthWindows) -> None:
 
 def test_scores_by_hand(windows: HealthWindows) -> None:
     exact = {"soh": windows.soh, "trajectory": windows.trajectory, "rul": windows.rul}
-    assert set(score(windows, exact).values()) == {0.0}
+    found = score(windows, exact)
+    assert found.pop("windows") == len(windows)
+    assert set(found.values()) == {0.0}
     shifted = {
         "soh": windows.soh + np.where(windows.cell == 0, 0.02, 0.0),
         "trajectory": windows.trajectory - 0.01,

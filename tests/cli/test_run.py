@@ -1,4 +1,4 @@
-"""The whole road once, tiny: a recipe in, a run folder with models, card and report out; then each verb on its files.
+"""The whole pipeline once, tiny: a recipe in, a run folder with models, card and report out; then each verb on its files.
 
 Eight synthetic cells and two epochs teach a network next to nothing, so nothing here looks at how good it is.
 """
@@ -23,8 +23,8 @@ FORECASTER = zoo_dir() / "teachers" / "battery_timer" / "synthetic.safetensors"
 RECIPE = """
 name: tiny
 data: {synthetic: {cells: 16, max_cycles: 120, seed: 3}, split: {test: 0.3, val: 0.2, seed: 1}}
-task: {context: 10, horizon: 20}
-teacher: {width: 32, fit: {epochs: 1, samples_per_epoch: 256}}
+task: {name: health, context: 10, horizon: 20}
+teacher: {name: ic2ml, width: 32, fit: {epochs: 1, samples_per_epoch: 256}}
 students:
   - {kind: mlp, settings: {hidden: [8]}}
   - {kind: lstm, settings: {units: 8}}
@@ -38,7 +38,7 @@ report: {cells: 2}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a recipe and its finished run in ``runs/tiny``."""
-    place = tmp_path_factory.mktemp("road")
+    place = tmp_path_factory.mktemp("pipeline")
     (place / "tiny.yaml").write_text(RECIPE)
     assert main(["run", str(place / "tiny.yaml"), "--runs", str(place / "runs")]) == 0
     yield place

@@ -7,15 +7,16 @@ import torch
 from edgebat.quantize import quantize_model
 from edgebat.quantize.qat import QatStudent
 from edgebat.runtime import Engine, quantize_input
-from edgebat.students.store import build_student
+from tests.tiny_windows import health_student
 
 
 def prepared(kind: str, seed: int) -> tuple[QatStudent, np.ndarray]:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     x = (0.01 + 0.0008 * rng.standard_normal((300, 10, 10))).astype(np.float32)
-    student = build_student(kind)
-    student.set_normalization(x, rng.uniform(0.7, 1.0, 300), rng.uniform(0, 300, 300))
+    student = health_student(kind)
+    soh, rul = rng.uniform(0.7, 1.0, (300, 1)), rng.uniform(0, 300, (300, 1))
+    student.set_normalization(x, {"soh": soh, "rul": rul})
     return QatStudent(student, quantize_model(student.float_spec(), x)), x
 
 

@@ -6,9 +6,12 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from edgebat.report.figures import Shown, cell_chart, life_errors, life_stages, parity
+from edgebat.report.figures import Shown, cell_chart, parity, stage_errors
 from edgebat.report.svg import Chart, bars, padded_range, ticks
+from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthWindows
+
+HEALTH = task("health")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ def test_a_gap_breaks_a_line() -> None:
 
 
 def test_names_of_cells_cannot_break_the_page(windows: HealthWindows) -> None:
-    svg = parity(windows, windows.soh, "c1", '<script>alert("x")</script>')
+    svg = parity(HEALTH, windows, {"soh": windows.soh}, "c1", '<script>alert("x")</script>')
     assert "<script>" not in svg
     ET.fromstring(svg)
 
@@ -60,17 +63,18 @@ def test_a_range_without_values() -> None:
 
 
 def test_stages_of_life_part_the_windows(windows: HealthWindows) -> None:
-    stages = life_stages(windows)
+    stages = HEALTH.stages(windows)
     assert sum(mask.astype(int) for _, mask in stages).tolist() == [1] * len(windows)  # type: ignore[union-attr]
-    rows = life_errors(windows, {"m": {"soh": windows.soh + 0.01}})
+    shifted = {"soh": windows.soh + 0.01, "trajectory": windows.trajectory, "rul": windows.rul}
+    rows = stage_errors(HEALTH, windows, {"m": shifted})
     assert sum(row["windows"] for row in rows) == len(windows)
     for row in rows:
-        assert row["soh_rmse_pct"]["m"] == pytest.approx(1.0, abs=1e-4)
+        assert row["errors"]["m"] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_a_cell_shows_measurement_estimates_forecasts_and_eol(windows: HealthWindows) -> None:
     predictions = {"m": {"soh": windows.soh, "trajectory": windows.soh[:, None] * np.ones(windows.spec.horizon)}}
-    svg = cell_chart(windows, 1, predictions, [Shown("m", "Model", "c1")])
+    svg = cell_chart(HEALTH, windows, 1, predictions, [Shown("m", "Model", "c1")])
     assert "EOL 80 %" in svg
     assert svg.count('class="line c0"') == 1
     assert svg.count('class="line c1"') == 1

@@ -13,8 +13,8 @@ from edgebat import paths
 from edgebat.runs import closure as closures
 from edgebat.runs.closure import WHOLE, closure, digest, entry_of, modules_of, resources
 from edgebat.runs.folder import RunFolder
-from edgebat.runs.recipe import Recipe
-from edgebat.runs.steps import Road
+from edgebat.runs.recipe import check_recipe
+from edgebat.runs.steps import Pipeline
 
 EDGEBAT = Path(closures.__file__).parents[1]
 
@@ -107,7 +107,7 @@ def test_an_entry_that_does_not_exist_is_refused(package: Path) -> None:
 
 
 def test_an_action_names_its_entry() -> None:
-    assert entry_of(partial(Road.student, None)) == "edgebat.runs.steps:Road.student"
+    assert entry_of(partial(Pipeline.student, None)) == "edgebat.runs.steps:Pipeline.student"
     assert entry_of(lambda: None) is None  # not edgebat's: a test's own action
     with pytest.raises(ValueError, match="has no name to start from"):
         entry_of(nameless_of_edgebat())
@@ -132,7 +132,7 @@ MUST = {
     "student-lstm": {"distill.train", "distill.losses", "students.lstm", "training.blend", "training.fit", "teachers.store"},
     "quantize": {"quantize.ptq", "distill.qat_train", "students.store", "students.lstm", "graph.check", "runtime.kernels",
                  "distill.train", "training.fit"},
-    "export": {"formats.c.lower", "formats.tflite.write", "formats.onnx.emit", "graph.store"},
+    "export": {"formats.c.lowering", "formats.tflite.write", "formats.onnx.emit", "graph.store"},
     "verify": {"formats.c.write", "formats.tflite.read", "formats.onnx.read", "runtime.engine", "simulate.measure"},
     "simulate": {"simulate.unicorn_run", "simulate.qemu_run", "simulate.cycles", "simulate.toolchain"},
     "report": {"report.card", "report.html", "report.svg"},
@@ -153,7 +153,8 @@ MUST_NOT = {
 
 
 def reached(name: str, tmp_path: Path) -> frozenset[tuple[str, str]]:
-    steps = Road(Recipe(name="mine"), RunFolder(tmp_path), None).steps()
+    recipe = check_recipe({"name": "mine", "task": {"name": "health"}, "teacher": {"name": "ic2ml"}})
+    steps = Pipeline(recipe, RunFolder(tmp_path), None).steps()
     assert {step.name for step in steps} >= MUST.keys() == MUST_NOT.keys()
     (step,) = (step for step in steps if step.name == name)
     return closure([entry_of(step.action) or "", *step.entry], step.apart)
@@ -180,7 +181,7 @@ def test_steps_that_compile_notice_the_c_sources_and_the_report_its_templates(tm
 
 
 def test_a_wheel_has_the_same_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = ("edgebat.runs.steps:Road.verify",)
+    entries = ("edgebat.runs.steps:Pipeline.verify",)
     here = digest(entries)
     installed = tmp_path / "site-packages" / "edgebat"
     shutil.copytree(EDGEBAT, installed, ignore=shutil.ignore_patterns("__pycache__"))

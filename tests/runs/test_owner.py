@@ -40,7 +40,10 @@ def another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def recipe(folder: Path, text: str = "name: mine\n", name: str = "mine.yaml") -> Path:
+SHORTEST = "name: mine\ntask: {name: health}\nteacher: {name: ic2ml}\n"
+
+
+def recipe(folder: Path, text: str = SHORTEST, name: str = "mine.yaml") -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -86,7 +89,7 @@ def test_the_command_refuses_a_busy_folder(tmp_path: Path, command: Command) -> 
 
 def test_another_file_with_the_same_name_is_refused_with_a_way_out(tmp_path: Path, command: Command) -> None:
     runs = tmp_path / "runs"
-    mine, other = recipe(tmp_path), recipe(tmp_path, "name: mine\ntitle: other\n", "other/theirs.yaml")
+    mine, other = recipe(tmp_path), recipe(tmp_path, f"{SHORTEST}title: other\n", "other/theirs.yaml")
     claim(runs / "mine", mine)
     code, _, err = command("data", other, "--runs", runs)
     text = " ".join(err.split())
@@ -100,9 +103,9 @@ def test_another_file_with_the_same_name_is_refused_with_a_way_out(tmp_path: Pat
 
 def test_an_edited_recipe_keeps_its_folder(tmp_path: Path) -> None:
     claim(tmp_path / "run", recipe(tmp_path))
-    claim(tmp_path / "run", recipe(tmp_path, "name: mine\ntask: {context: 5}\n"))
+    claim(tmp_path / "run", recipe(tmp_path, SHORTEST.replace("health", "health, context: 5")))
     with pytest.raises(RecipeError, match="another recipe of the same name"):
-        claim(tmp_path / "run", recipe(tmp_path, "name: mine\n", "other.yaml"))
+        claim(tmp_path / "run", recipe(tmp_path, SHORTEST, "other.yaml"))
 
 
 def test_an_unchanged_recipe_may_move(tmp_path: Path) -> None:
@@ -128,4 +131,4 @@ def test_a_folder_without_a_note_is_taken_over(tmp_path: Path) -> None:
 
 def test_a_key_that_nothing_reads_is_not_known(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"verify\.simulator_windows is not a known key"):
-        load_recipe(recipe(tmp_path, "name: mine\nverify: {simulator_windows: 5}\n"))
+        load_recipe(recipe(tmp_path, f"{SHORTEST}verify: {{simulator_windows: 5}}\n"))

@@ -7,10 +7,15 @@ import pytest
 
 from edgebat.errors import RecipeError
 from edgebat.paths import recipes_dir
-from edgebat.runs.recipe import Recipe, dump_recipe, find_recipe, load_recipe
+from edgebat.runs.recipe import dump_recipe, find_recipe, load_recipe
 from edgebat.studies.command import check_study, find_study
 
 Command = Callable[..., tuple[int, str, str]]
+
+
+SHORTEST = "name: mine\ntask: {name: health}\nteacher: {name: ic2ml}\n"
+"""What a recipe must say."""
+NAMED = "name: mine\ntask: {name: health}\n"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -19,11 +24,12 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_shortest_recipe_is_a_name(tmp_path: Path) -> None:
-    recipe = load_recipe(write(tmp_path, "name: mine"))
+def test_the_shortest_recipe_names_itself_its_task_and_its_teacher(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, SHORTEST))
     assert recipe.data.source == "synthetic"
     assert [student.kind for student in recipe.students] == ["mlp", "cnn", "lstm"]
-    assert recipe.task.context == 10
+    assert (recipe.of_task.name, recipe.spec.context) == ("health", 10)
+    assert recipe.task["context"] == 10
 
 
 @pytest.mark.parametrize("name", ["demo", "health-tongji"])
@@ -44,8 +50,9 @@ def test_a_shipped_recipe_is_found_by_name() -> None:
 
 def test_one_value_given_keeps_the_other_defaults_of_the_section(tmp_path: Path) -> None:
     # The teacher's own defaults count, not those of the class its settings share with the students.
-    default = Recipe(name="mine").teacher.fit
-    fit = load_recipe(write(tmp_path, "name: mine\nteacher: {fit: {epochs: 3}}")).teacher.fit
+    default = load_recipe(write(tmp_path, SHORTEST)).teacher[0].settings.fit
+    text = SHORTEST.replace("ic2ml", "ic2ml, fit: {epochs: 3}")
+    fit = load_recipe(write(tmp_path, text)).teacher[0].settings.fit
     assert fit.epochs == 3
     assert (fit.learning_rate, fit.samples_per_epoch) == (default.learning_rate, default.samples_per_epoch)
 
@@ -54,14 +61,22 @@ def test_one_value_given_keeps_the_other_defaults_of_the_section(tmp_path: Path)
     ("text", "message"),
     [
         ("name: mine\ntaks: {}", "taks is not a known key; did you mean 'task'?"),
-        ("name: mine\nteacher: {fit: {epoch: 3}}", "teacher.fit.epoch is not a known key; did you mean 'epochs'?"),
+        (NAMED + "teacher: {name: ic2ml, fit: {epoch: 3}}", "teacher.fit.epoch is not a known key; did you mean 'epochs'?"),
         ("name: mine\ndata: {split: {tests: 0.2}}", "data.split.tests is not a known key; did you mean 'test'?"),
         ("name: mine\nstudents: [{kind: mlp, epoch: 2}]", "students.0.epoch is not a known key; did you mean 'epochs'?"),
-        ("name: mine\nstudents: [{kind: gru}]", "students.0.kind is 'gru'"),
-        ("name: mine\nstudents: [{kind: mlp}, {kind: mlp}]", "each kind once"),
-        ("name: mine\nteacher: {fit: {epochs: many}}", "teacher.fit.epochs is 'many'"),
+        (SHORTEST + "students: [{kind: gru}]", "there is no student gru; the students are cnn, lstm, mlp"),
+        (SHORTEST + "students: [{kind: mlp}, {kind: mlp}]", "each kind once"),
+        (NAMED + "teacher: {name: ic2ml, fit: {epochs: many}}", "teacher.fit.epochs is 'many'"),
         ("name: mine\ndata: {split: {test: 1.5}}", "data.split.test is 1.5"),
-        ("name: mine\ntask: {eol: 2}", "0 < eol < 1"),
+        (SHORTEST.replace("health", "health, eol: 2"), "0 < eol < 1"),
+        (SHORTEST.replace("name: health", ""), "task needs a name; the tasks are forecast, health, life"),
+        (SHORTEST.replace("health", "soc"), "there is no task 'soc'; the tasks are forecast, health, life"),
+        (SHORTEST.replace("ic2ml", "oracle"), "there is no teacher 'oracle'"),
+        (SHORTEST.replace("{name: ic2ml}", "[]"), "teacher is an empty list"),
+        (SHORTEST.replace("{name: ic2ml}", "{width: 8}"), "teacher has name '' and file ''; give one of them"),
+        (SHORTEST.replace("ic2ml", "ic2ml, file: t.safetensors"), "give one of them"),
+        ("name: mine\nteacher: {name: ic2ml}", "task is missing"),
+        ("name: mine\ntask: {name: health}", "teacher is missing"),
         ("title: no name", "name is missing"),
         ("name: Not/a name", "name is 'Not/a name'"),
         ("name: mine\nname: again", "'name' is written twice (again in line 2)"),
@@ -82,11 +97,11 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 
 
 def test_overrides_take_yaml_values_and_reach_into_lists(tmp_path: Path) -> None:
-    path = write(tmp_path, "name: mine\nstudents: [{kind: mlp}, {kind: lstm}]")
+    path = write(tmp_path, SHORTEST + "students: [{kind: mlp}, {kind: lstm}]")
     recipe = load_recipe(
         path, ["teacher.fit.epochs=5", "students.1.settings.units=12", "targets=[host]", "data.split.seed=3"]
     )
-    assert recipe.teacher.fit.epochs == 5
+    assert recipe.teacher[0].settings.fit.epochs == 5
     assert recipe.students[1].settings == {"units": 12}
     assert recipe.targets == ("host",)
     assert recipe.data.split.seed == 3
@@ -102,7 +117,7 @@ def test_overrides_take_yaml_values_and_reach_into_lists(tmp_path: Path) -> None
     ],
 )
 def test_overrides_are_checked_like_the_file(tmp_path: Path, override: str, message: str) -> None:
-    path = write(tmp_path, "name: mine\nstudents: [{kind: mlp}]")
+    path = write(tmp_path, SHORTEST + "students: [{kind: mlp}]")
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, [override])
     assert message in str(caught.value)

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from edgebat.errors import RecipeError
-from edgebat.runs.recipe import Recipe, load_recipe
+from edgebat.runs.recipe import load_recipe
 from edgebat.runs.settings import COMMAND, as_markdown, field_docstrings, find_sections, recipe_sections
-from edgebat.training.steps import StepSettings
+from edgebat.teachers.store import teacher_classes
+from edgebat.training.settings import StepSettings
 
 Command = Callable[..., tuple[int, str, str]]
 SETTINGS_MD = Path(__file__).parents[2] / "docs" / "settings.md"
 SECTIONS = recipe_sections()
+TAUGHT = [(kind.task, name) for name, kind in teacher_classes().items() if dataclasses.is_dataclass(kind.Settings)]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name or "recipe")
@@ -44,12 +46,21 @@ def test_the_page_is_current() -> None:
     assert SETTINGS_MD.read_text(encoding="utf-8") == as_markdown(), f"run: {COMMAND}"
 
 
-def test_every_key_shown_is_one_that_set_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("task", "teacher"), TAUGHT)
+def test_every_key_shown_is_one_that_set_takes(tmp_path: Path, task: str, teacher: str) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("name: mine\nstudents: [{kind: mlp}, {kind: cnn}, {kind: lstm}]")
-    shown = [(f"{section.name}.{key.name}".lstrip("."), key.default) for section in SECTIONS for key in section.keys]
+    path.write_text(
+        f"name: mine\ntask: {{name: {task}}}\nteacher: {{name: {teacher}}}\nstudents: [{{kind: mlp}}, {{kind: lstm}}]"
+    )
+    shown = []
+    for section in SECTIONS:
+        # The section of one task or teacher is shown as "task (life)"; a recipe has one of each.
+        place = section.name.replace(f"task ({task})", "task").replace(f"teacher ({teacher})", "teacher")
+        if "(" not in place and place != "teacher.0":
+            shown += [(f"{place}.{key.name}".lstrip("."), key.default) for key in section.keys]
     assert ("data.split.test", "0.25") in shown
-    assert ("teacher.fit.epochs", str(Recipe(name="mine").teacher.fit.epochs)) in shown
+    fit = load_recipe(path).teacher[0].settings.fit
+    assert any(name.startswith("teacher.") and default == str(fit.learning_rate) for name, default in shown)
     # Setting every key to the default that is shown changes nothing.
     overrides = [f"{name}={default}" for name, default in shown if default]
     assert len(overrides) > 60
@@ -69,7 +80,7 @@ def test_one_section_on_the_command_line(command: Command) -> None:
     code, out, _ = command("settings", "data.split")
     assert code == 0
     assert "data.split: Which cells are held out." in out
-    assert "test: 0.25    (number, ≥ 0, < 1)\n      Fraction of the cells for testing." in out
+    assert "test: 0.25    (number, ≥ 0, < 1)\n      Fraction of the cells held out for testing, by condition." in out
     assert "synthetic" not in out
 
 

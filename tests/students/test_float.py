@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edgebat.errors import DataError, ModelFileError, RecipeError
-from edgebat.students.knots import expansion, knot_cycles
 from edgebat.students.spec import INPUT_MAX, INPUT_MIN, float_forward, normalize, physical_outputs
-from tests.tiny_windows import tiny_windows
+from edgebat.tasks.base import Head, even_knots
+from tests.tiny_windows import health_student, tiny_windows
 
 torch = pytest.importorskip("torch")
-from edgebat.students.store import STUDENTS, build_student, load_student, save_student  # noqa: E402
+from edgebat.students.store import load_student, save_student, student_kinds  # noqa: E402
 
 VARIANTS = [
     ("mlp", {"hidden": [16, 8]}),
@@ -27,8 +27,8 @@ def trained_like(kind, settings):
     """A student with seeded weights and the normalization of the tiny windows."""
     windows = tiny_windows()
     torch.manual_seed(3)
-    student = build_student(kind, **settings)
-    student.set_normalization(windows.x, windows.soh, windows.rul)
+    student = health_student(kind, **settings)
+    student.set_normalization(windows.inputs(), windows.targets())
     return student.eval(), windows
 
 
@@ -62,7 +62,7 @@ def test_normalized_inputs_stay_on_the_int8_grid():
     np.testing.assert_allclose(float_forward(model, far), student(torch.from_numpy(far)).detach().numpy(), atol=2e-6)
 
 
-@pytest.mark.parametrize("kind", sorted(STUDENTS))
+@pytest.mark.parametrize("kind", student_kinds())
 def test_prediction_is_the_physical_output_with_straight_lines_between_knots(kind):
     student, windows = trained_like(kind, {})
     model = student.float_spec()
@@ -86,8 +86,8 @@ def test_heads_name_the_outputs():
 
 
 def test_knots_are_equally_spaced_and_reach_the_horizon():
-    assert knot_cycles(50, 5).tolist() == [10, 20, 30, 40, 50]
-    matrix = expansion(50, 5)
+    assert even_knots(50, 5) == (10, 20, 30, 40, 50)
+    matrix = Head("trajectory", "fraction", ahead=even_knots(50, 5), grid=tuple(range(1, 51)), start="soh").expansion()
     assert matrix.shape == (50, 6)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-6)
     assert matrix[9].tolist() == [0, 1, 0, 0, 0, 0]  # ten cycles ahead: the first knot itself
@@ -121,19 +121,19 @@ def test_damaged_or_foreign_files_are_refused(tmp_path):
 
 def test_what_cannot_be_built_says_why():
     with pytest.raises(RecipeError, match="cnn, lstm, mlp"):
-        build_student("transformer")
+        health_student("transformer")
     with pytest.raises(RecipeError, match="units"):
-        build_student("mlp", units=3)
+        health_student("mlp", units=3)
     with pytest.raises(RecipeError, match="no time step left"):
-        build_student("cnn", channels=[4, 4, 4], kernel=5)
+        health_student("cnn", channels=[4, 4, 4], kernel=5)
     student, windows = trained_like("mlp", {})
     with pytest.raises(DataError, match=r"\[N, 10, 10\]"):
         float_forward(student.float_spec(), windows.x[:, :5])
     with pytest.raises(DataError, match="constant"):
-        student.set_normalization(windows.x * 0, windows.soh, windows.rul)
+        student.set_normalization(windows.x * 0, windows.targets())
 
 
 def test_a_fleet_that_never_ends_leaves_the_rul_scale_alone():
     student, windows = trained_like("mlp", {})
-    student.set_normalization(windows.x, windows.soh, np.full_like(windows.rul, np.nan))
+    student.set_normalization(windows.x, windows.targets() | {"rul": np.full((len(windows), 1), np.nan, np.float32)})
     assert (float(student.output_mean[-1]), float(student.output_std[-1])) == (0, 1)

@@ -36,8 +36,9 @@ class LifeSpec:
     eol: float = 0.8
     """End of life as a fraction of nominal capacity for ``life``, of the first capacity for the SOH curve."""
     curve_points: int = 256
+    """Values of the SOH curve."""
     curve_step: int = 10
-    """The SOH curve has ``curve_points`` values at cycles 1, 1 + curve_step, ..."""
+    """Cycles between them; the first one is cycle 1."""
     seen_rows: int = field(default=10, compare=False)
     """Time steps of a student: blocks of neighbouring cycles, averaged. Teachers see every cycle."""
     seen_columns: int = field(default=20, compare=False)
