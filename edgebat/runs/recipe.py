@@ -269,7 +269,7 @@ def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Pa
 
 
 def is_study(document: dict[str, Any]) -> bool:
-    """Whether a recipe studies one teacher (it has ``study:``) instead of going the whole road to a device."""
+    """Whether a recipe studies one teacher (it has ``study:``) instead of going the whole path to a device."""
     return "study" in document
 
 
@@ -282,7 +282,7 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     path, document = read_document(recipe, overrides)
     if is_study(document):
         raise RecipeError(
-            f"{path} is a study of one teacher, not a road to a device: it has no students to "
+            f"{path} is a study of one teacher, not a pipeline to a device: it has no students to "
             f"distil, quantize or export; use edgebat run {recipe} or edgebat train {recipe}"
         )
     return check_recipe(document, str(path))

@@ -38,7 +38,7 @@ def test_shipped_recipes_are_valid_and_named_like_their_file(name: str) -> None:
 
 
 def test_a_study_of_a_teacher_is_told_from_a_road(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="a study of one teacher, not a road"):
+    with pytest.raises(RecipeError, match="a study of one teacher, not a pipeline"):
         load_recipe(write(tmp_path, "name: mine\nteacher: {name: universal}\nstudy: {}"))
 
 

@@ -17,7 +17,7 @@ class PooledStudent(Student):
     kind = "pooled"
 
     def __init__(self, *, units: int = 8, **common: Any) -> None:
-        super().__init__(units=units, **common)
+        super().__init__({"units": units}, **common)
         self.hidden = nn.Linear(self.shape[0] // 2 * self.shape[1], units)
         self.head = nn.Linear(units, self.outputs)
 
