@@ -37,7 +37,7 @@ class Teacher(nn.Module, ABC, Generic[W]):
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
 
-    def notes(self, windows: Windows) -> list[str]:
+    def notes(self, windows: W) -> list[str]:
         """What a reader of its predictions for ``windows`` must know; nothing, unless it knows of something."""
         return []
 
