@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` shows the whole road, `make test` proves it. Both set everything up themselves.
+# Two commands matter: `make demo` shows the whole pipeline, `make test` proves it. Both set everything up themselves.
 #
 #   make demo PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"    smaller download: torch for CPU only
 

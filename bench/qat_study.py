@@ -3,9 +3,9 @@
     edgebat run health-tongji --corpus PATH
     python bench/qat_study.py runs/health-tongji --seeds 5 --epochs 15
 
-Prints SOH RMSE on the held-out cells in percentage points of the reference capacity, mean and deviation over the seeds,
-and how many outputs of the trained network differ from its exported integer graph. Takes the run's recipe, windows and
-teacher; students are trained anew for each seed.
+Prints the figure that the task's models are ranked by (health: SOH RMSE, percentage points) on the held-out cells, mean and
+deviation over the seeds, and how many outputs of the trained network differ from its exported integer graph. Takes the run's
+recipe, windows and teachers; students are trained anew for each seed.
 """
 
 from __future__ import annotations
@@ -19,33 +19,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgebat.tasks.windowfile import load_windows
 
 from edgebat.distill.qat_train import train_quantized
 from edgebat.distill.train import train_student
-from edgebat.evaluate import predict_health, score
 from edgebat.graph import IntGraph
-from edgebat.models import to_ppm
+from edgebat.models import predict_int8, to_ppm
 from edgebat.quantize import quantize_model
 from edgebat.quantize.qat import QatStudent
 from edgebat.runs.recipe import load_recipe
 from edgebat.runtime import Engine, quantize_input
+from edgebat.tasks.windows import Windows
+from edgebat.teachers.ensemble import Ensemble
 from edgebat.teachers.store import load_teacher
 from edgebat.training.run import Run
 
 
-def rmse(graph: IntGraph, test: Any) -> float:
-    """SOH RMSE of an integer graph on ``test``, percentage points."""
-    return float(score(test, predict_health(graph, test.x))["soh_rmse_pct"])
-
-
-def differing(student: Any, start: IntGraph, test: Any) -> tuple[int, int]:
+def differing(student: Any, start: IntGraph, test: Windows) -> tuple[int, int]:
     """Outputs in which the fake-quantized network differs from its own exported graph, and how many there are."""
     network = QatStudent(student, start).eval()
     graph = network.graph()
-    expected = Engine(graph).run(quantize_input(graph, to_ppm(test.x)))
+    expected = Engine(graph).run(quantize_input(graph, to_ppm(test.inputs())))
     with torch.no_grad():
-        got = network(torch.from_numpy(test.x)).double().numpy() / graph.output_tensor.scale
+        got = network(torch.from_numpy(test.inputs())).double().numpy() / graph.output_tensor.scale
     return int(np.count_nonzero(got != expected)), int(expected.size)
 
 
@@ -58,8 +53,12 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     recipe = load_recipe(arguments.run / "config.yaml")
-    train, val, test = (load_windows(arguments.run / f"data/{part}.safetensors") for part in ("train", "val", "test"))
-    teacher = load_teacher(arguments.run / "models/teacher.safetensors")
+    task = recipe.of_task
+    rank = task.columns[0].key
+    parts = (task.Windows.load(arguments.run / f"data/{part}.safetensors") for part in ("train", "val", "test"))
+    train, val, test = parts
+    found = [load_teacher(path) for path in sorted((arguments.run / "models").glob("teacher*.safetensors"))]
+    teacher = found[0] if len(found) == 1 else Ensemble.of(found)
     rows: dict[str, dict[str, list[float]]] = {}
     print("| student | seed | float | PTQ int8 | QAT int8 | QAT outputs differing from the graph |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -68,16 +67,17 @@ def main() -> None:
             for seed in range(1, arguments.seeds + 1):
                 settings = replace(recipe.distill, fit=replace(recipe.distill.fit, seed=seed))
                 run = Run(Path(scratch) / f"{entry.kind}{seed}", cache=Path(scratch) / "labels")
-                student, _ = train_student(entry.kind, train, val, teacher, settings, run, entry.settings)
-                meta = {"task": recipe.task.to_dict()}
-                ptq = quantize_model(student.float_spec(), train.x, recipe.quantize, name=entry.kind, meta=meta)
+                student, _ = train_student(entry.kind, task, train, val, teacher, settings, run, entry.settings)
+                meta = {"task": recipe.task}
+                ptq = quantize_model(student.float_spec(), train.inputs(), recipe.quantize, name=entry.kind, meta=meta)
                 differ, outputs = differing(student, ptq, test)
                 qat = train_quantized(student, ptq, train, val, teacher, settings, arguments.epochs, run.inside("qat"))
-                values = {
-                    "float": float(score(test, student.predict(test.x))["soh_rmse_pct"]),
-                    "ptq": rmse(ptq, test),
-                    "qat": rmse(qat, test),
+                predictions = {
+                    "float": student.predict(test.inputs()),
+                    "ptq": predict_int8(ptq, test),
+                    "qat": predict_int8(qat, test),
                 }
+                values = {name: float(task.score(test, found)[rank] or np.nan) for name, found in predictions.items()}
                 for name, value in values.items():
                     rows.setdefault(entry.kind, {}).setdefault(name, []).append(value)
                 figures = " | ".join(f"{value:.3f}" for value in values.values())

@@ -76,18 +76,18 @@ def evaluate_file(
     seen = seen_cells(model.seen, windows.cells)
     fresh = ~np.array(seen)[windows.cell]
     tested = fresh if fresh.any() else np.ones(len(windows), dtype=np.bool_)
-    test, said = windows.select(tested), _where(predictions, tested)
+    test, tested_predictions = windows.select(tested), _rows(predictions, tested)
     cells = []
     for index, (dataset, cell) in enumerate(windows.cells):
         own = windows.cell == index
-        row = task.score_cell(windows.select(own), _where(predictions, own))
+        row = task.score_cell(windows.select(own), _rows(predictions, own))
         cells.append({"dataset": dataset, "cell": cell, "seen": seen[index], **row})
     baselines, notes = _baselines(model, test, Path(train_corpus or corpus), bool(fresh.any()))
     every = task.score(windows, predictions)
     per_dataset = {}
     for name in sorted(set(test.dataset.tolist())):
         own = test.dataset == name
-        per_dataset[name] = task.score(test.select(own), _where(said, own))
+        per_dataset[name] = task.score(test.select(own), _rows(tested_predictions, own))
     return Evaluation(
         model=str(path),
         corpus=str(corpus),
@@ -97,19 +97,19 @@ def evaluate_file(
         cells=cells,
         datasets=per_dataset,
         all=every,
-        unseen=task.score(test, said) if fresh.any() else None,
+        unseen=task.score(test, tested_predictions) if fresh.any() else None,
         baselines={name: task.score(test, answers) for name, answers in baselines.items()},
         notes=[
             *notes,
             *task.notes(test, model.provenance),
             *model.notes(windows),
-            *task.beside(test, said, baselines),
+            *task.beside(test, tested_predictions, baselines),
         ],
         left_out=windows.left_out,
     )
 
 
-def _where(predictions: Predictions, mask: Any) -> dict[str, Any]:
+def _rows(predictions: Predictions, mask: Any) -> dict[str, Any]:
     """The rows of ``mask`` [N] of all predictions with one row per window."""
     return {head: values[mask] for head, values in predictions.items() if len(values) == len(mask)}
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Bool, FloatArray, Int64
+from edgebat.data.readers import reader_of
 from edgebat.data.readers.csv_map import header_of
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph
@@ -88,6 +89,8 @@ def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> File
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{path} cannot be read as an array of windows: {error}") from None
         return FileInputs(x, np.arange(len(x) if x.ndim else 0, dtype=np.int64))
+    if reader_of(path):
+        return None
     header = header_of(path)
     if how.mapping or len(header) != int(np.prod(shape)) or not _all_numbers(header):
         return None

@@ -51,11 +51,15 @@ def answer_heads(train: HealthWindows, features: Callable[[HealthWindows], Float
                  fit: Fit) -> Predictions:  # fmt: skip
     """Every head from a fit of its own; zeros for a head that fewer than two windows know, RUL at least 0."""
     x, ask = features(train), features(test)
-    said = {}
+    predicted = {}
     for name, rows, y in known_heads(train):
         values = fit(x[rows], y)(ask) if len(rows) > 1 else np.zeros((len(ask), y.shape[1]))
-        said[name] = values.reshape(len(ask), -1)
-    return {"soh": said["soh"][:, 0], "trajectory": said["trajectory"], "rul": np.maximum(said["rul"][:, 0], 0.0)}
+        predicted[name] = values.reshape(len(ask), -1)
+    return {
+        "soh": predicted["soh"][:, 0],
+        "trajectory": predicted["trajectory"],
+        "rul": np.maximum(predicted["rul"][:, 0], 0.0),
+    }
 
 
 def variance_model(train: HealthWindows, val: HealthWindows, test: HealthWindows) -> Predictions:
@@ -120,8 +124,8 @@ def cpmlp(
 
     fit_batches(network, loss, len(inputs), seed, steps)
     with torch.no_grad():
-        said = network(ask).double().numpy() * spread + level
-    return {"soh": said[:, 0], "trajectory": said[:, 1:-1], "rul": np.maximum(said[:, -1], 0.0)}
+        predicted = network(ask).double().numpy() * spread + level
+    return {"soh": predicted[:, 0], "trajectory": predicted[:, 1:-1], "rul": np.maximum(predicted[:, -1], 0.0)}
 
 
 BASELINES: dict[str, Learn] = {

@@ -171,13 +171,13 @@ def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[npt.NDA
 
 def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
     """A baseline's ``scores`` and ``cells``; the nearest curve's also as RUL and SOH of the copied curve."""
-    said = BASELINES[name](train)(test)
-    scores = life_scores(said, test.life)
+    predicted = BASELINES[name](train)(test)
+    scores = life_scores(predicted, test.life)
     if name == "nearest":
         curve, life = nearest_soh_curve(train, test)
         scores["rul_rmse"] = rmse(life - curve_life(test.curve, test.spec))
         scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
-    return {"scores": finite(scores), "cells": cell_rows(said, test)}
+    return {"scores": finite(scores), "cells": cell_rows(predicted, test)}
 
 
 QUICK = ("mean", "variance", "ridge", "plsr", "nearest", "random_forest")

@@ -5,17 +5,21 @@ from __future__ import annotations
 from struct import pack
 
 from edgebat.bms.estimator import ChargeEnd, Result, Source, Status
-from edgebat.formats.c.bms import UNKNOWN, BmsModel
+from edgebat.bms.forecaster import ForecastResult
+from edgebat.formats.c.bms import UNKNOWN, BmsModel, ForecastModel
 
 FIRST_ID = 0x6E0
-HEALTH, DETAILS, FORECAST, MODEL = range(4)
-"""Frames, by their distance from the first identifier."""
+HEALTH, DETAILS, FORECAST, MODEL, OUTLOOK, TRAJECTORY, FORECASTER = range(7)
+"""Frames, by their distance from the first identifier; the last three are a forecaster's."""
 NODE = "EDGEBAT"
 POINTS_PER_FRAME = 3
 
 
-def dbc_text(model: BmsModel, first_id: int = FIRST_ID) -> str:
-    """The database of one battery's frames, standard identifiers from ``first_id`` on, readable by any CAN tool."""
+def dbc_text(model: BmsModel, first_id: int = FIRST_ID, *, forecast: ForecastModel | None = None) -> str:
+    """The database of one battery's frames, standard identifiers from ``first_id`` on, readable by any CAN tool.
+
+    forecast: the frames of a forecaster as well.
+    """
     messages = [
         _message(
             first_id + HEALTH,
@@ -39,7 +43,7 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID) -> str:
                 _signal("Age_Minutes", 48, 16, 1, "min"),
             ],
         ),
-        _message(first_id + FORECAST, "Forecast", _forecast(model)),
+        _message(first_id + FORECAST, "Forecast", _points(point_names(model))),
         _message(
             first_id + MODEL,
             "Model",
@@ -71,6 +75,12 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID) -> str:
         _comment(first_id + DETAILS, "SOH_Model", "What the model said last, without slew limit"),
         _comment(first_id + MODEL, "Fingerprint", f"First 32 bits of the model's SHA-256: 0x{model.fingerprint:08X}"),
     ]
+    frames = [HEALTH, DETAILS, FORECAST, MODEL]
+    if forecast is not None:
+        messages += _forecaster_messages(forecast, first_id)
+        values += _forecaster_values(forecast, first_id)
+        comments += _forecaster_comments(forecast, first_id)
+        frames += [OUTLOOK, TRAJECTORY, FORECASTER]
     return "\n".join(
         [
             'VERSION "edgebat"',
@@ -85,18 +95,74 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID) -> str:
             *comments,
             'BA_DEF_ BO_ "GenMsgCycleTime" INT 0 65535;',
             'BA_DEF_DEF_ "GenMsgCycleTime" 1000;',
-            *(f'BA_ "GenMsgCycleTime" BO_ {first_id + frame} 1000;' for frame in (HEALTH, DETAILS, FORECAST, MODEL)),
+            *(f'BA_ "GenMsgCycleTime" BO_ {first_id + frame} 1000;' for frame in frames),
             *values,
             "",
         ]
     )
 
 
+def _forecaster_messages(forecast: ForecastModel, first_id: int) -> list[str]:
+    return [
+        _message(
+            first_id + OUTLOOK,
+            "Outlook",
+            [
+                _signal("Cycles_to_EOL", 0, 16, 1, "cycles"),
+                _signal("Outlook_Age", 16, 16, 1, "cycles"),
+                _signal("Outlook_Horizon", 32, 16, 1, "cycles"),
+                _signal("Cycles_Missing", 48, 8, 1, "cycles"),
+                _signal("Outlook_Status", 56, 8, 1, ""),
+            ],
+        ),
+        _message(first_id + TRAJECTORY, "Trajectory", _points(outlook_names(forecast))),
+        _message(
+            first_id + FORECASTER,
+            "Forecaster",
+            [
+                _signal("Forecaster_Fingerprint", 0, 32, 1, ""),
+                _signal("Outlook_Cycle", 32, 16, 1, "cycles"),
+                _signal("SOH_Newest", 48, 16, 0.01, "%"),
+            ],
+        ),
+    ]
+
+
+def _forecaster_values(forecast: ForecastModel, first_id: int) -> list[str]:
+    unknown = {UNKNOWN: "unknown"}
+    return [
+        *(_values(first_id + OUTLOOK, name, unknown) for name in ("Cycles_to_EOL", "Outlook_Age")),
+        _values(first_id + OUTLOOK, "Outlook_Status", {int(s): s.name for s in Status}),
+        *(_values(first_id + TRAJECTORY, name, unknown) for name in outlook_names(forecast)),
+        _values(first_id + FORECASTER, "SOH_Newest", unknown),
+    ]
+
+
+def _forecaster_comments(forecast: ForecastModel, first_id: int) -> list[str]:
+    return [
+        _comment(
+            first_id + OUTLOOK,
+            "Cycles_to_EOL",
+            f"Cycles until SOH falls below {forecast.eol_cpct / 100:g} %, from the history of SOH",
+        ),
+        _comment(first_id + OUTLOOK, "Outlook_Age", "Cycles since the one that the forecast begins at"),
+        _comment(
+            first_id + FORECASTER,
+            "Forecaster_Fingerprint",
+            f"First 32 bits of the forecast model's SHA-256: 0x{forecast.fingerprint:08X}",
+        ),
+    ]
+
+
+def burst(model: BmsModel, forecast: ForecastModel | None = None) -> int:
+    """Frames that are sent together."""
+    count = 3 + -(-model.points // POINTS_PER_FRAME)
+    return count if forecast is None else count + 2 + -(-forecast.points // POINTS_PER_FRAME)
+
+
 def pack_frames(model: BmsModel, result: Result, alive: int) -> list[tuple[int, bytes]]:
     """(identifier, eight bytes) of all frames in the order in which the virtual board sends them: what
     ``edgebat_can_pack`` makes of a result. ``alive``: 0 to 15."""
-    parts = range(-(-model.points // POINTS_PER_FRAME))
-    points = [*result.points_cpct, UNKNOWN]
     health = pack(
         "<3HBB", result.soh_cpct, result.sigma_cpct, result.rul_cycles, result.status | result.source << 4, alive
     )
@@ -106,25 +172,50 @@ def pack_frames(model: BmsModel, result: Result, alive: int) -> list[tuple[int, 
     return [
         (FIRST_ID + HEALTH, health),
         (FIRST_ID + DETAILS, details),
-        *(
-            (FIRST_ID + FORECAST, pack("<BB3H", part, result.points, *points[3 * part : 3 * part + 3]))
-            for part in parts
-        ),
+        *((FIRST_ID + FORECAST, data) for data in _parts(model.points, result.points, result.points_cpct)),
         (FIRST_ID + MODEL, about),
     ]
 
 
+def pack_forecast(model: ForecastModel, result: ForecastResult) -> list[tuple[int, bytes]]:
+    """The same of a forecast, sent after them: what ``edgebat_forecast_can_pack`` makes of it."""
+    missing = min(result.missing, 255)
+    outlook = pack("<3HBB", result.eol_cycles, result.age_cycles, result.horizon, missing, result.status)
+    about = pack("<IHH", model.fingerprint, min(result.cycle, UNKNOWN), result.soh_cpct)
+    return [
+        (FIRST_ID + OUTLOOK, outlook),
+        *((FIRST_ID + TRAJECTORY, data) for data in _parts(model.points, result.points, result.points_cpct)),
+        (FIRST_ID + FORECASTER, about),
+    ]
+
+
+def _parts(most: int, known: int, points_cpct: tuple[int, ...]) -> list[bytes]:
+    """The frames of a trajectory of ``most`` points, three to a frame."""
+    points = [*points_cpct, UNKNOWN]
+    starts = range(0, most, POINTS_PER_FRAME)
+    return [pack("<BB3H", i, known, *points[start : start + POINTS_PER_FRAME]) for i, start in enumerate(starts)]
+
+
 def point_names(model: BmsModel) -> list[str]:
     """Names of the trajectory's signals: "SOH_in_10" is the SOH ten cycles ahead."""
-    ahead = [round((i + 1) * model.horizon / model.points) for i in range(model.points)]
+    return _ahead("SOH", model.points, model.horizon)
+
+
+def outlook_names(forecast: ForecastModel) -> list[str]:
+    """Names of the forecaster's signals: "Outlook_in_12" is the SOH twelve cycles after ``Outlook_Cycle``."""
+    return _ahead("Outlook", forecast.points, forecast.horizon)
+
+
+def _ahead(what: str, points: int, horizon: int) -> list[str]:
+    ahead = [round((i + 1) * horizon / points) for i in range(points)]
     if len(set(ahead)) < len(ahead):  # more points than cycles ahead: their numbers would not tell them apart
-        return [f"SOH_point_{i + 1}" for i in range(model.points)]
-    return [f"SOH_in_{cycles}" for cycles in ahead]
+        return [f"{what}_point_{i + 1}" for i in range(points)]
+    return [f"{what}_in_{cycles}" for cycles in ahead]
 
 
-def _forecast(model: BmsModel) -> list[str]:
+def _points(names: list[str]) -> list[str]:
     lines = [_signal("Part", 0, 8, 1, "", mux="M"), _signal("Points", 8, 8, 1, "")]
-    for i, name in enumerate(point_names(model)):
+    for i, name in enumerate(names):
         part, place = divmod(i, POINTS_PER_FRAME)
         lines.append(_signal(name, 16 + 16 * place, 16, 0.01, "%", mux=f"m{part}"))
     return lines

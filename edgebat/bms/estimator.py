@@ -14,7 +14,7 @@ from struct import pack, unpack, unpack_from
 import numpy as np
 
 from edgebat.errors import DataError
-from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, describe
+from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, health_model
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.tasks.health.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
@@ -87,7 +87,7 @@ class Estimator:
     """
 
     def __init__(self, graph: IntGraph, config: Config, slices: int = 1) -> None:
-        self.model: BmsModel = describe(graph)
+        self.model: BmsModel = health_model(graph)
         self.config = config
         self.counter = ChargeCounter(self.model.level_uv, config)
         self._graph, self._engine = graph, Engine(graph)

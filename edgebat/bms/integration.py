@@ -6,7 +6,7 @@ from __future__ import annotations
 from edgebat.bms.a2l import a2l_text
 from edgebat.bms.can import FIRST_ID, dbc_text
 from edgebat.errors import MissingExtra, ToolError
-from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, UNKNOWN, describe
+from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, UNKNOWN, health_model
 from edgebat.graph import IntGraph
 from edgebat.tasks.health.charge_counter import Config
 
@@ -20,7 +20,7 @@ def integration_files(
     simulator the checklist says so instead. ``big_endian``: byte order of the
     core, for the ``.a2l``. Raises ModelFileError when the graph cannot serve an estimator.
     """
-    model = describe(graph)
+    model = health_model(graph)
     return {
         f"{name}.dbc": dbc_text(model),
         f"{name}.a2l": a2l_text(model, name, big_endian=big_endian),
@@ -69,7 +69,7 @@ config EDGEBAT_{upper}_DISCHARGE_POSITIVE
 
 def checklist_text(graph: IntGraph, name: str, nominal_mah: int, *, measure: bool = True) -> str:
     """The steps from the exported folder to a trusted value on CAN, with this model's numbers."""
-    model = describe(graph)
+    model = health_model(graph)
     low, high = model.level_uv[0] / 1e6, model.level_uv[-1] / 1e6
     sigma = "not known" if model.sigma_cpct == UNKNOWN else f"{model.sigma_cpct / 100:.2f} points (validation cells)"
     any_temperature = (model.min_ddegc, model.max_ddegc) == ANY_TEMPERATURE_DDEGC

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from edgebat.bms.virtual import BoardFirmware, Samples, samples_array
-from edgebat.formats.c.bms import BmsModel
+from edgebat.formats.c.bms import BmsModel, estimator_files
 from edgebat.graph import IntGraph
-from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
@@ -209,16 +208,15 @@ def _flash(image: Image, folder: Path) -> tuple[int, int, int]:
             symbol.size for name, symbol in image.symbols.items() if name in names and symbol.address < _RAM_START
         )
 
-    bms = {path.stem for path in folder.glob("*.o") if path.stem in _ESTIMATOR}
     model = linked(lambda stem: stem.startswith("soh"))
-    estimator = linked(lambda stem: stem in bms)
+    estimator = linked(lambda stem: stem in _ESTIMATOR)
     board = linked(lambda stem: stem in ("virtual_bms", "start_virtual"))
     text = image.sections.get(".text", 0)
     return estimator, text - board - estimator - model, model
 
 
 _RAM_START = 0x2000_0000
-_ESTIMATOR = tuple(path.stem for path in sorted((firmware_dir() / "bms").glob("*.c")))
+_ESTIMATOR = {path.stem for path in estimator_files()}
 
 
 def cost_table(costs: list[BmsCost]) -> str:

@@ -46,7 +46,7 @@ from edgebat.bms.amalgamate import amalgamate
 from edgebat.bms.integration import integration_files
 from edgebat.errors import TargetError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import describe, write_bms
+from edgebat.formats.c.bms import estimator_files, health_model, write_bms
 from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
@@ -190,7 +190,7 @@ def port_files(
     graph: IntGraph, port: Port, name: str, *, nominal_mah: int = DEFAULT_NOMINAL_MAH, mode: str = "balanced"
 ) -> dict[str, bytes]:
     """All files of an exported folder by their place in it, posix, sorted; see ``export_port``."""
-    numbers = describe(graph)
+    numbers = health_model(graph)
     place = port.manifest.place
     model, parts = _c_files(graph, name, place, mode)
     if port.manifest.amalgamate:
@@ -235,7 +235,7 @@ def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CMode
     root = firmware_dir()
     for path in model.kernel_sources:
         files[f"{place.kernels}/{path.name}"] = path.read_bytes()
-    for path in sorted((root / "bms").glob("*.[ch]")):
+    for path in estimator_files():
         files[f"{place.estimator}/{path.name}"] = path.read_bytes()
     headers = {path.name: (f"{place.kernels}/{path.name}", path) for path in (root / "src").glob("*.h")}
     for path in (root / "include").rglob("*.h"):

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.bms.can import FIRST_ID, POINTS_PER_FRAME
+from edgebat.bms.can import FIRST_ID, burst
 from edgebat.errors import ToolError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import describe, write_bms
+from edgebat.formats.c.bms import estimator_files, forecast_model, health_model, write_bms
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.slices import slice_count
 from edgebat.formats.c.write import CModel, write_c
@@ -81,13 +81,25 @@ def samples_array(
 
 
 class Firmware(ABC):
-    """The firmware, wherever it runs. ``fram`` is the memory that survives a power cut."""
+    """The firmware, wherever it runs. ``fram`` is the memory that survives a power cut.
 
-    def __init__(self, graph: IntGraph, config: Config, *, frame_ms: int = 1000, steps_per_tick: int = 1) -> None:
-        self.model = describe(graph)
+    forecast: a second model, which reads the history of what the first one measures.
+    """
+
+    def __init__(
+        self,
+        graph: IntGraph,
+        config: Config,
+        *,
+        forecast: IntGraph | None = None,
+        frame_ms: int = 1000,
+        steps_per_tick: int = 1,
+    ) -> None:
+        self.model = health_model(graph)
+        self.forecast = None if forecast is None else forecast_model(forecast)
         self.config = config
-        self.burst = 3 + -(-self.model.points // POINTS_PER_FRAME)
-        """Frames that are sent together: health, details, the parts of the forecast, model."""
+        self.burst = burst(self.model, self.forecast)
+        """Frames that are sent together."""
         self._control = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0) + config_bytes(config)
 
     def power_on(self) -> int:
@@ -110,9 +122,17 @@ class Firmware(ABC):
 
     @property
     def fram(self) -> tuple[bytes, bytes]:
-        """The two places of the saved state, whole."""
-        content = self._read("vbms_fram", 2 * FRAM_BYTES)
-        return content[: self.model.saved_bytes], content[FRAM_BYTES : FRAM_BYTES + self.model.saved_bytes]
+        """The two places of the estimator's saved state, whole."""
+        return self._places("vbms_fram", self.model.saved_bytes)
+
+    @property
+    def forecast_fram(self) -> tuple[bytes, bytes] | None:
+        """The two places of the forecaster's saved history, whole; None without a forecaster."""
+        return None if self.forecast is None else self._places("vbms_forecast_fram", self.forecast.saved_bytes)
+
+    def _places(self, symbol: str, size: int) -> tuple[bytes, bytes]:
+        content = self._read(symbol, 2 * FRAM_BYTES)
+        return content[:size], content[FRAM_BYTES : FRAM_BYTES + size]
 
     def write_fram(self, place: int, content: bytes) -> None:
         """Overwrite the beginning of a place: what a fault or an attacker does."""
@@ -158,30 +178,46 @@ def slices_of(graph: IntGraph, mode: str = "balanced") -> int:
     return slice_count(lower(graph, mode))
 
 
-def write_sources(graph: IntGraph, folder: Path, mode: str = "balanced") -> tuple[CModel, list[Path]]:
-    """The model as C in ``folder``, with what binds it to the virtual board; returns all C files to compile."""
+def write_sources(
+    graph: IntGraph, folder: Path, mode: str = "balanced", *, forecast: IntGraph | None = None
+) -> tuple[CModel, list[Path]]:
+    """The models as C in ``folder``, with what binds them to the virtual board; returns all C files to compile."""
     model = write_c(graph, folder, "soh", mode=mode)
-    bound = write_bms(graph, model, folder)
-    atomic_write(
-        folder / "vbms_model.h",
+    written = [*model.files, *write_bms(graph, model, folder), *model.kernel_sources]
+    bound = (
         '#include "soh_bms.h"\n#define VBMS_MODEL soh_model\n#define VBMS_SAVED_BYTES SOH_SAVED_BYTES\n'
-        "typedef soh_work_t vbms_work_t;\n",
+        "typedef soh_work_t vbms_work_t;\n"
     )
-    estimator = sorted((firmware_dir() / "bms").glob("*.c"))
-    board = [firmware_dir() / "ports" / "virtual" / "virtual_bms.c"]
-    generated = [path for path in (*model.files, *bound) if path.suffix == ".c"]
-    return model, [*generated, *model.kernel_sources, *estimator, *board]
+    if forecast is not None:
+        trend = write_c(forecast, folder, "trend", mode=mode)
+        written += [*trend.files, *write_bms(forecast, trend, folder), *trend.kernel_sources]
+        bound += (
+            '#include "trend_bms.h"\n#define VBMS_FORECAST_MODEL trend_model\n'
+            "#define VBMS_FORECAST_SAVED_BYTES TREND_SAVED_BYTES\ntypedef trend_work_t vbms_forecast_work_t;\n"
+        )
+    atomic_write(folder / "vbms_model.h", bound)
+    board = firmware_dir() / "ports" / "virtual" / "virtual_bms.c"
+    files = [*written, *estimator_files(forecast=forecast is not None), board]
+    # Both models may call the same kernels.
+    return model, list(dict.fromkeys(path for path in files if path.suffix == ".c"))
 
 
 class HostFirmware(Firmware):
     """The firmware as a library of this computer: fast, and with sanitizers if wanted."""
 
     def __init__(
-        self, graph: IntGraph, config: Config, folder: Path, flags: Sequence[str] = (), **control: int
+        self,
+        graph: IntGraph,
+        config: Config,
+        folder: Path,
+        flags: Sequence[str] = (),
+        *,
+        forecast: IntGraph | None = None,
+        **control: int,
     ) -> None:
-        super().__init__(graph, config, **control)
+        super().__init__(graph, config, forecast=forecast, **control)
         folder.mkdir(parents=True, exist_ok=True)
-        _, sources = write_sources(graph, folder)
+        _, sources = write_sources(graph, folder, forecast=forecast)
         compiler = find_compiler(load_target("host"))
         library = folder / "virtual_bms.so"
         include = [f"-I{path}" for path in _include(folder)]
@@ -224,10 +260,12 @@ class BoardFirmware(Firmware):
         compiler: str | None = None,
         target: str = "cortex-m4f",
         optimize: str = "-O2",
+        *,
+        forecast: IntGraph | None = None,
         **control: int,
     ) -> None:
-        super().__init__(graph, config, **control)
-        self.image = build_board(graph, folder, compiler, target, optimize)
+        super().__init__(graph, config, forecast=forecast, **control)
+        self.image = build_board(graph, folder, compiler, target, optimize, forecast=forecast)
         self.unicorn: Any = require("unicorn", extra="sim")
         constants = require("unicorn.arm_const", extra="sim")
         self.pc, self.sp, self.lr, self._r0 = (
@@ -308,11 +346,17 @@ class BoardFirmware(Firmware):
 
 
 def build_board(
-    graph: IntGraph, folder: Path, compiler: str | None = None, target: str = "cortex-m4f", optimize: str = "-O2"
+    graph: IntGraph,
+    folder: Path,
+    compiler: str | None = None,
+    target: str = "cortex-m4f",
+    optimize: str = "-O2",
+    *,
+    forecast: IntGraph | None = None,
 ) -> Image:
     """Compile and link the firmware of the simulated board into ``folder``; the objects stay there."""
     folder.mkdir(parents=True, exist_ok=True)
-    _, sources = write_sources(graph, folder)
+    _, sources = write_sources(graph, folder, forecast=forecast)
     port = firmware_dir() / "ports" / "virtual"
     driver = find_compiler(load_target(target), compiler)
     include = _include(folder)

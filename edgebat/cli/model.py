@@ -38,7 +38,7 @@ def export(
     set_: SetOption = None,
     runs: OutOption = Path("runs"),
 ) -> None:
-    """Write a model as C99, TFLite and ONNX; or, given a recipe, do its stretch up to the export.
+    """Write a model as C99, TFLite and ONNX; or, given a recipe, do its steps up to the export.
 
     [bold]Examples[/]
 
@@ -208,6 +208,9 @@ def evaluate(
 @app.command(rich_help_panel=MODEL)
 def replay(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    forecast: Annotated[
+        str | None, typer.Option("--forecast", metavar="MODEL", help="a second model on the board, for the SOH to come")
+    ] = None,
     corpus: CorpusOption = None,
     cell: Annotated[
         list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
@@ -230,11 +233,11 @@ def replay(
     """Cells live again in front of a simulated BMS: samples in, CAN frames out, power cuts between.
 
     The firmware's SOH is decoded with the generated .dbc, drawn against the measured capacity and compared with NumPy.
-    Without a corpus, cells are synthetic.
+    Without a corpus, cells are synthetic. A forecast model reads the history of SOH that the first model has measured.
 
     Example:  edgebat replay runs/health-tongji/models/lstm.ebat --corpus /data/cells --cells 6
     """
-    from edgebat.bms.replay import replay_model, summary_table
+    from edgebat.bms.replay import ReplayOptions, replay_model, summary_table
     from edgebat.report.tables import show
 
     if target not in ("board", "host"):
@@ -243,14 +246,12 @@ def replay(
     summary = replay_model(
         model,
         out,
+        forecast=forecast,
         corpus=corpus,
         cells=cell or (),
         count=cells,
         dataset=dataset or (),
-        target=target,
-        cut_every=cut_every,
-        noise_mv=noise_mv,
-        most_cycles=cycles,
+        options=ReplayOptions(target, cut_every, noise_mv, cycles),
         progress=lambda text: errors.print(plain(text)),
     )
     if json_:

@@ -1,4 +1,4 @@
-"""The verbs that take a recipe: the whole road, and its stretches."""
+"""The verbs that take a recipe: the whole pipeline, and its parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_until(
     force: Sequence[str] = (),
     only: Sequence[str] = (),
 ) -> None:
-    """The road up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
+    """The pipeline up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
     from edgebat.runs.recipe import find_recipe, load_recipe
     from edgebat.runs.run import run_recipe
     from edgebat.studies.command import find_study, run_study
@@ -30,7 +30,9 @@ def run_until(
     study = find_study(recipe, overrides or ()) if until in ("report", "teacher") else None
     if study is not None:
         if force:
-            raise RecipeError(f"--force repeats steps of a road; {recipe} is a study: delete what is to be done again")
+            raise RecipeError(
+                f"--force repeats steps of a pipeline; {recipe} is a study: delete what is to be done again"
+            )
         run_study(study, corpus, runs, only)
         return
     if only:
@@ -53,7 +55,7 @@ def run(
         typer.Option("--only", metavar="PART", help="of a study: this fold, variant or transfer; repeatable"),
     ] = None,
 ) -> None:
-    """The whole road: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
+    """The whole pipeline: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
 
     [bold]Examples[/]
 
@@ -70,7 +72,7 @@ def run(
     run_until("report", recipe, corpus, set_, runs, force or (), only or ())
 
 
-def stretch(verb: str, until: str, text: str) -> None:
+def verb_until(verb: str, until: str, text: str) -> None:
     """The verb that goes as far as the step ``until``; ``text`` is its help."""
 
     def go(
@@ -81,31 +83,31 @@ def stretch(verb: str, until: str, text: str) -> None:
     app.command(verb, help=text, rich_help_panel=RECIPE)(go)
 
 
-stretch(
+verb_until(
     "data",
     "data",
     "Read the cells, cut the windows, split by cell; prints what is in them.\n\n"
     "Example:  edgebat data health-tongji --corpus /data/cells",
 )
-stretch(
+verb_until(
     "train",
     "teacher",
     "Train the teacher (and everything before it that is missing).\n\n"
     "Example:  edgebat train demo --set teacher.fit.epochs=50",
 )
-stretch(
+verb_until(
     "distill",
     "students",
     "Train the students, each with the teacher and without it, and the baselines beside them.\n\n"
     "Example:  edgebat distill demo --set distill.fit.epochs=20",
 )
-stretch(
+verb_until(
     "quantize",
     "quantize",
     "Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.\n\n"
     "Example:  edgebat quantize demo",
 )
-stretch(
+verb_until(
     "report",
     "report",
     "Write card.json and report.html of a run (and do what is missing before them).\n\nExample:  edgebat report demo",

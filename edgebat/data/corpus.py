@@ -133,7 +133,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 def _read_curves(
     file: Path, listed: dict[str, set[str]], wanted: set[str], mend_start: bool, notes: list[str]
 ) -> ChargeCurves | None:
-    """The curves in ``file`` of listed cells of wanted datasets, or None; what is left out is said in ``notes``."""
+    """The curves in ``file`` of listed cells of wanted datasets, or None; ``notes`` takes what is left out."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

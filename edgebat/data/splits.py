@@ -18,6 +18,7 @@ from edgebat.cells import CellKey, Condition
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError
 
+PARTS = ("train", "val", "test")
 MIN_GROUP = 3
 """Cells a condition needs to give one of them to the test set and still have two to learn from."""
 
@@ -32,7 +33,7 @@ class Split:
     strategy: str
 
     def __post_init__(self) -> None:
-        for name in ("train", "val", "test"):
+        for name in PARTS:
             cells = tuple(sorted(getattr(self, name)))
             if not cells:
                 raise DataError(f"the {name} part of the split ({self.strategy}) is empty; more cells are needed")
@@ -219,7 +220,7 @@ def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, f
     too, for the same cell published twice.
     """
     part_of: dict[CellKey, str] = {}
-    for name in ("train", "val", "test"):
+    for name in PARTS:
         for key in getattr(split, name):
             if part_of.setdefault(key, name) != name:
                 raise DataError(

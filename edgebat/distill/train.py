@@ -129,8 +129,10 @@ def _tensors(windows: Windows, student: Student, teacher: Teacher | None, cache:
     arrays: dict[str, Any] = {"": windows.inputs(), **windows.targets()}
     if teacher is not None:
         labels = teacher_labels(teacher, windows, cache)
-        arrays |= {f"{TAUGHT}{head.name}": labels[head.name].reshape(len(windows), -1)
-                   for head in student.heads if head.name in labels}  # fmt: skip
+        for head in (head for head in student.heads if head.name in labels):
+            label = labels[head.name].reshape(len(windows), -1)
+            known = label > (-np.inf if head.known_above is None else head.known_above)
+            arrays[f"{TAUGHT}{head.name}"] = np.where(known, label, np.nan)
     return {name: torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for name, a in arrays.items()}
 
 

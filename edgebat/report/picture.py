@@ -1,4 +1,4 @@
-"""The picture of the README, drawn from a finished run: ``python -m edgebat.report.picture runs/demo docs/road.svg``."""
+"""The picture of the README, drawn from a finished run: ``python -m edgebat.report.picture runs/demo docs/pipeline.svg``."""
 
 from __future__ import annotations
 

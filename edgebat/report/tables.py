@@ -261,9 +261,9 @@ def doctor_table() -> Table:
         state = "[red]missing " + ", ".join(missing) if missing else "[green]ok"
         table.add_row(f"extra {extra}", state, ", ".join(found), todo)
     for program, use in PROGRAMS.items():
-        place = shutil.which(program)
+        path = shutil.which(program)
         table.add_row(
-            program, "[green]ok" if place else "[yellow]not there", place or "", "" if place else f"optional: {use}"
+            program, "[green]ok" if path else "[yellow]not there", path or "", "" if path else f"optional: {use}"
         )
     if importlib.util.find_spec("torch"):
         import torch

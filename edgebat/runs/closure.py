@@ -13,6 +13,7 @@ descriptions with ``paths.targets_dir``, templates with the modules beside them.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -108,7 +109,7 @@ def resources(symbols: Iterable[Symbol]) -> dict[str, Path]:
     if ("edgebat.paths", "targets_dir") in symbols:
         found |= _files(targets_dir(), "export/targets")
     for package in {_module(name).package for name in modules_of(symbols)} - {"edgebat"}:
-        found |= _files(ROOT.joinpath(*package.split(".")[1:]), package)
+        found |= _files(_module(package).path.parent, package)
     return found
 
 
@@ -139,8 +140,17 @@ def imported(module: Module, node: ast.Import | ast.ImportFrom) -> Iterator[tupl
 
 def module_path(name: str) -> Path | None:
     """The file of a module of edgebat, None when there is none."""
-    base = ROOT.joinpath(*name.split(".")[1:])
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+    package, _, last = name.rpartition(".")
+    bases = [folder / last for folder in _folders(package)] if package else [ROOT]
+    found = (path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file())
+    return next(found, None)
+
+
+def _folders(package: str) -> list[Path]:
+    """Where modules of a package lie: in its own folder, and where a user's task or teacher has been put on its path."""
+    parent, _, last = package.rpartition(".")
+    own = [folder / last for folder in _folders(parent)] if parent else [ROOT]
+    return [*own, *map(Path, getattr(sys.modules.get(package), "__path__", ()))]
 
 
 def only_for_type_checkers(statement: ast.stmt) -> bool:

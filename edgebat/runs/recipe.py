@@ -208,7 +208,7 @@ def teacher_entry(given: Any) -> TeacherEntry:
         raise RecipeError("; ".join(lines))
     settings = TypeAdapter(kind.Settings).validate_python(_with_defaults(rest, kind.Settings))
     entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), settings)
-    fit = getattr(settings, "fit", None)
+    fit: Any = getattr(settings, "fit", None)
     if entry.learn_from_val and getattr(fit, "validation_decides", False):
         raise RecipeError(
             f"teacher.learn_from_val needs keep: last and a patience of all {fit.epochs} epochs, or the cells "
@@ -269,8 +269,8 @@ def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Pa
 
 
 def is_study(document: dict[str, Any]) -> bool:
-    """Whether a recipe studies one teacher (``teacher: diffbatt``) instead of going the whole road to a device."""
-    return "study" in document or isinstance(document.get("teacher"), str)
+    """Whether a recipe studies one teacher (it has ``study:``) instead of going the whole path to a device."""
+    return "study" in document
 
 
 def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -282,7 +282,7 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     path, document = read_document(recipe, overrides)
     if is_study(document):
         raise RecipeError(
-            f"{path} is a study of the teacher {document['teacher']!r}, not a road to a device: it has no students to "
+            f"{path} is a study of one teacher, not a pipeline to a device: it has no students to "
             f"distil, quantize or export; use edgebat run {recipe} or edgebat train {recipe}"
         )
     return check_recipe(document, str(path))

@@ -19,21 +19,23 @@ from rich.progress import Progress, TaskID
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
 from edgebat.cells import join_seen, pack_cells
-from edgebat.data.splits import check_no_leak, split_windows
+from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write, sha256_file
 from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.quantize.field import field_limits
+from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.folder import Outcome, RunFolder, Step
-from edgebat.runs.inputs import PARTS, condition_rows, corpus_digest, counted, target_digest
 from edgebat.runs.missing import missing_engines, missing_on
+from edgebat.runs.origin import corpus_digest, target_digest
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
 from edgebat.tasks.windows import Windows
+from edgebat.teachers.store import module_of
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
@@ -43,7 +45,6 @@ if TYPE_CHECKING:  # torch stays out until a step needs it
     from edgebat.students.base import Student
 
 STAGES = ("data", "teacher", "students", "quantize", "export", "verify", "simulate", "report")
-
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 
@@ -90,7 +91,7 @@ class Pipeline:
                 self.teacher,
                 teacher_config,
                 ("data",),
-                entry=(*of_task, *(f"edgebat.teachers.{entry.name}" for entry in r.teacher if entry.name)),
+                entry=(*of_task, *(module_of(entry.name) for entry in r.teacher if entry.name)),
                 # A given file is opened by what opens any model; only teachers pass.
                 apart=("edgebat.students", "edgebat.formats"),
             ),
@@ -184,7 +185,7 @@ class Pipeline:
                 chosen = self._with_made_up(chosen)
             chosen.save(self.folder.file(f"data/{part}.safetensors"))
             files.append(f"data/{part}.safetensors")
-            counts[part] = counted(chosen)
+            counts[part] = counts_of(chosen)
         return Outcome(
             files,
             {
@@ -304,12 +305,13 @@ class Pipeline:
         return Outcome([str(path.relative_to(self.folder.path)) for path in files])
 
     def verify(self) -> Outcome:
-        """Held-out windows through every engine; fails when equality is promised and not kept."""
-        test = self.windows("test")
+        """Held-out windows, and blends of them where they are few, through every engine; fails when equality is promised and
+        not kept."""
+        inputs = enough_inputs(self.windows("test"), self.recipe.verify.windows)
         rows = []
         for kind in self.kinds:
             graph = self.graph(kind)
-            x = quantize_input(graph, to_ppm(test.evenly(self.recipe.verify.windows).inputs()))
+            x = quantize_input(graph, to_ppm(inputs))
             rows += verify_model(graph, x, files_in(self.folder.path / "models", kind))
         require_equal(rows)
         return Outcome([], {"rows": [row.to_row() for row in rows]})

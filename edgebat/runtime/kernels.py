@@ -1,6 +1,6 @@
 """What each operator of the integer graph computes, in NumPy; every kernel works on a batch ``[N, ...]``.
 
-Activations travel between kernels as float64 arrays of integers: products and sums of a checked graph stay below
+Activations pass between kernels as float64 arrays of integers: products and sums of a checked graph stay below
 2**53, so BLAS computes them exactly, and a requantization is a floor. Kernels are built once, with constants folded:
 
     ((acc * k + 2**(n-1)) >> n) + zp  =  floor(x @ (w * k / 2**n) + (bias * k / 2**n + 1/2 + zp))

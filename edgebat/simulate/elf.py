@@ -20,7 +20,7 @@ _FORBIDDEN = re.compile(
 
 @dataclass(frozen=True)
 class Symbol:
-    """A named place in the image; ``address`` without the Thumb bit, ``size`` in bytes."""
+    """A named address in the image; ``address`` without the Thumb bit, ``size`` in bytes."""
 
     name: str
     address: int
@@ -112,7 +112,7 @@ class Image:
             return f"{address:#010x}"
         return self._functions[index].name
 
-    def place(self, address: int) -> str:
+    def location(self, address: int) -> str:
         """``address`` as "symbol + offset", by the nearest symbol below that has a size."""
         below = [item for item in self.symbols.values() if item.size and item.address <= address]
         if not below:
@@ -151,8 +151,8 @@ class Image:
     def variables(self) -> list[tuple[int, int]]:
         """Address ranges [start, end) of the variables of model, kernels and compiler library, initialized ones first."""
         marks = ("data_start", "data_end", "bss_start", "harness_bss_start", "harness_bss_end", "bss_end")
-        places = [self.address(mark) for mark in marks]
-        return list(zip(places[::2], places[1::2], strict=True))
+        ends = [self.address(mark) for mark in marks]
+        return list(zip(ends[::2], ends[1::2], strict=True))
 
     @property
     def variable_bytes(self) -> int:

@@ -217,7 +217,7 @@ class Simulator:
         if changed.any():
             address = self._ram_start + int(changed.argmax())
             raise ToolError(
-                f"{self.image.path.name}: the model changed memory at {address:#010x} ({self.image.place(address)}); "
+                f"{self.image.path.name}: the model changed memory at {address:#010x} ({self.image.location(address)}); "
                 f"it may change its outputs ({info.output_len * info.output_bytes} bytes), its scratch memory "
                 f"({info.scratch_bytes} bytes), the stack and its own variables"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from edgebat.students.base import Student
 from edgebat.training.tensorfile import StoredNetwork, read_network, save_module
 
 
-@cache
 def student_kinds() -> tuple[str, ...]:
     """The families there are: the modules of this folder with a ``STUDENT``, by name."""
     package = importlib.import_module("edgebat.students")

@@ -1,19 +1,28 @@
-"""Studies: recipes that train one published teacher and score it beside the baselines, without a device at the end."""
+"""Studies: recipes with ``study:``, which train one published teacher and score it beside the baselines, without a device at
+the end."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgebat.errors import RecipeError, require
+from pydantic import TypeAdapter, ValidationError
+
+from edgebat.errors import EdgebatError, RecipeError, require
 from edgebat.files import atomic_write
-from edgebat.runs.recipe import is_study, read_document
+from edgebat.runs.recipe import is_study, read_document, teacher_entry
+from edgebat.tasks.base import task
+from edgebat.teachers.store import teacher_class
+
+if TYPE_CHECKING:
+    from edgebat.studies.runner import StudyRecipe
 
 STUDIES = {
     "batlinet": "life",
@@ -22,13 +31,49 @@ STUDIES = {
     "universal": "forecast",
     "ic2ml": "conditions",
 }
-"""Teacher -> kind of study."""
+"""Teacher -> module with its kind of study."""
+
+KEYS = ("name", "title", "task", "teacher", "study")
+"""Of a recipe."""
+NOTE = "study.json"
+"""The recipe that a folder's results are of."""
 
 
 def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any] | None:
-    """What the recipe says, when it is a study; None for a road. Raises RecipeError."""
+    """What the recipe says, when it is a study; None for a recipe of a pipeline. Raises RecipeError."""
     _, document = read_document(recipe, overrides)
     return document if is_study(document) else None
+
+
+def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any]:
+    """A checked study from plain data. Raises RecipeError, MissingExtra."""
+    teacher = document.get("teacher")
+    name = teacher.get("name") if isinstance(teacher, dict) else teacher
+    if name not in STUDIES:
+        raise RecipeError(
+            f"{where}: there is no study of the teacher {name!r}; teacher.name is one of {', '.join(STUDIES)}"
+        )
+    if unknown := sorted(set(document) - set(KEYS)):
+        raise RecipeError(f"{where}: a study knows no {', '.join(unknown)}; allowed are {', '.join(KEYS)}")
+    require("lightning", extra="train")
+    from edgebat.studies.runner import StudyRecipe
+
+    kind = importlib.import_module(f"edgebat.studies.{STUDIES[name]}").KINDS[name]
+    try:
+        settings = teacher_entry(teacher).settings
+        spec = task(teacher_class(name).task).spec(document.get("task"))
+        section = TypeAdapter(kind.section).validate_python(document.get("study") or {})
+    except ValidationError as error:
+        raise RecipeError(f"{where}: study: {error}") from None
+    except EdgebatError as error:
+        raise RecipeError(f"{where}: {error}") from None
+    return StudyRecipe(str(document.get("name", "")), name, settings, spec, section, kind)
+
+
+def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> StudyRecipe[Any]:
+    """A study from a file or the name of a shipped recipe, after ``a.b=c`` overrides. Raises RecipeError."""
+    path, document = read_document(recipe, overrides)
+    return check_study(document, str(path))
 
 
 @contextlib.contextmanager
@@ -43,20 +88,17 @@ def _silent_but_for_the_first() -> Iterator[None]:
         yield
 
 
-NOTE = "study.json"
-"""The recipe that a folder's results are of."""
-
-
 def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
-    """Raise RecipeError when ``folder`` holds results of another recipe; title, seeds, folds, released predictions and
-    variants that only one of the two has apart."""
+    """Raise RecipeError when ``folder`` holds results of another recipe; title, seeds, released predictions and variants
+    that only one of the two has apart."""
     if not (folder / NOTE).exists():
         return
     own, other = _same_study(document), json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    common = own.get("variants", {}).keys() & other.get("variants", {}).keys()
-    for part in (own, other):
-        if "variants" in part:
-            part["variants"] = {name: part["variants"][name] for name in sorted(common)}
+    sections = [part.get("study") or {} for part in (own, other)]
+    common = sections[0].get("variants", {}).keys() & sections[1].get("variants", {}).keys()
+    for section in sections:
+        if "variants" in section:
+            section["variants"] = {name: section["variants"][name] for name in sorted(common)}
     changed = sorted(key for key in own.keys() | other.keys() if own.get(key) != other.get(key))
     if changed:
         raise RecipeError(
@@ -66,33 +108,26 @@ def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
 
 
 def _same_study(part: Any) -> Any:
-    """What makes a study the same: plain data as JSON gives it back, less titles, ``seeds``, ``folds``, ``released``."""
+    """What makes a study the same: plain data as JSON gives it back, less titles, ``seeds`` and ``released``."""
     if isinstance(part, dict):
-        return {str(k): _same_study(v) for k, v in part.items() if k not in ("seeds", "folds", "title", "released")}
+        return {str(k): _same_study(v) for k, v in part.items() if k not in ("seeds", "title", "released")}
     return [_same_study(v) for v in part] if isinstance(part, list | tuple) else part
 
 
 def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
-    """Run a study, or the parts of it named in ``only``, into ``runs/<name>`` and print its table; what is done there is
-    kept. Raises RecipeError, DataError."""
-    name, teacher = str(document.get("name", "")), str(document["teacher"])
-    if teacher not in STUDIES:
-        raise RecipeError(f"there is no study of the teacher {teacher!r}; allowed are {', '.join(STUDIES)}")
+    """Run a study, or the parts of it named in ``only``, into ``runs/<name>`` and print its tables; what is done there is
+    kept. Raises RecipeError, DataError, MissingExtra."""
+    study = check_study(document)
     if corpus is None:
-        raise RecipeError(f"recipe {name!r} needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
-    folder = runs / name
-    require("lightning", extra="train")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    from edgebat.studies import conditions as ic2ml_study
-    from edgebat.studies import forecast as forecast_study
-    from edgebat.studies import life as life_study
+        raise RecipeError(f"recipe {study.name!r} needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS")
+    from edgebat.studies.runner import run_experiments
 
-    kind: Any = {"life": life_study, "forecast": forecast_study, "conditions": ic2ml_study}[STUDIES[teacher]]
-    study = kind.check_study(document)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    folder = runs / study.name
     refuse_other_results(folder, document)
     try:
         with _silent_but_for_the_first():
-            kind.run_study(study, corpus, folder, only)
+            run_experiments([experiment(study, corpus, folder) for experiment in study.kind.experiments], only)
     finally:
         # Interrupted or not: what lies there now is of this recipe.
         if folder.is_dir():

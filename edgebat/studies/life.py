@@ -1,24 +1,22 @@
-"""A life teacher's study: train once per seed, score on held-out cells beside the baselines, keep the checkpoint.
+"""Life teachers: learn from one published split, score on another, or on parts of the training cells.
 
     edgebat run life-batlinet --corpus PATH
 
-Seeds are independent: several processes may each do some (``--set seeds=[2]``). What is done is kept, and an
-interrupted training resumes. Test cells are scored once, after training; nothing is chosen by them.
+Several processes may each do some seeds (``--set study.seeds=[2]``). Test cells are scored once, after training; nothing is
+chosen by them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import json
-import resource
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from pathlib import Path
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
@@ -26,295 +24,322 @@ from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError, require
-from edgebat.files import atomic_write
-from edgebat.runs.recipe import read_document
-from edgebat.studies.life_table import Records, Scores, dataset_table, study_table
-from edgebat.studies.parts import chosen
-from edgebat.studies.transfer import Transfer, transfer_scores, transfer_table
-from edgebat.tasks.life.score import score_life
+from edgebat.studies.runner import (
+    Experiment,
+    Kind,
+    Part,
+    Record,
+    Result,
+    Scored,
+    Scores,
+    Split,
+    TeacherExperiment,
+    Trained,
+    seeded,
+    write_kept,
+)
+from edgebat.studies.tables import markdown, spread
+from edgebat.tasks.base import task
+from edgebat.tasks.life.score import by_dataset, score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
-from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble
-from edgebat.teachers.batlinet.settings import BatLiNetSettings
+from edgebat.teachers.base import Teacher
+from edgebat.teachers.batlinet.network import BatLiNetEnsemble
+from edgebat.teachers.batlinet.transfer import METHODS, Transfer, transfer_scores
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
-from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling
-from edgebat.teachers.diffbatt.synthesis import forest_rul_error, synthesis_scores, synthesize
+from edgebat.teachers.diffbatt.settings import Sampling
+from edgebat.teachers.diffbatt.synthesis import synthesis_rows
+from edgebat.teachers.ensemble import SeedEnsemble
 from edgebat.teachers.store import load_teacher, save_teacher
-from edgebat.training.run import Run, StepResult
+from edgebat.training.run import Run
 from edgebat.training.tensorfile import round_to_half
+
+ALL = "all"
+"""The cells of all data sets, in a record's scores."""
 
 
 @checked(frozen=True, config={"extra": "forbid"})
-class LifeStudy:
-    """A ``life-*.yaml`` recipe.
+class LifeSection:
+    """``study:`` of a ``life-*.yaml`` recipe."""
 
-    datasets: of the corpus, all unless named. train, test: published splits; with ``test: null`` the teacher is trained to
-    be given away, and not scored. hold_out: to choose settings without the test split, the training cells are
-    cross-validated in so many folds instead, each every so many-th cell by life; 0: no. folds: only these of them, counted
-    from 0. held_cells: instead, the training cells whose names match this pattern ("b2*") are scored, the others learnt
-    from. synthesis: guidance weights to make new curves with (DiffBatt). transfer: studies of one chemistry learnt from the
-    others (BatLiNet), on windows after ``transfer_task`` of every dataset. Neither of these two is made unless the test
-    split is scored.
-    """
-
-    name: str
-    teacher: Literal["batlinet", "diffbatt"]
-    title: str = ""
-    task: LifeSpec = field(default_factory=LifeSpec)
-    datasets: tuple[str, ...] = ("MATR",)
-    train: str = "train"
-    test: str | None = "test1"
-    hold_out: int = 0
-    folds: tuple[int, ...] = ()
-    held_cells: str = ""
     seeds: tuple[int, ...] = (1, 2, 3)
-    batlinet: BatLiNetSettings = field(default_factory=BatLiNetSettings)
-    diffbatt: DiffBattSettings = field(default_factory=DiffBattSettings)
-    sampling: Sampling = field(default_factory=Sampling)
-    synthesis: tuple[float, ...] = ()
-    transfer: tuple[Transfer, ...] = ()
-    transfer_task: LifeSpec = field(default_factory=lambda: LifeSpec(cycles=20, eol=0.9))
+    datasets: tuple[str, ...] = ("MATR",)
+    """Of the corpus; empty for all."""
+    train: str = "train"
+    """The published split that is learnt from."""
+    test: str | None = "test1"
+    """The published split that is scored; null trains the teacher to be given away."""
+    hold_out: int = 0
+    """To choose settings without the test split, the training cells are cross-validated in so many folds ``fold0``, ...
+    instead, each every so many-th cell by life; 0: no."""
+    held_cells: str = ""
+    """Instead, the training cells whose names match this pattern ("b2*") are scored, the others learnt from."""
 
     @property
     def scores_test(self) -> bool:
         """Whether the test split is scored: neither a part of the training cells nor nothing."""
         return self.test is not None and not self.hold_out and not self.held_cells
 
-    @property
-    def scores_nothing(self) -> bool:
-        """Whether the teacher is only trained."""
-        return self.test is None and not self.hold_out and not self.held_cells
-
-    @property
-    def scored(self) -> str:
-        """The split or the pattern of the cells that are scored, when they are one set."""
-        return self.held_cells or str(self.test)
+    def __post_init__(self) -> None:
+        if self.hold_out < 0 or self.hold_out == 1:
+            raise RecipeError(f"hold_out is {self.hold_out}; 0 or at least 2 folds are needed")
+        if self.held_cells and self.hold_out:
+            raise RecipeError(f"held_cells ({self.held_cells!r}) and hold_out ({self.hold_out}) exclude each other")
 
 
-def check_study(document: dict[str, Any], where: str = "recipe") -> LifeStudy:
-    """A checked study from plain data. Raises RecipeError."""
-    try:
-        study = TypeAdapter(LifeStudy).validate_python(document)
-    except ValidationError as error:
-        raise RecipeError(f"{where} is not a life study: {error}") from None
-    targets = [transfer.target for transfer in study.transfer]
-    if len(set(targets)) < len(targets):
-        raise RecipeError(f"{where}: one transfer per chemistry; seen {', '.join(targets)}")
-    if study.hold_out < 0 or study.hold_out == 1:
-        raise RecipeError(f"{where}: hold_out is {study.hold_out}; 0 or at least 2 folds are needed")
-    allowed = range(study.hold_out)
-    if len(set(study.folds)) < len(study.folds) or not set(study.folds) <= set(allowed):
-        raise RecipeError(f"{where}: folds are {study.folds}; each once, of 0 to hold_out - 1 = {study.hold_out - 1}")
-    if study.held_cells and study.hold_out:
-        raise RecipeError(
-            f"{where}: held_cells ({study.held_cells!r}) and hold_out ({study.hold_out}) exclude each other"
-        )
-    return study
+@checked(frozen=True, config={"extra": "forbid"})
+class BatLiNetSection(LifeSection):
+    """The same with transfers, which are made by themselves only beside the test split."""
+
+    transfer: tuple[Transfer, ...] = ()
+    """One chemistry each, learnt from the others."""
+    transfer_task: LifeSpec = field(default_factory=lambda: LifeSpec(cycles=20, eol=0.9))
+    """The windows of these, of every dataset."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        targets = [transfer.target for transfer in self.transfer]
+        if len(set(targets)) < len(targets):
+            raise RecipeError(f"one transfer per chemistry; seen {', '.join(targets)}")
 
 
-def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> LifeStudy:
-    """A study from a file or the name of a shipped recipe, after ``a.b=c`` overrides. Raises RecipeError."""
-    path, document = read_document(recipe, overrides)
-    return check_study(document, str(path))
+@checked(frozen=True, config={"extra": "forbid"})
+class DiffBattSection(LifeSection):
+    """The same with what a teacher that draws curves allows."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    """How curves are drawn; the seed is that of the training."""
+    synthesis: tuple[float, ...] = ()
+    """Guidance weights to make new curves with, beside the test split."""
 
 
-def train_seed(
-    study: LifeStudy, train: LifeWindows, folder: Path, seed: int
-) -> tuple[BatLiNet | BatLiNetEnsemble | DiffBatt, StepResult]:
-    """The study's teacher, trained or resumed."""
-    place = folder / f"seed{seed}"
-    if study.teacher == "batlinet":
-        fit = dataclasses.replace(study.batlinet.fit, seed=seed)
-        kind = BatLiNet if study.batlinet.members == 1 else BatLiNetEnsemble
-        return kind.fit(train, None, dataclasses.replace(study.batlinet, fit=fit), Run(place))
-    fit = dataclasses.replace(study.diffbatt.fit, seed=seed)
-    return DiffBatt.fit(train, None, dataclasses.replace(study.diffbatt, fit=fit), Run(place))
+Section = TypeVar("Section", bound=LifeSection)
+Values = TypeVar("Values")
 
 
-def run_seed(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path, seed: int) -> dict[str, Any]:
-    """Train (unless done), store the checkpoint in float16, score it unless ``test`` is None; the record is written to
-    ``seed<N>.json``."""
-    record = folder / f"seed{seed}.json"
-    if record.exists():
-        done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        if test is None or "scores" in done:
-            return done
-    network, fitted = train_seed(study, train, folder, seed)
-    round_to_half(network)
-    file = folder / f"{study.teacher}-seed{seed}.safetensors"
-    provenance = {**study_provenance(study, train), "seed": seed}
-    save_teacher(network, file, provenance)
-    # Score what is stored, so that the figures are the file's.
-    stored = load_teacher(file)
-    sampling = dataclasses.replace(study.sampling, seed=seed)
-    result: dict[str, Any] = {
-        "seed": seed,
-        "seconds": round(fitted.seconds, 1),
-        "loss": fitted.last_loss,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "steps_per_second": round(fitted.steps_per_second, 2),
-        "gpu_peak_mb": fitted.peak_bytes // 2**20,
-    }
-    if test is not None:
-        if hasattr(stored, "sampling"):
-            stored.sampling = sampling
-        result |= score_life(stored, test)
-        if isinstance(stored, DiffBatt) and study.synthesis and study.scores_test:
-            result["synthesis"] = synthesis_rows(stored, train, test, study.synthesis, sampling)
-    atomic_write(record, json.dumps(result, indent=1, sort_keys=True) + "\n")
-    return result
+class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
+    """One part, named like the teacher, or the folds of a cross-validation."""
 
+    about_cell, cell_metrics = ("life",), ("predicted",)
+    ensemble: ClassVar[type[SeedEnsemble[LifeWindows]]]
+    """The teacher that the seeds' networks make together."""
 
-def synthesis_rows(
-    teacher: DiffBatt, train: LifeWindows, test: LifeWindows, weights: Sequence[float], sampling: Sampling
-) -> list[dict[str, float]]:
-    """FID, precision, recall and the forest's RUL error per guidance weight; ``guidance`` -1 is the real data."""
-    rows = [{"guidance": -1.0, "forest_rmse": forest_rul_error(train, test, sampling.seed)}]
-    for weight in weights:
-        made = synthesize(teacher, train, dataclasses.replace(sampling, guidance=weight))
-        forest = forest_rul_error(made, test, sampling.seed)
-        rows.append({"guidance": weight, "forest_rmse": forest, **synthesis_scores(train, made)})
-    return rows
+    @cached_property
+    def windows(self) -> LifeWindows:
+        """Every cell of the datasets."""
+        return life_windows(life_cells(self.corpus, self.recipe.study.datasets or None), self.recipe.task)
 
+    def parts(self) -> list[Part]:
+        study = self.recipe.study
+        names = [f"fold{n}" for n in range(study.hold_out)] or [self.recipe.teacher_name]
+        return [Part(name, study.seeds) for name in names]
 
-def join_seeds(
-    study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path, seeds: Sequence[int]
-) -> Scores:
-    """The seeds' networks as one teacher, stored as ``<teacher>.safetensors``; its scores, also in ``<teacher>.json``, if
-    there are cells to score on."""
-    networks: list[Any] = [load_teacher(folder / f"{study.teacher}-seed{seed}.safetensors") for seed in seeds]
-    members: list[Any] = [
-        m for network in networks for m in (network.members if isinstance(network, BatLiNetEnsemble) else [network])
-    ]
-    together = BatLiNetEnsemble if study.teacher == "batlinet" else DiffBattEnsemble
-    ensemble = together(len(members), members[0].settings)
-    ensemble.members = nn.ModuleList(members)
-    round_to_half(ensemble)
-    file = folder / f"{study.teacher}.safetensors"
-    save_teacher(ensemble, file, {**study_provenance(study, train), "seeds": list(seeds)})
-    if test is None:
-        return {}
-    stored: Any = load_teacher(file)
-    if hasattr(stored, "sampling"):
-        stored.sampling = study.sampling
-    result = score_life(stored, test)
-    atomic_write(folder / f"{study.teacher}.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
-    scores: dict[str, float] = result["scores"]
-    # The best of all members' draws is not to be set beside the best of one member's.
-    return {name: value for name, value in scores.items() if not name.endswith("_best")}
-
-
-def study_provenance(study: LifeStudy, train: LifeWindows) -> dict[str, Any]:
-    """What a checkpoint says about its training. BatLiNet learns nothing from a cell whose life is not known."""
-    learnt = train if study.teacher == "diffbatt" else known(train)
-    return {
-        "study": study.name,
-        "cells": len(learnt),
-        "chemistries": sorted(set(learnt.chemistries)),
-        "seen": pack_cells(train.cells),
-        "datasets": sorted({d for d, _ in train.cells}),
-        "split": study.train,
-        "life_task": dataclasses.asdict(study.task),
-    }
-
-
-def run_study(study: LifeStudy, corpus: Path, folder: Path, only: Sequence[str] = ()) -> None:
-    """The whole study, or ``only`` the transfers to some chemistries; records, checkpoints and ``table.md`` go to
-    ``folder``. Raises RecipeError for a name that is no transfer of the study, MissingExtra when it makes synthetic cells
-    without scikit-learn."""
-    if study.synthesis and study.scores_test and not only:
-        require("sklearn.ensemble", extra="baselines")  # for the forest on synthetic cells: now, not after the training
-    transfers = chosen(only, {transfer.target: transfer for transfer in study.transfer})
-    if not only:
-        train_and_score(study, corpus, folder)
-    if transfers and (only or study.scores_test):
-        text = run_transfers(study, transfers, corpus, folder)
-        print(text)
-        if not only:
-            atomic_write(folder / "transfer.md", text)
-
-
-def study_split(study: LifeStudy, windows: LifeWindows, fold: int = 0) -> tuple[LifeWindows, LifeWindows | None]:
-    """Cells to train on and to score on; with ``hold_out``, all but one fold of the training split and that fold; with
-    ``held_cells``, the training cells whose names do not match and those that do; with ``test: null`` none to score."""
-    train = windows.select(split=study.train)
-    if study.scores_test:
-        return train, windows.select(split=study.test)
-    if study.scores_nothing:
-        return train, None
-    if study.held_cells:
-        held = np.array([fnmatch.fnmatchcase(name, study.held_cells) for _, name in train.cells], dtype=np.bool_)
-    else:
-        held = np.argsort(np.argsort(train.life, kind="stable")) % study.hold_out == fold
-    return train.select(~held), train.select(held)
-
-
-def train_and_score(study: LifeStudy, corpus: Path, folder: Path) -> None:
-    """Every seed trained and scored, beside the baselines: on the test cells, or on each fold of the training cells.
-    Raises RecipeError without cells."""
-    windows = life_windows(life_cells(corpus, study.datasets or None), study.task)
-    if not study.hold_out:
-        title, splits = study.scored, [(study_split(study, windows), folder)]
-    else:
-        cells = len(windows.select(split=study.train))
+    def split(self, part: Part, seed: int) -> Split[LifeWindows]:
+        study = self.recipe.study
+        train = self.windows.select(split=study.train)
+        cells = len(train)
         if study.hold_out > cells:
             raise RecipeError(f"hold_out is {study.hold_out}; split {study.train!r} has {cells} cells")
-        folds = study.folds or tuple(range(study.hold_out))
-        splits = [(study_split(study, windows, n), folder / f"fold{n}") for n in folds]
-        title = f"{len(folds)} folds of {study.train}"
-    found = [score_split(study, *split, place) for split, place in splits]
-    if study.scores_nothing:
-        print("trained; test is null, so that nothing is scored")
-        return
-    tables = (study_table(title, study.teacher, found), dataset_table(study.teacher, found))
-    text = "\n".join(table for table in tables if table)
-    atomic_write(folder / "table.md", text)
-    print(text)
+        held = np.array([fnmatch.fnmatchcase(name, study.held_cells) for _, name in train.cells], dtype=np.bool_)
+        if study.hold_out:
+            rank = np.argsort(np.argsort(train.life, kind="stable"))
+            held = rank % study.hold_out == int(part.name.removeprefix("fold"))
+        test = self.windows.select(split=study.test) if study.scores_test else train.select(held)
+        train = train.select(~held)
+        if not len(train):
+            raise RecipeError(
+                f"no cell is left to train on; cells.csv has none of split {study.train!r}, or all are held"
+            )
+        if not len(test) and (study.test or study.hold_out or study.held_cells):
+            reason = (
+                f"held_cells {study.held_cells!r} fits none of the {cells} cells of split {study.train!r}"
+                if study.held_cells
+                else f"no cell is of split {study.test!r}; with test: null nothing is scored"
+            )
+            raise RecipeError(f"there is nothing to score: {reason}")
+        return Split(train, train.take([]), test)
+
+    def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> Trained:
+        settings = seeded(self.recipe.teacher, seed)
+        kind = self.ensemble if settings.members > 1 else self.ensemble.member
+        return kind.fit(split.train, None, settings, run)
+
+    def round(self, network: nn.Module) -> None:
+        round_to_half(network)
+
+    def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
+        return scored(score_life(teacher, split.test))
+
+    def together(self, part: Part) -> Scored | None:
+        """The networks of all seeds as one teacher, stored as ``<part>.safetensors``, with its scores in ``<part>.json``."""
+        networks: list[Any] = [load_teacher(self.folder / f"{part.stem}-seed{seed}.safetensors") for seed in part.seeds]
+        members: list[Any] = [member for network in networks for member in getattr(network, "members", [network])]
+        ensemble = self.ensemble.of(members)
+        self.round(ensemble)
+        file, split = self.folder / f"{part.stem}.safetensors", self.split(part, part.seeds[0])
+        origin = self.provenance(part, split)
+        save_teacher(ensemble, file, {"study": self.recipe.name, **origin, "seeds": list(part.seeds)})
+        if not len(split.test):
+            return None
+        found = self.score(load_teacher(file), split, part.seeds[0])
+        write_kept(file.with_suffix(".json"), dataclasses.asdict(found))
+        return found
+
+    def baselines(self, part: Part, split: Split[LifeWindows]) -> tuple[dict[str, Scored], list[str]]:
+        found, missing = {}, []
+        for name in BASELINES:
+            try:
+                found[name] = scored(score_baseline(name, split.train, split.test))
+            except MissingExtra as error:
+                missing.append(f"{name} left out: {error}")
+        return found, missing
+
+    def learnt(self, train: LifeWindows) -> LifeWindows:
+        """The cells that the teacher learns from."""
+        return train
+
+    def provenance(self, part: Part, split: Split[LifeWindows]) -> dict[str, Any]:
+        learnt = self.learnt(split.train)
+        return {
+            "cells": len(learnt),
+            "chemistries": sorted(set(learnt.chemistries)),
+            "seen": pack_cells(split.train.cells),
+            "datasets": sorted({dataset for dataset, _ in split.train.cells}),
+            "split": self.recipe.study.train,
+            "task": task("life").described(self.recipe.task),
+        }
+
+    def table(self, results: list[Result]) -> str:
+        study, teacher = self.recipe.study, self.recipe.teacher_name
+        title = f"{len(results)} folds of {study.train}" if study.hold_out else study.held_cells or str(study.test)
+        tables = (study_table(title, teacher, results), dataset_table(teacher, results))
+        return "\n".join(table for table in tables if table)
 
 
-def score_split(study: LifeStudy, train: LifeWindows, test: LifeWindows | None, folder: Path) -> Records:
-    """The record of every baseline and of every seed, the first seed's with the scores of all ``together``; without
-    ``test`` no baseline and no scores. Raises RecipeError without cells."""
-    if not len(train):
-        raise RecipeError(f"no cell is left to train on; cells.csv has none of split {study.train!r}, or all are held")
-    if test is not None and not len(test):
-        reason = (
-            f"held_cells {study.held_cells!r} fits none of the {len(train)} cells of split {study.train!r}"
-            if study.held_cells
-            else f"no cell is of split {study.test!r}; with test: null nothing is scored"
-        )
-        raise RecipeError(f"there is nothing to score: {reason}")
-    results = []
-    for seed in study.seeds:
-        results.append(run_seed(study, train, test, folder, seed))
-        print(f"{folder.name}, seed {seed}: {results[-1].get('scores', 'trained')}", flush=True)
-    if len(results) > 1:
-        results[0]["together"] = join_seeds(study, train, test, folder, [result["seed"] for result in results])
-    baselines: dict[str, dict[str, Any]] = {}
-    if test is None:
-        return baselines, results
-    for name in BASELINES:
-        try:
-            baselines[name] = score_baseline(name, train, test)
-        except MissingExtra as error:
-            print(f"{name} left out: {error}", flush=True)
-    return baselines, results
+class BatLiNetStudy(LifeExperiment[BatLiNetSection]):
+    """BatLiNet over the splits."""
+
+    ensemble = BatLiNetEnsemble
+
+    def learnt(self, train: LifeWindows) -> LifeWindows:
+        """BatLiNet learns nothing from a cell whose life is not known."""
+        return known(train)
 
 
-def run_transfers(study: LifeStudy, transfers: Sequence[Transfer], corpus: Path, folder: Path) -> str:
-    """Each transfer with each seed, as a table; a record per transfer and seed goes to ``folder``."""
-    everything = life_windows(life_cells(corpus), study.transfer_task)
-    # Twenty cycles are too few to pool, and a protocol there shows which data set a cell is of, not how it ages.
-    alone = dataclasses.replace(study.batlinet, pool=1, members=1, current=False)
-    found: dict[str, list[list[dict[str, float]]]] = {}
-    for transfer in transfers:
-        for seed in study.seeds:
-            record = folder / f"transfer-{transfer.target}-seed{seed}.json"
-            if record.exists():
-                rows = json.loads(record.read_text(encoding="utf-8"))
-            else:
-                place = folder / f"transfer-{transfer.target}-seed{seed}"
-                rows = transfer_scores(everything, transfer, alone, place, seed)
-                atomic_write(record, json.dumps(rows, indent=1) + "\n")
-            print(f"{transfer.target} seed {seed}: {rows}", flush=True)
-            found.setdefault(transfer.target, []).append(rows)
-    return transfer_table(found)
+class DiffBattStudy(LifeExperiment[DiffBattSection]):
+    """DiffBatt over the splits, and the cells it makes up."""
+
+    ensemble = DiffBattEnsemble
+
+    @property
+    def synthesis(self) -> Sequence[float]:
+        """Guidance weights to make cells with."""
+        return self.recipe.study.synthesis if self.recipe.study.scores_test else ()
+
+    def begin(self, only: Sequence[str]) -> None:
+        if self.synthesis:
+            require("sklearn.ensemble", extra="baselines")  # for the forest on synthetic cells: not after the training
+
+    def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
+        assert isinstance(teacher, DiffBatt | DiffBattEnsemble)
+        teacher.sampling = seeded(self.recipe.study.sampling, seed)
+        found = super().score(teacher, split, seed)
+        if not self.synthesis or isinstance(teacher, DiffBattEnsemble):
+            return found
+        rows = synthesis_rows(teacher, split.train, split.test, self.synthesis, teacher.sampling)
+        return dataclasses.replace(found, synthesis=rows)
+
+
+class Transfers(Experiment[BatLiNetSection]):
+    """Each transfer with each seed."""
+
+    @cached_property
+    def windows(self) -> LifeWindows:
+        """Every cell of every dataset."""
+        return life_windows(life_cells(self.corpus), self.recipe.study.transfer_task)
+
+    def parts(self) -> list[Part]:
+        study = self.recipe.study
+        return [Part(transfer.target, study.seeds, f"transfer-{transfer.target}", on_request=not study.scores_test)
+                for transfer in study.transfer]  # fmt: skip
+
+    def measure(self, part: Part, seed: int) -> Record:
+        transfer = next(t for t in self.recipe.study.transfer if t.target == part.name)
+        # Twenty cycles are too few to pool, and a protocol there shows which data set a cell is of, not how it ages.
+        settings = dataclasses.replace(self.recipe.teacher, pool=1, members=1, current=False)
+        start = time.perf_counter()
+        scores = transfer_scores(self.windows, transfer, settings, Run(self.folder / f"{part.stem}-seed{seed}"), seed)
+        return Record(seed, round(time.perf_counter() - start, 1), {}, Scored(scores))
+
+    def tables(self, results: list[Result]) -> dict[str, str]:
+        """MAPE as the median and range over the seeds: one cell unlike all that is known can make a mean say nothing."""
+        rows = []
+        for result in results:
+            seeds = [scored.scores for scored in result.seeds.values()]
+            for count in seeds[0]:
+                values = [np.array([scores[count][name] for scores in seeds]) for name in METHODS]
+                spreads = (f"{np.median(v):.0f} ({v.min():.0f} to {v.max():.0f})" for v in values)
+                rows.append([result.part.name, count, *spreads])
+        table = markdown(["target", "cells known", *METHODS], rows)
+        return {"transfer.md": "MAPE in percent, median (range) over seeds\n\n" + table}
+
+
+KINDS = {
+    "batlinet": Kind(BatLiNetSection, (BatLiNetStudy, Transfers)),
+    "diffbatt": Kind(DiffBattSection, (DiffBattStudy,)),
+}
+
+
+def scored(found: Mapping[str, Any]) -> Scored:
+    """Scores of all cells, of each data set where they are known, and the cells."""
+    return Scored({ALL: found["scores"], **found.get("datasets", {})}, found["cells"])
+
+
+def over_seeds(
+    teacher: str, results: Sequence[Result], of: Callable[[Sequence[Scored]], Values]
+) -> dict[str, list[Values]]:
+    """Baseline, or the teacher -> what ``of`` makes of all folds, for each seed; a baseline has one."""
+    rows = {name: [of([result.baselines[name] for result in results])] for name in results[0].baselines}
+    seeds = [of(folds) for folds in zip(*(result.seeds.values() for result in results), strict=True)]
+    return {**rows, f"{teacher}, {len(seeds)} seeds": seeds}
+
+
+def study_table(title: str, teacher: str, results: Sequence[Result]) -> str:
+    """Markdown: a line per baseline, then the teacher's mean +- standard deviation over seeds, then the seeds as one
+    teacher. Of several folds as ``over_folds`` has it."""
+    rows = over_seeds(teacher, results, lambda folds: over_folds([scored.scores[ALL] for scored in folds]))
+    together = over_folds([result.together.scores[ALL] for result in results if result.together])
+    if together:
+        # The best of all members' draws is not to be set beside the best of one member's.
+        joined = {name: value for name, value in together.items() if not name.endswith("_best")}
+        rows[f"{teacher}, the seeds together"] = [joined]
+    names = sorted({name for part in rows.values() for scores in part for name in scores})
+    lines = ([who, *(spread([s[name] for s in part if name in s], 2) for name in names)] for who, part in rows.items())
+    return markdown([title, *names], lines)
+
+
+def dataset_table(teacher: str, results: Sequence[Result]) -> str:
+    """Markdown: RMSE in cycles and MAPE in percent of each data set's cells, all folds together, of baselines and teacher;
+    empty when all cells are of one data set."""
+    rows = over_seeds(teacher, results, lambda folds: by_dataset([cell for scored in folds for cell in scored.cells]))
+    first = list(rows.values())[-1][0]
+    datasets = {name: scores["cells"] for name, scores in sorted(first.items()) if scores["cells"]}
+    if len(datasets) < 2:
+        return ""
+
+    def cell(part: Sequence[Mapping[str, Scores]], name: str) -> str:
+        rmse, mape = (spread([scores[name][metric] for scores in part], 1) for metric in ("rmse", "mape"))
+        return f"{rmse} ({mape})"
+
+    heads = ["RMSE, cycles (MAPE, %)", *(f"{name}, {count:.0f} cells" for name, count in datasets.items())]
+    return markdown(heads, ([who, *(cell(part, name) for name in datasets)] for who, part in rows.items()))
+
+
+def over_folds(scores: Sequence[Scores]) -> Scores:
+    """Over folds of like size: the root of the mean square of RMSEs in cycles, the mean of anything else; each over the
+    folds that know it."""
+    found = {}
+    for name in dict.fromkeys(name for own in scores for name in own):
+        values = [own[name] for own in scores if name in own]
+        squared = name in ("rmse", "rul_rmse", "rul_rmse_best")
+        found[name] = float(np.sqrt(np.mean(np.square(values))) if squared else np.mean(values))
+    return found

@@ -10,7 +10,6 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -56,6 +55,8 @@ class Head:
     """Smallest value that is given out."""
     weight: float = 1.0
     """In a student's loss."""
+    known_above: float | None = None
+    """A teacher's values at or below this are no labels: an SOH curve that has ended, say."""
     absolute_error: bool = False
     """Errors count as they are, not squared: for labels whose size differs a hundredfold from cell to cell."""
     scale: str = ""
@@ -161,9 +162,9 @@ class FileInputs:
 
 @dataclass(frozen=True)
 class CellCurve:
-    """One cell over its life for a chart, in percent: what was measured, and what each model says.
+    """One cell over its life for a chart, in percent: what was measured, and what each model predicts.
 
-    said: model -> (cycles, values); forecasts: (cycles, values) of the model that is shown last.
+    measured: (cycles, values). predicted: model -> the same. forecasts: the same, of the model that is shown last.
     """
 
     measured: tuple[FloatArray, FloatArray]
@@ -275,7 +276,6 @@ class Task(ABC):
         """(name, text) of the definition, for a card."""
 
 
-@cache
 def task_names() -> tuple[str, ...]:
     """The tasks there are: folders of ``edgebat/tasks``."""
     package = importlib.import_module("edgebat.tasks")

@@ -29,7 +29,7 @@ PER_CELL: Mapping[str, str] = {"per": "cell"}
 
 
 class Spec(Protocol):
-    """Definition of a task: what is seen, what is asked. Travels in a model's metadata, its card and its C header."""
+    """Definition of a task: what is seen, what is asked. Stands in a model's metadata, its card and its C header."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able dictionary."""
@@ -160,9 +160,20 @@ class Windows:
         parts["cell"] = np.concatenate([self.cell, other.cell + np.int32(len(self.cells))])
         return replace(self, **parts, left_out=dict(Counter(self.left_out) + Counter(other.left_out)))
 
+    def inputs_with(self, other: Self) -> Float32:
+        """The inputs of these windows and then of ``other`` ones, of whatever cells."""
+        return np.concatenate([self.inputs(), other.inputs()])
+
     def joinable(self, other: Self) -> bool:
         """Whether ``other`` windows are cut alike."""
         return bool(self.spec == other.spec)
+
+    def cut_for(self, spec: Any, who: str) -> Self:
+        """These windows as a model that was trained on ``spec`` reads them. Raises DataError when they were made otherwise;
+        ``who`` asks for them."""
+        if self.spec != spec:
+            raise DataError(f"windows were made with {self.spec}; {who} was trained on {spec}")
+        return self
 
     def blended(self, blend: Blend) -> Self:
         """Windows between pairs of these, float arrays mixed, the rest as each first partner has it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Self
@@ -11,14 +13,15 @@ from typing_extensions import TypeVar
 
 from edgebat.arrays import FloatArray
 from edgebat.errors import RecipeError
+from edgebat.tasks.windows import Windows
 from edgebat.training.run import Run, TrainResult
 
-Windows = TypeVar("Windows", default=Any)
-"""What the teacher's task calls windows."""
+W = TypeVar("W", bound=Windows, default=Any)
+"""Windows of the teacher's task."""
 
 
-class Teacher(nn.Module, ABC, Generic[Windows]):
-    """A network that labels windows of type ``Windows``."""
+class Teacher(nn.Module, ABC, Generic[W]):
+    """A network that labels windows of type ``W``."""
 
     name: ClassVar[str]
     """Its folder's, or that and ``_something``; stands in its files."""
@@ -30,11 +33,11 @@ class Teacher(nn.Module, ABC, Generic[Windows]):
     """JSON-able constructor arguments."""
 
     @abstractmethod
-    def predict(self, windows: Windows) -> dict[str, FloatArray]:
+    def predict(self, windows: W) -> dict[str, FloatArray]:
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
 
-    def notes(self, windows: Windows) -> list[str]:
+    def notes(self, windows: W) -> list[str]:
         """What a reader of its predictions for ``windows`` must know; nothing, unless it knows of something."""
         return []
 
@@ -46,16 +49,23 @@ class Teacher(nn.Module, ABC, Generic[Windows]):
             )
 
     @classmethod
-    def fit(cls, train: Windows, val: Windows | None, settings: Any, run: Run) -> tuple[Self, TrainResult]:
+    def fit(cls, train: W, val: W | None, settings: Any, run: Run) -> tuple[Self, TrainResult]:
         """A teacher built and trained after ``settings`` (a ``cls.Settings``), in eval mode on the CPU, and how that went.
 
-        Same windows and settings, same bytes. val: for those that watch themselves on it, None for the others. Not
-        called ``train``, which is torch's word for a mode. Raises RecipeError when there is nothing to learn from.
+        Same windows and settings, same bytes. val: for those that watch themselves on it, None for the others. Not called
+        ``train``, which is torch's word for a mode. It is ``fit_teacher(kind, train, val, settings, run)`` of the module
+        ``train`` beside the network, which only a training imports. Raises RecipeError when there is nothing to learn from.
         """
-        raise RecipeError(f"the teacher {cls.name!r} is not trained, but put together; give files of trained teachers")
+        module = f"{cls.__module__.rpartition('.')[0]}.train"
+        if importlib.util.find_spec(module) is None:
+            raise RecipeError(
+                f"the teacher {cls.name!r} is not trained, but put together; give files of trained teachers"
+            )
+        trained: tuple[Self, TrainResult] = importlib.import_module(module).fit_teacher(cls, train, val, settings, run)
+        return trained
 
 
-def validated(val: Windows | None, name: str) -> Windows:
+def validated(val: W | None, name: str) -> W:
     """``val``, for a teacher that cannot do without. Raises RecipeError for None."""
     if val is None:
         raise RecipeError(f"the teacher {name!r} watches its training on validation windows; give some")

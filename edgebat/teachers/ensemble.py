@@ -11,7 +11,8 @@ from torch import nn
 
 from edgebat.arrays import FloatArray
 from edgebat.errors import RecipeError
-from edgebat.teachers.base import Teacher, Windows
+from edgebat.teachers.base import Teacher, W
+from edgebat.teachers.store import build_teacher
 from edgebat.training.run import Run, StepResult
 
 
@@ -25,8 +26,6 @@ class Ensemble(Teacher[Any]):
     Settings = type(None)
 
     def __init__(self, members: Sequence[dict[str, Any]]) -> None:
-        from edgebat.teachers.store import build_teacher
-
         super().__init__()
         networks = [build_teacher(str(member["name"]), member["settings"]) for member in members]
         tasks = sorted({network.task for network in networks})
@@ -67,7 +66,7 @@ def averaged(predictions: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArr
     return result
 
 
-class SeedEnsemble(Teacher[Windows]):
+class SeedEnsemble(Teacher[W]):
     """Networks of one class, trained from different seeds. members: how many. network: settings of each."""
 
     member: ClassVar[Any]
@@ -90,12 +89,12 @@ class SeedEnsemble(Teacher[Windows]):
         """How windows for it are made."""
         return self.members[0].spec
 
-    def notes(self, windows: Windows) -> list[str]:
+    def notes(self, windows: Any) -> list[str]:
         """Those of any member: they read alike."""
         return list(self.members[0].notes(windows))  # type: ignore[operator]
 
     @classmethod
-    def fit(cls, train: Windows, val: Windows | None, settings: Any, run: Run) -> tuple[Self, StepResult]:
+    def fit(cls, train: W, val: W | None, settings: Any, run: Run) -> tuple[Self, StepResult]:
         """``settings.members`` networks as one; see ``Teacher.fit``."""
         networks, results = [], []
         for number in range(settings.members):

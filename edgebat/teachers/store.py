@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,24 @@ FORMAT = "edgebat-teacher"
 
 def teacher_classes() -> dict[str, type[Teacher]]:
     """Every teacher there is, by name; imports all of them."""
-    return {teacher.name: teacher for module in _modules() for teacher in _classes(module)}
+    return {teacher.name: teacher for module in _modules() for teacher in _classes(f"edgebat.teachers.{module}")}
+
+
+def module_of(name: str) -> str:
+    """Dotted name of the folder that should hold the teacher ``name``, found without importing it. Raises ModelFileError."""
+    found = [module for module in _modules() if f"{name}_".startswith(f"{module}_")]
+    if not found:
+        raise ModelFileError(f"there is no teacher {name!r}; this edgebat knows {', '.join(sorted(teacher_classes()))}")
+    return f"edgebat.teachers.{max(found, key=len)}"
 
 
 def teacher_class(name: str) -> type[Teacher]:
     """The teacher ``name``; imports no other teacher's folder. Raises ModelFileError for a name that nobody has."""
-    for module in _modules():
-        if name == module or name.startswith(f"{module}_"):
-            for teacher in _classes(module):
-                if teacher.name == name:
-                    return teacher
-    raise ModelFileError(f"there is no teacher {name!r}; this edgebat knows {', '.join(sorted(teacher_classes()))}")
+    module = module_of(name)
+    own = {teacher.name: teacher for teacher in _classes(module)}
+    if name not in own:
+        raise ModelFileError(f"there is no teacher {name!r} in {module}; it holds {', '.join(sorted(own)) or 'none'}")
+    return own[name]
 
 
 def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
@@ -55,15 +61,6 @@ def teacher_of(stored: StoredNetwork) -> Teacher:
     return teacher.eval()
 
 
-def load_teachers(paths: Sequence[str | Path]) -> Teacher:
-    """The teacher of one file, or the mean of several (``Ensemble``). Raises ModelFileError, or RecipeError for none or
-    for teachers of different tasks."""
-    from edgebat.teachers.ensemble import Ensemble
-
-    found = [load_teacher(path) for path in paths]
-    return found[0] if len(found) == 1 else Ensemble.of(found)
-
-
 def build_teacher(name: str, settings: dict[str, Any]) -> Teacher:
     """A fresh teacher. Raises ModelFileError for a name nobody has or settings that do not fit."""
     teacher = teacher_class(name)
@@ -79,4 +76,4 @@ def _modules() -> list[str]:
 
 
 def _classes(module: str) -> tuple[type[Teacher], ...]:
-    return getattr(importlib.import_module(f"edgebat.teachers.{module}"), "TEACHERS", ())
+    return getattr(importlib.import_module(module), "TEACHERS", ())

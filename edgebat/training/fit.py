@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
-from edgebat.training.run import FitResult, Run
+from edgebat.training.run import FitResult, Progress, Run
 from edgebat.training.settings import FitSettings
 from edgebat.training.throughput import Throughput
 from edgebat.training.trainer import lightning_trainer, quiet_lightning
@@ -144,9 +144,9 @@ class Fitting(lightning.LightningModule):
 
 
 class History(Callback):
-    """Mean losses of every epoch; part of the checkpoint, written to ``history.csv``, told to ``progress``."""
+    """Mean losses of every epoch; part of the checkpoint, written to ``history.csv``, handed to ``progress``."""
 
-    def __init__(self, path: Path, progress: Callable[[dict[str, float]], None] | None) -> None:
+    def __init__(self, path: Path, progress: Progress | None) -> None:
         self.path, self.progress = path, progress
         self.rows: list[dict[str, float]] = []
 

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+Progress = Callable[[dict[str, float]], None]
+"""Called after each epoch with ``epoch``, counted from 0, and its losses."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -18,8 +21,8 @@ class Run:
     """Takes checkpoints and ``history.csv``."""
     resume: bool = True
     """Continue a checkpoint that lies in ``folder``; else it is deleted and the training starts anew."""
-    progress: Callable[[dict[str, float]], None] | None = None
-    """Called after each epoch with its losses."""
+    progress: Progress | None = None
+    """Who watches; None for nobody."""
     cache: Path | None = None
     """Folder of teacher labels that several trainings share; None computes them anew."""
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
-from edgebat.training.run import Run, StepResult
+from edgebat.training.run import Progress, Run, StepResult
 from edgebat.training.settings import StepSettings
 from edgebat.training.throughput import Throughput
 from edgebat.training.trainer import lightning_trainer, quiet_lightning
@@ -30,8 +30,16 @@ StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 class StepFitting(lightning.LightningModule):
     """Network, data and loss as Lightning wants them; ``averaged`` carries the running mean of the weights."""
 
-    def __init__(self, network: nn.Module, data: tuple[Tensor, ...], loss: StepLoss, settings: StepSettings) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        data: tuple[Tensor, ...],
+        loss: StepLoss,
+        settings: StepSettings,
+        progress: Progress | None,
+    ) -> None:
         super().__init__()
+        self.progress = progress
         self.network, self.loss, self.step_settings = network, loss, settings
         self.averaged = copy.deepcopy(network).requires_grad_(False)
         self.epoch_losses: list[float] = []
@@ -64,6 +72,8 @@ class StepFitting(lightning.LightningModule):
         self.epoch_losses.append(float(mean))
         self.running.clear()
         self.log("train_loss", self.epoch_losses[-1], sync_dist=True)
+        if self.progress and self.trainer.is_global_zero:
+            self.progress({"epoch": float(self.current_epoch), "train_loss": self.epoch_losses[-1]})
 
     def configure_optimizers(self) -> Any:
         """AdamW (Adam without decay); constant or cosine."""
@@ -92,7 +102,7 @@ def fit_steps(
     last = folder / "last.ckpt"
     if not run.resume:
         last.unlink(missing_ok=True)
-    fitting = StepFitting(network, data, loss, settings)
+    fitting = StepFitting(network, data, loss, settings, run.progress)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
     callbacks = [speed := Throughput(), ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)]

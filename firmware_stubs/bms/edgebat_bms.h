@@ -33,6 +33,7 @@ void *edgebat_bms_output(const edgebat_t *battery);
 int8_t *edgebat_bms_window(const edgebat_t *battery);
 
 /* Whether a configuration and a model's description make sense; EDGEBAT_OK or the error. */
+int edgebat_bms_model_is_sound(const edgebat_model_t *model);
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
 /* Count what flowed since the sample before, twice mA * ms, charging positive. */

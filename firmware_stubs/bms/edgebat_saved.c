@@ -1,10 +1,12 @@
 /*
  * edgebat_saved.c - a battery's state as bytes, lowest byte first on every core.
  *
- *   0 magic, version     4 length         8 fingerprint    12 sequence       16 nominal mAh    20 reference
- * mAh 24 cycle             28 throughput    36 counted at     44 age            48 cycle of row   52 cycle of
- * estimate 56 published         58 counted       60 said           62 RUL            64 rows 66 said 67
- * outside       68 settled        69 zero           72 trajectory, window, CRC-32
+ *    0 magic, version       4 length             8 fingerprint      12 sequence
+ *   16 nominal mAh         20 reference mAh     24 cycle            28 throughput
+ *   36 counted at          44 age               48 cycle of row     52 cycle of estimate
+ *   56 published           58 counted           60 said             62 RUL
+ *   64 rows                66 said              67 outside          68 settled
+ *   69 zero                72 trajectory, window, CRC-32
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config
-from edgebat.bms.replay import Twin, newest_state
+from edgebat.bms.twin import Twin, newest_state
 from edgebat.bms.virtual import HostFirmware, Samples, samples_array
 from edgebat.graph import load_graph
 from edgebat.paths import default_corpus

@@ -16,6 +16,7 @@ from edgebat.formats.c.bms import describe
 from edgebat.graph import IntGraph, load_graph
 from edgebat.predict import predict_windows
 from edgebat.quantize.field import field_limits
+from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthSpec, HealthWindows
 from edgebat.tasks.health.charge_counter import UNKNOWN
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles, discharge, rest
@@ -50,8 +51,8 @@ def test_three_charges_make_an_estimate_that_equals_the_numpy_runtime(graph: Int
         rows.append([v / 1e6 for v in estimator.counter.row])
     said = predict_windows(graph, np.array([rows[-3:]]))
     result = estimator.result()
-    assert result.model_cpct == said.soh_cpct[0]
-    assert result.points_cpct[: result.points] == tuple(said.trajectory_cpct[0])
+    assert result.model_cpct == said["soh"][0, 0]
+    assert result.points_cpct[: result.points] == tuple(said["trajectory"][0])
     assert (result.status, result.source) == (Status.OK, Source.MODEL)
 
 
@@ -201,12 +202,13 @@ def test_an_unusable_field_entry_is_refused(graph: IntGraph, field: object):
 
 
 def test_the_error_to_expect_comes_from_validation_cells(graph: IntGraph, windows: HealthWindows):
-    found = field_limits(graph, windows, windows)
+    heads = task("health").heads(windows.spec)
+    found = field_limits(graph, heads, windows, windows)
     assert found["temperature_ddegc"] == [200, 300]
-    said = predict_windows(graph, windows.x).soh_cpct
+    said = predict_windows(graph, windows.x)["soh"][:, 0]
     assert found["sigma_cpct"] == round(float(np.sqrt(np.mean((said - windows.soh * 10_000) ** 2))))
     silent = replace(windows, conditions=(Condition("MADE_UP"),) * 4)
-    assert "temperature_ddegc" not in field_limits(graph, silent, windows)
+    assert "temperature_ddegc" not in field_limits(graph, heads, silent, windows)
 
 
 def test_a_saved_state_continues_and_a_strange_one_is_refused(graph: IntGraph):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config
-from edgebat.bms.replay import Twin, newest_state
+from edgebat.bms.twin import Twin, newest_state
 from edgebat.bms.virtual import BoardFirmware, HostFirmware
 from edgebat.graph import IntGraph, load_graph
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, charge, cycles, discharge, rest

@@ -16,11 +16,12 @@ from edgebat.bms.replay import unseen_cells
 from edgebat.data.readers.raw import RawCell
 from edgebat.data.synthetic import make_fleet
 from edgebat.errors import DataError
-from edgebat.graph import load_graph
+from edgebat.graph import load_graph, save_graph
 from edgebat.tasks.health import HealthSpec, health_windows, increments_from_curve
 from edgebat.tasks.health.charge_counter import ChargeCounter, Config
 from tests.bms_samples import feed
 from tests.conftest import tiny_model
+from tests.tiny_forecast import forecast_graph
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -113,3 +114,44 @@ def test_every_call_stays_within_its_stack(model_file: Path):
     assert cost.flash_estimator < 8192
     assert cost.ram_battery < 320
     assert "tiny" in cost_table([cost])
+
+
+def test_a_replay_with_a_forecaster_shows_what_is_to_come(command: Command, spec: HealthSpec, tmp_path: Path):
+    windows = health_windows(make_fleet(seed=98, cells=6, max_cycles=60), spec)
+    model_file, forecast_file = tiny_model(windows, tmp_path / "tiny.ebat"), tmp_path / "trend.ebat"
+    save_graph(forecast_graph(), forecast_file)
+    out = tmp_path / "replayed"
+    arguments = ("--forecast", forecast_file, "--cells", "1", "--cycles", "90", "--cut-every", "12", "--out", out)
+    code, text, errors = command("replay", model_file, *arguments)
+    assert code == 0, errors
+    assert "persistence" in text
+    summary = json.loads((out / "replay.json").read_text())
+    (cell,) = summary["cells"]
+    assert (summary["forecast"], cell["mismatches"]) == ("trend", 0)
+    assert cell["cuts"] > 0
+    assert cell["forecasts"] > 5
+    assert np.isfinite([cell["forecast_mae"], cell["persistence_mae"]]).all()
+    assert all(len(outlook["points"]) == 8 for outlook in cell["outlooks"])
+    rows = list(csv.DictReader((out / "replay.csv").read_text().splitlines()))
+    assert {row["outlook_status"] for row in rows[:40]} == {"WARMUP"}
+    assert {row["Outlook_in_96"] for row in rows[:40]} == {""}
+    assert rows[-1]["outlook_status"] == "OK"
+    assert "forecasts, 96 cycles" in (out / "replay.svg").read_text()
+    cantools = pytest.importorskip("cantools")
+    database = cantools.database.load_file(out / "tiny.dbc")
+    (log,) = out.glob("*.log")
+    frames = [line.split(" ")[2].split("#") for line in log.read_text().splitlines()]
+    decoded = [database.decode_message(int(i, 16), bytes.fromhex(data)) for i, data in frames[-9:]]
+    names = set().union(*decoded)
+    assert {"SOH", "Cycles_to_EOL", "Outlook_in_12", "Outlook_in_96", "Outlook_Status", "SOH_Newest"} <= names
+    (last,) = (found["Cycles_to_EOL"] for found in decoded if "Cycles_to_EOL" in found)
+    assert float(rows[-1]["cycles_to_eol"]) == last
+
+
+def test_each_model_has_its_place_on_the_board(command: Command, model_file: Path, tmp_path: Path):
+    save_graph(forecast_graph(), tmp_path / "trend.ebat")
+    code, _, errors = command("replay", model_file, "--forecast", model_file, "--out", tmp_path / "x")
+    assert code == 2
+    assert "reads charges; the forecaster needs" in errors
+    code, _, errors = command("replay", tmp_path / "trend.ebat", "--out", tmp_path / "x")
+    assert code == 2

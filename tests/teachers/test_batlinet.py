@@ -12,19 +12,15 @@ pytest.importorskip("lightning")
 
 from edgebat.baselines.life import BASELINES  # noqa: E402
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.studies.parts import chosen  # noqa: E402
-from edgebat.studies.transfer import (  # noqa: E402
-    Transfer,
-    is_target,
-    transfer_scores,
-    transfer_split,
-    transfer_table,
-)
+from edgebat.studies.command import load_study  # noqa: E402
+from edgebat.studies.life import Transfers  # noqa: E402
+from edgebat.studies.runner import Part, Result, Scored, chosen  # noqa: E402
 from edgebat.tasks.life.score import life_scores  # noqa: E402
 from edgebat.tasks.life.windows import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
 from edgebat.teachers.batlinet.settings import BatLiNetSettings  # noqa: E402
 from edgebat.teachers.batlinet.train import train_batlinet  # noqa: E402
+from edgebat.teachers.batlinet.transfer import Transfer, is_target, transfer_scores, transfer_split  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import StepSettings  # noqa: E402
@@ -195,9 +191,9 @@ def test_transfer_scores_every_count_on_the_same_cells(tmp_path):
     assert is_target(known, "NMC").all()
     assert not set(known.cells) & set(test.cells)
     settings = BatLiNetSettings(fit=dataclasses.replace(QUICK, steps=2, steps_per_epoch=1))
-    rows = transfer_scores(windows, Transfer("NMC", cells=(1, 2, 16), test=3), settings, tmp_path, seed=1)
-    assert [row["cells"] for row in rows] == [1, 2]
-    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    found = transfer_scores(windows, Transfer("NMC", cells=(1, 2, 16), test=3), settings, Run(tmp_path), seed=1)
+    assert list(found) == ["1", "2"]
+    assert all(np.isfinite(list(scores.values())).all() for scores in found.values())
     with pytest.raises(DataError, match="0 cells of chemistry 'LCO'"):
         transfer_split(windows, Transfer("LCO"), seed=1)
 
@@ -256,15 +252,16 @@ def test_members_are_averaged_and_travel_in_one_file(tmp_path):
         BatLiNet(spec=dataclasses.asdict(windows.spec), pool=3)
 
 
-def test_a_study_knows_its_parts_and_prints_its_transfers():
-    parts = {"NMC": 1, "NCA": 2}
-    assert chosen((), parts) == [1, 2]
-    assert chosen(["NCA"], parts) == [2]
+def test_a_study_knows_its_parts_and_prints_its_transfers(tmp_path):
+    parts = [Part("NMC", (1,)), Part("NCA", (1,))]
+    assert chosen((), parts) == parts
+    assert chosen(["NCA"], parts) == parts[1:]
     with pytest.raises(RecipeError, match=r"--only LCO.*allowed are NMC, NCA"):
         chosen(["LCO"], parts)
-    row = {"cells": 2.0, "vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
-    other = row | {"batlinet": 11.0}
-    text = transfer_table({"NMC": [[row], [other]]})
+    scores = {"vanilla": 20.0, "fine_tuned": 12.0, "batlinet": 9.0}
+    seeds = {1: Scored({"2": scores}), 2: Scored({"2": scores | {"batlinet": 11.0}})}
+    study = Transfers(load_study("life-batlinet"), tmp_path, tmp_path)
+    text = study.tables([Result(Part("NMC", (1, 2)), seeds, {})])["transfer.md"]
     assert "| NMC | 2 | 20 (20 to 20) | 12 (12 to 12) | 10 (9 to 11) |" in text
 
 

@@ -37,7 +37,7 @@ SIZES = {
     "intermediate_size": 24,
     "num_hidden_layers": 2,
 }
-SPEC = ForecastSpec(context=32, horizon=8, min_history=16)
+SPEC = ForecastSpec(context=32, horizon=8, min_history=16, seen_cycles=32)
 
 
 def tiny(**settings: object) -> BatteryTimer:
@@ -173,7 +173,7 @@ def test_quantiles_ascend() -> None:
 
 def test_a_long_horizon_equals_forecasting_step_by_step() -> None:
     network, x = tiny(), contexts().numpy()
-    whole = network.predict(x, horizon=20)["trajectory"]
+    whole = network.predict_ahead(x, 20)["trajectory"]
     first = network.predict(x)["trajectory"]
     longer = np.concatenate([x, first], axis=1)
     second = network.predict(longer[:, -32:])["trajectory"]

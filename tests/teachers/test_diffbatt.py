@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.studies.life import load_study  # noqa: E402
+from edgebat.studies.command import load_study  # noqa: E402
 from edgebat.tasks.life.score import curve_error_percent, score_life  # noqa: E402
 from edgebat.tasks.life.windows import curve_life  # noqa: E402
 from edgebat.teachers.diffbatt.diffusion import Schedule  # noqa: E402
@@ -198,7 +198,7 @@ def test_guidance_mixes_both_predictions(trained):
 
 def test_scores_and_synthesis(trained):
     windows, network, _ = trained
-    scores = score_life(network, windows, FEW)
+    scores = score_life(network, windows)
     assert {"rmse", "mape", "rul_rmse", "rul_rmse_best", "soh_rmse"} <= set(scores["scores"])
     assert len(scores["cells"]) == 4
     made = synthesize(network, windows, FEW)
@@ -230,10 +230,10 @@ def test_equal_sets_have_no_distance_and_full_coverage():
 
 
 def test_shipped_recipes_are_studies_and_a_wrong_key_is_refused(tmp_path):
-    assert load_study("life-diffbatt").teacher == "diffbatt"
+    assert load_study("life-diffbatt").teacher_name == "diffbatt"
     assert load_study("life-batlinet").task.columns == 50
     wrong = tmp_path / "life-wrong.yaml"
-    wrong.write_text("name: wrong\nteacher: diffbatt\nsedes: [1]\n")
+    wrong.write_text("name: wrong\nteacher: {name: diffbatt}\nstudy: {sedes: [1]}\n")
     with pytest.raises(RecipeError, match="sedes"):
         load_study(wrong)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,10 @@ pytest.importorskip("lightning")
 
 from edgebat.errors import DataError
 from edgebat.studies import conditions as ic2ml_study
-from edgebat.studies.conditions import Condition, ConditionStudy
-from edgebat.teachers.ic2ml.release import read_released, released_rows, released_table, windows_of
+from edgebat.studies.command import check_study
+from edgebat.studies.conditions import Variants
+from edgebat.studies.runner import run_experiments
+from edgebat.teachers.ic2ml.release import Condition, read_released, released_rows, released_table, windows_of
 
 Array = npt.NDArray[np.float64]
 
@@ -96,11 +99,14 @@ def test_the_study_scores_them_before_it_trains(
         for key, values in capacities().items()
     ]
     monkeypatch.setattr(ic2ml_study, "read_corpus", lambda *_: SimpleNamespace(histories=lambda: histories))
-    monkeypatch.setattr(ic2ml_study, "run_variant", lambda *_: pytest.fail("nothing is to be trained here"))
-    study = ConditionStudy(
-        name="s", teacher="ic2ml", conditions={"a": CONDITION}, variants={}, released=str(tmp_path / "repository")
-    )
-    ic2ml_study.run_study(study, tmp_path, tmp_path / "runs")
+    monkeypatch.setattr(Variants, "measure", lambda *_: pytest.fail("nothing is to be trained here"))
+    section = {
+        "conditions": {"a": dataclasses.asdict(CONDITION)},
+        "variants": {},
+        "released": str(tmp_path / "repository"),
+    }
+    study = check_study({"name": "s", "teacher": {"name": "ic2ml"}, "study": section})
+    run_experiments([Variants(study, tmp_path, tmp_path / "runs")])
     said = (tmp_path / "runs" / "released.md").read_text()
     assert "| a | the 3 at hand | 48 |" in said
     assert said in capsys.readouterr().out

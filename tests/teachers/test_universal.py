@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +16,14 @@ import torch
 
 from edgebat.cells import CapacityHistory
 from edgebat.errors import DataError, RecipeError
-from edgebat.studies.forecast import Fold, ForecastStudy, load_study, run_fold, study_folds, table
+from edgebat.studies import forecast as forecast_study
+from edgebat.studies.command import check_study, load_study
+from edgebat.studies.forecast import LeaveOneOut
+from edgebat.studies.runner import run_experiments
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows
 from edgebat.teachers.battery_timer.draws import stretches
 from edgebat.teachers.battery_timer.network import BatteryTimer
-from edgebat.teachers.battery_timer.settings import TimerSettings
 from edgebat.teachers.store import load_teacher, save_teacher
 from edgebat.teachers.universal.network import (
     ContrastHead,
@@ -39,7 +44,7 @@ SIZES = {
     "intermediate_size": 24,
     "num_hidden_layers": 1,
 }
-SPEC = ForecastSpec(context=32, horizon=8, min_history=16)
+SPEC = ForecastSpec(context=32, horizon=8, min_history=16, seen_cycles=32)
 FIT = FitSettings(epochs=1, batch_size=64, learning_rate=2e-3, samples_per_epoch=256)
 
 
@@ -202,38 +207,52 @@ def test_shipped_studies_are_valid_and_mistakes_are_refused(tmp_path: Path) -> N
     for name in ("forecast-battery-timer", "forecast-battery-timer-lora", "forecast-universal"):
         study = load_study(name)
         assert study.name == name
-        assert study.task.horizon == BatteryTimer(**study.network).horizon
+        timer = study.teacher.timer if study.teacher_name == "universal" else study.teacher
+        assert study.task.horizon == BatteryTimer(**timer.network).horizon
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("name: x\nteacher: universal\ntrain: {fit: {epoch: 3}}\n")
+    wrong.write_text("name: x\nteacher: {name: universal, timer: {fit: {epoch: 3}}}\nstudy: {}\n")
     with pytest.raises(RecipeError, match="epoch"):
         load_study(wrong)
     with pytest.raises(RecipeError, match="forecast-universal"):
         load_study("forecast-none")
 
 
-def test_a_fold_is_trained_scored_and_not_done_twice(tmp_path: Path) -> None:
-    quick = TimerSettings(fit=FIT)
-    study = ForecastStudy(name="s", teacher="battery_timer", task=SPEC, network={"context": 32, "sizes": SIZES},
-                          synthetic_cells=0, val_cells=0.3, train=quick)  # fmt: skip
-    folds = {fold.name: fold for fold in study_folds(study, lab())}
-    assert set(folds) == {"A", "B", "C", "all"}
-    fold: Fold = folds["C"]
+def made_up_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **section: Any) -> LeaveOneOut:
+    """A study of ``lab``."""
+    fleet = SimpleNamespace(select=lambda **_: None)
+    monkeypatch.setattr(forecast_study, "read_corpus", lambda *_: fleet)
+    monkeypatch.setattr(forecast_study, "capacity_histories", lambda *_: lab())
+    fit = {"epochs": 1, "batch_size": 64, "learning_rate": 2e-3, "samples_per_epoch": 256}
+    network = {"context": 32, "sizes": SIZES}
+    study = {"name": "s", "task": SPEC.to_dict(), "teacher": {"name": "battery_timer", "network": network, "fit": fit},
+             "study": {"synthetic_cells": 0, **section}}  # fmt: skip
+    return LeaveOneOut(check_study(study), tmp_path, tmp_path)
+
+
+def test_a_fold_is_trained_scored_and_not_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = made_up_study(tmp_path, monkeypatch, val_cells=0.3)
+    assert set(study.folds) == {"A", "B", "C", "all"}
+    fold = study.folds["C"]
     assert not {h.key for h in fold.train} & ({h.key for h in fold.val} | {h.key for h in fold.test})
-    result = run_fold(study, fold, tmp_path, tmp_path, seed=1)
-    assert result is not None
-    assert set(result["scores"]["datasets"]) == {"C"}
+    run_experiments([study], ["C"])
+    assert "| C | 4 |" in capsys.readouterr().out
+    record = json.loads((tmp_path / "C-seed1.json").read_text())
+    assert set(record["scored"]["scores"]) == {"C"}
     learning = {"mean_curve", "nearest_curve", "cpmlp"}
-    assert {"persistence", "line24", "line48", "line_all"} | learning <= set(result["baselines"])
-    before = (tmp_path / "C-seed1.safetensors").stat().st_mtime_ns
-    again = run_fold(study, fold, tmp_path, tmp_path, seed=1)
-    assert again == result
-    assert (tmp_path / "C-seed1.safetensors").stat().st_mtime_ns == before
-    assert "| C | 4 |" in table([result])
+    beside = json.loads((tmp_path / "C-baselines.json").read_text())
+    assert {"persistence", "line24", "line48", "line_all"} | learning <= set(beside)
+    kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("C-*.*")}
+    run_experiments([study], ["C"])
+    assert "| C | 4 |" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.glob("C-*.*")} == kept
+    # A part is no reason to write tables of the whole.
+    assert not (tmp_path / "table.md").exists()
 
 
-def test_one_dataset_alone_is_scored_on_all_others() -> None:
-    study = ForecastStudy(name="s", teacher="battery_timer", task=SPEC, leave_out="rest", val_cells=0.0)
-    folds = {fold.name: fold for fold in study_folds(study, lab())}
+def test_one_dataset_alone_is_scored_on_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folds = made_up_study(tmp_path, monkeypatch, leave_out="rest", val_cells=0.0).folds
     assert set(folds) == {"A", "B", "C"}
     for name, fold in folds.items():
         assert {h.key[0] for h in [*fold.train, *fold.val]} == {name}

@@ -1,7 +1,7 @@
 """BatteryML and BatteryLife files: a pickled dictionary per cell, read without running anything in it.
 
 A pickle may name any function of any module and have it called. This reader knows containers, numbers, text and NumPy
-arrays; a file that names anything else is refused, and told by name.
+arrays; a file that names anything else is refused by name.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, signed
 from edgebat.errors import DataError
 
+SUFFIXES = (".pkl",)
 MAX_FILE_BYTES = 2 << 30
 
 
@@ -59,6 +60,9 @@ def read_batteryml(path: str | Path, sign: CurrentSign | str = CurrentSign.POSIT
     )
     check_sign(cell)
     return cell
+
+
+read = read_batteryml
 
 
 def load_plain_pickle(path: str | Path) -> Any:

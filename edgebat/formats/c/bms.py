@@ -1,291 +1,86 @@
-"""``<name>_bms.h`` and ``<name>_bms.c``: what the estimator in ``firmware_stubs/bms`` has to know of a model."""
+"""``<name>_bms.h`` and ``<name>_bms.c``: what the estimator or the forecaster in ``firmware_stubs/bms`` has to know of a
+model. Which of them a model is for stands in its border: a model that reads changes from the last value of a history is
+fed by the estimator's own SOH, any other one by charges."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgebat.errors import DataError, ModelFileError
+from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.c.border import Border, read_border
-from edgebat.formats.c.tables import array
+from edgebat.formats.c.bms_forecast import ForecastModel, describe_forecast, forecast_header, forecast_source
+from edgebat.formats.c.bms_health import (
+    ANY_TEMPERATURE_DDEGC,
+    SAVED_HEADER,
+    BmsModel,
+    describe_health,
+    health_header,
+    health_source,
+)
+from edgebat.formats.c.bms_parts import ABI, POINTS_MAX, UNKNOWN
 from edgebat.formats.c.write import CModel
 from edgebat.graph.model import IntGraph
-from edgebat.tasks.health.spec import HealthSpec
+from edgebat.paths import firmware_dir
 
-ABI = 2
-"""EDGEBAT_BMS_ABI of the C header."""
-POINTS_MAX = 8
-"""EDGEBAT_POINTS_MAX of the C header."""
-UNKNOWN = 0xFFFF
-SAVED_HEADER = 72
-ANY_TEMPERATURE_DDEGC = (-32768, 32767)
-
-
-@dataclass(frozen=True)
-class BmsModel:
-    """The numbers of ``edgebat_model_t``; see ``firmware_stubs/include/edgebat/edgebat.h``.
-
-    ``level_uv`` [increments + 1]; ``low_ppm``, ``high_ppm`` [increments]: the inputs that are not clipped.
-    """
-
-    name: str
-    fingerprint: int
-    data_fingerprint: int
-    multiply_accumulates: int
-    level_uv: tuple[int, ...]
-    low_ppm: tuple[int, ...]
-    high_ppm: tuple[int, ...]
-    increments: int
-    context: int
-    max_gap: int
-    points: int
-    horizon: int
-    eol_cpct: int
-    sigma_cpct: int
-    soh_reference: str
-    min_ddegc: int
-    max_ddegc: int
-
-    @property
-    def saved_bytes(self) -> int:
-        """Bytes of a saved state."""
-        return SAVED_HEADER + 2 * self.points + self.increments * self.context + 4
+__all__ = [
+    "ABI",
+    "ANY_TEMPERATURE_DDEGC",
+    "POINTS_MAX",
+    "SAVED_HEADER",
+    "UNKNOWN",
+    "BmsModel",
+    "ForecastModel",
+    "describe",
+    "estimator_files",
+    "forecast_model",
+    "health_model",
+    "write_bms",
+]
 
 
-def describe(graph: IntGraph) -> BmsModel:
-    """The numbers an estimator needs; raises ModelFileError when ``graph`` is not a health model it can serve."""
-    task = graph.meta.get("task")
-    try:
-        spec = HealthSpec.from_dict(task) if isinstance(task, dict) else None
-    except DataError as error:
-        raise ModelFileError(f"model {graph.name!r} carries an unusable task: {error}") from None
-    border = read_border(graph)
-    if spec is None or border is None:
+def describe(graph: IntGraph) -> BmsModel | ForecastModel:
+    """The numbers a BMS needs of ``graph``, by its kind; raises ModelFileError when it can serve neither place."""
+    source: Any = graph.meta.get("input")
+    follows_history = isinstance(source, dict) and "relative_to" in source
+    return describe_forecast(graph) if follows_history else describe_health(graph)
+
+
+def health_model(graph: IntGraph) -> BmsModel:
+    """The numbers of a model for the estimator. Raises ModelFileError for any other one."""
+    found = describe(graph)
+    if not isinstance(found, BmsModel):
+        raise ModelFileError(f"model {graph.name!r} reads a history of SOH; the estimator needs one that reads charges")
+    return found
+
+
+def forecast_model(graph: IntGraph) -> ForecastModel:
+    """The numbers of a model for the forecaster. Raises ModelFileError for any other one."""
+    found = describe(graph)
+    if not isinstance(found, ForecastModel):
         raise ModelFileError(
-            f"model {graph.name!r} does not say which task it was trained for; a BMS needs a health model of `edgebat run`"
+            f"model {graph.name!r} reads charges; the forecaster needs one that reads a history of SOH"
         )
-    outputs = {output.name: output for output in border.outputs}
-    if not {"soh", "trajectory", "rul"} <= outputs.keys():
-        raise ModelFileError(f"model {graph.name!r} says {sorted(outputs)}; a BMS needs soh, trajectory and rul")
-    points = outputs["trajectory"].size
-    if points > POINTS_MAX:
-        raise ModelFileError(
-            f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
-        )
-    if graph.input_tensor.shape != (spec.context, spec.increments):
-        raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
-    low, high = _range_ppm(border, graph.input_tensor.zero_point)
-    sigma, cold, hot = _field(graph)
-    return BmsModel(
-        name=graph.name,
-        fingerprint=int(graph.fingerprint[:8], 16),
-        data_fingerprint=_data_fingerprint(graph),
-        multiply_accumulates=graph.multiply_accumulates(),
-        level_uv=tuple(int(v) for v in np.rint(spec.levels_v * 1e6)),
-        low_ppm=low,
-        high_ppm=high,
-        increments=spec.increments,
-        context=spec.context,
-        max_gap=spec.max_gap,
-        points=points,
-        horizon=spec.horizon,
-        eol_cpct=round(spec.eol * 10000),
-        sigma_cpct=sigma,
-        soh_reference=spec.soh_reference,
-        min_ddegc=cold,
-        max_ddegc=hot,
-    )
+    return found
 
 
-def _data_fingerprint(graph: IntGraph) -> int:
-    """The first 32 bits of the split's hash, 0 when the model does not say on which data it was trained."""
-    training: Any = graph.meta.get("training", {})
-    said = str(training.get("split_hash", "")) if isinstance(training, dict) else ""
-    return int(said[:8], 16) if re.fullmatch("[0-9a-f]{8,}", said) else 0
-
-
-def _field(graph: IntGraph) -> tuple[int, int, int]:
-    """Error and temperatures out of ``meta["field"]`` (``edgebat.quantize.field``), checked: they come from a file."""
-    field: Any = graph.meta.get("field", {})
-    try:
-        cold, hot = field.get("temperature_ddegc", ANY_TEMPERATURE_DDEGC)
-        sigma = field.get("sigma_cpct", UNKNOWN)
-        if not all(isinstance(v, int) for v in (sigma, cold, hot)):
-            raise ValueError("its numbers are not whole")
-        if not (0 <= sigma <= UNKNOWN and -32768 <= cold <= hot <= 32767):
-            raise ValueError(f"sigma {sigma}, temperatures {cold} to {hot}")
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ModelFileError(f"model {graph.name!r} carries an unusable entry 'field': {error}") from None
-    return sigma, cold, hot
-
-
-def _range_ppm(border: Border, zero_point: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Per column the least and the largest integer that the border does not clip."""
-    low, high = [], []
-    for offset, multiplier in zip(border.offset, border.multiplier, strict=True):
-        half = 1 << (border.shift - 1)
-        # -128 <= ((v - offset) * multiplier + half >> shift) + zero_point <= 127, solved for v
-        least = ((-128 - zero_point) << border.shift) - half
-        beyond = ((128 - zero_point) << border.shift) - half
-        low.append(offset - (-least // multiplier))
-        high.append(offset + (beyond - 1) // multiplier)
-    limit = 2**31 - 1
-    return tuple(max(v, -limit) for v in low), tuple(min(v, limit) for v in high)
+def estimator_files(*, forecast: bool = False) -> list[Path]:
+    """The C of ``firmware_stubs/bms``, sorted: sources and private headers, the forecaster's only where it is wanted."""
+    found = sorted((firmware_dir() / "bms").glob("*.[ch]"))
+    return [path for path in found if forecast or not path.name.startswith("edgebat_forecast")]
 
 
 def write_bms(graph: IntGraph, model: CModel, out_dir: str | Path) -> list[Path]:
     """Write ``<name>_bms.h`` and ``<name>_bms.c`` beside a model that ``write_c`` has written.
 
-    Raises ModelFileError when the model cannot serve an estimator.
+    Raises ModelFileError when the model can serve neither estimator nor forecaster.
     """
     numbers = describe(graph)
-    out_dir = Path(out_dir)
-    files = [out_dir / f"{model.name}_bms.h", out_dir / f"{model.name}_bms.c"]
-    atomic_write(files[0], _header(numbers, model.name))
-    atomic_write(files[1], _source(numbers, model.name))
+    if isinstance(numbers, ForecastModel):
+        texts = forecast_header(numbers, model.name), forecast_source(numbers, model.name)
+    else:
+        texts = health_header(numbers, model.name), health_source(numbers, model.name)
+    files = [Path(out_dir) / f"{model.name}_bms.{suffix}" for suffix in "hc"]
+    for path, text in zip(files, texts, strict=True):
+        atomic_write(path, text)
     return files
-
-
-def _header(numbers: BmsModel, name: str) -> str:
-    upper = name.upper()
-    scratch, output = f"{upper}_SCRATCH_BYTES", f"sizeof({name}_output_t) * {upper}_OUTPUT_LEN"
-    low, high = numbers.level_uv[0] / 1e6, numbers.level_uv[-1] / 1e6
-    return f"""/*
- * {name}_bms.h - model {name} for the estimator of edgebat/edgebat.h.
- *
- * Generated by edgebat. Do not edit: export the model again.
- *
- * window      {numbers.increments} increments of charge from {low:g} to {high:g} V, {numbers.context} charges
- * SOH         % of {_REFERENCES[numbers.soh_reference]}
- * end of life {numbers.eol_cpct / 100:g} %
- */
-#ifndef {upper}_BMS_H
-#define {upper}_BMS_H
-
-#include "edgebat/edgebat.h"
-#include "{name}.h"
-
-#if EDGEBAT_BMS_ABI != {ABI}
-#error "{name}_bms.h was generated for another edgebat.h (EDGEBAT_BMS_ABI {ABI}): export the model again"
-#endif
-
-/** Working memory of one battery, aligned as it must be. */
-#define {upper}_WORK_BYTES EDGEBAT_WORK_BYTES({scratch}, {numbers.increments}U, {output}, {numbers.context}U)
-typedef struct {{
-    uint32_t words[({upper}_WORK_BYTES + 3U) / 4U];
-}} {name}_work_t;
-
-/** Bytes of a saved state. */
-#define {upper}_SAVED_BYTES EDGEBAT_SAVED_BYTES({numbers.increments}U, {numbers.context}U, {numbers.points}U)
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-extern const edgebat_model_t {name}_model;
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
-
-
-_REFERENCES = {
-    "nominal": "the nominal capacity",
-    "first": "the cell's first capacity: set reference_mAh",
-    "rated_min": "the rated minimum capacity: set reference_mAh",
-    "mean_first_k": "the cell's first capacities: set reference_mAh",
-}
-
-
-def _source(numbers: BmsModel, name: str) -> str:
-    upper = name.upper()
-    which = ", what - EDGEBAT_READ_POINTS" if numbers.points > 1 else ""
-    points = f"{name}_trajectory(y{which})"
-    tables = "\n".join(
-        array("int32_t", label, [str(v) for v in values])
-        for label, values in (
-            ("level_uV", numbers.level_uv),
-            ("low_ppm", numbers.low_ppm),
-            ("high_ppm", numbers.high_ppm),
-        )
-    )
-    return f"""/*
- * {name}_bms.c - model {name} for the estimator of edgebat/edgebat.h.
- *
- * Generated by edgebat. Do not edit: export the model again.
- */
-#include "{name}_bms.h"
-
-#include <stddef.h>
-
-EDGEBAT_STATIC_ASSERT({upper}_COLUMNS == {numbers.increments}, {name}_columns_are_increments);
-EDGEBAT_STATIC_ASSERT({upper}_SCRATCH_BYTES % 4 == 0, {name}_row_is_aligned);
-
-{tables}
-static void quantize(const int32_t *ppm, int8_t *row)
-{{
-    {name}_quantize(ppm, row, 1U);
-}}
-
-static int32_t read_output(const void *output, uint32_t what)
-{{
-    const {name}_output_t *const y = (const {name}_output_t *)output;
-    int32_t value;
-    switch (what) {{
-    case EDGEBAT_READ_SOH:
-        value = {name}_soh(y);
-        break;
-    case EDGEBAT_READ_RUL:
-        value = {name}_rul(y);
-        break;
-    default:
-        value = {points};
-        break;
-    }}
-    return value;
-}}
-
-#if EDGEBAT_SELFTEST
-static int selftest(void *output, void *scratch)
-{{
-    return {name}_selftest(({name}_output_t *)output, scratch);
-}}
-#define SELFTEST &selftest
-#else
-#define SELFTEST NULL
-#endif
-
-const edgebat_model_t {name}_model = {{
-    "{name}",
-    UINT32_C(0x{numbers.fingerprint:08X}),
-    UINT32_C(0x{numbers.data_fingerprint:08X}), /* training data */
-    {numbers.multiply_accumulates}U, /* multiply-accumulates */
-    level_uV,
-    low_ppm,
-    high_ppm,
-    {numbers.increments}U, /* increments */
-    {numbers.context}U, /* context */
-    {upper}_SLICES,
-    {numbers.max_gap}U, /* max_gap, cycles */
-    {numbers.points}U, /* points */
-    {numbers.horizon}U, /* horizon, cycles */
-    {numbers.eol_cpct}U, /* end of life, 0.01 % */
-    {numbers.sigma_cpct}U, /* deviation on validation cells, 0.01 % */
-    {numbers.min_ddegc}, /* temperatures of the training cells, 0.1 degC */
-    {numbers.max_ddegc},
-    sizeof({name}_output_t) * {upper}_OUTPUT_LEN,
-    {upper}_SCRATCH_BYTES,
-    &quantize,
-    &{name}_run_slice,
-    &read_output,
-    SELFTEST,
-}};
-"""

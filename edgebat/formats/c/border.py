@@ -1,4 +1,8 @@
-"""Engineering units at the border of a generated model: 0.01 % and ppm instead of quantized integers."""
+"""Engineering units at the border of a generated model: 0.01 % and ppm instead of quantized integers.
+
+A model whose input is relative to the window's last value takes that value as an argument: ``<name>_quantize`` subtracts
+it from every value, and the functions of relative heads add it again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from edgebat.formats.c import tables
 from edgebat.graph.model import IntGraph
 
 INT32_LIMIT = 2**31
+RELATIVE_UNIT = "cpct"
+"""Unit of heads that may be changes from the last value, which comes in ppm."""
 RESERVED = {"run", "reset", "step", "head", "selftest", "crc32", "quantize", "output_t"}  # suffixes of other functions
 
 
@@ -27,6 +33,7 @@ class Output:
     multiplier: int
     shift: int
     offset: int
+    relative: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Border:
     multiplier: tuple[int, ...]
     shift: int
     outputs: tuple[Output, ...]
+    relative: bool
+    """Values are changes from the window's last one."""
 
 
 def read_border(graph: IntGraph) -> Border | None:
@@ -52,7 +61,10 @@ def read_border(graph: IntGraph) -> Border | None:
         columns = graph.input_tensor.shape[-1]
         offset, multiplier = (tuple(_integer(v) for v in source[key]) for key in ("offset", "multiplier"))
         shift = _integer(source["shift"])
-        outputs = tuple(_output(entry) for entry in graph.meta["outputs"])
+        relative = source.get("relative_to")
+        if relative not in (None, "last"):
+            raise ValueError(f"inputs are relative to {relative!r}; C knows 'last'")
+        outputs = tuple(_output(entry, relative == "last") for entry in graph.meta["outputs"])
         total = int(np.prod(graph.output_tensor.shape))
         names = [entry.name for entry in outputs]
         fits = all(o.index >= 0 and o.size >= 1 and o.index + o.size <= total for o in outputs)
@@ -63,8 +75,8 @@ def read_border(graph: IntGraph) -> Border | None:
         if len(offset) != columns:
             return None
         _check_reach(offset, multiplier, shift, outputs, np.iinfo(graph.output_tensor.dtype))
-        return Border(_text(source["unit"]), offset, multiplier, shift, outputs)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return Border(_text(source["unit"]), offset, multiplier, shift, outputs, relative == "last")
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise ModelFileError(
             f"model {graph.name!r} describes its border in a way C cannot use: {type(error).__name__}: {error}. "
             "Export the model again with edgebat"
@@ -74,14 +86,18 @@ def read_border(graph: IntGraph) -> Border | None:
 def _check_reach(
     offset: tuple[int, ...], multiplier: tuple[int, ...], shift: int, outputs: tuple[Output, ...], output: np.iinfo[Any]
 ) -> None:
-    """Raise ValueError where C would leave 64 bits on the way in, for any int32, or 32 bits on the way out."""
+    """Raise ValueError where C would leave 64 bits on the way in, for any int32, or 32 bits on the way out.
+
+    The change between two values that are not negative is an int32 again, and so is what a relative head adds.
+    """
     for column, (o, m) in enumerate(zip(offset, multiplier, strict=True)):
         if (INT32_LIMIT + abs(o)) * m + (1 << (shift - 1)) >= 2**63:
             raise ValueError(f"column {column} times {m} leaves 64 bits")
     for entry in outputs:
         ends = [entry.offset + ((y * entry.multiplier + (1 << (entry.shift - 1))) >> entry.shift)
                 for y in (int(output.min), int(output.max))]  # fmt: skip
-        if max(abs(end) for end in ends) >= INT32_LIMIT:
+        added = INT32_LIMIT // 100 + 1 if entry.relative else 0
+        if max(abs(end) for end in ends) + added >= INT32_LIMIT:
             raise ValueError(f"output {entry.name!r} goes from {ends[0]} to {ends[1]}, which is more than 32 bits")
 
 
@@ -96,7 +112,7 @@ def _text(value: Any) -> str:
     return re.sub(r"[^\w .%+-]", "_", str(value))[:40]
 
 
-def _output(entry: Any) -> Output:
+def _output(entry: Any, relative_input: bool) -> Output:
     name = str(entry["name"])
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in RESERVED:
         raise ValueError(f"output name {name!r} cannot be the name of a C function")
@@ -105,41 +121,62 @@ def _output(entry: Any) -> Output:
     )
     if not 1 <= shift <= 40:
         raise ValueError(f"output {name!r} has shift {shift}")
-    return Output(name, index, size, _text(entry["unit"]), multiplier, shift, offset)
+    relative = entry.get("relative", False) is True
+    if relative and (not relative_input or entry["unit"] != RELATIVE_UNIT):
+        raise ValueError(
+            f"output {name!r} in {entry['unit']} is relative; that takes a relative input and {RELATIVE_UNIT}"
+        )
+    return Output(name, index, size, _text(entry["unit"]), multiplier, shift, offset, relative)
 
 
 def prototypes(border: Border, name: str, upper: str, columns: int) -> str:
     """Declarations for the header."""
+    rows = f"Rows of {upper}_COLUMNS values in {border.unit} -> int8 input of the model"
+    rows += "; values beyond its range are clipped."
+    last, comment = "", f"/** {rows} */"
+    if border.relative:
+        last = ", int32_t last"
+        comment = f"""/**
+ * {rows}
+ * The model reads changes: last, the window's last value, is subtracted from each. No value is ever negative.
+ */"""
     lines = [
         f"""
 #define {upper}_COLUMNS {columns} /* values per row of the input */
 
-/** Rows of {upper}_COLUMNS values in {border.unit} -> int8 input of the model; values beyond its range are clipped. */
-void {name}_quantize(const int32_t *values, int8_t *input, uint32_t rows);
+{comment}
+void {name}_quantize(const int32_t *values{last}, int8_t *input, uint32_t rows);
 """
     ]
     for out in border.outputs:
         many = f", i = 0 to {out.size - 1}" if out.size > 1 else ""
-        argument = ", uint32_t i" if out.size > 1 else ""
+        from_last = f"; last: the window's last value in {border.unit}, 0 or more" if out.relative else ""
         lines.append(f"""
-/** {out.name} in {out.unit}{many}. */
-int32_t {name}_{out.name}(const {name}_output_t *output{argument});
+/** {out.name} in {out.unit}{many}{from_last}. */
+{_signature(out, name)};
 """)
     return "".join(lines)
+
+
+def _signature(out: Output, name: str) -> str:
+    last = ", int32_t last" if out.relative else ""
+    index = ", uint32_t i" if out.size > 1 else ""
+    return f"int32_t {name}_{out.name}(const {name}_output_t *output{last}{index})"
 
 
 def functions(border: Border, graph: IntGraph, name: str, upper: str) -> str:
     """Definitions for the source."""
     zero = graph.input_tensor.zero_point
+    last, value = (", int32_t last", "(int32_t)((int64_t)*values++ - last)") if border.relative else ("", "*values++")
     parts = [
         "\n" + tables.array("int32_t", "border_offset", [str(v) for v in border.offset]),
         "\n" + tables.array("int32_t", "border_multiplier", [str(v) for v in border.multiplier]),
         f"""
-void {name}_quantize(const int32_t *values, int8_t *input, uint32_t rows)
+void {name}_quantize(const int32_t *values{last}, int8_t *input, uint32_t rows)
 {{
     for (; rows != 0U; rows--) {{
         for (uint32_t i = 0; i < {upper}_COLUMNS; i++) {{
-            *input++ = edgebat_quantize(*values++, border_offset[i], border_multiplier[i], {border.shift}, {zero});
+            *input++ = edgebat_quantize({value}, border_offset[i], border_multiplier[i], {border.shift}, {zero});
         }}
     }}
 }}
@@ -147,11 +184,12 @@ void {name}_quantize(const int32_t *values, int8_t *input, uint32_t rows)
     ]
     for out in border.outputs:
         place = f"output[{out.index}U + i]" if out.size > 1 else f"output[{out.index}]"
-        argument = ", uint32_t i" if out.size > 1 else ""
+        # ppm to 0.01 %, rounded; unsigned, so that no value of last overflows.
+        added = " + (int32_t)(((uint32_t)last + 50U) / 100U)" if out.relative else ""
         parts.append(f"""
-int32_t {name}_{out.name}(const {name}_output_t *output{argument})
+{_signature(out, name)}
 {{
-    return edgebat_value({place}, {out.multiplier}, {out.shift}, {out.offset});
+    return edgebat_value({place}, {out.multiplier}, {out.shift}, {out.offset}){added};
 }}
 """)
     return "".join(parts)

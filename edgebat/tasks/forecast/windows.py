@@ -26,7 +26,7 @@ MEASURED_KINDS = ("measured", "measured_offset", "rpt")
 
 @dataclass(frozen=True)
 class ForecastSpec:
-    """Definition of the ``forecast`` task. Travels in the model's metadata and its card."""
+    """Definition of the ``forecast`` task. Stands in the model's metadata and its card."""
 
     context: int = 192
     """Cycles a model sees at most, ending at the origin; cycles before the first measured one are NaN."""

@@ -17,7 +17,7 @@ SOH_REFERENCES = ("nominal", "first", "rated_min", "mean_first_k")
 
 @dataclass(frozen=True)
 class HealthSpec:
-    """Definition of the ``health`` task. Travels in the model's metadata, its card and its C header.
+    """Definition of the ``health`` task. Stands in the model's metadata, its card and its C header.
 
     The window default and the 10 / 50 cycles are IC2ML's (J. Power Sources 666, 239148). For LFP choose 3.40-3.55 V:
     on the plateau a tenth of a volt says nothing.

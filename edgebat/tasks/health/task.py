@@ -65,10 +65,10 @@ class Health(Task):
         )
 
     def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
-        """Charge increments of the cycles in a cycler file (BDF, or a CSV with named columns)."""
-        from edgebat.data.readers import read_mapped
+        """Charge increments of the cycles in a cycler file (BDF, a CSV with named columns, BatteryML)."""
+        from edgebat.data.readers import read_cell
 
-        cell = read_mapped(path, how.mapping, how.sign, how.nominal_ah)
+        cell = read_cell(path, how.mapping, how.sign, how.nominal_ah)
         nominal = how.nominal_ah or cell.nominal_ah
         if not nominal:
             raise DataError(

@@ -44,7 +44,7 @@ class Life(Task):
         ahead = tuple(np.linspace(cycles[0], cycles[-1] * KNOTS_UNTIL, count).tolist())
         return (
             Head("life", "cycles", "life", floor=0.0),
-            Head("soh_curve", "fraction", "SOH %", ahead, tuple(cycles.tolist())),
+            Head("soh_curve", "fraction", "SOH %", ahead, tuple(cycles.tolist()), known_above=ENDED),
         )
 
     def load(self, corpus: Path, spec: LifeSpec, datasets: Sequence[str] | None = None,
@@ -131,6 +131,8 @@ class Life(Task):
         ]
 
 
+ENDED = 0.6
+"""An SOH curve that falls below has ended; DiffBatt's go to 0 there."""
 KNOTS_UNTIL = 0.8
 """Part of the curve's cycles that the knots cover: hardly a cell is watched longer."""
 

@@ -23,7 +23,7 @@ from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Blend, Windows
 
 @dataclass(frozen=True)
 class LifeSpec:
-    """Definition of the ``life`` task; travels with a trained teacher, because features smoothed otherwise ruin it."""
+    """Definition of the ``life`` task; stored with a trained teacher, because features smoothed otherwise ruin it."""
 
     cycles: int = 100
     """Rows of the input: cycles 1 to ``cycles``."""

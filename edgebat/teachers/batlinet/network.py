@@ -7,6 +7,7 @@ it takes whatever channels a corpus has, discharge Q(V) alone included.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,8 @@ from edgebat.arrays import FloatArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows
 from edgebat.teachers.base import Teacher
-from edgebat.teachers.batlinet.settings import BatLiNetSettings
-from edgebat.teachers.ensemble import SeedEnsemble, alone
-from edgebat.training.run import Run, StepResult
+from edgebat.teachers.batlinet.settings import BatLiNetSettings, BatLiNetShape
+from edgebat.teachers.ensemble import SeedEnsemble
 
 CURRENT = 1
 """The channel of the charging current, where there is one: Q(V), current, ..., capacity."""
@@ -54,13 +54,7 @@ class Encoder(nn.Module):
 class BatLiNet(Teacher[LifeWindows]):
     """Cycle life of cells, float [N], from early-life tensors [N, channels, cycles, columns].
 
-    alpha: weight of the inter-cell branch. absolute: Q(V) itself where the source has it, else differences to the base
-    cycle only. references: cells whose tensors and lives are stored with the model. pool: mean over so many neighbouring
-    cycles first. capacity: a last channel with the capacity of each cycle. compress: differences d to the base cycle
-    become asinh(d / compress), about the logarithm of what is larger than ``compress`` (a fraction of nominal); the log
-    of life falls with the log of the differences, and long lives lie where these are smallest. 0: as they are. current:
-    a channel with the charging current over state of charge, the paper's third; only the inter branch can use it, since
-    a protocol does not change with the cycles. spec: the ``LifeSpec`` the windows were made with, checked at prediction.
+    spec: the ``LifeSpec`` the windows were made with, checked at prediction. shape: fields of ``BatLiNetShape``.
     """
 
     name = "batlinet"
@@ -73,55 +67,32 @@ class BatLiNet(Teacher[LifeWindows]):
     reference_x: Tensor
     reference_label: Tensor
 
-    def __init__(
-        self,
-        spec: dict[str, Any] | None = None,
-        channels: int = 1,
-        width: int = 32,
-        alpha: float = 0.5,
-        absolute: bool = False,
-        references: int = 64,
-        cleaning: bool = True,
-        pool: int = 1,
-        capacity: bool = False,
-        compress: float = 0.0,
-        current: bool = False,
-    ) -> None:
+    def __init__(self, spec: dict[str, Any] | None = None, channels: int = 1, **shape: Any) -> None:
         super().__init__()
+        made = BatLiNetShape(**shape)
         self.spec = LifeSpec(**(spec or {}))
-        self.settings = {
-            "spec": dict(spec or {}),
-            "channels": channels,
-            "width": width,
-            "alpha": alpha,
-            "absolute": absolute,
-            "references": references,
-            "cleaning": cleaning,
-            "pool": pool,
-            "capacity": capacity,
-            "compress": compress,
-            "current": current,
-        }
-        if compress < 0.0 or (compress and absolute):
-            raise RecipeError(f"batlinet: compress is {compress}; it is 0 or larger, and for differences only")
-        if channels < 1 + capacity + current:
-            raise RecipeError(f"batlinet: {channels} channels; Q(V), current and capacity are {1 + capacity + current}")
-        if pool < 1 or self.spec.cycles % pool:
+        self.settings = {"spec": dict(spec or {}), "channels": channels, **asdict(made)}
+        self.alpha, self.absolute, self.cleaning = made.alpha, made.absolute, made.cleaning
+        self.pool, self.capacity, self.compress, self.current = made.pool, made.capacity, made.compress, made.current
+        least = 1 + self.capacity + self.current
+        if self.compress < 0.0 or (self.compress and self.absolute):
+            raise RecipeError(f"batlinet: compress is {self.compress}; it is 0 or larger, and for differences only")
+        if channels < least:
+            raise RecipeError(f"batlinet: {channels} channels; Q(V), current and capacity are {least}")
+        if self.pool < 1 or self.spec.cycles % self.pool:
             raise DataError(
-                f"BatLiNet pools {pool} cycles; it must divide the {self.spec.cycles} cycles of the windows"
+                f"BatLiNet pools {self.pool} cycles; it must divide the {self.spec.cycles} cycles of the windows"
             )
-        shape = (channels, self.spec.cycles // pool, self.spec.columns)
-        self.alpha, self.absolute, self.cleaning = alpha, absolute, cleaning
-        self.pool, self.capacity, self.compress, self.current = pool, capacity, compress, current
-        self.intra, self.inter = Encoder(*shape, width), Encoder(*shape, width)
-        self.head = nn.Linear(width, 1, bias=False)
+        size = (channels, self.spec.cycles // self.pool, self.spec.columns)
+        self.intra, self.inter = Encoder(*size, made.width), Encoder(*size, made.width)
+        self.head = nn.Linear(made.width, 1, bias=False)
         self.register_buffer("label_mean", torch.zeros(()))
         self.register_buffer("label_std", torch.ones(()))
         self.register_buffer("input_std", torch.ones(2, channels, 1, 1))
         # What the intra branch subtracts from the capacity channel; the other channels lose their base cycle instead.
         self.register_buffer("center", torch.zeros(()))
-        self.register_buffer("reference_x", torch.zeros(references, *shape))
-        self.register_buffer("reference_label", torch.zeros(references))
+        self.register_buffer("reference_x", torch.zeros(made.references, *size))
+        self.register_buffer("reference_label", torch.zeros(made.references))
 
     def within(self, x: Tensor) -> Tensor:
         """Standardized log life [N] from the change since the base cycle, for x [N, channels, cycles, columns]."""
@@ -186,16 +157,6 @@ class BatLiNet(Teacher[LifeWindows]):
         if self.compress:
             pooled[:, 0] = torch.asinh(pooled[:, 0] / self.compress)
         return pooled
-
-    @classmethod
-    def fit(
-        cls, train: LifeWindows, val: LifeWindows | None, settings: BatLiNetSettings, run: Run
-    ) -> tuple[BatLiNet, StepResult]:
-        """See ``Teacher.fit`` and ``train_batlinet``; ``val`` is not looked at."""
-        from edgebat.teachers.batlinet.train import train_batlinet
-
-        alone(settings.members, cls.name)
-        return train_batlinet(train, settings, run)
 
     @torch.no_grad()
     def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:

@@ -12,8 +12,17 @@ from edgebat.errors import RecipeError
 from edgebat.tasks.life.windows import LifeWindows
 from edgebat.teachers.batlinet.network import CURRENT, BatLiNet
 from edgebat.teachers.batlinet.settings import BatLiNetSettings
+from edgebat.teachers.ensemble import alone
 from edgebat.training.run import Run, StepResult
 from edgebat.training.steps import fit_steps
+
+
+def fit_teacher(
+    kind: type[BatLiNet], train: LifeWindows, val: LifeWindows | None, settings: BatLiNetSettings, run: Run
+) -> tuple[BatLiNet, StepResult]:
+    """See ``Teacher.fit``; ``val`` is not looked at."""
+    alone(settings.members, kind.name)
+    return train_batlinet(train, settings, run)
 
 
 def train_batlinet(
@@ -42,19 +51,7 @@ def train_batlinet(
     # No group is smaller than ``merge``: a rest of one cell would be that cell's own measurement.
     groups = np.array_split(order, max(1, len(order) // settings.merge))
     chosen = np.random.default_rng(settings.fit.seed).permutation(len(groups))[: settings.references]
-    network = BatLiNet(
-        spec=dataclasses.asdict(train.spec),
-        channels=1 + settings.capacity + settings.current,
-        width=settings.width,
-        alpha=settings.alpha,
-        absolute=settings.absolute,
-        references=len(chosen),
-        cleaning=settings.cleaning,
-        pool=settings.pool,
-        capacity=settings.capacity,
-        compress=settings.compress,
-        current=settings.current,
-    )
+    network = BatLiNet(dataclasses.asdict(train.spec), settings.channels, **settings.shape(references=len(chosen)))
     # Twice as fast on a CPU as the default layout.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x, label = network.tensor(train), torch.log(torch.from_numpy(train.life))

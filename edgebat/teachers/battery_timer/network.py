@@ -7,7 +7,7 @@ so it is asked for the difference to it. And the context may be short, long, or 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.forecast.windows import ForecastWindows
-from edgebat.teachers.base import Teacher, validated
+from edgebat.teachers.base import Teacher
 from edgebat.teachers.battery_timer.settings import TimerSettings
 from edgebat.teachers.battery_timer.timer import Timer, timer_config
-from edgebat.training.run import FitResult, Run
 
 NORMALIZATIONS = ("line", "revin")
 LINE_CYCLES = 24
@@ -162,30 +161,20 @@ class BatteryTimer(Teacher[ForecastWindows]):
         out = base[:, :, None] + scale[:, :, None] * torch.stack(columns, dim=2)
         return out, scale, _mean_state(hidden, padded)
 
-    @classmethod
-    def fit(
-        cls, train: ForecastWindows, val: ForecastWindows | None, settings: Any, run: Run
-    ) -> tuple[Self, FitResult]:
-        """See ``Teacher.fit`` and ``train_forecaster``. train: windows, or better ``stretches``, which draws can squeeze."""
-        from edgebat.teachers.battery_timer.train import built, train_forecaster, widened
-
-        network = built(cls, train, settings)
-        return train_forecaster(network, widened(train, network), validated(val, cls.name), settings, run)
+    def predict(self, windows: ForecastWindows | Float32) -> dict[str, FloatArray]:
+        """Forecasts of N windows, or of their ``x`` [N, L]: ``trajectory`` [N, horizon], the median, and ``quantiles``
+        [N, horizon, Q]. Raises DataError for another shape, or when a window's last capacity is missing."""
+        return self.predict_ahead(windows, self.horizon)
 
     @torch.no_grad()
-    def predict(self, windows: ForecastWindows | Float32, horizon: int | None = None) -> dict[str, FloatArray]:
-        """Forecasts of N windows: ``trajectory`` [N, horizon], the median, and ``quantiles`` [N, horizon, Q].
-
-        windows: ForecastWindows, or their ``x`` [N, L]. horizon: longer than the network's is reached by appending the
-        median to the context and forecasting again (quantiles of later blocks are then those of one step: too narrow).
-        Raises DataError when a window's last capacity is missing.
-        """
+    def predict_ahead(self, windows: ForecastWindows | Float32, horizon: int) -> dict[str, FloatArray]:
+        """``predict`` for so many cycles: more than the network's are reached by appending the median to the context and
+        forecasting again (quantiles of later blocks are then those of one step: too narrow)."""
         x = torch.as_tensor(np.asarray(getattr(windows, "x", windows), dtype=np.float32))
         if x.ndim != 2 or not torch.isfinite(x[:, -1:]).all():
             missing = int((~torch.isfinite(x[..., -1])).sum())
             raise DataError(f"forecast windows are [N, L] and end with a measured value; seen shape {tuple(x.shape)}, "
                             f"{missing} windows end with NaN")  # fmt: skip
-        horizon = horizon or self.horizon
         device = next(self.parameters()).device
         training = self.training
         self.eval()

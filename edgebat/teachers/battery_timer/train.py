@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edgebat.errors import RecipeError, require
 from edgebat.tasks.forecast.windows import ForecastWindows
+from edgebat.teachers.base import validated
 from edgebat.teachers.battery_timer.draws import balance_weights, draw_windows, stretch_tensor
 from edgebat.teachers.battery_timer.network import BatteryTimer
 from edgebat.teachers.battery_timer.settings import DegradationLoss, LoraSettings, TimerSettings
@@ -71,6 +72,14 @@ def merge_lora(network: nn.Module) -> None:
                 layer.merge()
                 setattr(parent, name, layer.get_base_layer())
     network.requires_grad_(True)
+
+
+def fit_teacher(
+    kind: type[Network], train: ForecastWindows, val: ForecastWindows | None, settings: TimerSettings, run: Run
+) -> tuple[Network, FitResult]:
+    """See ``Teacher.fit``. train: windows, or better ``stretches``, which draws can squeeze."""
+    network = built(kind, train, settings)
+    return train_forecaster(network, widened(train, network), validated(val, kind.name), settings, run)
 
 
 def built(kind: type[Network], train: ForecastWindows, settings: TimerSettings) -> Network:

@@ -21,8 +21,7 @@ from edgebat.teachers.base import Teacher
 from edgebat.teachers.diffbatt.diffusion import Schedule
 from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling, sampling_of
 from edgebat.teachers.diffbatt.unet import UNet
-from edgebat.teachers.ensemble import SeedEnsemble, alone
-from edgebat.training.run import Run, StepResult
+from edgebat.teachers.ensemble import SeedEnsemble
 
 TARGETS = ("noise", "velocity")
 
@@ -111,16 +110,6 @@ class DiffBatt(Teacher[LifeWindows]):
             return noise if self.target == "noise" else self.schedule.noise_of_velocity(x, t, noise)
 
         return noise_of
-
-    @classmethod
-    def fit(
-        cls, train: LifeWindows, val: LifeWindows | None, settings: DiffBattSettings, run: Run
-    ) -> tuple[DiffBatt, StepResult]:
-        """See ``Teacher.fit`` and ``train_diffbatt``; ``val`` is not looked at."""
-        from edgebat.teachers.diffbatt.train import train_diffbatt
-
-        alone(settings.members, cls.name)
-        return train_diffbatt(train, settings, run)
 
     def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
         """What ``summarized`` makes of the draws. Raises DataError for windows made otherwise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -84,3 +85,15 @@ def synthesis_scores(real: LifeWindows, made: LifeWindows) -> dict[str, float]:
     features = principal_components(real.curve.astype(np.float64), made.curve.astype(np.float64))
     precision, recall = precision_recall(*features)
     return {"fid": frechet_distance(*features), "precision": precision, "recall": recall}
+
+
+def synthesis_rows(
+    teacher: DiffBatt, train: LifeWindows, test: LifeWindows, weights: Sequence[float], sampling: Sampling
+) -> list[dict[str, float]]:
+    """FID, precision, recall and the forest's RUL error per guidance weight; ``guidance`` -1 is the real data."""
+    rows = [{"guidance": -1.0, "forest_rmse": forest_rul_error(train, test, sampling.seed)}]
+    for weight in weights:
+        made = synthesize(teacher, train, dataclasses.replace(sampling, guidance=weight))
+        forest = forest_rul_error(made, test, sampling.seed)
+        rows.append({"guidance": weight, "forest_rmse": forest, **synthesis_scores(train, made)})
+    return rows

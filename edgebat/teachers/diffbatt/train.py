@@ -12,8 +12,17 @@ from edgebat.tasks.life.windows import LifeWindows
 from edgebat.teachers.diffbatt.blend import blend, neighbours_in_life, stretched, unstretched
 from edgebat.teachers.diffbatt.network import DiffBatt
 from edgebat.teachers.diffbatt.settings import DiffBattSettings
+from edgebat.teachers.ensemble import alone
 from edgebat.training.run import Run, StepResult
 from edgebat.training.steps import fit_steps
+
+
+def fit_teacher(
+    kind: type[DiffBatt], train: LifeWindows, val: LifeWindows | None, settings: DiffBattSettings, run: Run
+) -> tuple[DiffBatt, StepResult]:
+    """See ``Teacher.fit``; ``val`` is not looked at."""
+    alone(settings.members, kind.name)
+    return train_diffbatt(train, settings, run)
 
 
 def train_diffbatt(train: LifeWindows, settings: DiffBattSettings, run: Run) -> tuple[DiffBatt, StepResult]:

@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.health.windows import SMALLEST_STD, HealthWindows
-from edgebat.teachers.base import Teacher, validated
+from edgebat.teachers.base import Teacher
 from edgebat.teachers.ic2ml.settings import Ic2mlSettings
-from edgebat.training.run import FitResult, Run
 
 ATTENTION = ("tokens", "published")
 SOH_FROM = ("attention", "embedding")
+BATCH = 1024
+"""Windows predicted at a time."""
 
 
 class Inception(nn.Module):
@@ -181,17 +182,8 @@ class Ic2ml(Teacher[HealthWindows]):
             features = torch.cat([self.cross_attention(context, self.image_projection(rows)), context], dim=1)
         return soh, trajectory, self.rul_head(features).squeeze(1)
 
-    @classmethod
-    def fit(
-        cls, train: HealthWindows, val: HealthWindows | None, settings: Ic2mlSettings, run: Run
-    ) -> tuple[Ic2ml, FitResult]:
-        """See ``Teacher.fit`` and ``train_ic2ml``."""
-        from edgebat.teachers.ic2ml.train import train_ic2ml
-
-        return train_ic2ml(train, validated(val, cls.name), settings, run)
-
     @torch.no_grad()
-    def predict(self, windows: HealthWindows | Float32, batch_size: int = 1024) -> dict[str, FloatArray]:
+    def predict(self, windows: HealthWindows | Float32) -> dict[str, FloatArray]:
         """Physical predictions for windows, or for their increments [N, context, increments] as fractions of nominal.
 
         float32: soh [N] (last cycle) and trajectory [N, horizon] as fractions of the reference, rul [N] in cycles.
@@ -206,8 +198,8 @@ class Ic2ml(Teacher[HealthWindows]):
         self.eval()
         # No windows are no answers, not an error.
         parts: list[Tensor] = [torch.zeros(0, self.settings["horizon"] + 2, device=self.input_mean.device)]
-        for start in range(0, len(x), batch_size):
-            batch = torch.as_tensor(x[start : start + batch_size], device=self.input_mean.device)
+        for start in range(0, len(x), BATCH):
+            batch = torch.as_tensor(x[start : start + BATCH], device=self.input_mean.device)
             soh, trajectory, rul = self(batch)
             fractions = torch.cat([soh[:, -1:], trajectory], dim=1) * self.soh_std + self.soh_mean
             parts.append(torch.cat([fractions, (rul * self.rul_std).clamp(min=0)[:, None]], dim=1))

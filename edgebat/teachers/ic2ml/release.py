@@ -2,8 +2,8 @@
 
     edgebat run health-ic2ml --corpus PATH --set released=FOLDER
 
-FOLDER is a copy of the publication's repository. It keeps, per condition, what its networks said of the test windows and
-what is true, in Ah and cycles, but not which cell a window is of. Windows slide by one cycle, so a break tells where
+FOLDER is a copy of the publication's repository. It keeps, per condition, what its networks predicted for the test windows
+and what is true, in Ah and cycles, but not which cell a window is of. Windows slide by one cycle, so a break tells where
 another cell begins, and a corpus that holds the cell has the same capacities to the last digit.
 """
 
@@ -11,23 +11,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Float64, FloatArray
 from edgebat.cells import CellKey
 from edgebat.errors import DataError
-
-if TYPE_CHECKING:
-    from edgebat.studies.conditions import Condition
-
+from edgebat.tasks.health.windows import HealthWindows
 
 SAME_AH = 1e-5
 """Capacities closer than this are the same measurement: the release rounds to float32, cells differ by far more."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Cells of one condition by the paper's split, as numbers after ``stem``-#."""
+
+    dataset: str
+    stem: str
+    """How the names of its cells begin."""
+    train: tuple[int, ...]
+    val: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+    published: dict[str, float] = field(default_factory=dict)
+    """Errors of the released predictions, for the table."""
+
+    def keys(self, part: str) -> list[CellKey]:
+        """The cells of ``train``, ``val`` or ``test``."""
+        return [(self.dataset, f"{self.stem}-#{number}") for number in getattr(self, part)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ class Released:
     rul: tuple[Float64, Float64]
 
     def errors(self, nominal_ah: float, rows: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
-        """As ``ic2ml_study.errors``, of some windows or all; SOH is that of the last cycle read."""
+        """As ``errors`` below, of some windows or all; SOH is that of the last cycle read."""
         keep = slice(None) if rows is None else rows
         soh = (self.read[0] - self.read[1])[keep, -1]
         true = self.ahead[1][keep]
@@ -64,14 +78,42 @@ def rms(values: npt.ArrayLike) -> float:
     return float(np.sqrt(np.square(values).mean())) if len(values) else float("nan")
 
 
+def errors(windows: HealthWindows, predictions: Mapping[str, FloatArray]) -> dict[str, float]:
+    """RMSE of SOH and trajectory in Ah and in percentage points of nominal, MAPE of the trajectory in percent, RMSE and
+    MAE of RUL in cycles: ``rul`` before EOL only, ``rul_all`` with the windows at and past it as the paper counts."""
+    scale = windows.reference_ah[windows.cell]
+    soh = np.asarray(predictions["soh"], dtype=np.float64) - windows.soh
+    ahead = np.asarray(predictions["trajectory"], dtype=np.float64) - windows.trajectory
+    known = np.isfinite(ahead)
+    known_rul = np.isfinite(windows.rul)
+    rul = np.asarray(predictions["rul"], dtype=np.float64)[known_rul] - windows.rul[known_rul]
+    found = {
+        "windows": float(len(windows)),
+        "cells": float(len(windows.cells)),
+        "soh_rmse_ah": rms(soh * scale),
+        "soh_rmse_pct": 100.0 * rms(soh),
+        "trajectory_rmse_ah": rms((ahead * scale[:, None])[known]),
+        "trajectory_rmse_pct": 100.0 * rms(ahead[known]),
+        "trajectory_mape_pct": 100.0 * _mean(np.abs(ahead[known]) / windows.trajectory[known]),
+        "rul_rmse": rms(rul[windows.rul[known_rul] > 0]),
+        "rul_all_rmse": rms(rul),
+        "rul_all_mae": _mean(np.abs(rul)),
+    }
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _mean(values: FloatArray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
 def read_released(folder: str | Path, condition: Condition) -> Released | None:
     """A condition's predictions, None where nothing was released. Raises DataError for files that are not such."""
-    place = f"{condition.dataset.removeprefix('TJU_')}/{condition.stem}/*"
-    found = sorted(Path(folder).glob(f"**/{place}/pred_his.npy"))
+    inside = f"{condition.dataset.removeprefix('TJU_')}/{condition.stem}/*"
+    found = sorted(Path(folder).glob(f"**/{inside}/pred_his.npy"))
     if not found:
         return None
     if len(found) > 1:
-        raise DataError(f"{folder}: {len(found)} folders {place} hold predictions; one is expected")
+        raise DataError(f"{folder}: {len(found)} folders {inside} hold predictions; one is expected")
     read, ahead, rul = (_pair(found[0].parent, name) for name in ("his", "fut", "rul"))
     released = Released(read, ahead, (rul[0].reshape(-1), rul[1].reshape(-1)))
     shapes = [pair[1].shape for pair in (released.read, released.ahead, released.rul)]
@@ -83,13 +125,13 @@ def read_released(folder: str | Path, condition: Condition) -> Released | None:
 
 
 def _pair(folder: Path, name: str) -> tuple[Float64, Float64]:
-    """What was said and what is true, of one shape."""
-    said, true = (_array(folder / f"{kind}_{name}.npy") for kind in ("pred", "true"))
-    if said.shape != true.shape:
+    """What was predicted and what is true, of one shape."""
+    predicted, true = (_array(folder / f"{kind}_{name}.npy") for kind in ("pred", "true"))
+    if predicted.shape != true.shape:
         raise DataError(
-            f"{folder}: pred_{name}.npy has shape {said.shape}, true_{name}.npy {true.shape}; they must agree"
+            f"{folder}: pred_{name}.npy has shape {predicted.shape}, true_{name}.npy {true.shape}; they must agree"
         )
-    return said, true
+    return predicted, true
 
 
 def _array(path: Path) -> Float64:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from edgebat.arrays import Float32
 from edgebat.tasks.health.windows import HealthWindows
+from edgebat.teachers.base import validated
 from edgebat.teachers.ic2ml.network import Ic2ml
 from edgebat.teachers.ic2ml.settings import Ic2mlSettings
 from edgebat.training.blend import draw_blend
@@ -34,6 +35,13 @@ def context_soh(windows: HealthWindows) -> Float32:
         same = (windows.cell[later] == windows.cell[earlier]) & (x[later, position] == x[earlier, -1]).all(axis=1)
         labels[later[same], position] = soh[earlier[same]]
     return labels
+
+
+def fit_teacher(
+    kind: type[Ic2ml], train: HealthWindows, val: HealthWindows | None, settings: Ic2mlSettings, run: Run
+) -> tuple[Ic2ml, FitResult]:
+    """See ``Teacher.fit``."""
+    return train_ic2ml(train, validated(val, kind.name), settings, run)
 
 
 def train_ic2ml(

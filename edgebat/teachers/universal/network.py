@@ -7,17 +7,12 @@ in training only, at inference the network sees capacities and nothing else.
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgebat.tasks.forecast.windows import ForecastWindows
-from edgebat.teachers.base import validated
 from edgebat.teachers.battery_timer.network import BatteryTimer
 from edgebat.teachers.universal.settings import ContrastSettings, UniversalSettings
-from edgebat.training.run import FitResult, Run
 
 
 class UniversalForecaster(BatteryTimer):
@@ -25,18 +20,6 @@ class UniversalForecaster(BatteryTimer):
 
     name = "universal"
     Settings = UniversalSettings
-
-    @classmethod
-    def fit(
-        cls, train: ForecastWindows, val: ForecastWindows | None, settings: UniversalSettings, run: Run
-    ) -> tuple[Self, FitResult]:
-        """See ``Teacher.fit`` and ``train_universal``; with the second task, descriptors come from ``settings.corpus``."""
-        from edgebat.teachers.battery_timer.train import built, widened
-        from edgebat.teachers.universal.train import corpus_descriptors, train_universal
-
-        network = built(cls, train, settings.timer)
-        described = corpus_descriptors(settings, train)
-        return train_universal(network, widened(train, network), described, validated(val, cls.name), settings, run)
 
 
 class ContrastHead(nn.Module):

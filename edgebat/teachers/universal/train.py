@@ -17,11 +17,21 @@ from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.forecast.descriptors import DESCRIPTORS, charge_descriptors, match_cycles, window_descriptors
 from edgebat.tasks.forecast.windows import ForecastWindows, capacity_histories
-from edgebat.teachers.battery_timer.train import Network, train_forecaster
+from edgebat.teachers.base import validated
+from edgebat.teachers.battery_timer.train import Network, built, train_forecaster, widened
 from edgebat.teachers.universal.network import ContrastHead
 from edgebat.teachers.universal.settings import UniversalSettings
 from edgebat.training.fit import Batch
 from edgebat.training.run import FitResult, Run
+
+
+def fit_teacher(
+    kind: type[Network], train: ForecastWindows, val: ForecastWindows | None, settings: UniversalSettings, run: Run
+) -> tuple[Network, FitResult]:
+    """See ``Teacher.fit``; for the second task, descriptors come from ``settings.corpus``."""
+    network = built(kind, train, settings.timer)
+    described = corpus_descriptors(settings, train)
+    return train_universal(network, widened(train, network), described, validated(val, kind.name), settings, run)
 
 
 def train_universal(

@@ -37,8 +37,8 @@
 /** Changes whenever a description of a model that was generated before no longer fits `edgebat_model_t`. */
 #define EDGEBAT_BMS_ABI 2
 
-/** Called with a condition that only a fault in the caller's program makes false. Default: nothing; errors
- * are returned. */
+/** Called with a condition that only a fault in the caller's program makes false.
+ * Default: nothing; errors are returned. */
 #if !defined(EDGEBAT_ASSERT)
 #define EDGEBAT_ASSERT(condition) ((void)0)
 #endif
@@ -49,15 +49,13 @@ extern "C" {
 
 /*** Return codes, beside those of edgebat_nn.h (EDGEBAT_OK is 0, errors are negative) ***/
 
-#define EDGEBAT_BUSY 1          /* step: call again, more slices wait */
-#define EDGEBAT_IGNORED 2       /* push: the sample is invalid or impossible and was not used */
-#define EDGEBAT_ERR_CONFIG (-5) /* a value of the configuration is out of its range */
-#define EDGEBAT_ERR_MODEL (-6)  /* the model's description contradicts itself */
-#define EDGEBAT_ERR_LENGTH (-7) /* the buffer is too short */
-#define EDGEBAT_ERR_BLANK                                                                                    \
-    (-8)                        /* saved state: nothing was ever written there (all bytes 0x00 or all 0xFF)  \
-                                 */
-#define EDGEBAT_ERR_FORMAT (-9) /* saved state: not a state, or of another version */
+#define EDGEBAT_BUSY 1            /* step: call again, more slices wait */
+#define EDGEBAT_IGNORED 2         /* push: the sample is invalid or impossible and was not used */
+#define EDGEBAT_ERR_CONFIG (-5)   /* a value of the configuration is out of its range */
+#define EDGEBAT_ERR_MODEL (-6)    /* the model's description contradicts itself */
+#define EDGEBAT_ERR_LENGTH (-7)   /* the buffer is too short */
+#define EDGEBAT_ERR_BLANK (-8)    /* saved state: nothing was ever written there (all 0x00 or all 0xFF) */
+#define EDGEBAT_ERR_FORMAT (-9)   /* saved state: not a state, or of another version */
 #define EDGEBAT_ERR_DAMAGED (-10) /* saved state: checksum or contents are wrong */
 #define EDGEBAT_ERR_OTHER (-11)   /* saved state: of another model or of a battery of another capacity */
 
@@ -164,8 +162,7 @@ typedef struct {
 #define EDGEBAT_READ_RUL 1U
 #define EDGEBAT_READ_POINTS 2U
 
-/** A generated model and everything around it that the code needs to know: `<name>_model` in `<name>_bms.c`.
- */
+/** A generated model and what the code needs to know of it: `<name>_model` in `<name>_bms.c`. */
 typedef struct {
     const char *name;
     uint32_t fingerprint;      /* first 32 bits of the model's SHA-256 */
@@ -309,8 +306,8 @@ int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat
  */
 int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample);
 
-/** A bounded piece of work: takes over a finished charge or runs one slice. EDGEBAT_BUSY: call again, not
- * urgent. */
+/** A bounded piece of work: takes over a finished charge or runs one slice. EDGEBAT_BUSY: call again, at any
+ * time. */
 int edgebat_step(edgebat_t *battery);
 
 /** What is known now. Never fails for lack of data: the status says what it is worth. */
@@ -326,13 +323,14 @@ int edgebat_selftest(edgebat_t *battery);
 /** Bytes of this battery's saved state. */
 uint32_t edgebat_state_bytes(const edgebat_model_t *model);
 
-/** Write the state; worth it whenever result.revision has moved, and before the power goes. Each one carries
+/**
+ * Write the state; worth it whenever result.revision has moved, and before the power goes. Each one carries
  * a higher sequence number than the one before. What is lost without power is the charge under way and the
- * anchor of counting. */
+ * anchor of counting.
+ */
 int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes);
 
-/** EDGEBAT_OK when `saved` is a whole state of this model and battery, else the code edgebat_init would
- * return. */
+/** EDGEBAT_OK when `saved` is a whole state of this model and battery, else the code of edgebat_init. */
 int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *config, const void *saved,
                         uint32_t bytes);
 

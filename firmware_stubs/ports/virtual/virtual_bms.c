@@ -10,8 +10,10 @@
  */
 #include "virtual_bms.h"
 
+#include <stddef.h>
+
 #include "edgebat/edgebat_can.h"
-#include "vbms_model.h" /* generated: VBMS_MODEL, vbms_work_t, VBMS_SAVED_BYTES */
+#include "vbms_model.h" /* generated: VBMS_MODEL, VBMS_SAVED_BYTES and perhaps VBMS_FORECAST_... */
 
 #if defined(VBMS_BOARD)
 #define FRAM __attribute__((section(".fram")))
@@ -36,21 +38,121 @@ static uint32_t saved_revision;
 
 EDGEBAT_STATIC_ASSERT(VBMS_SAVED_BYTES <= VBMS_FRAM_BYTES, state_fits_into_fram);
 
-static void read_place(uint32_t place, uint8_t *buffer) {
-    for (uint32_t i = 0U; i < VBMS_SAVED_BYTES; i++) {
-        buffer[i] = vbms_fram[place][i];
+static void read_place(const volatile uint8_t *place, uint8_t *buffer, uint32_t bytes) {
+    for (uint32_t i = 0U; i < bytes; i++) {
+        buffer[i] = place[i];
     }
 }
 
-static void send(uint32_t frame, uint32_t number, const edgebat_result_t *result) {
-    if (sent < VBMS_FRAMES) {
-        vbms_frame_t *const out = &vbms_frames[sent];
-        out->time_ms = vbms_control.time_ms;
-        out->id = vbms_control.first_id + frame;
-        (void)edgebat_can_pack(&VBMS_MODEL, result, frame, number, out->data);
-        sent++;
+/* Byte by byte: a power cut may come between any two. */
+static void write_place(volatile uint8_t *place, const uint8_t *buffer, uint32_t bytes) {
+    for (uint32_t i = 0U; i < bytes; i++) {
+        place[i] = buffer[i];
     }
 }
+
+/* The next frame to be filled, or NULL. */
+static uint8_t *next_frame(uint32_t frame) {
+    uint8_t *data = NULL;
+    if (sent < VBMS_FRAMES) {
+        vbms_frames[sent].time_ms = vbms_control.time_ms;
+        vbms_frames[sent].id = vbms_control.first_id + frame;
+        data = vbms_frames[sent].data;
+        sent++;
+    }
+    return data;
+}
+
+static void send(uint32_t frame, uint32_t number, const edgebat_result_t *result) {
+    (void)edgebat_can_pack(&VBMS_MODEL, result, frame, number, next_frame(frame));
+}
+
+#if defined(VBMS_FORECAST_MODEL)
+
+volatile uint8_t vbms_forecast_fram[2][VBMS_FRAM_BYTES] FRAM;
+
+static edgebat_forecast_t forecast;
+static vbms_forecast_work_t forecast_work;
+static uint8_t forecast_saved[VBMS_FORECAST_SAVED_BYTES];
+static uint32_t forecast_place;
+static uint32_t forecast_saved_revision;
+static uint32_t pushed_revision;
+static uint32_t pushed; /* something was pushed since power-on */
+
+EDGEBAT_STATIC_ASSERT(VBMS_FORECAST_SAVED_BYTES <= VBMS_FRAM_BYTES, history_fits_into_fram);
+
+static int32_t forecast_begin(void) {
+    static uint8_t places[2][VBMS_FORECAST_SAVED_BYTES];
+    const uint32_t source = VBMS_MODEL.fingerprint;
+    read_place(vbms_forecast_fram[0], places[0], VBMS_FORECAST_SAVED_BYTES);
+    read_place(vbms_forecast_fram[1], places[1], VBMS_FORECAST_SAVED_BYTES);
+    const void *const newest = edgebat_forecast_state_newest(&VBMS_FORECAST_MODEL, source, places[0],
+                                                             places[1], VBMS_FORECAST_SAVED_BYTES);
+    forecast_place = (newest == places[0]) ? 1U : 0U;
+    int32_t code = edgebat_forecast_init(&forecast, &VBMS_FORECAST_MODEL, source, &forecast_work, newest,
+                                         VBMS_FORECAST_SAVED_BYTES);
+    forecast_saved_revision = forecast.revision;
+    pushed = 0U;
+    if (code == EDGEBAT_OK) {
+        code = edgebat_forecast_selftest(&forecast);
+    }
+    return code;
+}
+
+/* What is new of the estimator's, then a slice of work. */
+static void forecast_tick(void) {
+    edgebat_result_t result;
+    if (((pushed == 0U) || (battery.revision != pushed_revision)) &&
+        (edgebat_result(&battery, &result) == EDGEBAT_OK)) {
+        pushed = 1U;
+        pushed_revision = battery.revision;
+        (void)edgebat_forecast_push(&forecast, &result);
+    }
+    (void)edgebat_forecast_step(&forecast);
+}
+
+static void forecast_send(void) {
+    edgebat_forecast_result_t outlook;
+    const edgebat_forecast_model_t *const model = &VBMS_FORECAST_MODEL;
+    if (edgebat_forecast_result(&forecast, &outlook) == EDGEBAT_OK) {
+        (void)edgebat_forecast_can_pack(model, &outlook, EDGEBAT_CAN_OUTLOOK, 0U,
+                                        next_frame(EDGEBAT_CAN_OUTLOOK));
+        for (uint32_t part = 0U; 3U * part < model->points; part++) {
+            (void)edgebat_forecast_can_pack(model, &outlook, EDGEBAT_CAN_TRAJECTORY, part,
+                                            next_frame(EDGEBAT_CAN_TRAJECTORY));
+        }
+        (void)edgebat_forecast_can_pack(model, &outlook, EDGEBAT_CAN_FORECASTER, 0U,
+                                        next_frame(EDGEBAT_CAN_FORECASTER));
+    }
+}
+
+/* After the estimator's state, so that no history is ahead of it. */
+static void forecast_save(void) {
+    if (forecast.revision != forecast_saved_revision) {
+        forecast_saved_revision = forecast.revision;
+        if (edgebat_forecast_state_get(&forecast, forecast_saved, VBMS_FORECAST_SAVED_BYTES) == EDGEBAT_OK) {
+            write_place(vbms_forecast_fram[forecast_place], forecast_saved, VBMS_FORECAST_SAVED_BYTES);
+            forecast_place = 1U - forecast_place;
+        }
+    }
+}
+
+#else
+
+static int32_t forecast_begin(void) {
+    return EDGEBAT_OK;
+}
+
+static void forecast_tick(void) {
+}
+
+static void forecast_send(void) {
+}
+
+static void forecast_save(void) {
+}
+
+#endif
 
 static void send_all(void) {
     edgebat_result_t result;
@@ -61,18 +163,17 @@ static void send_all(void) {
             send(EDGEBAT_CAN_FORECAST, part, &result);
         }
         send(EDGEBAT_CAN_MODEL, 0U, &result);
+        forecast_send();
         counter = (counter + 1U) & 15U;
     }
 }
 
-/* Whenever there is something new, over the older of the two places, byte by byte. */
+/* Whenever there is something new, over the older of the two places. */
 static void save(void) {
     if (battery.revision != saved_revision) {
         saved_revision = battery.revision;
         if (edgebat_state_get(&battery, saved, VBMS_SAVED_BYTES) == EDGEBAT_OK) {
-            for (uint32_t i = 0U; i < VBMS_SAVED_BYTES; i++) {
-                vbms_fram[next_place][i] = saved[i];
-            }
+            write_place(vbms_fram[next_place], saved, VBMS_SAVED_BYTES);
             next_place = 1U - next_place;
             vbms_control.saves++;
         }
@@ -82,8 +183,8 @@ static void save(void) {
 int32_t vbms_power_on(void) {
     static uint8_t places[2][VBMS_SAVED_BYTES];
     config = vbms_control.config;
-    read_place(0U, places[0]);
-    read_place(1U, places[1]);
+    read_place(vbms_fram[0], places[0], VBMS_SAVED_BYTES);
+    read_place(vbms_fram[1], places[1], VBMS_SAVED_BYTES);
     const uint8_t *const newest =
         (const uint8_t *)edgebat_state_newest(&VBMS_MODEL, &config, places[0], places[1], VBMS_SAVED_BYTES);
     next_place = (newest == places[0]) ? 1U : 0U;
@@ -94,6 +195,9 @@ int32_t vbms_power_on(void) {
     saved_revision = battery.revision;
     if (code == EDGEBAT_OK) {
         code = edgebat_selftest(&battery);
+    }
+    if (code == EDGEBAT_OK) {
+        code = forecast_begin();
     }
     return code;
 }
@@ -110,11 +214,13 @@ uint32_t vbms_run(uint32_t samples) {
                 break;
             }
         }
+        forecast_tick();
         if (since_frame_ms >= vbms_control.frame_ms) {
             since_frame_ms = 0U;
             send_all();
         }
         save();
+        forecast_save();
     }
     return sent;
 }

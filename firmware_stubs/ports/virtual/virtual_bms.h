@@ -9,7 +9,7 @@
 #include "edgebat/edgebat.h"
 
 #define VBMS_SAMPLES 2048U
-#define VBMS_FRAMES 10240U
+#define VBMS_FRAMES 22528U
 #define VBMS_FRAM_BYTES 4096U
 
 typedef struct {
@@ -30,7 +30,9 @@ typedef struct {
 extern edgebat_sample_t vbms_samples[VBMS_SAMPLES];
 extern vbms_frame_t vbms_frames[VBMS_FRAMES];
 extern vbms_control_t vbms_control;
-extern volatile uint8_t vbms_fram[2][VBMS_FRAM_BYTES];
+extern volatile uint8_t vbms_fram[2][VBMS_FRAM_BYTES]; /* states of the estimator */
+extern volatile uint8_t
+    vbms_forecast_fram[2][VBMS_FRAM_BYTES]; /* histories of the forecaster, if there is one */
 
 /** The board gets power: look for a saved state, begin, test the model. Returns the code of init or selftest.
  */

@@ -1,15 +1,13 @@
-"""From much-measured chemistries to one of which only a few cells have aged: BatLiNet's transfer study."""
+"""From much-measured chemistries to one of which only a few cells have aged: BatLiNet's published transfer."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Bool
 from edgebat.errors import DataError
 from edgebat.tasks.life.score import life_scores
 from edgebat.tasks.life.windows import LifeWindows
@@ -17,18 +15,23 @@ from edgebat.teachers.batlinet.settings import BatLiNetSettings
 from edgebat.teachers.batlinet.train import train_batlinet
 from edgebat.training.run import Run
 
+METHODS = ("vanilla", "fine_tuned", "batlinet")
+"""The known cells alone, intra branch; intra branch trained on other chemistries first; pairs with those."""
+
 
 @dataclass(frozen=True)
 class Transfer:
-    """target: a piece of the chemistry's text ("NCA"). cells: how many aged cells of it are known. At least ``test``
-    cells of it are kept for scoring, the same ones for every count."""
+    """One chemistry learnt from the others."""
 
     target: str
+    """A piece of the chemistry's text ("NCA")."""
     cells: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """How many aged cells of it are known."""
     test: int = 4
+    """At least so many cells of it are kept for scoring, the same ones for every count."""
 
 
-def is_target(windows: LifeWindows, target: str) -> npt.NDArray[np.bool_]:
+def is_target(windows: LifeWindows, target: str) -> Bool:
     """[N] cells whose chemistry begins with ``target``: the cathode; "NMC" does not mean "NMC-LCO"."""
     names = (text.replace("/", " ").split(" ")[0] for text in windows.chemistries)
     return np.array([name == target for name in names], dtype=np.bool_)
@@ -52,41 +55,19 @@ def transfer_split(windows: LifeWindows, transfer: Transfer, seed: int) -> tuple
 
 
 def transfer_scores(
-    windows: LifeWindows, transfer: Transfer, settings: BatLiNetSettings, folder: str | Path, seed: int
-) -> list[dict[str, float]]:
-    """One row per count of known target cells: MAPE in percent of ``vanilla`` (those cells alone, intra branch),
-    ``fine_tuned`` (intra branch trained on the support first) and ``batlinet`` (pairs with the support)."""
+    windows: LifeWindows, transfer: Transfer, settings: BatLiNetSettings, run: Run, seed: int
+) -> dict[str, dict[str, float]]:
+    """Count of known target cells -> MAPE in percent of each of ``METHODS``."""
     support, known, test = transfer_split(windows, transfer, seed)
     settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
     alone = dataclasses.replace(settings, alpha=0.0, pairs=1)
-    run = Run(Path(folder))
     before, _ = train_batlinet(support, alone, run.inside("support"))
-    rows = []
+    found = {}
     for count in (n for n in transfer.cells if n <= len(known)):
         few = known.take(np.arange(count))
         vanilla, _ = train_batlinet(few, alone, run.inside(f"vanilla-{count}"))
         tuned, _ = train_batlinet(few, alone, run.inside(f"tuned-{count}"), start=before)
         paired, _ = train_batlinet(few, settings, run.inside(f"batlinet-{count}"), support=support)
-        row = {"cells": float(count)}
-        for name, network in (("vanilla", vanilla), ("fine_tuned", tuned), ("batlinet", paired)):
-            row[name] = life_scores(network.predict(test)["life"], test.life)["mape"]
-        rows.append(row)
-    return rows
-
-
-def transfer_table(found: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> str:
-    """Markdown: target -> seeds -> rows of ``transfer_scores``, as the median and range of MAPE over the seeds: one cell
-    unlike all that is known can make a mean say nothing."""
-    names = ("vanilla", "fine_tuned", "batlinet")
-    lines = [
-        "MAPE in percent, median (range) over seeds",
-        "",
-        "| target | cells known | " + " | ".join(names) + " |",
-        "|---" * (len(names) + 2) + "|",
-    ]
-    for target, seeds in found.items():
-        for rows in zip(*seeds, strict=False):
-            values = [np.array([row[name] for row in rows]) for name in names]
-            said = " | ".join(f"{np.median(v):.0f} ({v.min():.0f} to {v.max():.0f})" for v in values)
-            lines.append(f"| {target} | {rows[0]['cells']:.0f} | {said} |")
-    return "\n".join(lines) + "\n"
+        found[str(count)] = {name: life_scores(network.predict(test)["life"], test.life)["mape"]
+                             for name, network in zip(METHODS, (vanilla, tuned, paired), strict=True)}  # fmt: skip
+    return found

@@ -1,0 +1,66 @@
+"""What README, CONTRIBUTING and the architecture page name is there: files, verbs, recipes, places, tests."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench.architecture import GROUND, TABLE
+
+ROOT = Path(__file__).parents[2]
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    *(f"docs/adr/{p.name}" for p in (ROOT / "docs/adr").glob("*.md")),
+)
+FOLDERS = ("", "edgebat", "edgebat/tasks", "firmware_stubs")
+"""What paths in prose are relative to."""
+
+
+def commands(page: str) -> list[list[str]]:
+    """Arguments of every ``edgebat ...`` in a page's code, comments and placeholders left in."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = re.findall(r"^\$ (?:\.venv/bin/)?edgebat (.+)$", text, re.M) + re.findall(r"`edgebat ([^`]+)`", text)
+    return [shlex.split(line.split("  #")[0]) for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+    # Paths in backticks with an ending or a slash, without placeholders; what a run or a build makes is not there.
+    paths = re.findall(r"`([\w./-]+/[\w.-]*\w|\w+\.py)`", text)
+    made = ("runs/", "_share", "edgebat/_share", "/")
+    missing = {p for p in paths if not p.startswith(made) and not any((ROOT / f / p).exists() for f in FOLDERS)}
+    named = {path.name for folder in ("edgebat", "tests", "firmware_stubs") for path in (ROOT / folder).rglob("*.*")}
+    assert missing - named == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_verbs_recipes_and_given_files_are_there(page: str) -> None:
+    pytest.importorskip("typer")
+    from typer.main import get_command
+
+    from edgebat.cli.main import app
+    from edgebat.runs.recipe import find_recipe
+
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    for verb, *rest in commands(page):
+        assert verb in verbs or verb.startswith("-"), verb
+        if verb == "run" and re.fullmatch("[a-z-]+", rest[0]):
+            assert find_recipe(rest[0]).is_file()
+        for path in re.findall(r"export/[\w./-]+\w", " ".join(rest)):
+            assert (ROOT / path).exists(), path
+
+
+def test_the_architecture_page_has_a_row_for_every_place() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = " ".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    named = {name.rstrip("/").removesuffix(".py") for name in re.findall(r"`([\w./]+)`", rows)}
+    assert TABLE.keys() - named - {"edgebat"} == set()
+    assert named & set(GROUND)
