@@ -220,7 +220,9 @@ def main() -> int:
     found = imports()
     graph = graph_of(found)
     chain = longest_chain(graph)
-    print(f"{len(chain)} modules in the longest chain of imports: {' > '.join(name.removeprefix('edgebat.') for name in chain)}\n")
+    print(
+        f"{len(chain)} modules in the longest chain of imports: {' > '.join(name.removeprefix('edgebat.') for name in chain)}\n"
+    )
 
     long, circular = long_files(), circles(graph)
     upward, news = [one for one in found if not permitted(one)], against_the_table(found)
