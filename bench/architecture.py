@@ -1,7 +1,7 @@
 """Counts that say whether the code keeps to its layers: ``python -m bench.architecture``.
 
 Prints lines of Python per package, files over 450 lines, the longest chain of imports between modules, imports against the
-table of packages, and circular imports. Exit code 1 for a circular import, an import the table does not allow or a file that is too long.
+table of packages, and circular imports. Exit code 1 for a circular import, one the table does not allow or a file too long.
 An import inside a function counts like one at the top unless the table allows it ``lazily``; one for type checkers only
 does not count. The table is the one of docs/architecture.md; tests/project/test_import_table.py holds it.
 """
@@ -220,9 +220,7 @@ def main() -> int:
     found = imports()
     graph = graph_of(found)
     chain = longest_chain(graph)
-    print(
-        f"{len(chain)} modules in the longest chain of imports: {' > '.join(name.removeprefix('edgebat.') for name in chain)}\n"
-    )
+    print(f"{len(chain)} modules in the longest chain: {' > '.join(name.removeprefix('edgebat.') for name in chain)}\n")
 
     long, circular = long_files(), circles(graph)
     upward, news = [one for one in found if not permitted(one)], against_the_table(found)

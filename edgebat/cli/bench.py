@@ -22,6 +22,8 @@ bench_app = typer.Typer(
 
     [bold]edgebat bench MODEL ...[/] is short for [bold]edgebat bench model MODEL ...[/]; options and examples:
     [bold]edgebat bench model --help[/].
+
+    Example:  edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus
     """,
 )
 app.add_typer(bench_app, name="bench", rich_help_panel=MODEL)

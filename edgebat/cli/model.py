@@ -144,7 +144,7 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 @app.command(rich_help_panel=MODEL)
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="what the model's task reads, see below")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above")],
     nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
@@ -157,8 +157,9 @@ def predict(
 ) -> None:
     """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
 
-    A health model reads cycler files (CSV in the Battery Data Format or mapped, BatteryML's .pkl), a forecast model capacity
-    histories (CSV with cycle, capacity_ah), any model ready windows (.npy, or CSV without header).
+    A health model reads cycler files: CSV (Battery Data Format, or mapped) and BatteryML's .pkl.
+    A forecast model reads capacity histories: CSV with cycle and capacity_ah.
+    Any model reads ready windows: .npy, or CSV without header.
 
     [bold]Examples[/]
 

@@ -62,7 +62,7 @@ def recipe_sections() -> list[SectionKeys]:
             sections += _sections(f"teacher ({name})", teacher.Settings())
     for name, module in STUDIES.items():
         owner = importlib.import_module(f"edgebat.studies.{module}").KINDS[name].section
-        needed = {field.name: {} for field in dataclasses.fields(owner) if _is_needed(field)}
+        needed: dict[str, Any] = {field.name: {} for field in dataclasses.fields(owner) if _is_needed(field)}
         sections += _sections(f"study ({name})", TypeAdapter(owner).validate_python(needed))
     return sections
 
@@ -105,7 +105,7 @@ def as_markdown() -> str:
     lines += ["Every key that a recipe may set, also with `--set section.key=value`. The same on the command line:"]
     lines += ["`edgebat settings`, `edgebat settings distill.fit`. A key that is not here is refused."]
     lines += [
-        "`teacher (diffbatt).fit` is the section `teacher.fit` of a recipe whose teacher that is; so with `task` and `study`."
+        "`teacher (diffbatt).fit` is the section `teacher.fit` of a recipe with that teacher; so are `task`, `study`."
     ]
     for section in recipe_sections():
         lines += ["", f"## {section.name or 'At the top'}", "", section.text, ""]
@@ -158,7 +158,8 @@ def _default(owner: type, field: str, value: Any) -> str:
     if issubclass(owner, BaseModel):
         needed = owner.model_fields[field].is_required()
     else:
-        needed = _is_needed(owner.__dataclass_fields__[field])
+        assert dataclasses.is_dataclass(owner)
+        needed = any(_is_needed(one) for one in dataclasses.fields(owner) if one.name == field)
     if needed:
         return ""
     return json.dumps(value, ensure_ascii=False, default=list)

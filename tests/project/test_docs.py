@@ -33,7 +33,7 @@ def test_files_are_there(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
-    # Paths in backticks with an ending or a slash, without placeholders; what a run, a build or a user's corpus holds is not there.
+    # Paths in backticks with an ending or a slash, without placeholders; what a run, a build or a corpus holds is not there.
     # A bare file name is one of a folder named in the same paragraph, item or row.
     made = ("runs/", "qv/", "segments/", "_share", "edgebat/_share", "/")
     missing = []
