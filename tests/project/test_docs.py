@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.architecture import GROUND, TABLE
+from bench.architecture import GROUND, KNOWN, KNOWN_LONG, TABLE
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
@@ -70,3 +70,10 @@ def test_the_architecture_page_has_a_row_for_every_package() -> None:
     named = {name.rstrip("/").removesuffix(".py") for name in re.findall(r"`([\w./]+)`", rows)}
     assert TABLE.keys() - named - {"edgebat"} == set()
     assert named & set(GROUND)
+
+
+def test_the_architecture_page_names_the_exceptions_there_are_and_no_others() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    paragraphs = [block for block in text.split("\n\n") if "KNOWN" in block]
+    named = set(re.findall(r"`([\w./]+[./][\w./]+)`", " ".join(paragraphs)))
+    assert named == {module for module, _ in KNOWN} | KNOWN_LONG
