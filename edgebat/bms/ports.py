@@ -182,11 +182,11 @@ def export_port(
     if not least <= nominal_mah <= most:
         raise TargetError(f"a nominal capacity of {nominal_mah} mAh is not possible; allowed: {least} to {most}")
     files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode, forecast=forecast)
-    kept = {place.replace("{name}", name) for place in found.manifest.once}
-    for place, content in files.items():
-        if place not in kept or not (out / place).exists():
-            atomic_write(out / place, content)
-    return sorted(out / place for place in files)
+    kept = {path.replace("{name}", name) for path in found.manifest.once}
+    for path, content in files.items():
+        if path not in kept or not (out / path).exists():
+            atomic_write(out / path, content)
+    return sorted(out / path for path in files)
 
 
 def port_files(
