@@ -170,7 +170,7 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 @app.command(rich_help_panel=MODEL)
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler CSV (BDF or mapped), or windows as .csv / .npy")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above")],
     nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
@@ -181,11 +181,17 @@ def predict(
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """SOH, trajectory and remaining life after every charged cycle of a cycler file. Needs NumPy alone.
+    """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
+
+    A health model reads cycler files: CSV (Battery Data Format, or mapped) and BatteryML's .pkl.
+    A forecast model reads capacity histories: CSV with cycle and capacity_ah.
+    Any model reads ready windows: .npy, or CSV without header.
 
     [bold]Examples[/]
 
       edgebat predict runs/demo/models/lstm.ebat cell07.bdf.csv --nominal-ah 3.5
+
+      edgebat predict runs/forecast-students/models/lstm.ebat history.csv --nominal-ah 3.5
 
       edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
     """
