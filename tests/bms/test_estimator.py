@@ -15,7 +15,7 @@ from edgebat.errors import DataError, ModelFileError
 from edgebat.formats.c.bms import describe
 from edgebat.graph import IntGraph, load_graph
 from edgebat.predict import predict_windows
-from edgebat.quantize.field import field_limits
+from edgebat.runs.field import field_limits
 from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthSpec, HealthWindows
 from edgebat.tasks.health.charge_counter import UNKNOWN

@@ -110,7 +110,7 @@ def describe_health(graph: IntGraph) -> BmsModel:
 
 
 def _field(graph: IntGraph) -> tuple[int, int, int]:
-    """Error and temperatures out of ``meta["field"]`` (``edgebat.quantize.field``), checked: they come from a file."""
+    """Error and temperatures out of ``meta["field"]`` (``edgebat.runs.field``), checked: they come from a file."""
     field: Any = graph.meta.get("field", {})
     try:
         cold, hot = field.get("temperature_ddegc", ANY_TEMPERATURE_DDEGC)
