@@ -46,7 +46,8 @@ from edgebat.bms.amalgamate import amalgamate
 from edgebat.bms.integration import integration_files
 from edgebat.errors import TargetError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import estimator_files, health_model, write_bms
+from edgebat.formats.c.bms import estimator_files, write_bms
+from edgebat.formats.c.bms_models import health_model
 from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir

@@ -71,7 +71,7 @@ class Pipeline:
         data_config = {
             "task": r.task,
             "data": r.data.model_dump(mode="json"),
-            "corpus": corpus_digest(self.corpus, r),
+            "corpus": corpus_digest(self.corpus if r.data.source == "corpus" else None),
         }
         teacher_config = {
             "teacher": [dataclasses.asdict(entry) for entry in r.teacher],

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 import yaml
 
-from edgebat.bms.estimator import Config, Estimator, Result
+from edgebat.bms.estimator import Config, Estimator
 from edgebat.bms.ports import list_ports, load_port
-from edgebat.bms.virtual import SAMPLE, Samples
+from edgebat.bms.results import Result
+from edgebat.bms.samples import SAMPLE, Samples
 from edgebat.graph import IntGraph
 from tests.bms_samples import NOMINAL_MAH, as_sample
 from tests.c_host import WARNINGS, c_compiler, call

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.bms.estimator import Config, Estimator, Result
+from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.results import Result
 from edgebat.bms.virtual import config_bytes
 from edgebat.graph import IntGraph
 from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, wild
