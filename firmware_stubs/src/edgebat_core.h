@@ -65,13 +65,10 @@ static inline edgebat_sums_t edgebat_start(const int32_t bias[4], int32_t offset
 
 /*
  * Either header below brings, for its layout of weights:
- *
- *   edgebat_sum4       s + W x for four rows and the columns from x to end, at least four; w moves on to the
- *                      next rows
- *   edgebat_sum2       the same for two rows and four columns
- *   edgebat_offset     what edgebat_start must take off for a vector
- *   EDGEBAT_INT8_...   from a sum to an output: scale, round, add the zero point, saturate
- *   EDGEBAT_INT16_...  the same to 16 bits; HI for rows a and c, which need the sum of the row after them as well
+ *   edgebat_sum4      s + W x for four rows and the columns from x to end, at least four; w moves on to the
+ * next rows edgebat_sum2      the same for two rows and four columns edgebat_offset    what edgebat_start
+ * must take off for a vector EDGEBAT_INT8_..   from a sum to an output: scale, round, add the zero point,
+ * saturate; HI for rows a and c, which EDGEBAT_INT16_..  need the sum of the row after them as well
  */
 #if EDGEBAT_DSP
 #include "edgebat_core_dsp.h"

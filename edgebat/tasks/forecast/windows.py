@@ -110,7 +110,8 @@ class ForecastWindows(Windows):
 
     def inputs(self) -> Float32:
         """The last ``seen_cycles`` values, gaps bridged, [N, seen_cycles / group, group] in the order of time."""
-        seen = bridged(self.x[:, -self.spec.seen_cycles :])
+        # A gap at their beginning is bridged from the value before it, as a device that keeps what it bridged does.
+        seen = bridged(self.x)[:, -self.spec.seen_cycles :]
         # Where windows are shorter than what a student sees, their first value stands before them.
         seen = np.pad(seen, ((0, 0), (self.spec.seen_cycles - seen.shape[1], 0)), mode="edge")
         return seen.reshape(len(self), self.spec.seen_cycles // self.spec.group, self.spec.group)
