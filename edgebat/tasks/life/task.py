@@ -112,7 +112,7 @@ class Life(Task):
             for key, values in predictions.items()
             if "soh_curve" in values
         }
-        return CellCurve((cycles[seen], measured[seen]), predicted, [])
+        return CellCurve((cycles[seen], measured[seen]), predicted, [], windows.spec.eol * 100)
 
     def legend(self, spec: LifeSpec) -> str:
         """Under a table of predictions."""
