@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from struct import pack
 
-from edgebat.bms.estimator import ChargeEnd, Result, Source, Status
-from edgebat.bms.forecaster import ForecastResult
-from edgebat.formats.c.bms import UNKNOWN, BmsModel, ForecastModel
+from edgebat.bms.results import ForecastResult, Result, Source, Status
+from edgebat.formats.c.bms_models import UNKNOWN, BmsModel, ForecastModel
+from edgebat.tasks.health.charge_counter import ChargeEnd
 
 FIRST_ID = 0x6E0
 HEALTH, DETAILS, FORECAST, MODEL, OUTLOOK, TRAJECTORY, FORECASTER = range(7)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from enum import IntEnum
 from struct import pack, unpack, unpack_from
 
 import numpy as np
 
+from edgebat.bms.results import LEAST_SOH_CPCT, MOST_SOH_CPCT, Result, Source, Status
 from edgebat.errors import DataError
-from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, health_model
+from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, health_model
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.tasks.health.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
@@ -26,48 +26,6 @@ MS_PER_H = 3_600_000
 MAGIC = b"EBS\x01"
 LAYOUT = "<6I2Q3I5H6B"
 """Of a saved state between the magic number and the trajectory; the fields stand in ``edgebat_saved.c``."""
-LEAST_SOH_CPCT, MOST_SOH_CPCT = 1000, 15_000
-
-
-class Status(IntEnum):
-    """``edgebat_status_t``: what a result is worth."""
-
-    OK = 0
-    WARMUP = 1
-    INPUT_INVALID = 2
-    OUT_OF_DOMAIN = 3
-    STALE = 4
-    MODEL_CORRUPT = 5
-
-
-class Source(IntEnum):
-    """``edgebat_source_t``: who says the SOH."""
-
-    NONE = 0
-    MODEL = 1
-    COUNTING = 2
-    DATASHEET = 3
-
-
-@dataclass(frozen=True)
-class Result:
-    """``edgebat_result_t``: 0.01 %, cycles and seconds; 65535 (``age_s``: 2**32 - 1) where nothing is known."""
-
-    soh_cpct: int
-    sigma_cpct: int
-    rul_cycles: int
-    model_cpct: int
-    counting_cpct: int
-    age_cycles: int
-    age_s: int
-    cycle: int
-    revision: int
-    points_cpct: tuple[int, ...]
-    points: int
-    warmup: int
-    status: Status
-    source: Source
-    charge: ChargeEnd
 
 
 @dataclass

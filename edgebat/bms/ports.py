@@ -47,7 +47,8 @@ from edgebat.bms.can import dbc_text
 from edgebat.bms.integration import integration_files
 from edgebat.errors import TargetError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import bms_sources, forecast_model, health_model, write_bms
+from edgebat.formats.c.bms import bms_sources, write_bms
+from edgebat.formats.c.bms_models import forecast_model, health_model
 from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir

@@ -26,7 +26,7 @@ from edgebat.cells import CellHistory, CellKey, Condition, seen_cells
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError, EdgebatError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import ForecastModel, forecast_model, health_model
+from edgebat.formats.c.bms_models import ForecastModel, forecast_model, health_model
 from edgebat.graph import IntGraph
 from edgebat.models import load_model
 from edgebat.predict import spec_of

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config
+from edgebat.bms.samples import Samples, samples_array
 from edgebat.bms.twin import Twin, newest_state
-from edgebat.bms.virtual import HostFirmware, Samples, samples_array
+from edgebat.bms.virtual import HostFirmware
 from edgebat.graph import load_graph
 from edgebat.paths import default_corpus
 from edgebat.tasks.health import HealthSpec, charge_increments

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.bms.estimator import Config, Estimator, Source, Status
-from edgebat.bms.virtual import Samples
+from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.results import Source, Status
+from edgebat.bms.samples import Samples
 from edgebat.cells import Condition
 from edgebat.errors import DataError, ModelFileError
-from edgebat.formats.c.bms import describe
+from edgebat.formats.c.bms_models import describe
 from edgebat.graph import IntGraph, load_graph
 from edgebat.predict import predict_windows
-from edgebat.quantize.field import field_limits
+from edgebat.runs.field import field_limits
 from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthSpec, HealthWindows
 from edgebat.tasks.health.charge_counter import UNKNOWN
