@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebat.bms.virtual import Samples, samples_array
+from edgebat.bms.samples import Samples, samples_array
 from edgebat.tasks.health.charge_counter import ChargeCounter, Sample
 
 NOMINAL_MAH = 2000

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass, fields
 
-from edgebat.bms.estimator import Result, Status
-from edgebat.bms.forecaster import ForecastResult
+from edgebat.bms.results import ForecastResult, Result, Status
 
 SOURCE = 0x1234ABCD
 """Fingerprint of the health model in the tests."""

@@ -13,7 +13,7 @@ import numpy as np
 from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.c.tables import pad4
+from edgebat.formats.c.memory import pad4
 from edgebat.paths import firmware_dir
 from edgebat.students.spec import (
     Conv1DLayer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgebat.formats.c.program import Program
+from edgebat.formats.c.lowering import Program
 from edgebat.graph import IntGraph
 from edgebat.graph.model import node_macs
 from edgebat.simulate.unicorn_run import Call

@@ -1,4 +1,4 @@
-"""One cell's life through the firmware of a virtual board and through its twin, compared all the way.
+"""One cell's life through the firmware of a virtual board and through its twin, compared frame by frame.
 
 After a power cut the board must come up with the state it saved before, or the one it was saving, whole.
 """
@@ -14,12 +14,13 @@ import numpy as np
 
 from edgebat.bms.can import DETAILS, FIRST_ID, HEALTH, OUTLOOK, TRAJECTORY, outlook_names
 from edgebat.bms.drive import Cycle
-from edgebat.bms.estimator import Status
+from edgebat.bms.results import Status
+from edgebat.bms.samples import Samples
 from edgebat.bms.twin import Twin, newest_state
-from edgebat.bms.virtual import SAMPLES, BoardFirmware, Firmware, Frame, Samples
+from edgebat.bms.virtual import SAMPLES, BoardFirmware, Firmware, Frame
 from edgebat.cells import CellHistory, CellKey, Condition
 from edgebat.errors import EdgebatError
-from edgebat.formats.c.bms import UNKNOWN
+from edgebat.formats.c.bms_models import UNKNOWN
 
 INSTRUCTIONS_PER_SAMPLE = 500
 """Of the virtual BMS, about: power cuts fall anywhere in a cycle."""

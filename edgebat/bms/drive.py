@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebat.arrays import Float64
-from edgebat.bms.virtual import Samples, samples_array
+from edgebat.bms.samples import Samples, samples_array
 from edgebat.cells import CellHistory
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError

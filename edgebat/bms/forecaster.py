@@ -11,9 +11,9 @@ from struct import pack, unpack_from
 
 import numpy as np
 
-from edgebat.bms.estimator import LEAST_SOH_CPCT, MOST_SOH_CPCT, Result, Status
+from edgebat.bms.results import LEAST_SOH_CPCT, MOST_SOH_CPCT, ForecastResult, Result, Status
 from edgebat.errors import DataError
-from edgebat.formats.c.bms import POINTS_MAX, UNKNOWN, ForecastModel, forecast_model
+from edgebat.formats.c.bms_models import POINTS_MAX, UNKNOWN, ForecastModel, forecast_model
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
 from edgebat.tasks.health.charge_counter import UINT32_MAX
@@ -22,23 +22,6 @@ MAGIC = b"EBF\x01"
 LAYOUT = "<6I"
 """Of a saved history between the magic number and its values; the fields stand in ``edgebat_forecast_begin.c``."""
 PPM_PER_CPCT = 100
-
-
-@dataclass(frozen=True)
-class ForecastResult:
-    """``edgebat_forecast_result_t``: 0.01 % and cycles; 65535 where nothing is known."""
-
-    points_cpct: tuple[int, ...]
-    eol_cycles: int
-    horizon: int
-    age_cycles: int
-    soh_cpct: int
-    covered: int
-    missing: int
-    cycle: int
-    revision: int
-    points: int
-    status: Status
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from edgebat.bms.a2l import a2l_text
 from edgebat.bms.can import FIRST_ID, dbc_text
 from edgebat.errors import MissingExtra, ToolError
-from edgebat.formats.c.bms import ANY_TEMPERATURE_DDEGC, UNKNOWN, health_model
+from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, UNKNOWN, health_model
 from edgebat.graph import IntGraph
 from edgebat.tasks.health.charge_counter import Config
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.bms.virtual import BoardFirmware, Samples, samples_array
-from edgebat.formats.c.bms import BmsModel, estimator_files
+from edgebat.bms.samples import Samples, samples_array
+from edgebat.bms.virtual import BoardFirmware
+from edgebat.formats.c.bms import estimator_files
+from edgebat.formats.c.bms_models import BmsModel
 from edgebat.graph import IntGraph
 from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from edgebat.bms.cell_replay import CellReplay, CycleRow
-from edgebat.formats.c.bms import ForecastModel
+from edgebat.formats.c.bms_models import ForecastModel
 from edgebat.report.picture import STYLE
 from edgebat.report.svg import Chart, padded_range
 

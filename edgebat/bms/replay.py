@@ -26,7 +26,7 @@ from edgebat.cells import CellHistory, CellKey, Condition, seen_cells
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError, EdgebatError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import ForecastModel, forecast_model, health_model
+from edgebat.formats.c.bms_models import ForecastModel, forecast_model, health_model
 from edgebat.graph import IntGraph
 from edgebat.models import load_model
 from edgebat.predict import spec_of
@@ -163,7 +163,7 @@ def replay(
     """Replay cells and write ``replay.json``, ``replay.csv``, ``replay.svg``, ``<name>.dbc`` and a log of all frames
     per cell (``candump -L`` format) into ``folder``; with a ``forecast`` model the board forecasts as well.
 
-    Raises ModelFileError when a model cannot serve its place.
+    Raises ModelFileError when a model cannot do its part.
     """
     options = options or ReplayOptions()
     spec, trend = spec_of(graph), None if forecast is None else forecast_model(forecast)

@@ -6,9 +6,9 @@ import numpy as np
 
 from edgebat.arrays import Float64
 from edgebat.bms.cell_replay import CellReplay, CycleRow
-from edgebat.bms.estimator import Status
+from edgebat.bms.results import Status
 from edgebat.cells import CellHistory
-from edgebat.formats.c.bms import ForecastModel
+from edgebat.formats.c.bms_models import ForecastModel
 from edgebat.graph import IntGraph
 from edgebat.predict import predict_windows, spec_of
 from edgebat.tasks.health.windows import health_windows, reference_capacity_ah, usable_rows

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from edgebat.bms import estimator as health
 from edgebat.bms import forecaster as outlook
 from edgebat.bms.can import pack_forecast, pack_frames
-from edgebat.bms.estimator import Config, Estimator, Result, Sample
+from edgebat.bms.estimator import Config, Estimator, Sample
 from edgebat.bms.forecaster import Forecaster
-from edgebat.bms.virtual import Samples, slices_of
+from edgebat.bms.results import Result
+from edgebat.bms.samples import Samples
+from edgebat.bms.virtual import slices_of
 from edgebat.graph import IntGraph
 
 FRAME_MS = 600_000

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgebat.bms.can import FIRST_ID, burst
+from edgebat.bms.samples import Samples
 from edgebat.errors import ToolError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import estimator_files, forecast_model, health_model, write_bms
+from edgebat.formats.c.bms import estimator_files, write_bms
+from edgebat.formats.c.bms_models import forecast_model, health_model
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.slices import slice_count
 from edgebat.formats.c.write import CModel, write_c
@@ -31,23 +30,9 @@ from edgebat.simulate.toolchain import find_compiler
 from edgebat.simulate.unicorn_run import CPUS
 from edgebat.tasks.health.charge_counter import Config
 
-SAMPLE = np.dtype(
-    [
-        ("current_ma", "<i4"),
-        ("dt_ms", "<u4"),
-        ("cell_mv", "<i2"),
-        ("temperature_ddegc", "<i2"),
-        ("valid", "u1"),
-        ("pad", "V3"),
-    ]
-)
-"""``edgebat_sample_t``."""
-VALID_ALL = 7
 SAMPLES = 2048
 FRAM_BYTES = 4096
 _MAX_SECONDS = 600.0
-
-Samples = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -57,27 +42,6 @@ class Frame:
     time_ms: int
     id: int
     data: bytes
-
-
-def samples_array(
-    cell_mv: npt.ArrayLike,
-    current_ma: npt.ArrayLike,
-    dt_ms: npt.ArrayLike,
-    temperature_ddegc: npt.ArrayLike = 250,
-    valid: npt.ArrayLike = VALID_ALL,
-) -> Samples:
-    """Samples as the firmware reads them; arrays [N] or scalars, integers."""
-    mv = np.asarray(cell_mv)
-    samples = np.zeros(mv.shape, dtype=SAMPLE)
-    for name, values in (
-        ("cell_mv", mv),
-        ("current_ma", current_ma),
-        ("dt_ms", dt_ms),
-        ("temperature_ddegc", temperature_ddegc),
-        ("valid", valid),
-    ):
-        samples[name] = values
-    return samples
 
 
 class Firmware(ABC):

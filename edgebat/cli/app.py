@@ -25,7 +25,10 @@ MODEL = "Model files"
 HELP = "Help"
 
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji")
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji, forecast-students, ..."
+    ),
 ]
 CorpusOption = Annotated[
     Path | None,

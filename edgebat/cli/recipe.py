@@ -23,9 +23,9 @@ def run_until(
     only: Sequence[str] = (),
 ) -> None:
     """The pipeline up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
-    from edgebat.runs.recipe import find_recipe, load_recipe
+    from edgebat.runs.recipe import find_recipe, find_study, load_recipe
     from edgebat.runs.run import run_recipe
-    from edgebat.studies.command import find_study, run_study
+    from edgebat.studies.command import run_study
 
     study = find_study(recipe, overrides or ()) if until in ("report", "teacher") else None
     if study is not None:

@@ -12,7 +12,8 @@ from edgebat.files import atomic_write
 from edgebat.formats.c.write import write_c
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.tflite.write import write_tflite
-from edgebat.graph import IntGraph, save_graph
+from edgebat.graph.model import IntGraph
+from edgebat.graph.store import save_graph
 
 FORMATS = ("c", "tflite", "onnx", "ebat")
 _WRITERS: dict[str, Callable[[IntGraph, Path], object]] = {

@@ -80,7 +80,7 @@ def build_card(recipe: Any, run: RunResults) -> dict[str, Any]:
             "cells": {part: count["cells"] for part, count in data["counts"].items()},
             "windows": {
                 **{part: count["windows"] for part, count in data["counts"].items()},
-                "test_rul": data["counts"]["test"]["rul"],
+                "ends_known": data["counts"]["test"]["ends_known"],
             },
             "conditions": data["conditions"],
             "left_out": data["left_out"],

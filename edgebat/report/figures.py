@@ -91,12 +91,12 @@ def cell_chart(
         (0.0, max(ends, default=1.0)),
         padded_range(measured, *(y for _, y in lines.values()), margin=0.08),
         "cycle",
-        "SOH, %",
-        f"SOH of cell {windows.cells[cell][1]}",
+        f"{curve.quantity}, %",
+        f"{curve.quantity} of cell {windows.cells[cell][1]}",
         width=size[0],
         height=size[1],
     )
-    chart.level(windows.spec.eol * 100, f"EOL {windows.spec.eol * 100:g} %")
+    chart.level(curve.end_percent, f"EOL {curve.end_percent:g} %")
     chart.line(cycle[::step], measured[::step], "c0")
     for s in shown:
         if s.key in lines:

@@ -20,7 +20,7 @@ def known_ends(windows: Windows) -> Any:
 
 def counts_of(windows: Windows) -> dict[str, int]:
     """Cells, windows, and windows before an end of life that was observed."""
-    return {"cells": len(windows.cells), "windows": len(windows), "rul": int(known_ends(windows).sum())}
+    return {"cells": len(windows.cells), "windows": len(windows), "ends_known": int(known_ends(windows).sum())}
 
 
 def condition_rows(windows: Windows, split: Split) -> list[dict[str, Any]]:

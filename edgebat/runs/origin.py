@@ -8,12 +8,11 @@ from pathlib import Path
 from edgebat.errors import DataError
 from edgebat.files import sha256_bytes, sha256_file
 from edgebat.paths import targets_dir
-from edgebat.runs.recipe import Recipe
 
 
-def corpus_digest(corpus: Path | None, recipe: Recipe) -> str | None:
+def corpus_digest(corpus: Path | None) -> str | None:
     """What decides the content of a corpus without reading all of it: tables by hash, curve files by name and size."""
-    if corpus is None or recipe.data.source != "corpus":
+    if corpus is None:
         return None
     tables = [corpus / "cells.csv", corpus / "capacity.parquet"]
     missing = [path.name for path in tables if not path.is_file()]

@@ -6,15 +6,14 @@ Defaults come from the settings classes of the packages that use them; ``config.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from edgebat.distill.entry import teacher_entry, unknown_keys, with_defaults
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.distill.train import DistillSettings
 from edgebat.errors import EdgebatError, RecipeError
@@ -22,7 +21,6 @@ from edgebat.paths import recipes_dir
 from edgebat.quantize import QuantizeOptions
 from edgebat.students.store import student_kinds
 from edgebat.tasks.base import Task, task, task_names
-from edgebat.teachers.store import teacher_class
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -186,37 +184,6 @@ class Recipe(Section):
         return self.of_task.spec(self.task)
 
 
-def teacher_entry(given: Any) -> TeacherEntry:
-    """One entry of ``teacher:`` out of plain data, its settings checked and complete. Raises RecipeError."""
-    if isinstance(given, TeacherEntry):
-        return given
-    if not isinstance(given, dict):
-        raise RecipeError(f"teacher is {given!r}; give name: or file:, or a list of such sections")
-    own = {key: given[key] for key in ("name", "file", "learn_from_val") if key in given}
-    rest = {**given.get("settings", {}), **{k: v for k, v in given.items() if k not in (*own, "settings")}}
-    if bool(own.get("name")) == bool(own.get("file")):
-        raise RecipeError(
-            f"teacher has name {own.get('name', '')!r} and file {own.get('file', '')!r}; give one of them"
-        )
-    if own.get("file"):
-        if own.get("learn_from_val"):
-            raise RecipeError("teacher.file is given, so that nothing is trained; learn_from_val would not be used")
-        return TeacherEntry(file=str(own["file"]), settings=rest)
-    kind = teacher_class(str(own["name"]))
-    lines = list(_unknown_keys(rest, kind.Settings, "teacher."))
-    if lines:
-        raise RecipeError("; ".join(lines))
-    settings = TypeAdapter(kind.Settings).validate_python(_with_defaults(rest, kind.Settings))
-    entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), settings)
-    fit: Any = getattr(settings, "fit", None)
-    if entry.learn_from_val and getattr(fit, "validation_decides", False):
-        raise RecipeError(
-            f"teacher.learn_from_val needs keep: last and a patience of all {fit.epochs} epochs, or the cells "
-            f"learnt from would choose the weights; seen keep: {fit.keep}, patience: {fit.patience}"
-        )
-    return entry
-
-
 class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc]
     """SafeLoader that refuses a key written twice; YAML itself silently keeps the last one."""
 
@@ -268,9 +235,11 @@ def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Pa
     return path, document
 
 
-def is_study(document: dict[str, Any]) -> bool:
-    """Whether a recipe studies one teacher (it has ``study:``) instead of going the whole path to a device."""
-    return "study" in document
+def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any] | None:
+    """What the recipe says, not checked yet, when it studies one teacher (it has ``study:``) instead of being a whole
+    pipeline; None for a recipe of a pipeline. Raises RecipeError."""
+    _, document = read_document(recipe, overrides)
+    return document if "study" in document else None
 
 
 def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -280,7 +249,7 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises RecipeError naming the file, the key, what is allowed and, for a misspelt key, the nearest name.
     """
     path, document = read_document(recipe, overrides)
-    if is_study(document):
+    if "study" in document:
         raise RecipeError(
             f"{path} is a study of one teacher, not a pipeline to a device: it has no students to "
             f"distil, quantize or export; use edgebat run {recipe} or edgebat train {recipe}"
@@ -290,10 +259,10 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def check_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
     """A checked Recipe from plain data; raises RecipeError with one line per mistake."""
-    lines = list(_unknown_keys(document, Recipe, ""))
+    lines = list(unknown_keys(document, Recipe, ""))
     if not lines:
         try:
-            return Recipe.model_validate(_with_defaults(document, Recipe))
+            return Recipe.model_validate(with_defaults(document, Recipe))
         except ValidationError as error:
             lines = [_explain(e) for e in error.errors()]
         except EdgebatError as error:
@@ -347,54 +316,3 @@ def _explain(error: Any) -> str:
     if error["type"] == "missing":
         return f"{place} is missing"
     return f"{place} is {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
-
-
-def _fields(section: Any) -> dict[str, Any] | None:
-    """Names and types of a section's keys (pydantic model or dataclass); None for anything else."""
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        return {name: info.annotation for name, info in section.model_fields.items()}
-    if dataclasses.is_dataclass(section):
-        hints = get_type_hints(section)
-        return {f.name: hints[f.name] for f in dataclasses.fields(section)}
-    return None
-
-
-def _unknown_keys(document: Any, section: Any, place: str) -> Iterator[str]:
-    """One line per key that the sections do not know. Plain dataclasses would let pydantic ignore them silently."""
-    if isinstance(document, list):
-        entry = getattr(section, "__args__", (None,))[0]
-        for index, value in enumerate(document):
-            yield from _unknown_keys(value, entry, f"{place}{index}.")
-        return
-    if section is TeacherEntry:  # checked with the settings of its system
-        return
-    fields = _fields(section)
-    if fields is None or not isinstance(document, dict):
-        return
-    for key, value in document.items():
-        if key in fields:
-            yield from _unknown_keys(value, fields[key], f"{place}{key}.")
-        else:
-            near = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ";"
-            yield f"{place}{key} is not a known key{hint} allowed here: {', '.join(fields)}"
-
-
-def _with_defaults(document: Any, section: Any) -> Any:
-    """``document`` filled with the defaults of dataclass sections: their nested defaults differ from place to place."""
-    fields = _fields(section)
-    if fields is None or not isinstance(document, dict):
-        return document
-    filled: dict[str, Any] = (
-        dataclasses.asdict(section()) if isinstance(section, type) and dataclasses.is_dataclass(section) else {}
-    )
-    for key, value in document.items():
-        known = isinstance(value, dict) and isinstance(filled.get(key), dict)
-        filled[key] = _merged(filled[key], value) if known else _with_defaults(value, fields.get(key))
-    return filled
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    both = {k: _merged(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
-            for k, v in changes.items()}  # fmt: skip
-    return base | both

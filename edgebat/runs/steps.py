@@ -25,8 +25,8 @@ from edgebat.files import atomic_write, sha256_file
 from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
-from edgebat.quantize.field import field_limits
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
+from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder, Step
 from edgebat.runs.missing import missing_engines, missing_on
 from edgebat.runs.origin import corpus_digest, target_digest
@@ -71,7 +71,7 @@ class Pipeline:
         data_config = {
             "task": r.task,
             "data": r.data.model_dump(mode="json"),
-            "corpus": corpus_digest(self.corpus, r),
+            "corpus": corpus_digest(self.corpus if r.data.source == "corpus" else None),
         }
         teacher_config = {
             "teacher": [dataclasses.asdict(entry) for entry in r.teacher],

@@ -123,17 +123,14 @@ def float_forward(model: FloatModel, x: FloatArray) -> FloatArray:
     Raises DataError when the inputs do not have the model's shape.
     """
     if x.ndim != 3 or x.shape[1:] != model.input_shape:
-        raise DataError(f"the {model.kind} student takes inputs [N, {model.input_shape[0]}, {model.input_shape[1]}], "
-                        f"not {list(x.shape)}; build the windows with the student's own HealthSpec")  # fmt: skip
+        raise DataError(
+            f"the {model.kind} student takes inputs [N, {model.input_shape[0]}, {model.input_shape[1]}], not "
+            f"{list(x.shape)}; build the windows with the student's own definition of its task"
+        )
     values = normalize(model, x)
     for layer in model.layers:
         values = apply_layer(layer, values)
     return values
-
-
-def physical_outputs(model: FloatModel, y: FloatArray) -> FloatArray:
-    """Normalized outputs [N, O] to physical ones (fractions, cycles); of a relative head to changes."""
-    return np.asarray(y * model.output_std.astype(y.dtype) + model.output_mean.astype(y.dtype))
 
 
 def apply_layer(layer: Layer, x: FloatArray) -> FloatArray:

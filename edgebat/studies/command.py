@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from edgebat.distill.entry import teacher_entry
 from edgebat.errors import EdgebatError, RecipeError, require
 from edgebat.files import atomic_write
-from edgebat.runs.recipe import is_study, read_document, teacher_entry
 from edgebat.tasks.base import task
 from edgebat.teachers.store import teacher_class
 
@@ -37,12 +37,6 @@ KEYS = ("name", "title", "task", "teacher", "study")
 """Of a recipe."""
 NOTE = "study.json"
 """The recipe that a folder's results are of."""
-
-
-def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any] | None:
-    """What the recipe says, when it is a study; None for a recipe of a pipeline. Raises RecipeError."""
-    _, document = read_document(recipe, overrides)
-    return document if is_study(document) else None
 
 
 def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any]:
@@ -68,12 +62,6 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[
     except EdgebatError as error:
         raise RecipeError(f"{where}: {error}") from None
     return StudyRecipe(str(document.get("name", "")), name, settings, spec, section, kind)
-
-
-def load_study(recipe: str | Path, overrides: Sequence[str] = ()) -> StudyRecipe[Any]:
-    """A study from a file or the name of a shipped recipe, after ``a.b=c`` overrides. Raises RecipeError."""
-    path, document = read_document(recipe, overrides)
-    return check_study(document, str(path))
 
 
 @contextlib.contextmanager

@@ -165,11 +165,14 @@ class CellCurve:
     """One cell over its life for a chart, in percent: what was measured, and what each model predicts.
 
     measured: (cycles, values). predicted: model -> the same. forecasts: the same, of the model that is shown last.
+    end_percent: the value at which life ends. quantity: what the values are, for titles.
     """
 
     measured: tuple[FloatArray, FloatArray]
     predicted: dict[str, tuple[FloatArray, FloatArray]]
     forecasts: list[tuple[FloatArray, FloatArray]]
+    end_percent: float
+    quantity: str = "SOH"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config
+from edgebat.bms.samples import Samples, samples_array
 from edgebat.bms.twin import Twin, newest_state
-from edgebat.bms.virtual import HostFirmware, Samples, samples_array
+from edgebat.bms.virtual import HostFirmware
 from edgebat.graph import load_graph
 from edgebat.paths import default_corpus
 from edgebat.tasks.health import HealthSpec, charge_increments
@@ -224,14 +225,14 @@ def _16(value: int) -> bytes:
 def test_c_equals_python_on_clean_cycles(model_file: Path, tmp_path: Path):
     host, twin = firmware(model_file, tmp_path / "build", full_mv=4100, empty_mv=3050, rated_cycles=300)
     assert_equal(host, twin, cycles(6, seconds=KNOWN_SECONDS))
-    assert twin.estimator.said is not None
+    assert twin.estimator.estimate is not None
 
 
 def test_c_equals_python_on_wild_samples(model_file: Path, tmp_path: Path):
     host, twin = firmware(model_file, tmp_path / "build", full_mv=3700, empty_mv=3050, rated_cycles=300)
     for seed in range(400 if FULL else 40):
         assert_equal(host, twin, np.concatenate([wild(seed), cycles(1, seconds=KNOWN_SECONDS)]))
-    assert twin.estimator.said is not None
+    assert twin.estimator.estimate is not None
 
 
 def test_c_equals_python_on_random_numbers(model_file: Path, tmp_path: Path):

@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.bms.estimator import Result, Source, Status
 from edgebat.bms.forecaster import Forecaster
+from edgebat.bms.results import Result, Source, Status
 from edgebat.errors import DataError, ModelFileError
-from edgebat.formats.c.bms import describe, forecast_model, health_model, write_bms
+from edgebat.formats.c.bms import write_bms
+from edgebat.formats.c.bms_models import describe, forecast_model, health_model
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.slices import slice_count
 from edgebat.formats.c.write import write_c
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import firmware_dir
+from edgebat.tasks.base import task
 from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeEnd
 from tests.c_forecaster import SOURCE, CForecaster
 from tests.c_host import WARNINGS, c_compiler, call
@@ -157,7 +159,7 @@ def test_a_corrupt_model_is_not_asked(graph: IntGraph):
     assert (forecaster.result().status, forecaster.result().eol_cycles) == (Status.MODEL_CORRUPT, UNKNOWN)
 
 
-def test_a_model_is_what_its_border_says(graph: IntGraph, model_file: Path):
+def test_a_model_is_what_its_task_says(graph: IntGraph, model_file: Path):
     charges = load_graph(model_file)
     assert describe(graph) == forecast_model(graph)
     assert describe(charges) == health_model(charges)
@@ -165,6 +167,20 @@ def test_a_model_is_what_its_border_says(graph: IntGraph, model_file: Path):
         health_model(graph)
     with pytest.raises(ModelFileError, match="forecaster needs one that reads a history"):
         Forecaster(charges, SOURCE)
+
+
+def test_a_task_that_has_no_place_in_a_bms_is_refused_whatever_its_input_is_relative_to(graph: IntGraph):
+    life = task("life")
+    absolute = {key: value for key, value in graph.meta["input"].items() if key != "relative_to"}
+    for source in (graph.meta["input"], absolute):
+        with pytest.raises(ModelFileError, match="of the task life has no place in a BMS"):
+            describe(replace(graph, meta={**graph.meta, "input": source, "task": life.described(life.spec(None))}))
+
+
+def test_a_health_model_whose_input_is_relative_is_refused(model_file: Path):
+    charges = load_graph(model_file)
+    with pytest.raises(ModelFileError, match="in which units it reads"):
+        describe(replace(charges, meta={**charges.meta, "input": charges.meta["input"] | {"relative_to": "last"}}))
 
 
 @pytest.mark.parametrize(

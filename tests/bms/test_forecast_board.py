@@ -11,11 +11,13 @@ import pytest
 
 from edgebat.bms.can import dbc_text
 from edgebat.bms.cell_replay import differences
-from edgebat.bms.estimator import Config, Status
+from edgebat.bms.estimator import Config
 from edgebat.bms.ports import export_port
+from edgebat.bms.results import Status
+from edgebat.bms.samples import Samples
 from edgebat.bms.twin import FRAME_MS, Twin, newest_state
-from edgebat.bms.virtual import BoardFirmware, HostFirmware, Samples
-from edgebat.formats.c.bms import forecast_model, health_model
+from edgebat.bms.virtual import BoardFirmware, HostFirmware
+from edgebat.formats.c.bms_models import forecast_model, health_model
 from edgebat.graph import IntGraph, load_graph
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, cycles
 from tests.tiny_forecast import forecast_graph

@@ -12,7 +12,7 @@ from edgebat.bms.a2l import a2l_text
 from edgebat.bms.can import dbc_text
 from edgebat.bms.integration import checklist_text, integration_files, kconfig_text
 from edgebat.errors import ToolError
-from edgebat.formats.c.bms import BmsModel, describe
+from edgebat.formats.c.bms_models import BmsModel, describe
 from edgebat.graph import load_graph
 from edgebat.paths import firmware_dir
 from tests.c_host import c_compiler

@@ -1,7 +1,8 @@
-"""The ports for Zephyr, FreeRTOS, ESP-IDF and Arduino, compiled as exported, beside stand-ins for those systems.
+"""The ports for Zephyr, FreeRTOS, ESP-IDF and Arduino as exported: what lies in their folders, and their examples run on
+this computer beside stand-ins for those systems.
 
 The stand-ins (``tests/standin_*``) are our own text: the few declarations the ports use, and a trivial scheduler. What the
-ports do with the real systems is told in ``docs/firmware.md``.
+ports do with the real systems is told in ``docs/firmware.md``. Every sample of long streams: ``test_rtos_streams.py``.
 """
 
 from __future__ import annotations
@@ -11,67 +12,23 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import fields
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from edgebat.bms.estimator import Config, Estimator, Result
-from edgebat.bms.ports import export_port, list_ports, load_port
-from edgebat.bms.virtual import SAMPLE, Samples, config_bytes
-from edgebat.graph import IntGraph, load_graph
-from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, wild
+from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.ports import list_ports, load_port
+from edgebat.bms.results import Result
+from edgebat.bms.samples import SAMPLE, Samples
+from edgebat.graph import IntGraph
+from tests.bms_samples import NOMINAL_MAH, as_sample
 from tests.c_host import WARNINGS, c_compiler, call
+from tests.rtos_ports import CONTEXT, HERE, build, defines, kconfig_defaults, zephyr_options
 
-HERE = Path(__file__).parents[1]
 PORTS = ("arduino", "espidf", "freertos", "zephyr")
-CONTEXT = 3
-
-
-@pytest.fixture
-def graph(model_file: Path) -> IntGraph:
-    """A model of three charges of four increments."""
-    return load_graph(model_file)
-
-
-@pytest.fixture
-def exported(
-    graph: IntGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], tuple[Path, list[Path]]]:
-    """Export a port for a cell of 2 Ah; returns its folder and files."""
-    # What the model costs is another test's business, and takes seconds.
-    monkeypatch.setattr("edgebat.bms.integration._cost", lambda *_: "Not measured.")
-
-    def export(port: str) -> tuple[Path, list[Path]]:
-        folder = tmp_path / port
-        return folder, export_port(graph, port, folder, "pack", nominal_mah=NOMINAL_MAH)
-
-    return export
-
-
-def kconfig_defaults(folder: Path) -> dict[str, str]:
-    """What Kconfig makes of an exported folder when nobody changes anything: CONFIG_... -> number."""
-    text = (folder / "integration" / "Kconfig.pack").read_text()
-    found = dict(re.findall(r"^config (\w+)\n\tint .*\n\tdefault (\d+)$", text, re.MULTILINE))
-    assert len(found) == len(fields(Config)) - 1  # the sign is a bool that defaults to n
-    return {f"CONFIG_{name}": value for name, value in found.items()}
-
-
-def build(folder: Path, output: Path, extra: list[Path], include: list[Path], *flags: str, without: str = "-") -> Path:
-    """Compile the C of an exported folder with ``extra``, all warnings being errors."""
-    sources = [path for path in sorted((folder / "src").glob("*.c")) if without not in path.name]
-    search = [f"-I{path}" for path in (folder / "include", folder / "src", *include)]
-    undefined = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    warnings = [w for w in WARNINGS if w != "-Wpedantic"]
-    call([c_compiler(), *warnings, *undefined, *search, *flags, *sources, *extra, "-o", output])
-    return output
-
-
-def defines(values: dict[str, str]) -> list[str]:
-    return [f"-D{name}={value}" for name, value in values.items()]
 
 
 def demo_samples(folder: Path, place: Path) -> tuple[Samples, list[int]]:
@@ -201,11 +158,6 @@ def zephyr_example(folder: Path, place: Path) -> Path:
     return build(folder, place / "zephyr_example", extra, [standin], *flags, without="bms_soh")
 
 
-def zephyr_options(folder: Path) -> dict[str, str]:
-    own = {"STACK_SIZE": "768", "PRIORITY": "14", "SETTINGS": "1"}
-    return {**kconfig_defaults(folder), **{f"CONFIG_EDGEBAT_{name}": value for name, value in own.items()}}
-
-
 def arduino_example(folder: Path, place: Path) -> Path:
     """The C files as C, the sketch as the C++11 of the oldest cores."""
     compiler = c_compiler()
@@ -253,233 +205,3 @@ def test_the_example_says_what_the_estimator_in_python_says(
         first = next(line.split() for line in again.splitlines() if line.startswith("cycle "))
         assert int(first[1]) >= expected[-1].cycle
         assert int(first[3]) != 65535
-
-
-# --- every sample, on clean and on wild streams ----------------------------------------------------------------------
-
-
-class CResult(ctypes.Structure):
-    """``edgebat_result_t``."""
-
-    _fields_ = (
-        *((name, ctypes.c_uint16) for name in ("soh_cpct", "sigma_cpct", "rul_cycles", "model_cpct", "counting_cpct")),
-        ("age_cycles", ctypes.c_uint16),
-        ("age_s", ctypes.c_uint32),
-        ("cycle", ctypes.c_uint32),
-        ("revision", ctypes.c_uint32),
-        ("points_cpct", ctypes.c_uint16 * 8),
-        ("points", ctypes.c_uint8),
-        ("warmup", ctypes.c_uint8),
-        ("status", ctypes.c_uint8),
-        ("source", ctypes.c_uint8),
-        ("charge", ctypes.c_uint8),
-    )
-
-    def as_result(self) -> dict[str, int | list[int]]:
-        return {name: list(v) if name == "points_cpct" else int(v) for name, v in self._items()}
-
-    def _items(self) -> Iterator[tuple[str, int]]:
-        return ((name, getattr(self, name)) for name, *_ in self._fields_)
-
-
-def as_dict(result: Result) -> dict[str, int | list[int]]:
-    named = ((f.name, getattr(result, f.name)) for f in fields(result))
-    return {name: list(v) if name == "points_cpct" else int(v) for name, v in named}
-
-
-class Twin:
-    """The Python estimator, keeping states when the ports do."""
-
-    def __init__(self, graph: IntGraph, **settings: int) -> None:
-        self.estimator = Estimator(graph, Config(NOMINAL_MAH, **settings))
-        self.states: list[bytes] = []
-        self.kept = self.estimator.result()
-
-    def live(self, sample: np.void) -> Result:
-        self.estimator.push(as_sample(sample))
-        return self.settle()
-
-    def settle(self) -> Result:
-        busy = True
-        while busy:
-            busy = self.estimator.step()
-            now = self.estimator.result()
-            if now.revision != self.kept.revision:
-                self.states.append(self.estimator.state())
-            self.kept = now
-        return now
-
-
-STREAM = np.concatenate([cycles(CONTEXT + 1, seconds=3850), wild(3), cycles(2, seconds=3850), wild(4)])
-
-
-def test_a_freertos_task_gives_the_results_and_states_of_python(
-    graph: IntGraph, exported: Callable[[str], tuple[Path, list[Path]]], tmp_path: Path
-):
-    folder, _ = exported("freertos")
-    standin = HERE / "standin_freertos"
-    library = ctypes.CDLL(
-        str(build(folder, tmp_path / "task.so", [standin / "standin.c"], [standin], "-shared", "-fPIC"))
-    )
-    states: list[bytes] = []
-    save = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)(
-        lambda state, size: states.append(ctypes.string_at(state, size))
-    )
-    config = ctypes.create_string_buffer(128)
-    found = CResult()
-    assert library.edgebat_task_result(ctypes.byref(found)) < 0  # nothing has begun
-    library.edgebat_config_default(config, NOMINAL_MAH)
-    assert library.edgebat_task_start(config, None, 0, save) == 0
-    library.standin_run()
-    twin = Twin(graph)
-    assert twin.estimator.model.points <= 8
-    for index in range(len(STREAM)):
-        expected = twin.live(STREAM[index])
-        assert library.edgebat_task_push(ctypes.c_void_p(STREAM[index : index + 1].ctypes.data)) == 0
-        library.standin_run()
-        library.edgebat_task_result(ctypes.byref(found))
-        assert found.as_result() == as_dict(expected), index
-    assert states == twin.states
-    assert len(states) > 4
-
-    # A task that is starved: what the queue cannot take is a hole of as many milliseconds, not lost time.
-    burst = cycles(1, seconds=3850)[:40]
-    burst["dt_ms"] = 1000
-    taken = [library.edgebat_task_push(ctypes.c_void_p(burst[i : i + 1].ctypes.data)) for i in range(len(burst))]
-    assert taken == [0] * 8 + [2] * 32
-    library.standin_run()
-    late = burst[-1:].copy()
-    library.edgebat_task_push(ctypes.c_void_p(late.ctypes.data))
-    library.standin_run()
-    for sample in burst[:8]:
-        twin.estimator.push(as_sample(sample))
-        twin.estimator.settle()
-    late["dt_ms"] += burst["dt_ms"][8:].sum(dtype=np.uint32)
-    library.edgebat_task_result(ctypes.byref(found))
-    assert found.as_result() == as_dict(twin.live(late[0]))
-
-
-def test_the_zephyr_module_gives_the_results_and_states_of_python(
-    graph: IntGraph,
-    exported: Callable[[str], tuple[Path, list[Path]]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.chdir(tmp_path)  # the stand-in keeps settings in a file there
-    folder, _ = exported("zephyr")
-    library = zephyr_library(folder, tmp_path)
-    config = ctypes.create_string_buffer(128)
-    assert library.edgebat_port_config(config) == 0
-    assert library.edgebat_zephyr_start(config) == 0
-    twin, found = Twin(graph), CResult()
-    for index in range(len(STREAM)):
-        expected = twin.live(STREAM[index])
-        library.edgebat_zephyr_push(ctypes.c_void_p(STREAM[index : index + 1].ctypes.data))
-        library.standin_sleep(1)
-        library.edgebat_zephyr_result(ctypes.byref(found))
-        assert found.as_result() == as_dict(expected), index
-    assert (tmp_path / "settings").read_bytes() == twin.states[-1]
-    # Before the power is switched off on purpose: the newest state, which a new start takes.
-    assert library.edgebat_zephyr_store() == 0
-    assert (tmp_path / "settings").read_bytes() == twin.estimator.state()
-    assert library.edgebat_zephyr_start(config) == 0
-    library.edgebat_zephyr_result(ctypes.byref(found))
-    assert (found.cycle, found.soh_cpct) == (expected.cycle, expected.soh_cpct)
-    # A state that does not belong here is refused with its code, and the battery begins as a new one.
-    (tmp_path / "settings").write_bytes(b"\xff" * len(twin.states[-1]))
-    assert library.edgebat_zephyr_start(config) == -8  # EDGEBAT_ERR_BLANK
-    library.edgebat_zephyr_result(ctypes.byref(found))
-    assert found.soh_cpct == 65535
-
-
-def test_every_option_of_kconfig_reaches_the_estimator(
-    exported: Callable[[str], tuple[Path, list[Path]]], tmp_path: Path
-):
-    folder, _ = exported("zephyr")
-    options = {name: str(int(value) + n) for n, (name, value) in enumerate(kconfig_defaults(folder).items(), 1)}
-    options["CONFIG_EDGEBAT_PACK_DISCHARGE_POSITIVE"] = "1"
-    expected = Config(
-        discharge_positive=True,
-        **{
-            f.name: int(options[f"CONFIG_EDGEBAT_PACK_{f.name.upper()}"])
-            for f in fields(Config)
-            if f.name != "discharge_positive"
-        },
-    )
-    own = [path for path in (folder / "src").glob("*.c") if not re.search("zephyr|settings|bms_soh", path.name)]
-    include = [f"-I{folder / name}" for name in ("include", "src")]
-    call([c_compiler(), "-shared", "-fPIC", *include, *defines(options), *own, "-o", tmp_path / "config.so"])
-    found = ctypes.create_string_buffer(len(config_bytes(expected)))
-    assert ctypes.CDLL(str(tmp_path / "config.so")).edgebat_port_config(found) == 0
-    assert found.raw == config_bytes(expected)
-
-
-def zephyr_library(folder: Path, place: Path) -> ctypes.CDLL:
-    standin = HERE / "standin_zephyr"
-    flags = ["-shared", "-fPIC", *defines(zephyr_options(folder))]
-    return ctypes.CDLL(str(build(folder, place / "zephyr.so", [standin / "standin.c"], [standin], *flags)))
-
-
-class BmsContext(ctypes.Structure):
-    """The stand-in's ``struct bms_context``."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_float)
-        for name in ("nominal_ah", "full_v", "empty_v", "cell_v", "current_a", "temperature_degc")
-    )
-
-
-class BmsSoh(ctypes.Structure):
-    """``struct bms_soh``."""
-
-    _fields_ = (
-        *((name, ctypes.c_float) for name in ("soh_pct", "sigma_pct", "rul_cycles")),
-        ("status", ctypes.c_uint16),
-        ("source", ctypes.c_uint16),
-    )
-
-
-def test_libresolar_floats_become_the_integers_of_the_estimator_and_back(
-    graph: IntGraph,
-    exported: Callable[[str], tuple[Path, list[Path]]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.chdir(tmp_path)
-    folder, _ = exported("zephyr")
-    library = zephyr_library(folder, tmp_path)
-    shown = BmsSoh.in_dll(library, "bms_soh")
-    pack = BmsContext(float("nan"), 4.2, 3.0, float("nan"), 0.0, 25.0)
-    library.bms_soh_update(ctypes.byref(pack))  # a capacity that is not known yet: nothing happens
-    assert np.isnan(shown.soh_pct)
-    pack.nominal_ah = NOMINAL_MAH / 1000
-    # LibreSolar's pack knows its voltage limits, so ampere-hours are counted between them.
-    twin = Twin(graph, full_mv=4180, empty_mv=3000)
-    samples = cycles(CONTEXT + 2, seconds=3850)
-    samples["valid"][samples["cell_mv"] == 3666] = 6  # a driver that read no number
-    for index, sample in enumerate(samples):
-        if index:  # the first update begins, and its time is zero
-            library.standin_sleep(int(sample["dt_ms"]))
-        pack.cell_v = float("nan") if sample["valid"] == 6 else sample["cell_mv"] / 1000
-        pack.current_a, pack.temperature_degc = sample["current_ma"] / 1000, sample["temperature_ddegc"] / 10
-        library.bms_soh_update(ctypes.byref(pack))
-        twin.estimator.push(as_sample(sample) if index else as_sample(_without_time(sample)))
-        expected = twin.estimator.result()
-        assert (shown.status, shown.source) == (expected.status, expected.source)
-        for value, scale, cpct in (
-            (shown.soh_pct, 0.01, expected.soh_cpct),
-            (shown.sigma_pct, 0.01, expected.sigma_cpct),
-            (shown.rul_cycles, 1.0, expected.rul_cycles),
-        ):
-            assert np.isnan(value) if cpct == 65535 else value == pytest.approx(cpct * scale)
-        twin.settle()  # the work queue runs while the super-loop sleeps
-    library.standin_sleep(1)
-    assert expected.source == 1
-    # The state holds every milliampere-millisecond that went in and out.
-    assert (tmp_path / "settings").read_bytes() == twin.states[-1]
-
-
-def _without_time(sample: np.void) -> np.void:
-    copy = sample.copy()
-    copy["dt_ms"] = 0
-    return copy

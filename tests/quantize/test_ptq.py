@@ -16,8 +16,8 @@ from edgebat.students.spec import (
     LstmLayer,
     MaxPool1DLayer,
     float_forward,
-    physical_outputs,
 )
+from tests.float_outputs import physical_outputs
 
 HEADS = (
     HeadSlice("soh", 0, 1, "fraction"),

@@ -42,7 +42,7 @@ def steps(windows: HealthWindows) -> dict[str, Any]:
         "expected": "0",
         "skipped": "",
     }
-    count = {"cells": 4, "windows": 40, "rul": 20}
+    count = {"cells": 4, "windows": 40, "ends_known": 20}
     return {
         "data": {
             "source": "made up", "synthetic": False, "statement": "Cells <b>nobody</b> measured.", "fingerprint": "f" * 64,

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from edgebat.errors import DataError, ModelFileError, RecipeError
-from edgebat.students.spec import INPUT_MAX, INPUT_MIN, float_forward, normalize, physical_outputs
+from edgebat.students.spec import INPUT_MAX, INPUT_MIN, float_forward, normalize
 from edgebat.tasks.base import Head, even_knots
 from tests.tiny_windows import health_student, tiny_windows
 
 torch = pytest.importorskip("torch")
 from edgebat.students.store import load_student, save_student, student_kinds  # noqa: E402
+from tests.float_outputs import physical_outputs  # noqa: E402
 
 VARIANTS = [
     ("mlp", {"hidden": [16, 8]}),

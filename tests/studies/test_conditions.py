@@ -14,11 +14,12 @@ pytest.importorskip("lightning")
 
 from edgebat.errors import RecipeError
 from edgebat.studies import conditions as ic2ml_study
-from edgebat.studies.command import check_study, load_study
+from edgebat.studies.command import check_study
 from edgebat.studies.conditions import Variants, whole
 from edgebat.studies.runner import Split, run_experiments, run_part
 from edgebat.tasks.health import HealthWindows
 from edgebat.teachers.ic2ml.release import errors
+from tests.shipped_studies import load_study
 
 
 def made_up(windows: HealthWindows, folder: Path, published: bool = False, **variants: Any) -> Variants:

@@ -15,8 +15,9 @@ import pytest
 pytest.importorskip("lightning")
 
 from edgebat.errors import MissingExtra, RecipeError
+from edgebat.runs.recipe import find_study
 from edgebat.studies import life as life_study
-from edgebat.studies.command import check_study, find_study, refuse_other_results, run_study
+from edgebat.studies.command import check_study, refuse_other_results, run_study
 from edgebat.studies.forecast import LeaveOneOut
 from edgebat.studies.life import BatLiNetStudy, DiffBattStudy, dataset_table, over_folds
 from edgebat.studies.runner import Part, Result, Scored, Split, chosen, run_experiments

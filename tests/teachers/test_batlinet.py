@@ -12,7 +12,6 @@ pytest.importorskip("lightning")
 
 from edgebat.baselines.life import BASELINES  # noqa: E402
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.studies.command import load_study  # noqa: E402
 from edgebat.studies.life import Transfers  # noqa: E402
 from edgebat.studies.runner import Part, Result, Scored, chosen  # noqa: E402
 from edgebat.tasks.life.score import life_scores  # noqa: E402
@@ -26,6 +25,7 @@ from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import StepSettings  # noqa: E402
 from edgebat.training.tensorfile import round_to_half  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
+from tests.shipped_studies import load_study  # noqa: E402
 
 QUICK = StepSettings(steps=60, steps_per_epoch=30, learning_rate=3e-3, accelerator="cpu")
 

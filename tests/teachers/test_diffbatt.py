@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.studies.command import load_study  # noqa: E402
 from edgebat.tasks.life.score import curve_error_percent, score_life  # noqa: E402
 from edgebat.tasks.life.windows import curve_life  # noqa: E402
 from edgebat.teachers.diffbatt.diffusion import Schedule  # noqa: E402
@@ -30,6 +29,7 @@ from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import StepSettings  # noqa: E402
 from edgebat.training.tensorfile import round_to_half  # noqa: E402
 from tests.life_cells import SMALL, made_up_windows  # noqa: E402
+from tests.shipped_studies import load_study  # noqa: E402
 
 FEW = Sampling(draws=3, steps=4)
 

@@ -17,7 +17,7 @@ import torch
 from edgebat.cells import CapacityHistory
 from edgebat.errors import DataError, RecipeError
 from edgebat.studies import forecast as forecast_study
-from edgebat.studies.command import check_study, load_study
+from edgebat.studies.command import check_study
 from edgebat.studies.forecast import LeaveOneOut
 from edgebat.studies.runner import run_experiments
 from edgebat.tasks.forecast.fade import fade_curves
@@ -36,6 +36,7 @@ from edgebat.teachers.universal.settings import ContrastSettings, UniversalSetti
 from edgebat.teachers.universal.train import chemistry_family, left_out_folds, read_descriptors, train_universal
 from edgebat.training.run import Run
 from edgebat.training.settings import FitSettings
+from tests.shipped_studies import load_study
 
 SIZES = {
     "input_token_len": 8,

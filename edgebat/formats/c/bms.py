@@ -1,86 +1,317 @@
-"""``<name>_bms.h`` and ``<name>_bms.c``: what the estimator or the forecaster in ``firmware_stubs/bms`` has to know of a
-model. Which of them a model is for stands in its border: a model that reads changes from the last value of a history is
-fed by the estimator's own SOH, any other one by charges."""
+"""``<name>_bms.h`` and ``<name>_bms.c``: a model for the estimator of ``edgebat/edgebat.h`` or the forecaster of
+``edgebat/edgebat_forecast.h``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms_forecast import ForecastModel, describe_forecast, forecast_header, forecast_source
-from edgebat.formats.c.bms_health import (
-    ANY_TEMPERATURE_DDEGC,
-    SAVED_HEADER,
-    BmsModel,
-    describe_health,
-    health_header,
-    health_source,
-)
-from edgebat.formats.c.bms_parts import ABI, POINTS_MAX, UNKNOWN
+from edgebat.formats.c.bms_models import ABI, REFERENCES, BmsModel, ForecastModel, describe
+from edgebat.formats.c.tables import array
 from edgebat.formats.c.write import CModel
 from edgebat.graph.model import IntGraph
 from edgebat.paths import firmware_dir
-
-__all__ = [
-    "ABI",
-    "ANY_TEMPERATURE_DDEGC",
-    "POINTS_MAX",
-    "SAVED_HEADER",
-    "UNKNOWN",
-    "BmsModel",
-    "ForecastModel",
-    "describe",
-    "estimator_files",
-    "forecast_model",
-    "health_model",
-    "write_bms",
-]
-
-
-def describe(graph: IntGraph) -> BmsModel | ForecastModel:
-    """The numbers a BMS needs of ``graph``, by its kind; raises ModelFileError when it can serve neither place."""
-    source: Any = graph.meta.get("input")
-    follows_history = isinstance(source, dict) and "relative_to" in source
-    return describe_forecast(graph) if follows_history else describe_health(graph)
-
-
-def health_model(graph: IntGraph) -> BmsModel:
-    """The numbers of a model for the estimator. Raises ModelFileError for any other one."""
-    found = describe(graph)
-    if not isinstance(found, BmsModel):
-        raise ModelFileError(f"model {graph.name!r} reads a history of SOH; the estimator needs one that reads charges")
-    return found
-
-
-def forecast_model(graph: IntGraph) -> ForecastModel:
-    """The numbers of a model for the forecaster. Raises ModelFileError for any other one."""
-    found = describe(graph)
-    if not isinstance(found, ForecastModel):
-        raise ModelFileError(
-            f"model {graph.name!r} reads charges; the forecaster needs one that reads a history of SOH"
-        )
-    return found
 
 
 def estimator_files(*, forecast: bool = False) -> list[Path]:
     """The C of ``firmware_stubs/bms``, sorted: sources and private headers, the forecaster's only where it is wanted."""
     found = sorted((firmware_dir() / "bms").glob("*.[ch]"))
-    return [path for path in found if forecast or not path.name.startswith("edgebat_forecast")]
+    return [path for path in found if forecast or not _of_forecaster(path)]
 
 
-def write_bms(graph: IntGraph, model: CModel, out_dir: str | Path) -> list[Path]:
-    """Write ``<name>_bms.h`` and ``<name>_bms.c`` beside a model that ``write_c`` has written.
+def bms_files(graph: IntGraph, name: str) -> dict[str, str]:
+    """``<name>_bms.h`` and ``<name>_bms.c`` of a model that is called ``name`` in C.
 
     Raises ModelFileError when the model can serve neither estimator nor forecaster.
     """
     numbers = describe(graph)
     if isinstance(numbers, ForecastModel):
-        texts = forecast_header(numbers, model.name), forecast_source(numbers, model.name)
+        texts = forecast_header(numbers, name), forecast_source(numbers, name)
     else:
-        texts = health_header(numbers, model.name), health_source(numbers, model.name)
-    files = [Path(out_dir) / f"{model.name}_bms.{suffix}" for suffix in "hc"]
-    for path, text in zip(files, texts, strict=True):
-        atomic_write(path, text)
-    return files
+        texts = health_header(numbers, name), health_source(numbers, name)
+    return dict(zip((f"{name}_bms.h", f"{name}_bms.c"), texts, strict=True))
+
+
+def bms_sources(graph: IntGraph) -> list[Path]:
+    """The C of ``firmware_stubs/bms`` that runs ``graph``, with its private headers: forecaster or estimator alone."""
+    if isinstance(describe(graph), ForecastModel):
+        shared = firmware_dir() / "bms" / "edgebat_bms.h"
+        return [shared, *(path for path in estimator_files(forecast=True) if _of_forecaster(path))]
+    return estimator_files()
+
+
+def write_bms(graph: IntGraph, model: CModel, out_dir: str | Path) -> list[Path]:
+    """Write ``bms_files`` beside a model that ``write_c`` has written."""
+    return _written({name: text.encode() for name, text in bms_files(graph, model.name).items()}, Path(out_dir))
+
+
+def export_bms(graph: IntGraph, folder: Path, name: str) -> list[Path]:
+    """Write ``bms_files`` and what they need of ``firmware_stubs`` to ``folder``; returns the files, sorted.
+
+    The model itself, which ``write_c`` has called ``name``, and its kernels compile beside them. A forecast model gets the
+    forecaster alone, any other one the estimator alone, so that both folders fit into one firmware. Raises ModelFileError
+    when the model can serve neither.
+    """
+    files = {path: text.encode() for path, text in bms_files(graph, name).items()}
+    sources = bms_sources(graph)
+    files |= {path.name: path.read_bytes() for path in sources}
+    for path in (firmware_dir() / "include" / "edgebat").glob("*.h"):
+        if not _of_forecaster(path) or any(_of_forecaster(source) for source in sources):
+            files[f"edgebat/{path.name}"] = path.read_bytes()
+    return sorted(_written(files, folder))
+
+
+def _of_forecaster(path: Path) -> bool:
+    return path.name.startswith("edgebat_forecast")
+
+
+def _written(files: dict[str, bytes], folder: Path) -> list[Path]:
+    for path, content in files.items():
+        atomic_write(folder / path, content)
+    return [folder / path for path in files]
+
+
+def abi_check(name: str) -> str:
+    """Lines of the header that refuse another version of edgebat.h."""
+    return f"""#if EDGEBAT_BMS_ABI != {ABI}
+#error "{name}_bms.h was generated for another edgebat.h (EDGEBAT_BMS_ABI {ABI}): export the model again"
+#endif
+"""
+
+
+def selftest(name: str) -> str:
+    """Lines of the source that define SELFTEST, the entry of a description."""
+    return f"""#if EDGEBAT_SELFTEST
+static int selftest(void *output, void *scratch)
+{{
+    return {name}_selftest(({name}_output_t *)output, scratch);
+}}
+#define SELFTEST &selftest
+#else
+#define SELFTEST NULL
+#endif
+"""
+
+
+def health_header(numbers: BmsModel, name: str) -> str:
+    """Content of ``<name>_bms.h``."""
+    upper = name.upper()
+    scratch, output = f"{upper}_SCRATCH_BYTES", f"sizeof({name}_output_t) * {upper}_OUTPUT_LEN"
+    low, high = numbers.level_uv[0] / 1e6, numbers.level_uv[-1] / 1e6
+    return f"""/*
+ * {name}_bms.h - model {name} for the estimator of edgebat/edgebat.h.
+ *
+ * Generated by edgebat. Do not edit: export the model again.
+ *
+ * window      {numbers.increments} increments of charge from {low:g} to {high:g} V, {numbers.context} charges
+ * SOH         % of {REFERENCES[numbers.soh_reference]}
+ * end of life {numbers.eol_cpct / 100:g} %
+ */
+#ifndef {upper}_BMS_H
+#define {upper}_BMS_H
+
+#include "edgebat/edgebat.h"
+#include "{name}.h"
+
+{abi_check(name)}
+/** Working memory of one battery, aligned as it must be. */
+#define {upper}_WORK_BYTES EDGEBAT_WORK_BYTES({scratch}, {numbers.increments}U, {output}, {numbers.context}U)
+typedef struct {{
+    uint32_t words[({upper}_WORK_BYTES + 3U) / 4U];
+}} {name}_work_t;
+
+/** Bytes of a saved state. */
+#define {upper}_SAVED_BYTES EDGEBAT_SAVED_BYTES({numbers.increments}U, {numbers.context}U, {numbers.points}U)
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+extern const edgebat_model_t {name}_model;
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def health_source(numbers: BmsModel, name: str) -> str:
+    """Content of ``<name>_bms.c``."""
+    upper = name.upper()
+    which = ", what - EDGEBAT_READ_POINTS" if numbers.points > 1 else ""
+    points = f"{name}_trajectory(y{which})"
+    tables = "\n".join(
+        array("int32_t", label, [str(v) for v in values])
+        for label, values in (
+            ("level_uV", numbers.level_uv),
+            ("low_ppm", numbers.low_ppm),
+            ("high_ppm", numbers.high_ppm),
+        )
+    )
+    return f"""/*
+ * {name}_bms.c - model {name} for the estimator of edgebat/edgebat.h.
+ *
+ * Generated by edgebat. Do not edit: export the model again.
+ */
+#include "{name}_bms.h"
+
+#include <stddef.h>
+
+EDGEBAT_STATIC_ASSERT({upper}_COLUMNS == {numbers.increments}, {name}_columns_are_increments);
+EDGEBAT_STATIC_ASSERT({upper}_SCRATCH_BYTES % 4 == 0, {name}_row_is_aligned);
+
+{tables}
+static void quantize(const int32_t *ppm, int8_t *row)
+{{
+    {name}_quantize(ppm, row, 1U);
+}}
+
+static int32_t read_output(const void *output, uint32_t what)
+{{
+    const {name}_output_t *const y = (const {name}_output_t *)output;
+    int32_t value;
+    switch (what) {{
+    case EDGEBAT_READ_SOH:
+        value = {name}_soh(y);
+        break;
+    case EDGEBAT_READ_RUL:
+        value = {name}_rul(y);
+        break;
+    default:
+        value = {points};
+        break;
+    }}
+    return value;
+}}
+
+{selftest(name)}
+const edgebat_model_t {name}_model = {{
+    "{name}",
+    UINT32_C(0x{numbers.fingerprint:08X}),
+    UINT32_C(0x{numbers.data_fingerprint:08X}), /* training data */
+    {numbers.multiply_accumulates}U, /* multiply-accumulates */
+    level_uV,
+    low_ppm,
+    high_ppm,
+    {numbers.increments}U, /* increments */
+    {numbers.context}U, /* context */
+    {upper}_SLICES,
+    {numbers.max_gap}U, /* max_gap, cycles */
+    {numbers.points}U, /* points */
+    {numbers.horizon}U, /* horizon, cycles */
+    {numbers.eol_cpct}U, /* end of life, 0.01 % */
+    {numbers.sigma_cpct}U, /* deviation on validation cells, 0.01 % */
+    {numbers.min_ddegc}, /* temperatures of the training cells, 0.1 degC */
+    {numbers.max_ddegc},
+    sizeof({name}_output_t) * {upper}_OUTPUT_LEN,
+    {upper}_SCRATCH_BYTES,
+    &quantize,
+    &{name}_run_slice,
+    &read_output,
+    SELFTEST,
+}};
+"""
+
+
+def forecast_header(numbers: ForecastModel, name: str) -> str:
+    """Content of ``<name>_bms.h``."""
+    upper = name.upper()
+    scratch, output = f"{upper}_SCRATCH_BYTES", f"sizeof({name}_output_t) * {upper}_OUTPUT_LEN"
+    return f"""/*
+ * {name}_bms.h - model {name} for the forecaster of edgebat/edgebat_forecast.h.
+ *
+ * Generated by edgebat. Do not edit: export the model again.
+ *
+ * history     SOH of the last {numbers.cycles} cycles, at least {numbers.least_cycles}, gaps of {numbers.max_gap} at most
+ * forecast    {numbers.points} points over {numbers.horizon} cycles
+ * end of life {numbers.eol_cpct / 100:g} %
+ */
+#ifndef {upper}_BMS_H
+#define {upper}_BMS_H
+
+#include "edgebat/edgebat_forecast.h"
+#include "{name}.h"
+
+{abi_check(name)}
+/** Working memory of one battery's forecaster, aligned as it must be. */
+#define {upper}_WORK_BYTES EDGEBAT_FORECAST_WORK_BYTES({scratch}, {numbers.columns}U, {output}, {numbers.cycles}U)
+typedef struct {{
+    uint32_t words[({upper}_WORK_BYTES + 3U) / 4U];
+}} {name}_work_t;
+
+/** Bytes of a saved history. */
+#define {upper}_SAVED_BYTES EDGEBAT_FORECAST_SAVED_BYTES({numbers.cycles}U)
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+extern const edgebat_forecast_model_t {name}_model;
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def forecast_source(numbers: ForecastModel, name: str) -> str:
+    """Content of ``<name>_bms.c``."""
+    upper = name.upper()
+    which = ", what - EDGEBAT_FORECAST_READ_POINTS" if numbers.points > 1 else ""
+    tables = "\n".join(
+        array("int32_t", label, [str(v) for v in values])
+        for label, values in (("low_ppm", numbers.low_ppm), ("high_ppm", numbers.high_ppm))
+    )
+    return f"""/*
+ * {name}_bms.c - model {name} for the forecaster of edgebat/edgebat_forecast.h.
+ *
+ * Generated by edgebat. Do not edit: export the model again.
+ */
+#include "{name}_bms.h"
+
+#include <stddef.h>
+
+EDGEBAT_STATIC_ASSERT({upper}_COLUMNS == {numbers.columns}, {name}_columns_are_cycles);
+EDGEBAT_STATIC_ASSERT({upper}_INPUT_LEN == {numbers.cycles}, {name}_input_is_the_history);
+EDGEBAT_STATIC_ASSERT({upper}_SCRATCH_BYTES % 4 == 0, {name}_row_is_aligned);
+
+{tables}
+static void quantize(const int32_t *ppm, int32_t last_ppm, int8_t *row)
+{{
+    {name}_quantize(ppm, last_ppm, row, 1U);
+}}
+
+static int32_t read_output(const void *output, int32_t last_ppm, uint32_t what)
+{{
+    const {name}_output_t *const y = (const {name}_output_t *)output;
+    return (what == EDGEBAT_FORECAST_READ_RUL) ? {name}_rul(y) : {name}_trajectory(y, last_ppm{which});
+}}
+
+{selftest(name)}
+const edgebat_forecast_model_t {name}_model = {{
+    "{name}",
+    UINT32_C(0x{numbers.fingerprint:08X}),
+    UINT32_C(0x{numbers.data_fingerprint:08X}), /* training data */
+    {numbers.multiply_accumulates}U, /* multiply-accumulates */
+    low_ppm,
+    high_ppm,
+    {numbers.cycles}U, /* cycles of history */
+    {numbers.columns}U, /* columns */
+    {numbers.least_cycles}U, /* least_cycles */
+    {numbers.max_gap}U, /* max_gap, cycles */
+    {upper}_SLICES,
+    {numbers.points}U, /* points */
+    {numbers.horizon}U, /* horizon, cycles */
+    {numbers.eol_cpct}U, /* end of life, 0.01 % */
+    sizeof({name}_output_t) * {upper}_OUTPUT_LEN,
+    {upper}_SCRATCH_BYTES,
+    &quantize,
+    &{name}_run_slice,
+    &read_output,
+    SELFTEST,
+}};
+"""

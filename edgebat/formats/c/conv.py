@@ -5,30 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.formats.c import tables
-from edgebat.formats.c.calls import Slide
 from edgebat.formats.c.lowering import Lowering
-from edgebat.formats.c.memory import View
+from edgebat.formats.c.memory import View, pad4
 from edgebat.formats.c.requant import lower_requant
-from edgebat.formats.c.tables import Fields, pad4
-from edgebat.formats.c.weights import block_tables, fold, int8_tables, spread
+from edgebat.formats.c.tables import Fields
+from edgebat.formats.c.weights import block_tables, fold, int8_tables, slide_dense, spread
 from edgebat.graph.model import Conv1D, DepthwiseConv1D, MaxPool1D
-
-
-def slide_dense(
-    low: Lowering, label: str, fields: Fields, view: View, out: View, *, step: int, work: int, pool: int = 1
-) -> None:
-    """The same fully connected layer at positions ``step`` bytes apart, from where ``view`` starts.
-
-    work: multiply-accumulates of one position; pool: positions of which the maximum is one output row.
-    """
-    kernel = "edgebat_compact_conv1d" if low.mode == "flash" else "edgebat_conv1d"
-    more: Fields = {"dense": tables.initializer(label, fields), "positions": out.rows, "step": step, "pool": pool}
-    if low.mode == "flash":
-        more["row"] = out.stride
-    low.tables.append(tables.structure(f"{kernel}_t", label, more, 28))
-    slide = Slide(label, out.rows, step * pool, out.stride, work * pool)
-    low.call(kernel, f"&{label}", view, out, slide=slide)
-    low.overlap(view, out, step * pool)
 
 
 def lower_conv1d(low: Lowering, node: Conv1D) -> None:

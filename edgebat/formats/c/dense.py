@@ -5,11 +5,9 @@ from __future__ import annotations
 from edgebat.arrays import Int8
 from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
-from edgebat.formats.c.conv import slide_dense
 from edgebat.formats.c.lowering import Lowering
-from edgebat.formats.c.memory import View
-from edgebat.formats.c.tables import pad4
-from edgebat.formats.c.weights import Matrix, block_tables, fold, int8_tables, pair_tables, spread
+from edgebat.formats.c.memory import View, pad4
+from edgebat.formats.c.weights import Matrix, block_tables, fold, int8_tables, pair_tables, slide_dense, spread
 from edgebat.graph.model import Dense
 
 

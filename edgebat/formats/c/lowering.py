@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass, field
 
 from edgebat.formats.c.calls import PREPARING, Call, Slide, Statement
-from edgebat.formats.c.memory import Buffer, View
-from edgebat.formats.c.tables import Table, pad4
+from edgebat.formats.c.memory import Buffer, View, pad4
+from edgebat.formats.c.tables import Table
 from edgebat.graph.model import Conv1D, DepthwiseConv1D, Flatten, IntGraph, LastStep, Node, Requant, Tensor
 
 
@@ -132,3 +133,41 @@ class Lowering:
         # out.start + (t + 2) * out.stride <= source.start + t * consumed: one row more, which pooling works in.
         gap = out.start + 2 * out.stride - source.start
         second.follows = (first, max(gap, 0))
+
+
+@dataclass(frozen=True)
+class Program:
+    """Tables and statements of a model, memory laid out: ``run``, or of recurrent models ``reset``, ``step``, ``head``."""
+
+    tables: list[Table]
+    scratch_bytes: int
+    run: list[Statement] = field(default_factory=list)
+    reset: list[Statement] = field(default_factory=list)
+    step: list[Statement] = field(default_factory=list)
+    head: list[Statement] = field(default_factory=list)
+    state_bytes: int = 0
+    head_scratch_bytes: int = 0
+    steps: int = 0
+    step_len: int = 0
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls of one inference, a step's once, in the order of the generated source."""
+        return [call for statement in (*self.run, *self.step, *self.head) for call in statement.calls()]
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of all tables in flash."""
+        return sum(table.size for table in self.tables)
+
+    def crc32(self, layout: str) -> int:
+        """CRC-32 of the tables as a core with this ``layout`` of weights holds them."""
+        crc = 0
+        for table in self.tables:
+            crc = zlib.crc32(table.content.get(layout, b""), crc)
+        return crc
+
+    @property
+    def stateful(self) -> bool:
+        """True when the model can be run one time step at a time."""
+        return self.state_bytes > 0

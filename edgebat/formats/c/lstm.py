@@ -14,8 +14,8 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
 from edgebat.formats.c.calls import Call, Loop, Row
 from edgebat.formats.c.lowering import Lowering
-from edgebat.formats.c.memory import Buffer, View
-from edgebat.formats.c.tables import Fields, Table, pad4
+from edgebat.formats.c.memory import Buffer, View, pad4
+from edgebat.formats.c.tables import Fields, Table
 from edgebat.graph.model import Lstm, Tensor
 
 GATE_BITS = 10  # of EDGEBAT_GATE

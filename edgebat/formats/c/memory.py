@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgebat.formats.c.tables import pad4
+BLOCK = 4  # rows and columns of a weight block
+
+
+def pad4(n: int) -> int:
+    """``n`` rounded up to a multiple of four."""
+    return -(-n // BLOCK) * BLOCK
 
 
 @dataclass(eq=False)

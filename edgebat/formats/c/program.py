@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from edgebat.formats.c.calls import Call, Statement
-from edgebat.formats.c.lowering import Lowering
+from edgebat.formats.c.lowering import Lowering, Program
 from edgebat.formats.c.memory import Buffer, allocate
 from edgebat.formats.c.operators import STEP_OPERATORS, copy_output, lower_nodes, stage_input
-from edgebat.formats.c.tables import Table
 from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
-
-
-@dataclass(frozen=True)
-class Program:
-    """Tables and statements of a model, memory laid out: ``run``, or of recurrent models ``reset``, ``step``, ``head``."""
-
-    tables: list[Table]
-    scratch_bytes: int
-    run: list[Statement] = field(default_factory=list)
-    reset: list[Statement] = field(default_factory=list)
-    step: list[Statement] = field(default_factory=list)
-    head: list[Statement] = field(default_factory=list)
-    state_bytes: int = 0
-    head_scratch_bytes: int = 0
-    steps: int = 0
-    step_len: int = 0
-
-    @property
-    def calls(self) -> list[Call]:
-        """The calls of one inference, a step's once, in the order of the generated source."""
-        return [call for statement in (*self.run, *self.step, *self.head) for call in statement.calls()]
-
-    @property
-    def table_bytes(self) -> int:
-        """Bytes of all tables in flash."""
-        return sum(table.size for table in self.tables)
-
-    def crc32(self, layout: str) -> int:
-        """CRC-32 of the tables as a core with this ``layout`` of weights holds them."""
-        crc = 0
-        for table in self.tables:
-            crc = zlib.crc32(table.content.get(layout, b""), crc)
-        return crc
-
-    @property
-    def stateful(self) -> bool:
-        """True when the model can be run one time step at a time."""
-        return self.state_bytes > 0
 
 
 def lower(graph: IntGraph, mode: str) -> Program:

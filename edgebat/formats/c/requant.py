@@ -7,43 +7,14 @@ reach, with the weights it really has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from edgebat.arrays import Int64
 from edgebat.errors import ModelFileError
+from edgebat.formats.c.tables import Rounding
 from edgebat.graph.model import Requant
 
 INT32_LIMIT = 2**31
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """Common constants of a layer: ``(acc * k[c] + 2**(n-1)) >> n``, computed with ``split`` or ``up`` (C side)."""
-
-    n: int
-    split: int
-    up: int
-    zero_point: int
-    k: tuple[int, ...]
-
-    @property
-    def fast(self) -> bool:
-        """True when the multipliers suit ``edgebat_fast_dense``: 16 bits, and a shift of 17 or more."""
-        return self.n >= 17 and self.split >= 16
-
-    def fast_macro(self) -> str:
-        """The initializer of the rounding of an ``edgebat_fast_dense_t``."""
-        return f"EDGEBAT_FAST_ROUNDING({self.n}, {self.zero_point})"
-
-    def macro(self) -> str:
-        """The initializer of an ``edgebat_rounding_t``."""
-        return f"EDGEBAT_ROUNDING({self.n}, {self.split}, {self.up}, {self.zero_point})"
-
-    def multiplier_macro(self, k: int) -> str:
-        """The initializer of a channel's multiplier."""
-        return f"EDGEBAT_MULTIPLIER({self.n}, {self.up}, {k})"
 
 
 def lower_requant(where: str, requant: Requant, reach: Int64) -> Rounding:

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 
 from edgebat.formats.c import tables
-from edgebat.formats.c.program import Program
+from edgebat.formats.c.lowering import Program
 from edgebat.graph.model import IntGraph
 from edgebat.runtime import Engine
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgebat.formats.c.calls import PREPARING, Call, Statement
-from edgebat.formats.c.program import Program
+from edgebat.formats.c.lowering import Program
 
 SLICE_WORK = 2048
 """Multiply-accumulates of a slice, where a layer can be cut: some 7,000 instructions on a Cortex-M4, 20,000 on an M0+."""

@@ -11,9 +11,8 @@ import numpy as np
 
 from edgebat.arrays import Int64, IntArray
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.requant import Rounding
+from edgebat.formats.c.memory import BLOCK, pad4
 
-BLOCK = 4  # rows and columns of a weight block
 HI_LIMIT = 2**23  # rows 0 and 2 of a block share 32-bit accumulators with rows 1 and 3: 24 bits are theirs
 LAYOUTS = ("dsp", "thumb1", "portable")
 Fields = dict[str, str | int]  # of a C structure: initializers by name
@@ -25,6 +24,34 @@ COUNTS = {
 
 
 @dataclass(frozen=True)
+class Rounding:
+    """Common constants of a layer: ``(acc * k[c] + 2**(n-1)) >> n``, computed with ``split`` or ``up`` (C side)."""
+
+    n: int
+    split: int
+    up: int
+    zero_point: int
+    k: tuple[int, ...]
+
+    @property
+    def fast(self) -> bool:
+        """True when the multipliers suit ``edgebat_fast_dense``: 16 bits, and a shift of 17 or more."""
+        return self.n >= 17 and self.split >= 16
+
+    def fast_macro(self) -> str:
+        """The initializer of the rounding of an ``edgebat_fast_dense_t``."""
+        return f"EDGEBAT_FAST_ROUNDING({self.n}, {self.zero_point})"
+
+    def macro(self) -> str:
+        """The initializer of an ``edgebat_rounding_t``."""
+        return f"EDGEBAT_ROUNDING({self.n}, {self.split}, {self.up}, {self.zero_point})"
+
+    def multiplier_macro(self, k: int) -> str:
+        """The initializer of a channel's multiplier."""
+        return f"EDGEBAT_MULTIPLIER({self.n}, {self.up}, {k})"
+
+
+@dataclass(frozen=True)
 class Table:
     """One definition. ``check`` is the C expression that adds it to a CRC; ``content`` what it adds, by layout."""
 
@@ -32,11 +59,6 @@ class Table:
     size: int
     check: str = ""
     content: dict[str, bytes] = field(default_factory=dict)
-
-
-def pad4(n: int) -> int:
-    """``n`` rounded up to a multiple of four."""
-    return -(-n // BLOCK) * BLOCK
 
 
 def blocked(weight: IntArray, height: int = BLOCK) -> Int64:

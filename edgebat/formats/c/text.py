@@ -13,7 +13,7 @@ import edgebat
 from edgebat.errors import ModelFileError
 from edgebat.formats.c import border, selftest, slices
 from edgebat.formats.c.calls import RETURNING_OK, Call, Statement
-from edgebat.formats.c.program import Program
+from edgebat.formats.c.lowering import Program
 from edgebat.graph.model import IntGraph
 
 ABI = 1  # EDGEBAT_NN_ABI of firmware_stubs/include/edgebat_nn.h

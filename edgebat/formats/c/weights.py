@@ -9,9 +9,11 @@ import numpy as np
 from edgebat.arrays import Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
+from edgebat.formats.c.calls import Slide
 from edgebat.formats.c.lowering import Lowering
-from edgebat.formats.c.requant import Rounding, lower_requant
-from edgebat.formats.c.tables import Fields, pad4
+from edgebat.formats.c.memory import View, pad4
+from edgebat.formats.c.requant import lower_requant
+from edgebat.formats.c.tables import Fields, Rounding
 from edgebat.graph.model import Conv1D, Dense
 
 ALL = slice(None)
@@ -79,3 +81,20 @@ def int8_tables(low: Lowering, label: str, matrix: Matrix) -> Fields:
     if low.mode == "flash":
         return pair_tables(low, label, matrix) | {"wide": 0}
     return block_tables(low, label, matrix)
+
+
+def slide_dense(
+    low: Lowering, label: str, fields: Fields, view: View, out: View, *, step: int, work: int, pool: int = 1
+) -> None:
+    """The same fully connected layer at positions ``step`` bytes apart, from where ``view`` starts.
+
+    work: multiply-accumulates of one position; pool: positions of which the maximum is one output row.
+    """
+    kernel = "edgebat_compact_conv1d" if low.mode == "flash" else "edgebat_conv1d"
+    more: Fields = {"dense": tables.initializer(label, fields), "positions": out.rows, "step": step, "pool": pool}
+    if low.mode == "flash":
+        more["row"] = out.stride
+    low.tables.append(tables.structure(f"{kernel}_t", label, more, 28))
+    slide = Slide(label, out.rows, step * pool, out.stride, work * pool)
+    low.call(kernel, f"&{label}", view, out, slide=slide)
+    low.overlap(view, out, step * pool)

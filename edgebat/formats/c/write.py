@@ -18,7 +18,8 @@ import numpy as np
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.c.border import read_border
-from edgebat.formats.c.program import Program, lower
+from edgebat.formats.c.lowering import Program
+from edgebat.formats.c.program import lower
 from edgebat.formats.c.text import header_text, source_text
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph

@@ -17,7 +17,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.integer import emit_lstm, emit_shift
 from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
 from edgebat.formats.rounding import Linear, average_window, is_exact, reach
-from edgebat.graph import (
+from edgebat.graph.model import (
     Add,
     AveragePool1D,
     Concat,

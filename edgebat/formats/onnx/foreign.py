@@ -28,7 +28,7 @@ from edgebat.formats.onnx.values import (
 )
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
-from edgebat.graph import (
+from edgebat.graph.model import (
     Add,
     AveragePool1D,
     Conv1D,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgebat.formats.onnx.model import ELEMENT_TYPE, OnnxGraph, OnnxNode, OnnxValue
-from edgebat.graph import Lstm, Requant, Tensor
 from edgebat.graph.arithmetic import SIGMOID_TABLE
+from edgebat.graph.model import Lstm, Requant, Tensor
 
 # The body computes sigmoids of three gates at once, so they lie side by side: input, forget, output, cell.
 GATE_ORDER = (0, 1, 3, 2)

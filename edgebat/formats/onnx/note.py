@@ -11,7 +11,8 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
 from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
-from edgebat.graph import (
+from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.model import (
     OPERATORS,
     Add,
     AveragePool1D,
@@ -26,7 +27,6 @@ from edgebat.graph import (
     Requant,
     Tensor,
 )
-from edgebat.graph.arithmetic import quantize_multiplier
 
 NOTE_FORMAT = 1
 

@@ -17,7 +17,8 @@ from edgebat.formats.onnx.note import graph_from_note
 from edgebat.formats.onnx.operators import Importer
 from edgebat.formats.onnx.parse import OnnxFile, parse_onnx
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, read_bytes
-from edgebat.graph import IntGraph, check_graph
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import IntGraph
 
 
 def read_onnx(path: str | Path) -> IntGraph:

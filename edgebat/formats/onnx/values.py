@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebat.arrays import Array
-from edgebat.graph import Tensor
+from edgebat.graph.model import Tensor
 
 
 @dataclass(frozen=True)

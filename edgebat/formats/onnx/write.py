@@ -13,7 +13,8 @@ from edgebat.files import atomic_write
 from edgebat.formats.onnx.emit import OPSETS, emit_graph
 from edgebat.formats.onnx.model import ELEMENT_TYPE, METADATA_KEY, OnnxGraph
 from edgebat.formats.onnx.note import graph_note
-from edgebat.graph import IntGraph, check_graph
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import IntGraph
 
 IR_VERSION = 8  # the oldest one for operator set 17
 

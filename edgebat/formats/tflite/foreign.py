@@ -12,7 +12,7 @@ from edgebat.formats.rounding import double_requant, float_requant, proven, real
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.rules import activation_range
 from edgebat.formats.tflite.schema import ACTIVATION
-from edgebat.graph import IntGraph, Node, Requant, Tensor
+from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 

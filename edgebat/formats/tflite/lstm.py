@@ -8,8 +8,8 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.schema import ACTIVATION
-from edgebat.graph import Lstm
 from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.model import Lstm
 
 # Inputs of the operator: 0 sequence, 1-4 and 5-8 input and recurrent weights (i, f, g, o), 9-11 peepholes, 12-15 biases,
 # 16-17 projection, 18 hidden state, 19 cell state, 20-23 layer norm.

@@ -22,7 +22,8 @@ from edgebat.formats.tflite.rules import (
     same_padding,
 )
 from edgebat.formats.tflite.schema import PADDING
-from edgebat.graph import (
+from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.model import (
     Add,
     AveragePool1D,
     Concat,
@@ -36,7 +37,6 @@ from edgebat.graph import (
     Requant,
     Tensor,
 )
-from edgebat.graph.arithmetic import quantize_multiplier
 
 
 class Importer(ImporterBase):

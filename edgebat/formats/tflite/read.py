@@ -15,7 +15,8 @@ from edgebat.errors import EdgebatError, ModelFileError
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, FileModel, parse_tflite, read_bytes
 from edgebat.formats.tflite.operators import Importer
 from edgebat.formats.tflite.schema import METADATA_NAME
-from edgebat.graph import IntGraph, check_graph
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import IntGraph
 
 
 def read_tflite(path: str | Path, rounding: str = "auto") -> IntGraph:

@@ -10,8 +10,8 @@ import numpy as np
 from edgebat.arrays import Float64, Int8, Int32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import Engine
-from edgebat.graph import Requant, Tensor
 from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.model import Requant, Tensor
 
 Function = Callable[[Float64], Float64]
 # The head's int8 input becomes (x - zp) * 2**HEAD_SHIFT in int16: the largest shift that cannot overflow.

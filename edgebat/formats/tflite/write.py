@@ -36,7 +36,9 @@ from edgebat.formats.tflite.rules import (
     same_padding,
 )
 from edgebat.formats.tflite.schema import ACTIVATION, PADDING, TENSOR_TYPE
-from edgebat.graph import (
+from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import (
     Add,
     AveragePool1D,
     Concat,
@@ -52,9 +54,7 @@ from edgebat.graph import (
     Node,
     Requant,
     Tensor,
-    check_graph,
 )
-from edgebat.graph.arithmetic import quantize_multiplier
 
 GATES = ("input", "forget", "cell", "output")
 

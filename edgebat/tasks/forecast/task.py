@@ -168,7 +168,8 @@ class Forecast(Task):
             ahead = float(windows.cycle[row]) + np.arange(horizon + 1)
             forecasts.append((ahead, np.concatenate([windows.x[row, -1:], last["trajectory"][row]]) * 100))
         predicted = {key: (end, values["trajectory"][rows, -1] * 100) for key, values in predictions.items()}
-        return CellCurve((windows.cycle[rows].astype(float), windows.x[rows, -1] * 100), predicted, forecasts)
+        measured = windows.cycle[rows].astype(float), windows.x[rows, -1] * 100
+        return CellCurve(measured, predicted, forecasts, windows.spec.eol * 100)
 
     def legend(self, spec: ForecastSpec) -> str:
         """Under a table of predictions."""

@@ -147,7 +147,7 @@ class Health(Task):
             path = np.concatenate([flat(last["soh"])[row : row + 1], last["trajectory"][row]])
             forecasts.append((ahead, path * 100))
         predicted = {key: (cycle, flat(values["soh"])[rows] * 100) for key, values in predictions.items()}
-        return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts)
+        return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts, windows.spec.eol * 100)
 
     def legend(self, spec: HealthSpec) -> str:
         """Under a table of predictions."""

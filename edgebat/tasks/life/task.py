@@ -113,7 +113,7 @@ class Life(Task):
                 curve = values["soh_curve"][cell]
                 shown = seen & (curve > ENDED)
                 predicted[key] = (cycles[shown], curve[shown] * 100)
-        return CellCurve((cycles[seen], measured[seen]), predicted, [])
+        return CellCurve((cycles[seen], measured[seen]), predicted, [], windows.spec.eol * 100)
 
     def legend(self, spec: LifeSpec) -> str:
         """Under a table of predictions."""

@@ -47,7 +47,7 @@ class Toy(Task):
         rows = windows.cell == cell
         cycle = windows.cycle[rows].astype(float)
         predicted = {key: (cycle, flat(values["soh"])[rows] * 100) for key, values in predictions.items()}
-        return CellCurve((cycle, windows.soh[rows] * 100), predicted, [])
+        return CellCurve((cycle, windows.soh[rows] * 100), predicted, [], windows.spec.eol * 100)
 
     def legend(self, spec: ToySpec) -> str:
         return f"left: cycles until {spec.eol * 100:g} %."

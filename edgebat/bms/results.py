@@ -1,0 +1,69 @@
+"""What the estimator and the forecaster of ``firmware_stubs/bms`` answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from edgebat.tasks.health.charge_counter import ChargeEnd
+
+LEAST_SOH_CPCT, MOST_SOH_CPCT = 1000, 15_000
+"""An SOH beyond these is no estimate."""
+
+
+class Status(IntEnum):
+    """``edgebat_status_t``: what a result is worth."""
+
+    OK = 0
+    WARMUP = 1
+    INPUT_INVALID = 2
+    OUT_OF_DOMAIN = 3
+    STALE = 4
+    MODEL_CORRUPT = 5
+
+
+class Source(IntEnum):
+    """``edgebat_source_t``: who says the SOH."""
+
+    NONE = 0
+    MODEL = 1
+    COUNTING = 2
+    DATASHEET = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """``edgebat_result_t``: 0.01 %, cycles and seconds; 65535 (``age_s``: 2**32 - 1) where nothing is known."""
+
+    soh_cpct: int
+    sigma_cpct: int
+    rul_cycles: int
+    model_cpct: int
+    counting_cpct: int
+    age_cycles: int
+    age_s: int
+    cycle: int
+    revision: int
+    points_cpct: tuple[int, ...]
+    points: int
+    warmup: int
+    status: Status
+    source: Source
+    charge: ChargeEnd
+
+
+@dataclass(frozen=True)
+class ForecastResult:
+    """``edgebat_forecast_result_t``: 0.01 % and cycles; 65535 where nothing is known."""
+
+    points_cpct: tuple[int, ...]
+    eol_cycles: int
+    horizon: int
+    age_cycles: int
+    soh_cpct: int
+    covered: int
+    missing: int
+    cycle: int
+    revision: int
+    points: int
+    status: Status

@@ -1,0 +1,96 @@
+"""``teacher:`` of a recipe out of plain data, and how any section of a recipe is checked and filled with its defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+
+from edgebat.distill.teacher import TeacherEntry
+from edgebat.errors import RecipeError
+from edgebat.teachers.store import teacher_class
+
+
+def teacher_entry(given: Any) -> TeacherEntry:
+    """One entry of ``teacher:`` out of plain data, its settings checked and complete. Raises RecipeError."""
+    if isinstance(given, TeacherEntry):
+        return given
+    if not isinstance(given, dict):
+        raise RecipeError(f"teacher is {given!r}; give name: or file:, or a list of such sections")
+    own = {key: given[key] for key in ("name", "file", "learn_from_val") if key in given}
+    rest = {**given.get("settings", {}), **{k: v for k, v in given.items() if k not in (*own, "settings")}}
+    if bool(own.get("name")) == bool(own.get("file")):
+        raise RecipeError(
+            f"teacher has name {own.get('name', '')!r} and file {own.get('file', '')!r}; give one of them"
+        )
+    if own.get("file"):
+        if own.get("learn_from_val"):
+            raise RecipeError("teacher.file is given, so that nothing is trained; learn_from_val would not be used")
+        return TeacherEntry(file=str(own["file"]), settings=rest)
+    kind = teacher_class(str(own["name"]))
+    lines = list(unknown_keys(rest, kind.Settings, "teacher."))
+    if lines:
+        raise RecipeError("; ".join(lines))
+    settings = TypeAdapter(kind.Settings).validate_python(with_defaults(rest, kind.Settings))
+    entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), settings)
+    fit: Any = getattr(settings, "fit", None)
+    if entry.learn_from_val and getattr(fit, "validation_decides", False):
+        raise RecipeError(
+            f"teacher.learn_from_val needs keep: last and a patience of all {fit.epochs} epochs, or the cells "
+            f"learnt from would choose the weights; seen keep: {fit.keep}, patience: {fit.patience}"
+        )
+    return entry
+
+
+def unknown_keys(document: Any, section: Any, place: str) -> Iterator[str]:
+    """One line per key that the sections do not know. Plain dataclasses would let pydantic ignore them silently."""
+    if isinstance(document, list):
+        entry = getattr(section, "__args__", (None,))[0]
+        for index, value in enumerate(document):
+            yield from unknown_keys(value, entry, f"{place}{index}.")
+        return
+    if section is TeacherEntry:  # checked with the settings of its system
+        return
+    fields = _fields(section)
+    if fields is None or not isinstance(document, dict):
+        return
+    for key, value in document.items():
+        if key in fields:
+            yield from unknown_keys(value, fields[key], f"{place}{key}.")
+        else:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ";"
+            yield f"{place}{key} is not a known key{hint} allowed here: {', '.join(fields)}"
+
+
+def with_defaults(document: Any, section: Any) -> Any:
+    """``document`` filled with the defaults of dataclass sections: their nested defaults differ from place to place."""
+    fields = _fields(section)
+    if fields is None or not isinstance(document, dict):
+        return document
+    filled: dict[str, Any] = (
+        dataclasses.asdict(section()) if isinstance(section, type) and dataclasses.is_dataclass(section) else {}
+    )
+    for key, value in document.items():
+        known = isinstance(value, dict) and isinstance(filled.get(key), dict)
+        filled[key] = _merged(filled[key], value) if known else with_defaults(value, fields.get(key))
+    return filled
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    both = {k: _merged(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
+            for k, v in changes.items()}  # fmt: skip
+    return base | both
+
+
+def _fields(section: Any) -> dict[str, Any] | None:
+    """Names and types of a section's keys (pydantic model or dataclass); None for anything else."""
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return {name: info.annotation for name, info in section.model_fields.items()}
+    if dataclasses.is_dataclass(section):
+        hints = get_type_hints(section)
+        return {f.name: hints[f.name] for f in dataclasses.fields(section)}
+    return None

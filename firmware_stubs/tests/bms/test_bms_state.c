@@ -1,0 +1,102 @@
+/*
+ * test_bms_state.c - saved states, and what a battery goes on with after a start.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "one_battery.h"
+
+#include <string.h>
+
+static void test_a_state_survives_and_says_what_is_wrong_with_it(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    static uint8_t again[FAKE_SAVED_BYTES];
+    edgebat_config_t other = config;
+    cycle();
+    cycle();
+    cycle();
+    TEST_ASSERT_EQUAL_INT(FAKE_SAVED_BYTES, edgebat_state_bytes(&fake_model));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_LENGTH, edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES - 1U));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
+                          edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES));
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(10000, result.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_state_get(&battery, again, FAKE_SAVED_BYTES));
+    TEST_ASSERT_EQUAL_INT(saved[12] + 1, again[12]); /* the sequence number and with it the checksum */
+    TEST_ASSERT_EQUAL_INT(0, memcmp(&saved[16], &again[16], FAKE_SAVED_BYTES - 20U));
+
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_LENGTH, edgebat_state_check(&fake_model, &config, saved, 10U));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_LENGTH,
+                          edgebat_state_check(&fake_model, &config, saved, FAKE_SAVED_BYTES - 1U));
+    other.nominal_mAh = 371U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_OTHER,
+                          edgebat_state_check(&fake_model, &other, saved, FAKE_SAVED_BYTES));
+    for (uint32_t i = 0; i < FAKE_SAVED_BYTES; i++) {
+        saved[i] ^= 4U;
+        if (edgebat_state_check(&fake_model, &config, saved, FAKE_SAVED_BYTES) >= 0) {
+            TEST_ASSERT_EQUAL_INT(-1, (int)i);
+        }
+        saved[i] ^= 4U;
+    }
+    memset(again, 0xFF, sizeof again);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_BLANK,
+                          edgebat_init(&battery, &fake_model, &config, work, again, FAKE_SAVED_BYTES));
+    cycle(); /* a refused state leaves a battery that works */
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(2, result.warmup);
+}
+
+static void test_of_two_places_the_newer_sound_one_counts(void) {
+    static uint8_t a[FAKE_SAVED_BYTES];
+    static uint8_t b[FAKE_SAVED_BYTES];
+    battery.sequence = UINT32_MAX - 1U; /* the number wraps around between the two */
+    (void)edgebat_state_get(&battery, a, FAKE_SAVED_BYTES);
+    (void)edgebat_state_get(&battery, b, FAKE_SAVED_BYTES);
+    TEST_ASSERT_EQUAL_INT(1, edgebat_state_newest(&fake_model, &config, a, b, FAKE_SAVED_BYTES) == b);
+    TEST_ASSERT_EQUAL_INT(1, edgebat_state_newest(&fake_model, &config, b, a, FAKE_SAVED_BYTES) == b);
+    b[30] ^= 1U;
+    TEST_ASSERT_EQUAL_INT(1, edgebat_state_newest(&fake_model, &config, a, b, FAKE_SAVED_BYTES) == a);
+    TEST_ASSERT_EQUAL_INT(1, edgebat_state_newest(&fake_model, &config, b, a, FAKE_SAVED_BYTES) == a);
+    a[30] ^= 1U;
+    TEST_ASSERT_EQUAL_INT(1, edgebat_state_newest(&fake_model, &config, a, b, FAKE_SAVED_BYTES) == NULL);
+}
+
+static void test_a_charge_after_every_start_makes_an_estimate(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    uint32_t revision = 0U;
+    for (int day = 0; day < 5; day++) {
+        charge(3560, 3720); /* the discharge happened without power, or before it went */
+        (void)edgebat_result(&battery, &result);
+        TEST_ASSERT_EQUAL_INT(1, result.revision != revision);
+        revision = 0U;
+        TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES));
+        TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
+                              edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES));
+    }
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_MODEL, result.source);
+}
+
+static void test_an_inference_cut_short_by_the_power_is_done_after_it(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    cycle();
+    cycle();
+    discharge();
+    for (int mV = 3560; mV <= 3720; mV++) {
+        (void)push(mV, 1000, 4000U);
+    }
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_BUSY, edgebat_step(&battery));
+    (void)edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES);
+    (void)edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES);
+    finish();
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_MODEL, result.source);
+}
+
+int main(void) {
+    RUN_TEST(test_a_state_survives_and_says_what_is_wrong_with_it);
+    RUN_TEST(test_of_two_places_the_newer_sound_one_counts);
+    RUN_TEST(test_a_charge_after_every_start_makes_an_estimate);
+    RUN_TEST(test_an_inference_cut_short_by_the_power_is_done_after_it);
+    return UNITY_END();
+}
