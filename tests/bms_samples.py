@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from edgebat.bms.drive import Cycle
 from edgebat.bms.samples import Samples, samples_array
+from edgebat.data.readers.raw import RawCell
 from edgebat.tasks.health.charge_counter import ChargeCounter, Sample
 
 NOMINAL_MAH = 2000
@@ -86,3 +90,23 @@ def as_sample(s: np.void) -> Sample:
         bool(valid & 2),
         bool(valid & 4),
     )
+
+
+def raw_life(cell: RawCell, *, ddegc: int = 250, tick_ms: int | None = None) -> Iterator[Cycle]:
+    """The recorded samples of a cell, cycle by cycle; ``tick_ms`` draws straight lines between them at that rate.
+
+    A BMS samples every second, a cycler when the voltage has moved by some mV. On a 1 mV converter the latter costs
+    accuracy: half a mV at every level.
+    """
+    before = float(cell.time_s[0])
+    for number, rows in cell.cycles():
+        time, volts, amps = cell.time_s[rows], cell.voltage_v[rows], cell.current_a[rows]
+        if time[0] < before:  # time may start anew with every cycle
+            before = float(time[0])
+        if tick_ms is not None and time.size > 1:
+            step = tick_ms / 1000
+            at = np.arange(time[0], time[-1] + step / 2, step)
+            volts, amps, time = np.interp(at, time, volts), np.interp(at, time, amps), at
+        ms = np.rint(np.concatenate(([before], time)) * 1000)
+        before = float(time[-1])
+        yield Cycle(int(number), samples_array(np.rint(volts * 1000), np.rint(amps * 1000), np.diff(ms), ddegc))

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from edgebat.arrays import Float64
 from edgebat.bms.samples import Samples, samples_array
 from edgebat.cells import CellHistory
-from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
 from edgebat.tasks.health.spec import HealthSpec
 
@@ -116,23 +115,3 @@ def _discharge(capacity_ah: float, nominal_ah: float) -> tuple[Float64, Float64,
 
 def _level(from_mv: float, to_mv: float, ma: float, ticks: int) -> tuple[Float64, Float64, Float64]:
     return np.linspace(from_mv, to_mv, ticks), np.full(ticks, ma), np.full(ticks, float(SLOW_MS))
-
-
-def raw_life(cell: RawCell, *, ddegc: int = 250, tick_ms: int | None = None) -> Iterator[Cycle]:
-    """The recorded samples of a cell, cycle by cycle; ``tick_ms`` draws straight lines between them at that rate.
-
-    A BMS samples every second, a cycler when the voltage has moved by some mV. On a 1 mV converter the latter costs
-    accuracy: half a mV at every level.
-    """
-    before = float(cell.time_s[0])
-    for number, rows in cell.cycles():
-        time, volts, amps = cell.time_s[rows], cell.voltage_v[rows], cell.current_a[rows]
-        if time[0] < before:  # time may start anew with every cycle
-            before = float(time[0])
-        if tick_ms is not None and time.size > 1:
-            step = tick_ms / 1000
-            at = np.arange(time[0], time[-1] + step / 2, step)
-            volts, amps, time = np.interp(at, time, volts), np.interp(at, time, amps), at
-        ms = np.rint(np.concatenate(([before], time)) * 1000)
-        before = float(time[-1])
-        yield Cycle(int(number), samples_array(np.rint(volts * 1000), np.rint(amps * 1000), np.diff(ms), ddegc))

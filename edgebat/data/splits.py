@@ -54,47 +54,6 @@ class Split:
         return tuple(sorted(self.train + self.val + self.test))
 
 
-def stratified_split(
-    fleet: Fleet,
-    seed: int = 0,
-    val: float = 0.15,
-    test: float = 0.2,
-    cells: Iterable[CellKey] | None = None,
-) -> Split:
-    """Every condition with at least 3 cells gives ``test`` of them (at least one) to the test part, then ``val``.
-
-    Conditions with fewer cells are pooled by dataset; a pool that is still too small is only learnt from. ``cells``
-    limits the split, for instance to ``HealthWindows.cells``. Raises DataError when a part stays empty.
-    """
-    return _stratified(_conditions(fleet, cells), seed, val, test)
-
-
-def _stratified(conditions: Iterable[tuple[CellKey, str]], seed: int, val: float, test: float) -> Split:
-    if not (0.0 < test < 1.0 and 0.0 < val < 1.0 and test + val < 1.0):
-        raise DataError(f"val={val} and test={test} must be above 0 and together below 1")
-    groups: dict[str, list[CellKey]] = {}
-    for key, condition in conditions:
-        groups.setdefault(condition, []).append(key)
-    for condition, members in list(groups.items()):
-        if len(members) < MIN_GROUP:
-            groups.setdefault(f"{members[0][0]}, small conditions", []).extend(groups.pop(condition))
-    parts: dict[str, list[CellKey]] = {"train": [], "val": [], "test": []}
-    for members in groups.values():
-        shuffled = _shuffled(members, seed)
-        if len(members) < MIN_GROUP:
-            parts["train"] += shuffled
-            continue
-        tests = max(1, round(test * len(members)))
-        vals = max(1, round(val * len(members)))
-        vals = min(vals, len(members) - tests - 1)
-        parts["test"] += shuffled[:tests]
-        parts["val"] += shuffled[tests : tests + vals]
-        parts["train"] += shuffled[tests + vals :]
-    return Split(
-        tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), f"stratified by condition, seed {seed}"
-    )
-
-
 class Splittable(Protocol):
     """What windows tell of their cells."""
 
@@ -147,70 +106,32 @@ def split_windows(
     return Split(train, validation, tuple(held), f"published {published[0]} to {published[1]}, seed {seed}")
 
 
-def listed_split(
-    fleet: Fleet, train: Iterable[str | CellKey], val: Iterable[str | CellKey], test: Iterable[str | CellKey]
-) -> Split:
-    """Exactly the cells named, each as ``(dataset, cell_id)`` or "dataset/cell_id". Raises DataError if unknown."""
-    known = set(fleet.keys)
-
-    def keys(names: Iterable[str | CellKey]) -> tuple[CellKey, ...]:
-        found = []
-        for name in names:
-            dataset, _, cell_id = name.partition("/") if isinstance(name, str) else (name[0], "/", name[1])
-            if (dataset, cell_id) not in known:
-                there = sorted(c for d, c in known if d == dataset)
-                raise DataError(
-                    f"the split names {name!r}, which {fleet.source or 'the fleet'} does not have; "
-                    + (f"cells of {dataset}: {there[:12]}" if there else f"datasets: {sorted({d for d, _ in known})}")
-                )
-            found.append((dataset, cell_id))
-        return tuple(found)
-
-    return Split(keys(train), keys(val), keys(test), "listed")
-
-
-def leave_one_out_split(
-    fleet: Fleet, by: str, value: str, seed: int = 0, val: float = 0.2, cells: Iterable[CellKey] | None = None
-) -> Split:
-    """All cells whose ``by`` ("dataset", "chemistry" or "condition") is ``value`` are tested; the rest is learnt from.
-
-    Raises DataError when ``value`` is not there.
-    """
-    if by not in ("dataset", "chemistry", "condition"):
-        raise DataError(f"leave-one-out goes by dataset, chemistry or condition, not by {by!r}")
-    wanted = set(fleet.keys if cells is None else cells)
-    column = dict(zip(fleet.keys, fleet.cells[by], strict=True))
-    held = tuple(key for key in fleet.keys if key in wanted and column[key] == value)
-    if not held:
-        raise DataError(f"no cell has {by} {value!r}; there are {sorted({column[k] for k in wanted})}")
-    rest = sorted(wanted - set(held))
-    train, validation = _carve(rest, val, seed)
-    return Split(train, validation, held, f"leave out {by} {value}, seed {seed}")
-
-
-def published_split(
-    fleet: Fleet,
-    seed: int = 0,
-    val: float = 0.2,
-    test: Iterable[str] = ("test", "test1", "test2"),
-    cells: Iterable[CellKey] | None = None,
-) -> Split:
-    """The split printed with the data (column ``split``: train / test1 / test2); val is taken out of train.
-
-    ``test`` lists the names that count as test. Raises DataError when the cells carry no published split.
-    """
-    names = set(test)
-    wanted = set(fleet.keys if cells is None else cells)
-    column = dict(zip(fleet.keys, fleet.cells["split"], strict=True))
-    train = sorted(key for key in wanted if column[key] == "train")
-    held = sorted(key for key in wanted if column[key] in names)
-    if not train or not held:
-        raise DataError(
-            f"{fleet.source or 'the fleet'} has {len(train)} cells published as train and {len(held)} as "
-            f"{sorted(names)}; the column split holds {sorted(set(column.values()))}"
-        )
-    kept, validation = _carve(train, val, seed)
-    return Split(kept, validation, tuple(held), f"published, seed {seed}")
+def _stratified(conditions: Iterable[tuple[CellKey, str]], seed: int, val: float, test: float) -> Split:
+    """Every condition with at least 3 cells gives ``test`` of them (at least one) to the test part, then ``val``. Conditions
+    with fewer cells are pooled by dataset; a pool that is still too small is only learnt from."""
+    if not (0.0 < test < 1.0 and 0.0 < val < 1.0 and test + val < 1.0):
+        raise DataError(f"val={val} and test={test} must be above 0 and together below 1")
+    groups: dict[str, list[CellKey]] = {}
+    for key, condition in conditions:
+        groups.setdefault(condition, []).append(key)
+    for condition, members in list(groups.items()):
+        if len(members) < MIN_GROUP:
+            groups.setdefault(f"{members[0][0]}, small conditions", []).extend(groups.pop(condition))
+    parts: dict[str, list[CellKey]] = {"train": [], "val": [], "test": []}
+    for members in groups.values():
+        shuffled = _shuffled(members, seed)
+        if len(members) < MIN_GROUP:
+            parts["train"] += shuffled
+            continue
+        tests = max(1, round(test * len(members)))
+        vals = max(1, round(val * len(members)))
+        vals = min(vals, len(members) - tests - 1)
+        parts["test"] += shuffled[:tests]
+        parts["val"] += shuffled[tests : tests + vals]
+        parts["train"] += shuffled[tests + vals :]
+    return Split(
+        tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), f"stratified by condition, seed {seed}"
+    )
 
 
 def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, fleet: Fleet | None = None) -> None:
@@ -242,14 +163,6 @@ def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, f
                     f"leak: cells {twin} ({part_of[twin]}) and {history.key} ({part_of[history.key]}) have the same "
                     "capacity curve: one cell under two names. Keep one of them"
                 )
-
-
-def _conditions(fleet: Fleet, cells: Iterable[CellKey] | None) -> list[tuple[CellKey, str]]:
-    wanted = set(fleet.keys if cells is None else cells)
-    strangers = sorted(wanted - set(fleet.keys))
-    if strangers:
-        raise DataError(f"{len(strangers)} cells to split are not in the fleet, first {strangers[0]}")
-    return [(k, c) for k, c in zip(fleet.keys, fleet.cells["condition"], strict=True) if k in wanted]
 
 
 def _shuffled(cells: Iterable[CellKey], seed: int) -> list[CellKey]:

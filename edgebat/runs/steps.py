@@ -44,7 +44,6 @@ if TYPE_CHECKING:  # torch stays out until a step needs it
     from edgebat.distill.teacher import Obtained
     from edgebat.students.base import Student
 
-STAGES = ("data", "teacher", "students", "quantize", "export", "verify", "simulate", "report")
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 

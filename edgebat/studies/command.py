@@ -19,19 +19,10 @@ from edgebat.distill.entry import teacher_entry
 from edgebat.errors import EdgebatError, RecipeError, require
 from edgebat.files import atomic_write
 from edgebat.tasks.base import task
-from edgebat.teachers.store import teacher_class
+from edgebat.teachers.store import teacher_class, teacher_classes
 
 if TYPE_CHECKING:
     from edgebat.studies.runner import StudyRecipe
-
-STUDIES = {
-    "batlinet": "life",
-    "diffbatt": "life",
-    "battery_timer": "forecast",
-    "universal": "forecast",
-    "ic2ml": "conditions",
-}
-"""Teacher -> module with its kind of study."""
 
 KEYS = ("name", "title", "task", "teacher", "study")
 """Of a recipe."""
@@ -42,17 +33,14 @@ NOTE = "study.json"
 def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any]:
     """A checked study from plain data. Raises RecipeError, MissingExtra."""
     teacher = document.get("teacher")
-    name = teacher.get("name") if isinstance(teacher, dict) else teacher
-    if name not in STUDIES:
-        raise RecipeError(
-            f"{where}: there is no study of the teacher {name!r}; teacher.name is one of {', '.join(STUDIES)}"
-        )
+    name = str(teacher.get("name") if isinstance(teacher, dict) else teacher)
     if unknown := sorted(set(document) - set(KEYS)):
         raise RecipeError(f"{where}: a study knows no {', '.join(unknown)}; allowed are {', '.join(KEYS)}")
     require("lightning", extra="train")
+    module, _, kind_name = _study_of(name, where).partition(".")
     from edgebat.studies.runner import StudyRecipe
 
-    kind = importlib.import_module(f"edgebat.studies.{STUDIES[name]}").KINDS[name]
+    kind = getattr(importlib.import_module(f"edgebat.studies.{module}"), kind_name)
     try:
         settings = teacher_entry(teacher).settings
         spec = task(teacher_class(name).task).spec(document.get("task"))
@@ -62,6 +50,15 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[
     except EdgebatError as error:
         raise RecipeError(f"{where}: {error}") from None
     return StudyRecipe(str(document.get("name", "")), name, settings, spec, section, kind)
+
+
+def _study_of(name: str, where: str) -> str:
+    """``Teacher.study`` of the teacher ``name``. Raises RecipeError when it has none, or there is no such teacher."""
+    with contextlib.suppress(EdgebatError):
+        if study := teacher_class(name).study:
+            return study
+    known = sorted(teacher.name for teacher in teacher_classes().values() if teacher.study)
+    raise RecipeError(f"{where}: there is no study of the teacher {name!r}; teacher.name is one of {', '.join(known)}")
 
 
 @contextlib.contextmanager

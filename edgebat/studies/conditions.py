@@ -26,7 +26,6 @@ from edgebat.errors import DataError, RecipeError
 from edgebat.files import atomic_write
 from edgebat.studies.runner import Kind, Part, Result, Scored, Scores, Split, TeacherExperiment
 from edgebat.studies.tables import markdown, spread
-from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthWindows, health_windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ic2ml.release import Condition, errors, released_rows, released_table
@@ -137,7 +136,7 @@ class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
 
     def provenance(self, part: Part, split: Split[HealthWindows]) -> dict[str, Any]:
         seen = pack_cells([*split.train.cells, *split.val.cells])
-        return {"variant": part.name, "task": task("health").described(split.train.spec), "seen": seen}
+        return {"variant": part.name, "task": self.recipe.of_task.described(split.train.spec), "seen": seen}
 
     def table(self, results: list[Result]) -> str:
         """Markdown, one block of rows per condition: published, each variant (mean +- deviation over seeds), baselines: all
@@ -170,7 +169,7 @@ class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
         return markdown(["condition", "by", "windows", *COLUMNS], rows)
 
 
-KINDS = {"ic2ml": Kind(ConditionSection, (Variants,))}
+PUBLISHED = Kind(ConditionSection, (Variants,))
 
 
 def whole(condition: str) -> str:

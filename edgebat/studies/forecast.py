@@ -24,7 +24,6 @@ from edgebat.data.corpus import read_corpus
 from edgebat.errors import require
 from edgebat.studies.runner import Kind, Part, Result, Scored, Split, TeacherExperiment, Trained, seeded
 from edgebat.studies.tables import markdown
-from edgebat.tasks.base import task
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_forecasts
 from edgebat.tasks.forecast.windows import ForecastWindows, capacity_histories, forecast_windows
@@ -163,7 +162,7 @@ class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
         return {name: scored(test, found[name].predict(test)["trajectory"]) for name in sorted(found)}, missing
 
     def provenance(self, part: Part, split: Split[ForecastWindows]) -> dict[str, Any]:
-        origin, fold = {"task": task("forecast").described(self.recipe.task)}, self.folds[part.name]
+        origin, fold = {"task": self.recipe.of_task.described(self.recipe.task)}, self.folds[part.name]
         if part.beside:
             return {"training": "synthetic curves only", "made_up": True, **origin}
         seen = pack_cells(history.key for history in [*fold.train, *fold.val])
@@ -207,10 +206,8 @@ class LeaveOneOutUniversal(LeaveOneOut):
         return dataclasses.replace(self.recipe.teacher, timer=timer, contrast=contrast, corpus=str(self.corpus))
 
 
-KINDS = {
-    "battery_timer": Kind(ForecastSection, (LeaveOneOut,)),
-    "universal": Kind(ForecastSection, (LeaveOneOutUniversal,)),
-}
+LEFT_OUT = Kind(ForecastSection, (LeaveOneOut,))
+LEFT_OUT_UNIVERSAL = Kind(ForecastSection, (LeaveOneOutUniversal,))
 
 
 def scored(windows: ForecastWindows, capacity: Any) -> Scored:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 from pydantic.dataclasses import dataclass as checked
@@ -39,7 +39,6 @@ from edgebat.studies.runner import (
     write_kept,
 )
 from edgebat.studies.tables import markdown, spread
-from edgebat.tasks.base import task
 from edgebat.tasks.life.score import by_dataset, score_life
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.base import Teacher
@@ -206,7 +205,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
             "seen": pack_cells(split.train.cells),
             "datasets": sorted({dataset for dataset, _ in split.train.cells}),
             "split": self.recipe.study.train,
-            "task": task("life").described(self.recipe.task),
+            "task": self.recipe.of_task.described(self.recipe.task),
         }
 
     def table(self, results: list[Result]) -> str:
@@ -241,12 +240,12 @@ class DiffBattStudy(LifeExperiment[DiffBattSection]):
             require("sklearn.ensemble", extra="baselines")  # for the forest on synthetic cells: not after the training
 
     def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
-        assert isinstance(teacher, DiffBatt | DiffBattEnsemble)
-        teacher.sampling = seeded(self.recipe.study.sampling, seed)
+        sampling = seeded(self.recipe.study.sampling, seed)
+        teacher.configure({"sampling": dataclasses.asdict(sampling)})
         found = super().score(teacher, split, seed)
-        if not self.synthesis or isinstance(teacher, DiffBattEnsemble):
+        if not self.synthesis or teacher.name != self.ensemble.member.name:  # several at once make up no cells
             return found
-        rows = synthesis_rows(teacher, split.train, split.test, self.synthesis, teacher.sampling)
+        rows = synthesis_rows(cast(DiffBatt, teacher), split.train, split.test, self.synthesis, sampling)
         return dataclasses.replace(found, synthesis=rows)
 
 
@@ -284,10 +283,8 @@ class Transfers(Experiment[BatLiNetSection]):
         return {"transfer.md": "MAPE in percent, median (range) over seeds\n\n" + table}
 
 
-KINDS = {
-    "batlinet": Kind(BatLiNetSection, (BatLiNetStudy, Transfers)),
-    "diffbatt": Kind(DiffBattSection, (DiffBattStudy,)),
-}
+TRANSFERS = Kind(BatLiNetSection, (BatLiNetStudy, Transfers))
+MADE_UP = Kind(DiffBattSection, (DiffBattStudy,))
 
 
 def scored(found: Mapping[str, Any]) -> Scored:

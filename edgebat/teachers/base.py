@@ -27,6 +27,8 @@ class Teacher(nn.Module, ABC, Generic[W]):
     """Its folder's, or that and ``_something``; stands in its files."""
     task: str
     """The task it serves: ``health``, ``forecast`` or ``life``."""
+    study: ClassVar[str] = ""
+    """The kind of study it is scored in, a ``Kind`` in ``edgebat/studies``: ``life.TRANSFERS``; empty for none."""
     Settings: ClassVar[type[Any]]
     """Frozen dataclass: how to build and train one; has ``fit`` or says where its own is."""
     settings: dict[str, Any]

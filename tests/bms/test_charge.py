@@ -253,8 +253,8 @@ def raw_samples() -> list[Samples]:
     """All samples of the corpus' raw cells, in mV, mA and ms, cell by cell."""
     if CORPUS is None or not (CORPUS / "raw" / "TJU_NCA_raw.parquet").is_file():
         pytest.skip("needs EDGEBAT_CORPUS with raw/TJU_NCA_raw.parquet")
-    from edgebat.bms.drive import raw_life
     from edgebat.data.corpus import read_raw_parquet
+    from tests.bms_samples import raw_life
 
     cells = read_raw_parquet(CORPUS / "raw" / "TJU_NCA_raw.parquet")
     return [np.concatenate([cycle.samples for cycle in raw_life(cell)]) for cell in cells]

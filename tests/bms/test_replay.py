@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.bms.drive import drawn_life, raw_life
+from edgebat.bms.drive import drawn_life
 from edgebat.bms.measure import cost_table, measure_bms
 from edgebat.bms.replay import unseen_cells
 from edgebat.data.readers.raw import RawCell
@@ -19,7 +19,7 @@ from edgebat.errors import DataError
 from edgebat.graph import load_graph, save_graph
 from edgebat.tasks.health import HealthSpec, health_windows, increments_from_curve
 from edgebat.tasks.health.charge_counter import ChargeCounter, Config
-from tests.bms_samples import feed
+from tests.bms_samples import feed, raw_life
 from tests.conftest import tiny_model
 from tests.tiny_forecast import forecast_graph
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from edgebat.cells import CellKey, Condition
 from edgebat.data.fleet import Fleet
-from edgebat.data.splits import (
-    Split,
-    check_no_leak,
-    leave_one_out_split,
-    listed_split,
-    published_split,
-    stratified_split,
-)
+from edgebat.data.splits import Split, check_no_leak, split_windows
 from edgebat.data.synthetic import make_fleet
 from edgebat.errors import DataError
 
@@ -41,9 +37,30 @@ def fleet_of(**cells_per_condition: int) -> Fleet:
     return Fleet(pd.DataFrame(rows), pd.DataFrame(cycles))
 
 
+@dataclass(frozen=True)
+class Cells:
+    """What a split asks of windows: each cell's key, condition and published part."""
+
+    cells: tuple[CellKey, ...]
+    conditions: tuple[Condition, ...]
+    published: tuple[str, ...]
+
+
+def cells_of(fleet: Fleet) -> Cells:
+    histories = list(fleet.histories())
+    part = dict(zip(fleet.keys, fleet.cells["split"], strict=True))
+    return Cells(
+        tuple(h.key for h in histories), tuple(h.condition for h in histories), tuple(part[h.key] for h in histories)
+    )
+
+
+def by_condition(fleet: Fleet, seed: int = 0, val: float = 0.15, test: float = 0.2) -> Split:
+    return split_windows(cells_of(fleet), by="condition", seed=seed, val=val, test=test)
+
+
 def test_every_condition_is_tested():
     fleet = fleet_of(A_25=10, A_45=3, B_25=4)
-    split = stratified_split(fleet, seed=0, val=0.2, test=0.2)
+    split = by_condition(fleet, seed=0, val=0.2, test=0.2)
     conditions = dict(zip(fleet.keys, fleet.cells["condition"], strict=True))
     assert {conditions[k] for k in split.test} == {conditions[k] for k in split.val} == set(conditions.values())
     assert {conditions[k] for k in split.train} == set(conditions.values())
@@ -52,54 +69,37 @@ def test_every_condition_is_tested():
 
 
 def test_the_same_seed_gives_the_same_split_whatever_else_is_there():
-    alone = stratified_split(fleet_of(A_25=10), seed=3)
-    together = stratified_split(fleet_of(A_25=10, B_25=10), seed=3)
+    alone = by_condition(fleet_of(A_25=10), seed=3)
+    together = by_condition(fleet_of(A_25=10, B_25=10), seed=3)
     assert alone.test == tuple(k for k in together.test if k[0] == "A")
-    assert alone.hash == stratified_split(fleet_of(A_25=10), seed=3).hash
-    assert alone.hash != stratified_split(fleet_of(A_25=10), seed=4).hash
+    assert alone.hash == by_condition(fleet_of(A_25=10), seed=3).hash
+    assert alone.hash != by_condition(fleet_of(A_25=10), seed=4).hash
 
 
 def test_small_conditions_are_pooled_by_dataset():
     fleet = fleet_of(A_15=1, A_25=2, A_35=1, B_25=2)
-    split = stratified_split(fleet, seed=0)
+    split = by_condition(fleet, seed=0)
     assert [len(part) for part in (split.train, split.val, split.test)] == [2 + 2, 1, 1]
     assert {k[0] for k in split.test + split.val} == {"A"}, "two cells of B are too few to test on"
     with pytest.raises(DataError, match=r"val part .* is empty"):
-        stratified_split(fleet_of(A_25=2, B_25=2))
-
-
-def test_only_cells_with_windows_are_split():
-    fleet = fleet_of(A_25=10)
-    some = fleet.keys[:5]
-    assert stratified_split(fleet, cells=some).cells == some
-    with pytest.raises(DataError, match="not in the fleet"):
-        stratified_split(fleet, cells=[("A", "other")])
+        by_condition(fleet_of(A_25=2, B_25=2))
 
 
 def test_published_split_takes_validation_out_of_train():
-    split = published_split(fleet_of(A_25=8), val=0.25, test=["test1"])
+    split = split_windows(cells_of(fleet_of(A_25=8)), by="published", seed=0, val=0.25, test=0.0)
     assert split.test == (("A", "25-2"), ("A", "25-6"))
     assert (len(split.train), len(split.val)) == (3, 1)
-    with pytest.raises(DataError, match="the column split holds"):
-        published_split(fleet_of(A_25=2))
+    with pytest.raises(DataError, match=r"0 as 'test1'; there is \['train'\]"):
+        split_windows(cells_of(fleet_of(A_25=2)), by="published", seed=0, val=0.25, test=0.0)
 
 
-def test_leave_a_dataset_or_a_chemistry_out():
-    fleet = fleet_of(A_25=5, B_25=3)
-    split = leave_one_out_split(fleet, "chemistry", "LFP", val=0.2)
+def test_leave_a_dataset_out():
+    cells = cells_of(fleet_of(A_25=5, B_25=3))
+    split = split_windows(cells, by="dataset", hold_out=["B"], seed=0, val=0.2, test=0.0)
     assert {k[0] for k in split.test} == {"B"}
     assert (len(split.train), len(split.val), len(split.test)) == (4, 1, 3)
-    assert leave_one_out_split(fleet, "dataset", "B", val=0.2).hash == split.hash
-    with pytest.raises(DataError, match=r"there are \['A', 'B'\]"):
-        leave_one_out_split(fleet, "dataset", "C")
-
-
-def test_listed_split():
-    fleet = fleet_of(A_25=4)
-    split = listed_split(fleet, ["A/25-0"], [("A", "25-1")], ["A/25-3"])
-    assert (split.train, split.val, split.test) == ((("A", "25-0"),), (("A", "25-1"),), (("A", "25-3"),))
-    with pytest.raises(DataError, match=r"names 'A/99', which .* does not have; cells of A"):
-        listed_split(fleet, ["A/99"], ["A/25-1"], ["A/25-2"])
+    with pytest.raises(DataError, match=r"choose from \['A', 'B'\]"):
+        split_windows(cells, by="dataset", hold_out=["C"], seed=0, val=0.2, test=0.0)
 
 
 def test_a_cell_in_two_parts_is_a_leak():
@@ -115,7 +115,7 @@ def test_a_cell_in_two_parts_is_a_leak():
 
 def test_one_cell_under_two_names_is_a_leak():
     fleet = fleet_of(A_25=3, B_25=3)
-    split = listed_split(fleet, fleet.keys[:2], fleet.keys[2:3], fleet.keys[3:])
+    split = Split(fleet.keys[:2], fleet.keys[2:3], fleet.keys[3:], "by hand")
     check_no_leak(split, fleet.keys, fleet)
     twin = fleet.cycles.copy()
     is_last = (twin["dataset"] == "B") & (twin["cell_id"] == "25-2")
@@ -127,6 +127,6 @@ def test_one_cell_under_two_names_is_a_leak():
 
 def test_no_part_of_the_synthetic_fleet_leaks():
     fleet = make_fleet(seed=1, cells=24, max_cycles=40)
-    split = stratified_split(fleet)
+    split = by_condition(fleet)
     check_no_leak(split, fleet.keys, fleet)
     assert np.all([len(part) >= 3 for part in (split.train, split.val, split.test)])

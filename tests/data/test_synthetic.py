@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgebat.data.readers import check_sign
-from edgebat.data.splits import stratified_split
+from edgebat.data.splits import split_windows
 from edgebat.data.synthetic import make_fleet, make_raw_cell
 from edgebat.errors import DataError
 from edgebat.tasks.health import HealthSpec, charge_increments, health_windows, increments_from_curve
@@ -48,7 +48,7 @@ def test_cells_age_like_cells(fleet):
 
 def test_increments_carry_soh_but_not_linearly(fleet):
     windows = health_windows(fleet)
-    split = stratified_split(fleet, seed=0, cells=windows.cells)
+    split = split_windows(windows, by="condition", seed=0, val=0.15, test=0.2)
     train, test = windows.select(cells=split.train), windows.select(cells=split.test)
 
     def ridge_error(train, test):

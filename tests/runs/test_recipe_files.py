@@ -144,7 +144,7 @@ def test_a_study_is_run_by_the_same_verb_and_refuses_the_others(tmp_path: Path, 
         "run", write(tmp_path, "name: mine\nteacher: {name: oracle}\nstudy: {}"), "--corpus", tmp_path
     )
     assert code == 2
-    assert "no study of the teacher 'oracle'; teacher.name is one of batlinet, diffbatt" in " ".join(err.split())
+    assert "no study of the teacher 'oracle'; teacher.name is one of batlinet, battery_timer" in " ".join(err.split())
     code, _, err = command("run", "life-batlinet", "--corpus", tmp_path, "--set", "seedz=[1]")
     assert code == 2
     assert "seedz" in err

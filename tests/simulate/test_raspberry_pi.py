@@ -15,9 +15,9 @@ from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.tflite.write import write_tflite
 from edgebat.graph import save_graph
 from edgebat.runtime import Engine
-from edgebat.simulate import raspberry_pi
 from edgebat.verify.inputs import random_inputs
 from edgebat.verify.random_graphs import FAMILIES, random_graph
+from tests import raspberry_pi
 
 FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 
 from edgebat.formats.c import tables
@@ -92,9 +90,3 @@ int {name}_selftest({name}_output_t *output, void *scratch)
 
 #endif
 """
-
-
-def golden_crc32(graph: IntGraph) -> int:
-    """CRC-32 of the golden outputs as little-endian integers, for model cards."""
-    y = golden_vectors(graph)[1]
-    return zlib.crc32(y.astype(y.dtype.newbyteorder("<")).tobytes())

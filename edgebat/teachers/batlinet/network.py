@@ -59,6 +59,7 @@ class BatLiNet(Teacher[LifeWindows]):
 
     name = "batlinet"
     task = "life"
+    study = "life.TRANSFERS"
     Settings = BatLiNetSettings
     label_mean: Tensor
     label_std: Tensor

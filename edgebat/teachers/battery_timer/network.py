@@ -69,6 +69,7 @@ class BatteryTimer(Teacher[ForecastWindows]):
 
     name = "battery_timer"
     task = "forecast"
+    study = "forecast.LEFT_OUT"
     Settings: ClassVar[type[Any]] = TimerSettings
 
     def __init__(

@@ -36,6 +36,7 @@ class DiffBatt(Teacher[LifeWindows]):
 
     name = "diffbatt"
     task = "life"
+    study = "life.MADE_UP"
     Settings = DiffBattSettings
     input_std: Tensor
 

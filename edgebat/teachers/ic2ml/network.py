@@ -85,6 +85,7 @@ class Ic2ml(Teacher[HealthWindows]):
 
     name = "ic2ml"
     task = "health"
+    study = "conditions.PUBLISHED"
     Settings = Ic2mlSettings
     input_mean: Tensor
     input_std: Tensor

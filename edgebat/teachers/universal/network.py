@@ -19,6 +19,7 @@ class UniversalForecaster(BatteryTimer):
     """A BatteryTimer under its own name; see there for inputs and outputs."""
 
     name = "universal"
+    study = "forecast.LEFT_OUT_UNIVERSAL"
     Settings = UniversalSettings
 
 

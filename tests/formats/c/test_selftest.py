@@ -2,14 +2,13 @@
 
 import ctypes
 import re
-import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.selftest import golden_crc32, golden_vectors
+from edgebat.formats.c.selftest import golden_vectors
 from edgebat.formats.c.write import write_c
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from tests.c_host import VARIANTS, WARNINGS, HostModel, Kernels, aligned, c_compiler, call, load, pointer
@@ -72,7 +71,6 @@ def test_golden_vectors_are_the_models_own():
     x, y = golden_vectors(graph)
     np.testing.assert_array_equal(Engine(graph).run(x).reshape(len(x), -1), y)
     np.testing.assert_array_equal(golden_vectors(random_cnn(5))[0], x)
-    assert golden_crc32(graph) == zlib.crc32(y.astype(f"<i{y.itemsize}").tobytes())
     other = golden_vectors(random_lstm(5))[0]
     assert other.reshape(-1)[:8].tolist() != x.reshape(-1)[:8].tolist()
 
