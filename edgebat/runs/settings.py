@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
-import importlib
 import inspect
 import json
 import textwrap
@@ -22,7 +21,7 @@ from pydantic import BaseModel, TypeAdapter
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.errors import RecipeError
 from edgebat.runs.recipe import Recipe
-from edgebat.studies.command import STUDIES
+from edgebat.studies.command import study_kind
 from edgebat.tasks.base import task, task_names
 from edgebat.teachers.store import teacher_classes
 
@@ -60,8 +59,9 @@ def recipe_sections() -> list[SectionKeys]:
     for name, teacher in sorted(teacher_classes().items()):
         if dataclasses.is_dataclass(teacher.Settings):
             sections += _sections(f"teacher ({name})", teacher.Settings())
-    for name, module in STUDIES.items():
-        owner = importlib.import_module(f"edgebat.studies.{module}").KINDS[name].section
+    studied = {name: teacher.study for name, teacher in sorted(teacher_classes().items()) if teacher.study}
+    for name, study in studied.items():
+        owner = study_kind(study).section
         needed: dict[str, Any] = {field.name: {} for field in dataclasses.fields(owner) if _is_needed(field)}
         sections += _sections(f"study ({name})", TypeAdapter(owner).validate_python(needed))
     return sections
