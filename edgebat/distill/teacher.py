@@ -11,6 +11,7 @@ from edgebat.cells import CellKey, join_seen, seen_cells
 from edgebat.errors import RecipeError
 from edgebat.files import sha256_file
 from edgebat.models import Model, open_model
+from edgebat.paths import share
 from edgebat.tasks.base import Task
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
@@ -32,14 +33,21 @@ class TeacherEntry:
     settings: Any = None
     """Settings of the system, its class's ``Settings``; of a file how it predicts, where its system knows of a choice."""
 
+    @property
+    def path(self) -> Path:
+        """Where ``file`` lies: as given, else, for ``export/...``, among the files edgebat ships with."""
+        given = Path(self.file)
+        shipped = share(*given.parts) if given.parts[:1] == ("export",) else given
+        return given if given.is_file() else shipped
+
     def digest(self) -> str:
         """sha256 of ``file``, empty when there is none. Raises RecipeError when it does not exist."""
         if not self.file:
             return ""
-        if not Path(self.file).is_file():
+        if not self.path.is_file():
             raise RecipeError(f"teacher.file {self.file} does not exist; give a trained teacher's .safetensors, such as one "
                               "of export/zoo/teachers, or leave it out to train one")  # fmt: skip
-        return sha256_file(Path(self.file))
+        return sha256_file(self.path)
 
 
 @dataclass(frozen=True)
@@ -95,11 +103,11 @@ class TeacherData:
     def obtain(self, entry: TeacherEntry, provenance: dict[str, Any], file: Path, run: Run) -> Obtained:
         """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says."""
         if entry.file:
-            model = given_teacher(Path(entry.file), self.task, self.train.spec, self.test.cells)
+            model = given_teacher(entry.path, self.task, self.train.spec, self.test.cells)
             model.network.configure(entry.settings or {})
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(Path(entry.file).read_bytes())
-            return Obtained(model.network, model.seen, {"given": Path(entry.file).name})
+            file.write_bytes(entry.path.read_bytes())
+            return Obtained(model.network, model.seen, {"given": entry.path.name})
         kind = teacher_class(entry.name)
         if kind.task != self.task.name:
             raise RecipeError(f"teacher {entry.name!r} is of the task {kind.task}; this recipe's is {self.task.name}")

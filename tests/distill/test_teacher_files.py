@@ -1,0 +1,42 @@
+"""The files of teachers that shipped recipes name are found wherever edgebat is run: in a checkout and from a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from edgebat.distill.teacher import TeacherEntry  # noqa: E402
+from edgebat.errors import RecipeError  # noqa: E402
+from edgebat.paths import zoo_dir  # noqa: E402
+from edgebat.runs.recipe import load_recipe  # noqa: E402
+
+SHIPPED = "export/zoo/teachers/universal/six.safetensors"
+
+
+@pytest.mark.parametrize("recipe", ["forecast-students", "life-students"])
+def test_a_shipped_recipe_finds_its_teachers_in_any_folder(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for entry in load_recipe(recipe).teacher:
+        assert entry.path.is_relative_to(zoo_dir())
+        assert len(entry.digest()) == 64
+
+
+def test_a_file_of_ones_own_goes_before_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = TeacherEntry(file=SHIPPED).digest()
+    own = tmp_path / SHIPPED
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"own")
+    assert TeacherEntry(file=SHIPPED).path.resolve() == own
+    assert TeacherEntry(file=SHIPPED).digest() != shipped
+
+
+@pytest.mark.parametrize("name", ["nowhere.safetensors", "export/zoo/teachers/none.safetensors"])
+def test_a_file_that_is_nowhere_is_named(name: str) -> None:
+    with pytest.raises(RecipeError, match=f"teacher.file {name} does not exist"):
+        TeacherEntry(file=name).digest()
