@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from edgebat.distill.teacher import TeacherEntry  # noqa: E402
-from edgebat.errors import RecipeError  # noqa: E402
-from edgebat.paths import zoo_dir  # noqa: E402
-from edgebat.runs.recipe import load_recipe  # noqa: E402
+from edgebat.distill.teacher import TeacherEntry
+from edgebat.errors import RecipeError
+from edgebat.paths import zoo_dir
+from edgebat.runs.recipe import load_recipe
 
 SHIPPED = "export/zoo/teachers/universal/six.safetensors"
 
