@@ -1,7 +1,7 @@
-"""Counts that say whether the house is in order: ``python -m bench.architecture``.
+"""Counts that say whether the code keeps to its layers: ``python -m bench.architecture``.
 
 Prints lines of Python per package, files over 450 lines, the longest chain of imports between modules, imports against the
-table of places, and circles. Exit code 1 for a circle, an import the table does not allow or a file that is too long.
+table of packages, and circular imports. Exit code 1 for a circular import, one the table does not allow or a file too long.
 An import inside a function counts like one at the top unless the table allows it ``lazily``; one for type checkers only
 does not count. The table is the one of docs/architecture.md; tests/project/test_import_table.py holds it.
 """
@@ -25,7 +25,7 @@ GROUND = ("edgebat", "errors", "files", "paths", "arrays")
 
 @dataclass(frozen=True)
 class Row:
-    """What a place may import: itself, ``may`` and all that those may; inside functions ``lazily`` too."""
+    """What a package may import: itself, ``may`` and all that those may; inside functions ``lazily`` too."""
 
     may: tuple[str, ...] = ()
     lazily: tuple[str, ...] = ()
@@ -59,10 +59,10 @@ TABLE: dict[str, Row] = {
     "cli": Row(("runs",)),
     "__main__": Row(GROUND, ("cli", "predict")),
 }
-"""Place (package or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
+"""Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 
 KNOWN: set[tuple[str, str]] = set()
-"""(module, place): imports the table does not allow and that are still there. To be emptied; nothing is added."""
+"""(module, package): imports the table does not allow and that are still there. To be emptied; nothing is added."""
 KNOWN_LONG: set[str] = set()
 """Files over 450 lines that are still there. To be emptied; nothing is added."""
 
@@ -77,31 +77,31 @@ class Import:
     lazy: bool
 
     @property
-    def places(self) -> tuple[str, str]:
-        """The places of both."""
-        return place_of(self.module), place_of(self.target)
+    def packages(self) -> tuple[str, str]:
+        """The packages of both."""
+        return package_of(self.module), package_of(self.target)
 
     def __str__(self) -> str:
         return f"{self.module}:{self.line} imports {self.target}"
 
 
-def place_of(module: str) -> str:
-    """The place a dotted module lies in."""
+def package_of(module: str) -> str:
+    """The package a dotted module lies in."""
     return module.split(".")[1] if "." in module else module
 
 
 @cache
-def allowed(place: str) -> frozenset[str]:
-    """Every place that ``place`` may import, itself included."""
-    row = TABLE.get(place, Row())
-    return frozenset({place}.union(*(allowed(name) for name in row.may)))
+def allowed(package: str) -> frozenset[str]:
+    """Every package that ``package`` may import, itself included."""
+    row = TABLE.get(package, Row())
+    return frozenset({package}.union(*(allowed(name) for name in row.may)))
 
 
 def permitted(found: Import) -> bool:
     """Whether the table allows the import."""
-    place, target = found.places
-    lazily = (name for start in TABLE[place].lazily for name in allowed(start)) if place in TABLE else ()
-    return target in allowed(place) or (found.lazy and target in lazily)
+    package, target = found.packages
+    lazily = (name for start in TABLE[package].lazily for name in allowed(start)) if package in TABLE else ()
+    return target in allowed(package) or (found.lazy and target in lazily)
 
 
 def imports(package: Path = ROOT / "edgebat") -> list[Import]:
@@ -134,15 +134,15 @@ def import_statements(node: ast.AST, lazy: bool = False) -> Iterator[tuple[ast.I
 
 def against_the_table(found: list[Import]) -> list[Import]:
     """Imports that the table does not allow and that are not known yet."""
-    return [one for one in found if not permitted(one) and (one.module, one.places[1]) not in KNOWN]
+    return [one for one in found if not permitted(one) and (one.module, one.packages[1]) not in KNOWN]
 
 
 def graph_of(found: list[Import]) -> dict[str, set[str]]:
     """Module -> modules it imports, without the imports that are allowed only because they are lazy."""
     graph: dict[str, set[str]] = {}
     for one in found:
-        place, target = one.places
-        if one.lazy and target not in allowed(place) and permitted(one):
+        package, target = one.packages
+        if one.lazy and target not in allowed(package) and permitted(one):
             continue
         graph.setdefault(one.module, set()).add(one.target)
     return graph
@@ -202,20 +202,20 @@ def line_count(path: Path) -> int:
 
 
 def main() -> int:
-    """Print the counts; 0 when the house is in order."""
+    """Print the counts; 0 when nothing is against the table."""
     lines: Counter[str] = Counter()
     for path in sorted((ROOT / "edgebat").rglob("*.py")):
-        lines[place_of(dotted(ROOT / "edgebat", path))] += line_count(path)
-    for place, count in sorted(lines.items(), key=lambda item: -item[1]):
-        print(f"{count:7,}  {place}")
+        lines[package_of(dotted(ROOT / "edgebat", path))] += line_count(path)
+    for package, count in sorted(lines.items(), key=lambda item: -item[1]):
+        print(f"{count:7,}  {package}")
     print(f"{lines.total():7,}  lines of Python in edgebat\n")
 
     found = imports()
     graph = graph_of(found)
     chain = longest_chain(graph)
-    print(f"{len(chain)} floors: {' > '.join(name.removeprefix('edgebat.') for name in chain)}\n")
+    print(f"{len(chain)} modules in the longest chain: {' > '.join(name.removeprefix('edgebat.') for name in chain)}\n")
 
-    long, rings = long_files(), circles(graph)
+    long, circular = long_files(), circles(graph)
     upward, news = [one for one in found if not permitted(one)], against_the_table(found)
     print(f"{len(long)} files over {MOST_LINES} lines, {len(long.keys() - KNOWN_LONG)} of them new")
     for name, count in long.items():
@@ -223,10 +223,10 @@ def main() -> int:
     print(f"{len(upward)} imports against the table, {len(news)} of them new")
     for one in upward:
         print(f"  {one}")
-    print(f"{len(rings)} circles")
-    for ring in rings:
-        print(f"  {', '.join(ring)}")
-    return int(bool(rings or news or long.keys() - KNOWN_LONG))
+    print(f"{len(circular)} circular imports")
+    for group in circular:
+        print(f"  {', '.join(group)}")
+    return int(bool(circular or news or long.keys() - KNOWN_LONG))
 
 
 if __name__ == "__main__":

@@ -58,11 +58,11 @@ def small_cli(arguments: Sequence[str]) -> int:
     info.add_argument("model", help=".ebat, .tflite or .onnx")
     predict = verbs.add_parser(
         "predict",
-        help="SOH, trajectory and remaining life from a cycler file",
+        help="what a model predicts from a cycler file, a capacity history or ready windows",
         epilog="example: edgebat predict health-lstm.ebat cell07.csv --nominal-ah 3.5 --map current=I_mA:1e-3",
     )
     predict.add_argument("model", help=".ebat, .tflite or .onnx")
-    predict.add_argument("data", help="cycler CSV, or windows as .csv / .npy")
+    predict.add_argument("data", help="cycler file (CSV, BatteryML), capacity history (CSV), or windows as .csv / .npy")
     predict.add_argument("--nominal-ah", type=float, default=None, help="nominal capacity of the cell in Ah")
     predict.add_argument("--map", action="append", default=[], metavar="NAME=COLUMN[:FACTOR]", help="name a column")
     predict.add_argument("--sign", default="positive_is_charge", help="meaning of a positive current")

@@ -16,7 +16,7 @@ from edgebat.formats.c.bms_models import POINTS_MAX, UNKNOWN, BmsModel
 from edgebat.tasks.health.charge_counter import ChargeEnd
 
 VARIABLE = "edgebat_result_values"
-"""Name of the firmware's variable of type ``edgebat_result_t`` when nothing else is said."""
+"""Name of the firmware's variable of type ``edgebat_result_t`` unless another one is given."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def _fields(model: BmsModel) -> list[_Field]:
         ("soh_cpct", 0.01, "%", f"State of health, % of {model.soh_reference} capacity, slew-limited"),
         ("sigma_cpct", 0.01, "%", "Standard deviation of soh_cpct"),
         ("rul_cycles", 1, "cycles", f"Cycles until {model.eol_cpct / 100:g} %"),
-        ("model_cpct", 0.01, "%", "What the model said last"),
+        ("model_cpct", 0.01, "%", "Last estimate of the model"),
         ("counting_cpct", 0.01, "%", "What the counting of ampere-hours says"),
         ("age_cycles", 1, "cycles", "Age of the model's estimate"),
     ]

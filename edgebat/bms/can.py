@@ -72,7 +72,7 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID, *, forecast: ForecastMod
         _comment(first_id + HEALTH, "SOH_Sigma", "Standard deviation of SOH"),
         _comment(first_id + HEALTH, "RUL", f"Cycles until SOH falls below {model.eol_cpct / 100:g} %"),
         _comment(first_id + HEALTH, "Source", "Who says SOH: the model, or the counting of ampere-hours"),
-        _comment(first_id + DETAILS, "SOH_Model", "What the model said last, without slew limit"),
+        _comment(first_id + DETAILS, "SOH_Model", "Last estimate of the model, without slew limit"),
         _comment(first_id + MODEL, "Fingerprint", f"First 32 bits of the model's SHA-256: 0x{model.fingerprint:08X}"),
     ]
     frames = [HEALTH, DETAILS, FORECAST, MODEL]
@@ -216,8 +216,8 @@ def _ahead(what: str, points: int, horizon: int) -> list[str]:
 def _points(names: list[str]) -> list[str]:
     lines = [_signal("Part", 0, 8, 1, "", mux="M"), _signal("Points", 8, 8, 1, "")]
     for i, name in enumerate(names):
-        part, place = divmod(i, POINTS_PER_FRAME)
-        lines.append(_signal(name, 16 + 16 * place, 16, 0.01, "%", mux=f"m{part}"))
+        part, slot = divmod(i, POINTS_PER_FRAME)
+        lines.append(_signal(name, 16 + 16 * slot, 16, 0.01, "%", mux=f"m{part}"))
     return lines
 
 

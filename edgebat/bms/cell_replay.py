@@ -1,4 +1,4 @@
-"""One cell's life through the firmware of a virtual board and through its twin, compared all the way.
+"""One cell's life through the firmware of a virtual board and through its twin, compared frame by frame.
 
 After a power cut the board must come up with the state it saved before, or the one it was saving, whole.
 """

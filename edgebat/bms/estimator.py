@@ -29,8 +29,8 @@ LAYOUT = "<6I2Q3I5H6B"
 
 
 @dataclass
-class _Said:
-    """What the model said last."""
+class _Estimate:
+    """The last one of the model."""
 
     cpct: int = UNKNOWN
     rul: int = UNKNOWN
@@ -53,7 +53,7 @@ class Estimator:
         self.window: list[list[int]] = []
         """Quantized rows, the oldest first, at most ``model.context``."""
         self.row_cycle = 0
-        self.said: _Said | None = None
+        self.estimate: _Estimate | None = None
         self.published = UNKNOWN
         self.corrupt = self.outside = self.settled = False
         self._revision = 0
@@ -114,7 +114,7 @@ class Estimator:
             self.outside = True
             return
         points = [_limited(int(v)) for v in values["trajectory"][0]]
-        self.said = _Said(_limited(soh), _limited(int(values["rul"][0, 0])), points, self.row_cycle)
+        self.estimate = _Estimate(_limited(soh), _limited(int(values["rul"][0, 0])), points, self.row_cycle)
         self.age_s = self.age_ms = self.counter.elapsed_ms = 0
         self._revision += 1
 
@@ -137,15 +137,15 @@ class Estimator:
             self.published, self.slew = target, 0
         else:
             steps, self.slew = divmod(self.slew + dt_ms * rate, MS_PER_H)
-            way = target - self.published
-            self.published += max(-steps, min(steps, way))
+            difference = target - self.published
+            self.published += max(-steps, min(steps, difference))
         self.settled = self.settled or measured
 
     def _age_cycles(self) -> int:
-        return UNKNOWN if self.said is None else min(self.counter.cycle - self.said.cycle, UNKNOWN - 1)
+        return UNKNOWN if self.estimate is None else min(self.counter.cycle - self.estimate.cycle, UNKNOWN - 1)
 
     def _stale(self) -> bool:
-        return self.said is not None and self._age_cycles() > self.config.stale_cycles
+        return self.estimate is not None and self._age_cycles() > self.config.stale_cycles
 
     def _counting(self) -> int:
         cpct, rated = self.counter.counted_cpct, self.config.rated_cycles
@@ -158,8 +158,8 @@ class Estimator:
         return cpct
 
     def _target(self) -> tuple[Source, int]:
-        if self.said is not None and not self.corrupt and not self._stale():
-            return Source.MODEL, self.said.cpct
+        if self.estimate is not None and not self.corrupt and not self._stale():
+            return Source.MODEL, self.estimate.cpct
         counting = self._counting()
         if self.counter.counted_cpct != UNKNOWN:
             return Source.COUNTING, counting
@@ -170,7 +170,7 @@ class Estimator:
             (self.corrupt, Status.MODEL_CORRUPT),
             (self.counter.hole_ms >= self.config.invalid_ms, Status.INPUT_INVALID),
             (self.outside, Status.OUT_OF_DOMAIN),
-            (self.said is None, Status.WARMUP),
+            (self.estimate is None, Status.WARMUP),
             (self._stale(), Status.STALE),
         )
         return next((status for holds, status in checks if holds), Status.OK)
@@ -188,22 +188,22 @@ class Estimator:
     def result(self) -> Result:
         """``edgebat_result``."""
         source, target = self._target() if self.published != UNKNOWN else (Source.NONE, UNKNOWN)
-        said, age = self.said, self._age_cycles()
-        speaks = source == Source.MODEL and said is not None
-        points = said.points if speaks and said is not None else []
+        estimate, age = self.estimate, self._age_cycles()
+        by_model = source == Source.MODEL and estimate is not None
+        points = estimate.points if by_model and estimate is not None else []
         return Result(
             soh_cpct=self.published,
             sigma_cpct=self._sigma(source, target),
-            rul_cycles=max(said.rul - age, 0) if speaks and said is not None else UNKNOWN,
-            model_cpct=UNKNOWN if said is None else said.cpct,
+            rul_cycles=max(estimate.rul - age, 0) if by_model and estimate is not None else UNKNOWN,
+            model_cpct=UNKNOWN if estimate is None else estimate.cpct,
             counting_cpct=self._counting(),
             age_cycles=age,
-            age_s=UINT32_MAX if said is None else self.age_s,
+            age_s=UINT32_MAX if estimate is None else self.age_s,
             cycle=self.counter.cycle,
             revision=self.revision,
             points_cpct=tuple([*points, *[UNKNOWN] * POINTS_MAX][:POINTS_MAX]),
             points=len(points),
-            warmup=0 if speaks else min(self.model.context - len(self.window), 255),
+            warmup=0 if by_model else min(self.model.context - len(self.window), 255),
             status=self._status(),
             source=source,
             charge=self.counter.ended,
@@ -212,8 +212,8 @@ class Estimator:
     def state(self) -> bytes:
         """``edgebat_state_get``: the saved state; every one carries a higher sequence number."""
         self.sequence = (self.sequence + 1) & UINT32_MAX
-        said, counter, model = self.said, self.counter, self.model
-        points = said.points if said is not None else [0] * model.points
+        estimate, counter, model = self.estimate, self.counter, self.model
+        points = estimate.points if estimate is not None else [0] * model.points
         rows = [v & 0xFF for row in self.window for v in row]
         rows += [0] * (model.context * model.increments - len(rows))
         body = MAGIC + pack(
@@ -228,13 +228,13 @@ class Estimator:
             counter.counted_at,
             self.age_s,
             self.row_cycle,
-            said.cycle if said else 0,
+            estimate.cycle if estimate else 0,
             self.published,
             counter.counted_cpct,
-            said.cpct if said else UNKNOWN,
-            said.rul if said else UNKNOWN,
+            estimate.cpct if estimate else UNKNOWN,
+            estimate.rul if estimate else UNKNOWN,
             len(self.window),
-            said is not None,
+            estimate is not None,
             self.outside,
             self.settled,
             *(0, 0, 0),
@@ -254,8 +254,8 @@ class Estimator:
         _, fingerprint, self.sequence, nominal, reference, cycle, throughput, counted_at = numbers[:8]
         if (fingerprint, nominal, reference) != (model.fingerprint, self.config.nominal_mah, self.config.reference_mah):
             raise DataError("the saved state belongs to another model or to a battery of another capacity")
-        self.age_s, self.row_cycle, said_cycle, self.published, counted, cpct, rul, rows = numbers[8:16]
-        said, self.outside, self.settled = (bool(v) for v in numbers[16:19])
+        self.age_s, self.row_cycle, estimate_cycle, self.published, counted, cpct, rul, rows = numbers[8:16]
+        has_estimate, self.outside, self.settled = (bool(v) for v in numbers[16:19])
         self.counter = counter = ChargeCounter(model.level_uv, self.config)
         counter.cycle, counter.throughput, counter.counted_at = cycle, throughput, counted_at
         counter.counted_cpct = counted
@@ -263,13 +263,13 @@ class Estimator:
         counter.discharged = self.config.nominal_mah * PER_MAH
         self._revision = 0
         points = list(unpack_from(f"<{model.points}H", saved, SAVED_HEADER))
-        self.said = _Said(cpct, rul, points, said_cycle) if said else None
+        self.estimate = _Estimate(cpct, rul, points, estimate_cycle) if has_estimate else None
         start = SAVED_HEADER + 2 * model.points
         window = unpack(f"<{model.increments * model.context}b", saved[start:-4])
         width = model.increments
         self.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
         self.age_ms = self.slew = 0
-        self._slice = int(rows == model.context and (not said or said_cycle != self.row_cycle))
+        self._slice = int(rows == model.context and (not has_estimate or estimate_cycle != self.row_cycle))
 
 
 def _limited(value: int) -> int:

@@ -43,11 +43,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from edgebat import __version__
 from edgebat.bms.amalgamate import amalgamate
+from edgebat.bms.can import dbc_text
 from edgebat.bms.integration import integration_files
 from edgebat.errors import TargetError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import estimator_files, write_bms
-from edgebat.formats.c.bms_models import health_model
+from edgebat.formats.c.bms import bms_sources, write_bms
+from edgebat.formats.c.bms_models import forecast_model, health_model
 from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
 from edgebat.paths import firmware_dir
@@ -168,32 +169,47 @@ def export_port(
     *,
     nominal_mah: int = DEFAULT_NOMINAL_MAH,
     mode: str = "balanced",
+    forecast: IntGraph | None = None,
 ) -> list[Path]:
     """Write ``graph`` as a folder for one port and return its files, sorted.
 
     name: prefix of the files and C names of the model. mode: see ``edgebat.formats.c.write.MODES``. nominal_mah: capacity of
-    the cell, 10 to 2,000,000. Nothing is written before everything is known. Raises TargetError for an unknown or broken
-    port, ModelFileError for a model that cannot serve a BMS.
+    the cell, 10 to 2,000,000. forecast: a model for the forecaster, which then comes as ``<name>_trend`` beside ``graph``.
+    Nothing is written before everything is known. Raises TargetError for an unknown or broken port and for a forecast in a
+    port of one file, ModelFileError for a model that cannot serve a BMS.
     """
     found = load_port(port)
     least, most = NOMINAL_MAH
     if not least <= nominal_mah <= most:
         raise TargetError(f"a nominal capacity of {nominal_mah} mAh is not possible; allowed: {least} to {most}")
-    files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode)
-    kept = {place.replace("{name}", name) for place in found.manifest.once}
-    for place, content in files.items():
-        if place not in kept or not (out / place).exists():
-            atomic_write(out / place, content)
-    return sorted(out / place for place in files)
+    files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode, forecast=forecast)
+    kept = {path.replace("{name}", name) for path in found.manifest.once}
+    for path, content in files.items():
+        if path not in kept or not (out / path).exists():
+            atomic_write(out / path, content)
+    return sorted(out / path for path in files)
 
 
 def port_files(
-    graph: IntGraph, port: Port, name: str, *, nominal_mah: int = DEFAULT_NOMINAL_MAH, mode: str = "balanced"
+    graph: IntGraph,
+    port: Port,
+    name: str,
+    *,
+    nominal_mah: int = DEFAULT_NOMINAL_MAH,
+    mode: str = "balanced",
+    forecast: IntGraph | None = None,
 ) -> dict[str, bytes]:
     """All files of an exported folder by their place in it, posix, sorted; see ``export_port``."""
     numbers = health_model(graph)
     place = port.manifest.place
+    trend = None if forecast is None else forecast_model(forecast)
+    if trend is not None and port.manifest.amalgamate:
+        raise TargetError(
+            f"port {port.name}: its C is one file, which holds one model; take another port for a forecast"
+        )
     model, parts = _c_files(graph, name, place, mode)
+    if forecast is not None:
+        parts |= _c_files(forecast, f"{name}_trend", place, mode)[1]
     if port.manifest.amalgamate:
         header, source = amalgamate(parts, name)
         files = {f"{place.model}/{name}_edgebat.h": header, f"{place.model}/{name}_edgebat.c": source}
@@ -216,6 +232,8 @@ def port_files(
     }
     for path, text in integration_files(graph, name, nominal_mah, big_endian=port.manifest.big_endian).items():
         files[_tidy(f"{place.integration}/{path}")] = text.encode()
+    if trend is not None:
+        files[_tidy(f"{place.integration}/{name}.dbc")] = dbc_text(numbers, forecast=trend).encode()
     for source_name, target in port.manifest.copy_files.items():
         files[_tidy(target.replace("{name}", name))] = port.file(source_name).read_bytes()
     for template, target in port.manifest.render.items():
@@ -228,7 +246,7 @@ def _tidy(path: str) -> str:
 
 
 def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CModel, dict[str, bytes]]:
-    """Model, kernels, estimator and headers by their places."""
+    """Model, kernels, estimator or forecaster, and headers by their places."""
     with tempfile.TemporaryDirectory() as folder:
         model = write_c(graph, folder, name, mode=mode)
         written = [*model.files, *write_bms(graph, model, folder)]
@@ -236,7 +254,7 @@ def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CMode
     root = firmware_dir()
     for path in model.kernel_sources:
         files[f"{place.kernels}/{path.name}"] = path.read_bytes()
-    for path in estimator_files():
+    for path in bms_sources(graph):
         files[f"{place.estimator}/{path.name}"] = path.read_bytes()
     headers = {path.name: (f"{place.kernels}/{path.name}", path) for path in (root / "src").glob("*.h")}
     for path in (root / "include").rglob("*.h"):

@@ -202,7 +202,7 @@ def replay(
     """Replay cells and write ``replay.json``, ``replay.csv``, ``replay.svg``, ``<name>.dbc`` and a log of all frames
     per cell (``candump -L`` format) into ``folder``; with a ``forecast`` model the board forecasts as well.
 
-    Raises ModelFileError when a model cannot serve its place.
+    Raises ModelFileError when a model cannot do its part.
     """
     options = options or ReplayOptions()
     spec, trend = spec_of(graph), None if forecast is None else forecast_model(forecast)

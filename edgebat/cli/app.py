@@ -16,7 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Distil big battery-ageing models into tiny int8 students and put them, bit for bit, into a BMS.\n\n"
     "[bold]Start:[/]  edgebat run demo    [dim]# the whole pipeline on a synthetic fleet, five minutes on two cores[/]",
-    epilog="A recipe is a YAML file or the name of a shipped one (demo, health-tongji, forecast-students, life-students, ...). "
+    epilog="A recipe is a YAML file or the name of a shipped one (demo, health-tongji, forecast-students, ...). "
     "Every step of a run is kept; running again goes on where it stopped.",
 )
 
@@ -25,7 +25,10 @@ MODEL = "Model files"
 HELP = "Help"
 
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji")
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji, forecast-students, ..."
+    ),
 ]
 CorpusOption = Annotated[
     Path | None,

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(
     cls=WithDefault,
-    help="Flash, RAM, stack and instructions per inference on simulated microcontrollers; peers, check, accept.",
+    help="""Flash, RAM, stack and instructions per inference on simulated microcontrollers; peers, check, accept.
+
+    [bold]edgebat bench MODEL ...[/] is short for [bold]edgebat bench model MODEL ...[/]; options and examples:
+    [bold]edgebat bench model --help[/].
+
+    Example:  edgebat bench runs/demo/models/mlp.ebat -t cortex-m0plus
+    """,
 )
 app.add_typer(bench_app, name="bench", rich_help_panel=MODEL)
 

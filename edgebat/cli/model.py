@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app, plain
 from edgebat.cli.recipe import run_until
-from edgebat.errors import EdgebatError
+from edgebat.errors import EdgebatError, ModelFileError
+
+if TYPE_CHECKING:
+    from edgebat.graph import IntGraph
 
 
 @app.command(rich_help_panel=MODEL)
@@ -34,6 +37,9 @@ def export(
     nominal_mah: Annotated[
         int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
     ] = None,
+    forecast: Annotated[
+        Path | None, typer.Option("--forecast", metavar="MODEL", help="--port: a forecast model, for the forecaster")
+    ] = None,
     corpus: CorpusOption = None,
     set_: SetOption = None,
     runs: OutOption = Path("runs"),
@@ -56,6 +62,8 @@ def export(
         return None
     if port is None and nominal_mah is not None:
         raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
+    if port is None and forecast is not None:
+        raise EdgebatError("--forecast belongs to a firmware: name it with --port")
     if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
         raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
     if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
@@ -75,12 +83,30 @@ def export(
         from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
 
         capacity = DEFAULT_NOMINAL_MAH if nominal_mah is None else nominal_mah
-        for path in export_port(graph, port, out, name or "soh", nominal_mah=capacity, mode=mode):
+        trend = None if forecast is None else load_model(forecast)
+        for path in export_port(graph, port, out, name or "soh", nominal_mah=capacity, mode=mode, forecast=trend):
             print(path)
         return None
-    for path in export_model(graph, out, to.split(","), name, mode=mode):
+    formats = to.split(",")
+    files = export_model(graph, out, formats, name, mode=mode)
+    if "c" in formats:
+        files += _for_a_bms(graph, out, name)
+    for path in files:
         print(path)
     return None
+
+
+def _for_a_bms(graph: IntGraph, out: Path, name: str | None) -> list[Path]:
+    """Estimator or forecaster for ``graph`` in the folder of its C; a line on stderr says why a model gets neither."""
+    from edgebat.formats.c.bms import export_bms
+    from edgebat.formats.export import c_name
+
+    called = c_name(name or graph.name)
+    try:
+        return export_bms(graph, out / "c" / called / "bms", called)
+    except ModelFileError as error:
+        Console(stderr=True).print(plain(f"no c/{called}/bms: {error}"), soft_wrap=True)
+        return []
 
 
 @app.command(rich_help_panel=MODEL)
@@ -144,7 +170,7 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 @app.command(rich_help_panel=MODEL)
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler CSV (BDF or mapped), or windows as .csv / .npy")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above")],
     nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
@@ -155,11 +181,17 @@ def predict(
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """SOH, trajectory and remaining life after every charged cycle of a cycler file. Needs NumPy alone.
+    """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
+
+    A health model reads cycler files: CSV (Battery Data Format, or mapped) and BatteryML's .pkl.
+    A forecast model reads capacity histories: CSV with cycle and capacity_ah.
+    Any model reads ready windows: .npy, or CSV without header.
 
     [bold]Examples[/]
 
       edgebat predict runs/demo/models/lstm.ebat cell07.bdf.csv --nominal-ah 3.5
+
+      edgebat predict runs/forecast-students/models/lstm.ebat history.csv --nominal-ah 3.5
 
       edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
     """

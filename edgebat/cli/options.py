@@ -46,8 +46,9 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 
 
 class WithDefault(TyperGroup):
-    """A verb with verbs below it; without one of them it does its first, which takes all arguments."""
+    """A verb with verbs below it; without one of them it does its first, which takes all arguments. Its help lists them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = next(iter(self.commands))
-        return super().parse_args(ctx, args if args and args[0] in self.commands else [first, *args])
+        of_the_group = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if of_the_group else [first, *args])

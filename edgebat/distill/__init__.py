@@ -1,4 +1,4 @@
-"""Distillation: teacher labels, losses and the training of students, with a teacher or without (extra ``train``).
+"""Distillation: teacher labels, losses by head, and the training of students, with a teacher or without (extra ``train``).
 
-The baselines stand in ``edgebat/baselines/health.py``, the scores in ``edgebat/evaluate.py``.
+Nothing here asks for the task: baselines stand in ``edgebat/baselines/<task>.py``, scores in ``edgebat/tasks/<task>/``.
 """

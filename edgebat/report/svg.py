@@ -127,7 +127,8 @@ def padded_range(*values: Values, margin: float = 0.05) -> tuple[float, float]:
 
 def bars(rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], unit: str, title: str) -> str:
     """Horizontal bars in groups: rows of (group label, [(series CSS class, value >= 0), ...]); values are printed."""
-    height_bar, gap, label_width, width = 12, 10, 130, 420
+    height_bar, gap, width = 12, 10, 420
+    label_width = max(130.0, 10 + 6.8 * max((len(label) for label, _ in rows), default=0))
     top = max((value for _, series in rows for _, value in series if math.isfinite(value)), default=1.0) or 1.0
     out, y = [], 4.0
     for label, series in rows:

@@ -16,11 +16,12 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.errors import RecipeError
 from edgebat.runs.recipe import Recipe
+from edgebat.studies.command import study_kind
 from edgebat.tasks.base import task, task_names
 from edgebat.teachers.store import teacher_classes
 
@@ -58,6 +59,11 @@ def recipe_sections() -> list[SectionKeys]:
     for name, teacher in sorted(teacher_classes().items()):
         if dataclasses.is_dataclass(teacher.Settings):
             sections += _sections(f"teacher ({name})", teacher.Settings())
+    studied = {name: teacher.study for name, teacher in sorted(teacher_classes().items()) if teacher.study}
+    for name, study in studied.items():
+        owner = study_kind(study).section
+        needed: dict[str, Any] = {field.name: {} for field in dataclasses.fields(owner) if _is_needed(field)}
+        sections += _sections(f"study ({name})", TypeAdapter(owner).validate_python(needed))
     return sections
 
 
@@ -98,6 +104,9 @@ def as_markdown() -> str:
     lines = ["# Settings of a recipe", "", f"<!-- Written by: {COMMAND} -->", ""]
     lines += ["Every key that a recipe may set, also with `--set section.key=value`. The same on the command line:"]
     lines += ["`edgebat settings`, `edgebat settings distill.fit`. A key that is not here is refused."]
+    lines += [
+        "`teacher (diffbatt).fit` is the section `teacher.fit` of a recipe with that teacher; so are `task`, `study`."
+    ]
     for section in recipe_sections():
         lines += ["", f"## {section.name or 'At the top'}", "", section.text, ""]
         lines += ["| key | type | default | |", "| --- | --- | --- | --- |"]
@@ -140,9 +149,18 @@ def _is_list_of_sections(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and _is_section(value[0])
 
 
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
 def _default(owner: type, field: str, value: Any) -> str:
     """The default as YAML (of which JSON is part)."""
-    if issubclass(owner, BaseModel) and owner.model_fields[field].is_required():
+    if issubclass(owner, BaseModel):
+        needed = owner.model_fields[field].is_required()
+    else:
+        assert dataclasses.is_dataclass(owner)
+        needed = any(_is_needed(one) for one in dataclasses.fields(owner) if one.name == field)
+    if needed:
         return ""
     return json.dumps(value, ensure_ascii=False, default=list)
 

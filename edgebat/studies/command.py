@@ -22,7 +22,7 @@ from edgebat.tasks.base import task
 from edgebat.teachers.store import teacher_class, teacher_classes
 
 if TYPE_CHECKING:
-    from edgebat.studies.runner import StudyRecipe
+    from edgebat.studies.runner import Kind, StudyRecipe
 
 KEYS = ("name", "title", "task", "teacher", "study")
 """Of a recipe."""
@@ -37,10 +37,9 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[
     if unknown := sorted(set(document) - set(KEYS)):
         raise RecipeError(f"{where}: a study knows no {', '.join(unknown)}; allowed are {', '.join(KEYS)}")
     require("lightning", extra="train")
-    module, _, kind_name = _study_of(name, where).partition(".")
     from edgebat.studies.runner import StudyRecipe
 
-    kind = getattr(importlib.import_module(f"edgebat.studies.{module}"), kind_name)
+    kind = study_kind(_study_of(name, where))
     try:
         settings = teacher_entry(teacher).settings
         spec = task(teacher_class(name).task).spec(document.get("task"))
@@ -50,6 +49,13 @@ def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[
     except EdgebatError as error:
         raise RecipeError(f"{where}: {error}") from None
     return StudyRecipe(str(document.get("name", "")), name, settings, spec, section, kind)
+
+
+def study_kind(study: str) -> Kind:
+    """What ``Teacher.study`` names, a ``Kind`` of a module in ``edgebat/studies``."""
+    module, _, name = study.partition(".")
+    kind: Kind = getattr(importlib.import_module(f"edgebat.studies.{module}"), name)
+    return kind
 
 
 def _study_of(name: str, where: str) -> str:

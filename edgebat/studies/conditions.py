@@ -45,6 +45,7 @@ class Variant:
     """Their validation cells are learnt from too. They must choose nothing then, so that the study has to keep the last
     weights and to train to the end."""
     seeds: tuple[int, ...] = (1,)
+    """One network each."""
 
 
 @checked(frozen=True, config={"extra": "forbid"})

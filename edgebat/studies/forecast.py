@@ -45,6 +45,7 @@ class ForecastSection:
     """``study:`` of a ``forecast-*.yaml`` recipe."""
 
     seeds: tuple[int, ...] = (1,)
+    """One network each."""
     quality: tuple[str, ...] = ("A", "A-", "B")
     """Of the cells that are used."""
     leave_out: Literal["dataset", "chemistry", "rest"] = "dataset"

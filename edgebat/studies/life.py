@@ -61,6 +61,7 @@ class LifeSection:
     """``study:`` of a ``life-*.yaml`` recipe."""
 
     seeds: tuple[int, ...] = (1, 2, 3)
+    """One network each; together they are stored as an ensemble."""
     datasets: tuple[str, ...] = ("MATR",)
     """Of the corpus; empty for all."""
     train: str = "train"
@@ -87,7 +88,7 @@ class LifeSection:
 
 @checked(frozen=True, config={"extra": "forbid"})
 class BatLiNetSection(LifeSection):
-    """The same with transfers, which are made by themselves only beside the test split."""
+    """``study:`` of a recipe for BatLiNet. Transfers are made by themselves only beside the test split."""
 
     transfer: tuple[Transfer, ...] = ()
     """One chemistry each, learnt from the others."""
@@ -103,7 +104,7 @@ class BatLiNetSection(LifeSection):
 
 @checked(frozen=True, config={"extra": "forbid"})
 class DiffBattSection(LifeSection):
-    """The same with what a teacher that draws curves allows."""
+    """``study:`` of a recipe for DiffBatt, which draws curves."""
 
     sampling: Sampling = field(default_factory=Sampling)
     """How curves are drawn; the seed is that of the training."""

@@ -52,8 +52,8 @@ static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgeba
     battery->cycle = 1U;
     battery->counted_cpct = EDGEBAT_UNKNOWN;
     battery->published_cpct = EDGEBAT_UNKNOWN;
-    battery->said_cpct = EDGEBAT_UNKNOWN;
-    battery->said_rul = EDGEBAT_UNKNOWN;
+    battery->estimate_cpct = EDGEBAT_UNKNOWN;
+    battery->estimate_rul = EDGEBAT_UNKNOWN;
     battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_NONE;
     /* What was never written is never read; zero all the same, so that states do not carry rubbish. */
     const uint32_t all = work_bytes(model);

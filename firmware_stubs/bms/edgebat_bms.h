@@ -42,7 +42,7 @@ void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 /* Full and empty are where counting begins and ends. */
 void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA, uint32_t dt_ms);
 
-/* Time has passed: the estimate is older, and the published SOH is further on its way. */
+/* Time has passed: the estimate is older, and the published SOH is closer to its target. */
 void edgebat_bms_settle(edgebat_t *battery);
 
 /* Take a checked state over into a battery that was just begun. */

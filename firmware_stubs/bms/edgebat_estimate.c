@@ -79,13 +79,13 @@ static void take_over(edgebat_t *battery) {
     if ((soh < EDGEBAT_LEAST_SOH) || (soh > EDGEBAT_MOST_SOH)) {
         battery->outside = 1U;
     } else {
-        battery->said = 1U;
-        battery->said_cpct = limited(soh, most);
-        battery->said_rul = limited(model->read(output, EDGEBAT_READ_RUL), most);
+        battery->has_estimate = 1U;
+        battery->estimate_cpct = limited(soh, most);
+        battery->estimate_rul = limited(model->read(output, EDGEBAT_READ_RUL), most);
         for (uint32_t i = 0U; i < model->points; i++) {
-            battery->said_points[i] = limited(model->read(output, EDGEBAT_READ_POINTS + i), most);
+            battery->estimate_points[i] = limited(model->read(output, EDGEBAT_READ_POINTS + i), most);
         }
-        battery->said_cycle = battery->row_cycle;
+        battery->estimate_cycle = battery->row_cycle;
         battery->age_s = 0U;
         battery->age_ms = 0U;
         battery->elapsed_ms = 0U;

@@ -84,7 +84,7 @@ int edgebat_forecast_step(edgebat_forecast_t *forecast) {
     const edgebat_forecast_model_t *const model = forecast->model;
     if (forecast->slice == 1U) {
         forecast->outside = (uint8_t)((make_window(forecast) == 0U) ? 1U : 0U);
-        forecast->slice = (forecast->outside != 0U) ? 0U : 2U;
+        forecast->slice = (uint16_t)((forecast->outside != 0U) ? 0U : 2U);
     } else if (forecast->slice != 0U) {
         const int code = model->run_slice((uint32_t)forecast->slice - 2U, forecast_window(forecast),
                                           forecast_output(forecast), forecast->work);

@@ -83,7 +83,10 @@ int edgebat_forecast_state_get(edgebat_forecast_t *forecast, void *buffer, uint3
 }
 
 static int never_written(const uint8_t *bytes, uint32_t length) {
-    int blank = ((bytes[0] == 0U) || (bytes[0] == 0xFFU)) ? 1 : 0;
+    int blank = 0;
+    if ((bytes[0] == 0U) || (bytes[0] == 0xFFU)) {
+        blank = 1;
+    }
     for (uint32_t i = 1U; i < length; i++) {
         blank = (bytes[i] == bytes[0]) ? blank : 0;
     }
@@ -95,8 +98,10 @@ static int history_is_consistent(const edgebat_forecast_model_t *model, const ui
     const uint32_t newest = read_number(&saved[20], 4U);
     const uint32_t covered = read_number(&saved[24], 4U);
     /* Every covered cycle has its number, and the first one is 1. */
-    int sound =
-        ((covered <= model->cycles) && (newest >= covered) && ((covered != 0U) || (newest == 0U))) ? 1 : 0;
+    int sound = 0;
+    if ((covered <= model->cycles) && (newest >= covered) && ((covered != 0U) || (newest == 0U))) {
+        sound = 1;
+    }
     for (uint32_t i = 0U; i < model->cycles; i++) {
         const uint32_t cpct = read_number(&saved[EDGEBAT_FORECAST_SAVED_HEADER + (2U * i)], 2U);
         const uint32_t least = (i < covered) ? (uint32_t)EDGEBAT_LEAST_SOH : 0U;

@@ -41,8 +41,8 @@ static void forget(edgebat_forecast_t *forecast) {
 
 void edgebat_forecast_renew(edgebat_forecast_t *forecast) {
     /* A running inference is about an older history: it is given up. */
-    forecast->slice =
-        ((forecast->covered >= forecast->model->least_cycles) && (forecast->corrupt == 0U)) ? 1U : 0U;
+    const int ready = (forecast->covered >= forecast->model->least_cycles) && (forecast->corrupt == 0U);
+    forecast->slice = (uint16_t)((ready != 0) ? 1U : 0U);
 }
 
 /* The SOH of `cycle`, and of the cycles since the newest one on a straight line. */

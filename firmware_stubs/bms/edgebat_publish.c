@@ -1,5 +1,5 @@
 /*
- * edgebat_publish.c - what is said to the outside: model or counting, within the slew limit, and what it is
+ * edgebat_publish.c - what is published: model or counting, within the slew limit, and what it is
  * worth.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -11,13 +11,14 @@
 #define MS_PER_H UINT32_C(3600000)
 
 static uint16_t age_cycles(const edgebat_t *battery) {
-    const uint32_t age = battery->cycle - battery->said_cycle;
-    return (uint16_t)((battery->said == 0U) ? EDGEBAT_UNKNOWN
-                                            : ((age >= EDGEBAT_UNKNOWN) ? (EDGEBAT_UNKNOWN - 1U) : age));
+    const uint32_t age = battery->cycle - battery->estimate_cycle;
+    return (uint16_t)((battery->has_estimate == 0U)
+                          ? EDGEBAT_UNKNOWN
+                          : ((age >= EDGEBAT_UNKNOWN) ? (EDGEBAT_UNKNOWN - 1U) : age));
 }
 
 static int stale(const edgebat_t *battery) {
-    return (battery->said != 0U) && (age_cycles(battery) > battery->config->stale_cycles);
+    return (battery->has_estimate != 0U) && (age_cycles(battery) > battery->config->stale_cycles);
 }
 
 /* SOH lost by `throughput` after the data sheet: eol after rated_cycles, each of two nominal capacities. */
@@ -46,8 +47,8 @@ static uint16_t counting(const edgebat_t *battery) {
 
 static edgebat_source_t find_target(const edgebat_t *battery, uint16_t *target_cpct) {
     edgebat_source_t source = EDGEBAT_SOURCE_NONE;
-    if ((battery->said != 0U) && (battery->corrupt == 0U) && (stale(battery) == 0)) {
-        *target_cpct = battery->said_cpct;
+    if ((battery->has_estimate != 0U) && (battery->corrupt == 0U) && (stale(battery) == 0)) {
+        *target_cpct = battery->estimate_cpct;
         source = EDGEBAT_SOURCE_MODEL;
     } else {
         *target_cpct = counting(battery);
@@ -127,7 +128,7 @@ static edgebat_status_t status_of(const edgebat_t *battery) {
         status = EDGEBAT_STATUS_INPUT_INVALID;
     } else if (battery->outside != 0U) {
         status = EDGEBAT_STATUS_OUT_OF_DOMAIN;
-    } else if (battery->said == 0U) {
+    } else if (battery->has_estimate == 0U) {
         status = EDGEBAT_STATUS_WARMUP;
     } else if (stale(battery) != 0) {
         status = EDGEBAT_STATUS_STALE;
@@ -153,10 +154,10 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
     result->charge = battery->charge_ended;
     result->soh_cpct = battery->published_cpct;
     result->sigma_cpct = deviation(battery, source, target);
-    result->model_cpct = (battery->said != 0U) ? battery->said_cpct : EDGEBAT_UNKNOWN;
+    result->model_cpct = (battery->has_estimate != 0U) ? battery->estimate_cpct : EDGEBAT_UNKNOWN;
     result->counting_cpct = counting(battery);
     result->age_cycles = age_cycles(battery);
-    result->age_s = (battery->said != 0U) ? battery->age_s : UINT32_MAX;
+    result->age_s = (battery->has_estimate != 0U) ? battery->age_s : UINT32_MAX;
     result->cycle = battery->cycle;
     result->revision = battery->revision;
     result->warmup = (uint8_t)((speaks != 0U) ? 0 : ((missing > 255) ? 255 : missing));
@@ -164,10 +165,10 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
     const uint32_t age = result->age_cycles;
     result->rul_cycles = (speaks == 0U)
                              ? EDGEBAT_UNKNOWN
-                             : (uint16_t)((age < battery->said_rul) ? (battery->said_rul - age) : 0U);
+                             : (uint16_t)((age < battery->estimate_rul) ? (battery->estimate_rul - age) : 0U);
     result->points = (uint8_t)((speaks == 0U) ? 0U : model->points);
     for (uint32_t i = 0U; i < EDGEBAT_POINTS_MAX; i++) {
-        result->points_cpct[i] = (i < result->points) ? battery->said_points[i] : EDGEBAT_UNKNOWN;
+        result->points_cpct[i] = (i < result->points) ? battery->estimate_points[i] : EDGEBAT_UNKNOWN;
     }
     return EDGEBAT_OK;
 }

@@ -4,8 +4,8 @@
  *    0 magic, version       4 length             8 fingerprint      12 sequence
  *   16 nominal mAh         20 reference mAh     24 cycle            28 throughput
  *   36 counted at          44 age               48 cycle of row     52 cycle of estimate
- *   56 published           58 counted           60 said             62 RUL
- *   64 rows                66 said              67 outside          68 settled
+ *   56 published           58 counted           60 estimate         62 RUL
+ *   64 rows                66 has estimate      67 outside          68 settled
  *   69 zero                72 trajectory, window, CRC-32
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -72,18 +72,18 @@ int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
     put(&at, battery->counted_at, 8U);
     put(&at, battery->age_s, 4U);
     put(&at, battery->row_cycle, 4U);
-    put(&at, battery->said_cycle, 4U);
+    put(&at, battery->estimate_cycle, 4U);
     put(&at, battery->published_cpct, 2U);
     put(&at, battery->counted_cpct, 2U);
-    put(&at, battery->said_cpct, 2U);
-    put(&at, battery->said_rul, 2U);
+    put(&at, battery->estimate_cpct, 2U);
+    put(&at, battery->estimate_rul, 2U);
     put(&at, battery->rows, 2U);
-    put(&at, battery->said, 1U);
+    put(&at, battery->has_estimate, 1U);
     put(&at, battery->outside, 1U);
     put(&at, battery->settled, 1U);
     put(&at, 0U, 3U);
     for (uint32_t i = 0U; i < model->points; i++) {
-        put(&at, battery->said_points[i], 2U);
+        put(&at, battery->estimate_points[i], 2U);
     }
     for (uint32_t i = 0U; i < (uint32_t)model->increments * model->context; i++) {
         put(&at, (i < (uint32_t)model->increments * battery->rows) ? (uint8_t)window[i] : 0U, 1U);
@@ -113,13 +113,13 @@ static int is_consistent(const edgebat_model_t *model, const uint8_t *saved) {
     const uint32_t row_cycle = get32(&saved[48]);
     const uint16_t published = get16(&saved[56]);
     const uint16_t counted = get16(&saved[58]);
-    const uint8_t said = saved[66];
+    const uint8_t has_estimate = saved[66];
     return (cycle >= 1U) && (row_cycle <= cycle) && (get32(&saved[52]) <= row_cycle) &&
            (get(&saved[36], 8U) <= get(&saved[28], 8U)) && (get16(&saved[64]) <= model->context) &&
-           (said <= 1U) && (saved[67] <= 1U) && (saved[68] <= 1U) && (get(&saved[69], 3U) == 0U) &&
+           (has_estimate <= 1U) && (saved[67] <= 1U) && (saved[68] <= 1U) && (get(&saved[69], 3U) == 0U) &&
            ((published == EDGEBAT_UNKNOWN) || (is_percentage(published, 0U) != 0)) &&
            ((counted == EDGEBAT_UNKNOWN) || (is_percentage(counted, 2000U) != 0)) &&
-           ((said == 0U) || (is_percentage(get16(&saved[60]), (uint32_t)EDGEBAT_LEAST_SOH) != 0));
+           ((has_estimate == 0U) || (is_percentage(get16(&saved[60]), (uint32_t)EDGEBAT_LEAST_SOH) != 0));
 }
 
 int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *config, const void *saved,
@@ -166,24 +166,24 @@ void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
     battery->counted_at = get(&saved[36], 8U);
     battery->age_s = get32(&saved[44]);
     battery->row_cycle = get32(&saved[48]);
-    battery->said_cycle = get32(&saved[52]);
+    battery->estimate_cycle = get32(&saved[52]);
     battery->published_cpct = get16(&saved[56]);
     battery->counted_cpct = get16(&saved[58]);
-    battery->said_cpct = get16(&saved[60]);
-    battery->said_rul = get16(&saved[62]);
+    battery->estimate_cpct = get16(&saved[60]);
+    battery->estimate_rul = get16(&saved[62]);
     battery->rows = get16(&saved[64]);
-    battery->said = saved[66];
+    battery->has_estimate = saved[66];
     battery->outside = saved[67];
     battery->settled = saved[68];
     /* What flowed without power nobody knows; the next charge counts as a cycle, or a drive would be lost. */
     battery->discharged = (uint64_t)battery->config->nominal_mAh * EDGEBAT_PER_MAH;
     /* An inference that the power cut short begins again. */
     if ((battery->rows == model->context) &&
-        ((battery->said == 0U) || (battery->said_cycle != battery->row_cycle))) {
+        ((battery->has_estimate == 0U) || (battery->estimate_cycle != battery->row_cycle))) {
         battery->slice = 1U;
     }
     for (uint32_t i = 0U; i < model->points; i++) {
-        battery->said_points[i] = get16(&points[2U * i]);
+        battery->estimate_points[i] = get16(&points[2U * i]);
     }
     for (uint32_t i = 0U; i < (uint32_t)model->increments * model->context; i++) {
         window[i] = (int8_t)((rows[i] < 128U) ? (int32_t)rows[i] : ((int32_t)rows[i] - 256));

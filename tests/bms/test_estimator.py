@@ -135,17 +135,17 @@ def test_a_gap_in_the_cycles_begins_a_new_window(graph: IntGraph):
 
 def test_the_published_soh_moves_no_faster_than_allowed(graph: IntGraph):
     estimator = aged(graph, slew_cpct_h=60)
-    assert estimator.said is not None
+    assert estimator.estimate is not None
     start = estimator.published
-    estimator.said.cpct = start - 500
+    estimator.estimate.cpct = start - 500
     live(estimator, rest(3600))
     assert start - 61 <= estimator.published <= start - 59
     assert estimator.result().sigma_cpct == UNKNOWN, "this model does not know its error"
     free = aged(graph, slew_cpct_h=0)
-    assert free.said is not None
-    free.said.cpct -= 500
+    assert free.estimate is not None
+    free.estimate.cpct -= 500
     live(free, rest(1))
-    assert free.published == free.said.cpct
+    assert free.published == free.estimate.cpct
 
 
 def test_the_first_measured_value_replaces_a_guess_at_once(graph: IntGraph):
@@ -162,19 +162,19 @@ def test_the_first_measured_value_replaces_a_guess_at_once(graph: IntGraph):
 def test_the_way_to_the_target_is_part_of_the_deviation(graph: IntGraph):
     known = replace(graph, meta={**graph.meta, "field": {"sigma_cpct": 120}})
     estimator = aged(known)
-    assert estimator.said is not None
-    estimator.said.cpct -= 500
+    assert estimator.estimate is not None
+    estimator.estimate.cpct -= 500
     assert estimator.result().sigma_cpct == 620
 
 
 def test_a_corrupt_model_is_not_asked_any_more(graph: IntGraph):
     estimator = aged(graph, rated_cycles=500)
     estimator.corrupt = True
-    before = estimator.said
+    before = estimator.estimate
     live(estimator, cycles(2, seconds=KNOWN_SECONDS))
     result = estimator.result()
     assert (result.status, result.source) == (Status.MODEL_CORRUPT, Source.DATASHEET)
-    assert estimator.said is before
+    assert estimator.estimate is before
 
 
 def test_remaining_life_counts_down_between_estimates(graph: IntGraph):

@@ -17,7 +17,7 @@ from edgebat.tasks.health import HealthWindows
 
 Command = Callable[..., tuple[int, str, str]]
 VERBS = ("run", "data", "train", "distill", "quantize", "export", "verify", "bench", "report", "predict", "evaluate", "info",
-         "targets", "doctor")  # fmt: skip
+         "replay", "settings", "targets", "doctor")  # fmt: skip
 
 
 def test_version(command: Command) -> None:
@@ -36,6 +36,16 @@ def test_the_help_of_a_verb_teaches_by_example(command: Command, verb: str) -> N
     code, out, _ = command(verb, "--help")
     assert code == 0
     assert f"edgebat {verb} " in out
+
+
+def test_a_verb_with_verbs_below_it_lists_them(command: Command) -> None:
+    for ask in ("--help", "-h"):
+        code, out, _ = command("bench", ask)
+        assert code == 0
+        assert {"model", "peers", "check", "accept"} <= {
+            line.strip("│ ").partition(" ")[0] for line in out.splitlines()
+        }
+    assert "--layers" in command("bench", "model", "--help")[1]
 
 
 def test_wrong_use_is_exit_code_2(command: Command) -> None:

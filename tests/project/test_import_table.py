@@ -43,24 +43,24 @@ def test_no_file_is_longer_than_450_lines() -> None:
 
 def test_what_is_known_is_still_there(found: list[Import]) -> None:
     """An exception that is not needed any more goes from its list."""
-    upward = {(one.module, one.places[1]) for one in found if not permitted(one)}
+    upward = {(one.module, one.packages[1]) for one in found if not permitted(one)}
     assert KNOWN - upward == set()
     assert KNOWN_LONG - long_files().keys() == set()
 
 
-def test_the_table_has_a_row_for_every_place_and_rows_name_rows_above_them_only() -> None:
-    package = ROOT / "edgebat"
-    places = {path.name for path in package.iterdir() if (path / "__init__.py").is_file()}
-    places |= {path.stem for path in package.glob("*.py")} - {"__init__"}
-    assert places <= TABLE.keys()
+def test_the_table_has_a_row_for_every_package_and_rows_name_rows_above_them_only() -> None:
+    folder = ROOT / "edgebat"
+    names = {path.name for path in folder.iterdir() if (path / "__init__.py").is_file()}
+    names |= {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert names <= TABLE.keys()
     above: set[str] = set()
-    for place, row in TABLE.items():
-        assert {*row.may, *row.lazily} <= above, place
-        above.add(place)
+    for package, row in TABLE.items():
+        assert {*row.may, *row.lazily} <= above, package
+        above.add(package)
 
 
 @pytest.mark.parametrize(
-    ("place", "never"),
+    ("package", "never"),
     [
         ("graph", {"data", "tasks", "students", "teachers", "training", "quantize"}),
         ("runtime", {"data", "tasks", "students", "teachers", "training", "quantize"}),
@@ -73,16 +73,16 @@ def test_the_table_has_a_row_for_every_place_and_rows_name_rows_above_them_only(
         ("simulate", {"runs", "verify", "bench", "report"}),
     ],
 )
-def test_what_lies_below_the_waist_does_not_know_what_lies_above(place: str, never: set[str]) -> None:
-    assert not allowed(place) & never
-    assert allowed(place) >= set(GROUND)
+def test_what_lies_below_the_waist_does_not_know_what_lies_above(package: str, never: set[str]) -> None:
+    assert not allowed(package) & never
+    assert allowed(package) >= set(GROUND)
 
 
 def test_only_the_command_line_may_import_everything() -> None:
     assert TABLE.keys() - allowed("cli") == {"__main__"}
 
 
-def house(root: Path, files: dict[str, str]) -> list[Import]:
+def imports_of(root: Path, files: dict[str, str]) -> list[Import]:
     """The imports of a little package ``edgebat``."""
     for name, text in files.items():
         (root / "edgebat" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def house(root: Path, files: dict[str, str]) -> list[Import]:
 
 
 def test_an_import_upward_is_found_also_inside_a_function(tmp_path: Path) -> None:
-    found = house(
+    found = imports_of(
         tmp_path,
         {
             "graph/model.py": "def draw():\n    from edgebat.report import svg\n",
@@ -109,7 +109,7 @@ def test_an_import_upward_is_found_also_inside_a_function(tmp_path: Path) -> Non
     ]
 
 
-def test_circles_and_floors_are_counted() -> None:
+def test_circular_imports_and_the_longest_chain_are_found() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"d"}, "x": {"y"}, "y": {"x"}}
     assert circles(graph) == [["x", "y"]]
     assert longest_chain(graph) == ["a", "b", "c", "d"]

@@ -21,7 +21,9 @@ VARIANTS = [
     ("cnn", {"channels": [6], "kernel": 2, "pool": 2, "hidden": 7}),  # 9 steps: the pool drops the last one
     ("lstm", {"units": 9}),
     ("lstm", {"units": 6, "stacked": 2}),
+    *((kind, {}) for kind in student_kinds()),
 ]
+"""Every family with its defaults, and settings worth a look of their own."""
 
 
 def trained_like(kind, settings):

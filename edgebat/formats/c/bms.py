@@ -16,23 +16,59 @@ from edgebat.paths import firmware_dir
 def estimator_files(*, forecast: bool = False) -> list[Path]:
     """The C of ``firmware_stubs/bms``, sorted: sources and private headers, the forecaster's only where it is wanted."""
     found = sorted((firmware_dir() / "bms").glob("*.[ch]"))
-    return [path for path in found if forecast or not path.name.startswith("edgebat_forecast")]
+    return [path for path in found if forecast or not _of_forecaster(path)]
 
 
-def write_bms(graph: IntGraph, model: CModel, out_dir: str | Path) -> list[Path]:
-    """Write ``<name>_bms.h`` and ``<name>_bms.c`` beside a model that ``write_c`` has written.
+def bms_files(graph: IntGraph, name: str) -> dict[str, str]:
+    """``<name>_bms.h`` and ``<name>_bms.c`` of a model that is called ``name`` in C.
 
     Raises ModelFileError when the model can serve neither estimator nor forecaster.
     """
     numbers = describe(graph)
     if isinstance(numbers, ForecastModel):
-        texts = forecast_header(numbers, model.name), forecast_source(numbers, model.name)
+        texts = forecast_header(numbers, name), forecast_source(numbers, name)
     else:
-        texts = health_header(numbers, model.name), health_source(numbers, model.name)
-    files = [Path(out_dir) / f"{model.name}_bms.{suffix}" for suffix in "hc"]
-    for path, text in zip(files, texts, strict=True):
-        atomic_write(path, text)
-    return files
+        texts = health_header(numbers, name), health_source(numbers, name)
+    return dict(zip((f"{name}_bms.h", f"{name}_bms.c"), texts, strict=True))
+
+
+def bms_sources(graph: IntGraph) -> list[Path]:
+    """The C of ``firmware_stubs/bms`` that runs ``graph``, with its private headers: forecaster or estimator alone."""
+    if isinstance(describe(graph), ForecastModel):
+        shared = firmware_dir() / "bms" / "edgebat_bms.h"
+        return [shared, *(path for path in estimator_files(forecast=True) if _of_forecaster(path))]
+    return estimator_files()
+
+
+def write_bms(graph: IntGraph, model: CModel, out_dir: str | Path) -> list[Path]:
+    """Write ``bms_files`` beside a model that ``write_c`` has written."""
+    return _written({name: text.encode() for name, text in bms_files(graph, model.name).items()}, Path(out_dir))
+
+
+def export_bms(graph: IntGraph, folder: Path, name: str) -> list[Path]:
+    """Write ``bms_files`` and what they need of ``firmware_stubs`` to ``folder``; returns the files, sorted.
+
+    The model itself, which ``write_c`` has called ``name``, and its kernels compile beside them. A forecast model gets the
+    forecaster alone, any other one the estimator alone, so that both folders fit into one firmware. Raises ModelFileError
+    when the model can serve neither.
+    """
+    files = {path: text.encode() for path, text in bms_files(graph, name).items()}
+    sources = bms_sources(graph)
+    files |= {path.name: path.read_bytes() for path in sources}
+    for path in (firmware_dir() / "include" / "edgebat").glob("*.h"):
+        if not _of_forecaster(path) or any(_of_forecaster(source) for source in sources):
+            files[f"edgebat/{path.name}"] = path.read_bytes()
+    return sorted(_written(files, folder))
+
+
+def _of_forecaster(path: Path) -> bool:
+    return path.name.startswith("edgebat_forecast")
+
+
+def _written(files: dict[str, bytes], folder: Path) -> list[Path]:
+    for path, content in files.items():
+        atomic_write(folder / path, content)
+    return [folder / path for path in files]
 
 
 def abi_check(name: str) -> str:

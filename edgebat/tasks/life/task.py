@@ -107,11 +107,12 @@ class Life(Task):
         cycles = windows.spec.curve_cycles.astype(float)
         measured = np.where(windows.curve[cell] > 0.0, windows.curve[cell] * 100, np.nan)
         seen = np.isfinite(measured)
-        predicted = {
-            key: (cycles[seen], values["soh_curve"][cell][seen] * 100)
-            for key, values in predictions.items()
-            if "soh_curve" in values
-        }
+        predicted = {}
+        for key, values in predictions.items():
+            if "soh_curve" in values:  # a curve ends where a teacher says so by a value no cell has
+                curve = values["soh_curve"][cell]
+                shown = seen & (curve > ENDED)
+                predicted[key] = (cycles[shown], curve[shown] * 100)
         return CellCurve((cycles[seen], measured[seen]), predicted, [], windows.spec.eol * 100)
 
     def legend(self, spec: LifeSpec) -> str:

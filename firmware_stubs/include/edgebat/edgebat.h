@@ -129,7 +129,7 @@ typedef enum {
     EDGEBAT_CHARGE_SPARSE = 5,       /* too few samples inside the window, or one that jumps over it */
     EDGEBAT_CHARGE_GAP = 6,          /* samples are missing inside the window */
     EDGEBAT_CHARGE_STUCK = 7,        /* the voltage did not move while charge flowed */
-    EDGEBAT_CHARGE_IMPLAUSIBLE = 8,  /* the voltage fell while charge was said to flow in */
+    EDGEBAT_CHARGE_IMPLAUSIBLE = 8,  /* the voltage fell while the current was charging */
     EDGEBAT_CHARGE_NONE = 9,         /* there was none yet */
     EDGEBAT_CHARGE_REPEATED = 10     /* this cycle has had its charge through the window */
 } edgebat_charge_t;
@@ -141,7 +141,7 @@ typedef struct {
     uint16_t soh_cpct;      /* 0.01 %, published: follows model or counting within the slew limit */
     uint16_t sigma_cpct;    /* its standard deviation; EDGEBAT_UNKNOWN: not known */
     uint16_t rul_cycles;    /* cycles to end of life; EDGEBAT_UNKNOWN: not known */
-    uint16_t model_cpct;    /* what the model said last, without slew limit; EDGEBAT_UNKNOWN: never */
+    uint16_t model_cpct;    /* last estimate of the model, without slew limit; EDGEBAT_UNKNOWN: never */
     uint16_t counting_cpct; /* what counting says; EDGEBAT_UNKNOWN: nothing */
     uint16_t age_cycles;    /* since the model's last estimate; EDGEBAT_UNKNOWN: never */
     uint32_t age_s;         /* the same in seconds of operation */
@@ -269,19 +269,19 @@ typedef struct {
     uint32_t cycle;
     uint32_t row_cycle; /* of the newest row */
 
-    /* what was said */
-    uint32_t said_cycle;
+    /* last estimate of the model, and what is published */
+    uint32_t estimate_cycle;
     uint32_t age_s;
-    uint32_t slew;     /* part of 0.01 % on the way to the target */
+    uint32_t slew;     /* part of 0.01 % of the next step towards the target */
     uint32_t sequence; /* of the saved states */
     uint32_t revision;
     uint16_t age_ms;
     uint16_t counted_cpct;
     uint16_t published_cpct;
-    uint16_t said_cpct;
-    uint16_t said_rul;
-    uint16_t said_points[EDGEBAT_POINTS_MAX];
-    uint8_t said;    /* the model has spoken */
+    uint16_t estimate_cpct;
+    uint16_t estimate_rul;
+    uint16_t estimate_points[EDGEBAT_POINTS_MAX];
+    uint8_t has_estimate;
     uint8_t outside; /* the last charge was unlike the training data */
     uint8_t settled; /* something measured has been published */
 } edgebat_t;

@@ -104,11 +104,11 @@ static void push(world_t *w, const edgebat_sample_t *sample) {
 
 static void step(world_t *w, uint32_t most) {
     for (uint32_t i = 0; i < most; i++) {
-        const uint8_t said = w->battery->said;
+        const uint8_t had_estimate = w->battery->has_estimate;
         const int code = edgebat_step(w->battery);
         fuzz_require(code == EDGEBAT_OK || code == EDGEBAT_BUSY, "step fails");
         tally.calls++;
-        tally.inferences += (said == 0U) && (w->battery->said != 0U);
+        tally.inferences += (had_estimate == 0U) && (w->battery->has_estimate != 0U);
         if (code == EDGEBAT_OK) {
             break;
         }
