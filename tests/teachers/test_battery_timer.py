@@ -160,13 +160,13 @@ def test_an_untrained_forecaster_is_the_straight_line() -> None:
 def test_a_forecast_follows_level_and_size_of_the_fade(normalization: str) -> None:
     """Nominal capacity enters only as a unit: another unit, the same forecast."""
     network, x = tiny(normalization=normalization), contexts()
-    half = network.predict_ahead(0.5 * x.numpy(), network.horizon)["trajectory"]
-    np.testing.assert_allclose(half, 0.5 * network.predict_ahead(x.numpy(), network.horizon)["trajectory"], rtol=1e-4)
+    half = network.predict_ahead(0.5 * x.numpy(), 8)["trajectory"]
+    np.testing.assert_allclose(half, 0.5 * network.predict_ahead(x.numpy(), 8)["trajectory"], rtol=1e-4)
 
 
 def test_quantiles_ascend() -> None:
     network = tiny(quantiles=(0.05, 0.25, 0.5, 0.75, 0.95))
-    out = network.predict_ahead(contexts().numpy(), network.horizon)
+    out = network.predict_ahead(contexts().numpy(), 8)
     assert (np.diff(out["quantiles"], axis=2) > 0).all()
     np.testing.assert_array_equal(out["trajectory"], out["quantiles"][:, :, 2])
 
@@ -174,10 +174,10 @@ def test_quantiles_ascend() -> None:
 def test_a_long_horizon_equals_forecasting_step_by_step() -> None:
     network, x = tiny(), contexts().numpy()
     whole = network.predict_ahead(x, 20)["trajectory"]
-    first = network.predict_ahead(x, network.horizon)["trajectory"]
+    first = network.predict_ahead(x, 8)["trajectory"]
     longer = np.concatenate([x, first], axis=1)
-    second = network.predict_ahead(longer[:, -32:], network.horizon)["trajectory"]
-    third = network.predict_ahead(np.concatenate([longer, second], axis=1)[:, -32:], network.horizon)["trajectory"]
+    second = network.predict_ahead(longer[:, -32:], 8)["trajectory"]
+    third = network.predict_ahead(np.concatenate([longer, second], axis=1)[:, -32:], 8)["trajectory"]
     np.testing.assert_allclose(whole, np.concatenate([first, second, third], axis=1)[:, :20], rtol=1e-6)
 
 
@@ -185,18 +185,15 @@ def test_contexts_may_be_short_and_have_holes() -> None:
     network = tiny()
     x = contexts().numpy()
     padded = np.concatenate([np.full((4, 8), np.nan, np.float32), x[:, -24:]], axis=1)
-    np.testing.assert_allclose(
-        network.predict_ahead(x[:, -24:], network.horizon)["trajectory"],
-        network.predict_ahead(padded, network.horizon)["trajectory"],
-        rtol=2e-3,
-    )
+    short, long = (network.predict_ahead(part, 8)["trajectory"] for part in (x[:, -24:], padded))
+    np.testing.assert_allclose(short, long, rtol=2e-3)
     holes = x.copy()
     holes[:, 3::4] = np.nan
     holes[:, -1] = x[:, -1]
-    assert np.isfinite(network.predict_ahead(holes, network.horizon)["quantiles"]).all()
+    assert np.isfinite(network.predict_ahead(holes, 8)["quantiles"]).all()
     x[1, -1] = np.nan
     with pytest.raises(DataError, match="1 windows end with NaN"):
-        network.predict_ahead(x, network.horizon)
+        network.predict_ahead(x, 8)
 
 
 def test_settings_are_checked() -> None:
