@@ -31,9 +31,9 @@ FLOOR = 5e-3
 """Smallest fade a window is divided by, as a fraction of nominal."""
 
 
-def past_changes(windows: ForecastWindows | Float32) -> tuple[Float32, Float32, Float32]:
+def past_changes(capacity: Float32) -> tuple[Float32, Float32, Float32]:
     """Changes before the origin [N, 96] over each window's scale, that scale [N, 1], and the last capacity [N, 1]."""
-    x = bridged(capacity_context(windows))
+    x = bridged(capacity_context(capacity))
     last = x[:, -1:]
     past = np.pad(x, ((0, 0), (max(0, PAST - x.shape[1]), 0)), mode="edge")[:, -PAST:] - last
     scale = np.maximum(np.abs(past).max(axis=1, keepdims=True), FLOOR)
@@ -106,9 +106,9 @@ class Learner:
 
         return answer
 
-    def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
+    def predict(self, windows: ForecastWindows) -> dict[str, Float32]:
         """``trajectory`` [N, horizon]."""
-        x, scale, last = past_changes(windows)
+        x, scale, last = past_changes(windows.x)
         return {"trajectory": (last + scale * self.answer(x)).astype(np.float32)}
 
 

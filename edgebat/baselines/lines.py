@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,39 +13,49 @@ from edgebat.errors import DataError
 from edgebat.tasks.forecast.windows import ForecastWindows
 
 
-def capacity_context(windows: ForecastWindows | Float32) -> Float64:
-    """[N, L] float64 of windows or their ``x``. Raises DataError unless each ends with a measured value."""
-    x = np.asarray(getattr(windows, "x", windows), dtype=np.float64)
+def capacity_context(capacity: Float32) -> Float64:
+    """``x`` of windows, [N, L], in float64. Raises DataError unless each ends with a measured value."""
+    x = np.asarray(capacity, dtype=np.float64)
     if x.ndim != 2 or not np.isfinite(x[:, -1]).all():
         raise DataError(f"forecast windows are [N, L] and end with a measured value; seen shape {x.shape}")
     return x
 
 
+class Line(ABC):
+    """A forecast that follows from the capacities of a window alone."""
+
+    def predict(self, windows: ForecastWindows) -> dict[str, Float32]:
+        """``trajectory`` [N, horizon]."""
+        return {"trajectory": self.ahead(capacity_context(windows.x)).astype(np.float32)}
+
+    @abstractmethod
+    def ahead(self, x: Float64) -> Float64:
+        """[N, horizon] for ``capacity_context``s, ``x`` [N, L]."""
+
+
 @dataclass(frozen=True)
-class Persistence:
+class Persistence(Line):
     """The capacity stays as it is."""
 
     horizon: int = 96
     name: str = "persistence"
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``trajectory`` [N, horizon]."""
-        return {"trajectory": np.repeat(capacity_context(windows)[:, -1:], self.horizon, axis=1).astype(np.float32)}
+    def ahead(self, x: Float64) -> Float64:
+        return np.repeat(x[:, -1:], self.horizon, axis=1)
 
 
 @dataclass(frozen=True)
-class StraightLine:
-    """Least squares through the measured values of the last ``cycles`` cycles (None: the whole context), continued."""
+class StraightLine(Line):
+    """Least squares through the measured values of the last ``cycles`` cycles (None: the whole context), continued; a single
+    value gives a flat line."""
 
     cycles: int | None = 48
     horizon: int = 96
     name: str = "line"
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``trajectory`` [N, horizon]. A single measured value gives a flat line."""
-        x = capacity_context(windows)
+    def ahead(self, x: Float64) -> Float64:
         x = x if self.cycles is None else x[:, -self.cycles :]
         time = np.arange(1 - x.shape[1], 1, dtype=np.float64)
         known = np.isfinite(x)
@@ -55,10 +66,10 @@ class StraightLine:
         slope = (around * np.where(known, x - mean_x, 0.0)).sum(axis=1, keepdims=True)
         slope /= np.maximum((around**2).sum(axis=1, keepdims=True), 1e-9)
         ahead = np.arange(1, self.horizon + 1)
-        return {"trajectory": (mean_x + slope * (ahead - mean_t)).astype(np.float32)}
+        return np.asarray(mean_x + slope * (ahead - mean_t))
 
 
-class MeanCurve:
+class MeanCurve(Line):
     """Every cell fades as the training windows do on average: the mean change since the origin, cycle by cycle."""
 
     name = "mean_curve"
@@ -74,12 +85,11 @@ class MeanCurve:
         steps = np.arange(len(mean))
         self.change = np.interp(steps, steps[counts > 0], mean[counts > 0])
 
-    def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``trajectory`` [N, horizon]."""
-        return {"trajectory": (capacity_context(windows)[:, -1:] + self.change).astype(np.float32)}
+    def ahead(self, x: Float64) -> Float64:
+        return np.asarray(x[:, -1:] + self.change)
 
 
-class NearestCurve:
+class NearestCurve(Line):
     """The future of the training window whose last ``cycles`` look most alike, shifted to the same last capacity.
 
     Alike means the smallest mean squared distance of the changes before the origin, at cycles both have (holes are
@@ -98,13 +108,11 @@ class NearestCurve:
         self.past -= self.past[:, -1:]
         self.future = bridged(np.asarray(train.y[kept] - train.x[kept, -1:], dtype=np.float64))
 
-    def predict(self, windows: ForecastWindows | Float32) -> dict[str, Float32]:
-        """``trajectory`` [N, horizon]."""
-        x = capacity_context(windows)
+    def ahead(self, x: Float64) -> Float64:
         past = bridged(x)[:, -self.past.shape[1] :]
         past = past - past[:, -1:]
         nearest = [int(np.argmin(((self.past - row) ** 2).sum(axis=1))) for row in past]
-        return {"trajectory": (x[:, -1:] + self.future[nearest]).astype(np.float32)}
+        return x[:, -1:] + self.future[nearest]
 
 
 def bridged(x: Float64) -> Float64:

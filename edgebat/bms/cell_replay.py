@@ -75,6 +75,11 @@ class CellReplay:
     frames: list[Frame] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def cycles(self) -> int:
+        """Cycles that were replayed, those that ended in a power cut included."""
+        return len(self.rows) + self.cuts
+
 
 def replay_cell(
     firmware: Firmware,

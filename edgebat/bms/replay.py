@@ -47,6 +47,67 @@ class ReplayOptions:
     """Only the first cycles of each cell."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which cells are replayed."""
+
+    corpus: Path | None = None
+    """Where they are; the synthetic fleet without one."""
+    cells: tuple[str, ...] = ()
+    """Names, ``dataset/cell`` or ``cell``."""
+    count: int = 6
+    """Otherwise so many that the model has not seen."""
+    datasets: tuple[str, ...] = ()
+    """Of the corpus; all unless named."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay came to."""
+
+    graph: IntGraph
+    forecast: IntGraph | None
+    options: ReplayOptions
+    synthetic: bool
+    cells: list[CellReplay]
+
+    @property
+    def mismatches(self) -> int:
+        """Frames and saved states that differ from NumPy's."""
+        return sum(cell.mismatches for cell in self.cells)
+
+    def document(self) -> dict[str, Any]:
+        """Content of ``replay.json``."""
+        trend = self.forecast
+        return {
+            "model": self.graph.name,
+            "fingerprint": self.graph.fingerprint,
+            **({} if trend is None else {"forecast": trend.name, "forecast_fingerprint": trend.fingerprint}),
+            "target": "Cortex-M4 (simulator)" if self.options.target == "board" else "host",
+            "synthetic": self.synthetic,
+            "cells": [_cell_summary(cell) for cell in self.cells],
+        }
+
+    def table(self) -> str:
+        """The scores as plain text."""
+        ahead = self.forecast is not None
+        names = ["cell", "cycles", "samples", "power cuts", "frames", "estimates", "SOH RMSE device", "NumPy"]
+        names += ["forecasts", "MAE", "persistence"] if ahead else []
+        rows = []
+        for cell in self.cells:
+            row = ["/".join(cell.cell), str(cell.cycles), f"{cell.samples:,}", str(cell.cuts), f"{len(cell.frames):,}"]
+            for count, errors in (
+                ("estimates", ("device_rmse", "numpy_rmse")),
+                *((("forecasts", ("forecast_mae", "persistence_mae")),) if ahead else ()),
+            ):
+                row.append(f"{cell.scores.get(count, 0):.0f}")
+                row += [f"{cell.scores.get(name, float('nan')):.4f}" for name in errors]
+            rows.append([*row, str(cell.mismatches)])
+        table = [[*names, "differences"], *rows]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        return "\n".join("  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)) for row in table)
+
+
 def decoder(graph: IntGraph, forecast: ForecastModel | None = None) -> Decode:
     """Decodes frames with the generated ``.dbc``, NaN where unknown. Raises MissingExtra without cantools."""
     cantools = require("cantools", extra="sim")
@@ -105,49 +166,27 @@ def config_for(history: CellHistory) -> Config:
 def replay_model(
     model: str,
     folder: Path,
+    wanted: Wanted,
     *,
     forecast: str | None,
-    corpus: Path | None,
-    cells: Iterable[str],
-    count: int,
-    dataset: Iterable[str],
     options: ReplayOptions,
     progress: Callable[[str], None],
-) -> dict[str, Any]:
-    """What ``edgebat replay`` does: ``count`` unseen cells of a corpus, or of the synthetic fleet without one."""
+) -> Replayed:
+    """What ``edgebat replay`` does. Raises as ``replay`` and ``unseen_cells`` do."""
     graph = load_model(model)
     health_model(graph)  # or it is refused, before cells are looked for
     trend = None if forecast is None else load_model(forecast)
-    if corpus is None:
+    if wanted.corpus is None:
         from edgebat.data.synthetic import make_fleet
 
         # The demo was trained on the first forty names.
-        fleet = make_fleet(seed=99, cells=40 + 3 * count, max_cycles=600)
+        fleet = make_fleet(seed=99, cells=40 + 3 * wanted.count, max_cycles=600)
     else:
         from edgebat.data.corpus import read_corpus
 
-        fleet = read_corpus(corpus, list(dataset) or None)
-    chosen = unseen_cells(graph, fleet, cells, count)
+        fleet = read_corpus(wanted.corpus, list(wanted.datasets) or None)
+    chosen = unseen_cells(graph, fleet, wanted.cells, wanted.count)
     return replay(graph, chosen, folder, forecast=trend, options=options, synthetic=fleet.synthetic, progress=progress)
-
-
-def summary_table(summary: dict[str, Any]) -> str:
-    """The scores as plain text."""
-    names = ["cell", "cycles", "samples", "power cuts", "frames", "estimates", "SOH RMSE device", "NumPy"]
-    if "forecast" in summary:
-        names += ["forecasts", "MAE", "persistence"]
-    rows = []
-    for cell in summary["cells"]:
-        row = [cell["cell"], str(cell["cycles"]), f"{cell['samples']:,}", str(cell["cuts"]), f"{cell['frames']:,}"]
-        row += [f"{cell.get('estimates', 0):.0f}"]
-        row += [f"{cell.get(name, float('nan')):.4f}" for name in ("device_rmse", "numpy_rmse")]
-        if "forecast" in summary:
-            row += [f"{cell.get('forecasts', 0):.0f}"]
-            row += [f"{cell.get(name, float('nan')):.4f}" for name in ("forecast_mae", "persistence_mae")]
-        rows.append([*row, str(cell["mismatches"])])
-    table = [[*names, "differences"], *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)) for row in table)
 
 
 def replay(
@@ -159,7 +198,7 @@ def replay(
     options: ReplayOptions | None = None,
     synthetic: bool = False,
     progress: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Replayed:
     """Replay cells and write ``replay.json``, ``replay.csv``, ``replay.svg``, ``<name>.dbc`` and a log of all frames
     per cell (``candump -L`` format) into ``folder``; with a ``forecast`` model the board forecasts as well.
 
@@ -187,19 +226,12 @@ def replay(
         done.append(out)
         progress(f"{'/'.join(out.cell)}: {len(out.rows)} cycles, {out.cuts} power cuts")
         atomic_write(folder / f"{_file_name(out.cell)}.log", _candump(out.frames))
-    summary = {
-        "model": graph.name,
-        "fingerprint": graph.fingerprint,
-        **({} if forecast is None else {"forecast": forecast.name, "forecast_fingerprint": forecast.fingerprint}),
-        "target": "Cortex-M4 (simulator)" if options.target == "board" else "host",
-        "synthetic": synthetic,
-        "cells": [_cell_summary(out) for out in done],
-    }
-    atomic_write(folder / "replay.json", json.dumps(summary, indent=1) + "\n")
+    replayed = Replayed(graph, forecast, options, synthetic, done)
+    atomic_write(folder / "replay.json", json.dumps(replayed.document(), indent=1) + "\n")
     atomic_write(folder / "replay.csv", _table(done, trend))
     atomic_write(folder / "replay.svg", draw(done, graph.name, spec.eol, forecast=trend, synthetic=synthetic))
     atomic_write(folder / f"{graph.name}.dbc", dbc_text(health_model(graph), forecast=trend))
-    return summary
+    return replayed
 
 
 def _cell_summary(out: CellReplay) -> dict[str, Any]:
@@ -211,7 +243,7 @@ def _cell_summary(out: CellReplay) -> dict[str, Any]:
     return {
         "cell": "/".join(out.cell),
         "condition": str(out.condition),
-        "cycles": len(out.rows) + out.cuts,
+        "cycles": out.cycles,
         "samples": out.samples,
         "cuts": out.cuts,
         "cuts_while_saving": out.cuts_while_saving,

@@ -269,29 +269,26 @@ def replay(
 
     Example:  edgebat replay runs/health-tongji/models/lstm.ebat --corpus /data/cells --cells 6
     """
-    from edgebat.bms.replay import ReplayOptions, replay_model, summary_table
+    from edgebat.bms.replay import ReplayOptions, Wanted, replay_model
     from edgebat.report.tables import show
 
     if target not in ("board", "host"):
         raise EdgebatError(f"--target {target!r} is unknown; allowed: board, host")
     errors = Console(stderr=True, highlight=False)
-    summary = replay_model(
+    replayed = replay_model(
         model,
         out,
+        Wanted(corpus, tuple(cell or ()), cells, tuple(dataset or ())),
         forecast=forecast,
-        corpus=corpus,
-        cells=cell or (),
-        count=cells,
-        dataset=dataset or (),
         options=ReplayOptions(target, cut_every, noise_mv, cycles),
         progress=lambda text: errors.print(plain(text)),
     )
     if json_:
-        show(summary, json_)
+        show(replayed.document(), json_)
     else:
-        print(summary_table(summary))
+        print(replayed.table())
         print(f"figure: {out / 'replay.svg'}   frames and database: {out}")
-    if any(entry["mismatches"] for entry in summary["cells"]):
+    if replayed.mismatches:
         raise EdgebatError("the firmware and NumPy differ; see the last column")
 
 

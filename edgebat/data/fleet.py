@@ -153,6 +153,9 @@ class Fleet:
             )
         return replace(self, cells=chosen, cycles=cycles, charge=charge)
 
+    def __iter__(self) -> Iterator[CellHistory]:
+        return self.histories()
+
     def histories(self) -> Iterator[CellHistory]:
         """Cell by cell, sorted by key, as NumPy arrays."""
         cycle_rows = _row_ranges(self.cycles["dataset"].to_numpy(), self.cycles["cell_id"].to_numpy())

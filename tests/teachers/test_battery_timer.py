@@ -152,21 +152,21 @@ def test_the_line_is_least_squares_through_what_was_measured() -> None:
 
 def test_an_untrained_forecaster_is_the_straight_line() -> None:
     x = contexts()
-    forecast = BatteryTimer(context=32, sizes=SIZES).predict(x.numpy())["trajectory"]
-    np.testing.assert_allclose(forecast, StraightLine(24, 8).predict(x.numpy())["trajectory"], atol=1e-6)
+    forecast = BatteryTimer(context=32, sizes=SIZES).predict_ahead(x.numpy(), 8)["trajectory"]
+    np.testing.assert_allclose(forecast, StraightLine(24, 8).ahead(x.double().numpy()), atol=1e-6)
 
 
 @pytest.mark.parametrize("normalization", ["line", "revin"])
 def test_a_forecast_follows_level_and_size_of_the_fade(normalization: str) -> None:
     """Nominal capacity enters only as a unit: another unit, the same forecast."""
     network, x = tiny(normalization=normalization), contexts()
-    half = network.predict(0.5 * x.numpy())["trajectory"]
-    np.testing.assert_allclose(half, 0.5 * network.predict(x.numpy())["trajectory"], rtol=1e-4)
+    half = network.predict_ahead(0.5 * x.numpy(), 8)["trajectory"]
+    np.testing.assert_allclose(half, 0.5 * network.predict_ahead(x.numpy(), 8)["trajectory"], rtol=1e-4)
 
 
 def test_quantiles_ascend() -> None:
     network = tiny(quantiles=(0.05, 0.25, 0.5, 0.75, 0.95))
-    out = network.predict(contexts().numpy())
+    out = network.predict_ahead(contexts().numpy(), 8)
     assert (np.diff(out["quantiles"], axis=2) > 0).all()
     np.testing.assert_array_equal(out["trajectory"], out["quantiles"][:, :, 2])
 
@@ -174,10 +174,10 @@ def test_quantiles_ascend() -> None:
 def test_a_long_horizon_equals_forecasting_step_by_step() -> None:
     network, x = tiny(), contexts().numpy()
     whole = network.predict_ahead(x, 20)["trajectory"]
-    first = network.predict(x)["trajectory"]
+    first = network.predict_ahead(x, 8)["trajectory"]
     longer = np.concatenate([x, first], axis=1)
-    second = network.predict(longer[:, -32:])["trajectory"]
-    third = network.predict(np.concatenate([longer, second], axis=1)[:, -32:])["trajectory"]
+    second = network.predict_ahead(longer[:, -32:], 8)["trajectory"]
+    third = network.predict_ahead(np.concatenate([longer, second], axis=1)[:, -32:], 8)["trajectory"]
     np.testing.assert_allclose(whole, np.concatenate([first, second, third], axis=1)[:, :20], rtol=1e-6)
 
 
@@ -185,16 +185,15 @@ def test_contexts_may_be_short_and_have_holes() -> None:
     network = tiny()
     x = contexts().numpy()
     padded = np.concatenate([np.full((4, 8), np.nan, np.float32), x[:, -24:]], axis=1)
-    np.testing.assert_allclose(
-        network.predict(x[:, -24:])["trajectory"], network.predict(padded)["trajectory"], rtol=2e-3
-    )
+    short, long = (network.predict_ahead(part, 8)["trajectory"] for part in (x[:, -24:], padded))
+    np.testing.assert_allclose(short, long, rtol=2e-3)
     holes = x.copy()
     holes[:, 3::4] = np.nan
     holes[:, -1] = x[:, -1]
-    assert np.isfinite(network.predict(holes)["quantiles"]).all()
+    assert np.isfinite(network.predict_ahead(holes, 8)["quantiles"]).all()
     x[1, -1] = np.nan
     with pytest.raises(DataError, match="1 windows end with NaN"):
-        network.predict(x)
+        network.predict_ahead(x, 8)
 
 
 def test_settings_are_checked() -> None:
@@ -299,8 +298,8 @@ def test_balance_counts_cells_within_and_datasets_across() -> None:
 def test_baselines_on_a_straight_line() -> None:
     x = (1.0 - 0.001 * np.arange(60, dtype=np.float32))[None]
     truth = 1.0 - 0.001 * np.arange(60, 68)
-    np.testing.assert_allclose(StraightLine(24, 8).predict(x)["trajectory"][0], truth, atol=1e-6)
-    np.testing.assert_allclose(Persistence(8).predict(x)["trajectory"][0], x[0, -1], atol=1e-7)
+    np.testing.assert_allclose(StraightLine(24, 8).ahead(x.astype(np.float64))[0], truth, atol=1e-6)
+    np.testing.assert_allclose(Persistence(8).ahead(x.astype(np.float64))[0], x[0, -1], atol=1e-7)
 
 
 def test_learnt_baselines_find_their_own_training_windows() -> None:

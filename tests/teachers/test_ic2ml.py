@@ -244,13 +244,13 @@ def test_predictions_are_physical(trained):
     assert (said["soh"].shape, said["trajectory"].shape, said["rul"].shape) == ((n,), (n, 50), (n,))
     assert all(values.dtype == np.float32 for values in said.values())
     assert (said["rul"] >= 0).all()
-    alone = network.predict(windows.x[5:6])
+    alone = network.predict(windows.take([5]))
     np.testing.assert_allclose(alone["soh"], said["soh"][5:6], atol=1e-5)
 
 
 def test_prediction_does_not_change_the_mode_of_the_network():
     network = Ic2ml(width=16).train()
-    network.predict(tiny_windows().x[:2])
+    network.predict(tiny_windows())
     assert network.training
 
 

@@ -147,7 +147,7 @@ def test_training_leaves_a_plain_forecaster_that_needs_capacities_alone(tmp_path
     save_teacher(network, tmp_path / "u.safetensors")
     again = load_teacher(tmp_path / "u.safetensors")
     assert again.name == "universal"
-    np.testing.assert_array_equal(again.predict(val)["trajectory"], network.predict(val.x)["trajectory"])
+    np.testing.assert_array_equal(again.predict(val)["trajectory"], network.predict(val)["trajectory"])
     with pytest.raises(DataError, match="is needed"):
         train_universal(network, train, described[:-1], val, settings, Run(tmp_path))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +35,6 @@ __all__ = [
 
 SMALLEST_STD = 1e-6
 """One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up."""
-
-
-class HasHistories(Protocol):
-    """What ``health_windows`` needs of a fleet."""
-
-    def histories(self) -> Iterable[CellHistory]:
-        """Cells in a fixed order."""
-        ...  # pragma: no cover - a protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +69,19 @@ class HealthWindows(Windows):
         return {"soh": self.soh[:, None], "trajectory": self.trajectory, "rul": self.rul[:, None]}
 
 
-def health_windows(fleet: HasHistories | Iterable[CellHistory], spec: HealthSpec | None = None) -> HealthWindows:
-    """All windows of a fleet (or of an iterable of ``CellHistory``), cell by cell, in the order given.
+def health_windows(cells: Iterable[CellHistory], spec: HealthSpec | None = None) -> HealthWindows:
+    """All windows of the cells of a fleet, cell by cell, in the order given.
 
     A window is ``spec.context`` charged cycles in a row, each step of the cycle number at most ``spec.max_gap``, whose
     last cycle has a usable capacity. Raises DataError when not one window is found, with the reasons counted.
     """
     spec = spec or HealthSpec()
-    histories: Iterable[CellHistory] = fleet.histories() if hasattr(fleet, "histories") else fleet
     left_out: Counter[str] = Counter()
     parts: list[dict[str, npt.NDArray[np.generic]]] = []
     kept: list[CellHistory] = []
     references: list[float] = []
     ends: list[float] = []
-    for history in histories:
+    for history in cells:
         found = _cell_windows(history, spec, left_out)
         if found is None:
             continue

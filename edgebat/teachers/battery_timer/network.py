@@ -162,16 +162,16 @@ class BatteryTimer(Teacher[ForecastWindows]):
         out = base[:, :, None] + scale[:, :, None] * torch.stack(columns, dim=2)
         return out, scale, _mean_state(hidden, padded)
 
-    def predict(self, windows: ForecastWindows | Float32) -> dict[str, FloatArray]:
-        """Forecasts of N windows, or of their ``x`` [N, L]: ``trajectory`` [N, horizon], the median, and ``quantiles``
+    def predict(self, windows: ForecastWindows) -> dict[str, FloatArray]:
+        """Forecasts of N windows: ``trajectory`` [N, horizon], the median, and ``quantiles``
         [N, horizon, Q]. Raises DataError for another shape, or when a window's last capacity is missing."""
-        return self.predict_ahead(windows, self.horizon)
+        return self.predict_ahead(windows.x, self.horizon)
 
     @torch.no_grad()
-    def predict_ahead(self, windows: ForecastWindows | Float32, horizon: int) -> dict[str, FloatArray]:
-        """``predict`` for so many cycles: more than the network's are reached by appending the median to the context and
+    def predict_ahead(self, capacity: Float32, horizon: int) -> dict[str, FloatArray]:
+        """``predict`` of ``capacity`` [N, L] for so many cycles: more than the network has by appending the median to it and
         forecasting again (quantiles of later blocks are then those of one step: too narrow)."""
-        x = torch.as_tensor(np.asarray(getattr(windows, "x", windows), dtype=np.float32))
+        x = torch.as_tensor(np.asarray(capacity, dtype=np.float32))
         if x.ndim != 2 or not torch.isfinite(x[:, -1:]).all():
             missing = int((~torch.isfinite(x[..., -1])).sum())
             raise DataError(f"forecast windows are [N, L] and end with a measured value; seen shape {tuple(x.shape)}, "

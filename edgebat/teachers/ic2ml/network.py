@@ -184,13 +184,13 @@ class Ic2ml(Teacher[HealthWindows]):
         return soh, trajectory, self.rul_head(features).squeeze(1)
 
     @torch.no_grad()
-    def predict(self, windows: HealthWindows | Float32) -> dict[str, FloatArray]:
-        """Physical predictions for windows, or for their increments [N, context, increments] as fractions of nominal.
+    def predict(self, windows: HealthWindows) -> dict[str, FloatArray]:
+        """Physical predictions for N windows.
 
         float32: soh [N] (last cycle) and trajectory [N, horizon] as fractions of the reference, rul [N] in cycles.
         Raises DataError for another shape.
         """
-        x = np.asarray(getattr(windows, "x", windows), dtype=np.float32)
+        x = np.asarray(windows.x, dtype=np.float32)
         shape = (self.settings["context"], self.settings["increments"])
         if x.shape[1:] != shape:
             raise DataError(f"this ic2ml reads windows [N, {shape[0]}, {shape[1]}]; seen shape {x.shape}; give windows of "
