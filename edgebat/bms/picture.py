@@ -83,9 +83,9 @@ def _panel(cell: CellReplay, x: int, y: int, eol: float, forecast: ForecastModel
     cuts = [float(number) for number in cell.cut_cycles]
     chart.dots(cuts, [chart.y_range[0]] * len(cuts), "c2", radius=2.0)
     rmse = cell.scores.get("device_rmse", float("nan"))
-    title = f"{'/'.join(cell.cell)}, RMSE {rmse:.2f} in {cell.scores.get('estimates', 0):.0f} estimates"
-    if "forecast_mae" in cell.scores:
-        title += f", forecasts' MAE {cell.scores['forecast_mae']:.2f}"
+    mae = cell.scores.get("forecast_mae")
+    second = f"{cell.scores.get('estimates', 0):.0f} estimates" if mae is None else f"MAE of forecasts {mae:.2f}"
+    title = f"{'/'.join(cell.cell)}, RMSE {rmse:.2f}, {second}"
     return (
         f'<text x="{x + 12}" y="{y + 14}" class="note">{escape(title)}</text>'
         f'<svg x="{x}" y="{y + TITLE}" width="{PANEL_WIDTH - 10}" height="{PANEL_HEIGHT}">{chart.svg()}</svg>'
