@@ -136,7 +136,7 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], unit: str, tit
         out.append(f'<text x="{label_width - 8}" y="{middle:.1f}" text-anchor="end">{escape(label)}</text>')
         for style, value in series:
             if math.isfinite(value):
-                length = value / top * (width - label_width - 70)
+                length = value / top * (width - label_width - max(70, 36 + 5.6 * len(unit)))
                 out.append(
                     f'<rect class="bar {style}" x="{label_width}" y="{y:.1f}" width="{length:.1f}" '
                     f'height="{height_bar - 2}" rx="1.5"/><text class="small" x="{label_width + length + 5:.1f}" '
