@@ -132,9 +132,14 @@ def _baselines(
 def _training_windows(model: Model, corpus: Path) -> tuple[Windows | None, str]:
     if not model.seen:
         return None, NOTHING_SEEN
+    from edgebat.data.corpus import corpus_cells
+
     absent = NO_TRAINING_CELLS.format(corpus=corpus)
     try:
-        windows: Windows = model.task.load(corpus, model.spec).windows
+        listed = corpus_cells(corpus)
+        # Data sets without a seen cell stay unread: their grids would move others' curves by a rounding.
+        datasets = {key[0] for key, seen in zip(listed, seen_cells(model.seen, listed), strict=True) if seen}
+        windows: Windows = model.task.load(corpus, model.spec, sorted(datasets)).windows
     except DataError:
         return None, absent
     known = [key for key, seen in zip(windows.cells, seen_cells(model.seen, windows.cells), strict=True) if seen]

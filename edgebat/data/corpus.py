@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from edgebat.cells import SECONDS_PER_HOUR
+from edgebat.cells import SECONDS_PER_HOUR, CellKey
 from edgebat.data.fleet import ChargeCurves, Fleet
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
@@ -105,6 +105,12 @@ def read_raw_parquet(path: str | Path, cell_ids: Iterable[str] | None = None) ->
         )
         for cell in wanted
     ]
+
+
+def corpus_cells(path: str | Path) -> list[CellKey]:
+    """The cells that a corpus folder lists, in its order. Raises DataError when it lists none."""
+    cells = _read_cells(Path(path) / "cells.csv")
+    return list(zip(cells["dataset"], cells["cell_id"], strict=True))
 
 
 def _read_cells(path: Path) -> pd.DataFrame:
