@@ -41,10 +41,10 @@ def draw(run: Path) -> str:
     promised = [r for r in card["equality"] if r["expected"] == "0" and r["model"] == best["kind"] and not r["skipped"]]
     parts = [
         f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}" rx="10"/>',
-        *_box(24, 24, teacher["label"], f"{teacher[rank.key]:.2f} {rank.unit}", f"{rank.title}, float",
+        *_box(24, 24, teacher["label"], f"{teacher[rank.key]:.2f} {rank.unit}", rank.title,
               f"{teacher['parameters']:,} weights", "PyTorch Lightning, CPU or GPU"),
         *_arrow(244, 84, 274, "distil"),
-        *_box(304, 24, f"Student {best['label']}", f"{best[rank.key]:.2f} {rank.unit}", f"{rank.title}, int8",
+        *_box(304, 24, f"Student {best['label']}", f"{best[rank.key]:.2f} {rank.unit}", f"{rank.title} int8",
               f"{best['parameters']:,} weights", sizes),
         *_arrow(524, 84, 554, "export"),
         *_engines(584, 24, [row["engine"] for row in promised], sum(row["mismatches"] for row in promised),
