@@ -45,12 +45,12 @@ def teacher_entry(given: Any) -> TeacherEntry:
     return entry
 
 
-def unknown_keys(document: Any, section: Any, place: str) -> Iterator[str]:
+def unknown_keys(document: Any, section: Any, prefix: str) -> Iterator[str]:
     """One line per key that the sections do not know. Plain dataclasses would let pydantic ignore them silently."""
     if isinstance(document, list):
         entry = getattr(section, "__args__", (None,))[0]
         for index, value in enumerate(document):
-            yield from unknown_keys(value, entry, f"{place}{index}.")
+            yield from unknown_keys(value, entry, f"{prefix}{index}.")
         return
     if section is TeacherEntry:  # checked with the settings of its system
         return
@@ -59,15 +59,15 @@ def unknown_keys(document: Any, section: Any, place: str) -> Iterator[str]:
         return
     for key, value in document.items():
         if key in fields:
-            yield from unknown_keys(value, fields[key], f"{place}{key}.")
+            yield from unknown_keys(value, fields[key], f"{prefix}{key}.")
         else:
             near = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
-            yield f"{place}{key} is not a known key{hint} allowed here: {', '.join(fields)}"
+            yield f"{prefix}{key} is not a known key{hint} allowed here: {', '.join(fields)}"
 
 
 def with_defaults(document: Any, section: Any) -> Any:
-    """``document`` filled with the defaults of dataclass sections: their nested defaults differ from place to place."""
+    """``document`` filled with the defaults of dataclass sections: their nested defaults differ from one to another."""
     fields = _fields(section)
     if fields is None or not isinstance(document, dict):
         return document

@@ -283,36 +283,36 @@ def _override(document: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override!r}: the value is not valid YAML: {error}") from None
-    place: Any = document
+    section: Any = document
     *parents, last = key.split(".")
     for part in parents:
-        place = _child(place, part, override)
-    if isinstance(place, list):
-        place[_index(place, last, override)] = value
-    elif isinstance(place, dict):
-        place[last] = value
+        section = _child(section, part, override)
+    if isinstance(section, list):
+        section[_index(section, last, override)] = value
+    elif isinstance(section, dict):
+        section[last] = value
     else:
-        raise RecipeError(f"--set {override!r}: {'.'.join(parents)} is {place!r}, which has no entry {last!r}")
+        raise RecipeError(f"--set {override!r}: {'.'.join(parents)} is {section!r}, which has no entry {last!r}")
 
 
-def _child(place: Any, part: str, override: str) -> Any:
-    if isinstance(place, list):
-        return place[_index(place, part, override)]
-    if not isinstance(place, dict):
-        raise RecipeError(f"--set {override!r}: {part!r} lies inside {place!r}, which is not a section")
-    if place.get(part) is None:
-        place[part] = {}
-    return place[part]
+def _child(section: Any, part: str, override: str) -> Any:
+    if isinstance(section, list):
+        return section[_index(section, part, override)]
+    if not isinstance(section, dict):
+        raise RecipeError(f"--set {override!r}: {part!r} lies inside {section!r}, which is not a section")
+    if section.get(part) is None:
+        section[part] = {}
+    return section[part]
 
 
-def _index(place: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(place):
-        raise RecipeError(f"--set {override!r}: {part!r} is not an index into a list of {len(place)} entries")
+def _index(section: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(section):
+        raise RecipeError(f"--set {override!r}: {part!r} is not an index into a list of {len(section)} entries")
     return int(part)
 
 
 def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "recipe"
+    key = ".".join(str(part) for part in error["loc"]) or "recipe"
     if error["type"] == "missing":
-        return f"{place} is missing"
-    return f"{place} is {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+        return f"{key} is missing"
+    return f"{key} is {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"

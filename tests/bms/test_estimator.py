@@ -50,10 +50,10 @@ def test_three_charges_make_an_estimate_that_equals_the_numpy_runtime(graph: Int
         assert (result.status == Status.WARMUP) == (missing > 0)
         live(estimator, np.concatenate([discharge(), rest(), charge(seconds=KNOWN_SECONDS), rest()]))
         rows.append([v / 1e6 for v in estimator.counter.row])
-    said = predict_windows(graph, np.array([rows[-3:]]))
+    predicted = predict_windows(graph, np.array([rows[-3:]]))
     result = estimator.result()
-    assert result.model_cpct == said["soh"][0, 0]
-    assert result.points_cpct[: result.points] == tuple(said["trajectory"][0])
+    assert result.model_cpct == predicted["soh"][0, 0]
+    assert result.points_cpct[: result.points] == tuple(predicted["trajectory"][0])
     assert (result.status, result.source) == (Status.OK, Source.MODEL)
 
 
@@ -206,8 +206,8 @@ def test_the_error_to_expect_comes_from_validation_cells(graph: IntGraph, window
     heads = task("health").heads(windows.spec)
     found = field_limits(graph, heads, windows, windows)
     assert found["temperature_ddegc"] == [200, 300]
-    said = predict_windows(graph, windows.x)["soh"][:, 0]
-    assert found["sigma_cpct"] == round(float(np.sqrt(np.mean((said - windows.soh * 10_000) ** 2))))
+    predicted = predict_windows(graph, windows.x)["soh"][:, 0]
+    assert found["sigma_cpct"] == round(float(np.sqrt(np.mean((predicted - windows.soh * 10_000) ** 2))))
     silent = replace(windows, conditions=(Condition("MADE_UP"),) * 4)
     assert "temperature_ddegc" not in field_limits(graph, heads, silent, windows)
 

@@ -31,9 +31,9 @@ from tests.rtos_ports import CONTEXT, HERE, build, defines, kconfig_defaults, ze
 PORTS = ("arduino", "espidf", "freertos", "zephyr")
 
 
-def demo_samples(folder: Path, place: Path) -> tuple[Samples, list[int]]:
+def demo_samples(folder: Path, work: Path) -> tuple[Samples, list[int]]:
     """The samples that every example shows, and the demo's cycle after each."""
-    (place / "demo.c").write_text(
+    (work / "demo.c").write_text(
         """#include "edgebat_demo.h"
         #include "edgebat_port.h"
         uint32_t demo(uint32_t cycles, edgebat_sample_t *samples, uint32_t *after);
@@ -52,9 +52,9 @@ def demo_samples(folder: Path, place: Path) -> tuple[Samples, list[int]]:
     sources = sorted((folder / "src").glob("*.c"))
     own = [path for path in sources if not re.search("task|nvs|zephyr|settings|bms_soh|port_config", path.name)]
     include = [f"-I{path}" for path in (folder / "include", folder / "src")]
-    call([c_compiler(), "-shared", "-fPIC", *include, *own, place / "demo.c", "-o", place / "demo.so"])
+    call([c_compiler(), "-shared", "-fPIC", *include, *own, work / "demo.c", "-o", work / "demo.so"])
     samples, after = np.zeros(50_000, SAMPLE), np.zeros(50_000, np.uint32)
-    library = ctypes.CDLL(str(place / "demo.so"))
+    library = ctypes.CDLL(str(work / "demo.so"))
     count = library.demo(CONTEXT + 3, ctypes.c_void_p(samples.ctypes.data), ctypes.c_void_p(after.ctypes.data))
     return samples[:count], [int(v) for v in after[:count]]
 
@@ -136,42 +136,42 @@ def run(program: Path) -> str:
     return done.stdout
 
 
-def freertos_example(folder: Path, place: Path) -> Path:
+def freertos_example(folder: Path, work: Path) -> Path:
     standin = HERE / "standin_freertos"
     extra = [folder / "example" / "main.c", standin / "standin.c", standin / "board.c"]
-    return build(folder, place / "freertos_example", extra, [standin])
+    return build(folder, work / "freertos_example", extra, [standin])
 
 
-def espidf_example(folder: Path, place: Path) -> Path:
+def espidf_example(folder: Path, work: Path) -> Path:
     standin = HERE / "standin_espidf"
     macros = "".join(f"#define {k} {v}\n" for k, v in kconfig_defaults(folder).items())
-    (place / "sdkconfig.h").write_text(macros)
+    (work / "sdkconfig.h").write_text(macros)
     main = folder / "examples" / "soh" / "main" / "main.c"
     extra = [main, standin / "standin_nvs.c", HERE / "standin_freertos" / "standin.c"]
-    return build(folder, place / "espidf_example", extra, [standin, place], "-DESP_PLATFORM")
+    return build(folder, work / "espidf_example", extra, [standin, work], "-DESP_PLATFORM")
 
 
-def zephyr_example(folder: Path, place: Path) -> Path:
+def zephyr_example(folder: Path, work: Path) -> Path:
     standin = HERE / "standin_zephyr"
     extra = [folder / "samples" / "soh" / "src" / "main.c", standin / "standin.c"]
     flags = defines(zephyr_options(folder))
-    return build(folder, place / "zephyr_example", extra, [standin], *flags, without="bms_soh")
+    return build(folder, work / "zephyr_example", extra, [standin], *flags, without="bms_soh")
 
 
-def arduino_example(folder: Path, place: Path) -> Path:
+def arduino_example(folder: Path, work: Path) -> Path:
     """The C files as C, the sketch as the C++11 of the oldest cores."""
     compiler = c_compiler()
-    objects = place / "arduino_objects"
+    objects = work / "arduino_objects"
     objects.mkdir()
     source = folder / "src"
     own = sorted(source.glob("*.c"))
     done = subprocess.run([compiler, "-c", *WARNINGS, "-I", source, *own], cwd=objects, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     standin = HERE / "standin_arduino"
-    sketch = place / "Soh.cpp"
+    sketch = work / "Soh.cpp"
     sketch.write_text("#include <Arduino.h>\n" + (folder / "examples" / "Soh" / "Soh.ino").read_text())
     flags = ["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    program = place / "arduino_example"
+    program = work / "arduino_example"
     plus = {"gcc": "g++", "clang": "clang++"}.get(compiler, "c++")
     if shutil.which(plus) is None:
         pytest.skip("no C++ compiler is installed")

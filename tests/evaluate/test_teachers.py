@@ -142,13 +142,13 @@ def test_each_data_set_is_scored_apart(name: str, files: dict[str, Path]) -> Non
     first, second = np.arange(len(windows)) < 5, np.arange(len(windows)) >= 5
     named = tuple(("FIRST" if left else "SECOND", key[1]) for left, key in zip(first, windows.cells, strict=True))
     result = score_life(load_teacher(files[name]), dataclasses.replace(windows, cells=named))
-    said = np.array([cell["predicted"] for cell in result["cells"]])
+    predicted = np.array([cell["predicted"] for cell in result["cells"]])
     assert list(result["datasets"]) == ["FIRST", "SECOND"]
     for dataset, mask in (("FIRST", first), ("SECOND", second)):
         own = result["datasets"][dataset]
         assert own.keys() == result["scores"].keys()
         assert own["cells"] == mask.sum()
-        assert own["mae"] == pytest.approx(np.abs(said - windows.life)[mask].mean(), abs=0.1)
+        assert own["mae"] == pytest.approx(np.abs(predicted - windows.life)[mask].mean(), abs=0.1)
     # What is not known is left out: JSON has no NaN.
     unknown = np.where(first, np.nan, windows.life).astype(np.float32)
     gone = dataclasses.replace(windows, cells=named, life=unknown, curve=np.where(first[:, None], 0, windows.curve))
