@@ -20,7 +20,8 @@ from edgebat.data.readers.csv_map import header_of
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph
 from edgebat.models import DeviceOutputs, load_model, run_int8
-from edgebat.tasks.base import FileInputs, FileOptions, Head, Task, task_of
+from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
+from edgebat.tasks.windows import Definition
 
 UNIT_SUFFIX = {"fraction": ("percent", 100.0), "cycles": ("cycles", 1.0)}
 """Unit of a head -> ending of its JSON key, and what its integers are divided by."""
@@ -49,11 +50,12 @@ class Prediction:
 
 
 def spec_of(graph: IntGraph) -> Any:
-    """The definition of the task a graph was trained for. Raises ModelFileError when it carries none."""
+    """The definition of the task a graph was trained for; the caller knows of which class. Raises ModelFileError when the
+    graph carries none."""
     return _task(graph)[1]
 
 
-def _task(graph: IntGraph) -> tuple[Task, Any]:
+def _task(graph: IntGraph) -> tuple[AnyTask, Definition]:
     return task_of(graph.meta.get("task"), f"model {graph.name!r}")
 
 

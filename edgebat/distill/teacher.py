@@ -12,8 +12,8 @@ from edgebat.errors import RecipeError
 from edgebat.files import sha256_file
 from edgebat.models import Model, open_model
 from edgebat.paths import share
-from edgebat.tasks.base import Task
-from edgebat.tasks.windows import Windows
+from edgebat.tasks.base import AnyTask
+from edgebat.tasks.windows import Definition, Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ensemble import Ensemble
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
@@ -59,7 +59,7 @@ class Obtained:
     results: dict[str, Any]
 
 
-def given_teacher(path: Path, task: Task, spec: Any, test: Sequence[CellKey]) -> Model:
+def given_teacher(path: Path, task: AnyTask, spec: Definition, test: Sequence[CellKey]) -> Model:
     """The teacher in ``path``, checked: of this task, cut alike, and a stranger to the test cells.
 
     Raises ModelFileError for a file that is no teacher, RecipeError when it was trained for another task, does not say
@@ -95,7 +95,7 @@ def given_teacher(path: Path, task: Task, spec: Any, test: Sequence[CellKey]) ->
 class TeacherData:
     """What teachers are trained on and checked against."""
 
-    task: Task
+    task: AnyTask
     train: Windows
     val: Windows
     test: Windows

@@ -16,7 +16,7 @@ from edgebat.distill.losses import distillation_loss
 from edgebat.errors import RecipeError
 from edgebat.students.base import Student
 from edgebat.students.store import build_student
-from edgebat.tasks.base import Head, Task
+from edgebat.tasks.base import AnyTask, Head
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.training.blend import draw_blend
@@ -63,7 +63,7 @@ class DistillSettings:
 
 def train_student(
     kind: str,
-    task: Task,
+    task: AnyTask,
     train: Windows,
     val: Windows,
     teacher: Teacher | None,

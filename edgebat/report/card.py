@@ -9,7 +9,7 @@ from typing import Any
 
 from edgebat import __version__, baselines
 from edgebat.report.figures import rows_of, stage_errors
-from edgebat.tasks.base import Predictions, Task
+from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 
 CARD_VERSION = 2
@@ -41,7 +41,7 @@ class RunResults:
 
 def build_card(recipe: Any, run: RunResults) -> dict[str, Any]:
     """The card of a finished run. recipe: the checked recipe."""
-    task: Task = recipe.of_task
+    task: AnyTask = recipe.of_task
     kinds = [student.kind for student in recipe.students]
     rows = accuracy_rows(task, run.steps, kinds, run.teacher)
     rank = task.columns[0].key
@@ -118,7 +118,7 @@ def build_card(recipe: Any, run: RunResults) -> dict[str, Any]:
 
 
 def accuracy_rows(
-    task: Task, steps: Mapping[str, Any], kinds: Sequence[str], teacher: str = "teacher"
+    task: AnyTask, steps: Mapping[str, Any], kinds: Sequence[str], teacher: str = "teacher"
 ) -> list[dict[str, Any]]:
     """One row per model and form: baselines, teacher, students float and int8, with and without teacher."""
 
@@ -147,7 +147,7 @@ def accuracy_rows(
 
 
 def per_cell_rows(
-    task: Task, windows: Windows, predictions: Mapping[str, Predictions], labels: Mapping[str, str]
+    task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], labels: Mapping[str, str]
 ) -> dict[str, Any]:
     """The figure that models are ranked by, of every held-out cell, for the models in ``labels`` (key -> label)."""
     key = task.columns[0].key

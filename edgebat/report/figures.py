@@ -10,7 +10,7 @@ import numpy as np
 
 from edgebat.arrays import Bool
 from edgebat.report.svg import Chart, bars, padded_range
-from edgebat.tasks.base import Predictions, Task
+from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 
 PARITY_DOTS = 1500
@@ -46,7 +46,7 @@ def rows_of(predictions: Predictions, mask: Bool) -> dict[str, Any]:
     return {head: values[mask] for head, values in predictions.items()}
 
 
-def parity(task: Task, windows: Windows, predictions: Predictions, style: str, title: str) -> str:
+def parity(task: AnyTask, windows: Windows, predictions: Predictions, style: str, title: str) -> str:
     """Estimated against measured for every window (an even sample when there are many)."""
     measured, estimated, what = task.parity(windows, predictions)
     known = np.flatnonzero(np.isfinite(measured))
@@ -57,7 +57,7 @@ def parity(task: Task, windows: Windows, predictions: Predictions, style: str, t
     return chart.line(limits, limits, "c5", dashed=True).dots(measured, estimated, style).svg()
 
 
-def stage_errors(task: Task, windows: Windows, predictions: Mapping[str, Predictions]) -> list[dict[str, Any]]:
+def stage_errors(task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions]) -> list[dict[str, Any]]:
     """The figure that models are ranked by, by stage of life: [{stage, windows, errors: {model: value}}]."""
     key = task.columns[0].key
     rows = []
@@ -68,14 +68,14 @@ def stage_errors(task: Task, windows: Windows, predictions: Mapping[str, Predict
     return rows
 
 
-def stage_bars(rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown], task: Task) -> str:
+def stage_bars(rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown], task: AnyTask) -> str:
     """Bars of ``stage_errors`` for the shown models."""
     grouped = [(row["stage"], [(s.style, row["errors"][s.key]) for s in shown]) for row in rows]
     return bars(grouped, task.columns[0].unit, f"{task.columns[0].title} by stage of life")
 
 
 def cell_chart(
-    task: Task,
+    task: AnyTask,
     windows: Windows,
     cell: int,
     predictions: Mapping[str, Predictions],

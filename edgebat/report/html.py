@@ -13,7 +13,7 @@ import numpy as np
 from edgebat.errors import require
 from edgebat.report.figures import PARITY_DOTS, Shown, cell_chart, colour, parity, stage_bars
 from edgebat.report.svg import bars
-from edgebat.tasks.base import Predictions, Task, task
+from edgebat.tasks.base import AnyTask, Predictions, task
 from edgebat.tasks.windows import Windows
 
 ENGINE_ORDER = (
@@ -89,7 +89,7 @@ def _equality(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _figures(
-    card: dict[str, Any], of: Task, windows: Windows, predictions: Mapping[str, Predictions], safe: Any
+    card: dict[str, Any], of: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], safe: Any
 ) -> dict[str, Any]:
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher, rank = card["best_student"], card["teacher"], of.columns[0]
@@ -126,7 +126,7 @@ def _figures(
     }
 
 
-def _tiles(card: dict[str, Any], of: Task) -> list[dict[str, str]]:
+def _tiles(card: dict[str, Any], of: AnyTask) -> list[dict[str, str]]:
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher, rank = rows[card["best_student"]], rows[card["teacher"]], of.columns[0]
     beside = [f"{rows[key]['label'].lower()} {_number(rows[key][rank.key], 2)}" for key in card["baselines_shown"]]
@@ -167,7 +167,7 @@ def _tiles(card: dict[str, Any], of: Task) -> list[dict[str, str]]:
     return tiles
 
 
-def _facts(card: dict[str, Any], of: Task) -> dict[str, list[tuple[str, str]]]:
+def _facts(card: dict[str, Any], of: AnyTask) -> dict[str, list[tuple[str, str]]]:
     data, versions = card["data"], card["versions"]
     packages = {name: version for name, version in versions["packages"].items() if version}
     return {

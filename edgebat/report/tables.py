@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgebat.evaluate import Evaluation
-from edgebat.tasks.base import Task, task
+from edgebat.tasks.base import AnyTask, task
 
 Row = Mapping[str, Any]
 PIPE_WIDTH = 120
@@ -95,7 +95,7 @@ def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
     return Group(_keep_numbers(table), *reasons)
 
 
-def accuracy_table(rows: Sequence[Row], of: Task, title: str = "Accuracy on held-out cells") -> Table:
+def accuracy_table(rows: Sequence[Row], of: AnyTask, title: str = "Accuracy on held-out cells") -> Table:
     """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side for the figure that
     models of the task ``of`` are ranked by; the others of the int8 form where there is one."""
     first, *others = [column for column in of.columns if any(column.key in row for row in rows) and column.brief]

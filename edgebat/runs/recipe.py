@@ -20,7 +20,7 @@ from edgebat.errors import EdgebatError, RecipeError
 from edgebat.paths import recipes_dir
 from edgebat.quantize import QuantizeOptions
 from edgebat.students.store import student_kinds
-from edgebat.tasks.base import Task, task, task_names
+from edgebat.tasks.base import AnyTask, task, task_names
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -174,7 +174,7 @@ class Recipe(Section):
         return self
 
     @property
-    def of_task(self) -> Task:
+    def of_task(self) -> AnyTask:
         """The task itself."""
         return task(self.task["name"])
 

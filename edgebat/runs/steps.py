@@ -401,7 +401,7 @@ class Pipeline:
         """An integer graph the step ``quantize`` left."""
         return load_graph(self.folder.file(f"models/{name}.ebat"))
 
-    def _loaded(self) -> tuple[Loaded, str]:
+    def _loaded(self) -> tuple[Loaded[Windows], str]:
         spec = self.recipe.data
         if spec.source == "synthetic":
             made = spec.synthetic

@@ -48,7 +48,7 @@ from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
 from edgebat.teachers.diffbatt.settings import Sampling
 from edgebat.teachers.diffbatt.synthesis import synthesis_rows
 from edgebat.teachers.ensemble import SeedEnsemble
-from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
 from edgebat.training.run import Run
 from edgebat.training.tensorfile import round_to_half
 
@@ -161,7 +161,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
     def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> Trained:
         settings = seeded(self.recipe.teacher, seed)
         kind = self.ensemble if settings.members > 1 else self.ensemble.member
-        return kind.fit(split.train, None, settings, run)
+        return teacher_class(kind.name).fit(split.train, None, settings, run)
 
     def round(self, network: nn.Module) -> None:
         round_to_half(network)

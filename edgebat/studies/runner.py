@@ -22,7 +22,7 @@ from torch import nn
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
 from edgebat.studies.tables import cells_csv
-from edgebat.tasks.base import Task, task
+from edgebat.tasks.base import AnyTask, task
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
@@ -57,7 +57,7 @@ class StudyRecipe(Generic[Section]):
     kind: Kind
 
     @property
-    def of_task(self) -> Task:
+    def of_task(self) -> AnyTask:
         """The task that the teacher serves."""
         return task(teacher_class(self.teacher_name).task)
 

@@ -28,8 +28,9 @@ PER_WINDOW: Mapping[str, str] = {"per": "window"}
 PER_CELL: Mapping[str, str] = {"per": "cell"}
 
 
-class Spec(Protocol):
-    """Definition of a task: what is seen, what is asked. Stands in a model's metadata, its card and its C header."""
+class Definition(Protocol):
+    """Definition of a task, a frozen dataclass with ``from_dict``: what is seen and what is asked. Stands in a model's
+    metadata, its card and its C header."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able dictionary."""
@@ -59,7 +60,7 @@ class Windows:
     one_per_cell: ClassVar[bool] = False
     """Whether every cell gives one window, so that both are numbered alike."""
 
-    spec: Any
+    spec: Definition
     cell: Int32 = field(metadata=PER_WINDOW)
     """[N] index into ``cells``."""
     cycle: Int32 = field(metadata=PER_WINDOW)
@@ -167,13 +168,6 @@ class Windows:
     def joinable(self, other: Self) -> bool:
         """Whether ``other`` windows are cut alike."""
         return bool(self.spec == other.spec)
-
-    def cut_for(self, spec: Any, who: str) -> Self:
-        """These windows as a model that was trained on ``spec`` reads them. Raises DataError when they were made otherwise;
-        ``who`` asks for them."""
-        if self.spec != spec:
-            raise DataError(f"windows were made with {self.spec}; {who} was trained on {spec}")
-        return self
 
     def blended(self, blend: Blend) -> Self:
         """Windows between pairs of these, float arrays mixed, the rest as each first partner has it."""

@@ -16,8 +16,8 @@ from edgebat.errors import RecipeError
 from edgebat.tasks.windows import Windows
 from edgebat.training.run import Run, TrainResult
 
-W = TypeVar("W", bound=Windows, default=Any)
-"""Windows of the teacher's task."""
+W = TypeVar("W", bound=Windows, default=Windows)
+"""Windows of the teacher's task; of one that was looked up by name nobody but itself knows them."""
 
 
 class Teacher(nn.Module, ABC, Generic[W]):

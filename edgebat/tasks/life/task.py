@@ -17,7 +17,7 @@ from edgebat.tasks.life.score import curve_error_percent, score_predictions
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 
 
-class Life(Task):
+class Life(Task[LifeWindows, LifeSpec]):
     """See the module."""
 
     name = "life"
@@ -48,7 +48,7 @@ class Life(Task):
         )
 
     def load(self, corpus: Path, spec: LifeSpec, datasets: Sequence[str] | None = None,
-             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+             quality: Sequence[str] | None = None) -> Loaded[LifeWindows]:  # fmt: skip
         """Discharge curves of ``qv/``."""
         from edgebat.data.qv import life_cells
 
@@ -56,7 +56,7 @@ class Life(Task):
         names = ", ".join(sorted({cell.key[0] for cell in found}))
         return Loaded(life_windows(found, spec), f"corpus {corpus.name}: {names}", False, _content(found))
 
-    def synthetic(self, spec: LifeSpec, cells: int, max_cycles: int, seed: int) -> Loaded:
+    def synthetic(self, spec: LifeSpec, cells: int, max_cycles: int, seed: int) -> Loaded[LifeWindows]:
         """Cells whose discharge curves sink in proportion to how fast they fade."""
         from edgebat.data.synthetic_life import make_life_cells
 
