@@ -311,7 +311,7 @@ def task_of(described: object, where: str) -> tuple[AnyTask, Definition]:
     """
     if not isinstance(described, dict):
         raise ModelFileError(f"{where} does not say which task it was trained for; export it with edgebat")
-    names = [described["name"]] if "name" in described else task_names()
+    names = [described["name"]] if "name" in described else _likeliest_first(described)
     reasons = []
     for name in names:
         try:
@@ -320,6 +320,12 @@ def task_of(described: object, where: str) -> tuple[AnyTask, Definition]:
         except DataError as error:
             reasons.append(str(error))
     raise ModelFileError(f"{where} carries an unusable task: {'; '.join(reasons)}")
+
+
+def _likeliest_first(definition: Mapping[str, Any]) -> list[str]:
+    """The tasks, first those whose folder names a ``KEY`` of this definition: refusing it costs the import of a task."""
+    folders = {name: importlib.import_module(f"edgebat.tasks.{name}") for name in task_names()}
+    return sorted(folders, key=lambda name: getattr(folders[name], "KEY", None) not in definition)
 
 
 def flat(values: FloatArray) -> FloatArray:
