@@ -7,7 +7,6 @@ known life are left out of the training. Random forests need scikit-learn (extra
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from edgebat.arrays import Float64, FloatArray
 from edgebat.baselines.cpmlp import CyclePatchMlp, seeded
 from edgebat.baselines.forest import forest_on
 from edgebat.errors import DataError, MissingExtra
-from edgebat.tasks.life.score import cell_rows, curve_error_percent, finite, life_scores, rmse
+from edgebat.tasks.life.score import LifeScores, cell_rows, curve_error_percent, finite, life_scores, rmse
 from edgebat.tasks.life.windows import LifeWindows, curve_life
 
 Predictor = Callable[[LifeWindows], Float64]
@@ -169,15 +168,15 @@ def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[npt.NDA
     return curve, curve_life(curve, train.spec)
 
 
-def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
-    """A baseline's ``scores`` and ``cells``; the nearest curve's also as RUL and SOH of the copied curve."""
+def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> LifeScores:
+    """What a baseline reaches; the nearest curve's also as RUL and SOH of the copied curve."""
     predicted = BASELINES[name](train)(test)
     scores = life_scores(predicted, test.life)
     if name == "nearest":
         curve, life = nearest_soh_curve(train, test)
         scores["rul_rmse"] = rmse(life - curve_life(test.curve, test.spec))
         scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
-    return {"scores": finite(scores), "cells": cell_rows(predicted, test)}
+    return LifeScores(finite(scores), cell_rows(predicted, test))
 
 
 QUICK = ("mean", "variance", "ridge", "plsr", "nearest", "random_forest")

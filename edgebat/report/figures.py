@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Bool
+from edgebat.arrays import Bool, FloatArray
+from edgebat.report.results import StageErrors
 from edgebat.report.svg import Chart, bars, padded_range
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
@@ -41,7 +41,7 @@ def colour(kind: str) -> str:
     return COLOURS.get(kind, COLOURS["other"])
 
 
-def rows_of(predictions: Predictions, mask: Bool) -> dict[str, Any]:
+def rows_of(predictions: Predictions, mask: Bool) -> dict[str, FloatArray]:
     """The rows of ``mask`` [N] of everything that is predicted."""
     return {head: values[mask] for head, values in predictions.items()}
 
@@ -57,10 +57,10 @@ def parity(task: AnyTask, windows: Windows, predictions: Predictions, style: str
     return chart.line(limits, limits, "c5", dashed=True).dots(measured, estimated, style).svg()
 
 
-def stage_errors(task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions]) -> list[dict[str, Any]]:
-    """The figure that models are ranked by, by stage of life: [{stage, windows, errors: {model: value}}]."""
+def stage_errors(task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions]) -> list[StageErrors]:
+    """The figure that models are ranked by, by stage of life."""
     key = task.columns[0].key
-    rows = []
+    rows: list[StageErrors] = []
     for stage, mask in task.stages(windows):
         part = windows.select(mask)
         errors = {name: task.score(part, rows_of(p, mask))[key] for name, p in predictions.items()}
@@ -68,9 +68,10 @@ def stage_errors(task: AnyTask, windows: Windows, predictions: Mapping[str, Pred
     return rows
 
 
-def stage_bars(rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown], task: AnyTask) -> str:
+def stage_bars(rows: Sequence[StageErrors], shown: Sequence[Shown], task: AnyTask) -> str:
     """Bars of ``stage_errors`` for the shown models."""
-    grouped = [(row["stage"], [(s.style, row["errors"][s.key]) for s in shown]) for row in rows]
+    grouped = [(row["stage"], [(s.style, value) for s in shown if (value := row["errors"][s.key]) is not None])
+               for row in rows]  # fmt: skip
     return bars(grouped, task.columns[0].unit, f"{task.columns[0].title} by stage of life")
 
 

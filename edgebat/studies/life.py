@@ -39,7 +39,7 @@ from edgebat.studies.runner import (
     write_kept,
 )
 from edgebat.studies.tables import markdown, spread
-from edgebat.tasks.life.score import by_dataset, score_life
+from edgebat.tasks.life.score import LifeScores, by_dataset, score_predictions
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.batlinet.network import BatLiNetEnsemble
@@ -167,7 +167,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
         round_to_half(network)
 
     def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
-        return scored(score_life(teacher, split.test))
+        return scored(score_predictions(teacher.predict(split.test), split.test))
 
     def together(self, part: Part) -> Scored | None:
         """The networks of all seeds as one teacher, stored as ``<part>.safetensors``, with its scores in ``<part>.json``."""
@@ -287,9 +287,9 @@ TRANSFERS = Kind(BatLiNetSection, (BatLiNetStudy, Transfers))
 MADE_UP = Kind(DiffBattSection, (DiffBattStudy,))
 
 
-def scored(found: Mapping[str, Any]) -> Scored:
+def scored(found: LifeScores) -> Scored:
     """Scores of all cells, of each data set where they are known, and the cells."""
-    return Scored({ALL: found["scores"], **found.get("datasets", {})}, found["cells"])
+    return Scored({ALL: found.scores, **found.datasets}, found.cells)
 
 
 def over_seeds(

@@ -17,6 +17,7 @@ import numpy as np
 
 from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.errors import DataError, ModelFileError
+from edgebat.files import Json
 from edgebat.tasks.windows import Definition, Windows
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def physical(outputs: FloatArray, heads: Sequence[Head], last: FloatArray) -> di
 def head_of(values: Mapping[str, Any]) -> Head:
     """A head out of the JSON of a file. Raises DataError."""
     try:
-        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        plain: Json = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return Head(**plain)
     except TypeError as error:
         raise DataError(f"a head cannot be made of {dict(values)}: {error}") from None
@@ -211,13 +212,13 @@ class Task(ABC, Generic[W, S]):
     relative_input: ClassVar[bool] = False
     """Students read changes since the window's last value instead of values."""
 
-    def spec(self, values: Mapping[str, Any] | None = None) -> S:
+    def spec(self, values: Json | None = None) -> S:
         """The task's definition out of plain data; ``name`` may stand among them. Raises DataError."""
         given = {key: value for key, value in (values or {}).items() if key != "name"}
         found: S = self.Windows.Spec.from_dict(given)
         return found
 
-    def described(self, spec: S) -> dict[str, Any]:
+    def described(self, spec: S) -> Json:
         """What model files carry: the name and the definition."""
         return {"name": self.name, **spec.to_dict()}
 
@@ -248,7 +249,7 @@ class Task(ABC, Generic[W, S]):
         """The same for the windows of one cell."""
         return self.score(windows, predictions)
 
-    def ground(self, windows: W) -> dict[str, Any]:
+    def ground(self, windows: W) -> Json:
         """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
         return {}
 
@@ -322,7 +323,7 @@ def task_of(described: object, where: str) -> tuple[AnyTask, Definition]:
     raise ModelFileError(f"{where} carries an unusable task: {'; '.join(reasons)}")
 
 
-def _likeliest_first(definition: Mapping[str, Any]) -> list[str]:
+def _likeliest_first(definition: Json) -> list[str]:
     """The tasks, first those whose folder names a ``KEY`` of this definition: refusing it costs the import of a task."""
     folders = {name: importlib.import_module(f"edgebat.tasks.{name}") for name in task_names()}
     return sorted(folders, key=lambda name: getattr(folders[name], "KEY", None) not in definition)

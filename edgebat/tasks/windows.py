@@ -22,7 +22,7 @@ import numpy.typing as npt
 from edgebat.arrays import Array, Float32, Float64, Int32, Int64
 from edgebat.cells import CellKey, Condition
 from edgebat.errors import DataError
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 
 PER_WINDOW: Mapping[str, str] = {"per": "window"}
 PER_CELL: Mapping[str, str] = {"per": "cell"}
@@ -32,7 +32,7 @@ class Definition(Protocol):
     """Definition of a task, a frozen dataclass with ``from_dict``: what is seen and what is asked. Stands in a model's
     metadata, its card and its C header."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain JSON-able dictionary."""
         ...
 

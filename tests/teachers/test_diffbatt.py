@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.tasks.life.score import curve_error_percent, score_life  # noqa: E402
+from edgebat.tasks.life.score import curve_error_percent, score_predictions  # noqa: E402
 from edgebat.tasks.life.windows import curve_life  # noqa: E402
 from edgebat.teachers.diffbatt.diffusion import Schedule  # noqa: E402
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, closest_draw  # noqa: E402
@@ -198,9 +198,9 @@ def test_guidance_mixes_both_predictions(trained):
 
 def test_scores_and_synthesis(trained):
     windows, network, _ = trained
-    scores = score_life(network, windows)
-    assert {"rmse", "mape", "rul_rmse", "rul_rmse_best", "soh_rmse"} <= set(scores["scores"])
-    assert len(scores["cells"]) == 4
+    found = score_predictions(network.predict(windows), windows)
+    assert {"rmse", "mape", "rul_rmse", "rul_rmse_best", "soh_rmse"} <= set(found.scores)
+    assert len(found.cells) == 4
     made = synthesize(network, windows, FEW)
     assert len(made) == 12
     assert made.cells[0] == ("MADE-synthetic", "c00-0")

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgebat.arrays import FloatArray
 from edgebat.cells import LifeCell
+from edgebat.files import Json
 from edgebat.tasks.base import CellCurve, Column, Head, Loaded, Predictions, Scores, Task, flat
 from edgebat.tasks.life.score import curve_error_percent, score_predictions
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
@@ -65,7 +66,7 @@ class Life(Task[LifeWindows, LifeSpec]):
 
     def score(self, windows: LifeWindows, predictions: Predictions) -> Scores:
         """Errors of cycle life, and of the SOH curve where there is one."""
-        found = score_predictions(_with_life(predictions), windows)["scores"]
+        found = score_predictions(_with_life(predictions), windows).scores
         return {"windows": len(windows), **found}
 
     def score_cell(self, windows: LifeWindows, predictions: Predictions) -> Scores:
@@ -82,7 +83,7 @@ class Life(Task[LifeWindows, LifeSpec]):
             row["soh_rmse"] = round(error, 3) if error == error else None
         return row
 
-    def ground(self, windows: LifeWindows) -> dict[str, Any]:
+    def ground(self, windows: LifeWindows) -> Json:
         """The chemistries."""
         return {"chemistries": sorted(set(windows.chemistries))}
 
