@@ -242,6 +242,10 @@ class Task(ABC):
         """The same for the windows of one cell."""
         return self.score(windows, predictions)
 
+    def derived(self, spec: Any, predictions: Predictions) -> dict[str, FloatArray]:
+        """What follows from physical predictions by a rule, not by a network: name -> [N], NaN where not known."""
+        return {}
+
     def ground(self, windows: Any) -> dict[str, Any]:
         """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
         return {}
