@@ -150,6 +150,13 @@ class DeviceOutputs:
     values: Mapping[str, Int64]
     outside: Bool
 
+    def physical(self) -> dict[str, FloatArray]:
+        """Fractions and cycles by head [N, values]; values between knots lie on straight lines."""
+        # Changes are already added to the last value, so that here no head is relative.
+        parts = [self.values[head.name] / FACTORS[head.unit][1] for head in self.heads]
+        absolute = tuple(head.absolute() for head in self.heads)
+        return physical(np.concatenate(parts, axis=1), absolute, np.zeros(len(self.outside)))
+
 
 def run_int8(graph: IntGraph, x: FloatArray) -> DeviceOutputs:
     """The integer graph on inputs x [N, T, C], fractions of nominal capacity, with the device's arithmetic throughout.
@@ -173,8 +180,4 @@ def run_int8(graph: IntGraph, x: FloatArray) -> DeviceOutputs:
 def predict_int8(graph: IntGraph, windows: Windows) -> dict[str, FloatArray]:
     """What the device would say, in physical units: everything passes through the integers of the border, 0.01 % and whole
     cycles; values between knots lie on straight lines."""
-    found = run_int8(graph, windows.inputs())
-    # Changes are already added to the last value, so that here no head is relative.
-    parts = [found.values[head.name] / FACTORS[head.unit][1] for head in found.heads]
-    absolute = tuple(head.absolute() for head in found.heads)
-    return physical(np.concatenate(parts, axis=1), absolute, np.zeros(len(windows)))
+    return run_int8(graph, windows.inputs()).physical()

@@ -111,8 +111,14 @@ def _all_numbers(texts: Sequence[str]) -> bool:
     return True
 
 
+def _derived(graph: IntGraph, prediction: Prediction) -> dict[str, FloatArray]:
+    task, spec = _task(graph)
+    return task.derived(spec, prediction.outputs.physical())
+
+
 def as_dict(graph: IntGraph, prediction: Prediction) -> dict[str, Any]:
-    """A prediction as JSON-able data: percent and cycles, one entry per window."""
+    """A prediction as JSON-able data: percent and cycles, one entry per window; null where nothing is known."""
+    derived = _derived(graph, prediction)
     windows = []
     for i, cycle in enumerate(prediction.cycle):
         entry: dict[str, Any] = {"cycle": int(cycle)}
@@ -121,6 +127,7 @@ def as_dict(graph: IntGraph, prediction: Prediction) -> dict[str, Any]:
             values = [int(v) / divisor if divisor > 1.0 else int(v) for v in prediction[head.name][i]]
             ahead = {f"+{round(n)}": v for n, v in zip(head.ahead, values, strict=False)}
             entry[f"{head.name}_{suffix}"] = ahead or values[0]
+        entry |= {name: int(values[i]) if np.isfinite(values[i]) else None for name, values in derived.items()}
         windows.append(entry | {"extrapolated": bool(prediction.outside[i])})
     return {"model": graph.name, "fingerprint": graph.fingerprint, "windows": windows, "left_out": prediction.left_out}
 
@@ -132,6 +139,7 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
     for head in prediction.outputs.heads:
         names = [f"+{round(n)}" for n in head.ahead] or [head.title]
         columns += [(name, head, index) for index, name in enumerate(names)]
+    derived = _derived(graph, prediction)
     rows = []
     for i, cycle in enumerate(prediction.cycle):
         texts = []
@@ -139,8 +147,9 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
             divisor = UNIT_SUFFIX[head.unit][1]
             value = int(prediction[head.name][i, index])
             texts.append(f"{value / divisor:.2f}" if divisor > 1.0 else str(value))
+        texts += [f"{values[i]:.0f}" if np.isfinite(values[i]) else "-" for values in derived.values()]
         rows.append([str(int(cycle)), *texts, "extrapolated" if prediction.outside[i] else ""])
-    head_row = ["cycle", *(name for name, _, _ in columns), ""]
+    head_row = ["cycle", *(name for name, _, _ in columns), *derived, ""]
     widths = [max(map(len, column)) for column in zip(head_row, *rows, strict=True)]
     lines = ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in [head_row, *rows]]
     lines.append(task.legend(spec))

@@ -36,7 +36,7 @@ class Outlook:
     status: str
     begin: int
     points: tuple[float, ...]
-    eol_cycles: float
+    eol_cycles: int | None
 
 
 @dataclass
@@ -192,13 +192,13 @@ def _row(
     )
     if firmware.forecast is not None and OUTLOOK in frames:
         outlook, points = frames[OUTLOOK], frames[TRAJECTORY]
-        age = outlook["Outlook_Age"]
+        age, eol = outlook["Outlook_Age"], outlook["Cycles_to_EOL"]
         row.outlook = Outlook(
             str(outlook["Outlook_Status"]),
             begin=0 if np.isnan(age) else number - round(age),
             points=tuple(round(100 * points[name]) / 100 for name in outlook_names(firmware.forecast))
             if points["Points"]
             else (),
-            eol_cycles=float(outlook["Cycles_to_EOL"]),
+            eol_cycles=None if np.isnan(eol) else round(eol),
         )
     return row

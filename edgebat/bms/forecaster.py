@@ -29,8 +29,9 @@ class _Forecast:
     """What the model gave last, for the cycle after which it begins."""
 
     cycle: int
-    rul: int
-    points: tuple[int, ...]
+    eol: int
+    curve: tuple[int, ...]
+    """0.01 %: the level now, then the points."""
 
 
 class Forecaster:
@@ -108,11 +109,20 @@ class Forecaster:
     def _take_forecast(self) -> None:
         window = self._window()
         values = outputs_in_units(self._graph, self._engine.run(quantize_input(self._graph, window)), window[:, -1, -1])
-        points = tuple(int(v) for v in values["trajectory"][0])
-        self.outside = not all(LEAST_SOH_CPCT <= point <= MOST_SOH_CPCT for point in points)
+        curve = tuple(int(v) for v in (values["level"][0, 0], *values["trajectory"][0]))
+        self.outside = not all(LEAST_SOH_CPCT <= value <= MOST_SOH_CPCT for value in curve)
         if not self.outside:
-            rul = max(0, min(int(values["rul"][0, 0]), UNKNOWN - 1))
-            self.forecast = _Forecast(self.newest, rul, points)
+            self.forecast = _Forecast(self.newest, self._cycles_to_eol(curve), curve)
+
+    def _cycles_to_eol(self, curve: tuple[int, ...]) -> int:
+        """Whole cycles to the first value below the end of life on straight lines; UNKNOWN beyond the horizon."""
+        horizon, count, eol = self.model.horizon, self.model.points, self.model.eol_cpct
+        for ahead in range(1, horizon + 1):
+            point = (ahead * count - 1) // horizon
+            before, after = curve[point] - eol, curve[point + 1] - eol
+            if before * horizon + (after - before) * (ahead * count - point * horizon) < 0:
+                return ahead
+        return UNKNOWN
 
     def _age_cycles(self) -> int:
         return UNKNOWN if self.forecast is None else min(self.now - self.forecast.cycle, UNKNOWN - 1)
@@ -130,10 +140,10 @@ class Forecaster:
         """``edgebat_forecast_result``."""
         status, age = self._status(), self._age_cycles()
         known = None if status in (Status.MODEL_CORRUPT, Status.STALE) else self.forecast
-        points = known.points if known is not None else ()
+        points = known.curve[1:] if known is not None else ()
         return ForecastResult(
             points_cpct=tuple([*points, *[UNKNOWN] * POINTS_MAX][:POINTS_MAX]),
-            eol_cycles=UNKNOWN if known is None else max(known.rul - age, 0),
+            eol_cycles=UNKNOWN if known is None or known.eol == UNKNOWN else max(known.eol - age, 0),
             horizon=self.model.horizon,
             age_cycles=age,
             soh_cpct=self.history[-1] if self.history else UNKNOWN,

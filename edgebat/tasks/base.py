@@ -249,6 +249,10 @@ class Task(ABC, Generic[W, S]):
         """The same for the windows of one cell."""
         return self.score(windows, predictions)
 
+    def derived(self, spec: S, predictions: Predictions) -> dict[str, FloatArray]:
+        """What follows from physical predictions by a rule, not by a network: name -> [N], NaN where not known."""
+        return {}
+
     def ground(self, windows: W) -> Json:
         """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
         return {}

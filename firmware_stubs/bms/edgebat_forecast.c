@@ -54,23 +54,46 @@ static uint8_t make_window(const edgebat_forecast_t *forecast) {
     return known;
 }
 
+/* Whole cycles ahead of the first value below the end of life, on straight lines from the level now through the
+ * points; EDGEBAT_UNKNOWN when it lies beyond the horizon. */
+static uint16_t cycles_to_eol(const edgebat_forecast_t *forecast, int32_t level) {
+    const edgebat_forecast_model_t *const model = forecast->model;
+    const int32_t horizon = model->horizon;
+    int32_t from = level - (int32_t)model->eol_cpct;
+    uint16_t found = EDGEBAT_UNKNOWN;
+    int32_t ahead = 1;
+    for (uint32_t i = 0U; (i < model->points) && (found == EDGEBAT_UNKNOWN); i++) {
+        const int32_t change = ((int32_t)forecast->points[i] - (int32_t)model->eol_cpct) - from;
+        /* Cycle `ahead` lies (ahead * points - i * horizon) / horizon of the way from one point to the next. */
+        int32_t share = (ahead * (int32_t)model->points) - ((int32_t)i * horizon);
+        while ((share <= horizon) && (found == EDGEBAT_UNKNOWN)) {
+            if (((from * horizon) + (change * share)) < 0) {
+                found = (uint16_t)ahead;
+            }
+            ahead++;
+            share += model->points;
+        }
+        from += change;
+    }
+    return found;
+}
+
 static void take_forecast(edgebat_forecast_t *forecast) {
     const edgebat_forecast_model_t *const model = forecast->model;
     const void *const output = forecast_output(forecast);
     const int32_t last = newest_ppm(forecast);
-    const int32_t most = (int32_t)EDGEBAT_UNKNOWN - 1;
-    uint8_t sound = 1U;
+    const int32_t level = model->read(output, last, EDGEBAT_FORECAST_READ_LEVEL);
+    uint8_t sound = edgebat_forecast_is_soh(level);
     for (uint32_t i = 0U; i < model->points; i++) {
         sound = (uint8_t)(sound & edgebat_forecast_is_soh(
                                       model->read(output, last, EDGEBAT_FORECAST_READ_POINTS + i)));
     }
     forecast->outside = (uint8_t)((sound == 0U) ? 1U : 0U);
     if (sound != 0U) {
-        const int32_t rul = model->read(output, last, EDGEBAT_FORECAST_READ_RUL);
-        forecast->rul = (uint16_t)((rul < 0) ? 0 : ((rul > most) ? most : rul));
         for (uint32_t i = 0U; i < model->points; i++) {
             forecast->points[i] = (uint16_t)model->read(output, last, EDGEBAT_FORECAST_READ_POINTS + i);
         }
+        forecast->eol = cycles_to_eol(forecast, level);
         forecast->begin = forecast->newest;
         forecast->known = 1U;
     }
@@ -162,8 +185,9 @@ int edgebat_forecast_result(const edgebat_forecast_t *forecast, edgebat_forecast
         result->points_cpct[i] = (i < result->points) ? forecast->points[i] : EDGEBAT_UNKNOWN;
     }
     /* Cycles to come count from the forecast's first one; those since have passed. */
-    const uint32_t left = (age < forecast->rul) ? (forecast->rul - age) : 0U;
-    result->eol_cycles = (uint16_t)((speaks != 0U) ? left : EDGEBAT_UNKNOWN);
+    const uint32_t left = (age < forecast->eol) ? (forecast->eol - age) : 0U;
+    result->eol_cycles =
+        (uint16_t)(((speaks != 0U) && (forecast->eol != EDGEBAT_UNKNOWN)) ? left : EDGEBAT_UNKNOWN);
     result->horizon = model->horizon;
     result->age_cycles = (uint16_t)age;
     result->cycle = (forecast->known != 0U) ? forecast->begin : 0U;

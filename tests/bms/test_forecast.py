@@ -21,6 +21,7 @@ from edgebat.formats.c.write import write_c
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import firmware_dir
 from edgebat.tasks.base import task
+from edgebat.tasks.forecast.score import cycles_to_eol
 from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeEnd
 from tests.c_forecaster import SOURCE, CForecaster
 from tests.c_host import WARNINGS, c_compiler, call
@@ -57,16 +58,16 @@ def health(cycle: int, cpct: int = UNKNOWN, age: int = 0, status: Status = Statu
     )
 
 
-def faded(cycle: int) -> int:
+def faded(cycle: int, start: int = 10_000) -> int:
     """SOH of a cell that fades steadily."""
-    return 10_000 - round(FADE * cycle)
+    return start - round(FADE * cycle)
 
 
-def aged(graph: IntGraph, cycles: int, step: int = 1) -> Forecaster:
+def aged(graph: IntGraph, cycles: int, step: int = 1, start: int = 10_000) -> Forecaster:
     """A forecaster that has seen every ``step``-th of so many cycles."""
     forecaster = Forecaster(graph, SOURCE)
     for cycle in range(1, cycles + 1, step):
-        forecaster.push(health(cycle, faded(cycle)))
+        forecaster.push(health(cycle, faded(cycle, start)))
     forecaster.settle()
     return forecaster
 
@@ -89,8 +90,38 @@ def test_a_steady_fade_goes_on(graph: IntGraph):
     steps = HORIZON // POINTS * np.arange(1, POINTS + 1)
     wanted = faded(200) - FADE * steps
     assert np.abs(np.array(result.points_cpct) - wanted).max() < 12
-    assert 0 < result.eol_cycles < 400
+    assert result.eol_cycles == UNKNOWN, "it does not reach 80 % within its horizon"
     assert result.covered == CYCLES
+
+
+def test_end_of_life_is_where_the_trajectory_falls_below_it(graph: IntGraph):
+    for start in (8_050, 8_070, 8_090):
+        result = aged(graph, 60, start=start).result()
+        knots = np.array([0, *(HORIZON // POINTS * np.arange(1, POINTS + 1))])
+        values = np.array([result.soh_cpct, *result.points_cpct[:POINTS]])
+        crossing = float(np.interp(-8_000, -values, knots))
+        # The level the trajectory begins at is the newest value without its noise, and so not exactly that value.
+        assert abs(result.eol_cycles - crossing) < 3
+    assert aged(graph, 60, start=8_000).result().eol_cycles == 1, "below it already"
+
+
+def test_predictions_of_a_file_reach_the_end_of_life_in_the_same_cycle(graph: IntGraph):
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(300):
+        forecaster = Forecaster(graph, SOURCE)
+        level, fade = rng.uniform(8_000, 8_120), rng.uniform(0.2, 1.2)
+        for cycle in range(1, CYCLES + 1):
+            forecaster.push(health(cycle, round(level - fade * (cycle - CYCLES) + rng.normal(0, 2))))
+        forecaster.settle()
+        result = forecaster.result()
+        assert forecaster.forecast is not None
+        knots = HORIZON // POINTS * np.arange(POINTS + 1)
+        trajectory = np.interp(np.arange(1, HORIZON + 1), knots, np.array(forecaster.forecast.curve) / 10_000)[None]
+        (predicted,) = cycles_to_eol(trajectory, 0.8)
+        found.append(result.eol_cycles)
+        assert result.eol_cycles == (UNKNOWN if np.isnan(predicted) else predicted)
+    assert 50 < sum(eol != UNKNOWN for eol in found) < 280, "both kinds are tried"
 
 
 def test_gaps_are_bridged_by_straight_lines_and_longer_ones_begin_anew(graph: IntGraph):
@@ -123,13 +154,13 @@ def test_only_what_the_model_has_measured_itself_enters(graph: IntGraph):
 
 
 def test_a_forecast_ages_counts_down_and_is_dropped(graph: IntGraph):
-    forecaster = aged(graph, 60)
+    forecaster = aged(graph, 60, start=8_100)
     fresh = forecaster.result()
-    forecaster.push(health(70, faded(60), age=10))
+    forecaster.push(health(70, faded(60, 8_100), age=10))
     old = forecaster.result()
     assert (old.age_cycles, old.eol_cycles) == (10, fresh.eol_cycles - 10)
     assert old.points_cpct == fresh.points_cpct
-    forecaster.push(health(85, faded(60), age=25))
+    forecaster.push(health(85, faded(60, 8_100), age=25))
     stale = forecaster.result()
     assert (stale.status, stale.points, stale.eol_cycles, stale.age_cycles) == (Status.STALE, 0, UNKNOWN, 25)
 
@@ -202,8 +233,8 @@ def test_a_task_that_does_not_fit_is_refused(graph: IntGraph, changed: dict[str,
 
 
 def test_outputs_that_do_not_fit_are_refused(graph: IntGraph):
-    without = [entry for entry in graph.meta["outputs"] if entry["name"] != "rul"]
-    with pytest.raises(ModelFileError, match="needs trajectory and rul"):
+    without = [entry for entry in graph.meta["outputs"] if entry["name"] != "level"]
+    with pytest.raises(ModelFileError, match="needs level and trajectory"):
         describe(replace(graph, meta={**graph.meta, "outputs": without}))
     absolute = [entry | {"relative": False} for entry in graph.meta["outputs"]]
     with pytest.raises(ModelFileError, match="relative to the last value"):

@@ -28,7 +28,7 @@ CAPACITY_AH = 3.4 - 0.003 * CYCLES
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """An ``.ebat`` that answers: the capacity stays what it is for all cycles to come, and 200 cycles are left.
+    """An ``.ebat`` that answers: the capacity stays what it is for all cycles to come.
 
     So the expected numbers follow from the last capacity alone.
     """
@@ -42,8 +42,8 @@ def model(tmp_path: Path) -> Path:
         layers=(FlattenLayer(), DenseLayer(np.full((outputs, size), 1e-6, np.float32), np.zeros(outputs, np.float32))),
         input_mean=np.zeros(SPEC.group, np.float32),
         input_std=np.full(SPEC.group, 0.05, np.float32),
-        output_mean=np.array([0.0] * (outputs - 1) + [200.0], np.float32),
-        output_std=np.array([0.001] * (outputs - 1) + [1.0], np.float32),
+        output_mean=np.zeros(outputs, np.float32),
+        output_std=np.full(outputs, 0.001, np.float32),
         heads=tuple(
             HeadSlice(head.name, where.start, head.size, head.unit, head.relative)
             for head, where in zip(heads, slices_of(heads), strict=True)
@@ -74,16 +74,26 @@ def test_a_forecast_after_every_cycle_with_enough_history(command: Command, mode
         assert row["level_percent"] == pytest.approx(now, abs=0.02)
         assert list(row["trajectory_percent"]) == [f"+{n}" for n in range(12, 97, 12)]
         assert list(row["trajectory_percent"].values()) == pytest.approx([now] * 8, abs=0.02)
-        assert row["rul_cycles"] == 200
+        assert row["eol_cycles"] is None, "80 % is not reached"
+
+
+def test_cycles_to_end_of_life_are_known_where_the_forecast_reaches_it(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    path = history(tmp_path / "cell07.csv")
+    _, out, _ = command("predict", model, path, "--nominal-ah", "3.82", "--json")
+    rows = json.loads(out)["windows"]
+    # 3.4 Ah - 3 mAh a cycle is below 80 % of 3.82 Ah from cycle 115 on; a flat forecast says so then, and not before.
+    assert {row["cycle"]: row["eol_cycles"] for row in rows} == {n: 1 if n >= 115 else None for n in range(49, 121)}
 
 
 def test_the_table_and_the_newest_row(command: Command, model: Path, tmp_path: Path) -> None:
     path = history(tmp_path / "cell07.csv")
     _, out, _ = command("predict", model, path, "--nominal-ah", NOMINAL_AH, "--last")
     head, row, *rest = out.splitlines()
-    assert head.split() == ["cycle", "now", "%", "+12", "+24", "+36", "+48", "+60", "+72", "+84", "+96", "RUL"]
-    assert row.split()[0] == "120"
-    assert "now, +n: capacity in % of nominal, now and n cycles ahead; RUL: cycles until 80 %." in rest
+    assert head.split() == ["cycle", "now", "%", "+12", "+24", "+36", "+48", "+60", "+72", "+84", "+96", "eol_cycles"]
+    assert (row.split()[0], row.split()[-1]) == ("120", "-")
+    assert "now, +n: capacity in % of nominal, now and n cycles ahead; eol_cycles: until 80 %, - beyond 96." in rest
 
 
 @pytest.mark.parametrize(

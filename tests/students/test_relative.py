@@ -88,12 +88,11 @@ def test_a_normalization_is_of_changes(windows: ForecastWindows) -> None:
     for head in ("level", "trajectory"):
         np.testing.assert_allclose(student.output_mean[slices[head]].numpy(), np.nanmean(ahead), rtol=1e-4)
         np.testing.assert_allclose(student.output_std[slices[head]].numpy(), np.nanstd(ahead), rtol=1e-4)
-    assert student.output_mean[slices["rul"]].item() == pytest.approx(np.nanmean(windows.rul), rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("steps_cpct", [-700, 1, 250])
-def test_a_shift_of_all_inputs_shifts_what_is_relative_and_nothing_else(
+def test_a_shift_of_all_inputs_shifts_the_forecast_as_much(
     kind: str, steps_cpct: int, windows: ForecastWindows
 ) -> None:
     x = windows.inputs()
@@ -106,7 +105,6 @@ def test_a_shift_of_all_inputs_shifts_what_is_relative_and_nothing_else(
     before, after = (outputs_in_units(graph, y, values[:, -1, -1]) for values in (ppm, shifted))
     for head in ("level", "trajectory"):
         assert np.array_equal(after[head], before[head] + steps_cpct)
-    assert np.array_equal(after["rul"], before["rul"])
 
 
 @pytest.mark.parametrize(("last_ppm", "cpct"), [(0, 0), (49, 0), (50, 1), (149, 1), (150, 2), (-50, 0), (-51, -1)])

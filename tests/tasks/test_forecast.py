@@ -13,6 +13,7 @@ from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError
 from edgebat.tasks.forecast.descriptors import DESCRIPTORS, charge_descriptors, match_cycles, window_descriptors
 from edgebat.tasks.forecast.fade import fade_curves
+from edgebat.tasks.forecast.score import cycles_to_eol, eol_scores
 from edgebat.tasks.forecast.windows import ForecastSpec, capacity_histories, forecast_windows
 
 SPEC = ForecastSpec(context=16, horizon=8, min_rows=4, min_history=6, min_targets=2, stride=3)
@@ -176,3 +177,20 @@ def test_window_descriptors_average_the_last_cycles_and_know_what_is_missing() -
     np.testing.assert_allclose(of_a, (origins - np.median(origins)) / spread, rtol=1e-5)
     assert np.isnan(found[windows.cell == 1]).all()
     assert np.isnan(found[:, 1:]).all()
+
+
+def test_end_of_life_is_the_first_cycle_below_it():
+    fall = np.array([0.81, 0.80, 0.79, 0.78])
+    curves = np.stack([fall, fall + 0.02, fall[::-1], np.linspace(0.8004, 0.8, 4)])
+    np.testing.assert_array_equal(cycles_to_eol(curves, 0.8), [3, np.nan, 1, np.nan])
+
+
+def test_ends_of_life_that_are_missed_are_counted_apart_from_those_found_too_soon():
+    nan = np.nan
+    measured = np.array([10, 40, 90, 200, nan, 0], np.float64)
+    predicted = np.array([14, nan, 80, 60, 50, 1], np.float64)
+    scores = eol_scores(predicted, measured, horizon=96)
+    assert scores["eol_missed_pct"] == pytest.approx(100 / 3), "one of the three that end within 96 cycles"
+    assert scores["eol_mae_cycles"] == pytest.approx((4 + 10 + 140) / 3), "the end after 200 cycles was said for 60"
+    nothing = eol_scores(predicted[4:], measured[4:], horizon=96)
+    assert nothing == {"eol_missed_pct": None, "eol_mae_cycles": None}

@@ -266,7 +266,7 @@ static void quantize(const int32_t *ppm, int32_t last_ppm, int8_t *row)
 static int32_t read_output(const void *output, int32_t last_ppm, uint32_t what)
 {{
     const {name}_output_t *const y = (const {name}_output_t *)output;
-    return (what == EDGEBAT_FORECAST_READ_RUL) ? {name}_rul(y) : {name}_trajectory(y, last_ppm{which});
+    return (what == EDGEBAT_FORECAST_READ_LEVEL) ? {name}_level(y, last_ppm) : {name}_trajectory(y, last_ppm{which});
 }}
 
 {selftest(name)}

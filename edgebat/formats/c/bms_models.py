@@ -228,13 +228,13 @@ def describe_forecast(graph: IntGraph) -> ForecastModel:
     if border is None or not border.relative:
         raise ModelFileError(f"model {graph.name!r} does not say which history it reads; export it with edgebat")
     outputs = {output.name: output for output in border.outputs}
-    if not {"trajectory", "rul"} <= outputs.keys():
-        raise ModelFileError(f"model {graph.name!r} gives {sorted(outputs)}; a forecaster needs trajectory and rul")
-    trajectory, rul = outputs["trajectory"], outputs["rul"]
-    if trajectory.size > POINTS_MAX or not trajectory.relative or rul.size != 1 or rul.relative:
+    if not {"level", "trajectory"} <= outputs.keys():
+        raise ModelFileError(f"model {graph.name!r} gives {sorted(outputs)}; a forecaster needs level and trajectory")
+    level, trajectory = outputs["level"], outputs["trajectory"]
+    if trajectory.size > POINTS_MAX or level.size != 1 or not (level.relative and trajectory.relative):
         raise ModelFileError(
             f"model {graph.name!r} has {trajectory.size} points of trajectory; a forecaster takes {POINTS_MAX} at most, "
-            "relative to the last value, and one number of cycles to end of life"
+            "and one level, both relative to the last value"
         )
     low, high = range_ppm(border, graph.input_tensor.zero_point)
     rows, columns = graph.input_tensor.shape

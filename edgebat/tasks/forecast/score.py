@@ -62,6 +62,31 @@ def score_forecasts(windows: ForecastWindows, capacity: FloatArray) -> ForecastS
     return {"cells": cells, "datasets": datasets}
 
 
+def cycles_to_eol(trajectory: FloatArray, eol: float) -> FloatArray:
+    """[N] cycles from the origin to the first value of ``trajectory`` [N, horizon] below ``eol``; NaN where none is.
+
+    The same as the C of the forecaster finds between its points: a value that lies on EOL but for the rounding of floats
+    is not below it (steps of 0.01 % divided by the cycles between two knots are far larger than that).
+    """
+    below = trajectory < eol - 1e-6
+    return np.where(below.any(axis=1), 1.0 + below.argmax(axis=1), np.nan)
+
+
+def eol_scores(predicted: FloatArray, measured: FloatArray, horizon: int) -> dict[str, float | None]:
+    """How well cycles to EOL are ``predicted`` [N], given the ``measured`` [N]; NaN where not known.
+
+    ``eol_missed_pct``: of the windows that measured them within the horizon, those without a prediction.
+    ``eol_mae_cycles``: error of all predictions whose cell was seen to reach EOL later. None without such windows.
+    """
+    said, ahead = np.isfinite(predicted), np.isfinite(measured) & (measured > 0)
+    due = ahead & (measured <= horizon)
+    wrong = np.abs(predicted - measured)[said & ahead]
+    return {
+        "eol_missed_pct": 100.0 * float(1.0 - said[due].mean()) if due.any() else None,
+        "eol_mae_cycles": float(wrong.mean()) if len(wrong) else None,
+    }
+
+
 def relative_error(model: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Each dataset's MAE as a fraction of the best baseline's there, and ``mean`` over the datasets.
 

@@ -1,4 +1,4 @@
-"""The task ``forecast``: the capacities of the next cycles and the cycles left, from those of the last ones."""
+"""The task ``forecast``: the capacities of the next cycles from those of the last ones."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from edgebat.tasks.base import (
     Scores,
     Task,
     even_knots,
-    flat,
     life_stages,
 )
 from edgebat.tasks.forecast.fade import fade_curves
-from edgebat.tasks.forecast.score import LINES, LINES24, relative_error, score_forecasts
+from edgebat.tasks.forecast.score import LINES, LINES24, cycles_to_eol, eol_scores, relative_error, score_forecasts
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
 
 FIGURES = ("mae_pct", "rmse_pct", "mape_pct")
@@ -40,23 +39,27 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
     Windows = ForecastWindows
     limits = (
         "A forecast continues what the last cycles show; a cell that is used otherwise from now on ages otherwise.",
-        "Cycles to EOL are learnt from the few cells that were watched to their end.",
+        "Cycles to EOL are known only where the forecast reaches it: of cells nobody has seen, nothing that was tried tells "
+        "longer ones better than a constant does.",
     )
     binding = ("horizon",)
     columns = (
         Column("mae_pct", "MAE %", 3, "% of nominal"),
         Column("rmse_pct", "RMSE %", 3, "% of nominal", brief=False),
         Column("mape_pct", "MAPE %", 3, "%"),
-        Column("rul_mae_cycles", "RUL MAE", 1, "cycles"),
+        Column("eol_missed_pct", "EOL missed", 0, "%"),
+        Column("eol_mae_cycles", "EOL MAE", 1, "cycles"),
     )
     explanation = (
-        "In percent of nominal capacity (MAPE: of the value), RUL in cycles; data sets count alike, and their cells."
+        "In percent of nominal capacity (MAPE: of the value); data sets count alike, and their cells. EOL missed: of the "
+        "windows whose cell reaches EOL within the horizon, those whose forecast does not; EOL MAE: how far off, in "
+        "cycles, the forecasts are that do."
     )
     default_knots = 8
     relative_input = True
 
     def heads(self, spec: ForecastSpec, knots: int | None = None) -> tuple[Head, ...]:
-        """The level now without its noise, the capacities to come as knots that begin there, the cycles to EOL."""
+        """The level now without its noise, the capacities to come as knots that begin there."""
         ahead = even_knots(spec.horizon, knots or self.default_knots)
         grid = tuple(float(n) for n in range(1, spec.horizon + 1))
         return (
@@ -64,7 +67,6 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
             Head(
                 "trajectory", "fraction", "capacity %", ahead, grid, start="level", relative=True, absolute_error=True
             ),
-            Head("rul", "cycles", "RUL", floor=0.0, weight=0.5, absolute_error=True),
         )
 
     def inputs_of_file(self, path: Path, spec: ForecastSpec, how: FileOptions) -> FileInputs:
@@ -112,17 +114,16 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
     def score(self, windows: ForecastWindows, predictions: Predictions) -> Scores:
         """Means over windows of a cell, cells of a dataset, then datasets."""
         found = score_forecasts(windows, predictions["trajectory"])["datasets"].values()
-        rul: list[float] = []
-        if "rul" in predictions:
-            known = np.isfinite(windows.rul) & (windows.rul > 0)
-            wrong = np.abs(flat(np.asarray(predictions["rul"], dtype=np.float64)) - windows.rul)
-            rul = [float(wrong[known & (windows.dataset == name)].mean())
-                   for name in sorted(set(windows.dataset[known].tolist()))]  # fmt: skip
+        eol = self.derived(windows.spec, predictions)["eol_cycles"]
         return {
             "windows": len(windows),
             **{name: float(np.mean([row[name] for row in found])) if found else None for name in FIGURES},
-            **({"rul_mae_cycles": float(np.mean(rul)) if rul else None} if "rul" in predictions else {}),
+            **eol_scores(eol, windows.rul, windows.spec.horizon),
         }
+
+    def derived(self, spec: ForecastSpec, predictions: Predictions) -> dict[str, FloatArray]:
+        """``eol_cycles`` [N]: whole cycles to the first value below EOL, NaN where the trajectory does not reach it."""
+        return {"eol_cycles": cycles_to_eol(predictions["trajectory"], spec.eol)}
 
     def beside(
         self, windows: ForecastWindows, predictions: Predictions, baselines: Mapping[str, Predictions]
@@ -173,11 +174,14 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
 
     def legend(self, spec: ForecastSpec) -> str:
         """Under a table of predictions."""
-        return f"now, +n: capacity in % of nominal, now and n cycles ahead; RUL: cycles until {spec.eol * 100:g} %."
+        return (
+            f"now, +n: capacity in % of nominal, now and n cycles ahead; eol_cycles: until {spec.eol * 100:g} %, "
+            f"- beyond {spec.horizon}."
+        )
 
     def summary(self, spec: ForecastSpec) -> str:
         """One phrase."""
-        return f"the capacities of the next {spec.horizon} cycles and the cycles left from the last {spec.seen_cycles} ones"
+        return f"the capacities of the next {spec.horizon} cycles from the last {spec.seen_cycles} ones"
 
     def facts(self, spec: ForecastSpec) -> list[tuple[str, str]]:
         """For a card."""

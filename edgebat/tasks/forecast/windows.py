@@ -122,8 +122,8 @@ class ForecastWindows(Windows):
         return [self.rul]
 
     def targets(self) -> dict[str, Float32]:
-        """``trajectory`` [N, horizon] and ``rul`` [N, 1]."""
-        return {"trajectory": self.y, "rul": self.rul[:, None]}
+        """``trajectory`` [N, horizon]."""
+        return {"trajectory": self.y}
 
 
 def bridged(x: Float32) -> Float32:

@@ -15,7 +15,8 @@
  * or the data sheet guess. Cycles without an estimate are bridged by a straight line, up to the model's
  * max_gap; a longer gap starts the history anew. Before its first value the history is taken as flat. Once
  * it covers least_cycles, step runs the model on it, one slice per call, and result gives the trajectory
- * over the coming cycles and the cycles to end of life.
+ * over the coming cycles, and the cycles to end of life where the trajectory reaches it within its horizon.
+ * Beyond the horizon they are not known: nothing that was tried could tell them better than a constant.
  *
  * Cycles are those of edgebat_result_t.cycle. They are the unit of its ages and of its rul_cycles, they are
  * saved already, and a forecast on this axis is consistent with itself: who charges a third of the battery
@@ -43,16 +44,16 @@ extern "C" {
 
 typedef struct {
     uint16_t points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, equally spaced over `horizon` from `cycle` on */
-    uint16_t eol_cycles;                      /* from now to end of life; EDGEBAT_UNKNOWN: not known */
-    uint16_t horizon;                         /* cycles from `cycle` to the last point */
-    uint16_t age_cycles;                      /* since `cycle`; EDGEBAT_UNKNOWN: no forecast */
-    uint16_t soh_cpct; /* newest value of the history; EDGEBAT_UNKNOWN: there is none */
-    uint16_t covered;  /* cycles of history, at most what the model reads */
-    uint16_t missing;  /* cycles of history still missing before the model can be asked */
-    uint32_t cycle;    /* where the forecast begins, the last measured cycle it has seen; 0: no forecast */
-    uint32_t revision; /* counts on whenever there is something worth saving */
-    uint8_t points;    /* of points_cpct, 0 when there is no forecast */
-    uint8_t status;    /* edgebat_status_t; below */
+    uint16_t eol_cycles; /* from now to end of life; EDGEBAT_UNKNOWN: not within the horizon */
+    uint16_t horizon;    /* cycles from `cycle` to the last point */
+    uint16_t age_cycles; /* since `cycle`; EDGEBAT_UNKNOWN: no forecast */
+    uint16_t soh_cpct;   /* newest value of the history; EDGEBAT_UNKNOWN: there is none */
+    uint16_t covered;    /* cycles of history, at most what the model reads */
+    uint16_t missing;    /* cycles of history still missing before the model can be asked */
+    uint32_t cycle;      /* where the forecast begins, the last measured cycle it has seen; 0: no forecast */
+    uint32_t revision;   /* counts on whenever there is something worth saving */
+    uint8_t points;      /* of points_cpct, 0 when there is no forecast */
+    uint8_t status;      /* edgebat_status_t; below */
 } edgebat_forecast_result_t;
 
 /*
@@ -68,7 +69,7 @@ typedef struct {
 /*** The model ***/
 
 /* What `read` is asked for; the points of the trajectory follow from EDGEBAT_FORECAST_READ_POINTS on. */
-#define EDGEBAT_FORECAST_READ_RUL 0U
+#define EDGEBAT_FORECAST_READ_LEVEL 0U
 #define EDGEBAT_FORECAST_READ_POINTS 1U
 
 /** A generated model and what the code needs to know of it: `<name>_model` in `<name>_bms.c`. Its input is
@@ -92,7 +93,7 @@ typedef struct {
     uint32_t scratch_bytes;
     void (*quantize)(const int32_t *ppm, int32_t last_ppm, int8_t *row);
     int (*run_slice)(uint32_t slice, const int8_t *window, void *output, void *scratch);
-    int32_t (*read)(const void *output, int32_t last_ppm, uint32_t what); /* 0.01 % or cycles */
+    int32_t (*read)(const void *output, int32_t last_ppm, uint32_t what); /* 0.01 % */
     int (*selftest)(void *output, void *scratch);                         /* NULL: compiled without */
 } edgebat_forecast_model_t;
 
@@ -118,7 +119,7 @@ typedef struct {
     uint32_t revision;
     uint16_t covered; /* cycles of history */
     uint16_t slice;   /* 0: nothing to do, 1: a window to be made, then the slices of a running inference */
-    uint16_t rul;
+    uint16_t eol;     /* cycles from `begin` to end of life; EDGEBAT_UNKNOWN: beyond the horizon */
     uint16_t points[EDGEBAT_POINTS_MAX];
     uint8_t known; /* there is a forecast */
     uint8_t outside;

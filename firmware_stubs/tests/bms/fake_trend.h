@@ -1,6 +1,6 @@
 /*
  * fake_trend.h - a forecast model that needs no network: six cycles in two rows of three, answered in two slices.
- * The history goes on as it went over the window; end of life comes 100 cycles after the newest value.
+ * The history goes on as it went over the window.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -45,7 +45,7 @@ static int trend_run_slice(uint32_t slice, const int8_t *window, void *output, v
 
 static int32_t trend_read(const void *output, int32_t last_ppm, uint32_t what) {
     const int32_t fallen = *(const int32_t *)output;
-    return (what == EDGEBAT_FORECAST_READ_RUL) ? 100 : ((last_ppm + 50) / 100) - (fallen * (int32_t)what);
+    return ((last_ppm + 50) / 100) - (fallen * (int32_t)what); /* 0: the level now */
 }
 
 static int trend_selftest(void *output, void *scratch) {

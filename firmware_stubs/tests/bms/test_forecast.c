@@ -32,11 +32,15 @@ static void finish(void) {
 }
 
 /* 0.2 % per cycle. */
-static void live(uint32_t cycles) {
+static void live_from(uint16_t cpct, uint32_t cycles) {
     for (uint32_t cycle = 1U; cycle <= cycles; cycle++) {
-        TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, push(cycle, (uint16_t)(10000U - 20U * cycle), 0U));
+        TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, push(cycle, (uint16_t)(cpct - 20U * cycle), 0U));
     }
     finish();
+}
+
+static void live(uint32_t cycles) {
+    live_from(10000U, cycles);
 }
 
 void setUp(void) {
@@ -64,8 +68,26 @@ static void test_a_history_goes_on_as_it_went(void) {
     TEST_ASSERT_EQUAL_INT(9780,
                           result.points_cpct[0]); /* five cycles and 1 % from the oldest to the newest */
     TEST_ASSERT_EQUAL_INT(9680, result.points_cpct[1]);
-    TEST_ASSERT_EQUAL_INT(100, result.eol_cycles);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, result.eol_cycles); /* beyond the horizon of ten cycles */
     TEST_ASSERT_EQUAL_INT(6, (int)result.cycle);
+}
+
+static void test_end_of_life_is_where_the_trajectory_falls_below_it(void) {
+    live_from(8200U, 6U); /* 8080 now, 20 a cycle: 8000 after four cycles, below it after five */
+    TEST_ASSERT_EQUAL_INT(7980, result.points_cpct[0]);
+    TEST_ASSERT_EQUAL_INT(5, result.eol_cycles);
+    (void)push(9U, 8080U, 3U);
+    finish();
+    TEST_ASSERT_EQUAL_INT(2, result.eol_cycles); /* three of the five have passed */
+    setUp();
+    live_from(8300U, 6U); /* 8180 now: 8000 after nine cycles, below it after ten, the last of the horizon */
+    TEST_ASSERT_EQUAL_INT(10, result.eol_cycles);
+    setUp();
+    live_from(8320U, 6U);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, result.eol_cycles);
+    setUp();
+    live_from(8000U, 6U);
+    TEST_ASSERT_EQUAL_INT(1, result.eol_cycles); /* below it already */
 }
 
 static void test_a_short_history_begins_flat(void) {
@@ -98,7 +120,6 @@ static void test_what_is_old_or_odd_is_not_a_forecast(void) {
     (void)push(9U, 9880U, 3U);
     finish();
     TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OK, result.status);
-    TEST_ASSERT_EQUAL_INT(97, result.eol_cycles);
     (void)push(10U, 9880U, 4U);
     finish();
     TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_STALE, result.status);
