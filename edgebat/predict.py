@@ -18,6 +18,7 @@ from edgebat.arrays import Bool, FloatArray, Int64
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.csv_map import header_of
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.models import DeviceOutputs, load_model, run_int8
 from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
@@ -116,12 +117,12 @@ def _derived(graph: IntGraph, prediction: Prediction) -> dict[str, FloatArray]:
     return task.derived(spec, prediction.outputs.physical())
 
 
-def as_dict(graph: IntGraph, prediction: Prediction) -> dict[str, Any]:
+def as_dict(graph: IntGraph, prediction: Prediction) -> Json:
     """A prediction as JSON-able data: percent and cycles, one entry per window; null where nothing is known."""
     derived = _derived(graph, prediction)
     windows = []
     for i, cycle in enumerate(prediction.cycle):
-        entry: dict[str, Any] = {"cycle": int(cycle)}
+        entry: Json = {"cycle": int(cycle)}
         for head in prediction.outputs.heads:
             suffix, divisor = UNIT_SUFFIX[head.unit]
             values = [int(v) / divisor if divisor > 1.0 else int(v) for v in prediction[head.name][i]]

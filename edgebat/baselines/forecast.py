@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32
 from edgebat.baselines.cpmlp import fit_batches, seeded
 from edgebat.baselines.lines import (
+    Line,
     MeanCurve,
     NearestCurve,
     Persistence,
@@ -112,10 +113,12 @@ class Learner:
         return {"trajectory": (last + scale * self.answer(x)).astype(np.float32)}
 
 
-def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> tuple[dict[str, Any], list[str]]:
+def forecast_baselines(
+    horizon: int, train: ForecastWindows | None = None
+) -> tuple[dict[str, Line | Learner], list[str]]:
     """Every baseline of the ``forecast`` task by name, those that learn only with training windows; and a note for each
     whose package is missing."""
-    found: dict[str, Any] = {
+    found: dict[str, Line | Learner] = {
         "persistence": Persistence(horizon),
         "line24": StraightLine(24, horizon),
         "line48": StraightLine(48, horizon),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Float32, Float64
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.tasks.forecast.windows import ForecastWindows
 
 
@@ -39,7 +39,7 @@ class Persistence(Line):
 
     horizon: int = 96
     name: str = "persistence"
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
 
     def ahead(self, x: Float64) -> Float64:
         return np.repeat(x[:, -1:], self.horizon, axis=1)
@@ -53,7 +53,7 @@ class StraightLine(Line):
     cycles: int | None = 48
     horizon: int = 96
     name: str = "line"
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
 
     def ahead(self, x: Float64) -> Float64:
         x = x if self.cycles is None else x[:, -self.cycles :]
@@ -75,7 +75,7 @@ class MeanCurve(Line):
     name = "mean_curve"
 
     def __init__(self, train: ForecastWindows) -> None:
-        self.settings: dict[str, Any] = {}
+        self.settings: Json = {}
         change = np.asarray(train.y - train.x[:, -1:], dtype=np.float64)
         known = np.isfinite(change)
         counts = known.sum(axis=0)
@@ -99,7 +99,7 @@ class NearestCurve(Line):
     name = "nearest_curve"
 
     def __init__(self, train: ForecastWindows, cycles: int = 96, limit: int = 8000) -> None:
-        self.settings: dict[str, Any] = {"cycles": cycles, "limit": limit}
+        self.settings: Json = {"cycles": cycles, "limit": limit}
         whole = np.flatnonzero(np.isfinite(train.y[:, -8:]).any(axis=1))
         if not len(whole):
             raise DataError("the nearest curve needs training windows with whole futures; there are none")

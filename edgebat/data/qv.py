@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from edgebat.arrays import Array
 from edgebat.cells import LifeCell
 from edgebat.data.charge_protocol import charge_rate_c
 from edgebat.data.fleet import CELL_DEFAULTS
@@ -101,7 +102,7 @@ def _tables(corpus: Path) -> tuple[pd.DataFrame, dict[Any, pd.DataFrame]]:
     return cells.set_index(["dataset", "cell_id"]), dict(iter(groups))
 
 
-def _arrays(path: Path) -> dict[str, Any]:
+def _arrays(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgebat.cells import CellKey, join_seen, seen_cells
 from edgebat.errors import RecipeError
-from edgebat.files import sha256_file
+from edgebat.files import Json, sha256_file
 from edgebat.models import Model, open_model
 from edgebat.paths import share
 from edgebat.tasks.base import AnyTask
@@ -56,7 +56,7 @@ class Obtained:
 
     teacher: Teacher
     seen: str
-    results: dict[str, Any]
+    results: Json
 
 
 def given_teacher(path: Path, task: AnyTask, spec: Definition, test: Sequence[CellKey]) -> Model:
@@ -100,7 +100,7 @@ class TeacherData:
     val: Windows
     test: Windows
 
-    def obtain(self, entry: TeacherEntry, provenance: dict[str, Any], file: Path, run: Run) -> Obtained:
+    def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run) -> Obtained:
         """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says."""
         if entry.file:
             model = given_teacher(entry.path, self.task, self.train.spec, self.test.cells)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgebat.arrays import FloatArray
 from edgebat.distill.labels import teacher_labels
 from edgebat.distill.losses import distillation_loss
 from edgebat.errors import RecipeError
@@ -126,7 +127,7 @@ def validation_loss(student: Student, val: Windows, settings: DistillSettings) -
 
 def _tensors(windows: Windows, student: Student, teacher: Teacher | None, cache: Path | None) -> dict[str, Tensor]:
     """Inputs (name ""), measured labels by head, then the teacher's, their names marked, of the heads both know."""
-    arrays: dict[str, Any] = {"": windows.inputs(), **windows.targets()}
+    arrays: dict[str, FloatArray] = {"": windows.inputs(), **windows.targets()}
     if teacher is not None:
         labels = teacher_labels(teacher, windows, cache)
         for head in (head for head in student.heads if head.name in labels):

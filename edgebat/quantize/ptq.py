@@ -13,6 +13,7 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.graph.arithmetic import quantize_multiplier
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import (
@@ -107,7 +108,7 @@ def quantize_model(
     options: QuantizeOptions | None = None,
     *,
     name: str = "",
-    meta: dict[str, Any] | None = None,
+    meta: Json | None = None,
 ) -> IntGraph:
     """Quantize ``model`` after training.
 

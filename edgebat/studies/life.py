@@ -24,6 +24,7 @@ from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
 from edgebat.errors import MissingExtra, RecipeError, require
+from edgebat.files import Json
 from edgebat.studies.runner import (
     Experiment,
     Kind,
@@ -197,7 +198,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
         """The cells that the teacher learns from."""
         return train
 
-    def provenance(self, part: Part, split: Split[LifeWindows]) -> dict[str, Any]:
+    def provenance(self, part: Part, split: Split[LifeWindows]) -> Json:
         learnt = self.learnt(split.train)
         return {
             "cells": len(learnt),

@@ -11,6 +11,7 @@ from torch import nn
 
 from edgebat.arrays import FloatArray
 from edgebat.errors import RecipeError
+from edgebat.files import Json
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher, W
 from edgebat.teachers.store import build_teacher
@@ -26,7 +27,7 @@ class Ensemble(Teacher):
     name = "ensemble"
     Settings = type(None)
 
-    def __init__(self, members: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, members: Sequence[Json]) -> None:
         super().__init__()
         networks = [build_teacher(str(member["name"]), member["settings"]) for member in members]
         tasks = sorted({network.task for network in networks})
@@ -73,7 +74,7 @@ class SeedEnsemble(Teacher[W]):
     member: ClassVar[Any]
     """Their class."""
 
-    def __init__(self, members: int = 4, network: dict[str, Any] | None = None) -> None:
+    def __init__(self, members: int = 4, network: Json | None = None) -> None:
         super().__init__()
         self.settings = {"members": members, "network": dict(network or {})}
         self.members = nn.ModuleList([self.member(**(network or {})) for _ in range(members)])
