@@ -169,6 +169,13 @@ class Windows:
         """Whether ``other`` windows are cut alike."""
         return bool(self.spec == other.spec)
 
+    def cut_for(self, spec: Any, who: str) -> Self:
+        """These windows as a model that was trained on ``spec``, perhaps another task's, reads them. Raises DataError when
+        they were made otherwise; ``who`` asks for them."""
+        if self.spec != spec:
+            raise DataError(f"windows were made with {self.spec}; {who} was trained on {spec}")
+        return self
+
     def blended(self, blend: Blend) -> Self:
         """Windows between pairs of these, float arrays mixed, the rest as each first partner has it."""
         taken = self.take(blend.first)
