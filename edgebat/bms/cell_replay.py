@@ -148,16 +148,16 @@ def _cut(firmware: BoardFirmware, twin: Twin, cycle: Cycle, rng: np.random.Gener
 
 
 def _survivor(
-    places: tuple[bytes, bytes], before: list[bytes], after: list[bytes], number: int, out: CellReplay
+    slots: tuple[bytes, bytes], before: list[bytes], after: list[bytes], number: int, out: CellReplay
 ) -> bytes | None:
     """The saved state that a cut has left: the last one ``before`` it, or one of those written until ``after``."""
     allowed = before[-1:] + after[len(before) :]
-    state = newest_state(places)
+    state = newest_state(slots)
     if state is not None and state not in allowed:
         raise EdgebatError(f"after a power cut in cycle {number} the board holds a state that was never saved")
     if state is None and before:
         raise EdgebatError(f"after a power cut in cycle {number} the board has lost its state")
-    out.cuts_while_saving += any(any(place) and newest_state([place]) is None for place in places)
+    out.cuts_while_saving += any(any(slot) and newest_state([slot]) is None for slot in slots)
     return state
 
 

@@ -86,21 +86,21 @@ class Firmware(ABC):
 
     @property
     def fram(self) -> tuple[bytes, bytes]:
-        """The two places of the estimator's saved state, whole."""
-        return self._places("vbms_fram", self.model.saved_bytes)
+        """The two slots of the estimator's saved state, whole."""
+        return self._slots("vbms_fram", self.model.saved_bytes)
 
     @property
     def forecast_fram(self) -> tuple[bytes, bytes] | None:
-        """The two places of the forecaster's saved history, whole; None without a forecaster."""
-        return None if self.forecast is None else self._places("vbms_forecast_fram", self.forecast.saved_bytes)
+        """The two slots of the forecaster's saved history, whole; None without a forecaster."""
+        return None if self.forecast is None else self._slots("vbms_forecast_fram", self.forecast.saved_bytes)
 
-    def _places(self, symbol: str, size: int) -> tuple[bytes, bytes]:
+    def _slots(self, symbol: str, size: int) -> tuple[bytes, bytes]:
         content = self._read(symbol, 2 * FRAM_BYTES)
         return content[:size], content[FRAM_BYTES : FRAM_BYTES + size]
 
-    def write_fram(self, place: int, content: bytes) -> None:
-        """Overwrite the beginning of a place: what a fault or an attacker does."""
-        self._write("vbms_fram", content, place * FRAM_BYTES)
+    def write_fram(self, slot: int, content: bytes) -> None:
+        """Overwrite the beginning of a slot: what a fault or an attacker does."""
+        self._write("vbms_fram", content, slot * FRAM_BYTES)
 
     @abstractmethod
     def _call(self, function: str, argument: int, *, signed: bool = False) -> int: ...

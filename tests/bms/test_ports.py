@@ -130,9 +130,16 @@ def a_port(folder: Path, text: str, **files: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("place: {model: src}", "summary: Field required"),
-        ("summary: x\nplaces: {}", "places: Extra inputs"),
-        ("summary: x\nplace: {model: ../out}", "'../out' is not a path inside"),
+        ("folders: {model: src}", "summary: Field required"),
+        (
+            "summary: x\nplace: {}",
+            "place: unknown key; allowed: amalgamate, big_endian, copy, folders, keep, once, render, summary",
+        ),
+        (
+            "summary: x\nfolders: {modle: src}",
+            "folders.modle: unknown key; allowed: estimator, headers, integration, kernels, model",
+        ),
+        ("summary: x\nfolders: {model: ../out}", "'../out' is not a path inside"),
         ("summary: x\ncopy: {a.c: /etc/a.c}", "'/etc/a.c' is not a path inside"),
         ("summary: x\ncopy: {a.c: a.c}", "named but missing: a.c"),
         ("summary: [", "cannot be read"),
@@ -152,7 +159,7 @@ def test_a_file_nobody_named_is_an_error(tmp_path: Path) -> None:
 def test_a_port_of_ones_own(graph: IntGraph, tmp_path: Path) -> None:
     port = a_port(
         tmp_path / "mine",
-        "summary: x\nplace: {model: m, kernels: k, estimator: e, headers: h}\nonce: ['{name}.h']\n"
+        "summary: x\nfolders: {model: m, kernels: k, estimator: e, headers: h}\nonce: ['{name}.h']\n"
         "copy: {a.h: '{name}.h'}\nrender: {b.txt: b.txt}\n",
         a_h="// mine\n",
         b_txt="{{ NAME }} {{ nominal_mah }} {{ sources|length }} {{ include_dirs|join(' ') }}\n",
@@ -327,7 +334,7 @@ def test_foxbms_unit_tests_pass(foxbms: Path) -> None:
         ),
         ("fram_soh.cell == cell", "fram_soh.cell != 0xFFFFu"),
         ("invalidStringCurrent[stringNumber] == 0u", "invalidStringCurrent[stringNumber] < 2u"),
-        ("pCell->place = (pCell->place == 0u) ? 1u : 0u", "pCell->place = 0u"),
+        ("pCell->slot = (pCell->slot == 0u) ? 1u : 0u", "pCell->slot = 0u"),
         ("minimum_cpct = (soh_cpct < minimum_cpct)", "minimum_cpct = (soh_cpct > minimum_cpct)"),
     ],
 )

@@ -51,7 +51,7 @@ extern "C" {
 #endif
 
 /** Keep a state. Called by the task after a new cycle and after a new estimate, once or twice per charge; it
- * may block. Write the older one of two places: see edgebat_state_newest. */
+ * may block. Write the older one of two slots: see edgebat_state_newest. */
 typedef void (*edgebat_task_save_t)(const void *state, uint32_t bytes);
 
 /**
