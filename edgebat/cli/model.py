@@ -12,7 +12,7 @@ from rich.console import Console
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app, plain
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
-from edgebat.errors import EdgebatError, ModelFileError
+from edgebat.errors import EdgebatError
 
 if TYPE_CHECKING:
     from edgebat.graph import IntGraph
@@ -98,7 +98,7 @@ def export(
     firmware.check(model)
     if is_recipe(model):
         return run_until("export", model, pipeline)
-    from edgebat.formats.export import export_model
+    from edgebat.formats.export import export_for_bms, export_model
     from edgebat.models import load_model
 
     graph = load_model(model)
@@ -114,23 +114,13 @@ def export(
     formats = to.split(",")
     files = export_model(graph, out, formats, name, mode=mode)
     if "c" in formats:
-        files += _for_a_bms(graph, out, name)
+        found, why = export_for_bms(graph, out, name)
+        files += found
+        if why:
+            Console(stderr=True).print(plain(why), soft_wrap=True)
     for path in files:
         print(path)
     return None
-
-
-def _for_a_bms(graph: IntGraph, out: Path, name: str | None) -> list[Path]:
-    """Estimator or forecaster for ``graph`` in the folder of its C; a line on stderr says why a model gets neither."""
-    from edgebat.formats.c.bms import export_bms
-    from edgebat.formats.export import c_name
-
-    called = c_name(name or graph.name)
-    try:
-        return export_bms(graph, out / "c" / called / "bms", called)
-    except ModelFileError as error:
-        Console(stderr=True).print(plain(f"no c/{called}/bms: {error}"), soft_wrap=True)
-        return []
 
 
 @app.command(rich_help_panel=MODEL)
