@@ -34,9 +34,9 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -275,7 +275,7 @@ def _c_files(graph: IntGraph, name: str, folders: Folders, mode: str) -> tuple[C
     return replace(model, files=[]), files
 
 
-def _render(port: Port, template: str, context: dict[str, Any]) -> str:
+def _render(port: Port, template: str, context: Mapping[str, object]) -> str:
     jinja2 = require("jinja2", extra="report")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([port.folder, firmware_dir() / "ports"]),
