@@ -255,7 +255,7 @@ def _cell_summary(out: CellReplay) -> dict[str, object]:
 
 
 def _temperature(history: CellHistory) -> int:
-    """0.1 degC of the chamber. Raises DataError where it is not stated: the estimator would be told a made-up one."""
+    """0.1 degC of the chamber. Raises DataError where it is not stated: the estimator would get a made-up one."""
     degrees = history.condition.temperature_degc
     if degrees is None:
         raise DataError(f"cell {'/'.join(history.key)} cannot be replayed: cells.csv does not state its temperature_c")

@@ -303,7 +303,7 @@ static void SOH_Publish(DATA_BLOCK_SOH_s *pSohValues, uint8_t stringNumber) {
     for (uint16_t c = 0u; c < SOH_NR_OF_CELLS_PER_STRING; c++) {
         uint32_t soh_cpct = soh_string[stringNumber].cell[c].soh_cpct;
         if (soh_cpct != EDGEBAT_UNKNOWN) {
-            /* a cell block may have more than its nominal capacity; the database has no place for that */
+            /* a cell block may have more than its nominal capacity; the database has no entry for that */
             soh_cpct = (soh_cpct > SOH_MAXIMUM_cpct) ? SOH_MAXIMUM_cpct : soh_cpct;
             minimum_cpct = (soh_cpct < minimum_cpct) ? soh_cpct : minimum_cpct;
             maximum_cpct = (soh_cpct > maximum_cpct) ? soh_cpct : maximum_cpct;

@@ -8,7 +8,7 @@
  *     edgebat_task_push(&sample);        every tick, in the task that measures, or ..._from_isr
  *     edgebat_task_result(&result);      in any task
  *
- * Samples travel through a queue and are never waited for. The task takes a sample whenever there is one, and
+ * Samples go through a queue and are never waited for. The task takes a sample whenever there is one, and
  * does one slice of the model between them. Everything is static: no heap is needed.
  *
  * FreeRTOSConfig.h: configSUPPORT_STATIC_ALLOCATION 1, configUSE_MUTEXES 1.
