@@ -281,7 +281,7 @@ def _table(done: list[CellReplay], forecast: ForecastModel | None) -> str:
     writer.writeheader()
     for out in done:
         for row in out.rows:
-            values: dict[str, float | int | str] = {name: getattr(row, name) for name in _COLUMNS}
+            values: dict[str, float | int | str | None] = {name: getattr(row, name) for name in _COLUMNS}
             if row.outlook is not None:
                 values |= {"outlook_status": row.outlook.status, "outlook_cycle": row.outlook.begin}
                 values |= {"cycles_to_eol": row.outlook.eol_cycles}
