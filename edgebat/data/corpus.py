@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
-from edgebat.data.fleet import ChargeCurves, Fleet
+from edgebat.data.fleet import KEY, ChargeCurves, Fleet
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
 
@@ -61,11 +62,8 @@ def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, m
     # A file belongs to one of all datasets, whether wanted or not: "AB" must not take the curves of "ABC".
     listed = {name: set(group["cell_id"]) for name, group in cells.groupby("dataset")}
     cells = cells[cells["dataset"].isin(wanted)]
-    cycles = _read_table(path / "capacity.parquet")
-    for name in ("dataset", "cell_id"):
-        if name not in cycles.columns:
-            raise DataError(f"{path / 'capacity.parquet'} lacks the column {name!r}; it has {list(cycles.columns)}")
-        cycles[name] = cycles[name].astype(str)
+    cycles = _read_table(path / "capacity.parquet", pd.read_parquet, "a parquet table", KEY)
+    cycles[KEY] = cycles[KEY].astype(str)
     cycles = cycles[cycles["dataset"].isin(wanted)]
     notes: list[str] = []
     curves = [
@@ -83,11 +81,8 @@ def read_raw_parquet(path: str | Path, cell_ids: Iterable[str] | None = None) ->
     One RawCell per cell, in the order of the file. Raises DataError when the file or a column is missing, or a wanted
     cell is not in it.
     """
-    table = _read_table(Path(path))
     needed = ["cell_id", "cycle", "time_s", "voltage", "current_a"]
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise DataError(f"{path} lacks the columns {missing}; it has {list(table.columns)}")
+    table = _read_table(Path(path), pd.read_parquet, "a parquet table", needed)
     there = list(dict.fromkeys(table["cell_id"].astype(str)))
     wanted = there if cell_ids is None else list(cell_ids)
     unknown = [cell for cell in wanted if cell not in there]
@@ -114,37 +109,39 @@ def corpus_cells(path: str | Path) -> list[CellKey]:
 
 
 def _read_cells(path: Path) -> pd.DataFrame:
-    try:
-        # Text stays text: a cell called "007" must not become 7.
-        cells = pd.read_csv(path, dtype={"dataset": str, "cell_id": str, "split": str})
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; a corpus folder has cells.csv and capacity.parquet") from None
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table of cells: {error}") from None
-    missing = [name for name in ("dataset", "cell_id") if name not in cells.columns]
-    if missing:
-        raise DataError(f"{path} lacks the columns {missing}; it has {list(cells.columns)}")
-    return cells
+    # Text stays text: a cell called "007" must not become 7.
+    read = partial(pd.read_csv, dtype={"dataset": str, "cell_id": str, "split": str})
+    return _read_table(path, read, "a table of cells", KEY)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path, read: Callable[[Path], pd.DataFrame], what: str, columns: Sequence[str]) -> pd.DataFrame:
+    """``read(path)``. Raises DataError when it is missing, not ``what``, or lacks one of ``columns``."""
     try:
-        return pd.read_parquet(path)
+        table = read(path)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; a corpus folder has cells.csv and capacity.parquet") from None
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors or OSErrors
-        raise DataError(f"{path} cannot be read as a parquet table: {error}") from None
+        raise DataError(f"{path} cannot be read as {what}: {error}") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise DataError(f"{path} lacks the columns {missing}; it has {list(table.columns)}")
+    return table
+
+
+def read_arrays(file: Path, what: str) -> Arrays:
+    """The arrays of a ``.npz`` file by name. Raises DataError, which says that the file cannot be read as ``what``."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{file} cannot be read as {what}: {error}") from None
 
 
 def _read_curves(
     file: Path, listed: dict[str, set[str]], wanted: set[str], mend_start: bool, notes: list[str]
 ) -> ChargeCurves | None:
     """The curves in ``file`` of listed cells of wanted datasets, or None; ``notes`` takes what is left out."""
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{file} cannot be read as NumPy arrays: {error}") from None
+    arrays = read_arrays(file, "NumPy arrays")
     if not {"cell_id", "cycle"} <= arrays.keys():
         return None
     cell_id = arrays["cell_id"].astype(str).astype(object)
