@@ -21,7 +21,7 @@ from edgebat.errors import RecipeError
 from edgebat.training.run import Progress, Run, StepResult
 from edgebat.training.settings import StepSettings
 from edgebat.training.throughput import Throughput
-from edgebat.training.trainer import lightning_trainer, quiet_lightning
+from edgebat.training.trainer import train_or_resume
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 """(network, data, generator) -> scalar loss; ``generator``, on the data's device, is the only source of chance."""
@@ -98,18 +98,17 @@ def fit_steps(
     """
     if not data or not len(data[0]):
         raise RecipeError("there is nothing to train on; give cells with a known life or curve")
-    folder = run.folder
-    last = folder / "last.ckpt"
-    if not run.resume:
-        last.unlink(missing_ok=True)
     fitting = StepFitting(network, data, loss, settings, run.progress)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
-    callbacks = [speed := Throughput(), ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)]
+    callbacks = [
+        speed := Throughput(),
+        ModelCheckpoint(run.folder, "last", every_n_epochs=1, enable_version_counter=False),
+    ]
     epochs, started = settings.steps // settings.steps_per_epoch, time.monotonic()
-    with quiet_lightning():
-        trainer = lightning_trainer(settings, folder, epochs, callbacks, log_every_n_steps=settings.steps_per_epoch)
-        trainer.fit(fitting, loader, ckpt_path=last if run.resume and last.exists() else None, weights_only=True)
+    trainer = train_or_resume(
+        fitting, loader, settings, run, epochs, callbacks, log_every_n_steps=settings.steps_per_epoch
+    )
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
     network.cpu().eval()
