@@ -40,22 +40,10 @@ def context_soh(windows: HealthWindows) -> Float32:
 def fit_teacher(
     kind: type[Ic2ml], train: HealthWindows, val: HealthWindows | None, settings: Ic2mlSettings, run: Run
 ) -> tuple[Ic2ml, FitResult]:
-    """See ``Teacher.fit``."""
-    return train_ic2ml(train, validated(val, kind.name), settings, run)
-
-
-def train_ic2ml(
-    train: HealthWindows,
-    val: HealthWindows,
-    settings: Ic2mlSettings,
-    run: Run,
-) -> tuple[Ic2ml, FitResult]:
-    """A trained IC2ML in eval mode on the CPU. Same inputs, same bytes.
-
-    Raises RecipeError or DataError when there is nothing to learn from.
-    """
+    """See ``Teacher.fit``. Raises RecipeError or DataError when there is nothing to learn from."""
+    val = validated(val, kind.name)
     torch.manual_seed(settings.fit.seed)
-    network = Ic2ml(
+    network = kind(
         context=train.x.shape[1],
         increments=train.x.shape[2],
         horizon=train.trajectory.shape[1],
