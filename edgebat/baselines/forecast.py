@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32, Float64, FloatArray
 from edgebat.baselines import each_at_hand
 from edgebat.baselines.cpmlp import CyclePatchMlp, fit_batches, seeded
+from edgebat.baselines.forest import forest_on
 from edgebat.baselines.lines import (
     Line,
     MeanCurve,
@@ -25,7 +26,6 @@ from edgebat.baselines.lines import (
     capacity_context,
     whole_futures,
 )
-from edgebat.errors import require
 from edgebat.tasks.forecast.windows import ForecastWindows
 
 PAST = 96
@@ -61,15 +61,12 @@ class PatchMlp(nn.Module):
 
 def random_forest(x: Float32, y: Float32, seed: int) -> Answer:
     """Forty trees of sparse inputs and outputs: the curves between are straight enough. Raises MissingExtra."""
-    ensemble = require("sklearn.ensemble", extra="baselines")
     at = np.arange(7, y.shape[1], 8)
-    forest = ensemble.RandomForestRegressor(40, min_samples_leaf=3, random_state=seed).fit(
-        x[:, ::8], y[:, at].squeeze()
-    )
+    forest = forest_on(x[:, ::8], y[:, at].squeeze(), seed, n_estimators=40, max_features=1.0, min_samples_leaf=3)
     grid = np.arange(y.shape[1])
 
     def answer(x: Float32) -> FloatArray:
-        knots = np.column_stack([np.zeros(len(x)), forest.predict(x[:, ::8])])
+        knots = np.column_stack([np.zeros(len(x)), forest(x[:, ::8])])
         return np.stack([np.interp(grid, np.concatenate(([-1], at)), row) for row in knots])
 
     return answer

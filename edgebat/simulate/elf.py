@@ -42,7 +42,7 @@ class Flash:
 
     @property
     def total(self) -> int:
-        return sum(vars(self).values()) - self.harness
+        return int(sum(vars(self).values())) - self.harness
 
 
 @dataclass(frozen=True)
