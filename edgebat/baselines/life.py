@@ -10,10 +10,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from edgebat.arrays import Float64, FloatArray
+from edgebat.arrays import Float32, Float64, FloatArray, Int64
 from edgebat.baselines import each_at_hand
 from edgebat.baselines.cpmlp import CyclePatchMlp, seeded
 from edgebat.baselines.forest import forest_on
@@ -106,7 +105,7 @@ def random_forest(train: LifeWindows, seed: int = 1) -> Predictor:
     return lambda windows: forest(matrix_features(windows))
 
 
-def nearest_rows(train: LifeWindows, windows: LifeWindows) -> npt.NDArray[np.int64]:
+def nearest_rows(train: LifeWindows, windows: LifeWindows) -> Int64:
     """Index [N] of the training cell whose standardized difference matrix and early capacities are nearest."""
     x = np.concatenate((train.x, windows.x)).reshape(len(train) + len(windows), -1)
     soh = np.concatenate((train.capacity / train.capacity[:, :1], windows.capacity / windows.capacity[:, :1]))
@@ -116,7 +115,7 @@ def nearest_rows(train: LifeWindows, windows: LifeWindows) -> npt.NDArray[np.int
         parts.append(feature / spread)
     both = np.concatenate(parts, axis=1)
     distance = np.square(both[len(train) :, None] - both[None, : len(train)]).sum(axis=2)
-    nearest: npt.NDArray[np.int64] = distance.argmin(axis=1)
+    nearest: Int64 = distance.argmin(axis=1)
     return nearest
 
 
@@ -157,7 +156,7 @@ BASELINES: dict[str, Callable[[LifeWindows], Predictor]] = {
 }
 
 
-def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[npt.NDArray[np.float32], Float64]:
+def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[Float32, Float64]:
     """The nearest cell's SOH curve [N, points] copied, and the life it means [N]."""
     curve = train.curve[nearest_rows(train, windows)]
     return curve, curve_life(curve, train.spec)

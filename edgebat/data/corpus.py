@@ -23,12 +23,12 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from edgebat.arrays import Array, Float64
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
 from edgebat.data.fleet import KEY, ChargeCurves, Fleet
 from edgebat.data.readers.raw import RawCell
@@ -43,7 +43,7 @@ STEP_GRID_V = 0.01
 MAX_STEP_V = 0.1
 """A time step over which the voltage rises more is too coarse to interpolate charge in."""
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 
 
 def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, mend_start: bool = True) -> Fleet:
@@ -185,7 +185,7 @@ def _datasets(
     return np.full(len(cell_id), holding[0], dtype=object) if len(holding) == 1 else None
 
 
-def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+def _grid_curves(arrays: Arrays) -> tuple[Float64, Float64] | None:
     if "dq_ah" not in arrays or "voltage" not in arrays or arrays["voltage"].ndim != 1:
         return None
     dq = arrays["dq_ah"].astype(np.float64)
@@ -197,11 +197,11 @@ def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     starts = np.argmax(rise > 0.0, axis=1)
     dq[(np.arange(dq.shape[1])[None, :] <= starts[:, None]) & (starts > 0)[:, None]] = np.nan
     # Grids are stored as float32; a micro-volt is more than they mean, and 3.5999999 V should be 3.6 V.
-    voltage: npt.NDArray[np.float64] = arrays["voltage"].astype(np.float64).round(6)
+    voltage: Float64 = arrays["voltage"].astype(np.float64).round(6)
     return voltage, dq
 
 
-def _mend_first_step(dq: npt.NDArray[np.float64]) -> int:
+def _mend_first_step(dq: Float64) -> int:
     """Put back, in place, what the first step of each curve lacks against the line through the two steps after it.
 
     Returns how many curves that changed.
@@ -217,7 +217,7 @@ def _mend_first_step(dq: npt.NDArray[np.float64]) -> int:
     return int(short.sum())
 
 
-def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+def _time_curves(arrays: Arrays) -> tuple[Float64, Float64] | None:
     """Charges over time to dq(V), row by row; a row whose charge cannot be used is all NaN."""
     voltage = arrays.get("charge_voltage", arrays.get("voltage"))
     current = arrays.get("charge_current", arrays.get("current"))
@@ -230,7 +230,7 @@ def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
         return None
     lowest, highest = np.nanmin(voltage), np.nanmax(voltage)
     steps = np.arange(np.ceil(lowest / STEP_GRID_V), np.floor(highest / STEP_GRID_V) + 1)
-    grid: npt.NDArray[np.float64] = np.round(STEP_GRID_V * steps, 6)
+    grid: Float64 = np.round(STEP_GRID_V * steps, 6)
     if grid.size < 2:
         return None
     rows = [
@@ -240,12 +240,7 @@ def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     return grid, np.stack(rows)
 
 
-def _cc_curve(
-    time: npt.NDArray[np.float64],
-    voltage: npt.NDArray[np.float64],
-    current: npt.NDArray[np.float64],
-    grid: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _cc_curve(time: Float64, voltage: Float64, current: Float64, grid: Float64) -> Float64:
     """dq [V] of one charge: its first run at constant current, voltages made non-decreasing by the running maximum."""
     nothing = np.full(grid.size, np.nan)
     flowing = current[current > 0.05 * np.nanmax(np.abs(current), initial=0.0)]
@@ -288,7 +283,7 @@ def _merge(curves: list[ChargeCurves]) -> ChargeCurves | None:
     )
 
 
-def _regrid(part: ChargeCurves, grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _regrid(part: ChargeCurves, grid: Float64) -> Float64:
     if np.array_equal(part.voltage_v, grid):
         return np.asarray(part.dq_ah, dtype=np.float64)
     right = np.clip(np.searchsorted(part.voltage_v, grid, side="left"), 1, part.voltage_v.size - 1)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from edgebat.arrays import Float32, Float64, Int64
 from edgebat.cells import CellHistory, CellKey, Condition
 from edgebat.data.charge_protocol import constant_rate_c
 from edgebat.errors import DataError
@@ -40,9 +41,9 @@ class ChargeCurves:
 
     dataset: npt.NDArray[np.object_]
     cell_id: npt.NDArray[np.object_]
-    cycle: npt.NDArray[np.int64]
-    voltage_v: npt.NDArray[np.float64]
-    dq_ah: npt.NDArray[np.float32]
+    cycle: Int64
+    voltage_v: Float64
+    dq_ah: Float32
 
     def __len__(self) -> int:
         return len(self.cycle)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Float64
 from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed, whole
 from edgebat.errors import DataError
 
@@ -69,7 +69,7 @@ def header_of(path: Path) -> list[str]:
             raise DataError(f"{path} cannot be read as CSV: {error}") from None
 
 
-def read_columns(path: Path, names: list[str]) -> dict[str, npt.NDArray[np.float64]]:
+def read_columns(path: Path, names: list[str]) -> dict[str, Float64]:
     """The named columns as float64 [rows]; blank lines are skipped. Raises DataError naming column and line."""
     header = header_of(path)
     missing = [name for name in names if name not in header]

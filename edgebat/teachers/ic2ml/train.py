@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Array, Float32
 from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.base import validated
 from edgebat.teachers.ic2ml.network import Ic2ml
@@ -75,9 +72,9 @@ def fit_teacher(
     return network, result
 
 
-def _arrays(windows: HealthWindows) -> list[npt.NDArray[Any]]:
+def _arrays(windows: HealthWindows) -> list[Array]:
     return [windows.x, context_soh(windows), windows.trajectory, windows.rul]
 
 
-def _tensors(arrays: list[npt.NDArray[Any]]) -> Batch:
+def _tensors(arrays: list[Array]) -> Batch:
     return tuple(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays)
