@@ -196,7 +196,7 @@ def fit(
     newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
     callbacks = [history, speed, best, newest, EarlyStopping("val_loss", patience=settings.patience)]
     fitting = Fitting(network, loss, settings, steps=len(data.batches) * settings.epochs)
-    train_or_resume(fitting, data, settings, run, settings.epochs, callbacks, deterministic=True)
+    train_or_resume(fitting, data, settings, run, max_epochs=settings.epochs, callbacks=callbacks, deterministic=True)
     state = torch.load(folder / f"{settings.keep}.ckpt", map_location="cpu", weights_only=True)
     network.cpu().eval()
     fitting.load_state_dict(state["state_dict"])

@@ -86,11 +86,7 @@ class StepFitting(lightning.LightningModule):
 
 
 def fit_steps(
-    network: nn.Module,
-    data: tuple[Tensor, ...],
-    loss: StepLoss,
-    settings: StepSettings,
-    run: Run,
+    network: nn.Module, data: tuple[Tensor, ...], loss: StepLoss, settings: StepSettings, run: Run
 ) -> StepResult:
     """Train ``network`` in place; it ends in eval mode on the CPU with its last weights, or their average.
 
@@ -101,13 +97,11 @@ def fit_steps(
     fitting = StepFitting(network, data, loss, settings, run.progress)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
-    callbacks = [
-        speed := Throughput(),
-        ModelCheckpoint(run.folder, "last", every_n_epochs=1, enable_version_counter=False),
-    ]
-    epochs, started = settings.steps // settings.steps_per_epoch, time.monotonic()
+    newest = ModelCheckpoint(run.folder, "last", every_n_epochs=1, enable_version_counter=False)
+    callbacks = [speed := Throughput(), newest]
+    each, started = settings.steps_per_epoch, time.monotonic()
     trainer = train_or_resume(
-        fitting, loader, settings, run, epochs, callbacks, log_every_n_steps=settings.steps_per_epoch
+        fitting, loader, settings, run, max_epochs=settings.steps // each, callbacks=callbacks, log_every_n_steps=each
     )
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})

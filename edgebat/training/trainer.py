@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
 
 from edgebat.errors import require
 from edgebat.training.run import Run
@@ -18,16 +17,10 @@ from edgebat.training.settings import TrainerSettings
 
 
 def train_or_resume(
-    module: lightning.LightningModule,
-    data: Any,
-    settings: TrainerSettings,
-    run: Run,
-    epochs: int,
-    callbacks: Sequence[Callback],
-    **own: Any,
+    module: lightning.LightningModule, data: Any, settings: TrainerSettings, run: Run, **own: Any
 ) -> lightning.Trainer:
     """``module`` trained on ``data``, where ``settings`` want it, from ``last.ckpt`` in the run's folder unless it shall not
-    resume; and the trainer. own: further arguments of Lightning's.
+    resume; and the trainer. own: what else its trainer is made with.
 
     Raises MissingExtra when losses shall be logged and the package ``tensorboard`` is missing.
     """
@@ -37,13 +30,11 @@ def train_or_resume(
             stale.unlink(missing_ok=True)
     with _quiet_lightning():
         trainer = lightning.Trainer(
-            max_epochs=epochs,
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.nodes,
             strategy=settings.strategy,
             precision=settings.precision,
-            callbacks=list(callbacks),
             logger=_tensorboard_logger(run.folder) if settings.tensorboard else False,
             use_distributed_sampler=False,
             gradient_clip_val=1.0,
