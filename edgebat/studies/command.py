@@ -9,7 +9,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,16 +67,14 @@ def _study_of(name: str, where: str) -> str:
     raise RecipeError(f"{where}: there is no study of the teacher {name!r}; teacher.name is one of {', '.join(known)}")
 
 
-@contextlib.contextmanager
-def _silent_but_for_the_first() -> Iterator[None]:
+def _silent_but_for_the_first() -> contextlib.AbstractContextManager[Any]:
     """Every process of a distributed training goes through the whole study; one of them prints."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    with contextlib.ExitStack() as stack:
-        # Before a Trainer is made, Lightning knows the process of a node, but not the node.
-        if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        yield
+    # Before a Trainer is made, Lightning knows the process of a node, but not the node.
+    if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
+        return contextlib.redirect_stdout(io.StringIO())
+    return contextlib.nullcontext()
 
 
 def refuse_other_results(folder: Path, document: Json) -> None:

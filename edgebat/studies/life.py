@@ -20,10 +20,11 @@ import numpy as np
 from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
+from edgebat.baselines import each_at_hand
 from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
-from edgebat.errors import MissingExtra, RecipeError, require
+from edgebat.errors import RecipeError, require
 from edgebat.files import Json
 from edgebat.studies.runner import (
     Experiment,
@@ -186,13 +187,7 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
         return found
 
     def baselines(self, part: Part, split: Split[LifeWindows]) -> tuple[dict[str, Scored], list[str]]:
-        found, missing = {}, []
-        for name in BASELINES:
-            try:
-                found[name] = scored(score_baseline(name, split.train, split.test))
-            except MissingExtra as error:
-                missing.append(f"{name} left out: {error}")
-        return found, missing
+        return each_at_hand(BASELINES, lambda name: scored(score_baseline(name, split.train, split.test)))
 
     def learnt(self, train: LifeWindows) -> LifeWindows:
         """The cells that the teacher learns from."""

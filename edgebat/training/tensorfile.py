@@ -42,19 +42,6 @@ class StoredNetwork:
 def read_network(path: str | Path, expected_format: str | None = None) -> StoredNetwork:
     """The network in ``path``. Raises ModelFileError when the file is damaged, or not of ``expected_format``."""
     content = _read(path)
-    header = _header(path, content, expected_format)
-    try:
-        return StoredNetwork(Path(path), header, load(content))
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} does not fit the network its header describes: {error}") from None
-
-
-def read_header(path: str | Path, expected_format: str) -> Json:
-    """The JSON header of ``path``. Raises ModelFileError when the file is damaged or of another format."""
-    return _header(path, _read(path), expected_format)
-
-
-def _header(path: str | Path, content: bytes, expected_format: str | None) -> Json:
     try:
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
@@ -65,7 +52,10 @@ def _header(path: str | Path, content: bytes, expected_format: str | None) -> Js
                              "write it with edgebat, or restore it from a backup") from None  # fmt: skip
     if expected_format is not None and found != expected_format:
         raise ModelFileError(f"{path} holds {found!r}, not {expected_format!r}; give a file of that kind")
-    return dict(header)
+    try:
+        return StoredNetwork(Path(path), dict(header), load(content))
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} does not fit the network its header describes: {error}") from None
 
 
 def _read(path: str | Path) -> bytes:
