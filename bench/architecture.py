@@ -20,7 +20,7 @@ from edgebat.runs.closure import imported, only_for_type_checkers, parse
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES = 450
-GROUND = ("edgebat", "errors", "files", "paths", "arrays")
+GROUND = ("edgebat", "errors", "files", "paths", "arrays", "extras")
 
 
 @dataclass(frozen=True)

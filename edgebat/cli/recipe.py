@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
-from edgebat.errors import RecipeError
+from edgebat.errors import RecipeError, require
 
 
 def run_until(
@@ -23,6 +23,8 @@ def run_until(
     only: Sequence[str] = (),
 ) -> None:
     """The pipeline up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
+    # Now rather than after a training: what the last step needs.
+    require("torch", extra="train")
     from edgebat.runs.recipe import find_recipe, find_study, load_recipe
     from edgebat.runs.run import run_recipe
     from edgebat.studies.command import run_study
@@ -37,6 +39,10 @@ def run_until(
         return
     if only:
         raise RecipeError(f"--only picks parts of a study; {recipe} is none")
+    if until in ("export", "verify", "simulate", "report"):
+        require("onnx", extra="onnx")
+    if until == "report":
+        require("jinja2", extra="report")
     checked = load_recipe(recipe, overrides or ())
     run_recipe(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
 
