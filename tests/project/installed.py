@@ -1,7 +1,7 @@
-"""What a user gets from pip, made without a network: the wheel of this checkout and the packages that chosen extras ask for.
+"""What a user gets from pip, without a network: the wheel of this checkout and the packages that chosen extras ask for.
 
-The wheel is built and unpacked by pip, which also compiles it. The packages are links to those of the tests' environment, found
-through requirements; what else is installed there stays out of sight.
+The wheel is built and unpacked by pip, which also compiles it. The packages are links to those of the tests' environment,
+found through requirements; what else is installed there stays out of sight.
 """
 
 from __future__ import annotations
