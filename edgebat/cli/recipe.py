@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
 from edgebat.errors import RecipeError, require
+from edgebat.paths import default_corpus
 
 
 def run_until(
@@ -44,6 +46,10 @@ def run_until(
     if until == "report":
         require("jinja2", extra="report")
     checked = load_recipe(recipe, overrides or ())
+    # A variable that is set once and for all asks for nothing in particular; an option does.
+    if checked.data.source == "synthetic" and corpus is not None and corpus == default_corpus():
+        print(f"EDGEBAT_CORPUS is not used: recipe {checked.name} simulates its cells", file=sys.stderr)
+        corpus = None
     run_recipe(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
 
 
