@@ -57,9 +57,9 @@ def only_one(folder: Path) -> Iterator[None]:
 def claim(folder: Path, recipe: Path) -> None:
     """Note that ``folder`` is of the recipe file ``recipe``; a recipe may change, but not into another file's.
 
-    A shipped recipe is known by its name, any other by its path; a file with unchanged content may move. The run of a shipped
-    recipe stays that one's, also when an unchanged copy is run in it: edited, the copy is another recipe. Raises RecipeError
-    when the folder is another recipe's.
+    A shipped recipe is known by its name, any other by its path; a file with unchanged content may move. The run of a
+    shipped recipe stays that one's, also when an unchanged copy is run in it: edited, the copy is another recipe. Raises
+    RecipeError when the folder is another recipe's.
     """
     shipped = recipe.resolve().parent == recipes_dir().resolve()
     own = {"file": f"shipped:{recipe.stem}" if shipped else str(recipe.resolve()), "sha256": sha256_file(recipe)}
