@@ -10,7 +10,7 @@ import typer
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app
 from edgebat.cli.options import WithDefault, expanded
-from edgebat.cli.recipe import run_until
+from edgebat.cli.recipe import is_recipe, run_until
 
 if TYPE_CHECKING:
     from edgebat.bench import Options
@@ -111,7 +111,7 @@ def bench_model(
 
       edgebat bench check firmware/soh.ebat -t cortex-m4f --compiler gcc --baselines ci/baselines
     """
-    if model and not what.net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
+    if model and not what.net and is_recipe(model):
         return run_until("simulate", model, pipeline.corpus, pipeline.set_, pipeline.runs)
     from edgebat.bench import command
 

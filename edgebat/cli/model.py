@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app, plain
-from edgebat.cli.recipe import run_until
+from edgebat.cli.recipe import is_recipe, run_until
 from edgebat.errors import EdgebatError, ModelFileError
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def export(
         raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
     if port is None and forecast is not None:
         raise EdgebatError("--forecast belongs to a firmware: name it with --port")
-    if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
+    if port is not None and is_recipe(model):
         raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
-    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+    if is_recipe(model):
         return run_until("export", model, corpus, set_, runs)
     from edgebat.formats.export import export_model
     from edgebat.models import load_model
@@ -137,7 +137,7 @@ def verify(
         return _verify_random(random, windows, json_)
     if not model:
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
-    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
+    if is_recipe(model):
         return run_until("verify", model, corpus, set_, runs)
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show

@@ -15,6 +15,14 @@ from edgebat.errors import RecipeError, require
 from edgebat.paths import default_corpus
 
 
+def is_recipe(name: str) -> bool:
+    """Whether the argument MODEL|RECIPE is a recipe: a YAML file or a name, but never a model's file, there or not."""
+    path = Path(name)
+    if path.suffix in (".ebat", ".tflite", ".onnx"):
+        return False
+    return path.suffix in (".yaml", ".yml") or not path.is_file()
+
+
 def run_until(
     until: str,
     recipe: str,

@@ -18,6 +18,7 @@ from edgebat.tasks.health import HealthWindows
 from tests.project.installed import ROOT, Installed, environment, install_wheel, normal
 
 Env = Callable[..., Installed]
+Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
 OTHER_ERRORS = "wrong is not a known key|is not a corpus folder|differ from the baselines"
@@ -134,6 +135,13 @@ def test_settings_that_need_more_are_seen_in_recipe_and_command() -> None:
     assert extras_for(["run", "forecast-battery-timer-lora"]) == ["cli", "lora", "train"]
     assert extras_for(["run", "life-diffbatt"]) == ["baselines", "cli", "train"]
     assert "tensorboard" in extras_for(["train", "demo", "--set", "teacher.fit.tensorboard=true"])
+
+
+@pytest.mark.parametrize("verb", ["export", "verify", "bench"])
+def test_a_model_file_that_is_not_there_is_no_recipe(command: Command, verb: str) -> None:
+    code, _, err = command(verb, "nowhere.ebat")
+    assert code == 2
+    assert "there is no model file nowhere.ebat" in err
 
 
 def test_a_mistyped_verb_gets_a_suggestion_without_any_extra(env: Env, user: Path) -> None:
