@@ -21,7 +21,7 @@ Env = Callable[..., Installed]
 Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
-OTHER_ERRORS = "wrong is not a known key|is not a corpus folder|differ from the baselines"
+OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines"
 
 
 @pytest.fixture
