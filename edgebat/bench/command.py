@@ -104,7 +104,7 @@ def run_check(reports: Sequence[Report], folder: Path) -> None:
     """Print every comparison with the baselines in ``folder``; raises EdgebatError when one fails or none was made."""
     findings = guard.check(reports, folder)
     if not findings:
-        raise EdgebatError("nothing could be compared: no target gave figures; see `edgebat doctor`")
+        raise EdgebatError(_nothing("compared", reports))
     for finding in findings:
         print(f"{finding.kind:<15} {finding.text}")
     failed = sum(finding.fails for finding in findings)
@@ -113,9 +113,18 @@ def run_check(reports: Sequence[Report], folder: Path) -> None:
 
 
 def run_accept(reports: Sequence[Report], folder: Path) -> None:
-    """Write the figures as new baselines and say which files they went to."""
-    for path in guard.accept(reports, folder):
+    """Write the figures as new baselines and say which files they went to. Raises EdgebatError without figures."""
+    accepted = guard.accept(reports, folder)
+    if not accepted:
+        raise EdgebatError(_nothing("accepted", reports))
+    for path in accepted:
         print(f"accepted: {path}")
+
+
+def _nothing(done: str, reports: Sequence[Report]) -> str:
+    """Why there are no figures; a tool that is missing names what brings it."""
+    notes = dict.fromkeys(row.note for report in reports for row in report.rows if row.note)
+    return f"nothing could be {done}, no target gave figures: {'; '.join(notes) or 'see `edgebat doctor`'}"
 
 
 def run_peers(files: Files, options: Options) -> None:

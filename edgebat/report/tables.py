@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgebat.evaluate import Evaluation
+from edgebat.extras import EXTRAS
 from edgebat.tasks.base import Task, task
 
 Row = Mapping[str, Any]
@@ -91,7 +92,7 @@ def _by_model(table: Table, rows: Sequence[Row]) -> Iterator[Row]:
 
 def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
     """The table and, under it, why something was not run."""
-    reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {row['skipped']}" for row in rows if row["skipped"])
+    reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {escape(row['skipped'])}" for row in rows if row["skipped"])
     return Group(_keep_numbers(table), *reasons)
 
 
@@ -230,15 +231,6 @@ def target_list(as_json: bool) -> Any:
     return _keep_numbers(table)
 
 
-EXTRAS = {
-    "cli": ("typer", "rich", "pyyaml", "pydantic"),
-    "data": ("pandas", "pyarrow"),
-    "train": ("torch", "lightning", "safetensors"),
-    "onnx": ("onnx", "onnxruntime"),
-    "tflite": ("ai-edge-litert",),
-    "sim": ("unicorn", "ziglang", "capstone", "pyelftools"),
-    "report": ("jinja2",),
-}
 PROGRAMS = {
     "gcc": "host C; else zig is used",
     "arm-none-eabi-gcc": "a second compiler beside zig",
