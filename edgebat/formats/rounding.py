@@ -18,10 +18,10 @@ import numpy.typing as npt
 from edgebat.arrays import Float32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_float
-from edgebat.graph.model import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor
+from edgebat.graph.model import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor, Weighted
 
 Engine = Callable[[Int64], Int64]
-Linear = Dense | Conv1D | DepthwiseConv1D | AveragePool1D
+Linear = Weighted | AveragePool1D
 _Linear = TypeVar("_Linear", bound=Linear)
 
 

@@ -65,13 +65,9 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class Dense(Node):
-    """acc[o] = sum_i (x[i] - zp_in) * weight[o, i] + bias[o]; input [I] or [T, I], output [O] or [T, O].
+class Weighted(Node):
+    """Base of operators that multiply with a matrix: bias int32 [O] and weight_scale float32 [O], O output channels."""
 
-    weight int8 [O, I], bias int32 [O], weight_scale float32 [O]. An int16 output makes it a head (see Requant).
-    """
-
-    op: ClassVar[str] = "dense"
     weight: Int8
     bias: Int32
     weight_scale: Float32
@@ -79,34 +75,39 @@ class Dense(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv1D(Node):
-    """1-D convolution (cross-correlation) over [T, C]: weight int8 [O, K, C], bias int32 [O], weight_scale [O].
+class Dense(Weighted):
+    """acc[o] = sum_i (x[i] - zp_in) * weight[o, i] + bias[o]; input [I] or [T, I], output [O] or [T, O].
+
+    weight int8 [O, I]. An int16 output makes it a head (see Requant).
+    """
+
+    op: ClassVar[str] = "dense"
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(Weighted):
+    """Base of 1-D convolutions (cross-correlation) over [T, C].
 
     ``padding`` = (left, right) positions that count as the input's zero point; ``stride`` and ``dilation`` >= 1.
     """
 
-    op: ClassVar[str] = "conv1d"
-    weight: Int8
-    bias: Int32
-    weight_scale: Float32
-    requant: Requant
     stride: int = 1
     dilation: int = 1
     padding: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class DepthwiseConv1D(Node):
-    """Depthwise 1-D convolution over [T, C]: weight int8 [K, C], one filter per channel; else as Conv1D."""
+class Conv1D(Convolution):
+    """1-D convolution of all channels: weight int8 [O, K, C]."""
+
+    op: ClassVar[str] = "conv1d"
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv1D(Convolution):
+    """Depthwise 1-D convolution: weight int8 [K, C], one filter per channel."""
 
     op: ClassVar[str] = "depthwise_conv1d"
-    weight: Int8
-    bias: Int32
-    weight_scale: Float32
-    requant: Requant
-    stride: int = 1
-    dilation: int = 1
-    padding: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)

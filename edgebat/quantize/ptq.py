@@ -13,38 +13,17 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import DataError
+from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import quantize_multiplier
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import (
-    Conv1D,
-    Dense,
-    Flatten,
-    IntGraph,
-    LastStep,
-    Lstm,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 from edgebat.quantize.border import input_border, output_border
 from edgebat.quantize.observers import affine, observe
 from edgebat.quantize.requant_search import choose_head_scale, choose_power_scale, choose_scale, quantize_symmetric
 from edgebat.runtime.kernels import build_kernel
 from edgebat.runtime.lstm import LstmCell
-from edgebat.students.spec import (
-    INPUT_STEP,
-    Conv1DLayer,
-    DenseLayer,
-    FlattenLayer,
-    FloatModel,
-    LastStepLayer,
-    LstmLayer,
-    MaxPool1DLayer,
-    apply_layer,
-    lstm_states,
-    normalize,
-)
+from edgebat.students import spec
+from edgebat.students.spec import INPUT_STEP, FloatModel, apply_layer, lstm_states, normalize
 
 HEAD_SCALE = 2.0**-12  # of normalized outputs: +-8 standard deviations in int16, 0.0002 standard deviations a step
 # Bits of a head multiplier. With so few, LiteRT (31 bits, ties away from zero) and TFLite Micro (15 bits, ties up) both
@@ -132,23 +111,23 @@ def quantize_model(
         label = f"{index}_{type(layer).__name__.removesuffix('Layer').lower()}"
         last = index == len(model.layers) - 1
         match layer:
-            case DenseLayer() | Conv1DLayer():
+            case spec.DenseLayer() | spec.Conv1DLayer():
                 _add_linear(build, layer, label, head=last)
-            case MaxPool1DLayer():
+            case spec.MaxPool1DLayer():
                 t, c = build.current.shape
                 _add_plain(
                     build,
-                    MaxPool1D(label, (build.current.name,), label, layer.size, layer.size),
+                    ops.MaxPool1D(label, (build.current.name,), label, layer.size, layer.size),
                     layer,
                     (t // layer.size, c),
                 )
-            case FlattenLayer():
+            case spec.FlattenLayer():
                 _add_plain(
-                    build, Flatten(label, (build.current.name,), label), layer, (int(np.prod(build.current.shape)),)
+                    build, ops.Flatten(label, (build.current.name,), label), layer, (int(np.prod(build.current.shape)),)
                 )
-            case LastStepLayer():
-                _add_plain(build, LastStep(label, (build.current.name,), label), layer, build.current.shape[1:])
-            case LstmLayer():
+            case spec.LastStepLayer():
+                _add_plain(build, ops.LastStep(label, (build.current.name,), label), layer, build.current.shape[1:])
+            case spec.LstmLayer():
                 _add_lstm(build, layer, label)
     report = {"scheme": "post-training", "options": asdict(options), "windows": len(sample)}
     report["layers"] = [asdict(r) for r in build.reports]
@@ -175,16 +154,16 @@ def _add_plain(build: _Builder, node: Node, layer: Any, shape: tuple[int, ...]) 
     build.add(node, target, apply_layer(layer, build.real), build.run(node, target))
 
 
-def _add_linear(build: _Builder, layer: DenseLayer | Conv1DLayer, label: str, *, head: bool) -> None:
+def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, label: str, *, head: bool) -> None:
     """Dense or convolution, with fused ReLU; the last layer becomes the int16 head."""
     source, options = build.current, build.options
     weight = layer.weight.astype(np.float64)
     outs = len(weight)
     real = apply_layer(layer, build.real)
-    bare: DenseLayer | Conv1DLayer = (
-        DenseLayer(layer.weight, layer.bias)
-        if isinstance(layer, DenseLayer)
-        else Conv1DLayer(layer.weight, layer.bias, layer.padding)
+    bare: spec.DenseLayer | spec.Conv1DLayer = (
+        spec.DenseLayer(layer.weight, layer.bias)
+        if isinstance(layer, spec.DenseLayer)
+        else spec.Conv1DLayer(layer.weight, layer.bias, layer.padding)
     )
     if head:
         target = Tensor(label, real.shape[1:], "int16", HEAD_SCALE, 0)
@@ -197,7 +176,7 @@ def _add_linear(build: _Builder, layer: DenseLayer | Conv1DLayer, label: str, *,
     peak = np.abs(weight).reshape(outs, -1).max(axis=1)
     peak = np.maximum(peak, max(float(peak.max()) * 1e-3, 1e-9))
     widest = max(127 - source.zero_point, source.zero_point + 128)
-    report = LayerReport(label, "head" if head else "dense" if isinstance(layer, DenseLayer) else "conv1d", outs)
+    report = LayerReport(label, "head" if head else "dense" if isinstance(layer, spec.DenseLayer) else "conv1d", outs)
     scales, ks, ns, limits, reals = (np.zeros(outs) for _ in range(5))
     for channel in range(outs):
         natural = float(peak[channel]) / 127.0
@@ -239,22 +218,24 @@ def _add_linear(build: _Builder, layer: DenseLayer | Conv1DLayer, label: str, *,
         wide=False,
     )
     node: Node
-    if isinstance(layer, DenseLayer):
-        node = Dense(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
+    if isinstance(layer, spec.DenseLayer):
+        node = ops.Dense(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
     else:
         pad = (layer.padding, layer.padding)
-        node = Conv1D(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant, padding=pad)
+        node = ops.Conv1D(
+            label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant, padding=pad
+        )
     build.reports.append(report)
     build.add(node, target, real, build.run(node, target))
 
 
-def _with_weight(layer: DenseLayer | Conv1DLayer, weight: Array) -> DenseLayer | Conv1DLayer:
-    if isinstance(layer, DenseLayer):
-        return DenseLayer(weight, layer.bias)
-    return Conv1DLayer(weight, layer.bias, layer.padding)
+def _with_weight(layer: spec.DenseLayer | spec.Conv1DLayer, weight: Array) -> spec.DenseLayer | spec.Conv1DLayer:
+    if isinstance(layer, spec.DenseLayer):
+        return spec.DenseLayer(weight, layer.bias)
+    return spec.Conv1DLayer(weight, layer.bias, layer.padding)
 
 
-def _add_lstm(build: _Builder, layer: LstmLayer, label: str) -> None:
+def _add_lstm(build: _Builder, layer: spec.LstmLayer, label: str) -> None:
     """An LSTM layer; its input scale must be a power of two, which input and hidden tensors have."""
     source = build.current
     hidden = layer.weight_hidden.shape[1]
@@ -269,7 +250,7 @@ def _add_lstm(build: _Builder, layer: LstmLayer, label: str) -> None:
     (wx, sx, mx, ex), (wh, sh, mh, eh) = packed
     bias = np.rint(layer.bias.reshape(4, hidden) / (source.scale * sx.astype(np.float64))[:, None])
     out_multiplier, out_exponent = quantize_multiplier(2.0**-30 / HIDDEN_SCALE)
-    node = Lstm(
+    node = ops.Lstm(
         label, (source.name,), label, wx, wh, bias.astype(np.int32), sx, sh, mx, ex, mh, eh, exponent,
         out_multiplier, out_exponent,
     )  # fmt: skip

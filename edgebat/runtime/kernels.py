@@ -16,21 +16,8 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.graph import arithmetic
-from edgebat.graph.model import (
-    Add,
-    AveragePool1D,
-    Concat,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    LastStep,
-    Lut,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph import model as ops
+from edgebat.graph.model import Node, Requant, Tensor
 
 Kernel = Callable[..., Array]
 
@@ -39,26 +26,26 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
     """The function that executes ``node``: one float64 array [N, ...] of integers per input, the same as output."""
     source = tensors[node.inputs[0]]
     match node:
-        case Dense():
+        case ops.Dense():
             return _dense(node, source)
-        case Conv1D():
+        case ops.Conv1D():
             return _conv1d(node, source, tensors[node.output])
-        case DepthwiseConv1D():
+        case ops.DepthwiseConv1D():
             return _depthwise_conv1d(node, source)
-        case MaxPool1D():
+        case ops.MaxPool1D():
             return _max_pool(node, tensors[node.output])
-        case AveragePool1D():
+        case ops.AveragePool1D():
             return _average_pool(node, source)
-        case Flatten():
+        case ops.Flatten():
             return lambda x: x.reshape(x.shape[0], -1)
-        case Concat():
+        case ops.Concat():
             return lambda *xs: np.concatenate(xs, axis=-1)
-        case Add():
+        case ops.Add():
             return _add(node, tensors)
-        case Lut():
+        case ops.Lut():
             table = node.table.astype(np.float64)
             return lambda x: table[x.astype(np.intp) + 128]
-        case LastStep():
+        case ops.LastStep():
             return lambda x: x[:, -1]
         case _:
             raise TypeError(f"node {node.name!r} ({node.op}) is not a stateless operator")
@@ -112,7 +99,7 @@ def build_requant(requant: Requant) -> Callable[[Array], Array]:
     return rounding
 
 
-def _dense(node: Dense, source: Tensor) -> Kernel:
+def _dense(node: ops.Dense, source: Tensor) -> Kernel:
     matrix, finish = linear(node.weight, node.bias, source.zero_point, node.requant)
     return lambda x: finish(x @ matrix)
 
@@ -132,7 +119,7 @@ def _windows(x: Array, kernel: int, stride: int, dilation: int, padding: tuple[i
     return np.ndarray((samples, positions, kernel, channels), x.dtype, x, 0, (n, t * stride, t * dilation, c))
 
 
-def _conv1d(node: Conv1D, source: Tensor, target: Tensor) -> Kernel:
+def _conv1d(node: ops.Conv1D, source: Tensor, target: Tensor) -> Kernel:
     outs, kernel, channels = node.weight.shape
     matrix, finish = linear(node.weight.reshape(outs, -1), node.bias, source.zero_point, node.requant)
     positions = target.shape[0]
@@ -145,7 +132,7 @@ def _conv1d(node: Conv1D, source: Tensor, target: Tensor) -> Kernel:
     return conv1d
 
 
-def _depthwise_conv1d(node: DepthwiseConv1D, source: Tensor) -> Kernel:
+def _depthwise_conv1d(node: ops.DepthwiseConv1D, source: Tensor) -> Kernel:
     matrix, finish = linear(np.ascontiguousarray(node.weight.T), node.bias, source.zero_point, node.requant)
 
     def depthwise(x: Array) -> Array:
@@ -155,7 +142,7 @@ def _depthwise_conv1d(node: DepthwiseConv1D, source: Tensor) -> Kernel:
     return depthwise
 
 
-def _max_pool(node: MaxPool1D, target: Tensor) -> Kernel:
+def _max_pool(node: ops.MaxPool1D, target: Tensor) -> Kernel:
     reach = node.stride * (target.shape[0] - 1) + 1
 
     def max_pool(x: Array) -> Array:
@@ -167,7 +154,7 @@ def _max_pool(node: MaxPool1D, target: Tensor) -> Kernel:
     return max_pool
 
 
-def _average_pool(node: AveragePool1D, source: Tensor) -> Kernel:
+def _average_pool(node: ops.AveragePool1D, source: Tensor) -> Kernel:
     rounding = build_requant(node.requant)
 
     def average_pool(x: Array) -> Array:
@@ -177,7 +164,7 @@ def _average_pool(node: AveragePool1D, source: Tensor) -> Kernel:
     return average_pool
 
 
-def _add(node: Add, tensors: Mapping[str, Tensor]) -> Kernel:
+def _add(node: ops.Add, tensors: Mapping[str, Tensor]) -> Kernel:
     zero_a, zero_b = (tensors[name].zero_point for name in node.inputs)
     m_a, m_b = (float(m) for m in node.multiplier)
     rounding = build_requant(node.requant)

@@ -11,20 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.graph import (
-    Conv1D,
-    Dense,
-    Flatten,
-    IntGraph,
-    LastStep,
-    Lstm,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-    check_graph,
-)
+from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 from edgebat.quantize.ptq import GATE_BITS, GATE_SCALE, HEAD_BITS, HEAD_SCALE, HIDDEN_SCALE
 from edgebat.quantize.requant_search import choose_head_scale, choose_power_scale, choose_scale
 
@@ -59,14 +49,14 @@ def random_graph(family: str, seed: int) -> IntGraph:
         current = draw.start((int(rng.integers(2, 24)), int(rng.integers(1, 12))), 2.0 ** -int(rng.integers(3, 7)), 0)
         for layer in range(int(rng.integers(1, 3))):
             current = _lstm(draw, current, f"lstm{layer}", int(rng.integers(2, 33)))
-        current = _plain(draw, current, LastStep("last", (current.name,), "last"), current.shape[1:])
+        current = _plain(draw, current, ops.LastStep("last", (current.name,), "last"), current.shape[1:])
     else:
         scale, zero = float(np.float32(10.0 ** rng.uniform(-3, 0))), int(rng.integers(-128, 128))
         current = draw.start((int(rng.integers(6, 33)), int(rng.integers(1, 12))), scale, zero)
         if family == "cnn":
             current = _convolutions(draw, current)
         shape = (int(np.prod(current.shape)),)
-        current = _plain(draw, current, Flatten("flatten", (current.name,), "flatten"), shape)
+        current = _plain(draw, current, ops.Flatten("flatten", (current.name,), "flatten"), shape)
         for layer in range(int(rng.integers(0, 3)) + (family == "mlp")):
             current = _linear(draw, current, f"dense{layer}", (int(rng.integers(1, 65)), current.shape[0]), {})
     current = _linear(draw, current, "head", (int(rng.integers(1, 52)), current.shape[0]), {}, head=True)
@@ -99,7 +89,7 @@ def _convolutions(draw: _Draw, current: Tensor) -> Tensor:
         current = _linear(draw, current, f"conv{layer}", (int(rng.integers(1, 25)), kernel, channels), extra)
         if current.shape[0] >= 4 and rng.random() < 0.5:
             label, size = f"pool{layer}", int(rng.integers(2, 4))
-            node = MaxPool1D(label, (current.name,), label, size, size)
+            node = ops.MaxPool1D(label, (current.name,), label, size, size)
             current = _plain(draw, current, node, (current.shape[0] // size, current.shape[1]))
     return current
 
@@ -137,9 +127,9 @@ def _linear(
     dtype = "int16" if head else "int8"
     bias32 = bias.astype(np.int32)
     if len(shape) == 2:
-        draw.nodes.append(Dense(label, (source.name,), label, weight, bias32, scales, requant))
+        draw.nodes.append(ops.Dense(label, (source.name,), label, weight, bias32, scales, requant))
         return draw.tensor(label, (outs,), out_scale, zero, dtype)
-    conv = Conv1D(label, (source.name,), label, weight, bias32, scales, requant, **extra)  # type: ignore[arg-type]
+    conv = ops.Conv1D(label, (source.name,), label, weight, bias32, scales, requant, **extra)  # type: ignore[arg-type]
     draw.nodes.append(conv)
     padded = source.shape[0] + sum(conv.padding)
     length = (padded - ((shape[1] - 1) * conv.dilation + 1)) // conv.stride + 1
@@ -168,7 +158,7 @@ def _lstm(draw: _Draw, source: Tensor, label: str, hidden: int) -> Tensor:
     bias = np.rint(rng.normal(0, 1.0, (4, hidden)) / (source.scale * sx[:, None])).astype(np.int32)
     multiplier, exponent = quantize_multiplier(2.0**-30 / HIDDEN_SCALE)
     cell_exponent = int(rng.integers(-14, -9))
-    node = Lstm(
+    node = ops.Lstm(
         label, (source.name,), label, wx, wh, bias, sx, sh, mx, ex, mh, eh, cell_exponent, multiplier, exponent
     )  # fmt: skip
     draw.nodes.append(node)

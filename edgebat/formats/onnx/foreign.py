@@ -28,19 +28,8 @@ from edgebat.formats.onnx.values import (
 )
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
-from edgebat.graph.model import (
-    Add,
-    AveragePool1D,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    IntGraph,
-    Lut,
-    MaxPool1D,
-    Node,
-    Tensor,
-)
+from edgebat.graph import model as ops
+from edgebat.graph.model import IntGraph, Node, Tensor
 
 # Elementwise functions as float64 NumPy; arguments as in Function.
 FUNCTIONS: dict[str, Any] = {
@@ -206,7 +195,7 @@ class ImporterBase:
             return source
         t, c = source.tensor.shape
         target = self.declare(name, (t * c,), source.tensor.scale, source.tensor.zero_point)
-        self.nodes.append(Flatten(name, (source.tensor.name,), name))
+        self.nodes.append(ops.Flatten(name, (source.tensor.name,), name))
         order = (c, t) if source.channels_first and t > 1 and c > 1 else None
         return Quantized(target, source.unsigned, False, order)
 
@@ -224,7 +213,7 @@ class ImporterBase:
                 a, b = (source.tensor for source in value.sources)
                 target = self.declare(name, a.shape, scale, zero)
                 multipliers, requant = add_rounding((a.scale, b.scale), target, self.bounds(value, scale, zero))
-                self.nodes.append(Add(name, (a.name, b.name), name, multipliers, requant))
+                self.nodes.append(ops.Add(name, (a.name, b.name), name, multipliers, requant))
                 return replace(value.sources[0], tensor=target, unsigned=unsigned)
             case Average():
                 source = value.source.tensor
@@ -233,13 +222,13 @@ class ImporterBase:
                     name, ((source.shape[0] - value.size) // value.stride + 1, source.shape[1]), scale, zero
                 )
                 requant = float_requant(real, zero, *self.bounds(value, scale, zero))
-                self.nodes.append(AveragePool1D(name, (source.name,), name, value.size, value.stride, requant))
+                self.nodes.append(ops.AveragePool1D(name, (source.name,), name, value.size, value.stride, requant))
                 return replace(value.source, tensor=target, unsigned=unsigned)
             case Function():
                 source = value.source.tensor
                 target = self.declare(name, source.shape, scale, zero)
                 table = function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
-                self.nodes.append(Lut(name, (source.name,), name, value.name, table))
+                self.nodes.append(ops.Lut(name, (source.name,), name, value.name, table))
                 return replace(value.source, tensor=target, unsigned=unsigned)
 
     def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
@@ -249,12 +238,12 @@ class ImporterBase:
         arrays = (value.weight, value.bias, value.weight_scale, requant)
         if value.kind == "dense":
             target = self.declare(name, (*source.shape[:-1], len(value.bias)), scale, zero)
-            self.nodes.append(Dense(name, (source.name,), name, *arrays))
+            self.nodes.append(ops.Dense(name, (source.name,), name, *arrays))
             return Quantized(target, unsigned)
         kernel = value.weight.shape[0 if value.kind == "depthwise" else 1]
         length = (source.shape[0] + sum(value.padding) - (kernel - 1) * value.dilation - 1) // value.stride + 1
         target = self.declare(name, (length, len(value.bias)), scale, zero)
-        cls = DepthwiseConv1D if value.kind == "depthwise" else Conv1D
+        cls = ops.DepthwiseConv1D if value.kind == "depthwise" else ops.Conv1D
         self.nodes.append(cls(name, (source.name,), name, *arrays, value.stride, value.dilation, value.padding))
         return Quantized(target, unsigned, channels_first=True)
 
@@ -262,5 +251,5 @@ class ImporterBase:
         before = source.tensor
         length = (before.shape[0] - size) // stride + 1
         target = self.declare(name, (length, before.shape[1]), before.scale, before.zero_point)
-        self.nodes.append(MaxPool1D(name, (before.name,), name, size, stride))
+        self.nodes.append(ops.MaxPool1D(name, (before.name,), name, size, stride))
         return replace(source, tensor=target)

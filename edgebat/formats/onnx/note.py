@@ -11,22 +11,9 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
 from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
+from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import quantize_multiplier
-from edgebat.graph.model import (
-    OPERATORS,
-    Add,
-    AveragePool1D,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    IntGraph,
-    Lstm,
-    Lut,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph.model import OPERATORS, IntGraph, Node, Requant, Tensor
 
 NOTE_FORMAT = 1
 
@@ -166,22 +153,22 @@ class _Decoder:
     def plain(self) -> Node:
         return OPERATORS[self.entry["op"]](**self.common)
 
-    def max_pool(self) -> MaxPool1D:
-        return MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
+    def max_pool(self) -> ops.MaxPool1D:
+        return ops.MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
 
-    def average_pool(self) -> AveragePool1D:
+    def average_pool(self) -> ops.AveragePool1D:
         requant = self.requant(self.array("weight_scale", "float32")[:1])
         size, stride = self.integer("size"), self.integer("stride")
-        return AveragePool1D(**self.common, size=size, stride=stride, requant=requant)
+        return ops.AveragePool1D(**self.common, size=size, stride=stride, requant=requant)
 
-    def add(self) -> Add:
+    def add(self) -> ops.Add:
         terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
-        return Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
+        return ops.Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
 
-    def lut(self) -> Lut:
-        return Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
+    def lut(self) -> ops.Lut:
+        return ops.Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
 
-    def dense(self) -> Dense:
+    def dense(self) -> ops.Dense:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
         if self.tensors[self.output].dtype == "int16":
             scale = np.array([_number(v) for v in self.entry["weight_scale"]], np.float32)
@@ -190,7 +177,7 @@ class _Decoder:
         else:
             scale = self.array("weight_scale", "float32")
             requant = self.requant(scale)
-        return Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=requant)
+        return ops.Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=requant)
 
     def convolution(self) -> Node:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
@@ -201,11 +188,11 @@ class _Decoder:
             **self.common, "bias": bias, "weight_scale": scale, "requant": self.requant(scale),
             "stride": self.integer("stride"), "dilation": self.integer("dilation"), "padding": self.pair(),
         }  # fmt: skip
-        if self.entry["op"] == Conv1D.op:
-            return Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1)))
-        return DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T))
+        if self.entry["op"] == ops.Conv1D.op:
+            return ops.Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1)))
+        return ops.DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T))
 
-    def lstm(self) -> Lstm:
+    def lstm(self) -> ops.Lstm:
         source, target = self.source, self.tensors[self.output]
         units = target.shape[-1]
         back = [GATE_ORDER.index(gate) for gate in range(4)]
@@ -221,7 +208,7 @@ class _Decoder:
             pairs = [quantize_multiplier(before * float(value) * 2.0**12) for value in values]
             derived += [np.array(column, np.int32) for column in zip(*pairs, strict=True)]
         hidden = quantize_multiplier(2.0**-30 / target.scale)
-        return Lstm(
+        return ops.Lstm(
             **self.common, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
             bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
             input_multiplier=derived[0], input_exponent=derived[1], recurrent_multiplier=derived[2],
