@@ -136,38 +136,8 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
         if tensors[name].dtype != "int8":
             raise _fail(node, f"input {name!r} is {tensors[name].dtype}; activations inside a graph are int8")
     match node:
-        case ops.Dense():
-            outs, ins = node.weight.shape if node.weight.ndim == 2 else (0, 0)
-            _expect_array(node, "weight", node.weight, "int8", (outs, source.shape[-1]))
-            _expect_array(node, "bias", node.bias, "int32", (outs,))
-            _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
-            _expect_shape(node, target, (*source.shape[:-1], outs))
-            _check_requant(node, node.requant, outs, target)
-            _check_accumulator(node, ins)
-        case ops.Conv1D():
-            if node.weight.ndim != 3 or len(source.shape) != 2:
-                raise _fail(
-                    node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 3 and 2"
-                )
-            outs, kernel, channels = node.weight.shape
-            _expect_array(node, "weight", node.weight, "int8", (outs, kernel, source.shape[1]))
-            _expect_array(node, "bias", node.bias, "int32", (outs,))
-            _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
-            _expect_shape(node, target, (_conv_length(node, source.shape[0], kernel), outs))
-            _check_requant(node, node.requant, outs, target)
-            _check_accumulator(node, kernel * channels)
-        case ops.DepthwiseConv1D():
-            if node.weight.ndim != 2 or len(source.shape) != 2:
-                raise _fail(
-                    node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 2 and 2"
-                )
-            kernel, channels = node.weight.shape
-            _expect_array(node, "weight", node.weight, "int8", (kernel, source.shape[1]))
-            _expect_array(node, "bias", node.bias, "int32", (channels,))
-            _expect_array(node, "weight scale", node.weight_scale, "float32", (channels,))
-            _expect_shape(node, target, (_conv_length(node, source.shape[0], kernel), channels))
-            _check_requant(node, node.requant, channels, target)
-            _check_accumulator(node, kernel)
+        case ops.Weighted():
+            _check_weighted(node, source, target)
         case ops.MaxPool1D() | ops.AveragePool1D():
             if len(source.shape) != 2 or not 1 <= node.size <= source.shape[0] or not 1 <= node.stride <= MAX_ELEMENTS:
                 raise _fail(
@@ -213,8 +183,27 @@ def _expect_same_scale(node: Node, source: Tensor, target: Tensor) -> None:
         )
 
 
-def _check_accumulator(node: ops.Weighted, fan_in: int) -> None:
-    largest = fan_in * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
+def _check_weighted(node: ops.Weighted, source: Tensor, target: Tensor) -> None:
+    weight, kernel, rows = node.weight, 1, source.shape[:-1]
+    if isinstance(node, ops.Convolution):
+        rank = 3 if isinstance(node, ops.Conv1D) else 2
+        if weight.ndim != rank or len(source.shape) != 2:
+            raise _fail(
+                node, f"weight has {weight.ndim} and input {len(source.shape)} dimensions; allowed: {rank} and 2"
+            )
+        kernel = weight.shape[-2]
+        outs, allowed = weight.shape[0 if rank == 3 else 1], (*weight.shape[:-1], source.shape[1])
+    else:
+        outs = len(weight) if weight.ndim == 2 else 0
+        allowed = (outs, source.shape[-1])
+    _expect_array(node, "weight", weight, "int8", allowed)
+    _expect_array(node, "bias", node.bias, "int32", (outs,))
+    _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
+    if isinstance(node, ops.Convolution):
+        rows = (_conv_length(node, source.shape[0], kernel),)
+    _expect_shape(node, target, (*rows, outs))
+    _check_requant(node, node.requant, outs, target)
+    largest = weight.size // outs * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
     if largest > INT32_MAX:
         raise _fail(
             node, f"the accumulator can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or a smaller bias"
