@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgebat.arrays import Float32, Int64
 from edgebat.errors import ModelFileError
-from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_float
+from edgebat.graph.arithmetic import INT32_MAX, quantize_multipliers, requantize_float
 from edgebat.graph.model import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor, Weighted
 
 Engine = Callable[[Int64], Int64]
@@ -126,8 +126,7 @@ def double_requant(input_scale: float, weight_scale: Float32, target: Tensor, mi
     """Requantization by ``D`` as TFLite Micro derives it from float32 scales (in double); weight_scale [C]."""
     real = input_scale * weight_scale.astype(np.float64) / target.scale
     checked = float_requant(real.astype(np.float32), target.zero_point, minimum, maximum)
-    pairs = [quantize_multiplier(float(value)) for value in real]
-    multiplier, exponent = (np.array(values, np.int32) for values in zip(*pairs, strict=True))
+    multiplier, exponent = quantize_multipliers(real)
     return replace(checked, kind="double", multiplier=multiplier, shift=exponent)
 
 

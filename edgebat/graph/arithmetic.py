@@ -12,10 +12,12 @@ All functions take and return integer arrays and never round through float64 by 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import IntArray
+from edgebat.arrays import Float32, Float64, Int32, IntArray
 
 INT8_MIN, INT8_MAX = -128, 127
 INT16_MIN, INT16_MAX = -32768, 32767
@@ -98,6 +100,30 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if exponent < -31:
         return 0, 0
     return q31, int(exponent)
+
+
+def quantize_multipliers(real: Float64) -> tuple[Int32, Int32]:
+    """`quantize_multiplier` of every value of ``real`` [C]: (Q31 multipliers [C], exponents [C])."""
+    pairs = [quantize_multiplier(float(value)) for value in real]
+    multipliers, exponents = np.array(pairs, np.int32).reshape(-1, 2).T.copy()
+    return multipliers, exponents
+
+
+def lstm_multipliers(
+    input_scale: float, hidden_scale: float, input_weight_scale: Float32, recurrent_weight_scale: Float32
+) -> dict[str, Any]:
+    """The multipliers and exponents of an `Lstm`, by field, as TFLite Micro derives them from scales (of weights: [4]).
+
+    They bring gate sums to the scale 2**-12, and the product of output gate and cell, 2**-30, to ``hidden_scale``.
+    """
+    fields: dict[str, Any] = {}
+    for part, scale, weight in (
+        ("input", input_scale, input_weight_scale), ("recurrent", hidden_scale, recurrent_weight_scale)
+    ):  # fmt: skip
+        real = scale * weight.astype(np.float64) * 2.0**12
+        fields[f"{part}_multiplier"], fields[f"{part}_exponent"] = quantize_multipliers(real)
+    fields["hidden_multiplier"], fields["hidden_exponent"] = quantize_multiplier(2.0**-30 / hidden_scale)
+    return fields
 
 
 def _sigmoid_table() -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
 from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
 from edgebat.graph import model as ops
-from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.model import OPERATORS, IntGraph, Node, Requant, Tensor
 
 NOTE_FORMAT = 1
@@ -203,17 +203,10 @@ class _Decoder:
         scales = [
             np.array([_number(v) for v in self.entry[key]], np.float32) for key in ("input_scale", "recurrent_scale")
         ]
-        derived = []
-        for before, values in zip((source.scale, target.scale), scales, strict=True):
-            pairs = [quantize_multiplier(before * float(value) * 2.0**12) for value in values]
-            derived += [np.array(column, np.int32) for column in zip(*pairs, strict=True)]
-        hidden = quantize_multiplier(2.0**-30 / target.scale)
         return ops.Lstm(
             **self.common, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
             bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
-            input_multiplier=derived[0], input_exponent=derived[1], recurrent_multiplier=derived[2],
-            recurrent_exponent=derived[3], cell_exponent=self.integer("cell_exponent"), hidden_multiplier=hidden[0],
-            hidden_exponent=hidden[1],
+            cell_exponent=self.integer("cell_exponent"), **lstm_multipliers(source.scale, target.scale, *scales),
         )  # fmt: skip
 
 

@@ -20,10 +20,10 @@ from edgebat.formats.tflite.rules import (
     lifted_engine,
     requantize_table,
     same_padding,
+    short_multipliers,
 )
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
-from edgebat.graph.arithmetic import quantize_multiplier
 from edgebat.graph.model import Requant, Tensor
 
 
@@ -65,9 +65,8 @@ class Importer(ImporterBase):
         real = source.scale / 2**power * scale.astype(np.float64) / target.scale
         if not (np.isfinite(real).all() and (real > 0).all() and (real < 2.0**15).all() and (real > 2.0**-30).all()):
             raise ModelFileError(f"{operator.where}: s_in * s_w / s_out is {real.tolist()[:4]}, out of any use")
-        pairs = [quantize_multiplier(value) for value in real.tolist()]
-        k = np.array([min((q + (1 << 15)) >> 16, 0x7FFF) for q, _ in pairs], np.int32)
-        n = np.array([15 - exponent - power for _, exponent in pairs], np.int32)
+        short, exponent = short_multipliers(real)
+        k, n = short.astype(np.int32), (15 - exponent - power).astype(np.int32)
         bias = wide >> power
         if (n < 1).any() or (n > 46).any() or (np.abs(bias) >= 1 << 31).any():
             raise ModelFileError(f"{operator.where}: its scales or biases are out of any use")

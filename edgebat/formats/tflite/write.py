@@ -37,7 +37,7 @@ from edgebat.formats.tflite.rules import (
 )
 from edgebat.formats.tflite.schema import ACTIVATION, PADDING, TENSOR_TYPE
 from edgebat.graph import model as ops
-from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 
@@ -287,16 +287,15 @@ class _Writer(FileBuilder):
 
     def lstm(self, node: ops.Lstm, source: Tensor, target: Tensor) -> None:
         hidden = target.shape[1]
-        for label, scales, multipliers, exponents, scale_in in (
-            ("input", node.input_scale, node.input_multiplier, node.input_exponent, source.scale),
-            ("recurrent", node.recurrent_scale, node.recurrent_multiplier, node.recurrent_exponent, target.scale),
-        ):
-            derived = [quantize_multiplier(scale_in * float(scale) * 2.0**12) for scale in scales]
-            if derived != list(zip(multipliers.tolist(), exponents.tolist(), strict=True)):
+        derived = lstm_multipliers(source.scale, target.scale, node.input_scale, node.recurrent_scale)
+        for label in ("input", "recurrent"):
+            fields = (f"{label}_multiplier", f"{label}_exponent")
+            if not all(np.array_equal(derived[field], getattr(node, field)) for field in fields):
+                pairs = list(zip(*(derived[field].tolist() for field in fields), strict=True))
                 raise ModelFileError(
-                    f"node {node.name!r} (lstm): its {label} multipliers are not those of its scales, {derived}"
+                    f"node {node.name!r} (lstm): its {label} multipliers are not those of its scales, {pairs}"
                 )
-        if (node.hidden_multiplier, node.hidden_exponent) != quantize_multiplier(2.0**-30 / target.scale):
+        if any(getattr(node, field) != derived[field] for field in ("hidden_multiplier", "hidden_exponent")):
             raise ModelFileError(f"node {node.name!r} (lstm): its hidden multiplier is not that of its output scale")
         weights = [
             self.tensor(f"{node.name}/{gate} {label}", weight.shape, "int8", data=weight, scale=scale)
