@@ -123,11 +123,13 @@ class _Emitter:
             shape = self.onnx.constant(f"{node.name}/steps", [-1, *target.shape], "int64")
             self.onnx.emit("Reshape", [output, shape], target.name)
 
-    def convolution(self, node: ops.Convolution, source: Tensor, target: Tensor) -> None:
+    def conv1d(self, node: ops.Convolution, source: Tensor, target: Tensor) -> None:
         self.check(node, source, target, node.weight_scale)
         self.window(node, source, target)
 
-    def average_pool(self, node: ops.AveragePool1D, source: Tensor, target: Tensor) -> None:
+    depthwise_conv1d = conv1d
+
+    def average_pool1d(self, node: ops.AveragePool1D, source: Tensor, target: Tensor) -> None:
         window = average_window(node, source, target)
         self.check(node, source, target, window.weight_scale[:1])
         self.window(window, source, target)
@@ -150,7 +152,7 @@ class _Emitter:
         )  # fmt: skip
         self.channels_first[target.name] = output
 
-    def max_pool(self, node: ops.MaxPool1D, source: Tensor, target: Tensor) -> None:
+    def max_pool1d(self, node: ops.MaxPool1D, source: Tensor, target: Tensor) -> None:
         self.channels_first[target.name] = self.onnx.emit(
             "MaxPool", [self.image(source.name)], f"{target.name}/nct", kernel_shape=[node.size], strides=[node.stride]
         )
@@ -206,15 +208,6 @@ class _Emitter:
 
 
 _OPERATORS: dict[str, Callable[[_Emitter, Any, Tensor, Tensor], None]] = {
-    "dense": _Emitter.dense,
-    "conv1d": _Emitter.convolution,
-    "depthwise_conv1d": _Emitter.convolution,
-    "max_pool1d": _Emitter.max_pool,
-    "average_pool1d": _Emitter.average_pool,
-    "flatten": _Emitter.flatten,
-    "concat": _Emitter.concat,
-    "add": _Emitter.add,
-    "lut": _Emitter.lut,
-    "lstm": _Emitter.lstm,
-    "last_step": _Emitter.last_step,
+    name: getattr(_Emitter, name) for name in ops.OPERATORS if hasattr(_Emitter, name)
 }
+"""The method of each operator's name."""

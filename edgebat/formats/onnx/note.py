@@ -13,7 +13,7 @@ from edgebat.formats.onnx.integer import GATE_ORDER
 from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
-from edgebat.graph.model import OPERATORS, IntGraph, Node, Requant, Tensor
+from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 
 NOTE_FORMAT = 1
 
@@ -93,15 +93,31 @@ def _text(value: Any) -> str:
     return value
 
 
+def _pair(value: Any) -> tuple[int, int]:
+    left, right = value
+    return _integer(left), _integer(right)
+
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "str": _text,
+    "int": _integer,
+    "tuple[str, ...]": lambda value: tuple(_text(name) for name in value),
+    "tuple[int, int]": _pair,
+}
+"""What reads a field of a node from the note, by the field's type."""
+
+
 class _Decoder:
     """One node: plain fields from the note, arrays from the constants that `emit.py` makes of them."""
 
     def __init__(self, entry: dict[str, Any], tensors: dict[str, Tensor], constants: dict[str, Array]) -> None:
         self.entry, self.tensors, self.constants = entry, tensors, constants
-        self.name, self.output = _text(entry["name"]), _text(entry["output"])
-        self.common: dict[str, Any] = {
-            "name": self.name, "inputs": tuple(_text(name) for name in entry["inputs"]), "output": self.output
-        }  # fmt: skip
+        if entry["op"] not in _OPERATORS:
+            raise ValueError(f"operator {entry['op']!r}")
+        self.cls: type[Any] = ops.OPERATORS[entry["op"]]
+        plain = [field for field in dataclasses.fields(self.cls) if field.type in _PLAIN]
+        self.common = {field.name: _PLAIN[str(field.type)](entry[field.name]) for field in plain}
+        self.name, self.output = self.common["name"], self.common["output"]
 
     @property
     def source(self) -> Tensor:
@@ -113,18 +129,8 @@ class _Decoder:
             raise ValueError(f"constant {label!r} of node {self.name!r} is {value.dtype}{list(value.shape)}")
         return value
 
-    def integer(self, key: str) -> int:
-        return _integer(self.entry[key])
-
-    def pair(self) -> tuple[int, int]:
-        left, right = self.entry["padding"]
-        return _integer(left), _integer(right)
-
     def node(self) -> Node:
-        op = self.entry["op"]
-        if op not in _OPERATORS:
-            raise ValueError(f"operator {op!r}")
-        node = _OPERATORS[op](self)
+        node = _OPERATORS[self.cls.op](self)
         if isinstance(node, Linear) and node.requant.kind == "float":
             return proven(node, self.source, self.entry["requant"]["hint"])
         return node
@@ -150,25 +156,24 @@ class _Decoder:
 
     # -- operators
 
-    def plain(self) -> Node:
-        return OPERATORS[self.entry["op"]](**self.common)
+    def plain(self, **more: Any) -> Node:
+        """The node of the note's fields and ``more``, which the note leaves out."""
+        node: Node = self.cls(**self.common, **more)
+        return node
 
-    def max_pool(self) -> ops.MaxPool1D:
-        return ops.MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
+    flatten = concat = last_step = max_pool1d = plain
 
-    def average_pool(self) -> ops.AveragePool1D:
-        requant = self.requant(self.array("weight_scale", "float32")[:1])
-        size, stride = self.integer("size"), self.integer("stride")
-        return ops.AveragePool1D(**self.common, size=size, stride=stride, requant=requant)
+    def average_pool1d(self) -> Node:
+        return self.plain(requant=self.requant(self.array("weight_scale", "float32")[:1]))
 
-    def add(self) -> ops.Add:
+    def add(self) -> Node:
         terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
-        return ops.Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
+        return self.plain(multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
 
-    def lut(self) -> ops.Lut:
-        return ops.Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
+    def lut(self) -> Node:
+        return self.plain(table=self.array("table", "int8"))
 
-    def dense(self) -> ops.Dense:
+    def dense(self) -> Node:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
         if self.tensors[self.output].dtype == "int16":
             scale = np.array([_number(v) for v in self.entry["weight_scale"]], np.float32)
@@ -177,20 +182,17 @@ class _Decoder:
         else:
             scale = self.array("weight_scale", "float32")
             requant = self.requant(scale)
-        return ops.Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=requant)
+        return self.plain(weight=weight, bias=bias, weight_scale=scale, requant=requant)
 
-    def convolution(self) -> Node:
+    def conv1d(self) -> Node:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
         if weight.ndim != 3:
             raise ValueError(f"weight of node {self.name!r} has {weight.ndim} dimensions")
         scale = self.array("weight_scale", "float32")
-        fields: dict[str, Any] = {
-            **self.common, "bias": bias, "weight_scale": scale, "requant": self.requant(scale),
-            "stride": self.integer("stride"), "dilation": self.integer("dilation"), "padding": self.pair(),
-        }  # fmt: skip
-        if self.entry["op"] == ops.Conv1D.op:
-            return ops.Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1)))
-        return ops.DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T))
+        weight = np.ascontiguousarray(weight.transpose(0, 2, 1) if self.cls is ops.Conv1D else weight[:, 0].T)
+        return self.plain(weight=weight, bias=bias, weight_scale=scale, requant=self.requant(scale))
+
+    depthwise_conv1d = conv1d
 
     def lstm(self) -> ops.Lstm:
         source, target = self.source, self.tensors[self.output]
@@ -203,23 +205,14 @@ class _Decoder:
         scales = [
             np.array([_number(v) for v in self.entry[key]], np.float32) for key in ("input_scale", "recurrent_scale")
         ]
+        derived = self.common | lstm_multipliers(source.scale, target.scale, *scales)
         return ops.Lstm(
-            **self.common, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
+            **derived, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
             bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
-            cell_exponent=self.integer("cell_exponent"), **lstm_multipliers(source.scale, target.scale, *scales),
         )  # fmt: skip
 
 
 _OPERATORS: dict[str, Callable[[_Decoder], Node]] = {
-    "dense": _Decoder.dense,
-    "conv1d": _Decoder.convolution,
-    "depthwise_conv1d": _Decoder.convolution,
-    "max_pool1d": _Decoder.max_pool,
-    "average_pool1d": _Decoder.average_pool,
-    "flatten": _Decoder.plain,
-    "concat": _Decoder.plain,
-    "add": _Decoder.add,
-    "lut": _Decoder.lut,
-    "lstm": _Decoder.lstm,
-    "last_step": _Decoder.plain,
+    name: getattr(_Decoder, name) for name in ops.OPERATORS if hasattr(_Decoder, name)
 }
+"""The method of each operator's name."""

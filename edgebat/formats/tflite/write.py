@@ -164,10 +164,12 @@ class _Writer(FileBuilder):
         options = {"activation": activation, "keep_num_dims": len(source.shape) == 2}
         self.operator("FULLY_CONNECTED", 12, inputs, self.index[target.name], "FullyConnectedOptions", options)
 
-    def convolution(self, node: ops.Convolution, source: Tensor, target: Tensor) -> None:
+    def conv1d(self, node: ops.Convolution, source: Tensor, target: Tensor) -> None:
         self.window(node, source, target, self.requant(node, source, target, node.weight_scale))
 
-    def average_pool(self, node: ops.AveragePool1D, source: Tensor, target: Tensor) -> None:
+    depthwise_conv1d = conv1d
+
+    def average_pool1d(self, node: ops.AveragePool1D, source: Tensor, target: Tensor) -> None:
         window = average_window(node, source, target)
         self.hint(node, op=node.op)
         self.window(window, source, target, self.requant(node, source, target, window.weight_scale[:1]))
@@ -203,7 +205,7 @@ class _Writer(FileBuilder):
         self.operator("PAD", 2, [self.index[source.name], constant], self.index[padded.name], "PadOptions")
         return padded
 
-    def max_pool(self, node: ops.MaxPool1D, source: Tensor, target: Tensor) -> None:
+    def max_pool1d(self, node: ops.MaxPool1D, source: Tensor, target: Tensor) -> None:
         options = {
             "padding": PADDING["valid"], "stride_w": node.stride, "stride_h": 1, "filter_w": node.size,
             "filter_h": 1, "activation": ACTIVATION["none"],
@@ -335,15 +337,6 @@ class _Writer(FileBuilder):
 
 
 _OPERATORS: dict[str, Callable[[_Writer, Any, Tensor, Tensor], None]] = {
-    "dense": _Writer.dense,
-    "conv1d": _Writer.convolution,
-    "depthwise_conv1d": _Writer.convolution,
-    "max_pool1d": _Writer.max_pool,
-    "average_pool1d": _Writer.average_pool,
-    "flatten": _Writer.flatten,
-    "concat": _Writer.concat,
-    "add": _Writer.add,
-    "lut": _Writer.lut,
-    "lstm": _Writer.lstm,
-    "last_step": _Writer.last_step,
+    name: getattr(_Writer, name) for name in ops.OPERATORS if hasattr(_Writer, name)
 }
+"""The method of each operator's name."""
