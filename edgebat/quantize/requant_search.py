@@ -171,11 +171,10 @@ def choose_layer(
             choices.append(ScaleChoice(scale, k, n, 1 << most.bit_length(), np.float32(k * 2.0**-n), 0, True))
         else:
             choices.append(choose_scale(value, source.scale, target.scale, low - zero, high - zero, most))
-    integers = (
-        np.array([getattr(c, key) for c in choices]).astype(np.int32) for key in ("multiplier", "shift", "clamp")
-    )
+    keys = ("multiplier", "shift", "clamp")
+    k, n, clamp = (np.array([getattr(c, key) for c in choices]).astype(np.int32) for key in keys)
     scales, reals = (np.array([getattr(c, key) for c in choices], np.float32) for key in ("weight_scale", "real"))
-    return scales, Requant("shift", zero, low, high, *integers, reals), choices
+    return scales, Requant("shift", zero, low, high, k, n, clamp, reals), choices
 
 
 def choose_gates(natural: Sequence[float], input_scale: float) -> Float32:
