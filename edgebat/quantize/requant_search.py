@@ -172,9 +172,9 @@ def choose_layer(
         else:
             choices.append(choose_scale(value, source.scale, target.scale, low - zero, high - zero, most))
     keys = ("multiplier", "shift", "clamp")
-    k, n, clamp = (np.array([getattr(c, key) for c in choices]).astype(np.int32) for key in keys)
+    multiplier, shift, clamp = (np.array([getattr(c, key) for c in choices]).astype(np.int32) for key in keys)
     scales, reals = (np.array([getattr(c, key) for c in choices], np.float32) for key in ("weight_scale", "real"))
-    return scales, Requant("shift", zero, low, high, k, n, clamp, reals), choices
+    return scales, Requant("shift", zero, low, high, multiplier, shift, clamp, reals), choices
 
 
 def choose_gates(natural: Sequence[float], input_scale: float) -> Float32:
