@@ -6,7 +6,7 @@ float side gives the ranges, the difference of both gives the bias correction. N
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -104,49 +104,31 @@ def quantize_model(
     build = _Builder(options, {"input": source}, [], source, real, integer)
     for index, layer in enumerate(model.layers):
         label = f"{index}_{type(layer).__name__.removesuffix('Layer').lower()}"
-        last = index == len(model.layers) - 1
+        inputs = (build.current.name,)
         match layer:
             case spec.DenseLayer() | spec.Conv1DLayer():
-                _add_linear(build, layer, label, head=last)
+                _add_linear(build, layer, label, head=index == len(model.layers) - 1)
             case spec.MaxPool1DLayer():
-                t, c = build.current.shape
-                _add_plain(
-                    build,
-                    ops.MaxPool1D(label, (build.current.name,), label, layer.size, layer.size),
-                    layer,
-                    (t // layer.size, c),
-                )
+                _add_plain(build, ops.MaxPool1D(label, inputs, label, layer.size, layer.size), layer)
             case spec.FlattenLayer():
-                _add_plain(
-                    build, ops.Flatten(label, (build.current.name,), label), layer, (int(np.prod(build.current.shape)),)
-                )
+                _add_plain(build, ops.Flatten(label, inputs, label), layer)
             case spec.LastStepLayer():
-                _add_plain(build, ops.LastStep(label, (build.current.name,), label), layer, build.current.shape[1:])
+                _add_plain(build, ops.LastStep(label, inputs, label), layer)
             case spec.LstmLayer():
                 _add_lstm(build, layer, label)
     report = {"scheme": "post-training", "options": asdict(options), "windows": len(sample)}
     report["layers"] = [asdict(r) for r in build.reports]
-    graph = IntGraph(
-        name or model.kind,
-        build.tensors,
-        tuple(build.nodes),
-        "input",
-        build.current.name,
-        {
-            **(meta or {}),
-            "kind": model.kind,
-            "input": input_border(model),
-            "outputs": output_border(model, HEAD_SCALE),
-            "quantization": report,
-        },
-    )
-    return check_graph(graph)
+    border = {"kind": model.kind, "input": input_border(model), "outputs": output_border(model, HEAD_SCALE)}
+    meta = {**(meta or {}), **border, "quantization": report}
+    nodes = tuple(build.nodes)
+    return check_graph(IntGraph(name or model.kind, build.tensors, nodes, "input", build.current.name, meta))
 
 
-def _add_plain(build: _Builder, node: Node, layer: Any, shape: tuple[int, ...]) -> None:
-    source = build.current
-    target = Tensor(node.output, shape, "int8", source.scale, source.zero_point)
-    build.add(node, target, apply_layer(layer, build.real), build.run(node, target))
+def _add_plain(build: _Builder, node: Node, layer: spec.Layer) -> None:
+    """A layer that keeps scale and zero point."""
+    real = apply_layer(layer, build.real)
+    target = replace(build.current, name=node.output, shape=real.shape[1:])
+    build.add(node, target, real, build.run(node, target))
 
 
 def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, label: str, *, head: bool) -> None:
@@ -155,11 +137,7 @@ def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, labe
     weight = layer.weight.astype(np.float64)
     outs = len(weight)
     real = apply_layer(layer, build.real)
-    bare: spec.DenseLayer | spec.Conv1DLayer = (
-        spec.DenseLayer(layer.weight, layer.bias)
-        if isinstance(layer, spec.DenseLayer)
-        else spec.Conv1DLayer(layer.weight, layer.bias, layer.padding)
-    )
+    bare = replace(layer, activation="none")
     if head:
         target = Tensor(label, real.shape[1:], "int16", HEAD_SCALE, 0)
         low, high = -32768, 32767
@@ -188,27 +166,17 @@ def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, labe
     bias = layer.bias.astype(np.float64)
     if options.bias_correction:
         seen = (build.integer - source.zero_point) * source.scale
-        rounded = integer_weight * weight_scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
-        approximate = apply_layer(_with_weight(bare, rounded), seen)
+        rounded: Array = integer_weight * weight_scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
+        approximate = apply_layer(replace(bare, weight=rounded), seen)
         axes = tuple(range(real.ndim - 1))
         bias = bias + (apply_layer(bare, build.real) - approximate).mean(axis=axes)
     integer_bias = np.clip(np.rint(bias / step), -(2**30), 2**30).astype(np.int32)
-    node: Node
-    if isinstance(layer, spec.DenseLayer):
-        node = ops.Dense(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
-    else:
-        pad = (layer.padding, layer.padding)
-        node = ops.Conv1D(
-            label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant, padding=pad
-        )
+    parts = (label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
+    node: Node = ops.Dense(*parts)
+    if isinstance(layer, spec.Conv1DLayer):
+        node = ops.Conv1D(*parts, padding=(layer.padding, layer.padding))
     build.reports.append(report)
     build.add(node, target, real, build.run(node, target))
-
-
-def _with_weight(layer: spec.DenseLayer | spec.Conv1DLayer, weight: Array) -> spec.DenseLayer | spec.Conv1DLayer:
-    if isinstance(layer, spec.DenseLayer):
-        return spec.DenseLayer(weight, layer.bias)
-    return spec.Conv1DLayer(weight, layer.bias, layer.padding)
 
 
 def _add_lstm(build: _Builder, layer: spec.LstmLayer, label: str) -> None:

@@ -23,6 +23,7 @@ from edgebat.graph.check import check_graph
 from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant
 from edgebat.graph.model import Tensor as GraphTensor
 from edgebat.quantize.requant_search import proves_equal, visible_steps
+from edgebat.runtime.lstm import sigmoid_table, tanh_table
 from edgebat.students.base import Student
 from edgebat.students.spec import Conv1DLayer, DenseLayer, Layer, LstmLayer
 
@@ -201,7 +202,9 @@ class _Lstm(nn.Module):
     factor_h: Tensor
     exponent_x: Tensor
     exponent_h: Tensor
-    table: Tensor
+    sigmoid: Tensor
+    tanh: Tensor
+    tanh_cell: Tensor
 
     def __init__(self, node: Lstm, graph: IntGraph, layer: LstmLayer) -> None:
         super().__init__()
@@ -222,7 +225,9 @@ class _Lstm(nn.Module):
             "factor_h": per_row(node.recurrent_multiplier / 2.0**31),
             "exponent_x": per_row(node.input_exponent),
             "exponent_h": per_row(node.recurrent_exponent),
-            "table": torch.from_numpy(arithmetic.SIGMOID_TABLE),
+            "sigmoid": torch.from_numpy(sigmoid_table()),
+            "tanh": torch.from_numpy(tanh_table(0)),
+            "tanh_cell": torch.from_numpy(tanh_table(node.cell_exponent + 12)),
         }.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -243,11 +248,11 @@ class _Lstm(nn.Module):
             with torch.no_grad():
                 acc = functional.linear(q_hidden - self.target.zero_point, ih)
                 gates = _sat16(products[:, t] + _sat16(_double(acc, self.factor_h, self.exponent_h)))
-                zi, zf, zg, zo = (gates[:, k * units : (k + 1) * units] for k in range(4))
-                kept = _double(self._sigmoid(zf) * q_cell, 0.5, -14)
-                added = _double(self._sigmoid(zi) * self._tanh(zg, 0), 0.5, -29 - node.cell_exponent)
+                zi, zf, zg, zo = (gates[:, k * units : (k + 1) * units].long() for k in range(4))
+                kept = _double(self.sigmoid[zf] * q_cell, 0.5, -14)
+                added = _double(self.sigmoid[zi] * self.tanh[zg], 0.5, -29 - node.cell_exponent)
                 q_cell = _sat16(_sat16(kept) + _sat16(added))
-                product = self._sigmoid(zo) * self._tanh(q_cell, node.cell_exponent + 12)
+                product = self.sigmoid[zo] * self.tanh_cell[q_cell.long()]
                 q_hidden = _double(product, node.hidden_multiplier / 2.0**31, node.hidden_exponent)
                 q_hidden = (q_hidden + self.target.zero_point).clamp(-128, 127)
             i, f, g, o = torch.chunk(functional.linear(real[:, t], wx, self.bias) + functional.linear(hidden, wh), 4, 1)
@@ -259,24 +264,6 @@ class _Lstm(nn.Module):
             outputs.append(hidden)
             integers.append(q_hidden)
         return torch.stack(outputs, 1), torch.stack(integers, 1)
-
-    def _interpolate(self, a: Tensor, bits: int) -> Tensor:
-        index = torch.clamp(a >> bits, max=254)
-        low, rest = self.table[index], a & ((1 << bits) - 1)
-        return (low << bits) + rest * (self.table[index + 1] - low)
-
-    def _sigmoid(self, z: Tensor) -> Tensor:
-        d = 3 * z.long()
-        a = d.abs()
-        r = torch.where((a >> 9) >= 255, torch.full_like(a, 0x7FFF << 10), self._interpolate(a, 9))
-        return torch.where(d >= 0, (r + 512) >> 10, ((1 << 25) - r + 511) >> 10).double()
-
-    def _tanh(self, z: Tensor, left: int) -> Tensor:
-        d = 3 * z.long()
-        d = d << left if left >= 0 else (d + (1 << (-left - 1))) >> -left
-        a = d.abs()
-        r = torch.where((a >> 8) >= 255, torch.full_like(a, 0xFFFF << 8), self._interpolate(a, 8))
-        return torch.where(d >= 0, (r - (1 << 23) + 128) >> 8, (-r + (1 << 23) + 127) >> 8).double()
 
     @torch.no_grad()
     def export(self) -> Node:
