@@ -14,6 +14,7 @@ from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.c.memory import pad4
+from edgebat.formats.c.tables import array
 from edgebat.paths import firmware_dir
 from edgebat.students import spec
 from edgebat.students.spec import FloatModel
@@ -90,17 +91,14 @@ class _Writer:
 
     def table(self, name: str, values: Float32) -> str:
         texts = [f"{float(v):#.9g}f" for v in values.reshape(-1)]
-        lines = ["    " + ", ".join(texts[i : i + 8]) + "," for i in range(0, len(texts), 8)]
-        self.tables.append(f"static const float {name}[{len(texts)}] = {{\n" + "\n".join(lines) + "\n};\n")
+        self.tables.append(array("float", name, texts, 8))
         return name
 
     def rows(self, label: str, weight: Float32, bias: Float32, activation: str) -> str:
         """Tables of a layer [O, I] in blocks of four rows; the initializer of an ``edgebat_float_dense_t``."""
         blocks = pad4(len(weight)) // 4
-        full = np.zeros((4 * blocks, weight.shape[1]), np.float32)
-        full[: len(weight)] = weight
-        padded = np.zeros(4 * blocks, np.float32)
-        padded[: len(bias)] = bias
+        missing = 4 * blocks - len(weight)
+        full, padded = np.pad(weight, ((0, missing), (0, 0))), np.pad(bias, (0, missing))
         weights = self.table(f"{label}_weights", full.reshape(blocks, 4, -1).transpose(0, 2, 1))
         minimum = "0.0f" if activation == "relu" else "-FLT_MAX"
         return f"{{{weights}, {self.table(f'{label}_bias', padded)}, {minimum}, {weight.shape[1]}, {blocks}}}"

@@ -19,15 +19,7 @@ import numpy.typing as npt
 
 from edgebat.arrays import Float32, Float64, Int32, IntArray
 
-INT8_MIN, INT8_MAX = -128, 127
-INT16_MIN, INT16_MAX = -32768, 32767
 INT32_MAX = 2**31 - 1
-
-
-def saturate(values: npt.NDArray[np.int64], dtype: str) -> npt.NDArray[np.int64]:
-    """Clip int64 ``values`` to the range of ``dtype`` ("int8", "int16" or "int32"); the result stays int64."""
-    info = np.iinfo(dtype)
-    return np.clip(values, info.min, info.max)
 
 
 def requantize_float(acc: IntArray, multiplier: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
