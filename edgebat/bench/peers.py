@@ -41,12 +41,10 @@ LSTM_GOALS = {(8, 32): 3.6, (8, 16): 5.0}
 """Instructions per MAC of one LSTM layer alone on the Cortex-M4, by (inputs, hidden units)."""
 
 REASONS = {
-    (
-        "instructions",
-        "cortex-m0plus",
-        "mlp",
-    ): "with int8 weights the inner loop takes 3.5 instructions per MAC on this core (load, multiplication, addition, a "
-    "quarter of a load, the loop), and 6,000 are 3.3 for everything",
+    ("instructions", "cortex-m0plus", "mlp"): (
+        "with int8 weights the inner loop takes 3.5 instructions per MAC on this core (load, multiplication, addition, a "
+        "quarter of a load, the loop), and 6,000 are 3.3 for everything"
+    ),
 }
 """Why a goal is missed, where it is known; a goal that is met needs none."""
 
@@ -61,33 +59,21 @@ class Peer:
 
 
 PEERS = (
-    Peer(
-        "TFLite Micro, reference kernels",
-        "cortex-m4f",
-        ((15_162, 24.6, 2.0), (355_969, 47.6, 3.5), (912_260, 48.3, 4.1)),
-    ),
-    Peer(
-        "TFLite Micro + CMSIS-NN (int8-only registrations)",
-        "cortex-m4f",
-        ((7_588, 32.3, 2.3), (114_206, 56.6, 3.8), (420_392, 54.4, 5.0)),
-    ),
+    Peer("TFLite Micro, reference kernels", "cortex-m4f", (
+        (15_162, 24.6, 2.0), (355_969, 47.6, 3.5), (912_260, 48.3, 4.1))),
+    Peer("TFLite Micro + CMSIS-NN (int8-only registrations)", "cortex-m4f", (
+        (7_588, 32.3, 2.3), (114_206, 56.6, 3.8), (420_392, 54.4, 5.0))),
     Peer("CMSIS-NN called directly, -O3", "cortex-m4f", ((6_682, 8.0, 1.6), (113_158, 28.3, 4.1), None)),
     Peer("NNoM (power-of-two scales)", "cortex-m4f", ((7_187, 7.9, 1.7), (231_962, 22.9, 3.2), (447_742, 11.4, 2.3))),
     Peer("onnx2c, float, -O3", "cortex-m4f", ((9_805, 9.4, 0.45), (138_213, 57.1, 4.9), (295_868, 14.4, 5.5))),
     Peer("onnx2c, int8 per tensor, -O3", "cortex-m4f", ((12_462, 3.9, 0.15), (238_054, 16.1, 1.0), None)),
     Peer("emlearn, float", "cortex-m4f", ((12_142, 11.8, 0.7), None, None)),
-    Peer(
-        "TFLite Micro, reference kernels",
-        "cortex-m0plus",
-        ((23_400, None, None), (591_000, None, None), (1_800_000, None, None)),
-    ),
-    Peer(
-        "TFLite Micro + CMSIS-NN",
-        "cortex-m0plus",
-        ((17_400, None, None), (301_000, None, None), (1_010_000, None, None)),
-    ),
+    Peer("TFLite Micro, reference kernels", "cortex-m0plus", (
+        (23_400, None, None), (591_000, None, None), (1_800_000, None, None))),
+    Peer("TFLite Micro + CMSIS-NN", "cortex-m0plus", (
+        (17_400, None, None), (301_000, None, None), (1_010_000, None, None))),
     Peer("NNoM", "cortex-m0plus", ((12_000, None, None), (410_000, None, None), (905_000, None, None))),
-)
+)  # fmt: skip
 _PEERS_NOTE = (
     "edgebat: measured now. The others: measured once, outside this repository, same network and simulator, "
     "arm-none-eabi-gcc 12.2.1; their flash holds about 0.6 kB of harness. Networks have random weights."

@@ -110,16 +110,8 @@ def _summary(report: Report) -> Table:
             )
         )
     columns = (
-        "target",
-        "by",
-        "instructions\n(simulator)",
-        "per\nMAC",
-        "cycles\n(model)",
-        "ms\n(model)",
-        "flash",
-        "RAM",
-        "QEMU",
-    )
+        "target", "by", "instructions\n(simulator)", "per\nMAC", "cycles\n(model)", "ms\n(model)", "flash", "RAM", "QEMU",
+    )  # fmt: skip
     return Table(
         "One inference",
         columns,
@@ -139,17 +131,8 @@ def _flash(report: Report) -> Table:
             parts = (f.model_tables, f.kernel_tables, f.model_code, f.kernel_code, f.library, f.initial_data, f.total)
             rows.append((row.target, row.built_by, *map(count, parts), count(f.harness)))
     columns = (
-        "target",
-        "by",
-        "model\ntables",
-        "kernel\ntables",
-        "API",
-        "kernels",
-        "library",
-        ".data",
-        "total",
-        "harness",
-    )
+        "target", "by", "model\ntables", "kernel\ntables", "API", "kernels", "library", ".data", "total", "harness",
+    )  # fmt: skip
     return Table(
         "Flash by section, bytes",
         columns,

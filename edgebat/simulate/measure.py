@@ -49,11 +49,11 @@ class Measurement:
     ``outputs`` int16 [N, O], int32 where an output has 4 bytes. ``instructions`` executed per inference (minimum,
     maximum over the first ``windows_counted`` windows; equal when the running time does not depend on the data).
     ``cycles`` are an estimate of the first window with its stated error, or None where there is no model;
-    ``milliseconds`` are those cycles at ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and the C library would be measured.
-    ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that of the first window in Unicorn,
-    the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say where the
-    instructions of the first window went. ``confirmed_by`` names the second simulator that gave the same outputs and
-    the same counts from the same image, "" where none was asked.
+    ``milliseconds`` are those cycles at ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and
+    the C library would be measured. ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that
+    of the first window in Unicorn, the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say
+    where the instructions of the first window went. ``confirmed_by`` names the second simulator that gave the same
+    outputs and the same counts from the same image, "" where none was asked.
     """
 
     name: str

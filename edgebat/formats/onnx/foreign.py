@@ -39,6 +39,8 @@ FUNCTIONS: dict[str, Any] = {
     "leaky_relu": lambda x, alpha: np.where(x >= 0, x, alpha * x),
     "requantize": lambda x: x,
 }
+_ON_IMAGES = ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool")
+_ELEMENTWISE = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "Sigmoid", "QLinearSigmoid")
 
 
 class ImporterBase:
@@ -176,17 +178,9 @@ class ImporterBase:
         reached = {name}
         for node in self.file.nodes:
             if reached & set(node.inputs[:1]):
-                if node.op in ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool"):
+                if node.op in _ON_IMAGES:
                     return True
-                if node.op in (
-                    "QuantizeLinear",
-                    "DequantizeLinear",
-                    "Relu",
-                    "Clip",
-                    "Tanh",
-                    "Sigmoid",
-                    "QLinearSigmoid",
-                ):
+                if node.op in _ELEMENTWISE:
                     reached |= set(node.outputs)
         return False
 
@@ -200,8 +194,8 @@ class ImporterBase:
         return Quantized(target, source.unsigned, False, order)
 
     def bounds(self, value: Linear | Sum | Average, scale: float, zero: int) -> tuple[int, int]:
-        low = int(np.clip(np.rint(np.clip(value.low / scale, -1e6, 1e6)) + zero, -128, 127))
-        high = int(np.clip(np.rint(np.clip(value.high / scale, -1e6, 1e6)) + zero, -128, 127))
+        ends = (np.clip(end / scale, -1e6, 1e6) for end in (value.low, value.high))
+        low, high = (int(np.clip(np.rint(end) + zero, -128, 127)) for end in ends)
         return low, high
 
     def round(self, value: Pending, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
