@@ -103,12 +103,8 @@ class Comparison:
 
 
 def _figure(row: Row, what: str) -> int:
-    done = row.measurement
-    assert done is not None
-    assert done.instructions is not None
-    assert done.flash is not None
-    assert done.ram is not None
-    return {"instructions": done.instructions[1], "flash": done.flash.total, "ram": done.ram.total}[what]
+    assert row.figures is not None
+    return row.figures[what]
 
 
 def compare_with_peers(options: Options = USUAL) -> Comparison:

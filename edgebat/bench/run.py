@@ -89,6 +89,14 @@ class Row:
     failed: bool = False
     core: str = ""
 
+    @property
+    def figures(self) -> dict[str, int] | None:
+        """``instructions`` (largest over the inputs), ``flash`` and ``ram`` in bytes; None where one was not measured."""
+        done = self.measurement
+        if done is None or done.instructions is None or done.flash is None or done.ram is None:
+            return None
+        return {"instructions": done.instructions[1], "flash": done.flash.total, "ram": done.ram.total}
+
 
 @dataclass(frozen=True)
 class Report:

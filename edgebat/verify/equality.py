@@ -71,16 +71,8 @@ def compare(model: str, engine: str, expected: Array, got: Array, promise: str =
             f"model {model!r}: NumPy gives outputs of shape {list(expected.shape)}, {engine} {list(got.shape)}"
         )
     difference = np.abs(expected.astype(np.int64) - got.astype(np.int64))
-    return Equality(
-        model,
-        engine,
-        promise,
-        version,
-        len(expected),
-        int(difference.size),
-        int(np.count_nonzero(difference)),
-        int(difference.max(initial=0)),
-    )
+    mismatches, largest = int(np.count_nonzero(difference)), int(difference.max(initial=0))
+    return Equality(model, engine, promise, version, len(expected), int(difference.size), mismatches, largest)
 
 
 def verify_model(

@@ -14,6 +14,7 @@ from edgebat.formats.rounding import Linear, float_requant, proven, real_multipl
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.model import IntGraph, Node, Requant, Tensor
+from edgebat.graph.store import graph_document
 
 NOTE_FORMAT = 1
 
@@ -37,15 +38,7 @@ def graph_note(graph: IntGraph) -> dict[str, Any]:
                 # Integer operators have no place for the scales of LSTM and head.
                 entry[field.name] = value.tolist()
         nodes.append(entry)
-    return {
-        "format": NOTE_FORMAT,
-        "name": graph.name,
-        "input": graph.input,
-        "output": graph.output,
-        "tensors": [dataclasses.asdict(tensor) for tensor in graph.tensors.values()],
-        "nodes": nodes,
-        "meta": graph.meta,
-    }
+    return graph_document(graph, nodes) | {"format": NOTE_FORMAT}
 
 
 def graph_from_note(note: dict[str, Any], constants: dict[str, Array]) -> IntGraph:
