@@ -148,7 +148,8 @@ def _by_target(reports: Sequence[Report]) -> dict[str, list[Baseline]]:
             done, figures = row.measurement, row.figures
             if done is not None and figures is not None:
                 item = Baseline(
-                    report.model, row.mode, row.optimize, row.built_by, done.compiler, report.sha256, done.simulator, **figures
+                    report.model, row.mode, row.optimize, row.built_by, done.compiler, report.sha256, done.simulator,
+                    **figures,
                 )  # fmt: skip
                 found.setdefault(row.target, []).append(item)
     return found

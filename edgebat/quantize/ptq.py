@@ -153,14 +153,9 @@ def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, labe
     reach = 1.05 * (widest * magnitude + np.abs(layer.bias.astype(np.float64)) / (source.scale * natural))
     most = [int(value) + 1 for value in reach]
     weight_scale, requant, choices = choose_layer(natural.tolist(), most, source, target, low, high)
-    report = LayerReport(
-        label,
-        "head" if head else "dense" if isinstance(layer, spec.DenseLayer) else "conv1d",
-        outs,
-        sum(not choice.exact for choice in choices),
-        sum(choice.tries for choice in choices),
-        float(np.abs(weight_scale / natural - 1.0).max()),
-    )
+    fallbacks, tries = sum(not choice.exact for choice in choices), sum(choice.tries for choice in choices)
+    op = "head" if head else "dense" if isinstance(layer, spec.DenseLayer) else "conv1d"
+    report = LayerReport(label, op, outs, fallbacks, tries, float(np.abs(weight_scale / natural - 1.0).max()))
     integer_weight = quantize_symmetric(weight, weight_scale.reshape(-1, *[1] * (weight.ndim - 1)))
     step = source.scale * weight_scale.astype(np.float64)
     bias = layer.bias.astype(np.float64)

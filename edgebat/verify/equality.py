@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +47,8 @@ class Equality:
 
     def to_row(self) -> dict[str, Any]:
         """The row of an equality table, JSON-able."""
-        return {
-            "model": self.model,
-            "engine": self.engine,
-            "expected": self.promise,
-            "version": self.version,
-            "windows": self.windows,
-            "outputs": self.values,
-            "mismatches": self.mismatches,
-            "max_difference": self.largest,
-            "skipped": self.skipped,
-        }
+        names = {"promise": "expected", "values": "outputs", "largest": "max_difference"}
+        return {names.get(key, key): value for key, value in asdict(self).items()}
 
 
 def compare(model: str, engine: str, expected: Array, got: Array, promise: str = EQUAL, version: str = "") -> Equality:

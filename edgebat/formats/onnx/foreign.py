@@ -13,19 +13,9 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
+from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
-from edgebat.formats.onnx.values import (
-    Average,
-    Dequantized,
-    Function,
-    Linear,
-    Pending,
-    Quantized,
-    QuantizedConstant,
-    RawInput,
-    Sum,
-    Value,
-)
+from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
 from edgebat.graph import model as ops
@@ -66,7 +56,7 @@ class ImporterBase:
             raise ModelFileError(
                 f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed"
             )
-        self.values[source.name] = RawInput(source.name, tuple(int(s) for s in sizes))
+        self.values[source.name] = kinds.RawInput(source.name, tuple(int(s) for s in sizes))
         for node in self.file.nodes:
             self.where = f"{self.what}: {node.op} {node.name or (node.outputs or [''])[0]!r}"
             method = getattr(self, f"on_{node.op.lower()}", None) if node.domain in ("", MICROSOFT, "ai.onnx") else None
@@ -154,7 +144,7 @@ class ImporterBase:
         tensor = self.tensors[name] = Tensor(name, shape, "int8", scale, zero)
         return tensor
 
-    def begin(self, raw: RawInput, scale: float, zero: int, unsigned: bool) -> Quantized:
+    def begin(self, raw: kinds.RawInput, scale: float, zero: int, unsigned: bool) -> Quantized:
         """The graph's input, and what was done to the float input before it was quantized."""
         if self.input is not None or len(raw.shape) not in (1, 2):
             raise ModelFileError(
@@ -193,23 +183,23 @@ class ImporterBase:
         order = (c, t) if source.channels_first and t > 1 and c > 1 else None
         return Quantized(target, source.unsigned, False, order)
 
-    def bounds(self, value: Linear | Sum | Average, scale: float, zero: int) -> tuple[int, int]:
+    def bounds(self, value: Linear | kinds.Sum | kinds.Average, scale: float, zero: int) -> tuple[int, int]:
         ends = (np.clip(end / scale, -1e6, 1e6) for end in (value.low, value.high))
         low, high = (int(np.clip(np.rint(end) + zero, -128, 127)) for end in ends)
         return low, high
 
-    def round(self, value: Pending, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
+    def round(self, value: kinds.Pending, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         """Give a pending float value its integers."""
         match value:
             case Linear():
                 return self.round_linear(value, name, scale, zero, unsigned)
-            case Sum():
+            case kinds.Sum():
                 a, b = (source.tensor for source in value.sources)
                 target = self.declare(name, a.shape, scale, zero)
                 multipliers, requant = add_rounding((a.scale, b.scale), target, self.bounds(value, scale, zero))
                 self.nodes.append(ops.Add(name, (a.name, b.name), name, multipliers, requant))
                 return replace(value.sources[0], tensor=target, unsigned=unsigned)
-            case Average():
+            case kinds.Average():
                 source = value.source.tensor
                 real = average_multiplier(source.scale, value.size, scale)
                 target = self.declare(
@@ -218,7 +208,7 @@ class ImporterBase:
                 requant = float_requant(real, zero, *self.bounds(value, scale, zero))
                 self.nodes.append(ops.AveragePool1D(name, (source.name,), name, value.size, value.stride, requant))
                 return replace(value.source, tensor=target, unsigned=unsigned)
-            case Function():
+            case kinds.Function():
                 source = value.source.tensor
                 target = self.declare(name, source.shape, scale, zero)
                 table = function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)

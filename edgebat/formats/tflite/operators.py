@@ -7,21 +7,10 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier, float_requant, reach, recover_shift
+from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator
-from edgebat.formats.tflite.rules import (
-    HEAD_SHIFT,
-    LUT_FUNCTIONS,
-    add_rounding,
-    function_table,
-    head_engines,
-    head_offset,
-    lifted_engine,
-    requantize_table,
-    same_padding,
-    short_multipliers,
-)
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor
@@ -65,7 +54,7 @@ class Importer(ImporterBase):
         real = source.scale / 2**power * scale.astype(np.float64) / target.scale
         if not (np.isfinite(real).all() and (real > 0).all() and (real < 2.0**15).all() and (real > 2.0**-30).all()):
             raise ModelFileError(f"{operator.where}: s_in * s_w / s_out is {real.tolist()[:4]}, out of any use")
-        short, exponent = short_multipliers(real)
+        short, exponent = rules.short_multipliers(real)
         k, n = short.astype(np.int32), (15 - exponent - power).astype(np.int32)
         bias = wide >> power
         if (n < 1).any() or (n > 46).any() or (np.abs(bias) >= 1 << 31).any():
@@ -74,9 +63,13 @@ class Importer(ImporterBase):
         node = ops.Dense(self.label(target), (source.name,), target.name, weight, bias.astype(np.int32), scale, plain)
         remainder = wide - (bias << power)
         bound = reach(node, source)
-        micro = lifted_engine(head_engines(real)[0], power, remainder)
+        micro = rules.lifted_engine(rules.head_engines(real)[0], power, remainder)
         found = recover_shift(plain, self.hint(target).get("requant"), micro, bound)
-        if found is not None and power == HEAD_SHIFT and np.array_equal(remainder, head_offset(found.multiplier)):
+        if (
+            found is not None
+            and power == rules.HEAD_SHIFT
+            and np.array_equal(remainder, rules.head_offset(found.multiplier))
+        ):
             exact = (found.multiplier * 2.0 ** -found.shift.astype(np.float64)).astype(np.float32)
             found = Requant("shift", 0, low, high, found.multiplier, found.shift, found.clamp, exact, found.wide)
             node = ops.Dense(node.name, node.inputs, node.output, weight, node.bias, scale, found)
@@ -93,13 +86,13 @@ class Importer(ImporterBase):
         source = self.source(operator)
         if tensor.dtype == "int8":
             target = self.target(operator)
-            table = requantize_table(source, target)
+            table = rules.requantize_table(source, target)
             self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "requantize", table))
             return
         if tensor.dtype != "int16" or len(tensor.scale) != 1 or tensor.zero_point.any():
             raise ModelFileError(f"{operator.where}: edgebat reads QUANTIZE to int8, or to int16 with zero point 0")
         power = int(np.rint(np.log2(source.scale / float(tensor.scale[0]))))
-        if not 0 <= power <= HEAD_SHIFT or float(tensor.scale[0]) * 2**power != source.scale:
+        if not 0 <= power <= rules.HEAD_SHIFT or float(tensor.scale[0]) * 2**power != source.scale:
             raise ModelFileError(
                 f"{operator.where}: its scale {tensor.scale[0]!r} is not {source.scale!r} divided by 1, 2, 4 .. 128"
             )
@@ -128,7 +121,7 @@ class Importer(ImporterBase):
             raise ModelFileError(f"{operator.where} moves along the axis of size 1; edgebat runs 1-D convolutions")
         match options.get("padding", PADDING["same"]):
             case 0:
-                same = same_padding(source.shape[0] + sum(explicit), kernel, stride, dilation)
+                same = rules.same_padding(source.shape[0] + sum(explicit), kernel, stride, dilation)
                 return source, stride, (explicit[0] + same[0], explicit[1] + same[1])
             case 1:
                 return source, stride, explicit
@@ -207,7 +200,7 @@ class Importer(ImporterBase):
                 f"{operator.where} has a window of {size}, stride {stride}, on shape {list(source.shape)}"
             )
         target = self.target(operator)
-        padded = options.get("padding", 0) == 0 and same_padding(source.shape[0], size, stride, 1) != (0, 0)
+        padded = options.get("padding", 0) == 0 and rules.same_padding(source.shape[0], size, stride, 1) != (0, 0)
         if padded or self.bounds(operator, target) != (-128, 127):
             raise ModelFileError(f"{operator.where} has padding or an activation; edgebat runs pooling without")
         return source, target, size, stride
@@ -295,7 +288,7 @@ class Importer(ImporterBase):
         target = self.target(operator)
         scales = (sources[0].scale, sources[1].scale)
         try:
-            multipliers, requant = add_rounding(scales, target, self.bounds(operator, target))
+            multipliers, requant = rules.add_rounding(scales, target, self.bounds(operator, target))
         except ModelFileError as error:
             raise ModelFileError(f"{operator.where}: {error}") from None
         names = (sources[0].name, sources[1].name)
@@ -306,7 +299,7 @@ class Importer(ImporterBase):
     def on_tanh(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)
         function = self.hint(target).get("function", {"TANH": "tanh", "LOGISTIC": "sigmoid"}[operator.kind])
-        table = function_table(LUT_FUNCTIONS[operator.kind].compute, source, target)
+        table = rules.function_table(rules.LUT_FUNCTIONS[operator.kind].compute, source, target)
         self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, str(function), table))
 
     on_logistic = on_tanh

@@ -23,18 +23,8 @@ from edgebat.arrays import Array, Float32, Int8, Int32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, reach, shift_hint
+from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.build import FileBuilder
-from edgebat.formats.tflite.rules import (
-    HEAD_SHIFT,
-    LUT_FUNCTIONS,
-    activation_range,
-    add_multipliers,
-    function_table,
-    head_engines,
-    head_offset,
-    lifted_engine,
-    same_padding,
-)
 from edgebat.formats.tflite.schema import ACTIVATION, PADDING, TENSOR_TYPE
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
@@ -115,7 +105,7 @@ class _Writer(FileBuilder):
 
     def activation_of(self, node: Node, requant: Requant, target: Tensor) -> int:
         for name in ("none", "relu", "relu6"):
-            if activation_range(name, target) == (requant.minimum, requant.maximum):
+            if rules.activation_range(name, target) == (requant.minimum, requant.maximum):
                 return ACTIVATION[name]
         raise ModelFileError(
             f"node {node.name!r} ({node.op}) is clipped to {requant.minimum}..{requant.maximum}; TFLite knows no "
@@ -181,7 +171,7 @@ class _Writer(FileBuilder):
             "stride_w": node.stride, "stride_h": 1, "dilation_w": node.dilation, "dilation_h": 1,
             "activation": activation, "padding": PADDING["valid"],
         }  # fmt: skip
-        if node.padding not in ((0, 0), same_padding(source.shape[0], kernel, node.stride, node.dilation)):
+        if node.padding not in ((0, 0), rules.same_padding(source.shape[0], kernel, node.stride, node.dilation)):
             source = self.pad(node, source)
         elif node.padding != (0, 0):
             options["padding"] = PADDING["same"]
@@ -224,23 +214,23 @@ class _Writer(FileBuilder):
     def head(self, node: ops.Dense, source: Tensor, target: Tensor) -> None:
         if target.zero_point != 0 or len(source.shape) != 1:
             raise ModelFileError(f"node {node.name!r} (dense, int16): TFLite needs zero point 0 and an input [N, I]")
-        scale = source.scale / 2**HEAD_SHIFT
-        offset = head_offset(node.requant.multiplier)
+        scale = source.scale / 2**rules.HEAD_SHIFT
+        offset = rules.head_offset(node.requant.multiplier)
         real = scale * node.weight_scale.astype(np.float64) / target.scale
-        engines = [lifted_engine(engine, HEAD_SHIFT, offset) for engine in head_engines(real)]
+        engines = [rules.lifted_engine(engine, rules.HEAD_SHIFT, offset) for engine in rules.head_engines(real)]
         if node.requant.kind != "shift" or not all(agrees(node.requant, e, reach(node, source)).all() for e in engines):
             self.inexact.append(node.name)
         self.hint(node, requant=shift_hint(node.requant))
         wide = self.tensor(f"{node.name}/int16", (1, *source.shape), "int16", scale=scale)
         self.operator("QUANTIZE", 2, [self.index[source.name]], wide, "QuantizeOptions")
-        bias = (node.bias.astype(np.int64) << HEAD_SHIFT) + offset
+        bias = (node.bias.astype(np.int64) << rules.HEAD_SHIFT) + offset
         inputs = [wide, *self.parameters(node, node.weight, bias, scale)]
         options = {"activation": self.activation_of(node, node.requant, target)}
         self.operator("FULLY_CONNECTED", 11, inputs, self.index[target.name], "FullyConnectedOptions", options)
 
     def add(self, node: ops.Add, _source: Tensor, target: Tensor) -> None:
         scale_a, scale_b = (self.graph.tensors[name].scale for name in node.inputs)
-        multipliers, shift = add_multipliers(scale_a, scale_b, target.scale)
+        multipliers, shift = rules.add_multipliers(scale_a, scale_b, target.scale)
         r = node.requant
         if (r.kind, r.multiplier.tolist(), r.shift.tolist(), r.clamp.tolist()) != ("shift", [1], [shift], [0]) or (
             node.multiplier.tolist() != multipliers
@@ -254,9 +244,9 @@ class _Writer(FileBuilder):
 
     def lut(self, node: ops.Lut, source: Tensor, target: Tensor) -> None:
         self.hint(node, function=node.function)
-        for kind, function in LUT_FUNCTIONS.items():
+        for kind, function in rules.LUT_FUNCTIONS.items():
             if (target.scale, target.zero_point) == function.output and np.array_equal(
-                node.table, function_table(function.compute, source, target)
+                node.table, rules.function_table(function.compute, source, target)
             ):
                 self.operator(kind, 2, [self.index[source.name]], self.index[target.name])
                 return
