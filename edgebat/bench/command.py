@@ -110,19 +110,15 @@ def run_peers(files: Files, options: Options) -> None:
     """The goals and the peers beside the reference nets. Raises ToolError without the compiler or the simulator."""
     comparison = compare_with_peers(options)
     reports, tables = list(comparison.reports.values()), all_tables(comparison)
-    if files.json:
-        _write(reports, Files(json=files.json))
     if files.markdown:
-        atomic_write(
-            files.markdown,
-            "\n".join(
-                [_GENERATED, render.to_markdown(reports), "## Goals and peers\n", *map(render.table_markdown, tables)]
-            ),
-        )
+        parts = [_GENERATED, render.to_markdown(reports), "## Goals and peers\n", *map(render.table_markdown, tables)]
+        atomic_write(files.markdown, "\n".join(parts))
     if files.html:
         parts = [*map(render.report_html, reports), "<section>", *map(render.table_html, tables), "</section>"]
         atomic_write(files.html, render.page("edgebat and its peers", "".join(parts)))
-    if not files.json:
+    if files.json:
+        print(render.to_json(reports), end="")
+    else:
         from rich.console import Console
 
         console = Console(highlight=False)

@@ -13,6 +13,7 @@ from edgebat.arrays import Float32, FloatArray, Int8
 from edgebat.bench.float_c import FLAGS, kernel_sources, write_float_c
 from edgebat.bench.nets import NETS, reference_float_net, reference_net
 from edgebat.bench.run import Options, bench
+from edgebat.bench.tables import how, span
 from edgebat.errors import ToolError
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
@@ -79,8 +80,5 @@ def float_rows() -> Iterator[FloatRow]:
 def _row(net: str, core: str, kind: str, done: Measurement | None, error: FloatArray) -> FloatRow:
     if done is None or done.flash is None or done.ram is None or done.instructions is None:
         raise ToolError(f"{net} on {core}: no figures; edgebat bench --net {net} -t {core} says why")
-    low, high = done.instructions
-    counts = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    how = f"{done.compiler} {' '.join(done.flags)}; {done.simulator}"
-    how += f", confirmed by {done.confirmed_by}" if done.confirmed_by else ""
-    return FloatRow(net, core, kind, counts, done.flash.total, done.ram.total, float(np.abs(error).max()), how)
+    largest = float(np.abs(error).max())
+    return FloatRow(net, core, kind, span(done.instructions), done.flash.total, done.ram.total, largest, how(done))

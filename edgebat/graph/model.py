@@ -249,12 +249,8 @@ class IntGraph:
 
     def parameter_bytes(self) -> int:
         """Bytes of weights (int8) and biases (int32), without requantization constants."""
-        total = 0
-        for node in self.nodes:
-            for label in ("weight", "input_weight", "recurrent_weight", "bias"):
-                value = getattr(node, label, None)
-                total += value.nbytes if value is not None else 0
-        return total
+        labels = ("weight", "input_weight", "recurrent_weight", "bias")
+        return sum(getattr(node, label).nbytes for node in self.nodes for label in labels if hasattr(node, label))
 
 
 def node_fields(node: Node) -> Iterator[tuple[str, Any]]:
@@ -273,12 +269,8 @@ def node_macs(node: Node, tensors: Mapping[str, Tensor]) -> int:
     """Multiply-accumulates of one node for one inference."""
     shape = tensors[node.output].shape
     match node:
-        case Dense():
-            return math.prod(shape) * int(node.weight.shape[1])
-        case Conv1D():
-            return math.prod(shape) * int(node.weight[0].size)
-        case DepthwiseConv1D():
-            return math.prod(shape) * int(node.weight.shape[0])
+        case Weighted():
+            return math.prod(shape) * (node.weight.size // len(node.bias))
         case Lstm():
             return shape[0] * int(node.input_weight.size + node.recurrent_weight.size)
         case _:
