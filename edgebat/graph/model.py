@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgebat.arrays import Float32, Int8, Int32
+from edgebat.arrays import Float32, Int8, Int32, Int64
+from edgebat.graph.arithmetic import INT32_MAX
 
 
 @dataclass(frozen=True)
@@ -275,3 +276,18 @@ def node_macs(node: Node, tensors: Mapping[str, Tensor]) -> int:
             return shape[0] * int(node.input_weight.size + node.recurrent_weight.size)
         case _:
             return 0
+
+
+def reach(node: Node, source: Tensor) -> Int64:
+    """The largest magnitude int64 [C] that each channel's accumulator of ``node`` can have, from its integers."""
+    widest = max(127 - source.zero_point, source.zero_point + 128)
+    match node:
+        case Dense() | Conv1D():
+            sums = np.abs(node.weight.astype(np.int64)).reshape(len(node.weight), -1).sum(axis=1)
+        case DepthwiseConv1D():
+            sums = np.abs(node.weight.astype(np.int64)).sum(axis=0)
+        case AveragePool1D():
+            return np.array([node.size * widest], np.int64)
+        case _:
+            return np.array([INT32_MAX], np.int64)
+    return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)

@@ -20,7 +20,7 @@ from torch.nn import functional
 from edgebat.errors import GraphError
 from edgebat.graph import arithmetic
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant
+from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant, reach
 from edgebat.graph.model import Tensor as GraphTensor
 from edgebat.quantize.requant_search import proves_equal, visible_steps
 from edgebat.runtime.lstm import sigmoid_table, tanh_table
@@ -82,13 +82,10 @@ def unproven_channels(node: Dense | Conv1D, graph: IntGraph) -> int:
     source, target = graph.tensors[node.inputs[0]], graph.tensors[node.output]
     if target.dtype != "int8":
         return 0
-    widest = max(127 - source.zero_point, source.zero_point + 128)
-    magnitude = np.abs(node.weight.reshape(len(node.weight), -1).astype(np.int64)).sum(axis=1)
-    reach = magnitude * widest + np.abs(node.bias.astype(np.int64))
-    r = node.requant
+    r, bounds = node.requant, reach(node, source)
     failed = 0
     for c in range(len(node.weight)):
-        steps = visible_steps(r.minimum - r.zero_point, r.maximum - r.zero_point, int(reach[c]) * float(r.scale[c]))
+        steps = visible_steps(r.minimum - r.zero_point, r.maximum - r.zero_point, int(bounds[c]) * float(r.scale[c]))
         failed += not proves_equal(int(r.multiplier[c]), int(r.shift[c]), int(r.clamp[c]), r.scale[c], steps)
     return failed
 

@@ -17,7 +17,7 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.graph import arithmetic
 from edgebat.graph import model as ops
-from edgebat.graph.model import Node, Requant, Tensor
+from edgebat.graph.model import Node, Requant, Tensor, reach
 
 Kernel = Callable[..., Array]
 
@@ -51,13 +51,14 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
             raise TypeError(f"node {node.name!r} ({node.op}) is not a stateless operator")
 
 
-def linear(weight: Array, bias: Array, zero_point: int, requant: Requant) -> tuple[Array, Callable[[Array], Array]]:
+def linear(node: ops.Weighted, weight: Array, source: Tensor) -> tuple[Array, Callable[[Array], Array]]:
     """A folded linear layer: the matrix [F, O] to multiply inputs with, and what turns the product into outputs.
 
-    weight: int8 [O, F]; bias: int32 [O]; zero_point: of the input.
+    weight: that of ``node`` as int8 [O, F].
     """
+    bias, zero_point, requant = node.bias, source.zero_point, node.requant
     folded = bias.astype(np.float64) - zero_point * weight.astype(np.float64).sum(axis=1)
-    if requant.kind == "shift" and _clamp_is_invisible(weight, bias, zero_point, requant):
+    if requant.kind == "shift" and _clamp_is_invisible(node, source):
         step = requant.multiplier * 2.0 ** -requant.shift.astype(np.float64)
         offset = folded * step + (0.5 + requant.zero_point)
         low, high = np.float64(requant.minimum), np.float64(requant.maximum)
@@ -73,14 +74,13 @@ def linear(weight: Array, bias: Array, zero_point: int, requant: Requant) -> tup
     return np.ascontiguousarray(weight.T.astype(np.float64)), lambda product: rounding(product + folded)
 
 
-def _clamp_is_invisible(weight: Array, bias: Array, zero_point: int, requant: Requant) -> bool:
+def _clamp_is_invisible(node: ops.Weighted, source: Tensor) -> bool:
     """True when no accumulator beyond the clamp exists, or all of them saturate the output anyway."""
-    widest = max(127 - zero_point, zero_point + 128)
-    reach = np.abs(weight.astype(np.int64)).sum(axis=1) * widest + np.abs(bias.astype(np.int64))
+    requant = node.requant
     limit = np.where(requant.clamp > 0, requant.clamp, arithmetic.INT32_MAX).astype(np.int64)
     ends = arithmetic.requantize_shift(np.stack([-limit, limit]), requant.multiplier, requant.shift, requant.clamp)
     saturated = (ends[0] + requant.zero_point <= requant.minimum) & (ends[1] + requant.zero_point >= requant.maximum)
-    return bool(((reach <= limit) | saturated).all())
+    return bool(((reach(node, source) <= limit) | saturated).all())
 
 
 def build_requant(requant: Requant) -> Callable[[Array], Array]:
@@ -100,7 +100,7 @@ def build_requant(requant: Requant) -> Callable[[Array], Array]:
 
 
 def _dense(node: ops.Dense, source: Tensor) -> Kernel:
-    matrix, finish = linear(node.weight, node.bias, source.zero_point, node.requant)
+    matrix, finish = linear(node, node.weight, source)
     return lambda x: finish(x @ matrix)
 
 
@@ -121,7 +121,7 @@ def _windows(x: Array, kernel: int, stride: int, dilation: int, padding: tuple[i
 
 def _conv1d(node: ops.Conv1D, source: Tensor, target: Tensor) -> Kernel:
     outs, kernel, channels = node.weight.shape
-    matrix, finish = linear(node.weight.reshape(outs, -1), node.bias, source.zero_point, node.requant)
+    matrix, finish = linear(node, node.weight.reshape(outs, -1), source)
     positions = target.shape[0]
 
     def conv1d(x: Array) -> Array:
@@ -133,7 +133,7 @@ def _conv1d(node: ops.Conv1D, source: Tensor, target: Tensor) -> Kernel:
 
 
 def _depthwise_conv1d(node: ops.DepthwiseConv1D, source: Tensor) -> Kernel:
-    matrix, finish = linear(np.ascontiguousarray(node.weight.T), node.bias, source.zero_point, node.requant)
+    matrix, finish = linear(node, np.ascontiguousarray(node.weight.T), source)
 
     def depthwise(x: Array) -> Array:
         windows = _windows(x, len(matrix), node.stride, node.dilation, node.padding, source.zero_point)

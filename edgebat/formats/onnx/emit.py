@@ -16,9 +16,9 @@ from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.integer import emit_lstm, emit_shift
 from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
-from edgebat.formats.rounding import Linear, average_window, is_exact, reach
+from edgebat.formats.rounding import Linear, average_window, is_exact
 from edgebat.graph import model as ops
-from edgebat.graph.model import IntGraph, Node, Tensor
+from edgebat.graph.model import IntGraph, Node, Tensor, reach
 
 OPSETS = {"": 17, MICROSOFT: 1}
 

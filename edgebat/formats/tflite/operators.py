@@ -6,14 +6,14 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import average_multiplier, float_requant, reach, recover_shift
+from edgebat.formats.rounding import average_multiplier, float_requant, recover_shift
 from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
-from edgebat.graph.model import Requant, Tensor
+from edgebat.graph.model import Requant, Tensor, reach
 
 
 class Importer(ImporterBase):

@@ -22,14 +22,14 @@ import numpy as np
 from edgebat.arrays import Array, Float32, Int8, Int32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, reach, shift_hint
+from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, shift_hint
 from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.build import FileBuilder
 from edgebat.formats.tflite.schema import ACTIVATION, PADDING, TENSOR_TYPE
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import IntGraph, Node, Requant, Tensor
+from edgebat.graph.model import IntGraph, Node, Requant, Tensor, reach
 
 GATES = ("input", "forget", "cell", "output")
 
