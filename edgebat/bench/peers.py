@@ -149,12 +149,14 @@ def goal_table(comparison: Comparison) -> Table:
             unit = "instructions" if goal.what == "instructions" else f"bytes of {goal.what.replace('ram', 'RAM')}"
             key = (goal.what, goal.target, net)
             known = REASONS.get(key) or _made_of(comparison.row(net, goal.target), goal.what)
-            other = comparison.other_modes.get(key)
-            rows.append(_goal_row(f"{net}, {unit}", goal.target, ours, limit, 0, known, other, goal.what))
+            if other := comparison.other_modes.get(key):
+                known += f"; reached with --mode {other.mode}: {count(_figure(other, goal.what))} "
+                known += f"({count(_figure(other, 'flash'))} bytes of flash)"
+            rows.append(_goal_row(f"{net}, {unit}", goal.target, ours, limit, known))
     for (inputs, hidden), limit_per_mac in LSTM_GOALS.items():
         name = f"LSTM alone ({inputs}, {hidden}), per MAC"
         ours_per_mac = comparison.lstm[inputs, hidden]
-        rows.append(_goal_row(name, "cortex-m4f", ours_per_mac, limit_per_mac, 2, "reason not known"))
+        rows.append(_goal_row(name, "cortex-m4f", ours_per_mac, limit_per_mac, "reason not known", 2))
     return Table(
         "Goals",
         ("figure", "target", "edgebat", "goal", "edgebat\n/ goal", "why it is missed"),
@@ -164,24 +166,9 @@ def goal_table(comparison: Comparison) -> Table:
     )
 
 
-def _goal_row(
-    name: str,
-    target: str,
-    ours: float,
-    limit: float,
-    digits: int,
-    known: str,
-    other: Row | None = None,
-    what: str = "",
-) -> tuple[str, ...]:
-    reason = ""
-    if ours > limit:
-        reason = f"{count(ours - limit, digits)} over: {known}"
-        if other is not None:
-            reason += (
-                f"; reached with --mode {other.mode}: {count(_figure(other, what))} "
-                f"({count(_figure(other, 'flash'))} bytes of flash)"
-            )
+def _goal_row(name: str, target: str, ours: float, limit: float, known: str, digits: int = 0) -> tuple[str, ...]:
+    """A goal, and by how much and why it is missed where it is."""
+    reason = f"{count(ours - limit, digits)} over: {known}" if ours > limit else ""
     return name, target, count(ours, digits), count(limit, digits), count(ours / limit, 2), reason
 
 
