@@ -190,30 +190,27 @@ class ImporterBase:
 
     def round(self, value: kinds.Pending, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         """Give a pending float value its integers."""
+        if isinstance(value, Linear):
+            return self.round_linear(value, name, scale, zero, unsigned)
+        first = value.sources[0] if isinstance(value, kinds.Sum) else value.source
+        source, shape = first.tensor, first.tensor.shape
+        if isinstance(value, kinds.Average):
+            shape = ((shape[0] - value.size) // value.stride + 1, shape[1])
+        target = self.declare(name, shape, scale, zero)
+        node: Node
         match value:
-            case Linear():
-                return self.round_linear(value, name, scale, zero, unsigned)
-            case kinds.Sum():
-                a, b = (source.tensor for source in value.sources)
-                target = self.declare(name, a.shape, scale, zero)
-                multipliers, requant = add_rounding((a.scale, b.scale), target, self.bounds(value, scale, zero))
-                self.nodes.append(ops.Add(name, (a.name, b.name), name, multipliers, requant))
-                return replace(value.sources[0], tensor=target, unsigned=unsigned)
+            case kinds.Sum(sources=(_, second)):
+                scales, inputs = (source.scale, second.tensor.scale), (source.name, second.tensor.name)
+                node = ops.Add(name, inputs, name, *add_rounding(scales, target, self.bounds(value, scale, zero)))
             case kinds.Average():
-                source = value.source.tensor
                 real = average_multiplier(source.scale, value.size, scale)
-                target = self.declare(
-                    name, ((source.shape[0] - value.size) // value.stride + 1, source.shape[1]), scale, zero
-                )
                 requant = float_requant(real, zero, *self.bounds(value, scale, zero))
-                self.nodes.append(ops.AveragePool1D(name, (source.name,), name, value.size, value.stride, requant))
-                return replace(value.source, tensor=target, unsigned=unsigned)
+                node = ops.AveragePool1D(name, (source.name,), name, value.size, value.stride, requant)
             case kinds.Function():
-                source = value.source.tensor
-                target = self.declare(name, source.shape, scale, zero)
                 table = function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
-                self.nodes.append(ops.Lut(name, (source.name,), name, value.name, table))
-                return replace(value.source, tensor=target, unsigned=unsigned)
+                node = ops.Lut(name, (source.name,), name, value.name, table)
+        self.nodes.append(node)
+        return replace(first, tensor=target, unsigned=unsigned)
 
     def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         source = value.source.tensor
