@@ -213,8 +213,7 @@ def _check_weighted(node: ops.Weighted, source: Tensor, target: Tensor) -> None:
 def _check_lstm(node: ops.Lstm, source: Tensor, target: Tensor) -> None:
     if len(source.shape) != 2 or node.recurrent_weight.ndim != 3:
         raise _fail(
-            node,
-            f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]",
+            node, f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]"
         )
     hidden = node.recurrent_weight.shape[-1]
     _expect_array(node, "input weight", node.input_weight, "int8", (4, hidden, source.shape[1]))

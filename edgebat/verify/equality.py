@@ -67,10 +67,7 @@ def compare(model: str, engine: str, expected: Array, got: Array, promise: str =
 
 
 def verify_model(
-    graph: IntGraph,
-    x: Int8,
-    files: Files | None = None,
-    table: Sequence[Engine] = ENGINES,
+    graph: IntGraph, x: Int8, files: Files | None = None, table: Sequence[Engine] = ENGINES
 ) -> list[Equality]:
     """Every engine of ``table`` against NumPy on the inputs ``x`` int8 [N, ...].
 
