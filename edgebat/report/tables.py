@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgebat.evaluate import Evaluation
+from edgebat.extras import EXTRAS
 from edgebat.files import Json
 from edgebat.report.results import ConditionRow
 from edgebat.tasks.base import AnyTask, Scores, task
@@ -93,7 +94,7 @@ def _by_model(table: Table, rows: Sequence[Row]) -> Iterator[Row]:
 
 def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
     """The table and, under it, why something was not run."""
-    reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {row['skipped']}" for row in rows if row["skipped"])
+    reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {escape(row['skipped'])}" for row in rows if row["skipped"])
     return Group(_keep_numbers(table), *reasons)
 
 
@@ -232,15 +233,6 @@ def target_list(as_json: bool) -> Table | list[Json]:
     return _keep_numbers(table)
 
 
-EXTRAS = {
-    "cli": ("typer", "rich", "pyyaml", "pydantic"),
-    "data": ("pandas", "pyarrow"),
-    "train": ("torch", "lightning", "safetensors"),
-    "onnx": ("onnx", "onnxruntime"),
-    "tflite": ("ai-edge-litert",),
-    "sim": ("unicorn", "ziglang", "capstone", "pyelftools"),
-    "report": ("jinja2",),
-}
 PROGRAMS = {
     "gcc": "host C; else zig is used",
     "arm-none-eabi-gcc": "a second compiler beside zig",

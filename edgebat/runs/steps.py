@@ -50,7 +50,7 @@ SIMULATED = 8
 
 
 class Pipeline:
-    """The steps of one recipe. ``corpus`` is needed when the recipe asks for measured cells."""
+    """The steps of one recipe. ``corpus`` is given when the recipe asks for measured cells, and only then."""
 
     def __init__(
         self, recipe: Recipe, folder: RunFolder, corpus: Path | None, progress: Progress | None = None
@@ -59,6 +59,11 @@ class Pipeline:
             raise RecipeError(
                 f"recipe {recipe.name!r} needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS to a folder with "
                 "cells.csv, capacity.parquet and segments/"
+            )
+        if recipe.data.source == "synthetic" and corpus is not None:
+            raise RecipeError(
+                f"recipe {recipe.name!r} simulates its cells (data.source: synthetic), so the corpus {corpus} would not be "
+                "used: learn from it with --set data.source=corpus, or leave --corpus out"
             )
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]

@@ -47,14 +47,14 @@ class Ram:
 class Measurement:
     """What came out, and how it was obtained.
 
-    ``outputs`` int16 [N, O]. ``instructions`` executed per inference (minimum, maximum over the first
-    ``windows_counted`` windows; equal when the running time does not depend on the data). ``cycles`` are an estimate of
-    the first window with its stated error, or None where there is no model; ``milliseconds`` are those cycles at
-    ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and the C library would be measured.
-    ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that of the first window in Unicorn,
-    the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say where the
-    instructions of the first window went. ``confirmed_by`` names the second simulator that gave the same outputs and
-    the same counts from the same image, "" where none was asked.
+    ``outputs`` int16 [N, O], int32 where an output has 4 bytes. ``instructions`` executed per inference (minimum,
+    maximum over the first ``windows_counted`` windows; equal when the running time does not depend on the data).
+    ``cycles`` are an estimate of the first window with its stated error, or None where there is no model;
+    ``milliseconds`` are those cycles at ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and
+    the C library would be measured. ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that
+    of the first window in Unicorn, the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say
+    where the instructions of the first window went. ``confirmed_by`` names the second simulator that gave the same
+    outputs and the same counts from the same image, "" where none was asked.
     """
 
     name: str
@@ -226,7 +226,8 @@ def _on_host(program: Program, windows: Int8) -> Measurement:
 
 def _result(program: Program, windows: Int8, image: Image | None, run: _Run) -> Measurement:
     info, counts, stack = image.info if image else None, run.counts, run.stack
-    values = np.frombuffer(b"".join(run.outputs), f"<i{run.width}").reshape(len(run.outputs), -1).astype(np.int16)
+    values = np.frombuffer(b"".join(run.outputs), f"<i{run.width}").reshape(len(run.outputs), -1)
+    values = values.astype(np.int16) if run.width < 4 else values
     ram = None
     if image and info and stack is not None:
         ram = Ram(image.variable_bytes, info.scratch_bytes, info.input_len, info.output_len * info.output_bytes, stack)
