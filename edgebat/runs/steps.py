@@ -179,9 +179,8 @@ class Pipeline:
     def data(self) -> Outcome:
         """Cells of the fleet or corpus, their windows, and the split by cell, checked for leaks."""
         loaded, statement = self._loaded()
-        windows = loaded.windows
-        split = split_windows(windows, **self.recipe.data.split.model_dump())
-        windows = windows.select(cells=split.cells)  # a published split need not name every cell
+        split = split_windows(loaded.windows, **self.recipe.data.split.model_dump())
+        windows = loaded.windows.select(cells=split.cells)  # a published split need not name every cell
         check_no_leak(split, windows.cells, loaded.fleet)
         files, counts = [], {}
         for part in PARTS:
