@@ -180,8 +180,7 @@ static void SOH_PushSamples(uint8_t stringNumber, uint32_t tick_ms) {
 
 static FRAM_BLOCK_ID_e SOH_GetBlockId(uint8_t stringNumber, uint16_t cell, uint8_t slot) {
     const uint32_t number = ((uint32_t)stringNumber * SOH_NR_OF_CELLS_PER_STRING) + (uint32_t)cell;
-    return (FRAM_BLOCK_ID_e)((uint32_t)FRAM_BLOCK_ID_SOH_FIRST + (SOH_NR_OF_SLOTS * number) +
-                             (uint32_t)slot);
+    return (FRAM_BLOCK_ID_e)((uint32_t)FRAM_BLOCK_ID_SOH_FIRST + (SOH_NR_OF_SLOTS * number) + (uint32_t)slot);
 }
 
 static STD_RETURN_TYPE_e SOH_ReadSlot(uint8_t stringNumber, uint16_t cell, uint8_t slot, bool *pPresent) {
