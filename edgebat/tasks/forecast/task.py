@@ -40,7 +40,7 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
     limits = (
         "A forecast continues what the last cycles show; a cell that is used otherwise from now on ages otherwise.",
         "Cycles to EOL are known only where the forecast reaches it: of cells nobody has seen, nothing that was tried tells "
-        "longer ones better than a constant does.",
+        "longer ones better than a constant does; and what is said of such cells is off by a hundred cycles.",
     )
     binding = ("horizon",)
     columns = (
