@@ -39,8 +39,8 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
     Windows = ForecastWindows
     limits = (
         "A forecast continues what the last cycles show; a cell that is used otherwise from now on ages otherwise.",
-        "Cycles to EOL are known only where the forecast reaches it: of cells nobody has seen, nothing that was tried tells "
-        "longer ones better than a constant does; and what is said of such cells is off by a hundred cycles.",
+        "Cycles to EOL are given only where the forecast reaches it. On data sets no model has seen many ends are missed, "
+        "and some are given a hundred cycles too soon.",
     )
     binding = ("horizon",)
     columns = (
