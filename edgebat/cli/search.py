@@ -11,6 +11,7 @@ import typer
 
 from edgebat.cli.app import RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
 from edgebat.cli.options import expanded
+from edgebat.errors import require
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def search(
 
       edgebat search health-tongji --corpus /data/cells -t cortex-m4f --flash 16k --minutes 30
     """
+    require("optuna", extra="search")
     from edgebat.search.command import Asked, run_search
     from edgebat.search.study import Plan
 

@@ -238,6 +238,7 @@ EXTRAS = {
     "tflite": ("ai-edge-litert",),
     "sim": ("unicorn", "ziglang", "capstone", "pyelftools"),
     "report": ("jinja2",),
+    "search": ("optuna",),
 }
 PROGRAMS = {
     "gcc": "host C; else zig is used",

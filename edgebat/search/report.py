@@ -19,7 +19,7 @@ STYLE = (
     ".line{fill:none;stroke-width:1.4}.dots{fill:none;stroke-linecap:round}"
     ".c0{stroke:#d1603d}.c1{stroke:#0b7a75}.c2{stroke:#a9b2b9}.c3{stroke:#5b5fc7}</style>"
 )
-LEGEND = "green: Pareto front, grey: other trials, blue: the recipe's own students, red: the best one"
+LEGEND = "green: Pareto front, grey: other trials, blue: own students of the recipe, red: the best one"
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def draw(folder: Path, trials: Sequence[Trial], finalists: Sequence[Finalist], c
         front = sorted(pareto(flat), key=lambda point: point.need.flash)
         chart.line([point.need.flash / 1000 for point in front], [point.error for point in front], "c1")
         svg = chart.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{STYLE}", 1)
+        svg = svg.replace("</svg>", f'<text x="52" y="22">{LEGEND}</text></svg>')
         files.append(folder / f"pareto-{name}.svg")
         atomic_write(files[-1], svg + "\n")
     return files
