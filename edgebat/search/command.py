@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -32,7 +33,8 @@ from edgebat.simulate.targets import Target, load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.students.store import student_kinds
 
-UNITS = {"": 1, "k": 1024, "ki": 1024, "m": 1024**2, "us": 1e-3, "ms": 1.0, "s": 1e3}
+BYTES = {"": 1, "k": 1024, "m": 1024**2}
+MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,34 +50,27 @@ class Asked:
     ray: str = ""
 
 
-def size(text: str, units: Sequence[str], option: str) -> float | None:
+def amount(text: str, units: Mapping[str, float], option: str) -> float | None:
     """``8k`` in bytes or ``2ms`` in milliseconds; None for an empty text. Raises RecipeError."""
     if not text:
         return None
-    word = text.strip().lower()
-    unit = max((u for u in units if word.endswith(u)), key=len)
-    try:
-        value = float(word.removesuffix(unit).strip() if unit else word) * UNITS[unit]
-    except ValueError:
-        value = -1.0
-    if value <= 0:
-        shown = ", ".join(f"2{u}" for u in units)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
+    if not found or found[2] not in units or not float(found[1]):
+        shown = ", ".join(f"2{unit}" for unit in units)
         raise RecipeError(f"{option} {text!r} is no amount; give one such as {shown}")
-    return value
+    return float(found[1]) * units[found[2]]
 
 
 def limits_asked(asked: Asked, board: Target) -> Limits:
     """The budget on the board. Raises RecipeError, TargetError."""
     if not board.bare_metal:
         raise TargetError(f"target {board.name} is a computer; a budget of flash and RAM needs a microcontroller")
-    flash, ram = (
-        size(text, ("", "k", "m"), option) for text, option in ((asked.flash, "--flash"), (asked.ram, "--ram"))
-    )
+    flash, ram = amount(asked.flash, BYTES, "--flash"), amount(asked.ram, BYTES, "--ram")
     return limits_of(
         board,
         max_flash=None if flash is None else int(flash),
         max_ram=None if ram is None else int(ram),
-        max_ms=size(asked.time, ("us", "ms", "s"), "--time"),
+        max_ms=amount(asked.time, MILLISECONDS, "--time"),
     )
 
 
