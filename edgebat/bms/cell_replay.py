@@ -6,9 +6,9 @@ After a power cut the board must come up with the state it saved before, or the 
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,21 @@ INSTRUCTIONS_PER_SAMPLE = 500
 """Of the virtual BMS, about: power cuts fall anywhere in a cycle."""
 NAN = float("nan")
 
-Decode = Callable[[Frame], dict[str, Any]]
+
+@dataclass(frozen=True)
+class Signals:
+    """What a CAN message holds, by the names of its signals."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    """Physical values, NaN where unknown."""
+    words: dict[str, str] = field(default_factory=dict)
+    """The same in the words of the database: a status of 0 is "OK"."""
+
+    def __or__(self, other: Signals) -> Signals:
+        return Signals(self.numbers | other.numbers, self.words | other.words)
+
+
+Decode = Callable[[Frame], Signals]
 
 
 @dataclass
@@ -148,16 +162,16 @@ def _cut(firmware: BoardFirmware, twin: Twin, cycle: Cycle, rng: np.random.Gener
 
 
 def _survivor(
-    places: tuple[bytes, bytes], before: list[bytes], after: list[bytes], number: int, out: CellReplay
+    slots: tuple[bytes, bytes], before: list[bytes], after: list[bytes], number: int, out: CellReplay
 ) -> bytes | None:
     """The saved state that a cut has left: the last one ``before`` it, or one of those written until ``after``."""
     allowed = before[-1:] + after[len(before) :]
-    state = newest_state(places)
+    state = newest_state(slots)
     if state is not None and state not in allowed:
         raise EdgebatError(f"after a power cut in cycle {number} the board holds a state that was never saved")
     if state is None and before:
         raise EdgebatError(f"after a power cut in cycle {number} the board has lost its state")
-    out.cuts_while_saving += any(any(place) and newest_state([place]) is None for place in places)
+    out.cuts_while_saving += any(any(slot) and newest_state([slot]) is None for slot in slots)
     return state
 
 
@@ -177,24 +191,24 @@ def _row(
     number: int, capacity_ah: float, firmware: Firmware, twin: Twin, last: list[Frame], decode: Decode
 ) -> CycleRow:
     """``last``: the last burst of frames."""
-    frames: dict[int, dict[str, Any]] = {}
+    frames: defaultdict[int, Signals] = defaultdict(Signals)
     for frame in last:
-        frames.setdefault(frame.id - FIRST_ID, {}).update(decode(frame))
-    health, result = frames.get(HEALTH, {}), twin.estimator.result()
+        frames[frame.id - FIRST_ID] |= decode(frame)
+    result = twin.estimator.result()
     row = CycleRow(
         cycle=number,
         capacity_ah=capacity_ah,
-        device_model=frames.get(DETAILS, {}).get("SOH_Model", NAN),
-        device_published=health.get("SOH", NAN),
+        device_model=frames[DETAILS].numbers.get("SOH_Model", NAN),
+        device_published=frames[HEALTH].numbers.get("SOH", NAN),
         numpy_model=NAN if result.model_cpct == UNKNOWN else result.model_cpct / 100,
-        status=str(health.get("Status", Status.WARMUP.name)),
+        status=frames[HEALTH].words.get("Status", Status.WARMUP.name),
         fresh=result.age_cycles == 0,
     )
     if firmware.forecast is not None and OUTLOOK in frames:
-        outlook, points = frames[OUTLOOK], frames[TRAJECTORY]
-        age, eol = outlook["Outlook_Age"], outlook["Cycles_to_EOL"]
+        outlook, points = frames[OUTLOOK], frames[TRAJECTORY].numbers
+        age, eol = outlook.numbers["Outlook_Age"], outlook.numbers["Cycles_to_EOL"]
         row.outlook = Outlook(
-            str(outlook["Outlook_Status"]),
+            outlook.words["Outlook_Status"],
             begin=0 if np.isnan(age) else number - round(age),
             points=tuple(round(100 * points[name]) / 100 for name in outlook_names(firmware.forecast))
             if points["Points"]

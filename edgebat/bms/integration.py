@@ -106,11 +106,11 @@ Model fingerprint {model.fingerprint:08X}. Figures are for a cell of {nominal_ma
 
 ## State
 
-- [ ] Two places of {model.saved_bytes} bytes in non-volatile memory, written in turn, whenever
+- [ ] Two slots of {model.saved_bytes} bytes in non-volatile memory, written in turn, whenever
       `edgebat_result_t.revision` has moved, and once more before the power goes.
 - [ ] `edgebat_state_newest` at start; cut the power while it writes, and see the old or the new state come back.
-- [ ] A new battery: erase both places, or the old one's state comes back at the next start.
-- [ ] `edgebat_state_check` on both places at start: a state that was there and is damaged is worth a trouble code.
+- [ ] A new battery: erase both slots, or the old one's state comes back at the next start.
+- [ ] `edgebat_state_check` on both slots at start: a state that was there and is damaged is worth a trouble code.
 
 ## CAN
 

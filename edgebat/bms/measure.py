@@ -14,7 +14,7 @@ import numpy as np
 
 from edgebat.bms.samples import Samples, samples_array
 from edgebat.bms.virtual import BoardFirmware
-from edgebat.formats.c.bms import estimator_files
+from edgebat.formats.c.bms import kind_sources
 from edgebat.formats.c.bms_models import BmsModel
 from edgebat.graph import IntGraph
 from edgebat.simulate.elf import Image
@@ -218,7 +218,7 @@ def _flash(image: Image, folder: Path) -> tuple[int, int, int]:
 
 
 _RAM_START = 0x2000_0000
-_ESTIMATOR = {path.stem for path in estimator_files()}
+_ESTIMATOR = {path.stem for path in kind_sources(BmsModel)}
 
 
 def cost_table(costs: list[BmsCost]) -> str:

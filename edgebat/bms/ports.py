@@ -4,25 +4,25 @@ Each folder ``firmware_stubs/ports/<port>/`` with a ``port.yaml`` is a port. Eve
 stands in that file; there is no code per port::
 
     summary: one line for `edgebat export --help` and lists of ports
-    place:                      # folders inside the exported one; "." is the exported folder itself
+    folders:                    # inside the exported one; "." is the exported folder itself
       model: src                #   <name>.h, <name>.c, <name>_bms.h, <name>_bms.c
       kernels: src              #   edgebat_*.c that this model calls, and their private headers
       estimator: src            #   the files of firmware_stubs/bms
       headers: include          #   edgebat_nn.h, edgebat_tables.h, edgebat/edgebat.h, edgebat/edgebat_can.h
       integration: integration  #   what edgebat.bms.integration writes: .dbc, .a2l, Kconfig, checklist
-    amalgamate: false           # true: <name>_edgebat.h and .c in place.model instead of all the C above
+    amalgamate: false           # true: <name>_edgebat.h and .c in folders.model instead of all the C above
     big_endian: false           # byte order of the cores, for the measurement description
-    copy:                       # file of the port's folder: its place in the exported folder
+    copy:                       # file of the port's folder: its path in the exported folder
       start.c: src/start.c
     render:                     # the same for Jinja2 templates
       CMakeLists.txt.j2: CMakeLists.txt
       task.c.j2: src/{name}_task.c
     keep: [NOTES.md]            # files of the port's folder that are not for the user; the rest must be named above
-    once: [src/board_config.h]  # places a user edits: not written again when they are there
+    once: [src/board_config.h]  # files a user edits: not written again when they are there
 
 A file whose name begins with ``shared/`` lies in ``firmware_stubs/ports/shared/``, for all ports that name it.
 
-``{name}`` in a place is replaced by the name the user chose. Templates see: ``name``, ``NAME`` (upper case), ``port``,
+``{name}`` in a path is replaced by the name the user chose. Templates see: ``name``, ``NAME`` (upper case), ``port``,
 ``version`` (of edgebat), ``nominal_mah``, ``model`` (``BmsModel``: what the estimator knows of the model), ``c``
 (``CModel``: scratch_bytes, table_bytes, ...), ``fingerprint`` (SHA-256 of the model), ``sources`` (all exported .c of
 model, kernels and estimator, relative to the exported folder, sorted) and ``include_dirs`` (folders a compiler must search
@@ -34,12 +34,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edgebat import __version__
 from edgebat.bms.amalgamate import amalgamate
@@ -72,7 +72,7 @@ def _inside(value: str) -> str:
     return value
 
 
-class Place(_Section):
+class Folders(_Section):
     """Folders of the exported folder, by what lies in them."""
 
     model: str = "src"
@@ -88,10 +88,11 @@ class Manifest(_Section):
     """``port.yaml``; see the text above."""
 
     summary: str
-    place: Place = Place()
+    folders: Folders = Folders()
     amalgamate: bool = False
     big_endian: bool = False
-    copy_files: dict[str, str] = {}
+    copy_files: dict[str, str] = Field({}, alias="copy")
+    """Called otherwise here, because pydantic has a method of that name."""
     render: dict[str, str] = {}
     keep: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
@@ -137,17 +138,11 @@ def load_port(name: str | Path) -> Port:
         raise TargetError(f"there is no port {str(name)!r}; choose one of {', '.join(list_ports())}, or a folder")
     path = folder / MANIFEST
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-        if isinstance(content, dict) and "copy" in content:
-            content["copy_files"] = content.pop("copy")  # a name that pydantic uses itself
-        manifest = Manifest.model_validate(content)
+        manifest = Manifest.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TargetError(f"port {folder.name}: {path} cannot be read: {error}") from None
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join('copy' if p == 'copy_files' else str(p) for p in e['loc']) or 'file'}: {e['msg']}"
-            for e in error.errors()
-        )
+        problems = "; ".join(_problem(e["loc"], e["type"], e["msg"]) for e in error.errors())
         raise TargetError(f"port {folder.name}: {path}: {problems}") from None
     port = Port(folder.name, folder, manifest)
     named = {MANIFEST, *manifest.copy_files, *manifest.render, *manifest.keep}
@@ -159,6 +154,15 @@ def load_port(name: str | Path) -> Port:
             f"there but not named: {', '.join(sorted(there - named)) or 'nothing'}"
         )
     return port
+
+
+def _problem(where: tuple[int | str, ...], kind: str, message: str) -> str:
+    """What is wrong at one key of a manifest; beside an unknown key, the keys there are."""
+    if kind == "extra_forbidden":
+        section = Manifest if len(where) == 1 else Folders
+        known = sorted(field.alias or name for name, field in section.model_fields.items())
+        message = f"unknown key; allowed: {', '.join(known)}"
+    return f"{'.'.join(map(str, where)) or 'file'}: {message}"
 
 
 def export_port(
@@ -199,24 +203,24 @@ def port_files(
     mode: str = "balanced",
     forecast: IntGraph | None = None,
 ) -> dict[str, bytes]:
-    """All files of an exported folder by their place in it, posix, sorted; see ``export_port``."""
+    """All files of an exported folder by their path in it, posix, sorted; see ``export_port``."""
     numbers = health_model(graph)
-    place = port.manifest.place
+    folders = port.manifest.folders
     trend = None if forecast is None else forecast_model(forecast)
     if trend is not None and port.manifest.amalgamate:
         raise TargetError(
             f"port {port.name}: its C is one file, which holds one model; take another port for a forecast"
         )
-    model, parts = _c_files(graph, name, place, mode)
+    model, parts = _c_files(graph, name, folders, mode)
     if forecast is not None:
-        parts |= _c_files(forecast, f"{name}_trend", place, mode)[1]
+        parts |= _c_files(forecast, f"{name}_trend", folders, mode)[1]
     if port.manifest.amalgamate:
         header, source = amalgamate(parts, name)
-        files = {f"{place.model}/{name}_edgebat.h": header, f"{place.model}/{name}_edgebat.c": source}
-        include_dirs = [place.model]
+        files = {f"{folders.model}/{name}_edgebat.h": header, f"{folders.model}/{name}_edgebat.c": source}
+        include_dirs = [folders.model]
     else:
         files = parts
-        include_dirs = sorted({place.headers, place.model, place.kernels, place.estimator})
+        include_dirs = sorted({folders.headers, folders.model, folders.kernels, folders.estimator})
     files = {_tidy(path): content for path, content in files.items()}
     context = {
         "name": name,
@@ -231,9 +235,9 @@ def port_files(
         "include_dirs": include_dirs,
     }
     for path, text in integration_files(graph, name, nominal_mah, big_endian=port.manifest.big_endian).items():
-        files[_tidy(f"{place.integration}/{path}")] = text.encode()
+        files[_tidy(f"{folders.integration}/{path}")] = text.encode()
     if trend is not None:
-        files[_tidy(f"{place.integration}/{name}.dbc")] = dbc_text(numbers, forecast=trend).encode()
+        files[_tidy(f"{folders.integration}/{name}.dbc")] = dbc_text(numbers, forecast=trend).encode()
     for source_name, target in port.manifest.copy_files.items():
         files[_tidy(target.replace("{name}", name))] = port.file(source_name).read_bytes()
     for template, target in port.manifest.render.items():
@@ -245,21 +249,21 @@ def _tidy(path: str) -> str:
     return PurePosixPath(path).as_posix()
 
 
-def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CModel, dict[str, bytes]]:
-    """Model, kernels, estimator or forecaster, and headers by their places."""
+def _c_files(graph: IntGraph, name: str, folders: Folders, mode: str) -> tuple[CModel, dict[str, bytes]]:
+    """Model, kernels, estimator or forecaster, and headers by their paths."""
     with tempfile.TemporaryDirectory() as folder:
         model = write_c(graph, folder, name, mode=mode)
         written = [*model.files, *write_bms(graph, model, folder)]
-        files = {f"{place.model}/{path.name}": path.read_bytes() for path in written}
+        files = {f"{folders.model}/{path.name}": path.read_bytes() for path in written}
     root = firmware_dir()
     for path in model.kernel_sources:
-        files[f"{place.kernels}/{path.name}"] = path.read_bytes()
+        files[f"{folders.kernels}/{path.name}"] = path.read_bytes()
     for path in bms_sources(graph):
-        files[f"{place.estimator}/{path.name}"] = path.read_bytes()
-    headers = {path.name: (f"{place.kernels}/{path.name}", path) for path in (root / "src").glob("*.h")}
+        files[f"{folders.estimator}/{path.name}"] = path.read_bytes()
+    headers = {path.name: (f"{folders.kernels}/{path.name}", path) for path in (root / "src").glob("*.h")}
     for path in (root / "include").rglob("*.h"):
         name_there = path.relative_to(root / "include").as_posix()
-        headers[name_there] = (f"{place.headers}/{name_there}", path)
+        headers[name_there] = (f"{folders.headers}/{name_there}", path)
     # Only headers that are included, by whatever is included.
     waiting = list(files.values())
     while waiting:
@@ -271,7 +275,7 @@ def _c_files(graph: IntGraph, name: str, place: Place, mode: str) -> tuple[CMode
     return replace(model, files=[]), files
 
 
-def _render(port: Port, template: str, context: dict[str, Any]) -> str:
+def _render(port: Port, template: str, context: Mapping[str, object]) -> str:
     jinja2 = require("jinja2", extra="report")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([port.folder, firmware_dir() / "ports"]),

@@ -12,10 +12,9 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgebat.bms.can import dbc_text, outlook_names
-from edgebat.bms.cell_replay import CellReplay, Decode, replay_cell
+from edgebat.bms.cell_replay import NAN, CellReplay, Decode, Signals, replay_cell
 from edgebat.bms.drive import drawn_life
 from edgebat.bms.estimator import Config
 from edgebat.bms.picture import draw
@@ -76,7 +75,7 @@ class Replayed:
         """Frames and saved states that differ from NumPy's."""
         return sum(cell.mismatches for cell in self.cells)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Content of ``replay.json``."""
         trend = self.forecast
         return {
@@ -114,9 +113,10 @@ def decoder(graph: IntGraph, forecast: ForecastModel | None = None) -> Decode:
     text = dbc_text(health_model(graph), forecast=forecast)
     database = cantools.database.load_string(text, database_format="dbc")
 
-    def decode(frame: Frame) -> dict[str, Any]:
-        found: dict[str, Any] = database.decode_message(frame.id, frame.data)
-        return {name: (float("nan") if str(value) == "unknown" else value) for name, value in found.items()}
+    def decode(frame: Frame) -> Signals:
+        words = {name: str(value) for name, value in database.decode_message(frame.id, frame.data).items()}
+        numbers = database.decode_message(frame.id, frame.data, decode_choices=False)
+        return Signals({n: NAN if words[n] == "unknown" else float(v) for n, v in numbers.items()}, words)
 
     return decode
 
@@ -234,7 +234,7 @@ def replay(
     return replayed
 
 
-def _cell_summary(out: CellReplay) -> dict[str, Any]:
+def _cell_summary(out: CellReplay) -> dict[str, object]:
     forecasts = [
         {"cycle": row.outlook.begin, "points": list(row.outlook.points), "cycles_to_eol": row.outlook.eol_cycles}
         for row in out.rows
@@ -255,7 +255,7 @@ def _cell_summary(out: CellReplay) -> dict[str, Any]:
 
 
 def _temperature(history: CellHistory) -> int:
-    """0.1 degC of the chamber. Raises DataError where it is not stated: the estimator would be told a made-up one."""
+    """0.1 degC of the chamber. Raises DataError where it is not stated: the estimator would get a made-up one."""
     degrees = history.condition.temperature_degc
     if degrees is None:
         raise DataError(f"cell {'/'.join(history.key)} cannot be replayed: cells.csv does not state its temperature_c")
@@ -281,7 +281,7 @@ def _table(done: list[CellReplay], forecast: ForecastModel | None) -> str:
     writer.writeheader()
     for out in done:
         for row in out.rows:
-            values: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
+            values: dict[str, float | int | str | None] = {name: getattr(row, name) for name in _COLUMNS}
             if row.outlook is not None:
                 values |= {"outlook_status": row.outlook.status, "outlook_cycle": row.outlook.begin}
                 values |= {"cycles_to_eol": row.outlook.eol_cycles}

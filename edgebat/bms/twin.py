@@ -100,8 +100,8 @@ class Twin:
         self.__dict__.update(branch.__dict__)
 
 
-def newest_state(places: Iterable[bytes]) -> bytes | None:
-    """The sound saved state or history with the highest sequence number among the places of an FRAM."""
+def newest_state(slots: Iterable[bytes]) -> bytes | None:
+    """The sound saved state or history with the highest sequence number among the slots of an FRAM."""
     magics = (health.MAGIC[:3], outlook.MAGIC[:3])
-    sound = [p for p in places if p[:3] in magics and zlib.crc32(p[:-4]) == int.from_bytes(p[-4:], "little")]
+    sound = [p for p in slots if p[:3] in magics and zlib.crc32(p[:-4]) == int.from_bytes(p[-4:], "little")]
     return max(sound, key=lambda p: int.from_bytes(p[12:16], "little"), default=None)

@@ -17,7 +17,7 @@ from edgebat.bms.can import FIRST_ID, burst
 from edgebat.bms.samples import Samples
 from edgebat.errors import ToolError, require
 from edgebat.files import atomic_write
-from edgebat.formats.c.bms import estimator_files, write_bms
+from edgebat.formats.c.bms import bms_sources, write_bms
 from edgebat.formats.c.bms_models import forecast_model, health_model
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.slices import slice_count
@@ -86,21 +86,21 @@ class Firmware(ABC):
 
     @property
     def fram(self) -> tuple[bytes, bytes]:
-        """The two places of the estimator's saved state, whole."""
-        return self._places("vbms_fram", self.model.saved_bytes)
+        """The two slots of the estimator's saved state, whole."""
+        return self._slots("vbms_fram", self.model.saved_bytes)
 
     @property
     def forecast_fram(self) -> tuple[bytes, bytes] | None:
-        """The two places of the forecaster's saved history, whole; None without a forecaster."""
-        return None if self.forecast is None else self._places("vbms_forecast_fram", self.forecast.saved_bytes)
+        """The two slots of the forecaster's saved history, whole; None without a forecaster."""
+        return None if self.forecast is None else self._slots("vbms_forecast_fram", self.forecast.saved_bytes)
 
-    def _places(self, symbol: str, size: int) -> tuple[bytes, bytes]:
+    def _slots(self, symbol: str, size: int) -> tuple[bytes, bytes]:
         content = self._read(symbol, 2 * FRAM_BYTES)
         return content[:size], content[FRAM_BYTES : FRAM_BYTES + size]
 
-    def write_fram(self, place: int, content: bytes) -> None:
-        """Overwrite the beginning of a place: what a fault or an attacker does."""
-        self._write("vbms_fram", content, place * FRAM_BYTES)
+    def write_fram(self, slot: int, content: bytes) -> None:
+        """Overwrite the beginning of a slot: what a fault or an attacker does."""
+        self._write("vbms_fram", content, slot * FRAM_BYTES)
 
     @abstractmethod
     def _call(self, function: str, argument: int, *, signed: bool = False) -> int: ...
@@ -147,23 +147,22 @@ def write_sources(
 ) -> tuple[CModel, list[Path]]:
     """The models as C in ``folder``, with what binds them to the virtual board; returns all C files to compile."""
     model = write_c(graph, folder, "soh", mode=mode)
-    written = [*model.files, *write_bms(graph, model, folder), *model.kernel_sources]
+    written = [*model.files, *write_bms(graph, model, folder), *model.kernel_sources, *bms_sources(graph)]
     bound = (
         '#include "soh_bms.h"\n#define VBMS_MODEL soh_model\n#define VBMS_SAVED_BYTES SOH_SAVED_BYTES\n'
         "typedef soh_work_t vbms_work_t;\n"
     )
     if forecast is not None:
         trend = write_c(forecast, folder, "trend", mode=mode)
-        written += [*trend.files, *write_bms(forecast, trend, folder), *trend.kernel_sources]
+        written += [*trend.files, *write_bms(forecast, trend, folder), *trend.kernel_sources, *bms_sources(forecast)]
         bound += (
             '#include "trend_bms.h"\n#define VBMS_FORECAST_MODEL trend_model\n'
             "#define VBMS_FORECAST_SAVED_BYTES TREND_SAVED_BYTES\ntypedef trend_work_t vbms_forecast_work_t;\n"
         )
     atomic_write(folder / "vbms_model.h", bound)
     board = firmware_dir() / "ports" / "virtual" / "virtual_bms.c"
-    files = [*written, *estimator_files(forecast=forecast is not None), board]
     # Both models may call the same kernels.
-    return model, list(dict.fromkeys(path for path in files if path.suffix == ".c"))
+    return model, list(dict.fromkeys(path for path in [*written, board] if path.suffix == ".c"))
 
 
 class HostFirmware(Firmware):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app
+from edgebat.cli.app import MODEL, JsonOption, app
 from edgebat.cli.options import WithDefault, expanded
-from edgebat.cli.recipe import run_until
+from edgebat.cli.recipe import Pipeline, is_recipe, run_until
 
 if TYPE_CHECKING:
     from edgebat.bench import Options
@@ -77,15 +77,6 @@ class Output:
         return Files(self.json_, self.markdown, self.html)
 
 
-@dataclass(frozen=True)
-class Pipeline:
-    """What a recipe needs."""
-
-    corpus: CorpusOption = None
-    set_: SetOption = None
-    runs: OutOption = Path("runs")
-
-
 @bench_app.command("model")
 @expanded
 def bench_model(
@@ -111,8 +102,8 @@ def bench_model(
 
       edgebat bench check firmware/soh.ebat -t cortex-m4f --compiler gcc --baselines ci/baselines
     """
-    if model and not what.net and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml")):
-        return run_until("simulate", model, pipeline.corpus, pipeline.set_, pipeline.runs)
+    if model and not what.net and is_recipe(model):
+        return run_until("simulate", model, pipeline)
     from edgebat.bench import command
 
     graphs, targets = command.graphs_of(model, what.net or ()), command.targets_of(what.target or ())

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from edgebat.cli.app import MODEL, CorpusOption, JsonOption, OutOption, SetOption, app, plain
-from edgebat.cli.recipe import run_until
-from edgebat.errors import EdgebatError, ModelFileError
+from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app, plain
+from edgebat.cli.options import expanded
+from edgebat.cli.recipe import Pipeline, is_recipe, run_until
+from edgebat.errors import EdgebatError
 
 if TYPE_CHECKING:
     from edgebat.graph import IntGraph
 
 
+@dataclass(frozen=True)
+class Budget:
+    """The board that a model must fit."""
+
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="refuse a model that does not fit this board's budget")
+    ] = None
+    max_flash: Annotated[int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")] = None
+    max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None
+    max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None
+
+    def check(self, graph: IntGraph, mode: str) -> None:
+        """Refuse a model that does not fit; says what it needs when it does."""
+        limits = (self.max_flash, self.max_ram, self.max_ms)
+        if self.target is None and any(limit is not None for limit in limits):
+            raise EdgebatError("--max-flash, --max-ram and --max-ms belong to a board: name it with --target")
+        if self.target is not None:
+            from edgebat.bench.budget import check_budget
+
+            flash, ram, ms = limits
+            need = check_budget(graph, self.target, max_flash=flash, max_ram=ram, max_ms=ms, mode=mode)
+            print(f"fits {self.target} (simulator): {need}")
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """The firmware that a model is exported for."""
+
+    port: Annotated[
+        str | None, typer.Option("--port", metavar="NAME", help="instead of --to: a folder for a firmware; list: which")
+    ] = None
+    nominal_mah: Annotated[
+        int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
+    ] = None
+    forecast: Annotated[
+        Path | None, typer.Option("--forecast", metavar="MODEL", help="--port: a forecast model, for the forecaster")
+    ] = None
+
+    def check(self, model: str) -> None:
+        """Raises EdgebatError when the options do not go together, or not with ``model``."""
+        if self.port is None and self.nominal_mah is not None:
+            raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
+        if self.port is None and self.forecast is not None:
+            raise EdgebatError("--forecast belongs to a firmware: name it with --port")
+        if self.port is not None and is_recipe(model):
+            raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
+
+
 @app.command(rich_help_panel=MODEL)
+@expanded
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    *,
     to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
     name: Annotated[str | None, typer.Option("--name", help="name of the files and of the C functions")] = None,
     mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
-    target: Annotated[
-        str | None, typer.Option("--target", "-t", help="refuse a model that does not fit this board's budget")
-    ] = None,
-    max_flash: Annotated[
-        int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")
-    ] = None,
-    max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None,
-    max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None,
-    port: Annotated[
-        str | None, typer.Option("--port", metavar="NAME", help="instead of --to: a folder for a firmware; list: which")
-    ] = None,
-    nominal_mah: Annotated[
-        int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
-    ] = None,
-    forecast: Annotated[
-        Path | None, typer.Option("--forecast", metavar="MODEL", help="--port: a forecast model, for the forecaster")
-    ] = None,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
+    budget: Budget,
+    firmware: Firmware,
+    pipeline: Pipeline,
 ) -> None:
     """Write a model as C99, TFLite and ONNX; or, given a recipe, do its steps up to the export.
 
@@ -54,66 +89,47 @@ def export(
 
       edgebat export soh.ebat --port foxbms --out soh_foxbms --nominal-mah 3500
     """
-    if port == "list":
+    if firmware.port == "list":
         from edgebat.bms.ports import list_ports, load_port
 
         for one in list_ports():
             print(f"{one:10} {load_port(one).manifest.summary}")
         return None
-    if port is None and nominal_mah is not None:
-        raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
-    if port is None and forecast is not None:
-        raise EdgebatError("--forecast belongs to a firmware: name it with --port")
-    if port is not None and not (Path(model).is_file() and Path(model).suffix not in (".yaml", ".yml")):
-        raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
-    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return run_until("export", model, corpus, set_, runs)
-    from edgebat.formats.export import export_model
+    firmware.check(model)
+    if is_recipe(model):
+        return run_until("export", model, pipeline)
+    from edgebat.formats.export import export_for_bms, export_model
     from edgebat.models import load_model
 
     graph = load_model(model)
-    if target is None and any(limit is not None for limit in (max_flash, max_ram, max_ms)):
-        raise EdgebatError("--max-flash, --max-ram and --max-ms belong to a board: name it with --target")
-    if target is not None:
-        from edgebat.bench.budget import check_budget
-
-        need = check_budget(graph, target, max_flash=max_flash, max_ram=max_ram, max_ms=max_ms, mode=mode)
-        print(f"fits {target} (simulator): {need}")
-    if port is not None:
+    budget.check(graph, mode)
+    if firmware.port is not None:
         from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
 
-        capacity = DEFAULT_NOMINAL_MAH if nominal_mah is None else nominal_mah
-        trend = None if forecast is None else load_model(forecast)
-        for path in export_port(graph, port, out, name or "soh", nominal_mah=capacity, mode=mode, forecast=trend):
+        mah = DEFAULT_NOMINAL_MAH if firmware.nominal_mah is None else firmware.nominal_mah
+        trend = None if firmware.forecast is None else load_model(firmware.forecast)
+        for path in export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend):
             print(path)
         return None
     formats = to.split(",")
     files = export_model(graph, out, formats, name, mode=mode)
     if "c" in formats:
-        files += _for_a_bms(graph, out, name)
+        found, why = export_for_bms(graph, out, name)
+        files += found
+        if why:
+            Console(stderr=True).print(plain(why), soft_wrap=True)
     for path in files:
         print(path)
     return None
 
 
-def _for_a_bms(graph: IntGraph, out: Path, name: str | None) -> list[Path]:
-    """Estimator or forecaster for ``graph`` in the folder of its C; a line on stderr says why a model gets neither."""
-    from edgebat.formats.c.bms import export_bms
-    from edgebat.formats.export import c_name
-
-    called = c_name(name or graph.name)
-    try:
-        return export_bms(graph, out / "c" / called / "bms", called)
-    except ModelFileError as error:
-        Console(stderr=True).print(plain(f"no c/{called}/bms: {error}"), soft_wrap=True)
-        return []
-
-
 @app.command(rich_help_panel=MODEL)
+@expanded
 def verify(
     model: Annotated[
         str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe", show_default=False)
     ] = "",
+    *,
     windows: Annotated[
         int, typer.Option("--windows", min=1, help="random inputs every engine gets (MODEL and --random)")
     ] = 1000,
@@ -121,9 +137,7 @@ def verify(
         int, typer.Option("--random", min=0, help="instead: so many random networks a family, in all engines installed")
     ] = 0,
     json_: JsonOption = False,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
+    pipeline: Pipeline,
 ) -> None:
     """Count outputs that differ between NumPy, ONNX Runtime, LiteRT, host C and the simulated cores.
 
@@ -137,8 +151,8 @@ def verify(
         return _verify_random(random, windows, json_)
     if not model:
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
-    if not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"):
-        return run_until("verify", model, corpus, set_, runs)
+    if is_recipe(model):
+        return run_until("verify", model, pipeline)
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
     from edgebat.verify.equality import require_equal, verify_model
@@ -237,26 +251,42 @@ def evaluate(
     show(result.to_json() if json_ else evaluation_table(result), json_)
 
 
+@dataclass(frozen=True)
+class Cells:
+    """Which cells are replayed."""
+
+    corpus: CorpusOption = None
+    cell: Annotated[
+        list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
+    ] = None
+    cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None
+
+
+@dataclass(frozen=True)
+class Board:
+    """What they are replayed in front of."""
+
+    target: Annotated[str, typer.Option("--target", "-t", help="board: simulated Cortex-M4; host: this computer")] = (
+        "board"
+    )
+    cut_every: Annotated[
+        int, typer.Option("--cut-every", min=0, help="about one cycle in so many ends in a power cut; 0: none")
+    ] = 20
+    noise_mv: Annotated[float, typer.Option("--noise-mv", min=0.0, help="noise on the cell voltage, mV RMS")] = 0.0
+    cycles: Annotated[int | None, typer.Option("--cycles", min=1, help="only the first cycles of each cell")] = None
+
+
 @app.command(rich_help_panel=MODEL)
+@expanded
 def replay(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    *,
     forecast: Annotated[
         str | None, typer.Option("--forecast", metavar="MODEL", help="a second model on the board, for the SOH to come")
     ] = None,
-    corpus: CorpusOption = None,
-    cell: Annotated[
-        list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
-    ] = None,
-    cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6,
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
-    target: Annotated[
-        str, typer.Option("--target", "-t", help="board: simulated Cortex-M4; host: this computer")
-    ] = "board",
-    cut_every: Annotated[
-        int, typer.Option("--cut-every", min=0, help="about one cycle in so many ends in a power cut; 0: none")
-    ] = 20,
-    noise_mv: Annotated[float, typer.Option("--noise-mv", min=0.0, help="noise on the cell voltage, mV RMS")] = 0.0,
-    cycles: Annotated[int | None, typer.Option("--cycles", min=1, help="only the first cycles of each cell")] = None,
+    wanted: Cells,
+    board: Board,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="figure, tables, CAN log")] = Path(
         "replayed"
     ),
@@ -272,15 +302,15 @@ def replay(
     from edgebat.bms.replay import ReplayOptions, Wanted, replay_model
     from edgebat.report.tables import show
 
-    if target not in ("board", "host"):
-        raise EdgebatError(f"--target {target!r} is unknown; allowed: board, host")
+    if board.target not in ("board", "host"):
+        raise EdgebatError(f"--target {board.target!r} is unknown; allowed: board, host")
     errors = Console(stderr=True, highlight=False)
     replayed = replay_model(
         model,
         out,
-        Wanted(corpus, tuple(cell or ()), cells, tuple(dataset or ())),
+        Wanted(wanted.corpus, tuple(wanted.cell or ()), wanted.cells, tuple(wanted.dataset or ())),
         forecast=forecast,
-        options=ReplayOptions(target, cut_every, noise_mv, cycles),
+        options=ReplayOptions(board.target, board.cut_every, board.noise_mv, board.cycles),
         progress=lambda text: errors.print(plain(text)),
     )
     if json_:

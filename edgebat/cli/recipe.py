@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
+from edgebat.cli.options import expanded
 from edgebat.errors import RecipeError
 
 
-def run_until(
-    until: str,
-    recipe: str,
-    corpus: Path | None,
-    overrides: list[str] | None,
-    runs: Path,
-    force: Sequence[str] = (),
-    only: Sequence[str] = (),
-) -> None:
+@dataclass(frozen=True)
+class Pipeline:
+    """What a recipe needs."""
+
+    corpus: CorpusOption = None
+    set_: SetOption = None
+    runs: OutOption = Path("runs")
+
+
+def is_recipe(name: str) -> bool:
+    """Whether a verb that takes a model file or a recipe was given a recipe: all but files of other kinds."""
+    return not Path(name).is_file() or Path(name).suffix in (".yaml", ".yml")
+
+
+def run_until(until: str, recipe: str, pipeline: Pipeline, force: Sequence[str] = (), only: Sequence[str] = ()) -> None:
     """The pipeline up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
     from edgebat.runs.recipe import find_recipe, find_study, load_recipe
     from edgebat.runs.run import run_recipe
     from edgebat.studies.command import run_study
 
-    study = find_study(recipe, overrides or ()) if until in ("report", "teacher") else None
+    corpus, overrides, runs = pipeline.corpus, pipeline.set_ or (), pipeline.runs
+    study = find_study(recipe, overrides) if until in ("report", "teacher") else None
     if study is not None:
         if force:
             raise RecipeError(
@@ -37,16 +46,15 @@ def run_until(
         return
     if only:
         raise RecipeError(f"--only picks parts of a study; {recipe} is none")
-    checked = load_recipe(recipe, overrides or ())
+    checked = load_recipe(recipe, overrides)
     run_recipe(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
 
 
 @app.command(rich_help_panel=RECIPE)
+@expanded
 def run(
     recipe: RecipeArgument,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
+    pipeline: Pipeline,
     force: Annotated[
         list[str] | None, typer.Option("--force", metavar="STEP", help="do this step again, e.g. teacher; repeatable")
     ] = None,
@@ -69,16 +77,15 @@ def run(
 
       edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
     """
-    run_until("report", recipe, corpus, set_, runs, force or (), only or ())
+    run_until("report", recipe, pipeline, force or (), only or ())
 
 
 def verb_until(verb: str, until: str, text: str) -> None:
     """The verb that goes as far as the step ``until``; ``text`` is its help."""
 
-    def go(
-        recipe: RecipeArgument, corpus: CorpusOption = None, set_: SetOption = None, runs: OutOption = Path("runs")
-    ) -> None:
-        run_until(until, recipe, corpus, set_, runs)
+    @expanded
+    def go(recipe: RecipeArgument, pipeline: Pipeline) -> None:
+        run_until(until, recipe, pipeline)
 
     app.command(verb, help=text, rich_help_panel=RECIPE)(go)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgebat.errors import RecipeError
+from edgebat.errors import ModelFileError, RecipeError
 from edgebat.files import atomic_write
+from edgebat.formats.c.bms import export_bms
 from edgebat.formats.c.write import write_c
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.tflite.write import write_tflite
@@ -60,3 +61,15 @@ def export_model(
             atomic_write(target / source.name, source.read_bytes())
         files += [path for path in target.iterdir() if path.is_file()]
     return sorted(files)
+
+
+def export_for_bms(graph: IntGraph, folder: Path, name: str | None = None) -> tuple[list[Path], str]:
+    """What runs ``graph`` in a BMS, estimator or forecaster, beside the C that ``export_model`` has written to ``folder``.
+
+    Returns the files, sorted, or why there are none.
+    """
+    called = c_name(name or graph.name)
+    try:
+        return export_bms(graph, folder / "c" / called / "bms", called), ""
+    except ModelFileError as error:
+        return [], f"no c/{called}/bms: {error}"

@@ -80,6 +80,9 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
             cells_table(data["conditions"], f"{data['source']} ({'synthetic' if data['synthetic'] else 'measured'})")
         )
         return
+    if until == "export":
+        for why in folder.results("export")["without_bms"].values():
+            console.print(why, markup=False, soft_wrap=True)
     if until == "verify":
         console.print(equality_table(folder.results("verify")["rows"]))
     if until == "simulate":

@@ -22,7 +22,7 @@ from edgebat.cells import join_seen, pack_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write, sha256_file
-from edgebat.formats.export import export_model
+from edgebat.formats.export import export_for_bms, export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
@@ -297,11 +297,15 @@ class Pipeline:
         return trained
 
     def export(self) -> Outcome:
-        """The taught students as TFLite, ONNX and C99."""
-        files = []
+        """The taught students as TFLite, ONNX and C99, with what runs them in a BMS; results: why a model has none."""
+        files: list[Path] = []
+        without: dict[str, str] = {}
+        models = self.folder.path / "models"
         for kind in self.kinds:
-            files += export_model(self.graph(kind), self.folder.path / "models")
-        return Outcome([str(path.relative_to(self.folder.path)) for path in files])
+            found, why = export_for_bms(self.graph(kind), models)
+            files += [*export_model(self.graph(kind), models), *found]
+            without |= {kind: why} if why else {}
+        return Outcome([str(path.relative_to(self.folder.path)) for path in files], {"without_bms": without})
 
     def verify(self) -> Outcome:
         """Held-out windows, and blends of them where they are few, through every engine; fails when equality is promised and

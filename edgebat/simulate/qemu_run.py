@@ -47,7 +47,7 @@ def find_qemu(target: Target) -> str:
     name = program_for(target)
     found = shutil.which(name) or shutil.which(f"{name}-static")
     if not found:
-        raise ToolError(f"{name} is not installed; run: apt install {_package(name)}, or take another route")
+        raise ToolError(f"{name} is not installed; run: apt install {_package(name)}, or choose another simulator")
     return found
 
 

@@ -74,6 +74,19 @@ static inline void fuzz_free(void *memory, size_t shift) {
     free((uint8_t *)memory - shift);
 }
 
+/** The state of fuzz_random for a seed. */
+static inline uint64_t fuzz_seed(uint64_t seed) {
+    return seed * UINT64_C(0x9E3779B97F4A7C15) + 1U;
+}
+
+/** xorshift64, for programs that make their own inputs. */
+static inline uint8_t fuzz_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (uint8_t)(*state >> 32);
+}
+
 /** FNV-1a. */
 static inline void fuzz_record(fuzz_result_t *result, const void *bytes, size_t count) {
     for (size_t i = 0; i < count; i++) {

@@ -42,15 +42,11 @@ enum { LONGEST = 3000 };
 int main(int argc, char **argv) {
     static uint8_t data[LONGEST];
     const unsigned long runs = (argc > 1) ? strtoul(argv[1], NULL, 10) : 3000;
-    const unsigned long seed = (argc > 2) ? strtoul(argv[2], NULL, 10) : 1;
-    uint64_t state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1U;
+    uint64_t state = fuzz_seed((argc > 2) ? strtoul(argv[2], NULL, 10) : 1);
     for (unsigned long run = 0; run < runs; run++) {
         size_t size = LONGEST;
         for (size_t i = 0; i < size; i++) {
-            state ^= state << 13; /* xorshift64 */
-            state ^= state >> 7;
-            state ^= state << 17;
-            data[i] = (uint8_t)(state >> 32);
+            data[i] = fuzz_random(&state);
             if (i == 8) {
                 size = 9U + (size_t)((state >> 20) % (LONGEST - 9U));
             }

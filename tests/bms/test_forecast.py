@@ -200,11 +200,11 @@ def test_a_model_is_what_its_task_says(graph: IntGraph, model_file: Path):
         Forecaster(charges, SOURCE)
 
 
-def test_a_task_that_has_no_place_in_a_bms_is_refused_whatever_its_input_is_relative_to(graph: IntGraph):
+def test_a_task_that_no_bms_runs_is_refused_whatever_its_input_is_relative_to(graph: IntGraph):
     life = task("life")
     absolute = {key: value for key, value in graph.meta["input"].items() if key != "relative_to"}
     for source in (graph.meta["input"], absolute):
-        with pytest.raises(ModelFileError, match="of the task life has no place in a BMS"):
+        with pytest.raises(ModelFileError, match="of the task life cannot run in a BMS"):
             describe(replace(graph, meta={**graph.meta, "input": source, "task": life.described(life.spec(None))}))
 
 

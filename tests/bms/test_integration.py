@@ -12,7 +12,7 @@ from edgebat.bms.a2l import a2l_text
 from edgebat.bms.can import dbc_text
 from edgebat.bms.integration import checklist_text, integration_files, kconfig_text
 from edgebat.errors import ToolError
-from edgebat.formats.c.bms_models import BmsModel, describe
+from edgebat.formats.c.bms_models import BmsModel, describe, health_model
 from edgebat.graph import load_graph
 from edgebat.paths import firmware_dir
 from tests.c_host import c_compiler
@@ -20,7 +20,7 @@ from tests.c_host import c_compiler
 
 @pytest.fixture
 def model(model_file: Path) -> BmsModel:
-    return describe(load_graph(model_file))
+    return health_model(load_graph(model_file))
 
 
 def test_the_can_database_describes_what_the_c_code_packs(model: BmsModel):

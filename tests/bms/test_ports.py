@@ -88,7 +88,7 @@ def test_the_command_line(command: Command, model_file: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
         (["--port", "foxbm"], "there is no port 'foxbm'; choose one of"),
         (["--port", "generic", "--nominal-mah", "9"], "a nominal capacity of 9 mAh is not possible; allowed: 10 to"),
@@ -97,11 +97,11 @@ def test_the_command_line(command: Command, model_file: Path, tmp_path: Path) ->
     ],
 )
 def test_one_line_says_what_is_wrong(
-    command: Command, model_file: Path, tmp_path: Path, arguments: list[str], said: str
+    command: Command, model_file: Path, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
     code, _, err = command("export", model_file, "--out", tmp_path / "out", *arguments)
     assert code == 2
-    assert said in " ".join(err.split())
+    assert reason in " ".join(err.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -128,19 +128,26 @@ def a_port(folder: Path, text: str, **files: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
-        ("place: {model: src}", "summary: Field required"),
-        ("summary: x\nplaces: {}", "places: Extra inputs"),
-        ("summary: x\nplace: {model: ../out}", "'../out' is not a path inside"),
+        ("folders: {model: src}", "summary: Field required"),
+        (
+            "summary: x\nplace: {}",
+            "place: unknown key; allowed: amalgamate, big_endian, copy, folders, keep, once, render, summary",
+        ),
+        (
+            "summary: x\nfolders: {modle: src}",
+            "folders.modle: unknown key; allowed: estimator, headers, integration, kernels, model",
+        ),
+        ("summary: x\nfolders: {model: ../out}", "'../out' is not a path inside"),
         ("summary: x\ncopy: {a.c: /etc/a.c}", "'/etc/a.c' is not a path inside"),
         ("summary: x\ncopy: {a.c: a.c}", "named but missing: a.c"),
         ("summary: [", "cannot be read"),
         ("- summary", "file: Input should be"),
     ],
 )
-def test_a_manifest_is_checked(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(TargetError, match=re.escape(said)):
+def test_a_manifest_is_checked(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(TargetError, match=re.escape(reason)):
         load_port(a_port(tmp_path / "mine", text))
 
 
@@ -152,7 +159,7 @@ def test_a_file_nobody_named_is_an_error(tmp_path: Path) -> None:
 def test_a_port_of_ones_own(graph: IntGraph, tmp_path: Path) -> None:
     port = a_port(
         tmp_path / "mine",
-        "summary: x\nplace: {model: m, kernels: k, estimator: e, headers: h}\nonce: ['{name}.h']\n"
+        "summary: x\nfolders: {model: m, kernels: k, estimator: e, headers: h}\nonce: ['{name}.h']\n"
         "copy: {a.h: '{name}.h'}\nrender: {b.txt: b.txt}\n",
         a_h="// mine\n",
         b_txt="{{ NAME }} {{ nominal_mah }} {{ sources|length }} {{ include_dirs|join(' ') }}\n",
@@ -230,8 +237,10 @@ def test_the_program_of_the_readme_equals_the_estimator_in_python(graph: IntGrap
     for s in samples:
         estimator.push(as_sample(s))
         estimator.step()
-        said = estimator.result()
-        expected.append(f"SOH {said.soh_cpct}, RUL {said.rul_cycles}, status {int(said.status)}, cycle {said.cycle}")
+        result = estimator.result()
+        expected.append(
+            f"SOH {result.soh_cpct}, RUL {result.rul_cycles}, status {int(result.status)}, cycle {result.cycle}"
+        )
     text = samples_text(samples)
     traced_lines = run(tmp_path / "traced", text=text).splitlines()
     assert traced_lines[:-1] == expected
@@ -327,7 +336,7 @@ def test_foxbms_unit_tests_pass(foxbms: Path) -> None:
         ),
         ("fram_soh.cell == cell", "fram_soh.cell != 0xFFFFu"),
         ("invalidStringCurrent[stringNumber] == 0u", "invalidStringCurrent[stringNumber] < 2u"),
-        ("pCell->place = (pCell->place == 0u) ? 1u : 0u", "pCell->place = 0u"),
+        ("pCell->slot = (pCell->slot == 0u) ? 1u : 0u", "pCell->slot = 0u"),
         ("minimum_cpct = (soh_cpct < minimum_cpct)", "minimum_cpct = (soh_cpct > minimum_cpct)"),
     ],
 )
@@ -372,8 +381,8 @@ def test_foxbms_install_can_be_repeated_and_changed(foxbms: Path, tmp_path: Path
     again = run(sys.executable, tmp_path / "out/install.py", foxbms)
     assert "edit" not in again
     assert content() == before
-    said = run(sys.executable, tmp_path / "out/install.py", foxbms, "--cells", "4", "--check")
-    assert "2 strings of 4 cell blocks: 16 FRAM blocks" in said
+    printed = run(sys.executable, tmp_path / "out/install.py", foxbms, "--cells", "4", "--check")
+    assert "2 strings of 4 cell blocks: 16 FRAM blocks" in printed
     assert content() == before
     run(sys.executable, tmp_path / "out/install.py", foxbms, "--cells", "4")
     assert (foxbms / "src/app/driver/config/fram_cfg.c").read_text().count("sizeof(fram_soh)") == 16
@@ -381,7 +390,7 @@ def test_foxbms_install_can_be_repeated_and_changed(foxbms: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "said"),
+    ("path", "text", "reason"),
     [
         ("src/app/driver/config/fram_cfg.c", "", "0 places found for the FRAM variable"),
         ("conf/bms/bms.json", "{}", 'no place found to select "soh": "edgebat"'),
@@ -389,7 +398,7 @@ def test_foxbms_install_can_be_repeated_and_changed(foxbms: Path, tmp_path: Path
     ],
 )
 def test_foxbms_install_writes_nothing_when_a_place_is_not_found(
-    graph: IntGraph, tmp_path: Path, path: str, text: str, said: str
+    graph: IntGraph, tmp_path: Path, path: str, text: str, reason: str
 ) -> None:
     export_port(graph, "foxbms", tmp_path / "out")
     root = tmp_path / "foxbms"
@@ -398,7 +407,7 @@ def test_foxbms_install_writes_nothing_when_a_place_is_not_found(
     before = {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
     done = subprocess.run([sys.executable, str(tmp_path / "out/install.py"), str(root)], capture_output=True, text=True)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert reason in done.stderr
     assert {file: file.read_bytes() for file in root.rglob("*") if file.is_file()} == before
 
 

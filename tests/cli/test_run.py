@@ -249,6 +249,43 @@ def test_export_verify_and_bench_take_a_model_file(run: Path, command: Command, 
     assert "cannot export to tensorrt; formats are c, tflite, onnx, ebat" in err
 
 
+def test_a_recipe_exports_what_its_model_files_export(
+    folder: Path, run: Path, command: Command, tmp_path: Path
+) -> None:
+    code, out, _ = command("export", folder / "tiny.yaml", "--runs", folder / "runs")
+    assert code == 0
+    assert "no c/" not in out
+    for kind in ("mlp", "lstm"):
+        code, out, _ = command("export", run / f"models/{kind}.ebat", "--out", tmp_path)
+        assert code == 0
+        assert f"c/{kind}/bms/{kind}_bms.c" in out
+        for line in out.split():
+            written = Path(line).relative_to(tmp_path)
+            assert (run / "models" / written).read_bytes() == (tmp_path / written).read_bytes()
+    assert {p.relative_to(run / "models") for p in (run / "models/c").rglob("*")} == {
+        p.relative_to(tmp_path) for p in (tmp_path / "c").rglob("*")
+    }
+
+
+def test_a_recipe_says_why_its_models_get_nothing_for_a_bms(
+    folder: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    monkeypatch.setattr("edgebat.formats.c.bms_models.KINDS", ())  # no part of a BMS runs models of this task
+    arguments = ("export", folder / "tiny.yaml", "--runs", tmp_path / "runs")
+    (tmp_path / "runs/tiny/steps/export.json").unlink()
+    shutil.rmtree(tmp_path / "runs/tiny/models/c")
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert (tmp_path / "runs/tiny/models/c/mlp/mlp.c").is_file()
+    assert not (tmp_path / "runs/tiny/models/c/mlp/bms").exists()
+    for _ in range(2):  # when it is exported, and when it has been
+        for kind in ("mlp", "lstm"):
+            assert f"no c/{kind}/bms: model '{kind}' of the task health cannot run in a BMS" in out
+        code, out, _ = command(*arguments)
+        assert code == 0
+
+
 @pytest.fixture(scope="module")
 def corpus(folder: Path) -> Path:
     """The cells of the run as a corpus folder."""

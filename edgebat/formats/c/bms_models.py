@@ -1,17 +1,16 @@
-"""What the estimator and the forecaster of ``firmware_stubs/bms`` have to know of a model, out of what its file says."""
+"""The models that a BMS runs: those of the estimator and those of the forecaster of ``firmware_stubs/bms``."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.border import Border, read_border
+from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint, range_ppm
+from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
 
 ABI = 2
@@ -19,68 +18,6 @@ ABI = 2
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
-
-
-class TaskNumbers:
-    """Numbers of the task a model was trained for, as its file carries it, checked one by one.
-
-    Raises ModelFileError where the file says nothing of its task, or where a number is missing or impossible.
-    """
-
-    def __init__(self, graph: IntGraph) -> None:
-        task: Any = graph.meta.get("task")
-        if not isinstance(task, dict):
-            raise ModelFileError(
-                f"model {graph.name!r} does not say which task it was trained for; export it with edgebat"
-            )
-        self.name, self.values = graph.name, task
-
-    def whole(self, key: str) -> int:
-        """A whole number of at least 1."""
-        value = self.values.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self._refused(key, value, "a whole number from 1")
-        return value
-
-    def number(self, key: str, most: float) -> float:
-        """A number above 0 and below ``most``."""
-        value = self.values.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 < value < most:
-            raise self._refused(key, value, f"a number above 0 and below {most:g}")
-        return float(value)
-
-    def word(self, key: str, allowed: Collection[str]) -> str:
-        """One of the ``allowed`` words."""
-        value = self.values.get(key)
-        if not isinstance(value, str) or value not in allowed:
-            raise self._refused(key, value, f"one of {', '.join(allowed)}")
-        return value
-
-    def _refused(self, key: str, value: Any, allowed: str) -> ModelFileError:
-        return ModelFileError(f"model {self.name!r} carries an unusable task: {key} is {value!r}, not {allowed}")
-
-
-def data_fingerprint(graph: IntGraph) -> int:
-    """The first 32 bits of the split's hash, 0 when the model does not say on which data it was trained."""
-    training: Any = graph.meta.get("training", {})
-    split = str(training.get("split_hash", "")) if isinstance(training, dict) else ""
-    return int(split[:8], 16) if re.fullmatch("[0-9a-f]{8,}", split) else 0
-
-
-def range_ppm(border: Border, zero_point: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Per column the least and the largest integer that the border does not clip."""
-    low, high = [], []
-    for offset, multiplier in zip(border.offset, border.multiplier, strict=True):
-        half = 1 << (border.shift - 1)
-        # -128 <= ((v - offset) * multiplier + half >> shift) + zero_point <= 127, solved for v
-        least = ((-128 - zero_point) << border.shift) - half
-        beyond = ((128 - zero_point) << border.shift) - half
-        low.append(offset - (-least // multiplier))
-        high.append(offset + (beyond - 1) // multiplier)
-    limit = 2**31 - 1
-    return tuple(max(v, -limit) for v in low), tuple(min(v, limit) for v in high)
-
-
 SAVED_HEADER = 72
 MOST_V = 10.0
 REFERENCES = {
@@ -92,80 +29,137 @@ REFERENCES = {
 ANY_TEMPERATURE_DDEGC = (-32768, 32767)
 
 
-@dataclass(frozen=True)
-class BmsModel:
+@dataclass(frozen=True, kw_only=True)
+class BmsModel(Description):
     """The numbers of ``edgebat_model_t``; see ``firmware_stubs/include/edgebat/edgebat.h``.
 
-    ``level_uv`` [increments + 1]; ``low_ppm``, ``high_ppm`` [increments]: the inputs that are not clipped.
+    ``level_uv`` [increments + 1]; ``low_ppm``, ``high_ppm`` [increments].
     """
 
-    name: str
-    fingerprint: int
-    data_fingerprint: int
-    multiply_accumulates: int
+    key: ClassVar[str] = "increments"
+    part: ClassVar[str] = "estimator"
+    reads: ClassVar[str] = "reads charges"
+    header: ClassVar[str] = "edgebat"
+    owner: ClassVar[str] = "battery"
+    saved: ClassVar[str] = "state"
+
     level_uv: tuple[int, ...]
-    low_ppm: tuple[int, ...]
-    high_ppm: tuple[int, ...]
     increments: int
     context: int
-    max_gap: int
-    points: int
-    horizon: int
-    eol_cpct: int
     sigma_cpct: int
     soh_reference: str
     min_ddegc: int
     max_ddegc: int
 
+    @classmethod
+    def of(cls, graph: IntGraph) -> Self:
+        task, border = TaskNumbers(graph), read_border(graph)
+        if border is None or border.relative:
+            raise ModelFileError(
+                f"model {graph.name!r} does not say in which units it reads and answers; export it with edgebat"
+            )
+        outputs = {output.name: output for output in border.outputs}
+        if not {"soh", "trajectory", "rul"} <= outputs.keys():
+            raise ModelFileError(f"model {graph.name!r} says {sorted(outputs)}; a BMS needs soh, trajectory and rul")
+        points = outputs["trajectory"].size
+        if points > POINTS_MAX:
+            raise ModelFileError(
+                f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
+            )
+        context, increments = graph.input_tensor.shape
+        if (task.whole("context"), task.whole("increments")) != (context, increments):
+            raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
+        window_v = np.linspace(
+            task.number("window_start_v", MOST_V), task.number("window_end_v", MOST_V), increments + 1
+        )
+        level_uv = tuple(int(v) for v in np.rint(window_v * 1e6))
+        if any(upper <= lower for lower, upper in pairwise(level_uv)):
+            raise ModelFileError(
+                f"model {graph.name!r} carries an unusable task: its voltages {level_uv} do not ascend"
+            )
+        low, high = range_ppm(border, graph.input_tensor.zero_point)
+        sigma, cold, hot = _field(graph)
+        return cls(
+            name=graph.name,
+            fingerprint=int(graph.fingerprint[:8], 16),
+            data_fingerprint=data_fingerprint(graph),
+            multiply_accumulates=graph.multiply_accumulates(),
+            level_uv=level_uv,
+            low_ppm=low,
+            high_ppm=high,
+            increments=increments,
+            context=context,
+            max_gap=task.whole("max_gap"),
+            points=points,
+            horizon=task.whole("horizon"),
+            eol_cpct=round(task.number("eol", 1.0) * 10000),
+            sigma_cpct=sigma,
+            soh_reference=task.word("soh_reference", REFERENCES),
+            min_ddegc=cold,
+            max_ddegc=hot,
+        )
+
     @property
     def saved_bytes(self) -> int:
-        """Bytes of a saved state."""
         return SAVED_HEADER + 2 * self.points + self.increments * self.context + 4
 
+    def work_sizes(self) -> tuple[int, int]:
+        return self.increments, self.context
 
-def describe_health(graph: IntGraph) -> BmsModel:
-    """The numbers an estimator needs; raises ModelFileError when ``graph`` is not a health model it can serve."""
-    task, border = TaskNumbers(graph), read_border(graph)
-    if border is None or border.relative:
-        raise ModelFileError(
-            f"model {graph.name!r} does not say in which units it reads and answers; export it with edgebat"
-        )
-    outputs = {output.name: output for output in border.outputs}
-    if not {"soh", "trajectory", "rul"} <= outputs.keys():
-        raise ModelFileError(f"model {graph.name!r} says {sorted(outputs)}; a BMS needs soh, trajectory and rul")
-    points = outputs["trajectory"].size
-    if points > POINTS_MAX:
-        raise ModelFileError(
-            f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
-        )
-    context, increments = graph.input_tensor.shape
-    if (task.whole("context"), task.whole("increments")) != (context, increments):
-        raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
-    window_v = np.linspace(task.number("window_start_v", MOST_V), task.number("window_end_v", MOST_V), increments + 1)
-    level_uv = tuple(int(v) for v in np.rint(window_v * 1e6))
-    if any(upper <= lower for lower, upper in pairwise(level_uv)):
-        raise ModelFileError(f"model {graph.name!r} carries an unusable task: its voltages {level_uv} do not ascend")
-    low, high = range_ppm(border, graph.input_tensor.zero_point)
-    sigma, cold, hot = _field(graph)
-    return BmsModel(
-        name=graph.name,
-        fingerprint=int(graph.fingerprint[:8], 16),
-        data_fingerprint=data_fingerprint(graph),
-        multiply_accumulates=graph.multiply_accumulates(),
-        level_uv=level_uv,
-        low_ppm=low,
-        high_ppm=high,
-        increments=increments,
-        context=context,
-        max_gap=task.whole("max_gap"),
-        points=points,
-        horizon=task.whole("horizon"),
-        eol_cpct=round(task.number("eol", 1.0) * 10000),
-        sigma_cpct=sigma,
-        soh_reference=task.word("soh_reference", REFERENCES),
-        min_ddegc=cold,
-        max_ddegc=hot,
-    )
+    def saved_sizes(self) -> tuple[int, ...]:
+        return self.increments, self.context, self.points
+
+    def about(self) -> str:
+        low, high = self.level_uv[0] / 1e6, self.level_uv[-1] / 1e6
+        return f"""\
+ * window      {self.increments} increments of charge from {low:g} to {high:g} V, {self.context} charges
+ * SOH         % of {REFERENCES[self.soh_reference]}
+ * end of life {self.eol_cpct / 100:g} %"""
+
+    def tables(self) -> dict[str, tuple[int, ...]]:
+        return {"level_uV": self.level_uv, **super().tables()}
+
+    def checks(self) -> dict[str, str]:
+        return {"columns_are_increments": f"COLUMNS == {self.increments}"}
+
+    def functions(self, name: str) -> str:
+        which = ", what - EDGEBAT_READ_POINTS" if self.points > 1 else ""
+        return f"""\
+static void quantize(const int32_t *ppm, int8_t *row)
+{{
+    {name}_quantize(ppm, row, 1U);
+}}
+
+static int32_t read_output(const void *output, uint32_t what)
+{{
+    const {name}_output_t *const y = (const {name}_output_t *)output;
+    int32_t value;
+    switch (what) {{
+    case EDGEBAT_READ_SOH:
+        value = {name}_soh(y);
+        break;
+    case EDGEBAT_READ_RUL:
+        value = {name}_rul(y);
+        break;
+    default:
+        value = {name}_trajectory(y{which});
+        break;
+    }}
+    return value;
+}}"""
+
+    def members(self, upper: str) -> str:
+        return f"""\
+    {self.increments}U, /* increments */
+    {self.context}U, /* context */
+    {upper}_SLICES,
+    {self.max_gap}U, /* max_gap, cycles */
+    {self.points}U, /* points */
+    {self.horizon}U, /* horizon, cycles */
+    {self.eol_cpct}U, /* end of life, 0.01 % */
+    {self.sigma_cpct}U, /* deviation on validation cells, 0.01 % */
+    {self.min_ddegc}, /* temperatures of the training cells, 0.1 degC */
+    {self.max_ddegc},"""
 
 
 def _field(graph: IntGraph) -> tuple[int, int, int]:
@@ -189,27 +183,66 @@ MOST_CYCLES = 4096
 MOST_GAP = 1024
 
 
-@dataclass(frozen=True)
-class ForecastModel:
+@dataclass(frozen=True, kw_only=True)
+class ForecastModel(Description):
     """The numbers of ``edgebat_forecast_model_t``; see ``firmware_stubs/include/edgebat/edgebat_forecast.h``.
 
-    ``low_ppm``, ``high_ppm`` [columns]: changes from the last value that the border does not clip.
+    ``low_ppm``, ``high_ppm`` [columns]: changes from the last value.
     """
 
-    name: str
-    fingerprint: int
-    data_fingerprint: int
-    multiply_accumulates: int
-    low_ppm: tuple[int, ...]
-    high_ppm: tuple[int, ...]
+    key: ClassVar[str] = "seen_cycles"
+    part: ClassVar[str] = "forecaster"
+    reads: ClassVar[str] = "reads a history of SOH"
+    header: ClassVar[str] = "edgebat_forecast"
+    owner: ClassVar[str] = "battery's forecaster"
+    saved: ClassVar[str] = "history"
+
     cycles: int
     """Of history that the model reads."""
     least_cycles: int
     """Of history below which it is not asked."""
-    max_gap: int
-    points: int
-    horizon: int
-    eol_cpct: int
+
+    @classmethod
+    def of(cls, graph: IntGraph) -> Self:
+        border, task = read_border(graph), TaskNumbers(graph)
+        if border is None or not border.relative:
+            raise ModelFileError(f"model {graph.name!r} does not say which history it reads; export it with edgebat")
+        outputs = {output.name: output for output in border.outputs}
+        if not {"level", "trajectory"} <= outputs.keys():
+            raise ModelFileError(
+                f"model {graph.name!r} gives {sorted(outputs)}; a forecaster needs level and trajectory"
+            )
+        level, trajectory = outputs["level"], outputs["trajectory"]
+        if trajectory.size > POINTS_MAX or level.size != 1 or not (level.relative and trajectory.relative):
+            raise ModelFileError(
+                f"model {graph.name!r} has {trajectory.size} points of trajectory; a forecaster takes {POINTS_MAX} at "
+                "most, and one level, both relative to the last value"
+            )
+        low, high = range_ppm(border, graph.input_tensor.zero_point)
+        rows, columns = graph.input_tensor.shape
+        cycles = rows * columns
+        if task.whole("seen_cycles") != cycles or task.whole("group") != columns:
+            raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
+        model = cls(
+            name=graph.name,
+            fingerprint=int(graph.fingerprint[:8], 16),
+            data_fingerprint=data_fingerprint(graph),
+            multiply_accumulates=graph.multiply_accumulates(),
+            low_ppm=low,
+            high_ppm=high,
+            cycles=cycles,
+            least_cycles=task.whole("min_history") + 1,
+            max_gap=task.whole("max_gap"),
+            points=trajectory.size,
+            horizon=task.whole("horizon"),
+            eol_cpct=round(task.number("eol", 1.0) * 10000),
+        )
+        fits = (
+            model.least_cycles <= cycles <= MOST_CYCLES and model.max_gap <= MOST_GAP and model.horizon <= MOST_CYCLES
+        )
+        if not fits:
+            raise ModelFileError(f"model {graph.name!r} is not one that a BMS can carry: {model}")
+        return model
 
     @property
     def columns(self) -> int:
@@ -218,82 +251,86 @@ class ForecastModel:
 
     @property
     def saved_bytes(self) -> int:
-        """Bytes of a saved history."""
         return FORECAST_SAVED_HEADER + 2 * self.cycles + 4
 
+    def work_sizes(self) -> tuple[int, int]:
+        return self.columns, self.cycles
 
-def describe_forecast(graph: IntGraph) -> ForecastModel:
-    """The numbers a forecaster needs; raises ModelFileError when ``graph`` is not a model it can serve."""
-    border, task = read_border(graph), TaskNumbers(graph)
-    if border is None or not border.relative:
-        raise ModelFileError(f"model {graph.name!r} does not say which history it reads; export it with edgebat")
-    outputs = {output.name: output for output in border.outputs}
-    if not {"level", "trajectory"} <= outputs.keys():
-        raise ModelFileError(f"model {graph.name!r} gives {sorted(outputs)}; a forecaster needs level and trajectory")
-    level, trajectory = outputs["level"], outputs["trajectory"]
-    if trajectory.size > POINTS_MAX or level.size != 1 or not (level.relative and trajectory.relative):
-        raise ModelFileError(
-            f"model {graph.name!r} has {trajectory.size} points of trajectory; a forecaster takes {POINTS_MAX} at most, "
-            "and one level, both relative to the last value"
-        )
-    low, high = range_ppm(border, graph.input_tensor.zero_point)
-    rows, columns = graph.input_tensor.shape
-    cycles = rows * columns
-    if task.whole("seen_cycles") != cycles or task.whole("group") != columns:
-        raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
-    model = ForecastModel(
-        name=graph.name,
-        fingerprint=int(graph.fingerprint[:8], 16),
-        data_fingerprint=data_fingerprint(graph),
-        multiply_accumulates=graph.multiply_accumulates(),
-        low_ppm=low,
-        high_ppm=high,
-        cycles=cycles,
-        least_cycles=task.whole("min_history") + 1,
-        max_gap=task.whole("max_gap"),
-        points=trajectory.size,
-        horizon=task.whole("horizon"),
-        eol_cpct=round(task.number("eol", 1.0) * 10000),
-    )
-    fits = model.least_cycles <= cycles <= MOST_CYCLES and model.max_gap <= MOST_GAP and model.horizon <= MOST_CYCLES
-    if not fits:
-        raise ModelFileError(f"model {graph.name!r} is not one that a BMS can carry: {model}")
-    return model
+    def saved_sizes(self) -> tuple[int, ...]:
+        return (self.cycles,)
 
+    def about(self) -> str:
+        return f"""\
+ * history     SOH of the last {self.cycles} cycles, at least {self.least_cycles}, gaps of {self.max_gap} at most
+ * forecast    {self.points} points over {self.horizon} cycles
+ * end of life {self.eol_cpct / 100:g} %"""
 
-DESCRIBED_BY: dict[str, Callable[[IntGraph], BmsModel | ForecastModel]] = {
-    "increments": describe_health,
-    "seen_cycles": describe_forecast,
-}
-"""A number that the definition of a task a BMS knows has -> what reads the description."""
+    def checks(self) -> dict[str, str]:
+        return {
+            "columns_are_cycles": f"COLUMNS == {self.columns}",
+            "input_is_the_history": f"INPUT_LEN == {self.cycles}",
+        }
+
+    def functions(self, name: str) -> str:
+        which = ", what - EDGEBAT_FORECAST_READ_POINTS" if self.points > 1 else ""
+        return f"""\
+static void quantize(const int32_t *ppm, int32_t last_ppm, int8_t *row)
+{{
+    {name}_quantize(ppm, last_ppm, row, 1U);
+}}
+
+static int32_t read_output(const void *output, int32_t last_ppm, uint32_t what)
+{{
+    const {name}_output_t *const y = (const {name}_output_t *)output;
+    return (what == EDGEBAT_FORECAST_READ_LEVEL) ? {name}_level(y, last_ppm) : {name}_trajectory(y, last_ppm{which});
+}}"""
+
+    def members(self, upper: str) -> str:
+        return f"""\
+    {self.cycles}U, /* cycles of history */
+    {self.columns}U, /* columns */
+    {self.least_cycles}U, /* least_cycles */
+    {self.max_gap}U, /* max_gap, cycles */
+    {upper}_SLICES,
+    {self.points}U, /* points */
+    {self.horizon}U, /* horizon, cycles */
+    {self.eol_cpct}U, /* end of life, 0.01 % */"""
 
 
-def describe(graph: IntGraph) -> BmsModel | ForecastModel:
-    """The numbers a BMS needs of ``graph``, by the task its file carries; raises ModelFileError when it can serve neither
-    as an estimator's nor as a forecaster's model."""
+KINDS: tuple[type[Description], ...] = (BmsModel, ForecastModel)
+Wanted = TypeVar("Wanted", bound=Description)
+
+
+def kind_of(graph: IntGraph) -> type[Description]:
+    """The kind of model a BMS finds in ``graph``, by the task its file carries; raises ModelFileError when it can serve
+    neither as an estimator's nor as a forecaster's model."""
     task = TaskNumbers(graph)
-    found = [reader for key, reader in DESCRIBED_BY.items() if key in task.values]
+    found = [kind for kind in KINDS if kind.key in task.values]
     if len(found) != 1:
         raise ModelFileError(
-            f"model {graph.name!r} of the task {task.values.get('name', 'without a name')} has no place in a BMS: the "
+            f"model {graph.name!r} of the task {task.values.get('name', 'without a name')} cannot run in a BMS: the "
             "estimator reads charges (task health), the forecaster a history of SOH (task forecast)"
         )
-    return found[0](graph)
+    return found[0]
+
+
+def describe(graph: IntGraph) -> Description:
+    """The numbers a BMS needs of ``graph``; raises ModelFileError when no part of it can serve the model."""
+    return kind_of(graph).of(graph)
 
 
 def health_model(graph: IntGraph) -> BmsModel:
     """The numbers of a model for the estimator. Raises ModelFileError for any other one."""
-    found = describe(graph)
-    if not isinstance(found, BmsModel):
-        raise ModelFileError(f"model {graph.name!r} reads a history of SOH; the estimator needs one that reads charges")
-    return found
+    return _required(graph, BmsModel)
 
 
 def forecast_model(graph: IntGraph) -> ForecastModel:
     """The numbers of a model for the forecaster. Raises ModelFileError for any other one."""
-    found = describe(graph)
-    if not isinstance(found, ForecastModel):
-        raise ModelFileError(
-            f"model {graph.name!r} reads charges; the forecaster needs one that reads a history of SOH"
-        )
-    return found
+    return _required(graph, ForecastModel)
+
+
+def _required(graph: IntGraph, wanted: type[Wanted]) -> Wanted:
+    found = kind_of(graph)
+    if found is not wanted:
+        raise ModelFileError(f"model {graph.name!r} {found.reads}; the {wanted.part} needs one that {wanted.reads}")
+    return wanted.of(graph)

@@ -25,8 +25,8 @@
 #include <stdint.h>
 
 /*========== Macros and Definitions =========================================*/
-/** a state is written over the older one of two places */
-#define SOH_NR_OF_PLACES (2u)
+/** a state is written over the older one of two slots */
+#define SOH_NR_OF_SLOTS (2u)
 
 #define SOH_MAXIMUM_cpct (10000u)
 #define SOH_CPCT_PER_PERC (100.0f)
@@ -44,7 +44,7 @@ typedef struct {
     SOH_WORK_s work;
     SOH_PHASE_e phase;
     uint16_t soh_cpct;      /*!< published, #EDGEBAT_UNKNOWN at first */
-    uint8_t place;          /*!< where the next state goes */
+    uint8_t slot;           /*!< where the next state goes */
     uint32_t savedRevision; /*!< revision of the saved state */
 } SOH_CELL_s;
 
@@ -59,7 +59,7 @@ typedef struct {
 
 FAS_STATIC_ASSERT(FRAM_SOH_STATE_LENGTH == SOH_STATE_LENGTH, "Run install.py again: the model has changed.");
 FAS_STATIC_ASSERT((((uint32_t)FRAM_BLOCK_ID_SOH_LAST - (uint32_t)FRAM_BLOCK_ID_SOH_FIRST) + 1u) >=
-                      (SOH_NR_OF_PLACES * BS_NR_OF_STRINGS * SOH_NR_OF_CELLS_PER_STRING),
+                      (SOH_NR_OF_SLOTS * BS_NR_OF_STRINGS * SOH_NR_OF_CELLS_PER_STRING),
                   "Run install.py again: the number of cell blocks has changed.");
 FAS_STATIC_ASSERT(SOH_NR_OF_CELLS_PER_STRING <= BS_NR_OF_CELL_BLOCKS_PER_STRING,
                   "A string has not so many cell blocks.");
@@ -101,16 +101,16 @@ static void SOH_PushSamples(uint8_t stringNumber, uint32_t tick_ms);
  * @brief   FRAM block of a saved state
  * @param[in]   stringNumber    string addressed
  * @param[in]   cell            cell block addressed
- * @param[in]   place           0 or 1
+ * @param[in]   slot            0 or 1
  */
-static FRAM_BLOCK_ID_e SOH_GetBlockId(uint8_t stringNumber, uint16_t cell, uint8_t place);
+static FRAM_BLOCK_ID_e SOH_GetBlockId(uint8_t stringNumber, uint16_t cell, uint8_t slot);
 
 /**
- * @brief   read one place into #fram_soh
+ * @brief   read one slot into #fram_soh
  * @return  #STD_OK if nothing prevented the reading
  * @param[out]  pPresent    whether a state of this cell block is in #fram_soh now
  */
-static STD_RETURN_TYPE_e SOH_ReadPlace(uint8_t stringNumber, uint16_t cell, uint8_t place, bool *pPresent);
+static STD_RETURN_TYPE_e SOH_ReadSlot(uint8_t stringNumber, uint16_t cell, uint8_t slot, bool *pPresent);
 
 /** @brief   begin with the newer one of the saved states, or as a new battery */
 static void SOH_Read(uint8_t stringNumber, uint16_t cell);
@@ -178,18 +178,18 @@ static void SOH_PushSamples(uint8_t stringNumber, uint32_t tick_ms) {
     }
 }
 
-static FRAM_BLOCK_ID_e SOH_GetBlockId(uint8_t stringNumber, uint16_t cell, uint8_t place) {
+static FRAM_BLOCK_ID_e SOH_GetBlockId(uint8_t stringNumber, uint16_t cell, uint8_t slot) {
     const uint32_t number = ((uint32_t)stringNumber * SOH_NR_OF_CELLS_PER_STRING) + (uint32_t)cell;
-    return (FRAM_BLOCK_ID_e)((uint32_t)FRAM_BLOCK_ID_SOH_FIRST + (SOH_NR_OF_PLACES * number) +
-                             (uint32_t)place);
+    return (FRAM_BLOCK_ID_e)((uint32_t)FRAM_BLOCK_ID_SOH_FIRST + (SOH_NR_OF_SLOTS * number) +
+                             (uint32_t)slot);
 }
 
-static STD_RETURN_TYPE_e SOH_ReadPlace(uint8_t stringNumber, uint16_t cell, uint8_t place, bool *pPresent) {
+static STD_RETURN_TYPE_e SOH_ReadSlot(uint8_t stringNumber, uint16_t cell, uint8_t slot, bool *pPresent) {
     STD_RETURN_TYPE_e retVal = STD_OK;
     *pPresent = false;
-    switch (FRAM_ReadData(SOH_GetBlockId(stringNumber, cell, place))) {
+    switch (FRAM_ReadData(SOH_GetBlockId(stringNumber, cell, slot))) {
     case FRAM_ACCESS_OK:
-        /* FRAM_ReinitializeAllEntries writes one cell block's state into the places of all */
+        /* FRAM_ReinitializeAllEntries writes one cell block's state into the slots of all */
         *pPresent = ((fram_soh.stringNumber == stringNumber) && (fram_soh.cell == cell));
         break;
     case FRAM_ACCESS_CRC_ERROR:
@@ -207,27 +207,27 @@ static STD_RETURN_TYPE_e SOH_ReadPlace(uint8_t stringNumber, uint16_t cell, uint
 }
 
 static void SOH_Read(uint8_t stringNumber, uint16_t cell) {
-    static uint8_t soh_firstPlace[SOH_STATE_LENGTH];
+    static uint8_t soh_firstSlot[SOH_STATE_LENGTH];
     SOH_CELL_s *const pCell = &soh_string[stringNumber].cell[cell];
     bool firstPresent = false;
     bool secondPresent = false;
 
-    STD_RETURN_TYPE_e retVal = SOH_ReadPlace(stringNumber, cell, 0u, &firstPresent);
+    STD_RETURN_TYPE_e retVal = SOH_ReadSlot(stringNumber, cell, 0u, &firstPresent);
     for (uint32_t i = 0u; i < SOH_STATE_LENGTH; i++) {
-        soh_firstPlace[i] = fram_soh.state[i];
+        soh_firstSlot[i] = fram_soh.state[i];
     }
     if (retVal == STD_OK) {
-        retVal = SOH_ReadPlace(stringNumber, cell, 1u, &secondPresent);
+        retVal = SOH_ReadSlot(stringNumber, cell, 1u, &secondPresent);
     }
     if (retVal == STD_OK) {
-        const void *const kpFirst = firstPresent ? (const void *)soh_firstPlace : NULL_PTR;
+        const void *const kpFirst = firstPresent ? (const void *)soh_firstSlot : NULL_PTR;
         const void *const kpSecond = secondPresent ? (const void *)fram_soh.state : NULL_PTR;
         const void *const kpNewest =
             edgebat_state_newest(&SOH_MODEL, &soh_config, kpFirst, kpSecond, (uint32_t)SOH_STATE_LENGTH);
         const int code = edgebat_init(&pCell->estimator, &SOH_MODEL, &soh_config, &pCell->work, kpNewest,
                                       (uint32_t)SOH_STATE_LENGTH);
         FAS_ASSERT(code == EDGEBAT_OK); /* else the configuration is out of its range */
-        pCell->place = ((kpNewest != NULL_PTR) && (kpNewest == kpFirst)) ? 1u : 0u;
+        pCell->slot = ((kpNewest != NULL_PTR) && (kpNewest == kpFirst)) ? 1u : 0u;
         pCell->phase = SOH_PHASE_TEST;
         /* what was just read need not be written */
         edgebat_result_t result;
@@ -260,8 +260,8 @@ static void SOH_Save(uint8_t stringNumber, uint16_t cell, const edgebat_result_t
         const int code = edgebat_state_get(&pCell->estimator, fram_soh.state, (uint32_t)SOH_STATE_LENGTH);
         /* a busy FRAM gets the state when this cell block has its next turn */
         if ((code == EDGEBAT_OK) &&
-            (FRAM_WriteData(SOH_GetBlockId(stringNumber, cell, pCell->place)) == FRAM_ACCESS_OK)) {
-            pCell->place = (pCell->place == 0u) ? 1u : 0u;
+            (FRAM_WriteData(SOH_GetBlockId(stringNumber, cell, pCell->slot)) == FRAM_ACCESS_OK)) {
+            pCell->slot = (pCell->slot == 0u) ? 1u : 0u;
             pCell->savedRevision = kpResult->revision;
         }
     }
@@ -303,7 +303,7 @@ static void SOH_Publish(DATA_BLOCK_SOH_s *pSohValues, uint8_t stringNumber) {
     for (uint16_t c = 0u; c < SOH_NR_OF_CELLS_PER_STRING; c++) {
         uint32_t soh_cpct = soh_string[stringNumber].cell[c].soh_cpct;
         if (soh_cpct != EDGEBAT_UNKNOWN) {
-            /* a cell block may have more than its nominal capacity; the database has no place for that */
+            /* a cell block may have more than its nominal capacity; the database has no entry for that */
             soh_cpct = (soh_cpct > SOH_MAXIMUM_cpct) ? SOH_MAXIMUM_cpct : soh_cpct;
             minimum_cpct = (soh_cpct < minimum_cpct) ? soh_cpct : minimum_cpct;
             maximum_cpct = (soh_cpct > maximum_cpct) ? soh_cpct : maximum_cpct;

@@ -28,7 +28,7 @@ TEST_INCLUDE_PATH("../../src/app/application/algorithm/state_estimation/soh/edge
 TEST_INCLUDE_PATH("../../src/app/driver/fram")
 
 /*========== Definitions and Implementations for Unit Test ==================*/
-#define TEST_PLACES (2u * BS_NR_OF_STRINGS * SOH_NR_OF_CELLS_PER_STRING)
+#define TEST_SLOTS (2u * BS_NR_OF_STRINGS * SOH_NR_OF_CELLS_PER_STRING)
 #define TEST_TICK_ms (1000u)
 #define TEST_CELLS (SOH_NR_OF_CELLS_PER_STRING)
 /** half the one-hour current: every increment of charge takes many samples */
@@ -47,8 +47,8 @@ static DATA_BLOCK_CELL_TEMPERATURE_s test_cellTemperature;
 static DATA_BLOCK_PACK_VALUES_s test_packValues;
 
 /** the FRAM */
-static FRAM_SOH_s test_fram[TEST_PLACES];
-static FRAM_RETURN_TYPE_e test_framRead[TEST_PLACES];
+static FRAM_SOH_s test_fram[TEST_SLOTS];
+static FRAM_RETURN_TYPE_e test_framRead[TEST_SLOTS];
 static FRAM_RETURN_TYPE_e test_framWrite;
 static uint32_t test_writes;
 
@@ -75,21 +75,21 @@ static uint32_t TEST_GetTickCount(int calls) {
 
 static FRAM_RETURN_TYPE_e TEST_ReadFram(FRAM_BLOCK_ID_e blockId, int calls) {
     (void)calls;
-    const uint32_t place = (uint32_t)blockId - (uint32_t)FRAM_BLOCK_ID_SOH_FIRST;
-    TEST_ASSERT_TRUE(place < TEST_PLACES);
-    if ((test_framRead[place] == FRAM_ACCESS_OK) || (test_framRead[place] == FRAM_ACCESS_CRC_ERROR)) {
-        fram_soh = test_fram[place];
+    const uint32_t slot = (uint32_t)blockId - (uint32_t)FRAM_BLOCK_ID_SOH_FIRST;
+    TEST_ASSERT_TRUE(slot < TEST_SLOTS);
+    if ((test_framRead[slot] == FRAM_ACCESS_OK) || (test_framRead[slot] == FRAM_ACCESS_CRC_ERROR)) {
+        fram_soh = test_fram[slot];
     }
-    return test_framRead[place];
+    return test_framRead[slot];
 }
 
 static FRAM_RETURN_TYPE_e TEST_WriteFram(FRAM_BLOCK_ID_e blockId, int calls) {
     (void)calls;
-    const uint32_t place = (uint32_t)blockId - (uint32_t)FRAM_BLOCK_ID_SOH_FIRST;
-    TEST_ASSERT_TRUE(place < TEST_PLACES);
+    const uint32_t slot = (uint32_t)blockId - (uint32_t)FRAM_BLOCK_ID_SOH_FIRST;
+    TEST_ASSERT_TRUE(slot < TEST_SLOTS);
     if (test_framWrite == FRAM_ACCESS_OK) {
-        test_fram[place] = fram_soh;
-        test_framRead[place] = FRAM_ACCESS_OK;
+        test_fram[slot] = fram_soh;
+        test_framRead[slot] = FRAM_ACCESS_OK;
         test_writes++;
     }
     return test_framWrite;
@@ -225,7 +225,7 @@ void setUp(void) {
             }
         }
     }
-    for (uint32_t i = 0u; i < TEST_PLACES; i++) {
+    for (uint32_t i = 0u; i < TEST_SLOTS; i++) {
         test_framRead[i] = FRAM_ACCESS_CRC_ERROR; /* never written */
     }
     test_framWrite = FRAM_ACCESS_OK;
@@ -354,7 +354,7 @@ void testStateSurvivesPowerCut(void) {
     TEST_ASSERT_EQUAL_UINT32(0u, test_writes); /* nothing new */
 }
 
-/** a write that was cut off costs one state; with both places gone a new battery begins */
+/** a write that was cut off costs one state; with both slots gone a new battery begins */
 void testDamagedStates(void) {
     edgebat_result_t result;
     TEST_Cycles();
@@ -383,11 +383,11 @@ void testDamagedStates(void) {
     TEST_ASSERT_EQUAL(EDGEBAT_UNKNOWN, result.soh_cpct);
 }
 
-/** FRAM_ReinitializeAllEntries writes one buffer into all places */
+/** FRAM_ReinitializeAllEntries writes one buffer into all slots */
 void testStateOfAnotherCell(void) {
     TEST_Cycles();
     TEST_Ticks(TEST_ALL_TURNS);
-    for (uint32_t i = 0u; i < TEST_PLACES; i++) {
+    for (uint32_t i = 0u; i < TEST_SLOTS; i++) {
         test_fram[i] = test_fram[0u];
     }
     TEST_PowerOn();

@@ -8,7 +8,7 @@
  *     edgebat_task_push(&sample);        every tick, in the task that measures, or ..._from_isr
  *     edgebat_task_result(&result);      in any task
  *
- * Samples travel through a queue and are never waited for. The task takes a sample whenever there is one, and
+ * Samples go through a queue and are never waited for. The task takes a sample whenever there is one, and
  * does one slice of the model between them. Everything is static: no heap is needed.
  *
  * FreeRTOSConfig.h: configSUPPORT_STATIC_ALLOCATION 1, configUSE_MUTEXES 1.
@@ -51,7 +51,7 @@ extern "C" {
 #endif
 
 /** Keep a state. Called by the task after a new cycle and after a new estimate, once or twice per charge; it
- * may block. Write the older one of two places: see edgebat_state_newest. */
+ * may block. Write the older one of two slots: see edgebat_state_newest. */
 typedef void (*edgebat_task_save_t)(const void *state, uint32_t bytes);
 
 /**

@@ -1,5 +1,5 @@
 /*
- * virtual_bms.c - the firmware of a simulated board: one cell, two places in FRAM, a CAN controller.
+ * virtual_bms.c - the firmware of a simulated board: one cell, two slots in FRAM, a CAN controller.
  *
  * The simulator plays the world: it fills `vbms_samples`, calls vbms_run, and takes the frames out of
  * `vbms_frames`. A power cut is a simulator that stops anywhere, forgets the RAM and calls vbms_power_on
@@ -30,7 +30,7 @@ static edgebat_t battery;
 static vbms_work_t work;
 static edgebat_config_t config;
 static uint8_t saved[VBMS_SAVED_BYTES];
-static uint32_t next_place;
+static uint32_t next_slot;
 static uint32_t sent;
 static uint32_t counter;
 static uint32_t since_frame_ms;
@@ -38,16 +38,16 @@ static uint32_t saved_revision;
 
 EDGEBAT_STATIC_ASSERT(VBMS_SAVED_BYTES <= VBMS_FRAM_BYTES, state_fits_into_fram);
 
-static void read_place(const volatile uint8_t *place, uint8_t *buffer, uint32_t bytes) {
+static void read_slot(const volatile uint8_t *slot, uint8_t *buffer, uint32_t bytes) {
     for (uint32_t i = 0U; i < bytes; i++) {
-        buffer[i] = place[i];
+        buffer[i] = slot[i];
     }
 }
 
 /* Byte by byte: a power cut may come between any two. */
-static void write_place(volatile uint8_t *place, const uint8_t *buffer, uint32_t bytes) {
+static void write_slot(volatile uint8_t *slot, const uint8_t *buffer, uint32_t bytes) {
     for (uint32_t i = 0U; i < bytes; i++) {
-        place[i] = buffer[i];
+        slot[i] = buffer[i];
     }
 }
 
@@ -74,7 +74,7 @@ volatile uint8_t vbms_forecast_fram[2][VBMS_FRAM_BYTES] FRAM;
 static edgebat_forecast_t forecast;
 static vbms_forecast_work_t forecast_work;
 static uint8_t forecast_saved[VBMS_FORECAST_SAVED_BYTES];
-static uint32_t forecast_place;
+static uint32_t forecast_slot;
 static uint32_t forecast_saved_revision;
 static uint32_t pushed_revision;
 static uint32_t pushed; /* something was pushed since power-on */
@@ -82,13 +82,13 @@ static uint32_t pushed; /* something was pushed since power-on */
 EDGEBAT_STATIC_ASSERT(VBMS_FORECAST_SAVED_BYTES <= VBMS_FRAM_BYTES, history_fits_into_fram);
 
 static int32_t forecast_begin(void) {
-    static uint8_t places[2][VBMS_FORECAST_SAVED_BYTES];
+    static uint8_t slots[2][VBMS_FORECAST_SAVED_BYTES];
     const uint32_t source = VBMS_MODEL.fingerprint;
-    read_place(vbms_forecast_fram[0], places[0], VBMS_FORECAST_SAVED_BYTES);
-    read_place(vbms_forecast_fram[1], places[1], VBMS_FORECAST_SAVED_BYTES);
-    const void *const newest = edgebat_forecast_state_newest(&VBMS_FORECAST_MODEL, source, places[0],
-                                                             places[1], VBMS_FORECAST_SAVED_BYTES);
-    forecast_place = (newest == places[0]) ? 1U : 0U;
+    read_slot(vbms_forecast_fram[0], slots[0], VBMS_FORECAST_SAVED_BYTES);
+    read_slot(vbms_forecast_fram[1], slots[1], VBMS_FORECAST_SAVED_BYTES);
+    const void *const newest = edgebat_forecast_state_newest(&VBMS_FORECAST_MODEL, source, slots[0], slots[1],
+                                                             VBMS_FORECAST_SAVED_BYTES);
+    forecast_slot = (newest == slots[0]) ? 1U : 0U;
     int32_t code = edgebat_forecast_init(&forecast, &VBMS_FORECAST_MODEL, source, &forecast_work, newest,
                                          VBMS_FORECAST_SAVED_BYTES);
     forecast_saved_revision = forecast.revision;
@@ -131,8 +131,8 @@ static void forecast_save(void) {
     if (forecast.revision != forecast_saved_revision) {
         forecast_saved_revision = forecast.revision;
         if (edgebat_forecast_state_get(&forecast, forecast_saved, VBMS_FORECAST_SAVED_BYTES) == EDGEBAT_OK) {
-            write_place(vbms_forecast_fram[forecast_place], forecast_saved, VBMS_FORECAST_SAVED_BYTES);
-            forecast_place = 1U - forecast_place;
+            write_slot(vbms_forecast_fram[forecast_slot], forecast_saved, VBMS_FORECAST_SAVED_BYTES);
+            forecast_slot = 1U - forecast_slot;
         }
     }
 }
@@ -168,26 +168,26 @@ static void send_all(void) {
     }
 }
 
-/* Whenever there is something new, over the older of the two places. */
+/* Whenever there is something new, over the older of the two slots. */
 static void save(void) {
     if (battery.revision != saved_revision) {
         saved_revision = battery.revision;
         if (edgebat_state_get(&battery, saved, VBMS_SAVED_BYTES) == EDGEBAT_OK) {
-            write_place(vbms_fram[next_place], saved, VBMS_SAVED_BYTES);
-            next_place = 1U - next_place;
+            write_slot(vbms_fram[next_slot], saved, VBMS_SAVED_BYTES);
+            next_slot = 1U - next_slot;
             vbms_control.saves++;
         }
     }
 }
 
 int32_t vbms_power_on(void) {
-    static uint8_t places[2][VBMS_SAVED_BYTES];
+    static uint8_t slots[2][VBMS_SAVED_BYTES];
     config = vbms_control.config;
-    read_place(vbms_fram[0], places[0], VBMS_SAVED_BYTES);
-    read_place(vbms_fram[1], places[1], VBMS_SAVED_BYTES);
+    read_slot(vbms_fram[0], slots[0], VBMS_SAVED_BYTES);
+    read_slot(vbms_fram[1], slots[1], VBMS_SAVED_BYTES);
     const uint8_t *const newest =
-        (const uint8_t *)edgebat_state_newest(&VBMS_MODEL, &config, places[0], places[1], VBMS_SAVED_BYTES);
-    next_place = (newest == places[0]) ? 1U : 0U;
+        (const uint8_t *)edgebat_state_newest(&VBMS_MODEL, &config, slots[0], slots[1], VBMS_SAVED_BYTES);
+    next_slot = (newest == slots[0]) ? 1U : 0U;
     sent = 0U;
     counter = 0U;
     since_frame_ms = 0U;

@@ -1,33 +1,22 @@
 /*
  * fuzz_bms.c - any samples, any saved states, any configuration: what the estimator promises must hold.
  *
- * Linked with libFuzzer it is guided by coverage; with FUZZ_RANDOM it has its own main: `fuzz_bms [calls
- * [seed]]`.
- *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "edgebat/edgebat.h"
 #include "edgebat/edgebat_can.h"
 
 #include "fake_model.h"
-#include "fuzz.h"
+#include "fuzz_part.h"
 
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+static struct {
+    uint64_t samples, ignored, inferences, failed;
+} counted;
 
 typedef struct {
-    uint64_t calls, samples, ignored, inferences, states, corrupted, refused, restored, failed;
-} tally_t;
-static tally_t tally;
-
-/* Memory of exactly the size the header names, so that AddressSanitizer sees the first byte too many. */
-typedef struct {
-    edgebat_t *battery;
+    fuzz_part_t memory;
+    edgebat_t *battery; /* memory.part */
     edgebat_config_t *config;
-    uint32_t *work;
-    uint8_t *saved; /* the last state, sound */
-    int have_saved;
     uint16_t published;
     uint8_t settled;
     uint64_t allowed; /* slew: 0.01 % per hour, times ms */
@@ -98,8 +87,8 @@ static void push(world_t *w, const edgebat_sample_t *sample) {
     fuzz_require((code == EDGEBAT_OK) == possible, "a sample is used or ignored wrongly");
     w->allowed += (uint64_t)dt * w->config->slew_cpct_h;
     tally.calls++;
-    tally.samples++;
-    tally.ignored += (code == EDGEBAT_IGNORED);
+    counted.samples++;
+    counted.ignored += (code == EDGEBAT_IGNORED);
 }
 
 static void step(world_t *w, uint32_t most) {
@@ -108,7 +97,7 @@ static void step(world_t *w, uint32_t most) {
         const int code = edgebat_step(w->battery);
         fuzz_require(code == EDGEBAT_OK || code == EDGEBAT_BUSY, "step fails");
         tally.calls++;
-        tally.inferences += (had_estimate == 0U) && (w->battery->has_estimate != 0U);
+        counted.inferences += (had_estimate == 0U) && (w->battery->has_estimate != 0U);
         if (code == EDGEBAT_OK) {
             break;
         }
@@ -149,56 +138,35 @@ static void cycle(world_t *w, fuzz_input_t *in) {
     step(w, 8U);
 }
 
-static void corrupt_and_check(world_t *w, fuzz_input_t *in) {
-    uint8_t *const bad = fuzz_memory(NULL, FAKE_SAVED_BYTES, 0);
-    memcpy(bad, w->saved, FAKE_SAVED_BYTES);
-    const int32_t faults = fuzz_range(in, 1, 8);
-    for (int32_t i = 0; i < faults; i++) {
-        bad[fuzz_range(in, 0, (int32_t)FAKE_SAVED_BYTES - 1)] ^= fuzz_byte(in);
-    }
-    const int same = memcmp(bad, w->saved, FAKE_SAVED_BYTES) == 0;
-    const int code = edgebat_state_check(&fake_model, w->config, bad, FAKE_SAVED_BYTES);
-    fuzz_require((code == EDGEBAT_OK) == same, "a corrupted state is believed");
-    tally.corrupted += (uint64_t)!same;
-    tally.refused += (code != EDGEBAT_OK);
-    tally.calls++;
+static void save(world_t *w, fuzz_input_t *in) {
+    fuzz_part_t *const m = &w->memory;
+    uint8_t *const bad = fuzz_saved(m, in, edgebat_state_get(w->battery, m->saved, m->saved_bytes));
+    (void)fuzz_checked(m, bad, edgebat_state_check(&fake_model, w->config, bad, m->saved_bytes));
     fuzz_free(bad, 0);
 }
 
 static void restart(world_t *w, fuzz_input_t *in) {
-    const uint8_t kind = fuzz_byte(in);
-    int code;
-    if (kind < 128U && w->have_saved) {
-        code = edgebat_init(w->battery, &fake_model, w->config, w->work, w->saved, FAKE_SAVED_BYTES);
-        fuzz_require(code == EDGEBAT_OK, "a sound state is refused");
-        tally.restored++;
-    } else {
-        const uint32_t length = (uint32_t)fuzz_range(in, 0, 2 * (int32_t)FAKE_SAVED_BYTES);
-        uint8_t *const blob = fuzz_memory(in, length, 0);
-        code = edgebat_init(w->battery, &fake_model, w->config, w->work, blob, length);
-        fuzz_require(code < 0 && code != EDGEBAT_ERR_CONFIG, "rubbish is believed");
-        w->have_saved = 0;
-        fuzz_free(blob, 0);
-    }
+    uint32_t length;
+    uint8_t *const bytes = fuzz_restart(&w->memory, in, &length);
+    const int code = edgebat_init(w->battery, &fake_model, w->config, w->memory.work, bytes, length);
+    fuzz_restarted(&w->memory, bytes, code);
     w->published = w->battery->published_cpct;
     w->settled = w->battery->settled;
     w->allowed = 0;
-    tally.calls++;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input_t in = {data, size};
     world_t w = {0};
-    w.battery = fuzz_memory(NULL, sizeof(edgebat_t), 0);
+    w.memory = fuzz_part(sizeof(edgebat_t), FAKE_WORK_BYTES, FAKE_SAVED_BYTES);
+    w.battery = w.memory.part;
     w.config = fuzz_memory(NULL, sizeof(edgebat_config_t), 0);
-    w.work = fuzz_memory(NULL, FAKE_WORK_BYTES, 0);
-    w.saved = fuzz_memory(NULL, FAKE_SAVED_BYTES, 0);
     choose_config(&in, w.config);
-    const int begun = edgebat_init(w.battery, &fake_model, w.config, w.work, NULL, 0);
+    const int begun = edgebat_init(w.battery, &fake_model, w.config, w.memory.work, NULL, 0);
     fuzz_require(begun == EDGEBAT_OK || begun == EDGEBAT_ERR_CONFIG, "init");
     w.published = EDGEBAT_UNKNOWN;
     tally.calls++;
-    tally.failed += (begun != EDGEBAT_OK);
+    counted.failed += (begun != EDGEBAT_OK);
     while (begun == EDGEBAT_OK && in.left > 0) {
         edgebat_sample_t sample = {0, 0, 0, 0, 0};
         switch (fuzz_byte(&in) % 9U) {
@@ -222,11 +190,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             step(&w, (uint32_t)fuzz_range(&in, 0, 6));
             break;
         case 6:
-            fuzz_require(edgebat_state_get(w.battery, w.saved, FAKE_SAVED_BYTES) == EDGEBAT_OK, "state_get");
-            w.have_saved = 1;
-            tally.states++;
-            tally.calls++;
-            corrupt_and_check(&w, &in);
+            save(&w, &in);
             break;
         case 7:
             restart(&w, &in);
@@ -239,38 +203,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         check_result(&w);
     }
-    fuzz_free(w.battery, 0);
+    fuzz_part_free(&w.memory);
     fuzz_free(w.config, 0);
-    fuzz_free(w.work, 0);
-    fuzz_free(w.saved, 0);
     return 0;
 }
 
 #if defined(FUZZ_RANDOM)
-
-enum { LONGEST = 2000 };
-
-int main(int argc, char **argv) {
-    static uint8_t data[LONGEST];
-    const uint64_t wanted = (argc > 1) ? strtoull(argv[1], NULL, 10) : 100000U;
-    uint64_t state = ((argc > 2) ? strtoull(argv[2], NULL, 10) : 1U) * UINT64_C(0x9E3779B97F4A7C15) + 1U;
-    while (tally.calls < wanted) {
-        for (size_t i = 0; i < LONGEST; i++) {
-            state ^= state << 13; /* xorshift64 */
-            state ^= state >> 7;
-            state ^= state << 17;
-            data[i] = (uint8_t)(state >> 32);
-        }
-        (void)LLVMFuzzerTestOneInput(data, LONGEST);
-    }
-    (void)printf(
-        "fuzz_bms: %llu calls, %llu samples (%llu ignored), %llu first estimates, %llu states saved, "
-        "%llu restored, %llu corrupted, %llu refused, %llu configurations refused\n",
-        (unsigned long long)tally.calls, (unsigned long long)tally.samples, (unsigned long long)tally.ignored,
-        (unsigned long long)tally.inferences, (unsigned long long)tally.states,
-        (unsigned long long)tally.restored, (unsigned long long)tally.corrupted,
-        (unsigned long long)tally.refused, (unsigned long long)tally.failed);
-    return 0;
+static void report(void) {
+    (void)printf("fuzz_bms: %llu samples (%llu ignored), %llu first estimates, %llu configurations refused\n",
+                 (unsigned long long)counted.samples, (unsigned long long)counted.ignored,
+                 (unsigned long long)counted.inferences, (unsigned long long)counted.failed);
 }
-
 #endif

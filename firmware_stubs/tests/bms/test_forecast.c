@@ -209,8 +209,13 @@ static void test_frames_say_what_the_result_says(void) {
     live(6U);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
                           edgebat_forecast_can_pack(&trend_model, &result, EDGEBAT_CAN_OUTLOOK, 0U, data));
-    const uint8_t outlook[8] = {100U, 0U, 0U, 0U, 10U, 0U, 0U, EDGEBAT_STATUS_OK};
+    const uint8_t outlook[8] = {0xFFU, 0xFFU, 0U, 0U, 10U, 0U, 0U, EDGEBAT_STATUS_OK};
     TEST_ASSERT_EQUAL_INT8_ARRAY(outlook, data, 8);
+    result.eol_cycles = 0x102U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
+                          edgebat_forecast_can_pack(&trend_model, &result, EDGEBAT_CAN_OUTLOOK, 0U, data));
+    TEST_ASSERT_EQUAL_INT(2, data[0]);
+    TEST_ASSERT_EQUAL_INT(1, data[1]);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
                           edgebat_forecast_can_pack(&trend_model, &result, EDGEBAT_CAN_TRAJECTORY, 0U, data));
     const uint8_t points[8] = {0U, 2U, 0x34U, 0x26U, 0xD0U, 0x25U, 0xFFU, 0xFFU};
@@ -230,6 +235,7 @@ int main(void) {
     UNITY_BEGIN();
     RUN_TEST(test_nothing_is_known_until_the_history_is_long_enough);
     RUN_TEST(test_a_history_goes_on_as_it_went);
+    RUN_TEST(test_end_of_life_is_where_the_trajectory_falls_below_it);
     RUN_TEST(test_a_short_history_begins_flat);
     RUN_TEST(test_gaps_are_bridged_and_longer_ones_begin_anew);
     RUN_TEST(test_an_estimate_enters_once_and_into_its_own_cycle);

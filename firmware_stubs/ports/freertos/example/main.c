@@ -51,7 +51,7 @@ static void print_result(void) {
     board_print("\n");
 }
 
-/** Here: write to FRAM, flash or EEPROM, over the older one of two places. */
+/** Here: write to FRAM, flash or EEPROM, over the older one of two slots. */
 static void save(const void *state, uint32_t bytes) {
     (void)state;
     (void)bytes;
