@@ -114,7 +114,15 @@ def run_search(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(),
         console=console, transient=True,
     ) as progress:  # fmt: skip
-        bar = progress.add_task("search", total=plan.trials)
+        bar, shown = progress.add_task("search", total=plan.trials), 0
+
+        def watch(text: str, done: int, of: int) -> None:
+            nonlocal shown
+            progress.update(bar, description=text[:70], completed=done, total=of)
+            if done != shown and not console.is_terminal:  # a log has no bar
+                console.print(f"  {done} of {of}: {text}", markup=False, highlight=False, soft_wrap=True)
+            shown = done
+
         search = Search(
             recipe,
             plan,
@@ -122,7 +130,7 @@ def run_search(
             lambda seeds: lessons_of(pipeline, seeds),
             where,
             training_origin(recipe, folder),
-            lambda text, done, of: progress.update(bar, description=text[:70], completed=done, total=of),
+            watch,
         )
         with workers(asked.jobs, asked.ray) as hands:
             finalists = search.run(hands)

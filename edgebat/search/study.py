@@ -112,7 +112,9 @@ class Search:
                 break
             limits = self._limits()
             jobs = [Job(candidate, seed, limits) for _, candidate, _ in asked]
-            for (trial, candidate, need), trained in zip(asked, self._train(jobs), strict=True):
+            for (trial, candidate, need), trained in zip(
+                asked, self._train(jobs, self.plan.trials, len(self.trials)), strict=True
+            ):
                 self._tell(study, trial, trained)
                 self.trials.append(Trial(candidate, need, trained))
         finished = {t.candidate.content: t for t in self.trials if t.trained.error is not None}
@@ -143,7 +145,7 @@ class Search:
             price = self._price(candidate)
             self.asked += 1
             self.pricing_seconds += price.seconds
-            self.watch(f"priced {self.asked}: {candidate}", len(self.trials), self.plan.trials)
+            self.watch(f"price {self.asked}: {candidate}", len(self.trials), self.plan.trials)
             for name, excess in zip(("flash", "ram", "time"), price.excess, strict=True):
                 trial.set_constraint(name, excess)
             if price.need is None or not price.fits or candidate.content in known:
@@ -173,8 +175,9 @@ class Search:
         free = math.ceil(epochs * FREE_SHARE)
         return tuple(math.inf if epoch < free else statistics.median(of) for epoch, of in enumerate(best))
 
-    def _train(self, jobs: Sequence[Job]) -> list[Trained]:
-        """What each job comes to: from its file when it was trained before, else by the workers."""
+    def _train(self, jobs: Sequence[Job], of: int, before: int = 0) -> list[Trained]:
+        """What each job comes to: from its file when it was trained before, else by the workers. before, of: trainings that
+        are done and wanted, for who watches."""
         found: dict[int, Trained] = {}
         for index, job in enumerate(jobs):
             kept = self._kept(job)
@@ -182,7 +185,7 @@ class Search:
                 found[index] = kept
         missing = [index for index in range(len(jobs)) if index not in found]
         todo = [self._with_folder(jobs[index]) for index in missing]
-        for done, (index, trained, graph) in enumerate(self.workers.train(todo) if todo else ()):
+        for index, trained, graph in self.workers.train(todo) if todo else ():
             job, file = todo[index], self._file(todo[index])
             if graph is not None:
                 save_graph(graph, file.with_suffix(".ebat"))
@@ -191,7 +194,8 @@ class Search:
             atomic_write(file, json.dumps(record) + "\n")
             found[missing[index]] = trained
             self.fresh += 1
-            self.watch(f"trained {job.candidate}", len(self.trials) + done + 1, self.plan.trials)
+            came_to = "ended early" if trained.error is None else f"error {trained.error:.4g}"
+            self.watch(f"{job.candidate}, seed {job.seed}: {came_to}", before + len(found), of)
         return [found[index] for index in range(len(jobs))]
 
     def _kept(self, job: Job) -> Trained | None:
@@ -229,7 +233,7 @@ class Search:
         self.taught = self.lessons(seeds)
         self.workers.teach(self.taught)
         jobs = [Job(candidate, seed) for candidate in candidates for seed in seeds]
-        trained = self._train(jobs)
+        trained = self._train(jobs, len(jobs))
         finalists = []
         for index, candidate in enumerate(candidates):
             own = trained[index * len(seeds) : (index + 1) * len(seeds)]

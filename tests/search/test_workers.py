@@ -16,6 +16,7 @@ from edgebat.quantize import QuantizeOptions
 from edgebat.search.space import Candidate
 from edgebat.search.trial import Job, Lessons, Trained, train_candidate
 from edgebat.search.workers import RayNodes, Workers, workers
+from edgebat.tasks.base import task
 from edgebat.training.settings import FitSettings
 from tests.tiny_windows import tiny_windows
 
@@ -74,6 +75,23 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     trained, graph = train_candidate(lessons, job)
     assert graph is not None
     assert (trained.losses, trained.error, graph.fingerprint) == alone[0]
+
+
+def test_what_a_student_sees_and_its_knots_may_differ_from_the_recipe(tmp_path: Path) -> None:
+    forecast = task("forecast")
+    spec = forecast.spec({"context": 192, "horizon": 96})
+    windows = forecast.synthetic(spec, cells=6, max_cycles=400, seed=1).windows
+    labels = KnownLabels("forecast", {windows.digest(): {"trajectory": windows.targets()["trajectory"]}})
+    settings = replace(SETTINGS, blends=0)
+    lessons = Lessons("forecast", windows, windows, labels, settings, QuantizeOptions(), {"training": {}})
+    found = []
+    for cycles, knots in ((96, 8), (48, 4)):
+        candidate = Candidate("mlp", {"hidden": [4]}, {"seen_cycles": cycles}, knots)
+        trained, graph = train_candidate(lessons, Job(candidate, 1, (), tmp_path / "trial"))
+        assert trained.error is not None
+        assert graph is not None
+        found.append((graph.meta["task"]["seen_cycles"], graph.input_tensor.shape, graph.output_tensor.shape))
+    assert found == [(96, (24, 4), (1 + 8,)), (48, (12, 4), (1 + 4,))]
 
 
 @pytest.fixture
