@@ -30,6 +30,9 @@ class Effort:
 
     trials: Annotated[int, typer.Option("--trials", min=1, help="students that are trained")] = 40
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="stop in time for these; 0: all trials")] = 0.0
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=0, help="of a trial; finalists get the recipe's; 0: the same")
+    ] = 0
     seed: Annotated[int, typer.Option("--seed", help="of what is tried; the same seed, the same result")] = 1
     finalists: Annotated[int, typer.Option("--finalists", min=1, help="best ones that are trained again")] = 3
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="trainings of each; the median counts")] = 3
@@ -64,5 +67,5 @@ def search(
 
     jobs = effort.jobs or os.cpu_count() or 1
     asked = Asked(budget.target, budget.flash, budget.ram, budget.time, jobs, effort.ray)
-    plan = Plan(effort.trials, effort.minutes, effort.seed, effort.finalists, effort.seeds)
+    plan = Plan(effort.trials, effort.minutes, effort.epochs, effort.seed, effort.finalists, effort.seeds)
     run_search(recipe, set_ or (), asked, plan, runs, corpus)

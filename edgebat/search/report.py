@@ -19,7 +19,7 @@ STYLE = (
     ".line{fill:none;stroke-width:1.4}.dots{fill:none;stroke-linecap:round}"
     ".c0{stroke:#d1603d}.c1{stroke:#0b7a75}.c2{stroke:#a9b2b9}.c3{stroke:#5b5fc7}</style>"
 )
-LEGEND = "green: Pareto front, grey: other trials, blue: own students of the recipe, red: the best one"
+LEGEND = "red: the best; green: other finalists; blue: the recipe's own; grey: other trials; line: Pareto front"
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,16 @@ def pareto(points: Sequence[Point]) -> list[Point]:
     return sorted((point for point in points if not beaten(point)), key=axes)
 
 
-def points_of(trials: Sequence[Trial]) -> list[Point]:
-    """The trials that were trained to the end."""
-    return [Point(str(t.candidate), t.trained.error, t.need) for t in trials if t.trained.error is not None]
+def confirmed(finalists: Sequence[Finalist]) -> list[Point]:
+    """The finalists by their median, where they can be built."""
+    return [Point(str(f.candidate), f.error, f.measured) for f in finalists if f.measured]
 
 
-def own_points(finalists: Sequence[Finalist]) -> list[Point]:
-    """The recipe's students, where they can be built."""
-    return [Point(str(f.candidate), f.errors[0], f.measured) for f in finalists if f.picked and f.measured]
+def tried(trials: Sequence[Trial], finalists: Sequence[Finalist]) -> list[Point]:
+    """The other trials that were trained to the end."""
+    known = {finalist.candidate.content for finalist in finalists}
+    return [Point(str(t.candidate), t.trained.error, t.need)
+            for t in trials if t.trained.error is not None and t.candidate.content not in known]  # fmt: skip
 
 
 def markdown(trials: Sequence[Trial], finalists: Sequence[Finalist], column: Column, limits: Limits) -> str:
@@ -64,7 +66,7 @@ def markdown(trials: Sequence[Trial], finalists: Sequence[Finalist], column: Col
     rows = ["| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
     rows += [_row(f, column, limits) for f in finalists]
     front = [f"| {point.label} | {number(point.error, column.digits)} | {_figures(point.need)} |"
-             for point in pareto([*points_of(trials), *own_points(finalists)])]  # fmt: skip
+             for point in pareto([*tried(trials, finalists), *confirmed(finalists)])]  # fmt: skip
     return "\n".join(
         [
             f"Median error of the int8 student over {seeds} seeds on validation cells; budget: {limits}.",
@@ -72,7 +74,7 @@ def markdown(trials: Sequence[Trial], finalists: Sequence[Finalist], column: Col
             head,
             *rows,
             "",
-            "Pareto front of error, flash and instructions, one seed each:",
+            "Pareto front of error, flash and instructions; students that are not above by one seed:",
             "",
             f"| student | {column.title}{unit} | flash, bytes | RAM, bytes | instructions | ms |",
             "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -106,19 +108,19 @@ def draw(folder: Path, trials: Sequence[Trial], finalists: Sequence[Finalist], c
         "flash": lambda need: need.flash,
         "instructions": lambda n: n.instructions,
     }
-    points, own = points_of(trials), own_points(finalists)
-    best = [Point("", f.errors[0], f.measured) for f in finalists[:1] if f.measured]
+    points, again = tried(trials, finalists), confirmed(finalists)
+    own, best = confirmed([f for f in finalists if f.picked]), confirmed(finalists[:1])
     for name, figure in axes.items():
 
         def xy(some: Sequence[Point], figure: Callable[[Need], int] = figure) -> tuple[list[float], list[float]]:
             return [figure(point.need) / 1000 for point in some], [point.error for point in some]
 
         unit = "flash, 1000 bytes" if name == "flash" else "instructions of one inference, thousands (simulator)"
-        x, y = xy([*points, *own])
+        x, y = xy([*points, *again])
         chart = Chart(padded_range(x), padded_range(y), unit, f"{column.title}, validation", LEGEND, 560, 360)
-        chart.dots(*xy(points), "c2", 2.5).dots(*xy(own), "c3", 4).dots(*xy(best), "c0", 4)
+        chart.dots(*xy(points), "c2", 2.5).dots(*xy(again), "c1", 4).dots(*xy(own), "c3", 4).dots(*xy(best), "c0", 4)
         # The front in the plane of this picture, as a line through its corners.
-        flat = [Point("", point.error, Need(figure(point.need), 0, None)) for point in [*points, *own]]
+        flat = [Point("", point.error, Need(figure(point.need), 0, None)) for point in [*points, *again]]
         front = sorted(pareto(flat), key=lambda point: point.need.flash)
         chart.line([point.need.flash / 1000 for point in front], [point.error for point in front], "c1")
         svg = chart.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{STYLE}", 1)

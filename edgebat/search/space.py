@@ -49,9 +49,9 @@ class Candidate:
             return windows
         return replace(windows, spec=type(windows.spec).from_dict({**windows.spec.to_dict(), **self.definition}))
 
-    def distill(self, settings: DistillSettings, seed: int) -> DistillSettings:
-        """How it is trained from ``seed``."""
-        return replace(settings, knots=self.knots, fit=replace(settings.fit, seed=seed))
+    def distill(self, settings: DistillSettings, seed: int, epochs: int) -> DistillSettings:
+        """How it is trained from ``seed``, for so many epochs."""
+        return replace(settings, knots=self.knots, fit=replace(settings.fit, seed=seed, epochs=epochs))
 
     def quantize(self, options: QuantizeOptions) -> QuantizeOptions:
         """How it becomes integers."""

@@ -12,7 +12,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import optuna
@@ -45,6 +45,8 @@ class Plan:
     """Trainings, those that are ended early too."""
     minutes: float = 0.0
     """Time for all of it, the confirmation too, as far as it can be foreseen; 0: as long as it takes."""
+    epochs: int = 0
+    """Of a trial; finalists get the recipe's. 0: the recipe's."""
     seed: int = 1
     """Of Optuna's choice; trainings start from the recipe's own seed."""
     finalists: int = 3
@@ -96,6 +98,11 @@ class Search:
     """Trainings of this run; the others were there."""
     pricing_seconds: float = 0.0
 
+    @property
+    def epochs(self) -> int:
+        """Of a trial."""
+        return self.plan.epochs or self.recipe.distill.fit.epochs
+
     def run(self, workers: Workers) -> list[Finalist]:
         """The finalists and the recipe's own students, the best first among those within the budget, then the others.
 
@@ -111,7 +118,7 @@ class Search:
             if not asked:
                 break
             limits = self._limits()
-            jobs = [Job(candidate, seed, limits) for _, candidate, _ in asked]
+            jobs = [Job(candidate, seed, self.epochs, limits) for _, candidate, _ in asked]
             for (trial, candidate, need), trained in zip(
                 asked, self._train(jobs, self.plan.trials, len(self.trials)), strict=True
             ):
@@ -170,9 +177,8 @@ class Search:
         losses = [t.trained.losses for t in self.trials if t.trained.error is not None]
         if len(losses) < FEW:
             return ()
-        epochs = self.recipe.distill.fit.epochs
-        best = [[min(own[: epoch + 1]) for own in losses] for epoch in range(epochs)]
-        free = math.ceil(epochs * FREE_SHARE)
+        best = [[min(own[: epoch + 1]) for own in losses] for epoch in range(self.epochs)]
+        free = math.ceil(self.epochs * FREE_SHARE)
         return tuple(math.inf if epoch < free else statistics.median(of) for epoch, of in enumerate(best))
 
     def _train(self, jobs: Sequence[Job], of: int, before: int = 0) -> list[Trained]:
@@ -190,7 +196,7 @@ class Search:
             if graph is not None:
                 save_graph(graph, file.with_suffix(".ebat"))
             # Last: the graph of a finished record is always there.
-            record = {"candidate": asdict(job.candidate), "seed": job.seed, **asdict(trained)}
+            record = {"candidate": asdict(job.candidate), "seed": job.seed, "epochs": job.epochs, **asdict(trained)}
             atomic_write(file, json.dumps(record) + "\n")
             found[missing[index]] = trained
             self.fresh += 1
@@ -206,11 +212,11 @@ class Search:
         return Trained(tuple(record["losses"]), record["error"], record["seconds"]).judged(job.limits)
 
     def _file(self, job: Job) -> Path:
-        content = json.dumps([job.candidate.content, job.seed, self.origin])
+        content = json.dumps([job.candidate.content, job.seed, job.epochs, self.origin])
         return self.folder / "trials" / f"{sha256_bytes(content.encode())[:32]}.json"
 
     def _with_folder(self, job: Job) -> Job:
-        return Job(job.candidate, job.seed, job.limits, self.folder / "checkpoints" / self._file(job).stem)
+        return replace(job, folder=self.folder / "checkpoints" / self._file(job).stem)
 
     def _out_of_time(self) -> bool:
         """Whether another generation would leave too little of the time for the confirmation. Counted from what was noted
@@ -219,20 +225,20 @@ class Search:
             return False
         whole = [t.trained.seconds for t in self.trials if t.trained.error is not None]
         mean = statistics.mean(whole or [t.trained.seconds for t in self.trials])
-        finals = (self.plan.finalists + len(self.recipe.students)) * self.plan.seeds - self.plan.finalists
+        finals = (self.plan.finalists + len(self.recipe.students)) * self.plan.seeds
         trained = sum(t.trained.seconds for t in self.trials)
-        ahead = (min(GENERATION, self.plan.trials) + finals) * mean
+        ahead = (GENERATION + finals * self.recipe.distill.fit.epochs / self.epochs) * mean
         return self.pricing_seconds + (trained + ahead) / self.workers.jobs > self.plan.minutes * 60
 
     def _confirmed(self, best: Sequence[Candidate]) -> list[Finalist]:
         picked = hand_picked(self.recipe)
         contents = [candidate.content for candidate in picked]
         candidates = [*picked, *(c for c in best if c.content not in contents)]
-        first = self.recipe.distill.fit.seed
-        seeds = range(first, first + self.plan.seeds)
+        fit = self.recipe.distill.fit
+        seeds = range(fit.seed, fit.seed + self.plan.seeds)
         self.taught = self.lessons(seeds)
         self.workers.teach(self.taught)
-        jobs = [Job(candidate, seed) for candidate in candidates for seed in seeds]
+        jobs = [Job(candidate, seed, fit.epochs) for candidate in candidates for seed in seeds]
         trained = self._train(jobs, len(jobs))
         finalists = []
         for index, candidate in enumerate(candidates):

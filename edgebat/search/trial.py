@@ -42,11 +42,12 @@ class Lessons:
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate, the seed it is trained from, and the validation loss above which epoch k ends it (none: never).
+    """A candidate, the seed and the epochs it is trained with. limits: the validation loss above which epoch k ends it;
     folder: takes checkpoints, from which a cut-off training goes on; None for a temporary one."""
 
     candidate: Candidate
     seed: int
+    epochs: int
     limits: tuple[float, ...] = ()
     folder: Path | None = None
 
@@ -96,7 +97,7 @@ def _trained(lessons: Lessons, job: Job, folder: Path) -> tuple[Trained, IntGrap
     torch.set_num_threads(lessons.threads)
     started, candidate, of_task = time.perf_counter(), job.candidate, task(lessons.task)
     train, val = candidate.seen(lessons.train), candidate.seen(lessons.val)
-    settings = candidate.distill(lessons.distill, job.seed)
+    settings = candidate.distill(lessons.distill, job.seed, job.epochs)
     options = candidate.quantize(lessons.quantize)
 
     def watch(losses: dict[str, float]) -> None:

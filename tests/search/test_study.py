@@ -155,11 +155,16 @@ def test_the_recipe_s_own_students_are_trained_beside_the_best(tmp_path: Path) -
 
 
 def test_time_that_is_short_ends_the_search_before_the_confirmation(tmp_path: Path) -> None:
-    # A minute each: 6 trials, and foreseen 6 more and (3 + 1) * 3 - 3 of the confirmation.
-    trials, _ = search(tmp_path, Pretending(), Plan(trials=30, minutes=20))
-    assert len(trials) == GENERATION
-    trials, _ = search(tmp_path, Pretending(), Plan(trials=30, minutes=21))
-    assert len(trials) == 2 * GENERATION
+    # A minute each: 6 trials, and foreseen 6 more and (3 + 1) * 3 of the confirmation.
+    for minutes, count in ((23, GENERATION), (24, 2 * GENERATION)):
+        trials, _ = search(tmp_path, Pretending(), Plan(trials=30, minutes=minutes))
+        assert len(trials) == count
+
+
+def test_trials_may_be_shorter_than_the_trainings_of_finalists(tmp_path: Path) -> None:
+    hands = Pretending()
+    search(tmp_path, hands, Plan(trials=4, epochs=2, finalists=1, seeds=2))
+    assert [job.epochs for job in hands.trained] == [2, 2, 2, 2, 8, 8, 8, 8]
 
 
 def test_a_budget_that_nothing_meets_is_an_error(tmp_path: Path) -> None:

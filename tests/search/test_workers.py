@@ -22,7 +22,7 @@ from tests.tiny_windows import tiny_windows
 
 WINDOWS = tiny_windows()
 SETTINGS = DistillSettings(blends=1, fit=FitSettings(epochs=6, learning_rate=0.01, patience=6))
-JOBS = [Job(Candidate("mlp", {"hidden": [width]}), 1) for width in (4, 6, 8, 10)]
+JOBS = [Job(Candidate("mlp", {"hidden": [width]}), 1, 6) for width in (4, 6, 8, 10)]
 Results = list[tuple[tuple[float, ...], float | None, str]]
 
 
@@ -87,7 +87,7 @@ def test_what_a_student_sees_and_its_knots_may_differ_from_the_recipe(tmp_path: 
     found = []
     for cycles, knots in ((96, 8), (48, 4)):
         candidate = Candidate("mlp", {"hidden": [4]}, {"seen_cycles": cycles}, knots)
-        trained, graph = train_candidate(lessons, Job(candidate, 1, (), tmp_path / "trial"))
+        trained, graph = train_candidate(lessons, Job(candidate, 1, 6, (), tmp_path / "trial"))
         assert trained.error is not None
         assert graph is not None
         found.append((graph.meta["task"]["seen_cycles"], graph.input_tensor.shape, graph.output_tensor.shape))
