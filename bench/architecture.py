@@ -34,6 +34,7 @@ class Row:
 TRAINED = ("baselines", "training", "students", "teachers")
 TABLE: dict[str, Row] = {
     **{name: Row() for name in GROUND},
+    "extras": Row(GROUND),
     "cells": Row(GROUND),
     "data": Row(("cells",)),
     "tasks": Row(("data",)),
@@ -52,13 +53,13 @@ TABLE: dict[str, Row] = {
     "simulate": Row(("formats",)),
     "verify": Row(("simulate", "quantize", "predict")),
     "bench": Row(("verify",)),
-    "report": Row(("simulate", "evaluate", "baselines")),
+    "report": Row(("simulate", "evaluate", "baselines", "extras")),
     "bms": Row(("simulate", "predict", "report")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs",)),
     "cli": Row(("search",)),
-    "__main__": Row(GROUND, ("cli", "predict")),
+    "__main__": Row(("extras",), ("cli", "predict")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.nets import NETS, reference_net
+from edgebat.bench.nets import NETS, reference_net
 from edgebat.formats.c.write import write_c
 from edgebat.formats.export import export_model
 from edgebat.runtime import Engine as NumpyEngine

@@ -7,16 +7,16 @@ two verbs that need nothing else still work: ``edgebat predict`` and ``edgebat i
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import difflib
 import os
 import sys
 from collections.abc import Sequence
 
 from edgebat import __version__
 from edgebat.errors import EdgebatError
+from edgebat.extras import EXTRAS, VERBS, extras_for, installed, lacking
 
-CLI_PACKAGES = ("typer", "rich", "yaml", "pydantic")
-INSTALL_HINT = 'pip install "edgebat[cli]"'
+INSTALL_HINT = 'pip install "edgebat[{}]"'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,18 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if all(_installed(package) for package in CLI_PACKAGES):
+    if all(map(installed, EXTRAS["cli"].values())):
         from edgebat.cli.main import run_cli
 
         return run_cli(arguments)
     return small_cli(arguments)
-
-
-def _installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ValueError:  # a module that was made unimportable
-        return False
 
 
 def small_cli(arguments: Sequence[str]) -> int:
@@ -50,7 +43,7 @@ def small_cli(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="edgebat",
         description="edgebat with NumPy alone: run a model that was trained and exported elsewhere.",
-        epilog=f"All other verbs (run, train, distill, export, ...) come with: {INSTALL_HINT}",
+        epilog=f"All other verbs (run, train, distill, export, ...) come with: {INSTALL_HINT.format('cli')}",
     )
     parser.add_argument("--version", action="version", version=f"edgebat {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -70,7 +63,15 @@ def small_cli(arguments: Sequence[str]) -> int:
     predict.add_argument("--json", action="store_true", help="print JSON")
 
     if arguments and arguments[0] not in ("info", "predict") and not arguments[0].startswith("-"):
-        print(f"edgebat {arguments[0]}: this verb needs more than NumPy; run: {INSTALL_HINT}", file=sys.stderr)
+        hint = INSTALL_HINT.format(",".join(lacking(extras_for(arguments))))
+        near = difflib.get_close_matches(arguments[0], VERBS, n=1)
+        if arguments[0] in VERBS:
+            text = f"this verb needs more than NumPy; run: {hint}"
+        else:
+            text = (
+                f"there is no such verb{f'; did you mean {near[0]}?' if near else ''} The verbs are {', '.join(VERBS)}"
+            )
+        print(f"edgebat {arguments[0]}: {text}", file=sys.stderr)
         return 2
     options = parser.parse_args(arguments)
     from edgebat.predict import describe_model, predict_text

@@ -7,12 +7,13 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from edgebat.arrays import Bool, FloatArray
 from edgebat.cells import seen_cells
 from edgebat.errors import DataError, require
+from edgebat.files import Json
 from edgebat.models import Model, open_model
 from edgebat.tasks.base import Predictions, Scores
 from edgebat.tasks.windows import Windows
@@ -26,6 +27,20 @@ NOTHING_UNSEEN = "the model has seen every cell here: these are errors on traini
 
 
 @dataclass(frozen=True)
+class CellScores:
+    """Scores of one model on one cell. seen: it was trained or tuned on it."""
+
+    dataset: str
+    cell: str
+    seen: bool
+    scores: Scores
+
+    def to_json(self) -> Json:
+        """One flat row."""
+        return {"dataset": self.dataset, "cell": self.cell, "seen": self.seen, **self.scores}
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores of one model on one corpus. ``unseen`` are the cells the model was not trained or tuned on (None when there is
     none), ``all`` every one; ``datasets`` and ``baselines`` are of the unseen cells, of all when none is unseen."""
@@ -34,8 +49,8 @@ class Evaluation:
     corpus: str
     kind: str
     task_kind: str
-    task: dict[str, Any]
-    cells: list[dict[str, Any]]
+    task: Json
+    cells: list[CellScores]
     datasets: dict[str, Scores]
     all: Scores
     unseen: Scores | None
@@ -43,17 +58,18 @@ class Evaluation:
     notes: list[str]
     left_out: dict[str, int]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Everything as plain data."""
-        return dict(vars(self))
+        return vars(self) | {"cells": [cell.to_json() for cell in self.cells]}
 
     def cells_csv(self) -> str:
         """The table of cells as CSV; empty where nothing is known."""
-        columns = list(dict.fromkeys(name for cell in self.cells for name in cell))
+        rows = [cell.to_json() for cell in self.cells]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([cell.get(name) for name in columns] for cell in self.cells)
+        writer.writerows([row.get(name) for name in columns] for row in rows)
         return text.getvalue()
 
 
@@ -80,8 +96,8 @@ def evaluate_file(
     cells = []
     for index, (dataset, cell) in enumerate(windows.cells):
         own = windows.cell == index
-        row = task.score_cell(windows.select(own), _rows(predictions, own))
-        cells.append({"dataset": dataset, "cell": cell, "seen": seen[index], **row})
+        scores = task.score_cell(windows.select(own), _rows(predictions, own))
+        cells.append(CellScores(dataset, cell, seen[index], scores))
     baselines, notes = _baselines(model, test, Path(train_corpus or corpus), bool(fresh.any()))
     every = task.score(windows, predictions)
     per_dataset = {}
@@ -109,7 +125,7 @@ def evaluate_file(
     )
 
 
-def _rows(predictions: Predictions, mask: Any) -> dict[str, Any]:
+def _rows(predictions: Predictions, mask: Bool) -> dict[str, FloatArray]:
     """The rows of ``mask`` [N] of all predictions with one row per window."""
     return {head: values[mask] for head, values in predictions.items() if len(values) == len(mask)}
 

@@ -7,6 +7,10 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object: what is read from a file, or written to one as it is."""
 
 
 def atomic_write(path: str | Path, content: bytes | str) -> None:

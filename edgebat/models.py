@@ -21,8 +21,8 @@ from edgebat.arrays import Bool, FloatArray, Int32, Int64
 from edgebat.errors import DataError, ModelFileError, require
 from edgebat.graph import IntGraph, load_graph
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
-from edgebat.tasks.base import FACTORS, Head, Task, physical, task_of
-from edgebat.tasks.windows import Windows
+from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
+from edgebat.tasks.windows import Definition, Windows
 
 PPM = 1_000_000
 
@@ -34,8 +34,8 @@ class Model:
     path: Path
     kind: str
     """What a person calls it: ``teacher ic2ml``, ``float lstm``, ``int8 lstm``."""
-    task: Task
-    spec: Any
+    task: AnyTask
+    spec: Definition
     """Definition of the task it was trained for."""
     provenance: Mapping[str, Any]
     """How it was trained, as far as the file says."""
@@ -129,7 +129,7 @@ def to_ppm(fraction: FloatArray) -> Int32:
     return scaled.astype(np.int32)
 
 
-def graph_heads(graph: IntGraph, task: Task, spec: Any) -> tuple[Head, ...]:
+def graph_heads(graph: IntGraph, task: AnyTask, spec: Definition) -> tuple[Head, ...]:
     """The heads of an int8 model of ``task``. Raises ModelFileError when its outputs are not those."""
     sizes = {str(entry["name"]): int(entry["size"]) for entry in graph.meta.get("outputs") or ()}
     heads = task.heads(spec, max(sizes.values(), default=1))

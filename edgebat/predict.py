@@ -18,9 +18,11 @@ from edgebat.arrays import Bool, FloatArray, Int64
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.csv_map import header_of
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.models import DeviceOutputs, load_model, run_int8
-from edgebat.tasks.base import FileInputs, FileOptions, Head, Task, task_of
+from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
+from edgebat.tasks.windows import Definition
 
 UNIT_SUFFIX = {"fraction": ("percent", 100.0), "cycles": ("cycles", 1.0)}
 """Unit of a head -> ending of its JSON key, and what its integers are divided by."""
@@ -49,11 +51,12 @@ class Prediction:
 
 
 def spec_of(graph: IntGraph) -> Any:
-    """The definition of the task a graph was trained for. Raises ModelFileError when it carries none."""
+    """The definition of the task a graph was trained for; the caller knows of which class. Raises ModelFileError when the
+    graph carries none."""
     return _task(graph)[1]
 
 
-def _task(graph: IntGraph) -> tuple[Task, Any]:
+def _task(graph: IntGraph) -> tuple[AnyTask, Definition]:
     return task_of(graph.meta.get("task"), f"model {graph.name!r}")
 
 
@@ -114,12 +117,12 @@ def _derived(graph: IntGraph, prediction: Prediction) -> dict[str, FloatArray]:
     return task.derived(spec, prediction.outputs.physical())
 
 
-def as_dict(graph: IntGraph, prediction: Prediction) -> dict[str, Any]:
+def as_dict(graph: IntGraph, prediction: Prediction) -> Json:
     """A prediction as JSON-able data: percent and cycles, one entry per window; null where nothing is known."""
     derived = _derived(graph, prediction)
     windows = []
     for i, cycle in enumerate(prediction.cycle):
-        entry: dict[str, Any] = {"cycle": int(cycle)}
+        entry: Json = {"cycle": int(cycle)}
         for head in prediction.outputs.heads:
             suffix, divisor = UNIT_SUFFIX[head.unit]
             values = [int(v) / divisor if divisor > 1.0 else int(v) for v in prediction[head.name][i]]

@@ -6,13 +6,15 @@ A module named like its task has ``answers``, ``stored_values``, and the names `
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
 
 from edgebat.arrays import FloatArray
+from edgebat.errors import MissingExtra
 from edgebat.tasks.windows import Windows
 
 Answers = dict[str, Mapping[str, FloatArray]]
+Made = TypeVar("Made")
 
 
 def answers(
@@ -47,3 +49,14 @@ def stored_values(task: str, name: str, train: Windows) -> int | None:
     """How many numbers a baseline keeps to answer with, to be set beside a network's weights; None where nobody counts."""
     count: int | None = _module(task).stored_values(name, train)
     return count
+
+
+def each_at_hand(names: Iterable[str], make: Callable[[str], Made]) -> tuple[dict[str, Made], list[str]]:
+    """``make(name)`` for each of ``names``, and a note for each whose package is missing."""
+    found, notes = {}, []
+    for name in names:
+        try:
+            found[name] = make(name)
+        except MissingExtra as error:
+            notes.append(f"{name} left out: {error}")
+    return found, notes

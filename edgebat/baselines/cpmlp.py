@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 
 class CyclePatchMlp(nn.Module):
-    """CPMLP of BatteryLife: each cycle is a patch embedded alone, then cycles are mixed. [N, cycles, columns] -> [N], or
-    [N, outputs] when there are several."""
+    """CPMLP of BatteryLife: each cycle is a patch embedded alone, then cycles are mixed. [N, cycles, columns] ->
+    [N, outputs]."""
 
     def __init__(self, cycles: int, columns: int, width: int = 16, outputs: int = 1) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class CyclePatchMlp(nn.Module):
         """See the class."""
         h = self.embed(x)
         h = h + self.within(h)
-        value: torch.Tensor = self.between(h.flatten(1)).squeeze(1)
+        value: torch.Tensor = self.between(h.flatten(1))
         return value
 
 

@@ -7,17 +7,16 @@ known life are left out of the training. Random forests need scikit-learn (extra
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from edgebat.arrays import Float64, FloatArray
+from edgebat.arrays import Float32, Float64, FloatArray, Int64
+from edgebat.baselines import each_at_hand
 from edgebat.baselines.cpmlp import CyclePatchMlp, seeded
 from edgebat.baselines.forest import forest_on
-from edgebat.errors import DataError, MissingExtra
-from edgebat.tasks.life.score import cell_rows, curve_error_percent, finite, life_scores, rmse
+from edgebat.errors import DataError
+from edgebat.tasks.life.score import LifeScores, cell_rows, curve_error_percent, finite, life_scores, rmse
 from edgebat.tasks.life.windows import LifeWindows, curve_life
 
 Predictor = Callable[[LifeWindows], Float64]
@@ -78,24 +77,17 @@ def _linear(features: Callable[[LifeWindows], Float64], train: LifeWindows, pena
 
 
 def plsr(train: LifeWindows, components: int = 4) -> Predictor:
-    """Partial least squares (PLS1, NIPALS) of log life on the standardized last difference."""
+    """Partial least squares (PLS1) of log life on the standardized last difference: least squares within the span of
+    ``x'y, x'x x'y, ...`` (Helland, Commun. Stat. Simul. Comput. 17, 581, 1988)."""
     train = known(train)
     x, y = last_difference(train), np.log(train.life.astype(np.float64))
     standardized, level = standardizer(x), y.mean()
-    left, rest = standardized(x), y - level
-    weights, loadings, slopes = [], [], []
-    for _ in range(min(components, len(x) - 1)):
-        weight = left.T @ rest
-        weight /= np.linalg.norm(weight) + 1e-300
-        score = left @ weight
-        power = float(score @ score) + 1e-300
-        loading, slope = left.T @ score / power, float(rest @ score) / power
-        left, rest = left - np.outer(score, loading), rest - slope * score
-        weights.append(weight)
-        loadings.append(loading)
-        slopes.append(slope)
-    w, p = np.stack(weights, axis=1), np.stack(loadings, axis=1)
-    coefficients = w @ np.linalg.solve(p.T @ w, np.array(slopes))
+    x = standardized(x)
+    gram, aim = x.T @ x, x.T @ (y - level)
+    basis = aim[:, None]
+    for _ in range(1, min(components, len(x) - 1)):
+        basis = np.linalg.qr(np.column_stack([basis, gram @ basis[:, -1]]))[0]
+    coefficients = basis @ np.linalg.lstsq(basis.T @ gram @ basis, basis.T @ aim, rcond=None)[0]
     return lambda windows: np.exp(standardized(last_difference(windows)) @ coefficients + level)
 
 
@@ -112,7 +104,7 @@ def random_forest(train: LifeWindows, seed: int = 1) -> Predictor:
     return lambda windows: forest(matrix_features(windows))
 
 
-def nearest_rows(train: LifeWindows, windows: LifeWindows) -> npt.NDArray[np.int64]:
+def nearest_rows(train: LifeWindows, windows: LifeWindows) -> Int64:
     """Index [N] of the training cell whose standardized difference matrix and early capacities are nearest."""
     x = np.concatenate((train.x, windows.x)).reshape(len(train) + len(windows), -1)
     soh = np.concatenate((train.capacity / train.capacity[:, :1], windows.capacity / windows.capacity[:, :1]))
@@ -122,7 +114,7 @@ def nearest_rows(train: LifeWindows, windows: LifeWindows) -> npt.NDArray[np.int
         parts.append(feature / spread)
     both = np.concatenate(parts, axis=1)
     distance = np.square(both[len(train) :, None] - both[None, : len(train)]).sum(axis=2)
-    nearest: npt.NDArray[np.int64] = distance.argmin(axis=1)
+    nearest: Int64 = distance.argmin(axis=1)
     return nearest
 
 
@@ -141,12 +133,12 @@ def cpmlp(train: LifeWindows, seed: int = 1, steps: int = 300) -> Predictor:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.1)
     for _ in range(steps):
         optimizer.zero_grad()
-        (network(x) - target).square().mean().backward()
+        (network(x).squeeze(1) - target).square().mean().backward()
         optimizer.step()
 
     @torch.no_grad()
     def predict(windows: LifeWindows) -> Float64:
-        z = network(torch.from_numpy(windows.x) / scale)
+        z = network(torch.from_numpy(windows.x) / scale).squeeze(1)
         return torch.exp(z * y.std() + y.mean()).double().numpy()
 
     return predict
@@ -163,21 +155,21 @@ BASELINES: dict[str, Callable[[LifeWindows], Predictor]] = {
 }
 
 
-def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[npt.NDArray[np.float32], Float64]:
+def nearest_soh_curve(train: LifeWindows, windows: LifeWindows) -> tuple[Float32, Float64]:
     """The nearest cell's SOH curve [N, points] copied, and the life it means [N]."""
     curve = train.curve[nearest_rows(train, windows)]
     return curve, curve_life(curve, train.spec)
 
 
-def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> dict[str, Any]:
-    """A baseline's ``scores`` and ``cells``; the nearest curve's also as RUL and SOH of the copied curve."""
+def score_baseline(name: str, train: LifeWindows, test: LifeWindows) -> LifeScores:
+    """What a baseline reaches; the nearest curve's also as RUL and SOH of the copied curve."""
     predicted = BASELINES[name](train)(test)
     scores = life_scores(predicted, test.life)
     if name == "nearest":
         curve, life = nearest_soh_curve(train, test)
         scores["rul_rmse"] = rmse(life - curve_life(test.curve, test.spec))
         scores["soh_rmse"] = curve_error_percent(curve, test.curve, test.spec.eol)
-    return {"scores": finite(scores), "cells": cell_rows(predicted, test)}
+    return LifeScores(finite(scores), cell_rows(predicted, test))
 
 
 QUICK = ("mean", "variance", "ridge", "plsr", "nearest", "random_forest")
@@ -190,17 +182,11 @@ def answers(
     train: LifeWindows | None, val: LifeWindows | None, test: LifeWindows, only: Collection[str] | None = None
 ) -> tuple[dict[str, dict[str, FloatArray]], list[str]]:
     """See ``edgebat.baselines.answers``. The nearest cell also lends its SOH curve."""
-    found: dict[str, dict[str, FloatArray]] = {}
-    notes: list[str] = []
     if train is None:
-        return found, notes
-    for name, learn in BASELINES.items():
-        if only is not None and name not in only:
-            continue
-        try:
-            found[name] = {"life": learn(train)(test)}
-        except MissingExtra as error:
-            notes.append(f"{name} left out: {error}")
+        return {}, []
+    names = [name for name in BASELINES if only is None or name in only]
+    lives, notes = each_at_hand(names, lambda name: BASELINES[name](train)(test))
+    found: dict[str, dict[str, FloatArray]] = {name: {"life": life} for name, life in lives.items()}
     if "nearest" in found:
         found["nearest"]["soh_curve"] = nearest_soh_curve(train, test)[0]
     return found, notes

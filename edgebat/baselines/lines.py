@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from edgebat.arrays import Float32, Float64
 from edgebat.errors import DataError
@@ -19,6 +19,14 @@ def capacity_context(capacity: Float32) -> Float64:
     if x.ndim != 2 or not np.isfinite(x[:, -1]).all():
         raise DataError(f"forecast windows are [N, L] and end with a measured value; seen shape {x.shape}")
     return x
+
+
+def whole_futures(train: ForecastWindows, who: str) -> npt.NDArray[np.intp]:
+    """Rows of the windows whose future was measured to its last cycles. Raises DataError, naming ``who`` needs one."""
+    rows = np.flatnonzero(np.isfinite(train.y[:, -8:]).any(axis=1))
+    if not len(rows):
+        raise DataError(f"{who} needs training windows with whole futures; there are none")
+    return rows
 
 
 class Line(ABC):
@@ -38,8 +46,6 @@ class Persistence(Line):
     """The capacity stays as it is."""
 
     horizon: int = 96
-    name: str = "persistence"
-    settings: dict[str, Any] = field(default_factory=dict)
 
     def ahead(self, x: Float64) -> Float64:
         return np.repeat(x[:, -1:], self.horizon, axis=1)
@@ -52,8 +58,6 @@ class StraightLine(Line):
 
     cycles: int | None = 48
     horizon: int = 96
-    name: str = "line"
-    settings: dict[str, Any] = field(default_factory=dict)
 
     def ahead(self, x: Float64) -> Float64:
         x = x if self.cycles is None else x[:, -self.cycles :]
@@ -72,10 +76,7 @@ class StraightLine(Line):
 class MeanCurve(Line):
     """Every cell fades as the training windows do on average: the mean change since the origin, cycle by cycle."""
 
-    name = "mean_curve"
-
     def __init__(self, train: ForecastWindows) -> None:
-        self.settings: dict[str, Any] = {}
         change = np.asarray(train.y - train.x[:, -1:], dtype=np.float64)
         known = np.isfinite(change)
         counts = known.sum(axis=0)
@@ -96,13 +97,8 @@ class NearestCurve(Line):
     bridged by straight lines). limit: at most so many training windows are kept, evenly spaced.
     """
 
-    name = "nearest_curve"
-
     def __init__(self, train: ForecastWindows, cycles: int = 96, limit: int = 8000) -> None:
-        self.settings: dict[str, Any] = {"cycles": cycles, "limit": limit}
-        whole = np.flatnonzero(np.isfinite(train.y[:, -8:]).any(axis=1))
-        if not len(whole):
-            raise DataError("the nearest curve needs training windows with whole futures; there are none")
+        whole = whole_futures(train, "the nearest curve")
         kept = whole[np.unique(np.linspace(0, len(whole) - 1, min(limit, len(whole))).astype(np.int64))]
         self.past = bridged(np.asarray(train.x[kept], dtype=np.float64))[:, -cycles:]
         self.past -= self.past[:, -1:]

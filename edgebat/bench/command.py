@@ -6,22 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgebat.bench import guard
+from edgebat.bench import guard, render
 from edgebat.bench.host import TIMED
 from edgebat.bench.nets import NETS, reference_net
 from edgebat.bench.peers import all_tables, compare_with_peers
-from edgebat.bench.render import (
-    page,
-    print_heading,
-    print_reports,
-    print_table,
-    report_html,
-    table_html,
-    table_markdown,
-    to_html,
-    to_json,
-    to_markdown,
-)
 from edgebat.bench.run import COMPILERS, TARGETS, Options, Report, bench, require_good
 from edgebat.errors import EdgebatError
 from edgebat.files import atomic_write
@@ -86,25 +74,25 @@ def run_bench(
     reports = [bench(graph, targets, options) for graph in graphs]
     _write(reports, files)
     if not (files.json or quiet):
-        print_reports(reports, layers=layers)
+        render.print_reports(reports, layers=layers)
     require_good(reports)
     return reports
 
 
 def _write(reports: Sequence[Report], files: Files) -> None:
     if files.json:
-        print(to_json(reports), end="")
+        print(render.to_json(reports), end="")
     if files.markdown:
-        atomic_write(files.markdown, to_markdown(reports))
+        atomic_write(files.markdown, render.to_markdown(reports))
     if files.html:
-        atomic_write(files.html, to_html(reports))
+        atomic_write(files.html, render.to_html(reports))
 
 
 def run_check(reports: Sequence[Report], folder: Path) -> None:
     """Print every comparison with the baselines in ``folder``; raises EdgebatError when one fails or none was made."""
     findings = guard.check(reports, folder)
     if not findings:
-        raise EdgebatError("nothing could be compared: no target gave figures; see `edgebat doctor`")
+        raise EdgebatError(_nothing("compared", reports))
     for finding in findings:
         print(f"{finding.kind:<15} {finding.text}")
     failed = sum(finding.fails for finding in findings)
@@ -113,31 +101,38 @@ def run_check(reports: Sequence[Report], folder: Path) -> None:
 
 
 def run_accept(reports: Sequence[Report], folder: Path) -> None:
-    """Write the figures as new baselines and say which files they went to."""
-    for path in guard.accept(reports, folder):
+    """Write the figures as new baselines and say which files they went to. Raises EdgebatError without figures."""
+    accepted = guard.accept(reports, folder)
+    if not accepted:
+        raise EdgebatError(_nothing("accepted", reports))
+    for path in accepted:
         print(f"accepted: {path}")
+
+
+def _nothing(done: str, reports: Sequence[Report]) -> str:
+    """Why there are no figures; a tool that is missing names what brings it."""
+    notes = dict.fromkeys(row.note for report in reports for row in report.rows if row.note)
+    return f"nothing could be {done}, no target gave figures: {'; '.join(notes) or 'see `edgebat doctor`'}"
 
 
 def run_peers(files: Files, options: Options) -> None:
     """The goals and the peers beside the reference nets. Raises ToolError without the compiler or the simulator."""
     comparison = compare_with_peers(options)
     reports, tables = list(comparison.reports.values()), all_tables(comparison)
-    if files.json:
-        _write(reports, Files(json=files.json))
     if files.markdown:
-        atomic_write(
-            files.markdown,
-            "\n".join([_GENERATED, to_markdown(reports), "## Goals and peers\n", *map(table_markdown, tables)]),
-        )
+        parts = [_GENERATED, render.to_markdown(reports), "## Goals and peers\n", *map(render.table_markdown, tables)]
+        atomic_write(files.markdown, "\n".join(parts))
     if files.html:
-        parts = [*map(report_html, reports), "<section>", *map(table_html, tables), "</section>"]
-        atomic_write(files.html, page("edgebat and its peers", "".join(parts)))
-    if not files.json:
+        parts = [*map(render.report_html, reports), "<section>", *map(render.table_html, tables), "</section>"]
+        atomic_write(files.html, render.page("edgebat and its peers", "".join(parts)))
+    if files.json:
+        print(render.to_json(reports), end="")
+    else:
         from rich.console import Console
 
         console = Console(highlight=False)
         for report in reports:
-            print_heading(report, console)
+            render.print_heading(report, console)
         for table in tables:
-            print_table(table, console)
+            render.print_table(table, console)
     require_good(reports)

@@ -14,16 +14,10 @@ from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.c.memory import pad4
+from edgebat.formats.c.tables import array
 from edgebat.paths import firmware_dir
-from edgebat.students.spec import (
-    Conv1DLayer,
-    DenseLayer,
-    FlattenLayer,
-    FloatModel,
-    LastStepLayer,
-    LstmLayer,
-    MaxPool1DLayer,
-)
+from edgebat.students import spec
+from edgebat.students.spec import FloatModel
 
 KERNELS = ("edgebat_float_dense", "edgebat_float_conv1d", "edgebat_float_lstm")
 FLAGS = ("-DEDGEBAT_FLOAT", "-ffp-contract=fast")
@@ -97,17 +91,14 @@ class _Writer:
 
     def table(self, name: str, values: Float32) -> str:
         texts = [f"{float(v):#.9g}f" for v in values.reshape(-1)]
-        lines = ["    " + ", ".join(texts[i : i + 8]) + "," for i in range(0, len(texts), 8)]
-        self.tables.append(f"static const float {name}[{len(texts)}] = {{\n" + "\n".join(lines) + "\n};\n")
+        self.tables.append(array("float", name, texts, 8))
         return name
 
     def rows(self, label: str, weight: Float32, bias: Float32, activation: str) -> str:
         """Tables of a layer [O, I] in blocks of four rows; the initializer of an ``edgebat_float_dense_t``."""
         blocks = pad4(len(weight)) // 4
-        full = np.zeros((4 * blocks, weight.shape[1]), np.float32)
-        full[: len(weight)] = weight
-        padded = np.zeros(4 * blocks, np.float32)
-        padded[: len(bias)] = bias
+        missing = 4 * blocks - len(weight)
+        full, padded = np.pad(weight, ((0, missing), (0, 0))), np.pad(bias, (0, missing))
         weights = self.table(f"{label}_weights", full.reshape(blocks, 4, -1).transpose(0, 2, 1))
         minimum = "0.0f" if activation == "relu" else "-FLT_MAX"
         return f"{{{weights}, {self.table(f'{label}_bias', padded)}, {minimum}, {weight.shape[1]}, {blocks}}}"
@@ -123,22 +114,22 @@ class _Writer:
         for index, layer in enumerate(layers):
             label = f"layer{index}"
             match layer:
-                case DenseLayer() if index == len(layers) - 1:
+                case spec.DenseLayer() if index == len(layers) - 1:
                     self.head(label, layer)
-                case DenseLayer():
+                case spec.DenseLayer():
                     to = self.tensor(pad4(len(layer.weight)))
                     self.dense(label, layer.weight, layer.bias, layer.activation, to)
                     self.at = to
-                case Conv1DLayer():
+                case spec.Conv1DLayer():
                     follower = layers[index + 1]
-                    pool = follower.size if isinstance(follower, MaxPool1DLayer) else 1
+                    pool = follower.size if isinstance(follower, spec.MaxPool1DLayer) else 1
                     rows, width = self.conv(label, layer, rows, width, pool)
-                case LstmLayer():
+                case spec.LstmLayer():
                     self.lstm(label, layer, rows)
-                case FlattenLayer() | LastStepLayer() | MaxPool1DLayer():
+                case spec.FlattenLayer() | spec.LastStepLayer() | spec.MaxPool1DLayer():
                     pass
 
-    def head(self, label: str, layer: DenseLayer) -> None:
+    def head(self, label: str, layer: spec.DenseLayer) -> None:
         """Blocks of four rows go to the output, the rest through working memory."""
         self.outputs = len(layer.weight)
         whole = self.outputs // 4 * 4
@@ -149,7 +140,7 @@ class _Writer:
             self.dense(f"{label}_rest", layer.weight[whole:], layer.bias[whole:], layer.activation, rest)
             self.body += [f"output[{i}] = {rest}[{i - whole}];" for i in range(whole, self.outputs)]
 
-    def conv(self, label: str, layer: Conv1DLayer, rows: int, width: int, pool: int) -> tuple[int, int]:
+    def conv(self, label: str, layer: spec.Conv1DLayer, rows: int, width: int, pool: int) -> tuple[int, int]:
         """Over a map with a row of zeros at either end: the input is copied into one, a convolution leaves one."""
         outs, kernel, _ = layer.weight.shape
         if (kernel, layer.padding) != (3, 1) or outs % 4:
@@ -177,7 +168,7 @@ class _Writer:
         self.body.append(f"for (uint32_t i = 0; i < {width}U; i++) {{ {zeros} }}")
         return name
 
-    def lstm(self, label: str, layer: LstmLayer, rows: int) -> None:
+    def lstm(self, label: str, layer: spec.LstmLayer, rows: int) -> None:
         units, inputs = layer.weight_hidden.shape[1], layer.weight_input.shape[1]
         if self.at != "x":
             raise ModelFileError(f"{label}: a float LSTM is the first layer, and the only one of its kind")

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebat.bench.run import Report, Row
+from edgebat.bench.run import Report
 from edgebat.errors import DataError
 from edgebat.files import atomic_write
 
@@ -145,24 +145,11 @@ def _by_target(reports: Sequence[Report]) -> dict[str, list[Baseline]]:
     found: dict[str, list[Baseline]] = {}
     for report in reports:
         for row in report.rows:
-            if (item := _baseline(report, row)) is not None:
+            done, figures = row.measurement, row.figures
+            if done is not None and figures is not None:
+                item = Baseline(
+                    report.model, row.mode, row.optimize, row.built_by, done.compiler, report.sha256, done.simulator,
+                    **figures,
+                )  # fmt: skip
                 found.setdefault(row.target, []).append(item)
     return found
-
-
-def _baseline(report: Report, row: Row) -> Baseline | None:
-    done = row.measurement
-    if done is None or done.instructions is None or done.flash is None or done.ram is None:
-        return None
-    return Baseline(
-        report.model,
-        row.mode,
-        row.optimize,
-        row.built_by,
-        done.compiler,
-        report.sha256,
-        done.simulator,
-        done.instructions[1],
-        done.flash.total,
-        done.ram.total,
-    )

@@ -15,17 +15,8 @@ import numpy as np
 from edgebat.arrays import Float32
 from edgebat.graph import IntGraph
 from edgebat.quantize import quantize_model
-from edgebat.students.spec import (
-    Conv1DLayer,
-    DenseLayer,
-    FlattenLayer,
-    FloatModel,
-    HeadSlice,
-    LastStepLayer,
-    Layer,
-    LstmLayer,
-    MaxPool1DLayer,
-)
+from edgebat.students import spec
+from edgebat.students.spec import FloatModel, HeadSlice, Layer
 
 Draw = Callable[..., Float32]
 
@@ -91,25 +82,28 @@ def _float_net(
     )
 
 
-def _dense(draw: Draw, outputs: int, inputs: int, activation: str = "none") -> DenseLayer:
-    return DenseLayer(draw(outputs, inputs), draw(outputs, 1)[:, 0] * np.float32(0.1), activation)
+def _dense(draw: Draw, outputs: int, inputs: int, activation: str = "none") -> spec.DenseLayer:
+    return spec.DenseLayer(draw(outputs, inputs), draw(outputs, 1)[:, 0] * np.float32(0.1), activation)
 
 
 def _mlp(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
     sizes = [shape[0] * shape[1], *widths]
     hidden = [_dense(draw, b, a, "relu") for a, b in itertools.pairwise(sizes)]
-    return (FlattenLayer(), *hidden, _dense(draw, outputs, sizes[-1]))
+    return (spec.FlattenLayer(), *hidden, _dense(draw, outputs, sizes[-1]))
 
 
 def _cnn(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
     sizes = [shape[1], *widths]
     filters = [
-        Conv1DLayer(draw(b, 3, a), draw(b, 1)[:, 0] * np.float32(0.1), 1, "relu") for a, b in itertools.pairwise(sizes)
+        spec.Conv1DLayer(draw(b, 3, a), draw(b, 1)[:, 0] * np.float32(0.1), 1, "relu")
+        for a, b in itertools.pairwise(sizes)
     ]
-    return (*filters, MaxPool1DLayer(2), FlattenLayer(), _dense(draw, outputs, shape[0] // 2 * sizes[-1]))
+    return (*filters, spec.MaxPool1DLayer(2), spec.FlattenLayer(), _dense(draw, outputs, shape[0] // 2 * sizes[-1]))
 
 
 def _lstm(draw: Draw, shape: tuple[int, int], widths: Sequence[int], outputs: int) -> tuple[Layer, ...]:
     sizes = [shape[1], *widths]
-    layers = [LstmLayer(draw(4 * b, a), draw(4 * b, b), draw(4 * b, 1)[:, 0]) for a, b in itertools.pairwise(sizes)]
-    return (*layers, LastStepLayer(), _dense(draw, outputs, sizes[-1]))
+    layers = [
+        spec.LstmLayer(draw(4 * b, a), draw(4 * b, b), draw(4 * b, 1)[:, 0]) for a, b in itertools.pairwise(sizes)
+    ]
+    return (*layers, spec.LastStepLayer(), _dense(draw, outputs, sizes[-1]))

@@ -41,12 +41,10 @@ LSTM_GOALS = {(8, 32): 3.6, (8, 16): 5.0}
 """Instructions per MAC of one LSTM layer alone on the Cortex-M4, by (inputs, hidden units)."""
 
 REASONS = {
-    (
-        "instructions",
-        "cortex-m0plus",
-        "mlp",
-    ): "with int8 weights the inner loop takes 3.5 instructions per MAC on this core (load, multiplication, addition, a "
-    "quarter of a load, the loop), and 6,000 are 3.3 for everything",
+    ("instructions", "cortex-m0plus", "mlp"): (
+        "with int8 weights the inner loop takes 3.5 instructions per MAC on this core (load, multiplication, addition, a "
+        "quarter of a load, the loop), and 6,000 are 3.3 for everything"
+    ),
 }
 """Why a goal is missed, where it is known; a goal that is met needs none."""
 
@@ -61,33 +59,21 @@ class Peer:
 
 
 PEERS = (
-    Peer(
-        "TFLite Micro, reference kernels",
-        "cortex-m4f",
-        ((15_162, 24.6, 2.0), (355_969, 47.6, 3.5), (912_260, 48.3, 4.1)),
-    ),
-    Peer(
-        "TFLite Micro + CMSIS-NN (int8-only registrations)",
-        "cortex-m4f",
-        ((7_588, 32.3, 2.3), (114_206, 56.6, 3.8), (420_392, 54.4, 5.0)),
-    ),
+    Peer("TFLite Micro, reference kernels", "cortex-m4f", (
+        (15_162, 24.6, 2.0), (355_969, 47.6, 3.5), (912_260, 48.3, 4.1))),
+    Peer("TFLite Micro + CMSIS-NN (int8-only registrations)", "cortex-m4f", (
+        (7_588, 32.3, 2.3), (114_206, 56.6, 3.8), (420_392, 54.4, 5.0))),
     Peer("CMSIS-NN called directly, -O3", "cortex-m4f", ((6_682, 8.0, 1.6), (113_158, 28.3, 4.1), None)),
     Peer("NNoM (power-of-two scales)", "cortex-m4f", ((7_187, 7.9, 1.7), (231_962, 22.9, 3.2), (447_742, 11.4, 2.3))),
     Peer("onnx2c, float, -O3", "cortex-m4f", ((9_805, 9.4, 0.45), (138_213, 57.1, 4.9), (295_868, 14.4, 5.5))),
     Peer("onnx2c, int8 per tensor, -O3", "cortex-m4f", ((12_462, 3.9, 0.15), (238_054, 16.1, 1.0), None)),
     Peer("emlearn, float", "cortex-m4f", ((12_142, 11.8, 0.7), None, None)),
-    Peer(
-        "TFLite Micro, reference kernels",
-        "cortex-m0plus",
-        ((23_400, None, None), (591_000, None, None), (1_800_000, None, None)),
-    ),
-    Peer(
-        "TFLite Micro + CMSIS-NN",
-        "cortex-m0plus",
-        ((17_400, None, None), (301_000, None, None), (1_010_000, None, None)),
-    ),
+    Peer("TFLite Micro, reference kernels", "cortex-m0plus", (
+        (23_400, None, None), (591_000, None, None), (1_800_000, None, None))),
+    Peer("TFLite Micro + CMSIS-NN", "cortex-m0plus", (
+        (17_400, None, None), (301_000, None, None), (1_010_000, None, None))),
     Peer("NNoM", "cortex-m0plus", ((12_000, None, None), (410_000, None, None), (905_000, None, None))),
-)
+)  # fmt: skip
 _PEERS_NOTE = (
     "edgebat: measured now. The others: measured once, outside this repository, same network and simulator, "
     "arm-none-eabi-gcc 12.2.1; their flash holds about 0.6 kB of harness. Networks have random weights."
@@ -117,12 +103,8 @@ class Comparison:
 
 
 def _figure(row: Row, what: str) -> int:
-    done = row.measurement
-    assert done is not None
-    assert done.instructions is not None
-    assert done.flash is not None
-    assert done.ram is not None
-    return {"instructions": done.instructions[1], "flash": done.flash.total, "ram": done.ram.total}[what]
+    assert row.figures is not None
+    return row.figures[what]
 
 
 def compare_with_peers(options: Options = USUAL) -> Comparison:
@@ -167,12 +149,14 @@ def goal_table(comparison: Comparison) -> Table:
             unit = "instructions" if goal.what == "instructions" else f"bytes of {goal.what.replace('ram', 'RAM')}"
             key = (goal.what, goal.target, net)
             known = REASONS.get(key) or _made_of(comparison.row(net, goal.target), goal.what)
-            other = comparison.other_modes.get(key)
-            rows.append(_goal_row(f"{net}, {unit}", goal.target, ours, limit, 0, known, other, goal.what))
+            if other := comparison.other_modes.get(key):
+                known += f"; reached with --mode {other.mode}: {count(_figure(other, goal.what))} "
+                known += f"({count(_figure(other, 'flash'))} bytes of flash)"
+            rows.append(_goal_row(f"{net}, {unit}", goal.target, ours, limit, known))
     for (inputs, hidden), limit_per_mac in LSTM_GOALS.items():
         name = f"LSTM alone ({inputs}, {hidden}), per MAC"
         ours_per_mac = comparison.lstm[inputs, hidden]
-        rows.append(_goal_row(name, "cortex-m4f", ours_per_mac, limit_per_mac, 2, "reason not known"))
+        rows.append(_goal_row(name, "cortex-m4f", ours_per_mac, limit_per_mac, "reason not known", 2))
     return Table(
         "Goals",
         ("figure", "target", "edgebat", "goal", "edgebat\n/ goal", "why it is missed"),
@@ -182,24 +166,9 @@ def goal_table(comparison: Comparison) -> Table:
     )
 
 
-def _goal_row(
-    name: str,
-    target: str,
-    ours: float,
-    limit: float,
-    digits: int,
-    known: str,
-    other: Row | None = None,
-    what: str = "",
-) -> tuple[str, ...]:
-    reason = ""
-    if ours > limit:
-        reason = f"{count(ours - limit, digits)} over: {known}"
-        if other is not None:
-            reason += (
-                f"; reached with --mode {other.mode}: {count(_figure(other, what))} "
-                f"({count(_figure(other, 'flash'))} bytes of flash)"
-            )
+def _goal_row(name: str, target: str, ours: float, limit: float, known: str, digits: int = 0) -> tuple[str, ...]:
+    """A goal, and by how much and why it is missed where it is."""
+    reason = f"{count(ours - limit, digits)} over: {known}" if ours > limit else ""
     return name, target, count(ours, digits), count(limit, digits), count(ours / limit, 2), reason
 
 

@@ -118,12 +118,7 @@ def print_table(table: Table, console: Any) -> None:
     from rich.text import Text
 
     grid = Grid(
-        title=table.title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=0,
+        title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=0
     )
     for index, name in enumerate(table.columns):
         number = table.is_number(index)

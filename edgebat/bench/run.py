@@ -89,6 +89,14 @@ class Row:
     failed: bool = False
     core: str = ""
 
+    @property
+    def figures(self) -> dict[str, int] | None:
+        """``instructions`` (largest over the inputs), ``flash`` and ``ram`` in bytes; None where one was not measured."""
+        done = self.measurement
+        if done is None or done.instructions is None or done.flash is None or done.ram is None:
+            return None
+        return {"instructions": done.instructions[1], "flash": done.flash.total, "ram": done.ram.total}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -132,39 +140,28 @@ class Report:
 
 
 def _record(row: Row) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        key: getattr(row, key) for key in ("target", "core", "built_by", "optimize", "mode", "equal", "failed")
-    }
-    content["skipped"] = row.note
+    labels = ("target", "core", "built_by", "optimize", "mode", "equal", "failed")
+    content: dict[str, Any] = {key: getattr(row, key) for key in labels} | {"skipped": row.note}
     done = row.measurement
     if done is None:
         return content
     low, high = done.instructions or (None, None)
+    plain = ("compiler", "simulator", "confirmed_by", "windows_counted", "state_bytes", "stack_bytes", "fits")
+    confirmed = {"simulator": done.confirmed_by, "instructions": high, "equal": True} if done.confirmed_by else None
+    content |= {key: getattr(done, key) for key in plain} | {"confirmed": confirmed}
+    for key, part in (("flash", done.flash), ("ram", done.ram)):
+        content |= {f"{key}_bytes": part.total if part else None, f"{key}_parts": vars(part) if part else None}
     return content | {
-        "compiler": done.compiler,
         "flags": " ".join([*COMMON_FLAGS, *done.flags]),
-        "simulator": done.simulator,
-        "confirmed_by": done.confirmed_by,
-        "confirmed": {"simulator": done.confirmed_by, "instructions": high, "equal": True}
-        if done.confirmed_by
-        else None,
         "output_crc": f"{done.crc32_outputs:08x}",
         "instructions": high,
         "instructions_min": low,
         "instructions_tag": "instructions (simulator)" if high else "",
-        "windows_counted": done.windows_counted,
         "cycles": done.cycles.value if done.cycles else None,
         "cycles_error_percent": done.cycles.error_percent if done.cycles else None,
         "cycles_basis": done.cycles.basis if done.cycles else "",
         "ms": done.milliseconds,
         "ms_tag": f"cycles (model) at {done.clock_hz / 1e6:g} MHz" if done.milliseconds else "",
-        "flash_bytes": done.flash.total if done.flash else None,
-        "flash_parts": vars(done.flash) if done.flash else None,
-        "ram_bytes": done.ram.total if done.ram else None,
-        "ram_parts": vars(done.ram) if done.ram else None,
-        "state_bytes": done.state_bytes,
-        "stack_bytes": done.stack_bytes,
-        "fits": done.fits,
         "layers": [vars(layer) | {"instructions_per_mac": layer.per_mac} for layer in row.layers],
     }
 

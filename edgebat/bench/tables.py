@@ -40,6 +40,17 @@ def count(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def span(instructions: tuple[int, int]) -> str:
+    """The smallest and the largest count of several windows, or the one that all have."""
+    return " to ".join(map(count, sorted(set(instructions))))
+
+
+def how(done: Measurement) -> str:
+    """Compiler, flags and simulators behind a measurement."""
+    simulators = ", ".join(filter(None, (done.simulator, done.confirmed_by and f"confirmed by {done.confirmed_by}")))
+    return f"{done.compiler} {' '.join(done.flags)}" + (f"; {simulators}" if simulators else "")
+
+
 def heading(report: Report) -> list[tuple[str, str]]:
     """What stands before the first number: versions, model, checksums, compilers and their flags."""
     shapes = [" × ".join(map(str, shape)) for shape in (report.input_shape, report.output_shape)]
@@ -54,11 +65,7 @@ def heading(report: Report) -> list[tuple[str, str]]:
         ("flags of all", " ".join(COMMON_FLAGS)),
     ]
     for row, done in _measured(report):
-        simulators = ", ".join(
-            filter(None, (done.simulator, done.confirmed_by and f"confirmed by {done.confirmed_by}"))
-        )
-        how = f"{done.compiler} {' '.join(done.flags)}" + (f"; {simulators}" if simulators else "")
-        lines.append((f"{row.target}, {row.built_by}", how))
+        lines.append((f"{row.target}, {row.built_by}", how(done)))
     return lines
 
 
@@ -94,14 +101,13 @@ def _summary(report: Report) -> Table:
     for row, done in _measured(report):
         if done.instructions is None:
             continue
-        low, high = done.instructions
         cycles = f"{count(done.cycles.value)} ±{done.cycles.error_percent}%" if done.cycles else "–"
         rows.append(
             (
                 row.target,
                 row.built_by,
-                count(high) if low == high else f"{count(low)} to {count(high)}",
-                count(high / report.macs, 2) if report.macs else "–",
+                span(done.instructions),
+                count(done.instructions[1] / report.macs, 2) if report.macs else "–",
                 cycles,
                 count(done.milliseconds, 3),
                 count(done.flash.total if done.flash else None),
@@ -110,16 +116,8 @@ def _summary(report: Report) -> Table:
             )
         )
     columns = (
-        "target",
-        "by",
-        "instructions\n(simulator)",
-        "per\nMAC",
-        "cycles\n(model)",
-        "ms\n(model)",
-        "flash",
-        "RAM",
-        "QEMU",
-    )
+        "target", "by", "instructions\n(simulator)", "per\nMAC", "cycles\n(model)", "ms\n(model)", "flash", "RAM", "QEMU",
+    )  # fmt: skip
     return Table(
         "One inference",
         columns,
@@ -139,17 +137,8 @@ def _flash(report: Report) -> Table:
             parts = (f.model_tables, f.kernel_tables, f.model_code, f.kernel_code, f.library, f.initial_data, f.total)
             rows.append((row.target, row.built_by, *map(count, parts), count(f.harness)))
     columns = (
-        "target",
-        "by",
-        "model\ntables",
-        "kernel\ntables",
-        "API",
-        "kernels",
-        "library",
-        ".data",
-        "total",
-        "harness",
-    )
+        "target", "by", "model\ntables", "kernel\ntables", "API", "kernels", "library", ".data", "total", "harness",
+    )  # fmt: skip
     return Table(
         "Flash by section, bytes",
         columns,

@@ -146,7 +146,9 @@ def load_port(name: str | Path) -> Port:
         raise TargetError(f"port {folder.name}: {path}: {problems}") from None
     port = Port(folder.name, folder, manifest)
     named = {MANIFEST, *manifest.copy_files, *manifest.render, *manifest.keep}
-    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    files = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    # Installing a wheel compiles every Python file in it, so a port that has one gets a __pycache__ that is not its own.
+    there = {file.as_posix() for file in files if "__pycache__" not in file.parts}
     there |= {file for file in named if file.startswith(SHARED) and port.file(file).is_file()}
     if named != there:
         raise TargetError(

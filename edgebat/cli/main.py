@@ -20,6 +20,7 @@ from edgebat.cli import recipe as cli_recipe
 from edgebat.cli import search as cli_search
 from edgebat.cli.app import HELP, JsonOption, app, plain
 from edgebat.errors import EdgebatError
+from edgebat.extras import missing_for
 
 __all__ = ["cli_bench", "cli_model", "cli_recipe", "cli_search", "run_cli"]
 
@@ -33,17 +34,15 @@ def run_cli(arguments: Sequence[str]) -> int:
         app(args=[a for a in arguments if a != "--debug"], prog_name="edgebat")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 1
-    except EdgebatError as error:
-        if debug:
-            traceback.print_exc()
-        errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)
-        return 2
     except BrokenPipeError:
         raise
     except Exception as error:
         if debug:
             traceback.print_exc()
-        else:
+        if isinstance(expected := missing_for(arguments, error) or error, EdgebatError):
+            errors.print(f"[bold red]error:[/] {plain(str(expected))}", soft_wrap=True)
+            return 2
+        if not debug:
             errors.print(
                 f"[bold red]internal error:[/] {type(error).__name__}: {plain(str(error))}\n"
                 "This is a fault in edgebat, not in your input. Run the command again with --debug for the trace.",

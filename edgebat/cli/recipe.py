@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
 from edgebat.cli.options import expanded
-from edgebat.errors import RecipeError
+from edgebat.errors import RecipeError, require
+from edgebat.paths import default_corpus
+
+if TYPE_CHECKING:
+    from edgebat.runs.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,17 @@ class Pipeline:
 
 
 def is_recipe(name: str) -> bool:
-    """Whether a verb that takes a model file or a recipe was given a recipe: all but files of other kinds."""
-    return not Path(name).is_file() or Path(name).suffix in (".yaml", ".yml")
+    """Whether the argument MODEL|RECIPE is a recipe: a YAML file or a name, but never a model's file, there or not."""
+    path = Path(name)
+    if path.suffix in (".ebat", ".tflite", ".onnx"):
+        return False
+    return path.suffix in (".yaml", ".yml") or not path.is_file()
 
 
 def run_until(until: str, recipe: str, pipeline: Pipeline, force: Sequence[str] = (), only: Sequence[str] = ()) -> None:
     """The pipeline up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
+    # Now rather than after a training: what the last step needs.
+    require("torch", extra="train")
     from edgebat.runs.recipe import find_recipe, find_study, load_recipe
     from edgebat.runs.run import run_recipe
     from edgebat.studies.command import run_study
@@ -46,8 +56,22 @@ def run_until(until: str, recipe: str, pipeline: Pipeline, force: Sequence[str] 
         return
     if only:
         raise RecipeError(f"--only picks parts of a study; {recipe} is none")
+    if until in ("export", "verify", "simulate", "report"):
+        require("onnx", extra="onnx")
+    if until == "report":
+        require("jinja2", extra="report")
     checked = load_recipe(recipe, overrides)
+    corpus = asked_corpus(checked, corpus)
     run_recipe(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
+
+
+def asked_corpus(recipe: Recipe, corpus: Path | None) -> Path | None:
+    """``corpus``, or None where it is only what EDGEBAT_CORPUS says and the recipe simulates its cells."""
+    # A variable that is set once and for all asks for nothing in particular; an option does.
+    if recipe.data.source == "synthetic" and corpus is not None and corpus == default_corpus():
+        print(f"EDGEBAT_CORPUS is not used: recipe {recipe.name} simulates its cells", file=sys.stderr)
+        return None
+    return corpus
 
 
 @app.command(rich_help_panel=RECIPE)

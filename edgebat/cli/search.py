@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgebat.cli.app import RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
+from edgebat.cli.app import RECIPE, RecipeArgument, app
 from edgebat.cli.options import expanded
+from edgebat.cli.recipe import Pipeline, asked_corpus
 from edgebat.errors import require
 
 
@@ -42,14 +42,7 @@ class Effort:
 
 @app.command(rich_help_panel=RECIPE)
 @expanded
-def search(
-    budget: Budget,
-    effort: Effort,
-    recipe: RecipeArgument,
-    corpus: CorpusOption = None,
-    set_: SetOption = None,
-    runs: OutOption = Path("runs"),
-) -> None:
+def search(budget: Budget, effort: Effort, pipeline: Pipeline, recipe: RecipeArgument) -> None:
     """The best student for a budget of flash, RAM and time: family, widths, depth, and what the recipe's task lets vary.
 
     What a student takes is known exactly before it is trained; those over the budget never are. Errors are of validation
@@ -62,10 +55,13 @@ def search(
       edgebat search health-tongji --corpus /data/cells -t cortex-m4f --flash 16k --minutes 30
     """
     require("optuna", extra="search")
+    from edgebat.runs.recipe import find_recipe, load_recipe
     from edgebat.search.command import Asked, run_search
     from edgebat.search.study import Plan
 
     jobs = effort.jobs or os.cpu_count() or 1
     asked = Asked(budget.target, budget.flash, budget.ram, budget.time, jobs, effort.ray)
     plan = Plan(effort.trials, effort.minutes, effort.epochs, effort.seed, effort.finalists, effort.seeds)
-    run_search(recipe, set_ or (), asked, plan, runs, corpus)
+    checked = load_recipe(recipe, pipeline.set_ or ())
+    corpus = asked_corpus(checked, pipeline.corpus)
+    run_search(checked, find_recipe(recipe), asked, plan, pipeline.runs, corpus)

@@ -20,16 +20,17 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from edgebat.arrays import Array, Float64
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
-from edgebat.data.fleet import ChargeCurves, Fleet
+from edgebat.data.fleet import KEY, ChargeCurves, Fleet
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
 
@@ -42,7 +43,7 @@ STEP_GRID_V = 0.01
 MAX_STEP_V = 0.1
 """A time step over which the voltage rises more is too coarse to interpolate charge in."""
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 
 
 def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, mend_start: bool = True) -> Fleet:
@@ -61,11 +62,8 @@ def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, m
     # A file belongs to one of all datasets, whether wanted or not: "AB" must not take the curves of "ABC".
     listed = {name: set(group["cell_id"]) for name, group in cells.groupby("dataset")}
     cells = cells[cells["dataset"].isin(wanted)]
-    cycles = _read_table(path / "capacity.parquet")
-    for name in ("dataset", "cell_id"):
-        if name not in cycles.columns:
-            raise DataError(f"{path / 'capacity.parquet'} lacks the column {name!r}; it has {list(cycles.columns)}")
-        cycles[name] = cycles[name].astype(str)
+    cycles = _read_table(path / "capacity.parquet", pd.read_parquet, "a parquet table", KEY)
+    cycles[KEY] = cycles[KEY].astype(str)
     cycles = cycles[cycles["dataset"].isin(wanted)]
     notes: list[str] = []
     curves = [
@@ -83,11 +81,8 @@ def read_raw_parquet(path: str | Path, cell_ids: Iterable[str] | None = None) ->
     One RawCell per cell, in the order of the file. Raises DataError when the file or a column is missing, or a wanted
     cell is not in it.
     """
-    table = _read_table(Path(path))
     needed = ["cell_id", "cycle", "time_s", "voltage", "current_a"]
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise DataError(f"{path} lacks the columns {missing}; it has {list(table.columns)}")
+    table = _read_table(Path(path), pd.read_parquet, "a parquet table", needed)
     there = list(dict.fromkeys(table["cell_id"].astype(str)))
     wanted = there if cell_ids is None else list(cell_ids)
     unknown = [cell for cell in wanted if cell not in there]
@@ -114,37 +109,39 @@ def corpus_cells(path: str | Path) -> list[CellKey]:
 
 
 def _read_cells(path: Path) -> pd.DataFrame:
-    try:
-        # Text stays text: a cell called "007" must not become 7.
-        cells = pd.read_csv(path, dtype={"dataset": str, "cell_id": str, "split": str})
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; a corpus folder has cells.csv and capacity.parquet") from None
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table of cells: {error}") from None
-    missing = [name for name in ("dataset", "cell_id") if name not in cells.columns]
-    if missing:
-        raise DataError(f"{path} lacks the columns {missing}; it has {list(cells.columns)}")
-    return cells
+    # Text stays text: a cell called "007" must not become 7.
+    read = partial(pd.read_csv, dtype={"dataset": str, "cell_id": str, "split": str})
+    return _read_table(path, read, "a table of cells", KEY)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path, read: Callable[[Path], pd.DataFrame], what: str, columns: Sequence[str]) -> pd.DataFrame:
+    """``read(path)``. Raises DataError when it is missing, not ``what``, or lacks one of ``columns``."""
     try:
-        return pd.read_parquet(path)
+        table = read(path)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; a corpus folder has cells.csv and capacity.parquet") from None
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors or OSErrors
-        raise DataError(f"{path} cannot be read as a parquet table: {error}") from None
+        raise DataError(f"{path} cannot be read as {what}: {error}") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise DataError(f"{path} lacks the columns {missing}; it has {list(table.columns)}")
+    return table
+
+
+def read_arrays(file: Path, what: str) -> Arrays:
+    """The arrays of a ``.npz`` file by name. Raises DataError, which says that the file cannot be read as ``what``."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{file} cannot be read as {what}: {error}") from None
 
 
 def _read_curves(
     file: Path, listed: dict[str, set[str]], wanted: set[str], mend_start: bool, notes: list[str]
 ) -> ChargeCurves | None:
     """The curves in ``file`` of listed cells of wanted datasets, or None; ``notes`` takes what is left out."""
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{file} cannot be read as NumPy arrays: {error}") from None
+    arrays = read_arrays(file, "NumPy arrays")
     if not {"cell_id", "cycle"} <= arrays.keys():
         return None
     cell_id = arrays["cell_id"].astype(str).astype(object)
@@ -188,7 +185,7 @@ def _datasets(
     return np.full(len(cell_id), holding[0], dtype=object) if len(holding) == 1 else None
 
 
-def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+def _grid_curves(arrays: Arrays) -> tuple[Float64, Float64] | None:
     if "dq_ah" not in arrays or "voltage" not in arrays or arrays["voltage"].ndim != 1:
         return None
     dq = arrays["dq_ah"].astype(np.float64)
@@ -200,11 +197,11 @@ def _grid_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     starts = np.argmax(rise > 0.0, axis=1)
     dq[(np.arange(dq.shape[1])[None, :] <= starts[:, None]) & (starts > 0)[:, None]] = np.nan
     # Grids are stored as float32; a micro-volt is more than they mean, and 3.5999999 V should be 3.6 V.
-    voltage: npt.NDArray[np.float64] = arrays["voltage"].astype(np.float64).round(6)
+    voltage: Float64 = arrays["voltage"].astype(np.float64).round(6)
     return voltage, dq
 
 
-def _mend_first_step(dq: npt.NDArray[np.float64]) -> int:
+def _mend_first_step(dq: Float64) -> int:
     """Put back, in place, what the first step of each curve lacks against the line through the two steps after it.
 
     Returns how many curves that changed.
@@ -220,7 +217,7 @@ def _mend_first_step(dq: npt.NDArray[np.float64]) -> int:
     return int(short.sum())
 
 
-def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+def _time_curves(arrays: Arrays) -> tuple[Float64, Float64] | None:
     """Charges over time to dq(V), row by row; a row whose charge cannot be used is all NaN."""
     voltage = arrays.get("charge_voltage", arrays.get("voltage"))
     current = arrays.get("charge_current", arrays.get("current"))
@@ -233,7 +230,7 @@ def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
         return None
     lowest, highest = np.nanmin(voltage), np.nanmax(voltage)
     steps = np.arange(np.ceil(lowest / STEP_GRID_V), np.floor(highest / STEP_GRID_V) + 1)
-    grid: npt.NDArray[np.float64] = np.round(STEP_GRID_V * steps, 6)
+    grid: Float64 = np.round(STEP_GRID_V * steps, 6)
     if grid.size < 2:
         return None
     rows = [
@@ -243,12 +240,7 @@ def _time_curves(arrays: Arrays) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     return grid, np.stack(rows)
 
 
-def _cc_curve(
-    time: npt.NDArray[np.float64],
-    voltage: npt.NDArray[np.float64],
-    current: npt.NDArray[np.float64],
-    grid: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _cc_curve(time: Float64, voltage: Float64, current: Float64, grid: Float64) -> Float64:
     """dq [V] of one charge: its first run at constant current, voltages made non-decreasing by the running maximum."""
     nothing = np.full(grid.size, np.nan)
     flowing = current[current > 0.05 * np.nanmax(np.abs(current), initial=0.0)]
@@ -291,7 +283,7 @@ def _merge(curves: list[ChargeCurves]) -> ChargeCurves | None:
     )
 
 
-def _regrid(part: ChargeCurves, grid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _regrid(part: ChargeCurves, grid: Float64) -> Float64:
     if np.array_equal(part.voltage_v, grid):
         return np.asarray(part.dq_ah, dtype=np.float64)
     right = np.clip(np.searchsorted(part.voltage_v, grid, side="left"), 1, part.voltage_v.size - 1)

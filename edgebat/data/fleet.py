@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from edgebat.arrays import Float32, Float64, Int64
 from edgebat.cells import CellHistory, CellKey, Condition
 from edgebat.data.charge_protocol import constant_rate_c
 from edgebat.errors import DataError
@@ -40,9 +41,9 @@ class ChargeCurves:
 
     dataset: npt.NDArray[np.object_]
     cell_id: npt.NDArray[np.object_]
-    cycle: npt.NDArray[np.int64]
-    voltage_v: npt.NDArray[np.float64]
-    dq_ah: npt.NDArray[np.float32]
+    cycle: Int64
+    voltage_v: Float64
+    dq_ah: Float32
 
     def __len__(self) -> int:
         return len(self.cycle)
@@ -92,13 +93,7 @@ class Fleet:
                 digest.update(f"\n{name}\n".encode())
                 digest.update(_bytes_of(column.to_numpy()))
         if self.charge is not None:
-            for values in (
-                self.charge.dataset,
-                self.charge.cell_id,
-                self.charge.cycle,
-                self.charge.voltage_v,
-                self.charge.dq_ah,
-            ):
+            for values in vars(self.charge).values():
                 digest.update(_bytes_of(values))
         return digest.hexdigest()
 
@@ -209,14 +204,13 @@ def _typed(name: str, values: npt.NDArray[np.generic], default: object) -> npt.N
     if name in KEY or isinstance(default, str):
         if name in KEY and (absent.any() or (values[~absent].astype(str) == "").any()):
             raise ValueError(f"row {int(np.argmax(absent | (values.astype(str) == '')))} has no value")
-        text = np.array([default if a else str(v) for v, a in zip(values, absent, strict=True)], dtype=object)
-        return text
+        return np.array([default if a else str(v) for v, a in zip(values, absent, strict=True)], dtype=object)
     if name == "cycle":
         if absent.any():
             raise ValueError(f"row {int(np.argmax(absent))} has no value")
         numbers = values.astype(np.float64)
-        if (numbers != np.rint(numbers)).any() or (numbers < 0).any():
-            wrong = (numbers != np.rint(numbers)) | (numbers < 0)
+        wrong = (numbers != np.rint(numbers)) | (numbers < 0)
+        if wrong.any():
             raise ValueError(f"cycle numbers must be whole and not negative; seen {numbers[np.argmax(wrong)]}")
         return numbers.astype(np.int64)
     if isinstance(default, bool):
@@ -224,35 +218,29 @@ def _typed(name: str, values: npt.NDArray[np.generic], default: object) -> npt.N
     return values.astype(np.float64)
 
 
+def _refuse(rows: pd.DataFrame, text: str) -> None:
+    """Raise DataError when there is any such row: ``text`` with their ``{count}`` and the columns of the first."""
+    if len(rows):
+        raise DataError(text.format(count=len(rows), **rows.iloc[0]))
+
+
 def _check_cells(cells: pd.DataFrame) -> None:
     if cells.empty:
         raise DataError("the table of cells is empty")
-    twice = cells[KEY][cells.duplicated(KEY)]
-    if len(twice):
-        raise DataError(f"{len(twice)} cells are listed twice, first {tuple(twice.iloc[0])}; key: (dataset, cell_id)")
-    bad = cells[cells["nominal_capacity_ah"] <= 0.0]
-    if len(bad):
-        row = bad.iloc[0]
-        raise DataError(f"cell {row['cell_id']} of {row['dataset']}: nominal capacity {row['nominal_capacity_ah']} Ah")
+    twice = "{count} cells are listed twice, first ({dataset!r}, {cell_id!r}); key: (dataset, cell_id)"
+    _refuse(cells[cells.duplicated(KEY)], twice)
+    below = cells[cells["nominal_capacity_ah"] <= 0.0]
+    _refuse(below, "cell {cell_id} of {dataset}: nominal capacity {nominal_capacity_ah} Ah")
 
 
 def _check_cycles(cycles: pd.DataFrame, cells: pd.DataFrame) -> None:
-    twice = cycles[cycles.duplicated([*KEY, "cycle"])]
-    if len(twice):
-        row = twice.iloc[0]
-        raise DataError(f"cycle {row['cycle']} of cell {row['cell_id']} of {row['dataset']} is there twice")
+    one = "cycle {cycle} of cell {cell_id} of {dataset}"
+    _refuse(cycles[cycles.duplicated([*KEY, "cycle"])], f"{one} is there twice")
     bad = cycles[(cycles["discharge_capacity_ah"] < 0.0) | np.isinf(cycles["discharge_capacity_ah"])]
-    if len(bad):
-        row = bad.iloc[0]
-        raise DataError(
-            f"cycle {row['cycle']} of cell {row['cell_id']} of {row['dataset']}: discharge capacity "
-            f"{row['discharge_capacity_ah']} Ah; it must be finite and not negative, or NaN when not measured"
-        )
-    known = pd.MultiIndex.from_frame(cells[KEY])
-    stray = cycles[~pd.MultiIndex.from_frame(cycles[KEY]).isin(known)]
-    if len(stray):
-        row = stray.iloc[0]
-        raise DataError(f"{len(stray)} cycles are of cells not listed, first {row['cell_id']} of {row['dataset']}")
+    _refuse(bad, f"{one}: discharge capacity {{discharge_capacity_ah}} Ah; it must be finite and not negative, or NaN when "
+                 "not measured")  # fmt: skip
+    stray = cycles[~pd.MultiIndex.from_frame(cycles[KEY]).isin(pd.MultiIndex.from_frame(cells[KEY]))]
+    _refuse(stray, "{count} cycles are of cells not listed, first {cell_id} of {dataset}")
 
 
 def _checked_charge(charge: ChargeCurves | None, cells: pd.DataFrame) -> ChargeCurves | None:

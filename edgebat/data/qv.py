@@ -7,7 +7,6 @@ name up to ``_dq``.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 
 from edgebat.cells import LifeCell
 from edgebat.data.charge_protocol import charge_rate_c
+from edgebat.data.corpus import read_arrays
 from edgebat.data.fleet import CELL_DEFAULTS
 from edgebat.errors import DataError
 
@@ -38,9 +38,7 @@ def life_cells(corpus: str | Path, datasets: Iterable[str] | None = None) -> lis
     if not paths:
         raise DataError(f"{corpus / 'qv'} holds no discharge curves{f' of {sorted(wanted)}' if wanted else ''}")
     cells, cycles = _tables(corpus)
-    found: list[LifeCell] = []
-    for path in paths:
-        found.extend(_cells_of(path, cells, cycles))
+    found = [cell for path in paths for cell in _cells_of(path, cells, cycles)]
     if not found:
         names = ", ".join(path.name for path in paths)
         raise DataError(f"{corpus / 'qv'}: {names} hold curves of no cell that cells.csv and capacity.parquet list")
@@ -48,7 +46,7 @@ def life_cells(corpus: str | Path, datasets: Iterable[str] | None = None) -> lis
 
 
 def _cells_of(path: Path, cells: pd.DataFrame, cycles: dict[Any, pd.DataFrame]) -> list[LifeCell]:
-    arrays = _arrays(path)
+    arrays = read_arrays(path, "discharge curves")
     differences = "dq_ah" in arrays
     name = "dq_ah" if differences else "q_ah"
     if name not in arrays or "cell_id" not in arrays:
@@ -99,14 +97,6 @@ def _tables(corpus: Path) -> tuple[pd.DataFrame, dict[Any, pd.DataFrame]]:
         raise DataError(f"{corpus} is not a corpus folder: {error}") from None
     groups = cycles.sort_values("cycle", kind="stable").groupby(["dataset", "cell_id"], observed=True)
     return cells.set_index(["dataset", "cell_id"]), dict(iter(groups))
-
-
-def _arrays(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as discharge curves: {error}") from None
 
 
 def _dataset(path: Path) -> str:

@@ -218,23 +218,15 @@ def make_raw_cell(
     life = _life(seed, index, max_cycles)
     rest_v = life.open_circuit_v()
     empty, full = life.ends(rest_v)
-    time, voltage, current, numbers = [], [], [], []
+    logged = []
     for number in wanted:
         n = number - 1
         amps, volts = _log_cycle(life, n, rest_v[n], empty[n], full[n], period_s)
-        time.append(period_s * np.arange(amps.size))
-        voltage.append(np.round(volts + life.noise.normal(0.0, noise_v, volts.size), 4))
-        current.append(np.round(amps, 4))
-        numbers.append(np.full(amps.size, number))
-    return RawCell(
-        f"{life.name}-{index + 1:03d}",
-        np.concatenate(time),
-        np.concatenate(voltage),
-        np.concatenate(current),
-        np.concatenate(numbers),
-        life.chemistry.nominal_ah,
-        f"synthetic fleet, seed {seed}",
-    )
+        volts = np.round(volts + life.noise.normal(0.0, noise_v, volts.size), 4)
+        logged.append((period_s * np.arange(amps.size), volts, np.round(amps, 4), np.full(amps.size, number)))
+    time, voltage, current, numbers = (np.concatenate(parts) for parts in zip(*logged, strict=True))
+    name, source = f"{life.name}-{index + 1:03d}", f"synthetic fleet, seed {seed}"
+    return RawCell(name, time, voltage, current, numbers, life.chemistry.nominal_ah, source)
 
 
 def _life(seed: int, index: int, max_cycles: int) -> _Life:

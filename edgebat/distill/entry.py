@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.errors import RecipeError
+from edgebat.files import Json
 from edgebat.teachers.store import teacher_class
 
 
@@ -71,7 +72,7 @@ def with_defaults(document: Any, section: Any) -> Any:
     fields = _fields(section)
     if fields is None or not isinstance(document, dict):
         return document
-    filled: dict[str, Any] = (
+    filled: Json = (
         dataclasses.asdict(section()) if isinstance(section, type) and dataclasses.is_dataclass(section) else {}
     )
     for key, value in document.items():
@@ -80,7 +81,7 @@ def with_defaults(document: Any, section: Any) -> Any:
     return filled
 
 
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merged(base: Json, changes: Json) -> Json:
     both = {k: _merged(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
             for k, v in changes.items()}  # fmt: skip
     return base | both

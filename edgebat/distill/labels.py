@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from safetensors import SafetensorError
@@ -60,7 +60,7 @@ def teacher_labels(teacher: Teacher, windows: Windows, cache: str | Path | None 
     path = Path(cache) / f"{digest.hexdigest()[:32]}.safetensors"
     if path.exists():
         try:
-            stored: dict[str, Any] = load(path.read_bytes())
+            stored: dict[str, FloatArray] = load(path.read_bytes())
             if all(len(values) == len(windows) for values in stored.values()):
                 return stored
         except SafetensorError:

@@ -9,11 +9,11 @@ from typing import Any
 
 from edgebat.cells import CellKey, join_seen, seen_cells
 from edgebat.errors import RecipeError
-from edgebat.files import sha256_file
+from edgebat.files import Json, sha256_file
 from edgebat.models import Model, open_model
 from edgebat.paths import share
-from edgebat.tasks.base import Task
-from edgebat.tasks.windows import Windows
+from edgebat.tasks.base import AnyTask
+from edgebat.tasks.windows import Definition, Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ensemble import Ensemble
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
@@ -56,10 +56,10 @@ class Obtained:
 
     teacher: Teacher
     seen: str
-    results: dict[str, Any]
+    results: Json
 
 
-def given_teacher(path: Path, task: Task, spec: Any, test: Sequence[CellKey]) -> Model:
+def given_teacher(path: Path, task: AnyTask, spec: Definition, test: Sequence[CellKey]) -> Model:
     """The teacher in ``path``, checked: of this task, cut alike, and a stranger to the test cells.
 
     Raises ModelFileError for a file that is no teacher, RecipeError when it was trained for another task, does not say
@@ -95,12 +95,12 @@ def given_teacher(path: Path, task: Task, spec: Any, test: Sequence[CellKey]) ->
 class TeacherData:
     """What teachers are trained on and checked against."""
 
-    task: Task
+    task: AnyTask
     train: Windows
     val: Windows
     test: Windows
 
-    def obtain(self, entry: TeacherEntry, provenance: dict[str, Any], file: Path, run: Run) -> Obtained:
+    def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run) -> Obtained:
         """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says."""
         if entry.file:
             model = given_teacher(entry.path, self.task, self.train.spec, self.test.cells)

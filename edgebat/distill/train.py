@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgebat.arrays import FloatArray
 from edgebat.distill.labels import teacher_labels
 from edgebat.distill.losses import distillation_loss
 from edgebat.errors import RecipeError
 from edgebat.students.base import Student
 from edgebat.students.store import build_student
-from edgebat.tasks.base import Head, Task
+from edgebat.tasks.base import AnyTask, Head
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.training.blend import draw_blend
@@ -63,7 +64,7 @@ class DistillSettings:
 
 def train_student(
     kind: str,
-    task: Task,
+    task: AnyTask,
     train: Windows,
     val: Windows,
     teacher: Teacher | None,
@@ -131,7 +132,7 @@ def validation_loss(student: Student, val: Windows, settings: DistillSettings) -
 
 def _tensors(windows: Windows, student: Student, teacher: Teacher | None, cache: Path | None) -> dict[str, Tensor]:
     """Inputs (name ""), measured labels by head, then the teacher's, their names marked, of the heads both know."""
-    arrays: dict[str, Any] = {"": windows.inputs(), **windows.targets()}
+    arrays: dict[str, FloatArray] = {"": windows.inputs(), **windows.targets()}
     if teacher is not None:
         labels = teacher_labels(teacher, windows, cache)
         for head in (head for head in student.heads if head.name in labels):

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from edgebat.arrays import Float32, Int64
 from edgebat.errors import ModelFileError
-from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_float
-from edgebat.graph.model import AveragePool1D, Conv1D, Dense, DepthwiseConv1D, Node, Requant, Tensor
+from edgebat.graph.arithmetic import INT32_MAX, quantize_multipliers, requantize_float
+from edgebat.graph.model import AveragePool1D, DepthwiseConv1D, Requant, Tensor, Weighted, reach
 
 Engine = Callable[[Int64], Int64]
-Linear = Dense | Conv1D | DepthwiseConv1D | AveragePool1D
+Linear = Weighted | AveragePool1D
 _Linear = TypeVar("_Linear", bound=Linear)
 
 
@@ -51,21 +51,6 @@ def agrees(requant: Requant, engine: Engine, reach: Int64) -> npt.NDArray[np.boo
     reached = engine(np.where(always, -bound, np.where(never, bound, first))) >= steps
     before = ~always & (engine(np.where(always | never, bound, first - 1)) >= steps)
     return np.asarray(np.where(never, ~reached, reached & ~before).all(axis=1))
-
-
-def reach(node: Node, source: Tensor) -> Int64:
-    """The largest magnitude int64 [C] that each channel's accumulator of ``node`` can have, from its integers."""
-    widest = max(127 - source.zero_point, source.zero_point + 128)
-    match node:
-        case Dense() | Conv1D():
-            sums = np.abs(node.weight.astype(np.int64)).reshape(len(node.weight), -1).sum(axis=1)
-        case DepthwiseConv1D():
-            sums = np.abs(node.weight.astype(np.int64)).sum(axis=0)
-        case AveragePool1D():
-            return np.array([node.size * widest], np.int64)
-        case _:
-            return np.array([INT32_MAX], np.int64)
-    return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)
 
 
 def is_exact(node: Linear, source: Tensor, target: Tensor, weight_scale: Float32, where: str) -> bool:
@@ -126,8 +111,7 @@ def double_requant(input_scale: float, weight_scale: Float32, target: Tensor, mi
     """Requantization by ``D`` as TFLite Micro derives it from float32 scales (in double); weight_scale [C]."""
     real = input_scale * weight_scale.astype(np.float64) / target.scale
     checked = float_requant(real.astype(np.float32), target.zero_point, minimum, maximum)
-    pairs = [quantize_multiplier(float(value)) for value in real]
-    multiplier, exponent = (np.array(values, np.int32) for values in zip(*pairs, strict=True))
+    multiplier, exponent = quantize_multipliers(real)
     return replace(checked, kind="double", multiplier=multiplier, shift=exponent)
 
 

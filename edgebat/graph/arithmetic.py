@@ -12,23 +12,16 @@ All functions take and return integer arrays and never round through float64 by 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.arrays import IntArray
+from edgebat.arrays import Float32, Float64, Int32, Int64, IntArray
 
-INT8_MIN, INT8_MAX = -128, 127
-INT16_MIN, INT16_MAX = -32768, 32767
 INT32_MAX = 2**31 - 1
 
 
-def saturate(values: npt.NDArray[np.int64], dtype: str) -> npt.NDArray[np.int64]:
-    """Clip int64 ``values`` to the range of ``dtype`` ("int8", "int16" or "int32"); the result stays int64."""
-    info = np.iinfo(dtype)
-    return np.clip(values, info.min, info.max)
-
-
-def requantize_float(acc: IntArray, multiplier: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def requantize_float(acc: IntArray, multiplier: Float32) -> Int64:
     """``F``: scale accumulators in float32 and round half to even, without zero point or clipping.
 
     acc: int32 or int64 [..., C] (only values below 2**31 in magnitude); multiplier: float32 [C]. Returns int64.
@@ -38,7 +31,7 @@ def requantize_float(acc: IntArray, multiplier: npt.NDArray[np.float32]) -> npt.
     return np.rint(np.clip(scaled, -(2.0**40), 2.0**40)).astype(np.int64)
 
 
-def requantize_shift(acc: IntArray, multiplier: IntArray, shift: IntArray, clamp: IntArray) -> npt.NDArray[np.int64]:
+def requantize_shift(acc: IntArray, multiplier: IntArray, shift: IntArray, clamp: IntArray) -> Int64:
     """``shift``: ``(clip(acc, -L, L) * k + 2**(n-1)) >> n`` per channel, without zero point or output clipping.
 
     acc: int32 [..., C]; multiplier k >= 0, shift n >= 1, clamp L >= 0: int32 [C] (L = 0 means no clamp). Returns int64.
@@ -49,7 +42,7 @@ def requantize_shift(acc: IntArray, multiplier: IntArray, shift: IntArray, clamp
     return (bounded * multiplier.astype(np.int64) + (np.int64(1) << (n - 1))) >> n
 
 
-def doubling_high_multiply(a: IntArray, multiplier: IntArray | int) -> npt.NDArray[np.int64]:
+def doubling_high_multiply(a: IntArray, multiplier: IntArray | int) -> Int64:
     """gemmlowp's SaturatingRoundingDoublingHighMul of int32 ``a`` and a Q31 ``multiplier`` in (-2**31, 2**31).
 
     ``(a * multiplier + nudge) / 2**31`` truncated towards zero, nudge = 2**30 or 1 - 2**30 by the sign of the product.
@@ -60,7 +53,7 @@ def doubling_high_multiply(a: IntArray, multiplier: IntArray | int) -> npt.NDArr
     return np.where(total >= 0, total >> 31, -((-total) >> 31))
 
 
-def rounding_shift(x: IntArray, shift: IntArray | int) -> npt.NDArray[np.int64]:
+def rounding_shift(x: IntArray, shift: IntArray | int) -> Int64:
     """gemmlowp's RoundingDivideByPOT: ``x / 2**shift`` rounded to nearest, half away from zero; shift >= 0."""
     x64 = x.astype(np.int64)
     s = np.asarray(shift, dtype=np.int64)
@@ -70,7 +63,7 @@ def rounding_shift(x: IntArray, shift: IntArray | int) -> npt.NDArray[np.int64]:
     return (x64 >> s) + (remainder > threshold)
 
 
-def requantize_double(acc: IntArray, multiplier: IntArray | int, exponent: IntArray | int) -> npt.NDArray[np.int64]:
+def requantize_double(acc: IntArray, multiplier: IntArray | int, exponent: IntArray | int) -> Int64:
     """``D``: scale by ``multiplier * 2**(exponent - 31)`` as TFLite Micro's MultiplyByQuantizedMultiplier.
 
     acc: int32 [..., C]; multiplier: Q31 int32 in [2**30, 2**31) or 0; exponent: int32 (positive shifts left first).
@@ -100,7 +93,31 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return q31, int(exponent)
 
 
-def _sigmoid_table() -> npt.NDArray[np.int64]:
+def quantize_multipliers(real: Float64) -> tuple[Int32, Int32]:
+    """`quantize_multiplier` of every value of ``real`` [C]: (Q31 multipliers [C], exponents [C])."""
+    pairs = [quantize_multiplier(float(value)) for value in real]
+    multipliers, exponents = np.array(pairs, np.int32).reshape(-1, 2).T.copy()
+    return multipliers, exponents
+
+
+def lstm_multipliers(
+    input_scale: float, hidden_scale: float, input_weight_scale: Float32, recurrent_weight_scale: Float32
+) -> dict[str, Any]:
+    """The multipliers and exponents of an `Lstm`, by field, as TFLite Micro derives them from scales (of weights: [4]).
+
+    They bring gate sums to the scale 2**-12, and the product of output gate and cell, 2**-30, to ``hidden_scale``.
+    """
+    fields: dict[str, Any] = {}
+    for part, scale, weight in (
+        ("input", input_scale, input_weight_scale), ("recurrent", hidden_scale, recurrent_weight_scale)
+    ):  # fmt: skip
+        real = scale * weight.astype(np.float64) * 2.0**12
+        fields[f"{part}_multiplier"], fields[f"{part}_exponent"] = quantize_multipliers(real)
+    fields["hidden_multiplier"], fields["hidden_exponent"] = quantize_multiplier(2.0**-30 / hidden_scale)
+    return fields
+
+
+def _sigmoid_table() -> Int64:
     """TFLite Micro's 256-entry table of sigmoid(i / 24) in 0.16 fixed point (all values fit uint16).
 
     It is round(65536 / (1 + exp(-i/24))) except at the listed places, where the published table is one larger.
@@ -118,19 +135,23 @@ def _sigmoid_table() -> npt.NDArray[np.int64]:
 SIGMOID_TABLE = _sigmoid_table()
 
 
-def sigmoid_q(x: IntArray) -> npt.NDArray[np.int64]:
+def _interpolated(magnitude: Int64, bits: int, saturated: int) -> Int64:
+    """SIGMOID_TABLE at ``magnitude / 2**bits``, times ``2**bits``; ``saturated`` from its last entry on."""
+    index = magnitude >> bits
+    u = np.minimum(index, 254)
+    t = magnitude & ((1 << bits) - 1)
+    r = (SIGMOID_TABLE[u] << bits) + t * (SIGMOID_TABLE[u + 1] - SIGMOID_TABLE[u])
+    return np.where(index >= 255, np.int64(saturated), r)
+
+
+def sigmoid_q(x: IntArray) -> Int64:
     """Sigmoid of int16 ``x`` with scale 2**-12 as TFLite Micro computes it; result int64 in Q0.15 (0..32767)."""
     d = 3 * x.astype(np.int64)
-    a = np.abs(d)
-    index = a >> 9
-    u = np.minimum(index, 254)
-    t = a & 0x1FF
-    r = (SIGMOID_TABLE[u] << 9) + t * (SIGMOID_TABLE[u + 1] - SIGMOID_TABLE[u])
-    r = np.where(index >= 255, np.int64(0x7FFF << 10), r)
+    r = _interpolated(np.abs(d), 9, 0x7FFF << 10)
     return np.where(d >= 0, (r + (1 << 9)) >> 10, ((1 << 25) - r + (1 << 9) - 1) >> 10)
 
 
-def tanh_q(x: IntArray, left_shift: int = 0) -> npt.NDArray[np.int64]:
+def tanh_q(x: IntArray, left_shift: int = 0) -> Int64:
     """Tanh of int16 ``x`` with scale ``2**(left_shift - 12)`` as TFLite Micro computes it; result int64 in Q0.15.
 
     left_shift is 0 for gate values (scale 2**-12) and ``cell_exponent + 12`` for the cell; a negative one rounds.
@@ -138,10 +159,5 @@ def tanh_q(x: IntArray, left_shift: int = 0) -> npt.NDArray[np.int64]:
     """
     x3 = x.astype(np.int64) * 3
     d = x3 << left_shift if left_shift >= 0 else (x3 + (1 << (-left_shift - 1))) >> -left_shift
-    a = np.abs(d)
-    index = a >> 8
-    u = np.minimum(index, 254)
-    t = a & 0xFF
-    r = (SIGMOID_TABLE[u] << 8) + t * (SIGMOID_TABLE[u + 1] - SIGMOID_TABLE[u])
-    r = np.where(index >= 255, np.int64(0xFFFF << 8), r)
+    r = _interpolated(np.abs(d), 8, 0xFFFF << 8)
     return np.where(d >= 0, (r - (1 << 23) + (1 << 7)) >> 8, (-r + (1 << 23) + (1 << 7) - 1) >> 8)

@@ -10,25 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgebat.errors import GraphError
+from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import INT32_MAX
-from edgebat.graph.model import (
-    OPERATORS,
-    Add,
-    AveragePool1D,
-    Concat,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    IntGraph,
-    LastStep,
-    Lstm,
-    Lut,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph.model import OPERATORS, IntGraph, Node, Requant, Tensor
 
 MAX_ELEMENTS = 1 << 20  # of one activation: far above any BMS model, far below what could hurt a host
 MAX_NODES = 1024
@@ -55,7 +39,7 @@ def check_graph(graph: IntGraph) -> IntGraph:
                 raise GraphError(f"node {node.name!r} ({node.op}) reads {name!r}, which no earlier node writes")
         if node.output in known or node.output not in graph.tensors:
             raise GraphError(f"node {node.name!r} ({node.op}) writes {node.output!r}: undescribed or written twice")
-        expected = 2 if isinstance(node, Add) else None if isinstance(node, Concat) else 1
+        expected = 2 if isinstance(node, ops.Add) else None if isinstance(node, ops.Concat) else 1
         if (expected is not None and len(node.inputs) != expected) or not node.inputs:
             raise GraphError(
                 f"node {node.name!r} ({node.op}) has {len(node.inputs)} inputs; allowed: {expected or '1 or more'}"
@@ -132,7 +116,7 @@ def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) 
             raise _fail(node, f"requantization kind {other!r} is unknown; allowed: shift, float, double")
 
 
-def _conv_length(node: Conv1D | DepthwiseConv1D, length: int, kernel: int) -> int:
+def _conv_length(node: ops.Convolution, length: int, kernel: int) -> int:
     left, right = node.padding
     if min(left, right) < 0 or max(left, right) > MAX_ELEMENTS or not 1 <= node.stride <= MAX_ELEMENTS:
         raise _fail(node, f"padding {node.padding} or stride {node.stride} is out of range")
@@ -146,79 +130,49 @@ def _conv_length(node: Conv1D | DepthwiseConv1D, length: int, kernel: int) -> in
 
 def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
     source, target = tensors[node.inputs[0]], tensors[node.output]
-    if not isinstance(node, Dense) and target.dtype != "int8":
+    if not isinstance(node, ops.Dense) and target.dtype != "int8":
         raise _fail(node, f"output dtype {target.dtype}; only a dense head may be int16")
     for name in node.inputs:
         if tensors[name].dtype != "int8":
             raise _fail(node, f"input {name!r} is {tensors[name].dtype}; activations inside a graph are int8")
     match node:
-        case Dense():
-            outs, ins = node.weight.shape if node.weight.ndim == 2 else (0, 0)
-            _expect_array(node, "weight", node.weight, "int8", (outs, source.shape[-1]))
-            _expect_array(node, "bias", node.bias, "int32", (outs,))
-            _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
-            _expect_shape(node, target, (*source.shape[:-1], outs))
-            _check_requant(node, node.requant, outs, target)
-            _check_accumulator(node, ins)
-        case Conv1D():
-            if node.weight.ndim != 3 or len(source.shape) != 2:
-                raise _fail(
-                    node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 3 and 2"
-                )
-            outs, kernel, channels = node.weight.shape
-            _expect_array(node, "weight", node.weight, "int8", (outs, kernel, source.shape[1]))
-            _expect_array(node, "bias", node.bias, "int32", (outs,))
-            _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
-            _expect_shape(node, target, (_conv_length(node, source.shape[0], kernel), outs))
-            _check_requant(node, node.requant, outs, target)
-            _check_accumulator(node, kernel * channels)
-        case DepthwiseConv1D():
-            if node.weight.ndim != 2 or len(source.shape) != 2:
-                raise _fail(
-                    node, f"weight has {node.weight.ndim} and input {len(source.shape)} dimensions; allowed: 2 and 2"
-                )
-            kernel, channels = node.weight.shape
-            _expect_array(node, "weight", node.weight, "int8", (kernel, source.shape[1]))
-            _expect_array(node, "bias", node.bias, "int32", (channels,))
-            _expect_array(node, "weight scale", node.weight_scale, "float32", (channels,))
-            _expect_shape(node, target, (_conv_length(node, source.shape[0], kernel), channels))
-            _check_requant(node, node.requant, channels, target)
-            _check_accumulator(node, kernel)
-        case MaxPool1D() | AveragePool1D():
+        case ops.Weighted():
+            _check_weighted(node, source, target)
+        case ops.MaxPool1D() | ops.AveragePool1D():
             if len(source.shape) != 2 or not 1 <= node.size <= source.shape[0] or not 1 <= node.stride <= MAX_ELEMENTS:
                 raise _fail(
                     node, f"window {node.size}, stride {node.stride} do not fit an input of shape {source.shape}"
                 )
             _expect_shape(node, target, ((source.shape[0] - node.size) // node.stride + 1, source.shape[1]))
-            if isinstance(node, AveragePool1D):
+            if isinstance(node, ops.AveragePool1D):
                 _check_requant(node, node.requant, 1, target)
             else:
                 _expect_same_scale(node, source, target)
-        case Flatten():
+        case ops.Flatten():
             _expect_shape(node, target, (int(np.prod(source.shape)),))
             _expect_same_scale(node, source, target)
-        case LastStep():
+        case ops.LastStep():
             if len(source.shape) != 2:
                 raise _fail(node, f"input has shape {source.shape}; allowed: [T, C]")
             _expect_shape(node, target, (source.shape[1],))
             _expect_same_scale(node, source, target)
-        case Concat():
+        case ops.Concat():
             for name in node.inputs:
                 _expect_same_scale(node, tensors[name], target)
                 if tensors[name].shape[:-1] != source.shape[:-1]:
                     raise _fail(node, f"input {name!r} has shape {tensors[name].shape}, the first one {source.shape}")
             _expect_shape(node, target, (*source.shape[:-1], sum(tensors[n].shape[-1] for n in node.inputs)))
-        case Add():
+        case ops.Add():
             _expect_shape(node, tensors[node.inputs[1]], source.shape)
             _expect_shape(node, target, source.shape)
             _expect_array(node, "multiplier", node.multiplier, "int32", (2,))
             if (np.abs(node.multiplier.astype(np.int64)) >= 1 << 22).any():
                 raise _fail(node, "a multiplier of 2**22 or more could leave int32")
             _check_requant(node, node.requant, 1, target)
-        case Lut():
+        case ops.Lut():
             _expect_array(node, "table", node.table, "int8", (256,))
             _expect_shape(node, target, source.shape)
-        case Lstm():
+        case ops.Lstm():
             _check_lstm(node, source, target)
 
 
@@ -229,19 +183,37 @@ def _expect_same_scale(node: Node, source: Tensor, target: Tensor) -> None:
         )
 
 
-def _check_accumulator(node: Dense | Conv1D | DepthwiseConv1D, fan_in: int) -> None:
-    largest = fan_in * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
+def _check_weighted(node: ops.Weighted, source: Tensor, target: Tensor) -> None:
+    weight, kernel, rows = node.weight, 1, source.shape[:-1]
+    if isinstance(node, ops.Convolution):
+        rank = 3 if isinstance(node, ops.Conv1D) else 2
+        if weight.ndim != rank or len(source.shape) != 2:
+            raise _fail(
+                node, f"weight has {weight.ndim} and input {len(source.shape)} dimensions; allowed: {rank} and 2"
+            )
+        kernel = weight.shape[-2]
+        outs, allowed = weight.shape[0 if rank == 3 else 1], (*weight.shape[:-1], source.shape[1])
+    else:
+        outs = len(weight) if weight.ndim == 2 else 0
+        allowed = (outs, source.shape[-1])
+    _expect_array(node, "weight", weight, "int8", allowed)
+    _expect_array(node, "bias", node.bias, "int32", (outs,))
+    _expect_array(node, "weight scale", node.weight_scale, "float32", (outs,))
+    if isinstance(node, ops.Convolution):
+        rows = (_conv_length(node, source.shape[0], kernel),)
+    _expect_shape(node, target, (*rows, outs))
+    _check_requant(node, node.requant, outs, target)
+    largest = weight.size // outs * 255 * 128 + int(np.abs(node.bias.astype(np.int64)).max(initial=0))
     if largest > INT32_MAX:
         raise _fail(
             node, f"the accumulator can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or a smaller bias"
         )
 
 
-def _check_lstm(node: Lstm, source: Tensor, target: Tensor) -> None:
+def _check_lstm(node: ops.Lstm, source: Tensor, target: Tensor) -> None:
     if len(source.shape) != 2 or node.recurrent_weight.ndim != 3:
         raise _fail(
-            node,
-            f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]",
+            node, f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]"
         )
     hidden = node.recurrent_weight.shape[-1]
     _expect_array(node, "input weight", node.input_weight, "int8", (4, hidden, source.shape[1]))

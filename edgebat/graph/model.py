@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgebat.arrays import Float32, Int8, Int32
+from edgebat.arrays import Float32, Int8, Int32, Int64
+from edgebat.graph.arithmetic import INT32_MAX
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,9 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class Dense(Node):
-    """acc[o] = sum_i (x[i] - zp_in) * weight[o, i] + bias[o]; input [I] or [T, I], output [O] or [T, O].
+class Weighted(Node):
+    """Base of operators that multiply with a matrix: bias int32 [O] and weight_scale float32 [O], O output channels."""
 
-    weight int8 [O, I], bias int32 [O], weight_scale float32 [O]. An int16 output makes it a head (see Requant).
-    """
-
-    op: ClassVar[str] = "dense"
     weight: Int8
     bias: Int32
     weight_scale: Float32
@@ -79,34 +76,39 @@ class Dense(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv1D(Node):
-    """1-D convolution (cross-correlation) over [T, C]: weight int8 [O, K, C], bias int32 [O], weight_scale [O].
+class Dense(Weighted):
+    """acc[o] = sum_i (x[i] - zp_in) * weight[o, i] + bias[o]; input [I] or [T, I], output [O] or [T, O].
+
+    weight int8 [O, I]. An int16 output makes it a head (see Requant).
+    """
+
+    op: ClassVar[str] = "dense"
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(Weighted):
+    """Base of 1-D convolutions (cross-correlation) over [T, C].
 
     ``padding`` = (left, right) positions that count as the input's zero point; ``stride`` and ``dilation`` >= 1.
     """
 
-    op: ClassVar[str] = "conv1d"
-    weight: Int8
-    bias: Int32
-    weight_scale: Float32
-    requant: Requant
     stride: int = 1
     dilation: int = 1
     padding: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class DepthwiseConv1D(Node):
-    """Depthwise 1-D convolution over [T, C]: weight int8 [K, C], one filter per channel; else as Conv1D."""
+class Conv1D(Convolution):
+    """1-D convolution of all channels: weight int8 [O, K, C]."""
+
+    op: ClassVar[str] = "conv1d"
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv1D(Convolution):
+    """Depthwise 1-D convolution: weight int8 [K, C], one filter per channel."""
 
     op: ClassVar[str] = "depthwise_conv1d"
-    weight: Int8
-    bias: Int32
-    weight_scale: Float32
-    requant: Requant
-    stride: int = 1
-    dilation: int = 1
-    padding: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,12 +250,8 @@ class IntGraph:
 
     def parameter_bytes(self) -> int:
         """Bytes of weights (int8) and biases (int32), without requantization constants."""
-        total = 0
-        for node in self.nodes:
-            for label in ("weight", "input_weight", "recurrent_weight", "bias"):
-                value = getattr(node, label, None)
-                total += value.nbytes if value is not None else 0
-        return total
+        labels = ("weight", "input_weight", "recurrent_weight", "bias")
+        return sum(getattr(node, label).nbytes for node in self.nodes for label in labels if hasattr(node, label))
 
 
 def node_fields(node: Node) -> Iterator[tuple[str, Any]]:
@@ -272,13 +270,24 @@ def node_macs(node: Node, tensors: Mapping[str, Tensor]) -> int:
     """Multiply-accumulates of one node for one inference."""
     shape = tensors[node.output].shape
     match node:
-        case Dense():
-            return math.prod(shape) * int(node.weight.shape[1])
-        case Conv1D():
-            return math.prod(shape) * int(node.weight[0].size)
-        case DepthwiseConv1D():
-            return math.prod(shape) * int(node.weight.shape[0])
+        case Weighted():
+            return math.prod(shape) * (node.weight.size // len(node.bias))
         case Lstm():
             return shape[0] * int(node.input_weight.size + node.recurrent_weight.size)
         case _:
             return 0
+
+
+def reach(node: Node, source: Tensor) -> Int64:
+    """The largest magnitude int64 [C] that each channel's accumulator of ``node`` can have, from its integers."""
+    widest = max(127 - source.zero_point, source.zero_point + 128)
+    match node:
+        case Dense() | Conv1D():
+            sums = np.abs(node.weight.astype(np.int64)).reshape(len(node.weight), -1).sum(axis=1)
+        case DepthwiseConv1D():
+            sums = np.abs(node.weight.astype(np.int64)).sum(axis=0)
+        case AveragePool1D():
+            return np.array([node.size * widest], np.int64)
+        case _:
+            return np.array([INT32_MAX], np.int64)
+    return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)

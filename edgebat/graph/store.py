@@ -5,11 +5,11 @@ The foreign formats carry the same integers; this one exists so that a graph can
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import zipfile
 import zlib
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,9 @@ _DAMAGE = (OSError, EOFError, RuntimeError, MemoryError, ArithmeticError, Lookup
 def save_graph(graph: IntGraph, path: str | Path) -> None:
     """Write ``graph`` to ``path``; the same graph gives the same bytes."""
     arrays: list[np.ndarray] = []
-    document = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "name": graph.name,
-        "input": graph.input,
-        "output": graph.output,
-        "tensors": [dataclasses.asdict(t) for t in graph.tensors.values()],
-        "nodes": [_pack(node, arrays) | {"op": node.op} for node in graph.nodes],
-        "meta": graph.meta,
-        "fingerprint": graph.fingerprint,
-    }
+    nodes = [_pack(node, arrays) | {"op": node.op} for node in graph.nodes]
+    kind = {"format": FORMAT, "version": FORMAT_VERSION, "fingerprint": graph.fingerprint}
+    document = graph_document(graph, nodes) | kind
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "graph.json", json.dumps(document, sort_keys=True, indent=1).encode())
@@ -86,6 +78,13 @@ def load_graph(path: str | Path) -> IntGraph:
     return graph
 
 
+def graph_document(graph: IntGraph, nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    """``graph`` as JSON-able values, its ``nodes`` already so."""
+    tensors = [asdict(tensor) for tensor in graph.tensors.values()]
+    ends = {"name": graph.name, "input": graph.input, "output": graph.output}
+    return ends | {"tensors": tensors, "nodes": nodes, "meta": graph.meta}
+
+
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     info.compress_type = zipfile.ZIP_DEFLATED
@@ -94,7 +93,7 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 def _pack(part: Node | Requant, arrays: list[np.ndarray]) -> dict[str, Any]:
     packed: dict[str, Any] = {}
-    for f in dataclasses.fields(part):
+    for f in fields(part):
         value = getattr(part, f.name)
         if isinstance(value, np.ndarray):
             arrays.append(value)
@@ -123,7 +122,7 @@ def _unpack(packed: dict[str, Any], archive: zipfile.ZipFile) -> dict[str, Any]:
 def _typed(cls: type[Any], values: dict[str, Any]) -> Any:
     """``cls(**values)`` after comparing the plain fields with their declared types: JSON may carry anything."""
     plain = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": tuple, "tuple[int, int]": tuple}
-    for f in dataclasses.fields(cls):
+    for f in fields(cls):
         expected = plain.get(str(f.type), np.ndarray if "Int" in str(f.type) or "Float32" in str(f.type) else object)
         value = values[f.name]
         wrong = not isinstance(value, expected) or (expected is int and isinstance(value, bool))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from edgebat.files import Json
 from edgebat.students.spec import INPUT_STEP, FloatModel
 from edgebat.tasks.base import FACTORS
 
@@ -13,7 +12,7 @@ MULTIPLIER_BITS = 15
 PPM = 1_000_000
 
 
-def input_border(model: FloatModel) -> dict[str, Any]:
+def input_border(model: FloatModel) -> Json:
     """Constants of ``q = ((ppm - offset) * multiplier + half) >> shift`` per channel, from mean and deviation.
 
     ``relative_to: last``: the window's last value is subtracted from every value first.
@@ -29,7 +28,7 @@ def input_border(model: FloatModel) -> dict[str, Any]:
     }
 
 
-def output_border(model: FloatModel, output_scale: float) -> list[dict[str, Any]]:
+def output_border(model: FloatModel, output_scale: float) -> list[Json]:
     """Constants of ``value = offset + ((y * multiplier + half) >> shift)``, one entry per head."""
     heads = []
     for head in model.heads:

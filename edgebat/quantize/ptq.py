@@ -6,53 +6,27 @@ float side gives the ranges, the difference of both gives the bias correction. N
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import DataError
-from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.files import Json
+from edgebat.graph import model as ops
+from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import (
-    Conv1D,
-    Dense,
-    Flatten,
-    IntGraph,
-    LastStep,
-    Lstm,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph.model import IntGraph, Node, Tensor
 from edgebat.quantize.border import input_border, output_border
 from edgebat.quantize.observers import affine, observe
-from edgebat.quantize.requant_search import choose_head_scale, choose_power_scale, choose_scale, quantize_symmetric
+from edgebat.quantize.requant_search import choose_gates, choose_layer, quantize_symmetric
 from edgebat.runtime.kernels import build_kernel
 from edgebat.runtime.lstm import LstmCell
-from edgebat.students.spec import (
-    INPUT_STEP,
-    Conv1DLayer,
-    DenseLayer,
-    FlattenLayer,
-    FloatModel,
-    LastStepLayer,
-    LstmLayer,
-    MaxPool1DLayer,
-    apply_layer,
-    lstm_states,
-    normalize,
-)
+from edgebat.students import spec
+from edgebat.students.spec import INPUT_STEP, FloatModel, apply_layer, lstm_states, normalize
 
 HEAD_SCALE = 2.0**-12  # of normalized outputs: +-8 standard deviations in int16, 0.0002 standard deviations a step
-# Bits of a head multiplier. With so few, LiteRT (31 bits, ties away from zero) and TFLite Micro (15 bits, ties up) both
-# give our result, see formats/rounding.py; the weight scale is at most 12 % above what the weights need.
-HEAD_BITS = 6
 HIDDEN_SCALE = 2.0**-7  # a hidden state lies in (-1, 1)
-GATE_SCALE = 2.0**-12  # fixed by TFLite's int8 LSTM
-GATE_BITS = 10  # bits of a gate multiplier: gate products then need 32-bit arithmetic only
 MAX_CALIBRATION = 4096
 
 
@@ -107,7 +81,7 @@ def quantize_model(
     options: QuantizeOptions | None = None,
     *,
     name: str = "",
-    meta: dict[str, Any] | None = None,
+    meta: Json | None = None,
 ) -> IntGraph:
     """Quantize ``model`` after training.
 
@@ -130,62 +104,40 @@ def quantize_model(
     build = _Builder(options, {"input": source}, [], source, real, integer)
     for index, layer in enumerate(model.layers):
         label = f"{index}_{type(layer).__name__.removesuffix('Layer').lower()}"
-        last = index == len(model.layers) - 1
+        inputs = (build.current.name,)
         match layer:
-            case DenseLayer() | Conv1DLayer():
-                _add_linear(build, layer, label, head=last)
-            case MaxPool1DLayer():
-                t, c = build.current.shape
-                _add_plain(
-                    build,
-                    MaxPool1D(label, (build.current.name,), label, layer.size, layer.size),
-                    layer,
-                    (t // layer.size, c),
-                )
-            case FlattenLayer():
-                _add_plain(
-                    build, Flatten(label, (build.current.name,), label), layer, (int(np.prod(build.current.shape)),)
-                )
-            case LastStepLayer():
-                _add_plain(build, LastStep(label, (build.current.name,), label), layer, build.current.shape[1:])
-            case LstmLayer():
+            case spec.DenseLayer() | spec.Conv1DLayer():
+                _add_linear(build, layer, label, head=index == len(model.layers) - 1)
+            case spec.MaxPool1DLayer():
+                _add_plain(build, ops.MaxPool1D(label, inputs, label, layer.size, layer.size), layer)
+            case spec.FlattenLayer():
+                _add_plain(build, ops.Flatten(label, inputs, label), layer)
+            case spec.LastStepLayer():
+                _add_plain(build, ops.LastStep(label, inputs, label), layer)
+            case spec.LstmLayer():
                 _add_lstm(build, layer, label)
     report = {"scheme": "post-training", "options": asdict(options), "windows": len(sample)}
     report["layers"] = [asdict(r) for r in build.reports]
-    graph = IntGraph(
-        name or model.kind,
-        build.tensors,
-        tuple(build.nodes),
-        "input",
-        build.current.name,
-        {
-            **(meta or {}),
-            "kind": model.kind,
-            "input": input_border(model),
-            "outputs": output_border(model, HEAD_SCALE),
-            "quantization": report,
-        },
-    )
-    return check_graph(graph)
+    border = {"kind": model.kind, "input": input_border(model), "outputs": output_border(model, HEAD_SCALE)}
+    meta = {**(meta or {}), **border, "quantization": report}
+    nodes = tuple(build.nodes)
+    return check_graph(IntGraph(name or model.kind, build.tensors, nodes, "input", build.current.name, meta))
 
 
-def _add_plain(build: _Builder, node: Node, layer: Any, shape: tuple[int, ...]) -> None:
-    source = build.current
-    target = Tensor(node.output, shape, "int8", source.scale, source.zero_point)
-    build.add(node, target, apply_layer(layer, build.real), build.run(node, target))
+def _add_plain(build: _Builder, node: Node, layer: spec.Layer) -> None:
+    """A layer that keeps scale and zero point."""
+    real = apply_layer(layer, build.real)
+    target = replace(build.current, name=node.output, shape=real.shape[1:])
+    build.add(node, target, real, build.run(node, target))
 
 
-def _add_linear(build: _Builder, layer: DenseLayer | Conv1DLayer, label: str, *, head: bool) -> None:
+def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, label: str, *, head: bool) -> None:
     """Dense or convolution, with fused ReLU; the last layer becomes the int16 head."""
     source, options = build.current, build.options
     weight = layer.weight.astype(np.float64)
     outs = len(weight)
     real = apply_layer(layer, build.real)
-    bare: DenseLayer | Conv1DLayer = (
-        DenseLayer(layer.weight, layer.bias)
-        if isinstance(layer, DenseLayer)
-        else Conv1DLayer(layer.weight, layer.bias, layer.padding)
-    )
+    bare = replace(layer, activation="none")
     if head:
         target = Tensor(label, real.shape[1:], "int16", HEAD_SCALE, 0)
         low, high = -32768, 32767
@@ -195,66 +147,34 @@ def _add_linear(build: _Builder, layer: DenseLayer | Conv1DLayer, label: str, *,
         low, high = (zero, 127) if layer.activation == "relu" else (-128, 127)
     # A channel of zeros still needs a scale; a thousandth of the layer's largest weight changes nothing.
     peak = np.abs(weight).reshape(outs, -1).max(axis=1)
-    peak = np.maximum(peak, max(float(peak.max()) * 1e-3, 1e-9))
+    natural = np.maximum(peak, max(float(peak.max()) * 1e-3, 1e-9)) / 127.0
     widest = max(127 - source.zero_point, source.zero_point + 128)
-    report = LayerReport(label, "head" if head else "dense" if isinstance(layer, DenseLayer) else "conv1d", outs)
-    scales, ks, ns, limits, reals = (np.zeros(outs) for _ in range(5))
-    for channel in range(outs):
-        natural = float(peak[channel]) / 127.0
-        magnitude = np.abs(weight[channel]).sum() / natural + weight[channel].size
-        reach = int(1.05 * (widest * magnitude + abs(float(layer.bias[channel])) / (source.scale * natural))) + 1
-        if head:
-            # The clamp lies above what the accumulator reaches: it changes nothing and proves that int32 suffices.
-            limits[channel] = 1 << reach.bit_length()
-            scales[channel], ks[channel], ns[channel] = choose_head_scale(natural, source.scale / HEAD_SCALE, HEAD_BITS)
-            reals[channel] = np.float32(ks[channel] * 2.0 ** -ns[channel])
-        else:
-            zero = target.zero_point
-            choice = choose_scale(natural, source.scale, target.scale, low - zero, high - zero, reach)
-            scales[channel], ks[channel], ns[channel] = choice.weight_scale, choice.multiplier, choice.shift
-            limits[channel], reals[channel] = choice.clamp, choice.real
-            report.fallbacks += not choice.exact
-            report.tries += choice.tries
-        report.scale_change = max(report.scale_change, abs(float(scales[channel]) / natural - 1.0))
-    weight_scale = scales.astype(np.float32)
+    magnitude = np.abs(weight).reshape(outs, -1).sum(axis=1) / natural + weight[0].size
+    reach = 1.05 * (widest * magnitude + np.abs(layer.bias.astype(np.float64)) / (source.scale * natural))
+    most = [int(value) + 1 for value in reach]
+    weight_scale, requant, choices = choose_layer(natural.tolist(), most, source, target, low, high)
+    fallbacks, tries = sum(not choice.exact for choice in choices), sum(choice.tries for choice in choices)
+    op = "head" if head else "dense" if isinstance(layer, spec.DenseLayer) else "conv1d"
+    report = LayerReport(label, op, outs, fallbacks, tries, float(np.abs(weight_scale / natural - 1.0).max()))
     integer_weight = quantize_symmetric(weight, weight_scale.reshape(-1, *[1] * (weight.ndim - 1)))
     step = source.scale * weight_scale.astype(np.float64)
     bias = layer.bias.astype(np.float64)
     if options.bias_correction:
         seen = (build.integer - source.zero_point) * source.scale
-        rounded = integer_weight * weight_scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
-        approximate = apply_layer(_with_weight(bare, rounded), seen)
+        rounded: Array = integer_weight * weight_scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
+        approximate = apply_layer(replace(bare, weight=rounded), seen)
         axes = tuple(range(real.ndim - 1))
         bias = bias + (apply_layer(bare, build.real) - approximate).mean(axis=axes)
     integer_bias = np.clip(np.rint(bias / step), -(2**30), 2**30).astype(np.int32)
-    requant = Requant(
-        "shift",
-        target.zero_point,
-        low,
-        high,
-        ks.astype(np.int32),
-        ns.astype(np.int32),
-        limits.astype(np.int32),
-        reals.astype(np.float32),
-        wide=False,
-    )
-    node: Node
-    if isinstance(layer, DenseLayer):
-        node = Dense(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
-    else:
-        pad = (layer.padding, layer.padding)
-        node = Conv1D(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant, padding=pad)
+    parts = (label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
+    node: Node = ops.Dense(*parts)
+    if isinstance(layer, spec.Conv1DLayer):
+        node = ops.Conv1D(*parts, padding=(layer.padding, layer.padding))
     build.reports.append(report)
     build.add(node, target, real, build.run(node, target))
 
 
-def _with_weight(layer: DenseLayer | Conv1DLayer, weight: Array) -> DenseLayer | Conv1DLayer:
-    if isinstance(layer, DenseLayer):
-        return DenseLayer(weight, layer.bias)
-    return Conv1DLayer(weight, layer.bias, layer.padding)
-
-
-def _add_lstm(build: _Builder, layer: LstmLayer, label: str) -> None:
+def _add_lstm(build: _Builder, layer: spec.LstmLayer, label: str) -> None:
     """An LSTM layer; its input scale must be a power of two, which input and hidden tensors have."""
     source = build.current
     hidden = layer.weight_hidden.shape[1]
@@ -262,16 +182,14 @@ def _add_lstm(build: _Builder, layer: LstmLayer, label: str) -> None:
     states, cells = lstm_states(layer, build.real)
     # The smallest power of two that holds every cell value seen, with a margin of a quarter for unseen ones.
     exponent = int(np.clip(np.ceil(np.log2(max(float(np.abs(cells).max()) * 1.25, 2.0**-15) / 32767.0)), -15, -9))
-    packed = [
+    (wx, sx), (wh, sh) = (
         _gate_weights(matrix.reshape(4, hidden, -1).astype(np.float64), scale)
         for matrix, scale in ((layer.weight_input, source.scale), (layer.weight_hidden, HIDDEN_SCALE))
-    ]
-    (wx, sx, mx, ex), (wh, sh, mh, eh) = packed
+    )
     bias = np.rint(layer.bias.reshape(4, hidden) / (source.scale * sx.astype(np.float64))[:, None])
-    out_multiplier, out_exponent = quantize_multiplier(2.0**-30 / HIDDEN_SCALE)
-    node = Lstm(
-        label, (source.name,), label, wx, wh, bias.astype(np.int32), sx, sh, mx, ex, mh, eh, exponent,
-        out_multiplier, out_exponent,
+    node = ops.Lstm(
+        label, (source.name,), label, wx, wh, bias.astype(np.int32), sx, sh, cell_exponent=exponent,
+        **lstm_multipliers(source.scale, HIDDEN_SCALE, sx, sh),
     )  # fmt: skip
     cell = LstmCell(node, source, target)
     integer = cell.run(build.integer, cell.initial_state(len(build.integer)))[0]
@@ -279,18 +197,8 @@ def _add_lstm(build: _Builder, layer: LstmLayer, label: str) -> None:
     build.add(node, target, states, integer)
 
 
-def _gate_weights(weight: Array, input_scale: float) -> tuple[Array, Array, Array, Array]:
-    """int8 weights [4, H, *], scales [4], and Q31 multipliers and exponents [4] of s_in * s_w / 2**-12."""
-    scales, multipliers, exponents = (np.zeros(4) for _ in range(3))
-    for gate in range(4):
-        natural = max(float(np.abs(weight[gate]).max()), 1e-6) / 127.0
-        scale, _, _ = choose_power_scale(natural, input_scale / GATE_SCALE, GATE_BITS)
-        scales[gate] = scale
-        multipliers[gate], exponents[gate] = quantize_multiplier(float(scale) * input_scale / GATE_SCALE)
-    scales32 = scales.astype(np.float32)
-    return (
-        quantize_symmetric(weight, scales32[:, None, None]),
-        scales32,
-        multipliers.astype(np.int32),
-        exponents.astype(np.int32),
-    )
+def _gate_weights(weight: Array, input_scale: float) -> tuple[Array, Array]:
+    """int8 weights [4, H, *] and their scales [4]."""
+    peak = np.maximum(np.abs(weight).reshape(4, -1).max(axis=1), 1e-6)
+    scales = choose_gates((peak / 127.0).tolist(), input_scale)
+    return quantize_symmetric(weight, scales[:, None, None]), scales

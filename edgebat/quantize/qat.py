@@ -20,9 +20,10 @@ from torch.nn import functional
 from edgebat.errors import GraphError
 from edgebat.graph import arithmetic
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant
+from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant, reach
 from edgebat.graph.model import Tensor as GraphTensor
 from edgebat.quantize.requant_search import proves_equal, visible_steps
+from edgebat.runtime.lstm import sigmoid_table, tanh_table
 from edgebat.students.base import Student
 from edgebat.students.spec import Conv1DLayer, DenseLayer, Layer, LstmLayer
 
@@ -81,13 +82,10 @@ def unproven_channels(node: Dense | Conv1D, graph: IntGraph) -> int:
     source, target = graph.tensors[node.inputs[0]], graph.tensors[node.output]
     if target.dtype != "int8":
         return 0
-    widest = max(127 - source.zero_point, source.zero_point + 128)
-    magnitude = np.abs(node.weight.reshape(len(node.weight), -1).astype(np.int64)).sum(axis=1)
-    reach = magnitude * widest + np.abs(node.bias.astype(np.int64))
-    r = node.requant
+    r, bounds = node.requant, reach(node, source)
     failed = 0
     for c in range(len(node.weight)):
-        steps = visible_steps(r.minimum - r.zero_point, r.maximum - r.zero_point, int(reach[c]) * float(r.scale[c]))
+        steps = visible_steps(r.minimum - r.zero_point, r.maximum - r.zero_point, int(bounds[c]) * float(r.scale[c]))
         failed += not proves_equal(int(r.multiplier[c]), int(r.shift[c]), int(r.clamp[c]), r.scale[c], steps)
     return failed
 
@@ -201,7 +199,9 @@ class _Lstm(nn.Module):
     factor_h: Tensor
     exponent_x: Tensor
     exponent_h: Tensor
-    table: Tensor
+    sigmoid: Tensor
+    tanh: Tensor
+    tanh_cell: Tensor
 
     def __init__(self, node: Lstm, graph: IntGraph, layer: LstmLayer) -> None:
         super().__init__()
@@ -222,7 +222,9 @@ class _Lstm(nn.Module):
             "factor_h": per_row(node.recurrent_multiplier / 2.0**31),
             "exponent_x": per_row(node.input_exponent),
             "exponent_h": per_row(node.recurrent_exponent),
-            "table": torch.from_numpy(arithmetic.SIGMOID_TABLE),
+            "sigmoid": torch.from_numpy(sigmoid_table()),
+            "tanh": torch.from_numpy(tanh_table(0)),
+            "tanh_cell": torch.from_numpy(tanh_table(node.cell_exponent + 12)),
         }.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -243,11 +245,11 @@ class _Lstm(nn.Module):
             with torch.no_grad():
                 acc = functional.linear(q_hidden - self.target.zero_point, ih)
                 gates = _sat16(products[:, t] + _sat16(_double(acc, self.factor_h, self.exponent_h)))
-                zi, zf, zg, zo = (gates[:, k * units : (k + 1) * units] for k in range(4))
-                kept = _double(self._sigmoid(zf) * q_cell, 0.5, -14)
-                added = _double(self._sigmoid(zi) * self._tanh(zg, 0), 0.5, -29 - node.cell_exponent)
+                zi, zf, zg, zo = (gates[:, k * units : (k + 1) * units].long() for k in range(4))
+                kept = _double(self.sigmoid[zf] * q_cell, 0.5, -14)
+                added = _double(self.sigmoid[zi] * self.tanh[zg], 0.5, -29 - node.cell_exponent)
                 q_cell = _sat16(_sat16(kept) + _sat16(added))
-                product = self._sigmoid(zo) * self._tanh(q_cell, node.cell_exponent + 12)
+                product = self.sigmoid[zo] * self.tanh_cell[q_cell.long()]
                 q_hidden = _double(product, node.hidden_multiplier / 2.0**31, node.hidden_exponent)
                 q_hidden = (q_hidden + self.target.zero_point).clamp(-128, 127)
             i, f, g, o = torch.chunk(functional.linear(real[:, t], wx, self.bias) + functional.linear(hidden, wh), 4, 1)
@@ -259,24 +261,6 @@ class _Lstm(nn.Module):
             outputs.append(hidden)
             integers.append(q_hidden)
         return torch.stack(outputs, 1), torch.stack(integers, 1)
-
-    def _interpolate(self, a: Tensor, bits: int) -> Tensor:
-        index = torch.clamp(a >> bits, max=254)
-        low, rest = self.table[index], a & ((1 << bits) - 1)
-        return (low << bits) + rest * (self.table[index + 1] - low)
-
-    def _sigmoid(self, z: Tensor) -> Tensor:
-        d = 3 * z.long()
-        a = d.abs()
-        r = torch.where((a >> 9) >= 255, torch.full_like(a, 0x7FFF << 10), self._interpolate(a, 9))
-        return torch.where(d >= 0, (r + 512) >> 10, ((1 << 25) - r + 511) >> 10).double()
-
-    def _tanh(self, z: Tensor, left: int) -> Tensor:
-        d = 3 * z.long()
-        d = d << left if left >= 0 else (d + (1 << (-left - 1))) >> -left
-        a = d.abs()
-        r = torch.where((a >> 8) >= 255, torch.full_like(a, 0xFFFF << 8), self._interpolate(a, 8))
-        return torch.where(d >= 0, (r - (1 << 23) + 128) >> 8, (-r + (1 << 23) + 127) >> 8).double()
 
     @torch.no_grad()
     def export(self) -> Node:

@@ -12,12 +12,20 @@ the bounds: docs/quantization-spec.md, section Requantization.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Float32
+from edgebat.graph.model import Requant, Tensor
+
+# Bits of a head multiplier. With so few, LiteRT (31 bits, ties away from zero) and TFLite Micro (15 bits, ties up) both
+# give our result, see formats/rounding.py; the weight scale is at most 12 % above what the weights need.
+HEAD_BITS = 6
+GATE_SCALE = 2.0**-12  # fixed by TFLite's int8 LSTM
+GATE_BITS = 10  # bits of a gate multiplier: gate products then need 32-bit arithmetic only
 INT32_LIMIT = 2**31 - 1
 
 
@@ -146,6 +154,33 @@ def choose_head_scale(natural: float, ratio: float, bits: int) -> tuple[np.float
         if error < 0.25:
             break
     return best[1], best[2], n
+
+
+def choose_layer(
+    natural: Sequence[float], reach: Sequence[int], source: Tensor, target: Tensor, low: int, high: int
+) -> tuple[Float32, Requant, list[ScaleChoice]]:
+    """Weight scales [O] and the requantization of a layer from ``source`` to ``target``, clipped to [low, high].
+
+    natural, reach: of every channel, as for `choose_scale`. An int16 output makes it a head, see `choose_head_scale`.
+    """
+    zero, choices = target.zero_point, []
+    for value, most in zip(natural, reach, strict=True):
+        if target.dtype == "int16":
+            scale, k, n = choose_head_scale(value, source.scale / target.scale, HEAD_BITS)
+            # The clamp lies above what the accumulator reaches: it changes nothing and proves that int32 suffices.
+            choices.append(ScaleChoice(scale, k, n, 1 << most.bit_length(), np.float32(k * 2.0**-n), 0, True))
+        else:
+            choices.append(choose_scale(value, source.scale, target.scale, low - zero, high - zero, most))
+    keys = ("multiplier", "shift", "clamp")
+    multiplier, shift, clamp = (np.array([getattr(c, key) for c in choices]).astype(np.int32) for key in keys)
+    scales, reals = (np.array([getattr(c, key) for c in choices], np.float32) for key in ("weight_scale", "real"))
+    return scales, Requant("shift", zero, low, high, multiplier, shift, clamp, reals), choices
+
+
+def choose_gates(natural: Sequence[float], input_scale: float) -> Float32:
+    """Weight scales [4] of the gates of an LSTM layer from what they need; ``input_scale`` is a power of two."""
+    chosen = [choose_power_scale(value, input_scale / GATE_SCALE, GATE_BITS)[0] for value in natural]
+    return np.array(chosen, np.float32)
 
 
 def quantize_symmetric(weight: npt.NDArray[np.floating], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgebat import __version__, baselines
+from edgebat.files import Json
 from edgebat.report.figures import rows_of, stage_errors
-from edgebat.tasks.base import Predictions, Task
+from edgebat.report.results import BaselineResult, Card, CellErrors, DataResult, ModelFile, PerCell
+from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 
 CARD_VERSION = 2
@@ -27,9 +29,9 @@ class RunResults:
 
     steps: Mapping[str, Any]
     """Results by step name."""
-    versions: Mapping[str, Any]
+    versions: Json
     """Of Python, packages and tools."""
-    files: Sequence[Mapping[str, Any]]
+    files: Sequence[ModelFile]
     """Path, bytes and sha256 of every model file."""
     windows: Windows
     """All held-out windows."""
@@ -39,19 +41,19 @@ class RunResults:
     """What the teacher is called."""
 
 
-def build_card(recipe: Any, run: RunResults) -> dict[str, Any]:
+def build_card(recipe: Any, run: RunResults) -> Card:
     """The card of a finished run. recipe: the checked recipe."""
-    task: Task = recipe.of_task
+    task: AnyTask = recipe.of_task
     kinds = [student.kind for student in recipe.students]
     rows = accuracy_rows(task, run.steps, kinds, run.teacher)
     rank = task.columns[0].key
     students = [row for row in rows if row["form"] == "int8" and row["learned_from"] == "teacher"]
     best = min(students, key=lambda row: row[rank])
     best["best"] = True
-    there = run.steps["baselines"]["rows"]
-    beside = [name for name in baselines.shown(task.name) if name in there]
+    learners: BaselineResult = run.steps["baselines"]
+    beside = [name for name in baselines.shown(task.name) if name in learners["rows"]]
     shown = [*beside, "teacher", *(f"{kind}_int8" for kind in kinds)]
-    data = run.steps["data"]
+    data: DataResult = run.steps["data"]
     targets = run.steps["simulate"]["rows"]
     measured = [row["target"] for row in targets if not row["skipped"] and row["instructions"]]
     seeds = [getattr(getattr(entry.settings, "fit", None), "seed", None) for entry in recipe.teacher]
@@ -72,10 +74,12 @@ def build_card(recipe: Any, run: RunResults) -> dict[str, Any]:
         ],
         "explanation": task.explanation,
         "data": {
-            **{
-                name: data[name]
-                for name in ("source", "synthetic", "statement", "fingerprint", "split_hash", "strategy")
-            },
+            "source": data["source"],
+            "synthetic": data["synthetic"],
+            "statement": data["statement"],
+            "fingerprint": data["fingerprint"],
+            "split_hash": data["split_hash"],
+            "strategy": data["strategy"],
             "split": data["split"],
             "cells": {part: count["cells"] for part, count in data["counts"].items()},
             "windows": {
@@ -118,21 +122,22 @@ def build_card(recipe: Any, run: RunResults) -> dict[str, Any]:
 
 
 def accuracy_rows(
-    task: Task, steps: Mapping[str, Any], kinds: Sequence[str], teacher: str = "teacher"
-) -> list[dict[str, Any]]:
+    task: AnyTask, steps: Mapping[str, Any], kinds: Sequence[str], teacher: str = "teacher"
+) -> list[Json]:
     """One row per model and form: baselines, teacher, students float and int8, with and without teacher."""
 
-    def row(
-        key: str, label: str, kind: str, role: str, form: str, source: str, result: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def row(key: str, label: str, kind: str, role: str, form: str, source: str, result: Json) -> Json:
         errors = {column.key: result.get(column.key) for column in task.columns}
         parameters = result.get("parameters")
         return {"key": key, "label": label, "kind": kind, "role": role, "form": form, "learned_from": source,
                 "parameters": parameters, "macs": result.get("macs"), "best": False, **errors}  # fmt: skip
 
+    learners: BaselineResult = steps["baselines"]
     rows = [
-        row(name, name.replace("_", " ").capitalize(), name, "baseline", "float", "measurements", result)
-        for name, result in ((name, steps["baselines"]["rows"][name]) for name in steps["baselines"]["order"])
+        row(
+            name, name.replace("_", " ").capitalize(), name, "baseline", "float", "measurements", learners["rows"][name]
+        )
+        for name in learners["order"]
     ]
     label = f"{teacher[:1].upper()}{teacher[1:]}{', given' if steps['teacher'].get('given') else ''}"
     rows.append(row("teacher", label, "teacher", "teacher", "float", "measurements", steps["teacher"]))
@@ -147,11 +152,11 @@ def accuracy_rows(
 
 
 def per_cell_rows(
-    task: Task, windows: Windows, predictions: Mapping[str, Predictions], labels: Mapping[str, str]
-) -> dict[str, Any]:
+    task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], labels: Mapping[str, str]
+) -> PerCell:
     """The figure that models are ranked by, of every held-out cell, for the models in ``labels`` (key -> label)."""
     key = task.columns[0].key
-    rows = []
+    rows: list[CellErrors] = []
     for index, (dataset, cell) in enumerate(windows.cells):
         mask = windows.cell == index
         part = windows.select(mask)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Bool
+from edgebat.arrays import Bool, FloatArray
+from edgebat.report.results import StageErrors
 from edgebat.report.svg import Chart, bars, padded_range
-from edgebat.tasks.base import Predictions, Task
+from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 
 PARITY_DOTS = 1500
@@ -41,12 +41,12 @@ def colour(kind: str) -> str:
     return COLOURS.get(kind, COLOURS["other"])
 
 
-def rows_of(predictions: Predictions, mask: Bool) -> dict[str, Any]:
+def rows_of(predictions: Predictions, mask: Bool) -> dict[str, FloatArray]:
     """The rows of ``mask`` [N] of everything that is predicted."""
     return {head: values[mask] for head, values in predictions.items()}
 
 
-def parity(task: Task, windows: Windows, predictions: Predictions, style: str, title: str) -> str:
+def parity(task: AnyTask, windows: Windows, predictions: Predictions, style: str, title: str) -> str:
     """Estimated against measured for every window (an even sample when there are many)."""
     measured, estimated, what = task.parity(windows, predictions)
     known = np.flatnonzero(np.isfinite(measured))
@@ -57,10 +57,10 @@ def parity(task: Task, windows: Windows, predictions: Predictions, style: str, t
     return chart.line(limits, limits, "c5", dashed=True).dots(measured, estimated, style).svg()
 
 
-def stage_errors(task: Task, windows: Windows, predictions: Mapping[str, Predictions]) -> list[dict[str, Any]]:
-    """The figure that models are ranked by, by stage of life: [{stage, windows, errors: {model: value}}]."""
+def stage_errors(task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions]) -> list[StageErrors]:
+    """The figure that models are ranked by, by stage of life."""
     key = task.columns[0].key
-    rows = []
+    rows: list[StageErrors] = []
     for stage, mask in task.stages(windows):
         part = windows.select(mask)
         errors = {name: task.score(part, rows_of(p, mask))[key] for name, p in predictions.items()}
@@ -68,14 +68,15 @@ def stage_errors(task: Task, windows: Windows, predictions: Mapping[str, Predict
     return rows
 
 
-def stage_bars(rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown], task: Task) -> str:
+def stage_bars(rows: Sequence[StageErrors], shown: Sequence[Shown], task: AnyTask) -> str:
     """Bars of ``stage_errors`` for the shown models."""
-    grouped = [(row["stage"], [(s.style, row["errors"][s.key]) for s in shown]) for row in rows]
+    grouped = [(row["stage"], [(s.style, value) for s in shown if (value := row["errors"][s.key]) is not None])
+               for row in rows]  # fmt: skip
     return bars(grouped, task.columns[0].unit, f"{task.columns[0].title} by stage of life")
 
 
 def cell_chart(
-    task: Task,
+    task: AnyTask,
     windows: Windows,
     cell: int,
     predictions: Mapping[str, Predictions],

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from edgebat.errors import require
+from edgebat.files import Json
 from edgebat.report.figures import PARITY_DOTS, Shown, cell_chart, colour, parity, stage_bars
+from edgebat.report.results import Card
 from edgebat.report.svg import bars
-from edgebat.tasks.base import Predictions, Task, task
+from edgebat.tasks.base import AnyTask, Predictions, task
 from edgebat.tasks.windows import Windows
 
 ENGINE_ORDER = (
@@ -26,10 +28,10 @@ ENGINE_ORDER = (
 )
 
 
-def render(card: dict[str, Any], windows: Windows, predictions: Mapping[str, Predictions]) -> str:
+def render(card: Card, windows: Windows, predictions: Mapping[str, Predictions]) -> str:
     """The report as HTML text.
 
-    card: see edgebat/report/card.py. windows: all held-out windows. predictions: per model key of the card's
+    windows: all held-out windows. predictions: per model key of the card's
     ``accuracy`` rows, by head in physical units.
     Raises MissingExtra without Jinja2.
     """
@@ -65,7 +67,7 @@ def _count(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
-def _equality(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _equality(rows: list[Json]) -> dict[str, object]:
     """The equality rows as a matrix: engines down, students across."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     engines = sorted(
@@ -89,12 +91,14 @@ def _equality(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _figures(
-    card: dict[str, Any], of: Task, windows: Windows, predictions: Mapping[str, Predictions], safe: Any
-) -> dict[str, Any]:
+    card: Card, of: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], safe: Any
+) -> dict[str, object]:
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher, rank = card["best_student"], card["teacher"], of.columns[0]
     kinds = dict(zip(card["baselines_shown"], ("baseline", "second baseline"), strict=False))
-    shown = [Shown(key, rows[key]["label"], colour(kinds.get(key, rows[key]["kind"]))) for key in card["shown_models"]]
+    shown = [
+        Shown(key, rows[key]["label"], colour(kinds.get(key) or rows[key]["kind"])) for key in card["shown_models"]
+    ]
     pair = [Shown(key, rows[key]["label"], colour(rows[key]["kind"])) for key in (teacher, best)]
     by_size = np.argsort([-np.count_nonzero(windows.cell == i) for i in range(len(windows.cells))], kind="stable")
     # Every second, third ... cell of the list sorted by life length, so that short and long lives are both seen.
@@ -126,7 +130,7 @@ def _figures(
     }
 
 
-def _tiles(card: dict[str, Any], of: Task) -> list[dict[str, str]]:
+def _tiles(card: Card, of: AnyTask) -> list[dict[str, str]]:
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher, rank = rows[card["best_student"]], rows[card["teacher"]], of.columns[0]
     beside = [f"{rows[key]['label'].lower()} {_number(rows[key][rank.key], 2)}" for key in card["baselines_shown"]]
@@ -167,7 +171,7 @@ def _tiles(card: dict[str, Any], of: Task) -> list[dict[str, str]]:
     return tiles
 
 
-def _facts(card: dict[str, Any], of: Task) -> dict[str, list[tuple[str, str]]]:
+def _facts(card: Card, of: AnyTask) -> dict[str, list[tuple[str, str]]]:
     data, versions = card["data"], card["versions"]
     packages = {name: version for name, version in versions["packages"].items() if version}
     return {

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from edgebat.files import atomic_write
 from edgebat.report.figures import Shown, cell_chart
+from edgebat.report.results import Card
 from edgebat.tasks.base import task
 from edgebat.tasks.predictions import load_predictions
 
@@ -31,7 +31,7 @@ text{font-family:-apple-system,"Segoe UI",Inter,Roboto,Helvetica,Arial,sans-seri
 
 def draw(run: Path) -> str:
     """SVG text for the run folder ``run``: teacher, best student, the engines that agree, and one held-out cell."""
-    card: dict[str, Any] = json.loads((run / "card.json").read_text(encoding="utf-8"))
+    card: Card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher = rows[card["best_student"]], rows[card["teacher"]]
     of = task(card["task"]["name"])

@@ -16,7 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgebat.evaluate import Evaluation
-from edgebat.tasks.base import Task, task
+from edgebat.extras import EXTRAS
+from edgebat.files import Json
+from edgebat.report.results import ConditionRow
+from edgebat.tasks.base import AnyTask, Scores, task
 
 Row = Mapping[str, Any]
 PIPE_WIDTH = 120
@@ -91,11 +94,11 @@ def _by_model(table: Table, rows: Sequence[Row]) -> Iterator[Row]:
 
 def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
     """The table and, under it, why something was not run."""
-    reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {row['skipped']}" for row in rows if row["skipped"])
+    reasons = dict.fromkeys(f"[dim]not run: {row[what]}: {escape(row['skipped'])}" for row in rows if row["skipped"])
     return Group(_keep_numbers(table), *reasons)
 
 
-def accuracy_table(rows: Sequence[Row], of: Task, title: str = "Accuracy on held-out cells") -> Table:
+def accuracy_table(rows: Sequence[Row], of: AnyTask, title: str = "Accuracy on held-out cells") -> Table:
     """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side for the figure that
     models of the task ``of`` are ranked by; the others of the int8 form where there is one."""
     first, *others = [column for column in of.columns if any(column.key in row for row in rows) and column.brief]
@@ -165,19 +168,19 @@ def targets_table(rows: Sequence[Row]) -> Group:
     return _with_reasons(table, rows, "target")
 
 
-def cells_table(rows: Sequence[Row], title: str) -> Table:
+def cells_table(rows: Sequence[ConditionRow], title: str) -> Table:
     """Rows of data: condition, cells per part of the split, windows."""
     table = _table(title, ["condition*"], ["cells", "train", "val", "test", "windows", "reached EOL"])
     for row in rows:
-        names = ("cells", "train", "val", "test", "windows", "eol")
-        table.add_row(row["condition"], *(number(row[name], 0) for name in names))
+        counts = (row["cells"], row["train"], row["val"], row["test"], row["windows"], row["eol"])
+        table.add_row(row["condition"], *(number(count, 0) for count in counts))
     return _keep_numbers(table)
 
 
 def evaluation_table(result: Evaluation) -> Group:
     """What ``edgebat.evaluate.evaluate_file`` found: a line per cell, then the model, then the baselines."""
     found = task(result.task_kind)
-    rows = [*result.cells, result.all, *result.baselines.values()]
+    rows = [*(cell.scores for cell in result.cells), result.all, *result.baselines.values()]
     wanted = [*found.cell_columns, *found.columns]
     columns = [column for column in wanted if any(column.key in row for row in rows)]
     table = _table(
@@ -189,12 +192,12 @@ def evaluation_table(result: Evaluation) -> Group:
 
     table.columns[2].min_width = len("baseline")
 
-    def add(name: str, dataset: str, note: str, row: Row, style: str | None = None) -> None:
+    def add(name: str, dataset: str, note: str, row: Scores, style: str | None = None) -> None:
         values = [number(row[c.key], c.digits) if c.key in row else "" for c in columns]
         table.add_row(name, dataset, note, *values, style=style)
 
     for cell in result.cells:
-        add(cell["cell"], cell["dataset"], "seen" if cell["seen"] else "", cell, "dim" if cell["seen"] else None)
+        add(cell.cell, cell.dataset, "seen" if cell.seen else "", cell.scores, "dim" if cell.seen else None)
     table.add_section()
     for name, row in result.datasets.items():
         add("all of it" if result.unseen is None else "its unseen cells", name, "", row)
@@ -206,7 +209,7 @@ def evaluation_table(result: Evaluation) -> Group:
     return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in result.notes))
 
 
-def target_list(as_json: bool) -> Any:
+def target_list(as_json: bool) -> Table | list[Json]:
     """All shipped targets, as a table or as data."""
     from edgebat.simulate.targets import list_targets, load_target
 
@@ -230,16 +233,6 @@ def target_list(as_json: bool) -> Any:
     return _keep_numbers(table)
 
 
-EXTRAS = {
-    "cli": ("typer", "rich", "pyyaml", "pydantic"),
-    "data": ("pandas", "pyarrow"),
-    "train": ("torch", "lightning", "safetensors"),
-    "onnx": ("onnx", "onnxruntime"),
-    "tflite": ("ai-edge-litert",),
-    "sim": ("unicorn", "ziglang", "capstone", "pyelftools"),
-    "report": ("jinja2",),
-    "search": ("optuna",),
-}
 PROGRAMS = {
     "gcc": "host C; else zig is used",
     "arm-none-eabi-gcc": "a second compiler beside zig",

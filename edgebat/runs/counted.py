@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Bool, Float32
 from edgebat.data.splits import PARTS, Split
 from edgebat.tasks.windows import Blend, Windows
 
+if TYPE_CHECKING:  # the report decides nothing of the step that counts
+    from edgebat.report.results import ConditionRow, Counts
 
-def known_ends(windows: Windows) -> Any:
+
+def known_ends(windows: Windows) -> Bool:
     """[N] windows that know the number of cycles left to an end that is still to come; all False without such a head."""
     for label in windows.end_labels():
         return np.isfinite(label) & (label > 0)
     return np.zeros(len(windows), dtype=np.bool_)
 
 
-def counts_of(windows: Windows) -> dict[str, int]:
+def counts_of(windows: Windows) -> Counts:
     """Cells, windows, and windows before an end of life that was observed."""
     return {"cells": len(windows.cells), "windows": len(windows), "ends_known": int(known_ends(windows).sum())}
 
 
-def condition_rows(windows: Windows, split: Split) -> list[dict[str, Any]]:
+def condition_rows(windows: Windows, split: Split) -> list[ConditionRow]:
     """Per condition the cells in each part, their windows, and how many cells were watched to their end of life."""
     part_of = {cell: part for part in PARTS for cell in getattr(split, part)}
     per_cell = np.bincount(windows.cell, minlength=len(windows.cells))
     ended = np.bincount(windows.cell[known_ends(windows)], minlength=len(windows.cells)) > 0
     conditions = [str(condition) for condition in windows.conditions]
-    rows = []
+    rows: list[ConditionRow] = []
     for condition in sorted(set(conditions)):
         members = [i for i, c in enumerate(conditions) if c == condition]
-        row: dict[str, Any] = {"condition": condition, "cells": len(members)}
-        row |= {part: sum(part_of.get(windows.cells[i]) == part for i in members) for part in PARTS}
-        rows.append(row | {"windows": int(per_cell[members].sum()), "eol": int(ended[members].sum())})
+        parts = Counter(part_of.get(windows.cells[i]) for i in members)
+        rows.append(
+            {
+                "condition": condition,
+                "cells": len(members),
+                "train": parts["train"],
+                "val": parts["val"],
+                "test": parts["test"],
+                "windows": int(per_cell[members].sum()),
+                "eol": int(ended[members].sum()),
+            }
+        )
     return rows
 
 

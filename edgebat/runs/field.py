@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.models import predict_int8
 from edgebat.tasks.base import FACTORS, Head
@@ -16,7 +15,7 @@ MARGIN_DEGC = 5.0
 UNKNOWN = 0xFFFF
 
 
-def field_limits(graph: IntGraph, heads: tuple[Head, ...], train: Windows, val: Windows) -> dict[str, Any]:
+def field_limits(graph: IntGraph, heads: tuple[Head, ...], train: Windows, val: Windows) -> Json:
     """Error and ground of a model, for ``meta["field"]`` of its graph and from there into firmware.
 
     ``sigma_<unit>``: RMSE of the first head with labels on validation cells, 0.01 % or cycles; ``temperature_ddegc``:
@@ -28,7 +27,7 @@ def field_limits(graph: IntGraph, heads: tuple[Head, ...], train: Windows, val: 
     wrong = predict_int8(graph, val)[head.name].reshape(len(val), -1) - targets[head.name]
     unit, factor = FACTORS[head.unit]
     known = wrong[np.isfinite(wrong)]
-    found: dict[str, Any] = {}
+    found: Json = {}
     if known.size:
         found[f"sigma_{unit}"] = min(round(float(np.sqrt(np.mean(known**2))) * factor), UNKNOWN - 1)
     stated = [condition.temperature_degc for condition in train.conditions]

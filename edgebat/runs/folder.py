@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Any
 
 from edgebat import __version__
 from edgebat.errors import EdgebatError
-from edgebat.files import atomic_write, sha256_bytes, sha256_file
+from edgebat.files import Json, atomic_write, sha256_bytes, sha256_file
 from edgebat.runs.closure import digest, entry_of
 
 PACKAGES = ("numpy", "pandas", "torch", "lightning", "onnx", "onnxruntime", "ai-edge-litert", "unicorn", "ziglang")
@@ -39,10 +39,23 @@ class StepFailed(EdgebatError):
 
 @dataclass
 class Outcome:
-    """What a step leaves: files (relative to the run folder) and results (JSON-able, for metrics and card)."""
+    """What a step leaves: files (relative to the run folder) and results (JSON-able, for later steps, metrics and card)."""
 
     files: list[str] = field(default_factory=list)
-    results: dict[str, Any] = field(default_factory=dict)
+    results: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a finished step. outputs: file -> sha256; missing: tools it did without."""
+
+    step: str
+    fingerprint: str
+    seconds: float
+    outputs: dict[str, str]
+    results: Any
+    """JSON; whoever reads it gives it its type."""
+    missing: Sequence[str] = ()
 
 
 def nothing_missing() -> set[str]:
@@ -94,28 +107,26 @@ class RunFolder:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def record(self, step: str) -> dict[str, Any] | None:
+    def record(self, step: str) -> Record | None:
         """The record of a finished step, or None when there is none (or it was cut off)."""
         try:
-            record = json.loads(self._record_path(step).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return Record(**json.loads(self._record_path(step).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             return None
-        return record if isinstance(record, dict) else None
 
-    def results(self, step: str) -> dict[str, Any]:
+    def results(self, step: str) -> Any:
         """The results of a finished step; raises StepFailed when it has not been run."""
         record = self.record(step)
         if record is None:
             raise StepFailed(f"{self.path} holds no result of step {step!r}; run the recipe first: edgebat run RECIPE")
-        results: dict[str, Any] = record["results"]
-        return results
+        return record.results
 
     def fingerprint(self, step: Step) -> str:
         """sha256 over everything that decides the step's outcome."""
         before = {}
         for name in step.needs:
-            record = self.record(name) or {}
-            before[name] = {"outputs": record.get("outputs"), "results": record.get("results")}
+            record = self.record(name)
+            before[name] = {"outputs": record and record.outputs, "results": record and record.results}
         document = {"step": step.name, "config": step.config, "code": step.code, "before": before}
         return sha256_bytes(json.dumps(document, sort_keys=True, default=str).encode())
 
@@ -123,16 +134,16 @@ class RunFolder:
         """Whether the record carries the present fingerprint, every output still has the recorded content, and every
         tool that was missing is missing still."""
         record = self.record(step.name)
-        if record is None or record.get("fingerprint") != self.fingerprint(step):
+        if record is None or record.fingerprint != self.fingerprint(step):
             return False
-        if not set(record.get("missing", ())) <= step.missing():
+        if not set(record.missing) <= step.missing():
             return False
         return all(
             (self.path / name).is_file() and sha256_file(self.path / name) == digest
-            for name, digest in record["outputs"].items()
+            for name, digest in record.outputs.items()
         )
 
-    def run(self, step: Step) -> dict[str, Any]:
+    def run(self, step: Step) -> Record:
         """Run the step, write its record, return it. Errors become StepFailed with a way to go on."""
         fingerprint = self.fingerprint(step)
         started = time.perf_counter()
@@ -147,15 +158,10 @@ class RunFolder:
             ) from error
         finally:
             self.running = None
-        record = {
-            "step": step.name,
-            "fingerprint": fingerprint,
-            "seconds": round(time.perf_counter() - started, 2),
-            "outputs": {name: sha256_file(self.path / name) for name in sorted(set(outcome.files))},
-            "results": outcome.results,
-            "missing": missing,
-        }
-        self.write_json(f"steps/{step.name}.json", record)
+        seconds = round(time.perf_counter() - started, 2)
+        outputs = {name: sha256_file(self.path / name) for name in sorted(set(outcome.files))}
+        record = Record(step.name, fingerprint, seconds, outputs, outcome.results, missing)
+        self.write_json(f"steps/{step.name}.json", vars(record))
         return record
 
     def scratch(self, name: str) -> Path:
@@ -167,7 +173,7 @@ class RunFolder:
             raise RuntimeError("checkpoints belong to a step; call this from the action of one")
         return self.path / "checkpoints" / f"{name}-{self.running[1][:12]}"
 
-    def results_before(self) -> dict[str, dict[str, Any]]:
+    def results_before(self) -> Json:
         """The results of the steps that the running one needs, by name. Raises RuntimeError and StepFailed."""
         if self.running is None:
             raise RuntimeError("no step runs; ask for the results of one by its name")
@@ -181,7 +187,7 @@ class RunFolder:
         return self.path / "steps" / f"{step}.json"
 
 
-def versions(tools: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+def versions(tools: Iterable[tuple[str, str]] = ()) -> Json:
     """Versions of edgebat, Python, the machine and the installed packages; ``tools`` adds (name, version) pairs."""
     installed: dict[str, str | None] = {}
     for package in PACKAGES:

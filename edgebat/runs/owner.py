@@ -57,8 +57,9 @@ def only_one(folder: Path) -> Iterator[None]:
 def claim(folder: Path, recipe: Path) -> None:
     """Note that ``folder`` is of the recipe file ``recipe``; a recipe may change, but not into another file's.
 
-    A shipped recipe is known by its name, any other by its path; a file with unchanged content may move. Raises RecipeError
-    when the folder is another recipe's.
+    A shipped recipe is known by its name, any other by its path; a file with unchanged content may move. The run of a
+    shipped recipe stays that one's, also when an unchanged copy is run in it: edited, the copy is another recipe. Raises
+    RecipeError when the folder is another recipe's.
     """
     shipped = recipe.resolve().parent == recipes_dir().resolve()
     own = {"file": f"shipped:{recipe.stem}" if shipped else str(recipe.resolve()), "sha256": sha256_file(recipe)}
@@ -72,5 +73,6 @@ def claim(folder: Path, recipe: Path) -> None:
             f"{folder} holds the run of another recipe of the same name, {other['file']}, and this one is {own['file']}; "
             f"choose another name: in the recipe or another --runs FOLDER, or delete {folder}"
         )
-    if own != other:
+    copy = other.get("file", "").startswith("shipped:") and own["file"] != other["file"]
+    if own != other and not copy:
         atomic_write(folder / NOTE, json.dumps(own, indent=1, sort_keys=True) + "\n")

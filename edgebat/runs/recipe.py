@@ -17,10 +17,11 @@ from edgebat.distill.entry import teacher_entry, unknown_keys, with_defaults
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.distill.train import DistillSettings
 from edgebat.errors import EdgebatError, RecipeError
+from edgebat.files import Json
 from edgebat.paths import recipes_dir
 from edgebat.quantize import QuantizeOptions
 from edgebat.students.store import student_kinds
-from edgebat.tasks.base import Task, task, task_names
+from edgebat.tasks.base import AnyTask, task, task_names
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -95,7 +96,7 @@ class StudentEntry(Section):
 
     kind: str
     """A family of ``edgebat/students``."""
-    settings: dict[str, Any] = {}
+    settings: Json = {}
     """Keyword arguments of its class, such as ``units: 24``."""
     epochs: Positive | None = None
     """Instead of ``distill.fit.epochs``."""
@@ -126,7 +127,7 @@ class Recipe(Section):
     """What a person reads; the name when empty."""
     threads: Positive = 1
     """Cores that a training uses."""
-    task: dict[str, Any]
+    task: Json
     """``name`` of a task (health, forecast, life) and its definition."""
     data: Data = Data()
     """What is learnt from and tested on."""
@@ -174,7 +175,7 @@ class Recipe(Section):
         return self
 
     @property
-    def of_task(self) -> Task:
+    def of_task(self) -> AnyTask:
         """The task itself."""
         return task(self.task["name"])
 
@@ -219,7 +220,7 @@ def find_recipe(recipe: str | Path) -> Path:
     raise RecipeError(f"there is no recipe {str(recipe)!r}; give a YAML file or one of the shipped recipes: {names}")
 
 
-def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
+def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, Json]:
     """A recipe's file and what it says after the overrides, not checked yet. Errors as in ``load_recipe``."""
     path = find_recipe(recipe)
     try:
@@ -235,7 +236,7 @@ def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Pa
     return path, document
 
 
-def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any] | None:
+def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> Json | None:
     """What the recipe says, not checked yet, when it studies one teacher (it has ``study:``) instead of being a whole
     pipeline; None for a recipe of a pipeline. Raises RecipeError."""
     _, document = read_document(recipe, overrides)
@@ -257,7 +258,7 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return check_recipe(document, str(path))
 
 
-def check_recipe(document: dict[str, Any], where: str = "recipe") -> Recipe:
+def check_recipe(document: Json, where: str = "recipe") -> Recipe:
     """A checked Recipe from plain data; raises RecipeError with one line per mistake."""
     lines = list(unknown_keys(document, Recipe, ""))
     if not lines:
@@ -275,7 +276,7 @@ def dump_recipe(recipe: Recipe) -> str:
     return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
 
 
-def _override(document: dict[str, Any], override: str) -> None:
+def _override(document: Json, override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise RecipeError(f"--set {override!r} is not of the form section.key=value, for example teacher.fit.epochs=20")

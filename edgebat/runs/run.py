@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from edgebat.errors import RecipeError
 from edgebat.files import atomic_write
+from edgebat.report.results import Card, DataResult
 from edgebat.report.tables import accuracy_table, cells_table, equality_table, targets_table
 from edgebat.runs.folder import RunFolder, versions
 from edgebat.runs.owner import claim, only_one
@@ -66,14 +67,14 @@ def run_recipe(
                 pipeline.bar = progress.add_task(step.title, total=None, detail="")
                 record = folder.run(step)
                 progress.remove_task(pipeline.bar)
-                console.print(f"  [green]✓[/] {step.title}  [dim]{record['seconds']:.1f} s[/]")
+                console.print(f"  [green]✓[/] {step.title}  [dim]{record.seconds:.1f} s[/]")
     _print_results(folder, until, console)
     return folder.path
 
 
 def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     """The tables of the stage that was asked for; all of them at the end."""
-    data = folder.results("data")
+    data: DataResult = folder.results("data")
     kind = "[yellow]synthetic data[/]" if data["synthetic"] else "measured cells"
     if until == "data":
         console.print(
@@ -89,7 +90,7 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
         console.print(targets_table(folder.results("simulate")["rows"]))
     if until != "report":
         return
-    card = json.loads(folder.file("card.json").read_text(encoding="utf-8"))
+    card: Card = json.loads(folder.file("card.json").read_text(encoding="utf-8"))
     title = f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}"
     console.print()
     console.print(accuracy_table(card["accuracy"], task(card["task"]["name"]), title))

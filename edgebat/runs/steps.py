@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.progress import Progress, TaskID
 
@@ -21,7 +21,7 @@ from edgebat.bench.run import Options, bench, require_good
 from edgebat.cells import join_seen, pack_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
-from edgebat.files import atomic_write, sha256_file
+from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_for_bms, export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
@@ -40,8 +40,9 @@ from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
 
-if TYPE_CHECKING:  # torch stays out until a step needs it
+if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.distill.teacher import Obtained
+    from edgebat.report.results import BaselineResult, DataResult, ModelFile
     from edgebat.students.base import Student
 
 SIMULATED = 8
@@ -49,7 +50,7 @@ SIMULATED = 8
 
 
 class Pipeline:
-    """The steps of one recipe. ``corpus`` is needed when the recipe asks for measured cells."""
+    """The steps of one recipe. ``corpus`` is given when the recipe asks for measured cells, and only then."""
 
     def __init__(
         self, recipe: Recipe, folder: RunFolder, corpus: Path | None, progress: Progress | None = None
@@ -58,6 +59,11 @@ class Pipeline:
             raise RecipeError(
                 f"recipe {recipe.name!r} needs measured cells: give --corpus PATH or set EDGEBAT_CORPUS to a folder with "
                 "cells.csv, capacity.parquet and segments/"
+            )
+        if recipe.data.source == "synthetic" and corpus is not None:
+            raise RecipeError(
+                f"recipe {recipe.name!r} simulates its cells (data.source: synthetic), so the corpus {corpus} would not be "
+                "used: learn from it with --set data.source=corpus, or leave --corpus out"
             )
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
@@ -173,9 +179,8 @@ class Pipeline:
     def data(self) -> Outcome:
         """Cells of the fleet or corpus, their windows, and the split by cell, checked for leaks."""
         loaded, statement = self._loaded()
-        windows: Windows = loaded.windows
-        split = split_windows(windows, **self.recipe.data.split.model_dump())
-        windows = windows.select(cells=split.cells)  # a published split need not name every cell
+        split = split_windows(loaded.windows, **self.recipe.data.split.model_dump())
+        windows = loaded.windows.select(cells=split.cells)  # a published split need not name every cell
         check_no_leak(split, windows.cells, loaded.fleet)
         files, counts = [], {}
         for part in PARTS:
@@ -185,21 +190,19 @@ class Pipeline:
             chosen.save(self.folder.file(f"data/{part}.safetensors"))
             files.append(f"data/{part}.safetensors")
             counts[part] = counts_of(chosen)
-        return Outcome(
-            files,
-            {
-                "source": loaded.source,
-                "synthetic": loaded.synthetic,
-                "statement": statement,
-                "fingerprint": loaded.fingerprint,
-                "split_hash": split.hash,
-                "strategy": split.strategy,
-                "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in PARTS},
-                "counts": counts,
-                "conditions": condition_rows(windows, split),
-                "left_out": windows.left_out,
-            },
-        )
+        result: DataResult = {
+            "source": loaded.source,
+            "synthetic": loaded.synthetic,
+            "statement": statement,
+            "fingerprint": loaded.fingerprint,
+            "split_hash": split.hash,
+            "strategy": split.strategy,
+            "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in PARTS},
+            "counts": counts,
+            "conditions": condition_rows(windows, split),
+            "left_out": windows.left_out,
+        }
+        return Outcome(files, result)
 
     def teacher(self) -> Outcome:
         """The teacher or teachers, given or trained (or trained on from the last checkpoint), and their predictions."""
@@ -231,7 +234,8 @@ class Pipeline:
             results[name] = self._predicted(name, answer, test)
             results[name]["parameters"] = baselines.stored_values(self.task.name, name, train)
             files.append(f"predictions/{name}.safetensors")
-        return Outcome(files, {"rows": results, "order": list(found), "notes": notes})
+        whole: BaselineResult = {"rows": results, "order": list(found), "notes": notes}
+        return Outcome(files, whole)
 
     def student(self, entry: StudentEntry) -> Outcome:
         """One student twice: taught, and on measured labels alone with everything else the same."""
@@ -338,7 +342,7 @@ class Pipeline:
         from edgebat.report.html import render
 
         models = sorted(p for p in (self.folder.path / "models").rglob("*") if p.is_file())
-        files = [
+        files: list[ModelFile] = [
             {"path": str(p.relative_to(self.folder.path)), "bytes": p.stat().st_size, "sha256": sha256_file(p)}
             for p in models
         ]
@@ -385,27 +389,27 @@ class Pipeline:
         """Windows of one part of the split, as the step ``data`` left them."""
         return self.task.Windows.load(self.folder.file(f"data/{part}.safetensors"))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Json:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
-        data = self.folder.results("data")
+        data: Json = self.folder.results("data")
         cells = [tuple(name.split("/", 1)) for part in ("train", "val") for name in data["split"][part]]
         names = ("source", "synthetic", "split_hash")
         seen = pack_cells(cells)
         taught = self.folder.record("teacher")
         if taught is not None:  # what a given teacher has learnt from reaches its students
-            seen = join_seen(seen, taught["results"]["seen"])
+            seen = join_seen(seen, taught.results["seen"])
         origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": seen}
         return {"task": self.recipe.task, **origin, **self._ground}
 
     @cached_property
-    def _ground(self) -> dict[str, Any]:
+    def _ground(self) -> Json:
         return self.task.ground(self.windows("train"))
 
     def graph(self, name: str) -> IntGraph:
         """An integer graph the step ``quantize`` left."""
         return load_graph(self.folder.file(f"models/{name}.ebat"))
 
-    def _loaded(self) -> tuple[Loaded, str]:
+    def _loaded(self) -> tuple[Loaded[Windows], str]:
         spec = self.recipe.data
         if spec.source == "synthetic":
             made = spec.synthetic
@@ -424,7 +428,7 @@ class Pipeline:
             return train
         return train.join(self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed).windows)
 
-    def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> dict[str, Any]:
+    def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> Json:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))
         return dict(self.task.score(windows, predictions))
 

@@ -16,21 +16,8 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.graph import arithmetic
-from edgebat.graph.model import (
-    Add,
-    AveragePool1D,
-    Concat,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    LastStep,
-    Lut,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph import model as ops
+from edgebat.graph.model import Node, Requant, Tensor, reach
 
 Kernel = Callable[..., Array]
 
@@ -39,38 +26,39 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
     """The function that executes ``node``: one float64 array [N, ...] of integers per input, the same as output."""
     source = tensors[node.inputs[0]]
     match node:
-        case Dense():
+        case ops.Dense():
             return _dense(node, source)
-        case Conv1D():
+        case ops.Conv1D():
             return _conv1d(node, source, tensors[node.output])
-        case DepthwiseConv1D():
+        case ops.DepthwiseConv1D():
             return _depthwise_conv1d(node, source)
-        case MaxPool1D():
+        case ops.MaxPool1D():
             return _max_pool(node, tensors[node.output])
-        case AveragePool1D():
+        case ops.AveragePool1D():
             return _average_pool(node, source)
-        case Flatten():
+        case ops.Flatten():
             return lambda x: x.reshape(x.shape[0], -1)
-        case Concat():
+        case ops.Concat():
             return lambda *xs: np.concatenate(xs, axis=-1)
-        case Add():
+        case ops.Add():
             return _add(node, tensors)
-        case Lut():
+        case ops.Lut():
             table = node.table.astype(np.float64)
             return lambda x: table[x.astype(np.intp) + 128]
-        case LastStep():
+        case ops.LastStep():
             return lambda x: x[:, -1]
         case _:
             raise TypeError(f"node {node.name!r} ({node.op}) is not a stateless operator")
 
 
-def linear(weight: Array, bias: Array, zero_point: int, requant: Requant) -> tuple[Array, Callable[[Array], Array]]:
+def linear(node: ops.Weighted, weight: Array, source: Tensor) -> tuple[Array, Callable[[Array], Array]]:
     """A folded linear layer: the matrix [F, O] to multiply inputs with, and what turns the product into outputs.
 
-    weight: int8 [O, F]; bias: int32 [O]; zero_point: of the input.
+    weight: that of ``node`` as int8 [O, F].
     """
+    bias, zero_point, requant = node.bias, source.zero_point, node.requant
     folded = bias.astype(np.float64) - zero_point * weight.astype(np.float64).sum(axis=1)
-    if requant.kind == "shift" and _clamp_is_invisible(weight, bias, zero_point, requant):
+    if requant.kind == "shift" and _clamp_is_invisible(node, source):
         step = requant.multiplier * 2.0 ** -requant.shift.astype(np.float64)
         offset = folded * step + (0.5 + requant.zero_point)
         low, high = np.float64(requant.minimum), np.float64(requant.maximum)
@@ -86,14 +74,13 @@ def linear(weight: Array, bias: Array, zero_point: int, requant: Requant) -> tup
     return np.ascontiguousarray(weight.T.astype(np.float64)), lambda product: rounding(product + folded)
 
 
-def _clamp_is_invisible(weight: Array, bias: Array, zero_point: int, requant: Requant) -> bool:
+def _clamp_is_invisible(node: ops.Weighted, source: Tensor) -> bool:
     """True when no accumulator beyond the clamp exists, or all of them saturate the output anyway."""
-    widest = max(127 - zero_point, zero_point + 128)
-    reach = np.abs(weight.astype(np.int64)).sum(axis=1) * widest + np.abs(bias.astype(np.int64))
+    requant = node.requant
     limit = np.where(requant.clamp > 0, requant.clamp, arithmetic.INT32_MAX).astype(np.int64)
     ends = arithmetic.requantize_shift(np.stack([-limit, limit]), requant.multiplier, requant.shift, requant.clamp)
     saturated = (ends[0] + requant.zero_point <= requant.minimum) & (ends[1] + requant.zero_point >= requant.maximum)
-    return bool(((reach <= limit) | saturated).all())
+    return bool(((reach(node, source) <= limit) | saturated).all())
 
 
 def build_requant(requant: Requant) -> Callable[[Array], Array]:
@@ -112,8 +99,8 @@ def build_requant(requant: Requant) -> Callable[[Array], Array]:
     return rounding
 
 
-def _dense(node: Dense, source: Tensor) -> Kernel:
-    matrix, finish = linear(node.weight, node.bias, source.zero_point, node.requant)
+def _dense(node: ops.Dense, source: Tensor) -> Kernel:
+    matrix, finish = linear(node, node.weight, source)
     return lambda x: finish(x @ matrix)
 
 
@@ -132,9 +119,9 @@ def _windows(x: Array, kernel: int, stride: int, dilation: int, padding: tuple[i
     return np.ndarray((samples, positions, kernel, channels), x.dtype, x, 0, (n, t * stride, t * dilation, c))
 
 
-def _conv1d(node: Conv1D, source: Tensor, target: Tensor) -> Kernel:
+def _conv1d(node: ops.Conv1D, source: Tensor, target: Tensor) -> Kernel:
     outs, kernel, channels = node.weight.shape
-    matrix, finish = linear(node.weight.reshape(outs, -1), node.bias, source.zero_point, node.requant)
+    matrix, finish = linear(node, node.weight.reshape(outs, -1), source)
     positions = target.shape[0]
 
     def conv1d(x: Array) -> Array:
@@ -145,8 +132,8 @@ def _conv1d(node: Conv1D, source: Tensor, target: Tensor) -> Kernel:
     return conv1d
 
 
-def _depthwise_conv1d(node: DepthwiseConv1D, source: Tensor) -> Kernel:
-    matrix, finish = linear(np.ascontiguousarray(node.weight.T), node.bias, source.zero_point, node.requant)
+def _depthwise_conv1d(node: ops.DepthwiseConv1D, source: Tensor) -> Kernel:
+    matrix, finish = linear(node, np.ascontiguousarray(node.weight.T), source)
 
     def depthwise(x: Array) -> Array:
         windows = _windows(x, len(matrix), node.stride, node.dilation, node.padding, source.zero_point)
@@ -155,7 +142,7 @@ def _depthwise_conv1d(node: DepthwiseConv1D, source: Tensor) -> Kernel:
     return depthwise
 
 
-def _max_pool(node: MaxPool1D, target: Tensor) -> Kernel:
+def _max_pool(node: ops.MaxPool1D, target: Tensor) -> Kernel:
     reach = node.stride * (target.shape[0] - 1) + 1
 
     def max_pool(x: Array) -> Array:
@@ -167,7 +154,7 @@ def _max_pool(node: MaxPool1D, target: Tensor) -> Kernel:
     return max_pool
 
 
-def _average_pool(node: AveragePool1D, source: Tensor) -> Kernel:
+def _average_pool(node: ops.AveragePool1D, source: Tensor) -> Kernel:
     rounding = build_requant(node.requant)
 
     def average_pool(x: Array) -> Array:
@@ -177,7 +164,7 @@ def _average_pool(node: AveragePool1D, source: Tensor) -> Kernel:
     return average_pool
 
 
-def _add(node: Add, tensors: Mapping[str, Tensor]) -> Kernel:
+def _add(node: ops.Add, tensors: Mapping[str, Tensor]) -> Kernel:
     zero_a, zero_b = (tensors[name].zero_point for name in node.inputs)
     m_a, m_b = (float(m) for m in node.multiplier)
     rounding = build_requant(node.requant)

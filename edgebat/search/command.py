@@ -21,7 +21,7 @@ from edgebat.runs.closure import digest
 from edgebat.runs.folder import RunFolder
 from edgebat.runs.origin import target_digest
 from edgebat.runs.owner import only_one
-from edgebat.runs.recipe import Recipe, dump_recipe, find_recipe, load_recipe
+from edgebat.runs.recipe import Recipe, dump_recipe
 from edgebat.runs.run import run_recipe
 from edgebat.runs.steps import Pipeline
 from edgebat.search.cost import Prices
@@ -91,8 +91,8 @@ def lessons_of(pipeline: Pipeline, seeds: Sequence[int]) -> Lessons:
 
 
 def run_search(
-    recipe_file: str,
-    overrides: Sequence[str],
+    recipe: Recipe,
+    file: Path,
     asked: Asked,
     plan: Plan,
     runs: Path = Path("runs"),
@@ -100,13 +100,14 @@ def run_search(
     console: Console | None = None,
 ) -> Finalist:
     """Search, print, write ``runs/<recipe>/search/<target and budget>/``; returns the best student within the budget.
+    file: where the recipe was read from.
 
     Raises RecipeError (nothing fits, an amount that is none), TargetError, StepFailed, FolderBusy, MissingExtra.
     """
     console = console or Console()
-    recipe, board = load_recipe(recipe_file, overrides), load_target(asked.target)
+    board = load_target(asked.target)
     limits = limits_asked(asked, board)
-    run_recipe(recipe, runs=runs, corpus=corpus, until="teacher", console=console, file=find_recipe(recipe_file))
+    run_recipe(recipe, runs=runs, corpus=corpus, until="teacher", console=console, file=file)
     folder = RunFolder(runs / recipe.name)
     pipeline = Pipeline(recipe, folder, corpus)
     where = folder.path / "search"
@@ -148,13 +149,13 @@ def run_search(
     )
     if not within(best, limits):
         raise RecipeError(f"no trained student is within the budget ({limits}); see {place / 'table.md'}")
-    file = place / "best.yaml"
+    written = place / "best.yaml"
     name = f"{recipe.name}-{place.name}".replace(".", "_").lower()
-    atomic_write(file, dump_recipe(best.candidate.recipe(recipe, name)))
+    atomic_write(written, dump_recipe(best.candidate.recipe(recipe, name)))
     for path in (place / "table.md", *pictures):
         console.print(f"written [bold]{path}[/]", soft_wrap=True)
     more = f" --corpus {shlex.quote(str(corpus))}" if recipe.data.source == "corpus" else ""
-    console.print(f"run it  [bold]edgebat run {shlex.quote(str(file))}{more}[/]", soft_wrap=True)
+    console.print(f"run it  [bold]edgebat run {shlex.quote(str(written))}{more}[/]", soft_wrap=True)
     return best
 
 
@@ -171,6 +172,7 @@ def training_origin(recipe: Recipe, folder: RunFolder) -> str:
         f"edgebat.tasks.{recipe.of_task.name}.task",
         *(f"edgebat.students.{kind}" for kind in student_kinds()),
     )
-    outputs = [(folder.record(step) or {}).get("outputs") for step in ("data", "teacher")]
+    records = [folder.record(step) for step in ("data", "teacher")]
+    outputs = [record and record.outputs for record in records]
     settings = [dataclasses.asdict(recipe.distill), dataclasses.asdict(recipe.quantize), recipe.threads]
     return sha256_bytes(json.dumps([digest(entries), outputs, settings], sort_keys=True, default=str).encode())

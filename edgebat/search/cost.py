@@ -26,7 +26,8 @@ from edgebat.quantize import quantize_model
 from edgebat.search.space import Candidate
 from edgebat.simulate.targets import Target
 from edgebat.students.store import build_student
-from edgebat.tasks.base import Task
+from edgebat.tasks.base import AnyTask
+from edgebat.tasks.windows import Definition
 
 CALIBRATION = 64
 """Random windows that give ranges of activations; ranges change tables, not their sizes."""
@@ -49,7 +50,7 @@ class Price:
         return self.need is not None and max(self.excess) <= 0
 
 
-def random_graph(candidate: Candidate, task: Task, spec: object, shape: tuple[int, int]) -> IntGraph:
+def random_graph(candidate: Candidate, task: AnyTask, spec: Definition, shape: tuple[int, int]) -> IntGraph:
     """An int8 student of the candidate's architecture with seeded random weights, for inputs [T, C] = ``shape``.
 
     Raises RecipeError when its family cannot be built like that, DataError when it cannot be quantized.
@@ -73,7 +74,7 @@ class Prices:
     folder: Path
     origin: str
 
-    def of(self, candidate: Candidate, task: Task, spec: object, shape: tuple[int, int]) -> Price:
+    def of(self, candidate: Candidate, task: AnyTask, spec: Definition, shape: tuple[int, int]) -> Price:
         """What the candidate takes. spec, shape: the task's definition and inputs [T, C] as the candidate sees them."""
         try:
             graph = random_graph(candidate, task, spec, shape)

@@ -14,7 +14,7 @@ from edgebat.quantize import QuantizeOptions
 from edgebat.quantize.observers import METHODS
 from edgebat.runs.recipe import Recipe, StudentEntry, check_recipe
 from edgebat.students.store import student_class, student_kinds
-from edgebat.tasks.base import Task
+from edgebat.tasks.base import AnyTask
 from edgebat.tasks.windows import Windows
 
 
@@ -47,7 +47,7 @@ class Candidate:
         """``windows`` as the candidate's student reads them. Raises DataError for a definition that cannot be."""
         if not self.definition:
             return windows
-        return replace(windows, spec=type(windows.spec).from_dict({**windows.spec.to_dict(), **self.definition}))
+        return replace(windows, spec=windows.Spec.from_dict({**windows.spec.to_dict(), **self.definition}))
 
     def distill(self, settings: DistillSettings, seed: int, epochs: int) -> DistillSettings:
         """How it is trained from ``seed``, for so many epochs."""
@@ -68,7 +68,7 @@ class Candidate:
         return check_recipe(document)
 
 
-def suggest(trial: Trial, task: Task, recipe: Recipe, kinds: Sequence[str] = ()) -> Candidate:
+def suggest(trial: Trial, task: AnyTask, recipe: Recipe, kinds: Sequence[str] = ()) -> Candidate:
     """A candidate of Optuna's choice. kinds: the families that take part, all unless given."""
     kind = trial.suggest_categorical("kind", list(kinds or student_kinds()))
     space = student_class(kind).space

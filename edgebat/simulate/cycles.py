@@ -108,18 +108,10 @@ _MULTIPLE = frozenset(
 )
 # Division ends early for small quotients, 2 to 12 cycles; the middle is taken.
 _M4_SLOW = {
-    "sdiv": 7,
-    "udiv": 7,
-    "tbb": 2,
-    "tbh": 2,
-    "mrs": 2,
-    "msr": 2,
-    "vmla": 3,
-    "vmls": 3,
-    "vfma": 3,
-    "vfms": 3,
-    "vdiv": 14,
-    "vsqrt": 14,
+    **dict.fromkeys(("tbb", "tbh", "mrs", "msr"), 2),
+    **dict.fromkeys(("vmla", "vmls", "vfma", "vfms"), 3),
+    **dict.fromkeys(("sdiv", "udiv"), 7),
+    **dict.fromkeys(("vdiv", "vsqrt"), 14),
 }
 _M0_SLOW = {"mrs": 3, "msr": 3, "dsb": 3, "isb": 3, "dmb": 3}
 

@@ -42,14 +42,7 @@ class Flash:
 
     @property
     def total(self) -> int:
-        return (
-            self.model_code
-            + self.model_tables
-            + self.kernel_code
-            + self.kernel_tables
-            + self.library
-            + self.initial_data
-        )
+        return int(sum(vars(self).values())) - self.harness
 
 
 @dataclass(frozen=True)

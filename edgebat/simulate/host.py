@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Int8
 from edgebat.errors import MissingExtra, ToolError
 from edgebat.simulate.elf import Image
 from edgebat.simulate.image import BuildOptions, Program, build
@@ -26,7 +26,7 @@ _ROUND_SECONDS = 0.005
 def time_model(
     model_dir: Path,
     name: str,
-    window: npt.NDArray[np.int8],
+    window: Int8,
     options: BuildOptions,
     rounds: int = 30,
 ) -> tuple[list[float], str]:
@@ -60,7 +60,7 @@ class HostRun:
     emulator: str
 
 
-def run_program(program: Program, windows: npt.NDArray[np.int8], *, seconds: float = 300.0) -> HostRun:
+def run_program(program: Program, windows: Int8, *, seconds: float = 300.0) -> HostRun:
     """Run ``windows`` int8 [N, INPUT_LEN]. Nothing is timed here; an emulated 64-bit Arm counts instructions.
 
     Raises ToolError: the program fails, runs too long, answers fewer windows than it got, was compiled for another

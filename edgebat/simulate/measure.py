@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Int8
 from edgebat.errors import ToolError, require
 from edgebat.simulate.cycles import Cycles, estimate
 from edgebat.simulate.elf import Flash, Image
@@ -46,14 +47,14 @@ class Ram:
 class Measurement:
     """What came out, and how it was obtained.
 
-    ``outputs`` int16 [N, O]. ``instructions`` executed per inference (minimum, maximum over the first
-    ``windows_counted`` windows; equal when the running time does not depend on the data). ``cycles`` are an estimate of
-    the first window with its stated error, or None where there is no model; ``milliseconds`` are those cycles at
-    ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and the C library would be measured.
-    ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that of the first window in Unicorn,
-    the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say where the
-    instructions of the first window went. ``confirmed_by`` names the second simulator that gave the same outputs and
-    the same counts from the same image, "" where none was asked.
+    ``outputs`` int16 [N, O], int32 where an output has 4 bytes. ``instructions`` executed per inference (minimum,
+    maximum over the first ``windows_counted`` windows; equal when the running time does not depend on the data).
+    ``cycles`` are an estimate of the first window with its stated error, or None where there is no model;
+    ``milliseconds`` are those cycles at ``clock_hz``. Sizes are bytes; None on an operating system, where the loader and
+    the C library would be measured. ``fits`` says whether flash and RAM of the target hold them. ``stack_bytes`` is that
+    of the first window in Unicorn, the deepest of all in QEMU; interrupts come on top. ``functions`` and ``calls`` say
+    where the instructions of the first window went. ``confirmed_by`` names the second simulator that gave the same
+    outputs and the same counts from the same image, "" where none was asked.
     """
 
     name: str
@@ -109,7 +110,7 @@ def measure(
     model_c_dir: str | Path,
     name: str,
     target: str | Target,
-    inputs: npt.NDArray[np.int8],
+    inputs: Int8,
     options: BuildOptions = PLAIN,
     *,
     route: str | None = None,
@@ -163,9 +164,7 @@ class _Run:
     confirmed_by: str = ""
 
 
-def _in_unicorn(
-    program: Program, image: Image, windows: npt.NDArray[np.int8], counted: int | None, confirm: bool
-) -> Measurement:
+def _in_unicorn(program: Program, image: Image, windows: Int8, counted: int | None, confirm: bool) -> Measurement:
     simulator = Simulator(image, program.name, program.target.unicorn)
     simulator.fill_scratch(0xFF)
     first, trace = simulator.trace(windows[0])
@@ -197,9 +196,7 @@ def _in_unicorn(
     return _result(program, windows, image, run)
 
 
-def _confirm(
-    program: Program, image: Image, windows: npt.NDArray[np.int8], outputs: list[bytes], counts: list[int]
-) -> str:
+def _confirm(program: Program, image: Image, windows: Int8, outputs: list[bytes], counts: list[int]) -> str:
     """The second simulator's version; raises ToolError when it does not give the same outputs and counts."""
     second = run_image(image, program.name, program.target, windows)
     where = f"{program.name} on {program.target.name}"
@@ -214,7 +211,7 @@ def _confirm(
     return second.version
 
 
-def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8]) -> Measurement:
+def _in_qemu(program: Program, image: Image, windows: Int8) -> Measurement:
     done = run_image(image, program.name, program.target, windows)
     assert program.target.qemu is not None
     simulator = f"{done.version}, {program.target.qemu.machine}"
@@ -222,14 +219,15 @@ def _in_qemu(program: Program, image: Image, windows: npt.NDArray[np.int8]) -> M
     return _result(program, windows, image, run)
 
 
-def _on_host(program: Program, windows: npt.NDArray[np.int8]) -> Measurement:
+def _on_host(program: Program, windows: Int8) -> Measurement:
     done = run_program(program, windows)
     return _result(program, windows, None, _Run("host", done.emulator, done.outputs, done.width, done.instructions))
 
 
-def _result(program: Program, windows: npt.NDArray[np.int8], image: Image | None, run: _Run) -> Measurement:
+def _result(program: Program, windows: Int8, image: Image | None, run: _Run) -> Measurement:
     info, counts, stack = image.info if image else None, run.counts, run.stack
-    values = np.frombuffer(b"".join(run.outputs), f"<i{run.width}").reshape(len(run.outputs), -1).astype(np.int16)
+    values = np.frombuffer(b"".join(run.outputs), f"<i{run.width}").reshape(len(run.outputs), -1)
+    values = values.astype(np.int16) if run.width < 4 else values
     ram = None
     if image and info and stack is not None:
         ram = Ram(image.variable_bytes, info.scratch_bytes, info.input_len, info.output_len * info.output_bytes, stack)

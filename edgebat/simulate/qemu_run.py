@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from edgebat.arrays import Int8
 from edgebat.errors import ToolError
 from edgebat.files import sha256_bytes
 from edgebat.paths import firmware_dir
@@ -51,9 +49,7 @@ def find_qemu(target: Target) -> str:
     return found
 
 
-def run_image(
-    image: Image, name: str, target: Target, windows: npt.NDArray[np.int8], *, seconds: float = 300.0
-) -> QemuRun:
+def run_image(image: Image, name: str, target: Target, windows: Int8, *, seconds: float = 300.0) -> QemuRun:
     """Run ``windows`` int8 [N, INPUT_LEN] through a bare-metal image on the board ``target.qemu`` names.
 
     Raises ToolError: QEMU or a compiler for its plugin is missing, the image faults or runs too long, a window's status

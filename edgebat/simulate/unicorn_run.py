@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.arrays import Int8
 from edgebat.errors import ToolError, require
 from edgebat.simulate.elf import BenchInfo, Image
 
@@ -131,7 +132,7 @@ class Simulator:
             return ""
         return f"; the stack of {self._stack_top - self._stack_bottom} bytes overflowed, build with more stack_bytes"
 
-    def run(self, windows: npt.NDArray[np.int8]) -> list[bytes]:
+    def run(self, windows: Int8) -> list[bytes]:
         """The output array of every window, as bytes; ``windows`` int8 [N, INPUT_LEN]. Nothing is counted.
 
         Raises ToolError when the model faults, does not return, or returns another status than 0.
@@ -139,7 +140,7 @@ class Simulator:
         with _Deadline(self._core, self._max_seconds):
             return [self._call(window, index) for index, window in enumerate(windows)]
 
-    def _call(self, window: npt.NDArray[np.int8], index: int = 0) -> bytes:
+    def _call(self, window: Int8, index: int = 0) -> bytes:
         core = self._core
         core.mem_write(self._input, window.tobytes())
         for register, value in zip(self._arguments, (self._input, self._output, self._scratch), strict=True):
@@ -157,7 +158,7 @@ class Simulator:
         """Fill the scratch memory with one byte value; a correct model does not care."""
         self._core.mem_write(self._scratch, bytes([value]) * self.info.scratch_bytes)
 
-    def count(self, windows: npt.NDArray[np.int8]) -> tuple[list[bytes], list[int]]:
+    def count(self, windows: Int8) -> tuple[list[bytes], list[int]]:
         """Outputs, as from ``run``, and executed instructions of every window, int8 [N, INPUT_LEN]."""
         outputs, counts = [], []
         blocks: Counter[Block] = Counter()
@@ -172,7 +173,7 @@ class Simulator:
                 counts.append(sum(self.block_length(block) * times for block, times in blocks.items()))
         return outputs, counts
 
-    def trace(self, window: npt.NDArray[np.int8]) -> tuple[bytes, Trace]:
+    def trace(self, window: Int8) -> tuple[bytes, Trace]:
         """One inference in detail. Raises ToolError as ``run`` does, and when the model writes where it may not."""
         core = self._core
         blocks: list[Block] = []

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.students.space import Space
 from edgebat.students.spec import INPUT_MAX, INPUT_MIN, DenseLayer, FloatModel, HeadSlice, Layer
 from edgebat.tasks.base import Head, head_of, physical, slices_of
@@ -50,7 +51,7 @@ class Student(nn.Module):
         self.relative = relative
         self.slices = slices_of(self.heads)
         self.outputs = sum(head.size for head in self.heads)
-        self.settings: dict[str, Any] = {
+        self.settings: Json = {
             "shape": list(self.shape),
             "heads": [asdict(head) for head in self.heads],
             "relative": relative,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebat.errors import RecipeError
+from edgebat.files import Json
 from edgebat.students.base import Student
 from edgebat.training.tensorfile import StoredNetwork, read_network, save_module
 
@@ -36,7 +37,7 @@ def build_student(kind: str, **settings: Any) -> Student:
         raise RecipeError(f"the {kind} student does not take these settings: {error}") from None
 
 
-def save_student(student: Student, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
+def save_student(student: Student, path: str | Path, provenance: Json | None = None) -> None:
     """Write weights, normalization and settings to ``path`` (``.safetensors``); same student, same bytes."""
     header = {"format": "edgebat-student", "kind": student.kind, "settings": student.settings}
     save_module(student, path, header | {"provenance": provenance or {}})

@@ -9,7 +9,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgebat.distill.entry import teacher_entry
 from edgebat.errors import EdgebatError, RecipeError, require
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 from edgebat.tasks.base import task
 from edgebat.teachers.store import teacher_class, teacher_classes
 
@@ -30,7 +30,7 @@ NOTE = "study.json"
 """The recipe that a folder's results are of."""
 
 
-def check_study(document: dict[str, Any], where: str = "recipe") -> StudyRecipe[Any]:
+def check_study(document: Json, where: str = "recipe") -> StudyRecipe[Any]:
     """A checked study from plain data. Raises RecipeError, MissingExtra."""
     teacher = document.get("teacher")
     name = str(teacher.get("name") if isinstance(teacher, dict) else teacher)
@@ -67,19 +67,17 @@ def _study_of(name: str, where: str) -> str:
     raise RecipeError(f"{where}: there is no study of the teacher {name!r}; teacher.name is one of {', '.join(known)}")
 
 
-@contextlib.contextmanager
-def _silent_but_for_the_first() -> Iterator[None]:
+def _silent_but_for_the_first() -> contextlib.AbstractContextManager[Any]:
     """Every process of a distributed training goes through the whole study; one of them prints."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    with contextlib.ExitStack() as stack:
-        # Before a Trainer is made, Lightning knows the process of a node, but not the node.
-        if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        yield
+    # Before a Trainer is made, Lightning knows the process of a node, but not the node.
+    if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
+        return contextlib.redirect_stdout(io.StringIO())
+    return contextlib.nullcontext()
 
 
-def refuse_other_results(folder: Path, document: dict[str, Any]) -> None:
+def refuse_other_results(folder: Path, document: Json) -> None:
     """Raise RecipeError when ``folder`` holds results of another recipe; title, seeds, released predictions and variants
     that only one of the two has apart."""
     if not (folder / NOTE).exists():
@@ -105,7 +103,7 @@ def _same_study(part: Any) -> Any:
     return [_same_study(v) for v in part] if isinstance(part, list | tuple) else part
 
 
-def run_study(document: dict[str, Any], corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
+def run_study(document: Json, corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
     """Run a study, or the parts of it named in ``only``, into ``runs/<name>`` and print its tables; what is done there is
     kept. Raises RecipeError, DataError, MissingExtra."""
     study = check_study(document)

@@ -12,18 +12,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from pydantic.dataclasses import dataclass as checked
 
-from edgebat.arrays import FloatArray
+from edgebat.arrays import Bool, FloatArray
 from edgebat.baselines.health import health_baselines
 from edgebat.cells import CellKey, pack_cells
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError, RecipeError
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 from edgebat.studies.runner import Kind, Part, Result, Scored, Scores, Split, TeacherExperiment
 from edgebat.studies.tables import markdown, spread
 from edgebat.tasks.health import HealthWindows, health_windows
@@ -35,7 +34,7 @@ from edgebat.teachers.ic2ml.release import Condition, errors, released_rows, rel
 class Variant:
     """What is changed against the study."""
 
-    task: dict[str, Any] = field(default_factory=dict)
+    task: Json = field(default_factory=dict)
     """Pieces of the task."""
     conditions: tuple[str, ...] = ()
     """The conditions learnt from and scored, all unless named."""
@@ -134,7 +133,7 @@ class Variants(TeacherExperiment[ConditionSection, HealthWindows]):
         conditions = self.recipe.study.conditions
         return {name: scored(conditions, split.test, predictions) for name, predictions in found.items()}, missing
 
-    def provenance(self, part: Part, split: Split[HealthWindows]) -> dict[str, Any]:
+    def provenance(self, part: Part, split: Split[HealthWindows]) -> Json:
         seen = pack_cells([*split.train.cells, *split.val.cells])
         return {"variant": part.name, "task": self.recipe.of_task.described(split.train.spec), "seen": seen}
 
@@ -182,7 +181,7 @@ def scored(
 ) -> Scored:
     """``errors`` of each condition's test cells at hand, of all windows and of the ``whole`` ones, and of each cell."""
 
-    def of(rows: Any) -> Scores:
+    def of(rows: Bool) -> Scores:
         return errors(windows.select(rows), {head: values[rows] for head, values in predictions.items()})
 
     measured = np.isfinite(windows.trajectory[:, -1])

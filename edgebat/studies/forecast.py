@@ -18,10 +18,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic.dataclasses import dataclass as checked
 
+from edgebat.arrays import FloatArray
 from edgebat.baselines.forecast import forecast_baselines
 from edgebat.cells import CapacityHistory, pack_cells
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import require
+from edgebat.files import Json
 from edgebat.studies.runner import Kind, Part, Result, Scored, Split, TeacherExperiment, Trained, seeded
 from edgebat.studies.tables import markdown
 from edgebat.tasks.forecast.fade import fade_curves
@@ -161,7 +163,7 @@ class LeaveOneOut(TeacherExperiment[ForecastSection, ForecastWindows]):
         test = split.test
         return {name: scored(test, found[name].predict(test)["trajectory"]) for name in sorted(found)}, missing
 
-    def provenance(self, part: Part, split: Split[ForecastWindows]) -> dict[str, Any]:
+    def provenance(self, part: Part, split: Split[ForecastWindows]) -> Json:
         origin, fold = {"task": self.recipe.of_task.described(self.recipe.task)}, self.folds[part.name]
         if part.beside:
             return {"training": "synthetic curves only", "made_up": True, **origin}
@@ -210,7 +212,7 @@ LEFT_OUT = Kind(ForecastSection, (LeaveOneOut,))
 LEFT_OUT_UNIVERSAL = Kind(ForecastSection, (LeaveOneOutUniversal,))
 
 
-def scored(windows: ForecastWindows, capacity: Any) -> Scored:
+def scored(windows: ForecastWindows, capacity: FloatArray) -> Scored:
     """Errors per dataset and per cell, each in percent of nominal."""
     found = score_forecasts(windows, capacity)
     return Scored(found["datasets"], [{"cell": row.pop("cell_id"), **row} for row in found["cells"]])

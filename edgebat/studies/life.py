@@ -20,10 +20,12 @@ import numpy as np
 from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
+from edgebat.baselines import each_at_hand
 from edgebat.baselines.life import BASELINES, known, score_baseline
 from edgebat.cells import pack_cells
 from edgebat.data.qv import life_cells
-from edgebat.errors import MissingExtra, RecipeError, require
+from edgebat.errors import RecipeError, require
+from edgebat.files import Json
 from edgebat.studies.runner import (
     Experiment,
     Kind,
@@ -39,7 +41,7 @@ from edgebat.studies.runner import (
     write_kept,
 )
 from edgebat.studies.tables import markdown, spread
-from edgebat.tasks.life.score import by_dataset, score_life
+from edgebat.tasks.life.score import LifeScores, by_dataset, score_predictions
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.batlinet.network import BatLiNetEnsemble
@@ -48,7 +50,7 @@ from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble
 from edgebat.teachers.diffbatt.settings import Sampling
 from edgebat.teachers.diffbatt.synthesis import synthesis_rows
 from edgebat.teachers.ensemble import SeedEnsemble
-from edgebat.teachers.store import load_teacher, save_teacher
+from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
 from edgebat.training.run import Run
 from edgebat.training.tensorfile import round_to_half
 
@@ -161,13 +163,13 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
     def train(self, part: Part, split: Split[LifeWindows], seed: int, run: Run) -> Trained:
         settings = seeded(self.recipe.teacher, seed)
         kind = self.ensemble if settings.members > 1 else self.ensemble.member
-        return kind.fit(split.train, None, settings, run)
+        return teacher_class(kind.name).fit(split.train, None, settings, run)
 
     def round(self, network: nn.Module) -> None:
         round_to_half(network)
 
     def score(self, teacher: Teacher, split: Split[LifeWindows], seed: int) -> Scored:
-        return scored(score_life(teacher, split.test))
+        return scored(score_predictions(teacher.predict(split.test), split.test))
 
     def together(self, part: Part) -> Scored | None:
         """The networks of all seeds as one teacher, stored as ``<part>.safetensors``, with its scores in ``<part>.json``."""
@@ -185,19 +187,13 @@ class LifeExperiment(TeacherExperiment[Section, LifeWindows], Generic[Section]):
         return found
 
     def baselines(self, part: Part, split: Split[LifeWindows]) -> tuple[dict[str, Scored], list[str]]:
-        found, missing = {}, []
-        for name in BASELINES:
-            try:
-                found[name] = scored(score_baseline(name, split.train, split.test))
-            except MissingExtra as error:
-                missing.append(f"{name} left out: {error}")
-        return found, missing
+        return each_at_hand(BASELINES, lambda name: scored(score_baseline(name, split.train, split.test)))
 
     def learnt(self, train: LifeWindows) -> LifeWindows:
         """The cells that the teacher learns from."""
         return train
 
-    def provenance(self, part: Part, split: Split[LifeWindows]) -> dict[str, Any]:
+    def provenance(self, part: Part, split: Split[LifeWindows]) -> Json:
         learnt = self.learnt(split.train)
         return {
             "cells": len(learnt),
@@ -287,9 +283,9 @@ TRANSFERS = Kind(BatLiNetSection, (BatLiNetStudy, Transfers))
 MADE_UP = Kind(DiffBattSection, (DiffBattStudy,))
 
 
-def scored(found: Mapping[str, Any]) -> Scored:
+def scored(found: LifeScores) -> Scored:
     """Scores of all cells, of each data set where they are known, and the cells."""
-    return Scored({ALL: found["scores"], **found.get("datasets", {})}, found["cells"])
+    return Scored({ALL: found.scores, **found.datasets}, found.cells)
 
 
 def over_seeds(

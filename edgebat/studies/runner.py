@@ -20,9 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from edgebat.errors import RecipeError
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 from edgebat.studies.tables import cells_csv
-from edgebat.tasks.base import Task, task
+from edgebat.tasks.base import AnyTask, task
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
@@ -57,7 +57,7 @@ class StudyRecipe(Generic[Section]):
     kind: Kind
 
     @property
-    def of_task(self) -> Task:
+    def of_task(self) -> AnyTask:
         """The task that the teacher serves."""
         return task(teacher_class(self.teacher_name).task)
 
@@ -95,7 +95,7 @@ class Scored:
     with ``dataset``, ``cell`` and figures; synthesis: how good made-up cells are, a row per guidance weight."""
 
     scores: dict[str, Scores]
-    cells: list[dict[str, Any]] = field(default_factory=list)
+    cells: list[Json] = field(default_factory=list)
     synthesis: list[Scores] = field(default_factory=list)
 
 
@@ -179,7 +179,7 @@ class TeacherExperiment(Experiment[Section], Generic[Section, Own]):
         """What each baseline reaches on ``split.test``, and a line for each whose package is missing."""
 
     @abstractmethod
-    def provenance(self, part: Part, split: Split[Own]) -> dict[str, Any]:
+    def provenance(self, part: Part, split: Split[Own]) -> Json:
         """What the checkpoint carries of where it comes from."""
 
     @abstractmethod

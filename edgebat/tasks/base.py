@@ -11,16 +11,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
 from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.errors import DataError, ModelFileError
-from edgebat.tasks.windows import Windows
+from edgebat.files import Json
+from edgebat.tasks.windows import Definition, Windows
 
 if TYPE_CHECKING:
     from edgebat.data.fleet import Fleet
+
+W = TypeVar("W", bound=Windows)
+"""Windows of a task."""
+S = TypeVar("S", bound=Definition)
+"""Definition of a task."""
 
 Predictions = Mapping[str, FloatArray]
 """Head -> physical values of N windows, [N, values]; a head of one value may be [N]."""
@@ -121,7 +127,7 @@ def physical(outputs: FloatArray, heads: Sequence[Head], last: FloatArray) -> di
 def head_of(values: Mapping[str, Any]) -> Head:
     """A head out of the JSON of a file. Raises DataError."""
     try:
-        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        plain: Json = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return Head(**plain)
     except TypeError as error:
         raise DataError(f"a head cannot be made of {dict(values)}: {error}") from None
@@ -176,10 +182,10 @@ class CellCurve:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(Generic[W]):
     """The windows of a task, and where they come from."""
 
-    windows: Any
+    windows: W
     source: str
     synthetic: bool
     fingerprint: str
@@ -187,11 +193,11 @@ class Loaded:
     """For the search for one cell under two names."""
 
 
-class Task(ABC):
-    """One task. Instances have no state."""
+class Task(ABC, Generic[W, S]):
+    """One task, with its own windows and definition. Instances have no state."""
 
     name: ClassVar[str]
-    Windows: ClassVar[type[Windows]]
+    Windows: type[W]
     columns: ClassVar[tuple[Column, ...]]
     """Figures of its tables; the first one is what models are ranked by, smaller is better."""
     cell_columns: ClassVar[tuple[Column, ...]] = (Column("windows", "windows", 0),)
@@ -210,81 +216,87 @@ class Task(ABC):
     relative_input: ClassVar[bool] = False
     """Students read changes since the window's last value instead of values."""
 
-    def spec(self, values: Mapping[str, Any] | None = None) -> Any:
+    def spec(self, values: Json | None = None) -> S:
         """The task's definition out of plain data; ``name`` may stand among them. Raises DataError."""
         given = {key: value for key, value in (values or {}).items() if key != "name"}
-        return self.Windows.Spec.from_dict(given)
+        found: S = self.Windows.Spec.from_dict(given)
+        return found
 
-    def described(self, spec: Any) -> dict[str, Any]:
+    def described(self, spec: S) -> Json:
         """What model files carry: the name and the definition."""
         return {"name": self.name, **spec.to_dict()}
 
     @abstractmethod
-    def heads(self, spec: Any, knots: int | None = None) -> tuple[Head, ...]:
+    def heads(self, spec: S, knots: int | None = None) -> tuple[Head, ...]:
         """The heads of a student. knots: outputs of heads with cycles ahead, the task's own number unless given."""
 
-    def inputs_of_file(self, path: Path, spec: Any, how: FileOptions) -> FileInputs:
+    def inputs_of_file(self, path: Path, spec: S, how: FileOptions) -> FileInputs:
         """Model inputs out of a user's file. Raises DataError when it holds none, or when the task reads no files."""
         raise DataError(
             f"{path}: a model of the task {self.name} reads windows (.npy [N, T, C], or a CSV without header) alone"
         )
 
     @abstractmethod
-    def load(self, corpus: Path, spec: Any, datasets: Sequence[str] | None = None,
-             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+    def load(self, corpus: Path, spec: S, datasets: Sequence[str] | None = None,
+             quality: Sequence[str] | None = None) -> Loaded[W]:  # fmt: skip
         """Windows of the cells in a corpus folder. Raises DataError when there is none."""
 
     @abstractmethod
-    def synthetic(self, spec: Any, cells: int, max_cycles: int, seed: int) -> Loaded:
+    def synthetic(self, spec: S, cells: int, max_cycles: int, seed: int) -> Loaded[W]:
         """Windows of made-up cells."""
 
     @abstractmethod
-    def score(self, windows: Any, predictions: Predictions) -> Scores:
+    def score(self, windows: W, predictions: Predictions) -> Scores:
         """Errors by the keys of ``columns`` and ``windows``, their number; None where nothing is known."""
 
-    def score_cell(self, windows: Any, predictions: Predictions) -> Scores:
+    def score_cell(self, windows: W, predictions: Predictions) -> Scores:
         """The same for the windows of one cell."""
         return self.score(windows, predictions)
 
-    def derived(self, spec: Any, predictions: Predictions) -> dict[str, FloatArray]:
+    def derived(self, spec: S, predictions: Predictions) -> dict[str, FloatArray]:
         """What follows from physical predictions by a rule, not by a network: name -> [N], NaN where not known."""
         return {}
 
-    def ground(self, windows: Any) -> dict[str, Any]:
+    def ground(self, windows: W) -> Json:
         """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
         return {}
 
-    def notes(self, windows: Any, provenance: Mapping[str, Any]) -> list[str]:
+    def notes(self, windows: W, provenance: Mapping[str, Any]) -> list[str]:
         """What a reader of an evaluation on ``windows`` must know, given what the model says of its training."""
         return []
 
-    def beside(self, windows: Any, predictions: Predictions, baselines: Mapping[str, Predictions]) -> list[str]:
+    def beside(self, windows: W, predictions: Predictions, baselines: Mapping[str, Predictions]) -> list[str]:
         """What an evaluation says of the model beside its baselines, in words."""
         return []
 
-    def stages(self, windows: Any) -> list[tuple[str, Bool]]:
+    def stages(self, windows: W) -> list[tuple[str, Bool]]:
         """(name, mask [N]) of stages of life to tell errors apart by; none unless a task knows some."""
         return []
 
     @abstractmethod
-    def parity(self, windows: Any, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
+    def parity(self, windows: W, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
         """(measured [N], predicted [N], what they are) for a chart of one against the other; NaN where not known."""
 
     @abstractmethod
-    def cell_curve(self, windows: Any, cell: int, predictions: Mapping[str, Predictions]) -> CellCurve:
+    def cell_curve(self, windows: W, cell: int, predictions: Mapping[str, Predictions]) -> CellCurve:
         """One cell's life as each model in ``predictions`` has it, for a chart."""
 
     @abstractmethod
-    def legend(self, spec: Any) -> str:
+    def legend(self, spec: S) -> str:
         """Under a table of predictions: what its columns are."""
 
     @abstractmethod
-    def summary(self, spec: Any) -> str:
+    def summary(self, spec: S) -> str:
         """What a model of this task gives, from what, as a phrase."""
 
     @abstractmethod
-    def facts(self, spec: Any) -> list[tuple[str, str]]:
+    def facts(self, spec: S) -> list[tuple[str, str]]:
         """(name, text) of the definition, for a card."""
+
+
+AnyTask = Task[Windows, Definition]
+"""A task that was looked up by name, as all that serves every task sees it. Only its own code knows which windows and which
+definition it has; whoever takes task, definition and windows out of one file or recipe keeps them together."""
 
 
 def task_names() -> tuple[str, ...]:
@@ -293,22 +305,22 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in pkgutil.iter_modules(package.__path__) if entry.ispkg))
 
 
-def task(name: str) -> Task:
+def task(name: str) -> AnyTask:
     """The task ``name``. Raises DataError for another name."""
     if name not in task_names():
         raise DataError(f"there is no task {name!r}; the tasks are {', '.join(task_names())}")
-    found: Task = importlib.import_module(f"edgebat.tasks.{name}.task").TASK
+    found: AnyTask = importlib.import_module(f"edgebat.tasks.{name}.task").TASK
     return found
 
 
-def task_of(described: object, where: str) -> tuple[Task, Any]:
+def task_of(described: object, where: str) -> tuple[AnyTask, Definition]:
     """Task and definition out of what a model file carries; ``where`` names the file. Raises ModelFileError.
 
     Files written before definitions carried a name are of the one task that knows all their keys.
     """
     if not isinstance(described, dict):
         raise ModelFileError(f"{where} does not say which task it was trained for; export it with edgebat")
-    names = [described["name"]] if "name" in described else task_names()
+    names = [described["name"]] if "name" in described else _likeliest_first(described)
     reasons = []
     for name in names:
         try:
@@ -317,6 +329,12 @@ def task_of(described: object, where: str) -> tuple[Task, Any]:
         except DataError as error:
             reasons.append(str(error))
     raise ModelFileError(f"{where} carries an unusable task: {'; '.join(reasons)}")
+
+
+def _likeliest_first(definition: Json) -> list[str]:
+    """The tasks, first those whose folder names a ``KEY`` of this definition: refusing it costs the import of a task."""
+    folders = {name: importlib.import_module(f"edgebat.tasks.{name}") for name in task_names()}
+    return sorted(folders, key=lambda name: getattr(folders[name], "KEY", None) not in definition)
 
 
 def flat(values: FloatArray) -> FloatArray:

@@ -22,16 +22,17 @@ import numpy.typing as npt
 from edgebat.arrays import Array, Float32, Float64, Int32, Int64
 from edgebat.cells import CellKey, Condition
 from edgebat.errors import DataError
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 
 PER_WINDOW: Mapping[str, str] = {"per": "window"}
 PER_CELL: Mapping[str, str] = {"per": "cell"}
 
 
-class Spec(Protocol):
-    """Definition of a task: what is seen, what is asked. Stands in a model's metadata, its card and its C header."""
+class Definition(Protocol):
+    """Definition of a task, a frozen dataclass with ``from_dict``: what is seen and what is asked. Stands in a model's
+    metadata, its card and its C header."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain JSON-able dictionary."""
         ...
 
@@ -59,7 +60,7 @@ class Windows:
     one_per_cell: ClassVar[bool] = False
     """Whether every cell gives one window, so that both are numbered alike."""
 
-    spec: Any
+    spec: Definition
     cell: Int32 = field(metadata=PER_WINDOW)
     """[N] index into ``cells``."""
     cycle: Int32 = field(metadata=PER_WINDOW)
@@ -169,8 +170,8 @@ class Windows:
         return bool(self.spec == other.spec)
 
     def cut_for(self, spec: Any, who: str) -> Self:
-        """These windows as a model that was trained on ``spec`` reads them. Raises DataError when they were made otherwise;
-        ``who`` asks for them."""
+        """These windows as a model that was trained on ``spec``, perhaps another task's, reads them. Raises DataError when
+        they were made otherwise; ``who`` asks for them."""
         if self.spec != spec:
             raise DataError(f"windows were made with {self.spec}; {who} was trained on {spec}")
         return self

@@ -13,11 +13,12 @@ from typing_extensions import TypeVar
 
 from edgebat.arrays import FloatArray
 from edgebat.errors import RecipeError
+from edgebat.files import Json
 from edgebat.tasks.windows import Windows
 from edgebat.training.run import Run, TrainResult
 
-W = TypeVar("W", bound=Windows, default=Any)
-"""Windows of the teacher's task."""
+W = TypeVar("W", bound=Windows, default=Windows)
+"""Windows of the teacher's task; of one that was looked up by name nobody but itself knows them."""
 
 
 class Teacher(nn.Module, ABC, Generic[W]):
@@ -31,7 +32,7 @@ class Teacher(nn.Module, ABC, Generic[W]):
     """The kind of study it is scored in, a ``Kind`` in ``edgebat/studies``: ``life.TRANSFERS``; empty for none."""
     Settings: ClassVar[type[Any]]
     """Frozen dataclass: how to build and train one; has ``fit`` or says where its own is."""
-    settings: dict[str, Any]
+    settings: Json
     """JSON-able constructor arguments."""
 
     @abstractmethod

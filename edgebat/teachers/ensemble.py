@@ -11,12 +11,14 @@ from torch import nn
 
 from edgebat.arrays import FloatArray
 from edgebat.errors import RecipeError
+from edgebat.files import Json
+from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher, W
 from edgebat.teachers.store import build_teacher
 from edgebat.training.run import Run, StepResult
 
 
-class Ensemble(Teacher[Any]):
+class Ensemble(Teacher):
     """Teachers of one task, of any kind. members: name and settings of each, ``{"name": ..., "settings": {...}}``.
 
     Raises RecipeError without members or for members of different tasks.
@@ -25,7 +27,7 @@ class Ensemble(Teacher[Any]):
     name = "ensemble"
     Settings = type(None)
 
-    def __init__(self, members: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, members: Sequence[Json]) -> None:
         super().__init__()
         networks = [build_teacher(str(member["name"]), member["settings"]) for member in members]
         tasks = sorted({network.task for network in networks})
@@ -48,11 +50,11 @@ class Ensemble(Teacher[Any]):
         """How windows for it are made, where its members say."""
         return self.members[0].spec
 
-    def predict(self, windows: Any) -> dict[str, FloatArray]:
+    def predict(self, windows: Windows) -> dict[str, FloatArray]:
         """Of every head its mean over the members that predict it, and its ``_spread`` over them."""
         return averaged([member.predict(windows) for member in self.members])  # type: ignore[operator]
 
-    def notes(self, windows: Any) -> list[str]:
+    def notes(self, windows: Windows) -> list[str]:
         """Those of all members."""
         return list(dict.fromkeys(note for member in self.members for note in member.notes(windows)))  # type: ignore[operator]
 
@@ -72,13 +74,13 @@ class SeedEnsemble(Teacher[W]):
     member: ClassVar[Any]
     """Their class."""
 
-    def __init__(self, members: int = 4, network: dict[str, Any] | None = None) -> None:
+    def __init__(self, members: int = 4, network: Json | None = None) -> None:
         super().__init__()
         self.settings = {"members": members, "network": dict(network or {})}
         self.members = nn.ModuleList([self.member(**(network or {})) for _ in range(members)])
 
     @classmethod
-    def of(cls, networks: Sequence[Teacher[Any]]) -> Self:
+    def of(cls, networks: Sequence[Teacher[W]]) -> Self:
         """``networks`` themselves as one, in eval mode."""
         ensemble = cls(len(networks), networks[0].settings)
         ensemble.members = nn.ModuleList(networks)
@@ -89,7 +91,7 @@ class SeedEnsemble(Teacher[W]):
         """How windows for it are made."""
         return self.members[0].spec
 
-    def notes(self, windows: Any) -> list[str]:
+    def notes(self, windows: W) -> list[str]:
         """Those of any member: they read alike."""
         return list(self.members[0].notes(windows))  # type: ignore[operator]
 

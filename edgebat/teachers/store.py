@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Any
 
 from edgebat import teachers
 from edgebat.errors import ModelFileError
-from edgebat.teachers.base import Teacher
+from edgebat.files import Json
+from edgebat.teachers.base import Teacher, W
 from edgebat.training.tensorfile import StoredNetwork, read_network, save_module
 
 FORMAT = "edgebat-teacher"
@@ -40,7 +40,7 @@ def teacher_class(name: str) -> type[Teacher]:
     return own[name]
 
 
-def save_teacher(teacher: Teacher, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
+def save_teacher(teacher: Teacher[W], path: str | Path, provenance: Json | None = None) -> None:
     """Write weights, name and settings to ``path`` (``.safetensors``); same teacher, same bytes."""
     header = {"format": FORMAT, "name": teacher.name, "settings": teacher.settings}
     save_module(teacher, path, header | {"provenance": provenance or {}})
@@ -61,7 +61,7 @@ def teacher_of(stored: StoredNetwork) -> Teacher:
     return teacher.eval()
 
 
-def build_teacher(name: str, settings: dict[str, Any]) -> Teacher:
+def build_teacher(name: str, settings: Json) -> Teacher:
     """A fresh teacher. Raises ModelFileError for a name nobody has or settings that do not fit."""
     teacher = teacher_class(name)
     try:

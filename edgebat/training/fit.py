@@ -22,7 +22,7 @@ from edgebat.files import atomic_write
 from edgebat.training.run import FitResult, Progress, Run
 from edgebat.training.settings import FitSettings
 from edgebat.training.throughput import Throughput
-from edgebat.training.trainer import lightning_trainer, quiet_lightning
+from edgebat.training.trainer import train_or_resume
 
 Batch = tuple[Tensor, ...]
 LossFunction = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -194,18 +194,9 @@ def fit(
     best = ModelCheckpoint(folder, "best", monitor="val_loss", enable_version_counter=False)
     # One of its own: ``save_last`` writes only together with a better one, and a resumed run would start further back.
     newest = ModelCheckpoint(folder, "last", enable_version_counter=False)
-    last = folder / "last.ckpt"
-    if not run.resume:
-        for stale in (last, folder / "best.ckpt"):
-            stale.unlink(missing_ok=True)
     callbacks = [history, speed, best, newest, EarlyStopping("val_loss", patience=settings.patience)]
-    with quiet_lightning():
-        trainer = lightning_trainer(settings, folder, settings.epochs, callbacks, deterministic=True)
-        fitting = Fitting(network, loss, settings, steps=len(data.batches) * settings.epochs)
-        # ``best.ckpt`` is written by the first process; Lightning waits for it before the others go on.
-        trainer.fit(
-            fitting, datamodule=data, ckpt_path=last if run.resume and last.exists() else None, weights_only=True
-        )
+    fitting = Fitting(network, loss, settings, steps=len(data.batches) * settings.epochs)
+    train_or_resume(fitting, data, settings, run, max_epochs=settings.epochs, callbacks=callbacks, deterministic=True)
     state = torch.load(folder / f"{settings.keep}.ckpt", map_location="cpu", weights_only=True)
     network.cpu().eval()
     fitting.load_state_dict(state["state_dict"])

@@ -21,7 +21,7 @@ from edgebat.errors import RecipeError
 from edgebat.training.run import Progress, Run, StepResult
 from edgebat.training.settings import StepSettings
 from edgebat.training.throughput import Throughput
-from edgebat.training.trainer import lightning_trainer, quiet_lightning
+from edgebat.training.trainer import train_or_resume
 
 StepLoss = Callable[[nn.Module, tuple[Tensor, ...], torch.Generator], Tensor]
 """(network, data, generator) -> scalar loss; ``generator``, on the data's device, is the only source of chance."""
@@ -86,11 +86,7 @@ class StepFitting(lightning.LightningModule):
 
 
 def fit_steps(
-    network: nn.Module,
-    data: tuple[Tensor, ...],
-    loss: StepLoss,
-    settings: StepSettings,
-    run: Run,
+    network: nn.Module, data: tuple[Tensor, ...], loss: StepLoss, settings: StepSettings, run: Run
 ) -> StepResult:
     """Train ``network`` in place; it ends in eval mode on the CPU with its last weights, or their average.
 
@@ -98,18 +94,15 @@ def fit_steps(
     """
     if not data or not len(data[0]):
         raise RecipeError("there is nothing to train on; give cells with a known life or curve")
-    folder = run.folder
-    last = folder / "last.ckpt"
-    if not run.resume:
-        last.unlink(missing_ok=True)
     fitting = StepFitting(network, data, loss, settings, run.progress)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
-    callbacks = [speed := Throughput(), ModelCheckpoint(folder, "last", every_n_epochs=1, enable_version_counter=False)]
-    epochs, started = settings.steps // settings.steps_per_epoch, time.monotonic()
-    with quiet_lightning():
-        trainer = lightning_trainer(settings, folder, epochs, callbacks, log_every_n_steps=settings.steps_per_epoch)
-        trainer.fit(fitting, loader, ckpt_path=last if run.resume and last.exists() else None, weights_only=True)
+    newest = ModelCheckpoint(run.folder, "last", every_n_epochs=1, enable_version_counter=False)
+    callbacks = [speed := Throughput(), newest]
+    each, started = settings.steps_per_epoch, time.monotonic()
+    trainer = train_or_resume(
+        fitting, loader, settings, run, max_epochs=settings.steps // each, callbacks=callbacks, log_every_n_steps=each
+    )
     trained = fitting.averaged if settings.average else fitting.network
     network.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
     network.cpu().eval()

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from edgebat.errors import ModelFileError
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 
 MAX_FILE_BYTES = 1 << 30
 KEY = "edgebat"
 
 
-def save_module(module: nn.Module, path: str | Path, header: dict[str, Any]) -> None:
+def save_module(module: nn.Module, path: str | Path, header: Json) -> None:
     """Write the module's parameters and persistent buffers, and ``header`` (JSON-able, has "format"), to ``path``."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     atomic_write(Path(path), save(tensors, metadata={KEY: json.dumps(header, sort_keys=True)}))
@@ -29,7 +28,7 @@ class StoredNetwork:
     """A network file, read once: its JSON header and its tensors."""
 
     path: Path
-    header: dict[str, Any]
+    header: Json
     tensors: dict[str, Tensor]
 
     def fill(self, module: nn.Module) -> None:
@@ -43,19 +42,6 @@ class StoredNetwork:
 def read_network(path: str | Path, expected_format: str | None = None) -> StoredNetwork:
     """The network in ``path``. Raises ModelFileError when the file is damaged, or not of ``expected_format``."""
     content = _read(path)
-    header = _header(path, content, expected_format)
-    try:
-        return StoredNetwork(Path(path), header, load(content))
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} does not fit the network its header describes: {error}") from None
-
-
-def read_header(path: str | Path, expected_format: str) -> dict[str, Any]:
-    """The JSON header of ``path``. Raises ModelFileError when the file is damaged or of another format."""
-    return _header(path, _read(path), expected_format)
-
-
-def _header(path: str | Path, content: bytes, expected_format: str | None) -> dict[str, Any]:
     try:
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
@@ -66,7 +52,10 @@ def _header(path: str | Path, content: bytes, expected_format: str | None) -> di
                              "write it with edgebat, or restore it from a backup") from None  # fmt: skip
     if expected_format is not None and found != expected_format:
         raise ModelFileError(f"{path} holds {found!r}, not {expected_format!r}; give a file of that kind")
-    return dict(header)
+    try:
+        return StoredNetwork(Path(path), dict(header), load(content))
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} does not fit the network its header describes: {error}") from None
 
 
 def _read(path: str | Path) -> bytes:

@@ -5,41 +5,48 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
 
 from edgebat.errors import require
+from edgebat.training.run import Run
 from edgebat.training.settings import TrainerSettings
 
 
-def lightning_trainer(
-    settings: TrainerSettings, folder: Path, epochs: int, callbacks: Sequence[Callback], **own: Any
+def train_or_resume(
+    module: lightning.LightningModule, data: Any, settings: TrainerSettings, run: Run, **own: Any
 ) -> lightning.Trainer:
-    """A trainer where ``settings`` want it, with its files in ``folder``. own: further arguments of Lightning's.
+    """``module`` trained on ``data``, where ``settings`` want it, from ``last.ckpt`` in the run's folder unless it shall not
+    resume; and the trainer. own: what else its trainer is made with.
 
     Raises MissingExtra when losses shall be logged and the package ``tensorboard`` is missing.
     """
-    return lightning.Trainer(
-        max_epochs=epochs,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        strategy=settings.strategy,
-        precision=settings.precision,
-        callbacks=list(callbacks),
-        logger=_tensorboard_logger(folder) if settings.tensorboard else False,
-        use_distributed_sampler=False,
-        gradient_clip_val=1.0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder,
-        **own,
-    )
+    last = run.folder / "last.ckpt"
+    if not run.resume:
+        for stale in (last, run.folder / "best.ckpt"):
+            stale.unlink(missing_ok=True)
+    with _quiet_lightning():
+        trainer = lightning.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            logger=_tensorboard_logger(run.folder) if settings.tensorboard else False,
+            use_distributed_sampler=False,
+            gradient_clip_val=1.0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=run.folder,
+            **own,
+        )
+        # Checkpoints are written by the first process; Lightning waits for it before the others go on.
+        trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    return trainer
 
 
 def _tensorboard_logger(folder: Path) -> Any:
@@ -50,7 +57,7 @@ def _tensorboard_logger(folder: Path) -> Any:
 
 
 @contextlib.contextmanager
-def quiet_lightning() -> Iterator[None]:
+def _quiet_lightning() -> Iterator[None]:
     """Hide advice that does not apply: windows lie in memory, so workers would only cost time."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level

@@ -82,11 +82,8 @@ def _litert_promise(graph: IntGraph) -> str:
 
 
 def _tflite_micro_promise(graph: IntGraph) -> str:
-    return (
-        EQUAL
-        if is_recurrent(graph) and not any(_scales_to_int8(graph, n) for n in graph.nodes)
-        else ("rounds twice per layer")
-    )
+    exact = is_recurrent(graph) and not any(_scales_to_int8(graph, node) for node in graph.nodes)
+    return EQUAL if exact else "rounds twice per layer"
 
 
 def _scales_to_int8(graph: IntGraph, node: Node) -> bool:

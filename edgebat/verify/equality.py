@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +47,8 @@ class Equality:
 
     def to_row(self) -> dict[str, Any]:
         """The row of an equality table, JSON-able."""
-        return {
-            "model": self.model,
-            "engine": self.engine,
-            "expected": self.promise,
-            "version": self.version,
-            "windows": self.windows,
-            "outputs": self.values,
-            "mismatches": self.mismatches,
-            "max_difference": self.largest,
-            "skipped": self.skipped,
-        }
+        names = {"promise": "expected", "values": "outputs", "largest": "max_difference"}
+        return {names.get(key, key): value for key, value in asdict(self).items()}
 
 
 def compare(model: str, engine: str, expected: Array, got: Array, promise: str = EQUAL, version: str = "") -> Equality:
@@ -71,23 +62,12 @@ def compare(model: str, engine: str, expected: Array, got: Array, promise: str =
             f"model {model!r}: NumPy gives outputs of shape {list(expected.shape)}, {engine} {list(got.shape)}"
         )
     difference = np.abs(expected.astype(np.int64) - got.astype(np.int64))
-    return Equality(
-        model,
-        engine,
-        promise,
-        version,
-        len(expected),
-        int(difference.size),
-        int(np.count_nonzero(difference)),
-        int(difference.max(initial=0)),
-    )
+    mismatches, largest = int(np.count_nonzero(difference)), int(difference.max(initial=0))
+    return Equality(model, engine, promise, version, len(expected), int(difference.size), mismatches, largest)
 
 
 def verify_model(
-    graph: IntGraph,
-    x: Int8,
-    files: Files | None = None,
-    table: Sequence[Engine] = ENGINES,
+    graph: IntGraph, x: Int8, files: Files | None = None, table: Sequence[Engine] = ENGINES
 ) -> list[Equality]:
     """Every engine of ``table`` against NumPy on the inputs ``x`` int8 [N, ...].
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgebat.formats.export import export_model
@@ -45,14 +46,6 @@ def random_equality(
 
 
 def _summed(family: str, parts: Sequence[Equality]) -> Equality:
-    first = parts[0]
-    return Equality(
-        f"{len(parts)} random {family}",
-        first.engine,
-        first.promise,
-        first.version,
-        sum(p.windows for p in parts),
-        sum(p.values for p in parts),
-        sum(p.mismatches for p in parts),
-        max(p.largest for p in parts),
-    )
+    totals = {key: sum(getattr(part, key) for part in parts) for key in ("windows", "values", "mismatches")}
+    largest = max(part.largest for part in parts)
+    return replace(parts[0], model=f"{len(parts)} random {family}", **totals, largest=largest)

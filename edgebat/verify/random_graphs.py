@@ -6,27 +6,17 @@ quantizer (edgebat/quantize), because those rules are what makes the encodings a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from edgebat.graph import (
-    Conv1D,
-    Dense,
-    Flatten,
-    IntGraph,
-    LastStep,
-    Lstm,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-    check_graph,
-)
-from edgebat.graph.arithmetic import quantize_multiplier
-from edgebat.quantize.ptq import GATE_BITS, GATE_SCALE, HEAD_BITS, HEAD_SCALE, HIDDEN_SCALE
-from edgebat.quantize.requant_search import choose_head_scale, choose_power_scale, choose_scale
+from edgebat.arrays import Float32, Int8
+from edgebat.graph import model as ops
+from edgebat.graph.arithmetic import lstm_multipliers
+from edgebat.graph.check import check_graph
+from edgebat.graph.model import IntGraph, Node, Tensor
+from edgebat.quantize.ptq import HEAD_SCALE, HIDDEN_SCALE
+from edgebat.quantize.requant_search import choose_gates, choose_layer
 
 FAMILIES = ("mlp", "cnn", "lstm")
 
@@ -39,13 +29,9 @@ class _Draw:
     fallbacks: int = 0
     channels: int = 0
 
-    def start(self, shape: tuple[int, ...], scale: float, zero_point: int) -> Tensor:
-        self.tensors["input"] = Tensor("input", shape, "int8", scale, zero_point)
-        return self.tensors["input"]
-
-    def tensor(self, label: str, shape: tuple[int, ...], scale: float, zero: int, dtype: str = "int8") -> Tensor:
-        self.tensors[label] = Tensor(label, shape, dtype, scale, zero)
-        return self.tensors[label]
+    def tensor(self, tensor: Tensor) -> Tensor:
+        self.tensors[tensor.name] = tensor
+        return tensor
 
 
 def random_graph(family: str, seed: int) -> IntGraph:
@@ -56,34 +42,31 @@ def random_graph(family: str, seed: int) -> IntGraph:
     draw = _Draw(np.random.default_rng([FAMILIES.index(family), seed]))
     rng = draw.rng
     if family == "lstm":
-        current = draw.start((int(rng.integers(2, 24)), int(rng.integers(1, 12))), 2.0 ** -int(rng.integers(3, 7)), 0)
+        shape, scale = (int(rng.integers(2, 24)), int(rng.integers(1, 12))), 2.0 ** -int(rng.integers(3, 7))
+        current = draw.tensor(Tensor("input", shape, "int8", scale, 0))
         for layer in range(int(rng.integers(1, 3))):
             current = _lstm(draw, current, f"lstm{layer}", int(rng.integers(2, 33)))
-        current = _plain(draw, current, LastStep("last", (current.name,), "last"), current.shape[1:])
+        current = _plain(draw, current, ops.LastStep("last", (current.name,), "last"), current.shape[1:])
     else:
         scale, zero = float(np.float32(10.0 ** rng.uniform(-3, 0))), int(rng.integers(-128, 128))
-        current = draw.start((int(rng.integers(6, 33)), int(rng.integers(1, 12))), scale, zero)
+        shape = (int(rng.integers(6, 33)), int(rng.integers(1, 12)))
+        current = draw.tensor(Tensor("input", shape, "int8", scale, zero))
         if family == "cnn":
             current = _convolutions(draw, current)
-        shape = (int(np.prod(current.shape)),)
-        current = _plain(draw, current, Flatten("flatten", (current.name,), "flatten"), shape)
+        flatten = ops.Flatten("flatten", (current.name,), "flatten")
+        current = _plain(draw, current, flatten, (int(np.prod(current.shape)),))
         for layer in range(int(rng.integers(0, 3)) + (family == "mlp")):
             current = _linear(draw, current, f"dense{layer}", (int(rng.integers(1, 65)), current.shape[0]), {})
     current = _linear(draw, current, "head", (int(rng.integers(1, 52)), current.shape[0]), {}, head=True)
-    graph = IntGraph(
-        f"random_{family}_{seed}",
-        draw.tensors,
-        tuple(draw.nodes),
-        "input",
-        current.name,
-        {"fallbacks": draw.fallbacks, "channels": draw.channels},
+    meta = {"fallbacks": draw.fallbacks, "channels": draw.channels}
+    return check_graph(
+        IntGraph(f"random_{family}_{seed}", draw.tensors, tuple(draw.nodes), "input", current.name, meta)
     )
-    return check_graph(graph)
 
 
 def _plain(draw: _Draw, source: Tensor, node: Node, shape: tuple[int, ...]) -> Tensor:
     draw.nodes.append(node)
-    return draw.tensor(node.output, shape, source.scale, source.zero_point)
+    return draw.tensor(replace(source, name=node.output, shape=shape))
 
 
 def _convolutions(draw: _Draw, current: Tensor) -> Tensor:
@@ -99,7 +82,7 @@ def _convolutions(draw: _Draw, current: Tensor) -> Tensor:
         current = _linear(draw, current, f"conv{layer}", (int(rng.integers(1, 25)), kernel, channels), extra)
         if current.shape[0] >= 4 and rng.random() < 0.5:
             label, size = f"pool{layer}", int(rng.integers(2, 4))
-            node = MaxPool1D(label, (current.name,), label, size, size)
+            node = ops.MaxPool1D(label, (current.name,), label, size, size)
             current = _plain(draw, current, node, (current.shape[0] // size, current.shape[1]))
     return current
 
@@ -120,56 +103,38 @@ def _linear(
     out_scale = HEAD_SCALE if head else float(np.float32(10.0 ** rng.uniform(-3, 0)))
     natural = rng.uniform(0.3, 1.0, outs) * out_scale * (20000.0 if head else 60.0) / (spread * source.scale)
     low, high = (-32768, 32767) if head else (zero if relu else -128, 127)
-    scales, reals = np.zeros(outs, np.float32), np.zeros(outs, np.float32)
-    ks, ns, limits = (np.zeros(outs, np.int32) for _ in range(3))
-    for c in range(outs):
-        reach = int(np.abs(weight[c].astype(np.int64)).sum()) * widest + abs(int(bias[c])) + 1
-        if head:
-            scales[c], ks[c], ns[c] = choose_head_scale(float(natural[c]), source.scale / HEAD_SCALE, HEAD_BITS)
-            limits[c], reals[c] = 1 << reach.bit_length(), np.float32(float(ks[c]) * 2.0 ** -float(ns[c]))
-        else:
-            choice = choose_scale(float(natural[c]), source.scale, out_scale, low - zero, high - zero, reach)
-            scales[c], ks[c], ns[c] = choice.weight_scale, choice.multiplier, choice.shift
-            limits[c], reals[c] = choice.clamp, choice.real
-            draw.channels += 1
-            draw.fallbacks += not choice.exact
-    requant = Requant("shift", zero, low, high, ks, ns, limits, reals)
-    dtype = "int16" if head else "int8"
+    accumulated = np.abs(weight.reshape(outs, -1).astype(np.int64)).sum(axis=1) * widest + np.abs(bias) + 1
+    target = Tensor(label, (), "int16" if head else "int8", out_scale, zero)
+    scales, requant, choices = choose_layer(natural.tolist(), accumulated.tolist(), source, target, low, high)
+    if not head:
+        draw.channels += outs
+        draw.fallbacks += sum(not choice.exact for choice in choices)
     bias32 = bias.astype(np.int32)
     if len(shape) == 2:
-        draw.nodes.append(Dense(label, (source.name,), label, weight, bias32, scales, requant))
-        return draw.tensor(label, (outs,), out_scale, zero, dtype)
-    conv = Conv1D(label, (source.name,), label, weight, bias32, scales, requant, **extra)  # type: ignore[arg-type]
+        draw.nodes.append(ops.Dense(label, (source.name,), label, weight, bias32, scales, requant))
+        return draw.tensor(replace(target, shape=(outs,)))
+    conv = ops.Conv1D(label, (source.name,), label, weight, bias32, scales, requant, **extra)  # type: ignore[arg-type]
     draw.nodes.append(conv)
     padded = source.shape[0] + sum(conv.padding)
     length = (padded - ((shape[1] - 1) * conv.dilation + 1)) // conv.stride + 1
-    return draw.tensor(label, (length, outs), out_scale, zero, dtype)
+    return draw.tensor(replace(target, shape=(length, outs)))
 
 
 def _lstm(draw: _Draw, source: Tensor, label: str, hidden: int) -> Tensor:
     rng = draw.rng
     inputs = source.shape[1]
 
-    def gates(columns: int, scale_in: float) -> tuple[npt.NDArray[np.int8], list[np.ndarray]]:
+    def gates(columns: int, scale_in: float) -> tuple[Int8, Float32]:
         weight = np.clip(np.rint(rng.normal(0, 45, (4, hidden, columns))), -127, 127).astype(np.int8)
-        scales, multipliers, exponents = [], [], []
-        for _ in range(4):
-            natural = 10.0 ** rng.uniform(-1.0, 0.6) / (127.0 * np.sqrt(columns))
-            scale, _, _ = choose_power_scale(natural, scale_in / GATE_SCALE, GATE_BITS)
-            multiplier, exponent = quantize_multiplier(float(scale) * scale_in / GATE_SCALE)
-            scales.append(scale)
-            multipliers.append(multiplier)
-            exponents.append(exponent)
-        kinds = (np.float32, np.int32, np.int32)
-        return weight, [np.array(v, k) for v, k in zip((scales, multipliers, exponents), kinds, strict=True)]
+        natural = [10.0 ** rng.uniform(-1.0, 0.6) / (127.0 * np.sqrt(columns)) for _ in range(4)]
+        return weight, choose_gates(natural, scale_in)
 
-    wx, (sx, mx, ex) = gates(inputs, source.scale)
-    wh, (sh, mh, eh) = gates(hidden, HIDDEN_SCALE)
+    wx, sx = gates(inputs, source.scale)
+    wh, sh = gates(hidden, HIDDEN_SCALE)
     bias = np.rint(rng.normal(0, 1.0, (4, hidden)) / (source.scale * sx[:, None])).astype(np.int32)
-    multiplier, exponent = quantize_multiplier(2.0**-30 / HIDDEN_SCALE)
-    cell_exponent = int(rng.integers(-14, -9))
-    node = Lstm(
-        label, (source.name,), label, wx, wh, bias, sx, sh, mx, ex, mh, eh, cell_exponent, multiplier, exponent
+    node = ops.Lstm(
+        label, (source.name,), label, wx, wh, bias, sx, sh, cell_exponent=int(rng.integers(-14, -9)),
+        **lstm_multipliers(source.scale, HIDDEN_SCALE, sx, sh),
     )  # fmt: skip
     draw.nodes.append(node)
-    return draw.tensor(label, (source.shape[0], hidden), HIDDEN_SCALE, 0)
+    return draw.tensor(Tensor(label, (source.shape[0], hidden), "int8", HIDDEN_SCALE, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import re
 import shutil
 import subprocess
@@ -154,6 +155,17 @@ def test_a_manifest_is_checked(tmp_path: Path, text: str, reason: str) -> None:
 def test_a_file_nobody_named_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=r"there but not named: b\.c"):
         load_port(a_port(tmp_path / "mine", "summary: x", b_c=""))
+
+
+def test_what_python_compiled_in_a_port_is_not_a_file_of_it(tmp_path: Path) -> None:
+    # pip compiles every .py of a wheel, firmware_stubs/ports/foxbms/install.py as well.
+    folder = a_port(tmp_path / "mine", "summary: x\nkeep: [tool.py]", tool_py="")
+    assert compileall.compile_dir(folder, quiet=1)
+    assert list(folder.glob("__pycache__/tool.*.pyc"))
+    assert load_port(folder).manifest.summary == "x"
+    (folder / "tool.pyc").write_bytes(b"")  # not where Python puts its own
+    with pytest.raises(TargetError, match=r"there but not named: tool\.pyc"):
+        load_port(folder)
 
 
 def test_a_port_of_ones_own(graph: IntGraph, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from edgebat import __version__
-from edgebat.evaluate import Evaluation
+from edgebat.evaluate import CellScores, Evaluation
 from edgebat.report.tables import evaluation_table, number, show
 from edgebat.tasks.health import HealthWindows
 
@@ -157,7 +157,7 @@ def test_counts_are_exact_and_errors_beyond_measure_are_short() -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_no_number_is_cut_off_on_a_narrow_terminal(capsys: pytest.CaptureFixture[str], terminal: bool) -> None:
     scores = {"cells": 42, "rmse": 83.1, "mae": 60.4, "mape": 8.7, "rul_rmse": 80.7, "soh_rmse": 1.65}
-    cell = {"cell": "b1c0", "dataset": "MATR", "seen": False, "life": 1852.0, "predicted": 2101.0}
+    cell = CellScores("MATR", "b1c0", False, {"life": 1852.0, "predicted": 2101.0})
     note = 'run: pip install "edgebat[baselines]"'
     result = Evaluation(
         model="matr.safetensors",

@@ -20,7 +20,7 @@ pytest.importorskip("lightning")
 from edgebat.cells import pack_cells  # noqa: E402
 from edgebat.tasks.base import task  # noqa: E402
 from edgebat.tasks.forecast.windows import ForecastSpec  # noqa: E402
-from edgebat.tasks.life.score import score_life  # noqa: E402
+from edgebat.tasks.life.score import score_predictions  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble  # noqa: E402
 from edgebat.teachers.battery_timer.network import BatteryTimer  # noqa: E402
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble  # noqa: E402
@@ -141,20 +141,21 @@ def test_each_data_set_is_scored_apart(name: str, files: dict[str, Path]) -> Non
     windows = made_up_windows()
     first, second = np.arange(len(windows)) < 5, np.arange(len(windows)) >= 5
     named = tuple(("FIRST" if left else "SECOND", key[1]) for left, key in zip(first, windows.cells, strict=True))
-    result = score_life(load_teacher(files[name]), dataclasses.replace(windows, cells=named))
-    predicted = np.array([cell["predicted"] for cell in result["cells"]])
-    assert list(result["datasets"]) == ["FIRST", "SECOND"]
+    teacher, named_windows = load_teacher(files[name]), dataclasses.replace(windows, cells=named)
+    result = score_predictions(teacher.predict(named_windows), named_windows)
+    predicted = np.array([cell["predicted"] for cell in result.cells])
+    assert list(result.datasets) == ["FIRST", "SECOND"]
     for dataset, mask in (("FIRST", first), ("SECOND", second)):
-        own = result["datasets"][dataset]
-        assert own.keys() == result["scores"].keys()
+        own = result.datasets[dataset]
+        assert own.keys() == result.scores.keys()
         assert own["cells"] == mask.sum()
         assert own["mae"] == pytest.approx(np.abs(predicted - windows.life)[mask].mean(), abs=0.1)
     # What is not known is left out: JSON has no NaN.
     unknown = np.where(first, np.nan, windows.life).astype(np.float32)
     gone = dataclasses.replace(windows, cells=named, life=unknown, curve=np.where(first[:, None], 0, windows.curve))
-    result = score_life(load_teacher(files[name]), gone)
-    assert "rmse" not in result["datasets"]["FIRST"]
-    json.dumps(result, allow_nan=False)
+    result = score_predictions(teacher.predict(gone), gone)
+    assert "rmse" not in result.datasets["FIRST"]
+    json.dumps(dataclasses.asdict(result), allow_nan=False)
 
 
 def test_chemistries_the_model_has_not_learnt_are_named(

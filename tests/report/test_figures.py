@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from edgebat.report.figures import Shown, cell_chart, parity, stage_errors
+from edgebat.report.figures import Shown, cell_chart, parity, stage_bars, stage_errors
 from edgebat.report.svg import Chart, bars, padded_range, ticks
 from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthWindows
@@ -70,6 +70,13 @@ def test_stages_of_life_part_the_windows(windows: HealthWindows) -> None:
     assert sum(row["windows"] for row in rows) == len(windows)
     for row in rows:
         assert row["errors"]["m"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_stage_without_a_known_error_has_no_bar() -> None:
+    shown = [Shown("m", "Model", "c1"), Shown("n", "Other", "c3")]
+    svg = stage_bars([{"stage": "late", "windows": 3, "errors": {"m": None, "n": 2.0}}], shown, HEALTH)
+    assert svg.count('class="bar c3"') == 1
+    assert "c1" not in svg
 
 
 def test_a_cell_shows_measurement_estimates_forecasts_and_eol(windows: HealthWindows) -> None:

@@ -32,7 +32,7 @@ def test_a_finished_step_is_finished(folder: RunFolder) -> None:
     step = Step("a", "a", "first", Counting(folder, "a"), config={"epochs": 3})
     assert not folder.finished(step)
     record = folder.run(step)
-    assert record["outputs"].keys() == {"out/a"}
+    assert record.outputs.keys() == {"out/a"}
     assert folder.finished(step)
     assert folder.results("a") == {"text": "made"}
 
@@ -73,11 +73,11 @@ def test_a_change_of_the_source_code_counts(folder: RunFolder) -> None:
 def test_a_step_is_redone_when_a_tool_it_missed_has_appeared(folder: RunFolder, tmp_path: Path) -> None:
     tool = tmp_path / "arm-none-eabi-gcc"
     step = Step("a", "a", "first", Counting(folder, "a"), missing=lambda: set() if tool.exists() else {tool.name})
-    assert folder.run(step)["missing"] == ["arm-none-eabi-gcc"]
+    assert folder.run(step).missing == ["arm-none-eabi-gcc"]
     assert folder.finished(step)
     tool.touch()
     assert not folder.finished(step)
-    assert folder.run(step)["missing"] == []
+    assert folder.run(step).missing == []
     # What was measured with it stays when it goes.
     tool.unlink()
     assert folder.finished(step)
@@ -119,7 +119,7 @@ def test_asking_for_a_step_that_was_not_run(folder: RunFolder) -> None:
 
 def test_time_is_kept_beside_the_results_and_not_in_the_fingerprint(folder: RunFolder) -> None:
     step = Step("a", "a", "first", Counting(folder, "a"))
-    before = folder.run(step)["fingerprint"]
+    before = folder.run(step).fingerprint
     record = json.loads((folder.path / "steps/a.json").read_text())
     assert record["seconds"] >= 0
-    assert folder.run(step)["fingerprint"] == before
+    assert folder.run(step).fingerprint == before

@@ -123,6 +123,41 @@ def test_a_shipped_recipe_is_known_by_its_name(tmp_path: Path) -> None:
     claim(tmp_path, recipes_dir() / "demo.yaml")
 
 
+def test_a_copy_of_the_demo_never_replaces_the_demos_run(tmp_path: Path) -> None:
+    claim(tmp_path / "run", recipes_dir() / "demo.yaml")
+    text = (recipes_dir() / "demo.yaml").read_text()
+    claim(tmp_path / "run", recipe(tmp_path, text))  # the same run: nothing would be done again
+    edited = recipe(tmp_path, text + "threads: 2\n")
+    with pytest.raises(
+        RecipeError, match=r"holds the run of another recipe of the same name, shipped:demo, .*mine\.yaml"
+    ):
+        claim(tmp_path / "run", edited)
+    claim(tmp_path / "run", recipes_dir() / "demo.yaml")
+
+
+@pytest.mark.parametrize("verb", ["data", "run"])
+def test_a_corpus_that_the_recipe_would_not_use_is_refused(
+    tmp_path: Path, command: Command, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEBAT_CORPUS", raising=False)
+    code, _, err = command(verb, "demo", "--runs", tmp_path / "runs", "--corpus", tmp_path)
+    assert code == 2
+    assert f"the corpus {tmp_path} would not be used: learn from it with --set data.source=corpus" in " ".join(
+        err.split()
+    )
+    assert not (tmp_path / "runs" / "demo").exists()
+
+
+def test_a_corpus_of_the_environment_does_not_keep_the_demo_from_running(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEBAT_CORPUS", str(tmp_path))
+    smaller = ("--set", "data.synthetic.cells=12", "--set", "data.synthetic.max_cycles=120")
+    code, _, err = command("data", "demo", "--runs", tmp_path / "runs", *smaller)
+    assert code == 0
+    assert "EDGEBAT_CORPUS is not used: recipe demo simulates its cells" in err
+
+
 def test_a_folder_without_a_note_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / NOTE).write_text('{"file": "cut o')
     claim(tmp_path, recipe(tmp_path))

@@ -24,7 +24,7 @@ from edgebat.studies.runner import Part, Result, Scored, Split, chosen, run_expe
 from edgebat.studies.tables import cells_csv
 from edgebat.teachers.store import load_teacher
 from edgebat.training.run import Run
-from edgebat.training.tensorfile import read_header
+from edgebat.training.tensorfile import read_network
 from tests.life_cells import made_up_windows
 
 Command = Callable[..., tuple[int, str, str]]
@@ -323,7 +323,7 @@ def test_without_a_test_split_a_teacher_is_trained_and_nothing_scored(
     folder, teacher = tmp_path / recipe, str(document["teacher"]["name"])
     assert f"{teacher} seed 2: trained, nothing is scored" in capsys.readouterr().out
     assert load_teacher(folder / f"{teacher}.safetensors").task == "life"
-    origin = read_header(folder / f"{teacher}.safetensors", "edgebat-teacher")["provenance"]
+    origin = read_network(folder / f"{teacher}.safetensors", "edgebat-teacher").header["provenance"]
     assert (origin["cells"], origin["chemistries"]) == (6, ["LFP/graphite", "NMC/graphite"])
     assert not (folder / "table.md").exists()
     assert json.loads((folder / f"{teacher}-seed1.json").read_text())["scored"] is None

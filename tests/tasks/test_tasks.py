@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,15 @@ def test_what_a_file_carries_gives_the_definition_back(of: Task) -> None:
     assert task_of(described, "a file") == (of, spec)
     # Files of before definitions carried a name are told by their keys.
     assert task_of(spec.to_dict(), "a file") == (of, spec)
+
+
+def test_a_file_of_before_definitions_carried_a_name_imports_its_own_task_alone(of: Task) -> None:
+    code = (
+        f"import sys; from edgebat.tasks.base import task_of; task_of({of.spec().to_dict()}, 'a file'); "
+        "print(sorted(m for m in sys.modules if m.startswith('edgebat.tasks.') and m.endswith('.task')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([f"edgebat.tasks.{of.name}.task"])
 
 
 def test_a_file_without_a_usable_task_says_why() -> None:

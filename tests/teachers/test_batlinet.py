@@ -18,7 +18,7 @@ from edgebat.tasks.life.score import life_scores  # noqa: E402
 from edgebat.tasks.life.windows import LifeWindows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet, BatLiNetEnsemble, clean  # noqa: E402
 from edgebat.teachers.batlinet.settings import BatLiNetSettings  # noqa: E402
-from edgebat.teachers.batlinet.train import train_batlinet  # noqa: E402
+from edgebat.teachers.batlinet.train import fit_teacher  # noqa: E402
 from edgebat.teachers.batlinet.transfer import Transfer, is_target, transfer_scores, transfer_split  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
@@ -28,6 +28,10 @@ from tests.life_cells import SMALL, made_up_windows  # noqa: E402
 from tests.shipped_studies import load_study  # noqa: E402
 
 QUICK = StepSettings(steps=60, steps_per_epoch=30, learning_rate=3e-3, accelerator="cpu")
+
+
+def train_batlinet(train, settings, run, **more):
+    return fit_teacher(BatLiNet, train, None, settings, run, **more)
 
 
 def test_parameter_count_of_the_publication():

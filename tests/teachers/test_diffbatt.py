@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.errors import DataError, RecipeError  # noqa: E402
-from edgebat.tasks.life.score import curve_error_percent, score_life  # noqa: E402
+from edgebat.tasks.life.score import curve_error_percent, score_predictions  # noqa: E402
 from edgebat.tasks.life.windows import curve_life  # noqa: E402
 from edgebat.teachers.diffbatt.diffusion import Schedule  # noqa: E402
 from edgebat.teachers.diffbatt.network import DiffBatt, DiffBattEnsemble, closest_draw  # noqa: E402
@@ -22,7 +22,6 @@ from edgebat.teachers.diffbatt.synthesis import (  # noqa: E402
     synthesis_scores,
     synthesize,
 )
-from edgebat.teachers.diffbatt.train import train_diffbatt  # noqa: E402
 from edgebat.teachers.diffbatt.unet import UNet, position_code  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
@@ -116,8 +115,8 @@ def test_levels_run_from_noise_to_clean():
 def trained(tmp_path_factory):
     windows = made_up_windows(4)
     fit = StepSettings(steps=60, steps_per_epoch=20, learning_rate=5e-3, average=0.9, accelerator="cpu")
-    network, result = train_diffbatt(
-        windows, DiffBattSettings(repeats=2, fit=fit), Run(tmp_path_factory.mktemp("diffbatt"))
+    network, result = DiffBatt.fit(
+        windows, None, DiffBattSettings(repeats=2, fit=fit), Run(tmp_path_factory.mktemp("diffbatt"))
     )
     network.sampling = FEW
     return windows, network, result
@@ -143,7 +142,7 @@ def test_blended_cells_lie_between_the_measured_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(DiffBatt, "noise_loss", noise_loss)
     windows = made_up_windows(4, dataclasses.replace(SMALL, curve_points=96, curve_step=10))
     fit = StepSettings(steps=20, steps_per_epoch=10, accelerator="cpu")
-    train_diffbatt(windows, DiffBattSettings(repeats=2, blend=1, fit=fit), Run(tmp_path / "blend"))
+    DiffBatt.fit(windows, None, DiffBattSettings(repeats=2, blend=1, fit=fit), Run(tmp_path / "blend"))
     measured = set((windows.curve > 0).sum(axis=1).tolist())
     lengths = torch.cat([(curve > -1.0).sum(dim=1) for curve, _ in seen])
     assert lengths.min() >= min(measured)
@@ -153,7 +152,7 @@ def test_blended_cells_lie_between_the_measured_ones(tmp_path, monkeypatch):
     sizes = torch.cat([q.abs().amax(dim=(1, 2)) for _, q in seen])
     assert np.corrcoef(lengths.numpy(), sizes.numpy())[0, 1] < -0.95
     seen.clear()
-    train_diffbatt(windows, DiffBattSettings(fit=fit), Run(tmp_path / "plain"))
+    DiffBatt.fit(windows, None, DiffBattSettings(fit=fit), Run(tmp_path / "plain"))
     assert {n for curve, _ in seen for n in (curve > -1.0).sum(dim=1).tolist()} == measured
     with pytest.raises(RecipeError, match="blend >= 0"):
         DiffBattSettings(blend=-1)
@@ -198,9 +197,9 @@ def test_guidance_mixes_both_predictions(trained):
 
 def test_scores_and_synthesis(trained):
     windows, network, _ = trained
-    scores = score_life(network, windows)
-    assert {"rmse", "mape", "rul_rmse", "rul_rmse_best", "soh_rmse"} <= set(scores["scores"])
-    assert len(scores["cells"]) == 4
+    found = score_predictions(network.predict(windows), windows)
+    assert {"rmse", "mape", "rul_rmse", "rul_rmse_best", "soh_rmse"} <= set(found.scores)
+    assert len(found.cells) == 4
     made = synthesize(network, windows, FEW)
     assert len(made) == 12
     assert made.cells[0] == ("MADE-synthetic", "c00-0")
@@ -241,7 +240,7 @@ def test_shipped_recipes_are_studies_and_a_wrong_key_is_refused(tmp_path):
 def test_nothing_to_train_on_and_impossible_lengths_are_refused(tmp_path):
     windows = made_up_windows(2)
     with pytest.raises(RecipeError, match="no cell"):
-        train_diffbatt(windows.select(split="none"), DiffBattSettings(), Run(tmp_path))
+        DiffBatt.fit(windows.select(split="none"), None, DiffBattSettings(), Run(tmp_path))
     with pytest.raises(DataError, match="divisible by 8"):
         DiffBatt(spec={"curve_points": 250})
     with pytest.raises(DataError, match="windows were made with"):

@@ -15,7 +15,7 @@ pytest.importorskip("lightning")
 from edgebat.teachers.base import Teacher  # noqa: E402
 from edgebat.teachers.ic2ml.network import Ic2ml, sinusoids  # noqa: E402
 from edgebat.teachers.ic2ml.settings import Ic2mlSettings  # noqa: E402
-from edgebat.teachers.ic2ml.train import cell_weights, context_soh, masked_mse, train_ic2ml  # noqa: E402
+from edgebat.teachers.ic2ml.train import cell_weights, context_soh, masked_mse  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.training.fit import EpochBatches, fit  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
@@ -151,7 +151,7 @@ def test_every_sample_is_drawn_equally_often():
 def trained(tmp_path_factory):
     windows = tiny_windows()
     folder = tmp_path_factory.mktemp("teacher")
-    network, result = train_ic2ml(windows, tiny_windows(seed=1), SMALL, Run(folder))
+    network, result = Ic2ml.fit(windows, tiny_windows(seed=1), SMALL, Run(folder))
     return network, result, folder, windows
 
 
@@ -159,14 +159,14 @@ def test_a_training_says_how_fast_it_was_and_one_with_nothing_left_to_do_says_no
     _, result, folder, windows = trained
     assert result.windows_per_second > 0.0
     assert result.gpu_peak_bytes == 0 or torch.cuda.is_available()
-    _, again = train_ic2ml(windows, tiny_windows(seed=1), SMALL, Run(folder))
+    _, again = Ic2ml.fit(windows, tiny_windows(seed=1), SMALL, Run(folder))
     assert (again.windows_per_second, again.best_loss) == (0.0, result.best_loss)
 
 
 def test_the_last_weights_are_kept_when_asked_for(trained, tmp_path):
     _, best, _, windows = trained
     settings = dataclasses.replace(SMALL, fit=dataclasses.replace(SMALL.fit, keep="last"))
-    network, last = train_ic2ml(windows, tiny_windows(seed=1), settings, Run(tmp_path))
+    network, last = Ic2ml.fit(windows, tiny_windows(seed=1), settings, Run(tmp_path))
     assert last.best_epoch == last.epochs - 1
     assert last.best_loss == last.history[-1]["val_loss"] >= best.best_loss
     stored = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
@@ -177,7 +177,7 @@ def test_the_last_weights_are_kept_when_asked_for(trained, tmp_path):
 
 def test_training_is_repeatable_byte_for_byte(trained, tmp_path):
     network, _, _, windows = trained
-    again, _ = train_ic2ml(windows, tiny_windows(seed=1), SMALL, Run(tmp_path / "again"))
+    again, _ = Ic2ml.fit(windows, tiny_windows(seed=1), SMALL, Run(tmp_path / "again"))
     save_teacher(network, tmp_path / "a.safetensors")
     save_teacher(again, tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
@@ -191,9 +191,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(trained, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train_ic2ml(windows, tiny_windows(seed=1), SMALL, Run(tmp_path, progress=stop_after_second))
+        Ic2ml.fit(windows, tiny_windows(seed=1), SMALL, Run(tmp_path, progress=stop_after_second))
     seen = []
-    resumed, again = train_ic2ml(
+    resumed, again = Ic2ml.fit(
         windows, tiny_windows(seed=1), SMALL, Run(tmp_path, progress=lambda row: seen.append(row["epoch"]))
     )
     assert seen[-1] == 2
@@ -206,7 +206,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(trained, tmp_path):
 def test_best_weights_are_kept(tmp_path):
     """A rate that destroys what was learnt: the network handed back is the one of the best epoch."""
     windows, val = tiny_windows(), tiny_windows(seed=1)
-    network, result = train_ic2ml(windows, val, small(epochs=3, learning_rate=0.5, patience=9), Run(tmp_path))
+    network, result = Ic2ml.fit(windows, val, small(epochs=3, learning_rate=0.5, patience=9), Run(tmp_path))
     losses = [row["val_loss"] for row in result.history]
     assert result.best_loss == min(losses)
     assert result.best_epoch == int(np.argmin(losses)) < 2
@@ -219,9 +219,7 @@ def test_best_weights_are_kept(tmp_path):
 
 def test_early_stopping_ends_a_training_without_progress(tmp_path):
     windows = tiny_windows()
-    _, result = train_ic2ml(
-        windows, tiny_windows(seed=1), small(epochs=30, learning_rate=1.0, patience=1), Run(tmp_path)
-    )
+    _, result = Ic2ml.fit(windows, tiny_windows(seed=1), small(epochs=30, learning_rate=1.0, patience=1), Run(tmp_path))
     assert result.epochs < 30
 
 
@@ -283,9 +281,9 @@ def test_nothing_to_learn_from_is_an_error(tmp_path):
     windows = tiny_windows()
     constant = dataclasses.replace(windows, x=np.full_like(windows.x, 0.01))
     with pytest.raises(DataError, match="constant"):
-        train_ic2ml(constant, windows, SMALL, Run(tmp_path))
+        Ic2ml.fit(constant, windows, SMALL, Run(tmp_path))
     with pytest.raises(RecipeError, match="0 to validate"):
-        train_ic2ml(windows, windows.select(np.zeros(len(windows), bool)), SMALL, Run(tmp_path))
+        Ic2ml.fit(windows, windows.select(np.zeros(len(windows), bool)), SMALL, Run(tmp_path))
 
 
 def test_fit_restores_the_loss_it_reports(tmp_path):

@@ -21,7 +21,7 @@ from edgebat.tasks.health import HealthSpec, HealthWindows  # noqa: E402
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows  # noqa: E402
 from edgebat.teachers.batlinet.network import BatLiNet  # noqa: E402
 from edgebat.teachers.store import load_teacher, teacher_classes  # noqa: E402
-from edgebat.training.tensorfile import read_header  # noqa: E402
+from edgebat.training.tensorfile import read_network  # noqa: E402
 from tests.life_cells import made_up_cell  # noqa: E402
 from tests.tiny_windows import tiny_windows  # noqa: E402
 
@@ -49,7 +49,7 @@ MADE_UP: dict[str, Callable[[Any], Any]] = {"health": health, "forecast": foreca
 
 
 def test_every_teacher_has_a_checkpoint() -> None:
-    there = {str(read_header(file, "edgebat-teacher")["name"]) for file in FILES}
+    there = {str(read_network(file, "edgebat-teacher").header["name"]) for file in FILES}
     assert there == set(teacher_classes()) - {
         "batlinet",
         "diffbatt",
@@ -96,7 +96,7 @@ def test_it_loads_and_predicts(file: Path) -> None:
 @pytest.mark.parametrize("file", [f for f in FILES if "batlinet" in f.parent.name], ids=str)
 def test_batlinets_references_are_means_of_several_cells(file: Path) -> None:
     """The corpus must not travel with the checkpoint: means of four or more cells, not the curves of single ones."""
-    cells = int(read_header(file, "edgebat-teacher")["provenance"]["cells"])
+    cells = int(read_network(file, "edgebat-teacher").header["provenance"]["cells"])
     assert cells == {"matr-current": 41, "matr": 41, "hust": 52, "mix": 105}[file.stem]  # those whose life is known
     teacher: Any = load_teacher(file)
     for member in teacher.members:

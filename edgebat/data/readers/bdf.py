@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebat.data.readers.csv_map import header_of, raw_cell, read_columns, read_csv_map
+from edgebat.data.readers.csv_map import header_of, read_csv_map
 from edgebat.data.readers.raw import CurrentSign, RawCell
 from edgebat.errors import DataError
 
@@ -43,8 +43,7 @@ def read_bdf(
     cycle = [name for name in CYCLE if name in header]
     if cycle:
         found["cycle"] = cycle[0]
-    table = read_columns(path, list(found.values()))
-    return raw_cell(path, {quantity: table[name] for quantity, name in found.items()}, sign, nominal_ah, cell_id)
+    return read_csv_map(path, found, sign, nominal_ah, cell_id)
 
 
 def read_mapped(

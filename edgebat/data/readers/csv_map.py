@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from edgebat.arrays import Float64
 from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed, whole
 from edgebat.errors import DataError
 
@@ -44,17 +44,6 @@ def read_csv_map(
     wanted = {name: _name_and_factor(text) for name, text in columns.items()}
     table = read_columns(path, [name for name, _ in wanted.values()])
     values = {name: table[column] * factor for name, (column, factor) in wanted.items()}
-    return raw_cell(path, values, sign, nominal_ah, cell_id)
-
-
-def raw_cell(
-    path: Path,
-    values: Mapping[str, npt.NDArray[np.float64]],
-    sign: CurrentSign | str,
-    nominal_ah: float | None,
-    cell_id: str | None,
-) -> RawCell:
-    """A checked RawCell out of the columns ``time``, ``voltage``, ``current`` (s, V, A) and maybe ``cycle``."""
     current = signed(values["current"], sign)
     cell = RawCell(
         cell_id=cell_id or path.name.split(".")[0],
@@ -80,7 +69,7 @@ def header_of(path: Path) -> list[str]:
             raise DataError(f"{path} cannot be read as CSV: {error}") from None
 
 
-def read_columns(path: Path, names: list[str]) -> dict[str, npt.NDArray[np.float64]]:
+def read_columns(path: Path, names: list[str]) -> dict[str, Float64]:
     """The named columns as float64 [rows]; blank lines are skipped. Raises DataError naming column and line."""
     header = header_of(path)
     missing = [name for name in names if name not in header]
@@ -115,11 +104,8 @@ def read_columns(path: Path, names: list[str]) -> dict[str, npt.NDArray[np.float
 
 def _name_and_factor(text: str) -> tuple[str, float]:
     name, colon, factor = text.rpartition(":")
-    if not colon:
-        return text, 1.0
-    if not _is_number(factor):
-        return text, 1.0  # a colon that belongs to the column's name
-    return name, float(factor)
+    # Another colon belongs to the column's name.
+    return (name, float(factor)) if colon and _is_number(factor) else (text, 1.0)
 
 
 def _is_number(text: str) -> bool:

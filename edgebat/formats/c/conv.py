@@ -1,4 +1,4 @@
-"""Convolutions as calls of C kernels; maximum pooling behind one is computed on the way."""
+"""Convolutions and pooling over time as calls of C kernels; maximum pooling behind a convolution is computed on the way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgebat.formats.c.memory import View, pad4
 from edgebat.formats.c.requant import lower_requant
 from edgebat.formats.c.tables import Fields
 from edgebat.formats.c.weights import block_tables, fold, int8_tables, slide_dense, spread
-from edgebat.graph.model import Conv1D, DepthwiseConv1D, MaxPool1D
+from edgebat.graph.model import AveragePool1D, Conv1D, DepthwiseConv1D, MaxPool1D
 
 
 def lower_conv1d(low: Lowering, node: Conv1D) -> None:
@@ -79,4 +79,28 @@ def lower_depthwise(low: Lowering, node: DepthwiseConv1D) -> None:
     start = View(view.buffer, view.start - node.padding[0] * view.stride, view.rows, view.width, view.stride)
     low.call("edgebat_depthwise", f"&{label}", start, out)
     low.overlap(start, out, node.stride * view.stride)
+    low.finish(node.output, node.requant)
+
+
+def lower_max_pool(low: Lowering, node: MaxPool1D) -> None:
+    """The maximum of a window of rows."""
+    view, out = low.view(node), low.new_view(node.output)
+    low.call("edgebat_max_pool", view, out, view.stride, out.rows, node.size, node.stride)
+    low.overlap(view, out, node.stride * view.stride)
+    low.finish(node.output)
+
+
+def lower_average_pool(low: Lowering, node: AveragePool1D) -> None:
+    """The mean of a window of rows, rounded once."""
+    view, label = low.view(node), low.label(node)
+    rounding = lower_requant(f"node {node.name!r} (average_pool1d)", node.requant, np.array([node.size * 255]))
+    out = low.new_view(node.output)
+    fields: Fields = {
+        "bias": -node.size * low.source(node).zero_point, "multiplier": rounding.multiplier_macro(rounding.k[0]),
+        "rounding": rounding.macro(), "positions": out.rows, "size": node.size, "stride": node.stride,
+        "row": view.stride,
+    }  # fmt: skip
+    low.tables.append(tables.structure("edgebat_average_t", label, fields, 24))
+    low.call("edgebat_average", f"&{label}", view, out)
+    low.overlap(view, out, node.stride * view.stride)
     low.finish(node.output, node.requant)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from edgebat.formats.c.calls import PREPARING, Call, Slide, Statement
 from edgebat.formats.c.memory import Buffer, View, pad4
 from edgebat.formats.c.tables import Table
-from edgebat.graph.model import Conv1D, DepthwiseConv1D, Flatten, IntGraph, LastStep, Node, Requant, Tensor
+from edgebat.graph.model import Convolution, Flatten, IntGraph, LastStep, Node, Requant, Tensor
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Lowering:
     def padding(self, tensor: str) -> tuple[int, int]:
         """Rows of zero point that convolutions want before and after ``tensor``."""
         nodes = [self.graph.nodes[i] for i in self.consumers[tensor]]
-        pads = [node.padding for node in nodes if isinstance(node, Conv1D | DepthwiseConv1D)]
+        pads = [node.padding for node in nodes if isinstance(node, Convolution)]
         return max((p[0] for p in pads), default=0), max((p[1] for p in pads), default=0)
 
     def new_buffer(self, size: int) -> View:

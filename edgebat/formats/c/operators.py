@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.conv import lower_conv1d, lower_depthwise
+from edgebat.formats.c.conv import lower_average_pool, lower_conv1d, lower_depthwise, lower_max_pool
 from edgebat.formats.c.dense import lower_dense
 from edgebat.formats.c.elementwise import lower_add, lower_concat, lower_flatten, lower_last_step, lower_lut
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.lstm import lower_lstm, lower_lstm_step
 from edgebat.formats.c.memory import View
-from edgebat.formats.c.pooling import lower_average_pool, lower_max_pool
-from edgebat.graph.model import Concat, Conv1D, Dense, DepthwiseConv1D, Flatten, Node
+from edgebat.graph.model import Concat, Conv1D, Convolution, Dense, Flatten, Node
 
 Operators = Mapping[str, Callable[[Lowering, Any], None]]
 
@@ -67,7 +66,7 @@ def _reads_directly(low: Lowering, node: Node, view: View) -> bool:
             return all(isinstance(user, Dense) and view.bytes % 4 == 0 for user in users)
         case Conv1D() if low.mode == "ram":
             return True
-        case Conv1D() | DepthwiseConv1D():
+        case Convolution():
             return view.width % 4 == 0 and node.padding == (0, 0)
         case Concat():
             return True

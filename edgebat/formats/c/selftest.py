@@ -12,11 +12,11 @@ from edgebat.runtime import Engine
 GOLDEN = 2  # windows; each costs its input and its output in flash
 
 
-def golden_vectors(graph: IntGraph, count: int = GOLDEN) -> tuple[np.ndarray, np.ndarray]:
-    """Seeded inputs int8 [count, *] over the whole range, different for every model, and their outputs [count, *]."""
+def golden_vectors(graph: IntGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Seeded inputs int8 [GOLDEN, *] over the whole range, different for every model, and their outputs [GOLDEN, *]."""
     rng = np.random.default_rng(int(graph.fingerprint[:16], 16))
-    x = rng.integers(-128, 128, (count, *graph.input_tensor.shape), dtype=np.int8)
-    return x, Engine(graph).run(x).reshape(count, -1)
+    x = rng.integers(-128, 128, (GOLDEN, *graph.input_tensor.shape), dtype=np.int8)
+    return x, Engine(graph).run(x).reshape(GOLDEN, -1)
 
 
 def prototypes(name: str, upper: str) -> str:

@@ -63,8 +63,8 @@ class Table:
 
 def blocked(weight: IntArray, height: int = BLOCK) -> Int64:
     """Zero padded blocks of ``height`` rows and four columns: [row blocks, column blocks, height, 4]."""
-    full = np.zeros((-(-len(weight) // height) * height, pad4(weight.shape[1])), np.int64)
-    full[: len(weight), : weight.shape[1]] = weight
+    rows, columns = weight.shape
+    full = np.pad(weight.astype(np.int64), ((0, -rows % height), (0, pad4(columns) - columns)))
     return full.reshape(-1, height, full.shape[1] // BLOCK, BLOCK).transpose(0, 2, 1, 3)
 
 

@@ -30,9 +30,7 @@ class Matrix:
 
 def spread(weight: Int8, stride: int) -> Int8:
     """Weights [O, rows, width] as [O, rows * stride]: zeros where rows of the input are padded."""
-    wide = np.zeros((*weight.shape[:2], stride), np.int8)
-    wide[:, :, : weight.shape[2]] = weight
-    return wide.reshape(len(weight), -1)
+    return np.pad(weight, ((0, 0), (0, 0), (0, stride - weight.shape[2]))).reshape(len(weight), -1)
 
 
 def fold(low: Lowering, node: Dense | Conv1D, weight: IntArray) -> Matrix:

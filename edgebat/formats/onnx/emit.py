@@ -16,23 +16,9 @@ from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.integer import emit_lstm, emit_shift
 from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
-from edgebat.formats.rounding import Linear, average_window, is_exact, reach
-from edgebat.graph.model import (
-    Add,
-    AveragePool1D,
-    Concat,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    IntGraph,
-    LastStep,
-    Lstm,
-    Lut,
-    MaxPool1D,
-    Node,
-    Tensor,
-)
+from edgebat.formats.rounding import Linear, average_window, is_exact
+from edgebat.graph import model as ops
+from edgebat.graph.model import IntGraph, Node, Tensor, reach
 
 OPSETS = {"": 17, MICROSOFT: 1}
 
@@ -100,7 +86,7 @@ class _Emitter:
     # -- operators
 
     def node(self, node: Node) -> None:
-        if self.stateful and not isinstance(node, Lstm | LastStep | Dense | Lut):
+        if self.stateful and not isinstance(node, ops.Lstm | ops.LastStep | ops.Dense | ops.Lut):
             raise ModelFileError(f"node {node.name!r} ({node.op}) needs all time steps: the model can't be stepped")
         source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
         if node.op not in _OPERATORS:
@@ -113,7 +99,7 @@ class _Emitter:
         if not is_exact(node, source, target, weight_scale, "ONNX"):
             self.inexact.append(node.name)
 
-    def dense(self, node: Dense, source: Tensor, target: Tensor) -> None:
+    def dense(self, node: ops.Dense, source: Tensor, target: Tensor) -> None:
         if target.dtype == "int16":
             self.head(node, source, target)
             return
@@ -137,17 +123,19 @@ class _Emitter:
             shape = self.onnx.constant(f"{node.name}/steps", [-1, *target.shape], "int64")
             self.onnx.emit("Reshape", [output, shape], target.name)
 
-    def convolution(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor) -> None:
+    def conv1d(self, node: ops.Convolution, source: Tensor, target: Tensor) -> None:
         self.check(node, source, target, node.weight_scale)
         self.window(node, source, target)
 
-    def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
+    depthwise_conv1d = conv1d
+
+    def average_pool1d(self, node: ops.AveragePool1D, source: Tensor, target: Tensor) -> None:
         window = average_window(node, source, target)
         self.check(node, source, target, window.weight_scale[:1])
         self.window(window, source, target)
 
-    def window(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor) -> None:
-        depthwise = isinstance(node, DepthwiseConv1D)
+    def window(self, node: ops.Convolution, source: Tensor, target: Tensor) -> None:
+        depthwise = isinstance(node, ops.DepthwiseConv1D)
         weight = node.weight.T[:, None] if depthwise else node.weight.transpose(0, 2, 1)
         output = f"{target.name}/nct"
         inputs = [
@@ -164,33 +152,33 @@ class _Emitter:
         )  # fmt: skip
         self.channels_first[target.name] = output
 
-    def max_pool(self, node: MaxPool1D, source: Tensor, target: Tensor) -> None:
+    def max_pool1d(self, node: ops.MaxPool1D, source: Tensor, target: Tensor) -> None:
         self.channels_first[target.name] = self.onnx.emit(
             "MaxPool", [self.image(source.name)], f"{target.name}/nct", kernel_shape=[node.size], strides=[node.stride]
         )
 
-    def flatten(self, _node: Flatten, source: Tensor, target: Tensor) -> None:
+    def flatten(self, _node: ops.Flatten, source: Tensor, target: Tensor) -> None:
         self.onnx.emit("Flatten", [self.sequence(source.name)], target.name, axis=1)
 
-    def last_step(self, _node: LastStep, source: Tensor, target: Tensor) -> None:
+    def last_step(self, _node: ops.LastStep, source: Tensor, target: Tensor) -> None:
         last = self.onnx.constant("int64(-1)", -1, "int64")
         self.onnx.emit("Gather", [self.sequence(source.name), last], target.name, axis=1)
 
-    def concat(self, node: Concat, _source: Tensor, target: Tensor) -> None:
+    def concat(self, node: ops.Concat, _source: Tensor, target: Tensor) -> None:
         self.onnx.emit("Concat", [self.sequence(name) for name in node.inputs], target.name, axis=-1)
 
-    def lut(self, node: Lut, source: Tensor, target: Tensor) -> None:
+    def lut(self, node: ops.Lut, source: Tensor, target: Tensor) -> None:
         table = self.onnx.constant(f"{node.name}/table", node.table, "int8")
         wide = self.onnx.emit("Cast", [self.sequence(source.name)], f"{target.name}/wide", to=ELEMENT_TYPE["int32"])
         middle = self.onnx.constant("int32(128)", 128, "int32")
         index = self.onnx.emit("Add", [wide, middle], f"{target.name}/index")
         self.onnx.emit("Gather", [table, index], target.name)
 
-    def lstm(self, node: Lstm, source: Tensor, target: Tensor) -> None:
+    def lstm(self, node: ops.Lstm, source: Tensor, target: Tensor) -> None:
         self.sequence(source.name)
         emit_lstm(self.onnx, node, source, target, self.stateful)
 
-    def head(self, node: Dense, source: Tensor, target: Tensor) -> None:
+    def head(self, node: ops.Dense, source: Tensor, target: Tensor) -> None:
         if node.requant.kind != "shift":
             raise ModelFileError(f"node {node.name!r} (dense, int16): only a shift requantization is exact in ONNX")
         weight = self.onnx.constant(f"{node.name}/weight", node.weight.T, "int8")
@@ -201,7 +189,7 @@ class _Emitter:
         acc = self.onnx.emit("Cast", [acc], f"{target.name}/wide", to=ELEMENT_TYPE["int64"])
         emit_shift(self.onnx, acc, node.requant, reach(node, source), "int16", target.name)
 
-    def add(self, node: Add, _source: Tensor, target: Tensor) -> None:
+    def add(self, node: ops.Add, _source: Tensor, target: Tensor) -> None:
         if node.requant.kind != "shift":
             raise ModelFileError(f"node {node.name!r} (add): only a shift requantization is exact in ONNX")
         terms, largest = [], 0
@@ -220,15 +208,6 @@ class _Emitter:
 
 
 _OPERATORS: dict[str, Callable[[_Emitter, Any, Tensor, Tensor], None]] = {
-    "dense": _Emitter.dense,
-    "conv1d": _Emitter.convolution,
-    "depthwise_conv1d": _Emitter.convolution,
-    "max_pool1d": _Emitter.max_pool,
-    "average_pool1d": _Emitter.average_pool,
-    "flatten": _Emitter.flatten,
-    "concat": _Emitter.concat,
-    "add": _Emitter.add,
-    "lut": _Emitter.lut,
-    "lstm": _Emitter.lstm,
-    "last_step": _Emitter.last_step,
+    name: getattr(_Emitter, name) for name in ops.OPERATORS if hasattr(_Emitter, name)
 }
+"""The method of each operator's name."""

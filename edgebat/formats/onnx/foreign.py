@@ -13,34 +13,13 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
+from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
-from edgebat.formats.onnx.values import (
-    Average,
-    Dequantized,
-    Function,
-    Linear,
-    Pending,
-    Quantized,
-    QuantizedConstant,
-    RawInput,
-    Sum,
-    Value,
-)
+from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
-from edgebat.graph.model import (
-    Add,
-    AveragePool1D,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    IntGraph,
-    Lut,
-    MaxPool1D,
-    Node,
-    Tensor,
-)
+from edgebat.graph import model as ops
+from edgebat.graph.model import IntGraph, Node, Tensor
 
 # Elementwise functions as float64 NumPy; arguments as in Function.
 FUNCTIONS: dict[str, Any] = {
@@ -50,6 +29,8 @@ FUNCTIONS: dict[str, Any] = {
     "leaky_relu": lambda x, alpha: np.where(x >= 0, x, alpha * x),
     "requantize": lambda x: x,
 }
+_ON_IMAGES = ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool")
+_ELEMENTWISE = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "Sigmoid", "QLinearSigmoid")
 
 
 class ImporterBase:
@@ -75,7 +56,7 @@ class ImporterBase:
             raise ModelFileError(
                 f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed"
             )
-        self.values[source.name] = RawInput(source.name, tuple(int(s) for s in sizes))
+        self.values[source.name] = kinds.RawInput(source.name, tuple(int(s) for s in sizes))
         for node in self.file.nodes:
             self.where = f"{self.what}: {node.op} {node.name or (node.outputs or [''])[0]!r}"
             method = getattr(self, f"on_{node.op.lower()}", None) if node.domain in ("", MICROSOFT, "ai.onnx") else None
@@ -163,7 +144,7 @@ class ImporterBase:
         tensor = self.tensors[name] = Tensor(name, shape, "int8", scale, zero)
         return tensor
 
-    def begin(self, raw: RawInput, scale: float, zero: int, unsigned: bool) -> Quantized:
+    def begin(self, raw: kinds.RawInput, scale: float, zero: int, unsigned: bool) -> Quantized:
         """The graph's input, and what was done to the float input before it was quantized."""
         if self.input is not None or len(raw.shape) not in (1, 2):
             raise ModelFileError(
@@ -187,17 +168,9 @@ class ImporterBase:
         reached = {name}
         for node in self.file.nodes:
             if reached & set(node.inputs[:1]):
-                if node.op in ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool"):
+                if node.op in _ON_IMAGES:
                     return True
-                if node.op in (
-                    "QuantizeLinear",
-                    "DequantizeLinear",
-                    "Relu",
-                    "Clip",
-                    "Tanh",
-                    "Sigmoid",
-                    "QLinearSigmoid",
-                ):
+                if node.op in _ELEMENTWISE:
                     reached |= set(node.outputs)
         return False
 
@@ -206,41 +179,38 @@ class ImporterBase:
             return source
         t, c = source.tensor.shape
         target = self.declare(name, (t * c,), source.tensor.scale, source.tensor.zero_point)
-        self.nodes.append(Flatten(name, (source.tensor.name,), name))
+        self.nodes.append(ops.Flatten(name, (source.tensor.name,), name))
         order = (c, t) if source.channels_first and t > 1 and c > 1 else None
         return Quantized(target, source.unsigned, False, order)
 
-    def bounds(self, value: Linear | Sum | Average, scale: float, zero: int) -> tuple[int, int]:
-        low = int(np.clip(np.rint(np.clip(value.low / scale, -1e6, 1e6)) + zero, -128, 127))
-        high = int(np.clip(np.rint(np.clip(value.high / scale, -1e6, 1e6)) + zero, -128, 127))
+    def bounds(self, value: Linear | kinds.Sum | kinds.Average, scale: float, zero: int) -> tuple[int, int]:
+        ends = (np.clip(end / scale, -1e6, 1e6) for end in (value.low, value.high))
+        low, high = (int(np.clip(np.rint(end) + zero, -128, 127)) for end in ends)
         return low, high
 
-    def round(self, value: Pending, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
+    def round(self, value: kinds.Pending, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         """Give a pending float value its integers."""
+        if isinstance(value, Linear):
+            return self.round_linear(value, name, scale, zero, unsigned)
+        first = value.sources[0] if isinstance(value, kinds.Sum) else value.source
+        source, shape = first.tensor, first.tensor.shape
+        if isinstance(value, kinds.Average):
+            shape = ((shape[0] - value.size) // value.stride + 1, shape[1])
+        target = self.declare(name, shape, scale, zero)
+        node: Node
         match value:
-            case Linear():
-                return self.round_linear(value, name, scale, zero, unsigned)
-            case Sum():
-                a, b = (source.tensor for source in value.sources)
-                target = self.declare(name, a.shape, scale, zero)
-                multipliers, requant = add_rounding((a.scale, b.scale), target, self.bounds(value, scale, zero))
-                self.nodes.append(Add(name, (a.name, b.name), name, multipliers, requant))
-                return replace(value.sources[0], tensor=target, unsigned=unsigned)
-            case Average():
-                source = value.source.tensor
+            case kinds.Sum(sources=(_, second)):
+                scales, inputs = (source.scale, second.tensor.scale), (source.name, second.tensor.name)
+                node = ops.Add(name, inputs, name, *add_rounding(scales, target, self.bounds(value, scale, zero)))
+            case kinds.Average():
                 real = average_multiplier(source.scale, value.size, scale)
-                target = self.declare(
-                    name, ((source.shape[0] - value.size) // value.stride + 1, source.shape[1]), scale, zero
-                )
                 requant = float_requant(real, zero, *self.bounds(value, scale, zero))
-                self.nodes.append(AveragePool1D(name, (source.name,), name, value.size, value.stride, requant))
-                return replace(value.source, tensor=target, unsigned=unsigned)
-            case Function():
-                source = value.source.tensor
-                target = self.declare(name, source.shape, scale, zero)
+                node = ops.AveragePool1D(name, (source.name,), name, value.size, value.stride, requant)
+            case kinds.Function():
                 table = function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
-                self.nodes.append(Lut(name, (source.name,), name, value.name, table))
-                return replace(value.source, tensor=target, unsigned=unsigned)
+                node = ops.Lut(name, (source.name,), name, value.name, table)
+        self.nodes.append(node)
+        return replace(first, tensor=target, unsigned=unsigned)
 
     def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         source = value.source.tensor
@@ -249,12 +219,12 @@ class ImporterBase:
         arrays = (value.weight, value.bias, value.weight_scale, requant)
         if value.kind == "dense":
             target = self.declare(name, (*source.shape[:-1], len(value.bias)), scale, zero)
-            self.nodes.append(Dense(name, (source.name,), name, *arrays))
+            self.nodes.append(ops.Dense(name, (source.name,), name, *arrays))
             return Quantized(target, unsigned)
         kernel = value.weight.shape[0 if value.kind == "depthwise" else 1]
         length = (source.shape[0] + sum(value.padding) - (kernel - 1) * value.dilation - 1) // value.stride + 1
         target = self.declare(name, (length, len(value.bias)), scale, zero)
-        cls = DepthwiseConv1D if value.kind == "depthwise" else Conv1D
+        cls = ops.DepthwiseConv1D if value.kind == "depthwise" else ops.Conv1D
         self.nodes.append(cls(name, (source.name,), name, *arrays, value.stride, value.dilation, value.padding))
         return Quantized(target, unsigned, channels_first=True)
 
@@ -262,5 +232,5 @@ class ImporterBase:
         before = source.tensor
         length = (before.shape[0] - size) // stride + 1
         target = self.declare(name, (length, before.shape[1]), before.scale, before.zero_point)
-        self.nodes.append(MaxPool1D(name, (before.name,), name, size, stride))
+        self.nodes.append(ops.MaxPool1D(name, (before.name,), name, size, stride))
         return replace(source, tensor=target)

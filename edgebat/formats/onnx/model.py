@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -78,31 +78,23 @@ def first_difference(a: OnnxGraph, b: OnnxGraph) -> str | None:
     if a.inputs != b.inputs or a.outputs != b.outputs:
         return "its inputs or outputs"
     for name in sorted(set(a.initializers) | set(b.initializers)):
-        if name not in a.initializers or name not in b.initializers:
-            return f"constant {name!r}"
-        if not same_array(a.initializers[name], b.initializers[name]):
+        left, right = a.initializers.get(name), b.initializers.get(name)
+        if left is None or right is None or not same_array(left, right):
             return f"constant {name!r}"
     if len(a.nodes) != len(b.nodes):
         return f"its number of operators, {len(a.nodes)} instead of {len(b.nodes)}"
-    for left, right in zip(a.nodes, b.nodes, strict=True):
-        if (left.op, left.domain, left.inputs, left.outputs) != (right.op, right.domain, right.inputs, right.outputs):
-            return f"operator {left.op} {left.name!r}"
-        if not _same_attributes(left.attributes, right.attributes):
-            return f"an attribute of operator {left.op} {left.name!r}"
+    for one, other in zip(a.nodes, b.nodes, strict=True):
+        if (one.op, one.domain, one.inputs, one.outputs) != (other.op, other.domain, other.inputs, other.outputs):
+            return f"operator {one.op} {one.name!r}"
+        names = one.attributes.keys() | other.attributes.keys()
+        if not all(_same_attribute(one.attributes.get(name), other.attributes.get(name)) for name in names):
+            return f"an attribute of operator {one.op} {one.name!r}"
     return None
 
 
-def _same_attributes(a: Mapping[str, Attribute], b: Mapping[str, Attribute]) -> bool:
-    if set(a) != set(b):
-        return False
-    for name, left in a.items():
-        right = b[name]
-        if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-            same = same_array(left, right)
-        elif isinstance(left, OnnxGraph) and isinstance(right, OnnxGraph):
-            same = first_difference(left, right) is None
-        else:
-            same = type(left) is type(right) and bool(left == right)
-        if not same:
-            return False
-    return True
+def _same_attribute(left: Attribute | None, right: Attribute | None) -> bool:
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return same_array(left, right)
+    if isinstance(left, OnnxGraph) and isinstance(right, OnnxGraph):
+        return first_difference(left, right) is None
+    return type(left) is type(right) and bool(left == right)

@@ -11,22 +11,10 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
 from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
-from edgebat.graph.arithmetic import quantize_multiplier
-from edgebat.graph.model import (
-    OPERATORS,
-    Add,
-    AveragePool1D,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    IntGraph,
-    Lstm,
-    Lut,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph import model as ops
+from edgebat.graph.arithmetic import lstm_multipliers
+from edgebat.graph.model import IntGraph, Node, Requant, Tensor
+from edgebat.graph.store import graph_document
 
 NOTE_FORMAT = 1
 
@@ -50,15 +38,7 @@ def graph_note(graph: IntGraph) -> dict[str, Any]:
                 # Integer operators have no place for the scales of LSTM and head.
                 entry[field.name] = value.tolist()
         nodes.append(entry)
-    return {
-        "format": NOTE_FORMAT,
-        "name": graph.name,
-        "input": graph.input,
-        "output": graph.output,
-        "tensors": [dataclasses.asdict(tensor) for tensor in graph.tensors.values()],
-        "nodes": nodes,
-        "meta": graph.meta,
-    }
+    return graph_document(graph, nodes) | {"format": NOTE_FORMAT}
 
 
 def graph_from_note(note: dict[str, Any], constants: dict[str, Array]) -> IntGraph:
@@ -106,15 +86,31 @@ def _text(value: Any) -> str:
     return value
 
 
+def _pair(value: Any) -> tuple[int, int]:
+    left, right = value
+    return _integer(left), _integer(right)
+
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "str": _text,
+    "int": _integer,
+    "tuple[str, ...]": lambda value: tuple(_text(name) for name in value),
+    "tuple[int, int]": _pair,
+}
+"""What reads a field of a node from the note, by the field's type."""
+
+
 class _Decoder:
     """One node: plain fields from the note, arrays from the constants that `emit.py` makes of them."""
 
     def __init__(self, entry: dict[str, Any], tensors: dict[str, Tensor], constants: dict[str, Array]) -> None:
         self.entry, self.tensors, self.constants = entry, tensors, constants
-        self.name, self.output = _text(entry["name"]), _text(entry["output"])
-        self.common: dict[str, Any] = {
-            "name": self.name, "inputs": tuple(_text(name) for name in entry["inputs"]), "output": self.output
-        }  # fmt: skip
+        if entry["op"] not in _OPERATORS:
+            raise ValueError(f"operator {entry['op']!r}")
+        self.cls: type[Any] = ops.OPERATORS[entry["op"]]
+        plain = [field for field in dataclasses.fields(self.cls) if field.type in _PLAIN]
+        self.common = {field.name: _PLAIN[str(field.type)](entry[field.name]) for field in plain}
+        self.name, self.output = self.common["name"], self.common["output"]
 
     @property
     def source(self) -> Tensor:
@@ -126,18 +122,8 @@ class _Decoder:
             raise ValueError(f"constant {label!r} of node {self.name!r} is {value.dtype}{list(value.shape)}")
         return value
 
-    def integer(self, key: str) -> int:
-        return _integer(self.entry[key])
-
-    def pair(self) -> tuple[int, int]:
-        left, right = self.entry["padding"]
-        return _integer(left), _integer(right)
-
     def node(self) -> Node:
-        op = self.entry["op"]
-        if op not in _OPERATORS:
-            raise ValueError(f"operator {op!r}")
-        node = _OPERATORS[op](self)
+        node = _OPERATORS[self.cls.op](self)
         if isinstance(node, Linear) and node.requant.kind == "float":
             return proven(node, self.source, self.entry["requant"]["hint"])
         return node
@@ -163,25 +149,24 @@ class _Decoder:
 
     # -- operators
 
-    def plain(self) -> Node:
-        return OPERATORS[self.entry["op"]](**self.common)
+    def plain(self, **more: Any) -> Node:
+        """The node of the note's fields and ``more``, which the note leaves out."""
+        node: Node = self.cls(**self.common, **more)
+        return node
 
-    def max_pool(self) -> MaxPool1D:
-        return MaxPool1D(**self.common, size=self.integer("size"), stride=self.integer("stride"))
+    flatten = concat = last_step = max_pool1d = plain
 
-    def average_pool(self) -> AveragePool1D:
-        requant = self.requant(self.array("weight_scale", "float32")[:1])
-        size, stride = self.integer("size"), self.integer("stride")
-        return AveragePool1D(**self.common, size=size, stride=stride, requant=requant)
+    def average_pool1d(self) -> Node:
+        return self.plain(requant=self.requant(self.array("weight_scale", "float32")[:1]))
 
-    def add(self) -> Add:
+    def add(self) -> Node:
         terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
-        return Add(**self.common, multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
+        return self.plain(multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
 
-    def lut(self) -> Lut:
-        return Lut(**self.common, function=_text(self.entry["function"]), table=self.array("table", "int8"))
+    def lut(self) -> Node:
+        return self.plain(table=self.array("table", "int8"))
 
-    def dense(self) -> Dense:
+    def dense(self) -> Node:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
         if self.tensors[self.output].dtype == "int16":
             scale = np.array([_number(v) for v in self.entry["weight_scale"]], np.float32)
@@ -190,22 +175,19 @@ class _Decoder:
         else:
             scale = self.array("weight_scale", "float32")
             requant = self.requant(scale)
-        return Dense(**self.common, weight=weight, bias=bias, weight_scale=scale, requant=requant)
+        return self.plain(weight=weight, bias=bias, weight_scale=scale, requant=requant)
 
-    def convolution(self) -> Node:
+    def conv1d(self) -> Node:
         weight, bias = self.array("weight", "int8"), self.array("bias", "int32")
         if weight.ndim != 3:
             raise ValueError(f"weight of node {self.name!r} has {weight.ndim} dimensions")
         scale = self.array("weight_scale", "float32")
-        fields: dict[str, Any] = {
-            **self.common, "bias": bias, "weight_scale": scale, "requant": self.requant(scale),
-            "stride": self.integer("stride"), "dilation": self.integer("dilation"), "padding": self.pair(),
-        }  # fmt: skip
-        if self.entry["op"] == Conv1D.op:
-            return Conv1D(**fields, weight=np.ascontiguousarray(weight.transpose(0, 2, 1)))
-        return DepthwiseConv1D(**fields, weight=np.ascontiguousarray(weight[:, 0].T))
+        weight = np.ascontiguousarray(weight.transpose(0, 2, 1) if self.cls is ops.Conv1D else weight[:, 0].T)
+        return self.plain(weight=weight, bias=bias, weight_scale=scale, requant=self.requant(scale))
 
-    def lstm(self) -> Lstm:
+    depthwise_conv1d = conv1d
+
+    def lstm(self) -> ops.Lstm:
         source, target = self.source, self.tensors[self.output]
         units = target.shape[-1]
         back = [GATE_ORDER.index(gate) for gate in range(4)]
@@ -216,30 +198,14 @@ class _Decoder:
         scales = [
             np.array([_number(v) for v in self.entry[key]], np.float32) for key in ("input_scale", "recurrent_scale")
         ]
-        derived = []
-        for before, values in zip((source.scale, target.scale), scales, strict=True):
-            pairs = [quantize_multiplier(before * float(value) * 2.0**12) for value in values]
-            derived += [np.array(column, np.int32) for column in zip(*pairs, strict=True)]
-        hidden = quantize_multiplier(2.0**-30 / target.scale)
-        return Lstm(
-            **self.common, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
+        derived = self.common | lstm_multipliers(source.scale, target.scale, *scales)
+        return ops.Lstm(
+            **derived, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
             bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
-            input_multiplier=derived[0], input_exponent=derived[1], recurrent_multiplier=derived[2],
-            recurrent_exponent=derived[3], cell_exponent=self.integer("cell_exponent"), hidden_multiplier=hidden[0],
-            hidden_exponent=hidden[1],
         )  # fmt: skip
 
 
 _OPERATORS: dict[str, Callable[[_Decoder], Node]] = {
-    "dense": _Decoder.dense,
-    "conv1d": _Decoder.convolution,
-    "depthwise_conv1d": _Decoder.convolution,
-    "max_pool1d": _Decoder.max_pool,
-    "average_pool1d": _Decoder.average_pool,
-    "flatten": _Decoder.plain,
-    "concat": _Decoder.plain,
-    "add": _Decoder.add,
-    "lut": _Decoder.lut,
-    "lstm": _Decoder.lstm,
-    "last_step": _Decoder.plain,
+    name: getattr(_Decoder, name) for name in ops.OPERATORS if hasattr(_Decoder, name)
 }
+"""The method of each operator's name."""

@@ -9,19 +9,10 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
+from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.foreign import ImporterBase
 from edgebat.formats.onnx.model import OnnxNode
-from edgebat.formats.onnx.values import (
-    Average,
-    Dequantized,
-    Function,
-    Linear,
-    Quantized,
-    QuantizedConstant,
-    RawInput,
-    Sum,
-    Value,
-)
+from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
 
 
 class Importer(ImporterBase):
@@ -33,13 +24,13 @@ class Importer(ImporterBase):
         scale, zero, unsigned = self.scale_and_zero(node, 1)
         value = self.value(node, 0)
         name = node.outputs[0]
-        if isinstance(value, RawInput):
+        if isinstance(value, kinds.RawInput):
             return self.begin(value, scale, zero, unsigned)
         if isinstance(value, Dequantized):
             tensor = value.base.tensor
             if (tensor.scale, tensor.zero_point) == (scale, zero):
                 return replace(value.base, unsigned=unsigned)
-            value = Function(value.base, "requantize")
+            value = kinds.Function(value.base, "requantize")
         if isinstance(value, Quantized | QuantizedConstant):
             raise ModelFileError(f"{self.where} quantizes {node.inputs[0]!r}, which is quantized already")
         return self.round(value, name, scale, zero, unsigned)
@@ -92,13 +83,15 @@ class Importer(ImporterBase):
         return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 6))
 
     def on_qlinearsigmoid(self, node: OnnxNode) -> Value:
-        return self.round(Function(self.checked(node, 0), "sigmoid"), node.outputs[0], *self.scale_and_zero(node, 3))
+        return self.round(
+            kinds.Function(self.checked(node, 0), "sigmoid"), node.outputs[0], *self.scale_and_zero(node, 3)
+        )
 
     def on_qlinearglobalaveragepool(self, node: OnnxNode) -> Value:
         if node.attributes.get("channels_last", 0):
             raise ModelFileError(f"{self.where} has channels last; edgebat reads [N, C, T]")
         source = self.image(self.checked(node, 0))
-        pending = Average(source, source.tensor.shape[0], 1)
+        pending = kinds.Average(source, source.tensor.shape[0], 1)
         return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 3))
 
     def checked(self, node: OnnxNode, position: int) -> Quantized:
@@ -136,13 +129,13 @@ class Importer(ImporterBase):
         return self.sum(self.quantized(node, 0), self.quantized(node, 1))
 
     def on_tanh(self, node: OnnxNode) -> Value:
-        return Function(self.quantized(node), node.op.lower())
+        return kinds.Function(self.quantized(node), node.op.lower())
 
     on_sigmoid = on_tanh
 
     def on_leakyrelu(self, node: OnnxNode) -> Value:
         alpha = node.attributes.get("alpha", 0.01)
-        return Function(self.quantized(node), "leaky_relu", (float(alpha) if isinstance(alpha, float) else 0.01,))
+        return kinds.Function(self.quantized(node), "leaky_relu", (float(alpha) if isinstance(alpha, float) else 0.01,))
 
     def on_relu(self, node: OnnxNode) -> Value:
         return self.limited(self.value(node, 0), 0.0, np.inf, node)
@@ -158,13 +151,13 @@ class Importer(ImporterBase):
         return self.limited(self.value(node, 0), low, high, node)
 
     def limited(self, value: Value, low: float, high: float, node: OnnxNode) -> Value:
-        if isinstance(value, Linear | Sum | Average):
+        if isinstance(value, Linear | kinds.Sum | kinds.Average):
             return replace(value, low=max(value.low, low), high=min(value.high, high))
-        return Function(self.quantized(node), "clip", (low, high))
+        return kinds.Function(self.quantized(node), "clip", (low, high))
 
     def on_globalaveragepool(self, node: OnnxNode) -> Value:
         source = self.image(self.quantized(node))
-        return Average(source, source.tensor.shape[0], 1)
+        return kinds.Average(source, source.tensor.shape[0], 1)
 
     def dequantized_weights(self, node: OnnxNode, position: int) -> QuantizedConstant:
         value = self.value(node, position)
@@ -204,7 +197,7 @@ class Importer(ImporterBase):
         if node.attributes.get("perm") != [0, 2, 1]:
             raise ModelFileError(f"{self.where} has perm {node.attributes.get('perm')}; allowed: [0, 2, 1]")
         value = self.value(node, 0)
-        if isinstance(value, RawInput):
+        if isinstance(value, kinds.RawInput):
             return replace(value, moves=(*value.moves, ("transpose", ())))
         source = self.quantized(node)
         if len(source.tensor.shape) != 2:
@@ -220,14 +213,14 @@ class Importer(ImporterBase):
     def on_reshape(self, node: OnnxNode) -> Value:
         shape = self.constant(node, 1, "int64").ravel().tolist()
         value = self.value(node, 0)
-        size = int(np.prod(value.shape if isinstance(value, RawInput) else self.quantized(node).tensor.shape))
+        size = int(np.prod(value.shape if isinstance(value, kinds.RawInput) else self.quantized(node).tensor.shape))
         if len(shape) != 2 or shape[1] not in (-1, size) or shape[0] not in (0, 1, -1):
             raise ModelFileError(f"{self.where} reshapes to {shape}; edgebat reads a flattening to [N, {size}] only")
         return self.flat(node)
 
     def flat(self, node: OnnxNode) -> Value:
         value = self.value(node, 0)
-        if isinstance(value, RawInput):
+        if isinstance(value, kinds.RawInput):
             return replace(value, moves=(*value.moves, ("flatten", ())))
         result = self.flattened(self.quantized(node), node.outputs[0])
         return Dequantized(result) if isinstance(value, Dequantized) else result
@@ -318,7 +311,7 @@ class Importer(ImporterBase):
             "Run onnxruntime.quantization.quant_pre_process first: it makes one Gemm of MatMul and Add"
         )
 
-    def sum(self, a: Quantized, b: Quantized) -> Sum:
+    def sum(self, a: Quantized, b: Quantized) -> kinds.Sum:
         if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
             raise ModelFileError(f"{self.where} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
-        return Sum((a, b))
+        return kinds.Sum((a, b))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,9 +124,7 @@ def _tensor(entry: dict[str, Any], what: str) -> Array:
     if dtype is None or entry.get("location", 0) or entry.get("external"):
         raise ModelFileError(f"{where} has element type {entry.get('type', 0)} or lies in another file")
     dims = [int(size) for size in entry.get("dims", [])]
-    elements = 1
-    for size in dims:
-        elements *= size
+    elements = math.prod(dims)
     if min(dims, default=1) < 0 or len(dims) > 8:
         raise ModelFileError(f"{where} has the shape {dims}")
     wanted = np.dtype(dtype).newbyteorder("<")

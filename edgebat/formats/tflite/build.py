@@ -7,16 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgebat.formats.tflite import schema
 from edgebat.formats.tflite.flatbuffer import write_flatbuffer
-from edgebat.formats.tflite.schema import (
-    IDENTIFIER,
-    METADATA_NAME,
-    OPERATOR,
-    OPTION_TYPE,
-    SCHEMA,
-    SCHEMA_VERSION,
-    TENSOR_TYPE,
-)
 
 
 class FileBuilder:
@@ -40,7 +32,7 @@ class FileBuilder:
         dimension: int = 0,
         variable: bool = False,
     ) -> int:
-        entry: dict[str, Any] = {"shape": shape, "type": TENSOR_TYPE[dtype], "buffer": 0, "name": name}
+        entry: dict[str, Any] = {"shape": shape, "type": schema.TENSOR_TYPE[dtype], "buffer": 0, "name": name}
         if data is not None:
             entry["buffer"] = self.buffer(data)
         if scale is not None:
@@ -68,19 +60,19 @@ class FileBuilder:
         values: dict[str, Any] | None = None,
         intermediates: list[int] | None = None,
     ) -> None:
-        code = (OPERATOR[kind], version)
+        code = (schema.OPERATOR[kind], version)
         if code not in self.codes:
             self.codes.append(code)
         entry: dict[str, Any] = {"opcode_index": self.codes.index(code), "inputs": inputs, "outputs": [output]}
         if options is not None:
-            entry |= {"options_type": OPTION_TYPE[options], "options": values or {}}
+            entry |= {"options_type": schema.OPTION_TYPE[options], "options": values or {}}
         if intermediates is not None:
             entry["intermediates"] = intermediates
         self.operators.append(entry)
 
     def content(self, source: int, target: int, note: bytes) -> bytes:
         """The file: ``source`` and ``target`` are the indices of input and output, ``note`` goes into the metadata."""
-        metadata = {"name": METADATA_NAME, "buffer": self.buffer(np.frombuffer(note, np.uint8))}
+        metadata = {"name": schema.METADATA_NAME, "buffer": self.buffer(np.frombuffer(note, np.uint8))}
         subgraph = {
             "tensors": self.tensors,
             "inputs": [source],
@@ -89,11 +81,11 @@ class FileBuilder:
             "name": "main",
         }
         model = {
-            "version": SCHEMA_VERSION,
+            "version": schema.SCHEMA_VERSION,
             "operator_codes": [{"deprecated_code": min(c, 127), "version": v, "code": c} for c, v in self.codes],
             "subgraphs": [subgraph],
             "description": "written by edgebat",
             "buffers": self.buffers,
             "metadata": [metadata],
         }
-        return write_flatbuffer(model, SCHEMA, "Model", IDENTIFIER)
+        return write_flatbuffer(model, schema.SCHEMA, "Model", schema.IDENTIFIER)

@@ -64,7 +64,7 @@ class ImporterBase:
 
     # -- tensors
 
-    def declare(self, tensor: FileTensor, where: str, shape: tuple[int, ...] | None = None) -> Tensor:
+    def declare(self, tensor: FileTensor, where: str) -> Tensor:
         """The graph tensor for an activation of the file, entered under its name."""
         if tensor.dtype not in ("int8", "int16") or len(tensor.scale) != 1 or tensor.data is not None:
             raise ModelFileError(
@@ -75,7 +75,7 @@ class ImporterBase:
             raise ModelFileError(f"{where}: tensor {tensor.name!r} has zero point {tensor.zero_point[0]}")
         if tensor.name in self.tensors or tensor.index in self.values:
             raise ModelFileError(f"{where}: tensor {tensor.name!r} is written twice")
-        sample = self.sample_shape(tensor, where) if shape is None else shape
+        sample = self.sample_shape(tensor, where)
         value = Tensor(tensor.name, sample, tensor.dtype, float(tensor.scale[0]), int(tensor.zero_point[0]))
         self.tensors[value.name] = self.values[tensor.index] = value
         return value
@@ -104,8 +104,8 @@ class ImporterBase:
         self.expect_inputs(operator, position + 1)
         return self.value(operator.inputs[position], operator.where)
 
-    def target(self, operator: FileOperator, shape: tuple[int, ...] | None = None) -> Tensor:
-        return self.declare(self.model.tensors[operator.outputs[0]], operator.where, shape)
+    def target(self, operator: FileOperator) -> Tensor:
+        return self.declare(self.model.tensors[operator.outputs[0]], operator.where)
 
     def constant(self, operator: FileOperator, position: int, dtype: str, rank: int | None = None) -> FileTensor:
         self.expect_inputs(operator, position + 1)

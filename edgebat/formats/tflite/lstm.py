@@ -8,7 +8,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.schema import ACTIVATION
-from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.model import Lstm
 
 # Inputs of the operator: 0 sequence, 1-4 and 5-8 input and recurrent weights (i, f, g, o), 9-11 peepholes, 12-15 biases,
@@ -55,8 +55,6 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
     real = [float(scale) * before * 2.0**12 for scale, before in zip(scales, input_scales, strict=True)]
     if not np.isfinite(real).all() or not np.isfinite(2.0**-30 / target.scale):
         raise ModelFileError(f"{where}: its scales give the gate multipliers {real}")
-    pairs = [quantize_multiplier(value) for value in real]
-    multipliers, exponents = (np.array(values, np.int32) for values in zip(*pairs, strict=True))
     return Lstm(
         name=importer.label(target),
         inputs=(source.name,),
@@ -66,11 +64,6 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
         bias=np.stack([importer.bias(operator, position, units) for position in range(12, 16)]),
         input_scale=scales[:4],
         recurrent_scale=scales[4:],
-        input_multiplier=multipliers[:4],
-        input_exponent=exponents[:4],
-        recurrent_multiplier=multipliers[4:],
-        recurrent_exponent=exponents[4:],
         cell_exponent=exponent,
-        hidden_multiplier=quantize_multiplier(2.0**-30 / target.scale)[0],
-        hidden_exponent=quantize_multiplier(2.0**-30 / target.scale)[1],
+        **lstm_multipliers(source.scale, target.scale, scales[:4], scales[4:]),
     )

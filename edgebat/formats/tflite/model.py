@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,10 +153,7 @@ def _tensor(index: int, entry: dict[str, Any], buffers: list[npt.NDArray[np.uint
     data = None
     if len(buffers[number]):
         wanted = np.dtype(dtype).newbyteorder("<")
-        elements = 1
-        for size in shape:
-            elements *= size
-        if min(shape, default=1) < 1 or elements * wanted.itemsize != len(buffers[number]):
+        if min(shape, default=1) < 1 or math.prod(shape) * wanted.itemsize != len(buffers[number]):
             raise ModelFileError(f"{where} of shape {shape}, {dtype}, has {len(buffers[number])} bytes of data")
         data = buffers[number].view(wanted).reshape(shape)
     return FileTensor(index, name, shape, dtype, scale, zero_point, data, bool(entry.get("is_variable")))

@@ -6,37 +6,14 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import average_multiplier, float_requant, reach, recover_shift
+from edgebat.formats.rounding import average_multiplier, float_requant, recover_shift
+from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator
-from edgebat.formats.tflite.rules import (
-    HEAD_SHIFT,
-    LUT_FUNCTIONS,
-    add_rounding,
-    function_table,
-    head_engines,
-    head_offset,
-    lifted_engine,
-    requantize_table,
-    same_padding,
-)
 from edgebat.formats.tflite.schema import PADDING
-from edgebat.graph.arithmetic import quantize_multiplier
-from edgebat.graph.model import (
-    Add,
-    AveragePool1D,
-    Concat,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    LastStep,
-    Lut,
-    MaxPool1D,
-    Requant,
-    Tensor,
-)
+from edgebat.graph import model as ops
+from edgebat.graph.model import Requant, Tensor, reach
 
 
 class Importer(ImporterBase):
@@ -57,13 +34,13 @@ class Importer(ImporterBase):
         target = self.target(operator)
         requant = self.requant(operator, source, target, scale)
         bias = self.bias(operator, 2, outs)
-        node = Dense(self.label(target), (source.name,), target.name, weight.values, bias, scale, requant)
+        node = ops.Dense(self.label(target), (source.name,), target.name, weight.values, bias, scale, requant)
         self.finish(node, source, target)
 
     def flatten(self, source: Tensor, name: str) -> Tensor:
         target = Tensor(name, (int(np.prod(source.shape)),), source.dtype, source.scale, source.zero_point)
         self.tensors[name] = target
-        self.nodes.append(Flatten(name, (source.name,), name))
+        self.nodes.append(ops.Flatten(name, (source.name,), name))
         return target
 
     def head(self, operator: FileOperator, weight: Array, scale: Array) -> None:
@@ -77,22 +54,25 @@ class Importer(ImporterBase):
         real = source.scale / 2**power * scale.astype(np.float64) / target.scale
         if not (np.isfinite(real).all() and (real > 0).all() and (real < 2.0**15).all() and (real > 2.0**-30).all()):
             raise ModelFileError(f"{operator.where}: s_in * s_w / s_out is {real.tolist()[:4]}, out of any use")
-        pairs = [quantize_multiplier(value) for value in real.tolist()]
-        k = np.array([min((q + (1 << 15)) >> 16, 0x7FFF) for q, _ in pairs], np.int32)
-        n = np.array([15 - exponent - power for _, exponent in pairs], np.int32)
+        short, exponent = rules.short_multipliers(real)
+        k, n = short.astype(np.int32), (15 - exponent - power).astype(np.int32)
         bias = wide >> power
         if (n < 1).any() or (n > 46).any() or (np.abs(bias) >= 1 << 31).any():
             raise ModelFileError(f"{operator.where}: its scales or biases are out of any use")
         plain = Requant("shift", 0, low, high, k, n, np.zeros(len(k), np.int32), real.astype(np.float32), wide=True)
-        node = Dense(self.label(target), (source.name,), target.name, weight, bias.astype(np.int32), scale, plain)
+        node = ops.Dense(self.label(target), (source.name,), target.name, weight, bias.astype(np.int32), scale, plain)
         remainder = wide - (bias << power)
         bound = reach(node, source)
-        micro = lifted_engine(head_engines(real)[0], power, remainder)
+        micro = rules.lifted_engine(rules.head_engines(real)[0], power, remainder)
         found = recover_shift(plain, self.hint(target).get("requant"), micro, bound)
-        if found is not None and power == HEAD_SHIFT and np.array_equal(remainder, head_offset(found.multiplier)):
+        if (
+            found is not None
+            and power == rules.HEAD_SHIFT
+            and np.array_equal(remainder, rules.head_offset(found.multiplier))
+        ):
             exact = (found.multiplier * 2.0 ** -found.shift.astype(np.float64)).astype(np.float32)
             found = Requant("shift", 0, low, high, found.multiplier, found.shift, found.clamp, exact, found.wide)
-            node = Dense(node.name, node.inputs, node.output, weight, node.bias, scale, found)
+            node = ops.Dense(node.name, node.inputs, node.output, weight, node.bias, scale, found)
         self.nodes.append(node)
 
     def on_quantize(self, operator: FileOperator) -> None:
@@ -106,13 +86,13 @@ class Importer(ImporterBase):
         source = self.source(operator)
         if tensor.dtype == "int8":
             target = self.target(operator)
-            table = requantize_table(source, target)
-            self.nodes.append(Lut(self.label(target), (source.name,), target.name, "requantize", table))
+            table = rules.requantize_table(source, target)
+            self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "requantize", table))
             return
         if tensor.dtype != "int16" or len(tensor.scale) != 1 or tensor.zero_point.any():
             raise ModelFileError(f"{operator.where}: edgebat reads QUANTIZE to int8, or to int16 with zero point 0")
         power = int(np.rint(np.log2(source.scale / float(tensor.scale[0]))))
-        if not 0 <= power <= HEAD_SHIFT or float(tensor.scale[0]) * 2**power != source.scale:
+        if not 0 <= power <= rules.HEAD_SHIFT or float(tensor.scale[0]) * 2**power != source.scale:
             raise ModelFileError(
                 f"{operator.where}: its scale {tensor.scale[0]!r} is not {source.scale!r} divided by 1, 2, 4 .. 128"
             )
@@ -141,7 +121,7 @@ class Importer(ImporterBase):
             raise ModelFileError(f"{operator.where} moves along the axis of size 1; edgebat runs 1-D convolutions")
         match options.get("padding", PADDING["same"]):
             case 0:
-                same = same_padding(source.shape[0] + sum(explicit), kernel, stride, dilation)
+                same = rules.same_padding(source.shape[0] + sum(explicit), kernel, stride, dilation)
                 return source, stride, (explicit[0] + same[0], explicit[1] + same[1])
             case 1:
                 return source, stride, explicit
@@ -157,7 +137,7 @@ class Importer(ImporterBase):
         source, stride, padding = self.convolution_padding(operator, kernel, dilation)
         target = self.target(operator)
         scale = self.weight_scale(operator, weight, outs)
-        node = Conv1D(
+        node = ops.Conv1D(
             self.label(target), (source.name,), target.name, weight.values[:, 0], self.bias(operator, 2, outs), scale,
             self.requant(operator, source, target, scale), stride, dilation, padding,
         )  # fmt: skip
@@ -176,13 +156,13 @@ class Importer(ImporterBase):
         scale, bias = self.weight_scale(operator, weight, channels), self.bias(operator, 2, channels)
         values = weight.values[0, 0]
         uniform = (values == 1).all() and not bias.any() and (scale == scale[0]).all()
-        if self.hint(target).get("op") == AveragePool1D.op and uniform and padding == (0, 0) and dilation == 1:
+        if self.hint(target).get("op") == ops.AveragePool1D.op and uniform and padding == (0, 0) and dilation == 1:
             requant = self.requant(operator, source, target, scale[:1])
-            pool = AveragePool1D(self.label(target), (source.name,), target.name, kernel, stride, requant)
+            pool = ops.AveragePool1D(self.label(target), (source.name,), target.name, kernel, stride, requant)
             self.finish(pool, source, target)
             return
         requant = self.requant(operator, source, target, scale)
-        node = DepthwiseConv1D(
+        node = ops.DepthwiseConv1D(
             self.label(target), (source.name,), target.name, values, bias, scale, requant, stride, dilation, padding
         )
         self.finish(node, source, target)
@@ -220,14 +200,14 @@ class Importer(ImporterBase):
                 f"{operator.where} has a window of {size}, stride {stride}, on shape {list(source.shape)}"
             )
         target = self.target(operator)
-        padded = options.get("padding", 0) == 0 and same_padding(source.shape[0], size, stride, 1) != (0, 0)
+        padded = options.get("padding", 0) == 0 and rules.same_padding(source.shape[0], size, stride, 1) != (0, 0)
         if padded or self.bounds(operator, target) != (-128, 127):
             raise ModelFileError(f"{operator.where} has padding or an activation; edgebat runs pooling without")
         return source, target, size, stride
 
     def on_max_pool_2d(self, operator: FileOperator) -> None:
         source, target, size, stride = self.pooling_window(operator)
-        self.nodes.append(MaxPool1D(self.label(target), (source.name,), target.name, size, stride))
+        self.nodes.append(ops.MaxPool1D(self.label(target), (source.name,), target.name, size, stride))
 
     def on_average_pool_2d(self, operator: FileOperator) -> None:
         source, target, size, stride = self.pooling_window(operator)
@@ -241,7 +221,7 @@ class Importer(ImporterBase):
     def average(self, operator: FileOperator, source: Tensor, target: Tensor, size: int, stride: int) -> None:
         real = average_multiplier(source.scale, size, target.scale)
         requant = float_requant(real, target.zero_point, *self.bounds(operator, target))
-        self.nodes.append(AveragePool1D(self.label(target), (source.name,), target.name, size, stride, requant))
+        self.nodes.append(ops.AveragePool1D(self.label(target), (source.name,), target.name, size, stride, requant))
 
     def over_time(self, operator: FileOperator) -> tuple[Tensor, Tensor, Tensor]:
         """(source [T, C], an intermediate [1, C], target [C]) of a reduction over all time steps."""
@@ -259,12 +239,12 @@ class Importer(ImporterBase):
     def on_mean(self, operator: FileOperator) -> None:
         source, pooled, target = self.over_time(operator)
         self.average(operator, source, pooled, source.shape[0], 1)
-        self.nodes.append(Flatten(self.label(target), (pooled.name,), target.name))
+        self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
 
     def on_reduce_max(self, operator: FileOperator) -> None:
         source, pooled, target = self.over_time(operator)
-        self.nodes.append(MaxPool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1))
-        self.nodes.append(Flatten(self.label(target), (pooled.name,), target.name))
+        self.nodes.append(ops.MaxPool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1))
+        self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
 
     def on_reshape(self, operator: FileOperator) -> None:
         tensor = self.model.tensors[operator.outputs[0]]
@@ -284,7 +264,7 @@ class Importer(ImporterBase):
             self.values[tensor.index] = source  # only an axis of size 1 comes or goes
         elif shape == (int(np.prod(source.shape)),):
             target = self.target(operator)
-            self.nodes.append(Flatten(self.label(target), (source.name,), target.name))
+            self.nodes.append(ops.Flatten(self.label(target), (source.name,), target.name))
         else:
             raise ModelFileError(
                 f"{operator.where} turns {list(source.shape)} into {list(shape)}; edgebat only flattens"
@@ -298,7 +278,7 @@ class Importer(ImporterBase):
         rank = len(self.model.tensors[operator.outputs[0]].shape)
         if operator.options.get("axis", 0) not in (-1, rank - 1) or self.bounds(operator, target) != (-128, 127):
             raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
-        self.nodes.append(Concat(self.label(target), tuple(source.name for source in sources), target.name))
+        self.nodes.append(ops.Concat(self.label(target), tuple(source.name for source in sources), target.name))
 
     def on_add(self, operator: FileOperator) -> None:
         if operator.inputs[:1] and operator.inputs[0] in self.indices:
@@ -308,19 +288,19 @@ class Importer(ImporterBase):
         target = self.target(operator)
         scales = (sources[0].scale, sources[1].scale)
         try:
-            multipliers, requant = add_rounding(scales, target, self.bounds(operator, target))
+            multipliers, requant = rules.add_rounding(scales, target, self.bounds(operator, target))
         except ModelFileError as error:
             raise ModelFileError(f"{operator.where}: {error}") from None
         names = (sources[0].name, sources[1].name)
-        self.nodes.append(Add(self.label(target), names, target.name, multipliers, requant))
+        self.nodes.append(ops.Add(self.label(target), names, target.name, multipliers, requant))
 
     # -- tables: one operator, or a cast to int32, an addition of 128 and a gather
 
     def on_tanh(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)
         function = self.hint(target).get("function", {"TANH": "tanh", "LOGISTIC": "sigmoid"}[operator.kind])
-        table = function_table(LUT_FUNCTIONS[operator.kind].compute, source, target)
-        self.nodes.append(Lut(self.label(target), (source.name,), target.name, str(function), table))
+        table = rules.function_table(rules.LUT_FUNCTIONS[operator.kind].compute, source, target)
+        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, str(function), table))
 
     on_logistic = on_tanh
 
@@ -349,7 +329,7 @@ class Importer(ImporterBase):
             raise ModelFileError(f"{operator.where} gathers along another axis")
         target = self.target(operator)
         function = str(self.hint(target).get("function", "table"))
-        self.nodes.append(Lut(self.label(target), (source.name,), target.name, function, table.values))
+        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, function, table.values))
 
     def on_strided_slice(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)
@@ -366,7 +346,7 @@ class Importer(ImporterBase):
         last = last and not options.get("begin_mask", 0) >> time & 1 and not options.get("new_axis_mask", 0)
         if not last or options.get("ellipsis_mask", 0) or options.get("offset"):
             raise ModelFileError(f"{operator.where}: edgebat reads a slice of the last time step, [:, -1, :], only")
-        self.nodes.append(LastStep(self.label(target), (source.name,), target.name))
+        self.nodes.append(ops.LastStep(self.label(target), (source.name,), target.name))
 
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
         self.nodes.append(read_lstm(self, operator))

@@ -10,7 +10,7 @@ import numpy as np
 from edgebat.arrays import Float64, Int8, Int32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import Engine
-from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph.arithmetic import quantize_multipliers
 from edgebat.graph.model import Requant, Tensor
 
 Function = Callable[[Float64], Float64]
@@ -63,16 +63,20 @@ def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[
     return total // 2, total - total // 2
 
 
+def short_multipliers(real: Float64) -> tuple[Int64, Int64]:
+    """TFLite Micro's 15-bit multipliers [C] and their exponents [C] for accumulators of 64 bits."""
+    q31, exponent = (values.astype(np.int64) for values in quantize_multipliers(real))
+    return np.minimum((q31 + (1 << 15)) >> 16, 0x7FFF), exponent
+
+
 def head_engines(real: Float64) -> list[Engine]:
     """How 16x8 kernels with an int64 bias requantize; real: s_in * s_w / s_out in double, [C].
 
     TFLite Micro shortens the Q31 multiplier to 15 bits and rounds halves up (MultiplyByQuantizedMultiplier for int64);
     LiteRT 2 keeps all bits and rounds halves away from zero.
     """
-    pairs = [quantize_multiplier(float(value)) for value in real]
-    q31 = np.array([q for q, _ in pairs], np.int64)[:, None]
-    short = np.where(q31 < 0x7FFF0000, (q31 + (1 << 15)) >> 16, 0x7FFF)
-    exponent = np.array([exponent for _, exponent in pairs], np.int64)[:, None]
+    short, exponent = (values[:, None] for values in short_multipliers(real))
+    q31 = quantize_multipliers(real)[0].astype(np.int64)[:, None]
 
     def micro(acc: Int64) -> Int64:
         return (acc * short + (np.int64(1) << (14 - exponent))) >> (15 - exponent)

@@ -22,39 +22,14 @@ import numpy as np
 from edgebat.arrays import Array, Float32, Int8, Int32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
-from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, reach, shift_hint
+from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, shift_hint
+from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.build import FileBuilder
-from edgebat.formats.tflite.rules import (
-    HEAD_SHIFT,
-    LUT_FUNCTIONS,
-    activation_range,
-    add_multipliers,
-    function_table,
-    head_engines,
-    head_offset,
-    lifted_engine,
-    same_padding,
-)
 from edgebat.formats.tflite.schema import ACTIVATION, PADDING, TENSOR_TYPE
-from edgebat.graph.arithmetic import quantize_multiplier
+from edgebat.graph import model as ops
+from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import (
-    Add,
-    AveragePool1D,
-    Concat,
-    Conv1D,
-    Dense,
-    DepthwiseConv1D,
-    Flatten,
-    IntGraph,
-    LastStep,
-    Lstm,
-    Lut,
-    MaxPool1D,
-    Node,
-    Requant,
-    Tensor,
-)
+from edgebat.graph.model import IntGraph, Node, Requant, Tensor, reach
 
 GATES = ("input", "forget", "cell", "output")
 
@@ -91,9 +66,9 @@ class _Writer(FileBuilder):
         super().__init__()
         self.graph = graph
         self.inexact: list[str] = []
-        recurrent = any(isinstance(node, Lstm) for node in graph.nodes)
+        recurrent = any(isinstance(node, ops.Lstm) for node in graph.nodes)
         convolutional = any(
-            isinstance(node, Conv1D | DepthwiseConv1D | MaxPool1D | AveragePool1D) for node in graph.nodes
+            isinstance(node, ops.Convolution | ops.MaxPool1D | ops.AveragePool1D) for node in graph.nodes
         )
         self.lead = (1, 1) if convolutional and not recurrent else (1,)
         self.hints: dict[str, dict[str, Any]] = {}
@@ -130,7 +105,7 @@ class _Writer(FileBuilder):
 
     def activation_of(self, node: Node, requant: Requant, target: Tensor) -> int:
         for name in ("none", "relu", "relu6"):
-            if activation_range(name, target) == (requant.minimum, requant.maximum):
+            if rules.activation_range(name, target) == (requant.minimum, requant.maximum):
                 return ACTIVATION[name]
         raise ModelFileError(
             f"node {node.name!r} ({node.op}) is clipped to {requant.minimum}..{requant.maximum}; TFLite knows no "
@@ -138,7 +113,7 @@ class _Writer(FileBuilder):
         )
 
     def parameters(
-        self, node: Dense | Conv1D | DepthwiseConv1D, weight: Int8, bias: Array, source_scale: float, dimension: int = 0
+        self, node: ops.Weighted, weight: Int8, bias: Array, source_scale: float, dimension: int = 0
     ) -> list[int]:
         """Constants for ``weight`` and ``bias`` as the file lays them out; the channels are on axis ``dimension``."""
         scale, name = node.weight_scale, node.name
@@ -170,7 +145,7 @@ class _Writer(FileBuilder):
 
     # -- operators
 
-    def dense(self, node: Dense, source: Tensor, target: Tensor) -> None:
+    def dense(self, node: ops.Dense, source: Tensor, target: Tensor) -> None:
         if target.dtype == "int16":
             self.head(node, source, target)
             return
@@ -179,22 +154,24 @@ class _Writer(FileBuilder):
         options = {"activation": activation, "keep_num_dims": len(source.shape) == 2}
         self.operator("FULLY_CONNECTED", 12, inputs, self.index[target.name], "FullyConnectedOptions", options)
 
-    def convolution(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor) -> None:
+    def conv1d(self, node: ops.Convolution, source: Tensor, target: Tensor) -> None:
         self.window(node, source, target, self.requant(node, source, target, node.weight_scale))
 
-    def average_pool(self, node: AveragePool1D, source: Tensor, target: Tensor) -> None:
+    depthwise_conv1d = conv1d
+
+    def average_pool1d(self, node: ops.AveragePool1D, source: Tensor, target: Tensor) -> None:
         window = average_window(node, source, target)
         self.hint(node, op=node.op)
         self.window(window, source, target, self.requant(node, source, target, window.weight_scale[:1]))
 
-    def window(self, node: Conv1D | DepthwiseConv1D, source: Tensor, target: Tensor, activation: int) -> None:
-        depthwise = isinstance(node, DepthwiseConv1D)
+    def window(self, node: ops.Convolution, source: Tensor, target: Tensor, activation: int) -> None:
+        depthwise = isinstance(node, ops.DepthwiseConv1D)
         kernel = node.weight.shape[0 if depthwise else 1]
         options: dict[str, Any] = {
             "stride_w": node.stride, "stride_h": 1, "dilation_w": node.dilation, "dilation_h": 1,
             "activation": activation, "padding": PADDING["valid"],
         }  # fmt: skip
-        if node.padding not in ((0, 0), same_padding(source.shape[0], kernel, node.stride, node.dilation)):
+        if node.padding not in ((0, 0), rules.same_padding(source.shape[0], kernel, node.stride, node.dilation)):
             source = self.pad(node, source)
         elif node.padding != (0, 0):
             options["padding"] = PADDING["same"]
@@ -205,7 +182,7 @@ class _Writer(FileBuilder):
             constants = self.parameters(node, node.weight[:, None], node.bias, source.scale)
             self.planar(CONV_2D, source, target, constants, options)
 
-    def pad(self, node: Conv1D | DepthwiseConv1D, source: Tensor) -> Tensor:
+    def pad(self, node: ops.Convolution, source: Tensor) -> Tensor:
         """Explicit (causal) padding; PAD fills int8 tensors with their zero point."""
         left, right = node.padding
         padded = Tensor(
@@ -218,42 +195,42 @@ class _Writer(FileBuilder):
         self.operator("PAD", 2, [self.index[source.name], constant], self.index[padded.name], "PadOptions")
         return padded
 
-    def max_pool(self, node: MaxPool1D, source: Tensor, target: Tensor) -> None:
+    def max_pool1d(self, node: ops.MaxPool1D, source: Tensor, target: Tensor) -> None:
         options = {
             "padding": PADDING["valid"], "stride_w": node.stride, "stride_h": 1, "filter_w": node.size,
             "filter_h": 1, "activation": ACTIVATION["none"],
         }  # fmt: skip
         self.planar(MAX_POOL_2D, source, target, [], options)
 
-    def flatten(self, node: Flatten, source: Tensor, target: Tensor) -> None:
+    def flatten(self, node: ops.Flatten, source: Tensor, target: Tensor) -> None:
         shape = np.array([-1, *target.shape], np.int32)
         self.reshape(self.index[source.name], self.index[target.name], shape, node.name)
 
-    def concat(self, node: Concat, _source: Tensor, target: Tensor) -> None:
+    def concat(self, node: ops.Concat, _source: Tensor, target: Tensor) -> None:
         inputs, output = [self.index[name] for name in node.inputs], self.index[target.name]
         options = {"axis": len(self.tensors[output]["shape"]) - 1, "activation": ACTIVATION["none"]}
         self.operator("CONCATENATION", 2, inputs, output, "ConcatenationOptions", options)
 
-    def head(self, node: Dense, source: Tensor, target: Tensor) -> None:
+    def head(self, node: ops.Dense, source: Tensor, target: Tensor) -> None:
         if target.zero_point != 0 or len(source.shape) != 1:
             raise ModelFileError(f"node {node.name!r} (dense, int16): TFLite needs zero point 0 and an input [N, I]")
-        scale = source.scale / 2**HEAD_SHIFT
-        offset = head_offset(node.requant.multiplier)
+        scale = source.scale / 2**rules.HEAD_SHIFT
+        offset = rules.head_offset(node.requant.multiplier)
         real = scale * node.weight_scale.astype(np.float64) / target.scale
-        engines = [lifted_engine(engine, HEAD_SHIFT, offset) for engine in head_engines(real)]
+        engines = [rules.lifted_engine(engine, rules.HEAD_SHIFT, offset) for engine in rules.head_engines(real)]
         if node.requant.kind != "shift" or not all(agrees(node.requant, e, reach(node, source)).all() for e in engines):
             self.inexact.append(node.name)
         self.hint(node, requant=shift_hint(node.requant))
         wide = self.tensor(f"{node.name}/int16", (1, *source.shape), "int16", scale=scale)
         self.operator("QUANTIZE", 2, [self.index[source.name]], wide, "QuantizeOptions")
-        bias = (node.bias.astype(np.int64) << HEAD_SHIFT) + offset
+        bias = (node.bias.astype(np.int64) << rules.HEAD_SHIFT) + offset
         inputs = [wide, *self.parameters(node, node.weight, bias, scale)]
         options = {"activation": self.activation_of(node, node.requant, target)}
         self.operator("FULLY_CONNECTED", 11, inputs, self.index[target.name], "FullyConnectedOptions", options)
 
-    def add(self, node: Add, _source: Tensor, target: Tensor) -> None:
+    def add(self, node: ops.Add, _source: Tensor, target: Tensor) -> None:
         scale_a, scale_b = (self.graph.tensors[name].scale for name in node.inputs)
-        multipliers, shift = add_multipliers(scale_a, scale_b, target.scale)
+        multipliers, shift = rules.add_multipliers(scale_a, scale_b, target.scale)
         r = node.requant
         if (r.kind, r.multiplier.tolist(), r.shift.tolist(), r.clamp.tolist()) != ("shift", [1], [shift], [0]) or (
             node.multiplier.tolist() != multipliers
@@ -265,11 +242,11 @@ class _Writer(FileBuilder):
         options = {"activation": self.activation_of(node, r, target)}
         self.operator("ADD", 2, [self.index[n] for n in node.inputs], self.index[target.name], "AddOptions", options)
 
-    def lut(self, node: Lut, source: Tensor, target: Tensor) -> None:
+    def lut(self, node: ops.Lut, source: Tensor, target: Tensor) -> None:
         self.hint(node, function=node.function)
-        for kind, function in LUT_FUNCTIONS.items():
+        for kind, function in rules.LUT_FUNCTIONS.items():
             if (target.scale, target.zero_point) == function.output and np.array_equal(
-                node.table, function_table(function.compute, source, target)
+                node.table, rules.function_table(function.compute, source, target)
             ):
                 self.operator(kind, 2, [self.index[source.name]], self.index[target.name])
                 return
@@ -285,7 +262,7 @@ class _Writer(FileBuilder):
         self.operator("ADD", 1, [wide, offset], position, "AddOptions", {"activation": ACTIVATION["none"]})
         self.operator("GATHER", 2, [table, position], self.index[target.name], "GatherOptions", {"axis": 0})
 
-    def last_step(self, node: LastStep, source: Tensor, _target: Tensor) -> None:
+    def last_step(self, node: ops.LastStep, source: Tensor, _target: Tensor) -> None:
         rank, time = len(self.lead) + 2, len(self.lead)
         begin, end = np.zeros(rank, np.int32), np.zeros(rank, np.int32)
         begin[time], end[time] = source.shape[0] - 1, source.shape[0]
@@ -300,18 +277,17 @@ class _Writer(FileBuilder):
             {"begin_mask": everything, "end_mask": everything, "shrink_axis_mask": shrink},
         )  # fmt: skip
 
-    def lstm(self, node: Lstm, source: Tensor, target: Tensor) -> None:
+    def lstm(self, node: ops.Lstm, source: Tensor, target: Tensor) -> None:
         hidden = target.shape[1]
-        for label, scales, multipliers, exponents, scale_in in (
-            ("input", node.input_scale, node.input_multiplier, node.input_exponent, source.scale),
-            ("recurrent", node.recurrent_scale, node.recurrent_multiplier, node.recurrent_exponent, target.scale),
-        ):
-            derived = [quantize_multiplier(scale_in * float(scale) * 2.0**12) for scale in scales]
-            if derived != list(zip(multipliers.tolist(), exponents.tolist(), strict=True)):
+        derived = lstm_multipliers(source.scale, target.scale, node.input_scale, node.recurrent_scale)
+        for label in ("input", "recurrent"):
+            fields = (f"{label}_multiplier", f"{label}_exponent")
+            if not all(np.array_equal(derived[field], getattr(node, field)) for field in fields):
+                pairs = list(zip(*(derived[field].tolist() for field in fields), strict=True))
                 raise ModelFileError(
-                    f"node {node.name!r} (lstm): its {label} multipliers are not those of its scales, {derived}"
+                    f"node {node.name!r} (lstm): its {label} multipliers are not those of its scales, {pairs}"
                 )
-        if (node.hidden_multiplier, node.hidden_exponent) != quantize_multiplier(2.0**-30 / target.scale):
+        if any(getattr(node, field) != derived[field] for field in ("hidden_multiplier", "hidden_exponent")):
             raise ModelFileError(f"node {node.name!r} (lstm): its hidden multiplier is not that of its output scale")
         weights = [
             self.tensor(f"{node.name}/{gate} {label}", weight.shape, "int8", data=weight, scale=scale)
@@ -351,15 +327,6 @@ class _Writer(FileBuilder):
 
 
 _OPERATORS: dict[str, Callable[[_Writer, Any, Tensor, Tensor], None]] = {
-    "dense": _Writer.dense,
-    "conv1d": _Writer.convolution,
-    "depthwise_conv1d": _Writer.convolution,
-    "max_pool1d": _Writer.max_pool,
-    "average_pool1d": _Writer.average_pool,
-    "flatten": _Writer.flatten,
-    "concat": _Writer.concat,
-    "add": _Writer.add,
-    "lut": _Writer.lut,
-    "lstm": _Writer.lstm,
-    "last_step": _Writer.last_step,
+    name: getattr(_Writer, name) for name in ops.OPERATORS if hasattr(_Writer, name)
 }
+"""The method of each operator's name."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from edgebat.arrays import FloatArray
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.tasks.forecast.windows import ForecastWindows
 
 LINES = ("persistence", "line48", "line_all")
@@ -17,7 +18,14 @@ LINES24 = (*LINES, "line24")
 """The same with the line that is stronger on smooth cells."""
 
 
-def score_forecasts(windows: ForecastWindows, capacity: FloatArray) -> dict[str, Any]:
+class ForecastScores(TypedDict):
+    """See ``score_forecasts``."""
+
+    cells: list[Json]
+    datasets: dict[str, dict[str, float]]
+
+
+def score_forecasts(windows: ForecastWindows, capacity: FloatArray) -> ForecastScores:
     """Errors of ``capacity`` [N, horizon] (fraction of nominal) at the measured cycles of ``windows.y``.
 
     ``cells``: per cell dataset, cell_id, windows, mae_pct, rmse_pct (percent of nominal) and mape_pct (percent of the
@@ -33,7 +41,7 @@ def score_forecasts(windows: ForecastWindows, capacity: FloatArray) -> dict[str,
     mae = 100.0 * np.abs(error).sum(axis=1) / count
     square = 1e4 * (error**2).sum(axis=1) / count
     mape = 100.0 * np.where(known, np.abs(error) / np.where(known, windows.y, 1.0), 0.0).sum(axis=1) / count
-    cells: list[dict[str, Any]] = []
+    cells: list[Json] = []
     for index, (dataset, cell_id) in enumerate(windows.cells):
         rows = windows.cell == index
         cells.append(

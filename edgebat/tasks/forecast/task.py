@@ -33,7 +33,7 @@ from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, capaci
 FIGURES = ("mae_pct", "rmse_pct", "mape_pct")
 
 
-class Forecast(Task):
+class Forecast(Task[ForecastWindows, ForecastSpec]):
     """See the module."""
 
     name = "forecast"
@@ -93,7 +93,7 @@ class Forecast(Task):
         return FileInputs(windows.inputs(), windows.cycle.astype(np.int64), windows.left_out)
 
     def load(self, corpus: Path, spec: ForecastSpec, datasets: Sequence[str] | None = None,
-             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+             quality: Sequence[str] | None = None) -> Loaded[ForecastWindows]:  # fmt: skip
         """Capacities of ``capacity.parquet``; rows of quality C are left out unless asked for."""
         from edgebat.data.corpus import read_corpus
 
@@ -108,7 +108,7 @@ class Forecast(Task):
             )
         return Loaded(windows, fleet.source, False, fleet.fingerprint, fleet)
 
-    def synthetic(self, spec: ForecastSpec, cells: int, max_cycles: int, seed: int) -> Loaded:
+    def synthetic(self, spec: ForecastSpec, cells: int, max_cycles: int, seed: int) -> Loaded[ForecastWindows]:
         """Made-up capacity curves of many shapes."""
         curves = fade_curves(cells, seed)
         content = hashlib.sha256(b"".join(curve.capacity.tobytes() for curve in curves)).hexdigest()

@@ -18,6 +18,7 @@ import numpy as np
 from edgebat.arrays import Float32
 from edgebat.cells import CapacityHistory
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Windows
 
 MEASURED_KINDS = ("measured", "measured_offset", "rpt")
@@ -74,12 +75,12 @@ class ForecastSpec:
             if not ok:
                 raise DataError(f"ForecastSpec breaks the rule {rule!r}: {self}")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain JSON-able dictionary, the inverse of ``from_dict``."""
         return dataclasses.asdict(self) | {"label_kinds": list(self.label_kinds)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ForecastSpec:
+    def from_dict(cls, values: Json) -> ForecastSpec:
         """Rebuild a spec, for instance from a model's metadata. Raises DataError on unknown names or broken rules."""
         unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
         if unknown:

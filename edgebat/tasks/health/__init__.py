@@ -16,3 +16,6 @@ __all__ = [
     "increments_from_curve",
     "input_windows",
 ]
+
+KEY = "window_start_v"
+"""Of this task's definition and no other; files written before definitions carried a name are known by it."""

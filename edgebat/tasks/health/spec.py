@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebat.errors import DataError
+from edgebat.files import Json
 
 SOH_REFERENCES = ("nominal", "first", "rated_min", "mean_first_k")
 
@@ -77,12 +77,12 @@ class HealthSpec:
         """The ``increments + 1`` equally spaced voltages of the window, ascending, V."""
         return np.linspace(self.window_start_v, self.window_end_v, self.increments + 1)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain JSON-able dictionary, the inverse of ``from_dict``."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> HealthSpec:
+    def from_dict(cls, values: Json) -> HealthSpec:
         """Rebuild a spec, for instance from a model's metadata. Raises DataError on unknown names or broken rules."""
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)

@@ -36,7 +36,7 @@ REFERENCES = {
 }
 
 
-class Health(Task):
+class Health(Task[HealthWindows, HealthSpec]):
     """See the module."""
 
     name = "health"
@@ -96,14 +96,14 @@ class Health(Task):
         return FileInputs(x, numbers[last], left_out)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
-             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+             quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:  # fmt: skip
         """Charge curves of ``segments/``."""
         from edgebat.data.corpus import read_corpus
 
         fleet = read_corpus(corpus, datasets).select(quality=quality)
         return Loaded(health_windows(fleet, spec), fleet.source, False, fleet.fingerprint, fleet)
 
-    def synthetic(self, spec: HealthSpec, cells: int, max_cycles: int, seed: int) -> Loaded:
+    def synthetic(self, spec: HealthSpec, cells: int, max_cycles: int, seed: int) -> Loaded[HealthWindows]:
         """The synthetic fleet."""
         from edgebat.data.synthetic import make_fleet
 

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebat.arrays import Float32, FloatArray
+from edgebat.files import Json
 from edgebat.tasks.life.windows import LifeWindows, curve_life
 
 SCORED = {"life", "best_life", "soh_curve", "best_curve"}
 """What of a teacher's answer is scored, each with one row per cell."""
 
 
-def score_life(teacher: Any, windows: LifeWindows) -> dict[str, Any]:
-    """``score_predictions`` of what ``teacher`` predicts."""
-    return score_predictions(teacher.predict(windows), windows)
+@dataclass(frozen=True)
+class LifeScores:
+    """What is reached on some cells."""
+
+    scores: dict[str, float]
+    """rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; with an SOH curve also ``rul_rmse``
+    (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), and ``..._best`` for the draw that fits
+    the observed cycles best. A score that is not known is left out."""
+    cells: list[Json]
+    """``dataset``, ``cell``, ``life``, ``predicted`` of each cell, cycles; with an SOH curve its ``soh_rmse``."""
+    datasets: dict[str, dict[str, float]] = field(default_factory=dict)
+    """``scores`` of each data set apart."""
 
 
-def score_predictions(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> dict[str, Any]:
-    """``scores``: rmse, mae (cycles) and mape (%) of cycle life on cells whose life is known; with an SOH curve also
-    ``rul_rmse`` (against the life of the measured curve, the paper's label) and ``soh_rmse`` (%), and ``..._best`` for the
-    draw that fits the observed cycles best; a score that is not known is left out. ``datasets``: the same for each data set
-    apart. ``cells``: one row per cell."""
+def score_predictions(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> LifeScores:
+    """What predictions with one row per cell reach."""
     cells = cell_rows(predictions["life"], windows)
     if "soh_curve" in predictions:
         for n, row in enumerate(cells):
@@ -38,11 +45,11 @@ def score_predictions(predictions: Mapping[str, FloatArray], windows: LifeWindow
         rows = np.array([dataset == name for dataset, _ in windows.cells], dtype=np.bool_)
         own_predictions = {key: predictions[key][rows] for key in SCORED & predictions.keys()}
         apart[name] = all_scores(own_predictions, windows.select(rows))
-    return {"scores": all_scores(predictions, windows), "datasets": apart, "cells": cells}
+    return LifeScores(all_scores(predictions, windows), cells, apart)
 
 
 def all_scores(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> dict[str, float]:
-    """See ``score_predictions``."""
+    """See ``LifeScores``."""
     scores = life_scores(predictions["life"], windows.life)
     for curve, life, ending in (("soh_curve", "life", ""), ("best_curve", "best_life", "_best")):
         if curve in predictions:
@@ -51,7 +58,7 @@ def all_scores(predictions: Mapping[str, FloatArray], windows: LifeWindows) -> d
     return finite(scores)
 
 
-def by_dataset(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def by_dataset(cells: Sequence[Json]) -> dict[str, dict[str, float]]:
     """``life_scores`` of each data set's rows among ``cells``."""
     rows: dict[str, list[tuple[float, float]]] = {}
     for cell in cells:
@@ -60,7 +67,7 @@ def by_dataset(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]
     return {name: life_scores(*np.array(pairs).T) for name, pairs in rows.items()}
 
 
-def cell_rows(predicted: npt.NDArray[np.floating], windows: LifeWindows) -> list[dict[str, Any]]:
+def cell_rows(predicted: npt.NDArray[np.floating], windows: LifeWindows) -> list[Json]:
     return [
         {
             "dataset": key[0],
@@ -77,7 +84,7 @@ def finite(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if np.isfinite(value)}
 
 
-def rmse(error: Any) -> float:
+def rmse(error: npt.NDArray[np.floating]) -> float:
     return float(np.sqrt(np.square(error).mean()))
 
 

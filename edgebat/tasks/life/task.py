@@ -12,12 +12,13 @@ import numpy as np
 
 from edgebat.arrays import FloatArray
 from edgebat.cells import LifeCell
+from edgebat.files import Json
 from edgebat.tasks.base import CellCurve, Column, Head, Loaded, Predictions, Scores, Task, flat
 from edgebat.tasks.life.score import curve_error_percent, score_predictions
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 
 
-class Life(Task):
+class Life(Task[LifeWindows, LifeSpec]):
     """See the module."""
 
     name = "life"
@@ -49,7 +50,7 @@ class Life(Task):
         )
 
     def load(self, corpus: Path, spec: LifeSpec, datasets: Sequence[str] | None = None,
-             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+             quality: Sequence[str] | None = None) -> Loaded[LifeWindows]:  # fmt: skip
         """Discharge curves of ``qv/``."""
         from edgebat.data.qv import life_cells
 
@@ -57,7 +58,7 @@ class Life(Task):
         names = ", ".join(sorted({cell.key[0] for cell in found}))
         return Loaded(life_windows(found, spec), f"corpus {corpus.name}: {names}", False, _content(found))
 
-    def synthetic(self, spec: LifeSpec, cells: int, max_cycles: int, seed: int) -> Loaded:
+    def synthetic(self, spec: LifeSpec, cells: int, max_cycles: int, seed: int) -> Loaded[LifeWindows]:
         """Cells whose discharge curves sink in proportion to how fast they fade."""
         from edgebat.data.synthetic_life import make_life_cells
 
@@ -66,7 +67,7 @@ class Life(Task):
 
     def score(self, windows: LifeWindows, predictions: Predictions) -> Scores:
         """Errors of cycle life, and of the SOH curve where there is one."""
-        found = score_predictions(_with_life(predictions), windows)["scores"]
+        found = score_predictions(_with_life(predictions), windows).scores
         return {"windows": len(windows), **found}
 
     def score_cell(self, windows: LifeWindows, predictions: Predictions) -> Scores:
@@ -83,7 +84,7 @@ class Life(Task):
             row["soh_rmse"] = round(error, 3) if error == error else None
         return row
 
-    def ground(self, windows: LifeWindows) -> dict[str, Any]:
+    def ground(self, windows: LifeWindows) -> Json:
         """The chemistries."""
         return {"chemistries": sorted(set(windows.chemistries))}
 

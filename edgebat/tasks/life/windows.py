@@ -10,7 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edgebat.arrays import Float32, Float64, Int64
 from edgebat.cells import CellKey, Condition, LifeCell
 from edgebat.errors import DataError
+from edgebat.files import Json
 from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Blend, Windows
 
 
@@ -59,12 +60,12 @@ class LifeSpec:
             if not fine:
                 raise DataError(f"life task: {rule} is needed; seen {self}")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain JSON-able dictionary, the inverse of ``from_dict``."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> LifeSpec:
+    def from_dict(cls, values: Json) -> LifeSpec:
         """Rebuild a spec, for instance from a model's metadata. Raises DataError on unknown names or broken rules."""
         known = [f.name for f in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(known))

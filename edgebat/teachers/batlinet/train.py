@@ -18,25 +18,20 @@ from edgebat.training.steps import fit_steps
 
 
 def fit_teacher(
-    kind: type[BatLiNet], train: LifeWindows, val: LifeWindows | None, settings: BatLiNetSettings, run: Run
-) -> tuple[BatLiNet, StepResult]:
-    """See ``Teacher.fit``; ``val`` is not looked at."""
-    alone(settings.members, kind.name)
-    return train_batlinet(train, settings, run)
-
-
-def train_batlinet(
+    kind: type[BatLiNet],
     train: LifeWindows,
+    val: LifeWindows | None,
     settings: BatLiNetSettings,
     run: Run,
     support: LifeWindows | None = None,
     start: BatLiNet | None = None,
 ) -> tuple[BatLiNet, StepResult]:
-    """A trained BatLiNet in eval mode on the CPU. Censored cells are left out. Raises RecipeError without any cell.
+    """See ``Teacher.fit``; ``val`` is not looked at, censored cells are left out. Raises RecipeError without any cell.
 
     support: where the reference cells come from, ``train`` itself unless given (cells of other chemistries, say).
     start: weights to begin with; its label scale is kept.
     """
+    alone(settings.members, kind.name)
     train = train.select(np.isfinite(train.life))
     support = train if support is None else support.select(np.isfinite(support.life))
     if not len(train) or not len(support):
@@ -51,7 +46,7 @@ def train_batlinet(
     # No group is smaller than ``merge``: a rest of one cell would be that cell's own measurement.
     groups = np.array_split(order, max(1, len(order) // settings.merge))
     chosen = np.random.default_rng(settings.fit.seed).permutation(len(groups))[: settings.references]
-    network = BatLiNet(dataclasses.asdict(train.spec), settings.channels, **settings.shape(references=len(chosen)))
+    network = kind(dataclasses.asdict(train.spec), settings.channels, **settings.shape(references=len(chosen)))
     # Twice as fast on a CPU as the default layout.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x, label = network.tensor(train), torch.log(torch.from_numpy(train.life))

@@ -11,8 +11,9 @@ from edgebat.arrays import Bool
 from edgebat.errors import DataError
 from edgebat.tasks.life.score import life_scores
 from edgebat.tasks.life.windows import LifeWindows
+from edgebat.teachers.batlinet.network import BatLiNet
 from edgebat.teachers.batlinet.settings import BatLiNetSettings
-from edgebat.teachers.batlinet.train import train_batlinet
+from edgebat.teachers.batlinet.train import fit_teacher
 from edgebat.training.run import Run
 
 METHODS = ("vanilla", "fine_tuned", "batlinet")
@@ -61,13 +62,13 @@ def transfer_scores(
     support, known, test = transfer_split(windows, transfer, seed)
     settings = dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
     alone = dataclasses.replace(settings, alpha=0.0, pairs=1)
-    before, _ = train_batlinet(support, alone, run.inside("support"))
+    before, _ = fit_teacher(BatLiNet, support, None, alone, run.inside("support"))
     found = {}
     for count in (n for n in transfer.cells if n <= len(known)):
         few = known.take(np.arange(count))
-        vanilla, _ = train_batlinet(few, alone, run.inside(f"vanilla-{count}"))
-        tuned, _ = train_batlinet(few, alone, run.inside(f"tuned-{count}"), start=before)
-        paired, _ = train_batlinet(few, settings, run.inside(f"batlinet-{count}"), support=support)
+        vanilla, _ = fit_teacher(BatLiNet, few, None, alone, run.inside(f"vanilla-{count}"))
+        tuned, _ = fit_teacher(BatLiNet, few, None, alone, run.inside(f"tuned-{count}"), start=before)
+        paired, _ = fit_teacher(BatLiNet, few, None, settings, run.inside(f"batlinet-{count}"), support=support)
         found[str(count)] = {name: life_scores(network.predict(test)["life"], test.life)["mape"]
                              for name, network in zip(METHODS, (vanilla, tuned, paired), strict=True)}  # fmt: skip
     return found

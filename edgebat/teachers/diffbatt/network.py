@@ -19,25 +19,40 @@ from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, curve_life
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.diffbatt.diffusion import Schedule
-from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling, sampling_of
+from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling
 from edgebat.teachers.diffbatt.unet import UNet
 from edgebat.teachers.ensemble import SeedEnsemble
 
 TARGETS = ("noise", "velocity")
 
 
-class DiffBatt(Teacher[LifeWindows]):
+class _Drawing(Teacher[LifeWindows]):
+    """What draws curves. ``sampling`` says how, may be set at any time, and is no part of the file."""
+
+    task = "life"
+    Settings = DiffBattSettings
+    sampling = Sampling()
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """``sampling``: how curves are drawn. Raises RecipeError for unknown keys."""
+        unknown = sorted(set(settings) - {"sampling"})
+        try:
+            if unknown:
+                raise TypeError(f"unknown: {unknown}")
+            self.sampling = Sampling(**settings.get("sampling", {}))
+        except TypeError as error:
+            raise RecipeError(f"a given DiffBatt takes sampling: with keys of Sampling ({error})") from None
+
+
+class DiffBatt(_Drawing):
     """The U-Net with its schedule, input scale and the definition of its windows.
 
     target: what the U-Net predicts, ``noise`` as published, or ``velocity`` (Salimans and Ho, arXiv 2202.00512), which
     asks for the clean curve where there is nothing but noise; that is where the condition has to be learnt.
-    ``sampling`` says how ``predict`` draws and may be set at any time; it is no part of the file.
     """
 
     name = "diffbatt"
-    task = "life"
     study = "life.MADE_UP"
-    Settings = DiffBattSettings
     input_std: Tensor
 
     def __init__(
@@ -46,7 +61,7 @@ class DiffBatt(Teacher[LifeWindows]):
         super().__init__()
         if target not in TARGETS:
             raise RecipeError(f"diffbatt: target is {target!r}; allowed are {', '.join(TARGETS)}")
-        self.target, self.sampling = target, Sampling()
+        self.target = target
         self.spec = LifeSpec(**(spec or {}))
         self.settings = {"spec": dict(spec or {}), "first": first, "steps": steps, "target": target}
         if self.spec.curve_points % 8:
@@ -72,10 +87,6 @@ class DiffBatt(Teacher[LifeWindows]):
         target = noise if self.target == "noise" else self.schedule.velocity(curve, t, noise)
         error: Tensor = (predicted.float() - target).square().mean()
         return error
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """``sampling``: how curves are drawn."""
-        self.sampling = sampling_of(settings)
 
     @torch.no_grad()
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
@@ -117,25 +128,18 @@ class DiffBatt(Teacher[LifeWindows]):
         return summarized(self.draw(self.tensor(windows), self.sampling), windows)
 
 
-class DiffBattEnsemble(SeedEnsemble[LifeWindows]):
-    """Several DiffBatts, their draws taken together; ``sampling`` as in DiffBatt.
+class DiffBattEnsemble(_Drawing, SeedEnsemble[LifeWindows]):
+    """Several DiffBatts, their draws taken together.
 
     Which of its training curves a network falls back on for a new cell is partly chance; the median over networks is
     less so.
     """
 
     name = "diffbatt_ensemble"
-    task = "life"
-    Settings = DiffBattSettings
     member = DiffBatt
 
     def __init__(self, members: int = 3, network: dict[str, Any] | None = None) -> None:
         super().__init__(members, network)
-        self.sampling = Sampling()
-
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """``sampling``: how curves are drawn."""
-        self.sampling = sampling_of(settings)
 
     def draw(self, q: Tensor, sampling: Sampling) -> Float32:
         """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]. The draws are shared among the members

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from edgebat.errors import RecipeError
 from edgebat.training.settings import StepSettings
@@ -58,14 +56,3 @@ class Sampling:
     """Of the noise."""
     batch: int = 4096
     """Curves at a time."""
-
-
-def sampling_of(settings: Mapping[str, Any]) -> Sampling:
-    """The drawing that ``{"sampling": {...}}`` asks for. Raises RecipeError for unknown keys."""
-    unknown = sorted(set(settings) - {"sampling"})
-    try:
-        if unknown:
-            raise TypeError(f"unknown: {unknown}")
-        return Sampling(**settings.get("sampling", {}))
-    except TypeError as error:
-        raise RecipeError(f"a given DiffBatt takes sampling: with keys of Sampling ({error})") from None

@@ -20,17 +20,12 @@ from edgebat.training.steps import fit_steps
 def fit_teacher(
     kind: type[DiffBatt], train: LifeWindows, val: LifeWindows | None, settings: DiffBattSettings, run: Run
 ) -> tuple[DiffBatt, StepResult]:
-    """See ``Teacher.fit``; ``val`` is not looked at."""
+    """See ``Teacher.fit``; ``val`` is not looked at. Raises RecipeError without any cell."""
     alone(settings.members, kind.name)
-    return train_diffbatt(train, settings, run)
-
-
-def train_diffbatt(train: LifeWindows, settings: DiffBattSettings, run: Run) -> tuple[DiffBatt, StepResult]:
-    """A trained DiffBatt in eval mode on the CPU. Raises RecipeError without any cell."""
     if not len(train):
         raise RecipeError("DiffBatt has no cell to train on; choose another split or dataset")
     torch.manual_seed(settings.fit.seed)
-    network = DiffBatt(spec=dataclasses.asdict(train.spec), first=settings.first, target=settings.target)
+    network = kind(spec=dataclasses.asdict(train.spec), first=settings.first, target=settings.target)
     q, curve = network.tensor(train), torch.from_numpy(2.0 * train.curve - 1.0)
     spread = q.std()
     if settings.standardize:

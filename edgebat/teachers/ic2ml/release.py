@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Float64, FloatArray
+from edgebat.arrays import Bool, Float64, FloatArray
 from edgebat.cells import CellKey
 from edgebat.errors import DataError
 from edgebat.tasks.health.windows import HealthWindows
@@ -53,7 +53,7 @@ class Released:
     ahead: tuple[Float64, Float64]
     rul: tuple[Float64, Float64]
 
-    def errors(self, nominal_ah: float, rows: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
+    def errors(self, nominal_ah: float, rows: Bool | None = None) -> dict[str, float]:
         """As ``errors`` below, of some windows or all; SOH is that of the last cycle read."""
         keep = slice(None) if rows is None else rows
         soh = (self.read[0] - self.read[1])[keep, -1]
@@ -145,14 +145,14 @@ def _array(path: Path) -> Float64:
     return values
 
 
-def windows_of(released: Released, capacities: Mapping[CellKey, Float64]) -> dict[CellKey, npt.NDArray[np.bool_]]:
+def windows_of(released: Released, capacities: Mapping[CellKey, Float64]) -> dict[CellKey, Bool]:
     """Cell -> its windows [N], for those cells whose measured capacities (Ah) hold all that a run of windows read. A run
     that fits several cells, or none, is nobody's."""
     true = released.read[1]
     # Within a cell a window is the one before, moved by a cycle.
     breaks = np.abs(true[:-1, 1:] - true[1:, :-1]).max(axis=1) > SAME_AH
     ends = [0, *(np.flatnonzero(breaks) + 1), len(true)]
-    found: dict[CellKey, npt.NDArray[np.bool_]] = {}
+    found: dict[CellKey, Bool] = {}
     for begin, end in itertools.pairwise(ends):
         run = np.concatenate([true[begin], true[begin + 1 : end, -1]])
         fitting = [key for key, values in capacities.items() if _holds(values, run)]
@@ -193,7 +193,7 @@ def released_rows(
         found = windows_of(released, own)
         rows += [(name, key[1], released.errors(nominal, found[key])) for key in own if key in found]
         if found:
-            together: npt.NDArray[np.bool_] = np.any(list(found.values()), axis=0)
+            together: Bool = np.any(list(found.values()), axis=0)
             rows.append((name, f"the {len(found)} at hand", released.errors(nominal, together)))
             if not together.all():
                 rows.append((name, "the others", released.errors(nominal, ~together)))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Array, Float32
 from edgebat.tasks.health.windows import HealthWindows
 from edgebat.teachers.base import validated
 from edgebat.teachers.ic2ml.network import Ic2ml
@@ -40,22 +37,10 @@ def context_soh(windows: HealthWindows) -> Float32:
 def fit_teacher(
     kind: type[Ic2ml], train: HealthWindows, val: HealthWindows | None, settings: Ic2mlSettings, run: Run
 ) -> tuple[Ic2ml, FitResult]:
-    """See ``Teacher.fit``."""
-    return train_ic2ml(train, validated(val, kind.name), settings, run)
-
-
-def train_ic2ml(
-    train: HealthWindows,
-    val: HealthWindows,
-    settings: Ic2mlSettings,
-    run: Run,
-) -> tuple[Ic2ml, FitResult]:
-    """A trained IC2ML in eval mode on the CPU. Same inputs, same bytes.
-
-    Raises RecipeError or DataError when there is nothing to learn from.
-    """
+    """See ``Teacher.fit``. Raises RecipeError or DataError when there is nothing to learn from."""
+    val = validated(val, kind.name)
     torch.manual_seed(settings.fit.seed)
-    network = Ic2ml(
+    network = kind(
         context=train.x.shape[1],
         increments=train.x.shape[2],
         horizon=train.trajectory.shape[1],
@@ -87,9 +72,9 @@ def train_ic2ml(
     return network, result
 
 
-def _arrays(windows: HealthWindows) -> list[npt.NDArray[Any]]:
+def _arrays(windows: HealthWindows) -> list[Array]:
     return [windows.x, context_soh(windows), windows.trajectory, windows.rul]
 
 
-def _tensors(arrays: list[npt.NDArray[Any]]) -> Batch:
+def _tensors(arrays: list[Array]) -> Batch:
     return tuple(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for a in arrays)

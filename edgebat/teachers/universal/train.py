@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edgebat.arrays import Float32
 from edgebat.cells import CapacityHistory, CellKey
-from edgebat.data.corpus import read_corpus
+from edgebat.data.corpus import read_arrays, read_corpus
 from edgebat.errors import DataError, RecipeError
 from edgebat.tasks.forecast.descriptors import DESCRIPTORS, charge_descriptors, match_cycles, window_descriptors
 from edgebat.tasks.forecast.windows import ForecastWindows, capacity_histories
@@ -127,8 +127,7 @@ def read_descriptors(corpus: str | Path, histories: Sequence[CapacityHistory]) -
             if history is not None:
                 _add_statistics(table, history, rows)
     for file in sorted((Path(corpus) / "segments").glob("CALCE*.npz")):
-        with np.load(file, allow_pickle=False) as arrays:
-            _add_charges(table, cells, {name: arrays[name] for name in arrays.files})
+        _add_charges(table, cells, read_arrays(file, "charges"))
     return table
 
 
@@ -137,11 +136,9 @@ def _add_statistics(table: dict[CellKey, tuple[Any, Any]], history: CapacityHist
     cycle = match_cycles(rows["capacity_ah"].to_numpy(np.float64), history.capacity * history.nominal_ah, history.cycle)
     values = np.full((len(rows), len(DESCRIPTORS)), np.nan)
     cc, cv = rows["CC_charge_time"].to_numpy(np.float64), rows["CV_charge_time"].to_numpy(np.float64)
-    for column, numbers in enumerate((np.log1p(cc + cv), np.log1p(cc), np.log1p(cv))):
-        values[:, column] = numbers
-    values[:, 3], values[:, 4] = rows["voltage_mean"], rows["voltage_std"]
-    values[:, 5] = rows["current_mean"].to_numpy(np.float64) / history.nominal_ah
-    values[:, 6] = rows["current_std"].to_numpy(np.float64) / history.nominal_ah
+    values[:, :3] = np.log1p(np.column_stack([cc + cv, cc, cv]))
+    values[:, 3:5] = rows[["voltage_mean", "voltage_std"]]
+    values[:, 5:7] = rows[["current_mean", "current_std"]].to_numpy(np.float64) / history.nominal_ah
     values[:, 7] = rows["voltage_skewness"]
     table[history.key] = cycle[cycle >= 0], values[cycle >= 0]
 

@@ -13,7 +13,7 @@ from edgebat.tasks.base import CellCurve, Column, Head, Loaded, Predictions, Sco
 from edgebat.tasks.toy.windows import ToySpec, ToyWindows, made_up
 
 
-class Toy(Task):
+class Toy(Task[ToyWindows, ToySpec]):
     """See the module."""
 
     name = "toy"
@@ -25,10 +25,10 @@ class Toy(Task):
         return Head("soh", "fraction", "SOH %"), Head("left", "cycles", "left", floor=0.0, weight=0.5)
 
     def load(self, corpus: Path, spec: ToySpec, datasets: Sequence[str] | None = None,
-             quality: Sequence[str] | None = None) -> Loaded:  # fmt: skip
+             quality: Sequence[str] | None = None) -> Loaded[ToyWindows]:  # fmt: skip
         raise DataError(f"{corpus}: the toy task knows made-up cells alone")
 
-    def synthetic(self, spec: ToySpec, cells: int, max_cycles: int, seed: int) -> Loaded:
+    def synthetic(self, spec: ToySpec, cells: int, max_cycles: int, seed: int) -> Loaded[ToyWindows]:
         windows = made_up(spec, cells, seed)
         return Loaded(windows, f"{cells} toy cells", True, windows.digest())
 

@@ -39,6 +39,7 @@ class ToyWindows(Windows):
     """Inputs and targets of N windows; select, take, join, blend, save and load come with ``Windows``."""
 
     Spec: ClassVar[type[ToySpec]] = ToySpec
+    spec: ToySpec
     x: Float32 = field(metadata=PER_WINDOW)
     """[N, charges, 2] charge below and above the voltage / nominal capacity."""
     soh: Float32 = field(metadata=PER_WINDOW)

@@ -1,0 +1,131 @@
+"""What the steps of a run leave for its card, and the card itself: JSON documents whose keys are known."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from edgebat.files import Json
+
+
+class Counts(TypedDict):
+    """Of one part of the split; ends_known: windows before an end of life that was observed."""
+
+    cells: int
+    windows: int
+    ends_known: int
+
+
+class ConditionRow(TypedDict):
+    """Cells of one condition, how many of them are in each part and were watched to their end of life; their windows."""
+
+    condition: str
+    cells: int
+    train: int
+    val: int
+    test: int
+    windows: int
+    eol: int
+
+
+class DataResult(TypedDict):
+    """What the step ``data`` leaves. By part: ``split``, cells as ``dataset/cell``, and ``counts``."""
+
+    source: str
+    synthetic: bool
+    statement: str
+    fingerprint: str
+    split_hash: str
+    strategy: str
+    split: dict[str, list[str]]
+    counts: dict[str, Counts]
+    conditions: list[ConditionRow]
+    left_out: dict[str, int]
+
+
+class BaselineResult(TypedDict):
+    """What the step ``baselines`` leaves: ``rows`` by name with scores and ``parameters``; ``order`` of the tables."""
+
+    rows: dict[str, Json]
+    order: list[str]
+    notes: list[str]
+
+
+class StageErrors(TypedDict):
+    """One stage of life; errors by model."""
+
+    stage: str
+    windows: int
+    errors: dict[str, float | None]
+
+
+class CellErrors(TypedDict):
+    """One held-out cell; errors in the order of the models."""
+
+    dataset: str
+    cell: str
+    windows: int
+    errors: list[float | None]
+
+
+class PerCell(TypedDict):
+    """Labels of models, and a row per held-out cell."""
+
+    models: list[str]
+    rows: list[CellErrors]
+
+
+class ModelFile(TypedDict):
+    """A file below ``models/``; path from the run folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class CardData(TypedDict):
+    """Cells and windows by part; ``windows`` has ``ends_known`` of the test part too."""
+
+    source: str
+    synthetic: bool
+    statement: str
+    fingerprint: str
+    split_hash: str
+    strategy: str
+    split: dict[str, list[str]]
+    cells: dict[str, int]
+    windows: dict[str, int]
+    conditions: list[ConditionRow]
+    left_out: dict[str, int]
+
+
+class Card(TypedDict):
+    """``card.json``. ``accuracy``, ``equality`` and ``targets`` are rows of tables: their columns depend on the task, on
+    ``edgebat.verify.equality`` and on ``edgebat.bench.run``."""
+
+    card_version: int
+    edgebat: str
+    name: str
+    title: str
+    summary: str
+    task: Json
+    columns: list[Json]
+    explanation: str
+    data: CardData
+    seeds: Json
+    accuracy: list[Json]
+    best_student: str
+    teacher: str
+    baselines_shown: list[str]
+    shown_models: list[str]
+    by_life: list[StageErrors]
+    per_cell: PerCell
+    cells_shown: int
+    equality: list[Json]
+    equality_windows: int
+    targets: list[Json]
+    headline_target: str
+    files: list[ModelFile]
+    versions: Json
+    licence: str
+    limits: list[str]
+    recipe: Json

@@ -1,0 +1,151 @@
+"""The first hour of a user: the wheel as pip installs it, with the extras that were chosen and nothing else."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.bms.ports import list_ports
+from edgebat.cli.main import app
+from edgebat.errors import MissingExtra
+from edgebat.extras import EXTRAS, VERBS, extras_for, missing_for
+from edgebat.tasks.health import HealthWindows
+from tests.project.installed import ROOT, Installed, environment, install_wheel, normal
+
+Env = Callable[..., Installed]
+Command = Callable[..., tuple[int, str, str]]
+ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
+CORPUS = ("--corpus", "nowhere")
+OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines"
+
+
+@pytest.fixture
+def user(tmp_path: Path, model_file: Path, windows: HealthWindows) -> Path:
+    """An empty folder but for a model, windows and a recipe with a mistake, which ends a run before it trains."""
+    np.savetxt(tmp_path / "windows.csv", windows.x[:2].reshape(2, -1), delimiter=",")
+    (tmp_path / "mine.yaml").write_text("name: mine\ntask: {name: health}\nteacher: {name: ic2ml}\nwrong: 1\n")
+    return model_file.parent
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> Env:
+    """``env("cli", "sim")``: what ``pip install "edgebat[cli,sim]"`` gives."""
+    folder = tmp_path_factory.mktemp("installed")
+    wheel = install_wheel(folder)
+    return lambda *extras: environment(wheel, folder / "packages", extras)
+
+
+def test_it_is_the_wheel_that_is_run_and_pip_has_compiled_it(env: Env, user: Path) -> None:
+    found = Path(env().python("import edgebat; print(edgebat.__file__)", cwd=user).stdout.strip())
+    assert found.parents[1] == env().wheel
+    assert list(found.parent.glob("_share/firmware_stubs/ports/foxbms/__pycache__/*.pyc"))
+    assert env().python("import torch", cwd=user).returncode == 1
+
+
+def test_with_numpy_alone_a_model_predicts(env: Env, user: Path) -> None:
+    assert "context = 3" in env().edgebat("info", "tiny.ebat", cwd=user).stdout
+    done = env().edgebat("predict", "tiny.ebat", "windows.csv", cwd=user)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "soh" in done.stdout.lower()
+
+
+@pytest.mark.parametrize("port", list_ports())
+def test_every_port_is_exported_more_than_once(env: Env, user: Path, port: str) -> None:
+    written = []
+    for _ in range(2):
+        done = env("cli", "report").edgebat("export", "tiny.ebat", "--port", port, "--out", port, cwd=user)
+        assert done.returncode == 0, done.stderr
+        written.append({user / line: (user / line).read_bytes() for line in done.stdout.splitlines()})
+    assert written[0] == written[1]
+    assert not [path for path in (user / port).rglob("*") if path.suffix == ".pyc"]
+
+
+COMMANDS = [
+    ("run", "mine.yaml"), ("report", "mine.yaml"), ("data", "mine.yaml"), ("train", "mine.yaml"), ("distill", "mine.yaml"),
+    ("quantize", "mine.yaml"), ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
+    ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
+    ("settings", "distill.fit"), ("targets",), ("doctor",), ("info", "tiny.ebat"), ("predict", "tiny.ebat", "windows.csv"),
+    ("export", "tiny.ebat"), ("export", "tiny.ebat", "--to", "c,tflite"), ("export", "tiny.ebat", "-t", "cortex-m0plus"),
+    ("export", "tiny.ebat", "--port", "list"), ("export", "tiny.ebat", "--port", "foxbms"),
+    ("verify", "tiny.ebat", "--windows", "8"), ("verify", "--random", "1", "--windows", "8"),
+    ("bench", "tiny.ebat", "-t", "cortex-m0plus"), ("bench", "tiny.ebat", "-t", "host"),
+    ("bench", "peers", "--compiler", "zig"),
+    ("bench", "accept", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
+    ("bench", "check", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
+    ("evaluate", "tiny.ebat", *CORPUS), ("replay", "tiny.ebat", "--cells", "1", "--cycles", "4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_one_pip_install_is_enough_for_every_verb(env: Env, user: Path, command: tuple[str, ...]) -> None:
+    advised = set()
+    for start in ((), ("cli",)):
+        done = env(*start).edgebat(*command, cwd=user)
+        assert "Traceback" not in done.stderr
+        assert "internal error" not in done.stderr
+        if advice := ADVICE.search(done.stderr.strip()):
+            assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+            advised.add(frozenset(("cli", *advice[1].split(","))))
+        else:
+            assert "not installed" not in done.stderr
+            assert done.returncode == 0 or re.search(OTHER_ERRORS, done.stderr)
+    for extras in advised:  # one, but for verbs that do without a package once they know what is asked
+        done = env(*extras).edgebat(*command, cwd=user)
+        assert "pip install" not in done.stderr, f"{sorted(extras)} was not enough: {done.stderr}"
+        assert done.returncode == 0 or re.search(OTHER_ERRORS, done.stderr)
+
+
+def test_every_extra_and_verb_is_known() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    def packages(extra: str) -> set[str]:
+        found = set()
+        for requirement in extras[extra]:
+            own = re.match(r"edgebat\[([\w,]+)\]", requirement)
+            found |= packages(own[1]) if own else {normal(re.split("[><=]", requirement)[0])}
+        return found
+
+    assert {extra: set(known) for extra, known in EXTRAS.items()} == {
+        extra: packages(extra) for extra in extras if extra not in ("all", "dev")
+    }
+    commands = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback is not None}
+    assert set(VERBS) == commands | {group.name for group in app.registered_groups}
+
+
+@pytest.mark.parametrize("module", sorted({m for packages in EXTRAS.values() for m in packages.values()}))
+def test_the_absence_of_any_optional_package_is_explained(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgebat.extras.installed", lambda name: name != module)
+    error = missing_for(["doctor"], ModuleNotFoundError(name=f"{module}.part"))
+    assert isinstance(error, MissingExtra)
+    assert module in EXTRAS[error.extra].values()
+
+
+def test_what_no_extra_brings_stays_a_fault_of_edgebat() -> None:
+    assert missing_for(["run", "demo"], ModuleNotFoundError(name="edgebat.nowhere")) is None
+    assert missing_for(["run", "demo"], ModuleNotFoundError(name="numpy.nowhere")) is None
+    assert missing_for(["run", "demo"], ImportError("cannot import name", name="torch")) is None
+
+
+def test_settings_that_need_more_are_seen_in_recipe_and_command() -> None:
+    assert extras_for(["run", "forecast-battery-timer-lora"]) == ["cli", "lora", "train"]
+    assert extras_for(["run", "life-diffbatt"]) == ["baselines", "cli", "train"]
+    assert "tensorboard" in extras_for(["train", "demo", "--set", "teacher.fit.tensorboard=true"])
+
+
+@pytest.mark.parametrize("verb", ["export", "verify", "bench"])
+def test_a_model_file_that_is_not_there_is_no_recipe(command: Command, verb: str) -> None:
+    code, _, err = command(verb, "nowhere.ebat")
+    assert code == 2
+    assert "there is no model file nowhere.ebat" in err
+
+
+def test_a_mistyped_verb_gets_a_suggestion_without_any_extra(env: Env, user: Path) -> None:
+    done = env().edgebat("predic", "tiny.ebat", cwd=user)
+    assert done.returncode == 2
+    assert "there is no such verb; did you mean predict?" in done.stderr
+    assert "pip install" not in done.stderr
