@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from optuna.trial import Trial
+from optuna.trial import BaseTrial
 
 from edgebat.distill.train import DistillSettings
 from edgebat.quantize import QuantizeOptions
@@ -68,7 +68,7 @@ class Candidate:
         return check_recipe(document)
 
 
-def suggest(trial: Trial, task: AnyTask, recipe: Recipe, kinds: Sequence[str] = ()) -> Candidate:
+def suggest(trial: BaseTrial, task: AnyTask, recipe: Recipe, kinds: Sequence[str] = ()) -> Candidate:
     """A candidate of Optuna's choice. kinds: the families that take part, all unless given."""
     kind = trial.suggest_categorical("kind", list(kinds or student_kinds()))
     space = student_class(kind).space
