@@ -32,8 +32,8 @@ BOARD, HEALTH, WINDOWS = "cortex-m0plus", task("health"), tiny_windows()
 NO_LIMIT = Limits(None, None, None)
 
 
-def price(candidate: Candidate, folder: Path, limits: Limits = NO_LIMIT) -> Price:
-    return Prices(load_target(BOARD), limits, folder, "").of(candidate, HEALTH, WINDOWS.spec, (10, 10))
+def price(candidate: Candidate, folder: Path, limits: Limits = NO_LIMIT, board: str = BOARD) -> Price:
+    return Prices(load_target(board), limits, folder, board).of(candidate, HEALTH, WINDOWS.spec, (10, 10))
 
 
 @pytest.mark.parametrize("kind", student_kinds())
@@ -44,7 +44,8 @@ def test_the_price_is_what_the_trained_student_takes(kind: str, tmp_path: Path) 
         kind, HEALTH, WINDOWS, WINDOWS, None, settings, Run(tmp_path / "fit"), student_settings=candidate.settings
     )
     graph = quantize_model(student.float_spec(), WINDOWS.inputs(), name="other_name")
-    assert price(candidate, tmp_path).need == measured_need(graph, load_target(BOARD))
+    for board in (BOARD, "cortex-m4f", "rv32imc"):
+        assert price(candidate, tmp_path, board=board).need == measured_need(graph, load_target(board))
 
 
 def test_only_an_lstm_with_gates_beyond_32_bits_takes_another_kernel() -> None:
