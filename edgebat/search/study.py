@@ -18,7 +18,7 @@ from pathlib import Path
 import optuna
 
 from edgebat.bench.budget import Limits, Need, measured_need
-from edgebat.errors import ModelFileError, RecipeError
+from edgebat.errors import DataError, ModelFileError, RecipeError
 from edgebat.files import atomic_write, sha256_bytes
 from edgebat.graph import load_graph, save_graph
 from edgebat.runs.recipe import Recipe
@@ -138,7 +138,7 @@ class Search:
         try:
             seen = candidate.seen(train.evenly(1))
             _, steps, channels = seen.inputs().shape
-        except (RecipeError, ValueError) as error:
+        except DataError as error:
             return Price(None, str(error), (1.0, 1.0, 1.0))
         return self.prices.of(candidate, task, seen.spec, (steps, channels))
 
@@ -184,11 +184,7 @@ class Search:
     def _train(self, jobs: Sequence[Job], of: int, before: int = 0) -> list[Trained]:
         """What each job comes to: from its file when it was trained before, else by the workers. before, of: trainings that
         are done and wanted, for who watches."""
-        found: dict[int, Trained] = {}
-        for index, job in enumerate(jobs):
-            kept = self._kept(job)
-            if kept is not None:
-                found[index] = kept
+        found = {index: kept for index, job in enumerate(jobs) if (kept := self._kept(job))}
         missing = [index for index in range(len(jobs)) if index not in found]
         todo = [self._with_folder(jobs[index]) for index in missing]
         for index, trained, graph in self.workers.train(todo) if todo else ():
