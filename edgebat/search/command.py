@@ -145,7 +145,8 @@ def run_search(
     console.print(table, markup=False, soft_wrap=True, highlight=False)
     console.print(
         f"{search.asked} candidates priced, {len(search.trials)} within the budget trained, {ended} of them ended early; "
-        + (f"{search.fresh} trainings in this run" if search.fresh else "all of it was done before (more: --trials)")
+        + (f"{search.fresh} trainings in this run" if search.fresh else "all of it was done before (more: --trials)"),
+        soft_wrap=True,
     )
     if not within(best, limits):
         raise RecipeError(f"no trained student is within the budget ({limits}); see {place / 'table.md'}")

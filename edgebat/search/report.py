@@ -124,7 +124,7 @@ def draw(folder: Path, trials: Sequence[Trial], finalists: Sequence[Finalist], c
         front = sorted(pareto(flat), key=lambda point: point.need.flash)
         chart.line([point.need.flash / 1000 for point in front], [point.error for point in front], "c1")
         svg = chart.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{STYLE}", 1)
-        svg = svg.replace("</svg>", f'<text x="52" y="22">{LEGEND}</text></svg>')
+        svg = svg.replace("</svg>", f'<text x="48" y="8">{LEGEND}</text></svg>')
         files.append(folder / f"pareto-{name}.svg")
         atomic_write(files[-1], svg + "\n")
     return files
