@@ -57,7 +57,8 @@ TABLE: dict[str, Row] = {
     "bms": Row(("simulate", "predict", "report")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
-    "cli": Row(("runs",)),
+    "search": Row(("runs",)),
+    "cli": Row(("search",)),
     "__main__": Row(("extras",), ("cli", "predict")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""

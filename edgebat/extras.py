@@ -32,6 +32,8 @@ EXTRAS: dict[str, dict[str, str]] = {
     },
     "tflm": {"tflite-micro": "tflite_micro"},
     "report": {"jinja2": "jinja2"},
+    "search": {"optuna": "optuna"},
+    "ray": {"ray": "ray"},
 }
 """By extra of pyproject.toml: its packages as pip knows them, with the module each brings."""
 
@@ -43,6 +45,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "distill": ("train",),
     "quantize": ("train",),
     "report": _RUN,
+    "search": ("search", "sim", "train"),
     "settings": ("train",),
     "export": (),
     "verify": ("onnx",),

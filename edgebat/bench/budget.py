@@ -18,6 +18,7 @@ from pathlib import Path
 from edgebat.bench.nets import random_net
 from edgebat.bench.run import KINDS
 from edgebat.errors import ModelFileError, TargetError
+from edgebat.formats.c.program import lower
 from edgebat.formats.c.write import MODES, write_c
 from edgebat.formats.export import c_name
 from edgebat.graph import Conv1D, Dense, IntGraph, Lstm
@@ -39,14 +40,20 @@ class Limits:
     ram: int | None
     ms: float | None
 
+    def __str__(self) -> str:
+        parts = ((self.flash, "bytes of flash"), (self.ram, "bytes of RAM"), (self.ms, "ms"))
+        return ", ".join(f"{limit:,} {unit}" for limit, unit in parts if limit is not None) or "no limit"
+
 
 @dataclass(frozen=True)
 class Need:
-    """What a model takes. ``ms`` is the upper end of the cycle model's error, None where no model is validated."""
+    """What a model takes. ``ms`` is the upper end of the cycle model's error, None where no model is validated;
+    ``instructions`` (simulator) those of the slowest window."""
 
     flash: int
     ram: int
     ms: float | None
+    instructions: int = 0
 
     def __str__(self) -> str:
         time = f", {self.ms:.3g} ms" if self.ms is not None else ""
@@ -103,8 +110,7 @@ def check_budget(
     if not board.bare_metal:
         raise TargetError(f"target {board.name} is a computer; a budget of flash and RAM needs a microcontroller")
     limits = limits_of(board, max_flash=max_flash, max_ram=max_ram, max_ms=max_ms)
-    need = _measure(graph, board, limits, optimize, mode, skip=False)
-    assert need is not None
+    need = measured_need(graph, board, optimize, mode)
     if excess := need.excess(limits):
         found = [f"{label}: {smaller}" for label, smaller in _what_fits(graph, board, limits, optimize, mode)]
         advice = "; ".join(found) if found else "nothing smaller of the usual families fits either"
@@ -115,20 +121,25 @@ def check_budget(
     return need
 
 
-def _measure(
-    graph: IntGraph, board: Target, limits: Limits, optimize: str, mode: str, *, skip: bool = True
-) -> Need | None:
-    """What ``graph`` takes; None with ``skip`` when its tables alone are too large, which costs no simulation."""
+def measured_need(graph: IntGraph, board: Target, optimize: str = "-O2", mode: str = "balanced") -> Need:
+    """What ``graph`` takes on ``board`` when written in ``mode``, counted like in every table. Raises ModelFileError when
+    C has no exact kernel for it, ToolError and MissingExtra when compiler or simulator are missing."""
     name = c_name(graph.name)
     with tempfile.TemporaryDirectory(prefix="edgebat-budget-") as folder:
         model = write_c(graph, Path(folder), name, mode=mode)
-        if skip and limits.flash is not None and model.table_bytes > limits.flash:
-            return None
         build = BuildOptions(optimize=optimize, kernels=model.kernel_sources)
         done = measure(Path(folder), name, board, random_inputs(graph, 8, kinds=KINDS), build)
     assert done.flash is not None
     assert done.ram is not None
-    return Need(done.flash.total, done.ram.total, _slowest_ms(done))
+    assert done.instructions is not None
+    return Need(done.flash.total, done.ram.total, _slowest_ms(done), done.instructions[1])
+
+
+def _measure(graph: IntGraph, board: Target, limits: Limits, optimize: str, mode: str) -> Need | None:
+    """What ``graph`` takes; None when its tables alone are too large, which costs no simulation."""
+    if limits.flash is not None and lower(graph, mode).table_bytes > limits.flash:
+        return None
+    return measured_need(graph, board, optimize, mode)
 
 
 def _slowest_ms(done: Measurement) -> float | None:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgumen
 from edgebat.cli.options import expanded
 from edgebat.errors import RecipeError, require
 from edgebat.paths import default_corpus
+
+if TYPE_CHECKING:
+    from edgebat.runs.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,17 @@ def run_until(until: str, recipe: str, pipeline: Pipeline, force: Sequence[str] 
     if until == "report":
         require("jinja2", extra="report")
     checked = load_recipe(recipe, overrides)
-    # A variable that is set once and for all asks for nothing in particular; an option does.
-    if checked.data.source == "synthetic" and corpus is not None and corpus == default_corpus():
-        print(f"EDGEBAT_CORPUS is not used: recipe {checked.name} simulates its cells", file=sys.stderr)
-        corpus = None
+    corpus = asked_corpus(checked, corpus)
     run_recipe(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
+
+
+def asked_corpus(recipe: Recipe, corpus: Path | None) -> Path | None:
+    """``corpus``, or None where it is only what EDGEBAT_CORPUS says and the recipe simulates its cells."""
+    # A variable that is set once and for all asks for nothing in particular; an option does.
+    if recipe.data.source == "synthetic" and corpus is not None and corpus == default_corpus():
+        print(f"EDGEBAT_CORPUS is not used: recipe {recipe.name} simulates its cells", file=sys.stderr)
+        return None
+    return corpus
 
 
 @app.command(rich_help_panel=RECIPE)

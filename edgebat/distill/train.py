@@ -96,10 +96,7 @@ def fit_student(
     run: Run,
 ) -> FitResult:
     """Train ``student`` from the weights it has (fresh, or to continue under quantization); arguments as above."""
-    parts = [train]
-    if settings.blends:
-        blend = draw_blend(train.cell, settings.blends, settings.same_cell, settings.fit.seed)
-        parts.append(train.blended(blend))
+    parts = taught_parts(train, settings)
     weights, share = settings.of_heads(student.heads)
     measured = list(train.targets())
     found = [_tensors(part, student, teacher, run.cache) for part in parts]
@@ -115,6 +112,14 @@ def fit_student(
     drawn = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
     held = tuple(_tensors(val, student, None, None).values())
     return fit(student, loss, tensors, held, settings.fit, run, drawn)
+
+
+def taught_parts(train: Windows, settings: DistillSettings) -> list[Windows]:
+    """What a student learns from: the training windows and, if the settings ask for some, blends of them."""
+    if not settings.blends:
+        return [train]
+    blend = draw_blend(train.cell, settings.blends, settings.same_cell, settings.fit.seed)
+    return [train, train.blended(blend)]
 
 
 @torch.no_grad()

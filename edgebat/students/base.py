@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgebat.arrays import Float32, FloatArray
 from edgebat.errors import DataError
 from edgebat.files import Json
+from edgebat.students.space import Space
 from edgebat.students.spec import INPUT_MAX, INPUT_MIN, DenseLayer, FloatModel, HeadSlice, Layer
 from edgebat.tasks.base import Head, head_of, physical, slices_of
 
@@ -29,6 +30,8 @@ class Student(nn.Module):
     """
 
     kind = ""
+    space: ClassVar[Space] = {}
+    """Keyword arguments that ``edgebat search`` varies; a family without takes part as it is by default."""
     input_mean: Tensor
     input_std: Tensor
     output_mean: Tensor

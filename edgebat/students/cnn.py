@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from edgebat.errors import RecipeError
 from edgebat.students.base import Student, dense, to_numpy
+from edgebat.students.space import Space, Whole, Widths
 from edgebat.students.spec import Conv1DLayer, FlattenLayer, Layer, MaxPool1DLayer
 
 
@@ -22,6 +23,12 @@ class CnnStudent(Student):
     """
 
     kind = "cnn"
+    space: ClassVar[Space] = {
+        "channels": Widths(Whole(4, 32, 4), 1, 2),
+        "kernel": Whole(2, 4),
+        "pool": Whole(1, 3),
+        "hidden": Whole(4, 32, 4),
+    }
 
     def __init__(
         self,

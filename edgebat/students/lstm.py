@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from edgebat.students.base import Student, dense, to_numpy
+from edgebat.students.space import Space, Whole
 from edgebat.students.spec import LastStepLayer, Layer, LstmLayer
 
 
@@ -14,6 +15,7 @@ class LstmStudent(Student):
     """``units``: hidden size of each layer; ``stacked``: number of layers. The last hidden state feeds the head."""
 
     kind = "lstm"
+    space: ClassVar[Space] = {"units": Whole(4, 32, 2), "stacked": Whole(1, 2)}
 
     def __init__(self, *, units: int = 24, stacked: int = 1, **common: Any) -> None:
         super().__init__({"units": units, "stacked": stacked}, **common)

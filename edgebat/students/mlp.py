@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from edgebat.students.base import Student, dense
+from edgebat.students.space import Space, Whole, Widths
 from edgebat.students.spec import FlattenLayer, Layer
 
 
@@ -17,6 +18,7 @@ class MlpStudent(Student):
     """``hidden``: width of each hidden layer."""
 
     kind = "mlp"
+    space: ClassVar[Space] = {"hidden": Widths(Whole(4, 64, 4), 1, 3)}
 
     def __init__(self, *, hidden: Sequence[int] = (48, 32), **common: Any) -> None:
         super().__init__({"hidden": list(hidden)}, **common)

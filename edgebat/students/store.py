@@ -20,11 +20,17 @@ def student_kinds() -> tuple[str, ...]:
     return tuple(name for name in names if hasattr(importlib.import_module(f"edgebat.students.{name}"), "STUDENT"))
 
 
-def build_student(kind: str, **settings: Any) -> Student:
-    """A fresh student of a family with its class's keyword arguments (``shape``, ``heads``, ...). Raises RecipeError."""
+def student_class(kind: str) -> type[Student]:
+    """The class of a family. Raises RecipeError."""
     if kind not in student_kinds():
         raise RecipeError(f"there is no student {kind!r}; the students are {', '.join(student_kinds())}")
     family: type[Student] = importlib.import_module(f"edgebat.students.{kind}").STUDENT
+    return family
+
+
+def build_student(kind: str, **settings: Any) -> Student:
+    """A fresh student of a family with its class's keyword arguments (``shape``, ``heads``, ...). Raises RecipeError."""
+    family = student_class(kind)
     try:
         return family(**settings)
     except TypeError as error:

@@ -209,6 +209,10 @@ class Task(ABC, Generic[W, S]):
     default_knots: ClassVar[int] = 5
     binding: ClassVar[tuple[str, ...]] = ()
     """Keys of the definition in which a given teacher and its students must agree."""
+    searched: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    """Keys of the definition that a search may vary, with values: what a student sees of windows that stay the same."""
+    searched_knots: ClassVar[tuple[int, ...]] = ()
+    """Numbers of knots that a search may choose; none where the first of ``columns`` does not see what they cost."""
     relative_input: ClassVar[bool] = False
     """Students read changes since the window's last value instead of values."""
 

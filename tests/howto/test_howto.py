@@ -101,6 +101,20 @@ def test_a_student_family_is_a_file(tmp_path: Path) -> None:
     assert equal_in_c(graph, x, tmp_path) == 0
 
 
+def test_a_search_asks_the_new_family_and_the_new_task(tmp_path: Path) -> None:
+    from optuna.trial import FixedTrial
+
+    from edgebat.runs.recipe import load_recipe
+    from edgebat.search.cost import random_graph
+    from edgebat.search.space import Candidate, suggest
+
+    (tmp_path / "toy.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "toy.yaml")
+    chosen = suggest(FixedTrial({"kind": "pooled", "pooled.units": 12, "method": "mse"}), recipe.of_task, recipe)
+    assert chosen == Candidate("pooled", {"units": 12})
+    assert random_graph(chosen, recipe.of_task, recipe.spec, (6, 1)).input_tensor.shape == (6, 1)
+
+
 def test_a_task_is_a_folder_and_a_recipe_is_a_file(tmp_path: Path, command: Command) -> None:
     """The whole pipeline: teacher, baseline, two students with and without it, int8, C, equality, sizes, card, report."""
     (tmp_path / "toy.yaml").write_text(RECIPE)

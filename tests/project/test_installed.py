@@ -68,6 +68,7 @@ def test_every_port_is_exported_more_than_once(env: Env, user: Path, port: str) 
 COMMANDS = [
     ("run", "mine.yaml"), ("report", "mine.yaml"), ("data", "mine.yaml"), ("train", "mine.yaml"), ("distill", "mine.yaml"),
     ("quantize", "mine.yaml"), ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
+    ("search", "mine.yaml", "-t", "cortex-m0plus"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
     ("settings", "distill.fit"), ("targets",), ("doctor",), ("info", "tiny.ebat"), ("predict", "tiny.ebat", "windows.csv"),
     ("export", "tiny.ebat"), ("export", "tiny.ebat", "--to", "c,tflite"), ("export", "tiny.ebat", "-t", "cortex-m0plus"),

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -56,6 +57,8 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
         "cycles, the forecasts are that do."
     )
     default_knots = 8
+    searched: ClassVar[Mapping[str, tuple[int, ...]]] = {"seen_cycles": (48, 96, 144)}
+    searched_knots = (4, 6, 8, 12)
     relative_input = True
 
     def heads(self, spec: ForecastSpec, knots: int | None = None) -> tuple[Head, ...]:

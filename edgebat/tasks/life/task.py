@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Life(Task[LifeWindows, LifeSpec]):
     cell_columns = (Column("life", "life", 0), Column("predicted", "predicted", 0), Column("cells", "cells", 0))
     explanation = "Cycle life and RUL in cycles, SOH of the curve to come in percentage points."
     default_knots = 8
+    searched: ClassVar[Mapping[str, tuple[int, ...]]] = {"seen_rows": (5, 10, 20), "seen_columns": (10, 20)}
 
     def heads(self, spec: LifeSpec, knots: int | None = None) -> tuple[Head, ...]:
         """Cycle life, and SOH at knots spread evenly over the cycles that the curve covers."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from edgebat.students.base import Student, dense
+from edgebat.students.space import Space, Whole
 from edgebat.students.spec import FlattenLayer, Layer, MaxPool1DLayer
 
 
@@ -15,6 +16,7 @@ class PooledStudent(Student):
     """``units``: width of the hidden layer."""
 
     kind = "pooled"
+    space: ClassVar[Space] = {"units": Whole(4, 16, 4)}
 
     def __init__(self, *, units: int = 8, **common: Any) -> None:
         super().__init__({"units": units}, **common)
