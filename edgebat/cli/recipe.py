@@ -104,6 +104,23 @@ def run(
     run_until("report", recipe, pipeline, force or (), only or ())
 
 
+@app.command(rich_help_panel=RECIPE)
+@expanded
+def evidence(
+    recipe: RecipeArgument,
+    pipeline: Pipeline,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="trainings of every student and variant")] = 5,
+) -> None:
+    """Does the teacher pay? Students taught, untaught and on measured cells alone, several seeds, paired by cell.
+
+    Example:  edgebat evidence forecast-students --corpus /data/cells --seeds 5
+    """
+    require("torch", extra="train")
+    from edgebat.runs.evidence import evidence as compare
+
+    print(compare(recipe, pipeline.set_ or (), seeds, pipeline.corpus, pipeline.runs).markdown(), end="")
+
+
 def verb_until(verb: str, until: str, text: str) -> None:
     """The verb that goes as far as the step ``until``; ``text`` is its help."""
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from edgebat import __version__, baselines
 from edgebat.files import Json
-from edgebat.report.figures import rows_of, stage_errors
+from edgebat.report.figures import stage_errors
+from edgebat.report.paired import errors_by_cell, taught_or_not
 from edgebat.report.results import BaselineResult, Card, CellErrors, DataResult, ModelFile, PerCell
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
@@ -97,6 +100,7 @@ def build_card(recipe: Any, run: RunResults) -> Card:
         },
         "accuracy": rows,
         "best_student": best["key"],
+        "taught_or_not": taught_or_not(task, run.windows, run.predictions, kinds),
         "teacher": "teacher",
         "baselines_shown": beside,
         "shown_models": shown,
@@ -155,11 +159,15 @@ def per_cell_rows(
     task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], labels: Mapping[str, str]
 ) -> PerCell:
     """The figure that models are ranked by, of every held-out cell, for the models in ``labels`` (key -> label)."""
-    key = task.columns[0].key
-    rows: list[CellErrors] = []
-    for index, (dataset, cell) in enumerate(windows.cells):
-        mask = windows.cell == index
-        part = windows.select(mask)
-        errors = [task.score(part, rows_of(predictions[k], mask)).get(key) for k in labels]
-        rows.append({"dataset": dataset, "cell": cell, "windows": int(mask.sum()), "errors": errors})
+    table = np.stack([errors_by_cell(task, windows, predictions[key]) for key in labels], axis=1)
+    count = np.bincount(windows.cell, minlength=len(windows.cells))
+    rows: list[CellErrors] = [
+        {
+            "dataset": dataset,
+            "cell": cell,
+            "windows": int(n),
+            "errors": [None if np.isnan(e) else float(e) for e in errors],
+        }
+        for (dataset, cell), n, errors in zip(windows.cells, count, table, strict=True)
+    ]
     return {"models": list(labels.values()), "rows": rows}

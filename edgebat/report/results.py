@@ -114,6 +114,7 @@ class Card(TypedDict):
     seeds: Json
     accuracy: list[Json]
     best_student: str
+    taught_or_not: list[str]
     teacher: str
     baselines_shown: list[str]
     shown_models: list[str]

@@ -16,6 +16,7 @@ from edgebat.report.results import Card, DataResult
 from edgebat.report.tables import accuracy_table, cells_table, equality_table, targets_table
 from edgebat.runs.folder import RunFolder, versions
 from edgebat.runs.owner import claim, only_one
+from edgebat.runs.plan import plan
 from edgebat.runs.recipe import Recipe, dump_recipe
 from edgebat.runs.steps import Pipeline
 from edgebat.tasks.base import task
@@ -49,7 +50,7 @@ def run_recipe(
         transient=True,
     )
     pipeline = Pipeline(recipe, folder, corpus, progress)
-    steps = pipeline.steps()
+    steps = plan(pipeline)
     unknown = sorted(set(force) - {step.name for step in steps})
     if unknown:
         raise RecipeError(f"--force {', '.join(unknown)}: the steps are {', '.join(step.name for step in steps)}")
@@ -94,6 +95,7 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     title = f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}"
     console.print()
     console.print(accuracy_table(card["accuracy"], task(card["task"]["name"]), title))
+    console.print("Did the teacher help?", *card["taught_or_not"], sep="\n  ")
     console.print()
     console.print(equality_table(card["equality"]))
     console.print()

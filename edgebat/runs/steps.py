@@ -5,12 +5,11 @@ Nothing here asks which task it serves: windows, heads, scores and charts come f
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,15 +26,12 @@ from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
-from edgebat.runs.folder import Outcome, RunFolder, Step
-from edgebat.runs.missing import missing_engines, missing_on
-from edgebat.runs.origin import corpus_digest, target_digest
+from edgebat.runs.folder import Outcome, RunFolder
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
 from edgebat.tasks.windows import Windows
-from edgebat.teachers.store import module_of
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
@@ -44,6 +40,7 @@ if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out o
     from edgebat.distill.teacher import Obtained
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
     from edgebat.students.base import Student
+    from edgebat.teachers.base import Teacher
 
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
@@ -69,104 +66,6 @@ class Pipeline:
         self.kinds = [student.kind for student in recipe.students]
         self.task, self.spec = recipe.of_task, recipe.spec
         self.bar: TaskID | None = None
-
-    def steps(self) -> list[Step]:
-        """All steps in order."""
-        r = self.recipe
-        data_config = {
-            "task": r.task,
-            "data": r.data.model_dump(mode="json"),
-            "corpus": corpus_digest(self.corpus if r.data.source == "corpus" else None),
-        }
-        teacher_config = {
-            "teacher": [dataclasses.asdict(entry) for entry in r.teacher],
-            "given": [entry.digest() for entry in r.teacher],
-            "threads": r.threads,
-        }
-        distill_config = dataclasses.asdict(r.distill)
-        students = tuple(f"student-{kind}" for kind in self.kinds)
-        # Tasks, families and baselines are found by name, which the source does not show.
-        of_task = (f"edgebat.tasks.{self.task.name}.task",)
-        return [
-            Step("data", "data", "cells, windows, split", self.data, data_config, entry=of_task),
-            Step(
-                "teacher",
-                "teacher",
-                self.teacher_title,
-                self.teacher,
-                teacher_config,
-                ("data",),
-                entry=(*of_task, *(module_of(entry.name) for entry in r.teacher if entry.name)),
-                # A given file is opened by what opens any model; only teachers pass.
-                apart=("edgebat.students", "edgebat.formats"),
-            ),
-            Step(
-                "baselines",
-                "students",
-                "baselines",
-                self.baselines,
-                {"names": r.baselines},
-                ("data",),
-                entry=(*of_task, f"edgebat.baselines.{self.task.name}"),
-            ),
-            *(
-                Step(
-                    f"student-{entry.kind}",
-                    "students",
-                    f"student {entry.kind.upper()}, with and without teacher",
-                    partial(self.student, entry),
-                    {"distill": distill_config, "student": entry.model_dump(mode="json"), "threads": r.threads},
-                    ("data", "teacher"),
-                    entry=(*of_task, f"edgebat.students.{entry.kind}"),
-                )
-                for entry in r.students
-            ),
-            Step(
-                "quantize",
-                "quantize",
-                "int8 integer graphs",
-                self.quantize,
-                # Quantization-aware training, where the recipe asks for it, distils with the same settings.
-                {
-                    "options": dataclasses.asdict(r.quantize),
-                    "task": r.task,
-                    "distill": distill_config,
-                    "threads": r.threads,
-                },
-                ("data", "teacher", *students),
-                entry=(*of_task, *(f"edgebat.students.{kind}" for kind in self.kinds)),
-            ),
-            Step("export", "export", "TFLite, ONNX, C99", self.export, None, ("quantize",)),
-            Step(
-                "verify",
-                "verify",
-                "equality of all engines",
-                self.verify,
-                r.verify.model_dump(),
-                ("data", "quantize", "export"),
-                entry=of_task,
-                missing=missing_engines,
-            ),
-            Step(
-                "simulate",
-                "simulate",
-                "size and speed on targets",
-                self.simulate,
-                {"targets": r.targets, "files": [target_digest(t) for t in r.targets]},
-                ("export",),
-                entry=of_task,
-                missing=partial(missing_on, r.targets),
-            ),
-            Step(
-                "report",
-                "report",
-                "card and report",
-                self.report,
-                {"recipe": r.model_dump(mode="json")},
-                ("data", "teacher", "baselines", *students, "quantize", "export", "verify", "simulate"),
-                entry=of_task,
-            ),
-        ]
 
     @property
     def teacher_title(self) -> str:
@@ -238,7 +137,7 @@ class Pipeline:
         return Outcome(files, whole)
 
     def student(self, entry: StudentEntry) -> Outcome:
-        """One student twice: taught, and on measured labels alone with everything else the same."""
+        """One student twice: on measured labels alone, and taught, with everything else the same."""
         from edgebat.distill.train import train_student
         from edgebat.students.store import save_student
 
@@ -247,11 +146,11 @@ class Pipeline:
         settings = self.recipe.distill
         if entry.epochs:
             settings = replace(settings, fit=replace(settings.fit, epochs=entry.epochs))
-        teacher = self.stored_teacher().teacher
         files, results = [], {}
         progress = self._progress(2 * settings.fit.epochs)
-        for name, guide in ((entry.kind, teacher), (f"{entry.kind}_alone", None)):
-            run = Run(self.folder.scratch(name), progress=progress, cache=self.folder.path / "checkpoints" / "labels")
+        for name in (f"{entry.kind}_alone", entry.kind):
+            guide = self._guide(name)
+            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
@@ -292,9 +191,8 @@ class Pipeline:
         from edgebat.distill.qat_train import train_quantized
 
         epochs = self.recipe.quantize.qat_epochs
-        cache = self.folder.path / "checkpoints" / "labels"
-        run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=cache)
-        guide = None if name.endswith("_alone") else self.stored_teacher().teacher
+        run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=self.labels)
+        guide = self._guide(name)
         train, val = self.windows("train"), self.windows("val")
         trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
         shutil.rmtree(run.folder)
@@ -371,6 +269,15 @@ class Pipeline:
         """Where the teachers lie in the run folder."""
         count = len(self.recipe.teacher)
         return [f"models/teacher{f'-{n}' if count > 1 else ''}.safetensors" for n in range(1, count + 1)]
+
+    @property
+    def labels(self) -> Path:
+        """Where labels of teachers are kept."""
+        return self.folder.path / "checkpoints" / "labels"
+
+    def _guide(self, name: str) -> Teacher | None:
+        """Whom the student ``name`` learns from; None for a twin without a teacher."""
+        return None if name.endswith("_alone") else self.stored_teacher().teacher
 
     def stored_teacher(self) -> Obtained:
         """The teacher that the step ``teacher`` left."""

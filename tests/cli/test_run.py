@@ -72,6 +72,27 @@ def test_the_run_folder_is_complete(run: Path) -> None:
         assert (run / "models" / "c" / kind / f"{kind}.c").is_file()
 
 
+def test_evidence_pairs_students_by_cell_and_is_not_trained_twice(folder: Path, command: Command) -> None:
+    arguments = ("evidence", folder / "tiny.yaml", "--seeds", "2", "--runs", folder / "evidence")
+    code, out, err = command(*arguments)
+    assert code == 0, err
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if "| all |" in line]
+    assert [row[0] for row in table] == ["MLP", "LSTM"]
+    made = json.loads((folder / "evidence" / "tiny-evidence" / "evidence.json").read_text())
+    assert made["seeds"] == 2
+    assert len(made["cells"]) == len(made["students"]["mlp"]["taught"])
+    # Other seeds are other students, and so are those that learn from the measured cells alone.
+    mlp = made["by_seed"]["mlp"]
+    assert mlp["taught"][0] != mlp["taught"][1]
+    assert mlp["measured"][0] != mlp["twin"][0]
+    for row in table:
+        errors = pd.DataFrame(made["students"][row[0].lower()]).groupby(made["datasets"]).mean().mean()
+        shown = [float(cell) for cell in row[2:5]]
+        assert shown == pytest.approx([errors[name] for name in ("measured", "twin", "taught")], abs=6e-4)
+    code, again, _ = command(*arguments)
+    assert (code, "✓" in again) == (0, False)
+
+
 def test_a_second_run_skips_every_step(folder: Path, run: Path, command: Command) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     code, out, _ = command("run", folder / "tiny.yaml", "--runs", folder / "runs")

@@ -79,7 +79,10 @@ def recipe() -> Recipe:
 @pytest.fixture
 def predictions(windows: HealthWindows) -> dict[str, dict[str, Any]]:
     answer = {"soh": windows.soh + 0.01, "trajectory": np.repeat(windows.soh[:, None], 10, 1), "rul": windows.soh * 0}
-    return dict.fromkeys(("ridge", "nearest", "teacher", "mlp_int8", "lstm_int8"), answer)
+    twice = answer | {"soh": windows.soh + 0.02}
+    return dict.fromkeys(("ridge", "nearest", "teacher", "mlp_int8", "lstm_int8", "lstm_alone_int8"), answer) | {
+        "mlp_alone_int8": twice
+    }
 
 
 @pytest.fixture
@@ -101,6 +104,12 @@ def test_the_best_student_is_taught_and_int8(card: dict[str, Any]) -> None:
     # The LSTM without a teacher has a smaller error here, but it is not what is exported.
     assert card["best_student"] == "lstm_int8"
     assert [row["key"] for row in card["accuracy"] if row["best"]] == ["lstm_int8"]
+
+
+def test_it_says_of_each_student_whether_the_teacher_helped(card: dict[str, Any]) -> None:
+    mlp, lstm = card["taught_or_not"]
+    assert mlp.startswith("MLP: yes. With it the error is 0.50 of that without it (cells drawn anew: 0.50 to 0.50)")
+    assert lstm.startswith("LSTM: not shown. With it the error is 1.00")
 
 
 def test_rows_name_form_and_source(steps: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from edgebat import paths
 from edgebat.runs import closure as closures
 from edgebat.runs.closure import WHOLE, closure, digest, entry_of, modules_of, resources
 from edgebat.runs.folder import RunFolder
+from edgebat.runs.plan import plan
 from edgebat.runs.recipe import check_recipe
 from edgebat.runs.steps import Pipeline
 
@@ -154,7 +155,7 @@ MUST_NOT = {
 
 def reached(name: str, tmp_path: Path) -> frozenset[tuple[str, str]]:
     recipe = check_recipe({"name": "mine", "task": {"name": "health"}, "teacher": {"name": "ic2ml"}})
-    steps = Pipeline(recipe, RunFolder(tmp_path), None).steps()
+    steps = plan(Pipeline(recipe, RunFolder(tmp_path), None))
     assert {step.name for step in steps} >= MUST.keys() == MUST_NOT.keys()
     (step,) = (step for step in steps if step.name == name)
     return closure([entry_of(step.action) or "", *step.entry], step.apart)

@@ -1,0 +1,93 @@
+"""Two models on the same cells: how much smaller one's error is, and whether that could be chance. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgebat.arrays import Float64
+from edgebat.errors import DataError
+from edgebat.tasks.base import AnyTask, Predictions
+from edgebat.tasks.windows import Windows
+
+DRAWS = 5000
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Error of ``a`` over that of ``b``, both means in which data sets count alike, and their cells."""
+
+    ratio: float
+    low: float
+    """95 % of the ratios lie above, when the cells of each data set are drawn anew with replacement (bootstrap)."""
+    high: float
+    """97.5 % percentile of the same."""
+    p: float
+    """Chance of a difference as large when either model could have been the other on every cell (sign flips, two-sided)."""
+    cells: int
+    better: int
+    """Cells on which ``a`` is better."""
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}], p {self.p:.2g}, better on {self.better} of {self.cells}"
+
+
+def paired(a: Float64, b: Float64, dataset: Sequence[str], seed: int = 1) -> Paired:
+    """Errors a, b [C] of two models on the same C cells of ``dataset`` [C]. Raises DataError without cells."""
+    if not len(a) or a.shape != b.shape or len(dataset) != len(a):
+        raise DataError(
+            f"two models are compared on the same cells: seen {a.shape}, {b.shape}, {len(dataset)} data sets"
+        )
+    names = np.asarray(dataset)
+    weight = np.zeros(len(a))
+    for name in sorted(set(dataset)):
+        own = names == name
+        weight[own] = 1.0 / (own.sum() * len(set(dataset)))
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros((DRAWS, 2))
+    for name in sorted(set(dataset)):
+        own = np.flatnonzero(names == name)
+        rows = own[rng.integers(len(own), size=(DRAWS, len(own)))]
+        drawn += np.stack([(values[rows] * weight[rows]).sum(axis=1) for values in (a, b)], axis=1)
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+    difference = (a - b) * weight
+    flipped = np.abs((rng.choice([-1.0, 1.0], (DRAWS, len(a))) * difference).sum(axis=1))
+    # The observed signs are one of the draws, so that p is never 0.
+    p = (1 + int((flipped >= abs(difference.sum()) - 1e-15).sum())) / (1 + DRAWS)
+    ratio = float((a * weight).sum() / (b * weight).sum())
+    return Paired(ratio, float(low), float(high), p, len(a), int((a < b).sum()))
+
+
+def errors_by_cell(task: AnyTask, windows: Windows, predictions: Predictions) -> Float64:
+    """The figure that models are ranked by, of each cell of ``windows``, [cells]; NaN where a cell has none."""
+    errors = np.full(len(windows.cells), np.nan)
+    for index in range(len(windows.cells)):
+        own = windows.cell == index
+        score = task.score(windows.select(own), {head: rows[own] for head, rows in predictions.items()})
+        value = score.get(task.columns[0].key)
+        errors[index] = np.nan if value is None else value
+    return errors
+
+
+def taught_or_not(
+    task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], kinds: Sequence[str]
+) -> list[str]:
+    """Whether the teacher helped each int8 student, one sentence each, from one training of student and twin."""
+    said = []
+    for kind in kinds:
+        taught, alone = (errors_by_cell(task, windows, predictions[f"{kind}{end}_int8"]) for end in ("", "_alone"))
+        known = np.isfinite(taught) & np.isfinite(alone)
+        if not known.any():
+            said.append(f"{kind.upper()}: not known, no held-out cell has a {task.columns[0].title}.")
+            continue
+        found = paired(
+            taught[known], alone[known], [name for (name, _), k in zip(windows.cells, known, strict=True) if k]
+        )
+        verdict = "yes" if found.high < 1 else "no, the student without it is better" if found.low > 1 else "not shown"
+        said.append(
+            f"{kind.upper()}: {verdict}. With it the error is {found.ratio:.2f} of that without it (cells drawn anew: "
+            f"{found.low:.2f} to {found.high:.2f}), and smaller on {found.better} of {found.cells} cells."
+        )
+    return said

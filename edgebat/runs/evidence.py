@@ -1,0 +1,127 @@
+"""Does the teacher pay? The recipe's students, taught and not, with several seeds, paired by cell.
+
+Each seed is two runs of the recipe up to its int8 students, kept in folders of their own and never done twice:
+
+* as it is: every student *taught*, and its *twin* on the same windows, as long, without the teacher;
+* with measured cells alone, neither made-up nor blended ones: what a user trains who has no teacher (*measured*).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from edgebat.arrays import Float64
+from edgebat.errors import RecipeError
+from edgebat.files import Json, atomic_write
+from edgebat.report.paired import Paired, errors_by_cell, paired
+from edgebat.runs.recipe import Recipe, load_recipe
+from edgebat.runs.run import run_recipe
+from edgebat.tasks.predictions import load_predictions
+
+MEASURED = ("data.made_up.cells=0", "distill.blends=0")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Errors [cells] of the int8 students, means over the seeds: student -> variant (measured, twin, taught) -> errors."""
+
+    recipe: str
+    seeds: int
+    column: str
+    cells: list[str]
+    datasets: list[str]
+    teacher: Float64
+    students: dict[str, dict[str, Float64]]
+    by_seed: dict[str, dict[str, list[list[float]]]]
+    """The same of each seed."""
+
+    def compared(self, student: str, other: str, dataset: str = "") -> Paired:
+        """Taught over ``other`` (measured, twin, teacher), on the cells of one data set, or on all."""
+        rows = np.array([not dataset or name == dataset for name in self.datasets])
+        errors = {**self.students[student], "teacher": self.teacher}
+        names = [name for name, row in zip(self.datasets, rows, strict=True) if row]
+        return paired(errors["taught"][rows], errors[other][rows], names)
+
+    def mean(self, errors: Float64, dataset: str = "") -> float:
+        """Data sets count alike, and their cells."""
+        names = np.array(self.datasets)
+        return float(np.mean([errors[names == name].mean() for name in ([dataset] if dataset else sorted({*names}))]))
+
+    def markdown(self) -> str:
+        """One table: a line per student and data set, and one over all."""
+        lines = [
+            f"{self.recipe}: {self.column} of int8 students on {len(self.cells)} cells that neither they nor their teachers "
+            f"have seen, mean of {self.seeds} seeds. In brackets: 95 % of bootstrap draws of the cells; p by sign flips.",
+            "",
+            "| student | data set | measured | twin | taught | teacher | taught / twin | taught / measured |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for student, variants in self.students.items():
+            for dataset in [""] if len({*self.datasets}) == 1 else ["", *sorted({*self.datasets})]:
+                errors = [variants[name] for name in ("measured", "twin", "taught")] + [self.teacher]
+                shown = [f"{self.mean(each, dataset):.3f}" for each in errors]
+                ratios = [str(self.compared(student, other, dataset)) for other in ("twin", "measured")]
+                lines.append(f"| {' | '.join([student.upper(), dataset or 'all', *shown, *ratios])} |")
+        return "\n".join(lines) + "\n"
+
+    def to_json(self) -> Json:
+        """Everything as plain data."""
+        plain = {s: {v: e.tolist() for v, e in each.items()} for s, each in self.students.items()}
+        return vars(self) | {"teacher": self.teacher.tolist(), "students": plain}
+
+
+def evidence(
+    recipe: str,
+    overrides: Sequence[str],
+    seeds: int,
+    corpus: Path | None,
+    runs: Path,
+    console: Console | None = None,
+) -> Evidence:
+    """All runs of ``recipe``, and what they say; written to ``<runs>/<recipe>-evidence``. Raises what a run raises."""
+    console = console or Console()
+    first = load_recipe(recipe, overrides)
+    folder = runs / f"{first.name}-evidence"
+    found: dict[str, dict[str, list[Float64]]] = {kind.kind: {} for kind in first.students}
+    for seed in range(1, seeds + 1):
+        for name, changes in (("", ()), ("measured-", MEASURED)):
+            own = [f"name={name}seed{seed}", f"distill.fit.seed={seed}", *changes]
+            checked = load_recipe(recipe, [*overrides, *own])
+            done = run_recipe(checked, runs=folder, corpus=corpus, until="quantize", console=console)
+            cells, datasets, errors = _errors(checked, done)
+            for kind in found:
+                variants = {"measured": f"{kind}_alone"} if name else {"taught": kind, "twin": f"{kind}_alone"}
+                for variant, model in variants.items():
+                    found[kind].setdefault(variant, []).append(errors[f"{model}_int8"])
+            if not name:
+                teacher = errors["teacher"]
+    column = first.of_task.columns[0]
+    means = {kind: {name: np.mean(each, axis=0) for name, each in own.items()} for kind, own in found.items()}
+    single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}
+    title = f"{column.title} ({column.unit})"
+    result = Evidence(first.name, seeds, title, cells, datasets, teacher, means, single)
+    atomic_write(folder / "evidence.json", json.dumps(result.to_json(), indent=1) + "\n")
+    atomic_write(folder / "evidence.md", result.markdown())
+    return result
+
+
+def _errors(recipe: Recipe, folder: Path) -> tuple[list[str], list[str], dict[str, Float64]]:
+    """Names of the held-out cells, their data sets, and every model's error on each of them.
+
+    Raises RecipeError where a cell has none, for then cells cannot be paired.
+    """
+    task = recipe.of_task
+    windows, errors = task.Windows.load(folder / "data" / "test.safetensors"), {}
+    for path in sorted((folder / "predictions").glob("*.safetensors")):
+        errors[path.stem] = errors_by_cell(task, windows, load_predictions(path))
+        lacking = [cell for cell, e in zip(windows.cells, errors[path.stem], strict=True) if np.isnan(e)]
+        if lacking:
+            raise RecipeError(f"{path.stem} has no {task.columns[0].title} on cell {'/'.join(lacking[0])}, so that cells "
+                              "cannot be paired")  # fmt: skip
+    return ["/".join(cell) for cell in windows.cells], [dataset for dataset, _ in windows.cells], errors
