@@ -14,6 +14,8 @@ from edgebat.report.svg import Chart, padded_range
 
 PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 330, 220, 3
 HEAD, TITLE = 58, 22
+LONGEST_TITLE = 47
+"""Characters that fit over a panel."""
 MOST_PANELS = 6
 POINTS = 160
 OUTLOOKS = 4
@@ -86,6 +88,8 @@ def _panel(cell: CellReplay, x: int, y: int, eol: float, forecast: ForecastModel
     mae = cell.scores.get("forecast_mae")
     second = f"{cell.scores.get('estimates', 0):.0f} estimates" if mae is None else f"MAE of forecasts {mae:.2f}"
     title = f"{'/'.join(cell.cell)}, RMSE {rmse:.2f}, {second}"
+    if len(title) > LONGEST_TITLE:  # or it would run into the next one
+        title = f"{cell.cell[1]}, RMSE {rmse:.2f}, {second}"
     return (
         f'<text x="{x + 12}" y="{y + 14}" class="note">{escape(title)}</text>'
         f'<svg x="{x}" y="{y + TITLE}" width="{PANEL_WIDTH - 10}" height="{PANEL_HEIGHT}">{chart.svg()}</svg>'
