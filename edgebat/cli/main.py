@@ -6,6 +6,7 @@ in ``cli.recipe``, those that take a model file in ``cli.model`` and ``cli.bench
 
 from __future__ import annotations
 
+import copy
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -31,7 +32,8 @@ def run_cli(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     errors = Console(stderr=True, highlight=False)
     try:
-        app(args=[a for a in arguments if a != "--debug"], prog_name="edgebat")
+        given = [a for a in arguments if a != "--debug"]
+        _only(given[0] if given else "")(args=given, prog_name="edgebat")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 1
     except BrokenPipeError:
@@ -50,6 +52,16 @@ def run_cli(arguments: Sequence[str]) -> int:
             )
         return 1
     return 0
+
+
+def _only(verb: str) -> typer.Typer:
+    """The application with this verb alone, or whole: making the options of all the others takes longer than many a verb."""
+    one = copy.copy(app)
+    one.registered_commands = [
+        c for c in app.registered_commands if c.callback and (c.name or c.callback.__name__) == verb
+    ]
+    one.registered_groups = [group for group in app.registered_groups if group.name == verb]
+    return one if one.registered_commands or one.registered_groups else app
 
 
 def _version(show: bool) -> None:
