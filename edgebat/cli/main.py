@@ -21,7 +21,6 @@ from edgebat.cli import recipe as cli_recipe
 from edgebat.cli import search as cli_search
 from edgebat.cli.app import HELP, JsonOption, app, plain
 from edgebat.errors import EdgebatError
-from edgebat.extras import missing_for
 
 __all__ = ["cli_bench", "cli_model", "cli_recipe", "cli_search", "run_cli"]
 
@@ -39,6 +38,8 @@ def run_cli(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        from edgebat.extras import missing_for
+
         if debug:
             traceback.print_exc()
         if isinstance(expected := missing_for(arguments, error) or error, EdgebatError):
