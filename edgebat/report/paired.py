@@ -17,13 +17,13 @@ DRAWS = 5000
 
 @dataclass(frozen=True)
 class Paired:
-    """Error of ``a`` over that of ``b``, both means in which data sets count alike, and their cells."""
+    """Mean error of ``a`` over that of ``b``; cells count alike."""
 
     ratio: float
     low: float
-    """95 % of the ratios lie above, when the cells of each data set are drawn anew with replacement (bootstrap)."""
+    """2.5 % of the ratios lie below, when the cells are drawn anew with replacement (bootstrap)."""
     high: float
-    """97.5 % percentile of the same."""
+    """2.5 % of the same lie above."""
     p: float
     """Chance of a difference as large when either model could have been the other on every cell (sign flips, two-sided)."""
     cells: int
@@ -34,30 +34,18 @@ class Paired:
         return f"{self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}], p {self.p:.2g}, better on {self.better} of {self.cells}"
 
 
-def paired(a: Float64, b: Float64, dataset: Sequence[str], seed: int = 1) -> Paired:
-    """Errors a, b [C] of two models on the same C cells of ``dataset`` [C]. Raises DataError without cells."""
-    if not len(a) or a.shape != b.shape or len(dataset) != len(a):
-        raise DataError(
-            f"two models are compared on the same cells: seen {a.shape}, {b.shape}, {len(dataset)} data sets"
-        )
-    names = np.asarray(dataset)
-    weight = np.zeros(len(a))
-    for name in sorted(set(dataset)):
-        own = names == name
-        weight[own] = 1.0 / (own.sum() * len(set(dataset)))
+def paired(a: Float64, b: Float64, seed: int = 1) -> Paired:
+    """Errors a, b [C] of two models on the same C cells. Raises DataError without cells."""
+    if not len(a) or a.shape != b.shape:
+        raise DataError(f"two models are compared on the same cells: seen {a.shape} and {b.shape}")
     rng = np.random.default_rng(seed)
-    drawn = np.zeros((DRAWS, 2))
-    for name in sorted(set(dataset)):
-        own = np.flatnonzero(names == name)
-        rows = own[rng.integers(len(own), size=(DRAWS, len(own)))]
-        drawn += np.stack([(values[rows] * weight[rows]).sum(axis=1) for values in (a, b)], axis=1)
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
-    difference = (a - b) * weight
-    flipped = np.abs((rng.choice([-1.0, 1.0], (DRAWS, len(a))) * difference).sum(axis=1))
+    rows = rng.integers(len(a), size=(DRAWS, len(a)))
+    low, high = np.percentile(a[rows].sum(axis=1) / b[rows].sum(axis=1), [2.5, 97.5])
+    difference = a - b
+    flipped = np.abs(rng.choice([-1.0, 1.0], (DRAWS, len(a))) @ difference)
     # The observed signs are one of the draws, so that p is never 0.
-    p = (1 + int((flipped >= abs(difference.sum()) - 1e-15).sum())) / (1 + DRAWS)
-    ratio = float((a * weight).sum() / (b * weight).sum())
-    return Paired(ratio, float(low), float(high), p, len(a), int((a < b).sum()))
+    p = (1 + int((flipped >= abs(difference.sum()) - 1e-12).sum())) / (1 + DRAWS)
+    return Paired(float(a.sum() / b.sum()), float(low), float(high), p, len(a), int((a < b).sum()))
 
 
 def errors_by_cell(task: AnyTask, windows: Windows, predictions: Predictions) -> Float64:
@@ -82,12 +70,11 @@ def taught_or_not(
         if not known.any():
             said.append(f"{kind.upper()}: not known, no held-out cell has a {task.columns[0].title}.")
             continue
-        found = paired(
-            taught[known], alone[known], [name for (name, _), k in zip(windows.cells, known, strict=True) if k]
-        )
-        verdict = "yes" if found.high < 1 else "no, the student without it is better" if found.low > 1 else "not shown"
+        found = paired(taught[known], alone[known])
+        shown = found.p < 0.05 and not found.low <= 1 <= found.high
+        verdict = "not shown" if not shown else "yes" if found.ratio < 1 else "no, the student without it is better"
         said.append(
-            f"{kind.upper()}: {verdict}. With it the error is {found.ratio:.2f} of that without it (cells drawn anew: "
-            f"{found.low:.2f} to {found.high:.2f}), and smaller on {found.better} of {found.cells} cells."
+            f"{kind.upper()}: {verdict}. With it the mean error of a cell is {found.ratio:.2f} of that without it "
+            f"({found.low:.2f} to {found.high:.2f}), and smaller on {found.better} of {found.cells} cells."
         )
     return said

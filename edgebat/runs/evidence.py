@@ -45,19 +45,18 @@ class Evidence:
         """Taught over ``other`` (measured, twin, teacher), on the cells of one data set, or on all."""
         rows = np.array([not dataset or name == dataset for name in self.datasets])
         errors = {**self.students[student], "teacher": self.teacher}
-        names = [name for name, row in zip(self.datasets, rows, strict=True) if row]
-        return paired(errors["taught"][rows], errors[other][rows], names)
+        return paired(errors["taught"][rows], errors[other][rows])
 
     def mean(self, errors: Float64, dataset: str = "") -> float:
-        """Data sets count alike, and their cells."""
-        names = np.array(self.datasets)
-        return float(np.mean([errors[names == name].mean() for name in ([dataset] if dataset else sorted({*names}))]))
+        """Cells count alike."""
+        return float(errors[[not dataset or name == dataset for name in self.datasets]].mean())
 
     def markdown(self) -> str:
         """One table: a line per student and data set, and one over all."""
         lines = [
             f"{self.recipe}: {self.column} of int8 students on {len(self.cells)} cells that neither they nor their teachers "
-            f"have seen, mean of {self.seeds} seeds. In brackets: 95 % of bootstrap draws of the cells; p by sign flips.",
+            f"have seen, mean of {self.seeds} seeds; cells count alike. In brackets: 95 % of bootstrap draws of the cells; "
+            "p by sign flips.",
             "",
             "| student | data set | measured | twin | taught | teacher | taught / twin | taught / measured |",
             "|---|---|---|---|---|---|---|---|",
