@@ -46,6 +46,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "quantize": ("train",),
     "report": _RUN,
     "search": ("search", "sim", "train"),
+    "evidence": ("train",),
     "settings": ("train",),
     "export": (),
     "verify": ("onnx",),

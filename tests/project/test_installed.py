@@ -69,6 +69,7 @@ COMMANDS = [
     ("run", "mine.yaml"), ("report", "mine.yaml"), ("data", "mine.yaml"), ("train", "mine.yaml"), ("distill", "mine.yaml"),
     ("quantize", "mine.yaml"), ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
     ("search", "mine.yaml", "-t", "cortex-m0plus"),
+    ("evidence", "mine.yaml", "--seeds", "1"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
     ("settings", "distill.fit"), ("targets",), ("doctor",), ("info", "tiny.ebat"), ("predict", "tiny.ebat", "windows.csv"),
     ("export", "tiny.ebat"), ("export", "tiny.ebat", "--to", "c,tflite"), ("export", "tiny.ebat", "-t", "cortex-m0plus"),
