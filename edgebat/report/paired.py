@@ -63,18 +63,18 @@ def taught_or_not(
     task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], kinds: Sequence[str]
 ) -> list[str]:
     """Whether the teacher helped each int8 student, one sentence each, from one training of student and twin."""
-    said = []
+    sentences = []
     for kind in kinds:
         taught, alone = (errors_by_cell(task, windows, predictions[f"{kind}{end}_int8"]) for end in ("", "_alone"))
         known = np.isfinite(taught) & np.isfinite(alone)
         if not known.any():
-            said.append(f"{kind.upper()}: not known, no held-out cell has a {task.columns[0].title}.")
+            sentences.append(f"{kind.upper()}: not known, no held-out cell has a {task.columns[0].title}.")
             continue
         found = paired(taught[known], alone[known])
         shown = found.p < 0.05 and not found.low <= 1 <= found.high
         verdict = "not shown" if not shown else "yes" if found.ratio < 1 else "no, the student without it is better"
-        said.append(
+        sentences.append(
             f"{kind.upper()}: {verdict}. With it the mean error of a cell is {found.ratio:.2f} of that without it "
             f"({found.low:.2f} to {found.high:.2f}), and smaller on {found.better} of {found.cells} cells."
         )
-    return said
+    return sentences

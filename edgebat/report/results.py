@@ -27,8 +27,8 @@ class ConditionRow(TypedDict):
     eol: int
 
 
-class DataResult(TypedDict):
-    """What the step ``data`` leaves. By part: ``split``, cells as ``dataset/cell``, and ``counts``."""
+class Origin(TypedDict):
+    """Where the windows come from. ``split``: by part, cells as ``dataset/cell``."""
 
     source: str
     synthetic: bool
@@ -37,9 +37,14 @@ class DataResult(TypedDict):
     split_hash: str
     strategy: str
     split: dict[str, list[str]]
-    counts: dict[str, Counts]
     conditions: list[ConditionRow]
     left_out: dict[str, int]
+
+
+class DataResult(Origin):
+    """What the step ``data`` leaves; ``counts`` by part."""
+
+    counts: dict[str, Counts]
 
 
 class BaselineResult(TypedDict):
@@ -82,20 +87,11 @@ class ModelFile(TypedDict):
     sha256: str
 
 
-class CardData(TypedDict):
+class CardData(Origin):
     """Cells and windows by part; ``windows`` has ``ends_known`` of the test part too."""
 
-    source: str
-    synthetic: bool
-    statement: str
-    fingerprint: str
-    split_hash: str
-    strategy: str
-    split: dict[str, list[str]]
     cells: dict[str, int]
     windows: dict[str, int]
-    conditions: list[ConditionRow]
-    left_out: dict[str, int]
 
 
 class Card(TypedDict):

@@ -136,11 +136,11 @@ def run_search(
         with workers(asked.jobs, asked.ray) as hands:
             finalists = search.run(hands)
     best = finalists[0]
-    place = where / "-".join(filter(None, [board.name, asked.flash, asked.ram, asked.time]))
+    results = where / "-".join(filter(None, [board.name, asked.flash, asked.ram, asked.time]))
     column = recipe.of_task.columns[0]
     table = markdown(search.trials, finalists, column, limits)
-    atomic_write(place / "table.md", table)
-    pictures = draw(place, search.trials, finalists, column)
+    atomic_write(results / "table.md", table)
+    pictures = draw(results, search.trials, finalists, column)
     ended = sum(trial.trained.error is None for trial in search.trials)
     console.print(table, markup=False, soft_wrap=True, highlight=False)
     console.print(
@@ -149,11 +149,11 @@ def run_search(
         soft_wrap=True,
     )
     if not within(best, limits):
-        raise RecipeError(f"no trained student is within the budget ({limits}); see {place / 'table.md'}")
-    written = place / "best.yaml"
-    name = f"{recipe.name}-{place.name}".replace(".", "_").lower()
+        raise RecipeError(f"no trained student is within the budget ({limits}); see {results / 'table.md'}")
+    written = results / "best.yaml"
+    name = f"{recipe.name}-{results.name}".replace(".", "_").lower()
     atomic_write(written, dump_recipe(best.candidate.recipe(recipe, name)))
-    for path in (place / "table.md", *pictures):
+    for path in (results / "table.md", *pictures):
         console.print(f"written [bold]{path}[/]", soft_wrap=True)
     more = f" --corpus {shlex.quote(str(corpus))}" if recipe.data.source == "corpus" else ""
     console.print(f"run it  [bold]edgebat run {shlex.quote(str(written))}{more}[/]", soft_wrap=True)

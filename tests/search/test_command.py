@@ -31,11 +31,11 @@ EFFORT = ("--trials", "2", "--finalists", "1", "--seeds", "1", "--jobs", "1")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a recipe and its finished search."""
-    place = tmp_path_factory.mktemp("search")
-    (place / "tiny.yaml").write_text(RECIPE)
-    assert main(["search", str(place / "tiny.yaml"), "--runs", str(place / "runs"), *BUDGET, *EFFORT]) == 0
-    yield place
-    shutil.rmtree(place)
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    assert main(["search", str(folder / "tiny.yaml"), "--runs", str(folder / "runs"), *BUDGET, *EFFORT]) == 0
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -78,11 +78,11 @@ def eol_scores(predicted: FloatArray, measured: FloatArray, horizon: int) -> dic
     ``eol_missed_pct``: of the windows that measured them within the horizon, those without a prediction.
     ``eol_mae_cycles``: error of all predictions whose cell was seen to reach EOL later. None without such windows.
     """
-    said, ahead = np.isfinite(predicted), np.isfinite(measured) & (measured > 0)
+    given, ahead = np.isfinite(predicted), np.isfinite(measured) & (measured > 0)
     due = ahead & (measured <= horizon)
-    wrong = np.abs(predicted - measured)[said & ahead]
+    wrong = np.abs(predicted - measured)[given & ahead]
     return {
-        "eol_missed_pct": 100.0 * float(1.0 - said[due].mean()) if due.any() else None,
+        "eol_missed_pct": 100.0 * float(1.0 - given[due].mean()) if due.any() else None,
         "eol_mae_cycles": float(wrong.mean()) if len(wrong) else None,
     }
 
