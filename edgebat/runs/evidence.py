@@ -4,6 +4,8 @@ Each seed is two runs of the recipe up to its int8 students, kept in folders of 
 
 * as it is: every student *taught*, and its *twin* on the same windows, as long, without the teacher;
 * with measured cells alone, neither made-up nor blended ones: what a user trains who has no teacher (*measured*).
+
+The teacher is that of the first run: seeds tell students apart, not teachers.
 """
 
 from __future__ import annotations
@@ -88,18 +90,19 @@ def evidence(
     first = load_recipe(recipe, overrides)
     folder = runs / f"{first.name}-evidence"
     found: dict[str, dict[str, list[Float64]]] = {kind.kind: {} for kind in first.students}
+    taught_by: list[str] = []
     for seed in range(1, seeds + 1):
         for name, changes in (("", ()), ("measured-", MEASURED)):
             own = [f"name={name}seed{seed}", f"distill.fit.seed={seed}", *changes]
-            checked = load_recipe(recipe, [*overrides, *own])
+            checked = load_recipe(recipe, [*overrides, *own, *taught_by])
             done = run_recipe(checked, runs=folder, corpus=corpus, until="quantize", console=console)
             cells, datasets, errors = _errors(checked, done)
             for kind in found:
                 variants = {"measured": f"{kind}_alone"} if name else {"taught": kind, "twin": f"{kind}_alone"}
                 for variant, model in variants.items():
                     found[kind].setdefault(variant, []).append(errors[f"{model}_int8"])
-            if not name:
-                teacher = errors["teacher"]
+            if not taught_by:
+                teacher, taught_by = errors["teacher"], [_given(checked, done)]
     column = first.of_task.columns[0]
     means = {kind: {name: np.mean(each, axis=0) for name, each in own.items()} for kind, own in found.items()}
     single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}
@@ -108,6 +111,16 @@ def evidence(
     atomic_write(folder / "evidence.json", json.dumps(result.to_json(), indent=1) + "\n")
     atomic_write(folder / "evidence.md", result.markdown())
     return result
+
+
+def _given(recipe: Recipe, folder: Path) -> str:
+    """The override that gives another run the teachers that the run in ``folder`` has trained, as files."""
+    entries = []
+    for number, entry in enumerate(recipe.teacher, 1):
+        ending = f"-{number}" if len(recipe.teacher) > 1 else ""
+        trained = {"file": str((folder / "models" / f"teacher{ending}.safetensors").resolve())}
+        entries.append(trained if entry.name else {"file": entry.file, **(entry.settings or {})})
+    return f"teacher={json.dumps(entries)}"
 
 
 def _errors(recipe: Recipe, folder: Path) -> tuple[list[str], list[str], dict[str, Float64]]:

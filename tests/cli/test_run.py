@@ -78,7 +78,10 @@ def test_evidence_pairs_students_by_cell_and_is_not_trained_twice(folder: Path, 
     assert code == 0, err
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if "| all |" in line]
     assert [row[0] for row in table] == ["MLP", "LSTM"]
-    made = json.loads((folder / "evidence" / "tiny-evidence" / "evidence.json").read_text())
+    runs = folder / "evidence" / "tiny-evidence"
+    made = json.loads((runs / "evidence.json").read_text())
+    teachers = [(runs / name / "models" / "teacher.safetensors").read_bytes() for name in ("seed1", "measured-seed2")]
+    assert teachers[0] == teachers[1], "one teacher, of the first run"
     assert made["seeds"] == 2
     assert len(made["cells"]) == len(made["students"]["mlp"]["taught"])
     # Other seeds are other students, and so are those that learn from the measured cells alone.
