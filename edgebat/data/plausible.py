@@ -1,0 +1,79 @@
+"""Values no cell can have, with the unit or the statement that is to blame: for what is written, read and checked alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgebat.arrays import Float64
+
+SOH_RANGE = (0.2, 1.3)
+"""Whole discharges relative to nominal capacity lie in here."""
+VOLTAGE_RANGE_V = (0.5, 5.0)
+"""Voltages of one cell lie in here."""
+MOST_TAKEN = 1.5
+"""No charge takes more than this, relative to nominal capacity."""
+_FACTORS = ((1000.0, "mAh"), (1e-3, "kAh"), (3600.0, "As"), (60.0, "a time in minutes"), (1 / 60.0, "a time in seconds read "
+            "as minutes"), (1 / 3600.0, "a time in hours"), (10.0, "a decimal point that slipped"), (0.1, "a decimal "
+            "point that slipped"))  # fmt: skip
+
+
+def soh_fault(capacity_ah: Float64, nominal_ah: float) -> str | None:
+    """What is wrong with unflagged capacities of one cell against its nominal capacity; None when nothing is.
+
+    Single rows may be glitches; it is the median that is judged.
+    """
+    measured = capacity_ah[np.isfinite(capacity_ah)]
+    if not measured.size or not nominal_ah > 0.0:
+        return None
+    soh = float(np.median(measured)) / nominal_ah
+    if SOH_RANGE[0] <= soh <= SOH_RANGE[1]:
+        return None
+    if measured.size >= 20 and (np.diff(measured) > 0.0).mean() > 0.9 and measured[-1] > 3.0 * measured[0]:
+        suspect = "the capacities are a running total, not one value per cycle"
+    else:
+        suspect = suspected(soh)
+    return (
+        f"the median capacity is {np.median(measured):.4g} Ah, {soh:.4g} of the nominal {nominal_ah:g} Ah; allowed: "
+        f"{SOH_RANGE[0]:g} to {SOH_RANGE[1]:g}. {suspect[0].upper()}{suspect[1:]}"
+    )
+
+
+def suspected(ratio: float) -> str:
+    """The unit that explains a value ``ratio`` times what it should be, or that the nominal capacity may be wrong."""
+    fits = [name for factor, name in _FACTORS if 0.55 <= ratio / factor <= 1.3]
+    inverse = [name for factor, name in _FACTORS if 0.55 <= ratio * factor <= 1.3 and name == "mAh"]
+    if fits:
+        return f"suspected: the value is in another unit ({fits[0]}), or the nominal capacity is {ratio:.3g} times this"
+    if inverse:
+        return "suspected: the nominal capacity is in mAh; it must be in Ah"
+    return "suspected: the nominal capacity is of another cell, or the current has another unit"
+
+
+def curve_fault(taken_ah: Float64, nominal_ah: float) -> str | None:
+    """What is wrong with charge curves of one cell; ``taken_ah`` [N] is the whole charge of each."""
+    taken = taken_ah[np.isfinite(taken_ah)]
+    if not taken.size or not nominal_ah > 0.0:
+        return None
+    share = float(np.median(taken)) / nominal_ah
+    if share <= MOST_TAKEN:
+        return None
+    return (
+        f"a charge curve takes {np.median(taken):.4g} Ah (median), {share:.4g} of the nominal {nominal_ah:g} Ah; at most "
+        f"{MOST_TAKEN:g} is allowed. Suspected: " + ("charge in mAh" if share > 100 else "charge or nominal capacity of another unit or cell")
+    )
+
+
+def voltage_fault(voltage_v: Float64) -> str | None:
+    """What is wrong with voltages of one cell, as a grid or as samples."""
+    known = voltage_v[np.isfinite(voltage_v)]
+    if not known.size:
+        return None
+    low, high = float(np.quantile(known, 0.05)), float(np.quantile(known, 0.95))
+    if low >= VOLTAGE_RANGE_V[0] and high <= VOLTAGE_RANGE_V[1]:
+        return None
+    middle = float(np.median(known))
+    unit = "mV" if middle > 500.0 else "a pack of several cells in series" if middle > 5.0 else "another quantity"
+    return (
+        f"voltages reach from {low:.4g} to {high:.4g} V; a cell's lie between {VOLTAGE_RANGE_V[0]:g} and "
+        f"{VOLTAGE_RANGE_V[1]:g} V. Suspected: {unit}"
+    )
