@@ -33,6 +33,7 @@ import pandas as pd
 from edgebat.arrays import Array, Float64
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
 from edgebat.data.fleet import KEY, ChargeCurves, Fleet
+from edgebat.data.plausible import curve_fault, soh_fault, voltage_fault
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
 
@@ -84,7 +85,29 @@ def read_corpus(
         if (found := _read_curves(file, listed, wanted, mend_start, notes)) is not None
     ]
     source = f"corpus {path.name}: {', '.join(sorted(wanted))}"
-    return Fleet(cells, cycles, _merge(curves), source=source, notes=tuple(notes))
+    fleet = Fleet(cells, cycles, _merge(curves), source=source, notes=tuple(notes))
+    _check_plausible(fleet, path)
+    return fleet
+
+
+def _check_plausible(fleet: Fleet, path: Path) -> None:
+    """Raise DataError for a cell whose values no cell can have, with the unit suspected."""
+    for history in fleet.histories():
+        dataset, cell = history.key
+        where = f"{path}: cell {cell} of {dataset}"
+        if fault := soh_fault(history.capacity_ah[~history.flagged], history.nominal_ah):
+            raise DataError(f"{where}: {fault}")
+        if len(history.charge_dq_ah) and (fault := curve_fault(_taken(history.charge_dq_ah), history.nominal_ah)):
+            raise DataError(f"{where}: {fault}")
+    if fleet.charge is not None and (fault := voltage_fault(fleet.charge.voltage_v)):
+        raise DataError(f"{path}: the charge curves' {fault}")
+
+
+def _taken(dq_ah: npt.NDArray[np.floating]) -> Float64:
+    """[N] the whole charge of each curve, NaN for an empty one."""
+    largest = np.where(np.isfinite(dq_ah), dq_ah, -np.inf).max(axis=1)
+    taken: Float64 = np.where(np.isfinite(largest), largest, np.nan).astype(np.float64)
+    return taken
 
 
 def read_raw_parquet(path: str | Path, cell_ids: Iterable[str] | None = None) -> list[RawCell]:

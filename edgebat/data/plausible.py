@@ -12,41 +12,43 @@ VOLTAGE_RANGE_V = (0.5, 5.0)
 """Voltages of one cell lie in here."""
 MOST_TAKEN = 1.5
 """No charge takes more than this, relative to nominal capacity."""
-_FACTORS = ((1000.0, "mAh"), (1e-3, "kAh"), (3600.0, "As"), (60.0, "a time in minutes"), (1 / 60.0, "a time in seconds read "
-            "as minutes"), (1 / 3600.0, "a time in hours"), (10.0, "a decimal point that slipped"), (0.1, "a decimal "
-            "point that slipped"))  # fmt: skip
+_CAUSES = (
+    (1000.0, "a value in mAh or mA that is taken as Ah or A"), (1e-3, "a nominal capacity in mAh; it must be in Ah"),
+    (3600.0, "a charge in As that is taken as Ah"), (60.0, "a time in s that is taken as min"),
+    (1 / 60.0, "a time in min that is taken as s"), (1 / 3600.0, "a time in h that is taken as s"),
+    (10.0, "a nominal capacity of a tenth, or a decimal point that slipped"),
+    (0.1, "a nominal capacity of ten times as much, or a decimal point that slipped"),
+)  # fmt: skip
 
 
 def soh_fault(capacity_ah: Float64, nominal_ah: float) -> str | None:
     """What is wrong with unflagged capacities of one cell against its nominal capacity; None when nothing is.
 
-    Single rows may be glitches; it is the median that is judged.
+    Single rows may be glitches, and a cell may be aged to nothing: it is the largest tenth that must not be too small and
+    the median that must not be too large.
     """
     measured = capacity_ah[np.isfinite(capacity_ah)]
     if not measured.size or not nominal_ah > 0.0:
         return None
-    soh = float(np.median(measured)) / nominal_ah
-    if SOH_RANGE[0] <= soh <= SOH_RANGE[1]:
+    middle, large = float(np.median(measured)), float(np.quantile(measured, 0.9))
+    if large >= SOH_RANGE[0] * nominal_ah and middle <= SOH_RANGE[1] * nominal_ah:
         return None
+    value = middle if middle > nominal_ah else large
+    soh = value / nominal_ah
     if measured.size >= 20 and (np.diff(measured) > 0.0).mean() > 0.9 and measured[-1] > 3.0 * measured[0]:
         suspect = "the capacities are a running total, not one value per cycle"
     else:
         suspect = suspected(soh)
     return (
-        f"the median capacity is {np.median(measured):.4g} Ah, {soh:.4g} of the nominal {nominal_ah:g} Ah; allowed: "
+        f"its capacity is {value:.4g} Ah, {soh:.4g} of the nominal {nominal_ah:g} Ah; allowed: "
         f"{SOH_RANGE[0]:g} to {SOH_RANGE[1]:g}. {suspect[0].upper()}{suspect[1:]}"
     )
 
 
 def suspected(ratio: float) -> str:
-    """The unit that explains a value ``ratio`` times what it should be, or that the nominal capacity may be wrong."""
-    fits = [name for factor, name in _FACTORS if 0.55 <= ratio / factor <= 1.3]
-    inverse = [name for factor, name in _FACTORS if 0.55 <= ratio * factor <= 1.3 and name == "mAh"]
-    if fits:
-        return f"suspected: the value is in another unit ({fits[0]}), or the nominal capacity is {ratio:.3g} times this"
-    if inverse:
-        return "suspected: the nominal capacity is in mAh; it must be in Ah"
-    return "suspected: the nominal capacity is of another cell, or the current has another unit"
+    """What explains a value ``ratio`` times what it should be."""
+    fits = [cause for factor, cause in _CAUSES if 0.5 <= ratio / factor <= 1.3]
+    return f"suspected: {fits[0] if fits else 'a nominal capacity of another cell, or a current in another unit'}"
 
 
 def curve_fault(taken_ah: Float64, nominal_ah: float) -> str | None:
