@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgebat import __version__
 from edgebat.assemble.cell import BuiltCell, build_cell
+from edgebat.assemble.findings import Finding
 from edgebat.assemble.joining import Piece
 from edgebat.assemble.naming import CellName, Naming, check_named
 from edgebat.assemble.provenance import CellNote, Provenance, SourceNote
@@ -99,10 +100,12 @@ def add(
         except DataError as error:
             result.failed[label] = str(error)
             continue
+        built.findings.extend(_renewed(gathered))
         result.built.append(built)
         known.cells[label] = _note(built, mark, gathered)
+    unbuilt = {sha for label in result.failed for sha, _, _ in cells[label].pieces}
     for source in sources:
-        if source.sha256 in read:
+        if source.sha256 in read and source.sha256 not in unbuilt:
             known.sources[source.sha256] = _source_note(source, read[source.sha256], naming, store.reading)
     known.left_out |= result.left_out | {name: f"same content as {of}" for name, of in result.duplicates.items()}
     known.settings = {k: v for k, v in asdict(settings).items() if k not in ("skip",)}
@@ -168,6 +171,13 @@ def _earlier_files(known: Provenance, cells: dict[str, _Gathered]) -> None:
             entry = cells.get(str(about["cell"]))
             if entry is not None and (note.sha256, channel) not in {piece[:2] for piece in entry.pieces}:
                 entry.pieces.append((note.sha256, channel, note.name))
+
+
+def _renewed(gathered: _Gathered) -> list[Finding]:
+    """Files of one name and several contents: one may have been meant to replace the other."""
+    names = [name for _, _, name in gathered.pieces]
+    text = "files of this name with different contents are in the corpus; if one replaces the other, make the corpus anew"
+    return [Finding("warning", text, name) for name in sorted(set(names)) if names.count(name) > 1]
 
 
 def _fingerprint(gathered: _Gathered, settings: AddSettings) -> str:

@@ -166,7 +166,7 @@ def _check_units(
             continue
         ratio = float(flow[use].sum() / rise[use].sum())
         if abs(ratio - 1.0) > COUNTER_TOLERANCE:
-            cause = suspected(ratio) if not 0.3 < ratio < 3.0 else "current, time or counter is of another cell or unit"
+            cause = "Suspected: " + suspected(ratio) if not 0.3 < ratio < 3.0 else "Current, time or counter is of another cell or unit"
             raise DataError(
                 f"cell {name}: current times time gives {ratio:.4g} times the {what} capacity that the files count "
                 f"themselves; 1 within {COUNTER_TOLERANCE:.0%} is needed. {cause}"

@@ -12,12 +12,14 @@ import pandas as pd
 
 from edgebat.data.corpus import FIRST_STEP, Arrays, read_arrays, read_corpus
 from edgebat.data.fleet import KEY
-from edgebat.data.plausible import curve_fault, soh_fault, voltage_fault
+from edgebat.data.plausible import Implausible, curve_fault, soh_fault, voltage_fault
 from edgebat.data.splits import MIN_GROUP
 from edgebat.errors import DataError
 
 CAPACITY_COLUMNS = [*KEY, "cycle", "discharge_capacity_ah"]
 CURVE_ARRAYS = ("voltage", "dq_ah", "cell_id", "cycle")
+SHOWN = 3
+"""Of cells with the same mistake so many are listed."""
 NEARBY = 0.6
 """How alike a name must be to be proposed."""
 
@@ -129,8 +131,8 @@ def _cell_faults(cells: pd.DataFrame) -> Iterator[Fault]:
         yield Fault(True, file, _label(key), "listed twice", "one row per cell", "Delete one of the rows.")
     nominal = _nominal(cells)
     without = [key for key, value in nominal.items() if not value > 0.0]
-    for key in without[:3]:
-        more = f" (and {len(without) - 3} cells more)" if len(without) > 3 else ""
+    for key in without[:SHOWN]:
+        more = f" (and {len(without) - SHOWN} cells more)" if len(without) > SHOWN else ""
         yield Fault(True, file, _label(key), f"no nominal capacity{more}", "nominal_capacity_ah above 0, in Ah",
                     "Add what the data sheet says as column nominal_capacity_ah.")  # fmt: skip
     if 0 < len(cells) < MIN_GROUP:
@@ -177,16 +179,13 @@ def _capacity_faults(capacity: pd.DataFrame, nominal: dict[tuple[str, str], floa
                         "finite and not negative, or empty", "Empty the value or flag the row as outlier.")  # fmt: skip
         flagged = table["outlier"].fillna(False).astype(bool).to_numpy() if "outlier" in table.columns else ~np.isfinite(value)
         if fault := soh_fault(value[~flagged & ~bad], nominal[key]):
-            yield _split(file, label, fault)
+            yield _of(fault, file, label)
     for key in sorted(set(nominal) - set(found)):
         yield Fault(False, file, _label(key), "no capacities", "capacities of every cell", "Add them, or delete the cell.")
 
 
-def _split(file: str, label: str, fault: str) -> Fault:
-    """A sentence of ``edgebat.data.plausible`` in its parts."""
-    seen, _, rest = fault.partition("; ")
-    allowed, _, remedy = rest.partition(". ")
-    return Fault(True, file, label, seen, allowed.removeprefix("allowed: "), f"{remedy}.")
+def _of(found: Implausible, file: str, label: str) -> Fault:
+    return Fault(True, file, label, found.seen, found.allowed, f"Suspected: {found.suspected}.")
 
 
 def _numbers(capacity: pd.DataFrame) -> dict[tuple[str, str], set[int]]:
@@ -228,13 +227,18 @@ def _curve_faults(
         return
     voltage = arrays.get("voltage", arrays.get("charge_voltage"))
     dq = arrays.get("dq_ah")
-    for key in dict.fromkeys(keys):
-        rows = np.array([k == key for k in keys])
-        label = _label(key)
+    rows_of: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(keys):
+        rows_of.setdefault(key, []).append(row)
+    strangers = [key for key in rows_of if key not in nominal]
+    for key in strangers[:SHOWN]:
+        more = f" (and of {len(strangers) - SHOWN} cells more)" if len(strangers) > SHOWN else ""
+        yield Fault(True, name, _label(key), f"{len(rows_of[key])} curves of a cell that cells.csv does not list{more}",
+                    "listed cells", _stranger(key, list(nominal)))  # fmt: skip
+    for key, rows in rows_of.items():
         if key not in nominal:
-            yield Fault(True, name, label, f"{int(rows.sum())} curves of a cell that cells.csv does not list", "listed cells",
-                        _stranger(key, list(nominal)))  # fmt: skip
             continue
+        label = _label(key)
         yield from _cycle_faults(name, key, cycle[rows], numbers.get(key, set()), seen)
         if dq is not None and dq.ndim == 2 and len(dq) == len(keys):
             with np.errstate(invalid="ignore"):
@@ -243,9 +247,9 @@ def _curve_faults(
                 yield Fault(True, name, label, f"{falls.mean():.0%} of its charge curves descend", "charge that rises with "
                             "the voltage", "Reverse the columns of dq_ah, so that they ascend as the voltages do.")  # fmt: skip
             elif fault := curve_fault(np.nanmax(np.abs(dq[rows].astype(float)), axis=1, initial=0.0), nominal[key]):
-                yield _split(name, label, fault)
+                yield _of(fault, name, label)
     if voltage is not None and (fault := voltage_fault(voltage.astype(float).ravel())):
-        yield _split(name, "", fault)
+        yield _of(fault, name, "")
     if voltage is not None and voltage.ndim == 1 and not (np.diff(voltage) > 0.0).all():
         yield Fault(True, name, "", "the voltages do not ascend", "ascending voltages", "Sort them, and the columns of dq_ah.")
 

@@ -186,6 +186,9 @@ def _read_curves(
     ours = np.array(
         [d in wanted and c in listed.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_
     )
+    strange = sum(c not in listed.get(d, ()) for d, c in zip(dataset, cell_id, strict=True))
+    if strange:
+        notes.append(f"{file.name}: {strange} of {len(cell_id)} charge curves are of cells that cells.csv does not list")
     if not ours.any():
         return None
     on_grid = _grid_curves(arrays)

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from edgebat.arrays import Float64
+
+
+@dataclass(frozen=True)
+class Implausible:
+    """What is wrong with values of a cell. ``str()`` is one sentence and what is suspected."""
+
+    seen: str
+    allowed: str
+    suspected: str
+
+    def __str__(self) -> str:
+        return f"{self.seen}; allowed: {self.allowed}. Suspected: {self.suspected}"
+
 
 SOH_RANGE = (0.2, 1.3)
 """Whole discharges relative to nominal capacity lie in here."""
@@ -21,7 +36,7 @@ _CAUSES = (
 )  # fmt: skip
 
 
-def soh_fault(capacity_ah: Float64, nominal_ah: float) -> str | None:
+def soh_fault(capacity_ah: Float64, nominal_ah: float) -> Implausible | None:
     """What is wrong with unflagged capacities of one cell against its nominal capacity; None when nothing is.
 
     Single rows may be glitches, and a cell may be aged to nothing: it is the largest tenth that must not be too small and
@@ -35,23 +50,21 @@ def soh_fault(capacity_ah: Float64, nominal_ah: float) -> str | None:
         return None
     value = middle if middle > nominal_ah else large
     soh = value / nominal_ah
-    if measured.size >= 20 and (np.diff(measured) > 0.0).mean() > 0.9 and measured[-1] > 3.0 * measured[0]:
-        suspect = "the capacities are a running total, not one value per cycle"
-    else:
-        suspect = suspected(soh)
-    return (
-        f"its capacity is {value:.4g} Ah, {soh:.4g} of the nominal {nominal_ah:g} Ah; allowed: "
-        f"{SOH_RANGE[0]:g} to {SOH_RANGE[1]:g}. {suspect[0].upper()}{suspect[1:]}"
+    total = measured.size >= 20 and (np.diff(measured) > 0.0).mean() > 0.9 and measured[-1] > 3.0 * measured[0]
+    return Implausible(
+        f"its capacity is {value:.4g} Ah, {soh:.4g} of the nominal {nominal_ah:g} Ah",
+        f"{SOH_RANGE[0]:g} to {SOH_RANGE[1]:g}",
+        "capacities that are a running total, not one value per cycle" if total else suspected(soh),
     )
 
 
 def suspected(ratio: float) -> str:
     """What explains a value ``ratio`` times what it should be."""
     fits = [cause for factor, cause in _CAUSES if 0.5 <= ratio / factor <= 1.3]
-    return f"suspected: {fits[0] if fits else 'a nominal capacity of another cell, or a current in another unit'}"
+    return fits[0] if fits else "a nominal capacity of another cell, or a current in another unit"
 
 
-def curve_fault(taken_ah: Float64, nominal_ah: float) -> str | None:
+def curve_fault(taken_ah: Float64, nominal_ah: float) -> Implausible | None:
     """What is wrong with charge curves of one cell; ``taken_ah`` [N] is the whole charge of each."""
     taken = taken_ah[np.isfinite(taken_ah)]
     if not taken.size or not nominal_ah > 0.0:
@@ -59,13 +72,14 @@ def curve_fault(taken_ah: Float64, nominal_ah: float) -> str | None:
     share = float(np.median(taken)) / nominal_ah
     if share <= MOST_TAKEN:
         return None
-    return (
-        f"a charge curve takes {np.median(taken):.4g} Ah (median), {share:.4g} of the nominal {nominal_ah:g} Ah; at most "
-        f"{MOST_TAKEN:g} is allowed. Suspected: " + ("charge in mAh" if share > 100 else "charge or nominal capacity of another unit or cell")
+    return Implausible(
+        f"a charge curve takes {np.median(taken):.4g} Ah (median), {share:.4g} of the nominal {nominal_ah:g} Ah",
+        f"at most {MOST_TAKEN:g}",
+        suspected(share) if share > 100 else "a charge in another unit, or a nominal capacity of another cell",
     )
 
 
-def voltage_fault(voltage_v: Float64) -> str | None:
+def voltage_fault(voltage_v: Float64) -> Implausible | None:
     """What is wrong with voltages of one cell, as a grid or as samples."""
     known = voltage_v[np.isfinite(voltage_v)]
     if not known.size:
@@ -75,7 +89,6 @@ def voltage_fault(voltage_v: Float64) -> str | None:
         return None
     middle = float(np.median(known))
     unit = "mV" if middle > 500.0 else "a pack of several cells in series" if middle > 5.0 else "another quantity"
-    return (
-        f"voltages reach from {low:.4g} to {high:.4g} V; a cell's lie between {VOLTAGE_RANGE_V[0]:g} and "
-        f"{VOLTAGE_RANGE_V[1]:g} V. Suspected: {unit}"
+    return Implausible(
+        f"voltages reach from {low:.4g} to {high:.4g} V", f"{VOLTAGE_RANGE_V[0]:g} to {VOLTAGE_RANGE_V[1]:g} V for one cell", unit
     )
