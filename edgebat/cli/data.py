@@ -141,6 +141,36 @@ def check(
         raise typer.Exit(code)
 
 
+@app.command("init", rich_help_panel=RECIPE)
+def init(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="file to write")],
+    corpus: Annotated[
+        Path, typer.Option("--corpus", metavar="PATH", envvar="EDGEBAT_CORPUS", help="folder of measured cells")
+    ],
+    task: Annotated[str, typer.Option("--task", help="health, forecast or life")] = "health",
+    force: Annotated[bool, typer.Option("--force", help="write over a file that is there")] = False,
+) -> None:
+    """A recipe for your corpus: task, voltage window, split and students, with comments; edgebat run takes it as it is.
+
+    Example:  edgebat init my.yaml --corpus cells
+    """
+    from edgebat.assemble.propose import propose_recipe
+    from edgebat.errors import RecipeError
+    from edgebat.files import atomic_write
+    from edgebat.runs.recipe import check_recipe
+
+    if recipe.suffix not in (".yaml", ".yml"):
+        raise RecipeError(f"{recipe} does not end in .yaml; a recipe is a YAML file, for example my.yaml")
+    if recipe.exists() and not force:
+        raise RecipeError(f"{recipe} is there already; choose another name, or write over it with --force")
+    text = propose_recipe(corpus, recipe.stem, task)
+    import yaml
+
+    check_recipe(yaml.safe_load(text), str(recipe))
+    atomic_write(recipe, text)
+    print("".join(line.removeprefix("# ") + "\n" for line in text.splitlines() if line.startswith("# ")), end="")
+
+
 def _answers(given: list[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in given]
     wrong = [text for text, (key, equals, _) in zip(given, pairs, strict=True) if not (key and equals)]
