@@ -54,11 +54,12 @@ TABLE: dict[str, Row] = {
     "verify": Row(("simulate", "quantize", "predict")),
     "bench": Row(("verify",)),
     "report": Row(("simulate", "evaluate", "baselines", "extras")),
+    "assemble": Row(("report",)),
     "bms": Row(("simulate", "predict", "report")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs",)),
-    "cli": Row(("search",)),
+    "cli": Row(("search", "assemble")),
     "__main__": Row(("extras",), ("cli", "predict")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""

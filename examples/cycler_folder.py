@@ -58,7 +58,7 @@ def tests_of(index: int, files: int, cycles: int, seed: int, max_cycles: int) ->
     """``files`` tests of ``cycles`` cycles each, one after the other."""
     chance = np.random.default_rng([seed, index])
     cell = make_raw_cell(seed, index, range(1, files * cycles + 1), PERIOD_S, 0.0003, max_cycles)
-    begins = np.flatnonzero(np.diff(cell.cycle, prepend=0))[:: cycles]
+    begins = np.flatnonzero(np.diff(cell.cycle, prepend=0))[::cycles]
     logs, start = [], START + timedelta(hours=float(index))
     for first, stop in zip(begins, [*begins[1:], cell.cycle.size], strict=True):
         rows = slice(int(first), int(stop))

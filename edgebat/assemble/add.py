@@ -139,7 +139,9 @@ def _read_all(
                 names.extend([source.name] * (source.name not in names))
     if questions:
         lines = [f"  {question}  ({_some(names)})" for question, names in questions.items()]
-        raise DataError("some files can be read in more than one sense; answer with --set KEY=VALUE:\n" + "\n".join(lines))
+        raise DataError(
+            "some files can be read in more than one sense; answer with --set KEY=VALUE:\n" + "\n".join(lines)
+        )
     if broken and not settings.skip_unreadable:
         lines = [f"  {name}: {why}" for name, why in broken.items()]
         skip = shlex.quote(next(iter(broken)))
@@ -176,7 +178,9 @@ def _earlier_files(known: Provenance, cells: dict[str, _Gathered]) -> None:
 def _renewed(gathered: _Gathered) -> list[Finding]:
     """Files of one name and several contents: one may have been meant to replace the other."""
     names = [name for _, _, name in gathered.pieces]
-    text = "files of this name with different contents are in the corpus; if one replaces the other, make the corpus anew"
+    text = (
+        "files of this name with different contents are in the corpus; if one replaces the other, make the corpus anew"
+    )
     return [Finding("warning", text, name) for name in sorted(set(names)) if names.count(name) > 1]
 
 
@@ -220,4 +224,3 @@ def _source_note(source: Source, records: Sequence[Records], naming: Naming, rea
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-

@@ -166,7 +166,11 @@ def _check_units(
             continue
         ratio = float(flow[use].sum() / rise[use].sum())
         if abs(ratio - 1.0) > COUNTER_TOLERANCE:
-            cause = "Suspected: " + suspected(ratio) if not 0.3 < ratio < 3.0 else "Current, time or counter is of another cell or unit"
+            cause = (
+                "Suspected: " + suspected(ratio)
+                if not 0.3 < ratio < 3.0
+                else "Current, time or counter is of another cell or unit"
+            )
             raise DataError(
                 f"cell {name}: current times time gives {ratio:.4g} times the {what} capacity that the files count "
                 f"themselves; 1 within {COUNTER_TOLERANCE:.0%} is needed. {cause}"
@@ -206,9 +210,7 @@ def _charge_curves(
             continue
         longest = mine[int(np.argmax(charge[mine]))]
         part = slice(int(starts[longest]), min(int(stops[longest]), end))
-        curve, status = charge_curve(
-            samples.voltage_v[part], samples.current_a[part], counted[part], wide[part], grid
-        )
+        curve, status = charge_curve(samples.voltage_v[part], samples.current_a[part], counted[part], wide[part], grid)
         if status is WindowStatus.OK:
             cycles.append(number)
             curves.append(curve)
@@ -224,9 +226,7 @@ def _discharge_curves(
     if not whole.size:
         return np.zeros(0, np.int64), np.zeros(QV_POINTS), np.zeros((0, QV_POINTS))
     grid = np.linspace(np.median(table.highest_v[whole]), np.median(table.lowest_v[whole]), QV_POINTS).round(3)
-    curves = [
-        discharge_curve(samples.voltage_v[a:b], counted[a:b], grid) for a, b in table.discharge[whole].tolist()
-    ]
+    curves = [discharge_curve(samples.voltage_v[a:b], counted[a:b], grid) for a, b in table.discharge[whole].tolist()]
     return table.cycle[whole], grid, np.array(curves)
 
 
@@ -254,5 +254,7 @@ def _temperature(samples: Samples, settings: AddSettings) -> tuple[float, list[F
         return float("nan"), []
     median = float(np.median(known))
     rounded = 5.0 * round(median / 5.0)
-    text = f"temperature {rounded:g} degC: the median of the samples, {median:.1f} degC, to the next 5; nobody states it"
+    text = (
+        f"temperature {rounded:g} degC: the median of the samples, {median:.1f} degC, to the next 5; nobody states it"
+    )
     return rounded, [Finding("judged", text)]

@@ -58,7 +58,9 @@ def check_corpus(corpus: Path) -> list[Fault]:
 
 def _of_note(note: str) -> Fault:
     file, _, text = note.partition(": ")
-    remedy = f'State it in an array {FIRST_STEP}: "sampled" or "exact".' if "mended" in text else "Look at these curves."
+    remedy = (
+        f'State it in an array {FIRST_STEP}: "sampled" or "exact".' if "mended" in text else "Look at these curves."
+    )
     return Fault(False, file, "", text, "every curve usable as it is stored", remedy)
 
 
@@ -91,7 +93,7 @@ def _table(path: Path) -> pd.DataFrame | str:
         return "the file is missing"
     try:
         if path.suffix == ".csv":
-            return pd.read_csv(path, dtype={name: str for name in (*KEY, "split")})
+            return pd.read_csv(path, dtype=dict.fromkeys((*KEY, "split"), str))
         table = pd.read_parquet(path)
     except (ValueError, OSError) as error:
         return f"cannot be read: {error}"
@@ -107,7 +109,9 @@ def _missing(file: str, there: Sequence[str], needed: Sequence[str], what: str) 
             short = {"voltage": ("v", "u"), "cell_id": ("cell",), "dq_ah": ("q", "dq")}
             near = near or [other for other in free if other.lower() in short.get(name, ())]
             remedy = f"Rename {near[0]!r} to {name!r}." if near else f"Add the {what}; docs/data.md describes it."
-            yield Fault(True, file, "", f"{what} {name!r} is missing; there is {list(there)}", f"{what} {name!r}", remedy)
+            yield Fault(
+                True, file, "", f"{what} {name!r} is missing; there is {list(there)}", f"{what} {name!r}", remedy
+            )
 
 
 def _label(key: tuple[str, str]) -> str:
@@ -164,7 +168,9 @@ def _capacity_faults(capacity: pd.DataFrame, nominal: dict[tuple[str, str], floa
         value = pd.to_numeric(table["discharge_capacity_ah"], errors="coerce").to_numpy(float)
         wrong = ~(cycle == np.rint(cycle)) | (cycle < 0)
         if wrong.any():
-            yield Fault(True, file, label, f"cycle {cycle[np.argmax(wrong)]:g}", "whole numbers from 1", "Number the cycles.")
+            yield Fault(
+                True, file, label, f"cycle {cycle[np.argmax(wrong)]:g}", "whole numbers from 1", "Number the cycles."
+            )
             continue
         twice = pd.Series(cycle).duplicated().to_numpy()
         if twice.any():
@@ -177,11 +183,17 @@ def _capacity_faults(capacity: pd.DataFrame, nominal: dict[tuple[str, str], floa
         if bad.any():
             yield Fault(True, file, label, f"capacity {value[np.argmax(bad)]:g} Ah in cycle {cycle[np.argmax(bad)]:g}",
                         "finite and not negative, or empty", "Empty the value or flag the row as outlier.")  # fmt: skip
-        flagged = table["outlier"].fillna(False).astype(bool).to_numpy() if "outlier" in table.columns else ~np.isfinite(value)
+        flagged = (
+            table["outlier"].fillna(False).astype(bool).to_numpy()
+            if "outlier" in table.columns
+            else ~np.isfinite(value)
+        )
         if fault := soh_fault(value[~flagged & ~bad], nominal[key]):
             yield _of(fault, file, label)
     for key in sorted(set(nominal) - set(found)):
-        yield Fault(False, file, _label(key), "no capacities", "capacities of every cell", "Add them, or delete the cell.")
+        yield Fault(
+            False, file, _label(key), "no capacities", "capacities of every cell", "Add them, or delete the cell."
+        )
 
 
 def _of(found: Implausible, file: str, label: str) -> Fault:
@@ -223,7 +235,9 @@ def _curve_faults(
         return
     cycle = arrays["cycle"].astype(np.int64)
     if len(cycle) != len(keys):
-        yield Fault(True, name, "", f"{len(keys)} cell ids and {len(cycle)} cycles", "one of each per curve", "Write both.")
+        yield Fault(
+            True, name, "", f"{len(keys)} cell ids and {len(cycle)} cycles", "one of each per curve", "Write both."
+        )
         return
     voltage = arrays.get("voltage", arrays.get("charge_voltage"))
     dq = arrays.get("dq_ah")
@@ -251,7 +265,9 @@ def _curve_faults(
     if voltage is not None and (fault := voltage_fault(voltage.astype(float).ravel())):
         yield _of(fault, name, "")
     if voltage is not None and voltage.ndim == 1 and not (np.diff(voltage) > 0.0).all():
-        yield Fault(True, name, "", "the voltages do not ascend", "ascending voltages", "Sort them, and the columns of dq_ah.")
+        yield Fault(
+            True, name, "", "the voltages do not ascend", "ascending voltages", "Sort them, and the columns of dq_ah."
+        )
 
 
 def _curve_keys(file: Path, arrays: Arrays, nominal: dict[tuple[str, str], float]) -> list[tuple[str, str]] | str:

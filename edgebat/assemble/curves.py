@@ -52,7 +52,9 @@ def charge_curve(
     raw = voltage_v[first:stop]
     below, above = raw[at - 1], raw[at]
     part = (grid_v - below) / np.where(above > below, above - below, 1.0)
-    dq = np.where(inside & (above - below <= WIDEST_STEP_V), charge[at - 1] + part * (charge[at] - charge[at - 1]), np.nan)
+    dq = np.where(
+        inside & (above - below <= WIDEST_STEP_V), charge[at - 1] + part * (charge[at] - charge[at - 1]), np.nan
+    )
     exact = grid_v == raw[0]
     dq[exact] = charge[0]
     covered = np.flatnonzero(np.isfinite(dq))

@@ -88,5 +88,7 @@ def file_cycles(samples: Samples, runs: Runs) -> tuple[Int64, list[Finding]]:
     cycle = np.concatenate(([0], np.cumsum(rise))) + max(int(number[0]), 1)
     findings = []
     if restarts.any():
-        findings.append(Finding("mended", f"the cycle number restarts {plural(int(restarts.sum()), 'time')}; it is continued"))
+        findings.append(
+            Finding("mended", f"the cycle number restarts {plural(int(restarts.sum()), 'time')}; it is continued")
+        )
     return cycle.astype(np.int64), findings

@@ -172,7 +172,9 @@ def _ordered(cell: str, parts: list[_Part], order: str, findings: list[Finding])
     if all(first >= 0 for (first, _), _ in spans) and all(
         a[0][1] <= b[0][0] and a[0] != b[0] for a, b in zip(spans, spans[1:], strict=False)
     ):
-        findings.append(Finding("judged", f"{len(parts)} files in the order of their cycle numbers; they have no clock"))
+        findings.append(
+            Finding("judged", f"{len(parts)} files in the order of their cycle numbers; they have no clock")
+        )
         return [parts[i] for _, i in spans]
     lacking = [part.name for part in parts if part.start_s is None]
     raise DataError(
@@ -207,14 +209,14 @@ def _overlapping(
         np.abs(part.columns["voltage_v"][:shared] - before.columns["voltage_v"][near]) <= OTHER_V
     ) & (np.abs(part.columns["current_a"][:shared] - before.columns["current_a"][near]) <= OTHER_A * _largest(before))  # fmt: skip
     if shared and same.mean() > 0.9:
-        findings.append(
-            Finding("dropped", f"{plural(shared, 'sample')} that {before.name} holds already", part.name)
-        )
+        findings.append(Finding("dropped", f"{plural(shared, 'sample')} that {before.name} holds already", part.name))
         rest = part.without_first(shared)
         return rest, start + float(part.columns["time_s"][min(shared, part.size - 1)])
     if end - start <= LITTLE_OVERLAP_S or shared <= 2:
         findings.append(
-            Finding("mended", f"its clock starts {end - start:,.0f} s before {before.name} ends; it follows it", part.name)
+            Finding(
+                "mended", f"its clock starts {end - start:,.0f} s before {before.name} ends; it follows it", part.name
+            )
         )
         return part, end + typical_step_s(part.columns["time_s"])
     raise DataError(

@@ -17,7 +17,9 @@ from edgebat.errors import DataError
 TABLE_COLUMNS = ("dataset", "chemistry", "form_factor", "nominal_capacity_ah", "temperature_c", "charge_protocol",
                  "discharge_protocol", "published_cycle_life", "split", "quality")  # fmt: skip
 ALIASES = {"nominal_ah": "nominal_capacity_ah", "temperature_degc": "temperature_c", "cell": "cell_id"}
-TAIL = re.compile(r"[ _.-]*(?:(?:part|file|run|ch|seq|cyc|cycles?|no|nr|p|\()?[ _.-]?\d{1,14}\)?(?:st|nd|rd|th)?)$", re.I)
+TAIL = re.compile(
+    r"[ _.-]*(?:(?:part|file|run|ch|seq|cyc|cycles?|no|nr|p|\()?[ _.-]?\d{1,14}\)?(?:st|nd|rd|th)?)$", re.I
+)
 """What numbers the files of one test, or dates them, at the end of a name."""
 
 
@@ -135,7 +137,9 @@ def compiled(pattern: str) -> re.Pattern[str]:
     except re.error as error:
         raise DataError(f"--name-pattern {pattern!r} is no pattern: {error}") from None
     if "cell" not in found.groupindex:
-        raise DataError(f"--name-pattern {pattern!r} has no {{cell}}; for example '{{cell}}_*' for cell7_2024-05-01.xlsx")
+        raise DataError(
+            f"--name-pattern {pattern!r} has no {{cell}}; for example '{{cell}}_*' for cell7_2024-05-01.xlsx"
+        )
     return found
 
 

@@ -105,7 +105,9 @@ def _health(fleet: Fleet) -> Proposal:
     histories = [h for h in fleet.histories() if h.charge_cycle.size]
     shortest = min(int(h.cycle[-1] - h.cycle[0]) for h in histories)
     horizon = int(np.clip(shortest // 3, SHORTEST_HORIZON, HORIZON))
-    gap = max(4, int(np.median([np.median(np.diff(h.charge_cycle)) for h in histories if h.charge_cycle.size > 1] or [1])))
+    gap = max(
+        4, int(np.median([np.median(np.diff(h.charge_cycle)) for h in histories if h.charge_cycle.size > 1] or [1]))
+    )
     chemistries = Counter(fleet.cells["chemistry"])
     task_lines = [
         "task:",

@@ -160,5 +160,3 @@ def load_records(path: Path, name: str) -> list[Records]:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it and add its file again") from None
-
-

@@ -47,7 +47,9 @@ def write_cells(corpus: Path, built: Sequence[BuiltCell]) -> None:
 def _with_others(path: Path, new: pd.DataFrame, keys: pd.MultiIndex) -> pd.DataFrame:
     if not path.is_file():
         return new
-    old = pd.read_csv(path, dtype={n: str for n in (*KEY, "split")}) if path.suffix == ".csv" else pd.read_parquet(path)
+    old = (
+        pd.read_csv(path, dtype=dict.fromkeys((*KEY, "split"), str)) if path.suffix == ".csv" else pd.read_parquet(path)
+    )
     others = old[~pd.MultiIndex.from_frame(old[KEY].astype(str)).isin(keys)]
     return pd.concat([others, new]) if len(others) else new
 

@@ -84,7 +84,9 @@ class Reading:
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="answer to a question about the layout; repeatable"),
     ] = None
-    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="PATTERN", help="leave files out; repeatable")] = None
+    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="PATTERN", help="leave files out; repeatable")] = (
+        None
+    )
     skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="leave out what cannot be read")] = False
 
 
@@ -126,7 +128,9 @@ def add_files(
 
 @data_app.command("check")
 def check(
-    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="folder with cells.csv, capacity.parquet, segments/")],
+    corpus: Annotated[
+        Path, typer.Argument(metavar="CORPUS", help="folder with cells.csv, capacity.parquet, segments/")
+    ],
     json_: JsonOption = False,
 ) -> None:
     """Every fault of a corpus: file, cell, what is seen, what is allowed, what to do. Exit code 2 when there is one.
@@ -139,6 +143,47 @@ def check(
     print(text)
     if code:
         raise typer.Exit(code)
+
+
+@data_app.command("fetch")
+def fetch_set(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="a public data set; a list of them when left out")] = "",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="where files go; public/NAME when left out")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS|FOLDER", help="take the files from here: a mirror, a copy")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="licence and source are fine: load")] = False,
+    registry: Annotated[
+        Path | None, typer.Option("--registry", metavar="FILE", help="YAML of data sets instead of the shipped one")
+    ] = None,
+) -> None:
+    """A public data set: shows licence, citation, checksums and source; loads it with --yes.
+
+    [bold]Examples[/]
+
+      edgebat data fetch    # which there are
+
+      edgebat data fetch calce-cs2 --yes
+
+      edgebat data fetch tongji --from ~/Downloads/tongji --yes
+    """
+    from edgebat.assemble.fetch import fetch, find_set, known_sets
+
+    if not name:
+        print("\n".join(f"{known.name:<14} {known.about}" for known in known_sets(registry).values()))
+        return
+    chosen = find_set(name, registry)
+    print(chosen.described(origin or ""))
+    if not yes:
+        print("nothing is loaded yet: say --yes when licence and source are fine")
+        raise typer.Exit(2)
+    folder = to or Path("public") / name
+    with _progress(quiet=False) as progress:
+        found = fetch(chosen, folder, origin, lambda file, done, total: progress(file, done, total))
+    print(f"{len(found)} files in {folder}")
+    print(f"next: edgebat data add {folder} --out cells {chosen.add}".rstrip())
 
 
 @app.command("init", rich_help_panel=RECIPE)

@@ -55,9 +55,7 @@ MAX_STEP_V = 0.1
 Arrays = dict[str, Array]
 
 
-def read_corpus(
-    path: str | Path, datasets: str | Iterable[str] | None = None, mend_start: bool | None = None
-) -> Fleet:
+def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, mend_start: bool | None = None) -> Fleet:
     """The cells of a corpus folder as a Fleet; ``datasets`` limits it.
 
     mend_start: whether the first step of curves on a grid is mended; None: where a file states or shows that it has to be.
@@ -188,7 +186,9 @@ def _read_curves(
     )
     strange = sum(c not in listed.get(d, ()) for d, c in zip(dataset, cell_id, strict=True))
     if strange:
-        notes.append(f"{file.name}: {strange} of {len(cell_id)} charge curves are of cells that cells.csv does not list")
+        notes.append(
+            f"{file.name}: {strange} of {len(cell_id)} charge curves are of cells that cells.csv does not list"
+        )
     if not ours.any():
         return None
     on_grid = _grid_curves(arrays)

@@ -90,5 +90,7 @@ def voltage_fault(voltage_v: Float64) -> Implausible | None:
     middle = float(np.median(known))
     unit = "mV" if middle > 500.0 else "a pack of several cells in series" if middle > 5.0 else "another quantity"
     return Implausible(
-        f"voltages reach from {low:.4g} to {high:.4g} V", f"{VOLTAGE_RANGE_V[0]:g} to {VOLTAGE_RANGE_V[1]:g} V for one cell", unit
+        f"voltages reach from {low:.4g} to {high:.4g} V",
+        f"{VOLTAGE_RANGE_V[0]:g} to {VOLTAGE_RANGE_V[1]:g} V for one cell",
+        unit,
     )
