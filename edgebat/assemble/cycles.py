@@ -27,6 +27,11 @@ class Runs:
     direction: Int64
     charge_ah: Float64
 
+    def some(self, first: int, stop: int) -> Runs:
+        """The runs ``first:stop``."""
+        rows = slice(first, stop)
+        return Runs(self.start[rows], self.stop[rows], self.direction[rows], self.charge_ah[rows])
+
 
 def counted_ah(samples: Samples) -> Float64:
     """[S] charge since the first sample by the trapezoidal rule, Ah; none while it is not known how much time passed."""
@@ -36,11 +41,15 @@ def counted_ah(samples: Samples) -> Float64:
     return counted
 
 
-def runs_of(current_a: Float64, counted: Float64, wide: Bool, nominal_ah: float) -> Runs:
-    """The runs of a cell; below nominal capacity / (50 h) it rests, as on the device. ``wide`` [S]: time passed unseen."""
+def runs_of(current_a: Float64, counted: Float64, wide: Bool, nominal_ah: float, breaks: Int64 | None = None) -> Runs:
+    """The runs of a cell; below nominal capacity / (50 h) it rests, as on the device.
+
+    ``wide`` [S]: time passed unseen before a sample; ``breaks``: samples at which a run ends in any case.
+    """
     floor = nominal_ah / CURRENT_FLOOR
     direction = np.where(current_a > floor, 1, np.where(current_a < -floor, -1, 0)).astype(np.int64)
-    start = np.concatenate(([0], np.flatnonzero(np.diff(direction)) + 1)).astype(np.int64)
+    changes = np.flatnonzero(np.diff(direction)) + 1
+    start = np.unique(np.concatenate(([0], changes, [] if breaks is None else breaks))).astype(np.int64)
     stop = np.append(start[1:], direction.size).astype(np.int64)
     before = np.where(wide[start], start, np.maximum(start - 1, 0))
     after = np.minimum(stop, direction.size - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -170,7 +171,7 @@ def _ordered(cell: str, parts: list[_Part], order: str, findings: list[Finding])
         return ordered
     spans = sorted(((p.columns["file_cycle"].min(), p.columns["file_cycle"].max()), i) for i, p in enumerate(parts))
     if all(first >= 0 for (first, _), _ in spans) and all(
-        a[0][1] <= b[0][0] and a[0] != b[0] for a, b in zip(spans, spans[1:], strict=False)
+        a[0][1] <= b[0][0] and a[0] != b[0] for a, b in pairwise(spans)
     ):
         findings.append(
             Finding("judged", f"{len(parts)} files in the order of their cycle numbers; they have no clock")
@@ -205,9 +206,10 @@ def _overlapping(
     shared = int(np.count_nonzero(part.columns["time_s"] + start <= end + 1e-6))
     at = np.interp(part.columns["time_s"][:shared] + start, time, np.arange(time.size))
     near = np.rint(at).astype(np.int64)
-    same = (
-        np.abs(part.columns["voltage_v"][:shared] - before.columns["voltage_v"][near]) <= OTHER_V
-    ) & (np.abs(part.columns["current_a"][:shared] - before.columns["current_a"][near]) <= OTHER_A * _largest(before))  # fmt: skip
+    volts, amps = (
+        np.abs(part.columns[name][:shared] - before.columns[name][near]) for name in ("voltage_v", "current_a")
+    )
+    same = (volts <= OTHER_V) & (amps <= OTHER_A * _largest(before))
     if shared and same.mean() > 0.9:
         findings.append(Finding("dropped", f"{plural(shared, 'sample')} that {before.name} holds already", part.name))
         rest = part.without_first(shared)
