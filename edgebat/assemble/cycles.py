@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, Float64, Int64
+from edgebat.assemble.clocks import typical_step_s
 from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Samples
 from edgebat.cells import SECONDS_PER_HOUR
 from edgebat.errors import DataError
 from edgebat.tasks.health.charge_counter import CURRENT_FLOOR, CYCLE_PART
+
+PAUSE_TIMES = 1.5
+"""A file that begins this many usual steps after the one before does not go on in the same breath."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ def file_cycles(samples: Samples, runs: Runs) -> tuple[Int64, list[Finding]]:
     rise = np.diff(number)
     # A file that starts again at the last file's number goes on in that cycle, unless it begins with a charge.
     anew = np.diff(samples.file) != 0
-    restarts = (rise < 0) | (anew & (rise == 0) & charging[1:])
+    paused = np.diff(samples.time_s) > PAUSE_TIMES * typical_step_s(samples.time_s)
+    restarts = (rise < 0) | (anew & (rise == 0) & charging[1:] & paused)
     rise[restarts] = 1
     cycle = np.concatenate(([0], np.cumsum(rise))) + max(int(number[0]), 1)
     findings = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,8 @@ LITTLE_OVERLAP_S = 7_200.0
 """Clocks of two files may disagree by this much (summer time, two computers) and the files still follow each other."""
 OTHER_V, OTHER_A = 2e-3, 2e-2
 """Samples at one time that differ by more are of two measurements."""
+EPOCH = datetime(1970, 1, 1)
+"""Clocks have no time zone here: no hour comes or goes but by the file's own clock."""
 OPTIONAL = ("temperature_degc", "charge_ah", "discharge_ah")
 
 
@@ -139,7 +142,7 @@ def _part(piece: Piece) -> _Part:
     if columns["time_s"].size:
         columns["time_s"], mended = continued(columns["time_s"] - columns["time_s"][0], piece.name)
         findings += mended
-    return _Part(piece.name, None if record.start is None else record.start.timestamp(), columns, findings)
+    return _Part(piece.name, None if record.start is None else (record.start - EPOCH).total_seconds(), columns, findings)
 
 
 def _once(parts: Sequence[_Part], findings: list[Finding]) -> list[_Part]:
