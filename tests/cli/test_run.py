@@ -83,7 +83,7 @@ def test_evidence_pairs_students_by_cell_and_is_not_trained_twice(folder: Path, 
     assert [row[0] for row in table] == ["MLP", "LSTM"]
     runs = folder / "evidence" / "tiny-evidence"
     made = json.loads((runs / "evidence.json").read_text())
-    teachers = [(runs / name / "models" / "teacher.safetensors").read_bytes() for name in ("seed1", "measured-seed2")]
+    teachers = [(runs / name / "models" / "teacher.safetensors").read_bytes() for name in ("seed1", "seed2")]
     assert teachers[0] == teachers[1], "one teacher, of the first run"
     assert made["seeds"] == 2
     assert len(made["cells"]) == len(made["students"]["mlp"]["taught"])
