@@ -11,7 +11,7 @@ from edgebat.cells import CellKey, join_seen, seen_cells
 from edgebat.errors import RecipeError
 from edgebat.files import Json, sha256_file
 from edgebat.models import Model, open_model
-from edgebat.paths import share
+from edgebat.paths import TEACHERS_HINT, share
 from edgebat.tasks.base import AnyTask
 from edgebat.tasks.windows import Definition, Windows
 from edgebat.teachers.base import Teacher
@@ -46,7 +46,7 @@ class TeacherEntry:
             return ""
         if not self.path.is_file():
             raise RecipeError(f"teacher.file {self.file} does not exist; give a trained teacher's .safetensors, such as one "
-                              "of export/zoo/teachers, or leave it out to train one")  # fmt: skip
+                              f"of export/zoo/teachers, or leave it out to train one. {TEACHERS_HINT}")  # fmt: skip
         return sha256_file(self.path)
 
 

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 from edgebat.__main__ import main
-from edgebat.paths import zoo_dir
+from edgebat.paths import teachers_dir
 
 Command = Callable[..., tuple[int, str, str]]
 
-FORECASTER = zoo_dir() / "teachers" / "battery_timer" / "synthetic.safetensors"
+FORECASTER = teachers_dir() / "battery_timer" / "synthetic.safetensors"
 RECIPE = """
 name: tiny
 data: {synthetic: {cells: 16, max_cycles: 120, seed: 3}, split: {test: 0.3, val: 0.2, seed: 1}}

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.errors import RecipeError
-from edgebat.paths import zoo_dir
+from edgebat.paths import teachers_dir
 from edgebat.runs.recipe import load_recipe
 
 SHIPPED = "export/zoo/teachers/universal/six.safetensors"
@@ -22,7 +22,7 @@ def test_a_shipped_recipe_finds_its_teachers_in_any_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for entry in load_recipe(recipe).teacher:
-        assert entry.path.is_relative_to(zoo_dir())
+        assert entry.path.is_relative_to(teachers_dir())
         assert len(entry.digest()) == 64
 
 

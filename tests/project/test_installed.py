@@ -21,7 +21,7 @@ Env = Callable[..., Installed]
 Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
-OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines"
+OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first"
 
 
 @pytest.fixture
@@ -79,6 +79,8 @@ COMMANDS = [
     ("bench", "peers", "--compiler", "zig"),
     ("bench", "accept", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
     ("bench", "check", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
+    ("zoo", "list"), ("zoo", "get", "health-lstm-small"), ("zoo", "get", "health-lstm-small", "--port", "generic"),
+    ("zoo", "get", "health-lstm-small", "--port", "foxbms"), ("zoo", "add", "nowhere", "lstm", "mine"),
     ("evaluate", "tiny.ebat", *CORPUS), ("replay", "tiny.ebat", "--cells", "1", "--cycles", "4"),
 ]  # fmt: skip
 
