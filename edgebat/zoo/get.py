@@ -50,9 +50,7 @@ def _checked(entry: Entry, file: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelFileError(
-            f"{path} of the zoo's {entry.name} cannot be read: {error.strerror}; install edgebat again"
-        ) from None
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}; install edgebat again") from None
     found, asked = sha256_bytes(content), entry.files.get(file, "")
     if asked and found != asked:
         raise ModelFileError(

@@ -25,7 +25,7 @@ from edgebat.training.tensorfile import read_network  # noqa: E402
 from tests.life_cells import made_up_cell  # noqa: E402
 from tests.tiny_windows import tiny_windows  # noqa: E402
 
-FILES = sorted((teachers_dir()).glob("*/*.safetensors"))
+FILES = sorted(teachers_dir().glob("*/*.safetensors"))
 IDS = [f"{file.parent.name}/{file.stem}" for file in FILES]
 
 
