@@ -29,6 +29,12 @@ def share(*parts: str) -> Path:
     return installed.joinpath(*parts)
 
 
+def shipped(path: str | Path) -> Path:
+    """``path`` itself; for an ``export/...`` that is not there, where edgebat has the file of that name."""
+    path = Path(path)
+    return share(*path.parts) if path.parts[:1] == ("export",) and not path.exists() else path
+
+
 def recipes_dir() -> Path:
     """The folder of shipped recipes, ``*.yaml``."""
     return share("export", "recipes")
