@@ -19,7 +19,7 @@ NO_DATA = (
     "The files hold weights, scales and normalization, no measurement; the inputs of the golden vectors are drawn."
 )
 COSTS = ("flash_bytes", "ram_bytes", "instructions")
-GROUND = ("data set", "chemistry", "cells learnt from", "cells to choose by", "held out", "temperatures", "charging")
+GROUND = ("data set", "chemistry", "cells learnt from", "validation", "held out", "temperatures", "charging")
 NAMED = 4
 """Charge protocols of a data set that are named; of more, their number and two of them."""
 
