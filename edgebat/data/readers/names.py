@@ -9,8 +9,8 @@ from functools import cache
 from edgebat.data.readers.profiles import MEASURED, ROLES, Profile, shipped
 
 _SECONDS = {
-    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "sek": 1.0, "ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3,
-    "milliseconds": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0,
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "sek": 1.0, "ms": 1e-3, "msec": 1e-3,
+    "millisecond": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0,
     "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "decimalhours": 3600.0, "d": 86400.0, "day": 86400.0,
     "days": 86400.0,
 }  # fmt: skip
@@ -66,7 +66,7 @@ def to_si(role: str, unit: str) -> tuple[float, float]:
     return UNITS[role][unit], offset
 
 
-_BRACKET = re.compile(r"^(.*?)\s*[(\[{]([^()\[\]{}]*)[)\]}]\s*$")
+_BRACKET = re.compile(r"^(.*?)\s*[(\[{]([^()\[\]{}]*)[)\]}]\s*((?:_\d+)?)\s*$")
 _MARKED = re.compile(r"^(.*\S)\s*(?:/|#|,|\bin\b)\s*([^\s/#,]+(?: C)?)$")
 _LAST_WORD = re.compile(r"^(.*?[a-zA-Z0-9])[_ .\-]([^_ .\-]+)$")
 _CAMEL = re.compile(r"^(.*[a-z0-9])(mV|Mv|V|mA|Ma|A|mAh|Ah|Ms|Sec|S|C)$")
@@ -80,7 +80,7 @@ def _splits(name: str) -> tuple[tuple[str, str], ...]:
     for pattern in (_BRACKET, _MARKED, _LAST_WORD, _CAMEL):
         match = pattern.match(name)
         if match:
-            found.append((squeeze(match[1]), unit_key(match[2])))
+            found.append((squeeze(match[1] + "".join(match.groups()[2:])), unit_key(match[2])))
     return (*found, (squeeze(name), ""))
 
 

@@ -1,6 +1,6 @@
 """What cycling itself says about units: how long a full charge takes, what charge it moves, what the wall clock says.
 
-A unit that the file states is questioned when its numbers cannot be; one it does not state is taken only when one alone fits.
+A unit that the file states is questioned when its numbers cannot be; one it does not state is taken only when it alone fits.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def ratio_to_unit(ratio: float) -> str:
 
 
 def voltage_in_v(values: Float64, unit: Unit, guesses: list[str], questions: list[str]) -> Float64:
-    """Voltages [S] in V, taken for mV where no unit is stated and their size says so; a stated unit that cannot be is asked."""
+    """Voltages [S] in V: for mV by their size where no unit is stated; a stated unit that cannot be is asked."""
     if unit.by_user:
         return values
     largest = float(np.nanmax(np.abs(values)))
@@ -95,7 +95,7 @@ def voltage_in_v(values: Float64, unit: Unit, guesses: list[str], questions: lis
 
 
 def charge_fits(swings: Swings, nominal_ah: float | None, unit: Unit) -> bool | None:
-    """Whether the full swings move the charge of a cell of this capacity; None where capacity or current's unit is unknown."""
+    """Whether full swings move the charge of a cell of this capacity; None where capacity or current's unit is unknown."""
     if nominal_ah is None or not unit.name or not swings.charge_ah.size:
         return None
     return OF_NOMINAL[0] <= float(swings.charge_ah.max()) / nominal_ah <= OF_NOMINAL[1]
@@ -103,7 +103,7 @@ def charge_fits(swings: Swings, nominal_ah: float | None, unit: Unit) -> bool | 
 
 @dataclass(frozen=True)
 class ChargeCheck:
-    """Charge of the largest full swing by the current, Ah; by the file's counters, NaN for none; and the nominal capacity."""
+    """Charge of the largest full swing in Ah, by the current and by the file's counters (NaN for none); nominal capacity."""
 
     moved_ah: float
     counted_ah: float
@@ -143,8 +143,10 @@ def charge_check(swings: Swings, counters: Sequence[Float64 | None], nominal_ah:
 
 
 def current_in_a(values: Float64, unit: Unit, check: ChargeCheck, guesses: list[str], questions: list[str]) -> Float64:
-    """Currents [S] in A. A unit that is not stated is taken when the charge moved allows one alone; a stated one is asked when
-    the charge moved is not that of the file's counters, of the nominal capacity, or of any cell."""
+    """Currents [S] in A. A unit that is not stated is taken when the charge moved allows one alone.
+
+    A stated one is asked when the charge moved is not that of the file's counters, of the nominal capacity, or of any cell.
+    """
     if unit.by_user or not np.isfinite(check.moved_ah):
         if not unit.name:
             questions.append("the unit of the current is not stated; say --set current_unit=A or current_unit=mA")
@@ -153,7 +155,8 @@ def current_in_a(values: Float64, unit: Unit, check: ChargeCheck, guesses: list[
         doubt = check.doubt(1.0)
         if doubt:
             questions.append(
-                f"{doubt}; say --set current_unit=mA, or time_unit=, or the right nominal capacity ({shown_unit(unit.name)} keeps it)"
+                f"{doubt}; say --set current_unit=mA, or time_unit=, or the right nominal capacity "
+                f"({shown_unit(unit.name)} keeps it)"
             )
         return values
     known = [(name, factor) for name, factor in (("A", 1.0), ("mA", 1e-3)) if not check.doubt(factor)]

@@ -21,7 +21,7 @@ ROLES = (
     "time", "datetime", "date", "clock", "voltage", "current", "cycle", "step", "step_kind", "temperature", "charge_ah",
     "discharge_ah", "channel",
 )  # fmt: skip
-"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its two halves in columns of their own."""
+"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own."""
 MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah")
 """Roles with a unit."""
 STEP_KINDS = ("charge", "charge_cc", "charge_cv", "discharge", "rest", "other")

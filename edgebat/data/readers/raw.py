@@ -70,8 +70,8 @@ class RawCell:
         if back.any():
             at = int(np.argmax(back)) + 1
             raise DataError(
-                f"{where}: time falls from {self.time_s[at - 1]} s to {self.time_s[at]} s at sample {at}; a clock that starts "
-                "anew needs a column with the cycle, and 'edgebat data add' continues one"
+                f"{where}: time falls from {self.time_s[at - 1]} s to {self.time_s[at]} s at sample {at}; a clock that "
+                "starts anew needs a column with the cycle, and 'edgebat data add' continues one"
             )
         if self.nominal_ah is not None and not 0.0 < self.nominal_ah < np.inf:
             raise DataError(f"{where}: nominal capacity {self.nominal_ah} Ah; it must be above 0")
@@ -105,8 +105,8 @@ def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
     """Refuse a cell whose voltage moves against its current: raises DataError, saying what to change.
 
     The voltage is cut into swings of at least 0.1 V; the charge moved in each must have the swing's direction. What flows
-    at the ends of a swing does not count: at constant voltage a charge goes on while nothing rises. judged: bool [S], samples
-    that may count (all but constant-voltage steps, say). Data without a swing passes, for it says nothing.
+    at the ends of a swing does not count: at constant voltage a charge goes on while nothing rises. judged: bool [S],
+    samples that may count (all but constant-voltage steps, say). Data without a swing passes, for it says nothing.
     """
     moved, first = swing_charges(cell.time_s, cell.voltage_v, cell.current_a, judged)
     large = np.abs(moved) >= 0.1 * np.abs(moved).max(initial=0.0)
@@ -118,21 +118,21 @@ def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
     where = f"cell {cell.cell_id!r}{f' in {cell.source}' if cell.source else ''}"
     if agreement <= -1 + 2 * MAX_WRONG:
         raise DataError(
-            f"{where}: the voltage falls while the current says charging. The current is flipped; read it with the other sign "
-            f"({' or '.join(s.value for s in CurrentSign)})"
+            f"{where}: the voltage falls while the current says charging. The current is flipped; read it with the other "
+            f"sign ({' or '.join(s.value for s in CurrentSign)})"
         )
     at = int(first[np.argmax(wrong)])
     raise DataError(
         f"{where}: voltage and current agree in one part and contradict in another, first in cycle {cell.cycle[at]} (sample "
-        f"{at}). A current logged without its sign looks like this, and two files with different signs; give it one sign, by the "
-        "step type"
+        f"{at}). A current logged without its sign looks like this, and two files with different signs; give it one "
+        "sign, by the step type"
     )
 
 
 def swing_charges(
     time_s: Float64, voltage_v: Float64, current_a: Float64, judged: Bool | None = None
 ) -> tuple[Float64, Int64]:
-    """Charge in As moved within each swing of the voltage, positive where it has the swing's direction; and first samples."""
+    """Charge in As moved within each swing of the voltage, positive in the swing's direction; and first samples."""
     stride = time_s.size // MAX_SIGN_SAMPLES + 1
     time, voltage, current = time_s[::stride], voltage_v[::stride], current_a[::stride]
     turns = np.array(_turning_points(voltage))
@@ -150,7 +150,8 @@ def swing_charges(
     moved = np.bincount(swing, weights=np.where(counts, charge, 0.0), minlength=turns.size - 1)
     rest = REST_FRACTION * float(np.abs(current).max()) * float(step.sum()) * SWING_V
     direction = np.sign(np.diff(ends))
-    return (moved * direction if np.abs(moved).sum() > rest else moved * 0.0), turns[:-1] * stride
+    directed: Float64 = moved * (direction if np.abs(moved).sum() > rest else 0.0)
+    return directed, (turns[:-1] * stride).astype(np.int64)
 
 
 def number_cycles(current_a: Float64) -> Int64:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -171,7 +172,7 @@ def _series(chosen: Chosen) -> list[Records]:
         charge_ah=_kept(counters[0], good),
         discharge_ah=_kept(counters[1], good),
         nominal_ah=nominal,
-        guesses=tuple((*guesses, *seconds.guesses)),
+        guesses=(*guesses, *seconds.guesses),
         notes=tuple(notes),
     )
     return [_with_order_noted(part) for part in _channels(records, chosen, good)]
@@ -233,7 +234,7 @@ def _channels(records: Records, chosen: Chosen, good: Bool) -> list[Records]:
 
 
 def _selected(records: Records, rows: Bool, channel: str) -> Records:
-    arrays = {
+    arrays: dict[str, Any] = {
         field.name: value[rows]
         for field in dataclasses.fields(records)
         if isinstance(value := getattr(records, field.name), np.ndarray)
@@ -253,8 +254,8 @@ def _with_order_noted(records: Records) -> Records:
         apart = float(np.median(np.abs(np.diff(records.voltage_v)[same])))
         if apart > 0.005 and np.median(np.abs(records.voltage_v[series:] - records.voltage_v[:-series])) < apart / 3:
             raise DataError(
-                f"{records.path.name}: every time is there {series} times with voltages {apart:.3f} V apart: several series are "
-                "woven into one. Export one channel per file, or with a column that names the channel"
+                f"{records.path.name}: every time is there {series} times with voltages {apart:.3f} V apart: several series "
+                "are woven into one. Export one channel per file, or with a column that names the channel"
             )
     notes = [f"the time falls {falls} times, first after sample {int(np.argmax(step < 0)) + 1}"] if falls else []
     notes += [f"{int(same.sum())} samples have the time of the one before"] if same.any() else []

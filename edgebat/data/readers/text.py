@@ -1,4 +1,4 @@
-"""Text files to tables: encoding, delimiter, decimal mark, header row and row of units are found, and what was found is told.
+"""Text files to tables: encoding, delimiter, decimal mark, row of names and row of units are found, and listed as guesses.
 
 With pyarrow (extra ``data``) large files are parsed by it; without, by the csv module, with the same result.
 """
@@ -124,7 +124,7 @@ def _one_line_end(data: bytes) -> bytes:
 
 def _first_lines(data: bytes) -> tuple[list[str], list[int]]:
     """The first lines, and where each ends (the first byte of the next)."""
-    lines, ends, at = [], [], 0
+    lines, ends, at = list[str](), list[int](), 0
     head = data[:SNIFFED_BYTES]
     while len(lines) < SNIFFED_LINES and at < len(data):
         end = data.find(b"\n", at)
@@ -213,23 +213,24 @@ def _match_width(names: list[str], sample: list[list[str]], delimiter: str, path
     return names
 
 
+_MARKED = re.compile(r"[+-]?[\d.,]*[.,][\d.,]*(?:[eE][+-]?\d+)?")
+
+
 def find_decimal(sample: Sequence[Sequence[str]], path: Path) -> str:
     """ "." or ",", by the values that can be read in one sense only. Raises AmbiguousFile."""
-    texts = [text for row in sample for text in row if re.fullmatch(r"[+-]?[\d.,]*[.,][\d.,]*(?:[eE][+-]?\d+)?", text)]
     comma = point = either = 0
-    for text in texts:
+    for text in (text for row in sample for text in row):
+        if not _MARKED.fullmatch(text):
+            continue
         if "," in text and "." in text:
             comma += text.rindex(",") > text.rindex(".")
             point += text.rindex(".") > text.rindex(",")
         elif text.count(",") == 1:
             grouped = re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text)
             comma, either = comma + (not grouped), either + bool(grouped)
-        elif text.count(".") == 1:
-            point += 1
-        elif text.count(",") > 1:
-            point += 1
         else:
-            comma += 1
+            grouped = re.fullmatch(r"[+-]?\d{1,3}(\.\d{3}){2,}", text)  # 1.234.567; dates are 13.03.2024
+            comma, point = comma + bool(grouped), point + (text.count(".") == 1 or "," in text)
     if comma and point:
         raise AmbiguousFile(
             path, "some numbers have a decimal comma and some a point; say --set decimal=, or --set decimal=."

@@ -37,8 +37,10 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
     unit: of numbers in "time". order: of day and month, see ``to_wall_clock``.
     """
     found = Times(unit=unit, by_user=by_user)
+    if "date" in columns and "clock" in columns:
+        found.wall = _date_and_clock(columns["date"], columns["clock"], order)
     for role in ("time", "datetime", "clock", "date"):
-        if role not in columns:
+        if role not in columns or (found.wall and any(columns[role] is columns.get(half) for half in ("date", "clock"))):
             continue
         column = columns[role]
         if column.values.dtype.kind == "M":
@@ -50,26 +52,32 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
             elif serial is not None and found.wall is None:
                 found.wall = serial
         else:
-            _sort_texts(found, column_texts(column), role, order)
+            texts = column_texts(column)
+            durations = to_durations(texts) if found.elapsed is None else None
+            if durations is not None:
+                _take_durations(found, durations)
+            elif found.wall is None:
+                found.wall = to_wall_clock(texts, order)
     return found
 
 
-def _sort_texts(found: Times, texts: list[str], role: str, order: str) -> None:
-    durations = to_durations(texts)
-    if durations is None:
-        found.wall = found.wall or to_wall_clock(texts, order)
-        return
-    date = found.wall if role == "clock" else None
-    if date is not None and not (date.seconds % DAY_S).any():  # a date column beside one of times of day
-        micro = np.where(np.isfinite(durations), np.round(durations * 1e6), 0).astype("timedelta64[us]")
-        found.wall = WallClock(date.stamps + micro, date.seconds + durations, date.guess, date.question)
-    elif found.elapsed is None:
-        drops = np.diff(durations[np.isfinite(durations)]) < -DAY_S / 2
-        if drops.any() and np.nanmax(durations) < DAY_S:
-            days = np.concatenate(([0], np.cumsum(np.diff(durations) < -DAY_S / 2)))
-            durations = durations + days * DAY_S
-            found.guess = f"times of day that pass midnight {int(drops.sum())} times"
-        found.elapsed, found.unit = durations, "s"
+def _date_and_clock(dates: Column, clocks: Column, order: str) -> WallClock | None:
+    """The two halves of a wall clock joined; None where the columns are something else."""
+    day = from_stamps(dates.values) if dates.values.dtype.kind == "M" else to_wall_clock(column_texts(dates), order)
+    of_day = to_durations(column_texts(clocks)) if clocks.values.dtype.kind == "U" else None
+    if day is None or of_day is None or (day.seconds % DAY_S > 0).any():
+        return None
+    micro = np.where(np.isfinite(of_day), np.round(of_day * 1e6), 0).astype("timedelta64[us]")
+    return WallClock(day.stamps + micro, day.seconds + of_day, day.guess, day.question)
+
+
+def _take_durations(found: Times, durations: Float64) -> None:
+    """Elapsed times as texts; times of day go on across midnight."""
+    falls = np.diff(durations) < -DAY_S / 2
+    if falls.any() and np.nanmax(durations) < DAY_S:
+        durations = durations + np.concatenate(([0], np.cumsum(falls))) * DAY_S
+        found.guess = f"times of day that pass midnight {int(falls.sum())} times"
+    found.elapsed, found.unit = durations, "s"
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,8 @@ def seconds_of(
     ratio = _span(wall.seconds) / _span(elapsed) if wall and _span(elapsed) > 0 else 0.0
     falls = int((np.diff(elapsed[np.isfinite(elapsed)]) < 0).sum())
     if wall and falls and not times.by_user and not (np.diff(wall.seconds[np.isfinite(wall.seconds)]) < 0).any():
-        return _checked(Seconds(wall.seconds, (*guesses, f"the elapsed time starts anew {falls} times: the wall clock is used")),
-                        swings, "s", False)  # fmt: skip
+        words = f"the elapsed time starts anew {falls} times: the wall clock is used"
+        return _checked(Seconds(wall.seconds, (*guesses, words)), swings, "s", False)
     if times.unit.startswith("*"):
         return Seconds(elapsed * float(times.unit[1:]), guesses)
     if times.unit:
