@@ -115,8 +115,25 @@ def neware(test: Test) -> Sheet:
 
 
 def maccor(test: Test) -> Sheet:
-    names = ["Rec#", "Cyc#", "Step", "TestTime", "StepTime", "Amp-hr", "Watt-hr", "Amps", "Volts", "State", "ES", "DPt Time", "Temp 1"]
-    clock = [f"  {int(s) // 86400}d {int(s) // 3600 % 24:02d}:{int(s) // 60 % 60:02d}:{int(s) % 60:02d}.00" for s in test.time_s]
+    names = [
+        "Rec#",
+        "Cyc#",
+        "Step",
+        "TestTime",
+        "StepTime",
+        "Amp-hr",
+        "Watt-hr",
+        "Amps",
+        "Volts",
+        "State",
+        "ES",
+        "DPt Time",
+        "Temp 1",
+    ]
+    clock = [
+        f"  {int(s) // 86400}d {int(s) // 3600 % 24:02d}:{int(s) // 60 % 60:02d}:{int(s) % 60:02d}.00"
+        for s in test.time_s
+    ]
     return Sheet(names, _columns(
         test, range(1, test.time_s.size + 1), test.cycle, test.step, clock, clock,
         np.maximum(test.charge_ah, test.discharge_ah), np.zeros(test.time_s.size), np.abs(test.current_a), test.voltage_v,
@@ -301,7 +318,9 @@ def _trailing_delimiter(sheet: Sheet, path: Path) -> Path:
 
 
 def _longer_preamble(sheet: Sheet, path: Path) -> Path:
-    return _plain(replace(sheet, preamble=["Exported by X", "Operator: Y", "Limits: 4.2 V, 5 A", "", *sheet.preamble]), path)
+    return _plain(
+        replace(sheet, preamble=["Exported by X", "Operator: Y", "Limits: 4.2 V, 5 A", "", *sheet.preamble]), path
+    )
 
 
 def _gzipped(sheet: Sheet, path: Path) -> Path:

@@ -120,8 +120,10 @@ def _series(chosen: Chosen) -> list[Records]:
         raise DataError(f"{chosen.path.name} has no sample with a voltage and a current that are numbers")
     voltage = voltage_in_v(voltage, chosen.unit("voltage"), guesses, questions)
 
+    judged = valued & _one_channel(chosen, valued)
+
     def swings(seconds: Float64) -> Swings:
-        good = valued & np.isfinite(seconds)
+        good = judged & np.isfinite(seconds)
         return full_swings(seconds[good], voltage[good], current[good])
 
     unit = chosen.unit("time")
@@ -133,11 +135,11 @@ def _series(chosen: Chosen) -> list[Records]:
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
     questions += [seconds.question, times.wall.question if times.wall else ""]
     if not seconds.question:
-        timed = valued & np.isfinite(seconds.values)
+        timed = judged & np.isfinite(seconds.values)
         known = [
             c[timed] if c is not None and chosen.unit(r).name else None for r, c in zip(COUNTERS, counters, strict=True)
         ]
-        check = charge_check(swings(seconds.values), known, nominal)
+        check = charge_check(seconds.swings or swings(seconds.values), known, nominal)
         current = current_in_a(current, chosen.unit("current"), check, guesses, questions)
     if any(questions):
         raise AmbiguousFile(chosen.path, *filter(None, questions))
@@ -217,6 +219,15 @@ def _start(times: Times, good: Bool, chosen: Chosen) -> datetime | None:
         stamp = times.wall.stamps[good][0]
         return None if np.isnat(stamp) else stamp.astype("datetime64[us]").item()
     return chosen.stated_start()
+
+
+def _one_channel(chosen: Chosen, valued: Bool) -> Bool:
+    """The rows of the channel with the first value: units are judged by one series."""
+    if "channel" not in chosen.roles:
+        return valued
+    texts = np.array(chosen.texts("channel"), dtype=np.str_)
+    rows: Bool = texts == texts[int(np.argmax(valued))]
+    return rows
 
 
 def _channels(records: Records, chosen: Chosen, good: Bool) -> list[Records]:

@@ -87,8 +87,12 @@ def texts_to_column(texts: list[str], decimal: str = ".") -> Column:
     values = np.full(len(texts), np.nan)
     present = text = 0
     example = ""
+    plain = decimal == "."
     for at, entry in enumerate(texts):
-        number = to_number(entry, decimal)
+        try:
+            number = float(entry) if plain and "_" not in entry else to_number(entry, decimal)
+        except ValueError:
+            number = to_number(entry, decimal)
         if number is not None:
             values[at] = number
             present += 1

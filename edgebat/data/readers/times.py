@@ -40,7 +40,9 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
     if "date" in columns and "clock" in columns:
         found.wall = _date_and_clock(columns["date"], columns["clock"], order)
     for role in ("time", "datetime", "clock", "date"):
-        if role not in columns or (found.wall and any(columns[role] is columns.get(half) for half in ("date", "clock"))):
+        if role not in columns or (
+            found.wall and any(columns[role] is columns.get(half) for half in ("date", "clock"))
+        ):
             continue
         column = columns[role]
         if column.values.dtype.kind == "M":
@@ -49,6 +51,8 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
             serial = from_numbers(column.values) if role != "clock" else None
             if role == "time" and (unit or serial is None):
                 found.elapsed = column.values
+                if unit == "hms":  # a spreadsheet's own times
+                    found.unit, found.guess = "d", "times are days, as spreadsheets count"
             elif serial is not None and found.wall is None:
                 found.wall = serial
         else:
@@ -87,6 +91,8 @@ class Seconds:
     values: Float64
     guesses: tuple[str, ...] = ()
     question: str = ""
+    swings: Swings | None = None
+    """Under these seconds; None where there is a question."""
 
 
 def seconds_of(
@@ -102,25 +108,25 @@ def seconds_of(
     if elapsed is None:
         if wall is None:
             return Seconds(np.zeros(0), question="no column is the time by its name; say --set time=NAME")
-        return _checked(Seconds(wall.seconds, guesses), swings, "s", False)
+        return _checked(Seconds(wall.seconds, guesses), swings)
     ratio = _span(wall.seconds) / _span(elapsed) if wall and _span(elapsed) > 0 else 0.0
     falls = int((np.diff(elapsed[np.isfinite(elapsed)]) < 0).sum())
     if wall and falls and not times.by_user and not (np.diff(wall.seconds[np.isfinite(wall.seconds)]) < 0).any():
         words = f"the elapsed time starts anew {falls} times: the wall clock is used"
-        return _checked(Seconds(wall.seconds, (*guesses, words)), swings, "s", False)
+        return _checked(Seconds(wall.seconds, (*guesses, words)), swings)
     if times.unit.startswith("*"):
-        return Seconds(elapsed * float(times.unit[1:]), guesses)
+        return _checked(Seconds(elapsed * float(times.unit[1:]), guesses), swings)
     if times.unit:
         factor = UNITS["time"][times.unit]
         mistaken = ratio_to_unit(ratio / factor) if factor == 1.0 and not times.by_user else ""
         if mistaken:
             return Seconds(elapsed, question=f"by the wall clock the times are in {mistaken}, by their name in s; say --set "
                            f"time_unit={mistaken} (or s)")  # fmt: skip
-        return _checked(Seconds(elapsed * factor, guesses), swings, times.unit, times.by_user)
+        return _checked(Seconds(elapsed * factor, guesses), swings, "" if times.by_user else times.unit)
     by_clock = "s" if abs(ratio - 1) < 0.05 else ratio_to_unit(ratio)
     if by_clock:
         words = f"times are in {by_clock}, by the wall clock beside them"
-        return Seconds(elapsed * UNITS["time"][by_clock], (*guesses, words))
+        return _checked(Seconds(elapsed * UNITS["time"][by_clock], (*guesses, words)), swings)
     return _deduced(elapsed, guesses, swings, charge_fits)
 
 
@@ -143,17 +149,19 @@ def _deduced(
     else:
         allowed = " or ".join(f"time_unit={unit}" for unit in possible or units)
         return Seconds(elapsed, question=f"the unit of the time is not stated; say --set {allowed}")
-    return Seconds(elapsed * units[unit], (*guesses, f"times are in {unit}, {words}"))
+    return Seconds(elapsed * units[unit], (*guesses, f"times are in {unit}, {words}"), swings=found[unit])
 
 
-def _checked(seconds: Seconds, swings: Callable[[Float64], Swings], unit: str, by_user: bool) -> Seconds:
-    values = seconds.values
-    known = values[np.isfinite(values)]
-    if known.size > 50 and np.unique(known).size < FEW_TIMES * known.size:
-        return Seconds(values, question=f"{known.size} samples have {np.unique(known).size} different times: digits were "
-                       "rounded away; export the time with all of them")  # fmt: skip
-    question = "" if by_user else time_question(swings(values), unit)
-    return Seconds(values, seconds.guesses, question)
+def _checked(seconds: Seconds, swings: Callable[[Float64], Swings], questioned: str = "") -> Seconds:
+    """With the swings under it; a question where its digits are too few, or the unit ``questioned`` cannot be."""
+    known = seconds.values[np.isfinite(seconds.values)]
+    changes = 1 + int(np.count_nonzero(np.diff(known)))
+    if known.size > 50 and changes < FEW_TIMES * known.size:
+        return Seconds(seconds.values, question=f"{known.size} samples have {changes} different times: digits were rounded "
+                       "away; export the time with all of them")  # fmt: skip
+    found = swings(seconds.values)
+    question = time_question(found, questioned) if questioned else ""
+    return Seconds(seconds.values, seconds.guesses, question, None if question else found)
 
 
 def _span(seconds: Float64) -> float:
