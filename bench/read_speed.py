@@ -65,9 +65,8 @@ def main() -> None:
                 lambda p=path, s=delimiter, d=decimal: pd.read_csv(p, sep=s, decimal=d, low_memory=False), options.times
             )
             size = path.stat().st_size / 1e6
-            print(
-                f"{name:14} {options.rows} rows, {size:.0f} MB: edgebat {ours:.2f} s, pandas {pandas:.2f} s, {ours / pandas:.2f} times"
-            )
+            ratio = f"edgebat {ours:.2f} s, pandas {pandas:.2f} s, {ours / pandas:.2f} times"
+            print(f"{name:14} {options.rows} rows, {size:.0f} MB: {ratio}")
 
 
 if __name__ == "__main__":

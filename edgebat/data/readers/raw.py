@@ -19,6 +19,8 @@ END_V = 0.02
 """What flows this close to the ends of a swing does not count: it may be at constant voltage."""
 MAX_WRONG = 0.05
 """Share of the charge that may flow against the voltage: ripples of a field log."""
+MAX_WRONG_SWING = 0.25
+"""Share of the largest swing's charge that a single swing may move against its voltage."""
 REST_FRACTION = 0.02
 """Currents below this fraction of the largest are a rest."""
 
@@ -109,10 +111,9 @@ def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
     samples that may count (all but constant-voltage steps, say). Data without a swing passes, for it says nothing.
     """
     moved, first = swing_charges(cell.time_s, cell.voltage_v, cell.current_a, judged)
-    large = np.abs(moved) >= 0.1 * np.abs(moved).max(initial=0.0)
-    wrong = large & (moved < 0)
-    total = float(np.abs(moved).sum())
-    if not total or not wrong.any() or float(np.abs(moved[wrong]).sum()) < MAX_WRONG * total:
+    total, largest = float(np.abs(moved).sum()), float(np.abs(moved).max(initial=0.0))
+    wrong = moved < -0.02 * largest
+    if not wrong.any() or (moved.min() > -MAX_WRONG_SWING * largest and -float(moved[wrong].sum()) < MAX_WRONG * total):
         return
     agreement = float(moved.sum()) / total
     where = f"cell {cell.cell_id!r}{f' in {cell.source}' if cell.source else ''}"
@@ -135,7 +136,7 @@ def swing_charges(
     """Charge in As moved within each swing of the voltage, positive in the swing's direction; and first samples."""
     stride = time_s.size // MAX_SIGN_SAMPLES + 1
     time, voltage, current = time_s[::stride], voltage_v[::stride], current_a[::stride]
-    turns = np.array(_turning_points(voltage))
+    turns = np.array(turning_points(voltage))
     if turns.size < 2:
         return np.zeros(0), np.zeros(0, dtype=np.int64)
     # Time may start anew with a cycle; that step carries no charge.
@@ -165,17 +166,17 @@ def number_cycles(current_a: Float64) -> Int64:
     return np.cumsum(cycle - 1) + 1
 
 
-def _turning_points(voltage: Float64) -> list[int]:
-    """Samples where the voltage turns by at least SWING_V, with both ends; ripples below that are not turns."""
+def turning_points(voltage: Float64, swing_v: float = SWING_V) -> list[int]:
+    """Samples where the voltage turns by at least ``swing_v``, with both ends; ripples below that are not turns."""
     turns, extreme, direction = [0], 0, 0
     values = voltage.tolist()
     for at, value in enumerate(values):
         if direction == 0:
-            if abs(value - values[turns[0]]) >= SWING_V:
+            if abs(value - values[turns[0]]) >= swing_v:
                 direction, extreme = (1 if value > values[turns[0]] else -1), at
         elif (value - values[extreme]) * direction >= 0.0:
             extreme = at
-        elif (values[extreme] - value) * direction >= SWING_V:
+        elif (values[extreme] - value) * direction >= swing_v:
             turns.append(extreme)
             direction, extreme = -direction, at
     if direction:

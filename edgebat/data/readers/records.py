@@ -118,6 +118,14 @@ def _series(chosen: Chosen) -> list[Records]:
     valued = np.isfinite(voltage) & np.isfinite(current)
     if not valued.any():
         raise DataError(f"{chosen.path.name} has no sample with a voltage and a current that are numbers")
+    kinds, sign = None, chosen.profile.sign
+    if "step_kind" in chosen.roles:
+        kinds = step_kinds(chosen.texts("step_kind"), chosen.profile.step_kinds)
+    if kinds is not None and "sign" not in chosen.profile.stated:
+        proved, current = sign_by_steps(current, kinds)
+        sign = proved if proved not in ("", "unknown") else sign
+        if proved == "unknown":
+            notes.append("the step kinds do not tell the current's sign: it has both signs in charges or in discharges")
     voltage = voltage_in_v(voltage, chosen.unit("voltage"), guesses, questions)
 
     judged = valued & _one_channel(chosen, valued)
@@ -147,17 +155,7 @@ def _series(chosen: Chosen) -> list[Records]:
     cycle, step = (_whole(chosen, role, good, notes) for role in ("cycle", "step"))
     _note_dropped(good, notes, chosen.path)
     time_s, voltage, current = seconds.values[good], voltage[good], current[good]
-    kinds = None
-    sign = chosen.profile.sign
-    if "step_kind" in chosen.roles:
-        texts = [text for text, keep in zip(chosen.texts("step_kind"), good, strict=True) if keep]
-        kinds = step_kinds(texts, chosen.profile.step_kinds)
-    if kinds is not None:
-        proved, current = sign_by_steps(current, kinds)
-        sign = proved if proved not in ("", "unknown") else sign
-        if proved == "unknown":
-            notes.append("the step kinds do not tell the current's sign: it has both signs in charges or in discharges")
-        kinds = split_cv(kinds, voltage, current)
+    kinds = None if kinds is None else split_cv(kinds[good], voltage, current)
     records = Records(
         path=chosen.path,
         channel=chosen.table.channel,

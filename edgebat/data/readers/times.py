@@ -10,12 +10,12 @@ import numpy as np
 from edgebat.arrays import Float64
 from edgebat.data.readers.clock import WallClock, from_numbers, from_stamps, to_durations, to_wall_clock
 from edgebat.data.readers.names import UNITS
-from edgebat.data.readers.plausible import SWING_S, Swings, ratio_to_unit, time_question
+from edgebat.data.readers.plausible import Swings, ratio_to_unit, time_question
 from edgebat.data.readers.table import Column, column_texts
 
 DAY_S = 86400.0
-SAFE_S = (600.0, 40 * 3600.0)
-"""Longest full swing under a unit that may be taken without asking, when no other unit gives one in SWING_S."""
+SAFE_S = (600.0, 60 * 3600.0)
+"""Longest full swing under a unit that may be taken without asking, when no other unit gives such a one."""
 FEW_TIMES = 0.02
 """Share of samples with a time of their own below which the time is refused: its digits were rounded away."""
 
@@ -141,10 +141,10 @@ def _deduced(
     found = {unit: swings(elapsed * factor) for unit, factor in units.items()}
     charges = {unit: charge_fits(part) for unit, part in found.items()}
     by_charge = [unit for unit, fits in charges.items() if fits]
-    possible = [u for u, part in found.items() if part.seconds.size and SWING_S[0] <= part.seconds.max() <= SWING_S[1]]
+    possible = [u for u, part in found.items() if part.seconds.size and SAFE_S[0] <= part.seconds.max() <= SAFE_S[1]]
     if len(by_charge) == 1:
         unit, words = by_charge[0], "by the charge moved"
-    elif len(possible) == 1 and SAFE_S[0] <= found[possible[0]].seconds.max() <= SAFE_S[1]:
+    elif len(possible) == 1:
         unit, words = possible[0], "by how long a full charge or discharge takes"
     else:
         allowed = " or ".join(f"time_unit={unit}" for unit in possible or units)
