@@ -44,7 +44,7 @@ class Fault:
 def check_corpus(corpus: Path) -> list[Fault]:
     """All faults of a corpus folder, errors first. Raises DataError when ``corpus`` is no folder."""
     if not corpus.is_dir():
-        raise DataError(f"{corpus} is no folder; a corpus is a folder with cells.csv and capacity.parquet")
+        raise DataError(f"{corpus} is no folder; a corpus folder has cells.csv and capacity.parquet")
     faults = list(_faults(corpus))
     if not any(fault.error for fault in faults):
         try:
