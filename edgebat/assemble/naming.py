@@ -17,6 +17,8 @@ from edgebat.errors import DataError
 TABLE_COLUMNS = ("dataset", "chemistry", "form_factor", "nominal_capacity_ah", "temperature_c", "charge_protocol",
                  "discharge_protocol", "published_cycle_life", "split", "quality")  # fmt: skip
 ALIASES = {"nominal_ah": "nominal_capacity_ah", "temperature_degc": "temperature_c", "cell": "cell_id"}
+CHANNEL = "{channel}"
+"""Pattern for files whose channels are named after the cells."""
 TAIL = re.compile(
     r"[ _.-]*(?:(?:part|file|run|ch|seq|cyc|cycles?|no|nr|p|\()?[ _.-]?\d{1,14}\)?(?:st|nd|rd|th)?)$", re.I
 )
@@ -41,13 +43,15 @@ class Naming:
     def __init__(self, settings: AddSettings) -> None:
         self.settings = settings
         self.table = None if settings.cells is None else _read_table(settings.cells)
-        self.pattern = None if settings.name_pattern is None else compiled(settings.name_pattern)
+        self.pattern = None if settings.name_pattern in (None, CHANNEL) else compiled(str(settings.name_pattern))
 
     def cell_of(self, name: str, channel: str, channels: int) -> CellName:
         """The cell of one channel of the file ``name``, of ``channels`` in that file. Raises DataError when none fits."""
         if self.table is not None:
             return self._listed(self.table, name, channel, channels)
         stem = str(PurePosixPath(name).with_suffix(""))
+        if self.settings.name_pattern == CHANNEL and channel:
+            return CellName((self.settings.dataset, channel))
         if self.pattern is None:
             cell = PurePosixPath(stem).name
         else:
