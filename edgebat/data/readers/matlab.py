@@ -35,7 +35,7 @@ def tables(path: Path, profile: Profile) -> list[Table]:
         # A damaged file can raise nearly anything; the reader promises one error type.
         raise DataError(f"{path.name} cannot be read as a MATLAB file: {type(error).__name__}: {error}") from None
     content = {name: value for name, value in content.items() if not name.startswith("__")}
-    batteries = [name for name, value in content.items() if isinstance(value, dict) and "cycle" in value]
+    batteries = [name for name, value in content.items() if isinstance(value, dict) and _is_nasa(value)]
     if batteries:
         return [_nasa(path, content[name], name if len(batteries) > 1 else "") for name in batteries]
     groups = [content, *(value for value in content.values() if isinstance(value, dict))]
@@ -51,6 +51,11 @@ def tables(path: Path, profile: Profile) -> list[Table]:
             "alone or in a struct, or NASA's struct of cycles"
         )
     return [Table(tuple(vectors), Arrays(list(vectors.values()))) for vectors in found[:1]]
+
+
+def _is_nasa(value: Mapping[str, Any]) -> bool:
+    cycles = np.atleast_1d(value.get("cycle", np.zeros(0)))
+    return bool(cycles.size) and isinstance(cycles.ravel()[0], dict)
 
 
 def _vectors(group: Mapping[str, Any]) -> dict[str, Array]:
