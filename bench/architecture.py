@@ -58,8 +58,9 @@ TABLE: dict[str, Row] = {
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs",)),
-    "cli": Row(("search",)),
-    "__main__": Row(("extras",), ("cli", "predict")),
+    "zoo": Row(("runs",)),
+    "cli": Row(("search", "zoo")),
+    "__main__": Row(("extras",), ("cli", "predict", "zoo")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 
