@@ -209,14 +209,10 @@ def _capacity_faults(capacity: pd.DataFrame, nominal: dict[tuple[str, str], floa
         )
         if fault := soh_fault(value[~flagged & ~bad], nominal[key]):
             yield _of(fault, file, label)
-        elif (
-            np.isfinite(value).any()
-            and nominal[key] > 0.0
-            and (first := _first(value[~flagged & ~bad])) < YOUNG * nominal[key]
-        ):
-            yield Fault(False, file, label, f"its first capacities are {first:.3g} Ah, {first / nominal[key]:.0%} of nominal",
-                        f"{YOUNG:.0%} or more of a new cell", "Aged before the test, capacities relative to the first "
-                        "(they are Ah here), or the nominal capacity of another cell.")  # fmt: skip
+        elif nominal[key] > 0.0 and (first := _first(value[~flagged & ~bad])) < YOUNG * nominal[key]:
+            seen = f"its first capacities are {first:.3g} Ah, {first / nominal[key]:.0%} of nominal"
+            yield Fault(False, file, label, seen, f"{YOUNG:.0%} or more of a new cell", "Aged before the test, capacities "
+                        "relative to the first (they are Ah here), or the nominal capacity of another cell.")  # fmt: skip
     for key in sorted(set(nominal) - set(found)):
         yield Fault(
             False, file, _label(key), "no capacities", "capacities of every cell", "Add them, or delete the cell."
