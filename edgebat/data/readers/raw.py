@@ -39,8 +39,8 @@ class RawCell:
     """Samples of one cell in time order. Checked on construction; raises DataError.
 
     ``time_s``, ``voltage_v``, ``current_a`` (charging positive): float64 [S]; ``cycle``: int64 [S], never falling. Time
-    never falls inside a cycle, and may start anew with each. ``nominal_ah`` is None where the source does not say. ``remarks``:
-    what was guessed, and what was left out.
+    never falls inside a cycle, and may start anew with each. ``nominal_ah`` is None where the source does not say.
+    ``remarks``: what was guessed, and what was left out.
     """
 
     cell_id: str
