@@ -250,6 +250,39 @@ def test_columns_that_change_places_within_the_file_are_refused(tmp_path):
         read_records(path)
 
 
+def test_a_log_with_the_newest_row_first(tmp_path):
+    dates = stamps("%Y-%m-%d %H:%M:%S")
+    path = write(tmp_path / "log.csv", ["timestamp", "U [V]", "I [A]"], dates[::-1], V[::-1], A[::-1])
+    (records,) = read_records(path)
+    assert records.time_s == pytest.approx(T)
+    assert records.voltage_v == pytest.approx(V)
+    assert records.start == START
+    assert "the newest row is the first: read from the last row on" in records.guesses
+
+
+def test_names_with_a_break_between_quotes(tmp_path):
+    path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], T, V, A)
+    path.write_text(path.read_text().replace("t [s],U [V],I [A]", '"Time\n[s]","Voltage\n[V]","Current\n[A]"'))
+    (records,) = read_records(path)
+    assert records.voltage_v == pytest.approx(V)
+
+
+def test_a_long_preamble_of_biologic(tmp_path):
+    path = write(
+        tmp_path / "log.mpt", ["mode", "time/s", "Ecell/V", "I/mA"], [1] * T.size, T, V, A * 1e3, delimiter="\t"
+    )
+    head = ["EC-Lab ASCII FILE", "Nb header lines : 1204", *(f"setting {at}\t1\t2" for at in range(1201))]
+    path.write_text("\n".join(head) + "\n" + path.read_text())
+    (records,) = read_records(path)
+    assert records.current_a == pytest.approx(A, abs=1e-6)
+
+
+def test_decimal_commas_between_quotes_and_commas(tmp_path):
+    columns = [[f'"{value:.4f}"'.replace(".", ",") for value in column] for column in (T, V, A)]
+    (records,) = read_records(write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], *columns))
+    assert records.current_a == pytest.approx(A)
+
+
 @pytest.mark.parametrize("factor", [1.0, 1e3])
 def test_counters_without_a_unit(tmp_path, factor):
     names = ["t [s]", "U [V]", "I [A]", "charge capacity", "discharge capacity"]
@@ -317,8 +350,15 @@ def test_channels_are_split(tmp_path, interleaved):
 
 
 def test_woven_channels_without_a_name_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"every time is there 2 times with voltages 0.200 V apart"):
+    with pytest.raises(DataError, match=r"every 2 samples in turn have voltages 0.200 V apart"):
         read_records(two(tmp_path / "log.csv", False))
+
+
+def test_woven_channels_with_times_of_their_own_are_refused(tmp_path):
+    seconds = np.ravel(np.column_stack([T, T + 1.0]))
+    volts, amps = np.ravel(np.column_stack([V, V - 0.2])), np.repeat(A, 2)
+    with pytest.raises(DataError, match=r"every 2 samples in turn have voltages 0.200 V apart"):
+        read_records(write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], seconds, volts, amps))
 
 
 def test_voltages_of_numbered_cells_are_channels(tmp_path):

@@ -107,17 +107,37 @@ def _table_records(path: Path, table: Table, profile: Profile) -> list[Records]:
     """The channels of one table."""
     cells = cell_columns(table.names)
     chosen = choose(path, table, profile, wide=bool(cells))
+    chosen.load(also=[index for index, _ in cells])
+    if _newest_first(chosen):
+        chosen.loaded = {
+            index: dataclasses.replace(part, values=part.values[::-1]) for index, part in chosen.loaded.items()
+        }
+        chosen.guesses.append("the newest row is the first: read from the last row on")
     if "voltage" in chosen.roles:
-        chosen.load()
         return _series(chosen)
     found: list[Records] = []
-    chosen.load(also=[index for index, _ in cells])
     chosen.guesses.append(f"{len(cells)} columns are voltages of cells: one channel each")
     for index, name in cells:
         roles = {**chosen.roles, "voltage": (index, unit_of(table.names[index], "voltage"))}
         cell = dataclasses.replace(chosen, roles=roles)
         found += [dataclasses.replace(part, channel=name) for part in _series(cell)]
     return found
+
+
+def _times(chosen: Chosen, rows: slice = slice(None)) -> Times:
+    """What the columns of times hold in some rows."""
+    unit = chosen.unit("time")
+    columns = chosen.columns("time", "datetime", "date", "clock")
+    part = {role: dataclasses.replace(column, values=column.values[rows]) for role, column in columns.items()}
+    return times_of(part, unit.name, unit.by_user, chosen.profile.date_order)
+
+
+def _newest_first(chosen: Chosen) -> bool:
+    """Whether times fall from row to row."""
+    times = _times(chosen, slice(0, 500))
+    seconds = times.wall.seconds if times.wall else times.elapsed
+    steps = np.diff(seconds[np.isfinite(seconds)]) if seconds is not None else np.zeros(0)
+    return steps.size > 10 and float((steps < 0).mean()) > 0.9
 
 
 def _series(chosen: Chosen) -> list[Records]:
@@ -191,9 +211,7 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
         good = judged & np.isfinite(seconds)
         return full_swings(seconds[good], voltage[good], current[good])
 
-    unit, nominal = chosen.unit("time"), chosen.nominal_ah()
-    columns = chosen.columns("time", "datetime", "date", "clock")
-    times = times_of(columns, unit.name, unit.by_user, chosen.profile.date_order)
+    times, nominal = _times(chosen), chosen.nominal_ah()
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
     remarks.guesses += seconds.guesses
     remarks.questions += [seconds.question, times.wall.question if times.wall else ""]
@@ -288,17 +306,25 @@ def _selected(records: Records, rows: Bool, channel: str) -> Records:
 
 
 def _with_order_noted(records: Records) -> Records:
-    """Times that fall or repeat are noted; two series that are woven into one are refused."""
+    """Times that fall or repeat are noted; series that are woven into one are refused."""
     step = np.diff(records.time_s)
     falls, same = int((step < 0).sum()), step == 0
     if same.sum() > max(10, 0.3 * same.size):
-        series = round(1 / (1 - float(same.mean()))) if not same.all() else 2
-        apart = float(np.median(np.abs(np.diff(records.voltage_v)[same])))
-        if apart > 0.005 and np.median(np.abs(records.voltage_v[series:] - records.voltage_v[:-series])) < apart / 3:
-            raise DataError(
-                f"{records.path.name}: every time is there {series} times with voltages {apart:.3f} V apart: several series "
-                "are woven into one. Export one channel per file, or with a column that names the channel"
-            )
+        _refuse_woven(records, round(1 / (1 - float(same.mean()))) if not same.all() else 2, same)
+    elif step.size > 20 and np.median(np.abs(np.diff(records.current_a))) <= 0.02 * np.abs(records.current_a).max():
+        # Two cells in turn: the voltage goes to and fro under a current that does not.
+        _refuse_woven(records, 2, step > 0)
     notes = [f"the time falls {falls} times, first after sample {int(np.argmax(step < 0)) + 1}"] if falls else []
     notes += [f"{int(same.sum())} samples have the time of the one before"] if same.any() else []
     return dataclasses.replace(records, notes=(*records.notes, *notes))
+
+
+def _refuse_woven(records: Records, series: int, between: Bool) -> None:
+    """Raise DataError when neighbours differ and every n-th sample is like the last: ``series`` are woven into one."""
+    volts = records.voltage_v
+    apart = float(np.median(np.abs(np.diff(volts)[between]))) if between.any() else 0.0
+    if apart > 0.005 and np.median(np.abs(volts[series:] - volts[:-series])) < apart / 3:
+        raise DataError(
+            f"{records.path.name}: every {series} samples in turn have voltages {apart:.3f} V apart: several series are "
+            "woven into one. Export one channel per file, or with a column that names the channel"
+        )
