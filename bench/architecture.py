@@ -49,6 +49,7 @@ TABLE: dict[str, Row] = {
     "quantize": Row(("students", "runtime")),
     "distill": Row(("teachers", "quantize", "models")),
     "predict": Row(("models",)),
+    "estimates": Row(("predict",)),
     "evaluate": Row(("models", "predict"), TRAINED),
     "simulate": Row(("formats",)),
     "verify": Row(("simulate", "quantize", "predict")),
@@ -58,7 +59,8 @@ TABLE: dict[str, Row] = {
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs",)),
-    "cli": Row(("search",)),
+    "library": Row(("runs", "estimates")),
+    "cli": Row(("search", "library")),
     "__main__": Row(("extras",), ("cli", "predict")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""

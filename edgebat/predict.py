@@ -77,11 +77,14 @@ def predict_file(graph: IntGraph, path: str | Path, how: FileOptions | None = No
 
     Raises DataError.
     """
-    path, how = Path(path), how or FileOptions()
-    task, spec = _task(graph)
-    ready = _ready_windows(path, graph.input_tensor.shape, how)
-    found = task.inputs_of_file(path, spec, how) if ready is None else ready
+    found = inputs_of_file(*_task(graph), graph.input_tensor.shape, Path(path), how or FileOptions())
     return predict_windows(graph, found.x, found.cycle, found.left_out)
+
+
+def inputs_of_file(task: AnyTask, spec: Definition, shape: tuple[int, ...], path: Path, how: FileOptions) -> FileInputs:
+    """Inputs [N, T, C] of a model of ``shape`` (T, C) out of any file that ``predict_file`` takes. Raises DataError."""
+    ready = _ready_windows(path, shape, how)
+    return task.inputs_of_file(path, spec, how) if ready is None else ready
 
 
 def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> FileInputs | None:

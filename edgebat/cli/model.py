@@ -98,7 +98,7 @@ def export(
     firmware.check(model)
     if is_recipe(model):
         return run_until("export", model, pipeline)
-    from edgebat.formats.export import export_for_bms, export_model
+    from edgebat.formats.export import export_all
     from edgebat.models import load_model
 
     graph = load_model(model)
@@ -111,13 +111,9 @@ def export(
         for path in export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend):
             print(path)
         return None
-    formats = to.split(",")
-    files = export_model(graph, out, formats, name, mode=mode)
-    if "c" in formats:
-        found, why = export_for_bms(graph, out, name)
-        files += found
-        if why:
-            Console(stderr=True).print(plain(why), soft_wrap=True)
+    files, why = export_all(graph, out, to.split(","), name, mode=mode)
+    if why:
+        Console(stderr=True).print(plain(why), soft_wrap=True)
     for path in files:
         print(path)
     return None

@@ -234,13 +234,13 @@ def _time_curves(arrays: Arrays) -> tuple[Float64, Float64] | None:
     if grid.size < 2:
         return None
     rows = [
-        _cc_curve(t, v, i, grid)
+        cc_curve(t, v, i, grid)
         for t, v, i in zip(time.astype(float), voltage.astype(float), current.astype(float), strict=True)
     ]
     return grid, np.stack(rows)
 
 
-def _cc_curve(time: Float64, voltage: Float64, current: Float64, grid: Float64) -> Float64:
+def cc_curve(time: Float64, voltage: Float64, current: Float64, grid: Float64) -> Float64:
     """dq [V] of one charge: its first run at constant current, voltages made non-decreasing by the running maximum."""
     nothing = np.full(grid.size, np.nan)
     flowing = current[current > 0.05 * np.nanmax(np.abs(current), initial=0.0)]

@@ -6,6 +6,7 @@ Defaults come from the settings classes of the packages that use them; ``config.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -220,11 +221,12 @@ def find_recipe(recipe: str | Path) -> Path:
     raise RecipeError(f"there is no recipe {str(recipe)!r}; give a YAML file or one of the shipped recipes: {names}")
 
 
-def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, Json]:
-    """A recipe's file and what it says after the overrides, not checked yet. Errors as in ``load_recipe``."""
-    path = find_recipe(recipe)
+def read_document(recipe: str | Path | Json, overrides: Sequence[str] = ()) -> tuple[Path, Json]:
+    """A recipe's file and what it says after the overrides, not checked yet; a recipe of plain data has no file, and gets
+    its name for one. Errors as in ``load_recipe``."""
+    path = Path(f"recipe {recipe.get('name', '')}") if isinstance(recipe, dict) else find_recipe(recipe)
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        document = copy.deepcopy(recipe) if isinstance(recipe, dict) else _parsed(path)
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not valid YAML: {error}") from None
     except RecipeError as error:
@@ -236,6 +238,10 @@ def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Pa
     return path, document
 
 
+def _parsed(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+
+
 def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> Json | None:
     """What the recipe says, not checked yet, when it studies one teacher (it has ``study:``) instead of being a whole
     pipeline; None for a recipe of a pipeline. Raises RecipeError."""
@@ -243,8 +249,8 @@ def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> Json | None
     return document if "study" in document else None
 
 
-def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read, override and check a recipe.
+def load_recipe(recipe: str | Path | Json, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe: a file, the name of a shipped one, or plain data.
 
     overrides: ``"section.key=value"`` with a YAML value; list entries by index (``students.0.epochs=5``).
     Raises RecipeError naming the file, the key, what is allowed and, for a misspelt key, the nearest name.

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -21,11 +22,14 @@ from edgebat.runs.recipe import Recipe, dump_recipe
 from edgebat.runs.steps import Pipeline
 from edgebat.tasks.base import task
 
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
+
 
 def run_recipe(
     recipe: Recipe,
     runs: Path = Path("runs"),
-    corpus: Path | None = None,
+    corpus: Path | Fleet | None = None,
     until: str = "report",
     force: Sequence[str] = (),
     console: Console | None = None,

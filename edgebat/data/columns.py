@@ -1,0 +1,90 @@
+"""Arrays by name instead of a file: a DataFrame, or a mapping of column to values. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgebat.arrays import Float64, Int64
+from edgebat.data.readers.bdf import COLUMNS, CYCLE
+from edgebat.data.readers.history import COLUMNS as HISTORY
+from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed, whole
+from edgebat.errors import DataError
+
+SAMPLES = {
+    "time": ("time_s", *COLUMNS["time"]),
+    "voltage": ("voltage_v", *COLUMNS["voltage"]),
+    "current": ("current_a", *COLUMNS["current"]),
+    "cycle": ("cycle", *CYCLE),
+}
+"""Quantity -> names of its column, in s, V and A."""
+
+Columns = Mapping[str, Any]
+"""Column -> values that NumPy takes as a vector; a DataFrame is one."""
+
+
+def cell_of_columns(
+    columns: Columns, mapping: Sequence[str], sign: CurrentSign | str, nominal_ah: float | None, name: str = "arrays"
+) -> RawCell:
+    """A cell out of samples [S]: ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``, or BDF's names.
+
+    mapping: ``"current=I_mA:1e-3"`` names another column and its factor to s, V, A. Without a cycle column a cycle begins
+    where charging follows discharging. Raises DataError for a column that is missing or no vector of numbers, and for a
+    current of the wrong sign.
+    """
+    values = _picked(columns, SAMPLES, mapping, optional=("cycle",))
+    current = signed(values["current"], sign)
+    cycle = whole(values["cycle"], name) if "cycle" in values else number_cycles(current)
+    cell = RawCell(name, values["time"], values["voltage"], current, cycle, nominal_ah, name)
+    check_sign(cell)
+    return cell
+
+
+def history_of_columns(columns: Columns, mapping: Sequence[str], name: str = "arrays") -> tuple[Int64, Float64]:
+    """Cycle numbers int64 [C], ascending, and capacities float64 [C] in Ah, out of ``cycle`` and ``capacity_ah``; rows
+    without a capacity are passed over. Raises DataError."""
+    values = _picked(columns, HISTORY, mapping)
+    good = np.isfinite(values["capacity"]) & np.isfinite(values["cycle"])
+    cycle, capacity = whole(values["cycle"][good], name), values["capacity"][good]
+    if not good.any() or (np.diff(cycle) <= 0).any() or (capacity <= 0).any():
+        raise DataError(f"{name}: {int(good.sum())} rows with a capacity; cycles must ascend, capacities be above 0 Ah")
+    return cycle, capacity
+
+
+def _picked(
+    columns: Columns, known: Mapping[str, Sequence[str]], mapping: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, Float64]:
+    """Quantity -> its values."""
+    header = [str(column) for column in columns]
+    named = dict[str, str]()
+    for entry in mapping:
+        quantity, equals, column = entry.partition("=")
+        if not equals or quantity.strip() not in known:
+            raise DataError(f"columns {entry!r}: give quantity=column:factor with one of {', '.join(known)}")
+        named[quantity.strip()] = column
+    found = {}
+    for quantity, names in known.items():
+        there = next((name for name in names if name in header), names[0])
+        column, factor = _name_and_factor(named[quantity], header) if quantity in named else (there, 1.0)
+        if column not in header and quantity in optional and quantity not in named:
+            continue
+        if column not in header:
+            raise DataError(f"there is no column {column!r} for the {quantity}; there are {header}")
+        try:
+            found[quantity] = np.asarray(columns[column], dtype=np.float64) * factor
+        except (TypeError, ValueError) as error:
+            raise DataError(f"column {column!r} is no vector of numbers: {error}") from None
+    return found
+
+
+def _name_and_factor(text: str, header: Sequence[str]) -> tuple[str, float]:
+    """``I_mA:1e-3`` as name and factor; a colon may belong to the name."""
+    name, colon, factor = text.rpartition(":")
+    if text in header or not colon:
+        return text, 1.0
+    try:
+        return name, float(factor)
+    except ValueError:
+        return text, 1.0
