@@ -35,6 +35,7 @@ TRAINED = ("baselines", "training", "students", "teachers")
 TABLE: dict[str, Row] = {
     **{name: Row() for name in GROUND},
     "extras": Row(GROUND),
+    "workers": Row(GROUND),
     "cells": Row(GROUND),
     "data": Row(("cells",)),
     "tasks": Row(("data",)),
@@ -58,7 +59,7 @@ TABLE: dict[str, Row] = {
     "bms": Row(("simulate", "predict", "report")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
-    "search": Row(("runs",)),
+    "search": Row(("runs", "workers")),
     "library": Row(("runs", "estimates")),
     "cli": Row(("search", "library")),
     "__main__": Row(("extras",), ("cli", "predict")),

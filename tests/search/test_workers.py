@@ -14,10 +14,11 @@ from edgebat.distill.train import DistillSettings, taught_parts
 from edgebat.graph import IntGraph
 from edgebat.quantize import QuantizeOptions
 from edgebat.search.space import Candidate
+from edgebat.search.study import Trainers
 from edgebat.search.trial import Job, Lessons, Trained, train_candidate
-from edgebat.search.workers import RayNodes, Workers, workers
 from edgebat.tasks.base import task
 from edgebat.training.settings import FitSettings
+from edgebat.workers import RayNodes, Workers, workers
 from tests.tiny_windows import tiny_windows
 
 WINDOWS = tiny_windows()
@@ -34,12 +35,12 @@ def lessons() -> Lessons:
     return Lessons("health", WINDOWS, WINDOWS, known, SETTINGS, QuantizeOptions(qat_epochs=1), {"training": {}})
 
 
-def results(hands: Workers, lessons: Lessons, after_first: Any = None) -> Results:
+def results(hands: Trainers, lessons: Lessons, after_first: Any = None) -> Results:
     """What the jobs come to, in their order."""
     found: dict[int, tuple[Trained, IntGraph | None]] = {}
     with hands:
-        hands.teach(lessons)
-        for index, trained, graph in hands.train(JOBS):
+        hands.share(lessons, lessons.threads)
+        for index, (trained, graph) in hands.run(JOBS):
             found[index] = trained, graph
             if len(found) == 1 and after_first:
                 after_first()
@@ -49,11 +50,11 @@ def results(hands: Workers, lessons: Lessons, after_first: Any = None) -> Result
 
 @pytest.fixture(scope="module")
 def alone(lessons: Lessons) -> Results:
-    return results(Workers(), lessons)
+    return results(Workers(train_candidate), lessons)
 
 
 def test_processes_give_what_one_gives(lessons: Lessons, alone: Results) -> None:
-    assert results(workers(2), lessons) == alone
+    assert results(workers(train_candidate, 2), lessons) == alone
 
 
 def test_a_training_above_its_limit_ends_there(lessons: Lessons, tmp_path: Path) -> None:
@@ -112,4 +113,4 @@ def test_a_node_that_is_killed_changes_nothing(lessons: Lessons, alone: Results,
     def kill() -> None:
         cluster.remove_node(nodes[0], allow_graceful=False)
 
-    assert results(RayNodes(cluster.address), lessons, after_first=kill) == alone
+    assert results(RayNodes(train_candidate, cluster.address), lessons, after_first=kill) == alone
