@@ -60,7 +60,8 @@ TABLE: dict[str, Row] = {
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs", "workers")),
-    "library": Row(("runs", "estimates")),
+    "bulk": Row(("runs", "estimates", "workers")),
+    "library": Row(("bulk",)),
     "cli": Row(("search", "library")),
     "__main__": Row(("extras",), ("cli", "predict")),
 }

@@ -61,7 +61,13 @@ VERBS: dict[str, tuple[str, ...]] = {
 """The verbs of the command line with the extras that each cannot do without, besides ``cli``."""
 
 _RECIPES = {"export": ("train", "onnx"), "verify": ("train", "onnx"), "bench": ("train", "onnx")}
-_ASKED = (("lora", r"\blora[:.]"), ("tensorboard", r"\btensorboard[:=] *true"), ("baselines", r"\bsynthesis[:=]"))
+_ASKED = (
+    ("lora", r"\blora[:.]"),
+    ("tensorboard", r"\btensorboard[:=] *true"),
+    ("baselines", r"\bsynthesis[:=]"),
+    ("ray", r"(^| )--ray\b"),
+    ("data", r"^(predict|evaluate) .*(^| )(--out|-o|--logs)\b"),
+)
 
 
 def extras_for(arguments: Sequence[str]) -> list[str]:

@@ -35,6 +35,7 @@ from edgebat.tasks.windows import Windows
 if TYPE_CHECKING:
     import pandas as pd
 
+    from edgebat.bulk.run import BulkResult
     from edgebat.data.fleet import Fleet
     from edgebat.evaluate import Evaluation
 
@@ -113,8 +114,7 @@ class Estimator:
             return of_windows(self._of_windows(windows), windows)
         if not self._shape:
             raise DataError(f"{model.kind} predicts from a fleet or from windows of its task, not from {_kind(data)}")
-        named = [f"{k}={v}" for k, v in columns.items()] if isinstance(columns, Mapping) else tuple(columns)
-        found = self._inputs(data, FileOptions(nominal_ah, named, sign))
+        found = self._inputs(data, FileOptions(nominal_ah, _mapping(columns), sign))
         if isinstance(model.network, IntGraph):
             prediction = predict_windows(model.network, found.x, found.cycle, found.left_out)
             return device_estimates(model.network, prediction)
@@ -131,6 +131,32 @@ class Estimator:
         from edgebat.evaluate import evaluate_model
 
         return evaluate_model(self.model, _folder(fleet), None, _folder(train_fleet or fleet))
+
+    def predict_logs(
+        self,
+        logs: str | Path,
+        out: str | Path,
+        *,
+        nominal_ah: float | Mapping[str, float] | None = None,
+        columns: Mapping[str, str] | Sequence[str] = (),
+        sign: str = "positive_is_charge",
+        jobs: int = 1,
+        ray: str = "",
+    ) -> BulkResult:
+        """``predict`` of every log in a folder and below it, into parquet files in the folder ``out``; called again, it goes
+        on with the logs that are not done yet.
+
+        nominal_ah: of all cells, or by log (its path below ``logs``). jobs: processes. ray: ``local`` or the address of a
+        Ray cluster whose nodes find the logs under the same path. Raises DataError, MissingExtra.
+        """
+        if not isinstance(self.model.network, IntGraph):
+            raise ModelFileError(f"{self.model.path} is {self.model.kind}; logs are for int8 models (.ebat)")
+        from edgebat.bulk.run import Effort, Job, run_logs
+
+        by_log = nominal_ah if isinstance(nominal_ah, Mapping) else None
+        how = FileOptions(None if isinstance(nominal_ah, Mapping) else nominal_ah, _mapping(columns), sign)
+        job = Job("predict", self.model.network, Path(logs), Path(out), how, nominal_ah=by_log)
+        return run_logs(job, Effort(jobs, ray))
 
     def export(
         self,
@@ -264,8 +290,7 @@ def read(
     from edgebat.data.from_samples import fleet_of_cells
     from edgebat.data.readers import read_cell
 
-    named = [f"{k}={v}" for k, v in columns.items()] if isinstance(columns, Mapping) else tuple(columns)
-    cells = [read_cell(path, named, sign, nominal_ah) for path in files_in(files)]
+    cells = [read_cell(path, _mapping(columns), sign, nominal_ah) for path in files_in(files)]
     return fleet_of_cells(cells, dataset, nominal_ah)
 
 
@@ -310,6 +335,10 @@ def files_in(files: str | Path | Iterable[str | Path]) -> list[Path]:
     if not found:
         raise DataError(f"there is no file in {', '.join(map(str, given)) or 'an empty list'}")
     return sorted(found)
+
+
+def _mapping(columns: Mapping[str, str] | Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{k}={v}" for k, v in columns.items()) if isinstance(columns, Mapping) else tuple(columns)
 
 
 def _folder(cells: Fleet | str | Path) -> Fleet | Path:

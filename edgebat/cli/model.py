@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app, plain
+from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
 from edgebat.errors import EdgebatError
@@ -178,9 +179,14 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 
 
 @app.command(rich_help_panel=MODEL)
+@expanded
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above; or a folder")
+    ],
+    *,
+    many: Many,
     nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
@@ -196,6 +202,7 @@ def predict(
     A health model reads cycler files: CSV (Battery Data Format, or mapped) and BatteryML's .pkl.
     A forecast model reads capacity histories: CSV with cycle and capacity_ah.
     Any model reads ready windows: .npy, or CSV without header.
+    A folder of logs goes into a folder of results, by several processes or Ray; started again, it goes on.
 
     [bold]Examples[/]
 
@@ -204,18 +211,31 @@ def predict(
       edgebat predict runs/forecast-students/models/lstm.ebat history.csv --nominal-ah 3.5
 
       edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
+
+      edgebat predict model.ebat logs/ --out results --nominal-ah 3.5 --ray local
     """
     from edgebat.predict import predict_text
     from edgebat.tasks.base import FileOptions
 
-    print(predict_text(model, data, FileOptions(nominal_ah, mapping or (), sign), last=last, as_json=json_))
+    how = FileOptions(nominal_ah, mapping or (), sign)
+    if Path(data).is_dir():
+        return many.run("predict", model, Path(data), how, last=last, json_=json_)
+    print(predict_text(model, data, how, last=last, as_json=json_))
+    return None
 
 
 @app.command(rich_help_panel=MODEL)
+@expanded
 def evaluate(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
     ],
+    *,
+    many: Many,
+    reading: Reading,
+    logs: Annotated[
+        Path | None, typer.Option("--logs", metavar="FOLDER", help="instead of --corpus: cycler files, one per cell")
+    ] = None,
     corpus: CorpusOption = None,
     dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
     train_corpus: Annotated[
@@ -234,7 +254,11 @@ def evaluate(
       edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
 
       edgebat evaluate batlinet.safetensors --corpus /data/new --train-corpus /data/cells --csv cells.csv
+
+      edgebat evaluate model.ebat --logs logs/ --out scores --nominal-ah 3.5    # against each log's own discharges
     """
+    if logs is not None:
+        return many.run("evaluate", model, logs, reading.options, json_=json_)
     from edgebat.evaluate import evaluate_file
     from edgebat.files import atomic_write
     from edgebat.report.tables import evaluation_table, show
@@ -245,6 +269,7 @@ def evaluate(
     if csv is not None:
         atomic_write(csv, result.cells_csv())
     show(result.to_json() if json_ else evaluation_table(result), json_)
+    return None
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Float64, Int64
+from edgebat.arrays import Array, Float64, Int64
 from edgebat.data.readers.bdf import COLUMNS, CYCLE
 from edgebat.data.readers.history import COLUMNS as HISTORY
 from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed, whole
-from edgebat.errors import DataError
+from edgebat.errors import DataError, require
 
 SAMPLES = {
     "time": ("time_s", *COLUMNS["time"]),
@@ -34,7 +35,7 @@ def cell_of_columns(
     where charging follows discharging. Raises DataError for a column that is missing or no vector of numbers, and for a
     current of the wrong sign.
     """
-    values = _picked(columns, SAMPLES, mapping, optional=("cycle",))
+    values = _picked(name, columns, SAMPLES, mapping, optional=("cycle",))
     current = signed(values["current"], sign)
     cycle = whole(values["cycle"], name) if "cycle" in values else number_cycles(current)
     cell = RawCell(name, values["time"], values["voltage"], current, cycle, nominal_ah, name)
@@ -45,7 +46,7 @@ def cell_of_columns(
 def history_of_columns(columns: Columns, mapping: Sequence[str], name: str = "arrays") -> tuple[Int64, Float64]:
     """Cycle numbers int64 [C], ascending, and capacities float64 [C] in Ah, out of ``cycle`` and ``capacity_ah``; rows
     without a capacity are passed over. Raises DataError."""
-    values = _picked(columns, HISTORY, mapping)
+    values = _picked(name, columns, HISTORY, mapping)
     good = np.isfinite(values["capacity"]) & np.isfinite(values["cycle"])
     cycle, capacity = whole(values["cycle"][good], name), values["capacity"][good]
     if not good.any() or (np.diff(cycle) <= 0).any() or (capacity <= 0).any():
@@ -54,7 +55,11 @@ def history_of_columns(columns: Columns, mapping: Sequence[str], name: str = "ar
 
 
 def _picked(
-    columns: Columns, known: Mapping[str, Sequence[str]], mapping: Sequence[str], optional: Sequence[str] = ()
+    name: str,
+    columns: Columns,
+    known: Mapping[str, Sequence[str]],
+    mapping: Sequence[str],
+    optional: Sequence[str] = (),
 ) -> dict[str, Float64]:
     """Quantity -> its values."""
     header = [str(column) for column in columns]
@@ -66,16 +71,16 @@ def _picked(
         named[quantity.strip()] = column
     found = {}
     for quantity, names in known.items():
-        there = next((name for name in names if name in header), names[0])
+        there = next((own for own in names if own in header), names[0])
         column, factor = _name_and_factor(named[quantity], header) if quantity in named else (there, 1.0)
         if column not in header and quantity in optional and quantity not in named:
             continue
         if column not in header:
-            raise DataError(f"there is no column {column!r} for the {quantity}; there are {header}")
+            raise DataError(f"{name} has no column {column!r} for the {quantity}; it has {header}; name one with --map")
         try:
             found[quantity] = np.asarray(columns[column], dtype=np.float64) * factor
         except (TypeError, ValueError) as error:
-            raise DataError(f"column {column!r} is no vector of numbers: {error}") from None
+            raise DataError(f"{name}: column {column!r} is no vector of numbers: {error}") from None
     return found
 
 
@@ -88,3 +93,13 @@ def _name_and_factor(text: str, header: Sequence[str]) -> tuple[str, float]:
         return name, float(factor)
     except ValueError:
         return text, 1.0
+
+
+def parquet_columns(path: Path) -> dict[str, Array]:
+    """The columns of a parquet file by name. Raises DataError when it is none, MissingExtra without pyarrow."""
+    parquet = require("pyarrow.parquet", extra="data")
+    try:
+        table = parquet.read_table(path)
+        return {name: table.column(name).to_numpy() for name in table.column_names}
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
+        raise DataError(f"{path} cannot be read as a parquet table: {error}") from None

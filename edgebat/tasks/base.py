@@ -236,10 +236,14 @@ class Task(ABC, Generic[W, S]):
             f"{path}: a model of the task {self.name} reads windows (.npy [N, T, C], or a CSV without header) alone"
         )
 
-    def inputs_of_columns(self, columns: Mapping[str, FloatArray], spec: S, how: FileOptions) -> FileInputs:
-        """Model inputs out of named arrays [S] of one cell. Raises DataError when one is missing, or when the task reads
-        none."""
-        raise DataError(f"a model of the task {self.name} reads windows [N, T, C] alone, no columns {list(columns)}")
+    def inputs_of_columns(
+        self, columns: Mapping[str, FloatArray], spec: S, how: FileOptions, name: str = "arrays"
+    ) -> FileInputs:
+        """Model inputs out of named arrays [S] of one cell; errors call it ``name``. Raises DataError when one is missing,
+        or when the task reads none."""
+        raise DataError(
+            f"{name}: a model of the task {self.name} reads windows [N, T, C] alone, no columns {list(columns)}"
+        )
 
     @abstractmethod
     def load(self, corpus: Path, spec: S, datasets: Sequence[str] | None = None,

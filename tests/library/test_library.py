@@ -77,7 +77,7 @@ def test_ready_windows(model_file: Path, windows: HealthWindows) -> None:
     ("data", "message"),
     [
         (3, "not from int"),
-        ({"time_s": [0.0, 1.0], "voltage_v": [3.5, 3.6]}, "no column 'current_a' for the current; there are"),
+        ({"time_s": [0.0, 1.0], "voltage_v": [3.5, 3.6]}, "arrays has no column 'current_a' for the current; it has"),
         ({"time_s": [0.0], "voltage_v": ["x"], "current_a": [1.0]}, "'voltage_v' is no vector of numbers"),
         (np.zeros((2, 4, 4)), r"windows have shape \[2, 4, 4\]"),
     ],

@@ -79,6 +79,8 @@ COMMANDS = [
     ("bench", "peers", "--compiler", "zig"),
     ("bench", "accept", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
     ("bench", "check", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
+    ("predict", "tiny.ebat", ".", "--out", "results", "--jobs", "1"),
+    ("evaluate", "tiny.ebat", "--logs", ".", "--out", "results", "--jobs", "1"),
     ("evaluate", "tiny.ebat", *CORPUS), ("replay", "tiny.ebat", "--cells", "1", "--cycles", "4"),
 ]  # fmt: skip
 

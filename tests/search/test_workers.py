@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,17 +92,6 @@ def test_what_a_student_sees_and_its_knots_may_differ_from_the_recipe(tmp_path: 
         assert graph is not None
         found.append((graph.meta["task"]["seen_cycles"], graph.input_tensor.shape, graph.output_tensor.shape))
     assert found == [(96, (24, 4), (1 + 8,)), (48, (12, 4), (1 + 4,))]
-
-
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """Three machines of one core, the first of which trains nothing."""
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100 * 2**20})
-    yield cluster
-    cluster.shutdown()
 
 
 @pytest.mark.filterwarnings("default")  # Ray's own

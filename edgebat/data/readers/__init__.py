@@ -44,6 +44,10 @@ def read_cell(path: Path, mapping: Sequence[str], sign: CurrentSign | str, nomin
 
     Raises DataError.
     """
+    if path.suffix == ".parquet":
+        from edgebat.data.columns import cell_of_columns, parquet_columns
+
+        return cell_of_columns(parquet_columns(path), mapping, sign, nominal_ah, path.stem)
     reader = reader_of(path)
     if reader is None or mapping:
         return read_mapped(path, mapping, sign, nominal_ah)

@@ -81,11 +81,13 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
 
         return self._inputs(path, *read_history(path, how.mapping), spec, how)
 
-    def inputs_of_columns(self, columns: Mapping[str, FloatArray], spec: ForecastSpec, how: FileOptions) -> FileInputs:
+    def inputs_of_columns(
+        self, columns: Mapping[str, FloatArray], spec: ForecastSpec, how: FileOptions, name: str = "arrays"
+    ) -> FileInputs:
         """The same of arrays ``cycle`` and ``capacity_ah``."""
         from edgebat.data.columns import history_of_columns
 
-        return self._inputs(Path("arrays"), *history_of_columns(columns, how.mapping, "arrays"), spec, how)
+        return self._inputs(Path(name), *history_of_columns(columns, how.mapping, name), spec, how)
 
     def _inputs(
         self, path: Path, cycle: Int64, capacity_ah: Float64, spec: ForecastSpec, how: FileOptions

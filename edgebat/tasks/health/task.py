@@ -75,11 +75,13 @@ class Health(Task[HealthWindows, HealthSpec]):
 
         return self._inputs(read_cell(path, how.mapping, how.sign, how.nominal_ah), spec, how)
 
-    def inputs_of_columns(self, columns: Mapping[str, FloatArray], spec: HealthSpec, how: FileOptions) -> FileInputs:
+    def inputs_of_columns(
+        self, columns: Mapping[str, FloatArray], spec: HealthSpec, how: FileOptions, name: str = "arrays"
+    ) -> FileInputs:
         """The same of samples ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``."""
         from edgebat.data.columns import cell_of_columns
 
-        return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah), spec, how)
+        return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah, name), spec, how)
 
     def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
         nominal = how.nominal_ah or cell.nominal_ah
