@@ -60,10 +60,11 @@ TABLE: dict[str, Row] = {
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs", "workers")),
+    "zoo": Row(("runs",)),
     "bulk": Row(("runs", "estimates", "workers")),
     "library": Row(("bulk",)),
-    "cli": Row(("search", "library")),
-    "__main__": Row(("extras",), ("cli", "predict")),
+    "cli": Row(("search", "zoo", "library")),
+    "__main__": Row(("extras",), ("cli", "predict", "zoo")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 

@@ -1,7 +1,7 @@
 """``edgebat`` and ``python -m edgebat``.
 
 With the ``cli`` extra this is the whole command line (edgebat/cli/main.py). Without it, on a device with NumPy alone, the
-two verbs that need nothing else still work: ``edgebat predict`` and ``edgebat info``.
+verbs that need nothing else still work: ``edgebat predict``, ``edgebat info`` and ``edgebat zoo``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from edgebat import __version__
 from edgebat.errors import EdgebatError
-from edgebat.extras import EXTRAS, VERBS, extras_for, installed, lacking
+from edgebat.extras import EXTRAS, VERBS, extras_for, installed, lacking, missing_for
 
 INSTALL_HINT = 'pip install "edgebat[{}]"'
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: list[str]) -> int:
     if all(map(installed, EXTRAS["cli"].values())):
         from edgebat.cli.main import run_cli
 
@@ -38,8 +39,8 @@ def _run(arguments: Sequence[str]) -> int:
     return small_cli(arguments)
 
 
-def small_cli(arguments: Sequence[str]) -> int:
-    """The command line of a NumPy-only installation: ``predict`` and ``info``."""
+def small_cli(arguments: list[str]) -> int:
+    """The command line of a NumPy-only installation: ``predict``, ``info`` and ``zoo``."""
     parser = argparse.ArgumentParser(
         prog="edgebat",
         description="edgebat with NumPy alone: run a model that was trained and exported elsewhere.",
@@ -61,8 +62,10 @@ def small_cli(arguments: Sequence[str]) -> int:
     predict.add_argument("--sign", default="positive_is_charge", help="meaning of a positive current")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
+    _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))
 
-    if arguments and arguments[0] not in ("info", "predict") and not arguments[0].startswith("-"):
+    small = arguments[:1] in (["info"], ["predict"], ["zoo"]) and arguments[:2] != ["zoo", "add"]
+    if arguments and not small and not arguments[0].startswith("-"):
         hint = INSTALL_HINT.format(",".join(lacking(extras_for(arguments))))
         near = difflib.get_close_matches(arguments[0], VERBS, n=1)
         if arguments[0] in VERBS:
@@ -78,7 +81,9 @@ def small_cli(arguments: Sequence[str]) -> int:
     from edgebat.tasks.base import FileOptions
 
     try:
-        if options.verb == "info":
+        if options.verb == "zoo":
+            print(_zoo_text(options))
+        elif options.verb == "info":
             print(describe_model(options.model))
         else:
             print(
@@ -91,9 +96,27 @@ def small_cli(arguments: Sequence[str]) -> int:
                 )
             )
     except EdgebatError as error:
-        print(f"edgebat: {error}", file=sys.stderr)
+        print(f"edgebat: {missing_for(arguments, error) or error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _add_zoo(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listed = verbs.add_parser("list", help="what there is")
+    listed.add_argument("--json", action="store_true", help="print JSON")
+    get = verbs.add_parser("get", help="copy a model, or write the C for a firmware")
+    get.add_argument("name", help="as edgebat zoo list has it")
+    get.add_argument("--out", type=Path, default=None, metavar="FOLDER", help="where the files go")
+    get.add_argument("--port", default=None, help="instead: a folder for a firmware; generic needs NumPy alone")
+    get.add_argument("--nominal-mah", type=int, default=None, metavar="MAH", help="--port: capacity of the cell")
+
+
+def _zoo_text(options: argparse.Namespace) -> str:
+    from edgebat.zoo.command import Wanted, list_text
+
+    if options.ask == "list":
+        return list_text(options.json)
+    return Wanted(options.name, options.out, options.port, options.nominal_mah).get()
 
 
 if __name__ == "__main__":

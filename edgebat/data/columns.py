@@ -99,7 +99,7 @@ def parquet_columns(path: Path) -> dict[str, Array]:
     """The columns of a parquet file by name. Raises DataError when it is none, MissingExtra without pyarrow."""
     parquet = require("pyarrow.parquet", extra="data")
     try:
-        table = parquet.read_table(path)
+        table = parquet.ParquetFile(path).read(use_threads=False)  # who reads many does so in many processes
         return {name: table.column(name).to_numpy() for name in table.column_names}
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
         raise DataError(f"{path} cannot be read as a parquet table: {error}") from None
