@@ -22,6 +22,7 @@ from edgebat.errors import DataError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.models import DeviceOutputs, load_model, run_int8
+from edgebat.paths import shipped
 from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
 from edgebat.tasks.windows import Definition
 
@@ -84,6 +85,7 @@ def predict_file(graph: IntGraph, path: str | Path, how: FileOptions | None = No
 
 def inputs_of_file(task: AnyTask, spec: Definition, shape: tuple[int, ...], path: Path, how: FileOptions) -> FileInputs:
     """Inputs [N, T, C] of a model of ``shape`` (T, C) out of any file that ``predict_file`` takes. Raises DataError."""
+    path = shipped(path)
     if path.suffix == ".parquet":
         return task.inputs_of_columns(parquet_columns(path), spec, how, path.name)
     ready = _ready_windows(path, shape, how)

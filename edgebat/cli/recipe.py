@@ -14,7 +14,7 @@ import typer
 from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
 from edgebat.cli.options import expanded
 from edgebat.errors import RecipeError, require
-from edgebat.paths import default_corpus
+from edgebat.paths import default_corpus, shipped
 
 if TYPE_CHECKING:
     from edgebat.runs.recipe import Recipe
@@ -32,7 +32,7 @@ class Pipeline:
 def is_recipe(name: str) -> bool:
     """Whether the argument MODEL|RECIPE is a recipe: a YAML file or a name, but never a model's file, there or not."""
     path = Path(name)
-    if path.suffix in (".ebat", ".tflite", ".onnx"):
+    if shipped(path).suffix in (".ebat", ".tflite", ".onnx"):
         return False
     return path.suffix in (".yaml", ".yml") or not path.is_file()
 
