@@ -1,8 +1,8 @@
 """Writes the files of this folder: ``python examples/make.py``. The same bytes every time.
 
 ``cell.csv`` is what a cycler would log of one NCA cell of edgebat's synthetic fleet, in the Battery Data Format: eleven
-cycles at each of four ages, a sample per minute. ``truth.csv`` is the SOH that the simulation gives the cell in these cycles,
-which a real log does not know. The cell is of a seed that no shipped model has seen.
+cycles at each of four ages, a sample per minute. ``truth.csv`` is the SOH that the simulation gives the cell in these
+cycles, which a real log does not know. The cell is of a seed that no shipped model has seen.
 """
 
 from __future__ import annotations
