@@ -13,6 +13,7 @@ import edgebat as eb
 from edgebat.data.readers.history import read_history
 from edgebat.errors import DataError
 from edgebat.graph import save_graph
+from edgebat.models import load_model
 from edgebat.predict import predict_file
 from edgebat.quantize import quantize_model
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice
@@ -146,7 +147,6 @@ def test_what_lies_before_a_large_gap_is_not_seen(tmp_path: Path) -> None:
 
 
 def test_a_prediction_knows_its_cycles(model: Path, tmp_path: Path) -> None:
-    from edgebat.models import load_model
 
     found = predict_file(load_model(model), history(tmp_path / "h.csv"), FileOptions(NOMINAL_AH))
     assert found.cycle.tolist() == list(range(49, 121))
