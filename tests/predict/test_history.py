@@ -147,7 +147,6 @@ def test_what_lies_before_a_large_gap_is_not_seen(tmp_path: Path) -> None:
 
 
 def test_a_prediction_knows_its_cycles(model: Path, tmp_path: Path) -> None:
-
     found = predict_file(load_model(model), history(tmp_path / "h.csv"), FileOptions(NOMINAL_AH))
     assert found.cycle.tolist() == list(range(49, 121))
     assert found["level"].shape == (72, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_the_wheel_is_small_and_teachers_come_with_a_package_of_their_own(env: E
     for file in shipped.glob("*/*.safetensors"):
         done = both.python(recipe.format(file.relative_to(shipped)), cwd=user)
         assert Path(done.stdout.strip()) == package / "edgebat_teachers" / file.relative_to(shipped)
+
+
+def test_the_first_minute_of_the_readme_needs_numpy_alone(env: Env, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The first minute")[2].partition("\n## ")[0]
+    for block in re.findall(r"```console\n(.*?)```", section, re.S):
+        for command, shown in re.findall(r"^\$ edgebat (.*)\n((?:[^$].*\n)*)", block, re.M):
+            done = env().edgebat(*shlex.split(command.partition("  #")[0]), cwd=tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.startswith(shown)
+    assert (tmp_path / "soh" / "soh_edgebat.c").is_file()
+    code = re.search(r"```python\n(.*?)```", section, re.S)
+    assert code is not None
+    assert env().python(code[1], cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("port", list_ports())
