@@ -45,12 +45,26 @@ class DistillSettings:
     """Fraction of the blends within one cell."""
     cell_balance: float = 0.5
     """0 draws every window alike, 1 every cell alike, whatever its length."""
+    learn_from_val: bool = False
+    """The validation cells, which choose nothing when the last weights are kept, teach students and baselines as well. The
+    error a model states then comes from a student of its kind that has not learnt from them."""
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
             epochs=60, learning_rate=1e-2, samples_per_epoch=32768, batch_size=256, noise=0.05, patience=60
         )
     )
     """The training itself."""
+
+    def __post_init__(self) -> None:
+        if self.learn_from_val and self.fit.validation_decides:
+            raise RecipeError(
+                f"distill.learn_from_val needs keep: last and a patience of all {self.fit.epochs} epochs, or the cells "
+                f"learnt from would choose the weights; seen keep: {self.fit.keep}, patience: {self.fit.patience}"
+            )
+
+    def learnt(self, train: Windows, val: Windows) -> Windows:
+        """What students and baselines learn from."""
+        return train.join(val) if self.learn_from_val else train
 
     def of_heads(self, heads: tuple[Head, ...]) -> tuple[dict[str, float], dict[str, float]]:
         """Weight and share of every head. Raises RecipeError for a name that is none."""

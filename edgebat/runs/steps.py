@@ -17,7 +17,7 @@ from rich.progress import Progress, TaskID
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import join_seen, pack_cells
+from edgebat.cells import cell_key, join_seen, pack_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
@@ -115,7 +115,7 @@ class Pipeline:
 
         parts = {part: self.windows(part) for part in PARTS}
         self._set_threads()
-        data = TeacherData(self.task, parts["train"], parts["val"], parts["test"])
+        data = TeacherData(self.task, parts["train"], self.measured(), parts["val"], parts["test"])
         found = []
         for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
             scratch = self.folder.scratch("teacher") / Path(name).stem
@@ -133,7 +133,9 @@ class Pipeline:
         """What costs nothing, learnt from the same windows."""
         train, val, test = (self.windows(part) for part in PARTS)
         names = self.recipe.baselines or baselines.quick(self.task.name)
-        found, notes = baselines.answers(self.task.name, train, val, test, names)
+        distill = self.recipe.distill
+        tune = None if distill.learn_from_val else val
+        found, notes = baselines.answers(self.task.name, distill.learnt(train, val), tune, test, names)
         files, results = [], {}
         for name, answer in found.items():
             results[name] = self._predicted(name, answer, test)
@@ -147,24 +149,30 @@ class Pipeline:
         from edgebat.distill.train import train_student
         from edgebat.students.store import save_student
 
-        train, val, test = (self.windows(part) for part in PARTS)
+        known, val, test = (self.windows(part) for part in PARTS)
         self._set_threads()
         settings = self.recipe.distill
+        learnt = settings.learnt(known, val)
         if entry.epochs:
             settings = replace(settings, fit=replace(settings.fit, epochs=entry.epochs))
         files, results = [], {}
-        progress = self._progress(2 * settings.fit.epochs)
-        for name in (f"{entry.kind}_alone", entry.kind):
-            guide = self._guide(name)
+        # What the error stated comes from must not have learnt from the cells it is measured on.
+        judge = [f"{entry.kind}_judge"] if settings.learn_from_val else []
+        progress = self._progress((2 + len(judge)) * settings.fit.epochs)
+        for name in (*judge, f"{entry.kind}_alone", entry.kind):
+            guide, train = (None, known) if name in judge else (self._guide(name), learnt)
             run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
             shutil.rmtree(run.folder)
+            files.append(f"models/{name}.safetensors")
+            if name in judge:
+                continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
             results[name] |= {"parameters": student.float_spec().parameters, "best_epoch": fitted.best_epoch}
-            files += [f"models/{name}.safetensors", f"predictions/{name}.safetensors"]
+            files.append(f"predictions/{name}.safetensors")
         return Outcome(files, results)
 
     def quantize(self) -> Outcome:
@@ -178,12 +186,19 @@ class Pipeline:
         origin = self.provenance()
         meta = {"task": origin.pop("task"), "training": origin}
         x = train.inputs()
-        for name in (n for kind in self.kinds for n in (kind, f"{kind}_alone")):
+
+        def quantized(name: str) -> tuple[Student, IntGraph]:
             student = load_student(self.folder.file(f"models/{name}.safetensors"))
-            graph = quantize_model(student.float_spec(), x, self.recipe.quantize, name=name, meta=meta)
+            return student, quantize_model(student.float_spec(), x, self.recipe.quantize, name=name, meta=meta)
+
+        for name in (n for kind in self.kinds for n in (kind, f"{kind}_alone")):
+            student, graph = quantized(name)
             if self.recipe.quantize.qat_epochs:
                 graph = self._trained_quantized(name, student, graph)
-            limits = field_limits(graph, graph_heads(graph, self.task, self.spec), train, val)
+            judge = (
+                quantized(f"{name.removesuffix('_alone')}_judge")[1] if self.recipe.distill.learn_from_val else graph
+            )
+            limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = replace(graph, meta={**graph.meta, "field": limits})
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
@@ -199,7 +214,8 @@ class Pipeline:
         epochs = self.recipe.quantize.qat_epochs
         run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=self.labels)
         guide = self._guide(name)
-        train, val = self.windows("train"), self.windows("val")
+        known, val = self.windows("train"), self.windows("val")
+        train = self.recipe.distill.learnt(known, val)
         trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
         shutil.rmtree(run.folder)
         return trained
@@ -302,10 +318,14 @@ class Pipeline:
         """Windows of one part of the split, as the step ``data`` left them."""
         return self.task.Windows.load(self.folder.file(f"data/{part}.safetensors"))
 
+    def measured(self) -> Windows:
+        """The training windows that are not made up."""
+        return self.windows("train").select(cells=map(cell_key, self.folder.results("data")["split"]["train"]))
+
     def provenance(self) -> Json:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data: Json = self.folder.results("data")
-        cells = [tuple(name.split("/", 1)) for part in ("train", "val") for name in data["split"][part]]
+        cells = [cell_key(name) for part in ("train", "val") for name in data["split"][part]]
         names = ("source", "synthetic", "split_hash")
         seen = pack_cells(cells)
         taught = self.folder.record("teacher")
