@@ -49,7 +49,7 @@ def add(run: Path, model: str, name: str, corpus: Path | None = None, zoo: Path 
         "bytes": (folder / f"{name}.ebat").stat().st_size,
         "data": made.data,
         "error": round(made.row[first.key], first.digits),
-        "error_of": first.title,
+        "error_of": f"{first.unit} {first.title.removesuffix(' %')}",
         "fingerprint": graph.fingerprint,
         "files": {path.name: sha256_file(path) for path in sorted(files)},
     }

@@ -40,7 +40,7 @@ class Entry:
     error: float | None = None
     """The figure that models of its task are ranked by, on cells held out."""
     error_of: str = ""
-    """What that figure is, with its unit."""
+    """Its unit and what it is: ``pp SOH RMSE``."""
     fingerprint: str = ""
     """Of a student's integers."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +97,13 @@ def _teacher(path: Path) -> Entry:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{path} is not a teacher's file: {error!r}; {TEACHERS_HINT}") from None
     data = ", ".join(origin.get("datasets", ())) or origin.get("variant") or origin.get("source") or "made-up curves"
-    files = {path.name: "", "card.md": ""}
-    name = f"{path.parent.name}/{path.stem}"
-    return Entry(name, task, "teacher", weights, path.stat().st_size, str(data), files=files, folder=path.parent)
+    return Entry(
+        name=f"{path.parent.name}/{path.stem}",
+        task=task,
+        family="teacher",
+        weights=weights,
+        bytes=path.stat().st_size,
+        data=str(data).removeprefix("corpus data: "),
+        files={path.name: "", "card.md": ""},
+        folder=path.parent,
+    )

@@ -17,6 +17,7 @@ from edgebat.zoo.golden import check_golden
 from tests.c_host import Kernels, load
 from tests.generic_port import self_tested
 
+ROOT = Path(__file__).parents[2]
 STUDENTS = students()
 every_student = pytest.mark.parametrize("entry", STUDENTS, ids=lambda entry: entry.name)
 
@@ -24,6 +25,11 @@ every_student = pytest.mark.parametrize("entry", STUDENTS, ids=lambda entry: ent
 def test_there_is_one_of_each_family_for_health() -> None:
     names = {entry.name for entry in STUDENTS}
     assert {"health-mlp-small", "health-cnn-small", "health-lstm-small"} <= names
+
+
+@every_student
+def test_the_page_of_the_zoo_names_it(entry: Entry) -> None:
+    assert f"`{entry.name}`" in (ROOT / "docs/zoo.md").read_text(encoding="utf-8")
 
 
 @every_student

@@ -39,7 +39,7 @@ def test_students_and_teachers_are_listed(command: Command) -> None:
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert {NAME, "ic2ml/tongji", "universal/six"} <= lines.keys()
     entry = find(NAME)
-    for text in ("health", "lstm", f"{entry.weights:,}", f"{entry.bytes:,}", f"{entry.error:g} SOH RMSE", "TJU_NCA"):
+    for text in ("health", "lstm", f"{entry.weights:,}", f"{entry.bytes:,}", f"{entry.error:g} pp SOH RMSE", "TJU_NCA"):
         assert text in lines[NAME]
     rows = {row["name"]: row for row in json.loads(command("zoo", "list", "--json")[1])}
     assert list(rows) == [entry.name for entry in (*students(), *teachers())]
