@@ -41,6 +41,7 @@ _RUN = ("train", "onnx", "report")
 VERBS: dict[str, tuple[str, ...]] = {
     "run": _RUN,
     "data": ("train",),
+    "init": ("train",),
     "train": ("train",),
     "distill": ("train",),
     "quantize": ("train",),
@@ -61,6 +62,8 @@ VERBS: dict[str, tuple[str, ...]] = {
 }
 """The verbs of the command line with the extras that each cannot do without, besides ``cli``."""
 
+OWN_FILES = {"add", "check", "fetch"}
+"""Verbs below ``data`` that take files instead of a recipe."""
 _RECIPES = {"export": ("train", "onnx"), "verify": ("train", "onnx"), "bench": ("train", "onnx")}
 _ASKED = (
     ("lora", r"\blora[:.]"),
@@ -79,6 +82,8 @@ def extras_for(arguments: Sequence[str]) -> list[str]:
     verb = next((argument for argument in arguments if argument in VERBS), "")
     words = " ".join(arguments)
     needed = {"cli", *VERBS.get(verb, ())}
+    if verb == "data" and set(arguments) & OWN_FILES:
+        return ["cli", "data", "report"]
     recipe = " ".join(_recipe_texts(arguments))
     if re.search(r"^study:", recipe, re.MULTILINE):
         needed -= {"onnx", "report"}

@@ -132,12 +132,6 @@ def verb_until(verb: str, until: str, text: str) -> None:
 
 
 verb_until(
-    "data",
-    "data",
-    "Read the cells, cut the windows, split by cell; prints what is in them.\n\n"
-    "Example:  edgebat data health-tongji --corpus /data/cells",
-)
-verb_until(
     "train",
     "teacher",
     "Train the teacher (and everything before it that is missing).\n\n"
