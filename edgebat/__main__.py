@@ -58,8 +58,10 @@ def small_cli(arguments: list[str]) -> int:
     predict.add_argument("model", help=".ebat, .tflite or .onnx")
     predict.add_argument("data", help="cycler file (CSV, BatteryML), capacity history (CSV), or windows as .csv / .npy")
     predict.add_argument("--nominal-ah", type=float, default=None, help="nominal capacity of the cell in Ah")
-    predict.add_argument("--map", action="append", default=[], metavar="NAME=COLUMN[:FACTOR]", help="name a column")
-    predict.add_argument("--sign", default="positive_is_charge", help="meaning of a positive current")
+    predict.add_argument(
+        "--map", "--set", action="append", default=[], metavar="NAME=COLUMN[:FACTOR]", help="name a column"
+    )
+    predict.add_argument("--sign", default=None, help="meaning of a positive current")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
     _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))

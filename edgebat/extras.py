@@ -11,7 +11,13 @@ from edgebat.errors import MissingExtra
 from edgebat.paths import recipes_dir
 
 _CLI = {"typer": "typer", "rich": "rich", "pyyaml": "yaml", "pydantic": "pydantic"}
-_DATA = {"pandas": "pandas", "pyarrow": "pyarrow"}
+_DATA = {
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
+    "python-calamine": "python_calamine",
+    "fastnda": "fastnda",
+    "scipy": "scipy",
+}
 _TRAIN = {"torch": "torch", "lightning": "lightning", "safetensors": "safetensors", **_DATA}
 EXTRAS: dict[str, dict[str, str]] = {
     "cli": _CLI,

@@ -17,7 +17,7 @@ import numpy as np
 from edgebat.arrays import Bool, FloatArray, Int64
 from edgebat.data.columns import parquet_columns
 from edgebat.data.readers import reader_of
-from edgebat.data.readers.csv_map import header_of
+from edgebat.data.readers.text import first_row
 from edgebat.errors import DataError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
@@ -102,7 +102,7 @@ def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> File
         return FileInputs(x, np.arange(len(x) if x.ndim else 0, dtype=np.int64))
     if reader_of(path):
         return None
-    header = header_of(path)
+    header = first_row(path)
     if how.mapping or len(header) != int(np.prod(shape)) or not _all_numbers(header):
         return None
     try:

@@ -189,11 +189,15 @@ def predict(
     many: Many,
     nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
     mapping: Annotated[
-        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
+        list[str] | None,
+        typer.Option(
+            "--map", "--set", metavar="NAME=COLUMN[:FACTOR]", help="name a column, or say time_unit=min; repeatable"
+        ),
     ] = None,
     sign: Annotated[
-        str, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage")
-    ] = "positive_is_charge",
+        str | None,
+        typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
+    ] = None,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     json_: JsonOption = False,
 ) -> None:

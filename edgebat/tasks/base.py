@@ -152,9 +152,9 @@ class FileOptions:
     nominal_ah: float | None = None
     """Nominal capacity of the cell, Ah; None takes the file's own."""
     mapping: Sequence[str] = ()
-    """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A."""
-    sign: str = "positive_is_charge"
-    """Meaning of a positive current."""
+    """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A; keys of a profile, as ``"time_unit=min"``."""
+    sign: str | None = None
+    """Meaning of a positive current; None takes what the file's layout says, and charging where it says nothing."""
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,12 @@ def cell_columns(names: Sequence[str]) -> list[tuple[int, str]]:
     return found if len(found) > 1 else []
 
 
+LONG_NAMES = frozenset(("entityid", "field", "name", "sensor", "variable", "item", "parameter", "signal", "quantity", "tag",
+                        "metric", "topic", "register"))  # fmt: skip
+LONG_VALUES = frozenset(("state", "value", "wert", "messwert", "reading"))
+"""Columns of a log with one quantity per row."""
+
+
 @cache
 def _any_role(name: str, extra: tuple[str, ...]) -> str:
     if name.strip() in extra:
@@ -149,7 +155,9 @@ def _any_role(name: str, extra: tuple[str, ...]) -> str:
 def roles_in(names: Sequence[str], extra: tuple[str, ...] = ()) -> set[str]:
     """Roles that a row of texts names, of any layout; ``extra``: names the user has given."""
     found = {role for name in names if name.strip() and len(name) < 80 for role in [_any_role(name, extra)] if role}
-    return found | {"voltage"} if cell_columns(names) else found
+    squeezed = {squeeze(name) for name in names}
+    is_long = squeezed & LONG_NAMES and squeezed & LONG_VALUES and found & {"datetime", "time"}
+    return found | {"voltage"} if is_long or cell_columns(names) else found
 
 
 def layout_of(names: Sequence[str]) -> Profile:

@@ -82,6 +82,17 @@ def read_text(path: Path, profile: Profile, named: tuple[str, ...] = ()) -> Tabl
     return Table(tuple(names), source, units, facts=facts_of(rows[:header]), guesses=tuple(guesses))
 
 
+def first_row(path: Path) -> list[str]:
+    """The comma-separated values of the first line; empty for a file that is no text. Raises DataError."""
+    try:
+        with path.open("rb") as stream:
+            return split_line(stream.readline(1 << 16).decode("utf-8-sig"), ",")
+    except UnicodeDecodeError:
+        return []
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {error.strerror}") from None
+
+
 def _decode(data: bytes, path: Path, profile: Profile) -> tuple[bytes, str]:
     """The file as UTF-8 without byte order mark, with unused space at its end cut off; and the encoding it had."""
     encoding = profile.encoding

@@ -70,7 +70,7 @@ class Health(Task[HealthWindows, HealthSpec]):
         )
 
     def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
-        """Charge increments of the cycles in a cycler file (BDF, a CSV with named columns, BatteryML)."""
+        """Charge increments of the cycles in a cycler file of any kind that edgebat reads."""
         from edgebat.data.readers import read_cell
 
         return self._inputs(read_cell(path, how.mapping, how.sign, how.nominal_ah), spec, how)
