@@ -96,7 +96,7 @@ class Estimator:
         *,
         nominal_ah: float | None = None,
         columns: Mapping[str, str] | Sequence[str] = (),
-        sign: str = "positive_is_charge",
+        sign: str | None = None,
     ) -> Estimates:
         """Estimates after every cycle that completes a window.
 
@@ -105,7 +105,7 @@ class Estimator:
         forecast model); ready windows [N, T, C] or [T, C], fractions of nominal capacity, oldest first; a fleet; or windows
         of the model's task. columns: other names and their factors to s, V, A, Ah, as ``{"current": "I_mA:1e-3"}``.
         nominal_ah: nominal capacity of the cell, Ah, where ``data`` does not state it. sign: ``positive_is_charge`` or
-        ``positive_is_discharge``; checked against the voltage.
+        ``positive_is_discharge``; None takes what the layout of a file says, else charging; checked against the voltage.
 
         A teacher predicts from a fleet or from windows. Raises DataError.
         """
@@ -139,7 +139,7 @@ class Estimator:
         *,
         nominal_ah: float | Mapping[str, float] | None = None,
         columns: Mapping[str, str] | Sequence[str] = (),
-        sign: str = "positive_is_charge",
+        sign: str | None = None,
         jobs: int = 1,
         ray: str = "",
     ) -> BulkResult:
@@ -277,21 +277,27 @@ def read(
     *,
     nominal_ah: float | None = None,
     columns: Mapping[str, str] | Sequence[str] = (),
-    sign: str = "positive_is_charge",
-    dataset: str = "mine",
+    sign: str | None = None,
+    dataset: str = "OWN",
+    name_pattern: str | None = None,
 ) -> Fleet:
-    """A fleet out of cycler files, one cell per file: its capacity by cycle, counted while it is discharged, and its charge
-    curves. A folder stands for the files in it.
+    """A fleet out of cycler files of any kind that ``edgebat data add`` reads, built as it builds a corpus: files of one
+    cell joined, cycles counted, whole discharges measured. A folder stands for the files in it. ``fleet.notes`` says what
+    was judged and left out.
 
-    nominal_ah, columns, sign: as of ``Estimator.predict``. dataset: what the cells are called together. Raises DataError
-    naming the file.
+    nominal_ah: of cells whose files do not state theirs, Ah. columns, sign: as of ``Estimator.predict``. dataset: what the
+    cells are called together. name_pattern: where a cell's name stands in a file's, as ``{cell}_*``; without one every file
+    is a cell. Raises DataError naming the file, MissingExtra.
     """
     require("pandas", extra="data")
-    from edgebat.data.from_samples import fleet_of_cells
-    from edgebat.data.readers import read_cell
+    from edgebat.assemble.fleet import read_fleet
+    from edgebat.assemble.settings import AddSettings
 
-    cells = [read_cell(path, _mapping(columns), sign, nominal_ah) for path in files_in(files)]
-    return fleet_of_cells(cells, dataset, nominal_ah)
+    answers = dict(entry.split("=", 1) for entry in _mapping(columns)) | ({"sign": sign} if sign else {})
+    given = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
+    return read_fleet(
+        given, AddSettings(dataset=dataset, answers=answers, nominal_ah=nominal_ah, name_pattern=name_pattern)
+    )
 
 
 def run(
@@ -322,19 +328,6 @@ def run(
     file = None if isinstance(recipe, dict) else find_recipe(recipe)
     cells = None if fleet is None else _folder(fleet)
     return RunResult(run_recipe(checked, Path(runs), cells, until, console=Console(quiet=quiet), file=file))
-
-
-def files_in(files: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The files meant, sorted; a folder stands for the files in it, hidden ones left out. Raises DataError when there is
-    none."""
-    given = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
-    found = []
-    for path in given:
-        inside = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")] if path.is_dir() else [path]
-        found += inside
-    if not found:
-        raise DataError(f"there is no file in {', '.join(map(str, given)) or 'an empty list'}")
-    return sorted(found)
 
 
 def _mapping(columns: Mapping[str, str] | Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Bool, FloatArray, Int64
-from edgebat.data.columns import parquet_columns
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import first_row
 from edgebat.errors import DataError
@@ -86,8 +85,6 @@ def predict_file(graph: IntGraph, path: str | Path, how: FileOptions | None = No
 def inputs_of_file(task: AnyTask, spec: Definition, shape: tuple[int, ...], path: Path, how: FileOptions) -> FileInputs:
     """Inputs [N, T, C] of a model of ``shape`` (T, C) out of any file that ``predict_file`` takes. Raises DataError."""
     path = shipped(path)
-    if path.suffix == ".parquet":
-        return task.inputs_of_columns(parquet_columns(path), spec, how, path.name)
     ready = _ready_windows(path, shape, how)
     return task.inputs_of_file(path, spec, how) if ready is None else ready
 

@@ -54,8 +54,8 @@ def predict_logs(shared: Shared, logs: Sequence[Log]) -> Part:
 
 def evaluate_logs(shared: Shared, logs: Sequence[Log]) -> Part:
     """Scores of every log: estimates against what the log itself measured, one row per cell."""
-    from edgebat.data.from_samples import fleet_of_cells
-    from edgebat.data.readers import read_cell
+    from edgebat.assemble.fleet import read_fleet
+    from edgebat.assemble.settings import AddSettings
 
     graph = shared.graph
     task, spec = task_of(graph.meta.get("task"), f"model {graph.name!r}")
@@ -63,8 +63,9 @@ def evaluate_logs(shared: Shared, logs: Sequence[Log]) -> Part:
 
     def rows(log: Log) -> Columns:
         how = shared.options(log)
-        cell = read_cell(shared.root / log.name, how.mapping, how.sign, how.nominal_ah)
-        windows = task.of_fleet(fleet_of_cells([cell], shared.root.name, how.nominal_ah), spec).windows
+        answers = dict(entry.split("=", 1) for entry in how.mapping) | ({"sign": how.sign} if how.sign else {})
+        settings = AddSettings(dataset=shared.root.name, answers=answers, nominal_ah=how.nominal_ah)
+        windows = task.of_fleet(read_fleet([shared.root / log.name], settings), spec).windows
         scores = task.score_cell(windows, predict_int8(graph, windows))
         values = {name: np.array([np.nan if v is None else v], dtype=np.float64) for name, v in scores.items()}
         return {"seen": np.array(seen_cells(seen, windows.cells)), **values}

@@ -24,9 +24,9 @@ class Reading:
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
     ] = None
-    sign: Annotated[
-        str, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage")
-    ] = "positive_is_charge"
+    sign: Annotated[str | None, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked")] = (
+        None
+    )
 
     @property
     def options(self) -> FileOptions:

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Array, Float64, Int64
-from edgebat.data.readers.bdf import COLUMNS, CYCLE
 from edgebat.data.readers.history import COLUMNS as HISTORY
 from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed, whole
 from edgebat.errors import DataError, require
 
 SAMPLES = {
-    "time": ("time_s", *COLUMNS["time"]),
-    "voltage": ("voltage_v", *COLUMNS["voltage"]),
-    "current": ("current_a", *COLUMNS["current"]),
-    "cycle": ("cycle", *CYCLE),
+    "time": ("time_s", "Test Time / s", "test_time_second"),
+    "voltage": ("voltage_v", "Voltage / V", "voltage_volt"),
+    "current": ("current_a", "Current / A", "current_ampere"),
+    "cycle": ("cycle", "Cycle Count / 1", "cycle_count"),
 }
 """Quantity -> names of its column, in s, V and A."""
 
@@ -27,16 +26,20 @@ Columns = Mapping[str, Any]
 
 
 def cell_of_columns(
-    columns: Columns, mapping: Sequence[str], sign: CurrentSign | str, nominal_ah: float | None, name: str = "arrays"
+    columns: Columns,
+    mapping: Sequence[str],
+    sign: CurrentSign | str | None,
+    nominal_ah: float | None,
+    name: str = "arrays",
 ) -> RawCell:
     """A cell out of samples [S]: ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``, or BDF's names.
 
-    mapping: ``"current=I_mA:1e-3"`` names another column and its factor to s, V, A. Without a cycle column a cycle begins
-    where charging follows discharging. Raises DataError for a column that is missing or no vector of numbers, and for a
-    current of the wrong sign.
+    mapping: ``"current=I_mA:1e-3"`` names another column and its factor to s, V, A. sign: what a positive current means; None:
+    charging. Without a cycle column a cycle begins where charging follows discharging. Raises DataError for a column that is
+    missing or no vector of numbers, and for a current of the wrong sign.
     """
     values = _picked(name, columns, SAMPLES, mapping, optional=("cycle",))
-    current = signed(values["current"], sign)
+    current = signed(values["current"], sign or CurrentSign.POSITIVE_IS_CHARGE)
     cycle = whole(values["cycle"], name) if "cycle" in values else number_cycles(current)
     cell = RawCell(name, values["time"], values["voltage"], current, cycle, nominal_ah, name)
     check_sign(cell)

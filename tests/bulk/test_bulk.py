@@ -86,7 +86,7 @@ def test_a_folder_gives_what_its_files_give_one_by_one(job: Job, model_file: Pat
 def test_a_log_that_cannot_be_read_is_listed_with_the_reason(job: Job) -> None:
     result = run_logs(job)
     assert [record.name for record in result.refused] == ["broken.csv"]
-    assert "'x' in column 'Current / A' is no number" in result.refused[0].error
+    assert "broken.csv has no sample" in result.refused[0].error
     listed = list(csv.DictReader((job.out / "logs.csv").read_text().splitlines()))
     assert {row["name"]: row["error"] for row in listed}["broken.csv"] == result.refused[0].error
     assert sum(int(row["rows"]) for row in listed) == len(rows(result))

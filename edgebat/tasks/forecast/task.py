@@ -76,9 +76,13 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
         )
 
     def inputs_of_file(self, path: Path, spec: ForecastSpec, how: FileOptions) -> FileInputs:
-        """A capacity history: a CSV with the columns ``cycle`` and ``capacity_ah`` (or others named by the mapping)."""
+        """A capacity history: a CSV or parquet file with the columns ``cycle`` and ``capacity_ah``, or others named by the
+        mapping."""
+        from edgebat.data.columns import parquet_columns
         from edgebat.data.readers.history import read_history
 
+        if path.suffix == ".parquet":
+            return self.inputs_of_columns(parquet_columns(path), spec, how, path.name)
         return self._inputs(path, *read_history(path, how.mapping), spec, how)
 
     def inputs_of_columns(
