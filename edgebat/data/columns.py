@@ -34,9 +34,9 @@ def cell_of_columns(
 ) -> RawCell:
     """A cell out of samples [S]: ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``, or BDF's names.
 
-    mapping: ``"current=I_mA:1e-3"`` names another column and its factor to s, V, A. sign: what a positive current means; None:
-    charging. Without a cycle column a cycle begins where charging follows discharging. Raises DataError for a column that is
-    missing or no vector of numbers, and for a current of the wrong sign.
+    mapping: ``"current=I_mA:1e-3"`` names another column and its factor to s, V, A. sign: what a positive current means;
+    None: charging. Without a cycle column a cycle begins where charging follows discharging. Raises DataError for a column
+    that is missing or no vector of numbers, and for a current of the wrong sign.
     """
     values = _picked(name, columns, SAMPLES, mapping, optional=("cycle",))
     current = signed(values["current"], sign or CurrentSign.POSITIVE_IS_CHARGE)

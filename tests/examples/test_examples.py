@@ -40,7 +40,7 @@ def test_a_ready_student_knows_the_cell_to_a_few_points(name: str) -> None:
     true = np.array([truth()[cycle] for cycle in found.cycle.tolist()])
     assert len(found) == 8
     assert true.min() < 80 < 95 < true.max()
-    assert np.abs(found["soh_percent"] - true).max() < 4.0
+    assert np.abs(found["soh_percent"] - true).max() < 3.0
     assert np.sqrt(np.mean((found["soh_percent"] - true) ** 2)) < 2.0
 
 
