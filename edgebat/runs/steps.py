@@ -17,7 +17,7 @@ from rich.progress import Progress, TaskID
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import cell_key, join_seen, pack_cells
+from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
@@ -159,8 +159,9 @@ class Pipeline:
         # What the error stated comes from must not have learnt from the cells it is measured on.
         judge = [f"{entry.kind}_judge"] if settings.learn_from_val else []
         progress = self._progress((2 + len(judge)) * settings.fit.epochs)
+        silent: tuple[str, ...] = ()
         for name in (*judge, f"{entry.kind}_alone", entry.kind):
-            guide, train = (None, known) if name in judge else (self._guide(name), learnt)
+            guide, train = (None, known) if name in judge else (self._guide(name, silent), learnt)
             run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
@@ -168,11 +169,14 @@ class Pipeline:
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
             shutil.rmtree(run.folder)
             files.append(f"models/{name}.safetensors")
+            if name == (*judge, f"{entry.kind}_alone")[0]:
+                silent = self._silent_on(val, student)
             if name in judge:
                 continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
             results[name] |= {"parameters": student.float_spec().parameters, "best_epoch": fitted.best_epoch}
             files.append(f"predictions/{name}.safetensors")
+        results[entry.kind]["silent"] = list(silent)
         return Outcome(files, results)
 
     def quantize(self) -> Outcome:
@@ -213,7 +217,8 @@ class Pipeline:
 
         epochs = self.recipe.quantize.qat_epochs
         run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=self.labels)
-        guide = self._guide(name)
+        silent = self.folder.results(f"student-{name.removesuffix('_alone')}")[name].get("silent", ())
+        guide = self._guide(name, tuple(silent))
         known, val = self.windows("train"), self.windows("val")
         train = self.recipe.distill.learnt(known, val)
         trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
@@ -297,9 +302,23 @@ class Pipeline:
         """Where labels of teachers are kept."""
         return self.folder.path / "checkpoints" / "labels"
 
-    def _guide(self, name: str) -> Teacher | None:
-        """Whom the student ``name`` learns from; None for a twin without a teacher."""
-        return None if name.endswith("_alone") else self.stored_teacher().teacher
+    def _guide(self, name: str, silent: tuple[str, ...]) -> Teacher | None:
+        """Whom the student ``name`` learns from, ``silent`` on some data sets; None for a twin without a teacher."""
+        from edgebat.distill.gate import Gated
+
+        return None if name.endswith("_alone") else Gated(self.stored_teacher().teacher, silent)
+
+    def _silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
+        """The data sets on which the teacher is not heard, by a student that has not learnt from it nor from ``val``."""
+        from edgebat.distill.gate import not_heard_on
+        from edgebat.distill.labels import teacher_labels
+
+        seen = seen_cells(self.folder.results("teacher")["seen"], val.cells)
+        learnt = any(entry.learn_from_val for entry in self.recipe.teacher)
+        if self.recipe.distill.listen == "everywhere" or learnt or any(seen):
+            return ()
+        labels = teacher_labels(self.stored_teacher().teacher, val, self.labels)
+        return not_heard_on(self.task, val, labels, student.predict(val.inputs()))
 
     def stored_teacher(self) -> Obtained:
         """The teacher that the step ``teacher`` left."""

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Array, Float32, Float64, Int32, Int64
+from edgebat.arrays import Array, Bool, Float32, Float64, Int32, Int64
 from edgebat.cells import CellKey, Condition
 from edgebat.errors import DataError
 from edgebat.files import Json, atomic_write
@@ -97,6 +97,11 @@ class Windows:
     def dataset(self) -> npt.NDArray[np.str_]:
         """[N] dataset of each window."""
         return np.array([dataset for dataset, _ in self.cells], dtype=np.str_)[self.cell]
+
+    @property
+    def made_up(self) -> Bool:
+        """[N] whether a window is of a cell that edgebat made up: the names of their data sets begin with ``syn``."""
+        return np.array([name.lower().startswith("syn") for name, _ in self.cells], dtype=np.bool_)[self.cell]
 
     def take(self, rows: npt.ArrayLike) -> Self:
         """The windows at ``rows`` [M], in that order, repeats allowed; cells without a window disappear."""
