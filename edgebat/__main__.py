@@ -67,6 +67,8 @@ def small_cli(arguments: list[str]) -> int:
     _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))
 
     small = arguments[:1] in (["info"], ["predict"], ["zoo"]) and arguments[:2] != ["zoo", "add"]
+    if arguments[:1] == ["predict"] and extras_for(arguments) != ["cli"]:  # a folder of logs
+        small = False
     if arguments and not small and not arguments[0].startswith("-"):
         hint = INSTALL_HINT.format(",".join(lacking(extras_for(arguments))))
         near = difflib.get_close_matches(arguments[0], VERBS, n=1)
