@@ -48,44 +48,72 @@ def count_cycles(
     """One row per cycle. ``cycle`` and the samples are [S]; ``gap`` marks samples before which charge flowed unseen."""
     starts = np.concatenate(([0], np.flatnonzero(np.diff(cycle)) + 1)).astype(np.int64)
     stops = np.append(starts[1:], cycle.size).astype(np.int64)
-    of = np.searchsorted(starts, runs.start, side="right") - 1
+    bounds = np.append(np.searchsorted(runs.start, starts), runs.start.size).tolist()
     rows = [
-        _one(Runs(*(part[of == i] for part in (runs.start, runs.stop, runs.direction, runs.charge_ah))), a, b,
-             time_s, voltage_v, gap)
-        for i, (a, b) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True))
-    ]  # fmt: skip
-    columns = np.array([row[:7] for row in rows])
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(temperature_degc)
-        total = np.add.reduceat(np.where(known, temperature_degc, 0.0), starts)
-        number = np.add.reduceat(known.astype(np.float64), starts)
-        temperature = np.where(number > 0, total / np.maximum(number, 1.0), np.nan)
+        _one(runs.some(bounds[i], bounds[i + 1]), start, time_s, voltage_v) for i, start in enumerate(starts.tolist())
+    ]
+    first, last = (np.array([row.discharge[i] for row in rows], dtype=np.int64) for i in (0, 1))
+    hidden = np.concatenate(([0], np.cumsum(gap)))
+    known = np.isfinite(temperature_degc)
+    total = np.add.reduceat(np.where(known, temperature_degc, 0.0), starts)
+    number = np.add.reduceat(known.astype(np.float64), starts)
     return CycleTable(
-        cycle[starts], starts, stops, *columns.T, gap=np.array([row[7] for row in rows]),
-        temperature_degc=temperature, discharge=np.array([row[8] for row in rows], dtype=np.int64),
-    )  # fmt: skip
+        cycle=cycle[starts],
+        start=starts,
+        stop=stops,
+        charge_ah=np.array([row.charge_ah for row in rows]),
+        charge_s=np.array([row.charge_s for row in rows]),
+        discharge_ah=np.array([row.discharge_ah for row in rows]),
+        discharge_s=np.array([row.discharge_s for row in rows]),
+        highest_v=np.array([row.highest_v for row in rows]),
+        lowest_v=np.array([row.lowest_v for row in rows]),
+        reach_v=np.array([row.reach_v for row in rows]),
+        gap=hidden[last] > hidden[first],
+        temperature_degc=np.where(number > 0, total / np.maximum(number, 1.0), np.nan),
+        discharge=np.stack([first, last], axis=1),
+    )
 
 
-def _one(
-    runs: Runs, start: int, stop: int, time_s: Float64, voltage_v: Float64, gap: Bool
-) -> tuple[float, float, float, float, float, float, float, bool, tuple[int, int]]:
+@dataclass(frozen=True)
+class _Counted:
+    """One cycle; the fields of CycleTable."""
+
+    charge_ah: float
+    charge_s: float
+    discharge_ah: float = float("nan")
+    discharge_s: float = float("nan")
+    highest_v: float = float("nan")
+    lowest_v: float = float("nan")
+    reach_v: float = float("nan")
+    discharge: tuple[int, int] = (0, 0)
+
+
+def _one(runs: Runs, start: int, time_s: Float64, voltage_v: Float64) -> _Counted:
+    """The cycle of ``runs`` that starts at sample ``start``."""
     charging, discharging = runs.direction > 0, runs.direction < 0
     charge = float(runs.charge_ah[charging].sum())
     charge_s = float((time_s[runs.stop[charging] - 1] - time_s[runs.start[charging]]).sum())
     if not discharging.any():
-        return charge, charge_s, np.nan, np.nan, np.nan, np.nan, np.nan, False, (0, 0)
+        return _Counted(charge, charge_s)
     first, last = int(runs.start[discharging][0]), int(runs.stop[discharging][-1])
     within = (runs.start >= first) & (runs.stop <= last)
-    given = -float(runs.charge_ah[within].sum())
-    lasts = float((time_s[runs.stop[discharging] - 1] - time_s[np.maximum(runs.start[discharging] - 1, 0)]).sum())
-    highest = float(voltage_v[start : first + 1].max())
+    lasts = time_s[runs.stop[discharging] - 1] - time_s[np.maximum(runs.start[discharging] - 1, 0)]
     lowest = float(voltage_v[first:last].min())
-    reach = lowest - max(float(voltage_v[max(last - 2, first)] - voltage_v[last - 1]), 0.0)
-    return charge, charge_s, given, lasts, highest, lowest, reach, bool(gap[first:last].any()), (first, last)
+    falls = float(voltage_v[max(last - 2, first)] - voltage_v[last - 1])
+    return _Counted(
+        charge,
+        charge_s,
+        discharge_ah=-float(runs.charge_ah[within].sum()),
+        discharge_s=float(lasts.sum()),
+        highest_v=float(voltage_v[start : first + 1].max()),
+        lowest_v=lowest,
+        reach_v=lowest - max(falls, 0.0),
+        discharge=(first, last),
+    )
 
 
 def label_kinds(table: CycleTable) -> StrArray:
-    """[C] ``measured`` where the discharge is whole; otherwise what it is instead: ``none``, ``gap``, ``partial``, ``rate``."""
+    """[C] ``measured`` where the discharge is whole; what it is instead: ``none``, ``gap``, ``partial``, ``rate``."""
     given = table.discharge_ah
     kinds = np.full(given.size, "measured", dtype="<U8")
     nothing = ~(given > 0.0)

@@ -17,7 +17,7 @@ from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Piece, Samples, join_pieces
 from edgebat.assemble.settings import AddSettings
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
-from edgebat.data.plausible import soh_fault, suspected, voltage_fault
+from edgebat.data.plausible import SOH_RANGE, soh_fault, suspected, voltage_fault
 from edgebat.errors import DataError
 from edgebat.tasks.health.increments import WindowStatus
 
@@ -61,7 +61,8 @@ class BuiltCell:
     @property
     def measured(self) -> Bool:
         """[C] cycles whose capacity counts."""
-        return self.kinds == "measured"
+        measured: Bool = self.kinds == "measured"
+        return measured
 
 
 def nominal_of(cell: str, pieces: Sequence[Piece], facts: dict[str, object], settings: AddSettings) -> float:
@@ -75,7 +76,7 @@ def nominal_of(cell: str, pieces: Sequence[Piece], facts: dict[str, object], set
     raise DataError(
         f"cell {cell}: its nominal capacity is not stated"
         + (f" alike by its files ({sorted(map(str, of_files))} Ah)" if of_files else "")
-        + f"; {_largest_discharge(pieces)}say what the data sheet says: --nominal-ah 3.5, or nominal_ah in the table of --cells"
+        + f"; {_largest_discharge(pieces)}give that of the data sheet: --nominal-ah 3.5, or a column of --cells"
     )
 
 
@@ -101,6 +102,7 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     runs = runs_of(samples.current_a, counted, wide, nominal)
     cycle, more = _numbered(samples, runs, nominal, settings.cycles)
     findings += more
+    runs = runs_of(samples.current_a, counted, wide, nominal, np.flatnonzero(np.diff(cycle)) + 1)
     table = count_cycles(cycle, runs, samples.time_s, samples.voltage_v, samples.temperature_degc, hidden)
     kinds = label_kinds(table)
     _check_units(name, table, kinds, nominal, samples, counted)
@@ -152,6 +154,12 @@ def _gaps(samples: Samples, nominal: float) -> tuple[Bool, Bool]:
 def _check_units(
     name: str, table: CycleTable, kinds: StrArray, nominal: float, samples: Samples, counted: Float64
 ) -> None:
+    moved = float(np.ptp(counted))
+    if moved < SOH_RANGE[0] * nominal:
+        raise DataError(
+            f"cell {name} ({samples.files[0]}): no more than {moved:.4g} Ah flow into or out of it, {moved / nominal:.4g} of the "
+            f"nominal {nominal:g} Ah; at least {SOH_RANGE[0]:g} is needed. Suspected: {suspected(moved / nominal)}"
+        )
     given = np.where(kinds == "measured", table.discharge_ah, np.nan)
     if fault := soh_fault(given if np.isfinite(given).any() else table.discharge_ah, nominal):
         raise DataError(
@@ -203,13 +211,14 @@ def _charge_curves(
     cycles, curves, reasons = [], [], Counter[str]()
     charging = runs.direction > 0
     starts, stops, charge = runs.start[charging], runs.stop[charging], runs.charge_ah[charging]
-    for number, first, end in zip(table.cycle.tolist(), table.start.tolist(), table.stop.tolist(), strict=True):
-        mine = np.flatnonzero((starts >= first) & (starts < end))
+    bounds = np.append(np.searchsorted(starts, table.start), starts.size).tolist()
+    for row, number in enumerate(table.cycle.tolist()):
+        mine = np.arange(bounds[row], bounds[row + 1])
         if not mine.size:
             reasons[str(WindowStatus.NO_CHARGE)] += 1
             continue
         longest = mine[int(np.argmax(charge[mine]))]
-        part = slice(int(starts[longest]), min(int(stops[longest]), end))
+        part = slice(int(starts[longest]), int(stops[longest]))
         curve, status = charge_curve(samples.voltage_v[part], samples.current_a[part], counted[part], wide[part], grid)
         if status is WindowStatus.OK:
             cycles.append(number)
@@ -231,7 +240,7 @@ def _discharge_curves(
 
 
 def _protocol(samples: Samples, runs: Runs, table: CycleTable, nominal: float) -> str | None:
-    """The charge as it was measured, such as "CC 0.5C to 4.2 V"; None when the charges are too different for one sentence."""
+    """The charge as it was measured, such as "CC 0.5C to 4.2 V"; None when the charges are too different."""
     charging = (runs.direction > 0) & (runs.charge_ah > 0.3 * nominal)
     if not charging.any():
         return None

@@ -1,4 +1,4 @@
-"""``edgebat data check``: every fault of a corpus at once, each with file, cell, what is seen, what is allowed, what to do."""
+"""``edgebat data check``: every fault of a corpus, each with file, cell, what is seen, what is allowed, what to do."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _cell_faults(cells: pd.DataFrame) -> Iterator[Fault]:
                     "Add what the data sheet says as column nominal_capacity_ah.")  # fmt: skip
     if 0 < len(cells) < MIN_GROUP:
         yield Fault(False, file, "", f"{len(cells)} cells", f"at least {MIN_GROUP}",
-                    "With fewer none can be held out: models cannot be trained and tested on this corpus alone.")  # fmt: skip
+                    "With fewer none can be held out: no model can be tested on this corpus.")  # fmt: skip
 
 
 def _stranger(key: tuple[str, str], listed: Sequence[tuple[str, str]]) -> str:
@@ -174,11 +174,11 @@ def _capacity_faults(capacity: pd.DataFrame, nominal: dict[tuple[str, str], floa
             continue
         twice = pd.Series(cycle).duplicated().to_numpy()
         if twice.any():
-            yield Fault(True, file, label, f"cycle {cycle[np.argmax(twice)]:g} is there twice ({int(twice.sum())} cycles are)",
+            yield Fault(True, file, label, f"cycle {cycle[np.argmax(twice)]:g} is there twice ({twice.sum()} cycles are)",
                         "each cycle once", "Delete the rows that are there again, or number on.")  # fmt: skip
         if cycle.min() < 1:
             yield Fault(True, file, label, f"cycle numbers begin with {cycle.min():g}", "numbers from 1",
-                        "Add 1 to every cycle, here and in segments/, so that capacities and curves belong together.")  # fmt: skip
+                        "Add 1 to every cycle, here and in segments/.")  # fmt: skip
         bad = (value < 0.0) | np.isinf(value)
         if bad.any():
             yield Fault(True, file, label, f"capacity {value[np.argmax(bad)]:g} Ah in cycle {cycle[np.argmax(bad)]:g}",
@@ -259,7 +259,7 @@ def _curve_faults(
                 falls = (np.diff(dq[rows].astype(float), axis=1) < -1e-4).any(axis=1)
             if falls.mean() > 0.5:
                 yield Fault(True, name, label, f"{falls.mean():.0%} of its charge curves descend", "charge that rises with "
-                            "the voltage", "Reverse the columns of dq_ah, so that they ascend as the voltages do.")  # fmt: skip
+                            "the voltage", "Reverse the columns of dq_ah: voltages ascend.")  # fmt: skip
             elif fault := curve_fault(np.nanmax(np.abs(dq[rows].astype(float)), axis=1, initial=0.0), nominal[key]):
                 yield _of(fault, name, label)
     if voltage is not None and (fault := voltage_fault(voltage.astype(float).ravel())):
@@ -302,5 +302,5 @@ def _cycle_faults(
                         "Number the cycles of both alike, from 1.")  # fmt: skip
             return
     if matched < 0.5:
-        yield Fault(False, name, _label(key), f"{matched:.0%} of its curves have a capacity of the same cycle", "most of them",
+        yield Fault(False, name, _label(key), f"{matched:.0%} of its curves have a capacity of their cycle", "most",
                     "Number the cycles of both tables alike.")  # fmt: skip

@@ -6,9 +6,11 @@ charge interpolated between that sample and the one before. So the curves are ex
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Bool, Float64
 from edgebat.tasks.health.increments import CURRENT_TOLERANCE, WindowStatus
 
 GRID_STEP_V = 0.005
@@ -26,9 +28,9 @@ def voltage_grid(lowest_v: float, highest_v: float) -> Float64:
 
 
 def charge_curve(
-    voltage_v: Float64, current_a: Float64, counted_ah: Float64, wide: Float64, grid_v: Float64
+    voltage_v: Float64, current_a: Float64, counted_ah: Float64, wide: Bool, grid_v: Float64
 ) -> tuple[Float64, WindowStatus]:
-    """[V] charge since the first covered voltage of ``grid_v``, Ah, NaN elsewhere; all NaN with the reason when there is none.
+    """[V] charge since the first covered voltage of ``grid_v``, Ah, NaN elsewhere; all NaN, and why, when there is none.
 
     The samples [S] are of one charge without a rest. ``wide`` [S]: true where time passed unseen before a sample.
     """
@@ -37,7 +39,7 @@ def charge_curve(
     gaps = np.flatnonzero(wide[first + 1 : stop]) + first + 1
     # The longest stretch, in volts, without a gap.
     edges = [first, *gaps.tolist(), stop]
-    spans = [(float(voltage_v[b - 1] - voltage_v[a]), a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    spans = [(float(voltage_v[b - 1] - voltage_v[a]), a, b) for a, b in pairwise(edges) if b > a]
     if not spans:
         return nothing, WindowStatus.NO_CHARGE
     _, first, stop = max(spans)

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, Float64, Int64
+from edgebat.assemble.clocks import typical_step_s
 from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Samples
 from edgebat.cells import SECONDS_PER_HOUR
 from edgebat.errors import DataError
 from edgebat.tasks.health.charge_counter import CURRENT_FLOOR, CYCLE_PART
+
+PAUSE_TIMES = 1.5
+"""A file that begins this many usual steps after the one before does not go on in the same breath."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Runs:
     direction: Int64
     charge_ah: Float64
 
+    def some(self, first: int, stop: int) -> Runs:
+        """The runs ``first:stop``."""
+        rows = slice(first, stop)
+        return Runs(self.start[rows], self.stop[rows], self.direction[rows], self.charge_ah[rows])
+
 
 def counted_ah(samples: Samples) -> Float64:
     """[S] charge since the first sample by the trapezoidal rule, Ah; none while it is not known how much time passed."""
@@ -36,11 +45,15 @@ def counted_ah(samples: Samples) -> Float64:
     return counted
 
 
-def runs_of(current_a: Float64, counted: Float64, wide: Bool, nominal_ah: float) -> Runs:
-    """The runs of a cell; below nominal capacity / (50 h) it rests, as on the device. ``wide`` [S]: time passed unseen."""
+def runs_of(current_a: Float64, counted: Float64, wide: Bool, nominal_ah: float, breaks: Int64 | None = None) -> Runs:
+    """The runs of a cell; below nominal capacity / (50 h) it rests, as on the device.
+
+    ``wide`` [S]: time passed unseen before a sample; ``breaks``: samples at which a run ends in any case.
+    """
     floor = nominal_ah / CURRENT_FLOOR
     direction = np.where(current_a > floor, 1, np.where(current_a < -floor, -1, 0)).astype(np.int64)
-    start = np.concatenate(([0], np.flatnonzero(np.diff(direction)) + 1)).astype(np.int64)
+    changes = np.flatnonzero(np.diff(direction)) + 1
+    start = np.unique(np.concatenate(([0], changes, [] if breaks is None else breaks))).astype(np.int64)
     stop = np.append(start[1:], direction.size).astype(np.int64)
     before = np.where(wide[start], start, np.maximum(start - 1, 0))
     after = np.minimum(stop, direction.size - 1)
@@ -83,7 +96,8 @@ def file_cycles(samples: Samples, runs: Runs) -> tuple[Int64, list[Finding]]:
     rise = np.diff(number)
     # A file that starts again at the last file's number goes on in that cycle, unless it begins with a charge.
     anew = np.diff(samples.file) != 0
-    restarts = (rise < 0) | (anew & (rise == 0) & charging[1:])
+    paused = np.diff(samples.time_s) > PAUSE_TIMES * typical_step_s(samples.time_s)
+    restarts = (rise < 0) | (anew & (rise == 0) & charging[1:] & paused)
     rise[restarts] = 1
     cycle = np.concatenate(([0], np.cumsum(rise))) + max(int(number[0]), 1)
     findings = []

@@ -52,8 +52,11 @@ class PublicSet:
     def described(self, origin: str = "") -> str:
         """What a person must see before loading; ``origin``: where the files come from instead."""
         lines = [
-            f"{self.name}: {self.about}", f"  licence   {self.licence}", f"  cite      {self.citation}", f"  source    {self.page}",
-        ]  # fmt: skip
+            f"{self.name}: {self.about}",
+            f"  licence   {self.licence}",
+            f"  cite      {self.citation}",
+            f"  source    {self.page}",
+        ]
         for file in self.files:
             size = f", {file.bytes / 1e6:,.0f} MB" if file.bytes else ""
             mark = f"sha256 {file.sha256}" if file.sha256 else "no checksum published"
@@ -152,8 +155,8 @@ def _load(address: str, target: Path, file: PublicFile, report: Report) -> None:
             ) from None
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{address} could not be loaded ({error}); the same command goes on where it stopped, or load it by hand and give "
-            "it with --from"
+            f"{address} could not be loaded ({error}); the same command goes on where it stopped; or load it by "
+            "hand and give it with --from"
         ) from None
     part.replace(target)
 
@@ -177,8 +180,8 @@ def _verify(target: Path, file: PublicFile) -> None:
         )
     if not file.sha256 and file.bytes and size != file.bytes:
         raise DataError(
-            f"{target} has {size:,} bytes, the registry says {file.bytes:,}: cut short, or another version; delete it and run "
-            "the command again"
+            f"{target} has {size:,} bytes, the registry says {file.bytes:,}: cut short, or another version; delete it and "
+            "run the command again"
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +21,8 @@ LITTLE_OVERLAP_S = 7_200.0
 """Clocks of two files may disagree by this much (summer time, two computers) and the files still follow each other."""
 OTHER_V, OTHER_A = 2e-3, 2e-2
 """Samples at one time that differ by more are of two measurements."""
+EPOCH = datetime(1970, 1, 1)
+"""Clocks have no time zone here: no hour comes or goes but by the file's own clock."""
 OPTIONAL = ("temperature_degc", "charge_ah", "discharge_ah")
 
 
@@ -138,7 +142,7 @@ def _part(piece: Piece) -> _Part:
     if columns["time_s"].size:
         columns["time_s"], mended = continued(columns["time_s"] - columns["time_s"][0], piece.name)
         findings += mended
-    return _Part(piece.name, None if record.start is None else record.start.timestamp(), columns, findings)
+    return _Part(piece.name, None if record.start is None else (record.start - EPOCH).total_seconds(), columns, findings)
 
 
 def _once(parts: Sequence[_Part], findings: list[Finding]) -> list[_Part]:
@@ -170,7 +174,7 @@ def _ordered(cell: str, parts: list[_Part], order: str, findings: list[Finding])
         return ordered
     spans = sorted(((p.columns["file_cycle"].min(), p.columns["file_cycle"].max()), i) for i, p in enumerate(parts))
     if all(first >= 0 for (first, _), _ in spans) and all(
-        a[0][1] <= b[0][0] and a[0] != b[0] for a, b in zip(spans, spans[1:], strict=False)
+        a[0][1] <= b[0][0] and a[0] != b[0] for a, b in pairwise(spans)
     ):
         findings.append(
             Finding("judged", f"{len(parts)} files in the order of their cycle numbers; they have no clock")
@@ -205,9 +209,10 @@ def _overlapping(
     shared = int(np.count_nonzero(part.columns["time_s"] + start <= end + 1e-6))
     at = np.interp(part.columns["time_s"][:shared] + start, time, np.arange(time.size))
     near = np.rint(at).astype(np.int64)
-    same = (
-        np.abs(part.columns["voltage_v"][:shared] - before.columns["voltage_v"][near]) <= OTHER_V
-    ) & (np.abs(part.columns["current_a"][:shared] - before.columns["current_a"][near]) <= OTHER_A * _largest(before))  # fmt: skip
+    volts, amps = (
+        np.abs(part.columns[name][:shared] - before.columns[name][near]) for name in ("voltage_v", "current_a")
+    )
+    same = (volts <= OTHER_V) & (amps <= OTHER_A * _largest(before))
     if shared and same.mean() > 0.9:
         findings.append(Finding("dropped", f"{plural(shared, 'sample')} that {before.name} holds already", part.name))
         rest = part.without_first(shared)

@@ -24,7 +24,7 @@ SHORTEST_HORIZON, HORIZON = 10, 50
 
 @dataclass(frozen=True)
 class Proposal:
-    """What differs between tasks: lines of the sections ``task``, and ``teacher`` to ``quantize``; baselines are the task's."""
+    """What differs between tasks: the sections ``task``, and ``teacher`` to ``quantize``."""
 
     task: str
     learn: str
@@ -136,8 +136,8 @@ distill:
 
 quantize: {qat_epochs: 3}"""
     why = (
-        f"Window {window.start_v:.2f}-{window.end_v:.2f} V: of those that nearly all charges cover, the one in which cells take "
-        f"most charge ({window.taken:.1%} of nominal).",
+        f"Window {window.start_v:.2f}-{window.end_v:.2f} V: the one, of those that nearly all charges cover, in which "
+        f"cells take most charge ({window.taken:.1%} of nominal).",
         f"Chemistry: {', '.join(f'{name} ({count})' for name, count in chemistries.most_common())}.",
     )
     return Proposal("\n".join(task_lines), learn, why)
@@ -154,7 +154,7 @@ def _forecast(fleet: Fleet) -> Proposal:
         f"  seen_cycles: {horizon} # cycles a student sees: what a device keeps of its own SOH",
         *([f"  min_history: {horizon // 2}"] if horizon < 96 else []),
     ]
-    learn = """teacher: # trained on made-up capacity curves of many shapes; add {name: universal} to train on your cells as well
+    learn = """teacher: # trained on made-up capacity curves of many shapes; {name: universal} trains on your cells
   - file: export/zoo/teachers/battery_timer/synthetic.safetensors
 
 students:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgebat import __version__
-from edgebat.assemble.coverage import proposed_window, windows_of
+from edgebat.assemble.coverage import Window, proposed_window, windows_of
 from edgebat.assemble.findings import KINDS, Finding
 from edgebat.assemble.provenance import Provenance
 from edgebat.cells import CellHistory
@@ -29,6 +29,7 @@ def write_report(corpus: Path) -> Path:
     fleet, known = read_corpus(corpus), Provenance.read(corpus)
     safe = jinja2.utils.markupsafe.Markup
     windows = windows_of(fleet)
+    proposed = proposed_window(fleet) if windows else None
     quality = dict(zip(fleet.keys, fleet.cells["quality"], strict=True))
     cells = [_cell(history, quality[history.key], known, safe) for history in fleet.histories()]
     rows = [
@@ -42,10 +43,10 @@ def write_report(corpus: Path) -> Path:
         name=corpus.resolve().name,
         css=safe((resources.files("edgebat.report") / "templates" / "report.css").read_text(encoding="utf-8")),
         summary=f"{len(cells)} cells out of {len(known.sources)} files. What was mended, dropped or flagged stands at each.",
-        tiles=_tiles(cells, windows and proposed_window(fleet)),
+        tiles=_tiles(cells, proposed),
         cells=cells,
         windows=windows,
-        proposed=proposed_window(fleet) if windows else None,
+        proposed=proposed,
         files=sorted(rows, key=lambda row: str(row["name"])),
         guesses=_grouped((str(text), str(row["name"])) for row in rows for text in (*row["guesses"], *row["notes"])),
         left_out=sorted(known.left_out.items()),
@@ -54,7 +55,7 @@ def write_report(corpus: Path) -> Path:
     return corpus / NAME
 
 
-def _tiles(cells: Sequence[dict[str, Any]], window: Any) -> list[tuple[str, str, str, str]]:
+def _tiles(cells: Sequence[dict[str, Any]], window: Window | None) -> list[tuple[str, str, str, str]]:
     tiles = [
         ("Cells", str(len(cells)), "", f"{sum(cell['quality'] == 'A' for cell in cells)} of grade A"),
         ("Capacities", f"{sum(cell['measured'] for cell in cells):,}", "cycles", "measured over a whole discharge"),
@@ -109,11 +110,11 @@ def some_of(names: Sequence[str], most: int = 5) -> str:
 
 
 def _capacity_chart(history: CellHistory) -> str:
-    good = ~history.flagged
+    good, cycle = ~history.flagged, history.cycle.astype(np.float64)
     capacity = np.where(history.capacity_ah > 2.0 * history.nominal_ah, np.nan, history.capacity_ah)
     shown = padded_range(capacity, [0.8 * history.nominal_ah])
-    chart = Chart(padded_range(history.cycle.astype(float)), shown, "cycle", "Ah", "capacity by cycle")
-    chart.dots(history.cycle[~good], capacity[~good], "c2").dots(history.cycle[good], capacity[good], "c0")
+    chart = Chart(padded_range(cycle), shown, "cycle", "Ah", "capacity by cycle")
+    chart.dots(cycle[~good], capacity[~good], "c2").dots(cycle[good], capacity[good], "c0")
     return chart.level(0.8 * history.nominal_ah, "80 % of nominal").svg()
 
 

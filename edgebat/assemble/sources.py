@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class SourceStore:
         return records
 
     def records(self, sha256: str, name: str, reading: str | None = None) -> list[Records]:
-        """A file by content, read in this call or (``reading``) an earlier one. Raises DataError when what was kept is gone."""
+        """A file by content, read in this call or (``reading``) an earlier one. Raises DataError when it is not kept."""
         if sha256 in self.read_now:
             return self.read_now[sha256]
         kept = [self._file(sha256, mark) for mark in (self.reading, reading) if mark]
@@ -140,6 +141,10 @@ def save_records(path: Path, records: Sequence[Records]) -> None:
     atomic_write(path, stream.getvalue())
 
 
+def _arrays_of(arrays: dict[str, Array], number: int) -> dict[str, Any]:
+    return {name: arrays.get(f"{number}/{name}") for name in ARRAYS}
+
+
 def load_records(path: Path, name: str) -> list[Records]:
     """What ``save_records`` wrote. Raises DataError."""
     arrays = read_arrays(path, "samples of a cycler file")
@@ -148,7 +153,7 @@ def load_records(path: Path, name: str) -> list[Records]:
         return [
             Records(
                 path=Path(name),
-                **{name: arrays.get(f"{i}/{name}") for name in ARRAYS},
+                **_arrays_of(arrays, i),
                 **plain
                 | {
                     "start": datetime.fromisoformat(plain["start"]) if plain["start"] else None,

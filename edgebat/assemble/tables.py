@@ -1,4 +1,4 @@
-"""Built cells into the files of a corpus: ``cells.csv``, ``capacity.parquet``, ``segments/``, ``qv/``; others stay as they are."""
+"""Built cells into the files of a corpus: ``cells.csv``, ``capacity.parquet``, ``segments/``, ``qv/``; others stay."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _write_qv(corpus: Path, dataset: str, cell_ids: Sequence[str]) -> None:
         corpus / "qv" / f"{dataset}.npz",
         {
             "q_ah": q, "cell_id": np.array(list(found)), "cycles": np.arange(1, last + 1), "voltage": grid,
-            "outlier": ~np.isfinite(q).all(axis=2),
+            "outlier": np.asarray(~np.isfinite(q).all(axis=2)),
         },
     )  # fmt: skip
 

@@ -149,7 +149,7 @@ def check(
 def fetch_set(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="a public data set; a list of them when left out")] = "",
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FOLDER", help="where files go; public/NAME when left out")
+        Path | None, typer.Option("--to", metavar="FOLDER", help="where files go; else public/NAME")
     ] = None,
     origin: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS|FOLDER", help="take the files from here: a mirror, a copy")

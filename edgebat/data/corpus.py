@@ -263,7 +263,7 @@ def _why_mend(file: Path, arrays: Arrays, dq: Float64, cell_id: npt.NDArray[np.o
             return ""
         scatter.append(float(np.median(change)))
         shares.append(float(np.nanmedian(share)))
-    times = scatter[0] / max(np.mean(scatter[1:]), 1e-9)
+    times = scatter[0] / max(sum(scatter[1:]) / 2.0, 1e-9)
     if shares[0] >= SHORT or times < SCATTER:
         return ""
     return f"as it scatters {times:.1f} times as much as later steps and holds {shares[0]:.0%} of what they let expect"

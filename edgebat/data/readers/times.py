@@ -37,7 +37,7 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
     unit: of numbers in "time". order: of day and month, see ``to_wall_clock``.
     """
     found = Times(unit=unit, by_user=by_user)
-    for role in ("time", "datetime", "clock", "date"):
+    for role in ("time", "datetime", "date", "clock"):  # a time of day needs its date first
         if role not in columns:
             continue
         column = columns[role]
