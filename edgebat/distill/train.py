@@ -55,6 +55,9 @@ class DistillSettings:
     learn_from_val: bool = False
     """The validation cells, which choose nothing when the last weights are kept, teach students and baselines as well. The
     error a model states then comes from a student of its kind that has not learnt from them."""
+    measured_too: bool = False
+    """Train each student once more on the measured cells alone, without teacher, blends and made-up cells: what a user has
+    who has none of these (``edgebat evidence``)."""
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
             epochs=60, learning_rate=1e-2, samples_per_epoch=32768, batch_size=256, noise=0.05, patience=60

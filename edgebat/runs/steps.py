@@ -39,6 +39,7 @@ from edgebat.verify.equality import require_equal, verify_model
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.data.fleet import Fleet
     from edgebat.distill.teacher import Obtained
+    from edgebat.distill.train import DistillSettings
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
     from edgebat.students.base import Student
     from edgebat.teachers.base import Teacher
@@ -145,23 +146,24 @@ class Pipeline:
         return Outcome(files, whole)
 
     def student(self, entry: StudentEntry) -> Outcome:
-        """One student twice: on measured labels alone, and taught, with everything else the same."""
+        """One student twice: on measured labels alone, and taught, with everything else the same. Where the recipe asks for
+        it also on the measured cells alone, and as a judge that has not seen the validation cells."""
         from edgebat.distill.train import train_student
         from edgebat.students.store import save_student
 
-        known, val, test = (self.windows(part) for part in PARTS)
+        val, test = self.windows("val"), self.windows("test")
         self._set_threads()
-        settings = self.recipe.distill
-        learnt = settings.learnt(known, val)
-        if entry.epochs:
-            settings = replace(settings, fit=replace(settings.fit, epochs=entry.epochs))
         files, results = [], {}
-        # What the error stated comes from must not have learnt from the cells it is measured on.
-        judge = [f"{entry.kind}_judge"] if settings.learn_from_val else []
-        progress = self._progress((2 + len(judge)) * settings.fit.epochs)
+        distill = self.recipe.distill
+        asked = {"_judge": distill.learn_from_val, "_measured": distill.measured_too}
+        names = [f"{entry.kind}{end}" for end, wanted in (*asked.items(), ("_alone", True), ("", True)) if wanted]
+        epochs = entry.epochs or distill.fit.epochs
+        progress = self._progress(len(names) * epochs)
         silent: tuple[str, ...] = ()
-        for name in (*judge, f"{entry.kind}_alone", entry.kind):
-            guide, train = (None, known) if name in judge else (self._guide(name, silent), learnt)
+        for name in names:
+            train, settings = self._lessons(name)
+            settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
+            guide = self._guide(name, silent)
             run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
@@ -169,9 +171,9 @@ class Pipeline:
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
             shutil.rmtree(run.folder)
             files.append(f"models/{name}.safetensors")
-            if name == (*judge, f"{entry.kind}_alone")[0]:
+            if name.endswith("_judge" if distill.learn_from_val else "_alone"):
                 silent = self._silent_on(val, student)
-            if name in judge:
+            if name.endswith("_judge"):
                 continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
             results[name] |= {"parameters": student.float_spec().parameters, "best_epoch": fitted.best_epoch}
@@ -195,13 +197,12 @@ class Pipeline:
             student = load_student(self.folder.file(f"models/{name}.safetensors"))
             return student, quantize_model(student.float_spec(), x, self.recipe.quantize, name=name, meta=meta)
 
-        for name in (n for kind in self.kinds for n in (kind, f"{kind}_alone")):
+        ends = ("", "_alone", "_measured") if self.recipe.distill.measured_too else ("", "_alone")
+        for name in (f"{kind}{end}" for kind in self.kinds for end in ends):
             student, graph = quantized(name)
             if self.recipe.quantize.qat_epochs:
                 graph = self._trained_quantized(name, student, graph)
-            judge = (
-                quantized(f"{name.removesuffix('_alone')}_judge")[1] if self.recipe.distill.learn_from_val else graph
-            )
+            judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = replace(graph, meta={**graph.meta, "field": limits})
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
@@ -217,11 +218,10 @@ class Pipeline:
 
         epochs = self.recipe.quantize.qat_epochs
         run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=self.labels)
-        silent = self.folder.results(f"student-{name.removesuffix('_alone')}")[name].get("silent", ())
+        silent = self.folder.results(f"student-{name.split('_')[0]}")[name].get("silent", ())
         guide = self._guide(name, tuple(silent))
-        known, val = self.windows("train"), self.windows("val")
-        train = self.recipe.distill.learnt(known, val)
-        trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
+        train, settings = self._lessons(name)
+        trained = train_quantized(student, graph, train, self.windows("val"), guide, settings, epochs, run)
         shutil.rmtree(run.folder)
         return trained
 
@@ -303,10 +303,19 @@ class Pipeline:
         return self.folder.path / "checkpoints" / "labels"
 
     def _guide(self, name: str, silent: tuple[str, ...]) -> Teacher | None:
-        """Whom the student ``name`` learns from, ``silent`` on some data sets; None for a twin without a teacher."""
+        """Whom the student ``name`` learns from, ``silent`` on some data sets; None for those without a teacher."""
         from edgebat.distill.gate import Gated
 
-        return None if name.endswith("_alone") else Gated(self.stored_teacher().teacher, silent)
+        return Gated(self.stored_teacher().teacher, silent) if name in self.kinds else None
+
+    def _lessons(self, name: str) -> tuple[Windows, DistillSettings]:
+        """What the student ``name`` learns from, and how."""
+        settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")
+        if name.endswith("_judge"):  # the error stated must not be measured on cells that were learnt from
+            return train, settings
+        if name.endswith("_measured"):
+            return settings.learnt(self.measured(), val), replace(settings, blends=0, made_up_share=None)
+        return settings.learnt(train, val), settings
 
     def _silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
         """The data sets on which the teacher is not heard, by a student that has not learnt from it nor from ``val``."""

@@ -13,7 +13,7 @@ from edgebat.formats.export import export_model
 from edgebat.graph import load_graph
 from edgebat.paths import students_dir
 from edgebat.report.results import Card
-from edgebat.zoo.card import RECIPE, Made, card_text
+from edgebat.zoo.card import RECIPE, Ground, Made, card_text
 from edgebat.zoo.entries import ENTRY
 from edgebat.zoo.golden import GOLDEN, golden
 
@@ -24,14 +24,14 @@ def add(run: Path, model: str, name: str, corpus: Path | None = None, zoo: Path 
     """Write the entry ``name`` below ``zoo``, by default the zoo of edgebat itself; returns its folder.
 
     run: a finished run folder. model: key of one of its students, ``lstm``, or ``lstm_alone`` for the one without a teacher.
-    corpus: a folder whose ``cells.csv`` knows the chemistries. All figures are those of the run's ``card.json``.
+    corpus: the folder the cells are of, unless they are simulated. All figures are those of the run's ``card.json``.
     Raises EdgebatError for a run that is not finished or has no such model.
     """
     card = _card(run)
     students = [row["key"].removesuffix("_int8") for row in card["accuracy"] if row["form"] == "int8"]
     if model not in students:
         raise EdgebatError(f"{run} has no student {model!r}; its students are {', '.join(students)}")
-    made = Made(name, model, card, {} if corpus is None else _chemistries(corpus))
+    made = Made(name, model, card, _ground(card, corpus))
     graph = replace(load_graph(run / "models" / f"{model}.ebat"), name=name)
     folder = (zoo or students_dir()) / name
     files = export_model(graph, folder, FORMATS)
@@ -66,13 +66,21 @@ def _card(run: Path) -> Card:
     return card
 
 
-def _chemistries(corpus: Path) -> dict[str, list[str]]:
-    """By data set of a corpus."""
-    found: dict[str, set[str]] = {}
+def _ground(card: Card, corpus: Path | None) -> dict[str, Ground]:
+    """What the corpus knows of each cell; nothing of simulated ones."""
+    if card["data"]["synthetic"]:
+        return {}
+    if corpus is None:
+        raise EdgebatError(
+            "the card says of which chemistries the cells are: give the corpus they are of, --corpus PATH"
+        )
+    found = {}
     try:
         with (corpus / "cells.csv").open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
-                found.setdefault(row["dataset"], set()).add(row["chemistry"])
-    except (OSError, KeyError) as error:
-        raise EdgebatError(f"{corpus / 'cells.csv'} says no chemistries: {error!r}; give a corpus folder") from None
-    return {dataset: sorted(filter(None, names)) for dataset, names in found.items()}
+                temperature = f"{float(row['temperature_c']):g} degC" if row["temperature_c"] else ""
+                ground = Ground(row["chemistry"], temperature, row["charge_protocol"])
+                found[f"{row['dataset']}/{row['cell_id']}"] = ground
+    except (OSError, KeyError, ValueError) as error:
+        raise EdgebatError(f"{corpus / 'cells.csv'} cannot be read: {error!r}; give the corpus of the run") from None
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgebat.files import Json
-from edgebat.report.results import Card, ConditionRow
+from edgebat.report.results import Card
 from edgebat.tasks.base import AnyTask, task
 
 RECIPE = "recipe.yaml"
@@ -19,9 +19,18 @@ NO_DATA = (
     "The files hold weights, scales and normalization, no measurement; the inputs of the golden vectors are drawn."
 )
 COSTS = ("flash_bytes", "ram_bytes", "instructions")
-GROUND = ("data set", "chemistry", "cells learnt from", "cells to choose by", "held out", "temperatures", "charging")
-PROTOCOLS = 4
+GROUND = ("data set", "chemistry", "cells learnt from", "validation", "held out", "temperatures", "charging")
+NAMED = 4
 """Charge protocols of a data set that are named; of more, their number and two of them."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known of one cell; "" for what is not."""
+
+    chemistry: str
+    temperature: str
+    charging: str
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,8 @@ class Made:
     model: str
     """Key of the student in the run, as ``lstm`` or ``lstm_alone``."""
     card: Card
-    chemistries: Mapping[str, Sequence[str]]
-    """By data set, where they are known."""
+    ground: Mapping[str, Ground]
+    """By ``dataset/cell``, where it is known."""
 
     @property
     def of(self) -> AnyTask:
@@ -46,18 +55,24 @@ class Made:
         """The int8 student's figures among those of the run."""
         return next(row for row in self.card["accuracy"] if row["key"] == f"{self.model}_int8")
 
-    @property
-    def datasets(self) -> list[str]:
-        """Names of the data sets, sorted."""
-        split = self.card["data"]["split"]
-        return sorted({cell.split("/", 1)[0] for part in split.values() for cell in part})
+    def cells(self, *parts: str) -> list[str]:
+        """The cells of some parts of the split, as ``dataset/cell``."""
+        return [cell for part in parts for cell in self.card["data"]["split"][part]]
 
     @property
     def data(self) -> str:
         """What it has learnt from, in a few words."""
-        split = {part: len(cells) for part, cells in self.card["data"]["split"].items()}
-        kind = "simulated cells" if self.card["data"]["synthetic"] else f"cells of {', '.join(self.datasets)}"
-        return f"{split['train'] + split['val']} {kind}; {split['test']} held out"
+        learnt, held_out = self.cells("train", "val"), self.cells("test")
+        if self.card["data"]["synthetic"]:
+            return f"{len(learnt)} simulated cells; {len(held_out)} held out"
+        tested, names = datasets_of(held_out), datasets_of(learnt)
+        others = f" of {', '.join(tested)}" if set(tested) - set(names) else ""
+        return f"{len(learnt)} cells of {', '.join(names)}; {len(held_out)} held out{others}"
+
+
+def datasets_of(cells: Iterable[str]) -> list[str]:
+    """Names of the data sets of cells, sorted."""
+    return sorted({cell.split("/", 1)[0] for cell in cells})
 
 
 def card_text(made: Made) -> str:
@@ -72,7 +87,7 @@ def card_text(made: Made) -> str:
         f"**For** {TRYING if card['data']['synthetic'] else LIKE}",
         "\n".join(["**Not for, and to know:**", "", *(f"* {limit}" for limit in card["limits"])]),
         f"## Data\n\n{card['data']['statement']}",
-        table(GROUND, [_ground(made, dataset) for dataset in made.datasets]),
+        table(GROUND, [_ground(made, dataset) for dataset in datasets_of(made.cells("train", "val", "test"))]),
         f"## Figures on held-out cells\n\n{card['explanation']}",
         _figures(made),
         f"Learnt from measurements{' and its teacher' if taught else ' alone, without a teacher'}. Does the teacher help?",
@@ -99,27 +114,29 @@ def _commands(made: Made) -> str:
 
 
 def _seeds(card: Card) -> str:
-    return ", ".join(f"{name} {seed}" for name, seed in card["seeds"].items() if seed is not None)
+    return ", ".join(f"{name} {seed}" for name, seed in card["seeds"].items() if isinstance(seed, int))
 
 
 def _ground(made: Made, dataset: str) -> list[object]:
-    """Cells by part and chemistries; temperatures and charging of the cells it has learnt from."""
-    data = made.card["data"]
-    count = [sum(cell.startswith(f"{dataset}/") for cell in data["split"][part]) for part in ("train", "val", "test")]
-    learnt = [_temperature_and_charging(row) for row in data["conditions"] if row["train"]]
-    own = [(temperature, charging) for name, temperature, charging in learnt if name == dataset]
-    charging = sorted({charging for _, charging in own})
-    if len(charging) > PROTOCOLS:
-        charging = [f"{len(charging)} protocols, from {charging[0]} to {charging[-1]}"]
-    chemistry = ", ".join(made.chemistries.get(dataset, ())) or "not stated"
-    temperatures = ", ".join(sorted({temperature for temperature, _ in own}))
-    return [dataset, chemistry, *count, temperatures or "–", "; ".join(charging) or "–"]
+    """Chemistries and cells by part; temperatures and charging of the cells it has learnt from."""
+    own = {part: [c for c in made.cells(part) if c.startswith(f"{dataset}/")] for part in ("train", "val", "test")}
+    everything = [made.ground[cell] for cells in own.values() for cell in cells if cell in made.ground]
+    learnt = [made.ground[cell] for cell in (*own["train"], *own["val"]) if cell in made.ground]
+    return [
+        dataset,
+        _named(one.chemistry for one in everything),
+        *map(len, own.values()),
+        _named(one.temperature for one in learnt),
+        _named(one.charging for one in learnt),
+    ]
 
 
-def _temperature_and_charging(row: ConditionRow) -> tuple[str, str, str]:
-    """Data set, temperature and charge protocol of a condition, see ``edgebat.cells.Condition``."""
-    dataset, temperature, charging = row["condition"].split(", ", 2)
-    return dataset, temperature, charging
+def _named(texts: Iterable[str]) -> str:
+    """All there are of them, or their number and two."""
+    found = sorted(set(filter(None, texts)))
+    if len(found) > NAMED:
+        return f"{len(found)}, from {found[0]} to {found[-1]}"
+    return "; ".join(found) or "–"
 
 
 def _figures(made: Made) -> str:

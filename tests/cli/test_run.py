@@ -83,7 +83,7 @@ def test_evidence_pairs_students_by_cell_and_is_not_trained_twice(folder: Path, 
     assert [row[0] for row in table] == ["MLP", "LSTM"]
     runs = folder / "evidence" / "tiny-evidence"
     made = json.loads((runs / "evidence.json").read_text())
-    teachers = [(runs / name / "models" / "teacher.safetensors").read_bytes() for name in ("seed1", "measured-seed2")]
+    teachers = [(runs / name / "models" / "teacher.safetensors").read_bytes() for name in ("seed1", "seed2")]
     assert teachers[0] == teachers[1], "one teacher, of the first run"
     assert made["seeds"] == 2
     assert len(made["cells"]) == len(made["students"]["mlp"]["taught"])
@@ -123,6 +123,31 @@ def test_a_student_of_the_run_becomes_an_entry_of_a_zoo(
     assert code == 2
     assert "has no student 'gru'; its students are mlp_alone, lstm_alone, mlp, lstm" in " ".join(err.split())
     assert "finish the run first" in command("zoo", "add", tmp_path, "lstm", "mine", "--zoo", tmp_path)[2]
+
+
+def test_an_entry_from_measured_cells_says_which_cells_they_are(
+    run: Path, card: dict[str, Any], command: Command, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "models", tmp_path / "models")
+    shutil.copy(run / "config.yaml", tmp_path)
+    learnt, held_out = (card["data"]["split"][part][0] for part in ("train", "test"))
+    parts = {"train": [learnt], "val": [], "test": [held_out.replace("/", "-other/")]}
+    measured = {**card, "data": {**card["data"], "synthetic": False, "split": parts}}
+    (tmp_path / "card.json").write_text(json.dumps(measured))
+    arguments = ("zoo", "add", tmp_path, "lstm", "mine", "--zoo", tmp_path)
+    assert "give the corpus they are of, --corpus PATH" in command(*arguments)[2]
+    assert "cells.csv cannot be read" in " ".join(command(*arguments, "--corpus", tmp_path)[2].split())
+    dataset, cell = learnt.split("/")
+    (tmp_path / "cells.csv").write_text(
+        "dataset,cell_id,chemistry,temperature_c,charge_protocol\n"
+        f"{dataset},{cell},LFP/graphite,25.0,1C\n{dataset}-other,{held_out.split('/')[1]},LCO/graphite,45.0,2C\n"
+    )
+    assert command(*arguments, "--corpus", tmp_path)[0] == 0
+    text = (tmp_path / "mine" / "card.md").read_text()
+    assert f"| {dataset} | LFP/graphite | 1 | 0 | 0 | 25 degC | 1C |" in text
+    assert f"| {dataset}-other | LCO/graphite | 0 | 0 | 1 | – | – |" in text  # it says nothing of 45 degC
+    entry = json.loads((tmp_path / "mine" / "entry.json").read_text())
+    assert entry["data"] == f"1 cells of {dataset}; 1 held out of {dataset}-other"
 
 
 def test_a_second_run_skips_every_step(folder: Path, run: Path, command: Command) -> None:
