@@ -49,6 +49,7 @@ TABLE: dict[str, Row] = {
     "quantize": Row(("students", "runtime")),
     "distill": Row(("teachers", "quantize", "models")),
     "predict": Row(("models",)),
+    "describe": Row(("models",)),
     "evaluate": Row(("models", "predict"), TRAINED),
     "simulate": Row(("formats",)),
     "verify": Row(("simulate", "quantize", "predict")),
@@ -58,8 +59,8 @@ TABLE: dict[str, Row] = {
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs",)),
-    "cli": Row(("search",)),
-    "__main__": Row(("extras",), ("cli", "predict")),
+    "cli": Row(("search", "describe")),
+    "__main__": Row(("extras",), ("cli", "predict", "describe")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 

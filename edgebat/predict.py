@@ -171,18 +171,3 @@ def predict_text(model: str, data: str, how: FileOptions, *, last: bool = False,
         outputs = DeviceOutputs(prediction.outputs.heads, newest, prediction.outside[-1:])
         prediction = Prediction(prediction.cycle[-1:], outputs, prediction.left_out)
     return json.dumps(as_dict(graph, prediction), indent=1) if as_json else as_table(graph, prediction)
-
-
-def describe_model(model: str) -> str:
-    """What ``edgebat info`` prints: the task, the layers and where the model comes from. Raises ModelFileError."""
-    graph = load_model(model)
-    lines = [f"{graph.name}: {graph.fingerprint[:16]}", "layers:"]
-    for node in graph.nodes:
-        tensor = graph.tensors[node.output]
-        lines.append(f"  {node.op:<18} -> {tensor.dtype} {list(tensor.shape)}")
-    for title in ("task", "training"):
-        values = graph.meta.get(title)
-        if isinstance(values, dict):
-            lines.append(f"{title}:")
-            lines += [f"  {name} = {value}" for name, value in values.items()]
-    return "\n".join(lines)

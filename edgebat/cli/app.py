@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(
     name="edgebat",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

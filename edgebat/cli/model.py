@@ -323,11 +323,19 @@ def replay(
 
 
 @app.command(rich_help_panel=MODEL)
-def info(model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")]) -> None:
-    """What a model file holds: task, layers, where it was trained.
+def info(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="model, teacher, recipe, target, cycler file, or the folder of a run or a corpus"
+        ),
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """What a file or folder is and what to do with it; of a model also task, layers, where it was trained.
 
     Example:  edgebat info runs/demo/models/mlp.tflite
     """
-    from edgebat.predict import describe_model
+    from edgebat.describe import info_text
 
-    print(describe_model(model))
+    print(info_text(path, as_json=json_))

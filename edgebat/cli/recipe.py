@@ -39,9 +39,12 @@ def is_recipe(name: str) -> bool:
 
 def run_until(until: str, recipe: str, pipeline: Pipeline, force: Sequence[str] = (), only: Sequence[str] = ()) -> None:
     """The pipeline up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
+    from edgebat.runs.document import find_recipe, find_study
+
+    find_study(recipe, pipeline.set_ or ())  # before what takes seconds to import: a name that is none is seen at once
     # Now rather than after a training: what the last step needs.
     require("torch", extra="train")
-    from edgebat.runs.recipe import find_recipe, find_study, load_recipe
+    from edgebat.runs.recipe import load_recipe
     from edgebat.runs.run import run_recipe
     from edgebat.studies.command import run_study
 

@@ -54,10 +54,14 @@ def search(budget: Budget, effort: Effort, pipeline: Pipeline, recipe: RecipeArg
 
       edgebat search health-tongji --corpus /data/cells -t cortex-m4f --flash 16k --minutes 30
     """
+    from edgebat.runs.document import find_study
+
+    find_study(recipe, pipeline.set_ or ())
     # Now rather than after a training: what every part of it needs.
     for module, extra in (("torch", "train"), ("optuna", "search"), ("unicorn", "sim")):
         require(module, extra)
-    from edgebat.runs.recipe import find_recipe, load_recipe
+    from edgebat.runs.document import find_recipe
+    from edgebat.runs.recipe import load_recipe
     from edgebat.search.command import Asked, run_search
     from edgebat.search.study import Plan
 
