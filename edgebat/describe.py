@@ -117,7 +117,7 @@ def _safetensors(path: Path) -> Description:
         names = tensors_header(path)
         if "windows" in names.get("__metadata__", {}):
             return Description(
-                path, "windows", "windows of a run, as its step data cut them", "edgebat run goes on from them"
+                path, "windows", "windows of a run, cut by its step data", "edgebat run goes on from them"
             )
         return Description(
             path, "tensors", f"tensors that are no network of edgebat: {', '.join(sorted(set(names) - {'__metadata__'}))}",
@@ -178,8 +178,8 @@ def _folder(path: Path) -> Description:
     if (path / "cells.csv").is_file():
         with (path / "cells.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
             cells = sum(1 for _ in csv.reader(stream)) - 1
-        return Description(path, "corpus", f"corpus of {max(cells, 0)} measured cells",
-                           f"edgebat run RECIPE --corpus {_quoted(path)}, or edgebat evaluate MODEL --corpus {_quoted(path)}")  # fmt: skip
+        use = f"edgebat run RECIPE --corpus {_quoted(path)}, edgebat evaluate MODEL --corpus {_quoted(path)}"
+        return Description(path, "corpus", f"corpus of {max(cells, 0)} measured cells", use)
     try:
         return describe(model_file(path))
     except ModelFileError:
@@ -213,8 +213,8 @@ def _measurements(path: Path) -> Description:
         return Description(path, "cycler", f"cycler file, {len(names)} columns: {', '.join(names)[:200]}",
                            f"{predict}; columns with other names: --map current=I_mA:1e-3")  # fmt: skip
     raise ModelFileError(
-        f"{path} is of no kind that edgebat knows by its name and first line: models end in .ebat, .tflite or .onnx, teachers "
-        "in .safetensors, recipes and targets in .yaml; a cycler file names voltage and current in its first line"
+        f"{path} is of no kind that edgebat knows by its name and first line: models end in .ebat, .tflite or .onnx, "
+        "teachers in .safetensors, recipes and targets in .yaml; a cycler file names voltage and current in its first line"
     )
 
 

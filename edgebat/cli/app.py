@@ -45,6 +45,9 @@ SetOption = Annotated[
 OutOption = Annotated[
     Path, typer.Option("--runs", metavar="FOLDER", help="where run folders are made: FOLDER/<recipe name>")
 ]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="print nothing but errors (and, with --json, what came out)")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for other programs instead of a table")]
 
 

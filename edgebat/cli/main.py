@@ -81,8 +81,9 @@ def targets(json_: JsonOption = False) -> None:
 
 
 @app.command(rich_help_panel=HELP)
-def doctor() -> None:
+def doctor(json_: JsonOption = False) -> None:
     """What is installed, what is missing, and the one command that brings it."""
-    from edgebat.report.tables import doctor_table, show
+    from edgebat.report.tables import doctor_table, installed_parts, show
 
-    show(doctor_table(), False)
+    parts = installed_parts()
+    show([vars(part) for part in parts] if json_ else doctor_table(parts), json_)

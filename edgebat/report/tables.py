@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -35,12 +36,14 @@ def show(content: Any, as_json: bool = False, console: Console | None = None) ->
         print(json.dumps(content, indent=1, sort_keys=True))
         return
     console = console or Console()
+    before = console.width
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
     # Rich caps what it measures at the width it is told of; any line here is shorter than this one.
     unbounded = console.options.update(width=1000)
     console.width = max(console.width, console.measure(content, options=unbounded).minimum)
     console.print(content)
+    console.width = before
 
 
 def number(value: float | None, digits: int) -> str:
@@ -241,9 +244,22 @@ PROGRAMS = {
 }
 
 
-def doctor_table() -> Table:
-    """What is installed: extras with their packages, and outside programs."""
-    table = _table("edgebat doctor", ["part", "state*", "found*", "to do*"], [])
+@dataclass(frozen=True)
+class Part:
+    """Something edgebat can use: an extra, an outside program, the GPU."""
+
+    name: str
+    state: str
+    """ok, missing, or not there for what edgebat does without."""
+    found: str = ""
+    """Versions, or where it lies."""
+    todo: str = ""
+    """The command that brings it."""
+
+
+def installed_parts() -> list[Part]:
+    """What is installed: extras with their packages, outside programs, the GPU."""
+    parts = []
     for extra, packages in EXTRAS.items():
         found, missing = [], []
         for package in packages:
@@ -251,19 +267,27 @@ def doctor_table() -> Table:
                 found.append(f"{package} {metadata.version(package)}")
             except metadata.PackageNotFoundError:
                 missing.append(package)
-        todo = f'pip install "edgebat\\[{extra}]"' if missing else ""
-        state = "[red]missing " + ", ".join(missing) if missing else "[green]ok"
-        table.add_row(f"extra {extra}", state, ", ".join(found), todo)
+        todo = f'pip install "edgebat[{extra}]"' if missing else ""
+        state = f"missing {', '.join(missing)}" if missing else "ok"
+        parts.append(Part(f"extra {extra}", state, ", ".join(found), todo))
     for program, use in PROGRAMS.items():
         path = shutil.which(program)
-        table.add_row(
-            program, "[green]ok" if path else "[yellow]not there", path or "", "" if path else f"optional: {use}"
-        )
+        parts.append(Part(program, "ok" if path else "not there", path or "", "" if path else f"optional: {use}"))
     if importlib.util.find_spec("torch"):
         import torch
 
-        gpu = (
-            torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch; training uses the CPU"
-        )
-        table.add_row("GPU", "[green]ok" if torch.cuda.is_available() else "[yellow]not there", gpu, "")
+        there = torch.cuda.is_available()
+        name = torch.cuda.get_device_name(0) if there else "none seen by torch; training uses the CPU"
+        parts.append(Part("GPU", "ok" if there else "not there", name))
+    return parts
+
+
+STATES = {"ok": "green", "not there": "yellow"}
+
+
+def doctor_table(parts: Sequence[Part]) -> Table:
+    """``installed_parts`` for people."""
+    table = _table("edgebat doctor", ["part", "state*", "found*", "to do*"], [])
+    for part in parts:
+        table.add_row(part.name, f"[{STATES.get(part.state, 'red')}]{part.state}", part.found, escape(part.todo))
     return _keep_numbers(table)

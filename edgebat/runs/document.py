@@ -1,4 +1,4 @@
-"""A recipe as it is written: found, read and overridden, but not checked yet. Needs PyYAML alone, so that it answers at once."""
+"""A recipe as it is written: found, read and overridden, not checked yet. Needs PyYAML alone and so answers at once."""
 
 from __future__ import annotations
 

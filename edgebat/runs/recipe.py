@@ -7,6 +7,7 @@ Defaults come from the settings classes of the packages that use them; ``config.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml

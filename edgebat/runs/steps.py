@@ -13,8 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import Progress, TaskID
-
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
 from edgebat.cells import join_seen, pack_cells
@@ -39,6 +37,7 @@ from edgebat.verify.equality import require_equal, verify_model
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.distill.teacher import Obtained
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
+    from edgebat.runs.progress import StepProgress
     from edgebat.students.base import Student
     from edgebat.teachers.base import Teacher
 
@@ -50,7 +49,7 @@ class Pipeline:
     """The steps of one recipe. ``corpus`` is given when the recipe asks for measured cells, and only then."""
 
     def __init__(
-        self, recipe: Recipe, folder: RunFolder, corpus: Path | None, progress: Progress | None = None
+        self, recipe: Recipe, folder: RunFolder, corpus: Path | None, progress: StepProgress | None = None
     ) -> None:
         if recipe.data.source == "corpus" and corpus is None:
             raise RecipeError(
@@ -65,7 +64,6 @@ class Pipeline:
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
         self.task, self.spec = recipe.of_task, recipe.spec
-        self.bar: TaskID | None = None
 
     @property
     def teacher_title(self) -> str:
@@ -345,13 +343,5 @@ class Pipeline:
         torch.set_num_threads(self.recipe.threads)
 
     def _progress(self, epochs: int) -> Callable[[dict[str, float]], None]:
-        """A progress bar of so many epochs, as a function that training calls after each."""
-        progress, bar = self.progress, self.bar
-        if progress is None or bar is None:
-            return lambda losses: None
-        progress.update(bar, total=epochs or None)
-
-        def advance(losses: dict[str, float]) -> None:
-            progress.update(bar, advance=1, detail=f"validation loss {losses['val_loss']:.4f}")
-
-        return advance
+        """For a training of so many epochs: what it calls after each."""
+        return self.progress.epochs(epochs) if self.progress else lambda losses: None
