@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, FloatArray
-from edgebat.report.results import StageErrors
+from edgebat.report.results import LossCurve, StageErrors
 from edgebat.report.svg import Chart, bars, padded_range
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
@@ -73,6 +73,16 @@ def stage_bars(rows: Sequence[StageErrors], shown: Sequence[Shown], task: AnyTas
     grouped = [(row["stage"], [(s.style, value) for s in shown if (value := row["errors"][s.key]) is not None])
                for row in rows]  # fmt: skip
     return bars(grouped, task.columns[0].unit, f"{task.columns[0].title} by stage of life")
+
+
+def loss_chart(curve: LossCurve) -> str:
+    """Losses of one training over its epochs: training dashed, validation solid."""
+    epoch = np.array(curve["epoch"], dtype=float)
+    train, val = (np.array(curve[name], dtype=float) for name in ("train", "val"))
+    chart = Chart(
+        (0.0, float(epoch.max())), padded_range(train, val), "epoch", "loss", f"losses of {curve['label']}", 330, 200
+    )
+    return chart.line(epoch, train, "c5", dashed=True).line(epoch, val, "c1").svg()
 
 
 def cell_chart(

@@ -19,7 +19,7 @@ from rich.table import Table
 from edgebat.evaluate import Evaluation
 from edgebat.extras import EXTRAS
 from edgebat.files import Json
-from edgebat.report.results import ConditionRow
+from edgebat.report.results import ConditionRow, with_figures
 from edgebat.tasks.base import AnyTask, Scores, task
 
 Row = Mapping[str, Any]
@@ -104,7 +104,8 @@ def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
 def accuracy_table(rows: Sequence[Row], of: AnyTask, title: str = "Accuracy on held-out cells") -> Table:
     """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side for the figure that
     models of the task ``of`` are ranked by; the others of the int8 form where there is one."""
-    first, *others = [column for column in of.columns if any(column.key in row for row in rows) and column.brief]
+    known = [c for c in of.columns if c.brief and any(row.get(c.key) is not None for row in rows)]
+    first, *others = known or of.columns[:1]
     table = _table(
         title,
         ["model", "taught"],
@@ -150,7 +151,7 @@ def equality_table(rows: Sequence[Row]) -> Group:
     return Group(_with_reasons(table, rows, "engine"), *notes)
 
 
-def targets_table(rows: Sequence[Row]) -> Group:
+def targets_table(rows: Sequence[Json]) -> Group:
     """Rows of the card's ``targets``."""
     table = _table(
         "Size and speed of one inference",
@@ -159,7 +160,7 @@ def targets_table(rows: Sequence[Row]) -> Group:
         "Flash and RAM in bytes, from the linked image. Stack and instructions from a simulator (= QEMU counts the same), "
         "not from hardware. ms: cycles (model) at the target's clock; on the host measured.",
     )
-    for row in _by_model(table, rows):
+    for row in _by_model(table, with_figures(rows)):
         if row["skipped"]:
             table.add_row(row["target"], "", "", "", "", "not run", style="dim")
             continue

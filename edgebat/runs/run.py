@@ -97,7 +97,8 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     title = f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}"
     console.print()
     show(accuracy_table(card["accuracy"], task(card["task"]["name"]), title), console=console)
-    console.print("Did the teacher help?", *card["taught_or_not"], sep="\n  ")
+    console.print("Did the teacher help?", *card["taught_or_not"], sep="\n  ", markup=False, highlight=False)
+    console.print("Which to take?", card["which_to_take"], sep="\n  ", markup=False, highlight=False)
     console.print()
     show(equality_table(card["equality"]), console=console)
     console.print()

@@ -30,6 +30,7 @@ from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
 from edgebat.tasks.windows import Windows
+from edgebat.training.history import histories, read_history
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
@@ -108,18 +109,19 @@ class Pipeline:
         parts = {part: self.windows(part) for part in PARTS}
         self._set_threads()
         data = TeacherData(self.task, parts["train"], parts["val"], parts["test"])
-        found = []
+        found, files = [], [*self.teacher_files, "predictions/teacher.safetensors"]
         for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
             scratch = self.folder.scratch("teacher") / Path(name).stem
             epochs = getattr(getattr(entry.settings, "fit", None), "epochs", 0)
             run = Run(scratch, progress=self._progress(epochs))
             found.append(data.obtain(entry, self.provenance(), self.folder.file(name), run))
+            files += self._losses(scratch, Path(name).stem)
             shutil.rmtree(scratch, ignore_errors=True)
         whole = together(found)
         predictions = whole.teacher.predict(parts["test"])
         results = self._predicted("teacher", predictions, parts["test"]) | whole.results
         results |= {"seen": whole.seen, "parameters": sum(p.numel() for p in whole.teacher.parameters())}
-        return Outcome([*self.teacher_files, "predictions/teacher.safetensors"], results)
+        return Outcome(files, results)
 
     def baselines(self) -> Outcome:
         """What costs nothing, learnt from the same windows."""
@@ -153,6 +155,7 @@ class Pipeline:
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
+            files += self._losses(run.folder, name)
             shutil.rmtree(run.folder)
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
             results[name] |= {"parameters": student.float_spec().parameters, "best_epoch": fitted.best_epoch}
@@ -174,7 +177,8 @@ class Pipeline:
             student = load_student(self.folder.file(f"models/{name}.safetensors"))
             graph = quantize_model(student.float_spec(), x, self.recipe.quantize, name=name, meta=meta)
             if self.recipe.quantize.qat_epochs:
-                graph = self._trained_quantized(name, student, graph)
+                graph, written = self._trained_quantized(name, student, graph)
+                files += written
             limits = field_limits(graph, graph_heads(graph, self.task, self.spec), train, val)
             graph = replace(graph, meta={**graph.meta, "field": limits})
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
@@ -183,8 +187,9 @@ class Pipeline:
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 
-    def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> IntGraph:
-        """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any."""
+    def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> tuple[IntGraph, list[str]]:
+        """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any; and
+        where its losses are."""
         self._set_threads()
         from edgebat.distill.qat_train import train_quantized
 
@@ -193,8 +198,9 @@ class Pipeline:
         guide = self._guide(name)
         train, val = self.windows("train"), self.windows("val")
         trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
+        written = self._losses(run.folder, f"{name}_qat")
         shutil.rmtree(run.folder)
-        return trained
+        return trained, written
 
     def export(self) -> Outcome:
         """The taught students as TFLite, ONNX and C99, with what runs them in a BMS; results: why a model has none."""
@@ -253,6 +259,7 @@ class Pipeline:
             windows=self.windows("test"),
             predictions=predictions,
             teacher=self.teacher_title,
+            losses={path.stem: read_history(path) for path in sorted((self.folder.path / "losses").glob("*.csv"))},
         )
         card = build_card(self.recipe, results)
         self.folder.write_json("card.json", card)
@@ -341,6 +348,14 @@ class Pipeline:
         import torch
 
         torch.set_num_threads(self.recipe.threads)
+
+    def _losses(self, trained: Path, name: str) -> list[str]:
+        """Keep the losses of the trainings below ``trained`` in the run folder; names of the files."""
+        files = []
+        for part, path in histories(trained).items():
+            files.append(f"losses/{'-'.join(filter(None, (name, part)))}.csv")
+            atomic_write(self.folder.file(files[-1]), path.read_bytes())
+        return files
 
     def _progress(self, epochs: int) -> Callable[[dict[str, float]], None]:
         """For a training of so many epochs: what it calls after each."""
