@@ -8,6 +8,7 @@
     ├── GraphError      an integer graph breaks its own rules
     ├── ModelFileError  a model file (.ebat, .tflite, .onnx) is damaged or uses something unsupported
     ├── TargetError     a board description is wrong, or a model does not fit the board
+    │   └── TooLarge    a model that the board's memory cannot hold
     ├── ToolError       a compiler, emulator or other outside program is missing or failed
     └── MissingExtra    an optional Python package is not installed
 
@@ -43,6 +44,10 @@ class ModelFileError(EdgebatError):
 
 class TargetError(EdgebatError):
     """A board description that is wrong, or a model that does not fit the board."""
+
+
+class TooLarge(TargetError):
+    """A model that the memory of a board, or of the board that a simulator knows, cannot hold."""
 
 
 class ToolError(EdgebatError):

@@ -173,7 +173,7 @@ def loss_curves(losses: Mapping[str, list[dict[str, float]]], kinds: Sequence[st
     """The trainings of this run's teacher and students, thinned to ``LOSS_POINTS`` epochs."""
     order = ["teacher", *(name for kind in kinds for name in (kind, f"{kind}_alone"))]
     curves: list[LossCurve] = []
-    for name, rows in losses.items():
+    for name, rows in sorted(losses.items(), key=lambda item: not item[0].startswith("teacher")):
         base = name.removesuffix("_qat")
         known = base in order or base.startswith("teacher-")
         if not known or not rows:

@@ -15,6 +15,7 @@ from edgebat.tasks.windows import Windows
 
 PARITY_DOTS = 1500
 LINE_POINTS = 160
+FAR_APART = 20
 COLOURS = {
     "measured": "c0",
     "teacher": "c3",
@@ -76,13 +77,16 @@ def stage_bars(rows: Sequence[StageErrors], shown: Sequence[Shown], task: AnyTas
 
 
 def loss_chart(curve: LossCurve) -> str:
-    """Losses of one training over its epochs: training dashed, validation solid."""
+    """Losses of one training over its epochs: training dashed, validation solid; logarithms where they are far apart."""
     epoch = np.array(curve["epoch"], dtype=float)
-    train, val = (np.array(curve[name], dtype=float) for name in ("train", "val"))
+    losses, label = np.array([curve["train"], curve["val"]], dtype=float), "loss"
+    known = losses[np.isfinite(losses)]
+    if known.size and known.min() > 0 and known.max() > FAR_APART * known.min():
+        losses, label = np.log10(losses), "loss, log10"
     chart = Chart(
-        (0.0, float(epoch.max())), padded_range(train, val), "epoch", "loss", f"losses of {curve['label']}", 330, 200
+        (0.0, float(epoch.max())), padded_range(losses), "epoch", label, f"losses of {curve['label']}", 330, 200
     )
-    return chart.line(epoch, train, "c5", dashed=True).line(epoch, val, "c1").svg()
+    return chart.line(epoch, losses[0], "c5", dashed=True).line(epoch, losses[1], "c1").svg()
 
 
 def cell_chart(

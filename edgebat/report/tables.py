@@ -169,7 +169,12 @@ def targets_table(rows: Sequence[Json]) -> Group:
         numbers = [number(c, 0) for c in counts]
         numbers[3] += mark
         table.add_row(row["target"], row["built_by"], *numbers, number(row["ms"], 2))
-    return _with_reasons(table, rows, "target")
+    unfit = [
+        f"[bold red]{row['label']} does not fit {row['target']} ({row['built_by']}): {row['lacks']}"
+        for row in rows
+        if row.get("lacks")
+    ]
+    return Group(_with_reasons(table, rows, "target"), *unfit)
 
 
 def cells_table(rows: Sequence[ConditionRow], title: str) -> Table:

@@ -157,7 +157,9 @@ def test_rows_of_dashes_vanish(
     empty = dict.fromkeys(("flash_bytes", "ram_bytes", "stack_bytes", "instructions", "cycles", "ms"))
     row = {**card["targets"][0], **empty, "target": "no-figures"}
     assert with_figures([row, *card["targets"]]) == card["targets"]
-    assert '<th scope="row">no-figures</th>' not in render({**card, "targets": [row, *card["targets"]]}, windows, predictions)
+    assert '<th scope="row">no-figures</th>' not in render(
+        {**card, "targets": [row, *card["targets"]]}, windows, predictions
+    )
 
 
 def test_it_says_of_each_student_whether_the_teacher_helped(card: dict[str, Any]) -> None:
