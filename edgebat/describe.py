@@ -17,6 +17,7 @@ from edgebat.data.readers import reader_of
 from edgebat.errors import DataError, EdgebatError, ModelFileError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
+from edgebat.graph.origin import synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
 from edgebat.paths import recipes_dir
 
@@ -97,8 +98,7 @@ def _int8(path: Path) -> Description:
             details[title] = values
     task = graph.meta.get("task")
     name = task.get("name", "health") if isinstance(task, dict) else ""
-    synthetic = isinstance(training := graph.meta.get("training"), dict) and training.get("synthetic")
-    made_of = ", trained on synthetic cells" if synthetic else ""
+    made_of = ", trained on synthetic cells" if synthetic_note(graph) else ""
     what = f"int8 model of the task {name}{made_of}" if name else "int8 model of no task of edgebat"
     predict = f"edgebat predict {_quoted(path)} FILE, " if name else ""
     use = f"{predict}edgebat export {_quoted(path)} --to c, edgebat bench {_quoted(path)}"

@@ -20,6 +20,7 @@ from edgebat.data.readers.csv_map import header_of
 from edgebat.errors import DataError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
+from edgebat.graph.origin import synthetic_note
 from edgebat.models import DeviceOutputs, load_model, run_int8
 from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
 from edgebat.tasks.windows import Definition
@@ -130,7 +131,9 @@ def as_dict(graph: IntGraph, prediction: Prediction) -> Json:
             entry[f"{head.name}_{suffix}"] = ahead or values[0]
         entry |= {name: int(values[i]) if np.isfinite(values[i]) else None for name, values in derived.items()}
         windows.append(entry | {"extrapolated": bool(prediction.outside[i])})
-    return {"model": graph.name, "fingerprint": graph.fingerprint, "windows": windows, "left_out": prediction.left_out}
+    known: Json = {"synthetic": True} if synthetic_note(graph) else {}
+    origin = {"model": graph.name, "fingerprint": graph.fingerprint, **known}
+    return {**origin, "windows": windows, "left_out": prediction.left_out}
 
 
 def as_table(graph: IntGraph, prediction: Prediction) -> str:
@@ -154,6 +157,8 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
     widths = [max(map(len, column)) for column in zip(head_row, *rows, strict=True)]
     lines = ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in [head_row, *rows]]
     lines.append(task.legend(spec))
+    if note := synthetic_note(graph):
+        lines.append(note)
     if prediction.outside.any():
         lines.append("extrapolated: an input lies outside the range of the training cells; do not rely on that row.")
     if prediction.left_out:
