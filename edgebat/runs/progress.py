@@ -52,20 +52,27 @@ class StepProgress:
             self.bars.remove_task(bar)
         self.console.print(f"  [green]✓[/] {title}  [dim]{seconds:.1f} s[/]")
 
-    def epochs(self, total: int) -> Callable[[dict[str, float]], None]:
-        """For a training of so many epochs (0: not known) in the step that runs: what it calls after each."""
+    def epochs(self, total: int, of: str = "") -> Callable[[dict[str, float]], None]:
+        """For a training of so many epochs (0: not known) in the step that runs: what it calls after each. of: which one."""
         for bar in self.bars.task_ids:
-            self.bars.update(bar, total=total or None)
-        count = 0
+            self.bars.update(bar, total=total or None, completed=0)
+        which = f" {of}" if of else ""
 
         def advance(losses: dict[str, float]) -> None:
-            nonlocal count
-            count += 1
+            epoch = int(losses["epoch"]) + 1  # a resumed training does not begin at the first
             name = "val_loss" if "val_loss" in losses else "train_loss"
             loss = f"{'validation' if name == 'val_loss' else 'training'} loss {losses[name]:.4f}"
             for bar in self.bars.task_ids:
-                self.bars.update(bar, advance=1, detail=loss)
-            if not self.terminal and (not total or count * PARTS // total > (count - 1) * PARTS // total):
-                self.console.print(f"      epoch {count}{f' of {total}' if total else ''}, {loss}", highlight=False)
+                self.bars.update(bar, completed=epoch, detail=f"{of} {loss}".strip())
+            if not self.terminal and _worth_a_line(epoch, total):
+                whole = f" of {total}" if total else ""
+                self.console.print(f"      epoch {epoch}{whole}{which}, {loss}", highlight=False)
 
         return advance
+
+
+def _worth_a_line(epoch: int, total: int) -> bool:
+    """Each tenth of a training; 1, 2, 5, 10, 20 ... where its length is not known."""
+    if total:
+        return epoch * PARTS // total > (epoch - 1) * PARTS // total
+    return str(epoch).rstrip("0") in ("1", "2", "5")

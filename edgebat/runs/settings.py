@@ -86,8 +86,9 @@ def find_sections(name: str = "") -> list[SectionKeys]:
             return [dataclasses.replace(section, keys=keys)]
     own = [section.name for section in sections if section.name]
     keys = [f"{section.name}.{key.name}".lstrip(".") for section in sections for key in section.keys]
-    # Sections first: a key deep inside one can resemble its misspelt name just as much.
-    near = difflib.get_close_matches(name, own, n=1) or difflib.get_close_matches(name, keys, n=1)
+    # What lies as deep first: a key inside a section can resemble its misspelt name just as much.
+    alike = [each for each in (*own, *keys) if each.count(".") == name.count(".")]
+    near = difflib.get_close_matches(name, alike, n=1) or difflib.get_close_matches(name, [*own, *keys], n=1)
     hint = f"; did you mean {near[0]}?" if near else ";"
     at_the_top = ", ".join(dict.fromkeys(each.split(".")[0].split(" ")[0] for each in own))
     raise RecipeError(

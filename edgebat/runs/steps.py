@@ -36,7 +36,7 @@ from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
-    from edgebat.distill.teacher import Obtained
+    from edgebat.distill.teacher import Obtained, TeacherEntry
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
     from edgebat.runs.progress import StepProgress
     from edgebat.students.base import Student
@@ -112,8 +112,7 @@ class Pipeline:
         found, files = [], [*self.teacher_files, "predictions/teacher.safetensors"]
         for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
             scratch = self.folder.scratch("teacher") / Path(name).stem
-            epochs = getattr(getattr(entry.settings, "fit", None), "epochs", 0)
-            run = Run(scratch, progress=self._progress(epochs))
+            run = Run(scratch, progress=self._progress(_epochs(entry)))
             found.append(data.obtain(entry, self.provenance(), self.folder.file(name), run))
             files += self._losses(scratch, Path(name).stem)
             shutil.rmtree(scratch, ignore_errors=True)
@@ -147,9 +146,9 @@ class Pipeline:
         if entry.epochs:
             settings = replace(settings, fit=replace(settings.fit, epochs=entry.epochs))
         files, results = [], {}
-        progress = self._progress(2 * settings.fit.epochs)
         for name in (f"{entry.kind}_alone", entry.kind):
             guide = self._guide(name)
+            progress = self._progress(settings.fit.epochs, "with teacher" if guide else "without teacher")
             run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
@@ -357,6 +356,13 @@ class Pipeline:
             atomic_write(self.folder.file(files[-1]), path.read_bytes())
         return files
 
-    def _progress(self, epochs: int) -> Callable[[dict[str, float]], None]:
-        """For a training of so many epochs: what it calls after each."""
-        return self.progress.epochs(epochs) if self.progress else lambda losses: None
+    def _progress(self, epochs: int, of: str = "") -> Callable[[dict[str, float]], None]:
+        """For a training of so many epochs: what it calls after each. of: which one, of several."""
+        return self.progress.epochs(epochs, of) if self.progress else lambda losses: None
+
+
+def _epochs(entry: TeacherEntry) -> int:
+    """Of a teacher's training; 0 when its settings do not say."""
+    fit = getattr(entry.settings, "fit", None)
+    by_steps = getattr(fit, "steps", 0) // max(getattr(fit, "steps_per_epoch", 0), 1)
+    return int(getattr(fit, "epochs", by_steps))
