@@ -161,9 +161,9 @@ def evidence(
 
     Example:  edgebat evidence forecast-students --corpus /data/cells --seeds 5
     """
-    from edgebat.runs.document import find_recipe
+    from edgebat.runs.document import find_study
 
-    find_recipe(recipe)
+    find_study(recipe, pipeline.set_ or ())
     require("torch", extra="train")
     from edgebat.report.tables import show
     from edgebat.runs.evidence import evidence as compare

@@ -71,7 +71,7 @@ COMMANDS = [
     ("search", "mine.yaml", "-t", "cortex-m0plus"),
     ("evidence", "mine.yaml", "--seeds", "1"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
-    ("settings", "distill.fit"), ("targets",), ("doctor",), ("info", "tiny.ebat"), ("predict", "tiny.ebat", "windows.csv"),
+    ("settings", "distill.fit"), ("targets",), ("doctor",), ("info", "tiny.ebat"), ("info", "mine.yaml"), ("predict", "tiny.ebat", "windows.csv"),
     ("export", "tiny.ebat"), ("export", "tiny.ebat", "--to", "c,tflite"), ("export", "tiny.ebat", "-t", "cortex-m0plus"),
     ("export", "tiny.ebat", "--port", "list"), ("export", "tiny.ebat", "--port", "foxbms"),
     ("verify", "tiny.ebat", "--windows", "8"), ("verify", "--random", "1", "--windows", "8"),
@@ -83,20 +83,24 @@ COMMANDS = [
 ]  # fmt: skip
 
 
+STARTS = ((), ("cli",), ("cli", "sim"), ("report",), ("train",))
+"""What users have before the advice."""
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_one_pip_install_is_enough_for_every_verb(env: Env, user: Path, command: tuple[str, ...]) -> None:
     advised = set()
-    for start in ((), ("cli",)):
+    for start in STARTS:
         done = env(*start).edgebat(*command, cwd=user)
         assert "Traceback" not in done.stderr
         assert "internal error" not in done.stderr
         if advice := ADVICE.search(done.stderr.strip()):
             assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-            advised.add(frozenset(("cli", *advice[1].split(","))))
+            advised.add(frozenset((*start, "cli", *advice[1].split(","))))
         else:
             assert "not installed" not in done.stderr
             assert done.returncode == 0 or re.search(OTHER_ERRORS, done.stderr)
-    for extras in advised:  # one, but for verbs that do without a package once they know what is asked
+    for extras in advised:
         done = env(*extras).edgebat(*command, cwd=user)
         assert "pip install" not in done.stderr, f"{sorted(extras)} was not enough: {done.stderr}"
         assert done.returncode == 0 or re.search(OTHER_ERRORS, done.stderr)
