@@ -15,6 +15,7 @@ from rich import box
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edgebat.evaluate import Evaluation
 from edgebat.extras import EXTRAS
@@ -70,18 +71,19 @@ def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str =
         collapse_padding=True,
     )
     for name in left:
-        table.add_column(name.strip("*"), no_wrap=not name.endswith("*"))
+        table.add_column(name.strip("*"), no_wrap=not name.endswith("*"), overflow="fold")
     for name in right:
         table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
 def _keep_numbers(table: Table) -> Table:
-    """Give number columns the width they need: Rich shortens cells on a narrow terminal, and half a number is wrong."""
+    """Give columns that may not wrap the width they need: Rich shortens cells on a narrow terminal, and half a number is
+    wrong."""
     for column in table.columns:
-        if column.justify == "right":
+        if column.no_wrap:
             words = [*str(column.header).split("\n"), *map(str, column.cells)]
-            column.min_width = max(map(len, words))
+            column.min_width = max(Text.from_markup(word).cell_len for word in words)
     return table
 
 

@@ -80,6 +80,8 @@ def test_predictions_and_info_say_it(plain: IntGraph, command: Command, tmp_path
         save_graph(marked(plain, synthetic), path)
         out = command("predict", path, tmp_path / "x.npy")[1]
         assert (SYNTHETIC in out) is synthetic
-        assert json.loads(command("predict", path, tmp_path / "x.npy", "--json")[1]).get("synthetic", False) is synthetic
+        assert (
+            json.loads(command("predict", path, tmp_path / "x.npy", "--json")[1]).get("synthetic", False) is synthetic
+        )
         assert ("synthetic cells" in describe(path).what) is synthetic
         assert synthetic_note(load_graph(path)) == (SYNTHETIC if synthetic else "")
