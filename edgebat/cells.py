@@ -95,6 +95,12 @@ class LifeCell:
     """[R] charging current in C at equally spaced states of charge from 0 to 1; NaN where it is not known."""
 
 
+def cell_key(name: str) -> CellKey:
+    """``dataset/cell`` as a key; a cell's name may hold slashes."""
+    dataset, _, cell = name.partition("/")
+    return dataset, cell
+
+
 KEY_BYTES = 4
 
 

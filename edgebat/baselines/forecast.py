@@ -112,9 +112,11 @@ class Learner(Line):
         return np.asarray(last + scale * self.answer(past), dtype=np.float64)
 
 
-def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> tuple[dict[str, Line], list[str]]:
-    """Every baseline of the ``forecast`` task by name, those that learn only with training windows; and a note for each
-    whose package is missing."""
+def forecast_baselines(
+    horizon: int, train: ForecastWindows | None = None, only: Collection[str] | None = None
+) -> tuple[dict[str, Line], list[str]]:
+    """Every baseline of the ``forecast`` task by name, or ``only`` some, those that learn only with training windows; and
+    a note for each whose package is missing."""
     makers: dict[str, Callable[[], Line]] = {
         "persistence": partial(Persistence, horizon),
         "line24": partial(StraightLine, 24, horizon),
@@ -124,7 +126,7 @@ def forecast_baselines(horizon: int, train: ForecastWindows | None = None) -> tu
     if train is not None:
         makers |= {"mean_curve": partial(MeanCurve, train), "nearest_curve": partial(NearestCurve, train, limit=2000)}
         makers |= {name: partial(Learner, train, name) for name in LEARNERS}
-    return each_at_hand(makers, lambda name: makers[name]())
+    return each_at_hand([n for n in makers if only is None or n in only], lambda name: makers[name]())
 
 
 QUICK = ("persistence", "line24", "line48", "line_all")
@@ -143,8 +145,9 @@ def answers(
 ) -> tuple[dict[str, dict[str, Float32]], list[str]]:
     """See ``edgebat.baselines.answers``."""
     learns = train is not None and (only is None or set(only) - set(QUICK))
-    found, notes = forecast_baselines(test.spec.horizon, train.select_every(MOST_WINDOWS) if train and learns else None)
-    return {name: b.predict(test) for name, b in found.items() if only is None or name in only}, notes
+    learnt = train.select_every(MOST_WINDOWS) if train and learns else None
+    found, notes = forecast_baselines(test.spec.horizon, learnt, only)
+    return {name: baseline.predict(test) for name, baseline in found.items()}, notes
 
 
 def stored_values(name: str, train: ForecastWindows) -> int | None:

@@ -13,6 +13,7 @@ from safetensors.numpy import load, save
 from torch import nn
 
 from edgebat.arrays import FloatArray
+from edgebat.distill.gate import Gated, heard
 from edgebat.errors import DataError
 from edgebat.files import atomic_write
 from edgebat.tasks.windows import Windows
@@ -55,6 +56,8 @@ def teacher_labels(teacher: Teacher, windows: Windows, cache: str | Path | None 
     """
     if cache is None:
         return teacher.predict(windows)
+    if isinstance(teacher, Gated):  # several students hear the same teacher differently
+        return heard(windows, teacher_labels(teacher.teacher, windows, cache), teacher.silent)
     digest = hashlib.sha256(teacher_fingerprint(teacher).encode())
     digest.update(windows.digest().encode())
     path = Path(cache) / f"{digest.hexdigest()[:32]}.safetensors"

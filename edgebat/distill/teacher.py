@@ -93,10 +93,11 @@ def given_teacher(path: Path, task: AnyTask, spec: Definition, test: Sequence[Ce
 
 @dataclass(frozen=True)
 class TeacherData:
-    """What teachers are trained on and checked against."""
+    """What teachers are trained on and checked against. measured: the training windows that are not made up."""
 
     task: AnyTask
     train: Windows
+    measured: Windows
     val: Windows
     test: Windows
 
@@ -111,7 +112,8 @@ class TeacherData:
         kind = teacher_class(entry.name)
         if kind.task != self.task.name:
             raise RecipeError(f"teacher {entry.name!r} is of the task {kind.task}; this recipe's is {self.task.name}")
-        learnt = self.train.join(self.val) if entry.learn_from_val else self.train
+        train = self.measured if kind.measured_only else self.train
+        learnt = train.join(self.val) if entry.learn_from_val else train
         teacher, fitted = kind.fit(learnt, self.val, entry.settings, run)
         save_teacher(teacher, file, provenance)
         return Obtained(load_teacher(file), "", {"fit": fitted.summary()})

@@ -22,11 +22,12 @@ from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.training.blend import draw_blend
 from edgebat.training.fit import Batch, fit
-from edgebat.training.labels import cell_weights
+from edgebat.training.labels import cell_weights, with_share
 from edgebat.training.run import FitResult, Run
 from edgebat.training.settings import FitSettings
 
 DEFAULT_SHARE = 0.5
+LISTEN = ("everywhere", "where_better")
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,39 @@ class DistillSettings:
     """Fraction of the blends within one cell."""
     cell_balance: float = 0.5
     """0 draws every window alike, 1 every cell alike, whatever its length."""
+    made_up_share: float | None = None
+    """So much of what is drawn are made-up windows, where there are some; None draws all cells alike, and the made-up ones
+    are mostly many."""
+    listen: str = "everywhere"
+    """``where_better``: on a data set whose validation cells the teacher gets worse than the student without a teacher,
+    measured labels alone teach. ``everywhere``: it is heard on all windows."""
+    learn_from_val: bool = False
+    """The validation cells, which choose nothing when the last weights are kept, teach students and baselines as well. The
+    error a model states then comes from a student of its kind that has not learnt from them."""
+    measured_too: bool = False
+    """Train each student once more on the measured cells alone, without teacher, blends and made-up cells: what a user has
+    who has none of these (``edgebat evidence``)."""
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
             epochs=60, learning_rate=1e-2, samples_per_epoch=32768, batch_size=256, noise=0.05, patience=60
         )
     )
     """The training itself."""
+
+    def __post_init__(self) -> None:
+        if self.listen not in LISTEN:
+            raise RecipeError(f"distill.listen is {self.listen!r}; choose {' or '.join(LISTEN)}")
+        if self.made_up_share is not None and not 0.0 < self.made_up_share < 1.0:
+            raise RecipeError(f"distill.made_up_share is {self.made_up_share}; it must lie between 0 and 1")
+        if self.learn_from_val and self.fit.validation_decides:
+            raise RecipeError(
+                f"distill.learn_from_val needs keep: last and a patience of all {self.fit.epochs} epochs, or the cells "
+                f"learnt from would choose the weights; seen keep: {self.fit.keep}, patience: {self.fit.patience}"
+            )
+
+    def learnt(self, train: Windows, val: Windows) -> Windows:
+        """What students and baselines learn from."""
+        return train.join(val) if self.learn_from_val else train
 
     def of_heads(self, heads: tuple[Head, ...]) -> tuple[dict[str, float], dict[str, float]]:
         """Weight and share of every head. Raises RecipeError for a name that is none."""
@@ -110,6 +138,8 @@ def fit_student(
 
     tensors = tuple(torch.cat([part[name] for part in found]) for name in found[0])
     drawn = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
+    if settings.made_up_share is not None:
+        drawn = with_share(drawn, np.concatenate([part.made_up for part in parts]), settings.made_up_share)
     held = tuple(_tensors(val, student, None, None).values())
     return fit(student, loss, tensors, held, settings.fit, run, drawn)
 

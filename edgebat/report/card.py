@@ -21,6 +21,13 @@ from edgebat.tasks.windows import Windows
 CARD_VERSION = 3
 LOSS_POINTS = 200
 """Epochs of a training in the card, at most."""
+TRAININGS = {
+    "alone": "no teacher",
+    "measured": "measured cells alone",
+    "judge": "judge",
+    "qat": "quantization-aware",
+}
+"""What the parts of a training's name say."""
 LIMITS = (
     "The model knows the chemistries, temperatures and rates of its training cells. It says nothing about others.",
     "Figures tagged (simulator) come from an emulated processor and are not hardware measurements; cycles (model) are "
@@ -171,16 +178,14 @@ def full_label(row: Json) -> str:
 
 def loss_curves(losses: Mapping[str, list[dict[str, float]]], kinds: Sequence[str]) -> list[LossCurve]:
     """The trainings of this run's teacher and students, thinned to ``LOSS_POINTS`` epochs."""
-    order = ["teacher", *(name for kind in kinds for name in (kind, f"{kind}_alone"))]
     curves: list[LossCurve] = []
     for name, rows in sorted(losses.items(), key=lambda item: not item[0].startswith("teacher")):
-        base = name.removesuffix("_qat")
-        known = base in order or base.startswith("teacher-")
-        if not known or not rows:
+        kind, *ends = name.split("_")
+        if not rows or not (kind in kinds or kind.partition("-")[0] == "teacher"):
             continue
         rows = rows[:: -(-len(rows) // LOSS_POINTS)]
-        label = base.removesuffix("_alone").upper() if base in order[1:] else base.capitalize()
-        notes = [note for end, note in (("_alone", "no teacher"), ("_qat", "quantization-aware")) if end in name]
+        label = kind.upper() if kind in kinds else kind.capitalize()
+        notes = [TRAININGS[end] for end in ends if end in TRAININGS]
         curves.append(
             {
                 "label": ", ".join([label, *notes]),

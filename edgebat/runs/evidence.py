@@ -1,9 +1,8 @@
 """Does the teacher pay? The recipe's students, taught and not, with several seeds, paired by cell.
 
-Each seed is two runs of the recipe up to its int8 students, kept in folders of their own and never done twice:
-
-* as it is: every student *taught*, and its *twin* on the same windows, as long, without the teacher;
-* with measured cells alone, neither made-up nor blended ones: what a user trains who has no teacher (*measured*).
+Each seed is a run of the recipe up to its int8 students, kept in a folder of its own and never done twice: every student
+*taught*; its *twin* on the same windows, as long, without the teacher; and on the *measured* cells alone, without made-up
+and blended ones, what a user trains who has no teacher.
 
 The teacher is that of the first run: seeds tell students apart, not teachers.
 """
@@ -26,7 +25,8 @@ from edgebat.runs.recipe import Recipe, load_recipe
 from edgebat.runs.run import run_recipe
 from edgebat.tasks.predictions import load_predictions
 
-MEASURED = ("data.made_up.cells=0", "distill.blends=0")
+VARIANTS = {"measured": "_measured", "twin": "_alone", "taught": ""}
+"""What is compared, and how the names of its models end."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class Evidence:
             f"have seen, mean of {self.seeds} seeds; cells count alike. In brackets: 95 % of bootstrap draws of the cells; "
             "p by sign flips.",
             "",
-            "| student | data set | measured | twin | taught | teacher | taught / twin | taught / measured |",
+            f"| student | data set | {' | '.join(VARIANTS)} | teacher | taught / twin | taught / measured |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for student, variants in self.students.items():
             for dataset in [""] if len({*self.datasets}) == 1 else ["", *sorted({*self.datasets})]:
-                errors = [variants[name] for name in ("measured", "twin", "taught")] + [self.teacher]
+                errors = [*(variants[name] for name in VARIANTS), self.teacher]
                 shown = [f"{self.mean(each, dataset):.3f}" for each in errors]
                 ratios = [str(self.compared(student, other, dataset)) for other in ("twin", "measured")]
                 lines.append(f"| {' | '.join([student.upper(), dataset or 'all', *shown, *ratios])} |")
@@ -92,17 +92,15 @@ def evidence(
     found: dict[str, dict[str, list[Float64]]] = {kind.kind: {} for kind in first.students}
     taught_by: list[str] = []
     for seed in range(1, seeds + 1):
-        for name, changes in (("", ()), ("measured-", MEASURED)):
-            own = [f"name={name}seed{seed}", f"distill.fit.seed={seed}", *changes]
-            checked = load_recipe(recipe, [*overrides, *own, *taught_by])
-            done = run_recipe(checked, runs=folder, corpus=corpus, until="quantize", console=console)
-            cells, datasets, errors = _errors(checked, done)
-            for kind in found:
-                variants = {"measured": f"{kind}_alone"} if name else {"taught": kind, "twin": f"{kind}_alone"}
-                for variant, model in variants.items():
-                    found[kind].setdefault(variant, []).append(errors[f"{model}_int8"])
-            if not taught_by:
-                teacher, taught_by = errors["teacher"], [_given(checked, done)]
+        own = [f"name=seed{seed}", f"distill.fit.seed={seed}", "distill.measured_too=true"]
+        checked = load_recipe(recipe, [*overrides, *own, *taught_by])
+        done = run_recipe(checked, runs=folder, corpus=corpus, until="quantize", console=console)
+        cells, datasets, errors = _errors(checked, done)
+        for kind, variants in found.items():
+            for variant, end in VARIANTS.items():
+                variants.setdefault(variant, []).append(errors[f"{kind}{end}_int8"])
+        if not taught_by:
+            teacher, taught_by = errors["teacher"], [_given(checked, done)]
     column = first.of_task.columns[0]
     means = {kind: {name: np.mean(each, axis=0) for name, each in own.items()} for kind, own in found.items()}
     single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}

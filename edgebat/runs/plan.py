@@ -47,7 +47,7 @@ def plan(pipeline: Pipeline) -> list[Step]:
             "students",
             "baselines",
             pipeline.baselines,
-            {"names": r.baselines},
+            {"names": r.baselines, "learn_from_val": r.distill.learn_from_val},
             ("data",),
             entry=(*of_task, f"edgebat.baselines.{pipeline.task.name}"),
         ),

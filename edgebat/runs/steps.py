@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import join_seen, pack_cells
+from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
@@ -37,11 +37,14 @@ from edgebat.verify.equality import require_equal, verify_model
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.distill.teacher import Obtained, TeacherEntry
+    from edgebat.distill.train import DistillSettings
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
     from edgebat.runs.progress import StepProgress
     from edgebat.students.base import Student
     from edgebat.teachers.base import Teacher
 
+LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
+"""How a student is trained, by the end of its name."""
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 
@@ -108,7 +111,7 @@ class Pipeline:
 
         parts = {part: self.windows(part) for part in PARTS}
         self._set_threads()
-        data = TeacherData(self.task, parts["train"], parts["val"], parts["test"])
+        data = TeacherData(self.task, parts["train"], self.measured(), parts["val"], parts["test"])
         found, files = [], [*self.teacher_files, "predictions/teacher.safetensors"]
         for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
             scratch = self.folder.scratch("teacher") / Path(name).stem
@@ -126,7 +129,9 @@ class Pipeline:
         """What costs nothing, learnt from the same windows."""
         train, val, test = (self.windows(part) for part in PARTS)
         names = self.recipe.baselines or baselines.quick(self.task.name)
-        found, notes = baselines.answers(self.task.name, train, val, test, names)
+        distill = self.recipe.distill
+        tune = None if distill.learn_from_val else val
+        found, notes = baselines.answers(self.task.name, distill.learnt(train, val), tune, test, names)
         files, results = [], {}
         for name, answer in found.items():
             results[name] = self._predicted(name, answer, test)
@@ -136,19 +141,24 @@ class Pipeline:
         return Outcome(files, whole)
 
     def student(self, entry: StudentEntry) -> Outcome:
-        """One student twice: on measured labels alone, and taught, with everything else the same."""
+        """One student twice: on measured labels alone, and taught, with everything else the same. Where the recipe asks for
+        it also on the measured cells alone, and as a judge that has not seen the validation cells."""
         from edgebat.distill.train import train_student
         from edgebat.students.store import save_student
 
-        train, val, test = (self.windows(part) for part in PARTS)
+        val, test = self.windows("val"), self.windows("test")
         self._set_threads()
-        settings = self.recipe.distill
-        if entry.epochs:
-            settings = replace(settings, fit=replace(settings.fit, epochs=entry.epochs))
         files, results = [], {}
-        for name in (f"{entry.kind}_alone", entry.kind):
-            guide = self._guide(name)
-            progress = self._progress(settings.fit.epochs, "with teacher" if guide else "without teacher")
+        distill = self.recipe.distill
+        asked = {"_judge": distill.learn_from_val, "_measured": distill.measured_too}
+        names = [f"{entry.kind}{end}" for end, wanted in (*asked.items(), ("_alone", True), ("", True)) if wanted]
+        epochs = entry.epochs or distill.fit.epochs
+        silent: tuple[str, ...] = ()
+        for name in names:
+            train, settings = self._lessons(name)
+            settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
+            guide = self._guide(name, silent)
+            progress = self._progress(epochs, LEARNT[name.removeprefix(entry.kind)])
             run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
@@ -156,9 +166,15 @@ class Pipeline:
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
             files += self._losses(run.folder, name)
             shutil.rmtree(run.folder)
+            files.append(f"models/{name}.safetensors")
+            if name.endswith("_judge" if distill.learn_from_val else "_alone"):
+                silent = self._silent_on(val, student)
+            if name.endswith("_judge"):
+                continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
             results[name] |= {"parameters": student.float_spec().parameters, "best_epoch": fitted.best_epoch}
-            files += [f"models/{name}.safetensors", f"predictions/{name}.safetensors"]
+            files.append(f"predictions/{name}.safetensors")
+        results[entry.kind]["silent"] = list(silent)
         return Outcome(files, results)
 
     def quantize(self) -> Outcome:
@@ -172,13 +188,19 @@ class Pipeline:
         origin = self.provenance()
         meta = {"task": origin.pop("task"), "training": origin}
         x = train.inputs()
-        for name in (n for kind in self.kinds for n in (kind, f"{kind}_alone")):
+
+        def quantized(name: str) -> tuple[Student, IntGraph]:
             student = load_student(self.folder.file(f"models/{name}.safetensors"))
-            graph = quantize_model(student.float_spec(), x, self.recipe.quantize, name=name, meta=meta)
+            return student, quantize_model(student.float_spec(), x, self.recipe.quantize, name=name, meta=meta)
+
+        ends = ("", "_alone", "_measured") if self.recipe.distill.measured_too else ("", "_alone")
+        for name in (f"{kind}{end}" for kind in self.kinds for end in ends):
+            student, graph = quantized(name)
             if self.recipe.quantize.qat_epochs:
                 graph, written = self._trained_quantized(name, student, graph)
                 files += written
-            limits = field_limits(graph, graph_heads(graph, self.task, self.spec), train, val)
+            judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
+            limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = replace(graph, meta={**graph.meta, "field": limits})
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
@@ -194,9 +216,10 @@ class Pipeline:
 
         epochs = self.recipe.quantize.qat_epochs
         run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=self.labels)
-        guide = self._guide(name)
-        train, val = self.windows("train"), self.windows("val")
-        trained = train_quantized(student, graph, train, val, guide, self.recipe.distill, epochs, run)
+        silent = self.folder.results(f"student-{name.split('_')[0]}")[name].get("silent", ())
+        guide = self._guide(name, tuple(silent))
+        train, settings = self._lessons(name)
+        trained = train_quantized(student, graph, train, self.windows("val"), guide, settings, epochs, run)
         written = self._losses(run.folder, f"{name}_qat")
         shutil.rmtree(run.folder)
         return trained, written
@@ -279,9 +302,32 @@ class Pipeline:
         """Where labels of teachers are kept."""
         return self.folder.path / "checkpoints" / "labels"
 
-    def _guide(self, name: str) -> Teacher | None:
-        """Whom the student ``name`` learns from; None for a twin without a teacher."""
-        return None if name.endswith("_alone") else self.stored_teacher().teacher
+    def _guide(self, name: str, silent: tuple[str, ...]) -> Teacher | None:
+        """Whom the student ``name`` learns from, ``silent`` on some data sets; None for those without a teacher."""
+        from edgebat.distill.gate import Gated
+
+        return Gated(self.stored_teacher().teacher, silent) if name in self.kinds else None
+
+    def _lessons(self, name: str) -> tuple[Windows, DistillSettings]:
+        """What the student ``name`` learns from, and how."""
+        settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")
+        if name.endswith("_judge"):  # the error stated must not be measured on cells that were learnt from
+            return train, settings
+        if name.endswith("_measured"):
+            return settings.learnt(self.measured(), val), replace(settings, blends=0, made_up_share=None)
+        return settings.learnt(train, val), settings
+
+    def _silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
+        """The data sets on which the teacher is not heard, by a student that has not learnt from it nor from ``val``."""
+        from edgebat.distill.gate import not_heard_on
+        from edgebat.distill.labels import teacher_labels
+
+        seen = seen_cells(self.folder.results("teacher")["seen"], val.cells)
+        learnt = any(entry.learn_from_val for entry in self.recipe.teacher)
+        if self.recipe.distill.listen == "everywhere" or learnt or any(seen):
+            return ()
+        labels = teacher_labels(self.stored_teacher().teacher, val, self.labels)
+        return not_heard_on(self.task, val, labels, student.predict(val.inputs()))
 
     def stored_teacher(self) -> Obtained:
         """The teacher that the step ``teacher`` left."""
@@ -300,10 +346,14 @@ class Pipeline:
         """Windows of one part of the split, as the step ``data`` left them."""
         return self.task.Windows.load(self.folder.file(f"data/{part}.safetensors"))
 
+    def measured(self) -> Windows:
+        """The training windows that are not made up."""
+        return self.windows("train").select(cells=map(cell_key, self.folder.results("data")["split"]["train"]))
+
     def provenance(self) -> Json:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data: Json = self.folder.results("data")
-        cells = [tuple(name.split("/", 1)) for part in ("train", "val") for name in data["split"][part]]
+        cells = [cell_key(name) for part in ("train", "val") for name in data["split"][part]]
         names = ("source", "synthetic", "split_hash")
         seen = pack_cells(cells)
         taught = self.folder.record("teacher")

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Array, Float32, Float64, Int32, Int64
+from edgebat.arrays import Array, Bool, Float32, Float64, Int32, Int64
 from edgebat.cells import CellKey, Condition
 from edgebat.errors import DataError
 from edgebat.files import Json, atomic_write
@@ -97,6 +97,11 @@ class Windows:
     def dataset(self) -> npt.NDArray[np.str_]:
         """[N] dataset of each window."""
         return np.array([dataset for dataset, _ in self.cells], dtype=np.str_)[self.cell]
+
+    @property
+    def made_up(self) -> Bool:
+        """[N] whether a window is of a cell that edgebat made up: the names of their data sets begin with ``syn``."""
+        return np.array([name.lower().startswith("syn") for name, _ in self.cells], dtype=np.bool_)[self.cell]
 
     def take(self, rows: npt.ArrayLike) -> Self:
         """The windows at ``rows`` [M], in that order, repeats allowed; cells without a window disappear."""
@@ -193,7 +198,11 @@ class Windows:
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write everything to ``path`` (``.safetensors``); the same windows give the same bytes."""
+        """Write everything to ``path`` (``.safetensors``)."""
+        atomic_write(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Everything; the same windows give the same bytes."""
         from safetensors.numpy import save
 
         names = (*self._names("window"), *self._names("cell"))
@@ -201,16 +210,25 @@ class Windows:
         words = {n: getattr(self, n) for n in names if n not in arrays}
         words |= {"conditions": [dataclasses.astuple(c) for c in self.conditions]}
         header = {"spec": self.spec.to_dict(), "left_out": self.left_out, "words": words}
-        atomic_write(Path(path), save(arrays, metadata={"windows": json.dumps(header, sort_keys=True)}))
+        content: bytes = save(arrays, metadata={"windows": json.dumps(header, sort_keys=True)})
+        return content
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what ``save`` wrote. Raises DataError when the file is missing, damaged or of another task."""
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}; run the step 'data' again") from None
+        return cls.from_bytes(content, path)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str | Path) -> Self:
+        """What ``to_bytes`` gave. Raises DataError, naming ``where`` they lie, when damaged or of another task."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
-            content = Path(path).read_bytes()
             arrays: dict[str, Any] = load(content)
             length = int.from_bytes(content[:8], "little")
             header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["windows"])
@@ -218,9 +236,9 @@ class Windows:
             words["cells"] = tuple((dataset, cell) for dataset, cell in words["cells"])
             words["conditions"] = tuple(Condition(*values) for values in words["conditions"])
             return cls(spec=cls.Spec.from_dict(header["spec"]), left_out=header["left_out"], **words, **arrays)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, DataError) as error:
+        except (SafetensorError, ValueError, KeyError, TypeError, DataError) as error:
             raise DataError(
-                f"{path} holds no windows of this task ({type(error).__name__}: {error}); run the step 'data' again"
+                f"{where} holds no windows of this task ({type(error).__name__}: {error}); run the step 'data' again"
             ) from None
 
     @classmethod

@@ -30,6 +30,8 @@ class Teacher(nn.Module, ABC, Generic[W]):
     """The task it serves: ``health``, ``forecast`` or ``life``."""
     study: ClassVar[str] = ""
     """The kind of study it is scored in, a ``Kind`` in ``edgebat/studies``: ``life.TRANSFERS``; empty for none."""
+    measured_only: ClassVar[bool] = False
+    """Whether made-up windows are kept from its training."""
     Settings: ClassVar[type[Any]]
     """Frozen dataclass: how to build and train one; has ``fit`` or says where its own is."""
     settings: Json

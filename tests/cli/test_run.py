@@ -11,11 +11,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from edgebat.__main__ import main
+from edgebat.graph import load_graph
 from edgebat.paths import zoo_dir
+from edgebat.tasks.health.windows import HealthWindows
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -80,7 +83,7 @@ def test_evidence_pairs_students_by_cell_and_is_not_trained_twice(folder: Path, 
     assert [row[0] for row in table] == ["MLP", "LSTM"]
     runs = folder / "evidence" / "tiny-evidence"
     made = json.loads((runs / "evidence.json").read_text())
-    teachers = [(runs / name / "models" / "teacher.safetensors").read_bytes() for name in ("seed1", "measured-seed2")]
+    teachers = [(runs / name / "models" / "teacher.safetensors").read_bytes() for name in ("seed1", "seed2")]
     assert teachers[0] == teachers[1], "one teacher, of the first run"
     assert made["seeds"] == 2
     assert len(made["cells"]) == len(made["students"]["mlp"]["taught"])
@@ -229,6 +232,26 @@ def test_validation_cells_teach_when_they_choose_nothing(folder: Path, command: 
     assert code == 0
     before, after = (runs / "tiny/models/teacher.safetensors" for runs in (folder / "runs", tmp_path))
     assert before.read_bytes() != after.read_bytes()
+
+
+def test_students_learn_from_the_validation_cells_and_state_the_error_of_one_that_has_not(
+    folder: Path, command: Command, tmp_path: Path
+) -> None:
+    arguments = ["quantize", folder / "tiny.yaml", "--runs", tmp_path, "--set", "distill.learn_from_val=true"]
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert "distill.learn_from_val needs keep: last" in " ".join(err.split())
+    code, _, _ = command(*arguments, "--set", "distill.fit.keep=last", "--set", "distill.fit.patience=40")
+    assert code == 0
+    from edgebat.students.store import load_student
+
+    models = tmp_path / "tiny/models"
+    val = HealthWindows.load(tmp_path / "tiny/data/val.safetensors")
+    judge = load_student(models / "mlp_judge.safetensors").predict(val.inputs())["soh"].ravel()
+    stated = load_graph(models / "mlp.ebat").meta["field"]["sigma_cpct"]
+    wrong = 1e4 * np.sqrt(np.mean((judge - val.soh) ** 2))
+    assert stated == pytest.approx(wrong, rel=0.2)  # of its integers, which round
+    assert stated == load_graph(models / "mlp_alone.ebat").meta["field"]["sigma_cpct"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from edgebat import teachers  # noqa: E402
+from edgebat import baselines, teachers  # noqa: E402
 from edgebat.errors import DataError, ModelFileError, RecipeError  # noqa: E402
 from edgebat.tasks.forecast.fade import fade_curves  # noqa: E402
 from edgebat.tasks.forecast.windows import ForecastSpec, forecast_windows  # noqa: E402
@@ -28,6 +28,7 @@ from edgebat.teachers.battery_timer.settings import TimerSettings  # noqa: E402
 from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling  # noqa: E402
 from edgebat.teachers.ensemble import Ensemble  # noqa: E402
 from edgebat.teachers.ic2ml.settings import Ic2mlSettings  # noqa: E402
+from edgebat.teachers.learner.learner import LearnerSettings  # noqa: E402
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class, teacher_classes  # noqa: E402
 from edgebat.teachers.universal.settings import UniversalSettings  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
@@ -48,8 +49,13 @@ SMALL: dict[str, Any] = {
     "batlinet_ensemble": BatLiNetSettings(width=4, members=2, fit=STEPS),
     "diffbatt": DiffBattSettings(fit=STEPS),
     "diffbatt_ensemble": DiffBattSettings(members=2, fit=STEPS),
+    "learner_health": LearnerSettings("nearest"),
+    "learner_forecast": LearnerSettings("nearest_curve"),
+    "learner_life": LearnerSettings("nearest"),
 }
 """One teacher that is trained in seconds for every name; a new teacher adds its own."""
+EPOCH_BY_EPOCH = [name for name in SMALL if not name.startswith("learner")]
+"""Those whose training can be cut short; the plain learners learn at once."""
 HEADS = {"health": {"soh", "trajectory", "rul"}, "forecast": {"trajectory"}, "life": {"life"}}
 
 
@@ -133,13 +139,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(
 
 
 def reseeded(settings: Any, seed: int) -> Any:
-    """``settings`` whose ``fit``, their own or their forecaster's, has another seed."""
+    """``settings`` whose ``fit``, their own or their forecaster's, has another seed; of a plain learner another learner."""
+    if isinstance(settings, LearnerSettings):
+        return LearnerSettings({"nearest": "mean", "nearest_curve": "mean_curve"}[settings.kind])
     if isinstance(settings, UniversalSettings):
         return dataclasses.replace(settings, timer=reseeded(settings.timer, seed))
     return dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, seed=seed))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", EPOCH_BY_EPOCH)
 def test_a_resumed_training_equals_an_uninterrupted_one(
     name: str, one_of: Callable[[str], Any], tmp_path: Path
 ) -> None:
@@ -165,7 +173,7 @@ def test_windows_of_another_task_are_refused(name: str, one_of: Callable[[str], 
                 teacher.predict(windows)
 
 
-@pytest.mark.parametrize("name", [n for n in SMALL if teacher_class(n).task != "life"])
+@pytest.mark.parametrize("name", [n for n in EPOCH_BY_EPOCH if teacher_class(n).task != "life"])
 def test_who_watches_validation_windows_says_that_it_needs_them(name: str, tmp_path: Path) -> None:
     kind = teacher_class(name)
     with pytest.raises(RecipeError, match="validation windows"):
@@ -187,6 +195,19 @@ def fields_without_docstring(kind: type[Any]) -> list[str]:
             if isinstance(part, type) and dataclasses.is_dataclass(part):
                 bare += fields_without_docstring(part)
     return bare
+
+
+def test_a_plain_learner_answers_as_the_table_of_baselines_does(one_of: Callable[[str], Any]) -> None:
+    train, other = WINDOWS["health"]
+    expected = baselines.answers("health", train, None, other, {"nearest"})[0]["nearest"]
+    for head, values in one_of("learner_health").predict(other).items():
+        np.testing.assert_allclose(values, expected[head], rtol=1e-6)
+
+
+def test_a_learner_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
+    for kind in ("oracle", "random_tree"):
+        with pytest.raises(RecipeError, match=f"'{kind}' is no baseline of the task health"):
+            trained("learner_health", tmp_path, LearnerSettings(kind))
 
 
 SETTINGS = dict.fromkeys([*(teacher_class(n).Settings for n in SMALL), Sampling])

@@ -1,0 +1,66 @@
+"""When to listen: a teacher that errs more than its pupil on cells neither has seen teaches nothing there.
+
+Both are asked about the validation cells, the student after a training of its own on measured labels. On data sets where
+the teacher errs more, its labels give way to the measured ones; elsewhere, made-up and unknown data sets included, it is
+heard. A teacher that has seen the validation cells cannot be judged by them and is heard everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgebat.arrays import FloatArray
+from edgebat.tasks.base import AnyTask, Predictions
+from edgebat.tasks.windows import Windows
+from edgebat.teachers.base import Teacher
+
+
+def not_heard_on(task: AnyTask, val: Windows, teacher: Predictions, student: Predictions) -> tuple[str, ...]:
+    """The data sets of ``val`` on which the teacher's first figure, mean over cells, is worse than the student's."""
+    found = []
+    for dataset in sorted({name for name, _ in val.cells}):
+        wrong = [np.mean(_errors(task, val, dataset, each)) for each in (teacher, student)]
+        if wrong[0] > wrong[1]:
+            found.append(dataset)
+    return tuple(found)
+
+
+def heard(windows: Windows, labels: Mapping[str, FloatArray], silent: tuple[str, ...]) -> dict[str, FloatArray]:
+    """The teacher's ``labels`` of ``windows``, measured ones in their place on the data sets ``silent`` (NaN where nobody
+    measured)."""
+    mute, result = np.isin(windows.dataset, silent), dict(labels)
+    for head, measured in windows.targets().items():
+        if mute.any() and head in result:
+            label = result[head].reshape(len(windows), -1)
+            result[head] = np.where(mute[:, None], measured.reshape(len(windows), -1), label)
+    return result
+
+
+class Gated(Teacher):
+    """``teacher``, silent on some data sets."""
+
+    name = "gated"
+
+    def __init__(self, teacher: Teacher, silent: tuple[str, ...]) -> None:
+        super().__init__()
+        self.task, self.teacher, self.silent = teacher.task, teacher, silent
+        self.settings = {"silent": list(silent)}
+
+    def predict(self, windows: Windows) -> dict[str, FloatArray]:
+        """See ``heard``."""
+        return heard(windows, self.teacher.predict(windows), self.silent)
+
+
+def _errors(task: AnyTask, val: Windows, dataset: str, predictions: Predictions) -> list[float]:
+    errors = []
+    for index, (name, _) in enumerate(val.cells):
+        own = val.cell == index
+        if name != dataset or not own.any():
+            continue
+        score = task.score(val.select(own), {head: np.asarray(rows)[own] for head, rows in predictions.items()})
+        value = score.get(task.columns[0].key)
+        if value is not None:
+            errors.append(float(value))
+    return errors or [0.0]
