@@ -51,6 +51,7 @@ TABLE: dict[str, Row] = {
     "distill": Row(("teachers", "quantize", "models")),
     "predict": Row(("models",)),
     "estimates": Row(("predict",)),
+    "describe": Row(("models",)),
     "evaluate": Row(("models", "predict"), TRAINED),
     "simulate": Row(("formats",)),
     "verify": Row(("simulate", "quantize", "predict")),
@@ -64,8 +65,8 @@ TABLE: dict[str, Row] = {
     "zoo": Row(("runs",)),
     "bulk": Row(("runs", "estimates", "workers", "assemble")),
     "library": Row(("bulk",)),
-    "cli": Row(("search", "zoo", "library")),
-    "__main__": Row(("extras",), ("cli", "predict", "zoo")),
+    "cli": Row(("search", "zoo", "library", "describe")),
+    "__main__": Row(("extras",), ("cli", "predict", "zoo", "describe")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 

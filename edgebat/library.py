@@ -320,7 +320,8 @@ def run(
     require("rich", extra="cli")
     from rich.console import Console
 
-    from edgebat.runs.recipe import find_recipe, load_recipe
+    from edgebat.runs.document import find_recipe
+    from edgebat.runs.recipe import load_recipe
     from edgebat.runs.run import run_recipe
 
     overrides = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +33,7 @@ class Budget:
     max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None
     max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None
 
-    def check(self, graph: IntGraph, mode: str) -> None:
+    def check(self, graph: IntGraph, mode: str, json_: bool) -> None:
         """Refuse a model that does not fit; says what it needs when it does."""
         limits = (self.max_flash, self.max_ram, self.max_ms)
         if self.target is None and any(limit is not None for limit in limits):
@@ -40,7 +43,7 @@ class Budget:
 
             flash, ram, ms = limits
             need = check_budget(graph, self.target, max_flash=flash, max_ram=ram, max_ms=ms, mode=mode)
-            print(f"fits {self.target} (simulator): {need}")
+            print(f"fits {self.target} (simulator): {need}", file=sys.stderr if json_ else sys.stdout)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def export(
     budget: Budget,
     firmware: Firmware,
     pipeline: Pipeline,
+    json_: JsonOption = False,
 ) -> None:
     """Write a model as C99, TFLite and ONNX; or, given a recipe, do its steps up to the export.
 
@@ -93,31 +97,36 @@ def export(
     if firmware.port == "list":
         from edgebat.bms.ports import list_ports, load_port
 
-        for one in list_ports():
-            print(f"{one:10} {load_port(one).manifest.summary}")
-        return None
+        ports = {one: load_port(one).manifest.summary for one in list_ports()}
+        return _print_each(ports if json_ else [f"{one:10} {summary}" for one, summary in ports.items()], json_)
     firmware.check(model)
     if is_recipe(model):
-        return run_until("export", model, pipeline)
+        return run_until("export", model, pipeline, json_)
     from edgebat.formats.export import export_all
     from edgebat.models import load_model
 
     graph = load_model(model)
-    budget.check(graph, mode)
+    budget.check(graph, mode, json_)
     if firmware.port is not None:
         from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
 
         mah = DEFAULT_NOMINAL_MAH if firmware.nominal_mah is None else firmware.nominal_mah
         trend = None if firmware.forecast is None else load_model(firmware.forecast)
-        for path in export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend):
-            print(path)
-        return None
+        written = export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend)
+        return _print_each([str(path) for path in written], json_)
     files, why = export_all(graph, out, to.split(","), name, mode=mode)
     if why:
         Console(stderr=True).print(plain(why), soft_wrap=True)
-    for path in files:
-        print(path)
-    return None
+    return _print_each([str(path) for path in files], json_)
+
+
+def _print_each(entries: Sequence[str] | Mapping[str, str], json_: bool) -> None:
+    """One line each, or all of them as JSON."""
+    if json_:
+        print(json.dumps(entries, indent=1))
+        return
+    for entry in entries:
+        print(entry)
 
 
 @app.command(rich_help_panel=MODEL)
@@ -149,7 +158,7 @@ def verify(
     if not model:
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
     if is_recipe(model):
-        return run_until("verify", model, pipeline)
+        return run_until("verify", model, pipeline, json_)
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
     from edgebat.verify.equality import require_equal, verify_model
@@ -348,11 +357,19 @@ def replay(
 
 
 @app.command(rich_help_panel=MODEL)
-def info(model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")]) -> None:
-    """What a model file holds: task, layers, where it was trained.
+def info(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="model, teacher, recipe, target, cycler file, or the folder of a run or a corpus"
+        ),
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """What a file or folder is and what to do with it; of a model also task, layers, where it was trained.
 
     Example:  edgebat info runs/demo/models/mlp.tflite
     """
-    from edgebat.predict import describe_model
+    from edgebat.describe import info_text
 
-    print(describe_model(model))
+    print(info_text(path, as_json=json_))
