@@ -19,7 +19,7 @@ from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
-from edgebat.paths import recipes_dir
+from edgebat.paths import recipes_dir, shipped
 
 INT8 = (".ebat", ".tflite", ".onnx")
 HEAD_BYTES = 1 << 16
@@ -64,11 +64,11 @@ def info_text(path: str, *, as_json: bool = False) -> str:
 
 
 def describe(path: str | Path) -> Description:
-    """What lies at ``path``, or the shipped recipe of that name. Raises EdgebatError."""
-    given = Path(path)
-    shipped = recipes_dir() / f"{given}.yaml"
-    if not given.exists() and given.parent == Path() and shipped.is_file():
-        return _yaml(shipped, str(given))
+    """What lies at ``path``, or the shipped recipe or student of that name. Raises EdgebatError."""
+    given = shipped(path)
+    recipe = recipes_dir() / f"{given}.yaml"
+    if not given.exists() and given.parent == Path() and recipe.is_file():
+        return _yaml(recipe, str(given))
     if not given.exists():
         raise ModelFileError(
             f"there is no model file {given}, nor any other; after a run they lie in runs/<recipe>/models"
