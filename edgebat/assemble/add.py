@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from edgebat import __version__
@@ -15,7 +15,7 @@ from edgebat.assemble.joining import Piece
 from edgebat.assemble.naming import CellName, Naming, check_named
 from edgebat.assemble.provenance import CellNote, Provenance, SourceNote
 from edgebat.assemble.settings import AddSettings
-from edgebat.assemble.sources import Source, SourceStore, find_sources
+from edgebat.assemble.sources import Duplicate, Source, SourceStore, find_sources
 from edgebat.assemble.tables import write_cells
 from edgebat.data.readers.records import AmbiguousFile, Records
 from edgebat.errors import DataError
@@ -77,7 +77,10 @@ def add(
     names cells that could not be built in ``Added.failed``.
     """
     known = Provenance.read(corpus)
-    sources, duplicates = find_sources(paths, settings.skip)
+    found, duplicates = find_sources(paths, settings.skip)
+    # A file that is in the corpus under another name stays there under that one.
+    sources = [replace(s, name=known.sources[s.sha256].name) if s.sha256 in known.sources else s for s in found]
+    duplicates += [Duplicate(f.name, s.name) for f, s in zip(found, sources, strict=True) if f.name != s.name]
     result = Added(sources=sources, duplicates={d.name: d.same_as for d in duplicates})
     check_named([s.name for s in sources], settings)
     naming = Naming(settings)
@@ -140,7 +143,8 @@ def _read_all(
     if questions:
         lines = [f"  {question}  ({_some(names)})" for question, names in questions.items()]
         raise DataError(
-            "some files can be read in more than one sense; answer with --set KEY=VALUE:\n" + "\n".join(lines)
+            "some files can be read in more than one sense; answer with --set KEY=VALUE, or leave files that are no "
+            "measurements out with --skip NAME:\n" + "\n".join(lines)
         )
     if broken and not settings.skip_unreadable:
         lines = [f"  {name}: {why}" for name, why in broken.items()]

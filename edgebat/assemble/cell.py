@@ -97,8 +97,8 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     samples, findings = join_pieces(name, pieces, settings.order)
     if fault := voltage_fault(samples.voltage_v):
         raise DataError(f"cell {name} ({samples.files[0]}): {fault}; state the unit: --set voltage_unit=mV")
-    counted = counted_ah(samples)
     wide, hidden = _gaps(samples, nominal)
+    counted = counted_ah(samples, wide)
     runs = runs_of(samples.current_a, counted, wide, nominal)
     cycle, more = _numbered(samples, runs, nominal, settings.cycles)
     findings += more
@@ -154,10 +154,14 @@ def _gaps(samples: Samples, nominal: float) -> tuple[Bool, Bool]:
 def _check_units(
     name: str, table: CycleTable, kinds: StrArray, nominal: float, samples: Samples, counted: Float64
 ) -> None:
-    moved = float(np.ptp(counted))
+    # By a floor of its own: against a wrong nominal capacity every current may be a rest.
+    largest = float(np.abs(samples.current_a).max())
+    moved = float(
+        np.maximum(-runs_of(samples.current_a, counted, samples.blind, max(largest, 1e-9)).charge_ah, 0.0).max()
+    )
     if moved < SOH_RANGE[0] * nominal:
         raise DataError(
-            f"cell {name} ({samples.files[0]}): no more than {moved:.4g} Ah flow into or out of it, {moved / nominal:.4g} of the "
+            f"cell {name} ({samples.files[0]}): no discharge gives more than {moved:.4g} Ah, {moved / nominal:.4g} of the "
             f"nominal {nominal:g} Ah; at least {SOH_RANGE[0]:g} is needed. Suspected: {suspected(moved / nominal)}"
         )
     given = np.where(kinds == "measured", table.discharge_ah, np.nan)

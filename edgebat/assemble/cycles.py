@@ -37,10 +37,10 @@ class Runs:
         return Runs(self.start[rows], self.stop[rows], self.direction[rows], self.charge_ah[rows])
 
 
-def counted_ah(samples: Samples) -> Float64:
-    """[S] charge since the first sample by the trapezoidal rule, Ah; none while it is not known how much time passed."""
+def counted_ah(samples: Samples, wide: Bool) -> Float64:
+    """[S] charge since the first sample by the trapezoidal rule, Ah; as on the device none in a gap (``wide``)."""
     step = np.diff(samples.time_s) * (samples.current_a[1:] + samples.current_a[:-1]) / (2.0 * SECONDS_PER_HOUR)
-    step[samples.blind[1:]] = 0.0
+    step[wide[1:]] = 0.0
     counted: Float64 = np.concatenate(([0.0], np.cumsum(step)))
     return counted
 

@@ -142,7 +142,9 @@ def _part(piece: Piece) -> _Part:
     if columns["time_s"].size:
         columns["time_s"], mended = continued(columns["time_s"] - columns["time_s"][0], piece.name)
         findings += mended
-    return _Part(piece.name, None if record.start is None else (record.start - EPOCH).total_seconds(), columns, findings)
+    return _Part(
+        piece.name, None if record.start is None else (record.start - EPOCH).total_seconds(), columns, findings
+    )
 
 
 def _once(parts: Sequence[_Part], findings: list[Finding]) -> list[_Part]:

@@ -75,7 +75,9 @@ def curve_fault(taken_ah: Float64, nominal_ah: float) -> Implausible | None:
     return Implausible(
         f"a charge curve takes {np.median(taken):.4g} Ah (median), {share:.4g} of the nominal {nominal_ah:g} Ah",
         f"at most {MOST_TAKEN:g}",
-        suspected(share) if share > 100 else "a charge in another unit, or a nominal capacity of another cell",
+        "a charge in mAh that is taken as Ah"
+        if 30.0 < share < 1500.0
+        else "a charge in another unit, or a nominal capacity of another cell",
     )
 
 

@@ -122,7 +122,10 @@ def test_a_test_that_goes_on_in_the_next_file_is_one_discharge() -> None:
         ({"voltage_v": CELL.voltage_v * 1000}, "Suspected: mV.*--set voltage_unit=mV"),
         ({"time_s": CELL.time_s / 60}, "a time in min that is taken as s"),
         ({"time_s": CELL.time_s / 3600}, "a time in h that is taken as s"),
-        ({"discharge_ah": np.cumsum(np.maximum(-CELL.current_a, 0.0)) * PERIOD_S / 3.6}, "times the discharge capacity"),
+        (
+            {"discharge_ah": np.cumsum(np.maximum(-CELL.current_a, 0.0)) * PERIOD_S / 3.6},
+            "times the discharge capacity",
+        ),
     ],
 )
 def test_units_that_cannot_be_are_refused_and_the_unit_is_named(change: dict[str, object], refused: str) -> None:

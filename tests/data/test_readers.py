@@ -129,7 +129,9 @@ def test_bad_csv_is_told_by_column_and_line(tmp_path, text, message):
 
 
 def test_the_column_map_is_checked(tmp_path, cell):
-    path = write_csv(tmp_path / "log.csv", ("a", "b", "c", "n"), cell.time_s, cell.voltage_v, cell.current_a, cell.cycle)
+    path = write_csv(
+        tmp_path / "log.csv", ("a", "b", "c", "n"), cell.time_s, cell.voltage_v, cell.current_a, cell.cycle
+    )
     with pytest.raises(DataError, match=r"no line names a voltage and a current; .*'a,b,c,n'.* --set voltage=U"):
         read_cell(path)
     with pytest.raises(DataError, match=r"no column is the voltage by its name; the columns are a, b, c, n"):

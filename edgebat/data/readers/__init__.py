@@ -1,7 +1,7 @@
 """Cycler files of any kind. Text needs NumPy only; other kinds, and speed, come with the extra ``data``.
 
-``read_records`` gives what a file says, ``read_cell`` one cell with charging positive, its sign checked. Modules of this folder
-with ``SUFFIXES`` and ``tables`` read files of those names; everything else is read as text.
+``read_records`` gives what a file says, ``read_cell`` one cell with charging positive, its sign checked. Modules of this
+folder with ``SUFFIXES`` and ``tables`` read files of those names; everything else is read as text.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def tables(path: Path, profile: Profile) -> list[Table]:
                           np.full(needed[0].size, float(number))])  # fmt: skip
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
-                f"{path.name}, cycle {number}: {type(error).__name__} {error}; needed are lists of numbers under {list(NEEDED)}"
+                f"{path.name}, cycle {number}: {type(error).__name__} {error}; needed are lists of numbers under "
+                f"{list(NEEDED)}"
             ) from None
     if not any(part[0].size for part in parts):
         raise DataError(f"{path.name} has no cycle with samples")

@@ -21,10 +21,10 @@ def read_cell(
 ) -> RawCell:
     """The cell in a cycler file of any kind.
 
-    mapping: ``"current=I_mA:1e-3"`` names a column and its factor to s, V, A (the unit in its name, or 1, without a factor); any
-    key of a profile as well, such as ``"time_unit=min"``. sign: what a positive current means; None takes what the layout says,
-    and charging for a layout that does not say it; it is checked against the voltage in any case. nominal_ah: helps to tell units.
-    Without a cycle number a cycle begins where charging follows discharging.
+    mapping: ``"current=I_mA:1e-3"`` names a column and its factor to s, V, A (the unit in its name, or 1, without a factor);
+    any key of a profile as well, such as ``"time_unit=min"``. sign: what a positive current means; None takes what the
+    layout says, and charging for one that does not say it; it is checked against the voltage in any case. nominal_ah: helps
+    to tell units. Without a cycle number a cycle begins where charging follows discharging.
     Raises DataError (AmbiguousFile where a guess would not be safe).
     """
     path = Path(path)

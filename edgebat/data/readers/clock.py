@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Float64, Int64
 
 Stamps = npt.NDArray[np.datetime64]
 
@@ -27,7 +27,10 @@ EPOCHS = ((1e8, 4e9, 1.0, "seconds since 1970"), (1e11, 4e12, 1e-3, "millisecond
 
 @dataclass(frozen=True)
 class WallClock:
-    """Naive stamps datetime64[us] [S] (NaT is missing), seconds by them float64 [S] (offsets from UTC counted), and how they were read."""
+    """Naive stamps datetime64[us] [S] (NaT is missing), and how they were read.
+
+    seconds: float64 [S] by them, with offsets from UTC counted; NaN is missing.
+    """
 
     stamps: Stamps
     seconds: Float64
@@ -70,9 +73,9 @@ def from_numbers(values: Float64) -> WallClock | None:
     for least, most, factor, words in EPOCHS:
         if least <= low and high <= most:
             return _of_seconds(values * factor, words)
-    if 25569 < low and high < 80000:
+    if low > 25569 and high < 80000:
         return _of_seconds((values - 25569.0) * 86400.0, "days since 1899-12-30, as spreadsheets count")
-    if 719529 < low and high < 770000:
+    if low > 719529 and high < 770000:
         return _of_seconds((values - 719529.0) * 86400.0, "days of a MATLAB datenum")
     return None
 
@@ -124,9 +127,7 @@ def to_wall_clock(texts: Sequence[str], order: str = "") -> WallClock | None:
     return WallClock(stamps, seconds_of(stamps) - offset, guess, question)
 
 
-def _order(
-    parts: npt.NDArray[np.int64], micro: npt.NDArray[np.int64], named: bool, given: str, separator: str
-) -> tuple[str, str]:
+def _order(parts: Int64, micro: Int64, named: bool, given: str, separator: str) -> tuple[str, str]:
     """The order of day, month and year, and a question where it cannot be told."""
     if named:
         return ("mdy" if (parts[:, 0] < 0).any() else "dmy"), ""
@@ -154,12 +155,12 @@ def _order(
     )
 
 
-def _dates(parts: npt.NDArray[np.int64], order: str) -> npt.NDArray[np.datetime64]:
+def _dates(parts: Int64, order: str) -> Stamps:
     """datetime64[D] of numbers in an order; impossible dates are NaT."""
     columns = {letter: np.abs(parts[:, order.index(letter)]) for letter in "ymd"}
     year = np.where(columns["y"] < 100, columns["y"] + 2000, columns["y"])
     bad = (columns["m"] < 1) | (columns["m"] > 12) | (columns["d"] < 1) | (columns["d"] > 31)
     months = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (np.clip(columns["m"], 1, 12) - 1)
-    dates = months.astype("datetime64[D]") + (columns["d"] - 1)
+    dates: Stamps = months.astype("datetime64[D]") + (columns["d"] - 1)
     dates[bad] = np.datetime64("NaT")
     return dates

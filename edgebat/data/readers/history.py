@@ -32,9 +32,7 @@ def read_history(path: Path, mapping: Sequence[str] = ()) -> tuple[Int64, Float6
     try:
         table = read_text(path, shipped()["generic"], known)
     except DataError as error:
-        raise DataError(
-            f"{path} cannot be read as a table: {error}"
-        ) from None
+        raise DataError(f"{path} cannot be read as a table: {error}") from None
     header = list(table.names)
     chosen: dict[str, tuple[int, float]] = {}
     for quantity, names in COLUMNS.items():
@@ -45,12 +43,12 @@ def read_history(path: Path, mapping: Sequence[str] = ()) -> tuple[Int64, Float6
             raise DataError(f"{path}: factor {factor!r} of the {quantity} holds something that is no number")
         chosen[quantity] = header.index(column), float(factor or 1.0)
     loaded = table.source.load([index for index, _ in chosen.values()])
-    values = {}
-    for quantity, (index, factor) in chosen.items():
+    values = dict[str, Float64]()
+    for quantity, (index, scale) in chosen.items():
         if loaded[index].values.dtype.kind != "f" or loaded[index].text:
             example = loaded[index].example or str(loaded[index].values[0])
             raise DataError(f"{path}: column {header[index]!r} holds something that is no number: {example!r}")
-        values[quantity] = finite_numbers(loaded[index]) * factor
+        values[quantity] = finite_numbers(loaded[index]) * scale
     good = np.isfinite(values["capacity"]) & np.isfinite(values["cycle"])
     cycle, capacity = values["cycle"][good].astype(np.int64), values["capacity"][good]
     if not good.any() or (np.diff(cycle) <= 0).any() or (capacity <= 0).any():

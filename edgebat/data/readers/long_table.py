@@ -51,7 +51,7 @@ def pivoted(path: Path, table: Table, profile: Profile) -> Table:
         columns.append(np.where(place >= 0, values[series[role]][place], np.nan))
     words = ", ".join(f"{name!r} is the {role}" for role, name in chosen.items())
     return Table(
-        ("datetime", *(name if matches(name, synonyms_of(layout, role), role) else role for role, name in chosen.items())),
+        ("datetime", *(name if matches(name, synonyms_of(profile, role), role) else role for role, name in chosen.items())),
         Arrays(columns), guesses=(*table.guesses, f"one quantity per row: {words}", "a value holds until the next one"),
         notes=(*table.notes, *table.source.notes),
     )  # fmt: skip

@@ -47,8 +47,8 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     ]
     if not found:
         raise DataError(
-            f"{path.name} holds {', '.join(content) or 'nothing'}; needed are vectors for time, voltage and current, alone or in a "
-            "struct, or NASA's struct of cycles"
+            f"{path.name} holds {', '.join(content) or 'nothing'}; needed are vectors for time, voltage and current, "
+            "alone or in a struct, or NASA's struct of cycles"
         )
     return [Table(tuple(vectors), Arrays(list(vectors.values()))) for vectors in found[:1]]
 

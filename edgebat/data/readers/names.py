@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from edgebat.data.readers.profiles import MEASURED, ROLES, Profile, shipped
 
 _SECONDS = {
-    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "sek": 1.0, "ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3,
-    "milliseconds": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0,
-    "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "decimalhours": 3600.0, "d": 86400.0, "day": 86400.0,
-    "days": 86400.0,
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "sek": 1.0, "ms": 1e-3, "msec": 1e-3,
+    "millisecond": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "mins": 60.0, "minute": 60.0,
+    "minutes": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "decimalhours": 3600.0,
+    "d": 86400.0, "day": 86400.0, "days": 86400.0,
 }  # fmt: skip
 _VOLTS = {"v": 1.0, "volt": 1.0, "volts": 1.0, "mv": 1e-3, "millivolt": 1e-3, "millivolts": 1e-3, "uv": 1e-6}
 _AMPERES = {
@@ -37,6 +37,7 @@ UNITS: dict[str, dict[str, float]] = {
 BASE = {"time": "s", "voltage": "V", "current": "A", "temperature": "degC", "charge_ah": "Ah", "discharge_ah": "Ah"}
 
 
+@lru_cache(maxsize=1 << 14)
 def squeeze(text: str) -> str:
     """A name by its letters and digits alone, in lower case."""
     return re.sub(r"[\W_]+", "", text.lower().replace("#", "nr").replace("µ", "u").replace("μ", "u"))
@@ -66,13 +67,13 @@ def to_si(role: str, unit: str) -> tuple[float, float]:
     return UNITS[role][unit], offset
 
 
-_BRACKET = re.compile(r"^(.*?)\s*[(\[{]([^()\[\]{}]*)[)\]}]\s*$")
+_BRACKET = re.compile(r"^(.*?)\s*[(\[{]([^()\[\]{}]*)[)\]}]\s*((?:_\d+)?)\s*$")
 _MARKED = re.compile(r"^(.*\S)\s*(?:/|#|,|\bin\b)\s*([^\s/#,]+(?: C)?)$")
 _LAST_WORD = re.compile(r"^(.*?[a-zA-Z0-9])[_ .\-]([^_ .\-]+)$")
 _CAMEL = re.compile(r"^(.*[a-z0-9])(mV|Mv|V|mA|Ma|A|mAh|Ah|Ms|Sec|S|C)$")
 
 
-@cache
+@lru_cache(maxsize=1 << 14)
 def _splits(name: str) -> tuple[tuple[str, str], ...]:
     """(base, unit) in every way a name can be split, the likeliest first; the unit may be empty."""
     name = name.strip().lstrip("~").strip().strip('"').strip()
@@ -80,7 +81,7 @@ def _splits(name: str) -> tuple[tuple[str, str], ...]:
     for pattern in (_BRACKET, _MARKED, _LAST_WORD, _CAMEL):
         match = pattern.match(name)
         if match:
-            found.append((squeeze(match[1]), unit_key(match[2])))
+            found.append((squeeze(match[1] + "".join(match.groups()[2:])), unit_key(match[2])))
     return (*found, (squeeze(name), ""))
 
 
@@ -142,12 +143,24 @@ LONG_VALUES = frozenset(("state", "value", "wert", "messwert", "reading"))
 
 
 @cache
-def _any_role(name: str, extra: tuple[str, ...]) -> str:
-    if name.strip() in extra:
-        return f"'{name.strip()}"
+def _known_names() -> dict[str, tuple[str, ...]]:
+    """Squeezed name -> roles it has in any layout."""
+    known: dict[str, list[str]] = {}
     for role in ROLES:
         for profile in shipped().values():
-            if matches(name, profile.columns.get(role, ()), role):
+            for name in profile.columns.get(role, ()):
+                roles = known.setdefault(squeeze(name.partition("=")[0]), [])
+                roles += [role] if role not in roles else []
+    return {name: tuple(roles) for name, roles in known.items()}
+
+
+def _any_role(name: str, extra: tuple[str, ...]) -> str:
+    """A role that a text names in some layout; "'name" for a name of the user's; "" for neither."""
+    if name.strip() in extra:
+        return f"'{name.strip()}"
+    for base, unit in _splits(name):
+        for role in _known_names().get(base, ()):
+            if role not in MEASURED or unit in ("", "hms") or unit in UNITS[role]:
                 return role
     return ""
 

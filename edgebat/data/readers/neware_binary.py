@@ -25,7 +25,8 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     except Exception as error:
         # A damaged file can raise nearly anything; the reader promises one error type.
         raise DataError(
-            f"{path.name} cannot be read as a Neware file: {type(error).__name__}: {error}. Export it from BTSDA as csv or xlsx"
+            f"{path.name} cannot be read as a Neware file: {type(error).__name__}: {error}. Export it from BTSDA as csv "
+            "or xlsx"
         ) from None
     finally:
         logger.removeHandler(notes)

@@ -1,6 +1,6 @@
 """What cycling itself says about units: how long a full charge takes, what charge it moves, what the wall clock says.
 
-A unit that the file states is questioned when its numbers cannot be; one it does not state is taken only when one alone fits.
+A unit that the file states is questioned when its numbers cannot be; one it does not state is taken only when it alone fits.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import numpy as np
 from edgebat.arrays import Float64, Int64
 from edgebat.data.readers.choose import Unit
 from edgebat.data.readers.names import shown_unit
+from edgebat.data.readers.raw import turning_points
 
 FULL_SWING_V = 0.5
 """Voltage between the ends of a charge or discharge that moves most of a cell's capacity."""
+MAX_TURN_SAMPLES = 100_000
 BUSY = 0.2
 """Least share of a swing's samples with a current."""
 SWING_S = (240.0, 200 * 3600.0)
@@ -45,13 +47,17 @@ class Swings:
 
 
 def full_swings(time_s: Float64, voltage_v: Float64, current_a: Float64) -> Swings:
-    """Runs of one direction of current (rests between do not end one) whose voltage moves by FULL_SWING_V."""
+    """Runs of one direction of current and voltage (rests between do not end one) that move by FULL_SWING_V."""
     rest = 0.02 * float(np.abs(current_a).max(initial=0.0))
     moving = np.flatnonzero(np.abs(current_a) > rest)
     none = np.zeros(0)
     if moving.size < 2:
         return Swings(none, none, none.astype(int), none.astype(int))
-    cuts = np.flatnonzero(np.diff(np.sign(current_a[moving]))) + 1
+    signs = np.flatnonzero(np.diff(np.sign(current_a[moving]))) + 1
+    # A current without its sign, or with the wrong one, turns with the voltage all the same.
+    stride = moving.size // MAX_TURN_SAMPLES + 1
+    turns = stride * np.array(turning_points(voltage_v[moving][::stride], FULL_SWING_V / 2)[1:-1], dtype=np.int64)
+    cuts = np.union1d(signs, turns)
     first, last = moving[np.concatenate(([0], cuts))], moving[np.concatenate((cuts - 1, [moving.size - 1]))]
     step = np.diff(time_s, prepend=time_s[0])
     # A clock that starts anew, or stands still for a day, moves no charge.
@@ -72,7 +78,7 @@ def ratio_to_unit(ratio: float) -> str:
 
 
 def voltage_in_v(values: Float64, unit: Unit, guesses: list[str], questions: list[str]) -> Float64:
-    """Voltages [S] in V, taken for mV where no unit is stated and their size says so; a stated unit that cannot be is asked."""
+    """Voltages [S] in V: for mV by their size where no unit is stated; a stated unit that cannot be is asked."""
     if unit.by_user:
         return values
     largest = float(np.nanmax(np.abs(values)))
@@ -95,7 +101,7 @@ def voltage_in_v(values: Float64, unit: Unit, guesses: list[str], questions: lis
 
 
 def charge_fits(swings: Swings, nominal_ah: float | None, unit: Unit) -> bool | None:
-    """Whether the full swings move the charge of a cell of this capacity; None where capacity or current's unit is unknown."""
+    """Whether full swings move the charge of a cell of this capacity; None where capacity or current's unit is unknown."""
     if nominal_ah is None or not unit.name or not swings.charge_ah.size:
         return None
     return OF_NOMINAL[0] <= float(swings.charge_ah.max()) / nominal_ah <= OF_NOMINAL[1]
@@ -103,7 +109,7 @@ def charge_fits(swings: Swings, nominal_ah: float | None, unit: Unit) -> bool | 
 
 @dataclass(frozen=True)
 class ChargeCheck:
-    """Charge of the largest full swing by the current, Ah; by the file's counters, NaN for none; and the nominal capacity."""
+    """Charge of the largest full swing in Ah, by the current and by the file's counters (NaN for none); nominal capacity."""
 
     moved_ah: float
     counted_ah: float
@@ -143,17 +149,22 @@ def charge_check(swings: Swings, counters: Sequence[Float64 | None], nominal_ah:
 
 
 def current_in_a(values: Float64, unit: Unit, check: ChargeCheck, guesses: list[str], questions: list[str]) -> Float64:
-    """Currents [S] in A. A unit that is not stated is taken when the charge moved allows one alone; a stated one is asked when
-    the charge moved is not that of the file's counters, of the nominal capacity, or of any cell."""
+    """Currents [S] in A. A unit that is not stated is taken when the charge moved allows one alone.
+
+    A stated one is asked when the charge moved is not that of the file's counters, of the nominal capacity, or of any cell.
+    """
     if unit.by_user or not np.isfinite(check.moved_ah):
         if not unit.name:
             questions.append("the unit of the current is not stated; say --set current_unit=A or current_unit=mA")
         return values
     if unit.name:
-        doubt = check.doubt(1.0)
+        doubt = check.doubt()
+        if doubt and (np.nanmin(values) >= 0 or np.nanmax(values) <= 0):
+            doubt += "; all currents have one sign, as if logged without it"
         if doubt:
             questions.append(
-                f"{doubt}; say --set current_unit=mA, or time_unit=, or the right nominal capacity ({shown_unit(unit.name)} keeps it)"
+                f"{doubt}; say --set current_unit=mA or time_unit=, a factor for parallel cells (--set current=NAME:0.25), or the "
+                f"right nominal capacity (current_unit={shown_unit(unit.name)} keeps it)"
             )
         return values
     known = [(name, factor) for name, factor in (("A", 1.0), ("mA", 1e-3)) if not check.doubt(factor)]

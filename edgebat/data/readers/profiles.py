@@ -21,7 +21,7 @@ ROLES = (
     "time", "datetime", "date", "clock", "voltage", "current", "cycle", "step", "step_kind", "temperature", "charge_ah",
     "discharge_ah", "channel",
 )  # fmt: skip
-"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its two halves in columns of their own."""
+"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own."""
 MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah")
 """Roles with a unit."""
 STEP_KINDS = ("charge", "charge_cc", "charge_cv", "discharge", "rest", "other")
@@ -64,7 +64,7 @@ class Profile:
     nominal_ah: float = 0.0
     """Nominal capacity in Ah, where it helps to tell a unit."""
     stated: Mapping[str, str] = field(default_factory=dict)
-    """Role -> unit or "*factor" that holds whatever the name says; from ``--set`` and ``--map`` only."""
+    """Role -> unit or "*factor" that holds whatever the name says, and the sign; from ``--set`` and ``--map`` only."""
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """"start" and "nominal_ah" -> keys of the lines above the header that state them, in lower case."""
 
@@ -85,6 +85,7 @@ class Profile:
                 stated[role] = value
             elif key in names and not str(names[key]).startswith(("Mapping", "tuple")):
                 fields[key] = _scalar(key, value)
+                stated |= {key: value} if key == "sign" else {}
             else:
                 allowed = sorted({*ROLES, *(f"{r}_unit" for r in MEASURED), *_SCALARS} - {"name", "about"})
                 raise DataError(f"--set {key}={value}: there is no such key; allowed: {', '.join(allowed)}")

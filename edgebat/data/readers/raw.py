@@ -19,6 +19,8 @@ END_V = 0.02
 """What flows this close to the ends of a swing does not count: it may be at constant voltage."""
 MAX_WRONG = 0.05
 """Share of the charge that may flow against the voltage: ripples of a field log."""
+MAX_WRONG_SWING = 0.25
+"""Share of the largest swing's charge that a single swing may move against its voltage."""
 REST_FRACTION = 0.02
 """Currents below this fraction of the largest are a rest."""
 
@@ -70,8 +72,8 @@ class RawCell:
         if back.any():
             at = int(np.argmax(back)) + 1
             raise DataError(
-                f"{where}: time falls from {self.time_s[at - 1]} s to {self.time_s[at]} s at sample {at}; a clock that starts "
-                "anew needs a column with the cycle, and 'edgebat data add' continues one"
+                f"{where}: time falls from {self.time_s[at - 1]} s to {self.time_s[at]} s at sample {at}; a clock that "
+                "starts anew needs a column with the cycle, and 'edgebat data add' continues one"
             )
         if self.nominal_ah is not None and not 0.0 < self.nominal_ah < np.inf:
             raise DataError(f"{where}: nominal capacity {self.nominal_ah} Ah; it must be above 0")
@@ -105,37 +107,36 @@ def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
     """Refuse a cell whose voltage moves against its current: raises DataError, saying what to change.
 
     The voltage is cut into swings of at least 0.1 V; the charge moved in each must have the swing's direction. What flows
-    at the ends of a swing does not count: at constant voltage a charge goes on while nothing rises. judged: bool [S], samples
-    that may count (all but constant-voltage steps, say). Data without a swing passes, for it says nothing.
+    at the ends of a swing does not count: at constant voltage a charge goes on while nothing rises. judged: bool [S],
+    samples that may count (all but constant-voltage steps, say). Data without a swing passes, for it says nothing.
     """
     moved, first = swing_charges(cell.time_s, cell.voltage_v, cell.current_a, judged)
-    large = np.abs(moved) >= 0.1 * np.abs(moved).max(initial=0.0)
-    wrong = large & (moved < 0)
-    total = float(np.abs(moved).sum())
-    if not total or not wrong.any() or float(np.abs(moved[wrong]).sum()) < MAX_WRONG * total:
+    total, largest = float(np.abs(moved).sum()), float(np.abs(moved).max(initial=0.0))
+    wrong = moved < -0.02 * largest
+    if not wrong.any() or (moved.min() > -MAX_WRONG_SWING * largest and -float(moved[wrong].sum()) < MAX_WRONG * total):
         return
     agreement = float(moved.sum()) / total
     where = f"cell {cell.cell_id!r}{f' in {cell.source}' if cell.source else ''}"
     if agreement <= -1 + 2 * MAX_WRONG:
         raise DataError(
-            f"{where}: the voltage falls while the current says charging. The current is flipped; read it with the other sign "
-            f"({' or '.join(s.value for s in CurrentSign)})"
+            f"{where}: the voltage falls while the current says charging. The current is flipped; read it with the other "
+            f"sign ({' or '.join(s.value for s in CurrentSign)})"
         )
     at = int(first[np.argmax(wrong)])
     raise DataError(
         f"{where}: voltage and current agree in one part and contradict in another, first in cycle {cell.cycle[at]} (sample "
-        f"{at}). A current logged without its sign looks like this, and two files with different signs; give it one sign, by the "
-        "step type"
+        f"{at}). A current logged without its sign looks like this, and two files with different signs; give it one "
+        "sign, by the step type"
     )
 
 
 def swing_charges(
     time_s: Float64, voltage_v: Float64, current_a: Float64, judged: Bool | None = None
 ) -> tuple[Float64, Int64]:
-    """Charge in As moved within each swing of the voltage, positive where it has the swing's direction; and first samples."""
+    """Charge in As moved within each swing of the voltage, positive in the swing's direction; and first samples."""
     stride = time_s.size // MAX_SIGN_SAMPLES + 1
     time, voltage, current = time_s[::stride], voltage_v[::stride], current_a[::stride]
-    turns = np.array(_turning_points(voltage))
+    turns = np.array(turning_points(voltage))
     if turns.size < 2:
         return np.zeros(0), np.zeros(0, dtype=np.int64)
     # Time may start anew with a cycle; that step carries no charge.
@@ -150,7 +151,8 @@ def swing_charges(
     moved = np.bincount(swing, weights=np.where(counts, charge, 0.0), minlength=turns.size - 1)
     rest = REST_FRACTION * float(np.abs(current).max()) * float(step.sum()) * SWING_V
     direction = np.sign(np.diff(ends))
-    return (moved * direction if np.abs(moved).sum() > rest else moved * 0.0), turns[:-1] * stride
+    directed: Float64 = moved * (direction if np.abs(moved).sum() > rest else 0.0)
+    return directed, (turns[:-1] * stride).astype(np.int64)
 
 
 def number_cycles(current_a: Float64) -> Int64:
@@ -164,17 +166,17 @@ def number_cycles(current_a: Float64) -> Int64:
     return np.cumsum(cycle - 1) + 1
 
 
-def _turning_points(voltage: Float64) -> list[int]:
-    """Samples where the voltage turns by at least SWING_V, with both ends; ripples below that are not turns."""
+def turning_points(voltage: Float64, swing_v: float = SWING_V) -> list[int]:
+    """Samples where the voltage turns by at least ``swing_v``, with both ends; ripples below that are not turns."""
     turns, extreme, direction = [0], 0, 0
     values = voltage.tolist()
     for at, value in enumerate(values):
         if direction == 0:
-            if abs(value - values[turns[0]]) >= SWING_V:
+            if abs(value - values[turns[0]]) >= swing_v:
                 direction, extreme = (1 if value > values[turns[0]] else -1), at
         elif (value - values[extreme]) * direction >= 0.0:
             extreme = at
-        elif (values[extreme] - value) * direction >= SWING_V:
+        elif (values[extreme] - value) * direction >= swing_v:
             turns.append(extreme)
             direction, extreme = -direction, at
     if direction:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,10 +118,20 @@ def _series(chosen: Chosen) -> list[Records]:
     valued = np.isfinite(voltage) & np.isfinite(current)
     if not valued.any():
         raise DataError(f"{chosen.path.name} has no sample with a voltage and a current that are numbers")
+    kinds, sign = None, chosen.profile.sign
+    if "step_kind" in chosen.roles:
+        kinds = step_kinds(chosen.texts("step_kind"), chosen.profile.step_kinds)
+    if kinds is not None and "sign" not in chosen.profile.stated:
+        proved, current = sign_by_steps(current, kinds)
+        sign = proved if proved not in ("", "unknown") else sign
+        if proved == "unknown":
+            notes.append("the step kinds do not tell the current's sign: it has both signs in charges or in discharges")
     voltage = voltage_in_v(voltage, chosen.unit("voltage"), guesses, questions)
 
+    judged = valued & _one_channel(chosen, valued)
+
     def swings(seconds: Float64) -> Swings:
-        good = valued & np.isfinite(seconds)
+        good = judged & np.isfinite(seconds)
         return full_swings(seconds[good], voltage[good], current[good])
 
     unit = chosen.unit("time")
@@ -132,11 +143,11 @@ def _series(chosen: Chosen) -> list[Records]:
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
     questions += [seconds.question, times.wall.question if times.wall else ""]
     if not seconds.question:
-        timed = valued & np.isfinite(seconds.values)
+        timed = judged & np.isfinite(seconds.values)
         known = [
             c[timed] if c is not None and chosen.unit(r).name else None for r, c in zip(COUNTERS, counters, strict=True)
         ]
-        check = charge_check(swings(seconds.values), known, nominal)
+        check = charge_check(seconds.swings or swings(seconds.values), known, nominal)
         current = current_in_a(current, chosen.unit("current"), check, guesses, questions)
     if any(questions):
         raise AmbiguousFile(chosen.path, *filter(None, questions))
@@ -144,17 +155,7 @@ def _series(chosen: Chosen) -> list[Records]:
     cycle, step = (_whole(chosen, role, good, notes) for role in ("cycle", "step"))
     _note_dropped(good, notes, chosen.path)
     time_s, voltage, current = seconds.values[good], voltage[good], current[good]
-    kinds = None
-    sign = chosen.profile.sign
-    if "step_kind" in chosen.roles:
-        texts = [text for text, keep in zip(chosen.texts("step_kind"), good, strict=True) if keep]
-        kinds = step_kinds(texts, chosen.profile.step_kinds)
-    if kinds is not None:
-        proved, current = sign_by_steps(current, kinds)
-        sign = proved if proved not in ("", "unknown") else sign
-        if proved == "unknown":
-            notes.append("the step kinds do not tell the current's sign: it has both signs in charges or in discharges")
-        kinds = split_cv(kinds, voltage, current)
+    kinds = None if kinds is None else split_cv(kinds[good], voltage, current)
     records = Records(
         path=chosen.path,
         channel=chosen.table.channel,
@@ -171,7 +172,7 @@ def _series(chosen: Chosen) -> list[Records]:
         charge_ah=_kept(counters[0], good),
         discharge_ah=_kept(counters[1], good),
         nominal_ah=nominal,
-        guesses=tuple((*guesses, *seconds.guesses)),
+        guesses=(*guesses, *seconds.guesses),
         notes=tuple(notes),
     )
     return [_with_order_noted(part) for part in _channels(records, chosen, good)]
@@ -218,6 +219,15 @@ def _start(times: Times, good: Bool, chosen: Chosen) -> datetime | None:
     return chosen.stated_start()
 
 
+def _one_channel(chosen: Chosen, valued: Bool) -> Bool:
+    """The rows of the channel with the first value: units are judged by one series."""
+    if "channel" not in chosen.roles:
+        return valued
+    texts = np.array(chosen.texts("channel"), dtype=np.str_)
+    rows: Bool = texts == texts[int(np.argmax(valued))]
+    return rows
+
+
 def _channels(records: Records, chosen: Chosen, good: Bool) -> list[Records]:
     """By the values of the channel's column, in order of appearance."""
     if "channel" not in chosen.roles:
@@ -233,7 +243,7 @@ def _channels(records: Records, chosen: Chosen, good: Bool) -> list[Records]:
 
 
 def _selected(records: Records, rows: Bool, channel: str) -> Records:
-    arrays = {
+    arrays: dict[str, Any] = {
         field.name: value[rows]
         for field in dataclasses.fields(records)
         if isinstance(value := getattr(records, field.name), np.ndarray)
@@ -253,8 +263,8 @@ def _with_order_noted(records: Records) -> Records:
         apart = float(np.median(np.abs(np.diff(records.voltage_v)[same])))
         if apart > 0.005 and np.median(np.abs(records.voltage_v[series:] - records.voltage_v[:-series])) < apart / 3:
             raise DataError(
-                f"{records.path.name}: every time is there {series} times with voltages {apart:.3f} V apart: several series are "
-                "woven into one. Export one channel per file, or with a column that names the channel"
+                f"{records.path.name}: every time is there {series} times with voltages {apart:.3f} V apart: several series "
+                "are woven into one. Export one channel per file, or with a column that names the channel"
             )
     notes = [f"the time falls {falls} times, first after sample {int(np.argmax(step < 0)) + 1}"] if falls else []
     notes += [f"{int(same.sum())} samples have the time of the one before"] if same.any() else []

@@ -62,8 +62,8 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     samples = [sheet for sheet in found if not SUMMARY.search(sheet.title)] or found[:1]
     if not samples:
         raise AmbiguousFile(
-            path, f"no sheet of {', '.join(sheets)} has columns for voltage and current; say --set sheet=NAME --set header_row=N "
-            "--set voltage=NAME --set current=NAME"
+            path, f"no sheet of {', '.join(sheets)} has columns for voltage and current; say --set sheet=NAME --set "
+            "header_row=N --set voltage=NAME --set current=NAME"
         )  # fmt: skip
     return _joined(path, samples, profile)
 

@@ -61,7 +61,7 @@ def sign_by_steps(current_a: Float64, kinds: StrArray) -> tuple[str, Float64]:
 
     "" when no current flows, "unknown" when they contradict each other.
     """
-    rest = 1e-3 * float(np.abs(current_a).max(initial=0.0))
+    rest = 1e-3 * float(np.nanmax(np.abs(current_a), initial=0.0))
     charging = np.isin(kinds, ("charge", "charge_cc", "charge_cv")) & (np.abs(current_a) > rest)
     discharging = (kinds == "discharge") & (np.abs(current_a) > rest)
     if not (charging.any() or discharging.any()):

@@ -42,9 +42,9 @@ class Source(Protocol):
 class Table:
     """One series of samples before anything is known of it but names.
 
-    names, units (of a row below the header; may be empty), facts (what stands above the header, by lower-case key), guesses and notes as
-    in ``Records``. channel: name of the series where a file has several. layout: name of the profile, where the kind of file
-    decides it.
+    units: of a row below the names, may be empty. channel: name of the series where a file has several. layout: name of the
+    profile, where the kind of file decides it. facts: what stands above the names, by lower-case key. guesses, notes: as in
+    ``Records``.
     """
 
     names: tuple[str, ...]
@@ -87,8 +87,12 @@ def texts_to_column(texts: list[str], decimal: str = ".") -> Column:
     values = np.full(len(texts), np.nan)
     present = text = 0
     example = ""
+    plain = decimal == "."
     for at, entry in enumerate(texts):
-        number = to_number(entry, decimal)
+        try:
+            number = float(entry) if plain and "_" not in entry else to_number(entry, decimal)
+        except ValueError:
+            number = to_number(entry, decimal)
         if number is not None:
             values[at] = number
             present += 1

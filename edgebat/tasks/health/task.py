@@ -72,6 +72,7 @@ class Health(Task[HealthWindows, HealthSpec]):
     def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
         """Charge increments of the cycles in a cycler file of any kind that edgebat reads."""
         from edgebat.data.readers import read_cell
+        from edgebat.data.readers.quality import window_fault
 
         return self._inputs(read_cell(path, how.mapping, how.sign, how.nominal_ah), spec, how)
 
@@ -94,8 +95,11 @@ class Health(Task[HealthWindows, HealthSpec]):
             found, status = charge_increments(
                 cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], nominal, spec
             )
-            if found is None:
-                left_out[str(status)] = left_out.get(str(status), 0) + 1
+            reason = str(status) if found is None else window_fault(
+                cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], spec.window_start_v,
+                spec.window_end_v, (spec.window_end_v - spec.window_start_v) / spec.increments)  # fmt: skip
+            if found is None or reason:
+                left_out[reason] = left_out.get(reason, 0) + 1
             else:
                 cycles.append(number)
                 rows.append(found)
