@@ -89,3 +89,5 @@ class Many:
             show(result.to_json(), json_)
         else:
             Console(highlight=False).print(plain(result.text()), soft_wrap=True)
+        if len(result.refused) == len(result.records):
+            raise EdgebatError(f"none of {len(result.records)} logs could be used; the reasons: {self.out / 'logs.csv'}")

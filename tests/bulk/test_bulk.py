@@ -175,6 +175,13 @@ def test_a_folder_needs_a_folder_for_its_results(command: Command, model_file: P
     assert "say with --out where the results go" in err.replace("\n", " ")
 
 
+def test_when_no_log_can_be_used_the_command_fails(command: Command, model_file: Path, logs: Path, tmp_path: Path) -> None:
+    code, out, err = command("predict", model_file, logs, "--out", tmp_path / "out", "--nominal-ah", "200", "--jobs", "1")
+    assert code == 2
+    assert "13 refused" in out
+    assert "none of 13 logs could be used; the reasons:" in err
+
+
 def test_evaluating_logs_compares_with_what_they_discharge(job: Job, tmp_path: Path) -> None:
     # Each discharge of 30 samples a minute apart takes 29/60 Ah of 2 Ah: 24.17 % SOH, and the model says 80 to 91 %.
     result = run_logs(Job("evaluate", job.graph, job.logs, tmp_path / "scores", HOW))

@@ -23,7 +23,9 @@ Env = Callable[..., Installed]
 Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
-OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first"
+OTHER_ERRORS = (
+    "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first|logs could be used"
+)
 
 
 @pytest.fixture

@@ -72,7 +72,6 @@ class Health(Task[HealthWindows, HealthSpec]):
     def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
         """Charge increments of the cycles in a cycler file of any kind that edgebat reads."""
         from edgebat.data.readers import read_cell
-        from edgebat.data.readers.quality import window_fault
 
         return self._inputs(read_cell(path, how.mapping, how.sign, how.nominal_ah), spec, how)
 
@@ -85,6 +84,8 @@ class Health(Task[HealthWindows, HealthSpec]):
         return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah, name), spec, how)
 
     def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
+        from edgebat.data.readers.quality import window_fault
+
         nominal = how.nominal_ah or cell.nominal_ah
         if not nominal:
             raise DataError(
