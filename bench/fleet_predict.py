@@ -1,7 +1,7 @@
 """What it costs to predict from thousands of logs, and how that scales with workers: ``python -m bench.fleet_predict``.
 
 Logs are synthetic: ``--cells`` different cells, ``--charges`` cycles each, a sample per ``--period`` seconds, as parquet (or
-``--csv``); beyond the number of cells they are copies under other names. Prints one row per number of workers: charges per
+``--csv``); beyond the number of cells they are links under other names. Prints one row per number of workers: charges per
 second, core-seconds and, at ``--price`` per core and hour, the price of a million charges. ``--ray`` runs Ray with as many
 CPUs; ``--kill`` adds a cluster of two nodes with one CPU each, one of which is killed at half, and compares every row.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import resource
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def write_logs(folder: Path, logs: int, cells: int, charges: int, period_s: floa
         first.append(folder / f"log{len(first):05}.{ending}")
         (pyarrow.csv.write_csv if as_csv else pyarrow.parquet.write_table)(table, first[-1])
     for number in range(len(first), logs):
-        shutil.copyfile(first[number % len(first)], folder / f"log{number:05}.{ending}")
+        os.link(first[number % len(first)], folder / f"log{number:05}.{ending}")
     return sum(path.stat().st_size for path in folder.iterdir())
 
 

@@ -24,7 +24,7 @@ Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
 OTHER_ERRORS = (
-    "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first|logs could be used"
+    "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first|could be used"
 )
 
 
