@@ -192,7 +192,7 @@ def cut_short(log: Log) -> list[Log]:
     return [first, replace(second, start=second.start + timedelta(minutes=30))]
 
 
-def write_folder(folder: Path, files: int = 100, cycles: int = 10, seed: int = 7, max_cycles: int = 300) -> list[Path]:
+def write_folder(folder: Path, files: int = 100, cycles: int = 8, seed: int = 7, max_cycles: int = 300) -> list[Path]:
     """Write ``files`` spreadsheets and text files (and some more of them twice) of four cells; returns their paths.
 
     files: at least 12; ``cycles`` in each. The same arguments write the same contents.
@@ -240,7 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=100)
-    parser.add_argument("--cycles", type=int, default=10, help="cycles in each file")
+    parser.add_argument("--cycles", type=int, default=8, help="cycles in each file")
     arguments = parser.parse_args()
     written = write_folder(arguments.folder, arguments.files, arguments.cycles)
     print(f"{len(written)} files in {arguments.folder}")

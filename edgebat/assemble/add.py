@@ -21,6 +21,8 @@ from edgebat.data.readers.records import AmbiguousFile, Records
 from edgebat.errors import DataError
 from edgebat.files import Json, sha256_bytes
 
+RULES = 1
+"""To be raised when cells are built by other rules: those of earlier calls are then built again."""
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are done and how many there are."""
 
@@ -190,7 +192,7 @@ def _renewed(gathered: _Gathered) -> list[Finding]:
 
 def _fingerprint(gathered: _Gathered, settings: AddSettings) -> str:
     stated = [settings.nominal_ah, settings.chemistry, settings.temperature_degc, settings.cycles, settings.order]
-    document = [__version__, sorted(p[:2] for p in gathered.pieces), gathered.name.facts, stated]
+    document = [__version__, RULES, sorted(p[:2] for p in gathered.pieces), gathered.name.facts, stated]
     return sha256_bytes(json.dumps(document, sort_keys=True, default=str).encode())
 
 

@@ -13,6 +13,8 @@ FULL_V, EMPTY_V = 0.03, 0.06
 """A discharge starts full and ends empty within this much of the cell's usual highest and lowest voltage."""
 DEEP = 0.6
 """Discharges of more than this part of the largest show what is usual."""
+REAL_CHARGE = 0.2
+"""A charge of less than this part of the largest of its cycle is a pulse within a discharge."""
 OTHER_RATE = 0.3
 """A mean current that differs by more from the usual one gives another capacity."""
 
@@ -35,6 +37,8 @@ class CycleTable:
     """During it."""
     reach_v: Float64
     """Where it would have been one sample later: cyclers stop a discharge between two samples."""
+    sample_ah: Float64
+    """What one sample of the discharge holds, typically."""
     gap: Bool
     """Charge flowed unseen during the discharge."""
     temperature_degc: Float64
@@ -68,6 +72,7 @@ def count_cycles(
         highest_v=np.array([row.highest_v for row in rows]),
         lowest_v=np.array([row.lowest_v for row in rows]),
         reach_v=np.array([row.reach_v for row in rows]),
+        sample_ah=np.array([row.sample_ah for row in rows]),
         gap=hidden[last] > hidden[first],
         temperature_degc=np.where(number > 0, total / np.maximum(number, 1.0), np.nan),
         discharge=np.stack([first, last], axis=1),
@@ -85,6 +90,7 @@ class _Counted:
     highest_v: float = float("nan")
     lowest_v: float = float("nan")
     reach_v: float = float("nan")
+    sample_ah: float = float("nan")
     discharge: tuple[int, int] = (0, 0)
 
 
@@ -93,21 +99,27 @@ def _one(runs: Runs, start: int, time_s: Float64, voltage_v: Float64) -> _Counte
     charging, discharging = runs.direction > 0, runs.direction < 0
     charge = float(runs.charge_ah[charging].sum())
     charge_s = float((time_s[runs.stop[charging] - 1] - time_s[runs.start[charging]]).sum())
+    # A discharge is what follows the last real charge; pulses of charge within it are part of it.
+    large = np.flatnonzero(charging & (runs.charge_ah >= REAL_CHARGE * runs.charge_ah.max(initial=0.0)))
+    discharging &= np.arange(discharging.size) > (large[-1] if large.size else -1)
     if not discharging.any():
         return _Counted(charge, charge_s)
     first, last = int(runs.start[discharging][0]), int(runs.stop[discharging][-1])
     within = (runs.start >= first) & (runs.stop <= last)
     lasts = time_s[runs.stop[discharging] - 1] - time_s[np.maximum(runs.start[discharging] - 1, 0)]
     lowest = float(voltage_v[first:last].min())
+    given = -float(runs.charge_ah[within].sum())
+    period = float(np.median(np.diff(time_s[max(first - 1, 0) : last + 1])))
     falls = float(voltage_v[max(last - 2, first)] - voltage_v[last - 1])
     return _Counted(
         charge,
         charge_s,
-        discharge_ah=-float(runs.charge_ah[within].sum()),
+        discharge_ah=max(given, 0.0),
         discharge_s=float(lasts.sum()),
         highest_v=float(voltage_v[start : first + 1].max()),
         lowest_v=lowest,
         reach_v=lowest - max(falls, 0.0),
+        sample_ah=max(given, 0.0) * period / max(float(lasts.sum()), period),
         discharge=(first, last),
     )
 

@@ -29,6 +29,10 @@ LOST_CHARGE = 0.02
 EARLY_CYCLES = 200
 """Discharge curves are kept of the first cycles, which is what tells of a cell's life."""
 QV_POINTS = 200
+COARSE = 0.02
+"""A sample of a discharge that holds more than this part of nominal capacity makes its end too uncertain."""
+RISE, RISE_ROWS = 0.05, 3
+"""So much of nominal capacity a cell does not regain; three cycles on each side show that it is no glitch."""
 COUNTER_TOLERANCE = 0.1
 """The file's own counter of charge may differ by this much from current times time."""
 
@@ -154,11 +158,7 @@ def _gaps(samples: Samples, nominal: float) -> tuple[Bool, Bool]:
 def _check_units(
     name: str, table: CycleTable, kinds: StrArray, nominal: float, samples: Samples, counted: Float64
 ) -> None:
-    # By a floor of its own: against a wrong nominal capacity every current may be a rest.
-    largest = float(np.abs(samples.current_a).max())
-    moved = float(
-        np.maximum(-runs_of(samples.current_a, counted, samples.blind, max(largest, 1e-9)).charge_ah, 0.0).max()
-    )
+    moved = float((np.maximum.accumulate(counted) - counted).max())
     if moved < SOH_RANGE[0] * nominal:
         raise DataError(
             f"cell {name} ({samples.files[0]}): no discharge gives more than {moved:.4g} Ah, {moved / nominal:.4g} of the "
@@ -199,6 +199,7 @@ def _flagged(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding
     counts = Counter(kinds.tolist())
     findings = [Finding("flagged", f"{counts[kind]} {text}") for kind, text in WORDS.items() if counts[kind]]
     whole = table.discharge_ah[kinds == "measured"]
+    findings += _doubts(table, kinds, nominal)
     if not whole.size:
         findings.append(Finding("warning", "no whole discharge, so no capacity: the cell teaches nothing"))
     elif float(whole[:5].mean()) < 0.7 * nominal:
@@ -207,6 +208,28 @@ def _flagged(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding
                     "that are partial throughout, or another nominal capacity")
         )  # fmt: skip
     return findings
+
+
+def _doubts(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding]:
+    """What speaks against the capacities of one cell: they are coarse, or rise as one cell's do not."""
+    rows = np.flatnonzero(kinds == "measured")
+    found = []
+    if rows.size:
+        coarse = float(np.median(table.sample_ah[rows])) / nominal
+        if coarse > COARSE:
+            text = (
+                f"a sample of a discharge holds {coarse:.1%} of nominal: capacities are known to half of that at best"
+            )
+            found.append(Finding("warning", text))
+    if rows.size > 2 * RISE_ROWS:
+        capacity = table.discharge_ah[rows]
+        blocks = np.lib.stride_tricks.sliding_window_view(capacity, RISE_ROWS)
+        rise = (blocks[RISE_ROWS:].min(axis=1) - blocks[:-RISE_ROWS].max(axis=1)) / nominal
+        if float(rise.max()) > RISE:
+            at = int(table.cycle[rows[int(np.argmax(rise)) + RISE_ROWS]])
+            text = f"capacity rises by {rise.max():.0%} of nominal at cycle {at} and stays: two cells under one name?"
+            found.append(Finding("warning", text))
+    return found
 
 
 def _charge_curves(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from edgebat.arrays import Float64
 from edgebat.data.corpus import FIRST_STEP, Arrays, read_arrays, read_corpus
 from edgebat.data.fleet import KEY
 from edgebat.data.plausible import Implausible, curve_fault, soh_fault, voltage_fault
@@ -20,6 +21,8 @@ CAPACITY_COLUMNS = [*KEY, "cycle", "discharge_capacity_ah"]
 CURVE_ARRAYS = ("voltage", "dq_ah", "cell_id", "cycle")
 SHOWN = 3
 """Of cells with the same mistake so many are listed."""
+YOUNG = 0.7
+"""A cell that begins below this part of nominal capacity is worth a look."""
 NEARBY = 0.6
 """How alike a name must be to be proposed."""
 
@@ -44,7 +47,7 @@ class Fault:
 def check_corpus(corpus: Path) -> list[Fault]:
     """All faults of a corpus folder, errors first. Raises DataError when ``corpus`` is no folder."""
     if not corpus.is_dir():
-        raise DataError(f"{corpus} is no folder; a corpus is a folder with cells.csv and capacity.parquet")
+        raise DataError(f"{corpus} is no folder; a corpus folder has cells.csv and capacity.parquet")
     faults = list(_faults(corpus))
     if not any(fault.error for fault in faults):
         try:
@@ -108,6 +111,10 @@ def _missing(file: str, there: Sequence[str], needed: Sequence[str], what: str) 
             near = near or difflib.get_close_matches(name, free, n=1, cutoff=NEARBY)
             short = {"voltage": ("v", "u"), "cell_id": ("cell",), "dq_ah": ("q", "dq")}
             near = near or [other for other in free if other.lower() in short.get(name, ())]
+            if any(";" in other or "\t" in other for other in there):
+                yield Fault(True, file, "", f"its first line is {there[0]!r}", "columns separated by commas",
+                            "Write it with commas between columns and a point in numbers.")  # fmt: skip
+                return
             remedy = f"Rename {near[0]!r} to {name!r}." if near else f"Add the {what}; docs/data.md describes it."
             yield Fault(
                 True, file, "", f"{what} {name!r} is missing; there is {list(there)}", f"{what} {name!r}", remedy
@@ -122,6 +129,14 @@ def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(table["dataset"].astype(str), table["cell_id"].astype(str), strict=True))
 
 
+def _no_numbers(file: str, label: str, name: str, values: pd.Series) -> Iterator[Fault]:
+    """Values that are there and are no numbers."""
+    wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
+    if len(wrong):
+        yield Fault(True, file, label, f"{name} is {wrong.iloc[0]!r} in {len(wrong)} rows", "numbers, or empty",
+                    "Write numbers with a decimal point and without a unit.")  # fmt: skip
+
+
 def _nominal(cells: pd.DataFrame) -> dict[tuple[str, str], float]:
     values = pd.to_numeric(cells.get("nominal_capacity_ah", pd.Series(np.nan, cells.index)), errors="coerce")
     return dict(zip(_keys(cells), values.astype(float), strict=True))
@@ -133,6 +148,8 @@ def _cell_faults(cells: pd.DataFrame) -> Iterator[Fault]:
         yield Fault(True, file, "", f"row {row + 2} has no dataset or cell_id", "both", "Fill them in.")
     for key in dict.fromkeys(_keys(cells[cells.duplicated(KEY)])):
         yield Fault(True, file, _label(key), "listed twice", "one row per cell", "Delete one of the rows.")
+    if "nominal_capacity_ah" in cells.columns:
+        yield from _no_numbers(file, "", "nominal_capacity_ah", cells["nominal_capacity_ah"])
     nominal = _nominal(cells)
     without = [key for key, value in nominal.items() if not value > 0.0]
     for key in without[:SHOWN]:
@@ -164,6 +181,8 @@ def _capacity_faults(capacity: pd.DataFrame, nominal: dict[tuple[str, str], floa
             yield Fault(True, file, label, f"{len(table)} cycles of a cell that cells.csv does not list", "listed cells",
                         _stranger(key, list(nominal)))  # fmt: skip
             continue
+        for name in ("cycle", "discharge_capacity_ah"):
+            yield from _no_numbers(file, label, name, table[name])
         cycle = pd.to_numeric(table["cycle"], errors="coerce").to_numpy(float)
         value = pd.to_numeric(table["discharge_capacity_ah"], errors="coerce").to_numpy(float)
         wrong = ~(cycle == np.rint(cycle)) | (cycle < 0)
@@ -190,10 +209,19 @@ def _capacity_faults(capacity: pd.DataFrame, nominal: dict[tuple[str, str], floa
         )
         if fault := soh_fault(value[~flagged & ~bad], nominal[key]):
             yield _of(fault, file, label)
+        elif nominal[key] > 0.0 and (first := _first(value[~flagged & ~bad])) < YOUNG * nominal[key]:
+            seen = f"its first capacities are {first:.3g} Ah, {first / nominal[key]:.0%} of nominal"
+            yield Fault(False, file, label, seen, f"{YOUNG:.0%} or more of a new cell", "Aged before the test, capacities "
+                        "relative to the first (they are Ah here), or the nominal capacity of another cell.")  # fmt: skip
     for key in sorted(set(nominal) - set(found)):
         yield Fault(
             False, file, _label(key), "no capacities", "capacities of every cell", "Add them, or delete the cell."
         )
+
+
+def _first(capacity: Float64) -> float:
+    known = capacity[np.isfinite(capacity)]
+    return float(np.median(known[:5])) if known.size else float("inf")
 
 
 def _of(found: Implausible, file: str, label: str) -> Fault:

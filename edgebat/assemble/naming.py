@@ -17,6 +17,8 @@ from edgebat.errors import DataError
 TABLE_COLUMNS = ("dataset", "chemistry", "form_factor", "nominal_capacity_ah", "temperature_c", "charge_protocol",
                  "discharge_protocol", "published_cycle_life", "split", "quality")  # fmt: skip
 ALIASES = {"nominal_ah": "nominal_capacity_ah", "temperature_degc": "temperature_c", "cell": "cell_id"}
+CHANNEL = "{channel}"
+"""Pattern for files whose channels are named after the cells."""
 TAIL = re.compile(
     r"[ _.-]*(?:(?:part|file|run|ch|seq|cyc|cycles?|no|nr|p|\()?[ _.-]?\d{1,14}\)?(?:st|nd|rd|th)?)$", re.I
 )
@@ -41,24 +43,24 @@ class Naming:
     def __init__(self, settings: AddSettings) -> None:
         self.settings = settings
         self.table = None if settings.cells is None else _read_table(settings.cells)
-        self.pattern = None if settings.name_pattern is None else compiled(settings.name_pattern)
+        self.text = settings.name_pattern or "{cell}"
+        self.pattern = compiled("{cell}" if self.text == CHANNEL else self.text)
 
     def cell_of(self, name: str, channel: str, channels: int) -> CellName:
         """The cell of one channel of the file ``name``, of ``channels`` in that file. Raises DataError when none fits."""
         if self.table is not None:
             return self._listed(self.table, name, channel, channels)
-        stem = str(PurePosixPath(name).with_suffix(""))
-        if self.pattern is None:
-            cell = PurePosixPath(stem).name
-        else:
-            subject = stem if "/" in self.settings.name_pattern.replace("(?", "") else PurePosixPath(stem).name  # type: ignore[union-attr]
-            match = self.pattern.fullmatch(subject)
-            if match is None:
-                raise DataError(
-                    f"{name} does not fit --name-pattern {self.settings.name_pattern!r}; change the pattern, or leave the "
-                    f"file out with --skip {name!r}"
-                )
-            cell = match["cell"]
+        if self.text == CHANNEL and channel:
+            return CellName((self.settings.dataset, channel))
+        stem = PurePosixPath(name).with_suffix("")
+        # A pattern with a slash is about folders too.
+        match = self.pattern.fullmatch(str(stem) if "/" in self.text else stem.name)
+        if match is None:
+            raise DataError(
+                f"{name} does not fit --name-pattern {self.text!r}; change the pattern, or leave the file out with "
+                f"--skip {name!r}"
+            )
+        cell = match["cell"]
         return CellName((self.settings.dataset, f"{cell}-{channel}" if channels > 1 else cell))
 
     def _listed(self, table: pd.DataFrame, name: str, channel: str, channels: int) -> CellName:
@@ -98,13 +100,13 @@ def check_named(names: Sequence[str], settings: AddSettings) -> None:
 
 
 def _proposals(names: Iterable[str]) -> list[tuple[str, dict[str, list[str]]]]:
-    stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
+    """Patterns that may be meant, with the cells and files that each would give."""
+    paths = [PurePosixPath(name).with_suffix("") for name in names]
     found = []
-    if any("/" in stem for stem in stems):
-        found.append(("{cell}/*", _groups(stems, lambda stem: stem.split("/")[0])))
-    bare = [PurePosixPath(stem).name for stem in stems]
-    if any(TAIL.search(stem) for stem in bare):
-        found.append((f"re:{TAILED}", _groups(bare, _headed)))
+    if any(len(path.parts) > 1 for path in paths):
+        found.append(("{cell}/*", _groups((path.parts[0], path.name) for path in paths)))
+    if any(TAIL.search(path.name) for path in paths):
+        found.append((f"re:{TAILED}", _groups((_headed(path.name), path.name) for path in paths)))
     return found
 
 
@@ -117,10 +119,10 @@ def _headed(stem: str) -> str:
     return (match and match["cell"]) or stem
 
 
-def _groups(stems: Iterable[str], head: object) -> dict[str, list[str]]:
+def _groups(named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
-    for stem in stems:
-        groups.setdefault(head(stem), []).append(stem)  # type: ignore[operator]
+    for head, stem in named:
+        groups.setdefault(head, []).append(stem)
     return groups
 
 

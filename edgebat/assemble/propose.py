@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,11 @@ class Proposal:
     """Sentences for the head of the file."""
 
 
-def propose_recipe(corpus: Path, name: str, task_name: str) -> str:
-    """The text of a recipe for the task on the corpus. Raises DataError when the corpus cannot serve it."""
+def propose_recipe(corpus: Path, name: str, task_name: str, datasets: Sequence[str] = ()) -> str:
+    """The text of a recipe for the task on the corpus, or on some of its data sets. Raises DataError when it cannot."""
     if task_name not in PROPOSERS:
         raise DataError(f"there is no proposal for task {task_name!r}; there is one for {', '.join(PROPOSERS)}")
-    fleet = read_corpus(corpus)
+    fleet = read_corpus(corpus, datasets or None)
     if len(fleet.keys) < MIN_GROUP:
         raise DataError(
             f"{corpus} has {len(fleet.keys)} cells; at least {MIN_GROUP} are needed: one to learn from, one to tune on and "
@@ -44,9 +44,9 @@ def propose_recipe(corpus: Path, name: str, task_name: str) -> str:
         )
     found = PROPOSERS[task_name](fleet)
     split = _split(corpus, fleet, task_name, found)
-    datasets = sorted({dataset for dataset, _ in fleet.keys})
+    names = sorted({dataset for dataset, _ in fleet.keys})
     head = [
-        f"Proposed by edgebat init for the corpus {corpus}: {len(fleet.keys)} cells of {', '.join(datasets)}.",
+        f"Proposed by edgebat init for the corpus {corpus}: {len(fleet.keys)} cells of {', '.join(names)}.",
         *found.why,
         f"Held out, never seen in training: {_names(split.test)}. Tuned on: {_names(split.val)}.",
         *(note.capitalize() if note[:1].islower() else note for note in fleet.notes),
@@ -57,13 +57,13 @@ def propose_recipe(corpus: Path, name: str, task_name: str) -> str:
         "#",
         f"#   edgebat run {name}.yaml --corpus {corpus}",
         f"name: {recipe_name(name)}",
-        f"title: {task_name.capitalize()} of the cells of {', '.join(datasets)}",
+        f"title: {task_name.capitalize()} of the cells of {', '.join(names)}",
         "",
         found.task,
         "",
         "data:",
         "  source: corpus",
-        f"  datasets: [{', '.join(datasets)}]",
+        f"  datasets: [{', '.join(names)}]",
         f"  split: {{test: {TEST}, val: {VAL}, seed: {SEED}}} # by cell, in every condition; another seed draws other cells",
         "",
         found.learn,
@@ -91,7 +91,9 @@ def _split(corpus: Path, fleet: Fleet, task_name: str, found: Proposal) -> Split
     import yaml
 
     of: Any = task(task_name)
-    loaded = of.load(corpus, of.spec(yaml.safe_load(found.task)["task"]))
+    loaded = of.load(
+        corpus, of.spec(yaml.safe_load(found.task)["task"]), sorted({dataset for dataset, _ in fleet.keys})
+    )
     if len(loaded.windows.cells) < MIN_GROUP:
         raise DataError(
             f"{len(loaded.windows.cells)} of {len(fleet.keys)} cells give windows for {task_name}, at least {MIN_GROUP} are "

@@ -32,7 +32,7 @@ def write_report(corpus: Path) -> Path:
     proposed = proposed_window(fleet) if windows else None
     quality = dict(zip(fleet.keys, fleet.cells["quality"], strict=True))
     cells = [_cell(history, quality[history.key], known, safe) for history in fleet.histories()]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": note.name, "sha256": note.sha256, **about}
         for note in known.sources.values() for about in note.channels.values()
     ]  # fmt: skip

@@ -16,9 +16,11 @@ from edgebat.errors import DataError
 
 SWING_V = 0.05
 """A step whose voltage changes by less says nothing."""
+REBOUND = 0.3
+"""Part of a step's swing that its voltage may swing back: it relaxes in samples whose current is not updated yet."""
 REST_FRACTION = 0.02
 """Currents below this part of the largest are a rest."""
-CLEAR = 0.8
+CLEAR = 0.9
 """So much of the voltage's changes must agree."""
 KIND_SIGN = {"charge_cc": 1.0, "charge_cv": 1.0, "discharge": -1.0}
 
@@ -52,7 +54,7 @@ def votes(voltage_v: Float64, current_a: Float64) -> Votes:
         low = float(run.min())
         up, down = (top - first, top - last) if np.argmax(run) >= np.argmin(run) else (last - low, first - low)
         for change, sense in ((up, 1), (down, -1)):
-            if change >= SWING_V:
+            if change >= max(SWING_V, REBOUND * (top - low)):
                 good = sense == direction[start]
                 agree, contradict = agree + change * good, contradict + change * (not good)
     return Votes(agree, contradict)

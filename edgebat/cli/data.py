@@ -148,9 +148,7 @@ def check(
 @data_app.command("fetch")
 def fetch_set(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="a public data set; a list of them when left out")] = "",
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="FOLDER", help="where files go; else public/NAME")
-    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="where files go; else public/NAME")] = None,
     origin: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS|FOLDER", help="take the files from here: a mirror, a copy")
     ] = None,
@@ -193,6 +191,9 @@ def init(
         Path, typer.Option("--corpus", metavar="PATH", envvar="EDGEBAT_CORPUS", help="folder of measured cells")
     ],
     task: Annotated[str, typer.Option("--task", help="health, forecast or life")] = "health",
+    dataset: Annotated[
+        list[str] | None, typer.Option("--dataset", metavar="NAME", help="of the corpus; all when left out; repeatable")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="write over a file that is there")] = False,
 ) -> None:
     """A recipe for your corpus: task, voltage window, split and students, with comments; edgebat run takes it as it is.
@@ -208,7 +209,7 @@ def init(
         raise RecipeError(f"{recipe} does not end in .yaml; a recipe is a YAML file, for example my.yaml")
     if recipe.exists() and not force:
         raise RecipeError(f"{recipe} is there already; choose another name, or write over it with --force")
-    text = propose_recipe(corpus, recipe.stem, task)
+    text = propose_recipe(corpus, recipe.stem, task, dataset or ())
     import yaml
 
     check_recipe(yaml.safe_load(text), str(recipe))

@@ -50,11 +50,16 @@ def soh_fault(capacity_ah: Float64, nominal_ah: float) -> Implausible | None:
         return None
     value = middle if middle > nominal_ah else large
     soh = value / nominal_ah
+    percent = 20.0 <= value <= 130.0
     total = measured.size >= 20 and (np.diff(measured) > 0.0).mean() > 0.9 and measured[-1] > 3.0 * measured[0]
     return Implausible(
         f"its capacity is {value:.4g} Ah, {soh:.4g} of the nominal {nominal_ah:g} Ah",
         f"{SOH_RANGE[0]:g} to {SOH_RANGE[1]:g}",
-        "capacities that are a running total, not one value per cycle" if total else suspected(soh),
+        "capacities that are a running total, not one value per cycle"
+        if total
+        else "an SOH in percent that is taken as Ah"
+        if percent
+        else suspected(soh),
     )
 
 

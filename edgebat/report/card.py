@@ -102,6 +102,7 @@ def build_card(recipe: Any, run: RunResults) -> Card:
             },
             "conditions": data["conditions"],
             "left_out": data["left_out"],
+            "corpus_notes": data["corpus_notes"],
         },
         "seeds": {
             "fleet": recipe.data.synthetic.seed if data["synthetic"] else None,

@@ -83,6 +83,8 @@ def results_json(folder: Path, until: str) -> Json:
 def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     """The tables of the stage that was asked for; all of them at the end."""
     data: DataResult = folder.results("data")
+    for note in data["corpus_notes"] if until in ("data", "report") else ():
+        console.print(note, style="dim", markup=False, soft_wrap=True)
     kind = "[yellow]synthetic data[/]" if data["synthetic"] else "measured cells"
     if until == "data":
         title = f"{data['source']} ({'synthetic' if data['synthetic'] else 'measured'})"

@@ -108,6 +108,7 @@ class Pipeline:
             "counts": counts,
             "conditions": condition_rows(windows, split),
             "left_out": windows.left_out,
+            "corpus_notes": list(loaded.fleet.notes) if loaded.fleet else [],
         }
         return Outcome(files, result)
 

@@ -151,3 +151,23 @@ def test_temperature_protocol_and_discharge_curves_are_kept() -> None:
     assert cell.qv_v[0] > cell.qv_v[-1]
     assert cell.qv_ah[:, -1] == pytest.approx(cell.table.discharge_ah, rel=0.02)
     assert built(CELL, temperature_degc=40.0).facts["temperature_c"] == 40.0
+
+
+def test_two_cells_one_after_the_other_under_one_name_are_seen() -> None:
+    younger = records(range(1, 7), "b.csv", index=1, days=5.0)
+    aged = records(range(401, 407), "a.csv", index=1)
+    assert "stays: two cells under one name?" in said(built(aged, younger))
+    assert "two cells" not in said(built(younger, records(range(7, 13), "c.csv", days=9.0)))
+
+
+def test_capacities_that_a_slow_log_makes_uncertain_are_warned_of() -> None:
+    slow = some(CELL, np.arange(0, CELL.time_s.size, 9))
+    assert "holds 5.0% of nominal: capacities are known to half of that at best" in said(built(slow))
+
+
+def test_pulses_of_charge_in_a_discharge_are_part_of_it() -> None:
+    current = CELL.current_a.copy()
+    current[np.flatnonzero(current < -1.0)[5::20]] = 2.0
+    cell = built(replace(CELL, current_a=current))
+    assert cell.measured.all()
+    assert len(cell.table.cycle) == 6

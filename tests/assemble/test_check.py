@@ -79,6 +79,24 @@ MISTAKES: dict[str, tuple[Change, str, str, str]] = {
         "0.2 to 1.3",
         "ten times",
     ),
+    "SOH in percent": (
+        lambda t: t | {"capacity": t["capacity"].assign(discharge_capacity_ah=95.0)},
+        "capacity.parquet",
+        "0.2 to 1.3",
+        "percent",
+    ),
+    "numbers with a decimal comma": (
+        lambda t: t | {"capacity": t["capacity"].assign(discharge_capacity_ah="3,45")},
+        "capacity.parquet",
+        "numbers",
+        "point",
+    ),
+    "a unit in the nominal capacity": (
+        lambda t: t | {"cells": t["cells"].assign(nominal_capacity_ah="3.5 Ah")},
+        "cells.csv",
+        "numbers",
+        "without a unit",
+    ),
     "capacity added up": (totals, "capacity.parquet", "0.2 to 1.3", "running total"),
     "no nominal capacity": (
         lambda t: t | {"cells": t["cells"].drop(columns="nominal_capacity_ah")},
@@ -151,7 +169,10 @@ def test_every_mistake_is_named(tables: Tables, tmp_path: Path, mistake: str) ->
     found = [f for f in faults if f.error and file in f.file and allowed in f.allowed and remedy in f.remedy]
     assert found, "\n".join(map(str, faults))
     if "name" not in mistake:
-        assert all(fault.cell.lower().startswith("lab/") for fault in found) or mistake == "grid in mV"
+        assert all(f.cell.lower().startswith("lab/") for f in found) or mistake in (
+            "grid in mV",
+            "a unit in the nominal capacity",
+        )
 
 
 def test_what_is_no_error_is_a_note(tables: Tables, tmp_path: Path, command: Command) -> None:
@@ -164,6 +185,19 @@ def test_what_is_no_error_is_a_note(tables: Tables, tmp_path: Path, command: Com
     assert "no charge curves" in str(faults[1])
     code, out, _ = command("data", "check", folder, "--json")
     assert (code, len(json.loads(out))) == (0, 2)
+
+
+def test_capacities_relative_to_the_first_are_worth_a_look(tables: Tables, tmp_path: Path) -> None:
+    relative = tables["capacity"].assign(discharge_capacity_ah=tables["capacity"]["discharge_capacity_ah"] / 3.4)
+    faults = check_corpus(write(tmp_path / "lab", tables | {"capacity": relative}))
+    assert [fault.error for fault in faults] == [False] * 4
+    assert all("capacities relative to the first (they are Ah here)" in fault.remedy for fault in faults)
+
+
+def test_a_table_with_semicolons_is_named(tables: Tables, tmp_path: Path) -> None:
+    folder = write(tmp_path / "lab", tables)
+    tables["cells"].to_csv(folder / "cells.csv", index=False, sep=";")
+    assert "columns separated by commas" in check_corpus(folder)[0].allowed
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path, command: Command) -> None:

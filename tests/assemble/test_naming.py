@@ -25,6 +25,12 @@ def test_a_pattern_says_where_the_cell_stands(pattern: str, name: str, cell: str
     assert naming.cell_of(name, "2", 2).key == ("OWN", f"{cell}-2")
 
 
+def test_a_channel_may_be_the_cell() -> None:
+    naming = Naming(AddSettings(name_pattern="{channel}"))
+    assert naming.cell_of("any.parquet", "cell 7", 3).key == ("OWN", "cell 7")
+    assert naming.cell_of("alone.csv", "", 1).key == ("OWN", "alone")
+
+
 def test_a_pattern_without_a_cell_and_a_name_that_does_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match=r"has no \{cell\}"):
         compiled("alpha_*")

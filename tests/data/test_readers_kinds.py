@@ -252,6 +252,58 @@ def test_the_second_of_two_columns_of_one_name(tmp_path):
     assert read_records(path, answers={"voltage": "U [V]#2"})[0].voltage_v == pytest.approx(V)
 
 
+@pytest.mark.parametrize(
+    ("volts", "amps"),
+    [([f"{v:.4f} V" for v in V], [f"{i:.4f} A" for i in I]), ([f"{v * 1e3:.1f}mV" for v in V], [f"{i * 1e3:.1f}mA" for i in I])],
+)
+def test_units_behind_every_value(tmp_path, volts, amps):
+    (records,) = read_records(write(tmp_path / "log.csv", ["t [s]", "battery voltage", "battery current"], T, volts, amps))
+    assert records.voltage_v == pytest.approx(V)
+    assert records.current_a == pytest.approx(I)
+
+
+@pytest.mark.parametrize(
+    ("names", "encoding"),
+    [(["总时间(s)", "电压(V)", "电流(mA)", "循环号", "工步类型"], "gb18030"), (["总时间(s)", "电压(V)", "电流(mA)", "循环号", "工步类型"], "utf-8"),
+     (["Temps/s", "Tension/V", "Courant/mA", "Cycle", "Mode"], "latin-1"), (["# time_s", "voltage_v", "current_ma", "cyc", "Mode"], "utf-8"),
+     (["Zeit in s", "Spannung in V", "Strom in mA", "Zyklus", "Zustand"], "utf-32")],
+)  # fmt: skip
+def test_names_in_other_languages(tmp_path, names, encoding):
+    kinds = {"charge": "恒流充电", "discharge": "恒流放电", "rest": "搁置"} if "电" in names[1] else {}
+    path = write(tmp_path / "log.csv", names, T, V, I * 1e3, TEST.cycle, [kinds.get(k, k) for k in TEST.kind])
+    path.write_bytes(path.read_text("utf-8").encode(encoding))
+    (records,) = read_records(path)
+    assert records.voltage_v == pytest.approx(V)
+    assert records.current_a == pytest.approx(I, abs=1e-6)
+    assert np.array_equal(records.cycle, TEST.cycle)
+    assert [kind.split("_")[0] for kind in records.step_kind] == TEST.kind.tolist()
+
+
+def test_other_marks_of_thousands_and_minus(tmp_path):
+    swiss = [f"{s:,.1f}".replace(",", "'") for s in T]
+    amps = [f"{i:.4f}".replace("-", "\u2212") for i in I]
+    (records,) = read_records(write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], swiss, V, amps))
+    assert records.time_s == pytest.approx(T)
+    assert records.current_a == pytest.approx(I)
+
+
+def test_columns_that_change_places_within_the_file_are_refused(tmp_path):
+    path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], T, V, I)
+    path.write_text(path.read_text() + "t [s],I [A],U [V]\n" + "".join(f"{t + 9e4},{i},{v}\n" for t, v, i in zip(T, V, I, strict=True)))
+    with pytest.raises(DataError, match=r"the order of the columns changes within the file; split it there"):
+        read_records(path)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e3])
+def test_counters_without_a_unit(tmp_path, factor):
+    names = ["t [s]", "U [V]", "I [A]", "charge capacity", "discharge capacity"]
+    path = write(tmp_path / "log.csv", names, T, V, I, TEST.charge_ah * factor, np.zeros(T.size))
+    (records,) = read_records(path)
+    assert records.charge_ah == pytest.approx(TEST.charge_ah, rel=1e-5)
+    assert records.discharge_ah is None
+    assert any("a counter of charge has no unit" in note for note in records.notes)
+
+
 # -- cycles and channels -----------------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,8 @@ Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
 OTHER_ERRORS = (
-    "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first|could be used"
+    "is not a known key|no discharge curves|a corpus folder|differ from the baselines|answer with --set|"
+    "finish the run first|could be used"
 )
 
 
@@ -114,6 +115,8 @@ COMMANDS = [
     ("run", "mine.yaml"), ("report", "mine.yaml"), ("data", "mine.yaml"), ("train", "mine.yaml"), ("distill", "mine.yaml"),
     ("quantize", "mine.yaml"), ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
     ("search", "mine.yaml", "-t", "cortex-m0plus"),
+    ("data", "add", "windows.csv", "--out", "cells"), ("data", "check", "nowhere"), ("data", "fetch"),
+    ("init", "own.yaml", *CORPUS),
     ("evidence", "mine.yaml", "--seeds", "1"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
     ("settings", "distill.fit"), ("targets",), ("doctor",), ("info", "tiny.ebat"), ("info", "mine.yaml"),

@@ -48,7 +48,7 @@ def steps(windows: HealthWindows) -> dict[str, Any]:
         "data": {
             "source": "made up", "synthetic": False, "statement": "Cells <b>nobody</b> measured.", "fingerprint": "f" * 64,
             "split_hash": "5" * 64, "strategy": "by hand", "split": {"train": ["A/1"], "val": ["A/2"], "test": ["A/3"]},
-            "counts": {"train": count, "val": count, "test": count}, "conditions": [], "left_out": {},
+            "counts": {"train": count, "val": count, "test": count}, "conditions": [], "left_out": {}, "corpus_notes": [],
         },
         "teacher": errors(0.9, rul_rmse_cycles=12.5, parameters=1000),
         "baselines": {

@@ -45,6 +45,11 @@ class Chosen:
         for index, column in sorted(self.loaded.items()):
             if column.text:
                 name = self.table.names[index]
+                if column.example != name and column.example in self.table.names:
+                    raise DataError(
+                        f"{self.path.name}: below {name!r} the name {column.example!r} comes again: the order of the "
+                        "columns changes within the file; split it there"
+                    )
                 self.notes.append(f"column {name!r}: {column.text} values are text, first {column.example!r}")
 
     def name(self, role: str) -> str:
@@ -61,7 +66,8 @@ class Chosen:
             return Unit(key, True)
         index, named = self.roles.get(role, (-1, ""))
         below = unit_key(self.table.units[index]) if 0 <= index < len(self.table.units) else ""
-        key = next((key for key in (named, below, unit_key(self.profile.units.get(role, ""))) if key), "")
+        behind = unit_key(self.loaded[index].unit) if index in self.loaded else ""
+        key = next((key for key in (named, below, behind, unit_key(self.profile.units.get(role, ""))) if key), "")
         return Unit(key if key in UNITS[role] or key == "hms" else "")
 
     def columns(self, *roles: str) -> dict[str, Column]:

@@ -73,6 +73,9 @@ def from_numbers(values: Float64) -> WallClock | None:
     for least, most, factor, words in EPOCHS:
         if least <= low and high <= most:
             return _of_seconds(values * factor, words)
+    if low >= 19700101000000 and high < 21000101000000:
+        texts = [f"{int(value)}" if np.isfinite(value) else "" for value in values.tolist()]
+        return to_wall_clock([f"{t[:4]}-{t[4:6]}-{t[6:8]} {t[8:10]}:{t[10:12]}:{t[12:14]}" if t else "" for t in texts])
     if low > 25569 and high < 80000:
         return _of_seconds((values - 25569.0) * 86400.0, "days since 1899-12-30, as spreadsheets count")
     if low > 719529 and high < 770000:

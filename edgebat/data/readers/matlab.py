@@ -35,9 +35,12 @@ def tables(path: Path, profile: Profile) -> list[Table]:
         # A damaged file can raise nearly anything; the reader promises one error type.
         raise DataError(f"{path.name} cannot be read as a MATLAB file: {type(error).__name__}: {error}") from None
     content = {name: value for name, value in content.items() if not name.startswith("__")}
-    batteries = [name for name, value in content.items() if isinstance(value, dict) and "cycle" in value]
+    batteries = [name for name, value in content.items() if isinstance(value, dict) and _is_nasa(value)]
     if batteries:
         return [_nasa(path, content[name], name if len(batteries) > 1 else "") for name in batteries]
+    steps = content.get("data", {}).get("step") if isinstance(content.get("data"), dict) else None
+    if steps is not None:
+        return [_steps(path, np.atleast_1d(steps))]
     groups = [content, *(value for value in content.values() if isinstance(value, dict))]
     found = [
         vectors
@@ -51,6 +54,11 @@ def tables(path: Path, profile: Profile) -> list[Table]:
             "alone or in a struct, or NASA's struct of cycles"
         )
     return [Table(tuple(vectors), Arrays(list(vectors.values()))) for vectors in found[:1]]
+
+
+def _is_nasa(value: Mapping[str, Any]) -> bool:
+    cycles = np.atleast_1d(value.get("cycle", np.zeros(0)))
+    return bool(cycles.size) and isinstance(cycles.ravel()[0], dict)
 
 
 def _vectors(group: Mapping[str, Any]) -> dict[str, Array]:
@@ -73,6 +81,25 @@ def _nasa(path: Path, battery: Mapping[str, Any], channel: str) -> Table:
         tuple(names[i] for i in keep), Arrays([columns[i] for i in keep]), channel=channel, layout="nasa",
         notes=("impedance measurements are passed over",),
     )  # fmt: skip
+
+
+def _steps(path: Path, steps: Any) -> Table:
+    """NASA's randomized sets: one struct per step; discharging is positive there."""
+    columns: dict[str, list[Array]] = {"time_s": [], "voltage_v": [], "current_a": [], "temperature_c": []}
+    numbers, kinds = list[Array](), list[Array]()
+    try:
+        for number, step in enumerate(steps, 1):
+            for name, parts in columns.items():
+                parts.append(np.atleast_1d(np.asarray(step[name.split("_")[0]], dtype=np.float64)))
+            size = columns["time_s"][-1].size
+            numbers.append(np.full(size, number))
+            kinds.append(np.full(size, str(step["type"])))
+        values = [np.concatenate(parts) for parts in (*columns.values(), numbers, kinds)]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{path.name}: {type(error).__name__} {error}; its steps need {', '.join(columns)}, type"
+        ) from None
+    return Table((*columns, "step number", "step type"), Arrays(values), layout="nasa")
 
 
 def _operations(path: Path, cycles: Any) -> Iterator[tuple[Array, ...]]:

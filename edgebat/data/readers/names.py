@@ -74,15 +74,22 @@ _CAMEL = re.compile(r"^(.*[a-z0-9])(mV|Mv|V|mA|Ma|A|mAh|Ah|Ms|Sec|S|C)$")
 
 
 @lru_cache(maxsize=1 << 14)
-def _splits(name: str) -> tuple[tuple[str, str], ...]:
-    """(base, unit) in every way a name can be split, the likeliest first; the unit may be empty."""
-    name = name.strip().lstrip("~").strip().strip('"').strip()
+def _splits(name: str) -> tuple[tuple[str, str, bool], ...]:
+    """(base, unit, whether the unit is marked as one) in every way a name can be split, the likeliest first."""
+    name = name.strip().lstrip("~#").strip().strip('"').strip() or name
     found = []
-    for pattern in (_BRACKET, _MARKED, _LAST_WORD, _CAMEL):
+    for pattern, marked in ((_BRACKET, True), (_MARKED, True), (_LAST_WORD, False), (_CAMEL, False)):
         match = pattern.match(name)
         if match:
-            found.append((squeeze(match[1] + "".join(match.groups()[2:])), unit_key(match[2])))
-    return (*found, (squeeze(name), ""))
+            found.append((squeeze(match[1] + "".join(match.groups()[2:])), unit_key(match[2]), marked))
+    return (*found, (squeeze(name), "", True))
+
+
+def _fits(role: str, unit: str, marked: bool) -> bool:
+    """Whether a name with this unit may have the role: "cell voltage" is no cell with the unit voltage."""
+    if role not in MEASURED:
+        return marked or (role == "datetime" and unit in _SECONDS)
+    return unit in ("", "hms") or unit in UNITS[role]
 
 
 def matches(name: str, synonyms: Sequence[str], role: str) -> tuple[int, str] | None:
@@ -94,11 +101,8 @@ def matches(name: str, synonyms: Sequence[str], role: str) -> tuple[int, str] | 
                 return rank, unit_of(name, role)
             continue
         base, _, implied = synonym.partition("=")
-        for split, unit in _splits(name):
-            if split != squeeze(base):
-                continue
-            known = role not in MEASURED or unit in ("", "hms") or unit in UNITS[role]
-            if known and (best is None or rank < best[0]):
+        for split, unit, marked in _splits(name):
+            if split == squeeze(base) and _fits(role, unit, marked) and (best is None or rank < best[0]):
                 best = rank, unit if unit in UNITS.get(role, {}) or unit == "hms" else implied.lower()
                 break
     return best
@@ -106,7 +110,7 @@ def matches(name: str, synonyms: Sequence[str], role: str) -> tuple[int, str] | 
 
 def unit_of(name: str, role: str) -> str:
     """The unit a name states for a role; "" for none."""
-    return next((unit for _, unit in _splits(name) if unit in UNITS.get(role, {}) or unit == "hms"), "")
+    return next((unit for _, unit, _ in _splits(name) if unit in UNITS.get(role, {}) or unit == "hms"), "")
 
 
 def synonyms_of(profile: Profile, role: str) -> tuple[str, ...]:
@@ -128,7 +132,7 @@ def cell_columns(names: Sequence[str]) -> list[tuple[int, str]]:
     found = []
     for index, name in enumerate(names):
         match = next(
-            (m for m in (_CELL.match(base) for base, unit in _splits(name) if unit in ("", *UNITS["voltage"])) if m),
+            (m for m in (_CELL.match(base) for base, unit, _ in _splits(name) if unit in ("", *UNITS["voltage"])) if m),
             None,
         )
         if match and not re.search("temp", name, re.IGNORECASE):
@@ -158,9 +162,9 @@ def _any_role(name: str, extra: tuple[str, ...]) -> str:
     """A role that a text names in some layout; "'name" for a name of the user's; "" for neither."""
     if name.strip() in extra:
         return f"'{name.strip()}"
-    for base, unit in _splits(name):
+    for base, unit, marked in _splits(name):
         for role in _known_names().get(base, ()):
-            if role not in MEASURED or unit in ("", "hms") or unit in UNITS[role]:
+            if _fits(role, unit, marked):
                 return role
     return ""
 
@@ -175,7 +179,7 @@ def roles_in(names: Sequence[str], extra: tuple[str, ...] = ()) -> set[str]:
 
 def layout_of(names: Sequence[str]) -> Profile:
     """The shipped layout with the largest signature that the names have; the generic one for no match."""
-    have = {base for name in names for base, _ in _splits(name)}
+    have = {base for name in names for base, _, _ in _splits(name)}
     best, size = shipped()["generic"], 0
     for profile in shipped().values():
         for signature in profile.signature:

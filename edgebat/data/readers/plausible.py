@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebat.arrays import Float64, Int64
+from edgebat.arrays import Bool, Float64, Int64
 from edgebat.data.readers.choose import Unit
 from edgebat.data.readers.names import shown_unit
 from edgebat.data.readers.raw import turning_points
@@ -30,6 +30,8 @@ OF_NOMINAL = (0.02, 1.5)
 """Charge of the largest full swing, as a share of the nominal capacity."""
 COUNTED = 1.3
 """Most that the integrated current may differ from the file's counter, as a factor."""
+LARGE_SWINGS = 12
+"""Swings with most charge that a counter is looked at in."""
 COUNTER_STEPS = 10
 """Fewest values of a counter in a swing that it is compared by."""
 UNIT_RATIOS = {60.0: "min", 3600.0: "h", 86400.0: "d", 1e-3: "ms"}
@@ -108,18 +110,32 @@ def charge_fits(swings: Swings, nominal_ah: float | None, unit: Unit) -> bool | 
 
 
 @dataclass(frozen=True)
+class Counted:
+    """Charge in a full swing, by a counter in its own unit and by the current."""
+
+    counted: float
+    moved_ah: float
+
+    def agrees(self, factor: float = 1.0) -> bool:
+        """Whether the counter times ``factor`` has what the current moved."""
+        return self.counted > 0 and 1 / COUNTED < self.moved_ah / (self.counted * factor) < COUNTED
+
+
+@dataclass(frozen=True)
 class ChargeCheck:
-    """Charge of the largest full swing in Ah, by the current and by the file's counters (NaN for none); nominal capacity."""
+    """Charge of the largest full swing by the current, NaN for none; what counters count; nominal capacity. All in Ah."""
 
     moved_ah: float
-    counted_ah: float
+    counters: Sequence[Counted]
     nominal_ah: float | None
 
     def doubt(self, factor: float = 1.0) -> str:
         """What contradicts currents that are ``factor`` times those that were integrated; "" for nothing."""
         moved = self.moved_ah * factor
-        if self.counted_ah > 0 and not 1 / COUNTED < moved / self.counted_ah < COUNTED:
-            return f"the current moves {moved:.3g} Ah where the file's own counter has {self.counted_ah:.3g} Ah"
+        for part in self.counters:
+            if not part.agrees(1 / factor):
+                moved_here = part.moved_ah * factor
+                return f"the current moves {moved_here:.3g} Ah where the file's own counter has {part.counted:.3g} Ah"
         if self.nominal_ah is not None and not OF_NOMINAL[0] <= moved / self.nominal_ah <= OF_NOMINAL[1]:
             times = moved / self.nominal_ah
             return (
@@ -130,49 +146,78 @@ class ChargeCheck:
         return ""
 
 
-def charge_check(swings: Swings, counters: Sequence[Float64 | None], nominal_ah: float | None) -> ChargeCheck:
-    """Of full swings and counters [samples of the swings]."""
-    if not swings.charge_ah.size:
-        return ChargeCheck(np.nan, np.nan, nominal_ah)
-    at = int(np.argmax(swings.charge_ah))
-    counted = 0.0
-    for counter in counters:
-        if counter is not None:
-            part = counter[swings.first[at] : swings.last[at] + 1]
-            steps = np.diff(part)
-            if np.unique(part).size < COUNTER_STEPS:
-                continue
-            counted = max(
-                counted, float(steps[steps > 0].sum()), float(-steps[steps < 0].sum()) if not (steps > 0).any() else 0.0
-            )
-    return ChargeCheck(float(swings.charge_ah[at]), counted or np.nan, nominal_ah)
+def charge_check(swings: Swings, counters: Sequence[Float64], nominal_ah: float | None) -> ChargeCheck:
+    """Of full swings and counters in Ah [samples of the swings]."""
+    found = [part for counter in counters for part in [counted_in(counter, swings)] if part]
+    return ChargeCheck(float(swings.charge_ah.max()) if swings.charge_ah.size else np.nan, found, nominal_ah)
 
 
-def current_in_a(values: Float64, unit: Unit, check: ChargeCheck, guesses: list[str], questions: list[str]) -> Float64:
-    """Currents [S] in A. A unit that is not stated is taken when the charge moved allows one alone.
+def counted_in(counter: Float64, swings: Swings) -> Counted | None:
+    """What a counter counts in the large swing where it counts most; None where it counts too coarsely to say."""
+    best = None
+    for at in np.argsort(swings.charge_ah)[::-1][:LARGE_SWINGS]:
+        part = counter[swings.first[at] : swings.last[at] + 1]
+        steps = np.diff(part)
+        # A counter may fall as it counts, and starts anew somewhere.
+        counted = float(steps[steps > 0].sum()) or float(-steps[steps < 0].sum())
+        if np.unique(part).size >= COUNTER_STEPS and (best is None or counted > best.counted):
+            best = Counted(counted, float(swings.charge_ah[at]))
+    return best
+
+
+def counter_in_ah(counter: Float64, judged: Bool, swings: Swings, factor: float, notes: list[str]) -> Float64 | None:
+    """A counter [S] without a unit, by the charge of the current; None, and a note, where that tells nothing.
+
+    factor: of the current that the swings were integrated with, to A.
+    """
+    part = counted_in(counter[judged], swings)
+    for scale in (1.0, 1e-3):
+        if part and part.agrees(scale / factor):
+            return counter * scale
+    notes.append("a counter of charge has no unit and does not count what the current moves: not used")
+    return None
+
+
+def temperature_in_degc(values: Float64 | None, unit: Unit, notes: list[str]) -> Float64 | None:
+    """Temperatures [S]; without a unit kelvins by their size; None, and a note, for what is no temperature in degC."""
+    if values is None or unit.name:
+        return values
+    middle = float(np.nanmedian(values))
+    if 200.0 < middle < 400.0:
+        notes.append("the temperature is in K, by its size")
+        return values - 273.15
+    if abs(middle) > 80.0:
+        notes.append(f"the temperature has no unit and a median of {middle:g}: not used; say --set temperature_unit=")
+        return None
+    return values
+
+
+def current_factor(values: Float64, unit: Unit, check: ChargeCheck, guesses: list[str], questions: list[str]) -> float:
+    """What makes currents [S] amperes. A unit that is not stated is taken when the charge moved allows one alone.
 
     A stated one is asked when the charge moved is not that of the file's counters, of the nominal capacity, or of any cell.
     """
     if unit.by_user or not np.isfinite(check.moved_ah):
         if not unit.name:
             questions.append("the unit of the current is not stated; say --set current_unit=A or current_unit=mA")
-        return values
+        return 1.0
     if unit.name:
         doubt = check.doubt()
         if doubt and (np.nanmin(values) >= 0 or np.nanmax(values) <= 0):
             doubt += "; all currents have one sign, as if logged without it"
         if doubt:
+            counter = ", charge_ah_unit=" if check.counters else ""
             questions.append(
-                f"{doubt}; say --set current_unit=mA or time_unit=, a factor for parallel cells (--set current=NAME:0.25), or the "
-                f"right nominal capacity (current_unit={shown_unit(unit.name)} keeps it)"
+                f"{doubt}; say --set current_unit=mA or time_unit={counter}, a factor for parallel cells (--set "
+                f"current=NAME:0.25), or the right nominal capacity (current_unit={shown_unit(unit.name)} keeps it)"
             )
-        return values
+        return 1.0
     known = [(name, factor) for name, factor in (("A", 1.0), ("mA", 1e-3)) if not check.doubt(factor)]
     if len(known) != 1:
         questions.append("the unit of the current is not stated; say --set current_unit=A or current_unit=mA")
-        return values
+        return 1.0
     guesses.append(f"the current is in {known[0][0]}, by the charge moved")
-    return values * known[0][1]
+    return known[0][1]
 
 
 def time_question(swings: Swings, stated: str) -> str:

@@ -15,7 +15,16 @@ from edgebat.arrays import Bool, Float64, Int64, StrArray
 from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.choose import Chosen, choose
 from edgebat.data.readers.names import cell_columns, layout_of, unit_of
-from edgebat.data.readers.plausible import Swings, charge_check, charge_fits, current_in_a, full_swings, voltage_in_v
+from edgebat.data.readers.plausible import (
+    Swings,
+    charge_check,
+    charge_fits,
+    counter_in_ah,
+    current_factor,
+    full_swings,
+    temperature_in_degc,
+    voltage_in_v,
+)
 from edgebat.data.readers.profiles import ROLES, Profile, load_profile, name_and_factor, shipped
 from edgebat.data.readers.sources import read_tables
 from edgebat.data.readers.steps import sign_by_steps, split_cv, step_kinds
@@ -139,21 +148,27 @@ def _series(chosen: Chosen) -> list[Records]:
         chosen.columns("time", "datetime", "date", "clock"), unit.name, unit.by_user, chosen.profile.date_order
     )
     nominal = chosen.nominal_ah()
-    counters = [chosen.optional(role) for role in COUNTERS]
+    counters: dict[str, Float64 | None] = {
+        role: values for role in COUNTERS for values in [chosen.optional(role)] if values is not None
+    }
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
     questions += [seconds.question, times.wall.question if times.wall else ""]
     if not seconds.question:
         timed = judged & np.isfinite(seconds.values)
-        known = [
-            c[timed] if c is not None and chosen.unit(r).name else None for r, c in zip(COUNTERS, counters, strict=True)
-        ]
-        check = charge_check(seconds.swings or swings(seconds.values), known, nominal)
-        current = current_in_a(current, chosen.unit("current"), check, guesses, questions)
+        found = seconds.swings or swings(seconds.values)
+        known = [values[timed] for role, values in counters.items() if chosen.unit(role).name and values is not None]
+        check = charge_check(found, known, nominal)
+        factor = current_factor(current, chosen.unit("current"), check, guesses, questions)
+        current = current * factor
+        for role, values in counters.items():
+            if values is not None and not chosen.unit(role).name:
+                counters[role] = counter_in_ah(values, timed, found, factor, notes)
     if any(questions):
         raise AmbiguousFile(chosen.path, *filter(None, questions))
     good = valued & np.isfinite(seconds.values)
     cycle, step = (_whole(chosen, role, good, notes) for role in ("cycle", "step"))
     _note_dropped(good, notes, chosen.path)
+    temperature = temperature_in_degc(chosen.optional("temperature"), chosen.unit("temperature"), notes)
     time_s, voltage, current = seconds.values[good], voltage[good], current[good]
     kinds = None if kinds is None else split_cv(kinds[good], voltage, current)
     records = Records(
@@ -165,12 +180,12 @@ def _series(chosen: Chosen) -> list[Records]:
         voltage_v=voltage,
         current_a=current,
         sign="unknown" if sign == "by_step" and kinds is None else sign,
-        temperature_degc=_kept(chosen.optional("temperature"), good),
+        temperature_degc=_kept(temperature, good),
         cycle=cycle,
         step=step,
         step_kind=kinds,
-        charge_ah=_kept(counters[0], good),
-        discharge_ah=_kept(counters[1], good),
+        charge_ah=_kept(counters.get("charge_ah"), good),
+        discharge_ah=_kept(counters.get("discharge_ah"), good),
         nominal_ah=nominal,
         guesses=(*guesses, *seconds.guesses),
         notes=tuple(notes),

@@ -21,12 +21,13 @@ NO_VALUE = frozenset(
 class Column:
     """Values [S]: float64 (NaN is missing), datetime64[us] (NaT is missing) or text.
 
-    ``text``: how many values of a column of numbers were text, with the first of them.
+    text: how many values of a column of numbers were text, with the first of them. unit: what stands behind every value.
     """
 
     values: Array
     text: int = 0
     example: str = ""
+    unit: str = ""
 
 
 class Source(Protocol):
@@ -100,16 +101,37 @@ def texts_to_column(texts: list[str], decimal: str = ".") -> Column:
             text += 1
             example = example or entry.strip()
     if text > present:
-        return Column(np.array(texts, dtype=np.str_))
+        return _with_units(texts, decimal) or Column(np.array(texts, dtype=np.str_))
     return Column(values, text, example)
 
 
+_WITH_UNIT = re.compile(r"\s*([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(°?[A-Za-z]{1,3})\s*")
+
+
+def _with_units(texts: list[str], decimal: str) -> Column | None:
+    """A column of "3.51 V"; None when not all values that are there have one and the same unit."""
+    matched = [_WITH_UNIT.fullmatch(text) for text in texts]
+    units = {match[2] for match in matched if match}
+    bare = sum(
+        match is None and text.strip().lower() not in NO_VALUE for match, text in zip(matched, texts, strict=True)
+    )
+    if len(units) != 1 or bare > len(texts) / 20:
+        return None
+    numbers = [to_number(match[1], decimal) if match else None for match in matched]
+    values = np.array([np.nan if number is None else number for number in numbers])
+    return Column(values, bare, unit=units.pop())
+
+
+_SPACED = re.compile(r"(?<=\d)[ '\u00a0\u202f\u2019](?=\d{3}(\D|$))")
 _GROUPED = {".": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?$"), ",": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?$")}
 
 
 def to_number(text: str, decimal: str = ".") -> float | None:
-    """A number with its decimal mark, possibly with thousands marked by the other one; None for text and for no value."""
-    text = text.strip()
+    """A number with its decimal mark, possibly with thousands marked by the other one, by spaces or by apostrophes.
+
+    None for text and for no value.
+    """
+    text = _SPACED.sub("", text.strip().replace("\u2212", "-"))
     thousands = "," if decimal == "." else "."
     if thousands in text:
         if not _GROUPED[decimal].match(text):

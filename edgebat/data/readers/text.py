@@ -30,6 +30,8 @@ MAX_BYTES = 4 << 30
 SNIFFED_LINES = 400
 SNIFFED_BYTES = 1 << 18
 DELIMITERS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+CHINESE = ("电压", "电流", "循环", "工步")
+"""Voltage, current, cycle, step: words by which a Chinese export is known."""
 MAX_RAGGED = 0.02
 """Share of rows with another number of values than the rest above which a file is refused."""
 
@@ -100,11 +102,14 @@ def _decode(data: bytes, path: Path, profile: Profile) -> tuple[bytes, str]:
     """The file as UTF-8 without byte order mark, with unused space at its end cut off; and the encoding it had."""
     encoding = profile.encoding
     if not encoding:
-        marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+        marks = {
+            b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16",
+            b"\xfe\xff": "utf-16",
+        }  # fmt: skip
         encoding = next((name for mark, name in marks.items() if data.startswith(mark)), "")
     if not encoding and data[:200].count(b"\0") > len(data[:200]) // 4:
         encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
-    if not encoding.startswith("utf-16"):
+    if not encoding.startswith(("utf-16", "utf-32")):
         data = data.rstrip(b"\0")
     try:
         if not encoding and data.isascii():
@@ -114,7 +119,8 @@ def _decode(data: bytes, path: Path, profile: Profile) -> tuple[bytes, str]:
     except (UnicodeDecodeError, LookupError) as error:
         if encoding:
             raise DataError(f"{path.name} is no text in the encoding {encoding}: {error}") from None
-        encoding = "cp1252"
+        chinese = any(word in data[:SNIFFED_BYTES].decode("gb18030", "ignore") for word in CHINESE)
+        encoding = "gb18030" if chinese else "cp1252"
         text = data.decode(encoding, errors="replace")
     if "\0" in text:
         raise DataError(f"{path.name} is no text file; export it from the cycler's program as text or spreadsheet")
