@@ -9,7 +9,7 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check -qq install $(PIP_ARGS) -c constraints.txt
 C_FILES   = $(shell find firmware_stubs -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test test-full lint bench clean
+.PHONY: demo test test-full lint bench zoo clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -32,6 +32,23 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest -q bench --benchmark-only
+
+# The ready students, trained anew on a corpus (hours) and put into export/zoo/students: make zoo CORPUS=PATH
+zoo_add = $(BIN)/edgebat zoo add runs/$(1) $(2) $(3) --corpus $(CORPUS)
+
+zoo: $(VENV)/.dev
+	for recipe in zoo-health-small zoo-health zoo-forecast zoo-life; do $(BIN)/edgebat run $$recipe --corpus $(CORPUS) || exit; done
+	$(call zoo_add,zoo-health-small,mlp,health-mlp-small)
+	$(call zoo_add,zoo-health-small,cnn,health-cnn-small)
+	$(call zoo_add,zoo-health-small,lstm,health-lstm-small)
+	$(call zoo_add,zoo-health,cnn,health-cnn-medium)
+	$(call zoo_add,zoo-health,lstm,health-lstm-best)
+	$(call zoo_add,zoo-forecast,mlp,forecast-mlp-small)
+	$(call zoo_add,zoo-forecast,cnn,forecast-cnn-medium)
+	$(call zoo_add,zoo-forecast,lstm,forecast-lstm-best)
+	$(call zoo_add,zoo-life,lstm,life-lstm-small)
+	$(call zoo_add,zoo-life,cnn,life-cnn-medium)
+	$(call zoo_add,zoo-life,mlp,life-mlp-best)
 
 clean:
 	rm -rf build dist runs .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -59,8 +59,9 @@ TABLE: dict[str, Row] = {
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
     "search": Row(("runs",)),
-    "cli": Row(("search", "describe")),
-    "__main__": Row(("extras",), ("cli", "predict", "describe")),
+    "zoo": Row(("runs",)),
+    "cli": Row(("search", "describe", "zoo")),
+    "__main__": Row(("extras",), ("cli", "predict", "describe", "zoo")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 

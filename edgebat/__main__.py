@@ -1,7 +1,7 @@
 """``edgebat`` and ``python -m edgebat``: every command starts here, and every error ends here.
 
 With the ``cli`` extra this is the whole command line (edgebat/cli/main.py). Without it, on a device with NumPy alone, the
-two verbs that need nothing else still work: ``edgebat predict`` and ``edgebat info``.
+verbs that need nothing else still work: ``edgebat predict``, ``edgebat info`` and ``edgebat zoo``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from edgebat import __version__
 from edgebat.errors import EdgebatError, explain_os_error
@@ -77,7 +78,7 @@ def _how_to_continue(arguments: Sequence[str]) -> str:
     return f"{command} was not finished; run it again"
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: list[str]) -> int:
     if all(map(installed, EXTRAS["cli"].values())):
         from edgebat.cli.main import run_cli
 
@@ -85,8 +86,8 @@ def _run(arguments: Sequence[str]) -> int:
     return small_cli(arguments)
 
 
-def small_cli(arguments: Sequence[str]) -> int:
-    """The command line of a NumPy-only installation: ``predict`` and ``info``."""
+def small_cli(arguments: list[str]) -> int:
+    """The command line of a NumPy-only installation: ``predict``, ``info`` and ``zoo``."""
     parser = argparse.ArgumentParser(
         prog="edgebat",
         description="edgebat with NumPy alone: run a model that was trained and exported elsewhere.",
@@ -109,8 +110,10 @@ def small_cli(arguments: Sequence[str]) -> int:
     predict.add_argument("--sign", default="positive_is_charge", help="meaning of a positive current")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
+    _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))
 
-    if arguments and arguments[0] not in ("info", "predict") and not arguments[0].startswith("-"):
+    small = arguments[:1] in (["info"], ["predict"], ["zoo"]) and arguments[:2] != ["zoo", "add"]
+    if arguments and not small and not arguments[0].startswith("-"):
         _say(f"edgebat {arguments[0]}", _why_not(arguments))
         return 2
     options = parser.parse_args(arguments)
@@ -118,6 +121,9 @@ def small_cli(arguments: Sequence[str]) -> int:
     from edgebat.predict import predict_text
     from edgebat.tasks.base import FileOptions
 
+    if options.verb == "zoo":
+        print(_zoo_text(options))
+        return 0
     if options.verb == "info":
         print(info_text(options.path, as_json=options.json))
         return 0
@@ -133,6 +139,24 @@ def _why_not(arguments: Sequence[str]) -> str:
     near = difflib.get_close_matches(arguments[0], VERBS, n=1)
     hint = f"; did you mean {near[0]}?" if near else "."
     return f"there is no such verb{hint} The verbs are {', '.join(VERBS)}"
+
+
+def _add_zoo(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listed = verbs.add_parser("list", help="what there is")
+    listed.add_argument("--json", action="store_true", help="print JSON")
+    get = verbs.add_parser("get", help="copy a model, or write the C for a firmware")
+    get.add_argument("name", help="as edgebat zoo list has it")
+    get.add_argument("--out", type=Path, default=None, metavar="FOLDER", help="where the files go")
+    get.add_argument("--port", default=None, help="instead: a folder for a firmware; generic needs NumPy alone")
+    get.add_argument("--nominal-mah", type=int, default=None, metavar="MAH", help="--port: capacity of the cell")
+
+
+def _zoo_text(options: argparse.Namespace) -> str:
+    from edgebat.zoo.command import Wanted, list_text
+
+    if options.ask == "list":
+        return list_text(options.json)
+    return Wanted(options.name, options.out, options.port, options.nominal_mah).get()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "evaluate": ("data",),
     "replay": ("data", "sim"),
     "info": (),
+    "zoo": (),
     "bench": ("sim",),
     "targets": (),
     "doctor": (),
@@ -80,7 +81,7 @@ def extras_for(arguments: Sequence[str]) -> list[str]:
         needed -= {"onnx", "report"}
     elif recipe:
         needed |= set(_RECIPES.get(verb, ()))
-    elif verb == "export":
+    elif verb in ("export", "zoo"):
         needed |= _for_an_export(arguments)
     elif verb == "bench" and "host" in arguments:
         needed.add("onnx")

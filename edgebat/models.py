@@ -22,6 +22,7 @@ from edgebat.arrays import Bool, FloatArray, Int32, Int64
 from edgebat.errors import DataError, ModelFileError, require
 from edgebat.files import Json
 from edgebat.graph import IntGraph, load_graph
+from edgebat.paths import TEACHERS_HINT, shipped, teachers_dir
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
 from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
 from edgebat.tasks.windows import Definition, Windows
@@ -69,7 +70,8 @@ def open_model(path: str | Path) -> Model:
             path, f"int8 {graph.name}", task, spec, training, lambda windows: predict_int8(graph, windows), graph
         )
     if not path.is_file():
-        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
+        hint = TEACHERS_HINT if path.is_relative_to(teachers_dir()) else "After a run they lie in runs/<recipe>/models"
+        raise ModelFileError(f"there is no model file {path}. {hint}")
     require("torch", extra="train")
     from edgebat.training.tensorfile import read_network
 
@@ -88,8 +90,9 @@ def open_model(path: str | Path) -> Model:
 
 
 def model_file(path: str | Path) -> Path:
-    """``path`` itself, or the model in the folder ``path``: teacher.safetensors or the only .safetensors file."""
-    path = Path(path)
+    """``path`` itself, or the model in the folder ``path``: its only one or teacher.safetensors. ``export/...``
+    is found among what edgebat ships."""
+    path = shipped(path)
     if not path.is_dir():
         return path
     found = sorted(path.glob("teacher.safetensors")) or sorted(path.glob("*.safetensors"))

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+_TEACHERS = ("export", "zoo", "teachers")
+TEACHERS_HINT = (
+    "Trained teachers are a package of their own: in a checkout of edgebat, pip install ./export/zoo/teachers"
+)
+"""For whoever asks for a teacher that is not there."""
 
 
 def share(*parts: str) -> Path:
     """Path of a shipped file or folder, ``parts`` starting with ``"export"`` or ``"firmware_stubs"``.
 
-    A wheel carries both folders in ``edgebat/_share``; a checkout has them beside the package. The path is returned
-    whether or not the last part exists, so that the caller can name what is missing.
+    A wheel carries both folders in ``edgebat/_share``, but for the teachers, which are a package of their own; a checkout
+    has them beside the package. The path is returned whether or not the last part exists, so that the caller can name what
+    is missing.
     """
     installed = _PACKAGE / "_share"
-    return (installed if installed.is_dir() else _PACKAGE.parent).joinpath(*parts)
+    if not installed.is_dir():
+        return _PACKAGE.parent.joinpath(*parts)
+    if parts[: len(_TEACHERS)] == _TEACHERS and (package := importlib.util.find_spec("edgebat_teachers")):
+        return Path(next(iter(package.submodule_search_locations or ()))).joinpath(*parts[len(_TEACHERS) :])
+    return installed.joinpath(*parts)
+
+
+def shipped(path: str | Path) -> Path:
+    """``path`` itself; for an ``export/...`` that is not there, where edgebat has the file of that name."""
+    path = Path(path)
+    return share(*path.parts) if path.parts[:1] == ("export",) and not path.exists() else path
 
 
 def recipes_dir() -> Path:
@@ -28,9 +45,15 @@ def targets_dir() -> Path:
     return share("export", "targets")
 
 
-def zoo_dir() -> Path:
-    """The folder of trained checkpoints, ``teachers/<name>/*.safetensors`` with a card each."""
-    return share("export", "zoo")
+def students_dir() -> Path:
+    """The folder of ready students, one folder each."""
+    return share("export", "zoo", "students")
+
+
+def teachers_dir() -> Path:
+    """The folder of trained teachers, ``<system>/*.safetensors`` with a card each; a package of its own brings it beside a
+    wheel. The path is returned whether or not it exists."""
+    return share(*_TEACHERS)
 
 
 def firmware_dir() -> Path:

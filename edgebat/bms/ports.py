@@ -32,21 +32,19 @@ Undefined names are errors. The same model and name give the same bytes.
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
-
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edgebat import __version__
 from edgebat.bms.amalgamate import amalgamate
 from edgebat.bms.can import dbc_text
 from edgebat.bms.integration import integration_files, with_note
 from edgebat.errors import TargetError, require
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 from edgebat.formats.c.bms import bms_sources, write_bms
 from edgebat.formats.c.bms_models import forecast_model, health_model
 from edgebat.formats.c.write import CModel, write_c
@@ -61,18 +59,8 @@ NOMINAL_MAH = (10, 2_000_000)
 """What ``edgebat_init`` accepts."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _inside(value: str) -> str:
-    path = PurePosixPath(value)
-    if not value or path.is_absolute() or ".." in path.parts or "\\" in value:
-        raise ValueError(f"{value!r} is not a path inside the exported folder")
-    return value
-
-
-class Folders(_Section):
+@dataclass(frozen=True)
+class Folders:
     """Folders of the exported folder, by what lies in them."""
 
     model: str = "src"
@@ -81,28 +69,19 @@ class Folders(_Section):
     headers: str = "include"
     integration: str = "integration"
 
-    _check = field_validator("*")(_inside)
 
-
-class Manifest(_Section):
+@dataclass(frozen=True)
+class Manifest:
     """``port.yaml``; see the text above."""
 
     summary: str
     folders: Folders = Folders()
     amalgamate: bool = False
     big_endian: bool = False
-    copy_files: dict[str, str] = Field({}, alias="copy")
-    """Called otherwise here, because pydantic has a method of that name."""
-    render: dict[str, str] = {}
+    copy: Mapping[str, str] = field(default_factory=dict)
+    render: Mapping[str, str] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
-
-    @field_validator("copy_files", "render")
-    @classmethod
-    def _check(cls, value: dict[str, str]) -> dict[str, str]:
-        for path in (*value, *value.values()):
-            _inside(path)
-        return value
 
 
 @dataclass(frozen=True)
@@ -138,14 +117,13 @@ def load_port(name: str | Path) -> Port:
         raise TargetError(f"there is no port {str(name)!r}; choose one of {', '.join(list_ports())}, or a folder")
     path = folder / MANIFEST
     try:
-        manifest = Manifest.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        manifest = manifest_of(_document(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise TargetError(f"port {folder.name}: {path} cannot be read: {error}") from None
-    except ValidationError as error:
-        problems = "; ".join(_problem(e["loc"], e["type"], e["msg"]) for e in error.errors())
-        raise TargetError(f"port {folder.name}: {path}: {problems}") from None
+    except ValueError as error:
+        raise TargetError(f"port {folder.name}: {path}: {error}") from None
     port = Port(folder.name, folder, manifest)
-    named = {MANIFEST, *manifest.copy_files, *manifest.render, *manifest.keep}
+    named = {MANIFEST, *manifest.copy, *manifest.render, *manifest.keep}
     files = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
     # Installing a wheel compiles every Python file in it, so a port that has one gets a __pycache__ that is not its own.
     there = {file.as_posix() for file in files if "__pycache__" not in file.parts}
@@ -158,13 +136,66 @@ def load_port(name: str | Path) -> Port:
     return port
 
 
-def _problem(where: tuple[int | str, ...], kind: str, message: str) -> str:
-    """What is wrong at one key of a manifest; beside an unknown key, the keys there are."""
-    if kind == "extra_forbidden":
-        section = Manifest if len(where) == 1 else Folders
-        known = sorted(field.alias or name for name, field in section.model_fields.items())
-        message = f"unknown key; allowed: {', '.join(known)}"
-    return f"{'.'.join(map(str, where)) or 'file'}: {message}"
+def _document(path: Path) -> object:
+    """What a manifest says. One in JSON, which is YAML as well, is read without the package for YAML."""
+    text = path.read_text("utf-8")
+    try:
+        return json.loads(text)
+    except ValueError:
+        yaml = require("yaml", extra="cli")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"cannot be read: {error}") from None
+
+
+_KINDS: dict[str, Callable[[object], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "true or false": lambda value: isinstance(value, bool),
+    "a mapping of texts": lambda value: (
+        isinstance(value, dict) and all(isinstance(t, str) for t in (*value, *value.values()))
+    ),
+    "a list of texts": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+}
+_KEYS = {
+    "summary": "text", "folders": "a mapping of texts", "amalgamate": "true or false", "big_endian": "true or false",
+    "copy": "a mapping of texts", "render": "a mapping of texts", "keep": "a list of texts", "once": "a list of texts",
+}  # fmt: skip
+
+
+def manifest_of(document: object) -> Manifest:
+    """The checked manifest out of plain data. Raises ValueError with everything that is wrong."""
+    if not isinstance(document, dict):
+        raise ValueError(f"file: Input should be a mapping, not {type(document).__name__}")
+    problems = [] if "summary" in document else ["summary: Field required"]
+    problems += _unknown(document, _KEYS)
+    problems += [
+        f"{key}: Input should be {_KEYS[key]}, not {value!r}"
+        for key, value in document.items()
+        if key in _KEYS and not _KINDS[_KEYS[key]](value)
+    ]
+    if not problems:
+        folders, pairs = document.get("folders", {}), {**document.get("copy", {}), **document.get("render", {})}
+        problems += _unknown(folders, [one.name for one in fields(Folders)], "folders.")
+        problems += [
+            f"{value!r} is not a path inside the exported folder"
+            for value in (*folders.values(), *pairs, *pairs.values())
+            if not _inside(value)
+        ]
+    if problems:
+        raise ValueError("; ".join(problems))
+    values: Json = {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
+    return Manifest(**(values | {"folders": Folders(**folders)}))
+
+
+def _unknown(given: Mapping[str, object], known: Iterable[str], section: str = "") -> list[str]:
+    allowed = ", ".join(sorted(known))
+    return [f"{section}{key}: unknown key; allowed: {allowed}" for key in given if key not in known]
+
+
+def _inside(value: str) -> bool:
+    path = PurePosixPath(value)
+    return bool(value) and not path.is_absolute() and ".." not in path.parts and "\\" not in value
 
 
 def export_port(
@@ -240,7 +271,7 @@ def port_files(
         files[_tidy(f"{folders.integration}/{path}")] = text.encode()
     if trend is not None:
         files[_tidy(f"{folders.integration}/{name}.dbc")] = dbc_text(numbers, forecast=trend).encode()
-    for source_name, target in port.manifest.copy_files.items():
+    for source_name, target in port.manifest.copy.items():
         files[_tidy(target.replace("{name}", name))] = port.file(source_name).read_bytes()
     for template, target in port.manifest.render.items():
         files[_tidy(target.replace("{name}", name))] = _render(port, template, context).encode()
@@ -280,7 +311,14 @@ def _c_files(graph: IntGraph, name: str, folders: Folders, mode: str) -> tuple[C
     return replace(model, files=[]), files
 
 
+_MARK = re.compile(r"\{\{ (\w+) \}\}")
+
+
 def _render(port: Port, template: str, context: Mapping[str, object]) -> str:
+    text = port.file(template).read_text("utf-8")
+    plain = _MARK.sub(lambda mark: str(context.get(mark[1], mark[0])), text)
+    if not re.search(r"\{[{%#]", plain):
+        return plain  # it holds names alone, for which Jinja2, which would give the same, is not needed
     jinja2 = require("jinja2", extra="report")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([port.folder, firmware_dir() / "ports"]),
@@ -290,7 +328,6 @@ def _render(port: Port, template: str, context: Mapping[str, object]) -> str:
         keep_trailing_newline=True,
     )
     try:
-        text: str = environment.get_template(template).render(context)
+        return str(environment.get_template(template).render(context))
     except jinja2.TemplateError as error:
         raise TargetError(f"port {port.name}: {template} cannot be rendered: {error}") from None
-    return text

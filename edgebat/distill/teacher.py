@@ -11,7 +11,7 @@ from edgebat.cells import CellKey, join_seen, seen_cells
 from edgebat.errors import RecipeError
 from edgebat.files import Json, sha256_file
 from edgebat.models import Model, open_model
-from edgebat.paths import share
+from edgebat.paths import TEACHERS_HINT, shipped
 from edgebat.tasks.base import AnyTask
 from edgebat.tasks.windows import Definition, Windows
 from edgebat.teachers.base import Teacher
@@ -36,9 +36,7 @@ class TeacherEntry:
     @property
     def path(self) -> Path:
         """Where ``file`` lies: as given, else, for ``export/...``, among the files edgebat ships with."""
-        given = Path(self.file)
-        shipped = share(*given.parts) if given.parts[:1] == ("export",) else given
-        return given if given.is_file() else shipped
+        return shipped(self.file)
 
     def digest(self) -> str:
         """sha256 of ``file``, empty when there is none. Raises RecipeError when it does not exist."""
@@ -46,7 +44,7 @@ class TeacherEntry:
             return ""
         if not self.path.is_file():
             raise RecipeError(f"teacher.file {self.file} does not exist; give a trained teacher's .safetensors, such as one "
-                              "of export/zoo/teachers, or leave it out to train one")  # fmt: skip
+                              f"of export/zoo/teachers, or leave it out to train one. {TEACHERS_HINT}")  # fmt: skip
         return sha256_file(self.path)
 
 

@@ -17,12 +17,12 @@ import pytest
 
 from edgebat.__main__ import main
 from edgebat.graph import load_graph
-from edgebat.paths import zoo_dir
+from edgebat.paths import teachers_dir
 from edgebat.tasks.health.windows import HealthWindows
 
 Command = Callable[..., tuple[int, str, str]]
 
-FORECASTER = zoo_dir() / "teachers" / "battery_timer" / "synthetic.safetensors"
+FORECASTER = teachers_dir() / "battery_timer" / "synthetic.safetensors"
 RECIPE = """
 name: tiny
 data: {synthetic: {cells: 16, max_cycles: 120, seed: 3}, split: {test: 0.3, val: 0.2, seed: 1}}
@@ -97,6 +97,57 @@ def test_evidence_pairs_students_by_cell_and_is_not_trained_twice(folder: Path, 
         assert shown == pytest.approx([errors[name] for name in ("measured", "twin", "taught")], abs=6e-4)
     code, again, _ = command(*arguments)
     assert (code, "✓" in again) == (0, False)
+
+
+def test_a_student_of_the_run_becomes_an_entry_of_a_zoo(
+    run: Path, card: dict[str, Any], command: Command, tmp_path: Path
+) -> None:
+    rows = {row["key"]: row for row in card["accuracy"]}
+    for model, twin in (("lstm", "without"), ("lstm_alone", "with")):
+        name = f"my-{model}"
+        folder = tmp_path / name
+        code, out, err = command("zoo", "add", run, model, name, "--zoo", tmp_path)
+        assert (code, Path(out.strip())) == (0, folder), err
+        entry = json.loads((folder / "entry.json").read_text())
+        assert entry["error"] == pytest.approx(rows[f"{model}_int8"]["soh_rmse_pct"], abs=6e-4)
+        of_run, ours = load_graph(run / "models" / f"{model}.ebat"), load_graph(folder / f"{name}.ebat")
+        assert of_run.fingerprint == ours.fingerprint == entry["fingerprint"]
+        assert ours.name == name
+        text = (folder / "card.md").read_text()
+        for word in (f"LSTM int8, {twin} teacher", "its cells are simulated", "| Ridge |"):
+            assert word in text
+        assert f"edgebat zoo add runs/tiny {model} {name}" in text
+        # The recipe beside it is the run's.
+        assert (folder / "recipe.yaml").read_bytes() == (run / "config.yaml").read_bytes()
+    code, _, err = command("zoo", "add", run, "gru", "mine", "--zoo", tmp_path)
+    assert code == 2
+    assert "has no student 'gru'; its students are mlp_alone, lstm_alone, mlp, lstm" in " ".join(err.split())
+    assert "finish the run first" in command("zoo", "add", tmp_path, "lstm", "mine", "--zoo", tmp_path)[2]
+
+
+def test_an_entry_from_measured_cells_says_which_cells_they_are(
+    run: Path, card: dict[str, Any], command: Command, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "models", tmp_path / "models")
+    shutil.copy(run / "config.yaml", tmp_path)
+    learnt, held_out = (card["data"]["split"][part][0] for part in ("train", "test"))
+    parts = {"train": [learnt], "val": [], "test": [held_out.replace("/", "-other/")]}
+    measured = {**card, "data": {**card["data"], "synthetic": False, "split": parts}}
+    (tmp_path / "card.json").write_text(json.dumps(measured))
+    arguments = ("zoo", "add", tmp_path, "lstm", "mine", "--zoo", tmp_path)
+    assert "give the corpus they are of, --corpus PATH" in command(*arguments)[2]
+    assert "cells.csv cannot be read" in " ".join(command(*arguments, "--corpus", tmp_path)[2].split())
+    dataset, cell = learnt.split("/")
+    (tmp_path / "cells.csv").write_text(
+        "dataset,cell_id,chemistry,temperature_c,charge_protocol\n"
+        f"{dataset},{cell},LFP/graphite,25.0,1C\n{dataset}-other,{held_out.split('/')[1]},LCO/graphite,45.0,2C\n"
+    )
+    assert command(*arguments, "--corpus", tmp_path)[0] == 0
+    text = (tmp_path / "mine" / "card.md").read_text()
+    assert f"| {dataset} | LFP/graphite | 1 | 0 | 0 | 25 degC | 1C |" in text
+    assert f"| {dataset}-other | LCO/graphite | 0 | 0 | 1 | – | – |" in text  # it says nothing of 45 degC
+    entry = json.loads((tmp_path / "mine" / "entry.json").read_text())
+    assert entry["data"] == f"1 cells of {dataset}; 1 held out of {dataset}-other"
 
 
 def test_a_second_run_skips_every_step(folder: Path, run: Path, command: Command) -> None:

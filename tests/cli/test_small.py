@@ -17,7 +17,7 @@ from edgebat.tasks.health import HealthWindows
 
 Command = Callable[..., tuple[int, str, str]]
 VERBS = ("run", "data", "train", "distill", "quantize", "export", "verify", "bench", "report", "predict", "evaluate", "info",
-         "replay", "settings", "targets", "doctor")  # fmt: skip
+         "replay", "zoo", "settings", "targets", "doctor")  # fmt: skip
 
 
 def test_version(command: Command) -> None:

@@ -10,24 +10,31 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata, util
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
-def install_wheel(folder: Path) -> Path:
-    """The wheel, built and installed below ``folder``; the folder with the package."""
+def install_wheel(folder: Path, source: Path = ROOT) -> Path:
+    """The wheel of ``source``, built and installed below ``folder``; the folder with the package."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     isolation = ["--no-build-isolation"] if util.find_spec("hatchling") else []
-    subprocess.run([*pip, "wheel", "--no-deps", *isolation, "-w", folder, ROOT], check=True)
+    subprocess.run([*pip, "wheel", "--no-deps", *isolation, "-w", folder, source], check=True)
     (wheel,) = folder.glob("*.whl")
     # `--target` would unpack over packages of other environments; nothing is shared here.
     subprocess.run([*pip, "install", "--no-deps", "--compile", "--target", folder / "site", wheel], check=True)
     wheel.unlink()
     return folder / "site"
+
+
+def packed_bytes(installed: Path) -> int:
+    """Bytes of the files of an installed wheel, packed as in a wheel; what pip has compiled does not count."""
+    files = [path for path in installed.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return sum(len(zlib.compress(path.read_bytes(), 6)) for path in files)
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,10 @@ class Installed:
     wheel: Path
     packages: Path
     extras: tuple[str, ...]
+
+    def beside(self, package: Path) -> Installed:
+        """The same with what is installed in ``package``."""
+        return replace(self, packages=Path(f"{self.packages}{os.pathsep}{package}"))
 
     def edgebat(self, *arguments: str | Path, cwd: Path, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """Run the command line in the folder ``cwd``; what it wrote is text of stdout and stderr."""

@@ -34,7 +34,8 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "module",
     ["edgebat", "edgebat.predict", "edgebat.graph", "edgebat.runtime", "edgebat.tasks.health", "edgebat.evaluate",
-     "edgebat.formats.tflite.read", "edgebat.formats.onnx.read", "edgebat.data.readers", "edgebat.__main__"],
+     "edgebat.formats.tflite.read", "edgebat.formats.onnx.read", "edgebat.data.readers", "edgebat.zoo", "edgebat.bms.ports",
+     "edgebat.__main__"],
 )  # fmt: skip
 def test_importing_needs_numpy_alone(module: str) -> None:
     assert not modules_after(f"import {module}") & set(HEAVY)

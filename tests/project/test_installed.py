@@ -15,13 +15,14 @@ from edgebat.cli.main import app
 from edgebat.errors import MissingExtra
 from edgebat.extras import EXTRAS, VERBS, extras_for, missing_for
 from edgebat.tasks.health import HealthWindows
-from tests.project.installed import ROOT, Installed, environment, install_wheel, normal
+from tests.generic_port import self_tested
+from tests.project.installed import ROOT, Installed, environment, install_wheel, normal, packed_bytes
 
 Env = Callable[..., Installed]
 Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
-OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines"
+OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first"
 
 
 @pytest.fixture
@@ -54,6 +55,34 @@ def test_with_numpy_alone_a_model_predicts(env: Env, user: Path) -> None:
     assert "soh" in done.stdout.lower()
 
 
+def test_with_numpy_alone_a_ready_student_becomes_c_that_passes_its_self_test(env: Env, user: Path) -> None:
+    done = env().edgebat("zoo", "get", "health-lstm-small", "--port", "generic", "--out", "soh", cwd=user)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert self_tested(user / "soh").startswith("SOH ")
+
+
+def test_the_wheel_is_small_and_teachers_come_with_a_package_of_their_own(env: Env, user: Path, tmp_path: Path) -> None:
+    assert packed_bytes(env().wheel) < 2_000_000
+    alone = env("train")
+    recipe = "from edgebat.distill.teacher import TeacherEntry as T; print(T(file='export/zoo/teachers/{}').path)"
+    digest = recipe.replace(").path", ").digest()")
+    for done in (
+        alone.edgebat("zoo", "get", "ic2ml/tongji", cwd=user),
+        alone.python(digest.format("ic2ml/tongji.safetensors"), cwd=user),
+    ):
+        assert "pip install ./export/zoo/teachers" in done.stderr
+    package = install_wheel(tmp_path, ROOT / "export" / "zoo" / "teachers")
+    both = alone.beside(package)
+    assert both.edgebat("zoo", "get", "ic2ml/tongji", cwd=user).returncode == 0
+    shipped = ROOT / "export" / "zoo" / "teachers"
+    assert (user / "ic2ml-tongji" / "tongji.safetensors").read_bytes() == (
+        shipped / "ic2ml/tongji.safetensors"
+    ).read_bytes()
+    for file in shipped.glob("*/*.safetensors"):
+        done = both.python(recipe.format(file.relative_to(shipped)), cwd=user)
+        assert Path(done.stdout.strip()) == package / "edgebat_teachers" / file.relative_to(shipped)
+
+
 @pytest.mark.parametrize("port", list_ports())
 def test_every_port_is_exported_more_than_once(env: Env, user: Path, port: str) -> None:
     written = []
@@ -80,6 +109,8 @@ COMMANDS = [
     ("bench", "peers", "--compiler", "zig"),
     ("bench", "accept", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
     ("bench", "check", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
+    ("zoo", "list"), ("zoo", "get", "health-lstm-small"), ("zoo", "get", "health-lstm-small", "--port", "generic"),
+    ("zoo", "get", "health-lstm-small", "--port", "foxbms"), ("zoo", "add", "nowhere", "lstm", "mine"),
     ("evaluate", "tiny.ebat", *CORPUS), ("replay", "tiny.ebat", "--cells", "1", "--cycles", "4"),
 ]  # fmt: skip
 

@@ -35,4 +35,7 @@ def test_the_wheel_takes_what_the_code_looks_for() -> None:
     for source, place in carried.items():
         assert (ROOT / source).exists(), source
         assert place == f"edgebat/_share/{source}"
-    assert {"export", "firmware_stubs/include", "firmware_stubs/src", "firmware_stubs/ports"} <= set(carried)
+    for shipped in ("recipes", "targets", "zoo/students"):
+        assert f"export/{shipped}" in carried
+    assert {"firmware_stubs/include", "firmware_stubs/src", "firmware_stubs/ports"} <= set(carried)
+    assert not [source for source in carried if (ROOT / "export/zoo/teachers").is_relative_to(ROOT / source)]

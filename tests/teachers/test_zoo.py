@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from edgebat.models import open_model  # noqa: E402
-from edgebat.paths import zoo_dir  # noqa: E402
+from edgebat.paths import teachers_dir  # noqa: E402
 from edgebat.tasks.forecast.fade import fade_curves  # noqa: E402
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, forecast_windows  # noqa: E402
 from edgebat.tasks.health import HealthSpec, HealthWindows  # noqa: E402
@@ -25,7 +25,7 @@ from edgebat.training.tensorfile import read_network  # noqa: E402
 from tests.life_cells import made_up_cell  # noqa: E402
 from tests.tiny_windows import tiny_windows  # noqa: E402
 
-FILES = sorted((zoo_dir() / "teachers").glob("*/*.safetensors"))
+FILES = sorted(teachers_dir().glob("*/*.safetensors"))
 IDS = [f"{file.parent.name}/{file.stem}" for file in FILES]
 
 
