@@ -19,7 +19,7 @@ from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
-from edgebat.paths import recipes_dir
+from edgebat.paths import recipes_dir, shipped
 
 INT8 = (".ebat", ".tflite", ".onnx")
 HEAD_BYTES = 1 << 16
@@ -65,10 +65,10 @@ def info_text(path: str, *, as_json: bool = False) -> str:
 
 def describe(path: str | Path) -> Description:
     """What lies at ``path``, or the shipped recipe of that name. Raises EdgebatError."""
-    given = Path(path)
-    shipped = recipes_dir() / f"{given}.yaml"
-    if not given.exists() and given.parent == Path() and shipped.is_file():
-        return _yaml(shipped, str(given))
+    given = shipped(path)
+    recipe = recipes_dir() / f"{given}.yaml"
+    if not given.exists() and given.parent == Path() and recipe.is_file():
+        return _yaml(recipe, str(given))
     if not given.exists():
         raise ModelFileError(
             f"there is no model file {given}, nor another file or folder; after a run models lie in runs/<recipe>/models"
