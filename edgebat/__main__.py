@@ -136,6 +136,15 @@ def small_cli(arguments: list[str]) -> int:
     return 0
 
 
+def _why_not(arguments: Sequence[str]) -> str:
+    """Why NumPy alone does not do this verb."""
+    if arguments[0] in VERBS:
+        return f"this verb needs more than NumPy; run: {INSTALL_HINT.format(','.join(lacking(extras_for(arguments))))}"
+    near = difflib.get_close_matches(arguments[0], VERBS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    return f"there is no such verb{hint} The verbs are {', '.join(VERBS)}"
+
+
 def _add_zoo(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listed = verbs.add_parser("list", help="what there is")
     listed.add_argument("--json", action="store_true", help="print JSON")
@@ -152,15 +161,6 @@ def _zoo_text(options: argparse.Namespace) -> str:
     if options.ask == "list":
         return list_text(options.json)
     return Wanted(options.name, options.out, options.port, options.nominal_mah).get()
-
-
-def _why_not(arguments: Sequence[str]) -> str:
-    """Why NumPy alone does not do this verb."""
-    if arguments[0] in VERBS:
-        return f"this verb needs more than NumPy; run: {INSTALL_HINT.format(','.join(lacking(extras_for(arguments))))}"
-    near = difflib.get_close_matches(arguments[0], VERBS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    return f"there is no such verb{hint} The verbs are {', '.join(VERBS)}"
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def describe(path: str | Path) -> Description:
         return _yaml(recipe, str(given))
     if not given.exists():
         raise ModelFileError(
-            f"there is no model file {given}, nor any other; after a run they lie in runs/<recipe>/models"
+            f"there is no model file {given}, nor another file or folder; after a run models lie in runs/<recipe>/models"
         )
     if given.is_dir():
         return _folder(given)

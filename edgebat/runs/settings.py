@@ -85,10 +85,10 @@ def find_sections(name: str = "") -> list[SectionKeys]:
         if section.name == owner and keys:
             return [dataclasses.replace(section, keys=keys)]
     own = [section.name for section in sections if section.name]
-    keys = [f"{section.name}.{key.name}".lstrip(".") for section in sections for key in section.keys]
+    inside = [f"{section.name}.{key.name}".lstrip(".") for section in sections for key in section.keys]
     # What lies as deep first: a key inside a section can resemble its misspelt name just as much.
-    alike = [each for each in (*own, *keys) if each.count(".") == name.count(".")]
-    near = difflib.get_close_matches(name, alike, n=1) or difflib.get_close_matches(name, [*own, *keys], n=1)
+    alike = [each for each in (*own, *inside) if each.count(".") == name.count(".")]
+    near = difflib.get_close_matches(name, alike, n=1) or difflib.get_close_matches(name, [*own, *inside], n=1)
     hint = f"; did you mean {near[0]}?" if near else ";"
     at_the_top = ", ".join(dict.fromkeys(each.split(".")[0].split(" ")[0] for each in own))
     raise RecipeError(
