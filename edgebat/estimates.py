@@ -6,7 +6,7 @@ Names are those of ``edgebat predict --json``: head and unit, as ``soh_percent``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from edgebat.cells import CellKey
 from edgebat.errors import require
 from edgebat.graph import IntGraph
 from edgebat.predict import UNIT_SUFFIX, Prediction
-from edgebat.tasks.base import AnyTask, Predictions, flat, task_of
+from edgebat.tasks.base import AnyTask, FileInputs, Predictions, flat, task_of
 from edgebat.tasks.windows import Definition, Windows
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Estimates:
     """[N] an input lies outside the range of the training cells: do not rely on that row. Known of int8 models alone."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason -> cycles that gave no window."""
+    remarks: tuple[str, ...] = ()
+    """How a file was read: what was guessed, and what was left out."""
     cells: tuple[CellKey, ...] = ()
     """(dataset, cell_id) of the cells of a fleet; empty for a file."""
     cell: Int64 | None = None
@@ -80,32 +82,29 @@ def device_estimates(graph: IntGraph, prediction: Prediction) -> Estimates:
         if head.ahead:
             ahead[name] = head.ahead
     values |= task.derived(spec, prediction.outputs.physical())
-    return Estimates(prediction.cycle, values, ahead, prediction.outside, prediction.left_out)
+    return Estimates(prediction.cycle, values, ahead, prediction.outside, prediction.left_out, prediction.remarks)
 
 
-def physical_estimates(
-    task: AnyTask, spec: Definition, predictions: Predictions, cycle: Int64, left_out: Mapping[str, int]
-) -> Estimates:
-    """What a teacher or float student predicts, at every cycle of a head's grid."""
+def physical_estimates(task: AnyTask, spec: Definition, predictions: Predictions, found: FileInputs) -> Estimates:
+    """What a teacher or float student predicts of the inputs ``found``, at every cycle of a head's grid."""
     heads = {head.name: head for head in task.heads(spec)}
     values: dict[str, FloatArray] = {}
     ahead = {}
-    for name, found in predictions.items():
+    for name, answer in predictions.items():
         if name not in heads:
             continue
         suffix = UNIT_SUFFIX[heads[name].unit][0]
-        scaled = np.asarray(found, dtype=np.float64) * (100.0 if suffix == "percent" else 1.0)
+        scaled = np.asarray(answer, dtype=np.float64) * (100.0 if suffix == "percent" else 1.0)
         values[f"{name}_{suffix}"] = scaled if heads[name].grid else flat(scaled)
         if heads[name].grid:
             ahead[f"{name}_{suffix}"] = heads[name].grid
     # What follows from the predictions asks for all of them.
     values |= task.derived(spec, predictions) if heads.keys() <= predictions.keys() else {}
-    return Estimates(cycle, values, ahead, np.zeros(len(cycle), dtype=np.bool_), left_out)
+    unknown = np.zeros(len(found.cycle), dtype=np.bool_)
+    return Estimates(found.cycle, values, ahead, unknown, found.left_out, found.remarks)
 
 
 def of_windows(estimates: Estimates, windows: Windows) -> Estimates:
     """The same with the cells of the windows."""
-    return Estimates(
-        np.asarray(windows.cycle, dtype=np.int64), estimates.values, estimates.ahead, estimates.extrapolated,
-        windows.left_out, tuple(windows.cells), np.asarray(windows.cell, dtype=np.int64),
-    )  # fmt: skip
+    cell = np.asarray(windows.cell, dtype=np.int64)
+    return replace(estimates, left_out=windows.left_out, cells=tuple(windows.cells), cell=cell)

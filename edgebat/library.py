@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +117,9 @@ class Estimator:
         found = self._inputs(data, FileOptions(nominal_ah, _mapping(columns), sign))
         if isinstance(model.network, IntGraph):
             prediction = predict_windows(model.network, found.x, found.cycle, found.left_out)
-            return device_estimates(model.network, prediction)
+            return device_estimates(model.network, replace(prediction, remarks=found.remarks))
         predicted = model.network.predict(np.asarray(found.x, dtype=np.float32))
-        return physical_estimates(model.task, model.spec, predicted, found.cycle, found.left_out)
+        return physical_estimates(model.task, model.spec, predicted, found)
 
     def evaluate(self, fleet: Fleet | str | Path, *, train_fleet: Fleet | str | Path | None = None) -> Evaluation:
         """Scores by cell beside the baselines of the task; cells that the model has seen are marked.
@@ -208,7 +208,7 @@ class Estimator:
             raise DataError(f"{model.kind} is of the task {model.task.name}; these are {_kind(windows)}")
         if isinstance(model.network, IntGraph):
             return device_estimates(model.network, predict_windows(model.network, windows.inputs(), cycle))
-        return physical_estimates(model.task, model.spec, model.predict(windows), cycle, {})
+        return physical_estimates(model.task, model.spec, model.predict(windows), FileInputs(windows.inputs(), cycle))
 
     def _inputs(self, data: Any, how: FileOptions) -> FileInputs:
         task, spec = self.model.task, self.model.spec

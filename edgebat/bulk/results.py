@@ -56,6 +56,8 @@ class Record:
     """Rows that it gave."""
     error: str = ""
     """Why it gave none."""
+    remarks: str = ""
+    """How it was read: what was guessed, and what was left out."""
 
     @property
     def log(self) -> Log:

@@ -45,9 +45,10 @@ def predict_logs(shared: Shared, logs: Sequence[Log]) -> Part:
     graph = shared.graph
     one = device_estimates(graph, predict_windows(graph, np.zeros((1, *graph.input_tensor.shape)))).columns()
 
-    def rows(log: Log) -> Columns:
-        found = device_estimates(graph, predict_file(graph, shared.root / log.name, shared.options(log))).columns()
-        return {name: values[-1:] for name, values in found.items()} if shared.last else found
+    def rows(log: Log) -> tuple[Columns, Sequence[str]]:
+        estimates = device_estimates(graph, predict_file(graph, shared.root / log.name, shared.options(log)))
+        found = estimates.columns()
+        return {k: v[-1:] for k, v in found.items()} if shared.last else found, estimates.remarks
 
     return _each(logs, rows, {name: values[:0] for name, values in one.items()})
 
@@ -61,31 +62,32 @@ def evaluate_logs(shared: Shared, logs: Sequence[Log]) -> Part:
     task, spec = task_of(graph.meta.get("task"), f"model {graph.name!r}")
     seen = str((graph.meta.get("training") or {}).get("seen", ""))
 
-    def rows(log: Log) -> Columns:
+    def rows(log: Log) -> tuple[Columns, Sequence[str]]:
         how = shared.options(log)
         answers = dict(entry.split("=", 1) for entry in how.mapping) | ({"sign": how.sign} if how.sign else {})
         settings = AddSettings(dataset=shared.root.name, answers=answers, nominal_ah=how.nominal_ah)
-        windows = task.of_fleet(read_fleet([shared.root / log.name], settings), spec).windows
+        fleet = read_fleet([shared.root / log.name], settings)
+        windows = task.of_fleet(fleet, spec).windows
         scores = task.score_cell(windows, predict_int8(graph, windows))
         values = {name: np.array([np.nan if v is None else v], dtype=np.float64) for name, v in scores.items()}
-        return {"seen": np.array(seen_cells(seen, windows.cells)), **values}
+        return {"seen": np.array(seen_cells(seen, windows.cells)), **values}, fleet.notes
 
     keys = ("windows", *(column.key for column in task.columns))
     return _each(logs, rows, {"seen": np.zeros(0, dtype=np.bool_), **{key: np.zeros(0) for key in keys}})
 
 
-def _each(logs: Sequence[Log], rows: Callable[[Log], Columns], nothing: Columns) -> Part:
+def _each(logs: Sequence[Log], rows: Callable[[Log], tuple[Columns, Sequence[str]]], nothing: Columns) -> Part:
     """The rows of all logs below each other, in the columns of ``nothing``."""
     found, records = [], []
     for log in logs:
         try:
-            own, error = rows(log), ""
+            (own, remarks), error = rows(log), ""
         except EdgebatError as refused:
-            own, error = nothing, str(refused)
+            own, remarks, error = nothing, (), str(refused)
         except Exception as fault:  # one strange log must not end the work on thousands
-            own, error = nothing, f"internal error: {type(fault).__name__}: {fault}"
+            own, remarks, error = nothing, (), f"internal error: {type(fault).__name__}: {fault}"
         count = len(next(iter(own.values())))
-        records.append(Record(log.name, log.size, log.time_ns, count, error))
+        records.append(Record(log.name, log.size, log.time_ns, count, error, "; ".join(remarks)))
         found.append({"log": np.full(count, log.name, dtype=object), **own})
     # A cell of which something is not known, as its end of life, has no column for it.
     columns = {

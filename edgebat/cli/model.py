@@ -212,7 +212,7 @@ def predict(
 ) -> None:
     """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
 
-    A health model reads cycler files: CSV (Battery Data Format, or mapped) and BatteryML's .pkl.
+    A health model reads cycler files of most makers and logs of battery managers (docs/data-layouts.md).
     A forecast model reads capacity histories: CSV with cycle and capacity_ah.
     Any model reads ready windows: .npy, or CSV without header.
     A folder of logs goes into a folder of results, by several processes or Ray; started again, it goes on.
@@ -223,7 +223,7 @@ def predict(
 
       edgebat predict runs/forecast-students/models/lstm.ebat history.csv --nominal-ah 3.5
 
-      edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
+      edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=Kanal1 --set time_unit=min
 
       edgebat predict model.ebat logs/ --out results --nominal-ah 3.5 --ray local
     """

@@ -159,11 +159,15 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class FileInputs:
-    """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none."""
+    """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none.
+
+    remarks: what was guessed about the file, and what was left out of it.
+    """
 
     x: FloatArray
     cycle: Int64
     left_out: dict[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One cycling test as every cycler would export it: a writer per layout, and traps that any text file can hold.
+"""One cycling test as every cycler would export it: a writer per layout.
 
 The column names are those of the makers' exports as public readers and documents give them; the samples are made here.
 """
@@ -6,11 +6,8 @@ The column names are those of the makers' exports as public readers and document
 from __future__ import annotations
 
 import datetime as dt
-import gzip
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -71,8 +68,9 @@ class Sheet:
     delimiter: str = ","
 
 
-def _columns(test: Test, *columns: object) -> list[list[str]]:
-    return [list(row) for row in zip(*(map(_text, column) for column in columns), strict=True)]
+def _sheet(columns: dict[str, object], preamble: list[str] | None = None, delimiter: str = ",") -> Sheet:
+    rows = [list(row) for row in zip(*(map(_text, column) for column in columns.values()), strict=True)]
+    return Sheet(list(columns), rows, preamble or [], delimiter)
 
 
 def _text(value: object) -> str:
@@ -83,150 +81,267 @@ def _clock(seconds: np.ndarray) -> list[str]:
     return [f"{int(s) // 3600:02d}:{int(s) // 60 % 60:02d}:{int(s) % 60:02d}" for s in seconds]
 
 
+def _dates(test: Test, form: str) -> list[str]:
+    return [stamp.strftime(form) for stamp in test.stamps]
+
+
+def _count(test: Test) -> range:
+    return range(1, test.time_s.size + 1)
+
+
 def arbin(test: Test) -> Sheet:
-    stamps = [f"\t{stamp:%m/%d/%Y %H:%M:%S.%f}" for stamp in test.stamps]
-    names = ["Data Point", "Date Time", "Test Time (s)", "Step Time (s)", "Cycle Index", "Step Index", "Current (A)",
-             "Voltage (V)", "Charge Capacity (Ah)", "Discharge Capacity (Ah)", "Aux_Temperature_1 (C)"]  # fmt: skip
-    return Sheet(names, _columns(
-        test, range(1, test.time_s.size + 1), stamps, test.time_s, test.time_s, test.cycle, test.step, test.current_a,
-        test.voltage_v, test.charge_ah, test.discharge_ah, test.temperature_degc))  # fmt: skip
+    return _sheet(
+        {
+            "Data Point": _count(test),
+            "Date Time": _dates(test, "\t%m/%d/%Y %H:%M:%S.%f"),
+            "Test Time (s)": test.time_s,
+            "Step Time (s)": test.time_s,
+            "Cycle Index": test.cycle,
+            "Step Index": test.step,
+            "Current (A)": test.current_a,
+            "Voltage (V)": test.voltage_v,
+            "Charge Capacity (Ah)": test.charge_ah,
+            "Discharge Capacity (Ah)": test.discharge_ah,
+            "Aux_Temperature_1 (C)": test.temperature_degc,
+        }
+    )
 
 
 def arbin_old(test: Test) -> Sheet:
-    names = ["Data_Point", "Test_Time(s)", "Date_Time", "Step_Time(s)", "Step_Index", "Cycle_Index", "Current(A)", "Voltage(V)",
-             "Charge_Capacity(Ah)", "Discharge_Capacity(Ah)", "Aux_Temperature(C)_1"]  # fmt: skip
-    return Sheet(names, _columns(
-        test, range(1, test.time_s.size + 1), test.time_s, [f"{s:%m/%d/%Y %H:%M:%S}" for s in test.stamps], test.time_s,
-        test.step, test.cycle, test.current_a, test.voltage_v, test.charge_ah, test.discharge_ah, test.temperature_degc))  # fmt: skip
-
-
-NEWARE_KINDS = {"charge": "CC Chg", "discharge": "CC DChg", "rest": "Rest"}
+    return _sheet(
+        {
+            "Data_Point": _count(test),
+            "Test_Time(s)": test.time_s,
+            "Date_Time": _dates(test, "%m/%d/%Y %H:%M:%S"),
+            "Step_Time(s)": test.time_s,
+            "Step_Index": test.step,
+            "Cycle_Index": test.cycle,
+            "Current(A)": test.current_a,
+            "Voltage(V)": test.voltage_v,
+            "Charge_Capacity(Ah)": test.charge_ah,
+            "Discharge_Capacity(Ah)": test.discharge_ah,
+            "Aux_Temperature(C)_1": test.temperature_degc,
+        }
+    )
 
 
 def neware(test: Test) -> Sheet:
-    names = ["DataPoint", "Cycle Index", "Step Index", "Step Type", "Time", "Total Time", "Current(mA)", "Voltage(V)",
-             "Capacity(mAh)", "Chg. Cap.(mAh)", "DChg. Cap.(mAh)", "Date", "T1(℃)"]  # fmt: skip
+    kinds = {"charge": "CC Chg", "discharge": "CC DChg", "rest": "Rest"}
     begins = np.array([test.time_s[test.step == step][0] for step in test.step])
-    return Sheet(names, _columns(
-        test, range(1, test.time_s.size + 1), test.cycle, test.step, [NEWARE_KINDS[k] for k in test.kind],
-        _clock(test.time_s - begins), _clock(test.time_s), test.current_a * 1e3, test.voltage_v,
-        np.maximum(test.charge_ah, test.discharge_ah) * 1e3, test.charge_ah * 1e3, test.discharge_ah * 1e3,
-        [f"{s:%Y-%m-%d %H:%M:%S}" for s in test.stamps], test.temperature_degc))  # fmt: skip
+    return _sheet(
+        {
+            "DataPoint": _count(test),
+            "Cycle Index": test.cycle,
+            "Step Index": test.step,
+            "Step Type": [kinds[kind] for kind in test.kind],
+            "Time": _clock(test.time_s - begins),
+            "Total Time": _clock(test.time_s),
+            "Current(mA)": test.current_a * 1e3,
+            "Voltage(V)": test.voltage_v,
+            "Capacity(mAh)": np.maximum(test.charge_ah, test.discharge_ah) * 1e3,
+            "Chg. Cap.(mAh)": test.charge_ah * 1e3,
+            "DChg. Cap.(mAh)": test.discharge_ah * 1e3,
+            "Date": _dates(test, "%Y-%m-%d %H:%M:%S"),
+            "T1(℃)": test.temperature_degc,
+        }
+    )
 
 
 def maccor(test: Test) -> Sheet:
-    names = [
-        "Rec#",
-        "Cyc#",
-        "Step",
-        "TestTime",
-        "StepTime",
-        "Amp-hr",
-        "Watt-hr",
-        "Amps",
-        "Volts",
-        "State",
-        "ES",
-        "DPt Time",
-        "Temp 1",
+    days = [
+        f"  {int(s) // 86400}d {clock}.00" for s, clock in zip(test.time_s, _clock(test.time_s % 86400), strict=True)
     ]
-    clock = [
-        f"  {int(s) // 86400}d {int(s) // 3600 % 24:02d}:{int(s) // 60 % 60:02d}:{int(s) % 60:02d}.00"
-        for s in test.time_s
-    ]
-    return Sheet(names, _columns(
-        test, range(1, test.time_s.size + 1), test.cycle, test.step, clock, clock,
-        np.maximum(test.charge_ah, test.discharge_ah), np.zeros(test.time_s.size), np.abs(test.current_a), test.voltage_v,
-        [k[0].upper() for k in test.kind], [1] * test.time_s.size,
-        [f"{s:%m/%d/%Y} {s.hour % 12 or 12}:{s:%M:%S %p}" for s in test.stamps], test.temperature_degc),
-        ["Today's Date:\t14 March 2024\tDate of Test:\t13 March 2024, 10:30:05 PM", "Filename:\tX\tTester Channel:\t1"], "\t")  # fmt: skip
+    return _sheet(
+        {
+            "Rec#": _count(test),
+            "Cyc#": test.cycle,
+            "Step": test.step,
+            "TestTime": days,
+            "StepTime": days,
+            "Amp-hr": np.maximum(test.charge_ah, test.discharge_ah),
+            "Watt-hr": np.zeros(test.time_s.size),
+            "Amps": np.abs(test.current_a),
+            "Volts": test.voltage_v,
+            "State": [kind[0].upper() for kind in test.kind],
+            "ES": [1] * test.time_s.size,
+            "DPt Time": [f"{s:%m/%d/%Y} {s.hour % 12 or 12}:{s:%M:%S %p}" for s in test.stamps],
+            "Temp 1": test.temperature_degc,
+        },
+        ["Today's Date:\t14 March 2024\tDate of Test:\t13 March 2024, 10:30:05 PM", "Filename:\tX\tTester Channel:\t1"],
+        "\t",
+    )
 
 
 def biologic(test: Test) -> Sheet:
-    names = ["mode", "ox/red", "error", "Ns changes", "Ns", "time/s", "control/V/mA", "Ecell/V", "I/mA", "Q discharge/mA.h",
-             "Q charge/mA.h", "cycle number", "Temperature/°C"]  # fmt: skip
     zero = [0] * test.time_s.size
-    preamble = ["EC-Lab ASCII FILE", "Nb header lines : 6", "", "Modulo Bat",
-                f"Acquisition started on : {START:%m/%d/%Y %H:%M:%S.000}"]  # fmt: skip
-    return Sheet(names, _columns(
-        test, zero, zero, zero, zero, test.step, [f"{s:.15E}" for s in test.time_s], zero, test.voltage_v,
-        test.current_a * 1e3, test.discharge_ah * 1e3, test.charge_ah * 1e3, test.cycle, test.temperature_degc), preamble, "\t")  # fmt: skip
+    return _sheet(
+        {
+            "mode": [1] * test.time_s.size,
+            "ox/red": zero,
+            "error": zero,
+            "Ns": test.step,
+            "time/s": [f"{s:.15E}" for s in test.time_s],
+            "control/V/mA": zero,
+            "Ecell/V": test.voltage_v,
+            "I/mA": test.current_a * 1e3,
+            "Q discharge/mA.h": test.discharge_ah * 1e3,
+            "Q charge/mA.h": test.charge_ah * 1e3,
+            "Q charge/discharge/mA.h": zero,
+            "cycle number": test.cycle,
+            "Temperature/°C": test.temperature_degc,
+        },
+        ["EC-Lab ASCII FILE", "Nb header lines : 6", "", f"Acquisition started on : {START:%m/%d/%Y %H:%M:%S.000}"],
+        "\t",
+    )
 
 
 def novonix(test: Test) -> Sheet:
-    names = ["Date and Time", "Cycle Number", "Step Type", "Run Time (h)", "Step Time (h)", "Current (A)", "Potential (V)",
-             "Capacity (Ah)", "Temperature (°C)", "Circuit Temperature (°C)", "Step Number"]  # fmt: skip
     hours = [f"{s / 3600:.9f}" for s in test.time_s]
-    return Sheet(names, _columns(
-        test, [f"{s:%Y-%m-%d %H:%M:%S}" for s in test.stamps], test.cycle, [7] * test.time_s.size, hours, hours, test.current_a,
-        test.voltage_v, test.charge_ah, test.temperature_degc, test.temperature_degc, test.step),
-        ["[Summary]", "Novonix UHPC data file", "Channel: 01", "Capacity (Ah): 3.5", "Started: 2024-03-13 22:30:05", "[Data]"])  # fmt: skip
+    return _sheet(
+        {
+            "Date and Time": _dates(test, "%Y-%m-%d %H:%M:%S"),
+            "Cycle Number": test.cycle,
+            "Step Type": [7] * test.time_s.size,
+            "Run Time (h)": hours,
+            "Step Time (h)": hours,
+            "Current (A)": test.current_a,
+            "Potential (V)": test.voltage_v,
+            "Capacity (Ah)": test.charge_ah,
+            "Temperature (°C)": test.temperature_degc,
+            "Circuit Temperature (°C)": test.temperature_degc,
+            "Step Number": test.step,
+        },
+        ["[Summary]", "Novonix UHPC data file", "Channel: 01", "Capacity (Ah): 3.5", "[Data]"],
+    )
 
 
 def landt(test: Test) -> Sheet:
-    names = ["channel_index", "cycle_index", "step_index", "date_time_iso_string", "test_time_s", "step_time_s", "current_A",
-             "voltage_V", "discharge_capacity_Ah", "charge_capacity_Ah", "temperature_1_C", "step_name"]  # fmt: skip
-    return Sheet(names, _columns(
-        test, range(1, test.time_s.size + 1), test.cycle, test.step, [f"{s:%m/%d/%Y %H:%M:%S}" for s in test.stamps],
-        test.time_s, test.time_s, test.current_a, test.voltage_v, test.discharge_ah, test.charge_ah, test.temperature_degc,
-        test.kind), ["cell model:", "cell id: "])  # fmt: skip
+    return _sheet(
+        {
+            "channel_index": _count(test),
+            "cycle_index": test.cycle,
+            "step_index": test.step,
+            "date_time_iso_string": _dates(test, "%m/%d/%Y %H:%M:%S"),
+            "test_time_s": test.time_s,
+            "step_time_s": test.time_s,
+            "current_A": test.current_a,
+            "voltage_V": test.voltage_v,
+            "discharge_capacity_Ah": test.discharge_ah,
+            "charge_capacity_Ah": test.charge_ah,
+            "temperature_1_C": test.temperature_degc,
+            "step_name": test.kind,
+        },
+        ["cell model:", "cell id: "],
+    )
 
 
 def basytec(test: Test) -> Sheet:
-    names = ["~Time[h]", "DataSet", "t-Step[h]", "Line", "Command", "U[V]", "I[A]", "Ah[Ah]", "Ah-Cyc-Charge", "Ah-Cyc-Discharge",
-             "T1[°C]", "Cyc-Count", "State"]  # fmt: skip
     hours = [f"{s / 3600:.9f}" for s in test.time_s]
-    return Sheet(names, _columns(
-        test, hours, range(1, test.time_s.size + 1), hours, test.step, [{"rest": "Pause"}.get(k, k.title()) for k in test.kind],
-        test.voltage_v, test.current_a, test.charge_ah - test.discharge_ah, test.charge_ah, test.discharge_ah,
-        test.temperature_degc, test.cycle, [1] * test.time_s.size),
-        ["~Resultfile from Basytec Battery Test System", "~Start of Test: 13.03.2024 22:30:05", "~"], "\t")  # fmt: skip
+    return _sheet(
+        {
+            "~Time[h]": hours,
+            "DataSet": _count(test),
+            "t-Step[h]": hours,
+            "Line": test.step,
+            "Command": [{"rest": "Pause"}.get(kind, kind.title()) for kind in test.kind],
+            "U[V]": test.voltage_v,
+            "I[A]": test.current_a,
+            "Ah[Ah]": test.charge_ah - test.discharge_ah,
+            "Ah-Cyc-Charge": test.charge_ah,
+            "Ah-Cyc-Discharge": test.discharge_ah,
+            "T1[°C]": test.temperature_degc,
+            "Cyc-Count": test.cycle,
+            "State": [1] * test.time_s.size,
+        },
+        ["~Resultfile from Basytec Battery Test System", "~Start of Test: 13.03.2024 22:30:05", "~"],
+        "\t",
+    )
 
 
 def pec(test: Test) -> Sheet:
-    names = ["Test", "Cell", "Rack", "Step", "Cycle", "Total Time (Seconds)", "Step Time (Seconds)", "Real Time",
-             "Position Start Time", "Voltage (mV)", "Current (mA)", "Charge Capacity (mAh)", "Discharge Capacity (mAh)",
-             "Charge Capacity (mWh)", "Open Circuit Voltage 1 (V)", "Ambient temperature (°C)"]  # fmt: skip
     ones = [1] * test.time_s.size
-    real = [f"{s:%m/%d/%Y %H:%M:%S}" for s in test.stamps]
-    return Sheet(names, _columns(
-        test, ones, ones, ["SBT"] * len(ones), test.step, test.cycle, test.time_s, test.time_s, real, [real[0]] * len(ones),
-        test.voltage_v * 1e3, test.current_a * 1e3, test.charge_ah * 1e3, test.discharge_ah * 1e3, ones, ones,
-        test.temperature_degc), ["Test:,187", "TestRegime Name:,cycling", "Number Of Cells:,1"])  # fmt: skip
+    real = _dates(test, "%m/%d/%Y %H:%M:%S")
+    return _sheet(
+        {
+            "Test": ones,
+            "Cell": ones,
+            "Rack": ["SBT"] * len(ones),
+            "Step": test.step,
+            "Cycle": test.cycle,
+            "Total Time (Seconds)": test.time_s,
+            "Step Time (Seconds)": test.time_s,
+            "Real Time": real,
+            "Position Start Time": [real[0]] * len(ones),
+            "Voltage (mV)": test.voltage_v * 1e3,
+            "Current (mA)": test.current_a * 1e3,
+            "Charge Capacity (mAh)": test.charge_ah * 1e3,
+            "Discharge Capacity (mAh)": test.discharge_ah * 1e3,
+            "Charge Capacity (mWh)": ones,
+            "Open Circuit Voltage 1 (V)": ones,
+            "Ambient temperature (°C)": test.temperature_degc,
+        },
+        ["Test:,187", "TestRegime Name:,cycling", "Number Of Cells:,1"],
+    )
 
 
 def digatron(test: Test) -> Sheet:
-    names = ["Step", "Status", "Program Duration#s", "Step Duration#s", "Timestamp", "Voltage#V", "Current#A", "AhCha#Ah",
-             "AhDch#Ah", "AhAccu#Ah", "T1#°C", "Cycle"]  # fmt: skip
     status = {"charge": "CHA", "discharge": "DCH", "rest": "PAU"}
-    return Sheet(names, _columns(
-        test, test.step, [status[k] for k in test.kind], test.time_s, test.time_s,
-        [f"{s:%Y-%m-%d %H:%M:%S}" for s in test.stamps], test.voltage_v, test.current_a, test.charge_ah, test.discharge_ah,
-        test.charge_ah - test.discharge_ah, test.temperature_degc, test.cycle))  # fmt: skip
+    return _sheet(
+        {
+            "Step": test.step,
+            "Status": [status[kind] for kind in test.kind],
+            "Program Duration#s": test.time_s,
+            "Step Duration#s": test.time_s,
+            "Timestamp": _dates(test, "%Y-%m-%d %H:%M:%S"),
+            "Voltage#V": test.voltage_v,
+            "Current#A": test.current_a,
+            "AhCha#Ah": test.charge_ah,
+            "AhDch#Ah": test.discharge_ah,
+            "AhAccu#Ah": test.charge_ah - test.discharge_ah,
+            "T1#°C": test.temperature_degc,
+            "Cycle": test.cycle,
+        }
+    )
 
 
 def bdf(test: Test) -> Sheet:
-    names = ["Test Time / s", "Voltage / V", "Current / A", "Unix Time / s", "Cycle Count / 1", "Step Index / 1",
-             "Step Type / 1", "Ambient Temperature / degC", "Charging Capacity / Ah", "Discharging Capacity / Ah"]  # fmt: skip
-    epoch = (START - dt.datetime(1970, 1, 1)).total_seconds()
-    return Sheet(names, _columns(
-        test, test.time_s, test.voltage_v, test.current_a, epoch + test.time_s, test.cycle, test.step, test.kind,
-        test.temperature_degc, test.charge_ah, test.discharge_ah))  # fmt: skip
+    return _sheet(
+        {
+            "Test Time / s": test.time_s,
+            "Voltage / V": test.voltage_v,
+            "Current / A": test.current_a,
+            "Unix Time / s": (START - dt.datetime(1970, 1, 1)).total_seconds() + test.time_s,
+            "Cycle Count / 1": test.cycle,
+            "Step Index / 1": test.step,
+            "Step Type / 1": test.kind,
+            "Ambient Temperature / degC": test.temperature_degc,
+            "Charging Capacity / Ah": test.charge_ah,
+            "Discharging Capacity / Ah": test.discharge_ah,
+        }
+    )
 
 
 def bdf_machine(test: Test) -> Sheet:
-    names = ["test_time_second", "voltage_volt", "current_ampere", "unix_time_second", "cycle_count", "step_index", "step_type",
-             "ambient_temperature_celsius", "charging_capacity_ah", "discharging_capacity_ah"]  # fmt: skip
+    names = [
+        "test_time_second", "voltage_volt", "current_ampere", "unix_time_second", "cycle_count", "step_index", "step_type",
+        "ambient_temperature_celsius", "charging_capacity_ah", "discharging_capacity_ah",
+    ]  # fmt: skip
     return replace(bdf(test), names=names)
 
 
 def german_logger(test: Test) -> Sheet:
     """A home-made log: date and time of day in two columns, discharging positive, a row of units below the names."""
-    rows = _columns(
-        test, [f"{s:%d.%m.%Y}" for s in test.stamps], [f"{s:%H:%M:%S}" for s in test.stamps], test.voltage_v * 1e3,
-        -test.current_a, test.temperature_degc, test.cycle)  # fmt: skip
-    return Sheet(["Datum", "Uhrzeit", "Zellspannung", "Strom", "Temperatur", "Zyklus"],
-                 [["", "", "mV", "A", "°C", ""], *rows])  # fmt: skip
+    sheet = _sheet(
+        {
+            "Datum": _dates(test, "%d.%m.%Y"),
+            "Uhrzeit": _dates(test, "%H:%M:%S"),
+            "Zellspannung": test.voltage_v * 1e3,
+            "Strom": -test.current_a,
+            "Temperatur": test.temperature_degc,
+            "Zyklus": test.cycle,
+        }
+    )
+    return replace(sheet, rows=[["", "", "mV", "A", "°C", ""], *sheet.rows])
 
 
 LAYOUTS: dict[str, Callable[[Test], Sheet]] = {
@@ -234,149 +349,3 @@ LAYOUTS: dict[str, Callable[[Test], Sheet]] = {
     for writer in (arbin, arbin_old, neware, maccor, biologic, novonix, landt, basytec, pec, digatron, bdf, bdf_machine,
                    german_logger)
 }  # fmt: skip
-
-
-# -- traps: each writes the same samples -------------------------------------------------------------------------------
-
-
-def text_of(sheet: Sheet, decimal: str = ".", end: str = "\n") -> str:
-    def line(values: list[str]) -> str:
-        return sheet.delimiter.join(_with_decimal(value, decimal) for value in values)
-
-    return end.join([*sheet.preamble, sheet.delimiter.join(sheet.names), *map(line, sheet.rows)]) + end
-
-
-def _with_decimal(text: str, decimal: str) -> str:
-    try:
-        float(text)
-    except ValueError:
-        return text
-    return text.replace(".", decimal)
-
-
-def _plain(sheet: Sheet, path: Path) -> Path:
-    path.write_text(text_of(sheet), "utf-8")
-    return path
-
-
-def _recoded(encoding: str, end: str = "\n") -> Callable[[Sheet, Path], Path]:
-    def write(sheet: Sheet, path: Path) -> Path:
-        path.write_bytes(text_of(sheet, end=end).encode(encoding, "replace"))
-        return path
-
-    return write
-
-
-def _semicolons(sheet: Sheet, path: Path) -> Path:
-    preamble = [line.replace(sheet.delimiter, ";") for line in sheet.preamble]
-    return _plain(replace(sheet, delimiter=";", preamble=preamble), path)
-
-
-def _decimal_comma(sheet: Sheet, path: Path) -> Path:
-    sheet = replace(sheet, delimiter=";" if sheet.delimiter == "," else sheet.delimiter)
-    path.write_text(text_of(sheet, ","), "utf-8")
-    return path
-
-
-def _tabs(sheet: Sheet, path: Path) -> Path:
-    # Arbin puts a tab of its own before its dates.
-    rows = [[value.strip() for value in row] for row in sheet.rows]
-    return _plain(replace(sheet, delimiter="\t", rows=rows), path)
-
-
-def _quoted(sheet: Sheet, path: Path) -> Path:
-    quoted = [[f'"{value}"' for value in row] for row in sheet.rows]
-    return _plain(replace(sheet, names=[f'"{name}"' for name in sheet.names], rows=quoted), path)
-
-
-def _half_last_line(sheet: Sheet, path: Path) -> Path:
-    extra = sheet.rows[-1][: len(sheet.rows[-1]) // 2]
-    path.write_text(text_of(sheet) + sheet.delimiter.join(extra), "utf-8")
-    return path
-
-
-def _nul_tail(sheet: Sheet, path: Path) -> Path:
-    path.write_bytes(text_of(sheet).encode() + b"\0" * 512)
-    return path
-
-
-def _blank_lines(sheet: Sheet, path: Path) -> Path:
-    blank = [""] * len(sheet.names)
-    return _plain(replace(sheet, rows=[*sheet.rows[:9], [""], blank, *sheet.rows[9:], blank]), path)
-
-
-def _names_again(sheet: Sheet, path: Path) -> Path:
-    return _plain(replace(sheet, rows=[*sheet.rows[:40], sheet.names, *sheet.rows[40:]]), path)
-
-
-def _empty_columns(sheet: Sheet, path: Path) -> Path:
-    return _plain(replace(sheet, names=[*sheet.names, "", ""], rows=[[*row, "", ""] for row in sheet.rows]), path)
-
-
-def _trailing_delimiter(sheet: Sheet, path: Path) -> Path:
-    return _plain(replace(sheet, rows=[[*row, ""] for row in sheet.rows]), path)
-
-
-def _longer_preamble(sheet: Sheet, path: Path) -> Path:
-    return _plain(
-        replace(sheet, preamble=["Exported by X", "Operator: Y", "Limits: 4.2 V, 5 A", "", *sheet.preamble]), path
-    )
-
-
-def _gzipped(sheet: Sheet, path: Path) -> Path:
-    path = path.with_name(path.name + ".gz")
-    path.write_bytes(gzip.compress(text_of(sheet).encode()))
-    return path
-
-
-def _zipped(sheet: Sheet, path: Path) -> Path:
-    path = path.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("export.csv", text_of(sheet))
-    return path
-
-
-def _named_xls(sheet: Sheet, path: Path) -> Path:
-    return _plain(sheet, path.with_suffix(".xls"))
-
-
-TRAPS: dict[str, Callable[[Sheet, Path], Path]] = {
-    "plain": _plain,
-    "byte order mark": _recoded("utf-8-sig"),
-    "utf-16": _recoded("utf-16"),
-    "utf-16 without mark": _recoded("utf-16-le"),
-    "latin-1": _recoded("latin-1"),
-    "windows lines": _recoded("utf-8", "\r\n"),
-    "old mac lines": _recoded("utf-8", "\r"),
-    "semicolons": _semicolons,
-    "decimal comma": _decimal_comma,
-    "tabs": _tabs,
-    "quotes": _quoted,
-    "half a last line": _half_last_line,
-    "nul bytes at the end": _nul_tail,
-    "blank lines": _blank_lines,
-    "names again": _names_again,
-    "empty columns": _empty_columns,
-    "trailing delimiter": _trailing_delimiter,
-    "longer preamble": _longer_preamble,
-    "gzip": _gzipped,
-    "zip": _zipped,
-    "text called xls": _named_xls,
-}
-
-
-def as_workbook(sheet: Sheet, path: Path, **more: Sheet) -> Path:
-    """The sheet in an .xlsx, numbers as numbers; further sheets by name."""
-    import xlsxwriter
-
-    with xlsxwriter.Workbook(path) as book:
-        for title, part in {"record": sheet, **more}.items():
-            page = book.add_worksheet(title)
-            lines = [[cell] for cell in part.preamble] + [part.names] + part.rows
-            for at, row in enumerate(lines):
-                for column, value in enumerate(row):
-                    try:
-                        page.write_number(at, column, float(value))
-                    except ValueError:
-                        page.write_string(at, column, value)
-    return path

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.data.readers import Records, read_cell, read_records
-from edgebat.data.readers.profiles import FOLDER, parse_profile, shipped
-from tests.data.layouts import LAYOUTS, START, TRAPS, Test, as_workbook, cycling_test
+from edgebat.data.readers import Records, read_records
+from tests.data.layouts import LAYOUTS, START, Test, cycling_test
+from tests.data.traps import TRAPS, as_workbook
 
 TEST = cycling_test()
 STATED = {"neware", "maccor", "landt", "basytec", "digatron", "bdf", "bdf_machine"}

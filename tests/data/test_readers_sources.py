@@ -16,8 +16,9 @@ import yaml
 from edgebat.data.readers import AmbiguousFile, Records, read_cell, read_records
 from edgebat.data.readers.profiles import FOLDER, load_profile, parse_profile, shipped
 from edgebat.errors import DataError
-from tests.data.layouts import LAYOUTS, START, TRAPS, Sheet, Test, as_workbook, cycling_test
+from tests.data.layouts import LAYOUTS, START, Sheet, Test, cycling_test
 from tests.data.test_readers_layouts import check
+from tests.data.traps import TRAPS, as_workbook
 
 TEST = cycling_test()
 ROOT = Path(__file__).parents[2]
@@ -60,7 +61,10 @@ def test_a_workbook_with_dates_and_durations_as_such(tmp_path):
     path = tmp_path / "cell.xlsx"
     with xlsxwriter.Workbook(path) as book:
         page = book.add_worksheet()
-        stamp, span = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}), book.add_format({"num_format": "[h]:mm:ss"})
+        stamp, span = (
+            book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
+            book.add_format({"num_format": "[h]:mm:ss"}),
+        )
         page.write_row(0, 0, ["Total Time", "Date", "Current(A)", "Voltage(V)", "DataPoint"])
         for row, (seconds, when) in enumerate(zip(TEST.time_s, TEST.stamps, strict=True), 1):
             page.write_datetime(row, 0, dt.timedelta(seconds=float(seconds)), span)
@@ -73,7 +77,9 @@ def test_a_workbook_with_dates_and_durations_as_such(tmp_path):
 
 def test_a_workbook_without_samples_asks(tmp_path):
     path = as_workbook(Sheet(["a", "b"], [["1", "2"]]), tmp_path / "cell.xlsx")
-    with pytest.raises(AmbiguousFile, match=r"no sheet of record has columns for voltage and current; say --set sheet=NAME"):
+    with pytest.raises(
+        AmbiguousFile, match=r"no sheet of record has columns for voltage and current; say --set sheet=NAME"
+    ):
         read_records(path)
 
 
@@ -148,7 +154,9 @@ def test_nasa_mat(tmp_path):
         when = [start.year, start.month, start.day, start.hour, start.minute, start.second]
         operations.append({"type": kind, "ambient_temperature": 24, "time": np.array(when, float), "data": data})
         expected.append(np.flatnonzero(rows))
-        operations.append({"type": "impedance", "ambient_temperature": 24, "time": np.array(when, float), "data": {"Re": 1.0}})
+        operations.append(
+            {"type": "impedance", "ambient_temperature": 24, "time": np.array(when, float), "data": {"Re": 1.0}}
+        )
     savemat(tmp_path / "B0005.mat", {"B0005": {"cycle": np.array(operations, dtype=object)}})
     (records,) = read_records(tmp_path / "B0005.mat")
     rows = np.concatenate(expected)
@@ -164,7 +172,13 @@ def test_nasa_mat(tmp_path):
 def test_mat_of_vectors(tmp_path, inside):
     from scipy.io import savemat
 
-    vectors = {"time_s": TEST.time_s, "voltage_v": TEST.voltage_v, "current_a": TEST.current_a, "cycle": TEST.cycle, "note": "x"}
+    vectors = {
+        "time_s": TEST.time_s,
+        "voltage_v": TEST.voltage_v,
+        "current_a": TEST.current_a,
+        "cycle": TEST.cycle,
+        "note": "x",
+    }
     savemat(tmp_path / "cell.mat", {"cell": vectors} if inside else vectors)
     (records,) = read_records(tmp_path / "cell.mat")
     assert records.voltage_v == pytest.approx(TEST.voltage_v)
@@ -188,9 +202,20 @@ def test_batteryml(tmp_path):
     assert records.temperature_degc is None
 
 
-@pytest.mark.parametrize("name", ["cell.xlsx", "cell.nda", "cell.ndax", "cell.parquet", "cell.mat", "cell.pkl", "cell.csv", "cell.zip"])
 @pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0broken", b"PAR1broken", b"NEWARE", b"\x00\x01\x02" * 99, b"MATLAB 5.0"]
+    "name", ["cell.xlsx", "cell.nda", "cell.ndax", "cell.parquet", "cell.mat", "cell.pkl", "cell.csv", "cell.zip"]
+)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04broken",
+        b"\xd0\xcf\x11\xe0broken",
+        b"PAR1broken",
+        b"NEWARE",
+        b"\x00\x01\x02" * 99,
+        b"MATLAB 5.0",
+    ],
 )
 def test_damaged_files_are_one_kind_of_error(tmp_path, name, content):
     path = tmp_path / name

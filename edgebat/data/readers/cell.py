@@ -60,6 +60,7 @@ def cell_of(records: Records, sign: CurrentSign | str | None = None) -> RawCell:
         cycle=number_cycles(current) if records.cycle is None else records.cycle,
         nominal_ah=records.nominal_ah,
         source=records.path.name,
+        remarks=(*records.guesses, *records.notes),
     )
     check_sign(cell, None if records.step_kind is None else records.step_kind != "charge_cv")
     return cell

@@ -27,6 +27,15 @@ class Unit:
 
 
 @dataclass
+class Remarks:
+    """What is to be said about a series: guesses, what was left out, and questions that stop it."""
+
+    guesses: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Chosen:
     """Which column has which role: role -> (index, unit its name states)."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, Float64, Int64
-from edgebat.data.readers.choose import Unit
+from edgebat.data.readers.choose import Remarks, Unit
 from edgebat.data.readers.names import shown_unit
 from edgebat.data.readers.raw import turning_points
 
@@ -79,24 +79,24 @@ def ratio_to_unit(ratio: float) -> str:
     return next((unit for factor, unit in UNIT_RATIOS.items() if abs(ratio / factor - 1.0) < 0.05), "")
 
 
-def voltage_in_v(values: Float64, unit: Unit, guesses: list[str], questions: list[str]) -> Float64:
+def voltage_in_v(values: Float64, unit: Unit, remarks: Remarks) -> Float64:
     """Voltages [S] in V: for mV by their size where no unit is stated; a stated unit that cannot be is asked."""
     if unit.by_user:
         return values
     largest = float(np.nanmax(np.abs(values)))
     if unit.name == "" and largest > 500.0:
         if largest > 6000.0:
-            questions.append(
+            remarks.questions.append(
                 f"the unit of the voltage is not stated and it reaches {largest:.0f}; say --set voltage_unit=mV or V"
             )
-        guesses.append("the voltage is in mV, by its size")
+        remarks.guesses.append("the voltage is in mV, by its size")
         return values * 1e-3
     if unit.name in ("v", "volt", "volts") and largest > 1000.0:
-        questions.append(
+        remarks.questions.append(
             f"the voltage is in V by its name and reaches {largest:.0f}; say --set voltage_unit=mV (V keeps it)"
         )
     elif unit.name.startswith("m") and largest < 0.06:
-        questions.append(
+        remarks.questions.append(
             f"the voltage is in mV by its name and reaches {largest * 1e3:.3g}; say --set voltage_unit=V (mV keeps it)"
         )
     return values
@@ -165,7 +165,7 @@ def counted_in(counter: Float64, swings: Swings) -> Counted | None:
     return best
 
 
-def counter_in_ah(counter: Float64, judged: Bool, swings: Swings, factor: float, notes: list[str]) -> Float64 | None:
+def counter_in_ah(counter: Float64, judged: Bool, swings: Swings, factor: float, remarks: Remarks) -> Float64 | None:
     """A counter [S] without a unit, by the charge of the current; None, and a note, where that tells nothing.
 
     factor: of the current that the swings were integrated with, to A.
@@ -174,32 +174,36 @@ def counter_in_ah(counter: Float64, judged: Bool, swings: Swings, factor: float,
     for scale in (1.0, 1e-3):
         if part and part.agrees(scale / factor):
             return counter * scale
-    notes.append("a counter of charge has no unit and does not count what the current moves: not used")
+    remarks.notes.append("a counter of charge has no unit and does not count what the current moves: not used")
     return None
 
 
-def temperature_in_degc(values: Float64 | None, unit: Unit, notes: list[str]) -> Float64 | None:
+def temperature_in_degc(values: Float64 | None, unit: Unit, remarks: Remarks) -> Float64 | None:
     """Temperatures [S]; without a unit kelvins by their size; None, and a note, for what is no temperature in degC."""
     if values is None or unit.name:
         return values
     middle = float(np.nanmedian(values))
     if 200.0 < middle < 400.0:
-        notes.append("the temperature is in K, by its size")
+        remarks.guesses.append("the temperature is in K, by its size")
         return values - 273.15
     if abs(middle) > 80.0:
-        notes.append(f"the temperature has no unit and a median of {middle:g}: not used; say --set temperature_unit=")
+        remarks.notes.append(
+            f"the temperature has no unit and a median of {middle:g}: not used; say --set temperature_unit="
+        )
         return None
     return values
 
 
-def current_factor(values: Float64, unit: Unit, check: ChargeCheck, guesses: list[str], questions: list[str]) -> float:
+def current_factor(values: Float64, unit: Unit, check: ChargeCheck, remarks: Remarks) -> float:
     """What makes currents [S] amperes. A unit that is not stated is taken when the charge moved allows one alone.
 
     A stated one is asked when the charge moved is not that of the file's counters, of the nominal capacity, or of any cell.
     """
     if unit.by_user or not np.isfinite(check.moved_ah):
         if not unit.name:
-            questions.append("the unit of the current is not stated; say --set current_unit=A or current_unit=mA")
+            remarks.questions.append(
+                "the unit of the current is not stated; say --set current_unit=A or current_unit=mA"
+            )
         return 1.0
     if unit.name:
         doubt = check.doubt()
@@ -207,16 +211,16 @@ def current_factor(values: Float64, unit: Unit, check: ChargeCheck, guesses: lis
             doubt += "; all currents have one sign, as if logged without it"
         if doubt:
             counter = ", charge_ah_unit=" if check.counters else ""
-            questions.append(
+            remarks.questions.append(
                 f"{doubt}; say --set current_unit=mA or time_unit={counter}, a factor for parallel cells (--set "
                 f"current=NAME:0.25), or the right nominal capacity (current_unit={shown_unit(unit.name)} keeps it)"
             )
         return 1.0
     known = [(name, factor) for name, factor in (("A", 1.0), ("mA", 1e-3)) if not check.doubt(factor)]
     if len(known) != 1:
-        questions.append("the unit of the current is not stated; say --set current_unit=A or current_unit=mA")
+        remarks.questions.append("the unit of the current is not stated; say --set current_unit=A or current_unit=mA")
         return 1.0
-    guesses.append(f"the current is in {known[0][0]}, by the charge moved")
+    remarks.guesses.append(f"the current is in {known[0][0]}, by the charge moved")
     return known[0][1]
 
 

@@ -40,6 +40,7 @@ class RawCell:
 
     ``time_s``, ``voltage_v``, ``current_a`` (charging positive): float64 [S]; ``cycle``: int64 [S], never falling. Time
     never falls inside a cycle, and may start anew with each. ``nominal_ah`` is None where the source does not say.
+    ``remarks``: what was guessed, and what was left out.
     """
 
     cell_id: str
@@ -49,6 +50,7 @@ class RawCell:
     cycle: Int64
     nominal_ah: float | None = None
     source: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"cell {self.cell_id!r}{f' in {self.source}' if self.source else ''}"

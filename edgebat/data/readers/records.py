@@ -13,7 +13,7 @@ import numpy as np
 
 from edgebat.arrays import Bool, Float64, Int64, StrArray
 from edgebat.data.readers.ambiguous import AmbiguousFile
-from edgebat.data.readers.choose import Chosen, choose
+from edgebat.data.readers.choose import Chosen, Remarks, choose
 from edgebat.data.readers.names import cell_columns, layout_of, unit_of
 from edgebat.data.readers.plausible import (
     Swings,
@@ -107,11 +107,15 @@ def _table_records(path: Path, table: Table, profile: Profile) -> list[Records]:
     """The channels of one table."""
     cells = cell_columns(table.names)
     chosen = choose(path, table, profile, wide=bool(cells))
+    chosen.load(also=[index for index, _ in cells])
+    if _newest_first(chosen):
+        chosen.loaded = {
+            index: dataclasses.replace(part, values=part.values[::-1]) for index, part in chosen.loaded.items()
+        }
+        chosen.guesses.append("the newest row is the first: read from the last row on")
     if "voltage" in chosen.roles:
-        chosen.load()
         return _series(chosen)
     found: list[Records] = []
-    chosen.load(also=[index for index, _ in cells])
     chosen.guesses.append(f"{len(cells)} columns are voltages of cells: one channel each")
     for index, name in cells:
         roles = {**chosen.roles, "voltage": (index, unit_of(table.names[index], "voltage"))}
@@ -120,77 +124,109 @@ def _table_records(path: Path, table: Table, profile: Profile) -> list[Records]:
     return found
 
 
+def _times(chosen: Chosen, rows: slice = slice(None)) -> Times:
+    """What the columns of times hold in some rows."""
+    unit = chosen.unit("time")
+    columns = chosen.columns("time", "datetime", "date", "clock")
+    part = {role: dataclasses.replace(column, values=column.values[rows]) for role, column in columns.items()}
+    return times_of(part, unit.name, unit.by_user, chosen.profile.date_order)
+
+
+def _newest_first(chosen: Chosen) -> bool:
+    """Whether times fall from row to row."""
+    times = _times(chosen, slice(0, 500))
+    seconds = times.wall.seconds if times.wall else times.elapsed
+    steps = np.diff(seconds[np.isfinite(seconds)]) if seconds is not None else np.zeros(0)
+    return steps.size > 10 and float((steps < 0).mean()) > 0.9
+
+
 def _series(chosen: Chosen) -> list[Records]:
     """All samples with a time, a voltage and a current, split by channel. Raises AmbiguousFile, DataError."""
-    guesses, notes, questions = list(chosen.guesses), list(chosen.notes), list[str]()
-    voltage, current = chosen.measured("voltage"), chosen.measured("current")
-    valued = np.isfinite(voltage) & np.isfinite(current)
+    remarks = Remarks(list(chosen.guesses), list(chosen.notes))
+    volts, amperes = chosen.measured("voltage"), chosen.measured("current")
+    valued = np.isfinite(volts) & np.isfinite(amperes)
     if not valued.any():
         raise DataError(f"{chosen.path.name} has no sample with a voltage and a current that are numbers")
-    kinds, sign = None, chosen.profile.sign
-    if "step_kind" in chosen.roles:
-        kinds = step_kinds(chosen.texts("step_kind"), chosen.profile.step_kinds)
+    voltage = voltage_in_v(volts, chosen.unit("voltage"), remarks)
+    current, sign, kinds = _signed(chosen, amperes, remarks)
+    series = _timed(chosen, voltage, current, valued, remarks)
+    if any(remarks.questions):
+        raise AmbiguousFile(chosen.path, *filter(None, remarks.questions))
+    good = valued & np.isfinite(series.time_s)
+    cycle, step = (_whole(chosen, role, good, remarks.notes) for role in ("cycle", "step"))
+    _note_dropped(good, remarks.notes, chosen.path)
+    temperature = temperature_in_degc(chosen.optional("temperature"), chosen.unit("temperature"), remarks)
+    time_s, voltage, current = series.time_s[good], voltage[good], series.current_a[good]
+    records = Records(
+        path=chosen.path,
+        channel=chosen.table.channel,
+        layout=chosen.profile.name,
+        time_s=time_s - time_s[0],
+        start=_start(series.times, good, chosen),
+        voltage_v=voltage,
+        current_a=current,
+        sign=sign,
+        temperature_degc=_kept(temperature, good),
+        cycle=cycle,
+        step=step,
+        step_kind=None if kinds is None else split_cv(kinds[good], voltage, current),
+        charge_ah=_kept(series.counters.get("charge_ah"), good),
+        discharge_ah=_kept(series.counters.get("discharge_ah"), good),
+        nominal_ah=chosen.nominal_ah(),
+        guesses=tuple(remarks.guesses),
+        notes=tuple(remarks.notes),
+    )
+    return [_with_order_noted(part) for part in _channels(records, chosen, good)]
+
+
+def _signed(chosen: Chosen, current: Float64, remarks: Remarks) -> tuple[Float64, str, StrArray | None]:
+    """The current [S], made by the step kinds where it has no sign; its sign; the step kinds [S]."""
+    sign = chosen.profile.sign
+    kinds = step_kinds(chosen.texts("step_kind"), chosen.profile.step_kinds) if "step_kind" in chosen.roles else None
     if kinds is not None and "sign" not in chosen.profile.stated:
         proved, current = sign_by_steps(current, kinds)
         sign = proved if proved not in ("", "unknown") else sign
         if proved == "unknown":
-            notes.append("the step kinds do not tell the current's sign: it has both signs in charges or in discharges")
-    voltage = voltage_in_v(voltage, chosen.unit("voltage"), guesses, questions)
+            remarks.notes.append(
+                "the step kinds do not tell the current's sign: it has both signs in charges or in discharges"
+            )
+    return current, "unknown" if sign == "by_step" and kinds is None else sign, kinds
 
+
+@dataclass
+class _Timed:
+    """Seconds [S] from any zero, currents in A [S], counters in Ah [S] by role."""
+
+    times: Times
+    time_s: Float64
+    current_a: Float64
+    counters: dict[str, Float64 | None]
+
+
+def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, remarks: Remarks) -> _Timed:
+    """Time and charge in SI units, each unit held against what the battery does; questions go to ``remarks``."""
     judged = valued & _one_channel(chosen, valued)
 
     def swings(seconds: Float64) -> Swings:
         good = judged & np.isfinite(seconds)
         return full_swings(seconds[good], voltage[good], current[good])
 
-    unit = chosen.unit("time")
-    times = times_of(
-        chosen.columns("time", "datetime", "date", "clock"), unit.name, unit.by_user, chosen.profile.date_order
-    )
-    nominal = chosen.nominal_ah()
-    counters: dict[str, Float64 | None] = {
-        role: values for role in COUNTERS for values in [chosen.optional(role)] if values is not None
-    }
+    times, nominal = _times(chosen), chosen.nominal_ah()
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
-    questions += [seconds.question, times.wall.question if times.wall else ""]
+    remarks.guesses += seconds.guesses
+    remarks.questions += [seconds.question, times.wall.question if times.wall else ""]
+    counters = {role: chosen.optional(role) for role in COUNTERS}
     if not seconds.question:
         timed = judged & np.isfinite(seconds.values)
         found = seconds.swings or swings(seconds.values)
-        known = [values[timed] for role, values in counters.items() if chosen.unit(role).name and values is not None]
-        check = charge_check(found, known, nominal)
-        factor = current_factor(current, chosen.unit("current"), check, guesses, questions)
+        stated = [values[timed] for role, values in counters.items() if values is not None and chosen.unit(role).name]
+        check = charge_check(found, stated, nominal)
+        factor = current_factor(current, chosen.unit("current"), check, remarks)
         current = current * factor
         for role, values in counters.items():
             if values is not None and not chosen.unit(role).name:
-                counters[role] = counter_in_ah(values, timed, found, factor, notes)
-    if any(questions):
-        raise AmbiguousFile(chosen.path, *filter(None, questions))
-    good = valued & np.isfinite(seconds.values)
-    cycle, step = (_whole(chosen, role, good, notes) for role in ("cycle", "step"))
-    _note_dropped(good, notes, chosen.path)
-    temperature = temperature_in_degc(chosen.optional("temperature"), chosen.unit("temperature"), notes)
-    time_s, voltage, current = seconds.values[good], voltage[good], current[good]
-    kinds = None if kinds is None else split_cv(kinds[good], voltage, current)
-    records = Records(
-        path=chosen.path,
-        channel=chosen.table.channel,
-        layout=chosen.profile.name,
-        time_s=time_s - time_s[0],
-        start=_start(times, good, chosen),
-        voltage_v=voltage,
-        current_a=current,
-        sign="unknown" if sign == "by_step" and kinds is None else sign,
-        temperature_degc=_kept(temperature, good),
-        cycle=cycle,
-        step=step,
-        step_kind=kinds,
-        charge_ah=_kept(counters.get("charge_ah"), good),
-        discharge_ah=_kept(counters.get("discharge_ah"), good),
-        nominal_ah=nominal,
-        guesses=(*guesses, *seconds.guesses),
-        notes=tuple(notes),
-    )
-    return [_with_order_noted(part) for part in _channels(records, chosen, good)]
+                counters[role] = counter_in_ah(values, timed, found, factor, remarks)
+    return _Timed(times, seconds.values, current, counters)
 
 
 def _kept(values: Float64 | None, good: Bool) -> Float64 | None:
@@ -270,17 +306,25 @@ def _selected(records: Records, rows: Bool, channel: str) -> Records:
 
 
 def _with_order_noted(records: Records) -> Records:
-    """Times that fall or repeat are noted; two series that are woven into one are refused."""
+    """Times that fall or repeat are noted; series that are woven into one are refused."""
     step = np.diff(records.time_s)
     falls, same = int((step < 0).sum()), step == 0
     if same.sum() > max(10, 0.3 * same.size):
-        series = round(1 / (1 - float(same.mean()))) if not same.all() else 2
-        apart = float(np.median(np.abs(np.diff(records.voltage_v)[same])))
-        if apart > 0.005 and np.median(np.abs(records.voltage_v[series:] - records.voltage_v[:-series])) < apart / 3:
-            raise DataError(
-                f"{records.path.name}: every time is there {series} times with voltages {apart:.3f} V apart: several series "
-                "are woven into one. Export one channel per file, or with a column that names the channel"
-            )
+        _refuse_woven(records, round(1 / (1 - float(same.mean()))) if not same.all() else 2, same)
+    elif step.size > 20 and np.median(np.abs(np.diff(records.current_a))) <= 0.02 * np.abs(records.current_a).max():
+        # Two cells in turn: the voltage goes to and fro under a current that does not.
+        _refuse_woven(records, 2, step > 0)
     notes = [f"the time falls {falls} times, first after sample {int(np.argmax(step < 0)) + 1}"] if falls else []
     notes += [f"{int(same.sum())} samples have the time of the one before"] if same.any() else []
     return dataclasses.replace(records, notes=(*records.notes, *notes))
+
+
+def _refuse_woven(records: Records, series: int, between: Bool) -> None:
+    """Raise DataError when neighbours differ and every n-th sample is like the last: ``series`` are woven into one."""
+    volts = records.voltage_v
+    apart = float(np.median(np.abs(np.diff(volts)[between]))) if between.any() else 0.0
+    if apart > 0.005 and np.median(np.abs(volts[series:] - volts[:-series])) < apart / 3:
+        raise DataError(
+            f"{records.path.name}: every {series} samples in turn have voltages {apart:.3f} V apart: several series are "
+            "woven into one. Export one channel per file, or with a column that names the channel"
+        )

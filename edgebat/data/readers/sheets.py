@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Array
 from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.names import candidates, layout_of, roles_in
 from edgebat.data.readers.nested import flatten, nested_headers
 from edgebat.data.readers.profiles import Profile
-from edgebat.data.readers.table import Arrays, Table, texts_to_column
+from edgebat.data.readers.table import Arrays, Column, Table, texts_to_column
 from edgebat.data.readers.text import MAX_BYTES, facts_of, find_decimal, units_row
 from edgebat.errors import DataError, require
 
@@ -116,31 +115,27 @@ def _goes_on(before: _Sheet, after: _Sheet, profile: Profile) -> bool:
 
 def _table(path: Path, parts: Sequence[_Sheet], several: bool, profile: Profile) -> Table:
     first = parts[0]
-    rows = [row for part in parts for row in part.rows[part.last + 1 :]]
     width = len(first.names)
-    cells = list(zip(*rows, strict=True)) if rows else []
-    texts = [[str(cell) for cell in row if isinstance(cell, str) and cell] for row in rows[:200]]
+    rows = [row[:width] + [""] * (width - len(row)) for part in parts for row in part.rows[part.last + 1 :]]
+    texts = [[cell for cell in row if isinstance(cell, str)] for row in rows[:200]]
     decimal = profile.decimal or find_decimal(texts, path)
-    columns = [_array(column, decimal) for column in cells[:width]]
-    title = " and ".join([first.title, *(["its continuations"] if len(parts) > 1 else [])])
-    guesses = [f"sheet {title!r}"] if len(parts) > 1 or several else []
+    columns = [_column(cells, decimal) for cells in zip(*rows, strict=True)]
+    title = f"{first.title} and its continuations" if len(parts) > 1 else first.title
+    guesses = (f"sheet {title!r}",) if len(parts) > 1 or several else ()
     facts = facts_of([_texts(row) for row in first.rows[: first.header]])
     return Table(
-        first.names, Arrays(columns), first.units, first.title if several else "", facts=facts, guesses=tuple(guesses)
+        first.names, Arrays(columns), first.units, first.title if several else "", facts=facts, guesses=guesses
     )
 
 
-def _array(cells: Sequence[Any], decimal: str) -> Array:
-    kinds = {type(cell) for cell in cells}
-    if kinds & {dt.datetime, dt.date} and str not in kinds - {str} | (
-        {str} if any(c and isinstance(c, str) for c in cells) else set()
-    ):
-        return np.array(
-            [cell if isinstance(cell, dt.datetime | dt.date) else "NaT" for cell in cells], dtype="datetime64[us]"
-        )
-    if kinds <= {float, int, str} and not any(cell for cell in cells if isinstance(cell, str)):
-        return np.array([np.nan if cell == "" else cell for cell in cells], dtype=np.float64)
-    return texts_to_column([_text(cell) for cell in cells], decimal).values
+def _column(cells: Sequence[Any], decimal: str) -> Column:
+    if not any(isinstance(cell, str) and cell for cell in cells):
+        if any(isinstance(cell, dt.date) for cell in cells):
+            stamps = [cell if isinstance(cell, dt.date) else "NaT" for cell in cells]
+            return Column(np.array(stamps, dtype="datetime64[us]"))
+        if all(isinstance(cell, float | int | str) for cell in cells):
+            return Column(np.array([np.nan if cell == "" else cell for cell in cells], dtype=np.float64))
+    return texts_to_column(_texts(cells), decimal)
 
 
 def _texts(row: Sequence[Any]) -> list[str]:

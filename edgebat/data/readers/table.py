@@ -62,12 +62,13 @@ class Table:
 class Arrays:
     """A Source of what is in memory already."""
 
-    columns: Sequence[Array]
+    columns: Sequence[Array | Column]
     notes: list[str] = field(default_factory=list)
 
     def load(self, wanted: Sequence[int]) -> dict[int, Column]:
         """See Source."""
-        return {index: column_of(self.columns[index]) for index in wanted}
+        found = {index: self.columns[index] for index in wanted}
+        return {index: part if isinstance(part, Column) else column_of(part) for index, part in found.items()}
 
 
 def column_of(values: Array) -> Column:

@@ -28,7 +28,9 @@ from edgebat.errors import DataError
 
 MAX_BYTES = 4 << 30
 SNIFFED_LINES = 400
-SNIFFED_BYTES = 1 << 18
+SNIFFED_BYTES = 1 << 19
+MAX_QUOTED = 500
+"""Bytes of a line within which a quoted break is looked for."""
 DELIMITERS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 CHINESE = ("电压", "电流", "循环", "工步")
 """Voltage, current, cycle, step: words by which a Chinese export is known."""
@@ -59,7 +61,8 @@ def read_bytes(path: Path) -> bytes:
 def read_text(path: Path, profile: Profile, named: tuple[str, ...] = ()) -> Table:
     """The table in a text file. named: column names the user has given. Raises DataError, AmbiguousFile."""
     data, encoding = _decode(read_bytes(path), path, profile)
-    lines, ends = _first_lines(data)
+    stated = re.match(rb"[^\n]*\nNb header lines\s*:\s*(\d+)", data)  # BioLogic's, of any length
+    lines, ends = _first_lines(data, SNIFFED_LINES + int(stated[1] if stated else 0))
     if not any(line.strip() for line in lines):
         raise DataError(f"{path} is empty")
     delimiter, header = find_header(lines, profile, named, path)
@@ -131,17 +134,16 @@ def _one_line_end(data: bytes) -> bytes:
     return data if b"\r" not in data else data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _first_lines(data: bytes) -> tuple[list[str], list[int]]:
-    """The first lines, and where each ends (the first byte of the next)."""
+def _first_lines(data: bytes, most: int) -> tuple[list[str], list[int]]:
+    """The first lines, and where each ends (the first byte of the next). A break between quotes ends no line."""
     lines, ends, at = list[str](), list[int](), 0
-    head = data[:SNIFFED_BYTES]
-    while len(lines) < SNIFFED_LINES and at < len(data):
+    while len(lines) < most and at < min(len(data), SNIFFED_BYTES):
         end = data.find(b"\n", at)
+        while 0 <= end < at + MAX_QUOTED and data.count(b'"', at, end) % 2:
+            end = data.find(b"\n", end + 1)
         if end < 0:
             end = len(data)
-        if end > len(head) and lines:
-            break
-        lines.append(data[at:end].decode("utf-8"))
+        lines.append(data[at:end].decode("utf-8").replace("\n", " "))
         at = end + 1
         ends.append(at)
     return lines, ends

@@ -113,7 +113,7 @@ class Health(Task[HealthWindows, HealthSpec]):
                 f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed "
                 f"({reasons or 'none left out'})"
             )
-        return FileInputs(x, numbers[last], left_out)
+        return FileInputs(x, numbers[last], left_out, cell.remarks)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:  # fmt: skip
