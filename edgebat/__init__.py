@@ -29,18 +29,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgebat.bulk.run import BulkResult
     from edgebat.data.fleet import ChargeCurves, Fleet
     from edgebat.data.synthetic import make_fleet as synthetic_fleet
     from edgebat.errors import EdgebatError
     from edgebat.estimates import Estimates
+    from edgebat.evaluate import Evaluation
     from edgebat.library import Estimator, ModelInfo, RunResult, load, read, run
 
 __version__ = "0.1.0"
 __all__ = [
+    "BulkResult",
     "ChargeCurves",
     "EdgebatError",
     "Estimates",
     "Estimator",
+    "Evaluation",
     "Fleet",
     "ModelInfo",
     "RunResult",
@@ -52,10 +56,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BulkResult": ("bulk.run", "BulkResult", "data"),
     "ChargeCurves": ("data.fleet", "ChargeCurves", "data"),
     "EdgebatError": ("errors", "EdgebatError", ""),
     "Estimates": ("estimates", "Estimates", ""),
     "Estimator": ("library", "Estimator", ""),
+    "Evaluation": ("evaluate", "Evaluation", ""),
     "Fleet": ("data.fleet", "Fleet", "data"),
     "ModelInfo": ("library", "ModelInfo", ""),
     "RunResult": ("library", "RunResult", ""),

@@ -28,7 +28,7 @@ from edgebat.estimates import Estimates, device_estimates, of_windows, physical_
 from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.models import Model, open_model
-from edgebat.predict import inputs_of_file, predict_windows
+from edgebat.predict import UNIT_SUFFIX, inputs_of_file, predict_windows
 from edgebat.tasks.base import FileInputs, FileOptions
 from edgebat.tasks.windows import Windows
 
@@ -56,7 +56,7 @@ class ModelInfo:
     input_shape: tuple[int, ...]
     """(T, C) of its windows; empty for a teacher, which sees whole windows of its task."""
     outputs: tuple[str, ...]
-    """Columns that it estimates."""
+    """Columns that it estimates, as ``soh_percent``; what follows from them by a rule is not among them."""
     seen_cells: int
     """Cells it has learnt from or was tuned on."""
     synthetic: bool
@@ -84,7 +84,7 @@ class Estimator:
             summary=model.task.summary(model.spec),
             definition=model.spec.to_dict(),
             input_shape=self._shape,
-            outputs=tuple(head.name for head in heads),
+            outputs=tuple(f"{head.name}_{UNIT_SUFFIX[head.unit][0]}" for head in heads),
             seen_cells=packed_count(model.seen),
             synthetic=bool(origin.get("synthetic", False)),
             provenance={name: value for name, value in origin.items() if name not in ("task", "seen")},

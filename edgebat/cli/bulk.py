@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 class Reading:
     """How logs are read."""
 
-    nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None
-    mapping: Annotated[
-        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
+    nominal_ah: Annotated[
+        float | None, typer.Option("--nominal-ah", help="--logs: nominal capacity of the cells in Ah")
     ] = None
-    sign: Annotated[str | None, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked")] = (
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", "--set", metavar="NAME=COLUMN[:FACTOR]", help="--logs: name a column; repeatable"),
+    ] = None
+    sign: Annotated[str | None, typer.Option("--sign", help="--logs: positive_is_charge or positive_is_discharge")] = (
         None
     )
 
@@ -90,4 +93,6 @@ class Many:
         else:
             Console(highlight=False).print(plain(result.text()), soft_wrap=True)
         if len(result.refused) == len(result.records):
-            raise EdgebatError(f"none of {len(result.records)} logs could be used; the reasons: {self.out / 'logs.csv'}")
+            raise EdgebatError(
+                f"none of {len(result.records)} logs could be used; the reasons: {self.out / 'logs.csv'}"
+            )

@@ -95,7 +95,7 @@ def test_a_current_of_the_wrong_sign_is_refused(model_file: Path, log: Path) -> 
 def test_what_a_model_says_of_itself(model_file: Path) -> None:
     info = eb.load(model_file).info
     assert (info.kind, info.task, info.input_shape) == ("int8 tiny", "health", (3, 4))
-    assert info.outputs == ("soh", "trajectory", "rul")
+    assert info.outputs == ("soh_percent", "trajectory_percent", "rul_cycles")
     assert info.definition["window_start_v"] == 3.6
     assert (info.seen_cells, info.synthetic, info.provenance) == (0, False, {"recipe": "made-up"})
 
