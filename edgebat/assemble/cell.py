@@ -267,7 +267,7 @@ def _discharge_curves(
 
 
 def _protocol(samples: Samples, runs: Runs, table: CycleTable, nominal: float) -> str | None:
-    """The charge as it was measured, such as "CC 0.5C to 4.2 V"; None when the charges are too different."""
+    """The charge as measured, to the next 0.05 V, such as "CC 0.5C to 4.2 V"; None when the charges are too different."""
     charging = (runs.direction > 0) & (runs.charge_ah > 0.3 * nominal)
     if not charging.any():
         return None
@@ -279,7 +279,7 @@ def _protocol(samples: Samples, runs: Runs, table: CycleTable, nominal: float) -
     if float(np.quantile(np.abs(np.array(rates) - rate), 0.8)) > 0.1 * rate:
         return None
     top = float(np.nanmedian(table.highest_v)) if np.isfinite(table.highest_v).any() else float(samples.voltage_v.max())
-    return f"CC {round(rate, 2 if rate < 1 else 1):g}C to {round(top, 2):g} V"
+    return f"CC {round(rate, 2 if rate < 1 else 1):g}C to {round(0.05 * round(top / 0.05), 2):g} V"
 
 
 def _temperature(samples: Samples, settings: AddSettings) -> tuple[float, list[Finding]]:

@@ -68,20 +68,28 @@ def charge_curve(
 def _constant(current_a: Float64, voltage_v: Float64) -> tuple[int, int]:
     """First sample and end of the constant-current stretch over which the voltage rises most."""
     best, start = (0.0, 0, 0), 0
-    size = current_a.size
-    while start < size:
+    while start < current_a.size:
         level = float(np.median(current_a[start : start + 9]))
-        off = np.abs(current_a[start:] - level) > CURRENT_TOLERANCE * level
-        # One sample may be off: where a current is switched on, or a spike.
-        ends = np.flatnonzero(off[:-1] & off[1:]) if off.size > 1 else np.flatnonzero(off)
-        stop = start + (int(ends[0]) if ends.size else size - start)
-        if stop <= start:
-            start += 1
-            continue
-        begin = start + int(np.argmin(off[: stop - start])) if off[0] else start
-        best = max(best, (float(voltage_v[begin:stop].max() - voltage_v[begin]), begin, stop))
-        start = stop
+        stop = _leaves(current_a, start, level)
+        # The first sample may be off: the current is switched on in it.
+        steady = start + int(abs(current_a[start] - level) > CURRENT_TOLERANCE * level)
+        if stop > steady:
+            best = max(best, (float(voltage_v[steady:stop].max() - voltage_v[steady]), steady, stop))
+        start = max(stop, start + 1)
     return best[1], best[2]
+
+
+def _leaves(current_a: Float64, start: int, level: float) -> int:
+    """First sample from ``start`` on at which the current leaves ``level`` for more than one sample; else the end."""
+    width = 256
+    while True:
+        off = np.abs(current_a[start : start + width] - level) > CURRENT_TOLERANCE * level
+        ends = np.flatnonzero(off[:-1] & off[1:])
+        if ends.size:
+            return start + int(ends[0])
+        if start + width >= current_a.size:
+            return int(current_a.size)
+        width *= 4
 
 
 def discharge_curve(voltage_v: Float64, counted_ah: Float64, grid_v: Float64) -> Float64:
