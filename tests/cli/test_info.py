@@ -16,12 +16,12 @@ from edgebat.describe import describe
 from edgebat.errors import EdgebatError, ModelFileError
 from edgebat.formats.export import export_model
 from edgebat.models import load_model
-from edgebat.paths import recipes_dir, targets_dir, zoo_dir
+from edgebat.paths import recipes_dir, targets_dir, teachers_dir
 from edgebat.tasks.health import HealthWindows
 
 Command = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
-TEACHER = zoo_dir() / "teachers" / "ic2ml" / "tongji.safetensors"
+TEACHER = teachers_dir() / "ic2ml" / "tongji.safetensors"
 
 
 @pytest.fixture
