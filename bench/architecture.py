@@ -35,6 +35,7 @@ TRAINED = ("baselines", "training", "students", "teachers")
 TABLE: dict[str, Row] = {
     **{name: Row() for name in GROUND},
     "extras": Row(GROUND),
+    "workers": Row(GROUND),
     "cells": Row(GROUND),
     "data": Row(("cells",)),
     "tasks": Row(("data",)),
@@ -49,6 +50,8 @@ TABLE: dict[str, Row] = {
     "quantize": Row(("students", "runtime")),
     "distill": Row(("teachers", "quantize", "models")),
     "predict": Row(("models",)),
+    "estimates": Row(("predict",)),
+    "describe": Row(("models",)),
     "evaluate": Row(("models", "predict"), TRAINED),
     "simulate": Row(("formats",)),
     "verify": Row(("simulate", "quantize", "predict")),
@@ -58,10 +61,12 @@ TABLE: dict[str, Row] = {
     "bms": Row(("simulate", "predict", "report")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms")),
-    "search": Row(("runs",)),
+    "search": Row(("runs", "workers")),
     "zoo": Row(("runs",)),
-    "cli": Row(("search", "zoo", "assemble")),
-    "__main__": Row(("extras",), ("cli", "predict", "zoo")),
+    "bulk": Row(("runs", "estimates", "workers", "assemble")),
+    "library": Row(("bulk",)),
+    "cli": Row(("search", "zoo", "library", "describe")),
+    "__main__": Row(("extras",), ("cli", "predict", "zoo", "describe")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""
 

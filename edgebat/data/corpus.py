@@ -83,7 +83,7 @@ def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, m
         if (found := _read_curves(file, listed, wanted, mend_start, notes)) is not None
     ]
     source = f"corpus {path.name}: {', '.join(sorted(wanted))}"
-    fleet = Fleet(cells, cycles, _merge(curves), source=source, notes=tuple(notes))
+    fleet = Fleet(cells, cycles, merge_curves(curves), source=source, notes=tuple(notes))
     _check_plausible(fleet, path)
     return fleet
 
@@ -334,7 +334,7 @@ def _cc_curve(time: Float64, voltage: Float64, current: Float64, grid: Float64) 
     return dq - dq[covered[0]] if covered.size >= 2 else nothing
 
 
-def _merge(curves: list[ChargeCurves]) -> ChargeCurves | None:
+def merge_curves(curves: list[ChargeCurves]) -> ChargeCurves | None:
     """Curves of several files on the union of their grids.
 
     Linear interpolation onto a finer grid that contains the old one draws the same line, so no increment changes.

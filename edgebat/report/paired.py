@@ -30,6 +30,11 @@ class Paired:
     better: int
     """Cells on which ``a`` is better."""
 
+    @property
+    def shown(self) -> bool:
+        """Whether the difference is more than chance: p and the interval agree."""
+        return self.p < 0.05 and not self.low <= 1 <= self.high
+
     def __str__(self) -> str:
         return f"{self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}], p {self.p:.2g}, better on {self.better} of {self.cells}"
 
@@ -60,21 +65,26 @@ def errors_by_cell(task: AnyTask, windows: Windows, predictions: Predictions) ->
 
 
 def taught_or_not(
-    task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], kinds: Sequence[str]
+    task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], silent: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Whether the teacher helped each int8 student, one sentence each, from one training of student and twin."""
+    """Whether the teacher helped each int8 student, one sentence each, from one training of student and twin.
+
+    silent: by kind of student, the data sets on which the teacher was not heard (``edgebat.distill.gate``).
+    """
     sentences = []
-    for kind in kinds:
+    for kind, unheard in silent.items():
         taught, alone = (errors_by_cell(task, windows, predictions[f"{kind}{end}_int8"]) for end in ("", "_alone"))
         known = np.isfinite(taught) & np.isfinite(alone)
         if not known.any():
             sentences.append(f"{kind.upper()}: not known, no held-out cell has a {task.columns[0].title}.")
             continue
         found = paired(taught[known], alone[known])
-        shown = found.p < 0.05 and not found.low <= 1 <= found.high
-        verdict = "not shown" if not shown else "yes" if found.ratio < 1 else "no, the student without it is better"
+        verdict = (
+            "not shown" if not found.shown else "yes" if found.ratio < 1 else "no, the student without it is better"
+        )
         sentences.append(
             f"{kind.upper()}: {verdict}. With it the mean error of a cell is {found.ratio:.2f} of that without it "
             f"({found.low:.2f} to {found.high:.2f}), and smaller on {found.better} of {found.cells} cells."
+            + (f" Not heard on {', '.join(unheard)}, where its student alone does better." if unheard else "")
         )
     return sentences
