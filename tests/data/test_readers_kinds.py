@@ -326,6 +326,17 @@ def test_cycle_numbers_that_are_none_are_not_used(tmp_path, cycle, note):
     assert records.time_s.size == T.size
 
 
+def test_rows_that_lack_a_cycle_or_a_step_are_left_out_of_all_columns(tmp_path):
+    cycle, step = [str(n) for n in TEST.cycle], [str(n) for n in TEST.step]
+    cycle[4] = step[7] = ""
+    path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]", "cycle", "step"], T, V, A, cycle, step)
+    (records,) = read_records(path)
+    rows = np.delete(np.arange(T.size), [4, 7])
+    assert records.voltage_v == pytest.approx(V[rows])
+    assert np.array_equal(records.cycle, TEST.cycle[rows])
+    assert np.array_equal(records.step, TEST.step[rows])
+
+
 def two(path: Path, with_channel: bool, interleaved: bool = True) -> Path:
     order = np.argsort(np.tile(np.arange(T.size), 2), kind="stable") if interleaved else np.arange(2 * T.size)
     columns = [np.tile(T, 2), np.concatenate([V, V - 0.2]), np.tile(A, 2), np.repeat([7, 8], T.size)]
