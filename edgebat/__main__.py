@@ -1,4 +1,4 @@
-"""``edgebat`` and ``python -m edgebat``.
+"""``edgebat`` and ``python -m edgebat``: every command starts here, and every error ends here.
 
 With the ``cli`` extra this is the whole command line (edgebat/cli/main.py). Without it, on a device with NumPy alone, the
 verbs that need nothing else still work: ``edgebat predict``, ``edgebat info`` and ``edgebat zoo``.
@@ -9,26 +9,73 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgebat import __version__
-from edgebat.errors import EdgebatError
-from edgebat.extras import EXTRAS, VERBS, extras_for, installed, lacking, missing_for
+from edgebat.errors import EdgebatError, explain_os_error
+from edgebat.extras import EXTRAS, RESUMED, VERBS, broken_package, extras_for, installed, lacking, missing_for
 
 INSTALL_HINT = 'pip install "edgebat[{}]"'
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; ``argv`` without the program's name (default: sys.argv[1:]). Returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run the command line; ``argv`` without the program's name (default: sys.argv[1:]).
+
+    Returns the exit code: 0 done, 1 internal error, 2 wrong use or input, 130 interrupted.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    # --debug is accepted everywhere, not only in front of the verb, because one adds it to a command that just failed.
+    debug = "--debug" in given
+    arguments = [argument for argument in given if argument != "--debug"]
     try:
         return _run(arguments)
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough. What is still buffered must not be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        _say("interrupted", _how_to_continue(arguments))
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        expected = missing_for(arguments, error) or broken_package(error) or error
+        if isinstance(expected, EdgebatError):
+            _say("error", str(expected))
+            return 2
+        if isinstance(expected, OSError):
+            _say("error", explain_os_error(expected))
+            return 2
+        if isinstance(expected, MemoryError):
+            _say("error", "there is not enough memory for this; close other programs, or give less data at a time")
+            return 2
+        if not debug:
+            _say(
+                "internal error",
+                f"{type(error).__name__}: {error}\n"
+                "This is a fault in edgebat, not in your input. Run the command again with --debug for the trace.",
+            )
+        return 1
+
+
+def _say(what: str, text: str) -> None:
+    """One message on standard error."""
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    print(f"\033[1;31m{what}:\033[0m {text}" if colour else f"{what}: {text}", file=sys.stderr)
+
+
+def _how_to_continue(arguments: Sequence[str]) -> str:
+    """What a person who pressed Ctrl-C can do."""
+    verb = next((argument for argument in arguments if not argument.startswith("-")), "")
+    command = shlex.join(["edgebat", *arguments])
+    if verb in RESUMED or (verb in ("predict", "evaluate") and "--out" in arguments):
+        return f"what is finished is kept; the same command goes on from there: {command}"
+    return f"{command} was not finished; run it again"
 
 
 def _run(arguments: list[str]) -> int:
@@ -48,8 +95,9 @@ def small_cli(arguments: list[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"edgebat {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    info = verbs.add_parser("info", help="what a model file holds")
-    info.add_argument("model", help=".ebat, .tflite or .onnx")
+    info = verbs.add_parser("info", help="what a file or folder is, and what a model holds")
+    info.add_argument("path", help="model, teacher, recipe, run folder, corpus, target, cycler file")
+    info.add_argument("--json", action="store_true", help="print JSON")
     predict = verbs.add_parser(
         "predict",
         help="what a model predicts from a cycler file, a capacity history or ready windows",
@@ -67,40 +115,34 @@ def small_cli(arguments: list[str]) -> int:
     _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))
 
     small = arguments[:1] in (["info"], ["predict"], ["zoo"]) and arguments[:2] != ["zoo", "add"]
+    if arguments[:1] == ["predict"] and extras_for(arguments) != ["cli"]:  # a folder of logs
+        small = False
     if arguments and not small and not arguments[0].startswith("-"):
-        hint = INSTALL_HINT.format(",".join(lacking(extras_for(arguments))))
-        near = difflib.get_close_matches(arguments[0], VERBS, n=1)
-        if arguments[0] in VERBS:
-            text = f"this verb needs more than NumPy; run: {hint}"
-        else:
-            text = (
-                f"there is no such verb{f'; did you mean {near[0]}?' if near else ''} The verbs are {', '.join(VERBS)}"
-            )
-        print(f"edgebat {arguments[0]}: {text}", file=sys.stderr)
+        _say(f"edgebat {arguments[0]}", _why_not(arguments))
         return 2
     options = parser.parse_args(arguments)
-    from edgebat.predict import describe_model, predict_text
+    from edgebat.describe import info_text
+    from edgebat.predict import predict_text
     from edgebat.tasks.base import FileOptions
 
-    try:
-        if options.verb == "zoo":
-            print(_zoo_text(options))
-        elif options.verb == "info":
-            print(describe_model(options.model))
-        else:
-            print(
-                predict_text(
-                    options.model,
-                    options.data,
-                    FileOptions(options.nominal_ah, options.map, options.sign),
-                    last=options.last,
-                    as_json=options.json,
-                )
-            )
-    except EdgebatError as error:
-        print(f"edgebat: {missing_for(arguments, error) or error}", file=sys.stderr)
-        return 2
+    if options.verb == "zoo":
+        print(_zoo_text(options))
+        return 0
+    if options.verb == "info":
+        print(info_text(options.path, as_json=options.json))
+        return 0
+    how = FileOptions(options.nominal_ah, options.map, options.sign)
+    print(predict_text(options.model, options.data, how, last=options.last, as_json=options.json))
     return 0
+
+
+def _why_not(arguments: Sequence[str]) -> str:
+    """Why NumPy alone does not do this verb."""
+    if arguments[0] in VERBS:
+        return f"this verb needs more than NumPy; run: {INSTALL_HINT.format(','.join(lacking(extras_for(arguments))))}"
+    near = difflib.get_close_matches(arguments[0], VERBS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    return f"there is no such verb{hint} The verbs are {', '.join(VERBS)}"
 
 
 def _add_zoo(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

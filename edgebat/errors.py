@@ -8,6 +8,7 @@
     ├── GraphError      an integer graph breaks its own rules
     ├── ModelFileError  a model file (.ebat, .tflite, .onnx) is damaged or uses something unsupported
     ├── TargetError     a board description is wrong, or a model does not fit the board
+    │   └── TooLarge    a model that the board's memory cannot hold
     ├── ToolError       a compiler, emulator or other outside program is missing or failed
     └── MissingExtra    an optional Python package is not installed
 
@@ -16,6 +17,7 @@ Every text says what failed, where, the value seen beside the value allowed, and
 
 from __future__ import annotations
 
+import errno
 import importlib
 from types import ModuleType
 
@@ -44,6 +46,10 @@ class TargetError(EdgebatError):
     """A board description that is wrong, or a model that does not fit the board."""
 
 
+class TooLarge(TargetError):
+    """A model that the memory of a board, or of the board that a simulator knows, cannot hold."""
+
+
 class ToolError(EdgebatError):
     """An outside program (compiler, emulator) that is missing or failed."""
 
@@ -55,6 +61,29 @@ class MissingExtra(EdgebatError):
         super().__init__(f'the Python package {module!r} is not installed; run: pip install "edgebat[{extra}]"')
         self.module = module
         self.extra = extra
+
+
+_REASONS = {
+    errno.ENOENT: "is not there",
+    errno.EISDIR: "is a folder; a file is needed here",
+    errno.ENOTDIR: "cannot be reached, for a part of its path is a file and not a folder",
+    errno.EACCES: "cannot be used: permission denied; change its permissions, or give another path",
+    errno.EPERM: "cannot be used: operation not permitted; change its permissions, or give another path",
+    errno.EROFS: "cannot be written, the file system is read-only; give another path",
+    errno.ENOSPC: "cannot be written, the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "cannot be written, your share of the disk is used up; free some space and run the same command again",
+    errno.EMFILE: "cannot be opened, too many files are open; raise the limit: ulimit -n 4096",
+    errno.EEXIST: "is there already as something else; give another path",
+}
+
+
+def explain_os_error(error: OSError) -> str:
+    """What the system refused, with the path it refused it for and what to do."""
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    what = " -> ".join(names) or "a file"
+    if error.errno in _REASONS:
+        return f"{what} {_REASONS[error.errno]}"
+    return f"{what}: {error.strerror or error}"
 
 
 def require(module: str, extra: str) -> ModuleType:

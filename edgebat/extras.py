@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edgebat.errors import MissingExtra
+from edgebat.errors import EdgebatError, MissingExtra
 from edgebat.paths import recipes_dir
 
 _CLI = {"typer": "typer", "rich": "rich", "pyyaml": "yaml", "pydantic": "pydantic"}
@@ -47,6 +47,7 @@ _RUN = ("train", "onnx", "report")
 VERBS: dict[str, tuple[str, ...]] = {
     "run": _RUN,
     "data": ("train",),
+    "init": ("train",),
     "train": ("train",),
     "distill": ("train",),
     "quantize": ("train",),
@@ -67,8 +68,19 @@ VERBS: dict[str, tuple[str, ...]] = {
 }
 """The verbs of the command line with the extras that each cannot do without, besides ``cli``."""
 
+OWN_FILES = {"add", "check", "fetch"}
+"""Verbs below ``data`` that take files instead of a recipe."""
+RESUMED = {"run", "data", "train", "distill", "quantize", "report", "search", "evidence"}
+"""The verbs that go on where they stopped."""
+
 _RECIPES = {"export": ("train", "onnx"), "verify": ("train", "onnx"), "bench": ("train", "onnx")}
-_ASKED = (("lora", r"\blora[:.]"), ("tensorboard", r"\btensorboard[:=] *true"), ("baselines", r"\bsynthesis[:=]"))
+_ASKED = (
+    ("lora", r"\blora[:.]"),
+    ("tensorboard", r"\btensorboard[:=] *true"),
+    ("baselines", r"\bsynthesis[:=]"),
+    ("ray", r"(^| )--ray\b"),
+    ("data", r"^(predict|evaluate) .*(^| )(--out|-o|--logs)\b"),
+)
 
 
 def extras_for(arguments: Sequence[str]) -> list[str]:
@@ -79,6 +91,8 @@ def extras_for(arguments: Sequence[str]) -> list[str]:
     verb = next((argument for argument in arguments if argument in VERBS), "")
     words = " ".join(arguments)
     needed = {"cli", *VERBS.get(verb, ())}
+    if verb == "data" and set(arguments) & OWN_FILES:
+        return ["cli", "data", "report"]
     recipe = " ".join(_recipe_texts(arguments))
     if re.search(r"^study:", recipe, re.MULTILINE):
         needed -= {"onnx", "report"}
@@ -138,6 +152,16 @@ def missing_for(arguments: Sequence[str], error: Exception) -> MissingExtra | No
         return None
     extras = lacking({*extras_for(arguments), extra})
     return MissingExtra(module, ",".join(extras)) if extras else None
+
+
+def broken_package(error: Exception) -> EdgebatError | None:
+    """For an optional package that is there but cannot be imported, what to do; None for another error."""
+    if not isinstance(error, ImportError) or not error.name or (extra := extra_of(error.name)) is None:
+        return None
+    return EdgebatError(
+        f"the Python package {error.name.split('.')[0]!r} is installed but cannot be imported: {error}; install it anew: "
+        f'pip install --force-reinstall "edgebat[{extra}]"'
+    )
 
 
 def lacking(extras: Iterable[str]) -> list[str]:

@@ -16,10 +16,20 @@ Json = dict[str, Any]
 def atomic_write(path: str | Path, content: bytes | str) -> None:
     """Write ``content`` (text as UTF-8, newlines kept) to a temporary file beside ``path``, then rename it.
 
-    A reader sees the old file or the new one, never half of one. A missing parent folder is made. Raises OSError.
+    A reader sees the old file or the new one, never half of one. A missing parent folder is made. Raises OSError, which
+    names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_and_rename(path, content)
+    except OSError as error:
+        # A full disk is reported without a name, a folder one may not write into with that of the temporary file.
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write_and_rename(path: Path, content: bytes | str) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -10,6 +10,7 @@ Int8 models need NumPy alone; teachers and float students need torch (extra ``tr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from edgebat.arrays import Bool, FloatArray, Int32, Int64
 from edgebat.errors import DataError, ModelFileError, require
+from edgebat.files import Json
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import TEACHERS_HINT, shipped, teachers_dir
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
@@ -26,6 +28,7 @@ from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
 from edgebat.tasks.windows import Definition, Windows
 
 PPM = 1_000_000
+MAX_HEADER_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ def open_model(path: str | Path) -> Model:
 
 
 def model_file(path: str | Path) -> Path:
-    """``path`` itself, or the model in the folder ``path``: its only one or teacher.safetensors. ``export/...``
-    is found among what edgebat ships."""
+    """``path`` itself, or the model in the folder ``path``: its only one or teacher.safetensors. What edgebat
+    ships is found: ``export/...``, and a ready student of the zoo by its name."""
     path = shipped(path)
     if not path.is_dir():
         return path
@@ -102,9 +105,12 @@ def model_file(path: str | Path) -> Path:
 def load_model(path: str | Path) -> IntGraph:
     """The integer graph in ``path``: edgebat's own ``.ebat``, or a ``.tflite`` / ``.onnx`` written by edgebat.
 
-    Raises ModelFileError for another suffix, a missing or a damaged file.
+    The name of a ready student of the zoo stands for its file. Raises ModelFileError for another suffix, a missing or a
+    damaged file.
     """
-    path = Path(path)
+    path = shipped(path)
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder; give one of its models, a file that ends in .ebat, .tflite or .onnx")
     if not path.is_file():
         raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
     match path.suffix:
@@ -118,7 +124,38 @@ def load_model(path: str | Path) -> IntGraph:
             from edgebat.formats.onnx.read import read_onnx
 
             return read_onnx(path)
+        case ".safetensors" if (header := network_header(path)) is not None:
+            name = header.get("name") or header.get("kind")
+            role = "teacher" if header.get("format") == "edgebat-teacher" else "float student"
+            raise ModelFileError(
+                f"{path} is the {role} {name}, which predicts through edgebat evaluate {path} --corpus CORPUS only; "
+                "an int8 student of it ends in .ebat, .tflite or .onnx, and edgebat run RECIPE makes one"
+            )
     raise ModelFileError(f"{path}: models end in .ebat, .tflite or .onnx, not {path.suffix or 'nothing'!r}")
+
+
+def tensors_header(path: Path) -> Json:
+    """The JSON header of a ``.safetensors`` file. Raises ModelFileError when it has none that can be read."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        content = stream.read(min(length, MAX_HEADER_BYTES))
+    try:
+        header: Json = dict(json.loads(content))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a .safetensors file, or a damaged one: {error}") from None
+    return header
+
+
+def network_header(path: Path) -> Json | None:
+    """What edgebat noted of the network in a ``.safetensors`` file; None when it is of no network of edgebat's.
+
+    Raises ModelFileError when the file is damaged.
+    """
+    noted = tensors_header(path).get("__metadata__")
+    try:
+        return dict(json.loads(noted["edgebat"])) if noted and "edgebat" in noted else None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{path} carries a damaged header: {error}") from None
 
 
 def to_ppm(fraction: FloatArray) -> Int32:

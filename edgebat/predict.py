@@ -20,7 +20,9 @@ from edgebat.data.readers.text import first_row
 from edgebat.errors import DataError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
+from edgebat.graph.origin import synthetic_note
 from edgebat.models import DeviceOutputs, load_model, run_int8
+from edgebat.paths import shipped
 from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
 from edgebat.tasks.windows import Definition
 
@@ -78,11 +80,15 @@ def predict_file(graph: IntGraph, path: str | Path, how: FileOptions | None = No
 
     Raises DataError.
     """
-    path, how = Path(path), how or FileOptions()
-    task, spec = _task(graph)
-    ready = _ready_windows(path, graph.input_tensor.shape, how)
-    found = task.inputs_of_file(path, spec, how) if ready is None else ready
+    found = inputs_of_file(*_task(graph), graph.input_tensor.shape, Path(path), how or FileOptions())
     return replace(predict_windows(graph, found.x, found.cycle, found.left_out), remarks=found.remarks)
+
+
+def inputs_of_file(task: AnyTask, spec: Definition, shape: tuple[int, ...], path: Path, how: FileOptions) -> FileInputs:
+    """Inputs [N, T, C] of a model of ``shape`` (T, C) out of any file that ``predict_file`` takes. Raises DataError."""
+    path = shipped(path)
+    ready = _ready_windows(path, shape, how)
+    return task.inputs_of_file(path, spec, how) if ready is None else ready
 
 
 def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> FileInputs | None:
@@ -131,8 +137,9 @@ def as_dict(graph: IntGraph, prediction: Prediction) -> Json:
             entry[f"{head.name}_{suffix}"] = ahead or values[0]
         entry |= {name: int(values[i]) if np.isfinite(values[i]) else None for name, values in derived.items()}
         windows.append(entry | {"extrapolated": bool(prediction.outside[i])})
-    result: Json = {"model": graph.name, "fingerprint": graph.fingerprint, "windows": windows}
-    return result | {"left_out": prediction.left_out, "remarks": list(prediction.remarks)}
+    known: Json = {"synthetic": True} if synthetic_note(graph) else {}
+    origin = {"model": graph.name, "fingerprint": graph.fingerprint, **known}
+    return {**origin, "windows": windows, "left_out": prediction.left_out, "remarks": list(prediction.remarks)}
 
 
 def as_table(graph: IntGraph, prediction: Prediction) -> str:
@@ -156,6 +163,8 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
     widths = [max(map(len, column)) for column in zip(head_row, *rows, strict=True)]
     lines = ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in [head_row, *rows]]
     lines.append(task.legend(spec))
+    if note := synthetic_note(graph):
+        lines.append(note)
     if prediction.outside.any():
         lines.append("extrapolated: an input lies outside the range of the training cells; do not rely on that row.")
     if prediction.left_out:
@@ -175,18 +184,3 @@ def predict_text(model: str, data: str, how: FileOptions, *, last: bool = False,
         outputs = DeviceOutputs(prediction.outputs.heads, newest, prediction.outside[-1:])
         prediction = replace(prediction, cycle=prediction.cycle[-1:], outputs=outputs)
     return json.dumps(as_dict(graph, prediction), indent=1) if as_json else as_table(graph, prediction)
-
-
-def describe_model(model: str) -> str:
-    """What ``edgebat info`` prints: the task, the layers and where the model comes from. Raises ModelFileError."""
-    graph = load_model(model)
-    lines = [f"{graph.name}: {graph.fingerprint[:16]}", "layers:"]
-    for node in graph.nodes:
-        tensor = graph.tensors[node.output]
-        lines.append(f"  {node.op:<18} -> {tensor.dtype} {list(tensor.shape)}")
-    for title in ("task", "training"):
-        values = graph.meta.get(title)
-        if isinstance(values, dict):
-            lines.append(f"{title}:")
-            lines += [f"  {name} = {value}" for name, value in values.items()]
-    return "\n".join(lines)

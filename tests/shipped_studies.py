@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebat.runs.recipe import find_study
+from edgebat.runs.document import find_study
 from edgebat.studies.command import check_study
 from edgebat.studies.runner import StudyRecipe
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgebat.bench.nets import random_net
 from edgebat.bench.run import KINDS
-from edgebat.errors import ModelFileError, TargetError
+from edgebat.errors import ModelFileError, TargetError, TooLarge
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.write import MODES, write_c
 from edgebat.formats.export import c_name
@@ -167,8 +167,8 @@ def _what_fits(graph: IntGraph, board: Target, limits: Limits, optimize: str, mo
         for candidate in _smaller(start, include=family != own):
             try:
                 need = _measure(random_net(family, shape, candidate, outputs[0]), board, limits, optimize, mode)
-            except ModelFileError:
-                continue  # C has no exact kernel for this one
+            except (ModelFileError, TooLarge):
+                continue  # C has no exact kernel for this one, or the simulated board cannot hold it
             if need is not None and not need.excess(limits):
                 yield f"{family} of {'-'.join(map(str, candidate))} units", need
                 break

@@ -76,6 +76,8 @@ def run_bench(
     if not (files.json or quiet):
         render.print_reports(reports, layers=layers)
     require_good(reports)
+    if not (quiet or any(_has_figures(report) for report in reports)):
+        raise EdgebatError(_nothing("measured", reports))
     return reports
 
 
@@ -86,6 +88,10 @@ def _write(reports: Sequence[Report], files: Files) -> None:
         atomic_write(files.markdown, render.to_markdown(reports))
     if files.html:
         atomic_write(files.html, render.to_html(reports))
+
+
+def _has_figures(report: Report) -> bool:
+    return any(row.measurement for row in report.rows) or any(time.median for time in report.times)
 
 
 def run_check(reports: Sequence[Report], folder: Path) -> None:

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from edgebat.bench.run import Report
-from edgebat.bench.tables import Table, flat, heading, tables
+from edgebat.bench.tables import Table, flat, heading, tables, unfit
 
 LAYERS = "By layer"
 
@@ -46,7 +46,7 @@ def _cell(text: str) -> str:
 def to_html(reports: Sequence[Report]) -> str:
     """All tables as one HTML page, for light and dark screens."""
     sections = [report_html(report) for report in reports]
-    if missing := flat(reports):
+    if missing := [*unfit(reports), *flat(reports)]:
         items = "".join(f"<li>{escape(line)}</li>" for line in missing)
         sections.append(f"<section><h2>Without figures</h2><ul>{items}</ul></section>")
     return page("edgebat bench", "".join(sections))
@@ -98,8 +98,10 @@ def print_reports(reports: Sequence[Report], *, layers: bool = False) -> None:
         for table in tables(report):
             if layers or table.title != LAYERS:
                 print_table(table, console)
+    for line in unfit(reports):
+        console.print(Text(line, style="bold red"), soft_wrap=True)
     for line in flat(reports):
-        console.print(Text(f"not measured: {line}", style="dim"))
+        console.print(Text(f"not measured: {line}", style="dim"), soft_wrap=True)
 
 
 def print_heading(report: Report, console: Any) -> None:
@@ -129,6 +131,10 @@ def print_table(table: Table, console: Any) -> None:
         grid.add_column(name, justify=justify, no_wrap=keep, min_width=max(map(len, words)))
     for row in table.rows:
         grid.add_row(*map(Text, row))
+    # As for tables of a run: lines that wrap can be read, columns that were cut off cannot.
+    before = console.width
+    console.width = max(before, console.measure(grid, options=console.options.update(width=1000)).minimum)
     console.print(grid)
+    console.width = before
     if table.note:
         console.print(Text(table.note, style="dim"))

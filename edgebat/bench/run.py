@@ -23,7 +23,7 @@ import edgebat
 from edgebat.arrays import Array, Int8
 from edgebat.bench.host import EngineTime, time_engines
 from edgebat.bench.layers import Layer, split_layers
-from edgebat.errors import EdgebatError, ToolError
+from edgebat.errors import EdgebatError, TooLarge, ToolError
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.write import write_c
 from edgebat.formats.export import c_name
@@ -44,7 +44,17 @@ KINDS = ("uniform", "bell")
 _ENOUGH_WINDOWS = 16  # counted one by one; the others only have to give the right outputs
 _CARD = (
     *("model", "label", "target", "core", "model_hash", "flash_bytes", "flash_parts", "ram_bytes", "ram_parts"),
-    *("stack_bytes", "instructions", "instructions_min", "cycles", "cycles_error_percent", "ms", "ms_tag", "fits"),
+    *(
+        "stack_bytes",
+        "instructions",
+        "instructions_min",
+        "cycles",
+        "cycles_error_percent",
+        "ms",
+        "ms_tag",
+        "fits",
+        "lacks",
+    ),
     *("confirmed", "equal", "built_by", "compiler", "flags", "simulator", "input_crc", "output_crc", "skipped"),
 )
 
@@ -88,6 +98,8 @@ class Row:
     note: str = ""
     failed: bool = False
     core: str = ""
+    lacks: str = ""
+    """What of the board's memory is too small for the image, in words; "" when it fits, or nobody knows."""
 
     @property
     def figures(self) -> dict[str, int] | None:
@@ -140,7 +152,7 @@ class Report:
 
 
 def _record(row: Row) -> dict[str, Any]:
-    labels = ("target", "core", "built_by", "optimize", "mode", "equal", "failed")
+    labels = ("target", "core", "built_by", "optimize", "mode", "equal", "failed", "lacks")
     content: dict[str, Any] = {key: getattr(row, key) for key in labels} | {"skipped": row.note}
     done = row.measurement
     if done is None:
@@ -254,6 +266,8 @@ class _Job:
         confirm = options.confirm and not missing_tools(board, compiler, "qemu")
         try:
             done = measure(self.folder, name, board, self.x, build, counted=_ENOUGH_WINDOWS, confirm=confirm)
+        except TooLarge as error:
+            return replace(row, note=str(error))
         except ToolError as error:
             return replace(row, note=str(error), failed=True)
         layers: list[Layer] = []
@@ -261,7 +275,17 @@ class _Job:
             program = lower(self.graph, options.mode)
             layers = split_layers(self.graph, program, done.calls, sum(done.functions.values()))
         equal = bool(np.array_equal(done.outputs, self.expected))
-        return replace(row, measurement=done, layers=tuple(layers), equal=equal)
+        return replace(row, measurement=done, layers=tuple(layers), equal=equal, lacks=_lacks(done, board))
+
+
+def _lacks(done: Measurement, board: Target) -> str:
+    """Which memory of ``board`` the image does not fit into: needed and there."""
+    sizes = (("flash", done.flash, board.flash_bytes), ("RAM", done.ram, board.ram_bytes))
+    return "; ".join(
+        f"{what} {need.total:,} bytes needed, {there:,} there"
+        for what, need, there in sizes
+        if need is not None and there and need.total > there
+    )
 
 
 def require_good(reports: Sequence[Report]) -> None:

@@ -205,6 +205,16 @@ def _times(report: Report) -> Table:
     )
 
 
+def unfit(reports: Sequence[Report]) -> list[str]:
+    """Models that a board has not enough memory for, one line each."""
+    return [
+        f"{report.model} does not fit {row.target} ({row.built_by}): {row.lacks}"
+        for report in reports
+        for row in report.rows
+        if row.lacks
+    ]
+
+
 def flat(reports: Sequence[Report]) -> list[str]:
     """Notes of several reports, each once."""
     return list(dict.fromkeys(line for report in reports for line in notes(report)))

@@ -88,8 +88,9 @@ def a2l_text(
         base = symbols[variable].address
     measurements = "\n".join(_measurement(field, variable, base) for field in _fields(model))
     order = "MSB_FIRST" if big_endian else "MSB_LAST"
+    note = f"/* {model.note} */\n" if model.note else ""
     return f"""ASAP2_VERSION 1 71
-/begin PROJECT {name} "edgebat: learned state of health"
+{note}/begin PROJECT {name} "edgebat: learned state of health"
   /begin HEADER "model {name}, fingerprint {model.fingerprint:08X}" /end HEADER
   /begin MODULE {name} "estimator of one battery; {UNKNOWN} means unknown in every 16-bit value"
     /begin MOD_COMMON "" BYTE_ORDER {order} ALIGNMENT_BYTE 1 ALIGNMENT_WORD 2 ALIGNMENT_LONG 4 /end MOD_COMMON

@@ -81,6 +81,9 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID, *, forecast: ForecastMod
         values += _forecaster_values(forecast, first_id)
         comments += _forecaster_comments(forecast, first_id)
         frames += [OUTLOOK, TRAJECTORY, FORECASTER]
+    note = next((each.note for each in (model, forecast) if each is not None and each.note), "")
+    if note:
+        comments.insert(0, f'CM_ BU_ {NODE} "{note}";')
     return "\n".join(
         [
             'VERSION "edgebat"',

@@ -21,12 +21,21 @@ def integration_files(
     core, for the ``.a2l``. Raises ModelFileError when the graph cannot serve an estimator.
     """
     model = health_model(graph)
+    checklist = checklist_text(graph, name, nominal_mah, measure=measure)
     return {
         f"{name}.dbc": dbc_text(model),
         f"{name}.a2l": a2l_text(model, name, big_endian=big_endian),
         f"Kconfig.{name}": kconfig_text(name, nominal_mah),
-        f"{name}-checklist.md": checklist_text(graph, name, nominal_mah, measure=measure),
+        f"{name}-checklist.md": with_note(checklist, model.note),
     }
+
+
+def with_note(markdown: str, note: str) -> str:
+    """``markdown`` with ``note`` under its first heading; unchanged without a note."""
+    if not note:
+        return markdown
+    heading, _, rest = markdown.partition("\n")
+    return f"{heading}\n\n> **{note}**\n{rest}"
 
 
 _KCONFIG = (

@@ -42,7 +42,7 @@ from pathlib import Path, PurePosixPath
 from edgebat import __version__
 from edgebat.bms.amalgamate import amalgamate
 from edgebat.bms.can import dbc_text
-from edgebat.bms.integration import integration_files
+from edgebat.bms.integration import integration_files, with_note
 from edgebat.errors import TargetError, require
 from edgebat.files import Json, atomic_write
 from edgebat.formats.c.bms import bms_sources, write_bms
@@ -275,6 +275,9 @@ def port_files(
         files[_tidy(target.replace("{name}", name))] = port.file(source_name).read_bytes()
     for template, target in port.manifest.render.items():
         files[_tidy(target.replace("{name}", name))] = _render(port, template, context).encode()
+    for path, content in files.items():
+        if path.endswith("README.md"):
+            files[path] = with_note(content.decode(), numbers.note).encode()
     return dict(sorted(files.items()))
 
 

@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(
     name="edgebat",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,6 +44,9 @@ SetOption = Annotated[
 ]
 OutOption = Annotated[
     Path, typer.Option("--runs", metavar="FOLDER", help="where run folders are made: FOLDER/<recipe name>")
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="print nothing but errors (and, with --json, what came out)")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for other programs instead of a table")]
 

@@ -103,7 +103,7 @@ def bench_model(
       edgebat bench check firmware/soh.ebat -t cortex-m4f --compiler gcc --baselines ci/baselines
     """
     if model and not what.net and is_recipe(model):
-        return run_until("simulate", model, pipeline)
+        return run_until("simulate", model, pipeline, output.json_)
     from edgebat.bench import command
 
     graphs, targets = command.graphs_of(model, what.net or ()), command.targets_of(what.target or ())

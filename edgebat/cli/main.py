@@ -7,53 +7,45 @@ in ``cli.recipe``, those that take a model file in ``cli.model`` and ``cli.bench
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from edgebat import __version__
 from edgebat.cli import bench as cli_bench
+from edgebat.cli import data as cli_data
 from edgebat.cli import model as cli_model
 from edgebat.cli import recipe as cli_recipe
 from edgebat.cli import search as cli_search
 from edgebat.cli import zoo as cli_zoo
-from edgebat.cli.app import HELP, JsonOption, app, plain
-from edgebat.errors import EdgebatError
+from edgebat.cli.app import HELP, JsonOption, app
 
-__all__ = ["cli_bench", "cli_model", "cli_recipe", "cli_search", "cli_zoo", "run_cli"]
+__all__ = ["cli_bench", "cli_data", "cli_model", "cli_recipe", "cli_search", "cli_zoo", "run_cli"]
 
 
 def run_cli(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit code: 0 done, 1 internal error or interrupted, 2 wrong use or input."""
-    # --debug is accepted everywhere, not only in front of the verb, because one adds it to a command that just failed.
-    debug = "--debug" in arguments
-    errors = Console(stderr=True, highlight=False)
-    try:
-        given = [a for a in arguments if a != "--debug"]
-        _only(given[0] if given else "")(args=given, prog_name="edgebat")
-    except SystemExit as done:
-        return done.code if isinstance(done.code, int) else 1
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        from edgebat.extras import missing_for
+    """Run the command line; returns the exit code, 0 for done and 2 for wrong use. Errors are ``edgebat.__main__``'s.
 
-        if debug:
-            traceback.print_exc()
-        if isinstance(expected := missing_for(arguments, error) or error, EdgebatError):
-            errors.print(f"[bold red]error:[/] {plain(str(expected))}", soft_wrap=True)
-            return 2
-        if not debug:
-            errors.print(
-                f"[bold red]internal error:[/] {type(error).__name__}: {plain(str(error))}\n"
-                "This is a fault in edgebat, not in your input. Run the command again with --debug for the trace.",
-                soft_wrap=True,
-            )
-        return 1
+    Raises KeyboardInterrupt when it was interrupted, and what the verb raises.
+    """
+    try:
+        _only(arguments[0] if arguments else "")(args=list(arguments), prog_name="edgebat")
+    except SystemExit as done:
+        # Typer and Lightning turn Ctrl-C into an exit of their own.
+        if _was_interrupted(done):
+            raise KeyboardInterrupt from None
+        return done.code if isinstance(done.code, int) else 1
     return 0
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether a KeyboardInterrupt stands behind an exception."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _only(verb: str) -> typer.Typer:
@@ -91,8 +83,9 @@ def targets(json_: JsonOption = False) -> None:
 
 
 @app.command(rich_help_panel=HELP)
-def doctor() -> None:
+def doctor(json_: JsonOption = False) -> None:
     """What is installed, what is missing, and the one command that brings it."""
-    from edgebat.report.tables import doctor_table, show
+    from edgebat.report.tables import doctor_table, installed_parts, show
 
-    show(doctor_table(), False)
+    parts = installed_parts()
+    show([vars(part) for part in parts] if json_ else doctor_table(parts), json_)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +13,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app, plain
+from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
 from edgebat.errors import EdgebatError
@@ -29,7 +33,7 @@ class Budget:
     max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None
     max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None
 
-    def check(self, graph: IntGraph, mode: str) -> None:
+    def check(self, graph: IntGraph, mode: str, json_: bool) -> None:
         """Refuse a model that does not fit; says what it needs when it does."""
         limits = (self.max_flash, self.max_ram, self.max_ms)
         if self.target is None and any(limit is not None for limit in limits):
@@ -39,7 +43,7 @@ class Budget:
 
             flash, ram, ms = limits
             need = check_budget(graph, self.target, max_flash=flash, max_ram=ram, max_ms=ms, mode=mode)
-            print(f"fits {self.target} (simulator): {need}")
+            print(f"fits {self.target} (simulator): {need}", file=sys.stderr if json_ else sys.stdout)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def export(
     budget: Budget,
     firmware: Firmware,
     pipeline: Pipeline,
+    json_: JsonOption = False,
 ) -> None:
     """Write a model as C99, TFLite and ONNX; or, given a recipe, do its steps up to the export.
 
@@ -92,35 +97,36 @@ def export(
     if firmware.port == "list":
         from edgebat.bms.ports import list_ports, load_port
 
-        for one in list_ports():
-            print(f"{one:10} {load_port(one).manifest.summary}")
-        return None
+        ports = {one: load_port(one).manifest.summary for one in list_ports()}
+        return _print_each(ports if json_ else [f"{one:10} {summary}" for one, summary in ports.items()], json_)
     firmware.check(model)
     if is_recipe(model):
-        return run_until("export", model, pipeline)
-    from edgebat.formats.export import export_for_bms, export_model
+        return run_until("export", model, pipeline, json_)
+    from edgebat.formats.export import export_all
     from edgebat.models import load_model
 
     graph = load_model(model)
-    budget.check(graph, mode)
+    budget.check(graph, mode, json_)
     if firmware.port is not None:
         from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
 
         mah = DEFAULT_NOMINAL_MAH if firmware.nominal_mah is None else firmware.nominal_mah
         trend = None if firmware.forecast is None else load_model(firmware.forecast)
-        for path in export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend):
-            print(path)
-        return None
-    formats = to.split(",")
-    files = export_model(graph, out, formats, name, mode=mode)
-    if "c" in formats:
-        found, why = export_for_bms(graph, out, name)
-        files += found
-        if why:
-            Console(stderr=True).print(plain(why), soft_wrap=True)
-    for path in files:
-        print(path)
-    return None
+        written = export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend)
+        return _print_each([str(path) for path in written], json_)
+    files, why = export_all(graph, out, to.split(","), name, mode=mode)
+    if why:
+        Console(stderr=True).print(plain(why), soft_wrap=True)
+    return _print_each([str(path) for path in files], json_)
+
+
+def _print_each(entries: Sequence[str] | Mapping[str, str], json_: bool) -> None:
+    """One line each, or all of them as JSON."""
+    if json_:
+        print(json.dumps(entries, indent=1))
+        return
+    for entry in entries:
+        print(entry)
 
 
 @app.command(rich_help_panel=MODEL)
@@ -152,7 +158,7 @@ def verify(
     if not model:
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
     if is_recipe(model):
-        return run_until("verify", model, pipeline)
+        return run_until("verify", model, pipeline, json_)
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
     from edgebat.verify.equality import require_equal, verify_model
@@ -182,9 +188,14 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 
 
 @app.command(rich_help_panel=MODEL)
+@expanded
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above; or a folder")
+    ],
+    *,
+    many: Many,
     nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
     mapping: Annotated[
         list[str] | None,
@@ -204,6 +215,7 @@ def predict(
     A health model reads cycler files of most makers and logs of battery managers (docs/data-layouts.md).
     A forecast model reads capacity histories: CSV with cycle and capacity_ah.
     Any model reads ready windows: .npy, or CSV without header.
+    A folder of logs goes into a folder of results, by several processes or Ray; started again, it goes on.
 
     [bold]Examples[/]
 
@@ -212,18 +224,31 @@ def predict(
       edgebat predict runs/forecast-students/models/lstm.ebat history.csv --nominal-ah 3.5
 
       edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=Kanal1 --set time_unit=min
+
+      edgebat predict model.ebat logs/ --out results --nominal-ah 3.5 --ray local
     """
     from edgebat.predict import predict_text
     from edgebat.tasks.base import FileOptions
 
-    print(predict_text(model, data, FileOptions(nominal_ah, mapping or (), sign), last=last, as_json=json_))
+    how = FileOptions(nominal_ah, mapping or (), sign)
+    if Path(data).is_dir():
+        return many.run("predict", model, Path(data), how, last=last, json_=json_)
+    print(predict_text(model, data, how, last=last, as_json=json_))
+    return None
 
 
 @app.command(rich_help_panel=MODEL)
+@expanded
 def evaluate(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
     ],
+    *,
+    many: Many,
+    reading: Reading,
+    logs: Annotated[
+        Path | None, typer.Option("--logs", metavar="FOLDER", help="instead of --corpus: cycler files, one per cell")
+    ] = None,
     corpus: CorpusOption = None,
     dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
     train_corpus: Annotated[
@@ -242,7 +267,11 @@ def evaluate(
       edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
 
       edgebat evaluate batlinet.safetensors --corpus /data/new --train-corpus /data/cells --csv cells.csv
+
+      edgebat evaluate model.ebat --logs logs/ --out scores --nominal-ah 3.5    # against each log's own discharges
     """
+    if logs is not None:
+        return many.run("evaluate", model, logs, reading.options, json_=json_)
     from edgebat.evaluate import evaluate_file
     from edgebat.files import atomic_write
     from edgebat.report.tables import evaluation_table, show
@@ -253,6 +282,7 @@ def evaluate(
     if csv is not None:
         atomic_write(csv, result.cells_csv())
     show(result.to_json() if json_ else evaluation_table(result), json_)
+    return None
 
 
 @dataclass(frozen=True)
@@ -327,11 +357,19 @@ def replay(
 
 
 @app.command(rich_help_panel=MODEL)
-def info(model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")]) -> None:
-    """What a model file holds: task, layers, where it was trained.
+def info(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="model, teacher, recipe, target, cycler file, or the folder of a run or a corpus"
+        ),
+    ],
+    json_: JsonOption = False,
+) -> None:
+    """What a file or folder is and what to do with it; of a model also task, layers, where it was trained.
 
     Example:  edgebat info runs/demo/models/mlp.tflite
     """
-    from edgebat.predict import describe_model
+    from edgebat.describe import info_text
 
-    print(describe_model(model))
+    print(info_text(path, as_json=json_))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -10,14 +12,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
-from edgebat.cli.app import HELP, RECIPE, CorpusOption, OutOption, RecipeArgument, SetOption, app
+from edgebat.cli.app import (
+    HELP,
+    RECIPE,
+    CorpusOption,
+    JsonOption,
+    OutOption,
+    QuietOption,
+    RecipeArgument,
+    SetOption,
+    app,
+)
 from edgebat.cli.options import expanded
 from edgebat.errors import RecipeError, require
-from edgebat.paths import default_corpus
+from edgebat.files import Json
+from edgebat.paths import default_corpus, shipped
 
 if TYPE_CHECKING:
     from edgebat.runs.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Again:
+    """Which parts of a recipe are done."""
+
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="STEP", help="do this step again, e.g. teacher; repeatable")
+    ] = None
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="PART", help="of a study: this fold, variant or transfer; repeatable"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -27,34 +54,39 @@ class Pipeline:
     corpus: CorpusOption = None
     set_: SetOption = None
     runs: OutOption = Path("runs")
+    quiet: QuietOption = False
 
 
 def is_recipe(name: str) -> bool:
     """Whether the argument MODEL|RECIPE is a recipe: a YAML file or a name, but never a model's file, there or not."""
     path = Path(name)
-    if path.suffix in (".ebat", ".tflite", ".onnx"):
+    if shipped(path).suffix in (".ebat", ".tflite", ".onnx"):
         return False
     return path.suffix in (".yaml", ".yml") or not path.is_file()
 
 
-def run_until(until: str, recipe: str, pipeline: Pipeline, force: Sequence[str] = (), only: Sequence[str] = ()) -> None:
-    """The pipeline up to the step ``until``, or the study when the recipe is one. Raises what they raise."""
+def run_until(until: str, recipe: str, pipeline: Pipeline, json_: bool = False, again: Again = Again()) -> None:
+    """The pipeline up to the step ``until``, or the study when the recipe is one. json_: prints results as JSON, and where
+    it is on standard error. Raises what they raise."""
+    from edgebat.runs.document import find_recipe, find_study
+
+    # Before anything that takes seconds to import: a recipe that is none is seen at once.
+    corpus, overrides, runs = pipeline.corpus, pipeline.set_ or (), pipeline.runs
+    study = find_study(recipe, overrides)
     # Now rather than after a training: what the last step needs.
     require("torch", extra="train")
-    from edgebat.runs.recipe import find_recipe, find_study, load_recipe
-    from edgebat.runs.run import run_recipe
-    from edgebat.studies.command import run_study
+    from edgebat.report.tables import show
+    from edgebat.runs.recipe import load_recipe
+    from edgebat.runs.run import results_json, run_recipe
 
-    corpus, overrides, runs = pipeline.corpus, pipeline.set_ or (), pipeline.runs
-    study = find_study(recipe, overrides) if until in ("report", "teacher") else None
-    if study is not None:
-        if force:
+    if study is not None and until in ("report", "teacher"):
+        if again.force:
             raise RecipeError(
                 f"--force repeats steps of a pipeline; {recipe} is a study: delete what is to be done again"
             )
-        run_study(study, corpus, runs, only)
+        _run_study(study, pipeline, again.only or (), json_)
         return
-    if only:
+    if again.only:
         raise RecipeError(f"--only picks parts of a study; {recipe} is none")
     if until in ("export", "verify", "simulate", "report"):
         require("onnx", extra="onnx")
@@ -62,7 +94,28 @@ def run_until(until: str, recipe: str, pipeline: Pipeline, force: Sequence[str] 
         require("jinja2", extra="report")
     checked = load_recipe(recipe, overrides)
     corpus = asked_corpus(checked, corpus)
-    run_recipe(checked, runs=runs, corpus=corpus, until=until, force=force, file=find_recipe(recipe))
+    console = Console(stderr=json_, quiet=pipeline.quiet)
+    folder = run_recipe(checked, runs, corpus, until, again.force or (), console, find_recipe(recipe), tables=not json_)
+    if json_:
+        show(results_json(folder, until), as_json=True)
+
+
+def _run_study(study: Json, pipeline: Pipeline, only: Sequence[str], json_: bool) -> None:
+    """A study; what it prints goes to standard error when its results go to other programs, or nowhere."""
+    from edgebat.report.tables import show
+    from edgebat.runs.owner import only_one
+    from edgebat.studies.command import results_json, run_study
+
+    with contextlib.ExitStack() as stack:
+        if pipeline.corpus is not None and pipeline.corpus.is_dir():  # else it is refused, and leaves nothing behind
+            stack.enter_context(only_one(pipeline.runs / str(study.get("name"))))
+        if pipeline.quiet:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        elif json_:
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        folder = run_study(study, pipeline.corpus, pipeline.runs, only)
+    if json_:
+        show(results_json(folder), as_json=True)
 
 
 def asked_corpus(recipe: Recipe, corpus: Path | None) -> Path | None:
@@ -79,13 +132,8 @@ def asked_corpus(recipe: Recipe, corpus: Path | None) -> Path | None:
 def run(
     recipe: RecipeArgument,
     pipeline: Pipeline,
-    force: Annotated[
-        list[str] | None, typer.Option("--force", metavar="STEP", help="do this step again, e.g. teacher; repeatable")
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="PART", help="of a study: this fold, variant or transfer; repeatable"),
-    ] = None,
+    again: Again,
+    json_: JsonOption = False,
 ) -> None:
     """The whole pipeline: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
 
@@ -101,7 +149,7 @@ def run(
 
       edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
     """
-    run_until("report", recipe, pipeline, force or (), only or ())
+    run_until("report", recipe, pipeline, json_, again)
 
 
 @app.command(rich_help_panel=RECIPE)
@@ -110,33 +158,37 @@ def evidence(
     recipe: RecipeArgument,
     pipeline: Pipeline,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="trainings of every student and variant")] = 5,
+    json_: JsonOption = False,
 ) -> None:
     """Does the teacher pay? Students taught, untaught and on measured cells alone, several seeds, paired by cell.
 
     Example:  edgebat evidence forecast-students --corpus /data/cells --seeds 5
     """
+    from edgebat.runs.document import find_study
+
+    find_study(recipe, pipeline.set_ or ())
     require("torch", extra="train")
+    from edgebat.report.tables import show
     from edgebat.runs.evidence import evidence as compare
 
-    print(compare(recipe, pipeline.set_ or (), seeds, pipeline.corpus, pipeline.runs).markdown(), end="")
+    console = Console(stderr=json_, quiet=pipeline.quiet)
+    found = compare(recipe, pipeline.set_ or (), seeds, pipeline.corpus, pipeline.runs, console)
+    if json_:
+        show(found.to_json(), as_json=True)
+    elif not pipeline.quiet:
+        print(found.markdown(), end="")
 
 
 def verb_until(verb: str, until: str, text: str) -> None:
     """The verb that goes as far as the step ``until``; ``text`` is its help."""
 
     @expanded
-    def go(recipe: RecipeArgument, pipeline: Pipeline) -> None:
-        run_until(until, recipe, pipeline)
+    def go(recipe: RecipeArgument, pipeline: Pipeline, json_: JsonOption = False) -> None:
+        run_until(until, recipe, pipeline, json_)
 
     app.command(verb, help=text, rich_help_panel=RECIPE)(go)
 
 
-verb_until(
-    "data",
-    "data",
-    "Read the cells, cut the windows, split by cell; prints what is in them.\n\n"
-    "Example:  edgebat data health-tongji --corpus /data/cells",
-)
 verb_until(
     "train",
     "teacher",
@@ -168,6 +220,7 @@ def settings(
         str, typer.Argument(metavar="[SECTION]", help="a section or a key, e.g. distill.fit; all when left out")
     ] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="print docs/settings.md")] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Every key of a recipe: type, default and what it does.
 
@@ -178,7 +231,13 @@ def settings(
     if markdown:
         print(as_markdown(), end="")
         return
-    for found in find_sections(section):
+    sections = find_sections(section)
+    if json_:
+        from edgebat.report.tables import show
+
+        show([found.to_json() for found in sections], as_json=True)
+        return
+    for found in sections:
         heading = found.name or "at the top"
         print(f"{heading}: {found.text}")
         for key in found.keys:

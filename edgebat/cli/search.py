@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from edgebat.cli.app import RECIPE, RecipeArgument, app
+from edgebat.cli.app import RECIPE, JsonOption, RecipeArgument, app
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, asked_corpus
 from edgebat.errors import require
@@ -42,7 +43,9 @@ class Effort:
 
 @app.command(rich_help_panel=RECIPE)
 @expanded
-def search(budget: Budget, effort: Effort, pipeline: Pipeline, recipe: RecipeArgument) -> None:
+def search(
+    budget: Budget, effort: Effort, pipeline: Pipeline, recipe: RecipeArgument, json_: JsonOption = False
+) -> None:
     """The best student for a budget of flash, RAM and time: family, widths, depth, and what the recipe's task lets vary.
 
     What a student takes is known exactly before it is trained; those over the budget never are. Errors are of validation
@@ -54,10 +57,15 @@ def search(budget: Budget, effort: Effort, pipeline: Pipeline, recipe: RecipeArg
 
       edgebat search health-tongji --corpus /data/cells -t cortex-m4f --flash 16k --minutes 30
     """
+    from edgebat.runs.document import find_study
+
+    find_study(recipe, pipeline.set_ or ())
     # Now rather than after a training: what every part of it needs.
     for module, extra in (("torch", "train"), ("optuna", "search"), ("unicorn", "sim")):
         require(module, extra)
-    from edgebat.runs.recipe import find_recipe, load_recipe
+    from edgebat.report.tables import show
+    from edgebat.runs.document import find_recipe
+    from edgebat.runs.recipe import load_recipe
     from edgebat.search.command import Asked, run_search
     from edgebat.search.study import Plan
 
@@ -66,4 +74,7 @@ def search(budget: Budget, effort: Effort, pipeline: Pipeline, recipe: RecipeArg
     plan = Plan(effort.trials, effort.minutes, effort.epochs, effort.seed, effort.finalists, effort.seeds)
     checked = load_recipe(recipe, pipeline.set_ or ())
     corpus = asked_corpus(checked, pipeline.corpus)
-    run_search(checked, find_recipe(recipe), asked, plan, pipeline.runs, corpus)
+    console = Console(stderr=json_, quiet=pipeline.quiet)
+    best = run_search(checked, find_recipe(recipe), asked, plan, pipeline.runs, corpus, console)
+    if json_:
+        show(asdict(best), as_json=True)

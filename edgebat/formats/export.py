@@ -48,11 +48,7 @@ def export_model(
         graph = replace(graph, name=name)
     files: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, write in _WRITERS.items():
-        if kind in formats:
-            files.append(folder / f"{graph.name}.{kind}")
-            write(graph, files[-1])
-    if "c" in formats:
+    if "c" in formats:  # first, because it refuses most: then nothing is left behind
         target = folder / "c" / c_name(graph.name)
         model = write_c(graph, target, c_name(graph.name), mode=mode)
         # The kernels the model calls come along, so that the folder compiles as it is in any firmware.
@@ -60,6 +56,10 @@ def export_model(
         for source in [*model.kernel_sources, *private, *sorted(model.include_dir.glob("*.h"))]:
             atomic_write(target / source.name, source.read_bytes())
         files += [path for path in target.iterdir() if path.is_file()]
+    for kind, write in _WRITERS.items():
+        if kind in formats:
+            files.append(folder / f"{graph.name}.{kind}")
+            write(graph, files[-1])
     return sorted(files)
 
 
@@ -73,3 +73,17 @@ def export_for_bms(graph: IntGraph, folder: Path, name: str | None = None) -> tu
         return export_bms(graph, folder / "c" / called / "bms", called), ""
     except ModelFileError as error:
         return [], f"no c/{called}/bms: {error}"
+
+
+def export_all(
+    graph: IntGraph,
+    folder: Path,
+    formats: Sequence[str] = ("c", "tflite", "onnx"),
+    name: str | None = None,
+    *,
+    mode: str = "balanced",
+) -> tuple[list[Path], str]:
+    """``export_model``, and with C ``export_for_bms``: all files, and why there is none for a BMS where there could be."""
+    files = export_model(graph, folder, formats, name, mode=mode)
+    found, why = export_for_bms(graph, folder, name) if "c" in formats else ([], "")
+    return [*files, *found], why

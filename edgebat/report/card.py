@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from edgebat import __version__, baselines
 from edgebat.files import Json
+from edgebat.report.choice import choose
 from edgebat.report.figures import stage_errors
 from edgebat.report.paired import errors_by_cell, taught_or_not
-from edgebat.report.results import BaselineResult, Card, CellErrors, DataResult, ModelFile, PerCell
+from edgebat.report.results import BaselineResult, Card, CellErrors, DataResult, LossCurve, ModelFile, PerCell
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 
-CARD_VERSION = 2
+CARD_VERSION = 3
+LOSS_POINTS = 200
+"""Epochs of a training in the card, at most."""
+TRAININGS = {
+    "alone": "no teacher",
+    "measured": "measured cells alone",
+    "judge": "judge",
+    "qat": "quantization-aware",
+}
+"""What the parts of a training's name say."""
 LIMITS = (
     "The model knows the chemistries, temperatures and rates of its training cells. It says nothing about others.",
     "Figures tagged (simulator) come from an emulated processor and are not hardware measurements; cycles (model) are "
@@ -42,6 +52,8 @@ class RunResults:
     """By model key."""
     teacher: str
     """What the teacher is called."""
+    losses: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
+    """Rows of ``history.csv`` by training."""
 
 
 def build_card(recipe: Any, run: RunResults) -> Card:
@@ -49,13 +61,12 @@ def build_card(recipe: Any, run: RunResults) -> Card:
     task: AnyTask = recipe.of_task
     kinds = [student.kind for student in recipe.students]
     rows = accuracy_rows(task, run.steps, kinds, run.teacher)
-    rank = task.columns[0].key
-    students = [row for row in rows if row["form"] == "int8" and row["learned_from"] == "teacher"]
-    best = min(students, key=lambda row: row[rank])
-    best["best"] = True
+    choice = choose(task, rows, run.windows, run.predictions)
+    for row in rows:
+        row["best"] = row["key"] == choice.best
     learners: BaselineResult = run.steps["baselines"]
     beside = [name for name in baselines.shown(task.name) if name in learners["rows"]]
-    shown = [*beside, "teacher", *(f"{kind}_int8" for kind in kinds)]
+    shown = list(dict.fromkeys([*beside, "teacher", *(f"{kind}_int8" for kind in kinds), choice.best]))
     data: DataResult = run.steps["data"]
     targets = run.steps["simulate"]["rows"]
     measured = [row["target"] for row in targets if not row["skipped"] and row["instructions"]]
@@ -91,6 +102,7 @@ def build_card(recipe: Any, run: RunResults) -> Card:
             },
             "conditions": data["conditions"],
             "left_out": data["left_out"],
+            "corpus_notes": data["corpus_notes"],
         },
         "seeds": {
             "fleet": recipe.data.synthetic.seed if data["synthetic"] else None,
@@ -99,15 +111,18 @@ def build_card(recipe: Any, run: RunResults) -> Card:
             "students": recipe.distill.fit.seed,
         },
         "accuracy": rows,
-        "best_student": best["key"],
+        "best_student": choice.best,
+        "best_taught": choice.best_taught,
+        "which_to_take": choice.text,
         "taught_or_not": taught_or_not(task, run.windows, run.predictions, kinds),
         "teacher": "teacher",
         "baselines_shown": beside,
         "shown_models": shown,
         "by_life": stage_errors(task, run.windows, {key: run.predictions[key] for key in shown}),
         "per_cell": per_cell_rows(
-            task, run.windows, run.predictions, {row["key"]: row["label"] for row in rows if row["key"] in shown}
+            task, run.windows, run.predictions, {row["key"]: full_label(row) for row in rows if row["key"] in shown}
         ),
+        "losses": loss_curves(run.losses, kinds),
         "cells_shown": recipe.report.cells,
         "equality": run.steps["verify"]["rows"],
         "equality_windows": max((row["windows"] for row in run.steps["verify"]["rows"]), default=0),
@@ -155,6 +170,38 @@ def accuracy_rows(
     return rows
 
 
+def full_label(row: Json) -> str:
+    """A row's label, with what sets a student without a teacher apart from its taught twin."""
+    return (
+        f"{row['label']}, no teacher" if row["role"] == "student" and row["learned_from"] != "teacher" else row["label"]
+    )
+
+
+def loss_curves(losses: Mapping[str, list[dict[str, float]]], kinds: Sequence[str]) -> list[LossCurve]:
+    """The trainings of this run's teacher and students, thinned to ``LOSS_POINTS`` epochs."""
+    curves: list[LossCurve] = []
+    for name, rows in sorted(losses.items(), key=lambda item: not item[0].startswith("teacher")):
+        kind, *ends = name.split("_")
+        if not rows or not (kind in kinds or kind.partition("-")[0] == "teacher"):
+            continue
+        rows = rows[:: -(-len(rows) // LOSS_POINTS)]
+        label = kind.upper() if kind in kinds else kind.capitalize()
+        notes = [TRAININGS[end] for end in ends if end in TRAININGS]
+        curves.append(
+            {
+                "label": ", ".join([label, *notes]),
+                "epoch": [int(row["epoch"]) + 1 for row in rows],
+                "train": [_short(row.get("train_loss")) for row in rows],
+                "val": [_short(row.get("val_loss")) for row in rows],
+            }
+        )
+    return curves
+
+
+def _short(value: float | None) -> float | None:
+    return float(f"{value:.5g}") if value is not None and np.isfinite(value) else None
+
+
 def per_cell_rows(
     task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], labels: Mapping[str, str]
 ) -> PerCell:
@@ -169,5 +216,6 @@ def per_cell_rows(
             "errors": [None if np.isnan(e) else float(e) for e in errors],
         }
         for (dataset, cell), n, errors in zip(windows.cells, count, table, strict=True)
+        if np.isfinite(errors).any()
     ]
     return {"models": list(labels.values()), "rows": rows}

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, FloatArray
-from edgebat.report.results import StageErrors
+from edgebat.report.results import LossCurve, StageErrors
 from edgebat.report.svg import Chart, bars, padded_range
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 
 PARITY_DOTS = 1500
 LINE_POINTS = 160
+FAR_APART = 20
 COLOURS = {
     "measured": "c0",
     "teacher": "c3",
@@ -73,6 +74,19 @@ def stage_bars(rows: Sequence[StageErrors], shown: Sequence[Shown], task: AnyTas
     grouped = [(row["stage"], [(s.style, value) for s in shown if (value := row["errors"][s.key]) is not None])
                for row in rows]  # fmt: skip
     return bars(grouped, task.columns[0].unit, f"{task.columns[0].title} by stage of life")
+
+
+def loss_chart(curve: LossCurve) -> str:
+    """Losses of one training over its epochs: training dashed, validation solid; logarithms where they are far apart."""
+    epoch = np.array(curve["epoch"], dtype=float)
+    losses, label = np.array([curve["train"], curve["val"]], dtype=float), "loss"
+    known = losses[np.isfinite(losses)]
+    if known.size and known.min() > 0 and known.max() > FAR_APART * known.min():
+        losses, label = np.log10(losses), "loss, log10"
+    chart = Chart(
+        (0.0, float(epoch.max())), padded_range(losses), "epoch", label, f"losses of {curve['label']}", 330, 200
+    )
+    return chart.line(epoch, losses[0], "c5", dashed=True).line(epoch, losses[1], "c1").svg()
 
 
 def cell_chart(

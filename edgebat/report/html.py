@@ -12,8 +12,9 @@ import numpy as np
 
 from edgebat.errors import require
 from edgebat.files import Json
-from edgebat.report.figures import PARITY_DOTS, Shown, cell_chart, colour, parity, stage_bars
-from edgebat.report.results import Card
+from edgebat.report.card import full_label
+from edgebat.report.figures import PARITY_DOTS, Shown, cell_chart, colour, loss_chart, parity, stage_bars
+from edgebat.report.results import Card, with_figures
 from edgebat.report.svg import bars
 from edgebat.tasks.base import AnyTask, Predictions, task
 from edgebat.tasks.windows import Windows
@@ -49,7 +50,8 @@ def render(card: Card, windows: Windows, predictions: Mapping[str, Predictions])
         facts=_facts(card, of),
         rank=of.columns[0],
         target_groups=[
-            {"label": label, "rows": list(rows)} for label, rows in groupby(card["targets"], key=lambda r: r["label"])
+            {"label": label, "rows": list(rows)}
+            for label, rows in groupby(with_figures(card["targets"]), key=lambda r: r["label"])
         ],
         compilers=sorted({f"{row['built_by']} is {row['compiler']}" for row in card["targets"] if not row["skipped"]}),
         equality=_equality(card["equality"]),
@@ -96,24 +98,28 @@ def _figures(
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher, rank = card["best_student"], card["teacher"], of.columns[0]
     kinds = dict(zip(card["baselines_shown"], ("baseline", "second baseline"), strict=False))
+    # A student without a teacher is shown where it is the best: beside its taught twin, in a colour of its own.
+    own = {key: "other" for key in card["shown_models"] if key.endswith("_alone_int8")}
     shown = [
-        Shown(key, rows[key]["label"], colour(kinds.get(key) or rows[key]["kind"])) for key in card["shown_models"]
+        Shown(key, full_label(rows[key]), colour(kinds.get(key) or own.get(key) or rows[key]["kind"]))
+        for key in card["shown_models"]
     ]
-    pair = [Shown(key, rows[key]["label"], colour(rows[key]["kind"])) for key in (teacher, best)]
+    pair = [Shown(key, full_label(rows[key]), colour(rows[key]["kind"])) for key in (teacher, best)]
     by_size = np.argsort([-np.count_nonzero(windows.cell == i) for i in range(len(windows.cells))], kind="stable")
     # Every second, third ... cell of the list sorted by life length, so that short and long lives are both seen.
     wanted = min(card["cells_shown"], len(by_size))
     picked = sorted(by_size[np.linspace(0, len(by_size) - 1, wanted).round().astype(int)])
-    errors = {(r["dataset"], r["cell"]): r["windows"] for r in card["per_cell"]["rows"]}
+    counts = np.bincount(windows.cell, minlength=len(windows.cells))
+    stages = [row for row in card["by_life"] if any(value is not None for value in row["errors"].values())]
     scored = [s for s in shown if rows[s.key].get(rank.key) is not None]
     return {
         "rank_bars": safe(bars([(s.label, [(s.style, rows[s.key][rank.key])]) for s in scored], rank.unit, rank.title)),
-        "stage_bars": safe(stage_bars(card["by_life"], shown, of)) if card["by_life"] else "",
+        "stage_bars": safe(stage_bars(stages, shown, of)) if stages else "",
         "legend_models": [{"style": s.style, "label": s.label} for s in shown],
         "legend_cells": [
             {"style": "c0", "label": "measured"},
             *({"style": s.style, "label": s.label} for s in pair),
-            {"style": "c2", "label": f"{rows[best]['label']}: some forecasts"},
+            {"style": "c2", "label": f"{full_label(rows[best])}: some forecasts"},
         ],
         "parity": [
             {"svg": safe(parity(of, windows, predictions[s.key], s.style, s.label)), "caption": s.label} for s in pair
@@ -122,11 +128,12 @@ def _figures(
         "cells": [
             {
                 "svg": safe(cell_chart(of, windows, int(cell), predictions, pair)),
-                "caption": f"{windows.cells[cell][1]} · {windows.conditions[cell]} · {errors[windows.cells[cell]]} windows",
+                "caption": f"{windows.cells[cell][1]} · {windows.conditions[cell]} · {counts[cell]} windows",
             }
             for cell in picked
         ],
         "cells_left_out": len(windows.cells) - wanted,
+        "losses": [{"svg": safe(loss_chart(curve)), "caption": curve["label"]} for curve in card["losses"]],
     }
 
 
@@ -134,12 +141,14 @@ def _tiles(card: Card, of: AnyTask) -> list[dict[str, str]]:
     rows = {row["key"]: row for row in card["accuracy"]}
     best, teacher, rank = rows[card["best_student"]], rows[card["teacher"]], of.columns[0]
     beside = [f"{rows[key]['label'].lower()} {_number(rows[key][rank.key], 2)}" for key in card["baselines_shown"]]
+    taught = rows[card["best_taught"]]
+    twin = [] if taught is best else [f"best with teacher, {taught['label']}, {_number(taught[rank.key], 2)}"]
     tiles = [
         {
-            "label": f"Best int8 student, {best['label']}",
+            "label": f"Best int8 student, {full_label(best)}",
             "value": _number(best[rank.key], 2),
             "unit": f"{rank.unit}, {rank.title}",
-            "note": ", ".join([f"teacher {_number(teacher[rank.key], 2)}", *beside]),
+            "note": ", ".join([*twin, f"teacher {_number(teacher[rank.key], 2)}", *beside]),
         },
         {
             "label": "Weights, teacher to student",
@@ -185,6 +194,7 @@ def _facts(card: Card, of: AnyTask) -> dict[str, list[tuple[str, str]]]:
             ("windows", ", ".join(f"{data['windows'][part]:,} {part}" for part in ("train", "val", "test"))),
             ("split", f"by cell, {data['split_hash'][:16]}…"),
             ("content", f"{data['fingerprint'][:16]}…"),
+            *(("of the corpus", note) for note in data["corpus_notes"]),
         ],
         "made": [
             ("edgebat", versions["edgebat"]),

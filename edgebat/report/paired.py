@@ -30,6 +30,11 @@ class Paired:
     better: int
     """Cells on which ``a`` is better."""
 
+    @property
+    def shown(self) -> bool:
+        """Whether the difference is more than chance: p and the interval agree."""
+        return self.p < 0.05 and not self.low <= 1 <= self.high
+
     def __str__(self) -> str:
         return f"{self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}], p {self.p:.2g}, better on {self.better} of {self.cells}"
 
@@ -71,8 +76,9 @@ def taught_or_not(
             sentences.append(f"{kind.upper()}: not known, no held-out cell has a {task.columns[0].title}.")
             continue
         found = paired(taught[known], alone[known])
-        shown = found.p < 0.05 and not found.low <= 1 <= found.high
-        verdict = "not shown" if not shown else "yes" if found.ratio < 1 else "no, the student without it is better"
+        verdict = (
+            "not shown" if not found.shown else "yes" if found.ratio < 1 else "no, the student without it is better"
+        )
         sentences.append(
             f"{kind.upper()}: {verdict}. With it the mean error of a cell is {found.ratio:.2f} of that without it "
             f"({found.low:.2f} to {found.high:.2f}), and smaller on {found.better} of {found.cells} cells."

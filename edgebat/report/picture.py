@@ -30,10 +30,10 @@ text{font-family:-apple-system,"Segoe UI",Inter,Roboto,Helvetica,Arial,sans-seri
 
 
 def draw(run: Path) -> str:
-    """SVG text for the run folder ``run``: teacher, best student, the engines that agree, and one held-out cell."""
+    """SVG text for the run folder ``run``: teacher, best taught student, the engines that agree, and one held-out cell."""
     card: Card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     rows = {row["key"]: row for row in card["accuracy"]}
-    best, teacher = rows[card["best_student"]], rows[card["teacher"]]
+    best, teacher = rows[card["best_taught"]], rows[card["teacher"]]
     of = task(card["task"]["name"])
     rank = of.columns[0]
     target = next(r for r in card["targets"] if (r["model"], r["target"]) == (best["kind"], card["headline_target"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 from edgebat.files import Json
@@ -39,6 +40,8 @@ class Origin(TypedDict):
     split: dict[str, list[str]]
     conditions: list[ConditionRow]
     left_out: dict[str, int]
+    corpus_notes: list[str]
+    """What the reader of a corpus mended or left out."""
 
 
 class DataResult(Origin):
@@ -79,6 +82,15 @@ class PerCell(TypedDict):
     rows: list[CellErrors]
 
 
+class LossCurve(TypedDict):
+    """One training: losses of its epochs, counted from 1; None where there was none."""
+
+    label: str
+    epoch: list[int]
+    train: list[float | None]
+    val: list[float | None]
+
+
 class ModelFile(TypedDict):
     """A file below ``models/``; path from the run folder."""
 
@@ -92,6 +104,15 @@ class CardData(Origin):
 
     cells: dict[str, int]
     windows: dict[str, int]
+
+
+FIGURES = ("flash_bytes", "ram_bytes", "stack_bytes", "instructions", "cycles", "ms")
+"""What a row of ``targets`` can hold."""
+
+
+def with_figures(rows: Iterable[Json]) -> list[Json]:
+    """Rows of ``targets`` that hold a figure, or say why there is none; a row of dashes says nothing."""
+    return [row for row in rows if row["skipped"] or any(row.get(name) is not None for name in FIGURES)]
 
 
 class Card(TypedDict):
@@ -110,12 +131,15 @@ class Card(TypedDict):
     seeds: Json
     accuracy: list[Json]
     best_student: str
+    best_taught: str
+    which_to_take: str
     taught_or_not: list[str]
     teacher: str
     baselines_shown: list[str]
     shown_models: list[str]
     by_life: list[StageErrors]
     per_cell: PerCell
+    losses: list[LossCurve]
     cells_shown: int
     equality: list[Json]
     equality_windows: int

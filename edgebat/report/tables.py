@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -14,11 +15,12 @@ from rich import box
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edgebat.evaluate import Evaluation
 from edgebat.extras import EXTRAS
 from edgebat.files import Json
-from edgebat.report.results import ConditionRow
+from edgebat.report.results import ConditionRow, with_figures
 from edgebat.tasks.base import AnyTask, Scores, task
 
 Row = Mapping[str, Any]
@@ -35,12 +37,14 @@ def show(content: Any, as_json: bool = False, console: Console | None = None) ->
         print(json.dumps(content, indent=1, sort_keys=True))
         return
     console = console or Console()
+    before = console.width
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
     # Rich caps what it measures at the width it is told of; any line here is shorter than this one.
     unbounded = console.options.update(width=1000)
     console.width = max(console.width, console.measure(content, options=unbounded).minimum)
     console.print(content)
+    console.width = before
 
 
 def number(value: float | None, digits: int) -> str:
@@ -67,18 +71,19 @@ def _table(title: str, left: Sequence[str], right: Sequence[str], caption: str =
         collapse_padding=True,
     )
     for name in left:
-        table.add_column(name.strip("*"), no_wrap=not name.endswith("*"))
+        table.add_column(name.strip("*"), no_wrap=not name.endswith("*"), overflow="fold")
     for name in right:
         table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
 def _keep_numbers(table: Table) -> Table:
-    """Give number columns the width they need: Rich shortens cells on a narrow terminal, and half a number is wrong."""
+    """Give columns that may not wrap the width they need: Rich shortens cells on a narrow terminal, and half a number is
+    wrong."""
     for column in table.columns:
-        if column.justify == "right":
+        if column.no_wrap:
             words = [*str(column.header).split("\n"), *map(str, column.cells)]
-            column.min_width = max(map(len, words))
+            column.min_width = max(Text.from_markup(word).cell_len for word in words)
     return table
 
 
@@ -101,7 +106,8 @@ def _with_reasons(table: Table, rows: Sequence[Row], what: str) -> Group:
 def accuracy_table(rows: Sequence[Row], of: AnyTask, title: str = "Accuracy on held-out cells") -> Table:
     """Rows of the card's ``accuracy``: one line per model, its float and its int8 form side by side for the figure that
     models of the task ``of`` are ranked by; the others of the int8 form where there is one."""
-    first, *others = [column for column in of.columns if any(column.key in row for row in rows) and column.brief]
+    known = [c for c in of.columns if c.brief and any(row.get(c.key) is not None for row in rows)]
+    first, *others = known or of.columns[:1]
     table = _table(
         title,
         ["model", "taught"],
@@ -147,7 +153,7 @@ def equality_table(rows: Sequence[Row]) -> Group:
     return Group(_with_reasons(table, rows, "engine"), *notes)
 
 
-def targets_table(rows: Sequence[Row]) -> Group:
+def targets_table(rows: Sequence[Json]) -> Group:
     """Rows of the card's ``targets``."""
     table = _table(
         "Size and speed of one inference",
@@ -156,7 +162,7 @@ def targets_table(rows: Sequence[Row]) -> Group:
         "Flash and RAM in bytes, from the linked image. Stack and instructions from a simulator (= QEMU counts the same), "
         "not from hardware. ms: cycles (model) at the target's clock; on the host measured.",
     )
-    for row in _by_model(table, rows):
+    for row in _by_model(table, with_figures(rows)):
         if row["skipped"]:
             table.add_row(row["target"], "", "", "", "", "not run", style="dim")
             continue
@@ -165,7 +171,12 @@ def targets_table(rows: Sequence[Row]) -> Group:
         numbers = [number(c, 0) for c in counts]
         numbers[3] += mark
         table.add_row(row["target"], row["built_by"], *numbers, number(row["ms"], 2))
-    return _with_reasons(table, rows, "target")
+    unfit = [
+        f"[bold red]{row['label']} does not fit {row['target']} ({row['built_by']}): {row['lacks']}"
+        for row in rows
+        if row.get("lacks")
+    ]
+    return Group(_with_reasons(table, rows, "target"), *unfit)
 
 
 def cells_table(rows: Sequence[ConditionRow], title: str) -> Table:
@@ -241,9 +252,22 @@ PROGRAMS = {
 }
 
 
-def doctor_table() -> Table:
-    """What is installed: extras with their packages, and outside programs."""
-    table = _table("edgebat doctor", ["part", "state*", "found*", "to do*"], [])
+@dataclass(frozen=True)
+class Part:
+    """Something edgebat can use: an extra, an outside program, the GPU."""
+
+    name: str
+    state: str
+    """ok, missing, or not there for what edgebat does without."""
+    found: str = ""
+    """Versions, or where it lies."""
+    todo: str = ""
+    """The command that brings it."""
+
+
+def installed_parts() -> list[Part]:
+    """What is installed: extras with their packages, outside programs, the GPU."""
+    parts = []
     for extra, packages in EXTRAS.items():
         found, missing = [], []
         for package in packages:
@@ -251,19 +275,27 @@ def doctor_table() -> Table:
                 found.append(f"{package} {metadata.version(package)}")
             except metadata.PackageNotFoundError:
                 missing.append(package)
-        todo = f'pip install "edgebat\\[{extra}]"' if missing else ""
-        state = "[red]missing " + ", ".join(missing) if missing else "[green]ok"
-        table.add_row(f"extra {extra}", state, ", ".join(found), todo)
+        todo = f'pip install "edgebat[{extra}]"' if missing else ""
+        state = f"missing {', '.join(missing)}" if missing else "ok"
+        parts.append(Part(f"extra {extra}", state, ", ".join(found), todo))
     for program, use in PROGRAMS.items():
         path = shutil.which(program)
-        table.add_row(
-            program, "[green]ok" if path else "[yellow]not there", path or "", "" if path else f"optional: {use}"
-        )
+        parts.append(Part(program, "ok" if path else "not there", path or "", "" if path else f"optional: {use}"))
     if importlib.util.find_spec("torch"):
         import torch
 
-        gpu = (
-            torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none seen by torch; training uses the CPU"
-        )
-        table.add_row("GPU", "[green]ok" if torch.cuda.is_available() else "[yellow]not there", gpu, "")
+        there = torch.cuda.is_available()
+        name = torch.cuda.get_device_name(0) if there else "none seen by torch; training uses the CPU"
+        parts.append(Part("GPU", "ok" if there else "not there", name))
+    return parts
+
+
+STATES = {"ok": "green", "not there": "yellow"}
+
+
+def doctor_table(parts: Sequence[Part]) -> Table:
+    """``installed_parts`` for people."""
+    table = _table("edgebat doctor", ["part", "state*", "found*", "to do*"], [])
+    for part in parts:
+        table.add_row(part.name, f"[{STATES.get(part.state, 'red')}]{part.state}", part.found, escape(part.todo))
     return _keep_numbers(table)

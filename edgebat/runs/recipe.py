@@ -18,8 +18,8 @@ from edgebat.distill.teacher import TeacherEntry
 from edgebat.distill.train import DistillSettings
 from edgebat.errors import EdgebatError, RecipeError
 from edgebat.files import Json
-from edgebat.paths import recipes_dir
 from edgebat.quantize import QuantizeOptions
+from edgebat.runs.document import read_document
 from edgebat.students.store import student_kinds
 from edgebat.tasks.base import AnyTask, task, task_names
 
@@ -185,66 +185,8 @@ class Recipe(Section):
         return self.of_task.spec(self.task)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """SafeLoader that refuses a key written twice; YAML itself silently keeps the last one."""
-
-
-def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    seen: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            line = key_node.start_mark.line + 1
-            raise RecipeError(f"key {key!r} is written twice (again in line {line}); keep one of them")
-        seen[key] = loader.construct_object(value_node, deep=True)
-    return seen
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def find_recipe(recipe: str | Path) -> Path:
-    """Path of a recipe given as a file or as the name of a shipped one (``demo``).
-
-    Raises RecipeError, naming the shipped recipes, when there is no such file.
-    """
-    path = Path(recipe)
-    if path.is_file():
-        return path
-    shipped = recipes_dir() / f"{path.name.removesuffix('.yaml')}.yaml"
-    # A shipped recipe is found by bare name, and by its path in the repository when edgebat was installed from a wheel.
-    if shipped.is_file() and path.parent in (Path(), Path("export/recipes")):
-        return shipped
-    names = ", ".join(sorted(p.stem for p in recipes_dir().glob("*.yaml")))
-    raise RecipeError(f"there is no recipe {str(recipe)!r}; give a YAML file or one of the shipped recipes: {names}")
-
-
-def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, Json]:
-    """A recipe's file and what it says after the overrides, not checked yet. Errors as in ``load_recipe``."""
-    path = find_recipe(recipe)
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path} is not valid YAML: {error}") from None
-    except RecipeError as error:
-        raise RecipeError(f"{path}: {error}") from None
-    if not isinstance(document, dict):
-        raise RecipeError(f"{path} holds {type(document).__name__}; a recipe is a mapping with name:, data:, ...")
-    for override in overrides:
-        _override(document, override)
-    return path, document
-
-
-def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> Json | None:
-    """What the recipe says, not checked yet, when it studies one teacher (it has ``study:``) instead of being a whole
-    pipeline; None for a recipe of a pipeline. Raises RecipeError."""
-    _, document = read_document(recipe, overrides)
-    return document if "study" in document else None
-
-
-def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read, override and check a recipe.
+def load_recipe(recipe: str | Path | Json, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe: a file, the name of a shipped one, or plain data.
 
     overrides: ``"section.key=value"`` with a YAML value; list entries by index (``students.0.epochs=5``).
     Raises RecipeError naming the file, the key, what is allowed and, for a misspelt key, the nearest name.
@@ -274,42 +216,6 @@ def check_recipe(document: Json, where: str = "recipe") -> Recipe:
 def dump_recipe(recipe: Recipe) -> str:
     """The complete recipe, defaults included, as YAML."""
     return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120))
-
-
-def _override(document: Json, override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {override!r} is not of the form section.key=value, for example teacher.fit.epochs=20")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override!r}: the value is not valid YAML: {error}") from None
-    section: Any = document
-    *parents, last = key.split(".")
-    for part in parents:
-        section = _child(section, part, override)
-    if isinstance(section, list):
-        section[_index(section, last, override)] = value
-    elif isinstance(section, dict):
-        section[last] = value
-    else:
-        raise RecipeError(f"--set {override!r}: {'.'.join(parents)} is {section!r}, which has no entry {last!r}")
-
-
-def _child(section: Any, part: str, override: str) -> Any:
-    if isinstance(section, list):
-        return section[_index(section, part, override)]
-    if not isinstance(section, dict):
-        raise RecipeError(f"--set {override!r}: {part!r} lies inside {section!r}, which is not a section")
-    if section.get(part) is None:
-        section[part] = {}
-    return section[part]
-
-
-def _index(section: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(section):
-        raise RecipeError(f"--set {override!r}: {part!r} is not an index into a list of {len(section)} entries")
-    return int(part)
 
 
 def _explain(error: Any) -> str:

@@ -6,49 +6,47 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from edgebat.errors import RecipeError
-from edgebat.files import atomic_write
+from edgebat.files import Json, atomic_write
 from edgebat.report.results import Card, DataResult
-from edgebat.report.tables import accuracy_table, cells_table, equality_table, targets_table
+from edgebat.report.tables import accuracy_table, cells_table, equality_table, show, targets_table
 from edgebat.runs.folder import RunFolder, versions
 from edgebat.runs.owner import claim, only_one
 from edgebat.runs.plan import plan
+from edgebat.runs.progress import StepProgress
 from edgebat.runs.recipe import Recipe, dump_recipe
 from edgebat.runs.steps import Pipeline
 from edgebat.tasks.base import task
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
 
 
 def run_recipe(
     recipe: Recipe,
     runs: Path = Path("runs"),
-    corpus: Path | None = None,
+    corpus: Path | Fleet | None = None,
     until: str = "report",
     force: Sequence[str] = (),
     console: Console | None = None,
     file: Path | None = None,
+    tables: bool = True,
 ) -> Path:
-    """Run the steps up to the stage ``until`` and print where it is; returns the run folder.
+    """Run the steps up to the stage ``until``, print where it is and what came out; returns the run folder.
 
     Finished steps are skipped; ``force`` names steps to do again. file: where the recipe was read from; a folder of
-    another file's is refused (None: not checked). Raises StepFailed, RecipeError, DataError, FolderBusy.
+    another file's is refused (None: not checked). tables: False prints where it is alone.
+    Raises StepFailed, RecipeError, DataError, FolderBusy.
     """
     console = console or Console()
     # Lightning announces devices and tips that do not concern a user of edgebat.
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     folder = RunFolder(runs / recipe.name)
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[detail]}"),
-        console=console,
-        transient=True,
-    )
+    progress = StepProgress(console)
     pipeline = Pipeline(recipe, folder, corpus, progress)
     steps = plan(pipeline)
     unknown = sorted(set(force) - {step.name for step in steps})
@@ -63,43 +61,54 @@ def run_recipe(
         with progress:
             for step in steps[: 1 + max(i for i, s in enumerate(steps) if s.stage == until)]:
                 if step.name not in force and folder.finished(step):
-                    console.print(f"  [dim]= {step.title}  (kept)[/]")
+                    progress.kept(step.title)
                     continue
-                pipeline.bar = progress.add_task(step.title, total=None, detail="")
-                record = folder.run(step)
-                progress.remove_task(pipeline.bar)
-                console.print(f"  [green]✓[/] {step.title}  [dim]{record.seconds:.1f} s[/]")
-    _print_results(folder, until, console)
+                progress.start(step.title)
+                progress.done(step.title, folder.run(step).seconds)
+    if tables:
+        _print_results(folder, until, console)
     return folder.path
+
+
+def results_json(folder: Path, until: str) -> Json:
+    """What a run up to the stage ``until`` came to, for other programs: the card at the end, else results by step."""
+    if until == "report":
+        return dict(json.loads((folder / "card.json").read_text(encoding="utf-8")))
+    stage = ("baselines", "student-*") if until == "students" else (until,)
+    records = sorted(path for name in stage for path in (folder / "steps").glob(f"{name}.json"))
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8"))["results"] for path in records}
+    return {"folder": str(folder), "stage": until, "results": found}
 
 
 def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     """The tables of the stage that was asked for; all of them at the end."""
     data: DataResult = folder.results("data")
+    for note in data["corpus_notes"] if until in ("data", "report") else ():
+        console.print(note, style="dim", markup=False, soft_wrap=True)
     kind = "[yellow]synthetic data[/]" if data["synthetic"] else "measured cells"
     if until == "data":
-        console.print(
-            cells_table(data["conditions"], f"{data['source']} ({'synthetic' if data['synthetic'] else 'measured'})")
-        )
+        title = f"{data['source']} ({'synthetic' if data['synthetic'] else 'measured'})"
+        show(cells_table(data["conditions"], title), console=console)
         return
     if until == "export":
         for why in folder.results("export")["without_bms"].values():
             console.print(why, markup=False, soft_wrap=True)
     if until == "verify":
-        console.print(equality_table(folder.results("verify")["rows"]))
+        show(equality_table(folder.results("verify")["rows"]), console=console)
     if until == "simulate":
-        console.print(targets_table(folder.results("simulate")["rows"]))
+        show(targets_table(folder.results("simulate")["rows"]), console=console)
     if until != "report":
         return
     card: Card = json.loads(folder.file("card.json").read_text(encoding="utf-8"))
     title = f"Accuracy on {card['data']['cells']['test']} held-out cells, {kind}"
     console.print()
-    console.print(accuracy_table(card["accuracy"], task(card["task"]["name"]), title))
-    console.print("Did the teacher help?", *card["taught_or_not"], sep="\n  ")
+    show(accuracy_table(card["accuracy"], task(card["task"]["name"]), title), console=console)
+    console.print("Did the teacher help?", *card["taught_or_not"], sep="\n  ", markup=False, highlight=False)
+    console.print("Which to take?", card["which_to_take"], sep="\n  ", markup=False, highlight=False)
     console.print()
-    console.print(equality_table(card["equality"]))
+    show(equality_table(card["equality"]), console=console)
     console.print()
-    console.print(targets_table(card["targets"]))
+    show(targets_table(card["targets"]), console=console)
     console.print()
     for what, name in (("models", "models"), ("card", "card.json"), ("report", "report.html")):
         console.print(f"{what:<7} [bold]{folder.path / name}[/]", soft_wrap=True)

@@ -20,6 +20,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.errors import RecipeError
+from edgebat.files import Json
 from edgebat.runs.recipe import Recipe
 from edgebat.studies.command import study_kind
 from edgebat.tasks.base import task, task_names
@@ -48,6 +49,11 @@ class SectionKeys:
     owner: type
     text: str
     keys: tuple[Key, ...]
+
+    def to_json(self) -> Json:
+        """The same for programs; keys by name."""
+        keys = {key.name: {"type": key.kind, "default": key.default, "text": key.text} for key in self.keys}
+        return {"section": self.name, "text": self.text, "keys": keys}
 
 
 def recipe_sections() -> list[SectionKeys]:
@@ -78,11 +84,16 @@ def find_sections(name: str = "") -> list[SectionKeys]:
         keys = tuple(key for key in section.keys if key.name == last)
         if section.name == owner and keys:
             return [dataclasses.replace(section, keys=keys)]
-    known = [f"{section.name}.{key.name}".lstrip(".") for section in sections for key in section.keys]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    names = ", ".join(section.name for section in sections if section.name)
-    raise RecipeError(f"a recipe has no section or key {name!r}{hint} Sections: {names}")
+    own = [section.name for section in sections if section.name]
+    inside = [f"{section.name}.{key.name}".lstrip(".") for section in sections for key in section.keys]
+    # What lies as deep first: a key inside a section can resemble its misspelt name just as much.
+    alike = [each for each in (*own, *inside) if each.count(".") == name.count(".")]
+    near = difflib.get_close_matches(name, alike, n=1) or difflib.get_close_matches(name, [*own, *inside], n=1)
+    hint = f"; did you mean {near[0]}?" if near else ";"
+    at_the_top = ", ".join(dict.fromkeys(each.split(".")[0].split(" ")[0] for each in own))
+    raise RecipeError(
+        f"a recipe has no section or key {name!r}{hint} Sections: {at_the_top}; all of them: edgebat settings"
+    )
 
 
 def field_docstrings(owner: type) -> dict[str, str]:

@@ -13,8 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import Progress, TaskID
-
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
 from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
@@ -32,26 +30,36 @@ from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
 from edgebat.tasks.windows import Windows
+from edgebat.training.history import histories, read_history
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
-    from edgebat.distill.teacher import Obtained
+    from edgebat.data.fleet import Fleet
+    from edgebat.distill.teacher import Obtained, TeacherEntry
     from edgebat.distill.train import DistillSettings
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
+    from edgebat.runs.progress import StepProgress
     from edgebat.students.base import Student
     from edgebat.teachers.base import Teacher
 
+LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
+"""How a student is trained, by the end of its name."""
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
+SIMULATED_CELLS = (
+    "All cells come from edgebat's seeded simulation of ageing, not from measurements. The numbers show that the tools "
+    "work; they say nothing about real cells."
+)
 
 
 class Pipeline:
-    """The steps of one recipe. ``corpus`` is given when the recipe asks for measured cells, and only then."""
+    """The steps of one recipe. ``corpus``, a folder or a fleet in memory, is given when the recipe asks for measured cells,
+    and only then."""
 
     def __init__(
-        self, recipe: Recipe, folder: RunFolder, corpus: Path | None, progress: Progress | None = None
+        self, recipe: Recipe, folder: RunFolder, corpus: Path | Fleet | None, progress: StepProgress | None = None
     ) -> None:
         if recipe.data.source == "corpus" and corpus is None:
             raise RecipeError(
@@ -66,7 +74,6 @@ class Pipeline:
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
         self.task, self.spec = recipe.of_task, recipe.spec
-        self.bar: TaskID | None = None
 
     @property
     def teacher_title(self) -> str:
@@ -101,6 +108,7 @@ class Pipeline:
             "counts": counts,
             "conditions": condition_rows(windows, split),
             "left_out": windows.left_out,
+            "corpus_notes": list(loaded.fleet.notes) if loaded.fleet else [],
         }
         return Outcome(files, result)
 
@@ -111,18 +119,18 @@ class Pipeline:
         parts = {part: self.windows(part) for part in PARTS}
         self._set_threads()
         data = TeacherData(self.task, parts["train"], self.measured(), parts["val"], parts["test"])
-        found = []
+        found, files = [], [*self.teacher_files, "predictions/teacher.safetensors"]
         for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
             scratch = self.folder.scratch("teacher") / Path(name).stem
-            epochs = getattr(getattr(entry.settings, "fit", None), "epochs", 0)
-            run = Run(scratch, progress=self._progress(epochs))
+            run = Run(scratch, progress=self._progress(_epochs(entry)))
             found.append(data.obtain(entry, self.provenance(), self.folder.file(name), run))
+            files += self._losses(scratch, Path(name).stem)
             shutil.rmtree(scratch, ignore_errors=True)
         whole = together(found)
         predictions = whole.teacher.predict(parts["test"])
         results = self._predicted("teacher", predictions, parts["test"]) | whole.results
         results |= {"seen": whole.seen, "parameters": sum(p.numel() for p in whole.teacher.parameters())}
-        return Outcome([*self.teacher_files, "predictions/teacher.safetensors"], results)
+        return Outcome(files, results)
 
     def baselines(self) -> Outcome:
         """What costs nothing, learnt from the same windows."""
@@ -152,17 +160,18 @@ class Pipeline:
         asked = {"_judge": distill.learn_from_val, "_measured": distill.measured_too}
         names = [f"{entry.kind}{end}" for end, wanted in (*asked.items(), ("_alone", True), ("", True)) if wanted]
         epochs = entry.epochs or distill.fit.epochs
-        progress = self._progress(len(names) * epochs)
         silent: tuple[str, ...] = ()
         for name in names:
             train, settings = self._lessons(name)
             settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
             guide = self._guide(name, silent)
+            progress = self._progress(epochs, LEARNT[name.removeprefix(entry.kind)])
             run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
             save_student(student, self.folder.file(f"models/{name}.safetensors"), self.provenance())
+            files += self._losses(run.folder, name)
             shutil.rmtree(run.folder)
             files.append(f"models/{name}.safetensors")
             if name.endswith("_judge" if distill.learn_from_val else "_alone"):
@@ -195,7 +204,8 @@ class Pipeline:
         for name in (f"{kind}{end}" for kind in self.kinds for end in ends):
             student, graph = quantized(name)
             if self.recipe.quantize.qat_epochs:
-                graph = self._trained_quantized(name, student, graph)
+                graph, written = self._trained_quantized(name, student, graph)
+                files += written
             judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = replace(graph, meta={**graph.meta, "field": limits})
@@ -205,8 +215,9 @@ class Pipeline:
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 
-    def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> IntGraph:
-        """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any."""
+    def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> tuple[IntGraph, list[str]]:
+        """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any; and
+        where its losses are."""
         self._set_threads()
         from edgebat.distill.qat_train import train_quantized
 
@@ -216,8 +227,9 @@ class Pipeline:
         guide = self._guide(name, tuple(silent))
         train, settings = self._lessons(name)
         trained = train_quantized(student, graph, train, self.windows("val"), guide, settings, epochs, run)
+        written = self._losses(run.folder, f"{name}_qat")
         shutil.rmtree(run.folder)
-        return trained
+        return trained, written
 
     def export(self) -> Outcome:
         """The taught students as TFLite, ONNX and C99, with what runs them in a BMS; results: why a model has none."""
@@ -276,6 +288,7 @@ class Pipeline:
             windows=self.windows("test"),
             predictions=predictions,
             teacher=self.teacher_title,
+            losses={path.stem: read_history(path) for path in sorted((self.folder.path / "losses").glob("*.csv"))},
         )
         card = build_card(self.recipe, results)
         self.folder.write_json("card.json", card)
@@ -368,12 +381,11 @@ class Pipeline:
         spec = self.recipe.data
         if spec.source == "synthetic":
             made = spec.synthetic
-            return self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed), (
-                "All cells come from edgebat's seeded simulation of ageing, not from measurements. The numbers show that "
-                "the tools work; they say nothing about real cells."
-            )
+            return self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed), SIMULATED_CELLS
         assert self.corpus is not None
-        loaded = self.task.load(self.corpus, self.spec, spec.datasets or None, spec.quality or None)
+        loaded = self.task.of_cells(self.corpus, self.spec, spec.datasets or None, spec.quality or None)
+        if loaded.synthetic:
+            return loaded, SIMULATED_CELLS
         names = ", ".join(sorted({dataset for dataset, _ in loaded.windows.cells}))
         return loaded, f"Data sets {names}; the split is by cell, so no window of a test cell was seen in training."
 
@@ -392,14 +404,21 @@ class Pipeline:
 
         torch.set_num_threads(self.recipe.threads)
 
-    def _progress(self, epochs: int) -> Callable[[dict[str, float]], None]:
-        """A progress bar of so many epochs, as a function that training calls after each."""
-        progress, bar = self.progress, self.bar
-        if progress is None or bar is None:
-            return lambda losses: None
-        progress.update(bar, total=epochs or None)
+    def _losses(self, trained: Path, name: str) -> list[str]:
+        """Keep the losses of the trainings below ``trained`` in the run folder; names of the files."""
+        files = []
+        for part, path in histories(trained).items():
+            files.append(f"losses/{'-'.join(filter(None, (name, part)))}.csv")
+            atomic_write(self.folder.file(files[-1]), path.read_bytes())
+        return files
 
-        def advance(losses: dict[str, float]) -> None:
-            progress.update(bar, advance=1, detail=f"validation loss {losses['val_loss']:.4f}")
+    def _progress(self, epochs: int, of: str = "") -> Callable[[dict[str, float]], None]:
+        """For a training of so many epochs: what it calls after each. of: which one, of several."""
+        return self.progress.epochs(epochs, of) if self.progress else lambda losses: None
 
-        return advance
+
+def _epochs(entry: TeacherEntry) -> int:
+    """Of a teacher's training; 0 when its settings do not say."""
+    fit = getattr(entry.settings, "fit", None)
+    by_steps = getattr(fit, "steps", 0) // max(getattr(fit, "steps_per_epoch", 0), 1)
+    return int(getattr(fit, "epochs", by_steps))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from edgebat.bench.budget import Limits, Need, measured_need
-from edgebat.errors import DataError, ModelFileError, RecipeError
+from edgebat.errors import DataError, ModelFileError, RecipeError, TooLarge
 from edgebat.files import atomic_write, sha256_bytes
 from edgebat.formats.c.program import lower
 from edgebat.graph import IntGraph
@@ -82,7 +82,7 @@ class Prices:
             if self.limits.flash and tables > self.limits.flash:
                 return Price(None, f"tables of {tables:,} bytes", (tables / self.limits.flash - 1, 0.0, 0.0))
             need, seconds = self._kept(candidate, graph)
-        except (RecipeError, DataError, ModelFileError) as error:
+        except (RecipeError, DataError, ModelFileError, TooLarge) as error:
             return Price(None, str(error), (1.0, 1.0, 1.0))
         return Price(need, "; ".join(need.excess(self.limits)), self._excess(need), seconds)
 

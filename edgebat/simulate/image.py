@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgebat.errors import TargetError, ToolError
+from edgebat.errors import TargetError, TooLarge, ToolError
 from edgebat.files import atomic_write
 from edgebat.paths import firmware_dir
 from edgebat.simulate.elf import Image
@@ -122,10 +122,35 @@ def build(model_dir: Path, name: str, target: Target, build_dir: Path, options: 
         parts = [(harness_dir / item).read_text("utf-8") for item in (target.linker_script, "sections.ld")]
         atomic_write(script, "\n".join([f"stack_bytes = {options.stack_bytes};", *parts]))
         link_flags += ["-nostartfiles", f"-Wl,-T,{script}", "-Wl,--gc-sections"]
-    driver.link(objects, program, flags=[*link_flags, *options.flags], libraries=options.libraries)
+    try:
+        driver.link(objects, program, flags=[*link_flags, *options.flags], libraries=options.libraries)
+    except ToolError as error:
+        if lacking := _memory_lacking(str(error), harness_dir / target.linker_script, target):
+            raise TooLarge(f"model {name} is too large for {target.name}: {lacking}") from None
+        raise
     if target.bare_metal and not target.allow_float and (found := Image(program).forbidden_symbols()):
         raise TargetError(
             f"model {name} on {target.name}: the image calls {', '.join(found)}, but the target allows neither "
             "floating point nor dynamic memory nor libm; change the model, or set allow_float: true in the target file"
         )
     return Program(program, name, target, driver, (*driver.flags, optimize, *options.flags))
+
+
+def _memory_lacking(words: str, script: Path, target: Target) -> str:
+    """What a linker says of regions that overflowed, as bytes needed and there; "" when it failed for another reason."""
+    overflow: dict[str, int] = {}
+    for region, excess in re.findall(r"region [`'](\w+)':? overflowed by (\d+) bytes", words):
+        overflow[region] = max(int(excess), overflow.get(region, 0))
+    if not overflow:
+        return ""
+    memory, parts = script.read_text("utf-8"), []
+    for region, excess in overflow.items():
+        length = re.search(rf"^\s*{region} .*LENGTH = (\d+)([KM]?)", memory, re.MULTILINE)
+        what, own = ("RAM", target.ram_bytes) if region == "RAM" else ("flash", target.flash_bytes)
+        if length is None:
+            parts.append(f"{excess:,} bytes of {what} too many")
+            continue
+        there = int(length[1]) * {"": 1, "K": 1024, "M": 1024**2}[length[2]]
+        simulated = f" on the board that the simulator knows ({own:,} on this one)" if own and own != there else ""
+        parts.append(f"{what} {there + excess:,} bytes needed, {there:,} there{simulated}")
+    return "; ".join(parts)

@@ -103,6 +103,15 @@ def _same_study(part: Any) -> Any:
     return [_same_study(v) for v in part] if isinstance(part, list | tuple) else part
 
 
+def results_json(folder: Path) -> Json:
+    """What a study came to, for other programs: its records by the name of their file."""
+    records = sorted(path for path in folder.glob("*.json") if path.name != NOTE)
+    return {
+        "folder": str(folder),
+        "results": {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in records},
+    }
+
+
 def run_study(document: Json, corpus: Path | None, runs: Path, only: Sequence[str] = ()) -> Path:
     """Run a study, or the parts of it named in ``only``, into ``runs/<name>`` and print its tables; what is done there is
     kept. Raises RecipeError, DataError, MissingExtra."""

@@ -5,8 +5,6 @@ Everything random in epoch k follows from (seed, k) alone, so a resumed run equa
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from edgebat.errors import RecipeError
-from edgebat.files import atomic_write
+from edgebat.training.history import HISTORY, write_history
 from edgebat.training.run import FitResult, Progress, Run
 from edgebat.training.settings import FitSettings
 from edgebat.training.throughput import Throughput
@@ -160,12 +158,8 @@ class History(Callback):
         metrics = {**trainer.callback_metrics, "train_loss": pl_module.epoch_loss()}
         values = {name: float(value) for name, value in sorted(metrics.items())}
         self.rows.append({"epoch": float(trainer.current_epoch), **values})
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
         if trainer.is_global_zero:
-            atomic_write(self.path, text.getvalue())
+            write_history(self.path, self.rows)
         if self.progress and trainer.is_global_zero:
             self.progress(self.rows[-1])
 
@@ -190,7 +184,7 @@ def fit(
                           "give more cells or change the split")  # fmt: skip
     folder = run.folder
     data = WindowData(train, val, settings, weights)
-    history, speed = History(folder / "history.csv", run.progress), Throughput()
+    history, speed = History(folder / HISTORY, run.progress), Throughput()
     best = ModelCheckpoint(folder, "best", monitor="val_loss", enable_version_counter=False)
     # One of its own: ``save_last`` writes only together with a better one, and a resumed run would start further back.
     newest = ModelCheckpoint(folder, "last", enable_version_counter=False)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from edgebat.errors import RecipeError
-from edgebat.training.run import Progress, Run, StepResult
+from edgebat.training.history import HISTORY, append_epoch
+from edgebat.training.run import Run, StepResult
 from edgebat.training.settings import StepSettings
 from edgebat.training.throughput import Throughput
 from edgebat.training.trainer import train_or_resume
@@ -36,10 +37,10 @@ class StepFitting(lightning.LightningModule):
         data: tuple[Tensor, ...],
         loss: StepLoss,
         settings: StepSettings,
-        progress: Progress | None,
+        run: Run,
     ) -> None:
         super().__init__()
-        self.progress = progress
+        self.run = run
         self.network, self.loss, self.step_settings = network, loss, settings
         self.averaged = copy.deepcopy(network).requires_grad_(False)
         self.epoch_losses: list[float] = []
@@ -72,8 +73,11 @@ class StepFitting(lightning.LightningModule):
         self.epoch_losses.append(float(mean))
         self.running.clear()
         self.log("train_loss", self.epoch_losses[-1], sync_dist=True)
-        if self.progress and self.trainer.is_global_zero:
-            self.progress({"epoch": float(self.current_epoch), "train_loss": self.epoch_losses[-1]})
+        if self.trainer.is_global_zero:
+            row = {"epoch": float(self.current_epoch), "train_loss": self.epoch_losses[-1]}
+            append_epoch(self.run.folder / HISTORY, row)
+            if self.run.progress:
+                self.run.progress(row)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Adam without decay); constant or cosine."""
@@ -90,11 +94,11 @@ def fit_steps(
 ) -> StepResult:
     """Train ``network`` in place; it ends in eval mode on the CPU with its last weights, or their average.
 
-    The run's folder takes ``last.ckpt`` after every epoch. Raises RecipeError when there is no data.
+    The run's folder takes ``last.ckpt`` and ``history.csv`` after every epoch. Raises RecipeError when there is no data.
     """
     if not data or not len(data[0]):
         raise RecipeError("there is nothing to train on; give cells with a known life or curve")
-    fitting = StepFitting(network, data, loss, settings, run.progress)
+    fitting = StepFitting(network, data, loss, settings, run)
     # The data lies in the module; the loader only counts the steps of an epoch.
     loader: Any = DataLoader(TensorDataset(torch.zeros(settings.steps_per_epoch)), batch_size=None)
     newest = ModelCheckpoint(run.folder, "last", every_n_epochs=1, enable_version_counter=False)

@@ -195,9 +195,9 @@ def test_the_card_says_that_the_data_is_made_up(card: dict[str, Any], run: Path)
 
 
 def _told(model: Path) -> str:
-    from edgebat.predict import describe_model
+    from edgebat.describe import info_text
 
-    return describe_model(str(model))
+    return info_text(str(model))
 
 
 def test_no_test_cell_was_learnt_from(card: dict[str, Any]) -> None:

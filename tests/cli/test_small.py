@@ -73,7 +73,7 @@ def test_a_fault_of_edgebat_is_told_from_a_mistake_of_the_user(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("one half [of it]")
 
-    monkeypatch.setattr("edgebat.predict.describe_model", broken)
+    monkeypatch.setattr("edgebat.describe.describe", broken)
     code, _, err = command("info", "x.ebat")
     assert code == 1
     assert "internal error: ZeroDivisionError: one half [of it]" in err

@@ -134,7 +134,7 @@ def test_the_column_map_is_checked(tmp_path, cell):
     )
     with pytest.raises(DataError, match=r"no line names a voltage and a current; .*'a,b,c,n'.* --set voltage=U"):
         read_cell(path)
-    with pytest.raises(DataError, match=r"no column is the voltage by its name; the columns are a, b, c, n"):
+    with pytest.raises(DataError, match=r"there is no column 'V' for the voltage; the columns are a, b, c, n"):
         read_cell(path, ["time=a", "voltage=V", "current=c"])
     with pytest.raises(DataError, match=r"--map 'time' is not of the form quantity=column:factor"):
         read_cell(path, ["time"])

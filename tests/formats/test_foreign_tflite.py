@@ -12,7 +12,8 @@ import pytest
 
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.write import write_onnx
-from edgebat.formats.tflite.read import read_tflite
+from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
+from edgebat.formats.tflite.read import _require_int8, read_tflite
 from edgebat.runtime import Engine
 from tests.formats.test_onnx import session
 from tests.formats.test_tflite import litert, micro
@@ -69,3 +70,12 @@ def test_a_model_of_others_can_be_written_as_onnx(name: str, tmp_path: Path) -> 
 def test_an_unknown_rounding_is_refused() -> None:
     with pytest.raises(ModelFileError, match="allowed: auto, float, double"):
         read_tflite(FILES / "keras_mlp.tflite", rounding="up")
+
+
+@pytest.mark.parametrize(("dtype", "what"), [("float32", "float activations"), ("int16", "16-bit activations")])
+def test_a_model_that_is_not_int8_is_refused_as_what_it_is(dtype: str, what: str) -> None:
+    none = np.zeros(0)
+    tensors = [FileTensor(i, f"t{i}", (1, 4), dtype, none.astype("f4"), none.astype("i8"), None, False) for i in (0, 1)]
+    model = FileModel(tensors, [FileOperator("ELU", (0,), (1,), {}, "ELU 't1'")], (0,), (1,), {})
+    with pytest.raises(ModelFileError, match=f"mine has {what}; .* int8 throughout. Convert it with full integer"):
+        _require_int8(model, "mine")

@@ -15,6 +15,9 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/fleet-predict.md",
+    "docs/guide.md",
+    "docs/library.md",
     *(f"docs/adr/{p.name}" for p in (ROOT / "docs/adr").glob("*.md")),
 )
 FOLDERS = ("", "edgebat", "edgebat/tasks", "firmware_stubs")
@@ -53,7 +56,7 @@ def test_verbs_recipes_and_given_files_are_there(page: str) -> None:
     from typer.main import get_command
 
     from edgebat.cli.main import app
-    from edgebat.runs.recipe import find_recipe
+    from edgebat.runs.document import find_recipe
 
     verbs = get_command(app).commands  # type: ignore[attr-defined]
     for verb, *rest in commands(page):

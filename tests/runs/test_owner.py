@@ -87,6 +87,13 @@ def test_the_command_refuses_a_busy_folder(tmp_path: Path, command: Command) -> 
     assert not (tmp_path / "runs" / "mine" / "config.yaml").exists()
 
 
+def test_a_study_in_a_busy_folder_is_refused_as_well(tmp_path: Path, command: Command) -> None:
+    with another_process(tmp_path / "runs" / "life-batlinet"):
+        code, _, err = command("run", "life-batlinet", "--runs", tmp_path / "runs", "--corpus", tmp_path)
+    assert code == 2
+    assert "life-batlinet is in use by process" in " ".join(err.split())
+
+
 def test_another_file_with_the_same_name_is_refused_with_a_way_out(tmp_path: Path, command: Command) -> None:
     runs = tmp_path / "runs"
     mine, other = recipe(tmp_path), recipe(tmp_path, f"{SHORTEST}title: other\n", "other/theirs.yaml")

@@ -7,7 +7,8 @@ import pytest
 
 from edgebat.errors import RecipeError
 from edgebat.paths import recipes_dir
-from edgebat.runs.recipe import dump_recipe, find_recipe, find_study, load_recipe
+from edgebat.runs.document import find_recipe, find_study
+from edgebat.runs.recipe import dump_recipe, load_recipe
 from edgebat.studies.command import check_study
 
 Command = Callable[..., tuple[int, str, str]]

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("lightning")
 
 from edgebat.errors import MissingExtra, RecipeError
-from edgebat.runs.recipe import find_study
+from edgebat.runs.document import find_study
 from edgebat.studies import life as life_study
 from edgebat.studies.command import check_study, refuse_other_results, run_study
 from edgebat.studies.forecast import LeaveOneOut

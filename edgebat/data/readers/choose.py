@@ -155,9 +155,17 @@ def choose(path: Path, table: Table, profile: Profile, wide: bool) -> Chosen:
     missing = [role for role in ("voltage", "current") if role not in roles and not (wide and role == "voltage")]
     if missing and not questions:
         questions.append(
-            f"no column is the {' or the '.join(missing)} by its name; the columns are {', '.join(filter(None, names))}; "
+            f"{_absent(profile, missing)}; the columns are {', '.join(filter(None, names))}; "
             f"say --set {missing[0]}=NAME"
         )
     if questions:
         raise AmbiguousFile(path, *questions)
     return Chosen(path, table, profile, roles, guesses, list(table.notes))
+
+
+def _absent(profile: Profile, roles: Sequence[str]) -> str:
+    """Which columns there are not: by the names that the user gave them, or at all."""
+    named = {role: name[1:] for role in roles for name in profile.columns.get(role, ()) if name.startswith("'")}
+    if named:
+        return " and ".join(f"there is no column {name!r} for the {role}" for role, name in named.items())
+    return f"no column is the {' or the '.join(roles)} by its name"

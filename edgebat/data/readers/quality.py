@@ -18,9 +18,10 @@ def window_fault(
     inside = np.flatnonzero((current_a > 0) & (voltage_v >= low_v) & (voltage_v <= high_v))
     if inside.size < 3:
         return ""
-    values = np.unique(np.round(voltage_v[inside], 6))
-    coarse = float(np.diff(values).min()) if values.size > 1 else high_v - low_v
-    if coarse > 0.5001 * step_v:
+    gaps = np.diff(np.unique(np.round(voltage_v[inside], 6)))
+    coarse = float(gaps.min()) if gaps.size else high_v - low_v
+    # Few samples on a slope are as far apart, but not by multiples of one step.
+    if coarse > 0.5001 * step_v and (np.abs(gaps / coarse - np.rint(gaps / coarse)) < 0.02).all():
         return f"the voltage has steps of {coarse * 1e3:.0f} mV"
     first, last = max(int(inside[0]) - 1, 0), min(int(inside[-1]) + 2, voltage_v.size)
     rise, step_s = np.diff(voltage_v[first:last]), np.diff(time_s[first:last])

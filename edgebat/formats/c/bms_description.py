@@ -44,6 +44,8 @@ class Description(ABC):
     points: int
     horizon: int
     eol_cpct: int
+    note: str = ""
+    """What a reader of every file made for the model must know; "" for nothing."""
 
     @classmethod
     @abstractmethod

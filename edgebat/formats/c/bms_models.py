@@ -12,6 +12,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint, range_ppm
 from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
+from edgebat.graph.origin import synthetic_note
 
 ABI = 2
 """EDGEBAT_BMS_ABI of the C header."""
@@ -83,6 +84,7 @@ class BmsModel(Description):
             name=graph.name,
             fingerprint=int(graph.fingerprint[:8], 16),
             data_fingerprint=data_fingerprint(graph),
+            note=synthetic_note(graph),
             multiply_accumulates=graph.multiply_accumulates(),
             level_uv=level_uv,
             low_ppm=low,
@@ -227,6 +229,7 @@ class ForecastModel(Description):
             name=graph.name,
             fingerprint=int(graph.fingerprint[:8], 16),
             data_fingerprint=data_fingerprint(graph),
+            note=synthetic_note(graph),
             multiply_accumulates=graph.multiply_accumulates(),
             low_ppm=low,
             high_ppm=high,

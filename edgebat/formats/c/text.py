@@ -15,6 +15,7 @@ from edgebat.formats.c import border, selftest, slices
 from edgebat.formats.c.calls import RETURNING_OK, Call, Statement
 from edgebat.formats.c.lowering import Program
 from edgebat.graph.model import IntGraph
+from edgebat.graph.origin import synthetic_note
 
 ABI = 1  # EDGEBAT_NN_ABI of firmware_stubs/include/edgebat_nn.h
 
@@ -41,6 +42,8 @@ def _banner(graph: IntGraph, program: Program, title: str, mode: str) -> str:
         f"RAM         {program.scratch_bytes} bytes of scratch, owned by the caller"
         + (f", of which {program.state_bytes} are state" if program.stateful else ""),
     ]
+    if note := synthetic_note(graph):
+        lines += ["", note]
     return "/*\n" + "\n".join(f" * {line}".rstrip() for line in lines) + "\n */\n"
 
 

@@ -37,10 +37,26 @@ def onnx_graph(data: bytes, what: str = "ONNX model") -> IntGraph:
             return _own(file, what)
         if not 10 <= file.opsets.get("", 0) <= 25:
             raise ModelFileError(f"{what} uses operator set {file.opsets.get('', 0)}; edgebat reads 10 to 25")
-        return check_graph(Importer(file.graph, what).graph(Path(what).stem))
+        try:
+            return check_graph(Importer(file.graph, what).graph(Path(what).stem))
+        except ModelFileError as error:
+            raise ModelFileError(f"{error}{_form(file)}") from None
     except EdgebatError as error:
         text = str(error)
         raise ModelFileError(text if text.startswith(what) else f"{what} is not a usable model: {text}") from None
+
+
+def _form(file: OnnxFile) -> str:
+    """What a model of others that cannot be read is as a whole, when it is not quantized to int8; "" when it is."""
+    kinds = {node.op for node in file.graph.nodes}
+    dynamic = any(kind.startswith("Dynamic") for kind in kinds)
+    if not dynamic and any(kind == "QuantizeLinear" or kind.startswith("QLinear") for kind in kinds):
+        return ""
+    form = "quantized dynamically, its activations are float" if dynamic else "a float model"
+    return (
+        f". The file is {form}; edgebat runs models that are int8 throughout. Quantize it with "
+        "onnxruntime.quantization.quantize_static, calibrated on your windows"
+    )
 
 
 def _own(file: OnnxFile, what: str) -> IntGraph:

@@ -119,6 +119,9 @@ def _buffer(entry: dict[str, Any], what: str) -> npt.NDArray[np.uint8]:
     return data
 
 
+_OTHER_TYPES = {1: "float16", 5: "text", 8: "complex64", 10: "float64", 16: "uint16", 17: "int4"}
+
+
 def _operator_name(code: dict[str, Any]) -> str:
     number = max(code.get("code", 0), code.get("deprecated_code", 0))
     if "custom_code" in code:
@@ -132,7 +135,8 @@ def _tensor(index: int, entry: dict[str, Any], buffers: list[npt.NDArray[np.uint
     dtype = _TYPE_NAME.get(entry.get("type", 0))
     if dtype is None or "sparsity" in entry or "variant_tensors" in entry or entry.get("external_buffer"):
         raise ModelFileError(
-            f"{where} has type {entry.get('type', 0)} or a sparse form; edgebat reads {sorted(TENSOR_TYPE)}"
+            f"{where} is {_OTHER_TYPES.get(entry.get('type', 0), 'sparse or of an unknown type')}; edgebat reads "
+            f"{', '.join(sorted(TENSOR_TYPE))}. Convert the model with full integer quantization"
         )
     # A free batch size is -1 in the signature and 1 in the shape.
     shape = tuple(int(size) for size in entry.get("shape_signature", entry.get("shape", ())))

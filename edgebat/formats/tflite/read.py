@@ -36,6 +36,7 @@ def tflite_graph(data: bytes, what: str = "TFLite model", rounding: str = "auto"
     try:
         model = parse_tflite(data, what)
         note = _note(model, what)
+        _require_int8(model, what)
         recurrent = any("LSTM" in operator.kind for operator in model.operators)
         double = rounding == "double" or (rounding == "auto" and recurrent and not note)
         importer = Importer(model, note.get("nodes", {}), what, double=double)
@@ -43,6 +44,24 @@ def tflite_graph(data: bytes, what: str = "TFLite model", rounding: str = "auto"
     except EdgebatError as error:
         text = str(error)
         raise ModelFileError(text if text.startswith(what) else f"{what} is not a usable model: {text}") from None
+
+
+def _require_int8(model: FileModel, what: str) -> None:
+    """Refuse a model whose layers compute in another type, as what it is, before its first operator is refused."""
+    layers = [
+        tensor
+        for operator in model.operators
+        if operator.kind not in ("QUANTIZE", "DEQUANTIZE")
+        for tensor in (model.tensors[index] for index in operator.outputs if index >= 0)
+    ]
+    if not layers or any(tensor.dtype in ("int8", "uint8") for tensor in layers):
+        return
+    form = "16-bit" if any(tensor.dtype == "int16" for tensor in layers) else "float"
+    raise ModelFileError(
+        f"{what} has {form} activations; edgebat runs models that are int8 throughout. Convert it with full integer "
+        "quantization: a representative dataset, OpsSet.TFLITE_BUILTINS_INT8, inference_input_type and "
+        "inference_output_type int8"
+    )
 
 
 def _note(model: FileModel, what: str) -> dict[str, Any]:

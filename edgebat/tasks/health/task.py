@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,10 @@ from edgebat.tasks.base import (
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
+    from edgebat.data.readers.raw import RawCell
 
 REFERENCES = {
     "nominal": "nominal capacity",
@@ -67,9 +72,20 @@ class Health(Task[HealthWindows, HealthSpec]):
     def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
         """Charge increments of the cycles in a cycler file of any kind that edgebat reads."""
         from edgebat.data.readers import read_cell
+
+        return self._inputs(read_cell(path, how.mapping, how.sign, how.nominal_ah), spec, how)
+
+    def inputs_of_columns(
+        self, columns: Mapping[str, FloatArray], spec: HealthSpec, how: FileOptions, name: str = "arrays"
+    ) -> FileInputs:
+        """The same of samples ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``."""
+        from edgebat.data.columns import cell_of_columns
+
+        return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah, name), spec, how)
+
+    def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
         from edgebat.data.readers.quality import window_fault
 
-        cell = read_cell(path, how.mapping, how.sign, how.nominal_ah)
         nominal = how.nominal_ah or cell.nominal_ah
         if not nominal:
             raise DataError(
@@ -104,15 +120,18 @@ class Health(Task[HealthWindows, HealthSpec]):
         """Charge curves of ``segments/``."""
         from edgebat.data.corpus import read_corpus
 
-        fleet = read_corpus(corpus, datasets).select(quality=quality)
-        return Loaded(health_windows(fleet, spec), fleet.source, False, fleet.fingerprint, fleet)
+        return self.of_fleet(read_corpus(corpus, datasets), spec, quality)
+
+    def of_fleet(self, fleet: Fleet, spec: HealthSpec, quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:
+        """Charge curves of a fleet."""
+        fleet = fleet.select(quality=quality)
+        return Loaded(health_windows(fleet, spec), fleet.source, fleet.synthetic, fleet.fingerprint, fleet)
 
     def synthetic(self, spec: HealthSpec, cells: int, max_cycles: int, seed: int) -> Loaded[HealthWindows]:
         """The synthetic fleet."""
         from edgebat.data.synthetic import make_fleet
 
-        fleet = make_fleet(seed, cells, max_cycles)
-        return Loaded(health_windows(fleet, spec), fleet.source, True, fleet.fingerprint, fleet)
+        return self.of_fleet(make_fleet(seed, cells, max_cycles), spec)
 
     def score(self, windows: HealthWindows, predictions: Predictions) -> Scores:
         """SOH and trajectory errors in percentage points. RUL is scored before EOL only, on cells whose EOL was observed:

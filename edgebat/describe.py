@@ -1,0 +1,227 @@
+"""What ``edgebat info`` says of any file or folder: what it is, what to do with it, and what a model holds. NumPy only."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebat.data.readers import reader_of
+from edgebat.errors import DataError, EdgebatError, ModelFileError
+from edgebat.files import Json
+from edgebat.graph import IntGraph
+from edgebat.graph.origin import synthetic_note
+from edgebat.models import load_model, model_file, network_header, tensors_header
+from edgebat.paths import recipes_dir, shipped
+
+INT8 = (".ebat", ".tflite", ".onnx")
+HEAD_BYTES = 1 << 16
+CYCLER_WORDS = ("volt", "current", "curr", "capacity", "ecell", "amp")
+"""Parts of the column names that cycler files have, whoever wrote them."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What lies at ``path``; ``what`` and ``use`` are one line together."""
+
+    path: Path
+    kind: str
+    """One word for programs: int8, teacher, student, recipe, target, run, corpus, cycler ..."""
+    what: str
+    use: str
+    """What one does with it."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """By title: a mapping, a list or one value."""
+
+    def text(self) -> str:
+        """The line, and the details below it."""
+        lines = [f"{self.path}: {self.what}", f"use: {self.use}"]
+        for title, values in self.details.items():
+            if isinstance(values, Mapping):
+                lines += [f"{title}:", *(f"  {name} = {value}" for name, value in values.items())]
+            elif isinstance(values, list):
+                lines += [f"{title}:", *(f"  {value}" for value in values)]
+            else:
+                lines.append(f"{title}: {values}")
+        return "\n".join(lines)
+
+    def to_json(self) -> Json:
+        """The same for programs."""
+        return {"path": str(self.path), "kind": self.kind, "what": self.what, "use": self.use, **self.details}
+
+
+def info_text(path: str, *, as_json: bool = False) -> str:
+    """What ``edgebat info`` prints. Raises EdgebatError for a file that is missing, damaged or of no kind known."""
+    found = describe(path)
+    return json.dumps(found.to_json(), indent=1, sort_keys=True, default=str) if as_json else found.text()
+
+
+def describe(path: str | Path) -> Description:
+    """What lies at ``path``, or the shipped recipe or student of that name. Raises EdgebatError."""
+    given = shipped(path)
+    recipe = recipes_dir() / f"{given}.yaml"
+    if not given.exists() and given.parent == Path() and recipe.is_file():
+        return _yaml(recipe, str(given))
+    if not given.exists():
+        raise ModelFileError(
+            f"there is no model file {given}, nor another file or folder; after a run models lie in runs/<recipe>/models"
+        )
+    if given.is_dir():
+        return _folder(given)
+    if given.suffix in INT8:
+        return _int8(given)
+    if given.suffix == ".safetensors":
+        return _safetensors(given)
+    if given.suffix in (".yaml", ".yml"):
+        return _yaml(given, str(given))
+    return _measurements(given)
+
+
+def _quoted(path: object) -> str:
+    return shlex.quote(str(path))
+
+
+def _int8(path: Path) -> Description:
+    """An integer graph, with the task it was trained for or without one."""
+    graph = load_model(path)
+    layers = [f"{node.op:<18} -> {_tensor(graph, node.output)}" for node in graph.nodes]
+    details: Json = {"model": f"{graph.name}: {graph.fingerprint[:16]}", "layers": layers}
+    for title in ("task", "training"):
+        if isinstance(values := graph.meta.get(title), dict):
+            details[title] = values
+    task = graph.meta.get("task")
+    name = task.get("name", "health") if isinstance(task, dict) else ""
+    made_of = ", trained on synthetic cells" if synthetic_note(graph) else ""
+    what = f"int8 model of the task {name}{made_of}" if name else "int8 model of no task of edgebat"
+    predict = f"edgebat predict {_quoted(path)} FILE, " if name else ""
+    use = f"{predict}edgebat export {_quoted(path)} --to c, edgebat bench {_quoted(path)}"
+    return Description(path, "int8", what, use, details)
+
+
+def _tensor(graph: IntGraph, name: str) -> str:
+    tensor = graph.tensors[name]
+    return f"{tensor.dtype} {list(tensor.shape)}"
+
+
+def _safetensors(path: Path) -> Description:
+    """A teacher, a float student, or what a run keeps between its steps."""
+    header = network_header(path)
+    if header is None:
+        names = tensors_header(path)
+        if "windows" in names.get("__metadata__", {}):
+            return Description(
+                path, "windows", "windows of a run, cut by its step data", "edgebat run goes on from them"
+            )
+        return Description(
+            path, "tensors", f"tensors that are no network of edgebat: {', '.join(sorted(set(names) - {'__metadata__'}))}",
+            "nothing here; models of others come in as int8 .tflite or .onnx",
+        )  # fmt: skip
+    origin = header.get("provenance") or {}
+    task = (origin.get("task") or {}).get("name", "health")
+    made_of = ", trained on synthetic cells" if origin.get("synthetic") or origin.get("made_up") else ""
+    details = {title: header[title] for title in ("settings",) if header.get(title)}
+    details |= {"task": origin.get("task") or {}}
+    details["training"] = {name: value for name, value in origin.items() if name != "task"}
+    if header.get("format") == "edgebat-teacher":
+        return Description(
+            path, "teacher", f"teacher {header.get('name')} of the task {task}{made_of}",
+            f"edgebat evaluate {_quoted(path)} --corpus CORPUS; to distil it: teacher: {{file: {path}}} in a recipe, then "
+            "edgebat run RECIPE", details,
+        )  # fmt: skip
+    return Description(
+        path, "student", f"float student {header.get('kind')} of the task {task}{made_of}",
+        f"edgebat evaluate {_quoted(path)} --corpus CORPUS; for a device its int8 form, {path.stem}.ebat of the same folder",
+        details,
+    )  # fmt: skip
+
+
+def _yaml(path: Path, name: str) -> Description:
+    """A recipe, a study or a target; told apart by keys at the top, so that PyYAML is not needed."""
+    text = _head(path)
+    if text is None:
+        raise EdgebatError(f"{path} ends in {path.suffix} and is not text; it is damaged or has a wrong name")
+    keys = set(re.findall(r"^([A-Za-z_]\w*):", text, re.MULTILINE))
+    title = re.search(r"^(?:title|description): *(.+)$", text, re.MULTILINE)
+    said = f": {title[1].strip()}" if title else ""
+    if "study" in keys:
+        return Description(path, "study", f"recipe of a study of one teacher{said}",
+                           f"edgebat run {_quoted(name)} --corpus CORPUS")  # fmt: skip
+    if keys & {"task", "teacher"}:
+        corpus = " --corpus CORPUS" if re.search(r"source: *corpus", text) else ""
+        return Description(path, "recipe", f"recipe of a whole pipeline{said}", f"edgebat run {_quoted(name)}{corpus}")
+    if keys & {"core", "clock_hz", "float_abi"}:
+        return Description(path, "target", f"target, a board to build for and simulate{said}",
+                           f"edgebat bench MODEL --target {_quoted(name)}")  # fmt: skip
+    return Description(
+        path, "yaml", f"YAML file with the keys {', '.join(sorted(keys)) or 'none'}: neither recipe nor target",
+        "a recipe needs task: and teacher: (edgebat settings), a target core: (edgebat targets)",
+    )  # fmt: skip
+
+
+def _folder(path: Path) -> Description:
+    """A run, a corpus, or a folder with one model."""
+    if (path / "config.yaml").is_file() and (path / "steps").is_dir():
+        done = sorted(record.stem for record in (path / "steps").glob("*.json"))
+        report = path / "report.html"
+        use = f"open {report}; " if report.is_file() else "edgebat run RECIPE goes on from there; "
+        return Description(path, "run", f"run folder, {len(done)} steps finished",
+                           f"{use}models: {path / 'models'}", {"finished": done})  # fmt: skip
+    if (path / "study.json").is_file():
+        return Description(path, "study run", "results of a study", "edgebat run RECIPE goes on from there")
+    if (path / "cells.csv").is_file():
+        with (path / "cells.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
+            cells = sum(1 for _ in csv.reader(stream)) - 1
+        use = f"edgebat run RECIPE --corpus {_quoted(path)}, edgebat evaluate MODEL --corpus {_quoted(path)}"
+        return Description(path, "corpus", f"corpus of {max(cells, 0)} measured cells", use)
+    try:
+        return describe(model_file(path))
+    except ModelFileError:
+        names = sorted(entry.name for entry in path.iterdir())
+        shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+        raise ModelFileError(
+            f"{path} is a folder, but neither a run (config.yaml, steps/), nor a corpus (cells.csv), nor one with a single "
+            f"model; it holds: {shown or 'nothing'}"
+        ) from None
+
+
+def _measurements(path: Path) -> Description:
+    """Windows, or what a cycler or a capacity test wrote."""
+    if path.suffix == ".npy":
+        try:
+            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{path} cannot be read as an array: {error}") from None
+        return Description(path, "windows", f"array {list(shape)}, windows for a model of that shape",
+                           f"edgebat predict MODEL {_quoted(path)}")  # fmt: skip
+    if reader_of(path):
+        return Description(path, "cycler", f"cycler file ({path.suffix})",
+                           f"edgebat predict MODEL {_quoted(path)} --nominal-ah AH")  # fmt: skip
+    text = _head(path)
+    line = "" if text is None else text.partition("\n")[0].strip()
+    names = [name.strip().strip('"').lower() for name in re.split(r"[,;\t]", line)]
+    predict = f"edgebat predict MODEL {_quoted(path)} --nominal-ah AH"
+    if {"cycle", "capacity_ah"} <= set(names):
+        return Description(path, "history", "capacity history, a capacity per cycle", f"{predict}, of a forecast model")
+    if any(word in name for name in names for word in CYCLER_WORDS):
+        return Description(path, "cycler", f"cycler file, {len(names)} columns: {', '.join(names)[:200]}",
+                           f"{predict}; columns with other names: --map current=I_mA:1e-3")  # fmt: skip
+    raise ModelFileError(
+        f"{path} is of no kind that edgebat knows by its name and first line: models end in .ebat, .tflite or .onnx, "
+        "teachers in .safetensors, recipes and targets in .yaml; a cycler file names voltage and current in its first line"
+    )
+
+
+def _head(path: Path) -> str | None:
+    """The beginning of a text file; None for one that is no text."""
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return head.decode("utf-16", errors="ignore")
+    return None if b"\0" in head else head.decode("utf-8-sig", errors="replace")

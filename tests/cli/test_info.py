@@ -1,0 +1,138 @@
+"""``edgebat info`` says of anything a user can hold what it is and what to do with it, with NumPy alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.describe import describe
+from edgebat.errors import EdgebatError, ModelFileError
+from edgebat.formats.export import export_model
+from edgebat.models import load_model
+from edgebat.paths import recipes_dir, targets_dir, teachers_dir
+from edgebat.tasks.health import HealthWindows
+
+Command = Callable[..., tuple[int, str, str]]
+ROOT = Path(__file__).parents[2]
+TEACHER = teachers_dir() / "ic2ml" / "tongji.safetensors"
+
+
+@pytest.fixture
+def things(tmp_path: Path, model_file: Path, windows: HealthWindows) -> dict[str, Path]:
+    """One of every kind of file and folder."""
+    graph, made = load_model(model_file), tmp_path / "things"
+    export_model(graph, made, ("tflite", "onnx"))
+    (made / "run" / "steps").mkdir(parents=True)
+    (made / "run" / "config.yaml").write_text("name: tiny\n")
+    (made / "run" / "steps" / "data.json").write_text("{}")
+    (made / "corpus").mkdir()
+    (made / "corpus" / "cells.csv").write_text("dataset,cell_id\nMINE,a\nMINE,b\n")
+    (made / "cell.csv").write_text("Test Time / s,Voltage / V,Current / A\n0,3.6,1\n")
+    (made / "arbin.csv").write_bytes("\ufeffTest_Time(s);Voltage(V);Current(A)\n0;3,6;1\n".encode("utf-16"))
+    (made / "history.csv").write_text("cycle,capacity_ah\n1,3.5\n")
+    (made / "cell.pkl").write_bytes(b"\x80\x04}.")
+    windows.save(made / "train.safetensors")
+    np.save(made / "windows.npy", windows.x)
+    shutil.copy(recipes_dir() / "health-tongji.yaml", made / "mine.yaml")
+    shutil.copy(recipes_dir() / "life-batlinet.yaml", made / "study.yaml")
+    shutil.copy(targets_dir() / "cortex-m4f.yaml", made / "board.yaml")
+    return {path.relative_to(made).as_posix(): path for path in made.iterdir()} | {
+        "tiny.ebat": model_file, "teacher.safetensors": TEACHER, "shipped": Path("demo")}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "what", "use"),
+    [
+        ("tiny.ebat", "int8", "int8 model of the task health", "edgebat predict "),
+        ("tiny.tflite", "int8", "int8 model of the task health", "edgebat export "),
+        ("tiny.onnx", "int8", "int8 model of the task health", "edgebat bench "),
+        ("teacher.safetensors", "teacher", "teacher ic2ml of the task health", "teacher: {file: "),
+        ("train.safetensors", "windows", "windows of a run", "edgebat run"),
+        ("mine.yaml", "recipe", "recipe of a whole pipeline: State of health", "--corpus CORPUS"),
+        ("shipped", "recipe", "recipe of a whole pipeline", "edgebat run demo"),
+        ("study.yaml", "study", "recipe of a study of one teacher", "--corpus CORPUS"),
+        ("board.yaml", "target", "target, a board to build for", "edgebat bench MODEL --target "),
+        ("run", "run", "run folder, 1 steps finished", "edgebat run RECIPE goes on"),
+        ("corpus", "corpus", "corpus of 2 measured cells", "edgebat run RECIPE --corpus "),
+        ("cell.csv", "cycler", "cycler file, 3 columns", "edgebat predict MODEL "),
+        ("arbin.csv", "cycler", "cycler file, 3 columns", "--map current="),
+        ("cell.pkl", "cycler", "cycler file (.pkl)", "edgebat predict MODEL "),
+        ("history.csv", "history", "capacity history", "of a forecast model"),
+        ("windows.npy", "windows", "array [40, 3, 4]", "edgebat predict MODEL "),
+    ],
+)
+def test_every_kind_is_known(things: dict[str, Path], name: str, kind: str, what: str, use: str) -> None:
+    found = describe(things[name])
+    assert (found.kind, what in found.what, use in found.use) == (kind, True, True), found
+
+
+def test_the_first_two_lines_say_it_and_json_says_the_same(things: dict[str, Path], command: Command) -> None:
+    code, out, _ = command("info", things["teacher.safetensors"])
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == f"{TEACHER}: teacher ic2ml of the task health"
+    assert lines[1].startswith(f"use: edgebat evaluate {TEACHER} --corpus CORPUS; to distil it: teacher: {{file: ")
+    found = json.loads(command("info", things["teacher.safetensors"], "--json")[1])
+    assert (found["kind"], found["path"]) == ("teacher", str(TEACHER))
+    assert found["settings"]["context"] == 10
+
+
+def test_without_the_extra_every_kind_is_known_too(things: dict[str, Path]) -> None:
+    hidden = ("typer", "rich", "yaml", "pydantic", "torch", "safetensors", "pandas")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden})); from edgebat.__main__ import main\n"
+        "sys.exit(max(main(['info', path]) for path in sys.argv[1:]))"
+    )
+    paths = [str(path) for path in things.values()]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\nuse: ") == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("notes.txt", b"hello\n", "of no kind that edgebat knows"),
+        ("empty.csv", b"", "of no kind that edgebat knows"),
+        ("x.safetensors", b"\xff" * 40, "not a .safetensors file"),
+        ("y.safetensors", b"", "not a .safetensors file"),
+        ("x.yaml", b"\0\1\2", "is not text"),
+        ("x.npy", b"\x93NUMPY broken", "cannot be read as an array"),
+        ("x.ebat", b"broken", "x.ebat"),
+    ],
+)
+def test_what_is_none_is_refused_with_what_there_is(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EdgebatError, match=reason):
+        describe(tmp_path / name)
+
+
+def test_a_folder_of_something_else_says_what_it_holds(tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(ModelFileError, match=r"neither a run .* it holds: 0.txt, .*5.txt, \.\.\."):
+        describe(tmp_path)
+
+
+@pytest.mark.parametrize("verb", [("predict",), ("export",), ("verify",), ("bench",)])
+def test_a_teacher_is_told_from_a_model_for_a_device(command: Command, verb: tuple[str, ...], tmp_path: Path) -> None:
+    more = (tmp_path / "x.csv",) if verb == ("predict",) else ()
+    code, _, err = command(*verb, TEACHER, *more)
+    assert code == 2
+    text = " ".join(err.split())
+    assert f"{TEACHER} is the teacher ic2ml" in text
+    assert f"edgebat evaluate {TEACHER} --corpus CORPUS" in text
+    assert "edgebat run RECIPE makes one" in text
+
+
+def test_a_folder_is_told_from_a_model(command: Command, tmp_path: Path) -> None:
+    code, _, err = command("predict", tmp_path, "x.csv")
+    assert code == 2
+    assert f"{tmp_path} is a folder; give one of its models" in " ".join(err.split())
