@@ -399,6 +399,38 @@ def test_one_quantity_per_row(tmp_path):
     assert read_records(path, answers=answers)[0].voltage_v == pytest.approx(V, abs=1e-4)
 
 
+DATES = stamps("%Y-%m-%d %H:%M:%S")
+LOGS = {
+    "home automation, wide": (
+        ["last_changed", "Battery Voltage (V)", "Battery Current (A)", "Battery Power (W)"],
+        DATES,
+        V,
+        A,
+        V * A,
+    ),
+    "a shunt": (["Time", "Volts", "Amps", "AmpHours"], stamps("%d/%m/%Y %H:%M:%S"), V, A, TEST.charge_ah),
+    "a microcontroller": (["millis", "voltage", "current_mA"], T * 1e3, V, A * 1e3),
+    "units for names": (["ms", "mV", "mA"], T * 1e3, V * 1e3, A * 1e3),
+    "capitals": (["TIME_S", "VOLTAGE_V", "CURRENT_A"], T, V, A),
+    "camel case": (["timeSeconds", "cellVoltage", "cellCurrentA"], T, V, A),
+    "units after a comma": (['"Time, s"', '"Voltage, V"', '"Current, A"'], T, V, A),
+    "days": (["Time (days)", "Voltage (V)", "Current (A)"], T / 86400, V, A),
+    "names as of a maker, no other column": (["Test_Time(s)", "Current(A)", "Voltage(V)"], T, A, V),
+    "a clock that began before the log": (["t [s]", "U [V]", "I [A]"], T + 1e6, V, A),
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_logs_of_many_kinds(tmp_path, name):
+    names, *columns = LOGS[name]
+    columns = [[repr(v) for v in column.tolist()] if isinstance(column, np.ndarray) else column for column in columns]
+    (records,) = read_records(write(tmp_path / "log.csv", names, *columns))
+    assert (records.layout, records.sign) == ("generic", "unknown")
+    assert records.time_s == pytest.approx(T, abs=1e-3)
+    assert records.voltage_v == pytest.approx(V)
+    assert records.current_a == pytest.approx(A)
+
+
 # -- sign --------------------------------------------------------------------------------------------------------------
 
 
