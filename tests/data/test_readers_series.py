@@ -27,6 +27,30 @@ def test_cycle_numbers_that_are_none_are_not_used(tmp_path, cycle, note):
     assert records.time_s.size == T.size
 
 
+@pytest.mark.parametrize(
+    ("change", "remark"),
+    [
+        (lambda n, charging: np.where(n > 3, n - 3, n), "the cycle number starts anew 1 times: counted on"),
+        (lambda n, charging: np.ones(n.size, dtype=int), "the file's cycle number stays the same"),
+        (lambda n, charging: n + charging, "the file's cycle number changes within charges"),
+    ],
+)
+def test_cycle_numbers_that_count_something_else(tmp_path, change, remark):
+    test = cycling_test(cycles=6, period_s=120.0)
+    late = (test.current_a > 0.1) & (test.voltage_v > 3.65)
+    after = np.concatenate([np.maximum.accumulate(late[test.cycle == n]) for n in range(1, 7)])
+    cycle = change(test.cycle, after)
+    path = write(
+        tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]", "cycle"], test.time_s, test.voltage_v, test.current_a, cycle
+    )
+    assert np.array_equal(read_records(path)[0].cycle, cycle)  # as the file has it
+    cell = read_cell(path)
+    charges = [cell.current_a[rows].max() for _, rows in cell.cycles()]
+    assert len(charges) == 6
+    assert min(charges) > 1.0
+    assert any(remark in text for text in cell.remarks)
+
+
 def test_rows_that_lack_a_cycle_or_a_step_are_left_out_of_all_columns(tmp_path):
     cycle, step = [str(n) for n in TEST.cycle], [str(n) for n in TEST.step]
     cycle[4] = step[7] = ""
@@ -62,8 +86,12 @@ def test_channels_are_split(tmp_path, interleaved):
 
 
 def test_woven_channels_without_a_name_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"every 2 samples in turn have voltages 0.200 V apart"):
+    with pytest.raises(DataError, match=r"every 2 samples in turn have voltages 0.200 V apart.*channel_column=NAME"):
         read_records(two(tmp_path / "log.csv", False))
+    path = two(tmp_path / "log.csv", True)
+    path.write_text(path.read_text().replace("channel", "Prüfplatz"))
+    found = read_records(path, answers={"channel_column": "Prüfplatz"})
+    assert [records.channel for records in found] == ["7", "8"]
 
 
 def test_woven_channels_with_times_of_their_own_are_refused(tmp_path):
