@@ -37,6 +37,8 @@ bench: $(VENV)/.dev
 zoo_add = $(BIN)/edgebat zoo add runs/$(1) $(2) $(3) --corpus $(CORPUS)
 
 zoo: $(VENV)/.dev
+	$(BIN)/edgebat run demo
+	for kind in mlp cnn lstm; do $(BIN)/edgebat zoo add runs/demo $$kind demo-$$kind || exit; done
 	for recipe in zoo-health-small zoo-health zoo-forecast zoo-life; do $(BIN)/edgebat run $$recipe --corpus $(CORPUS) || exit; done
 	$(call zoo_add,zoo-health-small,mlp,health-mlp-small)
 	$(call zoo_add,zoo-health-small,cnn,health-cnn-small)

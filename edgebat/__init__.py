@@ -1,6 +1,13 @@
 """edgebat: big battery-ageing models, distilled into tiny int8 students for a battery management system.
 
-Importing this package costs NumPy and nothing else. The parts::
+Importing this package costs NumPy and nothing else::
+
+    import edgebat as eb
+
+    model = eb.load("health-lstm.ebat")
+    model.predict("cell07.csv", nominal_ah=3.5)["soh_percent"]
+
+``__all__`` lists the names that are kept stable, docs/library.md describes them. The parts behind them::
 
     edgebat.tasks       health, forecast, life: windows, heads, scores    NumPy
     edgebat.graph       the integer graph, one model for every engine     NumPy
@@ -16,5 +23,67 @@ Importing this package costs NumPy and nothing else. The parts::
 The command line, ``edgebat --help``, has one verb for each of them.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgebat.bulk.run import BulkResult
+    from edgebat.data.fleet import ChargeCurves, Fleet
+    from edgebat.data.synthetic import make_fleet as synthetic_fleet
+    from edgebat.errors import EdgebatError
+    from edgebat.estimates import Estimates
+    from edgebat.evaluate import Evaluation
+    from edgebat.library import Estimator, ModelInfo, RunResult, load, read, run
+
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = [
+    "BulkResult",
+    "ChargeCurves",
+    "EdgebatError",
+    "Estimates",
+    "Estimator",
+    "Evaluation",
+    "Fleet",
+    "ModelInfo",
+    "RunResult",
+    "__version__",
+    "load",
+    "read",
+    "run",
+    "synthetic_fleet",
+]
+
+_HOMES = {
+    "BulkResult": ("bulk.run", "BulkResult", "data"),
+    "ChargeCurves": ("data.fleet", "ChargeCurves", "data"),
+    "EdgebatError": ("errors", "EdgebatError", ""),
+    "Estimates": ("estimates", "Estimates", ""),
+    "Estimator": ("library", "Estimator", ""),
+    "Evaluation": ("evaluate", "Evaluation", ""),
+    "Fleet": ("data.fleet", "Fleet", "data"),
+    "ModelInfo": ("library", "ModelInfo", ""),
+    "RunResult": ("library", "RunResult", ""),
+    "load": ("library", "load", ""),
+    "read": ("library", "read", ""),
+    "run": ("library", "run", ""),
+    "synthetic_fleet": ("data.synthetic", "make_fleet", "data"),
+}
+"""Public name -> module, name there, extra that the module cannot be imported without."""
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for. Raises MissingExtra for one that needs more than NumPy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, own, extra = _HOMES[name]
+    if extra:
+        importlib.import_module(".errors", __name__).require("pandas", extra=extra)
+    found = getattr(importlib.import_module(f".{module}", __name__), own)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -73,7 +73,7 @@ def _how_to_continue(arguments: Sequence[str]) -> str:
     """What a person who pressed Ctrl-C can do."""
     verb = next((argument for argument in arguments if not argument.startswith("-")), "")
     command = shlex.join(["edgebat", *arguments])
-    if verb in RESUMED:
+    if verb in RESUMED or (verb in ("predict", "evaluate") and "--out" in arguments):
         return f"what is finished is kept; the same command goes on from there: {command}"
     return f"{command} was not finished; run it again"
 
@@ -106,13 +106,17 @@ def small_cli(arguments: list[str]) -> int:
     predict.add_argument("model", help=".ebat, .tflite or .onnx")
     predict.add_argument("data", help="cycler file (CSV, BatteryML), capacity history (CSV), or windows as .csv / .npy")
     predict.add_argument("--nominal-ah", type=float, default=None, help="nominal capacity of the cell in Ah")
-    predict.add_argument("--map", action="append", default=[], metavar="NAME=COLUMN[:FACTOR]", help="name a column")
-    predict.add_argument("--sign", default="positive_is_charge", help="meaning of a positive current")
+    predict.add_argument(
+        "--map", "--set", action="append", default=[], metavar="NAME=COLUMN[:FACTOR]", help="name a column"
+    )
+    predict.add_argument("--sign", default=None, help="meaning of a positive current")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
     _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))
 
     small = arguments[:1] in (["info"], ["predict"], ["zoo"]) and arguments[:2] != ["zoo", "add"]
+    if arguments[:1] == ["predict"] and extras_for(arguments) != ["cli"]:  # a folder of logs
+        small = False
     if arguments and not small and not arguments[0].startswith("-"):
         _say(f"edgebat {arguments[0]}", _why_not(arguments))
         return 2

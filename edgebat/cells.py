@@ -115,6 +115,11 @@ def seen_cells(packed: str, cells: Sequence[CellKey]) -> list[bool]:
     return [_cell_mark(cell) in marks for cell in cells]
 
 
+def packed_count(packed: str) -> int:
+    """How many cells are packed. Raises ModelFileError."""
+    return len(_marks(packed))
+
+
 def join_seen(*packed: str) -> str:
     """The cells of several ``pack_cells`` as one. Raises ModelFileError."""
     return base64.b64encode(b"".join(sorted(set().union(*(_marks(each) for each in packed))))).decode()

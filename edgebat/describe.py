@@ -64,7 +64,7 @@ def info_text(path: str, *, as_json: bool = False) -> str:
 
 
 def describe(path: str | Path) -> Description:
-    """What lies at ``path``, or the shipped recipe of that name. Raises EdgebatError."""
+    """What lies at ``path``, or the shipped recipe or student of that name. Raises EdgebatError."""
     given = shipped(path)
     recipe = recipes_dir() / f"{given}.yaml"
     if not given.exists() and given.parent == Path() and recipe.is_file():

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from edgebat.files import Json
 from edgebat.models import Model, open_model
 from edgebat.tasks.base import Predictions, Scores
 from edgebat.tasks.windows import Windows
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
 
 NO_TRAINING_CELLS = (
     "baselines that learn are missing: none of the cells the model was trained on is in {corpus}; name a folder that has "
@@ -79,15 +83,21 @@ def evaluate_file(
     datasets: Sequence[str] | None = None,
     train_corpus: str | Path | None = None,
 ) -> Evaluation:
-    """Score the model in ``path`` on the cells of a corpus folder.
+    """``evaluate_model`` of the model in a file. Raises ModelFileError, DataError or MissingExtra."""
+    require("pandas", extra="data")
+    return evaluate_model(open_model(path), Path(corpus), datasets, Path(train_corpus or corpus))
+
+
+def evaluate_model(
+    model: Model, corpus: Path | Fleet, datasets: Sequence[str] | None = None, train_corpus: Path | Fleet | None = None
+) -> Evaluation:
+    """Score a model on the cells of a corpus folder or of a fleet in memory.
 
     Baselines that learn do so on the cells the model has seen, out of ``train_corpus`` (``corpus`` unless given);
     ``notes`` says what they learnt from, or why they are missing. Raises ModelFileError, DataError or MissingExtra.
     """
-    require("pandas", extra="data")
-    model = open_model(path)
     task = model.task
-    windows: Windows = task.load(Path(corpus), model.spec, datasets).windows
+    windows: Windows = task.of_cells(corpus, model.spec, datasets).windows
     predictions = model.predict(windows)
     seen = seen_cells(model.seen, windows.cells)
     fresh = ~np.array(seen)[windows.cell]
@@ -98,15 +108,15 @@ def evaluate_file(
         own = windows.cell == index
         scores = task.score_cell(windows.select(own), _rows(predictions, own))
         cells.append(CellScores(dataset, cell, seen[index], scores))
-    baselines, notes = _baselines(model, test, Path(train_corpus or corpus), bool(fresh.any()))
+    baselines, notes = _baselines(model, test, train_corpus or corpus, bool(fresh.any()))
     every = task.score(windows, predictions)
     per_dataset = {}
     for name in sorted(set(test.dataset.tolist())):
         own = test.dataset == name
         per_dataset[name] = task.score(test.select(own), _rows(tested_predictions, own))
     return Evaluation(
-        model=str(path),
-        corpus=str(corpus),
+        model=str(model.path),
+        corpus=_name(corpus),
         kind=model.kind,
         task_kind=task.name,
         task=task.described(model.spec),
@@ -131,7 +141,7 @@ def _rows(predictions: Predictions, mask: Bool) -> dict[str, FloatArray]:
 
 
 def _baselines(
-    model: Model, test: Windows, corpus: Path, some_unseen: bool
+    model: Model, test: Windows, corpus: Path | Fleet, some_unseen: bool
 ) -> tuple[dict[str, Predictions], list[str]]:
     """What every baseline at hand predicts for ``test``, learnt from the cells of ``corpus`` that the model has seen; and
     notes."""
@@ -145,21 +155,25 @@ def _baselines(
     return found, notes
 
 
-def _training_windows(model: Model, corpus: Path) -> tuple[Windows | None, str]:
+def _name(corpus: Path | Fleet) -> str:
+    return str(corpus) if isinstance(corpus, Path) else corpus.source
+
+
+def _training_windows(model: Model, corpus: Path | Fleet) -> tuple[Windows | None, str]:
     if not model.seen:
         return None, NOTHING_SEEN
     from edgebat.data.corpus import corpus_cells
 
-    absent = NO_TRAINING_CELLS.format(corpus=corpus)
+    absent = NO_TRAINING_CELLS.format(corpus=_name(corpus))
     try:
-        listed = corpus_cells(corpus)
+        listed = corpus_cells(corpus) if isinstance(corpus, Path) else list(corpus.keys)
         # Data sets without a seen cell stay unread: their grids would move others' curves by a rounding.
         datasets = {key[0] for key, seen in zip(listed, seen_cells(model.seen, listed), strict=True) if seen}
-        windows: Windows = model.task.load(corpus, model.spec, sorted(datasets)).windows
+        windows: Windows = model.task.of_cells(corpus, model.spec, sorted(datasets)).windows
     except DataError:
         return None, absent
     known = [key for key, seen in zip(windows.cells, seen_cells(model.seen, windows.cells), strict=True) if seen]
     if len(known) < 2:
         return None, absent
     train = windows.select(cells=known)
-    return train, f"baselines learnt from {len(known)} cells the model has seen, out of {corpus}"
+    return train, f"baselines learnt from {len(known)} cells the model has seen, out of {_name(corpus)}"

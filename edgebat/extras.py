@@ -11,7 +11,13 @@ from edgebat.errors import EdgebatError, MissingExtra
 from edgebat.paths import recipes_dir
 
 _CLI = {"typer": "typer", "rich": "rich", "pyyaml": "yaml", "pydantic": "pydantic"}
-_DATA = {"pandas": "pandas", "pyarrow": "pyarrow"}
+_DATA = {
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
+    "python-calamine": "python_calamine",
+    "fastnda": "fastnda",
+    "scipy": "scipy",
+}
 _TRAIN = {"torch": "torch", "lightning": "lightning", "safetensors": "safetensors", **_DATA}
 EXTRAS: dict[str, dict[str, str]] = {
     "cli": _CLI,
@@ -41,6 +47,7 @@ _RUN = ("train", "onnx", "report")
 VERBS: dict[str, tuple[str, ...]] = {
     "run": _RUN,
     "data": ("train",),
+    "init": ("train",),
     "train": ("train",),
     "distill": ("train",),
     "quantize": ("train",),
@@ -61,11 +68,19 @@ VERBS: dict[str, tuple[str, ...]] = {
 }
 """The verbs of the command line with the extras that each cannot do without, besides ``cli``."""
 
+OWN_FILES = {"add", "check", "fetch"}
+"""Verbs below ``data`` that take files instead of a recipe."""
 RESUMED = {"run", "data", "train", "distill", "quantize", "report", "search", "evidence"}
 """The verbs that go on where they stopped."""
 
 _RECIPES = {"export": ("train", "onnx"), "verify": ("train", "onnx"), "bench": ("train", "onnx")}
-_ASKED = (("lora", r"\blora[:.]"), ("tensorboard", r"\btensorboard[:=] *true"), ("baselines", r"\bsynthesis[:=]"))
+_ASKED = (
+    ("lora", r"\blora[:.]"),
+    ("tensorboard", r"\btensorboard[:=] *true"),
+    ("baselines", r"\bsynthesis[:=]"),
+    ("ray", r"(^| )--ray\b"),
+    ("data", r"^(predict|evaluate) .*(^| )(--out|-o|--logs)\b"),
+)
 
 
 def extras_for(arguments: Sequence[str]) -> list[str]:
@@ -76,6 +91,8 @@ def extras_for(arguments: Sequence[str]) -> list[str]:
     verb = next((argument for argument in arguments if argument in VERBS), "")
     words = " ".join(arguments)
     needed = {"cli", *VERBS.get(verb, ())}
+    if verb == "data" and set(arguments) & OWN_FILES:
+        return ["cli", "data", "report"]
     recipe = " ".join(_recipe_texts(arguments))
     if re.search(r"^study:", recipe, re.MULTILINE):
         needed -= {"onnx", "report"}

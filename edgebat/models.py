@@ -90,8 +90,8 @@ def open_model(path: str | Path) -> Model:
 
 
 def model_file(path: str | Path) -> Path:
-    """``path`` itself, or the model in the folder ``path``: its only one or teacher.safetensors. ``export/...``
-    is found among what edgebat ships."""
+    """``path`` itself, or the model in the folder ``path``: its only one or teacher.safetensors. What edgebat
+    ships is found: ``export/...``, and a ready student of the zoo by its name."""
     path = shipped(path)
     if not path.is_dir():
         return path
@@ -105,9 +105,10 @@ def model_file(path: str | Path) -> Path:
 def load_model(path: str | Path) -> IntGraph:
     """The integer graph in ``path``: edgebat's own ``.ebat``, or a ``.tflite`` / ``.onnx`` written by edgebat.
 
-    Raises ModelFileError for another suffix, a missing or a damaged file.
+    The name of a ready student of the zoo stands for its file. Raises ModelFileError for another suffix, a missing or a
+    damaged file.
     """
-    path = Path(path)
+    path = shipped(path)
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder; give one of its models, a file that ends in .ebat, .tflite or .onnx")
     if not path.is_file():

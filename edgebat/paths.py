@@ -15,9 +15,9 @@ TEACHERS_HINT = (
 
 
 def share(*parts: str) -> Path:
-    """Path of a shipped file or folder, ``parts`` starting with ``"export"`` or ``"firmware_stubs"``.
+    """Path of a shipped file or folder, ``parts`` starting with ``"export"``, ``"examples"`` or ``"firmware_stubs"``.
 
-    A wheel carries both folders in ``edgebat/_share``, but for the teachers, which are a package of their own; a checkout
+    A wheel carries these folders in ``edgebat/_share``, but for the teachers, which are a package of their own; a checkout
     has them beside the package. The path is returned whether or not the last part exists, so that the caller can name what
     is missing.
     """
@@ -30,9 +30,15 @@ def share(*parts: str) -> Path:
 
 
 def shipped(path: str | Path) -> Path:
-    """``path`` itself; for an ``export/...`` that is not there, where edgebat has the file of that name."""
+    """``path`` itself; for what is not there where edgebat has it: an ``export/...`` or ``examples/...`` by its name, and a
+    ready student, as ``health-lstm-small``, its ``.ebat``."""
     path = Path(path)
-    return share(*path.parts) if path.parts[:1] == ("export",) and not path.exists() else path
+    if path.exists():
+        return path
+    if path.parts[:1] in (("export",), ("examples",)):
+        return share(*path.parts)
+    student = students_dir() / path / f"{path.name}.ebat"
+    return student if len(path.parts) == 1 and student.is_file() else path
 
 
 def recipes_dir() -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ import numpy as np
 
 from edgebat.arrays import Bool, FloatArray, Int64
 from edgebat.data.readers import reader_of
-from edgebat.data.readers.csv_map import header_of
+from edgebat.data.readers.text import first_row
 from edgebat.errors import DataError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import synthetic_note
 from edgebat.models import DeviceOutputs, load_model, run_int8
+from edgebat.paths import shipped
 from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
 from edgebat.tasks.windows import Definition
 
@@ -34,12 +35,13 @@ class Prediction:
     """What a model predicts for N windows.
 
     cycle [N]: last cycle of each window (its index for bare windows). outputs: integers by head. left_out: reason -> number
-    of cycles without an input.
+    of cycles without an input. remarks: how the file was read: what was guessed, and what was left out.
     """
 
     cycle: Int64
     outputs: DeviceOutputs
     left_out: dict[str, int]
+    remarks: tuple[str, ...] = ()
 
     @property
     def outside(self) -> Bool:
@@ -78,11 +80,15 @@ def predict_file(graph: IntGraph, path: str | Path, how: FileOptions | None = No
 
     Raises DataError.
     """
-    path, how = Path(path), how or FileOptions()
-    task, spec = _task(graph)
-    ready = _ready_windows(path, graph.input_tensor.shape, how)
-    found = task.inputs_of_file(path, spec, how) if ready is None else ready
-    return predict_windows(graph, found.x, found.cycle, found.left_out)
+    found = inputs_of_file(*_task(graph), graph.input_tensor.shape, Path(path), how or FileOptions())
+    return replace(predict_windows(graph, found.x, found.cycle, found.left_out), remarks=found.remarks)
+
+
+def inputs_of_file(task: AnyTask, spec: Definition, shape: tuple[int, ...], path: Path, how: FileOptions) -> FileInputs:
+    """Inputs [N, T, C] of a model of ``shape`` (T, C) out of any file that ``predict_file`` takes. Raises DataError."""
+    path = shipped(path)
+    ready = _ready_windows(path, shape, how)
+    return task.inputs_of_file(path, spec, how) if ready is None else ready
 
 
 def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> FileInputs | None:
@@ -95,7 +101,7 @@ def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> File
         return FileInputs(x, np.arange(len(x) if x.ndim else 0, dtype=np.int64))
     if reader_of(path):
         return None
-    header = header_of(path)
+    header = first_row(path)
     if how.mapping or len(header) != int(np.prod(shape)) or not _all_numbers(header):
         return None
     try:
@@ -133,7 +139,7 @@ def as_dict(graph: IntGraph, prediction: Prediction) -> Json:
         windows.append(entry | {"extrapolated": bool(prediction.outside[i])})
     known: Json = {"synthetic": True} if synthetic_note(graph) else {}
     origin = {"model": graph.name, "fingerprint": graph.fingerprint, **known}
-    return {**origin, "windows": windows, "left_out": prediction.left_out}
+    return {**origin, "windows": windows, "left_out": prediction.left_out, "remarks": list(prediction.remarks)}
 
 
 def as_table(graph: IntGraph, prediction: Prediction) -> str:
@@ -164,6 +170,8 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
     if prediction.left_out:
         skipped = ", ".join(f"{count} ({reason})" for reason, count in sorted(prediction.left_out.items()))
         lines.append(f"Cycles without an input: {skipped}.")
+    if prediction.remarks:
+        lines.append(f"Read as: {'; '.join(prediction.remarks)}.")
     return "\n".join(lines)
 
 
@@ -174,5 +182,5 @@ def predict_text(model: str, data: str, how: FileOptions, *, last: bool = False,
     if last:
         newest = {name: values[-1:] for name, values in prediction.outputs.values.items()}
         outputs = DeviceOutputs(prediction.outputs.heads, newest, prediction.outside[-1:])
-        prediction = Prediction(prediction.cycle[-1:], outputs, prediction.left_out)
+        prediction = replace(prediction, cycle=prediction.cycle[-1:], outputs=outputs)
     return json.dumps(as_dict(graph, prediction), indent=1) if as_json else as_table(graph, prediction)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,3 +134,14 @@ def without_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         )
 
     return hide
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A Ray cluster, whose first machine does no work; ``add_node`` adds others."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100 * 2**20})
+    yield cluster
+    cluster.shutdown()

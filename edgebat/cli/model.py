@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app, plain
+from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
 from edgebat.errors import EdgebatError
@@ -101,7 +102,7 @@ def export(
     firmware.check(model)
     if is_recipe(model):
         return run_until("export", model, pipeline, json_)
-    from edgebat.formats.export import export_for_bms, export_model
+    from edgebat.formats.export import export_all
     from edgebat.models import load_model
 
     graph = load_model(model)
@@ -113,13 +114,9 @@ def export(
         trend = None if firmware.forecast is None else load_model(firmware.forecast)
         written = export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend)
         return _print_each([str(path) for path in written], json_)
-    formats = to.split(",")
-    files = export_model(graph, out, formats, name, mode=mode)
-    if "c" in formats:
-        found, why = export_for_bms(graph, out, name)
-        files += found
-        if why:
-            Console(stderr=True).print(plain(why), soft_wrap=True)
+    files, why = export_all(graph, out, to.split(","), name, mode=mode)
+    if why:
+        Console(stderr=True).print(plain(why), soft_wrap=True)
     return _print_each([str(path) for path in files], json_)
 
 
@@ -191,24 +188,34 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 
 
 @app.command(rich_help_panel=MODEL)
+@expanded
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above; or a folder")
+    ],
+    *,
+    many: Many,
     nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
     mapping: Annotated[
-        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN[:FACTOR]", help="name a column; repeatable")
+        list[str] | None,
+        typer.Option(
+            "--map", "--set", metavar="NAME=COLUMN[:FACTOR]", help="name a column, or say time_unit=min; repeatable"
+        ),
     ] = None,
     sign: Annotated[
-        str, typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage")
-    ] = "positive_is_charge",
+        str | None,
+        typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
+    ] = None,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     json_: JsonOption = False,
 ) -> None:
     """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
 
-    A health model reads cycler files: CSV (Battery Data Format, or mapped) and BatteryML's .pkl.
+    A health model reads cycler files of most makers and logs of battery managers (docs/data-layouts.md).
     A forecast model reads capacity histories: CSV with cycle and capacity_ah.
     Any model reads ready windows: .npy, or CSV without header.
+    A folder of logs goes into a folder of results, by several processes or Ray; started again, it goes on.
 
     [bold]Examples[/]
 
@@ -216,19 +223,32 @@ def predict(
 
       edgebat predict runs/forecast-students/models/lstm.ebat history.csv --nominal-ah 3.5
 
-      edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=U_mV:1e-3 --map time=t_s
+      edgebat predict model.tflite log.csv --map current=I_mA:1e-3 --map voltage=Kanal1 --set time_unit=min
+
+      edgebat predict model.ebat logs/ --out results --nominal-ah 3.5 --ray local
     """
     from edgebat.predict import predict_text
     from edgebat.tasks.base import FileOptions
 
-    print(predict_text(model, data, FileOptions(nominal_ah, mapping or (), sign), last=last, as_json=json_))
+    how = FileOptions(nominal_ah, mapping or (), sign)
+    if Path(data).is_dir():
+        return many.run("predict", model, Path(data), how, last=last, json_=json_)
+    print(predict_text(model, data, how, last=last, as_json=json_))
+    return None
 
 
 @app.command(rich_help_panel=MODEL)
+@expanded
 def evaluate(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
     ],
+    *,
+    many: Many,
+    reading: Reading,
+    logs: Annotated[
+        Path | None, typer.Option("--logs", metavar="FOLDER", help="instead of --corpus: cycler files, one per cell")
+    ] = None,
     corpus: CorpusOption = None,
     dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
     train_corpus: Annotated[
@@ -247,7 +267,11 @@ def evaluate(
       edgebat evaluate runs/demo/models/lstm.ebat --corpus /data/cells --dataset TJU_NCA --json
 
       edgebat evaluate batlinet.safetensors --corpus /data/new --train-corpus /data/cells --csv cells.csv
+
+      edgebat evaluate model.ebat --logs logs/ --out scores --nominal-ah 3.5    # against each log's own discharges
     """
+    if logs is not None:
+        return many.run("evaluate", model, logs, reading.options, json_=json_)
     from edgebat.evaluate import evaluate_file
     from edgebat.files import atomic_write
     from edgebat.report.tables import evaluation_table, show
@@ -258,6 +282,7 @@ def evaluate(
     if csv is not None:
         atomic_write(csv, result.cells_csv())
     show(result.to_json() if json_ else evaluation_table(result), json_)
+    return None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from edgebat.cli.app import (
 from edgebat.cli.options import expanded
 from edgebat.errors import RecipeError, require
 from edgebat.files import Json
-from edgebat.paths import default_corpus
+from edgebat.paths import default_corpus, shipped
 
 if TYPE_CHECKING:
     from edgebat.runs.recipe import Recipe
@@ -60,7 +60,7 @@ class Pipeline:
 def is_recipe(name: str) -> bool:
     """Whether the argument MODEL|RECIPE is a recipe: a YAML file or a name, but never a model's file, there or not."""
     path = Path(name)
-    if path.suffix in (".ebat", ".tflite", ".onnx"):
+    if shipped(path).suffix in (".ebat", ".tflite", ".onnx"):
         return False
     return path.suffix in (".yaml", ".yml") or not path.is_file()
 
@@ -189,12 +189,6 @@ def verb_until(verb: str, until: str, text: str) -> None:
     app.command(verb, help=text, rich_help_panel=RECIPE)(go)
 
 
-verb_until(
-    "data",
-    "data",
-    "Read the cells, cut the windows, split by cell; prints what is in them.\n\n"
-    "Example:  edgebat data health-tongji --corpus /data/cells",
-)
 verb_until(
     "train",
     "teacher",

@@ -10,10 +10,12 @@ A file says whose cells it holds in an array ``dataset`` [N] or by its name, whi
 (``LSD_charge50.npz``), or else by its cells, when one dataset alone lists them all. Files with other content, and
 charges without a time axis, are left alone. Curves that cannot be are left out and counted in ``Fleet.notes``.
 
-Stored curves count charge from the first *sample* above their first voltage, not from that voltage, and so miss up to
-one sample's charge in their first step: 0-45 % of it in Tongji's (a sample per 5 mV, a grid of 11 mV). A device misses
-nothing, so ``read_corpus`` mends the first step, from the two after it. On the raw samples that are at hand this brings
-the first increment's RMS error from 25 % to 1.7 %.
+Some sources count charge from the first *sample* above their first voltage, not from that voltage, and so miss up to one
+sample's charge in their first step: 0-45 % of it in Tongji's (a sample per 5 mV, a grid of 11 mV). A device misses nothing,
+so such a first step is mended, from the two after it; on the raw samples that are at hand this brings the first increment's
+RMS error from 25 % to 1.7 %. Which curves are such is never assumed: a file states it (an array ``first_step``, "exact" or
+"sampled"), or else its curves show it, as Tongji's do: their first step is short, and scatters from charge to charge several
+times as much as the steps after it. All others are taken as stored. ``Fleet.notes`` says what was done to which file.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import pandas as pd
 from edgebat.arrays import Array, Float64
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
 from edgebat.data.fleet import KEY, ChargeCurves, Fleet
+from edgebat.data.plausible import curve_fault, soh_fault, voltage_fault
 from edgebat.data.readers.raw import RawCell
 from edgebat.errors import DataError
 
@@ -40,14 +43,22 @@ CC_PART = 0.97
 """A charge is at constant current while its current is above this fraction of its highest median."""
 STEP_GRID_V = 0.01
 """Voltage grid for charges given over time; their own samples are further apart."""
+FIRST_STEP = "first_step"
+"""Array of a file that states whether the first step of its curves is whole: EXACT or SAMPLED."""
+EXACT, SAMPLED = "exact", "sampled"
+SHORT, SCATTER, FEWEST_CURVES = 0.95, 2.5, 100
+"""Curves show that sampling cut their first step when its median is below this part of what the next two steps let expect,
+when it scatters so many times as much as later steps do, and when there are so many curves to tell."""
 MAX_STEP_V = 0.1
 """A time step over which the voltage rises more is too coarse to interpolate charge in."""
 
 Arrays = dict[str, Array]
 
 
-def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, mend_start: bool = True) -> Fleet:
-    """The cells of a corpus folder as a Fleet; ``datasets`` limits it. ``mend_start=False`` takes curves as stored.
+def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, mend_start: bool | None = None) -> Fleet:
+    """The cells of a corpus folder as a Fleet; ``datasets`` limits it.
+
+    mend_start: whether the first step of curves on a grid is mended; None: where a file states or shows that it has to be.
 
     Rows without a capacity stay in as NaN. ``segments/`` may be absent or hold curves of some cells only. Curves of
     several grids are put on the union of their grids, which changes no interpolated value.
@@ -72,7 +83,29 @@ def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, m
         if (found := _read_curves(file, listed, wanted, mend_start, notes)) is not None
     ]
     source = f"corpus {path.name}: {', '.join(sorted(wanted))}"
-    return Fleet(cells, cycles, _merge(curves), source=source, notes=tuple(notes))
+    fleet = Fleet(cells, cycles, merge_curves(curves), source=source, notes=tuple(notes))
+    _check_plausible(fleet, path)
+    return fleet
+
+
+def _check_plausible(fleet: Fleet, path: Path) -> None:
+    """Raise DataError for a cell whose values no cell can have, with the unit suspected."""
+    for history in fleet.histories():
+        dataset, cell = history.key
+        where = f"{path}: cell {cell} of {dataset}"
+        if fault := soh_fault(history.capacity_ah[~history.flagged], history.nominal_ah):
+            raise DataError(f"{where}: {fault}")
+        if len(history.charge_dq_ah) and (fault := curve_fault(_taken(history.charge_dq_ah), history.nominal_ah)):
+            raise DataError(f"{where}: {fault}")
+    if fleet.charge is not None and (fault := voltage_fault(fleet.charge.voltage_v)):
+        raise DataError(f"{path}: the charge curves' {fault}")
+
+
+def _taken(dq_ah: npt.NDArray[np.floating]) -> Float64:
+    """[N] the whole charge of each curve, NaN for an empty one."""
+    largest = np.where(np.isfinite(dq_ah), dq_ah, -np.inf).max(axis=1)
+    taken: Float64 = np.where(np.isfinite(largest), largest, np.nan).astype(np.float64)
+    return taken
 
 
 def read_raw_parquet(path: str | Path, cell_ids: Iterable[str] | None = None) -> list[RawCell]:
@@ -138,7 +171,7 @@ def read_arrays(file: Path, what: str) -> Arrays:
 
 
 def _read_curves(
-    file: Path, listed: dict[str, set[str]], wanted: set[str], mend_start: bool, notes: list[str]
+    file: Path, listed: dict[str, set[str]], wanted: set[str], mend_start: bool | None, notes: list[str]
 ) -> ChargeCurves | None:
     """The curves in ``file`` of listed cells of wanted datasets, or None; ``notes`` takes what is left out."""
     arrays = read_arrays(file, "NumPy arrays")
@@ -151,6 +184,11 @@ def _read_curves(
     ours = np.array(
         [d in wanted and c in listed.get(d, ()) for d, c in zip(dataset, cell_id, strict=True)], dtype=np.bool_
     )
+    strange = sum(c not in listed.get(d, ()) for d, c in zip(dataset, cell_id, strict=True))
+    if strange:
+        notes.append(
+            f"{file.name}: {strange} of {len(cell_id)} charge curves are of cells that cells.csv does not list"
+        )
     if not ours.any():
         return None
     on_grid = _grid_curves(arrays)
@@ -158,11 +196,13 @@ def _read_curves(
     if curves is None:
         return None
     voltage, dq = curves
-    if on_grid and mend_start and dq.shape[1] >= 4:
-        mended = _mend_first_step(dq)
-        notes.append(f"{file.name}: the first voltage step of {mended} of {len(dq)} charge curves is mended")
     if not len(dq) == len(cell_id) == len(arrays["cycle"]):
         raise DataError(f"{file}: {len(dq)} curves, {len(cell_id)} cell ids and {len(arrays['cycle'])} cycle numbers")
+    if on_grid and dq.shape[1] >= 4:
+        why = _why_mend(file, arrays, dq, cell_id) if mend_start is None else "as asked" if mend_start else ""
+        if why:
+            mended = _mend_first_step(dq)
+            notes.append(f"{file.name}: the first voltage step of {mended} of {len(dq)} charge curves is mended, {why}")
     keep = ours & np.isfinite(dq).any(axis=1)
     if keep.sum() < ours.sum():
         notes.append(f"{file.name}: {ours.sum() - keep.sum()} of {ours.sum()} charge curves are unusable")
@@ -199,6 +239,34 @@ def _grid_curves(arrays: Arrays) -> tuple[Float64, Float64] | None:
     # Grids are stored as float32; a micro-volt is more than they mean, and 3.5999999 V should be 3.6 V.
     voltage: Float64 = arrays["voltage"].astype(np.float64).round(6)
     return voltage, dq
+
+
+def _why_mend(file: Path, arrays: Arrays, dq: Float64, cell_id: npt.NDArray[np.object_]) -> str:
+    """Why the first step of these curves has to be mended; empty when it has not."""
+    if FIRST_STEP in arrays:
+        stated = str(arrays[FIRST_STEP])
+        if stated not in (EXACT, SAMPLED):
+            raise DataError(f"{file}: {FIRST_STEP} is {stated!r}; allowed: {EXACT!r}, {SAMPLED!r}")
+        return "as the file states" if stated == SAMPLED else ""
+    if dq.shape[1] < 6:
+        return ""
+    order = np.lexsort((arrays["cycle"], cell_id.astype(str)))
+    same = cell_id[order][1:] == cell_id[order][:-1]
+    scatter, shares = [], []
+    for i in range(3):
+        first, second, third = (dq[order, i + k + 1] - dq[order, i + k] for k in range(3))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = first / (2.0 * second - third)
+        change = np.abs(np.diff(share))[same]
+        change = change[np.isfinite(change)]
+        if change.size < FEWEST_CURVES:
+            return ""
+        scatter.append(float(np.median(change)))
+        shares.append(float(np.nanmedian(share)))
+    times = scatter[0] / max(sum(scatter[1:]) / 2.0, 1e-9)
+    if shares[0] >= SHORT or times < SCATTER:
+        return ""
+    return f"as it scatters {times:.1f} times as much as later steps and holds {shares[0]:.0%} of what they let expect"
 
 
 def _mend_first_step(dq: Float64) -> int:
@@ -266,7 +334,7 @@ def _cc_curve(time: Float64, voltage: Float64, current: Float64, grid: Float64) 
     return dq - dq[covered[0]] if covered.size >= 2 else nothing
 
 
-def _merge(curves: list[ChargeCurves]) -> ChargeCurves | None:
+def merge_curves(curves: list[ChargeCurves]) -> ChargeCurves | None:
     """Curves of several files on the union of their grids.
 
     Linear interpolation onto a finer grid that contains the old one draws the same line, so no increment changes.

@@ -73,3 +73,17 @@ def export_for_bms(graph: IntGraph, folder: Path, name: str | None = None) -> tu
         return export_bms(graph, folder / "c" / called / "bms", called), ""
     except ModelFileError as error:
         return [], f"no c/{called}/bms: {error}"
+
+
+def export_all(
+    graph: IntGraph,
+    folder: Path,
+    formats: Sequence[str] = ("c", "tflite", "onnx"),
+    name: str | None = None,
+    *,
+    mode: str = "balanced",
+) -> tuple[list[Path], str]:
+    """``export_model``, and with C ``export_for_bms``: all files, and why there is none for a BMS where there could be."""
+    files = export_model(graph, folder, formats, name, mode=mode)
+    found, why = export_for_bms(graph, folder, name) if "c" in formats else ([], "")
+    return [*files, *found], why

@@ -194,6 +194,7 @@ def _facts(card: Card, of: AnyTask) -> dict[str, list[tuple[str, str]]]:
             ("windows", ", ".join(f"{data['windows'][part]:,} {part}" for part in ("train", "val", "test"))),
             ("split", f"by cell, {data['split_hash'][:16]}…"),
             ("content", f"{data['fingerprint'][:16]}…"),
+            *(("of the corpus", note) for note in data["corpus_notes"]),
         ],
         "made": [
             ("edgebat", versions["edgebat"]),

@@ -40,6 +40,8 @@ class Origin(TypedDict):
     split: dict[str, list[str]]
     conditions: list[ConditionRow]
     left_out: dict[str, int]
+    corpus_notes: list[str]
+    """What the reader of a corpus mended or left out."""
 
 
 class DataResult(Origin):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,11 +63,24 @@ def _names() -> str:
     return ", ".join(_shipped())
 
 
-def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, Json]:
-    """A recipe's file and what it says after the overrides, not checked yet. Errors as in ``load_recipe``."""
-    path = find_recipe(recipe)
+def read_document(recipe: str | Path | Json, overrides: Sequence[str] = ()) -> tuple[Path, Json]:
+    """A recipe's file and what it says after the overrides, not checked yet; a recipe of plain data has no file, and gets
+    its name for one. Errors as in ``load_recipe``."""
+    if isinstance(recipe, dict):
+        path, document = Path(f"recipe {recipe.get('name', '')}"), copy.deepcopy(recipe)
+    else:
+        path = find_recipe(recipe)
+        document = _parsed(path)
+    if not isinstance(document, dict):
+        raise RecipeError(f"{path} holds {type(document).__name__}; a recipe is a mapping with name:, data:, ...")
+    for override in overrides:
+        _override(document, override)
+    return path, document
+
+
+def _parsed(path: Path) -> Any:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except (UnicodeDecodeError, yaml.reader.ReaderError):
         raise RecipeError(
             f"{path} is not text; a recipe is a YAML file. What the file is, and what to do with it: edgebat info {path}"
@@ -75,11 +89,6 @@ def read_document(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Pa
         raise RecipeError(f"{path} is not valid YAML: {error}") from None
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from None
-    if not isinstance(document, dict):
-        raise RecipeError(f"{path} holds {type(document).__name__}; a recipe is a mapping with name:, data:, ...")
-    for override in overrides:
-        _override(document, override)
-    return path, document
 
 
 def find_study(recipe: str | Path, overrides: Sequence[str] = ()) -> Json | None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgebat.errors import DataError
 from edgebat.files import sha256_bytes, sha256_file
 from edgebat.paths import targets_dir
 
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
 
-def corpus_digest(corpus: Path | None) -> str | None:
-    """What decides the content of a corpus without reading all of it: tables by hash, curve files by name and size."""
+
+def corpus_digest(corpus: Path | Fleet | None) -> str | None:
+    """What decides the content of a corpus without reading all of it: tables by hash, curve files by name and size; of a
+    fleet in memory its fingerprint."""
     if corpus is None:
         return None
+    if not isinstance(corpus, Path):
+        return corpus.fingerprint
     tables = [corpus / "cells.csv", corpus / "capacity.parquet"]
     missing = [path.name for path in tables if not path.is_file()]
     if missing:

@@ -185,8 +185,8 @@ class Recipe(Section):
         return self.of_task.spec(self.task)
 
 
-def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read, override and check a recipe.
+def load_recipe(recipe: str | Path | Json, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe: a file, the name of a shipped one, or plain data.
 
     overrides: ``"section.key=value"`` with a YAML value; list entries by index (``students.0.epochs=5``).
     Raises RecipeError naming the file, the key, what is allowed and, for a misspelt key, the nearest name.

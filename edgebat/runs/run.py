@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -21,11 +22,14 @@ from edgebat.runs.recipe import Recipe, dump_recipe
 from edgebat.runs.steps import Pipeline
 from edgebat.tasks.base import task
 
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
+
 
 def run_recipe(
     recipe: Recipe,
     runs: Path = Path("runs"),
-    corpus: Path | None = None,
+    corpus: Path | Fleet | None = None,
     until: str = "report",
     force: Sequence[str] = (),
     console: Console | None = None,
@@ -79,6 +83,8 @@ def results_json(folder: Path, until: str) -> Json:
 def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     """The tables of the stage that was asked for; all of them at the end."""
     data: DataResult = folder.results("data")
+    for note in data["corpus_notes"] if until in ("data", "report") else ():
+        console.print(note, style="dim", markup=False, soft_wrap=True)
     kind = "[yellow]synthetic data[/]" if data["synthetic"] else "measured cells"
     if until == "data":
         title = f"{data['source']} ({'synthetic' if data['synthetic'] else 'measured'})"

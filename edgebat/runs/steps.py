@@ -36,6 +36,7 @@ from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
+    from edgebat.data.fleet import Fleet
     from edgebat.distill.teacher import Obtained, TeacherEntry
     from edgebat.distill.train import DistillSettings
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
@@ -47,13 +48,18 @@ LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on meas
 """How a student is trained, by the end of its name."""
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
+SIMULATED_CELLS = (
+    "All cells come from edgebat's seeded simulation of ageing, not from measurements. The numbers show that the tools "
+    "work; they say nothing about real cells."
+)
 
 
 class Pipeline:
-    """The steps of one recipe. ``corpus`` is given when the recipe asks for measured cells, and only then."""
+    """The steps of one recipe. ``corpus``, a folder or a fleet in memory, is given when the recipe asks for measured cells,
+    and only then."""
 
     def __init__(
-        self, recipe: Recipe, folder: RunFolder, corpus: Path | None, progress: StepProgress | None = None
+        self, recipe: Recipe, folder: RunFolder, corpus: Path | Fleet | None, progress: StepProgress | None = None
     ) -> None:
         if recipe.data.source == "corpus" and corpus is None:
             raise RecipeError(
@@ -102,6 +108,7 @@ class Pipeline:
             "counts": counts,
             "conditions": condition_rows(windows, split),
             "left_out": windows.left_out,
+            "corpus_notes": list(loaded.fleet.notes) if loaded.fleet else [],
         }
         return Outcome(files, result)
 
@@ -374,12 +381,11 @@ class Pipeline:
         spec = self.recipe.data
         if spec.source == "synthetic":
             made = spec.synthetic
-            return self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed), (
-                "All cells come from edgebat's seeded simulation of ageing, not from measurements. The numbers show that "
-                "the tools work; they say nothing about real cells."
-            )
+            return self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed), SIMULATED_CELLS
         assert self.corpus is not None
-        loaded = self.task.load(self.corpus, self.spec, spec.datasets or None, spec.quality or None)
+        loaded = self.task.of_cells(self.corpus, self.spec, spec.datasets or None, spec.quality or None)
+        if loaded.synthetic:
+            return loaded, SIMULATED_CELLS
         names = ", ".join(sorted({dataset for dataset, _ in loaded.windows.cells}))
         return loaded, f"Data sets {names}; the split is by cell, so no window of a test cell was seen in training."
 

@@ -27,11 +27,11 @@ from edgebat.runs.steps import Pipeline
 from edgebat.search.cost import Prices
 from edgebat.search.report import draw, markdown
 from edgebat.search.study import Finalist, Plan, Search, within
-from edgebat.search.trial import Lessons
-from edgebat.search.workers import workers
+from edgebat.search.trial import Lessons, train_candidate
 from edgebat.simulate.targets import Target, load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.students.store import student_kinds
+from edgebat.workers import workers
 
 BYTES = {"": 1, "k": 1024, "m": 1024**2}
 MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3}
@@ -133,7 +133,7 @@ def run_search(
             training_origin(recipe, folder),
             watch,
         )
-        with workers(asked.jobs, asked.ray) as hands:
+        with workers(train_candidate, asked.jobs, asked.ray) as hands:
             finalists = search.run(hands)
     best = finalists[0]
     results = where / "-".join(filter(None, [board.name, asked.flash, asked.ram, asked.time]))

@@ -20,13 +20,15 @@ import optuna
 from edgebat.bench.budget import Limits, Need, measured_need
 from edgebat.errors import DataError, ModelFileError, RecipeError
 from edgebat.files import atomic_write, sha256_bytes
-from edgebat.graph import load_graph, save_graph
+from edgebat.graph import IntGraph, load_graph, save_graph
 from edgebat.runs.recipe import Recipe
 from edgebat.search.cost import Price, Prices
 from edgebat.search.space import Candidate, hand_picked, suggest
 from edgebat.search.trial import Job, Lessons, Trained
-from edgebat.search.workers import Workers
+from edgebat.workers import Workers
 
+Trainers = Workers[Lessons, Job, tuple[Trained, IntGraph | None]]
+"""Who trains: ``train_candidate`` of what all learn from and a job."""
 GENERATION = 6
 """Trials that are chosen together: none of them knows of another's result, so that their order does not matter."""
 MOST_ASKED = 40
@@ -103,7 +105,7 @@ class Search:
         """Of a trial."""
         return self.plan.epochs or self.recipe.distill.fit.epochs
 
-    def run(self, workers: Workers) -> list[Finalist]:
+    def run(self, workers: Trainers) -> list[Finalist]:
         """The finalists and the recipe's own students, the best first among those within the budget, then the others.
 
         Raises RecipeError when no candidate is within the budget.
@@ -111,7 +113,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.workers, seed = workers, self.recipe.distill.fit.seed
         self.taught = self.lessons([seed])
-        workers.teach(self.taught)
+        workers.share(self.taught, self.recipe.threads)
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.plan.seed))
         while len(self.trials) < self.plan.trials and not self._out_of_time():
             asked = self._generation(study, min(GENERATION, self.plan.trials - len(self.trials)))
@@ -187,7 +189,7 @@ class Search:
         found = {index: kept for index, job in enumerate(jobs) if (kept := self._kept(job))}
         missing = [index for index in range(len(jobs)) if index not in found]
         todo = [self._with_folder(jobs[index]) for index in missing]
-        for index, trained, graph in self.workers.train(todo) if todo else ():
+        for index, (trained, graph) in self.workers.run(todo) if todo else ():
             job, file = todo[index], self._file(todo[index])
             if graph is not None:
                 save_graph(graph, file.with_suffix(".ebat"))
@@ -212,7 +214,10 @@ class Search:
         return self.folder / "trials" / f"{sha256_bytes(content.encode())[:32]}.json"
 
     def _with_folder(self, job: Job) -> Job:
-        return replace(job, folder=self.folder / "checkpoints" / self._file(job).stem)
+        # Another machine has no such folder.
+        return (
+            replace(job, folder=self.folder / "checkpoints" / self._file(job).stem) if self.workers.same_disk else job
+        )
 
     def _out_of_time(self) -> bool:
         """Whether another generation would leave too little of the time for the confirmation. Counted from what was noted
@@ -233,7 +238,7 @@ class Search:
         fit = self.recipe.distill.fit
         seeds = range(fit.seed, fit.seed + self.plan.seeds)
         self.taught = self.lessons(seeds)
-        self.workers.teach(self.taught)
+        self.workers.share(self.taught, self.recipe.threads)
         jobs = [Job(candidate, seed, fit.epochs) for candidate in candidates for seed in seeds]
         trained = self._train(jobs, len(jobs))
         finalists = []

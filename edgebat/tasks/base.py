@@ -152,18 +152,22 @@ class FileOptions:
     nominal_ah: float | None = None
     """Nominal capacity of the cell, Ah; None takes the file's own."""
     mapping: Sequence[str] = ()
-    """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A."""
-    sign: str = "positive_is_charge"
-    """Meaning of a positive current."""
+    """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A; keys of a profile, as ``"time_unit=min"``."""
+    sign: str | None = None
+    """Meaning of a positive current; None takes what the file's layout says, and charging where it says nothing."""
 
 
 @dataclass(frozen=True)
 class FileInputs:
-    """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none."""
+    """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none.
+
+    remarks: what was guessed about the file, and what was left out of it.
+    """
 
     x: FloatArray
     cycle: Int64
     left_out: dict[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -236,10 +240,31 @@ class Task(ABC, Generic[W, S]):
             f"{path}: a model of the task {self.name} reads windows (.npy [N, T, C], or a CSV without header) alone"
         )
 
+    def inputs_of_columns(
+        self, columns: Mapping[str, FloatArray], spec: S, how: FileOptions, name: str = "arrays"
+    ) -> FileInputs:
+        """Model inputs out of named arrays [S] of one cell; errors call it ``name``. Raises DataError when one is missing,
+        or when the task reads none."""
+        raise DataError(
+            f"{name}: a model of the task {self.name} reads windows [N, T, C] alone, no columns {list(columns)}"
+        )
+
     @abstractmethod
     def load(self, corpus: Path, spec: S, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded[W]:  # fmt: skip
         """Windows of the cells in a corpus folder. Raises DataError when there is none."""
+
+    def of_fleet(self, fleet: Fleet, spec: S, quality: Sequence[str] | None = None) -> Loaded[W]:
+        """Windows of the cells of a fleet in memory. Raises DataError when there is none, or when the task learns from more
+        than a fleet holds."""
+        raise DataError(f"the task {self.name} learns from more than a fleet in memory holds; give it a corpus folder")
+
+    def of_cells(self, cells: Path | Fleet, spec: S, datasets: Sequence[str] | None = None,
+                 quality: Sequence[str] | None = None) -> Loaded[W]:  # fmt: skip
+        """Windows of the cells of a corpus folder or of a fleet in memory. Raises DataError."""
+        if isinstance(cells, Path):
+            return self.load(cells, spec, datasets, quality)
+        return self.of_fleet(cells.select(datasets) if datasets else cells, spec, quality)
 
     @abstractmethod
     def synthetic(self, spec: S, cells: int, max_cycles: int, seed: int) -> Loaded[W]:

@@ -54,7 +54,9 @@ def test_other_columns_are_mapped_with_their_unit(command: Command, model_file: 
     write_cycler_file(tmp_path / "b.csv", ["t", "U", "I_mA", "n"], cycles=4, increment=0.084, scale=1000)
     expected = command("predict", model_file, tmp_path / "a.csv", "--nominal-ah", "2")
     options = [f"--map={m}" for m in ("time=t", "voltage=U", "current=I_mA:1e-3", "cycle=n")]
-    assert command("predict", model_file, tmp_path / "b.csv", "--nominal-ah", "2", *options) == expected
+    found = command("predict", model_file, tmp_path / "b.csv", "--nominal-ah", "2", *options)
+    assert found[0] == expected[0] == 0
+    assert found[1].partition("Read as")[0] == expected[1].partition("Read as")[0]
 
 
 def test_the_newest_window_alone(command: Command, model_file: Path, tmp_path: Path) -> None:
@@ -97,7 +99,10 @@ def test_the_table_explains_its_columns(command: Command, model_file: Path, tmp_
     [
         (["--nominal-ah", "2", "--sign", "positive_is_discharge"], "positive_is_charge"),
         (["--nominal-ah", "2", "--sign", "upwards"], "current sign 'upwards' is unknown"),
-        (["--nominal-ah", "2", "--map", "current=I_mA:1e-3"], "column 'I_mA' is missing in cell.csv; found: Test Time"),
+        (
+            ["--nominal-ah", "2", "--map", "current=I_mA:1e-3"],
+            "there is no column 'I_mA' for the current; the columns are",
+        ),
         (["--nominal-ah", "2", "--map", "current"], "not of the form quantity=column:factor"),
         ([], "give it with --nominal-ah"),
         (["--nominal-ah", "200"], "gives no complete window"),

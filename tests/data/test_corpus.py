@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from edgebat.data.corpus import read_corpus, read_raw_parquet
+from edgebat.data.synthetic import make_fleet
 from edgebat.errors import DataError
 from edgebat.paths import default_corpus
 from edgebat.tasks.health import HealthSpec, charge_increments, health_windows, increments_from_curve
@@ -97,15 +98,88 @@ def test_a_file_named_otherwise_belongs_to_the_dataset_that_lists_its_cells(fold
 def test_first_step_cut_by_sampling_is_mended(folder):
     true = np.array([0.0, 0.10, 0.21, 0.33, 0.46])  # steps 0.10, 0.11, 0.12, 0.13
     stored = np.stack([true, np.maximum(true - 0.04, 0.0), np.maximum(true - 0.06, 0.0)])
-    segments(folder, "AB_1.npz", voltage=3.5 + 0.01 * np.arange(5), cell_id=["8"] * 3, cycle=[1, 2, 3], dq_ah=stored)
+    arrays = {"voltage": 3.5 + 0.01 * np.arange(5), "cell_id": ["8"] * 3, "cycle": [1, 2, 3], "dq_ah": stored}
+    segments(folder, "AB_1.npz", **arrays, first_step="sampled")
     fleet = read_corpus(folder)
     charge = fleet.charge
-    assert fleet.notes == ("AB_1.npz: the first voltage step of 2 of 3 charge curves is mended",)
+    assert fleet.notes == ("AB_1.npz: the first voltage step of 2 of 3 charge curves is mended, as the file states",)
     assert charge.dq_ah[:2] == pytest.approx(np.stack([true, true]), abs=1e-6)
     # More than half is missing: the charge began at 3.505 V or so, and 3.50-3.51 V is not covered.
     assert np.isnan(charge.dq_ah[2, 0])
     assert np.diff(charge.dq_ah[2, 1:]) == pytest.approx([0.11, 0.12, 0.13], abs=1e-6)
     assert read_corpus(folder, mend_start=False).charge.dq_ah == pytest.approx(stored)
+    segments(folder, "AB_1.npz", **arrays, first_step="maybe")
+    with pytest.raises(DataError, match="first_step is 'maybe'; allowed: 'exact', 'sampled'"):
+        read_corpus(folder)
+    # Nobody states it and three curves do not show it: they stay as they are.
+    segments(folder, "AB_1.npz", **arrays)
+    assert read_corpus(folder).charge.dq_ah == pytest.approx(stored)
+    assert read_corpus(folder, mend_start=True).charge.dq_ah[:2] == pytest.approx(np.stack([true, true]), abs=1e-6)
+
+
+def curves(folder, dq, grid):
+    """The only file of curves of cell 8, which states nothing of its first step; what reading makes of it."""
+    cycle = np.arange(1, len(dq) + 1)
+    segments(folder, "AB_1.npz", voltage=grid, cell_id=["8"] * len(dq), cycle=cycle, dq_ah=dq)
+    fleet = read_corpus(folder)
+    return fleet.charge.dq_ah, fleet.notes
+
+
+def test_exact_curves_are_not_mended(folder):
+    for history in make_fleet(seed=7, cells=4, max_cycles=300).histories():
+        wanted = (history.charge_voltage_v > 3.5999) & (history.charge_voltage_v < 3.7001)
+        dq = history.charge_dq_ah[:, wanted].astype(float)
+        dq -= dq[:, :1]
+        read, notes = curves(folder, dq[np.isfinite(dq).all(axis=1)], history.charge_voltage_v[wanted])
+        assert notes == ()
+        assert read == pytest.approx(dq[np.isfinite(dq).all(axis=1)], abs=1e-6)
+
+
+def test_a_first_step_cut_by_sampling_shows_itself(folder):
+    history = next(make_fleet(seed=7, cells=4, max_cycles=300).histories())
+    wanted = (history.charge_voltage_v > 3.5999) & (history.charge_voltage_v < 3.7001)
+    dq = history.charge_dq_ah[:, wanted].astype(float)
+    dq = dq[np.isfinite(dq).all(axis=1)]
+    true = dq - dq[:, :1]
+    lost = np.random.default_rng(3).uniform(0.0, 0.45, len(true)) * true[:, 1]
+    # Less noise than the synthetic fleet has: what is lost is far more than what scatters.
+    true[:, 1:] = np.linspace(0.1, 1.0, true.shape[1] - 1) * true[:, -1:]
+    cut = np.maximum(true - lost[:, None], 0.0)
+    read, notes = curves(folder, cut, history.charge_voltage_v[wanted])
+    assert "is mended, as it scatters" in notes[0]
+    kept = np.isfinite(read[:, 0])
+    assert (read - read[:, :1])[kept, -1] == pytest.approx(true[kept, -1], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "suspected"),
+    [
+        ({"capacity": 1000.0}, "a value in mAh"),
+        ({"nominal": 1000.0}, "a nominal capacity in mAh"),
+        ({"nominal": 10.0}, "ten times as much"),
+        ({"dq": 1000.0}, "a charge curve takes .* a charge in mAh"),
+        ({"grid": 1000.0}, "voltages reach from .* Suspected: mV"),
+    ],
+)
+def test_values_no_cell_can_have_are_refused_with_the_unit_suspected(folder, change, suspected):
+    cells, cycles = (
+        pd.read_csv(folder / "cells.csv", dtype={"cell_id": str}),
+        pd.read_parquet(folder / "capacity.parquet"),
+    )
+    cells["nominal_capacity_ah"] *= change.get("nominal", 1.0)
+    cycles["discharge_capacity_ah"] *= change.get("capacity", 1.0)
+    cells.to_csv(folder / "cells.csv", index=False)
+    cycles.to_parquet(folder / "capacity.parquet")
+    grid, dq = np.array([3.5, 3.6, 3.7]), np.array([[0.0, 0.2, 0.6]])
+    grid, dq = grid * change.get("grid", 1.0), dq * change.get("dq", 1.0)
+    segments(folder, "AB_1.npz", voltage=grid, cell_id=["8"], cycle=[1], dq_ah=dq)
+    with pytest.raises(DataError, match=suspected):
+        read_corpus(folder)
+
+
+def test_what_is_not_listed_is_said(folder):
+    segments(folder, "AB_1.npz", voltage=[3.5, 3.6], cell_id=["8", "8.0"], cycle=[1, 2], dq_ah=[[0, 0.1], [0, 0.1]])
+    assert read_corpus(folder).notes == ("AB_1.npz: 1 of 2 charge curves are of cells that cells.csv does not list",)
 
 
 def test_broken_curves_are_left_out_and_counted(folder):

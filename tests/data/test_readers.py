@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 import pytest
 
-from edgebat.data.readers import CurrentSign, RawCell, check_sign, read_batteryml, read_bdf, read_csv_map
+from edgebat.data.readers import CurrentSign, RawCell, check_sign, read_cell
 from edgebat.data.readers.batteryml import load_plain_pickle
 from edgebat.data.readers.raw import number_cycles
 from edgebat.data.synthetic import make_raw_cell
@@ -46,11 +46,11 @@ def test_bdf_by_label_and_by_machine_name(tmp_path, cell, header):
     path = write_csv(
         tmp_path / "cell07.bdf.csv", header, cell.time_s, cell.voltage_v, cell.current_a, cell.cycle.astype(float)
     )
-    read = read_bdf(path, nominal_ah=3.0)
+    read = read_cell(path, nominal_ah=3.0)
     assert same(read, cell)
     assert (read.cell_id, read.nominal_ah, read.source) == ("cell07", 3.0, "cell07.bdf.csv")
     (tmp_path / "cell07.bdf.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
-    assert same(read_bdf(tmp_path / "cell07.bdf.csv.gz"), cell)
+    assert same(read_cell(tmp_path / "cell07.bdf.csv.gz"), cell)
 
 
 def test_csv_with_a_column_map(tmp_path, cell):
@@ -63,8 +63,10 @@ def test_csv_with_a_column_map(tmp_path, cell):
         -cell.current_a * 1e3,
         cell.cycle,
     )
-    columns = {"time": "t_min:60", "voltage": "U:mV:1e-3", "current": "I_mA:1e-3", "cycle": "cyc"}
-    assert same(read_csv_map(path, columns, "positive_is_discharge"), cell)
+    columns = ["time=t_min:60", "voltage=U:mV:1e-3", "current=I_mA:1e-3", "cycle=cyc"]
+    assert same(read_cell(path, columns, "positive_is_discharge"), cell)
+    # Without a factor the unit in the name counts; a name without a unit is in s, V, A.
+    assert same(read_cell(path, ["time=t_min", "voltage=U:mV:1e-3", "current=I_mA"], "positive_is_discharge"), cell)
 
 
 def test_cycles_are_numbered_where_the_file_does_not():
@@ -78,10 +80,10 @@ def test_flipped_current_is_refused(tmp_path, cell):
         tmp_path / "flipped.csv", header, cell.time_s, cell.voltage_v, -cell.current_a, cell.cycle.astype(float)
     )
     with pytest.raises(DataError, match=r"flipped.csv.*voltage falls while the current says charging.*other sign"):
-        read_bdf(path)
-    assert same(read_bdf(path, sign=CurrentSign.POSITIVE_IS_DISCHARGE), cell)
+        read_cell(path)
+    assert same(read_cell(path, sign=CurrentSign.POSITIVE_IS_DISCHARGE), cell)
     with pytest.raises(DataError, match="current sign 'plus' is unknown; allowed"):
-        read_bdf(path, sign="plus")
+        read_cell(path, sign="plus")
 
 
 def test_current_without_a_sign_is_refused(cell):
@@ -109,31 +111,38 @@ def test_the_sign_of_a_piece_of_data(cell, piece):
     [
         (
             "U,I_mA\n1,2\n",
-            r"column 'Test Time / s' is missing in cell.csv; found: U, I_mA. Map it, .* --map time=",
+            r"cell.csv: no column is the time by its name; say --set time=NAME",
         ),
         ("", "is empty"),
         ("Test Time / s,Voltage / V,Current / A\n", "no rows"),
-        ("Test Time / s,Voltage / V,Current / A\n0,3.5,1\n1,abc,1\n", "line 3: 'abc' in column 'Voltage / V'"),
-        ("Test Time / s,Voltage / V,Current / A\n0,3.5\n", "line 2: 2 values, 3 columns"),
-        ("Test Time / s,Voltage / V,Current / A\n0,3.5,nan\n", "current_a is not a number at sample 0"),
-        ("Test Time / s,Voltage / V,Current / A\n5,3.5,1\n4,3.6,1\n", "time falls from 5.0 s to 4.0 s at sample 1"),
+        ("Test Time / s,Voltage / V,Current / A\n0,abc,1\n1,def,1\n", "no sample with a voltage and a current"),
+        ("Test Time / s,Voltage / V,Current / A\n0,3.5\n", "rows have 2 values and the header 3 names"),
+        ("Test Time / s,Voltage / V,Current / A\n0,3.5,nan\n", "no sample with a voltage and a current"),
+        ("Test Time / s,Voltage / V,Current / A\n5,3.5,1\n4,3.6,1\n", "time falls from 0.0 s to -1.0 s at sample 1"),
     ],
 )
 def test_bad_csv_is_told_by_column_and_line(tmp_path, text, message):
     path = tmp_path / "cell.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
-        read_bdf(path)
+        read_cell(path)
 
 
-def test_csv_map_is_checked(tmp_path, cell):
-    path = write_csv(tmp_path / "log.csv", ("t", "U", "I"), cell.time_s, cell.voltage_v, cell.current_a)
-    with pytest.raises(DataError, match=r"the column map has \['time'\]; needed"):
-        read_csv_map(path, {"time": "t"}, "positive_is_charge")
-    with pytest.raises(DataError, match=r"column 'V' is missing in log.csv; found: t, U, I"):
-        read_csv_map(path, {"time": "t", "voltage": "V", "current": "I"}, "positive_is_charge")
+def test_the_column_map_is_checked(tmp_path, cell):
+    path = write_csv(
+        tmp_path / "log.csv", ("a", "b", "c", "n"), cell.time_s, cell.voltage_v, cell.current_a, cell.cycle
+    )
+    with pytest.raises(DataError, match=r"no line names a voltage and a current; .*'a,b,c,n'.* --set voltage=U"):
+        read_cell(path)
+    with pytest.raises(DataError, match=r"there is no column 'V' for the voltage; the columns are a, b, c, n"):
+        read_cell(path, ["time=a", "voltage=V", "current=c"])
+    with pytest.raises(DataError, match=r"--map 'time' is not of the form quantity=column:factor"):
+        read_cell(path, ["time"])
+    with pytest.raises(DataError, match=r"--set colour=a: there is no such key; allowed: .*time_unit"):
+        read_cell(path, ["colour=a"])
     with pytest.raises(DataError, match="cannot be opened"):
-        read_bdf(tmp_path / "nowhere.csv")
+        read_cell(tmp_path / "nowhere.csv")
+    assert same(read_cell(path, ["time=a", "voltage=b", "current=c", "cycle=n"]), cell)
 
 
 def batteryml(cell: RawCell, wrap=list) -> dict:
@@ -160,7 +169,7 @@ def batteryml(cell: RawCell, wrap=list) -> dict:
 def test_batteryml_pickles(tmp_path, cell, protocol, wrap):
     path = tmp_path / "CELL_1.pkl"
     path.write_bytes(pickle.dumps(batteryml(cell, wrap), protocol=protocol))
-    read = read_batteryml(path)
+    read = read_cell(path)
     assert read.voltage_v == pytest.approx(cell.voltage_v, rel=1e-6)
     assert read.current_a == pytest.approx(cell.current_a, rel=1e-6)
     assert np.array_equal(read.cycle, cell.cycle)
@@ -201,7 +210,7 @@ def test_a_pickle_that_calls_a_function_is_refused_and_not_run(tmp_path, protoco
     content = {"cycle_data": [], "cell_id": Runs(os.system, f"touch {trace}")}
     path.write_bytes(pickle.dumps(content, protocol=protocol))
     with pytest.raises(DataError, match=r"bad.pkl: the pickle asks for (posix|nt).system, which is not plain data"):
-        read_batteryml(path)
+        read_cell(path)
     assert not trace.exists()
 
 
@@ -232,7 +241,7 @@ def test_damaged_pickles(tmp_path, content):
     path = tmp_path / "damaged.pkl"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"damaged.pkl cannot be read as a pickle"):
-        read_batteryml(path)
+        read_cell(path)
 
 
 @pytest.mark.parametrize(
@@ -251,4 +260,4 @@ def test_incomplete_batteryml_cells(tmp_path, content, message):
     path = tmp_path / "cell.pkl"
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(DataError, match=message):
-        read_batteryml(path)
+        read_cell(path)

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgebat as eb
 from edgebat.data.readers.history import read_history
 from edgebat.errors import DataError
 from edgebat.graph import save_graph
+from edgebat.models import load_model
 from edgebat.predict import predict_file
 from edgebat.quantize import quantize_model
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice
@@ -145,8 +147,6 @@ def test_what_lies_before_a_large_gap_is_not_seen(tmp_path: Path) -> None:
 
 
 def test_a_prediction_knows_its_cycles(model: Path, tmp_path: Path) -> None:
-    from edgebat.models import load_model
-
     found = predict_file(load_model(model), history(tmp_path / "h.csv"), FileOptions(NOMINAL_AH))
     assert found.cycle.tolist() == list(range(49, 121))
     assert found["level"].shape == (72, 1)
@@ -184,3 +184,29 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
         read_history(tmp_path / "h.csv")
     with pytest.raises(DataError, match="cannot be read as a table"):
         read_history(tmp_path / "absent.csv")
+
+
+def test_a_table_in_memory_and_a_parquet_file_give_what_the_csv_gives(model: Path, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    graph = load_model(model)
+    expected = predict_file(graph, history(tmp_path / "h.csv"), FileOptions(NOMINAL_AH))
+    table = pandas.read_csv(tmp_path / "h.csv")
+    table.assign(capacity_ah=table.capacity_ah * 1000).to_parquet(tmp_path / "h.parquet")
+    stored = predict_file(graph, tmp_path / "h.parquet", FileOptions(NOMINAL_AH, ["capacity=capacity_ah:1e-3"]))
+    in_memory = eb.load(model).predict(table, nominal_ah=NOMINAL_AH)
+    assert stored.cycle.tolist() == in_memory.cycle.tolist() == expected.cycle.tolist()
+    for head in ("level", "trajectory"):
+        assert np.array_equal(stored[head], expected[head])
+        assert np.array_equal(in_memory[f"{head}_percent"].reshape(expected[head].shape), expected[head] / 100)
+    assert "eol_cycles" in in_memory.values
+
+
+def test_a_forecast_from_arrays_needs_the_nominal_capacity_and_ascending_cycles(model: Path) -> None:
+    forecaster = eb.load(model)
+    with pytest.raises(DataError, match="give --nominal-ah"):
+        forecaster.predict({"cycle": CYCLES, "capacity_ah": CAPACITY_AH})
+    with pytest.raises(DataError, match="cycles must ascend"):
+        forecaster.predict({"cycle": CYCLES[::-1], "capacity_ah": CAPACITY_AH}, nominal_ah=NOMINAL_AH)
+    with pytest.raises(DataError, match="no column 'capacity_ah'"):
+        forecaster.predict({"cycle": CYCLES}, nominal_ah=NOMINAL_AH)

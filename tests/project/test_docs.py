@@ -15,6 +15,9 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/fleet-predict.md",
+    "docs/guide.md",
+    "docs/library.md",
     *(f"docs/adr/{p.name}" for p in (ROOT / "docs/adr").glob("*.md")),
 )
 FOLDERS = ("", "edgebat", "edgebat/tasks", "firmware_stubs")

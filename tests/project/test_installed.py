@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,10 @@ Env = Callable[..., Installed]
 Command = Callable[..., tuple[int, str, str]]
 ADVICE = re.compile(r'run: pip install "edgebat\[([a-z,]+)\]"$')
 CORPUS = ("--corpus", "nowhere")
-OTHER_ERRORS = "is not a known key|no discharge curves|a corpus folder|differ from the baselines|finish the run first"
+OTHER_ERRORS = (
+    "is not a known key|no discharge curves|a corpus folder|differ from the baselines|answer with --set|"
+    "finish the run first|could be used"
+)
 
 
 @pytest.fixture
@@ -83,6 +87,19 @@ def test_the_wheel_is_small_and_teachers_come_with_a_package_of_their_own(env: E
         assert Path(done.stdout.strip()) == package / "edgebat_teachers" / file.relative_to(shipped)
 
 
+def test_the_first_minute_of_the_readme_needs_numpy_alone(env: Env, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The first minute")[2].partition("\n## ")[0]
+    for block in re.findall(r"```console\n(.*?)```", section, re.S):
+        for command, shown in re.findall(r"^\$ edgebat (.*)\n((?:[^$].*\n)*)", block, re.M):
+            done = env().edgebat(*shlex.split(command.partition("  #")[0]), cwd=tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.startswith(shown)
+    assert (tmp_path / "soh" / "soh_edgebat.c").is_file()
+    code = re.search(r"```python\n(.*?)```", section, re.S)
+    assert code is not None
+    assert env().python(code[1], cwd=tmp_path).returncode == 0
+
+
 @pytest.mark.parametrize("port", list_ports())
 def test_every_port_is_exported_more_than_once(env: Env, user: Path, port: str) -> None:
     written = []
@@ -98,6 +115,8 @@ COMMANDS = [
     ("run", "mine.yaml"), ("report", "mine.yaml"), ("data", "mine.yaml"), ("train", "mine.yaml"), ("distill", "mine.yaml"),
     ("quantize", "mine.yaml"), ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
     ("search", "mine.yaml", "-t", "cortex-m0plus"),
+    ("data", "add", "windows.csv", "--out", "cells"), ("data", "check", "nowhere"), ("data", "fetch"),
+    ("init", "own.yaml", *CORPUS),
     ("evidence", "mine.yaml", "--seeds", "1"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
     ("settings", "distill.fit"), ("targets",), ("doctor",), ("info", "tiny.ebat"), ("info", "mine.yaml"),
@@ -109,6 +128,8 @@ COMMANDS = [
     ("bench", "peers", "--compiler", "zig"),
     ("bench", "accept", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
     ("bench", "check", "tiny.ebat", "-t", "cortex-m0plus", "--compiler", "zig", "--baselines", "accepted"),
+    ("predict", "tiny.ebat", ".", "--out", "results", "--jobs", "1"),
+    ("evaluate", "tiny.ebat", "--logs", ".", "--out", "results", "--jobs", "1"),
     ("zoo", "list"), ("zoo", "get", "health-lstm-small"), ("zoo", "get", "health-lstm-small", "--port", "generic"),
     ("zoo", "get", "health-lstm-small", "--port", "foxbms"), ("zoo", "add", "nowhere", "lstm", "mine"),
     ("evaluate", "tiny.ebat", *CORPUS), ("replay", "tiny.ebat", "--cells", "1", "--cycles", "4"),

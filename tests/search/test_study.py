@@ -12,13 +12,13 @@ import pytest
 
 from edgebat.bench.budget import Limits, Need
 from edgebat.errors import RecipeError
+from edgebat.graph import IntGraph
 from edgebat.runs.recipe import check_recipe
 from edgebat.search.cost import Price, Prices, random_graph
 from edgebat.search.report import Point, pareto
 from edgebat.search.space import Candidate
-from edgebat.search.study import GENERATION, Finalist, Plan, Search, Trial
+from edgebat.search.study import GENERATION, Finalist, Plan, Search, Trainers, Trial
 from edgebat.search.trial import Job, Lessons, Trained, ended_at
-from edgebat.search.workers import Done, Workers
 from edgebat.simulate.targets import load_target
 from tests.tiny_windows import tiny_windows
 
@@ -52,17 +52,17 @@ class Made(Prices):
 
 
 @dataclass
-class Pretending(Workers):
+class Pretending(Trainers):
     """Trains nothing: larger students are better, the loss falls to the error; ``last``: jobs until the machine is lost."""
 
     backwards: bool = False
     last: float = math.inf
     trained: list[Job] = field(default_factory=list)
 
-    def teach(self, lessons: Lessons) -> None:
+    def share(self, common: Lessons, threads: int = 1) -> None:
         """Nothing is learnt."""
 
-    def train(self, jobs: Sequence[Job]) -> Iterator[Done]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, tuple[Trained, IntGraph | None]]]:
         order = list(enumerate(jobs))
         for index, job in reversed(order) if self.backwards else order:
             if len(self.trained) >= self.last:
@@ -73,7 +73,7 @@ class Pretending(Workers):
             end = ended_at(losses, job.limits)
             graph = random_graph(Candidate("mlp", {"hidden": [4]}), RECIPE.of_task, WINDOWS.spec, (10, 10))
             done = Trained(losses if end is None else losses[: end + 1], error if end is None else None, 60.0)
-            yield index, done, graph if end is None else None
+            yield index, (done, graph if end is None else None)
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgebat.search.study.measured_need", lambda graph, board: Need(400, 100, 1.0, 40))
 
 
-def search(folder: Path, hands: Workers, plan: Plan, flash: int = 6000) -> tuple[list[Trial], list[Finalist]]:
+def search(folder: Path, hands: Trainers, plan: Plan, flash: int = 6000) -> tuple[list[Trial], list[Finalist]]:
     prices = Made(load_target("cortex-m0plus"), Limits(flash, None, None), folder, "")
     lessons: Any = type("Lessons", (), {"train": WINDOWS})()
     found = Search(RECIPE, plan, prices, lambda seeds: lessons, folder, "origin")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from edgebat.distill.train import DistillSettings, taught_parts
 from edgebat.graph import IntGraph
 from edgebat.quantize import QuantizeOptions
 from edgebat.search.space import Candidate
+from edgebat.search.study import Trainers
 from edgebat.search.trial import Job, Lessons, Trained, train_candidate
-from edgebat.search.workers import RayNodes, Workers, workers
 from edgebat.tasks.base import task
 from edgebat.training.settings import FitSettings
+from edgebat.workers import RayNodes, Workers, workers
 from tests.tiny_windows import tiny_windows
 
 WINDOWS = tiny_windows()
@@ -34,12 +34,12 @@ def lessons() -> Lessons:
     return Lessons("health", WINDOWS, WINDOWS, known, SETTINGS, QuantizeOptions(qat_epochs=1), {"training": {}})
 
 
-def results(hands: Workers, lessons: Lessons, after_first: Any = None) -> Results:
+def results(hands: Trainers, lessons: Lessons, after_first: Any = None) -> Results:
     """What the jobs come to, in their order."""
     found: dict[int, tuple[Trained, IntGraph | None]] = {}
     with hands:
-        hands.teach(lessons)
-        for index, trained, graph in hands.train(JOBS):
+        hands.share(lessons, lessons.threads)
+        for index, (trained, graph) in hands.run(JOBS):
             found[index] = trained, graph
             if len(found) == 1 and after_first:
                 after_first()
@@ -49,11 +49,11 @@ def results(hands: Workers, lessons: Lessons, after_first: Any = None) -> Result
 
 @pytest.fixture(scope="module")
 def alone(lessons: Lessons) -> Results:
-    return results(Workers(), lessons)
+    return results(Workers(train_candidate), lessons)
 
 
 def test_processes_give_what_one_gives(lessons: Lessons, alone: Results) -> None:
-    assert results(workers(2), lessons) == alone
+    assert results(workers(train_candidate, 2), lessons) == alone
 
 
 def test_a_training_above_its_limit_ends_there(lessons: Lessons, tmp_path: Path) -> None:
@@ -94,17 +94,6 @@ def test_what_a_student_sees_and_its_knots_may_differ_from_the_recipe(tmp_path: 
     assert found == [(96, (24, 4), (1 + 8,)), (48, (12, 4), (1 + 4,))]
 
 
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """Three machines of one core, the first of which trains nothing."""
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100 * 2**20})
-    yield cluster
-    cluster.shutdown()
-
-
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_a_node_that_is_killed_changes_nothing(lessons: Lessons, alone: Results, cluster: Any) -> None:
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20) for _ in range(2)]
@@ -112,4 +101,4 @@ def test_a_node_that_is_killed_changes_nothing(lessons: Lessons, alone: Results,
     def kill() -> None:
         cluster.remove_node(nodes[0], allow_graceful=False)
 
-    assert results(RayNodes(cluster.address), lessons, after_first=kill) == alone
+    assert results(RayNodes(train_candidate, cluster.address), lessons, after_first=kill) == alone

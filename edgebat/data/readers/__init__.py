@@ -1,51 +1,24 @@
-"""Cycler files: Battery Data Format, any CSV with a column map, BatteryML pickles. NumPy only.
+"""Cycler files of any kind. Text needs NumPy only; other kinds, and speed, come with the extra ``data``.
 
-Every reader returns ``RawCell`` with charging current positive, and refuses data whose current has the wrong sign. A module
-of this folder with ``SUFFIXES`` and ``read`` is used for files of those names; everything else is read as a table.
+``read_records`` gives what a file says, ``read_cell`` one cell with charging positive, its sign checked. Modules of this
+folder with ``SUFFIXES`` and ``tables`` read files of those names; everything else is read as text.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from edgebat.data.readers.batteryml import read_batteryml
-from edgebat.data.readers.bdf import read_bdf, read_mapped
-from edgebat.data.readers.csv_map import read_csv_map
+from edgebat.data.readers.cell import cell_of, read_cell
 from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign
+from edgebat.data.readers.records import AmbiguousFile, Records, read_records
+from edgebat.data.readers.sources import reader_of
 
 __all__ = [
+    "AmbiguousFile",
     "CurrentSign",
     "RawCell",
+    "Records",
+    "cell_of",
     "check_sign",
-    "read_batteryml",
-    "read_bdf",
     "read_cell",
-    "read_csv_map",
-    "read_mapped",
+    "read_records",
     "reader_of",
 ]
-
-
-def reader_of(path: Path) -> Any:
-    """The module that reads files named like ``path``; None for tables."""
-    for entry in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{entry.name}")
-        if path.name.endswith(getattr(module, "SUFFIXES", ())):
-            return module
-    return None
-
-
-def read_cell(path: Path, mapping: Sequence[str], sign: CurrentSign | str, nominal_ah: float | None = None) -> RawCell:
-    """The cell in a cycler file of any kind; arguments as of ``read_mapped``, and ``mapping`` for tables only.
-
-    Raises DataError.
-    """
-    reader = reader_of(path)
-    if reader is None or mapping:
-        return read_mapped(path, mapping, sign, nominal_ah)
-    cell: RawCell = reader.read(path, sign)
-    return cell

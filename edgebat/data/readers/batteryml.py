@@ -14,55 +14,54 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, signed
+from edgebat.arrays import Float64
+from edgebat.data.readers.profiles import Profile
+from edgebat.data.readers.table import Arrays, Table
 from edgebat.errors import DataError
 
 SUFFIXES = (".pkl",)
+NEEDED = ("time_in_s", "voltage_in_V", "current_in_A")
+OPTIONAL = ("temperature_in_C", "charge_capacity_in_Ah", "discharge_capacity_in_Ah")
 MAX_FILE_BYTES = 2 << 30
 
 
-def read_batteryml(path: str | Path, sign: CurrentSign | str = CurrentSign.POSITIVE_IS_CHARGE) -> RawCell:
+def tables(path: Path, profile: Profile) -> list[Table]:
     """The cell of a BatteryML pickle, its cycles in file order; cycles without samples are skipped.
 
-    Raises DataError when the file names anything but plain data, lacks a field, is damaged, or has a wrong sign.
+    Raises DataError when the file names anything but plain data, lacks a field, or is damaged.
     """
-    path = Path(path)
     content = load_plain_pickle(path)
     if not isinstance(content, dict) or not isinstance(content.get("cycle_data"), list):
         raise DataError(f"{path.name} holds no BatteryML cell: a dictionary with a list 'cycle_data' is needed")
-    names = {"time_s": "time_in_s", "voltage_v": "voltage_in_V", "current_a": "current_in_A"}
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    cycles: list[np.ndarray] = []
+    parts: list[list[Float64]] = []
     for index, cycle in enumerate(content["cycle_data"]):
         number = cycle.get("cycle_number", index + 1) if isinstance(cycle, dict) else index + 1
         try:
-            arrays = {name: np.asarray(cycle[field], dtype=np.float64) for name, field in names.items()}
-            size = arrays["time_s"].size
-            cycles.append(np.full(size, int(number), dtype=np.int64))
+            needed = [np.asarray(cycle[field], dtype=np.float64) for field in NEEDED]
+            if len({array.shape for array in needed}) > 1:
+                raise ValueError(f"the columns differ in length: {[array.size for array in needed]}")
+            parts.append([*needed, *(_optional(cycle.get(field), needed[0].size) for field in OPTIONAL),
+                          np.full(needed[0].size, float(number))])  # fmt: skip
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{path.name}, cycle {number}: {type(error).__name__} {error}; needed are lists of numbers under "
-                f"{list(names.values())}"
+                f"{list(NEEDED)}"
             ) from None
-        for name, values in arrays.items():
-            columns[name].append(values)
-    if not any(part.size for part in cycles):
+    if not any(part[0].size for part in parts):
         raise DataError(f"{path.name} has no cycle with samples")
     nominal = content.get("nominal_capacity_in_Ah")
-    cell = RawCell(
-        cell_id=str(content.get("cell_id", path.stem)),
-        time_s=np.concatenate(columns["time_s"]),
-        voltage_v=np.concatenate(columns["voltage_v"]),
-        current_a=signed(np.concatenate(columns["current_a"]), sign),
-        cycle=np.concatenate(cycles),
-        nominal_ah=float(nominal) if isinstance(nominal, (int, float)) else None,
-        source=path.name,
-    )
-    check_sign(cell)
-    return cell
+    facts = {"nominal_ah": str(nominal)} if isinstance(nominal, (int, float)) else {}
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return [Table((*NEEDED, *OPTIONAL, "cycle_number"), Arrays(columns), layout="batteryml", facts=facts)]
 
 
-read = read_batteryml
+def _optional(values: Any, size: int) -> Float64:
+    """A field that may be absent, None or of another length: then without values."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    return array if array.shape == (size,) else np.full(size, np.nan)
 
 
 def load_plain_pickle(path: str | Path) -> Any:

@@ -9,12 +9,18 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Float64, Int64
+from edgebat.arrays import Bool, Float64, Int64
 from edgebat.errors import DataError
 
 SWING_V = 0.1
 """A voltage movement that counts as charging or discharging; relaxation and noise are smaller or without current."""
 MAX_SIGN_SAMPLES = 200_000
+END_V = 0.02
+"""What flows this close to the ends of a swing does not count: it may be at constant voltage."""
+MAX_WRONG = 0.05
+"""Share of the charge that may flow against the voltage: ripples of a field log."""
+MAX_WRONG_SWING = 0.25
+"""Share of the largest swing's charge that a single swing may move against its voltage."""
 REST_FRACTION = 0.02
 """Currents below this fraction of the largest are a rest."""
 
@@ -34,6 +40,7 @@ class RawCell:
 
     ``time_s``, ``voltage_v``, ``current_a`` (charging positive): float64 [S]; ``cycle``: int64 [S], never falling. Time
     never falls inside a cycle, and may start anew with each. ``nominal_ah`` is None where the source does not say.
+    ``remarks``: what was guessed, and what was left out.
     """
 
     cell_id: str
@@ -43,6 +50,7 @@ class RawCell:
     cycle: Int64
     nominal_ah: float | None = None
     source: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"cell {self.cell_id!r}{f' in {self.source}' if self.source else ''}"
@@ -65,7 +73,10 @@ class RawCell:
         back = (np.diff(self.time_s) < 0.0) & (steps == 0)
         if back.any():
             at = int(np.argmax(back)) + 1
-            raise DataError(f"{where}: time falls from {self.time_s[at - 1]} s to {self.time_s[at]} s at sample {at}")
+            raise DataError(
+                f"{where}: time falls from {self.time_s[at - 1]} s to {self.time_s[at]} s at sample {at}; a clock that "
+                "starts anew needs a column with the cycle, and 'edgebat data add' continues one"
+            )
         if self.nominal_ah is not None and not 0.0 < self.nominal_ah < np.inf:
             raise DataError(f"{where}: nominal capacity {self.nominal_ah} Ah; it must be above 0")
 
@@ -94,43 +105,56 @@ def signed(current_a: Float64, sign: CurrentSign | str) -> Float64:
     return current_a if sign is CurrentSign.POSITIVE_IS_CHARGE else -current_a
 
 
-def check_sign(cell: RawCell) -> None:
+def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
     """Refuse a cell whose voltage moves against its current: raises DataError, saying what to change.
 
-    The voltage is cut into swings of at least 0.1 V; the charge moved in each must have the swing's direction.
-    Agreement is weighted by charge: +1 is right everywhere, -1 flipped. Data without such a swing passes, for it
-    says nothing.
+    The voltage is cut into swings of at least 0.1 V; the charge moved in each must have the swing's direction. What flows
+    at the ends of a swing does not count: at constant voltage a charge goes on while nothing rises. judged: bool [S],
+    samples that may count (all but constant-voltage steps, say). Data without a swing passes, for it says nothing.
     """
-    agreement = sign_agreement(cell.time_s, cell.voltage_v, cell.current_a)
+    moved, first = swing_charges(cell.time_s, cell.voltage_v, cell.current_a, judged)
+    total, largest = float(np.abs(moved).sum()), float(np.abs(moved).max(initial=0.0))
+    wrong = moved < -0.02 * largest
+    if not wrong.any() or (moved.min() > -MAX_WRONG_SWING * largest and -float(moved[wrong].sum()) < MAX_WRONG * total):
+        return
+    agreement = float(moved.sum()) / total
     where = f"cell {cell.cell_id!r}{f' in {cell.source}' if cell.source else ''}"
-    if agreement <= -0.5:
+    if agreement <= -1 + 2 * MAX_WRONG:
         raise DataError(
-            f"{where}: the voltage falls while the current says charging (agreement {agreement:+.2f}, at least +0.50 "
-            "is needed). The current is flipped; read it with the other sign "
-            f"({' or '.join(s.value for s in CurrentSign)})"
+            f"{where}: the voltage falls while the current says charging. The current is flipped; read it with the other "
+            f"sign ({' or '.join(s.value for s in CurrentSign)})"
         )
-    if agreement < 0.5:
-        raise DataError(
-            f"{where}: voltage and current agree in one part and contradict in another (agreement {agreement:+.2f}, at "
-            "least +0.50 is needed). A current logged without its sign looks like this; give it one, by the step type"
-        )
+    at = int(first[np.argmax(wrong)])
+    raise DataError(
+        f"{where}: voltage and current agree in one part and contradict in another, first in cycle {cell.cycle[at]} (sample "
+        f"{at}). A current logged without its sign looks like this, and two files with different signs; give it one "
+        "sign, by the step type"
+    )
 
 
-def sign_agreement(time_s: Float64, voltage_v: Float64, current_a: Float64) -> float:
-    """Charge-weighted agreement of voltage swings with the current's sign, -1...1; 1 when nothing can be judged."""
+def swing_charges(
+    time_s: Float64, voltage_v: Float64, current_a: Float64, judged: Bool | None = None
+) -> tuple[Float64, Int64]:
+    """Charge in As moved within each swing of the voltage, positive in the swing's direction; and first samples."""
     stride = time_s.size // MAX_SIGN_SAMPLES + 1
     time, voltage, current = time_s[::stride], voltage_v[::stride], current_a[::stride]
-    turns = _turning_points(voltage)
-    if len(turns) < 2:
-        return 1.0
+    turns = np.array(turning_points(voltage))
+    if turns.size < 2:
+        return np.zeros(0), np.zeros(0, dtype=np.int64)
     # Time may start anew with a cycle; that step carries no charge.
-    step = np.maximum(np.diff(time), 0.0)
-    charge = np.concatenate(([0.0], np.cumsum(step * (current[1:] + current[:-1]) / 2.0)))
-    moved = np.diff(charge[turns])
-    total = float(np.abs(moved).sum())
-    if total <= REST_FRACTION * float(np.abs(current).max()) * float(step.sum()) * SWING_V:
-        return 1.0
-    return float((moved * np.sign(np.diff(voltage[turns]))).sum()) / total
+    step = np.maximum(np.diff(time, prepend=time[0]), 0.0)
+    charge = step * (current + np.concatenate(([current[0]], current[:-1]))) / 2.0
+    swing = np.clip(np.searchsorted(turns, np.arange(time.size), side="left") - 1, 0, turns.size - 2)
+    ends = voltage[turns]
+    low, high = np.minimum(ends[:-1], ends[1:])[swing], np.maximum(ends[:-1], ends[1:])[swing]
+    counts = (voltage > low + END_V) & (voltage < high - END_V)
+    if judged is not None:
+        counts &= judged[::stride]
+    moved = np.bincount(swing, weights=np.where(counts, charge, 0.0), minlength=turns.size - 1)
+    rest = REST_FRACTION * float(np.abs(current).max()) * float(step.sum()) * SWING_V
+    direction = np.sign(np.diff(ends))
+    directed: Float64 = moved * (direction if np.abs(moved).sum() > rest else 0.0)
+    return directed, (turns[:-1] * stride).astype(np.int64)
 
 
 def number_cycles(current_a: Float64) -> Int64:
@@ -144,17 +168,17 @@ def number_cycles(current_a: Float64) -> Int64:
     return np.cumsum(cycle - 1) + 1
 
 
-def _turning_points(voltage: Float64) -> list[int]:
-    """Samples where the voltage turns by at least SWING_V, with both ends; ripples below that are not turns."""
+def turning_points(voltage: Float64, swing_v: float = SWING_V) -> list[int]:
+    """Samples where the voltage turns by at least ``swing_v``, with both ends; ripples below that are not turns."""
     turns, extreme, direction = [0], 0, 0
     values = voltage.tolist()
     for at, value in enumerate(values):
         if direction == 0:
-            if abs(value - values[turns[0]]) >= SWING_V:
+            if abs(value - values[turns[0]]) >= swing_v:
                 direction, extreme = (1 if value > values[turns[0]] else -1), at
         elif (value - values[extreme]) * direction >= 0.0:
             extreme = at
-        elif (values[extreme] - value) * direction >= SWING_V:
+        elif (values[extreme] - value) * direction >= swing_v:
             turns.append(extreme)
             direction, extreme = -direction, at
     if direction:

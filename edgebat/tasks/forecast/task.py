@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from edgebat.arrays import Bool, FloatArray
+from edgebat.arrays import Bool, Float64, FloatArray, Int64
 from edgebat.cells import CapacityHistory, Condition
 from edgebat.errors import DataError
 from edgebat.tasks.base import (
@@ -29,6 +29,9 @@ from edgebat.tasks.base import (
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import LINES, LINES24, cycles_to_eol, eol_scores, relative_error, score_forecasts
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
 
 FIGURES = ("mae_pct", "rmse_pct", "mape_pct")
 
@@ -73,14 +76,30 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
         )
 
     def inputs_of_file(self, path: Path, spec: ForecastSpec, how: FileOptions) -> FileInputs:
-        """A capacity history: a CSV with the columns ``cycle`` and ``capacity_ah`` (or others named by the mapping)."""
+        """A capacity history: a CSV or parquet file with the columns ``cycle`` and ``capacity_ah``, or others named by the
+        mapping."""
+        from edgebat.data.columns import parquet_columns
         from edgebat.data.readers.history import read_history
 
+        if path.suffix == ".parquet":
+            return self.inputs_of_columns(parquet_columns(path), spec, how, path.name)
+        return self._inputs(path, *read_history(path, how.mapping), spec, how)
+
+    def inputs_of_columns(
+        self, columns: Mapping[str, FloatArray], spec: ForecastSpec, how: FileOptions, name: str = "arrays"
+    ) -> FileInputs:
+        """The same of arrays ``cycle`` and ``capacity_ah``."""
+        from edgebat.data.columns import history_of_columns
+
+        return self._inputs(Path(name), *history_of_columns(columns, how.mapping, name), spec, how)
+
+    def _inputs(
+        self, path: Path, cycle: Int64, capacity_ah: Float64, spec: ForecastSpec, how: FileOptions
+    ) -> FileInputs:
         if not how.nominal_ah:
             raise DataError(
                 f"{path}: a capacity history needs the nominal capacity; give --nominal-ah, for example 3.5"
             )
-        cycle, capacity_ah = read_history(path, how.mapping)
         history = CapacityHistory(
             (path.stem, ""), "", Condition(path.stem), how.nominal_ah, cycle, capacity_ah / how.nominal_ah
         )
@@ -97,16 +116,21 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
         """Capacities of ``capacity.parquet``; rows of quality C are left out unless asked for."""
         from edgebat.data.corpus import read_corpus
 
-        fleet = read_corpus(corpus, datasets)
+        return self.of_fleet(read_corpus(corpus, datasets), spec, quality)
+
+    def of_fleet(
+        self, fleet: Fleet, spec: ForecastSpec, quality: Sequence[str] | None = None
+    ) -> Loaded[ForecastWindows]:
+        """Capacities of a fleet; rows of quality C are left out unless asked for."""
         grades = set(quality) if quality else {str(grade) for grade in fleet.cells["quality"]} - {"C"}
         fleet = fleet.select(quality=grades) if grades else fleet
         windows = forecast_windows(capacity_histories(fleet, spec.label_kinds), spec)
         if not len(windows):
             raise DataError(
-                f"{corpus} has no cell with {spec.min_history} measured cycles and {spec.horizon} more to forecast; "
+                f"{fleet.source} has no cell with {spec.min_history} measured cycles and {spec.horizon} more to forecast; "
                 f"left out: {windows.left_out}"
             )
-        return Loaded(windows, fleet.source, False, fleet.fingerprint, fleet)
+        return Loaded(windows, fleet.source, fleet.synthetic, fleet.fingerprint, fleet)
 
     def synthetic(self, spec: ForecastSpec, cells: int, max_cycles: int, seed: int) -> Loaded[ForecastWindows]:
         """Made-up capacity curves of many shapes."""

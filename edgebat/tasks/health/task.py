@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,10 @@ from edgebat.tasks.base import (
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
+    from edgebat.data.readers.raw import RawCell
 
 REFERENCES = {
     "nominal": "nominal capacity",
@@ -65,10 +70,22 @@ class Health(Task[HealthWindows, HealthSpec]):
         )
 
     def inputs_of_file(self, path: Path, spec: HealthSpec, how: FileOptions) -> FileInputs:
-        """Charge increments of the cycles in a cycler file (BDF, a CSV with named columns, BatteryML)."""
+        """Charge increments of the cycles in a cycler file of any kind that edgebat reads."""
         from edgebat.data.readers import read_cell
 
-        cell = read_cell(path, how.mapping, how.sign, how.nominal_ah)
+        return self._inputs(read_cell(path, how.mapping, how.sign, how.nominal_ah), spec, how)
+
+    def inputs_of_columns(
+        self, columns: Mapping[str, FloatArray], spec: HealthSpec, how: FileOptions, name: str = "arrays"
+    ) -> FileInputs:
+        """The same of samples ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``."""
+        from edgebat.data.columns import cell_of_columns
+
+        return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah, name), spec, how)
+
+    def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
+        from edgebat.data.readers.quality import window_fault
+
         nominal = how.nominal_ah or cell.nominal_ah
         if not nominal:
             raise DataError(
@@ -79,8 +96,11 @@ class Health(Task[HealthWindows, HealthSpec]):
             found, status = charge_increments(
                 cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], nominal, spec
             )
-            if found is None:
-                left_out[str(status)] = left_out.get(str(status), 0) + 1
+            reason = str(status) if found is None else window_fault(
+                cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], spec.window_start_v,
+                spec.window_end_v, (spec.window_end_v - spec.window_start_v) / spec.increments)  # fmt: skip
+            if found is None or reason:
+                left_out[reason] = left_out.get(reason, 0) + 1
             else:
                 cycles.append(number)
                 rows.append(found)
@@ -93,22 +113,25 @@ class Health(Task[HealthWindows, HealthSpec]):
                 f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed "
                 f"({reasons or 'none left out'})"
             )
-        return FileInputs(x, numbers[last], left_out)
+        return FileInputs(x, numbers[last], left_out, cell.remarks)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:  # fmt: skip
         """Charge curves of ``segments/``."""
         from edgebat.data.corpus import read_corpus
 
-        fleet = read_corpus(corpus, datasets).select(quality=quality)
-        return Loaded(health_windows(fleet, spec), fleet.source, False, fleet.fingerprint, fleet)
+        return self.of_fleet(read_corpus(corpus, datasets), spec, quality)
+
+    def of_fleet(self, fleet: Fleet, spec: HealthSpec, quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:
+        """Charge curves of a fleet."""
+        fleet = fleet.select(quality=quality)
+        return Loaded(health_windows(fleet, spec), fleet.source, fleet.synthetic, fleet.fingerprint, fleet)
 
     def synthetic(self, spec: HealthSpec, cells: int, max_cycles: int, seed: int) -> Loaded[HealthWindows]:
         """The synthetic fleet."""
         from edgebat.data.synthetic import make_fleet
 
-        fleet = make_fleet(seed, cells, max_cycles)
-        return Loaded(health_windows(fleet, spec), fleet.source, True, fleet.fingerprint, fleet)
+        return self.of_fleet(make_fleet(seed, cells, max_cycles), spec)
 
     def score(self, windows: HealthWindows, predictions: Predictions) -> Scores:
         """SOH and trajectory errors in percentage points. RUL is scored before EOL only, on cells whose EOL was observed:

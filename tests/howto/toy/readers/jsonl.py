@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, signed
+from edgebat.data.readers.profiles import Profile
+from edgebat.data.readers.table import Arrays, Table
 from edgebat.errors import DataError
 
 SUFFIXES = (".jsonl",)
+NAMES = ("cycle", "time_s", "voltage_v", "current_a")
 
 
-def read(path: Path, sign: CurrentSign | str) -> RawCell:
-    """The cell in ``path``. Raises DataError."""
+def tables(path: Path, profile: Profile) -> list[Table]:
+    """The samples in ``path``, columns named so that roles and units are known. Raises DataError."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        cycle, time_s, voltage_v, current_a = np.array(rows, dtype=np.float64).T
+        columns = np.array(rows, dtype=np.float64).T
     except (OSError, ValueError) as error:
         raise DataError(f"{path} holds no samples [cycle, seconds, volts, amperes]: {error}") from None
-    cell = RawCell(path.stem, time_s, voltage_v, signed(current_a, sign), cycle, source=path.name)
-    check_sign(cell)
-    return cell
+    return [Table(NAMES, Arrays(list(columns)))]

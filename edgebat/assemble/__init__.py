@@ -1,0 +1,1 @@
+"""The user's own cycler files to a corpus: which file is which cell, in which order, counted, checked, written, reported."""

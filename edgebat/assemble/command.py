@@ -1,0 +1,133 @@
+"""What ``edgebat data add`` and ``edgebat data check`` print."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgebat.assemble.add import Added, Progress, add, settings_for, silent
+from edgebat.assemble.cell import BuiltCell
+from edgebat.assemble.check import check_corpus
+from edgebat.assemble.coverage import proposed_window
+from edgebat.assemble.report import some_of, write_report
+from edgebat.data.corpus import read_corpus
+from edgebat.errors import DataError, require
+from edgebat.files import Json
+
+SHOWN = ("warning", "dropped", "mended", "flagged", "judged")
+
+
+def run_add(
+    paths: Sequence[Path], corpus: Path, given: Json, progress: Progress = silent, dry_run: bool = False,
+    as_json: bool = False,
+) -> tuple[str, int]:  # fmt: skip
+    """Do it; returns what to print and the exit code: 2 when a cell could not be built. Raises EdgebatError."""
+    require("jinja2", extra="report")
+    settings = settings_for(corpus, given)
+    result = add(paths, corpus, settings, progress, dry_run)
+    in_corpus = (corpus / "cells.csv").is_file()
+    if not dry_run and in_corpus:
+        write_report(corpus)
+    code = 2 if result.failed else 0
+    if as_json:
+        return json.dumps(_plain(result, corpus, dry_run), indent=1, default=str), code
+    return "\n".join(_lines(result, corpus, dry_run)), code
+
+
+def _lines(result: Added, corpus: Path, dry_run: bool) -> list[str]:
+    lines = [f"{len(result.sources)} files" + (f", {len(result.duplicates)} duplicates" if result.duplicates else "")]
+    for guess, names in result.guesses.items():
+        lines.append(f"  guessed: {guess}  ({len(names)} of {len(result.sources)} files)")
+    lines += [f"  duplicate: {name} is {same}" for name, same in list(result.duplicates.items())[:10]]
+    lines += [f"  left out: {name}: {why}" for name, why in result.left_out.items()]
+    for cell in result.built:
+        lines += ["", *_cell_lines(cell)]
+    if result.kept:
+        lines += ["", f"unchanged: {some_of(result.kept)}"]
+    for why in result.failed.values():
+        lines += ["", f"NOT ADDED: {why}"]
+    lines.append("")
+    if dry_run:
+        lines.append(f"dry run: nothing is written; without --dry-run {len(result.built)} cells go into {corpus}")
+    elif (corpus / "cells.csv").is_file():
+        lines.append(f"corpus {corpus}: {len(read_corpus(corpus).keys)} cells; report {corpus / 'report.html'}")
+        lines += _next(corpus)
+    return lines
+
+
+def _next(corpus: Path) -> list[str]:
+    try:
+        window = proposed_window(read_corpus(corpus))
+    except DataError as error:
+        return [f"no voltage window to propose: {error}"]
+    return [
+        f"voltage window {window.start_v:.2f}-{window.end_v:.2f} V: covered by {window.covered:.0%} of the charges, by "
+        f"{window.least_covered:.0%} of the cell that covers it least",
+        f"next: edgebat init my.yaml --corpus {shlex.quote(str(corpus))}",
+    ]
+
+
+def _cell_lines(cell: BuiltCell) -> list[str]:
+    soh = 100.0 * cell.table.discharge_ah[cell.measured] / cell.nominal_ah
+    ages = f", SOH {soh[0]:.1f} to {soh[-1]:.1f} %" if soh.size else ""
+    lines = [
+        f"{'/'.join(cell.key)}: {cell.table.cycle.size} cycles, {int(cell.measured.sum())} capacities, "
+        f"{cell.charge_cycle.size} charge curves{ages}"
+    ]
+    texts: dict[tuple[str, str], list[str]] = {}
+    for kind in SHOWN:
+        for found in cell.findings:
+            if found.kind == kind:
+                texts.setdefault((kind, found.text), []).extend([found.file] * bool(found.file))
+    for (kind, text), names in texts.items():
+        lines.append(f"  {kind}: {text}" + (f"  ({some_of(names, 2)})" if names else ""))
+    lines += [f"  no curve: {count} charges, {why}" for why, count in sorted(cell.reasons.items())]
+    return lines
+
+
+def _plain(result: Added, corpus: Path, dry_run: bool) -> Json:
+    return {
+        "corpus": str(corpus),
+        "written": not dry_run,
+        "files": [source.name for source in result.sources],
+        "duplicates": result.duplicates,
+        "left_out": result.left_out,
+        "guesses": result.guesses,
+        "unchanged": result.kept,
+        "failed": result.failed,
+        "cells": [
+            {
+                "dataset": cell.key[0],
+                "cell_id": cell.key[1],
+                "facts": cell.facts,
+                "cycles": int(cell.table.cycle.size),
+                "capacities": int(cell.measured.sum()),
+                "charge_curves": int(cell.charge_cycle.size),
+                "first_soh": _ratio(cell, 0),
+                "last_soh": _ratio(cell, -1),
+                "findings": [vars(found) for found in cell.findings],
+                "without_curve": cell.reasons,
+            }
+            for cell in result.built
+        ],
+    }
+
+
+def _ratio(cell: BuiltCell, at: int) -> float | None:
+    soh = np.round(cell.table.discharge_ah[cell.measured] / cell.nominal_ah, 4)
+    return float(soh[at]) if soh.size else None
+
+
+def run_check(corpus: Path, as_json: bool) -> tuple[str, int]:
+    """The faults of a corpus as text; exit code 2 when there is one that makes cells unusable."""
+    faults = check_corpus(corpus)
+    code = 2 if any(fault.error for fault in faults) else 0
+    if as_json:
+        return json.dumps([vars(fault) for fault in faults], indent=1), code
+    if not faults:
+        return f"{corpus}: no fault found", 0
+    return "\n".join(str(fault) for fault in faults), code

@@ -1,0 +1,68 @@
+"""Which voltage windows the charges of a corpus cover, and which one to propose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgebat.data.fleet import Fleet
+from edgebat.errors import DataError
+from edgebat.tasks.health.increments import increments_from_curve
+from edgebat.tasks.health.spec import HealthSpec
+
+WIDTH_V = 0.1
+STEP_V = 0.05
+NEARLY = 0.95
+"""Windows that cover at least this part of what the best covers are as good; among them the one that takes most charge."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window and how it fares: ``covered``, the part of charges, of the cell that covers it least and of all; ``taken``,
+    the mean charge in it relative to nominal capacity."""
+
+    start_v: float
+    end_v: float
+    least_covered: float
+    covered: float
+    taken: float
+
+
+def windows_of(fleet: Fleet) -> list[Window]:
+    """All windows of 0.1 V, every 0.05 V, that any charge covers. Empty without charge curves."""
+    if fleet.charge is None:
+        return []
+    grid = fleet.charge.voltage_v
+    starts = np.arange(np.ceil(grid[0] / STEP_V - 1e-6), np.floor((grid[-1] - WIDTH_V) / STEP_V + 1e-6) + 1) * STEP_V
+    histories = [h for h in fleet.histories() if h.charge_cycle.size and h.nominal_ah > 0.0]
+    found = []
+    for start in starts.round(6).tolist():
+        spec = HealthSpec(window_start_v=start, window_end_v=round(start + WIDTH_V, 6))
+        parts, taken = [], []
+        for history in histories:
+            rows = increments_from_curve(history.charge_voltage_v, history.charge_dq_ah, history.nominal_ah, spec)
+            whole = np.isfinite(rows).all(axis=1)
+            parts.append(whole)
+            taken.append(rows[whole].sum(axis=1))
+        charge = np.concatenate(taken)
+        if charge.size:
+            least = min(float(part.mean()) for part in parts)
+            covered = float(np.concatenate(parts).mean())
+            found.append(Window(start, spec.window_end_v, least, covered, float(charge.mean())))
+    return found
+
+
+def proposed_window(fleet: Fleet) -> Window:
+    """Of the windows that nearly all charges of all cells cover, the one in which they take most charge.
+
+    Raises DataError when no charge covers any window.
+    """
+    found = windows_of(fleet)
+    if not found:
+        raise DataError(
+            f"{fleet.source}: no charge covers a window of {WIDTH_V:g} V at constant current; the task health needs some"
+        )
+    worth = [(w.least_covered + w.covered) / 2.0 for w in found]
+    good = [w for w, value in zip(found, worth, strict=True) if value >= NEARLY * max(worth)]
+    return max(good, key=lambda w: w.taken)

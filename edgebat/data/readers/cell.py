@@ -1,0 +1,66 @@
+"""One cell out of one file, as ``edgebat predict`` wants it: charging positive, cycles numbered, the sign checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgebat.data.readers.names import unit_of
+from edgebat.data.readers.profiles import MEASURED, name_and_factor
+from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed
+from edgebat.data.readers.records import Records, read_records
+from edgebat.errors import DataError
+
+
+def read_cell(
+    path: str | Path,
+    mapping: Sequence[str] = (),
+    sign: CurrentSign | str | None = None,
+    nominal_ah: float | None = None,
+) -> RawCell:
+    """The cell in a cycler file of any kind.
+
+    mapping: ``"current=I_mA:1e-3"`` names a column and its factor to s, V, A (the unit in its name, or 1, without a factor);
+    any key of a profile as well, such as ``"time_unit=min"``. sign: what a positive current means; None takes what the
+    layout says, and charging for one that does not say it; it is checked against the voltage in any case. nominal_ah: helps
+    to tell units. Without a cycle number a cycle begins where charging follows discharging.
+    Raises DataError (AmbiguousFile where a guess would not be safe).
+    """
+    path = Path(path)
+    answers = {} if nominal_ah is None else {"nominal_ah": str(nominal_ah)}
+    for entry in mapping:
+        key, equals, value = entry.partition("=")
+        if not equals:
+            raise DataError(f"--map {entry!r} is not of the form quantity=column:factor, for example current=I_mA:1e-3")
+        key = key.strip()
+        if key in MEASURED and not name_and_factor(value)[1] and not unit_of(value, key):
+            value += ":1"
+        answers[key] = value
+    found = read_records(path, answers=answers)
+    if len(found) > 1:
+        names = ", ".join(records.channel for records in found)
+        raise DataError(
+            f"{path.name} has {len(found)} channels: {names}; say which one with --set channel={found[0].channel}"
+        )
+    cell = cell_of(found[0], sign)
+    return dataclasses.replace(cell, nominal_ah=nominal_ah or cell.nominal_ah)
+
+
+def cell_of(records: Records, sign: CurrentSign | str | None = None) -> RawCell:
+    """The samples as one cell; see ``read_cell``. Raises DataError."""
+    if sign is None:
+        sign = records.sign if records.sign in tuple(CurrentSign) else CurrentSign.POSITIVE_IS_CHARGE
+    current = records.current_a if records.sign == "by_step" else signed(records.current_a, sign)
+    cell = RawCell(
+        cell_id=records.path.name.split(".")[0],
+        time_s=records.time_s,
+        voltage_v=records.voltage_v,
+        current_a=current,
+        cycle=number_cycles(current) if records.cycle is None else records.cycle,
+        nominal_ah=records.nominal_ah,
+        source=records.path.name,
+        remarks=(*records.guesses, *records.notes),
+    )
+    check_sign(cell, None if records.step_kind is None else records.step_kind != "charge_cv")
+    return cell
