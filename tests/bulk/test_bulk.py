@@ -175,8 +175,12 @@ def test_a_folder_needs_a_folder_for_its_results(command: Command, model_file: P
     assert "say with --out where the results go" in err.replace("\n", " ")
 
 
-def test_when_no_log_can_be_used_the_command_fails(command: Command, model_file: Path, logs: Path, tmp_path: Path) -> None:
-    code, out, err = command("predict", model_file, logs, "--out", tmp_path / "out", "--nominal-ah", "200", "--jobs", "1")
+def test_when_no_log_can_be_used_the_command_fails(
+    command: Command, model_file: Path, logs: Path, tmp_path: Path
+) -> None:
+    code, out, err = command(
+        "predict", model_file, logs, "--out", tmp_path / "out", "--nominal-ah", "200", "--jobs", "1"
+    )
     assert code == 2
     assert "13 refused" in out
     assert "none of 13 logs could be used; the reasons:" in err
