@@ -326,6 +326,17 @@ def test_cycle_numbers_that_are_none_are_not_used(tmp_path, cycle, note):
     assert records.time_s.size == T.size
 
 
+def test_rows_that_lack_a_cycle_or_a_step_are_left_out_of_all_columns(tmp_path):
+    cycle, step = [str(n) for n in TEST.cycle], [str(n) for n in TEST.step]
+    cycle[4] = step[7] = ""
+    path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]", "cycle", "step"], T, V, A, cycle, step)
+    (records,) = read_records(path)
+    rows = np.delete(np.arange(T.size), [4, 7])
+    assert records.voltage_v == pytest.approx(V[rows])
+    assert np.array_equal(records.cycle, TEST.cycle[rows])
+    assert np.array_equal(records.step, TEST.step[rows])
+
+
 def two(path: Path, with_channel: bool, interleaved: bool = True) -> Path:
     order = np.argsort(np.tile(np.arange(T.size), 2), kind="stable") if interleaved else np.arange(2 * T.size)
     columns = [np.tile(T, 2), np.concatenate([V, V - 0.2]), np.tile(A, 2), np.repeat([7, 8], T.size)]
@@ -386,6 +397,38 @@ def test_one_quantity_per_row(tmp_path):
         read_records(path)
     answers = {"voltage": "sensor.bms_voltage", "nominal_ah": "3.5"}
     assert read_records(path, answers=answers)[0].voltage_v == pytest.approx(V, abs=1e-4)
+
+
+DATES = stamps("%Y-%m-%d %H:%M:%S")
+LOGS = {
+    "home automation, wide": (
+        ["last_changed", "Battery Voltage (V)", "Battery Current (A)", "Battery Power (W)"],
+        DATES,
+        V,
+        A,
+        V * A,
+    ),
+    "a shunt": (["Time", "Volts", "Amps", "AmpHours"], stamps("%d/%m/%Y %H:%M:%S"), V, A, TEST.charge_ah),
+    "a microcontroller": (["millis", "voltage", "current_mA"], T * 1e3, V, A * 1e3),
+    "units for names": (["ms", "mV", "mA"], T * 1e3, V * 1e3, A * 1e3),
+    "capitals": (["TIME_S", "VOLTAGE_V", "CURRENT_A"], T, V, A),
+    "camel case": (["timeSeconds", "cellVoltage", "cellCurrentA"], T, V, A),
+    "units after a comma": (['"Time, s"', '"Voltage, V"', '"Current, A"'], T, V, A),
+    "days": (["Time (days)", "Voltage (V)", "Current (A)"], T / 86400, V, A),
+    "names as of a maker, no other column": (["Test_Time(s)", "Current(A)", "Voltage(V)"], T, A, V),
+    "a clock that began before the log": (["t [s]", "U [V]", "I [A]"], T + 1e6, V, A),
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_logs_of_many_kinds(tmp_path, name):
+    names, *columns = LOGS[name]
+    columns = [[repr(v) for v in column.tolist()] if isinstance(column, np.ndarray) else column for column in columns]
+    (records,) = read_records(write(tmp_path / "log.csv", names, *columns))
+    assert (records.layout, records.sign) == ("generic", "unknown")
+    assert records.time_s == pytest.approx(T, abs=1e-3)
+    assert records.voltage_v == pytest.approx(V)
+    assert records.current_a == pytest.approx(A)
 
 
 # -- sign --------------------------------------------------------------------------------------------------------------

@@ -147,10 +147,11 @@ def choose(path: Path, table: Table, profile: Profile, wide: bool) -> Chosen:
             continue
         _, index, unit = best[0]
         roles[role] = index, unit
+        again = index in taken
         taken.add(index)
         others = [names[other] for _, other, _ in found[1:] if other not in taken]
         also = f" (not {', '.join(map(repr, others[:3]))})" if others and role in MEASURED else ""
-        if profile.name == "generic" or also:
+        if (profile.name == "generic" or also) and not again:
             guesses.append(f"column {names[index]!r} is the {role.replace('_', ' ')}{also}")
     missing = [role for role in ("voltage", "current") if role not in roles and not (wide and role == "voltage")]
     if missing and not questions:

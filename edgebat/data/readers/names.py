@@ -70,7 +70,7 @@ def to_si(role: str, unit: str) -> tuple[float, float]:
 _BRACKET = re.compile(r"^(.*?)\s*[(\[{]([^()\[\]{}]*)[)\]}]\s*((?:_\d+)?)\s*$")
 _MARKED = re.compile(r"^(.*\S)\s*(?:/|#|,|\bin\b)\s*([^\s/#,]+(?: C)?)$")
 _LAST_WORD = re.compile(r"^(.*?[a-zA-Z0-9])[_ .\-]([^_ .\-]+)$")
-_CAMEL = re.compile(r"^(.*[a-z0-9])(mV|Mv|V|mA|Ma|A|mAh|Ah|Ms|Sec|S|C)$")
+_CAMEL = re.compile(r"^(.*[a-z0-9])(mV|Mv|V|Volts|mA|Ma|A|Amps|mAh|Ah|Ms|Sec|S|Seconds|Minutes|Hours|C)$")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -177,13 +177,19 @@ def roles_in(names: Sequence[str], extra: tuple[str, ...] = ()) -> set[str]:
     return found | {"voltage"} if is_long or cell_columns(names) else found
 
 
+def _signed_as(name: str) -> str:
+    return f"{squeeze(name)} /" if name.endswith(" /") else squeeze(name)
+
+
 def layout_of(names: Sequence[str]) -> Profile:
     """The shipped layout with the largest signature that the names have; the generic one for no match."""
     have = {base for name in names for base, _, _ in _splits(name)}
+    # "voltage /" asks for a unit behind a slash.
+    have |= {f"{squeeze(name.split(' / ')[0])} /" for name in names if " / " in name}
     best, size = shipped()["generic"], 0
     for profile in shipped().values():
         for signature in profile.signature:
-            if len(signature) > size and all(squeeze(name) in have for name in signature):
+            if len(signature) > size and all(_signed_as(name) in have for name in signature):
                 best, size = profile, len(signature)
     return best
 

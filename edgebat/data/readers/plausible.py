@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebat.arrays import Bool, Float64, Int64
+from edgebat.arrays import Float64, Int64
 from edgebat.data.readers.choose import Remarks, Unit
 from edgebat.data.readers.names import shown_unit
 from edgebat.data.readers.raw import turning_points
@@ -165,10 +165,10 @@ def counted_in(counter: Float64, swings: Swings) -> Counted | None:
     return best
 
 
-def counter_in_ah(counter: Float64, judged: Bool, swings: Swings, factor: float, remarks: Remarks) -> Float64 | None:
+def counter_in_ah(counter: Float64, judged: Int64, swings: Swings, factor: float, remarks: Remarks) -> Float64 | None:
     """A counter [S] without a unit, by the charge of the current; None, and a note, where that tells nothing.
 
-    factor: of the current that the swings were integrated with, to A.
+    judged: samples that the swings are of. factor: of the current that the swings were integrated with, to A.
     """
     part = counted_in(counter[judged], swings)
     for scale in (1.0, 1e-3):

@@ -35,6 +35,8 @@ from edgebat.errors import DataError
 __all__ = ["AmbiguousFile", "Records", "read_records"]
 
 MAX_CHANNELS = 64
+MAX_JUDGED = 500_000
+"""Samples that units are judged by; of more every n-th."""
 COUNTERS = ("charge_ah", "discharge_ah")
 
 
@@ -156,7 +158,8 @@ def _series(chosen: Chosen) -> list[Records]:
     cycle, step = (_whole(chosen, role, good, remarks.notes) for role in ("cycle", "step"))
     _note_dropped(good, remarks.notes, chosen.path)
     temperature = temperature_in_degc(chosen.optional("temperature"), chosen.unit("temperature"), remarks)
-    time_s, voltage, current = series.time_s[good], voltage[good], series.current_a[good]
+    kept = slice(None) if good.all() else good
+    time_s, voltage, current = series.time_s[kept], voltage[kept], series.current_a[kept]
     records = Records(
         path=chosen.path,
         channel=chosen.table.channel,
@@ -166,12 +169,12 @@ def _series(chosen: Chosen) -> list[Records]:
         voltage_v=voltage,
         current_a=current,
         sign=sign,
-        temperature_degc=_kept(temperature, good),
-        cycle=cycle,
-        step=step,
-        step_kind=None if kinds is None else split_cv(kinds[good], voltage, current),
-        charge_ah=_kept(series.counters.get("charge_ah"), good),
-        discharge_ah=_kept(series.counters.get("discharge_ah"), good),
+        temperature_degc=_optional(temperature, kept),
+        cycle=None if cycle is None else cycle[kept],
+        step=None if step is None else step[kept],
+        step_kind=None if kinds is None else split_cv(kinds[kept], voltage, current),
+        charge_ah=_optional(series.counters.get("charge_ah"), kept),
+        discharge_ah=_optional(series.counters.get("discharge_ah"), kept),
         nominal_ah=chosen.nominal_ah(),
         guesses=tuple(remarks.guesses),
         notes=tuple(remarks.notes),
@@ -207,9 +210,12 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
     """Time and charge in SI units, each unit held against what the battery does; questions go to ``remarks``."""
     judged = valued & _one_channel(chosen, valued)
 
+    def rows(seconds: Float64) -> Int64:
+        return np.flatnonzero(judged & np.isfinite(seconds))[:: seconds.size // MAX_JUDGED + 1]
+
     def swings(seconds: Float64) -> Swings:
-        good = judged & np.isfinite(seconds)
-        return full_swings(seconds[good], voltage[good], current[good])
+        at = rows(seconds)
+        return full_swings(seconds[at], voltage[at], current[at])
 
     times, nominal = _times(chosen), chosen.nominal_ah()
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
@@ -217,7 +223,7 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
     remarks.questions += [seconds.question, times.wall.question if times.wall else ""]
     counters = {role: chosen.optional(role) for role in COUNTERS}
     if not seconds.question:
-        timed = judged & np.isfinite(seconds.values)
+        timed = rows(seconds.values)
         found = seconds.swings or swings(seconds.values)
         stated = [values[timed] for role, values in counters.items() if values is not None and chosen.unit(role).name]
         check = charge_check(found, stated, nominal)
@@ -229,13 +235,12 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
     return _Timed(times, seconds.values, current, counters)
 
 
-def _kept(values: Float64 | None, good: Bool) -> Float64 | None:
-    return None if values is None or not np.isfinite(values[good]).any() else values[good]
+def _optional(values: Float64 | None, kept: Bool | slice) -> Float64 | None:
+    return None if values is None or not np.isfinite(values[kept]).any() else values[kept]
 
 
 def _whole(chosen: Chosen, role: str, good: Bool, notes: list[str]) -> Int64 | None:
-    """Cycle or step numbers of the good samples; None, and a note, where they are no whole numbers. Clears ``good`` where a
-    sample of few has none."""
+    """Cycle or step numbers [S]; None, and a note, where they are no whole numbers. Clears ``good`` where few have none."""
     if role not in chosen.roles:
         return None
     values = chosen.numbers(role)
@@ -243,13 +248,15 @@ def _whole(chosen: Chosen, role: str, good: Bool, notes: list[str]) -> Int64 | N
     if (good & ~present).sum() > 0.01 * good.sum():
         notes.append(f"column {chosen.name(role)!r} has no number in {int((good & ~present).sum())} rows: not used")
         return None
-    if (values[present] != np.rint(values[present])).any():
-        notes.append(
-            f"column {chosen.name(role)!r} has numbers that are not whole, such as {values[present][0]:g}: not used"
-        )
+    if not present.all():
+        values = np.where(present, values, np.rint(np.nanmin(values)))
+    broken = values != np.rint(values)
+    if broken.any():
+        example = values[int(np.argmax(broken))]
+        notes.append(f"column {chosen.name(role)!r} has numbers that are not whole, such as {example:g}: not used")
         return None
     good &= present
-    return np.where(present, values, 0).astype(np.int64)[good]
+    return values.astype(np.int64)
 
 
 def _note_dropped(good: Bool, notes: list[str], path: Path) -> None:
@@ -311,7 +318,7 @@ def _with_order_noted(records: Records) -> Records:
     falls, same = int((step < 0).sum()), step == 0
     if same.sum() > max(10, 0.3 * same.size):
         _refuse_woven(records, round(1 / (1 - float(same.mean()))) if not same.all() else 2, same)
-    elif step.size > 20 and np.median(np.abs(np.diff(records.current_a))) <= 0.02 * np.abs(records.current_a).max():
+    elif step.size > 20 and _steady(records.current_a[:MAX_JUDGED]):
         # Two cells in turn: the voltage goes to and fro under a current that does not.
         _refuse_woven(records, 2, step > 0)
     notes = [f"the time falls {falls} times, first after sample {int(np.argmax(step < 0)) + 1}"] if falls else []
@@ -319,9 +326,14 @@ def _with_order_noted(records: Records) -> Records:
     return dataclasses.replace(records, notes=(*records.notes, *notes))
 
 
+def _steady(current: Float64) -> bool:
+    """Whether most neighbours have nearly the same current."""
+    return bool(np.median(np.abs(np.diff(current))) <= 0.02 * np.abs(current).max())
+
+
 def _refuse_woven(records: Records, series: int, between: Bool) -> None:
     """Raise DataError when neighbours differ and every n-th sample is like the last: ``series`` are woven into one."""
-    volts = records.voltage_v
+    volts, between = records.voltage_v[:MAX_JUDGED], between[: MAX_JUDGED - 1]
     apart = float(np.median(np.abs(np.diff(volts)[between]))) if between.any() else 0.0
     if apart > 0.005 and np.median(np.abs(volts[series:] - volts[:-series])) < apart / 3:
         raise DataError(

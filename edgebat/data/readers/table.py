@@ -156,7 +156,8 @@ def column_texts(column: Column) -> list[str]:
 def finite_numbers(column: Column) -> Float64:
     """Values as float64 with NaN for what is none: an infinite value is no measurement."""
     values = column.values if column.values.dtype.kind == "f" else np.full(column.values.shape, np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)
 
 
 def _as_text(value: object) -> str:
