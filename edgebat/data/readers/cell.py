@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from edgebat.arrays import Float64, Int64
 from edgebat.data.readers.names import unit_of
 from edgebat.data.readers.profiles import MEASURED, name_and_factor
-from edgebat.data.readers.raw import CurrentSign, RawCell, check_sign, number_cycles, signed
+from edgebat.data.readers.raw import REST_FRACTION, CurrentSign, RawCell, check_sign, number_cycles, signed
 from edgebat.data.readers.records import Records, read_records
 from edgebat.errors import DataError
 
@@ -52,15 +55,40 @@ def cell_of(records: Records, sign: CurrentSign | str | None = None) -> RawCell:
     if sign is None:
         sign = records.sign if records.sign in tuple(CurrentSign) else CurrentSign.POSITIVE_IS_CHARGE
     current = records.current_a if records.sign == "by_step" else signed(records.current_a, sign)
+    cycle, remarks = cycles_of(records, current)
     cell = RawCell(
         cell_id=records.path.name.split(".")[0],
         time_s=records.time_s,
         voltage_v=records.voltage_v,
         current_a=current,
-        cycle=number_cycles(current) if records.cycle is None else records.cycle,
+        cycle=cycle,
         nominal_ah=records.nominal_ah,
         source=records.path.name,
-        remarks=(*records.guesses, *records.notes),
+        remarks=(*records.guesses, *records.notes, *remarks),
     )
     check_sign(cell, None if records.step_kind is None else records.step_kind != "charge_cv")
     return cell
+
+
+def cycles_of(records: Records, current_a: Float64) -> tuple[Int64, tuple[str, ...]]:
+    """Cycle numbers [S] and a remark where they are not the file's: it has none, counts something else, or starts anew.
+
+    current_a: charging positive.
+    """
+    counted = number_cycles(current_a)
+    cycle = records.cycle
+    if cycle is None:
+        return counted, ()
+    changes = np.flatnonzero(np.diff(cycle))
+    rest = REST_FRACTION * float(np.abs(current_a).max(initial=0.0))
+    within = (current_a[changes] > rest) & (current_a[changes + 1] > rest)
+    if (not changes.size and counted[-1] > 2) or (within.size and within.mean() > 0.5):
+        what = "changes within charges" if changes.size else "stays the same"
+        return counted, (f"the file's cycle number {what}: cycles are counted where charging follows discharging",)
+    # Where the clock goes on, a number that falls has started anew.
+    falls = (np.diff(cycle) < 0) & (np.diff(records.time_s) >= 0)
+    if not falls.any():
+        return cycle, ()
+    offsets = np.zeros(cycle.size, dtype=np.int64)
+    offsets[1:][falls] = cycle[:-1][falls]
+    return cycle + np.cumsum(offsets), (f"the cycle number starts anew {int(falls.sum())} times: counted on",)

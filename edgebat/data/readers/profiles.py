@@ -22,6 +22,8 @@ ROLES = (
     "discharge_ah", "channel",
 )  # fmt: skip
 """What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own."""
+ROLE_KEYS = {role: role for role in ROLES if role != "channel"} | {"channel_column": "channel"}
+"""Keys of ``--set`` that name a column -> its role; ``channel`` chooses one of several."""
 MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah")
 """Roles with a unit."""
 STEP_KINDS = ("charge", "charge_cc", "charge_cv", "discharge", "rest", "other")
@@ -77,9 +79,9 @@ class Profile:
         names = {entry.name: entry.type for entry in dataclasses.fields(Profile)}
         for key, value in answers.items():
             role = key.removesuffix("_unit")
-            if key in ROLES and key != "channel":
+            if key in ROLE_KEYS:
                 name, factor = name_and_factor(value)
-                columns[key] = (f"'{name}",)
+                columns[ROLE_KEYS[key]] = (f"'{name}",)
                 stated |= {key: f"*{factor}"} if factor else {}
             elif role in MEASURED and key != role:
                 stated[role] = value
@@ -87,7 +89,7 @@ class Profile:
                 fields[key] = _scalar(key, value)
                 stated |= {key: value} if key == "sign" else {}
             else:
-                allowed = sorted({*ROLES, *(f"{r}_unit" for r in MEASURED), *_SCALARS} - {"name", "about"})
+                allowed = sorted({*ROLE_KEYS, *(f"{r}_unit" for r in MEASURED), *_SCALARS} - {"name", "about"})
                 raise DataError(f"--set {key}={value}: there is no such key; allowed: {', '.join(allowed)}")
         return dataclasses.replace(self, columns=columns, stated=stated, **fields)
 

@@ -69,7 +69,10 @@ class RawCell:
         if (steps < 0).any():
             at = int(np.argmax(steps < 0)) + 1
             before, after = self.cycle[at - 1], self.cycle[at]
-            raise DataError(f"{where}: the cycle number falls from {before} to {after} at sample {at}")
+            raise DataError(
+                f"{where}: the cycle number falls from {before} to {after} at sample {at}; if a second series begins there, "
+                "split the file, or name the column that tells them apart (--set channel_column=NAME)"
+            )
         back = (np.diff(self.time_s) < 0.0) & (steps == 0)
         if back.any():
             at = int(np.argmax(back)) + 1

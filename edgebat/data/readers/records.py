@@ -25,7 +25,7 @@ from edgebat.data.readers.plausible import (
     temperature_in_degc,
     voltage_in_v,
 )
-from edgebat.data.readers.profiles import ROLES, Profile, load_profile, name_and_factor, shipped
+from edgebat.data.readers.profiles import ROLE_KEYS, Profile, load_profile, name_and_factor, shipped
 from edgebat.data.readers.sources import read_tables
 from edgebat.data.readers.steps import sign_by_steps, split_cv, step_kinds
 from edgebat.data.readers.table import Table
@@ -92,7 +92,7 @@ def read_records(
     path, answers = Path(path), answers or {}
     base = load_profile(profile) if profile else shipped()["generic"]
     asked = base.answered(answers)
-    named = tuple(name_and_factor(value)[0] for key, value in answers.items() if key in ROLES and key != "channel")
+    named = tuple(name_and_factor(value)[0] for key, value in answers.items() if key in ROLE_KEYS)
     found: list[Records] = []
     for table in read_tables(path, asked, named):
         layout = base if profile else shipped().get(table.layout) or layout_of(table.names)
@@ -338,5 +338,5 @@ def _refuse_woven(records: Records, series: int, between: Bool) -> None:
     if apart > 0.005 and np.median(np.abs(volts[series:] - volts[:-series])) < apart / 3:
         raise DataError(
             f"{records.path.name}: every {series} samples in turn have voltages {apart:.3f} V apart: several series are "
-            "woven into one. Export one channel per file, or with a column that names the channel"
+            "woven into one. Export one channel per file, or with a column that names it (--set channel_column=NAME)"
         )
