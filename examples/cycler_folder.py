@@ -29,9 +29,8 @@ from edgebat.data.synthetic import make_raw_cell
 NOMINAL_AH = 3.5
 CELLS = (1, 9, 17, 25)
 """Cells of the synthetic fleet: NCA at 25 degC, 0.5C."""
-LOWEST_V = 2.7
 START = datetime(2025, 3, 3, 9, 12, 40)
-PERIOD_S = 30.0
+PERIOD_S, FINE_S = 30.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -56,40 +55,23 @@ class Log:
 
 
 def logs_of(index: int, files: int, cycles: int, seed: int, max_cycles: int) -> list[Log]:
-    """``files`` tests of ``cycles`` cycles each, one after the other."""
+    """``files`` tests of ``cycles`` cycles each, one after the other: a sample per 30 s and one where a step ends."""
     chance = np.random.default_rng([seed, index])
-    cell = make_raw_cell(seed, index, range(1, files * cycles + 1), PERIOD_S, 0.0003, max_cycles)
+    cell = make_raw_cell(seed, index, range(1, files * cycles + 1), FINE_S, 0.0003, max_cycles)
+    direction = np.sign(np.where(np.abs(cell.current_a) < 0.1, 0.0, cell.current_a))
+    ends = np.append(np.diff(direction) != 0.0, True)
     begins = np.flatnonzero(np.diff(cell.cycle, prepend=0))[::cycles]
     logs, start = [], START + timedelta(hours=float(index))
     for first, stop in zip(begins, [*begins[1:], cell.cycle.size], strict=True):
-        rows = slice(int(first), int(stop))
-        time, voltage, current, cycle = with_cut_offs(
-            *(
-                values[rows]
-                for values in (PERIOD_S * np.arange(cell.cycle.size), cell.voltage_v, cell.current_a, cell.cycle)
-            )
-        )
-        size = cycle.size
-        degc = 25.0 + 0.8 * np.sin(np.arange(size) / 400.0) + chance.normal(0.0, 0.05, size)
-        log = Log(start, time - time[0], voltage, current, cycle - cycle[0] + 1, degc.round(2))
+        number = np.arange(stop - first)
+        logged = number[(number % round(PERIOD_S / FINE_S) == 0) | ends[first:stop]]
+        rows = first + logged
+        degc = 25.0 + 0.8 * np.sin(logged / 2400.0) + chance.normal(0.0, 0.05, logged.size)
+        cycle = cell.cycle[rows] - cell.cycle[first] + 1
+        log = Log(start, FINE_S * logged, cell.voltage_v[rows], cell.current_a[rows], cycle, degc.round(2))
         logs.append(log)
         start += timedelta(seconds=float(log.time_s[-1]) + float(chance.uniform(1_800.0, 20_000.0)))
     return logs
-
-
-def with_cut_offs(
-    time_s: Float64, voltage_v: Float64, current_a: Float64, cycle: Int64
-) -> tuple[Float64, Float64, Float64, Int64]:
-    """The samples [S] and one more at the end of each discharge: a cycler logs the moment at which it stops."""
-    last = np.flatnonzero((current_a[:-1] < -0.1) & (current_a[1:] > -0.1))
-    fall = voltage_v[last - 1] - voltage_v[last]
-    later = np.clip((voltage_v[last] - LOWEST_V) / fall, 0.0, 0.99) * PERIOD_S
-    more = ((time_s[last] + later).round(1), np.full(last.size, LOWEST_V), current_a[last], cycle[last])
-    time, voltage, current, number = (
-        np.insert(values, last + 1, new)
-        for values, new in zip((time_s, voltage_v, current_a, cycle), more, strict=True)
-    )
-    return time, voltage, current, number
 
 
 # --- formats --------------------------------------------------------------------------------------------------------

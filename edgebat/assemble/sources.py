@@ -52,15 +52,20 @@ class Duplicate:
 
 def find_sources(paths: Iterable[Path], skip: Sequence[str] = ()) -> tuple[list[Source], list[Duplicate]]:
     """All files below ``paths``, sorted by name, each content once. Raises DataError when there is none."""
-    named: dict[str, Path] = {}
+    found: list[tuple[str, Path]] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.is_file() and _is_data(p.relative_to(path)))
-            named |= {p.relative_to(path).as_posix(): p for p in found}
+            below = sorted(p for p in path.rglob("*") if p.is_file() and _is_data(p.relative_to(path)))
+            found += [(p.relative_to(path).as_posix(), p) for p in below]
         elif path.is_file():
-            named[path.name] = path
+            found.append((path.name, path))
         else:
             raise DataError(f"{path} does not exist; give cycler files or a folder of them")
+    # Files of one name in several folders are told apart by as much of their paths as it takes.
+    named: dict[str, Path] = {}
+    for name, path in found:
+        longer = [name, *("/".join(path.parts[-n:]) for n in range(2, len(path.parts) + 1))]
+        named[next(n for n in longer if named.get(n, path) == path)] = path
     named = {name: p for name, p in named.items() if not any(fnmatch(name, s) or fnmatch(p.name, s) for s in skip)}
     if not named:
         raise DataError(f"no file to read in {', '.join(map(str, paths))}; give cycler files or a folder of them")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from typer.core import TyperGroup
@@ -50,5 +52,8 @@ class WithDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = next(iter(self.commands))
+        near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.75) if args else []
+        if near and near[0] != args[0] and not Path(args[0]).exists():
+            ctx.fail(f"{ctx.info_name} knows no {args[0]!r}, and there is no such file. Did you mean {near[0]!r}?")
         of_the_group = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
         return super().parse_args(ctx, args if of_the_group else [first, *args])

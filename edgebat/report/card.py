@@ -70,6 +70,7 @@ def build_card(recipe: Any, run: RunResults) -> Card:
     data: DataResult = run.steps["data"]
     targets = run.steps["simulate"]["rows"]
     measured = [row["target"] for row in targets if not row["skipped"] and row["instructions"]]
+    silent = {kind: run.steps[f"student-{kind}"][kind].get("silent", ()) for kind in kinds}
     seeds = [getattr(getattr(entry.settings, "fit", None), "seed", None) for entry in recipe.teacher]
     return {
         "card_version": CARD_VERSION,
@@ -114,7 +115,7 @@ def build_card(recipe: Any, run: RunResults) -> Card:
         "best_student": choice.best,
         "best_taught": choice.best_taught,
         "which_to_take": choice.text,
-        "taught_or_not": taught_or_not(task, run.windows, run.predictions, kinds),
+        "taught_or_not": taught_or_not(task, run.windows, run.predictions, silent),
         "teacher": "teacher",
         "baselines_shown": beside,
         "shown_models": shown,

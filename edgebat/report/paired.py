@@ -65,11 +65,14 @@ def errors_by_cell(task: AnyTask, windows: Windows, predictions: Predictions) ->
 
 
 def taught_or_not(
-    task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], kinds: Sequence[str]
+    task: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], silent: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Whether the teacher helped each int8 student, one sentence each, from one training of student and twin."""
+    """Whether the teacher helped each int8 student, one sentence each, from one training of student and twin.
+
+    silent: by kind of student, the data sets on which the teacher was not heard (``edgebat.distill.gate``).
+    """
     sentences = []
-    for kind in kinds:
+    for kind, unheard in silent.items():
         taught, alone = (errors_by_cell(task, windows, predictions[f"{kind}{end}_int8"]) for end in ("", "_alone"))
         known = np.isfinite(taught) & np.isfinite(alone)
         if not known.any():
@@ -82,5 +85,6 @@ def taught_or_not(
         sentences.append(
             f"{kind.upper()}: {verdict}. With it the mean error of a cell is {found.ratio:.2f} of that without it "
             f"({found.low:.2f} to {found.high:.2f}), and smaller on {found.better} of {found.cells} cells."
+            + (f" Not heard on {', '.join(unheard)}, where its student alone does better." if unheard else "")
         )
     return sentences

@@ -114,6 +114,7 @@ def test_a_misspelt_recipe_gets_a_suggestion(command: Command) -> None:
 
 def test_misspelt_verbs_and_sections_get_suggestions(command: Command) -> None:
     assert "Did you mean 'settings'?" in one_line(command("setings")[2].replace("│", ""))
+    assert "Did you mean 'check'?" in one_line(command("bench", "chek")[2].replace("│", ""))
     assert "did you mean distill?" in one_line(command("settings", "distil")[2])
     assert "did you mean distill.fit?" in one_line(command("settings", "distil.fit")[2])
     assert "did you mean distill.share?" in one_line(command("settings", "distil.share")[2])

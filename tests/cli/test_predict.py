@@ -99,7 +99,10 @@ def test_the_table_explains_its_columns(command: Command, model_file: Path, tmp_
     [
         (["--nominal-ah", "2", "--sign", "positive_is_discharge"], "positive_is_charge"),
         (["--nominal-ah", "2", "--sign", "upwards"], "current sign 'upwards' is unknown"),
-        (["--nominal-ah", "2", "--map", "current=I_mA:1e-3"], "there is no column 'I_mA' for the current; the columns are"),
+        (
+            ["--nominal-ah", "2", "--map", "current=I_mA:1e-3"],
+            "there is no column 'I_mA' for the current; the columns are",
+        ),
         (["--nominal-ah", "2", "--map", "current"], "not of the form quantity=column:factor"),
         ([], "give it with --nominal-ah"),
         (["--nominal-ah", "200"], "gives no complete window"),
