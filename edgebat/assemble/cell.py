@@ -31,6 +31,8 @@ EARLY_CYCLES = 200
 QV_POINTS = 200
 COARSE = 0.02
 """A sample of a discharge that holds more than this part of nominal capacity makes its end too uncertain."""
+NOTHING = 0.01
+"""So little of nominal capacity is no discharge."""
 RISE, RISE_ROWS = 0.05, 3
 """So much of nominal capacity a cell does not regain; three cycles on each side show that it is no glitch."""
 COUNTER_TOLERANCE = 0.1
@@ -159,6 +161,11 @@ def _check_units(
     name: str, table: CycleTable, kinds: StrArray, nominal: float, samples: Samples, counted: Float64
 ) -> None:
     moved = float((np.maximum.accumulate(counted) - counted).max())
+    if moved <= NOTHING * nominal < float(np.ptp(counted)):
+        raise DataError(
+            f"cell {name} ({samples.files[0]}): it is charged and never discharged in these files; a capacity is what "
+            "a whole discharge gives. Add the files of its discharges, or name the column that holds their current"
+        )
     if moved < SOH_RANGE[0] * nominal:
         raise DataError(
             f"cell {name} ({samples.files[0]}): no discharge gives more than {moved:.4g} Ah, {moved / nominal:.4g} of the "
