@@ -17,7 +17,7 @@ from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Piece, Samples, join_pieces
 from edgebat.assemble.settings import AddSettings
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
-from edgebat.data.plausible import SOH_RANGE, soh_fault, suspected, voltage_fault
+from edgebat.data.plausible import SOH_RANGE, curve_fault, soh_fault, suspected, voltage_fault
 from edgebat.errors import DataError
 from edgebat.tasks.health.increments import WindowStatus
 
@@ -115,6 +115,8 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     findings += _flagged(table, kinds, nominal)
     grid = voltage_grid(float(np.quantile(samples.voltage_v, 0.001)), float(samples.voltage_v.max()))
     curve_cycle, dq, reasons = _charge_curves(samples, counted, runs, table, wide, grid)
+    if fault := curve_fault(np.nanmax(dq, axis=1, initial=0.0), nominal):
+        raise DataError(f"cell {name} ({samples.files[0]}): {fault}")
     qv_cycle, qv_v, qv = _discharge_curves(samples, counted, table, kinds)
     known = facts | {"nominal_capacity_ah": nominal}
     known.setdefault("chemistry", settings.chemistry or "not stated")
