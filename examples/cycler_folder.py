@@ -27,8 +27,8 @@ from edgebat.arrays import Float64, Int64
 from edgebat.data.synthetic import make_raw_cell
 
 NOMINAL_AH = 3.5
-CELLS = (1, 9, 17, 25)
-"""Cells of the synthetic fleet: NCA at 25 degC, 0.5C."""
+CELLS = (1, 9, 25, 33)
+"""Cells of the synthetic fleet: NCA at 25 degC, 0.5C. They age alike, so that three tell of the fourth."""
 START = datetime(2025, 3, 3, 9, 12, 40)
 PERIOD_S, FINE_S = 30.0, 5.0
 

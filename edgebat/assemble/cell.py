@@ -17,7 +17,7 @@ from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Piece, Samples, join_pieces
 from edgebat.assemble.settings import AddSettings
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
-from edgebat.data.plausible import SOH_RANGE, soh_fault, suspected, voltage_fault
+from edgebat.data.plausible import SOH_RANGE, curve_fault, soh_fault, suspected, voltage_fault
 from edgebat.errors import DataError
 from edgebat.tasks.health.increments import WindowStatus
 
@@ -31,6 +31,8 @@ EARLY_CYCLES = 200
 QV_POINTS = 200
 COARSE = 0.02
 """A sample of a discharge that holds more than this part of nominal capacity makes its end too uncertain."""
+NOTHING = 0.01
+"""So little of nominal capacity is no discharge."""
 RISE, RISE_ROWS = 0.05, 3
 """So much of nominal capacity a cell does not regain; three cycles on each side show that it is no glitch."""
 COUNTER_TOLERANCE = 0.1
@@ -113,6 +115,8 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     findings += _flagged(table, kinds, nominal)
     grid = voltage_grid(float(np.quantile(samples.voltage_v, 0.001)), float(samples.voltage_v.max()))
     curve_cycle, dq, reasons = _charge_curves(samples, counted, runs, table, wide, grid)
+    if fault := curve_fault(np.nanmax(dq, axis=1, initial=0.0), nominal):
+        raise DataError(f"cell {name} ({samples.files[0]}): {fault}")
     qv_cycle, qv_v, qv = _discharge_curves(samples, counted, table, kinds)
     known = facts | {"nominal_capacity_ah": nominal}
     known.setdefault("chemistry", settings.chemistry or "not stated")
@@ -159,6 +163,11 @@ def _check_units(
     name: str, table: CycleTable, kinds: StrArray, nominal: float, samples: Samples, counted: Float64
 ) -> None:
     moved = float((np.maximum.accumulate(counted) - counted).max())
+    if moved <= NOTHING * nominal < float(np.ptp(counted)):
+        raise DataError(
+            f"cell {name} ({samples.files[0]}): it is charged and never discharged in these files; a capacity is what "
+            "a whole discharge gives. Add the files of its discharges, or name the column that holds their current"
+        )
     if moved < SOH_RANGE[0] * nominal:
         raise DataError(
             f"cell {name} ({samples.files[0]}): no discharge gives more than {moved:.4g} Ah, {moved / nominal:.4g} of the "

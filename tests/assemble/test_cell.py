@@ -133,6 +133,11 @@ def test_units_that_cannot_be_are_refused_and_the_unit_is_named(change: dict[str
         built(replace(CELL, **change))
 
 
+def test_a_charger_s_log_is_no_cell() -> None:
+    with pytest.raises(DataError, match="charged and never discharged in these files"):
+        built(replace(CELL, current_a=np.maximum(CELL.current_a, 0.0)))
+
+
 def test_a_nominal_capacity_is_asked_for_and_never_assumed() -> None:
     with pytest.raises(DataError, match=r"not stated; about 3.5 Ah flow in its largest discharge; .*--nominal-ah"):
         built(CELL, nominal_ah=None)
