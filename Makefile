@@ -39,15 +39,15 @@ zoo_add = $(BIN)/edgebat zoo add runs/$(1) $(2) $(3) --corpus $(CORPUS)
 zoo: $(VENV)/.dev
 	$(BIN)/edgebat run demo
 	for kind in mlp cnn lstm; do $(BIN)/edgebat zoo add runs/demo $$kind demo-$$kind || exit; done
-	for recipe in zoo-health-small zoo-health zoo-forecast zoo-life; do $(BIN)/edgebat run $$recipe --corpus $(CORPUS) || exit; done
+	for recipe in zoo-health-small zoo-health forecast-students zoo-life; do $(BIN)/edgebat run $$recipe --corpus $(CORPUS) || exit; done
 	$(call zoo_add,zoo-health-small,mlp,health-mlp-small)
-	$(call zoo_add,zoo-health-small,cnn,health-cnn-small)
-	$(call zoo_add,zoo-health-small,lstm,health-lstm-small)
+	$(call zoo_add,zoo-health-small,cnn_alone,health-cnn-small)
+	$(call zoo_add,zoo-health-small,lstm_alone,health-lstm-small)
 	$(call zoo_add,zoo-health,cnn,health-cnn-medium)
 	$(call zoo_add,zoo-health,lstm,health-lstm-best)
-	$(call zoo_add,zoo-forecast,mlp,forecast-mlp-small)
-	$(call zoo_add,zoo-forecast,cnn,forecast-cnn-medium)
-	$(call zoo_add,zoo-forecast,lstm,forecast-lstm-best)
+	$(call zoo_add,forecast-students,cnn,forecast-cnn-small)
+	$(call zoo_add,forecast-students,lstm,forecast-lstm-medium)
+	$(call zoo_add,forecast-students,mlp,forecast-mlp-best)
 	$(call zoo_add,zoo-life,lstm,life-lstm-small)
 	$(call zoo_add,zoo-life,cnn,life-cnn-medium)
 	$(call zoo_add,zoo-life,mlp,life-mlp-best)

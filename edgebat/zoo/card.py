@@ -70,6 +70,11 @@ class Made:
         return f"{len(learnt)} cells of {', '.join(names)}; {len(held_out)} held out{others}"
 
 
+VAL_TOO = (
+    " Validation cells taught as well; the error that the model states is that of a student which had not seen them."
+)
+
+
 def datasets_of(cells: Iterable[str]) -> list[str]:
     """Names of the data sets of cells, sorted."""
     return sorted({cell.split("/", 1)[0] for cell in cells})
@@ -86,7 +91,7 @@ def card_text(made: Made) -> str:
         "; ".join(f"{name}: {text}" for name, text in of.facts(spec)) + ".",
         f"**For** {TRYING if card['data']['synthetic'] else LIKE}",
         "\n".join(["**Not for, and to know:**", "", *(f"* {limit}" for limit in card["limits"])]),
-        f"## Data\n\n{card['data']['statement']}",
+        f"## Data\n\n{card['data']['statement']}{VAL_TOO if card['recipe']['distill']['learn_from_val'] else ''}",
         table(GROUND, [_ground(made, dataset) for dataset in datasets_of(made.cells("train", "val", "test"))]),
         f"## Figures on held-out cells\n\n{card['explanation']}",
         _figures(made),
@@ -164,8 +169,9 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _sizes(made: Made) -> list[str]:
-    """What the C costs on the boards that the run measured; nothing for a student it did not export."""
-    rows = [row for row in made.card["targets"] if row["model"] == made.model and row.get("flash_bytes")]
+    """What the C costs on the boards that the run measured. It exports taught students; twins have the same layers."""
+    rows = [row for row in made.card["targets"] if row["model"] == made.row["kind"] and row.get("flash_bytes")]
     head = ["target", "compiler", "flash, B", "RAM, B", "instructions (simulator)"]
     lines = [[row["target"], row["built_by"], *(_number(row[key], 0) for key in COSTS)] for row in rows]
-    return ["## In C", table(head, lines)] if rows else []
+    of_twin = "" if made.model == made.row["kind"] else ", of the taught student, whose layers are the same"
+    return [f"## In C{of_twin}", table(head, lines)] if rows else []

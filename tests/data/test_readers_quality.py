@@ -49,5 +49,9 @@ def test_samples_that_are_not_there_are_no_fault_where_the_charge_went_on():
     assert fault(keep=~INSIDE) == ""
 
 
+def test_few_samples_are_no_coarse_voltage():
+    assert fault(keep=slice(0, None, 8)) == ""
+
+
 def test_nothing_is_told_of_a_charge_that_misses_the_window():
     assert fault(keep=TEST.voltage_v > 3.8) == ""

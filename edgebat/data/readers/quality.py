@@ -8,6 +8,8 @@ from edgebat.arrays import Float64
 
 GAP = 3.0
 """A step of the clock this many times the usual one is a gap."""
+JUMP = 4.0
+"""A rise this many times the usual one is a jump."""
 NOISE_V = 0.003
 """Rise of the voltage that noise cannot hide."""
 
@@ -23,7 +25,8 @@ def window_fault(
     inside = np.flatnonzero((current_a > 0) & (voltage_v >= low_v) & (voltage_v <= high_v))
     if inside.size < 3:
         return ""
-    values = np.unique(np.round(voltage_v[inside], 6))
+    # Of all samples: a few inside the window lie far apart because they are few.
+    values = np.unique(np.round(voltage_v, 6))
     coarse = float(np.diff(values).min()) if values.size > 1 else high_v - low_v
     if coarse > 0.5001 * step_v:
         return f"the voltage has steps of {coarse * 1e3:.0f} mV"
@@ -31,9 +34,9 @@ def window_fault(
     rise, step_s = np.diff(voltage_v[first:last]), np.diff(time_s[first:last])
     charging = (current_a[first : last - 1] > 0) & (current_a[first + 1 : last] > 0)
     gap = step_s > GAP * np.median(step_s)
-    if (charging & ~gap & (np.abs(rise) > 1.5 * step_v)).any():
-        return "the voltage jumps inside the window"
     usual = charging & ~gap
+    if (usual & (np.abs(rise) > max(1.5 * step_v, JUMP * float(np.median(np.abs(rise)))))).any():
+        return "the voltage jumps inside the window"
     expected = step_s * (rise[usual].sum() / step_s[usual].sum() if usual.any() else 0.0)
     if (charging & gap & (expected > NOISE_V) & (rise < expected / 3.0)).any():
         return "the clock jumps inside the window"
