@@ -25,7 +25,8 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
         _write_and_rename(path, content)
     except OSError as error:
         # A full disk is reported without a name, a folder one may not write into with that of the temporary file.
-        error.filename, error.filename2 = str(path), None
+        if error.errno is not None:  # without a number there is a text alone, which a name would hide
+            error.filename, error.filename2 = str(path), None
         raise
 
 

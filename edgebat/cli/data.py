@@ -31,12 +31,12 @@ app.add_typer(data_app, name="data", rich_help_panel=RECIPE)
 
 @data_app.command("recipe")
 @expanded
-def of_recipe(recipe: RecipeArgument, pipeline: Pipeline) -> None:
+def of_recipe(recipe: RecipeArgument, pipeline: Pipeline, json_: JsonOption = False) -> None:
     """Read the cells, cut the windows, split by cell; prints what is in them.
 
     Example:  edgebat data health-tongji --corpus /data/cells
     """
-    run_until("data", recipe, pipeline)
+    run_until("data", recipe, pipeline, json_)
 
 
 @dataclass(frozen=True)
