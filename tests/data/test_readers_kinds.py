@@ -339,3 +339,12 @@ def test_logs_of_many_kinds(tmp_path, name):
     assert records.time_s == pytest.approx(T, abs=1e-3)
     assert records.voltage_v == pytest.approx(V)
     assert records.current_a == pytest.approx(A)
+
+
+def test_a_share_in_percent_is_no_channel_and_no_counter(tmp_path):
+    percent = np.round(50 + 20 * np.sin(T / 9e3)).astype(int).tolist()
+    names = ["Time (s)", "Charge capacity (%)", "U [V]", "I [A]", "Battery (%)", "Cycle %"]
+    (records,) = read_records(write(tmp_path / "log.csv", names, T, percent, V, A, percent, percent))
+    assert records.voltage_v == pytest.approx(V)
+    assert records.charge_ah is None
+    assert records.cycle is None

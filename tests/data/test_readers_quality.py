@@ -35,6 +35,10 @@ def test_a_clock_that_jumps_while_the_voltage_does_not(pause_s):
     assert fault(time_s=time) == "the clock jumps inside the window"
 
 
+def test_a_clock_that_shows_minutes_alone():
+    assert fault(time_s=np.floor(TEST.time_s / 60.0) * 60.0) == "most samples have the time of the one before"
+
+
 def test_a_voltage_that_stands_still_and_jumps():
     assert fault(voltage_v=np.where(INSIDE, 3.62, TEST.voltage_v)) == "the voltage jumps inside the window"
 

@@ -54,11 +54,21 @@ def test_day_or_month_first_is_asked_when_nothing_tells(tmp_path):
     assert read_records(path)[0].start == start.replace(hour=22)
 
 
-def test_times_of_day_across_midnight(tmp_path):
-    path = write(tmp_path / "log.csv", ["time", "U [V]", "I [A]"], stamps("%H:%M:%S"), V, A)
-    (records,) = read_records(path)
+@pytest.mark.parametrize("form", ["%H:%M:%S", "%I:%M:%S %p", "%I:%M:%S%p"])
+@pytest.mark.parametrize("with_date", [False, True])
+def test_times_of_day_across_midnight(tmp_path, form, with_date):
+    date = {"Date": stamps("%m/%d/%Y")} if with_date else {}
+    path = write(tmp_path / "log.csv", [*date, "time", "U [V]", "I [A]"], *date.values(), stamps(form), V, A)
+    (records,) = read_records(path, answers={"date_order": "mdy"})
     assert records.time_s == pytest.approx(T)
-    assert "times of day that pass midnight 1 times" in records.guesses
+    assert with_date or "times of day that pass midnight 1 times" in records.guesses
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("12:00:05 AM", 5.0), ("12:30 pm", 45_000.0), ("1:00:00 p.m.", 46_800.0)]
+)
+def test_noon_and_midnight_of_a_12_h_clock(text, seconds):
+    assert to_durations([text]) == pytest.approx([seconds])
 
 
 def test_a_change_of_daylight_saving_time_is_no_gap_where_offsets_are_given():

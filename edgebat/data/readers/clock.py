@@ -13,7 +13,8 @@ from edgebat.arrays import Float64, Int64
 
 Stamps = npt.NDArray[np.datetime64]
 
-_DURATION = re.compile(r"\s*(?:(\d+)\s*(?:d(?:ays?)?,?\s*|[. -]))?(\d+):(\d{1,2})(?::(\d{1,2}(?:[.,]\d*)?))?\s*$")
+_DURATION = re.compile(r"\s*(?:(\d+)\s*(?:d(?:ays?)?,?\s*|[. -]))?(\d+):(\d{1,2})(?::(\d{1,2}(?:[.,]\d*)?))?"
+                       r"\s*([AaPp]\.?\s?[Mm]\.?)?\s*$")  # fmt: skip
 _STAMP = re.compile(
     r"\s*(?:[A-Za-z]{3,9},?\s+)?(\d{1,4}|[A-Za-z]{3,9})[-/. ]+(\d{1,2}|[A-Za-z]{3,9}\.?),?[-/. ]+(\d{1,4})"
     r"(?:(?:T|[\s,]+)(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,:]\d*)?))?\s*([AaPp]\.?\s?[Mm]\.?)?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?\s*$"
@@ -40,13 +41,14 @@ class WallClock:
 
 
 def to_durations(texts: Sequence[str]) -> Float64 | None:
-    """Seconds [S] of texts such as "144:02:18", "0d 00:01:00.5", "1.02:03:04"; None when one is something else."""
+    """Seconds [S] of texts such as "144:02:18", "0d 00:01:00.5", "1.02:03:04", "11:59:20 PM"; None when one is something else."""
     seconds = np.full(len(texts), np.nan)
     for at, text in enumerate(texts):
         match = _DURATION.match(text)
         if match:
-            days, hours, minutes, rest = match.groups()
-            seconds[at] = (int(days or 0) * 24 + int(hours)) * 3600 + int(minutes) * 60
+            days, hours, minutes, rest, half = match.groups()
+            hour = int(hours) % 12 + 12 * (half[0] in "pP") if half else int(hours)
+            seconds[at] = (int(days or 0) * 24 + hour) * 3600 + int(minutes) * 60
             seconds[at] += float(rest.replace(",", ".")) if rest else 0.0
         elif text.strip() and any(character.isdigit() for character in text):
             return None

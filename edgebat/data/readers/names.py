@@ -95,10 +95,13 @@ def _fits(role: str, unit: str, marked: bool) -> bool:
 def matches(name: str, synonyms: Sequence[str], role: str) -> tuple[int, str] | None:
     """Rank of the best synonym of ``role`` that a column's name is, and the unit it states ("" for none)."""
     best: tuple[int, str] | None = None
+    percent = "%" in name  # no role is a share: "Battery (%)" is no channel, "Charge (%)" no counter
     for rank, synonym in enumerate(synonyms):
         if synonym.startswith("'"):  # named by the user, as it stands in the file
             if name.strip() == synonym[1:].strip():
                 return rank, unit_of(name, role)
+            continue
+        if percent:
             continue
         base, _, implied = synonym.partition("=")
         for split, unit, marked in _splits(name):

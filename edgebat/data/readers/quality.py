@@ -32,6 +32,8 @@ def window_fault(
         return f"the voltage has steps of {coarse * 1e3:.0f} mV"
     first, last = max(int(inside[0]) - 1, 0), min(int(inside[-1]) + 2, voltage_v.size)
     rise, step_s = np.diff(voltage_v[first:last]), np.diff(time_s[first:last])
+    if not np.median(step_s) > 0.0:
+        return "most samples have the time of the one before"
     charging = (current_a[first : last - 1] > 0) & (current_a[first + 1 : last] > 0)
     gap = step_s > GAP * np.median(step_s)
     usual = charging & ~gap
