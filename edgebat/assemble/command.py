@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from edgebat.assemble.report import some_of, write_report
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, require
 from edgebat.files import Json
+from edgebat.lock import only_one
 
 SHOWN = ("warning", "dropped", "mended", "flagged", "judged")
 
@@ -25,13 +27,16 @@ def run_add(
     paths: Sequence[Path], corpus: Path, given: Json, progress: Progress = silent, dry_run: bool = False,
     as_json: bool = False,
 ) -> tuple[str, int]:  # fmt: skip
-    """Do it; returns what to print and the exit code: 2 when a cell could not be built. Raises EdgebatError."""
+    """Do it; returns what to print and the exit code: 2 when a cell could not be built.
+
+    Raises EdgebatError: FolderBusy while another process adds to the corpus.
+    """
     require("jinja2", extra="report")
-    settings = settings_for(corpus, given)
-    result = add(paths, corpus, settings, progress, dry_run)
-    in_corpus = (corpus / "cells.csv").is_file()
-    if not dry_run and in_corpus:
-        write_report(corpus)
+    settings_for(corpus, given)  # what is wrong with them leaves no folder behind
+    with contextlib.nullcontext() if dry_run else only_one(corpus, "--out CORPUS"):
+        result = add(paths, corpus, settings_for(corpus, given), progress, dry_run)
+        if not dry_run and (corpus / "cells.csv").is_file():
+            write_report(corpus)
     code = 2 if result.failed else 0
     if as_json:
         return json.dumps(_plain(result, corpus, dry_run), indent=1, default=str), code

@@ -16,7 +16,7 @@ from edgebat.bulk.work import Shared, evaluate_logs, predict_logs
 from edgebat.errors import DataError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
-from edgebat.runs.owner import only_one
+from edgebat.lock import only_one
 from edgebat.tasks.base import FileOptions, task_of
 from edgebat.workers import Workers, workers
 
@@ -133,7 +133,7 @@ def run_logs(
     started = time.perf_counter()
     results = Results(job.out)
     logs = logs_in(job.logs, job.out)
-    with only_one(job.out):
+    with only_one(job.out, "--out FOLDER"):
         results.open(job.to_json())
         waiting = results.unfinished(logs)
         done = len(logs) - len(waiting)

@@ -102,8 +102,8 @@ def run_until(until: str, recipe: str, pipeline: Pipeline, json_: bool = False, 
 
 def _run_study(study: Json, pipeline: Pipeline, only: Sequence[str], json_: bool) -> None:
     """A study; what it prints goes to standard error when its results go to other programs, or nowhere."""
+    from edgebat.lock import only_one
     from edgebat.report.tables import show
-    from edgebat.runs.owner import only_one
     from edgebat.studies.command import results_json, run_study
 
     with contextlib.ExitStack() as stack:

@@ -1,57 +1,16 @@
-"""Whose a run folder is: one recipe's, and of one process at a time."""
+"""Whose a run folder is: one recipe's."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from edgebat.errors import EdgebatError, RecipeError
+from edgebat.errors import RecipeError
 from edgebat.files import atomic_write, sha256_file
 from edgebat.paths import recipes_dir
 
 NOTE = "recipe.json"
 """Which file the folder's recipe is, and its sha256 when it was last run."""
-LOCK = ".lock"
-# A distributed training starts the same command once more for each further process; those share the first one's lock.
-RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK")
-
-
-class FolderBusy(EdgebatError):
-    """Another process works in the run folder."""
-
-
-@contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Work in ``folder``, which is made, as the only process. The system frees it when the process ends, however it does.
-
-    Reading a run folder needs no lock. Raises FolderBusy. Where Python has no ``fcntl`` (Windows) nothing is locked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    # The file stays: another process may have opened it already, and would then hold the lock of a file nobody finds.
-    with (folder / LOCK).open("a+", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise FolderBusy(
-                f"{folder} is in use by process {lock.read().strip() or 'unknown'}, another edgebat run of this recipe; "
-                "wait until it is done and run the same command again, or give another folder: --runs FOLDER"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
 
 
 def claim(folder: Path, recipe: Path) -> None:

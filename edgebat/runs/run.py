@@ -12,10 +12,11 @@ from rich.console import Console
 
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write
+from edgebat.lock import only_one
 from edgebat.report.results import Card, DataResult
 from edgebat.report.tables import accuracy_table, cells_table, equality_table, show, targets_table
 from edgebat.runs.folder import RunFolder, versions
-from edgebat.runs.owner import claim, only_one
+from edgebat.runs.owner import claim
 from edgebat.runs.plan import plan
 from edgebat.runs.progress import StepProgress
 from edgebat.runs.recipe import Recipe, dump_recipe

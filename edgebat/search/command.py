@@ -17,10 +17,10 @@ from edgebat.distill.labels import KnownLabels, teacher_labels
 from edgebat.distill.train import taught_parts
 from edgebat.errors import RecipeError, TargetError
 from edgebat.files import atomic_write, sha256_bytes
+from edgebat.lock import only_one
 from edgebat.runs.closure import digest
 from edgebat.runs.folder import RunFolder
 from edgebat.runs.origin import target_digest
-from edgebat.runs.owner import only_one
 from edgebat.runs.recipe import Recipe, dump_recipe
 from edgebat.runs.run import run_recipe
 from edgebat.runs.steps import Pipeline

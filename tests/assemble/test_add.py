@@ -16,6 +16,7 @@ from edgebat.assemble.add import add, settings_for
 from edgebat.data.corpus import read_corpus
 from edgebat.data.qv import life_cells
 from edgebat.errors import DataError
+from edgebat.lock import only_one
 from edgebat.tasks.health import HealthSpec, charge_increments, increments_from_curve
 from examples.cycler_folder import CELLS, logs_of, write_folder
 
@@ -160,6 +161,17 @@ def test_a_recipe_is_proposed_and_run_as_it_is(corpus: Path, tmp_path: Path, com
     (other / "my.yaml").write_text(recipe.read_text() + "# another\n")
     code, _, error = command("data", other / "my.yaml", "--corpus", corpus, "--runs", tmp_path / "runs")
     assert (code, "holds the run of another recipe" in error) == (2, True)
+
+
+def test_one_process_at_a_time_adds_to_a_corpus(exports: Path, tmp_path: Path, command: Command) -> None:
+    arguments = ("data", "add", *sorted(exports.glob("alpha_00[12]*")), "--out", tmp_path / "out", *OPTIONS)
+    with only_one(tmp_path / "out"):
+        code, _, error = command(*arguments)
+        assert (code, "is in use by process" in error, "--out CORPUS" in error) == (2, True, True)
+        assert command(*arguments, "--dry-run")[0] == 0
+    assert not (tmp_path / "out" / "cells.csv").exists()
+    assert command(*arguments)[0] == 0
+    assert command("data", "check", tmp_path / "out")[0] == 0
 
 
 def test_a_corpus_of_too_few_cells_gets_no_recipe(exports: Path, tmp_path: Path, command: Command) -> None:

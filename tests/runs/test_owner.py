@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from edgebat.errors import RecipeError
+from edgebat.lock import FolderBusy, only_one
 from edgebat.paths import recipes_dir
-from edgebat.runs.owner import NOTE, FolderBusy, claim, only_one
+from edgebat.runs.owner import NOTE, claim
 from edgebat.runs.recipe import load_recipe
 
 Command = Callable[..., tuple[int, str, str]]
 HOLDER = """
 import pathlib, sys, time
-from edgebat.runs.owner import only_one
+from edgebat.lock import only_one
 with only_one(pathlib.Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(60)

@@ -41,7 +41,10 @@ class WallClock:
 
 
 def to_durations(texts: Sequence[str]) -> Float64 | None:
-    """Seconds [S] of texts such as "144:02:18", "0d 00:01:00.5", "1.02:03:04", "11:59:20 PM"; None when one is something else."""
+    """Seconds [S] of texts such as "144:02:18", "0d 00:01:00.5", "1.02:03:04", "11:59:20 PM".
+
+    None when one is something else.
+    """
     seconds = np.full(len(texts), np.nan)
     for at, text in enumerate(texts):
         match = _DURATION.match(text)
