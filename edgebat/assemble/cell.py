@@ -17,7 +17,7 @@ from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Piece, Samples, join_pieces
 from edgebat.assemble.settings import AddSettings
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
-from edgebat.data.plausible import SOH_RANGE, curve_fault, soh_fault, suspected, voltage_fault
+from edgebat.data.plausible import SOH_RANGE, VOLTAGE_REMEDY, curve_fault, soh_fault, suspected, voltage_fault
 from edgebat.errors import DataError
 from edgebat.tasks.health.increments import WindowStatus
 
@@ -102,7 +102,7 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     nominal = nominal_of(name, pieces, facts, settings)
     samples, findings = join_pieces(name, pieces, settings.order)
     if fault := voltage_fault(samples.voltage_v):
-        raise DataError(f"cell {name} ({samples.files[0]}): {fault}; state the unit: --set voltage_unit=mV")
+        raise DataError(f"cell {name} ({samples.files[0]}): {fault}; state it: {VOLTAGE_REMEDY}")
     wide, hidden = _gaps(samples, nominal)
     counted = counted_ah(samples, wide)
     runs = runs_of(samples.current_a, counted, wide, nominal)

@@ -86,6 +86,10 @@ def curve_fault(taken_ah: Float64, nominal_ah: float) -> Implausible | None:
     )
 
 
+VOLTAGE_REMEDY = "--set voltage_unit=mV, or for four cells in series --set voltage=NAME:0.25"
+"""Answers to ``voltage_fault``, for the command line."""
+
+
 def voltage_fault(voltage_v: Float64) -> Implausible | None:
     """What is wrong with voltages of one cell, as a grid or as samples."""
     known = voltage_v[np.isfinite(voltage_v)]

@@ -348,3 +348,32 @@ def test_a_share_in_percent_is_no_channel_and_no_counter(tmp_path):
     assert records.voltage_v == pytest.approx(V)
     assert records.charge_ah is None
     assert records.cycle is None
+
+
+def test_single_currents_that_the_voltage_does_not_answer_are_asked(tmp_path):
+    rows = np.arange(20, T.size - 1, 211)
+    spiked = A.copy()
+    spiked[rows] = -32.768  # an int16 at its end
+    path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], T, V, spiked)
+    with pytest.raises(AmbiguousFile, match=r"single samples have a current of up to 32.77 \(first in row 21\)"):
+        read_records(path)
+    assert read_records(path, answers={"current_unit": "A"})[0].current_a == pytest.approx(spiked)
+    pulsed = V.copy()
+    pulsed[rows] -= 0.3  # a pulse it does answer
+    assert read_records(write(path, ["t [s]", "U [V]", "I [A]"], T, pulsed, spiked))[0].current_a == pytest.approx(
+        spiked
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"ts": 1, "v": 3.5, "i": 1.0}\n{"ts": 2, "v": 3.6, "i": 1.0}\n', "JSON"),
+        ('[{"ts": 1, "v": 3.5, "i": 1.0}]\n', "JSON"),
+        ("<html><table><tr><td>Time(s)</td><td>Voltage(V)</td><td>Current(A)</td></tr></table></html>", "HTML or XML"),
+    ],
+)
+def test_texts_that_are_no_tables_are_named(tmp_path, text, kind):
+    (tmp_path / "log.xls").write_text(text)
+    with pytest.raises(DataError, match=f"log.xls is {kind}, which is not read; export it as CSV or as a spreadsheet"):
+        read_records(tmp_path / "log.xls")

@@ -34,6 +34,8 @@ LARGE_SWINGS = 12
 """Swings with most charge that a counter is looked at in."""
 COUNTER_STEPS = 10
 """Fewest values of a counter in a swing that it is compared by."""
+LONE = 3.0
+"""Times the largest usual current (all but the largest hundredth) above which a single sample is looked at."""
 UNIT_RATIOS = {60.0: "min", 3600.0: "h", 86400.0: "d", 1e-3: "ms"}
 """Seconds in a unit that is mistaken for seconds."""
 
@@ -176,6 +178,34 @@ def counter_in_ah(counter: Float64, judged: Int64, swings: Swings, factor: float
             return counter * scale
     remarks.notes.append("a counter of charge has no unit and does not count what the current moves: not used")
     return None
+
+
+def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
+    """What to ask about single samples [S] of a current that nothing else in the file comes near; "" for none.
+
+    A pulse moves the voltage as the file's other steps of the current do; a saturated or damaged value leaves it where it was.
+    """
+    size = np.abs(current_a)
+    if by_user or size.size < 50:
+        return ""
+    usual = float(np.quantile(size, 0.99))
+    large = size > LONE * usual
+    lone = 1 + np.flatnonzero(large[1:-1] & ~large[:-2] & ~large[2:])
+    if not lone.size or not usual > 0.0:
+        return ""
+    step, moves = np.abs(np.diff(current_a)), np.abs(np.diff(voltage_v))
+    switched = (step > 0.2 * usual) & ~large[1:] & ~large[:-1]
+    if not switched.any():
+        return ""
+    expected = float(np.median(moves[switched] / step[switched])) * np.maximum(step[lone - 1], step[lone])
+    still = lone[np.maximum(moves[lone - 1], moves[lone]) < 0.2 * expected]
+    if not still.size:
+        return ""
+    return (
+        f"{still.size} single samples have a current of up to {size[still].max():.4g} (first in row {int(still[0]) + 1}), where "
+        f"99 % of all have at most {usual:.4g}, and the voltage does not move in them: damaged values; delete those rows, or "
+        "say --set current_unit=A (or mA) to keep them"
+    )
 
 
 def temperature_in_degc(values: Float64 | None, unit: Unit, remarks: Remarks) -> Float64 | None:

@@ -125,7 +125,7 @@ def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
     if agreement <= -1 + 2 * MAX_WRONG:
         raise DataError(
             f"{where}: the voltage falls while the current says charging. The current is flipped; read it with the other "
-            f"sign ({' or '.join(s.value for s in CurrentSign)})"
+            f"sign: {' or '.join(f'--sign {s.value}' for s in CurrentSign)}"
         )
     at = int(first[np.argmax(wrong)])
     raise DataError(

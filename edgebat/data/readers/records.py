@@ -22,6 +22,7 @@ from edgebat.data.readers.plausible import (
     counter_in_ah,
     current_factor,
     full_swings,
+    lone_currents,
     temperature_in_degc,
     voltage_in_v,
 )
@@ -152,6 +153,8 @@ def _series(chosen: Chosen) -> list[Records]:
     voltage = voltage_in_v(volts, chosen.unit("voltage"), remarks)
     current, sign, kinds = _signed(chosen, amperes, remarks)
     series = _timed(chosen, voltage, current, valued, remarks)
+    one = np.flatnonzero(valued & _one_channel(chosen, valued))
+    remarks.questions.append(lone_currents(voltage[one], current[one], chosen.unit("current").by_user))
     if any(remarks.questions):
         raise AmbiguousFile(chosen.path, *filter(None, remarks.questions))
     good = valued & np.isfinite(series.time_s)

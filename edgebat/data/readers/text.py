@@ -65,6 +65,10 @@ def read_text(path: Path, profile: Profile, named: tuple[str, ...] = ()) -> Tabl
     lines, ends = _first_lines(data, SNIFFED_LINES + int(stated[1] if stated else 0))
     if not any(line.strip() for line in lines):
         raise DataError(f"{path} is empty")
+    first = next(line for line in lines if line.strip()).strip().lower()
+    if first.startswith(("{", "[{", "<html", "<table", "<?xml", "<!doctype")):
+        kind = "JSON" if first[0] in "{[" else "HTML or XML"
+        raise DataError(f"{path.name} is {kind}, which is not read; export it as CSV or as a spreadsheet (.xlsx)")
     delimiter, header = find_header(lines, profile, named, path)
     rows = [split_line(line, delimiter) for line in lines]
     guesses = [] if encoding == "utf-8" else [f"encoding {encoding}"]

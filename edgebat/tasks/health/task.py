@@ -84,6 +84,7 @@ class Health(Task[HealthWindows, HealthSpec]):
         return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah, name), spec, how)
 
     def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
+        from edgebat.data.plausible import VOLTAGE_REMEDY, voltage_fault
         from edgebat.data.readers.quality import window_fault
 
         nominal = how.nominal_ah or cell.nominal_ah
@@ -108,10 +109,12 @@ class Health(Task[HealthWindows, HealthSpec]):
         x, last = input_windows(numbers, np.array(rows).reshape(-1, spec.increments), spec)
         if not len(x):
             reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(left_out.items()))
+            fault = voltage_fault(cell.voltage_v) if not cycles else None
+            unit = f"; {fault}. If so, say {VOLTAGE_REMEDY}" if fault else ""
             raise DataError(
                 f"{cell.source} gives no complete window: {len(cycles)} cycles charge through "
                 f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed "
-                f"({reasons or 'none left out'})"
+                f"({reasons or 'none left out'}){unit}"
             )
         return FileInputs(x, numbers[last], left_out, cell.remarks)
 
