@@ -128,6 +128,31 @@ def test_one_quantity_per_row(tmp_path):
     assert read_records(path, answers=answers)[0].voltage_v == pytest.approx(V, abs=1e-4)
 
 
+def test_a_value_ends_where_its_sensor_is_unavailable(tmp_path):
+    rows = []
+    lost = slice(150, 200)
+    for at, stamp in enumerate(stamps("%Y-%m-%dT%H:%M:%S.000Z")):
+        rows.append(("sensor.bms_voltage", f"{V[at]:.4f}", stamp))
+        if at == lost.start:
+            rows.append(("sensor.bms_current", "unavailable", stamp))
+        if not lost.start <= at < lost.stop:
+            rows.append(("sensor.bms_current", f"{A[at]:.4f}", stamp))
+    path = write(tmp_path / "ha.csv", ["entity_id", "state", "last_changed"], *zip(*rows, strict=True))
+    (records,) = read_records(path, answers={"current_unit": "A"})
+    assert records.time_s == pytest.approx(np.delete(T, lost))
+    assert records.current_a == pytest.approx(np.delete(A, lost), abs=1e-4)
+    assert "50 rows without a time, a voltage or a current" in "; ".join(records.notes)
+
+
+def test_a_column_that_rises_and_falls_is_no_channel(tmp_path):
+    level = np.round(50 + 20 * np.sin(T / 3e3)).astype(int).tolist()
+    (records,) = read_records(write(tmp_path / "log.csv", ["t [s]", "Battery", "U [V]", "I [A]"], T, level, V, A))
+    assert records.voltage_v == pytest.approx(V)
+    assert "column 'Battery' rises and falls like a level: not taken for channels" in records.notes
+    turns = [1 + at // 10 % 12 for at in range(T.size)]  # twelve channels in rotation, ten samples each
+    assert len(read_records(write(tmp_path / "log.csv", ["t [s]", "Battery", "U [V]", "I [A]"], T, turns, V, A))) == 12
+
+
 # -- sign --------------------------------------------------------------------------------------------------------------
 
 

@@ -102,3 +102,11 @@ def test_an_elapsed_time_that_starts_anew_gives_way_to_the_wall_clock(tmp_path):
     (records,) = read_records(path)
     assert records.time_s == pytest.approx(T - begins)  # as the file has it
     assert any("the time falls 1 times" in note for note in records.notes)
+
+
+@pytest.mark.parametrize("start", [dt.datetime(2025, 3, 29, 22, 0), dt.datetime(2010, 11, 12, 22, 0)])
+def test_years_of_two_digits_in_front(tmp_path, start):
+    path = write(tmp_path / "log.csv", ["timestamp", "U [V]", "I [A]"], stamps("%y-%m-%d %H:%M:%S", start=start), V, A)
+    (records,) = read_records(path)
+    assert records.start == start
+    assert records.time_s == pytest.approx(T)

@@ -141,6 +141,13 @@ def _order(parts: Int64, micro: Int64, named: bool, given: str, separator: str) 
         return ("mdy" if (parts[:, 0] < 0).any() else "dmy"), ""
     if (parts[:, 0] > 31).any():
         return "ymd", ""
+    if (parts < 100).all():
+        # Years of two digits: 25-03-29 may be March 2025 as well as March 2029; days that follow each other tell.
+        if given:
+            return given, ""
+        gaps = {order: _largest_gap_days(parts, order) for order in ("ymd", "dmy", "mdy")}
+        if gaps["ymd"] <= 2 and min(gaps["dmy"], gaps["mdy"]) >= 20:
+            return "ymd", ""
     if (parts[:, 0] > 12).any():
         return "dmy", ""
     if (parts[:, 1] > 12).any():
@@ -149,10 +156,7 @@ def _order(parts: Int64, micro: Int64, named: bool, given: str, separator: str) 
         return given, ""
     if separator == "." or (parts[:, 0] == parts[:, 1]).all():
         return "dmy", ""
-    gaps = {}
-    for order in ("dmy", "mdy"):
-        steps = np.diff(_dates(parts, order).astype(np.int64))
-        gaps[order] = int(np.abs(steps).max(initial=0))
+    gaps = {order: _largest_gap_days(parts, order) for order in ("dmy", "mdy")}
     for order, other in (("dmy", "mdy"), ("mdy", "dmy")):
         if gaps[order] <= 2 and gaps[other] >= 20:
             return order, ""
@@ -161,6 +165,14 @@ def _order(parts: Int64, micro: Int64, named: bool, given: str, separator: str) 
         "dmy",
         f"{day:02d}/{month:02d} may be day and month or month and day; say --set date_order=dmy or date_order=mdy",
     )
+
+
+def _largest_gap_days(parts: Int64, order: str) -> int:
+    """Days between neighbouring dates at most; a date that is impossible is far from any other."""
+    dates = _dates(parts, order)
+    if np.isnat(dates).any():
+        return 1 << 30
+    return int(np.abs(np.diff(dates.astype(np.int64))).max(initial=0))
 
 
 def _dates(parts: Int64, order: str) -> Stamps:

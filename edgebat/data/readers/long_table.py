@@ -21,7 +21,7 @@ QUANTITIES = ("voltage", "current", "temperature")
 def pivoted(path: Path, table: Table, profile: Profile) -> Table:
     """The table with a column per quantity; one that has such columns already is handed back.
 
-    A value holds until the next one of its name. Raises AmbiguousFile, DataError.
+    A value holds until the next row of its name: one that says "unavailable" ends it. Raises AmbiguousFile, DataError.
     """
     layout = layout_of(table.names)
     name_at = next((i for i, name in enumerate(table.names) if squeeze(name) in LONG_NAMES), None)
@@ -39,8 +39,9 @@ def pivoted(path: Path, table: Table, profile: Profile) -> Table:
     values = finite_numbers(loaded[value_at])
     series = {}
     for role, name in chosen.items():
-        rows = np.flatnonzero((names == name) & np.isfinite(seconds) & np.isfinite(values))
-        series[role] = rows[np.argsort(seconds[rows], kind="stable")]
+        rows = np.flatnonzero((names == name) & np.isfinite(seconds))
+        # At one time a number counts, not that there is none.
+        series[role] = rows[np.lexsort((np.isfinite(values[rows]), seconds[rows]))]
     union = np.unique(np.concatenate([series[role] for role in ("voltage", "current")]))
     union = union[np.argsort(seconds[union], kind="stable")]
     _, last = np.unique(seconds[union][::-1], return_index=True)

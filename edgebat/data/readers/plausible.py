@@ -183,7 +183,7 @@ def counter_in_ah(counter: Float64, judged: Int64, swings: Swings, factor: float
 def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
     """What to ask about single samples [S] of a current that nothing else in the file comes near; "" for none.
 
-    A pulse moves the voltage as the file's other steps of the current do; a saturated or damaged value leaves it where it was.
+    A pulse moves the voltage as the file's other steps of the current do; a saturated or damaged value leaves it as it was.
     """
     size = np.abs(current_a)
     if by_user or size.size < 50:
@@ -202,9 +202,9 @@ def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
     if not still.size:
         return ""
     return (
-        f"{still.size} single samples have a current of up to {size[still].max():.4g} (first in row {int(still[0]) + 1}), where "
-        f"99 % of all have at most {usual:.4g}, and the voltage does not move in them: damaged values; delete those rows, or "
-        "say --set current_unit=A (or mA) to keep them"
+        f"{still.size} single samples have a current of up to {size[still].max():.4g} (first in row {int(still[0]) + 1}), "
+        f"where 99 % of all have at most {usual:.4g}, and the voltage does not move in them: damaged values; delete those "
+        "rows, or say --set current_unit=A (or mA) to keep them"
     )
 
 

@@ -146,10 +146,19 @@ def _newest_first(chosen: Chosen) -> bool:
 def _series(chosen: Chosen) -> list[Records]:
     """All samples with a time, a voltage and a current, split by channel. Raises AmbiguousFile, DataError."""
     remarks = Remarks(list(chosen.guesses), list(chosen.notes))
+    by_user = "".join(chosen.profile.columns.get("channel", ())).startswith("'")
+    if "channel" in chosen.roles and not by_user and _is_level(chosen.numbers("channel")):
+        guess = f"column {chosen.name('channel')!r} is the channel"
+        remarks.guesses = [text for text in remarks.guesses if text != guess]
+        remarks.notes.append(f"column {chosen.name('channel')!r} rises and falls like a level: not taken for channels")
+        chosen = dataclasses.replace(chosen, roles={r: c for r, c in chosen.roles.items() if r != "channel"})
     volts, amperes = chosen.measured("voltage"), chosen.measured("current")
     valued = np.isfinite(volts) & np.isfinite(amperes)
     if not valued.any():
-        raise DataError(f"{chosen.path.name} has no sample with a voltage and a current that are numbers")
+        raise DataError(
+            f"{chosen.path.name} has no row with both a voltage and a current that are numbers: columns "
+            f"{chosen.name('voltage')!r} and {chosen.name('current')!r}; export both in one row, or name others with --set"
+        )
     voltage = voltage_in_v(volts, chosen.unit("voltage"), remarks)
     current, sign, kinds = _signed(chosen, amperes, remarks)
     series = _timed(chosen, voltage, current, valued, remarks)
@@ -278,6 +287,17 @@ def _start(times: Times, good: Bool, chosen: Chosen) -> datetime | None:
         stamp = times.wall.stamps[good][0]
         return None if np.isnat(stamp) else stamp.astype("datetime64[us]").item()
     return chosen.stated_start()
+
+
+def _is_level(values: Float64) -> bool:
+    """Whether numbers [S] go up and down in steps, as a state of charge does; channels come in blocks or in rotation."""
+    values = values[np.isfinite(values)]
+    steps = np.diff(values)
+    steps = steps[steps != 0]
+    if np.unique(values).size <= 8 or not steps.size:
+        return False
+    rising = float((steps > 0).mean())
+    return 0.2 < rising < 0.8 and values.size > 2 * steps.size
 
 
 def _one_channel(chosen: Chosen, valued: Bool) -> Bool:
