@@ -17,7 +17,15 @@ from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Piece, Samples, join_pieces
 from edgebat.assemble.settings import AddSettings
 from edgebat.cells import SECONDS_PER_HOUR, CellKey
-from edgebat.data.plausible import SOH_RANGE, VOLTAGE_REMEDY, curve_fault, soh_fault, suspected, voltage_fault
+from edgebat.data.plausible import (
+    SOH_RANGE,
+    VOLTAGE_REMEDY,
+    capacity_rise,
+    curve_fault,
+    soh_fault,
+    suspected,
+    voltage_fault,
+)
 from edgebat.errors import DataError
 from edgebat.tasks.health.increments import WindowStatus
 
@@ -33,8 +41,6 @@ COARSE = 0.02
 """A sample of a discharge that holds more than this part of nominal capacity makes its end too uncertain."""
 NOTHING = 0.01
 """So little of nominal capacity is no discharge."""
-RISE, RISE_ROWS = 0.05, 3
-"""So much of nominal capacity a cell does not regain; three cycles on each side show that it is no glitch."""
 COUNTER_TOLERANCE = 0.1
 """The file's own counter of charge may differ by this much from current times time."""
 
@@ -230,14 +236,8 @@ def _doubts(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding]
                 f"a sample of a discharge holds {coarse:.1%} of nominal: capacities are known to half of that at best"
             )
             found.append(Finding("warning", text))
-    if rows.size > 2 * RISE_ROWS:
-        capacity = table.discharge_ah[rows]
-        blocks = np.lib.stride_tricks.sliding_window_view(capacity, RISE_ROWS)
-        rise = (blocks[RISE_ROWS:].min(axis=1) - blocks[:-RISE_ROWS].max(axis=1)) / nominal
-        if float(rise.max()) > RISE:
-            at = int(table.cycle[rows[int(np.argmax(rise)) + RISE_ROWS]])
-            text = f"capacity rises by {rise.max():.0%} of nominal at cycle {at} and stays: two cells under one name?"
-            found.append(Finding("warning", text))
+    if rise := capacity_rise(table.cycle[rows], table.discharge_ah[rows], nominal):
+        found.append(Finding("warning", f"{rise}: two cells under one name?"))
     return found
 
 

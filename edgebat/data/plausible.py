@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Float64, Int64
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ VOLTAGE_RANGE_V = (0.5, 5.0)
 """Voltages of one cell lie in here."""
 MOST_TAKEN = 1.5
 """No charge takes more than this, relative to nominal capacity."""
+RISE, RISE_ROWS = 0.05, 3
+"""So much of nominal capacity a cell does not regain; three cycles on each side show that it is no glitch."""
 _CAUSES = (
     (1000.0, "a value in mAh or mA that is taken as Ah or A"), (1e-3, "a nominal capacity in mAh; it must be in Ah"),
     (3600.0, "a charge in As that is taken as Ah"), (60.0, "a time in s that is taken as min"),
@@ -61,6 +63,18 @@ def soh_fault(capacity_ah: Float64, nominal_ah: float) -> Implausible | None:
         if percent
         else suspected(soh),
     )
+
+
+def capacity_rise(cycle: Int64, capacity_ah: Float64, nominal_ah: float) -> str:
+    """Where the capacities [C] of whole discharges rise as those of one cell do not; "" for nowhere."""
+    if capacity_ah.size <= 2 * RISE_ROWS:
+        return ""
+    blocks = np.lib.stride_tricks.sliding_window_view(capacity_ah, RISE_ROWS)
+    rise = (blocks[RISE_ROWS:].min(axis=1) - blocks[:-RISE_ROWS].max(axis=1)) / nominal_ah
+    if float(rise.max()) <= RISE:
+        return ""
+    at = int(cycle[int(np.argmax(rise)) + RISE_ROWS])
+    return f"capacity rises by {rise.max():.0%} of nominal at cycle {at} and stays"
 
 
 def suspected(ratio: float) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from edgebat.data.readers.quality import window_fault
+from edgebat.data.readers import RawCell
+from edgebat.data.readers.quality import two_cells, window_fault
+from edgebat.data.synthetic import make_raw_cell
 from tests.data.layouts import cycling_test
 
 TEST = cycling_test(cycles=1, period_s=20.0)
@@ -59,3 +63,22 @@ def test_few_samples_are_no_coarse_voltage():
 
 def test_nothing_is_told_of_a_charge_that_misses_the_window():
     assert fault(keep=TEST.voltage_v > 3.8) == ""
+
+
+def test_a_second_cell_in_the_file_is_seen_by_its_discharges():
+    young, aged, next_ = (
+        make_raw_cell(seed=7, index=1, cycles=c, period_s=20.0) for c in (range(1, 6), range(401, 406), range(6, 11))
+    )
+    assert "WARNING: capacity rises by" in two_cells(_after(aged, young), 3.5)
+    assert "at cycle 406 and stays: two cells in one file?" in two_cells(_after(aged, young), 3.5)
+    assert two_cells(_after(young, next_), 3.5) == ""
+
+
+def _after(first: RawCell, second: RawCell) -> RawCell:
+    """Both in one log, cycles counted on."""
+    time = np.concatenate([first.time_s, second.time_s])
+    return replace(
+        first, time_s=time, voltage_v=np.concatenate([first.voltage_v, second.voltage_v]),
+        current_a=np.concatenate([first.current_a, second.current_a]),
+        cycle=np.concatenate([first.cycle, second.cycle - second.cycle[0] + first.cycle[-1] + 1]),
+    )  # fmt: skip

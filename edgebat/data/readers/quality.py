@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.arrays import Float64
+from edgebat.data.plausible import capacity_rise
+from edgebat.data.readers.raw import RawCell
 
 GAP = 3.0
 """A step of the clock this many times the usual one is a gap."""
 JUMP = 4.0
 """A rise this many times the usual one is a jump."""
+WHOLE_V = 0.05
+"""A discharge that begins and ends this near to where most do is a whole one."""
 NOISE_V = 0.003
 """Rise of the voltage that noise cannot hide."""
 
@@ -43,3 +47,20 @@ def window_fault(
     if (charging & gap & (expected > NOISE_V) & (rise < expected / 3.0)).any():
         return "the clock jumps inside the window"
     return ""
+
+
+def two_cells(cell: RawCell, nominal_ah: float) -> str:
+    """What speaks for two cells in one file: whole discharges give more from some cycle on; "" for nothing."""
+    found = []
+    for number, rows in cell.cycles():
+        voltage, current = cell.voltage_v[rows], cell.current_a[rows]
+        flow = np.maximum(-(current[1:] + current[:-1]) / 2.0, 0.0)
+        if flow.any():
+            given = float((flow * np.diff(cell.time_s[rows])).sum()) / 3600.0
+            found.append((number, given, float(voltage.max()), float(voltage[current < 0].min())))
+    if not found:
+        return ""
+    number, given, high, low = np.array(found).T
+    whole = (high >= np.quantile(high, 0.9) - WHOLE_V) & (low <= np.quantile(low, 0.1) + WHOLE_V)
+    rise = capacity_rise(number[whole].astype(np.int64), given[whole], nominal_ah)
+    return f"WARNING: {rise}: two cells in one file? Estimates of either need a file of its own" if rise else ""

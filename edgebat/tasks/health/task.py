@@ -85,7 +85,7 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
         from edgebat.data.plausible import VOLTAGE_REMEDY, voltage_fault
-        from edgebat.data.readers.quality import window_fault
+        from edgebat.data.readers.quality import two_cells, window_fault
 
         nominal = how.nominal_ah or cell.nominal_ah
         if not nominal:
@@ -116,7 +116,8 @@ class Health(Task[HealthWindows, HealthSpec]):
                 f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed "
                 f"({reasons or 'none left out'}){unit}"
             )
-        return FileInputs(x, numbers[last], left_out, cell.remarks)
+        doubt = two_cells(cell, nominal)
+        return FileInputs(x, numbers[last], left_out, (*cell.remarks, doubt) if doubt else cell.remarks)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:  # fmt: skip
