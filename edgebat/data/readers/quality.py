@@ -12,8 +12,8 @@ GAP = 3.0
 """A step of the clock this many times the usual one is a gap."""
 JUMP = 4.0
 """A rise this many times the usual one is a jump."""
-WHOLE_V = 0.05
-"""A discharge that begins and ends this near to where most do is a whole one."""
+FULL_V, EMPTY_V = 0.05, 0.25
+"""A discharge that begins and ends this near to the others is a whole one; at its end the voltage falls fast."""
 NOISE_V = 0.003
 """Rise of the voltage that noise cannot hide."""
 
@@ -61,6 +61,6 @@ def two_cells(cell: RawCell, nominal_ah: float) -> str:
     if not found:
         return ""
     number, given, high, low = np.array(found).T
-    whole = (high >= np.quantile(high, 0.9) - WHOLE_V) & (low <= np.quantile(low, 0.1) + WHOLE_V)
+    whole = (high >= np.quantile(high, 0.9) - FULL_V) & (low <= np.quantile(low, 0.1) + EMPTY_V)
     rise = capacity_rise(number[whole].astype(np.int64), given[whole], nominal_ah)
     return f"WARNING: {rise}: two cells in one file? Estimates of either need a file of its own" if rise else ""
