@@ -90,7 +90,7 @@ def card_text(made: Made) -> str:
         f"{row['kind'].upper()}, int8, {row['parameters']:,} weights: {of.summary(spec)}.",
         "; ".join(f"{name}: {text}" for name, text in of.facts(spec)) + ".",
         f"**For** {TRYING if card['data']['synthetic'] else LIKE}",
-        "\n".join(["**Not for, and to know:**", "", *(f"* {limit}" for limit in card["limits"])]),
+        "\n".join(["**Not for, and to know:**", "", *(f"* {limit}" for limit in (*_better(made), *card["limits"]))]),
         f"## Data\n\n{card['data']['statement']}{VAL_TOO if card['recipe']['distill']['learn_from_val'] else ''}",
         table(GROUND, [_ground(made, dataset) for dataset in datasets_of(made.cells("train", "val", "test"))]),
         f"## Figures on held-out cells\n\n{card['explanation']}",
@@ -156,6 +156,17 @@ def _figures(made: Made) -> str:
         figures = [_number(row.get(column["key"]), column["digits"]) for column in columns]
         lines.append([f"**{label}**" if key == own else label, _number(row["parameters"], 0), *figures])
     return table(["", "weights", *(column["title"] for column in columns)], lines)
+
+
+def _better(made: Made) -> list[str]:
+    """Which plain baselines beat the student by the first figure, if any."""
+    first = made.of.columns[0].key
+    better = [
+        f"{row['label'].lower()} ({row[first]:.{made.of.columns[0].digits}f})"
+        for row in made.card["accuracy"]
+        if row["role"] == "baseline" and row[first] is not None and row[first] < made.row[first]
+    ]
+    return [f"On the held-out cells {', '.join(better)} did better." for _ in better[:1]]
 
 
 def _label(row: Json) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from edgebat.errors import ModelFileError
 from edgebat.models import load_model, open_model
+from edgebat.paths import students_dir
 from edgebat.runs.recipe import load_recipe
 from edgebat.zoo import Entry, students
 from edgebat.zoo.get import get_port
@@ -96,3 +98,9 @@ def test_it_is_small_was_measured_and_has_a_recipe(entry: Entry) -> None:
     recipe = load_recipe(entry.folder / "recipe.yaml")
     assert recipe.name == model.provenance["recipe"]
     assert recipe.task == load_recipe(recipe.name).task, "the shipped recipe of that name serves the same definition"
+
+
+def test_a_card_names_the_plain_learners_that_beat_the_student() -> None:
+    small, best = ((students_dir() / name / "card.md").read_text() for name in ("life-lstm-small", "life-mlp-best"))
+    assert re.search(r"On the held-out cells ridge \(\d+\.\d\), plsr \(\d+\.\d\) did better", small)
+    assert "did better" not in best
