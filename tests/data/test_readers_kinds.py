@@ -377,3 +377,12 @@ def test_texts_that_are_no_tables_are_named(tmp_path, text, kind):
     (tmp_path / "log.xls").write_text(text)
     with pytest.raises(DataError, match=f"log.xls is {kind}, which is not read; export it as CSV or as a spreadsheet"):
         read_records(tmp_path / "log.xls")
+
+
+def test_an_instrument_s_mark_for_no_value_is_no_value(tmp_path):
+    volts, amps = V.copy(), A.copy()
+    volts[[5, 90]], amps[200] = 9.9e37, -9.9e37
+    (records,) = read_records(write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], T, volts, amps))
+    assert records.voltage_v == pytest.approx(np.delete(V, [5, 90, 200]))
+    assert records.current_a == pytest.approx(np.delete(A, [5, 90, 200]))
+    assert "3 rows without a time, a voltage or a current, first row 6" in records.notes

@@ -38,6 +38,8 @@ __all__ = ["AmbiguousFile", "Records", "read_records"]
 MAX_CHANNELS = 64
 MAX_JUDGED = 500_000
 """Samples that units are judged by; of more every n-th."""
+NO_READING = 1e9
+"""From here on a voltage or current is an instrument's mark for no value (9.9e37 is Keithley's), in whatever unit."""
 COUNTERS = ("charge_ah", "discharge_ah")
 
 
@@ -153,7 +155,8 @@ def _series(chosen: Chosen) -> list[Records]:
         remarks.notes.append(f"column {chosen.name('channel')!r} rises and falls like a level: not taken for channels")
         chosen = dataclasses.replace(chosen, roles={r: c for r, c in chosen.roles.items() if r != "channel"})
     volts, amperes = chosen.measured("voltage"), chosen.measured("current")
-    valued = np.isfinite(volts) & np.isfinite(amperes)
+    valued = (np.abs(volts) < NO_READING) & (np.abs(amperes) < NO_READING)
+    volts, amperes = np.where(valued, volts, np.nan), np.where(valued, amperes, np.nan)
     if not valued.any():
         raise DataError(
             f"{chosen.path.name} has no row with both a voltage and a current that are numbers: columns "
