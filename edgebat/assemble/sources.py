@@ -21,7 +21,7 @@ from edgebat import __version__
 from edgebat.arrays import Array
 from edgebat.assemble.settings import AddSettings
 from edgebat.data.corpus import read_arrays
-from edgebat.data.readers.records import Records, read_records
+from edgebat.data.readers.records import AmbiguousFile, Records, read_records
 from edgebat.errors import DataError
 from edgebat.files import atomic_write, sha256_bytes, sha256_file
 
@@ -93,7 +93,9 @@ class SourceStore:
         self.keep = keep
         self.read_now: dict[str, list[Records]] = {}
         self.settings = settings
-        asked = [__version__, settings.profile, dict(settings.answers), _text_of(settings.profile)]
+        # Of cells in a table each may have a capacity of its own.
+        self.nominal_ah = None if settings.cells else settings.nominal_ah
+        asked = [__version__, settings.profile, dict(settings.answers), _text_of(settings.profile), self.nominal_ah]
         self.reading = sha256_bytes(json.dumps(asked, sort_keys=True).encode())[:8]
 
     def read(self, source: Source) -> list[Records]:
@@ -101,7 +103,7 @@ class SourceStore:
         kept = self._file(source.sha256, self.reading)
         if kept.is_file():
             return load_records(kept, source.name)
-        found = read_records(source.path, self.settings.profile, self.settings.answers)
+        found = self._read(source.path)
         if not found:
             raise DataError(f"{source.name} holds no samples")
         records = [replace(record, path=Path(source.name)) for record in found]
@@ -110,6 +112,16 @@ class SourceStore:
         else:
             self.read_now[source.sha256] = records
         return records
+
+    def _read(self, path: Path) -> list[Records]:
+        """The channels of a file; the nominal capacity answers what would be asked without it, such as a unit."""
+        profile, answers = self.settings.profile, self.settings.answers
+        try:
+            return read_records(path, profile, answers)
+        except AmbiguousFile:
+            if self.nominal_ah is None:
+                raise
+        return read_records(path, profile, {"nominal_ah": str(self.nominal_ah), **answers})
 
     def records(self, sha256: str, name: str, reading: str | None = None) -> list[Records]:
         """A file by content, read in this call or (``reading``) an earlier one. Raises DataError when it is not kept."""

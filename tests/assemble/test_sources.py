@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.assemble.sources import find_sources, load_records, save_records
+from edgebat.assemble.settings import AddSettings
+from edgebat.assemble.sources import SourceStore, find_sources, load_records, save_records
+from edgebat.data.readers.records import AmbiguousFile
 from edgebat.errors import DataError
 from tests.assemble.records import records
 
@@ -44,3 +46,19 @@ def test_what_was_read_is_kept_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "kept.npz").write_bytes(b"damaged")
     with pytest.raises(DataError, match="cannot be read"):
         load_records(tmp_path / "kept.npz", "a.csv")
+
+
+def test_the_nominal_capacity_tells_a_unit_that_would_be_asked(tmp_path: Path) -> None:
+    record = records(range(1, 3))
+    columns = np.column_stack([record.time_s, record.voltage_v, record.current_a])
+    path = tmp_path / "log.csv"
+    np.savetxt(path, columns, "%.6g", ",", header="time_s,voltage,current", comments="")
+    (source,), _ = find_sources([path])
+    with pytest.raises(AmbiguousFile, match="the unit of the current is not stated"):
+        SourceStore(tmp_path / "out", AddSettings()).read(source)
+    (found,) = SourceStore(tmp_path / "out", AddSettings(nominal_ah=3.5)).read(source)
+    assert found.current_a == pytest.approx(record.current_a, abs=1e-4)
+    assert "the current is in A, by the charge moved" in found.guesses
+    # The next call may state another one: what was read under this one is not taken for it.
+    with pytest.raises(AmbiguousFile, match="the unit of the current is not stated"):
+        SourceStore(tmp_path / "out", AddSettings(nominal_ah=3500.0)).read(source)
