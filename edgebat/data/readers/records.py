@@ -159,7 +159,7 @@ def _series(chosen: Chosen) -> list[Records]:
     volts, amperes = np.where(valued, volts, np.nan), np.where(valued, amperes, np.nan)
     if not valued.any():
         raise DataError(
-            f"{chosen.path.name} has no row with both a voltage and a current that are numbers: columns "
+            f"{chosen.path.name} has no sample with a voltage and a current that are numbers: columns "
             f"{chosen.name('voltage')!r} and {chosen.name('current')!r}; export both in one row, or name others with --set"
         )
     voltage = voltage_in_v(volts, chosen.unit("voltage"), remarks)
