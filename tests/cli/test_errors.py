@@ -134,7 +134,10 @@ def test_a_package_that_is_there_but_broken_is_named(command: Command, monkeypat
 def interrupted(folder: Path, recipe: Path, when: str) -> tuple[int, str, str]:
     """A run in a process of its own that gets Ctrl-C as soon as a line of its log holds ``when``."""
     arguments = ["run", str(recipe), "--runs", str(folder / "runs")]
-    with subprocess.Popen([sys.executable, "-m", "edgebat", *arguments], cwd=ROOT, text=True,
+    # Whoever starts the tests in the background of a shell has them, and what they start, ignore Ctrl-C.
+    heard = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    own = [sys.executable, "-m", "edgebat", *arguments]
+    with subprocess.Popen([sys.executable, "-c", heard, *own], cwd=ROOT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
         assert process.stdout is not None
         seen = []
