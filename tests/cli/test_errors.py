@@ -135,7 +135,9 @@ def interrupted(folder: Path, recipe: Path, when: str) -> tuple[int, str, str]:
     """A run in a process of its own that gets Ctrl-C as soon as a line of its log holds ``when``."""
     arguments = ["run", str(recipe), "--runs", str(folder / "runs")]
     # Whoever starts the tests in the background of a shell has them, and what they start, ignore Ctrl-C.
-    heard = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    heard = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    )
     own = [sys.executable, "-m", "edgebat", *arguments]
     with subprocess.Popen([sys.executable, "-c", heard, *own], cwd=ROOT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
