@@ -107,7 +107,8 @@ def _run_study(study: Json, pipeline: Pipeline, only: Sequence[str], json_: bool
     from edgebat.studies.command import results_json, run_study
 
     with contextlib.ExitStack() as stack:
-        if pipeline.corpus is not None and pipeline.corpus.is_dir():  # else it is refused, and leaves nothing behind
+        # What is no corpus is refused, and leaves nothing behind.
+        if pipeline.corpus is not None and (pipeline.corpus / "cells.csv").is_file():
             stack.enter_context(only_one(pipeline.runs / str(study.get("name"))))
         if pipeline.quiet:
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
