@@ -50,11 +50,9 @@ MADE_UP: dict[str, Callable[[Any], Any]] = {"health": health, "forecast": foreca
 
 def test_every_teacher_has_a_checkpoint() -> None:
     there = {str(read_network(file, "edgebat-teacher").header["name"]) for file in FILES}
-    assert there == set(teacher_classes()) - {
-        "batlinet",
-        "diffbatt",
-        "ensemble",
-    }  # theirs are several networks together
+    # Theirs are several networks together; plain learners keep the windows they learnt from, which are not ours to give.
+    without = {"batlinet", "diffbatt", "ensemble", "learner_health", "learner_forecast", "learner_life"}
+    assert there == set(teacher_classes()) - without
 
 
 @pytest.mark.parametrize("file", FILES, ids=IDS)
