@@ -341,3 +341,22 @@ def test_a_file_that_needs_more_names_the_extra(tmp_path, monkeypatch):
 def test_every_layout_is_documented():
     text = (ROOT / "docs" / "data-layouts.md").read_text("utf-8")
     assert all(f"| `{name}` |" in text for name in shipped())
+
+
+@pytest.mark.parametrize("name", ["cell.ndax", "cell.nda"])
+def test_reading_a_binary_file_leaves_zlib_to_everybody_else(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("fastnda")
+    code = (
+        "import sys, zlib; own = zlib.decompress, zlib.decompressobj\n"
+        "from pathlib import Path\n"
+        "from edgebat.data.readers.records import read_records\n"
+        "from edgebat.errors import DataError\n"
+        "Path(sys.argv[1]).write_bytes(b'PK no archive')\n"
+        "try: read_records(Path(sys.argv[1]))\n"
+        "except DataError: pass\n"
+        "assert (zlib.decompress, zlib.decompressobj) == own, 'replaced'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / name)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,8 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     logger = logging.getLogger("fastnda")
     logger.addHandler(notes)
     try:
-        frame = fastnda.read(path, cycle_mode="raw")
+        with _own_zlib():
+            frame = fastnda.read(path, cycle_mode="raw")
     except Exception as error:
         # A damaged file can raise nearly anything; the reader promises one error type.
         raise DataError(
@@ -35,6 +39,16 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     columns = [np.asarray(frame[name].cast(str) if str(frame[name].dtype) in ("Categorical", "Enum") else frame[name])
                for name in frame.columns]  # fmt: skip
     return [Table(tuple(frame.columns), Arrays(columns), layout="neware", notes=tuple(notes.texts))]
+
+
+@contextlib.contextmanager
+def _own_zlib() -> Iterator[None]:
+    """fastnda puts another library in the place of zlib for the whole process, whose errors nobody else expects."""
+    kept = zlib.decompress, zlib.decompressobj
+    try:
+        yield
+    finally:
+        zlib.decompress, zlib.decompressobj = kept
 
 
 class _Warnings(logging.Handler):
