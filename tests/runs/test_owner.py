@@ -89,6 +89,7 @@ def test_the_command_refuses_a_busy_folder(tmp_path: Path, command: Command) -> 
 
 
 def test_a_study_in_a_busy_folder_is_refused_as_well(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "cells.csv").touch()  # what is no corpus is refused before any folder is looked at
     with another_process(tmp_path / "runs" / "life-batlinet"):
         code, _, err = command("run", "life-batlinet", "--runs", tmp_path / "runs", "--corpus", tmp_path)
     assert code == 2
