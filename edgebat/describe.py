@@ -149,15 +149,17 @@ def _yaml(path: Path, name: str) -> Description:
         raise EdgebatError(f"{path} ends in {path.suffix} and is not text; it is damaged or has a wrong name")
     keys = set(re.findall(r"^([A-Za-z_]\w*):", text, re.MULTILINE))
     title = re.search(r"^(?:title|description): *(.+)$", text, re.MULTILINE)
-    said = f": {title[1].strip()}" if title else ""
+    heading = f": {title[1].strip()}" if title else ""
     if "study" in keys:
-        return Description(path, "study", f"recipe of a study of one teacher{said}",
+        return Description(path, "study", f"recipe of a study of one teacher{heading}",
                            f"edgebat run {_quoted(name)} --corpus CORPUS")  # fmt: skip
     if keys & {"task", "teacher"}:
         corpus = " --corpus CORPUS" if re.search(r"source: *corpus", text) else ""
-        return Description(path, "recipe", f"recipe of a whole pipeline{said}", f"edgebat run {_quoted(name)}{corpus}")
+        return Description(
+            path, "recipe", f"recipe of a whole pipeline{heading}", f"edgebat run {_quoted(name)}{corpus}"
+        )
     if keys & {"core", "clock_hz", "float_abi"}:
-        return Description(path, "target", f"target, a board to build for and simulate{said}",
+        return Description(path, "target", f"target, a board to build for and simulate{heading}",
                            f"edgebat bench MODEL --target {_quoted(name)}")  # fmt: skip
     return Description(
         path, "yaml", f"YAML file with the keys {', '.join(sorted(keys)) or 'none'}: neither recipe nor target",

@@ -129,8 +129,8 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     protocol = _protocol(samples, runs, table, nominal)
     known.setdefault("charge_protocol", protocol or "not stated")
     if "temperature_c" not in known:
-        known["temperature_c"], said = _temperature(samples, settings)
-        findings += said
+        known["temperature_c"], judged = _temperature(samples, settings)
+        findings += judged
     return BuiltCell(
         key, nominal, known, table, kinds, curve_cycle, grid, dq.astype(np.float32), qv_cycle, qv_v,
         qv.astype(np.float32), reasons, findings,

@@ -24,7 +24,7 @@ def built(*parts: Records, **settings: object) -> BuiltCell:
     return build_cell(("OWN", "cell"), [Piece(part.path.name, part) for part in parts], {}, AddSettings(**wanted))
 
 
-def said(cell: BuiltCell) -> str:
+def findings(cell: BuiltCell) -> str:
     return " | ".join(f"{found.kind} {found.text}" for found in cell.findings)
 
 
@@ -74,10 +74,10 @@ def test_the_numbers_of_the_files_are_continued_when_asked_for() -> None:
     later = records(range(7, 10), "b.csv", days=5.0)
     cell = built(CELL, later, cycles="file")
     assert list(cell.table.cycle) == list(range(1, 10))
-    assert "the cycle number restarts 1 time; it is continued" in said(cell)
+    assert "the cycle number restarts 1 time; it is continued" in findings(cell)
     constant = replace(CELL, cycle=np.ones_like(CELL.cycle))
     assert len(built(constant).table.cycle) == 6
-    assert "6 cycles by the device's rule; the files' numbers would give 1" in said(built(constant))
+    assert "6 cycles by the device's rule; the files' numbers would give 1" in findings(built(constant))
 
 
 def test_partial_discharges_and_those_with_a_gap_are_flagged_not_dropped() -> None:
@@ -92,7 +92,7 @@ def test_partial_discharges_and_those_with_a_gap_are_flagged_not_dropped() -> No
     keep[last[20:60]] = False
     cell = built(some(CELL, np.flatnonzero(keep)))
     assert cell.kinds[2] == "gap"
-    assert "1 discharges with a gap in the samples" in said(cell)
+    assert "1 discharges with a gap in the samples" in findings(cell)
 
 
 def test_a_pause_of_the_logger_inside_a_charge_ends_the_curve_there() -> None:
@@ -149,7 +149,7 @@ def test_a_nominal_capacity_is_asked_for_and_never_assumed() -> None:
 def test_temperature_protocol_and_discharge_curves_are_kept() -> None:
     cell = built(replace(CELL, temperature_degc=np.full(CELL.time_s.size, 24.2)))
     assert cell.facts["temperature_c"] == 25.0
-    assert "median of the samples, 24.2 degC" in said(cell)
+    assert "median of the samples, 24.2 degC" in findings(cell)
     assert cell.facts["charge_protocol"] == "CC 0.5C to 4.2 V"
     assert cell.table.temperature_degc == pytest.approx(np.full(6, 24.2))
     assert cell.qv_ah.shape == (6, 200)
@@ -161,13 +161,13 @@ def test_temperature_protocol_and_discharge_curves_are_kept() -> None:
 def test_two_cells_one_after_the_other_under_one_name_are_seen() -> None:
     younger = records(range(1, 7), "b.csv", index=1, days=5.0)
     aged = records(range(401, 407), "a.csv", index=1)
-    assert "stays: two cells under one name?" in said(built(aged, younger))
-    assert "two cells" not in said(built(younger, records(range(7, 13), "c.csv", days=9.0)))
+    assert "stays: two cells under one name?" in findings(built(aged, younger))
+    assert "two cells" not in findings(built(younger, records(range(7, 13), "c.csv", days=9.0)))
 
 
 def test_capacities_that_a_slow_log_makes_uncertain_are_warned_of() -> None:
     slow = some(CELL, np.arange(0, CELL.time_s.size, 9))
-    assert "holds 5.0% of nominal: capacities are known to half of that at best" in said(built(slow))
+    assert "holds 5.0% of nominal: capacities are known to half of that at best" in findings(built(slow))
 
 
 def test_pulses_of_charge_in_a_discharge_are_part_of_it() -> None:

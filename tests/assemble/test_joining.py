@@ -21,9 +21,9 @@ def joined(*parts: Records, order: str = "time"):
 
 
 def test_files_follow_each_other_by_their_clocks_and_not_by_their_names() -> None:
-    samples, said = joined(SECOND, FIRST)
+    samples, findings = joined(SECOND, FIRST)
     assert samples.files == ("z.csv", "a.csv")
-    assert "in the order of their clocks, not of their names" in said
+    assert "in the order of their clocks, not of their names" in findings
     assert np.diff(samples.time_s).min() > 0.0
     assert samples.time_s[FIRST.time_s.size] == 86_400.0
     assert np.array_equal(samples.voltage_v, np.concatenate([FIRST.voltage_v, SECOND.voltage_v]))
@@ -33,9 +33,9 @@ def test_without_clocks_the_order_is_asked_for_and_never_assumed() -> None:
     blind = [replace(part, start=None) for part in (FIRST, SECOND)]
     with pytest.raises(DataError, match=r"no wall clock .*order cannot be told.*--order name"):
         joined(*blind)
-    samples, said = joined(*blind, order="name")
+    samples, findings = joined(*blind, order="name")
     assert samples.files == ("a.csv", "z.csv")
-    assert "names, as asked" in said
+    assert "names, as asked" in findings
     assert list(np.flatnonzero(samples.blind)) == [SECOND.time_s.size]
     numbered = [replace(blind[0]), replace(blind[1], cycle=blind[1].cycle + 2)]
     assert joined(*numbered[::-1])[0].files == ("z.csv", "a.csv")
@@ -43,9 +43,9 @@ def test_without_clocks_the_order_is_asked_for_and_never_assumed() -> None:
 
 def test_a_file_with_the_same_samples_is_dropped_whatever_it_is_called() -> None:
     again = replace(FIRST, path=FIRST.path.with_name("copy.xlsx"), layout="other", time_s=FIRST.time_s + 0.001)
-    samples, said = joined(FIRST, again, SECOND)
+    samples, findings = joined(FIRST, again, SECOND)
     assert len(samples) == FIRST.time_s.size + SECOND.time_s.size
-    assert "copy.xlsx dropped holds the same samples as z.csv" in said
+    assert "copy.xlsx dropped holds the same samples as z.csv" in findings
 
 
 def test_an_export_of_a_running_test_is_held_again_by_the_next_one() -> None:
@@ -53,9 +53,9 @@ def test_an_export_of_a_running_test_is_held_again_by_the_next_one() -> None:
     early = replace(FIRST, path=FIRST.path.with_name("early.csv"), **{
         name: getattr(FIRST, name)[:part] for name in ("time_s", "voltage_v", "current_a", "cycle")
     })  # fmt: skip
-    samples, said = joined(early, FIRST)
+    samples, findings = joined(early, FIRST)
     assert len(samples) == FIRST.time_s.size
-    assert f"dropped {part} samples that early.csv holds already" in said
+    assert f"dropped {part} samples that early.csv holds already" in findings
     assert np.array_equal(samples.current_a, FIRST.current_a)
     assert np.allclose(np.diff(samples.time_s), PERIOD_S)
 
@@ -68,8 +68,8 @@ def test_two_cells_under_one_name_are_refused() -> None:
 
 def test_clocks_of_two_computers_may_disagree_a_little() -> None:
     late = replace(SECOND, start=START + timedelta(days=days_of(FIRST), seconds=-1800))
-    samples, said = joined(FIRST, late)
-    assert "a.csv mended its clock starts 1,800 s before z.csv ends" in said
+    samples, findings = joined(FIRST, late)
+    assert "a.csv mended its clock starts 1,800 s before z.csv ends" in findings
     assert np.diff(samples.time_s).min() > 0.0
 
 
@@ -78,27 +78,27 @@ def test_samples_without_a_value_and_written_twice_are_dropped_and_counted() -> 
     voltage = FIRST.voltage_v[rows].copy()
     voltage[10:12] = np.nan
     twice = replace(FIRST, time_s=FIRST.time_s[rows], voltage_v=voltage, current_a=FIRST.current_a[rows], cycle=None)
-    samples, said = joined(twice)
+    samples, findings = joined(twice)
     assert len(samples) == FIRST.time_s.size - 1
-    assert "2 samples without time, voltage or current" in said
-    assert "samples written twice" in said
+    assert "2 samples without time, voltage or current" in findings
+    assert "samples written twice" in findings
 
 
 @pytest.mark.parametrize(
-    ("fall", "said", "step"),
+    ("fall", "expected", "step"),
     [
         (86_400.0, "passes midnight without a date", 60.0),
         (3_600.0, "is set back by an hour", 60.0),
         (7_000.0, "starts anew", 60.0),
     ],
 )
-def test_a_clock_goes_on(fall: float, said: str, step: float) -> None:
+def test_a_clock_goes_on(fall: float, expected: str, step: float) -> None:
     time = 60.0 * np.arange(400)
     time[200:] -= fall
     mended, findings = continued(time, "a.csv")
     assert np.diff(mended) == pytest.approx(np.full(399, 60.0))
     assert mended[200] - mended[199] == pytest.approx(step)
-    assert said in findings[0].text
+    assert expected in findings[0].text
 
 
 def test_a_clock_that_only_rises_is_left_alone() -> None:

@@ -48,8 +48,8 @@ def pivoted(path: Path, table: Table, profile: Profile) -> Table:
     at = union[union.size - 1 - last]
     columns: list[np.ndarray] = [stamps[at]]
     for role in chosen:
-        place = np.searchsorted(seconds[series[role]], seconds[at], side="right") - 1
-        columns.append(np.where(place >= 0, values[series[role]][place], np.nan))
+        row = np.searchsorted(seconds[series[role]], seconds[at], side="right") - 1
+        columns.append(np.where(row >= 0, values[series[role]][row], np.nan))
     words = ", ".join(f"{name!r} is the {role}" for role, name in chosen.items())
     return Table(
         ("datetime", *(name if matches(name, synonyms_of(profile, role), role) else role for role, name in chosen.items())),
