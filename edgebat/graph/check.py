@@ -93,6 +93,8 @@ def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) 
         raise _fail(node, f"output range {requant.minimum}..{requant.maximum} does not lie in {output.dtype}")
     if requant.zero_point != output.zero_point:
         raise _fail(node, f"zero point {requant.zero_point} differs from that of its output, {output.zero_point}")
+    if requant.kind == "steps":
+        return _check_steps(node, requant)
     for label in ("multiplier", "shift", "clamp"):
         _expect_array(node, label, getattr(requant, label), "int32", (channels,))
     _expect_array(node, "requantization scale", requant.scale, "float32", (channels,))
@@ -113,7 +115,17 @@ def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) 
             if (requant.multiplier < 0).any() or (shift < -31).any() or (shift > 30).any():
                 raise _fail(node, "a Q31 multiplier below 0, or an exponent outside -31..30")
         case other:
-            raise _fail(node, f"requantization kind {other!r} is unknown; allowed: shift, float, double")
+            raise _fail(node, f"requantization kind {other!r} is unknown; allowed: shift, float, double, steps")
+    return None
+
+
+def _check_steps(node: Node, requant: Requant) -> None:
+    if not isinstance(node, ops.AveragePool1D | ops.Add):
+        raise _fail(node, "requantization by steps is for averages and sums only")
+    _expect_array(node, "thresholds", requant.multiplier, "int32", (requant.maximum - requant.minimum,))
+    _expect_array(node, "requantization scale", requant.scale, "float32", (1,))
+    if requant.shift.size or requant.clamp.size or (np.diff(requant.multiplier.astype(np.int64)) < 0).any():
+        raise _fail(node, "thresholds that decrease, or a shift or clamp beside them")
 
 
 def _conv_length(node: ops.Convolution, length: int, kernel: int) -> int:
@@ -165,9 +177,10 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
         case ops.Add():
             _expect_shape(node, tensors[node.inputs[1]], source.shape)
             _expect_shape(node, target, source.shape)
-            _expect_array(node, "multiplier", node.multiplier, "int32", (2,))
-            if (np.abs(node.multiplier.astype(np.int64)) >= 1 << 22).any():
-                raise _fail(node, "a multiplier of 2**22 or more could leave int32")
+            steps = node.requant.kind == "steps"
+            _expect_array(node, "multiplier", node.multiplier, "int32", (512 if steps else 2,))
+            if (np.abs(node.multiplier.astype(np.int64)) >= 1 << (30 if steps else 22)).any():
+                raise _fail(node, f"a multiplier of 2**{30 if steps else 22} or more could leave int32")
             _check_requant(node, node.requant, 1, target)
         case ops.Lut():
             _expect_array(node, "table", node.table, "int8", (256,))

@@ -126,6 +126,8 @@ class Importer(ImporterBase):
         return self.convolution(node, self.quantized(node), self.dequantized_weights(node, 1), bias)
 
     def on_add(self, node: OnnxNode) -> Value:
+        if node.inputs[0] == node.inputs[1]:
+            return kinds.Function(self.quantized(node), "twice")
         return self.sum(self.quantized(node, 0), self.quantized(node, 1))
 
     def on_tanh(self, node: OnnxNode) -> Value:
