@@ -21,6 +21,7 @@ import numpy as np
 from edgebat.arrays import Bool, FloatArray, Int32, Int64
 from edgebat.errors import DataError, ModelFileError, require
 from edgebat.files import Json
+from edgebat.formats.roundings import OWN
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import TEACHERS_HINT, shipped, teachers_dir
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
@@ -116,6 +117,8 @@ def load_model(path: str | Path, rounding: str = "auto") -> IntGraph:
         raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
     match path.suffix:
         case ".ebat":
+            if rounding != "auto":
+                raise ModelFileError(f"{path} {OWN}")
             return load_graph(path)
         case ".tflite":
             from edgebat.formats.tflite.read import read_tflite

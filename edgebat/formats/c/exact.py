@@ -25,7 +25,9 @@ def lower_exact_linear(low: Lowering, node: Weighted) -> None:
     """A dense layer over a vector or over rows, or a convolution: taps of a window, one after another."""
     view, label, target = low.view(node), low.label(node), low.target(node)
     if target.dtype != "int8":
-        raise ModelFileError(f"node {node.name!r} ({node.op}): an int16 output rounded as {node.requant.kind!r} has no C kernel")
+        raise ModelFileError(
+            f"node {node.name!r} ({node.op}): an int16 output rounded as {node.requant.kind!r} has no C kernel"
+        )
     weight, own = _taps(node, view, len(low.source(node).shape) == 1)
     outs, taps, width = weight.shape
     out = low.new_view(node.output)
@@ -74,8 +76,8 @@ def _scales(node: Weighted, weight: Int8, bias: Int64) -> tuple[Int32, Int32]:
     left = np.maximum(requant.shift.astype(np.int64), 0) if requant.kind == "double" else np.zeros(len(bias), np.int64)
     if (reach << left).max() > INT32_MAX:
         raise ModelFileError(
-            f"{where}: a sum can reach {int((reach << left).max())} before it is scaled; C allows {INT32_MAX}. Use a smaller "
-            "layer or a coarser output scale"
+            f"{where}: a sum can reach {int((reach << left).max())} before it is scaled; C allows {INT32_MAX}. Use a "
+            "smaller layer or a coarser output scale"
         )
     if requant.kind == "double":
         return requant.multiplier, requant.shift

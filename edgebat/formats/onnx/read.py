@@ -16,7 +16,7 @@ from edgebat.formats.onnx.model import METADATA_KEY, first_difference
 from edgebat.formats.onnx.note import graph_from_note
 from edgebat.formats.onnx.operators import Importer
 from edgebat.formats.onnx.parse import OnnxFile, parse_onnx
-from edgebat.formats.roundings import AUTO, rounding_of
+from edgebat.formats.roundings import AUTO, OWN, rounding_of
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, read_bytes
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph
@@ -38,6 +38,8 @@ def onnx_graph(data: bytes, what: str = "ONNX model", rounding: str = AUTO) -> I
     try:
         file = parse_onnx(data, what)
         if METADATA_KEY in file.metadata:
+            if rounding != AUTO:
+                raise ModelFileError(f"{what} {OWN}")
             return _own(file, what)
         if not 10 <= file.opsets.get("", 0) <= 25:
             raise ModelFileError(f"{what} uses operator set {file.opsets.get('', 0)}; edgebat reads 10 to 25")

@@ -11,6 +11,8 @@ from edgebat.formats.roundings.xnnpack import Xnnpack
 ROUNDINGS: dict[str, Rounding] = {rounding.name: rounding for rounding in (TfliteMicro(), Xnnpack(), OnnxRuntime())}
 """By the name that ``--rounding`` takes."""
 AUTO = "auto"
+OWN = "was written by edgebat, and its rounding is part of it; leave --rounding out"
+"""Of a file for which there is nothing to choose."""
 _OTHER_NAMES = {"float": Xnnpack.name, "double": TfliteMicro.name}
 
 
@@ -19,9 +21,10 @@ def rounding_of(name: str, default: str) -> Rounding:
     wanted = default if name == AUTO else _OTHER_NAMES.get(name, name)
     if wanted not in ROUNDINGS:
         raise ModelFileError(
-            f"rounding {name!r} is unknown; allowed: {', '.join((AUTO, *ROUNDINGS))}, and float or double for xnnpack or tflm"
+            f"rounding {name!r} is unknown; allowed: {', '.join((AUTO, *ROUNDINGS))}, and for two of them "
+            "float and double"
         )
     return ROUNDINGS[wanted]
 
 
-__all__ = ["AUTO", "ROUNDINGS", "Rounding", "rounding_of"]
+__all__ = ["AUTO", "OWN", "ROUNDINGS", "Rounding", "rounding_of"]

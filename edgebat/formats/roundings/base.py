@@ -62,7 +62,9 @@ class Rounding(ABC):
         """``F`` where that is the same for every sum, which all formats can store; else steps."""
         low, high = size * (-128 - source.zero_point), size * (127 - source.zero_point)
         if high - low > MAX_SUMS:
-            raise ModelFileError(f"an average over {size} positions has more than {MAX_SUMS} sums; use a shorter window")
+            raise ModelFileError(
+                f"an average over {size} positions has more than {MAX_SUMS} sums; use a shorter window"
+            )
         sums = np.arange(low, high + 1)
         wanted = np.clip(outputs(sums), *bounds)
         plain = float_requant(average_multiplier(source.scale, size, target.scale), target.zero_point, *bounds)
@@ -133,7 +135,9 @@ def sum_by_steps(summands: Summands, target: Tensor, bounds: Bounds) -> tuple[In
     half = (1 << excess) >> 1
     a, b = ((part + half) >> excess for part in (summands.a, summands.b))
     one = np.ones(1, np.float32)
-    plain = Requant("float", target.zero_point, *bounds, np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32), one)
+    plain = Requant(
+        "float", target.zero_point, *bounds, np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32), one
+    )
     outputs = np.clip(summands.outputs, *bounds)
     return np.concatenate([a, b]).astype(np.int32), steps((a[:, None] + b).ravel(), outputs.ravel(), plain)
 

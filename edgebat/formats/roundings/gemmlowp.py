@@ -10,7 +10,13 @@ from collections.abc import Callable
 import numpy as np
 
 from edgebat.arrays import Int8
-from edgebat.graph.arithmetic import INT32_MAX, doubling_high_multiply, quantize_multiplier, requantize_double, rounding_shift
+from edgebat.graph.arithmetic import (
+    INT32_MAX,
+    doubling_high_multiply,
+    quantize_multiplier,
+    requantize_double,
+    rounding_shift,
+)
 from edgebat.graph.model import Tensor
 
 _FRACTION = 27

@@ -28,13 +28,17 @@ class OnnxRuntime(Rounding):
         """``rint(fma(a, ratio_a, fma(b, ratio_b, fixed)))``; ``fixed`` holds the zero points (MlasQLinearAdd)."""
         ratios = [np.float32(source.scale) / np.float32(target.scale) for source in sources]
         if not all(2.0**-20 <= ratio < 2.0**8 for ratio in ratios):
-            raise ModelFileError(f"its scales are {[float(r) for r in ratios]} of its output's; allowed: 2**-20 to 2**8")
+            raise ModelFileError(
+                f"its scales are {[float(r) for r in ratios]} of its output's; allowed: 2**-20 to 2**8"
+            )
         zeros = [np.float32(source.zero_point) for source in sources]
         fixed = np.float32(target.zero_point) - (ratios[0] * zeros[0] + ratios[1] * zeros[1])
         b = _fused(VALUES, ratios[1], fixed)
         outputs = np.rint(_fused(VALUES[:, None], ratios[0], b)).astype(np.int64)
         a = VALUES * np.float64(ratios[0])
-        exact = [np.rint(part.astype(np.float64) * 2.0**_FIXED_BITS).astype(np.int64) for part in (a, b - np.float64(fixed))]
+        exact = [
+            np.rint(part.astype(np.float64) * 2.0**_FIXED_BITS).astype(np.int64) for part in (a, b - np.float64(fixed))
+        ]
         return sum_by_steps(Summands(*exact, outputs), target, bounds)
 
     def twice(self, source: Tensor, target: Tensor) -> Int8:

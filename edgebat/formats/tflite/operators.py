@@ -10,7 +10,7 @@ from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.lstm import read_lstm
-from edgebat.formats.tflite.model import FileOperator
+from edgebat.formats.tflite.model import FileOperator, FileTensor
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
@@ -174,7 +174,9 @@ class Importer(ImporterBase):
         values = taps[0]
         if channels != source.shape[-1]:  # several filters a channel: a convolution that is zero elsewhere
             owner = np.arange(channels) // (channels // source.shape[-1])
-            spread = np.where(np.arange(source.shape[-1]) == owner[:, None, None], values.T[:, :, None], 0).astype(np.int8)
+            spread = np.where(np.arange(source.shape[-1]) == owner[:, None, None], values.T[:, :, None], 0).astype(
+                np.int8
+            )
             self.finish(
                 ops.Conv1D(
                     self.label(target), (source.name,), target.name, spread, bias, scale,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebat.errors import EdgebatError, ModelFileError
-from edgebat.formats.roundings import AUTO, Rounding, rounding_of
+from edgebat.formats.roundings import AUTO, OWN, Rounding, rounding_of
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, FileModel, parse_tflite, read_bytes
 from edgebat.formats.tflite.operators import Importer
 from edgebat.formats.tflite.schema import METADATA_NAME
@@ -41,7 +41,9 @@ def tflite_graph(data: bytes, what: str = "TFLite model", rounding: str = AUTO) 
         note = _note(model, what)
         _require_int8(model, what)
         recurrent = any("LSTM" in operator.kind for operator in model.operators)
-        chosen = rounding_of(AUTO if note else rounding, TFLM if recurrent and not note else XNNPACK)
+        if note and rounding != AUTO:
+            raise ModelFileError(f"{what} {OWN}")
+        chosen = rounding_of(rounding, TFLM if recurrent and not note else XNNPACK)
         if recurrent and not note and chosen.name != TFLM:
             raise ModelFileError(
                 f"{what} has an LSTM, which edgebat computes as TFLite Micro does; its other layers cannot be rounded as "
