@@ -327,6 +327,11 @@ class Importer(ImporterBase):
 
     on_logistic = on_tanh
 
+    def on_leaky_relu(self, operator: FileOperator) -> None:
+        source, target = self.source(operator), self.target(operator)
+        table = self.rounding.leaky_relu(source, target, float(operator.options.get("alpha", 0.0)))
+        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "leaky_relu", table))
+
     def on_cast(self, operator: FileOperator) -> None:
         source = self.source(operator)
         if self.model.tensors[operator.outputs[0]].dtype != "int32" or source.dtype != "int8":
