@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +14,11 @@ from ai_edge_litert.interpreter import Interpreter
 from tflite_micro.python.tflite_micro import runtime as tflite_micro
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.write import write_c
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.formats.tflite.read import tflite_graph
 from edgebat.graph import Add, IntGraph, Tensor
 from edgebat.runtime import Engine
 from edgebat.runtime.kernels import build_kernel
-from tests.c_host import load
 from tests.foreign_files import OPERATORS, FileOfOthers, addition
 
 FILES = 1000 if os.environ.get("EDGEBAT_TEST_SCALE") == "full" else 50
@@ -96,17 +93,6 @@ def test_a_sum_gives_the_integers_of_its_engine_for_every_pair(engine: str) -> N
         np.testing.assert_array_equal(
             kernel(a.astype(np.float64), b.astype(np.float64)), ENGINES[engine](content, a, b), f"{seed}"
         )
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("operator", OPERATORS)
-def test_the_exported_c_gives_the_same(operator: str, engine: str, tmp_path: Path) -> None:
-    for index, (rng, content) in enumerate(drawn(operator)[: 4 if FILES < 1000 else 100]):
-        graph = tflite_graph(content, "drawn", engine)
-        x = windows(rng, graph)
-        folder = tmp_path / str(index)
-        model = load(write_c(graph, folder, "net"), folder)
-        np.testing.assert_array_equal(model.run(x), Engine(graph).run(x).reshape(len(x), -1), f"{index}")
 
 
 def test_a_kernel_that_misses_the_axis_of_size_one_leaves_the_bias() -> None:
