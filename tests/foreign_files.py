@@ -47,8 +47,8 @@ class FileOfOthers(FileBuilder):
         }
         codes = [{"deprecated_code": min(c, 127), "version": v, "code": c} for c, v in self.codes]
         model = {
-            "version": schema.SCHEMA_VERSION, "operator_codes": codes, "subgraphs": [graph], "description": "", "metadata": [],
-            "buffers": self.buffers,
+            "version": schema.SCHEMA_VERSION, "operator_codes": codes, "subgraphs": [graph], "description": "",
+            "metadata": [], "buffers": self.buffers,
         }  # fmt: skip
         return write_flatbuffer(model, schema.SCHEMA, "Model", schema.IDENTIFIER)
 
@@ -155,12 +155,38 @@ def _of_one_value(kind: str, output: tuple[float, int] | None = None, options: s
     return make
 
 
+def _with_constants(kind: str, options: str | None) -> Maker:
+    """An operator on every int8 value in each of four channels, and one constant a channel."""
+
+    def make(rng: np.random.Generator) -> bytes:
+        file, sa, sb = FileOfOthers(), draw_scale(rng), draw_scale(rng)
+        zero = 0 if kind == "PRELU" else draw_zero(rng)
+        match kind:
+            case "MUL":
+                sy = float(np.float32(sa * sb * rng.uniform(20, 200)))
+            case "PRELU":
+                sb, sy = float(np.float32(rng.uniform(0.001, 0.01))), near(rng, sa, 0.3, 2.0)
+            case _:
+                sb = near(rng, sa)
+                sy = near(rng, max(sa, sb), 0.5, 3.0)
+        x = file.tensor("x", (1, 256, 4), "int8", scale=sa, zero_point=draw_zero(rng))
+        values = rng.integers(-128, 128, 4).astype(np.int8)
+        c = file.tensor("c", (4,), "int8", data=values, scale=sb, zero_point=zero)
+        y = file.tensor("y", (1, 256, 4), "int8", scale=sy, zero_point=draw_zero(rng))
+        file.operator(kind, 2 if options else 1, [x, c], y, options, {"activation": 0} if options else {})
+        return file.bytes([x], y)
+
+    return make
+
+
 Maker = Callable[[np.random.Generator], bytes]
 OPERATORS: dict[str, Maker] = {
     "dense": dense, "convolution": convolution, "depthwise": depthwise, "mean": mean, "average_pool": average_pool,
     "quantize": _of_one_value("QUANTIZE", None, "QuantizeOptions"), "tanh": _of_one_value("TANH", (2.0**-7, 0)),
     "logistic": _of_one_value("LOGISTIC", (2.0**-8, -128)),
     "leaky_relu": _of_one_value("LEAKY_RELU", None, "LeakyReluOptions"),
+    "multiply_constant": _with_constants("MUL", "MulOptions"), "add_constant": _with_constants("ADD", "AddOptions"),
+    "subtract_constant": _with_constants("SUB", "SubOptions"), "prelu": _with_constants("PRELU", None),
 }  # fmt: skip
 """A file of one operator, by a word for it."""
 

@@ -15,7 +15,7 @@ from edgebat.formats.c.write import write_c
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.formats.tflite.write import write_tflite
-from edgebat.graph.model import IntGraph, Requant
+from edgebat.graph.model import IntGraph, Lut, Requant
 from edgebat.graph.origin import foreign_of
 from edgebat.graph.store import save_graph
 
@@ -92,7 +92,8 @@ def storable(graph: IntGraph, kind: str) -> str:
         return ""
     for node in graph.nodes:
         found = getattr(node, "requant", None)
-        if isinstance(found, Requant) and found.kind in ("double", "steps"):
+        by_channel = isinstance(node, Lut) and node.table.ndim == 2
+        if by_channel or (isinstance(found, Requant) and found.kind in ("double", "steps")):
             foreign = foreign_of(graph)
             engine = (
                 ROUNDINGS[foreign.rounding].engine if foreign and foreign.rounding in ROUNDINGS else "another engine"

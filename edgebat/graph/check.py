@@ -183,7 +183,8 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
                 raise _fail(node, f"a multiplier of 2**{30 if steps else 22} or more could leave int32")
             _check_requant(node, node.requant, 1, target)
         case ops.Lut():
-            _expect_array(node, "table", node.table, "int8", (256,))
+            by_channel = node.table.ndim == 2
+            _expect_array(node, "table", node.table, "int8", (source.shape[-1], 256) if by_channel else (256,))
             _expect_shape(node, target, source.shape)
         case ops.Lstm():
             _check_lstm(node, source, target)

@@ -165,7 +165,10 @@ class Add(Node):
 
 @dataclass(frozen=True, eq=False)
 class Lut(Node):
-    """int8 -> int8 by table: output = table[x + 128]; ``function`` names it ("tanh", "sigmoid", "requantize", ...)."""
+    """int8 -> int8 by table: output = table[x + 128]; ``function`` names it ("tanh", "sigmoid", "requantize", ...).
+
+    table int8 [256]; or [C, 256], one for each channel, in models of others.
+    """
 
     op: ClassVar[str] = "lut"
     function: str

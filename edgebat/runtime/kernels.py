@@ -44,6 +44,9 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
             return _add(node, tensors)
         case ops.Lut():
             table = node.table.astype(np.float64)
+            if table.ndim == 2:
+                channel = np.arange(len(table))
+                return lambda x: table[channel, x.astype(np.intp) + 128]
             return lambda x: table[x.astype(np.intp) + 128]
         case ops.LastStep():
             return lambda x: x[:, -1]

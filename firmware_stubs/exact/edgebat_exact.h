@@ -68,6 +68,13 @@ void edgebat_exact_average(const edgebat_exact_average_t *layer, const int8_t *x
 void edgebat_exact_add(const edgebat_exact_add_t *layer, const int8_t *a, const int8_t *b, int8_t *y,
                        uint32_t count);
 
+/**
+ * y[r][c] = tables[c][x[r][c] + 128] for `rows` rows of `width` values, x_step and y_step bytes apart.
+ * again: 1: every row begins with the first table; 0: tables go on from row to row.
+ */
+void edgebat_exact_lut(const int8_t *tables, const int8_t *x, uint32_t x_step, int8_t *y, uint32_t y_step,
+                       uint32_t rows, uint32_t width, uint32_t again);
+
 /** How many of 255 thresholds `sum` reaches, by as many comparisons for every sum. */
 static inline int32_t edgebat_exact_steps(const int32_t *thresholds, int32_t sum) {
     uint32_t reached = 0;

@@ -66,7 +66,7 @@ def windows(rng: np.random.Generator, graph: IntGraph) -> np.ndarray:
     """Random windows, the ends, and every value once where an operator works value by value."""
     shape = graph.input_tensor.shape
     ends = [np.full((1, *shape), value, np.int8) for value in (-128, 0, 127)]
-    each = [PAIRS[None]] if shape == (256,) else []
+    each = [np.broadcast_to(PAIRS.reshape(256, *[1] * (len(shape) - 1)), shape)[None]] if shape[0] == 256 else []
     return np.concatenate([rng.integers(-128, 128, (WINDOWS, *shape)).astype(np.int8), *ends, *each])
 
 

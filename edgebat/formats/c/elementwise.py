@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgebat.formats.c import tables
-from edgebat.formats.c.exact import lower_exact_add
+from edgebat.formats.c.exact import lower_exact_add, lower_exact_lut
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import View
 from edgebat.formats.c.requant import lower_requant
@@ -40,6 +40,9 @@ def lower_add(low: Lowering, node: Add) -> None:
 
 def lower_lut(low: Lowering, node: Lut) -> None:
     """Every value through a table of 256."""
+    if node.table.ndim == 2:
+        lower_exact_lut(low, node)
+        return
     view, label = low.view(node), low.label(node)
     if view.stride % 4:
         view = low.compact(view)

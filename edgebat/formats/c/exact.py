@@ -11,7 +11,7 @@ from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import View
 from edgebat.formats.roundings.base import steps
 from edgebat.graph.arithmetic import INT32_MAX
-from edgebat.graph.model import Add, AveragePool1D, Convolution, Dense, DepthwiseConv1D, Requant, Weighted
+from edgebat.graph.model import Add, AveragePool1D, Convolution, Dense, DepthwiseConv1D, Lut, Requant, Weighted
 from edgebat.runtime.kernels import build_requant
 
 PREFIX = "edgebat_exact"
@@ -128,4 +128,16 @@ def lower_exact_add(low: Lowering, node: Add, a: View, b: View) -> None:
     }  # fmt: skip
     low.tables.append(tables.structure(f"{PREFIX}_add_t", label, fields, 12))
     low.call(f"{PREFIX}_add", f"&{label}", a, b, out, out.bytes)
+    low.finish(node.output)
+
+
+def lower_exact_lut(low: Lowering, node: Lut) -> None:
+    """Every value through the table of its channel."""
+    view, label = low.view(node), low.label(node)
+    out = low.new_view(node.output, like=view)
+    # A flattened tensor still has its rows, and tables for the values of all of them.
+    again = int(len(node.table) == view.width)
+    low.tables.append(tables.byte_table(f"{label}_table", node.table.ravel().tolist()))
+    sizes = (view.rows, view.width, again)
+    low.call(f"{PREFIX}_lut", f"{label}_table", view, view.stride, out, out.stride, *sizes)
     low.finish(node.output)

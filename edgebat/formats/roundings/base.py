@@ -12,7 +12,7 @@ from edgebat.arrays import Float32, Float64, Int8, Int32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, function_table
-from edgebat.graph.arithmetic import INT32_MAX, requantize_float
+from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_double, requantize_float
 from edgebat.graph.model import Requant, Tensor
 from edgebat.runtime.kernels import build_requant
 
@@ -20,6 +20,14 @@ Bounds = tuple[int, int]
 VALUES: Int64 = np.arange(-128, 128)
 """Every int8 value, in the order of a table."""
 MAX_SUMS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A quantized constant of one value a channel: ``steps`` int64 [C] are its integers less its zero point."""
+
+    steps: Int64
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,22 @@ class Rounding(ABC):
     def leaky_relu(self, source: Tensor, target: Tensor, alpha: float) -> Int8:
         """The table of ``x if x >= 0 else alpha * x``."""
 
+    def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
+        """The tables [C, 256] of a product with one constant a channel."""
+        raise ModelFileError(f"edgebat knows no products with constants in the rounding {self.name}; choose another")
+
+    def add_constant(self, source: Tensor, constant: Constant, target: Tensor, sign: int = 1) -> Int8:
+        """The tables [C, 256] of a sum with one constant a channel; ``sign`` -1: of the difference."""
+        raise ModelFileError(f"edgebat knows no sums with constants in the rounding {self.name}; choose another")
+
+    def prelu(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
+        """The tables [C, 256] of ``x if x >= 0 else constant * x``, by ``D`` in every engine of TFLite files."""
+        x = VALUES - source.zero_point
+        ratio = source.scale / target.scale
+        rising = requantize_double(x, *quantized(ratio))
+        falling = requantize_double(x * constant.steps[:, None], *quantized(ratio * constant.scale))
+        return as_int8(np.where(x >= 0, rising, falling) + target.zero_point)
+
     def tanh(self, source: Tensor, target: Tensor) -> Int8:
         """The table of tanh."""
         return function_table(LUT_FUNCTIONS["TANH"].compute, source, target)
@@ -140,6 +164,13 @@ def sum_by_steps(summands: Summands, target: Tensor, bounds: Bounds) -> tuple[In
     )
     outputs = np.clip(summands.outputs, *bounds)
     return np.concatenate([a, b]).astype(np.int32), steps((a[:, None] + b).ravel(), outputs.ravel(), plain)
+
+
+def quantized(real: float) -> tuple[int, int]:
+    """Q31 multiplier and exponent of ``real``. Raises ModelFileError when it is out of any use."""
+    if not real < 2.0**16:
+        raise ModelFileError(f"its scales are {real} times apart; allowed: below 65536")
+    return quantize_multiplier(real)
 
 
 def as_int8(values: Float64 | Int64 | Float32) -> Int8:

@@ -49,6 +49,10 @@ class OnnxRuntime(Rounding):
     def requantize(self, source: Tensor, target: Tensor) -> Int8:
         return _quantized(_dequantized(source), target)
 
+    def affine(self, source: Tensor, target: Tensor, scale: Float32, offset: Float32) -> Int8:
+        """The tables [C, 256] of ``x * scale + offset`` with one of each a channel: a batch normalization."""
+        return _quantized(_dequantized(source) * scale[:, None] + offset[:, None], target)
+
     def leaky_relu(self, source: Tensor, target: Tensor, alpha: float) -> Int8:
         x = _dequantized(source)
         return _quantized(np.where(x >= 0, x, x * np.float32(alpha)), target)

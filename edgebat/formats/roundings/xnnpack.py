@@ -6,8 +6,8 @@ import numpy as np
 
 from edgebat.arrays import Int8, Int32, Int64
 from edgebat.formats.roundings import tflm
-from edgebat.formats.roundings.base import VALUES, Bounds, Rounding, as_int8
-from edgebat.formats.tflite.rules import add_rounding
+from edgebat.formats.roundings.base import VALUES, Bounds, Constant, Rounding, as_int8
+from edgebat.formats.tflite.rules import add_multipliers, add_rounding
 from edgebat.graph.model import Requant, Tensor
 
 _LOW, _HIGH = 2.0**-8, 2.0**7
@@ -28,6 +28,16 @@ class Xnnpack(Rounding):
 
     def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[Int32, Requant]:
         return add_rounding((sources[0].scale, sources[1].scale), target, bounds)
+
+    def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
+        factor = np.float32(source.scale) * np.float32(constant.scale) / np.float32(target.scale)
+        products = (VALUES - source.zero_point) * constant.steps[:, None]
+        return as_int8(np.rint(products.astype(np.float32) * factor).astype(np.int64) + target.zero_point)
+
+    def add_constant(self, source: Tensor, constant: Constant, target: Tensor, sign: int = 1) -> Int8:
+        (first, second), shift = add_multipliers(source.scale, constant.scale, target.scale)
+        sums = (VALUES - source.zero_point) * first + sign * constant.steps[:, None] * second
+        return as_int8(((sums + (1 << (shift - 1))) >> shift) + target.zero_point)
 
     def requantize(self, source: Tensor, target: Tensor) -> Int8:
         ratio = _ratio(source, target)

@@ -18,7 +18,6 @@ from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 REMEDIES = {
-    "MUL": "A batch normalization behind an activation cannot be folded: put it right behind its layer and convert again",
     "SPACE_TO_BATCH_ND": "It is a dilated convolution that the converter did not fold: convert a SavedModel, or from a "
     "concrete function with fixed shapes",
     "SOFTMAX": "End the model before the softmax; the largest output stays the largest",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
-from edgebat.formats.tflite.foreign import ImporterBase
+from edgebat.formats.tflite.elementwise import ElementwiseImporter
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
 from edgebat.formats.tflite.schema import PADDING
@@ -16,7 +18,7 @@ from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
 
 
-class Importer(ImporterBase):
+class Importer(ElementwiseImporter):
     """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
 
     def on_fully_connected(self, operator: FileOperator) -> None:
@@ -289,6 +291,9 @@ class Importer(ImporterBase):
             raise ModelFileError(f"{operator.where} changes the scale or zero point")
         if shape == source.shape:
             self.values[tensor.index] = source  # only an axis of size 1 comes or goes
+        elif source is self.input and len(shape) == 2 and np.prod(shape) == np.prod(source.shape) and not self.nodes:
+            # The first thing that happens to a flat input: the graph takes it as a sequence, in the same order.
+            self.input = self.values[tensor.index] = self.tensors[source.name] = replace(source, shape=shape)
         elif shape == (int(np.prod(source.shape)),):
             target = self.target(operator)
             self.nodes.append(ops.Flatten(self.label(target), (source.name,), target.name))
@@ -306,58 +311,6 @@ class Importer(ImporterBase):
         if operator.options.get("axis", 0) not in (-1, rank - 1) or self.bounds(operator, target) != (-128, 127):
             raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
         self.nodes.append(ops.Concat(self.label(target), tuple(source.name for source in sources), target.name))
-
-    def on_add(self, operator: FileOperator) -> None:
-        if operator.inputs[:1] and operator.inputs[0] in self.indices:
-            self.add_index(operator)
-            return
-        sources = [self.source(operator, position) for position in (0, 1)]
-        target = self.target(operator)
-        multipliers, requant = self.rounding.add((sources[0], sources[1]), target, self.bounds(operator, target))
-        names = (sources[0].name, sources[1].name)
-        self.nodes.append(ops.Add(self.label(target), names, target.name, multipliers, requant))
-
-    # -- tables: one operator, or a cast to int32, an addition of 128 and a gather
-
-    def on_tanh(self, operator: FileOperator) -> None:
-        source, target = self.source(operator), self.target(operator)
-        function = self.hint(target).get("function", {"TANH": "tanh", "LOGISTIC": "sigmoid"}[operator.kind])
-        table = {"TANH": self.rounding.tanh, "LOGISTIC": self.rounding.sigmoid}[operator.kind](source, target)
-        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, str(function), table))
-
-    on_logistic = on_tanh
-
-    def on_leaky_relu(self, operator: FileOperator) -> None:
-        source, target = self.source(operator), self.target(operator)
-        table = self.rounding.leaky_relu(source, target, float(operator.options.get("alpha", 0.0)))
-        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "leaky_relu", table))
-
-    def on_cast(self, operator: FileOperator) -> None:
-        source = self.source(operator)
-        if self.model.tensors[operator.outputs[0]].dtype != "int32" or source.dtype != "int8":
-            raise ModelFileError(f"{operator.where}: edgebat reads CAST from int8 to int32, before a table, only")
-        self.indices[operator.outputs[0]] = (source, 0)
-
-    def add_index(self, operator: FileOperator) -> None:
-        source, added = self.indices[operator.inputs[0]]
-        constant = self.constant(operator, 1, "int32", rank=1)
-        if constant.shape != (1,) or operator.options.get("activation", 0):
-            raise ModelFileError(
-                f"{operator.where}: edgebat reads an int32 addition of one constant before a table only"
-            )
-        self.indices[operator.outputs[0]] = (source, added + int(constant.values[0]))
-
-    def on_gather(self, operator: FileOperator) -> None:
-        self.expect_inputs(operator, 2)
-        source, added = self.indices.get(operator.inputs[1], (None, 0))
-        table = self.constant(operator, 0, "int8", rank=1)
-        if source is None or added != 128 or table.shape != (256,):
-            raise ModelFileError(f"{operator.where}: edgebat reads GATHER from a table of 256 at x + 128 only")
-        if operator.options.get("axis", 0) or operator.options.get("batch_dims", 0):
-            raise ModelFileError(f"{operator.where} gathers along another axis")
-        target = self.target(operator)
-        function = str(self.hint(target).get("function", "table"))
-        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, function, table.values))
 
     def on_strided_slice(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)

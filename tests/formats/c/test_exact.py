@@ -26,7 +26,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
     return Kernels(tmp_path_factory.mktemp("kernels"))
 
 
-@pytest.mark.parametrize("engine", ["xnnpack", "tflm", "onnxruntime"])
+@pytest.mark.parametrize("engine", ["xnnpack", "tflm"])
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_an_operator_of_others(operator: str, engine: str, kernels: Kernels, tmp_path: Path) -> None:
     for seed in range(FILES):
