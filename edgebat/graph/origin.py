@@ -35,5 +35,5 @@ def foreign_of(graph: IntGraph) -> Foreign | None:
     found: Any = graph.meta.get("foreign")
     if not isinstance(found, dict):
         return None
-    words = [str(found.get(key, "")) for key in ("rounding", "input", "output")]
-    return Foreign(*words, found.get("input_layout") == "NCT")
+    rounding, source, target = (str(found.get(key, "")) for key in ("rounding", "input", "output"))
+    return Foreign(rounding, source, target, found.get("input_layout") == "NCT")

@@ -17,6 +17,7 @@ from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
 from edgebat.formats.roundings import Rounding
+from edgebat.formats.roundings.base import elu_table
 from edgebat.formats.tflite.rules import function_table
 from edgebat.graph import model as ops
 from edgebat.graph.model import IntGraph, Node, Tensor
@@ -217,6 +218,8 @@ class ImporterBase:
         return replace(first, tensor=target, unsigned=unsigned)
 
     def table(self, value: kinds.Function, source: Tensor, target: Tensor) -> Int8:
+        if value.name == "elu":
+            return elu_table(source, target)
         if value.name in FUNCTIONS:
             return function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
         found: Int8 = getattr(self.rounding, value.name)(source, target, *value.arguments)

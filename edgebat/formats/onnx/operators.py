@@ -143,6 +143,11 @@ class Importer(ImporterBase):
 
     on_sigmoid = on_tanh
 
+    def on_elu(self, node: OnnxNode) -> Value:
+        if node.attributes.get("alpha", 1.0) != 1.0:
+            raise ModelFileError(f"{self.where} has alpha {node.attributes['alpha']}; edgebat reads 1")
+        return kinds.Function(self.quantized(node), "elu")
+
     def on_leakyrelu(self, node: OnnxNode) -> Value:
         alpha = node.attributes.get("alpha", 0.01)
         return kinds.Function(self.quantized(node), "leaky_relu", (float(alpha) if isinstance(alpha, float) else 0.01,))

@@ -20,6 +20,8 @@ Bounds = tuple[int, int]
 VALUES: Int64 = np.arange(-128, 128)
 """Every int8 value, in the order of a table."""
 MAX_SUMS = 1 << 24
+_DOUBT = 1e-4
+"""Of a step: far above what approximations in float32 are wrong by."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Rounding(ABC):
 
         def outputs(sums: Int64) -> Int64:
             raw = sums + size * source.zero_point
-            return np.sign(raw) * ((np.abs(raw) + size // 2) // size)
+            return np.asarray(np.sign(raw) * ((np.abs(raw) + size // 2) // size))
 
         return self._average(source, size, target, bounds, outputs)
 
@@ -164,6 +166,19 @@ def sum_by_steps(summands: Summands, target: Tensor, bounds: Bounds) -> tuple[In
     )
     outputs = np.clip(summands.outputs, *bounds)
     return np.concatenate([a, b]).astype(np.int32), steps((a[:, None] + b).ravel(), outputs.ravel(), plain)
+
+
+def elu_table(source: Tensor, target: Tensor) -> Int8:
+    """The table of ELU, which engines compute in float32 by approximations of their own.
+
+    Raises ModelFileError when a value lies so near to the middle of two steps that they could differ.
+    """
+    x = (VALUES - source.zero_point) * source.scale
+    steps = np.where(x >= 0, x, np.expm1(np.minimum(x, 0.0))) / target.scale
+    inside = np.abs(steps) < 256
+    if (np.abs(steps[inside] - np.floor(steps[inside]) - 0.5) < _DOUBT).any():
+        raise ModelFileError("engines could round one of its 256 values differently; calibrate the model again")
+    return as_int8(np.rint(np.clip(steps, -1e6, 1e6)) + target.zero_point)
 
 
 def quantized(real: float) -> tuple[int, int]:

@@ -36,10 +36,8 @@ class OnnxRuntime(Rounding):
         b = _fused(VALUES, ratios[1], fixed)
         outputs = np.rint(_fused(VALUES[:, None], ratios[0], b)).astype(np.int64)
         a = VALUES * np.float64(ratios[0])
-        exact = [
-            np.rint(part.astype(np.float64) * 2.0**_FIXED_BITS).astype(np.int64) for part in (a, b - np.float64(fixed))
-        ]
-        return sum_by_steps(Summands(*exact, outputs), target, bounds)
+        fixed_a, fixed_b = (np.rint(part * 2.0**_FIXED_BITS).astype(np.int64) for part in (a, b - np.float64(fixed)))
+        return sum_by_steps(Summands(fixed_a, fixed_b, outputs), target, bounds)
 
     def twice(self, source: Tensor, target: Tensor) -> Int8:
         """A value added to itself is not fused: float32, as the model says."""
@@ -58,7 +56,7 @@ class OnnxRuntime(Rounding):
         return _quantized(np.where(x >= 0, x, x * np.float32(alpha)), target)
 
 
-def _fused(x: Int64, factor: Float32, summand: Float32) -> Float32:
+def _fused(x: Int64, factor: np.float32, summand: np.float32 | Float32) -> Float32:
     """fma in float32: float64 holds products of int8 and float32, and their sums with a float32, all but exactly."""
     return np.asarray(x * np.float64(factor) + np.asarray(summand, np.float64), np.float32)
 

@@ -24,7 +24,7 @@ class Xnnpack(Rounding):
         count, zero = np.float32(size), source.zero_point
         m = np.float32(source.scale) / np.float32(target.scale) / count
         bias = np.float32(target.zero_point) - np.float32(size * zero) * m
-        return np.rint((sums + size * zero).astype(np.float32) * m + bias).astype(np.int64)
+        return np.asarray(np.rint((sums + size * zero).astype(np.float32) * m + bias), np.int64)
 
     def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[Int32, Requant]:
         return add_rounding((sources[0].scale, sources[1].scale), target, bounds)

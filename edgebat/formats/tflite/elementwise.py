@@ -9,7 +9,7 @@ import numpy as np
 
 from edgebat.arrays import Int8
 from edgebat.errors import ModelFileError
-from edgebat.formats.roundings.base import Constant
+from edgebat.formats.roundings.base import Constant, elu_table
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.graph import model as ops
@@ -85,6 +85,14 @@ class ElementwiseImporter(ImporterBase):
         self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, str(function), table))
 
     on_logistic = on_tanh
+
+    def on_elu(self, operator: FileOperator) -> None:
+        self.expect_inputs(operator, 1)
+        if operator.inputs[0] in self.dequantized:  # converters leave it in float, between DEQUANTIZE and QUANTIZE
+            self.computed[operator.outputs[0]] = self.dequantized[operator.inputs[0]], elu_table
+            return
+        source, target = self.source(operator), self.target(operator)
+        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "elu", elu_table(source, target)))
 
     def on_leaky_relu(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Array
+from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import proven
 from edgebat.formats.roundings import Rounding
@@ -17,9 +18,8 @@ from edgebat.formats.tflite.schema import ACTIVATION
 from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
+Table = Callable[[Tensor, Tensor], Int8]
 REMEDIES = {
-    "SPACE_TO_BATCH_ND": "It is a dilated convolution that the converter did not fold: convert a SavedModel, or from a "
-    "concrete function with fixed shapes",
     "SOFTMAX": "End the model before the softmax; the largest output stays the largest",
     "WHILE": "Convert an LSTM as the fused operator: Keras LSTM(unroll=False) with a fixed batch of 1",
 }
@@ -37,10 +37,13 @@ class ImporterBase:
         self.values: dict[int, Tensor] = {}
         self.padded: dict[int, tuple[Tensor, tuple[int, int]]] = {}  # outputs of PAD, waiting for a convolution
         self.widened: dict[int, tuple[Tensor, int]] = {}  # outputs of QUANTIZE to int16: source and power of two
+        self.spaced: dict[int, Any] = {}  # outputs of SPACE_TO_BATCH_ND, waiting for a convolution
+        self.waiting: dict[int, FileOperator] = {}  # convolutions of those, waiting for BATCH_TO_SPACE_ND
         self.indices: dict[int, tuple[Tensor, int]] = {}  # int8 values as table indices: source and what was added
         self.input: Tensor | None = None
         self.real: set[int] = set()  # the float input of a model that quantizes it itself
         self.dequantized: dict[int, Tensor] = {}
+        self.computed: dict[int, tuple[Tensor, Table]] = {}  # float values between DEQUANTIZE and QUANTIZE
 
     def graph(self, name: str, meta: dict[str, Any]) -> IntGraph:
         """Convert all operators. Raises ModelFileError for the first one that is not understood."""

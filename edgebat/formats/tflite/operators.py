@@ -10,7 +10,7 @@ from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
-from edgebat.formats.tflite.elementwise import ElementwiseImporter
+from edgebat.formats.tflite.dilated import DilatedImporter
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
 from edgebat.formats.tflite.schema import PADDING
@@ -18,7 +18,7 @@ from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
 
 
-class Importer(ElementwiseImporter):
+class Importer(DilatedImporter):
     """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
 
     def on_fully_connected(self, operator: FileOperator) -> None:
@@ -85,6 +85,11 @@ class Importer(ElementwiseImporter):
                 raise ModelFileError(f"{operator.where} quantizes the input a second time")
             self.input = self.target(operator)
             return
+        if operator.inputs[0] in self.computed:
+            source, compute = self.computed[operator.inputs[0]]
+            target = self.target(operator)
+            self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "elu", compute(source, target)))
+            return
         source = self.source(operator)
         if tensor.dtype in ("int8", "uint8"):
             zero = int(tensor.zero_point[0]) - (128 if tensor.dtype == "uint8" else 0) if len(tensor.scale) == 1 else 0
@@ -149,6 +154,8 @@ class Importer(ElementwiseImporter):
         return np.ascontiguousarray(hit), options.get(f"dilation_{along}", 1), along
 
     def on_conv_2d(self, operator: FileOperator) -> None:
+        if self.waits(operator):
+            return
         weight = self.constant(operator, 1, "int8", rank=4)
         values, dilation, along = self.taps(operator, weight)
         outs, kernel, _ = values.shape
@@ -162,6 +169,8 @@ class Importer(ElementwiseImporter):
         self.finish(node, source, target)
 
     def on_depthwise_conv_2d(self, operator: FileOperator) -> None:
+        if self.waits(operator):
+            return
         weight = self.constant(operator, 1, "int8", rank=4)
         taps, dilation, along = self.taps(operator, weight)
         kernel, channels = taps.shape[1:]
@@ -276,6 +285,8 @@ class Importer(ElementwiseImporter):
         self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
 
     def on_reshape(self, operator: FileOperator) -> None:
+        if self.passed_on(operator):
+            return
         tensor = self.model.tensors[operator.outputs[0]]
         if operator.inputs and operator.inputs[0] in self.padded:
             before = self.model.tensors[operator.inputs[0]]
@@ -330,4 +341,4 @@ class Importer(ElementwiseImporter):
         self.nodes.append(ops.LastStep(self.label(target), (source.name,), target.name))
 
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
-        self.nodes.append(read_lstm(self, operator))
+        self.nodes += read_lstm(self, operator)
