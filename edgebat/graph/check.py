@@ -122,9 +122,11 @@ def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) 
 def _check_steps(node: Node, requant: Requant) -> None:
     if not isinstance(node, ops.AveragePool1D | ops.Add):
         raise _fail(node, "requantization by steps is for averages and sums only")
-    _expect_array(node, "thresholds", requant.multiplier, "int32", (requant.maximum - requant.minimum,))
+    wide = isinstance(node, ops.Add) and node.multiplier.dtype == np.int64
+    kind = "int64" if wide else "int32"
+    _expect_array(node, "thresholds", requant.multiplier, kind, (requant.maximum - requant.minimum,))
     _expect_array(node, "requantization scale", requant.scale, "float32", (1,))
-    if requant.shift.size or requant.clamp.size or (np.diff(requant.multiplier.astype(np.int64)) < 0).any():
+    if requant.shift.size or requant.clamp.size or (requant.multiplier[1:] < requant.multiplier[:-1]).any():
         raise _fail(node, "thresholds that decrease, or a shift or clamp beside them")
 
 
@@ -178,9 +180,11 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
             _expect_shape(node, tensors[node.inputs[1]], source.shape)
             _expect_shape(node, target, source.shape)
             steps = node.requant.kind == "steps"
-            _expect_array(node, "multiplier", node.multiplier, "int32", (512 if steps else 2,))
-            if (np.abs(node.multiplier.astype(np.int64)) >= 1 << (30 if steps else 22)).any():
-                raise _fail(node, f"a multiplier of 2**{30 if steps else 22} or more could leave int32")
+            wide = steps and node.multiplier.dtype == np.int64
+            _expect_array(node, "multiplier", node.multiplier, "int64" if wide else "int32", (512 if steps else 2,))
+            bits = 62 if wide else 30 if steps else 22
+            if max(int(node.multiplier.max()), -int(node.multiplier.min())) >= 1 << bits:
+                raise _fail(node, f"a multiplier of 2**{bits} or more could leave {'int64' if wide else 'int32'}")
             _check_requant(node, node.requant, 1, target)
         case ops.Lut():
             by_channel = node.table.ndim == 2

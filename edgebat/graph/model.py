@@ -155,7 +155,7 @@ class Add(Node):
 
     ``(a - zp_a) * multiplier[0] + (b - zp_b) * multiplier[1]`` is an int32 accumulator, scaled by ``requant``. With a
     requant of kind "steps" ``multiplier`` [512] holds the summand of every value of a, then of b:
-    ``multiplier[a + 128] + multiplier[256 + b + 128]``.
+    ``multiplier[a + 128] + multiplier[256 + b + 128]``; both may be int64 then.
     """
 
     op: ClassVar[str] = "add"

@@ -28,6 +28,8 @@ class Foreign:
     """Type of the file's output."""
     channels_first: bool
     """The file takes sequences as [N, C, T]."""
+    float_sums: bool
+    """The file adds in float32, where its engine may fuse the addition and round it otherwise."""
 
 
 def foreign_of(graph: IntGraph) -> Foreign | None:
@@ -36,4 +38,4 @@ def foreign_of(graph: IntGraph) -> Foreign | None:
     if not isinstance(found, dict):
         return None
     rounding, source, target = (str(found.get(key, "")) for key in ("rounding", "input", "output"))
-    return Foreign(rounding, source, target, found.get("input_layout") == "NCT")
+    return Foreign(rounding, source, target, found.get("input_layout") == "NCT", found.get("float_sums") is True)

@@ -172,7 +172,7 @@ def _average_pool(node: ops.AveragePool1D, source: Tensor) -> Kernel:
 def _add(node: ops.Add, tensors: Mapping[str, Tensor]) -> Kernel:
     rounding = build_requant(node.requant)
     if node.requant.kind == "steps":
-        summand_a, summand_b = node.multiplier.reshape(2, 256).astype(np.float64)
+        summand_a, summand_b = node.multiplier.reshape(2, 256).astype(np.int64)
         return lambda a, b: rounding(summand_a[a.astype(np.intp) + 128] + summand_b[b.astype(np.intp) + 128])
     zero_a, zero_b = (tensors[name].zero_point for name in node.inputs)
     m_a, m_b = (float(m) for m in node.multiplier)

@@ -27,7 +27,7 @@ _UNFUSED = "computes in float32 between the file's integers"
 
 @dataclass(frozen=True)
 class _Judge:
-    """An engine of others for files with one suffix, and the rounding that is its own."""
+    """An engine of others for files with one suffix, and the rounding that is its own, or why it has none."""
 
     engine: Engine
     suffix: str
@@ -98,12 +98,6 @@ def verify_given(graph: IntGraph, border: Border, path: Path, x: Int8) -> list[E
 
 def _given(judge: _Judge, border: Border) -> Engine:
     """The engine on the given file, with the file's types at its border."""
-    exact = judge.rounding == border.file.rounding
-    other = (
-        judge.rounding
-        if judge.rounding not in ROUNDINGS
-        else f"rounds otherwise; exact with --rounding {judge.rounding}"
-    )
     opening = judge.open or judge.engine.open
 
     def load(graph: IntGraph, files: Files) -> Session:
@@ -123,5 +117,13 @@ def _given(judge: _Judge, border: Border) -> Engine:
 
     return replace(
         judge.engine, name=f"{GIVEN} {judge.engine.name}{judge.title}", open=load,
-        promise=lambda graph: EQUAL if exact else other,
+        promise=lambda graph: _promise(judge, border),
     )  # fmt: skip
+
+
+def _promise(judge: _Judge, border: Border) -> str:
+    if judge.rounding not in ROUNDINGS:
+        return judge.rounding
+    if judge.rounding != border.file.rounding:
+        return f"rounds otherwise; exact with --rounding {judge.rounding}"
+    return "fuses sums that the file leaves in float32" if border.file.float_sums else EQUAL

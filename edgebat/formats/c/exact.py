@@ -120,6 +120,11 @@ def lower_exact_average(low: Lowering, node: AveragePool1D) -> None:
 def lower_exact_add(low: Lowering, node: Add, a: View, b: View) -> None:
     """The sum of two tensors that lie alike, by summands and thresholds."""
     label = low.label(node)
+    if node.multiplier.dtype != np.int32:
+        raise ModelFileError(
+            f"node {node.name!r} ({node.op}): its rounding depends on more than 32 bits of a sum; C has 32. Calibrate the "
+            "model again, so that its scales are no round numbers, or choose another --rounding"
+        )
     out = low.new_view(node.output, like=a)
     low.tables.append(tables.word_table(f"{label}_summands", node.multiplier.tolist()))
     fields: tables.Fields = {

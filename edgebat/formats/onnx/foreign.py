@@ -7,7 +7,6 @@ to the caller. ``meta["foreign"]`` says in which layout and type the file takes 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -18,14 +17,9 @@ from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
 from edgebat.formats.roundings import Rounding
 from edgebat.formats.roundings.base import elu_table
-from edgebat.formats.tflite.rules import function_table
 from edgebat.graph import model as ops
 from edgebat.graph.model import IntGraph, Node, Tensor
 
-# Elementwise functions that every engine computes alike, as float64 NumPy; arguments as in Function.
-FUNCTIONS: dict[str, Any] = {
-    "clip": lambda x, low, high: np.clip(x, low, high),
-}
 _ON_IMAGES = ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool")
 _ELEMENTWISE = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "Sigmoid", "QLinearSigmoid")
 
@@ -39,6 +33,7 @@ class ImporterBase:
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.input: Quantized | None = None
+        self.float_sums = False
         self.where = what
 
     def graph(self, name: str) -> IntGraph:
@@ -80,7 +75,7 @@ class ImporterBase:
         layout = "NCT" if self.input.channels_first else "NTC"
         foreign = {
             "rounding": self.rounding.name, "input": "float32", "output": "float32", "input_layout": layout,
-            "input_unsigned": self.input.unsigned, "unsigned": last.unsigned,
+            "float_sums": self.float_sums, "input_unsigned": self.input.unsigned, "unsigned": last.unsigned,
         }  # fmt: skip
         return IntGraph(
             name, self.tensors, tuple(self.nodes), self.input.tensor.name, last.tensor.name, {"foreign": foreign}
@@ -206,7 +201,9 @@ class ImporterBase:
         node: Node
         match value:
             case kinds.Sum(sources=(_, second)):
-                rounded = self.rounding.add((source, second.tensor), target, self.bounds(value, scale, zero))
+                self.float_sums |= not value.fused
+                add = self.rounding.add if value.fused else self.rounding.float_add
+                rounded = add((source, second.tensor), target, self.bounds(value, scale, zero))
                 node = ops.Add(name, (source.name, second.tensor.name), name, *rounded)
             case kinds.Average():
                 requant = self.rounding.mean(source, value.size, target, self.bounds(value, scale, zero))
@@ -220,8 +217,7 @@ class ImporterBase:
     def table(self, value: kinds.Function, source: Tensor, target: Tensor) -> Int8:
         if value.name == "elu":
             return elu_table(source, target)
-        if value.name in FUNCTIONS:
-            return function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
+        self.float_sums |= value.name == "twice"
         found: Int8 = getattr(self.rounding, value.name)(source, target, *value.arguments)
         return found
 

@@ -84,7 +84,7 @@ class Importer(ImporterBase):
         for name in (*node.inputs[0:1], *node.inputs[3:4]):
             if name in self.file.initializers:
                 raise self.constant_addition(name)
-        pending = self.sum(self.checked(node, 0), self.checked(node, 3))
+        pending = replace(self.sum(self.checked(node, 0), self.checked(node, 3)), fused=True)
         return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 6))
 
     def on_qlinearsigmoid(self, node: OnnxNode) -> Value:

@@ -84,9 +84,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class Sum:
-    """An addition of two activations that is not rounded yet."""
+    """An addition of two activations that is not rounded yet; ``fused``: one operator on integers in the file."""
 
     sources: tuple[Quantized, Quantized]
+    fused: bool = False
     low: float = -np.inf
     high: float = np.inf
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgebat.arrays import Float32, Float64, Int8, Int32, Int64
+from edgebat.arrays import Float32, Float64, Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, function_table
-from edgebat.graph.arithmetic import INT32_MAX, quantize_multiplier, requantize_double, requantize_float
+from edgebat.graph.arithmetic import quantize_multiplier, requantize_double, requantize_float
 from edgebat.graph.model import Requant, Tensor
 from edgebat.runtime.kernels import build_requant
 
@@ -87,8 +87,12 @@ class Rounding(ABC):
         """What becomes of ``sums`` of ``size`` values less their zero points, without clipping."""
 
     @abstractmethod
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[Int32, Requant]:
+    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
         """The multipliers of an `Add` node and its requantization."""
+
+    def float_add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+        """The same of an addition that stands between DequantizeLinear and QuantizeLinear in an ONNX file."""
+        return self.add(sources, target, bounds)
 
     def twice(self, source: Tensor, target: Tensor) -> Int8:
         """The table of ``x + x``, of one value added to itself."""
@@ -106,6 +110,10 @@ class Rounding(ABC):
     @abstractmethod
     def leaky_relu(self, source: Tensor, target: Tensor, alpha: float) -> Int8:
         """The table of ``x if x >= 0 else alpha * x``."""
+
+    def clip(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
+        """The table of a limitation to real bounds, which stands alone."""
+        return function_table(lambda x: np.clip(x, low, high), source, target)
 
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
         """The tables [C, 256] of a product with one constant a channel."""
@@ -132,7 +140,7 @@ class Rounding(ABC):
         return function_table(LUT_FUNCTIONS["LOGISTIC"].compute, source, target)
 
 
-def steps(sums: Int64, outputs: Int64, plain: Requant) -> Requant:
+def steps(sums: Int64, outputs: Int64, plain: Requant, dtype: type[np.signedinteger] = np.int32) -> Requant:
     """The requantization "steps" that gives ``outputs`` for ``sums``; zero point and bounds of ``plain``.
 
     Raises ModelFileError when larger sums do not give larger outputs.
@@ -140,32 +148,37 @@ def steps(sums: Int64, outputs: Int64, plain: Requant) -> Requant:
     order = np.lexsort((outputs, sums))
     sums, outputs = sums[order], outputs[order]
     if (np.diff(outputs) < 0).any():
-        raise ModelFileError("its rounding depends on more than 32 bits of a sum; choose scales that are further apart")
+        raise ModelFileError("its rounding does not follow from the sum alone; choose scales that are further apart")
     levels = np.arange(plain.minimum + 1, plain.maximum + 1)
     first = np.searchsorted(outputs, levels)
     # Two equal sums with different outputs cannot both be right.
     inside = first[(first > 0) & (first < len(sums))]
     if (sums[inside] == sums[inside - 1]).any():
-        raise ModelFileError("its rounding depends on more than 32 bits of a sum; choose scales that are further apart")
-    thresholds = np.where(first < len(sums), sums[np.minimum(first, len(sums) - 1)], INT32_MAX)
+        raise ModelFileError("its rounding does not follow from the sum alone; choose scales that are further apart")
+    never = np.iinfo(dtype).max
+    thresholds = np.where(first < len(sums), sums[np.minimum(first, len(sums) - 1)], never)
     # What the smallest sum reaches is reached by all.
-    thresholds = np.where(first == 0, -INT32_MAX, thresholds).astype(np.int32)
+    thresholds = np.where(first == 0, -never, thresholds).astype(dtype)
     none = np.zeros(0, np.int32)
     return replace(plain, kind="steps", multiplier=thresholds, shift=none, clamp=none)
 
 
-def sum_by_steps(summands: Summands, target: Tensor, bounds: Bounds) -> tuple[Int32, Requant]:
-    """An addition as summands in 32 bits and steps of their sum. Raises ModelFileError where 32 bits are too few."""
+def sum_by_steps(summands: Summands, target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+    """An addition as summands and steps of their sum: in 32 bits where those are enough, else in 64.
+
+    Raises ModelFileError where these are not.
+    """
     largest = int(max(np.abs(summands.a).max(), np.abs(summands.b).max(), 1))
     excess = max(largest.bit_length() - 29, 0)
-    half = (1 << excess) >> 1
-    a, b = ((part + half) >> excess for part in (summands.a, summands.b))
-    one = np.ones(1, np.float32)
-    plain = Requant(
-        "float", target.zero_point, *bounds, np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32), one
-    )
-    outputs = np.clip(summands.outputs, *bounds)
-    return np.concatenate([a, b]).astype(np.int32), steps((a[:, None] + b).ravel(), outputs.ravel(), plain)
+    zeros, one = np.zeros(1, np.int32), np.ones(1, np.float32)
+    plain = Requant("float", target.zero_point, *bounds, zeros, zeros, zeros, one)
+    outputs = np.clip(summands.outputs, *bounds).ravel()
+    try:
+        a, b = ((part + ((1 << excess) >> 1)) >> excess for part in (summands.a, summands.b))
+        return np.concatenate([a, b]).astype(np.int32), steps((a[:, None] + b).ravel(), outputs, plain)
+    except ModelFileError:
+        sums = (summands.a[:, None] + summands.b).ravel()
+        return np.concatenate([summands.a, summands.b]), steps(sums, outputs, plain, np.int64)
 
 
 def elu_table(source: Tensor, target: Tensor) -> Int8:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebat.arrays import Float32, Int8, Int32, Int64
+from edgebat.arrays import Float32, Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier
 from edgebat.formats.roundings.base import VALUES, Bounds, Rounding, Summands, as_int8, sum_by_steps
@@ -24,7 +24,7 @@ class OnnxRuntime(Rounding):
         multiplier = average_multiplier(source.scale, size, target.scale)
         return requantize_float(sums, multiplier) + target.zero_point
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[Int32, Requant]:
+    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
         """``rint(fma(a, ratio_a, fma(b, ratio_b, fixed)))``; ``fixed`` holds the zero points (MlasQLinearAdd)."""
         ratios = [np.float32(source.scale) / np.float32(target.scale) for source in sources]
         if not all(2.0**-20 <= ratio < 2.0**8 for ratio in ratios):
@@ -39,6 +39,14 @@ class OnnxRuntime(Rounding):
         fixed_a, fixed_b = (np.rint(part * 2.0**_FIXED_BITS).astype(np.int64) for part in (a, b - np.float64(fixed)))
         return sum_by_steps(Summands(fixed_a, fixed_b, outputs), target, bounds)
 
+    def float_add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+        """Between DequantizeLinear and QuantizeLinear: a sum in float32, divided by the scale, as the model says."""
+        a, b = (_dequantized(source) for source in sources)
+        outputs = np.rint((a[:, None] + b) / np.float32(target.scale)).astype(np.int64) + target.zero_point
+        unit = 2.0 ** (_FIXED_BITS - np.ceil(np.log2(max(source.scale for source in sources))))
+        fixed_a, fixed_b = (np.rint(part * np.float64(unit)).astype(np.int64) for part in (a, b))
+        return sum_by_steps(Summands(fixed_a, fixed_b, outputs), target, bounds)
+
     def twice(self, source: Tensor, target: Tensor) -> Int8:
         """A value added to itself is not fused: float32, as the model says."""
         x = _dequantized(source)
@@ -46,6 +54,9 @@ class OnnxRuntime(Rounding):
 
     def requantize(self, source: Tensor, target: Tensor) -> Int8:
         return _quantized(_dequantized(source), target)
+
+    def clip(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
+        return _quantized(np.clip(_dequantized(source), np.float32(low), np.float32(high)), target)
 
     def affine(self, source: Tensor, target: Tensor, scale: Float32, offset: Float32) -> Int8:
         """The tables [C, 256] of ``x * scale + offset`` with one of each a channel: a batch normalization."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebat.arrays import Float32, Int8, Int32, Int64
+from edgebat.arrays import Float32, Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import double_requant
 from edgebat.formats.roundings import gemmlowp
@@ -39,7 +39,7 @@ class TfliteMicro(Rounding):
         left = min(size.bit_length() - 1, 32, 31 + exponent)
         return requantize_double(sums, (multiplier << left) // size, exponent - left) + target.zero_point
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[Int32, Requant]:
+    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
         a, b, outputs = _added(sources[0], VALUES - sources[1].zero_point, sources[1].scale, target)
         return sum_by_steps(Summands(a, b, outputs), target, bounds)
 

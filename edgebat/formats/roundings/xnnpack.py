@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebat.arrays import Int8, Int32, Int64
+from edgebat.arrays import Int8, Int64, IntArray
 from edgebat.formats.roundings import tflm
 from edgebat.formats.roundings.base import VALUES, Bounds, Constant, Rounding, as_int8
 from edgebat.formats.tflite.rules import add_multipliers, add_rounding
@@ -26,7 +26,7 @@ class Xnnpack(Rounding):
         bias = np.float32(target.zero_point) - np.float32(size * zero) * m
         return np.asarray(np.rint((sums + size * zero).astype(np.float32) * m + bias), np.int64)
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[Int32, Requant]:
+    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
         return add_rounding((sources[0].scale, sources[1].scale), target, bounds)
 
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
