@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.arrays import FloatArray
-from edgebat.distill.labels import teacher_labels
+from edgebat.distill.labels import in_half, teacher_labels
 from edgebat.distill.losses import distillation_loss
 from edgebat.errors import RecipeError
 from edgebat.students.base import Student
@@ -127,7 +127,8 @@ def fit_student(
     parts = taught_parts(train, settings)
     weights, share = settings.of_heads(student.heads)
     measured = list(train.targets())
-    found = [_tensors(part, student, teacher, run.cache) for part in parts]
+    half = in_half(settings.fit)
+    found = [_tensors(part, student, teacher, run.cache, half) for part in parts]
     taught = [name.removeprefix(TAUGHT) for name in found[0] if name.startswith(TAUGHT)]
 
     def loss(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -160,11 +161,13 @@ def validation_loss(student: Student, val: Windows, settings: DistillSettings) -
     return float(distillation_loss(student, tensors[""], measured, None, *settings.of_heads(student.heads))["loss"])
 
 
-def _tensors(windows: Windows, student: Student, teacher: Teacher | None, cache: Path | None) -> dict[str, Tensor]:
+def _tensors(
+    windows: Windows, student: Student, teacher: Teacher | None, cache: Path | None, half: bool = False
+) -> dict[str, Tensor]:
     """Inputs (name ""), measured labels by head, then the teacher's, their names marked, of the heads both know."""
     arrays: dict[str, FloatArray] = {"": windows.inputs(), **windows.targets()}
     if teacher is not None:
-        labels = teacher_labels(teacher, windows, cache)
+        labels = teacher_labels(teacher, windows, cache, half)
         for head in (head for head in student.heads if head.name in labels):
             label = labels[head.name].reshape(len(windows), -1)
             known = label > (-np.inf if head.known_above is None else head.known_above)

@@ -34,6 +34,7 @@ from edgebat.training.history import histories, read_history
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
+from edgebat.workers import HERE, Machines
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.data.fleet import Fleet
@@ -56,10 +57,15 @@ SIMULATED_CELLS = (
 
 class Pipeline:
     """The steps of one recipe. ``corpus``, a folder or a fleet in memory, is given when the recipe asks for measured cells,
-    and only then."""
+    and only then. machines: where teachers label."""
 
     def __init__(
-        self, recipe: Recipe, folder: RunFolder, corpus: Path | Fleet | None, progress: StepProgress | None = None
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        corpus: Path | Fleet | None,
+        progress: StepProgress | None = None,
+        machines: Machines = HERE,
     ) -> None:
         if recipe.data.source == "corpus" and corpus is None:
             raise RecipeError(
@@ -73,7 +79,7 @@ class Pipeline:
             )
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
-        self.task, self.spec = recipe.of_task, recipe.spec
+        self.task, self.spec, self.machines = recipe.of_task, recipe.spec, machines
 
     @property
     def teacher_title(self) -> str:
@@ -161,6 +167,8 @@ class Pipeline:
         names = [f"{entry.kind}{end}" for end, wanted in (*asked.items(), ("_alone", True), ("", True)) if wanted]
         epochs = entry.epochs or distill.fit.epochs
         silent: tuple[str, ...] = ()
+        if self.machines.several:
+            self._labelled(entry.kind)
         for name in names:
             train, settings = self._lessons(name)
             settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
@@ -314,6 +322,15 @@ class Pipeline:
         from edgebat.distill.gate import Gated
 
         return Gated(self.stored_teacher().teacher, silent) if name in self.kinds else None
+
+    def _labelled(self, name: str) -> None:
+        """Let the machines label what the student ``name`` learns from; its training then finds the labels."""
+        from edgebat.distill.labels import labels_of
+        from edgebat.distill.train import taught_parts
+
+        train, settings = self._lessons(name)
+        parts, teacher = taught_parts(train, settings), self.stored_teacher().teacher
+        labels_of(teacher, parts, self.labels, settings.fit, self.machines)
 
     def _lessons(self, name: str) -> tuple[Windows, DistillSettings]:
         """What the student ``name`` learns from, and how."""
