@@ -63,7 +63,7 @@ class Where:
     """Who works besides this process; what comes out is the same."""
 
     workers: Annotated[
-        int, typer.Option("--workers", min=0, help="jobs at a time; 0: one per core of the Ray cluster, else one")
+        int, typer.Option("--workers", min=0, help="jobs at a time; 0: with --ray one per core, else one")
     ] = 0
     ray: Annotated[str, typer.Option("--ray", metavar="ADDRESS", help="a Ray cluster; local: start one")] = ""
 

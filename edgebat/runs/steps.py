@@ -183,7 +183,7 @@ class Pipeline:
             shutil.rmtree(run.folder)
             files.append(f"models/{name}.safetensors")
             if name.endswith("_judge" if distill.learn_from_val else "_alone"):
-                silent = self._silent_on(val, student)
+                silent = self.silent_on(val, student)
             if name.endswith("_judge"):
                 continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
@@ -341,7 +341,7 @@ class Pipeline:
             return settings.learnt(self.measured(), val), replace(settings, blends=0, made_up_share=None)
         return settings.learnt(train, val), settings
 
-    def _silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
+    def silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
         """The data sets on which the teacher is not heard, by a student that has not learnt from it nor from ``val``."""
         from edgebat.distill.gate import not_heard_on
         from edgebat.distill.labels import teacher_labels
