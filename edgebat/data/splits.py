@@ -97,12 +97,12 @@ def split_windows(
         if not wanted or wanted - there:
             raise DataError(f"split by dataset holds out {sorted(wanted)}; choose from {sorted(there)}")
         held = [key for key in windows.cells if key[0] in wanted]
-        own = _some_of_each(sorted(set(windows.cells) - set(held)), known_test, seed)
-        train, validation = _carve(sorted(set(windows.cells) - {*held, *own}), val, seed)
+        known = _some_of_each(sorted(set(windows.cells) - set(held)), known_test, seed)
+        train, validation = _carve(sorted(set(windows.cells) - {*held, *known}), val, seed)
         rule = f"data sets {', '.join(sorted(wanted))} left out" + (
-            f" and {len(own)} cells of the others" if own else ""
+            f" and {len(known)} cells of the others" if known else ""
         )
-        return Split(train, validation, (*held, *own), f"{rule}, seed {seed}")
+        return Split(train, validation, (*held, *known), f"{rule}, seed {seed}")
     own = dict(zip(windows.cells, windows.published, strict=True))
     learnt, held = (sorted(key for key, part in own.items() if part == name) for name in published)
     if not learnt or not held:
