@@ -130,7 +130,7 @@ class RayNodes(Workers[C, J, R]):
         self._remote = self.ray.remote(num_cpus=threads, max_retries=RETRIES)(self.function)
 
     def run(self, jobs: Sequence[J]) -> Iterator[tuple[int, R]]:
-        left, waiting = iter(enumerate(jobs)), {}
+        left, waiting = iter(enumerate(jobs)), dict[Any, int]()
         while True:
             for index, job in itertools.islice(left, (self.most or len(jobs)) - len(waiting)):
                 waiting[self._remote.remote(self._shared, job)] = index

@@ -96,7 +96,7 @@ class Evidence:
 
 
 def evidence(
-    recipe: str,
+    recipe: str | Json,
     overrides: Sequence[str],
     seeds: int,
     corpus: Path | None,

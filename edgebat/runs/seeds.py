@@ -59,9 +59,9 @@ def train_seeds(recipes: Sequence[Recipe], runs: Path, machines: Machines) -> No
     if not waiting:
         return
     with machines.workers(train_seed) as workers:
-        if workers.same_disk:
-            common, jobs = {}, [SeedJob(recipe, folders[recipe.name].path) for recipe in waiting]
-        else:
+        common: Files = {}
+        jobs = [SeedJob(recipe, folders[recipe.name].path) for recipe in waiting]
+        if not workers.same_disk:
             # The seeds share cells and teachers, which are large; what was noted of them is each one's own.
             first = folders[recipes[0].name]
             records = {f"steps/{step}.json" for step in PREPARED}

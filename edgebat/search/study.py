@@ -269,12 +269,15 @@ class Search:
         self._learn(seeds)
         found: dict[str, list[Trained]] = {content: [] for content in candidates}
         still = list(candidates)
+        known = {trial.candidate.content for trial in self.trials if self.epochs == fit.epochs}
         for number, seed in enumerate(seeds):
             if number:
                 still = self._go_on([content for content in still if prices[content].fits], found, seed)
             jobs = [Job(candidates[content], seed, fit.epochs) for content in still]
             done = self._train(jobs, len(jobs))
-            self.clock.used += makespan([trained.seconds for trained in done], self.workers.jobs)
+            # A trial that was as long is the first training of its finalist, and has been counted.
+            fresh = [t.seconds for c, t in zip(still, done, strict=True) if number or c not in known]
+            self.clock.used += makespan(fresh, self.workers.jobs)
             for content, trained in zip(still, done, strict=True):
                 found[content].append(trained)
         finalists = []
