@@ -237,7 +237,7 @@ class Search:
 
     def _out_of_time(self) -> bool:
         """Whether another generation would leave too little of the time for the confirmation."""
-        if not self.trials:
+        if not self.plan.minutes or not self.trials:
             return False
         whole = [t.trained.seconds for t in self.trials if t.trained.error is not None]
         mean = statistics.mean(whole or [t.trained.seconds for t in self.trials])
