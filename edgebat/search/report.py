@@ -19,7 +19,7 @@ STYLE = (
     ".line{fill:none;stroke-width:1.4}.dots{fill:none;stroke-linecap:round}"
     ".c0{stroke:#d1603d}.c1{stroke:#0b7a75}.c2{stroke:#a9b2b9}.c3{stroke:#5b5fc7}</style>"
 )
-LEGEND = "red: the best; green: other finalists; blue: the recipe's own; grey: other trials; line: Pareto front"
+LEGEND = "red: the best; green: other finalists; blue: picked by hand; grey: other trials; line: Pareto front"
 
 
 @dataclass(frozen=True)
