@@ -117,14 +117,14 @@ def teacher_labels(
 
 
 def labels_of(
-    teacher: Teacher, sets: Sequence[Windows], cache: Path, fit: TrainerSettings, machines: Machines = HERE
+    teacher: Teacher, sets: Sequence[Windows], cache: Path | None, fit: TrainerSettings, machines: Machines = HERE
 ) -> list[Labels]:
     """The labels of several sets of windows, as ``teacher_labels`` gives them to a training with the settings ``fit``.
 
     Workers are called for what is not in the folder ``cache`` yet.
     """
     half = in_half(fit)
-    if not machines.several or all(_labelled(teacher, windows, cache, half) for windows in sets):
+    if cache is None or not machines.several or all(_labelled(teacher, windows, cache, half) for windows in sets):
         return [teacher_labels(teacher, windows, cache, half) for windows in sets]
     with machines.workers(label_rows) as workers:
         return [teacher_labels(teacher, windows, cache, half, workers) for windows in sets]
