@@ -9,6 +9,7 @@ import pytest
 
 from edgebat.errors import RecipeError
 from edgebat.tasks.base import Head, even_knots, task
+from edgebat.teachers.base import Teacher
 from tests.tiny_windows import health_student, tiny_windows
 
 torch = pytest.importorskip("torch")
@@ -26,12 +27,14 @@ SETTINGS = DistillSettings(blends=1, fit=FIT)
 HEALTH = task("health")
 
 
-class KnowingTeacher:
+class KnowingTeacher(Teacher):
     """Reads SOH off the mean increment, adds ``offset``, and counts how often it is asked."""
 
     name = "knowing"
+    task = "health"
 
     def __init__(self, offset=0.0):
+        super().__init__()
         self.settings = {"offset": offset}
         self.asked = 0
 
