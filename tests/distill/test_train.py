@@ -9,7 +9,6 @@ import pytest
 
 from edgebat.errors import RecipeError
 from edgebat.tasks.base import Head, even_knots, task
-from edgebat.teachers.base import Teacher
 from tests.tiny_windows import health_student, tiny_windows
 
 torch = pytest.importorskip("torch")
@@ -18,6 +17,7 @@ from edgebat.distill.labels import teacher_fingerprint, teacher_labels  # noqa: 
 from edgebat.distill.losses import distillation_loss, head_losses  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student, validation_loss  # noqa: E402
 from edgebat.students.store import save_student  # noqa: E402
+from edgebat.teachers.base import Teacher  # noqa: E402
 from edgebat.training.blend import draw_blend  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import FitSettings  # noqa: E402
