@@ -19,12 +19,14 @@ from edgebat.errors import DataError, require
 FOLDER = Path(__file__).parents[1] / "profiles"
 ROLES = (
     "time", "datetime", "date", "clock", "voltage", "current", "cycle", "step", "step_kind", "temperature", "charge_ah",
-    "discharge_ah", "channel",
+    "discharge_ah", "channel", "charge_current", "discharge_current", "step_time",
 )  # fmt: skip
-"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own."""
+"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own.
+``charge_current`` and ``discharge_current`` are the halves of a current; ``step_time`` starts anew with every step."""
+HALVES = ("charge_current", "discharge_current")
 ROLE_KEYS = {role: role for role in ROLES if role != "channel"} | {"channel_column": "channel"}
 """Keys of ``--set`` that name a column -> its role; ``channel`` chooses one of several."""
-MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah")
+MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah", *HALVES, "step_time")
 """Roles with a unit."""
 STEP_KINDS = ("charge", "charge_cc", "charge_cv", "discharge", "rest", "other")
 SIGNS = ("positive_is_charge", "positive_is_discharge", "by_step", "unknown")

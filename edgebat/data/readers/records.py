@@ -14,6 +14,7 @@ import numpy as np
 from edgebat.arrays import Bool, Float64, Int64, StrArray
 from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.choose import Chosen, Remarks, choose
+from edgebat.data.readers.currents import amperes
 from edgebat.data.readers.names import cell_columns, layout_of, unit_of
 from edgebat.data.readers.plausible import (
     Swings,
@@ -154,16 +155,16 @@ def _series(chosen: Chosen) -> list[Records]:
         remarks.guesses = [text for text in remarks.guesses if text != guess]
         remarks.notes.append(f"column {chosen.name('channel')!r} rises and falls like a level: not taken for channels")
         chosen = dataclasses.replace(chosen, roles={r: c for r, c in chosen.roles.items() if r != "channel"})
-    volts, amperes = chosen.measured("voltage"), chosen.measured("current")
-    valued = (np.abs(volts) < NO_READING) & (np.abs(amperes) < NO_READING)
-    volts, amperes = np.where(valued, volts, np.nan), np.where(valued, amperes, np.nan)
+    volts, amps = chosen.measured("voltage"), amperes(chosen, remarks)
+    valued = (np.abs(volts) < NO_READING) & (np.abs(amps) < NO_READING)
+    volts, amps = np.where(valued, volts, np.nan), np.where(valued, amps, np.nan)
     if not valued.any():
         raise DataError(
             f"{chosen.path.name} has no sample with a voltage and a current that are numbers: columns "
             f"{chosen.name('voltage')!r} and {chosen.name('current')!r}; export both in one row, or name others with --set"
         )
     voltage = voltage_in_v(volts, chosen.unit("voltage"), remarks)
-    current, sign, kinds = _signed(chosen, amperes, remarks)
+    current, sign, kinds = _signed(chosen, amps, remarks)
     series = _timed(chosen, voltage, current, valued, remarks)
     one = np.flatnonzero(valued & _one_channel(chosen, valued))
     remarks.questions.append(lone_currents(voltage[one], current[one], chosen.unit("current").by_user))
@@ -199,7 +200,7 @@ def _series(chosen: Chosen) -> list[Records]:
 
 def _signed(chosen: Chosen, current: Float64, remarks: Remarks) -> tuple[Float64, str, StrArray | None]:
     """The current [S], made by the step kinds where it has no sign; its sign; the step kinds [S]."""
-    sign = chosen.profile.sign
+    sign = chosen.profile.sign if "current" in chosen.roles else "positive_is_charge"
     kinds = step_kinds(chosen.texts("step_kind"), chosen.profile.step_kinds) if "step_kind" in chosen.roles else None
     if kinds is not None and "sign" not in chosen.profile.stated:
         proved, current = sign_by_steps(current, kinds)
