@@ -13,7 +13,7 @@ from edgebat.arrays import Float64
 from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.clock import to_wall_clock
 from edgebat.data.readers.names import BASE, UNITS, candidates, to_si, unit_key
-from edgebat.data.readers.profiles import HALVES, MEASURED, ROLES, Profile
+from edgebat.data.readers.profiles import HALVES, MEASURED, PARTS, ROLES, Profile
 from edgebat.data.readers.table import Column, Table, column_texts, finite_numbers, to_number
 from edgebat.errors import DataError
 
@@ -74,7 +74,7 @@ class Chosen:
     def unit(self, role: str) -> Unit:
         """The unit of a role: what the user says, else the name, else the row of units, else the profile."""
         role = self._role(role)
-        text = self.profile.stated.get(role, self.profile.stated.get("current", "") if role in HALVES else "")
+        text = self.profile.stated.get(role) or self.profile.stated.get(PARTS.get(role, ""), "")
         if text:
             key = text if text.startswith("*") else unit_key(text)
             if not text.startswith("*") and key not in UNITS[role] and key != "hms":
@@ -83,6 +83,11 @@ class Chosen:
         index, named = self.roles.get(role, (-1, ""))
         below = unit_key(self.table.units[index]) if 0 <= index < len(self.table.units) else ""
         behind = unit_key(self.loaded[index].unit) if index in self.loaded else ""
+        known = [UNITS[role].get(key) for key in (named, below, behind) if key in UNITS[role]]
+        if behind and len(set(known)) > 1:
+            raise AmbiguousFile(
+                self.path, f"column {self.table.names[index]!r} has values in {self.loaded[index].unit}; say --set {role}_unit="
+            )
         key = next((key for key in (named, below, behind, unit_key(self.profile.units.get(role, ""))) if key), "")
         return Unit(key if key in UNITS[role] or key == "hms" else "")
 

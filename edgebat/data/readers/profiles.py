@@ -24,6 +24,8 @@ ROLES = (
 """What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own.
 ``charge_current`` and ``discharge_current`` are the halves of a current; ``step_time`` starts anew with every step."""
 HALVES = ("charge_current", "discharge_current")
+PARTS = {"charge_current": "current", "discharge_current": "current", "step_time": "time"}
+"""Role -> the whole one, whose stated unit holds for it too."""
 ROLE_KEYS = {role: role for role in ROLES if role != "channel"} | {"channel_column": "channel"}
 """Keys of ``--set`` that name a column -> its role; ``channel`` chooses one of several."""
 MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah", *HALVES, "step_time")

@@ -31,7 +31,7 @@ from edgebat.data.readers.profiles import ROLE_KEYS, Profile, load_profile, name
 from edgebat.data.readers.sources import read_tables
 from edgebat.data.readers.steps import sign_by_steps, split_cv, step_kinds
 from edgebat.data.readers.table import Table
-from edgebat.data.readers.times import Times, seconds_of, times_of
+from edgebat.data.readers.times import Times, continue_steps, seconds_of, times_of
 from edgebat.errors import DataError
 
 __all__ = ["AmbiguousFile", "Records", "read_records"]
@@ -132,10 +132,16 @@ def _table_records(path: Path, table: Table, profile: Profile) -> list[Records]:
 
 def _times(chosen: Chosen, rows: slice = slice(None)) -> Times:
     """What the columns of times hold in some rows."""
-    unit = chosen.unit("time")
+    by_step = "step_time" in chosen.roles
+    unit = chosen.unit("step_time" if by_step else "time")
     columns = chosen.columns("time", "datetime", "date", "clock")
+    if by_step:
+        columns["time"] = chosen.columns("step_time")["step_time"]
     part = {role: dataclasses.replace(column, values=column.values[rows]) for role, column in columns.items()}
-    return times_of(part, unit.name, unit.by_user, chosen.profile.date_order)
+    times = times_of(part, unit.name, unit.by_user, chosen.profile.date_order, by_step)
+    if by_step:
+        continue_steps(times, chosen.numbers("step")[rows] if "step" in chosen.roles else None)
+    return times
 
 
 def _newest_first(chosen: Chosen) -> bool:
@@ -236,7 +242,7 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
     times, nominal = _times(chosen), chosen.nominal_ah()
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
     remarks.guesses += seconds.guesses
-    remarks.questions += [seconds.question, times.wall.question if times.wall else ""]
+    remarks.questions += [times.question, seconds.question, times.wall.question if times.wall else ""]
     counters = {role: chosen.optional(role) for role in COUNTERS}
     if not seconds.question:
         timed = rows(seconds.values)
