@@ -20,7 +20,7 @@ from edgebat.cells import SECONDS_PER_HOUR, CellKey
 from edgebat.data.plausible import (
     SOH_RANGE,
     VOLTAGE_REMEDY,
-    capacity_rise,
+    capacity_jump,
     curve_fault,
     soh_fault,
     suspected,
@@ -226,7 +226,7 @@ def _flagged(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding
 
 
 def _doubts(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding]:
-    """What speaks against the capacities of one cell: they are coarse, or rise as one cell's do not."""
+    """What speaks against the capacities of one cell: they are coarse, or jump as one cell's do not."""
     rows = np.flatnonzero(kinds == "measured")
     found = []
     if rows.size:
@@ -236,8 +236,8 @@ def _doubts(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding]
                 f"a sample of a discharge holds {coarse:.1%} of nominal: capacities are known to half of that at best"
             )
             found.append(Finding("warning", text))
-    if rise := capacity_rise(table.cycle[rows], table.discharge_ah[rows], nominal):
-        found.append(Finding("warning", f"{rise}: two cells under one name?"))
+    if jump := capacity_jump(table.cycle[rows], table.discharge_ah[rows], nominal):
+        found.append(Finding("warning", f"{jump}: two cells under one name?"))
     return found
 
 

@@ -86,7 +86,8 @@ class Chosen:
         known = [UNITS[role].get(key) for key in (named, below, behind) if key in UNITS[role]]
         if behind and len(set(known)) > 1:
             raise AmbiguousFile(
-                self.path, f"column {self.table.names[index]!r} has values in {self.loaded[index].unit}; say --set {role}_unit="
+                self.path,
+                f"column {self.table.names[index]!r} has values in {self.loaded[index].unit}; say --set {role}_unit=",
             )
         key = next((key for key in (named, below, behind, unit_key(self.profile.units.get(role, ""))) if key), "")
         return Unit(key if key in UNITS[role] or key == "hms" else "")

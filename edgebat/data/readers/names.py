@@ -46,11 +46,15 @@ def squeeze(text: str) -> str:
     return re.sub(r"[\W_]+", "", text.lower().replace("#", "nr").replace("µ", "u").replace("μ", "u"))
 
 
+_LETTERS = str.maketrans("µμвамсч", "uuvamsh")
+"""Letters of units that look or sound like Latin ones."""
+
+
 def unit_key(text: str) -> str:
     """A unit as in UNITS: "mA.h" -> "mah", "°C" (in whatever encoding) -> "c"; "hms" for anything like hh:mm:ss."""
     if ":" in text:
         return "hms"
-    return re.sub(r"[^a-z]+", "", text.lower().replace("µ", "u").replace("μ", "u"))
+    return re.sub(r"[^a-z]+", "", text.lower().translate(_LETTERS))
 
 
 def shown_unit(key: str) -> str:

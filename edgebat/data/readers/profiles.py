@@ -67,6 +67,8 @@ class Profile:
     """Name of the sheet of a spreadsheet."""
     channel: str = ""
     """Only this one of several channels."""
+    restarts: str = ""
+    """"continue": what comes after a clock or a cycle number that starts anew is of the same cell."""
     nominal_ah: float = 0.0
     """Nominal capacity in Ah, where it helps to tell a unit."""
     stated: Mapping[str, str] = field(default_factory=dict)
@@ -112,7 +114,12 @@ _SCALARS = tuple(f.name for f in dataclasses.fields(Profile) if not str(f.type).
 
 
 def _scalar(key: str, value: Any) -> Any:
-    allowed = {"sign": SIGNS, "date_order": ("", *DATE_ORDERS), "decimal": ("", ".", ",")}.get(key)
+    allowed = {
+        "sign": SIGNS,
+        "date_order": ("", *DATE_ORDERS),
+        "decimal": ("", ".", ","),
+        "restarts": ("", "continue"),
+    }.get(key)
     if allowed is not None and value not in allowed:
         raise DataError(f"{key}: {value!r}; allowed: {', '.join(filter(None, allowed))}")
     try:

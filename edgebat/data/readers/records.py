@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from edgebat.data.readers.plausible import (
     Swings,
     charge_check,
     charge_fits,
+    coarse_current,
     counter_in_ah,
     current_factor,
     full_swings,
@@ -28,6 +28,7 @@ from edgebat.data.readers.plausible import (
     voltage_in_v,
 )
 from edgebat.data.readers.profiles import ROLE_KEYS, Profile, load_profile, name_and_factor, shipped
+from edgebat.data.readers.seams import in_order, refuse_second_test, selected, spread_minutes, without_repeats
 from edgebat.data.readers.sources import read_tables
 from edgebat.data.readers.steps import sign_by_steps, split_cv, step_kinds
 from edgebat.data.readers.table import Table
@@ -155,8 +156,8 @@ def _newest_first(chosen: Chosen) -> bool:
 def _series(chosen: Chosen) -> list[Records]:
     """All samples with a time, a voltage and a current, split by channel. Raises AmbiguousFile, DataError."""
     remarks = Remarks(list(chosen.guesses), list(chosen.notes))
-    by_user = "".join(chosen.profile.columns.get("channel", ())).startswith("'")
-    if "channel" in chosen.roles and not by_user and _is_level(chosen.numbers("channel")):
+    named = "".join(chosen.profile.columns.get("channel", ())).startswith("'")
+    if "channel" in chosen.roles and not named and _is_level(chosen.numbers("channel")):
         guess = f"column {chosen.name('channel')!r} is the channel"
         remarks.guesses = [text for text in remarks.guesses if text != guess]
         remarks.notes.append(f"column {chosen.name('channel')!r} rises and falls like a level: not taken for channels")
@@ -173,7 +174,8 @@ def _series(chosen: Chosen) -> list[Records]:
     current, sign, kinds = _signed(chosen, amps, remarks)
     series = _timed(chosen, voltage, current, valued, remarks)
     one = np.flatnonzero(valued & _one_channel(chosen, valued))
-    remarks.questions.append(lone_currents(voltage[one], current[one], chosen.unit("current").by_user))
+    by_user = chosen.unit("current").by_user
+    remarks.questions += [judge(voltage[one], current[one], by_user) for judge in (lone_currents, coarse_current)]
     if any(remarks.questions):
         raise AmbiguousFile(chosen.path, *filter(None, remarks.questions))
     good = valued & np.isfinite(series.time_s)
@@ -201,7 +203,7 @@ def _series(chosen: Chosen) -> list[Records]:
         guesses=tuple(remarks.guesses),
         notes=tuple(remarks.notes),
     )
-    return [_with_order_noted(part) for part in _channels(records, chosen, good)]
+    return [_checked(part, chosen.profile.restarts) for part in _channels(records, chosen, good)]
 
 
 def _signed(chosen: Chosen, current: Float64, remarks: Remarks) -> tuple[Float64, str, StrArray | None]:
@@ -334,15 +336,18 @@ def _channels(records: Records, chosen: Chosen, good: Bool) -> list[Records]:
 
 
 def _selected(records: Records, rows: Bool, channel: str) -> Records:
-    arrays: dict[str, Any] = {
-        field.name: value[rows]
-        for field in dataclasses.fields(records)
-        if isinstance(value := getattr(records, field.name), np.ndarray)
-    }
+    found = selected(records, rows)
     start = records.start if rows[0] else None
     if records.start is not None and start is None:
-        start = records.start + np.timedelta64(round(float(arrays["time_s"][0]) * 1e6), "us").item()
-    return dataclasses.replace(records, channel=channel, start=start, **arrays)
+        start = records.start + np.timedelta64(round(float(found.time_s[0]) * 1e6), "us").item()
+    return dataclasses.replace(found, channel=channel, start=start)
+
+
+def _checked(records: Records, restarts: str) -> Records:
+    """One series in the order of its time, each sample once. Raises DataError where that cannot be told."""
+    records = without_repeats(in_order(records))
+    refuse_second_test(records, restarts)
+    return spread_minutes(_with_order_noted(records))
 
 
 def _with_order_noted(records: Records) -> Records:

@@ -206,7 +206,7 @@ def units_row(rows: Sequence[Sequence[str]], header: int) -> tuple[tuple[str, ..
     texts = [text.strip("[]() ") for text in rows[below]]
     known = {unit for units in UNITS.values() for unit in units}
     count = sum(unit_key(text) in known for text in texts if text)
-    if count and not any(to_number(text) is not None or to_number(text, ",") is not None for text in texts):
+    if count and not any(re.match(r"[+-]?\d", text) for text in texts):
         return tuple(texts), below
     return (), header
 
