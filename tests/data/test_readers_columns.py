@@ -152,11 +152,16 @@ def test_the_cell_s_voltage_of_three_electrodes(tmp_path):
 
 
 LANGUAGES = {
-    "italian": ["Tempo (s)", "Tensione (V)", "Corrente (A)", "Ciclo"], "japanese": ["経過時間(s)", "電圧(V)", "電流(A)", "サイクル"],
-    "korean": ["시간(s)", "전압(V)", "전류(A)", "사이클"], "russian": ['"Время, с"', '"Напряжение, В"', '"Ток, А"', "Цикл"],
-    "polish": ["Czas [s]", "Napięcie [V]", "Prąd [A]", "Cykl"], "dutch": ["Tijd (s)", "Spanning (V)", "Stroom (A)", "Cyclus"],
-    "swedish": ["Tid (s)", "Spänning (V)", "Ström (A)", "Cykel"], "czech": ["Čas [s]", "Napětí [V]", "Proud [A]", "Cyklus"],
-    "turkish": ["Zaman (s)", "Gerilim (V)", "Akım (A)", "Çevrim"], "portuguese": ["Tempo (s)", "Tensão (V)", "Corrente (A)", "Ciclo"],
+    "italian": ["Tempo (s)", "Tensione (V)", "Corrente (A)", "Ciclo"],
+    "japanese": ["経過時間(s)", "電圧(V)", "電流(A)", "サイクル"],
+    "korean": ["시간(s)", "전압(V)", "전류(A)", "사이클"],
+    "russian": ['"Время, с"', '"Напряжение, В"', '"Ток, А"', "Цикл"],
+    "polish": ["Czas [s]", "Napięcie [V]", "Prąd [A]", "Cykl"],
+    "dutch": ["Tijd (s)", "Spanning (V)", "Stroom (A)", "Cyclus"],
+    "swedish": ["Tid (s)", "Spänning (V)", "Ström (A)", "Cykel"],
+    "czech": ["Čas [s]", "Napětí [V]", "Proud [A]", "Cyklus"],
+    "turkish": ["Zaman (s)", "Gerilim (V)", "Akım (A)", "Çevrim"],
+    "portuguese": ["Tempo (s)", "Tensão (V)", "Corrente (A)", "Ciclo"],
 }  # fmt: skip
 
 
@@ -169,7 +174,8 @@ def test_names_in_more_languages(tmp_path, language):
 
 @pytest.mark.parametrize(
     "kinds",
-    [("充电", "放电", "静置"), ("Charge", "Décharge", "Repos"), ("Carga", "Descarga", "Reposo"), ("Carica", "Scarica", "Riposo"),
+    [("充电", "放电", "静置"), ("Charge", "Décharge", "Repos"), ("Carga", "Descarga", "Reposo"),
+     ("Carica", "Scarica", "Riposo"),
      ("Заряд", "Разряд", "Покой")],
 )  # fmt: skip
 def test_step_kinds_in_more_languages_give_the_sign(tmp_path, kinds):

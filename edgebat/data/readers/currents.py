@@ -22,8 +22,8 @@ def amperes(chosen: Chosen, remarks: Remarks) -> Float64:
         if chosen.half and not (np.nanmin(values, initial=0.0) < 0.0 < np.nanmax(values, initial=0.0)):
             other = next(half for half in HALVES if half != chosen.half)
             remarks.questions.append(
-                f"column {chosen.name('current')!r} is the {chosen.half.replace('_', ' ')} by its name and has one sign; say "
-                f"--set {other}=NAME for the other direction, or --set current=NAME where it holds both"
+                f"column {chosen.name('current')!r} is the {chosen.half.replace('_', ' ')} by its name and has one sign; "
+                f"say --set {other}=NAME for the other direction, or --set current=NAME where it holds both"
             )
         return values
     charge, discharge = (chosen.measured(half) for half in HALVES)
@@ -38,8 +38,8 @@ def amperes(chosen: Chosen, remarks: Remarks) -> Float64:
     both = (np.abs(charge) > nothing) & (np.abs(discharge) > nothing)
     if both.any():
         remarks.questions.append(
-            f"{names[0]!r} and {names[1]!r} both flow in {int(both.sum())} rows, first row {int(np.argmax(both)) + 1}: limits, "
-            "or two converters; say --set current=NAME of a column with the battery's own current"
+            f"{names[0]!r} and {names[1]!r} both flow in {int(both.sum())} rows, first row {int(np.argmax(both)) + 1}: "
+            "limits, or two converters; say --set current=NAME of a column with the battery's own current"
         )
     units = [chosen.unit(half).name for half in HALVES]
     if (not units[0]) != (not units[1]):

@@ -190,7 +190,7 @@ def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
     size = np.abs(current_a)
     if by_user or size.size < 50:
         return ""
-    usual = float(np.quantile(size, 0.99))
+    usual = float(np.quantile(size[:: size.size // MAX_TURN_SAMPLES + 1], 0.99))
     large = size > LONE * usual
     lone = 1 + np.flatnonzero(large[1:-1] & ~large[:-2] & ~large[2:])
     if not lone.size or not usual > 0.0:
@@ -214,7 +214,7 @@ def coarse_current(voltage_v: Float64, current_a: Float64, by_user: bool) -> str
     """What to ask about a current [S] that falls in stairs at constant voltage: it was rounded, charges are not known."""
     size = np.abs(current_a)
     at_top = (voltage_v > voltage_v.max() - TOP_V) & (size > 0.0)
-    if by_user or at_top.sum() < 20:
+    if by_user or at_top.sum() < 10:
         return ""
     levels = np.unique(np.round(size[at_top], 6))
     step = float(np.diff(levels).min()) if levels.size > 1 else 0.0

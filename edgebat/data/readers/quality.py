@@ -50,7 +50,7 @@ def window_fault(
 
 
 def two_cells(cell: RawCell, nominal_ah: float) -> str:
-    """What speaks for two cells in one file: whole discharges give more, or much less, from some cycle on; "" for nothing."""
+    """What speaks for two cells in one file: whole discharges give more, or much less, from a cycle on; "" for none."""
     found = []
     for number, rows in cell.cycles():
         voltage, current = cell.voltage_v[rows], cell.current_a[rows]

@@ -173,7 +173,8 @@ def _series(chosen: Chosen) -> list[Records]:
     voltage = voltage_in_v(volts, chosen.unit("voltage"), remarks)
     current, sign, kinds = _signed(chosen, amps, remarks)
     series = _timed(chosen, voltage, current, valued, remarks)
-    one = np.flatnonzero(valued & _one_channel(chosen, valued))
+    rows = valued & _one_channel(chosen, valued)
+    one = slice(None) if rows.all() else rows
     by_user = chosen.unit("current").by_user
     remarks.questions += [judge(voltage[one], current[one], by_user) for judge in (lone_currents, coarse_current)]
     if any(remarks.questions):

@@ -27,8 +27,8 @@ WINDOW = 64
 """Samples that are compared at once where the clock goes on."""
 LONG_AGAIN = 200
 """Samples that come again under a later clock, above which it is no chance."""
-REVERSALS = 10
-"""Changes of the voltage's direction that show a measured voltage: a simulated one may repeat itself."""
+REVERSALS = 0.05
+"""Share of samples in which a measured voltage turns at least, by its noise: a simulated one may repeat itself."""
 JUMP = 0.04
 """Two tests of one cell do not differ by more than this in the charge of their neighbouring full swings."""
 SWINGS = 4
@@ -93,7 +93,7 @@ def without_repeats(records: Records) -> Records:
 
 
 def refuse_second_test(records: Records, restarts: str) -> None:
-    """Raise AmbiguousFile where a second series begins and nobody says (``restarts``: "continue") that it is of this cell."""
+    """Raise AmbiguousFile where a second series begins, unless ``restarts`` is "continue": it is of this cell."""
     if restarts == "continue":
         return
     remedy = (
@@ -104,8 +104,9 @@ def refuse_second_test(records: Records, restarts: str) -> None:
     near = np.minimum(np.abs(falls + HOUR_S), np.abs(falls + DAY_S))
     seams = np.flatnonzero((falls < 0) & (near > SET_BACK_S)) + 1
     if seams.size:
-        parts = np.split(records.current_a, seams)
-        if np.median([number_cycles(part)[-1] for part in parts if part.any()] or [0]) >= 2:
+        parts = [part for part in np.split(records.current_a, seams) if part.any()]
+        # A clock of cycles or steps starts anew with each of them; whichever direction of the current comes first.
+        if np.mean([min(number_cycles(part)[-1], number_cycles(-part)[-1]) for part in parts] or [0]) >= 1.5:
             what = "date" if records.start else "clock"
             raise AmbiguousFile(records.path, f"the {what} falls back after sample {int(seams[0])}, with whole cycles before "
                                 f"and after it: another test, or another cell; {remedy}")  # fmt: skip
@@ -160,7 +161,7 @@ def _again_later(voltage_v: Float64, current_a: Float64) -> tuple[int, int] | No
         same = codes[earlier : earlier + size] == codes[start : start + size]
         again = size if same.all() else int(np.argmin(same))
         turns = np.diff(np.sign(np.diff(voltage_v[start : start + again])))
-        if again >= LONG_AGAIN and np.count_nonzero(turns) >= REVERSALS:
+        if again >= LONG_AGAIN and np.count_nonzero(turns) >= REVERSALS * again:
             return earlier, start
     return None
 
@@ -185,8 +186,8 @@ def spread_minutes(records: Records) -> Records:
     rows = int(np.median(inner)) if inner.size else int(sizes.max())
     if (inner != rows).any() or (sizes > rows).any():
         raise DataError(
-            f"{records.path.name}: times are known to {unit:g} s alone, and not each of them has equally many rows, so it is "
-            "not known when those were; export the time with seconds"
+            f"{records.path.name}: times are known to {unit:g} s alone, and not each of them has equally many rows, so it "
+            "is not known when those were; export the time with seconds"
         )
     # The first minute of a stretch may have begun before its first row.
     skipped = np.where(~follows & followed, rows - sizes, 0)
