@@ -53,7 +53,7 @@ def selected(records: Records, rows: Int64 | Bool) -> Records:
 def in_order(records: Records) -> Records:
     """The samples sorted by time where their rows are merely out of order."""
     step = np.diff(records.time_s)
-    if not (step < 0).any():
+    if not (step < 0).any() or step.size < FEWEST_AGAIN:
         return records
     rows = np.argsort(records.time_s, kind="stable")
     time, volts = records.time_s[rows], records.voltage_v
@@ -108,16 +108,16 @@ def refuse_second_test(records: Records, restarts: str) -> None:
         # A clock of cycles or steps starts anew with each of them; whichever direction of the current comes first.
         if np.mean([min(number_cycles(part)[-1], number_cycles(-part)[-1]) for part in parts] or [0]) >= 1.5:
             what = "date" if records.start else "clock"
-            raise AmbiguousFile(records.path, f"the {what} falls back after sample {int(seams[0])}, with whole cycles before "
-                                f"and after it: another test, or another cell; {remedy}")  # fmt: skip
+            raise AmbiguousFile(records.path, f"the {what} falls back after sample {int(seams[0])}, with whole cycles "
+                                f"before and after it: another test, or another cell; {remedy}")  # fmt: skip
     anew = falls > DAY_S
     if records.cycle is not None:
         anew |= np.diff(records.cycle) < 0
     for seam in (np.flatnonzero(anew) + 1)[:MOST_SEAMS].tolist():
         if ratio := _other_charge(records, seam):
             what = "a pause of days comes" if falls[seam - 1] > DAY_S else "the cycle number starts anew"
-            raise AmbiguousFile(records.path, f"{what} after sample {seam}, and full charges and discharges move {ratio:.2f} "
-                                f"times the charge of those before: another cell; {remedy}")  # fmt: skip
+            raise AmbiguousFile(records.path, f"{what} after sample {seam}, and full charges and discharges move "
+                                f"{ratio:.2f} times the charge of those before: another cell; {remedy}")  # fmt: skip
     if twice := _again_later(records.voltage_v, records.current_a):
         first, second = twice
         raise AmbiguousFile(
