@@ -216,9 +216,10 @@ def coarse_current(voltage_v: Float64, current_a: Float64, by_user: bool) -> str
     at_top = (voltage_v > voltage_v.max() - TOP_V) & (size > 0.0)
     if by_user or at_top.sum() < 10:
         return ""
-    levels = np.unique(np.round(size[at_top], 6))
+    levels = np.unique(np.round(size[at_top][:MAX_TURN_SAMPLES], 6))
     step = float(np.diff(levels).min()) if levels.size > 1 else 0.0
-    usual = float(np.median(size[size > 0.0]))
+    some = size[:: size.size // MAX_TURN_SAMPLES + 1]
+    usual = float(np.median(some[some > 0.0])) if some.any() else np.inf
     if step <= STAIRS * usual:
         return ""
     return (

@@ -34,6 +34,8 @@ JUMP = 0.04
 SWINGS = 4
 COARSE_S = 10.0
 """A clock that shows no less than this is too coarse for samples that share its times."""
+ONE_WINDOW_OF = 512
+"""Samples per window that is compared."""
 MOST_COMPARED = 20
 """Windows that come again of which it is looked how long they do."""
 MOST_SEAMS = 20
@@ -145,20 +147,21 @@ def _again_later(voltage_v: Float64, current_a: Float64) -> tuple[int, int] | No
     that both copies choose the same ones."""
     if voltage_v.size < 2 * LONG_AGAIN:
         return None
-    codes = np.rint(voltage_v * 1e4).astype(np.int64) * 2_000_003 + np.rint(current_a * 1e4).astype(np.int64)
-    mixed = codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    starts = np.flatnonzero((mixed >> np.uint64(55)) == 0)
+    mixed = np.ascontiguousarray(voltage_v).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    starts = np.flatnonzero(mixed < np.uint64(2**64 // ONE_WINDOW_OF))
     found: dict[bytes, int] = {}
     compared = 0
-    for start in starts[starts <= codes.size - WINDOW].tolist():
-        earlier = found.setdefault(codes[start : start + WINDOW].tobytes(), start)
-        if earlier == start or np.unique(codes[start : start + WINDOW]).size < WINDOW // 2:
+    for start in starts[starts <= voltage_v.size - WINDOW].tolist():
+        rows = slice(start, start + WINDOW)
+        earlier = found.setdefault(voltage_v[rows].tobytes() + current_a[rows].tobytes(), start)
+        if earlier == start or np.unique(voltage_v[rows]).size < WINDOW // 8:
             continue
         compared += 1
         if compared > MOST_COMPARED:
             break
-        size = min(start - earlier, codes.size - start)
-        same = codes[earlier : earlier + size] == codes[start : start + size]
+        size = min(start - earlier, voltage_v.size - start)
+        before, now = slice(earlier, earlier + size), slice(start, start + size)
+        same = (voltage_v[before] == voltage_v[now]) & (current_a[before] == current_a[now])
         again = size if same.all() else int(np.argmin(same))
         turns = np.diff(np.sign(np.diff(voltage_v[start : start + again])))
         if again >= LONG_AGAIN and np.count_nonzero(turns) >= REVERSALS * again:
