@@ -43,8 +43,8 @@ def amperes(chosen: Chosen, remarks: Remarks) -> Float64:
         )
     units = [chosen.unit(half).name for half in HALVES]
     if (not units[0]) != (not units[1]):
-        half = HALVES[units.index("")]
-        remarks.questions.append(f"the unit of {chosen.name(half)!r} is not stated; say --set {half}_unit=A or mA")
+        role = HALVES[units.index("")]
+        remarks.questions.append(f"the unit of {chosen.name(role)!r} is not stated; say --set {role}_unit=A or mA")
     remarks.guesses.append(f"the current is {names[0]!r} minus {names[1]!r}")
     # In a file that writes no zeros an empty cell is one.
     zeros = bool((charge == 0.0).any() or (discharge == 0.0).any())

@@ -164,7 +164,8 @@ def _series(chosen: Chosen) -> list[Records]:
         chosen = dataclasses.replace(chosen, roles={r: c for r, c in chosen.roles.items() if r != "channel"})
     volts, amps = chosen.measured("voltage"), amperes(chosen, remarks)
     valued = (np.abs(volts) < NO_READING) & (np.abs(amps) < NO_READING)
-    volts, amps = np.where(valued, volts, np.nan), np.where(valued, amps, np.nan)
+    if not valued.all():
+        volts, amps = np.where(valued, volts, np.nan), np.where(valued, amps, np.nan)
     if not valued.any():
         raise DataError(
             f"{chosen.path.name} has no sample with a voltage and a current that are numbers: columns "
