@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -152,12 +153,18 @@ def fetch_set(
     origin: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS|FOLDER", help="take the files from here: a mirror, a copy")
     ] = None,
+    sha256: Annotated[
+        list[str] | None, typer.Option("--sha256", metavar="[FILE=]HEX", help="what a file must have; repeatable")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="licence and source are fine: load")] = False,
     registry: Annotated[
         Path | None, typer.Option("--registry", metavar="FILE", help="YAML of data sets instead of the shipped one")
     ] = None,
+    json_: JsonOption = False,
 ) -> None:
     """A public data set: shows licence, citation, checksums and source; loads it with --yes.
+
+    A file whose checksum nobody publishes is pinned: the sha256 that the first fetch found is the one allowed from then on.
 
     [bold]Examples[/]
 
@@ -167,21 +174,26 @@ def fetch_set(
 
       edgebat data fetch tongji --from ~/Downloads/tongji --yes
     """
-    from edgebat.assemble.fetch import fetch, find_set, known_sets
+    from edgebat.assemble.command import fetched_text, sets_text
+    from edgebat.assemble.fetch import fetch, given_checksums, pinned
+    from edgebat.assemble.public_sets import find_set
 
     if not name:
-        print("\n".join(f"{known.name:<14} {known.about}" for known in known_sets(registry).values()))
+        print(sets_text(registry, json_))
         return
     chosen = find_set(name, registry)
-    print(chosen.described(origin or ""))
-    if not yes:
-        print("nothing is loaded yet: say --yes when licence and source are fine")
-        raise typer.Exit(2)
     folder = to or Path("public") / name
-    with _progress(quiet=False) as progress:
-        found = fetch(chosen, folder, origin, lambda file, done, total: progress(file, done, total))
-    print(f"{len(found)} files in {folder}")
-    print(f"next: edgebat data add {folder} --out cells {chosen.add}".rstrip())
+    checksums = given_checksums(sha256 or (), chosen)
+    print(chosen.described(origin or "", pinned(folder)), file=sys.stderr if json_ else sys.stdout)
+    if not yes:
+        print(
+            "nothing is loaded yet: say --yes when licence and source are fine",
+            file=sys.stderr if json_ else sys.stdout,
+        )
+        raise typer.Exit(2)
+    with _progress(quiet=json_) as progress:
+        found = fetch(chosen, folder, origin, progress, checksums)
+    print(fetched_text(chosen, folder, found, json_))
 
 
 @app.command("init", rich_help_panel=RECIPE)
