@@ -106,6 +106,6 @@ def need_room(folder: Path, size: int, what: object) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise DataError(
-            f"{what} needs {size / 1e6:,.0f} MB, the disk of {folder} has {free / 1e6:,.0f} MB; free some, or choose another "
-            "folder with --to"
+            f"{what} needs {size / 1e6:,.0f} MB, the disk of {folder} has {free / 1e6:,.0f} MB; free some, or choose "
+            "another folder with --to"
         )
