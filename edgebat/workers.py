@@ -157,7 +157,9 @@ def workers(function: Callable[[C, J], R], jobs: int, ray: str = "") -> Workers[
 def _begin(common: tuple[Callable[[Any, Any], Any], Any]) -> None:
     global _common
     _common = common
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the one that asked decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; the one that asked decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgebat.cli.app import RECIPE, JsonOption, RecipeArgument, app
+from edgebat.cli import complete
+from edgebat.cli.app import RECIPE, DatasetOption, JsonOption, RecipeArgument, app
 from edgebat.cli.options import WithDefault, expanded
 from edgebat.cli.recipe import Pipeline, run_until
 
@@ -148,7 +149,14 @@ def check(
 
 @data_app.command("fetch")
 def fetch_set(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="a public data set; a list of them when left out")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="a public data set; a list of them when left out",
+            autocompletion=complete.public_sets,
+        ),
+    ] = "",
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="where files go; else public/NAME")] = None,
     origin: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS|FOLDER", help="take the files from here: a mirror, a copy")
@@ -202,10 +210,10 @@ def init(
     corpus: Annotated[
         Path, typer.Option("--corpus", metavar="PATH", envvar="EDGEBAT_CORPUS", help="folder of measured cells")
     ],
-    task: Annotated[str, typer.Option("--task", help="health, forecast or life")] = "health",
-    dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", metavar="NAME", help="of the corpus; all when left out; repeatable")
-    ] = None,
+    task: Annotated[
+        str, typer.Option("--task", help="health, forecast or life", autocompletion=complete.tasks)
+    ] = "health",
+    dataset: DatasetOption = None,
     force: Annotated[bool, typer.Option("--force", help="write over a file that is there")] = False,
 ) -> None:
     """A recipe for your corpus: task, voltage window, split and students, with comments; edgebat run takes it as it is.

@@ -41,7 +41,9 @@ def state(pid: int) -> tuple[str, int]:
 def workers_of(pid: int) -> list[int]:
     """The living worker processes of a process."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [each for each in pids if state(each)[1] == pid and b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return [
+        each for each in pids if state(each)[1] == pid and b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()
+    ]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="processes are looked up in /proc")
@@ -52,7 +54,19 @@ def test_no_worker_outlives_the_command(end: signal.Signals, tmp_path: Path) -> 
     first = shutil.copyfile(share("examples", "cell.csv"), logs / "log0000.csv")
     for number in range(1, 1000):
         os.link(first, logs / f"log{number:04}.csv")
-    command = ["predict", "demo-mlp", str(logs), "--out", str(out), "--nominal-ah", "3.5", "--jobs", "2", "--shard", "2"]
+    command = [
+        "predict",
+        "demo-mlp",
+        str(logs),
+        "--out",
+        str(out),
+        "--nominal-ah",
+        "3.5",
+        "--jobs",
+        "2",
+        "--shard",
+        "2",
+    ]
     # Whoever starts the tests in the background of a shell has them, and what they start, ignore Ctrl-C.
     heard = "import signal, sys, runpy; signal.signal(2, signal.default_int_handler); sys.argv[0] = 'edgebat'; " \
             "runpy.run_module('edgebat', run_name='__main__')"  # fmt: skip
