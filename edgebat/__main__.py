@@ -135,13 +135,17 @@ def small_cli(arguments: list[str]) -> int:
     predict.add_argument("--sign", default=None, help="meaning of a positive current")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
-    _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))
+    zoo = verbs.add_parser("zoo", help="ready students: list, get")
+    _add_zoo(zoo.add_subparsers(dest="ask", metavar="list|get", required=True))
 
     small = arguments[:1] in (["info"], ["predict"], ["zoo"]) and arguments[:2] != ["zoo", "add"]
     if arguments[:1] == ["predict"] and extras_for(arguments) != ["cli"]:  # a folder of logs
         small = False
     if arguments and not small and not arguments[0].startswith("-"):
         _say(f"edgebat {arguments[0]}", _why_not(arguments))
+        return 2
+    if not arguments:
+        parser.print_help()
         return 2
     options = parser.parse_args(arguments)
     from edgebat.describe import info_text
@@ -154,6 +158,10 @@ def small_cli(arguments: list[str]) -> int:
     if options.verb == "info":
         print(info_text(options.path, as_json=options.json))
         return 0
+    if Path(options.data).is_dir():
+        hint = f"{INSTALL_HINT.format('cli,data')}, and say with --out where the results go"
+        _say("error", f"{options.data} is a folder; give one file, or for a folder of logs: {hint}")
+        return 2
     how = FileOptions(options.nominal_ah, options.map, options.sign)
     print(predict_text(options.model, options.data, how, last=options.last, as_json=options.json))
     return 0

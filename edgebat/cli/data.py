@@ -229,7 +229,7 @@ def init(
         raise RecipeError(f"{recipe} does not end in .yaml; a recipe is a YAML file, for example my.yaml")
     if recipe.exists() and not force:
         raise RecipeError(f"{recipe} is there already; choose another name, or write over it with --force")
-    text = propose_recipe(corpus, recipe.stem, task, dataset or ())
+    text = propose_recipe(corpus, recipe, task, dataset or ())
     import yaml
 
     check_recipe(yaml.safe_load(text), str(recipe))

@@ -233,17 +233,7 @@ def predict(
     ],
     *,
     many: Many,
-    nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", "--set", metavar="NAME=COLUMN[:FACTOR]", help="name a column, or say time_unit=min; repeatable"
-        ),
-    ] = None,
-    sign: Annotated[
-        str | None,
-        typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
-    ] = None,
+    reading: Reading,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -265,12 +255,10 @@ def predict(
       edgebat predict model.ebat logs/ --out results --nominal-ah 3.5 --ray local
     """
     from edgebat.predict import predict_text
-    from edgebat.tasks.base import FileOptions
 
-    how = FileOptions(nominal_ah, mapping or (), sign)
     if Path(data).is_dir():
-        return many.run("predict", model, Path(data), how, last=last, json_=json_)
-    print(predict_text(model, data, how, last=last, as_json=json_))
+        return many.run("predict", model, Path(data), reading.options, last=last, json_=json_)
+    print(predict_text(model, data, reading.options, last=last, as_json=json_))
     return None
 
 
