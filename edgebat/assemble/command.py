@@ -1,4 +1,4 @@
-"""What ``edgebat data add``, ``edgebat data check`` and ``edgebat data fetch`` print."""
+"""What ``edgebat data add`` and ``edgebat data check`` print."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ from edgebat.assemble.add import Added, Progress, add, settings_for, silent
 from edgebat.assemble.cell import BuiltCell
 from edgebat.assemble.check import check_corpus
 from edgebat.assemble.coverage import proposed_window
-from edgebat.assemble.fetch import PINS, pinned
-from edgebat.assemble.public_sets import PublicSet, known_sets
 from edgebat.assemble.report import some_of, write_report
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, require
@@ -139,28 +136,3 @@ def run_check(corpus: Path, as_json: bool) -> tuple[str, int]:
     if not faults:
         return f"{corpus}: no fault found", 0
     return "\n".join(str(fault) for fault in faults), code
-
-
-def sets_text(registry: Path | None, as_json: bool) -> str:
-    """The public data sets that a registry knows."""
-    known = known_sets(registry).values()
-    if as_json:
-        return json.dumps([asdict(each) for each in known], indent=1, ensure_ascii=False)
-    return "\n".join(f"{each.name:<14} {each.about}" for each in known)
-
-
-def fetched_text(chosen: PublicSet, folder: Path, found: Sequence[Path], as_json: bool) -> str:
-    """What was fetched, which checksums nobody had stated, and what comes next."""
-    marks = pinned(folder)
-    command = f"edgebat data add {shlex.quote(str(folder))} --out cells {chosen.add}".rstrip()
-    if as_json:
-        files = [str(path) for path in found]
-        return json.dumps({"folder": str(folder), "files": files, "sha256": marks, "next": command}, indent=1)
-    stated = {file.name for file in chosen.files if file.checksum}
-    lines = [f"{len(found)} files in {folder}"]
-    for name, mark in marks.items():
-        if name not in stated:
-            lines.append(
-                f"{name}: no checksum is published; found sha256 {mark}, pinned in {folder / PINS}: another is refused"
-            )
-    return "\n".join([*lines, f"next: {command}"])

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 from edgebat.assemble.download import download, need_room
-from edgebat.assemble.public_sets import PublicFile, PublicSet
+from edgebat.assemble.public_sets import PublicFile, PublicSet, known_sets
 from edgebat.errors import DataError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.lock import only_one
@@ -214,3 +215,28 @@ def _extracted(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path) -> 
     with opened.open(entry) as source, part.open("wb") as stream:
         shutil.copyfileobj(source, stream)
     part.replace(place)
+
+
+def sets_text(registry: Path | None, as_json: bool) -> str:
+    """The public data sets that a registry knows."""
+    known = known_sets(registry).values()
+    if as_json:
+        return json.dumps([asdict(each) for each in known], indent=1, ensure_ascii=False)
+    return "\n".join(f"{each.name:<14} {each.about}" for each in known)
+
+
+def fetched_text(chosen: PublicSet, folder: Path, found: Sequence[Path], as_json: bool) -> str:
+    """What was fetched, which checksums nobody had stated, and what comes next."""
+    marks = pinned(folder)
+    command = f"edgebat data add {shlex.quote(str(folder))} --out cells {chosen.add}".rstrip()
+    if as_json:
+        files = [str(path) for path in found]
+        return json.dumps({"folder": str(folder), "files": files, "sha256": marks, "next": command}, indent=1)
+    stated = {file.name for file in chosen.files if file.checksum}
+    lines = [f"{len(found)} files in {folder}"]
+    for name, mark in marks.items():
+        if name not in stated:
+            lines.append(
+                f"{name}: no checksum is published; found sha256 {mark}, pinned in {folder / PINS}: another is refused"
+            )
+    return "\n".join([*lines, f"next: {command}"])

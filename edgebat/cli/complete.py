@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+import edgebat.tasks
 from edgebat.paths import firmware_dir, recipes_dir, students_dir, targets_dir, teachers_dir
 
 MODELS = (".ebat", ".tflite", ".onnx", ".safetensors")
@@ -58,10 +59,8 @@ def cells(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def tasks(incomplete: str) -> list[str]:
-    """Tasks that ``edgebat init`` proposes a recipe for."""
-    from edgebat.assemble.propose import PROPOSERS
-
-    return _begun(incomplete, PROPOSERS)
+    """Tasks; their folders are listed, for importing them needs more than the command line does."""
+    return _begun(incomplete, (path.parent.name for path in Path(edgebat.tasks.__path__[0]).glob("*/task.py")))
 
 
 def public_sets(incomplete: str) -> list[str]:
@@ -72,10 +71,13 @@ def public_sets(incomplete: str) -> list[str]:
 
 
 def sections(incomplete: str) -> list[str]:
-    """Sections of a recipe."""
-    from edgebat.runs.settings import find_sections
+    """Sections of a recipe; none where what they are settings of is not installed."""
+    try:
+        from edgebat.runs.settings import find_sections
 
-    return _begun(incomplete, (section.name for section in find_sections()))
+        return _begun(incomplete, (section.name for section in find_sections()))
+    except ImportError:
+        return []
 
 
 def _begun(incomplete: str, names: Iterable[str]) -> list[str]:

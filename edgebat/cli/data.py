@@ -182,8 +182,7 @@ def fetch_set(
 
       edgebat data fetch tongji --from ~/Downloads/tongji --yes
     """
-    from edgebat.assemble.command import fetched_text, sets_text
-    from edgebat.assemble.fetch import fetch, given_checksums, pinned
+    from edgebat.assemble.fetch import fetch, fetched_text, given_checksums, pinned, sets_text
     from edgebat.assemble.public_sets import find_set
 
     if not name:
