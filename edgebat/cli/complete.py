@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 import edgebat.tasks
+from edgebat.errors import EdgebatError
 from edgebat.paths import firmware_dir, recipes_dir, students_dir, targets_dir, teachers_dir
 
 MODELS = (".ebat", ".tflite", ".onnx", ".safetensors")
@@ -76,7 +77,7 @@ def sections(incomplete: str) -> list[str]:
         from edgebat.runs.settings import find_sections
 
         return _begun(incomplete, (section.name for section in find_sections()))
-    except ImportError:
+    except (ImportError, EdgebatError):
         return []
 
 

@@ -158,7 +158,7 @@ def test_a_recipe_is_proposed_and_run_as_it_is(corpus: Path, tmp_path: Path, com
     # What came out is scored on the same corpus, and lives in front of a cell of it.
     model = tmp_path / "runs/my/models/mlp.ebat"
     code, out, error = command("evaluate", model, "--corpus", corpus, "--json")
-    assert (code, error, json.loads(out)["task"]) == (0, "", "health")
+    assert (code, error, json.loads(out)["task_kind"]) == (0, "", "health")
     replayed = ("replay", model, "--corpus", corpus, "--target", "host", "--cells", "1", "--out", tmp_path / "replayed")
     code, _, error = command(*replayed)
     assert code == 0, error

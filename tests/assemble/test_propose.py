@@ -55,7 +55,7 @@ def test_a_recipe_for_own_cells_runs_as_it_is(
     model = tmp_path / "runs/my-recipe/models/mlp.ebat"
     code, out, error = command("evaluate", model, "--corpus", corpus, "--json")
     assert (code, error) == (0, "")
-    assert json.loads(out)["task"] == task
+    assert json.loads(out)["task_kind"] == task
 
 
 def _fits(change: str, teacher: object) -> bool:
@@ -80,7 +80,7 @@ def test_windows_follow_the_length_of_the_cells(corpus: Path, tmp_path: Path, co
     [
         ("forecast", 40, 1, "measured", "half of the 12 cells have 40 cycles or fewer; a forecast needs 64"),
         ("forecast", 900, 50, "measured", "capacities stand 50 cycles apart"),
-        ("forecast", 900, 1, "resampled10", "0 of 12 cells have measured capacities .* the rows are resampled10"),
+        ("forecast", 900, 1, "resampled10", "0 of 12 cells have measured capacities, .* the rows are resampled10"),
         ("life", 300, 1, "measured", "0 of 12 cells with discharge curves reach 80 % of their nominal capacity"),
     ],
 )
