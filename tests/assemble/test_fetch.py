@@ -58,6 +58,8 @@ class Server(BaseHTTPRequestHandler):
         if first >= len(content):
             self.send_error(416)
             return
+        # Before the answer begins: a client that does not wait for its end may be asking again meanwhile.
+        half, Server.breaks = Server.breaks, False
         self.send_response(206 if first else 200)
         if not self.silent_of_length:
             self.send_header("Content-Length", str(len(content) - first))
@@ -65,7 +67,6 @@ class Server(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         self.send_header("ETag", tag)
         self.end_headers()
-        half, Server.breaks = Server.breaks, False
         self.wfile.write(content[first : len(content) // 2] if half else content[first:])
 
     def log_message(self, *_: object) -> None:
