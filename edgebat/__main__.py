@@ -121,6 +121,9 @@ def small_cli(arguments: list[str]) -> int:
     info = verbs.add_parser("info", help="what a file or folder is, and what a model holds")
     info.add_argument("path", help="model, teacher, recipe, run folder, corpus, target, cycler file")
     info.add_argument("--json", action="store_true", help="print JSON")
+    info.add_argument(
+        "--rounding", default="auto", help="of a file that another tool wrote: tflm, xnnpack, onnxruntime"
+    )
     predict = verbs.add_parser(
         "predict",
         help="what a model predicts from a cycler file, a capacity history or ready windows",
@@ -133,6 +136,7 @@ def small_cli(arguments: list[str]) -> int:
         "--map", "--set", action="append", default=[], metavar="NAME=COLUMN[:FACTOR]", help="name a column"
     )
     predict.add_argument("--sign", default=None, help="meaning of a positive current")
+    predict.add_argument("--rounding", default="auto", help="as of info")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
     zoo = verbs.add_parser("zoo", help="ready students: list, get")
@@ -156,14 +160,18 @@ def small_cli(arguments: list[str]) -> int:
         print(_zoo_text(options))
         return 0
     if options.verb == "info":
-        print(info_text(options.path, as_json=options.json))
+        print(info_text(options.path, as_json=options.json, rounding=options.rounding))
         return 0
     if Path(options.data).is_dir():
         hint = f"{INSTALL_HINT.format('cli,data')}, and say with --out where the results go"
         _say("error", f"{options.data} is a folder; give one file, or for a folder of logs: {hint}")
         return 2
     how = FileOptions(options.nominal_ah, options.map, options.sign)
-    print(predict_text(options.model, options.data, how, last=options.last, as_json=options.json))
+    print(
+        predict_text(
+            options.model, options.data, how, last=options.last, as_json=options.json, rounding=options.rounding
+        )
+    )
     return 0
 
 

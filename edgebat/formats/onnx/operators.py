@@ -32,7 +32,7 @@ class Importer(ImporterBase):
             if (tensor.scale, tensor.zero_point) == (scale, zero):
                 return replace(value.base, unsigned=unsigned)
             value = kinds.Function(value.base, "requantize")
-        if isinstance(value, Quantized | QuantizedConstant):
+        if isinstance(value, Quantized | QuantizedConstant | kinds.RealConstant):
             raise ModelFileError(f"{self.where} quantizes {node.inputs[0]!r}, which is quantized already")
         return self.round(value, name, scale, zero, unsigned)
 
@@ -169,7 +169,8 @@ class Importer(ImporterBase):
             part.shape != source.tensor.shape[-1:] for part in (gain, offset, mean, variance)
         ):
             raise ModelFileError(f"{self.where} does not work on the channels of its input, {source.tensor.shape}")
-        epsilon = np.float32(node.attributes.get("epsilon", 1e-5))
+        given = node.attributes.get("epsilon", 1e-5)
+        epsilon = np.float32(given if isinstance(given, float) else 1e-5)
         scale = gain * (np.float32(1) / np.sqrt(variance + epsilon))
         return kinds.Function(source, "affine", (scale, offset - mean * scale))
 

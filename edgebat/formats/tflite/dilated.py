@@ -31,10 +31,12 @@ class DilatedImporter(ElementwiseImporter):
         index = operator.inputs[0]
         source, padding = self.padded[index] if index in self.padded else (self.source(operator), (0, 0))
         block, (left, right) = self.of_time(operator, operator.inputs[0])
-        if self.rounding.name == TfliteMicro.name and self.model.tensors[operator.outputs[0]].shape[0] == -1:
+        free = self.model.tensors[operator.outputs[0]].shape[0] == -1
+        if self.rounding.name == TfliteMicro.name and (free or left or right):
             raise ModelFileError(
-                f"{operator.where} makes {block} sequences of one of a free batch size, which TFLite Micro does not "
-                "resize: it computes the file wrongly. Convert it with a fixed batch of 1, or choose --rounding xnnpack"
+                f"{operator.where} pads by {left} and {right} and makes {block} sequences of one of batch size "
+                f"{'-1' if free else '1'}; TFLite Micro, which does not resize, computes that wrongly. Convert with a fixed "
+                "batch of 1 and a padding layer in front, or choose --rounding xnnpack"
             )
         self.spaced[operator.outputs[0]] = _Spaced(source, (padding[0] + left, padding[1] + right), block)
 
@@ -73,7 +75,7 @@ class DilatedImporter(ElementwiseImporter):
                     raise ModelFileError(
                         f"{operator.where} turns {list(before)} into {list(after)} within a dilated convolution"
                     )
-                waiting[operator.outputs[0]] = waiting[operator.inputs[0]]  # type: ignore[index]
+                waiting[operator.outputs[0]] = waiting[operator.inputs[0]]
                 return True
         return False
 
