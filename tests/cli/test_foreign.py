@@ -15,8 +15,8 @@ from edgebat.formats.export import export_model
 from edgebat.formats.tflite.read import tflite_graph
 from edgebat.models import load_model
 from edgebat.runtime import Engine
-from tests.formats.test_roundings import litert, micro
 from tests.foreign_files import FileOfOthers
+from tests.formats.test_roundings import litert, micro
 
 Command = Callable[..., tuple[int, str, str]]
 FILES = Path(__file__).parents[1] / "files"
