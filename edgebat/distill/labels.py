@@ -13,11 +13,14 @@ from safetensors.numpy import load, save
 from torch import nn
 
 from edgebat.arrays import FloatArray
-from edgebat.distill.gate import Gated, heard
-from edgebat.errors import DataError
+from edgebat.distill.gate import HIDDEN, Gated, heard
+from edgebat.errors import DataError, RecipeError
 from edgebat.files import atomic_write
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
+
+WITH_STATE = ("batlinet", "batlinet_ensemble", "battery_timer", "ic2ml", "universal")
+"""Teachers that have a ``hidden``."""
 
 
 class KnownLabels(Teacher):
@@ -28,6 +31,10 @@ class KnownLabels(Teacher):
     def __init__(self, task: str, labels: dict[str, dict[str, FloatArray]]) -> None:
         super().__init__()
         self.task, self.labels, self.settings = task, labels, {}
+
+    def hidden(self, windows: Windows) -> FloatArray | None:
+        """The states among the labels, where they are."""
+        return self.predict(windows).get(HIDDEN)
 
     def predict(self, windows: Windows) -> dict[str, FloatArray]:
         """The labels. Raises DataError for windows that were not labelled."""
@@ -49,17 +56,20 @@ def teacher_fingerprint(teacher: Teacher) -> str:
     return digest.hexdigest()
 
 
-def teacher_labels(teacher: Teacher, windows: Windows, cache: str | Path | None = None) -> dict[str, FloatArray]:
-    """``teacher.predict(windows)``, from the folder ``cache`` when the same teacher has labelled the same windows before.
+def teacher_labels(
+    teacher: Teacher, windows: Windows, cache: str | Path | None = None, hidden: bool = False
+) -> dict[str, FloatArray]:
+    """``teacher.predict(windows)``, from the folder ``cache`` when the same teacher has labelled the same windows before;
+    hidden: with its states [N, D] under the name ``hidden``.
 
-    A damaged cache file is computed anew, never trusted.
+    A damaged cache file is computed anew, never trusted. Raises RecipeError for the states of a teacher that has none.
     """
-    if cache is None:
-        return teacher.predict(windows)
     if isinstance(teacher, Gated):  # several students hear the same teacher differently
-        return heard(windows, teacher_labels(teacher.teacher, windows, cache), teacher.silent)
+        return heard(windows, teacher_labels(teacher.teacher, windows, cache, hidden), teacher.silent)
+    if cache is None:
+        return _asked(teacher, windows, hidden)
     digest = hashlib.sha256(teacher_fingerprint(teacher).encode())
-    digest.update(windows.digest().encode())
+    digest.update(f"{windows.digest()}{HIDDEN if hidden else ''}".encode())
     path = Path(cache) / f"{digest.hexdigest()[:32]}.safetensors"
     if path.exists():
         try:
@@ -68,6 +78,19 @@ def teacher_labels(teacher: Teacher, windows: Windows, cache: str | Path | None 
                 return stored
         except SafetensorError:
             pass
-    labels = {head: np.ascontiguousarray(values) for head, values in teacher.predict(windows).items()}
+    labels = {head: np.ascontiguousarray(values) for head, values in _asked(teacher, windows, hidden).items()}
     atomic_write(path, save(labels))
     return labels
+
+
+def _asked(teacher: Teacher, windows: Windows, hidden: bool) -> dict[str, FloatArray]:
+    labels = teacher.predict(windows)
+    if not hidden:
+        return labels
+    state = teacher.hidden(windows)
+    if state is None:
+        raise RecipeError(
+            f"distill.hidden needs a teacher with a hidden state, and {teacher.name} has none; those with one are "
+            f"{', '.join(WITH_STATE)}, and ensembles that hold one of these"
+        )
+    return labels | {HIDDEN: state}

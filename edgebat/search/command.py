@@ -76,17 +76,19 @@ def limits_asked(asked: Asked, board: Target) -> Limits:
 
 def lessons_of(pipeline: Pipeline, seeds: Sequence[int]) -> Lessons:
     """What trials learn from, with the teacher's labels of everything that trainings with these seeds draw."""
-    recipe, train = pipeline.recipe, pipeline.windows("train")
+    recipe, train, val = pipeline.recipe, pipeline.windows("train"), pipeline.windows("val")
+    if recipe.data.more.wanted:
+        raise RecipeError("a search does not learn from data.more; leave it out, and give it to the recipe that is found")
     teacher, cache = pipeline.stored_teacher().teacher, pipeline.folder.path / "checkpoints" / "labels"
-    labels = {}
+    hidden = recipe.distill.hidden > 0
+    labels = {val.digest(): teacher_labels(teacher, val, cache)} if recipe.distill.trust_spread else {}
     for seed in seeds:
         fit = dataclasses.replace(recipe.distill.fit, seed=seed)
         for part in taught_parts(train, dataclasses.replace(recipe.distill, fit=fit)):
-            labels[part.digest()] = teacher_labels(teacher, part, cache)
+            labels[part.digest()] = teacher_labels(teacher, part, cache, hidden)
     origin = pipeline.provenance()
     meta = {"task": origin.pop("task"), "training": origin}
     known = KnownLabels(recipe.of_task.name, labels)
-    val = pipeline.windows("val")
     return Lessons(recipe.of_task.name, train, val, known, recipe.distill, recipe.quantize, meta, recipe.threads)
 
 

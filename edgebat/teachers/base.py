@@ -42,6 +42,11 @@ class Teacher(nn.Module, ABC, Generic[W]):
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
 
+    def hidden(self, windows: W) -> FloatArray | None:
+        """The state behind its predictions for N windows, float32 [N, D], for students to imitate; None from a teacher that
+        offers none."""
+        return None
+
     def notes(self, windows: W) -> list[str]:
         """What a reader of its predictions for ``windows`` must know; nothing, unless it knows of something."""
         return []
