@@ -16,7 +16,6 @@ from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 
-
 HIDDEN = "hidden"
 """Among a teacher's labels: its state, see ``Teacher.hidden``."""
 

@@ -93,9 +93,9 @@ def distillation_loss(
     for name, soft in head_losses(student, outputs, x, taught, terms).items():
         parts[name] = (1 - share[name]) * parts[name] + share[name] * soft if name in parts else share[name] * soft
     for n, head in ((n, head) for n, head in enumerate(student.heads) if head.name in trust and head.name in taught):
-        labels = [student.normalized(each[head.name], x, n) for each in (measured, taught)]
+        hard, soft = (student.normalized(each[head.name], x, n) for each in (measured, taught))
         shares = (share[head.name], trust[head.name])
-        parts[head.name] = trusted_error(head, student.expanded(outputs, n), *labels, shares, terms)
+        parts[head.name] = trusted_error(head, student.expanded(outputs, n), hard, soft, shares, terms)
     loss = sum((weights[name] * part for name, part in parts.items()), start=outputs.new_zeros(()))
     return {"loss": loss, **parts}
 
@@ -104,7 +104,9 @@ def _weighted(head: Head, pairs: list[tuple[Tensor, Tensor, Tensor]], terms: Ter
     """Weighted mean error over all pairs of (predicted, target, weight) [B, values]; weight 0 where not known."""
     # NaN times 0 is NaN, also in a gradient: what is not known is taken out before anything is computed.
     errors = [torch.where(weight > 0, p - torch.where(weight > 0, t, 0.0), 0.0) for p, t, weight in pairs]
-    views = [list(_views(e, weight, terms if head.grid else PLAIN)) for e, (_, _, weight) in zip(errors, pairs)]
+    views = [
+        list(_views(e, weight, terms if head.grid else PLAIN)) for e, (_, _, weight) in zip(errors, pairs, strict=True)
+    ]
     total = errors[0].new_zeros(())
     for seen in zip(*views, strict=True):
         size = sum(((e.abs() if head.absolute_error else e.square()) * weight).sum() for _, e, weight in seen)
@@ -129,6 +131,6 @@ def _blocks(error: Tensor, weight: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     if scale == 1:
         return error, weight
     rest = -error.shape[1] % scale
-    e, w = (functional.pad(values, (0, rest)).unflatten(1, (-1, scale)) for values in (error, weight))
+    e, w = (functional.pad(values, (0, rest)).reshape(len(error), -1, scale) for values in (error, weight))
     total, known = w.sum(2), (w > 0).sum(2)
     return (e * w).sum(2) / torch.where(total > 0, total, 1.0), total / known.clamp(min=1)

@@ -56,8 +56,8 @@ class DistillSettings:
     """``where_better``: on a data set whose validation cells the teacher gets worse than the student without a teacher,
     measured labels alone teach. ``everywhere``: it is heard on all windows."""
     trust_spread: float | None = None
-    """A teacher's share of a label shrinks with its spread (that of an ensemble's members): to half of it where the spread is
-    so many times the teacher's error on the validation cells. A value nobody measured hears the teacher alone. None: no label
+    """A teacher's share of a label shrinks with its spread (that of an ensemble's members): to half where the spread is so
+    many times the teacher's error on the validation cells. A value nobody measured hears the teacher alone. None: no label
     counts less for its spread."""
     differences: float = 0.0
     """Weight of the error of a curve's slopes, beside that of its values: differences along the grid times its steps."""
@@ -128,8 +128,8 @@ def train_student(
 ) -> tuple[Student, FitResult]:
     """A trained student of the family ``kind`` in eval mode on the CPU. Same inputs, same bytes.
 
-    train: what is normalized by and blended, and perhaps more windows, which only teach. teacher None trains on measured labels alone, on the same (blended) windows. Raises RecipeError or DataError when
-    there is nothing to learn from.
+    train: what is normalized by and blended, and perhaps more windows, which only teach. teacher None trains on measured
+    labels alone, on the same (blended) windows. Raises RecipeError or DataError when there is nothing to learn from.
     """
     torch.manual_seed(settings.fit.seed)
     own = WithMore.of(train).windows

@@ -12,6 +12,8 @@ from edgebat.tasks.windows import Windows
 
 SMALLEST = 1e-12
 """A teacher without an error still has a scale."""
+LARGEST = 1e100
+"""Spreads of so many scales are all alike; their squares would be infinite."""
 
 
 def validation_errors(val: Windows, labels: Mapping[str, FloatArray]) -> dict[str, float]:
@@ -37,7 +39,7 @@ def trust(labels: Mapping[str, FloatArray], errors: Mapping[str, float], factor:
         if f"{head}_spread" in labels:
             spread = np.asarray(labels[f"{head}_spread"], dtype=np.float64)
             ratio = spread.reshape(len(spread), -1) / max(factor * error, SMALLEST)
-            found[head] = 1.0 / (1.0 + np.square(np.nan_to_num(ratio, nan=np.inf)))
+            found[head] = np.where(np.isfinite(ratio), 1.0 / (1.0 + np.square(np.minimum(ratio, LARGEST))), 0.0)
     if not found:
         raise RecipeError(
             f"distill.trust_spread needs a teacher that knows its spread, such as several of them (teacher: [..., ...]); "

@@ -78,7 +78,9 @@ def lessons_of(pipeline: Pipeline, seeds: Sequence[int]) -> Lessons:
     """What trials learn from, with the teacher's labels of everything that trainings with these seeds draw."""
     recipe, train, val = pipeline.recipe, pipeline.windows("train"), pipeline.windows("val")
     if recipe.data.more.wanted:
-        raise RecipeError("a search does not learn from data.more; leave it out, and give it to the recipe that is found")
+        raise RecipeError(
+            "a search does not learn from data.more; leave it out, and give it to the recipe that is found"
+        )
     teacher, cache = pipeline.stored_teacher().teacher, pipeline.folder.path / "checkpoints" / "labels"
     hidden = recipe.distill.hidden > 0
     labels = {val.digest(): teacher_labels(teacher, val, cache)} if recipe.distill.trust_spread else {}

@@ -31,7 +31,9 @@ class MoreWindows:
                 "and less than 1 V"
             )
         if any(step < 2 for step in self.stretched):
-            raise RecipeError(f"data.more.stretched is {list(self.stretched)}; every second charge or fewer: 2 or larger")
+            raise RecipeError(
+                f"data.more.stretched is {list(self.stretched)}; every second charge or fewer: 2 or larger"
+            )
 
     @property
     def wanted(self) -> bool:

@@ -126,7 +126,8 @@ def test_the_teacher_sees_the_measured_curve_where_there_is_one(tmp_path) -> Non
     both = WithMore.numbered(TRAIN, more)
     shown = true_windows(both.more, TRAIN)
     labelled = np.isfinite(both.more.soh)
-    assert labelled.any() and not labelled.all()
+    assert labelled.any()
+    assert not labelled.all()
     np.testing.assert_array_equal(shown.x[~labelled], both.more.x[~labelled])
     where = {key: n for n, key in enumerate(zip(TRAIN.cell, TRAIN.cycle, strict=True))}
     rows = [where[key] for key in zip(both.more.cell[labelled], both.more.cycle[labelled], strict=True)]
@@ -160,5 +161,5 @@ def test_a_task_that_knows_of_none_says_so() -> None:
 
 @pytest.mark.parametrize("wrong", [{"shifted": -1}, {"shift_v": 0.0}, {"stretched": (1,)}])
 def test_windows_that_cannot_be_meant_are_refused(wrong) -> None:
-    with pytest.raises(RecipeError, match="data.more"):
+    with pytest.raises(RecipeError, match=r"data\.more"):
         MoreWindows(**wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -78,17 +79,12 @@ def _cut(history: CellHistory, spec: HealthSpec) -> HealthWindows | None:
 
 def _together(parts: list[HealthWindows]) -> HealthWindows:
     """All windows, those of one cell under one number."""
-    cells = sorted({part.cells[0]: part for part in parts}.items())
-    number = {key: index for index, (key, _) in enumerate(cells)}
-    first = cells[0][1]
-    return replace(
-        first,
-        **{name: np.concatenate([getattr(part, name) for part in parts])
-           for name in first.names("window") if name != "cell"},
-        cell=np.concatenate([np.full(len(part), number[part.cells[0]], dtype=np.int32) for part in parts]),
-        cells=tuple(number),
-        conditions=tuple(part.conditions[0] for _, part in cells),
-        **{name: np.concatenate([getattr(part, name) for _, part in cells])
-           for name in ("nominal_ah", "reference_ah", "eol_cycle")},
-        left_out={},
-    )  # fmt: skip
+    cells = {part.cells[0]: part for part in parts}
+    number = {key: index for index, key in enumerate(cells)}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts])
+              for name in HealthWindows.names("window")}  # fmt: skip
+    arrays["cell"] = np.concatenate([np.full(len(part), number[part.cells[0]], dtype=np.int32) for part in parts])
+    for name in HealthWindows.names("cell"):
+        own = [getattr(part, name) for part in cells.values()]
+        arrays[name] = sum(own, ()) if isinstance(own[0], tuple) else np.concatenate(own)
+    return replace(parts[0], **arrays, left_out={})
