@@ -58,8 +58,9 @@ def projection(student: Student, x: Tensor, width: int, seed: int) -> Iterator[P
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             student(x[:1])
             torch.manual_seed(seed)
-            student.add_module("projection", nn.Linear(found.state.shape[-1], width))
+            student.projection = nn.Linear(found.state.shape[-1], width)
         yield found
     finally:
         hook.remove()
-        student.__dict__["_modules"].pop("projection", None)
+        if hasattr(student, "projection"):
+            del student.projection

@@ -153,22 +153,14 @@ def fit_student(
     """Train ``student`` from the weights it has (fresh, or to continue under quantization); arguments as above."""
     lessons = WithMore.of(train)
     parts = taught_parts(lessons.windows, settings)
-    seen = list(parts)
+    shown = list(parts)
     if lessons.more is not None:
         more = lessons.more if teacher is not None else with_label(lessons.more)
-        parts, seen = [*parts, more], [*seen, true_windows(more, lessons.windows)]
+        parts, shown = [*parts, more], [*shown, true_windows(more, lessons.windows)]
     found = [_measured(part) for part in parts]
     if teacher is not None:
-        asked = [teacher_labels(teacher, each, run.cache, settings.hidden > 0) for each in seen]
-        frank = teacher.teacher if isinstance(teacher, Gated) else teacher
-        errors = validation_errors(val, teacher_labels(frank, val, run.cache)) if settings.trust_spread else {}
-        states = normalized([labels[HIDDEN] for labels in asked]) if settings.hidden else [None] * len(asked)
-        for arrays, labels, state in zip(found, asked, states, strict=True):
-            arrays |= _taught(student.heads, labels)
-            if settings.trust_spread:
-                degrees = trust(labels, errors, settings.trust_spread)
-                arrays |= {f"{TRUSTED}{head}": values for head, values in degrees.items()}
-            arrays |= {HIDDEN: state} if state is not None else {}
+        labels = _teachings(student.heads, shown, val, teacher, settings, run)
+        found = [arrays | own for arrays, own in zip(found, labels, strict=True)]
     names = list(found[0])
     joined = {name: torch.cat([_tensor(arrays[name]) for arrays in found]) for name in names}
     weights, share = settings.of_heads(student.heads)
@@ -216,6 +208,30 @@ MEASURED, TAUGHT, TRUSTED = "measured ", "taught ", "trusted "
 def _measured(windows: Windows) -> dict[str, FloatArray]:
     """Inputs (name "") and measured labels."""
     return {"": windows.inputs()} | {f"{MEASURED}{head}": values for head, values in windows.targets().items()}
+
+
+def _teachings(
+    heads: tuple[Head, ...],
+    shown: list[Windows],
+    val: Windows,
+    teacher: Teacher,
+    settings: DistillSettings,
+    run: Run,
+) -> list[dict[str, FloatArray]]:
+    """What the teacher says of each set of windows ``shown`` to it: labels, how far they are trusted, its states."""
+    asked = [teacher_labels(teacher, windows, run.cache, settings.hidden > 0) for windows in shown]
+    found = [_taught(heads, labels) for labels in asked]
+    if settings.trust_spread:
+        # Where a gate silences the teacher, measured labels stand in its place and would hide how much it errs.
+        frank = teacher.teacher if isinstance(teacher, Gated) else teacher
+        errors = validation_errors(val, teacher_labels(frank, val, run.cache))
+        for arrays, labels in zip(found, asked, strict=True):
+            degrees = trust(labels, errors, settings.trust_spread)
+            arrays |= {f"{TRUSTED}{head}": values for head, values in degrees.items()}
+    if settings.hidden:
+        states = normalized([labels[HIDDEN] for labels in asked])
+        found = [arrays | {HIDDEN: state} for arrays, state in zip(found, states, strict=True)]
+    return found
 
 
 def _taught(heads: tuple[Head, ...], labels: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
