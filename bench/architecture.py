@@ -41,7 +41,7 @@ TABLE: dict[str, Row] = {
     "data": Row(("cells",)),
     "tasks": Row(("data",)),
     "baselines": Row(("tasks",)),
-    "training": Row(("tasks",)),
+    "training": Row(("tasks", "workers")),
     "graph": Row(GROUND),
     "runtime": Row(("graph",)),
     "formats": Row(("runtime",)),

@@ -134,7 +134,7 @@ def teacher_labels(
 def labels_of(
     teacher: Teacher,
     sets: Sequence[Windows],
-    cache: Path,
+    cache: Path | None,
     fit: TrainerSettings,
     machines: Machines = HERE,
     hidden: bool = False,
@@ -144,7 +144,7 @@ def labels_of(
     Workers are called for what is not in the folder ``cache`` yet.
     """
     half = in_half(fit)
-    if not machines.several or all(_labelled(teacher, windows, cache, half) for windows in sets):
+    if cache is None or not machines.several or all(_labelled(teacher, windows, cache, half) for windows in sets):
         return [teacher_labels(teacher, windows, cache, hidden, half) for windows in sets]
     with machines.workers(label_rows) as workers:
         return [teacher_labels(teacher, windows, cache, hidden, half, workers) for windows in sets]

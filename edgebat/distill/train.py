@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgebat.arrays import FloatArray
 from edgebat.distill.gate import HIDDEN, Gated
 from edgebat.distill.hidden import normalized, projection
-from edgebat.distill.labels import in_half, teacher_labels
+from edgebat.distill.labels import labels_of
 from edgebat.distill.losses import Terms, distillation_loss
 from edgebat.distill.more_windows import WithMore, true_windows, with_label
 from edgebat.distill.trust import trust, validation_errors
@@ -219,13 +219,13 @@ def _teachings(
     run: Run,
 ) -> list[dict[str, FloatArray]]:
     """What the teacher says of each set of windows ``shown`` to it: labels, how far they are trusted, its states."""
-    half = in_half(settings.fit)
-    asked = [teacher_labels(teacher, windows, run.cache, settings.hidden > 0, half) for windows in shown]
+    fit, hidden = settings.fit, settings.hidden > 0
+    asked = labels_of(teacher, shown, run.cache, fit, run.machines, hidden)
     found = [_taught(heads, labels) for labels in asked]
     if settings.trust_spread:
         # Where a gate silences the teacher, measured labels stand in its place and would hide how much it errs.
         frank = teacher.teacher if isinstance(teacher, Gated) else teacher
-        errors = validation_errors(val, teacher_labels(frank, val, run.cache, half=half))
+        errors = validation_errors(val, labels_of(frank, [val], run.cache, fit)[0])
         for arrays, labels in zip(found, asked, strict=True):
             degrees = trust(labels, errors, settings.trust_spread)
             arrays |= {f"{TRUSTED}{head}": values for head, values in degrees.items()}

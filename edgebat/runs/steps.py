@@ -174,14 +174,12 @@ class Pipeline:
         names = [f"{entry.kind}{end}" for end, wanted in (*asked.items(), ("_alone", True), ("", True)) if wanted]
         epochs = entry.epochs or distill.fit.epochs
         silent: tuple[str, ...] = ()
-        if self.machines.several:
-            self._labelled(entry.kind)
         for name in names:
             train, settings = self._lessons(name)
             settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
             guide = self._guide(name, silent)
             progress = self._progress(epochs, LEARNT[name.removeprefix(entry.kind)])
-            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
+            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels, machines=self.machines)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
@@ -329,15 +327,6 @@ class Pipeline:
         from edgebat.distill.gate import Gated
 
         return Gated(self.stored_teacher().teacher, silent) if name in self.kinds else None
-
-    def _labelled(self, name: str) -> None:
-        """Let the machines label what the student ``name`` learns from; its training then finds the labels."""
-        from edgebat.distill.labels import labels_of
-        from edgebat.distill.train import taught_parts
-
-        train, settings = self._learnt(name)
-        parts, teacher = taught_parts(train, settings), self.stored_teacher().teacher
-        labels_of(teacher, parts, self.labels, settings.fit, self.machines)
 
     def _lessons(self, name: str) -> tuple[WithMore, DistillSettings]:
         """What the student ``name`` learns from, and how."""
