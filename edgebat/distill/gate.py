@@ -57,7 +57,7 @@ class Gated(Teacher):
         """See ``heard``."""
         return self.combined(windows, [self.teacher.predict(windows)])
 
-    def asked(self) -> list[Teacher]:
+    def sources(self) -> list[Teacher]:
         """The teacher, whom several students hear differently."""
         return [self.teacher]
 

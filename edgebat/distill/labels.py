@@ -118,7 +118,7 @@ def teacher_labels(
         return teacher_labels(teacher, windows, cache, half=half, workers=workers) | {HIDDEN: state}
     if cache is None:
         return teacher.predict(windows)
-    if asked := teacher.asked():  # several ensembles may ask the same teacher, several students hear it differently
+    if asked := teacher.sources():  # several ensembles may ask the same teacher, several students hear it differently
         answers = [teacher_labels(each, windows, cache, half=half, workers=workers) for each in asked]
         return teacher.combined(windows, answers)
     path = _file(teacher, windows, Path(cache), half)
@@ -151,7 +151,7 @@ def labels_of(
 
 
 def _labelled(teacher: Teacher, windows: Windows, cache: Path, half: bool) -> bool:
-    asked = teacher.asked()
+    asked = teacher.sources()
     if asked:
         return all(_labelled(each, windows, cache, half) for each in asked)
     return _kept(_file(teacher, windows, cache, half), len(windows)) is not None

@@ -54,7 +54,7 @@ class Teacher(nn.Module, ABC, Generic[W]):
         """Those ``rows`` of ``predict(windows)``; they begin at a multiple of ``part``."""
         return self.predict(windows.take(rows))
 
-    def asked(self) -> Sequence[Teacher]:
+    def sources(self) -> Sequence[Teacher]:
         """The teachers out of whose predictions its own are made, by ``combined``; none, unless it is made of others."""
         return ()
 

@@ -52,9 +52,9 @@ class Ensemble(Teacher):
 
     def predict(self, windows: Windows) -> dict[str, FloatArray]:
         """Of every head its mean over the members that predict it, and its ``_spread`` over them."""
-        return self.combined(windows, [member.predict(windows) for member in self.asked()])
+        return self.combined(windows, [member.predict(windows) for member in self.sources()])
 
-    def asked(self) -> list[Teacher]:
+    def sources(self) -> list[Teacher]:
         """The members."""
         return [member for member in self.members if isinstance(member, Teacher)]
 
