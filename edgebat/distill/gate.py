@@ -16,6 +16,9 @@ from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 
+HIDDEN = "hidden"
+"""Among a teacher's labels: its state, see ``Teacher.hidden``."""
+
 
 def not_heard_on(task: AnyTask, val: Windows, teacher: Predictions, student: Predictions) -> tuple[str, ...]:
     """The data sets of ``val`` on which the teacher's first figure, mean over cells, is worse than the student's."""
@@ -35,6 +38,8 @@ def heard(windows: Windows, labels: Mapping[str, FloatArray], silent: tuple[str,
         if mute.any() and head in result:
             label = result[head].reshape(len(windows), -1)
             result[head] = np.where(mute[:, None], measured.reshape(len(windows), -1), label)
+    if mute.any() and HIDDEN in result:
+        result[HIDDEN] = np.where(mute[:, None], np.float32(np.nan), result[HIDDEN])
     return result
 
 
@@ -59,6 +64,11 @@ class Gated(Teacher):
     def combined(self, windows: Windows, answers: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
         """See ``heard``."""
         return heard(windows, answers[0], self.silent)
+
+    def hidden(self, windows: Windows) -> FloatArray | None:
+        """The teacher's, NaN where it is silent."""
+        state = self.teacher.hidden(windows)
+        return None if state is None else heard(windows, {HIDDEN: state}, self.silent)[HIDDEN]
 
 
 def _errors(task: AnyTask, val: Windows, dataset: str, predictions: Predictions) -> list[float]:

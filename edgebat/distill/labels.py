@@ -19,7 +19,8 @@ from safetensors.numpy import load, save
 from torch import nn
 
 from edgebat.arrays import FloatArray
-from edgebat.errors import DataError
+from edgebat.distill.gate import HIDDEN
+from edgebat.errors import DataError, RecipeError
 from edgebat.files import atomic_write
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
@@ -28,6 +29,9 @@ from edgebat.workers import HERE, Machines, Workers
 
 Labels = dict[str, FloatArray]
 """Head -> predictions with a row per window."""
+
+WITH_STATE = ("batlinet", "batlinet_ensemble", "battery_timer", "ic2ml", "universal")
+"""Teachers that have a ``hidden``."""
 
 
 class KnownLabels(Teacher):
@@ -38,6 +42,10 @@ class KnownLabels(Teacher):
     def __init__(self, task: str, labels: dict[str, Labels]) -> None:
         super().__init__()
         self.task, self.labels, self.settings = task, labels, {}
+
+    def hidden(self, windows: Windows) -> FloatArray | None:
+        """The states among the labels, where they are."""
+        return self.predict(windows).get(HIDDEN)
 
     def predict(self, windows: Windows) -> Labels:
         """The labels. Raises DataError for windows that were not labelled."""
@@ -93,18 +101,25 @@ def teacher_labels(
     teacher: Teacher,
     windows: Windows,
     cache: str | Path | None = None,
+    hidden: bool = False,
     half: bool = False,
     workers: Labellers | None = None,
 ) -> Labels:
-    """``teacher.predict(windows)``, from the folder ``cache`` when the same teacher has labelled the same windows before.
+    """``teacher.predict(windows)``, from the folder ``cache`` when the same teacher has labelled the same windows before;
+    hidden: with its states [N, D] under the name ``hidden``.
 
-    half: in bfloat16 on a GPU. workers: who labels, this process unless given. A cut-off labelling goes on after its last
-    part; a damaged cache file is computed anew, never trusted.
+    half: labels in bfloat16 on a GPU. workers: who labels, this process unless given. A cut-off labelling goes on after its
+    last part; a damaged cache file is computed anew, never trusted. Raises RecipeError for the states of a teacher that has
+    none.
     """
+    if hidden:
+        path = None if cache is None else _file(teacher, windows, Path(cache), False).with_suffix(".hidden")
+        state = _state(teacher, windows, path)
+        return teacher_labels(teacher, windows, cache, half=half, workers=workers) | {HIDDEN: state}
     if cache is None:
         return teacher.predict(windows)
     if asked := teacher.sources():  # several ensembles may ask the same teacher, several students hear it differently
-        answers = [teacher_labels(each, windows, cache, half, workers) for each in asked]
+        answers = [teacher_labels(each, windows, cache, half=half, workers=workers) for each in asked]
         return teacher.combined(windows, answers)
     path = _file(teacher, windows, Path(cache), half)
     kept = _kept(path, len(windows))
@@ -117,7 +132,12 @@ def teacher_labels(
 
 
 def labels_of(
-    teacher: Teacher, sets: Sequence[Windows], cache: Path | None, fit: TrainerSettings, machines: Machines = HERE
+    teacher: Teacher,
+    sets: Sequence[Windows],
+    cache: Path | None,
+    fit: TrainerSettings,
+    machines: Machines = HERE,
+    hidden: bool = False,
 ) -> list[Labels]:
     """The labels of several sets of windows, as ``teacher_labels`` gives them to a training with the settings ``fit``.
 
@@ -125,9 +145,9 @@ def labels_of(
     """
     half = in_half(fit)
     if cache is None or not machines.several or all(_labelled(teacher, windows, cache, half) for windows in sets):
-        return [teacher_labels(teacher, windows, cache, half) for windows in sets]
+        return [teacher_labels(teacher, windows, cache, hidden, half) for windows in sets]
     with machines.workers(label_rows) as workers:
-        return [teacher_labels(teacher, windows, cache, half, workers) for windows in sets]
+        return [teacher_labels(teacher, windows, cache, hidden, half, workers) for windows in sets]
 
 
 def _labelled(teacher: Teacher, windows: Windows, cache: Path, half: bool) -> bool:
@@ -173,3 +193,19 @@ def _kept(path: Path, rows: int) -> Labels | None:
     except SafetensorError:
         return None
     return stored if all(len(values) == rows for values in stored.values()) else None
+
+
+def _state(teacher: Teacher, windows: Windows, path: Path | None) -> FloatArray:
+    """The teacher's states [N, D], from the file ``path`` when they are there. Raises RecipeError when it has none."""
+    kept = _kept(path, len(windows)) if path else None
+    if kept is not None:
+        return kept[HIDDEN]
+    state = teacher.hidden(windows)
+    if state is None:
+        raise RecipeError(
+            f"distill.hidden needs a teacher with a hidden state, and {teacher.name} has none; those with one are "
+            f"{', '.join(WITH_STATE)}, and ensembles that hold one of these"
+        )
+    if path:
+        atomic_write(path, save({HIDDEN: np.ascontiguousarray(state)}))
+    return state

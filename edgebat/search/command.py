@@ -100,18 +100,25 @@ def lessons_of(pipeline: Pipeline, seeds: Sequence[int], kept: Path, machines: M
     Validation cells, by which candidates are compared, teach nobody here, whatever ``distill.learn_from_val`` says. kept:
     see ``silent_on``; machines: who labels.
     """
-    recipe, train = pipeline.recipe, pipeline.windows("train")
+    recipe, train, val = pipeline.recipe, pipeline.windows("train"), pipeline.windows("val")
+    if recipe.data.more.wanted:
+        raise RecipeError(
+            "a search does not learn from data.more; leave it out, and give it to the recipe that is found"
+        )
     torch.set_num_threads(recipe.threads)
     teacher = Gated(pipeline.stored_teacher().teacher, silent_on(pipeline, kept))
     parts = []
     for seed in seeds:
         fit = dataclasses.replace(recipe.distill.fit, seed=seed)
         parts += taught_parts(train, dataclasses.replace(recipe.distill, fit=fit))
-    labels = labels_of(teacher, parts, pipeline.labels, recipe.distill.fit, machines)
+    fit, hidden = recipe.distill.fit, recipe.distill.hidden > 0
+    found = labels_of(teacher, parts, pipeline.labels, fit, machines, hidden)
+    labels = {part.digest(): own for part, own in zip(parts, found, strict=True)}
+    if recipe.distill.trust_spread:  # measured by what the teacher says where nobody silences it
+        (labels[val.digest()],) = labels_of(pipeline.stored_teacher().teacher, [val], pipeline.labels, fit)
     origin = pipeline.provenance()
     meta = {"task": origin.pop("task"), "training": origin}
-    known = KnownLabels(recipe.of_task.name, {p.digest(): own for p, own in zip(parts, labels, strict=True)})
-    val = pipeline.windows("val")
+    known = KnownLabels(recipe.of_task.name, labels)
     return Lessons(recipe.of_task.name, train, val, known, recipe.distill, recipe.quantize, meta, recipe.threads)
 
 

@@ -45,6 +45,11 @@ class Teacher(nn.Module, ABC, Generic[W]):
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
 
+    def hidden(self, windows: W) -> FloatArray | None:
+        """The state behind its predictions for N windows, float32 [N, D], for students to imitate; None from a teacher that
+        offers none."""
+        return None
+
     def predict_rows(self, windows: W, rows: range) -> dict[str, FloatArray]:
         """Those ``rows`` of ``predict(windows)``; they begin at a multiple of ``part``."""
         return self.predict(windows.take(rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -62,9 +62,19 @@ class Ensemble(Teacher):
         """See ``predict``."""
         return averaged(answers)
 
+    def hidden(self, windows: Windows) -> FloatArray | None:
+        """Those of its members, side by side."""
+        return joined(member.hidden(windows) for member in self.members)  # type: ignore[operator]
+
     def notes(self, windows: Windows) -> list[str]:
         """Those of all members."""
         return list(dict.fromkeys(note for member in self.members for note in member.notes(windows)))  # type: ignore[operator]
+
+
+def joined(states: Iterable[FloatArray | None]) -> FloatArray | None:
+    """States [N, D] of several teachers side by side; None when none of them has one."""
+    known = [state for state in states if state is not None]
+    return np.concatenate(known, axis=1) if known else None
 
 
 def averaged(predictions: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
@@ -98,6 +108,10 @@ class SeedEnsemble(Teacher[W]):
     def spec(self) -> Any:
         """How windows for it are made."""
         return self.members[0].spec
+
+    def hidden(self, windows: W) -> FloatArray | None:
+        """Those of its members, side by side."""
+        return joined(member.hidden(windows) for member in self.members)  # type: ignore[operator]
 
     def notes(self, windows: W) -> list[str]:
         """Those of any member: they read alike."""
