@@ -1,10 +1,14 @@
 """Who does many jobs of one kind: this process, a few processes, or the nodes of a Ray cluster. What comes out is the same;
-only the order in which it is finished differs, and a process or node that is lost costs time alone.
+only the order in which it is finished differs, and a process or node that is lost costs time alone. Nobody works on when the
+process that asked is gone, however it ended.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -93,13 +97,16 @@ class Processes(Workers[C, J, R]):
             for future in futures:
                 future.cancel()
 
-    def _close(self) -> None:
+    def _close(self, unfinished: bool = False) -> None:
         if self._pool is not None:
-            self._pool.shutdown()
+            if unfinished:  # a training could go on for hours; what it left on the disk is whole, as after any loss
+                for process in list((self._pool._processes or {}).values()):
+                    process.kill()
+            self._pool.shutdown(cancel_futures=unfinished)
         self._pool = None
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        self._close(unfinished=error[0] is not None)
 
 
 class RayNodes(Workers[C, J, R]):
@@ -114,7 +121,10 @@ class RayNodes(Workers[C, J, R]):
         self.own = not self.ray.is_initialized()
         try:
             if self.own:
+                ours = signal.getsignal(signal.SIGTERM)
                 self.ray.init(None if address == "local" else address, log_to_driver=False, include_dashboard=False)
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, ours)  # Ray's own ends this process without a word
         except ConnectionError as error:
             raise ToolError(f"--ray {address}: {error}; start a cluster with ray start --head, or give local") from None
         self.jobs = max(int(self.ray.cluster_resources().get("CPU", 1)), 1)
@@ -147,6 +157,17 @@ def workers(function: Callable[[C, J], R], jobs: int, ray: str = "") -> Workers[
 def _begin(common: tuple[Callable[[Any, Any], Any], Any]) -> None:
     global _common
     _common = common
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; the one that asked decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work_here(job: Any) -> Any:

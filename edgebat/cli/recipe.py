@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from edgebat.cli import complete
 from edgebat.cli.app import (
     HELP,
     RECIPE,
@@ -218,7 +219,12 @@ verb_until(
 @app.command(rich_help_panel=HELP)
 def settings(
     section: Annotated[
-        str, typer.Argument(metavar="[SECTION]", help="a section or a key, e.g. distill.fit; all when left out")
+        str,
+        typer.Argument(
+            metavar="[SECTION]",
+            help="a section or a key, e.g. distill.fit; all when left out",
+            autocompletion=complete.sections,
+        ),
     ] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="print docs/settings.md")] = False,
     json_: JsonOption = False,

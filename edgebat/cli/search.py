@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from edgebat.cli import complete
 from edgebat.cli.app import RECIPE, JsonOption, RecipeArgument, app
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, asked_corpus
@@ -19,7 +20,10 @@ from edgebat.errors import require
 class Budget:
     """The board, and what a student may take of it."""
 
-    target: Annotated[str, typer.Option("--target", "-t", help="a microcontroller, see: edgebat targets")]
+    target: Annotated[
+        str,
+        typer.Option("--target", "-t", help="a microcontroller, see: edgebat targets", autocompletion=complete.targets),
+    ]
     flash: Annotated[str, typer.Option("--flash", help="8k, or bytes; the board's budget when left out")] = ""
     ram: Annotated[str, typer.Option("--ram", help="1k, or bytes, stack included")] = ""
     time: Annotated[str, typer.Option("--time", help="of one inference: 2ms, 500us; needs a cycle model")] = ""
