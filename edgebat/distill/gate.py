@@ -7,7 +7,7 @@ heard. A teacher that has seen the validation cells cannot be judged by them and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from edgebat.arrays import FloatArray
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
-
-HIDDEN = "hidden"
-"""Among a teacher's labels: its state, see ``Teacher.hidden``."""
 
 
 def not_heard_on(task: AnyTask, val: Windows, teacher: Predictions, student: Predictions) -> tuple[str, ...]:
@@ -38,8 +35,6 @@ def heard(windows: Windows, labels: Mapping[str, FloatArray], silent: tuple[str,
         if mute.any() and head in result:
             label = result[head].reshape(len(windows), -1)
             result[head] = np.where(mute[:, None], measured.reshape(len(windows), -1), label)
-    if mute.any() and HIDDEN in result:
-        result[HIDDEN] = np.where(mute[:, None], np.float32(np.nan), result[HIDDEN])
     return result
 
 
@@ -55,12 +50,20 @@ class Gated(Teacher):
 
     def predict(self, windows: Windows) -> dict[str, FloatArray]:
         """See ``heard``."""
-        return heard(windows, self.teacher.predict(windows), self.silent)
+        return self.combined(windows, [self.teacher.predict(windows)])
+
+    def sources(self) -> list[Teacher]:
+        """The teacher, whom several students hear differently."""
+        return [self.teacher]
+
+    def combined(self, windows: Windows, answers: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+        """See ``heard``."""
+        return heard(windows, answers[0], self.silent)
 
     def hidden(self, windows: Windows) -> FloatArray | None:
         """The teacher's, NaN where it is silent."""
-        state = self.teacher.hidden(windows)
-        return None if state is None else heard(windows, {HIDDEN: state}, self.silent)[HIDDEN]
+        state, mute = self.teacher.hidden(windows), np.isin(windows.dataset, self.silent)
+        return None if state is None else np.where(mute[:, None], np.float32(np.nan), state)
 
 
 def _errors(task: AnyTask, val: Windows, dataset: str, predictions: Predictions) -> list[float]:

@@ -52,7 +52,15 @@ class Ensemble(Teacher):
 
     def predict(self, windows: Windows) -> dict[str, FloatArray]:
         """Of every head its mean over the members that predict it, and its ``_spread`` over them."""
-        return averaged([member.predict(windows) for member in self.members])  # type: ignore[operator]
+        return self.combined(windows, [member.predict(windows) for member in self.sources()])
+
+    def sources(self) -> list[Teacher]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, Teacher)]
+
+    def combined(self, windows: Windows, answers: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+        """See ``predict``."""
+        return averaged(answers)
 
     def hidden(self, windows: Windows) -> FloatArray | None:
         """Those of its members, side by side."""
