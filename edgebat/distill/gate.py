@@ -16,9 +16,6 @@ from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 
-HIDDEN = "hidden"
-"""Among a teacher's labels: its state, see ``Teacher.hidden``."""
-
 
 def not_heard_on(task: AnyTask, val: Windows, teacher: Predictions, student: Predictions) -> tuple[str, ...]:
     """The data sets of ``val`` on which the teacher's first figure, mean over cells, is worse than the student's."""
@@ -38,8 +35,6 @@ def heard(windows: Windows, labels: Mapping[str, FloatArray], silent: tuple[str,
         if mute.any() and head in result:
             label = result[head].reshape(len(windows), -1)
             result[head] = np.where(mute[:, None], measured.reshape(len(windows), -1), label)
-    if mute.any() and HIDDEN in result:
-        result[HIDDEN] = np.where(mute[:, None], np.float32(np.nan), result[HIDDEN])
     return result
 
 
@@ -67,8 +62,8 @@ class Gated(Teacher):
 
     def hidden(self, windows: Windows) -> FloatArray | None:
         """The teacher's, NaN where it is silent."""
-        state = self.teacher.hidden(windows)
-        return None if state is None else heard(windows, {HIDDEN: state}, self.silent)[HIDDEN]
+        state, mute = self.teacher.hidden(windows), np.isin(windows.dataset, self.silent)
+        return None if state is None else np.where(mute[:, None], np.float32(np.nan), state)
 
 
 def _errors(task: AnyTask, val: Windows, dataset: str, predictions: Predictions) -> list[float]:

@@ -14,11 +14,43 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.arrays import Float32, FloatArray
+from edgebat.distill.labels import HIDDEN
+from edgebat.errors import RecipeError
+from edgebat.files import Json
 from edgebat.students.base import Student
+from edgebat.tasks.windows import Windows
+from edgebat.teachers.base import Teacher
 from edgebat.training.labels import masked_mse
 
+WITH_STATE = ("batlinet", "batlinet_ensemble", "battery_timer", "ic2ml", "universal")
+"""Teachers that have a ``hidden``."""
 SMALLEST_STD = 1e-6
 """A hidden value that varies less teaches nothing."""
+
+
+class States(Teacher):
+    """A teacher asked for its states, which are labelled and kept like labels, under the name ``hidden``."""
+
+    name = "states"
+
+    def __init__(self, teacher: Teacher) -> None:
+        super().__init__()
+        self.task, self.teacher = teacher.task, teacher
+        self.settings = {"of": teacher.name, "settings": teacher.settings}
+
+    def choices(self) -> Json:
+        """The teacher's."""
+        return self.teacher.choices()
+
+    def predict(self, windows: Windows) -> dict[str, FloatArray]:
+        """See ``Teacher.hidden``. Raises RecipeError when the teacher has none."""
+        state = self.teacher.hidden(windows)
+        if state is None:
+            raise RecipeError(
+                f"distill.hidden needs a teacher with a hidden state, and {self.teacher.name} has none; those with one are "
+                f"{', '.join(WITH_STATE)}, and ensembles that hold one of these"
+            )
+        return {HIDDEN: state}
 
 
 def normalized(states: list[FloatArray]) -> list[Float32]:

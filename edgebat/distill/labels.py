@@ -19,8 +19,7 @@ from safetensors.numpy import load, save
 from torch import nn
 
 from edgebat.arrays import FloatArray
-from edgebat.distill.gate import HIDDEN
-from edgebat.errors import DataError, RecipeError
+from edgebat.errors import DataError
 from edgebat.files import atomic_write
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
@@ -29,9 +28,8 @@ from edgebat.workers import HERE, Machines, Workers
 
 Labels = dict[str, FloatArray]
 """Head -> predictions with a row per window."""
-
-WITH_STATE = ("batlinet", "batlinet_ensemble", "battery_timer", "ic2ml", "universal")
-"""Teachers that have a ``hidden``."""
+HIDDEN = "hidden"
+"""Name of a teacher's states among them, see ``Teacher.hidden``."""
 
 
 class KnownLabels(Teacher):
@@ -101,25 +99,18 @@ def teacher_labels(
     teacher: Teacher,
     windows: Windows,
     cache: str | Path | None = None,
-    hidden: bool = False,
     half: bool = False,
     workers: Labellers | None = None,
 ) -> Labels:
-    """``teacher.predict(windows)``, from the folder ``cache`` when the same teacher has labelled the same windows before;
-    hidden: with its states [N, D] under the name ``hidden``.
+    """``teacher.predict(windows)``, from the folder ``cache`` when the same teacher has labelled the same windows before.
 
-    half: labels in bfloat16 on a GPU. workers: who labels, this process unless given. A cut-off labelling goes on after its
-    last part; a damaged cache file is computed anew, never trusted. Raises RecipeError for the states of a teacher that has
-    none.
+    half: in bfloat16 on a GPU. workers: who labels, this process unless given. A cut-off labelling goes on after its last
+    part; a damaged cache file is computed anew, never trusted.
     """
-    if hidden:
-        path = None if cache is None else _file(teacher, windows, Path(cache), False).with_suffix(".hidden")
-        state = _state(teacher, windows, path)
-        return teacher_labels(teacher, windows, cache, half=half, workers=workers) | {HIDDEN: state}
     if cache is None:
         return teacher.predict(windows)
     if asked := teacher.sources():  # several ensembles may ask the same teacher, several students hear it differently
-        answers = [teacher_labels(each, windows, cache, half=half, workers=workers) for each in asked]
+        answers = [teacher_labels(each, windows, cache, half, workers) for each in asked]
         return teacher.combined(windows, answers)
     path = _file(teacher, windows, Path(cache), half)
     kept = _kept(path, len(windows))
@@ -132,12 +123,7 @@ def teacher_labels(
 
 
 def labels_of(
-    teacher: Teacher,
-    sets: Sequence[Windows],
-    cache: Path | None,
-    fit: TrainerSettings,
-    machines: Machines = HERE,
-    hidden: bool = False,
+    teacher: Teacher, sets: Sequence[Windows], cache: Path | None, fit: TrainerSettings, machines: Machines = HERE
 ) -> list[Labels]:
     """The labels of several sets of windows, as ``teacher_labels`` gives them to a training with the settings ``fit``.
 
@@ -145,9 +131,9 @@ def labels_of(
     """
     half = in_half(fit)
     if cache is None or not machines.several or all(_labelled(teacher, windows, cache, half) for windows in sets):
-        return [teacher_labels(teacher, windows, cache, hidden, half) for windows in sets]
+        return [teacher_labels(teacher, windows, cache, half) for windows in sets]
     with machines.workers(label_rows) as workers:
-        return [teacher_labels(teacher, windows, cache, hidden, half, workers) for windows in sets]
+        return [teacher_labels(teacher, windows, cache, half, workers) for windows in sets]
 
 
 def _labelled(teacher: Teacher, windows: Windows, cache: Path, half: bool) -> bool:
@@ -193,19 +179,3 @@ def _kept(path: Path, rows: int) -> Labels | None:
     except SafetensorError:
         return None
     return stored if all(len(values) == rows for values in stored.values()) else None
-
-
-def _state(teacher: Teacher, windows: Windows, path: Path | None) -> FloatArray:
-    """The teacher's states [N, D], from the file ``path`` when they are there. Raises RecipeError when it has none."""
-    kept = _kept(path, len(windows)) if path else None
-    if kept is not None:
-        return kept[HIDDEN]
-    state = teacher.hidden(windows)
-    if state is None:
-        raise RecipeError(
-            f"distill.hidden needs a teacher with a hidden state, and {teacher.name} has none; those with one are "
-            f"{', '.join(WITH_STATE)}, and ensembles that hold one of these"
-        )
-    if path:
-        atomic_write(path, save({HIDDEN: np.ascontiguousarray(state)}))
-    return state

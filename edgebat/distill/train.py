@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.arrays import FloatArray
-from edgebat.distill.gate import HIDDEN, Gated
-from edgebat.distill.hidden import normalized, projection
-from edgebat.distill.labels import labels_of
+from edgebat.distill.gate import Gated
+from edgebat.distill.hidden import States, normalized, projection
+from edgebat.distill.labels import HIDDEN, labels_of
 from edgebat.distill.losses import Terms, distillation_loss
 from edgebat.distill.more_windows import WithMore, true_windows, with_label
 from edgebat.distill.trust import trust, validation_errors
@@ -219,18 +220,18 @@ def _teachings(
     run: Run,
 ) -> list[dict[str, FloatArray]]:
     """What the teacher says of each set of windows ``shown`` to it: labels, how far they are trusted, its states."""
-    fit, hidden = settings.fit, settings.hidden > 0
-    asked = labels_of(teacher, shown, run.cache, fit, run.machines, hidden)
+    ask = partial(labels_of, cache=run.cache, fit=settings.fit, machines=run.machines)
+    asked = ask(teacher, shown)
     found = [_taught(heads, labels) for labels in asked]
     if settings.trust_spread:
         # Where a gate silences the teacher, measured labels stand in its place and would hide how much it errs.
         frank = teacher.teacher if isinstance(teacher, Gated) else teacher
-        errors = validation_errors(val, labels_of(frank, [val], run.cache, fit)[0])
+        errors = validation_errors(val, ask(frank, [val])[0])
         for arrays, labels in zip(found, asked, strict=True):
             degrees = trust(labels, errors, settings.trust_spread)
             arrays |= {f"{TRUSTED}{head}": values for head, values in degrees.items()}
     if settings.hidden:
-        states = normalized([labels[HIDDEN] for labels in asked])
+        states = normalized([labels[HIDDEN] for labels in ask(States(teacher), shown)])
         found = [arrays | {HIDDEN: state} for arrays, state in zip(found, states, strict=True)]
     return found
 

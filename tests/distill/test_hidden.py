@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from safetensors.numpy import load  # noqa: E402
 
-from edgebat.distill.gate import HIDDEN, Gated  # noqa: E402
-from edgebat.distill.hidden import normalized, projection  # noqa: E402
-from edgebat.distill.labels import WITH_STATE, KnownLabels, teacher_labels  # noqa: E402
+from edgebat.distill.gate import Gated  # noqa: E402
+from edgebat.distill.hidden import WITH_STATE, States, normalized, projection  # noqa: E402
+from edgebat.distill.labels import HIDDEN, KnownLabels, teacher_labels  # noqa: E402
 from edgebat.distill.qat_train import train_quantized  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student  # noqa: E402
 from edgebat.errors import RecipeError  # noqa: E402
@@ -108,17 +108,17 @@ def test_it_works_under_quantization_too(tmp_path) -> None:
 
 def test_states_are_computed_once(tmp_path) -> None:
     network = teacher()
-    first = teacher_labels(network, WINDOWS, tmp_path, hidden=True)
-    network.hidden = network.predict = None  # whoever asks again fails
-    again = teacher_labels(network, WINDOWS, tmp_path, hidden=True)
+    first = teacher_labels(States(network), WINDOWS, tmp_path)
+    network.hidden = None  # whoever asks again fails
+    again = teacher_labels(States(network), WINDOWS, tmp_path)
     np.testing.assert_array_equal(first[HIDDEN], again[HIDDEN])
     known = KnownLabels("health", {WINDOWS.digest(): first})
-    np.testing.assert_array_equal(teacher_labels(known, WINDOWS, hidden=True)[HIDDEN], first[HIDDEN])
+    np.testing.assert_array_equal(teacher_labels(States(known), WINDOWS)[HIDDEN], first[HIDDEN])
 
 
 def test_a_teacher_is_silent_in_its_states_too() -> None:
     windows = dataclasses.replace(WINDOWS, cells=(("HOME", "a"), ("AWAY", "b"), ("AWAY", "c"), ("AWAY", "d")))
-    states = teacher_labels(Gated(teacher(), ("HOME",)), windows, hidden=True)[HIDDEN]
+    states = teacher_labels(States(Gated(teacher(), ("HOME",))), windows)[HIDDEN]
     assert np.isnan(states[windows.dataset == "HOME"]).all()
     assert np.isfinite(states[windows.dataset == "AWAY"]).all()
     shown = normalized([states])[0]

@@ -19,6 +19,7 @@ from edgebat.tasks.health import HealthSpec  # noqa: E402
 from edgebat.tasks.health.more_windows import more_windows  # noqa: E402
 from edgebat.tasks.health.windows import health_windows  # noqa: E402
 from edgebat.tasks.more import MoreWindows  # noqa: E402
+from edgebat.teachers.base import Teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import FitSettings  # noqa: E402
 
@@ -50,13 +51,14 @@ CELLS = [cell("a"), cell("b", 0.003)]
 TRAIN = health_windows(CELLS, SPEC)
 
 
-class Reader:
+class Reader(Teacher):
     """Labels what it is shown by the last increment, and remembers it."""
 
-    name, settings = "reader", {}
+    name, task = "reader", "health"
 
     def __init__(self) -> None:
-        self.shown = []
+        super().__init__()
+        self.settings, self.shown = {}, []
 
     def predict(self, windows):
         self.shown.append(windows)

@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("pydantic")
 pytest.importorskip("torch")
-from edgebat.runs.folder import RunFolder  # noqa: E402
-from edgebat.runs.recipe import load_recipe  # noqa: E402
-from edgebat.runs.steps import MORE, Pipeline  # noqa: E402
+from edgebat.runs.folder import RunFolder
+from edgebat.runs.recipe import load_recipe
+from edgebat.runs.steps import MORE, Pipeline
 
 SMALL = ["data.synthetic.cells=6", "data.synthetic.max_cycles=100", "data.split.val=0.2", "task.stride=5"]
 

@@ -15,6 +15,7 @@ from edgebat.distill.trust import trust, validation_errors  # noqa: E402
 from edgebat.errors import RecipeError  # noqa: E402
 from edgebat.students.store import save_student  # noqa: E402
 from edgebat.tasks.base import Head, task  # noqa: E402
+from edgebat.teachers.base import Teacher  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import FitSettings  # noqa: E402
 from tests.tiny_windows import tiny_windows  # noqa: E402
@@ -36,12 +37,13 @@ def bytes_of(settings: DistillSettings, teacher, folder, name: str) -> bytes:
     return (folder / f"{name}.safetensors").read_bytes()
 
 
-class Unsure:
+class Unsure(Teacher):
     """SOH with noise, and a spread."""
 
-    name = "unsure"
+    name, task = "unsure", "health"
 
     def __init__(self, spread: float, noise: float = 1.0) -> None:
+        super().__init__()
         self.settings = {"spread": spread, "noise": noise}
 
     def predict(self, windows):
