@@ -24,6 +24,7 @@ from edgebat.baselines import answers
 from edgebat.cells import seen_cells
 from edgebat.distill.teacher import TeacherData, TeacherEntry
 from edgebat.errors import RecipeError
+from edgebat.files import Json
 from edgebat.models import open_model
 from edgebat.studies.runner import Experiment, Kind, Part, Record, Result, Scored
 from edgebat.studies.tables import markdown
@@ -45,7 +46,7 @@ class MixSection:
     quality: tuple[str, ...] = ()
     """Grades of cells; empty for the task's own choice."""
     left_out: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Name of a part -> ``train`` and ``test``, patterns of ``dataset/cell``; each data set in turn is left out unless given."""
+    """Name of a part -> ``train`` and ``test``, patterns of ``dataset/cell``; each data set in turn unless given."""
     beside: tuple[str, ...] = ()
     """Baselines that stand beside the members: lines, a mean."""
     mixes: tuple[str, ...] = ()
@@ -87,18 +88,17 @@ class LeftOut(Experiment[MixSection]):
         train, test = self.split(part.name)
         entry: TeacherEntry = self.recipe.teacher
         strangers = tuple(each for each in entry.of if not _knows(each, test))
-        data, scratch = TeacherData(task, train, train, train.take([]), test), self.folder / part.stem
+        data, mixes = TeacherData(task, train, train, train.take([]), test), study.mixes or (entry.mix,)
+        asked = dataclasses.replace(entry, of=strangers)
+        members = data.members(asked, {}, Run(self.folder / part.stem))
+        own = [member.teacher.predict(test) for member in members]
         found: dict[str, Mapping[str, Any]] = dict(answers(task.name, train, None, test, study.beside)[0])
-        cells: list[dict[str, Any]] = []
-        for mix in study.mixes or (entry.mix,):
-            asked = dataclasses.replace(entry, of=strangers, mix=mix)
-            obtained = data.obtain(asked, {}, scratch / f"{mix}.safetensors", Run(scratch / mix))
-            if MEAN not in found:
-                own = [member.predict(test) for member in obtained.teacher.members]  # type: ignore[operator,union-attr]
-                found |= {each.label: predicted for each, predicted in zip(strangers, own, strict=True)}
-                found[MEAN] = averaged(own)
-            found[mix] = obtained.teacher.predict(test)
-            cells.append({"dataset": part.name, "cell": mix, "weights": obtained.results.get("weights", {})})
+        found |= {each.label: predicted for each, predicted in zip(strangers, own, strict=True)} | {MEAN: averaged(own)}
+        cells: list[Json] = []
+        for mix in mixes:
+            ensemble, how = data.mixed(dataclasses.replace(asked, mix=mix), members)
+            found[mix] = ensemble.together(own)
+            cells.append({"dataset": part.name, "cell": mix, "weights": how.get("weights", {})})
         scores = {
             who: _errors(task.score(test, predicted)) for who, predicted in found.items() if _whole(task, predicted)
         }
@@ -116,9 +116,12 @@ class LeftOut(Experiment[MixSection]):
             for c in columns
             if (text := error_table(c.title, c.key, results, (*study.beside, *members), members, mixes))
         ]
-        rows = [[row["dataset"], row["cell"], head, ", ".join(f"{w:.2f} {who}" for who, w in sorted(
-                 weights.items(), key=lambda pair: -pair[1]) if w >= 0.005)]
-                for result in results for row in result.seeds[1].cells for head, weights in row["weights"].items()]  # fmt: skip
+        rows = [
+            [row["dataset"], row["cell"], head, _weights(weights)]
+            for result in results
+            for row in result.seeds[1].cells
+            for head, weights in row["weights"].items()
+        ]
         return {"table.md": "\n".join([*texts, markdown(["left out", "mix", "head", "weights"], rows)])}
 
 
@@ -155,6 +158,11 @@ def error_table(
                  *(f"{np.mean(found):.2f}, {max(found):.2f}" for found in ratios.values())])  # fmt: skip
     return markdown([f"{title}, left out", "learnt from", "cells", *columns, MEAN, *mixes,
                      *(f"{who} / {BEST}" for who in ratios)], rows)  # fmt: skip
+
+
+def _weights(weights: Mapping[str, float]) -> str:
+    """The largest first; none below half a percent."""
+    return ", ".join(f"{w:.2f} {who}" for who, w in sorted(weights.items(), key=lambda pair: -pair[1]) if w >= 0.005)
 
 
 def _figure(value: float | None) -> str:
