@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("torch")
 
@@ -20,6 +21,7 @@ from edgebat.distill.mix import Member, folds_of, mixed
 from edgebat.distill.teacher import TeacherData
 from edgebat.distill.weights import HeldOut, learn_mix, simplex
 from edgebat.errors import EdgebatError, ModelFileError, RecipeError
+from edgebat.runs.recipe import dump_recipe, load_recipe
 from edgebat.tasks.base import task
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
 from edgebat.teachers.base import Teacher
@@ -221,3 +223,11 @@ def test_a_damaged_mix_is_refused(weights: Any, tmp_path: Path) -> None:
         Ensemble(teacher.settings["members"], {"life": {"weights": weights}})
     with pytest.raises(ModelFileError, match="do not predict the head"):
         HeadMix((1.0, 0.0)).mixed([None, np.zeros(2)])
+
+
+def test_a_recipe_with_an_ensemble_is_complete_and_reads_itself_back() -> None:
+    document = {"name": "mine", "task": {"name": "life"}, "teacher": {"mix": "by_cell_error", "of": LEARNERS}}
+    recipe = load_recipe(document)
+    (entry,) = recipe.teacher
+    assert (entry.name, entry.mix, len(entry.of)) == ("ensemble", "by_cell_error", 3)
+    assert load_recipe(yaml.safe_load(dump_recipe(recipe))) == recipe
