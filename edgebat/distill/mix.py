@@ -2,8 +2,8 @@
 
 The cells are the measured training and validation cells of a recipe, never its test cells. They are held out in turn, in
 folds of cells or of whole data sets. A member that is fitted in seconds is fitted anew without each fold. Any other is asked
-about the cells that it has not seen; one that has seen (nearly) all of them cannot be judged, and keeps the share it has
-in the mean.
+about the cells that it has not seen. All are judged on the same cells; one that has seen most of them cannot be judged,
+and keeps the share it has in the mean.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ def mixed(task: AnyTask, train: Windows, val: Windows, members: Sequence[Member]
 
 def judged_members(members: Sequence[Member]) -> tuple[list[int], Bool]:
     """The members that can be judged on cells that none of them has seen, and which cells [cells] these are: members join in
-    the order of how few cells they have seen, as long as ``LEAST_CELLS`` are left that none of them knows."""
+    the order of how few cells they have seen, as long as half of all cells are left, and ``LEAST_CELLS``."""
     seen = [np.zeros_like(m.seen) if m.teacher.quick_to_fit else m.seen for m in members]
     judged, common = [], np.ones_like(members[0].seen)
     for n in sorted(range(len(members)), key=lambda n: int(seen[n].sum())):
-        if (common & ~seen[n]).sum() >= LEAST_CELLS:
+        if (common & ~seen[n]).sum() >= max(LEAST_CELLS, len(common) / 2):
             judged.append(n)
             common &= ~seen[n]
     return sorted(judged), common

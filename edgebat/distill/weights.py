@@ -16,12 +16,12 @@ from edgebat.arrays import Float64, Int64, StrArray
 from edgebat.teachers.ensemble import HeadMix
 
 PULLS = (0.01, 0.1, 1.0, 10.0, np.inf)
-"""Strengths of the pull towards equal weights that are tried, at ``CELLS`` cells; fewer cells are pulled more."""
-CELLS = 20
-LEAST_CELLS = 5
-"""With fewer held-out cells nothing is learnt: the mean stays."""
-LEAST_GAIN = 0.02
-"""A correction must lower the error on cells it was not fitted to by this part."""
+"""Strengths of the pull towards equal weights that are tried, at ``UNITS`` cells or data sets; fewer pull more."""
+UNITS = 20
+LEAST_CELLS, LEAST_UNITS = 5, 3
+"""With fewer held-out cells, or data sets where these are held out whole, nothing is learnt: the mean stays."""
+SURE = 2.0
+"""A correction must gain so many standard errors, over cells or data sets that it was not fitted to."""
 MOST_VALUES = 12
 """Of a head's values so many, spread evenly, are looked at."""
 SWEEPS, ROUNDS = 1000, 12
@@ -48,6 +48,18 @@ class HeldOut:
     def cells(self) -> int:
         """How many there are."""
         return len(np.unique(self.cell))
+
+    @property
+    def unit(self) -> Int64:
+        """[N] number of an independent witness: of the cell, or of the data set where these are held out whole."""
+        names, dataset = np.unique(self.dataset, return_inverse=True)
+        whole = all(len(np.unique(self.fold[dataset == n])) == 1 for n in range(len(names)))
+        return dataset.astype(np.int64) if whole else self.cell
+
+    @property
+    def units(self) -> int:
+        """How many witnesses there are."""
+        return len(np.unique(self.unit))
 
     def thinned(self) -> HeldOut:
         """Only rows that somebody measured, and ``MOST_VALUES`` values of each."""
@@ -108,19 +120,19 @@ def learn_mix(held: HeldOut) -> Learnt:
     plain = np.full(count, 1.0 / count)
     alone = tuple(float((cost * held.loss(each)).sum()) for each in wrong)
     mean = float((cost * held.loss(np.tensordot(plain, wrong, axes=1))).sum())
-    if held.cells < LEAST_CELLS or len(folds) < 2:
+    if held.cells < LEAST_CELLS or min(held.units, len(folds)) < LEAST_UNITS:
         return Learnt(HeadMix(tuple(plain)), mean, mean, alone)
     best, left, pull = np.inf, np.zeros(wrong.shape[1:]), np.inf
     for strength in PULLS:
         rest = np.zeros_like(left)
         for fold in folds:
             out = held.fold == fold
-            weights = simplex(wrong[:, ~out], cost[~out], held.absolute, strength * CELLS / held.cells)
+            weights = simplex(wrong[:, ~out], cost[~out], held.absolute, strength * UNITS / held.units)
             rest[out] = np.tensordot(weights, wrong[:, out], axes=1)
         value = float((cost * held.loss(rest)).sum())
         if value < best or (value == best and strength > pull):
             best, left, pull = value, rest, strength
-    weights = simplex(wrong, cost, held.absolute, pull * CELLS / held.cells)
+    weights = simplex(wrong, cost, held.absolute, pull * UNITS / held.units)
     known = np.isfinite(held.measured)
     mixed = np.where(known, held.measured, 0.0) - left
     offset, slope, left = _corrected(held, mixed, left, cost)
@@ -176,7 +188,9 @@ def _corrected(held: HeldOut, mixed: Float64, left: Float64, cost: Float64) -> t
         seen = known & ~out[:, None]
         offset, slope = _line(mixed[seen], held.measured[seen], cost[seen])
         rest[out] = np.where(known, np.where(known, held.measured, 0.0) - offset - slope * mixed, 0.0)[out]
-    if (cost * held.loss(rest)).sum() > (1.0 - LEAST_GAIN) * (cost * held.loss(left)).sum():
+    gain = (cost * (held.loss(left) - held.loss(rest))).sum(axis=1)
+    each = np.array([gain[held.unit == unit].sum() for unit in np.unique(held.unit)])
+    if each.mean() <= SURE * each.std() / max(len(each) - 1, 1) ** 0.5:
         return 0.0, 1.0, left
     return *_line(mixed[known], held.measured[known], cost[known]), rest
 
