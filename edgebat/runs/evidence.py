@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Bool, Float64
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write
 from edgebat.report.paired import Paired, errors_by_cell, paired
@@ -42,16 +42,30 @@ class Evidence:
     students: dict[str, dict[str, Float64]]
     by_seed: dict[str, dict[str, list[list[float]]]]
     """The same of each seed."""
+    left_out: tuple[str, ...] = ()
+    """Data sets nothing was learnt from, where the split is by data set."""
 
-    def compared(self, student: str, other: str, dataset: str = "") -> Paired:
-        """Taught over ``other`` (measured, twin, teacher), on the cells of one data set, or on all."""
-        rows = np.array([not dataset or name == dataset for name in self.datasets])
+    def cells_of(self, group: str) -> Bool:
+        """Which cells [cells] are of ``group``: a data set, "left out", "at home" (cells of other data sets), "" for all."""
+        groups = {"left out": self.left_out, "at home": {*self.datasets} - {*self.left_out}, "": self.datasets}
+        return np.isin(self.datasets, list(groups.get(group, [group])))
+
+    @property
+    def groups(self) -> list[str]:
+        """What the table has lines of, for every student."""
+        there = sorted({*self.datasets})
+        halves = ["left out", "at home"] if self.left_out and {*there} - {*self.left_out} else []
+        return ["", *halves, *there] if len(there) > 1 else [""]
+
+    def compared(self, student: str, other: str, group: str = "") -> Paired:
+        """Taught over ``other`` (measured, twin, teacher), on the cells of one group."""
+        rows = self.cells_of(group)
         errors = {**self.students[student], "teacher": self.teacher}
         return paired(errors["taught"][rows], errors[other][rows])
 
-    def mean(self, errors: Float64, dataset: str = "") -> float:
+    def mean(self, errors: Float64, group: str = "") -> float:
         """Cells count alike."""
-        return float(errors[[not dataset or name == dataset for name in self.datasets]].mean())
+        return float(errors[self.cells_of(group)].mean())
 
     def markdown(self) -> str:
         """One table: a line per student and data set, and one over all."""
@@ -60,15 +74,15 @@ class Evidence:
             f"have seen, mean of {self.seeds} seeds; cells count alike. In brackets: 95 % of bootstrap draws of the cells; "
             "p by sign flips.",
             "",
-            f"| student | data set | {' | '.join(VARIANTS)} | teacher | taught / twin | taught / measured |",
+            f"| student | cells | {' | '.join(VARIANTS)} | teacher | taught / twin | taught / measured |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for student, variants in self.students.items():
-            for dataset in [""] if len({*self.datasets}) == 1 else ["", *sorted({*self.datasets})]:
+            for group in self.groups:
                 errors = [*(variants[name] for name in VARIANTS), self.teacher]
-                shown = [f"{self.mean(each, dataset):.3f}" for each in errors]
-                ratios = [str(self.compared(student, other, dataset)) for other in ("twin", "measured")]
-                lines.append(f"| {' | '.join([student.upper(), dataset or 'all', *shown, *ratios])} |")
+                shown = [f"{self.mean(each, group):.3f}" for each in errors]
+                ratios = [str(self.compared(student, other, group)) for other in ("twin", "measured")]
+                lines.append(f"| {' | '.join([student.upper(), group or 'all', *shown, *ratios])} |")
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> Json:
@@ -105,7 +119,8 @@ def evidence(
     means = {kind: {name: np.mean(each, axis=0) for name, each in own.items()} for kind, own in found.items()}
     single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}
     title = f"{column.title} ({column.unit})"
-    result = Evidence(first.name, seeds, title, cells, datasets, teacher, means, single)
+    left_out = first.data.split.hold_out if first.data.split.by == "dataset" else ()
+    result = Evidence(first.name, seeds, title, cells, datasets, teacher, means, single, left_out)
     atomic_write(folder / "evidence.json", json.dumps(result.to_json(), indent=1) + "\n")
     atomic_write(folder / "evidence.md", result.markdown())
     return result

@@ -59,6 +59,8 @@ class Split(Section):
     """Draws the cells."""
     hold_out: tuple[str, ...] = ()
     """Data sets that are tested (by dataset)."""
+    known_test: Fraction = 0.0
+    """Fraction of the cells of each other data set that are tested as well (by dataset): how a model fares at home."""
     published: tuple[str, str] = ("train", "test1")
     """Names of the published parts to learn from and to test on."""
 
