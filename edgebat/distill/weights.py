@@ -15,7 +15,7 @@ import numpy as np
 from edgebat.arrays import Float64, Int64, StrArray
 from edgebat.teachers.ensemble import HeadMix
 
-PULLS = (0.01, 0.1, 1.0, 10.0, np.inf)
+PULLS = (0.0, 0.0003, 0.003, 0.03, 0.3, 3.0, np.inf)
 """Strengths of the pull towards equal weights that are tried, at ``UNITS`` cells or data sets; fewer pull more."""
 UNITS = 20
 LEAST_CELLS, LEAST_UNITS = 5, 3
@@ -145,13 +145,16 @@ def learn_mix(held: HeldOut) -> Learnt:
 def simplex(wrong: Float64, cost: Float64, absolute: bool, pull: float) -> Float64:
     """Weights [members], at least 0 and 1 in all, of the mixture with the smallest error, pulled towards equal ones.
 
-    wrong: [members, N, values]; cost: [N, values]; pull: in units of the median member's squared error, infinity for equal
-    weights.
+    wrong: [members, N, values]; cost: [N, values]; pull: in units of the median member's squared error; infinity for equal
+    weights, 0 for the best member alone.
     """
     count = len(wrong)
     weights = np.full(count, 1.0 / count)
     if np.isinf(pull):
         return weights
+    if pull == 0.0:
+        each = np.abs(wrong) if absolute else np.square(wrong)
+        return np.eye(count)[int(np.argmin([(cost * own).sum() for own in each]))]
     flat, cost = wrong.reshape(count, -1), cost.ravel()
     own = cost
     for _ in range(ROUNDS if absolute else 1):

@@ -106,23 +106,19 @@ class LeftOut(Experiment[MixSection]):
         return Record(seed, round(time.perf_counter() - start, 1), {}, Scored(scores, cells))
 
     def tables(self, results: list[Result]) -> dict[str, str]:
-        """One table per figure of the task that all have, and one of the weights."""
+        """One table of the task's first figure, and one of the weights."""
         study, entry = self.recipe.study, self.recipe.teacher
         mixes = study.mixes or (entry.mix,)
         members = [each.label for each in entry.of]
-        columns = [c for c in self.recipe.of_task.columns if c.brief or c.key == "mape"]
-        texts = [
-            text
-            for c in columns
-            if (text := error_table(c.title, c.key, results, (*study.beside, *members), members, mixes))
-        ]
+        column = self.recipe.of_task.columns[0]
+        errors = error_table(column.title, column.key, results, (*study.beside, *members), members, mixes)
         rows = [
             [row["dataset"], row["cell"], head, _weights(weights)]
             for result in results
             for row in result.seeds[1].cells
             for head, weights in row["weights"].items()
         ]
-        return {"table.md": "\n".join([*texts, markdown(["left out", "mix", "head", "weights"], rows)])}
+        return {"table.md": f"{errors}\n{markdown(['left out', 'mix', 'head', 'weights'], rows)}"}
 
 
 def error_table(
@@ -140,7 +136,7 @@ def error_table(
     for result in results:
         scores = {who: row[key] for who, row in result.seeds[1].scores.items() if key in row}
         single = min((scores[who] for who in members if who in scores), default=None)
-        if single is None or MEAN not in scores:
+        if not single or MEAN not in scores:
             continue
         for who, value in [*scores.items(), (BEST, single)]:
             sums.setdefault(who, []).append(value)
