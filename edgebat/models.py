@@ -10,6 +10,7 @@ Int8 models need NumPy alone; teachers and float students need torch (extra ``tr
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from edgebat.arrays import Bool, FloatArray, Int32, Int64
 from edgebat.errors import DataError, ModelFileError, require
 from edgebat.files import Json
 from edgebat.graph import IntGraph, load_graph
-from edgebat.paths import TEACHERS_HINT, shipped, teachers_dir
+from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
 from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
 from edgebat.tasks.windows import Definition, Windows
@@ -112,7 +113,9 @@ def load_model(path: str | Path) -> IntGraph:
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder; give one of its models, a file that ends in .ebat, .tflite or .onnx")
     if not path.is_file():
-        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
+        near = difflib.get_close_matches(path.name, [folder.name for folder in students_dir().glob("*")], n=1)
+        hint = f". Did you mean {near[0]}?" if near else "; ready ones: edgebat zoo list"
+        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models{hint}")
     match path.suffix:
         case ".ebat":
             return load_graph(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgebat.cli import complete
 from edgebat.cli.app import MODEL, JsonOption, app
 from edgebat.cli.options import WithDefault, expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
@@ -29,7 +30,12 @@ bench_app = typer.Typer(
 app.add_typer(bench_app, name="bench", rich_help_panel=MODEL)
 
 ModelArgument = Annotated[
-    str | None, typer.Argument(metavar="[MODEL|RECIPE]", help=".ebat, .tflite or .onnx; or a recipe")
+    str | None,
+    typer.Argument(
+        metavar="[MODEL|RECIPE]",
+        help=".ebat, .tflite or .onnx; or a recipe",
+        autocompletion=complete.models_and_recipes,
+    ),
 ]
 WindowsOption = Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")]
 
@@ -42,7 +48,13 @@ class What:
         list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn or lstm; repeatable")
     ] = None
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable; all: every one")
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="see: edgebat targets; repeatable; all: every one",
+            autocompletion=complete.targets,
+        ),
     ] = None
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app, plain
+from edgebat.cli import complete
+from edgebat.cli.app import MODEL, CorpusOption, DatasetOption, JsonOption, QuietOption, app, plain
 from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
@@ -22,12 +23,23 @@ if TYPE_CHECKING:
     from edgebat.graph import IntGraph
 
 
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx", autocompletion=complete.models)
+]
+
+
 @dataclass(frozen=True)
 class Budget:
     """The board that a model must fit."""
 
     target: Annotated[
-        str | None, typer.Option("--target", "-t", help="refuse a model that does not fit this board's budget")
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="refuse a model that does not fit this board's budget",
+            autocompletion=complete.targets,
+        ),
     ] = None
     max_flash: Annotated[int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")] = None
     max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None
@@ -51,13 +63,25 @@ class Firmware:
     """The firmware that a model is exported for."""
 
     port: Annotated[
-        str | None, typer.Option("--port", metavar="NAME", help="instead of --to: a folder for a firmware; list: which")
+        str | None,
+        typer.Option(
+            "--port",
+            metavar="NAME",
+            help="instead of --to: a folder for a firmware; list: which",
+            autocompletion=complete.ports,
+        ),
     ] = None
     nominal_mah: Annotated[
         int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
     ] = None
     forecast: Annotated[
-        Path | None, typer.Option("--forecast", metavar="MODEL", help="--port: a forecast model, for the forecaster")
+        Path | None,
+        typer.Option(
+            "--forecast",
+            metavar="MODEL",
+            help="--port: a forecast model, for the forecaster",
+            autocompletion=complete.models,
+        ),
     ] = None
 
     def check(self, model: str) -> None:
@@ -73,7 +97,14 @@ class Firmware:
 @app.command(rich_help_panel=MODEL)
 @expanded
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|RECIPE",
+            help=".ebat, .tflite or .onnx; or a recipe",
+            autocompletion=complete.models_and_recipes,
+        ),
+    ],
     *,
     to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
@@ -133,7 +164,13 @@ def _print_each(entries: Sequence[str] | Mapping[str, str], json_: bool) -> None
 @expanded
 def verify(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe", show_default=False)
+        str,
+        typer.Argument(
+            metavar="MODEL|RECIPE",
+            help=".ebat, .tflite or .onnx; or a recipe",
+            show_default=False,
+            autocompletion=complete.models_and_recipes,
+        ),
     ] = "",
     *,
     windows: Annotated[
@@ -190,23 +227,13 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 @app.command(rich_help_panel=MODEL)
 @expanded
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    model: ModelArgument,
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above; or a folder")
     ],
     *,
     many: Many,
-    nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", "--set", metavar="NAME=COLUMN[:FACTOR]", help="name a column, or say time_unit=min; repeatable"
-        ),
-    ] = None,
-    sign: Annotated[
-        str | None,
-        typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
-    ] = None,
+    reading: Reading,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -228,12 +255,10 @@ def predict(
       edgebat predict model.ebat logs/ --out results --nominal-ah 3.5 --ray local
     """
     from edgebat.predict import predict_text
-    from edgebat.tasks.base import FileOptions
 
-    how = FileOptions(nominal_ah, mapping or (), sign)
     if Path(data).is_dir():
-        return many.run("predict", model, Path(data), how, last=last, json_=json_)
-    print(predict_text(model, data, how, last=last, as_json=json_))
+        return many.run("predict", model, Path(data), reading.options, last=last, json_=json_)
+    print(predict_text(model, data, reading.options, last=last, as_json=json_))
     return None
 
 
@@ -241,7 +266,12 @@ def predict(
 @expanded
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="teacher or student: .safetensors, .ebat, .tflite, .onnx",
+            autocompletion=complete.models,
+        ),
     ],
     *,
     many: Many,
@@ -250,7 +280,7 @@ def evaluate(
         Path | None, typer.Option("--logs", metavar="FOLDER", help="instead of --corpus: cycler files, one per cell")
     ] = None,
     corpus: CorpusOption = None,
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
+    dataset: DatasetOption = None,
     train_corpus: Annotated[
         Path | None,
         typer.Option("--train-corpus", metavar="PATH", help="where baselines find the cells the model was trained on"),
@@ -291,10 +321,16 @@ class Cells:
 
     corpus: CorpusOption = None
     cell: Annotated[
-        list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
+        list[str] | None,
+        typer.Option(
+            "--cell",
+            metavar="NAME",
+            help="this cell (dataset/cell or cell); repeatable",
+            autocompletion=complete.cells,
+        ),
     ] = None
     cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None
+    dataset: DatasetOption = None
 
 
 @dataclass(frozen=True)
@@ -314,16 +350,23 @@ class Board:
 @app.command(rich_help_panel=MODEL)
 @expanded
 def replay(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    model: ModelArgument,
     *,
     forecast: Annotated[
-        str | None, typer.Option("--forecast", metavar="MODEL", help="a second model on the board, for the SOH to come")
+        str | None,
+        typer.Option(
+            "--forecast",
+            metavar="MODEL",
+            help="a second model on the board, for the SOH to come",
+            autocompletion=complete.models,
+        ),
     ] = None,
     wanted: Cells,
     board: Board,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="figure, tables, CAN log")] = Path(
         "replayed"
     ),
+    quiet: QuietOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Cells live again in front of a simulated BMS: samples in, CAN frames out, power cuts between.
@@ -338,7 +381,7 @@ def replay(
 
     if board.target not in ("board", "host"):
         raise EdgebatError(f"--target {board.target!r} is unknown; allowed: board, host")
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, quiet=quiet)
     replayed = replay_model(
         model,
         out,
@@ -349,7 +392,7 @@ def replay(
     )
     if json_:
         show(replayed.document(), json_)
-    else:
+    elif not quiet:
         print(replayed.table())
         print(f"figure: {out / 'replay.svg'}   frames and database: {out}")
     if replayed.mismatches:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.arrays import FloatArray
-from edgebat.distill.labels import teacher_labels
+from edgebat.distill.labels import Labels, labels_of
 from edgebat.distill.losses import distillation_loss
 from edgebat.errors import RecipeError
 from edgebat.students.base import Student
@@ -127,7 +126,10 @@ def fit_student(
     parts = taught_parts(train, settings)
     weights, share = settings.of_heads(student.heads)
     measured = list(train.targets())
-    found = [_tensors(part, student, teacher, run.cache) for part in parts]
+    said: list[Labels] = [{} for _ in parts]
+    if teacher is not None:
+        said = labels_of(teacher, parts, run.cache, settings.fit, run.machines)
+    found = [_tensors(part, student, labels) for part, labels in zip(parts, said, strict=True)]
     taught = [name.removeprefix(TAUGHT) for name in found[0] if name.startswith(TAUGHT)]
 
     def loss(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -140,7 +142,7 @@ def fit_student(
     drawn = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
     if settings.made_up_share is not None:
         drawn = with_share(drawn, np.concatenate([part.made_up for part in parts]), settings.made_up_share)
-    held = tuple(_tensors(val, student, None, None).values())
+    held = tuple(_tensors(val, student, {}).values())
     return fit(student, loss, tensors, held, settings.fit, run, drawn)
 
 
@@ -155,20 +157,18 @@ def taught_parts(train: Windows, settings: DistillSettings) -> list[Windows]:
 @torch.no_grad()
 def validation_loss(student: Student, val: Windows, settings: DistillSettings) -> float:
     """The loss that training watches, for the weights ``student`` has now."""
-    tensors = _tensors(val, student, None, None)
+    tensors = _tensors(val, student, {})
     measured = {name: tensors[name] for name in val.targets()}
     return float(distillation_loss(student, tensors[""], measured, None, *settings.of_heads(student.heads))["loss"])
 
 
-def _tensors(windows: Windows, student: Student, teacher: Teacher | None, cache: Path | None) -> dict[str, Tensor]:
+def _tensors(windows: Windows, student: Student, labels: Labels) -> dict[str, Tensor]:
     """Inputs (name ""), measured labels by head, then the teacher's, their names marked, of the heads both know."""
     arrays: dict[str, FloatArray] = {"": windows.inputs(), **windows.targets()}
-    if teacher is not None:
-        labels = teacher_labels(teacher, windows, cache)
-        for head in (head for head in student.heads if head.name in labels):
-            label = labels[head.name].reshape(len(windows), -1)
-            known = label > (-np.inf if head.known_above is None else head.known_above)
-            arrays[f"{TAUGHT}{head.name}"] = np.where(known, label, np.nan)
+    for head in (head for head in student.heads if head.name in labels):
+        label = labels[head.name].reshape(len(windows), -1)
+        known = label > (-np.inf if head.known_above is None else head.known_above)
+        arrays[f"{TAUGHT}{head.name}"] = np.where(known, label, np.nan)
     return {name: torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for name, a in arrays.items()}
 
 

@@ -4,7 +4,8 @@ Each seed is a run of the recipe up to its int8 students, kept in a folder of it
 *taught*; its *twin* on the same windows, as long, without the teacher; and on the *measured* cells alone, without made-up
 and blended ones, what a user trains who has no teacher.
 
-The teacher is that of the first run: seeds tell students apart, not teachers.
+The teacher is that of the first run: seeds tell students apart, not teachers. So are the cells. Students of several seeds
+may be trained at the same time, by processes or the nodes of a Ray cluster, and are the same.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from edgebat.arrays import Bool, Float64
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write
 from edgebat.report.paired import Paired, errors_by_cell, paired
+from edgebat.runs.folder import RunFolder
 from edgebat.runs.recipe import Recipe, load_recipe
 from edgebat.runs.run import run_recipe
+from edgebat.runs.seeds import LAST, copy_data, train_seeds
 from edgebat.tasks.predictions import load_predictions
+from edgebat.workers import HERE, Machines
 
 VARIANTS = {"measured": "_measured", "twin": "_alone", "taught": ""}
 """What is compared, and how the names of its models end."""
@@ -92,29 +96,39 @@ class Evidence:
 
 
 def evidence(
-    recipe: str,
+    recipe: str | Json,
     overrides: Sequence[str],
     seeds: int,
     corpus: Path | None,
     runs: Path,
     console: Console | None = None,
+    machines: Machines = HERE,
 ) -> Evidence:
-    """All runs of ``recipe``, and what they say; written to ``<runs>/<recipe>-evidence``. Raises what a run raises."""
+    """All runs of ``recipe``, and what they say; written to ``<runs>/<recipe>-evidence``. machines: where students are
+    trained. Raises what a run raises."""
     console = console or Console()
     first = load_recipe(recipe, overrides)
     folder = runs / f"{first.name}-evidence"
     found: dict[str, dict[str, list[Float64]]] = {kind.kind: {} for kind in first.students}
     taught_by: list[str] = []
+    prepared: list[Recipe] = []
     for seed in range(1, seeds + 1):
         own = [f"name=seed{seed}", f"distill.fit.seed={seed}", "distill.measured_too=true"]
         checked = load_recipe(recipe, [*overrides, *own, *taught_by])
-        done = run_recipe(checked, runs=folder, corpus=corpus, until="quantize", console=console)
+        if prepared:
+            copy_data(RunFolder(folder / prepared[0].name), RunFolder(folder / checked.name))
+        done = run_recipe(checked, folder, corpus, "teacher", console=console, tables=False)
+        prepared.append(checked)
+        taught_by = taught_by or [_given(checked, done)]
+    if machines.several:
+        train_seeds(prepared, folder, machines)
+    for checked in prepared:
+        done = run_recipe(checked, runs=folder, corpus=corpus, until=LAST, console=console)
         cells, datasets, errors = _errors(checked, done)
+        teacher = errors["teacher"]
         for kind, variants in found.items():
             for variant, end in VARIANTS.items():
                 variants.setdefault(variant, []).append(errors[f"{kind}{end}_int8"])
-        if not taught_by:
-            teacher, taught_by = errors["teacher"], [_given(checked, done)]
     column = first.of_task.columns[0]
     means = {kind: {name: np.mean(each, axis=0) for name, each in own.items()} for kind, own in found.items()}
     single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}

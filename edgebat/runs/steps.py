@@ -34,6 +34,7 @@ from edgebat.training.history import histories, read_history
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
+from edgebat.workers import HERE, Machines
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.data.fleet import Fleet
@@ -56,10 +57,15 @@ SIMULATED_CELLS = (
 
 class Pipeline:
     """The steps of one recipe. ``corpus``, a folder or a fleet in memory, is given when the recipe asks for measured cells,
-    and only then."""
+    and only then. machines: where teachers label."""
 
     def __init__(
-        self, recipe: Recipe, folder: RunFolder, corpus: Path | Fleet | None, progress: StepProgress | None = None
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        corpus: Path | Fleet | None,
+        progress: StepProgress | None = None,
+        machines: Machines = HERE,
     ) -> None:
         if recipe.data.source == "corpus" and corpus is None:
             raise RecipeError(
@@ -73,7 +79,7 @@ class Pipeline:
             )
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
-        self.task, self.spec = recipe.of_task, recipe.spec
+        self.task, self.spec, self.machines = recipe.of_task, recipe.spec, machines
 
     @property
     def teacher_title(self) -> str:
@@ -165,7 +171,7 @@ class Pipeline:
             settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
             guide = self._guide(name, silent)
             progress = self._progress(epochs, LEARNT[name.removeprefix(entry.kind)])
-            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
+            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels, machines=self.machines)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
@@ -174,7 +180,7 @@ class Pipeline:
             shutil.rmtree(run.folder)
             files.append(f"models/{name}.safetensors")
             if name.endswith("_judge" if distill.learn_from_val else "_alone"):
-                silent = self._silent_on(val, student)
+                silent = self.silent_on(val, student)
             if name.endswith("_judge"):
                 continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
@@ -323,7 +329,7 @@ class Pipeline:
             return settings.learnt(self.measured(), val), replace(settings, blends=0, made_up_share=None)
         return settings.learnt(train, val), settings
 
-    def _silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
+    def silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
         """The data sets on which the teacher is not heard, by a student that has not learnt from it nor from ``val``."""
         from edgebat.distill.gate import not_heard_on
         from edgebat.distill.labels import teacher_labels

@@ -97,7 +97,7 @@ class LeftOut(Experiment[MixSection]):
         cells: list[Json] = []
         for mix in mixes:
             ensemble, how = data.mixed(dataclasses.replace(asked, mix=mix), members)
-            found[mix] = ensemble.together(own)
+            found[mix] = ensemble.combined(test, own)
             cells.append({"dataset": part.name, "cell": mix, "weights": how.get("weights", {})})
         scores = {
             who: _errors(task.score(test, predicted)) for who, predicted in found.items() if _whole(task, predicted)

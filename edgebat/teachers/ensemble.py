@@ -116,14 +116,18 @@ class Ensemble(Teacher):
     def predict(self, windows: Windows) -> dict[str, FloatArray]:
         """Of every head its mean over the members that predict it, or their mixture, and its ``_spread``: over the members;
         of a mixture scaled so that it is the error on held-out cells."""
-        return self.together([member.predict(windows) for member in self.members])  # type: ignore[operator]
+        return self.combined(windows, [member.predict(windows) for member in self.sources()])
 
-    def together(self, found: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
-        """The same out of what each member predicts."""
-        result = averaged(found)
+    def sources(self) -> list[Teacher]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, Teacher)]
+
+    def combined(self, windows: Windows, answers: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+        """See ``predict``."""
+        result = averaged(answers)
         for head, mix in self.mix.items():
             if head in result:
-                result[head], result[f"{head}_spread"] = mix.mixed([each.get(head) for each in found])
+                result[head], result[f"{head}_spread"] = mix.mixed([each.get(head) for each in answers])
         return result
 
     def notes(self, windows: Windows) -> list[str]:

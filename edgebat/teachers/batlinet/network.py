@@ -58,6 +58,7 @@ class BatLiNet(Teacher[LifeWindows]):
     """
 
     name = "batlinet"
+    part = 256
     task = "life"
     study = "life.TRANSFERS"
     Settings = BatLiNetSettings
@@ -182,6 +183,7 @@ class BatLiNetEnsemble(SeedEnsemble[LifeWindows]):
     """Several BatLiNets; the geometric mean of their lives."""
 
     name = "batlinet_ensemble"
+    part = BatLiNet.part
     task = "life"
     Settings = BatLiNetSettings
     member = BatLiNet

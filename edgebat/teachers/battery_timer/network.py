@@ -68,6 +68,7 @@ class BatteryTimer(Teacher[ForecastWindows]):
     """
 
     name = "battery_timer"
+    part = 4096
     task = "forecast"
     study = "forecast.LEFT_OUT"
     Settings: ClassVar[type[Any]] = TimerSettings

@@ -84,6 +84,7 @@ class Ic2ml(Teacher[HealthWindows]):
     """
 
     name = "ic2ml"
+    part = 4 * BATCH
     task = "health"
     study = "conditions.PUBLISHED"
     Settings = Ic2mlSettings
