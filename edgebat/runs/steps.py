@@ -86,8 +86,7 @@ class Pipeline:
     @property
     def teacher_title(self) -> str:
         """What the teacher is called in tables."""
-        names = [entry.name or Path(entry.file).parent.name or Path(entry.file).stem for entry in self.recipe.teacher]
-        return f"teacher {' + '.join(names)}"
+        return f"teacher {' + '.join(entry.title for entry in self.recipe.teacher)}"
 
     # --- the steps -------------------------------------------------------------------------------------------------
 
