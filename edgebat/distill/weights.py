@@ -154,7 +154,9 @@ def simplex(wrong: Float64, cost: Float64, absolute: bool, pull: float) -> Float
         return weights
     if pull == 0.0:
         each = np.abs(wrong) if absolute else np.square(wrong)
-        return np.eye(count)[int(np.argmin([(cost * own).sum() for own in each]))]
+        best: Float64 = np.zeros(count)
+        best[int(np.argmin([(cost * own).sum() for own in each]))] = 1.0
+        return best
     flat, cost = wrong.reshape(count, -1), cost.ravel()
     own = cost
     for _ in range(ROUNDS if absolute else 1):
