@@ -22,6 +22,7 @@ import numpy as np
 from edgebat.arrays import Bool, FloatArray, Int32, Int64
 from edgebat.errors import DataError, ModelFileError, require
 from edgebat.files import Json
+from edgebat.formats.roundings import OWN
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
@@ -103,9 +104,10 @@ def model_file(path: str | Path) -> Path:
     return found[0]
 
 
-def load_model(path: str | Path) -> IntGraph:
-    """The integer graph in ``path``: edgebat's own ``.ebat``, or a ``.tflite`` / ``.onnx`` written by edgebat.
+def load_model(path: str | Path, rounding: str = "auto") -> IntGraph:
+    """The integer graph in ``path``: edgebat's own ``.ebat``, or a ``.tflite`` / ``.onnx``, whoever wrote it.
 
+    rounding: whose integers a file of others stands for, "auto" or a name of ``edgebat.formats.roundings.ROUNDINGS``.
     The name of a ready student of the zoo stands for its file. Raises ModelFileError for another suffix, a missing or a
     damaged file.
     """
@@ -118,15 +120,17 @@ def load_model(path: str | Path) -> IntGraph:
         raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models{hint}")
     match path.suffix:
         case ".ebat":
+            if rounding != "auto":
+                raise ModelFileError(f"{path} {OWN}")
             return load_graph(path)
         case ".tflite":
             from edgebat.formats.tflite.read import read_tflite
 
-            return read_tflite(path)
+            return read_tflite(path, rounding)
         case ".onnx":
             from edgebat.formats.onnx.read import read_onnx
 
-            return read_onnx(path)
+            return read_onnx(path, rounding)
         case ".safetensors" if (header := network_header(path)) is not None:
             name = header.get("name") or header.get("kind")
             role = "teacher" if header.get("format") == "edgebat-teacher" else "float student"

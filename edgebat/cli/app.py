@@ -52,6 +52,14 @@ OutOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="print nothing but errors (and, with --json, what came out)")
 ]
+RoundingOption = Annotated[
+    str,
+    typer.Option(
+        "--rounding",
+        metavar="NAME",
+        help="of a file that another tool wrote: tflm, xnnpack or onnxruntime, whose integers",
+    ),
+]
 DatasetOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgebat.cli import complete
-from edgebat.cli.app import MODEL, JsonOption, app
+from edgebat.cli.app import MODEL, JsonOption, RoundingOption, app
 from edgebat.cli.options import WithDefault, expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
 
@@ -99,6 +99,7 @@ def bench_model(
     model: ModelArgument = None,
     windows: WindowsOption = 16,
     layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
+    rounding: RoundingOption = "auto",
 ) -> None:
     """Flash, RAM, stack and instructions per inference on simulated microcontrollers, by section, kind and layer.
 
@@ -118,7 +119,8 @@ def bench_model(
         return run_until("simulate", model, pipeline, output.json_)
     from edgebat.bench import command
 
-    graphs, targets = command.graphs_of(model, what.net or ()), command.targets_of(what.target or ())
+    graphs = command.graphs_of(model, what.net or (), rounding)
+    targets = command.targets_of(what.target or ())
     command.run_bench(graphs, targets, build.options(windows), output.files(), layers=layers)
     return None
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli import complete
-from edgebat.cli.app import MODEL, CorpusOption, DatasetOption, JsonOption, QuietOption, app, plain
+from edgebat.cli.app import MODEL, CorpusOption, DatasetOption, JsonOption, QuietOption, RoundingOption, app, plain
 from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
@@ -110,6 +110,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
     name: Annotated[str | None, typer.Option("--name", help="name of the files and of the C functions")] = None,
     mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
+    rounding: RoundingOption = "auto",
     budget: Budget,
     firmware: Firmware,
     pipeline: Pipeline,
@@ -136,7 +137,7 @@ def export(
     from edgebat.formats.export import export_all
     from edgebat.models import load_model
 
-    graph = load_model(model)
+    graph = load_model(model, rounding)
     budget.check(graph, mode, json_)
     if firmware.port is not None:
         from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
@@ -145,7 +146,7 @@ def export(
         trend = None if firmware.forecast is None else load_model(firmware.forecast)
         written = export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend)
         return _print_each([str(path) for path in written], json_)
-    files, why = export_all(graph, out, to.split(","), name, mode=mode)
+    files, why = export_all(graph, out, to.split(","), name, mode=mode, given=Path(model))
     if why:
         Console(stderr=True).print(plain(why), soft_wrap=True)
     return _print_each([str(path) for path in files], json_)
@@ -179,6 +180,7 @@ def verify(
     random: Annotated[
         int, typer.Option("--random", min=0, help="instead: so many random networks a family, in all engines installed")
     ] = 0,
+    rounding: RoundingOption = "auto",
     json_: JsonOption = False,
     pipeline: Pipeline,
 ) -> None:
@@ -196,13 +198,17 @@ def verify(
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
     if is_recipe(model):
         return run_until("verify", model, pipeline, json_)
+    from edgebat.foreign import border_of
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
     from edgebat.verify.equality import require_equal, verify_model
+    from edgebat.verify.given import verify_given
     from edgebat.verify.inputs import random_inputs
 
-    graph = load_model(model)
-    found = verify_model(graph, random_inputs(graph, windows))
+    graph = load_model(model, rounding)
+    border, x = border_of(graph), random_inputs(graph, windows)
+    given = border is not None and Path(model).suffix in (".tflite", ".onnx")
+    found = verify_given(graph, border, Path(model), x) if border and given else verify_model(graph, x)
     rows = [row.to_row() for row in found]
     show(rows if json_ else equality_table(rows), json_)
     return require_equal(found)
@@ -235,6 +241,7 @@ def predict(
     many: Many,
     reading: Reading,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
+    rounding: RoundingOption = "auto",
     json_: JsonOption = False,
 ) -> None:
     """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
@@ -258,7 +265,7 @@ def predict(
 
     if Path(data).is_dir():
         return many.run("predict", model, Path(data), reading.options, last=last, json_=json_)
-    print(predict_text(model, data, reading.options, last=last, as_json=json_))
+    print(predict_text(model, data, reading.options, last=last, as_json=json_, rounding=rounding))
     return None
 
 
@@ -407,6 +414,7 @@ def info(
             metavar="PATH", help="model, teacher, recipe, target, cycler file, or the folder of a run or a corpus"
         ),
     ],
+    rounding: RoundingOption = "auto",
     json_: JsonOption = False,
 ) -> None:
     """What a file or folder is and what to do with it; of a model also task, layers, where it was trained.
@@ -415,4 +423,4 @@ def info(
     """
     from edgebat.describe import info_text
 
-    print(info_text(path, as_json=json_))
+    print(info_text(path, as_json=json_, rounding=rounding))

@@ -1,7 +1,8 @@
-"""What a graph's file says of the cells it was trained on."""
+"""What a graph's file says of where it comes from: the cells it was trained on, or another tool."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from edgebat.graph.model import IntGraph
@@ -13,3 +14,28 @@ def synthetic_note(graph: IntGraph) -> str:
     """``SYNTHETIC`` when the model was trained on simulated cells; "" for measured ones, and when its file does not say."""
     training: Any = graph.meta.get("training")
     return SYNTHETIC if isinstance(training, dict) and training.get("synthetic") is True else ""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What a file that another tool quantized keeps to itself."""
+
+    rounding: str
+    """Whose integers these are, a name of ``edgebat.formats.roundings.ROUNDINGS``."""
+    input: str
+    """Type of the file's input: int8, uint8 or float32."""
+    output: str
+    """Type of the file's output."""
+    channels_first: bool
+    """The file takes sequences as [N, C, T]."""
+    float_sums: bool
+    """The file adds in float32, where its engine may fuse the addition and round it otherwise."""
+
+
+def foreign_of(graph: IntGraph) -> Foreign | None:
+    """What the graph's file of another tool keeps to itself; None for a model that edgebat quantized."""
+    found: Any = graph.meta.get("foreign")
+    if not isinstance(found, dict):
+        return None
+    rounding, source, target = (str(found.get(key, "")) for key in ("rounding", "input", "output"))
+    return Foreign(rounding, source, target, found.get("input_layout") == "NCT", found.get("float_sums") is True)
