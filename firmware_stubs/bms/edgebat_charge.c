@@ -12,6 +12,20 @@
 
 #include <stddef.h>
 
+/* What no cell is, is a broken sensor. */
+#define LEAST_DDEGC (-600)
+#define MOST_DDEGC 1200
+
+/* Of nominal capacity: less is a pulse. */
+#define PULSE_PART 100U
+
+/* So much of nominal capacity may be missing in the first level, and so much below it shows that none is. */
+#define LACK_PART 1000U
+#define LEAD_PART 40U
+
+/* Of the one-hour current: 5 % of a charge at 0.5C, either way. */
+#define SPREAD_PART 20
+
 static int plausible(const edgebat_config_t *config, const edgebat_sample_t *sample) {
     return ((sample->valid & EDGEBAT_VALID_VOLTAGE) != 0U) &&
            ((sample->valid & EDGEBAT_VALID_CURRENT) != 0U) && (sample->cell_mV >= config->min_mV) &&
@@ -19,61 +33,69 @@ static int plausible(const edgebat_config_t *config, const edgebat_sample_t *sam
            (sample->current_mA <= config->max_current_mA);
 }
 
+uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample) {
+    return (((sample->valid & EDGEBAT_VALID_TEMPERATURE) != 0U) &&
+            (sample->temperature_ddegC >= LEAST_DDEGC) && (sample->temperature_ddegC <= MOST_DDEGC))
+               ? 1U
+               : 0U;
+}
+
+/* Pulses, as from braking, are no charges that anybody asks about. */
+static void say(edgebat_t *battery) {
+    if ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART)) {
+        battery->charge_ended = battery->reason;
+    }
+}
+
 /* The charge under way gives nothing, for this reason. */
 static void give_up(edgebat_t *battery, edgebat_charge_t reason) {
+    if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
+        ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART))) {
+        battery->failed++;
+    }
     battery->phase = EDGEBAT_PHASE_OVER;
-    battery->charge_ended = (uint8_t)reason;
+    battery->reason = (uint8_t)reason;
+    say(battery);
 }
 
 /* No charge flows in any more. */
 static void end_charge(edgebat_t *battery, edgebat_charge_t inside) {
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
-        battery->charge_ended = (uint8_t)inside;
+        give_up(battery, inside);
     } else if (battery->phase == EDGEBAT_PHASE_BELOW) {
-        battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_ENDS_BELOW;
+        give_up(battery, EDGEBAT_CHARGE_ENDS_BELOW);
     } else {
         /* it has ended before */
     }
     battery->phase = EDGEBAT_PHASE_NONE;
 }
 
-/* A twentieth of the nominal capacity makes a discharge, and a charge, of a cycle. */
-static uint64_t cycle_part(const edgebat_t *battery) {
-    return (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / 20U);
-}
-
 /* The first sample of a charge. */
 static void begin_charge(edgebat_t *battery, int16_t cell_mV) {
-    battery->due = (uint8_t)((battery->discharged >= cycle_part(battery)) ? 1U : 0U);
     battery->charge = 0;
     battery->level = 0U;
     battery->inside = 0U;
+    battery->phase = EDGEBAT_PHASE_BELOW;
     if ((int32_t)cell_mV * 1000 >= battery->model->level_uV[0]) {
         /* What was broken off inside the window and goes on there keeps its reason. */
         const uint8_t ended = battery->charge_ended;
         uint8_t resumed = 0U;
-        if ((battery->due == 0U) &&
+        if ((battery->above != 0U) &&
             ((ended == (uint8_t)EDGEBAT_CHARGE_INTERRUPTED) || (ended == (uint8_t)EDGEBAT_CHARGE_GAP))) {
             resumed = 1U;
         }
         give_up(battery, (resumed != 0U) ? (edgebat_charge_t)ended : EDGEBAT_CHARGE_STARTS_ABOVE);
-    } else if ((battery->due == 0U) && (battery->cycle_used != 0U)) {
-        /* A cell that relaxes below the window after a pause has lost part of what belongs to the first
-         * level. */
-        give_up(battery, EDGEBAT_CHARGE_REPEATED);
-    } else {
-        battery->phase = EDGEBAT_PHASE_BELOW;
     }
 }
 
-/* Short pulses of charge, as from braking, make no cycle. */
-static void count_cycle(edgebat_t *battery) {
-    if (battery->due != 0U) {
-        battery->due = 0U;
-        battery->discharged = 0U;
-        battery->cycle_used = 0U;
-        battery->cycle++;
-        battery->revision++;
+static void track_temperature(edgebat_t *battery, const edgebat_sample_t *sample) {
+    if (battery->inside == 0U) {
+        battery->sum_ddegC = 0;
+        battery->temperatures = 0U;
+    }
+    if ((edgebat_bms_has_temperature(sample) != 0U) && (battery->temperatures < UINT16_MAX)) {
+        battery->sum_ddegC += sample->temperature_ddegC;
+        battery->temperatures++;
     }
 }
 
@@ -85,9 +107,8 @@ static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, i
         battery->most_mA = battery->last_mA;
         battery->top_mV = sample->cell_mV;
         battery->moved_charge = battery->charge;
-        battery->least_ddegC = INT16_MAX;
-        battery->most_ddegC = INT16_MIN;
     }
+    track_temperature(battery, sample);
     /* Sensors are noisier than chargers: extremes of an average over some eight samples. */
     battery->smooth_mA += charging_mA - (battery->smooth_mA / 8);
     const int32_t smooth = battery->smooth_mA / 8;
@@ -97,37 +118,52 @@ static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, i
     if (sample->cell_mV != battery->last_mV) {
         battery->moved_charge = battery->charge;
     }
-    if ((sample->valid & EDGEBAT_VALID_TEMPERATURE) != 0U) {
-        const int16_t ddegC = sample->temperature_ddegC;
-        battery->least_ddegC = (ddegC < battery->least_ddegC) ? ddegC : battery->least_ddegC;
-        battery->most_ddegC = (ddegC > battery->most_ddegC) ? ddegC : battery->most_ddegC;
-    }
     if ((part > 0) && (battery->inside < UINT16_MAX)) {
         battery->inside++;
     }
 }
 
-/* Whether the temperatures of a charge are not known to the model; a model may know none. */
-static uint8_t is_cold(const edgebat_t *battery) {
+/* What the model cannot know of the temperature of a charge: its mean, so that one wrong reading does not
+ * matter. A model may know no temperatures, and a battery may have no sensor; one that has fallen silent is
+ * trusted in nothing. */
+static void judge_temperature(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
-    const uint8_t limited = ((model->min_ddegC != INT16_MIN) || (model->max_ddegC != INT16_MAX)) ? 1U : 0U;
-    const uint8_t measured = (battery->least_ddegC <= battery->most_ddegC) ? 1U : 0U;
-    const uint8_t within =
-        ((battery->least_ddegC >= model->min_ddegC) && (battery->most_ddegC <= model->max_ddegC)) ? 1U : 0U;
-    return (uint8_t)(((limited != 0U) && ((measured == 0U) || (within == 0U))) ? 1U : 0U);
+    battery->row_cold = 0U;
+    battery->row_blind = 0U;
+    if ((model->min_ddegC != INT16_MIN) || (model->max_ddegC != INT16_MAX)) {
+        if (battery->temperatures != 0U) {
+            const int32_t mean = battery->sum_ddegC / (int32_t)battery->temperatures;
+            battery->row_cold = ((mean < model->min_ddegC) || (mean > model->max_ddegC)) ? 1U : 0U;
+        } else {
+            battery->row_cold = battery->thermometer;
+            battery->row_blind = 1U;
+        }
+    }
+}
+
+/* A constant current: within 5 % of its middle, or so little that the ohmic drop hides in a window's step. */
+static int is_constant(const edgebat_t *battery) {
+    const int64_t spread = (int64_t)battery->most_mA - battery->least_mA;
+    return ((spread * 20) <= ((int64_t)battery->most_mA + battery->least_mA)) ||
+           ((spread * SPREAD_PART) <= (int64_t)battery->config->nominal_mAh);
 }
 
 /* The last level is reached. */
 static void complete(edgebat_t *battery) {
     if (battery->inside < battery->model->increments) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
-    } else if (((int64_t)battery->most_mA - battery->least_mA) * 20 >
-               (int64_t)battery->most_mA + battery->least_mA) {
+    } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
     } else {
-        give_up(battery, EDGEBAT_CHARGE_OK);
+        battery->phase = EDGEBAT_PHASE_OVER;
+        battery->reason = (uint8_t)EDGEBAT_CHARGE_OK;
+        battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_OK;
+        if ((battery->cycle_used != 0U) && (battery->unseen != 0U)) {
+            edgebat_bms_count_cycle(battery); /* the discharge between the two was */
+        }
+        battery->cycle_used = 1U;
         battery->row_ready = 1U;
-        battery->row_cold = is_cold(battery);
+        judge_temperature(battery);
     }
 }
 
@@ -163,15 +199,17 @@ static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
     }
 }
 
-/* The voltage has reached the window. */
+/* The voltage has reached the window. What went into it before and has not come out again is missing now, as
+ * after a pause; a charge that comes from far below shows that it was a pulse. */
 static void enter_window(edgebat_t *battery) {
-    count_cycle(battery);
-    battery->cycle_used = 1U;
-    if (battery->row_ready != 0U) {
-        /* A finished row that nobody has taken over yet must not be written over. */
+    const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
+    const uint8_t near = ((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ? 1U : 0U;
+    if (((lacks != 0U) && (near != 0U)) || (battery->row_ready != 0U)) {
+        /* Nor must a finished row that nobody has taken over yet be written over. */
         give_up(battery, EDGEBAT_CHARGE_REPEATED);
     } else {
         battery->phase = EDGEBAT_PHASE_INSIDE;
+        battery->above = 1U;
     }
 }
 
@@ -180,9 +218,6 @@ static void follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, in
     const edgebat_config_t *const config = battery->config;
     const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0]) ? 1U : 0U;
     battery->charge += part;
-    if ((uint64_t)battery->charge >= cycle_part(battery)) {
-        count_cycle(battery);
-    }
     if ((battery->phase == EDGEBAT_PHASE_BELOW) && (reached != 0U)) {
         enter_window(battery);
     }
@@ -199,39 +234,39 @@ static void follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, in
             cross_levels(battery, sample->cell_mV, part);
         }
     }
+    if (battery->phase == EDGEBAT_PHASE_OVER) {
+        say(battery);
+    }
 }
 
-int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
-    if ((battery == NULL) || (sample == NULL) || (battery->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
+/* A hole in the samples ends what was measured; a count goes on over one in which the cell slept. */
+static void bridge(edgebat_t *battery, int16_t cell_mV, uint8_t resting) {
+    const int32_t moved_mV = (int32_t)cell_mV - battery->last_mV;
+    const int32_t most_mV = battery->config->max_drop_mV;
+    end_charge(battery, EDGEBAT_CHARGE_GAP);
+    battery->unseen = 1U;
+    if ((battery->rest_ms == 0U) || (resting == 0U) || (moved_mV > most_mV) || (moved_mV < -most_mV)) {
+        edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
     }
-    const edgebat_config_t *const config = battery->config;
-    const uint32_t before_ms = battery->hole_ms;
-    battery->hole_ms = (sample->dt_ms > UINT32_MAX - before_ms) ? UINT32_MAX : (before_ms + sample->dt_ms);
-    /* A huge step is a clock that jumped, not time that passed. */
-    const uint32_t passed_ms = (sample->dt_ms > config->max_gap_ms) ? config->max_gap_ms : sample->dt_ms;
-    battery->elapsed_ms =
-        (passed_ms > UINT32_MAX - battery->elapsed_ms) ? UINT32_MAX : (battery->elapsed_ms + passed_ms);
-    if (plausible(config, sample) == 0) {
-        return EDGEBAT_IGNORED;
-    }
+}
 
+static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
+    const edgebat_config_t *const config = battery->config;
     const int32_t charging_mA =
         (config->sign == (uint8_t)EDGEBAT_DISCHARGE_POSITIVE) ? -sample->current_mA : sample->current_mA;
+    const uint64_t magnitude_mA = (uint32_t)((charging_mA < 0) ? -charging_mA : charging_mA);
+    const uint8_t resting = ((magnitude_mA * EDGEBAT_REST_PART) <= config->nominal_mAh) ? 1U : 0U;
     const uint32_t dt_ms = battery->hole_ms;
-    battery->hole_ms = 0U;
     int64_t part = 0;
+    battery->hole_ms = 0U;
+    battery->thermometer |= edgebat_bms_has_temperature(sample);
     if ((battery->sampled == 0U) || (dt_ms > config->max_gap_ms)) {
-        end_charge(battery, EDGEBAT_CHARGE_GAP);
-        battery->anchor = EDGEBAT_ANCHOR_NONE;
+        bridge(battery, sample->cell_mV, resting);
     } else {
         part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
-        edgebat_bms_count(battery, part, dt_ms);
+        edgebat_bms_count(battery, sample, part, dt_ms);
     }
-
-    /* Below a fiftieth of the 1 h rate a cell rests. */
-    if ((int64_t)charging_mA * 50 <= (int64_t)config->nominal_mAh) {
+    if ((charging_mA <= 0) || (resting != 0U)) {
         end_charge(battery, EDGEBAT_CHARGE_INTERRUPTED);
     } else if (battery->phase == EDGEBAT_PHASE_NONE) {
         begin_charge(battery, sample->cell_mV);
@@ -239,8 +274,43 @@ int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
         follow_charge(battery, sample, charging_mA, part);
     }
     edgebat_bms_find_anchor(battery, sample->cell_mV, charging_mA, dt_ms);
+    edgebat_bms_park(battery, resting, dt_ms);
     battery->last_mA = charging_mA;
     battery->last_mV = sample->cell_mV;
     battery->sampled = 1U;
+}
+
+/* Time goes on, with a sample or without. */
+static void pass(edgebat_t *battery, uint32_t dt_ms, uint32_t most_ms) {
+    const uint32_t before_ms = battery->hole_ms;
+    const uint32_t passed_ms = (dt_ms > most_ms) ? most_ms : dt_ms;
+    battery->hole_ms = (dt_ms > UINT32_MAX - before_ms) ? UINT32_MAX : (before_ms + dt_ms);
+    battery->elapsed_ms =
+        (passed_ms > UINT32_MAX - battery->elapsed_ms) ? UINT32_MAX : (battery->elapsed_ms + passed_ms);
+}
+
+int edgebat_idle(edgebat_t *battery, uint32_t elapsed_ms) {
+    if ((battery == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    pass(battery, elapsed_ms, UINT32_MAX);
+    return EDGEBAT_OK;
+}
+
+int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
+    if ((battery == NULL) || (sample == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    /* A huge step is a clock that jumped, not time that passed. */
+    pass(battery, sample->dt_ms, battery->config->max_gap_ms);
+    battery->most_steps =
+        (battery->idle_steps > battery->most_steps) ? battery->idle_steps : battery->most_steps;
+    battery->idle_steps = 0U;
+    if (plausible(battery->config, sample) == 0) {
+        return EDGEBAT_IGNORED;
+    }
+    take_sample(battery, sample);
     return EDGEBAT_OK;
 }
