@@ -152,16 +152,15 @@ class Estimator:
                 self._learn_odd()
 
     def _judge_temperature(self) -> bool:
-        """Whether the model does not know a row's temperature. It may know none, and a battery may have no sensor; one
-        that has fallen silent is trusted in nothing."""
+        """Whether the model does not know a row's temperature: its mean, else the last that there was. A model may know no
+        temperatures, and a battery may have no sensor."""
         model, mean = self.model, self.counter.row_ddegc
         self.row_blind = False
         if (model.min_ddegc, model.max_ddegc) == ANY_TEMPERATURE_DDEGC:
             return False
-        if mean is None:
-            self.row_blind = True
-            return self.counter.thermometer
-        return not model.min_ddegc <= mean <= model.max_ddegc
+        self.row_blind = mean is None
+        ddegc = self.counter.last_ddegc if mean is None else mean
+        return ddegc is not None and not model.min_ddegc <= ddegc <= model.max_ddegc
 
     def _learn_odd(self) -> None:
         """A window that takes less than at the last estimate belongs to a cell that holds less by as much; one that takes

@@ -18,8 +18,8 @@ HUNDRED_PERCENT = MOST_SIGMA = 10_000
 WEIGHTS = 1 << 36
 USUAL_CYCLES, USUAL_LOST_CPCT = 500, 2000
 """What a cell whose data sheet is not known may lose."""
-FADES = 2
-"""A cell may have faded twice as fast."""
+FADES = 4
+"""A cell may have faded four times as fast."""
 FOUR_HOURS, LOST_IN_THEM_CPCT = 73, 10
 """And any cell, used or not: 3 % per year."""
 S_PER_4H = 14_400

@@ -26,10 +26,11 @@ MAGIC = b"EBS"
 VERSION, OLD_VERSION = 2, 1
 OWNER = "<5I"
 """Length, fingerprint, sequence, nominal and reference capacity, after the magic number and the version."""
-MEMBERS = "<I2Qq6IiI5Hh2H8B"
+MEMBERS = "<I2Qq6IiI5Hh2Hh6B"
 EVIDENCE = "<4H"
 OLD_MEMBERS = "<I2Q3I5H6B"
 OLD_HEADER = 72
+NO_DDEGC = -32768
 INHERITED_SIGMA = 100
 """What another model or an edited capacity adds to the deviation of what was known."""
 
@@ -51,8 +52,9 @@ def write_state(estimator: Estimator) -> bytes:
         *(counter.anchor_ms, counter.cold_ms, counter.anchor_ma, estimator.window_ppm),
         *(estimator.published, fusion.ceiling_cpct, estimator.rul, len(estimator.window), estimator.span),
         *(counter.last_mv, estimator.row_efc, counter.rest_ms),
-        *(fusion.settled, counter.thermometer, counter.armed, counter.anchor),
-        *(fusion.odd_rows, counter.failed, estimator.outside, counter.cycle_used),
+        NO_DDEGC if counter.last_ddegc is None else counter.last_ddegc,
+        *(fusion.settled, counter.armed, counter.anchor),
+        *(fusion.odd_rows, counter.failed, estimator.outside),
     )
     for evidence in fusion.evidence:
         body += pack(EVIDENCE, evidence.at_efc, evidence.at_4h, evidence.cpct, evidence.sigma_cpct)
@@ -104,11 +106,11 @@ def _read_new(estimator: Estimator, saved: bytes, nominal: int) -> int:
     fusion.clock_s, estimator.row_cycle, estimator.estimate_cycle, estimator.estimate_s = numbers[4:8]
     counter.anchor_ms, counter.cold_ms, counter.anchor_ma, estimator.window_ppm = numbers[8:12]
     estimator.published, fusion.ceiling_cpct, estimator.rul, rows, estimator.span = numbers[12:17]
-    counter.last_mv, estimator.row_efc, counter.rest_ms = numbers[17:20]
-    fusion.settled, counter.thermometer, counter.armed = (bool(v) for v in numbers[20:23])
+    counter.last_mv, estimator.row_efc, counter.rest_ms, last_ddegc = numbers[17:21]
+    counter.last_ddegc = None if last_ddegc == NO_DDEGC else last_ddegc
+    fusion.settled, counter.armed = bool(numbers[21]), bool(numbers[22])
     counter.anchor = Anchor(numbers[23])
-    fusion.odd_rows, counter.failed = numbers[24:26]
-    estimator.outside, counter.cycle_used = (bool(v) for v in numbers[26:28])
+    fusion.odd_rows, counter.failed, estimator.outside = numbers[24], numbers[25], bool(numbers[26])
     start, size = 24 + calcsize(MEMBERS), calcsize(EVIDENCE)
     fusion.evidence = [Evidence(*unpack_from(EVIDENCE, saved, start + size * by)) for by in By]
     counter.efc = fusion.efc = counter.efc_of(nominal, counter.throughput)
@@ -149,6 +151,7 @@ def _read_window(estimator: Estimator, saved: bytes, rows: int) -> None:
     width, begin = model.increments, start + 2 * model.points
     window = unpack(f"<{width * model.context}b", saved[begin : begin + width * model.context])
     estimator.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
+    estimator.counter.cycle_used = rows > 0 and estimator.row_cycle == estimator.counter.cycle
     # An inference that the power cut short begins again.
     done = estimator.has_estimate and estimator.estimate_cycle == estimator.row_cycle
     estimator.slice = int(rows == model.context and not done)

@@ -50,6 +50,7 @@ static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgeba
     battery->config = config;
     battery->work = (uint8_t *)work;
     battery->cycle = 1U;
+    battery->last_ddegC = INT16_MIN;
     battery->counted_cpct = EDGEBAT_UNKNOWN;
     battery->published_cpct = EDGEBAT_UNKNOWN;
     battery->kept_cpct = EDGEBAT_UNKNOWN;

@@ -54,18 +54,14 @@ int8_t *edgebat_bms_window(const edgebat_t *battery);
 int edgebat_bms_model_is_sound(const edgebat_model_t *model);
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
-/* Whether a sample's temperature is one, and not a broken sensor's. */
-uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
-
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
 /* Count what flowed since the sample before, twice mA * ms, charging positive. */
-void edgebat_bms_count(edgebat_t *battery, const edgebat_sample_t *sample, int64_t part, uint32_t dt_ms);
+void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* The same between full and empty. */
-void edgebat_bms_count_anchor(edgebat_t *battery, const edgebat_sample_t *sample, int64_t part,
-                              uint32_t dt_ms);
+void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* A new cycle begins. */
 void edgebat_bms_count_cycle(edgebat_t *battery);

@@ -15,8 +15,8 @@ const edgebat_member_t edgebat_state_members[EDGEBAT_MEMBERS] = {
     MEMBER(anchor_ms),      MEMBER(cold_ms),      MEMBER(anchor_mA),      MEMBER(window_ppm),
     MEMBER(published_cpct), MEMBER(ceiling_cpct), MEMBER(estimate_rul),   MEMBER(rows),
     MEMBER(span),           MEMBER(last_mV),      MEMBER(row_efc),        MEMBER(rest_ms),
-    MEMBER(settled),        MEMBER(thermometer),  MEMBER(armed),          MEMBER(anchor),
-    MEMBER(odd_rows),       MEMBER(failed),       MEMBER(outside),        MEMBER(cycle_used),
+    MEMBER(last_ddegC),     MEMBER(settled),      MEMBER(armed),          MEMBER(anchor),
+    MEMBER(odd_rows),       MEMBER(failed),       MEMBER(outside),
 };
 
 uint64_t edgebat_state_number(const uint8_t *saved, uint32_t offset, uint32_t bytes) {

@@ -33,7 +33,8 @@ static int plausible(const edgebat_config_t *config, const edgebat_sample_t *sam
            (sample->current_mA <= config->max_current_mA);
 }
 
-uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample) {
+/* Whether a sample's temperature is one, and not a broken sensor's. */
+static uint8_t has_temperature(const edgebat_sample_t *sample) {
     return (((sample->valid & EDGEBAT_VALID_TEMPERATURE) != 0U) &&
             (sample->temperature_ddegC >= LEAST_DDEGC) && (sample->temperature_ddegC <= MOST_DDEGC))
                ? 1U
@@ -93,7 +94,7 @@ static void track_temperature(edgebat_t *battery, const edgebat_sample_t *sample
         battery->sum_ddegC = 0;
         battery->temperatures = 0U;
     }
-    if ((edgebat_bms_has_temperature(sample) != 0U) && (battery->temperatures < UINT16_MAX)) {
+    if ((has_temperature(sample) != 0U) && (battery->temperatures < UINT16_MAX)) {
         battery->sum_ddegC += sample->temperature_ddegC;
         battery->temperatures++;
     }
@@ -123,21 +124,21 @@ static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, i
     }
 }
 
-/* What the model cannot know of the temperature of a charge: its mean, so that one wrong reading does not
- * matter. A model may know no temperatures, and a battery may have no sensor; one that has fallen silent is
- * trusted in nothing. */
+/* Whether the model does not know the temperature of a charge: its mean, so that one wrong reading does not
+ * matter; else the last that there was. A model may know no temperatures, and a battery may have no sensor. */
 static void judge_temperature(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     battery->row_cold = 0U;
     battery->row_blind = 0U;
     if ((model->min_ddegC != INT16_MIN) || (model->max_ddegC != INT16_MAX)) {
+        int32_t ddegC = battery->last_ddegC;
         if (battery->temperatures != 0U) {
-            const int32_t mean = battery->sum_ddegC / (int32_t)battery->temperatures;
-            battery->row_cold = ((mean < model->min_ddegC) || (mean > model->max_ddegC)) ? 1U : 0U;
+            ddegC = battery->sum_ddegC / (int32_t)battery->temperatures;
         } else {
-            battery->row_cold = battery->thermometer;
             battery->row_blind = 1U;
         }
+        battery->row_cold =
+            ((ddegC != INT16_MIN) && ((ddegC < model->min_ddegC) || (ddegC > model->max_ddegC))) ? 1U : 0U;
     }
 }
 
@@ -259,12 +260,14 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
     const uint32_t dt_ms = battery->hole_ms;
     int64_t part = 0;
     battery->hole_ms = 0U;
-    battery->thermometer |= edgebat_bms_has_temperature(sample);
+    if (has_temperature(sample) != 0U) {
+        battery->last_ddegC = sample->temperature_ddegC;
+    }
     if ((battery->sampled == 0U) || (dt_ms > config->max_gap_ms)) {
         bridge(battery, sample->cell_mV, resting);
     } else {
         part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
-        edgebat_bms_count(battery, sample, part, dt_ms);
+        edgebat_bms_count(battery, part, dt_ms);
     }
     if ((charging_mA <= 0) || (resting != 0U)) {
         end_charge(battery, EDGEBAT_CHARGE_INTERRUPTED);

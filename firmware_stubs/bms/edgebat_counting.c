@@ -105,23 +105,19 @@ void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t chargi
     }
 }
 
-static uint8_t is_cold(const edgebat_t *battery, const edgebat_sample_t *sample) {
-    uint8_t cold = battery->thermometer; /* a sensor that has fallen silent says nothing good */
-    if (edgebat_bms_has_temperature(sample) != 0U) {
-        cold = ((sample->temperature_ddegC < COUNTED_FROM_DDEGC) ||
-                (sample->temperature_ddegC > COUNTED_TO_DDEGC))
-                   ? 1U
-                   : 0U;
-    }
-    return cold;
+/* By the last temperature that there was; a battery without a sensor is not asked. */
+static uint8_t is_cold(const edgebat_t *battery) {
+    return ((battery->last_ddegC != INT16_MIN) &&
+            ((battery->last_ddegC < COUNTED_FROM_DDEGC) || (battery->last_ddegC > COUNTED_TO_DDEGC)))
+               ? 1U
+               : 0U;
 }
 
-void edgebat_bms_count_anchor(edgebat_t *battery, const edgebat_sample_t *sample, int64_t part,
-                              uint32_t dt_ms) {
+void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     if (battery->anchor != EDGEBAT_ANCHOR_NONE) {
         battery->count += part;
         battery->anchor_ms += dt_ms;
-        battery->cold_ms += (is_cold(battery, sample) != 0U) ? dt_ms : 0U;
+        battery->cold_ms += (is_cold(battery) != 0U) ? dt_ms : 0U;
         /* Nothing holds twice its reference capacity: what was taken for an end was none, or a sensor drifts.
          */
         const uint64_t limit = (uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH);

@@ -52,7 +52,7 @@ static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharg
     }
 }
 
-void edgebat_bms_count(edgebat_t *battery, const edgebat_sample_t *sample, int64_t part, uint32_t dt_ms) {
+void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     const uint64_t charged = (part > 0) ? (uint64_t)part : 0U;
     const uint64_t discharged = (part < 0) ? (uint64_t)-part : 0U;
     if (battery->throughput < MOST_THROUGHPUT) {
@@ -67,5 +67,5 @@ void edgebat_bms_count(edgebat_t *battery, const edgebat_sample_t *sample, int64
         battery->above = moved(battery->above, charged, discharged);
     }
     follow_swing(battery, charged, discharged);
-    edgebat_bms_count_anchor(battery, sample, part, dt_ms);
+    edgebat_bms_count_anchor(battery, part, dt_ms);
 }

@@ -19,8 +19,8 @@
 #define USUAL_CYCLES 500U
 #define USUAL_LOST 2000U
 
-/* A cell may have faded twice as fast. */
-#define FADES 2U
+/* A cell may have faded four times as fast. */
+#define FADES 4U
 
 /* And any cell 3 % per year, used or not: a tenth of it in 73 times four hours. */
 #define FOUR_HOURS 73U

@@ -107,6 +107,7 @@ static void restore_window(edgebat_t *battery, const uint8_t *saved) {
         ((by_model == 0U) || (battery->estimate_cycle != battery->row_cycle))) {
         battery->slice = 1U;
     }
+    battery->cycle_used = ((battery->rows != 0U) && (battery->row_cycle == battery->cycle)) ? 1U : 0U;
     for (uint32_t i = 0U; i < model->points; i++) {
         battery->estimate_points[i] = edgebat_state_16(points, 2U * i);
     }

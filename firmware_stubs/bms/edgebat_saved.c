@@ -142,8 +142,8 @@ static int is_evidence(const uint8_t *evidence, uint32_t efc, uint32_t fours, ui
 }
 
 static int are_flags(const uint8_t *saved) {
-    return (saved[100] <= 1U) && (saved[101] <= 1U) && (saved[102] <= 1U) &&
-           (saved[103] <= EDGEBAT_ANCHOR_EMPTY) && (saved[106] <= 1U) && (saved[107] <= 1U);
+    return (saved[102] <= 1U) && (saved[103] <= 1U) && (saved[104] <= EDGEBAT_ANCHOR_EMPTY) &&
+           (saved[107] <= 1U);
 }
 
 /* The same: version 2. */

@@ -7,9 +7,9 @@
  *   60 cycle of estimate   64 clock at estimate 68 time of anchor   72 of it cold
  *   76 current at anchor   80 sum of window     84 published        86 ceiling
  *   88 RUL                 90 rows              92 span             94 last voltage
- *   96 throughput of row   98 rest             100 settled         101 thermometer
- *  102 armed              103 anchor           104 odd rows        105 failed
- *  106 outside            107 cycle used       108 evidence, four of 8: throughput, time, SOH, deviation
+ *   96 throughput of row   98 rest             100 last temperature 102 settled
+ *  103 armed              104 anchor           105 odd rows        106 failed
+ *  107 outside            108 evidence, four of 8: throughput, time, SOH, deviation
  *  140 CRC-32 of all before                    144 trajectory, window, CRC-32 of all before
  *
  * The first part is read by firmware with another model as well. Version 1:
@@ -37,7 +37,7 @@ typedef struct {
     uint16_t bytes;
 } edgebat_member_t;
 
-#define EDGEBAT_MEMBERS 28U
+#define EDGEBAT_MEMBERS 27U
 extern const edgebat_member_t edgebat_state_members[EDGEBAT_MEMBERS];
 
 /* An unsigned number at an offset. */

@@ -152,7 +152,7 @@ class ChargeCounter:
         self.level = self.inside = self.failed = 0
         self.phase = Phase.NONE
         self.anchor = self.candidate = Anchor.NONE
-        self.taper = self.sampled = self.parked = self.thermometer = self.armed = self.unseen = False
+        self.taper = self.sampled = self.parked = self.armed = self.unseen = False
         self.ended = self.reason = ChargeEnd.NONE
         self.cycle = 1
         self.revision = 0
@@ -160,6 +160,7 @@ class ChargeCounter:
         self.row_ready = self.cycle_used = False
         self.row_ddegc: int | None = None
         """Mean temperature of the row; None: it has none."""
+        self.last_ddegc: int | None = None
         self.counted_cpct = self.counted_sigma = UNKNOWN
         """A capacity between full and empty that nobody has taken over yet, and its deviation."""
 
@@ -191,12 +192,13 @@ class ChargeCounter:
         resting = abs(current) * CURRENT_FLOOR <= config.nominal_mah
         dt_ms, self.hole_ms = self.hole_ms, 0
         part = 0
-        self.thermometer = self.thermometer or _has_temperature(sample)
+        if _has_temperature(sample):
+            self.last_ddegc = sample.temperature_ddegc
         if not self.sampled or dt_ms > config.max_gap_ms:
             self._bridge(sample.cell_mv, resting)
         else:
             part = (self.last_ma + current) * dt_ms
-            self._count(sample, part, dt_ms)
+            self._count(part, dt_ms)
         if current <= 0 or resting:
             self._end(ChargeEnd.INTERRUPTED)
         elif self.phase == Phase.NONE:
@@ -339,7 +341,7 @@ class ChargeCounter:
             mean = abs(self.sum_ddegc) // self.temperatures if self.temperatures else None
             self.row_ddegc = -mean if mean is not None and self.sum_ddegc < 0 else mean
 
-    def _count(self, sample: Sample, part: int, dt_ms: int) -> None:
+    def _count(self, part: int, dt_ms: int) -> None:
         config = self.config
         if self.throughput < MOST_THROUGHPUT:
             self.throughput += abs(part)
@@ -350,7 +352,7 @@ class ChargeCounter:
         if self.anchor != Anchor.NONE:
             self.count += part
             self.anchor_ms += dt_ms
-            self.cold_ms += dt_ms if self._is_cold(sample) else 0
+            self.cold_ms += dt_ms if self._is_cold() else 0
             if abs(self.count) > config.reference_mah * 2 * PER_MAH or self.anchor_ms > MOST_ANCHOR_MS:
                 self.set_anchor(Anchor.NONE)
 
@@ -364,10 +366,10 @@ class ChargeCounter:
                 self.armed, self.swing = True, 0
                 self.revision += 1
 
-    def _is_cold(self, sample: Sample) -> bool:
-        if not _has_temperature(sample):
-            return self.thermometer  # one that has fallen silent says nothing good
-        return not COUNTED_DDEGC[0] <= sample.temperature_ddegc <= COUNTED_DDEGC[1]
+    def _is_cold(self) -> bool:
+        """By the last temperature that there was; a battery without a sensor is not asked."""
+        last = self.last_ddegc
+        return last is not None and not COUNTED_DDEGC[0] <= last <= COUNTED_DDEGC[1]
 
     def set_anchor(self, anchor: Anchor) -> None:
         """Counting begins anew, or not at all."""

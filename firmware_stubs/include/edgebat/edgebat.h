@@ -267,6 +267,7 @@ typedef struct {
     int32_t most_mA;
     int32_t sum_ddegC; /* of the temperatures inside the window */
     int16_t last_mV;
+    int16_t last_ddegC;    /* the last temperature, INT16_MIN: there never was one */
     int16_t top_mV;        /* highest of this charge */
     uint16_t efc;          /* quarters of an equivalent full cycle */
     uint16_t kept_efc;     /* at the last revision for a parked cell */
@@ -281,7 +282,6 @@ typedef struct {
     uint8_t taper;        /* the charger has lowered its current at full_mV */
     uint8_t sampled;      /* last_mV and last_mA hold a sample */
     uint8_t parked;       /* the saved state is of a cell at rest */
-    uint8_t thermometer;  /* a temperature was measured at some time */
     uint8_t armed;        /* `swing` is net charge */
     uint8_t unseen;       /* samples are missing since the cycle began */
     uint8_t reason;       /* edgebat_charge_t of the charge under way */
@@ -291,7 +291,7 @@ typedef struct {
     /* inputs of the model */
     uint8_t row_ready;  /* a row waits in the working memory */
     uint8_t row_cold;   /* its temperature is not one the model knows */
-    uint8_t row_blind;  /* it has none */
+    uint8_t row_blind;  /* nobody has measured it */
     uint8_t cycle_used; /* this cycle has given a row */
     uint8_t corrupt;
     uint8_t odd_rows;  /* in a row that were unlike the training data */
