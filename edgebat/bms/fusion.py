@@ -18,6 +18,8 @@ HUNDRED_PERCENT = MOST_SIGMA = 10_000
 WEIGHTS = 1 << 36
 USUAL_CYCLES, USUAL_LOST_CPCT = 500, 2000
 """What a cell whose data sheet is not known may lose."""
+USUAL_PER_EFC = 1
+"""The same in a quarter of an equivalent full cycle, 0.01 %."""
 FADES = 4
 """A cell may have faded four times as fast."""
 FOUR_HOURS, LOST_IN_THEM_CPCT = 73, 10
@@ -111,7 +113,8 @@ class Fusion:
         known = [each for each in self.evidence if each.cpct != UNKNOWN]
         last = max(known, key=lambda each: each.at_efc)
         above = self.now_cpct(evidence) - self.now_cpct(last)
-        explained = FADES * self.ageing.faded(last.at_efc - evidence.at_efc)
+        apart = last.at_efc - evidence.at_efc
+        explained = FADES * max(self.ageing.faded(apart), apart * USUAL_PER_EFC)
         return self.now_cpct(evidence) - max(min(above, explained), 0)
 
     def counting(self) -> int:
@@ -129,7 +132,7 @@ class Fusion:
             evidence.sigma_cpct,
             self.ageing.faded(self.efc - evidence.at_efc),
             (self.now_4h - evidence.at_4h) * LOST_IN_THEM_CPCT // FOUR_HOURS,
-            min(odd * odd * ODD_SIGMA, MOST_SIGMA),
+            min(odd**3 * ODD_SIGMA, MOST_SIGMA),
         )
         return max(sum(term * term for term in terms), 1)
 

@@ -18,6 +18,7 @@
 /* A cell whose data sheet is not known may lose 20 % in 500 full cycles. */
 #define USUAL_CYCLES 500U
 #define USUAL_LOST 2000U
+#define USUAL_PER_EFC 1U /* in a quarter of a cycle */
 
 /* A cell may have faded four times as fast. */
 #define FADES 4U
@@ -31,7 +32,7 @@
 #define BLIND_SIGMA 300U
 
 /* Charges unlike the training data in a row: the deviation of the estimate before them grows by their number
- * squared, and the third says itself what the cell is, to 10 %. */
+ * cubed, and the third says itself what the cell is, to 10 %. */
 #define ODD_SIGMA 100U
 #define ODD_ROWS 3U
 #define WINDOW_SIGMA 1000U
@@ -108,7 +109,7 @@ static uint32_t variance(const edgebat_t *battery, uint32_t by) {
     const uint32_t aged = now_4h(battery) - evidence->at_4h;
     const uint32_t sum =
         square(evidence->sigma_cpct) + square(edgebat_bms_faded(battery, age_efc(battery, evidence))) +
-        square((aged * LOST_IN_THEM) / FOUR_HOURS) + square(at_most(odd * odd * ODD_SIGMA, MOST_SIGMA));
+        square((aged * LOST_IN_THEM) / FOUR_HOURS) + square(at_most(odd * odd * odd * ODD_SIGMA, MOST_SIGMA));
     return (sum == 0U) ? 1U : sum;
 }
 
@@ -129,7 +130,10 @@ static void hear(const edgebat_t *battery, heard_t *heard) {
         heard->cpct[by] = now_cpct(battery, evidence);
         if (heard->cpct[by] > last_cpct) {
             /* A cell was healthier once: that pulls nobody up as far as fading explains it. */
-            const uint32_t since = edgebat_bms_faded(battery, (uint32_t)last->at_efc - evidence->at_efc);
+            const uint32_t apart_efc = (uint32_t)last->at_efc - evidence->at_efc;
+            const uint32_t rated = edgebat_bms_faded(battery, apart_efc);
+            const uint32_t since =
+                (rated > (apart_efc * USUAL_PER_EFC)) ? rated : (apart_efc * USUAL_PER_EFC);
             const uint32_t above = heard->cpct[by] - last_cpct;
             heard->cpct[by] -= (above < (FADES * since)) ? above : (FADES * since);
         }

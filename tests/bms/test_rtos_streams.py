@@ -84,9 +84,12 @@ def test_a_freertos_task_gives_the_results_and_states_of_python(
         str(build(folder, tmp_path / "task.so", [standin / "standin.c"], [standin], "-shared", "-fPIC"))
     )
     states: list[bytes] = []
-    save = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)(
-        lambda state, size: states.append(ctypes.string_at(state, size))
-    )
+
+    def keep(state: int, size: int) -> int:
+        states.append(ctypes.string_at(state, size))
+        return 0
+
+    save = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)(keep)
     config = ctypes.create_string_buffer(128)
     found = CResult()
     assert library.edgebat_task_result(ctypes.byref(found)) < 0  # nothing has begun
@@ -176,18 +179,20 @@ def test_every_option_of_kconfig_reaches_the_estimator(
     assert found.raw == config_bytes(expected)
 
 
-def zephyr_library(folder: Path, place: Path) -> ctypes.CDLL:
+def zephyr_library(folder: Path, place: Path, cells: int = 1) -> ctypes.CDLL:
     standin = HERE / "standin_zephyr"
-    flags = ["-shared", "-fPIC", *defines(zephyr_options(folder))]
+    flags = ["-shared", "-fPIC", *defines({**zephyr_options(folder), "CONFIG_EDGEBAT_CELLS": str(cells)})]
     return ctypes.CDLL(str(build(folder, place / "zephyr.so", [standin / "standin.c"], [standin], *flags)))
 
 
 class BmsContext(ctypes.Structure):
     """The stand-in's ``struct bms_context``."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_float)
-        for name in ("nominal_ah", "full_v", "empty_v", "cell_v", "current_a", "temperature_degc")
+    _fields_ = (
+        *((name, ctypes.c_float) for name in ("nominal_ah", "full_v", "empty_v")),
+        ("cells", ctypes.c_uint8),
+        ("cell_v", ctypes.c_float * 16),
+        *((name, ctypes.c_float) for name in ("current_a", "temperature_degc")),
     )
 
 
@@ -209,9 +214,9 @@ def test_libresolar_floats_become_the_integers_of_the_estimator_and_back(
 ):
     monkeypatch.chdir(tmp_path)
     folder, _ = exported("zephyr")
-    library = zephyr_library(folder, tmp_path)
+    library = zephyr_library(folder, tmp_path, cells=2)
     shown = BmsSoh.in_dll(library, "bms_soh")
-    pack = BmsContext(float("nan"), 4.2, 3.0, float("nan"), 0.0, 25.0)
+    pack = BmsContext(float("nan"), 4.2, 3.0, 2, (float("nan"),) * 16, 0.0, 25.0)
     library.bms_soh_update(ctypes.byref(pack))  # a capacity that is not known yet: nothing happens
     assert np.isnan(shown.soh_pct)
     pack.nominal_ah = NOMINAL_MAH / 1000
@@ -222,7 +227,7 @@ def test_libresolar_floats_become_the_integers_of_the_estimator_and_back(
     for index, sample in enumerate(samples):
         if index:  # the first update begins, and its time is zero
             library.standin_sleep(int(sample["dt_ms"]))
-        pack.cell_v = float("nan") if sample["valid"] == 6 else sample["cell_mv"] / 1000
+        pack.cell_v = (float("nan") if sample["valid"] == 6 else sample["cell_mv"] / 1000,) * 2
         pack.current_a, pack.temperature_degc = sample["current_ma"] / 1000, sample["temperature_ddegc"] / 10
         library.bms_soh_update(ctypes.byref(pack))
         twin.estimator.push(as_sample(sample) if index else as_sample(_without_time(sample)))
