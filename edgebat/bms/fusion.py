@@ -15,7 +15,7 @@ from edgebat.bms.results import Source
 from edgebat.tasks.health.charge_counter import UINT16_MAX, UNKNOWN
 
 HUNDRED_PERCENT = MOST_SIGMA = 10_000
-WEIGHTS = 1 << 36
+WEIGHTS, MOST_WEIGHT = 1 << 31, 1 << 29
 USUAL_CYCLES, USUAL_LOST_CPCT = 500, 2000
 """What a cell whose data sheet is not known may lose."""
 USUAL_PER_EFC = 1
@@ -151,7 +151,7 @@ class Fusion:
         heard = [by for by in By if self.evidence[by].cpct != UNKNOWN and not (by == By.MODEL and self.corrupt)]
         cpct = {by: self._left_cpct(self.evidence[by]) for by in heard}
         variance = {by: self.variance(by) for by in heard}
-        weight = {by: WEIGHTS // variance[by] for by in heard}
+        weight = {by: min(WEIGHTS // variance[by], MOST_WEIGHT) for by in heard}
         apart = max(
             (
                 abs(cpct[one] - cpct[other])

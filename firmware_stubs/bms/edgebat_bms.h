@@ -54,6 +54,15 @@ int8_t *edgebat_bms_window(const edgebat_t *battery);
 int edgebat_bms_model_is_sound(const edgebat_model_t *model);
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
+/* Whether a sample's temperature is one, and not a broken sensor's. */
+uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
+
+/* A charge from its first sample to the one after its last, which may end it inside the window for `inside`. */
+void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
+void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                               int64_t part);
+void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
+
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
@@ -96,8 +105,9 @@ uint32_t edgebat_bms_faded(const edgebat_t *battery, uint32_t efc);
 /* What counting, else the data sheet, says now. */
 uint16_t edgebat_bms_counting(const edgebat_t *battery);
 
-/* Time has passed: the evidence is older, and the published SOH is closer to its target. */
-void edgebat_bms_settle(edgebat_t *battery);
+/* Time has passed, so many ms: the evidence is older, and the published SOH is closer to its target. */
+uint32_t edgebat_bms_pass_time(edgebat_t *battery);
+void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms);
 
 /* Take a checked state over into a battery that was just begun. */
 void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);

@@ -42,6 +42,8 @@ static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharg
         if (battery->swing >= part) {
             battery->armed = 1U;
             battery->swing = 0U;
+            battery->above =
+                0U; /* after so much no charge goes on where it paused, whatever the sensor's error */
             battery->revision++; /* without it a loss of power would lose the cycle */
         }
     } else {

@@ -161,7 +161,9 @@ int edgebat_step(edgebat_t *battery) {
         edgebat_bms_learn(battery, EDGEBAT_BY_COUNTING, battery->counted_cpct, battery->counted_sigma);
         battery->counted_cpct = EDGEBAT_UNKNOWN;
     }
-    edgebat_bms_settle(battery);
+    const uint32_t dt_ms = edgebat_bms_pass_time(battery);
+    edgebat_bms_weigh(battery);
+    edgebat_bms_settle(battery, dt_ms);
     return (battery->slice != 0U) ? EDGEBAT_BUSY : EDGEBAT_OK;
 }
 

@@ -5,15 +5,16 @@
  * variance of each, is the target of what is published. Nothing is ever switched, so nothing old comes back
  * when something new grows old: its weight has shrunk as well. Age alone makes no cell healthier.
  *
- * Ranges: a deviation is at most 10,000, so that a variance is at most 4 x 10^8, a weight at least 171 and at
- * most 2^36, and a sum of four weights times SOH stays below 2^53.
+ * Ranges: a deviation is at most 10,000, so that a variance is at most 4 x 10^8, a weight at least 5 and at most
+ * 2^29, four weights at most 2^31, and their sum times SOH stays below 2^45.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "edgebat_bms.h"
 
 #define MOST_SIGMA UINT32_C(10000)
-#define WEIGHTS (UINT64_C(1) << 36U)
+#define WEIGHTS (UINT32_C(1) << 31U)
+#define MOST_WEIGHT (UINT32_C(1) << 29U)
 
 /* A cell whose data sheet is not known may lose 20 % in 500 full cycles. */
 #define USUAL_CYCLES 500U
@@ -46,11 +47,11 @@ static uint32_t square(uint32_t sigma_cpct) {
 }
 
 /* The largest integer whose square is not above `value`; by bits, from the highest that an SOH can have. */
-static uint32_t square_root(uint64_t value) {
+static uint32_t square_root(uint32_t value) {
     uint32_t root = 0U;
     for (uint32_t bit = UINT32_C(1) << 15U; bit != 0U; bit >>= 1U) {
-        const uint64_t next = (uint64_t)root | bit;
-        root = ((next * next) <= value) ? (uint32_t)next : root;
+        const uint32_t next = root | bit;
+        root = ((next * next) <= value) ? next : root;
     }
     return root;
 }
@@ -116,7 +117,7 @@ static uint32_t variance(const edgebat_t *battery, uint32_t by) {
 /* What every source says now and how sure that is; a variance of 0 is one that says nothing: nobody has
  * measured, or with a model that is not what it was. */
 typedef struct {
-    uint32_t cpct[EDGEBAT_EVIDENCE];
+    uint16_t cpct[EDGEBAT_EVIDENCE];
     uint32_t variance[EDGEBAT_EVIDENCE];
 } heard_t;
 
@@ -127,16 +128,17 @@ static void hear(const edgebat_t *battery, heard_t *heard) {
         const edgebat_evidence_t *const evidence = &battery->evidence[by];
         const uint8_t deaf = (by == EDGEBAT_BY_MODEL) ? battery->corrupt : 0U;
         const uint8_t said = (evidence->cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
-        heard->cpct[by] = now_cpct(battery, evidence);
-        if (heard->cpct[by] > last_cpct) {
+        uint32_t cpct = now_cpct(battery, evidence);
+        if (cpct > last_cpct) {
             /* A cell was healthier once: that pulls nobody up as far as fading explains it. */
             const uint32_t apart_efc = (uint32_t)last->at_efc - evidence->at_efc;
             const uint32_t rated = edgebat_bms_faded(battery, apart_efc);
             const uint32_t since =
                 (rated > (apart_efc * USUAL_PER_EFC)) ? rated : (apart_efc * USUAL_PER_EFC);
-            const uint32_t above = heard->cpct[by] - last_cpct;
-            heard->cpct[by] -= (above < (FADES * since)) ? above : (FADES * since);
+            const uint32_t above = cpct - last_cpct;
+            cpct -= (above < (FADES * since)) ? above : (FADES * since);
         }
+        heard->cpct[by] = (uint16_t)cpct;
         heard->variance[by] = ((said != 0U) && (deaf == 0U)) ? variance(battery, by) : 0U;
     }
 }
@@ -164,16 +166,16 @@ static void fuse(edgebat_t *battery) {
     static const uint8_t sources[EDGEBAT_EVIDENCE] = {EDGEBAT_SOURCE_MODEL, EDGEBAT_SOURCE_COUNTING,
                                                       EDGEBAT_SOURCE_WINDOW, EDGEBAT_SOURCE_INHERITED};
     heard_t heard;
-    uint64_t weights = 0U;
-    uint64_t heaviest = 0U;
+    uint32_t weights = 0U;
+    uint32_t heaviest = 0U;
     uint64_t sum = 0U;
     hear(battery, &heard);
     battery->source = (uint8_t)EDGEBAT_SOURCE_NONE;
     for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
         if (heard.variance[by] != 0U) {
-            const uint64_t weight = WEIGHTS / heard.variance[by];
+            const uint32_t weight = at_most(WEIGHTS / heard.variance[by], MOST_WEIGHT);
             weights += weight;
-            sum += weight * heard.cpct[by];
+            sum += (uint64_t)weight * heard.cpct[by];
             battery->source = (weight > heaviest) ? sources[by] : battery->source;
             heaviest = (weight > heaviest) ? weight : heaviest;
         }
@@ -233,8 +235,8 @@ void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct) {
     const uint32_t late = (battery->span > usual) ? ((battery->span - usual) / 2U) : 0U;
     const uint32_t known = (model->sigma_cpct == EDGEBAT_UNKNOWN) ? UNKNOWN_SIGMA : model->sigma_cpct;
     const uint32_t blind = (battery->row_blind != 0U) ? BLIND_SIGMA : 0U;
-    const uint64_t sum = (uint64_t)square(at_most(known, MOST_SIGMA)) + square(blind) +
-                         square(edgebat_bms_faded(battery, late));
+    const uint32_t sum =
+        square(at_most(known, MOST_SIGMA)) + square(blind) + square(edgebat_bms_faded(battery, late));
     battery->window_ppm = battery->row_ppm;
     battery->odd_rows = 0U;
     battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;

@@ -44,7 +44,8 @@ static uint8_t is_stale(const edgebat_t *battery) {
                : 0U;
 }
 
-static void pass_time(edgebat_t *battery, uint32_t dt_ms) {
+uint32_t edgebat_bms_pass_time(edgebat_t *battery) {
+    const uint32_t dt_ms = battery->elapsed_ms;
     const uint64_t ms = (uint64_t)battery->second_ms + dt_ms;
     const uint32_t seconds = (uint32_t)(ms / 1000U);
     const uint32_t before = battery->clock_s;
@@ -54,6 +55,7 @@ static void pass_time(edgebat_t *battery, uint32_t dt_ms) {
     if ((battery->clock_s / EDGEBAT_S_PER_4H) != (before / EDGEBAT_S_PER_4H)) {
         battery->weigh |= EDGEBAT_WEIGH_AGE;
     }
+    return dt_ms;
 }
 
 /* One step towards the target. */
@@ -79,10 +81,7 @@ static void keep(edgebat_t *battery) {
     }
 }
 
-void edgebat_bms_settle(edgebat_t *battery) {
-    const uint32_t dt_ms = battery->elapsed_ms;
-    pass_time(battery, dt_ms);
-    edgebat_bms_weigh(battery);
+void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms) {
     const uint8_t known = (battery->source != (uint8_t)EDGEBAT_SOURCE_NONE) ? 1U : 0U;
     const uint8_t measured =
         ((known != 0U) && (battery->source != (uint8_t)EDGEBAT_SOURCE_DATASHEET)) ? 1U : 0U;

@@ -364,6 +364,7 @@ class ChargeCounter:
                 self._count_cycle()
             else:
                 self.armed, self.swing = True, 0
+                self.above = 0  # after so much no charge goes on where it paused, whatever the sensor's error
                 self.revision += 1
 
     def _is_cold(self) -> bool:
