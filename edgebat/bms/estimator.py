@@ -330,9 +330,9 @@ def _check(model: BmsModel, config: Config) -> None:
     )
     if not fits:
         raise DataError(
-            f"a cell of {config.min_mv} to {config.max_mv} mV (full {config.full_mv}, empty {config.empty_mv}; 0: not known) "
-            f"is never charged through the window of model {model.name!r}, {low / 1000:g} to {high / 1000:g} mV; use a "
-            "model of this chemistry"
+            f"a cell of {config.min_mv} to {config.max_mv} mV (full {config.full_mv}, empty {config.empty_mv}; 0: not "
+            f"known) is never charged through the window of model {model.name!r}, {low / 1000:g} to {high / 1000:g} mV; "
+            "use a model of this chemistry"
         )
     if not 3 * config.nominal_mah <= 4 * config.reference_mah or not 3 * config.reference_mah <= 4 * config.nominal_mah:
         raise DataError(

@@ -94,8 +94,8 @@ Model fingerprint {model.fingerprint:08X}. Figures are for a cell of {nominal_ma
 ## Does it fit your battery?
 
 - [ ] The cell is charged at constant current through {low:g} to {high:g} V, at least now and then; {model.context} such
-      charges, a few full cycles apart ({model.max_gap} in training; {10 * model.max_gap} at most, with a larger error), make an
-      estimate.
+      charges, a few full cycles apart ({model.max_gap} in training; {10 * model.max_gap} at most, with a larger error),
+      make an estimate.
 - [ ] The charging current inside the window stays within 5 % of its middle, or within C/40, averaged over some eight
       samples: noise of the current sensor of up to 3 % of the charging current passes.
 - [ ] `reference_mAh` is what the model calls 100 % ({model.soh_reference} capacity): counting and model share one scale.

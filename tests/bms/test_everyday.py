@@ -308,7 +308,7 @@ def test_many_charges_that_gave_nothing_make_an_estimate_stale(graph: IntGraph):
     ],
 )
 def test_a_cell_that_the_model_can_never_see_is_refused(graph: IntGraph, limits: dict[str, int]):
-    with pytest.raises(DataError, match="never charged through the window|cannot be 100 %"):
+    with pytest.raises(DataError, match=r"never charged through the window|cannot be 100 %"):
         Estimator(graph, Config(NOMINAL_MAH, **limits))
 
 

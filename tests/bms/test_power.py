@@ -184,9 +184,7 @@ def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, t
         assert init_code(host, forged(offset, content)) == code, (offset, content)
 
 
-def test_a_new_model_inherits_what_was_known(
-    graph: IntGraph, model_file: Path, tmp_path: Path
-):
+def test_a_new_model_inherits_what_was_known(graph: IntGraph, model_file: Path, tmp_path: Path):
     from dataclasses import replace
 
     del model_file

@@ -385,12 +385,7 @@ class ChargeCounter:
                 self.revision += 1
             return
         self.rest_ms = max(min(self.rest_ms + dt_ms, PARKED_MS), 1)
-        if (
-            self.rest_ms >= PARKED_MS
-            and not self.parked
-            and self.anchor != Anchor.NONE
-            and self.efc != self.kept_efc
-        ):
+        if self.rest_ms >= PARKED_MS and not self.parked and self.anchor != Anchor.NONE and self.efc != self.kept_efc:
             self.parked = True
             self.revision += 1
 
