@@ -29,9 +29,9 @@ def discharge(ma: int = -2000, minutes: int = 40) -> Samples:
     return samples_array(np.linspace(4000, 3000, minutes).astype(int), ma, 60_000)
 
 
-def rest(seconds: int = 5, mv: int = 3300) -> Samples:
-    """Nothing happens."""
-    return samples_array(np.full(seconds, mv), 0, 1000)
+def rest(seconds: int = 5, mv: int = 3300, *, ddegc: int = 250, tick_ms: int = 1000) -> Samples:
+    """Nothing happens, so many times."""
+    return samples_array(np.full(seconds, mv), 0, tick_ms, ddegc)
 
 
 def cycles(count: int, **settings: int) -> Samples:

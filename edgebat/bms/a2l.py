@@ -53,7 +53,7 @@ def _fields(model: BmsModel) -> list[_Field]:
     offset += 2
     for name, text in (
         ("status", "What the result is worth"),
-        ("source", "Who says soh_cpct"),
+        ("source", "Whose evidence weighs most in soh_cpct"),
         ("charge", "How the last charge ended"),
     ):
         fields.append(_Field(name, offset, "UBYTE", 1, name, text))

@@ -71,7 +71,7 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID, *, forecast: ForecastMod
         ),
         _comment(first_id + HEALTH, "SOH_Sigma", "Standard deviation of SOH"),
         _comment(first_id + HEALTH, "RUL", f"Cycles until SOH falls below {model.eol_cpct / 100:g} %"),
-        _comment(first_id + HEALTH, "Source", "Who says SOH: the model, or the counting of ampere-hours"),
+        _comment(first_id + HEALTH, "Source", "Whose evidence weighs most in SOH"),
         _comment(first_id + DETAILS, "SOH_Model", "Last estimate of the model, without slew limit"),
         _comment(first_id + MODEL, "Fingerprint", f"First 32 bits of the model's SHA-256: 0x{model.fingerprint:08X}"),
     ]

@@ -6,105 +6,186 @@ code runs it in slices, which changes nothing but the moment at which the answer
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass, field
-from struct import pack, unpack, unpack_from
+import math
 
 import numpy as np
 
-from edgebat.bms.results import LEAST_SOH_CPCT, MOST_SOH_CPCT, Result, Source, Status
+from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion
+from edgebat.bms.results import Result, Source, Status
+from edgebat.bms.saved import read_state, write_state
 from edgebat.errors import DataError
-from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, SAVED_HEADER, BmsModel, health_model
+from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsModel, health_model
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
-from edgebat.tasks.health.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN, ChargeCounter, ChargeEnd, Config, Sample
+from edgebat.tasks.health.charge_counter import (
+    LEAST_SOH_CPCT,
+    MOST_SOH_CPCT,
+    UINT16_MAX,
+    UINT32_MAX,
+    UNKNOWN,
+    Anchor,
+    ChargeCounter,
+    ChargeEnd,
+    Config,
+    Sample,
+)
 
 __all__ = ["ChargeEnd", "Config", "Estimator", "Result", "Sample", "Source", "Status"]
 
-HUNDRED_PERCENT = 10_000
 MS_PER_H = 3_600_000
-MAGIC = b"EBS\x01"
-LAYOUT = "<6I2Q3I5H6B"
-"""Of a saved state between the magic number and the trajectory; the fields stand in ``edgebat_saved.c``."""
-
-
-@dataclass
-class _Estimate:
-    """The last one of the model."""
-
-    cpct: int = UNKNOWN
-    rul: int = UNKNOWN
-    points: list[int] = field(default_factory=list)
-    cycle: int = 0
+GAPS = 10
+"""From one charge to the next, times what the training data had, in equivalent full cycles: a cell ages by what flows."""
+BLIND_SIGMA = 300
+"""A model that was not given a temperature, 0.01 %."""
+STALE_S = 15_552_000
+MOST_FAILED = 10
+KEPT_CPCT = 10
+"""Published SOH that has moved by so much is worth saving."""
+IDLE_STEPS, IDLE_TIMES = 1000, 32
+"""Steps without a sample, beside so many times the most that there ever were between two."""
 
 
 class Estimator:
     """One battery with one model. ``push`` every sample, ``step`` or ``settle`` when there is time, read ``result()``.
 
     slices: calls of ``step`` an inference takes; as many as the generated C has, to follow a firmware call by call.
+    Raises DataError when the cell cannot be charged through the model's window.
     """
 
     def __init__(self, graph: IntGraph, config: Config, slices: int = 1) -> None:
         self.model: BmsModel = health_model(graph)
         self.config = config
+        _check(self.model, config)
         self.counter = ChargeCounter(self.model.level_uv, config)
+        self.fusion = Fusion(Ageing(config.rated_cycles, self.model.eol_cpct))
         self._graph, self._engine = graph, Engine(graph)
-        self._slices, self._slice = slices, 0
+        self._slices, self.slice = slices, 0
         self.window: list[list[int]] = []
         """Quantized rows, the oldest first, at most ``model.context``."""
-        self.row_cycle = 0
-        self.estimate: _Estimate | None = None
-        self.published = UNKNOWN
-        self.corrupt = self.outside = self.settled = False
+        self.span = self.row_efc = self.row_cycle = self.row_ppm = self.window_ppm = self.odd_cpct = 0
+        self.row_blind = False
+        self.estimate_cycle = self.estimate_s = 0
+        self.rul = UNKNOWN
+        self.points = [0] * self.model.points
+        self.published = self.kept = UNKNOWN
+        self.outside = False
         self._revision = 0
-        self.age_s = self.age_ms = self.slew = self.sequence = 0
+        self._idle_steps = self._most_steps = 0
+        self.second_ms = self.slew = self.sequence = 0
+        self.fusion.weigh()
 
     def push(self, sample: Sample) -> bool:
         """``edgebat_push``: false when the sample was ignored."""
+        self._most_steps = max(self._most_steps, self._idle_steps)
+        self._idle_steps = 0
         return self.counter.push(sample)
+
+    def idle(self, elapsed_ms: int) -> None:
+        """``edgebat_idle``: time passed and no sample came."""
+        self.counter.idle(elapsed_ms)
+
+    def seed(self, soh_cpct: int, sigma_cpct: int) -> None:
+        """``edgebat_seed``: another cell, or one that somebody has measured. Raises DataError for what is no SOH."""
+        if not (LEAST_SOH_CPCT <= soh_cpct <= MOST_SOH_CPCT and 0 < sigma_cpct <= HUNDRED_PERCENT):
+            raise DataError(
+                f"no SOH to begin with: {soh_cpct} +- {sigma_cpct} of 0.01 %; give {LEAST_SOH_CPCT} to {MOST_SOH_CPCT}, "
+                f"a deviation of 1 to {HUNDRED_PERCENT}"
+            )
+        self._sync()
+        self.forget()
+        self.fusion.settled = False  # another cell's SOH is no place to move from
+        self.fusion.learn(By.INHERITED, soh_cpct, sigma_cpct)
+        self._revision += 1
+
+    def forget(self) -> None:
+        """All that was measured of a cell, but not how much it was used."""
+        for evidence in self.fusion.evidence:
+            evidence.cpct = UNKNOWN
+        self.window, self.slice, self.window_ppm = [], 0, 0
+        self.fusion.odd_rows = self.counter.failed = 0
+        self.outside = self.counter.row_ready = False
+        self.counter.set_anchor(Anchor.NONE)
 
     def step(self) -> bool:
         """``edgebat_step``: true while more slices wait."""
-        if self.counter.row_ready:
+        counter = self.counter
+        self._sync()
+        if counter.row_ready:
             self._take_row()
-        elif self._slice:
-            self._slice += 1
-            if self._slice > self._slices:
-                self._slice = 0
+        elif self.slice:
+            self.slice += 1
+            if self.slice > self._slices:
+                self.slice = 0
                 self._take_over()
-        self._pass_time()
-        return self._slice != 0
+        self._idle_steps = min(self._idle_steps + 1, UINT32_MAX)
+        if counter.counted_cpct != UNKNOWN:
+            self.fusion.learn(By.COUNTING, counter.counted_cpct, counter.counted_sigma)
+            counter.counted_cpct = UNKNOWN
+        self._settle()
+        return self.slice != 0
 
     def settle(self) -> None:
         """All steps that wait."""
         while self.step():
             pass
 
-    def _take_row(self) -> None:
-        self.counter.row_ready = False
-        self._slice = 0
-        self._revision += 1
-        self.outside = not self._is_known()
-        if not self.outside:
-            self._append_row()
-            self._slice = int(len(self.window) == self.model.context and not self.corrupt)
+    def _sync(self) -> None:
+        if self.counter.efc != self.fusion.efc:
+            self.fusion.efc, self.fusion.aged = self.counter.efc, True
 
-    def _is_known(self) -> bool:
-        model, (cold, hot) = self.model, self.counter.row_temperatures
-        limited = (model.min_ddegc, model.max_ddegc) != ANY_TEMPERATURE_DDEGC
-        if limited and not (cold <= hot and cold >= model.min_ddegc and hot <= model.max_ddegc):
+    def _take_row(self) -> None:
+        counter = self.counter
+        cold = self._judge_temperature()
+        counter.row_ready = False
+        self.slice = 0
+        self._revision += 1
+        self.row_ppm = min(sum(counter.row), UINT32_MAX)
+        rows = zip(self.model.low_ppm, counter.row, self.model.high_ppm, strict=True)
+        self.outside = cold or not all(low <= value <= high for low, value, high in rows)
+        if not self.outside:
+            counter.failed = 0
+            self._append_row()
+            self.slice = int(len(self.window) == self.model.context and not self.corrupt)
+        else:
+            counter.failed = min(counter.failed + 1, 255)
+            if not cold:
+                self._learn_odd()
+
+    def _judge_temperature(self) -> bool:
+        """Whether the model does not know a row's temperature: its mean, else the last that there was. A model may know no
+        temperatures, and a battery may have no sensor."""
+        model, mean = self.model, self.counter.row_ddegc
+        self.row_blind = False
+        if (model.min_ddegc, model.max_ddegc) == ANY_TEMPERATURE_DDEGC:
             return False
-        rows = zip(model.low_ppm, self.counter.row, model.high_ppm, strict=True)
-        return all(low <= value <= high for low, value, high in rows)
+        self.row_blind = mean is None
+        ddegc = self.counter.last_ddegc if mean is None else mean
+        return ddegc is not None and not model.min_ddegc <= ddegc <= model.max_ddegc
+
+    def _learn_odd(self) -> None:
+        """A window that takes less than at the last estimate belongs to a cell that holds less by as much; one that takes
+        more to none that is healthier."""
+        fusion, before = self.fusion, self.fusion.evidence[By.MODEL].cpct
+        fusion.odd_rows = min(fusion.odd_rows + 1, 255)
+        fusion.aged = True
+        if before == UNKNOWN or not self.window_ppm:
+            return
+        like = min(before * self.row_ppm // self.window_ppm, before, fusion.ceiling_cpct)
+        self.odd_cpct = like if fusion.odd_rows == 1 else max(like, self.odd_cpct)
+        if fusion.odd_rows >= ODD_ROWS:
+            fusion.learn(By.WINDOW, self.odd_cpct, WINDOW_SIGMA)
 
     def _append_row(self) -> None:
         counter, model = self.counter, self.model
-        if counter.cycle - self.row_cycle > model.max_gap:
+        gap = counter.efc - self.row_efc
+        if gap > 4 * GAPS * model.max_gap:
             self.window = []
+        left = self.span // model.context if len(self.window) == model.context else 0
+        self.span = min(self.span - left + gap, UINT16_MAX) if self.window else 0
         row = np.array(counter.row, dtype=np.int64)
         quantized = quantize_input(self._graph, np.broadcast_to(row, (1, model.context, model.increments)))[0, 0]
         self.window = [*self.window, [int(v) for v in quantized]][-model.context :]
-        self.row_cycle = counter.cycle
+        self.row_cycle, self.row_efc = counter.cycle, counter.efc
 
     def _take_over(self) -> None:
         x = np.array(self.window, dtype=np.int8)[None]
@@ -113,97 +194,116 @@ class Estimator:
         if not LEAST_SOH_CPCT <= soh <= MOST_SOH_CPCT:
             self.outside = True
             return
-        points = [_limited(int(v)) for v in values["trajectory"][0]]
-        self.estimate = _Estimate(_limited(soh), _limited(int(values["rul"][0, 0])), points, self.row_cycle)
-        self.age_s = self.age_ms = self.counter.elapsed_ms = 0
+        self.points = [_limited(int(v)) for v in values["trajectory"][0]]
+        self.rul = _limited(int(values["rul"][0, 0]))
+        self.estimate_cycle, self.estimate_s = self.row_cycle, self.fusion.clock_s
+        self.learn_model(soh)
         self._revision += 1
+
+    def learn_model(self, cpct: int) -> None:
+        """The model has measured, of the newest row and those before it. Half the window lies in the past; one that reaches
+        back further than usual is worse by what was lost since."""
+        fusion, known = self.fusion, self.model.sigma_cpct
+        late = max(self.span - 8 * self.model.context, 0) // 2
+        self.window_ppm = self.row_ppm
+        fusion.odd_rows = 0
+        fusion.evidence[By.WINDOW].cpct = UNKNOWN
+        terms = (
+            UNKNOWN_SIGMA if known == UNKNOWN else min(known, HUNDRED_PERCENT),
+            BLIND_SIGMA if self.row_blind else 0,
+            fusion.ageing.faded(late),
+        )
+        fusion.learn(By.MODEL, cpct, math.isqrt(sum(term * term for term in terms)))
+
+    @property
+    def corrupt(self) -> bool:
+        """The self-test failed: the model is not asked any more."""
+        return self.fusion.corrupt
+
+    @corrupt.setter
+    def corrupt(self, corrupt: bool) -> None:
+        self.fusion.corrupt, self.fusion.aged = corrupt, True
+        self.fusion.weigh()
 
     @property
     def revision(self) -> int:
         """Counts on whenever there is something worth saving."""
         return self.counter.revision + self._revision
 
-    def _pass_time(self) -> None:
+    def _settle(self) -> None:
+        """Time has passed: the evidence is older, and the published SOH is closer to its target."""
+        fusion = self.fusion
         dt_ms, self.counter.elapsed_ms = self.counter.elapsed_ms, 0
-        seconds, self.age_ms = divmod(self.age_ms + dt_ms, 1000)
-        self.age_s = min(self.age_s + seconds, UINT32_MAX)
-        source, target = self._target()
-        rate = self.config.slew_cpct_h
-        measured = source in (Source.MODEL, Source.COUNTING)
-        first = self.published == UNKNOWN or (measured and not self.settled)
-        if source == Source.NONE:
+        seconds, self.second_ms = divmod(self.second_ms + dt_ms, 1000)
+        before = fusion.now_4h
+        fusion.clock_s = min(fusion.clock_s + seconds, UINT32_MAX)
+        fusion.aged = fusion.aged or fusion.now_4h != before
+        fusion.weigh()
+        rate, target = self.config.slew_cpct_h, fusion.target_cpct
+        first = self.published == UNKNOWN or (fusion.measured and not fusion.settled)
+        if fusion.source == Source.NONE:
             self.slew = 0
-        elif first or rate == 0 or self.published == target:
+            return
+        if first or rate == 0 or self.published == target:
             self.published, self.slew = target, 0
         else:
             steps, self.slew = divmod(self.slew + dt_ms * rate, MS_PER_H)
-            difference = target - self.published
-            self.published += max(-steps, min(steps, difference))
-        self.settled = self.settled or measured
+            self.published += max(-steps, min(steps, target - self.published))
+        if abs(self.published - self.kept) >= KEPT_CPCT:
+            self.kept = self.published
+            self._revision += 1
+        fusion.settled = fusion.settled or fusion.measured
+
+    @property
+    def has_estimate(self) -> bool:
+        """Whether the model has measured this cell."""
+        return self.fusion.evidence[By.MODEL].cpct != UNKNOWN
 
     def _age_cycles(self) -> int:
-        return UNKNOWN if self.estimate is None else min(self.counter.cycle - self.estimate.cycle, UNKNOWN - 1)
+        return min(self.counter.cycle - self.estimate_cycle, UNKNOWN - 1) if self.has_estimate else UNKNOWN
 
     def _stale(self) -> bool:
-        return self.estimate is not None and self._age_cycles() > self.config.stale_cycles
-
-    def _counting(self) -> int:
-        cpct, rated = self.counter.counted_cpct, self.config.rated_cycles
-        if rated:
-            cpct = HUNDRED_PERCENT if cpct == UNKNOWN else cpct
-            one = self.config.nominal_mah * 2 * PER_MAH * rated
-            parts = (self.counter.throughput - self.counter.counted_at) // (one // HUNDRED_PERCENT)
-            lost = min(parts * (HUNDRED_PERCENT - self.model.eol_cpct) // HUNDRED_PERCENT, HUNDRED_PERCENT)
-            cpct = max(cpct - lost, 0)
-        return cpct
-
-    def _target(self) -> tuple[Source, int]:
-        if self.estimate is not None and not self.corrupt and not self._stale():
-            return Source.MODEL, self.estimate.cpct
-        counting = self._counting()
-        if self.counter.counted_cpct != UNKNOWN:
-            return Source.COUNTING, counting
-        return (Source.NONE if counting == UNKNOWN else Source.DATASHEET), counting
+        old = self._age_cycles() > self.config.stale_cycles or self.fusion.clock_s - self.estimate_s > STALE_S
+        return self.has_estimate and (old or self.counter.failed >= MOST_FAILED)
 
     def _status(self) -> Status:
+        silent = self._idle_steps > IDLE_STEPS + IDLE_TIMES * self._most_steps
         checks = (
             (self.corrupt, Status.MODEL_CORRUPT),
-            (self.counter.hole_ms >= self.config.invalid_ms, Status.INPUT_INVALID),
+            (self.counter.hole_ms >= self.config.invalid_ms or silent, Status.INPUT_INVALID),
             (self.outside, Status.OUT_OF_DOMAIN),
-            (self.estimate is None, Status.WARMUP),
+            (not self.has_estimate, Status.WARMUP),
+            (self.fusion.conflict, Status.CONFLICT),
             (self._stale(), Status.STALE),
         )
         return next((status for holds, status in checks if holds), Status.OK)
 
-    def _sigma(self, source: Source, target: int) -> int:
-        away = abs(self.published - target)
-        if source == Source.COUNTING:
-            return min(self.config.counting_cpct + away, UNKNOWN)
-        if source != Source.MODEL or self.model.sigma_cpct == UNKNOWN:
+    def _sigma(self, source: Source) -> int:
+        fusion = self.fusion
+        unknown = source == Source.MODEL and self.model.sigma_cpct == UNKNOWN
+        if source == Source.NONE or unknown or fusion.target_sigma == UNKNOWN:
             return UNKNOWN
-        rated = self.config.rated_cycles
-        lost = self._age_cycles() * (HUNDRED_PERCENT - self.model.eol_cpct) // rated if rated else 0
-        return min(self.model.sigma_cpct + lost + away, UNKNOWN)
+        return min(fusion.target_sigma + abs(self.published - fusion.target_cpct), UNKNOWN)
 
     def result(self) -> Result:
         """``edgebat_result``."""
-        source, target = self._target() if self.published != UNKNOWN else (Source.NONE, UNKNOWN)
-        estimate, age = self.estimate, self._age_cycles()
-        by_model = source == Source.MODEL and estimate is not None
-        points = estimate.points if by_model and estimate is not None else []
+        source = self.fusion.source if self.published != UNKNOWN else Source.NONE
+        age = self._age_cycles()
+        speaks = self.has_estimate and not self.corrupt and not self._stale()
+        points = self.points if speaks else []
         return Result(
             soh_cpct=self.published,
-            sigma_cpct=self._sigma(source, target),
-            rul_cycles=max(estimate.rul - age, 0) if by_model and estimate is not None else UNKNOWN,
-            model_cpct=UNKNOWN if estimate is None else estimate.cpct,
-            counting_cpct=self._counting(),
+            sigma_cpct=self._sigma(source),
+            rul_cycles=max(self.rul - age, 0) if speaks else UNKNOWN,
+            model_cpct=self.fusion.evidence[By.MODEL].cpct,
+            counting_cpct=self.fusion.counting(),
             age_cycles=age,
-            age_s=UINT32_MAX if estimate is None else self.age_s,
+            age_s=self.fusion.clock_s - self.estimate_s if self.has_estimate else UINT32_MAX,
             cycle=self.counter.cycle,
             revision=self.revision,
             points_cpct=tuple([*points, *[UNKNOWN] * POINTS_MAX][:POINTS_MAX]),
             points=len(points),
-            warmup=0 if by_model else min(self.model.context - len(self.window), 255),
+            warmup=0 if speaks else min(self.model.context - len(self.window), 255),
             status=self._status(),
             source=source,
             charge=self.counter.ended,
@@ -211,65 +311,34 @@ class Estimator:
 
     def state(self) -> bytes:
         """``edgebat_state_get``: the saved state; every one carries a higher sequence number."""
-        self.sequence = (self.sequence + 1) & UINT32_MAX
-        estimate, counter, model = self.estimate, self.counter, self.model
-        points = estimate.points if estimate is not None else [0] * model.points
-        rows = [v & 0xFF for row in self.window for v in row]
-        rows += [0] * (model.context * model.increments - len(rows))
-        body = MAGIC + pack(
-            LAYOUT,
-            model.saved_bytes,
-            model.fingerprint,
-            self.sequence,
-            self.config.nominal_mah,
-            self.config.reference_mah,
-            counter.cycle,
-            counter.throughput,
-            counter.counted_at,
-            self.age_s,
-            self.row_cycle,
-            estimate.cycle if estimate else 0,
-            self.published,
-            counter.counted_cpct,
-            estimate.cpct if estimate else UNKNOWN,
-            estimate.rul if estimate else UNKNOWN,
-            len(self.window),
-            estimate is not None,
-            self.outside,
-            self.settled,
-            *(0, 0, 0),
-        )
-        assert len(body) == SAVED_HEADER
-        body += pack(f"<{len(points)}H", *points) + bytes(rows)
-        return body + pack("<I", zlib.crc32(body))
+        return write_state(self)
 
-    def restore(self, saved: bytes) -> None:
-        """Continue from a saved state, as ``edgebat_init`` does in a new battery. Raises DataError when it is refused."""
-        model = self.model
-        if len(saved) != model.saved_bytes or saved[:4] != MAGIC:
-            raise DataError(f"a saved state of {model.name!r} has {model.saved_bytes} bytes and begins with {MAGIC!r}")
-        if zlib.crc32(saved[:-4]) != int.from_bytes(saved[-4:], "little"):
-            raise DataError("the saved state is damaged: its checksum does not fit")
-        numbers = unpack_from(LAYOUT, saved, 4)
-        _, fingerprint, self.sequence, nominal, reference, cycle, throughput, counted_at = numbers[:8]
-        if (fingerprint, nominal, reference) != (model.fingerprint, self.config.nominal_mah, self.config.reference_mah):
-            raise DataError("the saved state belongs to another model or to a battery of another capacity")
-        self.age_s, self.row_cycle, estimate_cycle, self.published, counted, cpct, rul, rows = numbers[8:16]
-        has_estimate, self.outside, self.settled = (bool(v) for v in numbers[16:19])
-        self.counter = counter = ChargeCounter(model.level_uv, self.config)
-        counter.cycle, counter.throughput, counter.counted_at = cycle, throughput, counted_at
-        counter.counted_cpct = counted
-        # What flowed without power nobody knows; the next charge counts as a cycle.
-        counter.discharged = self.config.nominal_mah * PER_MAH
+    def restore(self, saved: bytes) -> bool:
+        """Continue from a saved state, as ``edgebat_init`` does in a new battery; false when it is of another model or of
+        another capacity, and only what still holds was inherited. Raises DataError when it is refused."""
         self._revision = 0
-        points = list(unpack_from(f"<{model.points}H", saved, SAVED_HEADER))
-        self.estimate = _Estimate(cpct, rul, points, estimate_cycle) if has_estimate else None
-        start = SAVED_HEADER + 2 * model.points
-        window = unpack(f"<{model.increments * model.context}b", saved[start:-4])
-        width = model.increments
-        self.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
-        self.age_ms = self.slew = 0
-        self._slice = int(rows == model.context and (not has_estimate or estimate_cycle != self.row_cycle))
+        return read_state(self, saved)
+
+
+def _check(model: BmsModel, config: Config) -> None:
+    low, high = model.level_uv[0], model.level_uv[-1]
+    fits = (
+        config.min_mv * 1000 <= low
+        and high <= config.max_mv * 1000
+        and (config.full_mv == 0 or high <= config.full_mv * 1000)
+        and (config.empty_mv == 0 or low > config.empty_mv * 1000)
+    )
+    if not fits:
+        raise DataError(
+            f"a cell of {config.min_mv} to {config.max_mv} mV (full {config.full_mv}, empty {config.empty_mv}; 0: not "
+            f"known) is never charged through the window of model {model.name!r}, {low / 1000:g} to {high / 1000:g} mV; "
+            "use a model of this chemistry"
+        )
+    if not 3 * config.nominal_mah <= 4 * config.reference_mah or not 3 * config.reference_mah <= 4 * config.nominal_mah:
+        raise DataError(
+            f"a capacity of {config.reference_mah} mAh cannot be 100 % of a cell of {config.nominal_mah} mAh: give "
+            "reference_mah between 3/4 and 4/3 of it, or nothing"
+        )
 
 
 def _limited(value: int) -> int:

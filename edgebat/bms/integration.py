@@ -94,9 +94,11 @@ Model fingerprint {model.fingerprint:08X}. Figures are for a cell of {nominal_ma
 ## Does it fit your battery?
 
 - [ ] The cell is charged at constant current through {low:g} to {high:g} V, at least now and then; {model.context} such
-      charges, at most {model.max_gap} cycles apart, make an estimate.
-- [ ] The charging current inside the window stays within 5 % of its middle, averaged over some eight samples: noise of the
-      current sensor of up to 3 % of the charging current passes.
+      charges, a few full cycles apart ({model.max_gap} in training; {10 * model.max_gap} at most, with a larger error),
+      make an estimate.
+- [ ] The charging current inside the window stays within 5 % of its middle, or within C/40, averaged over some eight
+      samples: noise of the current sensor of up to 3 % of the charging current passes.
+- [ ] `reference_mAh` is what the model calls 100 % ({model.soh_reference} capacity): counting and model share one scale.
 - [ ] A pause or a restart inside the window costs that charge; the next one counts.
 - [ ] The chemistry is one of the training cells'. Temperature of the training cells: {temperature}.
       Error to expect: {sigma}.
@@ -118,14 +120,16 @@ Model fingerprint {model.fingerprint:08X}. Figures are for a cell of {nominal_ma
 - [ ] Two slots of {model.saved_bytes} bytes in non-volatile memory, written in turn, whenever
       `edgebat_result_t.revision` has moved, and once more before the power goes.
 - [ ] `edgebat_state_newest` at start; cut the power while it writes, and see the old or the new state come back.
-- [ ] A new battery: erase both slots, or the old one's state comes back at the next start.
+- [ ] A write that failed is tried again.
+- [ ] A new battery: erase both slots, or the old one's state comes back at the next start. A new module or cell:
+      `edgebat_seed` with its SOH.
 - [ ] `edgebat_state_check` on both slots at start: a state that was there and is damaged is worth a trouble code.
 
 ## CAN
 
 - [ ] `{name}.dbc`: identifiers 0x{FIRST_ID:03X} to 0x{FIRST_ID + 3:03X}; change them there and in your CAN stack.
-- [ ] Receivers look at Status and Source before they use SOH, and at Alive: when `edgebat_push` is not called any
-      more, Status cannot know. After OUT_OF_DOMAIN with Source MODEL, SOH is that of the last charge the model knew.
+- [ ] Receivers look at Status and SOH_Sigma before they use SOH, and at Alive: when nothing of the estimator is called any
+      more, Status cannot know. Call `edgebat_idle` when samples stop, and after a sleep.
 
 ## Safety
 

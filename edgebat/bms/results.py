@@ -7,9 +7,6 @@ from enum import IntEnum
 
 from edgebat.tasks.health.charge_counter import ChargeEnd
 
-LEAST_SOH_CPCT, MOST_SOH_CPCT = 1000, 15_000
-"""An SOH beyond these is no estimate."""
-
 
 class Status(IntEnum):
     """``edgebat_status_t``: what a result is worth."""
@@ -20,15 +17,18 @@ class Status(IntEnum):
     OUT_OF_DOMAIN = 3
     STALE = 4
     MODEL_CORRUPT = 5
+    CONFLICT = 6
 
 
 class Source(IntEnum):
-    """``edgebat_source_t``: who says the SOH."""
+    """``edgebat_source_t``: whose evidence weighs most in the SOH."""
 
     NONE = 0
     MODEL = 1
     COUNTING = 2
     DATASHEET = 3
+    WINDOW = 4
+    INHERITED = 5
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-from edgebat.bms import estimator as health
 from edgebat.bms import forecaster as outlook
+from edgebat.bms import saved as health
 from edgebat.bms.can import pack_forecast, pack_frames
 from edgebat.bms.estimator import Config, Estimator, Sample
 from edgebat.bms.forecaster import Forecaster
@@ -102,6 +102,6 @@ class Twin:
 
 def newest_state(slots: Iterable[bytes]) -> bytes | None:
     """The sound saved state or history with the highest sequence number among the slots of an FRAM."""
-    magics = (health.MAGIC[:3], outlook.MAGIC[:3])
+    magics = (health.MAGIC, outlook.MAGIC[:3])
     sound = [p for p in slots if p[:3] in magics and zlib.crc32(p[:-4]) == int.from_bytes(p[-4:], "little")]
     return max(sound, key=lambda p: int.from_bytes(p[12:16], "little"), default=None)

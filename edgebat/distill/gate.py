@@ -60,6 +60,11 @@ class Gated(Teacher):
         """See ``heard``."""
         return heard(windows, answers[0], self.silent)
 
+    def hidden(self, windows: Windows) -> FloatArray | None:
+        """The teacher's, NaN where it is silent."""
+        state, mute = self.teacher.hidden(windows), np.isin(windows.dataset, self.silent)
+        return None if state is None else np.where(mute[:, None], np.float32(np.nan), state)
+
 
 def _errors(task: AnyTask, val: Windows, dataset: str, predictions: Predictions) -> list[float]:
     errors = []

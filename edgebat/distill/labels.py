@@ -28,6 +28,8 @@ from edgebat.workers import HERE, Machines, Workers
 
 Labels = dict[str, FloatArray]
 """Head -> predictions with a row per window."""
+HIDDEN = "hidden"
+"""Name of a teacher's states among them, see ``Teacher.hidden``."""
 
 
 class KnownLabels(Teacher):
@@ -38,6 +40,10 @@ class KnownLabels(Teacher):
     def __init__(self, task: str, labels: dict[str, Labels]) -> None:
         super().__init__()
         self.task, self.labels, self.settings = task, labels, {}
+
+    def hidden(self, windows: Windows) -> FloatArray | None:
+        """The states among the labels, where they are."""
+        return self.predict(windows).get(HIDDEN)
 
     def predict(self, windows: Windows) -> Labels:
         """The labels. Raises DataError for windows that were not labelled."""

@@ -22,6 +22,7 @@ from edgebat.quantize import QuantizeOptions
 from edgebat.runs.document import read_document
 from edgebat.students.store import student_kinds
 from edgebat.tasks.base import AnyTask, task, task_names
+from edgebat.tasks.more import MoreWindows
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -91,6 +92,8 @@ class Data(Section):
     """Which cells are held out."""
     made_up: MadeUp = MadeUp()
     """Cells to learn from besides."""
+    more: MoreWindows = MoreWindows()
+    """Windows of the training cells to learn from besides."""
 
 
 class StudentEntry(Section):

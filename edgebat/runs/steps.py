@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
+from edgebat.cells import CellKey, cell_key, join_seen, pack_cells, seen_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
@@ -38,6 +38,7 @@ from edgebat.workers import HERE, Machines
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.data.fleet import Fleet
+    from edgebat.distill.more_windows import WithMore
     from edgebat.distill.teacher import Obtained, TeacherEntry
     from edgebat.distill.train import DistillSettings
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out o
 
 LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
 """How a student is trained, by the end of its name."""
+MORE = "data/more.safetensors"
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 SIMULATED_CELLS = (
@@ -84,8 +86,7 @@ class Pipeline:
     @property
     def teacher_title(self) -> str:
         """What the teacher is called in tables."""
-        names = [entry.name or Path(entry.file).parent.name or Path(entry.file).stem for entry in self.recipe.teacher]
-        return f"teacher {' + '.join(names)}"
+        return f"teacher {' + '.join(entry.title for entry in self.recipe.teacher)}"
 
     # --- the steps -------------------------------------------------------------------------------------------------
 
@@ -103,6 +104,11 @@ class Pipeline:
             chosen.save(self.folder.file(f"data/{part}.safetensors"))
             files.append(f"data/{part}.safetensors")
             counts[part] = counts_of(chosen)
+        if self.recipe.data.more.wanted:
+            more = self._more(loaded, split.train)
+            more.save(self.folder.file(MORE))
+            files.append(MORE)
+            statement += f" {len(more)} more windows of the training cells teach as well."
         result: DataResult = {
             "source": loaded.source,
             "synthetic": loaded.synthetic,
@@ -321,8 +327,16 @@ class Pipeline:
 
         return Gated(self.stored_teacher().teacher, silent) if name in self.kinds else None
 
-    def _lessons(self, name: str) -> tuple[Windows, DistillSettings]:
+    def _lessons(self, name: str) -> tuple[WithMore, DistillSettings]:
         """What the student ``name`` learns from, and how."""
+        from edgebat.distill.more_windows import WithMore
+
+        windows, settings = self._learnt(name)
+        if not self.recipe.data.more.wanted or name.endswith("_measured"):
+            return WithMore(windows), settings
+        return WithMore.numbered(windows, self.task.Windows.load(self.folder.file(MORE))), settings
+
+    def _learnt(self, name: str) -> tuple[Windows, DistillSettings]:
         settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")
         if name.endswith("_judge"):  # the error stated must not be measured on cells that were learnt from
             return train, settings
@@ -400,6 +414,11 @@ class Pipeline:
         if not made.cells:
             return train
         return train.join(self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed).windows)
+
+    def _more(self, loaded: Loaded[Windows], train: Sequence[CellKey]) -> Windows:
+        if loaded.fleet is None:
+            raise RecipeError(f"the cells of {loaded.source} have no curves to cut data.more from; leave it out")
+        return self.task.more_windows(loaded.fleet.select(cells=train), self.spec, self.recipe.data.more)
 
     def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> Json:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))

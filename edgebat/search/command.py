@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from edgebat.bench.budget import Limits, limits_of
 from edgebat.distill.gate import Gated
+from edgebat.distill.hidden import States
 from edgebat.distill.labels import KnownLabels, labels_of
 from edgebat.distill.train import taught_parts, train_student
 from edgebat.errors import RecipeError, TargetError
@@ -100,18 +102,24 @@ def lessons_of(pipeline: Pipeline, seeds: Sequence[int], kept: Path, machines: M
     Validation cells, by which candidates are compared, teach nobody here, whatever ``distill.learn_from_val`` says. kept:
     see ``silent_on``; machines: who labels.
     """
-    recipe, train = pipeline.recipe, pipeline.windows("train")
+    recipe, train, val = pipeline.recipe, pipeline.windows("train"), pipeline.windows("val")
+    if recipe.data.more.wanted:
+        raise RecipeError("a search does not learn from data.more; leave it out, and give it to the recipe it finds")
     torch.set_num_threads(recipe.threads)
     teacher = Gated(pipeline.stored_teacher().teacher, silent_on(pipeline, kept))
     parts = []
     for seed in seeds:
         fit = dataclasses.replace(recipe.distill.fit, seed=seed)
         parts += taught_parts(train, dataclasses.replace(recipe.distill, fit=fit))
-    labels = labels_of(teacher, parts, pipeline.labels, recipe.distill.fit, machines)
+    ask = partial(labels_of, cache=pipeline.labels, fit=recipe.distill.fit, machines=machines)
+    labels = ask(teacher, parts)
+    if recipe.distill.hidden:
+        labels = [own | state for own, state in zip(labels, ask(States(teacher), parts), strict=True)]
+    if recipe.distill.trust_spread:
+        parts, labels = [*parts, val], [*labels, *ask(teacher.teacher, [val])]
     origin = pipeline.provenance()
     meta = {"task": origin.pop("task"), "training": origin}
     known = KnownLabels(recipe.of_task.name, {p.digest(): own for p, own in zip(parts, labels, strict=True)})
-    val = pipeline.windows("val")
     return Lessons(recipe.of_task.name, train, val, known, recipe.distill, recipe.quantize, meta, recipe.threads)
 
 

@@ -35,6 +35,8 @@ class Teacher(nn.Module, ABC, Generic[W]):
     multiple of one; 0: only all at once."""
     measured_only: ClassVar[bool] = False
     """Whether made-up windows are kept from its training."""
+    quick_to_fit: ClassVar[bool] = False
+    """Whether it is fitted in seconds, so that it can be judged by fits that leave cells out: it has ``anew``."""
     Settings: ClassVar[type[Any]]
     """Frozen dataclass: how to build and train one; has ``fit`` or says where its own is."""
     settings: Json
@@ -44,6 +46,11 @@ class Teacher(nn.Module, ABC, Generic[W]):
     def predict(self, windows: W) -> dict[str, FloatArray]:
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
+
+    def hidden(self, windows: W) -> FloatArray | None:
+        """The state behind its predictions for N windows, float32 [N, D], for students to imitate; None from a teacher that
+        offers none."""
+        return None
 
     def predict_rows(self, windows: W, rows: range) -> dict[str, FloatArray]:
         """Those ``rows`` of ``predict(windows)``; they begin at a multiple of ``part``."""
@@ -64,6 +71,10 @@ class Teacher(nn.Module, ABC, Generic[W]):
     def notes(self, windows: W) -> list[str]:
         """What a reader of its predictions for ``windows`` must know; nothing, unless it knows of something."""
         return []
+
+    def anew(self, train: W) -> Teacher[W]:
+        """One like this, fitted to ``train`` instead. Raises RecipeError unless ``quick_to_fit``."""
+        raise RecipeError(f"the teacher {self.name!r} is not fitted in seconds")
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Set how this teacher predicts; nothing, unless it knows of a choice. Raises RecipeError for an unknown key."""

@@ -50,10 +50,15 @@ static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgeba
     battery->config = config;
     battery->work = (uint8_t *)work;
     battery->cycle = 1U;
+    battery->last_ddegC = INT16_MIN;
     battery->counted_cpct = EDGEBAT_UNKNOWN;
     battery->published_cpct = EDGEBAT_UNKNOWN;
-    battery->estimate_cpct = EDGEBAT_UNKNOWN;
+    battery->kept_cpct = EDGEBAT_UNKNOWN;
     battery->estimate_rul = EDGEBAT_UNKNOWN;
+    battery->weigh = EDGEBAT_WEIGH_NEW;
+    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
+        battery->evidence[by].cpct = EDGEBAT_UNKNOWN;
+    }
     battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_NONE;
     /* What was never written is never read; zero all the same, so that states do not carry rubbish. */
     const uint32_t all = work_bytes(model);
@@ -79,9 +84,10 @@ int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat
     begin(battery, model, config, work);
     if (saved != NULL) {
         code = edgebat_state_check(model, config, saved, saved_bytes);
-        if (code == EDGEBAT_OK) {
+        if (code >= EDGEBAT_OK) {
             edgebat_bms_restore(battery, (const uint8_t *)saved);
         }
     }
+    edgebat_bms_weigh(battery);
     return code;
 }

@@ -18,6 +18,18 @@
 #define EDGEBAT_ANCHOR_FULL 1U
 #define EDGEBAT_ANCHOR_EMPTY 2U
 
+/* After two days an offset of the sensor has become capacity. */
+#define EDGEBAT_ANCHOR_MS UINT32_C(172800000)
+
+/* Places in edgebat_t.evidence. */
+#define EDGEBAT_BY_MODEL 0U
+#define EDGEBAT_BY_COUNTING 1U
+#define EDGEBAT_BY_WINDOW 2U
+#define EDGEBAT_BY_INHERITED 3U
+
+#define EDGEBAT_WEIGH_AGE 1U /* the evidence is older: it never makes a cell healthier */
+#define EDGEBAT_WEIGH_NEW 2U /* there is new evidence */
+
 #define EDGEBAT_HUNDRED_PERCENT 10000U
 
 /* A model that says anything else is not believed, 0.01 %. */
@@ -26,6 +38,12 @@
 
 /* mAh in the unit of the counters, twice mA * ms. */
 #define EDGEBAT_PER_MAH UINT32_C(7200000)
+
+/* Below a fiftieth of the 1 h rate a cell rests. */
+#define EDGEBAT_REST_PART 50
+
+/* The time of evidence counts in these. */
+#define EDGEBAT_S_PER_4H UINT32_C(14400)
 
 /* Parts of the working memory. */
 int32_t *edgebat_bms_row(const edgebat_t *battery);
@@ -36,14 +54,60 @@ int8_t *edgebat_bms_window(const edgebat_t *battery);
 int edgebat_bms_model_is_sound(const edgebat_model_t *model);
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
+/* Whether a sample's temperature is one, and not a broken sensor's. */
+uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
+
+/* A charge from its first sample to the one after its last, which may end it inside the window for `inside`. */
+void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
+void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                               int64_t part);
+void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
+
+/* The part of nominal capacity, `over` of it, in the unit of the counters. */
+uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
+
 /* Count what flowed since the sample before, twice mA * ms, charging positive. */
 void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
+
+/* The same between full and empty. */
+void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms);
+
+/* A new cycle begins. */
+void edgebat_bms_count_cycle(edgebat_t *battery);
+
+/* Throughput in quarters of an equivalent full cycle. */
+uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput);
+
+/* Counting begins anew, or not at all. */
+void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor);
 
 /* Full and empty are where counting begins and ends. */
 void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA, uint32_t dt_ms);
 
-/* Time has passed: the estimate is older, and the published SOH is closer to its target. */
-void edgebat_bms_settle(edgebat_t *battery);
+/* The cell has rested so long, or current flows again: whether a count survives a loss of power. */
+void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms);
+
+/* A source has measured. From this moment on its error grows. */
+void edgebat_bms_learn(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t sigma_cpct);
+
+/* The model has, of the newest row and those before it. */
+void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct);
+
+/* The newest row was unlike the training data. */
+void edgebat_bms_learn_odd(edgebat_t *battery);
+
+/* All evidence together, if anything about it has changed: target_cpct, target_sigma, source. */
+void edgebat_bms_weigh(edgebat_t *battery);
+
+/* SOH lost in so many quarters of an equivalent full cycle, 0.01 %, by the data sheet or a usual cell. */
+uint32_t edgebat_bms_faded(const edgebat_t *battery, uint32_t efc);
+
+/* What counting, else the data sheet, says now. */
+uint16_t edgebat_bms_counting(const edgebat_t *battery);
+
+/* Time has passed, so many ms: the evidence is older, and the published SOH is closer to its target. */
+uint32_t edgebat_bms_pass_time(edgebat_t *battery);
+void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms);
 
 /* Take a checked state over into a battery that was just begun. */
 void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);

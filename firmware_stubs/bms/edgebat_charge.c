@@ -12,68 +12,72 @@
 
 #include <stddef.h>
 
-static int plausible(const edgebat_config_t *config, const edgebat_sample_t *sample) {
-    return ((sample->valid & EDGEBAT_VALID_VOLTAGE) != 0U) &&
-           ((sample->valid & EDGEBAT_VALID_CURRENT) != 0U) && (sample->cell_mV >= config->min_mV) &&
-           (sample->cell_mV <= config->max_mV) && (sample->current_mA >= -config->max_current_mA) &&
-           (sample->current_mA <= config->max_current_mA);
+/* Of nominal capacity: less is a pulse. */
+#define PULSE_PART 100U
+
+/* So much of nominal capacity may be missing in the first level, and so much below it shows that none is. */
+#define LACK_PART 1000U
+#define LEAD_PART 40U
+
+/* Of the one-hour current: 5 % of a charge at 0.5C, either way. */
+#define SPREAD_PART 20
+
+/* Pulses, as from braking, are no charges that anybody asks about. */
+static void say(edgebat_t *battery) {
+    if ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART)) {
+        battery->charge_ended = battery->reason;
+    }
 }
 
 /* The charge under way gives nothing, for this reason. */
 static void give_up(edgebat_t *battery, edgebat_charge_t reason) {
+    if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
+        ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART))) {
+        battery->failed++;
+    }
     battery->phase = EDGEBAT_PHASE_OVER;
-    battery->charge_ended = (uint8_t)reason;
+    battery->reason = (uint8_t)reason;
+    say(battery);
 }
 
 /* No charge flows in any more. */
-static void end_charge(edgebat_t *battery, edgebat_charge_t inside) {
+void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside) {
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
-        battery->charge_ended = (uint8_t)inside;
+        give_up(battery, inside);
     } else if (battery->phase == EDGEBAT_PHASE_BELOW) {
-        battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_ENDS_BELOW;
+        give_up(battery, EDGEBAT_CHARGE_ENDS_BELOW);
     } else {
         /* it has ended before */
     }
     battery->phase = EDGEBAT_PHASE_NONE;
 }
 
-/* A twentieth of the nominal capacity makes a discharge, and a charge, of a cycle. */
-static uint64_t cycle_part(const edgebat_t *battery) {
-    return (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / 20U);
-}
-
 /* The first sample of a charge. */
-static void begin_charge(edgebat_t *battery, int16_t cell_mV) {
-    battery->due = (uint8_t)((battery->discharged >= cycle_part(battery)) ? 1U : 0U);
+void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV) {
     battery->charge = 0;
     battery->level = 0U;
     battery->inside = 0U;
+    battery->phase = EDGEBAT_PHASE_BELOW;
     if ((int32_t)cell_mV * 1000 >= battery->model->level_uV[0]) {
         /* What was broken off inside the window and goes on there keeps its reason. */
         const uint8_t ended = battery->charge_ended;
         uint8_t resumed = 0U;
-        if ((battery->due == 0U) &&
+        if ((battery->above != 0U) &&
             ((ended == (uint8_t)EDGEBAT_CHARGE_INTERRUPTED) || (ended == (uint8_t)EDGEBAT_CHARGE_GAP))) {
             resumed = 1U;
         }
         give_up(battery, (resumed != 0U) ? (edgebat_charge_t)ended : EDGEBAT_CHARGE_STARTS_ABOVE);
-    } else if ((battery->due == 0U) && (battery->cycle_used != 0U)) {
-        /* A cell that relaxes below the window after a pause has lost part of what belongs to the first
-         * level. */
-        give_up(battery, EDGEBAT_CHARGE_REPEATED);
-    } else {
-        battery->phase = EDGEBAT_PHASE_BELOW;
     }
 }
 
-/* Short pulses of charge, as from braking, make no cycle. */
-static void count_cycle(edgebat_t *battery) {
-    if (battery->due != 0U) {
-        battery->due = 0U;
-        battery->discharged = 0U;
-        battery->cycle_used = 0U;
-        battery->cycle++;
-        battery->revision++;
+static void track_temperature(edgebat_t *battery, const edgebat_sample_t *sample) {
+    if (battery->inside == 0U) {
+        battery->sum_ddegC = 0;
+        battery->temperatures = 0U;
+    }
+    if ((edgebat_bms_has_temperature(sample) != 0U) && (battery->temperatures < UINT16_MAX)) {
+        battery->sum_ddegC += sample->temperature_ddegC;
+        battery->temperatures++;
     }
 }
 
@@ -85,9 +89,8 @@ static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, i
         battery->most_mA = battery->last_mA;
         battery->top_mV = sample->cell_mV;
         battery->moved_charge = battery->charge;
-        battery->least_ddegC = INT16_MAX;
-        battery->most_ddegC = INT16_MIN;
     }
+    track_temperature(battery, sample);
     /* Sensors are noisier than chargers: extremes of an average over some eight samples. */
     battery->smooth_mA += charging_mA - (battery->smooth_mA / 8);
     const int32_t smooth = battery->smooth_mA / 8;
@@ -97,37 +100,52 @@ static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, i
     if (sample->cell_mV != battery->last_mV) {
         battery->moved_charge = battery->charge;
     }
-    if ((sample->valid & EDGEBAT_VALID_TEMPERATURE) != 0U) {
-        const int16_t ddegC = sample->temperature_ddegC;
-        battery->least_ddegC = (ddegC < battery->least_ddegC) ? ddegC : battery->least_ddegC;
-        battery->most_ddegC = (ddegC > battery->most_ddegC) ? ddegC : battery->most_ddegC;
-    }
     if ((part > 0) && (battery->inside < UINT16_MAX)) {
         battery->inside++;
     }
 }
 
-/* Whether the temperatures of a charge are not known to the model; a model may know none. */
-static uint8_t is_cold(const edgebat_t *battery) {
+/* Whether the model does not know the temperature of a charge: its mean, so that one wrong reading does not
+ * matter; else the last that there was. A model may know no temperatures, and a battery may have no sensor. */
+static void judge_temperature(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
-    const uint8_t limited = ((model->min_ddegC != INT16_MIN) || (model->max_ddegC != INT16_MAX)) ? 1U : 0U;
-    const uint8_t measured = (battery->least_ddegC <= battery->most_ddegC) ? 1U : 0U;
-    const uint8_t within =
-        ((battery->least_ddegC >= model->min_ddegC) && (battery->most_ddegC <= model->max_ddegC)) ? 1U : 0U;
-    return (uint8_t)(((limited != 0U) && ((measured == 0U) || (within == 0U))) ? 1U : 0U);
+    battery->row_cold = 0U;
+    battery->row_blind = 0U;
+    if ((model->min_ddegC != INT16_MIN) || (model->max_ddegC != INT16_MAX)) {
+        int32_t ddegC = battery->last_ddegC;
+        if (battery->temperatures != 0U) {
+            ddegC = battery->sum_ddegC / (int32_t)battery->temperatures;
+        } else {
+            battery->row_blind = 1U;
+        }
+        battery->row_cold =
+            ((ddegC != INT16_MIN) && ((ddegC < model->min_ddegC) || (ddegC > model->max_ddegC))) ? 1U : 0U;
+    }
+}
+
+/* A constant current: within 5 % of its middle, or so little that the ohmic drop hides in a window's step. */
+static int is_constant(const edgebat_t *battery) {
+    const int64_t spread = (int64_t)battery->most_mA - battery->least_mA;
+    return ((spread * 20) <= ((int64_t)battery->most_mA + battery->least_mA)) ||
+           ((spread * SPREAD_PART) <= (int64_t)battery->config->nominal_mAh);
 }
 
 /* The last level is reached. */
 static void complete(edgebat_t *battery) {
     if (battery->inside < battery->model->increments) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
-    } else if (((int64_t)battery->most_mA - battery->least_mA) * 20 >
-               (int64_t)battery->most_mA + battery->least_mA) {
+    } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
     } else {
-        give_up(battery, EDGEBAT_CHARGE_OK);
+        battery->phase = EDGEBAT_PHASE_OVER;
+        battery->reason = (uint8_t)EDGEBAT_CHARGE_OK;
+        battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_OK;
+        if ((battery->cycle_used != 0U) && (battery->unseen != 0U)) {
+            edgebat_bms_count_cycle(battery); /* the discharge between the two was */
+        }
+        battery->cycle_used = 1U;
         battery->row_ready = 1U;
-        battery->row_cold = is_cold(battery);
+        judge_temperature(battery);
     }
 }
 
@@ -163,26 +181,25 @@ static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
     }
 }
 
-/* The voltage has reached the window. */
+/* The voltage has reached the window. What went into it before and has not come out again is missing now, as
+ * after a pause; a charge that comes from far below shows that it was a pulse. */
 static void enter_window(edgebat_t *battery) {
-    count_cycle(battery);
-    battery->cycle_used = 1U;
-    if (battery->row_ready != 0U) {
-        /* A finished row that nobody has taken over yet must not be written over. */
+    const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
+    const uint8_t near = ((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ? 1U : 0U;
+    if (((lacks != 0U) && (near != 0U)) || (battery->row_ready != 0U)) {
+        /* Nor must a finished row that nobody has taken over yet be written over. */
         give_up(battery, EDGEBAT_CHARGE_REPEATED);
     } else {
         battery->phase = EDGEBAT_PHASE_INSIDE;
+        battery->above = 1U;
     }
 }
 
-static void follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                          int64_t part) {
+void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                               int64_t part) {
     const edgebat_config_t *const config = battery->config;
     const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0]) ? 1U : 0U;
     battery->charge += part;
-    if ((uint64_t)battery->charge >= cycle_part(battery)) {
-        count_cycle(battery);
-    }
     if ((battery->phase == EDGEBAT_PHASE_BELOW) && (reached != 0U)) {
         enter_window(battery);
     }
@@ -199,48 +216,7 @@ static void follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, in
             cross_levels(battery, sample->cell_mV, part);
         }
     }
-}
-
-int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
-    if ((battery == NULL) || (sample == NULL) || (battery->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
+    if (battery->phase == EDGEBAT_PHASE_OVER) {
+        say(battery);
     }
-    const edgebat_config_t *const config = battery->config;
-    const uint32_t before_ms = battery->hole_ms;
-    battery->hole_ms = (sample->dt_ms > UINT32_MAX - before_ms) ? UINT32_MAX : (before_ms + sample->dt_ms);
-    /* A huge step is a clock that jumped, not time that passed. */
-    const uint32_t passed_ms = (sample->dt_ms > config->max_gap_ms) ? config->max_gap_ms : sample->dt_ms;
-    battery->elapsed_ms =
-        (passed_ms > UINT32_MAX - battery->elapsed_ms) ? UINT32_MAX : (battery->elapsed_ms + passed_ms);
-    if (plausible(config, sample) == 0) {
-        return EDGEBAT_IGNORED;
-    }
-
-    const int32_t charging_mA =
-        (config->sign == (uint8_t)EDGEBAT_DISCHARGE_POSITIVE) ? -sample->current_mA : sample->current_mA;
-    const uint32_t dt_ms = battery->hole_ms;
-    battery->hole_ms = 0U;
-    int64_t part = 0;
-    if ((battery->sampled == 0U) || (dt_ms > config->max_gap_ms)) {
-        end_charge(battery, EDGEBAT_CHARGE_GAP);
-        battery->anchor = EDGEBAT_ANCHOR_NONE;
-    } else {
-        part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
-        edgebat_bms_count(battery, part, dt_ms);
-    }
-
-    /* Below a fiftieth of the 1 h rate a cell rests. */
-    if ((int64_t)charging_mA * 50 <= (int64_t)config->nominal_mAh) {
-        end_charge(battery, EDGEBAT_CHARGE_INTERRUPTED);
-    } else if (battery->phase == EDGEBAT_PHASE_NONE) {
-        begin_charge(battery, sample->cell_mV);
-    } else {
-        follow_charge(battery, sample, charging_mA, part);
-    }
-    edgebat_bms_find_anchor(battery, sample->cell_mV, charging_mA, dt_ms);
-    battery->last_mA = charging_mA;
-    battery->last_mV = sample->cell_mV;
-    battery->sampled = 1U;
-    return EDGEBAT_OK;
 }

@@ -47,7 +47,9 @@ static int config_is_sound(const edgebat_config_t *config) {
            (config->max_current_mA <= MOST_MA) && (config->min_mV >= 0) &&
            (config->min_mV < config->max_mV) && (config->max_mV <= MOST_MV) && (config->full_mV >= 0) &&
            (config->empty_mV >= 0) && ((config->full_mV == 0) || (config->full_mV > config->empty_mV)) &&
-           (config->cutoff_mA >= 0) && (config->max_drop_mV > 0) && (config->max_gap_ms >= 1U) &&
+           (config->full_mV <= config->max_mV) &&
+           ((config->empty_mV == 0) || (config->empty_mV >= config->min_mV)) && (config->cutoff_mA >= 0) &&
+           (config->cutoff_mA <= MOST_MA) && (config->max_drop_mV > 0) && (config->max_gap_ms >= 1U) &&
            (config->max_gap_ms <= MOST_GAP_MS) && (config->stuck_ppm >= 1U) &&
            (config->stuck_ppm <= MOST_PPM) && (config->invalid_ms >= 1U);
 }
@@ -69,6 +71,18 @@ int edgebat_bms_model_is_sound(const edgebat_model_t *model) {
     return sound;
 }
 
+/* Whether the cell can be charged through the model's window: an LFP cell and a model of another chemistry
+ * never meet. And no capacity that a model calls 100 % is far from nominal. */
+static int model_fits(const edgebat_model_t *model, const edgebat_config_t *config) {
+    const int32_t low_uV = model->level_uV[0];
+    const int32_t high_uV = model->level_uV[model->increments];
+    return (high_uV <= ((int32_t)config->max_mV * 1000)) && (low_uV >= ((int32_t)config->min_mV * 1000)) &&
+           ((config->full_mV == 0) || (high_uV <= ((int32_t)config->full_mV * 1000))) &&
+           ((config->empty_mV == 0) || (low_uV > ((int32_t)config->empty_mV * 1000))) &&
+           (((uint64_t)config->reference_mAh * 4U) >= ((uint64_t)config->nominal_mAh * 3U)) &&
+           (((uint64_t)config->reference_mAh * 3U) <= ((uint64_t)config->nominal_mAh * 4U));
+}
+
 int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config) {
     int code = EDGEBAT_OK;
     if ((model == NULL) || (config == NULL)) {
@@ -77,6 +91,8 @@ int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *conf
         code = EDGEBAT_ERR_CONFIG;
     } else if (edgebat_bms_model_is_sound(model) == 0) {
         code = EDGEBAT_ERR_MODEL;
+    } else if (model_fits(model, config) == 0) {
+        code = EDGEBAT_ERR_CONFIG;
     } else {
         /* both are usable */
     }

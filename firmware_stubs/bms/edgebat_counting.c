@@ -1,5 +1,5 @@
 /*
- * edgebat_counting.c - ampere-hours, and the capacity they tell between full and empty.
+ * edgebat_counting.c - the capacity that ampere-hours tell between full and empty.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,24 +8,67 @@
 /* One sample may be a pulse: so long the cell must stay full or empty. */
 #define HOLD_MS UINT32_C(10000)
 
-/* After two days an offset of the sensor has become capacity. */
-#define MOST_ANCHOR_MS UINT32_C(172800000)
+/* A cold cell gives less than it holds, a hot one ages while it is measured. */
+#define COUNTED_FROM_DDEGC 100
+#define COUNTED_TO_DDEGC 500
 
-static void take_capacity(edgebat_t *battery, uint64_t counted) {
-    const uint64_t whole = (uint64_t)battery->config->reference_mAh * EDGEBAT_PER_MAH;
+/* A cell that is empty under load is not: so much more is the deviation at the one-hour current, 0.01 %. */
+#define BY_RATE UINT32_C(800)
+
+/* An offset of the sensor of a thousandth of the one-hour current: 0.1 % per hour. */
+#define MS_PER_CPCT UINT32_C(360000)
+#define MOST_COUNT_SIGMA UINT32_C(3000)
+
+/* A full cell's voltage may relax by so much once the charger has stopped. */
+#define RELAXED_MV 50
+
+/* So long without current a cell is parked. */
+#define PARKED_MS UINT32_C(60000)
+
+static uint64_t magnitude(int64_t value) {
+    return (value < 0) ? (uint64_t)-value : (uint64_t)value;
+}
+
+void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor) {
+    battery->anchor = anchor;
+    battery->count = 0;
+    battery->anchor_ms = 0U;
+    battery->cold_ms = 0U;
+}
+
+static void take_capacity(edgebat_t *battery, uint64_t counted, int32_t empty_mA) {
+    const edgebat_config_t *const config = battery->config;
+    const uint64_t whole = (uint64_t)config->reference_mAh * EDGEBAT_PER_MAH;
     const uint64_t cpct = (counted > whole * 2U) ? UINT16_MAX : ((counted * EDGEBAT_HUNDRED_PERCENT) / whole);
+    const uint8_t cold = (((uint64_t)battery->cold_ms * 8U) > battery->anchor_ms) ? 1U : 0U;
     /* What lies outside is a mistaken anchor, not a capacity. */
-    if ((cpct >= 2000U) && (cpct <= 15000U)) {
+    if ((cold == 0U) && (cpct >= (uint64_t)EDGEBAT_LEAST_SOH) && (cpct <= (uint64_t)EDGEBAT_MOST_SOH)) {
+        const uint32_t by_rate = (uint32_t)((magnitude(empty_mA) * BY_RATE) / config->nominal_mAh);
+        const uint32_t sigma = config->counting_cpct + by_rate + (battery->anchor_ms / MS_PER_CPCT);
         battery->counted_cpct = (uint16_t)cpct;
-        battery->counted_at = battery->throughput;
+        battery->counted_sigma = (uint16_t)((sigma > MOST_COUNT_SIGMA) ? MOST_COUNT_SIGMA : sigma);
         battery->revision++;
     }
 }
 
-static uint8_t end_reached(const edgebat_config_t *config, int16_t cell_mV, int32_t charging_mA) {
+/* Whether the charger has come down to twice the cutoff at full_mV, and nothing has changed since. */
+static void follow_taper(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA) {
+    const edgebat_config_t *const config = battery->config;
+    const int32_t twice_mA = 2 * config->cutoff_mA;
+    if ((charging_mA > 0) && (charging_mA <= twice_mA) && (cell_mV >= config->full_mV)) {
+        battery->taper = 1U;
+    } else if ((charging_mA > twice_mA) || ((int32_t)cell_mV < (int32_t)config->full_mV - RELAXED_MV) ||
+               (((int64_t)charging_mA * EDGEBAT_REST_PART) < -(int64_t)config->nominal_mAh)) {
+        battery->taper = 0U;
+    } else {
+        /* the charger has stopped */
+    }
+}
+
+static uint8_t end_reached(const edgebat_t *battery, int16_t cell_mV, int32_t charging_mA) {
+    const edgebat_config_t *const config = battery->config;
     uint8_t end = EDGEBAT_ANCHOR_NONE;
-    if ((config->full_mV != 0) && (cell_mV >= config->full_mV) && (charging_mA > 0) &&
-        (charging_mA <= config->cutoff_mA)) {
+    if ((config->full_mV != 0) && (battery->taper != 0U) && (charging_mA <= config->cutoff_mA)) {
         end = EDGEBAT_ANCHOR_FULL;
     } else if ((config->empty_mV != 0) && (cell_mV <= config->empty_mV) && (charging_mA < 0) &&
                (-(int64_t)charging_mA <= (int64_t)config->nominal_mAh)) {
@@ -37,46 +80,70 @@ static uint8_t end_reached(const edgebat_config_t *config, int16_t cell_mV, int3
 }
 
 void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA, uint32_t dt_ms) {
-    const uint8_t end = end_reached(battery->config, cell_mV, charging_mA);
+    follow_taper(battery, cell_mV, charging_mA);
+    const uint8_t end = end_reached(battery, cell_mV, charging_mA);
     if ((end == EDGEBAT_ANCHOR_NONE) || (end != battery->candidate)) {
         battery->candidate = end;
         battery->hold_ms = 0U;
     } else if (dt_ms <= battery->config->max_gap_ms) {
-        battery->hold_ms = (battery->hold_ms >= HOLD_MS) ? HOLD_MS : (battery->hold_ms + dt_ms);
+        battery->hold_ms =
+            (uint16_t)((dt_ms >= HOLD_MS - battery->hold_ms) ? HOLD_MS : (battery->hold_ms + dt_ms));
     } else {
         battery->hold_ms = 0U;
     }
     if (battery->hold_ms >= HOLD_MS) {
         if ((end == EDGEBAT_ANCHOR_FULL) && (battery->anchor == EDGEBAT_ANCHOR_EMPTY) &&
             (battery->count > 0)) {
-            take_capacity(battery, (uint64_t)battery->count);
+            take_capacity(battery, (uint64_t)battery->count, battery->anchor_mA);
         }
         if ((end == EDGEBAT_ANCHOR_EMPTY) && (battery->anchor == EDGEBAT_ANCHOR_FULL) &&
             (battery->count < 0)) {
-            take_capacity(battery, (uint64_t)-battery->count);
+            take_capacity(battery, (uint64_t)-battery->count, charging_mA);
         }
-        battery->anchor = end;
-        battery->count = 0;
-        battery->anchor_ms = 0U;
+        edgebat_bms_set_anchor(battery, end);
+        battery->anchor_mA = charging_mA;
     }
 }
 
-void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
-    if (part >= 0) {
-        battery->throughput += (uint64_t)part;
-        battery->discharged -= ((uint64_t)part < battery->discharged) ? (uint64_t)part : battery->discharged;
-    } else {
-        battery->throughput += (uint64_t)-part;
-        battery->discharged += (uint64_t)-part;
-    }
+/* By the last temperature that there was; a battery without a sensor is not asked. */
+static uint8_t is_cold(const edgebat_t *battery) {
+    return ((battery->last_ddegC != INT16_MIN) &&
+            ((battery->last_ddegC < COUNTED_FROM_DDEGC) || (battery->last_ddegC > COUNTED_TO_DDEGC)))
+               ? 1U
+               : 0U;
+}
+
+void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     if (battery->anchor != EDGEBAT_ANCHOR_NONE) {
         battery->count += part;
         battery->anchor_ms += dt_ms;
+        battery->cold_ms += (is_cold(battery) != 0U) ? dt_ms : 0U;
         /* Nothing holds twice its reference capacity: what was taken for an end was none, or a sensor drifts.
          */
-        const int64_t limit = (int64_t)((uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH));
-        if ((battery->count > limit) || (battery->count < -limit) || (battery->anchor_ms > MOST_ANCHOR_MS)) {
-            battery->anchor = EDGEBAT_ANCHOR_NONE;
+        const uint64_t limit = (uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH);
+        if ((magnitude(battery->count) > limit) || (battery->anchor_ms > EDGEBAT_ANCHOR_MS)) {
+            edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
+        }
+    }
+}
+
+void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms) {
+    if (resting == 0U) {
+        battery->rest_ms = 0U;
+        if (battery->parked != 0U) {
+            /* A state that was saved at rest must not outlive the drive that begins. */
+            battery->parked = 0U;
+            battery->kept_efc = battery->efc;
+            battery->revision++;
+        }
+    } else {
+        const uint32_t rest_ms =
+            (dt_ms >= PARKED_MS - battery->rest_ms) ? PARKED_MS : (battery->rest_ms + dt_ms);
+        battery->rest_ms = (uint16_t)((rest_ms == 0U) ? 1U : rest_ms);
+        if ((battery->rest_ms >= PARKED_MS) && (battery->parked == 0U) &&
+            (battery->anchor != EDGEBAT_ANCHOR_NONE) && (battery->efc != battery->kept_efc)) {
+            battery->parked = 1U;
+            battery->revision++;
         }
     }
 }

@@ -7,6 +7,10 @@
 
 #include <stddef.h>
 
+/* From one charge to the next, times what the training data had: in equivalent full cycles, because a cell
+ * ages by what flows. A window that reaches back so far is worth less, see edgebat_bms_learn_model. */
+#define GAPS 10U
+
 int32_t *edgebat_bms_row(const edgebat_t *battery) {
     return (int32_t *)(void *)&battery->work[battery->model->scratch_bytes];
 }
@@ -38,14 +42,39 @@ static uint8_t is_known(const edgebat_t *battery) {
     return known;
 }
 
+static uint32_t sum_of_row(const edgebat_t *battery) {
+    const int32_t *const row = edgebat_bms_row(battery);
+    uint64_t sum = 0U;
+    for (uint32_t i = 0U; i < battery->model->increments; i++) {
+        sum += (uint32_t)row[i];
+    }
+    return (uint32_t)((sum > UINT32_MAX) ? UINT32_MAX : sum);
+}
+
+/* How far the window reaches back, about: each row that leaves takes an equal part of it along. A gap so long
+ * that the rows before it are of another cell, in practice, begins it anew. */
+static void follow_gap(edgebat_t *battery) {
+    const edgebat_model_t *const model = battery->model;
+    const uint32_t gap = (uint32_t)battery->efc - battery->row_efc;
+    if (gap > (4U * GAPS * (uint32_t)model->max_gap)) {
+        battery->rows = 0U;
+    }
+    if (battery->rows == 0U) {
+        battery->span = 0U;
+    } else {
+        const uint32_t left =
+            (battery->rows == model->context) ? (battery->span / (uint32_t)model->context) : 0U;
+        const uint64_t span = ((uint64_t)battery->span - left) + gap;
+        battery->span = (uint16_t)((span > UINT16_MAX) ? UINT16_MAX : span);
+    }
+}
+
 /* The newest row joins the window, as the last one; an old one leaves. */
 static void append_row(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     int8_t *const window = edgebat_bms_window(battery);
     const uint32_t width = model->increments;
-    if (battery->cycle - battery->row_cycle > model->max_gap) {
-        battery->rows = 0U;
-    }
+    follow_gap(battery);
     if (battery->rows == model->context) {
         for (uint32_t i = width; i < width * model->context; i++) {
             window[i - width] = window[i];
@@ -55,6 +84,7 @@ static void append_row(edgebat_t *battery) {
     model->quantize(edgebat_bms_row(battery), &window[battery->rows * width]);
     battery->rows++;
     battery->row_cycle = battery->cycle;
+    battery->row_efc = battery->efc;
 }
 
 /* A finished charge: what the model does not know never reaches it. */
@@ -62,11 +92,18 @@ static void take_row(edgebat_t *battery) {
     battery->row_ready = 0U;
     battery->slice = 0U;
     battery->revision++;
+    battery->row_ppm = sum_of_row(battery);
     battery->outside = (uint8_t)((is_known(battery) == 0U) ? 1U : 0U);
     if (battery->outside == 0U) {
+        battery->failed = 0U;
         append_row(battery);
         if ((battery->rows == battery->model->context) && (battery->corrupt == 0U)) {
             battery->slice = 1U;
+        }
+    } else {
+        battery->failed = (battery->failed < UINT8_MAX) ? (uint8_t)(battery->failed + 1U) : UINT8_MAX;
+        if (battery->row_cold == 0U) {
+            edgebat_bms_learn_odd(battery);
         }
     }
 }
@@ -79,37 +116,27 @@ static void take_over(edgebat_t *battery) {
     if ((soh < EDGEBAT_LEAST_SOH) || (soh > EDGEBAT_MOST_SOH)) {
         battery->outside = 1U;
     } else {
-        battery->has_estimate = 1U;
-        battery->estimate_cpct = limited(soh, most);
         battery->estimate_rul = limited(model->read(output, EDGEBAT_READ_RUL), most);
         for (uint32_t i = 0U; i < model->points; i++) {
             battery->estimate_points[i] = limited(model->read(output, EDGEBAT_READ_POINTS + i), most);
         }
         battery->estimate_cycle = battery->row_cycle;
-        battery->age_s = 0U;
-        battery->age_ms = 0U;
-        battery->elapsed_ms = 0U;
+        battery->estimate_s = battery->clock_s;
+        edgebat_bms_learn_model(battery, (uint16_t)soh);
         battery->revision++;
     }
 }
 
-int edgebat_step(edgebat_t *battery) {
-    if ((battery == NULL) || (battery->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
-    }
+static int go_on(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
+    int code = EDGEBAT_OK;
     if (battery->row_ready != 0U) {
         /* A running inference is about an older window: it is given up. */
         take_row(battery);
     } else if (battery->slice != 0U) {
-        const int code = model->run_slice((uint32_t)battery->slice - 1U, edgebat_bms_window(battery),
-                                          edgebat_bms_output(battery), battery->work);
-        if (code != EDGEBAT_OK) {
-            battery->slice = 0U;
-            return code;
-        }
-        battery->slice++;
+        code = model->run_slice((uint32_t)battery->slice - 1U, edgebat_bms_window(battery),
+                                edgebat_bms_output(battery), battery->work);
+        battery->slice = (code == EDGEBAT_OK) ? (uint16_t)(battery->slice + 1U) : 0U;
         if (battery->slice > model->slices) {
             battery->slice = 0U;
             take_over(battery);
@@ -117,8 +144,53 @@ int edgebat_step(edgebat_t *battery) {
     } else {
         /* nothing to do */
     }
-    edgebat_bms_settle(battery);
+    return code;
+}
+
+int edgebat_step(edgebat_t *battery) {
+    if ((battery == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    const int code = go_on(battery);
+    battery->idle_steps = (battery->idle_steps < UINT32_MAX) ? (battery->idle_steps + 1U) : UINT32_MAX;
+    if (code != EDGEBAT_OK) {
+        return code;
+    }
+    if (battery->counted_cpct != EDGEBAT_UNKNOWN) {
+        edgebat_bms_learn(battery, EDGEBAT_BY_COUNTING, battery->counted_cpct, battery->counted_sigma);
+        battery->counted_cpct = EDGEBAT_UNKNOWN;
+    }
+    const uint32_t dt_ms = edgebat_bms_pass_time(battery);
+    edgebat_bms_weigh(battery);
+    edgebat_bms_settle(battery, dt_ms);
     return (battery->slice != 0U) ? EDGEBAT_BUSY : EDGEBAT_OK;
+}
+
+int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {
+    if ((battery == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    if ((soh_cpct < (uint32_t)EDGEBAT_LEAST_SOH) || (soh_cpct > (uint32_t)EDGEBAT_MOST_SOH) ||
+        (sigma_cpct == 0U) || (sigma_cpct > EDGEBAT_HUNDRED_PERCENT)) {
+        return EDGEBAT_ERR_CONFIG;
+    }
+    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
+        battery->evidence[by].cpct = EDGEBAT_UNKNOWN;
+    }
+    battery->rows = 0U;
+    battery->slice = 0U;
+    battery->row_ready = 0U;
+    battery->odd_rows = 0U;
+    battery->failed = 0U;
+    battery->outside = 0U;
+    battery->window_ppm = 0U;
+    edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
+    battery->settled = 0U; /* another cell's SOH is no place to move from */
+    edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, soh_cpct, sigma_cpct);
+    battery->revision++;
+    return EDGEBAT_OK;
 }
 
 int edgebat_selftest(edgebat_t *battery) {
@@ -135,6 +207,8 @@ int edgebat_selftest(edgebat_t *battery) {
         code = battery->model->selftest(edgebat_bms_output(battery), battery->work);
         battery->corrupt = (uint8_t)((code == EDGEBAT_OK) ? 0U : 1U);
         battery->slice = (code == EDGEBAT_OK) ? battery->slice : 0U;
+        battery->weigh |= EDGEBAT_WEIGH_AGE;
+        edgebat_bms_weigh(battery);
     }
     return code;
 }

@@ -1,6 +1,5 @@
 /*
- * edgebat_publish.c - what is published: model or counting, within the slew limit, and what it is
- * worth.
+ * edgebat_publish.c - what is published: all evidence together, within the slew limit, and what it is worth.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,127 +9,135 @@
 
 #define MS_PER_H UINT32_C(3600000)
 
+/* An estimate of half a year ago is stale however little the battery was used. */
+#define STALE_S UINT32_C(15552000)
+
+/* So many charges into the window in a row that gave nothing make it stale as well. */
+#define MOST_FAILED 10U
+
+/* Published SOH that has moved by so much since the last revision is worth saving, 0.01 %. */
+#define KEPT_CPCT 10
+
+/* Steps without a sample, beside so many times the most that there ever were between two. */
+#define IDLE_STEPS 1000U
+#define IDLE_TIMES 32U
+
+static uint8_t has_estimate(const edgebat_t *battery) {
+    return (battery->evidence[EDGEBAT_BY_MODEL].cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
+}
+
 static uint16_t age_cycles(const edgebat_t *battery) {
     const uint32_t age = battery->cycle - battery->estimate_cycle;
-    return (uint16_t)((battery->has_estimate == 0U)
+    return (uint16_t)((has_estimate(battery) == 0U)
                           ? EDGEBAT_UNKNOWN
                           : ((age >= EDGEBAT_UNKNOWN) ? (EDGEBAT_UNKNOWN - 1U) : age));
 }
 
-static int stale(const edgebat_t *battery) {
-    return (battery->has_estimate != 0U) && (age_cycles(battery) > battery->config->stale_cycles);
+static uint32_t age_s(const edgebat_t *battery) {
+    return battery->clock_s - battery->estimate_s;
 }
 
-/* SOH lost by `throughput` after the data sheet: eol after rated_cycles, each of two nominal capacities. */
-static uint32_t faded(const edgebat_t *battery, uint64_t throughput) {
-    const uint64_t one =
-        (uint64_t)battery->config->nominal_mAh * (2U * EDGEBAT_PER_MAH) * battery->config->rated_cycles;
-    const uint32_t all = EDGEBAT_HUNDRED_PERCENT - battery->model->eol_cpct;
-    const uint64_t parts = throughput / (one / EDGEBAT_HUNDRED_PERCENT);
-    const uint64_t lost =
-        (parts > UINT32_MAX) ? EDGEBAT_HUNDRED_PERCENT : ((parts * all) / EDGEBAT_HUNDRED_PERCENT);
-    return (uint32_t)((lost > EDGEBAT_HUNDRED_PERCENT) ? EDGEBAT_HUNDRED_PERCENT : lost);
+static uint8_t is_stale(const edgebat_t *battery) {
+    return ((has_estimate(battery) != 0U) && ((age_cycles(battery) > battery->config->stale_cycles) ||
+                                              (age_s(battery) > STALE_S) || (battery->failed >= MOST_FAILED)))
+               ? 1U
+               : 0U;
 }
 
-static uint16_t counting(const edgebat_t *battery) {
-    const uint8_t rated = (uint8_t)((battery->config->rated_cycles != 0U) ? 1U : 0U);
-    uint32_t cpct = battery->counted_cpct;
-    if ((cpct == EDGEBAT_UNKNOWN) && (rated != 0U)) {
-        cpct = EDGEBAT_HUNDRED_PERCENT; /* a new cell, until its capacity was measured */
-    }
-    if ((cpct != EDGEBAT_UNKNOWN) && (rated != 0U)) {
-        const uint32_t lost = faded(battery, battery->throughput - battery->counted_at);
-        cpct = (lost < cpct) ? (cpct - lost) : 0U;
-    }
-    return (uint16_t)cpct;
-}
-
-static edgebat_source_t find_target(const edgebat_t *battery, uint16_t *target_cpct) {
-    edgebat_source_t source = EDGEBAT_SOURCE_NONE;
-    if ((battery->has_estimate != 0U) && (battery->corrupt == 0U) && (stale(battery) == 0)) {
-        *target_cpct = battery->estimate_cpct;
-        source = EDGEBAT_SOURCE_MODEL;
-    } else {
-        *target_cpct = counting(battery);
-        if (battery->counted_cpct != EDGEBAT_UNKNOWN) {
-            source = EDGEBAT_SOURCE_COUNTING;
-        } else if (*target_cpct != EDGEBAT_UNKNOWN) {
-            source = EDGEBAT_SOURCE_DATASHEET;
-        } else {
-            /* nobody knows */
-        }
-    }
-    return source;
-}
-
-void edgebat_bms_settle(edgebat_t *battery) {
+uint32_t edgebat_bms_pass_time(edgebat_t *battery) {
     const uint32_t dt_ms = battery->elapsed_ms;
-    const uint32_t rate = battery->config->slew_cpct_h;
+    const uint64_t ms = (uint64_t)battery->second_ms + dt_ms;
+    const uint32_t seconds = (uint32_t)(ms / 1000U);
+    const uint32_t before = battery->clock_s;
     battery->elapsed_ms = 0U;
-    const uint64_t age_ms = (uint64_t)battery->age_ms + dt_ms;
-    const uint32_t seconds = (uint32_t)(age_ms / 1000U);
-    battery->age_ms = (uint16_t)(age_ms % 1000U);
-    battery->age_s = (seconds > UINT32_MAX - battery->age_s) ? UINT32_MAX : (battery->age_s + seconds);
+    battery->second_ms = (uint16_t)(ms % 1000U);
+    battery->clock_s = (seconds > UINT32_MAX - before) ? UINT32_MAX : (before + seconds);
+    if ((battery->clock_s / EDGEBAT_S_PER_4H) != (before / EDGEBAT_S_PER_4H)) {
+        battery->weigh |= EDGEBAT_WEIGH_AGE;
+    }
+    return dt_ms;
+}
 
-    uint16_t target = EDGEBAT_UNKNOWN;
-    const edgebat_source_t source = find_target(battery, &target);
+/* One step towards the target. */
+static void approach(edgebat_t *battery, uint32_t dt_ms) {
+    const uint64_t ready = battery->slew + ((uint64_t)dt_ms * battery->config->slew_cpct_h);
+    const uint64_t steps = ready / MS_PER_H;
+    const uint32_t step = (steps > UINT16_MAX) ? UINT16_MAX : (uint32_t)steps;
+    const uint32_t here = battery->published_cpct;
+    const uint32_t target = battery->target_cpct;
+    battery->slew = (uint32_t)(ready % MS_PER_H);
+    if (here < target) {
+        battery->published_cpct = (uint16_t)((step < target - here) ? (here + step) : target);
+    } else {
+        battery->published_cpct = (uint16_t)((step < here - target) ? (here - step) : target);
+    }
+}
+
+static void keep(edgebat_t *battery) {
+    const int32_t moved = (int32_t)battery->published_cpct - (int32_t)battery->kept_cpct;
+    if ((moved >= KEPT_CPCT) || (moved <= -KEPT_CPCT)) {
+        battery->kept_cpct = battery->published_cpct;
+        battery->revision++;
+    }
+}
+
+void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms) {
+    const uint8_t known = (battery->source != (uint8_t)EDGEBAT_SOURCE_NONE) ? 1U : 0U;
     const uint8_t measured =
-        (uint8_t)(((source == EDGEBAT_SOURCE_MODEL) || (source == EDGEBAT_SOURCE_COUNTING)) ? 1U : 0U);
-    if (source == EDGEBAT_SOURCE_NONE) {
+        ((known != 0U) && (battery->source != (uint8_t)EDGEBAT_SOURCE_DATASHEET)) ? 1U : 0U;
+    if (known == 0U) {
         battery->slew = 0U;
-    } else if ((battery->published_cpct == EDGEBAT_UNKNOWN) || (rate == 0U) ||
-               (battery->published_cpct == target) || ((measured != 0U) && (battery->settled == 0U))) {
+    } else if ((battery->published_cpct == EDGEBAT_UNKNOWN) || (battery->config->slew_cpct_h == 0U) ||
+               (battery->published_cpct == battery->target_cpct) ||
+               ((measured != 0U) && (battery->settled == 0U))) {
         /* The first measured value takes the place of a guess at once. */
-        battery->published_cpct = target;
+        battery->published_cpct = battery->target_cpct;
         battery->slew = 0U;
     } else {
-        const uint64_t ready = battery->slew + ((uint64_t)dt_ms * rate);
-        const uint64_t steps = ready / MS_PER_H;
-        const uint32_t step = (steps > UINT16_MAX) ? UINT16_MAX : (uint32_t)steps;
-        const uint32_t here = battery->published_cpct;
-        battery->slew = (uint32_t)(ready % MS_PER_H);
-        if (here < target) {
-            battery->published_cpct = (uint16_t)((step < target - here) ? (here + step) : target);
-        } else {
-            battery->published_cpct = (uint16_t)((step < here - target) ? (here - step) : target);
-        }
+        approach(battery, dt_ms);
+    }
+    if (known != 0U) {
+        keep(battery);
     }
     if (measured != 0U) {
         battery->settled = 1U;
     }
 }
 
-/* The deviation of the source, and how far the published value still is from what the source says. */
-static uint16_t deviation(const edgebat_t *battery, edgebat_source_t source, uint16_t target) {
-    uint32_t cpct = EDGEBAT_UNKNOWN;
-    if (source == EDGEBAT_SOURCE_COUNTING) {
-        cpct = battery->config->counting_cpct;
-    } else if ((source == EDGEBAT_SOURCE_MODEL) && (battery->model->sigma_cpct != EDGEBAT_UNKNOWN)) {
-        /* An old estimate is worse by what the cell may have lost since. */
-        const uint32_t rated = battery->config->rated_cycles;
-        const uint32_t lost = EDGEBAT_HUNDRED_PERCENT - battery->model->eol_cpct;
-        cpct = battery->model->sigma_cpct + ((rated != 0U) ? ((age_cycles(battery) * lost) / rated) : 0U);
-    } else {
-        /* not known */
+/* The deviation of the target, and how far the published value still is from it. */
+static uint16_t deviation(const edgebat_t *battery) {
+    uint32_t cpct = battery->target_sigma;
+    if ((battery->source == (uint8_t)EDGEBAT_SOURCE_NONE) ||
+        ((battery->source == (uint8_t)EDGEBAT_SOURCE_MODEL) &&
+         (battery->model->sigma_cpct == EDGEBAT_UNKNOWN))) {
+        cpct = EDGEBAT_UNKNOWN;
     }
     if (cpct != EDGEBAT_UNKNOWN) {
         const uint32_t here = battery->published_cpct;
+        const uint32_t target = battery->target_cpct;
         cpct += (here > target) ? (here - target) : (target - here);
     }
     return (uint16_t)((cpct > EDGEBAT_UNKNOWN) ? EDGEBAT_UNKNOWN : cpct);
+}
+
+static uint8_t is_silent(const edgebat_t *battery) {
+    const uint64_t most = IDLE_STEPS + ((uint64_t)battery->most_steps * IDLE_TIMES);
+    return ((battery->hole_ms >= battery->config->invalid_ms) || (battery->idle_steps > most)) ? 1U : 0U;
 }
 
 static edgebat_status_t status_of(const edgebat_t *battery) {
     edgebat_status_t status = EDGEBAT_STATUS_OK;
     if (battery->corrupt != 0U) {
         status = EDGEBAT_STATUS_MODEL_CORRUPT;
-    } else if (battery->hole_ms >= battery->config->invalid_ms) {
+    } else if (is_silent(battery) != 0U) {
         status = EDGEBAT_STATUS_INPUT_INVALID;
     } else if (battery->outside != 0U) {
         status = EDGEBAT_STATUS_OUT_OF_DOMAIN;
-    } else if (battery->has_estimate == 0U) {
+    } else if (has_estimate(battery) == 0U) {
         status = EDGEBAT_STATUS_WARMUP;
-    } else if (stale(battery) != 0) {
+    } else if (battery->conflict != 0U) {
+        status = EDGEBAT_STATUS_CONFLICT;
+    } else if (is_stale(battery) != 0U) {
         status = EDGEBAT_STATUS_STALE;
     } else {
         /* all is well */
@@ -138,31 +145,15 @@ static edgebat_status_t status_of(const edgebat_t *battery) {
     return status;
 }
 
-int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
-    if ((battery == NULL) || (result == NULL) || (battery->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
-    }
+/* What only the model can say, as long as it may. */
+static void forecast(const edgebat_t *battery, edgebat_result_t *result) {
     const edgebat_model_t *const model = battery->model;
-    uint16_t target = EDGEBAT_UNKNOWN;
-    const edgebat_source_t source =
-        (battery->published_cpct == EDGEBAT_UNKNOWN) ? EDGEBAT_SOURCE_NONE : find_target(battery, &target);
-    const uint8_t speaks = (uint8_t)((source == EDGEBAT_SOURCE_MODEL) ? 1U : 0U);
+    const uint8_t speaks =
+        ((has_estimate(battery) != 0U) && (battery->corrupt == 0U) && (is_stale(battery) == 0U)) ? 1U : 0U;
     const int32_t missing = (int32_t)model->context - (int32_t)battery->rows;
-    result->source = (uint8_t)source;
-    result->status = (uint8_t)status_of(battery);
-    result->charge = battery->charge_ended;
-    result->soh_cpct = battery->published_cpct;
-    result->sigma_cpct = deviation(battery, source, target);
-    result->model_cpct = (battery->has_estimate != 0U) ? battery->estimate_cpct : EDGEBAT_UNKNOWN;
-    result->counting_cpct = counting(battery);
-    result->age_cycles = age_cycles(battery);
-    result->age_s = (battery->has_estimate != 0U) ? battery->age_s : UINT32_MAX;
-    result->cycle = battery->cycle;
-    result->revision = battery->revision;
-    result->warmup = (uint8_t)((speaks != 0U) ? 0 : ((missing > 255) ? 255 : missing));
     /* Cycles to come count from the estimate; those since have passed. */
     const uint32_t age = result->age_cycles;
+    result->warmup = (uint8_t)((speaks != 0U) ? 0 : ((missing > 255) ? 255 : missing));
     result->rul_cycles = (speaks == 0U)
                              ? EDGEBAT_UNKNOWN
                              : (uint16_t)((age < battery->estimate_rul) ? (battery->estimate_rul - age) : 0U);
@@ -170,5 +161,42 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
     for (uint32_t i = 0U; i < EDGEBAT_POINTS_MAX; i++) {
         result->points_cpct[i] = (i < result->points) ? battery->estimate_points[i] : EDGEBAT_UNKNOWN;
     }
+}
+
+/* A battery that may not be used: nobody shall find in a result what stood there before. */
+static void know_nothing(edgebat_result_t *result) {
+    uint8_t *const bytes = (uint8_t *)result;
+    for (uint32_t i = 0U; i < sizeof(edgebat_result_t); i++) {
+        bytes[i] = 0xFFU;
+    }
+    result->cycle = 0U;
+    result->revision = 0U;
+    result->points = 0U;
+    result->status = (uint8_t)EDGEBAT_STATUS_INPUT_INVALID;
+    result->source = (uint8_t)EDGEBAT_SOURCE_NONE;
+    result->charge = (uint8_t)EDGEBAT_CHARGE_NONE;
+}
+
+int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
+    if ((battery == NULL) || (result == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        if (result != NULL) {
+            know_nothing(result);
+        }
+        return EDGEBAT_ERR_NULL;
+    }
+    const uint8_t known = (battery->published_cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
+    result->source = (known != 0U) ? battery->source : (uint8_t)EDGEBAT_SOURCE_NONE;
+    result->status = (uint8_t)status_of(battery);
+    result->charge = battery->charge_ended;
+    result->soh_cpct = battery->published_cpct;
+    result->sigma_cpct = (known != 0U) ? deviation(battery) : EDGEBAT_UNKNOWN;
+    result->model_cpct = battery->evidence[EDGEBAT_BY_MODEL].cpct;
+    result->counting_cpct = edgebat_bms_counting(battery);
+    result->age_cycles = age_cycles(battery);
+    result->age_s = (has_estimate(battery) != 0U) ? age_s(battery) : UINT32_MAX;
+    result->cycle = battery->cycle;
+    result->revision = battery->revision;
+    forecast(battery, result);
     return EDGEBAT_OK;
 }

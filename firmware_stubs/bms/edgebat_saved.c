@@ -1,21 +1,16 @@
 /*
- * edgebat_saved.c - a battery's state as bytes, lowest byte first on every core.
- *
- *    0 magic, version       4 length             8 fingerprint      12 sequence
- *   16 nominal mAh         20 reference mAh     24 cycle            28 throughput
- *   36 counted at          44 age               48 cycle of row     52 cycle of estimate
- *   56 published           58 counted           60 estimate         62 RUL
- *   64 rows                66 has estimate      67 outside          68 settled
- *   69 zero                72 trajectory, window, CRC-32
+ * edgebat_saved.c - writing a battery's state, and whether bytes are one. edgebat_state.h has the layout.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "edgebat_bms.h"
+#include "edgebat_state.h"
 
 #include <stddef.h>
 
-#define VERSION 1U
-static const uint8_t magic[4] = {0x45U, 0x42U, 0x53U, VERSION};
+static const uint8_t magic[3] = {0x45U, 0x42U, 0x53U};
+
+#define CRC_OFFSET (EDGEBAT_SAVED_HEADER - 4U)
+#define MOST_SIGNED ((UINT64_C(1) << 63U) - 1U)
 
 static void put(uint8_t **at, uint64_t value, uint32_t bytes) {
     for (uint32_t i = 0U; i < bytes; i++) {
@@ -24,26 +19,51 @@ static void put(uint8_t **at, uint64_t value, uint32_t bytes) {
     }
 }
 
-static uint64_t get(const uint8_t *at, uint32_t bytes) {
-    uint64_t value = 0U;
-    for (uint32_t i = bytes; i != 0U; i--) {
-        value = (value << 8U) | at[i - 1U];
-    }
-    return value;
-}
-
-static uint32_t get32(const uint8_t *at) {
-    return (uint32_t)get(at, 4U);
-}
-
-static uint16_t get16(const uint8_t *at) {
-    return (uint16_t)get(at, 2U);
-}
-
 uint32_t edgebat_state_bytes(const edgebat_model_t *model) {
     return (model == NULL) ? 0U
                            : EDGEBAT_SAVED_BYTES((uint32_t)model->increments, (uint32_t)model->context,
                                                  (uint32_t)model->points);
+}
+
+static uint64_t value_of(const edgebat_t *battery, const edgebat_member_t *member) {
+    const void *const at = &((const uint8_t *)battery)[member->offset];
+    uint64_t value;
+    switch (member->bytes) {
+    case 1U:
+        value = *(const uint8_t *)at;
+        break;
+    case 2U:
+        value = *(const uint16_t *)at;
+        break;
+    case 4U:
+        value = *(const uint32_t *)at;
+        break;
+    default:
+        value = *(const uint64_t *)at;
+        break;
+    }
+    return value;
+}
+
+static void put_header(const edgebat_t *battery, uint8_t **at) {
+    put(at, magic[0], 1U);
+    put(at, magic[1], 1U);
+    put(at, magic[2], 1U);
+    put(at, EDGEBAT_STATE_VERSION, 1U);
+    put(at, edgebat_state_bytes(battery->model), 4U);
+    put(at, battery->model->fingerprint, 4U);
+    put(at, battery->sequence, 4U);
+    put(at, battery->config->nominal_mAh, 4U);
+    put(at, battery->config->reference_mAh, 4U);
+    for (uint32_t i = 0U; i < EDGEBAT_MEMBERS; i++) {
+        put(at, value_of(battery, &edgebat_state_members[i]), edgebat_state_members[i].bytes);
+    }
+    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
+        put(at, battery->evidence[by].at_efc, 2U);
+        put(at, battery->evidence[by].at_4h, 2U);
+        put(at, battery->evidence[by].cpct, 2U);
+        put(at, battery->evidence[by].sigma_cpct, 2U);
+    }
 }
 
 int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
@@ -59,29 +79,11 @@ int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
     uint8_t *at = (uint8_t *)buffer;
     const int8_t *const window = edgebat_bms_window(battery);
     battery->sequence++;
-    for (uint32_t i = 0U; i < 4U; i++) {
-        put(&at, magic[i], 1U);
-    }
-    put(&at, length, 4U);
-    put(&at, model->fingerprint, 4U);
-    put(&at, battery->sequence, 4U);
-    put(&at, battery->config->nominal_mAh, 4U);
-    put(&at, battery->config->reference_mAh, 4U);
-    put(&at, battery->cycle, 4U);
-    put(&at, battery->throughput, 8U);
-    put(&at, battery->counted_at, 8U);
-    put(&at, battery->age_s, 4U);
-    put(&at, battery->row_cycle, 4U);
-    put(&at, battery->estimate_cycle, 4U);
-    put(&at, battery->published_cpct, 2U);
-    put(&at, battery->counted_cpct, 2U);
-    put(&at, battery->estimate_cpct, 2U);
-    put(&at, battery->estimate_rul, 2U);
-    put(&at, battery->rows, 2U);
-    put(&at, battery->has_estimate, 1U);
-    put(&at, battery->outside, 1U);
-    put(&at, battery->settled, 1U);
-    put(&at, 0U, 3U);
+    battery->kept_cpct = battery->published_cpct;
+    battery->kept_efc = battery->efc;
+    battery->parked = ((battery->rest_ms != 0U) && (battery->anchor != EDGEBAT_ANCHOR_NONE)) ? 1U : 0U;
+    put_header(battery, &at);
+    put(&at, edgebat_crc32(0U, buffer, CRC_OFFSET), 4U);
     for (uint32_t i = 0U; i < model->points; i++) {
         put(&at, battery->estimate_points[i], 2U);
     }
@@ -107,19 +109,106 @@ static int is_percentage(uint16_t cpct, uint32_t least) {
     return ((cpct >= least) && (cpct <= (uint32_t)EDGEBAT_MOST_SOH)) ? 1 : 0;
 }
 
-/* What a sound writer never writes, whatever the checksum says. */
-static int is_consistent(const edgebat_model_t *model, const uint8_t *saved) {
-    const uint32_t cycle = get32(&saved[24]);
-    const uint32_t row_cycle = get32(&saved[48]);
-    const uint16_t published = get16(&saved[56]);
-    const uint16_t counted = get16(&saved[58]);
-    const uint8_t has_estimate = saved[66];
-    return (cycle >= 1U) && (row_cycle <= cycle) && (get32(&saved[52]) <= row_cycle) &&
-           (get(&saved[36], 8U) <= get(&saved[28], 8U)) && (get16(&saved[64]) <= model->context) &&
-           (has_estimate <= 1U) && (saved[67] <= 1U) && (saved[68] <= 1U) && (get(&saved[69], 3U) == 0U) &&
-           ((published == EDGEBAT_UNKNOWN) || (is_percentage(published, 0U) != 0)) &&
-           ((counted == EDGEBAT_UNKNOWN) || (is_percentage(counted, 2000U) != 0)) &&
-           ((has_estimate == 0U) || (is_percentage(get16(&saved[60]), (uint32_t)EDGEBAT_LEAST_SOH) != 0));
+static int is_soh_if_any(uint16_t cpct, uint32_t least) {
+    return (cpct == EDGEBAT_UNKNOWN) || (is_percentage(cpct, least) != 0);
+}
+
+uint8_t edgebat_state_is_own(const edgebat_model_t *model, const edgebat_config_t *config,
+                             const uint8_t *saved) {
+    return ((edgebat_state_32(saved, 8U) == model->fingerprint) &&
+            (edgebat_state_32(saved, 16U) == config->nominal_mAh) &&
+            (edgebat_state_32(saved, 20U) == config->reference_mAh))
+               ? 1U
+               : 0U;
+}
+
+/* What a sound writer never writes, whatever the checksum says: version 1. */
+static int is_consistent_old(const uint8_t *saved) {
+    const uint32_t row_cycle = edgebat_state_32(saved, 48U);
+    return (row_cycle <= edgebat_state_32(saved, 24U)) && (edgebat_state_32(saved, 52U) <= row_cycle) &&
+           (edgebat_state_number(saved, 36U, 8U) <= edgebat_state_number(saved, 28U, 8U)) &&
+           (saved[66] <= 1U) && (saved[67] <= 1U) && (saved[68] <= 1U) &&
+           (edgebat_state_number(saved, 69U, 3U) == 0U) &&
+           (is_soh_if_any(edgebat_state_16(saved, 56U), 0U)) &&
+           (is_soh_if_any(edgebat_state_16(saved, 58U), 2000U)) &&
+           ((saved[66] == 0U) ||
+            (is_percentage(edgebat_state_16(saved, 60U), (uint32_t)EDGEBAT_LEAST_SOH) != 0));
+}
+
+static int is_evidence(const uint8_t *evidence, uint32_t efc, uint32_t fours, uint32_t least) {
+    return (edgebat_state_16(evidence, 0U) <= efc) && (edgebat_state_16(evidence, 2U) <= fours) &&
+           (is_soh_if_any(edgebat_state_16(evidence, 4U), least)) &&
+           (edgebat_state_16(evidence, 6U) <= EDGEBAT_HUNDRED_PERCENT);
+}
+
+static int are_flags(const uint8_t *saved) {
+    return (saved[102] <= 1U) && (saved[103] <= 1U) && (saved[104] <= EDGEBAT_ANCHOR_EMPTY) &&
+           (saved[107] <= 1U);
+}
+
+/* The same: version 2. */
+static int is_consistent(const uint8_t *saved) {
+    const uint32_t row_cycle = edgebat_state_32(saved, 56U);
+    const uint32_t clock_s = edgebat_state_32(saved, 52U);
+    const uint32_t anchor_ms = edgebat_state_32(saved, 68U);
+    const uint32_t efc = edgebat_bms_efc(edgebat_state_32(saved, 16U), edgebat_state_number(saved, 28U, 8U));
+    const uint64_t count = edgebat_state_number(saved, 44U, 8U);
+    const uint64_t counted = (count > MOST_SIGNED) ? (~count + 1U) : count;
+    int sound = (row_cycle <= edgebat_state_32(saved, 24U)) && (edgebat_state_32(saved, 60U) <= row_cycle) &&
+                (edgebat_state_32(saved, 64U) <= clock_s) && (edgebat_state_16(saved, 96U) <= efc) &&
+                (edgebat_state_number(saved, 36U, 8U) <= MOST_SIGNED) &&
+                (counted <= ((uint64_t)edgebat_state_32(saved, 20U) * (3U * EDGEBAT_PER_MAH))) &&
+                (anchor_ms <= EDGEBAT_ANCHOR_MS) && (edgebat_state_32(saved, 72U) <= anchor_ms) &&
+                (is_soh_if_any(edgebat_state_16(saved, 84U), 0U)) &&
+                (is_percentage(edgebat_state_16(saved, 86U), 0U) != 0) && (are_flags(saved) != 0);
+    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
+        const uint32_t least = (by == EDGEBAT_BY_WINDOW) ? 0U : (uint32_t)EDGEBAT_LEAST_SOH;
+        if (is_evidence(&saved[EDGEBAT_STATE_EVIDENCE + (8U * by)], efc, clock_s / EDGEBAT_S_PER_4H, least) ==
+            0) {
+            sound = 0;
+        }
+    }
+    return sound;
+}
+
+/* All that is independent of the version and of the model. */
+static int is_possible(const uint8_t *saved) {
+    const uint32_t nominal = edgebat_state_32(saved, 16U);
+    const uint32_t reference = edgebat_state_32(saved, 20U);
+    return (nominal >= 10U) && (nominal <= UINT32_C(2000000)) && (reference >= 10U) &&
+           (reference <= UINT32_C(2000000)) && (edgebat_state_32(saved, 24U) >= 1U) &&
+           (edgebat_state_number(saved, 28U, 8U) <= (MOST_SIGNED + (MOST_SIGNED / 2U))) &&
+           (((saved[3] == EDGEBAT_STATE_VERSION) ? is_consistent(saved) : is_consistent_old(saved)) != 0);
+}
+
+/* A state of this model has its size, and no more rows than it reads. */
+static int fits(const edgebat_model_t *model, const uint8_t *saved) {
+    const int old = (saved[3] != EDGEBAT_STATE_VERSION) ? 1 : 0;
+    const uint32_t shorter = (old != 0) ? (EDGEBAT_SAVED_HEADER - EDGEBAT_STATE_OLD_HEADER) : 0U;
+    return (edgebat_state_32(saved, 4U) == (edgebat_state_bytes(model) - shorter)) &&
+           (edgebat_state_16(saved, (old != 0) ? 64U : 90U) <= model->context);
+}
+
+/* The checksums; of a state that is longer than the room for this model's, the first one is enough. */
+static int check_sums(const edgebat_model_t *model, const uint8_t *saved, uint32_t bytes) {
+    const uint32_t length = edgebat_state_32(saved, 4U);
+    const uint32_t header =
+        (saved[3] == EDGEBAT_STATE_VERSION) ? EDGEBAT_SAVED_HEADER : EDGEBAT_STATE_OLD_HEADER;
+    int code = EDGEBAT_OK;
+    if (length < header + 4U) {
+        code = EDGEBAT_ERR_DAMAGED;
+    } else if (length <= bytes) {
+        code = (edgebat_crc32(0U, saved, length - 4U) == edgebat_state_32(saved, length - 4U))
+                   ? EDGEBAT_OK
+                   : EDGEBAT_ERR_DAMAGED;
+    } else if ((saved[3] != EDGEBAT_STATE_VERSION) || (bytes < header) ||
+               (edgebat_state_32(saved, 8U) == model->fingerprint) ||
+               (edgebat_crc32(0U, saved, CRC_OFFSET) != edgebat_state_32(saved, CRC_OFFSET))) {
+        code = EDGEBAT_ERR_LENGTH;
+    } else {
+        /* the first part is whole */
+    }
+    return code;
 }
 
 int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *config, const void *saved,
@@ -130,74 +219,39 @@ int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *co
     }
     if (code == EDGEBAT_OK) {
         const uint8_t *const at = (const uint8_t *)saved;
-        const uint32_t length = edgebat_state_bytes(model);
-        if (bytes < EDGEBAT_SAVED_HEADER) {
+        if (bytes < EDGEBAT_STATE_OLD_HEADER) {
             code = EDGEBAT_ERR_LENGTH;
         } else if (is_blank(at, bytes) != 0) {
             code = EDGEBAT_ERR_BLANK;
-        } else if ((at[0] != magic[0]) || (at[1] != magic[1]) || (at[2] != magic[2]) || (at[3] != magic[3])) {
+        } else if ((at[0] != magic[0]) || (at[1] != magic[1]) || (at[2] != magic[2]) || (at[3] < 1U) ||
+                   (at[3] > EDGEBAT_STATE_VERSION)) {
             code = EDGEBAT_ERR_FORMAT;
-        } else if (get32(&at[4]) > bytes) {
-            code = EDGEBAT_ERR_LENGTH;
-        } else if (get32(&at[4]) < EDGEBAT_SAVED_HEADER + 4U) {
-            code = EDGEBAT_ERR_DAMAGED;
-        } else if (edgebat_crc32(0U, saved, get32(&at[4]) - 4U) != get32(&at[get32(&at[4]) - 4U])) {
-            code = EDGEBAT_ERR_DAMAGED;
-        } else if ((get32(&at[4]) != length) || (get32(&at[8]) != model->fingerprint) ||
-                   (get32(&at[16]) != config->nominal_mAh) || (get32(&at[20]) != config->reference_mAh)) {
-            code = EDGEBAT_ERR_OTHER;
-        } else if (is_consistent(model, at) == 0) {
-            code = EDGEBAT_ERR_DAMAGED;
         } else {
-            /* sound */
+            code = check_sums(model, at, bytes);
+        }
+        if (code == EDGEBAT_OK) {
+            const uint8_t own = (edgebat_state_32(at, 8U) == model->fingerprint) ? 1U : 0U;
+            if ((is_possible(at) == 0) || ((own != 0U) && (fits(model, at) == 0))) {
+                code = EDGEBAT_ERR_DAMAGED;
+            } else if (edgebat_state_is_own(model, config, at) == 0U) {
+                code = EDGEBAT_INHERITED;
+            } else {
+                /* sound */
+            }
         }
     }
     return code;
 }
 
-void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
-    const edgebat_model_t *const model = battery->model;
-    int8_t *const window = edgebat_bms_window(battery);
-    const uint8_t *const points = &saved[EDGEBAT_SAVED_HEADER];
-    const uint8_t *const rows = &points[2U * model->points];
-    battery->sequence = get32(&saved[12]);
-    battery->cycle = get32(&saved[24]);
-    battery->throughput = get(&saved[28], 8U);
-    battery->counted_at = get(&saved[36], 8U);
-    battery->age_s = get32(&saved[44]);
-    battery->row_cycle = get32(&saved[48]);
-    battery->estimate_cycle = get32(&saved[52]);
-    battery->published_cpct = get16(&saved[56]);
-    battery->counted_cpct = get16(&saved[58]);
-    battery->estimate_cpct = get16(&saved[60]);
-    battery->estimate_rul = get16(&saved[62]);
-    battery->rows = get16(&saved[64]);
-    battery->has_estimate = saved[66];
-    battery->outside = saved[67];
-    battery->settled = saved[68];
-    /* What flowed without power nobody knows; the next charge counts as a cycle, or a drive would be lost. */
-    battery->discharged = (uint64_t)battery->config->nominal_mAh * EDGEBAT_PER_MAH;
-    /* An inference that the power cut short begins again. */
-    if ((battery->rows == model->context) &&
-        ((battery->has_estimate == 0U) || (battery->estimate_cycle != battery->row_cycle))) {
-        battery->slice = 1U;
-    }
-    for (uint32_t i = 0U; i < model->points; i++) {
-        battery->estimate_points[i] = get16(&points[2U * i]);
-    }
-    for (uint32_t i = 0U; i < (uint32_t)model->increments * model->context; i++) {
-        window[i] = (int8_t)((rows[i] < 128U) ? (int32_t)rows[i] : ((int32_t)rows[i] - 256));
-    }
-}
-
 const void *edgebat_state_newest(const edgebat_model_t *model, const edgebat_config_t *config, const void *a,
                                  const void *b, uint32_t bytes) {
-    const uint8_t sound_a = (edgebat_state_check(model, config, a, bytes) == EDGEBAT_OK) ? 1U : 0U;
-    const uint8_t sound_b = (edgebat_state_check(model, config, b, bytes) == EDGEBAT_OK) ? 1U : 0U;
+    const uint8_t sound_a = (edgebat_state_check(model, config, a, bytes) >= EDGEBAT_OK) ? 1U : 0U;
+    const uint8_t sound_b = (edgebat_state_check(model, config, b, bytes) >= EDGEBAT_OK) ? 1U : 0U;
     const void *newest = NULL;
     if ((sound_a != 0U) && (sound_b != 0U)) {
         /* Sequence numbers may wrap around. */
-        const uint32_t ahead = get32((const uint8_t *)a + 12) - get32((const uint8_t *)b + 12);
+        const uint32_t ahead =
+            edgebat_state_32((const uint8_t *)a, 12U) - edgebat_state_32((const uint8_t *)b, 12U);
         newest = (ahead < UINT32_C(0x80000000)) ? a : b;
     } else if (sound_a != 0U) {
         newest = a;

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config
+from edgebat.bms.results import Source
 from edgebat.bms.twin import Twin, newest_state
 from edgebat.bms.virtual import BoardFirmware, HostFirmware
 from edgebat.graph import IntGraph, load_graph
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, charge, cycles, discharge, rest
 
 FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"
-BLANK, FORMAT, DAMAGED, OTHER = -8, -9, -10, -11
+INHERITED, LENGTH, BLANK, FORMAT, DAMAGED = 3, -7, -8, -9, -10
 
 ONE = np.concatenate([discharge(minutes=20), rest(2), charge(ticks=60, seconds=KNOWN_SECONDS), rest(2)])
 
@@ -131,7 +132,7 @@ def test_corrupted_states_are_refused_with_a_reason(graph: IntGraph, tmp_path: P
         assert code < 0, "a corrupted state was believed"
         codes[code] += 1
     print(f"\ncorrupted states: {dict(codes)}")
-    assert set(codes) <= {-7, BLANK, FORMAT, DAMAGED, OTHER}
+    assert set(codes) <= {LENGTH, BLANK, FORMAT, DAMAGED}
 
 
 def test_a_stored_checksum_of_zero_is_a_checksum(graph: IntGraph, tmp_path: Path):
@@ -154,45 +155,52 @@ def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, t
     assert good is not None
 
     def forged(offset: int, content: bytes) -> bytes:
-        body = good[:offset] + content + good[offset + len(content) : -4]
+        body = good[:offset] + content + good[offset + len(content) : 140]
+        body += zlib.crc32(body).to_bytes(4, "little") + good[144:-4]
         return body + zlib.crc32(body).to_bytes(4, "little")
 
     assert init_code(host, forged(24, good[24:28])) == 0
     for offset, content, code in (
-        (64, b"\xff\xff", DAMAGED),  # rows
-        (66, b"\x02", DAMAGED),  # a flag
-        (69, b"\x01", DAMAGED),  # unused
+        (90, b"\xff\xff", DAMAGED),  # rows
+        (102, b"\x02", DAMAGED),  # a flag
+        (104, b"\x03", DAMAGED),  # anchor
         (24, bytes(4), DAMAGED),  # cycle
-        (48, b"\xff\xff\xff\x7f", DAMAGED),  # cycle of the newest row
-        (56, b"\xfe\xff", DAMAGED),  # published
-        (58, b"\x00\x00", DAMAGED),  # counted
-        (60, b"\x00\x00\x00\x00\x03\x00\x01", DAMAGED),  # said
-        (8, b"\x01\x02\x03\x04", OTHER),  # model
-        (16, b"\x01\x00\x00\x00", OTHER),  # capacity
-        (20, b"\x01\x00\x00\x00", OTHER),  # reference
-        (3, b"\x02", FORMAT),  # version
-        (4, b"\xff\xff\xff\xff", -7),  # length
+        (56, b"\xff\xff\xff\x7f", DAMAGED),  # cycle of the newest row
+        (28, b"\xff" * 8, DAMAGED),  # throughput
+        (44, b"\xff" * 7 + b"\x7f", DAMAGED),  # count
+        (72, b"\xff" * 4, DAMAGED),  # time in the cold
+        (84, b"\xfe\xff", DAMAGED),  # published
+        (108, b"\xff\xff", DAMAGED),  # evidence of tomorrow
+        (112, b"\x01\x00", DAMAGED),  # evidence of the model
+        (114, b"\xff\xff", DAMAGED),  # its deviation
+        (8, b"\x01\x02\x03\x04", INHERITED),  # model
+        (16, b"\x01\x00\x00\x00", DAMAGED),  # capacity
+        (16, b"\xe8\x03\x00\x00", INHERITED),  # capacity
+        (20, b"\x01\x00\x00\x00", DAMAGED),  # reference
+        (3, b"\x03", FORMAT),  # version
+        (4, b"\xff\xff\xff\xff", LENGTH),  # length
         (4, b"\x10\x00\x00\x00", DAMAGED),
     ):
         assert init_code(host, forged(offset, content)) == code, (offset, content)
 
 
-def test_a_state_of_another_model_is_refused_and_the_battery_begins_anew(
-    graph: IntGraph, model_file: Path, tmp_path: Path
-):
+def test_a_new_model_inherits_what_was_known(graph: IntGraph, model_file: Path, tmp_path: Path):
     from dataclasses import replace
 
     del model_file
     first = HostFirmware(graph, Config(NOMINAL_MAH), tmp_path / "a")
     first.power_on()
-    first.run(cycles(4, seconds=KNOWN_SECONDS))
+    soh = int.from_bytes(first.run(cycles(4, seconds=KNOWN_SECONDS))[-4].data[:2], "little")
     state = newest_state(first.fram)
     assert state is not None
     dense = next(node for node in graph.nodes if hasattr(node, "weight"))
     changed = replace(dense, weight=np.where(dense.weight == 0, 1, dense.weight).astype(np.int8) * np.int8(-1))
     nodes = tuple(changed if node is dense else node for node in graph.nodes)
     other = HostFirmware(replace(graph, nodes=nodes), Config(NOMINAL_MAH), tmp_path / "b")
-    assert init_code(other, state) == OTHER
+    assert init_code(other, state) == INHERITED
     other.write_fram(0, state)
     assert other.power_on() == 0
-    assert int.from_bytes(other.run(cycles(1))[-1].data[4:6], "little") <= 2, "a new battery counts from one"
+    frames = other.run(rest(1))
+    assert int.from_bytes(frames[0].data[:2], "little") == soh
+    assert frames[0].data[6] >> 4 == Source.INHERITED
+    assert int.from_bytes(frames[-1].data[4:6], "little") == 5, "its cycles go on"

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config, Estimator
-from edgebat.bms.results import Result
+from edgebat.bms.results import Result, Status
+from edgebat.bms.samples import Samples
 from edgebat.bms.virtual import config_bytes
 from edgebat.graph import IntGraph
-from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, wild
+from edgebat.tasks.health.charge_counter import UNKNOWN
+from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, rest, wild
 from tests.c_host import c_compiler, call
 from tests.rtos_ports import CONTEXT, HERE, build, defines, kconfig_defaults, zephyr_options
 
@@ -84,9 +86,14 @@ def test_a_freertos_task_gives_the_results_and_states_of_python(
         str(build(folder, tmp_path / "task.so", [standin / "standin.c"], [standin], "-shared", "-fPIC"))
     )
     states: list[bytes] = []
-    save = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)(
-        lambda state, size: states.append(ctypes.string_at(state, size))
-    )
+    broken = False
+
+    def keep(state: int, size: int) -> int:
+        if not broken:
+            states.append(ctypes.string_at(state, size))
+        return int(broken)
+
+    save = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)(keep)
     config = ctypes.create_string_buffer(128)
     found = CResult()
     assert library.edgebat_task_result(ctypes.byref(found)) < 0  # nothing has begun
@@ -120,6 +127,25 @@ def test_a_freertos_task_gives_the_results_and_states_of_python(
     library.edgebat_task_result(ctypes.byref(found))
     assert found.as_result() == as_dict(twin.live(late[0]))
 
+    # A memory that fails for a while loses nothing: the state is written when it works again.
+    def push(samples: Samples) -> None:
+        for i in range(len(samples)):
+            library.edgebat_task_push(ctypes.c_void_p(samples[i : i + 1].ctypes.data))
+            library.standin_run()
+
+    written, broken = len(states), True
+    push(cycles(1, seconds=3850))
+    assert len(states) == written
+    broken = False
+    push(rest(100))
+    assert len(states) == written + 1
+    # When samples stop the task waits, and whoever asks for the result is told so.
+    library.edgebat_task_result(ctypes.byref(found))
+    assert found.status != Status.INPUT_INVALID
+    library.standin_wait(10_000)
+    library.edgebat_task_result(ctypes.byref(found))
+    assert found.status == Status.INPUT_INVALID
+
 
 def test_the_zephyr_module_gives_the_results_and_states_of_python(
     graph: IntGraph,
@@ -147,6 +173,18 @@ def test_the_zephyr_module_gives_the_results_and_states_of_python(
     assert library.edgebat_zephyr_start(config) == 0
     library.edgebat_zephyr_result(ctypes.byref(found))
     assert (found.cycle, found.soh_cpct) == (expected.cycle, expected.soh_cpct)
+    # Flash that fails for a while loses nothing; samples that stop are a status.
+    fails = ctypes.c_int.in_dll(library, "standin_save_fails")
+    kept, fails.value = (tmp_path / "settings").read_bytes(), 1
+    for samples in (cycles(1, seconds=3850), rest(100)):
+        for index in range(len(samples)):
+            library.edgebat_zephyr_push(ctypes.c_void_p(samples[index : index + 1].ctypes.data))
+            library.standin_sleep(1)
+        assert ((tmp_path / "settings").read_bytes() == kept) == bool(fails.value)
+        fails.value = 0
+    library.standin_sleep(10_000)
+    library.edgebat_zephyr_result(ctypes.byref(found))
+    assert found.status == Status.INPUT_INVALID
     # A state that does not belong here is refused with its code, and the battery begins as a new one.
     (tmp_path / "settings").write_bytes(b"\xff" * len(twin.states[-1]))
     assert library.edgebat_zephyr_start(config) == -8  # EDGEBAT_ERR_BLANK
@@ -176,18 +214,20 @@ def test_every_option_of_kconfig_reaches_the_estimator(
     assert found.raw == config_bytes(expected)
 
 
-def zephyr_library(folder: Path, place: Path) -> ctypes.CDLL:
+def zephyr_library(folder: Path, place: Path, cells: int = 1) -> ctypes.CDLL:
     standin = HERE / "standin_zephyr"
-    flags = ["-shared", "-fPIC", *defines(zephyr_options(folder))]
+    flags = ["-shared", "-fPIC", *defines({**zephyr_options(folder), "CONFIG_EDGEBAT_CELLS": str(cells)})]
     return ctypes.CDLL(str(build(folder, place / "zephyr.so", [standin / "standin.c"], [standin], *flags)))
 
 
 class BmsContext(ctypes.Structure):
     """The stand-in's ``struct bms_context``."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_float)
-        for name in ("nominal_ah", "full_v", "empty_v", "cell_v", "current_a", "temperature_degc")
+    _fields_ = (
+        *((name, ctypes.c_float) for name in ("nominal_ah", "full_v", "empty_v")),
+        ("cells", ctypes.c_uint8),
+        ("cell_v", ctypes.c_float * 16),
+        *((name, ctypes.c_float) for name in ("current_a", "temperature_degc")),
     )
 
 
@@ -201,6 +241,34 @@ class BmsSoh(ctypes.Structure):
     )
 
 
+def test_libresolar_shows_the_weakest_cell_and_not_their_average(
+    exported: Callable[[str], tuple[Path, list[Path]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    library = zephyr_library(exported("zephyr")[0], tmp_path, cells=2)
+    shown, found = BmsSoh.in_dll(library, "bms_soh"), (CResult(), CResult())
+    pack = BmsContext(NOMINAL_MAH / 1000, 4.2, 3.0, 2, (3.3,) * 16, 0.0, 25.0)
+    # The weaker cell takes less in the same window: its voltage rises earlier, and rests where the other one's goes on.
+    stream = cycles(CONTEXT + 2, seconds=3850)
+    weak = stream["cell_mv"].astype(float)
+    weak[stream["current_ma"] > 0] = np.minimum(3570 + (weak[stream["current_ma"] > 0] - 3570) * 1.03, 3740)
+    for index in range(len(stream)):
+        library.standin_sleep(int(stream["dt_ms"][index]))
+        pack.cell_v[0], pack.cell_v[1] = stream["cell_mv"][index] / 1000, round(weak[index]) / 1000
+        pack.current_a = stream["current_ma"][index] / 1000
+        library.bms_soh_update(ctypes.byref(pack))
+    for cell, result in enumerate(found):
+        library.edgebat_zephyr_result_cell(cell, ctypes.byref(result))
+    assert 0 < found[1].soh_cpct < found[0].soh_cpct < UNKNOWN
+    assert shown.soh_pct == pytest.approx(found[1].soh_cpct / 100)
+    # Nor is a chemistry shown that this model never sees, or a pack of more cells than are followed.
+    pack.cells = 3
+    library.bms_soh_update(ctypes.byref(pack))
+    lfp = BmsContext(1.5, 3.55, 2.5, 2, (3.3,) * 16, 0.0, 25.0)
+    library.bms_soh_update(ctypes.byref(lfp))
+    assert np.isnan(shown.soh_pct)
+
+
 def test_libresolar_floats_become_the_integers_of_the_estimator_and_back(
     graph: IntGraph,
     exported: Callable[[str], tuple[Path, list[Path]]],
@@ -209,9 +277,9 @@ def test_libresolar_floats_become_the_integers_of_the_estimator_and_back(
 ):
     monkeypatch.chdir(tmp_path)
     folder, _ = exported("zephyr")
-    library = zephyr_library(folder, tmp_path)
+    library = zephyr_library(folder, tmp_path, cells=2)
     shown = BmsSoh.in_dll(library, "bms_soh")
-    pack = BmsContext(float("nan"), 4.2, 3.0, float("nan"), 0.0, 25.0)
+    pack = BmsContext(float("nan"), 4.2, 3.0, 2, (float("nan"),) * 16, 0.0, 25.0)
     library.bms_soh_update(ctypes.byref(pack))  # a capacity that is not known yet: nothing happens
     assert np.isnan(shown.soh_pct)
     pack.nominal_ah = NOMINAL_MAH / 1000
@@ -222,7 +290,7 @@ def test_libresolar_floats_become_the_integers_of_the_estimator_and_back(
     for index, sample in enumerate(samples):
         if index:  # the first update begins, and its time is zero
             library.standin_sleep(int(sample["dt_ms"]))
-        pack.cell_v = float("nan") if sample["valid"] == 6 else sample["cell_mv"] / 1000
+        pack.cell_v = (float("nan") if sample["valid"] == 6 else sample["cell_mv"] / 1000,) * 2
         pack.current_a, pack.temperature_degc = sample["current_ma"] / 1000, sample["temperature_ddegc"] / 10
         library.bms_soh_update(ctypes.byref(pack))
         twin.estimator.push(as_sample(sample) if index else as_sample(_without_time(sample)))

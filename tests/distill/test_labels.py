@@ -135,7 +135,7 @@ def test_labels_in_bfloat16_are_others_and_kept_apart(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Counting, "to", lambda self, device: self)
     teacher = Counting()
     for half in (False, True):
-        teacher_labels(teacher, WINDOWS, tmp_path, half)
+        teacher_labels(teacher, WINDOWS, tmp_path, half=half)
     assert teacher.asked_about == 2 * len(WINDOWS)
     assert set(labelled) == {"cuda"}
 

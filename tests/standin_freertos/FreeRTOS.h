@@ -34,6 +34,7 @@ typedef StaticQueue_t StaticSemaphore_t;
 
 #define pdFALSE ((BaseType_t)0)
 #define pdTRUE ((BaseType_t)1)
+#define portTICK_PERIOD_MS ((TickType_t)1)
 #define portMAX_DELAY ((TickType_t)0xFFFFFFFFUL)
 #define tskIDLE_PRIORITY ((UBaseType_t)0)
 

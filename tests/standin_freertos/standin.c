@@ -60,8 +60,21 @@ static struct standin_task *most_urgent(void) {
     return found;
 }
 
+static TickType_t now_ticks;
+
+TickType_t xTaskGetTickCount(void) {
+    return now_ticks;
+}
+
+/** For tests: so many milliseconds in which nobody does anything. */
+void standin_wait(TickType_t milliseconds);
+void standin_wait(TickType_t milliseconds) {
+    now_ticks += milliseconds;
+}
+
 static int tick(void) {
     int delayed = 0;
+    now_ticks++;
     for (size_t i = 0; i < count; i++) {
         if (tasks[i].delay > 0U && tasks[i].delay != portMAX_DELAY) {
             tasks[i].delay--;

@@ -6,6 +6,7 @@
 
 TaskHandle_t xTaskCreateStatic(void (*function)(void *), const char *name, uint32_t depth, void *argument,
                                UBaseType_t priority, StackType_t *stack, StaticTask_t *memory);
+TickType_t xTaskGetTickCount(void);
 void vTaskDelay(TickType_t ticks);
 void vTaskStartScheduler(void);
 UBaseType_t uxTaskGetStackHighWaterMark(TaskHandle_t task);

@@ -16,17 +16,39 @@ from enum import IntEnum
 CURRENT_FLOOR = 50
 """A cell rests when its current is not above nominal capacity / (50 h)."""
 CYCLE_PART = 20
-"""A cycle is a charge of at least nominal capacity / 20, or one into the window, after as much net discharge."""
+"""A cycle is a net charge of at least nominal capacity / 20 after as much net discharge."""
+PULSE_PART = 100
+"""A charge of less than nominal capacity / 100 is a pulse, of which nobody asks how it ended."""
+LACK_PART, LEAD_PART = 1000, 40
+"""So much of nominal capacity may be missing in the first level, and so much below it shows that none is."""
+SPREAD_PART = 20
+"""Of the one-hour current: a current that wanders by less is constant, whatever its middle."""
 HOLD_MS = 10_000
 """So long a cell must stay full or empty: one sample may be a pulse."""
 MOST_ANCHOR_MS = 172_800_000
 """After two days an offset of the sensor has become capacity."""
+PARKED_MS = 60_000
+"""So long without current a cell is parked."""
+RELAXED_MV = 50
+"""A full cell's voltage may relax by so much once the charger has stopped."""
+COUNTED_DDEGC = (100, 500)
+"""Counting needs temperatures between these: a cold cell gives less than it holds."""
+RATE_SIGMA_CPCT = 800
+"""So much more is the deviation of a count that ended empty at the one-hour current."""
+COUNT_MS_PER_CPCT = 360_000
+"""An offset of the sensor of a thousandth of the one-hour current: 0.1 % per hour."""
+MOST_COUNT_SIGMA = 3000
 PER_MAH = 7_200_000
 """A mAh in the unit of the counters, twice mA * ms: the trapezoidal rule adds two currents."""
+MOST_THROUGHPUT = 2**63
 INT32_MAX = 2**31 - 1
+UINT16_MAX = 2**16 - 1
 UINT32_MAX = 2**32 - 1
 UNKNOWN = 0xFFFF
-TEMPERATURE_NONE = (32767, -32768)
+LEAST_DDEGC, MOST_DDEGC = -600, 1200
+"""What no cell is, is a broken sensor."""
+LEAST_SOH_CPCT, MOST_SOH_CPCT = 1000, 15_000
+"""An SOH beyond these is no estimate."""
 
 
 class ChargeEnd(IntEnum):
@@ -121,49 +143,78 @@ class ChargeCounter:
         self.increments = len(self.levels_uv) - 1
         self.config = config
         self.count = self.charge = self.level_charge = self.moved_charge = 0
-        self.throughput = self.discharged = 0
-        self.hole_ms = self.elapsed_ms = self.hold_ms = self.anchor_ms = 0
+        self.throughput = self.swing = self.above = 0
+        self.efc = self.kept_efc = 0
+        """Throughput in quarters of an equivalent full cycle, and at the last revision for a parked cell."""
+        self.hole_ms = self.elapsed_ms = self.hold_ms = self.rest_ms = self.anchor_ms = self.cold_ms = 0
         self.last_ma = self.smooth_ma = self.least_ma = self.most_ma = self.last_mv = self.top_mv = 0
-        self.least_ddegc = self.most_ddegc = 0
-        self.level = self.inside = 0
+        self.anchor_ma = self.sum_ddegc = self.temperatures = 0
+        self.level = self.inside = self.failed = 0
         self.phase = Phase.NONE
         self.anchor = self.candidate = Anchor.NONE
-        self.sampled = self.due = False
-        self.ended = ChargeEnd.NONE
+        self.taper = self.sampled = self.parked = self.armed = self.unseen = False
+        self.ended = self.reason = ChargeEnd.NONE
         self.cycle = 1
         self.revision = 0
         self.row = [0] * self.increments
         self.row_ready = self.cycle_used = False
-        self.row_temperatures = TEMPERATURE_NONE
-        self.counted_at = 0
-        self.counted_cpct = UNKNOWN
+        self.row_ddegc: int | None = None
+        """Mean temperature of the row; None: it has none."""
+        self.last_ddegc: int | None = None
+        self.counted_cpct = self.counted_sigma = UNKNOWN
+        """A capacity between full and empty that nobody has taken over yet, and its deviation."""
+
+    @classmethod
+    def efc_of(cls, nominal_mah: int, throughput: int) -> int:
+        """Quarters of an equivalent full cycle."""
+        return min(throughput // (nominal_mah * PER_MAH // 2), UINT16_MAX)
 
     def push(self, sample: Sample) -> bool:
         """Take one sample; false when it is invalid or impossible and was not used."""
-        config = self.config
-        self.hole_ms = min(self.hole_ms + sample.dt_ms, UINT32_MAX)
         # A huge step is a clock that jumped, not time that passed.
-        self.elapsed_ms = min(self.elapsed_ms + min(sample.dt_ms, config.max_gap_ms), UINT32_MAX)
+        self._pass(sample.dt_ms, self.config.max_gap_ms)
         if not self._plausible(sample):
             return False
+        self._take(sample)
+        return True
+
+    def idle(self, elapsed_ms: int) -> None:
+        """Time passed and no sample came."""
+        self._pass(elapsed_ms, UINT32_MAX)
+
+    def _pass(self, dt_ms: int, most_ms: int) -> None:
+        self.hole_ms = min(self.hole_ms + dt_ms, UINT32_MAX)
+        self.elapsed_ms = min(self.elapsed_ms + min(dt_ms, most_ms), UINT32_MAX)
+
+    def _take(self, sample: Sample) -> None:
+        config = self.config
         current = -sample.current_ma if config.discharge_positive else sample.current_ma
+        resting = abs(current) * CURRENT_FLOOR <= config.nominal_mah
         dt_ms, self.hole_ms = self.hole_ms, 0
         part = 0
+        if _has_temperature(sample):
+            self.last_ddegc = sample.temperature_ddegc
         if not self.sampled or dt_ms > config.max_gap_ms:
-            self._end(ChargeEnd.GAP)
-            self.anchor = Anchor.NONE
+            self._bridge(sample.cell_mv, resting)
         else:
             part = (self.last_ma + current) * dt_ms
             self._count(part, dt_ms)
-        if current * CURRENT_FLOOR <= config.nominal_mah:
+        if current <= 0 or resting:
             self._end(ChargeEnd.INTERRUPTED)
         elif self.phase == Phase.NONE:
             self._begin(sample.cell_mv)
         else:
             self._follow(sample, current, part)
         self._find_anchor(sample.cell_mv, current, dt_ms)
+        self._park(resting, dt_ms)
         self.last_ma, self.last_mv, self.sampled = current, sample.cell_mv, True
-        return True
+
+    def _bridge(self, cell_mv: int, resting: bool) -> None:
+        """A hole ends what was measured; a count goes on over one in which the cell slept."""
+        self._end(ChargeEnd.GAP)
+        self.unseen = True
+        if not self.rest_ms or not resting or abs(cell_mv - self.last_mv) > self.config.max_drop_mv:
+            self.set_anchor(Anchor.NONE)
 
     def _plausible(self, sample: Sample) -> bool:
         config = self.config
@@ -174,52 +225,55 @@ class ChargeCounter:
             and abs(sample.current_ma) <= config.max_current_ma
         )
 
+    def _part(self, over: int) -> int:
+        return self.config.nominal_mah * (PER_MAH // over)
+
+    def _say(self) -> None:
+        if self.charge >= self._part(PULSE_PART):
+            self.ended = self.reason
+
     def _give_up(self, reason: ChargeEnd) -> None:
-        self.phase, self.ended = Phase.OVER, reason
+        if self.phase == Phase.INSIDE and self.charge >= self._part(PULSE_PART):
+            self.failed = min(self.failed + 1, 255)
+        self.phase, self.reason = Phase.OVER, reason
+        self._say()
 
     def _end(self, inside: ChargeEnd) -> None:
         if self.phase == Phase.INSIDE:
-            self.ended = inside
+            self._give_up(inside)
         elif self.phase == Phase.BELOW:
-            self.ended = ChargeEnd.ENDS_BELOW
+            self._give_up(ChargeEnd.ENDS_BELOW)
         self.phase = Phase.NONE
 
-    @property
-    def _cycle_part(self) -> int:
-        return self.config.nominal_mah * (PER_MAH // CYCLE_PART)
-
     def _begin(self, cell_mv: int) -> None:
-        self.due = self.discharged >= self._cycle_part
         self.charge = self.level = self.inside = 0
+        self.phase = Phase.BELOW
         if cell_mv * 1000 >= self.levels_uv[0]:
             # What was broken off inside the window and goes on there keeps its reason.
-            resumed = not self.due and self.ended in (ChargeEnd.INTERRUPTED, ChargeEnd.GAP)
+            resumed = self.above and self.ended in (ChargeEnd.INTERRUPTED, ChargeEnd.GAP)
             self._give_up(self.ended if resumed else ChargeEnd.STARTS_ABOVE)
-        elif not self.due and self.cycle_used:
-            self._give_up(ChargeEnd.REPEATED)
-        else:
-            self.phase = Phase.BELOW
 
     def _count_cycle(self) -> None:
-        if self.due:
-            self.due = self.cycle_used = False
-            self.discharged = 0
-            self.cycle += 1
-            self.revision += 1
+        self.armed = self.cycle_used = self.unseen = False
+        self.swing = 0
+        self.cycle += 1
+        self.revision += 1
+
+    def _enter_window(self) -> None:
+        """What went into the window before and has not come out again is missing now, as after a pause; a charge that
+        comes from far below shows that it was a pulse."""
+        lacks = self.above > self._part(LACK_PART) and self.charge < self._part(LEAD_PART)
+        if lacks or self.row_ready:
+            self._give_up(ChargeEnd.REPEATED)
+        else:
+            self.phase, self.above = Phase.INSIDE, 1
 
     def _follow(self, sample: Sample, current: int, part: int) -> None:
         config = self.config
         self.charge += part
-        if self.charge >= self._cycle_part:
-            self._count_cycle()
         in_window = sample.cell_mv * 1000 >= self.levels_uv[0]
         if self.phase == Phase.BELOW and in_window:
-            self._count_cycle()
-            self.cycle_used = True
-            if self.row_ready:
-                self._give_up(ChargeEnd.REPEATED)
-            else:
-                self.phase = Phase.INSIDE
+            self._enter_window()
         if self.phase == Phase.INSIDE:
             if in_window:
                 self._track_extremes(sample, current, part)
@@ -229,6 +283,8 @@ class ChargeCounter:
                 self._give_up(ChargeEnd.STUCK)
             else:
                 self._cross_levels(sample.cell_mv, part)
+        if self.phase == Phase.OVER:
+            self._say()
 
     def _track_extremes(self, sample: Sample, current: int, part: int) -> None:
         if self.inside == 0:
@@ -236,16 +292,16 @@ class ChargeCounter:
             self.least_ma = self.most_ma = self.last_ma
             self.top_mv = sample.cell_mv
             self.moved_charge = self.charge
-            self.least_ddegc, self.most_ddegc = TEMPERATURE_NONE
+            self.sum_ddegc = self.temperatures = 0
+        if _has_temperature(sample) and self.temperatures < UINT16_MAX:
+            self.sum_ddegc += sample.temperature_ddegc
+            self.temperatures += 1
         self.smooth_ma += current - self.smooth_ma // 8
         smooth = self.smooth_ma // 8
         self.least_ma, self.most_ma = min(self.least_ma, smooth), max(self.most_ma, smooth)
         self.top_mv = max(self.top_mv, sample.cell_mv)
         if sample.cell_mv != self.last_mv:
             self.moved_charge = self.charge
-        if sample.temperature_valid:
-            self.least_ddegc = min(self.least_ddegc, sample.temperature_ddegc)
-            self.most_ddegc = max(self.most_ddegc, sample.temperature_ddegc)
         if part > 0:
             self.inside = min(self.inside + 1, UNKNOWN)
 
@@ -270,50 +326,116 @@ class ChargeCounter:
                 self.level += 1
 
     def _complete(self) -> None:
+        spread = self.most_ma - self.least_ma
+        wanders = spread * 20 > self.most_ma + self.least_ma and spread * SPREAD_PART > self.config.nominal_mah
         if self.inside < self.increments:
             self._give_up(ChargeEnd.SPARSE)
-        elif (self.most_ma - self.least_ma) * 20 > self.most_ma + self.least_ma:
+        elif wanders:
             self._give_up(ChargeEnd.NOT_CONSTANT)
         else:
-            self._give_up(ChargeEnd.OK)
-            self.row_ready = True
-            self.row_temperatures = (self.least_ddegc, self.most_ddegc)
+            self.phase = Phase.OVER
+            self.ended = self.reason = ChargeEnd.OK
+            if self.cycle_used and self.unseen:  # the discharge between the two was
+                self._count_cycle()
+            self.cycle_used = self.row_ready = True
+            mean = abs(self.sum_ddegc) // self.temperatures if self.temperatures else None
+            self.row_ddegc = -mean if mean is not None and self.sum_ddegc < 0 else mean
 
     def _count(self, part: int, dt_ms: int) -> None:
-        self.throughput += abs(part)
-        self.discharged = max(self.discharged - part, 0)
+        config = self.config
+        if self.throughput < MOST_THROUGHPUT:
+            self.throughput += abs(part)
+        self.efc = self.efc_of(config.nominal_mah, self.throughput)
+        if self.above:
+            self.above = max(self.above + part, 0)
+        self._follow_swing(part)
         if self.anchor != Anchor.NONE:
             self.count += part
             self.anchor_ms += dt_ms
-            if abs(self.count) > self.config.reference_mah * 2 * PER_MAH or self.anchor_ms > MOST_ANCHOR_MS:
-                self.anchor = Anchor.NONE
+            self.cold_ms += dt_ms if self._is_cold() else 0
+            if abs(self.count) > config.reference_mah * 2 * PER_MAH or self.anchor_ms > MOST_ANCHOR_MS:
+                self.set_anchor(Anchor.NONE)
+
+    def _follow_swing(self, part: int) -> None:
+        """Net discharge of a cycle's part, then as much net charge: what brakes give back on the way makes none."""
+        self.swing = max(self.swing + (part if self.armed else -part), 0)
+        if self.swing >= self._part(CYCLE_PART):
+            if self.armed:
+                self._count_cycle()
+            else:
+                self.armed, self.swing = True, 0
+                self.above = 0  # after so much no charge goes on where it paused, whatever the sensor's error
+                self.revision += 1
+
+    def _is_cold(self) -> bool:
+        """By the last temperature that there was; a battery without a sensor is not asked."""
+        last = self.last_ddegc
+        return last is not None and not COUNTED_DDEGC[0] <= last <= COUNTED_DDEGC[1]
+
+    def set_anchor(self, anchor: Anchor) -> None:
+        """Counting begins anew, or not at all."""
+        self.anchor = anchor
+        self.count = self.anchor_ms = self.cold_ms = 0
+
+    def _park(self, resting: bool, dt_ms: int) -> None:
+        if not resting:
+            self.rest_ms = 0
+            if self.parked:  # a state that was saved at rest must not outlive the drive that begins
+                self.parked, self.kept_efc = False, self.efc
+                self.revision += 1
+            return
+        self.rest_ms = max(min(self.rest_ms + dt_ms, PARKED_MS), 1)
+        if self.rest_ms >= PARKED_MS and not self.parked and self.anchor != Anchor.NONE and self.efc != self.kept_efc:
+            self.parked = True
+            self.revision += 1
+
+    def _follow_taper(self, cell_mv: int, current: int) -> None:
+        """Whether the charger has come down to twice the cut-off at full voltage, and nothing has changed since."""
+        config = self.config
+        if 0 < current <= 2 * config.cutoff_ma and cell_mv >= config.full_mv:
+            self.taper = True
+        elif (
+            current > 2 * config.cutoff_ma
+            or cell_mv < config.full_mv - RELAXED_MV
+            or current * CURRENT_FLOOR < -config.nominal_mah
+        ):
+            self.taper = False
 
     def _end_reached(self, cell_mv: int, current: int) -> Anchor:
         config = self.config
-        if config.full_mv and cell_mv >= config.full_mv and 0 < current <= config.cutoff_ma:
+        if config.full_mv and self.taper and current <= config.cutoff_ma:
             return Anchor.FULL
         if config.empty_mv and cell_mv <= config.empty_mv and 0 > current >= -config.nominal_mah:
             return Anchor.EMPTY
         return Anchor.NONE
 
     def _find_anchor(self, cell_mv: int, current: int, dt_ms: int) -> None:
+        self._follow_taper(cell_mv, current)
         end = self._end_reached(cell_mv, current)
         if end == Anchor.NONE or end != self.candidate:
             self.candidate, self.hold_ms = end, 0
         elif dt_ms <= self.config.max_gap_ms:
-            self.hold_ms = min(self.hold_ms, HOLD_MS) + (dt_ms if self.hold_ms < HOLD_MS else 0)
+            self.hold_ms = min(self.hold_ms + dt_ms, HOLD_MS)
         else:
             self.hold_ms = 0
         if self.hold_ms >= HOLD_MS:
             if end == Anchor.FULL and self.anchor == Anchor.EMPTY and self.count > 0:
-                self._take_capacity(self.count)
+                self._take_capacity(self.count, self.anchor_ma)
             if end == Anchor.EMPTY and self.anchor == Anchor.FULL and self.count < 0:
-                self._take_capacity(-self.count)
-            self.anchor, self.count, self.anchor_ms = end, 0, 0
+                self._take_capacity(-self.count, current)
+            self.set_anchor(end)
+            self.anchor_ma = current
 
-    def _take_capacity(self, counted: int) -> None:
-        whole = self.config.reference_mah * PER_MAH
+    def _take_capacity(self, counted: int, empty_ma: int) -> None:
+        config = self.config
+        whole = config.reference_mah * PER_MAH
         cpct = UNKNOWN if counted > 2 * whole else counted * 10_000 // whole
-        if 2000 <= cpct <= 15_000:
-            self.counted_cpct, self.counted_at = cpct, self.throughput
+        if self.cold_ms * 8 <= self.anchor_ms and LEAST_SOH_CPCT <= cpct <= MOST_SOH_CPCT:
+            by_rate = abs(empty_ma) * RATE_SIGMA_CPCT // config.nominal_mah
+            sigma = config.counting_cpct + by_rate + self.anchor_ms // COUNT_MS_PER_CPCT
+            self.counted_cpct, self.counted_sigma = cpct, min(sigma, MOST_COUNT_SIGMA)
             self.revision += 1
+
+
+def _has_temperature(sample: Sample) -> bool:
+    return sample.temperature_valid and LEAST_DDEGC <= sample.temperature_ddegc <= MOST_DDEGC

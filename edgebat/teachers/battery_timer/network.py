@@ -169,6 +169,17 @@ class BatteryTimer(Teacher[ForecastWindows]):
         return self.predict_ahead(windows.x, self.horizon)
 
     @torch.no_grad()
+    def hidden(self, windows: ForecastWindows) -> FloatArray:
+        """See ``embed``."""
+        device = next(self.parameters()).device
+        x = torch.as_tensor(np.asarray(windows.x, dtype=np.float32)[:, -self.context :])
+        training = self.training
+        self.eval()
+        states = [self.embed(part.to(device)).float().cpu() for part in torch.split(x, 1024)]
+        self.train(training)
+        return torch.cat(states).numpy()
+
+    @torch.no_grad()
     def predict_ahead(self, capacity: Float32, horizon: int) -> dict[str, FloatArray]:
         """``predict`` of ``capacity`` [N, L] for so many cycles: more than the network has by appending the median to it and
         forecasting again (quantiles of later blocks are then those of one step: too narrow)."""

@@ -49,15 +49,16 @@ extern "C" {
 
 /*** Return codes, beside those of edgebat_nn.h (EDGEBAT_OK is 0, errors are negative) ***/
 
-#define EDGEBAT_BUSY 1            /* step: call again, more slices wait */
-#define EDGEBAT_IGNORED 2         /* push: the sample is invalid or impossible and was not used */
-#define EDGEBAT_ERR_CONFIG (-5)   /* a value of the configuration is out of its range */
-#define EDGEBAT_ERR_MODEL (-6)    /* the model's description contradicts itself */
-#define EDGEBAT_ERR_LENGTH (-7)   /* the buffer is too short */
-#define EDGEBAT_ERR_BLANK (-8)    /* saved state: nothing was ever written there (all 0x00 or all 0xFF) */
-#define EDGEBAT_ERR_FORMAT (-9)   /* saved state: not a state, or of another version */
+#define EDGEBAT_BUSY 1          /* step: call again, more slices wait */
+#define EDGEBAT_IGNORED 2       /* push: the sample is invalid or impossible and was not used */
+#define EDGEBAT_INHERITED 3     /* init: of another model, capacity or version; what still holds was taken */
+#define EDGEBAT_ERR_CONFIG (-5) /* a value of the configuration is out of its range */
+#define EDGEBAT_ERR_MODEL (-6)  /* the model's description contradicts itself */
+#define EDGEBAT_ERR_LENGTH (-7) /* the buffer is too short */
+#define EDGEBAT_ERR_BLANK (-8)  /* saved state: nothing was ever written there (all 0x00 or all 0xFF) */
+#define EDGEBAT_ERR_FORMAT (-9) /* saved state: not a state, or of another version */
 #define EDGEBAT_ERR_DAMAGED (-10) /* saved state: checksum or contents are wrong */
-#define EDGEBAT_ERR_OTHER (-11)   /* saved state: of another model or of a battery of another capacity */
+#define EDGEBAT_ERR_OTHER (-11)   /* saved history of a forecaster: of another model or battery */
 
 /*** What comes in ***/
 
@@ -82,22 +83,23 @@ typedef enum {
 
 /** The battery and what is believed of its sensors. Constant while a battery uses it. */
 typedef struct {
-    uint32_t nominal_mAh;   /* capacity of the cell, 10 to 2,000,000 */
-    uint32_t reference_mAh; /* capacity that counts as 100 % for the counting of ampere-hours */
+    uint32_t nominal_mAh; /* capacity of the cell, 10 to 2,000,000 */
+    uint32_t
+        reference_mAh; /* capacity that the model calls 100 %, see <name>_bms.h: nominal for most models */
     int32_t max_current_mA; /* a larger current, either way, is a fault of the sensor */
-    int32_t cutoff_mA;      /* full: at or above full_mV, charged with this current or less, for 10 s */
-    uint32_t max_gap_ms;    /* a longer hole between samples ends a measurement */
-    uint32_t stuck_ppm;     /* charge (of nominal) after which an unchanging voltage counts as stuck */
-    uint32_t invalid_ms;    /* status INPUT_INVALID after so long without a usable sample */
-    int16_t min_mV;         /* a cell voltage outside min_mV to max_mV is a fault of the sensor */
+    int32_t cutoff_mA;   /* full: charged at full_mV down to this current, or to twice it and then no more */
+    uint32_t max_gap_ms; /* a longer hole between samples ends a measurement */
+    uint32_t stuck_ppm;  /* charge (of nominal) after which an unchanging voltage counts as stuck */
+    uint32_t invalid_ms; /* status INPUT_INVALID after so long without a usable sample */
+    int16_t min_mV;      /* a cell voltage outside min_mV to max_mV is a fault of the sensor */
     int16_t max_mV;
     int16_t full_mV;  /* 0: not known, no counting */
     int16_t empty_mV; /* empty: discharged at or below this voltage with at most 1C, for 10 s; 0: not known */
     int16_t max_drop_mV;    /* a charge whose voltage falls by more is none: current or sign is wrong */
-    uint16_t stale_cycles;  /* status STALE when the last estimate is older */
+    uint16_t stale_cycles;  /* status STALE when the model's last estimate is older */
     uint16_t slew_cpct_h;   /* the published SOH moves by at most this much, 0.01 % per hour; 0: at once */
     uint16_t rated_cycles;  /* full cycles to end of life in the data sheet; 0: not known */
-    uint16_t counting_cpct; /* standard deviation of an SOH by counting, 0.01 % */
+    uint16_t counting_cpct; /* standard deviation of an SOH by slow counting at 10 to 50 degC, 0.01 % */
     uint8_t sign;           /* edgebat_sign_t */
 } edgebat_config_t;
 
@@ -108,15 +110,19 @@ typedef enum {
     EDGEBAT_STATUS_WARMUP = 1,        /* not enough charges through the window yet */
     EDGEBAT_STATUS_INPUT_INVALID = 2, /* no usable sample for invalid_ms */
     EDGEBAT_STATUS_OUT_OF_DOMAIN = 3, /* the last charge was unlike the training data and left out */
-    EDGEBAT_STATUS_STALE = 4,         /* the last estimate is older than stale_cycles */
-    EDGEBAT_STATUS_MODEL_CORRUPT = 5  /* the self-test failed: the model is not asked any more */
+    EDGEBAT_STATUS_STALE = 4, /* the model's last estimate is old, or ten charges since gave nothing */
+    EDGEBAT_STATUS_MODEL_CORRUPT = 5, /* the self-test failed: the model is not asked any more */
+    EDGEBAT_STATUS_CONFLICT = 6 /* sources contradict each other by more than three times their errors */
 } edgebat_status_t;
 
+/** Whose evidence weighs most in soh_cpct: all of it is averaged, weighted by errors that grow with age. */
 typedef enum {
-    EDGEBAT_SOURCE_NONE = 0,     /* nobody: soh_cpct is what was known last, EDGEBAT_UNKNOWN at first */
-    EDGEBAT_SOURCE_MODEL = 1,    /* the model's last estimate that was in its domain, not stale */
-    EDGEBAT_SOURCE_COUNTING = 2, /* ampere-hours between full and empty, faded since by the data sheet */
-    EDGEBAT_SOURCE_DATASHEET = 3 /* nobody has measured: a new cell, faded by the data sheet */
+    EDGEBAT_SOURCE_NONE = 0,      /* nobody: soh_cpct is what was known last, EDGEBAT_UNKNOWN at first */
+    EDGEBAT_SOURCE_MODEL = 1,     /* the model's last estimate that was in its domain */
+    EDGEBAT_SOURCE_COUNTING = 2,  /* ampere-hours between full and empty */
+    EDGEBAT_SOURCE_DATASHEET = 3, /* nobody has measured: a new cell, faded by the data sheet */
+    EDGEBAT_SOURCE_WINDOW = 4,    /* charges unlike the training data, beside that of the last estimate */
+    EDGEBAT_SOURCE_INHERITED = 5  /* what was known before another model, or what edgebat_seed was given */
 } edgebat_source_t;
 
 /** What became of the last charge. */
@@ -125,28 +131,29 @@ typedef enum {
     EDGEBAT_CHARGE_STARTS_ABOVE = 1, /* it began inside or above the window */
     EDGEBAT_CHARGE_ENDS_BELOW = 2,   /* it ended before the window */
     EDGEBAT_CHARGE_INTERRUPTED = 3,  /* it ended inside the window */
-    EDGEBAT_CHARGE_NOT_CONSTANT = 4, /* its averaged current wandered by more than 5 % */
+    EDGEBAT_CHARGE_NOT_CONSTANT = 4, /* its averaged current wandered by more than 5 % and than C/40 */
     EDGEBAT_CHARGE_SPARSE = 5,       /* too few samples inside the window, or one that jumps over it */
     EDGEBAT_CHARGE_GAP = 6,          /* samples are missing inside the window */
     EDGEBAT_CHARGE_STUCK = 7,        /* the voltage did not move while charge flowed */
     EDGEBAT_CHARGE_IMPLAUSIBLE = 8,  /* the voltage fell while the current was charging */
     EDGEBAT_CHARGE_NONE = 9,         /* there was none yet */
-    EDGEBAT_CHARGE_REPEATED = 10     /* this cycle has had its charge through the window */
+    EDGEBAT_CHARGE_REPEATED = 10     /* part of the window's charge is already in the cell */
 } edgebat_charge_t;
 
 #define EDGEBAT_POINTS_MAX 8U
 #define EDGEBAT_UNKNOWN 0xFFFFU
 
 typedef struct {
-    uint16_t soh_cpct;      /* 0.01 %, published: follows model or counting within the slew limit */
-    uint16_t sigma_cpct;    /* its standard deviation; EDGEBAT_UNKNOWN: not known */
-    uint16_t rul_cycles;    /* cycles to end of life; EDGEBAT_UNKNOWN: not known */
-    uint16_t model_cpct;    /* last estimate of the model, without slew limit; EDGEBAT_UNKNOWN: never */
-    uint16_t counting_cpct; /* what counting says; EDGEBAT_UNKNOWN: nothing */
-    uint16_t age_cycles;    /* since the model's last estimate; EDGEBAT_UNKNOWN: never */
-    uint32_t age_s;         /* the same in seconds of operation */
-    uint32_t cycle;         /* charges of at least 5 % of nominal after as much discharge */
-    uint32_t revision;      /* counts on whenever there is something worth saving */
+    uint16_t soh_cpct;   /* 0.01 %, published: follows what the sources say together within the slew limit */
+    uint16_t sigma_cpct; /* its standard deviation; EDGEBAT_UNKNOWN: not known */
+    uint16_t rul_cycles; /* cycles to end of life; EDGEBAT_UNKNOWN: not known */
+    uint16_t model_cpct; /* last estimate of the model, without slew limit; EDGEBAT_UNKNOWN: never */
+    uint16_t
+        counting_cpct;   /* what counting, else the data sheet says, faded since; EDGEBAT_UNKNOWN: nothing */
+    uint16_t age_cycles; /* since the model's last estimate; EDGEBAT_UNKNOWN: never */
+    uint32_t age_s;      /* the same in seconds of operation */
+    uint32_t cycle;      /* net charges of at least 5 % of nominal after as much net discharge */
+    uint32_t revision;   /* counts on whenever there is something worth saving */
     uint16_t points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, equally spaced over the model's horizon */
     uint8_t points;
     uint8_t warmup; /* charges still missing before the model can speak */
@@ -174,7 +181,7 @@ typedef struct {
     uint16_t increments;     /* inputs per charge */
     uint16_t context;        /* charges per window */
     uint16_t slices;         /* calls of run_slice per inference */
-    uint16_t max_gap;        /* cycles from one charge of a window to the next */
+    uint16_t max_gap;        /* cycles from one charge of a window to the next in training */
     uint16_t points;         /* of the trajectory */
     uint16_t horizon;        /* cycles ahead of the last point */
     uint16_t eol_cpct;       /* SOH that counts as end of life */
@@ -217,12 +224,22 @@ typedef struct {
 /** Bytes of a saved state. */
 #define EDGEBAT_SAVED_BYTES(increments, context, points)                                                     \
     (EDGEBAT_SAVED_HEADER + 2U * (points) + (increments) * (context) + 4U)
-#define EDGEBAT_SAVED_HEADER 72U
+#define EDGEBAT_SAVED_HEADER 144U
 
 /** Fill `info`. EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_MODEL: the description contradicts itself. */
 int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info);
 
 /*** One battery ***/
+
+/** What one source says, and when it did. */
+typedef struct {
+    uint16_t at_efc;     /* quarters of an equivalent full cycle */
+    uint16_t at_4h;      /* four hours of operation */
+    uint16_t cpct;       /* EDGEBAT_UNKNOWN: nothing */
+    uint16_t sigma_cpct; /* its standard deviation at that moment, at most 10000 */
+} edgebat_evidence_t;
+
+#define EDGEBAT_EVIDENCE 4U /* model, counting, window, inherited */
 
 /** Everything that is remembered of one cell. Read it through edgebat_result; the names may change. */
 typedef struct {
@@ -236,54 +253,82 @@ typedef struct {
     int64_t level_charge; /* when it reached the last voltage level */
     int64_t moved_charge; /* when its voltage moved last */
     uint64_t throughput;  /* in and out, ever */
-    uint64_t discharged;  /* net, since the last charge that counted as a cycle */
-    uint64_t counted_at;  /* throughput at the last measured capacity */
+    uint64_t swing;       /* net discharge; once it was a cycle's, net charge */
+    uint64_t above;       /* net charge since the window was reached, 0 once it is out again */
+    uint32_t clock_s;     /* of operation */
     uint32_t hole_ms;     /* since the last usable sample */
     uint32_t elapsed_ms;  /* since the last step */
-    uint32_t hold_ms;     /* at full or empty */
     uint32_t anchor_ms;   /* since the anchor */
+    uint32_t cold_ms;     /* of these outside the temperatures of counting */
+    int32_t anchor_mA;    /* current at the anchor */
     int32_t last_mA;
     int32_t smooth_mA; /* eight times the averaged current inside the window */
     int32_t least_mA;
     int32_t most_mA;
+    int32_t sum_ddegC; /* of the temperatures inside the window */
     int16_t last_mV;
-    int16_t top_mV; /* highest of this charge */
-    int16_t least_ddegC;
-    int16_t most_ddegC;
-    uint16_t level;  /* next one to be reached */
-    uint16_t inside; /* samples inside the window */
+    int16_t last_ddegC;    /* the last temperature, INT16_MIN: there never was one */
+    int16_t top_mV;        /* highest of this charge */
+    uint16_t efc;          /* quarters of an equivalent full cycle */
+    uint16_t kept_efc;     /* at the last revision for a parked cell */
+    uint16_t hold_ms;      /* at full or empty */
+    uint16_t rest_ms;      /* without current */
+    uint16_t temperatures; /* in the sum */
+    uint16_t level;        /* next one to be reached */
+    uint16_t inside;       /* samples inside the window */
     uint8_t phase;
     uint8_t anchor;
     uint8_t candidate;    /* the anchor that hold_ms belongs to */
+    uint8_t taper;        /* the charger has lowered its current at full_mV */
     uint8_t sampled;      /* last_mV and last_mA hold a sample */
-    uint8_t due;          /* the charge under way will be a new cycle */
-    uint8_t charge_ended; /* edgebat_charge_t of the last charge */
+    uint8_t parked;       /* the saved state is of a cell at rest */
+    uint8_t armed;        /* `swing` is net charge */
+    uint8_t unseen;       /* samples are missing since the cycle began */
+    uint8_t reason;       /* edgebat_charge_t of the charge under way */
+    uint8_t charge_ended; /* ... of the last one that was no pulse */
+    uint8_t failed;       /* charges into the window in a row that gave nothing */
 
     /* inputs of the model */
     uint8_t row_ready;  /* a row waits in the working memory */
     uint8_t row_cold;   /* its temperature is not one the model knows */
-    uint8_t cycle_used; /* this cycle's charge has been in the window */
+    uint8_t row_blind;  /* nobody has measured it */
+    uint8_t cycle_used; /* this cycle has given a row */
     uint8_t corrupt;
+    uint8_t odd_rows;  /* in a row that were unlike the training data */
+    uint16_t odd_cpct; /* the healthiest SOH that these would be */
     uint16_t rows;
-    uint16_t slice; /* next one of a running inference, 0: none runs */
+    uint16_t slice;   /* next one of a running inference, 0: none runs */
+    uint16_t span;    /* quarters of an equivalent full cycle that the window reaches back, about */
+    uint16_t row_efc; /* of the newest row, quarters of an equivalent full cycle */
     uint32_t cycle;
-    uint32_t row_cycle; /* of the newest row */
+    uint32_t row_cycle;  /* of the newest row */
+    uint32_t row_ppm;    /* sum of the newest row */
+    uint32_t window_ppm; /* of the row of the last estimate */
 
-    /* last estimate of the model, and what is published */
+    /* what is known, and what is published of it */
+    edgebat_evidence_t evidence[EDGEBAT_EVIDENCE];
     uint32_t estimate_cycle;
-    uint32_t age_s;
-    uint32_t slew;     /* part of 0.01 % of the next step towards the target */
-    uint32_t sequence; /* of the saved states */
+    uint32_t estimate_s; /* clock at it */
+    uint32_t slew;       /* part of 0.01 % of the next step towards the target */
+    uint32_t idle_steps; /* since the last sample */
+    uint32_t most_steps; /* between two samples */
+    uint32_t sequence;   /* of the saved states */
     uint32_t revision;
-    uint16_t age_ms;
-    uint16_t counted_cpct;
+    uint16_t second_ms;
+    uint16_t counted_cpct;  /* a capacity to be taken over, or EDGEBAT_UNKNOWN */
+    uint16_t counted_sigma; /* its standard deviation */
+    uint16_t target_cpct;
+    uint16_t target_sigma;
+    uint16_t ceiling_cpct; /* target when somebody measured last */
     uint16_t published_cpct;
-    uint16_t estimate_cpct;
+    uint16_t kept_cpct; /* published at the last revision for it */
     uint16_t estimate_rul;
     uint16_t estimate_points[EDGEBAT_POINTS_MAX];
-    uint8_t has_estimate;
-    uint8_t outside; /* the last charge was unlike the training data */
-    uint8_t settled; /* something measured has been published */
+    uint8_t source;   /* edgebat_source_t of the target */
+    uint8_t conflict; /* sources contradict each other */
+    uint8_t weigh;    /* the evidence is to be weighed again */
+    uint8_t outside;  /* the last charge was unlike the training data */
+    uint8_t settled;  /* something measured has been published */
 } edgebat_t;
 
 /** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are
@@ -293,9 +338,10 @@ int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh);
 /**
  * Begin. A new cell: erase both places of the old one's state first, or it may come back at the next start.
  * work: the model's work bytes, aligned to 4. saved: a state from edgebat_state_get, or NULL for a new
- * battery. Returns EDGEBAT_OK; or EDGEBAT_ERR_LENGTH, _BLANK, _FORMAT, _DAMAGED, _OTHER when the saved state
- * was refused: the battery then starts as a new one and may be used; or EDGEBAT_ERR_NULL, _ALIGN, _CONFIG,
- * _MODEL: it may not.
+ * battery. Returns EDGEBAT_OK; EDGEBAT_INHERITED when the saved state is of another model, capacity or
+ * version: cycles, throughput and SOH go on, the window begins anew; EDGEBAT_ERR_LENGTH, _BLANK, _FORMAT,
+ * _DAMAGED when it was refused: the battery then starts as a new one and may be used; or EDGEBAT_ERR_NULL,
+ * _ALIGN, _CONFIG, _MODEL: it may not.
  */
 int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat_config_t *config, void *work,
                  const void *saved, uint32_t saved_bytes);
@@ -306,11 +352,18 @@ int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat
  */
 int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample);
 
+/**
+ * Time passed and no sample came: call it when samples stop, and after a sleep whose length is known, so that
+ * the status can say INPUT_INVALID and ages are true. The next sample's dt_ms counts from here on.
+ */
+int edgebat_idle(edgebat_t *battery, uint32_t elapsed_ms);
+
 /** A bounded piece of work: takes over a finished charge or runs one slice. EDGEBAT_BUSY: call again, at any
  * time. */
 int edgebat_step(edgebat_t *battery);
 
-/** What is known now. Never fails for lack of data: the status says what it is worth. */
+/** What is known now. Never fails for lack of data: the status says what it is worth. Of a battery that may not
+ * be used it says that nothing is known, and EDGEBAT_ERR_NULL. */
 int edgebat_result(const edgebat_t *battery, edgebat_result_t *result);
 
 /**
@@ -320,17 +373,25 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result);
  */
 int edgebat_selftest(edgebat_t *battery);
 
+/**
+ * Service: another cell was put in, or somebody has measured this one. All evidence gives way to this SOH and
+ * its standard deviation, 0.01 %; cycles and throughput stay. EDGEBAT_ERR_CONFIG: beyond 10 to 150 %, or a
+ * deviation of none or more than 100 %.
+ */
+int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct);
+
 /** Bytes of this battery's saved state. */
 uint32_t edgebat_state_bytes(const edgebat_model_t *model);
 
 /**
  * Write the state; worth it whenever result.revision has moved, and before the power goes. Each one carries
- * a higher sequence number than the one before. What is lost without power is the charge under way and the
- * anchor of counting.
+ * a higher sequence number than the one before. What is lost without power is the charge under way; a count
+ * between full and empty goes on when the state was written at rest and the voltage is still the same.
  */
 int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes);
 
-/** EDGEBAT_OK when `saved` is a whole state of this model and battery, else the code of edgebat_init. */
+/** EDGEBAT_OK when `saved` is a whole state of this model and battery, else the code of edgebat_init, of which
+ * EDGEBAT_INHERITED is none of an error. */
 int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *config, const void *saved,
                         uint32_t bytes);
 

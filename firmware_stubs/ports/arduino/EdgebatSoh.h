@@ -32,7 +32,7 @@ class EdgebatSoh {
     }
 
     /** With what config() said. saved: a state from state(), or nothing. Returns the code of edgebat_init, or
-     * that of the self-test; with a state that was refused (EDGEBAT_ERR_BLANK, _FORMAT, _DAMAGED, _OTHER) the
+     * that of the self-test; with a state that was refused (EDGEBAT_ERR_BLANK, _FORMAT, _DAMAGED) the
      * battery begins as a new one. */
     int begin(const void *saved = nullptr, uint32_t bytes = 0U) {
         const int code = edgebat_init(&battery_, &EDGEBAT_PORT_MODEL, &config_, &work_, saved, bytes);

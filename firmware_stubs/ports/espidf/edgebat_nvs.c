@@ -25,12 +25,15 @@ uint32_t edgebat_nvs_load(void *state, uint32_t bytes) {
     return found;
 }
 
-void edgebat_nvs_save(const void *state, uint32_t bytes) {
+int edgebat_nvs_save(const void *state, uint32_t bytes) {
     nvs_handle_t handle;
-    if (nvs_open(NAMESPACE, NVS_READWRITE, &handle) == ESP_OK) {
-        if (nvs_set_blob(handle, KEY, state, bytes) == ESP_OK) {
-            (void)nvs_commit(handle);
+    esp_err_t code = nvs_open(NAMESPACE, NVS_READWRITE, &handle);
+    if (code == ESP_OK) {
+        code = nvs_set_blob(handle, KEY, state, bytes);
+        if (code == ESP_OK) {
+            code = nvs_commit(handle);
         }
         nvs_close(handle);
     }
+    return (int)code;
 }

@@ -16,8 +16,8 @@ extern "C" {
 /** Read the state, after nvs_flash_init; returns its bytes, 0 when there is none. */
 uint32_t edgebat_nvs_load(void *state, uint32_t bytes);
 
-/** Write the state: for edgebat_task_start. */
-void edgebat_nvs_save(const void *state, uint32_t bytes);
+/** Write the state: for edgebat_task_start. 0, or the error of ESP-IDF. */
+int edgebat_nvs_save(const void *state, uint32_t bytes);
 
 #ifdef __cplusplus
 }

@@ -225,7 +225,7 @@ static void SOH_Read(uint8_t stringNumber, uint16_t cell) {
             edgebat_state_newest(&SOH_MODEL, &soh_config, kpFirst, kpSecond, (uint32_t)SOH_STATE_LENGTH);
         const int code = edgebat_init(&pCell->estimator, &SOH_MODEL, &soh_config, &pCell->work, kpNewest,
                                       (uint32_t)SOH_STATE_LENGTH);
-        FAS_ASSERT(code == EDGEBAT_OK); /* else the configuration is out of its range */
+        FAS_ASSERT(code >= EDGEBAT_OK); /* else the configuration is out of its range */
         pCell->slot = ((kpNewest != NULL_PTR) && (kpNewest == kpFirst)) ? 1u : 0u;
         pCell->phase = SOH_PHASE_TEST;
         /* what was just read need not be written */
@@ -299,8 +299,10 @@ static void SOH_Publish(DATA_BLOCK_SOH_s *pSohValues, uint8_t stringNumber) {
     uint32_t maximum_cpct = 0u;
     uint32_t sum_cpct = 0u;
     uint32_t known = 0u;
+    bool read = true;
     for (uint16_t c = 0u; c < SOH_NR_OF_CELLS_PER_STRING; c++) {
         uint32_t soh_cpct = soh_string[stringNumber].cell[c].soh_cpct;
+        read = read && (soh_string[stringNumber].cell[c].phase != SOH_PHASE_READ);
         if (soh_cpct != EDGEBAT_UNKNOWN) {
             /* a cell block may have more than its nominal capacity; the database has no entry for that */
             soh_cpct = (soh_cpct > SOH_MAXIMUM_cpct) ? SOH_MAXIMUM_cpct : soh_cpct;
@@ -310,7 +312,8 @@ static void SOH_Publish(DATA_BLOCK_SOH_s *pSohValues, uint8_t stringNumber) {
             known++;
         }
     }
-    if (known > 0u) {
+    /* the weakest one may be among those whose saved state was not read yet */
+    if ((known > 0u) && read) {
         pSohValues->minimumSoh_perc[stringNumber] = (float_t)minimum_cpct / SOH_CPCT_PER_PERC;
         pSohValues->maximumSoh_perc[stringNumber] = (float_t)maximum_cpct / SOH_CPCT_PER_PERC;
         pSohValues->averageSoh_perc[stringNumber] = (float_t)(sum_cpct / known) / SOH_CPCT_PER_PERC;

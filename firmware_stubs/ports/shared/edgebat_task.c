@@ -21,6 +21,9 @@
 static edgebat_t battery;
 static edgebat_port_work_t work;
 static edgebat_task_save_t save_state;
+static const edgebat_config_t *used;
+static uint32_t kept_revision;
+static uint32_t until_retry; /* samples and slices to wait after a write that failed */
 static uint8_t state[EDGEBAT_PORT_SAVED_BYTES];
 
 static StaticTask_t task_memory;
@@ -35,6 +38,10 @@ static uint32_t lost_ms; /* time of samples that found the queue full */
 static StaticSemaphore_t mutex_memory;
 static SemaphoreHandle_t mutex;
 static edgebat_result_t published;
+static TickType_t last_tick; /* of the last sample */
+
+/* A memory that fails is not asked again at once. */
+#define RETRY 64U
 
 /** Lost samples become a hole: the time goes on with the next sample. */
 static void with_lost_time(const edgebat_sample_t *sample, edgebat_sample_t *sent) {
@@ -71,7 +78,13 @@ int edgebat_task_result(edgebat_result_t *result) {
     if ((result != NULL) && (mutex != NULL)) {
         (void)xSemaphoreTake(mutex, portMAX_DELAY);
         *result = published;
+        const TickType_t silent = xTaskGetTickCount() - last_tick;
         (void)xSemaphoreGive(mutex);
+        /* The task waits for samples: when they stop, nobody else can tell. */
+        if ((((uint64_t)silent * portTICK_PERIOD_MS) >= used->invalid_ms) &&
+            (result->status != (uint8_t)EDGEBAT_STATUS_MODEL_CORRUPT)) {
+            result->status = (uint8_t)EDGEBAT_STATUS_INPUT_INVALID;
+        }
         code = EDGEBAT_OK;
     }
     return code;
@@ -81,20 +94,27 @@ void *edgebat_task_handle(void) {
     return (void *)task;
 }
 
-/** Publishes; true when a state is worth keeping. */
-static int publish(void) {
+/** Publishes; returns the revision. */
+static uint32_t publish(void) {
     static edgebat_result_t now; /* used by the task alone; 60 bytes less of its stack */
     (void)edgebat_result(&battery, &now);
-    const int worth = (now.revision != published.revision);
     (void)xSemaphoreTake(mutex, portMAX_DELAY);
     published = now;
     (void)xSemaphoreGive(mutex);
-    return worth;
+    return now.revision;
 }
 
-static void keep(void) {
-    if ((save_state != NULL) && (edgebat_state_get(&battery, state, sizeof(state)) == EDGEBAT_OK)) {
-        save_state(state, (uint32_t)sizeof(state));
+/** Keeps a new revision; one that could not be written is tried again until it could. */
+static void keep(uint32_t revision) {
+    if ((save_state != NULL) && (revision != kept_revision)) {
+        if (until_retry != 0U) {
+            until_retry--;
+        } else if ((edgebat_state_get(&battery, state, sizeof(state)) == EDGEBAT_OK) &&
+                   (save_state(state, (uint32_t)sizeof(state)) == 0)) {
+            kept_revision = revision;
+        } else {
+            until_retry = RETRY;
+        }
     }
 }
 
@@ -105,12 +125,11 @@ static void run(void *unused) {
     (void)edgebat_selftest(&battery); /* on failure the status says so */
     for (;;) {
         if (xQueueReceive(queue, &sample, (busy != 0) ? 0U : portMAX_DELAY) == pdTRUE) {
+            last_tick = xTaskGetTickCount();
             (void)edgebat_push(&battery, &sample);
         }
         busy = (edgebat_step(&battery) == EDGEBAT_BUSY) ? 1 : 0;
-        if (publish() != 0) {
-            keep();
-        }
+        keep(publish());
     }
 }
 
@@ -119,6 +138,10 @@ int edgebat_task_start(const edgebat_config_t *config, const void *saved, uint32
     const int code = edgebat_init(&battery, &EDGEBAT_PORT_MODEL, config, &work, saved, saved_bytes);
     if (edgebat_result(&battery, &published) == EDGEBAT_OK) {
         save_state = save;
+        used = config;
+        kept_revision = published.revision;
+        until_retry = 0U;
+        last_tick = xTaskGetTickCount();
         queue =
             xQueueCreateStatic(EDGEBAT_TASK_QUEUE, sizeof(edgebat_sample_t), queue_samples, &queue_memory);
         mutex = xSemaphoreCreateMutexStatic(&mutex_memory);

@@ -50,9 +50,10 @@ extern "C" {
 #define EDGEBAT_TASK_QUEUE 8U
 #endif
 
-/** Keep a state. Called by the task after a new cycle and after a new estimate, once or twice per charge; it
- * may block. Write the older one of two slots: see edgebat_state_newest. */
-typedef void (*edgebat_task_save_t)(const void *state, uint32_t bytes);
+/** Keep a state; 0 when it is kept, anything else and the task tries again later. Called by the task whenever
+ * result.revision has moved, some four times per cycle; it may block. Write the older one of two slots: see
+ * edgebat_state_newest. */
+typedef int (*edgebat_task_save_t)(const void *state, uint32_t bytes);
 
 /**
  * Begin: as edgebat_init, whose codes it returns. With a saved state that was refused the task runs all the
@@ -67,7 +68,8 @@ int edgebat_task_push(const edgebat_sample_t *sample);
 /** The same in an interrupt. Use one of both. woken: for portYIELD_FROM_ISR. */
 int edgebat_task_push_from_isr(const edgebat_sample_t *sample, BaseType_t *woken);
 
-/** What is known now; waits for the length of a copy. EDGEBAT_ERR_NULL before edgebat_task_start. */
+/** What is known now; waits for the length of a copy. Without a sample for invalid_ms the status is
+ * INPUT_INVALID. EDGEBAT_ERR_NULL before edgebat_task_start. */
 int edgebat_task_result(edgebat_result_t *result);
 
 /** Handle of the task, for uxTaskGetStackHighWaterMark and the like; NULL before edgebat_task_start. */

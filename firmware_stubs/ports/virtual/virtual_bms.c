@@ -193,7 +193,7 @@ int32_t vbms_power_on(void) {
     since_frame_ms = 0U;
     int32_t code = edgebat_init(&battery, &VBMS_MODEL, &config, &work, newest, VBMS_SAVED_BYTES);
     saved_revision = battery.revision;
-    if (code == EDGEBAT_OK) {
+    if (code >= EDGEBAT_OK) {
         code = edgebat_selftest(&battery);
     }
     if (code == EDGEBAT_OK) {

@@ -2,7 +2,9 @@
  * bms_soh.c - floats of volts, amperes and degrees Celsius (positive current charges) become the integers of
  * the estimator, and its result becomes floats. The only file of the port with floating point.
  *
- * The cells of a pack in series carry one current; their average voltage stands for the cell.
+ * The cells of a pack in series carry one current; every one of them has its own estimator, and the pack is as
+ * healthy as the weakest. While one of them is not known, the pack is not. A chemistry that is never charged
+ * through the model's window, as LFP is not through that of an NCA model, is refused and shows NaN.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -50,39 +52,62 @@ static void begin(const struct bms_context *bms, uint32_t nominal_mAh) {
     last_ms = k_uptime_get();
 }
 
-static void publish(void) {
+/** The weakest cell, or the first one of which nothing is known. */
+static void find_weakest(uint32_t cells, edgebat_result_t *weakest) {
     static edgebat_result_t result;
-    if (edgebat_zephyr_result(&result) == EDGEBAT_OK) {
-        bms_soh.soh_pct = from_cpct(result.soh_cpct);
-        bms_soh.sigma_pct = from_cpct(result.sigma_cpct);
-        bms_soh.rul_cycles = (result.rul_cycles == EDGEBAT_UNKNOWN) ? NAN : (float)result.rul_cycles;
-        bms_soh.status = (uint16_t)result.status;
-        bms_soh.source = (uint16_t)result.source;
+    (void)edgebat_zephyr_result_cell(0U, weakest);
+    for (uint32_t cell = 1U; cell < cells; cell++) {
+        (void)edgebat_zephyr_result_cell(cell, &result);
+        if ((weakest->soh_cpct != EDGEBAT_UNKNOWN) &&
+            ((result.soh_cpct == EDGEBAT_UNKNOWN) || (result.soh_cpct < weakest->soh_cpct))) {
+            *weakest = result;
+        }
+    }
+}
+
+static void publish(uint32_t cells) {
+    static edgebat_result_t result;
+    find_weakest(cells, &result);
+    bms_soh.soh_pct = from_cpct(result.soh_cpct);
+    bms_soh.sigma_pct = from_cpct(result.sigma_cpct);
+    bms_soh.rul_cycles = (result.rul_cycles == EDGEBAT_UNKNOWN) ? NAN : (float)result.rul_cycles;
+    bms_soh.status = (uint16_t)result.status;
+    bms_soh.source = (uint16_t)result.source;
+}
+
+/** One sample of every cell, which differ in their voltage. */
+static void push(const struct bms_context *bms, uint32_t cells, edgebat_sample_t *sample) {
+    const uint8_t valid = sample->valid;
+    for (uint32_t cell = 0U; cell < cells; cell++) {
+        int32_t mV;
+        const int known = to_integer(bms->ic_data.cell_voltages[cell], 1000.0F, 32767.0F, &mV);
+        sample->valid = (uint8_t)(valid | (known ? EDGEBAT_VALID_VOLTAGE : 0U));
+        sample->cell_mV = (int16_t)mV;
+        (void)edgebat_zephyr_push_cell(cell, sample);
     }
 }
 
 void bms_soh_update(struct bms_context *bms) {
+    const uint32_t cells = (uint32_t)bms->ic_data.connected_cells;
     int32_t nominal_mAh;
-    if (to_integer(bms->nominal_capacity_Ah, 1000.0F, 2.0e6F, &nominal_mAh) && (nominal_mAh >= 10)) {
+    /* Of more cells than are followed the weakest may be another one: nothing is said then. */
+    if ((cells >= 1U) && (cells <= EDGEBAT_ZEPHYR_CELLS) &&
+        to_integer(bms->nominal_capacity_Ah, 1000.0F, 2.0e6F, &nominal_mAh) && (nominal_mAh >= 10)) {
         if ((uint32_t)nominal_mAh != config.nominal_mAh) {
             begin(bms, (uint32_t)nominal_mAh);
         }
         const int64_t now = k_uptime_get();
-        int32_t mV;
         int32_t mA;
         int32_t ddegC;
         edgebat_sample_t sample = {0};
-        sample.valid |=
-            to_integer(bms->ic_data.cell_voltage_avg, 1000.0F, 32767.0F, &mV) ? EDGEBAT_VALID_VOLTAGE : 0U;
         sample.valid |= to_integer(bms->ic_data.current, 1000.0F, 2.0e9F, &mA) ? EDGEBAT_VALID_CURRENT : 0U;
         sample.valid |=
             to_integer(bms->ic_data.cell_temp_avg, 10.0F, 32767.0F, &ddegC) ? EDGEBAT_VALID_TEMPERATURE : 0U;
-        sample.cell_mV = (int16_t)mV;
         sample.current_mA = mA;
         sample.temperature_ddegC = (int16_t)ddegC;
         sample.dt_ms = (now - last_ms > (int64_t)UINT32_MAX) ? UINT32_MAX : (uint32_t)(now - last_ms);
         last_ms = now;
-        (void)edgebat_zephyr_push(&sample);
-        publish();
+        push(bms, cells, &sample);
+        publish(cells);
     }
 }

@@ -27,7 +27,7 @@ static void choose_config(fuzz_input_t *in, edgebat_config_t *config) {
     (void)edgebat_config_default(config, (fuzz_byte(in) < 20U) ? nominal * 250U : nominal);
     if (fuzz_byte(in) < 100U) {
         config->sign = (fuzz_byte(in) & 1U) ? EDGEBAT_DISCHARGE_POSITIVE : EDGEBAT_CHARGE_POSITIVE;
-        config->full_mV = (int16_t)fuzz_range(in, -1, 4300);
+        config->full_mV = (int16_t)((fuzz_byte(in) < 30U) ? 0 : fuzz_range(in, 3690, 4300));
         config->empty_mV = (int16_t)fuzz_range(in, -1, 3300);
         config->rated_cycles = (uint16_t)fuzz_range(in, 0, 2000);
         config->slew_cpct_h = (uint16_t)fuzz_range(in, 0, 65535);
@@ -35,8 +35,8 @@ static void choose_config(fuzz_input_t *in, edgebat_config_t *config) {
         config->stuck_ppm = (uint32_t)fuzz_word(in) % 1100000U;
         config->max_current_mA = fuzz_word(in) % 2100000;
         config->min_mV = (int16_t)fuzz_range(in, -10, 4000);
-        config->max_mV = (int16_t)fuzz_range(in, 0, 10100);
-        config->reference_mAh = (uint32_t)fuzz_word(in) % 2100000U;
+        config->max_mV = (int16_t)fuzz_range(in, 3600, 10100);
+        config->reference_mAh = (config->nominal_mAh * (uint32_t)fuzz_range(in, 70, 140)) / 100U;
         config->invalid_ms = (uint32_t)fuzz_range(in, 0, 60000);
         config->stale_cycles = (uint16_t)fuzz_range(in, 0, 100);
     }
@@ -46,13 +46,16 @@ static void check_result(world_t *w) {
     edgebat_result_t r;
     uint8_t data[EDGEBAT_CAN_BYTES];
     fuzz_require(edgebat_result(w->battery, &r) == EDGEBAT_OK, "result fails");
-    fuzz_require(r.status <= EDGEBAT_STATUS_MODEL_CORRUPT && r.source <= EDGEBAT_SOURCE_DATASHEET, "codes");
+    fuzz_require(r.status <= EDGEBAT_STATUS_CONFLICT && r.source <= EDGEBAT_SOURCE_INHERITED, "codes");
     fuzz_require(r.charge <= EDGEBAT_CHARGE_REPEATED, "charge code");
     fuzz_require(r.points <= EDGEBAT_POINTS_MAX && r.warmup <= FAKE_CONTEXT, "counts");
     fuzz_require(r.source != EDGEBAT_SOURCE_MODEL ||
-                     (r.status != EDGEBAT_STATUS_MODEL_CORRUPT && r.status != EDGEBAT_STATUS_STALE &&
-                      r.status != EDGEBAT_STATUS_WARMUP && r.age_cycles <= w->config->stale_cycles),
-                 "the model speaks although it may not");
+                     (r.status != EDGEBAT_STATUS_MODEL_CORRUPT && r.status != EDGEBAT_STATUS_WARMUP),
+                 "the model is heard although it may not be");
+    fuzz_require(r.points == 0U || r.age_cycles <= w->config->stale_cycles, "an old forecast is believed");
+    fuzz_require(r.source == EDGEBAT_SOURCE_NONE || r.source == EDGEBAT_SOURCE_MODEL ||
+                     r.source == EDGEBAT_SOURCE_DATASHEET || r.sigma_cpct >= 1U,
+                 "somebody never errs");
     fuzz_require(r.source == EDGEBAT_SOURCE_NONE || r.soh_cpct != EDGEBAT_UNKNOWN, "a source of nothing");
     fuzz_require(r.source != EDGEBAT_SOURCE_MODEL || (r.model_cpct >= 1000U && r.model_cpct <= 15000U),
                  "an absurd SOH is believed");
@@ -86,6 +89,10 @@ static void push(world_t *w, const edgebat_sample_t *sample) {
                          sample->current_mA >= -w->config->max_current_mA;
     fuzz_require((code == EDGEBAT_OK) == possible, "a sample is used or ignored wrongly");
     w->allowed += (uint64_t)dt * w->config->slew_cpct_h;
+    if (sample->valid == 0U) {
+        fuzz_require(edgebat_idle(w->battery, sample->dt_ms) == EDGEBAT_OK, "idle fails");
+        w->allowed += (uint64_t)sample->dt_ms * w->config->slew_cpct_h;
+    }
     tally.calls++;
     counted.samples++;
     counted.ignored += (code == EDGEBAT_IGNORED);
@@ -93,11 +100,11 @@ static void push(world_t *w, const edgebat_sample_t *sample) {
 
 static void step(world_t *w, uint32_t most) {
     for (uint32_t i = 0; i < most; i++) {
-        const uint8_t had_estimate = w->battery->has_estimate;
+        const int had_estimate = w->battery->evidence[0].cpct != EDGEBAT_UNKNOWN;
         const int code = edgebat_step(w->battery);
         fuzz_require(code == EDGEBAT_OK || code == EDGEBAT_BUSY, "step fails");
         tally.calls++;
-        counted.inferences += (had_estimate == 0U) && (w->battery->has_estimate != 0U);
+        counted.inferences += (had_estimate == 0) && (w->battery->evidence[0].cpct != EDGEBAT_UNKNOWN);
         if (code == EDGEBAT_OK) {
             break;
         }

@@ -151,17 +151,33 @@ static void test_one_odd_charge_does_not_silence_the_model(void) {
     TEST_ASSERT_EQUAL_INT(0, result.age_cycles);
 }
 
-static void test_without_a_temperature_nothing_is_known(void) {
+static void without_temperature(void) {
     for (int i = 0; i < 3; i++) {
-        discharge();
         for (int mV = 3560; mV <= 3720; mV++) {
             const edgebat_sample_t sample = {1000, 4000U, (int16_t)mV, 250,
                                              EDGEBAT_VALID_VOLTAGE | EDGEBAT_VALID_CURRENT};
             (void)edgebat_push(&battery, &sample);
             finish();
         }
+        for (int k = 0; k < 10; k++) {
+            const edgebat_sample_t sample = {-1000, 10000U, (int16_t)(3900 - 50 * k), 250,
+                                             EDGEBAT_VALID_VOLTAGE | EDGEBAT_VALID_CURRENT};
+            (void)edgebat_push(&battery, &sample);
+        }
     }
     (void)edgebat_result(&battery, &result);
+}
+
+static void test_without_a_thermometer_the_error_is_larger(void) {
+    without_temperature();
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OK, result.status);
+    TEST_ASSERT_EQUAL_INT(323, result.sigma_cpct); /* 120 and 300 */
+}
+
+static void test_a_thermometer_that_falls_silent_in_the_cold_lets_nobody_speak(void) {
+    const edgebat_sample_t cold = {0, 1000U, 3500, -100, EDGEBAT_VALID_ALL};
+    (void)edgebat_push(&battery, &cold);
+    without_temperature();
     TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OUT_OF_DOMAIN, result.status);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_NONE, result.source);
 }
@@ -206,7 +222,8 @@ static void test_counting_speaks_when_the_model_may_not(void) {
     finish();
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_COUNTING, result.source);
-    TEST_ASSERT_EQUAL_INT(300, result.sigma_cpct);
+    /* 3 %, 8 % at the one-hour current of 370 mA, and 0.1 % per hour */
+    TEST_ASSERT_EQUAL_INT(300 + 648 + 5, result.sigma_cpct);
     TEST_ASSERT_EQUAL_INT(1, (result.counting_cpct > 8500) && (result.counting_cpct < 8650));
     TEST_ASSERT_EQUAL_INT(1, result.soh_cpct == result.counting_cpct);
 }
@@ -221,7 +238,8 @@ int main(void) {
     RUN_TEST(test_frames_carry_the_result);
     RUN_TEST(test_pulses_of_charge_make_no_cycle);
     RUN_TEST(test_one_odd_charge_does_not_silence_the_model);
-    RUN_TEST(test_without_a_temperature_nothing_is_known);
+    RUN_TEST(test_without_a_thermometer_the_error_is_larger);
+    RUN_TEST(test_a_thermometer_that_falls_silent_in_the_cold_lets_nobody_speak);
     RUN_TEST(test_a_measured_value_replaces_a_guess_at_once);
     RUN_TEST(test_counting_speaks_when_the_model_may_not);
     return UNITY_END();

@@ -67,6 +67,17 @@ static void test_every_value_of_the_configuration_has_a_range(void) {
     REFUSED(stuck_ppm, 0U);
     REFUSED(stuck_ppm, 1000001U);
     REFUSED(invalid_ms, 0U);
+    REFUSED(cutoff_mA, 2000001);
+    /* A cell that is never charged through the window: 3600 to 3700 mV. */
+    REFUSED(max_mV, 3699);
+    REFUSED(min_mV, 3601);
+    REFUSED(full_mV, 3699);
+    REFUSED(full_mV, 4501);
+    REFUSED(empty_mV, 3600);
+    REFUSED(empty_mV, 999);
+    /* No model calls so little, or so much, 100 % of a cell of 370 mAh. */
+    REFUSED(reference_mAh, 277U);
+    REFUSED(reference_mAh, 494U);
     (void)edgebat_config_default(&config, 370U);
     config.full_mV = 3000;
     config.empty_mV = 3000;
@@ -79,6 +90,18 @@ static void test_every_value_of_the_configuration_has_a_range(void) {
         model.member = (value);                                                                              \
         TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_MODEL, edgebat_init(&battery, &model, &config, work, NULL, 0U));   \
     } while (0)
+
+static void test_of_a_refused_battery_nothing_is_known(void) {
+    (void)edgebat_config_default(&config, 370U);
+    config.max_mV = 3650;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_init(&battery, &fake_model, &config, work, NULL, 0U));
+    memset(&result, 0x11, sizeof result);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_result(&battery, &result));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, result.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_INPUT_INVALID, result.status);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_NONE, result.source);
+    TEST_ASSERT_EQUAL_INT(0, result.points);
+}
 
 static void test_a_model_that_contradicts_itself_is_refused(void) {
     static const int32_t falling[5] = {3600000, 3625000, 3625000, 3675000, 3700000};
@@ -123,6 +146,7 @@ int main(void) {
     RUN_TEST(test_null_pointers_are_refused_everywhere);
     RUN_TEST(test_misaligned_memory_is_refused);
     RUN_TEST(test_every_value_of_the_configuration_has_a_range);
+    RUN_TEST(test_of_a_refused_battery_nothing_is_known);
     RUN_TEST(test_a_model_that_contradicts_itself_is_refused);
     RUN_TEST(test_a_model_says_what_it_is);
     return UNITY_END();

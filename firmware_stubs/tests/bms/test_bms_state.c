@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "one_battery.h"
+#include "state_v1.h"
 
 #include <string.h>
 
@@ -23,13 +24,15 @@ static void test_a_state_survives_and_says_what_is_wrong_with_it(void) {
     TEST_ASSERT_EQUAL_INT(10000, result.soh_cpct);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_state_get(&battery, again, FAKE_SAVED_BYTES));
     TEST_ASSERT_EQUAL_INT(saved[12] + 1, again[12]); /* the sequence number and with it the checksum */
-    TEST_ASSERT_EQUAL_INT(0, memcmp(&saved[16], &again[16], FAKE_SAVED_BYTES - 20U));
+    TEST_ASSERT_EQUAL_INT(0, memcmp(&saved[16], &again[16], EDGEBAT_SAVED_HEADER - 20U));
+    TEST_ASSERT_EQUAL_INT(0, memcmp(&saved[EDGEBAT_SAVED_HEADER], &again[EDGEBAT_SAVED_HEADER],
+                                    FAKE_SAVED_BYTES - EDGEBAT_SAVED_HEADER - 4U));
 
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_LENGTH, edgebat_state_check(&fake_model, &config, saved, 10U));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_LENGTH,
                           edgebat_state_check(&fake_model, &config, saved, FAKE_SAVED_BYTES - 1U));
     other.nominal_mAh = 371U;
-    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_OTHER,
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_INHERITED,
                           edgebat_state_check(&fake_model, &other, saved, FAKE_SAVED_BYTES));
     for (uint32_t i = 0; i < FAKE_SAVED_BYTES; i++) {
         saved[i] ^= 4U;
@@ -93,7 +96,89 @@ static void test_an_inference_cut_short_by_the_power_is_done_after_it(void) {
     TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_MODEL, result.source);
 }
 
+static void test_a_state_of_version_1_goes_on(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    memcpy(saved, state_v1, sizeof state_v1);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
+                          edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES));
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OK, result.status);
+    TEST_ASSERT_EQUAL_INT(10000, result.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(10000, result.model_cpct);
+    TEST_ASSERT_EQUAL_INT(4, result.cycle);
+    TEST_ASSERT_EQUAL_INT(100, result.rul_cycles);
+    TEST_ASSERT_EQUAL_INT(120, result.sigma_cpct);
+    cycle(); /* the window is whole: one charge more makes an estimate */
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(0, result.age_cycles);
+    TEST_ASSERT_EQUAL_INT(5, result.cycle);
+}
+
+static void test_another_model_inherits_what_is_known(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    edgebat_model_t next = fake_model;
+    next.fingerprint ^= 1U;
+    config.rated_cycles = 1000U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_init(&battery, &fake_model, &config, work, NULL, 0U));
+    cycle();
+    cycle();
+    discharge();
+    for (int mV = 3560; mV <= 3720; mV++) { /* a little less healthy than new */
+        (void)push(mV, 960, 4000U);
+        finish();
+    }
+    (void)edgebat_result(&battery, &result);
+    const uint16_t soh = result.soh_cpct;
+    (void)edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_INHERITED,
+                          edgebat_init(&battery, &next, &config, work, saved, FAKE_SAVED_BYTES));
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(soh, result.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_INHERITED, result.source);
+    TEST_ASSERT_EQUAL_INT(220, result.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(4, result.cycle);
+    TEST_ASSERT_EQUAL_INT(3, result.warmup);
+    /* Room for a shorter state is enough: the first part says all that another model may know. */
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_INHERITED,
+                          edgebat_init(&battery, &next, &config, work, saved, FAKE_SAVED_BYTES - 8U));
+    saved[60] ^= 1U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_LENGTH,
+                          edgebat_init(&battery, &next, &config, work, saved, FAKE_SAVED_BYTES - 8U));
+}
+
+static void test_an_edited_capacity_rescales(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    cycle();
+    cycle();
+    cycle();
+    (void)edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES);
+    (void)edgebat_config_default(&config, 400U);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_INHERITED,
+                          edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES));
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(9250, result.soh_cpct); /* 370 of 400 mAh */
+}
+
+static void test_service_seeds_another_cell(void) {
+    cycle();
+    cycle();
+    cycle();
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_seed(&battery, 20000U, 100U));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_seed(&battery, 8800U, 150U));
+    finish();
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(8800, result.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(150, result.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_INHERITED, result.source);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_WARMUP, result.status);
+    TEST_ASSERT_EQUAL_INT(4, result.cycle);
+}
+
 int main(void) {
+    RUN_TEST(test_a_state_of_version_1_goes_on);
+    RUN_TEST(test_another_model_inherits_what_is_known);
+    RUN_TEST(test_an_edited_capacity_rescales);
+    RUN_TEST(test_service_seeds_another_cell);
     RUN_TEST(test_a_state_survives_and_says_what_is_wrong_with_it);
     RUN_TEST(test_of_two_places_the_newer_sound_one_counts);
     RUN_TEST(test_a_charge_after_every_start_makes_an_estimate);

@@ -9,7 +9,8 @@ struct bms_context {
         float cell_dis_voltage_limit;
     } ic_conf;
     struct {
-        float cell_voltage_avg;
+        unsigned char connected_cells;
+        float cell_voltages[16];
         float current;
         float cell_temp_avg;
     } ic_data;

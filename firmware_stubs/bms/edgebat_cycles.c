@@ -1,0 +1,73 @@
+/*
+ * edgebat_cycles.c - throughput, equivalent full cycles, and the cycles that a battery's owner would count.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "edgebat_bms.h"
+
+/* A twentieth of the nominal capacity makes a discharge, and a charge, of a cycle. */
+#define CYCLE_PART 20U
+
+/* Beyond this the counter stands; at the one-hour current that is millions of years. */
+#define MOST_THROUGHPUT (UINT64_C(1) << 63U)
+
+uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over) {
+    return (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / over);
+}
+
+uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput) {
+    const uint64_t efc = throughput / ((uint64_t)nominal_mAh * (EDGEBAT_PER_MAH / 2U));
+    return (uint16_t)((efc > UINT16_MAX) ? UINT16_MAX : efc);
+}
+
+void edgebat_bms_count_cycle(edgebat_t *battery) {
+    battery->armed = 0U;
+    battery->swing = 0U;
+    battery->cycle_used = 0U;
+    battery->unseen = 0U;
+    battery->cycle++;
+    battery->revision++;
+}
+
+/* What lies in the swing, after `out` has left it and `in` has come; never below nothing. */
+static uint64_t moved(uint64_t swing, uint64_t in, uint64_t out) {
+    return (swing + in > out) ? (swing + in - out) : 0U;
+}
+
+/* Net discharge of a cycle's part, then as much net charge: what brakes give back on the way makes none. */
+static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharged) {
+    const uint64_t part = edgebat_bms_part(battery, CYCLE_PART);
+    if (battery->armed == 0U) {
+        battery->swing = moved(battery->swing, discharged, charged);
+        if (battery->swing >= part) {
+            battery->armed = 1U;
+            battery->swing = 0U;
+            battery->above =
+                0U; /* after so much no charge goes on where it paused, whatever the sensor's error */
+            battery->revision++; /* without it a loss of power would lose the cycle */
+        }
+    } else {
+        battery->swing = moved(battery->swing, charged, discharged);
+        if (battery->swing >= part) {
+            edgebat_bms_count_cycle(battery);
+        }
+    }
+}
+
+void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
+    const uint64_t charged = (part > 0) ? (uint64_t)part : 0U;
+    const uint64_t discharged = (part < 0) ? (uint64_t)-part : 0U;
+    if (battery->throughput < MOST_THROUGHPUT) {
+        battery->throughput += charged + discharged;
+    }
+    if ((battery->throughput >= (((uint64_t)battery->efc + 1U) * edgebat_bms_part(battery, 2U))) &&
+        (battery->efc < UINT16_MAX)) {
+        battery->efc = edgebat_bms_efc(battery->config->nominal_mAh, battery->throughput);
+        battery->weigh |= EDGEBAT_WEIGH_AGE;
+    }
+    if (battery->above != 0U) {
+        battery->above = moved(battery->above, charged, discharged);
+    }
+    follow_swing(battery, charged, discharged);
+    edgebat_bms_count_anchor(battery, part, dt_ms);
+}
