@@ -64,7 +64,7 @@ def runs_of(current_a: Float64, counted: Float64, wide: Bool, nominal_ah: float,
 def device_cycles(runs: Runs, size: int, nominal_ah: float) -> Int64:
     """[size] cycle numbers from 1: a cycle is a charge of at least nominal / 20 after as much net discharge.
 
-    As in ``ChargeCounter``, but for the charges that count because they reach its voltage window: there is no window yet.
+    As in ``ChargeCounter``, whose charge may come in pieces; here a piece of a cycle's part counts.
     A cycle starts where its charge does.
     """
     part = nominal_ah / CYCLE_PART
