@@ -25,6 +25,7 @@ from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
+from edgebat.runs.ground import measured_ground
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
@@ -209,6 +210,8 @@ class Pipeline:
             judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = replace(graph, meta={**graph.meta, "field": limits})
+            ground = measured_ground(graph, self.task, train, val, self.recipe.ground)
+            graph = replace(graph, meta={**graph.meta, "ground": ground})
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
             results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates()}

@@ -219,6 +219,8 @@ class Task(ABC, Generic[W, S]):
     """Numbers of knots that a search may choose; none where the first of ``columns`` does not see what they cost."""
     relative_input: ClassVar[bool] = False
     """Students read changes since the window's last value instead of values."""
+    domain_scored: ClassVar[bool] = False
+    """A model says how far a window may be from what it has learnt from, and a device refuses what is further."""
 
     def spec(self, values: Json | None = None) -> S:
         """The task's definition out of plain data; ``name`` may stand among them. Raises DataError."""
@@ -285,6 +287,14 @@ class Task(ABC, Generic[W, S]):
     def ground(self, windows: W) -> Json:
         """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
         return {}
+
+    def window_v(self, spec: S) -> tuple[float, float] | None:
+        """Voltages between which an input is measured; None where they are not part of the definition."""
+        return None
+
+    def noisy_inputs(self, windows: W, noise_mv: float, rng: np.random.Generator) -> Float32:
+        """The inputs as a device measures them whose voltage is noisy (RMS, mV); unchanged where none is measured."""
+        return windows.inputs()
 
     def notes(self, windows: W, provenance: Mapping[str, Any]) -> list[str]:
         """What a reader of an evaluation on ``windows`` must know, given what the model says of its training."""

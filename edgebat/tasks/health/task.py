@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Bool, FloatArray
+from edgebat.arrays import Bool, Float32, FloatArray
 from edgebat.errors import DataError
 from edgebat.tasks.base import (
     CellCurve,
@@ -57,6 +57,7 @@ class Health(Task[HealthWindows, HealthSpec]):
         Column("trajectory_rmse_pct", "trajectory", 3, "pp"),
         Column("rul_rmse_cycles", "RUL RMSE", 1, "cycles"),
     )
+    domain_scored = True
     explanation = "SOH and trajectory in percentage points of the reference capacity, RUL in cycles."
 
     def heads(self, spec: HealthSpec, knots: int | None = None) -> tuple[Head, ...]:
@@ -153,6 +154,18 @@ class Health(Task[HealthWindows, HealthSpec]):
             "rul_rmse_cycles": _rmse(rul),
             "rul_mae_cycles": _mean(np.abs(rul)),
         }
+
+    def window_v(self, spec: HealthSpec) -> tuple[float, float]:
+        """Of the charge."""
+        return spec.window_start_v, spec.window_end_v
+
+    def noisy_inputs(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> Float32:
+        """Every level of a charge is crossed a little early or late, and moves charge between its two increments."""
+        spec, x = windows.spec, windows.x
+        step_mv = 1000 * (spec.window_end_v - spec.window_start_v) / spec.increments
+        slope = np.concatenate([x[..., :1], (x[..., 1:] + x[..., :-1]) / 2, x[..., -1:]], axis=-1) / step_mv
+        moved = np.diff(rng.normal(0.0, noise_mv, slope.shape) * slope, axis=-1)
+        return np.asarray(x + moved, dtype=np.float32)
 
     def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
         """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
