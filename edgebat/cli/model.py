@@ -207,10 +207,18 @@ def predict(
         str | None,
         typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
     ] = None,
+    max_gap_ms: Annotated[
+        int | None,
+        typer.Option(
+            "--max-gap-ms", min=1, help="a longer hole between two samples ends a measurement, as on a device"
+        ),
+    ] = None,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     json_: JsonOption = False,
 ) -> None:
     """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
+
+    Charges and windows unlike what the model has learnt from are refused, as a device refuses them. Exit code 3: all are.
 
     A health model reads cycler files of most makers and logs of battery managers (docs/data-layouts.md).
     A forecast model reads capacity histories: CSV with cycle and capacity_ah.
@@ -230,7 +238,7 @@ def predict(
     from edgebat.predict import predict_text
     from edgebat.tasks.base import FileOptions
 
-    how = FileOptions(nominal_ah, mapping or (), sign)
+    how = FileOptions(nominal_ah, mapping or (), sign, max_gap_ms)
     if Path(data).is_dir():
         return many.run("predict", model, Path(data), how, last=last, json_=json_)
     print(predict_text(model, data, how, last=last, as_json=json_))

@@ -18,6 +18,7 @@ import numpy as np
 from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.errors import DataError, ModelFileError
 from edgebat.files import Json
+from edgebat.ground import Ground
 from edgebat.tasks.windows import Definition, Windows
 
 if TYPE_CHECKING:
@@ -155,19 +156,25 @@ class FileOptions:
     """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A; keys of a profile, as ``"time_unit=min"``."""
     sign: str | None = None
     """Meaning of a positive current; None takes what the file's layout says, and charging where it says nothing."""
+    max_gap_ms: int | None = None
+    """A longer hole between two samples ends a measurement, ms; None takes any whose voltage goes on as the clock does."""
+    ground: Ground = field(default_factory=Ground)
+    """What the model that is to read it has learnt from; its limits leave charges out as a device does."""
 
 
 @dataclass(frozen=True)
 class FileInputs:
     """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none.
 
-    remarks: what was guessed about the file, and what was left out of it.
+    remarks: what was guessed about the file, and what was left out of it. suspicion: what explains it best if a model
+    refuses everything; empty when nothing speaks for anything.
     """
 
     x: FloatArray
     cycle: Int64
     left_out: dict[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    suspicion: str = ""
 
 
 @dataclass(frozen=True)
