@@ -68,18 +68,17 @@ class RowLimits:
     low_ppm: tuple[int, ...] = ()
     """[columns] ppm of nominal capacity; empty: not limited."""
     high_ppm: tuple[int, ...] = ()
-    rate_mc: Range | None = None
-    """Least and largest charging current, 0.001 C; None: not stated, so that none is refused."""
+    rates_mc: tuple[Range, ...] = ()
+    """Charging currents, 0.001 C, ascending: one range for each rate that was trained, for what lies between two rates is
+    not known either (docs/trust.md). Empty: not stated, so that none is refused."""
     temperature_ddegc: Range | None = None
     """Least and highest temperature, 0.1 degC; None: not stated."""
 
     def refusal(self, row_ppm: Int64, rate_c: float | None = None, degc: float | None = None) -> str:
         """Why a device leaves the row [columns] out, in words; "" when it takes it. None is not measured, and refuses
         nothing."""
-        if rate_c is not None and self.rate_mc is not None:
-            low, high = self.rate_mc
-            if not low <= round(rate_c * 1000) <= high:
-                return f"charged at a rate outside {low / 1000:g} to {high / 1000:g} C, the rates it has learnt from"
+        if rate_c is not None and not self.knows_rate(rate_c):
+            return f"charged at another rate than those it has learnt from, {self.rates}"
         if degc is not None and self.temperature_ddegc is not None:
             low, high = self.temperature_ddegc
             if not low <= round(degc * 10) <= high:
@@ -87,6 +86,15 @@ class RowLimits:
         if self.low_ppm and not ((row_ppm >= self.low_ppm) & (row_ppm <= self.high_ppm)).all():
             return CHARGE_UNLIKE
         return ""
+
+    def knows_rate(self, rate_c: float) -> bool:
+        """Whether a charging current, C, is one of those stated; True where none is."""
+        return not self.rates_mc or any(low <= round(rate_c * 1000) <= high for low, high in self.rates_mc)
+
+    @property
+    def rates(self) -> str:
+        """The rates in words."""
+        return ", ".join(f"{low / 1000:g} to {high / 1000:g} C" for low, high in self.rates_mc)
 
 
 CHARGE_UNLIKE = "a charge unlike those of the training cells"
@@ -145,10 +153,10 @@ class Ground:
         return [*lines, *self._gates()]
 
     def _gates(self) -> list[tuple[str, str]]:
-        rate, degrees = self.rows.rate_mc, self.rows.temperature_ddegc
+        degrees = self.rows.temperature_ddegc
         open_gate = f"{NOT_STATED}, none is refused"
         gates = [
-            ("charge rates taken", f"{rate[0] / 1000:g} to {rate[1] / 1000:g} C" if rate else open_gate),
+            ("charge rates taken", self.rows.rates or open_gate),
             (
                 "temperatures taken",
                 f"{degrees[0] / 10:g} to {degrees[1] / 10:g} degC" if degrees else open_gate,
@@ -179,8 +187,8 @@ def ground_of(meta: Any, name: str) -> Ground:
             RowLimits(
                 _integers(rows["low_ppm"]),
                 _integers(rows["high_ppm"]),
-                _range(rows["rate_mc"]),
-                _range(rows["temperature_ddegc"]),
+                tuple(_range(values) for values in rows["rates_mc"]),
+                None if rows["temperature_ddegc"] is None else _range(rows["temperature_ddegc"]),
             ),
             _domain(domain) if domain else None,
         )
@@ -214,9 +222,7 @@ def _integers(values: Any) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _range(values: Any) -> Range | None:
-    if values is None:
-        return None
+def _range(values: Any) -> Range:
     low, high = _integers(values)
     if not -32768 <= low <= high <= 32767:
         raise ValueError(f"the range {values} does not ascend within 16 bits")

@@ -11,10 +11,9 @@ from edgebat.arrays import Float32, Float64, Int64
 from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
-from edgebat.ground import MOST_PROTOTYPES, Domain, Ground, RowLimits, Seen
+from edgebat.ground import MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
 from edgebat.models import to_ppm
 from edgebat.runtime import quantize_input
-from edgebat.runtime.border import unclipped_ppm
 from edgebat.tasks.base import AnyTask, Head
 from edgebat.tasks.windows import Windows
 
@@ -61,21 +60,22 @@ def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows
     degrees = graph.meta.get("field", {}).get("temperature_ddegc")
     rows, domain = RowLimits(), None
     if task.domain_scored:
-        rows = _row_limits(graph, _seen_twice(task, train, settings, 1), settings)
+        rows = _row_limits(_seen_twice(task, train, settings, 1), settings)
         domain = _domain(graph, task, train, val, settings)
-    rates = [condition.charge_rate_c for condition in train.conditions]
-    known = [rate for rate in rates if rate is not None]
-    gate = (
-        (round(min(known) * (1 - RATE_MARGIN) * 1000), round(max(known) * (1 + RATE_MARGIN) * 1000)) if known else None
-    )
-    limits = RowLimits(
-        rows.low_ppm,
-        rows.high_ppm,
-        gate if len(known) == len(rates) else None,
-        (degrees[0], degrees[1]) if degrees else None,
-    )
+    limits = RowLimits(rows.low_ppm, rows.high_ppm, _rate_gate(train), (degrees[0], degrees[1]) if degrees else None)
     heads = task.heads(train.spec)
     return Ground(_seen(train, heads), _seen(val, heads), window_v or (), limits, domain).to_json()
+
+
+def _rate_gate(train: Windows) -> tuple[Range, ...]:
+    """A range around each rate; none when a cell does not state its own. Ranges that touch become one."""
+    rates = {condition.charge_rate_c for condition in train.conditions}
+    ranges: list[Range] = []
+    for rate in () if None in rates else sorted(rate for rate in rates if rate is not None):
+        low, high = (round(rate * factor * 1000) for factor in (1 - RATE_MARGIN, 1 + RATE_MARGIN))
+        low = ranges.pop()[0] if ranges and ranges[-1][1] >= low else low
+        ranges.append((low, high))
+    return tuple(ranges)
 
 
 def _measured(windows: Windows) -> Windows:
@@ -117,15 +117,13 @@ def _seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed:
     return x
 
 
-def _row_limits(graph: IntGraph, x: Float32, settings: GroundSettings) -> RowLimits:
-    """Quantiles of every column with a margin, and never beyond what the border can tell apart."""
+def _row_limits(x: Float32, settings: GroundSettings) -> RowLimits:
+    """Quantiles of every column with a margin."""
     rows = to_ppm(x).reshape(-1, x.shape[-1])
     low, high = np.quantile(rows, [1 - settings.quantile, settings.quantile], axis=0)
     room = settings.margin * (high - low)
-    clipped_low, clipped_high = unclipped_ppm(graph)
-    least = np.maximum(np.floor(low - room), clipped_low)
-    most = np.minimum(np.ceil(high + room), clipped_high)
-    return RowLimits(tuple(int(v) for v in least), tuple(int(v) for v in np.maximum(least, most)))
+    least, most = np.floor(low - room), np.ceil(high + room)
+    return RowLimits(tuple(int(v) for v in least), tuple(int(v) for v in most))
 
 
 def _domain(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settings: GroundSettings) -> Domain | None:

@@ -6,13 +6,13 @@ from enum import IntEnum
 
 import numpy as np
 
-from edgebat.arrays import Int8, Int64, IntArray
+from edgebat.arrays import Bool, Int8, Int64, IntArray
 from edgebat.graph.model import IntGraph
 from edgebat.graph.origin import graph_ground
 from edgebat.ground import CHARGE_UNLIKE, WINDOW_UNLIKE, RowLimits
 from edgebat.runtime.border import input_clipped, unclipped_ppm
 
-__all__ = ["Refusal", "domain_scores", "refusals", "row_limits"]
+__all__ = ["Refusal", "domain_scores", "outside_domain", "refusals", "row_limits"]
 
 
 class Refusal(IntEnum):
@@ -34,7 +34,7 @@ def row_limits(graph: IntGraph) -> RowLimits:
     """What a row must be like: the ground's limits, or, where the file states none, the range that the border does not
     clip. Raises ModelFileError without a border."""
     rows = graph_ground(graph).rows
-    return rows if rows.low_ppm else RowLimits(*unclipped_ppm(graph), rows.rate_mc, rows.temperature_ddegc)
+    return rows if rows.low_ppm else RowLimits(*unclipped_ppm(graph), rows.rates_mc, rows.temperature_ddegc)
 
 
 def domain_scores(graph: IntGraph, windows: Int8) -> Int64 | None:
@@ -43,15 +43,22 @@ def domain_scores(graph: IntGraph, windows: Int8) -> Int64 | None:
     return None if domain is None else domain.scores(windows)
 
 
+def outside_domain(graph: IntGraph, windows: Int8) -> Bool:
+    """[N] whether the score of a quantized window [N, T, C] is above the model's limit; never where it states none."""
+    domain = graph_ground(graph).domain
+    if domain is None:
+        return np.zeros(len(windows), dtype=np.bool_)
+    return np.asarray(domain.scores(windows) > domain.limit)
+
+
 def refusals(graph: IntGraph, values: IntArray, windows: Int8) -> Int64:
     """A ``Refusal`` [N] for each window: its integers in the model's input unit [N, T, C], and the same quantized."""
     found = np.zeros(len(values), dtype=np.int64)
-    ground = graph_ground(graph)
-    if ground.domain is not None:
-        found[ground.domain.scores(windows) > ground.domain.limit] = Refusal.DOMAIN
-    found[input_clipped(graph, values)] = Refusal.ROW
-    if ground.rows.low_ppm:
-        low, high = np.array(ground.rows.low_ppm), np.array(ground.rows.high_ppm)
-        outside = (values < low) | (values > high)
+    rows = graph_ground(graph).rows
+    found[outside_domain(graph, windows)] = Refusal.DOMAIN
+    if rows.low_ppm:
+        outside = (values < np.array(rows.low_ppm)) | (values > np.array(rows.high_ppm))
         found[outside.reshape(len(values), -1).any(axis=1)] = Refusal.ROW
+    else:
+        found[input_clipped(graph, values)] = Refusal.ROW
     return found

@@ -105,14 +105,19 @@ int edgebat_step(edgebat_t *battery) {
     } else if (battery->slice != 0U) {
         const int code = model->run_slice((uint32_t)battery->slice - 1U, edgebat_bms_window(battery),
                                           edgebat_bms_output(battery), battery->work);
-        if (code != EDGEBAT_OK) {
+        if (code == EDGEBAT_IGNORED) {
+            /* The model says after its last slice that it does not know windows like this one. */
+            battery->slice = 0U;
+            battery->outside = 1U;
+        } else if (code != EDGEBAT_OK) {
             battery->slice = 0U;
             return code;
-        }
-        battery->slice++;
-        if (battery->slice > model->slices) {
-            battery->slice = 0U;
-            take_over(battery);
+        } else {
+            battery->slice++;
+            if (battery->slice > model->slices) {
+                battery->slice = 0U;
+                take_over(battery);
+            }
         }
     } else {
         /* nothing to do */

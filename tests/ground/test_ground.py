@@ -56,7 +56,7 @@ def test_the_ground_is_what_the_training_cells_are(graph: IntGraph, windows: Hea
     assert ground.train.cycles == (3, 12)
     assert ground.voltage_v == (3.6, 3.7)
     # Ten per cent of a rate are a charger's tolerance; temperatures are those of the estimator's gate.
-    assert ground.rows.rate_mc == (450, 550)
+    assert ground.rows.rates_mc == ((450, 550),)
     assert ground.rows.temperature_ddegc == (200, 300)
 
 
@@ -72,15 +72,28 @@ def test_what_sources_do_not_state_is_not_stated_and_refuses_nothing(model_file:
     assert ground.rows.refusal(np.array(ground.rows.low_ppm), rate_c=3.0, degc=-20.0) == ""
 
 
-def test_limits_of_a_row_lie_a_little_beyond_the_training_rows_and_inside_what_int8_holds(
-    graph: IntGraph, windows: HealthWindows
-):
-    limits, clipped = graph_ground(graph).rows, row_limits(replace(graph, meta={**graph.meta, "ground": None}))
+def test_between_two_rates_nothing_is_known(model_file: Path, windows: HealthWindows):
+    rates = (0.25, 0.5, 0.55, 1.0)
+    conditions = tuple(Condition("MADE_UP", 25.0, "CC", rate) for rate in rates)
+    found = measured_ground(
+        load_graph(model_file), task("health"), replace(windows, conditions=conditions), windows, GroundSettings()
+    )
+    rows = ground_of({"ground": found}, "tiny").rows
+    assert rows.rates_mc == ((225, 275), (450, 605), (900, 1100))
+    assert [rows.knows_rate(rate) for rate in (0.25, 0.35, 0.6, 0.75, 1.0, 1.2)] == [1, 0, 1, 0, 1, 0]
+
+
+def test_limits_of_a_row_lie_a_little_beyond_the_training_rows(model_file: Path, windows: HealthWindows):
+    graph = with_ground(load_graph(model_file), windows, noise_mv=0.0)
+    limits = graph_ground(graph).rows
     rows = to_ppm(windows.x).reshape(-1, windows.x.shape[-1])
-    assert ((rows >= limits.low_ppm) & (rows <= limits.high_ppm)).mean() > 0.99
-    assert (np.array(limits.low_ppm) >= clipped.low_ppm).all()
-    assert (np.array(limits.high_ppm) <= clipped.high_ppm).all()
-    assert limits.low_ppm != clipped.low_ppm
+    assert ((rows >= limits.low_ppm) & (rows <= limits.high_ppm)).all()
+    width = np.ptp(rows, axis=0)
+    assert (np.array(limits.low_ppm) > rows.min(axis=0) - 0.3 * width).all()
+    assert (np.array(limits.high_ppm) < rows.max(axis=0) + 0.3 * width).all()
+    # A file that states no ground has the range of its int8 input instead.
+    clipped = row_limits(replace(graph, meta={**graph.meta, "ground": None}))
+    assert clipped.low_ppm != limits.low_ppm
 
 
 @pytest.mark.parametrize(
@@ -88,13 +101,13 @@ def test_limits_of_a_row_lie_a_little_beyond_the_training_rows_and_inside_what_i
     [
         (None, None, 0, ""),
         (0.5, 25.0, 0, ""),
-        (1.0, 25.0, 0, "at a rate outside 0.45 to 0.55 C"),
+        (1.0, 25.0, 0, "at another rate than those it has learnt from, 0.45 to 0.55 C"),
         (0.5, -10.0, 0, "outside 20 to 30 degC"),
         (0.5, 25.0, 500, "unlike those of the training cells"),
     ],
 )
 def test_a_refusal_says_why(rate_c: float | None, degc: float | None, column: int, reason: str):
-    limits = RowLimits((-100, -100), (100, 100), (450, 550), (200, 300))
+    limits = RowLimits((-100, -100), (100, 100), ((450, 550),), (200, 300))
     found = limits.refusal(np.array([column, 0]), rate_c, degc)
     assert reason in found
     assert bool(found) == bool(reason)
@@ -147,6 +160,12 @@ def test_c_scores_as_numpy_does(graph: IntGraph, library: ctypes.CDLL):
     assert found == scores.tolist()
 
 
+def test_c_knows_the_same_rates(graph: IntGraph, library: ctypes.CDLL):
+    rows = graph_ground(graph).rows
+    for rate_mc in (-1, 0, 449, 450, 500, 550, 551, 2**31 - 1):
+        assert library.soh_knows_rate(rate_mc) == rows.knows_rate(rate_mc / 1000)
+
+
 def test_the_header_carries_the_ground_as_values(graph: IntGraph, tmp_path: Path):
     header = write_c(graph, tmp_path, "soh").files[0].read_text()
     ground = graph_ground(graph)
@@ -197,9 +216,9 @@ def test_info_shows_it(command: Command, graph: IntGraph, model_file: Path, tmp_
     [
         "nonsense",
         {"rows": {}},
-        {"rows": {"low_ppm": [5], "high_ppm": [4], "rate_mc": None, "temperature_ddegc": None}},
-        {"rows": {"low_ppm": [1.5], "high_ppm": [4], "rate_mc": None, "temperature_ddegc": None}},
-        {"rows": {"low_ppm": [], "high_ppm": [], "rate_mc": [2, 1], "temperature_ddegc": None}},
+        {"rows": {"low_ppm": [5], "high_ppm": [4], "rates_mc": [], "temperature_ddegc": None}},
+        {"rows": {"low_ppm": [1.5], "high_ppm": [4], "rates_mc": [], "temperature_ddegc": None}},
+        {"rows": {"low_ppm": [], "high_ppm": [], "rates_mc": [[2, 1]], "temperature_ddegc": None}},
         {"domain": {"prototypes": [[1, 2, 3, 256]], "limit": 1, "false_alarms": 0.1}},
         {"domain": {"prototypes": [[1, 2]], "limit": 1, "false_alarms": 0.1}},
         {"domain": {"prototypes": [[1, 2, 3, 4]] * 33, "limit": 1, "false_alarms": 0.1}},
@@ -213,7 +232,7 @@ def test_a_damaged_ground_is_refused(graph: IntGraph, change: Any):
 
 
 def test_limits_of_another_number_of_columns_are_refused(graph: IntGraph):
-    rows = {"low_ppm": [1], "high_ppm": [2], "rate_mc": None, "temperature_ddegc": None}
+    rows = {"low_ppm": [1], "high_ppm": [2], "rates_mc": [], "temperature_ddegc": None}
     other = replace(graph, meta={**graph.meta, "ground": {**graph.meta["ground"], "rows": rows, "domain": None}})
     with pytest.raises(ModelFileError, match="limits 1 columns and reads 4"):
         graph_ground(other)

@@ -25,12 +25,19 @@ def prototypes(ground: Ground, name: str, upper: str) -> str:
  *
 {about}
  */
-{macros}{_domain_prototype(name, upper) if ground.domain else ""}"""
+{macros}{_rate_prototype(name) if ground.rows.rates_mc else ""}{_domain_prototype(name, upper) if ground.domain else ""}"""
+
+
+def _rate_prototype(name: str) -> str:
+    return f"""
+/** Whether a charge at rate_mC, 0.001 C, is at one of the rates the model has learnt from: 1, else 0. */
+int {name}_knows_rate(int32_t rate_mC);
+"""
 
 
 def _values(ground: Ground) -> list[tuple[str, int, str]]:
     """(macro without the model's name, value, comment)."""
-    train, rate, degrees = ground.train, ground.rows.rate_mc, ground.rows.temperature_ddegc
+    train, rates, degrees = ground.train, ground.rows.rates_mc, ground.rows.temperature_ddegc
     values = [("GROUND_CELLS", train.cells, "trained on")]
     if train.soh:
         low, high = (round(v * 10_000) for v in train.soh)
@@ -43,8 +50,11 @@ def _values(ground: Ground) -> list[tuple[str, int, str]]:
     if ground.voltage_v:
         low, high = (round(v * 1000) for v in ground.voltage_v)
         values += [("GROUND_MIN_MV", low, "window of the charge"), ("GROUND_MAX_MV", high, "")]
-    if rate:
-        values += [("GROUND_MIN_RATE_MC", rate[0], "charging current, 0.001 C"), ("GROUND_MAX_RATE_MC", rate[1], "")]
+    if rates:
+        values += [
+            ("GROUND_MIN_RATE_MC", rates[0][0], "charging current, 0.001 C"),
+            ("GROUND_MAX_RATE_MC", rates[-1][1], ""),
+        ]
     if degrees:
         values += [("GROUND_MIN_DDEGC", degrees[0], "0.1 degC"), ("GROUND_MAX_DDEGC", degrees[1], "")]
     if ground.domain:
@@ -60,7 +70,25 @@ uint32_t {name}_domain(const int8_t *input);
 
 
 def functions(ground: Ground, name: str, rows: int) -> str:
-    """For the source; "" for a model without a domain. ``Domain.scores`` is the same in Python."""
+    """For the source; "" for a model that states neither rates nor a domain."""
+    return _rate_function(ground, name) + _domain_function(ground, name, rows)
+
+
+def _rate_function(ground: Ground, name: str) -> str:
+    ranges = ground.rows.rates_mc
+    if not ranges:
+        return ""
+    inside = " ||\n           ".join(f"((rate_mC >= {low}) && (rate_mC <= {high}))" for low, high in ranges)
+    return f"""
+int {name}_knows_rate(int32_t rate_mC)
+{{
+    return ({inside}) ? 1 : 0;
+}}
+"""
+
+
+def _domain_function(ground: Ground, name: str, rows: int) -> str:
+    """``Domain.scores`` is the same in Python."""
     if ground.domain is None:
         return ""
     table = ground.domain.prototypes

@@ -52,9 +52,9 @@ class Charges:
                 f"a whole charge takes {whole:.2f} times the nominal capacity: cells in parallel, a current in another "
                 "unit, or the nominal capacity of another cell"
             )
-        gate, rate = ground.rows.rate_mc, float(np.median(self.rates_c)) if self.rates_c else None
-        if gate and rate is not None and not gate[0] <= round(rate * 1000) <= gate[1]:
-            return f"the cell is charged at {rate:.2f} C, the model knows {gate[0] / 1000:g} to {gate[1] / 1000:g} C"
+        rate = float(np.median(self.rates_c)) if self.rates_c else None
+        if rate is not None and not ground.rows.knows_rate(rate):
+            return f"the cell is charged at {rate:.2f} C, the model knows {ground.rows.rates}"
         known = "; ".join(ground.train.chemistries) or "those of its training cells"
         return f"a cell of another chemistry or make: the model knows {known}"
 
