@@ -21,6 +21,7 @@ from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_for_bms, export_model
 from edgebat.graph import IntGraph, load_graph
+from edgebat.graph.origin import graph_ground
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
@@ -215,6 +216,7 @@ class Pipeline:
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
             results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates()}
+            results[name]["ground"] = graph_ground(graph).facts()
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 

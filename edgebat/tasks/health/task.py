@@ -110,8 +110,11 @@ class Health(Task[HealthWindows, HealthSpec]):
             if len(numbers) + found.refused.total() >= spec.context and found.refused:
                 raise OutsideGround(f"{text}. Suspected: {suspicion}")
             raise DataError(text)
-        doubt = two_cells(cell, nominal)
-        remarks = (*cell.remarks, doubt) if doubt else cell.remarks
+        doubt, degrees = two_cells(cell, nominal), how.ground.rows.temperature_ddegc
+        unread = (
+            f"temperature not read, the model knows {degrees[0] / 10:g} to {degrees[1] / 10:g} degC" if degrees else ""
+        )
+        remarks = (*cell.remarks, *(text for text in (doubt, unread) if text))
         return FileInputs(x, numbers[last], dict(found.left_out), remarks, suspicion)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
