@@ -58,7 +58,8 @@ def steps(windows: HealthWindows) -> dict[str, Any]:
         },
         **{f"student-{k}": {k: errors(s, parameters=50, silent=silent), f"{k}_alone": errors(s + 0.1, parameters=50)}
            for k, s, silent in (("mlp", 1.1, ["TINY"]), ("lstm", 0.8, []))},
-        "quantize": {"mlp": errors(1.15, ground=[("charge rates, C", "0.5, <1>")]), "mlp_alone": errors(1.2), "lstm": errors(0.81), "lstm_alone": errors(0.7)},
+        "quantize": {"mlp": errors(1.15, ground=[("charge rates, C", "0.5, <1>")]), "mlp_alone": errors(1.2),
+                     "lstm": errors(0.81), "lstm_alone": errors(0.7)},
         "export": {},
         "verify": {"rows": [{"model": m, "engine": e, **equal} for m in ("mlp", "lstm") for e in ("LiteRT", "host C")]},
         "simulate": {"rows": [{"model": m, "label": m.upper(), **target} for m in ("mlp", "lstm")] + [missing]},
