@@ -96,7 +96,7 @@ def scorers(model: Trained) -> dict[str, Scorer]:
     graph = model.graph
 
     def mean_row(x: Float32) -> Float64:
-        return quantize_input(graph, to_ppm(x)).astype(np.float64).mean(axis=1)
+        return np.asarray(quantize_input(graph, to_ppm(x)).astype(np.float64).mean(axis=1))
 
     rows = mean_row(with_noise(model.train, seed=8, every=2))
     centre, inverse = rows.mean(axis=0), np.linalg.inv(np.cov(rows.T) + 0.1 * np.eye(rows.shape[1]))
@@ -133,13 +133,13 @@ def auroc(known: Float64, strange: Float64) -> float:
     return float(below.mean() / (2 * len(known)))
 
 
-def decisions(model: Trained) -> dict[str, tuple[Scorer | None, Callable[[Float32], Float64]]]:
+def decisions(model: Trained) -> dict[str, tuple[Scorer | None, Scorer]]:
     """Method -> (score, whether refused)."""
     graph, held = model.graph, with_noise(model.val, seed=9, every=2)
-    found: dict[str, tuple[Scorer | None, Callable[[Float32], Float64]]] = {}
+    found: dict[str, tuple[Scorer | None, Scorer]] = {}
     for name, score in scorers(model).items():
         limit = float(np.quantile(score(held), 1 - FALSE_ALARMS))
-        found[name] = (score, lambda x, score=score, limit=limit: np.asarray(score(x) > limit, np.float64))
+        found[name] = (score, _above(score, limit))
     found["int8 range (before)"] = (None, lambda x: np.asarray(input_clipped(graph, to_ppm(x)), np.float64))
 
     def device(x: Float32) -> Float64:
@@ -148,6 +148,10 @@ def decisions(model: Trained) -> dict[str, tuple[Scorer | None, Callable[[Float3
 
     found["limits and prototypes"] = (None, device)
     return found
+
+
+def _above(score: Scorer, limit: float) -> Scorer:
+    return lambda x: np.asarray(score(x) > limit, np.float64)
 
 
 def errors(model: Trained, windows: HealthWindows, x: Float32) -> Float64:
