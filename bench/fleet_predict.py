@@ -2,8 +2,10 @@
 
 Logs are synthetic: ``--cells`` different cells, ``--charges`` cycles each, a sample per ``--period`` seconds, as parquet (or
 ``--csv``); beyond the number of cells they are links under other names. Prints one row per number of workers: charges per
-second, core-seconds and, at ``--price`` per core and hour, the price of a million charges. ``--ray`` runs Ray with as many
-CPUs; ``--kill`` adds a cluster of two nodes with one CPU each, one of which is killed at half, and compares every row.
+second, in all and by worker, times the first row's, core-seconds and, at ``--price`` per core and hour, the price of
+a million charges; rows with more workers than cores are marked: they show what switching costs, not how it scales. ``--ray``
+runs Ray with as many CPUs; ``--kill`` adds a cluster of two nodes with one CPU each, one of which is killed at half, and
+compares every row.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=20)
     parser.add_argument("--charges", type=int, default=20)
     parser.add_argument("--period", type=float, default=30.0, metavar="S")
-    parser.add_argument("--jobs", default="1,2", help="numbers of workers")
+    parser.add_argument("--jobs", default="1,2,4", help="numbers of workers")
     parser.add_argument("--ray", action="store_true", help="Ray with that many CPUs instead of processes")
     parser.add_argument("--kill", action="store_true", help="and two Ray nodes, one of which is killed")
     parser.add_argument("--csv", action="store_true", help="logs as CSV")
@@ -96,9 +98,11 @@ def main() -> None:
         folder.mkdir()
         size = write_logs(folder, asked.logs, asked.cells, asked.charges, asked.period, asked.csv)
         total = asked.logs * asked.charges
-        print(f"{asked.logs} logs, {total} charges, {size / 1e6:.1f} MB, {os.cpu_count()} cores")
-        print("| workers | s | charges / s | logs / s | core-s per million charges | price per million charges |")
-        print("|---|---|---|---|---|---|", flush=True)
+        print(f"{asked.logs} logs, {total} charges, {size / 1e6:.1f} MB, {len(os.sched_getaffinity(0))} cores")
+        cpus = len(os.sched_getaffinity(0))
+        print("| workers | s | charges / s | by worker | times the first | core-s per million | price per million |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        first = 0.0
         for jobs in map(int, asked.jobs.split(",")):
             if asked.ray:
                 import ray
@@ -109,9 +113,12 @@ def main() -> None:
             if asked.ray:
                 ray.shutdown()
             million = cores / total * 1e6
-            figures = (f"{result.seconds:.1f}", f"{total / result.seconds:.0f}", f"{asked.logs / result.seconds:.1f}",
+            speed = total / result.seconds
+            first = first or speed
+            figures = (f"{result.seconds:.1f}", f"{speed:.0f}", f"{speed / jobs:.0f}", f"{speed / first:.2f}",
                        f"{million:.0f}", f"{million / 3600 * asked.price:.3f}")  # fmt: skip
-            print(f"| {jobs}{' (Ray)' if asked.ray else ''} | {' | '.join(figures)} |", flush=True)
+            marks = (" (Ray)" if asked.ray else "") + (f" (on {cpus} cores)" if jobs > cpus else "")
+            print(f"| {jobs}{marks} | {' | '.join(figures)} |", flush=True)
             if result.refused:
                 print(result.text())
         if asked.kill:

@@ -7,12 +7,15 @@ verbs that need nothing else still work: ``edgebat predict``, ``edgebat info`` a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgebat import __version__
@@ -20,27 +23,29 @@ from edgebat.errors import EdgebatError, explain_os_error
 from edgebat.extras import EXTRAS, RESUMED, VERBS, broken_package, extras_for, installed, lacking, missing_for
 
 INSTALL_HINT = 'pip install "edgebat[{}]"'
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; ``argv`` without the program's name (default: sys.argv[1:]).
 
-    Returns the exit code: 0 done, 1 internal error, 2 wrong use or input, 3 outside a model's ground, 130 interrupted.
+    Returns the exit code: 0 done, 1 internal error, 2 wrong use or input, 3 outside a model's ground, 130 interrupted,
+    143 terminated.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     # --debug is accepted everywhere, not only in front of the verb, because one adds it to a command that just failed.
     debug = "--debug" in given
     arguments = [argument for argument in given if argument != "--debug"]
     try:
-        return _run(arguments)
+        with _terminable() as terminated:
+            return _run(arguments)
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough. What is still buffered must not be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        _say("interrupted", _how_to_continue(arguments))
-        return INTERRUPTED
+        _say("terminated" if terminated else "interrupted", _how_to_continue(arguments))
+        return TERMINATED if terminated else INTERRUPTED
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -63,6 +68,25 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "This is a fault in edgebat, not in your input. Run the command again with --debug for the trace.",
             )
         return 1
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """SIGTERM ends a command as Ctrl-C does, so that what it started ends with it; gives the signals that came."""
+    came: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield came
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(what: str, text: str) -> None:
@@ -115,13 +139,17 @@ def small_cli(arguments: list[str]) -> int:
     predict.add_argument("--max-gap-ms", type=int, default=None, help="a longer hole ends a measurement")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
-    _add_zoo(verbs.add_parser("zoo", help="ready students: list, get").add_subparsers(dest="ask", required=True))
+    zoo = verbs.add_parser("zoo", help="ready students: list, get")
+    _add_zoo(zoo.add_subparsers(dest="ask", metavar="list|get", required=True))
 
     small = arguments[:1] in (["info"], ["predict"], ["zoo"]) and arguments[:2] != ["zoo", "add"]
     if arguments[:1] == ["predict"] and extras_for(arguments) != ["cli"]:  # a folder of logs
         small = False
     if arguments and not small and not arguments[0].startswith("-"):
         _say(f"edgebat {arguments[0]}", _why_not(arguments))
+        return 2
+    if not arguments:
+        parser.print_help()
         return 2
     options = parser.parse_args(arguments)
     from edgebat.describe import info_text
@@ -134,6 +162,10 @@ def small_cli(arguments: list[str]) -> int:
     if options.verb == "info":
         print(info_text(options.path, as_json=options.json))
         return 0
+    if Path(options.data).is_dir():
+        hint = f"{INSTALL_HINT.format('cli,data')}, and say with --out where the results go"
+        _say("error", f"{options.data} is a folder; give one file, or for a folder of logs: {hint}")
+        return 2
     how = FileOptions(options.nominal_ah, options.map, options.sign, options.max_gap_ms)
     print(predict_text(options.model, options.data, how, last=options.last, as_json=options.json))
     return 0

@@ -16,8 +16,9 @@ import numpy as np
 from edgebat.data.readers import reader_of
 from edgebat.errors import DataError, EdgebatError, ModelFileError
 from edgebat.files import Json
+from edgebat.formats.roundings import ROUNDINGS
 from edgebat.graph import IntGraph
-from edgebat.graph.origin import graph_ground, synthetic_note
+from edgebat.graph.origin import Foreign, foreign_of, graph_ground, synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
 from edgebat.paths import recipes_dir, shipped
 
@@ -57,14 +58,17 @@ class Description:
         return {"path": str(self.path), "kind": self.kind, "what": self.what, "use": self.use, **self.details}
 
 
-def info_text(path: str, *, as_json: bool = False) -> str:
+def info_text(path: str, *, as_json: bool = False, rounding: str = "auto") -> str:
     """What ``edgebat info`` prints. Raises EdgebatError for a file that is missing, damaged or of no kind known."""
-    found = describe(path)
+    found = describe(path, rounding)
     return json.dumps(found.to_json(), indent=1, sort_keys=True, default=str) if as_json else found.text()
 
 
-def describe(path: str | Path) -> Description:
-    """What lies at ``path``, or the shipped recipe or student of that name. Raises EdgebatError."""
+def describe(path: str | Path, rounding: str = "auto") -> Description:
+    """What lies at ``path``, or the shipped recipe or student of that name; rounding: as `load_model` takes it.
+
+    Raises EdgebatError.
+    """
     given = shipped(path)
     recipe = recipes_dir() / f"{given}.yaml"
     if not given.exists() and given.parent == Path() and recipe.is_file():
@@ -76,7 +80,7 @@ def describe(path: str | Path) -> Description:
     if given.is_dir():
         return _folder(given)
     if given.suffix in INT8:
-        return _int8(given)
+        return _int8(given, rounding)
     if given.suffix == ".safetensors":
         return _safetensors(given)
     if given.suffix in (".yaml", ".yml"):
@@ -88,9 +92,11 @@ def _quoted(path: object) -> str:
     return shlex.quote(str(path))
 
 
-def _int8(path: Path) -> Description:
+def _int8(path: Path, rounding: str) -> Description:
     """An integer graph, with the task it was trained for or without one."""
-    graph = load_model(path)
+    graph = load_model(path, rounding)
+    if foreign := foreign_of(graph):
+        return _foreign(path, graph, foreign)
     layers = [f"{node.op:<18} -> {_tensor(graph, node.output)}" for node in graph.nodes]
     details: Json = {"model": f"{graph.name}: {graph.fingerprint[:16]}", "layers": layers}
     for title in ("task", "training"):
@@ -105,6 +111,31 @@ def _int8(path: Path) -> Description:
     predict = f"edgebat predict {_quoted(path)} FILE, " if name else ""
     use = f"{predict}edgebat export {_quoted(path)} --to c, edgebat bench {_quoted(path)}"
     return Description(path, "int8", what, use, details)
+
+
+def _foreign(path: Path, graph: IntGraph, foreign: Foreign) -> Description:
+    """A model that another tool quantized: its scales, and whose integers these are."""
+    engine = ROUNDINGS[foreign.rounding].engine if foreign.rounding in ROUNDINGS else foreign.rounding
+    ends = {
+        title: f"{_scaled(graph, name)}, {kind} in the file"
+        for title, name, kind in (("input", graph.input, foreign.input), ("output", graph.output, foreign.output))
+    }
+    layers = [f"{node.op:<18} -> {_scaled(graph, node.output)}" for node in graph.nodes]
+    details: Json = {
+        "model": f"{graph.name}: {graph.fingerprint[:16]}", "rounding": f"{foreign.rounding}, the integers of {engine}",
+        "border": ends, "layers": layers,
+    }  # fmt: skip
+    name = _quoted(path)
+    use = (
+        f"edgebat verify {name}, edgebat export {name} --to c, edgebat bench {name}, edgebat predict {name} ARRAY; another "
+        "engine's integers: --rounding"
+    )
+    return Description(path, "int8", "int8 model of another tool, of no task of edgebat", use, details)
+
+
+def _scaled(graph: IntGraph, name: str) -> str:
+    tensor = graph.tensors[name]
+    return f"{_tensor(graph, name)}, scale {tensor.scale:.9g}, zero point {tensor.zero_point}"
 
 
 def _tensor(graph: IntGraph, name: str) -> str:

@@ -10,6 +10,7 @@ Int8 models need NumPy alone; teachers and float students need torch (extra ``tr
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ import numpy as np
 from edgebat.arrays import Bool, FloatArray, Int32, Int64
 from edgebat.errors import DataError, ModelFileError, require
 from edgebat.files import Json
+from edgebat.formats.roundings import OWN
 from edgebat.graph import IntGraph, load_graph
-from edgebat.paths import TEACHERS_HINT, shipped, teachers_dir
+from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.runtime.refusal import Refusal, refusals
 from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
@@ -103,9 +105,10 @@ def model_file(path: str | Path) -> Path:
     return found[0]
 
 
-def load_model(path: str | Path) -> IntGraph:
-    """The integer graph in ``path``: edgebat's own ``.ebat``, or a ``.tflite`` / ``.onnx`` written by edgebat.
+def load_model(path: str | Path, rounding: str = "auto") -> IntGraph:
+    """The integer graph in ``path``: edgebat's own ``.ebat``, or a ``.tflite`` / ``.onnx``, whoever wrote it.
 
+    rounding: whose integers a file of others stands for, "auto" or a name of ``edgebat.formats.roundings.ROUNDINGS``.
     The name of a ready student of the zoo stands for its file. Raises ModelFileError for another suffix, a missing or a
     damaged file.
     """
@@ -113,18 +116,22 @@ def load_model(path: str | Path) -> IntGraph:
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder; give one of its models, a file that ends in .ebat, .tflite or .onnx")
     if not path.is_file():
-        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models")
+        near = difflib.get_close_matches(path.name, [folder.name for folder in students_dir().glob("*")], n=1)
+        hint = f". Did you mean {near[0]}?" if near else "; ready ones: edgebat zoo list"
+        raise ModelFileError(f"there is no model file {path}; after a run they lie in runs/<recipe>/models{hint}")
     match path.suffix:
         case ".ebat":
+            if rounding != "auto":
+                raise ModelFileError(f"{path} {OWN}")
             return load_graph(path)
         case ".tflite":
             from edgebat.formats.tflite.read import read_tflite
 
-            return read_tflite(path)
+            return read_tflite(path, rounding)
         case ".onnx":
             from edgebat.formats.onnx.read import read_onnx
 
-            return read_onnx(path)
+            return read_onnx(path, rounding)
         case ".safetensors" if (header := network_header(path)) is not None:
             name = header.get("name") or header.get("kind")
             role = "teacher" if header.get("format") == "edgebat-teacher" else "float student"

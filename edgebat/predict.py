@@ -19,6 +19,7 @@ from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import first_row
 from edgebat.errors import DataError, OutsideGround
 from edgebat.files import Json
+from edgebat.foreign import border_of, predict_array
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_ground, synthetic_note
 from edgebat.models import DeviceOutputs, load_model, run_int8
@@ -201,10 +202,14 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
     return "\n".join(lines)
 
 
-def predict_text(model: str, data: str, how: FileOptions, *, last: bool = False, as_json: bool = False) -> str:
+def predict_text(
+    model: str, data: str, how: FileOptions, *, last: bool = False, as_json: bool = False, rounding: str = "auto"
+) -> str:
     """What ``edgebat predict`` prints. Raises ModelFileError or DataError; OutsideGround, with the text, when no window of
     the file is one that a device would answer."""
-    graph = load_model(model)
+    graph = load_model(model, rounding)
+    if border := border_of(graph):
+        return predict_array(graph, border, Path(data), last=last, as_json=as_json)
     prediction = predict_file(graph, data, how)
     prediction = prediction.newest() if last else prediction
     text = json.dumps(as_dict(graph, prediction), indent=1) if as_json else as_table(graph, prediction)

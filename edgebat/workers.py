@@ -1,14 +1,20 @@
 """Who does many jobs of one kind: this process, a few processes, or the nodes of a Ray cluster. What comes out is the same;
-only the order in which it is finished differs, and a process or node that is lost costs time alone.
+only the order in which it is finished differs, and a process or node that is lost costs time alone. Nobody works on when the
+process that asked is gone, however it ended.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
 from edgebat.errors import ToolError, require
@@ -93,39 +99,53 @@ class Processes(Workers[C, J, R]):
             for future in futures:
                 future.cancel()
 
-    def _close(self) -> None:
+    def _close(self, unfinished: bool = False) -> None:
         if self._pool is not None:
-            self._pool.shutdown()
+            if unfinished:  # a training could go on for hours; what it left on the disk is whole, as after any loss
+                for process in list((self._pool._processes or {}).values()):
+                    process.kill()
+            self._pool.shutdown(cancel_futures=unfinished)
         self._pool = None
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        self._close(unfinished=error[0] is not None)
 
 
 class RayNodes(Workers[C, J, R]):
     """Work on a Ray cluster: "local" starts one on this machine, an ``address`` joins a running one. What is shared travels
-    through Ray, so that nodes need no common folder for it; a job whose node is lost runs again on another."""
+    through Ray, so that nodes need no common folder for it; a job whose node is lost runs again on another. most: jobs at a
+    time; 0: one per core."""
 
     same_disk = False
 
-    def __init__(self, function: Callable[[C, J], R], address: str) -> None:
+    def __init__(self, function: Callable[[C, J], R], address: str, most: int = 0) -> None:
         super().__init__(function)
         self.ray: Any = require("ray", extra="ray")
         self.own = not self.ray.is_initialized()
         try:
             if self.own:
-                self.ray.init(None if address == "local" else address, log_to_driver=False, include_dashboard=False)
+                where = {"num_cpus": most or None} if address == "local" else {"address": address}
+                ours = signal.getsignal(signal.SIGTERM)
+                self.ray.init(**where, log_to_driver=False, include_dashboard=False)
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, ours)  # Ray's own ends this process without a word
         except ConnectionError as error:
             raise ToolError(f"--ray {address}: {error}; start a cluster with ray start --head, or give local") from None
-        self.jobs = max(int(self.ray.cluster_resources().get("CPU", 1)), 1)
+        cores = max(int(self.ray.cluster_resources().get("CPU", 1)), 1)
+        self.most = most
+        self.jobs = min(cores, most or cores)
 
     def share(self, common: C, threads: int = 1) -> None:
         self._shared = self.ray.put(common)
         self._remote = self.ray.remote(num_cpus=threads, max_retries=RETRIES)(self.function)
 
     def run(self, jobs: Sequence[J]) -> Iterator[tuple[int, R]]:
-        waiting = {self._remote.remote(self._shared, job): index for index, job in enumerate(jobs)}
-        while waiting:
+        left, waiting = iter(enumerate(jobs)), dict[Any, int]()
+        while True:
+            for index, job in itertools.islice(left, (self.most or len(jobs)) - len(waiting)):
+                waiting[self._remote.remote(self._shared, job)] = index
+            if not waiting:
+                return
             (ready, *_), _ = self.ray.wait(list(waiting), num_returns=1)
             yield waiting.pop(ready), self.ray.get(ready)
 
@@ -144,9 +164,43 @@ def workers(function: Callable[[C, J], R], jobs: int, ray: str = "") -> Workers[
     return Processes(function, jobs) if jobs > 1 else Workers(function)
 
 
+@dataclass(frozen=True)
+class Machines:
+    """Where jobs are done."""
+
+    jobs: int = 1
+    """At the same time; on a Ray cluster 0: as many as it has cores."""
+    ray: str = ""
+    """``local`` or the address of a cluster; empty: processes of this machine."""
+
+    @property
+    def several(self) -> bool:
+        """Whether anybody works besides this process."""
+        return bool(self.ray) or self.jobs > 1
+
+    def workers(self, function: Callable[[C, J], R]) -> Workers[C, J, R]:
+        """Who works there. Raises MissingExtra without Ray, ToolError when there is no cluster at the address."""
+        return RayNodes(function, self.ray, self.jobs) if self.ray else workers(function, self.jobs)
+
+
+HERE = Machines()
+"""Nobody but this process."""
+
+
 def _begin(common: tuple[Callable[[Any, Any], Any], Any]) -> None:
     global _common
     _common = common
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; the one that asked decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work_here(job: Any) -> Any:

@@ -59,7 +59,7 @@ class Kernels:
             folder = self.folder / f"objects{len(self.built)}"
             folder.mkdir(parents=True)
             command = [c_compiler(), "-O1", "-fPIC", "-c", *flags, *WARNINGS, f"-I{firmware_dir() / 'include'}"]
-            sources = sorted((firmware_dir() / "src").glob("*.c"))
+            sources = sorted(path for part in ("src", "exact") for path in (firmware_dir() / part).glob("*.c"))
             done = subprocess.run([*command, *map(str, sources)], cwd=folder, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             self.built[flags] = sorted(folder.glob("*.o"))

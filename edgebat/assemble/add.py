@@ -21,7 +21,7 @@ from edgebat.data.readers.records import AmbiguousFile, Records
 from edgebat.errors import DataError
 from edgebat.files import Json, sha256_bytes
 
-RULES = 1
+RULES = 2
 """To be raised when cells are built by other rules: those of earlier calls are then built again."""
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are done and how many there are."""

@@ -11,7 +11,7 @@ import numpy as np
 from edgebat.arrays import Bool, Float32, Float64, Int64, StrArray
 from edgebat.assemble.capacity import CycleTable, count_cycles, label_kinds
 from edgebat.assemble.clocks import typical_step_s
-from edgebat.assemble.curves import charge_curve, discharge_curve, voltage_grid
+from edgebat.assemble.curves import charge_curve, discharge_curve, spoilt_below, voltage_grid
 from edgebat.assemble.cycles import Runs, counted_ah, device_cycles, file_cycles, runs_of
 from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Piece, Samples, join_pieces
@@ -20,7 +20,7 @@ from edgebat.cells import SECONDS_PER_HOUR, CellKey
 from edgebat.data.plausible import (
     SOH_RANGE,
     VOLTAGE_REMEDY,
-    capacity_rise,
+    capacity_jump,
     curve_fault,
     soh_fault,
     suspected,
@@ -120,7 +120,7 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     _check_units(name, table, kinds, nominal, samples, counted)
     findings += _flagged(table, kinds, nominal)
     grid = voltage_grid(float(np.quantile(samples.voltage_v, 0.001)), float(samples.voltage_v.max()))
-    curve_cycle, dq, reasons = _charge_curves(samples, counted, runs, table, wide, grid)
+    curve_cycle, dq, reasons = _charge_curves(samples, counted, runs, table, wide, grid, nominal)
     if fault := curve_fault(np.nanmax(dq, axis=1, initial=0.0), nominal):
         raise DataError(f"cell {name} ({samples.files[0]}): {fault}")
     qv_cycle, qv_v, qv = _discharge_curves(samples, counted, table, kinds)
@@ -226,7 +226,7 @@ def _flagged(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding
 
 
 def _doubts(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding]:
-    """What speaks against the capacities of one cell: they are coarse, or rise as one cell's do not."""
+    """What speaks against the capacities of one cell: they are coarse, or jump as one cell's do not."""
     rows = np.flatnonzero(kinds == "measured")
     found = []
     if rows.size:
@@ -236,13 +236,13 @@ def _doubts(table: CycleTable, kinds: StrArray, nominal: float) -> list[Finding]
                 f"a sample of a discharge holds {coarse:.1%} of nominal: capacities are known to half of that at best"
             )
             found.append(Finding("warning", text))
-    if rise := capacity_rise(table.cycle[rows], table.discharge_ah[rows], nominal):
-        found.append(Finding("warning", f"{rise}: two cells under one name?"))
+    if jump := capacity_jump(table.cycle[rows], table.discharge_ah[rows], nominal):
+        found.append(Finding("warning", f"{jump}: two cells under one name?"))
     return found
 
 
 def _charge_curves(
-    samples: Samples, counted: Float64, runs: Runs, table: CycleTable, wide: Bool, grid: Float64
+    samples: Samples, counted: Float64, runs: Runs, table: CycleTable, wide: Bool, grid: Float64, nominal: float
 ) -> tuple[Int64, Float64, dict[str, int]]:
     cycles, curves, reasons = [], [], Counter[str]()
     charging = runs.direction > 0
@@ -255,7 +255,11 @@ def _charge_curves(
             continue
         longest = mine[int(np.argmax(charge[mine]))]
         part = slice(int(starts[longest]), int(stops[longest]))
-        curve, status = charge_curve(samples.voltage_v[part], samples.current_a[part], counted[part], wide[part], grid)
+        parts = list(zip(starts[mine].tolist(), stops[mine].tolist(), strict=True))[: longest - mine[0] + 1]
+        spoilt_v = spoilt_below(samples.time_s, samples.voltage_v, counted, parts, nominal)
+        curve, status = charge_curve(
+            samples.voltage_v[part], samples.current_a[part], counted[part], wide[part], grid, spoilt_v
+        )
         if status is WindowStatus.OK:
             cycles.append(number)
             curves.append(curve)

@@ -6,12 +6,13 @@ charge interpolated between that sample and the one before. So the curves are ex
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from edgebat.arrays import Bool, Float64
-from edgebat.tasks.health.increments import CURRENT_TOLERANCE, WindowStatus
+from edgebat.tasks.health.increments import CURRENT_TOLERANCE, CYCLE_PART, PAUSE_BELOW_V, PAUSE_S, WindowStatus
 
 GRID_STEP_V = 0.005
 """Distance of the grid's voltages; a multiple of a millivolt, so that windows lie on it."""
@@ -27,12 +28,26 @@ def voltage_grid(lowest_v: float, highest_v: float) -> Float64:
     return grid
 
 
+def spoilt_below(
+    time_s: Float64, voltage_v: Float64, counted_ah: Float64, parts: Sequence[tuple[int, int]], nominal_ah: float
+) -> float:
+    """Up to which voltage the last of the ``parts`` (first sample, end) of a charge tells nothing, because an earlier one
+    was there before a pause, or nearly; -inf for nothing spoilt. The rule is ``charge_increments``'."""
+    last, spoilt = parts[-1][0], -np.inf
+    for (first, stop), (again, _) in pairwise(parts):
+        if counted_ah[stop - 1 : last + 1].max() - counted_ah[last] < CYCLE_PART * nominal_ah:
+            long = time_s[again] - time_s[stop - 1] > PAUSE_S
+            spoilt = max(spoilt, float(voltage_v[first:stop].max()) + PAUSE_BELOW_V * long)
+    return float(spoilt)
+
+
 def charge_curve(
-    voltage_v: Float64, current_a: Float64, counted_ah: Float64, wide: Bool, grid_v: Float64
+    voltage_v: Float64, current_a: Float64, counted_ah: Float64, wide: Bool, grid_v: Float64, spoilt_v: float = -np.inf
 ) -> tuple[Float64, WindowStatus]:
     """[V] charge since the first covered voltage of ``grid_v``, Ah, NaN elsewhere; all NaN, and why, when there is none.
 
     The samples [S] are of one charge without a rest. ``wide`` [S]: true where time passed unseen before a sample.
+    Voltages up to ``spoilt_v`` are not covered.
     """
     nothing = np.full(grid_v.size, np.nan)
     first, stop = _constant(current_a, voltage_v)
@@ -59,9 +74,10 @@ def charge_curve(
     )
     exact = grid_v == raw[0]
     dq[exact] = charge[0]
+    dq[grid_v <= spoilt_v] = np.nan
     covered = np.flatnonzero(np.isfinite(dq))
     if covered.size < 2:
-        return nothing, WindowStatus.SPARSE
+        return nothing, WindowStatus.INTERRUPTED if voltage[-1] <= spoilt_v else WindowStatus.SPARSE
     return dq - dq[covered[0]], WindowStatus.OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,34 @@ import numpy as np
 from edgebat.assemble.coverage import proposed_window
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
+from edgebat.data.qv import life_cells
 from edgebat.data.splits import MIN_GROUP, Split, split_windows
 from edgebat.errors import DataError
+from edgebat.paths import shipped
 from edgebat.tasks.base import task
+from edgebat.tasks.forecast.windows import ForecastSpec, capacity_histories
+from edgebat.tasks.life.windows import LifeSpec, life_windows
 
 TEST, VAL, SEED = 0.25, 0.15, 1
 SHORTEST_HORIZON, HORIZON = 10, 50
+SHORTEST_AHEAD, LONGEST_AHEAD = 16, 96
+"""Cycles of a forecast; the trained teacher looks as far ahead as the longest."""
+FEWEST_EARLY, EARLY = 20, 100
+"""Early cycles for a cycle life."""
+FEWEST_ENDED = 8
+"""Cells that must have reached their end of life."""
+FORECAST_STUDENTS = """students:
+  - {kind: mlp, settings: {hidden: [28, 16]}}
+  - {kind: cnn, settings: {channels: [12, 12], kernel: 3, pool: 2, hidden: 16}}
+  - {kind: lstm, settings: {units: 22}}
+
+distill:
+  blends: 0
+  share: {trajectory: 0.8}
+  fit: {epochs: 20, learning_rate: 0.003, samples_per_epoch: 16384, batch_size: 256, noise: 0.0, patience: 20}
+
+quantize: {method: minmax, qat_epochs: 3}"""
+FORECASTER = "export/zoo/teachers/battery_timer/synthetic.safetensors"
 
 
 @dataclass(frozen=True)
@@ -32,8 +55,8 @@ class Proposal:
     """Sentences for the head of the file."""
 
 
-def propose_recipe(corpus: Path, name: str, task_name: str, datasets: Sequence[str] = ()) -> str:
-    """The text of a recipe for the task on the corpus, or on some of its data sets. Raises DataError when it cannot."""
+def propose_recipe(corpus: Path, recipe: Path, task_name: str, datasets: Sequence[str] = ()) -> str:
+    """The text of ``recipe`` for the task on the corpus, or on some of its data sets. Raises DataError when it cannot."""
     if task_name not in PROPOSERS:
         raise DataError(f"there is no proposal for task {task_name!r}; there is one for {', '.join(PROPOSERS)}")
     fleet = read_corpus(corpus, datasets or None)
@@ -42,7 +65,7 @@ def propose_recipe(corpus: Path, name: str, task_name: str, datasets: Sequence[s
             f"{corpus} has {len(fleet.keys)} cells; at least {MIN_GROUP} are needed: one to learn from, one to tune on and "
             "one that is held out. Add more with edgebat data add"
         )
-    found = PROPOSERS[task_name](fleet)
+    found = PROPOSERS[task_name](fleet, corpus)
     split = _split(corpus, fleet, task_name, found)
     names = sorted({dataset for dataset, _ in fleet.keys})
     head = [
@@ -55,8 +78,8 @@ def propose_recipe(corpus: Path, name: str, task_name: str, datasets: Sequence[s
     lines = [
         *(f"# {line}" for line in head),
         "#",
-        f"#   edgebat run {name}.yaml --corpus {corpus}",
-        f"name: {recipe_name(name)}",
+        f"#   {shlex.join(['edgebat', 'run', str(recipe), '--corpus', str(corpus)])}",
+        f"name: {recipe_name(recipe.stem)}",
         f"title: {task_name.capitalize()} of the cells of {', '.join(names)}",
         "",
         found.task,
@@ -102,11 +125,12 @@ def _split(corpus: Path, fleet: Fleet, task_name: str, found: Proposal) -> Split
     return split_windows(loaded.windows, by="condition", test=TEST, val=VAL, seed=SEED)
 
 
-def _health(fleet: Fleet) -> Proposal:
+def _health(fleet: Fleet, corpus: Path) -> Proposal:
     window = proposed_window(fleet)
     histories = [h for h in fleet.histories() if h.charge_cycle.size]
-    shortest = min(int(h.cycle[-1] - h.cycle[0]) for h in histories)
-    horizon = int(np.clip(shortest // 3, SHORTEST_HORIZON, HORIZON))
+    # Not the shortest cell: one that broke off early must not make the horizon of all others short.
+    most_have = np.quantile([h.cycle[-1] - h.cycle[0] for h in histories], 0.25)
+    horizon = int(np.clip(most_have // 3, SHORTEST_HORIZON, HORIZON))
     gap = max(
         4, int(np.median([np.median(np.diff(h.charge_cycle)) for h in histories if h.charge_cycle.size > 1] or [1]))
     )
@@ -145,38 +169,81 @@ quantize: {qat_epochs: 3}"""
     return Proposal("\n".join(task_lines), learn, why)
 
 
-def _forecast(fleet: Fleet) -> Proposal:
-    longest = max(int(h.cycle[-1] - h.cycle[0]) + 1 for h in fleet.histories() if h.cycle.size)
-    horizon = 96 if longest >= 240 else max(8, longest // 4 // 4 * 4)
+def _forecast(fleet: Fleet, corpus: Path) -> Proposal:
+    default = ForecastSpec()
+    histories = [h for h in capacity_histories(fleet, default.label_kinds) if h.cycle.size > 1]
+    if len(histories) < MIN_GROUP:
+        kinds = ", ".join(sorted(set(fleet.cycles["label_kind"].astype(str))))
+        raise DataError(
+            f"{len(histories)} of {len(fleet.keys)} cells have measured capacities, at least {MIN_GROUP} are needed; a "
+            f"forecast takes {', '.join(default.label_kinds)}, the rows are {kinds} (label_kind of capacity.parquet)"
+        )
+    gap = float(np.median(np.concatenate([np.diff(h.cycle) for h in histories])))
+    lengths = [int(h.cycle[-1] - h.cycle[0]) + 1 for h in histories]
+    # As many cycles as half of the cells have: the others still give windows while they are not much shorter.
+    typical = int(np.median(lengths))
+    horizon = LONGEST_AHEAD if typical >= 2 * LONGEST_AHEAD else typical // 4 // 4 * 4
+    if horizon < SHORTEST_AHEAD:
+        raise DataError(
+            f"half of the {len(histories)} cells have {typical} cycles or fewer; a forecast needs {4 * SHORTEST_AHEAD}: to "
+            f"look back over {2 * SHORTEST_AHEAD} and ahead over {SHORTEST_AHEAD}, more than once. Age them further, name "
+            "data sets of longer cells with --dataset, or take --task health"
+        )
+    if gap > min(default.max_gap, 2 * horizon / default.min_rows):
+        raise DataError(
+            f"capacities stand {gap:g} cycles apart; a forecast over {horizon} cycles needs {default.min_rows} of them "
+            f"within the {2 * horizon} before it. Check-ups alone are too few; take --task health or life"
+        )
     task_lines = [
         "task:",
         "  name: forecast # the capacities to come, from those of the last cycles",
         f"  context: {2 * horizon} # cycles a teacher sees",
-        f"  horizon: {horizon} # cycles ahead; the longest cell has {longest}",
+        f"  horizon: {horizon} # cycles ahead; half of the cells have {typical} or more",
         f"  seen_cycles: {horizon} # cycles a student sees: what a device keeps of its own SOH",
-        *([f"  min_history: {horizon // 2}"] if horizon < 96 else []),
+        *([f"  min_history: {horizon // 2}"] if horizon < LONGEST_AHEAD else []),
     ]
-    learn = """teacher: # trained on made-up capacity curves of many shapes; {name: universal} trains on your cells
-  - file: export/zoo/teachers/battery_timer/synthetic.safetensors
-
-students:
-  - {kind: mlp, settings: {hidden: [28, 16]}}
-  - {kind: cnn, settings: {channels: [12, 12], kernel: 3, pool: 2, hidden: 16}}
-  - {kind: lstm, settings: {units: 22}}
-
-distill:
-  blends: 0
-  share: {trajectory: 0.8}
-  fit: {epochs: 20, learning_rate: 0.003, samples_per_epoch: 16384, batch_size: 256, noise: 0.0, patience: 20}
-
-quantize: {method: minmax, qat_epochs: 3}"""
-    return Proposal("\n".join(task_lines), learn, (f"The longest cell has {longest} cycles.",))
+    needed = horizon // 2 + horizon
+    why = [f"Cells have {min(lengths)} to {max(lengths)} cycles, half of them {typical} or more."]
+    if short := sum(length < needed for length in lengths):
+        why.append(f"Cells shorter than the {needed} cycles of one window: {short}.")
+    return Proposal("\n".join(task_lines), f"{_forecaster(horizon)}\n\n{FORECAST_STUDENTS}", tuple(why))
 
 
-def _life(fleet: Fleet) -> Proposal:
-    task_lines = ["task:", "  name: life # cycle life and the SOH curve from the discharge curves of the first cycles",
-                  "  cycles: 100"]  # fmt: skip
-    learn = """teacher: {name: batlinet}
+def _forecaster(horizon: int) -> str:
+    """The trained teacher where it is there and looks as far ahead; else one that is trained on the cells themselves."""
+    if horizon == LONGEST_AHEAD and shipped(FORECASTER).is_file():
+        return f"""teacher: # trained on made-up capacity curves of many shapes; {{name: battery_timer}} trains on your cells
+  - file: {FORECASTER}"""
+    sizes = f"{{input_token_len: {min(horizon // 4, 24)}, output_token_len: {horizon}}}"
+    return f"""teacher: # trained on your cells; a trained one looks {LONGEST_AHEAD} cycles ahead
+  name: battery_timer
+  network: {{context: {2 * horizon}, sizes: {sizes}}}
+  fit: {{epochs: 10, batch_size: 128, samples_per_epoch: 6400, learning_rate: 0.001}}"""
+
+
+def _life(fleet: Fleet, corpus: Path) -> Proposal:
+    cells = life_cells(corpus, {dataset for dataset, _ in fleet.keys})
+    lengths = [int(cell.curve_cycle[-1]) if cell.curve_cycle.size else 0 for cell in cells]
+    # Three quarters of the cells have so many; means over ten rows are what a student sees.
+    cycles = min(EARLY, int(np.quantile(lengths, 0.25)) // 10 * 10)
+    if cycles < FEWEST_EARLY:
+        raise DataError(
+            f"a quarter of the {len(cells)} cells have discharge curves up to cycle {int(np.quantile(lengths, 0.25))} or "
+            f"less, {FEWEST_EARLY} are needed; name data sets with more of them with --dataset"
+        )
+    windows = life_windows(cells, LifeSpec(cycles=cycles))
+    ended = int(np.isfinite(windows.life).sum())
+    if ended < FEWEST_ENDED:
+        raise DataError(
+            f"{ended} of {len(windows)} cells with discharge curves reach 80 % of their nominal capacity; a cycle life is "
+            f"learnt from at least {FEWEST_ENDED}, better some dozens. Age more cells to their end, or take --task forecast"
+        )
+    task_lines = [
+        "task:",
+        "  name: life # cycle life and the SOH curve from the discharge curves of the first cycles",
+        f"  cycles: {cycles} # early cycles that are seen; three quarters of the cells have them",
+    ]
+    learn = """teacher: {name: batlinet, pool: 2, cleaning: false, fit: {steps: 500, weight_decay: 0.01, schedule: cosine}}
 
 students:
   - {kind: mlp, settings: {hidden: [16, 16]}}
@@ -190,8 +257,11 @@ distill:
   fit: {epochs: 60, learning_rate: 0.003, batch_size: 64, samples_per_epoch: 4096, noise: 0.05, patience: 60, keep: last}
 
 quantize: {method: minmax, qat_epochs: 6}"""
-    return Proposal("\n".join(task_lines), learn, ("A cell is one example here: some dozens are needed.",))
+    why = (
+        f"{ended} of {len(windows)} cells reach their end of life. A cell is one example here: some dozens are better."
+    )
+    return Proposal("\n".join(task_lines), learn, (why,))
 
 
-PROPOSERS: dict[str, Callable[[Fleet], Proposal]] = {"health": _health, "forecast": _forecast, "life": _life}
+PROPOSERS: dict[str, Callable[[Fleet, Path], Proposal]] = {"health": _health, "forecast": _forecast, "life": _life}
 """Task -> what is proposed for it."""

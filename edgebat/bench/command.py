@@ -28,13 +28,13 @@ class Files:
     html: Path | None = None
 
 
-def graphs_of(model: str | None, nets: Sequence[str]) -> list[IntGraph]:
+def graphs_of(model: str | None, nets: Sequence[str], rounding: str = "auto") -> list[IntGraph]:
     """The model file and the reference nets that were asked for. Raises EdgebatError for an unknown net."""
     from edgebat.models import load_model
 
     if unknown := sorted(set(nets) - set(NETS)):
         raise EdgebatError(f"there is no reference net {', '.join(unknown)}; choose {', '.join(NETS)}")
-    return [*([load_model(model)] if model else []), *map(reference_net, dict.fromkeys(nets))]
+    return [*([load_model(model, rounding)] if model else []), *map(reference_net, dict.fromkeys(nets))]
 
 
 def compilers_of(choice: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgebat.cli import complete
+
 app = typer.Typer(
     name="edgebat",
     no_args_is_help=True,
@@ -27,7 +29,9 @@ HELP = "Help"
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE", help="YAML file, or a shipped recipe: demo, health-tongji, forecast-students, ..."
+        metavar="RECIPE",
+        help="YAML file, or a shipped recipe: demo, health-tongji, forecast-students, ...",
+        autocompletion=complete.recipes,
     ),
 ]
 CorpusOption = Annotated[
@@ -47,6 +51,23 @@ OutOption = Annotated[
 ]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="print nothing but errors (and, with --json, what came out)")
+]
+RoundingOption = Annotated[
+    str,
+    typer.Option(
+        "--rounding",
+        metavar="NAME",
+        help="of a file that another tool wrote: tflm, xnnpack or onnxruntime, whose integers",
+    ),
+]
+DatasetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help="only this data set of the corpus; all when left out; repeatable",
+        autocompletion=complete.datasets,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for other programs instead of a table")]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebat.cli.app import MODEL, JsonOption, app
+from edgebat.cli import complete
+from edgebat.cli.app import MODEL, JsonOption, RoundingOption, app
 from edgebat.cli.options import WithDefault, expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
 
@@ -29,7 +30,12 @@ bench_app = typer.Typer(
 app.add_typer(bench_app, name="bench", rich_help_panel=MODEL)
 
 ModelArgument = Annotated[
-    str | None, typer.Argument(metavar="[MODEL|RECIPE]", help=".ebat, .tflite or .onnx; or a recipe")
+    str | None,
+    typer.Argument(
+        metavar="[MODEL|RECIPE]",
+        help=".ebat, .tflite or .onnx; or a recipe",
+        autocompletion=complete.models_and_recipes,
+    ),
 ]
 WindowsOption = Annotated[int, typer.Option("--windows", min=1, help="seeded inputs every target gets")]
 
@@ -42,7 +48,13 @@ class What:
         list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn or lstm; repeatable")
     ] = None
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="see: edgebat targets; repeatable; all: every one")
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="see: edgebat targets; repeatable; all: every one",
+            autocompletion=complete.targets,
+        ),
     ] = None
 
 
@@ -87,6 +99,7 @@ def bench_model(
     model: ModelArgument = None,
     windows: WindowsOption = 16,
     layers: Annotated[bool, typer.Option("--layers", help="print the instructions of every layer as well")] = False,
+    rounding: RoundingOption = "auto",
 ) -> None:
     """Flash, RAM, stack and instructions per inference on simulated microcontrollers, by section, kind and layer.
 
@@ -106,7 +119,8 @@ def bench_model(
         return run_until("simulate", model, pipeline, output.json_)
     from edgebat.bench import command
 
-    graphs, targets = command.graphs_of(model, what.net or ()), command.targets_of(what.target or ())
+    graphs = command.graphs_of(model, what.net or (), rounding)
+    targets = command.targets_of(what.target or ())
     command.run_bench(graphs, targets, build.options(windows), output.files(), layers=layers)
     return None
 

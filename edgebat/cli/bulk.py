@@ -21,15 +21,21 @@ class Reading:
     """How logs are read."""
 
     nominal_ah: Annotated[
-        float | None, typer.Option("--nominal-ah", help="--logs: nominal capacity of the cells in Ah")
+        float | None, typer.Option("--nominal-ah", help="of cycler files: nominal capacity of the cells in Ah")
     ] = None
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", "--set", metavar="NAME=COLUMN[:FACTOR]", help="--logs: name a column; repeatable"),
+        typer.Option(
+            "--map",
+            "--set",
+            metavar="NAME=COLUMN[:FACTOR]",
+            help="of cycler files: name a column, or say time_unit=min; repeatable",
+        ),
     ] = None
-    sign: Annotated[str | None, typer.Option("--sign", help="--logs: positive_is_charge or positive_is_discharge")] = (
-        None
-    )
+    sign: Annotated[
+        str | None,
+        typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
+    ] = None
 
     @property
     def options(self) -> FileOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgebat.cli.app import RECIPE, JsonOption, RecipeArgument, app
+from edgebat.cli import complete
+from edgebat.cli.app import RECIPE, DatasetOption, JsonOption, RecipeArgument, app
 from edgebat.cli.options import WithDefault, expanded
 from edgebat.cli.recipe import Pipeline, run_until
 
@@ -147,17 +149,30 @@ def check(
 
 @data_app.command("fetch")
 def fetch_set(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="a public data set; a list of them when left out")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="a public data set; a list of them when left out",
+            autocompletion=complete.public_sets,
+        ),
+    ] = "",
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="where files go; else public/NAME")] = None,
     origin: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS|FOLDER", help="take the files from here: a mirror, a copy")
+    ] = None,
+    sha256: Annotated[
+        list[str] | None, typer.Option("--sha256", metavar="[FILE=]HEX", help="what a file must have; repeatable")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="licence and source are fine: load")] = False,
     registry: Annotated[
         Path | None, typer.Option("--registry", metavar="FILE", help="YAML of data sets instead of the shipped one")
     ] = None,
+    json_: JsonOption = False,
 ) -> None:
     """A public data set: shows licence, citation, checksums and source; loads it with --yes.
+
+    A file whose checksum nobody publishes is pinned: the sha256 that the first fetch found is the one allowed from then on.
 
     [bold]Examples[/]
 
@@ -167,21 +182,25 @@ def fetch_set(
 
       edgebat data fetch tongji --from ~/Downloads/tongji --yes
     """
-    from edgebat.assemble.fetch import fetch, find_set, known_sets
+    from edgebat.assemble.fetch import fetch, fetched_text, given_checksums, pinned, sets_text
+    from edgebat.assemble.public_sets import find_set
 
     if not name:
-        print("\n".join(f"{known.name:<14} {known.about}" for known in known_sets(registry).values()))
+        print(sets_text(registry, json_))
         return
     chosen = find_set(name, registry)
-    print(chosen.described(origin or ""))
-    if not yes:
-        print("nothing is loaded yet: say --yes when licence and source are fine")
-        raise typer.Exit(2)
     folder = to or Path("public") / name
-    with _progress(quiet=False) as progress:
-        found = fetch(chosen, folder, origin, lambda file, done, total: progress(file, done, total))
-    print(f"{len(found)} files in {folder}")
-    print(f"next: edgebat data add {folder} --out cells {chosen.add}".rstrip())
+    checksums = given_checksums(sha256 or (), chosen)
+    print(chosen.described(origin or "", pinned(folder)), file=sys.stderr if json_ else sys.stdout)
+    if not yes:
+        print(
+            "nothing is loaded yet: say --yes when licence and source are fine",
+            file=sys.stderr if json_ else sys.stdout,
+        )
+        raise typer.Exit(2)
+    with _progress(quiet=json_) as progress:
+        found = fetch(chosen, folder, origin, progress, checksums)
+    print(fetched_text(chosen, folder, found, json_))
 
 
 @app.command("init", rich_help_panel=RECIPE)
@@ -190,10 +209,10 @@ def init(
     corpus: Annotated[
         Path, typer.Option("--corpus", metavar="PATH", envvar="EDGEBAT_CORPUS", help="folder of measured cells")
     ],
-    task: Annotated[str, typer.Option("--task", help="health, forecast or life")] = "health",
-    dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", metavar="NAME", help="of the corpus; all when left out; repeatable")
-    ] = None,
+    task: Annotated[
+        str, typer.Option("--task", help="health, forecast or life", autocompletion=complete.tasks)
+    ] = "health",
+    dataset: DatasetOption = None,
     force: Annotated[bool, typer.Option("--force", help="write over a file that is there")] = False,
 ) -> None:
     """A recipe for your corpus: task, voltage window, split and students, with comments; edgebat run takes it as it is.
@@ -209,7 +228,7 @@ def init(
         raise RecipeError(f"{recipe} does not end in .yaml; a recipe is a YAML file, for example my.yaml")
     if recipe.exists() and not force:
         raise RecipeError(f"{recipe} is there already; choose another name, or write over it with --force")
-    text = propose_recipe(corpus, recipe.stem, task, dataset or ())
+    text = propose_recipe(corpus, recipe, task, dataset or ())
     import yaml
 
     check_recipe(yaml.safe_load(text), str(recipe))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app, plain
+from edgebat.cli import complete
+from edgebat.cli.app import MODEL, CorpusOption, DatasetOption, JsonOption, QuietOption, RoundingOption, app, plain
 from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
@@ -22,12 +23,23 @@ if TYPE_CHECKING:
     from edgebat.graph import IntGraph
 
 
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx", autocompletion=complete.models)
+]
+
+
 @dataclass(frozen=True)
 class Budget:
     """The board that a model must fit."""
 
     target: Annotated[
-        str | None, typer.Option("--target", "-t", help="refuse a model that does not fit this board's budget")
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="refuse a model that does not fit this board's budget",
+            autocompletion=complete.targets,
+        ),
     ] = None
     max_flash: Annotated[int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")] = None
     max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None
@@ -51,13 +63,25 @@ class Firmware:
     """The firmware that a model is exported for."""
 
     port: Annotated[
-        str | None, typer.Option("--port", metavar="NAME", help="instead of --to: a folder for a firmware; list: which")
+        str | None,
+        typer.Option(
+            "--port",
+            metavar="NAME",
+            help="instead of --to: a folder for a firmware; list: which",
+            autocompletion=complete.ports,
+        ),
     ] = None
     nominal_mah: Annotated[
         int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
     ] = None
     forecast: Annotated[
-        Path | None, typer.Option("--forecast", metavar="MODEL", help="--port: a forecast model, for the forecaster")
+        Path | None,
+        typer.Option(
+            "--forecast",
+            metavar="MODEL",
+            help="--port: a forecast model, for the forecaster",
+            autocompletion=complete.models,
+        ),
     ] = None
 
     def check(self, model: str) -> None:
@@ -73,12 +97,20 @@ class Firmware:
 @app.command(rich_help_panel=MODEL)
 @expanded
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|RECIPE",
+            help=".ebat, .tflite or .onnx; or a recipe",
+            autocompletion=complete.models_and_recipes,
+        ),
+    ],
     *,
     to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
     name: Annotated[str | None, typer.Option("--name", help="name of the files and of the C functions")] = None,
     mode: Annotated[str, typer.Option("--mode", help="C code: balanced, flash, ram or fast")] = "balanced",
+    rounding: RoundingOption = "auto",
     budget: Budget,
     firmware: Firmware,
     pipeline: Pipeline,
@@ -105,7 +137,7 @@ def export(
     from edgebat.formats.export import export_all
     from edgebat.models import load_model
 
-    graph = load_model(model)
+    graph = load_model(model, rounding)
     budget.check(graph, mode, json_)
     if firmware.port is not None:
         from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
@@ -114,7 +146,7 @@ def export(
         trend = None if firmware.forecast is None else load_model(firmware.forecast)
         written = export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend)
         return _print_each([str(path) for path in written], json_)
-    files, why = export_all(graph, out, to.split(","), name, mode=mode)
+    files, why = export_all(graph, out, to.split(","), name, mode=mode, given=Path(model))
     if why:
         Console(stderr=True).print(plain(why), soft_wrap=True)
     return _print_each([str(path) for path in files], json_)
@@ -133,7 +165,13 @@ def _print_each(entries: Sequence[str] | Mapping[str, str], json_: bool) -> None
 @expanded
 def verify(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL|RECIPE", help=".ebat, .tflite or .onnx; or a recipe", show_default=False)
+        str,
+        typer.Argument(
+            metavar="MODEL|RECIPE",
+            help=".ebat, .tflite or .onnx; or a recipe",
+            show_default=False,
+            autocompletion=complete.models_and_recipes,
+        ),
     ] = "",
     *,
     windows: Annotated[
@@ -142,6 +180,7 @@ def verify(
     random: Annotated[
         int, typer.Option("--random", min=0, help="instead: so many random networks a family, in all engines installed")
     ] = 0,
+    rounding: RoundingOption = "auto",
     json_: JsonOption = False,
     pipeline: Pipeline,
 ) -> None:
@@ -159,13 +198,17 @@ def verify(
         raise EdgebatError("edgebat verify needs a model file, a recipe, or --random N")
     if is_recipe(model):
         return run_until("verify", model, pipeline, json_)
+    from edgebat.foreign import border_of
     from edgebat.models import load_model
     from edgebat.report.tables import equality_table, show
     from edgebat.verify.equality import require_equal, verify_model
+    from edgebat.verify.given import verify_given
     from edgebat.verify.inputs import random_inputs
 
-    graph = load_model(model)
-    found = verify_model(graph, random_inputs(graph, windows))
+    graph = load_model(model, rounding)
+    border, x = border_of(graph), random_inputs(graph, windows)
+    given = border is not None and Path(model).suffix in (".tflite", ".onnx")
+    found = verify_given(graph, border, Path(model), x) if border and given else verify_model(graph, x)
     rows = [row.to_row() for row in found]
     show(rows if json_ else equality_table(rows), json_)
     return require_equal(found)
@@ -190,23 +233,13 @@ def _verify_random(networks: int, windows: int, json_: bool) -> None:
 @app.command(rich_help_panel=MODEL)
 @expanded
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    model: ModelArgument,
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="cycler file, capacity history or windows, see above; or a folder")
     ],
     *,
     many: Many,
-    nominal_ah: Annotated[float | None, typer.Option("--nominal-ah", help="nominal capacity of the cell in Ah")] = None,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", "--set", metavar="NAME=COLUMN[:FACTOR]", help="name a column, or say time_unit=min; repeatable"
-        ),
-    ] = None,
-    sign: Annotated[
-        str | None,
-        typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
-    ] = None,
+    reading: Reading,
     max_gap_ms: Annotated[
         int | None,
         typer.Option(
@@ -214,6 +247,7 @@ def predict(
         ),
     ] = None,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
+    rounding: RoundingOption = "auto",
     json_: JsonOption = False,
 ) -> None:
     """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
@@ -236,12 +270,11 @@ def predict(
       edgebat predict model.ebat logs/ --out results --nominal-ah 3.5 --ray local
     """
     from edgebat.predict import predict_text
-    from edgebat.tasks.base import FileOptions
 
-    how = FileOptions(nominal_ah, mapping or (), sign, max_gap_ms)
+    how = replace(reading.options, max_gap_ms=max_gap_ms)
     if Path(data).is_dir():
         return many.run("predict", model, Path(data), how, last=last, json_=json_)
-    print(predict_text(model, data, how, last=last, as_json=json_))
+    print(predict_text(model, data, how, last=last, as_json=json_, rounding=rounding))
     return None
 
 
@@ -249,7 +282,12 @@ def predict(
 @expanded
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="teacher or student: .safetensors, .ebat, .tflite, .onnx")
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="teacher or student: .safetensors, .ebat, .tflite, .onnx",
+            autocompletion=complete.models,
+        ),
     ],
     *,
     many: Many,
@@ -258,7 +296,7 @@ def evaluate(
         Path | None, typer.Option("--logs", metavar="FOLDER", help="instead of --corpus: cycler files, one per cell")
     ] = None,
     corpus: CorpusOption = None,
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None,
+    dataset: DatasetOption = None,
     train_corpus: Annotated[
         Path | None,
         typer.Option("--train-corpus", metavar="PATH", help="where baselines find the cells the model was trained on"),
@@ -299,10 +337,16 @@ class Cells:
 
     corpus: CorpusOption = None
     cell: Annotated[
-        list[str] | None, typer.Option("--cell", metavar="NAME", help="this cell (dataset/cell or cell); repeatable")
+        list[str] | None,
+        typer.Option(
+            "--cell",
+            metavar="NAME",
+            help="this cell (dataset/cell or cell); repeatable",
+            autocompletion=complete.cells,
+        ),
     ] = None
     cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this data set; repeatable")] = None
+    dataset: DatasetOption = None
 
 
 @dataclass(frozen=True)
@@ -322,16 +366,23 @@ class Board:
 @app.command(rich_help_panel=MODEL)
 @expanded
 def replay(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=".ebat, .tflite or .onnx")],
+    model: ModelArgument,
     *,
     forecast: Annotated[
-        str | None, typer.Option("--forecast", metavar="MODEL", help="a second model on the board, for the SOH to come")
+        str | None,
+        typer.Option(
+            "--forecast",
+            metavar="MODEL",
+            help="a second model on the board, for the SOH to come",
+            autocompletion=complete.models,
+        ),
     ] = None,
     wanted: Cells,
     board: Board,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="figure, tables, CAN log")] = Path(
         "replayed"
     ),
+    quiet: QuietOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Cells live again in front of a simulated BMS: samples in, CAN frames out, power cuts between.
@@ -346,7 +397,7 @@ def replay(
 
     if board.target not in ("board", "host"):
         raise EdgebatError(f"--target {board.target!r} is unknown; allowed: board, host")
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, quiet=quiet)
     replayed = replay_model(
         model,
         out,
@@ -357,7 +408,7 @@ def replay(
     )
     if json_:
         show(replayed.document(), json_)
-    else:
+    elif not quiet:
         print(replayed.table())
         print(f"figure: {out / 'replay.svg'}   frames and database: {out}")
     if replayed.mismatches:
@@ -372,6 +423,7 @@ def info(
             metavar="PATH", help="model, teacher, recipe, target, cycler file, or the folder of a run or a corpus"
         ),
     ],
+    rounding: RoundingOption = "auto",
     json_: JsonOption = False,
 ) -> None:
     """What a file or folder is and what to do with it; of a model also task, layers, where it was trained.
@@ -380,4 +432,4 @@ def info(
     """
     from edgebat.describe import info_text
 
-    print(info_text(path, as_json=json_))
+    print(info_text(path, as_json=json_, rounding=rounding))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from edgebat.cli import complete
 from edgebat.cli.app import (
     HELP,
     RECIPE,
@@ -32,6 +33,7 @@ from edgebat.paths import default_corpus, shipped
 
 if TYPE_CHECKING:
     from edgebat.runs.recipe import Recipe
+    from edgebat.workers import Machines
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,22 @@ class Pipeline:
     quiet: QuietOption = False
 
 
+@dataclass(frozen=True)
+class Where:
+    """Who works besides this process; what comes out is the same."""
+
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="jobs at a time; 0: with --ray one per core, else one")
+    ] = 0
+    ray: Annotated[str, typer.Option("--ray", metavar="ADDRESS", help="a Ray cluster; local: start one")] = ""
+
+    def machines(self) -> Machines:
+        """The same as a value."""
+        from edgebat.workers import Machines
+
+        return Machines(self.workers if self.ray else max(self.workers, 1), self.ray)
+
+
 def is_recipe(name: str) -> bool:
     """Whether the argument MODEL|RECIPE is a recipe: a YAML file or a name, but never a model's file, there or not."""
     path = Path(name)
@@ -65,9 +83,16 @@ def is_recipe(name: str) -> bool:
     return path.suffix in (".yaml", ".yml") or not path.is_file()
 
 
-def run_until(until: str, recipe: str, pipeline: Pipeline, json_: bool = False, again: Again = Again()) -> None:
+def run_until(
+    until: str,
+    recipe: str,
+    pipeline: Pipeline,
+    json_: bool = False,
+    again: Again = Again(),
+    where: Where = Where(),
+) -> None:
     """The pipeline up to the step ``until``, or the study when the recipe is one. json_: prints results as JSON, and where
-    it is on standard error. Raises what they raise."""
+    it is on standard error. where: its teachers label. Raises what they raise."""
     from edgebat.runs.document import find_recipe, find_study
 
     # Before anything that takes seconds to import: a recipe that is none is seen at once.
@@ -95,7 +120,8 @@ def run_until(until: str, recipe: str, pipeline: Pipeline, json_: bool = False, 
     checked = load_recipe(recipe, overrides)
     corpus = asked_corpus(checked, corpus)
     console = Console(stderr=json_, quiet=pipeline.quiet)
-    folder = run_recipe(checked, runs, corpus, until, again.force or (), console, find_recipe(recipe), tables=not json_)
+    file, force = find_recipe(recipe), again.force or ()
+    folder = run_recipe(checked, runs, corpus, until, force, console, file, not json_, where.machines())
     if json_:
         show(results_json(folder, until), as_json=True)
 
@@ -134,6 +160,7 @@ def run(
     recipe: RecipeArgument,
     pipeline: Pipeline,
     again: Again,
+    where: Where,
     json_: JsonOption = False,
 ) -> None:
     """The whole pipeline: data, teacher, students, int8, TFLite, ONNX, C, equality, simulators, card, report.
@@ -149,8 +176,10 @@ def run(
       edgebat run forecast-universal --corpus /data/cells --only MATR
 
       edgebat run my.yaml --set teacher.fit.epochs=5 --set data.split.seed=2
+
+      edgebat run life-students --corpus /data/cells --workers 4    # the teacher labels in four processes
     """
-    run_until("report", recipe, pipeline, json_, again)
+    run_until("report", recipe, pipeline, json_, again, where)
 
 
 @app.command(rich_help_panel=RECIPE)
@@ -158,12 +187,13 @@ def run(
 def evidence(
     recipe: RecipeArgument,
     pipeline: Pipeline,
+    where: Where,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="trainings of every student and variant")] = 5,
     json_: JsonOption = False,
 ) -> None:
     """Does the teacher pay? Students taught, untaught and on measured cells alone, several seeds, paired by cell.
 
-    Example:  edgebat evidence forecast-students --corpus /data/cells --seeds 5
+    Example:  edgebat evidence forecast-students --corpus /data/cells --seeds 5 --workers 2
     """
     from edgebat.runs.document import find_study
 
@@ -173,7 +203,8 @@ def evidence(
     from edgebat.runs.evidence import evidence as compare
 
     console = Console(stderr=json_, quiet=pipeline.quiet)
-    found = compare(recipe, pipeline.set_ or (), seeds, pipeline.corpus, pipeline.runs, console)
+    machines = where.machines()
+    found = compare(recipe, pipeline.set_ or (), seeds, pipeline.corpus, pipeline.runs, console, machines)
     if json_:
         show(found.to_json(), as_json=True)
     elif not pipeline.quiet:
@@ -218,7 +249,12 @@ verb_until(
 @app.command(rich_help_panel=HELP)
 def settings(
     section: Annotated[
-        str, typer.Argument(metavar="[SECTION]", help="a section or a key, e.g. distill.fit; all when left out")
+        str,
+        typer.Argument(
+            metavar="[SECTION]",
+            help="a section or a key, e.g. distill.fit; all when left out",
+            autocompletion=complete.sections,
+        ),
     ] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="print docs/settings.md")] = False,
     json_: JsonOption = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgebat.cli import complete
 from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app
 
 zoo_app = typer.Typer(
@@ -34,11 +35,18 @@ def list_(json_: JsonOption = False) -> None:
 
 @zoo_app.command()
 def get(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="as edgebat zoo list has it")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="as edgebat zoo list has it", autocompletion=complete.zoo)
+    ],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = None,
     port: Annotated[
         str | None,
-        typer.Option("--port", metavar="PORT", help="instead: a folder for a firmware (edgebat export --port list)"),
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            help="instead: a folder for a firmware (edgebat export --port list)",
+            autocompletion=complete.ports,
+        ),
     ] = None,
     nominal_mah: Annotated[
         int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")

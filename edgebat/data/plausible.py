@@ -29,6 +29,8 @@ MOST_TAKEN = 1.5
 """No charge takes more than this, relative to nominal capacity."""
 RISE, RISE_ROWS = 0.05, 3
 """So much of nominal capacity a cell does not regain; three cycles on each side show that it is no glitch."""
+FALL_CYCLES = 3
+"""Nor does it lose so much within so few cycles."""
 _CAUSES = (
     (1000.0, "a value in mAh or mA that is taken as Ah or A"), (1e-3, "a nominal capacity in mAh; it must be in Ah"),
     (3600.0, "a charge in As that is taken as Ah"), (60.0, "a time in s that is taken as min"),
@@ -65,16 +67,24 @@ def soh_fault(capacity_ah: Float64, nominal_ah: float) -> Implausible | None:
     )
 
 
-def capacity_rise(cycle: Int64, capacity_ah: Float64, nominal_ah: float) -> str:
-    """Where the capacities [C] of whole discharges rise as those of one cell do not; "" for nowhere."""
+def capacity_jump(cycle: Int64, capacity_ah: Float64, nominal_ah: float) -> str:
+    """Where the capacities [C] of whole discharges rise, or fall within a few cycles, as those of one cell do not; "" for
+    nowhere."""
     if capacity_ah.size <= 2 * RISE_ROWS:
         return ""
     blocks = np.lib.stride_tricks.sliding_window_view(capacity_ah, RISE_ROWS)
-    rise = (blocks[RISE_ROWS:].min(axis=1) - blocks[:-RISE_ROWS].max(axis=1)) / nominal_ah
-    if float(rise.max()) <= RISE:
+    before, after = blocks[:-RISE_ROWS], blocks[RISE_ROWS:]
+    near = (
+        cycle[RISE_ROWS : RISE_ROWS + after.shape[0]] - cycle[RISE_ROWS - 1 : RISE_ROWS - 1 + after.shape[0]]
+        <= FALL_CYCLES
+    )
+    rise = (after.min(axis=1) - before.max(axis=1)) / nominal_ah
+    fall = np.where(near, before.min(axis=1) - after.max(axis=1), 0.0) / nominal_ah
+    change, word = (rise, "rises") if rise.max() >= fall.max() else (fall, "falls")
+    if float(change.max()) <= RISE:
         return ""
-    at = int(cycle[int(np.argmax(rise)) + RISE_ROWS])
-    return f"capacity rises by {rise.max():.0%} of nominal at cycle {at} and stays"
+    at = int(cycle[int(np.argmax(change)) + RISE_ROWS])
+    return f"capacity {word} by {change.max():.0%} of nominal at cycle {at} and stays"
 
 
 def suspected(ratio: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,9 +82,11 @@ def split_windows(
     seed: int,
     hold_out: Iterable[str] = (),
     published: tuple[str, str] = ("train", "test1"),
+    known_test: float = 0.0,
 ) -> Split:
     """The cells of ``windows`` in three parts. by ``condition``: fractions of every group of like cells; by ``dataset``:
-    all cells of the data sets ``hold_out`` are tested; ``published``: the two named parts of the published split.
+    all cells of the data sets ``hold_out`` are tested, and the fraction ``known_test`` of each other data set's cells;
+    ``published``: the two named parts of the published split.
 
     Raises DataError when a part stays empty or a name is not there.
     """
@@ -95,8 +97,12 @@ def split_windows(
         if not wanted or wanted - there:
             raise DataError(f"split by dataset holds out {sorted(wanted)}; choose from {sorted(there)}")
         held = [key for key in windows.cells if key[0] in wanted]
-        train, validation = _carve(sorted(set(windows.cells) - set(held)), val, seed)
-        return Split(train, validation, tuple(held), f"data sets {', '.join(sorted(wanted))} left out, seed {seed}")
+        known = _some_of_each(sorted(set(windows.cells) - set(held)), known_test, seed)
+        train, validation = _carve(sorted(set(windows.cells) - {*held, *known}), val, seed)
+        rule = f"data sets {', '.join(sorted(wanted))} left out" + (
+            f" and {len(known)} cells of the others" if known else ""
+        )
+        return Split(train, validation, (*held, *known), f"{rule}, seed {seed}")
     own = dict(zip(windows.cells, windows.published, strict=True))
     learnt, held = (sorted(key for key, part in own.items() if part == name) for name in published)
     if not learnt or not held:
@@ -167,6 +173,18 @@ def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, f
 
 def _shuffled(cells: Iterable[CellKey], seed: int) -> list[CellKey]:
     return sorted(cells, key=lambda key: hashlib.sha256(json.dumps([seed, *key]).encode()).digest())
+
+
+def _some_of_each(cells: Sequence[CellKey], fraction: float, seed: int) -> list[CellKey]:
+    """``fraction`` (at least one, where it is above 0) of the cells of every data set that has ``MIN_GROUP`` or more."""
+    if not fraction:
+        return []
+    found: list[CellKey] = []
+    for dataset in sorted({name for name, _ in cells}):
+        members = _shuffled([key for key in cells if key[0] == dataset], seed)
+        if len(members) >= MIN_GROUP:
+            found += members[: min(max(1, round(fraction * len(members))), len(members) - 2)]
+    return found
 
 
 def _carve(cells: list[CellKey], fraction: float, seed: int) -> tuple[tuple[CellKey, ...], tuple[CellKey, ...]]:

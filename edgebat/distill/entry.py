@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 
+from edgebat.distill.mix import MIXES
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.errors import RecipeError
 from edgebat.files import Json
@@ -21,7 +22,12 @@ def teacher_entry(given: Any) -> TeacherEntry:
         return given
     if not isinstance(given, dict):
         raise RecipeError(f"teacher is {given!r}; give name: or file:, or a list of such sections")
+    if given.get("of"):
+        return _ensemble_entry(given)
+    if given.get("mix", MIXES[0]) != MIXES[0]:
+        raise RecipeError(f"teacher.mix is {given['mix']!r} for one teacher; give those to mix as a list, teacher.of")
     own = {key: given[key] for key in ("name", "file", "learn_from_val") if key in given}
+    given = {key: value for key, value in given.items() if key not in ("mix", "of")}
     rest = {**given.get("settings", {}), **{k: v for k, v in given.items() if k not in (*own, "settings")}}
     if bool(own.get("name")) == bool(own.get("file")):
         raise RecipeError(
@@ -44,6 +50,24 @@ def teacher_entry(given: Any) -> TeacherEntry:
             f"learnt from would choose the weights; seen keep: {fit.keep}, patience: {fit.patience}"
         )
     return entry
+
+
+def _ensemble_entry(given: Json) -> TeacherEntry:
+    """An entry with ``of``. Raises RecipeError."""
+    members, mix = given["of"], str(given.get("mix", MIXES[0]))
+    allowed = [field.name for field in dataclasses.fields(TeacherEntry)]
+    if unknown := sorted(set(given) - set(allowed)):
+        raise RecipeError(f"teacher.{', '.join(unknown)} is no key of an ensemble; allowed here: mix, of")
+    if given.get("file") or given.get("settings") or given.get("name", "ensemble") != "ensemble":
+        raise RecipeError("teacher.of lists teachers, each with a name or a file; beside it there is none")
+    if mix not in MIXES:
+        raise RecipeError(f"teacher.mix is {mix!r}; choose {', '.join(MIXES)}")
+    if not isinstance(members, list | tuple):
+        raise RecipeError(f"teacher.of is {members!r}; give a list of teachers")
+    entries = tuple(teacher_entry(member) for member in members)
+    if any(entry.of for entry in entries):
+        raise RecipeError("a teacher of teacher.of is an ensemble itself; give all in one list")
+    return TeacherEntry("ensemble", "", any(entry.learn_from_val for entry in entries), None, mix, entries)
 
 
 def unknown_keys(document: Any, section: Any, prefix: str) -> Iterator[str]:

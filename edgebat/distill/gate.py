@@ -7,7 +7,7 @@ heard. A teacher that has seen the validation cells cannot be judged by them and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -50,7 +50,20 @@ class Gated(Teacher):
 
     def predict(self, windows: Windows) -> dict[str, FloatArray]:
         """See ``heard``."""
-        return heard(windows, self.teacher.predict(windows), self.silent)
+        return self.combined(windows, [self.teacher.predict(windows)])
+
+    def sources(self) -> list[Teacher]:
+        """The teacher, whom several students hear differently."""
+        return [self.teacher]
+
+    def combined(self, windows: Windows, answers: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+        """See ``heard``."""
+        return heard(windows, answers[0], self.silent)
+
+    def hidden(self, windows: Windows) -> FloatArray | None:
+        """The teacher's, NaN where it is silent."""
+        state, mute = self.teacher.hidden(windows), np.isin(windows.dataset, self.silent)
+        return None if state is None else np.where(mute[:, None], np.float32(np.nan), state)
 
 
 def _errors(task: AnyTask, val: Windows, dataset: str, predictions: Predictions) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgebat.distill.more_windows import WithMore
 from edgebat.distill.train import DistillSettings, fit_student, validation_loss
 from edgebat.graph.model import IntGraph
 from edgebat.quantize.qat import QatStudent
@@ -19,7 +20,7 @@ RATE_FACTOR = 0.1
 def train_quantized(
     student: Student,
     graph: IntGraph,
-    train: Windows,
+    train: Windows | WithMore,
     val: Windows,
     teacher: Teacher | None,
     settings: DistillSettings,

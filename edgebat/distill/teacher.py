@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgebat.cells import CellKey, join_seen, seen_cells
+from edgebat.distill.mix import MIXES, Member, Mixed, mixed
 from edgebat.errors import RecipeError
 from edgebat.files import Json, sha256_file
 from edgebat.models import Model, open_model
@@ -32,6 +35,30 @@ class TeacherEntry:
     """The validation cells, which choose nothing when the last weights are kept, teach as well."""
     settings: Any = None
     """Settings of the system, its class's ``Settings``; of a file how it predicts, where its system knows of a choice."""
+    mix: str = "mean"
+    """How those of ``of`` become one: ``mean``; ``by_cell_error``, weighed by their errors on training and validation cells
+    held out in turn; ``by_dataset_error``, on whole data sets held out in turn, for benches that nobody knows."""
+    of: tuple[TeacherEntry, ...] = ()
+    """Instead of a name or a file: entries of which each is a teacher, together one ensemble."""
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        if self.of:
+            return " + ".join(member.title for member in self.of)
+        return self.name or Path(self.file).parent.name or Path(self.file).stem
+
+    @property
+    def label(self) -> str:
+        """What it is called among others of an ensemble."""
+        if self.file:
+            return f"{Path(self.file).parent.name}/{Path(self.file).stem}"
+        return str(getattr(self.settings, "kind", self.name))
+
+    @property
+    def each(self) -> tuple[TeacherEntry, ...]:
+        """Those it is of, or itself."""
+        return self.of or (self,)
 
     @property
     def path(self) -> Path:
@@ -39,7 +66,9 @@ class TeacherEntry:
         return shipped(self.file)
 
     def digest(self) -> str:
-        """sha256 of ``file``, empty when there is none. Raises RecipeError when it does not exist."""
+        """sha256 of ``file`` or of all files of an ensemble, empty without one. Raises RecipeError when it is missing."""
+        if self.of:
+            return " ".join(member.digest() for member in self.of)
         if not self.file:
             return ""
         if not self.path.is_file():
@@ -101,6 +130,8 @@ class TeacherData:
 
     def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run) -> Obtained:
         """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says."""
+        if entry.of:
+            return self._ensemble(entry, provenance, file, run)
         if entry.file:
             model = given_teacher(entry.path, self.task, self.train.spec, self.test.cells)
             model.network.configure(entry.settings or {})
@@ -115,6 +146,37 @@ class TeacherData:
         teacher, fitted = kind.fit(learnt, self.val, entry.settings, run)
         save_teacher(teacher, file, provenance)
         return Obtained(load_teacher(file), "", {"fit": fitted.summary()})
+
+    def members(self, entry: TeacherEntry, provenance: Json, run: Run) -> list[Obtained]:
+        """The teachers of an ensemble."""
+        runs = [run.inside(f"{n}") for n in range(len(entry.of))]
+        return [self.obtain(member, provenance, own.folder / "teacher.safetensors", own)
+                for member, own in zip(entry.of, runs, strict=True)]  # fmt: skip
+
+    def mixed(self, entry: TeacherEntry, found: Sequence[Obtained]) -> tuple[Ensemble, Json]:
+        """Members as one, after ``entry.mix``, and how that came."""
+        mix = Mixed({}, {"mix": entry.mix})
+        if entry.mix != MIXES[0]:
+            members = [self._member(*each) for each in zip(entry.of, found, strict=True)]
+            mix = mixed(self.task, self.measured, self.val, members, entry.mix)
+        told = [member.settings if member.file else {} for member in entry.of]
+        return Ensemble.of([each.teacher for each in found], mix.heads, told), mix.results
+
+    def _ensemble(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run) -> Obtained:
+        """All members as one, in one file."""
+        found = self.members(entry, provenance, run)
+        teacher, results = self.mixed(entry, found)
+        seen = join_seen(*(each.seen for each in found))
+        known = join_seen(str(provenance.get("seen", "")), seen)
+        save_teacher(teacher, file, provenance | {"seen": known, "ensemble": results})
+        return Obtained(load_teacher(file), seen, {"members": [each.results for each in found], **results})
+
+    def _member(self, entry: TeacherEntry, found: Obtained) -> Member:
+        """A member to be judged; one trained here has seen the training cells, and those of validation if they taught it."""
+        cells = [*self.measured.cells, *self.val.cells]
+        own = [True] * len(self.measured.cells) + [entry.learn_from_val] * len(self.val.cells)
+        seen = seen_cells(found.seen, cells) if entry.file else own
+        return Member(entry.label, found.teacher, np.array(seen, dtype=np.bool_), entry.learn_from_val)
 
 
 def together(found: Sequence[Obtained]) -> Obtained:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from edgebat.arrays import FloatArray
-from edgebat.distill.labels import teacher_labels
-from edgebat.distill.losses import distillation_loss
+from edgebat.distill.gate import Gated
+from edgebat.distill.hidden import States, normalized, projection
+from edgebat.distill.labels import HIDDEN, labels_of
+from edgebat.distill.losses import Terms, distillation_loss
+from edgebat.distill.more_windows import WithMore, true_windows, with_label
+from edgebat.distill.trust import trust, validation_errors
 from edgebat.errors import RecipeError
 from edgebat.students.base import Student
 from edgebat.students.store import build_student
@@ -52,6 +56,17 @@ class DistillSettings:
     listen: str = "everywhere"
     """``where_better``: on a data set whose validation cells the teacher gets worse than the student without a teacher,
     measured labels alone teach. ``everywhere``: it is heard on all windows."""
+    trust_spread: float | None = None
+    """A teacher's share of a label shrinks with its spread (that of an ensemble's members): to half where the spread is so
+    many times the teacher's error on the validation cells. A value nobody measured hears the teacher alone. None: no label
+    counts less for its spread."""
+    differences: float = 0.0
+    """Weight of the error of a curve's slopes, beside that of its values: differences along the grid times its steps."""
+    scales: tuple[int, ...] = ()
+    """A curve's error is the mean of those of its means over blocks of so many steps, ``[1, 4, 16]``; of its values alone
+    when empty."""
+    hidden: float = 0.0
+    """Weight of the error of the student's last hidden layer, by a linear layer that no file keeps, to its teacher's."""
     learn_from_val: bool = False
     """The validation cells, which choose nothing when the last weights are kept, teach students and baselines as well. The
     error a model states then comes from a student of its kind that has not learnt from them."""
@@ -70,11 +85,23 @@ class DistillSettings:
             raise RecipeError(f"distill.listen is {self.listen!r}; choose {' or '.join(LISTEN)}")
         if self.made_up_share is not None and not 0.0 < self.made_up_share < 1.0:
             raise RecipeError(f"distill.made_up_share is {self.made_up_share}; it must lie between 0 and 1")
+        for name, weight in (("differences", self.differences), ("hidden", self.hidden)):
+            if not 0.0 <= weight < np.inf:
+                raise RecipeError(f"distill.{name} is {weight}; it is a weight, 0 or larger")
+        if self.trust_spread is not None and not 0.0 < self.trust_spread < np.inf:
+            raise RecipeError(f"distill.trust_spread is {self.trust_spread}; it must be larger than 0, or null")
+        if any(scale < 1 for scale in self.scales):
+            raise RecipeError(f"distill.scales is {list(self.scales)}; each is a number of steps, 1 or larger")
         if self.learn_from_val and self.fit.validation_decides:
             raise RecipeError(
                 f"distill.learn_from_val needs keep: last and a patience of all {self.fit.epochs} epochs, or the cells "
                 f"learnt from would choose the weights; seen keep: {self.fit.keep}, patience: {self.fit.patience}"
             )
+
+    @property
+    def terms(self) -> Terms:
+        """How the error of a curve is taken."""
+        return Terms(self.differences, tuple(self.scales))
 
     def learnt(self, train: Windows, val: Windows) -> Windows:
         """What students and baselines learn from."""
@@ -93,7 +120,7 @@ class DistillSettings:
 def train_student(
     kind: str,
     task: AnyTask,
-    train: Windows,
+    train: Windows | WithMore,
     val: Windows,
     teacher: Teacher | None,
     settings: DistillSettings,
@@ -102,46 +129,60 @@ def train_student(
 ) -> tuple[Student, FitResult]:
     """A trained student of the family ``kind`` in eval mode on the CPU. Same inputs, same bytes.
 
-    teacher None trains on measured labels alone, on the same (blended) windows. Raises RecipeError or DataError when
-    there is nothing to learn from.
+    train: what is normalized by and blended, and perhaps more windows, which only teach. teacher None trains on measured
+    labels alone, on the same (blended) windows. Raises RecipeError or DataError when there is nothing to learn from.
     """
     torch.manual_seed(settings.fit.seed)
-    x = train.inputs()
-    heads = task.heads(train.spec, settings.knots or None)
+    own = WithMore.of(train).windows
+    x = own.inputs()
+    heads = task.heads(own.spec, settings.knots or None)
     student = build_student(
         kind, shape=x.shape[1:], heads=heads, relative=task.relative_input, **(student_settings or {})
     )
-    student.set_normalization(x, train.targets())
+    student.set_normalization(x, own.targets())
     return student, fit_student(student, train, val, teacher, settings, run)
 
 
 def fit_student(
     student: Student,
-    train: Windows,
+    train: Windows | WithMore,
     val: Windows,
     teacher: Teacher | None,
     settings: DistillSettings,
     run: Run,
 ) -> FitResult:
     """Train ``student`` from the weights it has (fresh, or to continue under quantization); arguments as above."""
-    parts = taught_parts(train, settings)
+    lessons = WithMore.of(train)
+    parts = taught_parts(lessons.windows, settings)
+    shown = list(parts)
+    if lessons.more is not None:
+        more = lessons.more if teacher is not None else with_label(lessons.more)
+        parts, shown = [*parts, more], [*shown, true_windows(more, lessons.windows)]
+    found = [_measured(part) for part in parts]
+    if teacher is not None:
+        labels = _teachings(student.heads, shown, val, teacher, settings, run)
+        found = [arrays | own for arrays, own in zip(found, labels, strict=True)]
+    names = list(found[0])
+    joined = {name: torch.cat([_tensor(arrays[name]) for arrays in found]) for name in names}
     weights, share = settings.of_heads(student.heads)
-    measured = list(train.targets())
-    found = [_tensors(part, student, teacher, run.cache) for part in parts]
-    taught = [name.removeprefix(TAUGHT) for name in found[0] if name.startswith(TAUGHT)]
 
     def loss(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        x, *labels = batch
-        hard = dict(zip(measured, labels, strict=False))
-        soft = dict(zip(taught, labels[len(measured) :], strict=False)) if module.training else None
-        return distillation_loss(student, x, hard, soft, weights, share)
+        labels = dict(zip(names, batch, strict=False))  # validation windows have measured ones alone
+        hard, soft, degrees = (_marked(labels, mark) for mark in (MEASURED, TAUGHT, TRUSTED))
+        parts = distillation_loss(student, labels[""], hard, soft, weights, share, settings.terms, degrees)
+        if HIDDEN in labels:
+            parts[HIDDEN] = aim.error(labels[HIDDEN])
+            parts["loss"] = parts["loss"] + settings.hidden * parts[HIDDEN]
+        return parts
 
-    tensors = tuple(torch.cat([part[name] for part in found]) for name in found[0])
     drawn = cell_weights(np.concatenate([part.cell for part in parts]), settings.cell_balance)
     if settings.made_up_share is not None:
         drawn = with_share(drawn, np.concatenate([part.made_up for part in parts]), settings.made_up_share)
-    held = tuple(_tensors(val, student, None, None).values())
-    return fit(student, loss, tensors, held, settings.fit, run, drawn)
+    held = tuple(_tensor(array) for array in _measured(val).values())
+    if HIDDEN not in joined:
+        return fit(student, loss, tuple(joined.values()), held, settings.fit, run, drawn)
+    with projection(student, joined[""], joined[HIDDEN].shape[1], settings.fit.seed) as aim:
+        return fit(student, loss, tuple(joined.values()), held, settings.fit, run, drawn)
 
 
 def taught_parts(train: Windows, settings: DistillSettings) -> list[Windows]:
@@ -155,21 +196,59 @@ def taught_parts(train: Windows, settings: DistillSettings) -> list[Windows]:
 @torch.no_grad()
 def validation_loss(student: Student, val: Windows, settings: DistillSettings) -> float:
     """The loss that training watches, for the weights ``student`` has now."""
-    tensors = _tensors(val, student, None, None)
-    measured = {name: tensors[name] for name in val.targets()}
-    return float(distillation_loss(student, tensors[""], measured, None, *settings.of_heads(student.heads))["loss"])
+    labels = {name: _tensor(array) for name, array in _measured(val).items()}
+    measured, terms = _marked(labels, MEASURED), settings.terms
+    weights, share = settings.of_heads(student.heads)
+    return float(distillation_loss(student, labels[""], measured, None, weights, share, terms)["loss"])
 
 
-def _tensors(windows: Windows, student: Student, teacher: Teacher | None, cache: Path | None) -> dict[str, Tensor]:
-    """Inputs (name ""), measured labels by head, then the teacher's, their names marked, of the heads both know."""
-    arrays: dict[str, FloatArray] = {"": windows.inputs(), **windows.targets()}
-    if teacher is not None:
-        labels = teacher_labels(teacher, windows, cache)
-        for head in (head for head in student.heads if head.name in labels):
-            label = labels[head.name].reshape(len(windows), -1)
-            known = label > (-np.inf if head.known_above is None else head.known_above)
-            arrays[f"{TAUGHT}{head.name}"] = np.where(known, label, np.nan)
-    return {name: torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for name, a in arrays.items()}
+MEASURED, TAUGHT, TRUSTED = "measured ", "taught ", "trusted "
+"""Marks before the heads' names."""
 
 
-TAUGHT = "taught "
+def _measured(windows: Windows) -> dict[str, FloatArray]:
+    """Inputs (name "") and measured labels."""
+    return {"": windows.inputs()} | {f"{MEASURED}{head}": values for head, values in windows.targets().items()}
+
+
+def _teachings(
+    heads: tuple[Head, ...],
+    shown: list[Windows],
+    val: Windows,
+    teacher: Teacher,
+    settings: DistillSettings,
+    run: Run,
+) -> list[dict[str, FloatArray]]:
+    """What the teacher says of each set of windows ``shown`` to it: labels, how far they are trusted, its states."""
+    ask = partial(labels_of, cache=run.cache, fit=settings.fit, machines=run.machines)
+    asked = ask(teacher, shown)
+    found = [_taught(heads, labels) for labels in asked]
+    if settings.trust_spread:
+        # Where a gate silences the teacher, measured labels stand in its place and would hide how much it errs.
+        frank = teacher.teacher if isinstance(teacher, Gated) else teacher
+        errors = validation_errors(val, ask(frank, [val])[0])
+        for arrays, labels in zip(found, asked, strict=True):
+            degrees = trust(labels, errors, settings.trust_spread)
+            arrays |= {f"{TRUSTED}{head}": values for head, values in degrees.items()}
+    if settings.hidden:
+        states = normalized([labels[HIDDEN] for labels in ask(States(teacher), shown)])
+        found = [arrays | {HIDDEN: state} for arrays, state in zip(found, states, strict=True)]
+    return found
+
+
+def _taught(heads: tuple[Head, ...], labels: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The teacher's labels of the heads both know, NaN where they are none."""
+    arrays = {}
+    for head in (head for head in heads if head.name in labels):
+        label = labels[head.name].reshape(len(labels[head.name]), -1)
+        known = label > (-np.inf if head.known_above is None else head.known_above)
+        arrays[f"{TAUGHT}{head.name}"] = np.where(known, label, np.nan)
+    return arrays
+
+
+def _marked(labels: Mapping[str, Tensor], mark: str) -> dict[str, Tensor]:
+    return {name.removeprefix(mark): values for name, values in labels.items() if name.startswith(mark)}
+
+
+def _tensor(array: FloatArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

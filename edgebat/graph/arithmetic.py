@@ -1,11 +1,12 @@
 """The rounding rules of the integer graph, as executable NumPy.
 
 This file *is* the specification: the C kernels, the TFLite and the ONNX files are compared with it bit for bit.
-Three ways of turning an int32 accumulator into a small integer occur (names as in docs/quantization-spec.md):
+Four ways of turning an int32 accumulator into a small integer occur (names as in docs/quantization-spec.md):
 
 ``F``  ``rint(float32(acc) * float32(M))``, half to even: ONNX Runtime (QGemm, QLinearConv) and XNNPACK.
 ``D``  gemmlowp's doubling high multiply, then a rounding shift, half away from zero: TFLite Micro, CMSIS-NN.
 ``shift``  ``(clip(acc, -L, L) * k + 2**(n-1)) >> n``: ours. ``k``, ``n``, ``L`` are chosen so that it equals ``F``.
+``steps``  how many thresholds an accumulator reaches: averages and sums of other engines, whatever they compute.
 
 All functions take and return integer arrays and never round through float64 by accident.
 """
@@ -40,6 +41,11 @@ def requantize_shift(acc: IntArray, multiplier: IntArray, shift: IntArray, clamp
     bounded = np.clip(acc.astype(np.int64), -limit, limit)
     n = shift.astype(np.int64)
     return (bounded * multiplier.astype(np.int64) + (np.int64(1) << (n - 1))) >> n
+
+
+def requantize_steps(acc: IntArray, thresholds: IntArray) -> Int64:
+    """``steps``: how many of the non-decreasing ``thresholds`` [n] each accumulator reaches, int64 of ``acc``'s shape."""
+    return np.searchsorted(thresholds, acc, side="right").astype(np.int64)
 
 
 def doubling_high_multiply(a: IntArray, multiplier: IntArray | int) -> Int64:

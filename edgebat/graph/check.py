@@ -93,6 +93,8 @@ def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) 
         raise _fail(node, f"output range {requant.minimum}..{requant.maximum} does not lie in {output.dtype}")
     if requant.zero_point != output.zero_point:
         raise _fail(node, f"zero point {requant.zero_point} differs from that of its output, {output.zero_point}")
+    if requant.kind == "steps":
+        return _check_steps(node, requant)
     for label in ("multiplier", "shift", "clamp"):
         _expect_array(node, label, getattr(requant, label), "int32", (channels,))
     _expect_array(node, "requantization scale", requant.scale, "float32", (channels,))
@@ -113,7 +115,19 @@ def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) 
             if (requant.multiplier < 0).any() or (shift < -31).any() or (shift > 30).any():
                 raise _fail(node, "a Q31 multiplier below 0, or an exponent outside -31..30")
         case other:
-            raise _fail(node, f"requantization kind {other!r} is unknown; allowed: shift, float, double")
+            raise _fail(node, f"requantization kind {other!r} is unknown; allowed: shift, float, double, steps")
+    return None
+
+
+def _check_steps(node: Node, requant: Requant) -> None:
+    if not isinstance(node, ops.AveragePool1D | ops.Add):
+        raise _fail(node, "requantization by steps is for averages and sums only")
+    wide = isinstance(node, ops.Add) and node.multiplier.dtype == np.int64
+    kind = "int64" if wide else "int32"
+    _expect_array(node, "thresholds", requant.multiplier, kind, (requant.maximum - requant.minimum,))
+    _expect_array(node, "requantization scale", requant.scale, "float32", (1,))
+    if requant.shift.size or requant.clamp.size or (requant.multiplier[1:] < requant.multiplier[:-1]).any():
+        raise _fail(node, "thresholds that decrease, or a shift or clamp beside them")
 
 
 def _conv_length(node: ops.Convolution, length: int, kernel: int) -> int:
@@ -165,12 +179,16 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
         case ops.Add():
             _expect_shape(node, tensors[node.inputs[1]], source.shape)
             _expect_shape(node, target, source.shape)
-            _expect_array(node, "multiplier", node.multiplier, "int32", (2,))
-            if (np.abs(node.multiplier.astype(np.int64)) >= 1 << 22).any():
-                raise _fail(node, "a multiplier of 2**22 or more could leave int32")
+            steps = node.requant.kind == "steps"
+            wide = steps and node.multiplier.dtype == np.int64
+            _expect_array(node, "multiplier", node.multiplier, "int64" if wide else "int32", (512 if steps else 2,))
+            bits = 62 if wide else 30 if steps else 22
+            if max(int(node.multiplier.max()), -int(node.multiplier.min())) >= 1 << bits:
+                raise _fail(node, f"a multiplier of 2**{bits} or more could leave {'int64' if wide else 'int32'}")
             _check_requant(node, node.requant, 1, target)
         case ops.Lut():
-            _expect_array(node, "table", node.table, "int8", (256,))
+            by_channel = node.table.ndim == 2
+            _expect_array(node, "table", node.table, "int8", (source.shape[-1], 256) if by_channel else (256,))
             _expect_shape(node, target, source.shape)
         case ops.Lstm():
             _check_lstm(node, source, target)

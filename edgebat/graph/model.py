@@ -40,7 +40,9 @@ class Requant:
 
     kind "shift": ``((clip(acc, -clamp, clamp) * multiplier + 2**(shift-1)) >> shift) + zero_point`` (ours; clamp 0 =
     none); ``wide`` says that the product needs 64 bits. kind "float": ``rint(float32(acc) * scale) + zero_point``
-    (ONNX Runtime, XNNPACK). kind "double": TFLite Micro, ``multiplier`` Q31 and ``shift`` = exponent.
+    (ONNX Runtime, XNNPACK). kind "double": TFLite Micro, ``multiplier`` Q31 and ``shift`` = exponent. kind "steps", of
+    averages and sums in models of others: ``minimum`` plus the number of thresholds in ``multiplier`` [maximum - minimum]
+    that the accumulator reaches; ``shift`` and ``clamp`` are empty.
     The result is clipped to [minimum, maximum], which also carries a fused ReLU.
     """
 
@@ -151,7 +153,9 @@ class Concat(Node):
 class Add(Node):
     """Elementwise sum of two tensors of equal shape.
 
-    ``(a - zp_a) * multiplier[0] + (b - zp_b) * multiplier[1]`` is an int32 accumulator, scaled by ``requant``.
+    ``(a - zp_a) * multiplier[0] + (b - zp_b) * multiplier[1]`` is an int32 accumulator, scaled by ``requant``. With a
+    requant of kind "steps" ``multiplier`` [512] holds the summand of every value of a, then of b:
+    ``multiplier[a + 128] + multiplier[256 + b + 128]``; both may be int64 then.
     """
 
     op: ClassVar[str] = "add"
@@ -161,7 +165,10 @@ class Add(Node):
 
 @dataclass(frozen=True, eq=False)
 class Lut(Node):
-    """int8 -> int8 by table: output = table[x + 128]; ``function`` names it ("tanh", "sigmoid", "requantize", ...)."""
+    """int8 -> int8 by table: output = table[x + 128]; ``function`` names it ("tanh", "sigmoid", "requantize", ...).
+
+    table int8 [256]; or [C, 256], one for each channel, in models of others.
+    """
 
     op: ClassVar[str] = "lut"
     function: str

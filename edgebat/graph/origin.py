@@ -1,7 +1,8 @@
-"""What a graph's file says of the cells it was trained on."""
+"""What a graph's file says of where it comes from: the cells it was trained on, or another tool."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from edgebat.errors import ModelFileError
@@ -27,3 +28,28 @@ def graph_ground(graph: IntGraph) -> Ground:
             f"model {graph.name!r} limits {len(ground.rows.low_ppm)} columns and reads {columns}; export it again"
         )
     return ground
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What a file that another tool quantized keeps to itself."""
+
+    rounding: str
+    """Whose integers these are, a name of ``edgebat.formats.roundings.ROUNDINGS``."""
+    input: str
+    """Type of the file's input: int8, uint8 or float32."""
+    output: str
+    """Type of the file's output."""
+    channels_first: bool
+    """The file takes sequences as [N, C, T]."""
+    float_sums: bool
+    """The file adds in float32, where its engine may fuse the addition and round it otherwise."""
+
+
+def foreign_of(graph: IntGraph) -> Foreign | None:
+    """What the graph's file of another tool keeps to itself; None for a model that edgebat quantized."""
+    found: Any = graph.meta.get("foreign")
+    if not isinstance(found, dict):
+        return None
+    rounding, source, target = (str(found.get(key, "")) for key in ("rounding", "input", "output"))
+    return Foreign(rounding, source, target, found.get("input_layout") == "NCT", found.get("float_sums") is True)

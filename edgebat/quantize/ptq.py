@@ -38,9 +38,6 @@ class QuantizeOptions:
     """How ranges of activations are chosen: ``minmax``, ``percentile`` or ``mse``."""
     percentile: float = 99.99
     """Of the absolute values, for the method ``percentile``."""
-    margin: float = 0.0
-    """Ranges of activations are wider by this share, for cells that age beyond the training cells; 0 ends them where training
-    did (docs/trust.md)."""
     bias_correction: bool = True
     """Undo the mean rounding error of every layer."""
     qat_epochs: int = 0
@@ -145,8 +142,7 @@ def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, labe
         target = Tensor(label, real.shape[1:], "int16", HEAD_SCALE, 0)
         low, high = -32768, 32767
     else:
-        seen_low, seen_high = observe(real, options.method, options.percentile)
-        scale, zero = affine(seen_low * (1.0 + options.margin), seen_high * (1.0 + options.margin))
+        scale, zero = affine(*observe(real, options.method, options.percentile))
         target = Tensor(label, real.shape[1:], "int8", scale, zero)
         low, high = (zero, 127) if layer.activation == "relu" else (-128, 127)
     # A channel of zeros still needs a scale; a thousandth of the layer's largest weight changes nothing.

@@ -68,6 +68,11 @@ class QatStudent(Student):
             real, q = step(real, q)
         return real, q
 
+    @property
+    def last_layer(self) -> nn.Module:
+        """The quantized head."""
+        return self.steps[-1]
+
     def graph(self) -> IntGraph:
         """The integer graph of the weights as they are now; equal to ``forward`` output by output."""
         nodes = tuple(step.export() for step in self.steps)  # type: ignore[operator]

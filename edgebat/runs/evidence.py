@@ -4,7 +4,8 @@ Each seed is a run of the recipe up to its int8 students, kept in a folder of it
 *taught*; its *twin* on the same windows, as long, without the teacher; and on the *measured* cells alone, without made-up
 and blended ones, what a user trains who has no teacher.
 
-The teacher is that of the first run: seeds tell students apart, not teachers.
+The teacher is that of the first run: seeds tell students apart, not teachers. So are the cells. Students of several seeds
+may be trained at the same time, by processes or the nodes of a Ray cluster, and are the same.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Bool, Float64
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write
 from edgebat.report.paired import Paired, errors_by_cell, paired
+from edgebat.runs.folder import RunFolder
 from edgebat.runs.recipe import Recipe, load_recipe
 from edgebat.runs.run import run_recipe
+from edgebat.runs.seeds import LAST, copy_data, train_seeds
 from edgebat.tasks.predictions import load_predictions
+from edgebat.workers import HERE, Machines
 
 VARIANTS = {"measured": "_measured", "twin": "_alone", "taught": ""}
 """What is compared, and how the names of its models end."""
@@ -42,16 +46,30 @@ class Evidence:
     students: dict[str, dict[str, Float64]]
     by_seed: dict[str, dict[str, list[list[float]]]]
     """The same of each seed."""
+    left_out: tuple[str, ...] = ()
+    """Data sets nothing was learnt from, where the split is by data set."""
 
-    def compared(self, student: str, other: str, dataset: str = "") -> Paired:
-        """Taught over ``other`` (measured, twin, teacher), on the cells of one data set, or on all."""
-        rows = np.array([not dataset or name == dataset for name in self.datasets])
+    def cells_of(self, group: str) -> Bool:
+        """Which cells [cells] are of ``group``: a data set, "left out", "at home" (cells of other data sets), "" for all."""
+        groups = {"left out": self.left_out, "at home": {*self.datasets} - {*self.left_out}, "": self.datasets}
+        return np.isin(self.datasets, list(groups.get(group, [group])))
+
+    @property
+    def groups(self) -> list[str]:
+        """What the table has lines of, for every student."""
+        there = sorted({*self.datasets})
+        halves = ["left out", "at home"] if self.left_out and {*there} - {*self.left_out} else []
+        return ["", *halves, *there] if len(there) > 1 else [""]
+
+    def compared(self, student: str, other: str, group: str = "") -> Paired:
+        """Taught over ``other`` (measured, twin, teacher), on the cells of one group."""
+        rows = self.cells_of(group)
         errors = {**self.students[student], "teacher": self.teacher}
         return paired(errors["taught"][rows], errors[other][rows])
 
-    def mean(self, errors: Float64, dataset: str = "") -> float:
+    def mean(self, errors: Float64, group: str = "") -> float:
         """Cells count alike."""
-        return float(errors[[not dataset or name == dataset for name in self.datasets]].mean())
+        return float(errors[self.cells_of(group)].mean())
 
     def markdown(self) -> str:
         """One table: a line per student and data set, and one over all."""
@@ -60,15 +78,15 @@ class Evidence:
             f"have seen, mean of {self.seeds} seeds; cells count alike. In brackets: 95 % of bootstrap draws of the cells; "
             "p by sign flips.",
             "",
-            f"| student | data set | {' | '.join(VARIANTS)} | teacher | taught / twin | taught / measured |",
+            f"| student | cells | {' | '.join(VARIANTS)} | teacher | taught / twin | taught / measured |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for student, variants in self.students.items():
-            for dataset in [""] if len({*self.datasets}) == 1 else ["", *sorted({*self.datasets})]:
+            for group in self.groups:
                 errors = [*(variants[name] for name in VARIANTS), self.teacher]
-                shown = [f"{self.mean(each, dataset):.3f}" for each in errors]
-                ratios = [str(self.compared(student, other, dataset)) for other in ("twin", "measured")]
-                lines.append(f"| {' | '.join([student.upper(), dataset or 'all', *shown, *ratios])} |")
+                shown = [f"{self.mean(each, group):.3f}" for each in errors]
+                ratios = [str(self.compared(student, other, group)) for other in ("twin", "measured")]
+                lines.append(f"| {' | '.join([student.upper(), group or 'all', *shown, *ratios])} |")
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> Json:
@@ -78,34 +96,45 @@ class Evidence:
 
 
 def evidence(
-    recipe: str,
+    recipe: str | Json,
     overrides: Sequence[str],
     seeds: int,
     corpus: Path | None,
     runs: Path,
     console: Console | None = None,
+    machines: Machines = HERE,
 ) -> Evidence:
-    """All runs of ``recipe``, and what they say; written to ``<runs>/<recipe>-evidence``. Raises what a run raises."""
+    """All runs of ``recipe``, and what they say; written to ``<runs>/<recipe>-evidence``. machines: where students are
+    trained. Raises what a run raises."""
     console = console or Console()
     first = load_recipe(recipe, overrides)
     folder = runs / f"{first.name}-evidence"
     found: dict[str, dict[str, list[Float64]]] = {kind.kind: {} for kind in first.students}
     taught_by: list[str] = []
+    prepared: list[Recipe] = []
     for seed in range(1, seeds + 1):
         own = [f"name=seed{seed}", f"distill.fit.seed={seed}", "distill.measured_too=true"]
         checked = load_recipe(recipe, [*overrides, *own, *taught_by])
-        done = run_recipe(checked, runs=folder, corpus=corpus, until="quantize", console=console)
+        if prepared:
+            copy_data(RunFolder(folder / prepared[0].name), RunFolder(folder / checked.name))
+        done = run_recipe(checked, folder, corpus, "teacher", console=console, tables=False)
+        prepared.append(checked)
+        taught_by = taught_by or [_given(checked, done)]
+    if machines.several:
+        train_seeds(prepared, folder, machines)
+    for checked in prepared:
+        done = run_recipe(checked, runs=folder, corpus=corpus, until=LAST, console=console)
         cells, datasets, errors = _errors(checked, done)
+        teacher = errors["teacher"]
         for kind, variants in found.items():
             for variant, end in VARIANTS.items():
                 variants.setdefault(variant, []).append(errors[f"{kind}{end}_int8"])
-        if not taught_by:
-            teacher, taught_by = errors["teacher"], [_given(checked, done)]
     column = first.of_task.columns[0]
     means = {kind: {name: np.mean(each, axis=0) for name, each in own.items()} for kind, own in found.items()}
     single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}
     title = f"{column.title} ({column.unit})"
-    result = Evidence(first.name, seeds, title, cells, datasets, teacher, means, single)
+    left_out = first.data.split.hold_out if first.data.split.by == "dataset" else ()
+    result = Evidence(first.name, seeds, title, cells, datasets, teacher, means, single, left_out)
     atomic_write(folder / "evidence.json", json.dumps(result.to_json(), indent=1) + "\n")
     atomic_write(folder / "evidence.md", result.markdown())
     return result

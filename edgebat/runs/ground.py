@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from edgebat.arrays import Float32, Float64, Int64
 from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
+from edgebat.graph.origin import graph_ground
 from edgebat.ground import MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
 from edgebat.models import to_ppm
 from edgebat.runtime import quantize_input
@@ -48,6 +49,19 @@ class GroundSettings:
             )
         if self.noise_mv < 0.0 or self.margin < 0.0:
             raise RecipeError(f"ground.noise_mv is {self.noise_mv} and ground.margin {self.margin}; at least 0")
+
+
+def with_ground(
+    graph: IntGraph, field: Json, task: AnyTask, parts: tuple[Windows, Windows], settings: GroundSettings
+) -> IntGraph:
+    """``graph`` with ``meta["field"]`` and the ``meta["ground"]`` of what it has learnt from; parts: train, validation."""
+    graph = replace(graph, meta={**graph.meta, "field": field})
+    return replace(graph, meta={**graph.meta, "ground": measured_ground(graph, task, *parts, settings)})
+
+
+def facts(graph: IntGraph) -> list[tuple[str, str]]:
+    """The ground of ``graph`` for people."""
+    return graph_ground(graph).facts()
 
 
 def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settings: GroundSettings) -> Json:

@@ -38,7 +38,7 @@ def plan(pipeline: Pipeline) -> list[Step]:
             pipeline.teacher,
             teacher_config,
             ("data",),
-            entry=(*of_task, *(module_of(entry.name) for entry in r.teacher if entry.name)),
+            entry=(*of_task, *(module_of(one.name) for entry in r.teacher for one in entry.each if one.name)),
             # A given file is opened by what opens any model; only teachers pass.
             apart=("edgebat.students", "edgebat.formats"),
         ),

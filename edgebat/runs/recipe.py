@@ -23,6 +23,7 @@ from edgebat.runs.document import read_document
 from edgebat.runs.ground import GroundSettings
 from edgebat.students.store import student_kinds
 from edgebat.tasks.base import AnyTask, task, task_names
+from edgebat.tasks.more import MoreWindows
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -60,6 +61,8 @@ class Split(Section):
     """Draws the cells."""
     hold_out: tuple[str, ...] = ()
     """Data sets that are tested (by dataset)."""
+    known_test: Fraction = 0.0
+    """Fraction of the cells of each other data set that are tested as well (by dataset): how a model fares at home."""
     published: tuple[str, str] = ("train", "test1")
     """Names of the published parts to learn from and to test on."""
 
@@ -90,6 +93,8 @@ class Data(Section):
     """Which cells are held out."""
     made_up: MadeUp = MadeUp()
     """Cells to learn from besides."""
+    more: MoreWindows = MoreWindows()
+    """Windows of the training cells to learn from besides."""
 
 
 class StudentEntry(Section):

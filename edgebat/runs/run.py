@@ -22,6 +22,7 @@ from edgebat.runs.progress import StepProgress
 from edgebat.runs.recipe import Recipe, dump_recipe
 from edgebat.runs.steps import Pipeline
 from edgebat.tasks.base import task
+from edgebat.workers import HERE, Machines
 
 if TYPE_CHECKING:
     from edgebat.data.fleet import Fleet
@@ -36,11 +37,12 @@ def run_recipe(
     console: Console | None = None,
     file: Path | None = None,
     tables: bool = True,
+    machines: Machines = HERE,
 ) -> Path:
     """Run the steps up to the stage ``until``, print where it is and what came out; returns the run folder.
 
     Finished steps are skipped; ``force`` names steps to do again. file: where the recipe was read from; a folder of
-    another file's is refused (None: not checked). tables: False prints where it is alone.
+    another file's is refused (None: not checked). tables: False prints where it is alone. machines: where teachers label.
     Raises StepFailed, RecipeError, DataError, FolderBusy.
     """
     console = console or Console()
@@ -48,7 +50,7 @@ def run_recipe(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     folder = RunFolder(runs / recipe.name)
     progress = StepProgress(console)
-    pipeline = Pipeline(recipe, folder, corpus, progress)
+    pipeline = Pipeline(recipe, folder, corpus, progress, machines)
     steps = plan(pipeline)
     unknown = sorted(set(force) - {step.name for step in steps})
     if unknown:

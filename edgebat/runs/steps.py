@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
+from edgebat.cells import CellKey, cell_key, join_seen, pack_cells, seen_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_for_bms, export_model
 from edgebat.graph import IntGraph, load_graph
-from edgebat.graph.origin import graph_ground
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
-from edgebat.runs.ground import measured_ground
+from edgebat.runs.ground import facts, with_ground
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
@@ -36,9 +35,11 @@ from edgebat.training.history import histories, read_history
 from edgebat.training.run import Run
 from edgebat.verify.engines import NUMPY, files_in
 from edgebat.verify.equality import require_equal, verify_model
+from edgebat.workers import HERE, Machines
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.data.fleet import Fleet
+    from edgebat.distill.more_windows import WithMore
     from edgebat.distill.teacher import Obtained, TeacherEntry
     from edgebat.distill.train import DistillSettings
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
@@ -48,6 +49,7 @@ if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out o
 
 LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
 """How a student is trained, by the end of its name."""
+MORE = "data/more.safetensors"
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 SIMULATED_CELLS = (
@@ -58,10 +60,15 @@ SIMULATED_CELLS = (
 
 class Pipeline:
     """The steps of one recipe. ``corpus``, a folder or a fleet in memory, is given when the recipe asks for measured cells,
-    and only then."""
+    and only then. machines: where teachers label."""
 
     def __init__(
-        self, recipe: Recipe, folder: RunFolder, corpus: Path | Fleet | None, progress: StepProgress | None = None
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        corpus: Path | Fleet | None,
+        progress: StepProgress | None = None,
+        machines: Machines = HERE,
     ) -> None:
         if recipe.data.source == "corpus" and corpus is None:
             raise RecipeError(
@@ -75,13 +82,12 @@ class Pipeline:
             )
         self.recipe, self.folder, self.corpus, self.progress = recipe, folder, corpus, progress
         self.kinds = [student.kind for student in recipe.students]
-        self.task, self.spec = recipe.of_task, recipe.spec
+        self.task, self.spec, self.machines = recipe.of_task, recipe.spec, machines
 
     @property
     def teacher_title(self) -> str:
         """What the teacher is called in tables."""
-        names = [entry.name or Path(entry.file).parent.name or Path(entry.file).stem for entry in self.recipe.teacher]
-        return f"teacher {' + '.join(names)}"
+        return f"teacher {' + '.join(entry.title for entry in self.recipe.teacher)}"
 
     # --- the steps -------------------------------------------------------------------------------------------------
 
@@ -99,6 +105,11 @@ class Pipeline:
             chosen.save(self.folder.file(f"data/{part}.safetensors"))
             files.append(f"data/{part}.safetensors")
             counts[part] = counts_of(chosen)
+        if self.recipe.data.more.wanted:
+            more = self._more(loaded, split.train)
+            more.save(self.folder.file(MORE))
+            files.append(MORE)
+            statement += f" {len(more)} more windows of the training cells teach as well."
         result: DataResult = {
             "source": loaded.source,
             "synthetic": loaded.synthetic,
@@ -168,7 +179,7 @@ class Pipeline:
             settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
             guide = self._guide(name, silent)
             progress = self._progress(epochs, LEARNT[name.removeprefix(entry.kind)])
-            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels)
+            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels, machines=self.machines)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
@@ -177,7 +188,7 @@ class Pipeline:
             shutil.rmtree(run.folder)
             files.append(f"models/{name}.safetensors")
             if name.endswith("_judge" if distill.learn_from_val else "_alone"):
-                silent = self._silent_on(val, student)
+                silent = self.silent_on(val, student)
             if name.endswith("_judge"):
                 continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
@@ -210,13 +221,14 @@ class Pipeline:
                 files += written
             judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
-            graph = replace(graph, meta={**graph.meta, "field": limits})
-            ground = measured_ground(graph, self.task, train, val, self.recipe.ground)
-            graph = replace(graph, meta={**graph.meta, "ground": ground})
+            graph = with_ground(graph, limits, self.task, (train, val), self.recipe.ground)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
-            results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates()}
-            results[name]["ground"] = graph_ground(graph).facts()
+            results[name] |= {
+                "fingerprint": graph.fingerprint,
+                "macs": graph.multiply_accumulates(),
+                "ground": facts(graph),
+            }
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 
@@ -320,8 +332,16 @@ class Pipeline:
 
         return Gated(self.stored_teacher().teacher, silent) if name in self.kinds else None
 
-    def _lessons(self, name: str) -> tuple[Windows, DistillSettings]:
+    def _lessons(self, name: str) -> tuple[WithMore, DistillSettings]:
         """What the student ``name`` learns from, and how."""
+        from edgebat.distill.more_windows import WithMore
+
+        windows, settings = self._learnt(name)
+        if not self.recipe.data.more.wanted or name.endswith("_measured"):
+            return WithMore(windows), settings
+        return WithMore.numbered(windows, self.task.Windows.load(self.folder.file(MORE))), settings
+
+    def _learnt(self, name: str) -> tuple[Windows, DistillSettings]:
         settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")
         if name.endswith("_judge"):  # the error stated must not be measured on cells that were learnt from
             return train, settings
@@ -329,7 +349,7 @@ class Pipeline:
             return settings.learnt(self.measured(), val), replace(settings, blends=0, made_up_share=None)
         return settings.learnt(train, val), settings
 
-    def _silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
+    def silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
         """The data sets on which the teacher is not heard, by a student that has not learnt from it nor from ``val``."""
         from edgebat.distill.gate import not_heard_on
         from edgebat.distill.labels import teacher_labels
@@ -399,6 +419,11 @@ class Pipeline:
         if not made.cells:
             return train
         return train.join(self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed).windows)
+
+    def _more(self, loaded: Loaded[Windows], train: Sequence[CellKey]) -> Windows:
+        if loaded.fleet is None:
+            raise RecipeError(f"the cells of {loaded.source} have no curves to cut data.more from; leave it out")
+        return self.task.more_windows(loaded.fleet.select(cells=train), self.spec, self.recipe.data.more)
 
     def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> Json:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))

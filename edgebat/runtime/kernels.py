@@ -44,6 +44,9 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
             return _add(node, tensors)
         case ops.Lut():
             table = node.table.astype(np.float64)
+            if table.ndim == 2:
+                channel = np.arange(len(table))
+                return lambda x: table[channel, x.astype(np.intp) + 128]
             return lambda x: table[x.astype(np.intp) + 128]
         case ops.LastStep():
             return lambda x: x[:, -1]
@@ -92,6 +95,8 @@ def build_requant(requant: Requant) -> Callable[[Array], Array]:
             y = arithmetic.requantize_shift(integers, requant.multiplier, requant.shift, requant.clamp)
         elif requant.kind == "float":
             y = arithmetic.requantize_float(integers, requant.scale)
+        elif requant.kind == "steps":
+            y = arithmetic.requantize_steps(integers, requant.multiplier) + (requant.minimum - requant.zero_point)
         else:
             y = arithmetic.requantize_double(integers, requant.multiplier, requant.shift)
         return np.clip(y + requant.zero_point, requant.minimum, requant.maximum).astype(np.float64)
@@ -165,7 +170,10 @@ def _average_pool(node: ops.AveragePool1D, source: Tensor) -> Kernel:
 
 
 def _add(node: ops.Add, tensors: Mapping[str, Tensor]) -> Kernel:
+    rounding = build_requant(node.requant)
+    if node.requant.kind == "steps":
+        summand_a, summand_b = node.multiplier.reshape(2, 256).astype(np.int64)
+        return lambda a, b: rounding(summand_a[a.astype(np.intp) + 128] + summand_b[b.astype(np.intp) + 128])
     zero_a, zero_b = (tensors[name].zero_point for name in node.inputs)
     m_a, m_b = (float(m) for m in node.multiplier)
-    rounding = build_requant(node.requant)
     return lambda a, b: rounding((a - zero_a) * m_a + (b - zero_b) * m_b)

@@ -6,15 +6,20 @@ import dataclasses
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from edgebat.bench.budget import Limits, limits_of
-from edgebat.distill.labels import KnownLabels, teacher_labels
-from edgebat.distill.train import taught_parts
+from edgebat.distill.gate import Gated
+from edgebat.distill.hidden import States
+from edgebat.distill.labels import KnownLabels, labels_of
+from edgebat.distill.train import taught_parts, train_student
 from edgebat.errors import RecipeError, TargetError
 from edgebat.files import atomic_write, sha256_bytes
 from edgebat.lock import only_one
@@ -31,7 +36,8 @@ from edgebat.search.trial import Lessons, train_candidate
 from edgebat.simulate.targets import Target, load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.students.store import student_kinds
-from edgebat.workers import workers
+from edgebat.training.run import Run
+from edgebat.workers import HERE, Machines
 
 BYTES = {"": 1, "k": 1024, "m": 1024**2}
 MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3}
@@ -40,14 +46,13 @@ MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3}
 @dataclasses.dataclass(frozen=True)
 class Asked:
     """What the command line asks for. flash, ram: bytes, ``8k``; time: ``2ms``; empty: the target's own budget.
-    jobs: processes; ray: ``local`` or the address of a cluster."""
+    machines: where students are trained and windows labelled."""
 
     target: str
     flash: str = ""
     ram: str = ""
     time: str = ""
-    jobs: int = 1
-    ray: str = ""
+    machines: Machines = HERE
 
 
 def amount(text: str, units: Mapping[str, float], option: str) -> float | None:
@@ -74,19 +79,47 @@ def limits_asked(asked: Asked, board: Target) -> Limits:
     )
 
 
-def lessons_of(pipeline: Pipeline, seeds: Sequence[int]) -> Lessons:
-    """What trials learn from, with the teacher's labels of everything that trainings with these seeds draw."""
-    recipe, train = pipeline.recipe, pipeline.windows("train")
-    teacher, cache = pipeline.stored_teacher().teacher, pipeline.folder.path / "checkpoints" / "labels"
-    labels = {}
+def silent_on(pipeline: Pipeline, kept: Path) -> tuple[str, ...]:
+    """The data sets on which the teacher is not heard (``distill.listen``): decided once for all candidates, by the recipe's
+    first student, trained without teacher. kept: file of the answer; a cut-off training goes on beside it."""
+    recipe = pipeline.recipe
+    if recipe.distill.listen == "everywhere":
+        return ()
+    if not kept.is_file():
+        first, train, val = recipe.students[0], pipeline.windows("train"), pipeline.windows("val")
+        judge, _ = train_student(
+            first.kind, recipe.of_task, train, val, None, recipe.distill, Run(kept.with_suffix("")),
+            student_settings=first.settings,
+        )  # fmt: skip
+        atomic_write(kept, json.dumps(pipeline.silent_on(val, judge)) + "\n")
+        shutil.rmtree(kept.with_suffix(""))
+    return tuple(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def lessons_of(pipeline: Pipeline, seeds: Sequence[int], kept: Path, machines: Machines = HERE) -> Lessons:
+    """What trials learn from, with the teacher's labels of everything that trainings with these seeds draw.
+
+    Validation cells, by which candidates are compared, teach nobody here, whatever ``distill.learn_from_val`` says. kept:
+    see ``silent_on``; machines: who labels.
+    """
+    recipe, train, val = pipeline.recipe, pipeline.windows("train"), pipeline.windows("val")
+    if recipe.data.more.wanted:
+        raise RecipeError("a search does not learn from data.more; leave it out, and give it to the recipe it finds")
+    torch.set_num_threads(recipe.threads)
+    teacher = Gated(pipeline.stored_teacher().teacher, silent_on(pipeline, kept))
+    parts = []
     for seed in seeds:
         fit = dataclasses.replace(recipe.distill.fit, seed=seed)
-        for part in taught_parts(train, dataclasses.replace(recipe.distill, fit=fit)):
-            labels[part.digest()] = teacher_labels(teacher, part, cache)
+        parts += taught_parts(train, dataclasses.replace(recipe.distill, fit=fit))
+    ask = partial(labels_of, cache=pipeline.labels, fit=recipe.distill.fit, machines=machines)
+    labels = ask(teacher, parts)
+    if recipe.distill.hidden:
+        labels = [own | state for own, state in zip(labels, ask(States(teacher), parts), strict=True)]
+    if recipe.distill.trust_spread:
+        parts, labels = [*parts, val], [*labels, *ask(teacher.teacher, [val])]
     origin = pipeline.provenance()
     meta = {"task": origin.pop("task"), "training": origin}
-    known = KnownLabels(recipe.of_task.name, labels)
-    val = pipeline.windows("val")
+    known = KnownLabels(recipe.of_task.name, {p.digest(): own for p, own in zip(parts, labels, strict=True)})
     return Lessons(recipe.of_task.name, train, val, known, recipe.distill, recipe.quantize, meta, recipe.threads)
 
 
@@ -124,21 +157,24 @@ def run_search(
                 console.print(f"  {done} of {of}: {text}", markup=False, highlight=False, soft_wrap=True)
             shown = done
 
+        origin = training_origin(recipe, folder)
+        silent = where / "silent" / f"{origin[:32]}.json"
         search = Search(
             recipe,
             plan,
             Prices(board, limits, where / "prices", price_origin(asked.target, board)),
-            lambda seeds: lessons_of(pipeline, seeds),
+            lambda seeds: lessons_of(pipeline, seeds, silent, asked.machines),
             where,
-            training_origin(recipe, folder),
+            origin,
             watch,
+            before=sum(record.seconds for step in ("data", "teacher") if (record := folder.record(step))),
         )
-        with workers(train_candidate, asked.jobs, asked.ray) as hands:
+        with asked.machines.workers(train_candidate) as hands:
             finalists = search.run(hands)
     best = finalists[0]
     results = where / "-".join(filter(None, [board.name, asked.flash, asked.ram, asked.time]))
     column = recipe.of_task.columns[0]
-    table = markdown(search.trials, finalists, column, limits)
+    table = markdown(search.trials, finalists, column, limits, search.cut)
     atomic_write(results / "table.md", table)
     pictures = draw(results, search.trials, finalists, column)
     ended = sum(trial.trained.error is None for trial in search.trials)
@@ -148,6 +184,8 @@ def run_search(
         + (f"{search.fresh} trainings in this run" if search.fresh else "all of it was done before (more: --trials)"),
         soft_wrap=True,
     )
+    if plan.minutes:
+        console.print(f"{search.clock.used / 60:.0f} of {plan.minutes:g} minutes, teacher and confirmation included")
     if not within(best, limits):
         raise RecipeError(f"no trained student is within the budget ({limits}); see {results / 'table.md'}")
     written = results / "best.yaml"

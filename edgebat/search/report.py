@@ -19,7 +19,7 @@ STYLE = (
     ".line{fill:none;stroke-width:1.4}.dots{fill:none;stroke-linecap:round}"
     ".c0{stroke:#d1603d}.c1{stroke:#0b7a75}.c2{stroke:#a9b2b9}.c3{stroke:#5b5fc7}</style>"
 )
-LEGEND = "red: the best; green: other finalists; blue: the recipe's own; grey: other trials; line: Pareto front"
+LEGEND = "red: the best; green: other finalists; blue: picked by hand; grey: other trials; line: Pareto front"
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,12 @@ def tried(trials: Sequence[Trial], finalists: Sequence[Finalist]) -> list[Point]
             for t in trials if t.trained.error is not None and t.candidate.content not in known]  # fmt: skip
 
 
-def markdown(trials: Sequence[Trial], finalists: Sequence[Finalist], column: Column, limits: Limits) -> str:
-    """Finalists and Pareto front as two tables."""
+def markdown(
+    trials: Sequence[Trial], finalists: Sequence[Finalist], column: Column, limits: Limits, cut: Sequence[str] = ()
+) -> str:
+    """Finalists and Pareto front as two tables. cut: what was left out for want of time."""
     unit = f", {column.unit}" if column.unit else ""
-    seeds = len(finalists[0].errors)
+    seeds = max(len(finalist.errors) for finalist in finalists)
     head = f"| student | {column.title}{unit} | seeds | flash, bytes | RAM, bytes | instructions | ms | |"
     rows = ["| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
     rows += [_row(f, column, limits) for f in finalists]
@@ -69,7 +71,9 @@ def markdown(trials: Sequence[Trial], finalists: Sequence[Finalist], column: Col
              for point in pareto([*tried(trials, finalists), *confirmed(finalists)])]  # fmt: skip
     return "\n".join(
         [
-            f"Median error of the int8 student over {seeds} seeds on validation cells; budget: {limits}.",
+            f"Median error of the int8 student over {seeds} seeds on validation cells (fewer where the table says so); "
+            f"budget: {limits}.",
+            *(["", f"Left out for want of time: {'; '.join(cut)}."] if cut else []),
             "",
             head,
             *rows,
@@ -88,11 +92,14 @@ def _row(finalist: Finalist, column: Column, limits: Limits) -> str:
     need, notes = finalist.measured, []
     if finalist.picked:
         notes.append("the recipe's own")
+    if finalist.scaled:
+        notes.append("picked by hand, as large as the budget allows")
     if not within(finalist, limits):
         notes.append(f"over budget: {'; '.join(need.excess(limits))}" if need else "C has no exact kernel for it")
     elif finalist.price.need != need:
         notes.append(f"priced at {finalist.price.need}")
     spread = f"{number(min(finalist.errors), column.digits)} to {number(max(finalist.errors), column.digits)}"
+    spread += f" ({len(finalist.errors)})"
     figures = _figures(need) if need else "– | – | – | –"
     return f"| {finalist.candidate} | {number(finalist.error, column.digits)} | {spread} | {figures} | {'; '.join(notes)} |"
 
@@ -109,7 +116,7 @@ def draw(folder: Path, trials: Sequence[Trial], finalists: Sequence[Finalist], c
         "instructions": lambda n: n.instructions,
     }
     points, again = tried(trials, finalists), confirmed(finalists)
-    own, best = confirmed([f for f in finalists if f.picked]), confirmed(finalists[:1])
+    own, best = confirmed([f for f in finalists if f.picked or f.scaled]), confirmed(finalists[:1])
     for name, figure in axes.items():
 
         def xy(some: Sequence[Point], figure: Callable[[Need], int] = figure) -> tuple[list[float], list[float]]:

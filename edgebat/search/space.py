@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -84,3 +85,16 @@ def hand_picked(recipe: Recipe) -> list[Candidate]:
         Candidate(entry.kind, dict(entry.settings), {}, recipe.distill.knots, recipe.quantize.method)
         for entry in recipe.students
     ]
+
+
+def smaller(candidate: Candidate) -> Iterator[Candidate]:
+    """The same student with ever smaller widths, down to a tenth."""
+    family, last = student_class(candidate.kind), candidate
+    defaults = inspect.signature(family.__init__).parameters
+    own = {name: candidate.settings.get(name, defaults[name].default) for name in family.space}
+    for percent in range(95, 5, -5):
+        settings = {name: family.space[name].scaled(value, percent / 100) for name, value in own.items()}
+        found = replace(candidate, settings={**candidate.settings, **settings})
+        if found != last:
+            yield found
+        last = found

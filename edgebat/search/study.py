@@ -22,8 +22,9 @@ from edgebat.errors import DataError, ModelFileError, RecipeError
 from edgebat.files import atomic_write, sha256_bytes
 from edgebat.graph import IntGraph, load_graph, save_graph
 from edgebat.runs.recipe import Recipe
+from edgebat.search.clock import Clock, makespan
 from edgebat.search.cost import Price, Prices
-from edgebat.search.space import Candidate, hand_picked, suggest
+from edgebat.search.space import Candidate, hand_picked, smaller, suggest
 from edgebat.search.trial import Job, Lessons, Trained
 from edgebat.workers import Workers
 
@@ -46,7 +47,8 @@ class Plan:
     trials: int = 40
     """Trainings, those that are ended early too."""
     minutes: float = 0.0
-    """Time for all of it, the confirmation too, as far as it can be foreseen; 0: as long as it takes."""
+    """Time for all of it, the confirmation and what went before the search too, as far as it can be foreseen; 0: as long as
+    it takes."""
     epochs: int = 0
     """Of a trial; finalists get the recipe's. 0: the recipe's."""
     seed: int = 1
@@ -54,7 +56,7 @@ class Plan:
     finalists: int = 3
     """Best candidates that are confirmed."""
     seeds: int = 3
-    """Trainings of each finalist, the median of which counts."""
+    """Trainings of each finalist, the median of which counts; one of what is over the budget, which cannot win."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Finalist:
-    """A candidate with the errors of all its seeds. picked: it is the recipe's own; measured: what its trained student took
-    on the target, ``need`` before training."""
+    """A candidate with the errors of all its seeds. picked: it is the recipe's own; scaled: the recipe's own, as large as
+    the budget allows; measured: what its trained student took on the target, ``price`` before training."""
 
     candidate: Candidate
     price: Price
     errors: tuple[float, ...]
     picked: bool = False
     measured: Need | None = None
+    scaled: bool = False
 
     @property
     def error(self) -> float:
@@ -98,7 +101,10 @@ class Search:
     asked: int = 0
     fresh: int = 0
     """Trainings of this run; the others were there."""
-    pricing_seconds: float = 0.0
+    before: float = 0.0
+    """Seconds that were spent before the search."""
+    cut: list[str] = field(default_factory=list)
+    """What was left out for want of time."""
 
     @property
     def epochs(self) -> int:
@@ -112,10 +118,13 @@ class Search:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.workers, seed = workers, self.recipe.distill.fit.seed
-        self.taught = self.lessons([seed])
-        workers.share(self.taught, self.recipe.threads)
+        self.clock = Clock(self.plan.minutes, self.before)
+        self._learn([seed])
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.plan.seed))
-        while len(self.trials) < self.plan.trials and not self._out_of_time():
+        while len(self.trials) < self.plan.trials:
+            if self._out_of_time():
+                self.cut.append(f"trials: {len(self.trials)} of {self.plan.trials}")
+                break
             asked = self._generation(study, min(GENERATION, self.plan.trials - len(self.trials)))
             if not asked:
                 break
@@ -126,6 +135,7 @@ class Search:
             ):
                 self._tell(study, trial, trained)
                 self.trials.append(Trial(candidate, need, trained))
+            self.clock.used += makespan([trial.trained.seconds for trial in self.trials[-len(jobs) :]], workers.jobs)
         finished = {t.candidate.content: t for t in self.trials if t.trained.error is not None}
         if not finished:
             raise RecipeError(
@@ -134,6 +144,12 @@ class Search:
             )
         best = sorted(finished.values(), key=lambda t: (t.trained.error, t.candidate.content))
         return self._confirmed([t.candidate for t in best[: self.plan.finalists]])
+
+    def _learn(self, seeds: Sequence[int]) -> None:
+        """Have the lessons of these seeds ready for whoever trains."""
+        content = sha256_bytes(json.dumps([self.origin, list(seeds)]).encode())[:32]
+        self.taught = self.clock.noted(self.folder / "lessons" / f"{content}.json", lambda: self.lessons(seeds))
+        self.workers.share(self.taught, self.recipe.threads)
 
     def _price(self, candidate: Candidate) -> Price:
         task, train = self.recipe.of_task, self.taught.train
@@ -153,7 +169,7 @@ class Search:
             candidate = suggest(trial, self.recipe.of_task, self.recipe)
             price = self._price(candidate)
             self.asked += 1
-            self.pricing_seconds += price.seconds
+            self.clock.used += price.seconds
             self.watch(f"price {self.asked}: {candidate}", len(self.trials), self.plan.trials)
             for name, excess in zip(("flash", "ram", "time"), price.excess, strict=True):
                 trial.set_constraint(name, excess)
@@ -220,34 +236,71 @@ class Search:
         )
 
     def _out_of_time(self) -> bool:
-        """Whether another generation would leave too little of the time for the confirmation. Counted from what was noted
-        when it was trained, so that a repeated search stops at the same place."""
+        """Whether another generation would leave too little of the time for the confirmation."""
         if not self.plan.minutes or not self.trials:
             return False
         whole = [t.trained.seconds for t in self.trials if t.trained.error is not None]
         mean = statistics.mean(whole or [t.trained.seconds for t in self.trials])
-        finals = (self.plan.finalists + len(self.recipe.students)) * self.plan.seeds
-        trained = sum(t.trained.seconds for t in self.trials)
-        ahead = (GENERATION + finals * self.recipe.distill.fit.epochs / self.epochs) * mean
-        return self.pricing_seconds + (trained + ahead) / self.workers.jobs > self.plan.minutes * 60
+        picked = hand_picked(self.recipe)
+        fitting = sum(self._price(candidate).fits for candidate in picked)
+        # One student of the recipe's is scaled to the budget when none is within it.
+        finals = (self.plan.finalists + max(fitting, 1)) * self.plan.seeds + len(picked) - fitting
+        whole_seconds = mean * self.recipe.distill.fit.epochs / self.epochs
+        jobs = self.workers.jobs
+        return not self.clock.enough_for(makespan([mean] * GENERATION, jobs) + makespan([whole_seconds] * finals, jobs))
+
+    def _rivals(self, best: Candidate) -> tuple[list[Candidate], list[Candidate]]:
+        """Students picked by hand: the recipe's own, and the one of the best candidate's family (else the first) made as
+        large as the budget allows, unless one of them is within it."""
+        picked = hand_picked(self.recipe)
+        if any(self._price(candidate).fits for candidate in picked):
+            return picked, []
+        alike = next((candidate for candidate in picked if candidate.kind == best.kind), picked[0])
+        return picked, [candidate for candidate in smaller(alike) if self._price(candidate).fits][:1]
 
     def _confirmed(self, best: Sequence[Candidate]) -> list[Finalist]:
-        picked = hand_picked(self.recipe)
-        contents = [candidate.content for candidate in picked]
-        candidates = [*picked, *(c for c in best if c.content not in contents)]
+        """The ``best`` candidates and those picked by hand, trained like any student of the recipe, seed after seed: all of
+        them from the first, then those within the budget, fewer of them when time is short."""
+        picked, scaled = self._rivals(best[0])
+        candidates = {candidate.content: candidate for candidate in (*picked, *scaled, *best)}
+        prices = {content: self._price(candidate) for content, candidate in candidates.items()}
         fit = self.recipe.distill.fit
         seeds = range(fit.seed, fit.seed + self.plan.seeds)
-        self.taught = self.lessons(seeds)
-        self.workers.share(self.taught, self.recipe.threads)
-        jobs = [Job(candidate, seed, fit.epochs) for candidate in candidates for seed in seeds]
-        trained = self._train(jobs, len(jobs))
+        self._learn(seeds)
+        found: dict[str, list[Trained]] = {content: [] for content in candidates}
+        still = list(candidates)
+        known = {trial.candidate.content for trial in self.trials if self.epochs == fit.epochs}
+        for number, seed in enumerate(seeds):
+            if number:
+                still = self._go_on([content for content in still if prices[content].fits], found, seed)
+            jobs = [Job(candidates[content], seed, fit.epochs) for content in still]
+            done = self._train(jobs, len(jobs))
+            # A trial that was as long is the first training of its finalist, and has been counted.
+            fresh = [t.seconds for c, t in zip(still, done, strict=True) if number or c not in known]
+            self.clock.used += makespan(fresh, self.workers.jobs)
+            for content, trained in zip(still, done, strict=True):
+                found[content].append(trained)
         finalists = []
-        for index, candidate in enumerate(candidates):
-            own = trained[index * len(seeds) : (index + 1) * len(seeds)]
-            errors = tuple(math.inf if t.error is None else t.error for t in own)
-            measured = self._measured(jobs[index * len(seeds)])
-            finalists.append(Finalist(candidate, self._price(candidate), errors, candidate in picked, measured))
-        return sorted(finalists, key=lambda f: (not within(f, self.prices.limits), f.error, f.candidate.content))
+        for content, candidate in candidates.items():
+            errors = tuple(map(_error, found[content]))
+            measured = self._measured(Job(candidate, fit.seed, fit.epochs))
+            finalist = Finalist(candidate, prices[content], errors, candidate in picked, measured, candidate in scaled)
+            finalists.append(finalist)
+        # Who was left behind for want of time was behind already.
+        limits = self.prices.limits
+        return sorted(finalists, key=lambda f: (not within(f, limits), -len(f.errors), f.error, f.candidate.content))
+
+    def _go_on(self, still: list[str], found: dict[str, list[Trained]], seed: int) -> list[str]:
+        """Which of ``still`` are trained from another seed: all, or as many of the best as there is time for."""
+        ranked = sorted(still, key=lambda content: (statistics.median(map(_error, found[content])), content))
+        wanted = len(ranked)
+        while ranked and not self.clock.enough_for(
+            makespan([statistics.mean(t.seconds for t in found[content]) for content in ranked], self.workers.jobs)
+        ):
+            ranked = ranked[: len(ranked) // 2]
+        if len(ranked) < wanted:
+            self.cut.append(f"seed {seed} of {wanted - len(ranked)} of {wanted} students within the budget")
+        return [content for content in still if content in ranked]
 
     def _measured(self, job: Job) -> Need | None:
         """What the trained student of ``job`` takes on the target; None when C has no exact kernel for its numbers."""
@@ -260,3 +313,7 @@ class Search:
 def within(finalist: Finalist, limits: Limits) -> bool:
     """Whether the trained student is within the budget."""
     return finalist.measured is not None and not finalist.measured.excess(limits)
+
+
+def _error(trained: Trained) -> float:
+    return math.inf if trained.error is None else trained.error

@@ -107,6 +107,11 @@ class Student(nn.Module):
         """The trained layers in executing order as NumPy."""
         raise NotImplementedError
 
+    @property
+    def last_layer(self) -> nn.Module:
+        """What reads the last hidden state."""
+        return self.get_submodule("head")
+
     def expanded(self, outputs: Tensor, head: int) -> Tensor:
         """Normalized outputs [B, O] to the normalized values [B, values] of head number ``head``."""
         return outputs[:, self._knots(head)] @ self.get_buffer(f"expansion_{self.heads[head].name}").T

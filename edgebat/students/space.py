@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Chooser(Protocol):
@@ -19,6 +19,9 @@ class Dimension(Protocol):
 
     def suggest(self, chooser: Chooser, name: str) -> int | list[int]:
         """A value for the argument; ``name`` is unique among all that is chosen."""
+
+    def scaled(self, value: Any, share: float) -> Any:
+        """``value`` for a student whose widths are ``share`` of what they were; what is no width stays."""
 
 
 Space = Mapping[str, Dimension]
@@ -37,6 +40,10 @@ class Whole:
         """The number."""
         return chooser.suggest_int(name, self.low, self.high, step=self.step)
 
+    def scaled(self, value: int, share: float) -> int:
+        """Widths vary in steps; what counts one by one is a number of layers or cycles."""
+        return value if self.step == 1 else max(int(value * share) // self.step * self.step, self.low)
+
 
 @dataclass(frozen=True)
 class Widths:
@@ -50,3 +57,7 @@ class Widths:
         """One width per layer, from the input on."""
         depth = chooser.suggest_int(f"{name}.depth", self.fewest, self.most)
         return [self.width.suggest(chooser, f"{name}.{layer}") for layer in range(depth)]
+
+    def scaled(self, value: Sequence[int], share: float) -> list[int]:
+        """Each width, as many as before."""
+        return [self.width.scaled(each, share) for each in value]

@@ -33,7 +33,7 @@ NOTE = "study.json"
 def check_study(document: Json, where: str = "recipe") -> StudyRecipe[Any]:
     """A checked study from plain data. Raises RecipeError, MissingExtra."""
     teacher = document.get("teacher")
-    name = str(teacher.get("name") if isinstance(teacher, dict) else teacher)
+    name = str(teacher.get("name", "ensemble" if "of" in teacher else None) if isinstance(teacher, dict) else teacher)
     if unknown := sorted(set(document) - set(KEYS)):
         raise RecipeError(f"{where}: a study knows no {', '.join(unknown)}; allowed are {', '.join(KEYS)}")
     require("lightning", extra="train")
@@ -41,14 +41,15 @@ def check_study(document: Json, where: str = "recipe") -> StudyRecipe[Any]:
 
     kind = study_kind(_study_of(name, where))
     try:
-        settings = teacher_entry(teacher).settings
-        spec = task(teacher_class(name).task).spec(document.get("task"))
+        entry, described = teacher_entry(teacher), document.get("task") or {}
+        own = task(str(getattr(teacher_class(name), "task", "") or described.get("name", "")))
+        spec = own.spec(described)
         section = TypeAdapter(kind.section).validate_python(document.get("study") or {})
     except ValidationError as error:
         raise RecipeError(f"{where}: study: {error}") from None
     except EdgebatError as error:
         raise RecipeError(f"{where}: {error}") from None
-    return StudyRecipe(str(document.get("name", "")), name, settings, spec, section, kind)
+    return StudyRecipe(str(document.get("name", "")), name, entry.settings or entry, own, spec, section, kind)
 
 
 def study_kind(study: str) -> Kind:

@@ -22,7 +22,7 @@ from torch import nn
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write
 from edgebat.studies.tables import cells_csv
-from edgebat.tasks.base import AnyTask, task
+from edgebat.tasks.base import AnyTask
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
@@ -46,20 +46,17 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class StudyRecipe(Generic[Section]):
-    """A checked recipe with ``study:``. teacher_name, teacher: the system and its ``Settings``; task: the task's ``Spec``;
-    study: which cells are learnt from and which are scored, with which seeds, and what else is compared."""
+    """A checked recipe with ``study:``. teacher_name, teacher: the system and its ``Settings``, of an ensemble the entry
+    itself; of_task, task: the task and its ``Spec``; study: which cells are learnt from and which are scored, with which
+    seeds, and what else is compared."""
 
     name: str
     teacher_name: str
     teacher: Any
+    of_task: AnyTask
     task: Any
     study: Section
     kind: Kind
-
-    @property
-    def of_task(self) -> AnyTask:
-        """The task that the teacher serves."""
-        return task(teacher_class(self.teacher_name).task)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.errors import DataError, ModelFileError
 from edgebat.files import Json
 from edgebat.ground import Ground
+from edgebat.tasks.more import MoreWindows
 from edgebat.tasks.windows import Definition, Windows
 
 if TYPE_CHECKING:
@@ -278,6 +279,10 @@ class Task(ABC, Generic[W, S]):
     @abstractmethod
     def synthetic(self, spec: S, cells: int, max_cycles: int, seed: int) -> Loaded[W]:
         """Windows of made-up cells."""
+
+    def more_windows(self, fleet: Fleet, spec: S, more: MoreWindows) -> W:
+        """More windows of the cells of a fleet. Raises DataError when there is none, or the task knows of none."""
+        raise DataError(f"the task {self.name} cuts no more windows than it has; leave out data.more")
 
     @abstractmethod
     def score(self, windows: W, predictions: Predictions) -> Scores:

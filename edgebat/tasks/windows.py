@@ -110,8 +110,8 @@ class Windows:
             used, cell = chosen, np.arange(len(chosen))
         else:
             used, cell = np.unique(self.cell[chosen], return_inverse=True)
-        parts = {name: _at(getattr(self, name), chosen) for name in self._names("window")}
-        parts |= {name: _at(getattr(self, name), used) for name in self._names("cell")}
+        parts = {name: _at(getattr(self, name), chosen) for name in self.names("window")}
+        parts |= {name: _at(getattr(self, name), used) for name in self.names("cell")}
         return replace(self, **(parts | {"cell": cell.astype(np.int32)}))
 
     def select(
@@ -155,7 +155,7 @@ class Windows:
         if not self.joinable(other):
             raise DataError(f"windows cannot be joined: they are cut by {self.spec} and by {other.spec}")
         parts: dict[str, Any] = {}
-        for name in (*self._names("window"), *self._names("cell")):
+        for name in (*self.names("window"), *self.names("cell")):
             own, more = getattr(self, name), getattr(other, name)
             if isinstance(own, tuple):
                 parts[name] = own + more
@@ -184,14 +184,14 @@ class Windows:
     def blended(self, blend: Blend) -> Self:
         """Windows between pairs of these, float arrays mixed, the rest as each first partner has it."""
         taken = self.take(blend.first)
-        mixed: dict[str, Any] = {name: blend(getattr(self, name)) for name in self._names("window")
+        mixed: dict[str, Any] = {name: blend(getattr(self, name)) for name in self.names("window")
                  if getattr(self, name).dtype.kind == "f"}  # fmt: skip
         return replace(taken, **mixed)
 
     def digest(self) -> str:
         """sha256 of all that is kept per window."""
         digest = hashlib.sha256()
-        for name in self._names("window"):
+        for name in self.names("window"):
             values = np.ascontiguousarray(getattr(self, name))
             digest.update(f"{name} {values.shape} {values.dtype}".encode())
             digest.update(values.tobytes())
@@ -205,7 +205,7 @@ class Windows:
         """Everything; the same windows give the same bytes."""
         from safetensors.numpy import save
 
-        names = (*self._names("window"), *self._names("cell"))
+        names = (*self.names("window"), *self.names("cell"))
         arrays = {n: np.ascontiguousarray(v) for n in names if not isinstance(v := getattr(self, n), tuple)}
         words = {n: getattr(self, n) for n in names if n not in arrays}
         words |= {"conditions": [dataclasses.astuple(c) for c in self.conditions]}
@@ -242,7 +242,8 @@ class Windows:
             ) from None
 
     @classmethod
-    def _names(cls, per: str) -> tuple[str, ...]:
+    def names(cls, per: str) -> tuple[str, ...]:
+        """Fields that are kept per ``window`` or per ``cell``."""
         return tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("per") == per)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self
 
 from torch import nn
@@ -30,8 +30,13 @@ class Teacher(nn.Module, ABC, Generic[W]):
     """The task it serves: ``health``, ``forecast`` or ``life``."""
     study: ClassVar[str] = ""
     """The kind of study it is scored in, a ``Kind`` in ``edgebat/studies``: ``life.TRANSFERS``; empty for none."""
+    part: ClassVar[int] = 0
+    """Windows that may be labelled apart from the others, with the same result as all at once, where it labels in batches a
+    multiple of one; 0: only all at once."""
     measured_only: ClassVar[bool] = False
     """Whether made-up windows are kept from its training."""
+    quick_to_fit: ClassVar[bool] = False
+    """Whether it is fitted in seconds, so that it can be judged by fits that leave cells out: it has ``anew``."""
     Settings: ClassVar[type[Any]]
     """Frozen dataclass: how to build and train one; has ``fit`` or says where its own is."""
     settings: Json
@@ -42,9 +47,34 @@ class Teacher(nn.Module, ABC, Generic[W]):
         """Physical predictions for N windows: head -> array with N rows, and ``<head>_spread``, its standard deviation,
         where the teacher knows one. No windows give no rows. Raises DataError for windows of another shape or kind."""
 
+    def hidden(self, windows: W) -> FloatArray | None:
+        """The state behind its predictions for N windows, float32 [N, D], for students to imitate; None from a teacher that
+        offers none."""
+        return None
+
+    def predict_rows(self, windows: W, rows: range) -> dict[str, FloatArray]:
+        """Those ``rows`` of ``predict(windows)``; they begin at a multiple of ``part``."""
+        return self.predict(windows.take(rows))
+
+    def sources(self) -> Sequence[Teacher]:
+        """The teachers out of whose predictions its own are made, by ``combined``; none, unless it is made of others."""
+        return ()
+
+    def combined(self, windows: W, answers: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+        """``predict(windows)`` out of what each teacher it asks has predicted."""
+        raise NotImplementedError
+
+    def choices(self) -> Json:
+        """What ``configure`` has set; nothing, unless it knows of a choice."""
+        return {}
+
     def notes(self, windows: W) -> list[str]:
         """What a reader of its predictions for ``windows`` must know; nothing, unless it knows of something."""
         return []
+
+    def anew(self, train: W) -> Teacher[W]:
+        """One like this, fitted to ``train`` instead. Raises RecipeError unless ``quick_to_fit``."""
+        raise RecipeError(f"the teacher {self.name!r} is not fitted in seconds")
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Set how this teacher predicts; nothing, unless it knows of a choice. Raises RecipeError for an unknown key."""

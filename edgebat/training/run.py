@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgebat.workers import HERE, Machines
+
 Progress = Callable[[dict[str, float]], None]
 """Called after each epoch with ``epoch``, counted from 0, and its losses."""
 
@@ -25,6 +27,8 @@ class Run:
     """Who watches; None for nobody."""
     cache: Path | None = None
     """Folder of teacher labels that several trainings share; None computes them anew."""
+    machines: Machines = HERE
+    """Where the teacher labels, if there is a folder for what it says."""
 
     def inside(self, name: str) -> Run:
         """The same run in the sub-folder ``name``."""

@@ -24,7 +24,7 @@ import numpy as np
 from edgebat.arrays import Array, Int8
 from edgebat.errors import MissingExtra, require
 from edgebat.formats.export import c_name
-from edgebat.graph import IntGraph, Lstm, Node
+from edgebat.graph import Dense, IntGraph, LastStep, Lstm, Lut, Node
 from edgebat.runtime import Engine as NumpyEngine
 
 EQUAL = "0"
@@ -75,6 +75,12 @@ class Engine:
 def is_recurrent(graph: IntGraph) -> bool:
     """Whether the graph has an LSTM."""
     return any(isinstance(node, Lstm) for node in graph.nodes)
+
+
+def can_be_stepped(graph: IntGraph) -> bool:
+    """Whether every layer works one time step at a time, up to the last one."""
+    alone = all(isinstance(node, Lstm | LastStep | Dense | Lut) for node in graph.nodes)
+    return is_recurrent(graph) and alone and any(isinstance(node, LastStep) for node in graph.nodes)
 
 
 def _litert_promise(graph: IntGraph) -> str:
@@ -217,7 +223,7 @@ FOREIGN = (ONNX_RUNTIME, LITERT, TFLITE_MICRO)
 ENGINES = (
     Engine("NumPy from .tflite", lambda graph, files: _reread(files.tflite)),
     Engine("NumPy from .onnx", lambda graph, files: _reread(files.onnx)),
-    Engine("NumPy step by step", _stepped, answers=is_recurrent),
+    Engine("NumPy step by step", _stepped, answers=can_be_stepped),
     *FOREIGN,
     c_engine("host"),
     *map(c_engine, ("cortex-m4f", "cortex-m0plus")),

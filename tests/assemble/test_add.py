@@ -155,6 +155,14 @@ def test_a_recipe_is_proposed_and_run_as_it_is(corpus: Path, tmp_path: Path, com
     assert {"Ridge", "MLP"} <= {label.split(",")[0].split(" (")[0] for label in labels} or "ridge" in str(
         labels
     ).lower()
+    # What came out is scored on the same corpus, and lives in front of a cell of it.
+    model = tmp_path / "runs/my/models/mlp.ebat"
+    code, out, error = command("evaluate", model, "--corpus", corpus, "--json")
+    assert (code, error, json.loads(out)["task_kind"]) == (0, "", "health")
+    replayed = ("replay", model, "--corpus", corpus, "--target", "host", "--cells", "1", "--out", tmp_path / "replayed")
+    code, _, error = command(*replayed)
+    assert code == 0, error
+    assert (tmp_path / "replayed/replay.svg").is_file()
     # The run folder is that recipe's: another file of the same name is refused.
     other = tmp_path / "other"
     other.mkdir()

@@ -104,6 +104,24 @@ def test_a_pause_of_the_logger_inside_a_charge_ends_the_curve_there() -> None:
     assert list(np.flatnonzero(np.isnan(increments[:, 0]))) == [1]
 
 
+@pytest.mark.parametrize(
+    ("at_v", "minutes", "below_v"), [(3.65, 15, 3.8), (3.5, 15, 3.65), (3.5, 0.5, 3.5), (3.65, 0.5, 3.65)]
+)
+def test_a_charge_that_paused_has_no_curve_where_it_was_before_and_has_not_recovered(at_v, minutes, below_v) -> None:
+    at = int(np.flatnonzero((CELL.cycle == 2) & (CELL.current_a > 1.0) & (CELL.voltage_v > at_v))[0])
+    rest = max(1, round(minutes * 60.0 / PERIOD_S))
+    rows = np.concatenate([np.arange(at), np.full(rest, at), np.arange(at, CELL.time_s.size)])
+    current, volts = CELL.current_a[rows].copy(), CELL.voltage_v[rows].copy()
+    current[at : at + rest] = 0.0
+    volts[at : at + rest + 1] -= 0.06  # it relaxes, and goes on from there
+    record = some(CELL, rows, time_s=PERIOD_S * np.arange(rows.size), current_a=current, voltage_v=volts)
+    cell = built(record)
+    curve = cell.charge_dq_ah[list(cell.charge_cycle).index(2)]
+    assert cell.voltage_v[np.isfinite(curve)][0] == pytest.approx(below_v, abs=0.03)
+    whole = np.isfinite(cell.charge_dq_ah[list(cell.charge_cycle).index(3)])
+    assert cell.voltage_v[whole][0] < 3.4
+
+
 def test_a_test_that_goes_on_in_the_next_file_is_one_discharge() -> None:
     at = int(np.flatnonzero((CELL.cycle == 3) & (CELL.current_a < -1.0))[50])
     first, second = some(CELL, np.arange(at)), some(CELL, np.arange(at, CELL.time_s.size))

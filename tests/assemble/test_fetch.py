@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,7 +13,8 @@ from typing import ClassVar
 
 import pytest
 
-from edgebat.assemble.fetch import fetch, find_set, known_sets
+from edgebat.assemble.fetch import fetch
+from edgebat.assemble.public_sets import find_set, known_sets
 from edgebat.errors import DataError
 
 Command = Callable[..., tuple[int, str, str]]
@@ -27,23 +30,43 @@ def archive(*names: str) -> bytes:
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves ``files``; the first answer breaks off in the middle when ``breaks`` is set."""
+    """Serves ``files``, and other files under ``/moved/NAME``; what else a server may do is set by a test."""
 
     files: ClassVar[dict[str, bytes]] = {}
     breaks = False
+    """The next answer breaks off in the middle."""
+    silent_of_length = False
+    """Answers do not say how long they are, and end with the connection."""
+    resumes = True
     asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
+        if self.path.startswith("/moved/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/moved"))
+            self.end_headers()
+            return
         content = self.files.get(self.path.lstrip("/"))
         Server.asked.append(self.headers.get("Range", ""))
         if content is None:
             self.send_error(404)
             return
+        tag = hashlib.sha256(content).hexdigest()
         first = int(self.headers.get("Range", "bytes=0-")[6:].rstrip("-"))
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(content) - first))
-        self.end_headers()
+        if not self.resumes or self.headers.get("If-Range", tag) != tag:
+            first = 0
+        if first >= len(content):
+            self.send_error(416)
+            return
+        # Before the answer begins: a client that does not wait for its end may be asking again meanwhile.
         half, Server.breaks = Server.breaks, False
+        self.send_response(206 if first else 200)
+        if not self.silent_of_length:
+            self.send_header("Content-Length", str(len(content) - first))
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        self.send_header("ETag", tag)
+        self.end_headers()
         self.wfile.write(content[first : len(content) // 2] if half else content[first:])
 
     def log_message(self, *_: object) -> None:
@@ -52,13 +75,10 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    Server.files, Server.breaks, Server.asked = (
-        {"a.bin": CONTENT, "b.zip": archive("cell7/one.csv", "two.csv")},
-        False,
-        [],
-    )
+    Server.files = {"a.bin": CONTENT, "b.zip": archive("cell7/one.csv", "two.csv")}
+    Server.breaks, Server.silent_of_length, Server.resumes, Server.asked = False, False, True, []
     running = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=running.serve_forever)
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{running.server_port}"
     running.shutdown()
@@ -76,7 +96,8 @@ def registry(folder: Path, address: str, **about: str) -> Path:
         "  files:",
     ]
     for name in ("a.bin", "b.zip"):
-        mark = f', sha256: "{about[name]}"' if name in about else ""
+        mark = f', {about.get("kind", "sha256")}: "{about[name]}"' if name in about else ""
+        mark += f", bytes: {about['bytes']}" if name == "a.bin" and "bytes" in about else ""
         lines.append(f'    - {{name: {name}, address: "{address}/{name}"{mark}}}')
     (folder / "sets.yaml").write_text("\n".join(lines) + "\n")
     return folder / "sets.yaml"
@@ -138,8 +159,8 @@ def test_what_cannot_be_had_says_what_to_do(server: str, tmp_path: Path) -> None
         fetch(find_set("own", registry(tmp_path, server)), tmp_path / "own")
     with pytest.raises(DataError, match="is no address of the web"):
         fetch(find_set("own", registry(tmp_path, "file:///etc")), tmp_path / "own")
-    with pytest.raises(DataError, match=r"load it from https://data.matr.io/1/ .*--from FOLDER"):
-        fetch(find_set("matr"), tmp_path / "matr")
+    with pytest.raises(DataError, match=r"load it from https://zenodo.org/records/18646655 .*--from FOLDER"):
+        fetch(find_set("batterylife"), tmp_path / "batterylife")
     with pytest.raises(DataError, match="known are calce-cs2"):
         find_set("nothing")
 
@@ -149,6 +170,153 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(server: str, tmp_pat
     with pytest.raises(DataError, match="leads out of its folder"):
         fetch(find_set("own", registry(tmp_path, server)), tmp_path / "own")
     assert not (tmp_path / "outside.csv").exists()
+
+
+def test_a_file_that_changed_between_two_pieces_is_loaded_anew(server: str, tmp_path: Path) -> None:
+    chosen = find_set("own", registry(tmp_path, server))
+    Server.breaks = True
+    with pytest.raises(DataError):
+        fetch(chosen, tmp_path / "own")
+    Server.files["a.bin"] = CONTENT[::-1]
+    fetch(chosen, tmp_path / "own")
+    assert (tmp_path / "own/a.bin").read_bytes() == CONTENT[::-1]
+
+
+def test_a_server_that_cannot_go_on_sends_all_of_it(server: str, tmp_path: Path) -> None:
+    chosen = find_set("own", registry(tmp_path, server))
+    Server.breaks, Server.resumes = True, False
+    with pytest.raises(DataError):
+        fetch(chosen, tmp_path / "own")
+    fetch(chosen, tmp_path / "own")
+    assert (tmp_path / "own/a.bin").read_bytes() == CONTENT
+
+
+def test_half_a_file_is_never_taken_for_all_of_it(server: str, tmp_path: Path) -> None:
+    Server.silent_of_length = True
+    with pytest.raises(DataError, match=r"does not say how long it is"):
+        fetch(find_set("own", registry(tmp_path, server)), tmp_path / "own")
+    sized = registry(tmp_path, server, bytes=str(len(CONTENT)))
+    Server.breaks = True
+    with pytest.raises(DataError, match=r"512,000 of 1,024,000 bytes came"):
+        fetch(find_set("own", sized), tmp_path / "own")
+    assert not (tmp_path / "own/a.bin").exists()
+    Server.silent_of_length = False
+    with pytest.raises(DataError, match=r"a.bin has 1,024,000 bytes, the registry says 7"):
+        fetch(find_set("own", registry(tmp_path, server, bytes="7")), tmp_path / "other")
+
+
+def test_what_is_no_beginning_of_the_file_is_deleted(server: str, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/a.bin.part").write_bytes(CONTENT + b"more")
+    chosen = find_set("own", registry(tmp_path, server))
+    with pytest.raises(DataError, match=r"run the same command again"):
+        fetch(chosen, tmp_path / "own")
+    assert fetch(chosen, tmp_path / "own")[0].read_bytes() == CONTENT
+
+
+def test_an_address_that_moved_is_followed(server: str, tmp_path: Path) -> None:
+    chosen = find_set("own", registry(tmp_path, f"{server}/moved"))
+    Server.breaks = True
+    with pytest.raises(DataError):
+        fetch(chosen, tmp_path / "own")
+    fetch(chosen, tmp_path / "own")
+    assert f"bytes={len(CONTENT) // 2}-" in Server.asked
+    assert (tmp_path / "own/a.bin").read_bytes() == CONTENT
+
+
+def test_a_small_disk_is_seen_before_anything_is_written(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(DataError, match=r"needs 1 MB, the disk of .* has 1 MB; free some, or .* --to"):
+        fetch(find_set("own", registry(tmp_path, server)), tmp_path / "own")
+    assert not list((tmp_path / "own").glob("a.bin*"))
+
+
+def test_an_unpublished_checksum_is_found_shown_and_pinned(command: Command, server: str, tmp_path: Path) -> None:
+    sets = registry(tmp_path, server)
+    mark = hashlib.sha256(CONTENT).hexdigest()
+    again = ("data", "fetch", "own", "--registry", sets, "--to", tmp_path / "own", "--yes")
+    _, out, _ = command(*again)
+    assert f"a.bin: no checksum is published; found sha256 {mark}, pinned in {tmp_path / 'own/.fetched.json'}" in out
+    assert f"sha256 {mark} (pinned by an earlier fetch)" in command(*again[:-1])[1]
+    record = json.loads((tmp_path / "own/.fetched.json").read_text())
+    assert record["licence"] == "CC0"
+    assert record["files"]["a.bin"]["origin"] == f"{server}/a.bin"
+    (tmp_path / "own/a.bin").unlink()
+    Server.files["a.bin"] = CONTENT[::-1]
+    code, _, err = command(*again)
+    assert code == 2
+    assert f"an earlier fetch found {mark}" in err
+    assert not (tmp_path / "own/a.bin").exists()
+
+
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+def test_a_published_checksum_is_held_to(kind: str, server: str, tmp_path: Path) -> None:
+    right = registry(tmp_path, server, **{"a.bin": hashlib.new(kind, CONTENT).hexdigest(), "kind": kind})
+    fetch(find_set("own", right), tmp_path / "own")
+    Server.files["a.bin"] = CONTENT[:-1] + b"?"
+    with pytest.raises(DataError, match=rf"a.bin has {kind} .*, the registry says .* kept as a.bin.wrong"):
+        fetch(find_set("own", right), tmp_path / "other")
+    assert not (tmp_path / "other/a.bin").exists()
+
+
+def test_a_checksum_of_the_user_is_held_to(command: Command, server: str, tmp_path: Path) -> None:
+    sets = registry(tmp_path, server)
+    asked = ("data", "fetch", "own", "--registry", sets, "--to", tmp_path / "own", "--yes", "--sha256")
+    for given, wrong in ((f"a.bin={'0' * 64}", "--sha256 says 000"), ("0" * 64, "which file"), ("a.bin=12", "is no sha256"),
+                         (f"c.bin={'0' * 64}", "names c.bin")):  # fmt: skip
+        code, _, err = command(*asked, given)
+        assert code == 2
+        assert wrong in err
+    assert command(*asked, f"a.bin={hashlib.sha256(CONTENT).hexdigest()}")[0] == 0
+    listed = find_set("own", registry(tmp_path, server, **{"a.bin": "0" * 64}))
+    with pytest.raises(DataError, match=r"--sha256 gives 111.* the registry says 000"):
+        fetch(listed, tmp_path / "own", sha256={"a.bin": "1" * 64})
+
+
+def test_one_file_is_no_copy_of_two(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    with pytest.raises(DataError, match=r"is one file, needed are a.bin, b.zip; give their folder"):
+        fetch(find_set("own", registry(tmp_path, "http://nowhere")), tmp_path / "own", str(tmp_path / "a.bin"))
+
+
+def test_archives_in_archives_are_unpacked_too(server: str, tmp_path: Path) -> None:
+    outer = io.BytesIO()
+    with zipfile.ZipFile(outer, "w") as opened:
+        opened.writestr("set/inner.zip", archive("cell7.csv"))
+    Server.files["b.zip"] = outer.getvalue()
+    chosen = find_set("own", registry(tmp_path, server))
+    for _ in range(2):
+        found = fetch(chosen, tmp_path / "own")
+        assert [path.relative_to(tmp_path / "own").as_posix() for path in found] == ["a.bin", "b/set/inner/cell7.csv"]
+        assert found[1].read_text() == "content of cell7.csv"
+
+
+def test_a_damaged_archive_says_what_to_do(server: str, tmp_path: Path) -> None:
+    whole = archive("one.csv", "two.csv")
+    Server.files["b.zip"] = whole.replace(b"content of two.csv", b"content of TWO.csv")
+    with pytest.raises(DataError, match=r"can be unpacked .*Bad CRC-32.* delete it and run the command again"):
+        fetch(find_set("own", registry(tmp_path, server)), tmp_path / "own")
+    assert not (tmp_path / "own/b/two.csv").exists()
+
+
+def test_fetch_speaks_json(command: Command, server: str, tmp_path: Path) -> None:
+    _, out, _ = command("data", "fetch", "--json")
+    assert {"name", "licence", "citation", "page", "files"} <= json.loads(out)[0].keys()
+    sets = registry(tmp_path, server)
+    _, out, err = command("data", "fetch", "own", "--registry", sets, "--to", tmp_path / "own", "--yes", "--json")
+    assert json.loads(out)["sha256"]["a.bin"] == hashlib.sha256(CONTENT).hexdigest()
+    assert "CC0" in err
+
+
+def test_every_shipped_checksum_says_who_states_it() -> None:
+    for known in known_sets().values():
+        for file in known.files:
+            assert len(file.sha256) in (0, 64)
+            assert len(file.md5) in (0, 32)
+            assert bool(file.sha256 or file.md5) == bool(file.stated_by)
+            assert file.address.startswith("https://")
 
 
 def test_every_shipped_set_states_licence_citation_and_page() -> None:

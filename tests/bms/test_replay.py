@@ -89,6 +89,18 @@ def test_a_replay_writes_figure_tables_frames_and_database(command: Command, spe
     assert {"SOH", "SOH_Sigma", "RUL", "Status", "Source", "Alive"} == set(signals)
 
 
+def test_a_quiet_replay_writes_and_says_nothing(command: Command, spec: HealthSpec, tmp_path: Path):
+    windows = health_windows(make_fleet(seed=98, cells=6, max_cycles=60), spec)
+    model_file = tiny_model(windows, tmp_path / "tiny.ebat")
+    quiet = ("replay", model_file, "--target", "host", "--cells", "1", "--cycles", "12", "-q", "--out")
+    assert command(*quiet, tmp_path / "out") == (0, "", "")
+    assert (tmp_path / "out/replay.svg").is_file()
+    # In a folder of its own: a process loads the firmware of a folder once, and its battery would live on.
+    code, text, errors = command(*quiet, tmp_path / "other", "--json")
+    assert (code, errors) == (0, "")
+    assert json.loads(text)["cells"][0]["mismatches"] == 0
+
+
 def test_a_replay_needs_cells_the_model_has_not_seen(command: Command, model_file: Path, tmp_path: Path):
     code, _, errors = command("replay", model_file, "--cell", "nobody", "--out", tmp_path / "x")
     assert code == 2

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ def test_every_verb_that_prints_results_has_json() -> None:
         for below, verb in commands.items()
         if not any("--json" in parameter.opts for parameter in verb.params)
     }
-    assert without == {"zoo get", "zoo add", "data fetch", "init init"}  # they print the files they wrote
+    assert without == {"zoo get", "zoo add", "init init"}  # they print the files they wrote
 
 
 CARD_ROW = {"label": "Teacher battery_timer", "learned_from": "teacher", "form": "int8", "parameters": 1234567,
@@ -188,6 +189,46 @@ def test_a_shell_can_complete_verbs_and_options(shell: str) -> None:
                           env={**os.environ, **words, "_EDGEBAT_COMPLETE": f"complete_{shell}"})  # fmt: skip
     assert "settings" in done.stdout
     assert "report" not in done.stdout.split()
+
+
+def completed(line: str) -> list[str]:
+    """What bash offers for the last word of a line."""
+    words = {
+        "COMP_WORDS": f"edgebat {line}",
+        "COMP_CWORD": str(len(line.split())),
+        "_EDGEBAT_COMPLETE": "complete_bash",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "edgebat"], text=True, capture_output=True, env={**os.environ, **words}
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_names_of_recipes_models_targets_and_ports_are_completed() -> None:
+    assert completed("run dem") == ["demo"]
+    assert completed("predict demo-l") == ["demo-lstm"]
+    assert completed("zoo get life-m") == ["life-mlp-best"]
+    assert completed("search demo -t cortex-m3") == ["cortex-m3", "cortex-m33"]
+    assert completed("export x.ebat --port z") == ["zephyr"]
+    assert completed("init my.yaml --task l") == ["life"]
+    assert completed("data fetch calce") == ["calce-cs2"]
+    assert completed("settings distill.f") == ["distill.fit"]
+
+
+def test_data_sets_and_cells_of_the_corpus_are_completed(tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("dataset,cell_id\nOWN,a7\nOWN,b1\nOTHER,a7\n")
+    assert completed(f"init my.yaml --corpus {tmp_path} --dataset O") == ["OTHER", "OWN"]
+    assert completed(f"replay m.ebat --corpus {tmp_path} --cell OWN/a") == ["OWN/a7"]
+    assert completed(f"replay m.ebat --corpus {tmp_path / 'none'} --cell OWN/a") == []
+
+
+def test_files_are_completed_beside_names(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("")
+    (tmp_path / "my.ebat").write_text("")
+    (tmp_path / "mine").mkdir()
+    assert completed(f"run {tmp_path}/m") == [f"{tmp_path}/mine/", f"{tmp_path}/my.yaml"]
+    assert completed(f"predict {tmp_path}/m") == [f"{tmp_path}/mine/", f"{tmp_path}/my.ebat"]
 
 
 def test_the_script_for_a_shell_is_shown(command: Command) -> None:

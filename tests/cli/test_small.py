@@ -136,6 +136,22 @@ def test_without_the_extra_two_verbs_are_left(model_file: Path, windows: HealthW
     assert "there is no model file" in missing.stderr
 
 
+def test_without_the_extra_a_newcomer_is_helped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from edgebat.__main__ import small_cli
+
+    assert small_cli([]) == 2
+    assert "VERB" in capsys.readouterr().out
+    assert small_cli(["predict", "demo-lstm", str(tmp_path)]) == 2
+    assert f'{tmp_path} is a folder; give one file, or for a folder of logs: pip install "edgebat[cli,data]"' in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_misspelt_ready_student_gets_a_suggestion(command: Command, tmp_path: Path) -> None:
+    assert "Did you mean demo-lstm?" in command("predict", "demo-lsmt", tmp_path / "x.csv")[2]
+    assert "ready ones: edgebat zoo list" in command("predict", "something-else", tmp_path / "x.csv")[2]
+
+
 def test_values_set_in_the_examples_exist() -> None:
     import re
 

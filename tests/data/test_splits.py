@@ -102,6 +102,15 @@ def test_leave_a_dataset_out():
         split_windows(cells, by="dataset", hold_out=["C"], seed=0, val=0.2, test=0.0)
 
 
+def test_cells_of_known_data_sets_are_tested_beside_those_left_out():
+    cells = cells_of(fleet_of(A_25=10, A_35=10, B_25=3))
+    split = split_windows(cells, by="dataset", hold_out=["B"], known_test=0.2, seed=0, val=0.25, test=0.0)
+    assert sorted(name for name, _ in split.test) == ["A"] * 4 + ["B"] * 3
+    assert (len(split.train), len(split.val)) == (12, 4)
+    alone = split_windows(cells, by="dataset", hold_out=["B"], seed=0, val=0.25, test=0.0)
+    assert set(split.train) | set(split.val) < set(alone.train) | set(alone.val)
+
+
 def test_a_cell_in_two_parts_is_a_leak():
     a, b, c = ("A", "1"), ("A", "2"), ("A", "3")
     with pytest.raises(DataError, match=r"leak: cell \('A', '1'\) is in train and in test"):

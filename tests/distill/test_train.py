@@ -17,6 +17,7 @@ from edgebat.distill.labels import teacher_fingerprint, teacher_labels  # noqa: 
 from edgebat.distill.losses import distillation_loss, head_losses  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student, validation_loss  # noqa: E402
 from edgebat.students.store import save_student  # noqa: E402
+from edgebat.teachers.base import Teacher  # noqa: E402
 from edgebat.training.blend import draw_blend  # noqa: E402
 from edgebat.training.run import Run  # noqa: E402
 from edgebat.training.settings import FitSettings  # noqa: E402
@@ -26,12 +27,14 @@ SETTINGS = DistillSettings(blends=1, fit=FIT)
 HEALTH = task("health")
 
 
-class KnowingTeacher:
+class KnowingTeacher(Teacher):
     """Reads SOH off the mean increment, adds ``offset``, and counts how often it is asked."""
 
     name = "knowing"
+    task = "health"
 
     def __init__(self, offset=0.0):
+        super().__init__()
         self.settings = {"offset": offset}
         self.asked = 0
 

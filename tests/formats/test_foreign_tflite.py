@@ -68,7 +68,7 @@ def test_a_model_of_others_can_be_written_as_onnx(name: str, tmp_path: Path) -> 
 
 
 def test_an_unknown_rounding_is_refused() -> None:
-    with pytest.raises(ModelFileError, match="allowed: auto, float, double"):
+    with pytest.raises(ModelFileError, match="allowed: auto, tflm, xnnpack, onnxruntime"):
         read_tflite(FILES / "keras_mlp.tflite", rounding="up")
 
 

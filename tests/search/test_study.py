@@ -161,6 +161,33 @@ def test_time_that_is_short_ends_the_search_before_the_confirmation(tmp_path: Pa
         assert len(trials) == count
 
 
+def test_time_that_is_too_short_for_all_seeds_goes_to_the_best(tmp_path: Path) -> None:
+    # A minute each: 6 trials, the recipe's own from the first seed, the best two of four from the second.
+    plan = Plan(trials=GENERATION, finalists=3, seeds=3, minutes=9.5)
+    prices = Made(load_target("cortex-m0plus"), Limits(6000, None, None), tmp_path, "")
+    lessons: Any = type("Lessons", (), {"train": WINDOWS})()
+    found = Search(RECIPE, plan, prices, lambda seeds: lessons, tmp_path, "origin")
+    finalists = found.run(Pretending())
+    assert [len(finalist.errors) for finalist in finalists] == [2, 2, 1, 1]
+    assert found.cut == ["seed 2 of 2 of 4 students within the budget", "seed 3 of 2 of 2 students within the budget"]
+    assert found.clock.used == 9 * 60
+
+
+def test_what_is_over_the_budget_is_trained_once_beside_a_smaller_one_of_its_kind(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"students": check_recipe({**RECIPE.model_dump(mode="json"), "students": [
+        {"kind": "mlp", "settings": {"hidden": [64, 64]}}]}).students})  # fmt: skip
+    prices = Made(load_target("cortex-m0plus"), Limits(6000, None, None), tmp_path, "")
+    lessons: Any = type("Lessons", (), {"train": WINDOWS})()
+    finalists = Search(recipe, Plan(trials=6, seeds=2), prices, lambda seeds: lessons, tmp_path, "origin").run(
+        Pretending()
+    )
+    (own,), (rival,) = [f for f in finalists if f.picked], [f for f in finalists if f.scaled]
+    assert len(own.errors) == 1
+    assert len(rival.errors) == 2
+    # 100 bytes a weight: 28 + 28 is the largest that fits below 64 + 64, in steps of 4.
+    assert rival.candidate.settings == {"hidden": [28, 28]}
+
+
 def test_trials_may_be_shorter_than_the_trainings_of_finalists(tmp_path: Path) -> None:
     hands = Pretending()
     search(tmp_path, hands, Plan(trials=4, epochs=2, finalists=1, seeds=2))

@@ -18,6 +18,7 @@ from edgebat.tasks.health import (
     increments_from_curve,
     input_windows,
 )
+from edgebat.tasks.health.charge_counter import ChargeCounter, Config, Sample
 
 SPEC = HealthSpec(context=3, horizon=4, max_gap=2)
 """Small enough to count on fingers; 3.6-3.7 V in 10 steps."""
@@ -93,6 +94,40 @@ def test_a_pause_inside_the_window():
         None,
         WindowStatus.INTERRUPTED,
     )
+
+
+def paused(at_v, seconds, from_v, current_a=0.0):
+    """A charge up to ``at_v``, a pause (or discharge), and a charge from ``from_v`` on through the window."""
+    first, second = ramp(from_v=3.3, to_v=at_v, seconds=1800), ramp(from_v=from_v)
+    rest = np.arange(10.0, seconds + 10.0, 10.0)
+    time = np.concatenate([first[0], first[0][-1] + rest, first[0][-1] + rest[-1] + 10.0 + second[0]])
+    voltage = np.concatenate([first[1], np.full(rest.size, from_v), second[1]])
+    return time, voltage, np.concatenate([first[2], np.full(rest.size, current_a), second[2]])
+
+
+@pytest.mark.parametrize(
+    ("samples", "status"),
+    [
+        (paused(3.65, 600, 3.58), WindowStatus.INTERRUPTED),
+        (paused(3.65, 20, 3.58), WindowStatus.INTERRUPTED),
+        (paused(3.58, 600, 3.54), WindowStatus.PAUSED),
+        (paused(3.58, 20, 3.56), WindowStatus.OK),
+        (paused(3.42, 600, 3.4), WindowStatus.OK),
+        (paused(3.65, 1200, 3.5, current_a=-1.0), WindowStatus.OK),  # another charge: a twentieth was given between
+        (paused(3.65, 300, 3.5, current_a=-1.0), WindowStatus.INTERRUPTED),
+    ],
+)
+def test_a_charge_that_goes_on_after_a_pause(samples, status):
+    assert charge_increments(*samples, 2.0, SPEC)[1] is status
+
+
+@pytest.mark.parametrize(("seconds", "current_a"), [(600, 0.0), (20, 0.0), (300, -1.0), (1200, -1.0)])
+def test_the_device_takes_no_second_charge_through_the_window_either(seconds, current_a):
+    time, voltage, current = paused(3.65, seconds, 3.5, current_a)
+    counter = ChargeCounter([round(v * 1e6) for v in SPEC.levels_v], Config(2000))
+    for step, volts, amps in zip(np.diff(time, prepend=0.0), voltage, current, strict=True):
+        counter.push(Sample(round(1000 * volts), round(1000 * amps), round(1000 * step)))
+    assert counter.row_ready == (charge_increments(time, voltage, current, 2.0, SPEC)[1] is WindowStatus.OK)
 
 
 def test_a_changing_current_inside_the_window():

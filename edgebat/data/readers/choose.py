@@ -13,7 +13,7 @@ from edgebat.arrays import Float64
 from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.clock import to_wall_clock
 from edgebat.data.readers.names import BASE, UNITS, candidates, to_si, unit_key
-from edgebat.data.readers.profiles import MEASURED, ROLES, Profile
+from edgebat.data.readers.profiles import HALVES, MEASURED, PARTS, ROLES, Profile
 from edgebat.data.readers.table import Column, Table, column_texts, finite_numbers, to_number
 from edgebat.errors import DataError
 
@@ -45,6 +45,8 @@ class Chosen:
     roles: dict[str, tuple[int, str]]
     guesses: list[str]
     notes: list[str]
+    half: str = ""
+    """Role that the only column of a current has by its name, where that is one direction of it."""
     loaded: dict[int, Column] = field(default_factory=dict)
 
     def load(self, also: Sequence[int] = ()) -> None:
@@ -63,12 +65,17 @@ class Chosen:
 
     def name(self, role: str) -> str:
         """Its column's name."""
-        return self.table.names[self.roles[role][0]]
+        return self.table.names[self.roles[self._role(role)][0]]
+
+    def _role(self, role: str) -> str:
+        """The role itself; the first half of a current that stands in two columns."""
+        return HALVES[0] if role == "current" and "current" not in self.roles else role
 
     def unit(self, role: str) -> Unit:
         """The unit of a role: what the user says, else the name, else the row of units, else the profile."""
-        if role in self.profile.stated:
-            text = self.profile.stated[role]
+        role = self._role(role)
+        text = self.profile.stated.get(role) or self.profile.stated.get(PARTS.get(role, ""), "")
+        if text:
             key = text if text.startswith("*") else unit_key(text)
             if not text.startswith("*") and key not in UNITS[role] and key != "hms":
                 raise DataError(f"{role}_unit={text}: allowed are {', '.join(UNITS[role])}")
@@ -76,6 +83,12 @@ class Chosen:
         index, named = self.roles.get(role, (-1, ""))
         below = unit_key(self.table.units[index]) if 0 <= index < len(self.table.units) else ""
         behind = unit_key(self.loaded[index].unit) if index in self.loaded else ""
+        known = [UNITS[role].get(key) for key in (named, below, behind) if key in UNITS[role]]
+        if behind and len(set(known)) > 1:
+            raise AmbiguousFile(
+                self.path,
+                f"column {self.table.names[index]!r} has values in {self.loaded[index].unit}; say --set {role}_unit=",
+            )
         key = next((key for key in (named, below, behind, unit_key(self.profile.units.get(role, ""))) if key), "")
         return Unit(key if key in UNITS[role] or key == "hms" else "")
 
@@ -134,12 +147,14 @@ def choose(path: Path, table: Table, profile: Profile, wide: bool) -> Chosen:
     for role in (*first, *(role for role in ROLES if role not in first)):
         # What is in a column of times decides later whether it is elapsed time or the clock.
         times = {roles[other][0] for other in ("time", "datetime", "date", "clock") if other in roles}
+        if (role in HALVES and "current" in roles) or (role == "step_time" and times):
+            continue
         busy = taken - times if role in ("datetime", "date", "clock") else taken
         found = sorted(entry for entry in candidates(names, profile, role) if entry[1] not in busy)
         best = [entry for entry in found if entry[0] == found[0][0]]
         if not best or (role == "voltage" and wide and (len(best) > 1 or profile.name == "generic")):
             continue
-        if len(best) > 1 and role in first:
+        if len(best) > 1 and role in (*first, *HALVES):
             listed = ", ".join(repr(names[index]) for _, index, _ in best)
             questions.append(
                 f"{len(best)} columns may be the {role}: {listed}; say --set {role}=NAME (NAME#2 is the second of one name)"
@@ -153,7 +168,12 @@ def choose(path: Path, table: Table, profile: Profile, wide: bool) -> Chosen:
         also = f" (not {', '.join(map(repr, others[:3]))})" if others and role in MEASURED else ""
         if (profile.name == "generic" or also) and not again:
             guesses.append(f"column {names[index]!r} is the {role.replace('_', ' ')}{also}")
+    halves = [half for half in HALVES if half in roles]
+    if len(halves) == 1:
+        roles["current"] = roles.pop(halves[0])
     missing = [role for role in ("voltage", "current") if role not in roles and not (wide and role == "voltage")]
+    if "current" in missing and set(HALVES) <= set(roles):
+        missing.remove("current")
     if missing and not questions:
         questions.append(
             f"{_absent(profile, missing)}; the columns are {', '.join(filter(None, names))}; "
@@ -161,7 +181,8 @@ def choose(path: Path, table: Table, profile: Profile, wide: bool) -> Chosen:
         )
     if questions:
         raise AmbiguousFile(path, *questions)
-    return Chosen(path, table, profile, roles, guesses, list(table.notes))
+    half = halves[0] if len(halves) == 1 else ""
+    return Chosen(path, table, profile, roles, guesses, list(table.notes), half)
 
 
 def _absent(profile: Profile, roles: Sequence[str]) -> str:

@@ -31,10 +31,13 @@ _AMPERE_HOURS = {
 _DEGREES = {"c": 1.0, "degc": 1.0, "celsius": 1.0, "degreec": 1.0, "k": 1.0, "kelvin": 1.0, "f": 5 / 9, "degf": 5 / 9}
 UNITS: dict[str, dict[str, float]] = {
     "time": _SECONDS, "voltage": _VOLTS, "current": _AMPERES, "temperature": _DEGREES, "charge_ah": _AMPERE_HOURS,
-    "discharge_ah": _AMPERE_HOURS,
+    "discharge_ah": _AMPERE_HOURS, "charge_current": _AMPERES, "discharge_current": _AMPERES, "step_time": _SECONDS,
 }  # fmt: skip
 """Role -> unit -> factor to s, V, A, Ah, degC (temperatures also have a zero, see ``to_si``)."""
-BASE = {"time": "s", "voltage": "V", "current": "A", "temperature": "degC", "charge_ah": "Ah", "discharge_ah": "Ah"}
+BASE = {
+    "time": "s", "voltage": "V", "current": "A", "temperature": "degC", "charge_ah": "Ah", "discharge_ah": "Ah",
+    "charge_current": "A", "discharge_current": "A", "step_time": "s",
+}  # fmt: skip
 
 
 @lru_cache(maxsize=1 << 14)
@@ -43,11 +46,15 @@ def squeeze(text: str) -> str:
     return re.sub(r"[\W_]+", "", text.lower().replace("#", "nr").replace("µ", "u").replace("μ", "u"))
 
 
+_LETTERS = str.maketrans("µμвамсч", "uuvamsh")
+"""Letters of units that look or sound like Latin ones."""
+
+
 def unit_key(text: str) -> str:
     """A unit as in UNITS: "mA.h" -> "mah", "°C" (in whatever encoding) -> "c"; "hms" for anything like hh:mm:ss."""
     if ":" in text:
         return "hms"
-    return re.sub(r"[^a-z]+", "", text.lower().replace("µ", "u").replace("μ", "u"))
+    return re.sub(r"[^a-z]+", "", text.lower().translate(_LETTERS))
 
 
 def shown_unit(key: str) -> str:

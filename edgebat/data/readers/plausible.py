@@ -36,6 +36,8 @@ COUNTER_STEPS = 10
 """Fewest values of a counter in a swing that it is compared by."""
 LONE = 3.0
 """Times the largest usual current (all but the largest hundredth) above which a single sample is looked at."""
+TOP_V, STAIRS = 0.01, 0.04
+"""A charge is at constant voltage this near to the highest one; its current then falls in steps below this share."""
 UNIT_RATIOS = {60.0: "min", 3600.0: "h", 86400.0: "d", 1e-3: "ms"}
 """Seconds in a unit that is mistaken for seconds."""
 
@@ -188,7 +190,7 @@ def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
     size = np.abs(current_a)
     if by_user or size.size < 50:
         return ""
-    usual = float(np.quantile(size, 0.99))
+    usual = float(np.quantile(size[:: size.size // MAX_TURN_SAMPLES + 1], 0.99))
     large = size > LONE * usual
     lone = 1 + np.flatnonzero(large[1:-1] & ~large[:-2] & ~large[2:])
     if not lone.size or not usual > 0.0:
@@ -205,6 +207,24 @@ def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
         f"{still.size} single samples have a current of up to {size[still].max():.4g} (first in row {int(still[0]) + 1}), "
         f"where 99 % of all have at most {usual:.4g}, and the voltage does not move in them: damaged values; delete those "
         "rows, or say --set current_unit=A (or mA) to keep them"
+    )
+
+
+def coarse_current(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
+    """What to ask about a current [S] that falls in stairs at constant voltage: it was rounded, charges are not known."""
+    size = np.abs(current_a)
+    at_top = (voltage_v > voltage_v.max() - TOP_V) & (size > 0.0)
+    if by_user or at_top.sum() < 10:
+        return ""
+    levels = np.unique(np.round(size[at_top][:MAX_TURN_SAMPLES], 6))
+    step = float(np.diff(levels).min()) if levels.size > 1 else 0.0
+    some = size[:: size.size // MAX_TURN_SAMPLES + 1]
+    usual = float(np.median(some[some > 0.0])) if some.any() else np.inf
+    if step <= STAIRS * usual:
+        return ""
+    return (
+        f"the current has steps of {step:.3g} where {usual:.3g} usually flow, so charge is known to {step / usual / 2:.0%} "
+        "at best; export it with more digits, or say --set current_unit=A (or mA) to keep it"
     )
 
 

@@ -19,12 +19,16 @@ from edgebat.errors import DataError, require
 FOLDER = Path(__file__).parents[1] / "profiles"
 ROLES = (
     "time", "datetime", "date", "clock", "voltage", "current", "cycle", "step", "step_kind", "temperature", "charge_ah",
-    "discharge_ah", "channel",
+    "discharge_ah", "channel", "charge_current", "discharge_current", "step_time",
 )  # fmt: skip
-"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own."""
+"""What a column can be. ``datetime`` is the wall clock; ``date`` and ``clock`` are its halves in columns of their own.
+``charge_current`` and ``discharge_current`` are the halves of a current; ``step_time`` starts anew with every step."""
+HALVES = ("charge_current", "discharge_current")
+PARTS = {"charge_current": "current", "discharge_current": "current", "step_time": "time"}
+"""Role -> the whole one, whose stated unit holds for it too."""
 ROLE_KEYS = {role: role for role in ROLES if role != "channel"} | {"channel_column": "channel"}
 """Keys of ``--set`` that name a column -> its role; ``channel`` chooses one of several."""
-MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah")
+MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge_ah", *HALVES, "step_time")
 """Roles with a unit."""
 STEP_KINDS = ("charge", "charge_cc", "charge_cv", "discharge", "rest", "other")
 SIGNS = ("positive_is_charge", "positive_is_discharge", "by_step", "unknown")
@@ -63,6 +67,8 @@ class Profile:
     """Name of the sheet of a spreadsheet."""
     channel: str = ""
     """Only this one of several channels."""
+    restarts: str = ""
+    """"continue": what comes after a clock or a cycle number that starts anew is of the same cell."""
     nominal_ah: float = 0.0
     """Nominal capacity in Ah, where it helps to tell a unit."""
     stated: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +114,12 @@ _SCALARS = tuple(f.name for f in dataclasses.fields(Profile) if not str(f.type).
 
 
 def _scalar(key: str, value: Any) -> Any:
-    allowed = {"sign": SIGNS, "date_order": ("", *DATE_ORDERS), "decimal": ("", ".", ",")}.get(key)
+    allowed = {
+        "sign": SIGNS,
+        "date_order": ("", *DATE_ORDERS),
+        "decimal": ("", ".", ","),
+        "restarts": ("", "continue"),
+    }.get(key)
     if allowed is not None and value not in allowed:
         raise DataError(f"{key}: {value!r}; allowed: {', '.join(filter(None, allowed))}")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.arrays import Float64
-from edgebat.data.plausible import capacity_rise
+from edgebat.data.plausible import capacity_jump
 from edgebat.data.readers.raw import RawCell
 
 GAP = 3.0
@@ -50,7 +50,7 @@ def window_fault(
 
 
 def two_cells(cell: RawCell, nominal_ah: float) -> str:
-    """What speaks for two cells in one file: whole discharges give more from some cycle on; "" for nothing."""
+    """What speaks for two cells in one file: whole discharges give more, or much less, from a cycle on; "" for none."""
     found = []
     for number, rows in cell.cycles():
         voltage, current = cell.voltage_v[rows], cell.current_a[rows]
@@ -62,5 +62,5 @@ def two_cells(cell: RawCell, nominal_ah: float) -> str:
         return ""
     number, given, high, low = np.array(found).T
     whole = (high >= np.quantile(high, 0.9) - FULL_V) & (low <= np.quantile(low, 0.1) + EMPTY_V)
-    rise = capacity_rise(number[whole].astype(np.int64), given[whole], nominal_ah)
-    return f"WARNING: {rise}: two cells in one file? Estimates of either need a file of its own" if rise else ""
+    jump = capacity_jump(number[whole].astype(np.int64), given[whole], nominal_ah)
+    return f"WARNING: {jump}: two cells in one file? Estimates of either need a file of its own" if jump else ""

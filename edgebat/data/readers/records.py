@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Bool, Float64, Int64, StrArray
 from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.choose import Chosen, Remarks, choose
+from edgebat.data.readers.currents import amperes
 from edgebat.data.readers.names import cell_columns, layout_of, unit_of
 from edgebat.data.readers.plausible import (
     Swings,
     charge_check,
     charge_fits,
+    coarse_current,
     counter_in_ah,
     current_factor,
     full_swings,
@@ -27,10 +28,11 @@ from edgebat.data.readers.plausible import (
     voltage_in_v,
 )
 from edgebat.data.readers.profiles import ROLE_KEYS, Profile, load_profile, name_and_factor, shipped
+from edgebat.data.readers.seams import in_order, refuse_second_test, selected, spread_minutes, without_repeats
 from edgebat.data.readers.sources import read_tables
 from edgebat.data.readers.steps import sign_by_steps, split_cv, step_kinds
 from edgebat.data.readers.table import Table
-from edgebat.data.readers.times import Times, seconds_of, times_of
+from edgebat.data.readers.times import Times, continue_steps, seconds_of, times_of
 from edgebat.errors import DataError
 
 __all__ = ["AmbiguousFile", "Records", "read_records"]
@@ -131,10 +133,16 @@ def _table_records(path: Path, table: Table, profile: Profile) -> list[Records]:
 
 def _times(chosen: Chosen, rows: slice = slice(None)) -> Times:
     """What the columns of times hold in some rows."""
-    unit = chosen.unit("time")
+    by_step = "step_time" in chosen.roles
+    unit = chosen.unit("step_time" if by_step else "time")
     columns = chosen.columns("time", "datetime", "date", "clock")
+    if by_step:
+        columns["time"] = chosen.columns("step_time")["step_time"]
     part = {role: dataclasses.replace(column, values=column.values[rows]) for role, column in columns.items()}
-    return times_of(part, unit.name, unit.by_user, chosen.profile.date_order)
+    times = times_of(part, unit.name, unit.by_user, chosen.profile.date_order, by_step)
+    if by_step:
+        continue_steps(times, chosen.numbers("step")[rows] if "step" in chosen.roles else None)
+    return times
 
 
 def _newest_first(chosen: Chosen) -> bool:
@@ -148,25 +156,28 @@ def _newest_first(chosen: Chosen) -> bool:
 def _series(chosen: Chosen) -> list[Records]:
     """All samples with a time, a voltage and a current, split by channel. Raises AmbiguousFile, DataError."""
     remarks = Remarks(list(chosen.guesses), list(chosen.notes))
-    by_user = "".join(chosen.profile.columns.get("channel", ())).startswith("'")
-    if "channel" in chosen.roles and not by_user and _is_level(chosen.numbers("channel")):
+    named = "".join(chosen.profile.columns.get("channel", ())).startswith("'")
+    if "channel" in chosen.roles and not named and _is_level(chosen.numbers("channel")):
         guess = f"column {chosen.name('channel')!r} is the channel"
         remarks.guesses = [text for text in remarks.guesses if text != guess]
         remarks.notes.append(f"column {chosen.name('channel')!r} rises and falls like a level: not taken for channels")
         chosen = dataclasses.replace(chosen, roles={r: c for r, c in chosen.roles.items() if r != "channel"})
-    volts, amperes = chosen.measured("voltage"), chosen.measured("current")
-    valued = (np.abs(volts) < NO_READING) & (np.abs(amperes) < NO_READING)
-    volts, amperes = np.where(valued, volts, np.nan), np.where(valued, amperes, np.nan)
+    volts, amps = chosen.measured("voltage"), amperes(chosen, remarks)
+    valued = (np.abs(volts) < NO_READING) & (np.abs(amps) < NO_READING)
+    if not valued.all():
+        volts, amps = np.where(valued, volts, np.nan), np.where(valued, amps, np.nan)
     if not valued.any():
         raise DataError(
             f"{chosen.path.name} has no sample with a voltage and a current that are numbers: columns "
             f"{chosen.name('voltage')!r} and {chosen.name('current')!r}; export both in one row, or name others with --set"
         )
     voltage = voltage_in_v(volts, chosen.unit("voltage"), remarks)
-    current, sign, kinds = _signed(chosen, amperes, remarks)
+    current, sign, kinds = _signed(chosen, amps, remarks)
     series = _timed(chosen, voltage, current, valued, remarks)
-    one = np.flatnonzero(valued & _one_channel(chosen, valued))
-    remarks.questions.append(lone_currents(voltage[one], current[one], chosen.unit("current").by_user))
+    rows = valued & _one_channel(chosen, valued)
+    one = slice(None) if rows.all() else rows
+    by_user = chosen.unit("current").by_user
+    remarks.questions += [judge(voltage[one], current[one], by_user) for judge in (lone_currents, coarse_current)]
     if any(remarks.questions):
         raise AmbiguousFile(chosen.path, *filter(None, remarks.questions))
     good = valued & np.isfinite(series.time_s)
@@ -194,12 +205,12 @@ def _series(chosen: Chosen) -> list[Records]:
         guesses=tuple(remarks.guesses),
         notes=tuple(remarks.notes),
     )
-    return [_with_order_noted(part) for part in _channels(records, chosen, good)]
+    return [_checked(part, chosen.profile.restarts) for part in _channels(records, chosen, good)]
 
 
 def _signed(chosen: Chosen, current: Float64, remarks: Remarks) -> tuple[Float64, str, StrArray | None]:
     """The current [S], made by the step kinds where it has no sign; its sign; the step kinds [S]."""
-    sign = chosen.profile.sign
+    sign = chosen.profile.sign if "current" in chosen.roles else "positive_is_charge"
     kinds = step_kinds(chosen.texts("step_kind"), chosen.profile.step_kinds) if "step_kind" in chosen.roles else None
     if kinds is not None and "sign" not in chosen.profile.stated:
         proved, current = sign_by_steps(current, kinds)
@@ -235,7 +246,7 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
     times, nominal = _times(chosen), chosen.nominal_ah()
     seconds = seconds_of(times, swings, lambda part: charge_fits(part, nominal, chosen.unit("current")))
     remarks.guesses += seconds.guesses
-    remarks.questions += [seconds.question, times.wall.question if times.wall else ""]
+    remarks.questions += [times.question, seconds.question, times.wall.question if times.wall else ""]
     counters = {role: chosen.optional(role) for role in COUNTERS}
     if not seconds.question:
         timed = rows(seconds.values)
@@ -327,15 +338,18 @@ def _channels(records: Records, chosen: Chosen, good: Bool) -> list[Records]:
 
 
 def _selected(records: Records, rows: Bool, channel: str) -> Records:
-    arrays: dict[str, Any] = {
-        field.name: value[rows]
-        for field in dataclasses.fields(records)
-        if isinstance(value := getattr(records, field.name), np.ndarray)
-    }
+    found = selected(records, rows)
     start = records.start if rows[0] else None
     if records.start is not None and start is None:
-        start = records.start + np.timedelta64(round(float(arrays["time_s"][0]) * 1e6), "us").item()
-    return dataclasses.replace(records, channel=channel, start=start, **arrays)
+        start = records.start + np.timedelta64(round(float(found.time_s[0]) * 1e6), "us").item()
+    return dataclasses.replace(found, channel=channel, start=start)
+
+
+def _checked(records: Records, restarts: str) -> Records:
+    """One series in the order of its time, each sample once. Raises DataError where that cannot be told."""
+    records = without_repeats(in_order(records))
+    refuse_second_test(records, restarts)
+    return spread_minutes(_with_order_noted(records))
 
 
 def _with_order_noted(records: Records) -> Records:

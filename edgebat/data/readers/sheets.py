@@ -16,7 +16,7 @@ from edgebat.data.readers.names import candidates, layout_of, roles_in
 from edgebat.data.readers.nested import flatten, nested_headers
 from edgebat.data.readers.profiles import Profile
 from edgebat.data.readers.table import Arrays, Column, Table, texts_to_column
-from edgebat.data.readers.text import MAX_BYTES, facts_of, find_decimal, units_row
+from edgebat.data.readers.text import MAX_BYTES, completed, facts_of, find_decimal, units_row
 from edgebat.errors import DataError, require
 
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
@@ -80,7 +80,7 @@ def _with_header(title: str, rows: list[list[Any]], profile: Profile) -> _Sheet 
     if not 0 <= header < len(texts) or len(rows) <= header + 1:
         return None
     units, last = units_row(texts, header)
-    return _Sheet(title, rows, tuple(texts[header]), header, last, units)
+    return _Sheet(title, rows, tuple(completed(texts, header)), header, last, units)
 
 
 def _roles(row: list[str], given: tuple[str, ...]) -> set[str]:

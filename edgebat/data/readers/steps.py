@@ -11,10 +11,11 @@ from edgebat.data.readers.names import squeeze
 from edgebat.data.readers.profiles import shipped
 
 _WORDS = (
-    (("dchg", "disch", "dischg", "entlad", "dch"), "discharge"),
-    (("chg", "charg", "laden", "ladung"), "charge"),
-    (("rest", "pause", "ocv", "idle", "wait", "ruhe", "relax"), "rest"),
-)
+    (("dchg", "disch", "dischg", "entlad", "dch", "décharg", "decharg", "descarg", "scaric", "ontlad", "разряд", "放电",
+      "放電", "방전"), "discharge"),
+    (("chg", "charg", "laden", "ladung", "carga", "carica", "laad", "заряд", "充电", "充電", "충전"), "charge"),
+    (("rest", "pause", "ocv", "idle", "wait", "ruhe", "relax", "repos", "riposo", "покой", "静置", "搁置", "休止"), "rest"),
+)  # fmt: skip
 CV_BAND_V = 0.005
 """A charge is at constant voltage where it is this close to its highest voltage and its current has begun to fall."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from edgebat.arrays import Array, Float64
+from edgebat.data.readers.names import BASE, UNITS, unit_key
 
 NO_VALUE = frozenset(
     ("", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "nil", "unknown", "unavailable", "undefined", "#value!")
@@ -110,17 +111,23 @@ _WITH_UNIT = re.compile(r"\s*([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*(°?[A-Za-z]{1,3}
 
 
 def _with_units(texts: list[str], decimal: str) -> Column | None:
-    """A column of "3.51 V"; None when not all values that are there have one and the same unit."""
+    """A column of "3.51 V"; None when not all values that are there have a unit, the same or one of the same quantity."""
     matched = [_WITH_UNIT.fullmatch(text) for text in texts]
     units = {match[2] for match in matched if match}
     bare = sum(
         match is None and text.strip().lower() not in NO_VALUE for match, text in zip(matched, texts, strict=True)
     )
-    if len(units) != 1 or bare > len(texts) / 20:
+    if not units or bare > len(texts) / 20:
         return None
-    numbers = [to_number(match[1], decimal) if match else None for match in matched]
-    values = np.array([np.nan if number is None else number for number in numbers])
-    return Column(values, bare, unit=units.pop())
+    factors, unit = {next(iter(units)): 1.0}, next(iter(units))
+    if len(units) > 1:  # an instrument that changes its range: 1.75 A and 850 mA
+        role = next((role for role in BASE if {unit_key(text) for text in units} <= UNITS[role].keys()), "")
+        if not role or role == "temperature":
+            return None
+        factors, unit = {text: UNITS[role][unit_key(text)] for text in units}, BASE[role]
+    numbers = [(to_number(match[1], decimal), factors[match[2]]) if match else (None, 1.0) for match in matched]
+    values = np.array([np.nan if number is None else number * factor for number, factor in numbers])
+    return Column(values, bare, unit=unit)
 
 
 _SPACED = re.compile(r"(?<=\d)[ '\u00a0\u202f\u2019](?=\d{3}(\D|$))")

@@ -78,7 +78,7 @@ def read_text(path: Path, profile: Profile, named: tuple[str, ...] = ()) -> Tabl
     sample = [row for row in rows[last + 1 :] if any(row)]
     if not sample:
         raise DataError(f"{path} has a header and no rows")
-    names = _match_width(rows[header], sample, delimiter, path)
+    names = _match_width(completed(rows, header, named), sample, delimiter, path)
     known = [index for index, name in enumerate(names) if roles_in([name], named)] or list(range(len(names)))
     decimal = profile.decimal or find_decimal([[row[i] for i in known if i < len(row)] for row in sample], path)
     if delimiter != "," or decimal != ".":
@@ -206,9 +206,17 @@ def units_row(rows: Sequence[Sequence[str]], header: int) -> tuple[tuple[str, ..
     texts = [text.strip("[]() ") for text in rows[below]]
     known = {unit for units in UNITS.values() for unit in units}
     count = sum(unit_key(text) in known for text in texts if text)
-    if count and not any(to_number(text) is not None or to_number(text, ",") is not None for text in texts):
+    if count and not any(re.match(r"[+-]?\d", text) for text in texts):
         return tuple(texts), below
     return (), header
+
+
+def completed(rows: Sequence[list[str]], header: int, named: tuple[str, ...] = ()) -> list[str]:
+    """The names, those that name nothing by the row above where that does: of a row of devices above one of quantities."""
+    names, above = rows[header], rows[header - 1] if header else []
+    if len(above) != len(names):
+        return names
+    return [b if not roles_in([a], named) and roles_in([b], named) else a for a, b in zip(names, above, strict=True)]
 
 
 def _match_width(names: list[str], sample: list[list[str]], delimiter: str, path: Path) -> list[str]:
@@ -228,15 +236,13 @@ def _match_width(names: list[str], sample: list[list[str]], delimiter: str, path
     return names
 
 
-_MARKED = re.compile(r"[+-]?[\d.,]*[.,][\d.,]*(?:[eE][+-]?\d+)?")
+_MARKED = re.compile(r"([+-]?[\d.,]*[.,][\d.,]*(?:[eE][+-]?\d+)?)(?:\s*°?[A-Za-z]{1,3})?")
 
 
 def find_decimal(sample: Sequence[Sequence[str]], path: Path) -> str:
     """ "." or ",", by the values that can be read in one sense only. Raises AmbiguousFile."""
     comma = point = either = 0
-    for text in (text for row in sample for text in row):
-        if not _MARKED.fullmatch(text):
-            continue
+    for text in (match[1] for row in sample for text in row if (match := _MARKED.fullmatch(text))):
         if "," in text and "." in text:
             comma += text.rindex(",") > text.rindex(".")
             point += text.rindex(".") > text.rindex(",")

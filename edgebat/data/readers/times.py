@@ -16,6 +16,8 @@ from edgebat.data.readers.table import Column, column_texts
 DAY_S = 86400.0
 SAFE_S = (600.0, 60 * 3600.0)
 """Longest full swing under a unit that may be taken without asking, when no other unit gives such a one."""
+FIRST_OF_STEP = 5.0
+"""A step's first sample comes within so many usual times between samples."""
 FEW_TIMES = 0.02
 """Share of samples with a time of their own below which the time is refused: its digits were rounded away."""
 
@@ -29,12 +31,13 @@ class Times:
     by_user: bool = False
     wall: WallClock | None = None
     guess: str = ""
+    question: str = ""
 
 
-def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str) -> Times:
+def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str, by_step: bool = False) -> Times:
     """Sort the columns of roles "time", "datetime", "date" and "clock" by what is in them.
 
-    unit: of numbers in "time". order: of day and month, see ``to_wall_clock``.
+    unit: of numbers in "time". order: of day and month, see ``to_wall_clock``. by_step: durations are of steps, not of days.
     """
     found = Times(unit=unit, by_user=by_user)
     if "date" in columns and "clock" in columns:
@@ -59,7 +62,7 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
             texts = column_texts(column)
             durations = to_durations(texts) if found.elapsed is None else None
             if durations is not None:
-                _take_durations(found, durations)
+                _take_durations(found, durations, of_day=not by_step)
             elif found.wall is None:
                 found.wall = to_wall_clock(texts, order)
     return found
@@ -75,13 +78,36 @@ def _date_and_clock(dates: Column, clocks: Column, order: str) -> WallClock | No
     return WallClock(day.stamps + micro, day.seconds + of_day, day.guess, day.question)
 
 
-def _take_durations(found: Times, durations: Float64) -> None:
+def _take_durations(found: Times, durations: Float64, of_day: bool) -> None:
     """Elapsed times as texts; times of day go on across midnight."""
     falls = np.diff(durations) < -DAY_S / 2
-    if falls.any() and np.nanmax(durations) < DAY_S:
+    if of_day and falls.any() and np.nanmax(durations) < DAY_S:
         durations = durations + np.concatenate(([0], np.cumsum(falls))) * DAY_S
         found.guess = f"times of day that pass midnight {int(falls.sum())} times"
     found.elapsed, found.unit = durations, "s"
+
+
+def continue_steps(times: Times, step: Float64 | None) -> None:
+    """Times that start anew with each step, made one that goes on: each begins where the one before ended.
+
+    step [S]: numbers of the steps, where the file has them. A restart elsewhere, or far from zero, is asked.
+    """
+    if times.elapsed is None:
+        return
+    known = np.flatnonzero(np.isfinite(times.elapsed))
+    values = times.elapsed[known]
+    rise = np.diff(values)
+    begins = rise < 0 if step is None else np.diff(step[known]) != 0
+    usual = float(np.median(rise[rise > 0])) if (rise > 0).any() else 0.0
+    if ((rise < 0) & ~begins).any() or (values[1:][begins] > FIRST_OF_STEP * usual).any():
+        times.question = (
+            "the time within steps starts anew elsewhere than steps do, or not near zero, so it cannot be continued; export "
+            "the time since the test began, or name it with --set time=NAME"
+        )
+    ended = np.concatenate(([0.0], np.cumsum(np.where(begins, values[:-1], 0.0))))
+    times.elapsed = times.elapsed.copy()
+    times.elapsed[known] = values + ended
+    times.guess = f"times are of steps ({int(begins.sum()) + 1} of them): each begins where the one before ended"
 
 
 @dataclass(frozen=True)

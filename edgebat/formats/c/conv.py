@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.formats.c import tables
+from edgebat.formats.c.exact import LINEAR, lower_exact_average, lower_exact_linear
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import View, pad4
 from edgebat.formats.c.requant import lower_requant
@@ -15,6 +16,9 @@ from edgebat.graph.model import AveragePool1D, Conv1D, DepthwiseConv1D, MaxPool1
 
 def lower_conv1d(low: Lowering, node: Conv1D) -> None:
     """A fully connected layer that slides over the sequence, from a gathered window where taps lie apart."""
+    if node.requant.kind in LINEAR:
+        lower_exact_linear(low, node)
+        return
     view, label = low.view(node), low.label(node)
     pool = _pool_after(low, node)
     target, size = (pool.output, pool.size) if pool else (node.output, 1)
@@ -55,6 +59,9 @@ def _gather(low: Lowering, node: Conv1D, fields: Fields, pool: int, out: View) -
 
 def lower_depthwise(low: Lowering, node: DepthwiseConv1D) -> None:
     """One filter a channel, over rows as they lie in memory."""
+    if node.requant.kind in LINEAR:
+        lower_exact_linear(low, node)
+        return
     view, label = low.view(node), low.label(node)
     kernel, channels = node.weight.shape
     weight = node.weight.astype(np.int64)
@@ -92,6 +99,9 @@ def lower_max_pool(low: Lowering, node: MaxPool1D) -> None:
 
 def lower_average_pool(low: Lowering, node: AveragePool1D) -> None:
     """The mean of a window of rows, rounded once."""
+    if node.requant.kind != "shift":
+        lower_exact_average(low, node)
+        return
     view, label = low.view(node), low.label(node)
     rounding = lower_requant(f"node {node.name!r} (average_pool1d)", node.requant, np.array([node.size * 255]))
     out = low.new_view(node.output)

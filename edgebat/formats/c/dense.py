@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgebat.arrays import Int8
 from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
+from edgebat.formats.c.exact import LINEAR, lower_exact_linear
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import View, pad4
 from edgebat.formats.c.weights import Matrix, block_tables, fold, int8_tables, pair_tables, slide_dense, spread
@@ -13,6 +14,9 @@ from edgebat.graph.model import Dense
 
 def lower_dense(low: Lowering, node: Dense) -> None:
     """A layer over a vector, or over every row of a sequence; int16 outputs are those of a head."""
+    if node.requant.kind in LINEAR:
+        lower_exact_linear(low, node)
+        return
     view, label = low.view(node), low.label(node)
     weight: Int8 = node.weight
     flat = len(low.source(node).shape) == 1

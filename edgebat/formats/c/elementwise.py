@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgebat.formats.c import tables
+from edgebat.formats.c.exact import lower_exact_add, lower_exact_lut
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import View
 from edgebat.formats.c.requant import lower_requant
@@ -19,6 +20,9 @@ def lower_add(low: Lowering, node: Add) -> None:
     a, b = (low.views[name] for name in node.inputs)
     if a.stride % 4 or a.stride != b.stride or a.rows != b.rows:
         a, b = low.compact(a), low.compact(b)
+    if node.requant.kind == "steps":
+        lower_exact_add(low, node, a, b)
+        return
     zeros = np.array([low.graph.tensors[n].zero_point for n in node.inputs], np.int64)
     factors = node.multiplier.astype(np.int64)
     bias = -int((zeros * factors).sum())
@@ -36,6 +40,9 @@ def lower_add(low: Lowering, node: Add) -> None:
 
 def lower_lut(low: Lowering, node: Lut) -> None:
     """Every value through a table of 256."""
+    if node.table.ndim == 2:
+        lower_exact_lut(low, node)
+        return
     view, label = low.view(node), low.label(node)
     if view.stride % 4:
         view = low.compact(view)

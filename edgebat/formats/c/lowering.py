@@ -156,6 +156,11 @@ class Program:
         return [call for statement in (*self.run, *self.step, *self.head) for call in statement.calls()]
 
     @property
+    def exact(self) -> bool:
+        """Whether kernels are called that round as other engines."""
+        return any(call.function.startswith("edgebat_exact") for call in self.calls)
+
+    @property
     def table_bytes(self) -> int:
         """Bytes of all tables in flash."""
         return sum(table.size for table in self.tables)

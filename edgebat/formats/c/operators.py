@@ -9,6 +9,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c.conv import lower_average_pool, lower_conv1d, lower_depthwise, lower_max_pool
 from edgebat.formats.c.dense import lower_dense
 from edgebat.formats.c.elementwise import lower_add, lower_concat, lower_flatten, lower_last_step, lower_lut
+from edgebat.formats.c.exact import LINEAR
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.lstm import lower_lstm, lower_lstm_step
 from edgebat.formats.c.memory import View
@@ -64,7 +65,7 @@ def _reads_directly(low: Lowering, node: Node, view: View) -> bool:
             # A vector may end anywhere for these consumers if groups of four do not run over its end.
             users = [low.graph.nodes[i] for i in low.consumers[node.output]]
             return all(isinstance(user, Dense) and view.bytes % 4 == 0 for user in users)
-        case Conv1D() if low.mode == "ram":
+        case Conv1D() if low.mode == "ram" and node.requant.kind not in LINEAR:
             return True
         case Convolution():
             return view.width % 4 == 0 and node.padding == (0, 0)

@@ -14,9 +14,11 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c import border, ground, selftest, slices
 from edgebat.formats.c.calls import RETURNING_OK, Call, Statement
 from edgebat.formats.c.lowering import Program
+from edgebat.formats.roundings import ROUNDINGS
 from edgebat.graph.model import IntGraph
 from edgebat.graph.origin import graph_ground, synthetic_note
 
+_EXACT = '\n#include "edgebat_exact.h"\n'
 ABI = 1  # EDGEBAT_NN_ABI of firmware_stubs/include/edgebat_nn.h
 
 
@@ -42,6 +44,9 @@ def _banner(graph: IntGraph, program: Program, title: str, mode: str) -> str:
         f"RAM         {program.scratch_bytes} bytes of scratch, owned by the caller"
         + (f", of which {program.state_bytes} are state" if program.stateful else ""),
     ]
+    foreign = graph.meta.get("foreign")
+    if isinstance(foreign, dict) and foreign.get("rounding") in ROUNDINGS:
+        lines.append(f"rounding    {foreign['rounding']}: the integers of {ROUNDINGS[foreign['rounding']].engine}")
     if note := synthetic_note(graph):
         lines += ["", note]
     return "/*\n" + "\n".join(f" * {line}".rstrip() for line in lines) + "\n */\n"
@@ -140,7 +145,7 @@ def source_text(graph: IntGraph, program: Program, units: border.Border | None, 
     body += selftest.functions(graph, program, name, upper)
     definitions = "\n".join(table.text for table in program.tables)
     return f"""{_banner(graph, program, f"{name}.c - tables and calls of model {name}", mode)}#include "{name}.h"
-
+{_EXACT if program.exact else ""}
 #include <stddef.h>
 
 {_assertions(program, name, upper)}

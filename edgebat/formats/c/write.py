@@ -18,6 +18,7 @@ import numpy as np
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.c.border import read_border
+from edgebat.formats.c.exact import PREFIX
 from edgebat.formats.c.lowering import Program
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.text import header_text, source_text
@@ -80,8 +81,12 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
     program, border = lower(graph, mode), read_border(graph)
     out_dir = Path(out_dir)
     files = [out_dir / f"{name}.h", out_dir / f"{name}.c"]
-    atomic_write(files[0], header_text(graph, program, border, name, mode))
-    atomic_write(files[1], source_text(graph, program, border, name, mode))
+    texts = header_text(graph, program, border, name, mode), source_text(graph, program, border, name, mode)
+    for path, text in zip(files, texts, strict=True):
+        atomic_write(path, text)
+    if program.exact:
+        files.append(out_dir / f"{PREFIX}.h")
+        atomic_write(files[-1], (firmware_dir() / "exact" / f"{PREFIX}.h").read_bytes())
     return CModel(
         name=name,
         files=files,
@@ -105,4 +110,4 @@ def kernel_sources(program: Program, border: bool) -> list[Path]:
     files |= {"edgebat_fill"} if program.stateful else set()
     for call in program.calls:
         files.update(_FILES.get(call.function, (call.function,)))
-    return [firmware_dir() / "src" / f"{name}.c" for name in sorted(files)]
+    return [firmware_dir() / ("exact" if name.startswith(PREFIX) else "src") / f"{name}.c" for name in sorted(files)]

@@ -7,28 +7,19 @@ to the caller. ``meta["foreign"]`` says in which layout and type the file takes 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Array
+from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
-from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
-from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
+from edgebat.formats.roundings import Rounding
+from edgebat.formats.roundings.base import elu_table
 from edgebat.graph import model as ops
 from edgebat.graph.model import IntGraph, Node, Tensor
 
-# Elementwise functions as float64 NumPy; arguments as in Function.
-FUNCTIONS: dict[str, Any] = {
-    "tanh": LUT_FUNCTIONS["TANH"].compute,
-    "sigmoid": LUT_FUNCTIONS["LOGISTIC"].compute,
-    "clip": lambda x, low, high: np.clip(x, low, high),
-    "leaky_relu": lambda x, alpha: np.where(x >= 0, x, alpha * x),
-    "requantize": lambda x: x,
-}
 _ON_IMAGES = ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool")
 _ELEMENTWISE = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "Sigmoid", "QLinearSigmoid")
 
@@ -36,12 +27,13 @@ _ELEMENTWISE = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "S
 class ImporterBase:
     """Tensors, constants and rounding; `operators.Importer` adds the operators."""
 
-    def __init__(self, graph: OnnxGraph, what: str) -> None:
-        self.file, self.what = graph, what
+    def __init__(self, graph: OnnxGraph, what: str, rounding: Rounding) -> None:
+        self.file, self.what, self.rounding = graph, what, rounding
         self.values: dict[str, Value] = {}
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.input: Quantized | None = None
+        self.float_sums = False
         self.where = what
 
     def graph(self, name: str) -> IntGraph:
@@ -65,7 +57,11 @@ class ImporterBase:
                 raise ModelFileError(f"{self.where}: edgebat does not run this operator; it runs {', '.join(known)}")
             if len([name for name in node.outputs if name]) != 1 or node.outputs[0] in self.values:
                 raise ModelFileError(f"{self.where} has {len(node.outputs)} outputs, or writes one that exists")
-            self.values[node.outputs[0]] = method(node)
+            try:
+                self.values[node.outputs[0]] = method(node)
+            except ModelFileError as error:
+                text = str(error)
+                raise ModelFileError(text if self.where in text else f"{self.where}: {text}") from None
         self.where = f"{self.what}: output {self.file.outputs[0].name!r}"
         last = self.values.get(self.file.outputs[0].name)
         if isinstance(last, Dequantized):
@@ -77,8 +73,13 @@ class ImporterBase:
                 f"{self.where} is a sequence of channels first; edgebat's outputs are [N, C] or [N, T, C]"
             )
         layout = "NCT" if self.input.channels_first else "NTC"
-        meta = {"foreign": {"input_layout": layout, "input_unsigned": self.input.unsigned, "unsigned": last.unsigned}}
-        return IntGraph(name, self.tensors, tuple(self.nodes), self.input.tensor.name, last.tensor.name, meta)
+        foreign = {
+            "rounding": self.rounding.name, "input": "float32", "output": "float32", "input_layout": layout,
+            "float_sums": self.float_sums, "input_unsigned": self.input.unsigned, "unsigned": last.unsigned,
+        }  # fmt: skip
+        return IntGraph(
+            name, self.tensors, tuple(self.nodes), self.input.tensor.name, last.tensor.name, {"foreign": foreign}
+        )
 
     # -- values
 
@@ -200,22 +201,30 @@ class ImporterBase:
         node: Node
         match value:
             case kinds.Sum(sources=(_, second)):
-                scales, inputs = (source.scale, second.tensor.scale), (source.name, second.tensor.name)
-                node = ops.Add(name, inputs, name, *add_rounding(scales, target, self.bounds(value, scale, zero)))
+                self.float_sums |= not value.fused
+                add = self.rounding.add if value.fused else self.rounding.float_add
+                rounded = add((source, second.tensor), target, self.bounds(value, scale, zero))
+                node = ops.Add(name, (source.name, second.tensor.name), name, *rounded)
             case kinds.Average():
-                real = average_multiplier(source.scale, value.size, scale)
-                requant = float_requant(real, zero, *self.bounds(value, scale, zero))
+                requant = self.rounding.mean(source, value.size, target, self.bounds(value, scale, zero))
                 node = ops.AveragePool1D(name, (source.name,), name, value.size, value.stride, requant)
             case kinds.Function():
-                table = function_table(lambda x: FUNCTIONS[value.name](x, *value.arguments), source, target)
+                table = self.table(value, source, target)
                 node = ops.Lut(name, (source.name,), name, value.name, table)
         self.nodes.append(node)
         return replace(first, tensor=target, unsigned=unsigned)
 
+    def table(self, value: kinds.Function, source: Tensor, target: Tensor) -> Int8:
+        if value.name == "elu":
+            return elu_table(source, target)
+        self.float_sums |= value.name == "twice"
+        found: Int8 = getattr(self.rounding, value.name)(source, target, *value.arguments)
+        return found
+
     def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         source = value.source.tensor
-        real = real_multiplier(source.scale, value.weight_scale, scale)
-        requant = float_requant(real, zero, *self.bounds(value, scale, zero))
+        fake = Tensor(name, (1,), "int8", scale, zero)
+        requant = self.rounding.linear(source.scale, value.weight_scale, fake, self.bounds(value, scale, zero))
         arrays = (value.weight, value.bias, value.weight_scale, requant)
         if value.kind == "dense":
             target = self.declare(name, (*source.shape[:-1], len(value.bias)), scale, zero)

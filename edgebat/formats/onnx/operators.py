@@ -13,6 +13,7 @@ from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.foreign import ImporterBase
 from edgebat.formats.onnx.model import OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
+from edgebat.graph import model as ops
 
 
 class Importer(ImporterBase):
@@ -50,7 +51,11 @@ class Importer(ImporterBase):
             return Dequantized(value)
         values = self.constant(node, 0, "int8", "uint8", "int32")
         if values.ndim < 2 and values.dtype != np.int32:
-            raise self.constant_addition(name)
+            scale, zero, _ = self.scale_and_zero(node, 1)
+            centre = 128 if values.dtype == np.uint8 else 0
+            return kinds.RealConstant(
+                (values.ravel().astype(np.float32) - np.float32(zero + centre)) * np.float32(scale)
+            )
         zero_point = self.constant(node, 2, values.dtype.name) if self.has(node, 2) else None
         axis = node.attributes.get("axis", 1)
         return self.weights(values, self.constant(node, 1, "float32"), zero_point, axis if isinstance(axis, int) else 1)
@@ -79,7 +84,7 @@ class Importer(ImporterBase):
         for name in (*node.inputs[0:1], *node.inputs[3:4]):
             if name in self.file.initializers:
                 raise self.constant_addition(name)
-        pending = self.sum(self.checked(node, 0), self.checked(node, 3))
+        pending = replace(self.sum(self.checked(node, 0), self.checked(node, 3)), fused=True)
         return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 6))
 
     def on_qlinearsigmoid(self, node: OnnxNode) -> Value:
@@ -126,6 +131,11 @@ class Importer(ImporterBase):
         return self.convolution(node, self.quantized(node), self.dequantized_weights(node, 1), bias)
 
     def on_add(self, node: OnnxNode) -> Value:
+        for position, name in enumerate(node.inputs[:2]):
+            if isinstance(self.value(node, position), kinds.RealConstant | QuantizedConstant):
+                raise self.constant_addition(name)
+        if node.inputs[0] == node.inputs[1]:
+            return kinds.Function(self.quantized(node), "twice")
         return self.sum(self.quantized(node, 0), self.quantized(node, 1))
 
     def on_tanh(self, node: OnnxNode) -> Value:
@@ -133,9 +143,64 @@ class Importer(ImporterBase):
 
     on_sigmoid = on_tanh
 
+    def on_elu(self, node: OnnxNode) -> Value:
+        if node.attributes.get("alpha", 1.0) != 1.0:
+            raise ModelFileError(f"{self.where} has alpha {node.attributes['alpha']}; edgebat reads 1")
+        return kinds.Function(self.quantized(node), "elu")
+
     def on_leakyrelu(self, node: OnnxNode) -> Value:
         alpha = node.attributes.get("alpha", 0.01)
         return kinds.Function(self.quantized(node), "leaky_relu", (float(alpha) if isinstance(alpha, float) else 0.01,))
+
+    def on_prelu(self, node: OnnxNode) -> Value:
+        slope = self.real(node, 1)
+        if slope.size != 1:
+            raise ModelFileError(
+                f"{self.where} has {slope.size} slopes; edgebat reads one. Build the layer with num_parameters=1, or use "
+                "LeakyRelu"
+            )
+        return kinds.Function(self.quantized(node), "leaky_relu", (float(slope[0]),))
+
+    def on_batchnormalization(self, node: OnnxNode) -> Value:
+        """Behind an activation it stays alone: one line a channel, in float32 as ONNX Runtime computes it."""
+        source = self.quantized(node)
+        gain, offset, mean, variance = (self.real(node, position) for position in (1, 2, 3, 4))
+        if source.order is not None or any(
+            part.shape != source.tensor.shape[-1:] for part in (gain, offset, mean, variance)
+        ):
+            raise ModelFileError(f"{self.where} does not work on the channels of its input, {source.tensor.shape}")
+        epsilon = np.float32(node.attributes.get("epsilon", 1e-5))
+        scale = gain * (np.float32(1) / np.sqrt(variance + epsilon))
+        return kinds.Function(source, "affine", (scale, offset - mean * scale))
+
+    def real(self, node: OnnxNode, position: int) -> Array:
+        """A constant float32 [C], which may be stored quantized."""
+        value = self.values.get(node.inputs[position]) if self.has(node, position) else None
+        if isinstance(value, kinds.RealConstant):
+            return value.values
+        if isinstance(value, QuantizedConstant):
+            return value.values.ravel().astype(np.float32) * value.scale
+        return self.constant(node, position, "float32").ravel()
+
+    def on_gather(self, node: OnnxNode) -> Value:
+        value, source = self.value(node, 0), self.quantized(node)
+        index, axis = self.constant(node, 1, "int64", "int32"), node.attributes.get("axis", 0)
+        time = 2 if source.channels_first else 1
+        steps = source.tensor.shape[0]
+        if (
+            len(source.tensor.shape) != 2
+            or axis not in (time, time - 3)
+            or index.shape != ()
+            or int(index) not in (-1, steps - 1)
+        ):
+            raise ModelFileError(
+                f"{self.where} takes {index.ravel()[:4].tolist()} along axis {axis} of {source.tensor.shape}; edgebat reads "
+                f"the last time step, -1 along axis {time}, only. Take that, or pool over time"
+            )
+        target = self.declare(node.outputs[0], source.tensor.shape[1:], source.tensor.scale, source.tensor.zero_point)
+        self.nodes.append(ops.LastStep(target.name, (source.tensor.name,), target.name))
+        last = Quantized(target, source.unsigned)
+        return Dequantized(last) if isinstance(value, Dequantized) else last
 
     def on_relu(self, node: OnnxNode) -> Value:
         return self.limited(self.value(node, 0), 0.0, np.inf, node)

@@ -16,29 +16,35 @@ from edgebat.formats.onnx.model import METADATA_KEY, first_difference
 from edgebat.formats.onnx.note import graph_from_note
 from edgebat.formats.onnx.operators import Importer
 from edgebat.formats.onnx.parse import OnnxFile, parse_onnx
+from edgebat.formats.roundings import AUTO, OWN, rounding_of
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, read_bytes
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph
 
 
-def read_onnx(path: str | Path) -> IntGraph:
+def read_onnx(path: str | Path, rounding: str = AUTO) -> IntGraph:
     """The integer graph in the ``.onnx`` file at ``path``; of a file written by edgebat, the graph it was made from.
+
+    rounding: whose integers a file of others stands for: "auto" for ONNX Runtime's, or a name of `roundings.ROUNDINGS`.
 
     Raises ModelFileError when the file is damaged, too large, altered, or uses operators that edgebat does not run.
     """
-    return onnx_graph(read_bytes(path), str(path))
+    return onnx_graph(read_bytes(path), str(path), rounding)
 
 
-def onnx_graph(data: bytes, what: str = "ONNX model") -> IntGraph:
+def onnx_graph(data: bytes, what: str = "ONNX model", rounding: str = AUTO) -> IntGraph:
     """As `read_onnx`, from the file's content; ``what`` names it in errors."""
+    chosen = rounding_of(rounding, "onnxruntime")
     try:
         file = parse_onnx(data, what)
         if METADATA_KEY in file.metadata:
+            if rounding != AUTO:
+                raise ModelFileError(f"{what} {OWN}")
             return _own(file, what)
         if not 10 <= file.opsets.get("", 0) <= 25:
             raise ModelFileError(f"{what} uses operator set {file.opsets.get('', 0)}; edgebat reads 10 to 25")
         try:
-            return check_graph(Importer(file.graph, what).graph(Path(what).stem))
+            return check_graph(Importer(file.graph, what, chosen).graph(Path(what).stem))
         except ModelFileError as error:
             raise ModelFileError(f"{error}{_form(file)}") from None
     except EdgebatError as error:

@@ -8,6 +8,7 @@ pending value until its QuantizeLinear says how its output is rounded.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,13 @@ class QuantizedConstant:
     values: Array
     scale: npt.NDArray[np.float32]
     axis: int
+
+
+@dataclass(frozen=True)
+class RealConstant:
+    """A quantized constant that is no weight, as float32 [C]."""
+
+    values: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class Sum:
-    """An addition of two activations that is not rounded yet."""
+    """An addition of two activations that is not rounded yet; ``fused``: one operator on integers in the file."""
 
     sources: tuple[Quantized, Quantized]
+    fused: bool = False
     low: float = -np.inf
     high: float = np.inf
 
@@ -100,8 +109,8 @@ class Function:
 
     source: Quantized
     name: str
-    arguments: tuple[float, ...] = field(default=())
+    arguments: tuple[Any, ...] = field(default=())
 
 
 Pending = Linear | Sum | Average | Function
-Value = Quantized | QuantizedConstant | Dequantized | RawInput | Pending
+Value = Quantized | QuantizedConstant | RealConstant | Dequantized | RawInput | Pending

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Array
+from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import double_requant, float_requant, proven, real_multiplier
+from edgebat.formats.rounding import proven
+from edgebat.formats.roundings import Rounding
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.rules import activation_range
 from edgebat.formats.tflite.schema import ACTIVATION
 from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
+Table = Callable[[Tensor, Tensor], Int8]
+REMEDIES = {
+    "SOFTMAX": "End the model before the softmax; the largest output stays the largest",
+    "WHILE": "Convert an LSTM as the fused operator: Keras LSTM(unroll=False) with a fixed batch of 1",
+}
+"""What to do about operators that edgebat does not run."""
 
 
 class ImporterBase:
     """Builds the graph of ``model``; ``hints`` by output tensor name are what the writer noted (see `write_tflite`)."""
 
-    def __init__(self, model: FileModel, hints: dict[str, Any], what: str, *, double: bool = False) -> None:
-        self.model, self.hints, self.what, self.double = model, hints, what, double
+    def __init__(self, model: FileModel, hints: dict[str, Any], what: str, rounding: Rounding) -> None:
+        self.model, self.hints, self.what, self.rounding = model, hints, what, rounding
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         # What each file tensor is in the graph; several may be one (a sequence as [1, T, C] and as [1, 1, T, C]).
         self.values: dict[int, Tensor] = {}
         self.padded: dict[int, tuple[Tensor, tuple[int, int]]] = {}  # outputs of PAD, waiting for a convolution
         self.widened: dict[int, tuple[Tensor, int]] = {}  # outputs of QUANTIZE to int16: source and power of two
+        self.spaced: dict[int, Any] = {}  # outputs of SPACE_TO_BATCH_ND, waiting for a convolution
+        self.waiting: dict[int, FileOperator] = {}  # convolutions of those, waiting for BATCH_TO_SPACE_ND
         self.indices: dict[int, tuple[Tensor, int]] = {}  # int8 values as table indices: source and what was added
         self.input: Tensor | None = None
         self.real: set[int] = set()  # the float input of a model that quantizes it itself
         self.dequantized: dict[int, Tensor] = {}
+        self.computed: dict[int, tuple[Tensor, Table]] = {}  # float values between DEQUANTIZE and QUANTIZE
 
     def graph(self, name: str, meta: dict[str, Any]) -> IntGraph:
         """Convert all operators. Raises ModelFileError for the first one that is not understood."""
@@ -44,17 +56,22 @@ class ImporterBase:
         if first.dtype == "float32":
             self.real.add(first.index)
         else:
-            self.input = self.declare(first, self.what)
+            self.input = self.border(first, self.what)
         for operator in model.operators:
             method = getattr(self, f"on_{operator.kind.lower()}", None)
             if method is None:
                 known = sorted(name[3:].upper() for name in dir(self) if name.startswith("on_"))
                 raise ModelFileError(
-                    f"{operator.where}: edgebat does not run this operator; it runs {', '.join(known)}"
+                    f"{operator.where}: edgebat does not run this operator; it runs {', '.join(known)}. "
+                    f"{REMEDIES.get(operator.kind, 'Replace the layer by these and convert the model again')}"
                 )
             if len(operator.outputs) != 1:
                 raise ModelFileError(f"{operator.where} has {len(operator.outputs)} outputs; one is expected")
-            method(operator)
+            try:
+                method(operator)
+            except ModelFileError as error:
+                text = str(error)
+                raise ModelFileError(text if operator.where in text else f"{operator.where}: {text}") from None
         target = self.dequantized.get(model.outputs[0]) or self.value(model.outputs[0], self.what)
         if self.input is None:
             raise ModelFileError(
@@ -63,6 +80,12 @@ class ImporterBase:
         return IntGraph(name, self.tensors, tuple(self.nodes), self.input.name, target.name, meta)
 
     # -- tensors
+
+    def border(self, tensor: FileTensor, where: str) -> Tensor:
+        """An activation at the border, which may be uint8: the graph's integers are those less 128."""
+        if tensor.dtype == "uint8" and len(tensor.scale) == 1:
+            tensor = replace(tensor, dtype="int8", zero_point=tensor.zero_point - 128)
+        return self.declare(tensor, where)
 
     def declare(self, tensor: FileTensor, where: str) -> Tensor:
         """The graph tensor for an activation of the file, entered under its name."""
@@ -92,6 +115,11 @@ class ImporterBase:
                 "[1, 1, T, C]"
             )
         return shape[1:]
+
+    @staticmethod
+    def time_axis(tensor: FileTensor) -> int:
+        """The axis of the file tensor that is time in the graph: 2 of [N, 1, T, C], 1 of [N, T, 1, C] and [N, T, C]."""
+        return 2 if len(tensor.shape) == 4 and (tensor.shape[1] == 1 or tensor.shape[2] != 1) else 1
 
     def value(self, index: int, where: str) -> Tensor:
         found = self.values.get(index)
@@ -157,10 +185,7 @@ class ImporterBase:
         return activation_range(name, target)
 
     def requant(self, operator: FileOperator, source: Tensor, target: Tensor, scale: Array) -> Requant:
-        low, high = self.bounds(operator, target)
-        if self.double:
-            return double_requant(source.scale, scale, target, low, high)
-        return float_requant(real_multiplier(source.scale, scale, target.scale), target.zero_point, low, high)
+        return self.rounding.linear(source.scale, scale, target, self.bounds(operator, target))
 
     def finish(self, node: Any, source: Tensor, target: Tensor) -> None:
         """Append ``node``, its requantization as multiply and shift when the hint proves to be that."""

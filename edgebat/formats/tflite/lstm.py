@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgebat.errors import ModelFileError
@@ -9,15 +11,18 @@ from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.schema import ACTIVATION
 from edgebat.graph.arithmetic import lstm_multipliers
-from edgebat.graph.model import Lstm
+from edgebat.graph.model import Lstm, Lut, Node
 
 # Inputs of the operator: 0 sequence, 1-4 and 5-8 input and recurrent weights (i, f, g, o), 9-11 peepholes, 12-15 biases,
 # 16-17 projection, 18 hidden state, 19 cell state, 20-23 layer norm.
 _ABSENT = (*range(9, 12), 16, 17, *range(20, 24))
 
 
-def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
-    """The Lstm node for ``operator``; its output is declared by ``importer``. Raises ModelFileError."""
+def read_lstm(importer: ImporterBase, operator: FileOperator) -> list[Node]:
+    """The Lstm node for ``operator``, and one that renames its scale; its output is declared by ``importer``.
+
+    Raises ModelFileError.
+    """
     importer.expect_inputs(operator, 20)
     options, where = operator.options, operator.where
     present = [i for i in _ABSENT if i < len(operator.inputs) and operator.inputs[i] != -1]
@@ -40,22 +45,32 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
     if min(operator.inputs[18:20]) < 0:
         raise ModelFileError(f"{where} has no state tensors")
     hidden, cell = (importer.model.tensors[operator.inputs[i]] for i in (18, 19))
+    if len(hidden.scale) != 1 or not -128 <= hidden.zero_point[0] <= 127:
+        raise ModelFileError(f"{where}: hidden state {hidden.name!r} is not int8 with one scale and zero point")
+    output = target
     if not hidden.quantized_as(target.scale, target.zero_point):
-        raise ModelFileError(f"{where}: hidden state {hidden.name!r} has another scale than the output")
+        # A concatenation behind the layer renames its output's scale; engines hand its integers on as they are.
+        target = replace(
+            target, name=f"{target.name}/hidden", scale=float(hidden.scale[0]), zero_point=int(hidden.zero_point[0])
+        )
+        importer.tensors[target.name] = target
     exponent = int(np.rint(np.log2(float(cell.scale[0])))) if len(cell.scale) == 1 else 0
     if cell.dtype != "int16" or not cell.quantized_as(2.0**exponent, 0):
         raise ModelFileError(f"{where}: cell state {cell.name!r} is not int16 with a power of two as scale")
     # Keras clips the cell at 10; an int16 cell of scale 2**-12 or less never gets there.
     if 0.0 < options.get("cell_clip", 0.0) < 32767 * 2.0**exponent:
         raise ModelFileError(
-            f"{where} clips its cell at {options['cell_clip']}, within its range; edgebat has no such clip"
+            f"{where} clips its cell at {options['cell_clip']}, within its range of {32768 * 2.0**exponent:g}; edgebat has "
+            "no such clip. Calibrate on windows that keep the cell within 8 (scaled inputs) and convert again"
         )
     scales = np.array([weight.scale[0] for weight in weights], np.float32)
     input_scales = [source.scale] * 4 + [target.scale] * 4
     real = [float(scale) * before * 2.0**12 for scale, before in zip(scales, input_scales, strict=True)]
     if not np.isfinite(real).all() or not np.isfinite(2.0**-30 / target.scale):
         raise ModelFileError(f"{where}: its scales give the gate multipliers {real}")
-    return Lstm(
+    same = np.arange(-128, 128).astype(np.int8)
+    renamed = [] if output is target else [Lut(importer.label(output), (target.name,), output.name, "relabel", same)]
+    layer = Lstm(
         name=importer.label(target),
         inputs=(source.name,),
         output=target.name,
@@ -67,3 +82,4 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> Lstm:
         cell_exponent=exponent,
         **lstm_multipliers(source.scale, target.scale, scales[:4], scales[4:]),
     )
+    return [layer, *renamed]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
-from edgebat.formats.rounding import average_multiplier, float_requant, recover_shift
+from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
-from edgebat.formats.tflite.foreign import ImporterBase
+from edgebat.formats.tflite.dilated import DilatedImporter
 from edgebat.formats.tflite.lstm import read_lstm
-from edgebat.formats.tflite.model import FileOperator
+from edgebat.formats.tflite.model import FileOperator, FileTensor
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
 
 
-class Importer(ImporterBase):
+class Importer(DilatedImporter):
     """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
 
     def on_fully_connected(self, operator: FileOperator) -> None:
@@ -83,10 +85,19 @@ class Importer(ImporterBase):
                 raise ModelFileError(f"{operator.where} quantizes the input a second time")
             self.input = self.target(operator)
             return
-        source = self.source(operator)
-        if tensor.dtype == "int8":
+        if operator.inputs[0] in self.computed:
+            source, compute = self.computed[operator.inputs[0]]
             target = self.target(operator)
-            table = rules.requantize_table(source, target)
+            self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "elu", compute(source, target)))
+            return
+        source = self.source(operator)
+        if tensor.dtype in ("int8", "uint8"):
+            zero = int(tensor.zero_point[0]) - (128 if tensor.dtype == "uint8" else 0) if len(tensor.scale) == 1 else 0
+            if len(tensor.scale) == 1 and (source.scale, source.zero_point) == (float(tensor.scale[0]), zero):
+                self.values[tensor.index] = source  # from uint8 to int8 or back: the same integers less 128
+                return
+            target = self.border(tensor, operator.where)
+            table = self.rounding.requantize(source, target)
             self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "requantize", table))
             return
         if tensor.dtype != "int16" or len(tensor.scale) != 1 or tensor.zero_point.any():
@@ -102,9 +113,9 @@ class Importer(ImporterBase):
         self.dequantized[operator.outputs[0]] = self.source(operator)
 
     def convolution_padding(
-        self, operator: FileOperator, kernel: int, dilation: int
+        self, operator: FileOperator, kernel: int, dilation: int, along: str
     ) -> tuple[Tensor, int, tuple[int, int]]:
-        """(source, stride, (left, right)); a PAD operator in front is folded into the padding."""
+        """(source, stride, (left, right)) along time; a PAD operator in front is folded into the padding."""
         options = operator.options
         self.expect_inputs(operator, 2)
         explicit = (0, 0)
@@ -112,13 +123,11 @@ class Importer(ImporterBase):
             source, explicit = self.padded[operator.inputs[0]]
         else:
             source = self.source(operator)
-        stride = options.get("stride_w", 1)
+        stride = options.get(f"stride_{along}", 1)
         if len(source.shape) != 2 or min(stride, dilation) < 1 or max(stride, dilation) > source.shape[0] + 1:
             raise ModelFileError(
                 f"{operator.where}: stride {stride}, dilation {dilation} on an input of shape {list(source.shape)}"
             )
-        if options.get("stride_h", 1) not in (1, stride) or options.get("dilation_h", 1) not in (0, 1, dilation):
-            raise ModelFileError(f"{operator.where} moves along the axis of size 1; edgebat runs 1-D convolutions")
         match options.get("padding", PADDING["same"]):
             case 0:
                 same = rules.same_padding(source.shape[0] + sum(explicit), kernel, stride, dilation)
@@ -128,33 +137,64 @@ class Importer(ImporterBase):
             case other:
                 raise ModelFileError(f"{operator.where} has padding {other}; allowed: 0 (same), 1 (valid)")
 
+    def taps(self, operator: FileOperator, weight: FileTensor) -> tuple[Array, int, str]:
+        """(weights [O, K, C] along time, dilation, "w" or "h"): across the axis of size 1 only one tap meets the input."""
+        options = operator.options
+        time = self.time_axis(self.model.tensors[operator.inputs[0]]) if operator.inputs else 2
+        along, across = ("w", "h") if time == 2 else ("h", "w")
+        values = weight.values if time == 2 else weight.values.swapaxes(1, 2)
+        width, step = values.shape[1], max(options.get(f"dilation_{across}", 1), 1)
+        if width > 1 and options.get("padding", PADDING["same"]) != PADDING["same"]:
+            raise ModelFileError(
+                f"{operator.where}: weights {list(weight.shape)} reach over {width} positions of an axis of size 1 without "
+                f"padding; allowed: 1. Transpose the kernel, so that its longer side lies along time"
+            )
+        before = (width - 1) * step // 2
+        hit = values[:, before // step] if before % step == 0 else np.zeros_like(values[:, 0])
+        return np.ascontiguousarray(hit), options.get(f"dilation_{along}", 1), along
+
     def on_conv_2d(self, operator: FileOperator) -> None:
+        if self.waits(operator):
+            return
         weight = self.constant(operator, 1, "int8", rank=4)
-        outs, height, kernel, _ = weight.shape
-        if height != 1:
-            raise ModelFileError(f"{operator.where}: weights have shape {list(weight.shape)}; allowed: [O, 1, K, C]")
-        dilation = operator.options.get("dilation_w", 1)
-        source, stride, padding = self.convolution_padding(operator, kernel, dilation)
+        values, dilation, along = self.taps(operator, weight)
+        outs, kernel, _ = values.shape
+        source, stride, padding = self.convolution_padding(operator, kernel, dilation, along)
         target = self.target(operator)
         scale = self.weight_scale(operator, weight, outs)
         node = ops.Conv1D(
-            self.label(target), (source.name,), target.name, weight.values[:, 0], self.bias(operator, 2, outs), scale,
+            self.label(target), (source.name,), target.name, values, self.bias(operator, 2, outs), scale,
             self.requant(operator, source, target, scale), stride, dilation, padding,
         )  # fmt: skip
         self.finish(node, source, target)
 
     def on_depthwise_conv_2d(self, operator: FileOperator) -> None:
+        if self.waits(operator):
+            return
         weight = self.constant(operator, 1, "int8", rank=4)
-        _, height, kernel, channels = weight.shape
-        dilation = operator.options.get("dilation_w", 1)
-        source, stride, padding = self.convolution_padding(operator, kernel, dilation)
-        if weight.shape[0] != 1 or height != 1 or channels != source.shape[-1]:
+        taps, dilation, along = self.taps(operator, weight)
+        kernel, channels = taps.shape[1:]
+        source, stride, padding = self.convolution_padding(operator, kernel, dilation, along)
+        if weight.shape[0] != 1 or channels % source.shape[-1] != 0:
             raise ModelFileError(
-                f"{operator.where}: weights have shape {list(weight.shape)}; allowed: [1, 1, K, C], one filter a channel"
+                f"{operator.where}: weights have shape {list(weight.shape)}; allowed: [1, 1, K, C], C a multiple of "
+                f"{source.shape[-1]}"
             )
         target = self.target(operator)
         scale, bias = self.weight_scale(operator, weight, channels), self.bias(operator, 2, channels)
-        values = weight.values[0, 0]
+        values = taps[0]
+        if channels != source.shape[-1]:  # several filters a channel: a convolution that is zero elsewhere
+            owner = np.arange(channels) // (channels // source.shape[-1])
+            spread = np.where(np.arange(source.shape[-1]) == owner[:, None, None], values.T[:, :, None], 0).astype(
+                np.int8
+            )
+            self.finish(
+                ops.Conv1D(
+                    self.label(target), (source.name,), target.name, spread, bias, scale,
+                    self.requant(operator, source, target, scale), stride, dilation, padding,
+                ), source, target,
+            )  # fmt: skip
+            return
         uniform = (values == 1).all() and not bias.any() and (scale == scale[0]).all()
         if self.hint(target).get("op") == ops.AveragePool1D.op and uniform and padding == (0, 0) and dilation == 1:
             requant = self.requant(operator, source, target, scale[:1])
@@ -175,10 +215,10 @@ class Importer(ImporterBase):
                 f"{operator.where} pads {list(amounts.shape)} sides; edgebat pads sequences before a convolution"
             )
         rows = amounts.values.tolist()
-        left, right = rows[-2]
-        if any(side for row in [*rows[:-2], rows[-1]] for side in row) or not (
-            0 <= left <= 65535 and 0 <= right <= 65535
-        ):
+        time = self.time_axis(self.model.tensors[operator.inputs[0]])
+        left, right = rows[time]
+        others = [side for axis, row in enumerate(rows) for side in row if axis != time]
+        if any(others) or not (0 <= left <= 65535 and 0 <= right <= 65535):
             raise ModelFileError(f"{operator.where} pads by {rows}; edgebat pads along time only")
         if not tensor.quantized_as(source.scale, source.zero_point):
             raise ModelFileError(f"{operator.where} changes the scale or zero point")
@@ -187,8 +227,7 @@ class Importer(ImporterBase):
     def pooling_window(self, operator: FileOperator) -> tuple[Tensor, Tensor, int, int]:
         """(source, target, size, stride) of a pooling without padding along the axis that is not of size 1."""
         source, options = self.source(operator), operator.options
-        shape = self.model.tensors[operator.inputs[0]].shape
-        along, across = ("h", "w") if len(shape) == 4 and shape[2] == 1 and shape[1] != 1 else ("w", "h")
+        along, across = ("h", "w") if self.time_axis(self.model.tensors[operator.inputs[0]]) == 1 else ("w", "h")
         size, stride = options.get(f"filter_{along}", 0), options.get(f"stride_{along}", 0)
         if (
             options.get(f"filter_{across}", 1) != 1
@@ -202,7 +241,10 @@ class Importer(ImporterBase):
         target = self.target(operator)
         padded = options.get("padding", 0) == 0 and rules.same_padding(source.shape[0], size, stride, 1) != (0, 0)
         if padded or self.bounds(operator, target) != (-128, 127):
-            raise ModelFileError(f"{operator.where} has padding or an activation; edgebat runs pooling without")
+            raise ModelFileError(
+                f"{operator.where} pools windows of {size}, stride {stride}, over {source.shape[0]} positions with padding, "
+                "or has an activation; allowed: neither. Pool with padding='valid'"
+            )
         return source, target, size, stride
 
     def on_max_pool_2d(self, operator: FileOperator) -> None:
@@ -211,26 +253,21 @@ class Importer(ImporterBase):
 
     def on_average_pool_2d(self, operator: FileOperator) -> None:
         source, target, size, stride = self.pooling_window(operator)
-        if size % 2 == 0:
-            raise ModelFileError(
-                f"{operator.where} averages over {size} positions; TFLite rounds halves of the raw integers away from "
-                "zero, which edgebat does not. Use an odd window, or global average pooling"
-            )
-        self.average(operator, source, target, size, stride)
-
-    def average(self, operator: FileOperator, source: Tensor, target: Tensor, size: int, stride: int) -> None:
-        real = average_multiplier(source.scale, size, target.scale)
-        requant = float_requant(real, target.zero_point, *self.bounds(operator, target))
+        if (source.scale, source.zero_point) != (target.scale, target.zero_point):
+            raise ModelFileError(f"{operator.where} changes the scale or zero point, which TFLite does not allow")
+        requant = self.rounding.pool(source, size, target, self.bounds(operator, target))
         self.nodes.append(ops.AveragePool1D(self.label(target), (source.name,), target.name, size, stride, requant))
 
     def over_time(self, operator: FileOperator) -> tuple[Tensor, Tensor, Tensor]:
         """(source [T, C], an intermediate [1, C], target [C]) of a reduction over all time steps."""
         source = self.source(operator)
         axes = self.constant(operator, 1, "int32").values.ravel().tolist()
-        rank = len(self.model.tensors[operator.inputs[0]].shape)
-        time = {axis % rank for axis in axes} if all(-rank <= axis < rank for axis in axes) else set()
+        before = self.model.tensors[operator.inputs[0]]
+        rank, time = len(before.shape), self.time_axis(before)
+        reduced = {axis % rank for axis in axes} if all(-rank <= axis < rank for axis in axes) else set()
+        both = {1, 2} if rank == 4 else {1}
         target = self.target(operator)
-        if len(source.shape) != 2 or time not in ({rank - 2}, {1, 2}) or target.shape != source.shape[1:]:
+        if len(source.shape) != 2 or reduced not in ({time}, both) or target.shape != source.shape[1:]:
             raise ModelFileError(f"{operator.where} reduces the axes {axes}; edgebat reduces over all time steps only")
         pooled = Tensor(f"{target.name}/pooled", (1, *target.shape), "int8", target.scale, target.zero_point)
         self.tensors[pooled.name] = pooled
@@ -238,7 +275,8 @@ class Importer(ImporterBase):
 
     def on_mean(self, operator: FileOperator) -> None:
         source, pooled, target = self.over_time(operator)
-        self.average(operator, source, pooled, source.shape[0], 1)
+        requant = self.rounding.mean(source, source.shape[0], target, self.bounds(operator, target))
+        self.nodes.append(ops.AveragePool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1, requant))
         self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
 
     def on_reduce_max(self, operator: FileOperator) -> None:
@@ -247,6 +285,8 @@ class Importer(ImporterBase):
         self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
 
     def on_reshape(self, operator: FileOperator) -> None:
+        if self.passed_on(operator):
+            return
         tensor = self.model.tensors[operator.outputs[0]]
         if operator.inputs and operator.inputs[0] in self.padded:
             before = self.model.tensors[operator.inputs[0]]
@@ -262,6 +302,9 @@ class Importer(ImporterBase):
             raise ModelFileError(f"{operator.where} changes the scale or zero point")
         if shape == source.shape:
             self.values[tensor.index] = source  # only an axis of size 1 comes or goes
+        elif source is self.input and len(shape) == 2 and np.prod(shape) == np.prod(source.shape) and not self.nodes:
+            # The first thing that happens to a flat input: the graph takes it as a sequence, in the same order.
+            self.input = self.values[tensor.index] = self.tensors[source.name] = replace(source, shape=shape)
         elif shape == (int(np.prod(source.shape)),):
             target = self.target(operator)
             self.nodes.append(ops.Flatten(self.label(target), (source.name,), target.name))
@@ -280,61 +323,10 @@ class Importer(ImporterBase):
             raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
         self.nodes.append(ops.Concat(self.label(target), tuple(source.name for source in sources), target.name))
 
-    def on_add(self, operator: FileOperator) -> None:
-        if operator.inputs[:1] and operator.inputs[0] in self.indices:
-            self.add_index(operator)
-            return
-        sources = [self.source(operator, position) for position in (0, 1)]
-        target = self.target(operator)
-        scales = (sources[0].scale, sources[1].scale)
-        try:
-            multipliers, requant = rules.add_rounding(scales, target, self.bounds(operator, target))
-        except ModelFileError as error:
-            raise ModelFileError(f"{operator.where}: {error}") from None
-        names = (sources[0].name, sources[1].name)
-        self.nodes.append(ops.Add(self.label(target), names, target.name, multipliers, requant))
-
-    # -- tables: one operator, or a cast to int32, an addition of 128 and a gather
-
-    def on_tanh(self, operator: FileOperator) -> None:
-        source, target = self.source(operator), self.target(operator)
-        function = self.hint(target).get("function", {"TANH": "tanh", "LOGISTIC": "sigmoid"}[operator.kind])
-        table = rules.function_table(rules.LUT_FUNCTIONS[operator.kind].compute, source, target)
-        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, str(function), table))
-
-    on_logistic = on_tanh
-
-    def on_cast(self, operator: FileOperator) -> None:
-        source = self.source(operator)
-        if self.model.tensors[operator.outputs[0]].dtype != "int32" or source.dtype != "int8":
-            raise ModelFileError(f"{operator.where}: edgebat reads CAST from int8 to int32, before a table, only")
-        self.indices[operator.outputs[0]] = (source, 0)
-
-    def add_index(self, operator: FileOperator) -> None:
-        source, added = self.indices[operator.inputs[0]]
-        constant = self.constant(operator, 1, "int32", rank=1)
-        if constant.shape != (1,) or operator.options.get("activation", 0):
-            raise ModelFileError(
-                f"{operator.where}: edgebat reads an int32 addition of one constant before a table only"
-            )
-        self.indices[operator.outputs[0]] = (source, added + int(constant.values[0]))
-
-    def on_gather(self, operator: FileOperator) -> None:
-        self.expect_inputs(operator, 2)
-        source, added = self.indices.get(operator.inputs[1], (None, 0))
-        table = self.constant(operator, 0, "int8", rank=1)
-        if source is None or added != 128 or table.shape != (256,):
-            raise ModelFileError(f"{operator.where}: edgebat reads GATHER from a table of 256 at x + 128 only")
-        if operator.options.get("axis", 0) or operator.options.get("batch_dims", 0):
-            raise ModelFileError(f"{operator.where} gathers along another axis")
-        target = self.target(operator)
-        function = str(self.hint(target).get("function", "table"))
-        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, function, table.values))
-
     def on_strided_slice(self, operator: FileOperator) -> None:
         source, target = self.source(operator), self.target(operator)
-        rank = len(self.model.tensors[operator.inputs[0]].shape)
-        time = rank - 2
+        before = self.model.tensors[operator.inputs[0]]
+        rank, time = len(before.shape), self.time_axis(before)
         begin, end, strides = (self.constant(operator, position, "int32", rank=1).values for position in (1, 2, 3))
         options = operator.options
         full = ((1 << rank) - 1) & ~(1 << time)
@@ -342,11 +334,11 @@ class Importer(ImporterBase):
         last = len(source.shape) == 2 and len(begin) == len(end) == len(strides) == rank
         last = last and int(begin[time]) in (-1, source.shape[0] - 1) and (strides == 1).all()
         last = last and options.get("begin_mask", 0) & full == full and options.get("end_mask", 0) & full == full
-        last = last and shrink >> time & 1 == 1 and not shrink & ~(1 << time) & ~(2 if rank == 4 else 0)
+        last = last and shrink >> time & 1 == 1 and not shrink & ~(1 << time) & ~(1 << (3 - time) if rank == 4 else 0)
         last = last and not options.get("begin_mask", 0) >> time & 1 and not options.get("new_axis_mask", 0)
         if not last or options.get("ellipsis_mask", 0) or options.get("offset"):
             raise ModelFileError(f"{operator.where}: edgebat reads a slice of the last time step, [:, -1, :], only")
         self.nodes.append(ops.LastStep(self.label(target), (source.name,), target.name))
 
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
-        self.nodes.append(read_lstm(self, operator))
+        self.nodes += read_lstm(self, operator)

@@ -1,49 +1,66 @@
 """Read a TensorFlow Lite file into an integer graph, with NumPy alone.
 
-Scales are the file's; requantization is ``F`` as LiteRT's default kernels compute it, or, where the file's metadata
-claims a multiply-and-shift form and it is proven equal for every accumulator, that form. Operators outside of the set
-are refused with operator and layer name.
+Scales are the file's; what is rounded how is a choice of `edgebat.formats.roundings`, by default LiteRT's, or, where the
+file's metadata claims a multiply-and-shift form and it is proven equal for every accumulator, that form. Operators
+outside of the set are refused with operator and layer name.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgebat.errors import EdgebatError, ModelFileError
+from edgebat.formats.roundings import AUTO, OWN, Rounding, rounding_of
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, FileModel, parse_tflite, read_bytes
 from edgebat.formats.tflite.operators import Importer
 from edgebat.formats.tflite.schema import METADATA_NAME
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph
 
+TFLM, XNNPACK = "tflm", "xnnpack"
 
-def read_tflite(path: str | Path, rounding: str = "auto") -> IntGraph:
+
+def read_tflite(path: str | Path, rounding: str = AUTO) -> IntGraph:
     """The integer graph in the ``.tflite`` file at ``path``; of a file written by edgebat, the graph it was made from.
 
-    rounding: how dense and convolution layers are requantized: "float" as LiteRT does, "double" as TFLite Micro does,
-    "auto" for float, but double in an LSTM model of others, whose LSTM is TFLite Micro's as well.
+    rounding: whose integers a file of others stands for: "xnnpack" (LiteRT), "tflm" (TFLite Micro), "onnxruntime", or
+    "auto" for xnnpack, but tflm in an LSTM model, whose LSTM is TFLite Micro's as well. A file of ours has its own.
     Raises ModelFileError when the file is damaged, too large, or uses an operator or a form that edgebat does not run.
     """
     return tflite_graph(read_bytes(path), str(path), rounding)
 
 
-def tflite_graph(data: bytes, what: str = "TFLite model", rounding: str = "auto") -> IntGraph:
+def tflite_graph(data: bytes, what: str = "TFLite model", rounding: str = AUTO) -> IntGraph:
     """As `read_tflite`, from the file's content; ``what`` names it in errors."""
-    if rounding not in ("auto", "float", "double"):
-        raise ModelFileError(f"rounding {rounding!r} is unknown; allowed: auto, float, double")
+    rounding_of(rounding, XNNPACK)
     try:
         model = parse_tflite(data, what)
         note = _note(model, what)
         _require_int8(model, what)
         recurrent = any("LSTM" in operator.kind for operator in model.operators)
-        double = rounding == "double" or (rounding == "auto" and recurrent and not note)
-        importer = Importer(model, note.get("nodes", {}), what, double=double)
-        return check_graph(importer.graph(note.get("name", Path(what).stem), note.get("meta", {})))
+        if note and rounding != AUTO:
+            raise ModelFileError(f"{what} {OWN}")
+        chosen = rounding_of(rounding, TFLM if recurrent and not note else XNNPACK)
+        if recurrent and not note and chosen.name != TFLM:
+            raise ModelFileError(
+                f"{what} has an LSTM, which edgebat computes as TFLite Micro does; its other layers cannot be rounded as "
+                f"{chosen.engine} does beside it. Leave --rounding out, or choose {TFLM}"
+            )
+        importer = Importer(model, note.get("nodes", {}), what, chosen)
+        graph = importer.graph(note.get("name", Path(what).stem), note.get("meta", {}))
+        return check_graph(graph if note else replace(graph, meta={"foreign": _foreign(model, chosen)}))
     except EdgebatError as error:
         text = str(error)
         raise ModelFileError(text if text.startswith(what) else f"{what} is not a usable model: {text}") from None
+
+
+def _foreign(model: FileModel, rounding: Rounding) -> dict[str, Any]:
+    """What others have to know of a file that edgebat did not write: whose integers, and the types at its border."""
+    source, target = (model.tensors[ends[0]] for ends in (model.inputs, model.outputs))
+    return {"rounding": rounding.name, "input": source.dtype, "output": target.dtype}
 
 
 def _require_int8(model: FileModel, what: str) -> None:

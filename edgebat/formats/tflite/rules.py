@@ -40,13 +40,6 @@ def function_table(compute: Function, source: Tensor, target: Tensor) -> Int8:
     return np.asarray(np.clip(np.rint(steps) + target.zero_point, -128, 127), np.int8)
 
 
-def requantize_table(source: Tensor, target: Tensor) -> Int8:
-    """The int8 table [256] of QUANTIZE from int8 to int8 in XNNPACK: a multiplier of 8 fractional bits."""
-    ratio = min(float(np.float32(source.scale) / np.float32(target.scale)), 2.0**15)
-    steps = ((np.arange(-128, 128) - source.zero_point) * round(256.0 * ratio) + 128) >> 8
-    return np.asarray(np.clip(steps + target.zero_point, -128, 127), np.int8)
-
-
 def activation_range(name: str, target: Tensor) -> tuple[int, int]:
     """Smallest and largest output integer of fused activation ``name`` ("none", "relu", "relu6") on ``target``."""
     low, high = (-128, 127) if target.dtype == "int8" else (-32768, 32767)

@@ -18,8 +18,9 @@ _ACTIVATION = ("activation", "i8")
 _OPTIONS: dict[int, str] = {
     1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 5: "Pool2DOptions", 8: "FullyConnectedOptions",
     9: "SoftmaxOptions", 10: "ConcatenationOptions", 11: "AddOptions", 17: "ReshapeOptions", 22: "PadOptions",
-    23: "GatherOptions", 27: "ReducerOptions", 30: "SqueezeOptions", 32: "StridedSliceOptions", 37: "CastOptions",
-    38: "DequantizeOptions", 52: "ExpandDimsOptions", 71: "SequenceLSTMOptions", 89: "QuantizeOptions",
+    21: "MulOptions", 23: "GatherOptions", 27: "ReducerOptions", 28: "SubOptions", 30: "SqueezeOptions",
+    32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions",
+    71: "SequenceLSTMOptions", 75: "LeakyReluOptions", 89: "QuantizeOptions",
 }  # fmt: skip
 OPTION_TYPE = {name: number for number, name in _OPTIONS.items()}
 
@@ -70,8 +71,11 @@ SCHEMA: dict[str, list[Any]] = {
         ("quantized_bias_type", "i8"),
     ],
     "SoftmaxOptions": [("beta", "f32")],
+    "LeakyReluOptions": [("alpha", "f32")],
     "ConcatenationOptions": [("axis", "i32"), _ACTIVATION],
     "AddOptions": [_ACTIVATION, ("pot_scale_int16", "bool")],
+    "MulOptions": [_ACTIVATION],
+    "SubOptions": [_ACTIVATION, ("pot_scale_int16", "bool")],
     "PadOptions": [],
     "GatherOptions": [("axis", "i32"), ("batch_dims", "i32")],
     "CastOptions": [("in_type", "i8"), ("out_type", "i8")],

@@ -243,6 +243,8 @@ class _Writer(FileBuilder):
         self.operator("ADD", 2, [self.index[n] for n in node.inputs], self.index[target.name], "AddOptions", options)
 
     def lut(self, node: ops.Lut, source: Tensor, target: Tensor) -> None:
+        if node.table.ndim == 2:
+            raise ModelFileError(f"node {node.name!r} (lut): TFLite has no exact form of a table for each channel")
         self.hint(node, function=node.function)
         for kind, function in rules.LUT_FUNCTIONS.items():
             if (target.scale, target.zero_point) == function.output and np.array_equal(

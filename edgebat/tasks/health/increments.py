@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Float64
+from edgebat.arrays import Bool, Float64
 from edgebat.cells import SECONDS_PER_HOUR
 from edgebat.errors import DataError
 from edgebat.tasks.health.spec import HealthSpec
@@ -22,6 +22,10 @@ CURRENT_FLOOR_C = 0.02
 """Below this fraction of the 1 h rate a cell rests; cycler offsets are smaller, charging currents larger."""
 CURRENT_TOLERANCE = 0.05
 """Constant current may wander by this fraction of its median inside the window."""
+PAUSE_S, PAUSE_BELOW_V = 60.0, 0.15
+"""A longer pause of a charge leaves its mark on the voltage for about so many volts after it."""
+CYCLE_PART = 1 / 20
+"""Net discharge, as a fraction of nominal capacity, after which a charge is another one; as on the device."""
 
 
 class WindowStatus(StrEnum):
@@ -32,6 +36,7 @@ class WindowStatus(StrEnum):
     STARTS_ABOVE = "the charge starts above the window"
     ENDS_BELOW = "the charge ends below the window"
     INTERRUPTED = "the charge is interrupted inside the window"
+    PAUSED = "the charge pauses shortly below the window"
     NOT_CONSTANT = "the current is not constant inside the window"
     SPARSE = "too few samples inside the window"
 
@@ -66,6 +71,8 @@ def charge_increments(
     if voltage[first] >= levels[0]:
         interrupted = bool(rests.size) and bool((charging[:first] & (voltage[:first] < levels[0])).any())
         return None, WindowStatus.INTERRUPTED if interrupted else WindowStatus.STARTS_ABOVE
+    if (paused := _paused(time, voltage, current, charging, first, levels[0], nominal_ah)) is not None:
+        return None, paused
     time, voltage, current = time[first : last + 1], voltage[first : last + 1], current[first : last + 1]
 
     inside = voltage >= levels[0]
@@ -81,6 +88,24 @@ def charge_increments(
     part = (levels - below) / span
     at_level = charge_as[reached - 1] + part * (charge_as[reached] - charge_as[reached - 1])
     return np.diff(at_level) / (SECONDS_PER_HOUR * nominal_ah), WindowStatus.OK
+
+
+def _paused(
+    time: Float64, voltage: Float64, current: Float64, charging: Bool, first: int, low_v: float, nominal_ah: float
+) -> WindowStatus | None:
+    """What a pause before sample ``first`` spoils: a charge that was in the window and comes from below again (the device
+    counts no second one either), or one whose voltage has not recovered from it yet."""
+    earlier = np.flatnonzero(charging[:first])
+    if not earlier.size:
+        return None
+    charge_as = np.concatenate(([0.0], np.cumsum(np.diff(time) * (current[1:] + current[:-1]) / 2.0)))[: first + 1]
+    discharged = np.maximum.accumulate(charge_as[::-1])[::-1] - charge_as[-1]
+    same = earlier[discharged[earlier] < CYCLE_PART * nominal_ah * SECONDS_PER_HOUR]
+    if (voltage[same] >= low_v).any():
+        return WindowStatus.INTERRUPTED
+    ends = np.append(same[1:], first)
+    near = (time[ends] - time[same] > PAUSE_S) & (ends - same > 1) & (voltage[same] >= low_v - PAUSE_BELOW_V)
+    return WindowStatus.PAUSED if near.any() else None
 
 
 def increments_from_curve(

@@ -28,6 +28,7 @@ from edgebat.tasks.base import (
 from edgebat.tasks.health.charges import read_charges
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
+from edgebat.tasks.more import MoreWindows
 
 if TYPE_CHECKING:
     from edgebat.data.fleet import Fleet
@@ -134,6 +135,12 @@ class Health(Task[HealthWindows, HealthSpec]):
         from edgebat.data.synthetic import make_fleet
 
         return self.of_fleet(make_fleet(seed, cells, max_cycles), spec)
+
+    def more_windows(self, fleet: Fleet, spec: HealthSpec, more: MoreWindows) -> HealthWindows:
+        """Charges without a capacity, moved in voltage, or thinned out."""
+        from edgebat.tasks.health.more_windows import more_windows
+
+        return more_windows(fleet, spec, more)
 
     def score(self, windows: HealthWindows, predictions: Predictions) -> Scores:
         """SOH and trajectory errors in percentage points. RUL is scored before EOL only, on cells whose EOL was observed:

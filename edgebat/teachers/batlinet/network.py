@@ -58,6 +58,7 @@ class BatLiNet(Teacher[LifeWindows]):
     """
 
     name = "batlinet"
+    part = 256
     task = "life"
     study = "life.TRANSFERS"
     Settings = BatLiNetSettings
@@ -167,6 +168,13 @@ class BatLiNet(Teacher[LifeWindows]):
         life = torch.exp(torch.cat(parts) * self.label_std + self.label_mean)
         return {"life": life.cpu().numpy()}
 
+    @torch.no_grad()
+    def hidden(self, windows: LifeWindows) -> FloatArray:
+        """What the intra branch makes of a cell, before the head."""
+        device = self.label_mean.device
+        changes = (self.change(chunk.to(device)) for chunk in torch.split(self.tensor(windows), 64))
+        return torch.cat([self.intra(self.cleaned(each) / self.input_std[0]).float().cpu() for each in changes]).numpy()
+
     def notes(self, windows: LifeWindows) -> list[str]:
         """Whether the charging current it reads is known."""
         unknown = int(np.isnan(windows.charge_rate_c).all(axis=1).sum())
@@ -182,6 +190,7 @@ class BatLiNetEnsemble(SeedEnsemble[LifeWindows]):
     """Several BatLiNets; the geometric mean of their lives."""
 
     name = "batlinet_ensemble"
+    part = BatLiNet.part
     task = "life"
     Settings = BatLiNetSettings
     member = BatLiNet

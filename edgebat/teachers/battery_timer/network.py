@@ -68,6 +68,7 @@ class BatteryTimer(Teacher[ForecastWindows]):
     """
 
     name = "battery_timer"
+    part = 4096
     task = "forecast"
     study = "forecast.LEFT_OUT"
     Settings: ClassVar[type[Any]] = TimerSettings
@@ -166,6 +167,17 @@ class BatteryTimer(Teacher[ForecastWindows]):
         """Forecasts of N windows: ``trajectory`` [N, horizon], the median, and ``quantiles``
         [N, horizon, Q]. Raises DataError for another shape, or when a window's last capacity is missing."""
         return self.predict_ahead(windows.x, self.horizon)
+
+    @torch.no_grad()
+    def hidden(self, windows: ForecastWindows) -> FloatArray:
+        """See ``embed``."""
+        device = next(self.parameters()).device
+        x = torch.as_tensor(np.asarray(windows.x, dtype=np.float32)[:, -self.context :])
+        training = self.training
+        self.eval()
+        states = [self.embed(part.to(device)).float().cpu() for part in torch.split(x, 1024)]
+        self.train(training)
+        return torch.cat(states).numpy()
 
     @torch.no_grad()
     def predict_ahead(self, capacity: Float32, horizon: int) -> dict[str, FloatArray]:

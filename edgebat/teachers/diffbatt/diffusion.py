@@ -73,18 +73,24 @@ class Schedule(nn.Module):
         eta: float,
         seed: int,
         limit: float | None = None,
+        rows: slice = slice(None),
     ) -> Tensor:
         """Samples float32 ``shape``. steps = ``self.steps`` and eta 1 is ancestral sampling, fewer and eta 0 DDIM.
 
-        The random numbers come from the CPU, so that every device starts from the same ones.
+        The random numbers come from the CPU, so that every device starts from the same ones. rows: only these samples, with
+        the random numbers that they have among all.
         """
         generator = torch.Generator().manual_seed(seed)
         device = self.alpha_bar.device
-        x = torch.randn(shape, generator=generator).to(device)
+
+        def drawn() -> Tensor:
+            return torch.randn(shape, generator=generator)[rows].to(device)
+
+        x = drawn()
         levels = self.levels(steps)
         for t, before in zip(levels, [*levels[1:], -1], strict=True):
-            noise = noise_of(x, torch.full((shape[0],), t, device=device))
+            noise = noise_of(x, torch.full((len(x),), t, device=device))
             x, sigma = self.step(x, noise, t, before, eta, limit)
             if sigma:
-                x = x + sigma * torch.randn(shape, generator=generator).to(device)
+                x = x + sigma * drawn()
         return x

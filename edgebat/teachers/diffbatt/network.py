@@ -6,8 +6,9 @@ curves (``synthesize``).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,28 @@ class _Drawing(Teacher[LifeWindows]):
     task = "life"
     Settings = DiffBattSettings
     sampling = Sampling()
+    part = 256
+
+    @abstractmethod
+    def tensor(self, windows: LifeWindows) -> Tensor:
+        """Condition [N, cycles, columns] of life windows. Raises DataError when they were made otherwise."""
+
+    @abstractmethod
+    def draw(self, q: Tensor, sampling: Sampling, rows: range | None = None) -> Float32:
+        """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]; beyond the end of life near 0. rows:
+        only of these, as they are drawn among all."""
+
+    def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
+        """What ``summarized`` makes of the draws. Raises DataError for windows made otherwise."""
+        return summarized(self.draw(self.tensor(windows), self.sampling), windows)
+
+    def predict_rows(self, windows: LifeWindows, rows: range) -> dict[str, FloatArray]:
+        """Chance does not depend on which rows are asked for."""
+        return summarized(self.draw(self.tensor(windows), self.sampling, rows), windows.take(rows))
+
+    def choices(self) -> dict[str, Any]:
+        """How curves are drawn."""
+        return {"sampling": asdict(self.sampling)}
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """``sampling``: how curves are drawn. Raises RecipeError for unknown keys."""
@@ -89,26 +112,32 @@ class DiffBatt(_Drawing):
         return error
 
     @torch.no_grad()
-    def draw(self, q: Tensor, sampling: Sampling) -> Float32:
-        """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]; beyond the end of life near 0."""
-        device = self.input_std.device
-        if not len(q):
-            return np.zeros((0, sampling.draws, self.spec.curve_points), dtype=np.float32)
-        per_batch = max(1, sampling.batch // sampling.draws)
+    def draw(self, q: Tensor, sampling: Sampling, rows: range | None = None) -> Float32:
+        """See ``_Drawing.draw``."""
+        device, draws = self.input_std.device, sampling.draws
+        rows = range(len(q)) if rows is None else rows
+        if not len(rows):
+            return np.zeros((0, draws, self.spec.curve_points), dtype=np.float32)
+        per_batch = max(1, sampling.batch // draws)
         parts = []
-        for number, chunk in enumerate(torch.split(q, per_batch)):
-            condition = self.unet.embed_condition(chunk.to(device) / self.input_std)
-            condition = condition.repeat_interleave(sampling.draws, dim=0)
+        for number, start in enumerate(range(0, len(q), per_batch)):
+            whole = range(start, min(start + per_batch, len(q)))
+            own = range(max(rows.start, whole.start), min(rows.stop, whole.stop))
+            if not len(own):
+                continue
+            condition = self.unet.embed_condition(q[own.start : own.stop].to(device) / self.input_std)
+            condition = condition.repeat_interleave(draws, dim=0)
             curves = self.schedule.sample(
                 self._guided(condition, sampling.guidance),
-                (len(condition), self.spec.curve_points),
+                (len(whole) * draws, self.spec.curve_points),
                 sampling.steps,
                 sampling.eta,
                 sampling.seed + number,
                 sampling.limit,
+                slice((own.start - start) * draws, (own.stop - start) * draws),
             )
             parts.append((curves.cpu() + 1.0) / 2.0)
-        curves = torch.cat(parts).reshape(len(q), sampling.draws, self.spec.curve_points)
+        curves = torch.cat(parts).reshape(len(rows), draws, self.spec.curve_points)
         result: Float32 = curves.numpy()
         return result
 
@@ -122,10 +151,6 @@ class DiffBatt(_Drawing):
             return noise if self.target == "noise" else self.schedule.noise_of_velocity(x, t, noise)
 
         return noise_of
-
-    def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
-        """What ``summarized`` makes of the draws. Raises DataError for windows made otherwise."""
-        return summarized(self.draw(self.tensor(windows), self.sampling), windows)
 
 
 class DiffBattEnsemble(_Drawing, SeedEnsemble[LifeWindows]):
@@ -141,17 +166,17 @@ class DiffBattEnsemble(_Drawing, SeedEnsemble[LifeWindows]):
     def __init__(self, members: int = 3, network: dict[str, Any] | None = None) -> None:
         super().__init__(members, network)
 
-    def draw(self, q: Tensor, sampling: Sampling) -> Float32:
-        """SOH curves float32 [N, draws, points] for matrices q [N, cycles, columns]. The draws are shared among the members
-        (rounded up, so that each has as many), and each member has noise of its own."""
+    def tensor(self, windows: LifeWindows) -> Tensor:
+        """See ``_Drawing.tensor``."""
+        return self._networks()[0].tensor(windows)
+
+    def draw(self, q: Tensor, sampling: Sampling, rows: range | None = None) -> Float32:
+        """See ``_Drawing.draw``. The draws are shared among the members (rounded up, so that each has as many), and each
+        member has noise of its own."""
         share = -(-sampling.draws // len(self.members))
         each = [replace(sampling, draws=share, seed=sampling.seed + 1000 * n) for n in range(len(self.members))]
-        drawn = [network.draw(q, own) for network, own in zip(self._networks(), each, strict=True)]
+        drawn = [network.draw(q, own, rows) for network, own in zip(self._networks(), each, strict=True)]
         return np.concatenate(drawn, axis=1)
-
-    def predict(self, windows: LifeWindows) -> dict[str, FloatArray]:
-        """As ``DiffBatt.predict``, of all members' draws."""
-        return summarized(self.draw(self._networks()[0].tensor(windows), self.sampling), windows)
 
     def _networks(self) -> list[DiffBatt]:
         return [member for member in self.members if isinstance(member, DiffBatt)]

@@ -14,6 +14,7 @@ context vector to the RUL head as well. The published SOH head sees one cycle at
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -84,6 +85,7 @@ class Ic2ml(Teacher[HealthWindows]):
     """
 
     name = "ic2ml"
+    part = 4 * BATCH
     task = "health"
     study = "conditions.PUBLISHED"
     Settings = Ic2mlSettings
@@ -165,6 +167,10 @@ class Ic2ml(Teacher[HealthWindows]):
         self.soh_std.copy_(torch.as_tensor(soh.std()))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.answers(x)[0]
+
+    def answers(self, x: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """What ``forward`` gives, and the summary of all cycles [B, width] that trajectory and RUL are read from."""
         z = (x - self.input_mean) / self.input_std
         tokens = self.embed(z)
         placed = self.dropout(tokens + self.positions)
@@ -181,7 +187,7 @@ class Ic2ml(Teacher[HealthWindows]):
         else:
             rows = image.mean(dim=3).transpose(1, 2)
             features = torch.cat([self.cross_attention(context, self.image_projection(rows)), context], dim=1)
-        return soh, trajectory, self.rul_head(features).squeeze(1)
+        return (soh, trajectory, self.rul_head(features).squeeze(1)), context
 
     @torch.no_grad()
     def predict(self, windows: HealthWindows) -> dict[str, FloatArray]:
@@ -190,6 +196,21 @@ class Ic2ml(Teacher[HealthWindows]):
         float32: soh [N] (last cycle) and trajectory [N, horizon] as fractions of the reference, rul [N] in cycles.
         Raises DataError for another shape.
         """
+        # No windows are no answers, not an error.
+        parts: list[Tensor] = [torch.zeros(0, self.settings["horizon"] + 2, device=self.input_mean.device)]
+        for (soh, trajectory, rul), _ in self._batches(windows):
+            fractions = torch.cat([soh[:, -1:], trajectory], dim=1) * self.soh_std + self.soh_mean
+            parts.append(torch.cat([fractions, (rul * self.rul_std).clamp(min=0)[:, None]], dim=1))
+        values = torch.cat(parts).cpu().numpy()
+        return {"soh": values[:, 0], "trajectory": values[:, 1:-1], "rul": values[:, -1]}
+
+    @torch.no_grad()
+    def hidden(self, windows: HealthWindows) -> FloatArray:
+        """The summary of all cycles, [N, width]. Raises DataError like ``predict``."""
+        return torch.cat([state.cpu() for _, state in self._batches(windows)]).numpy()
+
+    def _batches(self, windows: HealthWindows) -> Iterator[tuple[tuple[Tensor, Tensor, Tensor], Tensor]]:
+        """``answers`` in eval mode, batch by batch."""
         x = np.asarray(windows.x, dtype=np.float32)
         shape = (self.settings["context"], self.settings["increments"])
         if x.shape[1:] != shape:
@@ -197,13 +218,6 @@ class Ic2ml(Teacher[HealthWindows]):
                             "the health task it was trained for")  # fmt: skip
         was_training = self.training
         self.eval()
-        # No windows are no answers, not an error.
-        parts: list[Tensor] = [torch.zeros(0, self.settings["horizon"] + 2, device=self.input_mean.device)]
         for start in range(0, len(x), BATCH):
-            batch = torch.as_tensor(x[start : start + BATCH], device=self.input_mean.device)
-            soh, trajectory, rul = self(batch)
-            fractions = torch.cat([soh[:, -1:], trajectory], dim=1) * self.soh_std + self.soh_mean
-            parts.append(torch.cat([fractions, (rul * self.rul_std).clamp(min=0)[:, None]], dim=1))
+            yield self.answers(torch.as_tensor(x[start : start + BATCH], device=self.input_mean.device))
         self.train(was_training)
-        values = torch.cat(parts).cpu().numpy()
-        return {"soh": values[:, 0], "trajectory": values[:, 1:-1], "rul": values[:, -1]}

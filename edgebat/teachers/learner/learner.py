@@ -31,6 +31,7 @@ class Learner(Teacher):
 
     Settings = LearnerSettings
     measured_only = True
+    quick_to_fit = True
     stored: Tensor
     """The training windows as ``Windows.to_bytes`` gives them, uint8."""
 
@@ -51,13 +52,22 @@ class Learner(Teacher):
                               "plsr, random_forest, cpmlp, ... (edgebat/baselines)")  # fmt: skip
         return {head: np.asarray(values, dtype=np.float32) for head, values in found[kind].items()}
 
+    def anew(self, train: Windows) -> Self:
+        """The same learner with the windows ``train``."""
+        return self._with(train, str(self.settings["kind"]))
+
+    @classmethod
+    def _with(cls, train: Windows, kind: str) -> Self:
+        content = train.to_bytes()
+        teacher = cls(kind, len(content))
+        teacher.stored.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        return teacher.eval()
+
     @classmethod
     def fit(cls, train: Windows, val: Windows | None, settings: LearnerSettings, run: Run) -> tuple[Self, StepResult]:
         """The windows kept; see ``Teacher.fit``. A first question checks that the learner is there."""
-        content = train.to_bytes()
-        teacher = cls(settings.kind, len(content))
-        teacher.stored.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
-        teacher.eval().predict(train.take(range(min(2, len(train)))))
+        teacher = cls._with(train, settings.kind)
+        teacher.predict(train.take(range(min(2, len(train)))))
         return teacher, StepResult([], 0.0, 0)
 
 

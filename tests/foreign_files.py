@@ -1,0 +1,204 @@
+"""Small files as other tools write them: one quantized operator each, with drawn sizes, scales, zero points and ties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgebat.formats.tflite import schema
+from edgebat.formats.tflite.build import FileBuilder
+from edgebat.formats.tflite.flatbuffer import write_flatbuffer
+
+
+def draw_scale(rng: np.random.Generator) -> float:
+    """A power of two every fourth time, else anything from 0.001 to 1."""
+    exact = 2.0 ** -int(rng.integers(1, 9))
+    return exact if rng.integers(4) == 0 else float(np.float32(10.0 ** rng.uniform(-3, 0)))
+
+
+def draw_zero(rng: np.random.Generator) -> int:
+    """The ends and the middle as often as anything between."""
+    return int(rng.choice([0, -128, 127, int(rng.integers(-128, 128))]))
+
+
+def near(rng: np.random.Generator, scale: float, low: float = 0.1, high: float = 4.0) -> float:
+    """Another scale: the same, some power of two times it, or anything near."""
+    match int(rng.integers(4)):
+        case 0:
+            return scale
+        case 1:
+            return float(np.float32(scale * 2.0 ** int(rng.integers(-2, 3))))
+        case _:
+            return float(np.float32(scale * rng.uniform(low, high)))
+
+
+class FileOfOthers(FileBuilder):
+    """A TFLite file without edgebat's metadata."""
+
+    def bytes(self, inputs: list[int], output: int) -> bytes:
+        graph = {
+            "tensors": self.tensors,
+            "inputs": inputs,
+            "outputs": [output],
+            "operators": self.operators,
+            "name": "main",
+        }
+        codes = [{"deprecated_code": min(c, 127), "version": v, "code": c} for c, v in self.codes]
+        model = {
+            "version": schema.SCHEMA_VERSION, "operator_codes": codes, "subgraphs": [graph], "description": "",
+            "metadata": [], "buffers": self.buffers,
+        }  # fmt: skip
+        return write_flatbuffer(model, schema.SCHEMA, "Model", schema.IDENTIFIER)
+
+
+def weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(-127, 128, shape).astype(np.int8)
+
+
+def dense(rng: np.random.Generator) -> bytes:
+    ins, outs, file = int(rng.integers(1, 40)), int(rng.integers(1, 20)), FileOfOthers()
+    x = file.tensor("x", (1, ins), "int8", scale=(sx := draw_scale(rng)), zero_point=draw_zero(rng))
+    return _linear(rng, file, x, sx, ("FULLY_CONNECTED", 12, "FullyConnectedOptions"), (outs, ins), (1, outs), {})
+
+
+def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> bytes:
+    """Over [1, 1, T, C] or [1, T, 1, C], with a kernel that also reaches across the axis of size 1."""
+    time, channels, kernel, across = (int(rng.integers(*ends)) for ends in ((6, 20), (1, 6), (1, 5), (1, 4)))
+    same = bool(rng.integers(2))
+    across = across if same else 1
+    stride, dilation = (int(rng.integers(1, 3)), 1) if rng.integers(2) else (1, int(rng.integers(1, 3)))
+    along, other = ("w", "h") if rng.integers(2) else ("h", "w")
+    reach = (kernel - 1) * dilation + 1
+    after = -(-time // stride) if same else (time - reach) // stride + 1
+    multiple = int(rng.integers(1, 3))
+    outs = channels * multiple if depthwise else int(rng.integers(1, 9))
+
+    def turned(first: int, long: int, short: int, last: int) -> tuple[int, int, int, int]:
+        return (first, short, long, last) if along == "w" else (first, long, short, last)
+
+    file = FileOfOthers()
+    x = file.tensor("x", turned(1, time, 1, channels), "int8", scale=(sx := draw_scale(rng)), zero_point=draw_zero(rng))
+    options = {
+        "padding": schema.PADDING["same" if same else "valid"], f"stride_{along}": stride, f"stride_{other}": 1,
+        f"dilation_{along}": dilation, f"dilation_{other}": 1,
+    }  # fmt: skip
+    if depthwise:
+        kind = ("DEPTHWISE_CONV_2D", 3, "DepthwiseConv2DOptions")
+        options["depth_multiplier"] = multiple
+        shape = turned(1, kernel, across, outs)
+    else:
+        kind, shape = ("CONV_2D", 3, "Conv2DOptions"), turned(outs, kernel, across, channels)
+    return _linear(rng, file, x, sx, kind, shape, turned(1, after, 1, outs), options)
+
+
+def _linear(
+    rng: np.random.Generator,
+    file: FileOfOthers,
+    x: int,
+    sx: float,
+    kind: tuple[str, int, str],
+    shape: tuple[int, ...],
+    out: tuple[int, ...],
+    options: dict[str, Any],
+) -> bytes:
+    outs, axis = out[-1], 3 if kind[0].startswith("DEPTHWISE") else 0
+    sw = np.array([draw_scale(rng) for _ in range(outs)], np.float32)
+    typical = 74.0 * 73.0 * np.sqrt(max(np.prod(shape) / outs, 1))
+    sy = float(np.float32(sx * float(np.median(sw)) * typical / rng.uniform(30, 200)))
+    w = file.tensor("w", shape, "int8", data=weights(rng, shape), scale=sw, dimension=axis)
+    bias = rng.integers(-int(typical), int(typical) + 1, outs).astype(np.int32)
+    b = file.tensor("b", (outs,), "int32", data=bias, scale=np.float32(sx) * sw)
+    y = file.tensor("y", out, "int8", scale=sy, zero_point=draw_zero(rng))
+    activation = schema.ACTIVATION[str(rng.choice(["none", "relu", "relu6"]))]
+    file.operator(*kind[:2], [x, w, b], y, kind[2], options | {"activation": activation})
+    return file.bytes([x], y)
+
+
+def depthwise(rng: np.random.Generator) -> bytes:
+    return convolution(rng, depthwise=True)
+
+
+def mean(rng: np.random.Generator) -> bytes:
+    time, channels, file = int(rng.integers(1, 65)), int(rng.integers(1, 9)), FileOfOthers()
+    shape, axes = [
+        ((1, time, channels), [1]), ((1, 1, time, channels), [1, 2]), ((1, time, 1, channels), [1, 2]),
+    ][int(rng.integers(3))]  # fmt: skip
+    x = file.tensor("x", shape, "int8", scale=(sx := draw_scale(rng)), zero_point=draw_zero(rng))
+    axis = file.tensor("axis", (len(axes),), "int32", data=np.array(axes, np.int32))
+    y = file.tensor("y", (1, channels), "int8", scale=near(rng, sx, 0.1, 1.2), zero_point=draw_zero(rng))
+    file.operator("MEAN", 2, [x, axis], y, "ReducerOptions", {"keep_dims": False})
+    return file.bytes([x], y)
+
+
+def average_pool(rng: np.random.Generator) -> bytes:
+    time, channels, size, stride = (int(rng.integers(*ends)) for ends in ((6, 24), (1, 9), (1, 6), (1, 4)))
+    file, scale, zero = FileOfOthers(), draw_scale(rng), draw_zero(rng)
+    x = file.tensor("x", (1, 1, time, channels), "int8", scale=scale, zero_point=zero)
+    y = file.tensor("y", (1, 1, (time - size) // stride + 1, channels), "int8", scale=scale, zero_point=zero)
+    options = {"padding": 1, "stride_w": stride, "stride_h": 1, "filter_w": size, "filter_h": 1, "activation": 0}
+    file.operator("AVERAGE_POOL_2D", 2, [x], y, "Pool2DOptions", options)
+    return file.bytes([x], y)
+
+
+def _of_one_value(kind: str, output: tuple[float, int] | None = None, options: str | None = None) -> Maker:
+    def make(rng: np.random.Generator) -> bytes:
+        file = FileOfOthers()
+        x = file.tensor("x", (1, 256), "int8", scale=(sx := draw_scale(rng)), zero_point=draw_zero(rng))
+        scale, zero = output or (near(rng, sx), draw_zero(rng))
+        y = file.tensor("y", (1, 256), "int8", scale=scale, zero_point=zero)
+        values = {"alpha": float(np.float32(rng.choice([0.01, 0.1, 0.2, 0.3, 0.5])))} if kind == "LEAKY_RELU" else {}
+        file.operator(kind, 2, [x], y, options, values)
+        return file.bytes([x], y)
+
+    return make
+
+
+def _with_constants(kind: str, options: str | None) -> Maker:
+    """An operator on every int8 value in each of four channels, and one constant a channel."""
+
+    def make(rng: np.random.Generator) -> bytes:
+        file, sa, sb = FileOfOthers(), draw_scale(rng), draw_scale(rng)
+        zero = 0 if kind == "PRELU" else draw_zero(rng)
+        match kind:
+            case "MUL":
+                sy = float(np.float32(sa * sb * rng.uniform(20, 200)))
+            case "PRELU":
+                sb, sy = float(np.float32(rng.uniform(0.001, 0.01))), near(rng, sa, 0.3, 2.0)
+            case _:
+                sb = near(rng, sa)
+                sy = near(rng, max(sa, sb), 0.5, 3.0)
+        x = file.tensor("x", (1, 256, 4), "int8", scale=sa, zero_point=draw_zero(rng))
+        values = rng.integers(-128, 128, 4).astype(np.int8)
+        c = file.tensor("c", (4,), "int8", data=values, scale=sb, zero_point=zero)
+        y = file.tensor("y", (1, 256, 4), "int8", scale=sy, zero_point=draw_zero(rng))
+        file.operator(kind, 2 if options else 1, [x, c], y, options, {"activation": 0} if options else {})
+        return file.bytes([x], y)
+
+    return make
+
+
+Maker = Callable[[np.random.Generator], bytes]
+OPERATORS: dict[str, Maker] = {
+    "dense": dense, "convolution": convolution, "depthwise": depthwise, "mean": mean, "average_pool": average_pool,
+    "quantize": _of_one_value("QUANTIZE", None, "QuantizeOptions"), "tanh": _of_one_value("TANH", (2.0**-7, 0)),
+    "logistic": _of_one_value("LOGISTIC", (2.0**-8, -128)),
+    "leaky_relu": _of_one_value("LEAKY_RELU", None, "LeakyReluOptions"),
+    "multiply_constant": _with_constants("MUL", "MulOptions"), "add_constant": _with_constants("ADD", "AddOptions"),
+    "subtract_constant": _with_constants("SUB", "SubOptions"), "prelu": _with_constants("PRELU", None),
+}  # fmt: skip
+"""A file of one operator, by a word for it."""
+
+
+def addition(rng: np.random.Generator) -> tuple[bytes, list[tuple[float, int]]]:
+    """ADD of two inputs of 256 values each; scales and zero points of both and of the output."""
+    file, sa = FileOfOthers(), draw_scale(rng)
+    sb = near(rng, sa)
+    kinds = [(sa, draw_zero(rng)), (sb, draw_zero(rng)), (near(rng, max(sa, sb), 0.3, 3.0), draw_zero(rng))]
+    a, b, y = (
+        file.tensor(name, (1, 256), "int8", scale=scale, zero_point=zero)
+        for name, (scale, zero) in zip("aby", kinds, strict=True)
+    )
+    file.operator("ADD", 2, [a, b], y, "AddOptions", {"activation": 0})
+    return file.bytes([a, b], y), kinds
