@@ -59,9 +59,9 @@ def with_ground(
     return replace(graph, meta={**graph.meta, "ground": measured_ground(graph, task, *parts, settings)})
 
 
-def facts(graph: IntGraph) -> list[tuple[str, str]]:
-    """The ground of ``graph`` for people."""
-    return graph_ground(graph).facts()
+def facts(graph: IntGraph) -> Json:
+    """The ground of ``graph`` for people, as a step's results and a card carry it."""
+    return {"ground": graph_ground(graph).facts()}
 
 
 def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settings: GroundSettings) -> Json:

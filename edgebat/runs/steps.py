@@ -224,11 +224,7 @@ class Pipeline:
             graph = with_ground(graph, limits, self.task, (train, val), self.recipe.ground)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
-            results[name] |= {
-                "fingerprint": graph.fingerprint,
-                "macs": graph.multiply_accumulates(),
-                "ground": facts(graph),
-            }
+            results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates(), **facts(graph)}
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 
