@@ -29,7 +29,8 @@ INTERRUPTED, TERMINATED = 130, 143
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; ``argv`` without the program's name (default: sys.argv[1:]).
 
-    Returns the exit code: 0 done, 1 internal error, 2 wrong use or input, 130 interrupted, 143 terminated.
+    Returns the exit code: 0 done, 1 internal error, 2 wrong use or input, 3 outside a model's ground, 130 interrupted,
+    143 terminated.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     # --debug is accepted everywhere, not only in front of the verb, because one adds it to a command that just failed.
@@ -50,8 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         expected = missing_for(arguments, error) or broken_package(error) or error
         if isinstance(expected, EdgebatError):
+            if output := getattr(expected, "output", ""):
+                print(output)
             _say("error", str(expected))
-            return 2
+            return expected.exit_code
         if isinstance(expected, OSError):
             _say("error", explain_os_error(expected))
             return 2
@@ -137,6 +140,7 @@ def small_cli(arguments: list[str]) -> int:
     )
     predict.add_argument("--sign", default=None, help="meaning of a positive current")
     predict.add_argument("--rounding", default="auto", help="as of info")
+    predict.add_argument("--max-gap-ms", type=int, default=None, help="a longer hole ends a measurement")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
     zoo = verbs.add_parser("zoo", help="ready students: list, get")
@@ -166,7 +170,7 @@ def small_cli(arguments: list[str]) -> int:
         hint = f"{INSTALL_HINT.format('cli,data')}, and say with --out where the results go"
         _say("error", f"{options.data} is a folder; give one file, or for a folder of logs: {hint}")
         return 2
-    how = FileOptions(options.nominal_ah, options.map, options.sign)
+    how = FileOptions(options.nominal_ah, options.map, options.sign, options.max_gap_ms)
     print(
         predict_text(
             options.model, options.data, how, last=options.last, as_json=options.json, rounding=options.rounding

@@ -27,6 +27,8 @@ class Condition:
     charge_protocol: str = "not stated"
     charge_rate_c: float | None = None
     """Charging current in C where the protocol charges at one current, read from it once (``data.charge_protocol``)."""
+    chemistry: str = field(default="", compare=False)
+    """As its source states it; empty when it does not. Cells of one condition are grouped without it."""
 
     def __str__(self) -> str:
         known = self.temperature_degc is not None

@@ -4,6 +4,7 @@
 
     EdgebatError
     ├── DataError       a measurement file, a table of cells, a split or a window is unusable
+    │   └── OutsideGround  all of it is unlike what the model has learnt from
     ├── RecipeError     an experiment description is wrong
     ├── GraphError      an integer graph breaks its own rules
     ├── ModelFileError  a model file (.ebat, .tflite, .onnx) is damaged or uses something unsupported
@@ -25,9 +26,23 @@ from types import ModuleType
 class EdgebatError(Exception):
     """Base of every error edgebat raises on purpose."""
 
+    exit_code = 2
+    """Of the command that ends with it."""
+
 
 class DataError(EdgebatError):
     """Measurements, tables of cells, splits or windows that cannot be used."""
+
+
+class OutsideGround(DataError):
+    """Measurements that are sound, and in all of which a device would give no estimate: the model has learnt from others."""
+
+    exit_code = 3
+
+    def __init__(self, text: str, output: str = "") -> None:
+        super().__init__(text)
+        self.output = output
+        """What a command prints on standard output all the same."""
 
 
 class RecipeError(EdgebatError):

@@ -34,7 +34,8 @@ class Estimates:
     ahead: Mapping[str, tuple[float, ...]]
     """Column of several values -> the K cycles ahead that they stand at."""
     extrapolated: Bool
-    """[N] an input lies outside the range of the training cells: do not rely on that row. Known of int8 models alone."""
+    """[N] a device gives no estimate for the window, for it is unlike those the model has learnt from; all values are NaN.
+    Known of int8 models alone."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason -> cycles that gave no window."""
     remarks: tuple[str, ...] = ()
@@ -77,11 +78,12 @@ def device_estimates(graph: IntGraph, prediction: Prediction) -> Estimates:
     for head in prediction.outputs.heads:
         suffix, divisor = UNIT_SUFFIX[head.unit]
         name = f"{head.name}_{suffix}"
-        scaled = prediction[head.name] / divisor
+        scaled = np.where(prediction.outside[:, None], np.nan, prediction[head.name] / divisor)
         values[name] = scaled if head.ahead else scaled[:, 0]
         if head.ahead:
             ahead[name] = head.ahead
-    values |= task.derived(spec, prediction.outputs.physical())
+    derived = task.derived(spec, prediction.outputs.physical())
+    values |= {name: np.where(prediction.outside, np.nan, found) for name, found in derived.items()}
     return Estimates(prediction.cycle, values, ahead, prediction.outside, prediction.left_out, prediction.remarks)
 
 

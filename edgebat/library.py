@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from edgebat.estimates import Estimates, device_estimates, of_windows, physical_
 from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.models import Model, open_model
-from edgebat.predict import UNIT_SUFFIX, inputs_of_file, predict_windows
+from edgebat.predict import UNIT_SUFFIX, asked, inputs_of_file, of_inputs, predict_windows
 from edgebat.tasks.base import FileInputs, FileOptions
 from edgebat.tasks.windows import Windows
 
@@ -114,10 +114,11 @@ class Estimator:
             return of_windows(self._of_windows(windows), windows)
         if not self._shape:
             raise DataError(f"{model.kind} predicts from a fleet or from windows of its task, not from {_kind(data)}")
-        found = self._inputs(data, FileOptions(nominal_ah, _mapping(columns), sign))
+        how = FileOptions(nominal_ah, _mapping(columns), sign)
         if isinstance(model.network, IntGraph):
-            prediction = predict_windows(model.network, found.x, found.cycle, found.left_out)
-            return device_estimates(model.network, replace(prediction, remarks=found.remarks))
+            inputs = self._inputs(data, asked(model.network, how))
+            return device_estimates(model.network, of_inputs(model.network, inputs))
+        found = self._inputs(data, how)
         predicted = model.network.predict(np.asarray(found.x, dtype=np.float32))
         return physical_estimates(model.task, model.spec, predicted, found)
 

@@ -25,7 +25,8 @@ from edgebat.files import Json
 from edgebat.formats.roundings import OWN
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
-from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
+from edgebat.runtime import Engine, outputs_in_units, quantize_input
+from edgebat.runtime.refusal import Refusal, refusals
 from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
 from edgebat.tasks.windows import Definition, Windows
 
@@ -190,12 +191,17 @@ def graph_heads(graph: IntGraph, task: AnyTask, spec: Definition) -> tuple[Head,
 
 @dataclass(frozen=True)
 class DeviceOutputs:
-    """What a device says of N windows: integers by head [N, size] in 0.01 % and cycles, and whether an input lies outside
-    the range of the training data."""
+    """What a device says of N windows: integers by head [N, size] in 0.01 % and cycles, and a ``Refusal`` [N] where it would
+    not ask the model, because the window is not like what that has learnt from."""
 
     heads: tuple[Head, ...]
     values: Mapping[str, Int64]
-    outside: Bool
+    refusal: Int64
+
+    @property
+    def outside(self) -> Bool:
+        """[N] a device gives no estimate for the window."""
+        return np.asarray(self.refusal != Refusal.NONE)
 
     def physical(self) -> dict[str, FloatArray]:
         """Fractions and cycles by head [N, values]; values between knots lie on straight lines."""
@@ -218,10 +224,11 @@ def run_int8(graph: IntGraph, x: FloatArray) -> DeviceOutputs:
             f"windows have shape {list(x.shape)}; this model reads [N, {shape[0]} time steps, {shape[1]} values]"
         )
     ppm = to_ppm(x)
-    values = outputs_in_units(graph, Engine(graph).run(quantize_input(graph, ppm)), ppm[:, -1, -1])
+    quantized = quantize_input(graph, ppm)
+    values = outputs_in_units(graph, Engine(graph).run(quantized), ppm[:, -1, -1])
     floored = {h.name: values[h.name] if h.floor is None else
                np.maximum(values[h.name], round(h.floor * FACTORS[h.unit][1])) for h in heads}  # fmt: skip
-    return DeviceOutputs(heads, floored, input_clipped(graph, ppm))
+    return DeviceOutputs(heads, floored, refusals(graph, ppm, quantized))
 
 
 def predict_int8(graph: IntGraph, windows: Windows) -> dict[str, FloatArray]:

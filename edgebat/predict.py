@@ -17,13 +17,14 @@ import numpy as np
 from edgebat.arrays import Bool, FloatArray, Int64
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import first_row
-from edgebat.errors import DataError
+from edgebat.errors import DataError, OutsideGround
 from edgebat.files import Json
 from edgebat.foreign import border_of, predict_array
 from edgebat.graph import IntGraph
-from edgebat.graph.origin import synthetic_note
+from edgebat.graph.origin import graph_ground, synthetic_note
 from edgebat.models import DeviceOutputs, load_model, run_int8
 from edgebat.paths import shipped
+from edgebat.runtime.refusal import Refusal, row_limits
 from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
 from edgebat.tasks.windows import Definition
 
@@ -36,18 +37,31 @@ class Prediction:
     """What a model predicts for N windows.
 
     cycle [N]: last cycle of each window (its index for bare windows). outputs: integers by head. left_out: reason -> number
-    of cycles without an input. remarks: how the file was read: what was guessed, and what was left out.
+    of cycles without an input. remarks: how the file was read: what was guessed, and what was left out. suspicion: what
+    explains best that all windows are refused, if they are.
     """
 
     cycle: Int64
     outputs: DeviceOutputs
     left_out: dict[str, int]
     remarks: tuple[str, ...] = ()
+    suspicion: str = ""
 
     @property
     def outside(self) -> Bool:
-        """[N] an input lies outside the range of the training data, so the estimate is an extrapolation."""
+        """[N] a device gives no estimate: the window is unlike those that the model has learnt from."""
         return self.outputs.outside
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why, in words, for each window; "" where there is an estimate."""
+        return [Refusal(value).text for value in self.outputs.refusal.tolist()]
+
+    def newest(self) -> Prediction:
+        """The last window alone."""
+        outputs = self.outputs
+        values = {name: found[-1:] for name, found in outputs.values.items()}
+        return replace(self, cycle=self.cycle[-1:], outputs=DeviceOutputs(outputs.heads, values, outputs.refusal[-1:]))
 
     def __getitem__(self, head: str) -> Int64:
         """Integers [N, size] of a head, 0.01 % or cycles."""
@@ -81,8 +95,19 @@ def predict_file(graph: IntGraph, path: str | Path, how: FileOptions | None = No
 
     Raises DataError.
     """
-    found = inputs_of_file(*_task(graph), graph.input_tensor.shape, Path(path), how or FileOptions())
-    return replace(predict_windows(graph, found.x, found.cycle, found.left_out), remarks=found.remarks)
+    found = inputs_of_file(*_task(graph), graph.input_tensor.shape, Path(path), asked(graph, how or FileOptions()))
+    return of_inputs(graph, found)
+
+
+def asked(graph: IntGraph, how: FileOptions) -> FileOptions:
+    """``how`` with the ground of the model that is to read the file, so that charges are left out as on a device."""
+    return replace(how, ground=replace(graph_ground(graph), rows=row_limits(graph)))
+
+
+def of_inputs(graph: IntGraph, found: FileInputs) -> Prediction:
+    """Predictions for what a file or named columns gave."""
+    prediction = predict_windows(graph, found.x, found.cycle, found.left_out)
+    return replace(prediction, remarks=found.remarks, suspicion=found.suspicion)
 
 
 def inputs_of_file(task: AnyTask, spec: Definition, shape: tuple[int, ...], path: Path, how: FileOptions) -> FileInputs:
@@ -129,17 +154,18 @@ def as_dict(graph: IntGraph, prediction: Prediction) -> Json:
     """A prediction as JSON-able data: percent and cycles, one entry per window; null where nothing is known."""
     derived = _derived(graph, prediction)
     windows = []
-    for i, cycle in enumerate(prediction.cycle):
+    for i, (cycle, reason) in enumerate(zip(prediction.cycle, prediction.reasons, strict=True)):
         entry: Json = {"cycle": int(cycle)}
         for head in prediction.outputs.heads:
             suffix, divisor = UNIT_SUFFIX[head.unit]
             values = [int(v) / divisor if divisor > 1.0 else int(v) for v in prediction[head.name][i]]
             ahead = {f"+{round(n)}": v for n, v in zip(head.ahead, values, strict=False)}
-            entry[f"{head.name}_{suffix}"] = ahead or values[0]
-        entry |= {name: int(values[i]) if np.isfinite(values[i]) else None for name, values in derived.items()}
-        windows.append(entry | {"extrapolated": bool(prediction.outside[i])})
-    known: Json = {"synthetic": True} if synthetic_note(graph) else {}
-    origin = {"model": graph.name, "fingerprint": graph.fingerprint, **known}
+            entry[f"{head.name}_{suffix}"] = None if reason else ahead or values[0]
+        known = {name: np.isfinite(values[i]) and not reason for name, values in derived.items()}
+        entry |= {name: int(values[i]) if known[name] else None for name, values in derived.items()}
+        windows.append(entry | {"extrapolated": bool(reason), **({"refused": reason} if reason else {})})
+    made_up: Json = {"synthetic": True} if synthetic_note(graph) else {}
+    origin = {"model": graph.name, "fingerprint": graph.fingerprint, **made_up}
     return {**origin, "windows": windows, "left_out": prediction.left_out, "remarks": list(prediction.remarks)}
 
 
@@ -152,22 +178,22 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
         columns += [(name, head, index) for index, name in enumerate(names)]
     derived = _derived(graph, prediction)
     rows = []
-    for i, cycle in enumerate(prediction.cycle):
+    for i, (cycle, reason) in enumerate(zip(prediction.cycle, prediction.reasons, strict=True)):
         texts = []
         for _, head, index in columns:
             divisor = UNIT_SUFFIX[head.unit][1]
             value = int(prediction[head.name][i, index])
             texts.append(f"{value / divisor:.2f}" if divisor > 1.0 else str(value))
         texts += [f"{values[i]:.0f}" if np.isfinite(values[i]) else "-" for values in derived.values()]
-        rows.append([str(int(cycle)), *texts, "extrapolated" if prediction.outside[i] else ""])
+        rows.append([str(int(cycle)), *(["-"] * len(texts) if reason else texts), "refused" if reason else ""])
     head_row = ["cycle", *(name for name, _, _ in columns), *derived, ""]
     widths = [max(map(len, column)) for column in zip(head_row, *rows, strict=True)]
     lines = ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in [head_row, *rows]]
     lines.append(task.legend(spec))
     if note := synthetic_note(graph):
         lines.append(note)
-    if prediction.outside.any():
-        lines.append("extrapolated: an input lies outside the range of the training cells; do not rely on that row.")
+    for reason in sorted({reason for reason in prediction.reasons if reason}):
+        lines.append(f"refused: {reason}; a device gives no estimate there.")
     if prediction.left_out:
         skipped = ", ".join(f"{count} ({reason})" for reason, count in sorted(prediction.left_out.items()))
         lines.append(f"Cycles without an input: {skipped}.")
@@ -179,13 +205,16 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
 def predict_text(
     model: str, data: str, how: FileOptions, *, last: bool = False, as_json: bool = False, rounding: str = "auto"
 ) -> str:
-    """What ``edgebat predict`` prints. Raises ModelFileError or DataError."""
+    """What ``edgebat predict`` prints. Raises ModelFileError or DataError; OutsideGround, with the text, when no window of
+    the file is one that a device would answer."""
     graph = load_model(model, rounding)
     if border := border_of(graph):
         return predict_array(graph, border, Path(data), last=last, as_json=as_json)
     prediction = predict_file(graph, data, how)
-    if last:
-        newest = {name: values[-1:] for name, values in prediction.outputs.values.items()}
-        outputs = DeviceOutputs(prediction.outputs.heads, newest, prediction.outside[-1:])
-        prediction = replace(prediction, cycle=prediction.cycle[-1:], outputs=outputs)
-    return json.dumps(as_dict(graph, prediction), indent=1) if as_json else as_table(graph, prediction)
+    prediction = prediction.newest() if last else prediction
+    text = json.dumps(as_dict(graph, prediction), indent=1) if as_json else as_table(graph, prediction)
+    if len(prediction.cycle) and prediction.outside.all():
+        reasons = " and ".join(sorted(set(prediction.reasons)))
+        suspicion = f". Suspected: {prediction.suspicion}" if prediction.suspicion else ""
+        raise OutsideGround(f"{data}: no estimate, for {reasons}{suspicion}", text)
+    return text

@@ -17,6 +17,7 @@ from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsModel, health_model
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
+from edgebat.runtime.refusal import outside_domain
 from edgebat.tasks.health.charge_counter import (
     LEAST_SOH_CPCT,
     MOST_SOH_CPCT,
@@ -189,6 +190,9 @@ class Estimator:
 
     def _take_over(self) -> None:
         x = np.array(self.window, dtype=np.int8)[None]
+        if outside_domain(self._graph, x)[0]:
+            self.outside = True
+            return
         values = outputs_in_units(self._graph, self._engine.run(x))
         soh = int(values["soh"][0, 0])
         if not LEAST_SOH_CPCT <= soh <= MOST_SOH_CPCT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ class Shared:
     def options(self, log: Log) -> FileOptions:
         """How this log is read."""
         own = (self.nominal_ah or {}).get(log.name, self.how.nominal_ah)
-        return FileOptions(own, self.how.mapping, self.how.sign)
+        return replace(self.how, nominal_ah=own)
 
 
 def predict_logs(shared: Shared, logs: Sequence[Log]) -> Part:

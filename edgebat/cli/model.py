@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -240,11 +240,19 @@ def predict(
     *,
     many: Many,
     reading: Reading,
+    max_gap_ms: Annotated[
+        int | None,
+        typer.Option(
+            "--max-gap-ms", min=1, help="a longer hole between two samples ends a measurement, as on a device"
+        ),
+    ] = None,
     last: Annotated[bool, typer.Option("--last", help="only the newest window")] = False,
     rounding: RoundingOption = "auto",
     json_: JsonOption = False,
 ) -> None:
     """What a model predicts from a user's file, after every cycle that completes a window. Needs NumPy alone.
+
+    Charges and windows unlike what the model has learnt from are refused, as a device refuses them. Exit code 3: all are.
 
     A health model reads cycler files of most makers and logs of battery managers (docs/data-layouts.md).
     A forecast model reads capacity histories: CSV with cycle and capacity_ah.
@@ -263,9 +271,10 @@ def predict(
     """
     from edgebat.predict import predict_text
 
+    how = replace(reading.options, max_gap_ms=max_gap_ms)
     if Path(data).is_dir():
-        return many.run("predict", model, Path(data), reading.options, last=last, json_=json_)
-    print(predict_text(model, data, reading.options, last=last, as_json=json_, rounding=rounding))
+        return many.run("predict", model, Path(data), how, last=last, json_=json_)
+    print(predict_text(model, data, how, last=last, as_json=json_, rounding=rounding))
     return None
 
 

@@ -100,7 +100,7 @@ class Fleet:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """Of every cell, in the order of ``keys``."""
-        columns = (self.cells[name] for name in ("dataset", "temperature_c", "charge_protocol"))
+        columns = (self.cells[name] for name in ("dataset", "temperature_c", "charge_protocol", "chemistry"))
         return tuple(_condition(*row) for row in zip(*columns, strict=True))
 
     @property
@@ -177,11 +177,11 @@ class Fleet:
 
 
 @cache
-def _condition(dataset: str, temperature_degc: float, charge_protocol: str) -> Condition:
+def _condition(dataset: str, temperature_degc: float, charge_protocol: str, chemistry: str = "") -> Condition:
     known = not np.isnan(temperature_degc)
-    return Condition(
-        dataset, float(temperature_degc) if known else None, charge_protocol, constant_rate_c(charge_protocol)
-    )
+    chemistry = "" if chemistry == CELL_DEFAULTS["chemistry"] else chemistry
+    rate_c = constant_rate_c(charge_protocol)
+    return Condition(dataset, float(temperature_degc) if known else None, charge_protocol, rate_c, chemistry)
 
 
 def _columns(table: pd.DataFrame, required: list[str], defaults: dict[str, object], what: str) -> pd.DataFrame:

@@ -105,6 +105,7 @@ def build_card(recipe: Any, run: RunResults) -> Card:
             "left_out": data["left_out"],
             "corpus_notes": data["corpus_notes"],
         },
+        "ground": [list(fact) for fact in run.steps["quantize"][kinds[0]].get("ground", ())],
         "seeds": {
             "fleet": recipe.data.synthetic.seed if data["synthetic"] else None,
             "split": recipe.data.split.seed,

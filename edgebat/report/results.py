@@ -128,6 +128,8 @@ class Card(TypedDict):
     columns: list[Json]
     explanation: str
     data: CardData
+    ground: list[list[str]]
+    """What the students have learnt from and take, as (what, text): ``edgebat.ground``; empty in older runs."""
     seeds: Json
     accuracy: list[Json]
     best_student: str

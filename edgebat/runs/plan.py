@@ -74,6 +74,7 @@ def plan(pipeline: Pipeline) -> list[Step]:
                 "task": r.task,
                 "distill": distill_config,
                 "threads": r.threads,
+                "ground": dataclasses.asdict(r.ground),
             },
             ("data", "teacher", *students),
             entry=(*of_task, *(f"edgebat.students.{kind}" for kind in pipeline.kinds)),

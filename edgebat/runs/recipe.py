@@ -20,6 +20,7 @@ from edgebat.errors import EdgebatError, RecipeError
 from edgebat.files import Json
 from edgebat.quantize import QuantizeOptions
 from edgebat.runs.document import read_document
+from edgebat.runs.ground import GroundSettings
 from edgebat.students.store import student_kinds
 from edgebat.tasks.base import AnyTask, task, task_names
 from edgebat.tasks.more import MoreWindows
@@ -144,6 +145,8 @@ class Recipe(Section):
     """How students are trained."""
     quantize: QuantizeOptions = QuantizeOptions()
     """How students become integers."""
+    ground: GroundSettings = GroundSettings()
+    """How a model's ground is measured: what it may be asked about."""
     baselines: tuple[str, ...] = ()
     """Learners beside the students; the task's quick ones unless named."""
     targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")

@@ -25,6 +25,7 @@ from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
+from edgebat.runs.ground import facts, with_ground
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
@@ -220,10 +221,10 @@ class Pipeline:
                 files += written
             judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
-            graph = replace(graph, meta={**graph.meta, "field": limits})
+            graph = with_ground(graph, limits, self.task, (train, val), self.recipe.ground)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
-            results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates()}
+            results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates(), **facts(graph)}
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 

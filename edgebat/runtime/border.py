@@ -36,6 +36,21 @@ def input_clipped(graph: IntGraph, values: IntArray) -> Bool:
     return np.asarray(outside.reshape(len(values), -1).any(axis=1))
 
 
+def unclipped_ppm(graph: IntGraph) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Per column the least and the largest integer that the border does not clip. Raises ModelFileError."""
+    border, zero_point = _border(graph, "input"), graph.input_tensor.zero_point
+    shift, limit = int(border["shift"]), 2**31 - 1
+    if min(border["multiplier"], default=1) < 1 or shift < 1:
+        raise ModelFileError(f"model {graph.name!r} has an input border that no value passes; export it again")
+    # -128 <= ((v - offset) * multiplier + half >> shift) + zero_point <= 127, solved for v
+    half = 1 << (shift - 1)
+    least = ((-128 - zero_point) << shift) - half
+    beyond = ((128 - zero_point) << shift) - half
+    columns = list(zip(border["offset"], border["multiplier"], strict=True))
+    low = tuple(max(o - (-least // m), -limit) for o, m in columns)
+    return low, tuple(min(o + (beyond - 1) // m, limit) for o, m in columns)
+
+
 def _scaled(graph: IntGraph, values: IntArray) -> Int64:
     border = _border(graph, "input")
     offset, multiplier = (np.asarray(border[key], dtype=np.int64) for key in ("offset", "multiplier"))

@@ -18,6 +18,7 @@ import numpy as np
 from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.errors import DataError, ModelFileError
 from edgebat.files import Json
+from edgebat.ground import Ground
 from edgebat.tasks.more import MoreWindows
 from edgebat.tasks.windows import Definition, Windows
 
@@ -156,19 +157,25 @@ class FileOptions:
     """``"current=I_mA:1e-3"`` names a column and its factor to s, V, A; keys of a profile, as ``"time_unit=min"``."""
     sign: str | None = None
     """Meaning of a positive current; None takes what the file's layout says, and charging where it says nothing."""
+    max_gap_ms: int | None = None
+    """A longer hole between two samples ends a measurement, ms; None takes any whose voltage goes on as the clock does."""
+    ground: Ground = field(default_factory=Ground)
+    """What the model that is to read it has learnt from; its limits leave charges out as a device does."""
 
 
 @dataclass(frozen=True)
 class FileInputs:
     """Model inputs x [N, T, C] out of a file, the last cycle of each [N], and reason -> cycles that gave none.
 
-    remarks: what was guessed about the file, and what was left out of it.
+    remarks: what was guessed about the file, and what was left out of it. suspicion: what explains it best if a model
+    refuses everything; empty when nothing speaks for anything.
     """
 
     x: FloatArray
     cycle: Int64
     left_out: dict[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    suspicion: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,6 +227,8 @@ class Task(ABC, Generic[W, S]):
     """Numbers of knots that a search may choose; none where the first of ``columns`` does not see what they cost."""
     relative_input: ClassVar[bool] = False
     """Students read changes since the window's last value instead of values."""
+    domain_scored: ClassVar[bool] = False
+    """A model says how far a window may be from what it has learnt from, and a device refuses what is further."""
 
     def spec(self, values: Json | None = None) -> S:
         """The task's definition out of plain data; ``name`` may stand among them. Raises DataError."""
@@ -290,6 +299,14 @@ class Task(ABC, Generic[W, S]):
     def ground(self, windows: W) -> Json:
         """What a model that learns from ``windows`` must say of them besides their cells, JSON-able."""
         return {}
+
+    def window_v(self, spec: S) -> tuple[float, float] | None:
+        """Voltages between which an input is measured; None where they are not part of the definition."""
+        return None
+
+    def noisy_inputs(self, windows: W, noise_mv: float, rng: np.random.Generator) -> Float32:
+        """The inputs as a device measures them whose voltage is noisy (RMS, mV); unchanged where none is measured."""
+        return windows.inputs()
 
     def notes(self, windows: W, provenance: Mapping[str, Any]) -> list[str]:
         """What a reader of an evaluation on ``windows`` must know, given what the model says of its training."""

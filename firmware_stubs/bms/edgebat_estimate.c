@@ -137,9 +137,15 @@ static int go_on(edgebat_t *battery) {
         code = model->run_slice((uint32_t)battery->slice - 1U, edgebat_bms_window(battery),
                                 edgebat_bms_output(battery), battery->work);
         battery->slice = (code == EDGEBAT_OK) ? (uint16_t)(battery->slice + 1U) : 0U;
-        if (battery->slice > model->slices) {
+        if (code == EDGEBAT_IGNORED) {
+            /* The model says after its last slice that it does not know windows like this one. */
+            battery->outside = 1U;
+            code = EDGEBAT_OK;
+        } else if (battery->slice > model->slices) {
             battery->slice = 0U;
             take_over(battery);
+        } else {
+            /* the next step goes on */
         }
     } else {
         /* nothing to do */

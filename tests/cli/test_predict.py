@@ -6,11 +6,14 @@ The model of these tests answers SOH = 10 x the mean increment, so the expected 
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgebat.graph import load_graph, save_graph
+from edgebat.runtime.refusal import row_limits
 from edgebat.tasks.health import HealthSpec, HealthWindows
 
 Command = Callable[..., tuple[int, str, str]]
@@ -65,12 +68,14 @@ def test_the_newest_window_alone(command: Command, model_file: Path, tmp_path: P
     assert [w["cycle"] for w in json.loads(out)["windows"]] == [5]
 
 
-def test_an_input_outside_the_training_range_is_said_to_be_one(
+def test_charges_unlike_the_training_cells_get_no_estimate_and_a_code_of_their_own(
     command: Command, model_file: Path, tmp_path: Path
 ) -> None:
     write_cycler_file(tmp_path / "cell.csv", BDF, cycles=3, increment=0.2)
-    _, out, _ = command("predict", model_file, tmp_path / "cell.csv", "--nominal-ah", "2")
-    assert "extrapolated: an input lies outside the range of the training cells" in out
+    code, out, err = command("predict", model_file, tmp_path / "cell.csv", "--nominal-ah", "2")
+    assert (code, out) == (3, "")
+    assert "3 cycles: a charge unlike those of the training cells" in err
+    assert "Suspected: a cell of another chemistry or make" in err
 
 
 @pytest.mark.parametrize("suffix", ["npy", "csv"])
@@ -83,6 +88,65 @@ def test_ready_windows(command: Command, model_file: Path, tmp_path: Path, windo
     _, out, _ = command("predict", model_file, path, "--json")
     soh = np.array([w["soh_percent"] for w in json.loads(out)["windows"]])
     assert soh == pytest.approx(windows.soh * 100, abs=0.3)
+
+
+def test_a_refused_window_shows_why_and_no_number(
+    command: Command, model_file: Path, tmp_path: Path, windows: HealthWindows
+) -> None:
+    np.save(tmp_path / "some.npy", np.concatenate([windows.x[:2], windows.x[2:3] * 3]))
+    code, out, _ = command("predict", model_file, tmp_path / "some.npy")
+    assert code == 0
+    assert out.splitlines()[3].split() == ["2", "-", "-", "-", "-", "refused"]
+    assert "refused: a charge unlike those of the training cells; a device gives no estimate there." in out
+    code, out, _ = command("predict", model_file, tmp_path / "some.npy", "--json")
+    good, bad = json.loads(out)["windows"][1:]
+    assert good["soh_percent"] is not None
+    assert not good["extrapolated"]
+    assert (bad["soh_percent"], bad["trajectory_percent"], bad["rul_cycles"]) == (None, None, None)
+    assert (bad["extrapolated"], bad["refused"]) == (True, "a charge unlike those of the training cells")
+    # The newest window alone is refused: nothing is left to answer.
+    code, out, err = command("predict", model_file, tmp_path / "some.npy", "--json", "--last")
+    assert code == 3
+    assert json.loads(out)["windows"] == [bad]
+    assert "no estimate, for a charge unlike those of the training cells" in err
+
+
+def test_a_rate_that_was_not_trained_is_refused_and_named(
+    command: Command, model_file: Path, tmp_path: Path, windows: HealthWindows
+) -> None:
+    graph = load_graph(model_file)
+    known = {
+        "cells": 4,
+        "chemistries": ["NCA"],
+        "charge_rates_c": [0.5],
+        "temperatures_degc": [],
+        "soh": [],
+        "cycles": [],
+    }
+    limits = row_limits(graph)
+    rows = {"low_ppm": list(limits.low_ppm), "high_ppm": list(limits.high_ppm), "temperature_ddegc": None}
+    for rates, expected in (([[450, 550]], 0), ([[225, 275], [900, 1100]], 3), ([], 0)):
+        seen = {**known, "silent": {}}
+        ground = {"train": seen, "val": seen, "voltage_v": [3.6, 3.7], "rows": {**rows, "rates_mc": rates}}
+        save_graph(replace(graph, meta={**graph.meta, "ground": ground}), tmp_path / "soh.ebat")
+        write_cycler_file(tmp_path / "cell.csv", BDF, cycles=4, increment=0.084)
+        code, _, err = command("predict", tmp_path / "soh.ebat", tmp_path / "cell.csv", "--nominal-ah", "2")
+        assert code == expected
+        if code:  # 1 A of 2 Ah lies between two rates that were trained
+            assert "charged at another rate than those it has learnt from, 0.225 to 0.275 C, 0.9 to 1.1 C" in err
+            assert "Suspected: the cell is charged at 0.50 C" in err
+
+
+def test_a_hole_longer_than_the_device_allows_ends_a_measurement(
+    command: Command, model_file: Path, tmp_path: Path
+) -> None:
+    write_cycler_file(tmp_path / "cell.csv", BDF, cycles=4, increment=0.084)
+    # 2419 s per 0.1 V in steps of 2.5 mV: 60 s between samples.
+    given = ("predict", model_file, tmp_path / "cell.csv", "--nominal-ah", "2", "--max-gap-ms")
+    assert command(*given, "61000")[0] == 0
+    code, _, err = command(*given, "60000")
+    assert code == 2
+    assert "4 cycles: samples are missing inside the window" in err
 
 
 def test_the_table_explains_its_columns(command: Command, model_file: Path, tmp_path: Path) -> None:

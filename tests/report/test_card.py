@@ -58,7 +58,8 @@ def steps(windows: HealthWindows) -> dict[str, Any]:
         },
         **{f"student-{k}": {k: errors(s, parameters=50, silent=silent), f"{k}_alone": errors(s + 0.1, parameters=50)}
            for k, s, silent in (("mlp", 1.1, ["TINY"]), ("lstm", 0.8, []))},
-        "quantize": {"mlp": errors(1.15), "mlp_alone": errors(1.2), "lstm": errors(0.81), "lstm_alone": errors(0.7)},
+        "quantize": {"mlp": errors(1.15, ground=[("charge rates, C", "0.5, <1>")]), "mlp_alone": errors(1.2),
+                     "lstm": errors(0.81), "lstm_alone": errors(0.7)},
         "export": {},
         "verify": {"rows": [{"model": m, "engine": e, **equal} for m in ("mlp", "lstm") for e in ("LiteRT", "host C")]},
         "simulate": {"rows": [{"model": m, "label": m.upper(), **target} for m in ("mlp", "lstm")] + [missing]},
@@ -191,6 +192,14 @@ def test_the_card_carries_task_limits_licence_and_seeds(card: dict[str, Any]) ->
     assert any("safety" in limit for limit in card["limits"])
     assert card["seeds"] == {"fleet": None, "split": 1, "teacher": 1, "students": 1}
     json.dumps(card, allow_nan=False)
+
+
+def test_the_card_and_the_page_state_the_ground(
+    card: dict[str, Any], windows: HealthWindows, predictions: dict[str, dict[str, Any]]
+) -> None:
+    assert card["ground"] == [["charge rates, C", "0.5, <1>"]]
+    assert "<dt>charge rates, C</dt><dd>0.5, &lt;1&gt;</dd>" in render(card, windows, predictions)
+    assert "Ground of the students" not in render({**card, "ground": []}, windows, predictions)
 
 
 def test_errors_per_cell(card: dict[str, Any], windows: HealthWindows) -> None:

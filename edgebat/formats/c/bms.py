@@ -11,6 +11,7 @@ from edgebat.formats.c.bms_models import ABI, KINDS, BmsModel, describe, kind_of
 from edgebat.formats.c.tables import array
 from edgebat.formats.c.write import CModel
 from edgebat.graph.model import IntGraph
+from edgebat.graph.origin import graph_ground
 from edgebat.paths import firmware_dir
 
 
@@ -20,7 +21,8 @@ def bms_files(graph: IntGraph, name: str) -> dict[str, str]:
     Raises ModelFileError when the model can serve neither estimator nor forecaster.
     """
     numbers = describe(graph)
-    return {f"{name}_bms.h": _header(numbers, name), f"{name}_bms.c": _source(numbers, name)}
+    scored = graph_ground(graph).domain is not None
+    return {f"{name}_bms.h": _header(numbers, name), f"{name}_bms.c": _source(numbers, name, scored)}
 
 
 def bms_sources(graph: IntGraph) -> list[Path]:
@@ -116,8 +118,23 @@ def _about(numbers: Description) -> str:
     return f"{numbers.about()}\n *\n * {numbers.note}" if numbers.note else numbers.about()
 
 
-def _source(numbers: Description, name: str) -> str:
-    """Content of ``<name>_bms.c``."""
+def _scored(name: str, upper: str) -> str:
+    """The last slice of a model that scores its windows."""
+    return f"""
+/* The last slice says whether the window is one that the model knows: EDGEBAT_IGNORED when it is not. */
+static int run_slice(uint32_t slice, const int8_t *window, void *output, void *scratch)
+{{
+    int code = {name}_run_slice(slice, window, output, scratch);
+    if ((code == EDGEBAT_OK) && (slice == {upper}_SLICES - 1U) && ({name}_domain(window) > {upper}_DOMAIN_LIMIT)) {{
+        code = EDGEBAT_IGNORED;
+    }}
+    return code;
+}}
+"""
+
+
+def _source(numbers: Description, name: str, scored: bool) -> str:
+    """Content of ``<name>_bms.c``; ``scored``: the model states a domain."""
     note = f"\n *\n * {numbers.note}" if numbers.note else ""
     upper, tables = name.upper(), numbers.tables()
     checks = {**numbers.checks(), "row_is_aligned": "SCRATCH_BYTES % 4 == 0"}
@@ -137,7 +154,7 @@ def _source(numbers: Description, name: str) -> str:
 
 {arrays}
 {numbers.functions(name)}
-
+{_scored(name, upper) if scored else ""}
 #if EDGEBAT_SELFTEST
 static int selftest(void *output, void *scratch)
 {{
@@ -158,7 +175,7 @@ const {numbers.header}_model_t {name}_model = {{
     sizeof({name}_output_t) * {upper}_OUTPUT_LEN,
     {upper}_SCRATCH_BYTES,
     &quantize,
-    &{name}_run_slice,
+    &{"run_slice" if scored else f"{name}_run_slice"},
     &read_output,
     SELFTEST,
 }};

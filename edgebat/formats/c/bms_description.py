@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.border import Border
 from edgebat.graph.model import IntGraph
 
 
@@ -130,17 +129,3 @@ def data_fingerprint(graph: IntGraph) -> int:
     training: Any = graph.meta.get("training", {})
     split = str(training.get("split_hash", "")) if isinstance(training, dict) else ""
     return int(split[:8], 16) if re.fullmatch("[0-9a-f]{8,}", split) else 0
-
-
-def range_ppm(border: Border, zero_point: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Per column the least and the largest integer that the border does not clip."""
-    low, high = [], []
-    for offset, multiplier in zip(border.offset, border.multiplier, strict=True):
-        half = 1 << (border.shift - 1)
-        # -128 <= ((v - offset) * multiplier + half >> shift) + zero_point <= 127, solved for v
-        least = ((-128 - zero_point) << border.shift) - half
-        beyond = ((128 - zero_point) << border.shift) - half
-        low.append(offset - (-least // multiplier))
-        high.append(offset + (beyond - 1) // multiplier)
-    limit = 2**31 - 1
-    return tuple(max(v, -limit) for v in low), tuple(min(v, limit) for v in high)

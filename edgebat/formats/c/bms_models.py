@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint, range_ppm
+from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint
 from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
 from edgebat.graph.origin import synthetic_note
+from edgebat.runtime.border import unclipped_ppm
+from edgebat.runtime.refusal import row_limits
 
 ABI = 2
 """EDGEBAT_BMS_ABI of the C header."""
@@ -78,7 +80,7 @@ class BmsModel(Description):
             raise ModelFileError(
                 f"model {graph.name!r} carries an unusable task: its voltages {level_uv} do not ascend"
             )
-        low, high = range_ppm(border, graph.input_tensor.zero_point)
+        limits = row_limits(graph)
         sigma, cold, hot = _field(graph)
         return cls(
             name=graph.name,
@@ -87,8 +89,8 @@ class BmsModel(Description):
             note=synthetic_note(graph),
             multiply_accumulates=graph.multiply_accumulates(),
             level_uv=level_uv,
-            low_ppm=low,
-            high_ppm=high,
+            low_ppm=limits.low_ppm,
+            high_ppm=limits.high_ppm,
             increments=increments,
             context=context,
             max_gap=task.whole("max_gap"),
@@ -220,7 +222,7 @@ class ForecastModel(Description):
                 f"model {graph.name!r} has {trajectory.size} points of trajectory; a forecaster takes {POINTS_MAX} at "
                 "most, and one level, both relative to the last value"
             )
-        low, high = range_ppm(border, graph.input_tensor.zero_point)
+        low, high = unclipped_ppm(graph)
         rows, columns = graph.input_tensor.shape
         cycles = rows * columns
         if task.whole("seen_cycles") != cycles or task.whole("group") != columns:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Bool, FloatArray
-from edgebat.errors import DataError
+from edgebat.arrays import Bool, Float32, FloatArray
+from edgebat.errors import DataError, OutsideGround
 from edgebat.tasks.base import (
     CellCurve,
     Column,
@@ -25,7 +25,7 @@ from edgebat.tasks.base import (
     flat,
     life_stages,
 )
-from edgebat.tasks.health.increments import charge_increments
+from edgebat.tasks.health.charges import read_charges
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
 from edgebat.tasks.more import MoreWindows
@@ -58,6 +58,7 @@ class Health(Task[HealthWindows, HealthSpec]):
         Column("trajectory_rmse_pct", "trajectory", 3, "pp"),
         Column("rul_rmse_cycles", "RUL RMSE", 1, "cycles"),
     )
+    domain_scored = True
     explanation = "SOH and trajectory in percentage points of the reference capacity, RUL in cycles."
 
     def heads(self, spec: HealthSpec, knots: int | None = None) -> tuple[Head, ...]:
@@ -86,39 +87,36 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
         from edgebat.data.plausible import VOLTAGE_REMEDY, voltage_fault
-        from edgebat.data.readers.quality import two_cells, window_fault
+        from edgebat.data.readers.quality import two_cells
 
         nominal = how.nominal_ah or cell.nominal_ah
         if not nominal:
             raise DataError(
                 f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5"
             )
-        cycles, rows, left_out = [], [], dict[str, int]()
-        for number, samples in cell.cycles():
-            found, status = charge_increments(
-                cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], nominal, spec
-            )
-            reason = str(status) if found is None else window_fault(
-                cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples], spec.window_start_v,
-                spec.window_end_v, (spec.window_end_v - spec.window_start_v) / spec.increments)  # fmt: skip
-            if found is None or reason:
-                left_out[reason] = left_out.get(reason, 0) + 1
-            else:
-                cycles.append(number)
-                rows.append(found)
-        numbers = np.array(cycles, dtype=np.int64)
-        x, last = input_windows(numbers, np.array(rows).reshape(-1, spec.increments), spec)
+        found = read_charges(cell, nominal, spec, how)
+        numbers = np.array(found.cycle, dtype=np.int64)
+        x, last = input_windows(numbers, np.array(found.rows).reshape(-1, spec.increments), spec)
+        suspicion = found.suspicion(how.ground)
         if not len(x):
-            reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(left_out.items()))
-            fault = voltage_fault(cell.voltage_v) if not cycles else None
+            reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(found.left_out.items()))
+            fault = None if found.cycle or found.refused else voltage_fault(cell.voltage_v)
             unit = f"; {fault}. If so, say {VOLTAGE_REMEDY}" if fault else ""
-            raise DataError(
-                f"{cell.source} gives no complete window: {len(cycles)} cycles charge through "
-                f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.context} neighbouring ones are needed "
-                f"({reasons or 'none left out'}){unit}"
+            text = (
+                f"{cell.source} gives no complete window: {len(numbers)} cycles charge through "
+                f"{spec.window_start_v:g} to {spec.window_end_v:g} V{' as the model knows it' if found.refused else ''}, "
+                f"{spec.context} neighbouring ones are needed ({reasons or 'none left out'}){unit}"
             )
-        doubt = two_cells(cell, nominal)
-        return FileInputs(x, numbers[last], left_out, (*cell.remarks, doubt) if doubt else cell.remarks)
+            # Without its limits the model would have been asked: the data are sound, and not the model's.
+            if len(numbers) + found.refused.total() >= spec.context and found.refused:
+                raise OutsideGround(f"{text}. Suspected: {suspicion}")
+            raise DataError(text)
+        doubt, degrees = two_cells(cell, nominal), how.ground.rows.temperature_ddegc
+        unread = (
+            f"temperature not read, the model knows {degrees[0] / 10:g} to {degrees[1] / 10:g} degC" if degrees else ""
+        )
+        remarks = (*cell.remarks, *(text for text in (doubt, unread) if text))
+        return FileInputs(x, numbers[last], dict(found.left_out), remarks, suspicion)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:  # fmt: skip
@@ -160,6 +158,18 @@ class Health(Task[HealthWindows, HealthSpec]):
             "rul_rmse_cycles": _rmse(rul),
             "rul_mae_cycles": _mean(np.abs(rul)),
         }
+
+    def window_v(self, spec: HealthSpec) -> tuple[float, float]:
+        """Of the charge."""
+        return spec.window_start_v, spec.window_end_v
+
+    def noisy_inputs(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> Float32:
+        """Every level of a charge is crossed a little early or late, and moves charge between its two increments."""
+        spec, x = windows.spec, windows.x
+        step_mv = 1000 * (spec.window_end_v - spec.window_start_v) / spec.increments
+        slope = np.concatenate([x[..., :1], (x[..., 1:] + x[..., :-1]) / 2, x[..., -1:]], axis=-1) / step_mv
+        moved = np.diff(rng.normal(0.0, noise_mv, slope.shape) * slope, axis=-1)
+        return np.asarray(x + moved, dtype=np.float32)
 
     def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
         """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""

@@ -204,7 +204,7 @@ def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> Lif
         curve=np.stack([row[4] for row in rows]),
         cell=np.arange(len(kept), dtype=np.int32),
         cycle=np.full(len(kept), spec.cycles, dtype=np.int32),
-        conditions=tuple(Condition(cell.key[0]) for cell in kept),
+        conditions=tuple(Condition(cell.key[0], chemistry=cell.chemistry) for cell in kept),
         cells=tuple(cell.key for cell in kept),
         chemistries=tuple(cell.chemistry for cell in kept),
         splits=tuple(cell.split for cell in kept),

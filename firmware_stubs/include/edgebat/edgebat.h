@@ -191,6 +191,7 @@ typedef struct {
     uint16_t output_bytes;
     uint32_t scratch_bytes;
     void (*quantize)(const int32_t *ppm, int8_t *row);
+    /* EDGEBAT_IGNORED after the last slice: the model does not know windows like this one */
     int (*run_slice)(uint32_t slice, const int8_t *window, void *output, void *scratch);
     int32_t (*read)(const void *output, uint32_t what); /* EDGEBAT_READ_..., 0.01 % or cycles */
     int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */

@@ -1,0 +1,121 @@
+"""What a generated model says of its ground: macros for whoever gates its inputs, and the domain score as a function."""
+
+from __future__ import annotations
+
+import re
+
+from edgebat.formats.c import tables
+from edgebat.ground import Ground
+
+FACT_WIDTH = 400
+
+
+def prototypes(ground: Ground, name: str, upper: str) -> str:
+    """For the header; "" for a model that states no ground."""
+    if not ground.stated:
+        return ""
+    # A fact may quote a file from outside: nothing in it may end the comment.
+    facts = [re.sub(r"[^\w .:;,()/%+-]", "_", f"{what}: {text}")[:FACT_WIDTH] for what, text in ground.facts()]
+    about = "\n".join(f" * {fact}".replace("*/", "_") for fact in facts)
+    macros = "".join(f"#define {upper}_{key} {value} /* {text} */\n" for key, value, text in _values(ground))
+    return f"""
+/**
+ * Ground: the cells the model has learnt from. An input from elsewhere gets an answer all the same, and nobody knows how
+ * wrong it is: refuse it.
+ *
+{about}
+ */
+{macros}{_rate_prototype(name) if ground.rows.rates_mc else ""}{_domain_prototype(name, upper) if ground.domain else ""}"""
+
+
+def _rate_prototype(name: str) -> str:
+    return f"""
+/** Whether a charge at rate_mC, 0.001 C, is at one of the rates the model has learnt from: 1, else 0. */
+int {name}_knows_rate(int32_t rate_mC);
+"""
+
+
+def _values(ground: Ground) -> list[tuple[str, int, str]]:
+    """(macro without the model's name, value, comment)."""
+    train, rates, degrees = ground.train, ground.rows.rates_mc, ground.rows.temperature_ddegc
+    values = [("GROUND_CELLS", train.cells, "trained on")]
+    if train.soh:
+        low, high = (round(v * 10_000) for v in train.soh)
+        values += [("GROUND_MIN_SOH_CPCT", low, "0.01 %"), ("GROUND_MAX_SOH_CPCT", high, "0.01 %")]
+    if train.cycles:
+        values += [
+            ("GROUND_MIN_CYCLE", train.cycles[0], "of a window's end"),
+            ("GROUND_MAX_CYCLE", train.cycles[1], ""),
+        ]
+    if ground.voltage_v:
+        low, high = (round(v * 1000) for v in ground.voltage_v)
+        values += [("GROUND_MIN_MV", low, "window of the charge"), ("GROUND_MAX_MV", high, "")]
+    if rates:
+        values += [
+            ("GROUND_MIN_RATE_MC", rates[0][0], "charging current, 0.001 C"),
+            ("GROUND_MAX_RATE_MC", rates[-1][1], ""),
+        ]
+    if degrees:
+        values += [("GROUND_MIN_DDEGC", degrees[0], "0.1 degC"), ("GROUND_MAX_DDEGC", degrees[1], "")]
+    if ground.domain:
+        values.append(("DOMAIN_LIMIT", ground.domain.limit, "largest score that is inside"))
+    return [(key, value, text or "the largest") for key, value, text in values]
+
+
+def _domain_prototype(name: str, upper: str) -> str:
+    return f"""
+/** How far a window of {upper}_INPUT_LEN values is from the training data; above {upper}_DOMAIN_LIMIT it is outside. */
+uint32_t {name}_domain(const int8_t *input);
+"""
+
+
+def functions(ground: Ground, name: str, rows: int) -> str:
+    """For the source; "" for a model that states neither rates nor a domain."""
+    return _rate_function(ground, name) + _domain_function(ground, name, rows)
+
+
+def _rate_function(ground: Ground, name: str) -> str:
+    ranges = ground.rows.rates_mc
+    if not ranges:
+        return ""
+    inside = " ||\n           ".join(f"((rate_mC >= {low}) && (rate_mC <= {high}))" for low, high in ranges)
+    return f"""
+int {name}_knows_rate(int32_t rate_mC)
+{{
+    return ({inside}) ? 1 : 0;
+}}
+"""
+
+
+def _domain_function(ground: Ground, name: str, rows: int) -> str:
+    """``Domain.scores`` is the same in Python."""
+    if ground.domain is None:
+        return ""
+    table = ground.domain.prototypes
+    count, columns = len(table), len(table[0])
+    values = [str(v) for row in table for v in row]
+    return f"""
+/* Rows of the input plus 128 that stand for the training data. */
+{tables.array("uint8_t", "domain_prototypes", values)}
+uint32_t {name}_domain(const int8_t *input)
+{{
+    uint8_t mean[{columns}];
+    for (uint32_t c = 0; c < {columns}U; c++) {{
+        uint32_t sum = 0; /* of values plus 128, which are never negative */
+        for (uint32_t r = 0; r < {rows}U; r++) {{
+            sum += (uint32_t)((int32_t)input[(r * {columns}U) + c] + 128);
+        }}
+        mean[c] = (uint8_t)(((2U * sum) + {rows}U) / {2 * rows}U);
+    }}
+    uint32_t least = UINT32_MAX;
+    for (uint32_t p = 0; p < {count}U; p++) {{
+        uint32_t squared = 0;
+        for (uint32_t c = 0; c < {columns}U; c++) {{
+            const int32_t away = (int32_t)mean[c] - (int32_t)domain_prototypes[(p * {columns}U) + c];
+            squared += (uint32_t)(away * away);
+        }}
+        least = (squared < least) ? squared : least;
+    }}
+    return least;
+}}
+"""

@@ -1,0 +1,64 @@
+"""Which inputs a device leaves out, by what the model's file says of its ground; equal to the firmware's decisions."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from edgebat.arrays import Bool, Int8, Int64, IntArray
+from edgebat.graph.model import IntGraph
+from edgebat.graph.origin import graph_ground
+from edgebat.ground import CHARGE_UNLIKE, WINDOW_UNLIKE, RowLimits
+from edgebat.runtime.border import input_clipped, unclipped_ppm
+
+__all__ = ["Refusal", "domain_scores", "outside_domain", "refusals", "row_limits"]
+
+
+class Refusal(IntEnum):
+    """Why a window gets no estimate."""
+
+    NONE = 0
+    ROW = 1
+    """A value of it lies outside the limits of a row."""
+    DOMAIN = 2
+    """Its score is above the limit of the domain."""
+
+    @property
+    def text(self) -> str:
+        """In words; "" for none."""
+        return ("", CHARGE_UNLIKE, WINDOW_UNLIKE)[self]
+
+
+def row_limits(graph: IntGraph) -> RowLimits:
+    """What a row must be like: the ground's limits, or, where the file states none, the range that the border does not
+    clip. Raises ModelFileError without a border."""
+    rows = graph_ground(graph).rows
+    return rows if rows.low_ppm else RowLimits(*unclipped_ppm(graph), rows.rates_mc, rows.temperature_ddegc)
+
+
+def domain_scores(graph: IntGraph, windows: Int8) -> Int64 | None:
+    """Scores [N] of quantized windows [N, T, C]; None when the model states no domain."""
+    domain = graph_ground(graph).domain
+    return None if domain is None else domain.scores(windows)
+
+
+def outside_domain(graph: IntGraph, windows: Int8) -> Bool:
+    """[N] whether the score of a quantized window [N, T, C] is above the model's limit; never where it states none."""
+    domain = graph_ground(graph).domain
+    if domain is None:
+        return np.zeros(len(windows), dtype=np.bool_)
+    return np.asarray(domain.scores(windows) > domain.limit)
+
+
+def refusals(graph: IntGraph, values: IntArray, windows: Int8) -> Int64:
+    """A ``Refusal`` [N] for each window: its integers in the model's input unit [N, T, C], and the same quantized."""
+    found = np.zeros(len(values), dtype=np.int64)
+    rows = graph_ground(graph).rows
+    found[outside_domain(graph, windows)] = Refusal.DOMAIN
+    if rows.low_ppm:
+        outside = (values < np.array(rows.low_ppm)) | (values > np.array(rows.high_ppm))
+        found[outside.reshape(len(values), -1).any(axis=1)] = Refusal.ROW
+    else:
+        found[input_clipped(graph, values)] = Refusal.ROW
+    return found

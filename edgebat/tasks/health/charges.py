@@ -1,0 +1,108 @@
+"""The charges in a cycler file that a model may be asked about: those a device would take, and why not the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgebat.arrays import Bool, Float64, Int64
+from edgebat.ground import Ground
+from edgebat.tasks.base import FileOptions
+from edgebat.tasks.health.increments import charge_increments
+from edgebat.tasks.health.spec import HealthSpec
+
+if TYPE_CHECKING:
+    from edgebat.data.readers.raw import RawCell
+
+PPM = 1_000_000
+SECONDS_PER_HOUR = 3600.0
+MOST_CHARGED = 1.15
+"""A whole charge of a sound cell takes no more, in nominal capacities."""
+WHOLE_V = 0.8
+"""A charge over so many volts is nearly a whole one."""
+LEAST_CHARGED = 0.35
+"""A cell that takes less than this over a whole charge is at the end of its life, or its nominal capacity is another's."""
+
+
+@dataclass
+class Charges:
+    """What the cycles of one cell gave."""
+
+    cycle: list[int] = field(default_factory=list)
+    """Numbers of the cycles with a row."""
+    rows: list[Float64] = field(default_factory=list)
+    """Increments of each, fractions of nominal capacity."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Reason -> cycles without a row."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """The part of ``left_out`` that is sound and unlike what the model has learnt from."""
+    rates_c: list[float] = field(default_factory=list)
+    """Charging current inside the window of every sound charge, C."""
+    charged: list[float] = field(default_factory=list)
+    """What charges over nearly the whole voltage took, in nominal capacities."""
+
+    def suspicion(self, ground: Ground) -> str:
+        """What explains best that a model takes none of them."""
+        whole = float(np.median(self.charged)) if self.charged else None
+        if whole is not None and not LEAST_CHARGED <= whole <= MOST_CHARGED:
+            return (
+                f"a whole charge takes {whole:.2f} times the nominal capacity: cells in parallel, a current in another "
+                "unit, or the nominal capacity of another cell"
+            )
+        rate = float(np.median(self.rates_c)) if self.rates_c else None
+        if rate is not None and not ground.rows.knows_rate(rate):
+            return f"the cell is charged at {rate:.2f} C, the model knows {ground.rows.rates}"
+        known = "; ".join(ground.train.chemistries) or "those of its training cells"
+        return f"a cell of another chemistry or make: the model knows {known}"
+
+
+def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOptions) -> Charges:
+    """Cycle by cycle what a device that is given ``how.ground`` would measure and take."""
+    from edgebat.data.readers.quality import window_fault
+
+    found = Charges()
+    step_v = (spec.window_end_v - spec.window_start_v) / spec.increments
+    for number, samples in cell.cycles():
+        time, voltage, current = cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples]
+        row, status = charge_increments(time, voltage, current, nominal_ah, spec)
+        reason = str(status) if row is None else window_fault(
+            time, voltage, current, spec.window_start_v, spec.window_end_v, step_v) or _hole(
+            time, voltage, current, spec, how.max_gap_ms)  # fmt: skip
+        if row is None or reason:
+            found.left_out[reason] += 1
+            continue
+        rate_c = float(np.median(current[_inside(voltage, current, spec)])) / nominal_ah
+        found.rates_c.append(rate_c)
+        if np.ptp(voltage[current > 0]) >= WHOLE_V:
+            flow = np.maximum((current[1:] + current[:-1]) / 2.0, 0.0)
+            found.charged.append(float((flow * np.diff(time)).sum()) / (SECONDS_PER_HOUR * nominal_ah))
+        if refusal := how.ground.rows.refusal(_ppm(row), rate_c):
+            found.left_out[refusal] += 1
+            found.refused[refusal] += 1
+            continue
+        found.cycle.append(number)
+        found.rows.append(row)
+    return found
+
+
+def _ppm(row: Float64) -> Int64:
+    return np.clip(np.rint(row * PPM), -(2**31), 2**31 - 1).astype(np.int64)
+
+
+def _inside(voltage_v: Float64, current_a: Float64, spec: HealthSpec) -> Bool:
+    """[S] samples of the charge in the window; where it leaps over it, those above."""
+    charging = current_a > 0
+    inside = charging & (voltage_v >= spec.window_start_v) & (voltage_v <= spec.window_end_v)
+    return inside if inside.any() else charging & (voltage_v >= spec.window_start_v)
+
+
+def _hole(time_s: Float64, voltage_v: Float64, current_a: Float64, spec: HealthSpec, max_gap_ms: int | None) -> str:
+    """Why a device that allows holes of ``max_gap_ms`` ends the measurement; "" where it does not."""
+    if max_gap_ms is None:
+        return ""
+    inside = np.flatnonzero(_inside(voltage_v, current_a, spec))
+    longest = np.diff(time_s[max(int(inside[0]) - 1, 0) : int(inside[-1]) + 2]).max(initial=0.0) * 1000
+    return "samples are missing inside the window" if longest > max_gap_ms else ""
