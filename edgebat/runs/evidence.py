@@ -25,7 +25,7 @@ from edgebat.report.paired import Paired, errors_by_cell, paired
 from edgebat.runs.folder import RunFolder
 from edgebat.runs.recipe import Recipe, load_recipe
 from edgebat.runs.run import run_recipe
-from edgebat.runs.seeds import LAST, copy_data, train_seeds
+from edgebat.runs.seeds import LAST, copy_prepared, train_seeds
 from edgebat.tasks.predictions import load_predictions
 from edgebat.workers import HERE, Machines
 
@@ -110,16 +110,14 @@ def evidence(
     first = load_recipe(recipe, overrides)
     folder = runs / f"{first.name}-evidence"
     found: dict[str, dict[str, list[Float64]]] = {kind.kind: {} for kind in first.students}
-    taught_by: list[str] = []
     prepared: list[Recipe] = []
     for seed in range(1, seeds + 1):
         own = [f"name=seed{seed}", f"distill.fit.seed={seed}", "distill.measured_too=true"]
-        checked = load_recipe(recipe, [*overrides, *own, *taught_by])
+        checked = load_recipe(recipe, [*overrides, *own])
         if prepared:
-            copy_data(RunFolder(folder / prepared[0].name), RunFolder(folder / checked.name))
-        done = run_recipe(checked, folder, corpus, "teacher", console=console, tables=False)
+            copy_prepared(RunFolder(folder / prepared[0].name), RunFolder(folder / checked.name))
+        run_recipe(checked, folder, corpus, "teacher", console=console, tables=False)
         prepared.append(checked)
-        taught_by = taught_by or [_given(checked, done)]
     if machines.several:
         train_seeds(prepared, folder, machines)
     for checked in prepared:
@@ -138,16 +136,6 @@ def evidence(
     atomic_write(folder / "evidence.json", json.dumps(result.to_json(), indent=1) + "\n")
     atomic_write(folder / "evidence.md", result.markdown())
     return result
-
-
-def _given(recipe: Recipe, folder: Path) -> str:
-    """The override that gives another run the teachers that the run in ``folder`` has trained, as files."""
-    entries = []
-    for number, entry in enumerate(recipe.teacher, 1):
-        ending = f"-{number}" if len(recipe.teacher) > 1 else ""
-        trained = {"file": str((folder / "models" / f"teacher{ending}.safetensors").resolve())}
-        entries.append(trained if entry.name else {"file": entry.file, **(entry.settings or {})})
-    return f"teacher={json.dumps(entries)}"
 
 
 def _errors(recipe: Recipe, folder: Path) -> tuple[list[str], list[str], dict[str, Float64]]:

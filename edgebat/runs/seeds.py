@@ -73,11 +73,12 @@ def train_seeds(recipes: Sequence[Recipe], runs: Path, machines: Machines) -> No
                 atomic_write(folders[waiting[index].name].file(path), content)
 
 
-def copy_data(source: RunFolder, target: RunFolder) -> None:
-    """Spare ``target`` the step ``data``: it is the same for every seed, and checked like any finished step."""
-    if target.record("data") is None and source.record("data") is not None:
-        for path in left_by(source, ("data",)):
-            atomic_write(target.file(path), source.file(path).read_bytes())
+def copy_prepared(source: RunFolder, target: RunFolder) -> None:
+    """Spare ``target`` the steps ``PREPARED``: they are the same for every seed, and checked like any finished step."""
+    for step in PREPARED:
+        if target.record(step) != source.record(step):
+            for path in left_by(source, (step,)):
+                atomic_write(target.file(path), source.file(path).read_bytes())
 
 
 def left_by(folder: RunFolder, steps: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,6 +61,16 @@ def test_seeds_trained_elsewhere_are_the_same_and_none_is_lost(tmp_path: Path, m
     assert found("elsewhere", Machines(2)) == alone
     assert Elsewhere.trained == ["seed1", "seed2"], "none twice"
     assert not list(tmp_path.glob("elsewhere/*/seed*/checkpoints/labels")), "no student was trained by this process"
+
+
+def test_all_seeds_judge_and_hear_the_same_teacher(tmp_path: Path) -> None:
+    """One that a recipe trains is in every seed the recipe's own, judged by the validation cells like in the first."""
+    evidence(yaml.safe_load(RECIPE), ["distill.listen=where_better"], SEEDS, None, tmp_path, Console(quiet=True))
+    records = [(tmp_path / f"tiny-evidence/seed{n}/steps/teacher.json").read_text() for n in (1, SEEDS)]
+    assert records[0] == records[1]
+    assert json.loads(records[0])["results"]["seen"] == "", (
+        "whoever has seen the validation cells is not judged by them"
+    )
 
 
 @pytest.mark.filterwarnings("default")  # Ray's own
