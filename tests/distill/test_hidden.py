@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from safetensors.numpy import load  # noqa: E402
 
+from edgebat.arrays import FloatArray  # noqa: E402
 from edgebat.distill.gate import Gated  # noqa: E402
 from edgebat.distill.hidden import WITH_STATE, States, normalized, projection  # noqa: E402
 from edgebat.distill.labels import HIDDEN, KnownLabels, teacher_labels  # noqa: E402
@@ -150,9 +151,24 @@ def test_an_ensemble_joins_the_states_of_its_members() -> None:
     np.testing.assert_array_equal(found, np.concatenate([one.hidden(WINDOWS), other.hidden(WINDOWS)], axis=1))
 
 
-def test_states_have_a_row_per_window() -> None:
-    assert teacher().hidden(WINDOWS).shape == (len(WINDOWS), 16)
+def states_of_each() -> list[tuple[FloatArray, tuple[int, ...]]]:
+    """The states of a small network of each task, and their shape."""
     curves = task("forecast").synthetic(task("forecast").spec(), 2, 400, 1).windows.evenly(7)
-    assert BatteryTimer().hidden(curves).shape == (7, 64)
     cells = task("life").synthetic(LifeSpec(), 6, 400, 1).windows
-    assert BatLiNet(spec=LifeSpec().to_dict()).hidden(cells).shape[0] == len(cells)
+    own = BatLiNet(spec=LifeSpec().to_dict()).hidden(cells)
+    return [
+        (teacher().hidden(WINDOWS), (len(WINDOWS), 16)),
+        (BatteryTimer().hidden(curves), (7, 64)),
+        (own, (len(cells), own.shape[1])),
+    ]
+
+
+def test_states_have_a_row_per_window() -> None:
+    for found, shape in states_of_each():
+        assert found.shape == shape
+
+
+def test_states_are_given_in_float32_by_a_teacher_in_bfloat16_too() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # stands in for a GPU
+        for found, _ in states_of_each():
+            assert found.dtype == np.float32

@@ -207,7 +207,7 @@ class Ic2ml(Teacher[HealthWindows]):
     @torch.no_grad()
     def hidden(self, windows: HealthWindows) -> FloatArray:
         """The summary of all cycles, [N, width]. Raises DataError like ``predict``."""
-        return torch.cat([state.cpu() for _, state in self._batches(windows)]).numpy()
+        return torch.cat([state.float().cpu() for _, state in self._batches(windows)]).numpy()
 
     def _batches(self, windows: HealthWindows) -> Iterator[tuple[tuple[Tensor, Tensor, Tensor], Tensor]]:
         """``answers`` in eval mode, batch by batch."""
