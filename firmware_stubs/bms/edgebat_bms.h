@@ -93,9 +93,6 @@ void edgebat_bms_learn(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t 
 /* The model has, of the newest row and those before it. */
 void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct);
 
-/* The newest row was unlike the training data. */
-void edgebat_bms_learn_odd(edgebat_t *battery);
-
 /* All evidence together, if anything about it has changed: target_cpct, target_sigma, source. */
 void edgebat_bms_weigh(edgebat_t *battery);
 

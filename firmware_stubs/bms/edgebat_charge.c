@@ -182,10 +182,14 @@ static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
 }
 
 /* The voltage has reached the window. What went into it before and has not come out again is missing now, as
- * after a pause; a charge that comes from far below shows that it was a pulse. */
+ * after a pause; a charge that comes from far below shows that it was a pulse, if it was as short as one. */
 static void enter_window(edgebat_t *battery) {
     const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
-    const uint8_t near = ((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ? 1U : 0U;
+    const uint8_t near =
+        (((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ||
+         (battery->above >= ((uint64_t)battery->charge + edgebat_bms_part(battery, PULSE_PART))))
+            ? 1U
+            : 0U;
     if (((lacks != 0U) && (near != 0U)) || (battery->row_ready != 0U)) {
         /* Nor must a finished row that nobody has taken over yet be written over. */
         give_up(battery, EDGEBAT_CHARGE_REPEATED);

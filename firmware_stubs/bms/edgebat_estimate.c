@@ -7,6 +7,10 @@
 
 #include <stddef.h>
 
+/* The third charge in a row that is unlike the training data says itself what the cell is, to 10 %. */
+#define ODD_ROWS 3U
+#define WINDOW_SIGMA 1000U
+
 /* From one charge to the next, times what the training data had: in equivalent full cycles, because a cell
  * ages by what flows. A window that reaches back so far is worth less, see edgebat_bms_learn_model. */
 #define GAPS 10U
@@ -87,6 +91,24 @@ static void append_row(edgebat_t *battery) {
     battery->row_efc = battery->efc;
 }
 
+/* A window that takes less than at the last estimate belongs to a cell that holds less by as much; one that
+ * takes more to none that is healthier. */
+static void learn_odd(edgebat_t *battery) {
+    const uint32_t before = battery->evidence[EDGEBAT_BY_MODEL].cpct;
+    const uint32_t most = (battery->ceiling_cpct < before) ? battery->ceiling_cpct : before;
+    battery->odd_rows = (battery->odd_rows < UINT8_MAX) ? (uint8_t)(battery->odd_rows + 1U) : UINT8_MAX;
+    battery->weigh |= EDGEBAT_WEIGH_AGE;
+    if ((before != EDGEBAT_UNKNOWN) && (battery->window_ppm != 0U)) {
+        const uint64_t in_proportion = ((uint64_t)before * battery->row_ppm) / battery->window_ppm;
+        const uint16_t like = (uint16_t)((in_proportion < most) ? in_proportion : most);
+        battery->odd_cpct =
+            ((battery->odd_rows == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
+        if (battery->odd_rows >= ODD_ROWS) {
+            edgebat_bms_learn(battery, EDGEBAT_BY_WINDOW, battery->odd_cpct, WINDOW_SIGMA);
+        }
+    }
+}
+
 /* A finished charge: what the model does not know never reaches it. */
 static void take_row(edgebat_t *battery) {
     battery->row_ready = 0U;
@@ -103,7 +125,7 @@ static void take_row(edgebat_t *battery) {
     } else {
         battery->failed = (battery->failed < UINT8_MAX) ? (uint8_t)(battery->failed + 1U) : UINT8_MAX;
         if (battery->row_cold == 0U) {
-            edgebat_bms_learn_odd(battery);
+            learn_odd(battery);
         }
     }
 }

@@ -33,10 +33,8 @@
 #define BLIND_SIGMA 300U
 
 /* Charges unlike the training data in a row: the deviation of the estimate before them grows by their number
- * cubed, and the third says itself what the cell is, to 10 %. */
+ * cubed. */
 #define ODD_SIGMA 100U
-#define ODD_ROWS 3U
-#define WINDOW_SIGMA 1000U
 
 static uint32_t at_most(uint64_t value, uint32_t most) {
     return (value > most) ? most : (uint32_t)value;
@@ -241,22 +239,4 @@ void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct) {
     battery->odd_rows = 0U;
     battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
     edgebat_bms_learn(battery, EDGEBAT_BY_MODEL, cpct, square_root(sum));
-}
-
-/* A window that takes less than at the last estimate belongs to a cell that holds less by as much; one that
- * takes more to none that is healthier. */
-void edgebat_bms_learn_odd(edgebat_t *battery) {
-    const uint32_t before = battery->evidence[EDGEBAT_BY_MODEL].cpct;
-    const uint32_t most = (battery->ceiling_cpct < before) ? battery->ceiling_cpct : before;
-    battery->odd_rows = (battery->odd_rows < UINT8_MAX) ? (uint8_t)(battery->odd_rows + 1U) : UINT8_MAX;
-    battery->weigh |= EDGEBAT_WEIGH_AGE;
-    if ((before != EDGEBAT_UNKNOWN) && (battery->window_ppm != 0U)) {
-        const uint16_t like =
-            (uint16_t)at_most(((uint64_t)before * battery->row_ppm) / battery->window_ppm, most);
-        battery->odd_cpct =
-            ((battery->odd_rows == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
-        if (battery->odd_rows >= ODD_ROWS) {
-            edgebat_bms_learn(battery, EDGEBAT_BY_WINDOW, battery->odd_cpct, WINDOW_SIGMA);
-        }
-    }
 }

@@ -242,23 +242,3 @@ int edgebat_state_check(const edgebat_model_t *model, const edgebat_config_t *co
     }
     return code;
 }
-
-const void *edgebat_state_newest(const edgebat_model_t *model, const edgebat_config_t *config, const void *a,
-                                 const void *b, uint32_t bytes) {
-    const uint8_t sound_a = (edgebat_state_check(model, config, a, bytes) >= EDGEBAT_OK) ? 1U : 0U;
-    const uint8_t sound_b = (edgebat_state_check(model, config, b, bytes) >= EDGEBAT_OK) ? 1U : 0U;
-    const void *newest = NULL;
-    if ((sound_a != 0U) && (sound_b != 0U)) {
-        /* Sequence numbers may wrap around. */
-        const uint32_t ahead =
-            edgebat_state_32((const uint8_t *)a, 12U) - edgebat_state_32((const uint8_t *)b, 12U);
-        newest = (ahead < UINT32_C(0x80000000)) ? a : b;
-    } else if (sound_a != 0U) {
-        newest = a;
-    } else if (sound_b != 0U) {
-        newest = b;
-    } else {
-        /* neither: a new battery */
-    }
-    return newest;
-}

@@ -17,7 +17,7 @@ from edgebat.bms.results import Status
 from edgebat.bms.samples import Samples
 from edgebat.bms.twin import FRAME_MS, Twin, newest_state
 from edgebat.bms.virtual import BoardFirmware, HostFirmware
-from edgebat.formats.c.bms_models import forecast_model, health_model
+from edgebat.formats.c.bms_models import SAVED_HEADER, forecast_model, health_model
 from edgebat.graph import IntGraph, load_graph
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, cycles
 from tests.tiny_forecast import forecast_graph
@@ -34,7 +34,7 @@ def test_a_product_without_forecasts_carries_none(model_file: Path, tmp_path: Pa
     files = export_port(charges, "freertos", tmp_path)
     assert not [path for path in files if "forecast" in path.name or b"edgebat_forecast" in path.read_bytes()]
     model = health_model(charges)
-    assert model.saved_bytes == 72 + 2 * model.points + model.increments * model.context + 4
+    assert model.saved_bytes == SAVED_HEADER + 2 * model.points + model.increments * model.context + 4
     assert "Outlook" not in dbc_text(model)
     assert dbc_text(model, forecast=forecast_model(forecast_graph())).startswith(
         dbc_text(model).split("CM_ ")[0].rstrip()

@@ -47,9 +47,11 @@ def test_a_power_cut_at_any_instruction_leaves_the_old_or_the_new_state(graph: I
     twin = branch
     rng = np.random.default_rng(3)
     outcomes: Counter[str] = Counter()
-    earliest = total  # cut after which a new state was found: the state is written just before
+    # The state is written between the latest cut that left the old one and the earliest that left a new one.
+    latest, earliest = 1, total
     for number in range(10_000 if FULL else 200):
-        where = int(rng.integers(max(earliest - 3000, 1), earliest) if number % 2 else rng.integers(1, total))
+        close = max(min(latest, earliest) - 500, 1)
+        where = int(rng.integers(close, earliest) if number % 2 else rng.integers(1, total))
         cut = board.run_until_cut(ONE, where)
         branch = copy.deepcopy(twin)
         branch.run(ONE)
@@ -63,6 +65,7 @@ def test_a_power_cut_at_any_instruction_leaves_the_old_or_the_new_state(graph: I
             continue
         if state == twin.saved[-1]:
             outcomes["old state"] += 1
+            latest = max(latest, where)
         else:
             assert state in new, "a state that was never saved"
             outcomes["new state"] += 1

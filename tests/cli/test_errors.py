@@ -59,8 +59,12 @@ def test_a_file_where_a_folder_is_needed_is_named(command: Command, model_file: 
 def test_a_full_disk_names_the_file_and_leaves_nothing(
     command: Command, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> NoReturn:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    replace = os.replace
+
+    def full(source: str, target: Path) -> None:
+        if Path(target).is_relative_to(tmp_path / "out"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
 
     monkeypatch.setattr("edgebat.files.os.replace", full)
     code, _, err = command("export", model_file, "--to", "ebat", "--out", tmp_path / "out")

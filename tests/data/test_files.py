@@ -15,7 +15,7 @@ from edgebat.files import atomic_write, sha256_bytes, sha256_file
 
 def test_one_base_for_all_errors():
     kinds = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, Exception)]
-    assert len(kinds) == 9
+    assert len(kinds) == 10
     assert all(issubclass(kind, errors.EdgebatError) for kind in kinds)
 
 

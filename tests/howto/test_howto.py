@@ -139,21 +139,21 @@ def test_a_task_is_a_folder_and_a_recipe_is_a_file(tmp_path: Path, command: Comm
     assert out.count("(kept)") == len(list((tmp_path / "toy/steps").iterdir()))
 
 
-def test_a_reader_is_a_file(tmp_path: Path, command: Command, model_file: Path) -> None:
+def test_a_reader_is_a_file(tmp_path: Path, command: Command) -> None:
     from edgebat.data.readers import read_cell
     from edgebat.data.synthetic import make_raw_cell
     from edgebat.errors import DataError
 
-    cell = make_raw_cell(cycles=range(1, 6), period_s=30.0)
+    cell = make_raw_cell(cycles=range(1, 13), period_s=30.0)
     rows = np.stack([cell.cycle, cell.time_s, cell.voltage_v, cell.current_a], axis=1).tolist()
     path = tmp_path / "cell07.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     assert np.array_equal(read_cell(path, (), "positive_is_charge").current_a, cell.current_a)
     with pytest.raises(DataError, match="The current is flipped"):
         read_cell(path, (), "positive_is_discharge")
-    code, out, err = command("predict", model_file, path, "--nominal-ah", "3", "--json")
+    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.5", "--json")
     assert code == 0, err
-    assert [window["cycle"] for window in json.loads(out)["windows"]] == [3, 4, 5]
+    assert [window["cycle"] for window in json.loads(out)["windows"]] == [10, 11, 12]
 
 
 def test_an_engine_is_an_entry_of_a_table(tmp_path: Path) -> None:

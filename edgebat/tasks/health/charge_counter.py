@@ -261,8 +261,9 @@ class ChargeCounter:
 
     def _enter_window(self) -> None:
         """What went into the window before and has not come out again is missing now, as after a pause; a charge that
-        comes from far below shows that it was a pulse."""
-        lacks = self.above > self._part(LACK_PART) and self.charge < self._part(LEAD_PART)
+        comes from far below shows that it was a pulse, if it was as short as one."""
+        near = self.charge < self._part(LEAD_PART) or self.above >= self.charge + self._part(PULSE_PART)
+        lacks = self.above > self._part(LACK_PART) and near
         if lacks or self.row_ready:
             self._give_up(ChargeEnd.REPEATED)
         else:
