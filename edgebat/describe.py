@@ -34,7 +34,7 @@ class Description:
 
     path: Path
     kind: str
-    """One word for programs: int8, teacher, student, recipe, target, run, corpus, cycler ..."""
+    """One word for programs: int8, teacher, student, recipe, target, run, corpus, results, cycler ..."""
     what: str
     use: str
     """What one does with it."""
@@ -201,7 +201,7 @@ def _yaml(path: Path, name: str) -> Description:
 
 
 def _folder(path: Path) -> Description:
-    """A run, a corpus, or a folder with one model."""
+    """A run, a corpus, results over logs, or a folder with one model."""
     if (path / "config.yaml").is_file() and (path / "steps").is_dir():
         done = sorted(record.stem for record in (path / "steps").glob("*.json"))
         report = path / "report.html"
@@ -213,8 +213,17 @@ def _folder(path: Path) -> Description:
     if (path / "cells.csv").is_file():
         with (path / "cells.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
             cells = sum(1 for _ in csv.reader(stream)) - 1
-        use = f"edgebat run RECIPE --corpus {_quoted(path)}, edgebat evaluate MODEL --corpus {_quoted(path)}"
+        corpus = _quoted(path)
+        use = (
+            f"edgebat data check {corpus}, edgebat init my.yaml --corpus {corpus}, edgebat run RECIPE --corpus {corpus}, "
+            f"edgebat evaluate MODEL --corpus {corpus}"
+        )
         return Description(path, "corpus", f"corpus of {max(cells, 0)} measured cells", use)
+    if (path / "job.json").is_file() and (path / "parts").is_dir():
+        return Description(
+            path, "results", f"results of a model on many logs, {len(list((path / 'parts').glob('*.parquet')))} parts",
+            f"pandas.read_parquet({str(path / 'parts')!r}) reads all rows; what became of each log: {path / 'logs.csv'}",
+        )  # fmt: skip
     try:
         return describe(model_file(path))
     except ModelFileError:
@@ -242,6 +251,13 @@ def _measurements(path: Path) -> Description:
     line = "" if text is None else text.partition("\n")[0].strip()
     names = [name.strip().strip('"').lower() for name in re.split(r"[,;\t]", line)]
     predict = f"edgebat predict MODEL {_quoted(path)} --nominal-ah AH"
+    if {"dataset", "cell_id"} <= set(names):
+        return Description(
+            path,
+            "cells",
+            f"table of the cells of a corpus, {len(names)} columns",
+            f"edgebat info {_quoted(path.parent)}",
+        )
     if {"cycle", "capacity_ah"} <= set(names):
         return Description(path, "history", "capacity history, a capacity per cycle", f"{predict}, of a forecast model")
     if any(word in name for name in names for word in CYCLER_WORDS):

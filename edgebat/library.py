@@ -293,8 +293,9 @@ def read(
     require("pandas", extra="data")
     from edgebat.assemble.fleet import read_fleet
     from edgebat.assemble.settings import AddSettings
+    from edgebat.data.readers.cell import answers_of
 
-    answers = dict(entry.split("=", 1) for entry in _mapping(columns)) | ({"sign": sign} if sign else {})
+    answers = answers_of(_mapping(columns)) | ({"sign": sign} if sign else {})
     given = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     return read_fleet(
         given, AddSettings(dataset=dataset, answers=answers, nominal_ah=nominal_ah, name_pattern=name_pattern)

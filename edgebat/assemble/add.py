@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgebat.assemble.provenance import CellNote, Provenance, SourceNote
 from edgebat.assemble.settings import AddSettings
 from edgebat.assemble.sources import Duplicate, Source, SourceStore, find_sources
 from edgebat.assemble.tables import write_cells
+from edgebat.data.readers.profiles import load_profile
 from edgebat.data.readers.records import AmbiguousFile, Records
 from edgebat.errors import DataError
 from edgebat.files import Json, sha256_bytes
@@ -79,6 +80,8 @@ def add(
     names cells that could not be built in ``Added.failed``.
     """
     known = Provenance.read(corpus)
+    # What is wrong with a profile or an answer is of no single file.
+    load_profile(settings.profile or "generic").answered(settings.answers)
     found, duplicates = find_sources(paths, settings.skip)
     # A file that is in the corpus under another name stays there under that one.
     sources = [replace(s, name=known.sources[s.sha256].name) if s.sha256 in known.sources else s for s in found]
@@ -89,16 +92,18 @@ def add(
     store = SourceStore(corpus, settings, keep=not dry_run)
     read = _read_all(sources, store, settings, progress, result)
     cells = _gathered(read, naming)
-    _earlier_files(known, cells)
+    _check_moved(known, cells)
+    _earlier_files(known, cells, read)
     for done, (label, gathered) in enumerate(sorted(cells.items())):
         progress(f"cell {label}", done, len(cells))
-        mark = _fingerprint(gathered, settings)
+        readings = {sha: store.reading if sha in read else known.sources[sha].reading for sha, _, _ in gathered.pieces}
+        mark = _fingerprint(gathered, settings, readings)
         if label in known.cells and known.cells[label].fingerprint == mark:
             result.kept.append(label)
             continue
         try:
             pieces = [
-                Piece(name, _channel(store.records(sha, name, _reading(known, sha)), channel))
+                Piece(name, _channel(store.records(sha, name, readings[sha]), channel))
                 for sha, channel, name in gathered.pieces
             ]
             built = build_cell(gathered.name.key, pieces, dict(gathered.name.facts), settings)
@@ -110,8 +115,12 @@ def add(
         known.cells[label] = _note(built, mark, gathered)
     unbuilt = {sha for label in result.failed for sha, _, _ in cells[label].pieces}
     for source in sources:
-        if source.sha256 in read and source.sha256 not in unbuilt:
-            known.sources[source.sha256] = _source_note(source, read[source.sha256], naming, store.reading)
+        if source.sha256 not in read or (source.sha256 in unbuilt and source.sha256 in known.sources):
+            continue
+        note = _source_note(source, read[source.sha256], naming, store.reading)
+        added = {channel: about for channel, about in note.channels.items() if about["cell"] not in result.failed}
+        if added:
+            known.sources[source.sha256] = replace(note, channels=added)
     known.left_out |= result.left_out | {name: f"same content as {of}" for name, of in result.duplicates.items()}
     known.settings = {k: v for k, v in asdict(settings).items() if k not in ("skip",)}
     if not dry_run:
@@ -172,13 +181,29 @@ def _gathered(read: dict[str, list[Records]], naming: Naming) -> dict[str, _Gath
     return cells
 
 
-def _earlier_files(known: Provenance, cells: dict[str, _Gathered]) -> None:
-    """The files that earlier calls gave to the same cells."""
-    for note in known.sources.values():
+def _check_moved(known: Provenance, cells: dict[str, _Gathered]) -> None:
+    """Raises DataError for a file that would be of another cell than before: the corpus would hold its samples twice."""
+    now: dict[str, set[str]] = {}
+    for label, gathered in cells.items():
+        for sha, _, _ in gathered.pieces:
+            now.setdefault(sha, set()).add(label)
+    for sha, labels in now.items():
+        note = known.sources.get(sha)
+        before = {str(about["cell"]) for about in note.channels.values()} if note else set()
+        if note and not before <= labels:
+            raise DataError(
+                f"{note.name} is of {', '.join(sorted(before))} in this corpus and would now be of "
+                f"{', '.join(sorted(labels))}; its samples would be in two cells. Name it as before, or add all files to a "
+                "new corpus with another --out"
+            )
+
+
+def _earlier_files(known: Provenance, cells: dict[str, _Gathered], read: Collection[str]) -> None:
+    """The files that earlier calls gave to the same cells, and this one does not."""
+    for sha, note in known.sources.items():
         for channel, about in note.channels.items():
-            entry = cells.get(str(about["cell"]))
-            if entry is not None and (note.sha256, channel) not in {piece[:2] for piece in entry.pieces}:
-                entry.pieces.append((note.sha256, channel, note.name))
+            if sha not in read and (entry := cells.get(str(about["cell"]))):
+                entry.pieces.append((sha, channel, note.name))
 
 
 def _renewed(gathered: _Gathered) -> list[Finding]:
@@ -190,14 +215,11 @@ def _renewed(gathered: _Gathered) -> list[Finding]:
     return [Finding("warning", text, name) for name in sorted(set(names)) if names.count(name) > 1]
 
 
-def _fingerprint(gathered: _Gathered, settings: AddSettings) -> str:
+def _fingerprint(gathered: _Gathered, settings: AddSettings, readings: Mapping[str, str]) -> str:
     stated = [settings.nominal_ah, settings.chemistry, settings.temperature_degc, settings.cycles, settings.order]
-    document = [__version__, RULES, sorted(p[:2] for p in gathered.pieces), gathered.name.facts, stated]
+    pieces = sorted((sha, channel, readings[sha]) for sha, channel, _ in gathered.pieces)
+    document = [__version__, RULES, pieces, gathered.name.facts, stated]
     return sha256_bytes(json.dumps(document, sort_keys=True, default=str).encode())
-
-
-def _reading(known: Provenance, sha256: str) -> str | None:
-    return known.sources[sha256].reading if sha256 in known.sources else None
 
 
 def _channel(records: Sequence[Records], channel: str) -> Records:

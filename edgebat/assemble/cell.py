@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, Float32, Float64, Int64, StrArray
-from edgebat.assemble.capacity import CycleTable, count_cycles, label_kinds
+from edgebat.assemble.capacity import REAL_CHARGE, CycleTable, count_cycles, label_kinds
 from edgebat.assemble.clocks import typical_step_s
 from edgebat.assemble.curves import charge_curve, discharge_curve, spoilt_below, voltage_grid
 from edgebat.assemble.cycles import Runs, counted_ah, device_cycles, file_cycles, runs_of
@@ -93,12 +93,17 @@ def nominal_of(cell: str, pieces: Sequence[Piece], facts: dict[str, object], set
 
 
 def _largest_discharge(pieces: Sequence[Piece]) -> str:
+    """What flows between two real charges, at most; over all samples the errors of the charges would add up."""
     largest = 0.0
     for piece in pieces:
         record = piece.records
         step = np.maximum(np.diff(record.time_s), 0.0) * (record.current_a[1:] + record.current_a[:-1]) / 7200.0
-        counted = np.concatenate(([0.0], np.cumsum(np.nan_to_num(step))))
-        largest = max(largest, float((np.maximum.accumulate(counted) - counted).max(initial=0.0)))
+        if not step.size:
+            continue
+        step = np.nan_to_num(step)
+        runs = np.add.reduceat(step, np.concatenate(([0], np.flatnonzero(np.diff(step > 0.0)) + 1)))
+        real = (runs > 0.0) & (runs >= REAL_CHARGE * runs.max())
+        largest = max(largest, float(np.bincount(np.cumsum(real), np.where(real, 0.0, -runs)).max()))
     return f"about {largest:.2g} Ah flow in its largest discharge; " if largest > 0.0 else ""
 
 

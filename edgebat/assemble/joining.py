@@ -19,6 +19,8 @@ from edgebat.errors import DataError
 
 LITTLE_OVERLAP_S = 7_200.0
 """Clocks of two files may disagree by this much (summer time, two computers) and the files still follow each other."""
+SHORT_OVERLAP_S = 600.0
+"""Up to here always; beyond it by no more than half of the earlier file: else it is two cells that ran side by side."""
 OTHER_V, OTHER_A = 2e-3, 2e-2
 """Samples at one time that differ by more are of two measurements."""
 EPOCH = datetime(1970, 1, 1)
@@ -219,7 +221,7 @@ def _overlapping(
         findings.append(Finding("dropped", f"{plural(shared, 'sample')} that {before.name} holds already", part.name))
         rest = part.without_first(shared)
         return rest, start + float(part.columns["time_s"][min(shared, part.size - 1)])
-    if end - start <= LITTLE_OVERLAP_S or shared <= 2:
+    if end - start <= max(SHORT_OVERLAP_S, min(LITTLE_OVERLAP_S, end / 2.0)) or shared <= 2:
         findings.append(
             Finding(
                 "mended", f"its clock starts {end - start:,.0f} s before {before.name} ends; it follows it", part.name

@@ -123,14 +123,13 @@ class SourceStore:
                 raise
         return read_records(path, profile, {"nominal_ah": str(self.nominal_ah), **answers})
 
-    def records(self, sha256: str, name: str, reading: str | None = None) -> list[Records]:
-        """A file by content, read in this call or (``reading``) an earlier one. Raises DataError when it is not kept."""
+    def records(self, sha256: str, name: str, reading: str) -> list[Records]:
+        """A file by content, read in this call or an earlier one with the mark ``reading``. Raises DataError when it is
+        not kept."""
         if sha256 in self.read_now:
             return self.read_now[sha256]
-        kept = [self._file(sha256, mark) for mark in (self.reading, reading) if mark]
-        for file in kept:
-            if file.is_file():
-                return load_records(file, name)
+        if (kept := self._file(sha256, reading)).is_file():
+            return load_records(kept, name)
         raise DataError(
             f"{name} was added to this corpus before, its cell gets more files now, and what was read of it is no longer in "
             f"{self.folder}; give that file again together with the new ones"

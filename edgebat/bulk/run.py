@@ -62,6 +62,7 @@ class Job:
             "nominal_ah": self.how.nominal_ah,
             "columns": list(self.how.mapping),
             "sign": self.how.sign,
+            "max_gap_ms": self.how.max_gap_ms,
             "last": self.last,
             "nominal_ah_by_log": dict(self.nominal_ah or {}),
         }
@@ -128,11 +129,13 @@ def run_logs(
     """Do the logs that are not done yet. watch hears of the logs that are done and of all. hands: who works, made from
     ``effort`` unless given.
 
-    Raises DataError for a folder without files or results of another job, FolderBusy, MissingExtra.
+    Raises DataError for a folder without files, results of another job or capacities of unknown logs, FolderBusy,
+    MissingExtra.
     """
     started = time.perf_counter()
     results = Results(job.out)
     logs = logs_in(job.logs, job.out)
+    _check_named(job, logs)
     with only_one(job.out, "--out FOLDER"):
         results.open(job.to_json())
         waiting = results.unfinished(logs)
@@ -150,6 +153,18 @@ def run_logs(
     name = task_of(job.graph.meta.get("task"), f"model {job.graph.name!r}")[0].name
     seconds = time.perf_counter() - started
     return BulkResult(job.out, name, job.work, tuple(records), len(waiting), seconds)
+
+
+def _check_named(job: Job, logs: Sequence[Log]) -> None:
+    """Raises DataError when a capacity is stated for a log that is not there, and a default would silently replace it."""
+    unknown = sorted(set(job.nominal_ah or {}) - {log.name for log in logs})
+    if unknown and job.how.nominal_ah is not None:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise DataError(
+            f"a capacity is given for {unknown[0]}{more}, not in {job.logs}, and {job.how.nominal_ah:g} Ah for all others: "
+            "a log under another name would be taken for one of these. Name each by its path below the folder, as "
+            f"{logs[0].name}, or give no capacity for all others"
+        )
 
 
 def logs_in(folder: Path, out: Path) -> list[Log]:

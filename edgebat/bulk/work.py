@@ -57,6 +57,7 @@ def evaluate_logs(shared: Shared, logs: Sequence[Log]) -> Part:
     """Scores of every log: estimates against what the log itself measured, one row per cell."""
     from edgebat.assemble.fleet import read_fleet
     from edgebat.assemble.settings import AddSettings
+    from edgebat.data.readers.cell import answers_of
 
     graph = shared.graph
     task, spec = task_of(graph.meta.get("task"), f"model {graph.name!r}")
@@ -64,7 +65,7 @@ def evaluate_logs(shared: Shared, logs: Sequence[Log]) -> Part:
 
     def rows(log: Log) -> tuple[Columns, Sequence[str]]:
         how = shared.options(log)
-        answers = dict(entry.split("=", 1) for entry in how.mapping) | ({"sign": how.sign} if how.sign else {})
+        answers = answers_of(how.mapping) | ({"sign": how.sign} if how.sign else {})
         settings = AddSettings(dataset=shared.root.name, answers=answers, nominal_ah=how.nominal_ah)
         fleet = read_fleet([shared.root / log.name], settings)
         windows = task.of_fleet(fleet, spec).windows

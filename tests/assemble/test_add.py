@@ -6,6 +6,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,11 @@ from edgebat.errors import DataError
 from edgebat.lock import only_one
 from edgebat.tasks.health import HealthSpec, charge_increments, increments_from_curve
 from examples.cycler_folder import CELLS, logs_of, write_folder
+from tests.assemble.records import START, records
 
 Command = Callable[..., tuple[int, str, str]]
 OPTIONS = ("--nominal-ah", "3.5", "--chemistry", "NCA/graphite", "--name-pattern", "{cell}_*")
+ROOT = Path(__file__).parents[2]
 FILES, CYCLES, MAX_CYCLES = 12, 4, 20
 CELL_IDS = ("alpha", "beta", "pair-1", "pair-2")
 
@@ -106,6 +109,60 @@ def test_a_dry_run_writes_nothing_and_a_second_call_goes_on(exports: Path, tmp_p
     shutil.rmtree(out / "sources")
     with pytest.raises(DataError, match="give that file again together with the new ones"):
         raise DataError(add(alpha[:1], out, settings_for(out, {"nominal_ah": 3.4})).failed["OWN/alpha"])
+
+
+def _log(folder: Path, name: str, cycles: range, channels: int = 1) -> Path:
+    """A log of one cell, or of several channels of which each beyond the first has no discharge worth the name."""
+    record = records(cycles)
+    rows = [
+        (f"ch{channel}", seconds, volts, amps * (1.0 if channel == 0 else 0.001))
+        for channel in range(channels)
+        for seconds, volts, amps in zip(record.time_s, record.voltage_v, record.current_a, strict=True)
+    ]
+    lines = [f"{c},{START + timedelta(days=cycles.start, seconds=s)},{v:.4f},{a:.5f}" for c, s, v, a in rows]
+    (folder / name).write_text("\n".join(["channel,date time,voltage_v,current_a", *lines]))
+    return folder / name
+
+
+def test_a_new_answer_reads_a_file_again(tmp_path: Path, command: Command) -> None:
+    file, out = _log(tmp_path, "cell.csv", range(1, 4)), tmp_path / "out"
+    assert command("data", "add", file, "--out", out, "--nominal-ah", "3.5")[0] == 0
+    before = read_corpus(out).cycles["discharge_capacity_ah"]
+    code, text, _ = command("data", "add", file, "--out", out, "--set", "current=current_a:0.9")
+    assert (code, "unchanged" in text) == (0, False)
+    assert read_corpus(out).cycles["discharge_capacity_ah"].to_numpy() == pytest.approx(
+        0.9 * before.to_numpy(), rel=1e-3
+    )
+    assert "unchanged: OWN/cell" in command("data", "add", file, "--out", out)[1]
+    # An answer that no file can follow is said once, not of each file.
+    code, _, error = command("data", "add", file, "--out", out, "--set", "nosuch=1")
+    assert (code, "there is no such key" in error, "--skip" in error) == (2, True, False)
+
+
+def test_a_file_does_not_move_to_another_cell(tmp_path: Path, command: Command) -> None:
+    files, out = [_log(tmp_path, f"cell_{n}.csv", range(n, n + 2)) for n in (1, 4)], tmp_path / "out"
+    arguments = ("data", "add", *files, "--out", out, "--nominal-ah", "3.5", "--name-pattern")
+    assert command(*arguments, "{cell}")[0] == 0
+    code, _, error = command(*arguments, "{cell}_*")
+    assert code == 2
+    assert "cell_1.csv is of OWN/cell_1 in this corpus and would now be of OWN/cell" in error
+    assert [cell for _, cell in read_corpus(out).keys] == ["cell_1", "cell_4"]
+
+
+def test_a_channel_that_is_refused_does_not_cost_the_others_their_files(tmp_path: Path, command: Command) -> None:
+    first, out = _log(tmp_path, "rig_1.csv", range(1, 4), channels=2), tmp_path / "out"
+    arguments = ("--out", out, "--nominal-ah", "3.5", "--name-pattern", "{channel}")
+    code, text, _ = command("data", "add", first, *arguments)
+    assert (code, "OWN/ch0: 3 cycles" in text, "NOT ADDED: cell ch1" in text) == (2, True, True), text
+    code, text, _ = command("data", "add", _log(tmp_path, "rig_2.csv", range(4, 7)), *arguments)
+    assert (code, "OWN/ch0: 6 cycles" in text) == (0, True), text
+
+
+def test_the_capacity_that_is_asked_for_is_proposed_from_one_discharge(tmp_path: Path, command: Command) -> None:
+    table = tmp_path / "coarse.csv"
+    table.write_bytes((ROOT / "examples" / "cell.csv").read_bytes())  # a sample per minute, 44 cycles
+    code, text, _ = command("data", "add", table, "--out", tmp_path / "out")
+    assert (code, "about 3.5 Ah flow in its largest discharge" in text) == (2, True), text
 
 
 def test_a_cell_that_is_refused_leaves_the_others(exports: Path, tmp_path: Path, command: Command) -> None:

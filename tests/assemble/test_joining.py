@@ -66,6 +66,16 @@ def test_two_cells_under_one_name_are_refused() -> None:
         joined(FIRST, other)
 
 
+def test_two_cells_that_ran_side_by_side_for_an_hour_are_refused() -> None:
+    def hour(name: str, index: int) -> Records:
+        whole = records(range(1, 2), name, index=index)
+        columns = ("time_s", "voltage_v", "current_a", "cycle")
+        return replace(whole, **{column: getattr(whole, column)[100:280] for column in columns})
+
+    with pytest.raises(DataError, match=r"hold other samples of that time: two cells under one name"):
+        joined(hour("a.csv", 1), hour("b.csv", 9))
+
+
 def test_clocks_of_two_computers_may_disagree_a_little() -> None:
     late = replace(SECOND, start=START + timedelta(days=days_of(FIRST), seconds=-1800))
     samples, findings = joined(FIRST, late)

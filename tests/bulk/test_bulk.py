@@ -142,6 +142,9 @@ def test_results_of_another_job_are_not_mixed(job: Job, tmp_path: Path) -> None:
     other = Job("predict", job.graph, job.logs, job.out, FileOptions(nominal_ah=2.1))
     with pytest.raises(DataError, match=r"nominal_ah 2\.0, now 2\.1; give another folder: --out"):
         run_logs(other)
+    gaps = Job("predict", job.graph, job.logs, job.out, FileOptions(nominal_ah=2.0, max_gap_ms=5000))
+    with pytest.raises(DataError, match="max_gap_ms None, now 5000"):
+        run_logs(gaps)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(DataError, match="files of something else"):
@@ -167,6 +170,21 @@ def test_every_cell_may_have_its_own_capacity(command: Command, model_file: Path
     soh = Results(tmp_path / "out").to_frame().set_index("log")["soh_percent"]
     assert soh["cell04.csv"] == pytest.approx(83.0, abs=0.3)
     assert soh["cell02.csv"] == pytest.approx(81.0 * 2 / 1.9, abs=0.3)
+
+
+def test_a_capacity_of_a_log_that_is_not_there_is_not_passed_over(job: Job) -> None:
+    misspelt = Job("predict", job.graph, job.logs, job.out, HOW, nominal_ah={"Cell02.csv": 1.9})
+    with pytest.raises(DataError, match=r"a capacity is given for Cell02\.csv, not in .* and 2 Ah for all others"):
+        run_logs(misspelt)
+
+
+def test_what_is_no_key_and_value_is_refused_as_such(
+    command: Command, model_file: Path, logs: Path, tmp_path: Path
+) -> None:
+    code, out, _ = command("evaluate", model_file, "--logs", logs, "--out", tmp_path / "out", "--nominal-ah", "2",
+                           "--jobs", "1", "--map", "current")  # fmt: skip
+    assert (code, "internal error" in out) == (2, False)
+    assert "--map 'current' is not of the form quantity=column:factor" in out.replace("\n", " ")
 
 
 def test_a_folder_needs_a_folder_for_its_results(command: Command, model_file: Path, logs: Path) -> None:

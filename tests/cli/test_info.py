@@ -34,6 +34,8 @@ def things(tmp_path: Path, model_file: Path, windows: HealthWindows) -> dict[str
     (made / "run" / "steps" / "data.json").write_text("{}")
     (made / "corpus").mkdir()
     (made / "corpus" / "cells.csv").write_text("dataset,cell_id\nMINE,a\nMINE,b\n")
+    (made / "results" / "parts").mkdir(parents=True)
+    (made / "results" / "job.json").write_text("{}")
     (made / "cell.csv").write_text("Test Time / s,Voltage / V,Current / A\n0,3.6,1\n")
     (made / "arbin.csv").write_bytes("\ufeffTest_Time(s);Voltage(V);Current(A)\n0;3,6;1\n".encode("utf-16"))
     (made / "history.csv").write_text("cycle,capacity_ah\n1,3.5\n")
@@ -44,7 +46,8 @@ def things(tmp_path: Path, model_file: Path, windows: HealthWindows) -> dict[str
     shutil.copy(recipes_dir() / "life-batlinet.yaml", made / "study.yaml")
     shutil.copy(targets_dir() / "cortex-m4f.yaml", made / "board.yaml")
     return {path.relative_to(made).as_posix(): path for path in made.iterdir()} | {
-        "tiny.ebat": model_file, "teacher.safetensors": TEACHER, "shipped": Path("demo")}  # fmt: skip
+        "tiny.ebat": model_file, "cells": made / "corpus" / "cells.csv",
+        "teacher.safetensors": TEACHER, "shipped": Path("demo")}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,8 @@ def things(tmp_path: Path, model_file: Path, windows: HealthWindows) -> dict[str
         ("board.yaml", "target", "target, a board to build for", "edgebat bench MODEL --target "),
         ("run", "run", "run folder, 1 steps finished", "edgebat run RECIPE goes on"),
         ("corpus", "corpus", "corpus of 2 measured cells", "edgebat run RECIPE --corpus "),
+        ("cells", "cells", "table of the cells of a corpus", "edgebat info "),
+        ("results", "results", "results of a model on many logs, 0 parts", "pandas.read_parquet("),
         ("cell.csv", "cycler", "cycler file, 3 columns", "edgebat predict MODEL "),
         ("arbin.csv", "cycler", "cycler file, 3 columns", "--map current="),
         ("cell.pkl", "cycler", "cycler file (.pkl)", "edgebat predict MODEL "),

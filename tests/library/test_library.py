@@ -118,6 +118,8 @@ def test_cycler_files_become_a_fleet_with_the_capacity_they_discharge(tmp_path: 
         pd.DataFrame(table).to_csv(tmp_path / f"{cell.cell_id}.csv", index=False)
     fleet = eb.read(tmp_path, nominal_ah=3.0, dataset="SYN")
     assert fleet.keys == (("SYN", "NCA-002"), ("SYN", "NMC-001"))
+    with pytest.raises(eb.EdgebatError, match="'current' is not of the form"):
+        eb.read(tmp_path, nominal_ah=3.0, columns=["current"])
     truth = {cell.key[1]: cell for cell in eb.synthetic_fleet(5, 2)}
     for cell in fleet:
         known = truth[cell.key[1]]

@@ -32,11 +32,7 @@ def read_cell(
     """
     path = Path(path)
     answers = {} if nominal_ah is None else {"nominal_ah": str(nominal_ah)}
-    for entry in mapping:
-        key, equals, value = entry.partition("=")
-        if not equals:
-            raise DataError(f"--map {entry!r} is not of the form quantity=column:factor, for example current=I_mA:1e-3")
-        key = key.strip()
+    for key, value in answers_of(mapping).items():
         if key in MEASURED and not name_and_factor(value)[1] and not unit_of(value, key):
             value += ":1"
         answers[key] = value
@@ -48,6 +44,17 @@ def read_cell(
         )
     cell = cell_of(found[0], sign)
     return dataclasses.replace(cell, nominal_ah=nominal_ah or cell.nominal_ah)
+
+
+def answers_of(mapping: Sequence[str]) -> dict[str, str]:
+    """Key -> value of ``key=value`` entries. Raises DataError for another form."""
+    answers = {}
+    for entry in mapping:
+        key, equals, value = entry.partition("=")
+        if not equals:
+            raise DataError(f"--map {entry!r} is not of the form quantity=column:factor, for example current=I_mA:1e-3")
+        answers[key.strip()] = value
+    return answers
 
 
 def cell_of(records: Records, sign: CurrentSign | str | None = None) -> RawCell:

@@ -333,7 +333,7 @@ def _channels(records: Records, chosen: Chosen, good: Bool) -> list[Records]:
         note = f"column {chosen.name('channel')!r} has {names.size} different values: not taken for channels"
         return [dataclasses.replace(records, notes=(*records.notes, note))]
     if names.size == 1:
-        return [records]
+        return [dataclasses.replace(records, channel=records.channel or str(names[0]))]
     return [_selected(records, texts == name, str(name)) for name in names[np.argsort(first)]]
 
 
