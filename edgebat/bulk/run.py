@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgebat import __version__
 from edgebat.bulk.results import Log, Part, Record, Results
 from edgebat.bulk.work import Shared, evaluate_logs, predict_logs
 from edgebat.errors import DataError
-from edgebat.files import Json
+from edgebat.files import Json, sha256_bytes
 from edgebat.graph import IntGraph
 from edgebat.lock import only_one
 from edgebat.tasks.base import FileOptions, task_of
@@ -59,6 +61,8 @@ class Job:
         return {
             "work": self.work,
             "model": self.graph.fingerprint,
+            "model_states": sha256_bytes(json.dumps(self.graph.meta, sort_keys=True, default=str).encode())[:16],
+            "edgebat": __version__,
             "nominal_ah": self.how.nominal_ah,
             "columns": list(self.how.mapping),
             "sign": self.how.sign,

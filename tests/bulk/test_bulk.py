@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,9 @@ def test_results_of_another_job_are_not_mixed(job: Job, tmp_path: Path) -> None:
     gaps = Job("predict", job.graph, job.logs, job.out, FileOptions(nominal_ah=2.0, max_gap_ms=5000))
     with pytest.raises(DataError, match="max_gap_ms None, now 5000"):
         run_logs(gaps)
+    retold = replace(job.graph, meta={**job.graph.meta, "ground": {"rates_c": [1.0]}})  # the same weights, other limits
+    with pytest.raises(DataError, match="model_states"):
+        run_logs(Job("predict", retold, job.logs, job.out, HOW))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(DataError, match="files of something else"):
