@@ -179,11 +179,11 @@ def _unpacked(archive: Path, folder: Path, inner: Path, depth: int = 1) -> list[
             total = sum(entry.file_size for entry in entries)
             if len(entries) > MOST_FILES or total > MOST_BYTES or depth > DEEPEST:
                 raise DataError(f"{archive} unpacks to {len(entries)} files; unpack it by hand if that is meant")
-            missing = [entry for entry in entries if not _is_there(_place(archive, entry, folder, inner), entry)]
+            missing = [entry for entry in entries if not _is_there(_target(archive, entry, folder, inner), entry)]
             folder.mkdir(parents=True, exist_ok=True)
             need_room(folder, sum(entry.file_size for entry in missing), f"{archive}, unpacked,")
             for entry in missing:
-                _extracted(opened, entry, _place(archive, entry, folder, inner))
+                _extracted(opened, entry, _target(archive, entry, folder, inner))
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
         raise DataError(
             f"{archive} is no zip archive that can be unpacked ({error}); delete it and run the command again, or load it "
@@ -191,30 +191,30 @@ def _unpacked(archive: Path, folder: Path, inner: Path, depth: int = 1) -> list[
         ) from None
     out: list[Path] = []
     for entry in entries:
-        place = _place(archive, entry, folder, inner)
+        target = _target(archive, entry, folder, inner)
         below = (folder / entry.filename).with_suffix("")
-        out += _unpacked(place, below, place.with_suffix(""), depth + 1) if place.suffix == ".zip" else [place]
+        out += _unpacked(target, below, target.with_suffix(""), depth + 1) if target.suffix == ".zip" else [target]
     return out
 
 
-def _place(archive: Path, entry: zipfile.ZipInfo, folder: Path, inner: Path) -> Path:
+def _target(archive: Path, entry: zipfile.ZipInfo, folder: Path, inner: Path) -> Path:
     base = inner if entry.filename.endswith(".zip") else folder
-    place = base / entry.filename
-    if not place.resolve().is_relative_to(base.resolve()):
+    target = base / entry.filename
+    if not target.resolve().is_relative_to(base.resolve()):
         raise DataError(f"{archive} holds {entry.filename!r}, which leads out of its folder; do not use this file")
-    return place
+    return target
 
 
-def _is_there(place: Path, entry: zipfile.ZipInfo) -> bool:
-    return place.is_file() and place.stat().st_size == entry.file_size
+def _is_there(target: Path, entry: zipfile.ZipInfo) -> bool:
+    return target.is_file() and target.stat().st_size == entry.file_size
 
 
-def _extracted(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(place.name + ".part")
+def _extracted(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
     with opened.open(entry) as source, part.open("wb") as stream:
         shutil.copyfileobj(source, stream)
-    part.replace(place)
+    part.replace(target)
 
 
 def sets_text(registry: Path | None, as_json: bool) -> str:

@@ -194,7 +194,7 @@ def spread_minutes(records: Records) -> Records:
         )
     # The first minute of a stretch may have begun before its first row.
     skipped = np.where(~follows & followed, rows - sizes, 0)
-    place = np.arange(records.time_s.size) - np.repeat(starts - skipped, sizes)
-    time = records.time_s + place * (unit / rows)
+    offset = np.arange(records.time_s.size) - np.repeat(starts - skipped, sizes)
+    time = records.time_s + offset * (unit / rows)
     words = f"times are known to {unit:g} s with {rows} rows each: spread evenly over them"
     return dataclasses.replace(records, time_s=time - time[0], guesses=(*records.guesses, words))
