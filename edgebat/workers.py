@@ -92,19 +92,16 @@ class Processes(Workers[C, J, R]):
             # What is shared is sent to a process once, not with every job.
             self._pool = ProcessPoolExecutor(self.jobs, spawn, _begin, ((self.function, self.common),))
         futures = {self._pool.submit(_work_here, job): index for index, job in jobs.items()}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
     def _close(self, unfinished: bool = False) -> None:
         if self._pool is not None:
             if unfinished:  # a training could go on for hours; what it left on the disk is whole, as after any loss
                 for process in list((self._pool._processes or {}).values()):
                     process.kill()
-            self._pool.shutdown(cancel_futures=unfinished)
+            # Only the pool itself may cancel: its thread fails over a future that others cancelled when a process is gone.
+            self._pool.shutdown(cancel_futures=True)
         self._pool = None
 
     def __exit__(self, *error: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,21 @@ def alone(lessons: Lessons) -> Results:
 
 def test_processes_give_what_one_gives(lessons: Lessons, alone: Results) -> None:
     assert results(workers(train_candidate, 2), lessons) == alone
+
+
+def test_processes_end_without_a_word_wherever_they_are_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        with workers(operator.add, 2) as hands:
+            hands.share(1)
+            for _ in hands.run(range(2000)):
+                raise KeyboardInterrupt
+
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda thread: failed.append(thread.exc_value))
+    for _ in range(10):  # the pool's own thread failed in one of five
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    assert failed == []
 
 
 def test_a_training_above_its_limit_ends_there(lessons: Lessons, tmp_path: Path) -> None:
