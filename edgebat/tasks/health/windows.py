@@ -19,7 +19,7 @@ from edgebat.cells import CellHistory, CellKey
 from edgebat.errors import DataError
 from edgebat.tasks.health.increments import increments_from_curve
 from edgebat.tasks.health.spec import HealthSpec
-from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Windows
+from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, Windows
 
 __all__ = [
     "CellHistory",
@@ -45,11 +45,11 @@ class HealthWindows(Windows):
     spec: HealthSpec
     x: Float32 = field(metadata=PER_WINDOW)
     """[N, context, increments] charge per voltage step / nominal capacity, oldest cycle first."""
-    soh: Float32 = field(metadata=PER_WINDOW)
+    soh: Float32 = field(metadata=LABEL)
     """[N] capacity of the window's last cycle / reference."""
-    trajectory: Float32 = field(metadata=PER_WINDOW)
+    trajectory: Float32 = field(metadata=LABEL)
     """[N, horizon] the same for the cycles after it; NaN where not observed."""
-    rul: Float32 = field(metadata=PER_WINDOW)
+    rul: Float32 = field(metadata=LABEL)
     """[N] cycles from the window's last cycle to EOL; 0 at and beyond EOL; NaN when EOL was never seen (censored)."""
     reference_ah: Float64 = field(metadata=PER_CELL)
     """Per cell: the capacity that counts as SOH 1, Ah."""
