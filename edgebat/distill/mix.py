@@ -23,7 +23,8 @@ from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ensemble import HeadMix
 
-MIXES = ("mean", "by_cell_error", "by_dataset_error")
+BY_CELL = "by_cell_error"
+MIXES = ("mean", BY_CELL, "by_dataset_error")
 """How several teachers become one: their mean, or weighed by the errors on cells, or whole data sets, held out in turn."""
 FOLDS = 5
 MOST_WINDOWS = 20
@@ -94,14 +95,14 @@ def judged_members(members: Sequence[Member]) -> tuple[list[int], Bool]:
     return sorted(judged), common
 
 
-def folds_of(cells: Sequence[CellKey], datasets: bool) -> Int64:
-    """Per cell what is held out together, at most ``FOLDS``: cells of every data set, or whole data sets."""
+def folds_of(cells: Sequence[CellKey], datasets: bool, folds: int = FOLDS) -> Int64:
+    """Per cell what is held out together, at most ``folds``: cells of every data set, or whole data sets."""
     names = sorted({dataset for dataset, _ in cells})
     if datasets and len(names) > 1:
-        return np.array([names.index(dataset) % FOLDS for dataset, _ in cells], dtype=np.int64)
+        return np.array([names.index(dataset) % folds for dataset, _ in cells], dtype=np.int64)
     order = sorted(range(len(cells)), key=lambda n: (cells[n][0], hashlib.sha256("/".join(cells[n]).encode()).digest()))
     fold = np.zeros(len(cells), dtype=np.int64)
-    fold[order] = np.arange(len(cells)) % FOLDS
+    fold[order] = np.arange(len(cells)) % folds
     return fold
 
 

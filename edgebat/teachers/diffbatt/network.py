@@ -59,11 +59,10 @@ class _Drawing(Teacher[LifeWindows]):
         """See ``Teacher.draw_cells``: one curve each, without a condition."""
         from edgebat.teachers.diffbatt.cells import fleet_of
 
-        nothing = torch.zeros(count, self.spec.cycles, self.spec.columns)
+        spec: LifeSpec = getattr(self, "spec")  # noqa: B009 - a network's own, an ensemble's of its members
+        nothing = torch.zeros(count, spec.cycles, spec.columns)
         unconditioned = Sampling(draws=1, steps=steps, guidance=-1.0, seed=seed)
-        return fleet_of(
-            self.draw(nothing, unconditioned)[:, 0], self.spec, f"{count} curves of {self.name}, seed {seed}"
-        )
+        return fleet_of(self.draw(nothing, unconditioned)[:, 0], spec, f"{count} curves of {self.name}, seed {seed}")
 
     def choices(self) -> dict[str, Any]:
         """How curves are drawn."""
