@@ -17,9 +17,9 @@ from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Tensor
-from edgebat.quantize.border import input_border, output_border
-from edgebat.quantize.observers import affine, observe
-from edgebat.quantize.requant_search import choose_gates, choose_layer, quantize_symmetric
+from edgebat.quantization.border import input_border, output_border
+from edgebat.quantization.observers import affine, observe
+from edgebat.quantization.requant_search import choose_gates, choose_layer, quantize_symmetric
 from edgebat.runtime.kernels import build_kernel
 from edgebat.runtime.lstm import LstmCell
 from edgebat.students import spec
