@@ -131,7 +131,7 @@ def forecast_baselines(
 
 QUICK = ("persistence", "line24", "line48", "line_all")
 """What a run sets beside its students, in seconds."""
-SHOWN = ("persistence", "line48")
+SHOWN = ("persistence", "line24", "line48")
 """What stands in its charts."""
 MOST_WINDOWS = 4
 """Of the training windows one in so many is enough for those that learn."""

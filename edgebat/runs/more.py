@@ -29,6 +29,17 @@ def more_windows(recipe: Recipe, loaded: Loaded[Windows], split: Split) -> Windo
     return merged(parts)
 
 
+def further_cells(more: Windows, split: Split) -> list[str]:
+    """The cells of ``more`` windows that are no training cells, as ``dataset/cell``."""
+    return sorted("/".join(cell) for cell in set(more.cells) - set(split.train))
+
+
+def more_statement(windows: int, further: int) -> str:
+    """What a report says of them."""
+    of = f"the training cells and {further} others" if further else "the training cells"
+    return f" {windows} more windows of {of} teach as well."
+
+
 def _further(recipe: Recipe, loaded: Loaded[Windows], split: Split) -> Windows:
     """Windows of the further corpus; none of a cell that the split names, under whatever name, or of a data set that is left
     out."""

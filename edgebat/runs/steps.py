@@ -22,11 +22,12 @@ from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_for_bms, export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
+from edgebat.runs.closure import digest
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
 from edgebat.runs.ground import facts, with_ground
-from edgebat.runs.more import more_windows
+from edgebat.runs.more import further_cells, more_statement, more_windows
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
@@ -50,8 +51,7 @@ if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out o
 
 LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
 """How a student is trained, by the end of its name."""
-ORIGIN = ("source", "synthetic", "split_hash")
-"""What a model says of its data."""
+LABELLING = ("edgebat.teachers.store:load_teacher", "edgebat.distill.labels:label_rows")
 MORE = "data/more.safetensors"
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
@@ -100,7 +100,7 @@ class Pipeline:
         split = split_windows(loaded.windows, **self.recipe.data.split.model_dump())
         windows = loaded.windows.select(cells=split.cells)  # a published split need not name every cell
         check_no_leak(split, windows.cells, loaded.fleet)
-        files, counts, further = [], {}, list[str]()
+        files, counts, further = [], {}, []
         for part in PARTS:
             chosen = windows.select(cells=getattr(split, part))
             if part == "train":
@@ -112,9 +112,8 @@ class Pipeline:
             more = more_windows(self.recipe, loaded, split)
             more.save(self.folder.file(MORE))
             files.append(MORE)
-            further = sorted({f"{d}/{c}" for d, c in more.cells} - {f"{d}/{c}" for d, c in split.train})
-            of = f"the training cells and {len(further)} others" if further else "the training cells"
-            statement += f" {len(more)} more windows of {of} teach as well."
+            further = further_cells(more, split)
+            statement += more_statement(len(more), len(further))
         result: DataResult = {
             "source": loaded.source,
             "synthetic": loaded.synthetic,
@@ -325,8 +324,8 @@ class Pipeline:
 
     @property
     def labels(self) -> Path:
-        """Where labels of teachers are kept."""
-        return self.folder.path / "checkpoints" / "labels"
+        """Where labels of teachers are kept, apart for each state of the code that teachers reach."""
+        return self.folder.path / "checkpoints" / "labels" / digest(LABELLING)[:16]
 
     def _guide(self, name: str, silent: tuple[str, ...]) -> Teacher | None:
         """Whom the student ``name`` learns from, ``silent`` on some data sets; None for those without a teacher."""
@@ -388,11 +387,12 @@ class Pipeline:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data: Json = self.folder.results("data")
         names = [*data["split"]["train"], *data["split"]["val"], *data.get("further", ())]
+        own = ("source", "synthetic", "split_hash")
         seen = pack_cells(list(map(cell_key, names)))
         taught = self.folder.record("teacher")
         if taught is not None:  # what a given teacher has learnt from reaches its students
             seen = join_seen(seen, taught.results["seen"])
-        origin = {"recipe": self.recipe.name, **{name: data[name] for name in ORIGIN}, "seen": seen}
+        origin = {"recipe": self.recipe.name, **{name: data[name] for name in own}, "seen": seen}
         return {"task": self.recipe.task, **origin, **self._ground}
 
     @cached_property
