@@ -23,8 +23,8 @@ from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ensemble import HeadMix
 
-BY_CELL = "by_cell_error"
-MIXES = ("mean", BY_CELL, "by_dataset_error")
+BY_CELL, BY_DATASET = "by_cell_error", "by_dataset_error"
+MIXES = ("mean", BY_CELL, BY_DATASET)
 """How several teachers become one: their mean, or weighed by the errors on cells, or whole data sets, held out in turn."""
 FOLDS = 5
 MOST_WINDOWS = 20
@@ -55,7 +55,7 @@ def mixed(task: AnyTask, train: Windows, val: Windows, members: Sequence[Member]
     """How ``members`` are best mixed. train, val: the measured windows that are held out in turn, in the order of
     ``Member.seen`` their cells. by: one of ``MIXES`` but the mean."""
     pool = _some(train.join(val) if len(val) else train)
-    fold = folds_of(pool.cells, by == "by_dataset_error")
+    fold = folds_of(pool.cells, by == BY_DATASET)
     judged, common = judged_members(members)
     results: Json = {"mix": by, "not_judged": [m.title for n, m in enumerate(members) if n not in judged]}
     if len(judged) < 2:

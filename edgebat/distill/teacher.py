@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.cells import CellKey, join_seen, seen_cells
-from edgebat.distill.mix import BY_CELL, MIXES, Member, Mixed, folds_of, mixed
+from edgebat.distill.mix import BY_CELL, BY_DATASET, MIXES, Member, Mixed, folds_of, mixed
 from edgebat.errors import RecipeError
 from edgebat.files import Json, sha256_file
 from edgebat.models import Model, open_model
@@ -36,7 +36,7 @@ class TeacherEntry:
     """The validation cells, which choose nothing when the last weights are kept, teach as well."""
     cross_fit: int = 0
     """So many folds of cells: the teacher is trained once more without each, and who has not seen a cell labels it; 0: it
-    labels what it has learnt. Of an ensemble: each member that is trained."""
+    labels what it has learnt. Of an ensemble: each member that is trained, in folds of data sets where it is mixed by them."""
     settings: Any = None
     """Settings of the system, its class's ``Settings``; of a file how it predicts, where its system knows of a choice."""
     mix: str = "mean"
@@ -88,8 +88,6 @@ class Obtained:
     teacher: Teacher
     seen: str
     results: Json
-    whole: Teacher | None = None
-    """Of a cross-fitted one that which has seen all cells."""
 
 
 def given_teacher(path: Path, task: AnyTask, spec: Definition, test: Sequence[CellKey]) -> Model:
@@ -134,8 +132,9 @@ class TeacherData:
     val: Windows
     test: Windows
 
-    def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run) -> Obtained:
-        """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says."""
+    def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run, by: str = BY_CELL) -> Obtained:
+        """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says; by: how its ensemble
+        is mixed, and what is held out together, therefore, when it is cross-fitted."""
         if entry.of:
             return self._ensemble(entry, provenance, file, run)
         if entry.file:
@@ -150,15 +149,15 @@ class TeacherData:
         train = self.measured if kind.measured_only else self.train
         learnt = train.join(self.val) if entry.learn_from_val else train
         whole, fitted = kind.fit(learnt, self.val, entry.settings, run)
-        teacher = self._cross_fitted(whole, entry, learnt, run) if entry.cross_fit else whole
+        teacher = self._cross_fitted(whole, entry, learnt, run, by) if entry.cross_fit else whole
         save_teacher(teacher, file, provenance)
-        return Obtained(load_teacher(file), "", {"fit": fitted.summary()}, whole)
+        return Obtained(load_teacher(file), "", {"fit": fitted.summary()})
 
-    def _cross_fitted(self, whole: Teacher, entry: TeacherEntry, learnt: Windows, run: Run) -> Teacher:
+    def _cross_fitted(self, whole: Teacher, entry: TeacherEntry, learnt: Windows, run: Run, by: str) -> Teacher:
         """``whole``, which has learnt from ``learnt``, and one like it without each fold of the measured cells of these."""
         made_up = {*self.train.cells} - {*self.measured.cells}
         cells = [cell for cell in learnt.cells if cell not in made_up]
-        fold = folds_of(cells, False, min(entry.cross_fit, len(cells)))
+        fold = folds_of(cells, by == BY_DATASET, min(entry.cross_fit, len(cells)))
         held = [[cell for cell, n in zip(cells, fold, strict=True) if n == number] for number in np.unique(fold)]
         others = []
         for number, out in enumerate(held):
@@ -169,14 +168,14 @@ class TeacherData:
     def members(self, entry: TeacherEntry, provenance: Json, run: Run) -> list[Obtained]:
         """The teachers of an ensemble."""
         runs = [run.inside(f"{n}") for n in range(len(entry.of))]
-        return [self.obtain(member, provenance, own.folder / "teacher.safetensors", own)
+        return [self.obtain(member, provenance, own.folder / "teacher.safetensors", own, entry.mix)
                 for member, own in zip(entry.of, runs, strict=True)]  # fmt: skip
 
     def mixed(self, entry: TeacherEntry, found: Sequence[Obtained]) -> tuple[Ensemble, Json]:
         """Members as one, after ``entry.mix``, and how that came."""
         mix = Mixed({}, {"mix": entry.mix})
         if entry.mix != MIXES[0]:
-            members = [self._member(*each, entry.mix) for each in zip(entry.of, found, strict=True)]
+            members = [self._member(*each) for each in zip(entry.of, found, strict=True)]
             mix = mixed(self.task, self.measured, self.val, members, entry.mix)
         told = [member.settings if member.file else {} for member in entry.of]
         return Ensemble.of([each.teacher for each in found], mix.heads, told), mix.results
@@ -190,18 +189,17 @@ class TeacherData:
         save_teacher(teacher, file, provenance | {"seen": known, "ensemble": results})
         return Obtained(load_teacher(file), seen, {"members": [each.results for each in found], **results})
 
-    def _member(self, entry: TeacherEntry, found: Obtained, by: str) -> Member:
+    def _member(self, entry: TeacherEntry, found: Obtained) -> Member:
         """A member to be judged; one trained here has seen the training cells, and those of validation if they taught it.
-        One that is cross-fitted answers for all cells as if it had not, though it knows others of their data sets."""
-        if entry.cross_fit and by == BY_CELL:
+        One that is cross-fitted answers for all of them as if it had not."""
+        if entry.cross_fit:
             return Member(
                 entry.label, found.teacher, np.zeros(len(self.measured.cells) + len(self.val.cells), np.bool_)
             )
         cells = [*self.measured.cells, *self.val.cells]
         own = [True] * len(self.measured.cells) + [entry.learn_from_val] * len(self.val.cells)
         seen = seen_cells(found.seen, cells) if entry.file else own
-        teacher = found.whole or found.teacher
-        return Member(entry.label, teacher, np.array(seen, dtype=np.bool_), entry.learn_from_val)
+        return Member(entry.label, found.teacher, np.array(seen, dtype=np.bool_), entry.learn_from_val)
 
 
 def together(found: Sequence[Obtained]) -> Obtained:

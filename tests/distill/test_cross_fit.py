@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,17 @@ def test_an_ensemble_may_judge_it_on_the_cells_it_was_trained_on(tmp_path, monke
     fitted = obtained_of(tmp_path / "fitted", of, mix="by_cell_error", cross_fit=4)
     assert fitted["not_judged"] == []
     assert fitted["held_out_errors"]["life"]["nearest"] > 0
-    by_dataset = obtained_of(tmp_path / "whole", of, mix="by_dataset_error", cross_fit=4)
-    assert by_dataset["not_judged"] == ["nearest", "mean"]
+
+
+def test_where_data_sets_are_held_out_whole_so_are_they_in_its_folds(tmp_path) -> None:
+    """Cells of one data set are then labelled by a member that has seen none of it."""
+    names = [("EVEN" if n % 2 else "ODD", f"c{n}") for n in range(len(TRAIN))]
+    two = replace(TRAIN, cells=tuple(names))
+    data = TeacherData(task("life"), two, two, VAL, TEST)
+    entry = teacher_entry({"of": [NEAREST, NEAREST], "mix": "by_dataset_error", "cross_fit": 5})
+    whole = data.obtain(entry, {}, tmp_path / "teacher.safetensors", Run(tmp_path / "run")).teacher
+    folds = whole.settings["members"][0]["settings"]["cells"]
+    assert [{name.split("/")[0] for name in names} for names in folds] == [{"EVEN"}, {"ODD"}]
 
 
 def obtained_of(folder: Path, of: list[dict[str, str]], **given: object) -> dict:
