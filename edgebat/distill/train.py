@@ -174,8 +174,8 @@ def train_student(
     fitted = fit_student(student, train, val, teacher, settings, run)
     if settings.finish.epochs:
         last = settings.finishing(student.heads)
-        own = replace(run.inside("finish"), progress=None)
-        fitted = fit_student(student.train(), train, val, frank(teacher), last, own)
+        quiet = replace(run.inside("finish"), progress=None)
+        fitted = fit_student(student.train(), train, val, frank(teacher), last, quiet)
     return student, fitted
 
 
