@@ -13,6 +13,7 @@ from edgebat.ground import Ground
 from edgebat.tasks.base import FileOptions
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
+from edgebat.tasks.health.windows import with_rate
 
 if TYPE_CHECKING:
     from edgebat.data.readers.raw import RawCell
@@ -34,7 +35,7 @@ class Charges:
     cycle: list[int] = field(default_factory=list)
     """Numbers of the cycles with a row."""
     rows: list[Float64] = field(default_factory=list)
-    """Increments of each, fractions of nominal capacity."""
+    """Inputs of each, [columns]: increments, fractions of nominal capacity, and the rate where the model reads it."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Reason -> cycles without a row."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -74,11 +75,12 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
         if row is None or reason:
             found.left_out[reason] += 1
             continue
-        rate_c = float(np.median(current[_inside(voltage, current, spec)])) / nominal_ah
+        rate_c = _rate_c(time, voltage, current, nominal_ah, spec)
         found.rates_c.append(rate_c)
         if np.ptp(voltage[current > 0]) >= WHOLE_V:
             flow = np.maximum((current[1:] + current[:-1]) / 2.0, 0.0)
             found.charged.append(float((flow * np.diff(time)).sum()) / (SECONDS_PER_HOUR * nominal_ah))
+        row = with_rate(row[None], rate_c, spec)[0]
         if refusal := how.ground.rows.refusal(_ppm(row), rate_c):
             found.left_out[refusal] += 1
             found.refused[refusal] += 1
@@ -90,6 +92,16 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
 
 def _ppm(row: Float64) -> Int64:
     return np.clip(np.rint(row * PPM), -(2**31), 2**31 - 1).astype(np.int64)
+
+
+def _rate_c(time_s: Float64, voltage_v: Float64, current_a: Float64, nominal_ah: float, spec: HealthSpec) -> float:
+    """Mean charging current inside the window, over time, C."""
+    inside = _inside(voltage_v, current_a, spec)
+    last_s, seconds = np.flatnonzero(inside)[-1], np.diff(time_s[inside])
+    if not seconds.sum() > 0.0:
+        return float(current_a[last_s]) / nominal_ah
+    current = current_a[inside]
+    return float(((current[1:] + current[:-1]) / 2 * seconds).sum() / seconds.sum()) / nominal_ah
 
 
 def _inside(voltage_v: Float64, current_a: Float64, spec: HealthSpec) -> Bool:
