@@ -60,7 +60,7 @@ uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
 /* A charge from its first sample to the one after its last, which may end it inside the window for `inside`. */
 void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
 void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part);
+                               int64_t part, uint32_t dt_ms);
 void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */

@@ -81,6 +81,24 @@ static void track_temperature(edgebat_t *battery, const edgebat_sample_t *sample
     }
 }
 
+/* Charge and time between the samples inside the window, and to the first from the one before. */
+static void track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
+    if (battery->inside == 0U) {
+        battery->window_charge = 0U;
+        battery->window_ms = 0U;
+    }
+    if ((part > 0) && (battery->window_ms <= UINT32_MAX - dt_ms)) {
+        battery->window_charge += (uint64_t)part;
+        battery->window_ms += dt_ms;
+    }
+}
+
+/* Mean current inside the window, 0.001 C. */
+static int32_t mean_rate_mC(const edgebat_t *battery) {
+    const uint64_t one_c = (uint64_t)battery->window_ms * battery->config->nominal_mAh;
+    return (one_c == 0U) ? 0 : (int32_t)(((battery->window_charge * 500U) + (one_c / 2U)) / one_c);
+}
+
 static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
                            int64_t part) {
     if (battery->inside == 0U) {
@@ -130,13 +148,25 @@ static int is_constant(const edgebat_t *battery) {
            ((spread * SPREAD_PART) <= (int64_t)battery->config->nominal_mAh);
 }
 
+static int knows_rate(const edgebat_t *battery, int32_t rate_mC) {
+    const edgebat_model_t *const model = battery->model;
+    return (model->knows_rate == NULL) ? 1 : model->knows_rate(rate_mC);
+}
+
 /* The last level is reached. */
 static void complete(edgebat_t *battery) {
-    if (battery->inside < battery->model->increments) {
+    const edgebat_model_t *const model = battery->model;
+    const int32_t rate_mC = mean_rate_mC(battery);
+    if (battery->inside < model->increments) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
+    } else if (knows_rate(battery, rate_mC) == 0) {
+        give_up(battery, EDGEBAT_CHARGE_RATE);
     } else {
+        if (model->columns > model->increments) {
+            edgebat_bms_row(battery)[model->increments] = rate_mC;
+        }
         battery->phase = EDGEBAT_PHASE_OVER;
         battery->reason = (uint8_t)EDGEBAT_CHARGE_OK;
         battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_OK;
@@ -200,7 +230,7 @@ static void enter_window(edgebat_t *battery) {
 }
 
 void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part) {
+                               int64_t part, uint32_t dt_ms) {
     const edgebat_config_t *const config = battery->config;
     const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0]) ? 1U : 0U;
     battery->charge += part;
@@ -209,6 +239,7 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
     }
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
         if (reached != 0U) {
+            track_rate(battery, part, dt_ms);
             track_extremes(battery, sample, charging_mA, part);
         }
         if ((int32_t)sample->cell_mV < (int32_t)battery->top_mV - config->max_drop_mV) {

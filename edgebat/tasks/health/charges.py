@@ -97,10 +97,9 @@ def _ppm(row: Float64) -> Int64:
 def _rate_c(time_s: Float64, voltage_v: Float64, current_a: Float64, nominal_ah: float, spec: HealthSpec) -> float:
     """Mean charging current inside the window, over time, C."""
     inside = _inside(voltage_v, current_a, spec)
-    last_s, seconds = np.flatnonzero(inside)[-1], np.diff(time_s[inside])
+    current, seconds = current_a[inside], np.diff(time_s[inside])
     if not seconds.sum() > 0.0:
-        return float(current_a[last_s]) / nominal_ah
-    current = current_a[inside]
+        return float(current[-1]) / nominal_ah
     return float(((current[1:] + current[:-1]) / 2 * seconds).sum() / seconds.sum()) / nominal_ah
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -68,10 +68,22 @@ class HealthWindows(Windows):
         """[N, context, increments] without what stands behind them."""
         return self.x[..., : self.spec.increments]
 
+    @property
+    def like_columns(self) -> int:
+        """The increments; a rate has a gate of its own."""
+        return self.spec.increments
+
     def smallest_std(self) -> Float32:
         """Of the columns."""
         rate = [SMALLEST_RATE_STD * RATE_UNIT] * int(self.spec.charge_rate)
         return np.array([SMALLEST_STD] * self.spec.increments + rate, dtype=np.float32)
+
+    def cut_for(self, spec: HealthSpec, who: str) -> HealthWindows:
+        """Whoever does not read the rate is not given it."""
+        if self.spec.charge_rate and not spec.charge_rate:
+            bare = replace(self.spec, charge_rate=False)
+            return replace(self, spec=bare, x=self.increments).cut_for(spec, who)
+        return super().cut_for(spec, who)
 
     def blended(self, blend: Blend) -> HealthWindows:
         """A blend of two charges has the rate between theirs, and none where one of them has none."""
