@@ -82,7 +82,7 @@ class Windows:
 
     @property
     def like_columns(self) -> int:
-        """So many columns of the inputs, the first ones, say by their values whether a window is like the training windows."""
+        """So many columns of the inputs, the first ones, say by their values whether a window is like those of training."""
         return int(self.inputs().shape[-1])
 
     def smallest_std(self) -> Float32 | float:

@@ -55,7 +55,7 @@ class HealthSpec:
     stride: int = 1
     """Rows between the last cycles of neighbouring windows."""
     charge_rate: bool = False
-    """Each charge's mean current inside the window is an input beside its increments, in the last column; 0: not measured."""
+    """Each charge's mean current inside the window is an input behind its increments; 0: not measured."""
 
     def __post_init__(self) -> None:
         checks = (
