@@ -81,24 +81,6 @@ static void track_temperature(edgebat_t *battery, const edgebat_sample_t *sample
     }
 }
 
-/* Charge and time between the samples inside the window, and to the first from the one before. */
-static void track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
-    if (battery->inside == 0U) {
-        battery->window_charge = 0U;
-        battery->window_ms = 0U;
-    }
-    if ((part > 0) && (battery->window_ms <= UINT32_MAX - dt_ms)) {
-        battery->window_charge += (uint64_t)part;
-        battery->window_ms += dt_ms;
-    }
-}
-
-/* Mean current inside the window, 0.001 C. */
-static int32_t mean_rate_mC(const edgebat_t *battery) {
-    const uint64_t one_c = (uint64_t)battery->window_ms * battery->config->nominal_mAh;
-    return (one_c == 0U) ? 0 : (int32_t)(((battery->window_charge * 500U) + (one_c / 2U)) / one_c);
-}
-
 static void track_extremes(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
                            int64_t part) {
     if (battery->inside == 0U) {
@@ -148,20 +130,15 @@ static int is_constant(const edgebat_t *battery) {
            ((spread * SPREAD_PART) <= (int64_t)battery->config->nominal_mAh);
 }
 
-static int knows_rate(const edgebat_t *battery, int32_t rate_mC) {
-    const edgebat_model_t *const model = battery->model;
-    return (model->knows_rate == NULL) ? 1 : model->knows_rate(rate_mC);
-}
-
 /* The last level is reached. */
 static void complete(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
-    const int32_t rate_mC = mean_rate_mC(battery);
+    const int32_t rate_mC = edgebat_bms_rate_mC(battery);
     if (battery->inside < model->increments) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
-    } else if (knows_rate(battery, rate_mC) == 0) {
+    } else if (edgebat_bms_knows_rate(battery, rate_mC) == 0U) {
         give_up(battery, EDGEBAT_CHARGE_RATE);
     } else {
         if (model->columns > model->increments) {
@@ -239,7 +216,7 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
     }
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
         if (reached != 0U) {
-            track_rate(battery, part, dt_ms);
+            edgebat_bms_track_rate(battery, part, dt_ms);
             track_extremes(battery, sample, charging_mA, part);
         }
         if ((int32_t)sample->cell_mV < (int32_t)battery->top_mV - config->max_drop_mV) {
