@@ -245,7 +245,8 @@ def _check(ground: Ground) -> None:
     if domain is None:
         return
     sizes = {len(row) for row in domain.prototypes}
-    if not (1 <= len(domain.prototypes) <= MOST_PROTOTYPES and len(sizes) == 1 and 1 <= max(sizes) <= columns):
+    rated = columns > 1 and (rows.low_ppm[-1], rows.high_ppm[-1]) == (0, INT32_MAX)
+    if not (1 <= len(domain.prototypes) <= MOST_PROTOTYPES and sizes == {columns - int(rated)} and columns):
         raise ValueError(f"{len(domain.prototypes)} prototypes of {sorted(sizes)} values; the model reads {columns}")
     if not all(0 <= v <= 255 for row in domain.prototypes for v in row) or domain.limit < 0:
         raise ValueError("prototypes are 0 to 255, the limit is at least 0")
