@@ -28,7 +28,7 @@ from edgebat.distill.train import DistillSettings, train_student
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_ground
 from edgebat.models import open_model, run_int8, to_ppm
-from edgebat.quantize import QuantizeOptions, quantize_model
+from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.runs.ground import GroundSettings, measured_ground
 from edgebat.runtime import quantize_input
 from edgebat.runtime.refusal import outside_domain
