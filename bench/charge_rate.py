@@ -53,6 +53,8 @@ class Study:
     kinds: tuple[str, ...]
     seeds: int
     settings: DistillSettings
+    cache: Path
+    """Of the teacher's labels."""
 
     @property
     def parts(self) -> tuple[HealthWindows, HealthWindows, HealthWindows]:
@@ -75,7 +77,7 @@ class Study:
         """A float student."""
         settings = replace(self.settings, fit=replace(self.settings.fit, seed=seed))
         with tempfile.TemporaryDirectory() as folder:
-            return train_student(kind, HEALTH, train, val, self.teacher, settings, Run(Path(folder)))[0]
+            return train_student(kind, HEALTH, train, val, self.teacher, settings, Run(Path(folder), cache=self.cache))[0]
 
     def graph(self, kind: str, seed: int, train: HealthWindows, val: HealthWindows) -> IntGraph:
         """An int8 student with its ground."""
@@ -207,10 +209,11 @@ def main() -> None:
     teacher = open_model(given.teacher).network if given.teacher else None
     settings = DistillSettings()
     fit = replace(settings.fit, epochs=given.epochs, patience=given.epochs, samples_per_epoch=given.samples)
-    study = Study(windows, teacher, tuple(given.kind or KINDS), given.seeds, replace(settings, fit=fit))
-    for part in given.part or PARTS:
-        print(f"\n**{part}**\n", flush=True)
-        PARTS[part](study)
+    with tempfile.TemporaryDirectory() as cache:
+        study = Study(windows, teacher, tuple(given.kind or KINDS), given.seeds, replace(settings, fit=fit), Path(cache))
+        for part in given.part or PARTS:
+            print(f"\n**{part}**\n", flush=True)
+            PARTS[part](study)
 
 
 if __name__ == "__main__":
