@@ -36,6 +36,12 @@ def reads_rate(graph: IntGraph) -> bool:
     return isinstance(task, dict) and task.get("charge_rate") is True
 
 
+def rows_may_be_empty(graph: IntGraph) -> bool:
+    """Whether a row of the model's input may stand for no charge: zeros throughout."""
+    task: Any = graph.meta.get("task")
+    return isinstance(task, dict) and task.get("windows") == "any"
+
+
 @dataclass(frozen=True)
 class Foreign:
     """What a file that another tool quantized keeps to itself."""

@@ -74,8 +74,8 @@ def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows
     degrees = graph.meta.get("field", {}).get("temperature_ddegc")
     rows, domain = RowLimits(), None
     if task.domain_scored:
-        rows = _row_limits(_seen_twice(task, train, settings, 1), train.like_columns, settings)
-        domain = _domain(graph, task, train, val, settings)
+        rows = _row_limits(train.seen_rows(_seen_twice(task, train, settings, 1)), train.like_columns, settings)
+        domain = _domain(graph, task, train, val, settings) if train.alike else None
     limits = RowLimits(rows.low_ppm, rows.high_ppm, _rate_gate(train), (degrees[0], degrees[1]) if degrees else None)
     heads = task.heads(train.spec)
     return Ground(_seen(train, heads), _seen(val, heads), window_v or (), limits, domain).to_json()

@@ -90,6 +90,15 @@ class Windows:
         tell apart."""
         return 1e-6
 
+    def seen_rows(self, x: Float32) -> Float32:
+        """Of inputs x [N, T, C] what normalization and limits of a row are measured on: all, as they are."""
+        return x
+
+    @property
+    def alike(self) -> bool:
+        """Whether mean rows of windows can be compared, for a domain score."""
+        return True
+
     @abstractmethod
     def targets(self) -> dict[str, Float32]:
         """Measured labels by head, float32 [N, values]; NaN where not measured."""

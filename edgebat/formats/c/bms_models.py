@@ -12,7 +12,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint
 from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import reads_rate, synthetic_note
+from edgebat.graph.origin import reads_rate, rows_may_be_empty, synthetic_note
 from edgebat.ground import RowLimits
 from edgebat.runtime.border import unclipped_ppm
 from edgebat.runtime.refusal import row_limits
@@ -74,6 +74,11 @@ class BmsModel(Description):
                 f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
             )
         context, columns = graph.input_tensor.shape
+        if rows_may_be_empty(graph):
+            raise ModelFileError(
+                f"model {graph.name!r} reads charges through any window; the estimator's charge counter keeps one. Its C "
+                "runs without the estimator"
+            )
         increments = columns - int(reads_rate(graph))
         if (task.whole("context"), task.whole("increments")) != (context, increments):
             raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
