@@ -189,6 +189,12 @@ def gru(node: Gru, x: list, zero: int) -> list:
     def shifted(value: int, n: int) -> int:
         return math.floor(Fraction(value, 2**n) + Fraction(1, 2))
 
+    def times(gate: int, value: int) -> int:
+        return double_rounding(gate * value, 1 << 30, -14)
+
+    def byte(value: int) -> int:
+        return min(double_rounding(value, 1 << 30, -7), 127)
+
     def from_x(g: int, u: int, row: list) -> int:
         total = int(node.bias[g, u]) + sum((v - zero) * int(w) for v, w in zip(row, node.input_weight[g, u], strict=True))
         return sat16(shifted(total * int(node.input_factor[g]), int(node.input_shift[g])))
@@ -200,14 +206,14 @@ def gru(node: Gru, x: list, zero: int) -> list:
 
     state, sequence = [0] * units, []
     for row in x:
-        h = [min(shifted(v, 8), 127) for v in state]
+        h = [byte(v) for v in state]
         r, z = ([sigmoid(sat16(from_x(g, u, row) + from_h(g, u, h))) for u in range(units)] for g in (0, 1))
-        kept = [min(shifted(r[u] * state[u], 23), 127) for u in range(units)]
+        kept = [byte(times(r[u], state[u])) for u in range(units)]
         after = []
         for u in range(units):
-            part = shifted(r[u] * from_h(2, u, h), 15) if node.reset_after else from_h(2, u, kept)
+            part = times(r[u], from_h(2, u, h)) if node.reset_after else from_h(2, u, kept)
             new = tanh(sat16(from_x(2, u, row) + part), 0)
-            after.append(new + shifted(z[u] * (state[u] - new), 15))
+            after.append(sat16(new - times(z[u], new) + times(z[u], state[u])))
         state = after
-        sequence.append([min(shifted(v, 8), 127) for v in state])
+        sequence.append([byte(v) for v in state])
     return sequence

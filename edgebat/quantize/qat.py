@@ -325,16 +325,17 @@ class _Gru(nn.Module):
     def _next(self, products: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The integer state [B, H] after one step, as `edgebat.runtime.gru` computes it."""
         gates, new = slice(2 * self.units), slice(2 * self.units, None)
-        before = _shifted(state, 8).clamp(max=127)
+        before = _byte(state)
         z = _sat16(products[:, gates] + self._products(functional.linear(before, weight[gates]), gates)).long()
         reset, update = self.sigmoid[z[:, : self.units]], self.sigmoid[z[:, self.units :]]
         if self.node.reset_after:
-            part = _shifted(reset * self._products(functional.linear(before, weight[new], bias), new), 15)
+            part = _double(reset * self._products(functional.linear(before, weight[new], bias), new), 0.5, -14)
         else:
-            kept = _shifted(reset * state, 23).clamp(max=127)
-            part = self._products(functional.linear(kept, weight[new]), new)
+            kept = _double(reset * state, 0.5, -14)
+            part = self._products(functional.linear(_byte(kept), weight[new]), new)
         candidate = self.tanh[_sat16(products[:, new] + part).long()]
-        return candidate + _shifted(update * (state - candidate), 15)
+        left = candidate - _double(update * candidate, 0.5, -14)
+        return _sat16(left + _double(update * state, 0.5, -14))
 
     def forward(self, real: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         wx, ix = _rounded(self.weight_input, self.scale_x)
@@ -350,7 +351,7 @@ class _Gru(nn.Module):
         for t in range(real.shape[1]):
             with torch.no_grad():
                 q_state = self._next(products[:, t], q_state, ih, bias)
-                q_output = _shifted(q_state, 8).clamp(max=127)
+                q_output = _byte(q_state)
             # What the recurrent products read is the state's upper byte: the value of that, the gradient of the state.
             seen = state if t == 0 else outputs[-1]
             x = functional.linear(real[:, t], wx, self.bias)
@@ -381,6 +382,11 @@ class _Gru(nn.Module):
 
 def _sat16(x: Tensor) -> Tensor:
     return x.clamp(-32768, 32767)
+
+
+def _byte(state: Tensor) -> Tensor:
+    """The output of a GRU, its state's upper byte."""
+    return _double(state, 0.5, -7).clamp(max=127)
 
 
 def _double(x: Tensor, factor: Tensor | float, exponent: Tensor | int) -> Tensor:

@@ -13,7 +13,10 @@ import numpy.typing as npt
 
 from edgebat.arrays import Array, Float64
 from edgebat.graph.model import Gru, Tensor
-from edgebat.runtime.lstm import saturate16, sigmoid_table, tanh_table
+from edgebat.runtime.lstm import double_rounding, saturate16, sigmoid_table, tanh_table
+
+_PRODUCT, _BYTE = (double_rounding(np.array([1 << 30]), np.array([exponent])) for exponent in (-14, -7))
+"""Rounding D by 2**-15, of a product with a gate, and by 2**-8, from a state to its upper byte."""
 
 
 @dataclass
@@ -62,13 +65,15 @@ class GruCell:
         saturate16(recurrent)
         reset, update = np.split(self._activated(self._sigmoid, products[:, gates] + recurrent[:, gates]), 2, axis=1)
         if self.reset_after:
-            part = _shifted(reset * recurrent[:, new], 15)
+            part = _PRODUCT(reset * recurrent[:, new])
         else:
-            kept = _shifted(reset * hidden, 23)
-            part = np.floor(np.minimum(kept, 127.0) @ self._recurrent[:, new] + self._recurrent_bias[new])
+            kept = upper_byte(_PRODUCT(reset * hidden))
+            part = np.floor(kept @ self._recurrent[:, new] + self._recurrent_bias[new])
             saturate16(part)
         candidate = self._activated(self._tanh, products[:, new] + part)
-        return candidate + _shifted(update * (hidden - candidate), 15)
+        after = candidate - _PRODUCT(update * candidate) + _PRODUCT(update * hidden)
+        saturate16(after)
+        return after
 
     @staticmethod
     def _activated(table: Float64, sums: Array) -> Array:
@@ -76,14 +81,9 @@ class GruCell:
         return table[sums.astype(np.intp)]
 
 
-def _shifted(product: Array, shift: int) -> Array:
-    """``(product + 2**(shift-1)) >> shift`` of exact integers in float64."""
-    return np.floor(product * 2.0**-shift + 0.5)
-
-
 def upper_byte(hidden: Array) -> Float64:
     """int16 states of scale 2**-15 as the layer's output, int8 of scale 2**-7; both float64 arrays of integers."""
-    return np.asarray(np.minimum(_shifted(hidden, 8), 127.0))
+    return np.asarray(np.minimum(_BYTE(hidden), 127.0))
 
 
 def _step(factor: Array, shift: Array, units: int) -> Float64:

@@ -62,10 +62,23 @@ static EDGEBAT_NOINLINE void sigmoids(walk_t *walk, const edgebat_products_t *ga
     }
 }
 
+/**
+ * A value times a gate of 0 to 32767, rounded half up to one half of it, then half away from zero. In one step
+ * that is (p + 2^14 + 1 - 2 * (p < 0)) >> 15; the value tells the sign.
+ */
+static inline int32_t times(int32_t gate, int32_t value) {
+    return (gate * value + (1 << 14) + 1 + 2 * edgebat_sign(value)) >> 15;
+}
+
+/** The upper byte, rounded like that. */
+static inline int8_t byte_of(int32_t value) {
+    return (int8_t)EDGEBAT_SATURATE8((value + (1 << 7) + 1 + 2 * edgebat_sign(value)) >> 8);
+}
+
 /** The state after the step, from that before, the update gate and the sum of the new gate. */
 static inline int16_t next_state(int32_t h, int32_t update, int32_t sum) {
     const int32_t candidate = edgebat_tanh(3 * EDGEBAT_SATURATE16(sum));
-    return (int16_t)(candidate + ((update * (h - candidate) + (1 << 14)) >> 15));
+    return (int16_t)EDGEBAT_SATURATE16(candidate - times(update, candidate) + times(update, h));
 }
 
 static walk_t begin(const edgebat_gru_t *layer, const int8_t *x, const int8_t *h) {
@@ -80,7 +93,7 @@ static walk_t begin(const edgebat_gru_t *layer, const int8_t *x, const int8_t *h
 /** The upper byte of each state, rounded, is the layer's output and what the next step reads. */
 static void publish(int8_t *y, const int16_t *state, uint32_t count) {
     for (uint32_t u = 0; u < count; u++) {
-        y[u] = (int8_t)EDGEBAT_SATURATE8((state[u] + 128) >> 8);
+        y[u] = byte_of(state[u]);
     }
 }
 
@@ -98,8 +111,7 @@ void edgebat_gru_step(const edgebat_gru_t *layer, const int8_t *x, int8_t *state
         rows(&walk, 1, recurrent, &layer->gate[2].recurrent, from_h);
         recurrent++;
         for (uint32_t i = 0; i < 4U; i++) {
-            const int32_t part = (reset[i] * from_h[i] + (1 << 14)) >> 15;
-            *h = next_state(*h, update[i], from_x[i] + part);
+            *h = next_state(*h, update[i], from_x[i] + times(reset[i], from_h[i]));
             h++;
         }
     }
@@ -114,8 +126,7 @@ void edgebat_gru_before_step(const edgebat_gru_t *layer, const int8_t *x, int8_t
         int32_t reset[4];
         sigmoids(&walk, &layer->gate[0], reset);
         for (uint32_t i = 0; i < 4U; i++) {
-            const int32_t product = (reset[i] * h[4U * block + i] + (1 << 22)) >> 23;
-            kept[4U * block + i] = (int8_t)EDGEBAT_SATURATE8(product);
+            kept[4U * block + i] = byte_of(times(reset[i], h[4U * block + i]));
         }
     }
     walk_t after = walk;

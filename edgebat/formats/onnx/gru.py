@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.arrays import Array
-from edgebat.formats.onnx.integer import emit_saturate16, emit_shift, emit_sigmoid, emit_split, emit_tanh, scalar
+from edgebat.formats.onnx.integer import (
+    emit_halving_shift,
+    emit_saturate16,
+    emit_shift,
+    emit_sigmoid,
+    emit_split,
+    emit_tanh,
+    scalar,
+)
 from edgebat.formats.onnx.model import ELEMENT_TYPE, OnnxGraph, OnnxValue
 from edgebat.graph.model import Gru, Requant, Tensor
-
-_LIFT = 30  # 2**_LIFT makes every dividend positive
-
 
 def emit_gru(graph: OnnxGraph, node: Gru, source: Tensor, target: Tensor, stateful: bool) -> str:
     """The GRU layer ``node`` from int8 [N, T, I] to int8 [N, T, H].
@@ -44,7 +49,7 @@ def emit_gru(graph: OnnxGraph, node: Gru, source: Tensor, target: Tensor, statef
     if stateful:
         last = graph.emit("Cast", [f"{name}/last"], f"{name}/hidden_out", to=ELEMENT_TYPE["int16"])
         graph.outputs.append(OnnxValue(last, "int16", state))
-    return _upper_byte(graph, sequence, 8, target.name)
+    return _upper_byte(graph, sequence, target.name)
 
 
 def _matrix(weight: Array) -> Array:
@@ -60,19 +65,16 @@ def _products(graph: OnnxGraph, acc: str, factors: tuple[Array, Array], largest:
     return emit_shift(graph, wide, requant, largest, "int32", f"{name}_products")
 
 
-def _upper_byte(graph: OnnxGraph, x: str, shift: int, output: str) -> str:
-    """int32 ``x`` below 2**30 in magnitude as int8: ``min((x + 2**(shift-1)) >> shift, 127)``, never below -128."""
-    rounded = _shifted(graph, x, shift, f"{output}/byte")
+def _upper_byte(graph: OnnxGraph, x: str, output: str) -> str:
+    """int16 values in int32 as the int8 of their upper byte, rounded."""
+    rounded = emit_halving_shift(graph, x, 7, f"{output}/byte")
     limited = graph.emit("Min", [rounded, scalar(graph, 127, "int32")], f"{output}/limited")
     return graph.emit("Cast", [limited], output, to=ELEMENT_TYPE["int8"])
 
 
-def _shifted(graph: OnnxGraph, x: str, shift: int, name: str) -> str:
-    """``(x + 2**(shift-1)) >> shift`` of int32 |x| <= 2**30. Div truncates towards zero, so the dividend is lifted."""
-    half = scalar(graph, (1 << _LIFT) + (1 << (shift - 1)), "int32")
-    lifted = graph.emit("Add", [x, half], f"{name}/lifted")
-    divided = graph.emit("Div", [lifted, scalar(graph, 1 << shift, "int32")], f"{name}/divided")
-    return graph.emit("Sub", [divided, scalar(graph, 1 << (_LIFT - shift), "int32")], name)
+def _times(graph: OnnxGraph, gate: str, x: str, output: str) -> str:
+    """``x`` times a gate, rounded."""
+    return emit_halving_shift(graph, graph.emit("Mul", [gate, x], f"{output}_product"), 14, output)
 
 
 def _step(outer: OnnxGraph, node: Gru) -> OnnxGraph:
@@ -85,7 +87,7 @@ def _step(outer: OnnxGraph, node: Gru) -> OnnxGraph:
     h, products, state = f"{p}hidden", f"{p}products", ["N", units]
     body.inputs = [OnnxValue(h, "int32", [*state]), OnnxValue(products, "int32", ["N", 3 * units])]
     factors = (node.recurrent_factor, node.recurrent_shift)
-    before = _upper_byte(body, h, 8, f"{p}before")
+    before = _upper_byte(body, h, f"{p}before")
     x_gates, x_new = emit_split(body, products, [2 * units, units], [f"{p}x_gates", f"{p}x_new"])
     count = 3 if node.reset_after else 2
     reach = np.full(count * units, units * 128 * 128, np.int64)
@@ -101,21 +103,17 @@ def _step(outer: OnnxGraph, node: Gru) -> OnnxGraph:
     z = emit_saturate16(body, body.emit("Add", [x_gates, own], f"{p}gate_sums"), f"{p}gates")
     reset, update = emit_split(body, emit_sigmoid(body, z, f"{p}sigmoids"), [units] * 2, [f"{p}reset", f"{p}update"])
     if node.reset_after:
-        part = _shifted(body, body.emit("Mul", [reset, h_new], f"{p}reset_product"), 15, f"{p}part")
+        part = _times(body, reset, h_new, f"{p}part")
     else:
-        kept = _upper_byte(body, body.emit("Mul", [reset, h], f"{p}reset_product"), 23, f"{p}kept")
+        kept = _upper_byte(body, _times(body, reset, h, f"{p}reset_state"), f"{p}kept")
         weight = body.constant(f"{node.name}/new_weight", _matrix(node.recurrent_weight[2:]), "int8")
         acc = body.emit("MatMulInteger", [kept, weight], f"{p}new_sums")
         part = _products(body, acc, (factors[0][2:], factors[1][2:]), reach[:units], f"{p}new")
     sums = emit_saturate16(body, body.emit("Add", [x_new, part], f"{p}candidate_sum"), f"{p}candidate_in")
     candidate = emit_tanh(body, sums, 0, f"{p}candidate")
-    change = body.emit("Mul", [update, body.emit("Sub", [h, candidate], f"{p}distance")], f"{p}change")
-    wide = body.emit("Cast", [change], f"{p}change_wide", to=ELEMENT_TYPE["int64"])
-    lifted = body.emit("Add", [wide, scalar(body, (1 << 31) + (1 << 14), "int64")], f"{p}change_lifted")
-    moved = body.emit("Div", [lifted, scalar(body, 1 << 15, "int64")], f"{p}change_divided")
-    narrow = body.emit("Cast", [moved], f"{p}change_narrow", to=ELEMENT_TYPE["int32"])
-    back = body.emit("Sub", [narrow, scalar(body, 1 << 16, "int32")], f"{p}moved")
-    after = body.emit("Add", [candidate, back], f"{p}after")
+    left = body.emit("Sub", [candidate, _times(body, update, candidate, f"{p}replaced")], f"{p}left")
+    sums = body.emit("Add", [left, _times(body, update, h, f"{p}stays")], f"{p}after_sum")
+    after = emit_saturate16(body, sums, f"{p}after")
     out = body.emit("Identity", [after], f"{p}out")
     body.outputs = [OnnxValue(after, "int32", [*state]), OnnxValue(out, "int32", [*state])]
     body.initializers = {}

@@ -164,9 +164,9 @@ def _step(outer: OnnxGraph, node: Lstm, target: Tensor) -> OnnxGraph:
     ]
     axis = body.constant("int64[1]", [1], "int64")
     i, f, o, g = (body.emit("Squeeze", [part, axis], part.removesuffix("_1")) for part in parts)
-    kept = _emit_halving_shift(body, body.emit("Mul", [f, c], f"{p}kept_product"), 14, f"{p}kept_scaled")
+    kept = emit_halving_shift(body, body.emit("Mul", [f, c], f"{p}kept_product"), 14, f"{p}kept_scaled")
     added = body.emit("Mul", [i, g], f"{p}added_product")
-    added = _emit_halving_shift(body, added, 29 + node.cell_exponent, f"{p}added_scaled")
+    added = emit_halving_shift(body, added, 29 + node.cell_exponent, f"{p}added_scaled")
     terms = [emit_saturate16(body, kept, f"{p}kept"), emit_saturate16(body, added, f"{p}added")]
     cell = emit_saturate16(body, body.emit("Add", terms, f"{p}cell_sum"), f"{p}next_cell")
     squashed = emit_tanh(body, cell, node.cell_exponent + 12, f"{p}squashed")
@@ -195,7 +195,7 @@ def emit_saturate16(body: OnnxGraph, x: str, output: str) -> str:
     return body.emit("Clip", [x, scalar(body, -32768, "int32"), scalar(body, 32767, "int32")], output)
 
 
-def _emit_halving_shift(body: OnnxGraph, x: str, shift: int, name: str) -> str:
+def emit_halving_shift(body: OnnxGraph, x: str, shift: int, name: str) -> str:
     """Rounding D by 2**-(shift + 1), |x| < 2**30: halve with halves up, then shift with halves away from zero."""
     lifted = body.emit("Add", [x, scalar(body, (1 << 30) + 1, "int32")], f"{name}/lifted")
     halved = body.emit("Div", [lifted, scalar(body, 2, "int32")], f"{name}/halved")
