@@ -17,7 +17,6 @@ from edgebat.graph.model import (
     Lut,
     MaxPool1D,
     Node,
-    Recurrent,
     Requant,
     Tensor,
 )
@@ -25,5 +24,5 @@ from edgebat.graph.store import load_graph, save_graph
 
 __all__ = [
     "OPERATORS", "Add", "AveragePool1D", "Concat", "Conv1D", "Dense", "DepthwiseConv1D", "Flatten", "Gru", "IntGraph",
-    "LastStep", "Lstm", "Lut", "MaxPool1D", "Node", "Recurrent", "Requant", "Tensor", "check_graph", "load_graph", "save_graph",
+    "LastStep", "Lstm", "Lut", "MaxPool1D", "Node", "Requant", "Tensor", "check_graph", "load_graph", "save_graph",
 ]  # fmt: skip

@@ -24,7 +24,8 @@ import numpy as np
 from edgebat.arrays import Array, Int8
 from edgebat.errors import MissingExtra, require
 from edgebat.formats.export import c_name
-from edgebat.graph import Dense, IntGraph, LastStep, Lstm, Lut, Node, Recurrent
+from edgebat.graph import Dense, IntGraph, LastStep, Lstm, Lut, Node
+from edgebat.graph.model import Recurrent
 from edgebat.runtime import Engine as NumpyEngine
 
 EQUAL = "0"
