@@ -195,7 +195,9 @@ class GraphMaker:
         for scale_in, fan_in in ((source.scale, source.shape[1]), (2.0**-7, hidden)):
             naturals = self.rng.uniform(0.5, 2.0, 3) / 127 / np.sqrt(fan_in)
             found = zip(*(choose_head_scale(float(n), scale_in * 4096, 6) for n in naturals), strict=True)
-            packed.append([np.array(v, dtype) for v, dtype in zip(found, (np.float32, np.int32, np.int32), strict=True)])
+            packed.append(
+                [np.array(v, dtype) for v, dtype in zip(found, (np.float32, np.int32, np.int32), strict=True)]
+            )
         (sx, kx, nx), (sh, kh, nh) = packed
         bias = self.rng.integers(-3000, 3000, (3, hidden)).astype(np.int32)
         own = self.rng.integers(-3000, 3000, hidden).astype(np.int32) * reset_after

@@ -18,8 +18,8 @@ from edgebat.graph import (
     Dense,
     DepthwiseConv1D,
     Flatten,
-    IntGraph,
     Gru,
+    IntGraph,
     LastStep,
     Lstm,
     Lut,
@@ -196,7 +196,9 @@ def gru(node: Gru, x: list, zero: int) -> list:
         return min(double_rounding(value, 1 << 30, -7), 127)
 
     def from_x(g: int, u: int, row: list) -> int:
-        total = int(node.bias[g, u]) + sum((v - zero) * int(w) for v, w in zip(row, node.input_weight[g, u], strict=True))
+        total = int(node.bias[g, u]) + sum(
+            (v - zero) * int(w) for v, w in zip(row, node.input_weight[g, u], strict=True)
+        )
         return sat16(shifted(total * int(node.input_factor[g]), int(node.input_shift[g])))
 
     def from_h(g: int, u: int, h: list) -> int:

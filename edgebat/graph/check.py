@@ -261,7 +261,9 @@ def _check_gru(node: ops.Gru, source: Tensor, target: Tensor) -> None:
         summed = inputs * 255 * 128 + int(np.abs(bias.astype(np.int64)).max(initial=0))
         largest = int((summed * factor.astype(np.int64) + (np.int64(1) << (shift.astype(np.int64) - 1))).max())
         if largest > INT32_MAX:
-            raise _fail(node, f"a scaled {part} sum can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or units")
+            raise _fail(
+                node, f"a scaled {part} sum can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or units"
+            )
 
 
 def _check_lstm(node: ops.Lstm, source: Tensor, target: Tensor) -> None:

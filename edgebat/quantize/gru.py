@@ -38,7 +38,7 @@ def _gates(weight: Float32, input_scale: float) -> tuple[Int8, Float32, Int32, I
 
 
 def _choose(natural: float, ratio: float) -> tuple[np.float32, int, int]:
-    """(weight scale, k, n) with ``scale * ratio = k * 2**-n`` as for a head; weights too large for its few bits take more."""
+    """(weight scale, k, n) with ``scale * ratio = k * 2**-n`` as for a head; weights too large for it take more bits."""
     real = max(natural * ratio, 2.0**-17)
     if real < 2.0 ** (HEAD_BITS - 1):
         return choose_head_scale(real / ratio, ratio, HEAD_BITS)

@@ -18,8 +18,8 @@ from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Tensor
 from edgebat.quantize.border import input_border, output_border
-from edgebat.quantize.observers import affine, observe
 from edgebat.quantize.gru import gru_node
+from edgebat.quantize.observers import affine, observe
 from edgebat.quantize.requant_search import choose_gates, choose_layer, quantize_symmetric
 from edgebat.runtime.gru import GruCell
 from edgebat.runtime.kernels import build_kernel

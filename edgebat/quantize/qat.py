@@ -298,8 +298,9 @@ class _Gru(nn.Module):
         super().__init__()
         self.node, self.source, self.target = node, graph.tensors[node.inputs[0]], graph.tensors[node.output]
         self.units = node.recurrent_weight.shape[-1]
-        for name in ("weight_input", "weight_hidden", "bias"):
-            setattr(self, name, nn.Parameter(torch.from_numpy(getattr(layer, name).astype(np.float32))))
+        self.weight_input = nn.Parameter(torch.from_numpy(layer.weight_input.astype(np.float32)))
+        self.weight_hidden = nn.Parameter(torch.from_numpy(layer.weight_hidden.astype(np.float32)))
+        self.bias = nn.Parameter(torch.from_numpy(layer.bias.astype(np.float32)))
         self.bias_hidden = nn.Parameter(torch.from_numpy(layer.bias_hidden.astype(np.float32)), node.reset_after)
 
         def per_row(values: Any) -> Tensor:
@@ -347,7 +348,8 @@ class _Gru(nn.Module):
             acc = functional.linear(q - self.source.zero_point, ix) + torch.round(self.bias.double() / self.step_x)
             products = _sat16(_shifted(acc * self.k_x, self.n_x))
             bias = torch.round(self.bias_hidden.double() / self.step_h)
-        outputs, integers = [], []
+        outputs: list[Tensor] = []
+        integers: list[Tensor] = []
         for t in range(real.shape[1]):
             with torch.no_grad():
                 q_state = self._next(products[:, t], q_state, ih, bias)

@@ -29,9 +29,7 @@ def gru_from_keras(
     return _layer((kernel.T, recurrent_kernel.T, given, recurrent), _ZRN, reset_after=reset_after)
 
 
-def gru_from_onnx(
-    w: FloatArray, r: FloatArray, b: FloatArray | None, *, linear_before_reset: bool = False
-) -> GruLayer:
+def gru_from_onnx(w: FloatArray, r: FloatArray, b: FloatArray | None, *, linear_before_reset: bool = False) -> GruLayer:
     """One direction of an ONNX GRU: W [3H, I], R [3H, H], B [6H] (of the input, then recurrent) or None.
 
     Raises DataError.
@@ -53,7 +51,9 @@ def _layer(
     shapes = [array.shape for array in (weight_input[:, :1], weight_hidden, bias, recurrent)]
     if shapes != [(3 * units, 1), (3 * units, units), (3 * units,), (3 * units,)]:
         seen = [list(part.shape) if part is not None else None for part in parts]
-        raise DataError(f"the weights of a GRU have shapes {seen}; allowed: 3 gates of H rows, as [3H, I], [3H, H], [3H]")
+        raise DataError(
+            f"the weights of a GRU have shapes {seen}; allowed: 3 gates of H rows, as [3H, I], [3H, H], [3H]"
+        )
 
     def ordered(rows: FloatArray) -> Float32:
         gates = rows.reshape(3, units, -1)[list(order)]

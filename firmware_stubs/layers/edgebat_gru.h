@@ -42,8 +42,8 @@ typedef struct {
  * are three runs of blocks, one a gate: the columns of x, then those of h.
  */
 typedef struct {
-    const edgebat_weights_t *weights;     /* [blocks][3][columns4_x + columns4_h], see edgebat_gru_before_step */
-    const edgebat_bias_t *bias;           /* in the order of the runs; zero points of x are folded in */
+    const edgebat_weights_t *weights; /* [blocks][3][columns4_x + columns4_h], see edgebat_gru_before_step */
+    const edgebat_bias_t *bias;       /* in the order of the runs; zero points of x are folded in */
     const edgebat_bias_t *recurrent_bias; /* [blocks], of the new gate; NULL where reset acts before */
     edgebat_products_t gate[3];
     uint16_t columns4_x; /* inputs / 4, rounded up */

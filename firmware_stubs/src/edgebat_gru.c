@@ -24,8 +24,7 @@ static const edgebat_bias_t no_bias = {{0, 0, 0, 0}};
 #if EDGEBAT_DSP
 
 #define ROW_HI(hi, lo, p) EDGEBAT_SATURATE16(edgebat_smmlar(edgebat_hi256((hi), (lo)), (p)->multiplier, 0))
-#define ROW_LO(lo, p)                                                                                        \
-    EDGEBAT_SATURATE16(edgebat_smmlar((int32_t)((uint32_t)(lo) << 8), (p)->multiplier, 0))
+#define ROW_LO(lo, p) EDGEBAT_SATURATE16(edgebat_smmlar((int32_t)((uint32_t)(lo) << 8), (p)->multiplier, 0))
 
 #else
 

@@ -88,7 +88,8 @@ def _order(blocks: int, reset_after: bool) -> list[tuple[int, int]]:
 
 def _rows(weight: Array, block: int) -> Int64:
     """Weights of four units as column blocks [columns4, 4, 4]."""
-    return tables.blocked(weight[BLOCK * block : BLOCK * (block + 1)])[0]
+    found: Int64 = tables.blocked(weight[BLOCK * block : BLOCK * (block + 1)])[0]
+    return found
 
 
 def _four(bias: Int64, block: int) -> Int64:

@@ -17,6 +17,7 @@ from edgebat.formats.onnx.integer import (
 from edgebat.formats.onnx.model import ELEMENT_TYPE, OnnxGraph, OnnxValue
 from edgebat.graph.model import Gru, Requant, Tensor
 
+
 def emit_gru(graph: OnnxGraph, node: Gru, source: Tensor, target: Tensor, stateful: bool) -> str:
     """The GRU layer ``node`` from int8 [N, T, I] to int8 [N, T, H].
 

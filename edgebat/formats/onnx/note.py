@@ -213,10 +213,9 @@ class _Decoder:
             bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
         )  # fmt: skip
 
-
     def gru(self) -> ops.Gru:
         units = self.tensors[self.output].shape[-1]
-        listed = {
+        listed: dict[str, Any] = {
             field.name: np.array([_number(v) for v in self.entry[field.name]], np.float32)
             if field.name.endswith("scale")
             else np.array([_integer(v) for v in self.entry[field.name]], np.int32)

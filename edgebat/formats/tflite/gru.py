@@ -74,7 +74,13 @@ class _Unrolled:
         bias_scale = np.float32(source_scale / 2**rules.HEAD_SHIFT) * product.scale
         return [
             new(f"{name} weight", product.weight.shape, "int8", data=product.weight, scale=product.scale),
-            new(f"{name} bias".replace("input bias", "bias"), product.bias.shape, "int64", data=product.bias, scale=bias_scale),
+            new(
+                f"{name} bias",
+                product.bias.shape,
+                "int64",
+                data=product.bias,
+                scale=bias_scale,
+            ),
         ]
 
     # -- operators
@@ -106,13 +112,15 @@ class _Unrolled:
         wide = self.value("int16", self.source.scale / 2**rules.HEAD_SHIFT, self.source.shape[1], steps)
         self.operator("QUANTIZE", 2, [source], wide, "QuantizeOptions")
         all_rows, gates, new = slice(0, 3), slice(0, 2), slice(2, 3)
-        products = self.dense(wide, self.constants(self.product(all_rows, "input"), "input", self.source.scale), "x", steps)
+        products = self.dense(
+            wide, self.constants(self.product(all_rows, "input"), "input", self.source.scale), "x", steps
+        )
         halves = self.parts(products, steps)
         recurrent = self.constants(self.product(gates, "recurrent"), "recurrent", 2.0**-7)
         candidate = self.constants(self.product(new, "recurrent"), "new", 2.0**-7)
         zeros = np.zeros((1, 1, units), np.int16)
         state = self.builder.tensor(f"{node.name}/first state", zeros.shape, "int16", data=zeros, scale=STATE_SCALE)
-        outputs = []
+        outputs: list[int] = []
         for t, (x_gates, x_new) in enumerate(halves):
             hidden = self.byte(state, f"{t} before") if not outputs else outputs[-1]
             state = self.step(t, (x_gates, x_new), state, hidden, (recurrent, candidate))
@@ -158,9 +166,7 @@ class _Unrolled:
         out = self.value(label, 2.0**-7 / 2**rules.HEAD_SHIFT, self.units)
         return self.operator("QUANTIZE", 2, [hidden], out, "QuantizeOptions")
 
-    def step(
-        self, t: int, x: tuple[int, int], state: int, hidden: int, weights: tuple[list[int], list[int]]
-    ) -> int:
+    def step(self, t: int, x: tuple[int, int], state: int, hidden: int, weights: tuple[list[int], list[int]]) -> int:
         """The state after step ``t``; x: input products of the gates and of the new one; hidden: the state's upper byte."""
         wide = self.widened(hidden, f"{t} wide")
         sums = self.binary("ADD", x[0], self.dense(wide, weights[0], f"{t} h gates"), f"{t} gate sums", GATE_SCALE, 3)

@@ -44,10 +44,11 @@ def _span(hint: dict[str, Any], operators: int, name: str) -> tuple[int, int]:
 def read_gru(importer: ImporterBase, operator: FileOperator) -> Gru:
     """The layer that ``operator`` stands for; its output is declared by ``importer``. Raises ModelFileError."""
     source, target = importer.source(operator), importer.target(operator)
-    label, noted = importer.label(target), importer.hint(target).get("gru")
+    label = importer.label(target)
+    noted: dict[str, Any] = importer.hint(target)["gru"]
     units = target.shape[-1]
     try:
-        listed = {
+        listed: dict[str, Any] = {
             key: np.array(noted[key], np.float32 if key.endswith("scale") else np.int32)
             for key in (f"{part}_{what}" for part in ("input", "recurrent") for what in ("scale", "factor", "shift"))
         }
@@ -65,7 +66,7 @@ def read_gru(importer: ImporterBase, operator: FileOperator) -> Gru:
             label, (source.name,), target.name,
             input_weight=constants[f"{label}/input weight"].reshape(3, units, -1),
             recurrent_weight=np.concatenate(recurrent).reshape(3, units, -1),
-            bias=sums("bias", listed["input_factor"]).reshape(3, units),
+            bias=sums("input bias", listed["input_factor"]).reshape(3, units),
             recurrent_bias=sums("new bias", listed["recurrent_factor"][2:]),
             reset_after=reset_after, **listed,
         )  # fmt: skip
