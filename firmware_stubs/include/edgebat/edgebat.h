@@ -242,13 +242,76 @@ typedef struct {
 
 #define EDGEBAT_EVIDENCE 4U /* model, counting, window, inherited */
 
-/** Everything that is remembered of one cell. Read it through edgebat_result; the names may change. */
+/** Everything that is remembered of one cell, the smallest and most used first: that makes the code short. Read
+ * it through edgebat_result; the names may change. */
 typedef struct {
     const edgebat_model_t *model;
     const edgebat_config_t *config;
     uint8_t *work;
 
-    /* samples: charges are twice mA * ms, because the trapezoidal rule adds currents */
+    /* what is going on */
+    uint8_t phase;        /* of the charge under way */
+    uint8_t weigh;        /* the evidence is to be weighed again */
+    uint8_t source;       /* edgebat_source_t of the target */
+    uint8_t anchor;       /* where counting began */
+    uint8_t charge_ended; /* edgebat_charge_t of the last charge that was no pulse */
+    uint8_t reason;       /* ... of the charge under way */
+    uint8_t failed;       /* charges into the window in a row that gave nothing */
+    uint8_t odd_rows;     /* in a row that were unlike the training data */
+    uint8_t outside;      /* the last charge was unlike the training data */
+    uint8_t settled;      /* something measured has been published */
+    uint8_t corrupt;      /* the self-test has failed */
+    uint8_t row_ready;    /* a row waits in the working memory */
+    uint8_t row_cold;     /* its temperature is not one the model knows */
+    uint8_t row_blind;    /* nobody has measured it */
+    uint8_t cycle_used;   /* this cycle has given a row */
+    uint8_t armed;        /* `swing` is net charge */
+    uint8_t parked;       /* the saved state is of a cell at rest */
+    uint8_t taper;        /* the charger has lowered its current at full_mV */
+    uint8_t candidate;    /* the anchor that hold_ms belongs to */
+    uint8_t conflict;     /* sources contradict each other */
+
+    uint16_t efc;    /* quarters of an equivalent full cycle */
+    uint16_t rows;   /* in the window */
+    uint16_t slice;  /* next one of a running inference, 0: none runs */
+    uint16_t level;  /* next one to be reached */
+    uint16_t inside; /* samples inside the window */
+    int16_t last_mV;
+    int16_t top_mV;     /* highest of this charge */
+    int16_t last_ddegC; /* the last temperature, INT16_MIN: there never was one */
+    uint16_t target_cpct;
+    uint16_t published_cpct;
+    uint16_t ceiling_cpct; /* target when somebody measured last */
+    uint16_t target_sigma;
+    uint16_t counted_cpct; /* a capacity to be taken over, or EDGEBAT_UNKNOWN */
+    uint16_t kept_efc;     /* at the last revision for a parked cell */
+    uint16_t rest_ms;      /* without current */
+    uint16_t hold_ms;      /* at full or empty */
+
+    uint32_t cycle;
+    uint32_t revision;
+    uint32_t clock_s; /* of operation */
+    uint32_t hole_ms; /* since the last usable sample */
+    int32_t last_mA;
+    int32_t smooth_mA; /* eight times the averaged current inside the window */
+    int32_t least_mA;
+    int32_t most_mA;
+    uint32_t row_cycle;  /* of the newest row */
+    uint32_t row_ppm;    /* sum of the newest row */
+    uint32_t window_ppm; /* of the row of the last estimate */
+    uint32_t estimate_cycle;
+    uint32_t estimate_s; /* clock at it */
+    uint32_t idle_steps; /* since the last sample */
+    uint32_t most_steps; /* between two samples */
+    uint32_t elapsed_ms; /* since the last step */
+
+    /* the rest; charges are twice mA * ms, because the trapezoidal rule adds currents */
+    uint32_t anchor_ms;   /* since the anchor */
+    uint32_t cold_ms;     /* of these outside the temperatures of counting */
+    int32_t anchor_mA;    /* current at the anchor */
+    int32_t sum_ddegC;    /* of the temperatures inside the window */
+    uint32_t slew;        /* part of 0.01 % of the next step towards the target */
+    uint32_t sequence;    /* of the saved states */
     int64_t count;        /* since the anchor, charging positive */
     int64_t charge;       /* of the charge under way */
     int64_t level_charge; /* when it reached the last voltage level */
@@ -256,80 +319,18 @@ typedef struct {
     uint64_t throughput;  /* in and out, ever */
     uint64_t swing;       /* net discharge; once it was a cycle's, net charge */
     uint64_t above;       /* net charge since the window was reached, 0 once it is out again */
-    uint32_t clock_s;     /* of operation */
-    uint32_t hole_ms;     /* since the last usable sample */
-    uint32_t elapsed_ms;  /* since the last step */
-    uint32_t anchor_ms;   /* since the anchor */
-    uint32_t cold_ms;     /* of these outside the temperatures of counting */
-    int32_t anchor_mA;    /* current at the anchor */
-    int32_t last_mA;
-    int32_t smooth_mA; /* eight times the averaged current inside the window */
-    int32_t least_mA;
-    int32_t most_mA;
-    int32_t sum_ddegC; /* of the temperatures inside the window */
-    int16_t last_mV;
-    int16_t last_ddegC;    /* the last temperature, INT16_MIN: there never was one */
-    int16_t top_mV;        /* highest of this charge */
-    uint16_t efc;          /* quarters of an equivalent full cycle */
-    uint16_t kept_efc;     /* at the last revision for a parked cell */
-    uint16_t hold_ms;      /* at full or empty */
-    uint16_t rest_ms;      /* without current */
-    uint16_t temperatures; /* in the sum */
-    uint16_t level;        /* next one to be reached */
-    uint16_t inside;       /* samples inside the window */
-    uint8_t phase;
-    uint8_t anchor;
-    uint8_t candidate;    /* the anchor that hold_ms belongs to */
-    uint8_t taper;        /* the charger has lowered its current at full_mV */
-    uint8_t sampled;      /* last_mV and last_mA hold a sample */
-    uint8_t parked;       /* the saved state is of a cell at rest */
-    uint8_t armed;        /* `swing` is net charge */
-    uint8_t unseen;       /* samples are missing since the cycle began */
-    uint8_t reason;       /* edgebat_charge_t of the charge under way */
-    uint8_t charge_ended; /* ... of the last one that was no pulse */
-    uint8_t failed;       /* charges into the window in a row that gave nothing */
-
-    /* inputs of the model */
-    uint8_t row_ready;  /* a row waits in the working memory */
-    uint8_t row_cold;   /* its temperature is not one the model knows */
-    uint8_t row_blind;  /* nobody has measured it */
-    uint8_t cycle_used; /* this cycle has given a row */
-    uint8_t corrupt;
-    uint8_t odd_rows;  /* in a row that were unlike the training data */
-    uint16_t odd_cpct; /* the healthiest SOH that these would be */
-    uint16_t rows;
-    uint16_t slice;   /* next one of a running inference, 0: none runs */
-    uint16_t span;    /* quarters of an equivalent full cycle that the window reaches back, about */
-    uint16_t row_efc; /* of the newest row, quarters of an equivalent full cycle */
-    uint32_t cycle;
-    uint32_t row_cycle;  /* of the newest row */
-    uint32_t row_ppm;    /* sum of the newest row */
-    uint32_t window_ppm; /* of the row of the last estimate */
-
-    /* what is known, and what is published of it */
     edgebat_evidence_t evidence[EDGEBAT_EVIDENCE];
-    uint32_t estimate_cycle;
-    uint32_t estimate_s; /* clock at it */
-    uint32_t slew;       /* part of 0.01 % of the next step towards the target */
-    uint32_t idle_steps; /* since the last sample */
-    uint32_t most_steps; /* between two samples */
-    uint32_t sequence;   /* of the saved states */
-    uint32_t revision;
+    uint16_t temperatures; /* in the sum */
+    uint16_t odd_cpct;     /* the healthiest SOH that the odd rows would be */
+    uint16_t span;         /* quarters of an equivalent full cycle that the window reaches back, about */
+    uint16_t row_efc;      /* of the newest row, quarters of an equivalent full cycle */
     uint16_t second_ms;
-    uint16_t counted_cpct;  /* a capacity to be taken over, or EDGEBAT_UNKNOWN */
-    uint16_t counted_sigma; /* its standard deviation */
-    uint16_t target_cpct;
-    uint16_t target_sigma;
-    uint16_t ceiling_cpct; /* target when somebody measured last */
-    uint16_t published_cpct;
-    uint16_t kept_cpct; /* published at the last revision for it */
+    uint16_t counted_sigma; /* standard deviation of the capacity to be taken over */
+    uint16_t kept_cpct;     /* published at the last revision for it */
     uint16_t estimate_rul;
     uint16_t estimate_points[EDGEBAT_POINTS_MAX];
-    uint8_t source;   /* edgebat_source_t of the target */
-    uint8_t conflict; /* sources contradict each other */
-    uint8_t weigh;    /* the evidence is to be weighed again */
-    uint8_t outside;  /* the last charge was unlike the training data */
-    uint8_t settled;  /* something measured has been published */
+    uint8_t sampled; /* last_mV and last_mA hold a sample */
+    uint8_t unseen;  /* samples are missing since the cycle began */
 } edgebat_t;
 
 /** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are
