@@ -9,7 +9,7 @@ current is constant when the extremes of its average over some eight samples are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -118,6 +118,18 @@ class Config:
             object.__setattr__(self, "cutoff_ma", self.nominal_mah // 20)
 
 
+@dataclass
+class SinceRest:
+    """What flowed since the last rest with a known state of charge: that (0.01 %, UNKNOWN: there was none) and its standard
+    deviation, the charge (twice mA * ms), the time of samples and of those too cold, too hot or too fast (ms)."""
+
+    cpct: int = UNKNOWN
+    sigma: int = 0
+    charge: int = 0
+    ms: int = 0
+    odd_ms: int = 0
+
+
 @dataclass(frozen=True)
 class Sample:
     """One sample: mV, mA with the sign of the configuration, 0.1 degC, ms since the one before, and what of it is valid."""
@@ -163,6 +175,11 @@ class ChargeCounter:
         self.last_ddegc: int | None = None
         self.counted_cpct = self.counted_sigma = UNKNOWN
         """A capacity between full and empty that nobody has taken over yet, and its deviation."""
+        self.since_rest = SinceRest()
+        self.rested_ms = self.rested_mv = 0
+        """How long the voltage has stayed about where it is, and where that is."""
+        self.follow_rest: Callable[[int, int, int], None] | None = None
+        """Who takes rests for measurements: called with mV, charge and ms since the sample before."""
 
     @classmethod
     def efc_of(cls, nominal_mah: int, throughput: int) -> int:
@@ -184,7 +201,9 @@ class ChargeCounter:
 
     def _pass(self, dt_ms: int, most_ms: int) -> None:
         self.hole_ms = min(self.hole_ms + dt_ms, UINT32_MAX)
-        self.elapsed_ms = min(self.elapsed_ms + min(dt_ms, most_ms), UINT32_MAX)
+        passed_ms = min(dt_ms, most_ms)
+        self.elapsed_ms = min(self.elapsed_ms + passed_ms, UINT32_MAX)
+        self.rested_ms = min(self.rested_ms + passed_ms, UINT32_MAX)
 
     def _take(self, sample: Sample) -> None:
         config = self.config
@@ -206,8 +225,11 @@ class ChargeCounter:
         else:
             self._follow(sample, current, part)
         self._find_anchor(sample.cell_mv, current, dt_ms)
+        self.last_ma = current
+        if self.follow_rest is not None:
+            self.follow_rest(sample.cell_mv, part, dt_ms)
         self._park(resting, dt_ms)
-        self.last_ma, self.last_mv, self.sampled = current, sample.cell_mv, True
+        self.last_mv, self.sampled = sample.cell_mv, True
 
     def _bridge(self, cell_mv: int, resting: bool) -> None:
         """A hole ends what was measured; a count goes on over one in which the cell slept."""
@@ -215,6 +237,7 @@ class ChargeCounter:
         self.unseen = True
         if not self.rest_ms or not resting or abs(cell_mv - self.last_mv) > self.config.max_drop_mv:
             self.set_anchor(Anchor.NONE)
+            self.since_rest.cpct = UNKNOWN
 
     def _plausible(self, sample: Sample) -> bool:
         config = self.config
@@ -353,7 +376,7 @@ class ChargeCounter:
         if self.anchor != Anchor.NONE:
             self.count += part
             self.anchor_ms += dt_ms
-            self.cold_ms += dt_ms if self._is_cold() else 0
+            self.cold_ms += dt_ms if self.is_cold() else 0
             if abs(self.count) > config.reference_mah * 2 * PER_MAH or self.anchor_ms > MOST_ANCHOR_MS:
                 self.set_anchor(Anchor.NONE)
 
@@ -368,8 +391,9 @@ class ChargeCounter:
                 self.above = 0  # after so much no charge goes on where it paused, whatever the sensor's error
                 self.revision += 1
 
-    def _is_cold(self) -> bool:
-        """By the last temperature that there was; a battery without a sensor is not asked."""
+    def is_cold(self) -> bool:
+        """Whether a cell is too cold or too hot to count by: the last temperature that there was decides, and a battery
+        without a sensor is not asked."""
         last = self.last_ddegc
         return last is not None and not COUNTED_DDEGC[0] <= last <= COUNTED_DDEGC[1]
 
@@ -377,6 +401,21 @@ class ChargeCounter:
         """Counting begins anew, or not at all."""
         self.anchor = anchor
         self.count = self.anchor_ms = self.cold_ms = 0
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether a state that is saved now is one at rest, from which a count may go on."""
+        return bool(self.rest_ms) and (self.anchor != Anchor.NONE or self.since_rest.cpct != UNKNOWN)
+
+    def forget_counts(self) -> None:
+        """Counts and rests under way mean nothing any more."""
+        self.set_anchor(Anchor.NONE)
+        self.since_rest.cpct = UNKNOWN
+
+    def in_cpct(self, charge: int) -> int:
+        """A charge as a part of the reference capacity, 0.01 %; beyond twice as much UNKNOWN."""
+        whole = self.config.reference_mah * PER_MAH
+        return UNKNOWN if abs(charge) > 2 * whole else abs(charge) * 10_000 // whole
 
     def _park(self, resting: bool, dt_ms: int) -> None:
         if not resting:
@@ -386,7 +425,7 @@ class ChargeCounter:
                 self.revision += 1
             return
         self.rest_ms = max(min(self.rest_ms + dt_ms, PARKED_MS), 1)
-        if self.rest_ms >= PARKED_MS and not self.parked and self.anchor != Anchor.NONE and self.efc != self.kept_efc:
+        if self.rest_ms >= PARKED_MS and not self.parked and self.is_parked and self.efc != self.kept_efc:
             self.parked = True
             self.revision += 1
 
@@ -421,16 +460,14 @@ class ChargeCounter:
             self.hold_ms = 0
         if self.hold_ms >= HOLD_MS:
             if end == Anchor.FULL and self.anchor == Anchor.EMPTY and self.count > 0:
-                self._take_capacity(self.count, self.anchor_ma)
+                self._take_capacity(self.anchor_ma)
             if end == Anchor.EMPTY and self.anchor == Anchor.FULL and self.count < 0:
-                self._take_capacity(-self.count, current)
+                self._take_capacity(current)
             self.set_anchor(end)
             self.anchor_ma = current
 
-    def _take_capacity(self, counted: int, empty_ma: int) -> None:
-        config = self.config
-        whole = config.reference_mah * PER_MAH
-        cpct = UNKNOWN if counted > 2 * whole else counted * 10_000 // whole
+    def _take_capacity(self, empty_ma: int) -> None:
+        config, cpct = self.config, self.in_cpct(self.count)
         if self.cold_ms * 8 <= self.anchor_ms and LEAST_SOH_CPCT <= cpct <= MOST_SOH_CPCT:
             by_rate = abs(empty_ma) * RATE_SIGMA_CPCT // config.nominal_mah
             sigma = config.counting_cpct + by_rate + self.anchor_ms // COUNT_MS_PER_CPCT

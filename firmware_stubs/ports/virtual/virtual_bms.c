@@ -193,6 +193,11 @@ int32_t vbms_power_on(void) {
     since_frame_ms = 0U;
     int32_t code = edgebat_init(&battery, &VBMS_MODEL, &config, &work, newest, VBMS_SAVED_BYTES);
     saved_revision = battery.revision;
+#if defined(VBMS_OCV)
+    if (code >= EDGEBAT_OK) {
+        (void)edgebat_use_ocv(&battery, &VBMS_OCV);
+    }
+#endif
     if (code >= EDGEBAT_OK) {
         code = edgebat_selftest(&battery);
     }
