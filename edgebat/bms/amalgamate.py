@@ -12,7 +12,14 @@ from edgebat.errors import TargetError
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"\s*$')
 _MACRO = re.compile(r"^\s*#\s*define\s+(\w+)", re.MULTILINE)
 _LOCAL = re.compile(r"^static[^;={(]*?\b(\w+)\s*[(\[={]", re.MULTILINE)
-_PUBLIC = ("edgebat_nn.h", "edgebat_tables.h", "edgebat/edgebat.h", "edgebat/edgebat_can.h")
+_PUBLIC = (
+    "edgebat_nn.h",
+    "edgebat_tables.h",
+    "edgebat/edgebat.h",
+    "edgebat/edgebat_can.h",
+    "edgebat/edgebat_ocv.h",
+    "edgebat/edgebat_service.h",
+)
 
 _QUIET = """#if defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* not every kernel calls every helper */

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion
 from edgebat.bms.rest import OcvTable, RestWitness
-from edgebat.bms.results import Reset, Result, Source, Status, Use
+from edgebat.bms.results import Result, Source, Status
 from edgebat.bms.saved import read_state, write_state
 from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsModel, health_model
@@ -111,16 +111,12 @@ class Estimator:
 
     def seed(self, soh_cpct: int, sigma_cpct: int) -> None:
         """``edgebat_seed``: another cell, or one that somebody has measured. Raises DataError for what is no SOH."""
-        if not (LEAST_SOH_CPCT <= soh_cpct <= MOST_SOH_CPCT and 0 < sigma_cpct <= HUNDRED_PERCENT):
-            raise DataError(
-                f"no SOH to begin with: {soh_cpct} +- {sigma_cpct} of 0.01 %; give {LEAST_SOH_CPCT} to {MOST_SOH_CPCT}, "
-                f"a deviation of 1 to {HUNDRED_PERCENT}"
-            )
-        self._forget_all()
+        check_health(soh_cpct, sigma_cpct)
+        self.forget_all()
         self.learn(By.INHERITED, soh_cpct, sigma_cpct)
         self._revision += 1
 
-    def _forget_all(self) -> None:
+    def forget_all(self) -> None:
         """All of another cell: its SOH is no place to move from."""
         self.forget()
         self.fusion.settled = False
@@ -151,54 +147,6 @@ class Estimator:
         for by in sources:
             self.fusion.evidence[by].cpct = UNKNOWN
         self.fusion.learnt = True
-
-    def reset(self, what: Reset) -> None:
-        """``edgebat_reset``: forget one thing, or several."""
-        if Reset.HEALTH in what:
-            self._forget_all()
-        if Reset.COUNTING in what:
-            self.forget_counts()
-        if Reset.WINDOW in what:
-            self.forget_window()
-        if Reset.USE in what:
-            self._set_use(1, 0, 0)
-        self.fusion.weigh()
-        self._revision += 1
-
-    def _set_use(self, cycle: int, throughput_mah: int, clock_s: int) -> None:
-        """So much use and so much time lie behind, and what is known was measured just now."""
-        counter, fusion = self.counter, self.fusion
-        counter.cycle, counter.throughput = cycle, throughput_mah * PER_MAH
-        counter.efc = fusion.efc = counter.kept_efc = counter.efc_of(self.config.nominal_mah, counter.throughput)
-        fusion.clock_s, counter.swing, counter.armed = clock_s, 0, False
-        self.row_efc = counter.efc
-        self.estimate_cycle = cycle if self.has_estimate else 0
-        self.row_cycle = cycle if self.window or self.has_estimate else 0
-        self.estimate_s = clock_s if self.has_estimate else 0
-        for by in By:
-            fusion.learn(by, fusion.evidence[by].cpct, fusion.evidence[by].sigma_cpct)
-
-    def use(self) -> Use:
-        """``edgebat_use``: what a workshop reads from a board."""
-        result = self.result()
-        return Use(
-            self.serial,
-            result.cycle,
-            result.throughput_mah,
-            self.fusion.clock_s,
-            result.soh_cpct,
-            result.sigma_cpct,
-        )
-
-    def adopt(self, use: Use) -> None:
-        """``edgebat_adopt``: another board in the same place."""
-        self._forget_all()
-        self._set_use(use.cycle, use.throughput_mah, use.clock_s)
-        if use.soh_cpct != UNKNOWN:
-            self.learn(By.INHERITED, use.soh_cpct, use.sigma_cpct)
-        self.serial = use.serial
-        self.fusion.weigh()
-        self._revision += 1
 
     def step(self) -> bool:
         """``edgebat_step``: true while more slices wait."""
@@ -414,6 +362,15 @@ class Estimator:
         another capacity, and only what still holds was inherited. Raises DataError when it is refused."""
         self._revision = 0
         return read_state(self, saved)
+
+
+def check_health(soh_cpct: int, sigma_cpct: int) -> None:
+    """Raise DataError for what is no SOH that somebody can have measured."""
+    if not (LEAST_SOH_CPCT <= soh_cpct <= MOST_SOH_CPCT and 0 < sigma_cpct <= HUNDRED_PERCENT):
+        raise DataError(
+            f"no SOH to begin with: {soh_cpct} +- {sigma_cpct} of 0.01 %; give {LEAST_SOH_CPCT} to {MOST_SOH_CPCT}, "
+            f"a deviation of 1 to {HUNDRED_PERCENT}"
+        )
 
 
 def _check(model: BmsModel, config: Config) -> None:

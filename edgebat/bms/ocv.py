@@ -62,7 +62,7 @@ def ocv_source(table: OcvTable, name: str) -> str:
     return f"""static const int16_t {name}_ocv_mV[{len(table.mv)}] = {{
     {values},
 }};
-const edgebat_ocv_t {name}_ocv = {{{name}_ocv_mV, {len(table.mv)}U, {table.sigma_mv}U, {table.sigma_cpct}U}};
+const edgebat_ocv_t {name}_ocv = EDGEBAT_OCV({name}_ocv_mV, {len(table.mv)}U, {table.sigma_mv}U, {table.sigma_cpct}U);
 """
 
 
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
     except EdgebatError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f'#include "edgebat/edgebat.h"\n\n{ocv_source(table, given.name)}', end="")
+    print(f'#include "edgebat/edgebat_ocv.h"\n\n{ocv_source(table, given.name)}', end="")
     return 0
 
 

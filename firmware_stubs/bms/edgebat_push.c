@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "edgebat/edgebat_ocv.h"
+
 #include "edgebat_bms.h"
 
 #include <stddef.h>
@@ -64,8 +66,8 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
     }
     edgebat_bms_find_anchor(battery, sample->cell_mV, charging_mA, dt_ms);
     battery->last_mA = charging_mA;
-    if (battery->follow_rest != NULL) {
-        battery->follow_rest(battery, sample->cell_mV, part, dt_ms);
+    if (battery->ocv != NULL) {
+        battery->ocv->follow(battery, sample->cell_mV, part, dt_ms);
     }
     edgebat_bms_park(battery, resting, dt_ms);
     battery->last_mV = sample->cell_mV;

@@ -8,6 +8,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "edgebat/edgebat_ocv.h"
+
 #include "edgebat_bms.h"
 
 #include <stddef.h>
@@ -107,7 +109,7 @@ static void count_since(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
 }
 
 /* After a sample was counted, before its rest is: `rest_ms` is that of the sample before. */
-static void follow(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms) {
+void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms) {
     const int32_t moved = (int32_t)cell_mV - battery->rested_mV;
     const uint32_t moved_mV = (uint32_t)((moved < 0) ? -moved : moved);
     if ((battery->ocv_cpct != EDGEBAT_UNKNOWN) && (dt_ms <= battery->config->max_gap_ms)) {
@@ -129,7 +131,8 @@ static void follow(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t d
 }
 
 EDGEBAT_SELDOM int edgebat_use_ocv(edgebat_t *battery, const edgebat_ocv_t *table) {
-    if ((battery == NULL) || (battery->model == NULL) || (table == NULL) || (table->mV == NULL)) {
+    if ((battery == NULL) || (battery->model == NULL) || (table == NULL) || (table->mV == NULL) ||
+        (table->follow == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
     }
@@ -143,7 +146,6 @@ EDGEBAT_SELDOM int edgebat_use_ocv(edgebat_t *battery, const edgebat_ocv_t *tabl
     }
     if (code == EDGEBAT_OK) {
         battery->ocv = table;
-        battery->follow_rest = &follow;
     }
     return code;
 }

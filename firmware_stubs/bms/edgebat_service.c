@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "edgebat/edgebat_service.h"
+
 #include "edgebat_bms.h"
 
 #include <stddef.h>
@@ -80,17 +82,23 @@ EDGEBAT_SELDOM int edgebat_reset(edgebat_t *battery, uint32_t what) {
 }
 
 EDGEBAT_SELDOM int edgebat_use(const edgebat_t *battery, edgebat_use_t *use) {
-    edgebat_result_t result;
-    const int code = edgebat_result(battery, &result);
-    if ((code != EDGEBAT_OK) || (use == NULL)) {
+    if ((battery == NULL) || (use == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
     }
+    const uint32_t here = battery->published_cpct;
+    const uint32_t target = battery->target_cpct;
+    const uint32_t sigma = battery->target_sigma + ((here > target) ? (here - target) : (target - here));
     use->serial = battery->serial;
-    use->cycle = result.cycle;
-    use->throughput_mAh = result.throughput_mAh;
+    use->cycle = battery->cycle;
+    use->throughput_mAh = edgebat_bms_throughput_mAh(battery);
     use->clock_s = battery->clock_s;
-    use->soh_cpct = result.soh_cpct;
-    use->sigma_cpct = result.sigma_cpct;
+    use->soh_cpct = EDGEBAT_UNKNOWN;
+    use->sigma_cpct = EDGEBAT_UNKNOWN;
+    if (edgebat_bms_is_measured(battery) != 0U) {
+        use->soh_cpct = battery->published_cpct;
+        use->sigma_cpct = (uint16_t)((sigma > EDGEBAT_HUNDRED_PERCENT) ? EDGEBAT_HUNDRED_PERCENT : sigma);
+    }
     return EDGEBAT_OK;
 }
 

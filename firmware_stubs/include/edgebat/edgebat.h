@@ -246,20 +246,10 @@ typedef struct {
 
 #define EDGEBAT_EVIDENCE 5U /* model, counting, window, inherited, rests */
 
-/** Open-circuit voltages of a cell at states of charge that are equally spaced from 0 to 100 %, for
- * edgebat_use_ocv. `python -m edgebat.bms.ocv` makes one. Constant while a battery uses it. */
-typedef struct {
-    const int16_t *mV; /* [points], ascending */
-    uint16_t points;   /* 2 to 256 */
-    uint16_t sigma_mV; /* standard deviation of table and sensor together, 1 to 1000 */
-    uint16_t
-        sigma_cpct; /* ... of a capacity by this table, however much charge flowed: the sensor's gain, ageing */
-} edgebat_ocv_t;
-
 /** Everything that is remembered of one cell, the smallest and most used first: that makes the code short. What
  * is saved stands in the order of the saved state (edgebat_state.h). Read it through edgebat_result; the names
  * may change. */
-typedef struct edgebat {
+typedef struct {
     const edgebat_model_t *model;
     const edgebat_config_t *config;
     uint8_t *work;
@@ -330,26 +320,25 @@ typedef struct edgebat {
     int64_t moved_charge; /* when its voltage moved last */
     uint64_t above;       /* net charge since the window was reached, 0 once it is out again */
     edgebat_evidence_t evidence[EDGEBAT_EVIDENCE];
-    uint32_t serial;     /* of what the board sits in, edgebat_adopt */
-    uint32_t ocv_ms;     /* samples since that rest */
-    uint32_t ocv_odd_ms; /* of these too cold, too hot or too fast */
-    uint16_t ocv_cpct;   /* state of charge at it, EDGEBAT_UNKNOWN: there is none */
-    uint16_t ocv_sigma;  /* its standard deviation */
-    uint32_t rested_ms;  /* while the voltage stayed about where it is */
-    uint32_t most_steps; /* between two samples */
-    uint32_t elapsed_ms; /* since the last step */
-    uint32_t row_ppm;    /* sum of the newest row */
-    int32_t sum_ddegC;   /* of the temperatures inside the window */
-    uint32_t slew;       /* part of 0.01 % of the next step towards the target */
-    uint32_t sequence;   /* of the saved states */
-    const edgebat_ocv_t *ocv;
-    void (*follow_rest)(struct edgebat *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms);
-    int16_t rested_mV;     /* where that is */
-    uint16_t hold_ms;      /* at full or empty */
-    uint16_t kept_efc;     /* at the last revision for a parked cell */
-    uint16_t kept_cpct;    /* published at the last revision for it */
-    uint16_t temperatures; /* in the sum */
-    uint16_t odd_cpct;     /* the healthiest SOH that the odd rows would be */
+    uint32_t serial;               /* of what the board sits in, edgebat_adopt */
+    uint32_t ocv_ms;               /* samples since that rest */
+    uint32_t ocv_odd_ms;           /* of these too cold, too hot or too fast */
+    uint16_t ocv_cpct;             /* state of charge at it, EDGEBAT_UNKNOWN: there is none */
+    uint16_t ocv_sigma;            /* its standard deviation */
+    uint32_t rested_ms;            /* while the voltage stayed about where it is */
+    uint32_t most_steps;           /* between two samples */
+    uint32_t elapsed_ms;           /* since the last step */
+    uint32_t row_ppm;              /* sum of the newest row */
+    int32_t sum_ddegC;             /* of the temperatures inside the window */
+    uint32_t slew;                 /* part of 0.01 % of the next step towards the target */
+    uint32_t sequence;             /* of the saved states */
+    const struct edgebat_ocv *ocv; /* edgebat_ocv.h */
+    int16_t rested_mV;             /* where that is */
+    uint16_t hold_ms;              /* at full or empty */
+    uint16_t kept_efc;             /* at the last revision for a parked cell */
+    uint16_t kept_cpct;            /* published at the last revision for it */
+    uint16_t temperatures;         /* in the sum */
+    uint16_t odd_cpct;             /* the healthiest SOH that the odd rows would be */
     uint16_t second_ms;
     uint16_t estimate_points[EDGEBAT_POINTS_MAX];
     uint8_t conflict; /* sources contradict each other */
@@ -398,44 +387,10 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result);
  */
 int edgebat_selftest(edgebat_t *battery);
 
-/**
- * Use a table of open-circuit voltages from now on: charge between two rests becomes a source of its own, from
- * partial charges and discharges of 35 % and more. After every edgebat_init and before the first sample.
- * EDGEBAT_ERR_CONFIG: the voltages do not ascend, or a number is out of its range.
- */
-int edgebat_use_ocv(edgebat_t *battery, const edgebat_ocv_t *table);
-
-/*** Service ***/
-
-/** Somebody has measured the cell, or put another one in: all evidence gives way to this SOH and its standard
+/** Service (edgebat_service.h has more): somebody has measured the cell, or put another one in: all evidence gives way to this SOH and its standard
  * deviation, 0.01 %; cycles and throughput stay. EDGEBAT_ERR_CONFIG: beyond 10 to 150 %, or a deviation of none
  * or more than 100 %. */
 int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct);
-
-#define EDGEBAT_RESET_HEALTH 1U /* all that was measured: nobody knows the SOH */
-#define EDGEBAT_RESET_USE 2U    /* cycles, throughput, clock; what is known of health is as if measured now */
-#define EDGEBAT_RESET_COUNTING 4U /* counts and rests under way, and what was measured by them */
-#define EDGEBAT_RESET_WINDOW 8U   /* the charges of the window, and what the model made of them */
-#define EDGEBAT_RESET_MODULE 15U  /* another module: all but the serial number */
-
-/** Forget one thing, or several; the others stay. EDGEBAT_ERR_CONFIG: none, or one that there is not. */
-int edgebat_reset(edgebat_t *battery, uint32_t what);
-
-/** What a workshop reads from a board and gives to the one that takes its place. */
-typedef struct {
-    uint32_t serial; /* of what the board sits in; 0: not given */
-    uint32_t cycle;  /* as in the result */
-    uint32_t throughput_mAh;
-    uint32_t clock_s;    /* of operation */
-    uint16_t soh_cpct;   /* EDGEBAT_UNKNOWN: not known */
-    uint16_t sigma_cpct; /* its standard deviation */
-} edgebat_use_t;
-
-int edgebat_use(const edgebat_t *battery, edgebat_use_t *use);
-
-/** Another board in the same place: it goes on with this use and health. EDGEBAT_ERR_CONFIG: no cycle at all, or an
- * SOH or deviation that edgebat_seed would refuse; nothing is taken then. */
-int edgebat_adopt(edgebat_t *battery, const edgebat_use_t *use);
 
 /** Bytes of this battery's saved state. */
 uint32_t edgebat_state_bytes(const edgebat_model_t *model);
