@@ -67,7 +67,7 @@ def write_state(estimator: Estimator) -> bytes:
     body += pack("<I", zlib.crc32(body))
     assert len(body) == SAVED_HEADER
     rows = [v & 0xFF for row in estimator.window for v in row]
-    rows += [0] * (model.context * model.increments - len(rows))
+    rows += [0] * (model.context * model.columns - len(rows))
     body += pack(f"<{len(estimator.points)}H", *estimator.points) + bytes(rows)
     return body + pack("<I", zlib.crc32(body))
 
@@ -158,7 +158,7 @@ def _read_window(estimator: Estimator, saved: bytes, rows: int) -> None:
     model = estimator.model
     start = HEADERS[saved[3]]
     estimator.points = list(unpack_from(f"<{model.points}H", saved, start))
-    width, begin = model.increments, start + 2 * model.points
+    width, begin = model.columns, start + 2 * model.points
     window = unpack(f"<{width * model.context}b", saved[begin : begin + width * model.context])
     estimator.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
     estimator.counter.cycle_used = rows > 0 and estimator.row_cycle == estimator.counter.cycle

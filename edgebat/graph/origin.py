@@ -30,6 +30,12 @@ def graph_ground(graph: IntGraph) -> Ground:
     return ground
 
 
+def reads_rate(graph: IntGraph) -> bool:
+    """Whether the last column of the model's input is the mean current of each charge, 0.001 C; 0: not measured."""
+    task: Any = graph.meta.get("task")
+    return isinstance(task, dict) and task.get("charge_rate") is True
+
+
 @dataclass(frozen=True)
 class Foreign:
     """What a file that another tool quantized keeps to itself."""

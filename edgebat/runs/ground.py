@@ -12,7 +12,7 @@ from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_ground
-from edgebat.ground import MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
+from edgebat.ground import INT32_MAX, MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
 from edgebat.models import to_ppm
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import AnyTask, Head
@@ -74,7 +74,7 @@ def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows
     degrees = graph.meta.get("field", {}).get("temperature_ddegc")
     rows, domain = RowLimits(), None
     if task.domain_scored:
-        rows = _row_limits(_seen_twice(task, train, settings, 1), settings)
+        rows = _row_limits(_seen_twice(task, train, settings, 1), train.like_columns, settings)
         domain = _domain(graph, task, train, val, settings)
     limits = RowLimits(rows.low_ppm, rows.high_ppm, _rate_gate(train), (degrees[0], degrees[1]) if degrees else None)
     heads = task.heads(train.spec)
@@ -131,12 +131,13 @@ def _seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed:
     return x
 
 
-def _row_limits(x: Float32, settings: GroundSettings) -> RowLimits:
-    """Quantiles of every column with a margin."""
+def _row_limits(x: Float32, columns: int, settings: GroundSettings) -> RowLimits:
+    """Quantiles of each of the first ``columns`` with a margin; what stands behind them is not limited here."""
     rows = to_ppm(x).reshape(-1, x.shape[-1])
     low, high = np.quantile(rows, [1 - settings.quantile, settings.quantile], axis=0)
     room = settings.margin * (high - low)
     least, most = np.floor(low - room), np.ceil(high + room)
+    least[columns:], most[columns:] = 0, INT32_MAX
     return RowLimits(tuple(int(v) for v in least), tuple(int(v) for v in most))
 
 
@@ -144,7 +145,7 @@ def _domain(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settin
     """Prototypes of the training windows, and the limit that the validation cells keep."""
     if not settings.prototypes or not len(train) or not len(val):
         return None
-    quantized = quantize_input(graph, to_ppm(_seen_twice(task, train, settings, 2)))
+    quantized = quantize_input(graph, to_ppm(_seen_twice(task, train, settings, 2)))[..., : train.like_columns]
     found = prototypes(quantized.astype(np.float64).mean(axis=1) + 128.0, settings.prototypes)
     bare = Domain(tuple(tuple(int(v) for v in row) for row in found), 0, settings.false_alarms)
     held = quantize_input(graph, to_ppm(_seen_twice(task, val, settings, 3)))

@@ -19,7 +19,7 @@ static void put(uint8_t *at, uint32_t value, uint32_t bytes) {
 
 EDGEBAT_SELDOM uint32_t edgebat_state_bytes(const edgebat_model_t *model) {
     return (model == NULL) ? 0U
-                           : EDGEBAT_SAVED_BYTES((uint32_t)model->increments, (uint32_t)model->context,
+                           : EDGEBAT_SAVED_BYTES((uint32_t)model->columns, (uint32_t)model->context,
                                                  (uint32_t)model->points);
 }
 
@@ -55,8 +55,8 @@ EDGEBAT_SELDOM int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t 
     for (uint32_t i = 0U; i < model->points; i++) {
         put(&points[2U * i], battery->estimate_points[i], 2U);
     }
-    for (uint32_t i = 0U; i < (uint32_t)model->increments * model->context; i++) {
-        rows[i] = (i < (uint32_t)model->increments * battery->rows) ? (uint8_t)window[i] : 0U;
+    for (uint32_t i = 0U; i < (uint32_t)model->columns * model->context; i++) {
+        rows[i] = (i < (uint32_t)model->columns * battery->rows) ? (uint8_t)window[i] : 0U;
     }
     put(&saved[length - 4U], edgebat_crc32(0U, saved, length - 4U), EDGEBAT_STATE_CRC_BYTES);
     return EDGEBAT_OK;

@@ -10,150 +10,89 @@ current is constant when the extremes of its average over some eight samples are
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 
-CURRENT_FLOOR = 50
-"""A cell rests when its current is not above nominal capacity / (50 h)."""
-CYCLE_PART = 20
-"""A cycle is a net charge of at least nominal capacity / 20 after as much net discharge."""
-PULSE_PART = 100
-"""A charge of less than nominal capacity / 100 is a pulse, of which nobody asks how it ended."""
-LACK_PART, LEAD_PART = 1000, 40
-"""So much of nominal capacity may be missing in the first level, and so much below it shows that none is."""
-SPREAD_PART = 20
-"""Of the one-hour current: a current that wanders by less is constant, whatever its middle."""
-HOLD_MS = 10_000
-"""So long a cell must stay full or empty: one sample may be a pulse."""
-MOST_ANCHOR_MS = 172_800_000
-"""After two days an offset of the sensor has become capacity."""
-PARKED_MS = 60_000
-"""So long without current a cell is parked."""
-RELAXED_MV = 50
-"""A full cell's voltage may relax by so much once the charger has stopped."""
-COUNTED_DDEGC = (100, 500)
-"""Counting needs temperatures between these: a cold cell gives less than it holds."""
-RATE_SIGMA_CPCT = 800
-"""So much more is the deviation of a count that ended empty at the one-hour current."""
-COUNT_MS_PER_CPCT = 360_000
-"""An offset of the sensor of a thousandth of the one-hour current: 0.1 % per hour."""
-MOST_COUNT_SIGMA = 3000
-PER_MAH = 7_200_000
-"""A mAh in the unit of the counters, twice mA * ms: the trapezoidal rule adds two currents."""
-MOST_THROUGHPUT = 2**63
-INT32_MAX = 2**31 - 1
-UINT16_MAX = 2**16 - 1
-UINT32_MAX = 2**32 - 1
-UNKNOWN = 0xFFFF
-LEAST_DDEGC, MOST_DDEGC = -600, 1200
-"""What no cell is, is a broken sensor."""
-LEAST_SOH_CPCT, MOST_SOH_CPCT = 1000, 15_000
-"""An SOH beyond these is no estimate."""
+from edgebat.ground import RowLimits
+from edgebat.tasks.health.charge_types import (
+    COUNT_MS_PER_CPCT,
+    COUNTED_DDEGC,
+    CURRENT_FLOOR,
+    CYCLE_PART,
+    HOLD_MS,
+    INT32_MAX,
+    LACK_PART,
+    LEAD_PART,
+    LEAST_DDEGC,
+    LEAST_SOH_CPCT,
+    MOST_ANCHOR_MS,
+    MOST_COUNT_SIGMA,
+    MOST_DDEGC,
+    MOST_SOH_CPCT,
+    MOST_THROUGHPUT,
+    PARKED_MS,
+    PER_MAH,
+    PULSE_PART,
+    RATE_SIGMA_CPCT,
+    RELAXED_MV,
+    SPREAD_PART,
+    UINT16_MAX,
+    UINT32_MAX,
+    UNKNOWN,
+    Anchor,
+    ChargeEnd,
+    Config,
+    Phase,
+    Sample,
+    SinceRest,
+)
 
-
-class ChargeEnd(IntEnum):
-    """What became of the last charge; ``edgebat_charge_t`` of the C header."""
-
-    OK = 0
-    STARTS_ABOVE = 1
-    ENDS_BELOW = 2
-    INTERRUPTED = 3
-    NOT_CONSTANT = 4
-    SPARSE = 5
-    GAP = 6
-    STUCK = 7
-    IMPLAUSIBLE = 8
-    NONE = 9
-    REPEATED = 10
-
-
-class Phase(IntEnum):
-    """Where a charge is."""
-
-    NONE = 0
-    BELOW = 1
-    INSIDE = 2
-    OVER = 3
-
-
-class Anchor(IntEnum):
-    """Where the counting of ampere-hours began."""
-
-    NONE = 0
-    FULL = 1
-    EMPTY = 2
-
-
-@dataclass(frozen=True)
-class Config:
-    """The battery and its sensors, in mV, mA, mAh, ms, ppm and 0.01 %; ``edgebat_config_t`` of the C header."""
-
-    nominal_mah: int
-    reference_mah: int = 0
-    """0: the nominal capacity."""
-    discharge_positive: bool = False
-    max_current_ma: int = 0
-    """0: twenty times the one-hour current."""
-    min_mv: int = 1000
-    max_mv: int = 4500
-    full_mv: int = 0
-    cutoff_ma: int = -1
-    """-1: a twentieth of the one-hour current."""
-    empty_mv: int = 0
-    max_drop_mv: int = 30
-    max_gap_ms: int = 60_000
-    stuck_ppm: int = 100_000
-    invalid_ms: int = 10_000
-    stale_cycles: int = 50
-    slew_cpct_h: int = 20
-    rated_cycles: int = 0
-    counting_cpct: int = 300
-
-    def __post_init__(self) -> None:
-        if self.reference_mah == 0:
-            object.__setattr__(self, "reference_mah", self.nominal_mah)
-        if self.max_current_ma == 0:
-            object.__setattr__(self, "max_current_ma", min(20 * self.nominal_mah, 2_000_000))
-        if self.cutoff_ma < 0:
-            object.__setattr__(self, "cutoff_ma", self.nominal_mah // 20)
-
-
-@dataclass
-class SinceRest:
-    """What flowed since the last rest with a known state of charge: that (0.01 %, UNKNOWN: there was none) and its standard
-    deviation, the charge (twice mA * ms), the time of samples and of those too cold, too hot or too fast (ms)."""
-
-    cpct: int = UNKNOWN
-    sigma: int = 0
-    charge: int = 0
-    ms: int = 0
-    odd_ms: int = 0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One sample: mV, mA with the sign of the configuration, 0.1 degC, ms since the one before, and what of it is valid."""
-
-    cell_mv: int
-    current_ma: int
-    dt_ms: int
-    temperature_ddegc: int = 250
-    voltage_valid: bool = True
-    current_valid: bool = True
-    temperature_valid: bool = True
+__all__ = [
+    "COUNTED_DDEGC",
+    "COUNT_MS_PER_CPCT",
+    "CURRENT_FLOOR",
+    "CYCLE_PART",
+    "HOLD_MS",
+    "INT32_MAX",
+    "LACK_PART",
+    "LEAD_PART",
+    "LEAST_DDEGC",
+    "LEAST_SOH_CPCT",
+    "MOST_ANCHOR_MS",
+    "MOST_COUNT_SIGMA",
+    "MOST_DDEGC",
+    "MOST_SOH_CPCT",
+    "MOST_THROUGHPUT",
+    "PARKED_MS",
+    "PER_MAH",
+    "PULSE_PART",
+    "RATE_SIGMA_CPCT",
+    "RELAXED_MV",
+    "SPREAD_PART",
+    "UINT16_MAX",
+    "UINT32_MAX",
+    "UNKNOWN",
+    "Anchor",
+    "ChargeCounter",
+    "ChargeEnd",
+    "Config",
+    "Phase",
+    "Sample",
+    "SinceRest",
+]
 
 
 class ChargeCounter:
     """The sample-by-sample half of the estimator: ``edgebat_push`` and what it changes.
 
     levels_uv: the ``increments + 1`` voltages of the window in uV, ascending. After a charge through the window ``row``
-    holds the increments in ppm of nominal capacity and ``row_ready`` is true until somebody takes the row.
+    holds the increments in ppm of nominal capacity and ``row_ready`` is true until somebody takes the row. A charge at a
+    rate that ``limits`` do not know gives none.
     """
 
-    def __init__(self, levels_uv: Sequence[int], config: Config) -> None:
+    def __init__(self, levels_uv: Sequence[int], config: Config, limits: RowLimits | None = None) -> None:
         self.levels_uv = tuple(levels_uv)
         self.increments = len(self.levels_uv) - 1
         self.config = config
+        self.limits = limits or RowLimits()
         self.count = self.charge = self.level_charge = self.moved_charge = 0
         self.throughput = self.swing = self.above = 0
         self.efc = self.kept_efc = 0
@@ -169,6 +108,9 @@ class ChargeCounter:
         self.cycle = 1
         self.revision = 0
         self.row = [0] * self.increments
+        self.row_rate_mc = 0
+        """Mean current of the row, 0.001 C."""
+        self.window_charge = self.window_ms = 0
         self.row_ready = self.cycle_used = False
         self.row_ddegc: int | None = None
         """Mean temperature of the row; None: it has none."""
@@ -223,7 +165,7 @@ class ChargeCounter:
         elif self.phase == Phase.NONE:
             self._begin(sample.cell_mv)
         else:
-            self._follow(sample, current, part)
+            self._follow(sample, current, part, dt_ms)
         self._find_anchor(sample.cell_mv, current, dt_ms)
         self.last_ma = current
         if self.follow_rest is not None:
@@ -292,7 +234,7 @@ class ChargeCounter:
         else:
             self.phase, self.above = Phase.INSIDE, 1
 
-    def _follow(self, sample: Sample, current: int, part: int) -> None:
+    def _follow(self, sample: Sample, current: int, part: int, dt_ms: int) -> None:
         config = self.config
         self.charge += part
         in_window = sample.cell_mv * 1000 >= self.levels_uv[0]
@@ -300,6 +242,7 @@ class ChargeCounter:
             self._enter_window()
         if self.phase == Phase.INSIDE:
             if in_window:
+                self._track_rate(part, dt_ms)
                 self._track_extremes(sample, current, part)
             if sample.cell_mv < self.top_mv - config.max_drop_mv:
                 self._give_up(ChargeEnd.IMPLAUSIBLE)
@@ -309,6 +252,18 @@ class ChargeCounter:
                 self._cross_levels(sample.cell_mv, part)
         if self.phase == Phase.OVER:
             self._say()
+
+    def _track_rate(self, part: int, dt_ms: int) -> None:
+        """Charge and time between the samples inside the window, and to the first from the one before."""
+        if self.inside == 0:
+            self.window_charge = self.window_ms = 0
+        if part > 0 and self.window_ms + dt_ms <= UINT32_MAX:
+            self.window_charge += part
+            self.window_ms += dt_ms
+
+    def _mean_rate_mc(self) -> int:
+        one_c = self.window_ms * self.config.nominal_mah
+        return (self.window_charge * 500 + one_c // 2) // one_c if one_c else 0
 
     def _track_extremes(self, sample: Sample, current: int, part: int) -> None:
         if self.inside == 0:
@@ -352,11 +307,15 @@ class ChargeCounter:
     def _complete(self) -> None:
         spread = self.most_ma - self.least_ma
         wanders = spread * 20 > self.most_ma + self.least_ma and spread * SPREAD_PART > self.config.nominal_mah
+        rate_mc = self._mean_rate_mc()
         if self.inside < self.increments:
             self._give_up(ChargeEnd.SPARSE)
         elif wanders:
             self._give_up(ChargeEnd.NOT_CONSTANT)
+        elif not self.limits.knows_rate(rate_mc / 1000):
+            self._give_up(ChargeEnd.RATE)
         else:
+            self.row_rate_mc = rate_mc
             self.phase = Phase.OVER
             self.ended = self.reason = ChargeEnd.OK
             if self.cycle_used and self.unseen:  # the discharge between the two was

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from edgebat.errors import DataError
 from edgebat.files import Json
 
+RATE_UNIT = 1e-3
+"""A rate of 1C as an input: inputs become integers of a millionth, and a rate counts in 0.001 C."""
 SOH_REFERENCES = ("nominal", "first", "rated_min", "mean_first_k")
 
 
@@ -52,6 +54,8 @@ class HealthSpec:
     (IC2ML: 100 mAh of 3.5 Ah)."""
     stride: int = 1
     """Rows between the last cycles of neighbouring windows."""
+    charge_rate: bool = False
+    """Each charge's mean current inside the window is an input behind its increments; 0: not measured."""
 
     def __post_init__(self) -> None:
         checks = (
@@ -77,9 +81,15 @@ class HealthSpec:
         """The ``increments + 1`` equally spaced voltages of the window, ascending, V."""
         return np.linspace(self.window_start_v, self.window_end_v, self.increments + 1)
 
+    @property
+    def columns(self) -> int:
+        """Inputs per charge: its increments and, where it is read, its rate."""
+        return self.increments + int(self.charge_rate)
+
     def to_dict(self) -> Json:
-        """Plain JSON-able dictionary, the inverse of ``from_dict``."""
-        return dataclasses.asdict(self)
+        """Plain JSON-able dictionary, the inverse of ``from_dict``; what a model does not read is not in it."""
+        values = dataclasses.asdict(self)
+        return values if self.charge_rate else {name: v for name, v in values.items() if name != "charge_rate"}
 
     @classmethod
     def from_dict(cls, values: Json) -> HealthSpec:

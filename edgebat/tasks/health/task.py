@@ -51,7 +51,8 @@ class Health(Task[HealthWindows, HealthSpec]):
         "SOH is an estimate from a constant-current charge through the voltage window; a cell that is never charged through "
         "it gets no estimate.",
     )
-    binding = tuple(field.name for field in dataclasses.fields(HealthSpec))
+    binding = tuple(field.name for field in dataclasses.fields(HealthSpec) if field.name != "charge_rate")
+    """A teacher reads increments alone."""
     columns = (
         Column("soh_rmse_pct", "SOH RMSE", 3, "pp"),
         Column("soh_mae_pct", "SOH MAE", 3, "pp", brief=False),
@@ -80,7 +81,7 @@ class Health(Task[HealthWindows, HealthSpec]):
     def inputs_of_columns(
         self, columns: Mapping[str, FloatArray], spec: HealthSpec, how: FileOptions, name: str = "arrays"
     ) -> FileInputs:
-        """The same of samples ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``."""
+        """The same of samples ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``, ``temperature_degc``."""
         from edgebat.data.columns import cell_of_columns
 
         return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah, name), spec, how)
@@ -96,7 +97,7 @@ class Health(Task[HealthWindows, HealthSpec]):
             )
         found = read_charges(cell, nominal, spec, how)
         numbers = np.array(found.cycle, dtype=np.int64)
-        x, last = input_windows(numbers, np.array(found.rows).reshape(-1, spec.increments), spec)
+        x, last = input_windows(numbers, np.array(found.rows).reshape(-1, spec.columns), spec)
         suspicion = found.suspicion(how.ground)
         if not len(x):
             reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(found.left_out.items()))
@@ -113,7 +114,9 @@ class Health(Task[HealthWindows, HealthSpec]):
             raise DataError(text)
         doubt, degrees = two_cells(cell, nominal), how.ground.rows.temperature_ddegc
         unread = (
-            f"temperature not read, the model knows {degrees[0] / 10:g} to {degrees[1] / 10:g} degC" if degrees else ""
+            f"no temperature in the file, the model knows {degrees[0] / 10:g} to {degrees[1] / 10:g} degC"
+            if degrees and cell.temperature_degc is None
+            else ""
         )
         remarks = (*cell.remarks, *(text for text in (doubt, unread) if text))
         return FileInputs(x, numbers[last], dict(found.left_out), remarks, suspicion)
@@ -165,11 +168,11 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def noisy_inputs(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> Float32:
         """Every level of a charge is crossed a little early or late, and moves charge between its two increments."""
-        spec, x = windows.spec, windows.x
+        spec, x = windows.spec, windows.increments
         step_mv = 1000 * (spec.window_end_v - spec.window_start_v) / spec.increments
         slope = np.concatenate([x[..., :1], (x[..., 1:] + x[..., :-1]) / 2, x[..., -1:]], axis=-1) / step_mv
         moved = np.diff(rng.normal(0.0, noise_mv, slope.shape) * slope, axis=-1)
-        return np.asarray(x + moved, dtype=np.float32)
+        return np.concatenate([x + moved, windows.x[..., spec.increments :]], axis=-1, dtype=np.float32)
 
     def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
         """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
@@ -211,6 +214,7 @@ class Health(Task[HealthWindows, HealthSpec]):
         """For a card."""
         return [
             ("voltage window", f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.increments} increments"),
+            *([("read beside them", "the mean current of each charge, 0.001 C")] if spec.charge_rate else []),
             ("history", f"{spec.context} charged cycles"),
             ("100 % SOH is", REFERENCES[spec.soh_reference]),
             ("end of life", f"{spec.eol * 100:g} %"),
