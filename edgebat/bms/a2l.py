@@ -44,7 +44,8 @@ def _fields(model: BmsModel) -> list[_Field]:
     fields.append(_Field("cycle", 16, "ULONG", 1, "cycles", "Charges so far"))
     fields.append(_Field("revision", 20, "ULONG", 1, "", "Counts on whenever there is something worth saving"))
     fields.append(_Field("throughput_mAh", 24, "ULONG", 1, "mAh", "Charge in and out, ever"))
-    offset = 28
+    fields.append(_Field("window_ppm", 28, "ULONG", 1, "ppm", "Charge of the last row of the window, of nominal"))
+    offset = 32
     for i in range(model.points):
         ahead = round((i + 1) * model.horizon / model.points)
         fields.append(_Field(f"points_cpct_{i}", offset + 2 * i, "UWORD", 0.01, "%", f"SOH {ahead} cycles ahead"))

@@ -355,6 +355,7 @@ class Estimator:
             charge=self.counter.ended,
             throughput_mah=min(self.counter.throughput // PER_MAH, UINT32_MAX),
             efc_quarters=self.counter.efc,
+            window_ppm=self.row_ppm,
         )
 
     def state(self) -> bytes:

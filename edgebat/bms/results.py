@@ -77,6 +77,8 @@ class Result:
     """In and out, ever."""
     efc_quarters: int = 0
     """Equivalent full cycles, in quarters."""
+    window_ppm: int = 0
+    """Of nominal, of the last charge through the window."""
 
 
 @dataclass(frozen=True)

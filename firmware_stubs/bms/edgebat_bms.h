@@ -132,6 +132,12 @@ EDGEBAT_SELDOM void edgebat_bms_forget_window(edgebat_t *battery);
 EDGEBAT_SELDOM void edgebat_bms_forget_counts(edgebat_t *battery);
 EDGEBAT_SELDOM void edgebat_bms_forget(edgebat_t *battery);
 
+/* The same of another cell: its SOH is no place to move from. */
+EDGEBAT_SELDOM void edgebat_bms_forget_all(edgebat_t *battery);
+
+/* Whether somebody can have measured this SOH with this deviation. */
+EDGEBAT_SELDOM int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct);
+
 /* The largest integer whose square is not above `value`. */
 EDGEBAT_SELDOM uint32_t edgebat_bms_square_root(uint32_t value);
 

@@ -172,6 +172,7 @@ static void know_nothing(edgebat_result_t *result) {
     result->revision = 0U;
     result->throughput_mAh = 0U;
     result->efc_quarters = 0U;
+    result->window_ppm = 0U;
     result->points = 0U;
     result->status = (uint8_t)EDGEBAT_STATUS_INPUT_INVALID;
     result->source = (uint8_t)EDGEBAT_SOURCE_NONE;
@@ -200,6 +201,7 @@ EDGEBAT_SELDOM int edgebat_result(const edgebat_t *battery, edgebat_result_t *re
     result->revision = battery->revision;
     result->throughput_mAh = edgebat_bms_throughput_mAh(battery);
     result->efc_quarters = battery->efc;
+    result->window_ppm = battery->row_ppm;
     forecast(battery, result);
     return EDGEBAT_OK;
 }

@@ -108,6 +108,33 @@ void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
     battery->kept_cpct = battery->published_cpct;
 }
 
+int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct) {
+    return (edgebat_bms_is_soh(soh_cpct) != 0U) && (sigma_cpct != 0U) &&
+           (sigma_cpct <= EDGEBAT_HUNDRED_PERCENT);
+}
+
+/* Another cell's SOH is no place to move from. */
+void edgebat_bms_forget_all(edgebat_t *battery) {
+    edgebat_bms_forget(battery);
+    battery->settled = 0U;
+    battery->published_cpct = EDGEBAT_UNKNOWN;
+    battery->kept_cpct = EDGEBAT_UNKNOWN;
+}
+
+EDGEBAT_SELDOM int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {
+    if ((battery == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    if (edgebat_bms_is_health(soh_cpct, sigma_cpct) == 0) {
+        return EDGEBAT_ERR_CONFIG;
+    }
+    edgebat_bms_forget_all(battery);
+    edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, soh_cpct, sigma_cpct);
+    battery->revision++;
+    return EDGEBAT_OK;
+}
+
 EDGEBAT_SELDOM const void *edgebat_state_newest(const edgebat_model_t *model, const edgebat_config_t *config,
                                                 const void *a, const void *b, uint32_t bytes) {
     const uint8_t sound_a = (edgebat_state_check(model, config, a, bytes) >= EDGEBAT_OK) ? 1U : 0U;

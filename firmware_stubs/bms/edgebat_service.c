@@ -1,5 +1,5 @@
 /*
- * edgebat_service.c - what a workshop does: a measured SOH, another module, another board.
+ * edgebat_service.c - what a workshop does: another module, another board.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,33 +8,6 @@
 #include "edgebat_bms.h"
 
 #include <stddef.h>
-
-static int is_health(uint16_t soh_cpct, uint16_t sigma_cpct) {
-    return (edgebat_bms_is_soh(soh_cpct) != 0U) && (sigma_cpct != 0U) &&
-           (sigma_cpct <= EDGEBAT_HUNDRED_PERCENT);
-}
-
-/* Another cell's SOH is no place to move from. */
-static void forget_all(edgebat_t *battery) {
-    edgebat_bms_forget(battery);
-    battery->settled = 0U;
-    battery->published_cpct = EDGEBAT_UNKNOWN;
-    battery->kept_cpct = EDGEBAT_UNKNOWN;
-}
-
-EDGEBAT_SELDOM int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {
-    if ((battery == NULL) || (battery->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
-    }
-    if (is_health(soh_cpct, sigma_cpct) == 0) {
-        return EDGEBAT_ERR_CONFIG;
-    }
-    forget_all(battery);
-    edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, soh_cpct, sigma_cpct);
-    battery->revision++;
-    return EDGEBAT_OK;
-}
 
 /* So much use and so much time lie behind, and what is known was measured just now. */
 static void set_use(edgebat_t *battery, uint32_t cycle, uint32_t throughput_mAh, uint32_t clock_s) {
@@ -65,7 +38,7 @@ EDGEBAT_SELDOM int edgebat_reset(edgebat_t *battery, uint32_t what) {
         return EDGEBAT_ERR_CONFIG;
     }
     if ((what & EDGEBAT_RESET_HEALTH) != 0U) {
-        forget_all(battery);
+        edgebat_bms_forget_all(battery);
     }
     if ((what & EDGEBAT_RESET_COUNTING) != 0U) {
         edgebat_bms_forget_counts(battery);
@@ -108,10 +81,11 @@ EDGEBAT_SELDOM int edgebat_adopt(edgebat_t *battery, const edgebat_use_t *use) {
         return EDGEBAT_ERR_NULL;
     }
     const uint8_t known = (use->soh_cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
-    if ((use->cycle == 0U) || ((known != 0U) && (is_health(use->soh_cpct, use->sigma_cpct) == 0))) {
+    if ((use->cycle == 0U) ||
+        ((known != 0U) && (edgebat_bms_is_health(use->soh_cpct, use->sigma_cpct) == 0))) {
         return EDGEBAT_ERR_CONFIG;
     }
-    forget_all(battery);
+    edgebat_bms_forget_all(battery);
     set_use(battery, use->cycle, use->throughput_mAh, use->clock_s);
     if (known != 0U) {
         edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, use->soh_cpct, use->sigma_cpct);

@@ -156,7 +156,8 @@ typedef struct {
     uint32_t age_s;      /* the same in seconds of operation */
     uint32_t cycle;      /* net charges of at least 5 % of nominal after as much net discharge */
     uint32_t revision;   /* counts on whenever there is something worth saving */
-    uint32_t throughput_mAh;                  /* in and out, ever */
+    uint32_t throughput_mAh; /* in and out, ever */
+    uint32_t window_ppm;     /* of nominal, of the last charge through the window; 0: none since the start */
     uint16_t points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, equally spaced over the model's horizon */
     uint16_t
         efc_quarters; /* equivalent full cycles, in quarters: half the throughput over nominal, times 4 */
