@@ -14,8 +14,8 @@ HUNDRED_PERCENT = 10_000
 MOST_CELLS = 1000
 USUAL = 8
 """So many charges make a cell's usual part; then each counts an eighth."""
-LEAST_CHANGE_CPCT, TIMES_NOISE, FIRST_NOISE_CPCT = 300, 8, 100
-"""A part that changes by less is noise; so is eight times the usual distance; what that is taken to be at first."""
+LEAST_CHANGE_CPCT, TIMES_NOISE, FIRST_NOISE_CPCT = 300, 6, 100
+"""A part that changes by less is noise; so is six times the usual distance; what that is taken to be at first."""
 LEAST_CELLS = 3
 MAGIC = b"EBP\x01"
 HEADER, CELL = "<2I", "<2H2B"

@@ -13,9 +13,9 @@
 /* So many charges make a cell's usual part; then each counts an eighth. */
 #define USUAL EDGEBAT_PACK_USUAL
 
-/* A part that changes by less is noise, 0.01 %; so is eight times the usual distance. */
+/* A part that changes by less is noise, 0.01 %; so is six times the usual distance. */
 #define LEAST_CHANGE 300U
-#define TIMES_NOISE 8U
+#define TIMES_NOISE 6U
 
 /* What the distance is taken to be until it is known. */
 #define FIRST_NOISE 100U
