@@ -22,7 +22,7 @@ ABI = 3
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
-SAVED_HEADER = 144
+SAVED_HEADER = 176
 MOST_V = 10.0
 REFERENCES = {
     "nominal": "the nominal capacity",
