@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.files import Json
-from edgebat.report.paired import Paired, errors_by_cell, paired
+from edgebat.report.paired import Paired, paired
 from edgebat.tasks.base import AnyTask, Predictions
+from edgebat.tasks.errors import errors_by_cell
 from edgebat.tasks.windows import Windows
 
 

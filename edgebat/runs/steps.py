@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import CellKey, cell_key, join_seen, pack_cells, seen_cells
+from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
 from edgebat.data.splits import PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_for_bms, export_model
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
+from edgebat.runs.closure import digest
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
 from edgebat.runs.ground import facts, with_ground
+from edgebat.runs.more import further_cells, more_statement, more_windows
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
@@ -49,6 +51,7 @@ if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out o
 
 LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
 """How a student is trained, by the end of its name."""
+LABELLING = ("edgebat.teachers.store:load_teacher", "edgebat.distill.labels:label_rows")
 MORE = "data/more.safetensors"
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
@@ -97,7 +100,7 @@ class Pipeline:
         split = split_windows(loaded.windows, **self.recipe.data.split.model_dump())
         windows = loaded.windows.select(cells=split.cells)  # a published split need not name every cell
         check_no_leak(split, windows.cells, loaded.fleet)
-        files, counts = [], {}
+        files, counts, further = [], {}, []
         for part in PARTS:
             chosen = windows.select(cells=getattr(split, part))
             if part == "train":
@@ -106,10 +109,11 @@ class Pipeline:
             files.append(f"data/{part}.safetensors")
             counts[part] = counts_of(chosen)
         if self.recipe.data.more.wanted:
-            more = self._more(loaded, split.train)
+            more = more_windows(self.recipe, loaded, split)
             more.save(self.folder.file(MORE))
             files.append(MORE)
-            statement += f" {len(more)} more windows of the training cells teach as well."
+            further = further_cells(more, split)
+            statement += more_statement(len(more), len(further))
         result: DataResult = {
             "source": loaded.source,
             "synthetic": loaded.synthetic,
@@ -118,6 +122,7 @@ class Pipeline:
             "split_hash": split.hash,
             "strategy": split.strategy,
             "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in PARTS},
+            "further": further,
             "counts": counts,
             "conditions": condition_rows(windows, split),
             "left_out": windows.left_out,
@@ -319,8 +324,8 @@ class Pipeline:
 
     @property
     def labels(self) -> Path:
-        """Where labels of teachers are kept."""
-        return self.folder.path / "checkpoints" / "labels"
+        """Where labels of teachers are kept, apart for each state of the code that teachers reach."""
+        return self.folder.path / "checkpoints" / "labels" / digest(LABELLING)[:16]
 
     def _guide(self, name: str, silent: tuple[str, ...]) -> Teacher | None:
         """Whom the student ``name`` learns from, ``silent`` on some data sets; None for those without a teacher."""
@@ -335,7 +340,7 @@ class Pipeline:
         windows, settings = self._learnt(name)
         if not self.recipe.data.more.wanted or name.endswith("_measured"):
             return WithMore(windows), settings
-        return WithMore.numbered(windows, self.task.Windows.load(self.folder.file(MORE))), settings
+        return WithMore.numbered(windows, self.task.Windows.load(self.folder.file(MORE)), True), settings
 
     def _learnt(self, name: str) -> tuple[Windows, DistillSettings]:
         settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")
@@ -381,13 +386,13 @@ class Pipeline:
     def provenance(self) -> Json:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data: Json = self.folder.results("data")
-        cells = [cell_key(name) for part in ("train", "val") for name in data["split"][part]]
-        names = ("source", "synthetic", "split_hash")
-        seen = pack_cells(cells)
+        names = [*data["split"]["train"], *data["split"]["val"], *data.get("further", ())]
+        own = ("source", "synthetic", "split_hash")
+        seen = pack_cells(list(map(cell_key, names)))
         taught = self.folder.record("teacher")
         if taught is not None:  # what a given teacher has learnt from reaches its students
             seen = join_seen(seen, taught.results["seen"])
-        origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": seen}
+        origin = {"recipe": self.recipe.name, **{name: data[name] for name in own}, "seen": seen}
         return {"task": self.recipe.task, **origin, **self._ground}
 
     @cached_property
@@ -415,11 +420,6 @@ class Pipeline:
         if not made.cells:
             return train
         return train.join(self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed).windows)
-
-    def _more(self, loaded: Loaded[Windows], train: Sequence[CellKey]) -> Windows:
-        if loaded.fleet is None:
-            raise RecipeError(f"the cells of {loaded.source} have no curves to cut data.more from; leave it out")
-        return self.task.more_windows(loaded.fleet.select(cells=train), self.spec, self.recipe.data.more)
 
     def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> Json:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))
