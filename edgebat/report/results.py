@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from edgebat.files import Json
 
@@ -24,6 +24,8 @@ class ConditionRow(TypedDict):
     train: int
     val: int
     test: int
+    calibration: NotRequired[int]
+    """Where an interval is calibrated."""
     windows: int
     eol: int
 

@@ -11,7 +11,7 @@ from edgebat.arrays import Float32, Float64, Int64
 from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
-from edgebat.graph.origin import graph_ground
+from edgebat.graph.origin import graph_ground, graph_interval
 from edgebat.ground import MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
 from edgebat.models import to_ppm
 from edgebat.runtime import quantize_input
@@ -60,8 +60,9 @@ def with_ground(
 
 
 def facts(graph: IntGraph) -> Json:
-    """The ground of ``graph`` for people, as a step's results and a card carry it."""
-    return {"ground": graph_ground(graph).facts()}
+    """The ground of ``graph``, and its interval, for people, as a step's results and a card carry them."""
+    interval = graph_interval(graph)
+    return {"ground": [*graph_ground(graph).facts(), *(interval.facts() if interval else ())]}
 
 
 def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settings: GroundSettings) -> Json:
@@ -74,7 +75,7 @@ def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows
     degrees = graph.meta.get("field", {}).get("temperature_ddegc")
     rows, domain = RowLimits(), None
     if task.domain_scored:
-        rows = _row_limits(_seen_twice(task, train, settings, 1), settings)
+        rows = _row_limits(seen_twice(task, train, settings, 1), settings)
         domain = _domain(graph, task, train, val, settings)
     limits = RowLimits(rows.low_ppm, rows.high_ppm, _rate_gate(train), (degrees[0], degrees[1]) if degrees else None)
     heads = task.heads(train.spec)
@@ -121,7 +122,7 @@ def _seen(windows: Windows, heads: Sequence[Head]) -> Seen:
     )
 
 
-def _seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed: int) -> Float32:
+def seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed: int) -> Float32:
     """Inputs [N, T, C], every second one as a device with a noisy voltage measures it."""
     x = windows.inputs().copy()
     noisy = task.noisy_inputs(
@@ -144,10 +145,10 @@ def _domain(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settin
     """Prototypes of the training windows, and the limit that the validation cells keep."""
     if not settings.prototypes or not len(train) or not len(val):
         return None
-    quantized = quantize_input(graph, to_ppm(_seen_twice(task, train, settings, 2)))
+    quantized = quantize_input(graph, to_ppm(seen_twice(task, train, settings, 2)))
     found = prototypes(quantized.astype(np.float64).mean(axis=1) + 128.0, settings.prototypes)
     bare = Domain(tuple(tuple(int(v) for v in row) for row in found), 0, settings.false_alarms)
-    held = quantize_input(graph, to_ppm(_seen_twice(task, val, settings, 3)))
+    held = quantize_input(graph, to_ppm(seen_twice(task, val, settings, 3)))
     limit = int(np.ceil(np.quantile(bare.scores(held), 1.0 - settings.false_alarms)))
     return Domain(bare.prototypes, limit, settings.false_alarms)
 

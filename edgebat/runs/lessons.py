@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgebat.arrays import FloatArray
 from edgebat.cells import cell_key, seen_cells
 from edgebat.runs.folder import RunFolder
 from edgebat.tasks.windows import Windows
@@ -90,6 +91,13 @@ class Lessons:
             return ()
         labels = teacher_labels(self.stored_teacher().teacher, val, self.labels)
         return not_heard_on(self.recipe.of_task, val, labels, student.predict(val.inputs()))
+
+    def spread(self, windows: Windows, head: str) -> FloatArray:
+        """[N] of the teachers' answers for ``windows``. Raises RecipeError when the teacher knows none."""
+        from edgebat.distill.labels import teacher_labels
+        from edgebat.runs.interval import spread_of
+
+        return spread_of(teacher_labels(self.stored_teacher().teacher, windows, self.labels), head)
 
     def stored_teacher(self) -> Obtained:
         """The teacher that the step ``teacher`` left."""

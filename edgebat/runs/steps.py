@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import CellKey, cell_key, join_seen, pack_cells
-from edgebat.data.splits import PARTS, check_no_leak, split_windows
+from edgebat.cells import CellKey, cell_key, join_seen, pack_cells, seen_cells
+from edgebat.data.splits import CALIBRATION, PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_for_bms, export_model
@@ -26,6 +26,7 @@ from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
 from edgebat.runs.ground import facts, with_ground
+from edgebat.runs.interval import IntervalCells, bounded, with_interval
 from edgebat.runs.lessons import MORE, Lessons, measured_part, part_of, teacher_files
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runtime import quantize_input
@@ -47,6 +48,8 @@ if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out o
 
 LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
 """How a student is trained, by the end of its name."""
+LEARNT_FROM = ("train", "val", CALIBRATION)
+"""Parts of the split that a model has seen."""
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 SIMULATED_CELLS = (
@@ -95,7 +98,7 @@ class Pipeline:
         windows = loaded.windows.select(cells=split.cells)  # a published split need not name every cell
         check_no_leak(split, windows.cells, loaded.fleet)
         files, counts = [], {}
-        for part in PARTS:
+        for part in split.parts:
             chosen = windows.select(cells=getattr(split, part))
             if part == "train":
                 chosen = self._with_made_up(chosen)
@@ -114,7 +117,7 @@ class Pipeline:
             "fingerprint": loaded.fingerprint,
             "split_hash": split.hash,
             "strategy": split.strategy,
-            "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in PARTS},
+            "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in split.parts},
             "counts": counts,
             "conditions": condition_rows(windows, split),
             "left_out": windows.left_out,
@@ -221,11 +224,25 @@ class Pipeline:
             judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = with_ground(graph, limits, self.task, (train, val), self.recipe.ground)
+            if self.recipe.interval.coverage:
+                cells = self._interval_cells(taught=name in self.kinds)
+                graph = with_interval(graph, self.task, cells, self.recipe.interval, self.recipe.ground)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
             results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates(), **facts(graph)}
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
+
+    def _interval_cells(self, taught: bool) -> IntervalCells:
+        """Whose windows the interval of a student, with or without teacher, is made from."""
+        train, calibration, test = (self.windows(part) for part in ("train", CALIBRATION, "test"))
+        if not taught:
+            return IntervalCells(train, calibration, test)
+        known = sum(seen_cells(self.folder.results("teacher")["seen"], calibration.cells))
+        spread = None
+        if self.recipe.interval.spread:
+            spread = self.lessons.spread(train, bounded(self.task, train).name)
+        return IntervalCells(train, calibration, test, spread, known)
 
     def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> tuple[IntGraph, list[str]]:
         """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any; and
@@ -322,7 +339,7 @@ class Pipeline:
     def provenance(self) -> Json:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data: Json = self.folder.results("data")
-        cells = [cell_key(name) for part in ("train", "val") for name in data["split"][part]]
+        cells = [cell_key(name) for part in LEARNT_FROM for name in data["split"].get(part, ())]
         names = ("source", "synthetic", "split_hash")
         seen = pack_cells(cells)
         taught = self.folder.record("teacher")
