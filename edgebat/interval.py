@@ -17,6 +17,7 @@ from edgebat.files import Json
 
 LOW, HIGH = "low", "high"
 BOUNDS = (LOW, HIGH)
+LEVEL_STEP = 0.0025
 UNITS = {"fraction": ("%", 100.0), "cpct": ("%", 0.01), "cycles": ("cycles", 1.0)}
 """Unit of a head or of an output -> what people read, and how many of that are one."""
 
@@ -121,26 +122,48 @@ def covered(low: FloatArray, high: FloatArray, measured: FloatArray, cell: IntAr
 
 
 def needed_cells(nominal: float) -> int:
-    """Calibration cells from which the promise holds for a window of a new cell, whatever the cells are like."""
+    """Calibration cells from which no single one decides: with fewer the worst of them is more than the share that may lie
+    outside."""
     return int(np.ceil(nominal / (1.0 - nominal) - 1e-9))
 
 
 def calibrated_shift(scores: FloatArray, cell: IntArray, nominal: float) -> tuple[float, bool]:
-    """By how much to move both bounds outwards so that the interval holds for a window of a new cell with probability
-    ``nominal``, and whether there were too few cells for that.
+    """By how much to move both bounds outwards so that the interval holds for ``nominal`` of the windows of a new cell, and
+    whether it was widened because the cells are few.
 
-    scores [N]: how far outside its interval each window's measured value lies, negative inside; cell [N]. Every cell counts
-    alike, and one more, which is not here, as infinite: hierarchical conformal prediction (Lee, Barber and Willett,
-    arXiv:2306.06342). With fewer than ``needed_cells`` that is infinite: then what the worst cell needs is taken, further
-    out by its distance from the second worst.
+    scores [N]: how far outside its interval each window's measured value lies, negative inside; cell [N]. Windows of one
+    cell are alike, so cells are what there are few of: every cell counts the same, and the quantile that is taken is the
+    smallest by which each cell is covered on average where it did not take part itself. Where even the largest score of the
+    others is not enough for that, and with fewer than ``needed_cells``, the standard error of what the single cells need is
+    added.
     """
     names, number, count = np.unique(cell, return_inverse=True, return_counts=True)
-    if len(names) < needed_cells(nominal):
-        needs = np.sort([float(np.quantile(scores[number == n], nominal)) for n in range(len(names))])
-        second = needs[-2] if len(needs) > 1 else min(0.0, needs[-1])
-        return float(2 * needs[-1] - second), True
-    weight = 1.0 / ((len(names) + 1) * count[number])
     order = np.argsort(scores, kind="stable")
-    reached = np.cumsum(weight[order])
-    first = int(np.searchsorted(reached, nominal - 1e-9))
-    return float(scores[order[min(first, len(order) - 1)]]), False
+    ordered, owner, weight = scores[order], number[order], (1.0 / count[number])[order]
+    level = nominal
+    while level < 1.0 and _left_out_coverage(ordered, owner, weight, level) < nominal:
+        level = min(level + LEVEL_STEP, 1.0)
+    shift = _quantile(ordered, weight, level)
+    few = len(names) < needed_cells(nominal) or _left_out_coverage(ordered, owner, weight, level) < nominal
+    if few:
+        needs = [_quantile(ordered[owner == n], weight[owner == n], nominal) for n in range(len(names))]
+        alone = abs(needs[0])  # of one cell nobody knows how much cells differ
+        shift += float(np.std(needs, ddof=1) / np.sqrt(len(needs))) if len(needs) > 1 else alone
+    return shift, few
+
+
+def _left_out_coverage(ordered: FloatArray, owner: IntArray, weight: FloatArray, level: float) -> float:
+    """Mean over the cells of their share below the quantile ``level`` of the others' scores."""
+    shares = []
+    for one in np.unique(owner):
+        others = owner != one
+        shares.append(float((ordered[~others] <= _quantile(ordered[others], weight[others], level)).mean()))
+    return float(np.mean(shares))
+
+
+def _quantile(ordered: FloatArray, weight: FloatArray, level: float) -> float:
+    """Of ascending values with weights; of none, as large as can be undercut by all."""
+    if not len(ordered):
+        return -np.inf
+    reached = np.cumsum(weight)
+    return float(ordered[min(int(np.searchsorted(reached, level * reached[-1] - 1e-9)), len(ordered) - 1)])

@@ -96,7 +96,7 @@ def split_windows(
     calibration: float = 0.0,
 ) -> Split:
     """The cells of ``windows`` in three parts, or four. by ``condition``: fractions of every group of like cells; by
-    ``dataset``: all cells of the data sets ``hold_out`` are tested, and the fraction ``known_test`` of each other data set's;
+    ``dataset``: the data sets ``hold_out`` are tested whole, and the fraction ``known_test`` of each other data set's cells;
     ``published``: the two named parts of the published split. calibration: the fraction of the cells of every group of like
     ones that calibrate an interval; the training part gives them.
 

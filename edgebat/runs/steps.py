@@ -29,6 +29,7 @@ from edgebat.runs.ground import facts, with_ground
 from edgebat.runs.interval import IntervalCells, bounded, with_interval
 from edgebat.runs.lessons import MORE, Lessons, measured_part, part_of, teacher_files
 from edgebat.runs.recipe import Recipe, StudentEntry
+from edgebat.runs.trust import trust_of
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
@@ -228,7 +229,9 @@ class Pipeline:
                 cells = self._interval_cells(taught=name in self.kinds)
                 graph = with_interval(graph, self.task, cells, self.recipe.interval, self.recipe.ground)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
-            results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
+            predictions = predict_int8(graph, test)
+            results[name] = self._predicted(f"{name}_int8", predictions, test)
+            results[name]["trust"] = trust_of(graph, self.task, test, predictions)
             results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates(), **facts(graph)}
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
