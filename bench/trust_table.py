@@ -30,7 +30,7 @@ from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_ground, graph_interval
 from edgebat.interval import covered
 from edgebat.models import run_int8
-from edgebat.quantize import QuantizeOptions, quantize_model
+from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.runs.field import field_limits
 from edgebat.runs.ground import GroundSettings, with_ground
 from edgebat.runs.interval import IntervalCells, with_interval

@@ -19,7 +19,7 @@ from edgebat.errors import DataError, RecipeError
 from edgebat.graph import IntGraph
 from edgebat.interval import BOUNDS, HIGH, LOW, Interval, calibrated_shift
 from edgebat.models import run_int8, to_ppm
-from edgebat.quantize.head_rows import head_of, with_rows
+from edgebat.quantization.head_rows import head_of, with_rows
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.tasks.base import FACTORS, Head
 

@@ -10,7 +10,7 @@ from edgebat.arrays import Float64
 from edgebat.errors import GraphError
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import Dense, IntGraph, Requant
-from edgebat.quantize.requant_search import choose_layer, quantize_symmetric
+from edgebat.quantization.requant_search import choose_layer, quantize_symmetric
 
 
 def head_of(graph: IntGraph) -> Dense:
