@@ -142,7 +142,7 @@ def pinball(
     z = np.concatenate([z, np.ones((len(z), 1))], axis=1)
     found = np.zeros(z.shape[1])
     found[-1] = _weighted_quantile(error, weight, level)
-    smooth = max(float(error.std()), 1e-6)
+    smooth = max(float(error.std()), 0.0 if taught is None else float(np.abs(taught[0]).mean()), 1e-6)
     first, second, mean = np.zeros_like(found), np.zeros_like(found), np.zeros_like(found)
     for turn in range(1, ROUNDS + 1):
         answer = z @ found
