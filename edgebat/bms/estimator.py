@@ -57,7 +57,7 @@ class Estimator:
         self.model: BmsModel = health_model(graph)
         self.config = config
         _check(self.model, config)
-        self.counter = ChargeCounter(self.model.level_uv, config)
+        self.counter = ChargeCounter(self.model.level_uv, config, self.model.limits)
         self.fusion = Fusion(Ageing(config.rated_cycles, self.model.eol_cpct))
         self._graph, self._engine = graph, Engine(graph)
         self._slices, self.slice = slices, 0
@@ -141,7 +141,7 @@ class Estimator:
         self.slice = 0
         self._revision += 1
         self.row_ppm = min(sum(counter.row), UINT32_MAX)
-        rows = zip(self.model.low_ppm, counter.row, self.model.high_ppm, strict=True)
+        rows = zip(self.model.low_ppm, self._row(), self.model.high_ppm, strict=True)
         self.outside = cold or not all(low <= value <= high for low, value, high in rows)
         if not self.outside:
             counter.failed = 0
@@ -151,6 +151,10 @@ class Estimator:
             counter.failed = min(counter.failed + 1, 255)
             if not cold:
                 self._learn_odd()
+
+    def _row(self) -> list[int]:
+        """The finished row, [columns]."""
+        return [*self.counter.row, self.counter.row_rate_mc][: self.model.columns]
 
     def _judge_temperature(self) -> bool:
         """Whether the model does not know a row's temperature: its mean, else the last that there was. A model may know no
@@ -183,8 +187,8 @@ class Estimator:
             self.window = []
         left = self.span // model.context if len(self.window) == model.context else 0
         self.span = min(self.span - left + gap, UINT16_MAX) if self.window else 0
-        row = np.array(counter.row, dtype=np.int64)
-        quantized = quantize_input(self._graph, np.broadcast_to(row, (1, model.context, model.increments)))[0, 0]
+        row = np.array(self._row(), dtype=np.int64)
+        quantized = quantize_input(self._graph, np.broadcast_to(row, (1, model.context, model.columns)))[0, 0]
         self.window = [*self.window, [int(v) for v in quantized]][-model.context :]
         self.row_cycle, self.row_efc = counter.cycle, counter.efc
 

@@ -61,7 +61,7 @@ def write_state(estimator: Estimator) -> bytes:
     body += pack("<I", zlib.crc32(body))
     assert len(body) == SAVED_HEADER
     rows = [v & 0xFF for row in estimator.window for v in row]
-    rows += [0] * (model.context * model.increments - len(rows))
+    rows += [0] * (model.context * model.columns - len(rows))
     body += pack(f"<{len(estimator.points)}H", *estimator.points) + bytes(rows)
     return body + pack("<I", zlib.crc32(body))
 
@@ -75,7 +75,7 @@ def read_state(estimator: Estimator, saved: bytes) -> bool:
     model, config = estimator.model, estimator.config
     if not _is_whole(saved, length, other=fingerprint != model.fingerprint):
         raise DataError("the saved state is damaged: its checksum does not fit")
-    estimator.counter = counter = ChargeCounter(model.level_uv, config)
+    estimator.counter = counter = ChargeCounter(model.level_uv, config, model.limits)
     estimator.fusion = Fusion(estimator.fusion.ageing)
     estimator.sequence = sequence
     estimator.second_ms = estimator.slew = 0
@@ -148,7 +148,7 @@ def _read_window(estimator: Estimator, saved: bytes, rows: int) -> None:
     model = estimator.model
     start = SAVED_HEADER if saved[3] == VERSION else OLD_HEADER
     estimator.points = list(unpack_from(f"<{model.points}H", saved, start))
-    width, begin = model.increments, start + 2 * model.points
+    width, begin = model.columns, start + 2 * model.points
     window = unpack(f"<{width * model.context}b", saved[begin : begin + width * model.context])
     estimator.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
     estimator.counter.cycle_used = rows > 0 and estimator.row_cycle == estimator.counter.cycle

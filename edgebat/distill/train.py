@@ -139,7 +139,7 @@ def train_student(
     student = build_student(
         kind, shape=x.shape[1:], heads=heads, relative=task.relative_input, **(student_settings or {})
     )
-    student.set_normalization(x, own.targets())
+    student.set_normalization(own.seen_rows(x), own.targets(), own.smallest_std())
     return student, fit_student(student, train, val, teacher, settings, run)
 
 

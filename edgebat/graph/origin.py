@@ -36,6 +36,18 @@ def graph_interval(graph: IntGraph) -> Interval | None:
     return interval_of(graph.meta, graph.name)
 
 
+def reads_rate(graph: IntGraph) -> bool:
+    """Whether the last column of the model's input is the mean current of each charge, 0.001 C; 0: not measured."""
+    task: Any = graph.meta.get("task")
+    return isinstance(task, dict) and task.get("charge_rate") is True
+
+
+def rows_may_be_empty(graph: IntGraph) -> bool:
+    """Whether a row of the model's input may stand for no charge: zeros throughout."""
+    task: Any = graph.meta.get("task")
+    return isinstance(task, dict) and task.get("windows") == "any"
+
+
 @dataclass(frozen=True)
 class Foreign:
     """What a file that another tool quantized keeps to itself."""

@@ -22,6 +22,7 @@ COLOURS = {
     "mlp": "c4",
     "cnn": "c7",
     "lstm": "c1",
+    "gru": "c8",
     "baseline": "c5",
     "second baseline": "c6",
     "other": "c2",

@@ -1,6 +1,6 @@
 """Small charts as inline SVG, drawn with CSS classes so that one picture serves light and dark pages.
 
-Colours are not written here: ``.c0 .. .c7`` (series), ``.axis``, ``.grid`` and ``text`` get them from the page.
+Colours are not written here: ``.c0 .. .c8`` (series), ``.axis``, ``.grid`` and ``text`` get them from the page.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from edgebat.arrays import Bool, Float32, Float64, Int64, IntArray
 from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
-from edgebat.graph.origin import graph_ground, graph_interval
+from edgebat.graph.origin import graph_ground, graph_interval, rows_may_be_empty
 from edgebat.ground import INT32_MAX, MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
 from edgebat.models import to_ppm
 from edgebat.runtime import quantize_input
@@ -22,7 +22,7 @@ RATE_MARGIN = 0.1
 """A charger's current differs from its protocol's by less."""
 MOST_ROWS = 4096
 ROUNDS = 30
-MARGINS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """How many margins the limits of a row may lie out."""
 
 
@@ -134,12 +134,13 @@ def seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed: 
     return x
 
 
-def _row_limits(x: Float32, settings: GroundSettings, margin: float) -> RowLimits:
-    """Quantiles of every column with a margin."""
+def _row_limits(x: Float32, columns: int, settings: GroundSettings, margin: float) -> RowLimits:
+    """Quantiles of each of the first ``columns`` with a margin; what stands behind them is not limited here."""
     rows = to_ppm(x).reshape(-1, x.shape[-1])
     low, high = np.quantile(rows, [1 - settings.quantile, settings.quantile], axis=0)
     room = margin * (high - low)
     least, most = np.floor(low - room), np.ceil(high + room)
+    least[columns:], most[columns:] = 0, INT32_MAX
     return RowLimits(tuple(int(v) for v in least), tuple(int(v) for v in most))
 
 
@@ -150,21 +151,22 @@ def _limits(
 
     The limits of a row are moved out, margin by margin, until they alone refuse at most half of that.
     """
-    x = seen_twice(task, train, settings, 1)
-    rows = _row_limits(x, settings, settings.margin)
+    x = train.seen_rows(seen_twice(task, train, settings, 1))
+    limits = [_row_limits(x, train.like_columns, settings, times * settings.margin) for times in MARGINS]
     if not len(val):
-        return rows, None
-    held = to_ppm(seen_twice(task, val, settings, 3))
-    for times in MARGINS:
-        if rows_refuse(rows, held).mean() <= settings.false_alarms / 2:
-            break
-        rows = _row_limits(x, settings, times * settings.margin)
-    return rows, _domain(graph, task, train, held, rows_refuse(rows, held), settings)
+        return limits[0], None
+    held, empty = to_ppm(seen_twice(task, val, settings, 3)), rows_may_be_empty(graph)
+    most = settings.false_alarms / 2
+    rows = next((one for one in limits if _rows_refuse(one, held, empty).mean() <= most), limits[-1])
+    refused = _rows_refuse(rows, held, empty)
+    return rows, _domain(graph, task, train, held, refused, settings) if train.alike else None
 
 
-def rows_refuse(rows: RowLimits, values: IntArray) -> Bool:
-    """[N] windows in ppm [N, T, C] of which a row lies outside."""
+def _rows_refuse(rows: RowLimits, values: IntArray, may_be_empty: bool) -> Bool:
+    """[N] windows in ppm [N, T, C] of which a row lies outside, and is one."""
     outside = (values < np.array(rows.low_ppm)) | (values > np.array(rows.high_ppm))
+    if may_be_empty:
+        outside &= (values != 0).any(axis=2, keepdims=True)
     return np.asarray(outside.reshape(len(values), -1).any(axis=1))
 
 
@@ -175,7 +177,7 @@ def _domain(
     the limits of a row have ``refused`` some already."""
     if not settings.prototypes or not len(train):
         return None
-    quantized = quantize_input(graph, to_ppm(seen_twice(task, train, settings, 2)))
+    quantized = quantize_input(graph, to_ppm(seen_twice(task, train, settings, 2)))[..., : train.like_columns]
     found = prototypes(quantized.astype(np.float64).mean(axis=1) + 128.0, settings.prototypes)
     bare = Domain(tuple(tuple(int(v) for v in row) for row in found), 0, settings.false_alarms)
     scores = np.where(refused, INT32_MAX, bare.scores(quantize_input(graph, held)))

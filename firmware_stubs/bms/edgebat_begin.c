@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 static uint32_t work_bytes(const edgebat_model_t *model) {
-    return EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->increments,
-                              (uint32_t)model->output_bytes, (uint32_t)model->context);
+    return EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns, (uint32_t)model->output_bytes,
+                              (uint32_t)model->context);
 }
 
 int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info) {

@@ -60,8 +60,15 @@ uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
 /* A charge from its first sample to the one after its last, which may end it inside the window for `inside`. */
 void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
 void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part);
+                               int64_t part, uint32_t dt_ms);
 void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
+
+/* Charge and time between the samples inside the window, and to the first of them from the one before. */
+void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms);
+
+/* Their mean current, 0.001 C, and whether the model knows such a rate, or states none. */
+int32_t edgebat_bms_rate_mC(const edgebat_t *battery);
+uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t rate_mC);
 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);

@@ -132,11 +132,18 @@ static int is_constant(const edgebat_t *battery) {
 
 /* The last level is reached. */
 static void complete(edgebat_t *battery) {
-    if (battery->inside < battery->model->increments) {
+    const edgebat_model_t *const model = battery->model;
+    const int32_t rate_mC = edgebat_bms_rate_mC(battery);
+    if (battery->inside < model->increments) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
+    } else if (edgebat_bms_knows_rate(battery, rate_mC) == 0U) {
+        give_up(battery, EDGEBAT_CHARGE_RATE);
     } else {
+        if (model->columns > model->increments) {
+            edgebat_bms_row(battery)[model->increments] = rate_mC;
+        }
         battery->phase = EDGEBAT_PHASE_OVER;
         battery->reason = (uint8_t)EDGEBAT_CHARGE_OK;
         battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_OK;
@@ -200,7 +207,7 @@ static void enter_window(edgebat_t *battery) {
 }
 
 void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part) {
+                               int64_t part, uint32_t dt_ms) {
     const edgebat_config_t *const config = battery->config;
     const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0]) ? 1U : 0U;
     battery->charge += part;
@@ -209,6 +216,7 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
     }
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
         if (reached != 0U) {
+            edgebat_bms_track_rate(battery, part, dt_ms);
             track_extremes(battery, sample, charging_mA, part);
         }
         if ((int32_t)sample->cell_mV < (int32_t)battery->top_mV - config->max_drop_mV) {

@@ -20,12 +20,12 @@ int32_t *edgebat_bms_row(const edgebat_t *battery) {
 }
 
 void *edgebat_bms_output(const edgebat_t *battery) {
-    return &battery->work[battery->model->scratch_bytes + (4U * battery->model->increments)];
+    return &battery->work[battery->model->scratch_bytes + (4U * battery->model->columns)];
 }
 
 int8_t *edgebat_bms_window(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
-    return (int8_t *)&battery->work[EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->increments,
+    return (int8_t *)&battery->work[EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns,
                                                        (uint32_t)model->output_bytes, 0U)];
 }
 
@@ -38,7 +38,7 @@ static uint8_t is_known(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t *const row = edgebat_bms_row(battery);
     uint8_t known = (battery->row_cold == 0U) ? 1U : 0U;
-    for (uint32_t i = 0U; i < model->increments; i++) {
+    for (uint32_t i = 0U; i < model->columns; i++) {
         if ((row[i] < model->low_ppm[i]) || (row[i] > model->high_ppm[i])) {
             known = 0U;
         }
@@ -77,7 +77,7 @@ static void follow_gap(edgebat_t *battery) {
 static void append_row(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     int8_t *const window = edgebat_bms_window(battery);
-    const uint32_t width = model->increments;
+    const uint32_t width = model->columns;
     follow_gap(battery);
     if (battery->rows == model->context) {
         for (uint32_t i = width; i < width * model->context; i++) {

@@ -59,7 +59,7 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
     } else if (battery->phase == EDGEBAT_PHASE_NONE) {
         edgebat_bms_begin_charge(battery, sample->cell_mV);
     } else {
-        edgebat_bms_follow_charge(battery, sample, charging_mA, part);
+        edgebat_bms_follow_charge(battery, sample, charging_mA, part, dt_ms);
     }
     edgebat_bms_find_anchor(battery, sample->cell_mV, charging_mA, dt_ms);
     edgebat_bms_park(battery, resting, dt_ms);

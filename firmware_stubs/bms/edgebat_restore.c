@@ -113,7 +113,7 @@ static void restore_window(edgebat_t *battery, const uint8_t *saved) {
     for (uint32_t i = 0U; i < model->points; i++) {
         battery->estimate_points[i] = edgebat_state_16(points, 2U * i);
     }
-    for (uint32_t i = 0U; i < (uint32_t)model->increments * model->context; i++) {
+    for (uint32_t i = 0U; i < (uint32_t)model->columns * model->context; i++) {
         window[i] = (int8_t)((rows[i] < 128U) ? (int32_t)rows[i] : ((int32_t)rows[i] - 256));
     }
 }

@@ -21,7 +21,7 @@ static void put(uint8_t **at, uint64_t value, uint32_t bytes) {
 
 uint32_t edgebat_state_bytes(const edgebat_model_t *model) {
     return (model == NULL) ? 0U
-                           : EDGEBAT_SAVED_BYTES((uint32_t)model->increments, (uint32_t)model->context,
+                           : EDGEBAT_SAVED_BYTES((uint32_t)model->columns, (uint32_t)model->context,
                                                  (uint32_t)model->points);
 }
 
@@ -87,8 +87,8 @@ int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
     for (uint32_t i = 0U; i < model->points; i++) {
         put(&at, battery->estimate_points[i], 2U);
     }
-    for (uint32_t i = 0U; i < (uint32_t)model->increments * model->context; i++) {
-        put(&at, (i < (uint32_t)model->increments * battery->rows) ? (uint8_t)window[i] : 0U, 1U);
+    for (uint32_t i = 0U; i < (uint32_t)model->columns * model->context; i++) {
+        put(&at, (i < (uint32_t)model->columns * battery->rows) ? (uint8_t)window[i] : 0U, 1U);
     }
     put(&at, edgebat_crc32(0U, buffer, length - 4U), 4U);
     return EDGEBAT_OK;

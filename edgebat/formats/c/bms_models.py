@@ -12,11 +12,12 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint
 from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import synthetic_note
+from edgebat.graph.origin import reads_rate, rows_may_be_empty, synthetic_note
+from edgebat.ground import RowLimits
 from edgebat.runtime.border import unclipped_ppm
 from edgebat.runtime.refusal import row_limits
 
-ABI = 2
+ABI = 3
 """EDGEBAT_BMS_ABI of the C header."""
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
@@ -36,7 +37,7 @@ ANY_TEMPERATURE_DDEGC = (-32768, 32767)
 class BmsModel(Description):
     """The numbers of ``edgebat_model_t``; see ``firmware_stubs/include/edgebat/edgebat.h``.
 
-    ``level_uv`` [increments + 1]; ``low_ppm``, ``high_ppm`` [increments].
+    ``level_uv`` [increments + 1]; ``low_ppm``, ``high_ppm`` [columns].
     """
 
     key: ClassVar[str] = "increments"
@@ -48,6 +49,9 @@ class BmsModel(Description):
 
     level_uv: tuple[int, ...]
     increments: int
+    columns: int
+    """Inputs per charge: the increments and, where the model reads it, the rate."""
+    limits: RowLimits
     context: int
     sigma_cpct: int
     soh_reference: str
@@ -69,7 +73,13 @@ class BmsModel(Description):
             raise ModelFileError(
                 f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
             )
-        context, increments = graph.input_tensor.shape
+        context, columns = graph.input_tensor.shape
+        if rows_may_be_empty(graph):
+            raise ModelFileError(
+                f"model {graph.name!r} reads charges through any window; the estimator's charge counter keeps one. Its C "
+                "runs without the estimator"
+            )
+        increments = columns - int(reads_rate(graph))
         if (task.whole("context"), task.whole("increments")) != (context, increments):
             raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
         window_v = np.linspace(
@@ -92,6 +102,8 @@ class BmsModel(Description):
             low_ppm=limits.low_ppm,
             high_ppm=limits.high_ppm,
             increments=increments,
+            columns=columns,
+            limits=limits,
             context=context,
             max_gap=task.whole("max_gap"),
             points=points,
@@ -105,18 +117,19 @@ class BmsModel(Description):
 
     @property
     def saved_bytes(self) -> int:
-        return SAVED_HEADER + 2 * self.points + self.increments * self.context + 4
+        return SAVED_HEADER + 2 * self.points + self.columns * self.context + 4
 
     def work_sizes(self) -> tuple[int, int]:
-        return self.increments, self.context
+        return self.columns, self.context
 
     def saved_sizes(self) -> tuple[int, ...]:
-        return self.increments, self.context, self.points
+        return self.columns, self.context, self.points
 
     def about(self) -> str:
         low, high = self.level_uv[0] / 1e6, self.level_uv[-1] / 1e6
+        rate = ", and the mean current of each" if self.columns > self.increments else ""
         return f"""\
- * window      {self.increments} increments of charge from {low:g} to {high:g} V, {self.context} charges
+ * window      {self.increments} increments of charge from {low:g} to {high:g} V, {self.context} charges{rate}
  * SOH         % of {REFERENCES[self.soh_reference]}
  * end of life {self.eol_cpct / 100:g} %"""
 
@@ -124,7 +137,8 @@ class BmsModel(Description):
         return {"level_uV": self.level_uv, **super().tables()}
 
     def checks(self) -> dict[str, str]:
-        return {"columns_are_increments": f"COLUMNS == {self.increments}"}
+        known = "columns_are_increments" if self.columns == self.increments else "columns_are_increments_and_rate"
+        return {known: f"COLUMNS == {self.columns}"}
 
     def functions(self, name: str) -> str:
         which = ", what - EDGEBAT_READ_POINTS" if self.points > 1 else ""
@@ -155,6 +169,7 @@ static int32_t read_output(const void *output, uint32_t what)
     def members(self, upper: str) -> str:
         return f"""\
     {self.increments}U, /* increments */
+    {self.columns}U, /* columns */
     {self.context}U, /* context */
     {upper}_SLICES,
     {self.max_gap}U, /* max_gap, cycles */
@@ -164,6 +179,9 @@ static int32_t read_output(const void *output, uint32_t what)
     {self.sigma_cpct}U, /* deviation on validation cells, 0.01 % */
     {self.min_ddegc}, /* temperatures of the training cells, 0.1 degC */
     {self.max_ddegc},"""
+
+    def last_members(self, name: str) -> str:
+        return f"\n    &{name}_knows_rate," if self.limits.rates_mc else "\n    NULL, /* rates are not stated */"
 
 
 def _field(graph: IntGraph) -> tuple[int, int, int]:

@@ -93,9 +93,9 @@ uint32_t {name}_domain(const int8_t *input);
 """
 
 
-def functions(ground: Ground, name: str, rows: int) -> str:
+def functions(ground: Ground, name: str, rows: int, columns: int) -> str:
     """For the source; "" for a model that states neither rates nor a domain."""
-    return _rate_function(ground, name) + _domain_function(ground, name, rows)
+    return _rate_function(ground, name) + _domain_function(ground, name, rows, columns)
 
 
 def _rate_function(ground: Ground, name: str) -> str:
@@ -111,7 +111,7 @@ int {name}_knows_rate(int32_t rate_mC)
 """
 
 
-def _domain_function(ground: Ground, name: str, rows: int) -> str:
+def _domain_function(ground: Ground, name: str, rows: int, stride: int) -> str:
     """``Domain.scores`` is the same in Python."""
     if ground.domain is None:
         return ""
@@ -127,7 +127,7 @@ uint32_t {name}_domain(const int8_t *input)
     for (uint32_t c = 0; c < {columns}U; c++) {{
         uint32_t sum = 0; /* of values plus 128, which are never negative */
         for (uint32_t r = 0; r < {rows}U; r++) {{
-            sum += (uint32_t)((int32_t)input[(r * {columns}U) + c] + 128);
+            sum += (uint32_t)((int32_t)input[(r * {stride}U) + c] + 128);
         }}
         mean[c] = (uint8_t)(((2U * sum) + {rows}U) / {2 * rows}U);
     }}

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from edgebat.ground import RowLimits
+
 CURRENT_FLOOR = 50
 """A cell rests when its current is not above nominal capacity / (50 h)."""
 CYCLE_PART = 20
@@ -65,6 +67,7 @@ class ChargeEnd(IntEnum):
     IMPLAUSIBLE = 8
     NONE = 9
     REPEATED = 10
+    RATE = 11
 
 
 class Phase(IntEnum):
@@ -135,13 +138,15 @@ class ChargeCounter:
     """The sample-by-sample half of the estimator: ``edgebat_push`` and what it changes.
 
     levels_uv: the ``increments + 1`` voltages of the window in uV, ascending. After a charge through the window ``row``
-    holds the increments in ppm of nominal capacity and ``row_ready`` is true until somebody takes the row.
+    holds the increments in ppm of nominal capacity and ``row_ready`` is true until somebody takes the row. A charge at a
+    rate that ``limits`` do not know gives none.
     """
 
-    def __init__(self, levels_uv: Sequence[int], config: Config) -> None:
+    def __init__(self, levels_uv: Sequence[int], config: Config, limits: RowLimits | None = None) -> None:
         self.levels_uv = tuple(levels_uv)
         self.increments = len(self.levels_uv) - 1
         self.config = config
+        self.limits = limits or RowLimits()
         self.count = self.charge = self.level_charge = self.moved_charge = 0
         self.throughput = self.swing = self.above = 0
         self.efc = self.kept_efc = 0
@@ -157,6 +162,9 @@ class ChargeCounter:
         self.cycle = 1
         self.revision = 0
         self.row = [0] * self.increments
+        self.row_rate_mc = 0
+        """Mean current of the row, 0.001 C."""
+        self.window_charge = self.window_ms = 0
         self.row_ready = self.cycle_used = False
         self.row_ddegc: int | None = None
         """Mean temperature of the row; None: it has none."""
@@ -204,7 +212,7 @@ class ChargeCounter:
         elif self.phase == Phase.NONE:
             self._begin(sample.cell_mv)
         else:
-            self._follow(sample, current, part)
+            self._follow(sample, current, part, dt_ms)
         self._find_anchor(sample.cell_mv, current, dt_ms)
         self._park(resting, dt_ms)
         self.last_ma, self.last_mv, self.sampled = current, sample.cell_mv, True
@@ -269,7 +277,7 @@ class ChargeCounter:
         else:
             self.phase, self.above = Phase.INSIDE, 1
 
-    def _follow(self, sample: Sample, current: int, part: int) -> None:
+    def _follow(self, sample: Sample, current: int, part: int, dt_ms: int) -> None:
         config = self.config
         self.charge += part
         in_window = sample.cell_mv * 1000 >= self.levels_uv[0]
@@ -277,6 +285,7 @@ class ChargeCounter:
             self._enter_window()
         if self.phase == Phase.INSIDE:
             if in_window:
+                self._track_rate(part, dt_ms)
                 self._track_extremes(sample, current, part)
             if sample.cell_mv < self.top_mv - config.max_drop_mv:
                 self._give_up(ChargeEnd.IMPLAUSIBLE)
@@ -286,6 +295,18 @@ class ChargeCounter:
                 self._cross_levels(sample.cell_mv, part)
         if self.phase == Phase.OVER:
             self._say()
+
+    def _track_rate(self, part: int, dt_ms: int) -> None:
+        """Charge and time between the samples inside the window, and to the first from the one before."""
+        if self.inside == 0:
+            self.window_charge = self.window_ms = 0
+        if part > 0 and self.window_ms + dt_ms <= UINT32_MAX:
+            self.window_charge += part
+            self.window_ms += dt_ms
+
+    def _mean_rate_mc(self) -> int:
+        one_c = self.window_ms * self.config.nominal_mah
+        return (self.window_charge * 500 + one_c // 2) // one_c if one_c else 0
 
     def _track_extremes(self, sample: Sample, current: int, part: int) -> None:
         if self.inside == 0:
@@ -329,11 +350,15 @@ class ChargeCounter:
     def _complete(self) -> None:
         spread = self.most_ma - self.least_ma
         wanders = spread * 20 > self.most_ma + self.least_ma and spread * SPREAD_PART > self.config.nominal_mah
+        rate_mc = self._mean_rate_mc()
         if self.inside < self.increments:
             self._give_up(ChargeEnd.SPARSE)
         elif wanders:
             self._give_up(ChargeEnd.NOT_CONSTANT)
+        elif not self.limits.knows_rate(rate_mc / 1000):
+            self._give_up(ChargeEnd.RATE)
         else:
+            self.row_rate_mc = rate_mc
             self.phase = Phase.OVER
             self.ended = self.reason = ChargeEnd.OK
             if self.cycle_used and self.unseen:  # the discharge between the two was

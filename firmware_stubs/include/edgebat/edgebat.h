@@ -35,7 +35,7 @@
 #include "edgebat_nn.h"
 
 /** Changes whenever a description of a model that was generated before no longer fits `edgebat_model_t`. */
-#define EDGEBAT_BMS_ABI 2
+#define EDGEBAT_BMS_ABI 3
 
 /** Called with a condition that only a fault in the caller's program makes false.
  * Default: nothing; errors are returned. */
@@ -137,7 +137,8 @@ typedef enum {
     EDGEBAT_CHARGE_STUCK = 7,        /* the voltage did not move while charge flowed */
     EDGEBAT_CHARGE_IMPLAUSIBLE = 8,  /* the voltage fell while the current was charging */
     EDGEBAT_CHARGE_NONE = 9,         /* there was none yet */
-    EDGEBAT_CHARGE_REPEATED = 10     /* part of the window's charge is already in the cell */
+    EDGEBAT_CHARGE_REPEATED = 10,    /* part of the window's charge is already in the cell */
+    EDGEBAT_CHARGE_RATE = 11         /* its mean current is at no rate that the model has learnt from */
 } edgebat_charge_t;
 
 #define EDGEBAT_POINTS_MAX 8U
@@ -176,9 +177,10 @@ typedef struct {
     uint32_t data_fingerprint; /* of the split of the data it was trained on; 0: not known */
     uint32_t multiply_accumulates;
     const int32_t *level_uV; /* [increments + 1] voltages of the window, ascending */
-    const int32_t *low_ppm;  /* [increments] range of the training data, ppm of nominal capacity */
-    const int32_t *high_ppm; /* [increments] */
-    uint16_t increments;     /* inputs per charge */
+    const int32_t *low_ppm;  /* [columns] range of the training data, ppm of nominal capacity */
+    const int32_t *high_ppm; /* [columns] */
+    uint16_t increments;     /* voltage steps of the window */
+    uint16_t columns;        /* inputs per charge: increments, or one more, its mean current in 0.001 C */
     uint16_t context;        /* charges per window */
     uint16_t slices;         /* calls of run_slice per inference */
     uint16_t max_gap;        /* cycles from one charge of a window to the next in training */
@@ -195,6 +197,7 @@ typedef struct {
     int (*run_slice)(uint32_t slice, const int8_t *window, void *output, void *scratch);
     int32_t (*read)(const void *output, uint32_t what); /* EDGEBAT_READ_..., 0.01 % or cycles */
     int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */
+    int (*knows_rate)(int32_t rate_mC); /* whether it has learnt from charges at 0.001 C; NULL: not stated */
 } edgebat_model_t;
 
 /** What a model is and needs: for a log, a diagnostic service, a check at start. */
@@ -219,12 +222,12 @@ typedef struct {
 } edgebat_model_info_t;
 
 /** Bytes of working memory for a model: scratch, one row of inputs, outputs, one window. */
-#define EDGEBAT_WORK_BYTES(scratch, increments, output, context)                                             \
-    ((scratch) + 4U * (increments) + (((output) + 3U) & ~3U) + (increments) * (context))
+#define EDGEBAT_WORK_BYTES(scratch, columns, output, context)                                                \
+    ((scratch) + 4U * (columns) + (((output) + 3U) & ~3U) + (columns) * (context))
 
 /** Bytes of a saved state. */
-#define EDGEBAT_SAVED_BYTES(increments, context, points)                                                     \
-    (EDGEBAT_SAVED_HEADER + 2U * (points) + (increments) * (context) + 4U)
+#define EDGEBAT_SAVED_BYTES(columns, context, points)                                                        \
+    (EDGEBAT_SAVED_HEADER + 2U * (points) + (columns) * (context) + 4U)
 #define EDGEBAT_SAVED_HEADER 144U
 
 /** Fill `info`. EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_MODEL: the description contradicts itself. */
@@ -249,19 +252,21 @@ typedef struct {
     uint8_t *work;
 
     /* samples: charges are twice mA * ms, because the trapezoidal rule adds currents */
-    int64_t count;        /* since the anchor, charging positive */
-    int64_t charge;       /* of the charge under way */
-    int64_t level_charge; /* when it reached the last voltage level */
-    int64_t moved_charge; /* when its voltage moved last */
-    uint64_t throughput;  /* in and out, ever */
-    uint64_t swing;       /* net discharge; once it was a cycle's, net charge */
-    uint64_t above;       /* net charge since the window was reached, 0 once it is out again */
-    uint32_t clock_s;     /* of operation */
-    uint32_t hole_ms;     /* since the last usable sample */
-    uint32_t elapsed_ms;  /* since the last step */
-    uint32_t anchor_ms;   /* since the anchor */
-    uint32_t cold_ms;     /* of these outside the temperatures of counting */
-    int32_t anchor_mA;    /* current at the anchor */
+    int64_t count;          /* since the anchor, charging positive */
+    int64_t charge;         /* of the charge under way */
+    int64_t level_charge;   /* when it reached the last voltage level */
+    int64_t moved_charge;   /* when its voltage moved last */
+    uint64_t window_charge; /* between the samples inside the window */
+    uint64_t throughput;    /* in and out, ever */
+    uint64_t swing;         /* net discharge; once it was a cycle's, net charge */
+    uint64_t above;         /* net charge since the window was reached, 0 once it is out again */
+    uint32_t clock_s;       /* of operation */
+    uint32_t hole_ms;       /* since the last usable sample */
+    uint32_t elapsed_ms;    /* since the last step */
+    uint32_t anchor_ms;     /* since the anchor */
+    uint32_t cold_ms;       /* of these outside the temperatures of counting */
+    uint32_t window_ms;     /* between the samples inside the window */
+    int32_t anchor_mA;      /* current at the anchor */
     int32_t last_mA;
     int32_t smooth_mA; /* eight times the averaged current inside the window */
     int32_t least_mA;
