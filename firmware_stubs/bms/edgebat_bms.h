@@ -97,8 +97,8 @@ void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms);
 /* A source has measured. From this moment on its error grows. */
 void edgebat_bms_learn(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t sigma_cpct);
 
-/* The model has, of the newest row and those before it. */
-void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct);
+/* The model has, of the newest row and those before it; sigma_cpct: its error, EDGEBAT_UNKNOWN: not known. */
+void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct, uint16_t sigma_cpct);
 
 /* All evidence together, if anything about it has changed: target_cpct, target_sigma, source. */
 void edgebat_bms_weigh(edgebat_t *battery);
