@@ -196,7 +196,9 @@ class Health(Task[HealthWindows, HealthSpec]):
             path = np.concatenate([flat(last["soh"])[row : row + 1], last["trajectory"][row]])
             forecasts.append((ahead, path * 100))
         predicted = {key: (cycle, flat(values["soh"])[rows] * 100) for key, values in predictions.items()}
-        return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts, windows.spec.eol * 100)
+        sides = [flat(last[name])[rows] * 100 for name in ("soh_low", "soh_high") if name in last]
+        bounds = (cycle, sides[0], sides[1]) if len(sides) == 2 else None
+        return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts, windows.spec.eol * 100, bounds=bounds)
 
     def legend(self, spec: HealthSpec) -> str:
         """Under a table of predictions."""
