@@ -170,12 +170,12 @@ def train_student(
     student = build_student(
         kind, shape=x.shape[1:], heads=heads, relative=task.relative_input, **(student_settings or {})
     )
-    student.set_normalization(x, own.targets())
+    student.set_normalization(own.seen_rows(x), own.targets(), own.smallest_std())
     fitted = fit_student(student, train, val, teacher, settings, run)
     if settings.finish.epochs:
         last = settings.finishing(student.heads)
-        quiet = replace(run.inside("finish"), progress=None)
-        fitted = fit_student(student.train(), train, val, frank(teacher), last, quiet)
+        own_run = replace(run.inside("finish"), progress=None)
+        fitted = fit_student(student.train(), train, val, frank(teacher), last, own_run)
     return student, fitted
 
 

@@ -184,7 +184,8 @@ class CellCurve:
     """One cell over its life for a chart, in percent: what was measured, and what each model predicts.
 
     measured: (cycles, values). predicted: model -> the same. forecasts: the same, of the model that is shown last.
-    end_percent: the value at which life ends. quantity: what the values are, for titles.
+    end_percent: the value at which life ends. quantity: what the values are, for titles. bounds: (cycles, low, high) of the
+    model that is shown last, where it states an interval.
     """
 
     measured: tuple[FloatArray, FloatArray]
@@ -192,6 +193,7 @@ class CellCurve:
     forecasts: list[tuple[FloatArray, FloatArray]]
     end_percent: float
     quantity: str = "SOH"
+    bounds: tuple[FloatArray, FloatArray, FloatArray] | None = None
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,25 @@ class Windows:
     def inputs(self) -> Float32:
         """What a student reads, float32 [N, T, C], fractions of nominal capacity, oldest time step first."""
 
+    @property
+    def like_columns(self) -> int:
+        """So many columns of the inputs, the first ones, say by their values whether a window is like those of training."""
+        return int(self.inputs().shape[-1])
+
+    def smallest_std(self) -> Float32 | float:
+        """Of the inputs, one or [C]: a column that varies less is not blown up. One ppm of nominal capacity, what a BMS can
+        tell apart."""
+        return 1e-6
+
+    def seen_rows(self, x: Float32) -> Float32:
+        """Of inputs x [N, T, C] what normalization and limits of a row are measured on: all, as they are."""
+        return x
+
+    @property
+    def alike(self) -> bool:
+        """Whether mean rows of windows can be compared, for a domain score."""
+        return True
+
     @abstractmethod
     def targets(self) -> dict[str, Float32]:
         """Measured labels by head, float32 [N, values]; NaN where not measured."""
