@@ -13,9 +13,10 @@ from edgebat import __version__, baselines
 from edgebat.files import Json
 from edgebat.report.choice import choose
 from edgebat.report.figures import stage_errors
-from edgebat.report.paired import errors_by_cell, taught_or_not
+from edgebat.report.paired import taught_or_not
 from edgebat.report.results import BaselineResult, Card, CellErrors, DataResult, LossCurve, ModelFile, PerCell
 from edgebat.tasks.base import AnyTask, Predictions
+from edgebat.tasks.errors import errors_by_cell
 from edgebat.tasks.windows import Windows
 
 CARD_VERSION = 3

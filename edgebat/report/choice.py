@@ -9,9 +9,10 @@ import numpy as np
 
 from edgebat.files import Json
 from edgebat.interval import Covered
-from edgebat.report.paired import Paired, errors_by_cell, paired
+from edgebat.report.paired import Paired, paired
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.coverage import coverage
+from edgebat.tasks.errors import errors_by_cell
 from edgebat.tasks.windows import Windows
 
 

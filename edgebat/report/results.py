@@ -47,9 +47,10 @@ class Origin(TypedDict):
 
 
 class DataResult(Origin):
-    """What the step ``data`` leaves; ``counts`` by part."""
+    """What the step ``data`` leaves; ``counts`` by part, ``further``: cells of ``data.more`` that are none of the split."""
 
     counts: dict[str, Counts]
+    further: list[str]
 
 
 class BaselineResult(TypedDict):

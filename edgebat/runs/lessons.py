@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgebat.arrays import FloatArray
 from edgebat.cells import cell_key, seen_cells
+from edgebat.runs.closure import digest
 from edgebat.runs.folder import RunFolder
 from edgebat.tasks.windows import Windows
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # torch stays out until a step needs it, and the recipe's oth
     from edgebat.teachers.base import Teacher
 
 MORE = "data/more.safetensors"
+LABELLING = ("edgebat.teachers.store:load_teacher", "edgebat.distill.labels:label_rows")
 
 
 def part_of(recipe: Recipe, folder: RunFolder, part: str) -> Windows:
@@ -51,8 +53,8 @@ class Lessons:
 
     @property
     def labels(self) -> Path:
-        """Where labels of teachers are kept."""
-        return self.folder.path / "checkpoints" / "labels"
+        """Where labels of teachers are kept, apart for each state of the code that teachers reach."""
+        return self.folder.path / "checkpoints" / "labels" / digest(LABELLING)[:16]
 
     def guide(self, name: str, silent: tuple[str, ...]) -> Teacher | None:
         """Whom the student ``name`` learns from, ``silent`` on some data sets; None for those without a teacher."""
@@ -68,7 +70,7 @@ class Lessons:
         windows, settings = self._learnt(name)
         if not self.recipe.data.more.wanted or name.endswith("_measured"):
             return WithMore(windows), settings
-        return WithMore.numbered(windows, self.recipe.of_task.Windows.load(self.folder.file(MORE))), settings
+        return WithMore.numbered(windows, self.recipe.of_task.Windows.load(self.folder.file(MORE)), True), settings
 
     def _learnt(self, name: str) -> tuple[Windows, DistillSettings]:
         settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")

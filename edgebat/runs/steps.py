@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import CellKey, cell_key, join_seen, pack_cells, seen_cells
+from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
 from edgebat.data.splits import CALIBRATION, PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
@@ -28,6 +28,7 @@ from edgebat.runs.folder import Outcome, RunFolder
 from edgebat.runs.ground import facts, with_ground
 from edgebat.runs.interval import IntervalCells, bounded, with_interval
 from edgebat.runs.lessons import MORE, Lessons, measured_part, part_of, teacher_files
+from edgebat.runs.more import further_cells, more_statement, more_windows
 from edgebat.runs.recipe import Recipe, StudentEntry
 from edgebat.runs.trust import trust_of
 from edgebat.runtime import quantize_input
@@ -98,7 +99,7 @@ class Pipeline:
         split = split_windows(loaded.windows, **self.recipe.data.split.model_dump())
         windows = loaded.windows.select(cells=split.cells)  # a published split need not name every cell
         check_no_leak(split, windows.cells, loaded.fleet)
-        files, counts = [], {}
+        files, counts, further = [], {}, []
         for part in split.parts:
             chosen = windows.select(cells=getattr(split, part))
             if part == "train":
@@ -107,10 +108,11 @@ class Pipeline:
             files.append(f"data/{part}.safetensors")
             counts[part] = counts_of(chosen)
         if self.recipe.data.more.wanted:
-            more = self._more(loaded, split.train)
+            more = more_windows(self.recipe, loaded, split)
             more.save(self.folder.file(MORE))
             files.append(MORE)
-            statement += f" {len(more)} more windows of the training cells teach as well."
+            further = further_cells(more, split)
+            statement += more_statement(len(more), len(further))
         result: DataResult = {
             "source": loaded.source,
             "synthetic": loaded.synthetic,
@@ -119,6 +121,7 @@ class Pipeline:
             "split_hash": split.hash,
             "strategy": split.strategy,
             "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in split.parts},
+            "further": further,
             "counts": counts,
             "conditions": condition_rows(windows, split),
             "left_out": windows.left_out,
@@ -342,13 +345,13 @@ class Pipeline:
     def provenance(self) -> Json:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data: Json = self.folder.results("data")
-        cells = [cell_key(name) for part in LEARNT_FROM for name in data["split"].get(part, ())]
-        names = ("source", "synthetic", "split_hash")
-        seen = pack_cells(cells)
+        names = [name for part in LEARNT_FROM for name in data["split"].get(part, ())]
+        own = ("source", "synthetic", "split_hash")
+        seen = pack_cells(list(map(cell_key, [*names, *data.get("further", ())])))
         taught = self.folder.record("teacher")
         if taught is not None:  # what a given teacher has learnt from reaches its students
             seen = join_seen(seen, taught.results["seen"])
-        origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": seen}
+        origin = {"recipe": self.recipe.name, **{name: data[name] for name in own}, "seen": seen}
         return {"task": self.recipe.task, **origin, **self._ground}
 
     @cached_property
@@ -376,11 +379,6 @@ class Pipeline:
         if not made.cells:
             return train
         return train.join(self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed).windows)
-
-    def _more(self, loaded: Loaded[Windows], train: Sequence[CellKey]) -> Windows:
-        if loaded.fleet is None:
-            raise RecipeError(f"the cells of {loaded.source} have no curves to cut data.more from; leave it out")
-        return self.task.more_windows(loaded.fleet.select(cells=train), self.spec, self.recipe.data.more)
 
     def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> Json:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))

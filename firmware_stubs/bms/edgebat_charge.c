@@ -30,7 +30,7 @@ static void say(edgebat_t *battery) {
 }
 
 /* The charge under way gives nothing, for this reason. */
-static void give_up(edgebat_t *battery, edgebat_charge_t reason) {
+static EDGEBAT_SELDOM void give_up(edgebat_t *battery, edgebat_charge_t reason) {
     if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
         ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART))) {
         battery->failed++;
@@ -124,14 +124,14 @@ static void judge_temperature(edgebat_t *battery) {
 }
 
 /* A constant current: within 5 % of its middle, or so little that the ohmic drop hides in a window's step. */
-static int is_constant(const edgebat_t *battery) {
+static EDGEBAT_SELDOM int is_constant(const edgebat_t *battery) {
     const int64_t spread = (int64_t)battery->most_mA - battery->least_mA;
     return ((spread * 20) <= ((int64_t)battery->most_mA + battery->least_mA)) ||
            ((spread * SPREAD_PART) <= (int64_t)battery->config->nominal_mAh);
 }
 
 /* The last level is reached. */
-static void complete(edgebat_t *battery) {
+static EDGEBAT_SELDOM void complete(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t rate_mC = edgebat_bms_rate_mC(battery);
     if (battery->inside < model->increments) {
@@ -157,7 +157,7 @@ static void complete(edgebat_t *battery) {
 }
 
 /* All levels between the sample before and this one; `part` is the charge between the two. */
-static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
+static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
     const edgebat_model_t *const model = battery->model;
     const int32_t now_uV = (int32_t)cell_mV * 1000;
     const int32_t before_uV = (int32_t)battery->last_mV * 1000;
@@ -190,7 +190,7 @@ static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
 
 /* The voltage has reached the window. What went into it before and has not come out again is missing now, as
  * after a pause; a charge that comes from far below shows that it was a pulse, if it was as short as one. */
-static void enter_window(edgebat_t *battery) {
+static EDGEBAT_SELDOM void enter_window(edgebat_t *battery) {
     const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
     const uint8_t near =
         (((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ||

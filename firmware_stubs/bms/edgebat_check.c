@@ -15,7 +15,7 @@
 #define MOST_PPM UINT32_C(1000000)
 #define MOST_LENGTH 1024U
 
-int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh) {
+EDGEBAT_SELDOM int edgebat_config_default(edgebat_config_t *config, uint32_t nominal_mAh) {
     if (config == NULL) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;

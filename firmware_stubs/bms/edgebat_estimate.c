@@ -109,6 +109,32 @@ static void learn_odd(edgebat_t *battery) {
     }
 }
 
+void edgebat_bms_forget_window(edgebat_t *battery) {
+    battery->rows = 0U;
+    battery->span = 0U;
+    battery->slice = 0U;
+    battery->row_ready = 0U;
+    battery->cycle_used = 0U;
+    battery->odd_rows = 0U;
+    battery->failed = 0U;
+    battery->outside = 0U;
+    battery->row_efc = 0U;
+    battery->row_cycle = 0U;
+    battery->window_ppm = 0U;
+    battery->estimate_cycle = 0U;
+    battery->estimate_s = 0U;
+    battery->estimate_rul = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_MODEL].cpct = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
+    battery->weigh |= EDGEBAT_WEIGH_NEW;
+}
+
+void edgebat_bms_forget(edgebat_t *battery) {
+    edgebat_bms_forget_window(battery);
+    edgebat_bms_forget_counts(battery);
+    battery->evidence[EDGEBAT_BY_INHERITED].cpct = EDGEBAT_UNKNOWN;
+}
+
 /* A finished charge: what the model does not know never reaches it. */
 static void take_row(edgebat_t *battery) {
     battery->row_ready = 0U;
@@ -186,7 +212,7 @@ static int go_on(edgebat_t *battery) {
     return code;
 }
 
-int edgebat_step(edgebat_t *battery) {
+EDGEBAT_SELDOM int edgebat_step(edgebat_t *battery) {
     if ((battery == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
@@ -196,43 +222,13 @@ int edgebat_step(edgebat_t *battery) {
     if (code != EDGEBAT_OK) {
         return code;
     }
-    if (battery->counted_cpct != EDGEBAT_UNKNOWN) {
-        edgebat_bms_learn(battery, EDGEBAT_BY_COUNTING, battery->counted_cpct, battery->counted_sigma);
-        battery->counted_cpct = EDGEBAT_UNKNOWN;
-    }
     const uint32_t dt_ms = edgebat_bms_pass_time(battery);
     edgebat_bms_weigh(battery);
     edgebat_bms_settle(battery, dt_ms);
     return (battery->slice != 0U) ? EDGEBAT_BUSY : EDGEBAT_OK;
 }
 
-int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {
-    if ((battery == NULL) || (battery->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
-    }
-    if ((soh_cpct < (uint32_t)EDGEBAT_LEAST_SOH) || (soh_cpct > (uint32_t)EDGEBAT_MOST_SOH) ||
-        (sigma_cpct == 0U) || (sigma_cpct > EDGEBAT_HUNDRED_PERCENT)) {
-        return EDGEBAT_ERR_CONFIG;
-    }
-    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
-        battery->evidence[by].cpct = EDGEBAT_UNKNOWN;
-    }
-    battery->rows = 0U;
-    battery->slice = 0U;
-    battery->row_ready = 0U;
-    battery->odd_rows = 0U;
-    battery->failed = 0U;
-    battery->outside = 0U;
-    battery->window_ppm = 0U;
-    edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
-    battery->settled = 0U; /* another cell's SOH is no place to move from */
-    edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, soh_cpct, sigma_cpct);
-    battery->revision++;
-    return EDGEBAT_OK;
-}
-
-int edgebat_selftest(edgebat_t *battery) {
+EDGEBAT_SELDOM int edgebat_selftest(edgebat_t *battery) {
     if ((battery == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;

@@ -23,7 +23,7 @@ ABI = 3
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
-SAVED_HEADER = 144
+SAVED_HEADER = 176
 MOST_V = 10.0
 OUTPUTS_WITH_BOUNDS = 5
 """soh, trajectory, rul, soh_low and soh_high."""

@@ -55,6 +55,7 @@ class Health(Task[HealthWindows, HealthSpec]):
         field.name for field in dataclasses.fields(HealthSpec) if field.name not in ("charge_rate", *OF_ANY)
     )
     """A teacher reads the increments of one window alone."""
+    more_kinds = ("unlabelled", "shifted", "stretched")
     columns = (
         Column("soh_rmse_pct", "SOH RMSE", 3, "pp"),
         Column("soh_mae_pct", "SOH MAE", 3, "pp", brief=False),
@@ -139,11 +140,11 @@ class Health(Task[HealthWindows, HealthSpec]):
 
         return self.of_fleet(make_fleet(seed, cells, max_cycles), spec)
 
-    def more_windows(self, fleet: Fleet, spec: HealthSpec, more: MoreWindows) -> HealthWindows:
+    def cut_more(self, cells: Loaded[HealthWindows], spec: HealthSpec, more: MoreWindows) -> HealthWindows:
         """Charges without a capacity, moved in voltage, or thinned out."""
         from edgebat.tasks.health.more_windows import more_windows
 
-        return more_windows(fleet, spec, more)
+        return more_windows(cells.curves, spec, more)
 
     def score(self, windows: HealthWindows, predictions: Predictions) -> Scores:
         """SOH and trajectory errors in percentage points. RUL is scored before EOL only, on cells whose EOL was observed:

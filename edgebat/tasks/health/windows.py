@@ -20,7 +20,7 @@ from edgebat.errors import DataError
 from edgebat.tasks.health.any_window import drawn_histories
 from edgebat.tasks.health.increments import increments_from_curve
 from edgebat.tasks.health.spec import CYCLE_UNIT, RATE_UNIT, VOLT_UNIT, HealthSpec
-from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Blend, Windows
+from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, Blend, Windows
 
 __all__ = [
     "CellHistory",
@@ -52,11 +52,11 @@ class HealthWindows(Windows):
     """[N, context, columns] charge per voltage step / nominal capacity, oldest cycle first; where the definition asks for
     the charge rate it stands behind them, C times ``RATE_UNIT``, 0 where it is not known. Of any window (``any_window``) the
     ten increments of a model of one window stand last, for teachers and no student."""
-    soh: Float32 = field(metadata=PER_WINDOW)
+    soh: Float32 = field(metadata=LABEL)
     """[N] capacity of the window's last cycle / reference."""
-    trajectory: Float32 = field(metadata=PER_WINDOW)
+    trajectory: Float32 = field(metadata=LABEL)
     """[N, horizon] the same for the cycles after it; NaN where not observed."""
-    rul: Float32 = field(metadata=PER_WINDOW)
+    rul: Float32 = field(metadata=LABEL)
     """[N] cycles from the window's last cycle to EOL; 0 at and beyond EOL; NaN when EOL was never seen (censored)."""
     reference_ah: Float64 = field(metadata=PER_CELL)
     """Per cell: the capacity that counts as SOH 1, Ah."""
