@@ -103,8 +103,8 @@ def split_windows(
     Raises DataError when a part stays empty or a name is not there.
     """
     if calibration:
-        rest = {"hold_out": hold_out, "published": published, "known_test": known_test}
-        whole = split_windows(windows, by=by, test=test, val=val, seed=seed, **rest)
+        whole = split_windows(windows, by=by, test=test, val=val, seed=seed, hold_out=hold_out, published=published,
+                              known_test=known_test)  # fmt: skip
         return _with_calibration(
             whole, dict(zip(windows.cells, map(str, windows.conditions), strict=True)), calibration, seed
         )
