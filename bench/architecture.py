@@ -41,7 +41,7 @@ TABLE: dict[str, Row] = {
     "ground": Row(GROUND),
     "interval": Row(GROUND),
     "data": Row(("cells",)),
-    "tasks": Row(("data", "ground")),
+    "tasks": Row(("data", "ground", "interval")),
     "baselines": Row(("tasks",)),
     "training": Row(("tasks", "workers")),
     "graph": Row(("ground", "interval")),
