@@ -1,0 +1,253 @@
+"""How close simulated cells come to measured ones, and whether learning from them pays.
+
+::
+
+    python -m bench.physics_fleet --corpus PATH [--simulated FOLDER] [--jobs 2] [--pays]
+
+Prints, group by group (chemistry, charging rate, temperature): quantiles of the fade per cycle down to 80 % of nominal, the
+charge between 3.6 and 3.7 V over SOH, and by how many mV a faster charge is shifted. ``--pays`` trains small health students on
+measured cells, without and with simulated ones beside them, and asks measured cells that neither has seen. Without
+``--simulated`` the default fleet of ``edgebat data simulate`` is made (or completed) in ``physics_fleet/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgebat.arrays import Float64
+from edgebat.cells import CellHistory
+from edgebat.data.corpus import read_corpus
+from edgebat.data.splits import split_windows
+from edgebat.distill.train import DistillSettings, fit_student, train_student
+from edgebat.physics.fleet import simulate_fleet
+from edgebat.physics.settings import FleetSettings
+from edgebat.students.base import Student
+from edgebat.tasks.base import task
+from edgebat.tasks.health.windows import HealthWindows, health_windows
+from edgebat.training.run import Run
+
+PAIRS = {"TJU_NCA": "SIM_NCA", "TJU_NCM": "SIM_NMC811", "CALCE": "SIM_LCO"}
+"""Measured data set -> the simulated one that is most like it."""
+LEVELS = (0.95, 0.90, 0.85, 0.80, 0.75)
+"""SOH at which the charge in the window is compared."""
+NEAR = 0.01
+WINDOW_V = (3.6, 3.7)
+SHIFT_V = np.arange(3.72, 4.051, 0.01)
+"""Where curves of two rates are laid over each other."""
+LARGEST_SHIFT_MV = 110
+FADE_QUANTILES = (0.1, 0.5, 0.9)
+HEALTH = task("health")
+
+Group = tuple[str, float | None, float | None]
+"""Data set, charging rate, temperature."""
+
+
+def groups(cells: Iterable[CellHistory]) -> dict[Group, list[CellHistory]]:
+    """Cells by condition."""
+    found: dict[Group, list[CellHistory]] = defaultdict(list)
+    for cell in cells:
+        found[cell.condition.dataset, cell.condition.charge_rate_c, cell.condition.temperature_degc].append(cell)
+    return dict(sorted(found.items(), key=str))
+
+
+def aged(cell: CellHistory) -> tuple[Float64, Float64]:
+    """Cycle numbers and SOH of the usable rows."""
+    good = ~cell.flagged & np.isfinite(cell.capacity_ah)
+    return cell.cycle[good].astype(np.float64), cell.capacity_ah[good] / cell.nominal_ah
+
+
+def fade_per_cycle(cell: CellHistory) -> float:
+    """Points of SOH per 100 cycles, from the first rows to 80 % or the last."""
+    cycle, soh = aged(cell)
+    if soh.size < 5:
+        return float("nan")
+    worn = np.flatnonzero(soh < 0.8)
+    end = max(int(worn[0]) if worn.size else soh.size - 1, 3)
+    return float((np.median(soh[:3]) - soh[end]) / (cycle[end] - cycle[0]) * 1e4)
+
+
+def charge_at(cell: CellHistory, voltage_v: Float64, soh: float) -> Float64:
+    """Charge taken up to each voltage, of nominal capacity, mean of the curves near a SOH; NaN where they do not reach."""
+    cycle, known = aged(cell)
+    if known.size < 2 or not cell.charge_cycle.size:
+        return np.full(voltage_v.size, np.nan)
+    near = np.abs(np.interp(cell.charge_cycle, cycle, known) - soh) < NEAR
+    near &= (cell.charge_cycle >= cycle[0]) & (cell.charge_cycle <= cycle[-1])
+    curves = [_interpolated(cell.charge_voltage_v, row, voltage_v) for row in cell.charge_dq_ah[near][::3]]
+    if not curves:
+        return np.full(voltage_v.size, np.nan)
+    return np.asarray(np.mean(curves, axis=0) / cell.nominal_ah, np.float64)
+
+
+def _interpolated(grid_v: Float64, row: Float64, voltage_v: Float64) -> Float64:
+    there = np.isfinite(row)
+    if there.sum() < 2:
+        return np.full(voltage_v.size, np.nan)
+    return np.interp(voltage_v, grid_v[there], row[there], left=np.nan, right=np.nan)
+
+
+def window_charge(cells: list[CellHistory], soh: float) -> float:
+    """Median over cells of the charge between 3.6 and 3.7 V at a SOH, in percent of nominal; NaN when there is none."""
+    found = [np.diff(charge_at(cell, np.array(WINDOW_V), soh))[0] * 100.0 for cell in cells]
+    found = [value for value in found if np.isfinite(value)]
+    return float(np.median(found)) if found else float("nan")
+
+
+def rate_shift_mv(slow: list[CellHistory], fast: list[CellHistory], soh: float) -> float:
+    """By how much the voltage of the faster charge lies higher at the same charge; NaN where curves are missing."""
+    wide = np.arange(SHIFT_V[0] - LARGEST_SHIFT_MV / 1000.0, SHIFT_V[-1] + 0.0005, 0.001).round(4)
+    slow_q, fast_q = mean_curve(slow, wide, soh), mean_curve(fast, SHIFT_V, soh)
+    if not (np.isfinite(slow_q).all() and np.isfinite(fast_q).all()):
+        return float("nan")
+    misfit = []
+    for shift in range(LARGEST_SHIFT_MV + 1):
+        moved = np.interp(SHIFT_V - shift / 1000.0, wide, slow_q)
+        away = (moved - moved.mean()) - (fast_q - fast_q.mean())
+        misfit.append(float((away**2).sum()))
+    return float(np.argmin(misfit))
+
+
+def mean_curve(cells: list[CellHistory], voltage_v: Float64, soh: float) -> Float64:
+    """Mean over the cells whose curves reach all voltages."""
+    curves = [curve for cell in cells if np.isfinite(curve := charge_at(cell, voltage_v, soh)).all()]
+    return np.mean(curves, axis=0) if curves else np.full(voltage_v.size, np.nan)
+
+
+def ageing_table(found: dict[Group, list[CellHistory]]) -> Iterator[str]:
+    """Markdown: fade and window charge of every group."""
+    quantiles = " / ".join(f"{q:.0%}" for q in FADE_QUANTILES)
+    yield (
+        f"| cells | C | degC | number | new, % | fade, points in 100 cycles ({quantiles}) | "
+        + " | ".join(f"3.6-3.7 V at {soh:.0%}" for soh in LEVELS)
+        + " |"
+    )
+    yield "|---" * (6 + len(LEVELS)) + "|"
+    for (dataset, rate, temperature), cells in found.items():
+        fades = np.array([fade_per_cycle(cell) for cell in cells])
+        new = [float(np.median(aged(cell)[1][:3])) * 100.0 for cell in cells if aged(cell)[1].size]
+        quantile = " / ".join(f"{value:.1f}" for value in np.nanquantile(fades, FADE_QUANTILES))
+        charges = " | ".join(_or_dash(window_charge(cells, soh), "{:.1f}") for soh in LEVELS)
+        yield f"| {dataset} | {rate} | {temperature} | {len(cells)} | {np.median(new):.1f} | {quantile} | {charges} |"
+
+
+def _or_dash(value: float, text: str) -> str:
+    return text.format(value) if np.isfinite(value) else "-"
+
+
+def shift_table(found: dict[Group, list[CellHistory]]) -> Iterator[str]:
+    """Markdown: how the charge moves with the rate, at 25 degC."""
+    yield "| cells | slow to fast | " + " | ".join(f"shift at {soh:.0%}, mV" for soh in LEVELS[1:4]) + " |"
+    yield "|---" * 5 + "|"
+    for slow, fast in ((0.25, 0.5), (0.5, 1.0)):
+        for dataset in sorted({name for name, _, _ in found}):
+            pair = [found.get((dataset, rate, 25.0), []) for rate in (slow, fast)]
+            shifts = [rate_shift_mv(*pair, soh) for soh in LEVELS[1:4]] if all(pair) else []
+            if np.isfinite(shifts).any():
+                yield (
+                    f"| {dataset} | {slow:g} to {fast:g} C | "
+                    + " | ".join(_or_dash(s, "{:.0f}") for s in shifts)
+                    + " |"
+                )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a student learns from and is asked about, of measured cells."""
+
+    text: str
+    train: HealthWindows
+    val: HealthWindows
+    test: HealthWindows
+
+
+def questions(windows: HealthWindows) -> Iterator[Question]:
+    """Enough cells, few cells, a rate left out, a temperature left out."""
+    split = split_windows(windows, by="condition", test=0.25, val=0.15, seed=1)
+    train, val, test = (windows.select(cells=getattr(split, part)) for part in ("train", "val", "test"))
+    yield Question("cells left out", train, val, test)
+    few = train.cells[:: max(len(train.cells) // 6, 1)][:6]
+    yield Question("cells left out, 6 to learn from", train.select(cells=few), val, test)
+    conditions = dict(zip(windows.cells, windows.conditions, strict=True))
+    for text, other in (
+        ("1C left out", lambda cell: conditions[cell].charge_rate_c == 1.0),
+        ("0.25C left out", lambda cell: conditions[cell].charge_rate_c == 0.25),
+        ("45 degC left out", lambda cell: conditions[cell].temperature_degc == 45.0),
+    ):
+        kept = [[cell for cell in part.cells if not other(cell)] for part in (train, val)]
+        asked = [cell for cell in windows.cells if other(cell)]
+        yield Question(text, train.select(cells=kept[0]), val.select(cells=kept[1]), windows.select(cells=asked))
+
+
+def mean_error(student: Student, windows: HealthWindows) -> float:
+    """Mean absolute SOH error over cells, in points."""
+    import torch
+
+    with torch.no_grad():
+        soh = student(torch.from_numpy(windows.x))["soh"].numpy()[:, 0]
+    away = np.abs(soh - windows.soh) * 100.0
+    return float(np.mean([away[windows.cell == cell].mean() for cell in range(len(windows.cells))]))
+
+
+def pays_table(measured: HealthWindows, simulated: HealthWindows, epochs: int, seeds: int) -> Iterator[str]:
+    """Markdown: errors of an MLP without a teacher, that learnt from measured cells, from both, and from one after the other."""
+    yield "| measured cells asked | learn from | measured alone | simulated beside them | simulated first | simulated alone |"
+    yield "|---|---|---|---|---|---|"
+    for question in questions(measured):
+        errors = [_errors(question, simulated, epochs, seed) for seed in range(seeds)]
+        row = " | ".join(f"{np.mean(e):.2f}" for e in zip(*errors, strict=True))
+        yield f"| {question.text}: {len(question.test.cells)} | {len(question.train.cells)} | {row} |"
+
+
+def _errors(question: Question, simulated: HealthWindows, epochs: int, seed: int) -> tuple[float, float, float, float]:
+    settings = DistillSettings(blends=1)
+    fit = replace(settings.fit, epochs=epochs, patience=epochs, samples_per_epoch=8192, seed=seed)
+    settings = replace(settings, fit=fit)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder))
+        train, val = question.train, question.val
+        alone, _ = train_student("mlp", HEALTH, train, val, None, settings, run)
+        beside, _ = train_student("mlp", HEALTH, train.join(simulated), val, None, settings, run)
+        first, _ = train_student("mlp", HEALTH, simulated, val, None, settings, run)
+        only = mean_error(first, question.test)
+        fit_student(first, train, val, None, settings, run)
+        return (
+            mean_error(alone, question.test),
+            mean_error(beside, question.test),
+            mean_error(first, question.test),
+            only,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.physics_fleet", description=__doc__)
+    parser.add_argument("--corpus", required=True, type=Path)
+    parser.add_argument("--simulated", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--pays", action="store_true")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=1)
+    given = parser.parse_args()
+    folder = given.simulated or Path("physics_fleet")
+    if given.simulated is None:
+        simulate_fleet(folder, FleetSettings(), given.jobs, lambda what, done, total: None)
+    measured, simulated = read_corpus(given.corpus, list(PAIRS)), read_corpus(folder)
+    found = groups([*measured, *simulated])
+    print("\n".join([*ageing_table(found), "", *shift_table(found)]), flush=True)
+    if given.pays:
+        like = [name for name in PAIRS if name.startswith("TJU")]
+        known = health_windows(measured.select(datasets=like))
+        ours = {PAIRS[name] for name in like} & {key[0] for key in simulated.keys}
+        print()
+        for line in pays_table(known, health_windows(simulated.select(datasets=ours)), given.epochs, given.seeds):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
