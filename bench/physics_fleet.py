@@ -5,9 +5,9 @@
     python -m bench.physics_fleet --corpus PATH [--simulated FOLDER] [--jobs 2] [--pays]
 
 Prints, group by group (chemistry, charging rate, temperature): quantiles of the fade per cycle down to 80 % of nominal, the
-charge between 3.6 and 3.7 V over SOH, and by how many mV a faster charge is shifted. ``--pays`` trains small health students on
-measured cells, without and with simulated ones beside them, and asks measured cells that neither has seen. Without
-``--simulated`` the default fleet of ``edgebat data simulate`` is made (or completed) in ``physics_fleet/``.
+charge between 3.6 and 3.7 V over SOH, and by how many mV a faster charge is shifted. ``--pays`` trains small health
+students on measured cells, without and with simulated ones, and asks measured cells that none has seen. Without
+``--simulated`` the fleet ``FLEET`` is made, or completed, in ``physics_fleet/``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ SHIFT_V = np.arange(3.72, 4.051, 0.01)
 """Where curves of two rates are laid over each other."""
 LARGEST_SHIFT_MV = 110
 FADE_QUANTILES = (0.1, 0.5, 0.9)
+FLEET = FleetSettings(
+    cells=54, cycles=800, chemistries=("NCA", "NMC811", "LCO"), temperatures_degc=(25.0, 45.0), stride=20
+)
+"""What is simulated: three cells in each condition."""
 HEALTH = task("health")
 
 Group = tuple[str, float | None, float | None]
@@ -196,8 +200,8 @@ def mean_error(student: Student, windows: HealthWindows) -> float:
 
 
 def pays_table(measured: HealthWindows, simulated: HealthWindows, epochs: int, seeds: int) -> Iterator[str]:
-    """Markdown: errors of an MLP without a teacher, that learnt from measured cells, from both, and from one after the other."""
-    yield "| measured cells asked | learn from | measured alone | simulated beside them | simulated first | simulated alone |"
+    """Markdown: SOH errors, in points, of an MLP without a teacher, by what it learnt from."""
+    yield "| cells asked | learnt from | measured alone | simulated beside | simulated first | simulated alone |"
     yield "|---|---|---|---|---|---|"
     for question in questions(measured):
         errors = [_errors(question, simulated, epochs, seed) for seed in range(seeds)]
@@ -236,7 +240,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.simulated or Path("physics_fleet")
     if given.simulated is None:
-        simulate_fleet(folder, FleetSettings(), given.jobs, lambda what, done, total: None)
+        simulate_fleet(folder, FLEET, given.jobs, lambda what, done, total: None)
     measured, simulated = read_corpus(given.corpus, list(PAIRS)), read_corpus(folder)
     found = groups([*measured, *simulated])
     print("\n".join([*ageing_table(found), "", *shift_table(found)]), flush=True)

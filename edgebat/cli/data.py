@@ -1,4 +1,4 @@
-"""``edgebat data``: the first step of a recipe; below it, cycler files to a corpus, its check, public data sets, simulation."""
+"""``edgebat data``: the first step of a recipe; below it, cycler files to a corpus, its check, public sets, simulation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(
     cls=WithDefault,
-    help="""Your own cycler files to a corpus (add, check), public data sets (fetch), simulated cells (simulate); the data of a recipe.
+    help="""Your own cycler files to a corpus (add, check), public data sets (fetch), simulated cells (simulate).
 
     [bold]edgebat data RECIPE ...[/] reads the cells of a recipe, cuts the windows and splits by cell.
 

@@ -53,12 +53,16 @@ def pybamm_module() -> Any:
 
 
 def simulate_cell(plan: CellPlan) -> Ladder:
-    """Its life: every ``stride``-th cycle from the first on, until it is worn out. Raises ToolError when PyBaMM finds none."""
+    """Its life: every ``stride``-th cycle from the first on, until it is worn out.
+
+    Raises ToolError when PyBaMM finds none, MissingExtra without it.
+    """
     pybamm = pybamm_module()
     chemistry = CHEMISTRIES[plan.chemistry]
     lowest_ah = LOWEST_SOH * chemistry.nominal_ah
     numbers = list(range(1, plan.cycles + plan.stride, plan.stride))
-    simulation = _simulation(pybamm, plan, chemistry)
+    chunk = min(CHUNK, len(numbers) + 1)
+    simulation = _simulation(pybamm, plan, chemistry, chunk)
     solution, found, full, going = None, list[_Cycle](), None, True
     while going and len(found) < len(numbers) and not (found and found[-1].capacity_ah < lowest_ah):
         try:
@@ -66,7 +70,7 @@ def simulate_cell(plan: CellPlan) -> Ladder:
         except pybamm.SolverError:  # of a cell so worn that a step has no solution
             break
         # A cycle begins with the discharge of the charge before, for parameter sets begin at any charge.
-        for discharging, _, charging, holding, _ in (cycle.steps for cycle in solution.cycles[-CHUNK:]):
+        for discharging, _, charging, holding, _ in (cycle.steps for cycle in solution.cycles[-chunk:]):
             if full is not None:
                 if not _done(discharging):
                     going = False
@@ -110,8 +114,8 @@ def _ladder(found: list[_Cycle], numbers: list[int], chemistry: Chemistry) -> La
     )  # fmt: skip
 
 
-def _simulation(pybamm: Any, plan: CellPlan, chemistry: Chemistry) -> Any:
-    """``CHUNK`` cycles, to be solved again and again."""
+def _simulation(pybamm: Any, plan: CellPlan, chemistry: Chemistry, cycles: int) -> Any:
+    """So many cycles, to be solved again and again."""
     rate, low, high = plan.charge_rate_c, chemistry.lowest_v, chemistry.highest_v
     cycle = (
         pybamm.step.string(f"Discharge at {plan.discharge_rate_c:g}C until {low:g} V", period=f"{PERIOD_S:g} seconds"),
@@ -130,7 +134,7 @@ def _simulation(pybamm: Any, plan: CellPlan, chemistry: Chemistry) -> Any:
     return pybamm.Simulation(
         getattr(pybamm.lithium_ion, plan.model)(options),
         parameter_values=_parameters(pybamm, plan, chemistry),
-        experiment=pybamm.Experiment([cycle] * CHUNK),
+        experiment=pybamm.Experiment([cycle] * cycles),
         solver=pybamm.IDAKLUSolver(),
     )
 
@@ -156,7 +160,7 @@ def _parameters(pybamm: Any, plan: CellPlan, chemistry: Chemistry) -> Any:
     thick = thin + volume * ageing.sei * nominal * SECONDS_PER_HOUR / FARADAY / (lithium * surface_m2)
     seconds = REFERENCE_CYCLES * REFERENCE_HOURS * SECONDS_PER_HOUR
     diffusivity = lithium * (thick**2 - thin**2) / (2.0 * volume * solvent * seconds)
-    plating = 1e-4 * ageing.plating * nominal / surface_m2 * stride
+    plating = 1e-3 * ageing.plating * nominal / surface_m2 * stride
     resistance = plan.resistance * chemistry.resistance_ohm_ah / nominal
     taken |= {
         "SEI solvent diffusivity [m2.s-1]": diffusivity * stride,

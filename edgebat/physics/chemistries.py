@@ -21,7 +21,7 @@ class Ageing:
     sei: float
     """Lithium that the growing SEI binds, when a cycle lasts four and a half hours."""
     plating: float
-    """Lithium lost per cycle by plating if the anode were at 0 V against lithium for an hour, in 1/10,000."""
+    """Lithium lost per cycle by plating if the anode were at 0 V against lithium for an hour, in 1/1000."""
     lam_negative: float
     """Active material of the anode."""
     lam_positive: float
@@ -49,10 +49,10 @@ class Chemistry:
 
 
 CHEMISTRIES: dict[str, Chemistry] = {
-    "NMC": Chemistry("NMC532/graphite", "Mohtat2020", 4.85, 2.8, 4.2, 0.06, Ageing(0.06, 1.0, 0.20, 0.20, 1.0)),
-    "NMC811": Chemistry("NMC811/graphite-SiOx", "Chen2020", 5.1, 2.5, 4.2, 0.03, Ageing(0.06, 1.0, 0.15, 0.25, 2.0)),
-    "NCA": Chemistry("NCA/graphite", "NCA_Kim2011", 0.485, 2.7, 4.2, 0.07, Ageing(0.06, 1.0, 0.60, 0.50, 1.0)),
-    "LCO": Chemistry("LCO/graphite", "Ai2020", 2.35, 3.0, 4.2, 0.06, Ageing(0.08, 1.0, 0.15, 0.15, 2.0)),
-    "LFP": Chemistry("LFP/graphite", "Prada2013", 1.95, 2.5, 3.6, 0.05, Ageing(0.03, 1.0, 0.05, 0.05, 1.0)),
+    "NMC": Chemistry("NMC532/graphite", "Mohtat2020", 4.85, 2.8, 4.2, 0.06, Ageing(0.06, 0.4, 0.20, 0.20, 1.0)),
+    "NMC811": Chemistry("NMC811/graphite-SiOx", "Chen2020", 5.1, 2.5, 4.2, 0.03, Ageing(0.06, 0.4, 0.12, 0.22, 2.0)),
+    "NCA": Chemistry("NCA/graphite", "NCA_Kim2011", 0.485, 2.7, 4.2, 0.07, Ageing(0.05, 0.5, 0.55, 0.42, 1.0)),
+    "LCO": Chemistry("LCO/graphite", "Ai2020", 2.35, 3.0, 4.2, 0.06, Ageing(0.07, 0.4, 0.15, 0.15, 2.0)),
+    "LFP": Chemistry("LFP/graphite", "Prada2013", 1.95, 2.5, 3.6, 0.05, Ageing(0.03, 0.2, 0.05, 0.05, 1.0)),
 }
 """By the name that ``--chemistry`` takes."""

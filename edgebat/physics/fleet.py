@@ -1,7 +1,7 @@
 """All cells of a fleet: simulated by several at a time, kept one by one, and written as a corpus.
 
-A finished cell lies in ``CORPUS/simulated/`` under a name that changes with everything it depends on, so that a call that was
-interrupted goes on, and one with more cells or cycles does what is new. The corpus is written when all are there.
+A finished cell lies in ``CORPUS/simulated/`` under a name that changes with everything it depends on: a call that was
+interrupted goes on, and one with more cells does what is new. The corpus is written when all are there.
 """
 
 from __future__ import annotations

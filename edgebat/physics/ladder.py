@@ -76,12 +76,10 @@ class Ladder:
 
 
 def _from_the_top(dq_ah: Float64) -> Float64:
-    """[L, V] curves counted from the last voltage they cover, which ageing does not move, instead of the first, which it does."""
-    last = np.nanmax(dq_ah, axis=1, keepdims=True)
-    return dq_ah - last
+    """[L, V] curves counted from the last voltage they cover, which ageing does not move; it moves the first."""
+    return dq_ah - np.nanmax(dq_ah, axis=1, keepdims=True)
 
 
 def _from_first(dq_ah: Float64) -> Float64:
     """[L, V] curves counted from the first voltage that each covers."""
-    first = np.nanmin(dq_ah, axis=1, keepdims=True)
-    return dq_ah - first
+    return dq_ah - np.nanmin(dq_ah, axis=1, keepdims=True)

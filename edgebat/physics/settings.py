@@ -17,7 +17,7 @@ MODELS = ("SPM", "SPMe")
 METHOD = 1
 """Raised whenever cells come out otherwise for the same settings."""
 SPREAD, SIZE_SPREAD, RESISTANCE_SPREAD = 0.35, 0.006, 0.08
-"""Standard deviations among cells: of the logarithm of each mechanism's pace, of capacity, of the logarithm of resistance."""
+"""Standard deviations among cells: of the logarithm of each mechanism's pace, of capacity, of resistance (its logarithm)."""
 COMMON_SPREAD = 0.25
 """The same of the logarithm of a pace that all mechanisms of a cell share."""
 

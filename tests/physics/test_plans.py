@@ -52,7 +52,7 @@ def test_a_finished_cell_is_known_by_all_it_depends_on(monkeypatch: pytest.Monke
     ("values", "seen"),
     [
         ({"cells": 0}, "cells=0"), ({"cycles": 1}, "cycles=1"), ({"stride": 0}, "stride=0"), ({"seed": -1}, "seed=-1"),
-        ({"model": "DFN"}, "SPM, SPMe"), ({"chemistries": ("LTO",)}, "LTO; allowed: NMC"), ({"chemistries": ()}, "chemistries"),
+        ({"model": "DFN"}, "SPM, SPMe"), ({"chemistries": ("LTO",)}, "LTO; allowed: NMC"), ({"chemistries": ()}, "chem"),
         ({"rates_c": (9.0,)}, "rates"), ({"rates_c": ()}, "rates"), ({"temperatures_degc": (99.0,)}, "temperatures"),
     ],
 )  # fmt: skip
