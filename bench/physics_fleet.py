@@ -39,9 +39,11 @@ LEVELS = (0.95, 0.90, 0.85, 0.80, 0.75)
 """SOH at which the charge in the window is compared."""
 NEAR = 0.01
 WINDOW_V = (3.6, 3.7)
-SHIFT_V = np.arange(3.72, 4.051, 0.01)
+SHIFT_V = np.arange(3.73, 4.101, 0.01)
 """Where curves of two rates are laid over each other."""
-LARGEST_SHIFT_MV = 110
+WIDTH_V = 0.05
+LARGEST_SHIFT_MV = 100
+YOUNG_CYCLES = 30
 FADE_QUANTILES = (0.1, 0.5, 0.9)
 FLEET = FleetSettings(
     cells=54, cycles=800, chemistries=("NCA", "NMC811", "LCO"), temperatures_degc=(25.0, 45.0), stride=20
@@ -104,24 +106,26 @@ def window_charge(cells: list[CellHistory], soh: float) -> float:
     return float(np.median(found)) if found else float("nan")
 
 
-def rate_shift_mv(slow: list[CellHistory], fast: list[CellHistory], soh: float) -> float:
-    """By how much the voltage of the faster charge lies higher at the same charge; NaN where curves are missing."""
-    wide = np.arange(SHIFT_V[0] - LARGEST_SHIFT_MV / 1000.0, SHIFT_V[-1] + 0.0005, 0.001).round(4)
-    slow_q, fast_q = mean_curve(slow, wide, soh), mean_curve(fast, SHIFT_V, soh)
-    if not (np.isfinite(slow_q).all() and np.isfinite(fast_q).all()):
+def young_density(cells: list[CellHistory], voltage_v: Float64) -> Float64:
+    """Charge per volt around each voltage, of nominal capacity, mean of the cells' first curves; NaN where none reaches."""
+    found = [np.full(voltage_v.size, np.nan)]
+    for cell in cells:
+        for row in cell.charge_dq_ah[cell.charge_cycle <= YOUNG_CYCLES]:
+            ends = [_interpolated(cell.charge_voltage_v, row, voltage_v + side * WIDTH_V / 2) for side in (-1.0, 1.0)]
+            density = (ends[1] - ends[0]) / WIDTH_V / cell.nominal_ah
+            if np.isfinite(density).all():
+                found.append(density)
+    return np.mean(found[1:], axis=0) if len(found) > 1 else found[0]
+
+
+def rate_shift_mv(slow: list[CellHistory], fast: list[CellHistory]) -> float:
+    """By how much new cells' charges lie higher when charged faster: where their charge per volt is most alike."""
+    wide = np.arange(SHIFT_V[0] - LARGEST_SHIFT_MV / 1000.0, SHIFT_V[-1] + 0.0005, 0.001)
+    below, above = young_density(slow, wide), young_density(fast, SHIFT_V)
+    if not (np.isfinite(below).all() and np.isfinite(above).all()):
         return float("nan")
-    misfit = []
-    for shift in range(LARGEST_SHIFT_MV + 1):
-        moved = np.interp(SHIFT_V - shift / 1000.0, wide, slow_q)
-        away = (moved - moved.mean()) - (fast_q - fast_q.mean())
-        misfit.append(float((away**2).sum()))
-    return float(np.argmin(misfit))
-
-
-def mean_curve(cells: list[CellHistory], voltage_v: Float64, soh: float) -> Float64:
-    """Mean over the cells whose curves reach all voltages."""
-    curves = [curve for cell in cells if np.isfinite(curve := charge_at(cell, voltage_v, soh)).all()]
-    return np.mean(curves, axis=0) if curves else np.full(voltage_v.size, np.nan)
+    moved = (np.interp(SHIFT_V - shift / 1000.0, wide, below) for shift in range(LARGEST_SHIFT_MV + 1))
+    return float(np.argmin([float(((row - above) ** 2).sum()) for row in moved]))
 
 
 def ageing_table(found: dict[Group, list[CellHistory]]) -> Iterator[str]:
@@ -146,19 +150,14 @@ def _or_dash(value: float, text: str) -> str:
 
 
 def shift_table(found: dict[Group, list[CellHistory]]) -> Iterator[str]:
-    """Markdown: how the charge moves with the rate, at 25 degC."""
-    yield "| cells | slow to fast | " + " | ".join(f"shift at {soh:.0%}, mV" for soh in LEVELS[1:4]) + " |"
-    yield "|---" * 5 + "|"
-    for slow, fast in ((0.25, 0.5), (0.5, 1.0)):
-        for dataset in sorted({name for name, _, _ in found}):
-            pair = [found.get((dataset, rate, 25.0), []) for rate in (slow, fast)]
-            shifts = [rate_shift_mv(*pair, soh) for soh in LEVELS[1:4]] if all(pair) else []
-            if np.isfinite(shifts).any():
-                yield (
-                    f"| {dataset} | {slow:g} to {fast:g} C | "
-                    + " | ".join(_or_dash(s, "{:.0f}") for s in shifts)
-                    + " |"
-                )
+    """Markdown: how the charge of new cells moves with the rate, at 25 degC."""
+    yield "| cells | 0.25C to 0.5C, mV | 0.5C to 1C, mV |"
+    yield "|---|---|---|"
+    for dataset in sorted({name for name, _, _ in found}):
+        at = {rate: found.get((dataset, rate, 25.0), []) for rate in (0.25, 0.5, 1.0)}
+        shifts = [rate_shift_mv(at[slow], at[fast]) for slow, fast in ((0.25, 0.5), (0.5, 1.0))]
+        if np.isfinite(shifts).any():
+            yield f"| {dataset} | " + " | ".join(_or_dash(shift, "{:.0f}") for shift in shifts) + " |"
 
 
 @dataclass(frozen=True)

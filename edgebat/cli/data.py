@@ -242,7 +242,9 @@ def simulate(
       edgebat data simulate --out cold --cells 12 --chemistry NCA --rates 0.1,0.5 --temperatures 0,10
     """
     from edgebat.physics.command import given_settings, run_simulate
+    from edgebat.physics.fleet import installed_version
 
+    installed_version()  # what is missing is named before a bar is drawn
     given = {f.name: v for f in fields(conditions) if (v := getattr(conditions, f.name)) is not None}
     settings = given_settings(given)
     with _progress(quiet=json_) as progress:

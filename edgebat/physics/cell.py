@@ -31,13 +31,14 @@ REFERENCE_HOURS = 4.5
 """A cycle's length for which ``Ageing.sei`` is stated."""
 SEI_J_MOL = 35_000.0
 """Activation energies: of the SEI's growth, of diffusion in particles where a parameter set has none, of the resistance."""
-DIFFUSION_J_MOL, RESISTANCE_J_MOL = 30_000.0, 12_000.0
+DIFFUSION_J_MOL, RESISTANCE_J_MOL = 20_000.0, 12_000.0
 REFERENCE_RATE_C = 0.5
 """Charging current for which loss of active material is stated."""
 WITHOUT_ARRHENIUS = {"Chen2020", "Prada2013"}
 """Parameter sets whose diffusivities know no temperature."""
-LAM_EXPONENT = 2.0
-"""Power of the stress with which active material is lost, as in PyBaMM's sets of O'Kane and of Ai."""
+LAM_EXPONENT = 3.0
+"""Power of the stress with which active material is lost. PyBaMM's sets of O'Kane and of Ai have 2; measured cells fade nine
+times as fast per cycle when charged four times as fast, which is more."""
 CHUNK = 10
 """Cycles that are simulated before it is asked whether the cell is worn out."""
 PERIOD_S = 30.0

@@ -51,7 +51,7 @@ class Chemistry:
 CHEMISTRIES: dict[str, Chemistry] = {
     "NMC": Chemistry("NMC532/graphite", "Mohtat2020", 4.85, 2.8, 4.2, 0.06, Ageing(0.06, 0.4, 0.20, 0.20, 1.0)),
     "NMC811": Chemistry("NMC811/graphite-SiOx", "Chen2020", 5.1, 2.5, 4.2, 0.03, Ageing(0.06, 0.4, 0.12, 0.22, 2.0)),
-    "NCA": Chemistry("NCA/graphite", "NCA_Kim2011", 0.485, 2.7, 4.2, 0.07, Ageing(0.05, 0.5, 0.55, 0.42, 1.0)),
+    "NCA": Chemistry("NCA/graphite", "NCA_Kim2011", 0.48, 2.7, 4.2, 0.10, Ageing(0.05, 0.5, 0.55, 0.42, 1.0)),
     "LCO": Chemistry("LCO/graphite", "Ai2020", 2.35, 3.0, 4.2, 0.06, Ageing(0.07, 0.4, 0.15, 0.15, 2.0)),
     "LFP": Chemistry("LFP/graphite", "Prada2013", 1.95, 2.5, 3.6, 0.05, Ageing(0.03, 0.2, 0.05, 0.05, 1.0)),
 }
