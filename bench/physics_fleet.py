@@ -33,7 +33,7 @@ from edgebat.tasks.base import task
 from edgebat.tasks.health.windows import HealthWindows, health_windows
 from edgebat.training.run import Run
 
-PAIRS = {"TJU_NCA": "SIM_NCA", "TJU_NCM": "SIM_NMC811", "CALCE": "SIM_LCO"}
+PAIRS = {"TJU_NCA": "SIM_NCA", "TJU_NCM": "SIM_NMC811"}
 """Measured data set -> the simulated one that is most like it."""
 LEVELS = (0.95, 0.90, 0.85, 0.80, 0.75)
 """SOH at which the charge in the window is compared."""
@@ -46,7 +46,7 @@ LARGEST_SHIFT_MV = 100
 YOUNG_CYCLES = 30
 FADE_QUANTILES = (0.1, 0.5, 0.9)
 FLEET = FleetSettings(
-    cells=54, cycles=800, chemistries=("NCA", "NMC811", "LCO"), temperatures_degc=(25.0, 45.0), stride=20
+    cells=36, cycles=800, chemistries=("NCA", "NMC811"), temperatures_degc=(25.0, 45.0), stride=20
 )
 """What is simulated: three cells in each condition."""
 HEALTH = task("health")

@@ -20,7 +20,7 @@ from edgebat import __version__
 from edgebat.assemble.capacity import CycleTable
 from edgebat.assemble.cell import EARLY_CYCLES, BuiltCell
 from edgebat.assemble.tables import write_cells
-from edgebat.data.corpus import read_arrays
+from edgebat.data.corpus import SIMULATED, read_arrays
 from edgebat.errors import DataError, MissingExtra
 from edgebat.files import atomic_write
 from edgebat.lock import only_one
@@ -34,8 +34,6 @@ Progress = Callable[[str, int, int], None]
 """What is done, how many of them are, of how many."""
 KEPT = "simulated"
 """Folder of the corpus with what is finished."""
-SETTINGS = "simulated.json"
-"""File of the corpus that tells how it was made."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def simulate_fleet(corpus: Path, settings: FleetSettings, jobs: int, progress: P
     Raises DataError for a folder with another corpus, FolderBusy, MissingExtra without PyBaMM, ToolError for a cell that
     cannot be solved.
     """
-    if (corpus / "cells.csv").exists() and not (corpus / SETTINGS).exists():
+    if (corpus / "cells.csv").exists() and not (corpus / SIMULATED).exists():
         raise DataError(
             f"{corpus} holds a corpus that was not simulated, and would be written over; give another folder: --out FOLDER"
         )
@@ -97,7 +95,7 @@ def _write(corpus: Path, settings: FleetSettings, plans: list[CellPlan], files: 
         "settings": asdict(settings),
         "cells": [asdict(p) for p in plans],
     }
-    atomic_write(corpus / SETTINGS, json.dumps(about, indent=1) + "\n")
+    atomic_write(corpus / SIMULATED, json.dumps(about, indent=1) + "\n")
     built = [built_cell(plan, _kept(file)) for plan, file in zip(plans, files, strict=True)]
     write_cells(corpus, built)
     return sum(cell.table.cycle.size for cell in built)

@@ -84,6 +84,7 @@ def test_what_is_written_is_a_corpus_that_recipes_read(faked: list[str], tmp_pat
     assert [condition.charge_rate_c for condition in read.conditions] == [0.5] * 3
     assert [condition.temperature_degc for condition in read.conditions] == [15.0, 15.0, 25.0]
     assert read.notes == ()
+    assert read.synthetic
     kinds = read.cycles["label_kind"].to_numpy().reshape(3, 35)
     assert (kinds[:, ::10] == "measured").all()
     assert (np.delete(kinds, np.arange(0, 35, 10), axis=1) == "interpolated").all()
