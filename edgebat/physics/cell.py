@@ -54,14 +54,14 @@ def pybamm_module() -> Any:
 
 
 def simulate_cell(plan: CellPlan) -> Ladder:
-    """Its life: every ``stride``-th cycle from the first on, until it is worn out.
+    """Its life: every ``stride``-th cycle, the first of them ``stride`` cycles old, until it is worn out.
 
     Raises ToolError when PyBaMM finds none, MissingExtra without it.
     """
     pybamm = pybamm_module()
     chemistry = CHEMISTRIES[plan.chemistry]
     lowest_ah = LOWEST_SOH * chemistry.nominal_ah
-    numbers = list(range(1, plan.cycles + plan.stride, plan.stride))
+    numbers = list(range(plan.stride, plan.cycles + 1, plan.stride))
     chunk = min(CHUNK, len(numbers) + 1)
     simulation = _simulation(pybamm, plan, chemistry, chunk)
     solution, found, full, going = None, list[_Cycle](), None, True

@@ -108,7 +108,6 @@ def _kept(file: Path) -> Ladder:
 def built_cell(plan: CellPlan, ladder: Ladder) -> BuiltCell:
     """The cell as ``edgebat data add`` would have built it; cycles that were not simulated are ``interpolated``."""
     life, chemistry = ladder.every_cycle(), CHEMISTRIES[plan.chemistry]
-    life = life.rows(slice(0, plan.cycles))
     number = life.cycle.size
     early = life.cycle <= EARLY_CYCLES
     kinds = np.where(np.isin(life.cycle, ladder.cycle), "measured", "interpolated")

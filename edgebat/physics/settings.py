@@ -41,7 +41,7 @@ class FleetSettings:
     discharge_rate_c: float = 1.0
     """Discharging current, C."""
     stride: int = 10
-    """Every so many-th cycle is simulated, with the ageing of so many; those between are interpolated."""
+    """Every so many-th cycle is simulated, with the ageing of so many; those between are interpolated, none is before the first."""
     model: str = "SPM"
     """PyBaMM's model: ``SPM`` or ``SPMe``."""
 
@@ -49,8 +49,11 @@ class FleetSettings:
         rates = (*self.rates_c, self.discharge_rate_c)
         for good, text in (
             (1 <= self.cells <= 100_000, f"cells={self.cells}; 1 to 100000 are possible"),
-            (self.cycles >= 2, f"cycles={self.cycles}; at least 2 are needed"),
             (1 <= self.stride <= 50, f"stride={self.stride}; 1 to 50 are possible"),
+            (
+                self.cycles >= 2 * self.stride,
+                f"cycles={self.cycles}; at least 2 are simulated: {2 * self.stride} with stride={self.stride}",
+            ),
             (self.seed >= 0, f"seed={self.seed}; it must not be negative"),
             (self.model in MODELS, f"model={self.model!r}; allowed: {', '.join(MODELS)}"),
             (

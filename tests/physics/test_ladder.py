@@ -61,7 +61,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def simulate(plan: CellPlan) -> Ladder:
         asked.append(plan.cell_id)
         return ladder(
-            tuple(range(1, plan.cycles + plan.stride, plan.stride)), fleet.CHEMISTRIES[plan.chemistry].nominal_ah
+            tuple(range(plan.stride, plan.cycles + 1, plan.stride)), fleet.CHEMISTRIES[plan.chemistry].nominal_ah
         )
 
     monkeypatch.setattr(fleet, "simulate_cell", simulate)
@@ -79,17 +79,17 @@ def quiet(what: str, done: int, total: int) -> None:
 def test_what_is_written_is_a_corpus_that_recipes_read(faked: list[str], tmp_path: Path) -> None:
     done = simulate_fleet(tmp_path, SMALL, 1, quiet)
     read = read_corpus(tmp_path)
-    assert (done.new, done.cycles) == (3, 105)
+    assert (done.new, done.cycles) == (3, 63)
     assert read.keys == (("SIM_NCA", "NCA-0002"), ("SIM_NMC", "NMC-0001"), ("SIM_NMC", "NMC-0003"))
     assert [condition.charge_rate_c for condition in read.conditions] == [0.5] * 3
     assert [condition.temperature_degc for condition in read.conditions] == [15.0, 15.0, 25.0]
     assert read.notes == ()
     assert read.synthetic
-    kinds = read.cycles["label_kind"].to_numpy().reshape(3, 35)
+    kinds = read.cycles["label_kind"].to_numpy().reshape(3, 21)
     assert (kinds[:, ::10] == "measured").all()
-    assert (np.delete(kinds, np.arange(0, 35, 10), axis=1) == "interpolated").all()
+    assert (np.delete(kinds, np.arange(0, 21, 10), axis=1) == "interpolated").all()
     windows = health_windows(read, HealthSpec(context=4))
-    assert len(windows) == 3 * 32
+    assert len(windows) == 3 * 18
     assert (tmp_path / "qv" / "SIM_NMC.npz").is_file()
 
 
