@@ -41,7 +41,7 @@ class FleetSettings:
     discharge_rate_c: float = 1.0
     """Discharging current, C."""
     stride: int = 10
-    """Every so many-th cycle is simulated, with the ageing of so many; those between are interpolated, none is before the first."""
+    """Every so many-th cycle is simulated, with the ageing of so many; cycles between two are interpolated."""
     model: str = "SPM"
     """PyBaMM's model: ``SPM`` or ``SPMe``."""
 
