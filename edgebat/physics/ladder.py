@@ -77,9 +77,9 @@ class Ladder:
 
 def _from_the_top(dq_ah: Float64) -> Float64:
     """[L, V] curves counted from the last voltage they cover, which ageing does not move; it moves the first."""
-    return dq_ah - np.nanmax(dq_ah, axis=1, keepdims=True)
+    return np.asarray(dq_ah - np.nanmax(dq_ah, axis=1, keepdims=True), np.float64)
 
 
 def _from_first(dq_ah: Float64) -> Float64:
     """[L, V] curves counted from the first voltage that each covers."""
-    return dq_ah - np.nanmin(dq_ah, axis=1, keepdims=True)
+    return np.asarray(dq_ah - np.nanmin(dq_ah, axis=1, keepdims=True), np.float64)
