@@ -64,6 +64,7 @@ TABLE: dict[str, Row] = {
     "bench": Row(("verify",)),
     "report": Row(("simulate", "evaluate", "baselines", "extras")),
     "assemble": Row(("report", "lock")),
+    "physics": Row(("assemble", "workers")),
     "bms": Row(("simulate", "predict", "report")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms", "lock", "workers")),

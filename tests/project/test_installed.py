@@ -116,6 +116,7 @@ COMMANDS = [
     ("quantize", "mine.yaml"), ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
     ("search", "mine.yaml", "-t", "cortex-m0plus"),
     ("data", "add", "windows.csv", "--out", "cells"), ("data", "check", "nowhere"), ("data", "fetch"),
+    ("data", "simulate", "--out", "simulated", "--cells", "1", "--cycles", "2", "--stride", "1"),
     ("init", "own.yaml", *CORPUS),
     ("evidence", "mine.yaml", "--seeds", "1"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
