@@ -10,7 +10,9 @@
 
 /* Functions that are called now and then, not with every sample: made short instead of fast where the compiler
  * knows how, also in a firmware that is compiled with -O2. */
-#if defined(__GNUC__)
+#if defined(__clang__)
+#define EDGEBAT_SELDOM __attribute__((minsize))
+#elif defined(__GNUC__)
 #define EDGEBAT_SELDOM __attribute__((cold))
 #else
 #define EDGEBAT_SELDOM
