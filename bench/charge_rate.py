@@ -77,7 +77,9 @@ class Study:
         """A float student."""
         settings = replace(self.settings, fit=replace(self.settings.fit, seed=seed))
         with tempfile.TemporaryDirectory() as folder:
-            return train_student(kind, HEALTH, train, val, self.teacher, settings, Run(Path(folder), cache=self.cache))[0]
+            return train_student(kind, HEALTH, train, val, self.teacher, settings, Run(Path(folder), cache=self.cache))[
+                0
+            ]
 
     def graph(self, kind: str, seed: int, train: HealthWindows, val: HealthWindows) -> IntGraph:
         """An int8 student with its ground."""
@@ -210,7 +212,9 @@ def main() -> None:
     settings = DistillSettings()
     fit = replace(settings.fit, epochs=given.epochs, patience=given.epochs, samples_per_epoch=given.samples)
     with tempfile.TemporaryDirectory() as cache:
-        study = Study(windows, teacher, tuple(given.kind or KINDS), given.seeds, replace(settings, fit=fit), Path(cache))
+        study = Study(
+            windows, teacher, tuple(given.kind or KINDS), given.seeds, replace(settings, fit=fit), Path(cache)
+        )
         for part in given.part or PARTS:
             print(f"\n**{part}**\n", flush=True)
             PARTS[part](study)

@@ -33,7 +33,7 @@ sample of a large set loses nothing."""
 
 def flat(windows: HealthWindows) -> Float64:
     """The window's inputs side by side, float64 [N, context * columns]."""
-    return windows.x.reshape(len(windows), -1).astype(np.float64)
+    return windows.inputs().reshape(len(windows), -1).astype(np.float64)
 
 
 def standardized(train: HealthWindows) -> Callable[[HealthWindows], Float64]:
@@ -178,16 +178,17 @@ def cpmlp(
 
     from edgebat.baselines.cpmlp import CyclePatchMlp, fit_batches, seeded
 
-    context, columns = train.x.shape[1:]
+    seen = train.inputs()
+    context, columns = seen.shape[1:]
     # A step that hardly differs among the training windows must not become a huge input on others.
-    centre, scale = train.x.mean(axis=0), np.maximum(train.x.std(axis=0), train.smallest_std())
+    centre, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), train.smallest_std())
     y = np.column_stack([train.soh, train.trajectory, train.rul]).astype(np.float32)
     known = np.isfinite(y)
     count = np.maximum(known.sum(axis=0), 1)
     level = np.where(known, y, 0.0).sum(axis=0) / count
     spread = np.sqrt((np.where(known, y - level, 0.0) ** 2).sum(axis=0) / count)
     targets = torch.from_numpy(np.where(known, (y - level) / (spread + 1e-12), np.nan).astype(np.float32))
-    inputs, ask = (torch.from_numpy(((w.x - centre) / scale).astype(np.float32)) for w in (train, test))
+    inputs, ask = (torch.from_numpy(((w.inputs() - centre) / scale).astype(np.float32)) for w in (train, test))
     network = seeded(lambda: CyclePatchMlp(context, columns, width=32, outputs=y.shape[1]), seed)
 
     def loss(rows: Any) -> Any:

@@ -243,13 +243,16 @@ class Estimator:
         self.points = [_limited(int(v)) for v in values["trajectory"][0]]
         self.rul = _limited(int(values["rul"][0, 0]))
         self.estimate_cycle, self.estimate_s = self.row_cycle, self.fusion.clock_s
-        self.learn_model(soh)
+        own = self.model.interval_divisor != 0
+        bounds = [int(values[name][0, 0]) for name in ("soh_low", "soh_high")] if own else []
+        self.learn_model(soh, self.model.sigma_of(*bounds) if own else None)
         self._revision += 1
 
-    def learn_model(self, cpct: int) -> None:
-        """The model has measured, of the newest row and those before it. Half the window lies in the past; one that reaches
+    def learn_model(self, cpct: int, sigma_cpct: int | None = None) -> None:
+        """The model has measured, of the newest row and those before it; sigma_cpct: its error, that of the validation cells
+        unless given. Half the window lies in the past; one that reaches
         back further than usual is worse by what was lost since."""
-        fusion, known = self.fusion, self.model.sigma_cpct
+        fusion, known = self.fusion, self.model.sigma_cpct if sigma_cpct is None else sigma_cpct
         late = max(self.span - 8 * self.model.context, 0) // 2
         self.window_ppm = self.row_ppm
         fusion.odd_rows = 0

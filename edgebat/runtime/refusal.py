@@ -8,7 +8,7 @@ import numpy as np
 
 from edgebat.arrays import Bool, Int8, Int64, IntArray
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import graph_ground, reads_rate
+from edgebat.graph.origin import graph_ground, reads_rate, rows_may_be_empty
 from edgebat.ground import CHARGE_UNLIKE, RATE_UNLIKE, WINDOW_UNLIKE, RowLimits
 from edgebat.runtime.border import input_clipped, unclipped_ppm
 
@@ -60,6 +60,8 @@ def refusals(graph: IntGraph, values: IntArray, windows: Int8) -> Int64:
     found[outside_domain(graph, windows)] = Refusal.DOMAIN
     if rows.low_ppm:
         outside = (values < np.array(rows.low_ppm)) | (values > np.array(rows.high_ppm))
+        if rows_may_be_empty(graph):
+            outside &= (values != 0).any(axis=2, keepdims=True)
         found[outside.reshape(len(values), -1).any(axis=1)] = Refusal.ROW
     else:
         found[input_clipped(graph, values)] = Refusal.ROW

@@ -146,8 +146,8 @@ EDGEBAT_SELDOM uint32_t edgebat_bms_square_root(uint32_t value);
 /* Whether somebody who has measured is heard. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_is_measured(const edgebat_t *battery);
 
-/* The model has, of the newest row and those before it. */
-EDGEBAT_SELDOM void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct);
+/* The model has, of the newest row and those before it; sigma_cpct: its error, EDGEBAT_UNKNOWN: not known. */
+EDGEBAT_SELDOM void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct, uint16_t sigma_cpct);
 
 /* All evidence together, if anything about it has changed: target_cpct, target_sigma, source. */
 EDGEBAT_SELDOM void edgebat_bms_weigh(edgebat_t *battery);

@@ -156,6 +156,17 @@ static void take_row(edgebat_t *battery) {
     }
 }
 
+/* Besides SOH, cycles left and points there are the two bounds of a model that states an interval: then every
+ * estimate has an error of its own, else that of the validation cells. */
+static uint16_t sigma_of(const edgebat_model_t *model, const void *output) {
+    const uint32_t outputs = (uint32_t)model->output_bytes / (uint32_t)sizeof(int16_t);
+    uint16_t sigma = model->sigma_cpct;
+    if (outputs == ((uint32_t)model->points + 4U)) {
+        sigma = limited(model->read(output, EDGEBAT_READ_SIGMA), (int32_t)EDGEBAT_UNKNOWN - 1);
+    }
+    return sigma;
+}
+
 static void take_over(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const void *const output = edgebat_bms_output(battery);
@@ -170,7 +181,7 @@ static void take_over(edgebat_t *battery) {
         }
         battery->estimate_cycle = battery->row_cycle;
         battery->estimate_s = battery->clock_s;
-        edgebat_bms_learn_model(battery, (uint16_t)soh);
+        edgebat_bms_learn_model(battery, (uint16_t)soh, sigma_of(model, output));
         battery->revision++;
     }
 }

@@ -231,11 +231,10 @@ void edgebat_bms_learn(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t 
 }
 
 /* Half the window lies in the past; one that reaches back further than usual is worse by what was lost since. */
-void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct) {
-    const edgebat_model_t *const model = battery->model;
-    const uint32_t usual = 8U * (uint32_t)model->context;
+void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct, uint16_t sigma_cpct) {
+    const uint32_t usual = 8U * (uint32_t)battery->model->context;
     const uint32_t late = (battery->span > usual) ? ((battery->span - usual) / 2U) : 0U;
-    const uint32_t known = (model->sigma_cpct == EDGEBAT_UNKNOWN) ? UNKNOWN_SIGMA : model->sigma_cpct;
+    const uint32_t known = (sigma_cpct == EDGEBAT_UNKNOWN) ? UNKNOWN_SIGMA : sigma_cpct;
     const uint32_t blind = (battery->row_blind != 0U) ? BLIND_SIGMA : 0U;
     const uint32_t sum =
         square(at_most(known, MOST_SIGMA)) + square(blind) + square(edgebat_bms_faded(battery, late));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint
 from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import reads_rate, synthetic_note
+from edgebat.graph.origin import graph_interval, reads_rate, rows_may_be_empty, synthetic_note
 from edgebat.ground import RowLimits
 from edgebat.runtime.border import unclipped_ppm
 from edgebat.runtime.refusal import row_limits
@@ -24,6 +25,10 @@ POINTS_MAX = 8
 UNKNOWN = 0xFFFF
 SAVED_HEADER = 176
 MOST_V = 10.0
+OUTPUTS_WITH_BOUNDS = 5
+"""soh, trajectory, rul, soh_low and soh_high."""
+MOST_WIDTH_CPCT = 20_000
+"""So that a thousand times it fits into 32 bits."""
 REFERENCES = {
     "nominal": "the nominal capacity",
     "first": "the cell's first capacity: set reference_mAh",
@@ -54,6 +59,8 @@ class BmsModel(Description):
     limits: RowLimits
     context: int
     sigma_cpct: int
+    interval_divisor: int
+    """A thousand times the width of the model's interval over its deviation; 0: it states none."""
     soh_reference: str
     min_ddegc: int
     max_ddegc: int
@@ -74,6 +81,11 @@ class BmsModel(Description):
                 f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
             )
         context, columns = graph.input_tensor.shape
+        if rows_may_be_empty(graph):
+            raise ModelFileError(
+                f"model {graph.name!r} reads charges through any window; the estimator's charge counter keeps one. Its C "
+                "runs without the estimator"
+            )
         increments = columns - int(reads_rate(graph))
         if (task.whole("context"), task.whole("increments")) != (context, increments):
             raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
@@ -105,6 +117,7 @@ class BmsModel(Description):
             horizon=task.whole("horizon"),
             eol_cpct=round(task.number("eol", 1.0) * 10000),
             sigma_cpct=sigma,
+            interval_divisor=_interval_divisor(graph, len(outputs)),
             soh_reference=task.word("soh_reference", REFERENCES),
             min_ddegc=cold,
             max_ddegc=hot,
@@ -154,12 +167,29 @@ static int32_t read_output(const void *output, uint32_t what)
     case EDGEBAT_READ_RUL:
         value = {name}_rul(y);
         break;
-    default:
+{self._sigma_case(name)}    default:
         value = {name}_trajectory(y{which});
         break;
     }}
     return value;
 }}"""
+
+    def _sigma_case(self, name: str) -> str:
+        if not self.interval_divisor:
+            return ""
+        return f"""\
+    case EDGEBAT_READ_SIGMA: /* BmsModel.sigma_of is the same */
+        value = {name}_soh_high(y) - {name}_soh_low(y);
+        value = (value < {MOST_WIDTH_CPCT}) ? value : {MOST_WIDTH_CPCT};
+        value = ((value * 1000) + {self.interval_divisor // 2}) / {self.interval_divisor};
+        value = (value > 1) ? value : 1;
+        break;
+"""
+
+    def sigma_of(self, low_cpct: int, high_cpct: int) -> int:
+        """The deviation that an interval stands for, 0.01 %."""
+        width = min(high_cpct - low_cpct, MOST_WIDTH_CPCT)
+        return max((width * 1000 + self.interval_divisor // 2) // self.interval_divisor, 1)
 
     def members(self, upper: str) -> str:
         return f"""\
@@ -177,6 +207,16 @@ static int32_t read_output(const void *output, uint32_t what)
 
     def last_members(self, name: str) -> str:
         return f"\n    &{name}_knows_rate," if self.limits.rates_mc else "\n    NULL, /* rates are not stated */"
+
+
+def _interval_divisor(graph: IntGraph, outputs: int) -> int:
+    """See ``BmsModel``. A normal error lies within that many deviations as often as the interval was made for."""
+    interval = graph_interval(graph)
+    if interval is None or interval.head != "soh":
+        return 0
+    if outputs != OUTPUTS_WITH_BOUNDS:
+        raise ModelFileError(f"model {graph.name!r} states an interval and has {outputs} outputs; export it again")
+    return round(2000 * NormalDist().inv_cdf((1.0 + interval.nominal) / 2.0))
 
 
 def _field(graph: IntGraph) -> tuple[int, int, int]:

@@ -6,8 +6,11 @@ import re
 
 from edgebat.formats.c import tables
 from edgebat.ground import Ground
+from edgebat.interval import Interval
 
 FACT_WIDTH = 400
+FACTORS = {"fraction": ("CPCT", 10_000), "cycles": ("CYCLES", 1)}
+"""Unit of a head -> that of a macro, and how many of these make one."""
 
 
 def prototypes(ground: Ground, name: str, upper: str) -> str:
@@ -26,6 +29,27 @@ def prototypes(ground: Ground, name: str, upper: str) -> str:
 {about}
  */
 {macros}{_rate_prototype(name) if ground.rows.rates_mc else ""}{_domain_prototype(name, upper) if ground.domain else ""}"""
+
+
+def interval_macros(interval: Interval | None, upper: str) -> str:
+    """For the header: how often the interval around the estimate held; "" for a model without one."""
+    if interval is None:
+        return ""
+    values = [
+        ("NOMINAL_PERMILLE", round(interval.nominal * 1000), "share of windows it was made for"),
+        ("CELLS", interval.cells, "calibration cells"),
+    ]
+    if interval.held_out:
+        held, factor = interval.held_out[0], FACTORS[interval.unit]
+        values += [
+            ("HELD_PERMILLE", round(held.coverage * 1000), f"measured, mean of {held.cells} cells nobody had seen"),
+            ("WORST_PERMILLE", round(held.worst * 1000), "the worst of them"),
+            (f"WIDTH_{factor[0]}", round(held.width * factor[1]), "median, from low to high"),
+        ]
+    macros = "".join(f"#define {upper}_INTERVAL_{key} {value} /* {text} */\n" for key, value, text in values)
+    return f"""
+/** Interval of {re.sub(r"[^A-Za-z0-9_]", "_", interval.head)}: how often it held. It says nothing of what is refused. */
+{macros}"""
 
 
 def _rate_prototype(name: str) -> str:

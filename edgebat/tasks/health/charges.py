@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Float64, Int64
-from edgebat.ground import Ground
+from edgebat.arrays import Float32, Float64, Int64
+from edgebat.ground import Ground, RowLimits
 from edgebat.tasks.base import FileOptions
+from edgebat.tasks.health.any_window import Row, gathered
 from edgebat.tasks.health.device_check import device_verdict
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
-from edgebat.tasks.health.windows import with_rate
+from edgebat.tasks.health.windows import input_windows, with_rate
 
 if TYPE_CHECKING:
     from edgebat.data.readers.raw import RawCell
@@ -92,6 +93,38 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
         found.cycle.append(number)
         found.rows.append(row)
     return found
+
+
+def read_windows(
+    cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOptions
+) -> tuple[Charges, Float32, Int64]:
+    """The charges, the inputs float32 [N, context, columns] they make, and the last cycle [N] of each."""
+    if spec.one_window:
+        found = read_charges(cell, nominal_ah, spec, how)
+        numbers = np.array(found.cycle, dtype=np.int64)
+        x, last = input_windows(numbers, np.array(found.rows).reshape(-1, spec.columns), spec)
+        return found, x, numbers[last]
+    found, rows = Charges(), []
+    how = replace(how, ground=replace(how.ground, rows=_of_one_window(how.ground.rows, spec)))
+    for start_v in spec.starts_v:
+        own = read_charges(cell, nominal_ah, spec.beginning_at(start_v), how)
+        rows += [Row(cycle, start_v, values) for cycle, values in zip(own.cycle, own.rows, strict=True)]
+        found.refused.update(own.refused)
+        found.left_out.update({f"{reason}, from {start_v:g} V": count for reason, count in own.left_out.items()})
+        found.rates_c += own.rates_c
+        found.charged += own.charged
+    x, cycle = gathered(rows, spec)
+    found.cycle = [row.cycle for row in rows]
+    return found, x, cycle
+
+
+def _of_one_window(limits: RowLimits, spec: HealthSpec) -> RowLimits:
+    """The limits of a row without the columns that say which window it is of."""
+
+    def without(values: tuple[int, ...]) -> tuple[int, ...]:
+        return (*values[: spec.increments], *values[spec.increments + 2 :])
+
+    return replace(limits, low_ppm=without(limits.low_ppm), high_ppm=without(limits.high_ppm))
 
 
 def _ppm(row: Float64) -> Int64:

@@ -174,6 +174,8 @@ typedef struct {
 #define EDGEBAT_READ_SOH 0U
 #define EDGEBAT_READ_RUL 1U
 #define EDGEBAT_READ_POINTS 2U
+/* Of models with an interval alone, which have two outputs more: the deviation it stands for, 0.01 %. */
+#define EDGEBAT_READ_SIGMA 0xFFFFU
 
 /** A generated model and what the code needs to know of it: `<name>_model` in `<name>_bms.c`. */
 typedef struct {
