@@ -97,7 +97,7 @@ class Builder:
         """Sizes of the value's axes in the file; the batch is -1."""
         if value.step == INPUT:
             inside = {ONE: 1, BATCH: -1, **self.sizes}
-            inside |= {self.roles[name]: size for name, size in self.sizes.items() if name in self.roles}
+            inside |= {self.roles.get(name, VECTOR): size for name, size in self.sizes.items()}
         else:
             own = self.step(value.step).shape
             inside = {ONE: 1, BATCH: -1, **dict(zip((TIME, CHANNELS) if len(own) == 2 else (VECTOR,), own, strict=True))}
@@ -291,7 +291,7 @@ class Builder:
         outs = len(weight)
         offset = np.zeros(outs) if bias is None else np.broadcast_to(np.asarray(bias, np.float64).reshape(-1), outs)
         name = self.add_step(kinds.Dense(weight, offset.copy()), [value], (*own[:-1], outs))
-        return replace(value, step=name, order=None)
+        return replace(value, step=name, axes=self.labels(value), order=None)
 
     def by_default_last(self, value: Value) -> Value:
         """A value whose last axis is channels."""
