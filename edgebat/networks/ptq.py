@@ -352,16 +352,22 @@ def average_requant(
 
     fixed: the scale stays as it is, and other engines may differ by one step.
     """
-    reach = size * max(127 - source.zero_point, source.zero_point + 128)
-    limit = 1 << reach.bit_length()
     for tried in range(1 if fixed else 200):
-        scale = float(np.float32(target.scale * (1.0 + 0.0005 * tried)))
-        low, high = activation_limits(activation, replace(target, scale=scale))
-        real = float_multiplier(source.scale, np.float32(1.0 / size), scale)
-        steps = visible_steps(low - target.zero_point, high - target.zero_point, reach * float(real))
-        shift = min(int(np.floor(np.log2((2**31 - 1) / (limit * float(real) * 1.01)))), 30)
-        k = max(int(np.rint(float(real) * 2.0**shift)), 1)
-        if proves_equal(k, shift, limit, real, steps):
+        tensor = replace(target, scale=float(np.float32(target.scale * (1.0 + 0.0005 * tried))))
+        requant, exact = exact_average(source, tensor, size, activation_limits(activation, tensor))
+        if exact:
             break
+    return requant, tensor.scale
+
+
+def exact_average(source: Tensor, target: Tensor, size: int, bounds: tuple[int, int]) -> tuple[Requant, bool]:
+    """Requantization of a mean over ``size`` steps, and whether it is proven equal to float32."""
+    reach = size * max(127 - source.zero_point, source.zero_point + 128)
+    limit, zero = 1 << reach.bit_length(), target.zero_point
+    real = float_multiplier(source.scale, np.float32(1.0 / size), target.scale)
+    shift = min(int(np.floor(np.log2((2**31 - 1) / (limit * float(real) * 1.01)))), 30)
+    k = max(int(np.rint(float(real) * 2.0**shift)), 1)
+    steps = visible_steps(bounds[0] - zero, bounds[1] - zero, reach * float(real))
     multiply = (np.array([value], np.int32) for value in (k, shift, limit))
-    return Requant("shift", target.zero_point, low, high, *multiply, np.array([real], np.float32)), scale
+    requant = Requant("shift", zero, *bounds, *multiply, np.array([real], np.float32))
+    return requant, proves_equal(k, shift, limit, real, steps)

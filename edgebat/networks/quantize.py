@@ -146,13 +146,6 @@ def quantize(
     return quantize_read(network, raw, sets, units, options)
 
 
-def requantize(path: Path, sets: Sets, units: Units, options: QuantizeOptions, rounding: str) -> QuantizedNetwork:
-    """An int8 file of another tool with scales of edgebat's own, which run on the native kernels. Raises EdgebatError."""
-    from edgebat.networks.foreign import read_foreign
-
-    return read_foreign(path, sets, units, options, rounding)
-
-
 def quantize_read(
     network: FloatNetwork, raw: Array, sets: Sets, units: Units, options: QuantizeOptions
 ) -> QuantizedNetwork:
