@@ -94,7 +94,9 @@ def _of_h5(path: Path, h5py: Any) -> tuple[Any, Any]:
     with h5py.File(path, "r") as file:
         text = file.attrs.get("model_config")
         if text is None:
-            raise ModelFileError(f"{path} holds weights without their network; write it with model.save(), not save_weights()")
+            raise ModelFileError(
+                f"{path} holds weights without their network; write it with model.save(), not save_weights()"
+            )
         found = {}
         for name, group in file["model_weights"].items():
             names = [n.decode() if isinstance(n, bytes) else str(n) for n in group.attrs.get("weight_names", [])]
@@ -166,7 +168,9 @@ class _Reader:
                     continue
                 nodes = layer["inbound_nodes"]
                 if len(nodes) > 1:
-                    raise ModelFileError(f"{self.what}: layer {name!r} is used {len(nodes)} times; allowed: once. Copy it")
+                    raise ModelFileError(
+                        f"{self.what}: layer {name!r} is used {len(nodes)} times; allowed: once. Copy it"
+                    )
                 read, arguments = _inbound(nodes[0])
                 if any(one not in values for one in read):
                     left.append((layer, place))
@@ -241,7 +245,9 @@ class _Reader:
     # -- linear layers
 
     def on_dense(self, config: Any, weights: list[Array], x: Value) -> Value:
-        return self.activated(config, self.build.dense(x, weights[0].T, weights[1] if config.get("use_bias", True) else None))
+        return self.activated(
+            config, self.build.dense(x, weights[0].T, weights[1] if config.get("use_bias", True) else None)
+        )
 
     def on_timedistributed(self, config: Any, weights: Any, x: Value) -> Value:
         inner = config["layer"]
@@ -256,7 +262,9 @@ class _Reader:
 
     def on_depthwiseconv1d(self, config: Any, weights: list[Array], x: Value) -> Value:
         kernel = weights[0].reshape(len(weights[0]), -1)  # [K, C, m] to [K, C * m]
-        value = self.conv(config, kernel.T[:, :, None], self.bias(config, weights, kernel.shape[1]), x, weights[0].shape[1])
+        value = self.conv(
+            config, kernel.T[:, :, None], self.bias(config, weights, kernel.shape[1]), x, weights[0].shape[1]
+        )
         return self.activated(config, value)
 
     def on_separableconv1d(self, config: Any, weights: list[Array], x: Value) -> Value:
@@ -331,7 +339,9 @@ class _Reader:
         return self.build.affine(x, 1.0 / deviation, -mean / deviation)
 
     def on_rescaling(self, config: Any, weights: list[Array], x: Value) -> Value:
-        scale, offset = (np.asarray(config.get(key, value), np.float64) for key, value in (("scale", 1.0), ("offset", 0.0)))
+        scale, offset = (
+            np.asarray(config.get(key, value), np.float64) for key, value in (("scale", 1.0), ("offset", 0.0))
+        )
         return self.build.affine(x, np.atleast_1d(scale), np.atleast_1d(offset))
 
     # -- activations

@@ -199,4 +199,3 @@ def write(result: Requantized, path: Path, *, as_json: bool) -> str:
     if as_json:
         return json.dumps({**result.to_json(), "file": str(path)}, indent=1)
     return f"{result.text()}\n{path}"
-

@@ -93,7 +93,12 @@ class _Reader:
                 f"{what} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; edgebat runs one of each"
             )
         source = model.tensors[model.inputs[0]]
-        if source.dtype != "float32" or len(source.shape) < 2 or source.shape[0] not in (-1, 1) or min(source.shape[1:]) < 1:
+        if (
+            source.dtype != "float32"
+            or len(source.shape) < 2
+            or source.shape[0] not in (-1, 1)
+            or min(source.shape[1:]) < 1
+        ):
             raise ModelFileError(
                 f"{what}: input {source.name!r} is {source.dtype} {list(source.shape)}; allowed: float32 [1, ...], fixed. "
                 "Convert with a fixed batch of 1 and fixed time steps"
@@ -206,7 +211,9 @@ class _Reader:
         width, step = weight.shape[3 - time], options.get(f"dilation_{across}", 1) or 1
         before = (width - 1) * step // 2 if same else 0
         if width > 1 and (not same or before % step):
-            build.fail(f"weights {list(weight.shape)} reach over {width} positions of an axis of size 1; lay them along time")
+            build.fail(
+                f"weights {list(weight.shape)} reach over {width} positions of an axis of size 1; lay them along time"
+            )
         # Of the kernel along an axis of size 1 only the tap on the data counts; the others meet padding.
         taps = weight.take(before // step, axis=3 - time)  # [O, K, C]
         ends = (0, 0)
@@ -247,7 +254,11 @@ class _Reader:
         if len(value.axes) == 3:
             value = build.unsqueeze(value, [1])
         result = self.convolved(inner, value, weight, 0 if depthwise else 1, block, padding, build)
-        return build.squeeze(result, [1]) if len(found.value.axes) == 3 and len(self.output(operator).shape) == 3 else result
+        return (
+            build.squeeze(result, [1])
+            if len(found.value.axes) == 3 and len(self.output(operator).shape) == 3
+            else result
+        )
 
     def on_pad(self, operator: FileOperator) -> Value:
         value, amounts = self.value(operator), self.constant(operator, 1, 2)
@@ -268,7 +279,9 @@ class _Reader:
         if options.get("activation", 0) != ACTIVATION["tanh"] or options.get("diagonal_recurrent"):
             build.fail("it has another activation than tanh, or diagonal weights")
         if 0.0 < options.get("cell_clip", 0.0) < KERAS_CLIP or options.get("projection_clip"):
-            build.fail(f"it clips its cell at {options.get('cell_clip')}; allowed: no clip, or one above {KERAS_CLIP:g}")
+            build.fail(
+                f"it clips its cell at {options.get('cell_clip')}; allowed: no clip, or one above {KERAS_CLIP:g}"
+            )
         wx, wh = (
             np.concatenate([self.constant(operator, i, 2).astype(np.float64) for i in range(first, first + 4)])
             for first in (1, 5)
@@ -410,7 +423,13 @@ class _Reader:
         build, value, options = self.build, self.value(operator), operator.options
         begin, end, strides = (self.constant(operator, position, 1).tolist() for position in (1, 2, 3))
         masks = [options.get(f"{key}_mask", 0) for key in ("begin", "end", "shrink_axis", "ellipsis", "new_axis")]
-        if any(step != 1 for step in strides) or masks[3] or masks[4] or options.get("offset") or len(begin) != len(value.axes):
+        if (
+            any(step != 1 for step in strides)
+            or masks[3]
+            or masks[4]
+            or options.get("offset")
+            or len(begin) != len(value.axes)
+        ):
             build.fail("it takes strides, an ellipsis or new axes; allowed: the last time step")
         for axis in reversed(range(len(begin))):
             if masks[2] >> axis & 1:
