@@ -64,7 +64,7 @@ class UserBorder:
     def predict(self, x: Array) -> dict[str, Float64]:
         """Outputs [N, ...] by name in real values, for real windows [N, *file_shape]."""
         integers = self.output_integers(Engine(self.graph).run(self.quantized(x)))
-        return {name: integers[name] * scale for name, scale, _, _ in self.outputs}
+        return {name: np.asarray(integers[name] * scale, np.float64) for name, scale, _, _ in self.outputs}
 
 
 def user_border_of(graph: IntGraph) -> UserBorder | None:

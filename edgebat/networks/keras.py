@@ -6,12 +6,9 @@ A SavedModel is converted to TFLite by TensorFlow, which runs none of it either,
 
 from __future__ import annotations
 
-import io
-import json
-import re
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +18,12 @@ from edgebat.arrays import Array
 from edgebat.errors import ModelFileError, require
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
-from edgebat.networks.build import Builder, Value
+from edgebat.networks.axes import Value
+from edgebat.networks.build import Builder
+from edgebat.networks.keras_file import MAX_BYTES, arrays, ends, inbound, of_archive, of_h5, part, weight_names
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy
 
-MAX_BYTES = 256 << 20
 _DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
 _INERT = ("Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
@@ -36,8 +34,6 @@ _NAMES = {
     "gelu": "gelu", "selu": "selu", "mish": "mish", "hard_swish": "hard_swish", "hard_tanh": "hard_tanh",
     "log_sigmoid": "log_sigmoid",
 }  # fmt: skip
-Weights = Callable[[str], list[Array]]
-"""The arrays of a layer by its place in the file, in Keras's order."""
 
 
 def read_keras(path: Path, x: Array) -> FloatNetwork:
@@ -49,7 +45,7 @@ def read_keras(path: Path, x: Array) -> FloatNetwork:
         raise ModelFileError(f"{path} has {path.stat().st_size} bytes; a model file may have at most {MAX_BYTES}")
     h5py = require("h5py", extra="keras")
     try:
-        model = _of_h5(path, h5py) if path.suffix == ".h5" else _of_archive(path, h5py)
+        model = of_h5(path, h5py) if path.suffix == ".h5" else of_archive(path, h5py)
         return _Reader(str(path), x).network(*model, path.stem)
     except ModelFileError:
         raise
@@ -73,35 +69,6 @@ def read_saved_model(path: Path) -> FloatNetwork:
             "file instead"
         ) from None
     return float_tflite(content, str(path), path.name)
-
-
-def _of_archive(path: Path, h5py: Any) -> tuple[Any, Any]:
-    """(config, weights as a tree) of a ``.keras`` file."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
-            raise ModelFileError(f"{path} unpacks to more than {MAX_BYTES} bytes")
-        config = json.loads(archive.read("config.json"))
-        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
-            return config, _tree(file)
-
-
-def _tree(group: Any) -> Any:
-    return {key: _tree(value) if hasattr(value, "keys") else np.asarray(value) for key, value in group.items()}
-
-
-def _of_h5(path: Path, h5py: Any) -> tuple[Any, Any]:
-    """(config, arrays by layer name) of an ``.h5`` file."""
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get("model_config")
-        if text is None:
-            raise ModelFileError(
-                f"{path} holds weights without their network; write it with model.save(), not save_weights()"
-            )
-        found = {}
-        for name, group in file["model_weights"].items():
-            names = [n.decode() if isinstance(n, bytes) else str(n) for n in group.attrs.get("weight_names", [])]
-            found[name] = [(n, np.asarray(group[n])) for n in names]
-        return json.loads(text), found
 
 
 class _Reader:
@@ -131,10 +98,10 @@ class _Reader:
                 "functional models. Build it of those, or give torch.export, TFLite or ONNX"
             )
         layers = config if isinstance(config, list) else config["layers"]
-        names = _weight_names(layers)
+        places = weight_names(layers)
         if kind == "Sequential":
-            return self.sequential(config, layers, names, weights, source)
-        return self.functional(config, layers, names, weights, source)
+            return self.sequential(config, layers, places, weights, source)
+        return self.functional(config, layers, places, weights, source)
 
     def sequential(self, config: Any, layers: Any, names: list[str], weights: Any, source: Value | None) -> Value:
         value = source
@@ -144,13 +111,13 @@ class _Reader:
                 shape = inside.get("batch_shape") or inside.get("batch_input_shape")
                 shape = shape or (config.get("build_input_shape") if isinstance(config, dict) else None)
                 value = self.begin(shape)
-            value = self.layer(layer, _part(weights, place, layer), [value])
+            value = self.layer(layer, part(weights, place, layer), [value])
         if value is None:
             raise ModelFileError(f"{self.what} has no layers")
         return value
 
     def functional(self, config: Any, layers: Any, names: list[str], weights: Any, source: Value | None) -> Value:
-        inputs, outputs = (_ends(config[key]) for key in ("input_layers", "output_layers"))
+        inputs, outputs = (ends(config[key]) for key in ("input_layers", "output_layers"))
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelFileError(
                 f"{self.what} has {len(inputs)} inputs and {len(outputs)} outputs; edgebat runs one of each"
@@ -171,12 +138,12 @@ class _Reader:
                     raise ModelFileError(
                         f"{self.what}: layer {name!r} is used {len(nodes)} times; allowed: once. Copy it"
                     )
-                read, arguments = _inbound(nodes[0])
+                read, arguments = inbound(nodes[0])
                 if any(one not in values for one in read):
                     left.append((layer, place))
                     continue
                 self.arguments = arguments
-                values[name] = self.layer(layer, _part(weights, place, layer), [values[one] for one in read])
+                values[name] = self.layer(layer, part(weights, place, layer), [values[one] for one in read])
             if len(left) == len(waiting):
                 raise ModelFileError(f"{self.what}: layer {left[0][0].get('name')!r} reads what no layer writes")
             waiting = left
@@ -211,12 +178,12 @@ class _Reader:
         if method is None:
             known = sorted(n[3:] for n in dir(self) if n.startswith("on_"))
             build.fail(remedy(kind) or f"edgebat does not quantize this layer; it knows {', '.join(known)}")
-        return method(config, _arrays(weights), *inputs)
+        return method(config, arrays(weights), *inputs)
 
     def activated(self, config: Any, value: Value, key: str = "activation") -> Value:
-        name, own = config.get(key), {}
+        name: Any = config.get(key)
         if isinstance(name, dict):
-            name, own = name.get("class_name", name.get("config")), name.get("config", {})
+            name, own = name.get("class_name"), name.get("config")
             if not isinstance(name, str) or not isinstance(own, dict):
                 self.build.fail("its activation is code, which is never run; use one of Keras by name")
             method = getattr(self, f"on_{name.lower()}", None)
@@ -444,77 +411,6 @@ class _Reader:
 
     def on_concatenate(self, config: Any, weights: list[Array], *xs: Value) -> Value:
         return self.build.concat(xs, config.get("axis", -1))
-
-
-def _weight_names(layers: Any) -> list[str]:
-    """Where Keras 3 keeps the arrays of each layer: its class in snake case, numbered from the second one on."""
-    used: dict[str, int] = {}
-    names = []
-    for layer in layers:
-        snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", layer["class_name"]))
-        snake = re.sub("([a-z])([A-Z])", r"\1_\2", snake).lower()
-        used[snake] = used.get(snake, -1) + 1
-        names.append(f"{snake}_{used[snake]}" if used[snake] else snake)
-    return names
-
-
-def _part(weights: Any, place: str, layer: Any) -> Any:
-    """The part of the weights that a layer has: of the tree of ``.keras``, or of the lists of ``.h5``."""
-    if "layers" in weights:
-        return weights["layers"].get(place, {})
-    name = layer.get("name") or layer["config"].get("name") if isinstance(layer["config"], dict) else ""
-    if name in weights:
-        found = weights[name]
-        return _nested(found) if layer["class_name"] in ("Sequential", "Functional", "Model") else found
-    return []
-
-
-def _nested(found: list[tuple[str, Array]]) -> dict[str, list[tuple[str, Array]]]:
-    """The arrays of a model within a model, by layer: each is named ``[model/]layer/array``, a cell between them left out."""
-    by_layer: dict[str, list[tuple[str, Array]]] = {}
-    for name, array in found:
-        parts = name.split("/")
-        owner = parts[-3] if len(parts) > 2 and parts[-2].endswith("_cell") else parts[-2]
-        by_layer.setdefault(owner, []).append((name, array))
-    return by_layer
-
-
-def _arrays(weights: Any) -> list[Array]:
-    """The arrays of one layer, in Keras's order."""
-    if isinstance(weights, list):
-        return [array for _, array in weights]
-    for inner in ("cell", "layer"):
-        if inner in weights and weights[inner].get("vars"):
-            weights = weights[inner]
-    found = weights.get("vars", {})
-    return [found[key] for key in sorted(found, key=int)]
-
-
-def _ends(entry: Any) -> list[str]:
-    """Names of input or output layers: [["x", 0, 0]], or ["x", 0, 0] for one."""
-    return [str(entry[0])] if entry and isinstance(entry[0], str) else [str(one[0]) for one in entry]
-
-
-def _inbound(node: Any) -> tuple[list[str], list[Any]]:
-    """Layers that a node of a functional model reads, and its other positional arguments; of Keras 2 and 3."""
-    if isinstance(node, list):
-        return [str(one[0]) for one in node], []
-    read: list[str] = []
-    more: list[Any] = []
-
-    def visit(argument: Any, top: bool) -> None:
-        if isinstance(argument, dict) and argument.get("class_name") == "__keras_tensor__":
-            read.append(str(argument["config"]["keras_history"][0]))
-        elif isinstance(argument, list) and any(isinstance(one, dict) and one.get("class_name") == "__keras_tensor__"
-                                                for one in argument):  # fmt: skip
-            for one in argument:
-                visit(one, False)
-        elif top:
-            more.append(argument)
-
-    for argument in node["args"]:
-        visit(argument, True)
-    return read, more
 
 
 def _one(value: Any) -> Any:

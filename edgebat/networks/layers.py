@@ -13,7 +13,8 @@ from typing import TypeAlias
 import numpy as np
 
 from edgebat.arrays import Array, Float64
-from edgebat.students.spec import LstmLayer, lstm_states
+from edgebat.students.spec import LstmLayer as LstmLayer
+from edgebat.students.spec import lstm_states
 
 INPUT = "input"
 """Name of what the first layers read."""

@@ -15,7 +15,8 @@ from edgebat.formats.onnx.parse import parse_onnx
 from edgebat.formats.tflite.model import read_bytes
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
-from edgebat.networks.build import BATCH, ONE, Builder, Value
+from edgebat.networks.axes import BATCH, ONE, Value
+from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy
 
@@ -308,10 +309,10 @@ class _Reader:
         return self.build.function(x, f"power{power:g}", lambda v: v**power)
 
     def on_clip(self, a: Any, x: Value, low: Any = None, high: Any = None) -> Value:
-        ends = tuple(float(np.ravel(end)[0]) if end is not None else float(a.get(key, missing))
-                     for end, key, missing in ((low, "min", -np.inf), (high, "max", np.inf)))  # fmt: skip
-        if ends[0] <= -3e38 or ends[1] >= 3e38:
-            ends = (ends[0] if ends[0] > -3e38 else -np.inf, ends[1] if ends[1] < 3e38 else np.inf)
+        least = a.get("min", -np.inf) if low is None else np.ravel(low)[0]
+        most = a.get("max", np.inf) if high is None else np.ravel(high)[0]
+        # Exporters write the largest float32 for no limit.
+        ends = (float(least) if least > -3e38 else -np.inf, float(most) if most < 3e38 else np.inf)
         name = {(0.0, np.inf): "relu", (0.0, 6.0): "relu6"}.get(ends, "clip")
         return self.build.function(x, name, functions.clip(*ends))
 

@@ -155,17 +155,18 @@ def train(quantized: Quantized, x: Array, labels: Array, epochs: int, seed: int 
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
 
     def loss(rows: Tensor) -> Tensor:
-        return (((network(q[rows]) - wanted[rows]) / spread) ** 2).mean()
+        found: Tensor = (((network(q[rows]) - wanted[rows]) / spread) ** 2).mean()
+        return found
 
     def validation() -> float:
         with torch.no_grad():
             rows = torch.arange(len(x) - held, len(x))
-            return float(np.mean([float(loss(part)) for part in rows.split(1024)]))
+            return float(np.mean([float(loss(part)) for part in torch.split(rows, 1024)]))
 
     first = best = validation()
     chosen, at = quantized.graph, 0
     for epoch in range(1, epochs + 1):
-        for rows in torch.randperm(len(x) - held, generator=generator).split(BATCH):
+        for rows in torch.split(torch.randperm(len(x) - held, generator=generator), BATCH):
             optimizer.zero_grad()
             loss(rows).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -137,7 +137,7 @@ class Sets:
 
 
 def quantize(
-    source: Any, sets: Sets, units: Units = Units(), options: QuantizeOptions | None = None, name: str = ""
+    source: Any, sets: Sets, units: Units | None = None, options: QuantizeOptions | None = None, name: str = ""
 ) -> QuantizedNetwork:
     """Quantize a network of any source, as `read_network` takes it.
 
@@ -147,7 +147,7 @@ def quantize(
     raw = load_windows(sets.calibration)
     network = read_network(source, raw, name)
     network = replace(network, name=name or network.name)
-    return quantize_read(network, raw, sets, units, options)
+    return quantize_read(network, raw, sets, units or Units(), options)
 
 
 def quantize_read(

@@ -15,9 +15,10 @@ from edgebat.formats.tflite.rules import same_padding
 from edgebat.formats.tflite.schema import ACTIVATION, METADATA_NAME, PADDING
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
-from edgebat.networks.build import BATCH, ONE, TIME, Builder, Value
+from edgebat.networks.axes import BATCH, ONE, TIME, Value
+from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
-from edgebat.networks.refusals import remedy
+from edgebat.networks.refusals import remedy, require_float
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 # Inputs of UNIDIRECTIONAL_SEQUENCE_LSTM that the plain LSTM leaves out: peepholes, projection, layer norm.
@@ -47,30 +48,8 @@ def float_tflite(data: bytes, what: str, name: str) -> FloatNetwork:
         raise
     if METADATA_NAME in model.metadata:
         raise ModelFileError(f"{what} is an int8 model that edgebat wrote; export, verify and bench take it as it is")
-    _require_float(model, what)
+    require_float(model, what)
     return _Reader(model, what).network(name)
-
-
-def _require_float(model: FileModel, what: str) -> None:
-    """Refuse a quantized file as what it is."""
-    made = [model.tensors[i] for operator in model.operators for i in operator.outputs if i >= 0]
-    weights = [
-        tensor for operator in model.operators for i in operator.inputs if i >= 0
-        for tensor in [model.tensors[i]] if tensor.data is not None and tensor.dtype in ("int8", "uint8", "int16")
-    ]  # fmt: skip
-    kinds_made = {tensor.dtype for tensor in made if len(tensor.scale)}
-    take = "edgebat quantize takes the float model it was made from"
-    if kinds_made & {"int8", "uint8"}:
-        raise ModelFileError(
-            f"{what} is int8 already; {take}. As it is: edgebat info, verify and export; native scales: --requantize"
-        )
-    if "int16" in kinds_made:
-        raise ModelFileError(f"{what} has 16-bit activations and 8-bit weights (16x8); {take}")
-    if weights:
-        raise ModelFileError(
-            f"{what} has {weights[0].dtype} weights and float activations (dynamic range quantization); {take}. Convert it "
-            "without converter.optimizations"
-        )
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,9 @@ class LstmLayer:
     weight_input [4H, I], weight_hidden [4H, H], bias [4H] (both of torch's biases added).
     """
 
-    weight_input: Float32
-    weight_hidden: Float32
-    bias: Float32
+    weight_input: FloatArray
+    weight_hidden: FloatArray
+    bias: FloatArray
 
 
 @dataclass(frozen=True)
