@@ -126,7 +126,8 @@ def _network(path: Path, graph: IntGraph, border: UserBorder) -> Description:
         f"{node.op:<18} -> {_scaled(graph, node.output)}  {losses.get(node.name, '')}".rstrip() for node in graph.nodes
     ]
     details: Json = {
-        "model": f"{graph.name}: {graph.fingerprint[:16]}", "network": f"from {border.source}, windows {list(border.file_shape)}",
+        "model": f"{graph.name}: {graph.fingerprint[:16]}",
+        "network": f"from {border.source}, windows {list(border.file_shape)}",
         "one integer in": columns, "one integer out": outputs,
         "quantization": f"{report.get('scheme')}, {report.get('windows')} windows", "layers": layers,
     }  # fmt: skip

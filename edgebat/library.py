@@ -362,11 +362,10 @@ def quantize(
     from edgebat.networks.quantize import quantize as quantize_network
     from edgebat.quantization import QuantizeOptions
 
-    unknown = sorted(set(settings or {}) - {entry.name for entry in fields(QuantizeOptions)})
+    known = [entry.name for entry in fields(QuantizeOptions)]
+    unknown = sorted(set(settings or {}) - set(known))
     if unknown:
-        raise RecipeError(
-            f"settings {', '.join(unknown)} are unknown; allowed: {', '.join(entry.name for entry in fields(QuantizeOptions))}"
-        )
+        raise RecipeError(f"settings {', '.join(unknown)} are unknown; allowed: {', '.join(known)}")
     sets = Sets(calibration, evaluation, labels)
     return quantize_network(model, sets, units_of(input_units, outputs), QuantizeOptions(**(settings or {})), name)
 

@@ -44,7 +44,7 @@ class UserBorder:
         allowed = (self.file_shape, (int(np.prod(self.file_shape)),), *([] if self.transposed else [shape]))
         if x.ndim < 2 or x.shape[1:] not in allowed:
             raise DataError(
-                f"the array is {x.dtype} {list(x.shape)}; this model reads [N, {', '.join(map(str, self.file_shape))}] numbers"
+                f"the array has shape {list(x.shape)}; it reads [N, {', '.join(map(str, self.file_shape))}] numbers"
             )
         wide = x.astype(np.float64).reshape(len(x), *(shape[::-1] if self.transposed else shape))
         scaled = np.rint((wide.swapaxes(1, 2) if self.transposed else wide) / self.scales)

@@ -27,7 +27,8 @@ _FLAT = "i"
 class Value:
     """A tensor of the file: the step that gives it, its axes with the batch, and what is not applied to it yet.
 
-    function: elementwise, ``called`` so, of the operator ``source``; affine: it is a x + b. pad: zeros along time for the convolution behind it.
+    function: elementwise, ``called`` so, of the operator ``source``; affine: it is a x + b. pad: zeros
+    along time for the convolution behind it.
     order: (C, T) of a vector that was flattened channels first, where the layers flatten time first.
     """
 
@@ -166,13 +167,14 @@ class Axes:
 
     def settled(self, value: Value) -> Value:
         """``value`` with its function applied, as a layer of its own."""
-        if value.function is None:
+        function = value.function
+        if function is None:
             return value
-        key = (value.step, id(value.function))
+        key = (value.step, id(function))
         if key not in self.made:
             value = self.by_default(value)
             shape = self.own_shape(value)
-            layer: Layer = kinds.Table(value.called, value.function)
+            layer: Layer = kinds.Table(value.called, function)
             if value.affine is not None:
                 a, b = value.affine
                 layer = kinds.Scale(np.full(shape[-1], a), np.full(shape[-1], b))

@@ -93,7 +93,7 @@ class Builder(Axes):
             )
         if what not in ("add", "sub"):
             self.fail(
-                "it multiplies two layers with each other, as gates and attention do; the integer graph has no such product. "
+                "it multiplies two layers with each other, as gates and attention do; the integer graph has no such layer. "
                 "An LSTM has its gates inside; elsewhere use an addition"
             )
         b = self.scalar(b, -1.0, 0.0) if what == "sub" else b
@@ -135,7 +135,7 @@ class Builder(Axes):
         labels = self.labels(value)
         if labels[-1] not in (CHANNELS, VECTOR):
             self.fail(
-                f"it is a dense layer along axis {len(labels) - 1} of {list(self.shape(value))}, which is time; dense layers "
+                f"it is a dense layer along axis {len(labels) - 1} of {list(self.shape(value))}, which is time; they "
                 "here mix channels, or all of a window behind a flatten. Transpose back before it"
             )
         value = self.settled(value)

@@ -26,8 +26,8 @@ from edgebat.networks.refusals import remedy
 
 _DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
-_INERT = ("Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity",
-          "InputLayer")  # fmt: skip
+_INERT = ("Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization",
+          "Identity", "InputLayer")  # fmt: skip
 _NAMES = {
     "swish": "silu", "hard_silu": "hard_swish", "exponential": "exp", "leaky_relu": "", "elu": "elu", "relu": "relu",
     "relu6": "relu6", "tanh": "tanh", "sigmoid": "sigmoid", "softplus": "softplus", "softsign": "softsign", "silu": "silu",
@@ -157,7 +157,7 @@ class _Reader:
             sizes = [size or self.x.shape[1 + i] for i, size in enumerate(sizes or self.x.shape[1:])]
         if not all(isinstance(size, int) and size > 0 for size in sizes):
             raise ModelFileError(
-                f"{self.what}: its input has the shape {shape}; sizes that it leaves open are taken from calibration windows "
+                f"{self.what}: its input has the shape {shape}; sizes that it leaves open are taken from windows "
                 f"of {len(sizes) + 1} axes, not {self.x.ndim}"
             )
         self.builder = Builder(self.what, "keras", sizes, channels_first=False)
@@ -384,11 +384,11 @@ class _Reader:
     def on_getitem(self, config: Any, weights: list[Array], x: Value) -> Value:
         """x[:, -1, :] of a functional model."""
         parts = self.arguments[0] if self.arguments else []
-        for axis, part in reversed(list(enumerate(parts if isinstance(parts, list) else [parts]))):
-            if isinstance(part, int):
-                x = self.build.select(x, axis, part)
+        for axis, one in reversed(list(enumerate(parts if isinstance(parts, list) else [parts]))):
+            if isinstance(one, int):
+                x = self.build.select(x, axis, one)
             elif axis:
-                inside = part.get("config", {}) if isinstance(part, dict) else {}
+                inside = one.get("config", {}) if isinstance(one, dict) else {}
                 start, stop = inside.get("start") or 0, inside.get("stop")
                 if inside.get("step") not in (None, 1):
                     self.build.fail("it takes every so many positions; use a pooling")

@@ -70,7 +70,7 @@ def part(weights: Any, place: str, layer: Any) -> Any:
 
 
 def _nested(found: list[tuple[str, Array]]) -> dict[str, list[tuple[str, Array]]]:
-    """The arrays of a model within a model, by layer: each is named ``[model/]layer/array``, a cell between them left out."""
+    """The arrays of a model within a model, by layer: each is named ``[model/]layer/[cell/]array``."""
     by_layer: dict[str, list[tuple[str, Array]]] = {}
     for name, array in found:
         parts = name.split("/")

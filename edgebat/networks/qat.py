@@ -33,7 +33,7 @@ HELD_OUT = 0.2
 
 
 class QatNetwork(nn.Module):
-    """int8 windows [B, *shape] as float64 to the outputs [B, O] in real units, with gradients; the values are the graph's."""
+    """int8 windows [B, *shape] as float64 to outputs [B, O] in real units, with gradients; the values are the graph's."""
 
     offset: Tensor
     gain: Tensor

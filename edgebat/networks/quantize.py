@@ -93,8 +93,8 @@ class QuantizedNetwork:
         for one in self.errors:
             share = f", {one.rms / one.spread:.2%} of its spread" if one.spread else ""
             lines.append(
-                f"{one.output} against float, {one.count} {one.windows} windows: RMS {one.rms:.4g}, largest {one.largest:.4g} "
-                f"{one.unit}{share}".rstrip()
+                f"{one.output} against float, {one.count} {one.windows} windows: RMS {one.rms:.4g}, largest "
+                f"{one.largest:.4g} {one.unit}{share}".rstrip()
             )
             if one.int8_label_rms is not None:
                 lines.append(
@@ -133,7 +133,7 @@ class Sets:
     calibration: Any
     evaluation: Any = None
     labels: Any = None
-    """Of the calibration windows, what quantization-aware training learns; of the evaluation windows where there are some."""
+    """Of the calibration windows, which training learns from; of the evaluation windows where there are some."""
 
 
 def quantize(

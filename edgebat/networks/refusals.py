@@ -20,7 +20,7 @@ REMEDIES = {
     "rnn_relu": _RECURRENT,
     "simplernn": _RECURRENT,
     "unidirectional_sequence_rnn": _RECURRENT,
-    "while": "a recurrent layer as a loop cannot be read; convert with a fixed batch of 1 and unroll=False, or give the .keras",
+    "while": "a recurrent layer as a loop cannot be read; convert with a batch of 1 and unroll=False, or give the .keras",
     "bidirectional": "it reads windows backwards as well; a device sees no later steps. Use a forward LSTM",
     "bidirectional_sequence_lstm": "it reads windows backwards as well; a device sees no later steps. Use a forward LSTM",
     "layer_norm": _DIVIDES,
