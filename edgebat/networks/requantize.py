@@ -98,7 +98,7 @@ def requantize_file(path: Path, windows: Any = None, rounding: str = "auto", nam
     """
     graph = load_model(path, rounding)
     border = border_of(graph)
-    if border is None:
+    if border is None or border.file.rounding == NATIVE:
         raise ModelFileError(f"{path} is a model of edgebat's own; its scales are native already")
     found, changes = requantize_graph(replace(graph, name=name or graph.name))
     q, what = _inputs(graph, border, windows)

@@ -7,6 +7,7 @@ unpickled or executed, and reading one needs NumPy alone.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
     content = io.BytesIO()
     try:
         module.eval()
-        torch.export.save(torch.export.export(module, (example,)), content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's own doings, which say nothing of the module
+            torch.export.save(torch.export.export(module, (example,)), content)
     except Exception as error:  # torch.export raises whatever the module does
         first = str(error).strip().partition("\n")[0]
         raise ModelFileError(

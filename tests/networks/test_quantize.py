@@ -19,7 +19,7 @@ from edgebat.formats.export import export_model
 from edgebat.models import load_model
 from edgebat.networks.border import parse_unit
 from edgebat.runtime import Engine
-from edgebat.verify.equality import verify_model
+from edgebat.verify.equality import require_equal, verify_model
 from edgebat.verify.inputs import random_inputs
 from tests.networks_by_hand import FloatFile, run_litert
 
@@ -220,9 +220,8 @@ def _onnx_of_shape(folder: Path, shape: tuple[int, ...]) -> Path:
     nodes = [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("Gemm", ["f", "w", "b"], ["y"], transB=1)]
     value = helper.make_tensor_value_info
     constants = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.zeros(1, np.float32), "b")]
-    graph = helper.make_graph(
-        nodes, "g", [value("x", TensorProto.FLOAT, ["N", *shape])], [value("y", TensorProto.FLOAT, None)], constants
-    )
+    ends = [value("x", TensorProto.FLOAT, ["N", *shape])], [value("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", *ends, constants)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "flat.onnx")
     return folder / "flat.onnx"
 
