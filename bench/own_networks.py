@@ -1,4 +1,4 @@
-"""An nn.LSTM, a TCN and a CNN-LSTM regressor of a user, each in five lines to int8 C: ``python -m bench.own_networks [--write]``.
+"""An nn.LSTM, a TCN and a CNN-LSTM of a user, each in five lines to int8 C: ``python -m bench.own_networks [--write]``.
 
 They learn the SOC of a made-up cell from voltage, current and temperature (simulated here, seeded), are quantized on their
 training windows, measured on others, and run on simulated cores. --write puts the table into docs/quantize.md.
@@ -20,11 +20,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "quantize.md"
 BEGIN, END = "<!-- own networks: python -m bench.own_networks --write -->", "<!-- end of own networks -->"
 STEPS, TARGETS = 32, ("cortex-m4f", "cortex-m0plus")
 MEAN, STD = (3.7, 0.0, 25.0), (0.3, 1.5, 8.0)
-EPOCHS = 30
+EPOCHS = 20
 
 
 def cell(windows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows float32 [N, STEPS, 3] in V, A, degC of a cell of 3 Ah, a sample every 30 s, and its SOC float32 [N, 1] in %."""
+    """Windows float32 [N, STEPS, 3] in V, A, degC of a 3 Ah cell, a sample every 30 s, and its SOC [N, 1] in %."""
     rng = np.random.default_rng(seed)
     current = np.repeat(rng.normal(size=(windows, STEPS // 4)) * 1.5, 4, axis=1)
     temperature = rng.uniform(5, 40, (windows, 1)) + np.cumsum(rng.normal(size=(windows, STEPS)) * 0.05, axis=1)
@@ -95,7 +95,8 @@ def trained(network: nn.Module, x: np.ndarray, y: np.ndarray) -> nn.Module:
 
 def table() -> str:
     """All rows as Markdown."""
-    x, y = cell(2000, 0)
+    torch.set_num_threads(1)
+    x, y = cell(1000, 0)
     others, truth = cell(1000, 1)
     lines = [
         "| network | error against labels, float | int8 | int8 against float | flash | RAM | instructions, M4F | M0+ |",
