@@ -204,7 +204,7 @@ def torch_entries() -> Iterator[Entry]:
     yield module("lstm-every-step", "SOC", lambda: Recurrent(last="all"))
     yield module("lstm-mean", "temperature", lambda: Recurrent(last="mean"))
     yield module("lstm-bidirectional", "SOC", lambda: Recurrent(bidirectional=True), refused="no later steps")
-    yield module("gru", "SOC", lambda: Recurrent("GRU"), refused="GRU")
+    yield module("gru", "SOC", lambda: Recurrent("GRU"))
     yield module("rnn", "SOC", lambda: Recurrent("RNN"), refused="use an LSTM")
     yield module("cnn-lstm", "SOH", ConvLstm)
     yield module(
@@ -433,7 +433,7 @@ def onnx_entries() -> Iterator[Entry]:
     yield model("mlp-scaler-inside", "SOC", scaler, (12,))
     yield model("cnn-batchnorm", "SOH", cnn)
     yield model("lstm", "SOC", lstm)
-    yield model("gru", "SOC", lambda rng: lstm(rng, "GRU"), refused="GRU")
+    yield model("gru", "SOC", lambda rng: lstm(rng, "GRU"))
     yield model("tcn-residual", "SOC", residual)
 
 
@@ -519,7 +519,7 @@ def keras_entries() -> Iterator[Entry]:
         "SOC",
         stacked(lambda: layers.LSTM(8, return_sequences=True), lambda: layers.TimeDistributed(layers.Dense(1))),
     )
-    yield model("gru", "SOC", stacked(lambda: layers.GRU(16), dense), refused="GRU")
+    yield model("gru", "SOC", stacked(lambda: layers.GRU(16), dense))
     yield model(
         "bidirectional", "SOC", stacked(lambda: layers.Bidirectional(layers.LSTM(8)), dense), refused="no later steps"
     )

@@ -19,6 +19,7 @@ from edgebat.networks.axes import BATCH, ONE, Value
 from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy
+from edgebat.students.gru_weights import gru_from_onnx
 
 _LSTM_FROM_ONNX = [0, 2, 3, 1]  # gates i, o, f, c there; i, f, g, o here
 FREE = -1
@@ -201,26 +202,39 @@ class _Reader:
 
     def on_lstm(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
                 hidden: Any = None, cell: Any = None, peepholes: Any = None) -> list[Any]:  # fmt: skip
-        build = self.build
-        if a.get("direction", "forward") != "forward" or len(weight) != 1:
-            build.fail(f"its direction is {a.get('direction')}; a device sees no later steps. Use a forward LSTM")
-        if peepholes is not None or a.get("clip") or a.get("input_forget") or a.get("activations", ["Sigmoid"]) not in (
-            ["Sigmoid"], ["Sigmoid", "Tanh", "Tanh"]
-        ):  # fmt: skip
-            build.fail("it has peepholes, a clip, coupled gates or other activations; allowed: the plain LSTM")
-        if any(state is not None and (not isinstance(state, np.ndarray) or state.any()) for state in (hidden, cell)):
-            build.fail("it starts from a state that is not zero; leave the initial state out")
-        if any(not isinstance(array, np.ndarray) for array in (weight, recurrent)):
-            build.fail("its weights are no constants")
+        self.plain(a, (weight, recurrent), (hidden, cell), ["Sigmoid", "Tanh", "Tanh"])
+        if peepholes is not None or a.get("input_forget"):
+            self.build.fail("it has peepholes or coupled gates; allowed: the plain LSTM")
         units = recurrent.shape[2]
         wx, wh = (self.gates(array[0].astype(np.float64), units) for array in (weight, recurrent))
         both = np.zeros((2, 4 * units)) if bias is None else bias[0].astype(np.float64).reshape(2, -1)
-        layer = kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units))
-        time = 1 if a.get("layout", 0) else 0
-        sequence = build.lstm(x, layer, time)
-        last = build.select(sequence, time, -1)
-        place = 2 if time else 1
-        return [build.unsqueeze(sequence, [place]), build.unsqueeze(last, [1 if time else 0]), None]
+        return self.sequence(a, x, kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units)))
+
+    def on_gru(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
+               hidden: Any = None) -> list[Any]:  # fmt: skip
+        self.plain(a, (weight, recurrent), (hidden,), ["Sigmoid", "Tanh"])
+        after = bool(a.get("linear_before_reset", 0))
+        found = gru_from_onnx(weight[0], recurrent[0], None if bias is None else bias[0], linear_before_reset=after)
+        return self.sequence(a, x, found)
+
+    def plain(self, a: Any, weights: Sequence[Any], state: Sequence[Any], activations: list[str]) -> None:
+        """Refuses recurrent layers that a device cannot run."""
+        build = self.build
+        if any(not isinstance(array, np.ndarray) for array in weights):
+            build.fail("its weights are no constants")
+        if a.get("direction", "forward") != "forward" or len(weights[0]) != 1:
+            build.fail(f"its direction is {a.get('direction')}; {remedy('bidirectional')}")
+        if a.get("clip") or a.get("activations", activations) != activations:
+            build.fail(f"it has a clip or the activations {a.get('activations')}; allowed: no clip, {activations}")
+        if any(one is not None and (not isinstance(one, np.ndarray) or one.any()) for one in state):
+            build.fail("it starts from a state that is not zero; leave the initial state out")
+
+    def sequence(self, a: Any, x: Value, layer: kinds.Recurrent) -> list[Any]:
+        """Y with its axis of directions, and the last hidden state."""
+        build, time = self.build, 1 if a.get("layout", 0) else 0
+        found = build.recurrent(x, layer, time)
+        last = build.select(found, time, -1)
+        return [build.unsqueeze(found, [2 if time else 1]), build.unsqueeze(last, [1 if time else 0]), None]
 
     @staticmethod
     def gates(rows: Array, units: int) -> Array:

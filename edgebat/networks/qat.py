@@ -21,7 +21,7 @@ from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node
 from edgebat.networks import layers as kinds
 from edgebat.networks.ptq import Quantized
-from edgebat.quantization.qat import Fixed, Linear, LstmCell, through, unproven_channels
+from edgebat.quantization.qat import Fixed, GruCell, Linear, LstmCell, through, unproven_channels
 from edgebat.runtime import quantize_input
 from edgebat.runtime.kernels import build_kernel
 from edgebat.user_units import UserBorder, user_border_of
@@ -95,6 +95,8 @@ def _step(node: Node, graph: IntGraph, layer: kinds.Layer | None) -> nn.Module:
             return Linear(node, graph, layer)
         case ops.Lstm(), kinds.LstmLayer():
             return LstmCell(node, graph, layer)
+        case ops.Gru(), kinds.GruLayer():
+            return GruCell(node, graph, layer)
         case ops.Flatten() | ops.LastStep() | ops.MaxPool1D(), _:
             return Fixed(node)
     return _Other(node, graph, _float_form(node, graph))

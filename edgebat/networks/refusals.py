@@ -14,7 +14,6 @@ _DIVIDES = "it normalizes each window by its own numbers; use batch normalizatio
 _PRODUCT = "attention multiplies layers with each other; distil it into an LSTM or a convolution"
 _RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM of the same size"
 REMEDIES = {
-    "gru": "GRU layers are not in the integer graph yet; an LSTM of the same size can be quantized",
     "rnn": _RECURRENT,
     "rnn_tanh": _RECURRENT,
     "rnn_relu": _RECURRENT,

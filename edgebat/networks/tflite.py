@@ -267,7 +267,9 @@ class _Reader:
         )
         units = wh.shape[1]
         bias = np.concatenate([self.bias(operator, i, units) for i in range(12, 16)])
-        return build.lstm(self.value(operator), kinds.LstmLayer(wx, wh, bias), 0 if options.get("time_major") else 1)
+        return build.recurrent(
+            self.value(operator), kinds.LstmLayer(wx, wh, bias), 0 if options.get("time_major") else 1
+        )
 
     # -- pooling
 

@@ -23,6 +23,7 @@ from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.pt2 import Name, Node, Program, read_program
 from edgebat.networks.refusals import remedy
+from edgebat.students.gru_weights import gru_from_torch
 
 
 def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
@@ -196,10 +197,7 @@ class _Reader:
 
     def on_lstm(self, x: Value, state: list[Any], params: list[Array], biases: bool, layers: int, dropout: float,
                 train: bool, bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
-        if bidirectional:
-            self.build.fail("it is bidirectional; a device sees no later steps. Use bidirectional=False")
-        if any(not isinstance(one, np.ndarray) or one.any() for one in state):
-            self.build.fail("it starts from a state that is not zero; leave the initial state out")
+        self.starts(state, bidirectional)
         per_layer = 4 if biases else 2
         if len(params) != layers * per_layer:
             self.build.fail("it has a projection; use proj_size=0")
@@ -208,9 +206,27 @@ class _Reader:
         for index in range(layers):
             wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
             bias = sum((one.astype(np.float64) for one in both), np.zeros(len(wx)))
-            last = self.build.lstm(last, kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias), time)
+            last = self.build.recurrent(last, kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias), time)
             hidden.append((last, time))
         return [last, _States(hidden), None]
+
+    def on_gru(self, x: Value, state: Any, params: list[Array], biases: bool, layers: int, dropout: float, train: bool,
+               bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
+        self.starts([state], bidirectional)
+        per_layer, time, last = 4 if biases else 2, 1 if batch_first else 0, x
+        hidden = []
+        for index in range(layers):
+            wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
+            last = self.build.recurrent(last, gru_from_torch(wx, wh, *(both or (None, None))), time)
+            hidden.append((last, time))
+        return [last, _States(hidden)]
+
+    def starts(self, state: list[Any], bidirectional: bool) -> None:
+        """Refuses what a recurrent layer on a device cannot do."""
+        if bidirectional:
+            self.build.fail(remedy("bidirectional"))
+        if any(not isinstance(one, np.ndarray) or one.any() for one in state):
+            self.build.fail("it starts from a state that is not zero; leave the initial state out")
 
     def on_select(self, x: Any, dim: int, index: int) -> Value:
         if isinstance(x, _States):
@@ -402,7 +418,7 @@ class _Reader:
 
 
 class _States:
-    """The final hidden states of LSTM layers, [layers, N, H]."""
+    """The final hidden states of recurrent layers, [layers, N, H]."""
 
     def __init__(self, layers: list[tuple[Value, int]]) -> None:
         self.layers = layers
