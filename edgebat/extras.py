@@ -28,6 +28,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "baselines": {"scikit-learn": "sklearn", **_TRAIN},
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime"},
     "tflite": {"ai-edge-litert": "ai_edge_litert", "flatbuffers": "flatbuffers"},
+    "keras": {"tensorflow-cpu": "tensorflow", "h5py": "h5py"},
     "sim": {
         "unicorn": "unicorn",
         "ziglang": "ziglang",
@@ -83,6 +84,10 @@ _ASKED = (
     ("data", r"^(predict|evaluate) .*(^| )(--out|-o|--logs)\b"),
 )
 
+_NETWORK = r"\.(pt2|onnx|tflite|keras|h5)( |$)"
+_OF_NETWORKS = (("keras", r"\.(keras|h5)( |$)"), ("data", r"\.parquet( |$)"), ("train", r"--qat-epochs"))
+"""What a network's own file asks for besides ``cli``."""
+
 
 def extras_for(arguments: Sequence[str]) -> list[str]:
     """Extras that are enough for the command line ``arguments``, sorted; some may be there already.
@@ -96,6 +101,8 @@ def extras_for(arguments: Sequence[str]) -> list[str]:
         return ["cli", "data", "report"]
     if verb == "data" and "simulate" in arguments:
         return ["cli", "physics"]
+    if verb == "quantize" and re.search(_NETWORK, words):
+        return sorted({"cli"} | {extra for extra, pattern in _OF_NETWORKS if re.search(pattern, words)})
     recipe = " ".join(_recipe_texts(arguments))
     if re.search(r"^study:", recipe, re.MULTILINE):
         needed -= {"onnx", "report"}
