@@ -10,6 +10,7 @@ those of a simulated Cortex-M0+.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -44,26 +45,30 @@ def main() -> None:
     task, board = recipe.of_task, load_target("cortex-m0plus")
     train, val, test = (task.Windows.load(run_folder / f"data/{part}.safetensors") for part in ("train", "val", "test"))
     rank = task.columns[0]
-    print(f"{rank.key} on {len(test.cells)} held-out cells, {arguments.seeds} seeds, {arguments.units} units, no teacher")
-    print("| student | weights | float | int8 | seeds, int8 | flash, B | RAM, B | instructions |", flush=True)
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    errors: dict[str, dict[str, list[float]]] = {kind: {"float": [], "int8": []} for kind in KINDS}
+    costs = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for kind in KINDS:
-            errors: dict[str, list[float]] = {"float": [], "int8": []}
-            for seed in range(1, arguments.seeds + 1):
+        for seed in range(1, arguments.seeds + 1):
+            for kind in KINDS:
                 fit = replace(recipe.distill.fit, seed=seed, epochs=arguments.epochs or recipe.distill.fit.epochs)
                 settings, run = replace(recipe.distill, fit=fit), Run(Path(scratch) / f"{kind}{seed}")
-                own = {"units": arguments.units}
-                student, _ = train_student(kind, task, train, val, None, settings, run, own)
-                graph = quantize_model(student.float_spec(), train.inputs(), recipe.quantize, name=kind)
+                student, _ = train_student(kind, task, train, val, None, settings, run, {"units": arguments.units})
+                meta = {"task": recipe.task}
+                graph = quantize_model(student.float_spec(), train.inputs(), recipe.quantize, name=kind, meta=meta)
                 predictions = {"float": student.predict(test.inputs()), "int8": predict_int8(graph, test)}
                 for name, found in predictions.items():
-                    errors[name].append(float(task.score(test, found)[rank.key] or np.nan))
-            need, weights = measured_need(graph, board), student.float_spec().parameters
-            means = [f"{np.mean(values):.3f} ± {np.std(values):.3f}" for values in errors.values()]
-            seeds = " ".join(f"{value:.3f}" for value in errors["int8"])
-            cost = f"{need.flash:,} | {need.ram:,} | {need.instructions:,}"
-            print(f"| {kind} | {weights:,} | {means[0]} | {means[1]} | {seeds} | {cost} |", flush=True)
+                    errors[kind][name].append(float(task.score(test, found)[rank.key] or np.nan))
+                costs[kind] = student.float_spec().parameters, measured_need(graph, board)
+                print(f"seed {seed}, {kind}: {errors[kind]['int8'][-1]:.3f}", file=sys.stderr, flush=True)
+    print(
+        f"{rank.key} on {len(test.cells)} held-out cells, {arguments.seeds} seeds, {arguments.units} units, no teacher\n"
+    )
+    print("| student | weights | float | int8 | int8 by seed | flash, B | RAM, B | instructions |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for kind, (weights, need) in costs.items():
+        means = " | ".join(f"{np.mean(values):.3f} ± {np.std(values):.3f}" for values in errors[kind].values())
+        seeds = " ".join(f"{value:.3f}" for value in errors[kind]["int8"])
+        print(f"| {kind} | {weights:,} | {means} | {seeds} | {need.flash:,} | {need.ram:,} | {need.instructions:,} |")
 
 
 if __name__ == "__main__":
