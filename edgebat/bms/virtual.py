@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edgebat.bms.can import FIRST_ID, burst
+from edgebat.bms.ocv import ocv_source
+from edgebat.bms.rest import OcvTable
 from edgebat.bms.samples import Samples
 from edgebat.errors import ToolError, require
 from edgebat.files import atomic_write
@@ -143,7 +145,12 @@ def slices_of(graph: IntGraph, mode: str = "balanced") -> int:
 
 
 def write_sources(
-    graph: IntGraph, folder: Path, mode: str = "balanced", *, forecast: IntGraph | None = None
+    graph: IntGraph,
+    folder: Path,
+    mode: str = "balanced",
+    *,
+    forecast: IntGraph | None = None,
+    ocv: OcvTable | None = None,
 ) -> tuple[CModel, list[Path]]:
     """The models as C in ``folder``, with what binds them to the virtual board; returns all C files to compile."""
     model = write_c(graph, folder, "soh", mode=mode)
@@ -159,6 +166,8 @@ def write_sources(
             '#include "trend_bms.h"\n#define VBMS_FORECAST_MODEL trend_model\n'
             "#define VBMS_FORECAST_SAVED_BYTES TREND_SAVED_BYTES\ntypedef trend_work_t vbms_forecast_work_t;\n"
         )
+    if ocv is not None:
+        bound += ocv_source(ocv, "cell") + "#define VBMS_OCV cell_ocv\n"
     atomic_write(folder / "vbms_model.h", bound)
     board = firmware_dir() / "ports" / "virtual" / "virtual_bms.c"
     # Both models may call the same kernels.
@@ -176,11 +185,12 @@ class HostFirmware(Firmware):
         flags: Sequence[str] = (),
         *,
         forecast: IntGraph | None = None,
+        ocv: OcvTable | None = None,
         **control: int,
     ) -> None:
         super().__init__(graph, config, forecast=forecast, **control)
         folder.mkdir(parents=True, exist_ok=True)
-        _, sources = write_sources(graph, folder, forecast=forecast)
+        _, sources = write_sources(graph, folder, forecast=forecast, ocv=ocv)
         compiler = find_compiler(load_target("host"))
         library = folder / "virtual_bms.so"
         include = [f"-I{path}" for path in _include(folder)]

@@ -41,4 +41,10 @@ int32_t vbms_power_on(void);
 /** Work through `samples` of vbms_samples. Returns the number of frames sent. */
 uint32_t vbms_run(uint32_t samples);
 
+/** What a workshop does: edgebat_seed with the deviation in the upper half, edgebat_reset, and edgebat_adopt of the
+ * board's own use with a serial number. */
+int32_t vbms_seed(uint32_t soh_and_sigma);
+int32_t vbms_reset(uint32_t what);
+int32_t vbms_adopt(uint32_t serial);
+
 #endif

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgebat.arrays import Array, Float32, Int8, Int32
 from edgebat.graph.model import GRU_SCALE, Gru, Tensor
-from edgebat.quantize.requant_search import GATE_SCALE, HEAD_BITS, choose_head_scale, quantize_symmetric
+from edgebat.quantization.requant_search import GATE_SCALE, HEAD_BITS, choose_head_scale, quantize_symmetric
 from edgebat.students.spec import GruLayer
 
 _MOST = 1 << 21  # of a bias: sums have 24 bits in C
