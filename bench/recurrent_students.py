@@ -21,7 +21,7 @@ import torch
 from edgebat.bench.budget import measured_need
 from edgebat.distill.train import train_student
 from edgebat.models import predict_int8
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.runs.recipe import load_recipe
 from edgebat.runs.run import run_recipe
 from edgebat.simulate.targets import load_target

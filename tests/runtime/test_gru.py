@@ -7,7 +7,7 @@ import pytest
 
 from edgebat.errors import DataError
 from edgebat.graph import Gru, Tensor
-from edgebat.quantize.gru import gru_node
+from edgebat.quantization.gru import gru_node
 from edgebat.runtime.gru import GruCell
 from edgebat.students.gru_weights import gru_from_keras, gru_from_onnx, gru_from_torch
 from edgebat.students.spec import GruLayer, gru_states
