@@ -350,8 +350,8 @@ class Builder:
         value = self.settled(value)
         return replace(value, pad=(value.pad[0] + left, value.pad[1] + right))
 
-    def lstm(self, value: Value, layer: kinds.LstmLayer, time: int) -> Value:
-        """An LSTM along axis ``time``; the value is its whole sequence, on the same axes."""
+    def recurrent(self, value: Value, layer: kinds.Recurrent, time: int) -> Value:
+        """An LSTM or GRU along axis ``time``; the value is its whole sequence, on the same axes."""
         labels = self.labels(value)
         channels = len(labels) - 1
         if labels[time] == ONE and labels[channels] not in (*_FREE, VECTOR):

@@ -18,6 +18,7 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.build import BATCH, ONE, Builder, Value
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy
+from edgebat.students.gru_weights import gru_from_onnx
 
 _LSTM_FROM_ONNX = [0, 2, 3, 1]  # gates i, o, f, c there; i, f, g, o here
 FREE = -1
@@ -214,12 +215,30 @@ class _Reader:
         units = recurrent.shape[2]
         wx, wh = (self.gates(array[0].astype(np.float64), units) for array in (weight, recurrent))
         both = np.zeros((2, 4 * units)) if bias is None else bias[0].astype(np.float64).reshape(2, -1)
-        layer = kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units))
-        time = 1 if a.get("layout", 0) else 0
-        sequence = build.lstm(x, layer, time)
+        return [*self.sequence(a, x, kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units))), None]
+
+    def on_gru(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
+               hidden: Any = None) -> list[Any]:  # fmt: skip
+        build = self.build
+        if a.get("direction", "forward") != "forward" or len(weight) != 1:
+            build.fail(f"its direction is {a.get('direction')}; a device sees no later steps. Use a forward GRU")
+        if a.get("clip") or a.get("activations", ["Sigmoid", "Tanh"]) != ["Sigmoid", "Tanh"]:
+            build.fail("it has a clip or other activations; allowed: the plain GRU")
+        if hidden is not None and (not isinstance(hidden, np.ndarray) or hidden.any()):
+            build.fail("it starts from a state that is not zero; leave the initial state out")
+        if any(not isinstance(array, np.ndarray) for array in (weight, recurrent)):
+            build.fail("its weights are no constants")
+        before = bool(a.get("linear_before_reset", 0))
+        both = None if bias is None else bias[0]
+        return self.sequence(a, x, gru_from_onnx(weight[0], recurrent[0], both, linear_before_reset=before))
+
+    def sequence(self, a: Any, x: Value, layer: kinds.Recurrent) -> list[Any]:
+        """Hidden states of all steps and of the last, on the axes of ONNX."""
+        build, time = self.build, 1 if a.get("layout", 0) else 0
+        sequence = build.recurrent(x, layer, time)
         last = build.select(sequence, time, -1)
         place = 2 if time else 1
-        return [build.unsqueeze(sequence, [place]), build.unsqueeze(last, [1 if time else 0]), None]
+        return [build.unsqueeze(sequence, [place]), build.unsqueeze(last, [1 if time else 0])]
 
     @staticmethod
     def gates(rows: Array, units: int) -> Array:

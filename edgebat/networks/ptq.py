@@ -30,6 +30,7 @@ from edgebat.quantization.ptq import (
     QuantizeOptions,
     activation_limits,
     activation_scale,
+    add_gru,
     add_linear,
     add_lstm,
 )
@@ -240,6 +241,8 @@ class _Walk:
                 self.plain(step, ops.LastStep(label, inputs, label))
             case kinds.LstmLayer() as layer:
                 self.lstm(layer, label)
+            case kinds.GruLayer() as layer:
+                add_gru(build, layer, label)
             case kinds.AveragePool() as layer:
                 self.average(layer, step)
             case kinds.Add() as layer:

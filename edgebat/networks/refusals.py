@@ -9,9 +9,8 @@ import re
 
 _DIVIDES = "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it"
 _PRODUCT = "attention multiplies layers with each other; distil it into an LSTM or a convolution"
-_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM of the same size"
+_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM or GRU of the same size"
 REMEDIES = {
-    "gru": "GRU layers are not in the integer graph yet; an LSTM of the same size can be quantized",
     "rnn": _RECURRENT,
     "rnn_tanh": _RECURRENT,
     "rnn_relu": _RECURRENT,

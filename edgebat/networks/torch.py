@@ -24,6 +24,7 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.build import Builder, Value
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy
+from edgebat.students.gru_weights import gru_from_torch
 
 MAX_BYTES = 256 << 20
 # Element types as torch's schema numbers them.
@@ -339,26 +340,47 @@ class _Reader:
 
     def on_lstm(self, x: Value, state: list[Any], params: list[Array], biases: bool, layers: int, dropout: float,
                 train: bool, bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
+        def layer(wx: Array, wh: Array, *both: Array) -> kinds.Recurrent:
+            bias = sum((one.astype(np.float64) for one in both), np.zeros(len(wx)))
+            return kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias)
+
+        self.forward_only(state, bidirectional)
+        return [*self.stacked(x, params, (layers, 4 if biases else 2), batch_first, layer), None]
+
+    def on_gru(self, x: Value, state: Any, params: list[Array], biases: bool, layers: int, dropout: float,
+               train: bool, bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
+        def layer(wx: Array, wh: Array, *both: Array) -> kinds.Recurrent:
+            return gru_from_torch(wx, wh, *(both or (None, None)))
+
+        self.forward_only([state], bidirectional)
+        return self.stacked(x, params, (layers, 4 if biases else 2), batch_first, layer)
+
+    def forward_only(self, state: list[Any], bidirectional: bool) -> None:
+        """Refuse what needs later steps, or another state than that of zeros before the first."""
         if bidirectional:
             self.build.fail("it is bidirectional; a device sees no later steps. Use bidirectional=False")
         if any(not isinstance(one, np.ndarray) or one.any() for one in state):
             self.build.fail("it starts from a state that is not zero; leave the initial state out")
-        per_layer = 4 if biases else 2
-        if len(params) != layers * per_layer:
+
+    def stacked(
+        self, x: Value, params: list[Array], sizes: tuple[int, int], batch_first: bool,
+        layer: Callable[..., kinds.Recurrent],
+    ) -> list[Any]:  # fmt: skip
+        """The sequence of the last of recurrent layers, and the final states of all; sizes: layers, arrays of each."""
+        layers, each = sizes
+        if len(params) != layers * each:
             self.build.fail("it has a projection; use proj_size=0")
         time, last = (1 if batch_first else 0), x
         hidden = []
         for index in range(layers):
-            wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
-            bias = sum((one.astype(np.float64) for one in both), np.zeros(len(wx)))
-            last = self.build.lstm(last, kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias), time)
+            last = self.build.recurrent(last, layer(*params[index * each : (index + 1) * each]), time)
             hidden.append((last, time))
-        return [last, _States(hidden), None]
+        return [last, _States(hidden)]
 
     def on_select(self, x: Any, dim: int, index: int) -> Value:
         if isinstance(x, _States):
             if dim:
-                self.build.fail("it takes a part of the final state of an LSTM; take the whole of a layer")
+                self.build.fail("it takes a part of the final state of a recurrent layer; take the whole of a layer")
             return x.last(self.build, index)
         return self.build.select(x, dim, index)
 
@@ -532,7 +554,7 @@ class _Reader:
 
 
 class _States:
-    """The final hidden states of LSTM layers, [layers, N, H]."""
+    """The final hidden states of recurrent layers, [layers, N, H]."""
 
     def __init__(self, layers: list[tuple[Value, int]]) -> None:
         self.layers = layers
