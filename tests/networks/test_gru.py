@@ -30,7 +30,7 @@ class Regressor(torch.nn.Module):  # type: ignore[misc, name-defined]
 
     def forward(self, x: Any) -> Any:
         features = torch.relu(self.conv(x.transpose(1, 2))).transpose(1, 2)
-        sequence, final = self.gru(features)
+        _, final = self.gru(features)
         return self.head(final[-1])
 
 
@@ -70,14 +70,14 @@ def test_an_onnx_gru_is_read_in_both_forms_and_runs_everywhere(linear_before_res
 
 def onnx_gru(onnx: Any, linear_before_reset: int, **more: Any) -> bytes:
     """[1, 20, 4] -> transposed -> GRU of 6 units -> last state -> Gemm of 2 outputs."""
-    rng, h = np.random.default_rng(2), onnx.helper
+    rng, h, form = np.random.default_rng(2), onnx.helper, {"linear_before_reset": linear_before_reset, **more}
     arrays = {
         "w": rng.normal(0, 0.5, (1, 18, 4)), "r": rng.normal(0, 0.4, (1, 18, 6)), "b": rng.normal(0, 0.3, (1, 36)),
         "hw": rng.normal(0, 0.4, (2, 6)), "hb": rng.normal(0, 0.3, 2), "zero": np.zeros(1),
     }  # fmt: skip
     nodes = [
         h.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
-        h.make_node("GRU", ["t", "w", "r", "b"], ["", "last"], hidden_size=6, linear_before_reset=linear_before_reset, **more),
+        h.make_node("GRU", ["t", "w", "r", "b"], ["", "last"], hidden_size=6, **form),
         h.make_node("Squeeze", ["last", "axes"], ["flat"]),
         h.make_node("Gemm", ["flat", "hw", "hb"], ["y"], transB=1),
     ]  # fmt: skip
