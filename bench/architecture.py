@@ -62,13 +62,14 @@ TABLE: dict[str, Row] = {
     "report": Row(("simulate", "evaluate", "baselines", "extras")),
     "assemble": Row(("report", "lock")),
     "bms": Row(("simulate", "predict", "report")),
+    "lives": Row(("bms", "workers")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms", "lock", "workers")),
     "search": Row(("runs", "workers")),
     "zoo": Row(("runs",)),
     "bulk": Row(("runs", "estimates", "workers", "assemble")),
     "library": Row(("bulk",)),
-    "cli": Row(("search", "zoo", "library", "describe")),
+    "cli": Row(("search", "zoo", "library", "describe", "lives")),
     "__main__": Row(("extras",), ("cli", "predict", "zoo", "describe")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""

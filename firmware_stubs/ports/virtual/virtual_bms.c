@@ -224,3 +224,13 @@ uint32_t vbms_run(uint32_t samples) {
     }
     return sent;
 }
+
+int32_t vbms_sleep(uint32_t elapsed_ms) {
+    vbms_control.time_ms += elapsed_ms;
+    since_frame_ms += elapsed_ms;
+    return edgebat_idle(&battery, elapsed_ms);
+}
+
+int32_t vbms_seed(uint32_t soh_and_sigma) {
+    return edgebat_seed(&battery, (uint16_t)(soh_and_sigma >> 16), (uint16_t)(soh_and_sigma & 0xFFFFU));
+}

@@ -41,4 +41,11 @@ int32_t vbms_power_on(void);
 /** Work through `samples` of vbms_samples. Returns the number of frames sent. */
 uint32_t vbms_run(uint32_t samples);
 
+/** Time passed without samples: edgebat_idle. Returns its code. */
+int32_t vbms_sleep(uint32_t elapsed_ms);
+
+/** Service puts another cell in: its SOH in the upper half, its standard deviation in the lower one, 0.01 %.
+ * Returns the code of edgebat_seed; what it has changed is saved with the next sample. */
+int32_t vbms_seed(uint32_t soh_and_sigma);
+
 #endif
