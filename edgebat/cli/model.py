@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from edgebat.cli import complete
-from edgebat.cli.app import MODEL, CorpusOption, DatasetOption, JsonOption, QuietOption, RoundingOption, app, plain
+from edgebat.cli.app import MODEL, CorpusOption, DatasetOption, JsonOption, RoundingOption, app, plain
 from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
