@@ -109,6 +109,11 @@ class Firmware(ABC):
         """The two slots of the estimator's saved state, whole."""
         return self._slots("vbms_fram", self.model.saved_bytes)
 
+    def erase(self) -> None:
+        """A new board: nothing was ever saved on it, and its clock begins."""
+        self._write("vbms_fram", bytes(2 * FRAM_BYTES))
+        self._write("vbms_control", bytes(4))
+
     def take_fram(self, other: Firmware) -> None:
         """The memory of another firmware, whatever its model: an update over the air, on the same board."""
         self._write("vbms_fram", other._read("vbms_fram", 2 * FRAM_BYTES))

@@ -24,6 +24,8 @@ LONGEST_S = 36 * 3600
 """Of one charge or use."""
 OVER_V = 0.005
 """Above the highest voltage a charger regulates."""
+EMPTY = 0.03
+"""State of charge below which nothing is taken from a home battery."""
 SECONDS_PER_H = 3600.0
 
 
@@ -123,11 +125,12 @@ class Battery:
 
     def sun(self, amps: Float64, to_soc: float, around: Surroundings, tick_s: float) -> Stretch:
         """Charge at what the sun gives less what the house takes, A over time, until ``to_soc``; it may be negative."""
-        whole = self._follow("charge", amps, tick_s, around)
+        surplus = np.maximum.accumulate(amps > 0)  # before the sun has won, the grid feeds the house
+        whole = self._follow("charge", np.where(surplus, amps, 0.0), tick_s, around)
         charge_ah = self.charge_ah + np.cumsum(whole.amps * whole.dt_s) / SECONDS_PER_H
         ends = (
             (charge_ah > to_soc * self.now.capacity_ah)
-            | (charge_ah < 0.03 * self.now.capacity_ah)
+            | (charge_ah < EMPTY * self.now.capacity_ah)
             | (whole.volts > self.cell.highest_v)
         )
         stop = np.flatnonzero(ends)

@@ -20,6 +20,7 @@ from edgebat.bms.virtual import BoardFirmware, Firmware, Frame, HostFirmware
 from edgebat.errors import EdgebatError
 from edgebat.formats.c.bms_models import UNKNOWN, health_model
 from edgebat.graph import IntGraph
+from edgebat.graph.model import Lstm, Weighted
 from edgebat.lives.cell import LivingCell
 from edgebat.lives.days import DayOver, Happened, Idle, PowerOn, Samplings, Step
 from edgebat.lives.settings import Life
@@ -78,7 +79,7 @@ class Bench:
 
     graph: IntGraph
     update: IntGraph | None = None
-    """What an update over the air brings; the same model under another name unless given."""
+    """What an update over the air brings; the same model with one bias a step larger unless given."""
     target: str = "host"
     """``host``: compiled for this computer; ``board``: a simulated Cortex-M4."""
     twin_days: int = 3
@@ -87,8 +88,7 @@ class Bench:
 
 def lead(bench: Bench, life: Life, cell: LivingCell, steps: Iterable[Step]) -> LifeRecord:
     """All steps of a life, through the firmware. Raises EdgebatError when the board does not start."""
-    with tempfile.TemporaryDirectory(prefix="edgebat-life-") as folder:
-        return _Front(bench, config_for(bench.graph, life, cell), Path(folder)).lead(steps)
+    return _Front(bench, config_for(bench.graph, life, cell)).lead(steps)
 
 
 def config_for(graph: IntGraph, life: Life, cell: LivingCell) -> Config:
@@ -105,8 +105,8 @@ def config_for(graph: IntGraph, life: Life, cell: LivingCell) -> Config:
 
 
 class _Front:
-    def __init__(self, bench: Bench, config: Config, folder: Path) -> None:
-        self._bench, self._config, self._folder = bench, config, folder
+    def __init__(self, bench: Bench, config: Config) -> None:
+        self._bench, self._config = bench, config
         self._graph = bench.graph
         self.record = LifeRecord()
         self._charges: Counter[str] = Counter()
@@ -142,9 +142,10 @@ class _Front:
         return self.record
 
     def _build(self) -> Firmware:
-        kind = BoardFirmware if self._bench.target == "board" else HostFirmware
-        folder = self._folder / self._graph.fingerprint[:8]
-        return kind(self._graph, self._config, folder, frame_ms=FRAME_MS, steps_per_tick=1)
+        firmware = built(self._graph, self._bench.target)
+        firmware.configure(self._config)
+        firmware.erase()
+        return firmware
 
     def _run(self, samples: Samples, begins_s: float) -> None:
         firmware, clock_ms = self._firmware, self._firmware.clock_ms
@@ -191,7 +192,7 @@ class _Front:
                 self._twin.seed(soh, SEED_SIGMA_CPCT)
         elif event.what == "update":
             before = self._firmware
-            self._graph = self._bench.update or replace(self._graph, name=f"{self._graph.name}-update")
+            self._graph = self._bench.update or retrained(self._graph)
             self._firmware = self._build()
             self._firmware.take_fram(before)
             self._power_up(happened.begins_s, join=True)
@@ -211,7 +212,7 @@ class _Front:
         if self._charged_at_s is not None:
             after = said[said["at_s"] > self._charged_at_s]
             if after.size:
-                self._charges[ChargeEnd(int(after["charge"][0])).name] += 1
+                self._charges[_outcome(int(after["charge"][0]), int(after["status"][0]))] += 1
                 self._charged_at_s = None
         row = np.concatenate((self._last, said))
         known = row["soh"] != UNKNOWN
@@ -234,6 +235,35 @@ class _Front:
         record.bound.append(bound_of(sigma))
         record.status.append(Status(int(last["status"][0]) & 15).name if last.size else Status.WARMUP.name)
         record.efc = over.efc
+
+
+_BUILT: dict[tuple[str, str], Firmware] = {}
+"""A firmware is compiled once in a process, whatever the cell: the configuration is not compiled in."""
+
+
+def built(graph: IntGraph, target: str) -> Firmware:
+    """The firmware with a model, on a new board or on one that somebody has left."""
+    key = (graph.fingerprint, target)
+    if key not in _BUILT:
+        kind = BoardFirmware if target == "board" else HostFirmware
+        with tempfile.TemporaryDirectory(prefix="edgebat-life-") as folder:  # what is loaded stays without its file
+            some = Config(1000)
+            _BUILT[key] = kind(graph, some, Path(folder), frame_ms=FRAME_MS, steps_per_tick=1)
+    return _BUILT[key]
+
+
+def retrained(graph: IntGraph) -> IntGraph:
+    """Another model to the firmware, and hardly another one to the cell: the first bias is a step larger."""
+    index, node = next((i, each) for i, each in enumerate(graph.nodes) if isinstance(each, Weighted | Lstm))
+    bias = node.bias.copy()
+    bias.flat[0] += 1
+    return replace(graph, nodes=(*graph.nodes[:index], replace(node, bias=bias), *graph.nodes[index + 1 :]))
+
+
+def _outcome(charge: int, status: int) -> str:
+    """What became of a charge: a name of ``ChargeEnd``, or OUT_OF_DOMAIN for an input that the model does not know."""
+    unknown = charge == ChargeEnd.OK and status & 15 == Status.OUT_OF_DOMAIN
+    return Status.OUT_OF_DOMAIN.name if unknown else ChargeEnd(charge).name
 
 
 def bound_of(sigma_cpct: int) -> float:
