@@ -13,7 +13,7 @@ import numpy as np
 from edgebat.arrays import Array, Float64
 from edgebat.bms.can import FIRST_ID, HEALTH, MODEL
 from edgebat.bms.cell_replay import differences
-from edgebat.bms.results import Status
+from edgebat.bms.results import Source, Status
 from edgebat.bms.samples import Samples
 from edgebat.bms.twin import FRAME_MS, Twin, newest_state
 from edgebat.bms.virtual import BoardFirmware, Firmware, Frame, HostFirmware
@@ -114,8 +114,8 @@ class _Front:
         """The burst before, if any."""
         self._charged_at_s: float | None = None
         """End of a charge of which no frame has told yet."""
-        self._expected = True
-        """Whether the next change may be of any size: a first value, another cell, another capacity."""
+        self._expected = False
+        """Whether the next change may be of any size: another cell, another capacity."""
         self._firmware = self._build()
         self._twin: Twin | None = None
         self._twin_until_s = -1.0
@@ -215,13 +215,13 @@ class _Front:
                 self._charges[_outcome(int(after["charge"][0]), int(after["status"][0]))] += 1
                 self._charged_at_s = None
         row = np.concatenate((self._last, said))
-        known = row["soh"] != UNKNOWN
+        known, guess = row["soh"] != UNKNOWN, row["status"] >> 4 == Source.DATASHEET
         moved = np.abs(np.diff(row["soh"].astype(np.int64)))
         most = self._config.slew_cpct_h * np.diff(row["at_s"]) / 3600 + 1
-        jumps = np.flatnonzero((moved > most) & known[1:] & known[:-1])
+        # The first measured value takes the place of a guess at once.
+        jumps = np.flatnonzero((moved > most) & known[1:] & known[:-1] & ~guess[:-1])
         if self._expected and row.size > 1:
-            jumps = jumps[1:] if jumps.size and self._config.slew_cpct_h else jumps
-            self._expected = not bool(known[-1])
+            jumps, self._expected = jumps[1:], False
         self.record.jumps += (row["at_s"][1:][jumps] / 86400).tolist()
         self._last = row[-1:]
 

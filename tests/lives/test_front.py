@@ -41,7 +41,7 @@ def test_firmware_and_twin_agree_in_every_frame_and_state(name: str, graph: IntG
 def test_the_simulated_core_says_the_same_as_this_computer(graph: IntGraph, deep: Life, cell: CurvesCell):
     life = changed(deep, days=2)
     board, host = (lived(Bench(graph, target=target, twin_days=1), life, cell) for target in ("board", "host"))
-    assert board == host
+    assert repr(board) == repr(host)  # NaN is not equal to itself
     assert board.compared > 0 == board.mismatches
 
 
@@ -91,7 +91,7 @@ def test_a_jump_beyond_the_slew_limit_is_seen(graph: IntGraph, deep: Life, cell:
     front = _Front(Bench(graph, twin_days=0), config_for(graph, deep, cell))
     said = np.zeros(4, dtype=SAID)
     said["soh"], said["at_s"] = [9000, 9100, 9101, 9110], [0, 3600, 7200, 9000]
-    front._observe(said[:1])  # the first value may be any
+    front._observe(said[:1])
     front._observe(said[1:])
     assert front.record.jumps == [3600 / 86400]
 
