@@ -25,7 +25,7 @@ from edgebat.data.splits import split_windows
 from edgebat.distill.train import DistillSettings, train_student
 from edgebat.graph import IntGraph
 from edgebat.models import run_int8, to_ppm
-from edgebat.quantize import QuantizeOptions, quantize_model
+from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.runs.ground import GroundSettings, measured_ground
 from edgebat.runtime import input_clipped, quantize_input
 from edgebat.runtime.refusal import Refusal, domain_scores, refusals

@@ -24,8 +24,8 @@ from edgebat.distill.qat_train import train_quantized
 from edgebat.distill.train import train_student
 from edgebat.graph import IntGraph
 from edgebat.models import predict_int8, to_ppm
-from edgebat.quantize import quantize_model
-from edgebat.quantize.qat import QatStudent
+from edgebat.quantization import quantize_model
+from edgebat.quantization.qat import QatStudent
 from edgebat.runs.recipe import load_recipe
 from edgebat.runtime import Engine, quantize_input
 from edgebat.tasks.windows import Windows

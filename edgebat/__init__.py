@@ -15,7 +15,7 @@ Importing this package costs NumPy and nothing else::
     edgebat.predict     a user's file in, the heads of a model out        NumPy
     edgebat.data        corpora, cycler files, a synthetic fleet          pip install 'edgebat[data]'
     edgebat.baselines   plain predictors of each task                     pip install 'edgebat[train]'
-    edgebat.teachers, .students, .distill, .quantize                      pip install 'edgebat[train]'
+    edgebat.teachers, .students, .distill, .quantization                  pip install 'edgebat[train]'
     edgebat.formats     .tflite, .onnx, C99                               NumPy to read; [onnx], [tflite] to write
     edgebat.simulate    microcontrollers: instructions, flash, RAM        pip install 'edgebat[sim]'
     edgebat.report      card and HTML report                              pip install 'edgebat[report]'

@@ -91,7 +91,7 @@ def predict_array(graph: IntGraph, border: Border, path: Path, *, last: bool = F
 
     Raises DataError.
     """
-    q = border.quantized(_array(path))
+    q = border.quantized(read_array(path))
     y = Engine(graph).run(q[-1:] if last else q)
     reals = real_values(y, graph.output_tensor)
     if as_json:
@@ -107,13 +107,14 @@ def predict_array(graph: IntGraph, border: Border, path: Path, *, last: bool = F
     return "\n".join(lines)
 
 
-def _array(path: Path) -> Array:
+def read_array(path: Path) -> Array:
+    """Windows out of ``.npy``, or CSV of numbers. Raises DataError."""
     try:
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
         return np.loadtxt(path, delimiter=",", ndmin=2)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise DataError(
-            f"{path} cannot be read as windows of this model, which another tool made: {error}. It reads arrays: .npy, or "
+            f"{path} cannot be read as windows of this model, which has no task of edgebat: {error}. It reads arrays: .npy, or "
             ".csv with the numbers of one window per row"
         ) from None

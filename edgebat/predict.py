@@ -27,6 +27,7 @@ from edgebat.paths import shipped
 from edgebat.runtime.refusal import Refusal, row_limits
 from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
 from edgebat.tasks.windows import Definition
+from edgebat.user_units import predict_in_units, user_border_of
 
 UNIT_SUFFIX = {"fraction": ("percent", 100.0), "cycles": ("cycles", 1.0)}
 """Unit of a head -> ending of its JSON key, and what its integers are divided by."""
@@ -210,6 +211,8 @@ def predict_text(
     graph = load_model(model, rounding)
     if border := border_of(graph):
         return predict_array(graph, border, Path(data), last=last, as_json=as_json)
+    if in_units := user_border_of(graph):
+        return predict_in_units(graph, in_units, Path(data), last=last, as_json=as_json)
     prediction = predict_file(graph, data, how)
     prediction = prediction.newest() if last else prediction
     text = json.dumps(as_dict(graph, prediction), indent=1) if as_json else as_table(graph, prediction)

@@ -13,7 +13,7 @@ import pytest
 
 from edgebat.__main__ import main
 from edgebat.cells import Condition
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice
 from edgebat.tasks.health import HealthSpec, HealthWindows
 

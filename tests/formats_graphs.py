@@ -25,7 +25,7 @@ from edgebat.graph import (
     check_graph,
 )
 from edgebat.graph.arithmetic import quantize_multiplier
-from edgebat.quantize.requant_search import choose_power_scale, choose_scale
+from edgebat.quantization.requant_search import choose_power_scale, choose_scale
 
 META = {
     "task": {"name": "health"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.graph import IntGraph
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice, LastStepLayer, Layer, LstmLayer
 
 ROWS, COLUMNS, POINTS, HORIZON = 24, 4, 8, 96

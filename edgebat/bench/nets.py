@@ -14,7 +14,7 @@ import numpy as np
 
 from edgebat.arrays import Float32
 from edgebat.graph import IntGraph
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.students import spec
 from edgebat.students.spec import FloatModel, HeadSlice, Layer
 

@@ -52,6 +52,16 @@ OutOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="print nothing but errors (and, with --json, what came out)")
 ]
+PortOption = Annotated[
+    str | None,
+    typer.Option(
+        "--port",
+        metavar="NAME",
+        help="instead: a folder for a firmware (edgebat export --port list)",
+        autocompletion=complete.ports,
+    ),
+]
+NominalOption = Annotated[int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")]
 RoundingOption = Annotated[
     str,
     typer.Option(

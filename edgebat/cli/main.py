@@ -1,7 +1,8 @@
 """The command line: one thin function per verb. What a verb does lives in the module it calls.
 
 Heavy modules are imported inside the functions, so that ``edgebat --help`` answers at once. Verbs that take a recipe are
-in ``cli.recipe``, those that take a model file in ``cli.model`` and ``cli.bench``.
+in ``cli.recipe``, those that take a model file in ``cli.model``, ``cli.bench`` and
+``cli.quantize``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from edgebat import __version__
 from edgebat.cli import bench as cli_bench
 from edgebat.cli import data as cli_data
 from edgebat.cli import model as cli_model
+from edgebat.cli import quantize as cli_quantize
 from edgebat.cli import recipe as cli_recipe
 from edgebat.cli import replay as cli_replay
 from edgebat.cli import search as cli_search
 from edgebat.cli import zoo as cli_zoo
 from edgebat.cli.app import HELP, JsonOption, app
 
-__all__ = ["cli_bench", "cli_data", "cli_model", "cli_recipe", "cli_replay", "cli_search", "cli_zoo", "run_cli"]
+__all__ = [
+    "cli_bench",
+    "cli_data",
+    "cli_model",
+    "cli_quantize",
+    "cli_recipe",
+    "cli_replay",
+    "cli_search",
+    "cli_zoo",
+    "run_cli",
+]
 
 
 def run_cli(arguments: Sequence[str]) -> int:

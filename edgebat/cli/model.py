@@ -13,7 +13,17 @@ import typer
 from rich.console import Console
 
 from edgebat.cli import complete
-from edgebat.cli.app import MODEL, CorpusOption, DatasetOption, JsonOption, RoundingOption, app, plain
+from edgebat.cli.app import (
+    MODEL,
+    CorpusOption,
+    DatasetOption,
+    JsonOption,
+    NominalOption,
+    PortOption,
+    RoundingOption,
+    app,
+    plain,
+)
 from edgebat.cli.bulk import Many, Reading
 from edgebat.cli.options import expanded
 from edgebat.cli.recipe import Pipeline, is_recipe, run_until
@@ -62,18 +72,8 @@ class Budget:
 class Firmware:
     """The firmware that a model is exported for."""
 
-    port: Annotated[
-        str | None,
-        typer.Option(
-            "--port",
-            metavar="NAME",
-            help="instead of --to: a folder for a firmware; list: which",
-            autocompletion=complete.ports,
-        ),
-    ] = None
-    nominal_mah: Annotated[
-        int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
-    ] = None
+    port: PortOption = None
+    nominal_mah: NominalOption = None
     forecast: Annotated[
         Path | None,
         typer.Option(

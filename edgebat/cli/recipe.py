@@ -234,12 +234,6 @@ verb_until(
     "Example:  edgebat distill demo --set distill.fit.epochs=20",
 )
 verb_until(
-    "quantize",
-    "quantize",
-    "Turn the float students into int8 integer graphs (.ebat), calibrated on training cells only.\n\n"
-    "Example:  edgebat quantize demo",
-)
-verb_until(
     "report",
     "report",
     "Write card.json and report.html of a run (and do what is missing before them).\n\nExample:  edgebat report demo",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgebat.cli import complete
-from edgebat.cli.app import MODEL, CorpusOption, JsonOption, app
+from edgebat.cli.app import MODEL, CorpusOption, JsonOption, NominalOption, PortOption, app
 
 zoo_app = typer.Typer(
     no_args_is_help=True,
@@ -39,18 +39,8 @@ def get(
         str, typer.Argument(metavar="NAME", help="as edgebat zoo list has it", autocompletion=complete.zoo)
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = None,
-    port: Annotated[
-        str | None,
-        typer.Option(
-            "--port",
-            metavar="PORT",
-            help="instead: a folder for a firmware (edgebat export --port list)",
-            autocompletion=complete.ports,
-        ),
-    ] = None,
-    nominal_mah: Annotated[
-        int | None, typer.Option("--nominal-mah", metavar="MAH", help="--port: capacity of the cell")
-    ] = None,
+    port: PortOption = None,
+    nominal_mah: NominalOption = None,
 ) -> None:
     """Copy a model with its card and golden vectors, checked by sha256; or write a student as C for a firmware.
 

@@ -18,8 +18,9 @@ SAMPLES = {
     "voltage": ("voltage_v", "Voltage / V", "voltage_volt"),
     "current": ("current_a", "Current / A", "current_ampere"),
     "cycle": ("cycle", "Cycle Count / 1", "cycle_count"),
+    "temperature": ("temperature_degc", "Temperature T1 / degC", "temperature_t1_celsius"),
 }
-"""Quantity -> names of its column, in s, V and A."""
+"""Quantity -> names of its column, in s, V, A and degC."""
 
 Columns = Mapping[str, Any]
 """Column -> values that NumPy takes as a vector; a DataFrame is one."""
@@ -32,16 +33,26 @@ def cell_of_columns(
     nominal_ah: float | None,
     name: str = "arrays",
 ) -> RawCell:
-    """A cell out of samples [S]: ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``, or BDF's names.
+    """A cell out of samples [S]: ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle`` and
+    ``temperature_degc``, or BDF's names.
 
     mapping: ``"current=I_mA:1e-3"`` names another column and its factor to s, V, A. sign: what a positive current means;
     None: charging. Without a cycle column a cycle begins where charging follows discharging. Raises DataError for a column
     that is missing or no vector of numbers, and for a current of the wrong sign.
     """
-    values = _picked(name, columns, SAMPLES, mapping, optional=("cycle",))
+    values = _picked(name, columns, SAMPLES, mapping, optional=("cycle", "temperature"))
     current = signed(values["current"], sign or CurrentSign.POSITIVE_IS_CHARGE)
     cycle = whole(values["cycle"], name) if "cycle" in values else number_cycles(current)
-    cell = RawCell(name, values["time"], values["voltage"], current, cycle, nominal_ah, name)
+    cell = RawCell(
+        name,
+        values["time"],
+        values["voltage"],
+        current,
+        cycle,
+        nominal_ah,
+        name,
+        temperature_degc=values.get("temperature"),
+    )
     check_sign(cell)
     return cell
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from edgebat.distill.more_windows import WithMore
 from edgebat.distill.train import DistillSettings, fit_student, validation_loss
 from edgebat.graph.model import IntGraph
-from edgebat.quantize.qat import QatStudent
+from edgebat.quantization.qat import QatStudent
 from edgebat.students.base import Student
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher

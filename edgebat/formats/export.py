@@ -144,5 +144,7 @@ def export_all(
         files = export_model(graph, folder, kept, name, mode=mode, given=given)
         return files, "; ".join(f"no .{kind}: {why}" for kind, why in reasons.items() if why)
     files = export_model(graph, folder, formats, name, mode=mode)
-    found, why = export_for_bms(graph, folder, name) if "c" in formats else ([], "")
+    # A user's own network is of no task that a BMS estimator knows.
+    bms = "c" in formats and "network" not in graph.meta
+    found, why = export_for_bms(graph, folder, name) if bms else ([], "")
     return [*files, *found], why

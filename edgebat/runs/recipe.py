@@ -18,7 +18,7 @@ from edgebat.distill.teacher import TeacherEntry
 from edgebat.distill.train import DistillSettings
 from edgebat.errors import EdgebatError, RecipeError
 from edgebat.files import Json
-from edgebat.quantize import QuantizeOptions
+from edgebat.quantization import QuantizeOptions
 from edgebat.runs.document import read_document
 from edgebat.runs.ground import GroundSettings
 from edgebat.students.store import student_kinds

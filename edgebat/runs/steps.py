@@ -200,7 +200,7 @@ class Pipeline:
     def quantize(self) -> Outcome:
         """Integer graphs of all students, calibrated on training windows; their predictions as the device gives them."""
         from edgebat.graph import save_graph
-        from edgebat.quantize import quantize_model
+        from edgebat.quantization import quantize_model
         from edgebat.students.store import load_student
 
         train, val, test = (self.windows(part) for part in PARTS)

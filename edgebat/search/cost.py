@@ -22,7 +22,7 @@ from edgebat.errors import DataError, ModelFileError, RecipeError, TooLarge
 from edgebat.files import atomic_write, sha256_bytes
 from edgebat.formats.c.program import lower
 from edgebat.graph import IntGraph
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.search.space import Candidate
 from edgebat.simulate.targets import Target
 from edgebat.students.store import build_student

@@ -11,8 +11,8 @@ from typing import Any
 from optuna.trial import BaseTrial
 
 from edgebat.distill.train import DistillSettings
-from edgebat.quantize import QuantizeOptions
-from edgebat.quantize.observers import METHODS
+from edgebat.quantization import QuantizeOptions
+from edgebat.quantization.observers import METHODS
 from edgebat.runs.recipe import Recipe, StudentEntry, check_recipe
 from edgebat.students.store import student_class, student_kinds
 from edgebat.tasks.base import AnyTask

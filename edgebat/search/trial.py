@@ -19,7 +19,7 @@ from edgebat.distill.qat_train import train_quantized
 from edgebat.distill.train import DistillSettings, train_student
 from edgebat.graph import IntGraph
 from edgebat.models import predict_int8
-from edgebat.quantize import QuantizeOptions, quantize_model
+from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.search.space import Candidate
 from edgebat.tasks.base import task
 from edgebat.tasks.windows import Windows

@@ -1,7 +1,7 @@
 """Random integer graphs of each family, to prove that all encodings of a graph compute the same numbers.
 
 Widths, depths, scales, zero points and weights are drawn freely (also saturating ones); scales obey the rules of the
-quantizer (edgebat/quantize), because those rules are what makes the encodings agree.
+quantizer (edgebat/quantization), because those rules are what makes the encodings agree.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Tensor
-from edgebat.quantize.ptq import HEAD_SCALE, HIDDEN_SCALE
-from edgebat.quantize.requant_search import choose_gates, choose_layer
+from edgebat.quantization.ptq import HEAD_SCALE, HIDDEN_SCALE
+from edgebat.quantization.requant_search import choose_gates, choose_layer
 
 FAMILIES = ("mlp", "cnn", "lstm")
 

@@ -111,30 +111,51 @@ def test_a_refused_window_shows_why_and_no_number(
     assert "no estimate, for a charge unlike those of the training cells" in err
 
 
-def test_a_rate_that_was_not_trained_is_refused_and_named(
-    command: Command, model_file: Path, tmp_path: Path, windows: HealthWindows
-) -> None:
+def with_limits(model_file: Path, path: Path, **limits: object) -> Path:
+    """The model with a ground that limits the rows so."""
     graph = load_graph(model_file)
-    known = {
-        "cells": 4,
-        "chemistries": ["NCA"],
-        "charge_rates_c": [0.5],
-        "temperatures_degc": [],
-        "soh": [],
-        "cycles": [],
-    }
-    limits = row_limits(graph)
-    rows = {"low_ppm": list(limits.low_ppm), "high_ppm": list(limits.high_ppm), "temperature_ddegc": None}
+    seen = {"cells": 4, "chemistries": ["NCA"], "charge_rates_c": [0.5], "temperatures_degc": [], "soh": [], "cycles": [],
+            "silent": {}}  # fmt: skip
+    rows = row_limits(graph)
+    known = {"low_ppm": list(rows.low_ppm), "high_ppm": list(rows.high_ppm), "rates_mc": [], "temperature_ddegc": None}
+    ground = {"train": seen, "val": seen, "voltage_v": [3.6, 3.7], "rows": known | limits}
+    save_graph(replace(graph, meta={**graph.meta, "ground": ground}), path)
+    return path
+
+
+def test_a_rate_that_was_not_trained_is_refused_and_named(command: Command, model_file: Path, tmp_path: Path) -> None:
     for rates, expected in (([[450, 550]], 0), ([[225, 275], [900, 1100]], 3), ([], 0)):
-        seen = {**known, "silent": {}}
-        ground = {"train": seen, "val": seen, "voltage_v": [3.6, 3.7], "rows": {**rows, "rates_mc": rates}}
-        save_graph(replace(graph, meta={**graph.meta, "ground": ground}), tmp_path / "soh.ebat")
+        model = with_limits(model_file, tmp_path / "soh.ebat", rates_mc=rates)
         write_cycler_file(tmp_path / "cell.csv", BDF, cycles=4, increment=0.084)
-        code, _, err = command("predict", tmp_path / "soh.ebat", tmp_path / "cell.csv", "--nominal-ah", "2")
+        code, _, err = command("predict", model, tmp_path / "cell.csv", "--nominal-ah", "2")
         assert code == expected
         if code:  # 1 A of 2 Ah lies between two rates that were trained
             assert "charged at another rate than those it has learnt from, 0.225 to 0.275 C, 0.9 to 1.1 C" in err
             assert "Suspected: the cell is charged at 0.50 C" in err
+
+
+@pytest.mark.parametrize(
+    ("degrees", "answer"),
+    [
+        ("25.0", ""),
+        ("298.2", ""),  # kelvins by their size
+        ("-19.0", "charged outside 15 to 35 degC, the temperatures it has learnt from"),
+        (None, "no temperature in the file, the model knows 15 to 35 degC"),
+    ],
+)
+def test_the_temperature_of_a_file_counts_as_on_a_device(
+    command: Command, model_file: Path, tmp_path: Path, degrees: str | None, answer: str
+) -> None:
+    model = with_limits(model_file, tmp_path / "soh.ebat", temperature_ddegc=[150, 350])
+    write_cycler_file(tmp_path / "cell.csv", BDF, cycles=4, increment=0.084)
+    if degrees:
+        head, *rows = (tmp_path / "cell.csv").read_text().splitlines()
+        lines = [f"{head},Temperature", *(f"{row},{degrees}" for row in rows)]
+        (tmp_path / "cell.csv").write_text("\n".join(lines) + "\n")
+    code, out, err = command("predict", model, tmp_path / "cell.csv", "--nominal-ah", "2")
+    assert code == (3 if answer.startswith("charged") else 0)
+    assert (answer or "SOH in %") in out + err
+    assert ("no temperature" in out) == (degrees is None)
 
 
 def test_a_hole_longer_than_the_device_allows_ends_a_measurement(

@@ -18,7 +18,7 @@ from edgebat.distill.labels import HIDDEN, KnownLabels, teacher_labels  # noqa: 
 from edgebat.distill.qat_train import train_quantized  # noqa: E402
 from edgebat.distill.train import DistillSettings, fit_student, train_student  # noqa: E402
 from edgebat.errors import RecipeError  # noqa: E402
-from edgebat.quantize import quantize_model  # noqa: E402
+from edgebat.quantization import quantize_model  # noqa: E402
 from edgebat.students.store import save_student  # noqa: E402
 from edgebat.tasks.base import task  # noqa: E402
 from edgebat.tasks.life.windows import LifeSpec  # noqa: E402

@@ -19,7 +19,7 @@ from edgebat.arrays import Float32
 from edgebat.formats.c.bms import write_bms
 from edgebat.formats.c.write import write_c
 from edgebat.formats.export import export_model
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.students.spec import (
     Conv1DLayer,
     DenseLayer,

@@ -17,7 +17,7 @@ from edgebat.describe import describe
 from edgebat.formats.c.bms_models import health_model
 from edgebat.graph import IntGraph, load_graph, save_graph
 from edgebat.graph.origin import SYNTHETIC, synthetic_note
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from tests.formats.test_golden import META, fixed_student
 
 Command = Callable[..., tuple[int, str, str]]

@@ -48,7 +48,7 @@ def equal_in_c(graph, x, folder: Path) -> int:
 def taught(kind, task, train, val, teacher, folder):
     """A student's float network and its integer graph."""
     from edgebat.distill.train import DistillSettings, train_student
-    from edgebat.quantize import quantize_model
+    from edgebat.quantization import quantize_model
     from edgebat.training.run import Run
 
     settings = DistillSettings(blends=0)

@@ -15,7 +15,7 @@ from edgebat.errors import DataError
 from edgebat.graph import save_graph
 from edgebat.models import load_model
 from edgebat.predict import predict_file
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel, HeadSlice
 from edgebat.tasks.base import FileOptions, slices_of, task
 from edgebat.tasks.forecast.windows import ForecastSpec

@@ -21,7 +21,7 @@ from edgebat.errors import DataError, MissingExtra, ModelFileError  # noqa: E402
 from edgebat.formats.export import export_model  # noqa: E402
 from edgebat.models import Model, open_model, to_ppm  # noqa: E402
 from edgebat.predict import as_dict, as_table, predict_windows  # noqa: E402
-from edgebat.quantize import quantize_model  # noqa: E402
+from edgebat.quantization import quantize_model  # noqa: E402
 from edgebat.students.store import save_student, student_kinds  # noqa: E402
 from edgebat.tasks.base import task, task_names  # noqa: E402
 from edgebat.teachers.store import build_teacher, save_teacher  # noqa: E402

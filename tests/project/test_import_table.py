@@ -62,13 +62,13 @@ def test_the_table_has_a_row_for_every_package_and_rows_name_rows_above_them_onl
 @pytest.mark.parametrize(
     ("package", "never"),
     [
-        ("graph", {"data", "tasks", "students", "teachers", "training", "quantize"}),
-        ("runtime", {"data", "tasks", "students", "teachers", "training", "quantize"}),
-        ("formats", {"data", "students", "teachers", "training", "quantize", "simulate"}),
+        ("graph", {"data", "tasks", "students", "teachers", "training", "quantization"}),
+        ("runtime", {"data", "tasks", "students", "teachers", "training", "quantization"}),
+        ("formats", {"data", "students", "teachers", "training", "quantization", "simulate"}),
         ("data", {"tasks", "teachers"}),
         ("tasks", {"baselines", "teachers", "training", "students"}),
         ("students", {"teachers", "distill", "graph"}),
-        ("teachers", {"students", "distill", "quantize"}),
+        ("teachers", {"students", "distill", "quantization"}),
         ("report", {"runs", "studies", "bms", "teachers"}),
         ("simulate", {"runs", "verify", "bench", "report"}),
     ],

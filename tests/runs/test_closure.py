@@ -131,7 +131,7 @@ MUST = {
     "teacher": {"teachers.ic2ml.train", "teachers.ic2ml.network", "training.fit", "training.blend", "training.tensorfile"},
     "baselines": {"baselines.health"},
     "student-lstm": {"distill.train", "distill.losses", "students.lstm", "training.blend", "training.fit", "teachers.store"},
-    "quantize": {"quantize.ptq", "distill.qat_train", "students.store", "students.lstm", "graph.check", "runtime.kernels",
+    "quantize": {"quantization.ptq", "distill.qat_train", "students.store", "students.lstm", "graph.check", "runtime.kernels",
                  "distill.train", "training.fit"},
     "export": {"formats.c.lowering", "formats.tflite.write", "formats.onnx.emit", "graph.store"},
     "verify": {"formats.c.write", "formats.tflite.read", "formats.onnx.read", "runtime.engine", "simulate.measure"},
@@ -140,10 +140,10 @@ MUST = {
 }  # fmt: skip
 """Some modules that each step must notice a change of."""
 MUST_NOT = {
-    "data": ("teachers", "students", "distill", "quantize", "formats", "simulate", "verify", "report", "cli"),
-    "teacher": ("students", "quantize", "formats", "simulate", "verify", "report", "cli", "runs.recipe", "studies"),
-    "baselines": ("teachers", "students", "quantize", "formats", "simulate", "verify", "report", "cli"),
-    "student-lstm": ("quantize", "formats.c", "formats.tflite", "formats.onnx", "simulate", "report", "cli", "studies"),
+    "data": ("teachers", "students", "distill", "quantization", "formats", "simulate", "verify", "report", "cli"),
+    "teacher": ("students", "quantization", "formats", "simulate", "verify", "report", "cli", "runs.recipe", "studies"),
+    "baselines": ("teachers", "students", "quantization", "formats", "simulate", "verify", "report", "cli"),
+    "student-lstm": ("quantization", "formats.c", "formats.tflite", "formats.onnx", "simulate", "report", "cli", "studies"),
     "quantize": ("formats.c", "formats.tflite", "formats.onnx", "simulate", "verify", "report", "cli", "studies"),
     "export": ("teachers", "distill", "training", "simulate", "verify", "report", "cli", "bms"),
     "verify": ("teachers", "distill", "training", "report.card", "report.html", "cli", "bms"),

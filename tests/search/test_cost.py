@@ -11,7 +11,7 @@ import pytest
 from edgebat.bench.budget import Limits, measured_need
 from edgebat.distill.train import DistillSettings, train_student
 from edgebat.formats.c.program import lower
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.search.cost import Price, Prices, random_graph
 from edgebat.search.space import Candidate
 from edgebat.simulate.targets import load_target

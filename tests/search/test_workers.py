@@ -13,7 +13,7 @@ import pytest
 from edgebat.distill.labels import KnownLabels
 from edgebat.distill.train import DistillSettings, taught_parts
 from edgebat.graph import IntGraph
-from edgebat.quantize import QuantizeOptions
+from edgebat.quantization import QuantizeOptions
 from edgebat.search.space import Candidate
 from edgebat.search.study import Trainers
 from edgebat.search.trial import Job, Lessons, Trained, train_candidate

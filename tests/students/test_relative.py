@@ -14,7 +14,7 @@ from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
 from edgebat.graph import IntGraph
 from edgebat.models import run_int8, to_ppm
-from edgebat.quantize import quantize_model
+from edgebat.quantization import quantize_model
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.students.spec import float_forward
 from edgebat.tasks.base import physical, task
@@ -22,7 +22,7 @@ from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, forecast_windows
 
 torch = pytest.importorskip("torch")
-from edgebat.quantize.qat import QatStudent  # noqa: E402
+from edgebat.quantization.qat import QatStudent  # noqa: E402
 from edgebat.students.base import Student  # noqa: E402
 from edgebat.students.store import build_student, load_student, save_student, student_kinds  # noqa: E402
 from tests.float_outputs import physical_outputs  # noqa: E402

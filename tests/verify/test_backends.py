@@ -91,7 +91,7 @@ def ask(back_end: str, graph: IntGraph, x: np.ndarray, folder: Path) -> np.ndarr
 def trained(graph: IntGraph, x: np.ndarray) -> np.ndarray:
     """The integers of the fake-quantized network that starts from the graph's own weights."""
     torch = pytest.importorskip("torch")
-    from edgebat.quantize.qat import _step
+    from edgebat.quantization.qat import _step
     from edgebat.students.spec import Conv1DLayer, DenseLayer, FlattenLayer, LstmLayer
 
     def layer_of(node: Node) -> object:

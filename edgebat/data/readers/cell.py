@@ -72,6 +72,7 @@ def cell_of(records: Records, sign: CurrentSign | str | None = None) -> RawCell:
         nominal_ah=records.nominal_ah,
         source=records.path.name,
         remarks=(*records.guesses, *records.notes, *remarks),
+        temperature_degc=records.temperature_degc,
     )
     check_sign(cell, None if records.step_kind is None else records.step_kind != "charge_cv")
     return cell

@@ -51,6 +51,8 @@ class RawCell:
     nominal_ah: float | None = None
     source: str = ""
     remarks: tuple[str, ...] = ()
+    temperature_degc: Float64 | None = None
+    """[S], NaN where a sample has none; None: the source has none."""
 
     def __post_init__(self) -> None:
         where = f"cell {self.cell_id!r}{f' in {self.source}' if self.source else ''}"
@@ -63,6 +65,8 @@ class RawCell:
             object.__setattr__(self, name, values)
         object.__setattr__(self, "cycle", whole(self.cycle, where))
         sizes = {name: getattr(self, name).size for name in ("time_s", "voltage_v", "current_a", "cycle")}
+        if self.temperature_degc is not None:
+            sizes["temperature_degc"] = self.temperature_degc.size
         if len(set(sizes.values())) != 1:
             raise DataError(f"{where}: the columns differ in length: {sizes}")
         steps = np.diff(self.cycle)

@@ -27,7 +27,7 @@ def lower_requant(where: str, requant: Requant, reach: Int64) -> Rounding:
         raise ModelFileError(
             f"{where}: requantization kind {requant.kind!r} cannot be written as C; allowed: 'shift'. "
             "Files of other tools keep the scales of those tools: edgebat runs them, and exports --to tflite,onnx. For C, "
-            "quantize the float model with edgebat (edgebat.quantize), which chooses scales that 32 bits can express"
+            "quantize the float model with edgebat (edgebat.quantization), which chooses scales that 32 bits can express"
         )
     k = requant.multiplier.astype(np.int64)
     shift = requant.shift.astype(np.int64)

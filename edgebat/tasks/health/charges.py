@@ -11,6 +11,7 @@ import numpy as np
 from edgebat.arrays import Bool, Float64, Int64
 from edgebat.ground import Ground
 from edgebat.tasks.base import FileOptions
+from edgebat.tasks.health.device_check import device_verdict
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
 
@@ -69,17 +70,21 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
         time, voltage, current = cell.time_s[samples], cell.voltage_v[samples], cell.current_a[samples]
         row, status = charge_increments(time, voltage, current, nominal_ah, spec)
         reason = str(status) if row is None else window_fault(
-            time, voltage, current, spec.window_start_v, spec.window_end_v, step_v) or _hole(
-            time, voltage, current, spec, how.max_gap_ms)  # fmt: skip
+            time, voltage, current, spec.window_start_v, spec.window_end_v, step_v)  # fmt: skip
         if row is None or reason:
             found.left_out[reason] += 1
+            continue
+        degrees = None if cell.temperature_degc is None else cell.temperature_degc[samples]
+        device = device_verdict(time, voltage, current, degrees, nominal_ah, spec, how.max_gap_ms)
+        if device.reason:
+            found.left_out[device.reason] += 1
             continue
         rate_c = float(np.median(current[_inside(voltage, current, spec)])) / nominal_ah
         found.rates_c.append(rate_c)
         if np.ptp(voltage[current > 0]) >= WHOLE_V:
             flow = np.maximum((current[1:] + current[:-1]) / 2.0, 0.0)
             found.charged.append(float((flow * np.diff(time)).sum()) / (SECONDS_PER_HOUR * nominal_ah))
-        if refusal := how.ground.rows.refusal(_ppm(row), rate_c):
+        if refusal := how.ground.rows.refusal(_ppm(row), rate_c, device.degc):
             found.left_out[refusal] += 1
             found.refused[refusal] += 1
             continue
@@ -97,12 +102,3 @@ def _inside(voltage_v: Float64, current_a: Float64, spec: HealthSpec) -> Bool:
     charging = current_a > 0
     inside = charging & (voltage_v >= spec.window_start_v) & (voltage_v <= spec.window_end_v)
     return inside if inside.any() else charging & (voltage_v >= spec.window_start_v)
-
-
-def _hole(time_s: Float64, voltage_v: Float64, current_a: Float64, spec: HealthSpec, max_gap_ms: int | None) -> str:
-    """Why a device that allows holes of ``max_gap_ms`` ends the measurement; "" where it does not."""
-    if max_gap_ms is None:
-        return ""
-    inside = np.flatnonzero(_inside(voltage_v, current_a, spec))
-    longest = np.diff(time_s[max(int(inside[0]) - 1, 0) : int(inside[-1]) + 2]).max(initial=0.0) * 1000
-    return "samples are missing inside the window" if longest > max_gap_ms else ""

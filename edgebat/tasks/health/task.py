@@ -80,7 +80,7 @@ class Health(Task[HealthWindows, HealthSpec]):
     def inputs_of_columns(
         self, columns: Mapping[str, FloatArray], spec: HealthSpec, how: FileOptions, name: str = "arrays"
     ) -> FileInputs:
-        """The same of samples ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``."""
+        """The same of samples ``time_s``, ``voltage_v``, ``current_a`` and, where known, ``cycle``, ``temperature_degc``."""
         from edgebat.data.columns import cell_of_columns
 
         return self._inputs(cell_of_columns(columns, how.mapping, how.sign, how.nominal_ah, name), spec, how)
@@ -113,7 +113,9 @@ class Health(Task[HealthWindows, HealthSpec]):
             raise DataError(text)
         doubt, degrees = two_cells(cell, nominal), how.ground.rows.temperature_ddegc
         unread = (
-            f"temperature not read, the model knows {degrees[0] / 10:g} to {degrees[1] / 10:g} degC" if degrees else ""
+            f"no temperature in the file, the model knows {degrees[0] / 10:g} to {degrees[1] / 10:g} degC"
+            if degrees and cell.temperature_degc is None
+            else ""
         )
         remarks = (*cell.remarks, *(text for text in (doubt, unread) if text))
         return FileInputs(x, numbers[last], dict(found.left_out), remarks, suspicion)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgebat.errors import DataError
-from edgebat.quantize import QuantizeOptions, quantize_model
+from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
 from edgebat.students.spec import (
     Conv1DLayer,

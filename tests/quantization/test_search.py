@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgebat.quantize.requant_search import INT32_LIMIT, choose_head_scale, choose_power_scale, choose_scale
+from edgebat.quantization.requant_search import INT32_LIMIT, choose_head_scale, choose_power_scale, choose_scale
 
 
 def differs_somewhere(choice, zero: int, reach: int) -> bool:

@@ -22,7 +22,7 @@ from edgebat.graph import arithmetic
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant, reach
 from edgebat.graph.model import Tensor as GraphTensor
-from edgebat.quantize.requant_search import proves_equal, visible_steps
+from edgebat.quantization.requant_search import proves_equal, visible_steps
 from edgebat.runtime.lstm import sigmoid_table, tanh_table
 from edgebat.students.base import Student
 from edgebat.students.spec import Conv1DLayer, DenseLayer, Layer, LstmLayer

@@ -6,7 +6,9 @@ float side gives the ranges, the difference of both gives the bias correction. N
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,9 +19,9 @@ from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Tensor
-from edgebat.quantize.border import input_border, output_border
-from edgebat.quantize.observers import affine, observe
-from edgebat.quantize.requant_search import choose_gates, choose_layer, quantize_symmetric
+from edgebat.quantization.border import input_border, output_border
+from edgebat.quantization.observers import affine, observe
+from edgebat.quantization.requant_search import choose_gates, choose_layer, quantize_symmetric
 from edgebat.runtime.kernels import build_kernel
 from edgebat.runtime.lstm import LstmCell
 from edgebat.students import spec
@@ -56,8 +58,24 @@ class LayerReport:
     scale_change: float = 0.0  # largest relative change of a weight scale made by the search
 
 
+@dataclass(frozen=True)
+class Linear:
+    """What the quantizer knows of a layer of products: weights [O, ...] and bias [O] in float64, ``activation`` "none",
+    "relu" or "relu6"; ``product(weight, bias, x)``: its sums without activation; ``node(*parts)``: its node of name,
+    inputs, output, weight, bias, weight scale, requantization."""
+
+    op: str
+    weight: Array
+    bias: Array
+    activation: str
+    product: Callable[[Array, Array, Array], Array]
+    node: Callable[..., Node]
+
+
 @dataclass
-class _Builder:
+class Builder:
+    """A graph that grows layer by layer, and what the calibration windows are behind its last one."""
+
     options: QuantizeOptions
     tensors: dict[str, Tensor]
     nodes: list[Node]
@@ -101,13 +119,14 @@ def quantize_model(
     real = normalize(model, sample)
     source = Tensor("input", model.input_shape, "int8", INPUT_STEP, 0)
     integer = np.clip(np.rint(real / INPUT_STEP), -128, 127)
-    build = _Builder(options, {"input": source}, [], source, real, integer)
+    build = Builder(options, {"input": source}, [], source, real, integer)
     for index, layer in enumerate(model.layers):
         label = f"{index}_{type(layer).__name__.removesuffix('Layer').lower()}"
         inputs = (build.current.name,)
         match layer:
             case spec.DenseLayer() | spec.Conv1DLayer():
-                _add_linear(build, layer, label, head=index == len(model.layers) - 1)
+                head = index == len(model.layers) - 1
+                add_linear(build, _linear(layer), label, head=head, real=apply_layer(layer, build.real))
             case spec.MaxPool1DLayer():
                 _add_plain(build, ops.MaxPool1D(label, inputs, label, layer.size, layer.size), layer)
             case spec.FlattenLayer():
@@ -115,7 +134,7 @@ def quantize_model(
             case spec.LastStepLayer():
                 _add_plain(build, ops.LastStep(label, inputs, label), layer)
             case spec.LstmLayer():
-                _add_lstm(build, layer, label)
+                add_lstm(build, layer, label)
     report = {"scheme": "post-training", "options": asdict(options), "windows": len(sample)}
     report["layers"] = [asdict(r) for r in build.reports]
     border = {"kind": model.kind, "input": input_border(model), "outputs": output_border(model, HEAD_SCALE)}
@@ -124,57 +143,84 @@ def quantize_model(
     return check_graph(IntGraph(name or model.kind, build.tensors, nodes, "input", build.current.name, meta))
 
 
-def _add_plain(build: _Builder, node: Node, layer: spec.Layer) -> None:
+def _add_plain(build: Builder, node: Node, layer: spec.Layer) -> None:
     """A layer that keeps scale and zero point."""
     real = apply_layer(layer, build.real)
     target = replace(build.current, name=node.output, shape=real.shape[1:])
     build.add(node, target, real, build.run(node, target))
 
 
-def _add_linear(build: _Builder, layer: spec.DenseLayer | spec.Conv1DLayer, label: str, *, head: bool) -> None:
-    """Dense or convolution, with fused ReLU; the last layer becomes the int16 head."""
-    source, options = build.current, build.options
-    weight = layer.weight.astype(np.float64)
-    outs = len(weight)
-    real = apply_layer(layer, build.real)
+def _linear(layer: spec.DenseLayer | spec.Conv1DLayer) -> Linear:
     bare = replace(layer, activation="none")
+    node: Callable[..., Node] = ops.Dense
+    if isinstance(layer, spec.Conv1DLayer):
+        node = partial(ops.Conv1D, padding=(layer.padding, layer.padding))
+    return Linear(
+        "dense" if isinstance(layer, spec.DenseLayer) else "conv1d",
+        layer.weight.astype(np.float64),
+        layer.bias.astype(np.float64),
+        layer.activation,
+        lambda weight, bias, x: apply_layer(replace(bare, weight=weight, bias=bias), x),
+        node,
+    )
+
+
+def activation_limits(activation: str, target: Tensor) -> tuple[int, int]:
+    """The integers of ``target`` that "none", "relu" or "relu6" leaves."""
+    low, high = (-32768, 32767) if target.dtype == "int16" else (-128, 127)
+    if activation == "none":
+        return low, high
+    top = high if activation == "relu" else target.zero_point + int(np.rint(6.0 / target.scale))
+    return max(low, target.zero_point), min(high, top)
+
+
+def add_linear(build: Builder, linear: Linear, label: str, *, head: bool, real: Array, power: bool = False) -> None:
+    """A layer of products whose float outputs are ``real``, with fused activation; ``head``: int16 outputs.
+
+    power: an output scale that is a power of two, which an LSTM behind it needs.
+    """
+    source, options, weight, outs = build.current, build.options, linear.weight, len(linear.weight)
     if head:
         target = Tensor(label, real.shape[1:], "int16", HEAD_SCALE, 0)
-        low, high = -32768, 32767
     else:
-        scale, zero = affine(*observe(real, options.method, options.percentile))
-        target = Tensor(label, real.shape[1:], "int8", scale, zero)
-        low, high = (zero, 127) if layer.activation == "relu" else (-128, 127)
+        target = Tensor(label, real.shape[1:], "int8", *activation_scale(real, options, power))
+    low, high = activation_limits(linear.activation, target)
     # A channel of zeros still needs a scale; a thousandth of the layer's largest weight changes nothing.
     peak = np.abs(weight).reshape(outs, -1).max(axis=1)
     natural = np.maximum(peak, max(float(peak.max()) * 1e-3, 1e-9)) / 127.0
     widest = max(127 - source.zero_point, source.zero_point + 128)
     magnitude = np.abs(weight).reshape(outs, -1).sum(axis=1) / natural + weight[0].size
-    reach = 1.05 * (widest * magnitude + np.abs(layer.bias.astype(np.float64)) / (source.scale * natural))
+    reach = 1.05 * (widest * magnitude + np.abs(linear.bias) / (source.scale * natural))
     most = [int(value) + 1 for value in reach]
     weight_scale, requant, choices = choose_layer(natural.tolist(), most, source, target, low, high)
     fallbacks, tries = sum(not choice.exact for choice in choices), sum(choice.tries for choice in choices)
-    op = "head" if head else "dense" if isinstance(layer, spec.DenseLayer) else "conv1d"
+    op = "head" if head else linear.op
     report = LayerReport(label, op, outs, fallbacks, tries, float(np.abs(weight_scale / natural - 1.0).max()))
     integer_weight = quantize_symmetric(weight, weight_scale.reshape(-1, *[1] * (weight.ndim - 1)))
     step = source.scale * weight_scale.astype(np.float64)
-    bias = layer.bias.astype(np.float64)
+    bias = linear.bias
     if options.bias_correction:
         seen = (build.integer - source.zero_point) * source.scale
         rounded: Array = integer_weight * weight_scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
-        approximate = apply_layer(replace(bare, weight=rounded), seen)
+        approximate = linear.product(rounded, linear.bias, seen)
         axes = tuple(range(real.ndim - 1))
-        bias = bias + (apply_layer(bare, build.real) - approximate).mean(axis=axes)
+        bias = bias + (linear.product(weight, linear.bias, build.real) - approximate).mean(axis=axes)
     integer_bias = np.clip(np.rint(bias / step), -(2**30), 2**30).astype(np.int32)
-    parts = (label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
-    node: Node = ops.Dense(*parts)
-    if isinstance(layer, spec.Conv1DLayer):
-        node = ops.Conv1D(*parts, padding=(layer.padding, layer.padding))
+    node = linear.node(label, (source.name,), label, integer_weight, integer_bias, weight_scale, requant)
     build.reports.append(report)
     build.add(node, target, real, build.run(node, target))
 
 
-def _add_lstm(build: _Builder, layer: spec.LstmLayer, label: str) -> None:
+def activation_scale(real: Array, options: QuantizeOptions, power: bool = False) -> tuple[float, int]:
+    """Scale and int8 zero point for ``real`` values as the options choose them; power: a power of two as scale."""
+    low, high = observe(real, options.method, options.percentile)
+    if not power:
+        return affine(low, high)
+    scale = 2.0 ** int(np.ceil(np.log2(max(high - low, 1e-6) / 255.0)))
+    return scale, int(np.clip(np.rint(-128.0 - low / scale), -128, 127))
+
+
+def add_lstm(build: Builder, layer: spec.LstmLayer, label: str) -> None:
     """An LSTM layer; its input scale must be a power of two, which input and hidden tensors have."""
     source = build.current
     hidden = layer.weight_hidden.shape[1]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgebat.quantize import quantize_model
-from edgebat.quantize.qat import QatStudent
+from edgebat.quantization import quantize_model
+from edgebat.quantization.qat import QatStudent
 from edgebat.runtime import Engine, quantize_input
 from tests.tiny_windows import health_student
 

@@ -1,0 +1,560 @@
+"""What every reader of float networks builds with: values in the file's layout in, layers channels last out.
+
+A file may hold a sequence as [N, T, C], [N, C, T] or with axes of size 1 between; the layers know [T, C] alone. A value
+says which axis of the file is which; which axis of the input is time is decided by the first layer that asks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+
+from edgebat.arrays import Array
+from edgebat.errors import ModelFileError
+from edgebat.networks import layers as kinds
+from edgebat.networks.layers import INPUT, FloatNetwork, Function, Layer, Step
+
+BATCH, TIME, CHANNELS, VECTOR, ONE = "N", "T", "C", "F", "1"
+_FREE = ("a", "b")
+"""Axes of an input whose roles are not known yet."""
+_FLAT = "i"
+"""The axis of an input vector, which may yet become a sequence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor of the file: the step that gives it, its axes with the batch, and what is not applied to it yet.
+
+    function: elementwise, ``called`` so, of the operator ``source``; affine: it is a x + b. pad: zeros along time for the convolution behind it.
+    order: (C, T) of a vector that was flattened channels first, where the layers flatten time first.
+    """
+
+    step: str
+    axes: tuple[str, ...]
+    function: Function | None = None
+    called: str = ""
+    affine: tuple[float, float] | None = None
+    source: str = ""
+    pad: tuple[int, int] = (0, 0)
+    order: tuple[int, int] | None = None
+
+    @property
+    def plain(self) -> Value:
+        """The same without a function."""
+        return replace(self, function=None, called="", affine=None)
+
+
+class Builder:
+    """Grows a network; ``where`` names the operator that is being read, for errors."""
+
+    def __init__(self, what: str, kind: str, file_shape: Sequence[int], *, channels_first: bool) -> None:
+        self.what, self.kind, self.where, self.source = what, kind, what, ""
+        self.file_shape = tuple(file_shape)
+        self.steps: list[Step] = []
+        self.roles: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+        self.made: dict[tuple[str, int], Value] = {}
+        self.vector = 0
+        axes = self._input_axes(channels_first)
+        self.input = Value(INPUT, (BATCH, *axes))
+
+    def _input_axes(self, channels_first: bool) -> list[str]:
+        shape = self.file_shape
+        if not shape or min(shape) < 1:
+            raise ModelFileError(
+                f"{self.what}: its input has the shape {list(shape)}; allowed: fixed sizes of 1 or more"
+            )
+        places = range(len(shape))
+        ones: set[int] = set()
+        # Of more than two axes those of size 1 go, first the spatial ones.
+        for place in [*places[1:], 0] if channels_first else places:
+            if len(shape) - len(ones) > 2 and shape[place] == 1:
+                ones.add(place)
+        left = [place for place in places if place not in ones]
+        if len(left) > 2:
+            raise ModelFileError(
+                f"{self.what}: its input has the shape {list(shape)}; networks here read a vector [F] or a sequence of "
+                "[T, C]. Images of two dimensions are not supported; flatten one of them into channels"
+            )
+        names = [_FLAT] if len(left) == 1 else list(_FREE)
+        self.sizes = {name: shape[place] for name, place in zip(names, left, strict=True)}
+        found = iter(names)
+        return [ONE if place in ones else next(found) for place in places]
+
+    def fail(self, text: str) -> NoReturn:
+        """Refuse the operator that is being read."""
+        raise ModelFileError(f"{self.where}: {text}")
+
+    # -- axes
+
+    def labels(self, value: Value) -> tuple[str, ...]:
+        """Roles of the value's axes as far as they are known."""
+        return tuple(self.roles.get(axis, VECTOR if axis == _FLAT else axis) for axis in value.axes)
+
+    def shape(self, value: Value) -> tuple[int, ...]:
+        """Sizes of the value's axes in the file; the batch is -1."""
+        if value.step == INPUT:
+            inside = {ONE: 1, BATCH: -1, **self.sizes}
+            inside |= {self.roles[name]: size for name, size in self.sizes.items() if name in self.roles}
+        else:
+            own = self.step(value.step).shape
+            inside = {
+                ONE: 1,
+                BATCH: -1,
+                **dict(zip((TIME, CHANNELS) if len(own) == 2 else (VECTOR,), own, strict=True)),
+            }
+        return tuple(inside[axis] for axis in value.axes)
+
+    def step(self, name: str) -> Step:
+        """The step called ``name``."""
+        return next(step for step in self.steps if step.name == name)
+
+    def own_shape(self, value: Value) -> tuple[int, ...]:
+        """Shape [T, C] or [F] of what the step gives."""
+        if value.step != INPUT:
+            return self.step(value.step).shape
+        if _FLAT in self.sizes and not self.roles:
+            return (self.sizes[_FLAT],)
+        if _FLAT in self.sizes:
+            size = self.sizes[_FLAT]
+            return (size, 1) if self.roles[_FLAT] == TIME else (1, size)
+        sizes = {self.roles[name]: size for name, size in self.sizes.items()}
+        return sizes[TIME], sizes[CHANNELS]
+
+    def oriented(self, value: Value, time: int, channels: int) -> Value:
+        """``value`` with its axis number ``time`` as time and ``channels`` as channels. Raises ModelFileError."""
+        first, second = self.labels(value)[time], self.labels(value)[channels]
+        if value.step == INPUT and {first, second} == set(_FREE):
+            self.roles = {first: TIME, second: CHANNELS}
+        elif value.step == INPUT and {first, second} == {VECTOR, ONE} and not self.roles:
+            # A vector taken as a sequence of one channel, or of one time step.
+            place, role, other = (time, TIME, channels) if first == VECTOR else (channels, CHANNELS, time)
+            self.roles = {_FLAT: role}
+            axes = list(value.axes)
+            axes[place], axes[other] = role, CHANNELS if role == TIME else TIME
+            return replace(value, axes=tuple(axes))
+        labels = self.labels(value)
+        if (labels[time], labels[channels]) != (TIME, CHANNELS):
+            shape = list(self.shape(value))
+            self.fail(
+                f"it works along axis {time} of {shape}, with channels on axis {channels}; that axis is not the time of "
+                "this network. Sequences keep one time axis from the first layer on, [T, C] or [C, T]; use a dense layer "
+                "behind a flatten instead"
+            )
+        return replace(value, axes=labels)
+
+    def by_default(self, value: Value) -> Value:
+        """``value`` with the roles of its axes decided: time before channels unless a layer said otherwise."""
+        if value.step == INPUT and not self.roles and _FREE[0] in self.sizes:
+            self.roles = {_FREE[0]: TIME, _FREE[1]: CHANNELS}
+        return replace(value, axes=self.labels(value))
+
+    # -- steps
+
+    def add_step(self, layer: Layer, inputs: Sequence[Value], shape: tuple[int, ...], source: str = "") -> str:
+        """Append a layer; returns its name."""
+        for value in inputs:
+            if value.pad != (0, 0) and not isinstance(layer, kinds.Conv):
+                self.fail("it reads a padded sequence; zeros are for convolutions only. Put the padding before one")
+        if min(shape) < 1:
+            self.fail(f"its output would have the shape {list(shape)}; the window is too short for this network")
+        name = f"{len(self.steps)}_{type(layer).__name__.removesuffix('Layer').lower()}"
+        self.steps.append(Step(name, tuple(value.step for value in inputs), layer, shape, source or self.source))
+        return name
+
+    def settled(self, value: Value) -> Value:
+        """``value`` with its function applied, as a layer of its own."""
+        if value.function is None:
+            return value
+        key = (value.step, id(value.function))
+        if key not in self.made:
+            value = self.by_default(value)
+            shape = self.own_shape(value)
+            layer: Layer = kinds.Table(value.called, value.function)
+            if value.affine is not None:
+                a, b = value.affine
+                layer = kinds.Scale(np.full(shape[-1], a), np.full(shape[-1], b))
+            # The value is kept, so that its function's id stays its own.
+            self.made[key] = replace(
+                value, step=self.add_step(layer, [replace(value, pad=(0, 0))], shape, value.source)
+            )
+        return replace(value.plain, step=self.made[key].step, axes=self.labels(value))
+
+    # -- elementwise
+
+    def function(self, value: Value, called: str, compute: Function) -> Value:
+        """``compute`` of every value."""
+        if value.pad != (0, 0):
+            self.fail("it reads a padded sequence; put the padding directly before the convolution")
+        before = value.function
+        whole = compute if before is None else lambda x: compute(before(x))
+        name = called if before is None or value.affine is not None else f"{value.called} {called}"
+        return replace(value, function=whole, called=name, affine=None, source=self.source)
+
+    def scalar(self, value: Value, factor: float, offset: float) -> Value:
+        """``factor`` x + ``offset``."""
+        if value.function is not None and value.affine is None:
+            return self.function(value, "scale", lambda x: x * factor + offset)
+        a, b = value.affine or (1.0, 0.0)
+        a, b = a * factor, b * factor + offset
+        return replace(value, function=lambda x: x * a + b, called="scale", affine=(a, b), source=self.source)
+
+    def affine(self, value: Value, factor: Array, offset: Array) -> Value:
+        """x * factor + offset with constants that broadcast against the file's axes."""
+        factor, offset = np.broadcast_arrays(np.asarray(factor, np.float64), np.asarray(offset, np.float64))
+        if factor.size == 1:
+            return self.scalar(value, float(factor.ravel()[0]), float(offset.ravel()[0]))
+        rank = len(value.axes)
+        if factor.ndim > rank:
+            self.fail(f"it works with a constant of shape {list(factor.shape)} on {list(self.shape(value))}")
+        wide = (1,) * (rank - factor.ndim) + factor.shape
+        varying = [place for place, size in enumerate(wide) if size > 1]
+        shape = self.shape(value)
+        labels = self.labels(value)
+        if len(varying) != 1 or shape[varying[0]] != wide[varying[0]] or labels[varying[0]] == TIME:
+            self.fail(
+                f"it works with a constant of shape {list(factor.shape)} on {list(shape)}; allowed: one value, or one for "
+                "each channel. Scale each channel by one constant for all time steps"
+            )
+        place = varying[0]
+        if labels[place] in _FREE:
+            other = next(i for i, label in enumerate(labels) if label in _FREE and i != place)
+            value = self.oriented(value, other, place)
+        value = self.settled(value)
+        arrays = [self.reordered(value, array.reshape(-1)) for array in (factor, offset)]
+        own = self.own_shape(value)
+        name = self.add_step(kinds.Scale(*arrays), [value], own)
+        return replace(value, step=name, axes=self.labels(value))
+
+    def reordered(self, value: Value, array: Array) -> Array:
+        """Features on the last axis of ``array``, in the order of the file, in that of the layers."""
+        if value.order is None:
+            return array
+        c, t = value.order
+        return np.ascontiguousarray(array.reshape(*array.shape[:-1], c, t).swapaxes(-1, -2).reshape(array.shape))
+
+    def combine(self, a: Value, b: Value, what: str) -> Value:
+        """ "add", "sub", "mul" or "div" of two values of the file."""
+        if a.step == b.step and a.axes == b.axes and a.pad == b.pad == (0, 0):
+            f, g = ((lambda x: x) if v.function is None else v.function for v in (a, b))
+            operation = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}[what]
+            names = "_".join(dict.fromkeys(v.called for v in (a, b) if v.called))
+            return replace(
+                a,
+                function=lambda x: np.asarray(operation(f(x), g(x))),
+                called=names or what,
+                affine=None,
+                source=self.source,
+            )
+        if what not in ("add", "sub"):
+            self.fail(
+                "it multiplies two layers with each other, as gates and attention do; the integer graph has no such product. "
+                "An LSTM has its gates inside; elsewhere use an addition"
+            )
+        b = self.scalar(b, -1.0, 0.0) if what == "sub" else b
+        a, b = (self.settled(self.by_default(v)) for v in (a, b))
+        bare = [tuple(label for label in v.axes if label != ONE) for v in (a, b)]
+        if self.own_shape(a) != self.own_shape(b) or bare[0] != bare[1] or a.order != b.order:
+            self.fail(
+                f"it adds {list(self.shape(a))} and {list(self.shape(b))}; sums of layers are of equal shape. Bring both to "
+                "the same time steps and channels, e.g. by a convolution of size 1"
+            )
+        return replace(a, step=self.add_step(kinds.Add(), [a, b], self.own_shape(a)))
+
+    def concat(self, values: Sequence[Value], axis: int) -> Value:
+        """Values beside each other along ``axis``, which holds channels."""
+        values = [self.settled(self.by_default(value)) for value in values]
+        first = values[0]
+        axis %= len(first.axes)
+        own = [self.own_shape(value) for value in values]
+        same = all(value.axes == first.axes and value.order is None for value in values)
+        if not same or first.axes[axis] not in (CHANNELS, VECTOR) or len({shape[:-1] for shape in own}) != 1:
+            self.fail(
+                f"it joins {[list(self.shape(value)) for value in values]} along axis {axis}; allowed: along channels, with "
+                "equal time steps"
+            )
+        shape = (*own[0][:-1], sum(one[-1] for one in own))
+        return replace(first, step=self.add_step(kinds.Concat(), values, shape))
+
+    # -- linear layers
+
+    def dense(self, value: Value, weight: Array, bias: Array | None) -> Value:
+        """Weights [O, I] on the last axis."""
+        labels = self.labels(value)
+        if BATCH not in labels or labels[-1] == BATCH:
+            self.fail("it works along the batch")
+        if labels[-1] == ONE and VECTOR in labels:
+            value = self.oriented(value, labels.index(VECTOR), len(labels) - 1)
+        elif labels[-1] in _FREE:
+            value = self.by_default_last(value)
+        labels = self.labels(value)
+        if labels[-1] not in (CHANNELS, VECTOR):
+            self.fail(
+                f"it is a dense layer along axis {len(labels) - 1} of {list(self.shape(value))}, which is time; dense layers "
+                "here mix channels, or all of a window behind a flatten. Transpose back before it"
+            )
+        value = self.settled(value)
+        own = self.own_shape(value)
+        if weight.ndim != 2 or weight.shape[1] != own[-1]:
+            self.fail(f"weights have the shape {list(weight.shape)} for {own[-1]} inputs")
+        weight = self.reordered(value, weight.astype(np.float64))
+        outs = len(weight)
+        offset = np.zeros(outs) if bias is None else np.broadcast_to(np.asarray(bias, np.float64).reshape(-1), outs)
+        name = self.add_step(kinds.Dense(weight, offset.copy()), [value], (*own[:-1], outs))
+        return replace(value, step=name, order=None)
+
+    def by_default_last(self, value: Value) -> Value:
+        """A value whose last axis is channels."""
+        labels = self.labels(value)
+        time = next(i for i, label in enumerate(labels[:-1]) if label in _FREE)
+        return self.oriented(value, time, len(labels) - 1)
+
+    def conv(self, value: Value, layer: kinds.Conv, time: int, channels: int, groups: int = 1) -> Value:
+        """A convolution; weight [O, K, C / groups] along axis ``time``. Its padding is added to zeros before it."""
+        value = self.settled(self.oriented(value, time, channels))
+        t, c = self.own_shape(value)
+        outs, kernel, width = layer.weight.shape
+        if width * groups != c or outs % groups:
+            self.fail(f"weights have the shape {list(layer.weight.shape)} in {groups} groups for {c} channels")
+        weight, depthwise = layer.weight.astype(np.float64), groups == c == outs and c > 1
+        if depthwise:
+            weight = weight[:, :, 0]
+        elif groups > 1:
+            # Grouped convolutions and depth multipliers as a full one: the same sums, with zeros among the weights.
+            full = np.zeros((outs, kernel, c))
+            for o in range(outs):
+                first = o // (outs // groups) * width
+                full[o, :, first : first + width] = weight[o]
+            weight = full
+        padding = (layer.padding[0] + value.pad[0], layer.padding[1] + value.pad[1])
+        if min(padding) < 0:
+            self.fail(f"padding {padding}; allowed: 0 or more")
+        layer = replace(layer, weight=weight, padding=padding, depthwise=depthwise)
+        length = (t + sum(padding) - (kernel - 1) * layer.dilation - 1) // layer.stride + 1
+        return replace(value, step=self.add_step(layer, [value], (length, outs)), pad=(0, 0))
+
+    def pad(self, value: Value, axis: int, left: int, right: int) -> Value:
+        """Zeros before and behind the sequence, for the convolution that follows."""
+        labels = self.labels(value)
+        if labels[axis] in _FREE:
+            other = next(i for i, label in enumerate(labels) if label in _FREE and i != axis)
+            value = self.oriented(value, axis, other)
+        if self.labels(value)[axis] != TIME or min(left, right) < 0:
+            self.fail(
+                f"it pads axis {axis} of {list(self.shape(value))} by {left} and {right}; allowed: zeros along time"
+            )
+        value = self.settled(value)
+        return replace(value, pad=(value.pad[0] + left, value.pad[1] + right))
+
+    def lstm(self, value: Value, layer: kinds.LstmLayer, time: int) -> Value:
+        """An LSTM along axis ``time``; the value is its whole sequence, on the same axes."""
+        labels = self.labels(value)
+        channels = len(labels) - 1
+        if labels[time] == ONE and labels[channels] not in (*_FREE, VECTOR):
+            self.fail(
+                f"it runs over axis {time} of {list(self.shape(value))}, which is no time axis: a vector within the network "
+                "cannot become a sequence. Feed the recurrent layer from the input or from layers of sequences"
+            )
+        value = self.settled(self.oriented(value, time, channels))
+        t, c = self.own_shape(value)
+        if layer.weight_input.shape[1] != c:
+            self.fail(f"weights {list(layer.weight_input.shape)} do not fit {c} inputs")
+        return replace(value, step=self.add_step(layer, [value], (t, layer.weight_hidden.shape[1])))
+
+    # -- pooling and the last step
+
+    def pool(self, value: Value, layer: kinds.MaxPool | kinds.AveragePool, time: int, channels: int) -> Value:
+        """Pooling along axis ``time``, without padding."""
+        value = self.settled(self.oriented(value, time, channels))
+        t, c = self.own_shape(value)
+        return replace(value, step=self.add_step(layer, [value], ((t - layer.size) // layer.stride + 1, c)))
+
+    def over_time(self, value: Value, kind: str, axes: Sequence[int], keep: bool) -> Value:
+        """ "mean" or "max" over the axes ``axes``, all of time."""
+        places = sorted(axis % len(value.axes) for axis in axes)
+        labels = self.labels(value)
+        free = [place for place in places if labels[place] in _FREE]
+        if len(free) == 1:
+            other = next(i for i, label in enumerate(labels) if label in _FREE and i != free[0])
+            value = self.oriented(value, free[0], other)
+        labels = self.labels(value)
+        reduced = {labels[place] for place in places}
+        if not reduced <= {TIME, ONE}:
+            self.fail(f"it takes the {kind} over axes {places} of {list(self.shape(value))}; allowed: over time only")
+        if TIME in reduced:
+            value = self.settled(value)
+            t, c = self.own_shape(value)
+            layer = kinds.MaxPool(t, 1) if kind == "max" else kinds.AveragePool(t, 1)
+            pooled = replace(value, step=self.add_step(layer, [value], (1, c)))
+            value = replace(pooled, step=self.add_step(kinds.Flatten(), [pooled], (c,)))
+            labels = tuple(ONE if axis == TIME else VECTOR if axis == CHANNELS else axis for axis in self.labels(value))
+        kept = [axis for place, axis in enumerate(labels) if keep or place not in places]
+        return replace(value, axes=tuple(kept))
+
+    def select(self, value: Value, axis: int, index: int) -> Value:
+        """One position of an axis, which leaves: the last time step."""
+        axis %= len(value.axes)
+        size = self.shape(value)[axis]
+        labels = self.labels(value)
+        if labels[axis] in _FREE:
+            other = next(i for i, label in enumerate(labels) if label in _FREE and i != axis)
+            value = self.oriented(value, axis, other)
+            labels = self.labels(value)
+        axes = tuple(label for place, label in enumerate(labels) if place != axis)
+        if labels[axis] == ONE:
+            return replace(value, axes=axes)
+        if labels[axis] != TIME or index not in (-1, size - 1):
+            self.fail(
+                f"it takes position {index} of axis {axis} of {list(self.shape(value))}; allowed: the last time step. "
+                "Leave unused inputs out of the windows instead"
+            )
+        value = self.settled(value)
+        c = self.own_shape(value)[1]
+        name = self.add_step(kinds.LastStep(), [value], (c,))
+        return replace(value, step=name, axes=tuple(VECTOR if label == CHANNELS else label for label in axes))
+
+    def cut(self, value: Value, axis: int, start: int, stop: int) -> Value:
+        """Positions [start, stop) of an axis: all of them, the last one, or a convolution without its padded end."""
+        axis %= len(value.axes)
+        size = self.shape(value)[axis]
+        start, stop = (max(0, v + size) if v < 0 else min(v, size) for v in (start, stop))
+        if (start, stop) == (0, size) or size == -1:
+            return value
+        if start == size - 1 and stop == size:
+            chosen = self.select(value, axis, -1)
+            return replace(chosen, axes=(*chosen.axes[:axis], ONE, *chosen.axes[axis:]))
+        labels = self.labels(value)
+        layer = None if value.step == INPUT else self.step(value.step).layer
+        drop = size - stop
+        if (
+            not isinstance(layer, kinds.Conv)
+            or labels[axis] != TIME
+            or start
+            or layer.stride != 1
+            or drop > layer.padding[1]
+        ):
+            self.fail(
+                f"it takes positions {start} to {stop} of axis {axis} of {list(self.shape(value))}; allowed: the last time "
+                "step, or a convolution without the end that its padding added. Cut the windows before the network instead"
+            )
+        whole = self.step(value.step)
+        shorter = replace(layer, padding=(layer.padding[0], layer.padding[1] - drop))
+        name = self.add_step(shorter, [Value(whole.inputs[0], value.axes)], (whole.shape[0] - drop, whole.shape[1]))
+        return replace(value, step=name)
+
+    # -- shapes
+
+    def flatten(self, value: Value) -> Value:
+        """[N, ...] to [N, F]."""
+        value = self.by_default(self.settled(value))
+        labels = [label for label in self.labels(value) if label != ONE]
+        if labels[:1] != [BATCH]:
+            self.fail("it flattens the batch")
+        if VECTOR in labels:
+            return replace(value, axes=(BATCH, VECTOR))
+        t, c = self.own_shape(value)
+        order = (c, t) if labels.index(CHANNELS) < labels.index(TIME) and min(t, c) > 1 else None
+        name = self.add_step(kinds.Flatten(), [value], (t * c,))
+        return replace(value, step=name, axes=(BATCH, VECTOR), order=order)
+
+    def reshape(self, value: Value, target: Sequence[int]) -> Value:
+        """Other axes for the same numbers; target: sizes, with the batch in front, one of them may be -1."""
+        sizes, wanted = list(self.shape(value)), [int(size) for size in target]
+        if not wanted or value.axes[:1] != (BATCH,):
+            self.fail(f"it makes {wanted} of {sizes}; the batch stays in front")
+        inside, total = wanted[1:], math.prod(sizes[1:])
+        known = math.prod(size for size in inside if size != -1)
+        if inside.count(-1) == 1 and known:
+            inside = [total // known if size == -1 else size for size in inside]
+        if math.prod(inside) != total or min(inside, default=1) < 1:
+            self.fail(f"it makes {wanted} of {sizes}, which are other numbers of values")
+        if inside == sizes[1:]:
+            return value
+        if len(inside) == 1:
+            return self.flatten(value)
+        real = [(axis, size) for axis, size in zip(value.axes[1:], sizes[1:], strict=True) if axis != ONE]
+        if [size for size in inside if size != 1] == [size for _, size in real if size != 1]:
+            return self._with_ones(value, inside, real)
+        if (
+            value.step == INPUT
+            and not self.roles
+            and value.function is None
+            and len([s for s in inside if s != 1]) <= 2
+        ):
+            # The input itself in another shape: its numbers are read in the file's order.
+            places = [place for place, size in enumerate(inside) if size != 1]
+            places += [place for place, size in enumerate(inside) if size == 1][: 2 - len(places)]
+            names = dict(zip(sorted(places), _FREE, strict=False))
+            self.sizes = {name: inside[place] for place, name in names.items()}
+            return replace(value, axes=(BATCH, *(names.get(place, ONE) for place in range(len(inside)))))
+        return self.fail(
+            f"it makes {wanted} of {sizes}; allowed: flattening, axes of size 1, and the input itself in another shape. A "
+            "vector within the network cannot become a sequence again"
+        )
+
+    def _with_ones(self, value: Value, inside: list[int], real: list[tuple[str, int]]) -> Value:
+        left = list(real)
+        axes: list[str] = []
+        for size in inside:
+            if left and left[0][1] == size:
+                axes.append(left.pop(0)[0])
+            elif size == 1:
+                axes.append(ONE)
+            else:  # an axis of size 1 that goes
+                while left and left[0][1] == 1:
+                    left.pop(0)
+                axes.append(left.pop(0)[0])
+        if len([axis for axis in axes if axis != ONE]) < len(real):
+            flat = self.flatten(value)
+            return replace(flat, axes=(BATCH, *(VECTOR if size != 1 else ONE for size in inside)))
+        return replace(value, axes=(BATCH, *axes))
+
+    def transpose(self, value: Value, order: Sequence[int]) -> Value:
+        """Axes in another order."""
+        if sorted(order) != list(range(len(value.axes))):
+            self.fail(f"it orders the axes {list(order)} of {list(self.shape(value))}")
+        if value.order is not None and len(value.axes) > 2:
+            self.fail("it transposes a vector that was flattened channels first")
+        return replace(value, axes=tuple(value.axes[place] for place in order))
+
+    def squeeze(self, value: Value, axes: Sequence[int] | None = None) -> Value:
+        """Without axes of size 1: those given, or all."""
+        sizes = self.shape(value)
+        chosen = range(len(sizes)) if axes is None else [axis % len(sizes) for axis in axes]
+        going = {place for place in chosen if sizes[place] == 1}
+        if axes is not None and len(going) != len(set(chosen)):
+            return value  # torch squeezes nothing then
+        if all(value.axes[place] == ONE for place in going):
+            return replace(value, axes=tuple(axis for place, axis in enumerate(value.axes) if place not in going))
+        kept = [size for place, size in enumerate(sizes) if place not in going]
+        return value if len(kept) < 2 else self.reshape(value, kept)
+
+    def unsqueeze(self, value: Value, axes: Sequence[int]) -> Value:
+        """With axes of size 1 at these places of the result."""
+        rank = len(value.axes) + len(axes)
+        places = {axis % rank for axis in axes}
+        left = iter(value.axes)
+        return replace(value, axes=tuple(ONE if place in places else next(left) for place in range(rank)))
+
+    # -- the end
+
+    def finish(self, value: Value, name: str) -> FloatNetwork:
+        """The network whose output is ``value``. Raises ModelFileError."""
+        self.where = f"{self.what}: its output"
+        value = self.by_default(self.settled(value))
+        labels = [label for label in value.axes if label != ONE]
+        if value.step == INPUT:
+            self.fail("no layer stands between input and output")
+        if labels not in ([BATCH, VECTOR], [BATCH, TIME, CHANNELS]) or value.pad != (0, 0) or value.order is not None:
+            self.fail(f"it has the shape {list(self.shape(value))}, channels first; end with [N, F] or [N, T, C]")
+        source = self.by_default(self.input)
+        transposed = [label for label in source.axes if label in (TIME, CHANNELS)] == [CHANNELS, TIME]
+        needed: set[str] = {value.step}
+        for step in reversed(self.steps):
+            needed |= set(step.inputs) if step.name in needed else set()
+        steps = tuple(step for step in self.steps if step.name in needed)
+        return FloatNetwork(name, self.kind, steps, value.step, self.own_shape(source), self.file_shape, transposed)

@@ -1,0 +1,421 @@
+"""A float network out of an ONNX file, with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebat.arrays import Array
+from edgebat.errors import ModelFileError
+from edgebat.formats.onnx.model import OnnxGraph, OnnxNode
+from edgebat.formats.onnx.parse import parse_onnx
+from edgebat.formats.tflite.model import read_bytes
+from edgebat.networks import functions
+from edgebat.networks import layers as kinds
+from edgebat.networks.build import BATCH, ONE, Builder, Value
+from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.refusals import remedy
+
+_LSTM_FROM_ONNX = [0, 2, 3, 1]  # gates i, o, f, c there; i, f, g, o here
+FREE = -1
+"""The batch size among constants that shapes are computed with."""
+
+
+def read_float_onnx(path: Path, x: Array) -> FloatNetwork:
+    """The layers of a float ONNX file; x: calibration windows [N, ...], for sizes that the file leaves open.
+
+    Raises ModelFileError.
+    """
+    return float_onnx(read_bytes(path), x, str(path), path.stem)
+
+
+def float_onnx(data: bytes, x: Array, what: str, name: str) -> FloatNetwork:
+    """As `read_float_onnx`, from the file's content."""
+    file = parse_onnx(data, what)
+    ops = {node.op for node in file.graph.nodes}
+    if quantized := sorted(op for op in ops if "Quantize" in op or op.startswith("QLinear") or op.endswith("Integer")):
+        form = (
+            "quantized dynamically" if any("Dynamic" in op or "Integer" in op for op in quantized) else "int8 already"
+        )
+        raise ModelFileError(
+            f"{what} is {form} ({', '.join(quantized)}); edgebat quantize takes the float model it was made from"
+            + (
+                ". As it is: edgebat info, verify and export; native scales: --requantize"
+                if form == "int8 already"
+                else ""
+            )
+        )
+    return _Reader(file.graph, x, what, file.opsets.get("", 0)).network(name)
+
+
+class _Reader:
+    """One method ``on_<operator>`` for each operator."""
+
+    def __init__(self, graph: OnnxGraph, x: Array, what: str, opset: int) -> None:
+        self.graph, self.what, self.opset = graph, what, opset
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise ModelFileError(
+                f"{what} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; edgebat runs one of each"
+            )
+        source = graph.inputs[0]
+        sizes: list[Any] = list((source.shape or [])[1:])
+        if source.shape is None or (len(sizes) == x.ndim - 1 and not all(isinstance(size, int) for size in sizes)):
+            sizes = [size if isinstance(size, int) and size > 0 else x.shape[1 + i]
+                     for i, size in enumerate(sizes or x.shape[1:])]  # fmt: skip
+        if not all(isinstance(size, int) and size > 0 for size in sizes) or source.dtype not in ("float32", "float64"):
+            raise ModelFileError(
+                f"{what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...]. Sizes that it "
+                f"leaves open are taken from calibration windows of {len(sizes) + 1} axes, not {x.ndim}"
+            )
+        self.build = Builder(what, "onnx", sizes, channels_first=True)
+        self.values: dict[str, Any] = {**graph.initializers, source.name: self.build.input, "": None}
+
+    def network(self, name: str) -> FloatNetwork:
+        build = self.build
+        for node in self.graph.nodes:
+            called = node.name or (node.outputs or [""])[0]
+            build.where, build.source = f"{self.what}: {node.op} {called!r}", f"{node.op} {called}"
+            inputs = [self.value(name) for name in node.inputs]
+            if node.domain not in ("", "ai.onnx"):
+                build.fail(f"it is an operator of {node.domain}; export the model with operators of ONNX itself")
+            if not any(isinstance(value, Value) for value in inputs):
+                self.values[node.outputs[0]] = self.constant(node, inputs)
+                continue
+            if node.op in _FUNCTIONS:
+                called, compute = _FUNCTIONS[node.op]
+                self.values[node.outputs[0]] = build.function(inputs[0], called, compute)
+                continue
+            method = getattr(self, f"on_{node.op.lower()}", None)
+            if method is None:
+                known = sorted({n[3:] for n in dir(self) if n.startswith("on_")} | {op.lower() for op in _FUNCTIONS})
+                build.fail(remedy(node.op) or f"edgebat does not quantize this operator; it knows {', '.join(known)}")
+            results = method(node.attributes, *inputs)
+            results = results if isinstance(results, list) else [results]
+            self.values |= {name: result for name, result in zip(node.outputs, results, strict=False) if name}
+        result = self.values.get(self.graph.outputs[0].name)
+        if not isinstance(result, Value):
+            raise ModelFileError(f"{self.what}: its output does not depend on its input")
+        return build.finish(result, name)
+
+    def value(self, name: str) -> Any:
+        if name not in self.values:
+            self.build.fail(f"it reads {name!r}, which nothing writes")
+        return self.values[name]
+
+    # -- constants, with which exporters compute shapes
+
+    def constant(self, node: OnnxNode, inputs: Sequence[Any]) -> Any:
+        a = node.attributes
+        match node.op:
+            case "Constant":
+                value = next(iter(a.values()), None)
+                return np.asarray(value)
+            case "ConstantOfShape":
+                fill: Any = a.get("value", np.zeros(1, np.float32))
+                return np.full(np.maximum(inputs[0], 1), np.asarray(fill).ravel()[0])
+            case "Cast" | "Identity":
+                return inputs[0]
+            case "Unsqueeze":
+                for axis in np.asarray(a["axes"] if "axes" in a else inputs[1]).ravel().tolist():
+                    inputs = [np.expand_dims(inputs[0], int(axis)), *inputs[1:]]
+                return inputs[0]
+            case "Squeeze":
+                return np.squeeze(inputs[0])
+            case "Concat":
+                return np.concatenate([np.atleast_1d(v) for v in inputs], axis=int(str(a.get("axis", 0))))
+            case "Gather":
+                return np.take(inputs[0], np.asarray(inputs[1], np.int64), axis=int(str(a.get("axis", 0))))
+            case "Slice" if len(inputs) >= 3 and np.ndim(inputs[0]) == 1:
+                return inputs[0][int(np.ravel(inputs[1])[0]) : int(np.ravel(inputs[2])[0])]
+            case "Expand":
+                return np.broadcast_to(inputs[0], np.maximum(np.asarray(inputs[1]), 1))
+            case "Transpose":
+                return np.transpose(inputs[0], a.get("perm"))  # type: ignore[arg-type]
+            case "Reshape":
+                return np.reshape(inputs[0], np.asarray(inputs[1], np.int64).tolist())
+            case "Mul" | "Add" | "Sub" | "Div":
+                return {"Mul": np.multiply, "Add": np.add, "Sub": np.subtract, "Div": np.divide}[node.op](*inputs)
+        return self.build.fail("it works on constants alone; fold constants when the model is exported")
+
+    def on_shape(self, a: Any, x: Value) -> Array:
+        return np.array(self.build.shape(x), np.int64)
+
+    # -- linear layers
+
+    def on_gemm(self, a: Any, x: Any, weight: Any, bias: Any = None) -> Value:
+        if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or a.get("transA", 0):
+            self.build.fail("it multiplies two layers with each other, or transposes its input; allowed: weights")
+        w = (weight if a.get("transB", 0) else weight.T).astype(np.float64) * a.get("alpha", 1.0)
+        return self.build.dense(x, w, None if bias is None else bias.astype(np.float64) * a.get("beta", 1.0))
+
+    def on_matmul(self, a: Any, x: Any, weight: Any) -> Value:
+        if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or weight.ndim != 2:
+            self.build.fail(
+                "it multiplies two layers with each other, as attention does; allowed: x W with constant weights"
+            )
+        return self.build.dense(x, weight.T, None)
+
+    def on_conv(self, a: Any, x: Value, weight: Any, bias: Any = None) -> Value:
+        if not isinstance(weight, np.ndarray) or weight.ndim not in (3, 4):
+            self.build.fail("its weights are no constant of one or two dimensions")
+        axes = weight.ndim - 2
+        stride, dilation = (list(a.get(key, [1] * axes)) for key in ("strides", "dilations"))
+        first, last = self.ends(a, [(k - 1) * d for k, d in zip(weight.shape[2:], dilation, strict=True)], stride)
+        time, shape = 0, self.build.shape(x)
+        if axes == 2:
+            one = next((place for place in (0, 1) if shape[2 + place] == 1), None)
+            if one is None:
+                self.build.fail(
+                    f"it works over two dimensions of {list(shape)}; write it as a convolution over time with the other "
+                    "dimension as channels"
+                )
+            rows = (1 + first[one] + last[one] - (weight.shape[2 + one] - 1) * dilation[one] - 1) // stride[one] + 1
+            if rows != 1 or first[one] % dilation[one]:
+                self.build.fail(f"it makes {rows} rows of the axis {2 + one} of {list(shape)}; allowed: one")
+            # Of the kernel along an axis of size 1 only the tap on the data counts; the others meet padding.
+            weight, time = weight.take(first[one] // dilation[one], axis=2 + one), 1 - one
+        offset = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+        layer = kinds.Conv(weight.transpose(0, 2, 1), offset, stride[time], dilation[time], (first[time], last[time]))
+        return self.build.conv(x, layer, 2 + time, 1, int(a.get("group", 1)))
+
+    def ends(self, a: Any, reach: Sequence[int], stride: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Zeros before and behind each axis."""
+        automatic = a.get("auto_pad", "NOTSET")
+        if automatic in ("NOTSET", "VALID"):
+            pads = list(a.get("pads", [0] * 2 * len(reach)))
+            return pads[: len(reach)], pads[len(reach) :]
+        if any(one != 1 for one in stride):
+            self.build.fail(f"auto_pad {automatic} with strides {list(stride)}; export it with explicit pads")
+        small, large = [r // 2 for r in reach], [r - r // 2 for r in reach]
+        return (small, large) if automatic == "SAME_UPPER" else (large, small)
+
+    def on_batchnormalization(self, a: Any, x: Value, scale: Array, bias: Array, mean: Array, var: Array) -> Value:
+        factor = scale.astype(np.float64) / np.sqrt(var.astype(np.float64) + a.get("epsilon", 1e-5))
+        offset = bias - mean * factor
+        wide = (1, -1, *[1] * (len(x.axes) - 2))
+        return self.build.affine(x, factor.reshape(wide), offset.reshape(wide))
+
+    def on_lstm(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
+                hidden: Any = None, cell: Any = None, peepholes: Any = None) -> list[Any]:  # fmt: skip
+        build = self.build
+        if a.get("direction", "forward") != "forward" or len(weight) != 1:
+            build.fail(f"its direction is {a.get('direction')}; a device sees no later steps. Use a forward LSTM")
+        if peepholes is not None or a.get("clip") or a.get("input_forget") or a.get("activations", ["Sigmoid"]) not in (
+            ["Sigmoid"], ["Sigmoid", "Tanh", "Tanh"]
+        ):  # fmt: skip
+            build.fail("it has peepholes, a clip, coupled gates or other activations; allowed: the plain LSTM")
+        if any(state is not None and (not isinstance(state, np.ndarray) or state.any()) for state in (hidden, cell)):
+            build.fail("it starts from a state that is not zero; leave the initial state out")
+        if any(not isinstance(array, np.ndarray) for array in (weight, recurrent)):
+            build.fail("its weights are no constants")
+        units = recurrent.shape[2]
+        wx, wh = (self.gates(array[0].astype(np.float64), units) for array in (weight, recurrent))
+        both = np.zeros((2, 4 * units)) if bias is None else bias[0].astype(np.float64).reshape(2, -1)
+        layer = kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units))
+        time = 1 if a.get("layout", 0) else 0
+        sequence = build.lstm(x, layer, time)
+        last = build.select(sequence, time, -1)
+        place = 2 if time else 1
+        return [build.unsqueeze(sequence, [place]), build.unsqueeze(last, [1 if time else 0]), None]
+
+    @staticmethod
+    def gates(rows: Array, units: int) -> Array:
+        return rows.reshape(4, units, *rows.shape[1:])[_LSTM_FROM_ONNX].reshape(rows.shape)
+
+    # -- pooling
+
+    def on_maxpool(self, a: Any, x: Value) -> list[Any]:
+        return [self.pool(a, x, kinds.MaxPool), None]
+
+    def on_averagepool(self, a: Any, x: Value) -> Value:
+        return self.pool(a, x, kinds.AveragePool)
+
+    def pool(self, a: Any, x: Value, kind: Any) -> Value:
+        build, shape = self.build, self.build.shape(x)
+        size, axes = list(a["kernel_shape"]), len(a["kernel_shape"])
+        stride = list(a.get("strides", [1] * axes))
+        if any(a.get("pads", [])) or a.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or any(
+            d != 1 for d in a.get("dilations", [])
+        ):  # fmt: skip
+            build.fail(f"it pools with padding {list(a.get('pads', []))} or dilation; use no padding")
+        time = 0
+        if axes == 2:
+            time = next((1 - place for place in (0, 1) if shape[2 + place] == 1 and size[place] == 1), -1)
+            if time < 0:
+                build.fail(f"it pools over two dimensions of {list(shape)}; pool along time")
+        if a.get("ceil_mode") and (shape[2 + time] - size[time]) % stride[time]:
+            build.fail("it pools an incomplete last group (ceil_mode); use ceil_mode=False")
+        return build.pool(x, kind(size[time], stride[time]), 2 + time, 1)
+
+    def on_globalaveragepool(self, a: Any, x: Value) -> Value:
+        return self.build.over_time(x, "mean", range(2, len(x.axes)), True)
+
+    def on_globalmaxpool(self, a: Any, x: Value) -> Value:
+        return self.build.over_time(x, "max", range(2, len(x.axes)), True)
+
+    def on_reducemean(self, a: Any, x: Value, axes: Any = None) -> Value:
+        return self.build.over_time(x, "mean", self.axes(a, x, axes), bool(a.get("keepdims", 1)))
+
+    def on_reducemax(self, a: Any, x: Value, axes: Any = None) -> Value:
+        return self.build.over_time(x, "max", self.axes(a, x, axes), bool(a.get("keepdims", 1)))
+
+    @staticmethod
+    def axes(a: Any, x: Value, given: Any) -> list[int]:
+        found = given if given is not None else a.get("axes")
+        return list(range(1, len(x.axes))) if found is None else [int(axis) for axis in np.ravel(found)]
+
+    # -- elementwise
+
+    def on_add(self, a: Any, x: Any, y: Any) -> Value:
+        return self.arithmetic("add", x, y)
+
+    def on_sub(self, a: Any, x: Any, y: Any) -> Value:
+        return self.arithmetic("sub", x, y)
+
+    def on_mul(self, a: Any, x: Any, y: Any) -> Value:
+        return self.arithmetic("mul", x, y)
+
+    def on_div(self, a: Any, x: Any, y: Any) -> Value:
+        return self.arithmetic("div", x, y)
+
+    def arithmetic(self, what: str, x: Any, y: Any) -> Value:
+        build, zero = self.build, np.zeros(1)
+        if isinstance(x, Value) and isinstance(y, Value):
+            return build.combine(x, y, what)
+        value, first = (x, False) if isinstance(x, Value) else (y, True)
+        other = np.asarray(y if not first else x, np.float64)
+        match what:
+            case "add":
+                return build.affine(value, np.ones(1), other)
+            case "sub":
+                return (
+                    build.affine(value, np.full(1, -1.0), other) if first else build.affine(value, np.ones(1), -other)
+                )
+            case "mul":
+                return build.affine(value, other, zero)
+        if first and other.size == 1:
+            return build.function(value, "reciprocal", lambda v: float(other.ravel()[0]) / v)
+        return build.fail("it divides a constant by a layer") if first else build.affine(value, 1.0 / other, zero)
+
+    def on_neg(self, a: Any, x: Value) -> Value:
+        return self.build.scalar(x, -1.0, 0.0)
+
+    def on_pow(self, a: Any, x: Value, exponent: Any) -> Value:
+        power = float(np.ravel(exponent)[0])
+        return self.build.function(x, f"power{power:g}", lambda v: v**power)
+
+    def on_clip(self, a: Any, x: Value, low: Any = None, high: Any = None) -> Value:
+        ends = tuple(float(np.ravel(end)[0]) if end is not None else float(a.get(key, missing))
+                     for end, key, missing in ((low, "min", -np.inf), (high, "max", np.inf)))  # fmt: skip
+        if ends[0] <= -3e38 or ends[1] >= 3e38:
+            ends = (ends[0] if ends[0] > -3e38 else -np.inf, ends[1] if ends[1] < 3e38 else np.inf)
+        name = {(0.0, np.inf): "relu", (0.0, 6.0): "relu6"}.get(ends, "clip")
+        return self.build.function(x, name, functions.clip(*ends))
+
+    def on_leakyrelu(self, a: Any, x: Value) -> Value:
+        return self.build.function(x, "leaky_relu", functions.leaky_relu(a.get("alpha", 0.01)))
+
+    def on_prelu(self, a: Any, x: Value, slope: Any) -> Value:
+        if not isinstance(slope, np.ndarray) or len(np.unique(slope)) != 1:
+            self.build.fail("it has several slopes; use one (nn.PReLU()), or LeakyRelu")
+        return self.build.function(x, "leaky_relu", functions.leaky_relu(float(slope.ravel()[0])))
+
+    def on_elu(self, a: Any, x: Value) -> Value:
+        return self.build.function(x, "elu", functions.elu(a.get("alpha", 1.0)))
+
+    def on_hardsigmoid(self, a: Any, x: Value) -> Value:
+        compute = functions.hard_sigmoid(a.get("alpha", 0.2), a.get("beta", 0.5))
+        return self.build.function(x, "hard_sigmoid", compute)
+
+    def on_gelu(self, a: Any, x: Value) -> Value:
+        name = "gelu_tanh" if a.get("approximate") == "tanh" else "gelu"
+        return self.build.function(x, name, functions.PLAIN[name])
+
+    # -- shapes
+
+    def on_reshape(self, a: Any, x: Value, shape: Any) -> Value:
+        if not isinstance(shape, np.ndarray):
+            self.build.fail("its shape is no constant")
+        sizes = self.build.shape(x)
+        target = [
+            sizes[i] if size == 0 and not a.get("allowzero") else int(size) for i, size in enumerate(shape.tolist())
+        ]
+        if x.axes[0] != BATCH and x.axes[1:2] == (BATCH,) and len(target) == 3:
+            return self.leading(x, target)
+        return self.build.reshape(x, target)
+
+    def leading(self, x: Value, target: list[int]) -> Value:
+        """[T, 1, N, H] to [T, N, H]: time before the batch, as the LSTM of ONNX writes."""
+        return self.build.squeeze(x, [i for i, axis in enumerate(x.axes) if axis == ONE])
+
+    def on_flatten(self, a: Any, x: Value) -> Value:
+        if a.get("axis", 1) != 1:
+            self.build.fail(f"it flattens from axis {a['axis']} on; allowed: 1")
+        return self.build.flatten(x)
+
+    def on_transpose(self, a: Any, x: Value) -> Value:
+        return self.build.transpose(x, a.get("perm") or list(range(len(x.axes)))[::-1])
+
+    def on_squeeze(self, a: Any, x: Value, axes: Any = None) -> Value:
+        found = axes if axes is not None else a.get("axes")
+        return self.build.squeeze(x, None if found is None else [int(axis) for axis in np.ravel(found)])
+
+    def on_unsqueeze(self, a: Any, x: Value, axes: Any = None) -> Value:
+        return self.build.unsqueeze(x, [int(axis) for axis in np.ravel(axes if axes is not None else a["axes"])])
+
+    def on_concat(self, a: Any, *values: Any) -> Value:
+        if not all(isinstance(value, Value) for value in values):
+            self.build.fail("it joins layers with constants; leave those out")
+        return self.build.concat(values, a["axis"])
+
+    def on_gather(self, a: Any, x: Value, indices: Any) -> Value:
+        index = np.asarray(indices)
+        if index.size != 1:
+            self.build.fail(f"it takes {index.size} positions; allowed: the last time step")
+        value = self.build.select(x, a.get("axis", 0), int(index.ravel()[0]))
+        return value if index.ndim == 0 else self.build.unsqueeze(value, [a.get("axis", 0)])
+
+    def on_slice(
+        self, a: Any, x: Value, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
+    ) -> Value:
+        given = [np.ravel(v if v is not None else a[key]).tolist() for v, key in ((starts, "starts"), (ends, "ends"))]
+        along = np.ravel(axes if axes is not None else a.get("axes", range(len(given[0])))).tolist()
+        if steps is not None and (np.ravel(steps) != 1).any():
+            self.build.fail(
+                f"it takes every {np.ravel(steps)[0]}th position; use a convolution or pooling with that stride"
+            )
+        for start, end, axis in zip(*given, along, strict=True):
+            x = self.build.cut(x, int(axis), int(start), int(end))
+        return x
+
+    def on_pad(self, a: Any, x: Value, pads: Any = None, value: Any = None, axes: Any = None) -> Value:
+        ends = [int(v) for v in np.ravel(pads if pads is not None else a["pads"])]
+        fill = 0.0 if value is None else float(np.ravel(value)[0])
+        along = list(range(len(x.axes))) if axes is None else [int(v) for v in np.ravel(axes)]
+        if a.get("mode", "constant") != "constant" or fill or len(ends) != 2 * len(along):
+            self.build.fail(f"it pads by {ends}, {a.get('mode', 'constant')} {fill:g}; allowed: zeros along time")
+        for place, axis in enumerate(along):
+            if ends[place] or ends[len(along) + place]:
+                if min(ends) < 0 and ends[place] <= 0 and ends[len(along) + place] <= 0:
+                    stop = self.build.shape(x)[axis] + ends[len(along) + place]
+                    x = self.build.cut(x, axis, -ends[place], stop)
+                else:
+                    x = self.build.pad(x, axis, ends[place], ends[len(along) + place])
+        return x
+
+    def same(self, a: Any, x: Value, *_: Any) -> list[Any]:
+        return [x, None]
+
+    on_identity = on_dropout = on_cast = same
+
+
+_FUNCTIONS = {
+    op: (name, functions.PLAIN[name])
+    for op, name in {
+        "Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softplus": "softplus", "Selu": "selu", "Erf": "erf",
+        "Exp": "exp", "Abs": "abs", "Softsign": "softsign", "HardSwish": "hard_swish", "Mish": "mish", "Swish": "silu",
+    }.items()
+}  # fmt: skip

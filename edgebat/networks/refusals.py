@@ -1,0 +1,61 @@
+"""What to do about layers that the integer graph does not have; by the name they have in any kind of file.
+
+An operator that is added to the graph leaves this list and becomes a method of the readers.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DIVIDES = "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it"
+_PRODUCT = "attention multiplies layers with each other; distil it into an LSTM or a convolution"
+_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM of the same size"
+REMEDIES = {
+    "gru": "GRU layers are not in the integer graph yet; an LSTM of the same size can be quantized",
+    "rnn": _RECURRENT,
+    "rnn_tanh": _RECURRENT,
+    "rnn_relu": _RECURRENT,
+    "simplernn": _RECURRENT,
+    "unidirectional_sequence_rnn": _RECURRENT,
+    "while": "a recurrent layer as a loop cannot be read; convert with a fixed batch of 1 and unroll=False, or give the .keras",
+    "bidirectional": "it reads windows backwards as well; a device sees no later steps. Use a forward LSTM",
+    "bidirectional_sequence_lstm": "it reads windows backwards as well; a device sees no later steps. Use a forward LSTM",
+    "layer_norm": _DIVIDES,
+    "layernorm": _DIVIDES,
+    "layernormalization": _DIVIDES,
+    "group_norm": _DIVIDES,
+    "groupnormalization": _DIVIDES,
+    "instance_norm": _DIVIDES,
+    "instancenormalization": _DIVIDES,
+    "unitnormalization": _DIVIDES,
+    "l2_normalization": _DIVIDES,
+    "softmax": "the integer graph has no softmax; end before it, the largest output stays the largest",
+    "log_softmax": "the integer graph has no softmax; end before it, the largest output stays the largest",
+    "logsoftmax": "the integer graph has no softmax; end before it, the largest output stays the largest",
+    "scaled_dot_product_attention": _PRODUCT,
+    "multiheadattention": _PRODUCT,
+    "attention": _PRODUCT,
+    "additiveattention": _PRODUCT,
+    "batch_matmul": _PRODUCT,
+    "bmm": _PRODUCT,
+    "matmul": "it multiplies two layers with each other; allowed: constant weights",
+    "einsum": "use dense layers with constant weights",
+    "embedding": "inputs are numbers, not indices; give the network its features",
+    "conv2d": "it works over two dimensions; write it as a convolution over time with the other dimension as channels",
+    "convtranspose": "outputs of a BMS model are shorter than its inputs; use a convolution",
+    "conv_transpose1d": "outputs of a BMS model are shorter than its inputs; use a convolution",
+    "conv1dtranspose": "outputs of a BMS model are shorter than its inputs; use a convolution",
+    "upsampling1d": "outputs of a BMS model are shorter than its inputs; leave the decoder out",
+    "upsample_nearest1d": "outputs of a BMS model are shorter than its inputs; leave the decoder out",
+    "resize": "outputs of a BMS model are shorter than its inputs; leave the decoder out",
+    "repeatvector": "a vector within the network cannot become a sequence again; predict all steps by one dense layer",
+    "convlstm1d": "it has a convolution within an LSTM; use a convolution before an LSTM",
+    "lambda": "its function is code, which is never run; use layers of Keras, e.g. Rescaling",
+    "tfoplambda": "its function is code, which is never run; use layers of Keras, e.g. Rescaling",
+}
+"""Name in lower case -> what to do."""
+
+
+def remedy(name: str) -> str:
+    """What to do about the operator or layer ``name``; "" for one that is not listed."""
+    return REMEDIES.get(name.lower(), "") or REMEDIES.get(re.sub(r"[^a-z0-9]", "", name.lower()), "")

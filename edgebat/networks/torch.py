@@ -1,0 +1,558 @@
+"""A float network out of a ``torch.nn.Module`` or a ``.pt2`` file of ``torch.export.save``.
+
+A module is exported and saved in memory, and read as its file is. The file is a zip of JSON and raw arrays; nothing of it is
+unpickled or executed, and reading one needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebat.arrays import Array
+from edgebat.errors import ModelFileError, require
+from edgebat.networks import functions
+from edgebat.networks import layers as kinds
+from edgebat.networks.build import Builder, Value
+from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.refusals import remedy
+
+MAX_BYTES = 256 << 20
+# Element types as torch's schema numbers them.
+_DTYPES = {
+    1: "uint8",
+    2: "int8",
+    3: "int16",
+    4: "int32",
+    5: "int64",
+    6: "float16",
+    7: "float32",
+    8: "float64",
+    12: "bool",
+}
+_DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
+           zipfile.BadZipFile, zlib.error)  # fmt: skip
+
+
+def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
+    """The layers of ``module``, in evaluation mode; window: a calibration window as the module takes it, without batch.
+
+    Raises ModelFileError for a module that torch cannot export or a layer that the integer graph does not have.
+    """
+    torch = require("torch", extra="train")
+    called = name or type(module).__name__
+    was_training = module.training
+    parameter = next(iter(module.parameters()), None)
+    example = torch.zeros(2, *window.shape, dtype=torch.float32 if parameter is None else parameter.dtype)
+    content = io.BytesIO()
+    try:
+        module.eval()
+        torch.export.save(torch.export.export(module, (example,)), content)
+    except Exception as error:  # torch.export raises whatever the module does
+        first = str(error).strip().partition("\n")[0]
+        raise ModelFileError(
+            f"{called}: torch.export cannot take it for inputs {[2, *window.shape]}: {type(error).__name__}: {first}. Write "
+            "its forward without branches on data"
+        ) from None
+    finally:
+        module.train(was_training)
+    return read_pt2(content.getvalue(), called, called)
+
+
+def read_pt2(data: bytes, what: str, name: str) -> FloatNetwork:
+    """The layers of an exported program; ``what`` names it in errors. Raises ModelFileError."""
+    try:
+        program = _program(data, what)
+    except ModelFileError:
+        raise
+    except _DAMAGE as error:
+        raise ModelFileError(
+            f"{what} cannot be read as a .pt2 file of torch.export.save: {type(error).__name__}: {error}. Write it with "
+            "torch.export.save(torch.export.export(model.eval(), (windows,)), 'model.pt2')"
+        ) from None
+    return _Reader(program, what).network(name)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: its arguments by name, the names it writes."""
+
+    target: str
+    arguments: dict[str, Any]
+    outputs: list[str]
+
+
+@dataclass(frozen=True)
+class Name:
+    """A tensor among arguments."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """Operators in executing order, constants by name, the input and the output."""
+
+    nodes: list[Node]
+    constants: dict[str, Array]
+    input: str
+    shape: tuple[int, ...]
+    output: str
+
+
+def _program(data: bytes, what: str) -> Program:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = archive.infolist()
+        if sum(info.file_size for info in infos) > MAX_BYTES:
+            raise ModelFileError(f"{what} unpacks to more than {MAX_BYTES} bytes")
+        names = [info.filename for info in infos]
+        models = [n for n in names if n.endswith(".json") and "/models/" in f"/{n}"]
+        if len(models) != 1:
+            pickled = any(n.endswith("data.pkl") for n in names)
+            raise ModelFileError(
+                f"{what} is " + ("a pickle of torch.save, which is never opened, because it can run code" if pickled
+                                 else f"no file of torch.export.save: it holds {len(models)} models")
+                + ". Write it with torch.export.save(torch.export.export(model.eval(), (windows,)), 'model.pt2')"
+            )  # fmt: skip
+        root = models[0].rpartition("models/")[0]
+        document = json.loads(archive.read(models[0]))
+        arrays: dict[str, Array] = {}
+        for part in ("weights", "constants"):
+            config = next(
+                (n for n in names if n.startswith(f"{root}data/{part}/") and n.endswith("_config.json")), None
+            )
+            entries = {} if config is None else json.loads(archive.read(config))["config"]
+            for key, entry in entries.items():
+                meta = entry["tensor_meta"]
+                if entry["use_pickle"] or meta is None:
+                    raise ModelFileError(
+                        f"{what}: tensor {key!r} is pickled, which is never opened, because it can run code"
+                    )
+                arrays[key] = _array(archive.read(f"{root}data/{part}/{entry['path_name']}"), meta)
+    module = document["graph_module"]
+    return _of_document(module, arrays, what)
+
+
+def _array(content: bytes, meta: Any) -> Array:
+    values = np.frombuffer(content, np.dtype(_DTYPES[meta["dtype"]]).newbyteorder("<"))
+    sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
+    offset = meta["storage_offset"]["as_int"]
+    if any(value < 0 for value in (*sizes, *strides, offset)) or int(np.prod(sizes, dtype=object)) > MAX_BYTES:
+        raise ValueError(f"sizes {sizes}, strides {strides}")
+    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if min(sizes, default=1) > 0 and not 0 <= last < len(values):
+        raise ValueError(f"sizes {sizes} leave {len(values)} values")
+    flat = np.arange(0)
+    index = np.full(sizes, offset)
+    for axis, stride in enumerate(strides):
+        flat = np.arange(sizes[axis]) * stride
+        index = index + flat.reshape(-1, *[1] * (len(sizes) - axis - 1))
+    return np.asarray(values[index])
+
+
+def _of_document(module: Any, arrays: dict[str, Array], what: str) -> Program:
+    graph, signature = module["graph"], module["signature"]
+    constants: dict[str, Array] = {}
+    inputs: list[str] = []
+    for spec in signature["input_specs"]:
+        ((kind, entry),) = spec.items()
+        if kind == "user_input":
+            inputs.append(entry["arg"]["as_tensor"]["name"])
+        else:
+            key = next(entry[k] for k in ("parameter_name", "buffer_name", "tensor_constant_name") if k in entry)
+            constants[entry["arg"]["name"]] = arrays[key]
+    outputs = [spec["user_output"]["arg"] for spec in signature["output_specs"] if "user_output" in spec]
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelFileError(f"{what} has {len(inputs)} inputs and {len(outputs)} outputs; edgebat runs one of each")
+    sizes = [size.get("as_int", -1) for size in graph["tensor_values"][inputs[0]]["sizes"]]
+    nodes = []
+    for entry in graph["nodes"]:
+        arguments = {one["name"]: _argument(one["arg"]) for one in entry["inputs"]}
+        written: list[str] = []
+        for one in entry["outputs"]:
+            written += (
+                [t["name"] for t in one["as_tensors"]] if "as_tensors" in one else [next(iter(one.values()))["name"]]
+            )
+        nodes.append(Node(entry["target"], arguments, written))
+    return Program(nodes, constants, inputs[0], tuple(sizes), outputs[0]["as_tensor"]["name"])
+
+
+def _argument(entry: Any) -> Any:
+    ((kind, value),) = entry.items()
+    match kind:
+        case "as_tensor":
+            return Name(value["name"])
+        case "as_tensors" | "as_optional_tensors":
+            return [Name(one["name"]) if "name" in one else _argument(one) for one in value]
+        case "as_none":
+            return None
+        case "as_sym_int" | "as_sym_float":
+            return value.get("as_int", value.get("as_float", -1)) if isinstance(value, dict) else -1
+        case "as_sym_ints":
+            return [one.get("as_int", -1) for one in value]
+        case _:
+            return value
+
+
+class _Reader:
+    """One method ``on_<operator>`` for each operator of ATen."""
+
+    def __init__(self, program: Program, what: str) -> None:
+        self.program, self.what = program, what
+        if len(program.shape) < 2 or min(program.shape[1:]) < 1:
+            raise ModelFileError(
+                f"{what}: its input has the shape {list(program.shape)}; allowed: [N, ...], fixed behind N"
+            )
+        self.build = Builder(what, "torch", program.shape[1:], channels_first=True)
+        self.batch = program.shape[0]
+        self.values: dict[str, Any] = {**program.constants, program.input: self.build.input}
+
+    def network(self, name: str) -> FloatNetwork:
+        for node in self.program.nodes:
+            operator = node.target.removeprefix("torch.ops.aten.").partition(".")[0].removesuffix("_")
+            self.build.where = f"{self.what}: {operator} {node.outputs[0] if node.outputs else ''!r}"
+            self.build.source = f"{operator} {node.outputs[0] if node.outputs else ''}".strip()
+            self.node(operator, node)
+        result = self.values.get(self.program.output)
+        if not isinstance(result, Value):
+            raise ModelFileError(f"{self.what}: its output does not depend on its input")
+        return self.build.finish(result, name)
+
+    def node(self, operator: str, node: Node) -> None:
+        arguments = {key: self.found(value) for key, value in node.arguments.items()}
+        values = list(arguments.values())
+        if not any(isinstance(v, Value) for value in values for v in (value if isinstance(value, list) else [value])):
+            self.values |= {name: self.constant(operator, arguments) for name in node.outputs}
+            return
+        method: Callable[..., Any] | None = getattr(self, f"on_{operator}", None)
+        if method is None:
+            plain = _FUNCTIONS.get(operator)
+            if plain is None:
+                known = sorted({n[3:] for n in dir(self) if n.startswith("on_")} | set(_FUNCTIONS))
+                self.build.fail(
+                    remedy(operator) or f"edgebat does not quantize this operator; it knows {', '.join(known)}"
+                )
+            results: Any = self.build.function(values[0], plain[0], plain[1])
+        else:
+            results = method(*values)
+        results = results if isinstance(results, list) else [results]
+        self.values |= dict(zip(node.outputs, results, strict=False))
+
+    def found(self, argument: Any) -> Any:
+        if isinstance(argument, Name):
+            if argument.text not in self.values:
+                self.build.fail(f"it reads {argument.text!r}, which nothing writes")
+            return self.values[argument.text]
+        if isinstance(argument, list):
+            return [self.found(one) for one in argument]
+        return argument
+
+    def constant(self, operator: str, arguments: dict[str, Any]) -> Array | None:
+        """What an operator makes of constants alone: zeros of an initial state, or a stored array in another form."""
+        if operator in ("zeros", "ones", "full", "zeros_like"):
+            size = arguments.get("size", [])
+            value = {"zeros": 0.0, "ones": 1.0}.get(operator, arguments.get("fill_value", 0.0))
+            return np.full([max(int(s), 1) for s in size], value, np.float32)
+        first = next((value for value in arguments.values() if isinstance(value, np.ndarray)), None)
+        if operator in ("sym_size", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size"):
+            return None
+        if first is not None and operator in (
+            "detach",
+            "clone",
+            "alias",
+            "to",
+            "_to_copy",
+            "lift_fresh_copy",
+            "contiguous",
+        ):
+            return first
+        return self.build.fail("it works on constants alone; compute them before the export")
+
+    # -- layers
+
+    def on_linear(self, x: Value, weight: Array, bias: Array | None = None) -> Value:
+        return self.build.dense(x, weight, bias)
+
+    def on_addmm(self, bias: Array, x: Value, weight: Array) -> Value:
+        return self.build.dense(x, weight.T, bias)
+
+    def on_matmul(self, x: Any, weight: Any) -> Value:
+        if not isinstance(weight, np.ndarray) or not isinstance(x, Value):
+            self.build.fail(remedy("matmul"))
+        return self.build.dense(x, weight.T, None)
+
+    on_mm = on_matmul
+
+    def on_t(self, x: Value) -> Value:
+        return self.build.transpose(x, (1, 0))
+
+    def on_conv1d(self, x: Value, weight: Array, bias: Array | None = None, stride: Any = (1,), padding: Any = (0,),
+                  dilation: Any = (1,), groups: int = 1) -> Value:  # fmt: skip
+        kernel = weight.shape[2]
+        if isinstance(padding, str):
+            total = (kernel - 1) * dilation[0] if padding == "same" else 0
+            ends = (total // 2, total - total // 2)
+        else:
+            ends = (padding[0], padding[0])
+        offset = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+        layer = kinds.Conv(weight.transpose(0, 2, 1), offset, stride[0], dilation[0], ends)
+        rank = len(x.axes)
+        return self.build.conv(x, layer, rank - 1, rank - 2, groups)
+
+    def on_conv2d(self, x: Value, weight: Array, bias: Array | None = None, stride: Any = (1, 1), padding: Any = (0, 0),
+                  dilation: Any = (1, 1), groups: int = 1) -> Value:  # fmt: skip
+        if isinstance(padding, str):
+            padding = [(k - 1) * d // 2 if padding == "same" else 0
+                       for k, d in zip(weight.shape[2:], dilation, strict=True)]  # fmt: skip
+        stride, padding, dilation = ([v[0], v[-1]] for v in (stride, padding, dilation))
+        shape = self.build.shape(x)
+        one = next((place for place in (0, 1) if shape[2 + place] == 1), None)
+        if one is None:
+            self.build.fail(remedy("conv2d"))
+        if (1 + 2 * padding[one] - (weight.shape[2 + one] - 1) * dilation[one] - 1) // stride[one] + 1 != 1:
+            self.build.fail(f"it makes more than one row of the axis {2 + one} of {list(shape)}")
+        # Of the kernel along an axis of size 1 only the tap on the data counts; the others meet padding.
+        tap = weight.take(padding[one] // dilation[one], axis=2 + one)
+        offset = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+        time = 1 - one
+        layer = kinds.Conv(tap.transpose(0, 2, 1), offset, stride[time], dilation[time], (padding[time], padding[time]))
+        return self.build.conv(x, layer, 2 + time, 1, groups)
+
+    def on_batch_norm(self, x: Value, weight: Array | None, bias: Array | None, mean: Array | None, var: Array | None,
+                      training: bool, momentum: float, eps: float, cudnn: bool = False) -> Value:  # fmt: skip
+        if mean is None or var is None or training:
+            self.build.fail("it normalizes by the batch; export the model in evaluation mode, with running statistics")
+        factor = (np.ones(len(mean)) if weight is None else weight.astype(np.float64)) / np.sqrt(
+            var.astype(np.float64) + eps
+        )
+        offset = (np.zeros(len(mean)) if bias is None else bias) - mean.astype(np.float64) * factor
+        wide = (1, -1, *[1] * (len(x.axes) - 2))
+        return self.build.affine(x, factor.reshape(wide), offset.reshape(wide))
+
+    def on_lstm(self, x: Value, state: list[Any], params: list[Array], biases: bool, layers: int, dropout: float,
+                train: bool, bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
+        if bidirectional:
+            self.build.fail("it is bidirectional; a device sees no later steps. Use bidirectional=False")
+        if any(not isinstance(one, np.ndarray) or one.any() for one in state):
+            self.build.fail("it starts from a state that is not zero; leave the initial state out")
+        per_layer = 4 if biases else 2
+        if len(params) != layers * per_layer:
+            self.build.fail("it has a projection; use proj_size=0")
+        time, last = (1 if batch_first else 0), x
+        hidden = []
+        for index in range(layers):
+            wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
+            bias = sum((one.astype(np.float64) for one in both), np.zeros(len(wx)))
+            last = self.build.lstm(last, kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias), time)
+            hidden.append((last, time))
+        return [last, _States(hidden), None]
+
+    def on_select(self, x: Any, dim: int, index: int) -> Value:
+        if isinstance(x, _States):
+            if dim:
+                self.build.fail("it takes a part of the final state of an LSTM; take the whole of a layer")
+            return x.last(self.build, index)
+        return self.build.select(x, dim, index)
+
+    def on_slice(self, x: Any, dim: int = 0, start: Any = 0, end: Any = 1 << 62, step: int = 1) -> Any:
+        if step != 1:
+            self.build.fail(f"it takes every {step}th position; use a convolution or pooling with that stride")
+        if isinstance(x, _States):
+            return _States(x.layers[slice(start, min(end, len(x.layers)))])
+        return self.build.cut(x, dim, start or 0, 1 << 62 if end is None else end)
+
+    def on_max_pool1d(self, x: Value, size: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,),
+                      ceil: bool = False) -> Value:  # fmt: skip
+        self.unpadded(padding, dilation)
+        return self.pool(x, kinds.MaxPool(size[0], (stride or size)[0]), ceil)
+
+    def on_avg_pool1d(self, x: Value, size: Any, stride: Any = (), padding: Any = (0,), ceil: bool = False,
+                      count: bool = True) -> Value:  # fmt: skip
+        self.unpadded(padding, (1,))
+        return self.pool(x, kinds.AveragePool(size[0], (stride or size)[0]), ceil)
+
+    def unpadded(self, padding: Sequence[int], dilation: Sequence[int]) -> None:
+        if any(padding) or any(d != 1 for d in dilation):
+            self.build.fail(
+                f"it pools with padding {list(padding)}, dilation {list(dilation)}; use padding=0, dilation=1"
+            )
+
+    def pool(self, x: Value, layer: kinds.MaxPool | kinds.AveragePool, ceil: bool) -> Value:
+        rank = len(x.axes)
+        if ceil and (self.build.shape(x)[-1] - layer.size) % layer.stride:
+            self.build.fail("it pools an incomplete last group (ceil_mode); use ceil_mode=False")
+        return self.build.pool(x, layer, rank - 1, rank - 2)
+
+    def on_adaptive_avg_pool1d(self, x: Value, size: Any) -> Value:
+        return self.adaptive(x, size, "mean")
+
+    def on_adaptive_max_pool1d(self, x: Value, size: Any) -> list[Any]:
+        return [self.adaptive(x, size, "max"), None]
+
+    def adaptive(self, x: Value, size: Sequence[int], kind: str) -> Value:
+        length = self.build.shape(x)[-1]
+        if list(size) == [1]:
+            return self.build.over_time(x, kind, [-1], True)
+        if length % size[0]:
+            self.build.fail(
+                f"it pools {length} steps to {size[0]} groups of unequal size; choose a divisor of {length}"
+            )
+        step = length // size[0]
+        layer = kinds.MaxPool(step, step) if kind == "max" else kinds.AveragePool(step, step)
+        return self.pool(x, layer, False)
+
+    def on_mean(self, x: Value, dims: Any = None, keep: bool = False, dtype: Any = None) -> Value:
+        return self.build.over_time(x, "mean", range(1, len(x.axes)) if dims is None else dims, keep)
+
+    def on_amax(self, x: Value, dims: Any, keep: bool = False) -> Value:
+        return self.build.over_time(x, "max", dims, keep)
+
+    def on_max(self, x: Value, dim: Any = None, keep: bool = False) -> list[Any]:
+        if not isinstance(dim, int):
+            self.build.fail("it takes the maximum over everything, or of two layers; allowed: over time")
+        return [self.build.over_time(x, "max", [dim], keep), None]
+
+    # -- elementwise
+
+    def on_add(self, a: Any, b: Any, alpha: float = 1.0) -> Value:
+        return self.sum(a, b, alpha)
+
+    def on_sub(self, a: Any, b: Any, alpha: float = 1.0) -> Value:
+        return self.sum(a, b, -alpha)
+
+    def on_rsub(self, a: Any, b: Any, alpha: float = 1.0) -> Value:
+        return self.sum(self.build.scalar(a, -float(alpha), 0.0), b, 1.0)
+
+    def sum(self, a: Any, b: Any, factor: float) -> Value:
+        if isinstance(a, Value) and isinstance(b, Value):
+            return self.build.combine(a, b if factor == 1 else self.build.scalar(b, float(factor), 0.0), "add")
+        if isinstance(a, Value):
+            return self.build.affine(a, np.ones(1), np.asarray(b, np.float64) * factor)
+        return self.build.affine(b, np.full(1, float(factor)), np.asarray(a, np.float64))
+
+    def on_mul(self, a: Any, b: Any) -> Value:
+        if isinstance(a, Value) and isinstance(b, Value):
+            return self.build.combine(a, b, "mul")
+        value, other = (a, b) if isinstance(a, Value) else (b, a)
+        return self.build.affine(value, np.asarray(other, np.float64), np.zeros(1))
+
+    def on_div(self, a: Any, b: Any) -> Value:
+        if isinstance(a, Value) and isinstance(b, Value):
+            return self.build.combine(a, b, "div")
+        if not isinstance(a, Value):
+            return self.build.function(b, "reciprocal", lambda x: float(a) / x)
+        return self.build.affine(a, 1.0 / np.asarray(b, np.float64), np.zeros(1))
+
+    def on_neg(self, x: Value) -> Value:
+        return self.build.scalar(x, -1.0, 0.0)
+
+    def on_pow(self, x: Value, exponent: float) -> Value:
+        return self.build.function(x, f"power{exponent:g}", lambda v: v**exponent)
+
+    def on_leaky_relu(self, x: Value, slope: float = 0.01) -> Value:
+        return self.build.function(x, "leaky_relu", functions.leaky_relu(slope))
+
+    def on_prelu(self, x: Value, slope: Array) -> Value:
+        if len(np.unique(slope)) != 1:
+            self.build.fail("it has several slopes; use nn.PReLU() with one, or nn.LeakyReLU")
+        return self.on_leaky_relu(x, float(slope.ravel()[0]))
+
+    def on_elu(self, x: Value, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
+        base = functions.elu(alpha)
+        return self.build.function(x, "elu", lambda v: scale * base(v * input_scale))
+
+    def on_gelu(self, x: Value, approximate: str = "none") -> Value:
+        name = "gelu_tanh" if approximate == "tanh" else "gelu"
+        return self.build.function(x, name, functions.PLAIN[name])
+
+    def on_softplus(self, x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
+        return self.build.function(x, "softplus", lambda v: functions.softplus(v * beta) / beta)
+
+    def on_hardtanh(self, x: Value, low: float = -1.0, high: float = 1.0) -> Value:
+        return self.on_clamp(x, low, high)
+
+    def on_clamp(self, x: Value, low: float | None = None, high: float | None = None) -> Value:
+        ends = (-np.inf if low is None else float(low), np.inf if high is None else float(high))
+        name = {(0.0, np.inf): "relu", (0.0, 6.0): "relu6"}.get(ends, "clip")
+        return self.build.function(x, name, functions.clip(*ends))
+
+    # -- shapes
+
+    def on_view(self, x: Value, size: Sequence[int]) -> Value:
+        return self.build.reshape(x, size)
+
+    on_reshape = on__unsafe_view = on_view
+
+    def on_flatten(self, x: Value, start: int = 0, end: int = -1) -> Value:
+        sizes = list(self.build.shape(x))
+        start, end = start % len(sizes), end % len(sizes)
+        return self.build.reshape(x, [*sizes[:start], -1, *sizes[end + 1 :]]) if start < end else x
+
+    def on_permute(self, x: Value, order: Sequence[int]) -> Value:
+        return self.build.transpose(x, [place % len(x.axes) for place in order])
+
+    def on_transpose(self, x: Value, first: int, second: int) -> Value:
+        order = list(range(len(x.axes)))
+        order[first], order[second] = order[second], order[first]
+        return self.build.transpose(x, order)
+
+    def on_squeeze(self, x: Any, dim: Any = None) -> Value:
+        if isinstance(x, _States):
+            return x.last(self.build, -1)
+        return self.build.squeeze(x, None if dim is None else [dim] if isinstance(dim, int) else dim)
+
+    def on_unsqueeze(self, x: Value, dim: int) -> Value:
+        return self.build.unsqueeze(x, [dim])
+
+    def on_cat(self, values: list[Any], dim: int = 0) -> Value:
+        if not all(isinstance(value, Value) for value in values):
+            self.build.fail("it joins layers with constants; leave those out")
+        return self.build.concat(values, dim)
+
+    def on_pad(self, x: Value, ends: Sequence[int], mode: str = "constant", value: float | None = None) -> Value:
+        if mode != "constant" or value or any(ends[2:]):
+            self.build.fail(f"it pads by {list(ends)}, {mode} {value or 0}; allowed: zeros on the last axis")
+        return self.build.pad(x, len(x.axes) - 1, ends[0], ends[1])
+
+    on_constant_pad_nd = on_pad
+
+    def same(self, x: Any, *_: Any) -> Any:
+        return x
+
+    on_dropout = on_feature_dropout = on_alpha_dropout = on_contiguous = on_clone = on_detach = on_alias = on_to = same
+    on__to_copy = on_identity = same
+
+
+class _States:
+    """The final hidden states of LSTM layers, [layers, N, H]."""
+
+    def __init__(self, layers: list[tuple[Value, int]]) -> None:
+        self.layers = layers
+
+    def last(self, build: Builder, index: int) -> Value:
+        """That of layer ``index``."""
+        value, time = self.layers[index]
+        return build.select(value, time, -1)
+
+
+_FUNCTIONS = {
+    name: (called, functions.PLAIN[called])
+    for name, called in {
+        "relu": "relu", "relu6": "relu6", "tanh": "tanh", "sigmoid": "sigmoid", "silu": "silu", "selu": "selu",
+        "hardswish": "hard_swish", "mish": "mish", "abs": "abs", "exp": "exp", "erf": "erf", "square": "square",
+        "log_sigmoid": "log_sigmoid",
+    }.items()
+} | {"hardsigmoid": ("hard_sigmoid", functions.hard_sigmoid(1.0 / 6.0, 0.5))}  # fmt: skip
+
+
+def read_pt2_file(path: Path) -> FloatNetwork:
+    """As ``read_pt2``, from a file."""
+    return read_pt2(path.read_bytes(), str(path), path.stem)

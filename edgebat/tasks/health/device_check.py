@@ -1,0 +1,90 @@
+"""Whether the charge counter of a device would take a charge that a cycler file holds, and at which temperature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgebat.arrays import Bool, Float64
+from edgebat.tasks.health.charge_counter import ChargeCounter, ChargeEnd, Config, Sample
+from edgebat.tasks.health.increments import WindowStatus
+from edgebat.tasks.health.spec import HealthSpec
+
+ANY_GAP_MS = 2**31 - 1
+BEFORE = 2
+"""Samples below the window that a counter needs to know its beginning."""
+DDEGC = 10
+
+REASONS = {
+    ChargeEnd.STARTS_ABOVE: str(WindowStatus.STARTS_ABOVE),
+    ChargeEnd.ENDS_BELOW: str(WindowStatus.ENDS_BELOW),
+    ChargeEnd.INTERRUPTED: str(WindowStatus.INTERRUPTED),
+    ChargeEnd.NOT_CONSTANT: str(WindowStatus.NOT_CONSTANT),
+    ChargeEnd.SPARSE: str(WindowStatus.SPARSE),
+    ChargeEnd.GAP: "samples are missing inside the window",
+    ChargeEnd.STUCK: "the voltage stands still inside the window while charge flows",
+    ChargeEnd.IMPLAUSIBLE: "the voltage drops inside the window while charge flows",
+}
+"""What a device says of a charge that it does not use, in the words of the command line."""
+NO_ROW = "no charge through the window, as a device counts"
+
+
+@dataclass(frozen=True)
+class DeviceVerdict:
+    """What the counter makes of a charge."""
+
+    reason: str
+    """Why it does not use it; "" where it does."""
+    degc: float | None
+    """Mean temperature inside the window, degC; None where no sample has one."""
+
+
+def device_verdict(
+    time_s: Float64,
+    voltage_v: Float64,
+    current_a: Float64,
+    temperature_degc: Float64 | None,
+    nominal_ah: float,
+    spec: HealthSpec,
+    max_gap_ms: int | None = None,
+) -> DeviceVerdict:
+    """Push the samples [S] (s, V, A charging positive, degC or NaN) of one charge through the counter of the firmware, in
+    its mV, mA and ms and with its default settings. max_gap_ms: a longer hole ends the measurement; None: none does.
+
+    The charge is one that ``charge_increments`` takes; only samples around the window are looked at.
+    """
+    seen = _around_window(voltage_v, current_a > 0.0, spec)
+    ms = np.rint(time_s[seen] * 1000.0)
+    steps = np.diff(ms, prepend=ms[0])
+    degrees = np.full(ms.size, np.nan) if temperature_degc is None else temperature_degc[seen]
+    valid = np.isfinite(degrees)
+    ddegc = np.rint(np.where(valid, degrees, 0.0) * DDEGC)
+    columns = (np.rint(voltage_v[seen] * 1000.0), np.rint(current_a[seen] * 1000.0), steps, ddegc)
+    counter = _counter(nominal_ah, spec, max_gap_ms)
+    for mv, ma, dt_ms, temperature, known in zip(
+        *(column.astype(np.int64).tolist() for column in columns), valid.tolist(), strict=True
+    ):
+        counter.push(Sample(mv, ma, dt_ms, temperature, temperature_valid=known))
+        if counter.row_ready:
+            return DeviceVerdict("", None if counter.row_ddegc is None else counter.row_ddegc / DDEGC)
+    # After a hole the counter begins anew, within the window.
+    end = ChargeEnd.GAP if (steps > counter.config.max_gap_ms).any() else counter.reason
+    return DeviceVerdict(REASONS.get(end, NO_ROW), None)
+
+
+def _counter(nominal_ah: float, spec: HealthSpec, max_gap_ms: int | None) -> ChargeCounter:
+    config = Config(
+        nominal_mah=max(round(nominal_ah * 1000.0), 1), max_gap_ms=ANY_GAP_MS if max_gap_ms is None else max_gap_ms
+    )
+    return ChargeCounter([round(level * 1e6) for level in spec.levels_v], config)
+
+
+def _around_window(voltage_v: Float64, charging: Bool, spec: HealthSpec) -> slice:
+    """The samples of the charge that reaches the window's end, from shortly below the window to shortly above."""
+    end = int(np.argmax(charging & (voltage_v >= spec.window_end_v)))
+    rests = np.flatnonzero(~charging[:end])
+    # Noise dips below the first level once more: begin before it was reached for the first time.
+    first = int(rests[-1]) + 1 if rests.size else 0
+    reached = first + int(np.argmax(voltage_v[first : end + 1] >= spec.window_start_v))
+    return slice(max(reached - BEFORE, first), end + 1)
