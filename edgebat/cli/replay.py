@@ -62,6 +62,7 @@ class Lived:
             metavar="NAME",
             help="years of everyday use instead of the cells' test: commuter, ebike, solar, storage, taxi, all, or a "
             "YAML file; repeatable",
+            autocompletion=complete.lives,
         ),
     ] = None
     lives: Annotated[int, typer.Option("--lives", min=1, help="lives of each kind")] = 1

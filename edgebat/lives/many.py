@@ -109,8 +109,8 @@ def live_many(
     histories = _able(unseen_cells(graph, fleet, wanted.cells, MOST_CELLS), lives[0][1])
     jobs = [
         Job(name, i, life, histories[i % len(histories)], zlib.crc32(f"{name}/{i}/{options.seed}".encode()))
-        for name, life in lives
         for i in range(options.count)
+        for name, life in lives
     ]
     common = _Common(Bench(graph, update, options.target, options.twin_days), folder, _sources())
     led: dict[int, Led] = {}

@@ -19,7 +19,7 @@ def test_lives_are_led_reported_and_not_led_again(command: Command, tmp_path: Pa
     assert "4 of 4" in errors
     report = json.loads((out / "lives.json").read_text())
     assert set(report["kinds"]) == {"ebike", "taxi"}
-    assert [life["kind"] for life in report["lives"]] == ["ebike", "ebike", "taxi", "taxi"]
+    assert [life["kind"] for life in report["lives"]] == ["ebike", "taxi", "ebike", "taxi"]
     assert report["kinds"]["taxi"]["mismatches"] == 0
     assert (out / "lives.svg").read_text().startswith("<svg")
     assert len(list(csv.DictReader((out / "lives.csv").read_text().splitlines()))) == 12
