@@ -120,6 +120,11 @@ def replay(
     errors = Console(stderr=True, highlight=False, quiet=quiet)
     asked = Wanted(wanted.corpus, tuple(wanted.cell or ()), wanted.cells, tuple(wanted.dataset or ()))
     if lived.life:
+        if forecast or board.cycles or board.noise_mv:
+            raise EdgebatError(
+                "--life takes no --forecast, --cycles or --noise-mv: a life's file says what its sensors are worth, and "
+                "--days ends it"
+            )
         _replay_lives(model, asked, board, lived, out, errors, quiet=quiet, json_=json_)
         return
     replayed = replay_model(

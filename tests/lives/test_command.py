@@ -46,3 +46,9 @@ def test_an_unknown_life_is_refused_before_anything_is_built(command: Command, t
     assert code == 2
     assert "airliner" in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_life_says_itself_is_no_option(command: Command, tmp_path: Path):
+    code, _, errors = command(*ASKED, "--life", "ebike", "--cycles", "3", "--out", tmp_path / "out")
+    assert code == 2
+    assert "--days" in errors
