@@ -197,11 +197,12 @@ class _Front:
             self._firmware.take_fram(before)
             self._power_up(happened.begins_s, join=True)
         elif event.what == "capacity":
-            edited = {
-                "nominal_mah": round(self._config.nominal_mah * event.factor),
-                "reference_mah": round(self._config.reference_mah * event.factor),
-            }
-            self._config = replace(self._config, **edited, cutoff_ma=-1, max_current_ma=0)
+            nominal, reference = (
+                round(event.factor * mah) for mah in (self._config.nominal_mah, self._config.reference_mah)
+            )
+            self._config = replace(
+                self._config, nominal_mah=nominal, reference_mah=reference, cutoff_ma=-1, max_current_ma=0
+            )
             self._firmware.configure(self._config)
             self._power_up(happened.begins_s, join=True)
 
