@@ -17,6 +17,8 @@ from edgebat.lives.settings import Between, Charge, Event, Life, Sensors, Use
 DAY_S, HOUR_S = 86_400.0, 3600.0
 AWAKE_S = 900.0
 """After a use or a charge a board stays awake so long."""
+WAKES_S = 10
+"""Between power-up and the first current a board samples so many seconds at rest."""
 REST_TICK_S = 60.0
 PATTERN_S = 3600
 WARMEST_H = 15.0
@@ -163,12 +165,12 @@ class Living:
             yield PowerOn(self.clock_s, slept_s, self.life.board.clock)
         else:
             yield Idle(self.clock_s, slept_s)
+        yield from self._happens(self.battery.rest(np.ones(WAKES_S), self._around(False)))
 
     def _nap(self) -> Iterator[Step]:
         """A board that only idles looks once a day."""
         if self._asleep_s is not None and self.life.board.asleep == "idle":
             yield from self._wake()
-            yield from self._happens(self._resting(1.0))
 
     def _resting(self, seconds: float) -> Stretch:
         ticks = int(seconds // REST_TICK_S)

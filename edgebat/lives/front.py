@@ -34,18 +34,11 @@ AGAIN_DAYS = 90
 MOST_SLEEP_MS = 2_000_000_000
 FULL_BELOW_MV, EMPTY_ABOVE_MV = 20, 50
 """Full and empty voltage of the configuration, from the highest and lowest of the cell."""
-SAID = np.dtype(
-    [
-        ("soh", "<u2"),
-        ("sigma", "<u2"),
-        ("rul", "<u2"),
-        ("status", "u1"),
-        ("alive", "u1"),
-        ("at_s", "f8"),
-        ("charge", "u1"),
-    ]
-)
-"""A burst of frames: the first four as the frame ``Health`` has them, the clock of the life, the last charge."""
+_HEALTH = [("soh", "<u2"), ("sigma", "<u2"), ("rul", "<u2"), ("status", "u1"), ("alive", "u1")]
+FRAME = np.dtype(_HEALTH)
+"""The frame ``Health``; ``status`` with the source in its upper half."""
+SAID = np.dtype([*_HEALTH, ("at_s", "f8"), ("charge", "u1")])
+"""A burst of frames: what ``Health`` says, the clock of the life, the last charge."""
 
 
 @dataclass
@@ -215,7 +208,10 @@ class _Front:
             if after.size:
                 self._charges[_outcome(int(after["charge"][0]), int(after["status"][0]))] += 1
                 self._charged_at_s = None
-        row = np.concatenate((self._last, said))
+        if not said.size:
+            return
+        row = np.empty(self._last.size + said.size, dtype=SAID)
+        row[: self._last.size], row[self._last.size :] = self._last, said
         known, guess = row["soh"] != UNKNOWN, row["status"] >> 4 == Source.DATASHEET
         moved = np.abs(np.diff(row["soh"].astype(np.int64)))
         most = self._config.slew_cpct_h * np.diff(row["at_s"]) / 3600 + 1
@@ -277,9 +273,9 @@ def said_in(frames: list[Frame], clock_ms: int, begins_s: float) -> Array:
     health = [frame for frame in frames if frame.id == FIRST_ID + HEALTH]
     about = [frame.data[6] for frame in frames if frame.id == FIRST_ID + MODEL]
     said = np.zeros(len(health), dtype=SAID)
-    content = np.frombuffer(b"".join(frame.data for frame in health), dtype="<u2,<u2,<u2,u1,u1")
-    for name, column in zip(("soh", "sigma", "rul", "status", "alive"), content.dtype.names or (), strict=True):
-        said[name] = content[column]
+    content = np.frombuffer(b"".join(frame.data for frame in health), dtype=FRAME)
+    for name in FRAME.names or ():
+        said[name] = content[name]
     since_ms: Float64 = np.array([(frame.time_ms - clock_ms) % 2**32 for frame in health], dtype=np.float64)
     said["at_s"], said["charge"] = begins_s + since_ms / 1000, about
     return said
