@@ -18,7 +18,7 @@ from edgebat.errors import DataError, EdgebatError, ModelFileError
 from edgebat.files import Json
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.graph import IntGraph
-from edgebat.graph.origin import Foreign, foreign_of, graph_ground, synthetic_note
+from edgebat.graph.origin import Foreign, foreign_of, graph_ground, graph_interval, synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
 from edgebat.paths import recipes_dir, shipped
 
@@ -104,6 +104,8 @@ def _int8(path: Path, rounding: str) -> Description:
             details[title] = values
     if graph.meta.get("task"):
         details["ground"] = dict(graph_ground(graph).facts())
+    if (interval := graph_interval(graph)) is not None:
+        details["interval"] = dict(interval.facts())
     task = graph.meta.get("task")
     name = task.get("name", "health") if isinstance(task, dict) else ""
     made_of = ", trained on synthetic cells" if synthetic_note(graph) else ""

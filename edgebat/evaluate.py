@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from edgebat.arrays import Bool, FloatArray
 from edgebat.cells import seen_cells
 from edgebat.errors import DataError, require
 from edgebat.files import Json
+from edgebat.interval import Covered
 from edgebat.models import Model, open_model
 from edgebat.tasks.base import Predictions, Scores
+from edgebat.tasks.coverage import coverage
 from edgebat.tasks.windows import Windows
 
 if TYPE_CHECKING:
@@ -61,10 +64,15 @@ class Evaluation:
     baselines: dict[str, Scores]
     notes: list[str]
     left_out: dict[str, int]
+    coverage: tuple[Covered, ...] = ()
+    """How often the model's interval held on the cells of ``datasets``, all of them first; empty without one."""
 
     def to_json(self) -> Json:
         """Everything as plain data."""
-        return vars(self) | {"cells": [cell.to_json() for cell in self.cells]}
+        return vars(self) | {
+            "cells": [cell.to_json() for cell in self.cells],
+            "coverage": [dataclasses.asdict(found) for found in self.coverage],
+        }
 
     def cells_csv(self) -> str:
         """The table of cells as CSV; empty where nothing is known."""
@@ -132,6 +140,7 @@ def evaluate_model(
             *task.beside(test, tested_predictions, baselines),
         ],
         left_out=windows.left_out,
+        coverage=coverage(task, test, tested_predictions),
     )
 
 

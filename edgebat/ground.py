@@ -66,7 +66,7 @@ class RowLimits:
     """What one row of inputs, a charge through the window, must be like for a device to use it."""
 
     low_ppm: tuple[int, ...] = ()
-    """[columns] ppm of nominal capacity; empty: not limited."""
+    """[columns] ppm of nominal capacity; empty: not limited. A column of rates is limited by ``rates_mc`` alone."""
     high_ppm: tuple[int, ...] = ()
     rates_mc: tuple[Range, ...] = ()
     """Charging currents, 0.001 C, ascending: one range for each rate that was trained, for what lies between two rates is
@@ -78,7 +78,7 @@ class RowLimits:
         """Why a device leaves the row [columns] out, in words; "" when it takes it. None is not measured, and refuses
         nothing."""
         if rate_c is not None and not self.knows_rate(rate_c):
-            return f"charged at another rate than those it has learnt from, {self.rates}"
+            return f"{RATE_UNLIKE}, {self.rates}"
         if degc is not None and self.temperature_ddegc is not None:
             low, high = self.temperature_ddegc
             if not low <= round(degc * 10) <= high:
@@ -97,6 +97,7 @@ class RowLimits:
         return ", ".join(f"{low / 1000:g} to {high / 1000:g} C" for low, high in self.rates_mc)
 
 
+RATE_UNLIKE = "charged at another rate than those it has learnt from"
 CHARGE_UNLIKE = "a charge unlike those of the training cells"
 WINDOW_UNLIKE = "charges that are together unlike those of the training cells"
 
@@ -109,7 +110,7 @@ class Domain:
     """
 
     prototypes: tuple[tuple[int, ...], ...]
-    """At most 32 rows [columns] of the quantized input plus 128, 0 to 255."""
+    """At most 32 rows of the quantized input plus 128, 0 to 255; of its first columns where a row ends with its rate."""
     limit: int
     """Largest score that is inside."""
     false_alarms: float
@@ -117,7 +118,7 @@ class Domain:
 
     def scores(self, windows: Int8) -> Int64:
         """Scores [N] of quantized windows [N, T, columns], as a generated ``<name>_domain`` computes them."""
-        shifted = windows.astype(np.int64) + 128
+        shifted = windows[..., : len(self.prototypes[0])].astype(np.int64) + 128
         steps = shifted.shape[1]
         mean = (2 * shifted.sum(axis=1) + steps) // (2 * steps)
         table = np.array(self.prototypes, dtype=np.int64)
@@ -244,7 +245,8 @@ def _check(ground: Ground) -> None:
     if domain is None:
         return
     sizes = {len(row) for row in domain.prototypes}
-    if not (1 <= len(domain.prototypes) <= MOST_PROTOTYPES and sizes == {columns} and columns):
+    rated = columns > 1 and (rows.low_ppm[-1], rows.high_ppm[-1]) == (0, INT32_MAX)
+    if not (1 <= len(domain.prototypes) <= MOST_PROTOTYPES and sizes == {columns - int(rated)} and columns):
         raise ValueError(f"{len(domain.prototypes)} prototypes of {sorted(sizes)} values; the model reads {columns}")
     if not all(0 <= v <= 255 for row in domain.prototypes for v in row) or domain.limit < 0:
         raise ValueError("prototypes are 0 to 255, the limit is at least 0")

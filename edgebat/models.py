@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from edgebat.errors import DataError, ModelFileError, require
 from edgebat.files import Json
 from edgebat.formats.roundings import OWN
 from edgebat.graph import IntGraph, load_graph
+from edgebat.interval import BOUNDS
 from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.runtime.refusal import Refusal, refusals
@@ -179,14 +180,26 @@ def to_ppm(fraction: FloatArray) -> Int32:
 
 def graph_heads(graph: IntGraph, task: AnyTask, spec: Definition) -> tuple[Head, ...]:
     """The heads of an int8 model of ``task``. Raises ModelFileError when its outputs are not those."""
-    sizes = {str(entry["name"]): int(entry["size"]) for entry in graph.meta.get("outputs") or ()}
+    outputs = list(graph.meta.get("outputs") or ())
+    bounds = {str(entry["name"]): entry for entry in outputs if entry.get("of")}
+    sizes = {str(entry["name"]): int(entry["size"]) for entry in outputs if entry["name"] not in bounds}
     heads = task.heads(spec, max(sizes.values(), default=1))
     wanted = {head.name: head.size for head in heads}
     if sizes != wanted:
         raise ModelFileError(
             f"model {graph.name!r} has the outputs {sizes}; a model of the task {task.name} has {wanted}"
         )
-    return heads
+    named = {head.name: head for head in heads}
+    return (*heads, *(_bound(named.get(str(entry["of"])), entry, graph.name) for entry in bounds.values()))
+
+
+def _bound(of: Head | None, entry: Mapping[str, Any], model: str) -> Head:
+    """The head that says how low or high ``of`` may be."""
+    if of is None or entry.get("bound") not in BOUNDS or int(entry["size"]) != of.size:
+        raise ModelFileError(
+            f"model {model!r} has an output {entry['name']!r} that is no bound of another; export it again"
+        )
+    return replace(of, name=str(entry["name"]), title=str(entry["bound"]))
 
 
 @dataclass(frozen=True)
@@ -233,5 +246,9 @@ def run_int8(graph: IntGraph, x: FloatArray) -> DeviceOutputs:
 
 def predict_int8(graph: IntGraph, windows: Windows) -> dict[str, FloatArray]:
     """What the device would say, in physical units: everything passes through the integers of the border, 0.01 % and whole
-    cycles; values between knots lie on straight lines."""
-    return run_int8(graph, windows.inputs()).physical()
+    cycles; values between knots lie on straight lines. Bounds are NaN where a device gives no estimate."""
+    found = run_int8(graph, windows.inputs())
+    values = found.physical()
+    for name in (str(entry["name"]) for entry in graph.meta.get("outputs") or () if entry.get("of")):
+        values[name] = np.where(found.outside, np.nan, values[name])
+    return values

@@ -75,7 +75,8 @@ def user_border_of(graph: IntGraph) -> UserBorder | None:
     try:
         units = graph.meta["input"]["units"]
         outputs = [
-            (str(head["name"]), float(head["scale"]), str(head["unit_name"]), _shape(head)) for head in graph.meta["outputs"]
+            (str(head["name"]), float(head["scale"]), str(head["unit_name"]), _shape(head))
+            for head in graph.meta["outputs"]
         ]
         found = UserBorder(
             graph, str(network["source"]), tuple(int(size) for size in network["file_shape"]),

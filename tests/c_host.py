@@ -40,6 +40,10 @@ def c_compiler() -> str:
     return found[0]
 
 
+INCLUDES = [f"-I{firmware_dir() / folder}" for folder in ("include", "layers")]
+"""Where the headers of the kernels lie."""
+
+
 def call(command: list[str | Path]) -> None:
     """Run a tool; its words become the failure of the test."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
@@ -58,7 +62,7 @@ class Kernels:
         if flags not in self.built:
             folder = self.folder / f"objects{len(self.built)}"
             folder.mkdir(parents=True)
-            command = [c_compiler(), "-O1", "-fPIC", "-c", *flags, *WARNINGS, f"-I{firmware_dir() / 'include'}"]
+            command = [c_compiler(), "-O1", "-fPIC", "-c", *flags, *WARNINGS, *INCLUDES]
             sources = sorted(path for part in ("src", "exact") for path in (firmware_dir() / part).glob("*.c"))
             done = subprocess.run([*command, *map(str, sources)], cwd=folder, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr

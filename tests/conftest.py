@@ -87,11 +87,11 @@ def model_file(tmp_path: Path, windows: HealthWindows) -> Path:
 
 
 def tiny_model(windows: HealthWindows, path: Path) -> Path:
-    """Write that model, its range of inputs taken from ``windows``."""
+    """Write that model, its range of inputs taken from ``windows``; a rate counts like an increment."""
     from edgebat.graph import save_graph
 
     spec = windows.spec
-    size = spec.context * spec.increments
+    size = spec.context * spec.columns
     x_mean, x_std = windows.x.mean(axis=(0, 1)), windows.x.std(axis=(0, 1))
     soh_mean, soh_std = float(windows.soh.mean()), float(windows.soh.std())
     # soh = 10 * mean(x), written in normalized inputs and outputs.
@@ -103,7 +103,7 @@ def tiny_model(windows: HealthWindows, path: Path) -> Path:
     )
     model = FloatModel(
         kind="mlp",
-        input_shape=(spec.context, spec.increments),
+        input_shape=(spec.context, spec.columns),
         layers=(FlattenLayer(), head),
         input_mean=x_mean,
         input_std=x_std,

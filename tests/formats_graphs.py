@@ -14,6 +14,7 @@ from edgebat.graph import (
     Dense,
     DepthwiseConv1D,
     Flatten,
+    Gru,
     IntGraph,
     LastStep,
     Lstm,
@@ -25,7 +26,7 @@ from edgebat.graph import (
     check_graph,
 )
 from edgebat.graph.arithmetic import quantize_multiplier
-from edgebat.quantization.requant_search import choose_power_scale, choose_scale
+from edgebat.quantization.requant_search import choose_head_scale, choose_power_scale, choose_scale
 
 META = {
     "task": {"name": "health"},
@@ -187,6 +188,25 @@ class GraphMaker:
         )  # fmt: skip
         return self.append(node, target)
 
+    def gru(self, hidden: int, reset_after: bool = True) -> Tensor:
+        label, source = self.label("gru"), self.current
+        target = Tensor(label, (source.shape[0], hidden), "int8", 2.0**-7, 0)
+        packed = []
+        for scale_in, fan_in in ((source.scale, source.shape[1]), (2.0**-7, hidden)):
+            naturals = self.rng.uniform(0.5, 2.0, 3) / 127 / np.sqrt(fan_in)
+            found = zip(*(choose_head_scale(float(n), scale_in * 4096, 6) for n in naturals), strict=True)
+            packed.append(
+                [np.array(v, dtype) for v, dtype in zip(found, (np.float32, np.int32, np.int32), strict=True)]
+            )
+        (sx, kx, nx), (sh, kh, nh) = packed
+        bias = self.rng.integers(-3000, 3000, (3, hidden)).astype(np.int32)
+        own = self.rng.integers(-3000, 3000, hidden).astype(np.int32) * reset_after
+        node = Gru(
+            label, (source.name,), label, self.weight(3, hidden, source.shape[1]), self.weight(3, hidden, hidden), bias,
+            sx, sh, kx, nx, kh, nh, own.astype(np.int32), reset_after,
+        )  # fmt: skip
+        return self.append(node, target)
+
     def head(self, outs: int) -> Tensor:
         label, source = self.label("head"), self.current
         ins = source.shape[0]
@@ -283,7 +303,22 @@ def random_lstm(seed: int) -> IntGraph:
     return make.graph(f"lstm{seed}")
 
 
-FAMILIES = {"mlp": random_mlp, "cnn": random_cnn, "lstm": random_lstm}
+def random_gru(seed: int) -> IntGraph:
+    """1 or 2 GRU layers of either form, sometimes behind a dense layer per step -> last step -> int16 head."""
+    rng = np.random.default_rng([seed, 4])
+    make = GraphMaker(rng, _shape(rng), rng.uniform(0.01, 0.1), int(rng.integers(-128, 128)))
+    if rng.random() < 0.3:
+        make.dense(int(rng.integers(1, 9)))
+    for _ in range(rng.integers(1, 3)):
+        make.gru(int(rng.integers(1, 17)), bool(rng.integers(2)))
+    make.last_step()
+    if rng.random() < 0.5:
+        make.dense(int(rng.integers(1, 17)), relu=True)
+    make.head(int(rng.integers(1, 8)))
+    return make.graph(f"gru{seed}")
+
+
+FAMILIES = {"mlp": random_mlp, "cnn": random_cnn, "lstm": random_lstm, "gru": random_gru}
 
 
 def random_inputs(graph: IntGraph, count: int, seed: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from edgebat.graph import (
     Dense,
     DepthwiseConv1D,
     Flatten,
+    Gru,
     IntGraph,
     LastStep,
     Lstm,
@@ -96,6 +97,8 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
                 values[node.output] = [v for row in x for v in row]
             case LastStep():
                 values[node.output] = x[-1]
+            case Gru():
+                values[node.output] = gru(node, x, zero)
             case Lstm():
                 values[node.output] = lstm(node, x, zero, graph.tensors[node.output].zero_point)
     return values[graph.output]
@@ -177,4 +180,42 @@ def lstm(node: Lstm, x: list, zero: int, hidden_zero: int) -> list:
                 double_rounding(product, node.hidden_multiplier, node.hidden_exponent) + hidden_zero, -128, 127
             )
         sequence.append(list(hidden))
+    return sequence
+
+
+def gru(node: Gru, x: list, zero: int) -> list:
+    units = node.bias.shape[1]
+
+    def shifted(value: int, n: int) -> int:
+        return math.floor(Fraction(value, 2**n) + Fraction(1, 2))
+
+    def times(gate: int, value: int) -> int:
+        return double_rounding(gate * value, 1 << 30, -14)
+
+    def byte(value: int) -> int:
+        return min(double_rounding(value, 1 << 30, -7), 127)
+
+    def from_x(g: int, u: int, row: list) -> int:
+        total = int(node.bias[g, u]) + sum(
+            (v - zero) * int(w) for v, w in zip(row, node.input_weight[g, u], strict=True)
+        )
+        return sat16(shifted(total * int(node.input_factor[g]), int(node.input_shift[g])))
+
+    def from_h(g: int, u: int, h: list) -> int:
+        total = sum(v * int(w) for v, w in zip(h, node.recurrent_weight[g, u], strict=True))
+        total += int(node.recurrent_bias[u]) if g == 2 else 0
+        return sat16(shifted(total * int(node.recurrent_factor[g]), int(node.recurrent_shift[g])))
+
+    state, sequence = [0] * units, []
+    for row in x:
+        h = [byte(v) for v in state]
+        r, z = ([sigmoid(sat16(from_x(g, u, row) + from_h(g, u, h))) for u in range(units)] for g in (0, 1))
+        kept = [byte(times(r[u], state[u])) for u in range(units)]
+        after = []
+        for u in range(units):
+            part = times(r[u], from_h(2, u, h)) if node.reset_after else from_h(2, u, kept)
+            new = tanh(sat16(from_x(2, u, row) + part), 0)
+            after.append(sat16(new - times(z[u], new) + times(z[u], state[u])))
+        state = after
+        sequence.append([byte(v) for v in state])
     return sequence

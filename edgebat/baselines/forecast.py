@@ -1,6 +1,6 @@
-"""Small learners that stand beside the forecasters: a patch MLP after CPMLP (BatteryLife) and a random forest.
+"""Small learners that stand beside the forecasters: a patch MLP after CPMLP (BatteryLife), a GRU and a random forest.
 
-Both see the last 96 changes before the origin, divided by the window's own fade, and answer the changes after it.
+All see the last 96 changes before the origin, divided by the window's own fade, and answer the changes after it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from edgebat.baselines.lines import (
 from edgebat.tasks.forecast.windows import ForecastWindows
 
 PAST = 96
+GROUP = 4
+"""Cycles that are one step of a recurrent network."""
 FLOOR = 5e-3
 """Smallest fade a window is divided by, as a fraction of nominal."""
 Answer = Callable[[Float32], FloatArray]
@@ -72,9 +74,25 @@ def random_forest(x: Float32, y: Float32, seed: int) -> Answer:
     return answer
 
 
-def cpmlp(x: Float32, y: Float32, seed: int, steps: int = 1500) -> Answer:
-    """A ``PatchMlp`` trained on absolute errors."""
-    network = seeded(lambda: PatchMlp(y.shape[1]), seed)
+class Recurrent(nn.Module):
+    """[N, 96] -> [N, horizon]: a GRU over groups of four cycles, its last state added to a linear map."""
+
+    def __init__(self, horizon: int, units: int = 32) -> None:
+        super().__init__()
+        self.straight = nn.Linear(PAST, horizon)
+        self.gru = nn.GRU(GROUP, units, batch_first=True)
+        self.ahead = nn.Linear(units, horizon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        state = self.gru(x.reshape(len(x), -1, GROUP))[1][0]
+        value: Tensor = self.straight(x) + self.ahead(state)
+        return value
+
+
+def network(make: Callable[[int], nn.Module], x: Float32, y: Float32, seed: int, steps: int = 1500) -> Answer:
+    """``make(horizon)`` trained on absolute errors."""
+    network = seeded(lambda: make(y.shape[1]), seed)
     inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
 
     def loss(rows: Tensor) -> Tensor:
@@ -91,7 +109,11 @@ def cpmlp(x: Float32, y: Float32, seed: int, steps: int = 1500) -> Answer:
     return answer
 
 
-LEARNERS: dict[str, Callable[[Float32, Float32, int], Answer]] = {"cpmlp": cpmlp, "random_forest": random_forest}
+LEARNERS: dict[str, Callable[[Float32, Float32, int], Answer]] = {
+    "cpmlp": partial(network, PatchMlp),
+    "gru": partial(network, Recurrent),
+    "random_forest": random_forest,
+}
 
 
 class Learner(Line):
@@ -131,7 +153,7 @@ def forecast_baselines(
 
 QUICK = ("persistence", "line24", "line48", "line_all")
 """What a run sets beside its students, in seconds."""
-SHOWN = ("persistence", "line48")
+SHOWN = ("persistence", "line24", "line48")
 """What stands in its charts."""
 MOST_WINDOWS = 4
 """Of the training windows one in so many is enough for those that learn."""

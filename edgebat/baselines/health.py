@@ -18,7 +18,7 @@ from edgebat.arrays import Float64
 from edgebat.baselines import each_at_hand
 from edgebat.baselines.forest import forest_on
 from edgebat.errors import require
-from edgebat.tasks.health.windows import SMALLEST_STD, HealthWindows
+from edgebat.tasks.health.windows import HealthWindows
 
 Predictions = dict[str, Float64]
 Learn = Callable[[HealthWindows, HealthWindows, HealthWindows], Predictions]
@@ -32,8 +32,8 @@ sample of a large set loses nothing."""
 
 
 def flat(windows: HealthWindows) -> Float64:
-    """The window's increments side by side, float64 [N, context * increments]."""
-    return windows.x.reshape(len(windows), -1).astype(np.float64)
+    """The window's inputs side by side, float64 [N, context * columns]."""
+    return windows.inputs().reshape(len(windows), -1).astype(np.float64)
 
 
 def standardized(train: HealthWindows) -> Callable[[HealthWindows], Float64]:
@@ -46,7 +46,7 @@ def standardized(train: HealthWindows) -> Callable[[HealthWindows], Float64]:
 def log_variance(windows: HealthWindows) -> Float64:
     """Severson's feature on a piece of charge: log10 of the variance of the last cycle's increments less the first's,
     float64 [N, 1]."""
-    change = windows.x[:, -1].astype(np.float64) - windows.x[:, 0]
+    change = windows.increments[:, -1].astype(np.float64) - windows.increments[:, 0]
     spread: Float64 = np.log10(change.var(axis=1, keepdims=True) + 1e-12)
     return spread
 
@@ -178,17 +178,18 @@ def cpmlp(
 
     from edgebat.baselines.cpmlp import CyclePatchMlp, fit_batches, seeded
 
-    context, increments = train.x.shape[1:]
+    seen = train.inputs()
+    context, columns = seen.shape[1:]
     # A step that hardly differs among the training windows must not become a huge input on others.
-    centre, scale = train.x.mean(axis=0), np.maximum(train.x.std(axis=0), SMALLEST_STD)
+    centre, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), train.smallest_std())
     y = np.column_stack([train.soh, train.trajectory, train.rul]).astype(np.float32)
     known = np.isfinite(y)
     count = np.maximum(known.sum(axis=0), 1)
     level = np.where(known, y, 0.0).sum(axis=0) / count
     spread = np.sqrt((np.where(known, y - level, 0.0) ** 2).sum(axis=0) / count)
     targets = torch.from_numpy(np.where(known, (y - level) / (spread + 1e-12), np.nan).astype(np.float32))
-    inputs, ask = (torch.from_numpy(((w.x - centre) / scale).astype(np.float32)) for w in (train, test))
-    network = seeded(lambda: CyclePatchMlp(context, increments, width=32, outputs=y.shape[1]), seed)
+    inputs, ask = (torch.from_numpy(((w.inputs() - centre) / scale).astype(np.float32)) for w in (train, test))
+    network = seeded(lambda: CyclePatchMlp(context, columns, width=32, outputs=y.shape[1]), seed)
 
     def loss(rows: Any) -> Any:
         target = targets[rows]
@@ -239,7 +240,7 @@ def answers(
 def stored_values(name: str, train: HealthWindows) -> int | None:
     """See ``edgebat.baselines.stored_values``."""
     heads = 2 + train.spec.horizon
-    inputs = train.spec.context * train.spec.increments
+    inputs = train.spec.context * train.spec.columns
     kept = min(len(train), MAX_WINDOWS)
     return {"mean": heads, "ridge": (inputs + 1) * heads, "nearest": kept * (inputs + heads)}.get(name)
 

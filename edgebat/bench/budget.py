@@ -21,13 +21,13 @@ from edgebat.errors import ModelFileError, TargetError, TooLarge
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.write import MODES, write_c
 from edgebat.formats.export import c_name
-from edgebat.graph import Conv1D, Dense, IntGraph, Lstm
+from edgebat.graph import Conv1D, Dense, Gru, IntGraph, Lstm
 from edgebat.simulate.image import BuildOptions
 from edgebat.simulate.measure import Measurement, measure
 from edgebat.simulate.targets import Budget, Target, load_target
 from edgebat.verify.inputs import random_inputs
 
-USUAL = {"mlp": (32, 16), "cnn": (8, 16), "lstm": (16,)}
+USUAL = {"mlp": (32, 16), "cnn": (8, 16), "lstm": (16,), "gru": (16,)}
 """Widths of the usual student of each family."""
 _SCALES = (1.0, 0.75, 0.5, 0.25, 0.125)
 
@@ -176,9 +176,9 @@ def _what_fits(graph: IntGraph, board: Target, limits: Limits, optimize: str, mo
 
 def family_of(graph: IntGraph) -> tuple[str, tuple[int, ...]]:
     """The student family a graph looks like, and the widths of its layers before the head."""
-    lstm = tuple(int(node.bias.shape[1]) for node in graph.nodes if isinstance(node, Lstm))
-    if lstm:
-        return "lstm", lstm
+    for cls in (Lstm, Gru):
+        if units := tuple(int(node.bias.shape[1]) for node in graph.nodes if isinstance(node, cls)):
+            return cls.op, units
     filters = tuple(len(node.weight) for node in graph.nodes if isinstance(node, Conv1D))
     if filters:
         return "cnn", filters

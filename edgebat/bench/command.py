@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgebat.bench import guard, render
 from edgebat.bench.host import TIMED
-from edgebat.bench.nets import NETS, reference_net
+from edgebat.bench.nets import ALL_NETS, reference_net
 from edgebat.bench.peers import all_tables, compare_with_peers
 from edgebat.bench.run import COMPILERS, TARGETS, Options, Report, bench, require_good
 from edgebat.errors import EdgebatError
@@ -32,8 +32,8 @@ def graphs_of(model: str | None, nets: Sequence[str], rounding: str = "auto") ->
     """The model file and the reference nets that were asked for. Raises EdgebatError for an unknown net."""
     from edgebat.models import load_model
 
-    if unknown := sorted(set(nets) - set(NETS)):
-        raise EdgebatError(f"there is no reference net {', '.join(unknown)}; choose {', '.join(NETS)}")
+    if unknown := sorted(set(nets) - set(ALL_NETS)):
+        raise EdgebatError(f"there is no reference net {', '.join(unknown)}; choose {', '.join(ALL_NETS)}")
     return [*([load_model(model, rounding)] if model else []), *map(reference_net, dict.fromkeys(nets))]
 
 
@@ -68,7 +68,7 @@ def run_bench(
     Raises EdgebatError, after printing, when a tool broke or outputs differ from NumPy's.
     """
     if not graphs:
-        raise EdgebatError(f"nothing to measure: give a model file, or --net {' | --net '.join(NETS)}")
+        raise EdgebatError(f"nothing to measure: give a model file, or --net {' | --net '.join(ALL_NETS)}")
     if "host" in targets and not quiet:
         options = replace(options, times=TIMED)
     reports = [bench(graph, targets, options) for graph in graphs]

@@ -126,6 +126,8 @@ class _Writer:
                     rows, width = self.conv(label, layer, rows, width, pool)
                 case spec.LstmLayer():
                     self.lstm(label, layer, rows)
+                case spec.GruLayer():
+                    raise ModelFileError(f"{label}: there is no float kernel of a GRU to compare with")
                 case spec.FlattenLayer() | spec.LastStepLayer() | spec.MaxPool1DLayer():
                     pass
 

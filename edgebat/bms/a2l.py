@@ -43,11 +43,15 @@ def _fields(model: BmsModel) -> list[_Field]:
     fields.append(_Field("age_s", 12, "ULONG", 1, "s", "Age of the model's estimate in seconds of operation"))
     fields.append(_Field("cycle", 16, "ULONG", 1, "cycles", "Charges so far"))
     fields.append(_Field("revision", 20, "ULONG", 1, "", "Counts on whenever there is something worth saving"))
-    offset = 24
+    fields.append(_Field("throughput_mAh", 24, "ULONG", 1, "mAh", "Charge in and out, ever"))
+    fields.append(_Field("window_ppm", 28, "ULONG", 1, "ppm", "Charge of the last row of the window, of nominal"))
+    offset = 32
     for i in range(model.points):
         ahead = round((i + 1) * model.horizon / model.points)
         fields.append(_Field(f"points_cpct_{i}", offset + 2 * i, "UWORD", 0.01, "%", f"SOH {ahead} cycles ahead"))
     offset += 2 * POINTS_MAX
+    fields.append(_Field("efc_quarters", offset, "UWORD", 0.25, "cycles", "Equivalent full cycles"))
+    offset += 2
     fields.append(_Field("points", offset, "UBYTE", 1, "", "Points of the trajectory that are known"))
     fields.append(_Field("warmup", offset + 1, "UBYTE", 1, "", "Charges missing before the model speaks"))
     offset += 2

@@ -12,7 +12,20 @@ from edgebat.errors import TargetError
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"\s*$')
 _MACRO = re.compile(r"^\s*#\s*define\s+(\w+)", re.MULTILINE)
 _LOCAL = re.compile(r"^static[^;={(]*?\b(\w+)\s*[(\[={]", re.MULTILINE)
-_PUBLIC = ("edgebat_nn.h", "edgebat_tables.h", "edgebat/edgebat.h", "edgebat/edgebat_can.h")
+_PUBLIC = (
+    "edgebat_nn.h",
+    "edgebat_tables.h",
+    *(f"edgebat/edgebat{part}.h" for part in ("", "_can", "_ocv", "_pack", "_service")),
+)
+
+_OPTIONAL = {
+    "edgebat_pack.c": "EDGEBAT_WITH_PACK",
+    "edgebat_pack_state.c": "EDGEBAT_WITH_PACK",
+    "edgebat_protect.c": "EDGEBAT_WITH_PROTECT",
+    "edgebat_rest.c": "EDGEBAT_WITH_OCV",
+    "edgebat_service.c": "EDGEBAT_WITH_SERVICE",
+}
+"""Sources that a product compiles only when it defines this; as files of their own a linker leaves them out."""
 
 _QUIET = """#if defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* not every kernel calls every helper */
@@ -39,7 +52,8 @@ def amalgamate(files: Mapping[str, bytes], name: str) -> tuple[bytes, bytes]:
             if owner.setdefault(local, key) != key:
                 raise TargetError(f"{key} and {owner[local]} both define {local}: they cannot become one file")
         macros = sorted(set(_MACRO.findall(text)))
-        parts.append(_inline(texts, key, seen) + "".join(f"#undef {macro}\n" for macro in macros))
+        part = _inline(texts, key, seen) + "".join(f"#undef {macro}\n" for macro in macros)
+        parts.append(f"#if defined({_OPTIONAL[key]})\n{part}#endif\n" if key in _OPTIONAL else part)
     guard = f"{name.upper()}_EDGEBAT_H"
     begin = f"#ifndef {guard}\n#define {guard}\n\n"
     return (

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion
+from edgebat.bms.rest import OcvTable, RestWitness
 from edgebat.bms.results import Result, Source, Status
 from edgebat.bms.saved import read_state, write_state
 from edgebat.errors import DataError
@@ -21,10 +22,10 @@ from edgebat.runtime.refusal import outside_domain
 from edgebat.tasks.health.charge_counter import (
     LEAST_SOH_CPCT,
     MOST_SOH_CPCT,
+    PER_MAH,
     UINT16_MAX,
     UINT32_MAX,
     UNKNOWN,
-    Anchor,
     ChargeCounter,
     ChargeEnd,
     Config,
@@ -50,14 +51,18 @@ class Estimator:
     """One battery with one model. ``push`` every sample, ``step`` or ``settle`` when there is time, read ``result()``.
 
     slices: calls of ``step`` an inference takes; as many as the generated C has, to follow a firmware call by call.
+    ocv: the cell's open-circuit voltages (``edgebat_use_ocv``), so that rests measure as well.
     Raises DataError when the cell cannot be charged through the model's window.
     """
 
-    def __init__(self, graph: IntGraph, config: Config, slices: int = 1) -> None:
+    def __init__(self, graph: IntGraph, config: Config, slices: int = 1, ocv: OcvTable | None = None) -> None:
         self.model: BmsModel = health_model(graph)
         self.config = config
         _check(self.model, config)
-        self.counter = ChargeCounter(self.model.level_uv, config)
+        self.ocv = ocv
+        self.begin_counting()
+        self.serial = 0
+        """Of what the board sits in."""
         self.fusion = Fusion(Ageing(config.rated_cycles, self.model.eol_cpct))
         self._graph, self._engine = graph, Engine(graph)
         self._slices, self.slice = slices, 0
@@ -79,7 +84,26 @@ class Estimator:
         """``edgebat_push``: false when the sample was ignored."""
         self._most_steps = max(self._most_steps, self._idle_steps)
         self._idle_steps = 0
-        return self.counter.push(sample)
+        counter, used = self.counter, self.counter.push(sample)
+        if counter.counted_cpct != UNKNOWN:
+            self.learn(By.COUNTING, counter.counted_cpct, counter.counted_sigma)
+            counter.counted_cpct = UNKNOWN
+        return used
+
+    def begin_counting(self) -> None:
+        """A new counter of samples."""
+        self.counter = ChargeCounter(self.model.level_uv, self.config, self.model.limits)
+        if self.ocv is not None:
+            self.counter.follow_rest = RestWitness(self.ocv, self.counter, self._learn_rest).follow
+
+    def learn(self, by: By, cpct: int, sigma_cpct: int) -> None:
+        """A source has measured, now."""
+        self._sync()
+        self.fusion.learn(by, cpct, sigma_cpct)
+
+    def _learn_rest(self, cpct: int, sigma_cpct: int) -> None:
+        self.learn(By.REST, cpct, sigma_cpct)
+        self._revision += 1
 
     def idle(self, elapsed_ms: int) -> None:
         """``edgebat_idle``: time passed and no sample came."""
@@ -87,25 +111,42 @@ class Estimator:
 
     def seed(self, soh_cpct: int, sigma_cpct: int) -> None:
         """``edgebat_seed``: another cell, or one that somebody has measured. Raises DataError for what is no SOH."""
-        if not (LEAST_SOH_CPCT <= soh_cpct <= MOST_SOH_CPCT and 0 < sigma_cpct <= HUNDRED_PERCENT):
-            raise DataError(
-                f"no SOH to begin with: {soh_cpct} +- {sigma_cpct} of 0.01 %; give {LEAST_SOH_CPCT} to {MOST_SOH_CPCT}, "
-                f"a deviation of 1 to {HUNDRED_PERCENT}"
-            )
-        self._sync()
-        self.forget()
-        self.fusion.settled = False  # another cell's SOH is no place to move from
-        self.fusion.learn(By.INHERITED, soh_cpct, sigma_cpct)
+        check_health(soh_cpct, sigma_cpct)
+        self.forget_all()
+        self.learn(By.INHERITED, soh_cpct, sigma_cpct)
         self._revision += 1
+
+    def forget_all(self) -> None:
+        """All of another cell: its SOH is no place to move from."""
+        self.forget()
+        self.fusion.settled = False
+        self.published = self.kept = UNKNOWN
 
     def forget(self) -> None:
         """All that was measured of a cell, but not how much it was used."""
-        for evidence in self.fusion.evidence:
-            evidence.cpct = UNKNOWN
-        self.window, self.slice, self.window_ppm = [], 0, 0
-        self.fusion.odd_rows = self.counter.failed = 0
-        self.outside = self.counter.row_ready = False
-        self.counter.set_anchor(Anchor.NONE)
+        self.forget_window()
+        self.forget_counts()
+        self._forget_evidence(By.INHERITED)
+
+    def forget_window(self) -> None:
+        """The charges of the window, and what the model made of them."""
+        counter = self.counter
+        self.window, self.span, self.slice, self.window_ppm = [], 0, 0, 0
+        self.row_efc = self.row_cycle = self.estimate_cycle = self.estimate_s = 0
+        self.rul = UNKNOWN
+        self.fusion.odd_rows = counter.failed = 0
+        self.outside = counter.row_ready = counter.cycle_used = False
+        self._forget_evidence(By.MODEL, By.WINDOW)
+
+    def forget_counts(self) -> None:
+        """Counts and rests, under way and measured."""
+        self.counter.forget_counts()
+        self._forget_evidence(By.COUNTING, By.REST)
+
+    def _forget_evidence(self, *sources: By) -> None:
+        for by in sources:
+            self.fusion.evidence[by].cpct = UNKNOWN
+        self.fusion.learnt = True
 
     def step(self) -> bool:
         """``edgebat_step``: true while more slices wait."""
@@ -119,9 +160,6 @@ class Estimator:
                 self.slice = 0
                 self._take_over()
         self._idle_steps = min(self._idle_steps + 1, UINT32_MAX)
-        if counter.counted_cpct != UNKNOWN:
-            self.fusion.learn(By.COUNTING, counter.counted_cpct, counter.counted_sigma)
-            counter.counted_cpct = UNKNOWN
         self._settle()
         return self.slice != 0
 
@@ -141,7 +179,7 @@ class Estimator:
         self.slice = 0
         self._revision += 1
         self.row_ppm = min(sum(counter.row), UINT32_MAX)
-        rows = zip(self.model.low_ppm, counter.row, self.model.high_ppm, strict=True)
+        rows = zip(self.model.low_ppm, self._row(), self.model.high_ppm, strict=True)
         self.outside = cold or not all(low <= value <= high for low, value, high in rows)
         if not self.outside:
             counter.failed = 0
@@ -151,6 +189,10 @@ class Estimator:
             counter.failed = min(counter.failed + 1, 255)
             if not cold:
                 self._learn_odd()
+
+    def _row(self) -> list[int]:
+        """The finished row, [columns]."""
+        return [*self.counter.row, self.counter.row_rate_mc][: self.model.columns]
 
     def _judge_temperature(self) -> bool:
         """Whether the model does not know a row's temperature: its mean, else the last that there was. A model may know no
@@ -183,8 +225,8 @@ class Estimator:
             self.window = []
         left = self.span // model.context if len(self.window) == model.context else 0
         self.span = min(self.span - left + gap, UINT16_MAX) if self.window else 0
-        row = np.array(counter.row, dtype=np.int64)
-        quantized = quantize_input(self._graph, np.broadcast_to(row, (1, model.context, model.increments)))[0, 0]
+        row = np.array(self._row(), dtype=np.int64)
+        quantized = quantize_input(self._graph, np.broadcast_to(row, (1, model.context, model.columns)))[0, 0]
         self.window = [*self.window, [int(v) for v in quantized]][-model.context :]
         self.row_cycle, self.row_efc = counter.cycle, counter.efc
 
@@ -201,13 +243,16 @@ class Estimator:
         self.points = [_limited(int(v)) for v in values["trajectory"][0]]
         self.rul = _limited(int(values["rul"][0, 0]))
         self.estimate_cycle, self.estimate_s = self.row_cycle, self.fusion.clock_s
-        self.learn_model(soh)
+        own = self.model.interval_divisor != 0
+        bounds = [int(values[name][0, 0]) for name in ("soh_low", "soh_high")] if own else []
+        self.learn_model(soh, self.model.sigma_of(*bounds) if own else None)
         self._revision += 1
 
-    def learn_model(self, cpct: int) -> None:
-        """The model has measured, of the newest row and those before it. Half the window lies in the past; one that reaches
+    def learn_model(self, cpct: int, sigma_cpct: int | None = None) -> None:
+        """The model has measured, of the newest row and those before it; sigma_cpct: its error, that of the validation cells
+        unless given. Half the window lies in the past; one that reaches
         back further than usual is worse by what was lost since."""
-        fusion, known = self.fusion, self.model.sigma_cpct
+        fusion, known = self.fusion, self.model.sigma_cpct if sigma_cpct is None else sigma_cpct
         late = max(self.span - 8 * self.model.context, 0) // 2
         self.window_ppm = self.row_ppm
         fusion.odd_rows = 0
@@ -311,6 +356,9 @@ class Estimator:
             status=self._status(),
             source=source,
             charge=self.counter.ended,
+            throughput_mah=min(self.counter.throughput // PER_MAH, UINT32_MAX),
+            efc_quarters=self.counter.efc,
+            window_ppm=self.row_ppm,
         )
 
     def state(self) -> bytes:
@@ -322,6 +370,15 @@ class Estimator:
         another capacity, and only what still holds was inherited. Raises DataError when it is refused."""
         self._revision = 0
         return read_state(self, saved)
+
+
+def check_health(soh_cpct: int, sigma_cpct: int) -> None:
+    """Raise DataError for what is no SOH that somebody can have measured."""
+    if not (LEAST_SOH_CPCT <= soh_cpct <= MOST_SOH_CPCT and 0 < sigma_cpct <= HUNDRED_PERCENT):
+        raise DataError(
+            f"no SOH to begin with: {soh_cpct} +- {sigma_cpct} of 0.01 %; give {LEAST_SOH_CPCT} to {MOST_SOH_CPCT}, "
+            f"a deviation of 1 to {HUNDRED_PERCENT}"
+        )
 
 
 def _check(model: BmsModel, config: Config) -> None:

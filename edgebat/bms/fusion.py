@@ -15,7 +15,7 @@ from edgebat.bms.results import Source
 from edgebat.tasks.health.charge_counter import UINT16_MAX, UNKNOWN
 
 HUNDRED_PERCENT = MOST_SIGMA = 10_000
-WEIGHTS, MOST_WEIGHT = 1 << 31, 1 << 29
+WEIGHTS, MOST_WEIGHT = 1 << 31, 1 << 28
 USUAL_CYCLES, USUAL_LOST_CPCT = 500, 2000
 """What a cell whose data sheet is not known may lose."""
 USUAL_PER_EFC = 1
@@ -37,9 +37,10 @@ class By(IntEnum):
     COUNTING = 1
     WINDOW = 2
     INHERITED = 3
+    REST = 4
 
 
-SOURCES = (Source.MODEL, Source.COUNTING, Source.WINDOW, Source.INHERITED)
+SOURCES = (Source.MODEL, Source.COUNTING, Source.WINDOW, Source.INHERITED, Source.REST)
 
 
 @dataclass

@@ -8,7 +8,7 @@ stands in that file; there is no code per port::
       model: src                #   <name>.h, <name>.c, <name>_bms.h, <name>_bms.c
       kernels: src              #   edgebat_*.c that this model calls, and their private headers
       estimator: src            #   the files of firmware_stubs/bms
-      headers: include          #   edgebat_nn.h, edgebat_tables.h, edgebat/edgebat.h, edgebat/edgebat_can.h
+      headers: include          #   edgebat_nn.h, edgebat_tables.h, edgebat/edgebat.h, edgebat/edgebat_can.h and more
       integration: integration  #   what edgebat.bms.integration writes: .dbc, .a2l, Kconfig, checklist
     amalgamate: false           # true: <name>_edgebat.h and .c in folders.model instead of all the C above
     big_endian: false           # byte order of the cores, for the measurement description

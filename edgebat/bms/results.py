@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from edgebat.tasks.health.charge_counter import ChargeEnd
 
@@ -29,6 +29,29 @@ class Source(IntEnum):
     DATASHEET = 3
     WINDOW = 4
     INHERITED = 5
+    REST = 6
+
+
+class Reset(IntFlag):
+    """``EDGEBAT_RESET_...``: what a workshop makes the estimator forget."""
+
+    HEALTH = 1
+    USE = 2
+    COUNTING = 4
+    WINDOW = 8
+    MODULE = 15
+
+
+@dataclass(frozen=True)
+class Use:
+    """``edgebat_use_t``: what a workshop reads from a board and gives to the one that takes its place."""
+
+    serial: int
+    cycle: int
+    throughput_mah: int
+    clock_s: int
+    soh_cpct: int
+    sigma_cpct: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +73,12 @@ class Result:
     status: Status
     source: Source
     charge: ChargeEnd
+    throughput_mah: int = 0
+    """In and out, ever."""
+    efc_quarters: int = 0
+    """Equivalent full cycles, in quarters."""
+    window_ppm: int = 0
+    """Of nominal, of the last charge through the window."""
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,24 @@ from edgebat.tasks.health.charge_counter import (
     UINT32_MAX,
     UNKNOWN,
     Anchor,
-    ChargeCounter,
+    SinceRest,
 )
 
 if TYPE_CHECKING:
     from edgebat.bms.estimator import Estimator
 
 MAGIC = b"EBS"
-VERSION, OLD_VERSION = 2, 1
+VERSION, TWO_VERSION, OLD_VERSION = 3, 2, 1
 OWNER = "<5I"
 """Length, fingerprint, sequence, nominal and reference capacity, after the magic number and the version."""
 MEMBERS = "<I2Qq6IiI5Hh2Hh6B"
 EVIDENCE = "<4H"
+REST = "<3Iq2H"
+"""Serial number, and what flowed since the last rest."""
 OLD_MEMBERS = "<I2Q3I5H6B"
-OLD_HEADER = 72
+OLD_HEADER, TWO_HEADER = 72, 144
+HEADERS = {OLD_VERSION: OLD_HEADER, TWO_VERSION: TWO_HEADER, VERSION: SAVED_HEADER}
+"""Bytes of the first part, by version."""
 NO_DDEGC = -32768
 INHERITED_SIGMA = 100
 """What another model or an edited capacity adds to the deviation of what was known."""
@@ -40,7 +44,7 @@ def write_state(estimator: Estimator) -> bytes:
     counter, fusion, model, config = estimator.counter, estimator.fusion, estimator.model, estimator.config
     estimator.sequence = (estimator.sequence + 1) & UINT32_MAX
     estimator.kept, counter.kept_efc = estimator.published, counter.efc
-    counter.parked = bool(counter.rest_ms) and counter.anchor != Anchor.NONE
+    counter.parked = counter.is_parked
     body = MAGIC + bytes([VERSION])
     body += pack(
         OWNER, model.saved_bytes, model.fingerprint, estimator.sequence, config.nominal_mah, config.reference_mah
@@ -58,33 +62,37 @@ def write_state(estimator: Estimator) -> bytes:
     )
     for evidence in fusion.evidence:
         body += pack(EVIDENCE, evidence.at_efc, evidence.at_4h, evidence.cpct, evidence.sigma_cpct)
+    since = counter.since_rest
+    body += pack(REST, estimator.serial, since.ms, since.odd_ms, since.charge, since.cpct, since.sigma)
     body += pack("<I", zlib.crc32(body))
     assert len(body) == SAVED_HEADER
     rows = [v & 0xFF for row in estimator.window for v in row]
-    rows += [0] * (model.context * model.increments - len(rows))
+    rows += [0] * (model.context * model.columns - len(rows))
     body += pack(f"<{len(estimator.points)}H", *estimator.points) + bytes(rows)
     return body + pack("<I", zlib.crc32(body))
 
 
 def read_state(estimator: Estimator, saved: bytes) -> bool:
-    """Continue from a saved state of either version; false when it is of another model or of another capacity, of which
+    """Continue from a saved state of any version; false when it is of another model or of another capacity, of which
     only what still holds is inherited. Raises DataError when it is refused."""
-    if len(saved) < OLD_HEADER + 4 or saved[:3] != MAGIC or saved[3] not in (OLD_VERSION, VERSION):
+    if len(saved) < OLD_HEADER + 4 or saved[:3] != MAGIC or saved[3] not in HEADERS:
         raise DataError(f"a saved state has more than {OLD_HEADER} bytes and begins with {MAGIC!r} and its version")
     length, fingerprint, sequence, nominal, reference = unpack_from(OWNER, saved, 4)
     model, config = estimator.model, estimator.config
     if not _is_whole(saved, length, other=fingerprint != model.fingerprint):
         raise DataError("the saved state is damaged: its checksum does not fit")
-    estimator.counter = counter = ChargeCounter(model.level_uv, config)
+    estimator.begin_counting()
+    counter = estimator.counter
     estimator.fusion = Fusion(estimator.fusion.ageing)
     estimator.sequence = sequence
     estimator.second_ms = estimator.slew = 0
-    rows = (_read_new if saved[3] == VERSION else _read_old)(estimator, saved, nominal)
+    rows = (_read_old if saved[3] == OLD_VERSION else _read_new)(estimator, saved, nominal)
     own = (fingerprint, nominal, reference) == (model.fingerprint, config.nominal_mah, config.reference_mah)
     if own:
         _read_window(estimator, saved, rows)
     else:
         _inherit(estimator, reference)
+    counter.parked, counter.rested_mv = counter.is_parked, counter.last_mv
     estimator.kept, counter.kept_efc = estimator.published, counter.efc
     estimator.fusion.weigh()
     return own
@@ -94,9 +102,9 @@ def _is_whole(saved: bytes, length: int, *, other: bool) -> bool:
     """Of a longer state than there is room for, another model's, the first part is enough."""
     if length <= len(saved):
         return zlib.crc32(saved[: length - 4]) == int.from_bytes(saved[length - 4 : length], "little")
-    first = saved[: SAVED_HEADER - 4]
-    crc = int.from_bytes(saved[SAVED_HEADER - 4 : SAVED_HEADER], "little")
-    return other and saved[3] == VERSION and zlib.crc32(first) == crc
+    header = HEADERS[saved[3]]
+    crc = int.from_bytes(saved[header - 4 : header], "little")
+    return other and saved[3] != OLD_VERSION and zlib.crc32(saved[: header - 4]) == crc
 
 
 def _read_new(estimator: Estimator, saved: bytes, nominal: int) -> int:
@@ -112,9 +120,13 @@ def _read_new(estimator: Estimator, saved: bytes, nominal: int) -> int:
     counter.anchor = Anchor(numbers[23])
     fusion.odd_rows, counter.failed, estimator.outside = numbers[24], numbers[25], bool(numbers[26])
     start, size = 24 + calcsize(MEMBERS), calcsize(EVIDENCE)
-    fusion.evidence = [Evidence(*unpack_from(EVIDENCE, saved, start + size * by)) for by in By]
+    known = len(By) if saved[3] == VERSION else len(By) - 1
+    for by in range(known):
+        fusion.evidence[by] = Evidence(*unpack_from(EVIDENCE, saved, start + size * by))
+    if saved[3] == VERSION:
+        serial, ms, odd_ms, charge, cpct, sigma = unpack_from(REST, saved, start + size * known)
+        estimator.serial, counter.since_rest = serial, SinceRest(cpct, sigma, charge, ms, odd_ms)
     counter.efc = fusion.efc = counter.efc_of(nominal, counter.throughput)
-    counter.parked = bool(counter.rest_ms) and counter.anchor != Anchor.NONE
     fusion.aged, fusion.learnt = True, False
     return int(rows)
 
@@ -133,22 +145,20 @@ def _read_old(estimator: Estimator, saved: bytes, nominal: int) -> int:
         return max(counter.efc - 4 * min(counter.cycle - cycle, UINT16_MAX // 4), 0)
 
     estimator.row_efc = before(estimator.row_cycle)
-    if has_estimate:
-        sigma = UNKNOWN_SIGMA if model.sigma_cpct == UNKNOWN else min(model.sigma_cpct, HUNDRED_PERCENT)
-        fusion.evidence[By.MODEL] = Evidence(before(estimator.estimate_cycle), 0, cpct, sigma)
-    if counted != UNKNOWN:
-        at = counter.efc_of(nominal, counted_at)
-        sigma = min(estimator.config.counting_cpct, HUNDRED_PERCENT)
-        fusion.evidence[By.COUNTING] = Evidence(at, 0, counted, sigma)
+    sigma = UNKNOWN_SIGMA if model.sigma_cpct == UNKNOWN else min(model.sigma_cpct, HUNDRED_PERCENT)
+    at = before(estimator.estimate_cycle)
+    fusion.evidence[By.MODEL] = Evidence(at, 0, cpct if has_estimate else UNKNOWN, sigma)
+    sigma = min(estimator.config.counting_cpct, HUNDRED_PERCENT)
+    fusion.evidence[By.COUNTING] = Evidence(counter.efc_of(nominal, counted_at), 0, counted, sigma)
     fusion.learnt = True
     return int(rows)
 
 
 def _read_window(estimator: Estimator, saved: bytes, rows: int) -> None:
     model = estimator.model
-    start = SAVED_HEADER if saved[3] == VERSION else OLD_HEADER
+    start = HEADERS[saved[3]]
     estimator.points = list(unpack_from(f"<{model.points}H", saved, start))
-    width, begin = model.increments, start + 2 * model.points
+    width, begin = model.columns, start + 2 * model.points
     window = unpack(f"<{width * model.context}b", saved[begin : begin + width * model.context])
     estimator.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
     estimator.counter.cycle_used = rows > 0 and estimator.row_cycle == estimator.counter.cycle
@@ -169,9 +179,6 @@ def _inherit(estimator: Estimator, reference: int) -> None:
     fusion.weigh()
     cpct = rescaled(fusion.target_cpct)
     estimator.forget()
-    counter.cycle_used = counter.parked = False
-    estimator.span = estimator.row_efc = estimator.row_cycle = estimator.estimate_cycle = 0
-    estimator.rul = UNKNOWN
     estimator.published = rescaled(estimator.published)
     counter.efc = fusion.efc = counter.efc_of(config.nominal_mah, counter.throughput)
     if fusion.measured:

@@ -32,7 +32,9 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph, forecast:
     if not rows:
         return
     windows = health_windows([history], spec)
-    ideal = dict(zip(windows.cycle.tolist(), predict_windows(graph, windows.x)["soh"][:, 0].tolist(), strict=True))
+    ideal = dict(
+        zip(windows.cycle.tolist(), predict_windows(graph, windows.inputs())["soh"][:, 0].tolist(), strict=True)
+    )
     for row in rows:
         row.ideal = ideal.get(row.cycle, float("nan")) / 100
     both = [row for row in rows if np.isfinite(row.ideal)]

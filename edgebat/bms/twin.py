@@ -10,6 +10,7 @@ from edgebat.bms import saved as health
 from edgebat.bms.can import pack_forecast, pack_frames
 from edgebat.bms.estimator import Config, Estimator, Sample
 from edgebat.bms.forecaster import Forecaster
+from edgebat.bms.rest import OcvTable
 from edgebat.bms.results import Result
 from edgebat.bms.samples import Samples
 from edgebat.bms.virtual import slices_of
@@ -22,8 +23,10 @@ FRAME_MS = 600_000
 class Twin:
     """What ``virtual_bms.c`` does with a health model and, where there is one, a forecast model."""
 
-    def __init__(self, graph: IntGraph, config: Config, forecast: IntGraph | None = None) -> None:
-        self._graph, self._config, self._forecast = graph, config, forecast
+    def __init__(
+        self, graph: IntGraph, config: Config, forecast: IntGraph | None = None, ocv: OcvTable | None = None
+    ) -> None:
+        self._graph, self._config, self._forecast, self._ocv = graph, config, forecast, ocv
         self._slices = slices_of(graph)
         self._forecast_slices = 0 if forecast is None else slices_of(forecast)
         self.saved: list[bytes] = []
@@ -36,7 +39,7 @@ class Twin:
 
     def power_on(self, state: bytes | None, history: bytes | None = None) -> None:
         """Begin anew from what was saved, or from nothing."""
-        self.estimator = Estimator(self._graph, self._config, self._slices)
+        self.estimator = Estimator(self._graph, self._config, self._slices, self._ocv)
         if state is not None:
             self.estimator.restore(state)
         self.forecaster: Forecaster | None = None

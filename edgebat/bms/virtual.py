@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edgebat.bms.can import FIRST_ID, burst
+from edgebat.bms.ocv import ocv_source
+from edgebat.bms.rest import OcvTable
 from edgebat.bms.samples import Samples
 from edgebat.errors import EdgebatError, ToolError, require
 from edgebat.files import atomic_write
@@ -92,7 +94,7 @@ class Firmware(ABC):
 
     def seed(self, soh_cpct: int, sigma_cpct: int) -> None:
         """Service puts another cell in: ``edgebat_seed``. Raises EdgebatError when it is refused."""
-        if (code := self._call("vbms_seed", soh_cpct << 16 | sigma_cpct, signed=True)) != 0:
+        if (code := self._call("vbms_seed", sigma_cpct << 16 | soh_cpct, signed=True)) != 0:
             raise EdgebatError(f"the virtual BMS takes no cell of {soh_cpct} +- {sigma_cpct} (0.01 %): {code}")
 
     @property
@@ -172,7 +174,12 @@ def slices_of(graph: IntGraph, mode: str = "balanced") -> int:
 
 
 def write_sources(
-    graph: IntGraph, folder: Path, mode: str = "balanced", *, forecast: IntGraph | None = None
+    graph: IntGraph,
+    folder: Path,
+    mode: str = "balanced",
+    *,
+    forecast: IntGraph | None = None,
+    ocv: OcvTable | None = None,
 ) -> tuple[CModel, list[Path]]:
     """The models as C in ``folder``, with what binds them to the virtual board; returns all C files to compile."""
     model = write_c(graph, folder, "soh", mode=mode)
@@ -188,6 +195,8 @@ def write_sources(
             '#include "trend_bms.h"\n#define VBMS_FORECAST_MODEL trend_model\n'
             "#define VBMS_FORECAST_SAVED_BYTES TREND_SAVED_BYTES\ntypedef trend_work_t vbms_forecast_work_t;\n"
         )
+    if ocv is not None:
+        bound += ocv_source(ocv, "cell") + "#define VBMS_OCV cell_ocv\n"
     atomic_write(folder / "vbms_model.h", bound)
     board = firmware_dir() / "ports" / "virtual" / "virtual_bms.c"
     # Both models may call the same kernels.
@@ -205,11 +214,12 @@ class HostFirmware(Firmware):
         flags: Sequence[str] = (),
         *,
         forecast: IntGraph | None = None,
+        ocv: OcvTable | None = None,
         **control: int,
     ) -> None:
         super().__init__(graph, config, forecast=forecast, **control)
         folder.mkdir(parents=True, exist_ok=True)
-        _, sources = write_sources(graph, folder, forecast=forecast)
+        _, sources = write_sources(graph, folder, forecast=forecast, ocv=ocv)
         compiler = find_compiler(load_target("host"))
         library = folder / "virtual_bms.so"
         include = [f"-I{path}" for path in _include(folder)]
@@ -254,10 +264,11 @@ class BoardFirmware(Firmware):
         optimize: str = "-O2",
         *,
         forecast: IntGraph | None = None,
+        ocv: OcvTable | None = None,
         **control: int,
     ) -> None:
         super().__init__(graph, config, forecast=forecast, **control)
-        self.image = build_board(graph, folder, compiler, target, optimize, forecast=forecast)
+        self.image = build_board(graph, folder, compiler, target, optimize, forecast=forecast, ocv=ocv)
         self.unicorn: Any = require("unicorn", extra="sim")
         constants = require("unicorn.arm_const", extra="sim")
         self.pc, self.sp, self.lr, self._r0 = (
@@ -345,10 +356,11 @@ def build_board(
     optimize: str = "-O2",
     *,
     forecast: IntGraph | None = None,
+    ocv: OcvTable | None = None,
 ) -> Image:
     """Compile and link the firmware of the simulated board into ``folder``; the objects stay there."""
     folder.mkdir(parents=True, exist_ok=True)
-    _, sources = write_sources(graph, folder, forecast=forecast)
+    _, sources = write_sources(graph, folder, forecast=forecast, ocv=ocv)
     port = firmware_dir() / "ports" / "virtual"
     driver = find_compiler(load_target(target), compiler)
     include = _include(folder)

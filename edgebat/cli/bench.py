@@ -45,7 +45,7 @@ class What:
     """Networks and targets."""
 
     net: Annotated[
-        list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn or lstm; repeatable")
+        list[str] | None, typer.Option("--net", help="a reference network instead: mlp, cnn, lstm or gru; repeatable")
     ] = None
     target: Annotated[
         list[str] | None,

@@ -27,13 +27,16 @@ class Data:
 
     calibration: Annotated[
         Path | None,
-        typer.Option("--calibration", "-c", metavar="FILE", help="windows as the network takes them: .npz, .npy, .parquet, .csv"),
+        typer.Option(
+            "--calibration", "-c", metavar="FILE", help="windows as the network takes them: .npz, .npy, .parquet, .csv"
+        ),
     ] = None
     evaluation: Annotated[
         Path | None, typer.Option("--evaluation", metavar="FILE", help="further windows to print the error on")
     ] = None
     labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="what the network should say: of --evaluation, or to train on")
+        Path | None,
+        typer.Option("--labels", metavar="FILE", help="what the network should say: of --evaluation, or to train on"),
     ] = None
 
 
@@ -44,7 +47,9 @@ class Border:
     input_unit: Annotated[
         list[str] | None,
         typer.Option(
-            "--input-unit", metavar="UNIT", help="what one integer in is, e.g. '0.001 V'; repeatable, one for each column"
+            "--input-unit",
+            metavar="UNIT",
+            help="what one integer in is, e.g. '0.001 V'; repeatable, one for each column",
         ),
     ] = None
     output: Annotated[
@@ -68,9 +73,13 @@ class How:
     """How ranges and weights are found."""
 
     method: Annotated[str, typer.Option("--method", help="ranges of activations: mse, percentile or minmax")] = "mse"
-    percentile: Annotated[float, typer.Option("--percentile", min=50.0, max=100.0, help="of --method percentile")] = 99.99
+    percentile: Annotated[float, typer.Option("--percentile", min=50.0, max=100.0, help="of --method percentile")] = (
+        99.99
+    )
     bias_correction: Annotated[bool, typer.Option(help="undo the mean rounding error of every layer")] = True
-    qat_epochs: Annotated[int, typer.Option("--qat-epochs", min=0, help="epochs of training in integers; needs --labels")] = 0
+    qat_epochs: Annotated[
+        int, typer.Option("--qat-epochs", min=0, help="epochs of training in integers; needs --labels")
+    ] = 0
 
     def options(self) -> QuantizeOptions:
         """The same as a value. Raises EdgebatError."""
@@ -99,7 +108,8 @@ def quantize(
     pipeline: Pipeline,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="the model, NAME.ebat")] = None,
     requantize: Annotated[
-        bool, typer.Option("--requantize", help="of an int8 file of another tool: scales that run on the native kernels")
+        bool,
+        typer.Option("--requantize", help="of an int8 file of another tool: scales that run on the native kernels"),
     ] = False,
     rounding: RoundingOption = "auto",
     json_: JsonOption = False,
@@ -125,7 +135,9 @@ def quantize(
     path = shipped(source)
     target = out or Path(f"{path.stem}.ebat")
     if target.suffix != ".ebat":
-        raise EdgebatError(f"--out {target}: a quantized network is written as .ebat; edgebat export makes .tflite, .onnx and C")
+        raise EdgebatError(
+            f"--out {target}: a quantized network is written as .ebat; edgebat export makes .tflite, .onnx and C"
+        )
     sets = work.Sets(data.calibration, data.evaluation, data.labels)
     if requantize:
         result = work.requantize(path, sets, border.units(), how.options(), rounding)

@@ -19,6 +19,8 @@ from edgebat.data.fleet import Fleet
 from edgebat.errors import DataError
 
 PARTS = ("train", "val", "test")
+CALIBRATION = "calibration"
+"""A fourth part, where one is asked for: cells on which an interval is set, and nothing else."""
 MIN_GROUP = 3
 """Cells a condition needs to give one of them to the test set and still have two to learn from."""
 
@@ -31,6 +33,7 @@ class Split:
     val: tuple[CellKey, ...]
     test: tuple[CellKey, ...]
     strategy: str
+    calibration: tuple[CellKey, ...] = ()
 
     def __post_init__(self) -> None:
         for name in PARTS:
@@ -40,18 +43,25 @@ class Split:
             if len(set(cells)) != len(cells):
                 raise DataError(f"the {name} part of the split ({self.strategy}) names a cell twice")
             object.__setattr__(self, name, cells)
+        object.__setattr__(self, CALIBRATION, tuple(sorted(self.calibration)))
         check_no_leak(self)
 
     @property
     def hash(self) -> str:
-        """sha256 over the cells of the three parts (not over how they were chosen)."""
-        text = json.dumps([self.train, self.val, self.test], separators=(",", ":"))
+        """sha256 over the cells of the parts (not over how they were chosen)."""
+        more = [self.calibration] if self.calibration else []
+        text = json.dumps([self.train, self.val, self.test, *more], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts there are."""
+        return (*PARTS, CALIBRATION) if self.calibration else PARTS
 
     @property
     def cells(self) -> tuple[CellKey, ...]:
         """All cells of the split."""
-        return tuple(sorted(self.train + self.val + self.test))
+        return tuple(sorted(self.train + self.val + self.test + self.calibration))
 
 
 class Splittable(Protocol):
@@ -83,13 +93,21 @@ def split_windows(
     hold_out: Iterable[str] = (),
     published: tuple[str, str] = ("train", "test1"),
     known_test: float = 0.0,
+    calibration: float = 0.0,
 ) -> Split:
-    """The cells of ``windows`` in three parts. by ``condition``: fractions of every group of like cells; by ``dataset``:
-    all cells of the data sets ``hold_out`` are tested, and the fraction ``known_test`` of each other data set's cells;
-    ``published``: the two named parts of the published split.
+    """The cells of ``windows`` in three parts, or four. by ``condition``: fractions of every group of like cells; by
+    ``dataset``: the data sets ``hold_out`` are tested whole, and the fraction ``known_test`` of each other data set's cells;
+    ``published``: the two named parts of the published split. calibration: the fraction of the cells of every group of like
+    ones that calibrate an interval; the training part gives them.
 
     Raises DataError when a part stays empty or a name is not there.
     """
+    if calibration:
+        rest = {"hold_out": hold_out, "published": published, "known_test": known_test}
+        whole = split_windows(windows, by=by, test=test, val=val, seed=seed, **rest)
+        return _with_calibration(
+            whole, dict(zip(windows.cells, map(str, windows.conditions), strict=True)), calibration, seed
+        )
     if by == "condition":
         return _stratified(list(zip(windows.cells, map(str, windows.conditions), strict=True)), seed, val, test)
     if by == "dataset":
@@ -140,6 +158,25 @@ def _stratified(conditions: Iterable[tuple[CellKey, str]], seed: int, val: float
     )
 
 
+def _with_calibration(split: Split, condition: dict[CellKey, str], fraction: float, seed: int) -> Split:
+    """``split`` with calibration cells out of its training part: that fraction of it, spread over the conditions as the
+    training cells are; the last cell of a condition is given last. Raises DataError when too few are left to learn from."""
+    count = max(1, round(fraction * len(split.train)))
+    if len(split.train) - count < 2:
+        raise DataError(
+            f"{count} of {len(split.train)} training cells are to calibrate an interval; at least 2 must go on teaching"
+        )
+    groups: dict[str, list[CellKey]] = {}
+    shuffled = _shuffled(split.train, seed + 1)  # not in the order in which validation cells were taken
+    for key in shuffled:
+        groups.setdefault(condition[key], []).append(key)
+    share = {key: rank / len(cells) for cells in groups.values() for rank, key in enumerate(cells, 1)}
+    chosen = set(sorted(shuffled, key=lambda key: share[key])[:count])
+    train = tuple(key for key in split.train if key not in chosen)
+    strategy = f"{split.strategy}; {count} calibration cells out of the training part"
+    return Split(train, split.val, split.test, strategy, tuple(chosen))
+
+
 def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, fleet: Fleet | None = None) -> None:
     """Raise DataError when a cell, or a cell's measurements under another name, is in two parts.
 
@@ -147,7 +184,7 @@ def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, f
     too, for the same cell published twice.
     """
     part_of: dict[CellKey, str] = {}
-    for name in PARTS:
+    for name in split.parts:
         for key in getattr(split, name):
             if part_of.setdefault(key, name) != name:
                 raise DataError(

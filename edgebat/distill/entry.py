@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
@@ -26,7 +27,7 @@ def teacher_entry(given: Any) -> TeacherEntry:
         return _ensemble_entry(given)
     if given.get("mix", MIXES[0]) != MIXES[0]:
         raise RecipeError(f"teacher.mix is {given['mix']!r} for one teacher; give those to mix as a list, teacher.of")
-    own = {key: given[key] for key in ("name", "file", "learn_from_val") if key in given}
+    own = {key: given[key] for key in ("name", "file", "learn_from_val", "cross_fit") if key in given}
     given = {key: value for key, value in given.items() if key not in ("mix", "of")}
     rest = {**given.get("settings", {}), **{k: v for k, v in given.items() if k not in (*own, "settings")}}
     if bool(own.get("name")) == bool(own.get("file")):
@@ -34,15 +35,17 @@ def teacher_entry(given: Any) -> TeacherEntry:
             f"teacher has name {own.get('name', '')!r} and file {own.get('file', '')!r}; give one of them"
         )
     if own.get("file"):
-        if own.get("learn_from_val"):
-            raise RecipeError("teacher.file is given, so that nothing is trained; learn_from_val would not be used")
+        for key in ("learn_from_val", "cross_fit"):
+            if own.get(key):
+                raise RecipeError(f"teacher.file is given, so that nothing is trained; {key} would not be used")
         return TeacherEntry(file=str(own["file"]), settings=rest)
     kind = teacher_class(str(own["name"]))
     lines = list(unknown_keys(rest, kind.Settings, "teacher."))
     if lines:
         raise RecipeError("; ".join(lines))
     settings = TypeAdapter(kind.Settings).validate_python(with_defaults(rest, kind.Settings))
-    entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), settings)
+    folds = _folds(own)
+    entry = TeacherEntry(own["name"], "", bool(own.get("learn_from_val")), folds, settings)
     fit: Any = getattr(settings, "fit", None)
     if entry.learn_from_val and getattr(fit, "validation_decides", False):
         raise RecipeError(
@@ -64,10 +67,21 @@ def _ensemble_entry(given: Json) -> TeacherEntry:
         raise RecipeError(f"teacher.mix is {mix!r}; choose {', '.join(MIXES)}")
     if not isinstance(members, list | tuple):
         raise RecipeError(f"teacher.of is {members!r}; give a list of teachers")
+    folds = _folds(given)
     entries = tuple(teacher_entry(member) for member in members)
+    if folds:
+        entries = tuple(each if each.file or each.cross_fit else replace(each, cross_fit=folds) for each in entries)
     if any(entry.of for entry in entries):
         raise RecipeError("a teacher of teacher.of is an ensemble itself; give all in one list")
-    return TeacherEntry("ensemble", "", any(entry.learn_from_val for entry in entries), None, mix, entries)
+    return TeacherEntry("ensemble", "", any(entry.learn_from_val for entry in entries), folds, None, mix, entries)
+
+
+def _folds(given: Json) -> int:
+    """``cross_fit``. Raises RecipeError unless it is 0 or at least 2."""
+    folds = given.get("cross_fit", 0)
+    if not isinstance(folds, int) or isinstance(folds, bool) or folds < 0 or folds == 1:
+        raise RecipeError(f"teacher.cross_fit is {folds!r}; give a number of folds, 2 or larger, or 0 for none")
+    return folds
 
 
 def unknown_keys(document: Any, section: Any, prefix: str) -> Iterator[str]:

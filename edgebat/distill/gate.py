@@ -13,16 +13,19 @@ import numpy as np
 
 from edgebat.arrays import FloatArray
 from edgebat.tasks.base import AnyTask, Predictions
+from edgebat.tasks.errors import errors_by_cell
 from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 
 
 def not_heard_on(task: AnyTask, val: Windows, teacher: Predictions, student: Predictions) -> tuple[str, ...]:
     """The data sets of ``val`` on which the teacher's first figure, mean over cells, is worse than the student's."""
+    worse = errors_by_cell(task, val, teacher), errors_by_cell(task, val, student)
+    datasets = np.array([name for name, _ in val.cells])
     found = []
-    for dataset in sorted({name for name, _ in val.cells}):
-        wrong = [np.mean(_errors(task, val, dataset, each)) for each in (teacher, student)]
-        if wrong[0] > wrong[1]:
+    for dataset in np.unique(datasets).tolist():
+        wrong = [each[(datasets == dataset) & np.isfinite(each)] for each in worse]
+        if all(map(len, wrong)) and wrong[0].mean() > wrong[1].mean():
             found.append(dataset)
     return tuple(found)
 
@@ -64,16 +67,3 @@ class Gated(Teacher):
         """The teacher's, NaN where it is silent."""
         state, mute = self.teacher.hidden(windows), np.isin(windows.dataset, self.silent)
         return None if state is None else np.where(mute[:, None], np.float32(np.nan), state)
-
-
-def _errors(task: AnyTask, val: Windows, dataset: str, predictions: Predictions) -> list[float]:
-    errors = []
-    for index, (name, _) in enumerate(val.cells):
-        own = val.cell == index
-        if name != dataset or not own.any():
-            continue
-        score = task.score(val.select(own), {head: np.asarray(rows)[own] for head, rows in predictions.items()})
-        value = score.get(task.columns[0].key)
-        if value is not None:
-            errors.append(float(value))
-    return errors or [0.0]

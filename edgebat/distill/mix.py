@@ -23,7 +23,8 @@ from edgebat.tasks.windows import Windows
 from edgebat.teachers.base import Teacher
 from edgebat.teachers.ensemble import HeadMix
 
-MIXES = ("mean", "by_cell_error", "by_dataset_error")
+BY_CELL, BY_DATASET = "by_cell_error", "by_dataset_error"
+MIXES = ("mean", BY_CELL, BY_DATASET)
 """How several teachers become one: their mean, or weighed by the errors on cells, or whole data sets, held out in turn."""
 FOLDS = 5
 MOST_WINDOWS = 20
@@ -54,7 +55,7 @@ def mixed(task: AnyTask, train: Windows, val: Windows, members: Sequence[Member]
     """How ``members`` are best mixed. train, val: the measured windows that are held out in turn, in the order of
     ``Member.seen`` their cells. by: one of ``MIXES`` but the mean."""
     pool = _some(train.join(val) if len(val) else train)
-    fold = folds_of(pool.cells, by == "by_dataset_error")
+    fold = folds_of(pool.cells, by == BY_DATASET)
     judged, common = judged_members(members)
     results: Json = {"mix": by, "not_judged": [m.title for n, m in enumerate(members) if n not in judged]}
     if len(judged) < 2:
@@ -94,14 +95,14 @@ def judged_members(members: Sequence[Member]) -> tuple[list[int], Bool]:
     return sorted(judged), common
 
 
-def folds_of(cells: Sequence[CellKey], datasets: bool) -> Int64:
-    """Per cell what is held out together, at most ``FOLDS``: cells of every data set, or whole data sets."""
+def folds_of(cells: Sequence[CellKey], datasets: bool, folds: int = FOLDS) -> Int64:
+    """Per cell what is held out together, at most ``folds``: cells of every data set, or whole data sets."""
     names = sorted({dataset for dataset, _ in cells})
     if datasets and len(names) > 1:
-        return np.array([names.index(dataset) % FOLDS for dataset, _ in cells], dtype=np.int64)
+        return np.array([names.index(dataset) % folds for dataset, _ in cells], dtype=np.int64)
     order = sorted(range(len(cells)), key=lambda n: (cells[n][0], hashlib.sha256("/".join(cells[n]).encode()).digest()))
     fold = np.zeros(len(cells), dtype=np.int64)
-    fold[order] = np.arange(len(cells)) % FOLDS
+    fold[order] = np.arange(len(cells)) % folds
     return fold
 
 

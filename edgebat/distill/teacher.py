@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.cells import CellKey, join_seen, seen_cells
-from edgebat.distill.mix import MIXES, Member, Mixed, mixed
+from edgebat.distill.mix import BY_CELL, BY_DATASET, MIXES, Member, Mixed, folds_of, mixed
 from edgebat.errors import RecipeError
 from edgebat.files import Json, sha256_file
 from edgebat.models import Model, open_model
@@ -18,6 +18,7 @@ from edgebat.paths import TEACHERS_HINT, shipped
 from edgebat.tasks.base import AnyTask
 from edgebat.tasks.windows import Definition, Windows
 from edgebat.teachers.base import Teacher
+from edgebat.teachers.cross_fitted import CrossFitted
 from edgebat.teachers.ensemble import Ensemble
 from edgebat.teachers.store import load_teacher, save_teacher, teacher_class
 from edgebat.training.run import Run
@@ -33,6 +34,9 @@ class TeacherEntry:
     """Instead: a trained teacher, such as those in ``export/zoo/teachers``. Nothing is trained then."""
     learn_from_val: bool = False
     """The validation cells, which choose nothing when the last weights are kept, teach as well."""
+    cross_fit: int = 0
+    """So many folds of cells: the teacher is trained once more without each, and who has not seen a cell labels it; 0: it
+    labels what it has learnt. Of an ensemble: each member that is trained, in folds of data sets where it is mixed by them."""
     settings: Any = None
     """Settings of the system, its class's ``Settings``; of a file how it predicts, where its system knows of a choice."""
     mix: str = "mean"
@@ -128,8 +132,9 @@ class TeacherData:
     val: Windows
     test: Windows
 
-    def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run) -> Obtained:
-        """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says."""
+    def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run, by: str = BY_CELL) -> Obtained:
+        """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says; by: how its ensemble
+        is mixed, and what is held out together, therefore, when it is cross-fitted."""
         if entry.of:
             return self._ensemble(entry, provenance, file, run)
         if entry.file:
@@ -143,14 +148,27 @@ class TeacherData:
             raise RecipeError(f"teacher {entry.name!r} is of the task {kind.task}; this recipe's is {self.task.name}")
         train = self.measured if kind.measured_only else self.train
         learnt = train.join(self.val) if entry.learn_from_val else train
-        teacher, fitted = kind.fit(learnt, self.val, entry.settings, run)
+        whole, fitted = kind.fit(learnt, self.val, entry.settings, run)
+        teacher = self._cross_fitted(whole, entry, learnt, run, by) if entry.cross_fit else whole
         save_teacher(teacher, file, provenance)
         return Obtained(load_teacher(file), "", {"fit": fitted.summary()})
+
+    def _cross_fitted(self, whole: Teacher, entry: TeacherEntry, learnt: Windows, run: Run, by: str) -> Teacher:
+        """``whole``, which has learnt from ``learnt``, and one like it without each fold of the measured cells of these."""
+        made_up = {*self.train.cells} - {*self.measured.cells}
+        cells = [cell for cell in learnt.cells if cell not in made_up]
+        fold = folds_of(cells, by == BY_DATASET, min(entry.cross_fit, len(cells)))
+        held = [[cell for cell, n in zip(cells, fold, strict=True) if n == number] for number in np.unique(fold)]
+        others = []
+        for number, out in enumerate(held):
+            rest = learnt.select(cells=[cell for cell in learnt.cells if cell not in set(out)])
+            others.append(teacher_class(entry.name).fit(rest, self.val, entry.settings, run.inside(f"fold{number}"))[0])
+        return CrossFitted.of(whole, others, held)
 
     def members(self, entry: TeacherEntry, provenance: Json, run: Run) -> list[Obtained]:
         """The teachers of an ensemble."""
         runs = [run.inside(f"{n}") for n in range(len(entry.of))]
-        return [self.obtain(member, provenance, own.folder / "teacher.safetensors", own)
+        return [self.obtain(member, provenance, own.folder / "teacher.safetensors", own, entry.mix)
                 for member, own in zip(entry.of, runs, strict=True)]  # fmt: skip
 
     def mixed(self, entry: TeacherEntry, found: Sequence[Obtained]) -> tuple[Ensemble, Json]:
@@ -172,7 +190,12 @@ class TeacherData:
         return Obtained(load_teacher(file), seen, {"members": [each.results for each in found], **results})
 
     def _member(self, entry: TeacherEntry, found: Obtained) -> Member:
-        """A member to be judged; one trained here has seen the training cells, and those of validation if they taught it."""
+        """A member to be judged; one trained here has seen the training cells, and those of validation if they taught it.
+        One that is cross-fitted answers for all of them as if it had not."""
+        if entry.cross_fit:
+            return Member(
+                entry.label, found.teacher, np.zeros(len(self.measured.cells) + len(self.val.cells), np.bool_)
+            )
         cells = [*self.measured.cells, *self.val.cells]
         own = [True] * len(self.measured.cells) + [entry.learn_from_val] * len(self.val.cells)
         seen = seen_cells(found.seen, cells) if entry.file else own

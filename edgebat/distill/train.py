@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,25 @@ from edgebat.training.settings import FitSettings
 
 DEFAULT_SHARE = 0.5
 LISTEN = ("everywhere", "where_better")
+
+
+@dataclass(frozen=True)
+class Finish:
+    """A last part of a student's training, without made-up windows: what these taught is kept, and measured cells have the
+    last word. The teacher is heard on all data sets then, as what holds the student back from its training cells."""
+
+    epochs: int = 0
+    """So many, after all others; 0: none."""
+    learning_rate: float = 3e-4
+    """AdamW's largest."""
+    share: float = 0.3
+    """The teacher's share of every head."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or not self.learning_rate > 0.0 or not 0.0 <= self.share <= 1.0:
+            raise RecipeError(
+                f"distill.finish is {self}; epochs are 0 or more, the rate is above 0 and the share between 0 and 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,8 @@ class DistillSettings:
     when empty."""
     hidden: float = 0.0
     """Weight of the error of the student's last hidden layer, by a linear layer that no file keeps, to its teacher's."""
+    finish: Finish = field(default_factory=Finish)
+    """The last part of the training."""
     learn_from_val: bool = False
     """The validation cells, which choose nothing when the last weights are kept, teach students and baselines as well. The
     error a model states then comes from a student of its kind that has not learnt from them."""
@@ -83,8 +104,10 @@ class DistillSettings:
     def __post_init__(self) -> None:
         if self.listen not in LISTEN:
             raise RecipeError(f"distill.listen is {self.listen!r}; choose {' or '.join(LISTEN)}")
-        if self.made_up_share is not None and not 0.0 < self.made_up_share < 1.0:
-            raise RecipeError(f"distill.made_up_share is {self.made_up_share}; it must lie between 0 and 1")
+        if self.made_up_share is not None and not 0.0 <= self.made_up_share < 1.0:
+            raise RecipeError(
+                f"distill.made_up_share is {self.made_up_share}; it must lie between 0 and 1, and not at 1"
+            )
         for name, weight in (("differences", self.differences), ("hidden", self.hidden)):
             if not 0.0 <= weight < np.inf:
                 raise RecipeError(f"distill.{name} is {weight}; it is a weight, 0 or larger")
@@ -102,6 +125,14 @@ class DistillSettings:
     def terms(self) -> Terms:
         """How the error of a curve is taken."""
         return Terms(self.differences, tuple(self.scales))
+
+    def finishing(self, heads: tuple[Head, ...]) -> DistillSettings:
+        """Those of the last part of the training of a student with these heads."""
+        fit = replace(
+            self.fit, epochs=self.finish.epochs, patience=self.finish.epochs, learning_rate=self.finish.learning_rate
+        )
+        share = {head.name: self.finish.share for head in heads}
+        return replace(self, share=share, made_up_share=0.0, learn_from_val=False, fit=fit, finish=Finish())
 
     def learnt(self, train: Windows, val: Windows) -> Windows:
         """What students and baselines learn from."""
@@ -139,8 +170,13 @@ def train_student(
     student = build_student(
         kind, shape=x.shape[1:], heads=heads, relative=task.relative_input, **(student_settings or {})
     )
-    student.set_normalization(x, own.targets())
-    return student, fit_student(student, train, val, teacher, settings, run)
+    student.set_normalization(own.seen_rows(x), own.targets(), own.smallest_std())
+    fitted = fit_student(student, train, val, teacher, settings, run)
+    if settings.finish.epochs:
+        last = settings.finishing(student.heads)
+        own_run = replace(run.inside("finish"), progress=None)
+        fitted = fit_student(student.train(), train, val, frank(teacher), last, own_run)
+    return student, fitted
 
 
 def fit_student(
@@ -185,6 +221,11 @@ def fit_student(
         return fit(student, loss, tuple(joined.values()), held, settings.fit, run, drawn)
 
 
+def frank(teacher: Teacher | None) -> Teacher | None:
+    """The teacher, heard where a gate silences it too."""
+    return teacher.teacher if isinstance(teacher, Gated) else teacher
+
+
 def taught_parts(train: Windows, settings: DistillSettings) -> list[Windows]:
     """What a student learns from: the training windows and, if the settings ask for some, blends of them."""
     if not settings.blends:
@@ -225,8 +266,7 @@ def _teachings(
     found = [_taught(heads, labels) for labels in asked]
     if settings.trust_spread:
         # Where a gate silences the teacher, measured labels stand in its place and would hide how much it errs.
-        frank = teacher.teacher if isinstance(teacher, Gated) else teacher
-        errors = validation_errors(val, ask(frank, [val])[0])
+        errors = validation_errors(val, ask(frank(teacher) or teacher, [val])[0])
         for arrays, labels in zip(found, asked, strict=True):
             degrees = trust(labels, errors, settings.trust_spread)
             arrays |= {f"{TRUSTED}{head}": values for head, values in degrees.items()}

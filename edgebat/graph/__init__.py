@@ -10,6 +10,7 @@ from edgebat.graph.model import (
     Dense,
     DepthwiseConv1D,
     Flatten,
+    Gru,
     IntGraph,
     LastStep,
     Lstm,
@@ -22,6 +23,6 @@ from edgebat.graph.model import (
 from edgebat.graph.store import load_graph, save_graph
 
 __all__ = [
-    "OPERATORS", "Add", "AveragePool1D", "Concat", "Conv1D", "Dense", "DepthwiseConv1D", "Flatten", "IntGraph", "LastStep",
-    "Lstm", "Lut", "MaxPool1D", "Node", "Requant", "Tensor", "check_graph", "load_graph", "save_graph",
+    "OPERATORS", "Add", "AveragePool1D", "Concat", "Conv1D", "Dense", "DepthwiseConv1D", "Flatten", "Gru", "IntGraph",
+    "LastStep", "Lstm", "Lut", "MaxPool1D", "Node", "Requant", "Tensor", "check_graph", "load_graph", "save_graph",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from edgebat.errors import GraphError
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import INT32_MAX
-from edgebat.graph.model import OPERATORS, IntGraph, Node, Requant, Tensor
+from edgebat.graph.model import GRU_SCALE, OPERATORS, IntGraph, Node, Requant, Tensor
 
 MAX_ELEMENTS = 1 << 20  # of one activation: far above any BMS model, far below what could hurt a host
 MAX_NODES = 1024
@@ -192,6 +192,8 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
             _expect_shape(node, target, source.shape)
         case ops.Lstm():
             _check_lstm(node, source, target)
+        case ops.Gru():
+            _check_gru(node, source, target)
 
 
 def _expect_same_scale(node: Node, source: Tensor, target: Tensor) -> None:
@@ -228,17 +230,44 @@ def _check_weighted(node: ops.Weighted, source: Tensor, target: Tensor) -> None:
         )
 
 
-def _check_lstm(node: ops.Lstm, source: Tensor, target: Tensor) -> None:
+def _check_recurrent(node: ops.Recurrent, source: Tensor, target: Tensor, gates: int) -> int:
+    """Shapes of what recurrent layers share; returns the units."""
     if len(source.shape) != 2 or node.recurrent_weight.ndim != 3:
-        raise _fail(
-            node, f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}; allowed: [T, I], [4, H, H]"
-        )
+        seen = f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}"
+        raise _fail(node, f"{seen}; allowed: [T, I], [{gates}, H, H]")
     hidden = node.recurrent_weight.shape[-1]
-    _expect_array(node, "input weight", node.input_weight, "int8", (4, hidden, source.shape[1]))
-    _expect_array(node, "recurrent weight", node.recurrent_weight, "int8", (4, hidden, hidden))
-    _expect_array(node, "bias", node.bias, "int32", (4, hidden))
+    _expect_array(node, "input weight", node.input_weight, "int8", (gates, hidden, source.shape[1]))
+    _expect_array(node, "recurrent weight", node.recurrent_weight, "int8", (gates, hidden, hidden))
+    _expect_array(node, "bias", node.bias, "int32", (gates, hidden))
     for label in ("input_scale", "recurrent_scale"):
-        _expect_array(node, label, getattr(node, label), "float32", (4,))
+        _expect_array(node, label, getattr(node, label), "float32", (gates,))
+    _expect_shape(node, target, (source.shape[0], hidden))
+    return hidden
+
+
+def _check_gru(node: ops.Gru, source: Tensor, target: Tensor) -> None:
+    hidden = _check_recurrent(node, source, target, 3)
+    if (target.scale, target.zero_point) != (GRU_SCALE, 0):
+        raise _fail(node, f"output scale {target.scale!r}, zero point {target.zero_point}; allowed: {GRU_SCALE} and 0")
+    _expect_array(node, "recurrent bias", node.recurrent_bias, "int32", (hidden,))
+    if not node.reset_after and node.recurrent_bias.any():
+        raise _fail(node, "it has a recurrent bias although its reset gate acts before the recurrent product")
+    for part, inputs, bias in (("input", source.shape[1], node.bias), ("recurrent", hidden, node.recurrent_bias)):
+        factor, shift = getattr(node, f"{part}_factor"), getattr(node, f"{part}_shift")
+        _expect_array(node, f"{part}_factor", factor, "int32", (3,))
+        _expect_array(node, f"{part}_shift", shift, "int32", (3,))
+        if (factor < 1).any() or (factor >= 1 << 15).any() or (shift < 1).any() or (shift > 30).any():
+            raise _fail(node, f"a {part} factor outside 1..32767, or a {part} shift outside 1..30")
+        summed = inputs * 255 * 128 + int(np.abs(bias.astype(np.int64)).max(initial=0))
+        largest = int((summed * factor.astype(np.int64) + (np.int64(1) << (shift.astype(np.int64) - 1))).max())
+        if largest > INT32_MAX:
+            raise _fail(
+                node, f"a scaled {part} sum can reach {largest}; allowed: {INT32_MAX}. Use fewer inputs or units"
+            )
+
+
+def _check_lstm(node: ops.Lstm, source: Tensor, target: Tensor) -> None:
+    hidden = _check_recurrent(node, source, target, 4)
     for label in ("input_multiplier", "input_exponent", "recurrent_multiplier", "recurrent_exponent"):
         _expect_array(node, label, getattr(node, label), "int32", (4,))
     if min(node.input_multiplier.min(), node.recurrent_multiplier.min()) < 0:
@@ -247,7 +276,6 @@ def _check_lstm(node: ops.Lstm, source: Tensor, target: Tensor) -> None:
         raise _fail(node, f"hidden exponent {node.hidden_exponent}; allowed: -31 to 0")
     if not -16 <= node.cell_exponent <= -8 or not 0 <= node.hidden_multiplier <= INT32_MAX:
         raise _fail(node, f"cell exponent {node.cell_exponent}; allowed: -16 to -8")
-    _expect_shape(node, target, (source.shape[0], hidden))
     for inputs, exponent, bias in (
         (source.shape[1], node.input_exponent, node.bias),
         (hidden, node.recurrent_exponent, np.zeros(1, np.int32)),

@@ -19,6 +19,9 @@ import numpy as np
 from edgebat.arrays import Float32, Int8, Int32, Int64
 from edgebat.graph.arithmetic import INT32_MAX
 
+GRU_SCALE = 2.0**-7
+"""Of a GRU's output, the upper byte of its state."""
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -176,21 +179,30 @@ class Lut(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Lstm(Node):
-    """LSTM over [T, I] -> [T, H] int8 with int16 cell, the flavour of TFLite Micro ("8x8_16").
+class Recurrent(Node):
+    """Base of layers [T, I] -> [T, H] that keep a state between time steps; G gates.
 
-    Gates in order input, forget, cell, output (i, f, g, o). input_weight int8 [4, H, I], recurrent_weight int8
-    [4, H, H], bias int32 [4, H] (scale s_in * input_scale[g]); per-gate Q31 multipliers and exponents bring both
-    products to int16 with scale 2**-12. The cell is int16 with scale 2**cell_exponent; the hidden state has the
-    output tensor's scale and zero point. Source: specification in docs/quantization-spec.md, section LSTM.
+    input_weight int8 [G, H, I], recurrent_weight int8 [G, H, H], bias int32 [G, H] (scale s_in * input_scale[g]);
+    scales of the weights float32 [G].
     """
 
-    op: ClassVar[str] = "lstm"
     input_weight: Int8
     recurrent_weight: Int8
     bias: Int32
     input_scale: Float32
     recurrent_scale: Float32
+
+
+@dataclass(frozen=True, eq=False)
+class Lstm(Recurrent):
+    """LSTM over [T, I] -> [T, H] int8 with int16 cell, the flavour of TFLite Micro ("8x8_16").
+
+    Gates in order input, forget, cell, output (i, f, g, o); per-gate Q31 multipliers and exponents bring both
+    products to int16 with scale 2**-12. The cell is int16 with scale 2**cell_exponent; the hidden state has the
+    output tensor's scale and zero point. Source: specification in docs/quantization-spec.md, section LSTM.
+    """
+
+    op: ClassVar[str] = "lstm"
     input_multiplier: Int32
     input_exponent: Int32
     recurrent_multiplier: Int32
@@ -201,13 +213,33 @@ class Lstm(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Gru(Recurrent):
+    """GRU over [T, I] -> [T, H] int8 with a state of int16 [H], scale 2**-15; the output is its upper byte, rounded.
+
+    Gates in order reset, update, new (r, z, n). ``(acc * factor + 2**(shift-1)) >> shift``, one pair a gate, brings
+    both products to int16 with scale 2**-12. reset_after: the reset gate acts on the recurrent product of the new gate,
+    to which ``recurrent_bias`` int32 [H] (scale 2**-7 * recurrent_scale[2]) is added before (torch, Keras by default,
+    ONNX linear_before_reset=1); else on the hidden state before that product, and ``recurrent_bias`` is zero.
+    Source: specification in docs/quantization-spec.md, section GRU.
+    """
+
+    op: ClassVar[str] = "gru"
+    input_factor: Int32
+    input_shift: Int32
+    recurrent_factor: Int32
+    recurrent_shift: Int32
+    recurrent_bias: Int32
+    reset_after: bool
+
+
+@dataclass(frozen=True, eq=False)
 class LastStep(Node):
     """[T, C] -> [C]: the last time step."""
 
     op: ClassVar[str] = "last_step"
 
 
-_ALL = (Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, LastStep)
+_ALL = (Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, Gru, LastStep)
 OPERATORS: dict[str, type[Node]] = {cls.op: cls for cls in _ALL}
 
 
@@ -252,12 +284,12 @@ class IntGraph:
         return digest.hexdigest()
 
     def multiply_accumulates(self) -> int:
-        """Multiply-accumulate operations of one inference (dense, convolution and LSTM products)."""
+        """Multiply-accumulate operations of one inference (dense, convolution, LSTM and GRU products)."""
         return sum(node_macs(node, self.tensors) for node in self.nodes)
 
     def parameter_bytes(self) -> int:
         """Bytes of weights (int8) and biases (int32), without requantization constants."""
-        labels = ("weight", "input_weight", "recurrent_weight", "bias")
+        labels = ("weight", "input_weight", "recurrent_weight", "bias", "recurrent_bias")
         return sum(getattr(node, label).nbytes for node in self.nodes for label in labels if hasattr(node, label))
 
 
@@ -279,7 +311,7 @@ def node_macs(node: Node, tensors: Mapping[str, Tensor]) -> int:
     match node:
         case Weighted():
             return math.prod(shape) * (node.weight.size // len(node.bias))
-        case Lstm():
+        case Recurrent():
             return shape[0] * int(node.input_weight.size + node.recurrent_weight.size)
         case _:
             return 0

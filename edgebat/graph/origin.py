@@ -8,6 +8,7 @@ from typing import Any
 from edgebat.errors import ModelFileError
 from edgebat.graph.model import IntGraph
 from edgebat.ground import Ground, ground_of
+from edgebat.interval import Interval, interval_of
 
 SYNTHETIC = "SYNTHETIC: trained on simulated cells, not on measured ones; for trying things out, not for a battery"
 
@@ -28,6 +29,23 @@ def graph_ground(graph: IntGraph) -> Ground:
             f"model {graph.name!r} limits {len(ground.rows.low_ppm)} columns and reads {columns}; export it again"
         )
     return ground
+
+
+def graph_interval(graph: IntGraph) -> Interval | None:
+    """What the graph's file says of the interval around its estimate; None when it has none. Raises ModelFileError."""
+    return interval_of(graph.meta, graph.name)
+
+
+def reads_rate(graph: IntGraph) -> bool:
+    """Whether the last column of the model's input is the mean current of each charge, 0.001 C; 0: not measured."""
+    task: Any = graph.meta.get("task")
+    return isinstance(task, dict) and task.get("charge_rate") is True
+
+
+def rows_may_be_empty(graph: IntGraph) -> bool:
+    """Whether a row of the model's input may stand for no charge: zeros throughout."""
+    task: Any = graph.meta.get("task")
+    return isinstance(task, dict) and task.get("windows") == "any"
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,10 @@ def input_border(network: FloatNetwork, x: Array, units: Sequence[Unit], options
     low, high = ranges.T
     smallest = np.maximum(scale, np.abs(zero_value) * 1e-3)
     constant = np.ptp(flat, axis=0) == 0
-    low, high = np.where(constant, np.minimum(low, -smallest), low), np.where(constant, np.maximum(high, smallest), high)
+    low, high = (
+        np.where(constant, np.minimum(low, -smallest), low),
+        np.where(constant, np.maximum(high, smallest), high),
+    )
     warnings = tuple(
         f"column {c} of the input is {flat[0, c]:g} in all calibration windows; other values will be clipped"
         for c in np.flatnonzero(constant)
@@ -153,7 +156,13 @@ class OutputBorder:
 
 
 def output_border(
-    y: Array, units: Sequence[Unit], names: Sequence[str], shape: tuple[int, ...], tensor: Tensor | None, *, centred: bool
+    y: Array,
+    units: Sequence[Unit],
+    names: Sequence[str],
+    shape: tuple[int, ...],
+    tensor: Tensor | None,
+    *,
+    centred: bool,
 ) -> OutputBorder:
     """Constants for outputs y [N, O] of the calibration windows; ``tensor``: the int8 output of a network without a head.
 

@@ -65,7 +65,9 @@ class Builder:
     def _input_axes(self, channels_first: bool) -> list[str]:
         shape = self.file_shape
         if not shape or min(shape) < 1:
-            raise ModelFileError(f"{self.what}: its input has the shape {list(shape)}; allowed: fixed sizes of 1 or more")
+            raise ModelFileError(
+                f"{self.what}: its input has the shape {list(shape)}; allowed: fixed sizes of 1 or more"
+            )
         places = range(len(shape))
         ones: set[int] = set()
         # Of more than two axes those of size 1 go, first the spatial ones.
@@ -100,7 +102,11 @@ class Builder:
             inside |= {self.roles[name]: size for name, size in self.sizes.items() if name in self.roles}
         else:
             own = self.step(value.step).shape
-            inside = {ONE: 1, BATCH: -1, **dict(zip((TIME, CHANNELS) if len(own) == 2 else (VECTOR,), own, strict=True))}
+            inside = {
+                ONE: 1,
+                BATCH: -1,
+                **dict(zip((TIME, CHANNELS) if len(own) == 2 else (VECTOR,), own, strict=True)),
+            }
         return tuple(inside[axis] for axis in value.axes)
 
     def step(self, name: str) -> Step:
@@ -173,7 +179,9 @@ class Builder:
                 a, b = value.affine
                 layer = kinds.Scale(np.full(shape[-1], a), np.full(shape[-1], b))
             # The value is kept, so that its function's id stays its own.
-            self.made[key] = replace(value, step=self.add_step(layer, [replace(value, pad=(0, 0))], shape, value.source))
+            self.made[key] = replace(
+                value, step=self.add_step(layer, [replace(value, pad=(0, 0))], shape, value.source)
+            )
         return replace(value.plain, step=self.made[key].step, axes=self.labels(value))
 
     # -- elementwise
@@ -230,12 +238,18 @@ class Builder:
         return np.ascontiguousarray(array.reshape(*array.shape[:-1], c, t).swapaxes(-1, -2).reshape(array.shape))
 
     def combine(self, a: Value, b: Value, what: str) -> Value:
-        """"add", "sub", "mul" or "div" of two values of the file."""
+        """ "add", "sub", "mul" or "div" of two values of the file."""
         if a.step == b.step and a.axes == b.axes and a.pad == b.pad == (0, 0):
             f, g = ((lambda x: x) if v.function is None else v.function for v in (a, b))
             operation = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}[what]
             names = "_".join(dict.fromkeys(v.called for v in (a, b) if v.called))
-            return replace(a, function=lambda x: np.asarray(operation(f(x), g(x))), called=names or what, affine=None, source=self.source)
+            return replace(
+                a,
+                function=lambda x: np.asarray(operation(f(x), g(x))),
+                called=names or what,
+                affine=None,
+                source=self.source,
+            )
         if what not in ("add", "sub"):
             self.fail(
                 "it multiplies two layers with each other, as gates and attention do; the integer graph has no such product. "
@@ -299,9 +313,7 @@ class Builder:
         time = next(i for i, label in enumerate(labels[:-1]) if label in _FREE)
         return self.oriented(value, time, len(labels) - 1)
 
-    def conv(
-        self, value: Value, layer: kinds.Conv, time: int, channels: int, groups: int = 1
-    ) -> Value:
+    def conv(self, value: Value, layer: kinds.Conv, time: int, channels: int, groups: int = 1) -> Value:
         """A convolution; weight [O, K, C / groups] along axis ``time``. Its padding is added to zeros before it."""
         value = self.settled(self.oriented(value, time, channels))
         t, c = self.own_shape(value)
@@ -332,7 +344,9 @@ class Builder:
             other = next(i for i, label in enumerate(labels) if label in _FREE and i != axis)
             value = self.oriented(value, axis, other)
         if self.labels(value)[axis] != TIME or min(left, right) < 0:
-            self.fail(f"it pads axis {axis} of {list(self.shape(value))} by {left} and {right}; allowed: zeros along time")
+            self.fail(
+                f"it pads axis {axis} of {list(self.shape(value))} by {left} and {right}; allowed: zeros along time"
+            )
         value = self.settled(value)
         return replace(value, pad=(value.pad[0] + left, value.pad[1] + right))
 
@@ -360,7 +374,7 @@ class Builder:
         return replace(value, step=self.add_step(layer, [value], ((t - layer.size) // layer.stride + 1, c)))
 
     def over_time(self, value: Value, kind: str, axes: Sequence[int], keep: bool) -> Value:
-        """"mean" or "max" over the axes ``axes``, all of time."""
+        """ "mean" or "max" over the axes ``axes``, all of time."""
         places = sorted(axis % len(value.axes) for axis in axes)
         labels = self.labels(value)
         free = [place for place in places if labels[place] in _FREE]
@@ -416,7 +430,13 @@ class Builder:
         labels = self.labels(value)
         layer = None if value.step == INPUT else self.step(value.step).layer
         drop = size - stop
-        if not isinstance(layer, kinds.Conv) or labels[axis] != TIME or start or layer.stride != 1 or drop > layer.padding[1]:
+        if (
+            not isinstance(layer, kinds.Conv)
+            or labels[axis] != TIME
+            or start
+            or layer.stride != 1
+            or drop > layer.padding[1]
+        ):
             self.fail(
                 f"it takes positions {start} to {stop} of axis {axis} of {list(self.shape(value))}; allowed: the last time "
                 "step, or a convolution without the end that its padding added. Cut the windows before the network instead"
@@ -459,7 +479,12 @@ class Builder:
         real = [(axis, size) for axis, size in zip(value.axes[1:], sizes[1:], strict=True) if axis != ONE]
         if [size for size in inside if size != 1] == [size for _, size in real if size != 1]:
             return self._with_ones(value, inside, real)
-        if value.step == INPUT and not self.roles and value.function is None and len([s for s in inside if s != 1]) <= 2:
+        if (
+            value.step == INPUT
+            and not self.roles
+            and value.function is None
+            and len([s for s in inside if s != 1]) <= 2
+        ):
             # The input itself in another shape: its numbers are read in the file's order.
             places = [place for place, size in enumerate(inside) if size != 1]
             places += [place for place, size in enumerate(inside) if size == 1][: 2 - len(places)]

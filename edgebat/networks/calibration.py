@@ -23,18 +23,24 @@ def load_windows(source: Any) -> Array:
 
     A table (``.csv``, ``.parquet``) is an array [rows, columns]. Raises DataError.
     """
-    return _checked(_from_file(Path(source), X_NAMES) if isinstance(source, str | Path) else _from_memory(source), source)
+    return _checked(
+        _from_file(Path(source), X_NAMES) if isinstance(source, str | Path) else _from_memory(source), source
+    )
 
 
 def load_labels(source: Any) -> Array:
     """Labels [N, ...] out of a file (of ``.npz`` the array ``y``) or an array. Raises DataError."""
-    return _checked(_from_file(Path(source), Y_NAMES) if isinstance(source, str | Path) else _from_memory(source), source)
+    return _checked(
+        _from_file(Path(source), Y_NAMES) if isinstance(source, str | Path) else _from_memory(source), source
+    )
 
 
 def _checked(array: Array, source: Any) -> Array:
     what = source if isinstance(source, str | Path) else "the calibration"
     if array.dtype.kind not in "biuf" or not array.ndim or not len(array):
-        raise DataError(f"{what}: an array {array.dtype} {list(array.shape)}; windows are numbers [N, T, C] or [N, F], N >= 1")
+        raise DataError(
+            f"{what}: an array {array.dtype} {list(array.shape)}; windows are numbers [N, T, C] or [N, F], N >= 1"
+        )
     if not np.isfinite(array).all():
         raise DataError(f"{what} holds NaN or infinity; drop those windows")
     return array.astype(np.float64)
@@ -53,7 +59,9 @@ def _from_file(path: Path, names: Sequence[str]) -> Array:
                 with np.load(path, allow_pickle=False) as found:
                     known = [name for name in names if name in found.files]
                     if not known and len(found.files) != 1:
-                        raise DataError(f"{path} holds the arrays {', '.join(found.files)}; name one of them {names[0]!r}")
+                        raise DataError(
+                            f"{path} holds the arrays {', '.join(found.files)}; name one of them {names[0]!r}"
+                        )
                     return np.asarray(found[known[0] if known else found.files[0]])
             case ".parquet":
                 table = require("pyarrow.parquet", extra="data").read_table(path)
@@ -62,7 +70,9 @@ def _from_file(path: Path, names: Sequence[str]) -> Array:
                 return _csv(path)
     except (OSError, ValueError, TypeError, EOFError, LookupError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as windows: {error}") from None
-    raise DataError(f"{path}: windows come from a file that ends in {', '.join(SUFFIXES)}, not {path.suffix or 'nothing'!r}")
+    raise DataError(
+        f"{path}: windows come from a file that ends in {', '.join(SUFFIXES)}, not {path.suffix or 'nothing'!r}"
+    )
 
 
 def _csv(path: Path) -> Array:
@@ -95,7 +105,9 @@ def _from_memory(source: Any) -> Array:
     if not parts:
         raise DataError("the generator gives no calibration windows")
     if len({part.shape[1:] for part in parts}) != 1:
-        raise DataError(f"the generator gives batches of the shapes {sorted({part.shape[1:] for part in parts})}; give one")
+        raise DataError(
+            f"the generator gives batches of the shapes {sorted({part.shape[1:] for part in parts})}; give one"
+        )
     return np.concatenate(parts)
 
 

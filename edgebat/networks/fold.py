@@ -166,7 +166,8 @@ def with_input_scale(network: FloatNetwork, factor: Array, offset: Array) -> Flo
     """``network`` that reads z instead of x = z * factor + offset."""
     name = "unscaled"
     steps = tuple(
-        replace(step, inputs=tuple(name if one == kinds.INPUT else one for one in step.inputs)) for step in network.steps
+        replace(step, inputs=tuple(name if one == kinds.INPUT else one for one in step.inputs))
+        for step in network.steps
     )
     first = Step(name, (kinds.INPUT,), kinds.Scale(factor, offset), network.shape, "the border")
     return folded(replace(network, steps=(first, *steps)))

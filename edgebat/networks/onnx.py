@@ -37,10 +37,16 @@ def float_onnx(data: bytes, x: Array, what: str, name: str) -> FloatNetwork:
     file = parse_onnx(data, what)
     ops = {node.op for node in file.graph.nodes}
     if quantized := sorted(op for op in ops if "Quantize" in op or op.startswith("QLinear") or op.endswith("Integer")):
-        form = "quantized dynamically" if any("Dynamic" in op or "Integer" in op for op in quantized) else "int8 already"
+        form = (
+            "quantized dynamically" if any("Dynamic" in op or "Integer" in op for op in quantized) else "int8 already"
+        )
         raise ModelFileError(
             f"{what} is {form} ({', '.join(quantized)}); edgebat quantize takes the float model it was made from"
-            + (". As it is: edgebat info, verify and export; native scales: --requantize" if form == "int8 already" else "")
+            + (
+                ". As it is: edgebat info, verify and export; native scales: --requantize"
+                if form == "int8 already"
+                else ""
+            )
         )
     return _Reader(file.graph, x, what, file.opsets.get("", 0)).network(name)
 
@@ -147,7 +153,9 @@ class _Reader:
 
     def on_matmul(self, a: Any, x: Any, weight: Any) -> Value:
         if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or weight.ndim != 2:
-            self.build.fail("it multiplies two layers with each other, as attention does; allowed: x W with constant weights")
+            self.build.fail(
+                "it multiplies two layers with each other, as attention does; allowed: x W with constant weights"
+            )
         return self.build.dense(x, weight.T, None)
 
     def on_conv(self, a: Any, x: Value, weight: Any, bias: Any = None) -> Value:
@@ -283,7 +291,9 @@ class _Reader:
             case "add":
                 return build.affine(value, np.ones(1), other)
             case "sub":
-                return build.affine(value, np.full(1, -1.0), other) if first else build.affine(value, np.ones(1), -other)
+                return (
+                    build.affine(value, np.full(1, -1.0), other) if first else build.affine(value, np.ones(1), -other)
+                )
             case "mul":
                 return build.affine(value, other, zero)
         if first and other.size == 1:
@@ -330,7 +340,9 @@ class _Reader:
         if not isinstance(shape, np.ndarray):
             self.build.fail("its shape is no constant")
         sizes = self.build.shape(x)
-        target = [sizes[i] if size == 0 and not a.get("allowzero") else int(size) for i, size in enumerate(shape.tolist())]
+        target = [
+            sizes[i] if size == 0 and not a.get("allowzero") else int(size) for i, size in enumerate(shape.tolist())
+        ]
         if x.axes[0] != BATCH and x.axes[1:2] == (BATCH,) and len(target) == 3:
             return self.leading(x, target)
         return self.build.reshape(x, target)
@@ -366,11 +378,15 @@ class _Reader:
         value = self.build.select(x, a.get("axis", 0), int(index.ravel()[0]))
         return value if index.ndim == 0 else self.build.unsqueeze(value, [a.get("axis", 0)])
 
-    def on_slice(self, a: Any, x: Value, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None) -> Value:
+    def on_slice(
+        self, a: Any, x: Value, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
+    ) -> Value:
         given = [np.ravel(v if v is not None else a[key]).tolist() for v, key in ((starts, "starts"), (ends, "ends"))]
         along = np.ravel(axes if axes is not None else a.get("axes", range(len(given[0])))).tolist()
         if steps is not None and (np.ravel(steps) != 1).any():
-            self.build.fail(f"it takes every {np.ravel(steps)[0]}th position; use a convolution or pooling with that stride")
+            self.build.fail(
+                f"it takes every {np.ravel(steps)[0]}th position; use a convolution or pooling with that stride"
+            )
         for start, end, axis in zip(*given, along, strict=True):
             x = self.build.cut(x, int(axis), int(start), int(end))
         return x

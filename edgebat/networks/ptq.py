@@ -77,7 +77,11 @@ class Quantized:
 
 
 def quantize_network(
-    network: FloatNetwork, x: Array, units: Units = Units(), options: QuantizeOptions | None = None, meta: Json | None = None
+    network: FloatNetwork,
+    x: Array,
+    units: Units = Units(),
+    options: QuantizeOptions | None = None,
+    meta: Json | None = None,
 ) -> Quantized:
     """Quantize ``network`` after training.
 
@@ -322,7 +326,9 @@ class _Walk:
         with np.errstate(over="ignore"):
             real = apply(layer, build.real)
         if not np.isfinite(real).all():
-            raise ModelFileError(f"{step.source}: {layer.function} gives values that are not finite on the calibration windows")
+            raise ModelFileError(
+                f"{step.source}: {layer.function} gives values that are not finite on the calibration windows"
+            )
         fixed = {"tanh": LUT_FUNCTIONS["TANH"].output, "sigmoid": LUT_FUNCTIONS["LOGISTIC"].output}.get(layer.function)
         chosen = fixed or activation_scale(real, build.options, self.feeds_lstm(step.name))
         target = Tensor(step.name, step.shape, "int8", *chosen)

@@ -72,7 +72,9 @@ class QuantizedNetwork:
         """Write the model file ``.ebat``. Raises ModelFileError for another ending."""
         path = Path(path)
         if path.suffix != ".ebat":
-            raise ModelFileError(f"{path}: a quantized network is written as .ebat; edgebat export makes .tflite, .onnx and C")
+            raise ModelFileError(
+                f"{path}: a quantized network is written as .ebat; edgebat export makes .tflite, .onnx and C"
+            )
         save_graph(self.graph, path)
         return path
 
@@ -100,7 +102,9 @@ class QuantizedNetwork:
                     f"{one.unit}".rstrip()
                 )
         worst = sorted(self.layers, key=lambda layer: layer.lost_db, reverse=True)[:SHOWN_LAYERS]
-        lines.append("largest losses by layer (signal to quantization noise behind it, and what the layer itself loses):")
+        lines.append(
+            "largest losses by layer (signal to quantization noise behind it, and what the layer itself loses):"
+        )
         lines += [f"  {one.name:<16} {one.db:5.1f} dB  {-one.lost_db:+5.1f} dB  {one.source}" for one in worst]
         return "\n".join([*lines, *self.remarks])
 
@@ -172,7 +176,9 @@ def quantize_read(
         remarks.append(said)
     border = user_border_of(graph)
     assert border is not None
-    errors = list(_errors(network, border, x, "calibration", labels if evaluation is None or options.qat_epochs else None))
+    errors = list(
+        _errors(network, border, x, "calibration", labels if evaluation is None or options.qat_epochs else None)
+    )
     if evaluation is not None:
         errors += _errors(network, border, evaluation, "evaluation", None if options.qat_epochs else labels)
     return QuantizedNetwork(graph, tuple(errors), layers, (*remarks, *(f"warning: {one}" for one in found.warnings)))
@@ -182,7 +188,9 @@ def _errors(network: FloatNetwork, border: UserBorder, x: Array, what: str, labe
     real = network.forward(network.windows(x)).reshape(len(x), -1)
     named = border.predict(x)
     if labels is not None and labels.size != real.size:
-        raise DataError(f"labels have the shape {list(labels.shape)} for {len(x)} {what} windows of {real.shape[1]} outputs")
+        raise DataError(
+            f"labels have the shape {list(labels.shape)} for {len(x)} {what} windows of {real.shape[1]} outputs"
+        )
     wanted = None if labels is None else labels.reshape(real.shape)
     found, start = [], 0
     for name, _, unit, shape in border.outputs:
@@ -192,7 +200,16 @@ def _errors(network: FloatNetwork, border: UserBorder, x: Array, what: str, labe
         error = mine - real[:, columns]
         against = [None, None] if wanted is None else [_rms(v - wanted[:, columns]) for v in (real[:, columns], mine)]
         found.append(
-            OutputError(what, len(x), name, unit, _rms(error), float(np.abs(error).max()), float(real[:, columns].std()), *against)
+            OutputError(
+                what,
+                len(x),
+                name,
+                unit,
+                _rms(error),
+                float(np.abs(error).max()),
+                float(real[:, columns].std()),
+                *against,
+            )
         )
     return found
 

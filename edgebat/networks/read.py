@@ -31,7 +31,9 @@ def read_network(source: Any, x: Array, name: str = "") -> FloatNetwork:
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
-        raise ModelFileError(f"there is no file {path}; a float network ends in {', '.join(SUFFIXES)}, or is a SavedModel")
+        raise ModelFileError(
+            f"there is no file {path}; a float network ends in {', '.join(SUFFIXES)}, or is a SavedModel"
+        )
     if path.suffix in PICKLES:
         raise ModelFileError(
             f"{path} is a pickle, which is never opened, because it can run code. In Python: edgebat.quantize(model, windows); "

@@ -27,9 +27,21 @@ from edgebat.networks.refusals import remedy
 
 MAX_BYTES = 256 << 20
 # Element types as torch's schema numbers them.
-_DTYPES = {1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64", 12: "bool"}
+_DTYPES = {
+    1: "uint8",
+    2: "int8",
+    3: "int16",
+    4: "int32",
+    5: "int64",
+    6: "float16",
+    7: "float32",
+    8: "float64",
+    12: "bool",
+}
 _DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
+
+
 def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
     """The layers of ``module``, in evaluation mode; window: a calibration window as the module takes it, without batch.
 
@@ -114,12 +126,16 @@ def _program(data: bytes, what: str) -> Program:
         document = json.loads(archive.read(models[0]))
         arrays: dict[str, Array] = {}
         for part in ("weights", "constants"):
-            config = next((n for n in names if n.startswith(f"{root}data/{part}/") and n.endswith("_config.json")), None)
+            config = next(
+                (n for n in names if n.startswith(f"{root}data/{part}/") and n.endswith("_config.json")), None
+            )
             entries = {} if config is None else json.loads(archive.read(config))["config"]
             for key, entry in entries.items():
                 meta = entry["tensor_meta"]
                 if entry["use_pickle"] or meta is None:
-                    raise ModelFileError(f"{what}: tensor {key!r} is pickled, which is never opened, because it can run code")
+                    raise ModelFileError(
+                        f"{what}: tensor {key!r} is pickled, which is never opened, because it can run code"
+                    )
                 arrays[key] = _array(archive.read(f"{root}data/{part}/{entry['path_name']}"), meta)
     module = document["graph_module"]
     return _of_document(module, arrays, what)
@@ -162,7 +178,9 @@ def _of_document(module: Any, arrays: dict[str, Array], what: str) -> Program:
         arguments = {one["name"]: _argument(one["arg"]) for one in entry["inputs"]}
         written: list[str] = []
         for one in entry["outputs"]:
-            written += [t["name"] for t in one["as_tensors"]] if "as_tensors" in one else [next(iter(one.values()))["name"]]
+            written += (
+                [t["name"] for t in one["as_tensors"]] if "as_tensors" in one else [next(iter(one.values()))["name"]]
+            )
         nodes.append(Node(entry["target"], arguments, written))
     return Program(nodes, constants, inputs[0], tuple(sizes), outputs[0]["as_tensor"]["name"])
 
@@ -190,7 +208,9 @@ class _Reader:
     def __init__(self, program: Program, what: str) -> None:
         self.program, self.what = program, what
         if len(program.shape) < 2 or min(program.shape[1:]) < 1:
-            raise ModelFileError(f"{what}: its input has the shape {list(program.shape)}; allowed: [N, ...], fixed behind N")
+            raise ModelFileError(
+                f"{what}: its input has the shape {list(program.shape)}; allowed: [N, ...], fixed behind N"
+            )
         self.build = Builder(what, "torch", program.shape[1:], channels_first=True)
         self.batch = program.shape[0]
         self.values: dict[str, Any] = {**program.constants, program.input: self.build.input}
@@ -217,7 +237,9 @@ class _Reader:
             plain = _FUNCTIONS.get(operator)
             if plain is None:
                 known = sorted({n[3:] for n in dir(self) if n.startswith("on_")} | set(_FUNCTIONS))
-                self.build.fail(remedy(operator) or f"edgebat does not quantize this operator; it knows {', '.join(known)}")
+                self.build.fail(
+                    remedy(operator) or f"edgebat does not quantize this operator; it knows {', '.join(known)}"
+                )
             results: Any = self.build.function(values[0], plain[0], plain[1])
         else:
             results = method(*values)
@@ -242,7 +264,15 @@ class _Reader:
         first = next((value for value in arguments.values() if isinstance(value, np.ndarray)), None)
         if operator in ("sym_size", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size"):
             return None
-        if first is not None and operator in ("detach", "clone", "alias", "to", "_to_copy", "lift_fresh_copy", "contiguous"):
+        if first is not None and operator in (
+            "detach",
+            "clone",
+            "alias",
+            "to",
+            "_to_copy",
+            "lift_fresh_copy",
+            "contiguous",
+        ):
             return first
         return self.build.fail("it works on constants alone; compute them before the export")
 
@@ -300,7 +330,9 @@ class _Reader:
                       training: bool, momentum: float, eps: float, cudnn: bool = False) -> Value:  # fmt: skip
         if mean is None or var is None or training:
             self.build.fail("it normalizes by the batch; export the model in evaluation mode, with running statistics")
-        factor = (np.ones(len(mean)) if weight is None else weight.astype(np.float64)) / np.sqrt(var.astype(np.float64) + eps)
+        factor = (np.ones(len(mean)) if weight is None else weight.astype(np.float64)) / np.sqrt(
+            var.astype(np.float64) + eps
+        )
         offset = (np.zeros(len(mean)) if bias is None else bias) - mean.astype(np.float64) * factor
         wide = (1, -1, *[1] * (len(x.axes) - 2))
         return self.build.affine(x, factor.reshape(wide), offset.reshape(wide))
@@ -349,7 +381,9 @@ class _Reader:
 
     def unpadded(self, padding: Sequence[int], dilation: Sequence[int]) -> None:
         if any(padding) or any(d != 1 for d in dilation):
-            self.build.fail(f"it pools with padding {list(padding)}, dilation {list(dilation)}; use padding=0, dilation=1")
+            self.build.fail(
+                f"it pools with padding {list(padding)}, dilation {list(dilation)}; use padding=0, dilation=1"
+            )
 
     def pool(self, x: Value, layer: kinds.MaxPool | kinds.AveragePool, ceil: bool) -> Value:
         rank = len(x.axes)
@@ -368,7 +402,9 @@ class _Reader:
         if list(size) == [1]:
             return self.build.over_time(x, kind, [-1], True)
         if length % size[0]:
-            self.build.fail(f"it pools {length} steps to {size[0]} groups of unequal size; choose a divisor of {length}")
+            self.build.fail(
+                f"it pools {length} steps to {size[0]} groups of unequal size; choose a divisor of {length}"
+            )
         step = length // size[0]
         layer = kinds.MaxPool(step, step) if kind == "max" else kinds.AveragePool(step, step)
         return self.pool(x, layer, False)

@@ -20,8 +20,10 @@ from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Tensor
 from edgebat.quantization.border import input_border, output_border
+from edgebat.quantization.gru import gru_node
 from edgebat.quantization.observers import affine, observe
 from edgebat.quantization.requant_search import choose_gates, choose_layer, quantize_symmetric
+from edgebat.runtime.gru import GruCell
 from edgebat.runtime.kernels import build_kernel
 from edgebat.runtime.lstm import LstmCell
 from edgebat.students import spec
@@ -135,6 +137,8 @@ def quantize_model(
                 _add_plain(build, ops.LastStep(label, inputs, label), layer)
             case spec.LstmLayer():
                 add_lstm(build, layer, label)
+            case spec.GruLayer():
+                add_gru(build, layer, label)
     report = {"scheme": "post-training", "options": asdict(options), "windows": len(sample)}
     report["layers"] = [asdict(r) for r in build.reports]
     border = {"kind": model.kind, "input": input_border(model), "outputs": output_border(model, HEAD_SCALE)}
@@ -241,6 +245,17 @@ def add_lstm(build: Builder, layer: spec.LstmLayer, label: str) -> None:
     integer = cell.run(build.integer, cell.initial_state(len(build.integer)))[0]
     build.reports.append(LayerReport(label, "lstm", 4 * hidden))
     build.add(node, target, states, integer)
+
+
+def add_gru(build: Builder, layer: spec.GruLayer, label: str) -> None:
+    """A GRU layer, behind an input of any scale."""
+    source, units = build.current, layer.weight_hidden.shape[1]
+    target = Tensor(label, (source.shape[0], units), "int8", HIDDEN_SCALE, 0)
+    node = gru_node(layer, source, label)
+    cell = GruCell(node, source, target)
+    integer = cell.run(build.integer, cell.initial_state(len(build.integer)))[0]
+    build.reports.append(LayerReport(label, "gru", 3 * units))
+    build.add(node, target, apply_layer(layer, build.real), integer)
 
 
 def _gate_weights(weight: Array, input_scale: float) -> tuple[Array, Array]:

@@ -20,12 +20,12 @@ from torch.nn import functional
 from edgebat.errors import GraphError
 from edgebat.graph import arithmetic
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import Conv1D, Dense, Flatten, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant, reach
+from edgebat.graph.model import Conv1D, Dense, Flatten, Gru, IntGraph, LastStep, Lstm, MaxPool1D, Node, Requant, reach
 from edgebat.graph.model import Tensor as GraphTensor
 from edgebat.quantization.requant_search import proves_equal, visible_steps
 from edgebat.runtime.lstm import sigmoid_table, tanh_table
 from edgebat.students.base import Student
-from edgebat.students.spec import Conv1DLayer, DenseLayer, Layer, LstmLayer
+from edgebat.students.spec import Conv1DLayer, DenseLayer, GruLayer, Layer, LstmLayer
 
 
 class QatStudent(Student):
@@ -280,8 +280,115 @@ class _Lstm(nn.Module):
         )
 
 
+class _Gru(nn.Module):
+    """The GRU layer with its int16 state."""
+
+    scale_x: Tensor
+    scale_h: Tensor
+    step_x: Tensor
+    step_h: Tensor
+    k_x: Tensor
+    k_h: Tensor
+    n_x: Tensor
+    n_h: Tensor
+    sigmoid: Tensor
+    tanh: Tensor
+
+    def __init__(self, node: Gru, graph: IntGraph, layer: GruLayer) -> None:
+        super().__init__()
+        self.node, self.source, self.target = node, graph.tensors[node.inputs[0]], graph.tensors[node.output]
+        self.units = node.recurrent_weight.shape[-1]
+        self.weight_input = nn.Parameter(torch.from_numpy(layer.weight_input.astype(np.float32)))
+        self.weight_hidden = nn.Parameter(torch.from_numpy(layer.weight_hidden.astype(np.float32)))
+        self.bias = nn.Parameter(torch.from_numpy(layer.bias.astype(np.float32)))
+        self.bias_hidden = nn.Parameter(torch.from_numpy(layer.bias_hidden.astype(np.float32)), node.reset_after)
+
+        def per_row(values: Any) -> Tensor:
+            return torch.from_numpy(np.repeat(np.asarray(values, np.float64), self.units))
+
+        for name, value in {
+            "scale_x": per_row(node.input_scale).float()[:, None],
+            "scale_h": per_row(node.recurrent_scale).float()[:, None],
+            "step_x": per_row(node.input_scale.astype(np.float64) * self.source.scale),
+            "step_h": per_row(node.recurrent_scale.astype(np.float64) * self.target.scale)[2 * self.units :],
+            "k_x": per_row(node.input_factor),
+            "k_h": per_row(node.recurrent_factor),
+            "n_x": per_row(node.input_shift),
+            "n_h": per_row(node.recurrent_shift),
+            "sigmoid": torch.from_numpy(sigmoid_table()),
+            "tanh": torch.from_numpy(tanh_table(0)),
+        }.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def _products(self, acc: Tensor, rows: slice) -> Tensor:
+        return _sat16(_shifted(acc * self.k_h[rows], self.n_h[rows]))
+
+    def _next(self, products: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The integer state [B, H] after one step, as `edgebat.runtime.gru` computes it."""
+        gates, new = slice(2 * self.units), slice(2 * self.units, None)
+        before = _byte(state)
+        z = _sat16(products[:, gates] + self._products(functional.linear(before, weight[gates]), gates)).long()
+        reset, update = self.sigmoid[z[:, : self.units]], self.sigmoid[z[:, self.units :]]
+        if self.node.reset_after:
+            part = _double(reset * self._products(functional.linear(before, weight[new], bias), new), 0.5, -14)
+        else:
+            kept = _double(reset * state, 0.5, -14)
+            part = self._products(functional.linear(_byte(kept), weight[new]), new)
+        candidate = self.tanh[_sat16(products[:, new] + part).long()]
+        left = candidate - _double(update * candidate, 0.5, -14)
+        return _sat16(left + _double(update * state, 0.5, -14))
+
+    def forward(self, real: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        wx, ix = _rounded(self.weight_input, self.scale_x)
+        wh, ih = _rounded(self.weight_hidden, self.scale_h)
+        two = 2 * self.units
+        state = real.new_zeros(len(real), self.units)
+        q_state = state.double()
+        with torch.no_grad():
+            acc = functional.linear(q - self.source.zero_point, ix) + torch.round(self.bias.double() / self.step_x)
+            products = _sat16(_shifted(acc * self.k_x, self.n_x))
+            bias = torch.round(self.bias_hidden.double() / self.step_h)
+        outputs: list[Tensor] = []
+        integers: list[Tensor] = []
+        for t in range(real.shape[1]):
+            with torch.no_grad():
+                q_state = self._next(products[:, t], q_state, ih, bias)
+                q_output = _byte(q_state)
+            # What the recurrent products read is the state's upper byte: the value of that, the gradient of the state.
+            seen = state if t == 0 else outputs[-1]
+            x = functional.linear(real[:, t], wx, self.bias)
+            reset, update = torch.sigmoid(x[:, :two] + functional.linear(seen, wh[:two])).chunk(2, 1)
+            if self.node.reset_after:
+                part = reset * functional.linear(seen, wh[two:], self.bias_hidden)
+            else:
+                part = functional.linear(reset * seen, wh[two:])
+            new = torch.tanh(x[:, two:] + part)
+            state = new + update * (state - new)
+            state = state + ((q_state * 2.0**-15).to(state.dtype) - state).detach()
+            outputs.append(state + ((q_output * self.target.scale).to(state.dtype) - state).detach())
+            integers.append(q_output)
+        return torch.stack(outputs, 1), torch.stack(integers, 1)
+
+    @torch.no_grad()
+    def export(self) -> Node:
+        wx, wh = _rounded(self.weight_input, self.scale_x)[1], _rounded(self.weight_hidden, self.scale_h)[1]
+        shape = (3, self.units, -1)
+        return replace(
+            self.node,
+            input_weight=wx.numpy().astype(np.int8).reshape(shape),
+            recurrent_weight=wh.numpy().astype(np.int8).reshape(shape),
+            bias=torch.round(self.bias.double() / self.step_x).numpy().astype(np.int32).reshape(3, self.units),
+            recurrent_bias=torch.round(self.bias_hidden.double() / self.step_h).numpy().astype(np.int32),
+        )
+
+
 def _sat16(x: Tensor) -> Tensor:
     return x.clamp(-32768, 32767)
+
+
+def _byte(state: Tensor) -> Tensor:
+    """The output of a GRU, its state's upper byte."""
+    return _double(state, 0.5, -7).clamp(max=127)
 
 
 def _double(x: Tensor, factor: Tensor | float, exponent: Tensor | int) -> Tensor:
@@ -297,6 +404,8 @@ def _step(node: Node, graph: IntGraph, layer: Layer) -> nn.Module:
             return _Linear(node, graph, layer)
         case (Lstm(), LstmLayer()):
             return _Lstm(node, graph, layer)
+        case (Gru(), GruLayer()):
+            return _Gru(node, graph, layer)
         case (Flatten() | LastStep() | MaxPool1D(), _):
             return _Fixed(node)
         case _:

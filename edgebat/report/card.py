@@ -13,9 +13,10 @@ from edgebat import __version__, baselines
 from edgebat.files import Json
 from edgebat.report.choice import choose
 from edgebat.report.figures import stage_errors
-from edgebat.report.paired import errors_by_cell, taught_or_not
+from edgebat.report.paired import taught_or_not
 from edgebat.report.results import BaselineResult, Card, CellErrors, DataResult, LossCurve, ModelFile, PerCell
 from edgebat.tasks.base import AnyTask, Predictions
+from edgebat.tasks.errors import errors_by_cell
 from edgebat.tasks.windows import Windows
 
 CARD_VERSION = 3
@@ -61,7 +62,7 @@ def build_card(recipe: Any, run: RunResults) -> Card:
     task: AnyTask = recipe.of_task
     kinds = [student.kind for student in recipe.students]
     rows = accuracy_rows(task, run.steps, kinds, run.teacher)
-    choice = choose(task, rows, run.windows, run.predictions)
+    choice = choose(task, rows, run.windows, run.predictions, recipe.interval.coverage)
     for row in rows:
         row["best"] = row["key"] == choice.best
     learners: BaselineResult = run.steps["baselines"]
@@ -106,6 +107,8 @@ def build_card(recipe: Any, run: RunResults) -> Card:
             "corpus_notes": data["corpus_notes"],
         },
         "ground": [list(fact) for fact in run.steps["quantize"][kinds[0]].get("ground", ())],
+        "trust": {f"{name}_int8": found["trust"] for name, found in run.steps["quantize"].items() if "trust" in found},
+        "interval": recipe.interval.coverage,
         "seeds": {
             "fleet": recipe.data.synthetic.seed if data["synthetic"] else None,
             "split": recipe.data.split.seed,

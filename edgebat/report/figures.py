@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, FloatArray
-from edgebat.report.results import LossCurve, StageErrors
+from edgebat.report.results import DomainPoints, LossCurve, StageErrors
 from edgebat.report.svg import Chart, bars, padded_range
 from edgebat.tasks.base import AnyTask, Predictions
 from edgebat.tasks.windows import Windows
@@ -22,6 +22,7 @@ COLOURS = {
     "mlp": "c4",
     "cnn": "c7",
     "lstm": "c1",
+    "gru": "c8",
     "baseline": "c5",
     "second baseline": "c6",
     "other": "c2",
@@ -89,6 +90,18 @@ def loss_chart(curve: LossCurve) -> str:
     return chart.line(epoch, losses[0], "c5", dashed=True).line(epoch, losses[1], "c1").svg()
 
 
+def domain_chart(points: DomainPoints, title: str) -> str:
+    """Errors over the domain score, as its square root: a distance; what lies right of the dashed line is refused."""
+    score, error = np.sqrt(np.array(points["score"], dtype=float)), np.array(points["error"], dtype=float)
+    limit = float(np.sqrt(points["limit"]))
+    right, top = max(float(score.max(initial=0.0)), 1.2 * limit), float(np.nanmax(error, initial=0.0)) or 1.0
+    chart = Chart((0.0, 1.05 * right), (0.0, 1.05 * top), "distance from the training data, steps of the input",
+                  f"error of {points['what']}", title, 420, 260)  # fmt: skip
+    inside = score <= limit
+    chart.dots(score[inside], error[inside], "c1", 2.0).dots(score[~inside], error[~inside], "c2", 2.0)
+    return chart.line((limit, limit), (0.0, 1.05 * top), "c5", dashed=True).svg()
+
+
 def cell_chart(
     task: AnyTask,
     windows: Windows,
@@ -104,13 +117,15 @@ def cell_chart(
     ends = [float(x[-1]) for x, _ in (*curve.predicted.values(), *curve.forecasts, curve.measured) if len(x)]
     chart = Chart(
         (0.0, max(ends, default=1.0)),
-        padded_range(measured, *(y for _, y in lines.values()), margin=0.08),
+        padded_range(measured, *(y for _, y in lines.values()), *(curve.bounds or ())[1:], margin=0.08),
         "cycle",
         f"{curve.quantity}, %",
         f"{curve.quantity} of cell {windows.cells[cell][1]}",
         width=size[0],
         height=size[1],
     )
+    if curve.bounds is not None:
+        chart.band(*(values[::step] for values in curve.bounds), shown[-1].style)
     chart.level(curve.end_percent, f"EOL {curve.end_percent:g} %")
     chart.line(cycle[::step], measured[::step], "c0")
     for s in shown:

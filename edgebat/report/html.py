@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from edgebat.data.splits import CALIBRATION
 from edgebat.errors import require
 from edgebat.files import Json
 from edgebat.report.card import full_label
-from edgebat.report.figures import PARITY_DOTS, Shown, cell_chart, colour, loss_chart, parity, stage_bars
+from edgebat.report.figures import PARITY_DOTS, Shown, cell_chart, colour, domain_chart, loss_chart, parity, stage_bars
 from edgebat.report.results import Card, with_figures
 from edgebat.report.svg import bars
 from edgebat.tasks.base import AnyTask, Predictions, task
@@ -49,6 +50,7 @@ def render(card: Card, windows: Windows, predictions: Mapping[str, Predictions])
         tiles=_tiles(card, of),
         facts=_facts(card, of),
         rank=of.columns[0],
+        trust=_trust(card),
         target_groups=[
             {"label": label, "rows": list(rows)}
             for label, rows in groupby(with_figures(card["targets"]), key=lambda r: r["label"])
@@ -92,6 +94,17 @@ def _equality(rows: list[Json]) -> dict[str, object]:
     }
 
 
+def _trust(card: Card) -> list[dict[str, object]]:
+    """Per int8 student that is shown: rows of its table of coverage, and what it refuses."""
+    found: list[dict[str, object]] = []
+    rows = {row["key"]: row for row in card["accuracy"]}
+    for key in (key for key in card["shown_models"] if key in card["trust"]):
+        trust = card["trust"][key]
+        refused = [(reason, count, 100 * count / trust["windows"]) for reason, count in trust["refused"].items()]
+        found.append({"label": full_label(rows[key]), "held": trust["held"], "refused": refused})
+    return found
+
+
 def _figures(
     card: Card, of: AnyTask, windows: Windows, predictions: Mapping[str, Predictions], safe: Any
 ) -> dict[str, object]:
@@ -119,7 +132,13 @@ def _figures(
         "legend_cells": [
             {"style": "c0", "label": "measured"},
             *({"style": s.style, "label": s.label} for s in pair),
+            *([{"style": "band", "label": f"its {card['interval']:.0%} interval"}] if card["interval"] else []),
             {"style": "c2", "label": f"{full_label(rows[best])}: some forecasts"},
+        ],
+        "domain": [
+            {"svg": safe(domain_chart(points, full_label(rows[key]))), "caption": full_label(rows[key])}
+            for key, trust in card["trust"].items()
+            if key in card["shown_models"] and (points := trust["domain"]) is not None
         ],
         "parity": [
             {"svg": safe(parity(of, windows, predictions[s.key], s.style, s.label)), "caption": s.label} for s in pair
@@ -189,7 +208,8 @@ def _facts(card: Card, of: AnyTask) -> dict[str, list[tuple[str, str]]]:
             ("source", data["source"]),
             (
                 "cells",
-                f"{data['cells']['train']} train, {data['cells']['val']} validation, {data['cells']['test']} test",
+                f"{data['cells']['train']} train, {data['cells']['val']} validation, {data['cells']['test']} test"
+                + (f", {data['cells'][CALIBRATION]} calibration" if CALIBRATION in data["cells"] else ""),
             ),
             ("windows", ", ".join(f"{data['windows'][part]:,} {part}" for part in ("train", "val", "test"))),
             ("split", f"by cell, {data['split_hash'][:16]}…"),

@@ -10,6 +10,7 @@ import numpy as np
 from edgebat.arrays import Float64
 from edgebat.errors import DataError
 from edgebat.tasks.base import AnyTask, Predictions
+from edgebat.tasks.errors import errors_by_cell
 from edgebat.tasks.windows import Windows
 
 DRAWS = 5000
@@ -51,17 +52,6 @@ def paired(a: Float64, b: Float64, seed: int = 1) -> Paired:
     # The observed signs are one of the draws, so that p is never 0.
     p = (1 + int((flipped >= abs(difference.sum()) - 1e-12).sum())) / (1 + DRAWS)
     return Paired(float(a.sum() / b.sum()), float(low), float(high), p, len(a), int((a < b).sum()))
-
-
-def errors_by_cell(task: AnyTask, windows: Windows, predictions: Predictions) -> Float64:
-    """The figure that models are ranked by, of each cell of ``windows``, [cells]; NaN where a cell has none."""
-    errors = np.full(len(windows.cells), np.nan)
-    for index in range(len(windows.cells)):
-        own = windows.cell == index
-        score = task.score(windows.select(own), {head: rows[own] for head, rows in predictions.items()})
-        value = score.get(task.columns[0].key)
-        errors[index] = np.nan if value is None else value
-    return errors
 
 
 def taught_or_not(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from edgebat.files import Json
 
@@ -24,6 +24,8 @@ class ConditionRow(TypedDict):
     train: int
     val: int
     test: int
+    calibration: NotRequired[int]
+    """Where an interval is calibrated."""
     windows: int
     eol: int
 
@@ -45,9 +47,10 @@ class Origin(TypedDict):
 
 
 class DataResult(Origin):
-    """What the step ``data`` leaves; ``counts`` by part."""
+    """What the step ``data`` leaves; ``counts`` by part, ``further``: cells of ``data.more`` that are none of the split."""
 
     counts: dict[str, Counts]
+    further: list[str]
 
 
 class BaselineResult(TypedDict):
@@ -64,6 +67,25 @@ class StageErrors(TypedDict):
     stage: str
     windows: int
     errors: dict[str, float | None]
+
+
+class DomainPoints(TypedDict):
+    """Held-out windows, an even sample: domain score and absolute error of each. what: of which quantity, in its unit."""
+
+    limit: int
+    score: list[int]
+    error: list[float]
+    what: str
+
+
+class Trust(TypedDict):
+    """Of one int8 student on the held-out windows: how often its interval held (rows of ``edgebat.interval.Covered``), what
+    it refuses by reason, errors over the domain score; None for a model that states no domain."""
+
+    held: list[Json]
+    windows: int
+    refused: dict[str, int]
+    domain: DomainPoints | None
 
 
 class CellErrors(TypedDict):
@@ -130,6 +152,10 @@ class Card(TypedDict):
     data: CardData
     ground: list[list[str]]
     """What the students have learnt from and take, as (what, text): ``edgebat.ground``; empty in older runs."""
+    trust: dict[str, Trust]
+    """By key of the int8 students; empty in older runs."""
+    interval: float
+    """Share of windows that intervals were made for; 0: there are none."""
     seeds: Json
     accuracy: list[Json]
     best_student: str

@@ -1,6 +1,6 @@
 """Small charts as inline SVG, drawn with CSS classes so that one picture serves light and dark pages.
 
-Colours are not written here: ``.c0 .. .c7`` (series), ``.axis``, ``.grid`` and ``text`` get them from the page.
+Colours are not written here: ``.c0 .. .c8`` (series), ``.axis``, ``.grid`` and ``text`` get them from the page.
 """
 
 from __future__ import annotations
@@ -69,6 +69,17 @@ class Chart:
         )
         if path:
             self._parts.append(f'<path class="dots {style}" stroke-width="{2 * radius:g}" d="{path}"/>')
+        return self
+
+    def band(self, x: Values, low: Values, high: Values, style: str) -> Chart:
+        """The area between two lines, as far as both are known."""
+        points = [
+            (xv, lv, hv) for xv, lv, hv in zip(x, low, high, strict=True) if math.isfinite(lv) and math.isfinite(hv)
+        ]
+        if len(points) > 1:
+            there = [f"{self._px(xv):.1f} {self._py(hv):.1f}" for xv, _, hv in points]
+            back = [f"{self._px(xv):.1f} {self._py(lv):.1f}" for xv, lv, _ in reversed(points)]
+            self._parts.append(f'<path class="band {style}" d="M{"L".join([*there, *back])}Z"/>')
         return self
 
     def level(self, y: float, label: str) -> Chart:

@@ -217,7 +217,24 @@ def evaluation_table(result: Evaluation) -> Group:
     add("all", "", "", result.all)
     for name, row in result.baselines.items():
         add(name, "", "baseline", row)
-    return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in result.notes))
+    held = [_coverage_table(result)] if result.coverage else []
+    return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in result.notes), *held)
+
+
+def _coverage_table(result: Evaluation) -> Table:
+    """How often the model's interval held."""
+    table = _table(
+        f"Interval, on {'all' if result.unseen is None else 'unseen'} cells",
+        ["of"],
+        ["cells", "windows", "held, %", "worst cell, %", "median width"],
+        "held: mean over the cells of the share of windows whose measured value lies inside; width in points or cycles. "
+        "Windows that the model refuses do not count.",
+    )
+    for row in result.coverage:
+        width = f"{row.width * 100:.2f}" if row.width < 1.0 else f"{row.width:.0f}"
+        shares = [number(100 * value, 1) for value in (row.coverage, row.worst)]
+        table.add_row(row.group or "all", number(row.cells, 0), number(row.windows, 0), *shares, width)
+    return _keep_numbers(table)
 
 
 def target_list(as_json: bool) -> Table | list[Json]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgebat.arrays import Bool, Float32
-from edgebat.data.splits import PARTS, Split
+from edgebat.data.splits import CALIBRATION, Split
 from edgebat.tasks.windows import Blend, Windows
 
 if TYPE_CHECKING:  # the report decides nothing of the step that counts
@@ -29,7 +29,7 @@ def counts_of(windows: Windows) -> Counts:
 
 def condition_rows(windows: Windows, split: Split) -> list[ConditionRow]:
     """Per condition the cells in each part, their windows, and how many cells were watched to their end of life."""
-    part_of = {cell: part for part in PARTS for cell in getattr(split, part)}
+    part_of = {cell: part for part in split.parts for cell in getattr(split, part)}
     per_cell = np.bincount(windows.cell, minlength=len(windows.cells))
     ended = np.bincount(windows.cell[known_ends(windows)], minlength=len(windows.cells)) > 0
     conditions = [str(condition) for condition in windows.conditions]
@@ -44,6 +44,7 @@ def condition_rows(windows: Windows, split: Split) -> list[ConditionRow]:
                 "train": parts["train"],
                 "val": parts["val"],
                 "test": parts["test"],
+                **({CALIBRATION: parts[CALIBRATION]} if split.calibration else {}),
                 "windows": int(per_cell[members].sum()),
                 "eol": int(ended[members].sum()),
             }

@@ -21,11 +21,12 @@ from rich.console import Console
 from edgebat.arrays import Bool, Float64
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write
-from edgebat.report.paired import Paired, errors_by_cell, paired
+from edgebat.report.paired import Paired, paired
 from edgebat.runs.folder import RunFolder
 from edgebat.runs.recipe import Recipe, load_recipe
 from edgebat.runs.run import run_recipe
 from edgebat.runs.seeds import LAST, copy_prepared, train_seeds
+from edgebat.tasks.errors import errors_by_cell
 from edgebat.tasks.predictions import load_predictions
 from edgebat.workers import HERE, Machines
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgebat.arrays import Float32, Float64, Int64
+from edgebat.arrays import Bool, Float32, Float64, Int64, IntArray
 from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
-from edgebat.graph.origin import graph_ground
-from edgebat.ground import MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
+from edgebat.graph.origin import graph_ground, graph_interval, rows_may_be_empty
+from edgebat.ground import INT32_MAX, MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
 from edgebat.models import to_ppm
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import AnyTask, Head
@@ -22,6 +22,8 @@ RATE_MARGIN = 0.1
 """A charger's current differs from its protocol's by less."""
 MOST_ROWS = 4096
 ROUNDS = 30
+MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""How many margins the limits of a row may lie out."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,14 @@ class GroundSettings:
     prototypes: int = 32
     """Mean rows that stand for all training windows, 1 to 32; 0: no domain score."""
     false_alarms: float = 0.02
-    """Share of the validation cells' windows that the limit of the domain score may refuse."""
+    """Share of the validation cells' windows that the limits of a row and of the domain score may refuse together."""
     noise_mv: float = 0.5
     """Noise (RMS) of a device's voltage that half of the training and validation windows are seen through."""
     quantile: float = 0.999
     """Share of the training rows' values, column by column, inside which the limits of a row begin."""
     margin: float = 0.1
-    """By how much of their width the limits of a row lie further out, on both sides."""
+    """By how much of their width the limits of a row lie further out, on both sides, at least: further where they would
+    refuse more than half of ``false_alarms``."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.prototypes <= MOST_PROTOTYPES:
@@ -60,8 +63,9 @@ def with_ground(
 
 
 def facts(graph: IntGraph) -> Json:
-    """The ground of ``graph`` for people, as a step's results and a card carry it."""
-    return {"ground": graph_ground(graph).facts()}
+    """The ground of ``graph``, and its interval, for people, as a step's results and a card carry them."""
+    interval = graph_interval(graph)
+    return {"ground": [*graph_ground(graph).facts(), *(interval.facts() if interval else ())]}
 
 
 def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settings: GroundSettings) -> Json:
@@ -74,8 +78,7 @@ def measured_ground(graph: IntGraph, task: AnyTask, train: Windows, val: Windows
     degrees = graph.meta.get("field", {}).get("temperature_ddegc")
     rows, domain = RowLimits(), None
     if task.domain_scored:
-        rows = _row_limits(_seen_twice(task, train, settings, 1), settings)
-        domain = _domain(graph, task, train, val, settings)
+        rows, domain = _limits(graph, task, train, val, settings)
     limits = RowLimits(rows.low_ppm, rows.high_ppm, _rate_gate(train), (degrees[0], degrees[1]) if degrees else None)
     heads = task.heads(train.spec)
     return Ground(_seen(train, heads), _seen(val, heads), window_v or (), limits, domain).to_json()
@@ -121,7 +124,7 @@ def _seen(windows: Windows, heads: Sequence[Head]) -> Seen:
     )
 
 
-def _seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed: int) -> Float32:
+def seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed: int) -> Float32:
     """Inputs [N, T, C], every second one as a device with a noisy voltage measures it."""
     x = windows.inputs().copy()
     noisy = task.noisy_inputs(
@@ -131,24 +134,55 @@ def _seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed:
     return x
 
 
-def _row_limits(x: Float32, settings: GroundSettings) -> RowLimits:
-    """Quantiles of every column with a margin."""
+def _row_limits(x: Float32, columns: int, settings: GroundSettings, margin: float) -> RowLimits:
+    """Quantiles of each of the first ``columns`` with a margin; what stands behind them is not limited here."""
     rows = to_ppm(x).reshape(-1, x.shape[-1])
     low, high = np.quantile(rows, [1 - settings.quantile, settings.quantile], axis=0)
-    room = settings.margin * (high - low)
+    room = margin * (high - low)
     least, most = np.floor(low - room), np.ceil(high + room)
+    least[columns:], most[columns:] = 0, INT32_MAX
     return RowLimits(tuple(int(v) for v in least), tuple(int(v) for v in most))
 
 
-def _domain(graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settings: GroundSettings) -> Domain | None:
-    """Prototypes of the training windows, and the limit that the validation cells keep."""
-    if not settings.prototypes or not len(train) or not len(val):
+def _limits(
+    graph: IntGraph, task: AnyTask, train: Windows, val: Windows, settings: GroundSettings
+) -> tuple[RowLimits, Domain | None]:
+    """Limits of a row and a domain that together refuse ``false_alarms`` of the validation cells' windows.
+
+    The limits of a row are moved out, margin by margin, until they alone refuse at most half of that.
+    """
+    x = train.seen_rows(seen_twice(task, train, settings, 1))
+    limits = [_row_limits(x, train.like_columns, settings, times * settings.margin) for times in MARGINS]
+    if not len(val):
+        return limits[0], None
+    held, empty = to_ppm(seen_twice(task, val, settings, 3)), rows_may_be_empty(graph)
+    most = settings.false_alarms / 2
+    rows = next((one for one in limits if _rows_refuse(one, held, empty).mean() <= most), limits[-1])
+    refused = _rows_refuse(rows, held, empty)
+    return rows, _domain(graph, task, train, held, refused, settings) if train.alike else None
+
+
+def _rows_refuse(rows: RowLimits, values: IntArray, may_be_empty: bool) -> Bool:
+    """[N] windows in ppm [N, T, C] of which a row lies outside, and is one."""
+    outside = (values < np.array(rows.low_ppm)) | (values > np.array(rows.high_ppm))
+    if may_be_empty:
+        outside &= (values != 0).any(axis=2, keepdims=True)
+    return np.asarray(outside.reshape(len(values), -1).any(axis=1))
+
+
+def _domain(
+    graph: IntGraph, task: AnyTask, train: Windows, held: IntArray, refused: Bool, settings: GroundSettings
+) -> Domain | None:
+    """Prototypes of the training windows, and the limit that the validation cells' windows ``held`` keep, in ppm, of which
+    the limits of a row have ``refused`` some already."""
+    if not settings.prototypes or not len(train):
         return None
-    quantized = quantize_input(graph, to_ppm(_seen_twice(task, train, settings, 2)))
+    quantized = quantize_input(graph, to_ppm(seen_twice(task, train, settings, 2)))[..., : train.like_columns]
     found = prototypes(quantized.astype(np.float64).mean(axis=1) + 128.0, settings.prototypes)
     bare = Domain(tuple(tuple(int(v) for v in row) for row in found), 0, settings.false_alarms)
-    held = quantize_input(graph, to_ppm(_seen_twice(task, val, settings, 3)))
-    limit = int(np.ceil(np.quantile(bare.scores(held), 1.0 - settings.false_alarms)))
+    scores = np.where(refused, INT32_MAX, bare.scores(quantize_input(graph, held)))
+    kept = max(1.0 - settings.false_alarms, 0.0)
+    limit = min(int(np.ceil(np.quantile(scores, kept))), int(scores[~refused].max(initial=0)))
     return Domain(bare.prototypes, limit, settings.false_alarms)
 
 

@@ -75,6 +75,7 @@ def plan(pipeline: Pipeline) -> list[Step]:
                 "distill": distill_config,
                 "threads": r.threads,
                 "ground": dataclasses.asdict(r.ground),
+                "interval": dataclasses.asdict(r.interval),
             },
             ("data", "teacher", *students),
             entry=(*of_task, *(f"edgebat.students.{kind}" for kind in pipeline.kinds)),

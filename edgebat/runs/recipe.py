@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from edgebat.distill.bounds import IntervalSettings
 from edgebat.distill.entry import teacher_entry, unknown_keys, with_defaults
 from edgebat.distill.teacher import TeacherEntry
 from edgebat.distill.train import DistillSettings
@@ -57,6 +58,8 @@ class Split(Section):
     """Fraction of the cells held out for testing, by condition."""
     val: Fraction = 0.15
     """Fraction of the cells (by dataset or published: of the rest) for early stopping."""
+    calibration: Fraction = 0.0
+    """Fraction of the training cells that teach nobody and calibrate an interval instead (``interval.coverage``)."""
     seed: int = 1
     """Draws the cells."""
     hold_out: tuple[str, ...] = ()
@@ -147,6 +150,8 @@ class Recipe(Section):
     """How students become integers."""
     ground: GroundSettings = GroundSettings()
     """How a model's ground is measured: what it may be asked about."""
+    interval: IntervalSettings = IntervalSettings()
+    """How sure a student says it is: the interval around its estimate."""
     baselines: tuple[str, ...] = ()
     """Learners beside the students; the task's quick ones unless named."""
     targets: tuple[str, ...] = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "rv32imc", "host")
@@ -180,6 +185,15 @@ class Recipe(Section):
         unknown = sorted(set(kinds) - set(student_kinds()))
         if unknown:
             raise ValueError(f"there is no student {', '.join(unknown)}; the students are {', '.join(student_kinds())}")
+        return self
+
+    @model_validator(mode="after")
+    def _cells_to_calibrate(self) -> Recipe:
+        if bool(self.interval.coverage) != bool(self.data.split.calibration):
+            raise ValueError(
+                f"interval.coverage is {self.interval.coverage} and data.split.calibration "
+                f"{self.data.split.calibration}: an interval takes calibration cells; set both, or none"
+            )
         return self
 
     @property

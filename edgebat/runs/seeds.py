@@ -14,6 +14,7 @@ from edgebat.distill.teacher import TeacherEntry
 from edgebat.files import atomic_write
 from edgebat.lock import only_one
 from edgebat.runs.folder import RunFolder, Step
+from edgebat.runs.lessons import teacher_files
 from edgebat.runs.plan import plan
 from edgebat.runs.recipe import Data, Recipe
 from edgebat.runs.steps import Pipeline
@@ -96,11 +97,12 @@ def _read(folder: RunFolder, paths: Iterable[str]) -> Files:
 
 def _steps(recipe: Recipe, folder: RunFolder) -> list[Step]:
     """The steps after the prepared ones. What those were made from, a corpus and files of teachers, need not be here."""
-    names = Pipeline(recipe.model_copy(update={"data": Data()}), folder, None).teacher_files
+    data = Data(more=recipe.data.more)  # the windows are there; that there are some the steps must know
+    names = teacher_files(recipe)
     given = zip(recipe.teacher, names, strict=True)
     teacher = tuple(TeacherEntry(file=str(folder.file(name)), learn_from_val=entry.learn_from_val,
                                  settings=entry.settings if entry.file else {}) for entry, name in given)  # fmt: skip
-    steps = plan(Pipeline(recipe.model_copy(update={"data": Data(), "teacher": teacher}), folder, None))
+    steps = plan(Pipeline(recipe.model_copy(update={"data": data, "teacher": teacher}), folder, None))
     last = next(index for index, step in enumerate(steps) if step.name == LAST)
     return [step for step in steps[: last + 1] if step.name.startswith(("student-", LAST))]
 

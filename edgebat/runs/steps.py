@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from edgebat import baselines
 from edgebat.bench.run import Options, bench, require_good
-from edgebat.cells import CellKey, cell_key, join_seen, pack_cells, seen_cells
-from edgebat.data.splits import PARTS, check_no_leak, split_windows
+from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
+from edgebat.data.splits import CALIBRATION, PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_for_bms, export_model
@@ -26,7 +26,11 @@ from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
 from edgebat.runs.ground import facts, with_ground
+from edgebat.runs.interval import IntervalCells, bounded, with_interval
+from edgebat.runs.lessons import MORE, Lessons, measured_part, part_of, teacher_files
+from edgebat.runs.more import further_cells, more_statement, more_windows
 from edgebat.runs.recipe import Recipe, StudentEntry
+from edgebat.runs.trust import trust_of
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import Loaded, Predictions
 from edgebat.tasks.predictions import load_predictions, save_predictions
@@ -39,17 +43,15 @@ from edgebat.workers import HERE, Machines
 
 if TYPE_CHECKING:  # torch stays out until a step needs it, and the report out of what decides other steps
     from edgebat.data.fleet import Fleet
-    from edgebat.distill.more_windows import WithMore
-    from edgebat.distill.teacher import Obtained, TeacherEntry
-    from edgebat.distill.train import DistillSettings
+    from edgebat.distill.teacher import TeacherEntry
     from edgebat.report.results import BaselineResult, DataResult, ModelFile
     from edgebat.runs.progress import StepProgress
     from edgebat.students.base import Student
-    from edgebat.teachers.base import Teacher
 
 LEARNT = {"": "with teacher", "_alone": "without teacher", "_measured": "on measured cells alone", "_judge": "as judge"}
 """How a student is trained, by the end of its name."""
-MORE = "data/more.safetensors"
+LEARNT_FROM = ("train", "val", CALIBRATION)
+"""Parts of the split that a model has seen."""
 SIMULATED = 8
 """Windows that are counted on every target; the step ``verify`` compares many more."""
 SIMULATED_CELLS = (
@@ -97,8 +99,8 @@ class Pipeline:
         split = split_windows(loaded.windows, **self.recipe.data.split.model_dump())
         windows = loaded.windows.select(cells=split.cells)  # a published split need not name every cell
         check_no_leak(split, windows.cells, loaded.fleet)
-        files, counts = [], {}
-        for part in PARTS:
+        files, counts, further = [], {}, []
+        for part in split.parts:
             chosen = windows.select(cells=getattr(split, part))
             if part == "train":
                 chosen = self._with_made_up(chosen)
@@ -106,10 +108,11 @@ class Pipeline:
             files.append(f"data/{part}.safetensors")
             counts[part] = counts_of(chosen)
         if self.recipe.data.more.wanted:
-            more = self._more(loaded, split.train)
+            more = more_windows(self.recipe, loaded, split)
             more.save(self.folder.file(MORE))
             files.append(MORE)
-            statement += f" {len(more)} more windows of the training cells teach as well."
+            further = further_cells(more, split)
+            statement += more_statement(len(more), len(further))
         result: DataResult = {
             "source": loaded.source,
             "synthetic": loaded.synthetic,
@@ -117,7 +120,8 @@ class Pipeline:
             "fingerprint": loaded.fingerprint,
             "split_hash": split.hash,
             "strategy": split.strategy,
-            "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in PARTS},
+            "split": {part: [f"{d}/{c}" for d, c in getattr(split, part)] for part in split.parts},
+            "further": further,
             "counts": counts,
             "conditions": condition_rows(windows, split),
             "left_out": windows.left_out,
@@ -131,9 +135,11 @@ class Pipeline:
 
         parts = {part: self.windows(part) for part in PARTS}
         self._set_threads()
-        data = TeacherData(self.task, parts["train"], self.measured(), parts["val"], parts["test"])
-        found, files = [], [*self.teacher_files, "predictions/teacher.safetensors"]
-        for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
+        data = TeacherData(
+            self.task, parts["train"], measured_part(self.recipe, self.folder), parts["val"], parts["test"]
+        )
+        found, files = [], [*teacher_files(self.recipe), "predictions/teacher.safetensors"]
+        for entry, name in zip(self.recipe.teacher, teacher_files(self.recipe), strict=True):
             scratch = self.folder.scratch("teacher") / Path(name).stem
             run = Run(scratch, progress=self._progress(_epochs(entry)))
             found.append(data.obtain(entry, self.provenance(), self.folder.file(name), run))
@@ -175,11 +181,11 @@ class Pipeline:
         epochs = entry.epochs or distill.fit.epochs
         silent: tuple[str, ...] = ()
         for name in names:
-            train, settings = self._lessons(name)
+            train, settings = self.lessons.of_student(name)
             settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
-            guide = self._guide(name, silent)
+            guide = self.lessons.guide(name, silent)
             progress = self._progress(epochs, LEARNT[name.removeprefix(entry.kind)])
-            run = Run(self.folder.scratch(name), progress=progress, cache=self.labels, machines=self.machines)
+            run = Run(self.folder.scratch(name), progress=progress, cache=self.lessons.labels, machines=self.machines)
             student, fitted = train_student(
                 entry.kind, self.task, train, val, guide, settings, run, student_settings=entry.settings
             )
@@ -188,7 +194,7 @@ class Pipeline:
             shutil.rmtree(run.folder)
             files.append(f"models/{name}.safetensors")
             if name.endswith("_judge" if distill.learn_from_val else "_alone"):
-                silent = self.silent_on(val, student)
+                silent = self.lessons.silent_on(val, student)
             if name.endswith("_judge"):
                 continue
             results[name] = self._predicted(name, student.predict(test.inputs()), test)
@@ -222,11 +228,27 @@ class Pipeline:
             judge = quantized(f"{name.split('_')[0]}_judge")[1] if self.recipe.distill.learn_from_val else graph
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = with_ground(graph, limits, self.task, (train, val), self.recipe.ground)
+            if self.recipe.interval.coverage:
+                cells = self._interval_cells(taught=name in self.kinds)
+                graph = with_interval(graph, self.task, cells, self.recipe.interval, self.recipe.ground)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
-            results[name] = self._predicted(f"{name}_int8", predict_int8(graph, test), test)
+            predictions = predict_int8(graph, test)
+            results[name] = self._predicted(f"{name}_int8", predictions, test)
+            results[name]["trust"] = trust_of(graph, self.task, test, predictions)
             results[name] |= {"fingerprint": graph.fingerprint, "macs": graph.multiply_accumulates(), **facts(graph)}
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
+
+    def _interval_cells(self, taught: bool) -> IntervalCells:
+        """Whose windows the interval of a student, with or without teacher, is made from."""
+        train, calibration, test = (self.windows(part) for part in ("train", CALIBRATION, "test"))
+        if not taught:
+            return IntervalCells(train, calibration, test)
+        known = sum(seen_cells(self.folder.results("teacher")["seen"], calibration.cells))
+        spread = None
+        if self.recipe.interval.spread:
+            spread = self.lessons.spread(train, bounded(self.task, train).name)
+        return IntervalCells(train, calibration, test, spread, known)
 
     def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> tuple[IntGraph, list[str]]:
         """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any; and
@@ -235,10 +257,10 @@ class Pipeline:
         from edgebat.distill.qat_train import train_quantized
 
         epochs = self.recipe.quantize.qat_epochs
-        run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=self.labels)
+        run = Run(self.folder.scratch("quantize") / name, progress=self._progress(epochs), cache=self.lessons.labels)
         silent = self.folder.results(f"student-{name.split('_')[0]}")[name].get("silent", ())
-        guide = self._guide(name, tuple(silent))
-        train, settings = self._lessons(name)
+        guide = self.lessons.guide(name, tuple(silent))
+        train, settings = self.lessons.of_student(name)
         trained = train_quantized(student, graph, train, self.windows("val"), guide, settings, epochs, run)
         written = self._losses(run.folder, f"{name}_qat")
         shutil.rmtree(run.folder)
@@ -312,82 +334,24 @@ class Pipeline:
     # --- what the steps share --------------------------------------------------------------------------------------
 
     @property
-    def teacher_files(self) -> list[str]:
-        """Where the teachers lie in the run folder."""
-        count = len(self.recipe.teacher)
-        return [f"models/teacher{f'-{n}' if count > 1 else ''}.safetensors" for n in range(1, count + 1)]
-
-    @property
-    def labels(self) -> Path:
-        """Where labels of teachers are kept."""
-        return self.folder.path / "checkpoints" / "labels"
-
-    def _guide(self, name: str, silent: tuple[str, ...]) -> Teacher | None:
-        """Whom the student ``name`` learns from, ``silent`` on some data sets; None for those without a teacher."""
-        from edgebat.distill.gate import Gated
-
-        return Gated(self.stored_teacher().teacher, silent) if name in self.kinds else None
-
-    def _lessons(self, name: str) -> tuple[WithMore, DistillSettings]:
-        """What the student ``name`` learns from, and how."""
-        from edgebat.distill.more_windows import WithMore
-
-        windows, settings = self._learnt(name)
-        if not self.recipe.data.more.wanted or name.endswith("_measured"):
-            return WithMore(windows), settings
-        return WithMore.numbered(windows, self.task.Windows.load(self.folder.file(MORE))), settings
-
-    def _learnt(self, name: str) -> tuple[Windows, DistillSettings]:
-        settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")
-        if name.endswith("_judge"):  # the error stated must not be measured on cells that were learnt from
-            return train, settings
-        if name.endswith("_measured"):
-            return settings.learnt(self.measured(), val), replace(settings, blends=0, made_up_share=None)
-        return settings.learnt(train, val), settings
-
-    def silent_on(self, val: Windows, student: Student) -> tuple[str, ...]:
-        """The data sets on which the teacher is not heard, by a student that has not learnt from it nor from ``val``."""
-        from edgebat.distill.gate import not_heard_on
-        from edgebat.distill.labels import teacher_labels
-
-        seen = seen_cells(self.folder.results("teacher")["seen"], val.cells)
-        learnt = any(entry.learn_from_val for entry in self.recipe.teacher)
-        if self.recipe.distill.listen == "everywhere" or learnt or any(seen):
-            return ()
-        labels = teacher_labels(self.stored_teacher().teacher, val, self.labels)
-        return not_heard_on(self.task, val, labels, student.predict(val.inputs()))
-
-    def stored_teacher(self) -> Obtained:
-        """The teacher that the step ``teacher`` left."""
-        from edgebat.distill.teacher import Obtained, together
-        from edgebat.teachers.store import load_teacher
-
-        found = []
-        for entry, name in zip(self.recipe.teacher, self.teacher_files, strict=True):
-            teacher = load_teacher(self.folder.file(name))
-            if entry.file:
-                teacher.configure(entry.settings)
-            found.append(Obtained(teacher, "", {}))
-        return together(found)
+    def lessons(self) -> Lessons:
+        """What students learn from."""
+        return Lessons(self.recipe, self.folder)
 
     def windows(self, part: str) -> Windows:
         """Windows of one part of the split, as the step ``data`` left them."""
-        return self.task.Windows.load(self.folder.file(f"data/{part}.safetensors"))
-
-    def measured(self) -> Windows:
-        """The training windows that are not made up."""
-        return self.windows("train").select(cells=map(cell_key, self.folder.results("data")["split"]["train"]))
+        return part_of(self.recipe, self.folder, part)
 
     def provenance(self) -> Json:
         """Task and origin of a model; they travel in every model file. ``seen``: see edgebat.cells.seen_cells."""
         data: Json = self.folder.results("data")
-        cells = [cell_key(name) for part in ("train", "val") for name in data["split"][part]]
-        names = ("source", "synthetic", "split_hash")
-        seen = pack_cells(cells)
+        names = [name for part in LEARNT_FROM for name in data["split"].get(part, ())]
+        own = ("source", "synthetic", "split_hash")
+        seen = pack_cells(list(map(cell_key, [*names, *data.get("further", ())])))
         taught = self.folder.record("teacher")
         if taught is not None:  # what a given teacher has learnt from reaches its students
             seen = join_seen(seen, taught.results["seen"])
-        origin = {"recipe": self.recipe.name, **{name: data[name] for name in names}, "seen": seen}
+        origin = {"recipe": self.recipe.name, **{name: data[name] for name in own}, "seen": seen}
         return {"task": self.recipe.task, **origin, **self._ground}
 
     @cached_property
@@ -415,11 +379,6 @@ class Pipeline:
         if not made.cells:
             return train
         return train.join(self.task.synthetic(self.spec, made.cells, made.max_cycles, made.seed).windows)
-
-    def _more(self, loaded: Loaded[Windows], train: Sequence[CellKey]) -> Windows:
-        if loaded.fleet is None:
-            raise RecipeError(f"the cells of {loaded.source} have no curves to cut data.more from; leave it out")
-        return self.task.more_windows(loaded.fleet.select(cells=train), self.spec, self.recipe.data.more)
 
     def _predicted(self, name: str, predictions: Predictions, windows: Windows) -> Json:
         save_predictions(predictions, self.folder.file(f"predictions/{name}.safetensors"))

@@ -3,7 +3,8 @@
 ``meta["input"]`` and ``meta["outputs"]`` of a graph hold the constants; the C header carries the same ones. Inputs are
 ppm of the nominal capacity; outputs are 0.01 % ("cpct") and cycles. Where ``meta["input"]`` says ``relative_to: last``, the
 window's very last value (last time step, last channel) is subtracted from all values before they are quantized, and added
-again to the heads that are ``relative``: on an absolute int8 scale capacity would lose its slopes.
+again to the heads that are ``relative``: on an absolute int8 scale capacity would lose its slopes. A head that is a
+``bound`` ``of`` one before it never lies on the wrong side of that one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from edgebat.arrays import Bool, Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.graph.model import IntGraph
+from edgebat.interval import LOW
 
 PPM_PER_CPCT = 100
 
@@ -79,6 +81,8 @@ def outputs_in_units(graph: IntGraph, y: IntArray, last_ppm: IntArray | None = N
                     f"head {head['name']!r} of model {graph.name!r} needs the last value of each window"
                 )
             values = values + (last_ppm.astype(np.int64)[:, None] + PPM_PER_CPCT // 2) // PPM_PER_CPCT
+        if head.get("of"):
+            values = (np.minimum if head["bound"] == LOW else np.maximum)(values, named[str(head["of"])])
         named[str(head["name"])] = values
     return named
 

@@ -9,11 +9,13 @@ import numpy.typing as npt
 
 from edgebat.errors import GraphError
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import Dense, Flatten, IntGraph, LastStep, Lstm, Lut
+from edgebat.graph.model import Dense, Flatten, Gru, IntGraph, LastStep, Lstm, Lut, Recurrent
+from edgebat.runtime.gru import GruCell, GruState
 from edgebat.runtime.kernels import build_kernel
 from edgebat.runtime.lstm import LstmCell, LstmState
 
-State = list[LstmState]
+State = list[LstmState | GruState]
+_CELLS: dict[type[Recurrent], type[Any]] = {Lstm: LstmCell, Gru: GruCell}
 
 # Windows executed together: enough to make NumPy's call overhead vanish, few enough to stay in the cache.
 BATCH = 256
@@ -25,19 +27,19 @@ class Engine:
     >>> engine = Engine(load_graph("model.ebat"))          # doctest: +SKIP
     >>> engine.run(windows)                                 # int8 [N, 10, 10] -> int16 [N, 7]  # doctest: +SKIP
 
-    LSTM graphs can also be stepped: ``state = engine.initial_state(n)``, then ``y, state = engine.step(x_t, state)``
+    Recurrent graphs can also be stepped: ``state = engine.initial_state(n)``, then ``y, state = engine.step(x_t, state)``
     for each time step gives exactly what ``run`` gives for the whole sequence, also from a saved state.
     """
 
     def __init__(self, graph: IntGraph) -> None:
         self.graph = check_graph(graph)
         self._cells = {
-            node.name: LstmCell(node, graph.tensors[node.inputs[0]], graph.tensors[node.output])
+            node.name: _CELLS[type(node)](node, graph.tensors[node.inputs[0]], graph.tensors[node.output])
             for node in graph.nodes
-            if isinstance(node, Lstm)
+            if isinstance(node, Recurrent)
         }
         self._kernels = {
-            node.name: build_kernel(node, graph.tensors) for node in graph.nodes if not isinstance(node, Lstm)
+            node.name: build_kernel(node, graph.tensors) for node in graph.nodes if not isinstance(node, Recurrent)
         }
 
     def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -59,7 +61,7 @@ class Engine:
         values: dict[str, npt.NDArray[Any]] = {self.graph.input: x.astype(np.float64)}
         for node in self.graph.nodes:
             inputs = [values[name] for name in node.inputs]
-            if isinstance(node, Lstm):
+            if isinstance(node, Recurrent):
                 cell = self._cells[node.name]
                 values[node.output] = cell.run(inputs[0], cell.initial_state(len(x)))[0]
             else:
@@ -86,7 +88,7 @@ class Engine:
         value: npt.NDArray[Any] = x_t.astype(np.float64)
         after: State = []
         for node in self.graph.nodes:
-            if isinstance(node, Lstm):
+            if isinstance(node, Recurrent):
                 cell = self._cells[node.name]
                 sequence, new = cell.run(value[:, None], state[len(after)])
                 after.append(new)

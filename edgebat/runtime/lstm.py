@@ -75,16 +75,16 @@ class LstmCell:
         """One step on float64 arrays of integers: scaled input products [N, 4H], hidden [N, H], cell [N, H]."""
         units = self.hidden_size
         z = self._scale_recurrent(hidden @ self._recurrent + self._recurrent_bias)
-        _saturate16(z)
+        saturate16(z)
         z += products
-        _saturate16(z)
+        saturate16(z)
         index = z.astype(np.intp)
         gates = self._sigmoid[index[:, : 3 * units]]
         factors = np.concatenate((cell, self._tanh[index[:, 3 * units :]]), axis=1)
         parts = self._scale_cell(gates[:, : 2 * units] * factors)
-        _saturate16(parts)
+        saturate16(parts)
         cell = parts[:, :units] + parts[:, units:]
-        _saturate16(cell)
+        saturate16(cell)
         hidden = self._scale_hidden(gates[:, 2 * units :] * self._tanh_cell[cell.astype(np.intp)])
         hidden += self.zero_point
         np.maximum(np.minimum(hidden, 127.0, out=hidden), -128.0, out=hidden)
@@ -113,7 +113,8 @@ def double_rounding(multiplier: Array, exponent: Array) -> Callable[[Array], Arr
     return lambda x: arithmetic.requantize_double(x.astype(np.int64), multiplier, exponent).astype(np.float64)
 
 
-def _saturate16(x: Array) -> None:
+def saturate16(x: Array) -> None:
+    """Clip float64 integers to int16, in place."""
     np.minimum(x, 32767.0, out=x)
     np.maximum(x, -32768.0, out=x)
 

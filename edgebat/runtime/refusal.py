@@ -8,8 +8,8 @@ import numpy as np
 
 from edgebat.arrays import Bool, Int8, Int64, IntArray
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import graph_ground
-from edgebat.ground import CHARGE_UNLIKE, WINDOW_UNLIKE, RowLimits
+from edgebat.graph.origin import graph_ground, reads_rate, rows_may_be_empty
+from edgebat.ground import CHARGE_UNLIKE, RATE_UNLIKE, WINDOW_UNLIKE, RowLimits
 from edgebat.runtime.border import input_clipped, unclipped_ppm
 
 __all__ = ["Refusal", "domain_scores", "outside_domain", "refusals", "row_limits"]
@@ -23,11 +23,13 @@ class Refusal(IntEnum):
     """A value of it lies outside the limits of a row."""
     DOMAIN = 2
     """Its score is above the limit of the domain."""
+    RATE = 3
+    """A charge of it was at a rate that the model does not know."""
 
     @property
     def text(self) -> str:
         """In words; "" for none."""
-        return ("", CHARGE_UNLIKE, WINDOW_UNLIKE)[self]
+        return ("", CHARGE_UNLIKE, WINDOW_UNLIKE, RATE_UNLIKE)[self]
 
 
 def row_limits(graph: IntGraph) -> RowLimits:
@@ -58,7 +60,13 @@ def refusals(graph: IntGraph, values: IntArray, windows: Int8) -> Int64:
     found[outside_domain(graph, windows)] = Refusal.DOMAIN
     if rows.low_ppm:
         outside = (values < np.array(rows.low_ppm)) | (values > np.array(rows.high_ppm))
+        if rows_may_be_empty(graph):
+            outside &= (values != 0).any(axis=2, keepdims=True)
         found[outside.reshape(len(values), -1).any(axis=1)] = Refusal.ROW
     else:
         found[input_clipped(graph, values)] = Refusal.ROW
+    if reads_rate(graph) and rows.rates_mc:
+        rates = values[..., -1]
+        known = np.any([(rates >= low) & (rates <= high) for low, high in rows.rates_mc], axis=0)
+        found[((rates != 0) & ~known).any(axis=1)] = Refusal.RATE
     return found

@@ -91,7 +91,7 @@ def silent_on(pipeline: Pipeline, kept: Path) -> tuple[str, ...]:
             first.kind, recipe.of_task, train, val, None, recipe.distill, Run(kept.with_suffix("")),
             student_settings=first.settings,
         )  # fmt: skip
-        atomic_write(kept, json.dumps(pipeline.silent_on(val, judge)) + "\n")
+        atomic_write(kept, json.dumps(pipeline.lessons.silent_on(val, judge)) + "\n")
         shutil.rmtree(kept.with_suffix(""))
     return tuple(json.loads(kept.read_text(encoding="utf-8")))
 
@@ -106,12 +106,12 @@ def lessons_of(pipeline: Pipeline, seeds: Sequence[int], kept: Path, machines: M
     if recipe.data.more.wanted:
         raise RecipeError("a search does not learn from data.more; leave it out, and give it to the recipe it finds")
     torch.set_num_threads(recipe.threads)
-    teacher = Gated(pipeline.stored_teacher().teacher, silent_on(pipeline, kept))
+    teacher = Gated(pipeline.lessons.stored_teacher().teacher, silent_on(pipeline, kept))
     parts = []
     for seed in seeds:
         fit = dataclasses.replace(recipe.distill.fit, seed=seed)
         parts += taught_parts(train, dataclasses.replace(recipe.distill, fit=fit))
-    ask = partial(labels_of, cache=pipeline.labels, fit=recipe.distill.fit, machines=machines)
+    ask = partial(labels_of, cache=pipeline.lessons.labels, fit=recipe.distill.fit, machines=machines)
     labels = ask(teacher, parts)
     if recipe.distill.hidden:
         labels = [own | state for own, state in zip(labels, ask(States(teacher), parts), strict=True)]

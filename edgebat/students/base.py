@@ -68,8 +68,11 @@ class Student(nn.Module):
             # Rows sum to one, so it holds for normalized values as well: what is interpolated shares mean and std.
             self.register_buffer(f"expansion_{head.name}", torch.from_numpy(head.expansion()), persistent=False)
 
-    def set_normalization(self, x: Float32, targets: Mapping[str, Float32]) -> None:
+    def set_normalization(
+        self, x: Float32, targets: Mapping[str, Float32], smallest_std: Float32 | float = SMALLEST_STD["fraction"]
+    ) -> None:
         """Take mean and std from training windows: x [N, T, C], targets head -> [N, values] (NaN = not known).
+        smallest_std: of the inputs, one or [C].
 
         Raises DataError when the inputs or a head in fractions do not vary.
         """
@@ -80,7 +83,7 @@ class Student(nn.Module):
             raise DataError(f"the student cannot be normalized: {len(x)} training windows hold constant values "
                             f"(std of inputs at most {std.max():.3g}); train on cells that age")  # fmt: skip
         self.input_mean.copy_(torch.as_tensor(mean))
-        self.input_std.copy_(torch.as_tensor(std.clip(SMALLEST_STD["fraction"])))
+        self.input_std.copy_(torch.as_tensor(np.maximum(std, smallest_std)))
         for head, where in zip(self.heads, self.slices, strict=True):
             target = targets[head.scale or head.name]
             target = target - last[:, 0] if head.relative else target

@@ -63,12 +63,27 @@ class LstmLayer:
     bias: Float32
 
 
+@dataclass(frozen=True, eq=False)
+class GruLayer:
+    """GRU over time, zero initial state, whole hidden sequence out; gate rows in the order r, z, n (`gru_weights.py`).
+
+    weight_input [3H, I], weight_hidden [3H, H], bias [3H]. reset_after: the reset gate acts on the recurrent product of
+    the new gate, which ``bias_hidden`` [H] is added to before; else on the hidden state, and ``bias_hidden`` is zero.
+    """
+
+    weight_input: Float32
+    weight_hidden: Float32
+    bias: Float32
+    bias_hidden: Float32
+    reset_after: bool = True
+
+
 @dataclass(frozen=True)
 class LastStepLayer:
     """[T, C] to [C]: the last time step."""
 
 
-Layer = DenseLayer | Conv1DLayer | MaxPool1DLayer | FlattenLayer | LstmLayer | LastStepLayer
+Layer = DenseLayer | Conv1DLayer | MaxPool1DLayer | FlattenLayer | LstmLayer | GruLayer | LastStepLayer
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class HeadSlice:
 class FloatModel:
     """Layers, normalizations and heads of one student.
 
-    kind: "mlp", "cnn" or "lstm". input_mean, input_std: [C], one per input channel, the same for all time steps.
+    kind: the student's family, as "lstm". input_mean, input_std: [C], one per input channel, the same for all time steps.
     output_mean, output_std: [O], one per output. input_shape: (T, C).
     """
 
@@ -151,6 +166,8 @@ def apply_layer(layer: Layer, x: FloatArray) -> FloatArray:
             return x.reshape(len(x), -1)
         case LstmLayer():
             return lstm_states(layer, x)[0]
+        case GruLayer():
+            return gru_states(layer, x)
         case LastStepLayer():
             return x[:, -1]
 
@@ -174,6 +191,26 @@ def lstm_states(layer: LstmLayer, x: FloatArray) -> tuple[FloatArray, FloatArray
         hidden = _sigmoid(o) * np.tanh(cell)
         sequence[:, t], cells[:, t] = hidden, cell
     return sequence, cells
+
+
+def gru_states(layer: GruLayer, x: FloatArray) -> FloatArray:
+    """Hidden states [N, T, H] after each time step of ``x`` [N, T, I], from zero."""
+    units = layer.weight_hidden.shape[1]
+    weight_input, weight_hidden = layer.weight_input.T.astype(x.dtype), layer.weight_hidden.T.astype(x.dtype)
+    from_input = x @ weight_input + layer.bias.astype(x.dtype)
+    hidden = np.zeros((len(x), units), x.dtype)
+    sequence = np.empty((len(x), x.shape[1], units), x.dtype)
+    for t in range(x.shape[1]):
+        gates = _sigmoid(from_input[:, t, : 2 * units] + hidden @ weight_hidden[:, : 2 * units])
+        reset, update = gates[:, :units], gates[:, units:]
+        if layer.reset_after:
+            recurrent = reset * (hidden @ weight_hidden[:, 2 * units :] + layer.bias_hidden.astype(x.dtype))
+        else:
+            recurrent = (reset * hidden) @ weight_hidden[:, 2 * units :]
+        new = np.tanh(from_input[:, t, 2 * units :] + recurrent)
+        hidden = new + update * (hidden - new)
+        sequence[:, t] = hidden
+    return sequence
 
 
 def _sigmoid(x: FloatArray) -> FloatArray:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from edgebat.arrays import Bool, Float32, FloatArray, Int64
+from edgebat.cells import CellKey
 from edgebat.errors import DataError, ModelFileError
 from edgebat.files import Json
 from edgebat.ground import Ground
@@ -183,7 +184,8 @@ class CellCurve:
     """One cell over its life for a chart, in percent: what was measured, and what each model predicts.
 
     measured: (cycles, values). predicted: model -> the same. forecasts: the same, of the model that is shown last.
-    end_percent: the value at which life ends. quantity: what the values are, for titles.
+    end_percent: the value at which life ends. quantity: what the values are, for titles. bounds: (cycles, low, high) of the
+    model that is shown last, where it states an interval.
     """
 
     measured: tuple[FloatArray, FloatArray]
@@ -191,6 +193,7 @@ class CellCurve:
     forecasts: list[tuple[FloatArray, FloatArray]]
     end_percent: float
     quantity: str = "SOH"
+    bounds: tuple[FloatArray, FloatArray, FloatArray] | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,19 @@ class Loaded(Generic[W]):
     synthetic: bool
     fingerprint: str
     fleet: Fleet | None = None
-    """For the search for one cell under two names."""
+    """For the search for one cell under two names, and to cut more windows from."""
+
+    def select(self, cells: Sequence[CellKey]) -> Loaded[W]:
+        """Of these cells alone."""
+        fleet = None if self.fleet is None else self.fleet.select(cells=cells)
+        return replace(self, windows=self.windows.select(cells=cells), fleet=fleet)
+
+    @property
+    def curves(self) -> Fleet:
+        """The fleet. Raises DataError when there is none."""
+        if self.fleet is None:
+            raise DataError(f"the cells of {self.source} have no curves to cut data.more from; leave it out")
+        return self.fleet
 
 
 class Task(ABC, Generic[W, S]):
@@ -225,6 +240,8 @@ class Task(ABC, Generic[W, S]):
     """Keys of the definition that a search may vary, with values: what a student sees of windows that stay the same."""
     searched_knots: ClassVar[tuple[int, ...]] = ()
     """Numbers of knots that a search may choose; none where the first of ``columns`` does not see what they cost."""
+    more_kinds: ClassVar[tuple[str, ...]] = ()
+    """Which of ``edgebat.tasks.more.CUT`` it can cut."""
     relative_input: ClassVar[bool] = False
     """Students read changes since the window's last value instead of values."""
     domain_scored: ClassVar[bool] = False
@@ -280,9 +297,19 @@ class Task(ABC, Generic[W, S]):
     def synthetic(self, spec: S, cells: int, max_cycles: int, seed: int) -> Loaded[W]:
         """Windows of made-up cells."""
 
-    def more_windows(self, fleet: Fleet, spec: S, more: MoreWindows) -> W:
-        """More windows of the cells of a fleet. Raises DataError when there is none, or the task knows of none."""
-        raise DataError(f"the task {self.name} cuts no more windows than it has; leave out data.more")
+    def more_windows(self, cells: Loaded[W], spec: S, more: MoreWindows) -> W:
+        """More windows of ``cells``, of the kinds that ``more`` asks for. Raises DataError when there is none, or the task
+        knows of no such kind."""
+        if unknown := [kind for kind in more.cut if kind not in self.more_kinds]:
+            raise DataError(
+                f"the task {self.name} cuts no more windows of the kind {', '.join(unknown)}; of data.more it knows "
+                f"{', '.join(self.more_kinds) or 'none'}"
+            )
+        return self.cut_more(cells, spec, more)
+
+    def cut_more(self, cells: Loaded[W], spec: S, more: MoreWindows) -> W:
+        """``more_windows`` of the kinds ``more_kinds``."""
+        raise NotImplementedError  # pragma: no cover - no kinds, no windows
 
     @abstractmethod
     def score(self, windows: W, predictions: Predictions) -> Scores:

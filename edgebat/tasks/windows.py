@@ -11,10 +11,10 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ from edgebat.errors import DataError
 from edgebat.files import Json, atomic_write
 
 PER_WINDOW: Mapping[str, str] = {"per": "window"}
+LABEL: Mapping[str, str] = {"per": "window", "label": "yes"}
+"""Per window as well: what was measured of the future, a label or what a label is made of."""
 PER_CELL: Mapping[str, str] = {"per": "cell"}
 
 
@@ -79,6 +81,25 @@ class Windows:
     @abstractmethod
     def inputs(self) -> Float32:
         """What a student reads, float32 [N, T, C], fractions of nominal capacity, oldest time step first."""
+
+    @property
+    def like_columns(self) -> int:
+        """So many columns of the inputs, the first ones, say by their values whether a window is like those of training."""
+        return int(self.inputs().shape[-1])
+
+    def smallest_std(self) -> Float32 | float:
+        """Of the inputs, one or [C]: a column that varies less is not blown up. One ppm of nominal capacity, what a BMS can
+        tell apart."""
+        return 1e-6
+
+    def seen_rows(self, x: Float32) -> Float32:
+        """Of inputs x [N, T, C] what normalization and limits of a row are measured on: all, as they are."""
+        return x
+
+    @property
+    def alike(self) -> bool:
+        """Whether mean rows of windows can be compared, for a domain score."""
+        return True
 
     @abstractmethod
     def targets(self) -> dict[str, Float32]:
@@ -188,6 +209,18 @@ class Windows:
                  if getattr(self, name).dtype.kind == "f"}  # fmt: skip
         return replace(taken, **mixed)
 
+    def without_labels(self) -> Self:
+        """The same windows as if nobody had measured their labels."""
+        labels = [f.name for f in dataclasses.fields(self) if f.metadata.get("label")]
+        return replace(self, **{name: np.full_like(getattr(self, name), np.nan) for name in labels})
+
+    def noisy(self, level: float, generator: np.random.Generator) -> Self:
+        """The same windows with white noise of the standard deviation ``level``, a fraction of nominal capacity, on what is
+        measured, ``x``; labels as they are."""
+        x: Float32 = getattr(self, "x")  # noqa: B009 - every task's windows have one
+        shaken: dict[str, Any] = {"x": x + level * generator.standard_normal(x.shape, dtype=np.float32)}
+        return replace(self, **shaken)
+
     def digest(self) -> str:
         """sha256 of all that is kept per window."""
         digest = hashlib.sha256()
@@ -245,6 +278,35 @@ class Windows:
     def names(cls, per: str) -> tuple[str, ...]:
         """Fields that are kept per ``window`` or per ``cell``."""
         return tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("per") == per)
+
+
+W = TypeVar("W", bound=Windows)
+
+
+def merged(parts: Sequence[W]) -> W:
+    """The windows of all ``parts``, one or more; those of one cell under one number, of which the first part that has it
+    tells. Raises DataError when they are cut by different definitions."""
+    first = parts[0]
+    if others := [part.spec for part in parts if not first.joinable(part)]:
+        raise DataError(f"windows cannot be joined: they are cut by {first.spec} and by {others[0]}")
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in first.names("window")
+    }
+    number: dict[CellKey, int] = {}
+    fresh = []
+    for part in parts:
+        rows = [n for n, key in enumerate(part.cells) if part.one_per_cell or key not in number]
+        number |= {part.cells[n]: len(number) + place for place, n in enumerate(rows)}
+        fresh.append(np.array(rows, dtype=np.int64))
+    if first.one_per_cell:
+        arrays["cell"] = np.arange(len(arrays["cell"]), dtype=np.int32)
+    else:
+        numbers = [np.array([number[key] for key in part.cells], dtype=np.int32)[part.cell] for part in parts]
+        arrays["cell"] = np.concatenate(numbers)
+    for name in first.names("cell"):
+        own = [_at(getattr(part, name), rows) for part, rows in zip(parts, fresh, strict=True)]
+        arrays[name] = sum(own, ()) if isinstance(own[0], tuple) else np.concatenate(own)
+    return replace(first, **arrays, left_out={})
 
 
 def _at(values: Any, rows: Int64) -> Any:

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 from torch import nn
 from typing_extensions import TypeVar
@@ -16,6 +16,9 @@ from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.tasks.windows import Windows
 from edgebat.training.run import Run, TrainResult
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
 
 W = TypeVar("W", bound=Windows, default=Windows)
 """Windows of the teacher's task; of one that was looked up by name nobody but itself knows them."""
@@ -75,6 +78,11 @@ class Teacher(nn.Module, ABC, Generic[W]):
     def anew(self, train: W) -> Teacher[W]:
         """One like this, fitted to ``train`` instead. Raises RecipeError unless ``quick_to_fit``."""
         raise RecipeError(f"the teacher {self.name!r} is not fitted in seconds")
+
+    def draw_cells(self, count: int, steps: int, seed: int) -> Fleet:
+        """``count`` made-up cells with whole capacity curves, drawn from ``seed`` in so many ``steps``. Raises RecipeError
+        from a teacher that draws none."""
+        raise RecipeError(f"the teacher {self.name!r} draws no cells; one that does is diffbatt")
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Set how this teacher predicts; nothing, unless it knows of a choice. Raises RecipeError for an unknown key."""

@@ -25,6 +25,7 @@ from edgebat.arrays import Array, Int8
 from edgebat.errors import MissingExtra, require
 from edgebat.formats.export import c_name
 from edgebat.graph import Dense, IntGraph, LastStep, Lstm, Lut, Node
+from edgebat.graph.model import Recurrent
 from edgebat.runtime import Engine as NumpyEngine
 
 EQUAL = "0"
@@ -73,18 +74,20 @@ class Engine:
 
 
 def is_recurrent(graph: IntGraph) -> bool:
-    """Whether the graph has an LSTM."""
-    return any(isinstance(node, Lstm) for node in graph.nodes)
+    """Whether the graph has an LSTM or a GRU."""
+    return any(isinstance(node, Recurrent) for node in graph.nodes)
 
 
 def can_be_stepped(graph: IntGraph) -> bool:
     """Whether every layer works one time step at a time, up to the last one."""
-    alone = all(isinstance(node, Lstm | LastStep | Dense | Lut) for node in graph.nodes)
+    alone = all(isinstance(node, Recurrent | LastStep | Dense | Lut) for node in graph.nodes)
     return is_recurrent(graph) and alone and any(isinstance(node, LastStep) for node in graph.nodes)
 
 
 def _litert_promise(graph: IntGraph) -> str:
-    return "its own LSTM rounding" if is_recurrent(graph) else EQUAL
+    if any(isinstance(node, Lstm) for node in graph.nodes):
+        return "its own LSTM rounding"
+    return "its own sigmoid and tanh" if is_recurrent(graph) else EQUAL
 
 
 def _tflite_micro_promise(graph: IntGraph) -> str:

@@ -15,10 +15,12 @@ from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Tensor
+from edgebat.quantization.gru import gru_node
 from edgebat.quantization.ptq import HEAD_SCALE, HIDDEN_SCALE
 from edgebat.quantization.requant_search import choose_gates, choose_layer
+from edgebat.students.spec import GruLayer
 
-FAMILIES = ("mlp", "cnn", "lstm")
+FAMILIES = ("mlp", "cnn", "lstm", "gru")
 
 
 @dataclass
@@ -35,17 +37,17 @@ class _Draw:
 
 
 def random_graph(family: str, seed: int) -> IntGraph:
-    """A random graph of ``family`` ("mlp", "cnn" or "lstm"); the same seed gives the same graph.
+    """A random graph of ``family`` (of ``FAMILIES``); the same seed gives the same graph.
 
     meta["fallbacks"] counts the channels for which the scale search found no exact int32 requantization.
     """
     draw = _Draw(np.random.default_rng([FAMILIES.index(family), seed]))
     rng = draw.rng
-    if family == "lstm":
+    if family in _RECURRENT:
         shape, scale = (int(rng.integers(2, 24)), int(rng.integers(1, 12))), 2.0 ** -int(rng.integers(3, 7))
         current = draw.tensor(Tensor("input", shape, "int8", scale, 0))
         for layer in range(int(rng.integers(1, 3))):
-            current = _lstm(draw, current, f"lstm{layer}", int(rng.integers(2, 33)))
+            current = _RECURRENT[family](draw, current, f"{family}{layer}", int(rng.integers(2, 33)))
         current = _plain(draw, current, ops.LastStep("last", (current.name,), "last"), current.shape[1:])
     else:
         scale, zero = float(np.float32(10.0 ** rng.uniform(-3, 0))), int(rng.integers(-128, 128))
@@ -138,3 +140,20 @@ def _lstm(draw: _Draw, source: Tensor, label: str, hidden: int) -> Tensor:
     )  # fmt: skip
     draw.nodes.append(node)
     return draw.tensor(Tensor(label, (source.shape[0], hidden), "int8", HIDDEN_SCALE, 0))
+
+
+def _gru(draw: _Draw, source: Tensor, label: str, units: int) -> Tensor:
+    """Drawn float weights of either form, quantized as a student's: some gates saturate."""
+    rng = draw.rng
+    reset_after = bool(rng.random() < 0.6)
+
+    def normal(*shape: int) -> Float32:
+        return np.asarray(rng.normal(0, 10.0 ** rng.uniform(-0.7, 0.5) / np.sqrt(shape[-1]), shape), np.float32)
+
+    own = normal(units) if reset_after else np.zeros(units, np.float32)
+    layer = GruLayer(normal(3 * units, source.shape[1]), normal(3 * units, units), normal(3 * units), own, reset_after)
+    draw.nodes.append(gru_node(layer, source, label))
+    return draw.tensor(Tensor(label, (source.shape[0], units), "int8", HIDDEN_SCALE, 0))
+
+
+_RECURRENT = {"lstm": _lstm, "gru": _gru}

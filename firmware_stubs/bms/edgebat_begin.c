@@ -8,11 +8,11 @@
 #include <stddef.h>
 
 static uint32_t work_bytes(const edgebat_model_t *model) {
-    return EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->increments,
-                              (uint32_t)model->output_bytes, (uint32_t)model->context);
+    return EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns, (uint32_t)model->output_bytes,
+                              (uint32_t)model->context);
 }
 
-int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info) {
+EDGEBAT_SELDOM int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info) {
     if ((model == NULL) || (info == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
@@ -51,14 +51,9 @@ static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgeba
     battery->work = (uint8_t *)work;
     battery->cycle = 1U;
     battery->last_ddegC = INT16_MIN;
-    battery->counted_cpct = EDGEBAT_UNKNOWN;
     battery->published_cpct = EDGEBAT_UNKNOWN;
     battery->kept_cpct = EDGEBAT_UNKNOWN;
-    battery->estimate_rul = EDGEBAT_UNKNOWN;
-    battery->weigh = EDGEBAT_WEIGH_NEW;
-    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
-        battery->evidence[by].cpct = EDGEBAT_UNKNOWN;
-    }
+    edgebat_bms_forget(battery);
     battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_NONE;
     /* What was never written is never read; zero all the same, so that states do not carry rubbish. */
     const uint32_t all = work_bytes(model);
@@ -67,8 +62,9 @@ static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgeba
     }
 }
 
-int edgebat_init(edgebat_t *battery, const edgebat_model_t *model, const edgebat_config_t *config, void *work,
-                 const void *saved, uint32_t saved_bytes) {
+EDGEBAT_SELDOM int edgebat_init(edgebat_t *battery, const edgebat_model_t *model,
+                                const edgebat_config_t *config, void *work, const void *saved,
+                                uint32_t saved_bytes) {
     if ((battery == NULL) || (work == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;

@@ -8,6 +8,14 @@
 
 #include "edgebat/edgebat.h"
 
+/* Functions that are called now and then, not with every sample: made short instead of fast where the compiler
+ * knows how, also in a firmware that is compiled with -O2. */
+#if defined(__GNUC__)
+#define EDGEBAT_SELDOM __attribute__((cold))
+#else
+#define EDGEBAT_SELDOM
+#endif
+
 /* Phases of a charge. */
 #define EDGEBAT_PHASE_NONE 0U   /* rest or discharge */
 #define EDGEBAT_PHASE_BELOW 1U  /* charging, the window lies ahead */
@@ -21,11 +29,15 @@
 /* After two days an offset of the sensor has become capacity. */
 #define EDGEBAT_ANCHOR_MS UINT32_C(172800000)
 
+/* An offset of the sensor of a thousandth of the one-hour current: 0.1 % per hour. */
+#define EDGEBAT_MS_PER_CPCT UINT32_C(360000)
+
 /* Places in edgebat_t.evidence. */
 #define EDGEBAT_BY_MODEL 0U
 #define EDGEBAT_BY_COUNTING 1U
 #define EDGEBAT_BY_WINDOW 2U
 #define EDGEBAT_BY_INHERITED 3U
+#define EDGEBAT_BY_REST 4U
 
 #define EDGEBAT_WEIGH_AGE 1U /* the evidence is older: it never makes a cell healthier */
 #define EDGEBAT_WEIGH_NEW 2U /* there is new evidence */
@@ -46,13 +58,13 @@
 #define EDGEBAT_S_PER_4H UINT32_C(14400)
 
 /* Parts of the working memory. */
-int32_t *edgebat_bms_row(const edgebat_t *battery);
-void *edgebat_bms_output(const edgebat_t *battery);
-int8_t *edgebat_bms_window(const edgebat_t *battery);
+EDGEBAT_SELDOM int32_t *edgebat_bms_row(const edgebat_t *battery);
+EDGEBAT_SELDOM void *edgebat_bms_output(const edgebat_t *battery);
+EDGEBAT_SELDOM int8_t *edgebat_bms_window(const edgebat_t *battery);
 
 /* Whether a configuration and a model's description make sense; EDGEBAT_OK or the error. */
-int edgebat_bms_model_is_sound(const edgebat_model_t *model);
-int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
+EDGEBAT_SELDOM int edgebat_bms_model_is_sound(const edgebat_model_t *model);
+EDGEBAT_SELDOM int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
 /* Whether a sample's temperature is one, and not a broken sensor's. */
 uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
@@ -60,8 +72,15 @@ uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
 /* A charge from its first sample to the one after its last, which may end it inside the window for `inside`. */
 void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
 void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part);
+                               int64_t part, uint32_t dt_ms);
 void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
+
+/* Charge and time between the samples inside the window, and to the first of them from the one before. */
+void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms);
+
+/* Their mean current, 0.001 C, and whether the model knows such a rate, or states none. */
+int32_t edgebat_bms_rate_mC(const edgebat_t *battery);
+uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t rate_mC);
 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
@@ -72,14 +91,29 @@ void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 /* The same between full and empty. */
 void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
+/* Whether the last temperature is too cold or too hot to count by; a battery without a sensor is not asked. */
+uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
+
+/* Nothing holds twice its reference capacity. */
+uint8_t edgebat_bms_is_too_much(const edgebat_t *battery, int64_t charge);
+
+/* Charge as a part of the reference capacity, 0.01 %; beyond twice as much UINT16_MAX. */
+EDGEBAT_SELDOM uint32_t edgebat_bms_in_cpct(const edgebat_t *battery, int64_t charge);
+
+/* Whether this can be an SOH that somebody has measured, 0.01 %. */
+EDGEBAT_SELDOM uint8_t edgebat_bms_is_soh(uint32_t cpct);
+
 /* A new cycle begins. */
-void edgebat_bms_count_cycle(edgebat_t *battery);
+EDGEBAT_SELDOM void edgebat_bms_count_cycle(edgebat_t *battery);
 
 /* Throughput in quarters of an equivalent full cycle. */
-uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput);
+EDGEBAT_SELDOM uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput);
+
+/* The same in mAh; beyond its range the most. */
+EDGEBAT_SELDOM uint32_t edgebat_bms_throughput_mAh(const edgebat_t *battery);
 
 /* Counting begins anew, or not at all. */
-void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor);
+EDGEBAT_SELDOM void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor);
 
 /* Full and empty are where counting begins and ends. */
 void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA, uint32_t dt_ms);
@@ -87,26 +121,46 @@ void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t chargi
 /* The cell has rested so long, or current flows again: whether a count survives a loss of power. */
 void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms);
 
-/* A source has measured. From this moment on its error grows. */
-void edgebat_bms_learn(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t sigma_cpct);
+/* Whether a state that is saved now is one at rest, from which a count may go on. */
+EDGEBAT_SELDOM uint8_t edgebat_bms_is_parked(const edgebat_t *battery);
 
-/* The model has, of the newest row and those before it. */
-void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct);
+/* A source has measured. From this moment on its error grows. */
+EDGEBAT_SELDOM void edgebat_bms_learn(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t sigma_cpct);
+
+/* All that was measured of the cell, but not how much it was used: by the model; by counts and rests; by anybody. */
+EDGEBAT_SELDOM void edgebat_bms_forget_window(edgebat_t *battery);
+EDGEBAT_SELDOM void edgebat_bms_forget_counts(edgebat_t *battery);
+EDGEBAT_SELDOM void edgebat_bms_forget(edgebat_t *battery);
+
+/* The same of another cell: its SOH is no place to move from. */
+EDGEBAT_SELDOM void edgebat_bms_forget_all(edgebat_t *battery);
+
+/* Whether somebody can have measured this SOH with this deviation. */
+EDGEBAT_SELDOM int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct);
+
+/* The largest integer whose square is not above `value`. */
+EDGEBAT_SELDOM uint32_t edgebat_bms_square_root(uint32_t value);
+
+/* Whether somebody who has measured is heard. */
+EDGEBAT_SELDOM uint8_t edgebat_bms_is_measured(const edgebat_t *battery);
+
+/* The model has, of the newest row and those before it; sigma_cpct: its error, EDGEBAT_UNKNOWN: not known. */
+EDGEBAT_SELDOM void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct, uint16_t sigma_cpct);
 
 /* All evidence together, if anything about it has changed: target_cpct, target_sigma, source. */
-void edgebat_bms_weigh(edgebat_t *battery);
+EDGEBAT_SELDOM void edgebat_bms_weigh(edgebat_t *battery);
 
 /* SOH lost in so many quarters of an equivalent full cycle, 0.01 %, by the data sheet or a usual cell. */
-uint32_t edgebat_bms_faded(const edgebat_t *battery, uint32_t efc);
+EDGEBAT_SELDOM uint32_t edgebat_bms_faded(const edgebat_t *battery, uint32_t efc);
 
 /* What counting, else the data sheet, says now. */
-uint16_t edgebat_bms_counting(const edgebat_t *battery);
+EDGEBAT_SELDOM uint16_t edgebat_bms_counting(const edgebat_t *battery);
 
 /* Time has passed, so many ms: the evidence is older, and the published SOH is closer to its target. */
-uint32_t edgebat_bms_pass_time(edgebat_t *battery);
-void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms);
+EDGEBAT_SELDOM uint32_t edgebat_bms_pass_time(edgebat_t *battery);
+EDGEBAT_SELDOM void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms);
 
 /* Take a checked state over into a battery that was just begun. */
-void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);
+EDGEBAT_SELDOM void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);
 
 #endif

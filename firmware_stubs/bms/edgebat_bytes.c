@@ -1,5 +1,5 @@
 /*
- * edgebat_bytes.c - which members of a battery are saved, and numbers in saved bytes.
+ * edgebat_bytes.c - which members of a battery are saved, by version, and numbers in saved bytes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -7,17 +7,90 @@
 
 #include <stddef.h>
 
-#define MEMBER(name) {(uint16_t)offsetof(edgebat_t, name), (uint16_t)sizeof(((const edgebat_t *)NULL)->name)}
+#define FIRST_MEMBER 24U
 
-const edgebat_member_t edgebat_state_members[EDGEBAT_MEMBERS] = {
-    MEMBER(cycle),          MEMBER(throughput),   MEMBER(swing),          MEMBER(count),
-    MEMBER(clock_s),        MEMBER(row_cycle),    MEMBER(estimate_cycle), MEMBER(estimate_s),
-    MEMBER(anchor_ms),      MEMBER(cold_ms),      MEMBER(anchor_mA),      MEMBER(window_ppm),
-    MEMBER(published_cpct), MEMBER(ceiling_cpct), MEMBER(estimate_rul),   MEMBER(rows),
-    MEMBER(span),           MEMBER(last_mV),      MEMBER(row_efc),        MEMBER(rest_ms),
-    MEMBER(last_ddegC),     MEMBER(settled),      MEMBER(armed),          MEMBER(anchor),
-    MEMBER(odd_rows),       MEMBER(failed),       MEMBER(outside),
+/* Members that follow one another in a battery and in its state: the first, how many, bytes of each. */
+typedef struct {
+    uint16_t offset;
+    uint8_t count;
+    uint8_t bytes;
+} run_t;
+
+#define RUN(first, count)                                                                                    \
+    {(uint16_t)offsetof(edgebat_t, first), (count), sizeof(((const edgebat_t *)NULL)->first)}
+#define FOLLOWS(last, first, count)                                                                          \
+    EDGEBAT_STATIC_ASSERT(offsetof(edgebat_t, last) - offsetof(edgebat_t, first) ==                          \
+                              ((count) - 1U) * sizeof(((const edgebat_t *)NULL)->first),                     \
+                          last##_follows)
+
+FOLLOWS(count, throughput, 3U);
+FOLLOWS(window_ppm, clock_s, 8U);
+FOLLOWS(last_ddegC, published_cpct, 9U);
+FOLLOWS(outside, settled, 6U);
+FOLLOWS(ocv_odd_ms, serial, 3U);
+FOLLOWS(ocv_sigma, ocv_cpct, 2U);
+
+static const run_t members[] = {
+    RUN(cycle, 1U),
+    RUN(throughput, 3U),
+    RUN(clock_s, 8U),
+    RUN(published_cpct, 9U),
+    RUN(settled, 6U),
+    RUN(evidence[0].at_efc, 4U * EDGEBAT_EVIDENCE), /* version 2: four; what follows is then not read */
+    RUN(serial, 3U),
+    RUN(ocv_charge, 1U),
+    RUN(ocv_cpct, 2U),
 };
+
+/* Version 1: the throughput of the count comes to lie in `count`, and whether there is an estimate in `armed`. */
+static const run_t old_members[] = {
+    RUN(cycle, 1U),
+    RUN(throughput, 1U),
+    RUN(count, 1U),
+    RUN(clock_s, 3U),
+    RUN(published_cpct, 1U),
+    RUN(evidence[EDGEBAT_BY_COUNTING].cpct, 1U),
+    RUN(evidence[EDGEBAT_BY_MODEL].cpct, 1U),
+    RUN(estimate_rul, 2U),
+    RUN(armed, 1U),
+    RUN(outside, 1U),
+    RUN(settled, 1U),
+};
+
+const edgebat_layout_t *edgebat_state_layout(const uint8_t *saved) {
+    static const edgebat_layout_t layouts[EDGEBAT_STATE_VERSION] = {
+        {72U, 64U, 0U}, {144U, 90U, 4U}, {EDGEBAT_SAVED_HEADER, 90U, EDGEBAT_EVIDENCE}};
+    return &layouts[saved[3] - 1U];
+}
+
+/* Byte by byte between a battery and its state, in either direction, up to `end` bytes of state. */
+static void move(const run_t *runs, const uint8_t *from, uint8_t *to, uint8_t saving, uint32_t end) {
+    const uint16_t one = 1U;
+    const uint32_t high_first = (*(const uint8_t *)(const void *)&one == 0U) ? 1U : 0U;
+    uint32_t at = FIRST_MEMBER;
+    for (const run_t *run = runs; at < end; run++) {
+        const uint32_t bytes = run->bytes;
+        const uint32_t all = bytes * run->count;
+        for (uint32_t i = 0U; (i < all) && (at < end); i++) {
+            const uint32_t in_member =
+                (high_first != 0U) ? ((i - (i % bytes)) + (bytes - 1U) - (i % bytes)) : i;
+            const uint32_t member = run->offset + in_member;
+            to[(saving != 0U) ? at : member] = from[(saving != 0U) ? member : at];
+            at++;
+        }
+    }
+}
+
+void edgebat_state_put(const edgebat_t *battery, uint8_t *saved) {
+    move(members, (const uint8_t *)battery, saved, 1U, EDGEBAT_SAVED_HEADER - EDGEBAT_STATE_CRC_BYTES);
+}
+
+void edgebat_state_take(edgebat_t *battery, const uint8_t *saved) {
+    const uint8_t old = (saved[3] == 1U) ? 1U : 0U;
+    /* three zeros end the first part of version 1, and a checksum that of the others */
+    const uint32_t end = edgebat_state_layout(saved)->header - ((old != 0U) ? 3U : EDGEBAT_STATE_CRC_BYTES);
+    move((old != 0U) ? old_members : members, saved, (uint8_t *)battery, 0U, end);
+}
 
 uint64_t edgebat_state_number(const uint8_t *saved, uint32_t offset, uint32_t bytes) {
     uint64_t value = 0U;

@@ -5,6 +5,8 @@
  */
 #include "edgebat/edgebat_can.h"
 
+#include "edgebat_bms.h"
+
 #include <stddef.h>
 
 static void put16(uint8_t *at, uint32_t value) {
@@ -16,8 +18,8 @@ static uint32_t capped(uint32_t value) {
     return (value > EDGEBAT_UNKNOWN) ? EDGEBAT_UNKNOWN : value;
 }
 
-int edgebat_can_pack(const edgebat_model_t *model, const edgebat_result_t *result, uint32_t frame,
-                     uint32_t counter, uint8_t data[EDGEBAT_CAN_BYTES]) {
+EDGEBAT_SELDOM int edgebat_can_pack(const edgebat_model_t *model, const edgebat_result_t *result,
+                                    uint32_t frame, uint32_t counter, uint8_t data[EDGEBAT_CAN_BYTES]) {
     if ((model == NULL) || (result == NULL) || (data == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;

@@ -30,7 +30,7 @@ static void say(edgebat_t *battery) {
 }
 
 /* The charge under way gives nothing, for this reason. */
-static void give_up(edgebat_t *battery, edgebat_charge_t reason) {
+static EDGEBAT_SELDOM void give_up(edgebat_t *battery, edgebat_charge_t reason) {
     if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
         ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART))) {
         battery->failed++;
@@ -124,19 +124,26 @@ static void judge_temperature(edgebat_t *battery) {
 }
 
 /* A constant current: within 5 % of its middle, or so little that the ohmic drop hides in a window's step. */
-static int is_constant(const edgebat_t *battery) {
+static EDGEBAT_SELDOM int is_constant(const edgebat_t *battery) {
     const int64_t spread = (int64_t)battery->most_mA - battery->least_mA;
     return ((spread * 20) <= ((int64_t)battery->most_mA + battery->least_mA)) ||
            ((spread * SPREAD_PART) <= (int64_t)battery->config->nominal_mAh);
 }
 
 /* The last level is reached. */
-static void complete(edgebat_t *battery) {
-    if (battery->inside < battery->model->increments) {
+static EDGEBAT_SELDOM void complete(edgebat_t *battery) {
+    const edgebat_model_t *const model = battery->model;
+    const int32_t rate_mC = edgebat_bms_rate_mC(battery);
+    if (battery->inside < model->increments) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
+    } else if (edgebat_bms_knows_rate(battery, rate_mC) == 0U) {
+        give_up(battery, EDGEBAT_CHARGE_RATE);
     } else {
+        if (model->columns > model->increments) {
+            edgebat_bms_row(battery)[model->increments] = rate_mC;
+        }
         battery->phase = EDGEBAT_PHASE_OVER;
         battery->reason = (uint8_t)EDGEBAT_CHARGE_OK;
         battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_OK;
@@ -150,7 +157,7 @@ static void complete(edgebat_t *battery) {
 }
 
 /* All levels between the sample before and this one; `part` is the charge between the two. */
-static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
+static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
     const edgebat_model_t *const model = battery->model;
     const int32_t now_uV = (int32_t)cell_mV * 1000;
     const int32_t before_uV = (int32_t)battery->last_mV * 1000;
@@ -183,7 +190,7 @@ static void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
 
 /* The voltage has reached the window. What went into it before and has not come out again is missing now, as
  * after a pause; a charge that comes from far below shows that it was a pulse, if it was as short as one. */
-static void enter_window(edgebat_t *battery) {
+static EDGEBAT_SELDOM void enter_window(edgebat_t *battery) {
     const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
     const uint8_t near =
         (((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ||
@@ -200,7 +207,7 @@ static void enter_window(edgebat_t *battery) {
 }
 
 void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part) {
+                               int64_t part, uint32_t dt_ms) {
     const edgebat_config_t *const config = battery->config;
     const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0]) ? 1U : 0U;
     battery->charge += part;
@@ -209,6 +216,7 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
     }
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
         if (reached != 0U) {
+            edgebat_bms_track_rate(battery, part, dt_ms);
             track_extremes(battery, sample, charging_mA, part);
         }
         if ((int32_t)sample->cell_mV < (int32_t)battery->top_mV - config->max_drop_mV) {

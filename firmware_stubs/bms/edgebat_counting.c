@@ -15,8 +15,6 @@
 /* A cell that is empty under load is not: so much more is the deviation at the one-hour current, 0.01 %. */
 #define BY_RATE UINT32_C(800)
 
-/* An offset of the sensor of a thousandth of the one-hour current: 0.1 % per hour. */
-#define MS_PER_CPCT UINT32_C(360000)
 #define MOST_COUNT_SIGMA UINT32_C(3000)
 
 /* A full cell's voltage may relax by so much once the charger has stopped. */
@@ -36,17 +34,32 @@ void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor) {
     battery->cold_ms = 0U;
 }
 
-static void take_capacity(edgebat_t *battery, uint64_t counted, int32_t empty_mA) {
+uint8_t edgebat_bms_is_too_much(const edgebat_t *battery, int64_t charge) {
+    return (magnitude(charge) > ((uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH))) ? 1U
+                                                                                                     : 0U;
+}
+
+uint32_t edgebat_bms_in_cpct(const edgebat_t *battery, int64_t charge) {
+    const uint64_t whole = (uint64_t)battery->config->reference_mAh * EDGEBAT_PER_MAH;
+    return (edgebat_bms_is_too_much(battery, charge) != 0U)
+               ? UINT16_MAX
+               : (uint32_t)((magnitude(charge) * EDGEBAT_HUNDRED_PERCENT) / whole);
+}
+
+uint8_t edgebat_bms_is_soh(uint32_t cpct) {
+    return ((cpct >= (uint32_t)EDGEBAT_LEAST_SOH) && (cpct <= (uint32_t)EDGEBAT_MOST_SOH)) ? 1U : 0U;
+}
+
+static EDGEBAT_SELDOM void take_capacity(edgebat_t *battery, int32_t empty_mA) {
     const edgebat_config_t *const config = battery->config;
-    const uint64_t whole = (uint64_t)config->reference_mAh * EDGEBAT_PER_MAH;
-    const uint64_t cpct = (counted > whole * 2U) ? UINT16_MAX : ((counted * EDGEBAT_HUNDRED_PERCENT) / whole);
+    const uint32_t cpct = edgebat_bms_in_cpct(battery, battery->count);
     const uint8_t cold = (((uint64_t)battery->cold_ms * 8U) > battery->anchor_ms) ? 1U : 0U;
     /* What lies outside is a mistaken anchor, not a capacity. */
-    if ((cold == 0U) && (cpct >= (uint64_t)EDGEBAT_LEAST_SOH) && (cpct <= (uint64_t)EDGEBAT_MOST_SOH)) {
+    if ((cold == 0U) && (edgebat_bms_is_soh(cpct) != 0U)) {
         const uint32_t by_rate = (uint32_t)((magnitude(empty_mA) * BY_RATE) / config->nominal_mAh);
-        const uint32_t sigma = config->counting_cpct + by_rate + (battery->anchor_ms / MS_PER_CPCT);
-        battery->counted_cpct = (uint16_t)cpct;
-        battery->counted_sigma = (uint16_t)((sigma > MOST_COUNT_SIGMA) ? MOST_COUNT_SIGMA : sigma);
+        const uint32_t sigma = config->counting_cpct + by_rate + (battery->anchor_ms / EDGEBAT_MS_PER_CPCT);
+        edgebat_bms_learn(battery, EDGEBAT_BY_COUNTING, (uint16_t)cpct,
+                          (sigma > MOST_COUNT_SIGMA) ? MOST_COUNT_SIGMA : sigma);
         battery->revision++;
     }
 }
@@ -94,19 +107,18 @@ void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t chargi
     if (battery->hold_ms >= HOLD_MS) {
         if ((end == EDGEBAT_ANCHOR_FULL) && (battery->anchor == EDGEBAT_ANCHOR_EMPTY) &&
             (battery->count > 0)) {
-            take_capacity(battery, (uint64_t)battery->count, battery->anchor_mA);
+            take_capacity(battery, battery->anchor_mA);
         }
         if ((end == EDGEBAT_ANCHOR_EMPTY) && (battery->anchor == EDGEBAT_ANCHOR_FULL) &&
             (battery->count < 0)) {
-            take_capacity(battery, (uint64_t)-battery->count, charging_mA);
+            take_capacity(battery, charging_mA);
         }
         edgebat_bms_set_anchor(battery, end);
         battery->anchor_mA = charging_mA;
     }
 }
 
-/* By the last temperature that there was; a battery without a sensor is not asked. */
-static uint8_t is_cold(const edgebat_t *battery) {
+uint8_t edgebat_bms_is_cold(const edgebat_t *battery) {
     return ((battery->last_ddegC != INT16_MIN) &&
             ((battery->last_ddegC < COUNTED_FROM_DDEGC) || (battery->last_ddegC > COUNTED_TO_DDEGC)))
                ? 1U
@@ -117,14 +129,27 @@ void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms) 
     if (battery->anchor != EDGEBAT_ANCHOR_NONE) {
         battery->count += part;
         battery->anchor_ms += dt_ms;
-        battery->cold_ms += (is_cold(battery) != 0U) ? dt_ms : 0U;
-        /* Nothing holds twice its reference capacity: what was taken for an end was none, or a sensor drifts.
-         */
-        const uint64_t limit = (uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH);
-        if ((magnitude(battery->count) > limit) || (battery->anchor_ms > EDGEBAT_ANCHOR_MS)) {
+        battery->cold_ms += (edgebat_bms_is_cold(battery) != 0U) ? dt_ms : 0U;
+        /* What was taken for an end was none, or a sensor drifts. */
+        if ((edgebat_bms_is_too_much(battery, battery->count) != 0U) ||
+            (battery->anchor_ms > EDGEBAT_ANCHOR_MS)) {
             edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
         }
     }
+}
+
+uint8_t edgebat_bms_is_parked(const edgebat_t *battery) {
+    const uint8_t counts =
+        ((battery->anchor != EDGEBAT_ANCHOR_NONE) || (battery->ocv_cpct != EDGEBAT_UNKNOWN)) ? 1U : 0U;
+    return (battery->rest_ms != 0U) ? counts : 0U;
+}
+
+void edgebat_bms_forget_counts(edgebat_t *battery) {
+    edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
+    battery->ocv_cpct = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_COUNTING].cpct = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_REST].cpct = EDGEBAT_UNKNOWN;
+    battery->weigh |= EDGEBAT_WEIGH_NEW;
 }
 
 void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms) {
@@ -141,7 +166,7 @@ void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms) {
             (dt_ms >= PARKED_MS - battery->rest_ms) ? PARKED_MS : (battery->rest_ms + dt_ms);
         battery->rest_ms = (uint16_t)((rest_ms == 0U) ? 1U : rest_ms);
         if ((battery->rest_ms >= PARKED_MS) && (battery->parked == 0U) &&
-            (battery->anchor != EDGEBAT_ANCHOR_NONE) && (battery->efc != battery->kept_efc)) {
+            (edgebat_bms_is_parked(battery) != 0U) && (battery->efc != battery->kept_efc)) {
             battery->parked = 1U;
             battery->revision++;
         }

@@ -20,6 +20,11 @@ uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput) {
     return (uint16_t)((efc > UINT16_MAX) ? UINT16_MAX : efc);
 }
 
+uint32_t edgebat_bms_throughput_mAh(const edgebat_t *battery) {
+    const uint64_t mAh = battery->throughput / EDGEBAT_PER_MAH;
+    return (mAh > UINT32_MAX) ? UINT32_MAX : (uint32_t)mAh;
+}
+
 void edgebat_bms_count_cycle(edgebat_t *battery) {
     battery->armed = 0U;
     battery->swing = 0U;

@@ -20,12 +20,12 @@ int32_t *edgebat_bms_row(const edgebat_t *battery) {
 }
 
 void *edgebat_bms_output(const edgebat_t *battery) {
-    return &battery->work[battery->model->scratch_bytes + (4U * battery->model->increments)];
+    return &battery->work[battery->model->scratch_bytes + (4U * battery->model->columns)];
 }
 
 int8_t *edgebat_bms_window(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
-    return (int8_t *)&battery->work[EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->increments,
+    return (int8_t *)&battery->work[EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns,
                                                        (uint32_t)model->output_bytes, 0U)];
 }
 
@@ -38,7 +38,7 @@ static uint8_t is_known(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t *const row = edgebat_bms_row(battery);
     uint8_t known = (battery->row_cold == 0U) ? 1U : 0U;
-    for (uint32_t i = 0U; i < model->increments; i++) {
+    for (uint32_t i = 0U; i < model->columns; i++) {
         if ((row[i] < model->low_ppm[i]) || (row[i] > model->high_ppm[i])) {
             known = 0U;
         }
@@ -77,7 +77,7 @@ static void follow_gap(edgebat_t *battery) {
 static void append_row(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     int8_t *const window = edgebat_bms_window(battery);
-    const uint32_t width = model->increments;
+    const uint32_t width = model->columns;
     follow_gap(battery);
     if (battery->rows == model->context) {
         for (uint32_t i = width; i < width * model->context; i++) {
@@ -109,6 +109,32 @@ static void learn_odd(edgebat_t *battery) {
     }
 }
 
+void edgebat_bms_forget_window(edgebat_t *battery) {
+    battery->rows = 0U;
+    battery->span = 0U;
+    battery->slice = 0U;
+    battery->row_ready = 0U;
+    battery->cycle_used = 0U;
+    battery->odd_rows = 0U;
+    battery->failed = 0U;
+    battery->outside = 0U;
+    battery->row_efc = 0U;
+    battery->row_cycle = 0U;
+    battery->window_ppm = 0U;
+    battery->estimate_cycle = 0U;
+    battery->estimate_s = 0U;
+    battery->estimate_rul = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_MODEL].cpct = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
+    battery->weigh |= EDGEBAT_WEIGH_NEW;
+}
+
+void edgebat_bms_forget(edgebat_t *battery) {
+    edgebat_bms_forget_window(battery);
+    edgebat_bms_forget_counts(battery);
+    battery->evidence[EDGEBAT_BY_INHERITED].cpct = EDGEBAT_UNKNOWN;
+}
+
 /* A finished charge: what the model does not know never reaches it. */
 static void take_row(edgebat_t *battery) {
     battery->row_ready = 0U;
@@ -130,6 +156,17 @@ static void take_row(edgebat_t *battery) {
     }
 }
 
+/* Besides SOH, cycles left and points there are the two bounds of a model that states an interval: then every
+ * estimate has an error of its own, else that of the validation cells. */
+static uint16_t sigma_of(const edgebat_model_t *model, const void *output) {
+    const uint32_t outputs = (uint32_t)model->output_bytes / (uint32_t)sizeof(int16_t);
+    uint16_t sigma = model->sigma_cpct;
+    if (outputs == ((uint32_t)model->points + 4U)) {
+        sigma = limited(model->read(output, EDGEBAT_READ_SIGMA), (int32_t)EDGEBAT_UNKNOWN - 1);
+    }
+    return sigma;
+}
+
 static void take_over(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const void *const output = edgebat_bms_output(battery);
@@ -144,7 +181,7 @@ static void take_over(edgebat_t *battery) {
         }
         battery->estimate_cycle = battery->row_cycle;
         battery->estimate_s = battery->clock_s;
-        edgebat_bms_learn_model(battery, (uint16_t)soh);
+        edgebat_bms_learn_model(battery, (uint16_t)soh, sigma_of(model, output));
         battery->revision++;
     }
 }
@@ -175,7 +212,7 @@ static int go_on(edgebat_t *battery) {
     return code;
 }
 
-int edgebat_step(edgebat_t *battery) {
+EDGEBAT_SELDOM int edgebat_step(edgebat_t *battery) {
     if ((battery == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
@@ -185,43 +222,13 @@ int edgebat_step(edgebat_t *battery) {
     if (code != EDGEBAT_OK) {
         return code;
     }
-    if (battery->counted_cpct != EDGEBAT_UNKNOWN) {
-        edgebat_bms_learn(battery, EDGEBAT_BY_COUNTING, battery->counted_cpct, battery->counted_sigma);
-        battery->counted_cpct = EDGEBAT_UNKNOWN;
-    }
     const uint32_t dt_ms = edgebat_bms_pass_time(battery);
     edgebat_bms_weigh(battery);
     edgebat_bms_settle(battery, dt_ms);
     return (battery->slice != 0U) ? EDGEBAT_BUSY : EDGEBAT_OK;
 }
 
-int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {
-    if ((battery == NULL) || (battery->model == NULL)) {
-        EDGEBAT_ASSERT(0);
-        return EDGEBAT_ERR_NULL;
-    }
-    if ((soh_cpct < (uint32_t)EDGEBAT_LEAST_SOH) || (soh_cpct > (uint32_t)EDGEBAT_MOST_SOH) ||
-        (sigma_cpct == 0U) || (sigma_cpct > EDGEBAT_HUNDRED_PERCENT)) {
-        return EDGEBAT_ERR_CONFIG;
-    }
-    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
-        battery->evidence[by].cpct = EDGEBAT_UNKNOWN;
-    }
-    battery->rows = 0U;
-    battery->slice = 0U;
-    battery->row_ready = 0U;
-    battery->odd_rows = 0U;
-    battery->failed = 0U;
-    battery->outside = 0U;
-    battery->window_ppm = 0U;
-    edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
-    battery->settled = 0U; /* another cell's SOH is no place to move from */
-    edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, soh_cpct, sigma_cpct);
-    battery->revision++;
-    return EDGEBAT_OK;
-}
-
-int edgebat_selftest(edgebat_t *battery) {
+EDGEBAT_SELDOM int edgebat_selftest(edgebat_t *battery) {
     if ((battery == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;

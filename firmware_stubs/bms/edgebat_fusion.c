@@ -6,7 +6,7 @@
  * when something new grows old: its weight has shrunk as well. Age alone makes no cell healthier.
  *
  * Ranges: a deviation is at most 10,000, so that a variance is at most 4 x 10^8, a weight at least 5 and at most
- * 2^29, four weights at most 2^31, and their sum times SOH stays below 2^45.
+ * 2^28, five weights at most 2^31, and their sum times SOH stays below 2^45.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,7 @@
 
 #define MOST_SIGMA UINT32_C(10000)
 #define WEIGHTS (UINT32_C(1) << 31U)
-#define MOST_WEIGHT (UINT32_C(1) << 29U)
+#define MOST_WEIGHT (UINT32_C(1) << 28U)
 
 /* A cell whose data sheet is not known may lose 20 % in 500 full cycles. */
 #define USUAL_CYCLES 500U
@@ -44,8 +44,8 @@ static uint32_t square(uint32_t sigma_cpct) {
     return sigma_cpct * sigma_cpct;
 }
 
-/* The largest integer whose square is not above `value`; by bits, from the highest that an SOH can have. */
-static uint32_t square_root(uint32_t value) {
+/* By bits, from the highest that an SOH can have. */
+uint32_t edgebat_bms_square_root(uint32_t value) {
     uint32_t root = 0U;
     for (uint32_t bit = UINT32_C(1) << 15U; bit != 0U; bit >>= 1U) {
         const uint32_t next = root | bit;
@@ -162,7 +162,8 @@ static uint32_t widest_conflict(const heard_t *heard) {
 /* The mean of all that is heard; its deviation, or half of what it has to bridge. */
 static void fuse(edgebat_t *battery) {
     static const uint8_t sources[EDGEBAT_EVIDENCE] = {EDGEBAT_SOURCE_MODEL, EDGEBAT_SOURCE_COUNTING,
-                                                      EDGEBAT_SOURCE_WINDOW, EDGEBAT_SOURCE_INHERITED};
+                                                      EDGEBAT_SOURCE_WINDOW, EDGEBAT_SOURCE_INHERITED,
+                                                      EDGEBAT_SOURCE_REST};
     heard_t heard;
     uint32_t weights = 0U;
     uint32_t heaviest = 0U;
@@ -181,7 +182,7 @@ static void fuse(edgebat_t *battery) {
     const uint32_t apart = widest_conflict(&heard);
     battery->conflict = (apart != 0U) ? 1U : 0U;
     if (weights != 0U) {
-        const uint32_t sigma = square_root(WEIGHTS / weights);
+        const uint32_t sigma = edgebat_bms_square_root(WEIGHTS / weights);
         battery->target_cpct = (uint16_t)((sum + (weights / 2U)) / weights);
         battery->target_sigma = (uint16_t)((sigma > (apart / 2U)) ? sigma : (apart / 2U));
     } else if (battery->settled == 0U) {
@@ -195,13 +196,16 @@ static void fuse(edgebat_t *battery) {
     }
 }
 
+uint8_t edgebat_bms_is_measured(const edgebat_t *battery) {
+    return ((battery->source != (uint8_t)EDGEBAT_SOURCE_NONE) &&
+            (battery->source != (uint8_t)EDGEBAT_SOURCE_DATASHEET))
+               ? 1U
+               : 0U;
+}
+
 /* Age takes from all, but not in equal parts: what was the best of it is the most that is left. */
 static void hold_down(edgebat_t *battery) {
-    const uint8_t measured = ((battery->source != (uint8_t)EDGEBAT_SOURCE_NONE) &&
-                              (battery->source != (uint8_t)EDGEBAT_SOURCE_DATASHEET))
-                                 ? 1U
-                                 : 0U;
-    if (measured != 0U) {
+    if (edgebat_bms_is_measured(battery) != 0U) {
         if (((battery->weigh & EDGEBAT_WEIGH_NEW) != 0U) || (battery->target_cpct < battery->ceiling_cpct)) {
             battery->ceiling_cpct = battery->target_cpct;
         }
@@ -227,16 +231,15 @@ void edgebat_bms_learn(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t 
 }
 
 /* Half the window lies in the past; one that reaches back further than usual is worse by what was lost since. */
-void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct) {
-    const edgebat_model_t *const model = battery->model;
-    const uint32_t usual = 8U * (uint32_t)model->context;
+void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct, uint16_t sigma_cpct) {
+    const uint32_t usual = 8U * (uint32_t)battery->model->context;
     const uint32_t late = (battery->span > usual) ? ((battery->span - usual) / 2U) : 0U;
-    const uint32_t known = (model->sigma_cpct == EDGEBAT_UNKNOWN) ? UNKNOWN_SIGMA : model->sigma_cpct;
+    const uint32_t known = (sigma_cpct == EDGEBAT_UNKNOWN) ? UNKNOWN_SIGMA : sigma_cpct;
     const uint32_t blind = (battery->row_blind != 0U) ? BLIND_SIGMA : 0U;
     const uint32_t sum =
         square(at_most(known, MOST_SIGMA)) + square(blind) + square(edgebat_bms_faded(battery, late));
     battery->window_ppm = battery->row_ppm;
     battery->odd_rows = 0U;
     battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
-    edgebat_bms_learn(battery, EDGEBAT_BY_MODEL, cpct, square_root(sum));
+    edgebat_bms_learn(battery, EDGEBAT_BY_MODEL, cpct, edgebat_bms_square_root(sum));
 }

@@ -83,8 +83,7 @@ static void keep(edgebat_t *battery) {
 
 void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms) {
     const uint8_t known = (battery->source != (uint8_t)EDGEBAT_SOURCE_NONE) ? 1U : 0U;
-    const uint8_t measured =
-        ((known != 0U) && (battery->source != (uint8_t)EDGEBAT_SOURCE_DATASHEET)) ? 1U : 0U;
+    const uint8_t measured = edgebat_bms_is_measured(battery);
     if (known == 0U) {
         battery->slew = 0U;
     } else if ((battery->published_cpct == EDGEBAT_UNKNOWN) || (battery->config->slew_cpct_h == 0U) ||
@@ -171,13 +170,16 @@ static void know_nothing(edgebat_result_t *result) {
     }
     result->cycle = 0U;
     result->revision = 0U;
+    result->throughput_mAh = 0U;
+    result->efc_quarters = 0U;
+    result->window_ppm = 0U;
     result->points = 0U;
     result->status = (uint8_t)EDGEBAT_STATUS_INPUT_INVALID;
     result->source = (uint8_t)EDGEBAT_SOURCE_NONE;
     result->charge = (uint8_t)EDGEBAT_CHARGE_NONE;
 }
 
-int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
+EDGEBAT_SELDOM int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
     if ((battery == NULL) || (result == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
         if (result != NULL) {
@@ -197,6 +199,9 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result) {
     result->age_s = (has_estimate(battery) != 0U) ? age_s(battery) : UINT32_MAX;
     result->cycle = battery->cycle;
     result->revision = battery->revision;
+    result->throughput_mAh = edgebat_bms_throughput_mAh(battery);
+    result->efc_quarters = battery->efc;
+    result->window_ppm = battery->row_ppm;
     forecast(battery, result);
     return EDGEBAT_OK;
 }

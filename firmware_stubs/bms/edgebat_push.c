@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "edgebat/edgebat_ocv.h"
+
 #include "edgebat_bms.h"
 
 #include <stddef.h>
@@ -26,13 +28,14 @@ uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample) {
 }
 
 /* A hole in the samples ends what was measured; a count goes on over one in which the cell slept. */
-static void bridge(edgebat_t *battery, int16_t cell_mV, uint8_t resting) {
+static EDGEBAT_SELDOM void bridge(edgebat_t *battery, int16_t cell_mV, uint8_t resting) {
     const int32_t moved_mV = (int32_t)cell_mV - battery->last_mV;
     const int32_t most_mV = battery->config->max_drop_mV;
     edgebat_bms_end_charge(battery, EDGEBAT_CHARGE_GAP);
     battery->unseen = 1U;
     if ((battery->rest_ms == 0U) || (resting == 0U) || (moved_mV > most_mV) || (moved_mV < -most_mV)) {
         edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
+        battery->ocv_cpct = EDGEBAT_UNKNOWN;
     }
 }
 
@@ -59,11 +62,14 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
     } else if (battery->phase == EDGEBAT_PHASE_NONE) {
         edgebat_bms_begin_charge(battery, sample->cell_mV);
     } else {
-        edgebat_bms_follow_charge(battery, sample, charging_mA, part);
+        edgebat_bms_follow_charge(battery, sample, charging_mA, part, dt_ms);
     }
     edgebat_bms_find_anchor(battery, sample->cell_mV, charging_mA, dt_ms);
-    edgebat_bms_park(battery, resting, dt_ms);
     battery->last_mA = charging_mA;
+    if (battery->ocv != NULL) {
+        battery->ocv->follow(battery, sample->cell_mV, part, dt_ms);
+    }
+    edgebat_bms_park(battery, resting, dt_ms);
     battery->last_mV = sample->cell_mV;
     battery->sampled = 1U;
 }
@@ -75,9 +81,11 @@ static void pass(edgebat_t *battery, uint32_t dt_ms, uint32_t most_ms) {
     battery->hole_ms = (dt_ms > UINT32_MAX - before_ms) ? UINT32_MAX : (before_ms + dt_ms);
     battery->elapsed_ms =
         (passed_ms > UINT32_MAX - battery->elapsed_ms) ? UINT32_MAX : (battery->elapsed_ms + passed_ms);
+    battery->rested_ms =
+        (passed_ms > UINT32_MAX - battery->rested_ms) ? UINT32_MAX : (battery->rested_ms + passed_ms);
 }
 
-int edgebat_idle(edgebat_t *battery, uint32_t elapsed_ms) {
+EDGEBAT_SELDOM int edgebat_idle(edgebat_t *battery, uint32_t elapsed_ms) {
     if ((battery == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;

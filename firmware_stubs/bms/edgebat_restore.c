@@ -13,17 +13,10 @@
 
 /* An estimate of version 1 does not say how sure it was. */
 #define OLD_SIGMA 300U
+#define MOST_SIGMA EDGEBAT_HUNDRED_PERCENT
 
 static uint32_t not_above(uint32_t value, uint32_t most) {
     return (value > most) ? most : value;
-}
-
-static void set_evidence(edgebat_t *battery, uint32_t by, uint16_t cpct, uint32_t sigma, uint16_t at_efc) {
-    edgebat_evidence_t *const evidence = &battery->evidence[by];
-    evidence->cpct = cpct;
-    evidence->sigma_cpct = (uint16_t)not_above(sigma, EDGEBAT_HUNDRED_PERCENT);
-    evidence->at_efc = at_efc;
-    evidence->at_4h = 0U;
 }
 
 /* Version 1 knows ages in cycles, of which each may have been a full one. */
@@ -32,76 +25,25 @@ static uint16_t efc_before(const edgebat_t *battery, uint32_t cycle) {
     return (uint16_t)(battery->efc - not_above(ago, battery->efc));
 }
 
-static void restore_old(edgebat_t *battery, const uint8_t *saved, uint32_t nominal_mAh) {
+/* Of version 1, after its members: what the estimate and the count are worth nobody has written down. */
+static void complete_old(edgebat_t *battery, uint32_t nominal_mAh) {
     const uint16_t sigma = battery->model->sigma_cpct;
-    battery->cycle = edgebat_state_32(saved, 24U);
-    battery->throughput = edgebat_state_number(saved, 28U, 8U);
-    battery->efc = edgebat_bms_efc(nominal_mAh, battery->throughput);
-    battery->clock_s = edgebat_state_32(saved, 44U);
-    battery->row_cycle = edgebat_state_32(saved, 48U);
-    battery->estimate_cycle = edgebat_state_32(saved, 52U);
+    edgebat_evidence_t *const by_model = &battery->evidence[EDGEBAT_BY_MODEL];
+    edgebat_evidence_t *const by_counting = &battery->evidence[EDGEBAT_BY_COUNTING];
     battery->row_efc = efc_before(battery, battery->row_cycle);
-    battery->published_cpct = edgebat_state_16(saved, 56U);
-    battery->estimate_rul = edgebat_state_16(saved, 62U);
-    battery->rows = edgebat_state_16(saved, 64U);
-    battery->outside = saved[67];
-    battery->settled = saved[68];
+    by_model->cpct = (battery->armed != 0U) ? by_model->cpct : EDGEBAT_UNKNOWN;
+    by_model->sigma_cpct = (uint16_t)((sigma == EDGEBAT_UNKNOWN) ? OLD_SIGMA : not_above(sigma, MOST_SIGMA));
+    by_model->at_efc = efc_before(battery, battery->estimate_cycle);
+    by_counting->sigma_cpct = (uint16_t)not_above(battery->config->counting_cpct, MOST_SIGMA);
+    by_counting->at_efc = edgebat_bms_efc(nominal_mAh, (uint64_t)battery->count);
+    battery->count = 0;
     battery->armed = 1U; /* what flowed without power nobody knows */
-    if (saved[66] != 0U) {
-        set_evidence(battery, EDGEBAT_BY_MODEL, edgebat_state_16(saved, 60U),
-                     (sigma == EDGEBAT_UNKNOWN) ? OLD_SIGMA : sigma,
-                     efc_before(battery, battery->estimate_cycle));
-    }
-    if (edgebat_state_16(saved, 58U) != EDGEBAT_UNKNOWN) {
-        set_evidence(battery, EDGEBAT_BY_COUNTING, edgebat_state_16(saved, 58U),
-                     battery->config->counting_cpct,
-                     edgebat_bms_efc(nominal_mAh, edgebat_state_number(saved, 36U, 8U)));
-    }
-    battery->weigh = EDGEBAT_WEIGH_NEW;
-}
-
-static void set_member(edgebat_t *battery, const edgebat_member_t *member, uint64_t value) {
-    void *const at = &((uint8_t *)battery)[member->offset];
-    switch (member->bytes) {
-    case 1U:
-        *(uint8_t *)at = (uint8_t)value;
-        break;
-    case 2U:
-        *(uint16_t *)at = (uint16_t)value;
-        break;
-    case 4U:
-        *(uint32_t *)at = (uint32_t)value;
-        break;
-    default:
-        *(uint64_t *)at = value;
-        break;
-    }
-}
-
-static void restore_new(edgebat_t *battery, const uint8_t *saved, uint32_t nominal_mAh) {
-    const uint8_t *evidence = &saved[EDGEBAT_STATE_EVIDENCE];
-    uint32_t offset = EDGEBAT_STATE_MEMBERS;
-    for (uint32_t i = 0U; i < EDGEBAT_MEMBERS; i++) {
-        const edgebat_member_t *const member = &edgebat_state_members[i];
-        set_member(battery, member, edgebat_state_number(saved, offset, member->bytes));
-        offset += member->bytes;
-    }
-    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
-        set_evidence(battery, by, edgebat_state_16(evidence, 4U), edgebat_state_16(evidence, 6U),
-                     edgebat_state_16(evidence, 0U));
-        battery->evidence[by].at_4h = edgebat_state_16(evidence, 2U);
-        evidence = &evidence[8];
-    }
-    battery->efc = edgebat_bms_efc(nominal_mAh, battery->throughput);
-    battery->parked = ((battery->rest_ms != 0U) && (battery->anchor != EDGEBAT_ANCHOR_NONE)) ? 1U : 0U;
-    battery->weigh = EDGEBAT_WEIGH_AGE;
 }
 
 static void restore_window(edgebat_t *battery, const uint8_t *saved) {
     const edgebat_model_t *const model = battery->model;
     int8_t *const window = edgebat_bms_window(battery);
-    const uint8_t *const points =
-        &saved[(saved[3] == EDGEBAT_STATE_VERSION) ? EDGEBAT_SAVED_HEADER : EDGEBAT_STATE_OLD_HEADER];
+    const uint8_t *const points = &saved[edgebat_state_layout(saved)->header];
     const uint8_t *const rows = &points[2U * model->points];
     const uint8_t by_model = (battery->evidence[EDGEBAT_BY_MODEL].cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
     /* An inference that the power cut short begins again. */
@@ -113,7 +55,7 @@ static void restore_window(edgebat_t *battery, const uint8_t *saved) {
     for (uint32_t i = 0U; i < model->points; i++) {
         battery->estimate_points[i] = edgebat_state_16(points, 2U * i);
     }
-    for (uint32_t i = 0U; i < (uint32_t)model->increments * model->context; i++) {
+    for (uint32_t i = 0U; i < (uint32_t)model->columns * model->context; i++) {
         window[i] = (int8_t)((rows[i] < 128U) ? (int32_t)rows[i] : ((int32_t)rows[i] - 256));
     }
 }
@@ -133,27 +75,9 @@ static void inherit(edgebat_t *battery, const uint8_t *saved) {
     const uint32_t from_mAh = edgebat_state_32(saved, 20U);
     const uint32_t to_mAh = battery->config->reference_mAh;
     edgebat_bms_weigh(battery);
-    const uint8_t measured = ((battery->source != (uint8_t)EDGEBAT_SOURCE_NONE) &&
-                              (battery->source != (uint8_t)EDGEBAT_SOURCE_DATASHEET))
-                                 ? 1U
-                                 : 0U;
+    const uint8_t measured = edgebat_bms_is_measured(battery);
     const uint16_t cpct = rescaled(battery->target_cpct, from_mAh, to_mAh);
-    for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
-        battery->evidence[by].cpct = EDGEBAT_UNKNOWN;
-    }
-    battery->rows = 0U;
-    battery->span = 0U;
-    battery->odd_rows = 0U;
-    battery->failed = 0U;
-    battery->outside = 0U;
-    battery->window_ppm = 0U;
-    battery->estimate_cycle = 0U;
-    battery->row_cycle = 0U;
-    battery->cycle_used = 0U;
-    battery->row_efc = 0U;
-    edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
-    battery->parked = 0U;
-    battery->estimate_rul = EDGEBAT_UNKNOWN;
+    edgebat_bms_forget(battery);
     battery->published_cpct = rescaled(battery->published_cpct, from_mAh, to_mAh);
     battery->efc = edgebat_bms_efc(battery->config->nominal_mAh, battery->throughput);
     if (measured != 0U) {
@@ -165,23 +89,54 @@ static void inherit(edgebat_t *battery, const uint8_t *saved) {
 
 void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
     const uint32_t nominal_mAh = edgebat_state_32(saved, 16U); /* its ages are in full cycles of this */
-    if (saved[3] == EDGEBAT_STATE_VERSION) {
-        restore_new(battery, saved, nominal_mAh);
-    } else {
-        restore_old(battery, saved, nominal_mAh);
+    edgebat_state_take(battery, saved);
+    battery->efc = edgebat_bms_efc(nominal_mAh, battery->throughput);
+    battery->weigh = EDGEBAT_WEIGH_AGE;
+    if (saved[3] == 1U) {
+        complete_old(battery, nominal_mAh);
+        battery->weigh = EDGEBAT_WEIGH_NEW;
     }
     battery->sequence = edgebat_state_32(saved, 12U);
+    battery->rested_mV = battery->last_mV;
     if (edgebat_state_is_own(battery->model, battery->config, saved) != 0U) {
         restore_window(battery, saved);
     } else {
         inherit(battery, saved);
     }
+    battery->parked = edgebat_bms_is_parked(battery);
     battery->kept_efc = battery->efc;
     battery->kept_cpct = battery->published_cpct;
 }
 
-const void *edgebat_state_newest(const edgebat_model_t *model, const edgebat_config_t *config, const void *a,
-                                 const void *b, uint32_t bytes) {
+int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct) {
+    return (edgebat_bms_is_soh(soh_cpct) != 0U) && (sigma_cpct != 0U) &&
+           (sigma_cpct <= EDGEBAT_HUNDRED_PERCENT);
+}
+
+/* Another cell's SOH is no place to move from. */
+void edgebat_bms_forget_all(edgebat_t *battery) {
+    edgebat_bms_forget(battery);
+    battery->settled = 0U;
+    battery->published_cpct = EDGEBAT_UNKNOWN;
+    battery->kept_cpct = EDGEBAT_UNKNOWN;
+}
+
+EDGEBAT_SELDOM int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {
+    if ((battery == NULL) || (battery->model == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    if (edgebat_bms_is_health(soh_cpct, sigma_cpct) == 0) {
+        return EDGEBAT_ERR_CONFIG;
+    }
+    edgebat_bms_forget_all(battery);
+    edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, soh_cpct, sigma_cpct);
+    battery->revision++;
+    return EDGEBAT_OK;
+}
+
+EDGEBAT_SELDOM const void *edgebat_state_newest(const edgebat_model_t *model, const edgebat_config_t *config,
+                                                const void *a, const void *b, uint32_t bytes) {
     const uint8_t sound_a = (edgebat_state_check(model, config, a, bytes) >= EDGEBAT_OK) ? 1U : 0U;
     const uint8_t sound_b = (edgebat_state_check(model, config, b, bytes) >= EDGEBAT_OK) ? 1U : 0U;
     const void *newest = NULL;

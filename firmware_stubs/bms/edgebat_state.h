@@ -9,10 +9,13 @@
  *   88 RUL                 90 rows              92 span             94 last voltage
  *   96 throughput of row   98 rest             100 last temperature 102 settled
  *  103 armed              104 anchor           105 odd rows        106 failed
- *  107 outside            108 evidence, four of 8: throughput, time, SOH, deviation
- *  140 CRC-32 of all before                    144 trajectory, window, CRC-32 of all before
+ *  107 outside            108 evidence, five of 8: throughput, time, SOH, deviation
+ *  148 serial             152 time since rest  156 of it odd       160 charge since rest
+ *  168 charge at rest     170 its deviation    172 CRC-32 of all before
+ *  176 trajectory, window, CRC-32 of all before
  *
- * The first part is read by firmware with another model as well. Version 1:
+ * The first part is read by firmware with another model as well. Version 2 is the same with four evidences and
+ * nothing between them and the first CRC-32, at 140. Version 1:
  *
  *   28 throughput          36 counted at        44 age              48 cycle of row
  *   52 cycle of estimate   56 published         58 counted          60 estimate
@@ -26,27 +29,34 @@
 
 #include "edgebat_bms.h"
 
-#define EDGEBAT_STATE_VERSION 2U
-#define EDGEBAT_STATE_OLD_HEADER 72U
-#define EDGEBAT_STATE_MEMBERS 24U /* first byte of the members below */
+#define EDGEBAT_STATE_VERSION 3U
 #define EDGEBAT_STATE_EVIDENCE 108U
+#define EDGEBAT_STATE_CRC_BYTES 4U
+#define EDGEBAT_STATE_LEAST 72U /* the first part of version 1 */
 
-/* A member of edgebat_t that is saved, an integer of so many bytes. */
+/* A version: where its first part ends, where the number of rows stands, and how many sources it knows. */
 typedef struct {
-    uint16_t offset;
-    uint16_t bytes;
-} edgebat_member_t;
+    uint8_t header;
+    uint8_t rows;
+    uint8_t evidence;
+} edgebat_layout_t;
 
-#define EDGEBAT_MEMBERS 27U
-extern const edgebat_member_t edgebat_state_members[EDGEBAT_MEMBERS];
+EDGEBAT_SELDOM const edgebat_layout_t *edgebat_state_layout(const uint8_t *saved);
+
+/* Copy the members that this version saves out of a battery into bytes, or back. */
+EDGEBAT_SELDOM void edgebat_state_put(const edgebat_t *battery, uint8_t *saved);
+EDGEBAT_SELDOM void edgebat_state_take(edgebat_t *battery, const uint8_t *saved);
 
 /* An unsigned number at an offset. */
-uint64_t edgebat_state_number(const uint8_t *saved, uint32_t offset, uint32_t bytes);
-uint32_t edgebat_state_32(const uint8_t *saved, uint32_t offset);
-uint16_t edgebat_state_16(const uint8_t *saved, uint32_t offset);
+EDGEBAT_SELDOM uint64_t edgebat_state_number(const uint8_t *saved, uint32_t offset, uint32_t bytes);
+EDGEBAT_SELDOM uint32_t edgebat_state_32(const uint8_t *saved, uint32_t offset);
+EDGEBAT_SELDOM uint16_t edgebat_state_16(const uint8_t *saved, uint32_t offset);
+
+/* Whether a state's contents are such as a writer writes, whatever the checksum says. */
+EDGEBAT_SELDOM uint8_t edgebat_state_is_possible(const uint8_t *saved);
 
 /* Whether a state is of this model, version aside, and of this capacity. */
-uint8_t edgebat_state_is_own(const edgebat_model_t *model, const edgebat_config_t *config,
-                             const uint8_t *saved);
+EDGEBAT_SELDOM uint8_t edgebat_state_is_own(const edgebat_model_t *model, const edgebat_config_t *config,
+                                            const uint8_t *saved);
 
 #endif

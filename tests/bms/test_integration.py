@@ -50,7 +50,8 @@ OFFSETS = """
 #define SHOW(member) printf(#member " %d\\n", (int)offsetof(edgebat_result_t, member))
 int main(void) {
     SHOW(soh_cpct); SHOW(sigma_cpct); SHOW(rul_cycles); SHOW(model_cpct); SHOW(counting_cpct); SHOW(age_cycles);
-    SHOW(age_s); SHOW(cycle); SHOW(revision); SHOW(points); SHOW(warmup); SHOW(status); SHOW(source); SHOW(charge);
+    SHOW(age_s); SHOW(cycle); SHOW(revision); SHOW(throughput_mAh); SHOW(efc_quarters); SHOW(window_ppm);
+    SHOW(points); SHOW(warmup); SHOW(status); SHOW(source); SHOW(charge);
     printf("points_cpct_1 %d\\n", (int)offsetof(edgebat_result_t, points_cpct) + 2);
     return 0;
 }
@@ -70,7 +71,7 @@ def test_the_measurement_description_knows_where_the_compiler_puts_things(
     text = a2l_text(model, "soh")
     found = dict(re.findall(r"MEASUREMENT edgebat_result_values\.(\w+) .*?SYMBOL_LINK \"\w+\" (\d+)", text, re.DOTALL))
     assert {name: found[name] for name in offsets} == offsets
-    assert text.count("/begin MEASUREMENT") == text.count("/end MEASUREMENT") == 14 + model.points
+    assert text.count("/begin MEASUREMENT") == text.count("/end MEASUREMENT") == 17 + model.points
 
 
 def test_addresses_come_from_the_linked_firmware(model: BmsModel, tmp_path: Path):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgebat.bms import ports
-from edgebat.bms.amalgamate import amalgamate
+from edgebat.bms.amalgamate import _PUBLIC, amalgamate
 from edgebat.bms.estimator import Estimator
 from edgebat.bms.ports import export_port, list_ports, load_port, port_files
 from edgebat.errors import ModelFileError, TargetError
@@ -278,7 +278,7 @@ def test_all_kernels_fit_into_one_file(tmp_path: Path) -> None:
 
 def test_names_that_collide_are_found() -> None:
     one = b"static int gain(int x) {\n    return x;\n}\n"
-    headers = dict.fromkeys(("edgebat_nn.h", "edgebat_tables.h", "edgebat/edgebat.h", "edgebat/edgebat_can.h"), b"")
+    headers = dict.fromkeys((*_PUBLIC,), b"")
     files = {**headers, "m.h": b"", "m_bms.h": b"", "a.c": one, "b.c": one}
     with pytest.raises(TargetError, match=r"b\.c and a\.c both define gain"):
         amalgamate(files, "m")

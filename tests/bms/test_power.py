@@ -158,8 +158,8 @@ def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, t
     assert good is not None
 
     def forged(offset: int, content: bytes) -> bytes:
-        body = good[:offset] + content + good[offset + len(content) : 140]
-        body += zlib.crc32(body).to_bytes(4, "little") + good[144:-4]
+        body = good[:offset] + content + good[offset + len(content) : 172]
+        body += zlib.crc32(body).to_bytes(4, "little") + good[176:-4]
         return body + zlib.crc32(body).to_bytes(4, "little")
 
     assert init_code(host, forged(24, good[24:28])) == 0
@@ -180,7 +180,7 @@ def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, t
         (16, b"\x01\x00\x00\x00", DAMAGED),  # capacity
         (16, b"\xe8\x03\x00\x00", INHERITED),  # capacity
         (20, b"\x01\x00\x00\x00", DAMAGED),  # reference
-        (3, b"\x03", FORMAT),  # version
+        (3, b"\x04", FORMAT),  # version
         (4, b"\xff\xff\xff\xff", LENGTH),  # length
         (4, b"\x10\x00\x00\x00", DAMAGED),
     ):

@@ -7,8 +7,9 @@ import pytest
 pytest.importorskip("pydantic")
 pytest.importorskip("torch")
 from edgebat.runs.folder import RunFolder
+from edgebat.runs.lessons import MORE
 from edgebat.runs.recipe import load_recipe
-from edgebat.runs.steps import MORE, Pipeline
+from edgebat.runs.steps import Pipeline
 
 SMALL = ["data.synthetic.cells=6", "data.synthetic.max_cycles=100", "data.split.val=0.2", "task.stride=5"]
 
@@ -24,16 +25,16 @@ def test_more_windows_come_from_training_cells_alone(tmp_path, monkeypatch) -> N
     assert MORE in outcome.files
     assert "more windows of the training cells teach as well" in outcome.results["statement"]
     monkeypatch.setattr(whole.folder, "results", lambda step: outcome.results)
-    lessons, _ = whole._lessons("mlp")
+    lessons, _ = whole.lessons.of_student("mlp")
     train = whole.windows("train")
     assert lessons.windows.digest() == train.digest()
     assert {lessons.more.cells[n] for n in lessons.more.cell} <= set(train.cells)
     assert len(lessons.more) > len(train)
-    alone, _ = whole._lessons("mlp_measured")
+    alone, _ = whole.lessons.of_student("mlp_measured")
     assert alone.more is None
 
 
 def test_a_recipe_without_them_has_none(tmp_path) -> None:
     whole = pipeline(tmp_path)
     assert MORE not in whole.data().files
-    assert whole._lessons("mlp")[0].more is None
+    assert whole.lessons.of_student("mlp")[0].more is None

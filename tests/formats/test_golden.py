@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebat.arrays import Float32
+from edgebat.arrays import Float32, Float64
 from edgebat.formats.c.bms import write_bms
 from edgebat.formats.c.write import write_c
 from edgebat.formats.export import export_model
+from edgebat.ground import Ground, RowLimits, Seen
 from edgebat.quantization import quantize_model
 from edgebat.students.spec import (
     Conv1DLayer,
@@ -34,7 +35,8 @@ from edgebat.students.spec import (
 from edgebat.tasks.health import HealthSpec
 
 GOLDEN = Path(__file__).parents[1] / "files" / "golden_health.json"
-SEEDS = {"mlp": 11, "cnn": 12, "lstm": 13}
+SEEDS = {"mlp": 11, "cnn": 12, "lstm": 13, "mlp_rate": 14}
+"""``mlp_rate`` reads the rate of each charge beside its increments, and states which rates it has learnt from."""
 META = {
     "task": HealthSpec().to_dict(),
     "training": {"recipe": "golden", "split_hash": "0123456789abcdef", "seen": ""},
@@ -42,8 +44,17 @@ META = {
 }
 
 
+RATED = META | {
+    "task": HealthSpec(charge_rate=True).to_dict(),
+    "ground": Ground(
+        Seen(cells=31), Seen(cells=8), (3.6, 3.7), RowLimits(rates_mc=((450, 550), (900, 1100)))
+    ).to_json(),
+}
+
+
 def fixed_student(kind: str) -> FloatModel:
     """A student of the family's usual size with drawn weights: 10 cycles of 10 increments in, 7 values out."""
+    columns = 11 if kind == "mlp_rate" else 10
     rng = np.random.default_rng(SEEDS[kind])
 
     def normal(deviation: float, *shape: int) -> Float32:
@@ -58,8 +69,8 @@ def fixed_student(kind: str) -> FloatModel:
 
     layers: tuple[Layer, ...]
     match kind:
-        case "mlp":
-            layers = (FlattenLayer(), dense(48, 100, "relu"), dense(32, 48, "relu"), dense(7, 32))
+        case "mlp" | "mlp_rate":
+            layers = (FlattenLayer(), dense(48, 10 * columns, "relu"), dense(32, 48, "relu"), dense(7, 32))
         case "cnn":
             convolutions = (conv(24, 3, 10), conv(24, 3, 24), MaxPool1DLayer(2))
             layers = (*convolutions, FlattenLayer(), dense(24, 72, "relu"), dense(7, 24))
@@ -67,11 +78,11 @@ def fixed_student(kind: str) -> FloatModel:
             lstm = LstmLayer(normal(0.3, 96, 10), normal(0.2, 96, 24), normal(0.1, 96))
             layers = (lstm, LastStepLayer(), dense(7, 24))
     return FloatModel(
-        kind=kind,
-        input_shape=(10, 10),
+        kind=kind.removesuffix("_rate"),
+        input_shape=(10, columns),
         layers=layers,
-        input_mean=rng.uniform(0.01, 0.03, 10).astype(np.float32),
-        input_std=rng.uniform(0.002, 0.006, 10).astype(np.float32),
+        input_mean=with_rate(rng.uniform(0.01, 0.03, 10), 5e-4, columns),
+        input_std=with_rate(rng.uniform(0.002, 0.006, 10), 2e-4, columns),
         output_mean=np.array([0.88] * 6 + [210.0], np.float32),
         output_std=np.array([0.06] * 6 + [140.0], np.float32),
         heads=(
@@ -80,6 +91,10 @@ def fixed_student(kind: str) -> FloatModel:
             HeadSlice("rul", 6, 1, "cycles"),
         ),
     )
+
+
+def with_rate(values: Float64, rate: float, columns: int) -> Float32:
+    return np.append(values, rate)[:columns].astype(np.float32)
 
 
 def fixed_windows() -> Float32:
@@ -91,7 +106,14 @@ def fixed_windows() -> Float32:
 
 def written(kind: str, folder: Path) -> dict[str, str]:
     """File -> sha256 of all formats of the fixed student, and of its C for a BMS."""
-    graph = quantize_model(fixed_student(kind), fixed_windows(), name=kind, meta=META)
+    x, meta = fixed_windows(), META
+    if kind == "mlp_rate":
+        half = np.where(np.arange(len(x)) < len(x) // 2, 5e-4, 1e-3)
+        x, meta = (
+            np.concatenate([x, np.broadcast_to(half[:, None, None], (*x.shape[:2], 1))], axis=2, dtype=np.float32),
+            RATED,
+        )
+    graph = quantize_model(fixed_student(kind), x, name=kind, meta=meta)
     files = {
         str(path.relative_to(folder)): path for path in export_model(graph, folder, ("c", "tflite", "onnx", "ebat"))
     }

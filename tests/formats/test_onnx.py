@@ -12,7 +12,7 @@ import pytest
 
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.emit import emit_graph
-from edgebat.formats.onnx.integer import _emit_sigmoid, _emit_tanh
+from edgebat.formats.onnx.integer import emit_sigmoid, emit_tanh
 from edgebat.formats.onnx.model import OnnxGraph, OnnxValue, first_difference
 from edgebat.formats.onnx.parse import parse_onnx
 from edgebat.formats.onnx.read import onnx_graph, read_onnx
@@ -97,7 +97,7 @@ def test_the_parser_reads_what_the_onnx_package_wrote(tmp_path: Path) -> None:
 def test_sigmoid_and_tanh_equal_the_specification_for_all_int16(left: int | None) -> None:
     x = np.arange(-32768, 32768, dtype=np.int32)
     graph = OnnxGraph("function")
-    output = _emit_sigmoid(graph, "x", "y") if left is None else _emit_tanh(graph, "x", left, "y")
+    output = emit_sigmoid(graph, "x", "y") if left is None else emit_tanh(graph, "x", left, "y")
     graph.inputs, graph.outputs = [OnnxValue("x", "int32", ["N"])], [OnnxValue(output, "int32", ["N"])]
     opset = [onnx.helper.make_opsetid("", 17)]
     model = onnx.helper.make_model(graph_proto(onnx, graph), opset_imports=opset, ir_version=8)

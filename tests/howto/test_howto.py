@@ -89,7 +89,7 @@ def test_a_student_family_is_a_file(tmp_path: Path) -> None:
     from edgebat.students.store import load_student, save_student, student_kinds
     from edgebat.tasks.base import task
 
-    assert student_kinds() == ("cnn", "lstm", "mlp", "pooled")
+    assert student_kinds() == ("cnn", "gru", "lstm", "mlp", "pooled")
     windows = task("life").synthetic(task("life").spec(), 12, 600, 3).windows
     student, graph = taught("pooled", task("life"), windows, windows, None, tmp_path)
     save_student(student, tmp_path / "pooled.safetensors")

@@ -27,7 +27,7 @@ def differing_outputs(qat: QatStudent, x: np.ndarray) -> int:
     return int(np.count_nonzero(trained.numpy() != Engine(graph).run(q)))
 
 
-@pytest.mark.parametrize("kind", ["mlp", "cnn", "lstm"])
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "lstm", "gru"])
 def test_forward_equals_the_exported_graph_before_and_after_training(kind: str) -> None:
     qat, x = prepared(kind, 3)
     assert differing_outputs(qat, x) == 0
@@ -47,7 +47,7 @@ def test_forward_equals_the_exported_graph_before_and_after_training(kind: str) 
 
 
 def test_every_weight_gets_a_gradient() -> None:
-    for kind in ("mlp", "cnn", "lstm"):
+    for kind in ("mlp", "cnn", "lstm", "gru"):
         qat, x = prepared(kind, 5)
         qat(torch.from_numpy(x)).square().mean().backward()
         for name, parameter in qat.named_parameters():

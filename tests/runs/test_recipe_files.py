@@ -65,7 +65,7 @@ def test_one_value_given_keeps_the_other_defaults_of_the_section(tmp_path: Path)
         (NAMED + "teacher: {name: ic2ml, fit: {epoch: 3}}", "teacher.fit.epoch is not a known key; did you mean 'epochs'?"),
         ("name: mine\ndata: {split: {tests: 0.2}}", "data.split.tests is not a known key; did you mean 'test'?"),
         ("name: mine\nstudents: [{kind: mlp, epoch: 2}]", "students.0.epoch is not a known key; did you mean 'epochs'?"),
-        (SHORTEST + "students: [{kind: gru}]", "there is no student gru; the students are cnn, lstm, mlp"),
+        (SHORTEST + "students: [{kind: rnn}]", "there is no student rnn; the students are cnn, gru, lstm, mlp"),
         (SHORTEST + "students: [{kind: mlp}, {kind: mlp}]", "each kind once"),
         (NAMED + "teacher: {name: ic2ml, fit: {epochs: many}}", "teacher.fit.epochs is 'many'"),
         ("name: mine\ndata: {split: {test: 1.5}}", "data.split.test is 1.5"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgebat.errors import GraphError
-from edgebat.runtime import Engine, LstmState
+from edgebat.runtime import Engine
 from edgebat.verify.inputs import random_inputs
 from edgebat.verify.random_graphs import FAMILIES, random_graph
 from tests import scalar_reference as scalar
@@ -18,16 +18,17 @@ def test_numpy_equals_the_scalar_specification(family: str) -> None:
         assert Engine(graph).run(x).tolist() == [scalar.run(graph, window) for window in x], graph.name
 
 
+@pytest.mark.parametrize("family", ["lstm", "gru"])
 @pytest.mark.parametrize("seed", range(4))
-def test_single_steps_equal_one_long_call_also_from_saved_state(seed: int) -> None:
-    graph = random_graph("lstm", seed)
+def test_single_steps_equal_one_long_call_also_from_saved_state(family: str, seed: int) -> None:
+    graph = random_graph(family, seed)
     engine = Engine(graph)
     x = random_inputs(graph, 16, seed)
     state = engine.initial_state(len(x))
     for t in range(x.shape[1]):
         y, state = engine.step(x[:, t], state)
         # what a device does at power-off: copy the state out and back in
-        state = [LstmState(s.hidden.copy(), s.cell.copy()) for s in state]
+        state = [type(s)(*(array.copy() for array in vars(s).values())) for s in state]
     np.testing.assert_array_equal(y, engine.run(x))
 
 

@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [12, 8]},
     "cnn": {"channels": [8], "kernel": 2, "pool": 2, "hidden": 8},
     "lstm": {"units": 6, "stacked": 2},
+    "gru": {"units": 6, "stacked": 2},
 }
 """Settings of each family; one that is not here is priced as it is by default."""
 BOARD, HEALTH, WINDOWS = "cortex-m0plus", task("health"), tiny_windows()

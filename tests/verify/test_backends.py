@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import edgebat.graph
-from edgebat.bench.nets import NETS, reference_net
+from edgebat.bench.nets import ALL_NETS, reference_net
 from edgebat.errors import GraphError, ModelFileError
 from edgebat.formats.export import export_model
 from edgebat.graph import OPERATORS, IntGraph, Node, Tensor
@@ -29,6 +29,7 @@ ANSWERS = {
     "add": "numpy tflite onnx c",
     "lut": "numpy tflite onnx c",
     "lstm": "numpy tflite onnx c qat ptq",
+    "gru": "numpy tflite onnx c qat ptq",
     "last_step": "numpy tflite onnx c qat ptq",
 }
 """Who runs which operator; the others refuse it. ``ptq`` has float layers of its own and is asked for what it writes."""
@@ -69,6 +70,8 @@ def alone(op: str) -> IntGraph:
             make.lut("square")
         case "lstm":
             make.lstm(4)
+        case "gru":
+            make.gru(4)
         case "last_step":
             make.last_step()
         case _:
@@ -92,7 +95,7 @@ def trained(graph: IntGraph, x: np.ndarray) -> np.ndarray:
     """The integers of the fake-quantized network that starts from the graph's own weights."""
     torch = pytest.importorskip("torch")
     from edgebat.quantization.qat import _step
-    from edgebat.students.spec import Conv1DLayer, DenseLayer, FlattenLayer, LstmLayer
+    from edgebat.students.spec import Conv1DLayer, DenseLayer, FlattenLayer, GruLayer, LstmLayer
 
     def layer_of(node: Node) -> object:
         match node.op:
@@ -100,13 +103,16 @@ def trained(graph: IntGraph, x: np.ndarray) -> np.ndarray:
                 kind = DenseLayer if node.op == "dense" else Conv1DLayer
                 scale = node.weight_scale.reshape(-1, *[1] * (node.weight.ndim - 1))
                 return kind((node.weight * scale).astype(np.float32), np.zeros(len(node.weight), np.float32))
-            case "lstm":
+            case "lstm" | "gru":
                 wx = node.input_weight * node.input_scale[:, None, None]
                 wh = node.recurrent_weight * node.recurrent_scale[:, None, None]
                 bias = node.bias * node.input_scale[:, None] * graph.tensors[node.inputs[0]].scale
-                units = wh.shape[1]
-                parts = (wx.reshape(4 * units, -1), wh.reshape(4 * units, -1), bias.reshape(-1))
-                return LstmLayer(*(part.astype(np.float32) for part in parts))
+                rows = wh.shape[0] * wh.shape[1]
+                parts = [wx.reshape(rows, -1), wh.reshape(rows, -1), bias.reshape(-1)]
+                if node.op == "gru":
+                    parts.append(node.recurrent_bias * node.recurrent_scale[2] * 2.0**-7)
+                kind = LstmLayer if node.op == "lstm" else GruLayer
+                return kind(*(part.astype(np.float32) for part in parts))
         return FlattenLayer()
 
     steps = [_step(node, graph, layer_of(node)) for node in graph.nodes]
@@ -140,7 +146,7 @@ def test_a_back_end_gives_equal_integers_or_names_what_it_cannot_do(back_end: st
 
 
 def test_the_quantizer_writes_the_operators_of_its_line() -> None:
-    written = {node.op for net in NETS for node in reference_net(net).nodes}
+    written = {node.op for net in ALL_NETS for node in reference_net(net).nodes}
     assert written == {op for op, answers in ANSWERS.items() if "ptq" in answers.split()}
 
 

@@ -36,6 +36,7 @@ def test_promises_cover_each_family_by_two_foreign_engines() -> None:
         "mlp": ["ONNX Runtime", "LiteRT"],
         "cnn": ["ONNX Runtime", "LiteRT"],
         "lstm": ["ONNX Runtime", "TFLite Micro"],
+        "gru": ["ONNX Runtime", "TFLite Micro"],
     }
 
 

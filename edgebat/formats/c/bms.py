@@ -177,6 +177,6 @@ const {numbers.header}_model_t {name}_model = {{
     &quantize,
     &{"run_slice" if scored else f"{name}_run_slice"},
     &read_output,
-    SELFTEST,
+    SELFTEST,{numbers.last_members(name)}
 }};
 """

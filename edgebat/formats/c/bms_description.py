@@ -84,6 +84,10 @@ class Description(ABC):
     def members(self, upper: str) -> str:
         """Members of the structure between tables and sizes, one to a line; ``upper``: the model's name in macros."""
 
+    def last_members(self, name: str) -> str:
+        """Members behind all others, each after a line break; ``name``: the model's in C."""
+        return ""
+
 
 class TaskNumbers:
     """Numbers of the task a model was trained for, as its file carries it, checked one by one.

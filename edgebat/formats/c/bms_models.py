@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -12,17 +13,22 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint
 from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import synthetic_note
+from edgebat.graph.origin import graph_interval, reads_rate, rows_may_be_empty, synthetic_note
+from edgebat.ground import RowLimits
 from edgebat.runtime.border import unclipped_ppm
 from edgebat.runtime.refusal import row_limits
 
-ABI = 2
+ABI = 3
 """EDGEBAT_BMS_ABI of the C header."""
 POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
-SAVED_HEADER = 144
+SAVED_HEADER = 176
 MOST_V = 10.0
+OUTPUTS_WITH_BOUNDS = 5
+"""soh, trajectory, rul, soh_low and soh_high."""
+MOST_WIDTH_CPCT = 20_000
+"""So that a thousand times it fits into 32 bits."""
 REFERENCES = {
     "nominal": "the nominal capacity",
     "first": "the cell's first capacity: set reference_mAh",
@@ -36,7 +42,7 @@ ANY_TEMPERATURE_DDEGC = (-32768, 32767)
 class BmsModel(Description):
     """The numbers of ``edgebat_model_t``; see ``firmware_stubs/include/edgebat/edgebat.h``.
 
-    ``level_uv`` [increments + 1]; ``low_ppm``, ``high_ppm`` [increments].
+    ``level_uv`` [increments + 1]; ``low_ppm``, ``high_ppm`` [columns].
     """
 
     key: ClassVar[str] = "increments"
@@ -48,8 +54,13 @@ class BmsModel(Description):
 
     level_uv: tuple[int, ...]
     increments: int
+    columns: int
+    """Inputs per charge: the increments and, where the model reads it, the rate."""
+    limits: RowLimits
     context: int
     sigma_cpct: int
+    interval_divisor: int
+    """A thousand times the width of the model's interval over its deviation; 0: it states none."""
     soh_reference: str
     min_ddegc: int
     max_ddegc: int
@@ -69,7 +80,13 @@ class BmsModel(Description):
             raise ModelFileError(
                 f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
             )
-        context, increments = graph.input_tensor.shape
+        context, columns = graph.input_tensor.shape
+        if rows_may_be_empty(graph):
+            raise ModelFileError(
+                f"model {graph.name!r} reads charges through any window; the estimator's charge counter keeps one. Its C "
+                "runs without the estimator"
+            )
+        increments = columns - int(reads_rate(graph))
         if (task.whole("context"), task.whole("increments")) != (context, increments):
             raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
         window_v = np.linspace(
@@ -92,12 +109,15 @@ class BmsModel(Description):
             low_ppm=limits.low_ppm,
             high_ppm=limits.high_ppm,
             increments=increments,
+            columns=columns,
+            limits=limits,
             context=context,
             max_gap=task.whole("max_gap"),
             points=points,
             horizon=task.whole("horizon"),
             eol_cpct=round(task.number("eol", 1.0) * 10000),
             sigma_cpct=sigma,
+            interval_divisor=_interval_divisor(graph, len(outputs)),
             soh_reference=task.word("soh_reference", REFERENCES),
             min_ddegc=cold,
             max_ddegc=hot,
@@ -105,18 +125,19 @@ class BmsModel(Description):
 
     @property
     def saved_bytes(self) -> int:
-        return SAVED_HEADER + 2 * self.points + self.increments * self.context + 4
+        return SAVED_HEADER + 2 * self.points + self.columns * self.context + 4
 
     def work_sizes(self) -> tuple[int, int]:
-        return self.increments, self.context
+        return self.columns, self.context
 
     def saved_sizes(self) -> tuple[int, ...]:
-        return self.increments, self.context, self.points
+        return self.columns, self.context, self.points
 
     def about(self) -> str:
         low, high = self.level_uv[0] / 1e6, self.level_uv[-1] / 1e6
+        rate = ", and the mean current of each" if self.columns > self.increments else ""
         return f"""\
- * window      {self.increments} increments of charge from {low:g} to {high:g} V, {self.context} charges
+ * window      {self.increments} increments of charge from {low:g} to {high:g} V, {self.context} charges{rate}
  * SOH         % of {REFERENCES[self.soh_reference]}
  * end of life {self.eol_cpct / 100:g} %"""
 
@@ -124,7 +145,8 @@ class BmsModel(Description):
         return {"level_uV": self.level_uv, **super().tables()}
 
     def checks(self) -> dict[str, str]:
-        return {"columns_are_increments": f"COLUMNS == {self.increments}"}
+        known = "columns_are_increments" if self.columns == self.increments else "columns_are_increments_and_rate"
+        return {known: f"COLUMNS == {self.columns}"}
 
     def functions(self, name: str) -> str:
         which = ", what - EDGEBAT_READ_POINTS" if self.points > 1 else ""
@@ -145,16 +167,34 @@ static int32_t read_output(const void *output, uint32_t what)
     case EDGEBAT_READ_RUL:
         value = {name}_rul(y);
         break;
-    default:
+{self._sigma_case(name)}    default:
         value = {name}_trajectory(y{which});
         break;
     }}
     return value;
 }}"""
 
+    def _sigma_case(self, name: str) -> str:
+        if not self.interval_divisor:
+            return ""
+        return f"""\
+    case EDGEBAT_READ_SIGMA: /* BmsModel.sigma_of is the same */
+        value = {name}_soh_high(y) - {name}_soh_low(y);
+        value = (value < {MOST_WIDTH_CPCT}) ? value : {MOST_WIDTH_CPCT};
+        value = ((value * 1000) + {self.interval_divisor // 2}) / {self.interval_divisor};
+        value = (value > 1) ? value : 1;
+        break;
+"""
+
+    def sigma_of(self, low_cpct: int, high_cpct: int) -> int:
+        """The deviation that an interval stands for, 0.01 %."""
+        width = min(high_cpct - low_cpct, MOST_WIDTH_CPCT)
+        return max((width * 1000 + self.interval_divisor // 2) // self.interval_divisor, 1)
+
     def members(self, upper: str) -> str:
         return f"""\
     {self.increments}U, /* increments */
+    {self.columns}U, /* columns */
     {self.context}U, /* context */
     {upper}_SLICES,
     {self.max_gap}U, /* max_gap, cycles */
@@ -164,6 +204,19 @@ static int32_t read_output(const void *output, uint32_t what)
     {self.sigma_cpct}U, /* deviation on validation cells, 0.01 % */
     {self.min_ddegc}, /* temperatures of the training cells, 0.1 degC */
     {self.max_ddegc},"""
+
+    def last_members(self, name: str) -> str:
+        return f"\n    &{name}_knows_rate," if self.limits.rates_mc else "\n    NULL, /* rates are not stated */"
+
+
+def _interval_divisor(graph: IntGraph, outputs: int) -> int:
+    """See ``BmsModel``. A normal error lies within that many deviations as often as the interval was made for."""
+    interval = graph_interval(graph)
+    if interval is None or interval.head != "soh":
+        return 0
+    if outputs != OUTPUTS_WITH_BOUNDS:
+        raise ModelFileError(f"model {graph.name!r} states an interval and has {outputs} outputs; export it again")
+    return round(2000 * NormalDist().inv_cdf((1.0 + interval.nominal) / 2.0))
 
 
 def _field(graph: IntGraph) -> tuple[int, int, int]:

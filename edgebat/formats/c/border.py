@@ -15,6 +15,7 @@ import numpy as np
 from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
 from edgebat.graph.model import IntGraph
+from edgebat.interval import BOUNDS, LOW
 
 INT32_LIMIT = 2**31
 RELATIVE_UNIT = "cpct"
@@ -34,6 +35,10 @@ class Output:
     shift: int
     offset: int
     relative: bool
+    of: str = ""
+    """The output that this one is a bound of."""
+    bound: str = ""
+    """low or high."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ def read_border(graph: IntGraph) -> Border | None:
             raise ValueError(f"{len(offset)} offsets, {len(multiplier)} multipliers {multiplier}, shift {shift}")
         if not fits or len(set(names)) != len(names):
             raise ValueError(f"outputs {names} overlap in name or leave the {total} values of the model")
+        for place, entry in enumerate(outputs):
+            of = next((o for o in outputs[:place] if o.name == entry.of), None)
+            if entry.of and (of is None or entry.bound not in BOUNDS or not _alike(entry, of)):
+                raise ValueError(f"output {entry.name!r} is no bound of an output before it")
         if len(offset) != columns:
             return None
         _check_reach(offset, multiplier, shift, outputs, np.iinfo(graph.output_tensor.dtype))
@@ -101,6 +110,10 @@ def _check_reach(
             raise ValueError(f"output {entry.name!r} goes from {ends[0]} to {ends[1]}, which is more than 32 bits")
 
 
+def _alike(bound: Output, of: Output) -> bool:
+    return (bound.size, bound.unit, bound.relative, of.of) == (of.size, of.unit, of.relative, "")
+
+
 def _integer(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -INT32_LIMIT <= value < INT32_LIMIT:
         raise ValueError(f"{value!r} is not a 32-bit integer")
@@ -126,12 +139,14 @@ def _output(entry: Any, relative_input: bool) -> Output:
         raise ValueError(
             f"output {name!r} in {entry['unit']} is relative; that takes a relative input and {RELATIVE_UNIT}"
         )
-    return Output(name, index, size, _text(entry["unit"]), multiplier, shift, offset, relative)
+    of, bound = (str(entry.get(key, "")) for key in ("of", "bound"))
+    return Output(name, index, size, _text(entry["unit"]), multiplier, shift, offset, relative, of, bound)
 
 
-def prototypes(border: Border, name: str, upper: str, columns: int) -> str:
-    """Declarations for the header."""
-    rows = f"Rows of {upper}_COLUMNS values in {border.unit} -> int8 input of the model"
+def prototypes(border: Border, name: str, upper: str, columns: int, rated: bool = False) -> str:
+    """Declarations for the header. rated: the last value of a row is a rate."""
+    rate = ", the last one a rate in 0.001 C," if rated else ""
+    rows = f"Rows of {upper}_COLUMNS values in {border.unit}{rate} -> int8 input of the model"
     rows += "; values beyond its range are clipped."
     last, comment = "", f"/** {rows} */"
     if border.relative:
@@ -151,8 +166,9 @@ void {name}_quantize(const int32_t *values{last}, int8_t *input, uint32_t rows);
     for out in border.outputs:
         many = f", i = 0 to {out.size - 1}" if out.size > 1 else ""
         from_last = f"; last: the window's last value in {border.unit}, 0 or more" if out.relative else ""
+        sides = f", never {'above' if out.bound == LOW else 'below'} {out.of}" if out.of else ""
         lines.append(f"""
-/** {out.name} in {out.unit}{many}{from_last}. */
+/** {out.name} in {out.unit}{sides}{many}{from_last}. */
 {_signature(out, name)};
 """)
     return "".join(lines)
@@ -186,10 +202,21 @@ void {name}_quantize(const int32_t *values{last}, int8_t *input, uint32_t rows)
         place = f"output[{out.index}U + i]" if out.size > 1 else f"output[{out.index}]"
         # ppm to 0.01 %, rounded; unsigned, so that no value of last overflows.
         added = " + (int32_t)(((uint32_t)last + 50U) / 100U)" if out.relative else ""
+        value = f"edgebat_value({place}, {out.multiplier}, {out.shift}, {out.offset}){added}"
+        body = _inside(out, name, value) if out.of else f"    return {value};"
         parts.append(f"""
 {_signature(out, name)}
 {{
-    return edgebat_value({place}, {out.multiplier}, {out.shift}, {out.offset}){added};
+{body}
 }}
 """)
     return "".join(parts)
+
+
+def _inside(out: Output, name: str, value: str) -> str:
+    """The body of a bound's function: it never lies on the wrong side of what it bounds."""
+    arguments = ", ".join(["output", *(["last"] if out.relative else []), *(["i"] if out.size > 1 else [])])
+    return f"""\
+    const int32_t bound = {value};
+    const int32_t of = {name}_{out.of}({arguments});
+    return (bound {"<" if out.bound == LOW else ">"} of) ? bound : of;"""

@@ -6,8 +6,11 @@ import re
 
 from edgebat.formats.c import tables
 from edgebat.ground import Ground
+from edgebat.interval import Interval
 
 FACT_WIDTH = 400
+FACTORS = {"fraction": ("CPCT", 10_000), "cycles": ("CYCLES", 1)}
+"""Unit of a head -> that of a macro, and how many of these make one."""
 
 
 def prototypes(ground: Ground, name: str, upper: str) -> str:
@@ -26,6 +29,27 @@ def prototypes(ground: Ground, name: str, upper: str) -> str:
 {about}
  */
 {macros}{_rate_prototype(name) if ground.rows.rates_mc else ""}{_domain_prototype(name, upper) if ground.domain else ""}"""
+
+
+def interval_macros(interval: Interval | None, upper: str) -> str:
+    """For the header: how often the interval around the estimate held; "" for a model without one."""
+    if interval is None:
+        return ""
+    values = [
+        ("NOMINAL_PERMILLE", round(interval.nominal * 1000), "share of windows it was made for"),
+        ("CELLS", interval.cells, "calibration cells"),
+    ]
+    if interval.held_out:
+        held, factor = interval.held_out[0], FACTORS[interval.unit]
+        values += [
+            ("HELD_PERMILLE", round(held.coverage * 1000), f"measured, mean of {held.cells} cells nobody had seen"),
+            ("WORST_PERMILLE", round(held.worst * 1000), "the worst of them"),
+            (f"WIDTH_{factor[0]}", round(held.width * factor[1]), "median, from low to high"),
+        ]
+    macros = "".join(f"#define {upper}_INTERVAL_{key} {value} /* {text} */\n" for key, value, text in values)
+    return f"""
+/** Interval of {re.sub(r"[^A-Za-z0-9_]", "_", interval.head)}: how often it held. It says nothing of what is refused. */
+{macros}"""
 
 
 def _rate_prototype(name: str) -> str:
@@ -69,9 +93,9 @@ uint32_t {name}_domain(const int8_t *input);
 """
 
 
-def functions(ground: Ground, name: str, rows: int) -> str:
+def functions(ground: Ground, name: str, rows: int, columns: int) -> str:
     """For the source; "" for a model that states neither rates nor a domain."""
-    return _rate_function(ground, name) + _domain_function(ground, name, rows)
+    return _rate_function(ground, name) + _domain_function(ground, name, rows, columns)
 
 
 def _rate_function(ground: Ground, name: str) -> str:
@@ -87,7 +111,7 @@ int {name}_knows_rate(int32_t rate_mC)
 """
 
 
-def _domain_function(ground: Ground, name: str, rows: int) -> str:
+def _domain_function(ground: Ground, name: str, rows: int, stride: int) -> str:
     """``Domain.scores`` is the same in Python."""
     if ground.domain is None:
         return ""
@@ -103,7 +127,7 @@ uint32_t {name}_domain(const int8_t *input)
     for (uint32_t c = 0; c < {columns}U; c++) {{
         uint32_t sum = 0; /* of values plus 128, which are never negative */
         for (uint32_t r = 0; r < {rows}U; r++) {{
-            sum += (uint32_t)((int32_t)input[(r * {columns}U) + c] + 128);
+            sum += (uint32_t)((int32_t)input[(r * {stride}U) + c] + 128);
         }}
         mean[c] = (uint8_t)(((2U * sum) + {rows}U) / {2 * rows}U);
     }}

@@ -11,6 +11,10 @@ from edgebat.formats.c.memory import Buffer, View, pad4
 from edgebat.formats.c.tables import Table
 from edgebat.graph.model import Convolution, Flatten, IntGraph, LastStep, Node, Requant, Tensor
 
+HEADERS = {"edgebat_exact": "exact", "edgebat_gru": "layers"}
+"""Kernels whose names begin so have a header of that name, in this folder of ``firmware_stubs``: copied beside models
+that call them."""
+
 
 @dataclass
 class Lowering:
@@ -156,9 +160,9 @@ class Program:
         return [call for statement in (*self.run, *self.step, *self.head) for call in statement.calls()]
 
     @property
-    def exact(self) -> bool:
-        """Whether kernels are called that round as other engines."""
-        return any(call.function.startswith("edgebat_exact") for call in self.calls)
+    def headers(self) -> list[str]:
+        """The ``HEADERS`` whose kernels are called."""
+        return [name for name in HEADERS if any(call.function.startswith(name) for call in self.calls)]
 
     @property
     def table_bytes(self) -> int:

@@ -10,6 +10,7 @@ from edgebat.formats.c.conv import lower_average_pool, lower_conv1d, lower_depth
 from edgebat.formats.c.dense import lower_dense
 from edgebat.formats.c.elementwise import lower_add, lower_concat, lower_flatten, lower_last_step, lower_lut
 from edgebat.formats.c.exact import LINEAR
+from edgebat.formats.c.gru import lower_gru, lower_gru_step
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.lstm import lower_lstm, lower_lstm_step
 from edgebat.formats.c.memory import View
@@ -28,9 +29,10 @@ OPERATORS: Operators = {
     "add": lower_add,
     "lut": lower_lut,
     "lstm": lower_lstm,
+    "gru": lower_gru,
     "last_step": lower_last_step,
 }
-STEP_OPERATORS: Operators = {**OPERATORS, "lstm": lower_lstm_step}
+STEP_OPERATORS: Operators = {**OPERATORS, "lstm": lower_lstm_step, "gru": lower_gru_step}
 """Operators of one time step, between whose calls a layer keeps its state."""
 
 

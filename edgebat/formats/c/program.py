@@ -7,7 +7,7 @@ from dataclasses import replace
 from edgebat.formats.c.lowering import Lowering, Program
 from edgebat.formats.c.memory import Buffer, allocate
 from edgebat.formats.c.operators import STEP_OPERATORS, copy_output, lower_nodes, stage_input
-from edgebat.graph.model import Dense, IntGraph, LastStep, Lstm, Lut, Node
+from edgebat.graph.model import Dense, IntGraph, LastStep, Lut, Node, Recurrent
 
 
 def lower(graph: IntGraph, mode: str) -> Program:
@@ -30,9 +30,9 @@ def _last_step_index(graph: IntGraph) -> int | None:
             return None
         if isinstance(node, LastStep):
             return index if recurrent else None
-        if not isinstance(node, Lstm | Dense | Lut):
+        if not isinstance(node, Recurrent | Dense | Lut):
             return None
-        recurrent = recurrent or isinstance(node, Lstm)
+        recurrent = recurrent or isinstance(node, Recurrent)
         current = node.output
     return None
 

@@ -16,9 +16,8 @@ from edgebat.formats.c.calls import RETURNING_OK, Call, Statement
 from edgebat.formats.c.lowering import Program
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import graph_ground, synthetic_note
+from edgebat.graph.origin import graph_ground, graph_interval, reads_rate, synthetic_note
 
-_EXACT = '\n#include "edgebat_exact.h"\n'
 ABI = 1  # EDGEBAT_NN_ABI of firmware_stubs/include/edgebat_nn.h
 
 
@@ -81,8 +80,9 @@ def header_text(graph: IntGraph, program: Program, units: border.Border | None, 
     prototypes = [
         slices.prototype(name, upper),
         _step_prototypes(name, upper) if program.stateful else "",
-        border.prototypes(units, name, upper, graph.input_tensor.shape[-1]) if units else "",
+        border.prototypes(units, name, upper, graph.input_tensor.shape[-1], reads_rate(graph)) if units else "",
         ground.prototypes(graph_ground(graph), name, upper),
+        ground.interval_macros(graph_interval(graph), upper),
         selftest.prototypes(name, upper),
     ]
     macros = "\n".join(f"#define {f'{upper}_{key}':<{width}} {value} /* {text} */" for key, value, text in sizes)
@@ -141,11 +141,12 @@ def source_text(graph: IntGraph, program: Program, units: border.Border | None, 
     checks = _checks(["input", "output", "scratch"], "scratch")
     body += slices.function(program, name, upper, checks)
     body += border.functions(units, graph, name, upper) if units else ""
-    body += ground.functions(graph_ground(graph), name, graph.input_tensor.shape[0])
+    body += ground.functions(graph_ground(graph), name, graph.input_tensor.shape[0], graph.input_tensor.shape[-1])
     body += selftest.functions(graph, program, name, upper)
+    includes = "".join(f'\n#include "{header}.h"\n' for header in program.headers)
     definitions = "\n".join(table.text for table in program.tables)
     return f"""{_banner(graph, program, f"{name}.c - tables and calls of model {name}", mode)}#include "{name}.h"
-{_EXACT if program.exact else ""}
+{includes}
 #include <stddef.h>
 
 {_assertions(program, name, upper)}

@@ -19,7 +19,7 @@ from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.c.border import read_border
 from edgebat.formats.c.exact import PREFIX
-from edgebat.formats.c.lowering import Program
+from edgebat.formats.c.lowering import HEADERS, Program
 from edgebat.formats.c.program import lower
 from edgebat.formats.c.text import header_text, source_text
 from edgebat.graph.check import check_graph
@@ -40,6 +40,8 @@ _FILES = {
     "edgebat_max_pool": ("edgebat_max_pool", "edgebat_copy", "edgebat_maximum"),
     "edgebat_lstm_step": ("edgebat_lstm", "edgebat_sigmoid"),
     "edgebat_lstm_any_step": ("edgebat_lstm_any", "edgebat_sigmoid"),
+    "edgebat_gru_step": ("edgebat_gru", "edgebat_sigmoid"),
+    "edgebat_gru_before_step": ("edgebat_gru", "edgebat_sigmoid"),
 }
 
 
@@ -84,9 +86,9 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
     texts = header_text(graph, program, border, name, mode), source_text(graph, program, border, name, mode)
     for path, text in zip(files, texts, strict=True):
         atomic_write(path, text)
-    if program.exact:
-        files.append(out_dir / f"{PREFIX}.h")
-        atomic_write(files[-1], (firmware_dir() / "exact" / f"{PREFIX}.h").read_bytes())
+    for header in program.headers:
+        files.append(out_dir / f"{header}.h")
+        atomic_write(files[-1], (firmware_dir() / HEADERS[header] / files[-1].name).read_bytes())
     return CModel(
         name=name,
         files=files,

@@ -1,7 +1,7 @@
 """An integer graph as ONNX operators with the graph's own integers; NumPy only.
 
 Dense layers become QGemm (com.microsoft), convolutions and average pooling QLinearConv: their rounding is ``F``, which
-every requantization was chosen to equal. What has no such operator (int16 head, addition, LSTM) is written in plain
+every requantization was chosen to equal. What has no such operator (int16 head, addition, LSTM, GRU) is written in plain
 integer operators. Sequences are ``[N, T, C]``; convolutions work on ``[N, C, T]``, with Transpose where needed.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from edgebat.arrays import Float32
 from edgebat.errors import ModelFileError
+from edgebat.formats.onnx.gru import emit_gru
 from edgebat.formats.onnx.integer import emit_lstm, emit_shift
 from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
 from edgebat.formats.rounding import Linear, average_window, is_exact
@@ -86,7 +87,7 @@ class _Emitter:
     # -- operators
 
     def node(self, node: Node) -> None:
-        if self.stateful and not isinstance(node, ops.Lstm | ops.LastStep | ops.Dense | ops.Lut):
+        if self.stateful and not isinstance(node, ops.Recurrent | ops.LastStep | ops.Dense | ops.Lut):
             raise ModelFileError(f"node {node.name!r} ({node.op}) needs all time steps: the model can't be stepped")
         source, target = self.graph.tensors[node.inputs[0]], self.graph.tensors[node.output]
         if node.op not in _OPERATORS:
@@ -177,6 +178,10 @@ class _Emitter:
     def lstm(self, node: ops.Lstm, source: Tensor, target: Tensor) -> None:
         self.sequence(source.name)
         emit_lstm(self.onnx, node, source, target, self.stateful)
+
+    def gru(self, node: ops.Gru, source: Tensor, target: Tensor) -> None:
+        self.sequence(source.name)
+        emit_gru(self.onnx, node, source, target, self.stateful)
 
     def head(self, node: ops.Dense, source: Tensor, target: Tensor) -> None:
         if node.requant.kind != "shift":

@@ -114,9 +114,9 @@ def _emit_double(graph: OnnxGraph, x: str, multiplier: Any, exponent: Any, name:
     factor = np.asarray(multiplier, np.int64) << np.maximum(exponent, 0)
     product = graph.emit("Mul", [x, graph.constant(f"{name}/multiplier", factor, "int64")], f"{name}/product")
     # The doubling high multiply rounds halves up: floor((x * m + 2**30) / 2**31), lifted by 2**31 * 2**31.
-    lifted = graph.emit("Add", [product, _scalar(graph, (1 << 62) + (1 << 30), "int64")], f"{name}/lifted")
-    divided = graph.emit("Div", [lifted, _scalar(graph, 1 << 31, "int64")], f"{name}/divided")
-    high = graph.emit("Sub", [divided, _scalar(graph, 1 << 31, "int64")], f"{name}/high")
+    lifted = graph.emit("Add", [product, scalar(graph, (1 << 62) + (1 << 30), "int64")], f"{name}/lifted")
+    divided = graph.emit("Div", [lifted, scalar(graph, 1 << 31, "int64")], f"{name}/divided")
+    high = graph.emit("Sub", [divided, scalar(graph, 1 << 31, "int64")], f"{name}/high")
     return _emit_rounding_shift(graph, high, np.maximum(-exponent, 0), "int64", name)
 
 
@@ -129,7 +129,8 @@ def _emit_rounding_shift(graph: OnnxGraph, x: str, shift: Any, dtype: str, name:
     return graph.emit("Div", [rounded, graph.constant(f"{name}/step", step, dtype)], name)
 
 
-def _scalar(graph: OnnxGraph, value: int, dtype: str) -> str:
+def scalar(graph: OnnxGraph, value: int, dtype: str) -> str:
+    """The constant ``value``, one for all who name it."""
     return graph.constant(f"{dtype}({value})", value, dtype)
 
 
@@ -154,25 +155,25 @@ def _step(outer: OnnxGraph, node: Lstm, target: Tensor) -> OnnxGraph:
     acc = body.emit("Reshape", [acc, shape], f"{p}recurrent_gates")
     multiplier, exponent = node.recurrent_multiplier[order], node.recurrent_exponent[order]
     recurrent = _emit_gate_scale(body, acc, multiplier, exponent, f"{p}recurrent")
-    z = _emit_saturate16(body, body.emit("Add", [products, recurrent], f"{p}gate_sums"), f"{p}gates")
-    three, last = _emit_split(body, z, [3, 1], [f"{p}sigmoid_gates", f"{p}cell_gate"])
-    s = _emit_sigmoid(body, three, f"{p}sigmoids")
+    z = emit_saturate16(body, body.emit("Add", [products, recurrent], f"{p}gate_sums"), f"{p}gates")
+    three, last = emit_split(body, z, [3, 1], [f"{p}sigmoid_gates", f"{p}cell_gate"])
+    s = emit_sigmoid(body, three, f"{p}sigmoids")
     parts = [
-        *_emit_split(body, s, [1, 1, 1], [f"{p}input_1", f"{p}forget_1", f"{p}output_1"]),
-        _emit_tanh(body, last, 0, f"{p}candidate_1"),
+        *emit_split(body, s, [1, 1, 1], [f"{p}input_1", f"{p}forget_1", f"{p}output_1"]),
+        emit_tanh(body, last, 0, f"{p}candidate_1"),
     ]
     axis = body.constant("int64[1]", [1], "int64")
     i, f, o, g = (body.emit("Squeeze", [part, axis], part.removesuffix("_1")) for part in parts)
-    kept = _emit_halving_shift(body, body.emit("Mul", [f, c], f"{p}kept_product"), 14, f"{p}kept_scaled")
+    kept = emit_halving_shift(body, body.emit("Mul", [f, c], f"{p}kept_product"), 14, f"{p}kept_scaled")
     added = body.emit("Mul", [i, g], f"{p}added_product")
-    added = _emit_halving_shift(body, added, 29 + node.cell_exponent, f"{p}added_scaled")
-    terms = [_emit_saturate16(body, kept, f"{p}kept"), _emit_saturate16(body, added, f"{p}added")]
-    cell = _emit_saturate16(body, body.emit("Add", terms, f"{p}cell_sum"), f"{p}next_cell")
-    squashed = _emit_tanh(body, cell, node.cell_exponent + 12, f"{p}squashed")
+    added = emit_halving_shift(body, added, 29 + node.cell_exponent, f"{p}added_scaled")
+    terms = [emit_saturate16(body, kept, f"{p}kept"), emit_saturate16(body, added, f"{p}added")]
+    cell = emit_saturate16(body, body.emit("Add", terms, f"{p}cell_sum"), f"{p}next_cell")
+    squashed = emit_tanh(body, cell, node.cell_exponent + 12, f"{p}squashed")
     product = body.emit("Mul", [o, squashed], f"{p}hidden_product")
     wide = body.emit("Cast", [product], f"{p}hidden_wide", to=ELEMENT_TYPE["int64"])
     y = _emit_double(body, wide, node.hidden_multiplier, node.hidden_exponent, f"{p}hidden_scaled")
-    y = body.emit("Add", [y, _scalar(body, target.zero_point, "int64")], f"{p}hidden_shifted")
+    y = body.emit("Add", [y, scalar(body, target.zero_point, "int64")], f"{p}hidden_shifted")
     y = emit_clip(body, y, -128, 127, "int64", "int8", f"{p}next_hidden")
     out = body.emit("Identity", [y], f"{p}hidden_out")
     body.outputs = [OnnxValue(y, "int8", state), OnnxValue(cell, "int32", state), OnnxValue(out, "int8", state)]
@@ -182,21 +183,23 @@ def _step(outer: OnnxGraph, node: Lstm, target: Tensor) -> OnnxGraph:
     return body
 
 
-def _emit_split(body: OnnxGraph, x: str, sizes: list[int], outputs: list[str]) -> list[str]:
+def emit_split(body: OnnxGraph, x: str, sizes: list[int], outputs: list[str]) -> list[str]:
+    """``x`` cut along axis 1 into pieces of ``sizes``."""
     lengths = body.constant(f"int64{sizes}", sizes, "int64")
     body.nodes.append(OnnxNode("Split", [x, lengths], outputs, {"axis": 1}, "", outputs[0]))
     return outputs
 
 
-def _emit_saturate16(body: OnnxGraph, x: str, output: str) -> str:
-    return body.emit("Clip", [x, _scalar(body, -32768, "int32"), _scalar(body, 32767, "int32")], output)
+def emit_saturate16(body: OnnxGraph, x: str, output: str) -> str:
+    """int32 ``x`` clipped to the range of int16."""
+    return body.emit("Clip", [x, scalar(body, -32768, "int32"), scalar(body, 32767, "int32")], output)
 
 
-def _emit_halving_shift(body: OnnxGraph, x: str, shift: int, name: str) -> str:
+def emit_halving_shift(body: OnnxGraph, x: str, shift: int, name: str) -> str:
     """Rounding D by 2**-(shift + 1), |x| < 2**30: halve with halves up, then shift with halves away from zero."""
-    lifted = body.emit("Add", [x, _scalar(body, (1 << 30) + 1, "int32")], f"{name}/lifted")
-    halved = body.emit("Div", [lifted, _scalar(body, 2, "int32")], f"{name}/halved")
-    high = body.emit("Sub", [halved, _scalar(body, 1 << 29, "int32")], f"{name}/high")
+    lifted = body.emit("Add", [x, scalar(body, (1 << 30) + 1, "int32")], f"{name}/lifted")
+    halved = body.emit("Div", [lifted, scalar(body, 2, "int32")], f"{name}/halved")
+    high = body.emit("Sub", [halved, scalar(body, 1 << 29, "int32")], f"{name}/high")
     return _emit_rounding_shift(body, high, shift, "int32", name)
 
 
@@ -208,8 +211,8 @@ def _emit_table(body: OnnxGraph, magnitude: str, bits: int, largest: int, name: 
     """
     table = body.constant("sigmoid_table", [*SIGMOID_TABLE], "int32")
     slope = body.constant("sigmoid_slope", [*np.diff(SIGMOID_TABLE), 0], "int32")
-    a = body.emit("Min", [magnitude, _scalar(body, largest, "int32")], f"{name}/magnitude")
-    scale = _scalar(body, 1 << bits, "int32")
+    a = body.emit("Min", [magnitude, scalar(body, largest, "int32")], f"{name}/magnitude")
+    scale = scalar(body, 1 << bits, "int32")
     u = body.emit("Div", [a, scale], f"{name}/index")
     t = body.emit("Sub", [a, body.emit("Mul", [u, scale], f"{name}/whole")], f"{name}/rest")
     value = body.emit("Mul", [body.emit("Gather", [table, u], f"{name}/value"), scale], f"{name}/value_scaled")
@@ -217,27 +220,27 @@ def _emit_table(body: OnnxGraph, magnitude: str, bits: int, largest: int, name: 
     return body.emit("Add", [value, rise], f"{name}/interpolated")
 
 
-def _emit_sigmoid(body: OnnxGraph, x: str, name: str) -> str:
+def emit_sigmoid(body: OnnxGraph, x: str, name: str) -> str:
     """`arithmetic.sigmoid_q`; below zero it is 2**15 minus the value of the magnitude."""
-    d = body.emit("Mul", [x, _scalar(body, 3, "int32")], f"{name}/d")
+    d = body.emit("Mul", [x, scalar(body, 3, "int32")], f"{name}/d")
     r = _emit_table(body, body.emit("Abs", [d], f"{name}/abs"), 9, (255 << 9) - 1, name)
-    s = body.emit("Add", [r, _scalar(body, 512, "int32")], f"{name}/plus_half")
-    s = body.emit("Div", [s, _scalar(body, 1024, "int32")], f"{name}/upper")
-    lower = body.emit("Sub", [_scalar(body, 1 << 15, "int32"), s], f"{name}/lower")
-    below = body.emit("Less", [x, _scalar(body, 0, "int32")], f"{name}/below")
+    s = body.emit("Add", [r, scalar(body, 512, "int32")], f"{name}/plus_half")
+    s = body.emit("Div", [s, scalar(body, 1024, "int32")], f"{name}/upper")
+    lower = body.emit("Sub", [scalar(body, 1 << 15, "int32"), s], f"{name}/lower")
+    below = body.emit("Less", [x, scalar(body, 0, "int32")], f"{name}/below")
     return body.emit("Where", [below, lower, s], name)
 
 
-def _emit_tanh(body: OnnxGraph, x: str, left: int, name: str) -> str:
+def emit_tanh(body: OnnxGraph, x: str, left: int, name: str) -> str:
     """`arithmetic.tanh_q`, an odd function of its rounded argument."""
-    d = body.emit("Mul", [x, _scalar(body, 3 << max(left, 0), "int32")], f"{name}/d")
+    d = body.emit("Mul", [x, scalar(body, 3 << max(left, 0), "int32")], f"{name}/d")
     if left < 0:
         lift = 1 << (20 + left)
         half = (1 << 20) + (1 << (-left - 1))
-        d = body.emit("Add", [d, _scalar(body, half, "int32")], f"{name}/lifted")
-        d = body.emit("Div", [d, _scalar(body, 1 << -left, "int32")], f"{name}/divided")
-        d = body.emit("Sub", [d, _scalar(body, lift, "int32")], f"{name}/rounded")
+        d = body.emit("Add", [d, scalar(body, half, "int32")], f"{name}/lifted")
+        d = body.emit("Div", [d, scalar(body, 1 << -left, "int32")], f"{name}/divided")
+        d = body.emit("Sub", [d, scalar(body, lift, "int32")], f"{name}/rounded")
     r = _emit_table(body, body.emit("Abs", [d], f"{name}/abs"), 8, 255 << 8, name)
-    v = body.emit("Sub", [r, _scalar(body, (1 << 23) - (1 << 7), "int32")], f"{name}/centred")
-    v = body.emit("Div", [v, _scalar(body, 256, "int32")], f"{name}/upper")
+    v = body.emit("Sub", [r, scalar(body, (1 << 23) - (1 << 7), "int32")], f"{name}/centred")
+    v = body.emit("Div", [v, scalar(body, 256, "int32")], f"{name}/upper")
     return body.emit("Mul", [v, body.emit("Sign", [d], f"{name}/sign")], name)

@@ -17,6 +17,8 @@ from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 from edgebat.graph.store import graph_document
 
 NOTE_FORMAT = 1
+_LISTED = {f"{part}_{label}" for part in ("input", "recurrent") for label in ("scale", "factor", "shift")}
+"""Arrays of few values that integer operators have no place for, or not one of their own."""
 
 
 def graph_note(graph: IntGraph) -> dict[str, Any]:
@@ -32,10 +34,10 @@ def graph_note(graph: IntGraph) -> dict[str, Any]:
                 }  # fmt: skip
             elif not isinstance(value, np.ndarray):
                 entry[field.name] = list(value) if isinstance(value, tuple) else value
-            elif field.name in ("input_scale", "recurrent_scale") or (
+            elif field.name in _LISTED or (
                 field.name == "weight_scale" and graph.tensors[node.output].dtype == "int16"
             ):
-                # Integer operators have no place for the scales of LSTM and head.
+                # Integer operators have no place for the scales of LSTM, GRU and head.
                 entry[field.name] = value.tolist()
         nodes.append(entry)
     return graph_document(graph, nodes) | {"format": NOTE_FORMAT}
@@ -86,6 +88,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
 def _pair(value: Any) -> tuple[int, int]:
     left, right = value
     return _integer(left), _integer(right)
@@ -94,6 +102,7 @@ def _pair(value: Any) -> tuple[int, int]:
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "str": _text,
     "int": _integer,
+    "bool": _flag,
     "tuple[str, ...]": lambda value: tuple(_text(name) for name in value),
     "tuple[int, int]": _pair,
 }
@@ -202,6 +211,27 @@ class _Decoder:
         return ops.Lstm(
             **derived, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
             bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
+        )  # fmt: skip
+
+    def gru(self) -> ops.Gru:
+        units = self.tensors[self.output].shape[-1]
+        listed: dict[str, Any] = {
+            field.name: np.array([_number(v) for v in self.entry[field.name]], np.float32)
+            if field.name.endswith("scale")
+            else np.array([_integer(v) for v in self.entry[field.name]], np.int32)
+            for field in dataclasses.fields(self.cls)
+            if field.name in _LISTED
+        }
+        parts = [self.array("recurrent_weight", "int8").T.reshape(-1, units, units)]
+        recurrent_bias = np.zeros(units, np.int32)
+        if self.common["reset_after"]:
+            recurrent_bias = self.array("recurrent_bias", "int32")[2 * units :]
+        else:
+            parts.append(self.array("new_weight", "int8").T.reshape(1, units, units))
+        return ops.Gru(
+            **self.common, **listed, recurrent_bias=recurrent_bias, recurrent_weight=np.concatenate(parts),
+            input_weight=np.ascontiguousarray(self.array("input_weight", "int8").T.reshape(3, units, -1)),
+            bias=self.array("bias", "int32").reshape(3, units),
         )  # fmt: skip
 
 

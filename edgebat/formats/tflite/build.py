@@ -55,7 +55,7 @@ class FileBuilder:
         kind: str,
         version: int,
         inputs: list[int],
-        output: int,
+        output: int | list[int],
         options: str | None = None,
         values: dict[str, Any] | None = None,
         intermediates: list[int] | None = None,
@@ -63,7 +63,8 @@ class FileBuilder:
         code = (schema.OPERATOR[kind], version)
         if code not in self.codes:
             self.codes.append(code)
-        entry: dict[str, Any] = {"opcode_index": self.codes.index(code), "inputs": inputs, "outputs": [output]}
+        outputs = output if isinstance(output, list) else [output]
+        entry: dict[str, Any] = {"opcode_index": self.codes.index(code), "inputs": inputs, "outputs": outputs}
         if options is not None:
             entry |= {"options_type": schema.OPTION_TYPE[options], "options": values or {}}
         if intermediates is not None:

@@ -60,7 +60,9 @@ class ImporterBase:
         for operator in model.operators:
             method = getattr(self, f"on_{operator.kind.lower()}", None)
             if method is None:
-                known = sorted(name[3:].upper() for name in dir(self) if name.startswith("on_"))
+                known = sorted(
+                    name[3:].upper() for name in dir(self) if name.startswith("on_") and "edgebat" not in name
+                )
                 raise ModelFileError(
                     f"{operator.where}: edgebat does not run this operator; it runs {', '.join(known)}. "
                     f"{REMEDIES.get(operator.kind, 'Replace the layer by these and convert the model again')}"

@@ -11,6 +11,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.dilated import DilatedImporter
+from edgebat.formats.tflite.gru_read import read_gru
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
 from edgebat.formats.tflite.schema import PADDING
@@ -342,3 +343,6 @@ class Importer(DilatedImporter):
 
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
         self.nodes += read_lstm(self, operator)
+
+    def on_edgebat_gru(self, operator: FileOperator) -> None:
+        self.nodes.append(read_gru(self, operator))

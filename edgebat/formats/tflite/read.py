@@ -14,6 +14,7 @@ from typing import Any
 
 from edgebat.errors import EdgebatError, ModelFileError
 from edgebat.formats.roundings import AUTO, OWN, Rounding, rounding_of
+from edgebat.formats.tflite.gru_read import fold_layers, require_same
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, FileModel, parse_tflite, read_bytes
 from edgebat.formats.tflite.operators import Importer
 from edgebat.formats.tflite.schema import METADATA_NAME
@@ -49,8 +50,10 @@ def tflite_graph(data: bytes, what: str = "TFLite model", rounding: str = AUTO) 
                 f"{what} has an LSTM, which edgebat computes as TFLite Micro does; its other layers cannot be rounded as "
                 f"{chosen.engine} does beside it. Leave --rounding out, or choose {TFLM}"
             )
-        importer = Importer(model, note.get("nodes", {}), what, chosen)
-        graph = importer.graph(note.get("name", Path(what).stem), note.get("meta", {}))
+        hints = note.get("nodes", {})
+        importer = Importer(fold_layers(model, hints), hints, what, chosen)
+        graph = check_graph(importer.graph(note.get("name", Path(what).stem), note.get("meta", {})))
+        require_same(graph, data)
         return check_graph(graph if note else replace(graph, meta={"foreign": _foreign(model, chosen)}))
     except EdgebatError as error:
         text = str(error)

@@ -20,7 +20,7 @@ _OPTIONS: dict[int, str] = {
     9: "SoftmaxOptions", 10: "ConcatenationOptions", 11: "AddOptions", 17: "ReshapeOptions", 22: "PadOptions",
     21: "MulOptions", 23: "GatherOptions", 27: "ReducerOptions", 28: "SubOptions", 30: "SqueezeOptions",
     32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions",
-    71: "SequenceLSTMOptions", 75: "LeakyReluOptions", 89: "QuantizeOptions",
+    71: "SequenceLSTMOptions", 75: "LeakyReluOptions", 35: "SplitOptions", 79: "SplitVOptions", 89: "QuantizeOptions",
 }  # fmt: skip
 OPTION_TYPE = {name: number for number, name in _OPTIONS.items()}
 
@@ -77,6 +77,8 @@ SCHEMA: dict[str, list[Any]] = {
     "MulOptions": [_ACTIVATION],
     "SubOptions": [_ACTIVATION, ("pot_scale_int16", "bool")],
     "PadOptions": [],
+    "SplitOptions": [("num_splits", "i32")],
+    "SplitVOptions": [("num_splits", "i32")],
     "GatherOptions": [("axis", "i32"), ("batch_dims", "i32")],
     "CastOptions": [("in_type", "i8"), ("out_type", "i8")],
     "ReshapeOptions": [("new_shape", "[i32]")],

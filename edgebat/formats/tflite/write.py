@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,15 @@ from edgebat.files import atomic_write
 from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, shift_hint
 from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.build import FileBuilder
+from edgebat.formats.tflite.gru import write_gru
 from edgebat.formats.tflite.schema import ACTIVATION, PADDING, TENSOR_TYPE
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Requant, Tensor, reach
 
+_IN_FILE = ("name", "inputs", "output", "input_weight", "recurrent_weight", "bias", "recurrent_bias")
+"""Of a GRU, what its operators hold; the rest is noted."""
 GATES = ("input", "forget", "cell", "output")
 
 Planar = tuple[str, int, str]  # name, version and options of an operator on images
@@ -66,7 +70,7 @@ class _Writer(FileBuilder):
         super().__init__()
         self.graph = graph
         self.inexact: list[str] = []
-        recurrent = any(isinstance(node, ops.Lstm) for node in graph.nodes)
+        recurrent = any(isinstance(node, ops.Recurrent) for node in graph.nodes)
         convolutional = any(
             isinstance(node, ops.Convolution | ops.MaxPool1D | ops.AveragePool1D) for node in graph.nodes
         )
@@ -326,6 +330,14 @@ class _Writer(FileBuilder):
             "UNIDIRECTIONAL_SEQUENCE_LSTM", 3, inputs, self.index[target.name], "SequenceLSTMOptions", options,
             intermediates,
         )  # fmt: skip
+
+    def gru(self, node: ops.Gru, source: Tensor, target: Tensor) -> None:
+        first = len(self.operators)
+        if not write_gru(self, node, source, (self.index[source.name], self.index[target.name])):
+            self.inexact.append(node.name)
+        listed = {f.name: getattr(node, f.name) for f in fields(node) if f.name not in _IN_FILE}
+        plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in listed.items()}
+        self.hint(node, gru=plain, first=first, count=len(self.operators) - first)
 
 
 _OPERATORS: dict[str, Callable[[_Writer, Any, Tensor, Tensor], None]] = {

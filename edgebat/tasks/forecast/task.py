@@ -29,6 +29,7 @@ from edgebat.tasks.base import (
 from edgebat.tasks.forecast.fade import fade_curves
 from edgebat.tasks.forecast.score import LINES, LINES24, cycles_to_eol, eol_scores, relative_error, score_forecasts
 from edgebat.tasks.forecast.windows import ForecastSpec, ForecastWindows, capacity_histories, forecast_windows
+from edgebat.tasks.more import MoreWindows
 
 if TYPE_CHECKING:
     from edgebat.data.fleet import Fleet
@@ -63,6 +64,7 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
     searched: ClassVar[Mapping[str, tuple[int, ...]]] = {"seen_cycles": (48, 96, 144)}
     searched_knots = (4, 6, 8, 12)
     relative_input = True
+    more_kinds = ("paced",)
 
     def heads(self, spec: ForecastSpec, knots: int | None = None) -> tuple[Head, ...]:
         """The level now without its noise, the capacities to come as knots that begin there."""
@@ -131,6 +133,12 @@ class Forecast(Task[ForecastWindows, ForecastSpec]):
                 f"left out: {windows.left_out}"
             )
         return Loaded(windows, fleet.source, fleet.synthetic, fleet.fingerprint, fleet)
+
+    def cut_more(self, cells: Loaded[ForecastWindows], spec: ForecastSpec, more: MoreWindows) -> ForecastWindows:
+        """Cells that age at another pace."""
+        from edgebat.tasks.forecast.paced import paced_windows
+
+        return paced_windows(capacity_histories(cells.curves, spec.label_kinds), spec, more)
 
     def synthetic(self, spec: ForecastSpec, cells: int, max_cycles: int, seed: int) -> Loaded[ForecastWindows]:
         """Made-up capacity curves of many shapes."""

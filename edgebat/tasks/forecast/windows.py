@@ -19,7 +19,7 @@ from edgebat.arrays import Float32
 from edgebat.cells import CapacityHistory
 from edgebat.errors import DataError
 from edgebat.files import Json
-from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Windows
+from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, Windows
 
 MEASURED_KINDS = ("measured", "measured_offset", "rpt")
 """Kinds of label that are measurements at the cycle they stand at."""
@@ -99,9 +99,9 @@ class ForecastWindows(Windows):
     spec: ForecastSpec
     x: Float32 = field(metadata=PER_WINDOW)
     """[N, context] capacity / nominal of the last cycles, oldest first, the last one measured; NaN where not."""
-    y: Float32 = field(metadata=PER_WINDOW)
+    y: Float32 = field(metadata=LABEL)
     """[N, horizon] the same for the cycles after it; NaN where not measured."""
-    rul: Float32 = field(metadata=PER_WINDOW)
+    rul: Float32 = field(metadata=LABEL)
     """[N] cycles from the origin until the capacity is below EOL; NaN when that was not seen (censored)."""
     chemistries: tuple[str, ...] = field(metadata=PER_CELL)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Bool, Float64, Int64
-from edgebat.ground import Ground
+from edgebat.arrays import Float32, Float64, Int64
+from edgebat.ground import Ground, RowLimits
 from edgebat.tasks.base import FileOptions
+from edgebat.tasks.health.any_window import Row, gathered
 from edgebat.tasks.health.device_check import device_verdict
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
+from edgebat.tasks.health.windows import input_windows, with_rate
 
 if TYPE_CHECKING:
     from edgebat.data.readers.raw import RawCell
@@ -35,7 +37,7 @@ class Charges:
     cycle: list[int] = field(default_factory=list)
     """Numbers of the cycles with a row."""
     rows: list[Float64] = field(default_factory=list)
-    """Increments of each, fractions of nominal capacity."""
+    """Inputs of each, [columns]: increments, fractions of nominal capacity, and the rate where the model reads it."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Reason -> cycles without a row."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -79,12 +81,12 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
         if device.reason:
             found.left_out[device.reason] += 1
             continue
-        rate_c = float(np.median(current[_inside(voltage, current, spec)])) / nominal_ah
-        found.rates_c.append(rate_c)
+        found.rates_c.append(device.rate_c)
         if np.ptp(voltage[current > 0]) >= WHOLE_V:
             flow = np.maximum((current[1:] + current[:-1]) / 2.0, 0.0)
             found.charged.append(float((flow * np.diff(time)).sum()) / (SECONDS_PER_HOUR * nominal_ah))
-        if refusal := how.ground.rows.refusal(_ppm(row), rate_c, device.degc):
+        row = with_rate(row[None], device.rate_c, spec)[0]
+        if refusal := how.ground.rows.refusal(_ppm(row), device.rate_c, device.degc):
             found.left_out[refusal] += 1
             found.refused[refusal] += 1
             continue
@@ -93,12 +95,37 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
     return found
 
 
+def read_windows(
+    cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOptions
+) -> tuple[Charges, Float32, Int64]:
+    """The charges, the inputs float32 [N, context, columns] they make, and the last cycle [N] of each."""
+    if spec.one_window:
+        found = read_charges(cell, nominal_ah, spec, how)
+        numbers = np.array(found.cycle, dtype=np.int64)
+        x, last = input_windows(numbers, np.array(found.rows).reshape(-1, spec.columns), spec)
+        return found, x, numbers[last]
+    found, rows = Charges(), []
+    how = replace(how, ground=replace(how.ground, rows=_of_one_window(how.ground.rows, spec)))
+    for start_v in spec.starts_v:
+        own = read_charges(cell, nominal_ah, spec.beginning_at(start_v), how)
+        rows += [Row(cycle, start_v, values) for cycle, values in zip(own.cycle, own.rows, strict=True)]
+        found.refused.update(own.refused)
+        found.left_out.update({f"{reason}, from {start_v:g} V": count for reason, count in own.left_out.items()})
+        found.rates_c += own.rates_c
+        found.charged += own.charged
+    x, cycle = gathered(rows, spec)
+    found.cycle = [row.cycle for row in rows]
+    return found, x, cycle
+
+
+def _of_one_window(limits: RowLimits, spec: HealthSpec) -> RowLimits:
+    """The limits of a row without the columns that say which window it is of."""
+
+    def without(values: tuple[int, ...]) -> tuple[int, ...]:
+        return (*values[: spec.increments], *values[spec.increments + 2 :])
+
+    return replace(limits, low_ppm=without(limits.low_ppm), high_ppm=without(limits.high_ppm))
+
+
 def _ppm(row: Float64) -> Int64:
     return np.clip(np.rint(row * PPM), -(2**31), 2**31 - 1).astype(np.int64)
-
-
-def _inside(voltage_v: Float64, current_a: Float64, spec: HealthSpec) -> Bool:
-    """[S] samples of the charge in the window; where it leaps over it, those above."""
-    charging = current_a > 0
-    inside = charging & (voltage_v >= spec.window_start_v) & (voltage_v <= spec.window_end_v)
-    return inside if inside.any() else charging & (voltage_v >= spec.window_start_v)

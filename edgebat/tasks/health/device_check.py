@@ -38,6 +38,8 @@ class DeviceVerdict:
     """Why it does not use it; "" where it does."""
     degc: float | None
     """Mean temperature inside the window, degC; None where no sample has one."""
+    rate_c: float = 0.0
+    """Mean current inside the window, C, to 0.001."""
 
 
 def device_verdict(
@@ -67,7 +69,8 @@ def device_verdict(
     ):
         counter.push(Sample(mv, ma, dt_ms, temperature, temperature_valid=known))
         if counter.row_ready:
-            return DeviceVerdict("", None if counter.row_ddegc is None else counter.row_ddegc / DDEGC)
+            degc = None if counter.row_ddegc is None else counter.row_ddegc / DDEGC
+            return DeviceVerdict("", degc, counter.row_rate_mc / 1000)
     # After a hole the counter begins anew, within the window.
     end = ChargeEnd.GAP if (steps > counter.config.max_gap_ms).any() else counter.reason
     return DeviceVerdict(REASONS.get(end, NO_ROW), None)

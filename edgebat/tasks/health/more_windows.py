@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from edgebat.errors import DataError
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows, usable_rows
 from edgebat.tasks.more import MoreWindows
+from edgebat.tasks.windows import merged
 
 
 def more_windows(cells: Iterable[CellHistory], spec: HealthSpec, more: MoreWindows) -> HealthWindows:
@@ -36,7 +36,7 @@ def more_windows(cells: Iterable[CellHistory], spec: HealthSpec, more: MoreWindo
             f"data.more finds no window in {len(histories)} cells: {more}; every charge has its capacity, or the moved or "
             f"thinned charges do not cover {spec.window_start_v:g} to {spec.window_end_v:g} V in {spec.context} neighbours"
         )
-    return _together(found)
+    return merged(found)
 
 
 def shifted(history: CellHistory, drop_v: float) -> CellHistory:
@@ -61,13 +61,7 @@ def _unlabelled(history: CellHistory, spec: HealthSpec) -> HealthWindows | None:
     windows = _cut(filled, spec)
     if windows is None:
         return None
-    chosen = windows.select(~np.isin(windows.cycle, history.cycle[usable]))
-    return replace(
-        chosen,
-        soh=np.full_like(chosen.soh, np.nan),
-        trajectory=np.full_like(chosen.trajectory, np.nan),
-        rul=np.full_like(chosen.rul, np.nan),
-    )
+    return windows.select(~np.isin(windows.cycle, history.cycle[usable])).without_labels()
 
 
 def _cut(history: CellHistory, spec: HealthSpec) -> HealthWindows | None:
@@ -75,16 +69,3 @@ def _cut(history: CellHistory, spec: HealthSpec) -> HealthWindows | None:
         return health_windows([history], spec)
     except DataError:
         return None
-
-
-def _together(parts: list[HealthWindows]) -> HealthWindows:
-    """All windows, those of one cell under one number."""
-    cells = {part.cells[0]: part for part in parts}
-    number = {key: index for index, key in enumerate(cells)}
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts])
-              for name in HealthWindows.names("window")}  # fmt: skip
-    arrays["cell"] = np.concatenate([np.full(len(part), number[part.cells[0]], dtype=np.int32) for part in parts])
-    for name in HealthWindows.names("cell"):
-        own = [getattr(part, name) for part in cells.values()]
-        arrays[name] = sum(own, ()) if isinstance(own[0], tuple) else np.concatenate(own)
-    return replace(parts[0], **arrays, left_out={})

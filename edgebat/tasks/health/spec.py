@@ -12,7 +12,13 @@ import numpy.typing as npt
 from edgebat.errors import DataError
 from edgebat.files import Json
 
+RATE_UNIT = VOLT_UNIT = 1e-3
+"""A rate of 1C and a volt as inputs: inputs become integers of a millionth, and a device counts in 0.001 C and mV."""
+CYCLE_UNIT = 1e-6
+WINDOWS = ("one", "any")
 SOH_REFERENCES = ("nominal", "first", "rated_min", "mean_first_k")
+OF_ANY = ("windows", "last_start_v", "start_step_v", "max_age", "draws")
+"""What only a definition with any window says."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,19 @@ class HealthSpec:
     (IC2ML: 100 mAh of 3.5 Ah)."""
     stride: int = 1
     """Rows between the last cycles of neighbouring windows."""
+    charge_rate: bool = False
+    """Each charge's mean current inside the window is an input behind its increments; 0: not measured."""
+    windows: str = "one"
+    """``one``: every charge through the same voltage window, cycle after cycle. ``any``: one to ``context`` charges through
+    any window as wide, each with its voltage and age behind the increments; on no device yet."""
+    last_start_v: float = 4.05
+    """Of ``any``: the last window begins here or below."""
+    start_step_v: float = 0.05
+    """Of ``any``: from one window's beginning to the next."""
+    max_age: int = 100
+    """Of ``any``: a charge that is more cycles old is not read."""
+    draws: int = 4
+    """Of ``any``: histories that are drawn for each charge of a training cell."""
 
     def __post_init__(self) -> None:
         checks = (
@@ -67,6 +86,10 @@ class HealthSpec:
             (self.max_gap >= 1, "max_gap >= 1"),
             (math.isfinite(self.max_jump) and self.max_jump > 0.0, "max_jump > 0"),
             (self.stride >= 1, "stride >= 1"),
+            (self.windows in WINDOWS, f"windows one of {WINDOWS}"),
+            (self.window_start_v <= self.last_start_v < 10.0 or self.one_window, "window_start_v <= last_start_v < 10"),
+            (self.start_step_v >= 0.001, "start_step_v >= 0.001"),
+            (self.max_age >= 0 and self.draws >= 1, "max_age >= 0, draws >= 1"),
         )
         for ok, rule in checks:
             if not ok:
@@ -77,9 +100,33 @@ class HealthSpec:
         """The ``increments + 1`` equally spaced voltages of the window, ascending, V."""
         return np.linspace(self.window_start_v, self.window_end_v, self.increments + 1)
 
+    @property
+    def one_window(self) -> bool:
+        """Whether all charges are read through the same window."""
+        return self.windows == "one"
+
+    @property
+    def columns(self) -> int:
+        """Inputs per charge: its increments and what is read behind them."""
+        return self.increments + int(self.charge_rate) + (0 if self.one_window else 2)
+
+    @property
+    def starts_v(self) -> tuple[float, ...]:
+        """Voltages at which windows begin, ascending."""
+        if self.one_window:
+            return (self.window_start_v,)
+        count = int((self.last_start_v - self.window_start_v) / self.start_step_v + 1e-6) + 1
+        return tuple(round(self.window_start_v + n * self.start_step_v, 6) for n in range(count))
+
+    def beginning_at(self, start_v: float) -> HealthSpec:
+        """The same of the one window that begins at ``start_v``."""
+        end_v = round(start_v + self.window_end_v - self.window_start_v, 6)
+        return dataclasses.replace(self, windows="one", window_start_v=start_v, window_end_v=end_v)
+
     def to_dict(self) -> Json:
-        """Plain JSON-able dictionary, the inverse of ``from_dict``."""
-        return dataclasses.asdict(self)
+        """Plain JSON-able dictionary, the inverse of ``from_dict``; what a model does not read is not in it."""
+        silent = {*(() if self.charge_rate else ("charge_rate",)), *(OF_ANY if self.one_window else ())}
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in silent}
 
     @classmethod
     def from_dict(cls, values: Json) -> HealthSpec:

@@ -25,9 +25,9 @@ from edgebat.tasks.base import (
     flat,
     life_stages,
 )
-from edgebat.tasks.health.charges import read_charges
-from edgebat.tasks.health.spec import HealthSpec
-from edgebat.tasks.health.windows import HealthWindows, health_windows, input_windows
+from edgebat.tasks.health.charges import read_windows
+from edgebat.tasks.health.spec import OF_ANY, HealthSpec
+from edgebat.tasks.health.windows import HealthWindows, health_windows
 from edgebat.tasks.more import MoreWindows
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class Health(Task[HealthWindows, HealthSpec]):
         "SOH is an estimate from a constant-current charge through the voltage window; a cell that is never charged through "
         "it gets no estimate.",
     )
-    binding = tuple(field.name for field in dataclasses.fields(HealthSpec))
+    binding = tuple(
+        field.name for field in dataclasses.fields(HealthSpec) if field.name not in ("charge_rate", *OF_ANY)
+    )
+    """A teacher reads the increments of one window alone."""
+    more_kinds = ("unlabelled", "shifted", "stretched")
     columns = (
         Column("soh_rmse_pct", "SOH RMSE", 3, "pp"),
         Column("soh_mae_pct", "SOH MAE", 3, "pp", brief=False),
@@ -94,21 +98,19 @@ class Health(Task[HealthWindows, HealthSpec]):
             raise DataError(
                 f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5"
             )
-        found = read_charges(cell, nominal, spec, how)
-        numbers = np.array(found.cycle, dtype=np.int64)
-        x, last = input_windows(numbers, np.array(found.rows).reshape(-1, spec.increments), spec)
+        found, x, cycle = read_windows(cell, nominal, spec, how)
         suspicion = found.suspicion(how.ground)
         if not len(x):
             reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(found.left_out.items()))
             fault = None if found.cycle or found.refused else voltage_fault(cell.voltage_v)
             unit = f"; {fault}. If so, say {VOLTAGE_REMEDY}" if fault else ""
             text = (
-                f"{cell.source} gives no complete window: {len(numbers)} cycles charge through "
+                f"{cell.source} gives no complete window: {len(found.cycle)} cycles charge through "
                 f"{spec.window_start_v:g} to {spec.window_end_v:g} V{' as the model knows it' if found.refused else ''}, "
                 f"{spec.context} neighbouring ones are needed ({reasons or 'none left out'}){unit}"
             )
             # Without its limits the model would have been asked: the data are sound, and not the model's.
-            if len(numbers) + found.refused.total() >= spec.context and found.refused:
+            if len(found.cycle) + found.refused.total() >= spec.context and found.refused:
                 raise OutsideGround(f"{text}. Suspected: {suspicion}")
             raise DataError(text)
         doubt, degrees = two_cells(cell, nominal), how.ground.rows.temperature_ddegc
@@ -118,7 +120,7 @@ class Health(Task[HealthWindows, HealthSpec]):
             else ""
         )
         remarks = (*cell.remarks, *(text for text in (doubt, unread) if text))
-        return FileInputs(x, numbers[last], dict(found.left_out), remarks, suspicion)
+        return FileInputs(x, cycle, dict(found.left_out), remarks, suspicion)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
              quality: Sequence[str] | None = None) -> Loaded[HealthWindows]:  # fmt: skip
@@ -138,11 +140,11 @@ class Health(Task[HealthWindows, HealthSpec]):
 
         return self.of_fleet(make_fleet(seed, cells, max_cycles), spec)
 
-    def more_windows(self, fleet: Fleet, spec: HealthSpec, more: MoreWindows) -> HealthWindows:
+    def cut_more(self, cells: Loaded[HealthWindows], spec: HealthSpec, more: MoreWindows) -> HealthWindows:
         """Charges without a capacity, moved in voltage, or thinned out."""
         from edgebat.tasks.health.more_windows import more_windows
 
-        return more_windows(fleet, spec, more)
+        return more_windows(cells.curves, spec, more)
 
     def score(self, windows: HealthWindows, predictions: Predictions) -> Scores:
         """SOH and trajectory errors in percentage points. RUL is scored before EOL only, on cells whose EOL was observed:
@@ -167,11 +169,12 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def noisy_inputs(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> Float32:
         """Every level of a charge is crossed a little early or late, and moves charge between its two increments."""
-        spec, x = windows.spec, windows.x
+        spec, inputs = windows.spec, windows.inputs()
+        x = inputs[..., : spec.increments]
         step_mv = 1000 * (spec.window_end_v - spec.window_start_v) / spec.increments
         slope = np.concatenate([x[..., :1], (x[..., 1:] + x[..., :-1]) / 2, x[..., -1:]], axis=-1) / step_mv
         moved = np.diff(rng.normal(0.0, noise_mv, slope.shape) * slope, axis=-1)
-        return np.asarray(x + moved, dtype=np.float32)
+        return np.concatenate([x + moved, inputs[..., spec.increments :]], axis=-1, dtype=np.float32)
 
     def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
         """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
@@ -193,7 +196,9 @@ class Health(Task[HealthWindows, HealthSpec]):
             path = np.concatenate([flat(last["soh"])[row : row + 1], last["trajectory"][row]])
             forecasts.append((ahead, path * 100))
         predicted = {key: (cycle, flat(values["soh"])[rows] * 100) for key, values in predictions.items()}
-        return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts, windows.spec.eol * 100)
+        sides = [flat(last[name])[rows] * 100 for name in ("soh_low", "soh_high") if name in last]
+        bounds = (cycle, sides[0], sides[1]) if len(sides) == 2 else None
+        return CellCurve((cycle, windows.soh[rows] * 100), predicted, forecasts, windows.spec.eol * 100, bounds=bounds)
 
     def legend(self, spec: HealthSpec) -> str:
         """Under a table of predictions."""
@@ -213,6 +218,8 @@ class Health(Task[HealthWindows, HealthSpec]):
         """For a card."""
         return [
             ("voltage window", f"{spec.window_start_v:g} to {spec.window_end_v:g} V, {spec.increments} increments"),
+            *([] if spec.one_window else [("any of the windows from", ", ".join(f"{v:g} V" for v in spec.starts_v))]),
+            *([("read beside them", "the mean current of each charge, 0.001 C")] if spec.charge_rate else []),
             ("history", f"{spec.context} charged cycles"),
             ("100 % SOH is", REFERENCES[spec.soh_reference]),
             ("end of life", f"{spec.eol * 100:g} %"),

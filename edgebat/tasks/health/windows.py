@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy.typing as npt
 from edgebat.arrays import Bool, Float32, Float64, Int64
 from edgebat.cells import CellHistory, CellKey
 from edgebat.errors import DataError
+from edgebat.tasks.health.any_window import drawn_histories
 from edgebat.tasks.health.increments import increments_from_curve
-from edgebat.tasks.health.spec import HealthSpec
-from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Windows
+from edgebat.tasks.health.spec import CYCLE_UNIT, RATE_UNIT, VOLT_UNIT, HealthSpec
+from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, Blend, Windows
 
 __all__ = [
     "CellHistory",
@@ -35,6 +36,10 @@ __all__ = [
 
 SMALLEST_STD = 1e-6
 """One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up."""
+SMALLEST_RATE_STD = 0.05
+"""The same of a rate, C: a charger's current is no closer to its protocol's."""
+SMALLEST_START_STD = 0.01
+"""The same of the voltage at which a window begins, V."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +49,14 @@ class HealthWindows(Windows):
     Spec: ClassVar[type[HealthSpec]] = HealthSpec
     spec: HealthSpec
     x: Float32 = field(metadata=PER_WINDOW)
-    """[N, context, increments] charge per voltage step / nominal capacity, oldest cycle first."""
-    soh: Float32 = field(metadata=PER_WINDOW)
+    """[N, context, columns] charge per voltage step / nominal capacity, oldest cycle first; where the definition asks for
+    the charge rate it stands behind them, C times ``RATE_UNIT``, 0 where it is not known. Of any window (``any_window``) the
+    ten increments of a model of one window stand last, for teachers and no student."""
+    soh: Float32 = field(metadata=LABEL)
     """[N] capacity of the window's last cycle / reference."""
-    trajectory: Float32 = field(metadata=PER_WINDOW)
+    trajectory: Float32 = field(metadata=LABEL)
     """[N, horizon] the same for the cycles after it; NaN where not observed."""
-    rul: Float32 = field(metadata=PER_WINDOW)
+    rul: Float32 = field(metadata=LABEL)
     """[N] cycles from the window's last cycle to EOL; 0 at and beyond EOL; NaN when EOL was never seen (censored)."""
     reference_ah: Float64 = field(metadata=PER_CELL)
     """Per cell: the capacity that counts as SOH 1, Ah."""
@@ -57,8 +64,54 @@ class HealthWindows(Windows):
     """Per cell: first cycle below EOL, NaN when never seen."""
 
     def inputs(self) -> Float32:
-        """The increments, [N, context, increments]."""
-        return self.x
+        """The increments and what is asked for behind them: [N, context, columns]."""
+        return self.x[..., : self.spec.columns]
+
+    @property
+    def increments(self) -> Float32:
+        """[N, context, increments] of the charges through the first window, as teachers read them."""
+        spec = self.spec
+        return self.x[..., : spec.increments] if spec.one_window else self.x[..., spec.columns :]
+
+    @property
+    def like_columns(self) -> int:
+        """The increments; a rate has a gate of its own."""
+        return self.spec.increments
+
+    def smallest_std(self) -> Float32:
+        """Of the columns."""
+        any_window = [] if self.spec.one_window else [SMALLEST_START_STD * VOLT_UNIT, CYCLE_UNIT]
+        rate = [SMALLEST_RATE_STD * RATE_UNIT] * int(self.spec.charge_rate)
+        return np.array([SMALLEST_STD] * self.spec.increments + any_window + rate, dtype=np.float32)
+
+    def seen_rows(self, x: Float32) -> Float32:
+        """Rows without a charge are left out."""
+        if self.spec.one_window:
+            return super().seen_rows(x)
+        return x[x[..., self.spec.increments] > 0][:, None]
+
+    @property
+    def alike(self) -> bool:
+        """Rows of different windows have no mean."""
+        return self.spec.one_window
+
+    def cut_for(self, spec: HealthSpec, who: str) -> HealthWindows:
+        """Whoever does not read the rate is not given it."""
+        if self.spec.charge_rate and not spec.charge_rate:
+            bare = replace(self.spec, charge_rate=False)
+            return replace(self, spec=bare, x=self.increments).cut_for(spec, who)
+        return super().cut_for(spec, who)
+
+    def blended(self, blend: Blend) -> HealthWindows:
+        """A blend of two charges has the rate between theirs, and none where one of them has none. Raises DataError for
+        charges through any window."""
+        if not self.spec.one_window:
+            raise DataError("charges through different windows cannot be blended: set distill.blends: 0")
+        mixed = super().blended(blend)
+        if self.spec.charge_rate:
+            rate = self.x[..., -1]
+            mixed.x[..., -1] *= (rate[blend.first] > 0) & (rate[blend.second] > 0)
+        return mixed
 
     def end_labels(self) -> list[Float32]:
         """RUL."""
@@ -129,13 +182,18 @@ def _cell_windows(
     # Counter keeps zeros; +left_out at the end drops them.
     left_out["cycles that do not cover the voltage window"] += int((~covered).sum())
     left_out["cycles whose capacity is flagged, jumps or is missing"] += int((covered & ~labelled).sum())
-    charge_cycle, increments = history.charge_cycle[covered & labelled], increments[covered & labelled]
-    x, last = input_windows(charge_cycle, increments, spec)
+    charges = np.flatnonzero(covered & labelled)
+    charge_cycle, increments = history.charge_cycle[charges], increments[charges]
+    read = spec if spec.one_window else replace(spec.beginning_at(spec.window_start_v), charge_rate=False)
+    x, last = input_windows(charge_cycle, with_rate(increments, history.condition.charge_rate_c, read), read)
     if last.size == 0:
         left_out[f"cells without {spec.context} neighbouring cycles"] += 1
         return None
     reference = reference_capacity_ah(history.capacity_ah, history.flagged, history.nominal_ah, spec)
     end = eol_cycle(history.cycle, history.capacity_ah, history.flagged, spec.eol * reference, spec)
+    if not spec.one_window:
+        drawn = drawn_histories(history, charges, last, spec)
+        x, last = np.concatenate([drawn, np.repeat(x, spec.draws, axis=0)], axis=2), np.repeat(last, spec.draws)
     at = charge_cycle[last]
     soh = capacity[np.searchsorted(cycle, at)] / reference
     return (
@@ -151,24 +209,33 @@ def _cell_windows(
     )
 
 
-def input_windows(cycle: Int64, increments: Float64, spec: HealthSpec) -> tuple[Float32, Int64]:
-    """Windows out of ``increments`` [M, increments] of one cell at ascending cycle numbers ``cycle`` [M].
+def with_rate(increments: Float64, rate_c: float | Float64 | None, spec: HealthSpec) -> Float64:
+    """``increments`` [M, increments] with the rate behind them, C, one or [M], where the definition asks for it; None: not
+    measured."""
+    if not spec.charge_rate:
+        return increments
+    rate = np.broadcast_to(np.asarray(0.0 if rate_c is None else rate_c), len(increments))
+    return np.column_stack([increments, np.rint(rate * 1000) / 1000 * RATE_UNIT])
 
-    Returns ``x`` float32 [N, context, increments] and [N] the index into ``cycle`` of each window's last cycle. This is
+
+def input_windows(cycle: Int64, rows: Float64, spec: HealthSpec) -> tuple[Float32, Int64]:
+    """Windows out of ``rows`` [M, columns] of one cell at ascending cycle numbers ``cycle`` [M].
+
+    Returns ``x`` float32 [N, context, columns] and [N] the index into ``cycle`` of each window's last cycle. This is
     all an estimator needs at run time, where no capacity is known.
     """
-    if increments.shape != (cycle.size, spec.increments) or (np.diff(cycle) <= 0).any():
+    if rows.shape != (cycle.size, spec.columns) or (np.diff(cycle) <= 0).any():
         raise DataError(
-            f"increments have shape {increments.shape} for {cycle.size} cycles; [cycles, {spec.increments}] with "
+            f"rows have shape {rows.shape} for {cycle.size} cycles; [cycles, {spec.columns}] with "
             "ascending cycle numbers is needed"
         )
     if cycle.size < spec.context:
-        return np.zeros((0, spec.context, spec.increments), dtype=np.float32), np.zeros(0, dtype=np.int64)
+        return np.zeros((0, spec.context, spec.columns), dtype=np.float32), np.zeros(0, dtype=np.int64)
     breaks = np.concatenate(([0], np.cumsum(np.diff(cycle) > spec.max_gap)))
     last = np.arange(spec.context - 1, cycle.size)
     last = last[breaks[last] == breaks[last - spec.context + 1]][:: spec.stride]
-    rows = last[:, None] + np.arange(1 - spec.context, 1)[None, :]
-    return increments[rows].astype(np.float32), last
+    within = last[:, None] + np.arange(1 - spec.context, 1)[None, :]
+    return rows[within].astype(np.float32), last
 
 
 def usable_rows(capacity_ah: Float64, flagged: Bool, nominal_ah: float, spec: HealthSpec) -> Bool:

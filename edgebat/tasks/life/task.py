@@ -16,6 +16,7 @@ from edgebat.files import Json
 from edgebat.tasks.base import CellCurve, Column, Head, Loaded, Predictions, Scores, Task, flat
 from edgebat.tasks.life.score import curve_error_percent, score_predictions
 from edgebat.tasks.life.windows import LifeSpec, LifeWindows, life_windows
+from edgebat.tasks.more import MoreWindows
 
 
 class Life(Task[LifeWindows, LifeSpec]):
@@ -37,6 +38,7 @@ class Life(Task[LifeWindows, LifeSpec]):
     cell_columns = (Column("life", "life", 0), Column("predicted", "predicted", 0), Column("cells", "cells", 0))
     explanation = "Cycle life and RUL in cycles, SOH of the curve to come in percentage points."
     default_knots = 8
+    more_kinds = ("paced",)
     searched: ClassVar[Mapping[str, tuple[int, ...]]] = {"seen_rows": (5, 10, 20), "seen_columns": (10, 20)}
 
     def heads(self, spec: LifeSpec, knots: int | None = None) -> tuple[Head, ...]:
@@ -64,6 +66,12 @@ class Life(Task[LifeWindows, LifeSpec]):
 
         made = make_life_cells(cells, max_cycles, seed)
         return Loaded(life_windows(made, spec), f"{cells} made-up cells, seed {seed}", True, _content(made))
+
+    def cut_more(self, cells: Loaded[LifeWindows], spec: LifeSpec, more: MoreWindows) -> LifeWindows:
+        """Cells that age more slowly."""
+        from edgebat.tasks.life.paced import paced_windows
+
+        return paced_windows(cells.windows, more)
 
     def score(self, windows: LifeWindows, predictions: Predictions) -> Scores:
         """Errors of cycle life, and of the SOH curve where there is one."""

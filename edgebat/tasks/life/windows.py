@@ -19,7 +19,7 @@ from edgebat.arrays import Float32, Float64, Int64
 from edgebat.cells import CellKey, Condition, LifeCell
 from edgebat.errors import DataError
 from edgebat.files import Json
-from edgebat.tasks.windows import PER_CELL, PER_WINDOW, Blend, Windows
+from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, Blend, Windows
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class LifeWindows(Windows):
     """[N, columns] Q_base(V) / nominal capacity; NaN where the source has differences only."""
     capacity: Float32 = field(metadata=PER_WINDOW)
     """[N, cycles] capacity / nominal capacity in the same cycles; gaps are interpolated."""
-    life: Float32 = field(metadata=PER_WINDOW)
+    life: Float32 = field(metadata=LABEL)
     """[N] cycle life; NaN when the record ends before EOL (censored)."""
-    curve: Float32 = field(metadata=PER_WINDOW)
+    curve: Float32 = field(metadata=LABEL)
     """[N, curve_points] SOH relative to the first cycle; 0 after the last measured cycle."""
     charge_rate_c: Float32 = field(metadata=PER_WINDOW)
     """[N, columns] charging current in C at equally spaced states of charge from 0 to 1; NaN where not known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from edgebat.teachers.diffbatt.diffusion import Schedule
 from edgebat.teachers.diffbatt.settings import DiffBattSettings, Sampling
 from edgebat.teachers.diffbatt.unet import UNet
 from edgebat.teachers.ensemble import SeedEnsemble
+
+if TYPE_CHECKING:
+    from edgebat.data.fleet import Fleet
 
 TARGETS = ("noise", "velocity")
 
@@ -51,6 +54,15 @@ class _Drawing(Teacher[LifeWindows]):
     def predict_rows(self, windows: LifeWindows, rows: range) -> dict[str, FloatArray]:
         """Chance does not depend on which rows are asked for."""
         return summarized(self.draw(self.tensor(windows), self.sampling, rows), windows.take(rows))
+
+    def draw_cells(self, count: int, steps: int, seed: int) -> Fleet:
+        """See ``Teacher.draw_cells``: one curve each, without a condition."""
+        from edgebat.teachers.diffbatt.cells import fleet_of
+
+        spec: LifeSpec = getattr(self, "spec")  # noqa: B009 - a network's own, an ensemble's of its members
+        nothing = torch.zeros(count, spec.cycles, spec.columns)
+        unconditioned = Sampling(draws=1, steps=steps, guidance=-1.0, seed=seed)
+        return fleet_of(self.draw(nothing, unconditioned)[:, 0], spec, f"{count} curves of {self.name}, seed {seed}")
 
     def choices(self) -> dict[str, Any]:
         """How curves are drawn."""

@@ -23,7 +23,7 @@ def context_soh(windows: HealthWindows) -> Float32:
     Windows of a cell are neighbours in time, but some may be missing: a label is taken only when the increments of the
     cycle it belongs to are the very ones of the window that carries it.
     """
-    x, soh = windows.x, windows.soh
+    x, soh = windows.increments, windows.soh
     labels = np.full(x.shape[:2], np.nan, dtype=np.float32)
     context = x.shape[1]
     for back in range(context):
@@ -42,14 +42,14 @@ def fit_teacher(
     torch.manual_seed(settings.fit.seed)
     network = kind(
         context=train.x.shape[1],
-        increments=train.x.shape[2],
+        increments=train.increments.shape[2],
         horizon=train.trajectory.shape[1],
         width=settings.width,
         dropout=settings.dropout,
         attention=settings.attention,
         soh_from=settings.soh_from,
     )
-    network.set_normalization(train.x, train.soh)
+    network.set_normalization(train.increments, train.soh)
 
     def loss(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         x, soh, trajectory, rul = batch
@@ -73,7 +73,7 @@ def fit_teacher(
 
 
 def _arrays(windows: HealthWindows) -> list[Array]:
-    return [windows.x, context_soh(windows), windows.trajectory, windows.rul]
+    return [windows.increments, context_soh(windows), windows.trajectory, windows.rul]
 
 
 def _tensors(arrays: list[Array]) -> Batch:

@@ -23,7 +23,7 @@ class LearnerSettings:
     """Which learner."""
 
     kind: str = "nearest"
-    """A baseline of the task that learns: ``nearest``, ``ridge``, ``plsr``, ``random_forest``, ``cpmlp``, ..."""
+    """A baseline of the task that learns: ``nearest``, ``ridge``, ``plsr``, ``random_forest``, ``cpmlp``, ``gru``, ..."""
 
 
 class Learner(Teacher):

@@ -35,7 +35,7 @@
 #include "edgebat_nn.h"
 
 /** Changes whenever a description of a model that was generated before no longer fits `edgebat_model_t`. */
-#define EDGEBAT_BMS_ABI 2
+#define EDGEBAT_BMS_ABI 3
 
 /** Called with a condition that only a fault in the caller's program makes false.
  * Default: nothing; errors are returned. */
@@ -122,7 +122,8 @@ typedef enum {
     EDGEBAT_SOURCE_COUNTING = 2,  /* ampere-hours between full and empty */
     EDGEBAT_SOURCE_DATASHEET = 3, /* nobody has measured: a new cell, faded by the data sheet */
     EDGEBAT_SOURCE_WINDOW = 4,    /* charges unlike the training data, beside that of the last estimate */
-    EDGEBAT_SOURCE_INHERITED = 5  /* what was known before another model, or what edgebat_seed was given */
+    EDGEBAT_SOURCE_INHERITED = 5, /* what was known before another model, or what service has given */
+    EDGEBAT_SOURCE_REST = 6       /* charge between two rests over a table of open-circuit voltages */
 } edgebat_source_t;
 
 /** What became of the last charge. */
@@ -137,7 +138,8 @@ typedef enum {
     EDGEBAT_CHARGE_STUCK = 7,        /* the voltage did not move while charge flowed */
     EDGEBAT_CHARGE_IMPLAUSIBLE = 8,  /* the voltage fell while the current was charging */
     EDGEBAT_CHARGE_NONE = 9,         /* there was none yet */
-    EDGEBAT_CHARGE_REPEATED = 10     /* part of the window's charge is already in the cell */
+    EDGEBAT_CHARGE_REPEATED = 10,    /* part of the window's charge is already in the cell */
+    EDGEBAT_CHARGE_RATE = 11         /* its mean current is at no rate that the model has learnt from */
 } edgebat_charge_t;
 
 #define EDGEBAT_POINTS_MAX 8U
@@ -154,7 +156,11 @@ typedef struct {
     uint32_t age_s;      /* the same in seconds of operation */
     uint32_t cycle;      /* net charges of at least 5 % of nominal after as much net discharge */
     uint32_t revision;   /* counts on whenever there is something worth saving */
+    uint32_t throughput_mAh; /* in and out, ever */
+    uint32_t window_ppm;     /* of nominal, of the last charge through the window; 0: none since the start */
     uint16_t points_cpct[EDGEBAT_POINTS_MAX]; /* SOH to come, equally spaced over the model's horizon */
+    uint16_t
+        efc_quarters; /* equivalent full cycles, in quarters: half the throughput over nominal, times 4 */
     uint8_t points;
     uint8_t warmup; /* charges still missing before the model can speak */
     uint8_t status; /* edgebat_status_t */
@@ -168,6 +174,8 @@ typedef struct {
 #define EDGEBAT_READ_SOH 0U
 #define EDGEBAT_READ_RUL 1U
 #define EDGEBAT_READ_POINTS 2U
+/* Of models with an interval alone, which have two outputs more: the deviation it stands for, 0.01 %. */
+#define EDGEBAT_READ_SIGMA 0xFFFFU
 
 /** A generated model and what the code needs to know of it: `<name>_model` in `<name>_bms.c`. */
 typedef struct {
@@ -176,9 +184,10 @@ typedef struct {
     uint32_t data_fingerprint; /* of the split of the data it was trained on; 0: not known */
     uint32_t multiply_accumulates;
     const int32_t *level_uV; /* [increments + 1] voltages of the window, ascending */
-    const int32_t *low_ppm;  /* [increments] range of the training data, ppm of nominal capacity */
-    const int32_t *high_ppm; /* [increments] */
-    uint16_t increments;     /* inputs per charge */
+    const int32_t *low_ppm;  /* [columns] range of the training data, ppm of nominal capacity */
+    const int32_t *high_ppm; /* [columns] */
+    uint16_t increments;     /* voltage steps of the window */
+    uint16_t columns;        /* inputs per charge: increments, or one more, its mean current in 0.001 C */
     uint16_t context;        /* charges per window */
     uint16_t slices;         /* calls of run_slice per inference */
     uint16_t max_gap;        /* cycles from one charge of a window to the next in training */
@@ -195,6 +204,7 @@ typedef struct {
     int (*run_slice)(uint32_t slice, const int8_t *window, void *output, void *scratch);
     int32_t (*read)(const void *output, uint32_t what); /* EDGEBAT_READ_..., 0.01 % or cycles */
     int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */
+    int (*knows_rate)(int32_t rate_mC); /* whether it has learnt from charges at 0.001 C; NULL: not stated */
 } edgebat_model_t;
 
 /** What a model is and needs: for a log, a diagnostic service, a check at start. */
@@ -219,13 +229,13 @@ typedef struct {
 } edgebat_model_info_t;
 
 /** Bytes of working memory for a model: scratch, one row of inputs, outputs, one window. */
-#define EDGEBAT_WORK_BYTES(scratch, increments, output, context)                                             \
-    ((scratch) + 4U * (increments) + (((output) + 3U) & ~3U) + (increments) * (context))
+#define EDGEBAT_WORK_BYTES(scratch, columns, output, context)                                                \
+    ((scratch) + 4U * (columns) + (((output) + 3U) & ~3U) + (columns) * (context))
 
 /** Bytes of a saved state. */
-#define EDGEBAT_SAVED_BYTES(increments, context, points)                                                     \
-    (EDGEBAT_SAVED_HEADER + 2U * (points) + (increments) * (context) + 4U)
-#define EDGEBAT_SAVED_HEADER 144U
+#define EDGEBAT_SAVED_BYTES(columns, context, points)                                                        \
+    (EDGEBAT_SAVED_HEADER + 2U * (points) + (columns) * (context) + 4U)
+#define EDGEBAT_SAVED_HEADER 176U
 
 /** Fill `info`. EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_MODEL: the description contradicts itself. */
 int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info);
@@ -240,96 +250,107 @@ typedef struct {
     uint16_t sigma_cpct; /* its standard deviation at that moment, at most 10000 */
 } edgebat_evidence_t;
 
-#define EDGEBAT_EVIDENCE 4U /* model, counting, window, inherited */
+#define EDGEBAT_EVIDENCE 5U /* model, counting, window, inherited, rests */
 
-/** Everything that is remembered of one cell. Read it through edgebat_result; the names may change. */
+/** Everything that is remembered of one cell, the smallest and most used first: that makes the code short. What
+ * is saved stands in the order of the saved state (edgebat_state.h). Read it through edgebat_result; the names
+ * may change. */
 typedef struct {
     const edgebat_model_t *model;
     const edgebat_config_t *config;
     uint8_t *work;
 
-    /* samples: charges are twice mA * ms, because the trapezoidal rule adds currents */
-    int64_t count;        /* since the anchor, charging positive */
-    int64_t charge;       /* of the charge under way */
-    int64_t level_charge; /* when it reached the last voltage level */
-    int64_t moved_charge; /* when its voltage moved last */
-    uint64_t throughput;  /* in and out, ever */
-    uint64_t swing;       /* net discharge; once it was a cycle's, net charge */
-    uint64_t above;       /* net charge since the window was reached, 0 once it is out again */
-    uint32_t clock_s;     /* of operation */
-    uint32_t hole_ms;     /* since the last usable sample */
-    uint32_t elapsed_ms;  /* since the last step */
-    uint32_t anchor_ms;   /* since the anchor */
-    uint32_t cold_ms;     /* of these outside the temperatures of counting */
-    int32_t anchor_mA;    /* current at the anchor */
+    /* what is going on */
+    uint8_t settled;      /* something measured has been published */
+    uint8_t armed;        /* `swing` is net charge */
+    uint8_t anchor;       /* where counting began */
+    uint8_t odd_rows;     /* in a row that were unlike the training data */
+    uint8_t failed;       /* charges into the window in a row that gave nothing */
+    uint8_t outside;      /* the last charge was unlike the training data */
+    uint8_t phase;        /* of the charge under way */
+    uint8_t weigh;        /* the evidence is to be weighed again */
+    uint8_t source;       /* edgebat_source_t of the target */
+    uint8_t charge_ended; /* edgebat_charge_t of the last charge that was no pulse */
+    uint8_t reason;       /* ... of the charge under way */
+    uint8_t corrupt;      /* the self-test has failed */
+    uint8_t row_ready;    /* a row waits in the working memory */
+    uint8_t row_cold;     /* its temperature is not one the model knows */
+    uint8_t row_blind;    /* nobody has measured it */
+    uint8_t cycle_used;   /* this cycle has given a row */
+    uint8_t parked;       /* the saved state is of a cell at rest */
+    uint8_t taper;        /* the charger has lowered its current at full_mV */
+    uint8_t candidate;    /* the anchor that hold_ms belongs to */
+    uint8_t sampled;      /* last_mV and last_mA hold a sample */
+
+    uint16_t published_cpct;
+    uint16_t ceiling_cpct; /* target when somebody measured last */
+    uint16_t estimate_rul;
+    uint16_t rows; /* in the window */
+    uint16_t span; /* quarters of an equivalent full cycle that the window reaches back, about */
+    int16_t last_mV;
+    uint16_t row_efc;   /* of the newest row, quarters of an equivalent full cycle */
+    uint16_t rest_ms;   /* without current */
+    int16_t last_ddegC; /* the last temperature, INT16_MIN: there never was one */
+    uint16_t efc;       /* quarters of an equivalent full cycle */
+    uint16_t slice;     /* next one of a running inference, 0: none runs */
+    uint16_t level;     /* next one to be reached */
+    uint16_t inside;    /* samples inside the window */
+    uint16_t target_cpct;
+    uint16_t target_sigma;
+    int16_t top_mV; /* highest of this charge */
+
+    uint32_t clock_s;   /* of operation */
+    uint32_t row_cycle; /* of the newest row */
+    uint32_t estimate_cycle;
+    uint32_t estimate_s; /* clock at it */
+    uint32_t anchor_ms;  /* since the anchor */
+    uint32_t cold_ms;    /* of these outside the temperatures of counting */
+    int32_t anchor_mA;   /* current at the anchor */
+    uint32_t window_ppm; /* of the row of the last estimate */
+    uint32_t cycle;
+    uint32_t revision;
+    uint32_t hole_ms; /* since the last usable sample */
     int32_t last_mA;
     int32_t smooth_mA; /* eight times the averaged current inside the window */
     int32_t least_mA;
     int32_t most_mA;
-    int32_t sum_ddegC; /* of the temperatures inside the window */
-    int16_t last_mV;
-    int16_t last_ddegC;    /* the last temperature, INT16_MIN: there never was one */
-    int16_t top_mV;        /* highest of this charge */
-    uint16_t efc;          /* quarters of an equivalent full cycle */
-    uint16_t kept_efc;     /* at the last revision for a parked cell */
-    uint16_t hold_ms;      /* at full or empty */
-    uint16_t rest_ms;      /* without current */
-    uint16_t temperatures; /* in the sum */
-    uint16_t level;        /* next one to be reached */
-    uint16_t inside;       /* samples inside the window */
-    uint8_t phase;
-    uint8_t anchor;
-    uint8_t candidate;    /* the anchor that hold_ms belongs to */
-    uint8_t taper;        /* the charger has lowered its current at full_mV */
-    uint8_t sampled;      /* last_mV and last_mA hold a sample */
-    uint8_t parked;       /* the saved state is of a cell at rest */
-    uint8_t armed;        /* `swing` is net charge */
-    uint8_t unseen;       /* samples are missing since the cycle began */
-    uint8_t reason;       /* edgebat_charge_t of the charge under way */
-    uint8_t charge_ended; /* ... of the last one that was no pulse */
-    uint8_t failed;       /* charges into the window in a row that gave nothing */
-
-    /* inputs of the model */
-    uint8_t row_ready;  /* a row waits in the working memory */
-    uint8_t row_cold;   /* its temperature is not one the model knows */
-    uint8_t row_blind;  /* nobody has measured it */
-    uint8_t cycle_used; /* this cycle has given a row */
-    uint8_t corrupt;
-    uint8_t odd_rows;  /* in a row that were unlike the training data */
-    uint16_t odd_cpct; /* the healthiest SOH that these would be */
-    uint16_t rows;
-    uint16_t slice;   /* next one of a running inference, 0: none runs */
-    uint16_t span;    /* quarters of an equivalent full cycle that the window reaches back, about */
-    uint16_t row_efc; /* of the newest row, quarters of an equivalent full cycle */
-    uint32_t cycle;
-    uint32_t row_cycle;  /* of the newest row */
-    uint32_t row_ppm;    /* sum of the newest row */
-    uint32_t window_ppm; /* of the row of the last estimate */
-
-    /* what is known, and what is published of it */
-    edgebat_evidence_t evidence[EDGEBAT_EVIDENCE];
-    uint32_t estimate_cycle;
-    uint32_t estimate_s; /* clock at it */
-    uint32_t slew;       /* part of 0.01 % of the next step towards the target */
     uint32_t idle_steps; /* since the last sample */
-    uint32_t most_steps; /* between two samples */
-    uint32_t sequence;   /* of the saved states */
-    uint32_t revision;
+
+    /* the rest; charges are twice mA * ms, because the trapezoidal rule adds currents */
+    uint64_t throughput;    /* in and out, ever */
+    uint64_t swing;         /* net discharge; once it was a cycle's, net charge */
+    int64_t count;          /* since the anchor, charging positive */
+    int64_t ocv_charge;     /* since the last rest with a known state of charge */
+    int64_t charge;         /* of the charge under way */
+    int64_t level_charge;   /* when it reached the last voltage level */
+    int64_t moved_charge;   /* when its voltage moved last */
+    uint64_t above;         /* net charge since the window was reached, 0 once it is out again */
+    uint64_t window_charge; /* between the samples inside the window */
+    edgebat_evidence_t evidence[EDGEBAT_EVIDENCE];
+    uint32_t serial;               /* of what the board sits in, edgebat_adopt */
+    uint32_t ocv_ms;               /* samples since that rest */
+    uint32_t ocv_odd_ms;           /* of these too cold, too hot or too fast */
+    uint16_t ocv_cpct;             /* state of charge at it, EDGEBAT_UNKNOWN: there is none */
+    uint16_t ocv_sigma;            /* its standard deviation */
+    uint32_t window_ms;            /* between the samples inside the window */
+    uint32_t rested_ms;            /* while the voltage stayed about where it is */
+    uint32_t most_steps;           /* between two samples */
+    uint32_t elapsed_ms;           /* since the last step */
+    uint32_t row_ppm;              /* sum of the newest row */
+    int32_t sum_ddegC;             /* of the temperatures inside the window */
+    uint32_t slew;                 /* part of 0.01 % of the next step towards the target */
+    uint32_t sequence;             /* of the saved states */
+    const struct edgebat_ocv *ocv; /* edgebat_ocv.h */
+    int16_t rested_mV;             /* where that is */
+    uint16_t hold_ms;              /* at full or empty */
+    uint16_t kept_efc;             /* at the last revision for a parked cell */
+    uint16_t kept_cpct;            /* published at the last revision for it */
+    uint16_t temperatures;         /* in the sum */
+    uint16_t odd_cpct;             /* the healthiest SOH that the odd rows would be */
     uint16_t second_ms;
-    uint16_t counted_cpct;  /* a capacity to be taken over, or EDGEBAT_UNKNOWN */
-    uint16_t counted_sigma; /* its standard deviation */
-    uint16_t target_cpct;
-    uint16_t target_sigma;
-    uint16_t ceiling_cpct; /* target when somebody measured last */
-    uint16_t published_cpct;
-    uint16_t kept_cpct; /* published at the last revision for it */
-    uint16_t estimate_rul;
     uint16_t estimate_points[EDGEBAT_POINTS_MAX];
-    uint8_t source;   /* edgebat_source_t of the target */
     uint8_t conflict; /* sources contradict each other */
-    uint8_t weigh;    /* the evidence is to be weighed again */
-    uint8_t outside;  /* the last charge was unlike the training data */
-    uint8_t settled;  /* something measured has been published */
+    uint8_t unseen;   /* samples are missing since the cycle began */
 } edgebat_t;
 
 /** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are
@@ -374,11 +395,9 @@ int edgebat_result(const edgebat_t *battery, edgebat_result_t *result);
  */
 int edgebat_selftest(edgebat_t *battery);
 
-/**
- * Service: another cell was put in, or somebody has measured this one. All evidence gives way to this SOH and
- * its standard deviation, 0.01 %; cycles and throughput stay. EDGEBAT_ERR_CONFIG: beyond 10 to 150 %, or a
- * deviation of none or more than 100 %.
- */
+/** Service (edgebat_service.h has more): somebody has measured the cell, or put another one in: all evidence gives way to this SOH and its standard
+ * deviation, 0.01 %; cycles and throughput stay. EDGEBAT_ERR_CONFIG: beyond 10 to 150 %, or a deviation of none
+ * or more than 100 %. */
 int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct);
 
 /** Bytes of this battery's saved state. */

@@ -30,6 +30,27 @@ extern "C" {
 int edgebat_can_pack(const edgebat_model_t *model, const edgebat_result_t *result, uint32_t frame,
                      uint32_t counter, uint8_t data[EDGEBAT_CAN_BYTES]);
 
+/*** End-to-end protection, for CAN FD: a frame of 8 bytes becomes one of 12 ***/
+
+#define EDGEBAT_CAN_PROTECTED_BYTES 12U
+#define EDGEBAT_CAN_NEW 0      /* check: the next frame; those between two may be lost, see `lost` */
+#define EDGEBAT_CAN_REPEATED 1 /* check: the counter has not moved */
+#define EDGEBAT_CAN_WRONG 2    /* check: a wrong checksum, or another frame's */
+
+/**
+ * AUTOSAR's profile 5: CRC-16 (polynomial 0x1021, start 0xFFFF) of all that follows it and of `data_id`, a counter of 8
+ * bits, then the data and a byte of zero. data_id: the same number on both sides, another one for every frame.
+ */
+int edgebat_can_protect(const uint8_t data[EDGEBAT_CAN_BYTES], uint16_t data_id, uint8_t counter,
+                        uint8_t out[EDGEBAT_CAN_PROTECTED_BYTES]);
+
+/**
+ * The receiver's side: EDGEBAT_CAN_NEW, EDGEBAT_CAN_REPEATED, EDGEBAT_CAN_WRONG or EDGEBAT_ERR_NULL. `counter` is that of
+ * the frame before and becomes this one's; `lost` is how many never came.
+ */
+int edgebat_can_check(const uint8_t frame[EDGEBAT_CAN_PROTECTED_BYTES], uint16_t data_id, uint8_t *counter,
+                      uint8_t *lost);
+
 #ifdef __cplusplus
 }
 #endif

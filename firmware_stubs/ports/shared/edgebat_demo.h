@@ -25,9 +25,10 @@ typedef struct {
     const edgebat_model_t *model;
     uint32_t nominal_mAh;
     uint32_t cycle;
-    uint32_t tick;  /* of the part of the cycle */
-    uint32_t part;  /* 0: discharge, 1: lead, 2 and on: increments, then rest */
-    int32_t charge; /* ppm of the increment under way */
+    uint32_t tick;   /* of the part of the cycle */
+    uint32_t part;   /* 0: discharge, 1: lead, 2 and on: increments, then rest */
+    int32_t charge;  /* ppm of the increment under way */
+    int32_t rate_mC; /* of the charges: one that the model knows */
 } edgebat_demo_t;
 
 static inline void edgebat_demo_begin(edgebat_demo_t *demo, const edgebat_model_t *model,
@@ -38,6 +39,13 @@ static inline void edgebat_demo_begin(edgebat_demo_t *demo, const edgebat_model_
     demo->tick = 0U;
     demo->part = 0U;
     demo->charge = 0;
+    demo->rate_mC = 250;
+    if (model->knows_rate != NULL) {
+        for (int32_t rate_mC = 25; (rate_mC <= 3000) && (model->knows_rate(demo->rate_mC) == 0);
+             rate_mC += 25) {
+            demo->rate_mC = rate_mC;
+        }
+    }
 }
 
 /** Voltage of a level, rounded up so that the level is reached. */
@@ -56,12 +64,12 @@ static inline int32_t edgebat_demo_ppm(const edgebat_demo_t *demo, uint32_t i) {
 /** The next sample; charging is positive. */
 static inline void edgebat_demo_next(edgebat_demo_t *demo, edgebat_sample_t *sample) {
     const uint32_t rest = 2U + demo->model->increments;
-    const int32_t quarter = (int32_t)(demo->nominal_mAh / 4U) + 1;
+    const int32_t charging_mA = (int32_t)((demo->nominal_mAh * (uint32_t)demo->rate_mC) / 1000U) + 1;
     uint32_t ticks;
     int32_t mV;
     sample->temperature_ddegC = 250;
     sample->valid = EDGEBAT_VALID_ALL;
-    sample->current_mA = quarter;
+    sample->current_mA = charging_mA;
     sample->dt_ms = 10000U;
     if (demo->part == 0U) {
         ticks = EDGEBAT_DEMO_DISCHARGE;
@@ -77,15 +85,14 @@ static inline void edgebat_demo_next(edgebat_demo_t *demo, edgebat_sample_t *sam
         if (demo->tick == 0U) {
             demo->charge = edgebat_demo_ppm(demo, i);
         }
-        const uint32_t all_ms =
-            ((uint32_t)demo->charge / 5U) * 72U; /* at a quarter of the one-hour current */
+        const uint32_t all_ms = ((uint32_t)demo->charge * 3600U) / (uint32_t)demo->rate_mC;
         ticks = 4U + (all_ms / EDGEBAT_DEMO_STEP_MS);
         sample->dt_ms = all_ms / ticks;
         mV = from + (((edgebat_demo_mV(demo, i + 1U) - from) * (int32_t)(demo->tick + 1U)) / (int32_t)ticks);
     } else {
         ticks = EDGEBAT_DEMO_REST;
         mV = edgebat_demo_mV(demo, demo->model->increments) + 10;
-        sample->current_mA = (demo->tick == 0U) ? quarter : 0;
+        sample->current_mA = (demo->tick == 0U) ? charging_mA : 0;
     }
     sample->cell_mV = (int16_t)mV;
     demo->tick++;

@@ -13,6 +13,8 @@
 #include <stddef.h>
 
 #include "edgebat/edgebat_can.h"
+#include "edgebat/edgebat_ocv.h"
+#include "edgebat/edgebat_service.h"
 #include "vbms_model.h" /* generated: VBMS_MODEL, VBMS_SAVED_BYTES and perhaps VBMS_FORECAST_... */
 
 #if defined(VBMS_BOARD)
@@ -193,11 +195,35 @@ int32_t vbms_power_on(void) {
     since_frame_ms = 0U;
     int32_t code = edgebat_init(&battery, &VBMS_MODEL, &config, &work, newest, VBMS_SAVED_BYTES);
     saved_revision = battery.revision;
+#if defined(VBMS_OCV)
+    if (code >= EDGEBAT_OK) {
+        (void)edgebat_use_ocv(&battery, &VBMS_OCV);
+    }
+#endif
     if (code >= EDGEBAT_OK) {
         code = edgebat_selftest(&battery);
     }
     if (code == EDGEBAT_OK) {
         code = forecast_begin();
+    }
+    return code;
+}
+
+int32_t vbms_seed(uint32_t soh_and_sigma) {
+    return edgebat_seed(&battery, (uint16_t)(soh_and_sigma & 0xFFFFU), (uint16_t)(soh_and_sigma >> 16U));
+}
+
+int32_t vbms_reset(uint32_t what) {
+    return edgebat_reset(&battery, what);
+}
+
+/* The board gives its use and health to itself, as if it were another one. */
+int32_t vbms_adopt(uint32_t serial) {
+    edgebat_use_t use;
+    int32_t code = edgebat_use(&battery, &use);
+    if (code == EDGEBAT_OK) {
+        use.serial = serial;
+        code = edgebat_adopt(&battery, &use);
     }
     return code;
 }
@@ -229,8 +255,4 @@ int32_t vbms_sleep(uint32_t elapsed_ms) {
     vbms_control.time_ms += elapsed_ms;
     since_frame_ms += elapsed_ms;
     return edgebat_idle(&battery, elapsed_ms);
-}
-
-int32_t vbms_seed(uint32_t soh_and_sigma) {
-    return edgebat_seed(&battery, (uint16_t)(soh_and_sigma >> 16), (uint16_t)(soh_and_sigma & 0xFFFFU));
 }

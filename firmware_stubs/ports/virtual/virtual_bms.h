@@ -44,8 +44,10 @@ uint32_t vbms_run(uint32_t samples);
 /** Time passed without samples: edgebat_idle. Returns its code. */
 int32_t vbms_sleep(uint32_t elapsed_ms);
 
-/** Service puts another cell in: its SOH in the upper half, its standard deviation in the lower one, 0.01 %.
- * Returns the code of edgebat_seed; what it has changed is saved with the next sample. */
+/** What a workshop does: edgebat_seed with the deviation in the upper half, edgebat_reset, and edgebat_adopt of the
+ * board's own use with a serial number. */
 int32_t vbms_seed(uint32_t soh_and_sigma);
+int32_t vbms_reset(uint32_t what);
+int32_t vbms_adopt(uint32_t serial);
 
 #endif

@@ -75,6 +75,7 @@ static const edgebat_model_t fake_model = {"fake",
                                            fake_low_ppm,
                                            fake_high_ppm,
                                            FAKE_INCREMENTS,
+                                           FAKE_INCREMENTS, /* columns: it does not read the rate */
                                            FAKE_CONTEXT,
                                            3U, /* slices */
                                            4U, /* max_gap */
@@ -89,6 +90,7 @@ static const edgebat_model_t fake_model = {"fake",
                                            &fake_quantize,
                                            &fake_run_slice,
                                            &fake_read,
-                                           &fake_selftest};
+                                           &fake_selftest,
+                                           NULL};
 
 #endif

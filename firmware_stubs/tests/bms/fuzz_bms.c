@@ -47,7 +47,7 @@ static void check_result(world_t *w) {
     uint8_t data[EDGEBAT_CAN_BYTES];
     fuzz_require(edgebat_result(w->battery, &r) == EDGEBAT_OK, "result fails");
     fuzz_require(r.status <= EDGEBAT_STATUS_CONFLICT && r.source <= EDGEBAT_SOURCE_INHERITED, "codes");
-    fuzz_require(r.charge <= EDGEBAT_CHARGE_REPEATED, "charge code");
+    fuzz_require(r.charge <= EDGEBAT_CHARGE_RATE, "charge code");
     fuzz_require(r.points <= EDGEBAT_POINTS_MAX && r.warmup <= FAKE_CONTEXT, "counts");
     fuzz_require(r.source != EDGEBAT_SOURCE_MODEL ||
                      (r.status != EDGEBAT_STATUS_MODEL_CORRUPT && r.status != EDGEBAT_STATUS_WARMUP),

@@ -217,7 +217,7 @@ static void test_counting_speaks_when_the_model_may_not(void) {
     }
     (void)push(2990, -300, 30000U);
     (void)edgebat_result(&battery, &result);
-    TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, battery.counted_cpct); /* one sample may be a pulse */
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, battery.evidence[1].cpct); /* one sample may be a pulse */
     (void)push(2980, -300, 10000U);
     finish();
     (void)edgebat_result(&battery, &result);

@@ -5,6 +5,7 @@
  */
 #include "one_battery.h"
 #include "state_v1.h"
+#include "state_v2.h"
 
 #include <string.h>
 
@@ -114,6 +115,38 @@ static void test_a_state_of_version_1_goes_on(void) {
     TEST_ASSERT_EQUAL_INT(5, result.cycle);
 }
 
+static void test_a_state_of_version_2_goes_on(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    edgebat_config_t other;
+    memcpy(saved, state_v2, sizeof state_v2);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
+                          edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES));
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OK, result.status);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_MODEL, result.source);
+    TEST_ASSERT_EQUAL_INT(10000, result.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(120, result.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(4, result.cycle);
+    TEST_ASSERT_EQUAL_INT(100, result.rul_cycles);
+    TEST_ASSERT_EQUAL_INT(3, result.efc_quarters);
+    charge(3560, 3720); /* the discharge before the state was written is part of this cycle */
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(0, result.age_cycles);
+    TEST_ASSERT_EQUAL_INT(5, result.cycle);
+    /* Written again it is one of version 3, with all that there was. */
+    (void)edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES);
+    TEST_ASSERT_EQUAL_INT(3, saved[3]);
+    TEST_ASSERT_EQUAL_INT(0, memcmp(&saved[16], &state_v2[16], 8U));
+    /* A firmware with another capacity goes on as well, from the first part alone. */
+    memcpy(saved, state_v2, sizeof state_v2);
+    (void)edgebat_config_default(&other, 400U);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_INHERITED,
+                          edgebat_init(&battery, &fake_model, &other, work, saved, FAKE_SAVED_BYTES));
+    saved[141] ^= 1U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_DAMAGED,
+                          edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES));
+}
+
 static void test_another_model_inherits_what_is_known(void) {
     static uint8_t saved[FAKE_SAVED_BYTES];
     edgebat_model_t next = fake_model;
@@ -176,6 +209,7 @@ static void test_service_seeds_another_cell(void) {
 
 int main(void) {
     RUN_TEST(test_a_state_of_version_1_goes_on);
+    RUN_TEST(test_a_state_of_version_2_goes_on);
     RUN_TEST(test_another_model_inherits_what_is_known);
     RUN_TEST(test_an_edited_capacity_rescales);
     RUN_TEST(test_service_seeds_another_cell);

@@ -1,0 +1,184 @@
+"""Whether the error that a model states holds, and what is refused where it does not: students on measured cells.
+
+::
+
+    python -m bench.trust_table --corpus PATH [--fold N] [--student mlp] [--epochs 20]
+
+Each fold trains one small student without a teacher on some cells, calibrates a 90 % interval on cells of their own, and
+asks it about held-out cells like the training cells, and about a group that was left out: a data set, a rate, a
+temperature, the oldest third. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.domain_score import HEALTH, with_noise
+from edgebat.arrays import Bool
+from edgebat.data.corpus import read_corpus
+from edgebat.data.fleet import Fleet
+from edgebat.data.splits import CALIBRATION, split_windows
+from edgebat.distill.bounds import IntervalSettings
+from edgebat.distill.train import DistillSettings, train_student
+from edgebat.graph import IntGraph
+from edgebat.graph.origin import graph_ground, graph_interval
+from edgebat.interval import covered
+from edgebat.models import run_int8
+from edgebat.quantization import QuantizeOptions, quantize_model
+from edgebat.runs.field import field_limits
+from edgebat.runs.ground import GroundSettings, with_ground
+from edgebat.runs.interval import IntervalCells, with_interval
+from edgebat.tasks.health.spec import HealthSpec
+from edgebat.tasks.health.windows import HealthWindows, health_windows
+from edgebat.training.run import Run
+
+EVERY = 3
+"""One window of so many is enough: neighbours are nearly equal."""
+BAD = 0.03
+"""An error of SOH that must be flagged, or covered."""
+INTERVAL, GROUND = IntervalSettings(coverage=0.9), GroundSettings()
+PARTS = ("train", "val", "test", CALIBRATION)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What is learnt from, from which voltage on, and what is left out."""
+
+    name: str
+    start_v: float
+    datasets: tuple[str, ...]
+    without: str = ""
+    """A data set that is left out."""
+    rate_c: float | None = None
+    degc: float | None = None
+    oldest: bool = False
+    """The third of the windows with the smallest SOH."""
+
+    def left_out(self, windows: HealthWindows) -> Bool:
+        """[N] windows of the group."""
+        if self.without:
+            return np.asarray(windows.dataset == self.without)
+        if self.oldest:
+            return np.asarray(windows.soh < np.quantile(windows.soh, 1 / 3))
+        values = [c.charge_rate_c if self.degc is None else c.temperature_degc for c in windows.conditions]
+        wanted = self.rate_c if self.degc is None else self.degc
+        return np.array([value == wanted for value in values], np.bool_)[windows.cell]
+
+
+ALL = ("TJU_NCA", "TJU_NCM", "LSD", "CALCE")
+TONGJI = ("TJU_NCA", "TJU_NCM")
+FOLDS = (
+    *(Fold(f"{name} left out", 3.8, ALL, without=name) for name in ("TJU_NCM", "TJU_NCA", "LSD", "CALCE")),
+    *(Fold(f"{rate:g}C left out", 3.6, TONGJI, rate_c=rate) for rate in (0.25, 1.0)),
+    Fold("45 degC left out", 3.6, TONGJI, degc=45.0),
+    Fold("oldest third left out", 3.6, TONGJI, oldest=True),
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a device says of N windows."""
+
+    wrong: np.ndarray
+    """[N] absolute errors of SOH."""
+    flagged: Bool
+    low: np.ndarray
+    high: np.ndarray
+    measured: np.ndarray
+    cell: np.ndarray
+
+    @property
+    def inside(self) -> Bool:
+        """[N]"""
+        return np.asarray((self.measured >= self.low) & (self.measured <= self.high))
+
+
+def trained(known: HealthWindows, kind: str, epochs: int) -> tuple[IntGraph, HealthWindows]:
+    """An int8 student with ground and interval, and the held-out windows."""
+    split = split_windows(known, by="condition", test=0.25, val=0.15, seed=1, calibration=0.25)
+    train, val, test, calibration = (known.select(cells=getattr(split, part)) for part in PARTS)
+    settings = DistillSettings(blends=1)
+    settings = replace(settings, fit=replace(settings.fit, epochs=epochs, patience=epochs, samples_per_epoch=16384))
+    with tempfile.TemporaryDirectory() as folder:
+        student, _ = train_student(kind, HEALTH, train, val, None, settings, Run(Path(folder)))
+    meta = {"task": HEALTH.described(known.spec), "training": {}}
+    graph = quantize_model(student.float_spec(), train.x, QuantizeOptions(method="minmax"), name=kind, meta=meta)
+    graph = with_ground(graph, field_limits(graph, student.heads, train, val), HEALTH, (train, val), GROUND)
+    return with_interval(graph, HEALTH, IntervalCells(train, calibration, test), INTERVAL, GROUND), test
+
+
+def asked(graph: IntGraph, windows: HealthWindows, seed: int) -> Answers:
+    """Answers for windows as a device sees them, which knows the rate and the temperature of a charge."""
+    found = run_int8(graph, with_noise(windows, seed))
+    value = {name: found.values[name][:, 0] / 10_000 for name in ("soh", "soh_low", "soh_high")}
+    rows = graph_ground(graph).rows
+    gates = []
+    for condition in windows.conditions:
+        refused = condition.charge_rate_c is not None and not rows.knows_rate(condition.charge_rate_c)
+        if condition.temperature_degc is not None and rows.temperature_ddegc is not None:
+            low, high = rows.temperature_ddegc
+            refused |= not low <= round(10 * condition.temperature_degc) <= high
+        gates.append(refused)
+    flagged = found.outside | np.array(gates, np.bool_)[windows.cell]
+    wrong = np.abs(value["soh"] - windows.soh)
+    return Answers(wrong, flagged, value["soh_low"], value["soh_high"], windows.soh, windows.cell)
+
+
+HEAD = (
+    "| left out | cells: learnt, calibration, held out | error, points | coverage, worst cell | median width | false alarms "
+    "| left-out cells | their error | flagged | wrong by > 3: flagged or covered |\n" + 10 * "|---" + "|"
+)
+
+
+def row(fleet: Fleet, fold: Fold, kind: str, epochs: int) -> str:
+    """One fold as a row of Markdown."""
+    spec = HealthSpec(window_start_v=fold.start_v, window_end_v=fold.start_v + 0.1)
+    windows = health_windows(fleet.select(fold.datasets), spec).select_every(EVERY)
+    left = fold.left_out(windows)
+    # Cells of which a part is left out are held out whole, or the rest of their life would be known.
+    known, strange = windows.select(mask=~left), windows.select(mask=left)
+    graph, test = trained(known, kind, epochs)
+    if fold.oldest:
+        strange = strange.select(mask=np.array([c in test.cells for c in strange.cells])[strange.cell])
+    own, other = asked(graph, test, 21), asked(graph, strange, 22)
+    interval, ground = graph_interval(graph), graph_ground(graph)
+    assert interval is not None
+    taken = ~own.flagged
+    held = covered(own.low[taken], own.high[taken], own.measured[taken], own.cell[taken])
+    assert held is not None
+    safe = [answers.flagged | answers.inside for answers in (own, other)]
+    bad = [answers.wrong > BAD for answers in (own, other)]
+    caught = np.concatenate([s[b] for s, b in zip(safe, bad, strict=True)])
+    widened = ", widened" if interval.widened else ""
+    return (
+        f"| {fold.name} | {ground.train.cells}, {interval.cells}{widened}, {held.cells} "
+        f"| {own.wrong[taken].mean() * 100:.2f} "
+        f"| {held.coverage:.1%}, {held.worst:.0%} | {held.width * 100:.1f} | {own.flagged.mean():.1%} "
+        f"| {len(strange.cells)} | {other.wrong.mean() * 100:.1f} | {other.flagged.mean():.1%} "
+        f"| {caught.mean() if len(caught) else np.nan:.1%} of {len(caught)} |"
+    )
+
+
+def main() -> None:
+    """All folds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--student", default="mlp")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--fold", type=int, action="append", help="only this one; repeatable")
+    given = parser.parse_args()
+    fleet = read_corpus(given.corpus)
+    torch.set_num_threads(1)
+    print(HEAD)
+    for number in given.fold or range(len(FOLDS)):
+        print(row(fleet, FOLDS[number], given.student, given.epochs), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""A lower and an upper bound beside an int8 student's estimate: quantiles of its error, learnt from what its head sees.
+
+The student is finished and stays as it is: two more rows of its head learn, by the pinball loss, how far measured labels lie
+from its integer estimate (and, where a recipe asks for it, how far an ensemble of teachers is spread). Cells that nobody has
+learnt from then move both bounds so that they hold: conformalized quantile regression (Romano and others,
+arXiv:1905.03222), cell by cell. The move is an integer at the border, the same in every engine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+
+from edgebat.arrays import Float32, Float64, FloatArray
+from edgebat.errors import DataError, RecipeError
+from edgebat.graph import IntGraph
+from edgebat.interval import BOUNDS, HIGH, LOW, Interval, calibrated_shift
+from edgebat.models import run_int8, to_ppm
+from edgebat.quantization.head_rows import head_of, with_rows
+from edgebat.runtime import Engine, outputs_in_units, quantize_input
+from edgebat.tasks.base import FACTORS, Head
+
+MOST_WINDOWS = 20_000
+ROUNDS = 800
+RATE = 0.02
+SHRINK = 1e-3
+"""Of the squared weights: what does not tell errors apart adds nothing."""
+
+
+@dataclass(frozen=True)
+class IntervalSettings:
+    """The interval around a student's estimate."""
+
+    coverage: float = 0.0
+    """Share of the windows of an unseen cell that lie inside, such as 0.9; 0: the students state no interval. It takes
+    calibration cells: ``data.split.calibration``."""
+    spread: float = 0.0
+    """How much of the bounds is taught by the spread of an ensemble of teachers rather than by measured errors, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if not (self.coverage == 0.0 or 0.5 <= self.coverage < 1.0):
+            raise RecipeError(f"interval.coverage is {self.coverage}; allowed: 0 (none), or 0.5 to below 1")
+        if not 0.0 <= self.spread <= 1.0:
+            raise RecipeError(f"interval.spread is {self.spread}; it is a share, 0 to 1")
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """Quantiles of the bounds."""
+        return (1.0 - self.coverage) / 2.0, (1.0 + self.coverage) / 2.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Windows as a device sees them, with what was measured."""
+
+    x: Float32
+    """[N, T, C]"""
+    measured: FloatArray
+    """[N], NaN where not known."""
+    cell: FloatArray
+    """[N]"""
+    spread: FloatArray | None = None
+    """[N] of the teachers, in the unit of the head."""
+
+    def known(self) -> Shown:
+        """Those that have a label, at most ``MOST_WINDOWS`` of them, evenly. Raises DataError when there is none."""
+        rows = np.flatnonzero(np.isfinite(self.measured))
+        rows = rows[:: max(1, -(-len(rows) // MOST_WINDOWS))]
+        if not len(rows):
+            raise DataError("no window of these cells has a measured label, so no interval can be learnt; leave it out")
+        spread = None if self.spread is None else self.spread[rows]
+        return Shown(self.x[rows], self.measured[rows], self.cell[rows], spread)
+
+
+def bound_names(head: str) -> tuple[str, str]:
+    """What the outputs are called."""
+    return f"{head}_{LOW}", f"{head}_{HIGH}"
+
+
+def with_bounds(graph: IntGraph, head: Head, train: Shown, settings: IntervalSettings) -> IntGraph:
+    """``graph`` with two more outputs around ``head``, a head of one value, not yet calibrated."""
+    train = train.known()
+    node, entry = head_of(graph), next(e for e in graph.meta["outputs"] if e["name"] == head.name)
+    source, index = graph.tensors[node.inputs[0]], int(entry["index"])
+    quantized = quantize_input(graph, to_ppm(train.x))
+    hidden = _inputs_of_head(graph, quantized)
+    step = source.scale * node.weight_scale.astype(np.float64)[index]
+    point = node.weight[index].astype(np.float64) * node.weight_scale[index], float(node.bias[index]) * step
+    # The border's integers are the normalization: physical = offset + y * multiplier / 2**shift, y in head steps.
+    factor = FACTORS[head.unit][1]
+    unit = int(entry["multiplier"]) / 2.0 ** int(entry["shift"]) / graph.output_tensor.scale / factor
+    error = (train.measured - run_int8(graph, train.x).physical()[head.name]) / unit
+    spread = None if train.spread is None or not settings.spread else train.spread / unit
+    weights, biases = [], []
+    for level in settings.levels:
+        taught = None if spread is None else (NormalDist().inv_cdf(level) * spread, settings.spread)
+        more, constant = pinball(hidden, error, _alike(train.cell), level, taught)
+        weights.append(point[0] + more)
+        biases.append(point[1] + constant)
+    outputs = list(graph.meta["outputs"])
+    first = graph.output_tensor.shape[0]
+    for number, (bound, name) in enumerate(zip(BOUNDS, bound_names(head.name), strict=True)):
+        outputs.append({**entry, "name": name, "index": first + number, "of": head.name, "bound": bound})
+    return with_rows(replace(graph, meta={**graph.meta, "outputs": outputs}), np.array(weights), np.array(biases))
+
+
+def calibrated(graph: IntGraph, head: Head, cells: Shown, settings: IntervalSettings) -> IntGraph:
+    """``graph`` with its bounds moved outwards (or inwards) until they hold on the calibration ``cells``.
+
+    Windows that a device refuses do not count: it gives no interval there.
+    """
+    cells = cells.known()
+    answers = run_int8(graph, cells.x)
+    taken = ~answers.outside
+    if not taken.any():
+        raise DataError("the model refuses every window of the calibration cells, so no interval can be calibrated")
+    measured = cells.measured * FACTORS[head.unit][1]
+    low, high = (_without_order(graph, name, cells.x) for name in bound_names(head.name))
+    scores = np.maximum(low - measured, measured - high)[taken]
+    own = cells.cell[taken].astype(np.int64)
+    shift, widened = calibrated_shift(scores, own, settings.coverage)
+    whole = int(np.ceil(shift))
+    moves = dict(zip(bound_names(head.name), (-whole, whole), strict=True))
+    outputs = [{**e, "offset": e["offset"] + moves.get(e["name"], 0)} for e in graph.meta["outputs"]]
+    stated = Interval(head.name, head.unit, settings.coverage, len(np.unique(own)), whole, widened)
+    return replace(graph, meta={**graph.meta, "outputs": outputs, "interval": dataclasses.asdict(stated)})
+
+
+def pinball(
+    hidden: Float64, error: Float64, weight: Float64, level: float, taught: tuple[Float64, float] | None = None
+) -> tuple[Float64, float]:
+    """The linear function of hidden values [N, H] that is nearest to the quantile ``level`` of the errors [N]: weights [H]
+    and constant. weight [N]: how much each counts.
+
+    taught: what the quantile is by others [N], and their share. Same inputs, same bytes.
+    """
+    centre, size = hidden.mean(axis=0), hidden.std(axis=0)
+    z = (hidden - centre) / np.where(size > 1e-9, size, 1.0)
+    z = np.concatenate([z, np.ones((len(z), 1))], axis=1)
+    found = np.zeros(z.shape[1])
+    found[-1] = _weighted_quantile(error, weight, level)
+    smooth = max(float(error.std()), 0.0 if taught is None else float(np.abs(taught[0]).mean()), 1e-6)
+    first, second, mean = np.zeros_like(found), np.zeros_like(found), np.zeros_like(found)
+    for turn in range(1, ROUNDS + 1):
+        answer = z @ found
+        slope = np.where(error < answer, 1.0 - level, -level)
+        if taught is not None:
+            aim, share = taught
+            slope = (1.0 - share) * slope + share * np.clip((answer - aim) / smooth, -1.0, 1.0)
+        gradient = (weight * slope) @ z
+        gradient[:-1] += SHRINK * found[:-1] / smooth
+        first += 0.1 * (gradient - first)
+        second += 0.001 * (gradient**2 - second)
+        rate = RATE * smooth * (1.0 - turn / (ROUNDS + 1))
+        found -= rate * (first / (1.0 - 0.9**turn)) / (np.sqrt(second / (1.0 - 0.999**turn)) + 1e-8)
+        mean += found if turn > ROUNDS // 2 else 0.0
+    mean /= ROUNDS - ROUNDS // 2
+    weights = np.where(size > 1e-9, mean[:-1] / np.where(size > 1e-9, size, 1.0), 0.0)
+    return weights, float(mean[-1] - weights @ centre)
+
+
+def _inputs_of_head(graph: IntGraph, quantized: np.ndarray) -> Float64:
+    """Real values [N, H] that the head reads."""
+    name = graph.nodes[-1].inputs[0]
+    source, engine = graph.tensors[name], Engine(graph)
+    parts = [engine.trace(quantized[i : i + 512])[name] for i in range(0, len(quantized), 512)]
+    return (np.concatenate(parts).astype(np.float64) - source.zero_point) * source.scale
+
+
+def _without_order(graph: IntGraph, name: str, x: Float32) -> Float64:
+    """A bound as its row has it [N], integers of the unit, even where it lies on the wrong side of the estimate."""
+    outputs = [{k: v for k, v in e.items() if k not in ("of", "bound")} for e in graph.meta["outputs"]]
+    ppm = to_ppm(x)
+    bare = replace(graph, meta={**graph.meta, "outputs": outputs})
+    return outputs_in_units(bare, Engine(graph).run(quantize_input(graph, ppm)), ppm[:, -1, -1])[name][:, 0].astype(
+        float
+    )
+
+
+def _alike(cell: FloatArray) -> Float64:
+    """Weights [N], together one, that give every cell the same."""
+    _, number, count = np.unique(cell, return_inverse=True, return_counts=True)
+    weight = 1.0 / count[number]
+    return np.asarray(weight / weight.sum())
+
+
+def _weighted_quantile(values: Float64, weight: Float64, level: float) -> float:
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weight[order])
+    return float(values[order[min(int(np.searchsorted(reached, level * reached[-1])), len(order) - 1)]])

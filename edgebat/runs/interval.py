@@ -1,0 +1,79 @@
+"""The interval around a student's estimate, as the step ``quantize`` adds it: learnt, calibrated, and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgebat.arrays import FloatArray
+from edgebat.distill.bounds import IntervalSettings, Shown, calibrated, with_bounds
+from edgebat.errors import RecipeError
+from edgebat.graph import IntGraph
+from edgebat.graph.origin import graph_interval
+from edgebat.models import predict_int8
+from edgebat.runs.ground import seen_twice
+from edgebat.tasks.base import AnyTask, Head, flat
+from edgebat.tasks.coverage import coverage
+from edgebat.tasks.windows import Windows
+
+if TYPE_CHECKING:
+    from edgebat.runs.ground import GroundSettings
+
+
+@dataclass(frozen=True)
+class IntervalCells:
+    """Whose windows an interval is made from."""
+
+    train: Windows
+    """They teach the bounds."""
+    calibration: Windows
+    """They move them."""
+    test: Windows
+    """They say how often the interval holds."""
+    spread: FloatArray | None = None
+    """[N] of the teachers' answers for the training windows."""
+    known_to_teacher: int = 0
+    """Calibration cells that the teacher has learnt from."""
+
+
+def with_interval(
+    graph: IntGraph, task: AnyTask, cells: IntervalCells, settings: IntervalSettings, noise: GroundSettings
+) -> IntGraph:
+    """``graph``, which states its ground, with bounds of its first head of one value that has labels."""
+    head = bounded(task, cells.train)
+    grown = with_bounds(graph, head, _shown(task, cells.train, head, noise, 4, cells.spread), settings)
+    grown = calibrated(grown, head, _shown(task, cells.calibration, head, noise, 5), settings)
+    held = coverage(task, cells.test, predict_int8(grown, cells.test))
+    stated = graph_interval(grown)
+    assert stated is not None
+    stated = replace(stated, held_out=held, known_to_teacher=cells.known_to_teacher)
+    return replace(grown, meta={**grown.meta, "interval": stated.to_json()})
+
+
+def bounded(task: AnyTask, windows: Windows) -> Head:
+    """The head that gets bounds. Raises RecipeError for a task without one."""
+    targets = windows.targets()
+    for head in task.heads(windows.spec):
+        if not head.grid and not head.relative and head.name in targets:
+            return head
+    raise RecipeError(f"the task {task.name} has no head of one measured value; leave interval.coverage out")
+
+
+def spread_of(labels: dict[str, FloatArray], head: str) -> FloatArray:
+    """What an ensemble's labels say of its spread, [N]. Raises RecipeError when they say nothing."""
+    if f"{head}_spread" not in labels:
+        raise RecipeError(
+            f"interval.spread needs a teacher that knows its spread, such as several of them (teacher: [..., ...]); this "
+            f"one gives {', '.join(labels)}"
+        )
+    return flat(np.asarray(labels[f"{head}_spread"], np.float64))
+
+
+def _shown(
+    task: AnyTask, windows: Windows, head: Head, noise: GroundSettings, seed: int, spread: FloatArray | None = None
+) -> Shown:
+    """As a device sees them: every second one with a noisy voltage."""
+    measured = flat(np.asarray(windows.targets()[head.name], np.float64))
+    return Shown(seen_twice(task, windows, noise, seed), measured, windows.cell, spread)

@@ -1,0 +1,151 @@
+/*
+ * edgebat_rest.c - the capacity that charge between two rests tells, over a table of open-circuit voltages.
+ *
+ * It needs no full and no empty cell, so partial charges and discharges speak as well. As gauges do, it takes
+ * a voltage for an open-circuit voltage only after half an hour without current in which it moved by less than
+ * 4 uV per second; leaves out the flat part of the table, where a mV is too much charge; and charge that flowed
+ * too cold, too hot or too fast. edgebat/bms/rest.py is the same in Python.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "edgebat/edgebat_ocv.h"
+
+#include "edgebat_bms.h"
+
+#include <stddef.h>
+
+/* Half an hour, and 250 s for every mV: 4 uV per second. */
+#define REST_MS UINT32_C(1800000)
+#define MS_PER_MV UINT32_C(250000)
+
+/* More than the voltage may move in half an hour: the rest begins anew. */
+#define MOST_MOVED_MV 7U
+
+/* Of the cell's charge must lie between two rests, 0.01 %. */
+#define LEAST_APART 3500U
+
+/* A state of charge that is less sure lies in the flat part of the table, 0.01 %. */
+#define MOST_SOC_SIGMA 300U
+
+#define MOST_POINTS 256U
+#define MOST_TABLE_SIGMA 1000U
+
+typedef struct {
+    uint32_t cpct; /* EDGEBAT_UNKNOWN: the voltage does not tell */
+    uint32_t sigma;
+} soc_t;
+
+static soc_t look_up(const edgebat_ocv_t *table, int32_t cell_mV) {
+    soc_t soc = {EDGEBAT_UNKNOWN, 0U};
+    if ((cell_mV >= table->mV[0]) && (cell_mV <= table->mV[table->points - 1U])) {
+        const uint32_t parts = (uint32_t)table->points - 1U;
+        uint32_t i = 0U;
+        while (((i + 1U) < parts) && (cell_mV >= table->mV[i + 1U])) {
+            i++;
+        }
+        const uint32_t rise = (uint32_t)((int32_t)table->mV[i + 1U] - table->mV[i]);
+        const uint32_t up = (uint32_t)(cell_mV - table->mV[i]);
+        const uint32_t sigma = (table->sigma_mV * EDGEBAT_HUNDRED_PERCENT) / (rise * parts);
+        if (sigma <= MOST_SOC_SIGMA) {
+            soc.cpct = ((i * EDGEBAT_HUNDRED_PERCENT) + ((up * EDGEBAT_HUNDRED_PERCENT) / rise)) / parts;
+            soc.sigma = sigma;
+        }
+    }
+    return soc;
+}
+
+/* The charge since the last rest, over what it has made of the state of charge. */
+static void weigh_rests(edgebat_t *battery, const soc_t *soc, uint32_t apart) {
+    const uint32_t ends = edgebat_bms_square_root((soc->sigma * soc->sigma) +
+                                                  ((uint32_t)battery->ocv_sigma * battery->ocv_sigma));
+    const uint32_t cpct =
+        (edgebat_bms_in_cpct(battery, battery->ocv_charge) * EDGEBAT_HUNDRED_PERCENT) / apart;
+    const uint8_t upwards = (soc->cpct > battery->ocv_cpct) ? 1U : 0U;
+    const uint8_t charged = (battery->ocv_charge > 0) ? 1U : 0U;
+    const uint8_t odd = ((battery->ocv_odd_ms > (battery->ocv_ms / 8U))) ? 1U : 0U;
+    if ((upwards == charged) && (odd == 0U) && (edgebat_bms_is_soh(cpct) != 0U)) {
+        const uint32_t by_ends = (ends * cpct) / apart;
+        const uint32_t by_offset =
+            ((battery->ocv_ms / EDGEBAT_MS_PER_CPCT) * EDGEBAT_HUNDRED_PERCENT) / apart;
+        const uint32_t by_table = battery->ocv->sigma_cpct;
+        edgebat_bms_learn(
+            battery, EDGEBAT_BY_REST, (uint16_t)cpct,
+            edgebat_bms_square_root((by_ends * by_ends) + (by_offset * by_offset) + (by_table * by_table)));
+        battery->revision++;
+    }
+}
+
+/* The cell has rested long enough. What lies too close to the last rest waits for more. */
+static void take_rest(edgebat_t *battery, int16_t cell_mV) {
+    const soc_t soc = look_up(battery->ocv, cell_mV);
+    if ((soc.cpct != EDGEBAT_UNKNOWN) && (edgebat_bms_is_cold(battery) == 0U)) {
+        const uint32_t before = battery->ocv_cpct;
+        const uint32_t apart = (soc.cpct > before) ? (soc.cpct - before) : (before - soc.cpct);
+        const uint8_t known = (before != EDGEBAT_UNKNOWN) ? 1U : 0U;
+        if ((known != 0U) && (apart >= LEAST_APART)) {
+            weigh_rests(battery, &soc, apart);
+        }
+        if ((known == 0U) || (apart >= LEAST_APART)) {
+            battery->ocv_cpct = (uint16_t)soc.cpct;
+            battery->ocv_sigma = (uint16_t)soc.sigma;
+            battery->ocv_charge = 0;
+            battery->ocv_ms = 0U;
+            battery->ocv_odd_ms = 0U;
+        }
+    }
+}
+
+static void count_since(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
+    const uint32_t nominal = battery->config->nominal_mAh;
+    const int32_t mA = battery->last_mA;
+    const uint8_t fast = ((uint32_t)((mA < 0) ? -mA : mA) > nominal) ? 1U : 0U;
+    battery->ocv_charge += part;
+    battery->ocv_ms += dt_ms;
+    battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? dt_ms : 0U;
+    if ((edgebat_bms_is_too_much(battery, battery->ocv_charge) != 0U) ||
+        (battery->ocv_ms > EDGEBAT_ANCHOR_MS)) {
+        battery->ocv_cpct = EDGEBAT_UNKNOWN; /* a sensor drifts, or the rest was none */
+    }
+}
+
+/* After a sample was counted, before its rest is: `rest_ms` is that of the sample before. */
+void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms) {
+    const int32_t moved = (int32_t)cell_mV - battery->rested_mV;
+    const uint32_t moved_mV = (uint32_t)((moved < 0) ? -moved : moved);
+    if ((battery->ocv_cpct != EDGEBAT_UNKNOWN) && (dt_ms <= battery->config->max_gap_ms)) {
+        count_since(battery, part, dt_ms);
+    }
+    if (battery->rest_ms == 0U) {
+        battery->rested_ms = 0U;
+        battery->rested_mV = cell_mV;
+    } else if ((battery->rested_ms >= REST_MS) && ((moved_mV * MS_PER_MV) <= battery->rested_ms)) {
+        take_rest(battery, cell_mV);
+        battery->rested_ms = 0U;
+        battery->rested_mV = cell_mV;
+    } else if (moved_mV > MOST_MOVED_MV) {
+        battery->rested_ms = 0U;
+        battery->rested_mV = cell_mV;
+    } else {
+        /* it rests on */
+    }
+}
+
+EDGEBAT_SELDOM int edgebat_use_ocv(edgebat_t *battery, const edgebat_ocv_t *table) {
+    if ((battery == NULL) || (battery->model == NULL) || (table == NULL) || (table->mV == NULL) ||
+        (table->follow == NULL)) {
+        EDGEBAT_ASSERT(0);
+        return EDGEBAT_ERR_NULL;
+    }
+    int code = EDGEBAT_OK;
+    if ((table->points < 2U) || (table->points > MOST_POINTS) || (table->sigma_mV == 0U) ||
+        (table->sigma_mV > MOST_TABLE_SIGMA) || (table->sigma_cpct > EDGEBAT_HUNDRED_PERCENT)) {
+        code = EDGEBAT_ERR_CONFIG;
+    }
+    for (uint32_t i = 1U; (code == EDGEBAT_OK) && (i < table->points); i++) {
+        code = (table->mV[i] > table->mV[i - 1U]) ? EDGEBAT_OK : EDGEBAT_ERR_CONFIG;
+    }
+    if (code == EDGEBAT_OK) {
+        battery->ocv = table;
+    }
+    return code;
+}

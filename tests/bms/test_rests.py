@@ -1,0 +1,226 @@
+"""Capacity from charge between two rests: partial charges and discharges speak, with doubt where doubt is due."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.bms import ocv as ocv_command
+from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.fusion import By
+from edgebat.bms.ocv import ocv_source, ocv_table
+from edgebat.bms.rest import OcvTable
+from edgebat.bms.results import Source, Status
+from edgebat.bms.samples import Samples, samples_array
+from edgebat.bms.twin import Twin
+from edgebat.bms.virtual import HostFirmware
+from edgebat.errors import DataError
+from edgebat.graph import IntGraph, load_graph
+from edgebat.tasks.health.charge_counter import UNKNOWN
+from tests.bms.test_charge import assert_equal
+from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, cycles
+
+TABLE = OcvTable(tuple(3000 + 60 * i for i in range(21)), sigma_mv=5, sigma_cpct=200)
+"""Sixty mV per 5 %, everywhere."""
+
+
+@pytest.fixture
+def graph(model_file: Path) -> IntGraph:
+    return load_graph(model_file)
+
+
+def live(estimator: Estimator, *parts: Samples) -> None:
+    for sample in np.concatenate(parts):
+        estimator.push(as_sample(sample))
+        estimator.settle()
+
+
+def resting(soc: float, minutes: int = 40, *, ddegc: int = 250, drift_mv: int = 0, table: OcvTable = TABLE) -> Samples:
+    """Without current at a state of charge, a sample per minute; the voltage drifts by so much meanwhile."""
+    mv = np.interp(soc, np.linspace(0, 1, len(table.mv)), table.mv)
+    return samples_array(np.rint(np.linspace(mv - drift_mv, mv, minutes)).astype(int), 0, 60_000, ddegc)
+
+
+def moving(start: float, end: float, soh: float, *, rate: float = 0.5, ddegc: int = 250) -> Samples:
+    """A charge or discharge from one state of charge to another, of a cell that still holds so much."""
+    hours = abs(end - start) * soh / rate
+    count = round(hours * 60)
+    ma = round((end - start) * soh * NOMINAL_MAH / (count / 60))
+    mv = np.interp(np.linspace(start, end, count), np.linspace(0, 1, 21), TABLE.mv)
+    # The trapezoidal rule counts half a sample at either end.
+    return samples_array(np.rint(mv).astype(int), ma, 60_000, ddegc)
+
+
+def rested(graph: IntGraph, *parts: Samples, table: OcvTable = TABLE, **settings: int) -> Estimator:
+    estimator = Estimator(graph, Config(NOMINAL_MAH, **settings), ocv=table)
+    live(estimator, *parts)
+    return estimator
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.9, 0.5), (0.3, 0.8), (0.2, 0.95)])
+@pytest.mark.parametrize("soh", [0.95, 0.8])
+def test_a_partial_charge_between_two_rests_measures_the_capacity(
+    graph: IntGraph, start: float, end: float, soh: float
+):
+    estimator = rested(graph, resting(start), moving(start, end, soh), resting(end))
+    result = estimator.result()
+    assert result.source == Source.REST
+    assert result.status in (Status.WARMUP, Status.OUT_OF_DOMAIN), "the model has said nothing"
+    assert abs(result.soh_cpct - 10_000 * soh) < 2 * result.sigma_cpct
+    assert 200 <= result.sigma_cpct <= 400
+    assert result.model_cpct == result.counting_cpct == UNKNOWN
+
+
+def test_less_than_35_percent_waits_for_more(graph: IntGraph):
+    estimator = rested(graph, resting(0.9), moving(0.9, 0.6, 0.9), resting(0.6))
+    assert estimator.result().source == Source.NONE
+    live(estimator, moving(0.6, 0.4, 0.9), resting(0.4))
+    assert abs(estimator.result().soh_cpct - 9000) < 400
+
+
+@pytest.mark.parametrize(
+    ("reason", "parts"),
+    [
+        ("rested too short", [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, 25)]),
+        ("still relaxes", [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, 60, drift_mv=120)]),
+        ("rests in the cold", [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, ddegc=50)]),
+        ("was discharged in the cold", [resting(0.9), moving(0.9, 0.4, 0.8, ddegc=-50), resting(0.4)]),
+        ("was discharged too fast", [resting(0.9), moving(0.9, 0.4, 0.8, rate=1.5), resting(0.4)]),
+        ("no rest before", [moving(0.9, 0.4, 0.8), resting(0.4)]),
+        ("charge the wrong way", [resting(0.9), moving(0.4, 0.9, 0.8), resting(0.4)]),
+        ("beyond the table", [resting(0.9), moving(0.9, 0.4, 0.8), samples_array([4250] * 60, 0, 60_000)]),
+    ],
+)
+def test_what_gauges_disqualify_measures_nothing(graph: IntGraph, reason: str, parts: list[Samples]):
+    estimator = rested(graph, *parts)
+    assert estimator.fusion.evidence[By.REST].cpct == UNKNOWN, reason
+    assert estimator.result().source == Source.NONE
+
+
+def test_a_rest_in_the_flat_part_is_none(graph: IntGraph):
+    flat = OcvTable((2800, 3200, *range(3290, 3298), 3340, 3600), sigma_mv=5)
+    steep = resting(0.05, table=flat)
+    into_flat = [steep, moving(0.05, 0.5, 0.8), resting(0.5, table=flat)]
+    assert rested(graph, *into_flat, table=flat).result().source == Source.NONE
+    beyond = [*into_flat, moving(0.5, 0.95, 0.8), resting(0.95, table=flat)]
+    result = rested(graph, *beyond, table=flat).result()
+    assert result.source == Source.REST, "the charge through the flat part counts all the same"
+    assert abs(result.soh_cpct - 8000) < 2 * result.sigma_cpct
+
+
+def test_a_night_without_samples_is_a_rest(graph: IntGraph):
+    estimator = rested(graph, resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, 2))
+    restored = Estimator(graph, estimator.config, ocv=TABLE)
+    restored.restore(estimator.state())
+    restored.idle(8 * 3_600_000)
+    live(restored, resting(0.4, 1))
+    assert abs(restored.result().soh_cpct - 8000) < 400
+    # A clock that jumps is no night: nobody has said how long it was.
+    jumped = Estimator(graph, estimator.config, ocv=TABLE)
+    jumped.restore(estimator.state())
+    morning = resting(0.4, 1)
+    morning["dt_ms"] = 4_000_000_000
+    live(jumped, morning)
+    assert jumped.result().source == Source.NONE
+
+
+def test_charge_that_nobody_saw_spoils_it(graph: IntGraph):
+    estimator = rested(graph, resting(0.9), moving(0.9, 0.6, 0.8), resting(0.6, 2))
+    estimator.idle(3_600_000)
+    live(estimator, resting(0.5, 2), moving(0.5, 0.3, 0.8), resting(0.3))
+    assert estimator.result().source == Source.NONE
+
+
+def test_it_is_fused_and_ages_as_all_sources_do(graph: IntGraph):
+    estimator = rested(graph, resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4))
+    sigma = estimator.result().sigma_cpct
+    estimator.fusion.learn(By.COUNTING, 8200, 300)
+    live(estimator, resting(0.4, 1))
+    both = estimator.fusion
+    assert 8000 < both.target_cpct < 8200
+    assert both.target_sigma < sigma
+    estimator.fusion.learn(By.COUNTING, 9800, 300)
+    live(estimator, resting(0.4, 1))
+    assert estimator.fusion.conflict
+    old = rested(graph, resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4))
+    for _ in range(366):
+        old.idle(86_400_000)
+        old.settle()
+    assert old.result().sigma_cpct > sigma + 100
+
+
+def test_c_equals_python_and_the_state_goes_on(graph: IntGraph, tmp_path: Path):
+    config = Config(NOMINAL_MAH, max_gap_ms=120_000, rated_cycles=500)
+    flags = ["-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    host = HostFirmware(graph, config, tmp_path / "build", flags, ocv=TABLE, frame_ms=0, steps_per_tick=1)
+    twin = Twin(graph, config, ocv=TABLE)
+    assert host.power_on() == 0
+    rng = np.random.default_rng(11)
+    soc = 0.9
+    for _ in range(30):
+        end, soh = rng.uniform(0.02, 0.98), rng.uniform(0.6, 1.1)
+        parts = [
+            resting(soc, int(rng.integers(1, 80)), ddegc=int(rng.integers(60, 540)), drift_mv=int(rng.integers(0, 30))),
+            moving(soc, end, soh, rate=rng.uniform(0.1, 1.6), ddegc=int(rng.integers(60, 540))),
+            resting(end, int(rng.integers(1, 80))),
+        ]
+        samples = np.concatenate(parts)
+        samples["dt_ms"][rng.random(len(samples)) < 0.01] = rng.choice([121_000, 3_600_000, 2**32 - 1])
+        assert_equal(host, twin, samples)
+        soc = end
+        if rng.random() < 0.3:
+            twin.power_on(twin.saved[-1] if twin.saved else None)
+            assert host.power_on() == 0
+    assert twin.estimator.fusion.evidence[By.REST].cpct != UNKNOWN
+
+
+def test_a_battery_without_a_table_is_what_it_was(graph: IntGraph):
+    plain, never = Estimator(graph, Config(NOMINAL_MAH)), Estimator(graph, Config(NOMINAL_MAH), ocv=TABLE)
+    for one in (plain, never):
+        live(one, cycles(4, seconds=KNOWN_SECONDS))
+    assert plain.result() == never.result()
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def slow(direction: int, hysteresis_v: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    level = np.linspace(0, 1, 200)[::direction]
+    return 3.0 + 1.2 * level + direction * hysteresis_v, 2.0 * np.abs(level - level[0])
+
+
+def test_a_slow_charge_and_a_slow_discharge_make_a_table():
+    table = ocv_table([slow(1), slow(-1)], points=21)
+    assert table.mv == TABLE.mv
+    assert table.sigma_mv == round(np.hypot(10, 3))
+    assert "cell_ocv_mV[21]" in ocv_source(table, "cell")
+
+
+@pytest.mark.parametrize(
+    "curves", [[], [(np.linspace(3, 4, 5), np.linspace(0, 1, 5))], [(np.full(50, 3.3), np.zeros(50))]]
+)
+def test_what_is_no_slow_charge_is_refused(curves: list[tuple[np.ndarray, np.ndarray]]):
+    with pytest.raises(DataError, match="slow charge"):
+        ocv_table(curves)
+
+
+@pytest.mark.parametrize("settings", [{"mv": (3000,)}, {"mv": (3000, 3000)}, {"sigma_mv": 0}, {"sigma_cpct": 10_001}])
+def test_a_table_that_does_not_ascend_or_never_errs_is_refused(settings: dict[str, object]):
+    with pytest.raises(DataError):
+        OcvTable(**{"mv": (3000, 4000), **settings})  # type: ignore[arg-type]
+
+
+def test_the_command_writes_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name, direction in (("up", 1), ("down", -1)):
+        voltage, charge = slow(direction)
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["voltage_v", "charge_ah"])
+            rows.writerows(zip(voltage, charge, strict=True))
+    assert ocv_command.main([str(tmp_path / "up.csv"), str(tmp_path / "down.csv"), "--name", "nmc"]) == 0
+    assert "const edgebat_ocv_t nmc_ocv" in capsys.readouterr().out
+    assert ocv_command.main([str(tmp_path / "none.csv")]) == 2
+    assert "no curve with columns" in capsys.readouterr().err

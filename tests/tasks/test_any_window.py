@@ -1,0 +1,137 @@
+"""Windows of a model that reads whichever tenths of a volt the charges crossed: drawn, normalized, asked, refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebat.arrays import Float64
+from edgebat.data.synthetic import make_fleet
+from edgebat.distill.train import DistillSettings, train_student
+from edgebat.errors import DataError, ModelFileError
+from edgebat.formats.c.bms_models import describe
+from edgebat.graph import IntGraph
+from edgebat.models import run_int8
+from edgebat.predict import predict_file
+from edgebat.quantization import quantize_model
+from edgebat.runs.ground import GroundSettings, measured_ground
+from edgebat.tasks.base import FileOptions, task
+from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows, increments_from_curve
+from edgebat.training.run import Run
+
+HEALTH = task("health")
+SPEC = HealthSpec(windows="any", last_start_v=4.0, start_step_v=0.1, context=4, charge_rate=True, draws=3)
+START, AGE, RATE = SPEC.increments, SPEC.increments + 1, SPEC.increments + 2
+
+
+@pytest.fixture(scope="module")
+def fleet_windows() -> HealthWindows:
+    """Of four made-up cells."""
+    return health_windows(make_fleet(3, 4, 60).histories(), SPEC)
+
+
+def test_every_charge_gives_several_histories_that_end_with_it(fleet_windows: HealthWindows):
+    x = fleet_windows.inputs()
+    assert x.shape[1:] == (4, 13)
+    base = health_windows(make_fleet(3, 4, 60).histories(), replace(SPEC, windows="one", charge_rate=False))
+    assert len(fleet_windows) == 3 * len(base)
+    assert (x[:, -1, AGE] == 0.0).all()
+    assert (x[:, -1, START] > 0.0).all()
+    ages = np.rint(x[..., AGE] * 1e6)
+    there = x[..., START] > 0.0
+    assert (np.diff(np.where(there, ages, 1e9), axis=1) <= 0).all()
+    assert ages.max() <= SPEC.max_age
+    # Empty rows stand first and hold nothing.
+    assert (np.diff(there.astype(int), axis=1) >= 0).all()
+    assert (x[~there] == 0.0).all()
+    assert 0.2 < there.mean() < 0.9
+
+
+def test_a_row_holds_the_increments_of_its_window_and_its_cycle(fleet_windows: HealthWindows):
+    history = next(iter(make_fleet(3, 4, 60).histories()))
+    row = next(r for r in range(len(fleet_windows)) if fleet_windows.inputs()[r, -1, START] > 0.0037)
+    values = fleet_windows.inputs()[row, -1]
+    spec = SPEC.beginning_at(round(float(values[START]) * 1000, 3))
+    charge = np.flatnonzero(history.charge_cycle == fleet_windows.cycle[row])
+    curve = history.charge_dq_ah[charge]
+    found = increments_from_curve(history.charge_voltage_v, curve, history.nominal_ah, spec)[0]
+    np.testing.assert_allclose(values[: SPEC.increments], found, rtol=1e-5)
+    assert values[RATE] == pytest.approx((history.condition.charge_rate_c or 0.0) / 1000)
+
+
+def test_teachers_see_the_charges_of_one_window(fleet_windows: HealthWindows):
+    base = health_windows(make_fleet(3, 4, 60).histories(), replace(SPEC, windows="one", charge_rate=False))
+    np.testing.assert_array_equal(fleet_windows.increments[::3], base.x)
+
+
+def test_the_same_cells_draw_the_same_histories(fleet_windows: HealthWindows):
+    again = health_windows(make_fleet(3, 4, 60).histories(), SPEC)
+    assert again.digest() == fleet_windows.digest()
+
+
+def test_blends_are_refused(fleet_windows: HealthWindows, tmp_path: Path):
+    with pytest.raises(DataError, match="blends: 0"):
+        train_student("mlp", HEALTH, fleet_windows, fleet_windows, None, DistillSettings(), Run(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def graph(fleet_windows: HealthWindows, tmp_path_factory: pytest.TempPathFactory) -> IntGraph:
+    """A student that has hardly learnt anything."""
+    settings = DistillSettings(blends=0)
+    settings = replace(settings, fit=replace(settings.fit, epochs=3, patience=3, samples_per_epoch=2048))
+    run = Run(tmp_path_factory.mktemp("run"))
+    student, _ = train_student("mlp", HEALTH, fleet_windows, fleet_windows, None, settings, run)
+    meta = {"task": HEALTH.described(SPEC), "training": {}}
+    found = quantize_model(student.float_spec(), fleet_windows.inputs(), name="any", meta=meta)
+    ground = measured_ground(found, HEALTH, fleet_windows, fleet_windows, GroundSettings())
+    return replace(found, meta={**found.meta, "ground": ground})
+
+
+def test_empty_rows_move_neither_normalization_nor_limits(graph: IntGraph, fleet_windows: HealthWindows):
+    x = fleet_windows.inputs()
+    present = x[x[..., START] > 0.0]
+    offset = np.array(graph.meta["input"]["offset"])
+    np.testing.assert_allclose(offset / 1e6, present.mean(axis=0), atol=2e-6)
+    assert min(graph.meta["ground"]["rows"]["low_ppm"][: SPEC.increments]) > 0
+    # Hardly a known window is refused, whatever of it is empty.
+    assert run_int8(graph, x).outside.mean() < 0.05
+
+
+def write_charges(path: Path, begin_v: float, cycles: int) -> None:
+    """Charges of a made-up cell at 0.5C from ``begin_v`` on."""
+    history = next(h for h in make_fleet(3, 4, 60).histories() if h.condition.charge_rate_c == 0.5)
+    grid, rows, clock = history.charge_voltage_v, ["Test Time / s,Voltage / V,Current / A,Cycle Count / 1"], 0.0
+    for number in range(cycles):
+        dq: Float64 = history.charge_dq_ah[number].astype(np.float64)
+        for volts in np.arange(begin_v, 4.148, 0.002):
+            taken = float(np.interp(volts, grid, dq) - np.interp(begin_v, grid, dq))
+            rows.append(
+                f"{clock + taken / history.nominal_ah * 7200:.3f},{volts:.4f},{history.nominal_ah / 2:.4f},{number + 1}"
+            )
+        clock = float(rows[-1].split(",")[0]) + 600
+        for minute in range(40):
+            rows.append(f"{clock + 60 * minute:.3f},{3.9 - 0.01 * minute:.4f},{-history.nominal_ah:.4f},{number + 1}")
+        clock += 2400 + 600
+    path.write_text("\n".join(rows))
+
+
+def test_predict_answers_after_one_charge_that_began_half_full(graph: IntGraph, tmp_path: Path):
+    write_charges(tmp_path / "late.csv", 3.85, 2)
+    history = next(h for h in make_fleet(3, 4, 60).histories() if h.condition.charge_rate_c == 0.5)
+    found = predict_file(graph, tmp_path / "late.csv", FileOptions(nominal_ah=history.nominal_ah))
+    assert found.cycle.tolist() == [1, 2]
+    assert len(found["soh"]) == 2
+
+
+def test_the_estimator_takes_no_such_model_yet(graph: IntGraph):
+    with pytest.raises(ModelFileError, match="any window"):
+        describe(graph)
+
+
+def test_a_definition_of_one_window_says_nothing_of_it():
+    assert not {"windows", "draws", "max_age"} & set(HealthSpec().to_dict())
+    assert HealthSpec.from_dict(SPEC.to_dict()) == SPEC
+    assert SPEC.starts_v == (3.6, 3.7, 3.8, 3.9, 4.0)
