@@ -137,6 +137,7 @@ COMMANDS = [
     ("zoo", "list"), ("zoo", "get", "health-lstm-small"), ("zoo", "get", "health-lstm-small", "--port", "generic"),
     ("zoo", "get", "health-lstm-small", "--port", "foxbms"), ("zoo", "add", "nowhere", "lstm", "mine"),
     ("evaluate", "tiny.ebat", *CORPUS), ("replay", "tiny.ebat", "--cells", "1", "--cycles", "4"),
+    ("replay", "tiny.ebat", "--life", "ebike", "--days", "2", "--twin-days", "0", "--target", "host"),
 ]  # fmt: skip
 
 
