@@ -121,7 +121,8 @@ class Windows:
 
     @property
     def made_up(self) -> Bool:
-        """[N] whether a window is of a cell that edgebat made up or simulated: its data set begins with ``syn`` or ``SIM_``."""
+        """[N] whether a window is of a cell that edgebat made up or simulated: its data set begins with ``syn`` or
+        ``SIM_``."""
         return np.array([name.lower().startswith(("syn", "sim_")) for name, _ in self.cells], dtype=np.bool_)[self.cell]
 
     def take(self, rows: npt.ArrayLike) -> Self:
