@@ -64,14 +64,16 @@ TABLE: dict[str, Row] = {
     "bench": Row(("verify",)),
     "report": Row(("simulate", "evaluate", "baselines", "extras")),
     "assemble": Row(("report", "lock")),
+    "physics": Row(("assemble", "workers")),
     "bms": Row(("simulate", "predict", "report")),
+    "lives": Row(("bms", "workers")),
     "studies": Row(("distill", "evaluate", "report")),
     "runs": Row(("studies", "verify", "bench", "bms", "lock", "workers")),
     "search": Row(("runs", "workers")),
     "zoo": Row(("runs",)),
     "bulk": Row(("runs", "estimates", "workers", "assemble")),
     "library": Row(("bulk", "networks")),
-    "cli": Row(("search", "zoo", "library", "describe")),
+    "cli": Row(("search", "zoo", "library", "describe", "lives", "physics")),
     "__main__": Row(("extras",), ("cli", "predict", "zoo", "describe")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""

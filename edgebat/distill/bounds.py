@@ -95,7 +95,7 @@ def with_bounds(graph: IntGraph, head: Head, train: Shown, settings: IntervalSet
     factor = FACTORS[head.unit][1]
     unit = int(entry["multiplier"]) / 2.0 ** int(entry["shift"]) / graph.output_tensor.scale / factor
     error = (train.measured - run_int8(graph, train.x).physical()[head.name]) / unit
-    spread = None if train.spread is None or not settings.spread else train.spread / unit
+    spread = None if train.spread is None or not settings.spread else np.asarray(train.spread / unit, np.float64)
     weights, biases = [], []
     for level in settings.levels:
         taught = None if spread is None else (NormalDist().inv_cdf(level) * spread, settings.spread)
