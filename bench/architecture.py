@@ -41,7 +41,7 @@ TABLE: dict[str, Row] = {
     "ground": Row(GROUND),
     "interval": Row(GROUND),
     "data": Row(("cells",)),
-    "tasks": Row(("data", "ground")),
+    "tasks": Row(("data", "ground", "interval")),
     "baselines": Row(("tasks",)),
     "training": Row(("tasks", "workers")),
     "graph": Row(("ground", "interval")),
@@ -64,6 +64,7 @@ TABLE: dict[str, Row] = {
     "bench": Row(("verify",)),
     "report": Row(("simulate", "evaluate", "baselines", "extras")),
     "assemble": Row(("report", "lock")),
+    "physics": Row(("assemble", "workers")),
     "bms": Row(("simulate", "predict", "report")),
     "lives": Row(("bms", "workers")),
     "studies": Row(("distill", "evaluate", "report")),
@@ -72,7 +73,7 @@ TABLE: dict[str, Row] = {
     "zoo": Row(("runs",)),
     "bulk": Row(("runs", "estimates", "workers", "assemble")),
     "library": Row(("bulk", "networks")),
-    "cli": Row(("search", "zoo", "library", "describe", "lives")),
+    "cli": Row(("search", "zoo", "library", "describe", "lives", "physics")),
     "__main__": Row(("extras",), ("cli", "predict", "zoo", "describe")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""

@@ -16,6 +16,7 @@ Importing this package costs NumPy and nothing else::
     edgebat.data        corpora, cycler files, a synthetic fleet          pip install 'edgebat[data]'
     edgebat.baselines   plain predictors of each task                     pip install 'edgebat[train]'
     edgebat.teachers, .students, .distill, .quantization                  pip install 'edgebat[train]'
+    edgebat.networks    float networks of users to int8                   NumPy; torch modules: [train], Keras: [keras]
     edgebat.formats     .tflite, .onnx, C99                               NumPy to read; [onnx], [tflite] to write
     edgebat.simulate    microcontrollers: instructions, flash, RAM        pip install 'edgebat[sim]'
     edgebat.report      card and HTML report                              pip install 'edgebat[report]'
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from edgebat.errors import EdgebatError
     from edgebat.estimates import Estimates
     from edgebat.evaluate import Evaluation
-    from edgebat.library import Estimator, ModelInfo, RunResult, load, read, run
+    from edgebat.library import Estimator, ModelInfo, RunResult, load, quantize, read, run
+    from edgebat.networks.quantize import QuantizedNetwork
 
 __version__ = "0.1.0"
 __all__ = [
@@ -47,9 +49,11 @@ __all__ = [
     "Evaluation",
     "Fleet",
     "ModelInfo",
+    "QuantizedNetwork",
     "RunResult",
     "__version__",
     "load",
+    "quantize",
     "read",
     "run",
     "synthetic_fleet",
@@ -64,8 +68,10 @@ _HOMES = {
     "Evaluation": ("evaluate", "Evaluation", ""),
     "Fleet": ("data.fleet", "Fleet", "data"),
     "ModelInfo": ("library", "ModelInfo", ""),
+    "QuantizedNetwork": ("networks.quantize", "QuantizedNetwork", ""),
     "RunResult": ("library", "RunResult", ""),
     "load": ("library", "load", ""),
+    "quantize": ("library", "quantize", ""),
     "read": ("library", "read", ""),
     "run": ("library", "run", ""),
     "synthetic_fleet": ("data.synthetic", "make_fleet", "data"),

@@ -21,6 +21,7 @@ from edgebat.graph import IntGraph
 from edgebat.graph.origin import Foreign, foreign_of, graph_ground, graph_interval, synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
 from edgebat.paths import recipes_dir, shipped
+from edgebat.user_units import UserBorder, user_border_of
 
 INT8 = (".ebat", ".tflite", ".onnx")
 HEAD_BYTES = 1 << 16
@@ -97,6 +98,8 @@ def _int8(path: Path, rounding: str) -> Description:
     graph = load_model(path, rounding)
     if foreign := foreign_of(graph):
         return _foreign(path, graph, foreign)
+    if border := user_border_of(graph):
+        return _network(path, graph, border)
     layers = [f"{node.op:<18} -> {_tensor(graph, node.output)}" for node in graph.nodes]
     details: Json = {"model": f"{graph.name}: {graph.fingerprint[:16]}", "layers": layers}
     for title in ("task", "training"):
@@ -113,6 +116,26 @@ def _int8(path: Path, rounding: str) -> Description:
     predict = f"edgebat predict {_quoted(path)} FILE, " if name else ""
     use = f"{predict}edgebat export {_quoted(path)} --to c, edgebat bench {_quoted(path)}"
     return Description(path, "int8", what, use, details)
+
+
+def _network(path: Path, graph: IntGraph, border: UserBorder) -> Description:
+    """A user's network that edgebat quantized: its units, and what its layers lose."""
+    columns = [f"{scale:.9g} {unit}".strip() for scale, unit in zip(border.scales.tolist(), border.units, strict=True)]
+    outputs = {name: f"{scale:.9g} {unit}".strip() for name, scale, unit, _ in border.outputs}
+    report = graph.meta.get("quantization", {})
+    losses = {entry["name"]: f"{entry['db']} dB" for entry in report.get("errors", ())}
+    layers = [
+        f"{node.op:<18} -> {_scaled(graph, node.output)}  {losses.get(node.name, '')}".rstrip() for node in graph.nodes
+    ]
+    details: Json = {
+        "model": f"{graph.name}: {graph.fingerprint[:16]}",
+        "network": f"from {border.source}, windows {list(border.file_shape)}",
+        "one integer in": columns, "one integer out": outputs,
+        "quantization": f"{report.get('scheme')}, {report.get('windows')} windows", "layers": layers,
+    }  # fmt: skip
+    name = _quoted(path)
+    use = f"edgebat export {name} --to c, edgebat verify {name}, edgebat bench {name}, edgebat predict {name} ARRAY"
+    return Description(path, "int8", "int8 model of a user's own network", use, details)
 
 
 def _foreign(path: Path, graph: IntGraph, foreign: Foreign) -> Description:

@@ -28,6 +28,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "baselines": {"scikit-learn": "sklearn", **_TRAIN},
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime"},
     "tflite": {"ai-edge-litert": "ai_edge_litert", "flatbuffers": "flatbuffers"},
+    "keras": {"tensorflow-cpu": "tensorflow", "h5py": "h5py"},
     "sim": {
         "unicorn": "unicorn",
         "ziglang": "ziglang",
@@ -40,6 +41,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "report": {"jinja2": "jinja2"},
     "search": {"optuna": "optuna"},
     "ray": {"ray": "ray"},
+    "physics": {"pybamm": "pybamm", **_DATA},
 }
 """By extra of pyproject.toml: its packages as pip knows them, with the module each brings."""
 
@@ -82,6 +84,10 @@ _ASKED = (
     ("data", r"^(predict|evaluate) .*(^| )(--out|-o|--logs)\b"),
 )
 
+_NETWORK = r"\.(pt2|onnx|tflite|keras|h5)( |$)"
+_OF_NETWORKS = (("keras", r"\.(keras|h5)( |$)"), ("data", r"\.parquet( |$)"), ("train", r"--qat-epochs"))
+"""What a network's own file asks for besides ``cli``."""
+
 
 def extras_for(arguments: Sequence[str]) -> list[str]:
     """Extras that are enough for the command line ``arguments``, sorted; some may be there already.
@@ -93,6 +99,10 @@ def extras_for(arguments: Sequence[str]) -> list[str]:
     needed = {"cli", *VERBS.get(verb, ())}
     if verb == "data" and set(arguments) & OWN_FILES:
         return ["cli", "data", "report"]
+    if verb == "data" and "simulate" in arguments:
+        return ["cli", "physics"]
+    if verb == "quantize" and re.search(_NETWORK, words):
+        return sorted({"cli"} | {extra for extra, pattern in _OF_NETWORKS if re.search(pattern, words)})
     recipe = " ".join(_recipe_texts(arguments))
     if re.search(r"^study:", recipe, re.MULTILINE):
         needed -= {"onnx", "report"}
@@ -167,5 +177,8 @@ def broken_package(error: Exception) -> EdgebatError | None:
 def lacking(extras: Iterable[str]) -> list[str]:
     """The extras of which a package is not there, sorted; ``data`` is in ``train``, which is in others."""
     found = sorted(extra for extra in extras if not all(map(installed, EXTRAS[extra].values())))
-    covers = {"data": {"train", "lora", "tensorboard", "baselines"}, "train": {"lora", "tensorboard", "baselines"}}
+    covers = {
+        "data": {"train", "lora", "tensorboard", "baselines", "physics"},
+        "train": {"lora", "tensorboard", "baselines"},
+    }
     return [extra for extra in found if not covers.get(extra, set()) & set(found)]

@@ -115,6 +115,6 @@ def read_array(path: Path) -> Array:
         return np.loadtxt(path, delimiter=",", ndmin=2)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise DataError(
-            f"{path} cannot be read as windows of this model, which has no task of edgebat: {error}. It reads arrays: .npy, or "
+            f"{path} cannot be read as windows of this model, which has no task: {error}. It reads arrays: .npy, or "
             ".csv with the numbers of one window per row"
         ) from None

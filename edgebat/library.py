@@ -8,6 +8,8 @@
 
     fleet = eb.read(["a.csv", "b.csv"], nominal_ah=3.5)
     eb.run("my.yaml", fleet).load("lstm").evaluate(fleet)
+
+    eb.quantize(my_torch_module, windows, outputs={"soc": "0.01 %"}).export("firmware", to=["c"])
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ import numpy as np
 
 from edgebat.arrays import FloatArray
 from edgebat.cells import packed_count
-from edgebat.errors import DataError, ModelFileError, require
+from edgebat.errors import DataError, ModelFileError, RecipeError, require
 from edgebat.estimates import Estimates, device_estimates, of_windows, physical_estimates
 from edgebat.files import Json
 from edgebat.graph import IntGraph
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from edgebat.bulk.run import BulkResult
     from edgebat.data.fleet import Fleet
     from edgebat.evaluate import Evaluation
+    from edgebat.networks.quantize import QuantizedNetwork
 
 
 @dataclass(frozen=True)
@@ -331,6 +334,40 @@ def run(
     file = None if isinstance(recipe, dict) else find_recipe(recipe)
     cells = None if fleet is None else _folder(fleet)
     return RunResult(run_recipe(checked, Path(runs), cells, until, console=Console(quiet=quiet), file=file))
+
+
+def quantize(
+    model: Any,
+    calibration: Any,
+    *,
+    input_units: str | Sequence[str] = (),
+    outputs: str | Sequence[str] | Mapping[str, str] = (),
+    evaluation: Any = None,
+    labels: Any = None,
+    settings: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> QuantizedNetwork:
+    """A float network of your own as an int8 model, with its errors against float: ``.text()``, ``.predict(windows)``,
+    ``.save("soc.ebat")``, ``.export("firmware", to=["c"])``.
+
+    model: a ``torch.nn.Module``, or a file: ``.pt2``, ``.onnx``, ``.tflite``, ``.keras``, ``.h5``, a SavedModel; nothing in
+    it is run. calibration: windows [N, T, C] or [N, F] as the network takes them: an array, a DataFrame, a file (``.npz``,
+    ``.npy``, ``.parquet``, ``.csv``), or an iterable of batches. evaluation: further windows to measure the error on.
+    labels: what the network should say of the evaluation windows, or of the calibration windows when it is to be trained.
+    input_units: what one integer is that the device gives, as "0.001 V", one for all columns or one for each. outputs: the
+    same of what it says, by name as {"soc": "0.01 %"}. settings: of `QuantizeOptions`, as {"method": "minmax",
+    "qat_epochs": 5}. Raises ModelFileError naming layer, operator, reason and remedy; DataError, RecipeError, MissingExtra.
+    """
+    from edgebat.networks.quantize import Sets, units_of
+    from edgebat.networks.quantize import quantize as quantize_network
+    from edgebat.quantization import QuantizeOptions
+
+    known = [entry.name for entry in fields(QuantizeOptions)]
+    unknown = sorted(set(settings or {}) - set(known))
+    if unknown:
+        raise RecipeError(f"settings {', '.join(unknown)} are unknown; allowed: {', '.join(known)}")
+    sets = Sets(calibration, evaluation, labels)
+    return quantize_network(model, sets, units_of(input_units, outputs), QuantizeOptions(**(settings or {})), name)
 
 
 def _mapping(columns: Mapping[str, str] | Sequence[str]) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class UserBorder:
         allowed = (self.file_shape, (int(np.prod(self.file_shape)),), *([] if self.transposed else [shape]))
         if x.ndim < 2 or x.shape[1:] not in allowed:
             raise DataError(
-                f"the array is {x.dtype} {list(x.shape)}; this model reads [N, {', '.join(map(str, self.file_shape))}] numbers"
+                f"the array has shape {list(x.shape)}; it reads [N, {', '.join(map(str, self.file_shape))}] numbers"
             )
         wide = x.astype(np.float64).reshape(len(x), *(shape[::-1] if self.transposed else shape))
         scaled = np.rint((wide.swapaxes(1, 2) if self.transposed else wide) / self.scales)
@@ -64,7 +64,7 @@ class UserBorder:
     def predict(self, x: Array) -> dict[str, Float64]:
         """Outputs [N, ...] by name in real values, for real windows [N, *file_shape]."""
         integers = self.output_integers(Engine(self.graph).run(self.quantized(x)))
-        return {name: integers[name] * scale for name, scale, _, _ in self.outputs}
+        return {name: np.asarray(integers[name] * scale, np.float64) for name, scale, _, _ in self.outputs}
 
 
 def user_border_of(graph: IntGraph) -> UserBorder | None:

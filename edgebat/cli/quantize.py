@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,27 +129,29 @@ def quantize(
     """
     if not is_network(source):
         return run_until("quantize", source, pipeline, json_)
-    from edgebat.networks import quantize as work
-
     path = shipped(source)
     target = out or Path(f"{path.stem}.ebat")
     if target.suffix != ".ebat":
         raise EdgebatError(
             f"--out {target}: a quantized network is written as .ebat; edgebat export makes .tflite, .onnx and C"
         )
-    sets = work.Sets(data.calibration, data.evaluation, data.labels)
+    if target.resolve() == path.resolve():
+        raise EdgebatError(f"{path} is int8 already; edgebat export, verify and bench take it as it is")
     if requantize:
-        result = work.requantize(path, sets, border.units(), how.options(), rounding)
-    elif data.calibration is None:
+        from edgebat.networks import requantize as again
+
+        found = again.requantize_file(path, data.calibration, rounding, target.stem)
+        print(again.write(found, target, as_json=json_))
+        return None
+    from edgebat.networks import quantize as work
+
+    if data.calibration is None:
         raise EdgebatError(
             f"{source}: ranges of layers are found on windows; give them with --calibration FILE, as the network takes them"
         )
-    else:
-        result = work.quantize(path, sets, border.units(), how.options(), target.stem)
-    if target.resolve() == path.resolve():
-        raise EdgebatError(f"--out {target} is the file that is read; give another name")
+    sets = work.Sets(data.calibration, data.evaluation, data.labels)
+    result = work.quantize(path, sets, border.units(), how.options(), target.stem)
     print(work.write(result, target, as_json=json_))
-    sys.stdout.flush()
     return None
 
 

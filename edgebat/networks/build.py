@@ -1,188 +1,26 @@
-"""What every reader of float networks builds with: values in the file's layout in, layers channels last out.
-
-A file may hold a sequence as [N, T, C], [N, C, T] or with axes of size 1 between; the layers know [T, C] alone. A value
-says which axis of the file is which; which axis of the input is time is decided by the first layer that asks.
-"""
+"""What every reader of float networks builds with: operators of a file in, layers out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NoReturn
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from edgebat.arrays import Array
-from edgebat.errors import ModelFileError
+from edgebat.arrays import Array, Float64
 from edgebat.networks import layers as kinds
-from edgebat.networks.layers import INPUT, FloatNetwork, Function, Layer, Step
-
-BATCH, TIME, CHANNELS, VECTOR, ONE = "N", "T", "C", "F", "1"
-_FREE = ("a", "b")
-"""Axes of an input whose roles are not known yet."""
-_FLAT = "i"
-"""The axis of an input vector, which may yet become a sequence."""
+from edgebat.networks.axes import BATCH, CHANNELS, FREE, ONE, TIME, VECTOR, Axes, Value
+from edgebat.networks.layers import INPUT, FloatNetwork, Function
 
 
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A tensor of the file: the step that gives it, its axes with the batch, and what is not applied to it yet.
-
-    function: elementwise, ``called`` so, of the operator ``source``; affine: it is a x + b. pad: zeros along time for the convolution behind it.
-    order: (C, T) of a vector that was flattened channels first, where the layers flatten time first.
-    """
-
-    step: str
-    axes: tuple[str, ...]
-    function: Function | None = None
-    called: str = ""
-    affine: tuple[float, float] | None = None
-    source: str = ""
-    pad: tuple[int, int] = (0, 0)
-    order: tuple[int, int] | None = None
-
-    @property
-    def plain(self) -> Value:
-        """The same without a function."""
-        return replace(self, function=None, called="", affine=None)
+def _composed(after: Function, before: Function, x: Float64) -> Float64:
+    return after(before(x))
 
 
-class Builder:
-    """Grows a network; ``where`` names the operator that is being read, for errors."""
-
-    def __init__(self, what: str, kind: str, file_shape: Sequence[int], *, channels_first: bool) -> None:
-        self.what, self.kind, self.where, self.source = what, kind, what, ""
-        self.file_shape = tuple(file_shape)
-        self.steps: list[Step] = []
-        self.roles: dict[str, str] = {}
-        self.sizes: dict[str, int] = {}
-        self.made: dict[tuple[str, int], Value] = {}
-        self.vector = 0
-        axes = self._input_axes(channels_first)
-        self.input = Value(INPUT, (BATCH, *axes))
-
-    def _input_axes(self, channels_first: bool) -> list[str]:
-        shape = self.file_shape
-        if not shape or min(shape) < 1:
-            raise ModelFileError(
-                f"{self.what}: its input has the shape {list(shape)}; allowed: fixed sizes of 1 or more"
-            )
-        places = range(len(shape))
-        ones: set[int] = set()
-        # Of more than two axes those of size 1 go, first the spatial ones.
-        for place in [*places[1:], 0] if channels_first else places:
-            if len(shape) - len(ones) > 2 and shape[place] == 1:
-                ones.add(place)
-        left = [place for place in places if place not in ones]
-        if len(left) > 2:
-            raise ModelFileError(
-                f"{self.what}: its input has the shape {list(shape)}; networks here read a vector [F] or a sequence of "
-                "[T, C]. Images of two dimensions are not supported; flatten one of them into channels"
-            )
-        names = [_FLAT] if len(left) == 1 else list(_FREE)
-        self.sizes = {name: shape[place] for name, place in zip(names, left, strict=True)}
-        found = iter(names)
-        return [ONE if place in ones else next(found) for place in places]
-
-    def fail(self, text: str) -> NoReturn:
-        """Refuse the operator that is being read."""
-        raise ModelFileError(f"{self.where}: {text}")
-
-    # -- axes
-
-    def labels(self, value: Value) -> tuple[str, ...]:
-        """Roles of the value's axes as far as they are known."""
-        return tuple(self.roles.get(axis, VECTOR if axis == _FLAT else axis) for axis in value.axes)
-
-    def shape(self, value: Value) -> tuple[int, ...]:
-        """Sizes of the value's axes in the file; the batch is -1."""
-        if value.step == INPUT:
-            inside = {ONE: 1, BATCH: -1, **self.sizes}
-            inside |= {self.roles[name]: size for name, size in self.sizes.items() if name in self.roles}
-        else:
-            own = self.step(value.step).shape
-            inside = {
-                ONE: 1,
-                BATCH: -1,
-                **dict(zip((TIME, CHANNELS) if len(own) == 2 else (VECTOR,), own, strict=True)),
-            }
-        return tuple(inside[axis] for axis in value.axes)
-
-    def step(self, name: str) -> Step:
-        """The step called ``name``."""
-        return next(step for step in self.steps if step.name == name)
-
-    def own_shape(self, value: Value) -> tuple[int, ...]:
-        """Shape [T, C] or [F] of what the step gives."""
-        if value.step != INPUT:
-            return self.step(value.step).shape
-        if _FLAT in self.sizes and not self.roles:
-            return (self.sizes[_FLAT],)
-        if _FLAT in self.sizes:
-            size = self.sizes[_FLAT]
-            return (size, 1) if self.roles[_FLAT] == TIME else (1, size)
-        sizes = {self.roles[name]: size for name, size in self.sizes.items()}
-        return sizes[TIME], sizes[CHANNELS]
-
-    def oriented(self, value: Value, time: int, channels: int) -> Value:
-        """``value`` with its axis number ``time`` as time and ``channels`` as channels. Raises ModelFileError."""
-        first, second = self.labels(value)[time], self.labels(value)[channels]
-        if value.step == INPUT and {first, second} == set(_FREE):
-            self.roles = {first: TIME, second: CHANNELS}
-        elif value.step == INPUT and {first, second} == {VECTOR, ONE} and not self.roles:
-            # A vector taken as a sequence of one channel, or of one time step.
-            place, role, other = (time, TIME, channels) if first == VECTOR else (channels, CHANNELS, time)
-            self.roles = {_FLAT: role}
-            axes = list(value.axes)
-            axes[place], axes[other] = role, CHANNELS if role == TIME else TIME
-            return replace(value, axes=tuple(axes))
-        labels = self.labels(value)
-        if (labels[time], labels[channels]) != (TIME, CHANNELS):
-            shape = list(self.shape(value))
-            self.fail(
-                f"it works along axis {time} of {shape}, with channels on axis {channels}; that axis is not the time of "
-                "this network. Sequences keep one time axis from the first layer on, [T, C] or [C, T]; use a dense layer "
-                "behind a flatten instead"
-            )
-        return replace(value, axes=labels)
-
-    def by_default(self, value: Value) -> Value:
-        """``value`` with the roles of its axes decided: time before channels unless a layer said otherwise."""
-        if value.step == INPUT and not self.roles and _FREE[0] in self.sizes:
-            self.roles = {_FREE[0]: TIME, _FREE[1]: CHANNELS}
-        return replace(value, axes=self.labels(value))
-
-    # -- steps
-
-    def add_step(self, layer: Layer, inputs: Sequence[Value], shape: tuple[int, ...], source: str = "") -> str:
-        """Append a layer; returns its name."""
-        for value in inputs:
-            if value.pad != (0, 0) and not isinstance(layer, kinds.Conv):
-                self.fail("it reads a padded sequence; zeros are for convolutions only. Put the padding before one")
-        if min(shape) < 1:
-            self.fail(f"its output would have the shape {list(shape)}; the window is too short for this network")
-        name = f"{len(self.steps)}_{type(layer).__name__.removesuffix('Layer').lower()}"
-        self.steps.append(Step(name, tuple(value.step for value in inputs), layer, shape, source or self.source))
-        return name
-
-    def settled(self, value: Value) -> Value:
-        """``value`` with its function applied, as a layer of its own."""
-        if value.function is None:
-            return value
-        key = (value.step, id(value.function))
-        if key not in self.made:
-            value = self.by_default(value)
-            shape = self.own_shape(value)
-            layer: Layer = kinds.Table(value.called, value.function)
-            if value.affine is not None:
-                a, b = value.affine
-                layer = kinds.Scale(np.full(shape[-1], a), np.full(shape[-1], b))
-            # The value is kept, so that its function's id stays its own.
-            self.made[key] = replace(
-                value, step=self.add_step(layer, [replace(value, pad=(0, 0))], shape, value.source)
-            )
-        return replace(value.plain, step=self.made[key].step, axes=self.labels(value))
+class Builder(Axes):
+    """One method for each kind of operator; all raise ModelFileError naming it."""
 
     # -- elementwise
 
@@ -190,9 +28,12 @@ class Builder:
         """``compute`` of every value."""
         if value.pad != (0, 0):
             self.fail("it reads a padded sequence; put the padding directly before the convolution")
+        if value.affine is not None and value.step != INPUT:
+            value = self.settled(value)
         before = value.function
-        whole = compute if before is None else lambda x: compute(before(x))
-        name = called if before is None or value.affine is not None else f"{value.called} {called}"
+        whole: Function = compute if before is None else partial(_composed, compute, before)
+        # Only a function as it is has its own name, which says how it is fused and scaled.
+        name = called if before is None else f"{value.called} {called}"
         return replace(value, function=whole, called=name, affine=None, source=self.source)
 
     def scalar(self, value: Value, factor: float, offset: float) -> Value:
@@ -221,8 +62,8 @@ class Builder:
                 "each channel. Scale each channel by one constant for all time steps"
             )
         place = varying[0]
-        if labels[place] in _FREE:
-            other = next(i for i, label in enumerate(labels) if label in _FREE and i != place)
+        if labels[place] in FREE:
+            other = next(i for i, label in enumerate(labels) if label in FREE and i != place)
             value = self.oriented(value, other, place)
         value = self.settled(value)
         arrays = [self.reordered(value, array.reshape(-1)) for array in (factor, offset)]
@@ -246,13 +87,13 @@ class Builder:
             return replace(
                 a,
                 function=lambda x: np.asarray(operation(f(x), g(x))),
-                called=names or what,
+                called=f"{what} {names}".strip(),
                 affine=None,
                 source=self.source,
             )
         if what not in ("add", "sub"):
             self.fail(
-                "it multiplies two layers with each other, as gates and attention do; the integer graph has no such product. "
+                "it multiplies two layers with each other, as gates and attention do; the integer graph has no such layer. "
                 "An LSTM has its gates inside; elsewhere use an addition"
             )
         b = self.scalar(b, -1.0, 0.0) if what == "sub" else b
@@ -289,12 +130,12 @@ class Builder:
             self.fail("it works along the batch")
         if labels[-1] == ONE and VECTOR in labels:
             value = self.oriented(value, labels.index(VECTOR), len(labels) - 1)
-        elif labels[-1] in _FREE:
+        elif labels[-1] in FREE:
             value = self.by_default_last(value)
         labels = self.labels(value)
         if labels[-1] not in (CHANNELS, VECTOR):
             self.fail(
-                f"it is a dense layer along axis {len(labels) - 1} of {list(self.shape(value))}, which is time; dense layers "
+                f"it is a dense layer along axis {len(labels) - 1} of {list(self.shape(value))}, which is time; they "
                 "here mix channels, or all of a window behind a flatten. Transpose back before it"
             )
         value = self.settled(value)
@@ -305,12 +146,12 @@ class Builder:
         outs = len(weight)
         offset = np.zeros(outs) if bias is None else np.broadcast_to(np.asarray(bias, np.float64).reshape(-1), outs)
         name = self.add_step(kinds.Dense(weight, offset.copy()), [value], (*own[:-1], outs))
-        return replace(value, step=name, order=None)
+        return replace(value, step=name, axes=self.labels(value), order=None)
 
     def by_default_last(self, value: Value) -> Value:
         """A value whose last axis is channels."""
         labels = self.labels(value)
-        time = next(i for i, label in enumerate(labels[:-1]) if label in _FREE)
+        time = next(i for i, label in enumerate(labels[:-1]) if label in FREE)
         return self.oriented(value, time, len(labels) - 1)
 
     def conv(self, value: Value, layer: kinds.Conv, time: int, channels: int, groups: int = 1) -> Value:
@@ -340,8 +181,8 @@ class Builder:
     def pad(self, value: Value, axis: int, left: int, right: int) -> Value:
         """Zeros before and behind the sequence, for the convolution that follows."""
         labels = self.labels(value)
-        if labels[axis] in _FREE:
-            other = next(i for i, label in enumerate(labels) if label in _FREE and i != axis)
+        if labels[axis] in FREE:
+            other = next(i for i, label in enumerate(labels) if label in FREE and i != axis)
             value = self.oriented(value, axis, other)
         if self.labels(value)[axis] != TIME or min(left, right) < 0:
             self.fail(
@@ -350,11 +191,11 @@ class Builder:
         value = self.settled(value)
         return replace(value, pad=(value.pad[0] + left, value.pad[1] + right))
 
-    def lstm(self, value: Value, layer: kinds.LstmLayer, time: int) -> Value:
-        """An LSTM along axis ``time``; the value is its whole sequence, on the same axes."""
+    def recurrent(self, value: Value, layer: kinds.Recurrent, time: int) -> Value:
+        """An LSTM or GRU along axis ``time``; the value is its whole sequence, on the same axes."""
         labels = self.labels(value)
         channels = len(labels) - 1
-        if labels[time] == ONE and labels[channels] not in (*_FREE, VECTOR):
+        if labels[time] == ONE and labels[channels] not in (*FREE, VECTOR):
             self.fail(
                 f"it runs over axis {time} of {list(self.shape(value))}, which is no time axis: a vector within the network "
                 "cannot become a sequence. Feed the recurrent layer from the input or from layers of sequences"
@@ -377,9 +218,9 @@ class Builder:
         """ "mean" or "max" over the axes ``axes``, all of time."""
         places = sorted(axis % len(value.axes) for axis in axes)
         labels = self.labels(value)
-        free = [place for place in places if labels[place] in _FREE]
+        free = [place for place in places if labels[place] in FREE]
         if len(free) == 1:
-            other = next(i for i, label in enumerate(labels) if label in _FREE and i != free[0])
+            other = next(i for i, label in enumerate(labels) if label in FREE and i != free[0])
             value = self.oriented(value, free[0], other)
         labels = self.labels(value)
         reduced = {labels[place] for place in places}
@@ -400,8 +241,8 @@ class Builder:
         axis %= len(value.axes)
         size = self.shape(value)[axis]
         labels = self.labels(value)
-        if labels[axis] in _FREE:
-            other = next(i for i, label in enumerate(labels) if label in _FREE and i != axis)
+        if labels[axis] in FREE:
+            other = next(i for i, label in enumerate(labels) if label in FREE and i != axis)
             value = self.oriented(value, axis, other)
             labels = self.labels(value)
         axes = tuple(label for place, label in enumerate(labels) if place != axis)
@@ -488,7 +329,7 @@ class Builder:
             # The input itself in another shape: its numbers are read in the file's order.
             places = [place for place, size in enumerate(inside) if size != 1]
             places += [place for place, size in enumerate(inside) if size == 1][: 2 - len(places)]
-            names = dict(zip(sorted(places), _FREE, strict=False))
+            names = dict(zip(sorted(places), FREE, strict=False))
             self.sizes = {name: inside[place] for place, name in names.items()}
             return replace(value, axes=(BATCH, *(names.get(place, ONE) for place in range(len(inside)))))
         return self.fail(

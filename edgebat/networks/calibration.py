@@ -132,6 +132,6 @@ def as_windows(x: Array, network: FloatNetwork) -> tuple[Float64, str]:
         ordered = chosen if network.transposed else chosen.swapaxes(1, 2)
         return ordered.reshape(len(chosen), *shape).astype(np.float64), f"consecutive samples, windows of {steps} rows"
     raise DataError(
-        f"calibration windows have the shape {list(x.shape)}; the network reads [N, {', '.join(map(str, shape))}], or a table "
-        f"with {size} columns (a window per row) or {columns} (consecutive samples)"
+        f"calibration windows have the shape {list(x.shape)}; the network reads [N, {', '.join(map(str, shape))}], or a "
+        f"table with {size} columns (a window per row) or {columns} (consecutive samples)"
     )

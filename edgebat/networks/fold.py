@@ -103,7 +103,7 @@ def _absorbed(reader: Step, scale: kinds.Scale) -> Layer | None:
                 weight = layer.weight * factor[:, None]
                 return replace(layer, weight=weight, bias=layer.bias + layer.weight.sum(axis=1) * offset)
             return replace(layer, weight=layer.weight * factor, bias=layer.bias + layer.weight.sum(axis=1) @ offset)
-        case kinds.LstmLayer() as layer:
+        case kinds.LstmLayer() | kinds.GruLayer() as layer:
             weight = layer.weight_input.astype(np.float64)
             bias = layer.bias + weight @ offset
             return replace(layer, weight_input=weight * factor, bias=bias)
@@ -180,7 +180,7 @@ def takes_offset(network: FloatNetwork) -> tuple[bool, bool]:
     while waiting:
         step = waiting.pop()
         match step.layer:
-            case kinds.Dense() | kinds.LstmLayer():
+            case kinds.Dense() | kinds.LstmLayer() | kinds.GruLayer():
                 continue
             case kinds.Conv(padding=padding):
                 offset = offset and padding == (0, 0)

@@ -13,7 +13,9 @@ from typing import TypeAlias
 import numpy as np
 
 from edgebat.arrays import Array, Float64
-from edgebat.students.spec import LstmLayer, lstm_states
+from edgebat.students.spec import GruLayer as GruLayer
+from edgebat.students.spec import LstmLayer as LstmLayer
+from edgebat.students.spec import gru_states, lstm_states
 
 INPUT = "input"
 """Name of what the first layers read."""
@@ -98,7 +100,8 @@ class Table:
 
 
 Linear = Dense | Conv
-Layer = Dense | Conv | MaxPool | AveragePool | Flatten | LastStep | Add | Concat | Scale | Table | LstmLayer
+Recurrent = LstmLayer | GruLayer
+Layer = Dense | Conv | MaxPool | AveragePool | Flatten | LastStep | Add | Concat | Scale | Table | Recurrent
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +211,8 @@ def apply(layer: Layer, *xs: Array) -> Array:
             return layer.compute(x)
         case LstmLayer():
             return lstm_states(layer, x)[0]
+        case GruLayer():
+            return gru_states(layer, x)
 
 
 def _pooled(x: Array, size: int, stride: int) -> Array:

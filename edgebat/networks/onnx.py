@@ -15,9 +15,11 @@ from edgebat.formats.onnx.parse import parse_onnx
 from edgebat.formats.tflite.model import read_bytes
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
-from edgebat.networks.build import BATCH, ONE, Builder, Value
+from edgebat.networks.axes import BATCH, ONE, Value
+from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy
+from edgebat.students.gru_weights import gru_from_onnx
 
 _LSTM_FROM_ONNX = [0, 2, 3, 1]  # gates i, o, f, c there; i, f, g, o here
 FREE = -1
@@ -200,26 +202,39 @@ class _Reader:
 
     def on_lstm(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
                 hidden: Any = None, cell: Any = None, peepholes: Any = None) -> list[Any]:  # fmt: skip
-        build = self.build
-        if a.get("direction", "forward") != "forward" or len(weight) != 1:
-            build.fail(f"its direction is {a.get('direction')}; a device sees no later steps. Use a forward LSTM")
-        if peepholes is not None or a.get("clip") or a.get("input_forget") or a.get("activations", ["Sigmoid"]) not in (
-            ["Sigmoid"], ["Sigmoid", "Tanh", "Tanh"]
-        ):  # fmt: skip
-            build.fail("it has peepholes, a clip, coupled gates or other activations; allowed: the plain LSTM")
-        if any(state is not None and (not isinstance(state, np.ndarray) or state.any()) for state in (hidden, cell)):
-            build.fail("it starts from a state that is not zero; leave the initial state out")
-        if any(not isinstance(array, np.ndarray) for array in (weight, recurrent)):
-            build.fail("its weights are no constants")
+        self.plain(a, (weight, recurrent), (hidden, cell), ["Sigmoid", "Tanh", "Tanh"])
+        if peepholes is not None or a.get("input_forget"):
+            self.build.fail("it has peepholes or coupled gates; allowed: the plain LSTM")
         units = recurrent.shape[2]
         wx, wh = (self.gates(array[0].astype(np.float64), units) for array in (weight, recurrent))
         both = np.zeros((2, 4 * units)) if bias is None else bias[0].astype(np.float64).reshape(2, -1)
-        layer = kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units))
-        time = 1 if a.get("layout", 0) else 0
-        sequence = build.lstm(x, layer, time)
-        last = build.select(sequence, time, -1)
-        place = 2 if time else 1
-        return [build.unsqueeze(sequence, [place]), build.unsqueeze(last, [1 if time else 0]), None]
+        return self.sequence(a, x, kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units)))
+
+    def on_gru(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
+               hidden: Any = None) -> list[Any]:  # fmt: skip
+        self.plain(a, (weight, recurrent), (hidden,), ["Sigmoid", "Tanh"])
+        after = bool(a.get("linear_before_reset", 0))
+        found = gru_from_onnx(weight[0], recurrent[0], None if bias is None else bias[0], linear_before_reset=after)
+        return self.sequence(a, x, found)
+
+    def plain(self, a: Any, weights: Sequence[Any], state: Sequence[Any], activations: list[str]) -> None:
+        """Refuses recurrent layers that a device cannot run."""
+        build = self.build
+        if any(not isinstance(array, np.ndarray) for array in weights):
+            build.fail("its weights are no constants")
+        if a.get("direction", "forward") != "forward" or len(weights[0]) != 1:
+            build.fail(f"its direction is {a.get('direction')}; {remedy('bidirectional')}")
+        if a.get("clip") or a.get("activations", activations) != activations:
+            build.fail(f"it has a clip or the activations {a.get('activations')}; allowed: no clip, {activations}")
+        if any(one is not None and (not isinstance(one, np.ndarray) or one.any()) for one in state):
+            build.fail("it starts from a state that is not zero; leave the initial state out")
+
+    def sequence(self, a: Any, x: Value, layer: kinds.Recurrent) -> list[Any]:
+        """Y with its axis of directions, and the last hidden state."""
+        build, time = self.build, 1 if a.get("layout", 0) else 0
+        found = build.recurrent(x, layer, time)
+        last = build.select(found, time, -1)
+        return [build.unsqueeze(found, [2 if time else 1]), build.unsqueeze(last, [1 if time else 0]), None]
 
     @staticmethod
     def gates(rows: Array, units: int) -> Array:
@@ -308,10 +323,10 @@ class _Reader:
         return self.build.function(x, f"power{power:g}", lambda v: v**power)
 
     def on_clip(self, a: Any, x: Value, low: Any = None, high: Any = None) -> Value:
-        ends = tuple(float(np.ravel(end)[0]) if end is not None else float(a.get(key, missing))
-                     for end, key, missing in ((low, "min", -np.inf), (high, "max", np.inf)))  # fmt: skip
-        if ends[0] <= -3e38 or ends[1] >= 3e38:
-            ends = (ends[0] if ends[0] > -3e38 else -np.inf, ends[1] if ends[1] < 3e38 else np.inf)
+        least = a.get("min", -np.inf) if low is None else np.ravel(low)[0]
+        most = a.get("max", np.inf) if high is None else np.ravel(high)[0]
+        # Exporters write the largest float32 for no limit.
+        ends = (float(least) if least > -3e38 else -np.inf, float(most) if most < 3e38 else np.inf)
         name = {(0.0, np.inf): "relu", (0.0, 6.0): "relu6"}.get(ends, "clip")
         return self.build.function(x, name, functions.clip(*ends))
 

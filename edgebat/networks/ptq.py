@@ -6,7 +6,6 @@ As `edgebat.quantization.ptq` does it for students, for layers that read any ear
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -20,7 +19,7 @@ from edgebat.graph import model as ops
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 from edgebat.networks import layers as kinds
-from edgebat.networks.border import Unit, input_border, output_border
+from edgebat.networks.border import OutputBorder, input_border, output_border, units_of
 from edgebat.networks.layers import INPUT, FloatNetwork, Step, apply, product, scaled
 from edgebat.quantization.ptq import (
     MAX_CALIBRATION,
@@ -30,10 +29,12 @@ from edgebat.quantization.ptq import (
     QuantizeOptions,
     activation_limits,
     activation_scale,
+    add_gru,
     add_linear,
     add_lstm,
 )
 from edgebat.quantization.requant_search import float_multiplier, proves_equal, visible_steps
+from edgebat.runtime.kernels import build_kernel
 
 MAX_VALUES = 1 << 22
 """Of the largest activation over all calibration windows: they are held in memory twice."""
@@ -79,7 +80,7 @@ class Quantized:
 def quantize_network(
     network: FloatNetwork,
     x: Array,
-    units: Units = Units(),
+    units: Units | None = None,
     options: QuantizeOptions | None = None,
     meta: Json | None = None,
 ) -> Quantized:
@@ -88,23 +89,20 @@ def quantize_network(
     x: calibration windows float [N, *shape] in the network's units, at most 4096 evenly spaced ones are used. Raises
     DataError for windows that do not fit, ModelFileError for layers the integer graph does not have.
     """
-    options = options or QuantizeOptions()
+    options, units = options or QuantizeOptions(), units or Units()
     x = _sample(network, x)
-    border = input_border(network, x, _column_units(units.inputs, x), options)
+    border = input_border(network, x, units_of(units.inputs, x, "columns of the input"), options)
     network, source = border.network, border.tensor
     z = _border_real(x, border.meta, source)
     y = network.forward(z)
     head = isinstance(network.steps[-1].layer, kinds.Dense) and _is_head(network)
-    heads = _heads(network, y, units, border_tensor=None if head else Tensor("", (1,), "int8", 1.0, 0))
-    unnormalized = network
-    if head:
-        network = _normalized(network, heads.mean, heads.std)
+    heads = _heads(network, y, units, None) if head else None
+    network = network if heads is None else _normalized(network, heads.mean, heads.std)
     integer = np.clip(np.rint(z / source.scale) + source.zero_point, -128, 127)
     walk = _Walk(Builder(options, {INPUT: source}, [], source, z, integer), network, head)
     walk.all()
     build = walk.build
-    if not head:
-        heads = _heads(unnormalized, y, units, border_tensor=build.current)
+    heads = heads or _heads(network, y, units, build.current)
     report: Json = {"scheme": "post-training", "options": asdict(options), "windows": len(x)}
     report["layers"] = [asdict(one) for one in build.reports]
     report["errors"] = [asdict(one) for one in walk.errors]
@@ -117,12 +115,6 @@ def quantize_network(
         network.name, build.tensors, tuple(build.nodes), INPUT, build.current.name, {**(meta or {}), **found}
     )
     return Quantized(check_graph(graph), network, tuple(walk.errors), border.warnings)
-
-
-def _column_units(texts: Sequence[str], x: Array) -> list[Unit]:
-    from edgebat.networks.border import units_of
-
-    return units_of(texts, x, "columns of the input")
 
 
 def _sample(network: FloatNetwork, x: Array) -> Array:
@@ -151,9 +143,8 @@ def _is_head(network: FloatNetwork) -> bool:
     return last.name == network.output and len(last.shape) == 1 and activation in ("none", "relu")
 
 
-def _heads(network: FloatNetwork, y: Array, units: Units, border_tensor: Tensor | None):  # type: ignore[no-untyped-def]
-    from edgebat.networks.border import units_of
-
+def _heads(network: FloatNetwork, y: Array, units: Units, tensor: Tensor | None) -> OutputBorder:
+    """Names, units and constants of outputs y [N, ...]; tensor: the last one of a network without an int16 head."""
     flat = y.reshape(len(y), -1)
     outputs = flat.shape[1]
     names = units.names
@@ -165,7 +156,7 @@ def _heads(network: FloatNetwork, y: Array, units: Units, border_tensor: Tensor 
     if len(names) != outputs:
         given = [max(given, key=lambda unit: unit.scale)] * outputs
     centred = getattr(network.steps[-1].layer, "activation", "none") == "none"
-    return output_border(flat, given, names, y.shape[1:], border_tensor, centred=centred)
+    return output_border(flat, given, names, y.shape[1:], tensor, centred=centred)
 
 
 def _normalized(network: FloatNetwork, mean: Array, std: Array) -> FloatNetwork:
@@ -240,6 +231,8 @@ class _Walk:
                 self.plain(step, ops.LastStep(label, inputs, label))
             case kinds.LstmLayer() as layer:
                 self.lstm(layer, label)
+            case kinds.GruLayer() as layer:
+                add_gru(build, layer, label)
             case kinds.AveragePool() as layer:
                 self.average(layer, step)
             case kinds.Add() as layer:
@@ -292,13 +285,9 @@ class _Walk:
         multiplier, requant = add_rounding(scales, target, activation_limits(layer.activation, target))
         node = ops.Add(step.name, step.inputs, step.name, multiplier, requant)
         build.tensors[target.name] = target
-        from edgebat.runtime.kernels import build_kernel
-
         build.add(node, target, real, build_kernel(node, build.tensors)(a, b))
 
     def concat(self, step: Step) -> None:
-        from edgebat.runtime.kernels import build_kernel
-
         build = self.build
         tensors = [self.values[name][0] for name in step.inputs]
         parts = [self.values[name][1] for name in step.inputs]
@@ -341,7 +330,7 @@ def _linear(layer: kinds.Dense | kinds.Conv) -> Linear:
     sums = partial(product, layer)
     if isinstance(layer, kinds.Dense):
         return Linear("dense", layer.weight, layer.bias, layer.activation, sums, ops.Dense)
-    geometry = {"stride": layer.stride, "dilation": layer.dilation, "padding": layer.padding}
+    geometry: Json = {"stride": layer.stride, "dilation": layer.dilation, "padding": layer.padding}
     if not layer.depthwise:
         return Linear("conv1d", layer.weight, layer.bias, layer.activation, sums, partial(ops.Conv1D, **geometry))
 
@@ -358,16 +347,22 @@ def average_requant(
 
     fixed: the scale stays as it is, and other engines may differ by one step.
     """
-    reach = size * max(127 - source.zero_point, source.zero_point + 128)
-    limit = 1 << reach.bit_length()
     for tried in range(1 if fixed else 200):
-        scale = float(np.float32(target.scale * (1.0 + 0.0005 * tried)))
-        low, high = activation_limits(activation, replace(target, scale=scale))
-        real = float_multiplier(source.scale, np.float32(1.0 / size), scale)
-        steps = visible_steps(low - target.zero_point, high - target.zero_point, reach * float(real))
-        shift = min(int(np.floor(np.log2((2**31 - 1) / (limit * float(real) * 1.01)))), 30)
-        k = max(int(np.rint(float(real) * 2.0**shift)), 1)
-        if proves_equal(k, shift, limit, real, steps):
+        tensor = replace(target, scale=float(np.float32(target.scale * (1.0 + 0.0005 * tried))))
+        requant, exact = exact_average(source, tensor, size, activation_limits(activation, tensor))
+        if exact:
             break
-    multiply = (np.array([value], np.int32) for value in (k, shift, limit))
-    return Requant("shift", target.zero_point, low, high, *multiply, np.array([real], np.float32)), scale
+    return requant, tensor.scale
+
+
+def exact_average(source: Tensor, target: Tensor, size: int, bounds: tuple[int, int]) -> tuple[Requant, bool]:
+    """Requantization of a mean over ``size`` steps, and whether it is proven equal to float32."""
+    reach = size * max(127 - source.zero_point, source.zero_point + 128)
+    limit, zero = 1 << reach.bit_length(), target.zero_point
+    real = float_multiplier(source.scale, np.float32(1.0 / size), target.scale)
+    shift = min(int(np.floor(np.log2((2**31 - 1) / (limit * float(real) * 1.01)))), 30)
+    k = max(int(np.rint(float(real) * 2.0**shift)), 1)
+    steps = visible_steps(bounds[0] - zero, bounds[1] - zero, reach * float(real))
+    multiply, shifts, limits = (np.array([value], np.int32) for value in (k, shift, limit))
+    requant = Requant("shift", zero, *bounds, multiply, shifts, limits, np.array([real], np.float32))
+    return requant, proves_equal(k, shift, limit, real, steps)

@@ -93,8 +93,8 @@ class QuantizedNetwork:
         for one in self.errors:
             share = f", {one.rms / one.spread:.2%} of its spread" if one.spread else ""
             lines.append(
-                f"{one.output} against float, {one.count} {one.windows} windows: RMS {one.rms:.4g}, largest {one.largest:.4g} "
-                f"{one.unit}{share}".rstrip()
+                f"{one.output} against float, {one.count} {one.windows} windows: RMS {one.rms:.4g}, largest "
+                f"{one.largest:.4g} {one.unit}{share}".rstrip()
             )
             if one.int8_label_rms is not None:
                 lines.append(
@@ -133,11 +133,11 @@ class Sets:
     calibration: Any
     evaluation: Any = None
     labels: Any = None
-    """Of the calibration windows, what quantization-aware training learns; of the evaluation windows where there are some."""
+    """Of the calibration windows, which training learns from; of the evaluation windows where there are some."""
 
 
 def quantize(
-    source: Any, sets: Sets, units: Units = Units(), options: QuantizeOptions | None = None, name: str = ""
+    source: Any, sets: Sets, units: Units | None = None, options: QuantizeOptions | None = None, name: str = ""
 ) -> QuantizedNetwork:
     """Quantize a network of any source, as `read_network` takes it.
 
@@ -147,14 +147,7 @@ def quantize(
     raw = load_windows(sets.calibration)
     network = read_network(source, raw, name)
     network = replace(network, name=name or network.name)
-    return quantize_read(network, raw, sets, units, options)
-
-
-def requantize(path: Path, sets: Sets, units: Units, options: QuantizeOptions, rounding: str) -> QuantizedNetwork:
-    """An int8 file of another tool with scales of edgebat's own, which run on the native kernels. Raises EdgebatError."""
-    from edgebat.networks.foreign import read_foreign
-
-    return read_foreign(path, sets, units, options, rounding)
+    return quantize_read(network, raw, sets, units or Units(), options)
 
 
 def quantize_read(

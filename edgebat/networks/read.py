@@ -36,7 +36,7 @@ def read_network(source: Any, x: Array, name: str = "") -> FloatNetwork:
         )
     if path.suffix in PICKLES:
         raise ModelFileError(
-            f"{path} is a pickle, which is never opened, because it can run code. In Python: edgebat.quantize(model, windows); "
+            f"{path} is a pickle, never opened, because it can run code. In Python: edgebat.quantize(model, windows); "
             "for a file: torch.export.save(torch.export.export(model.eval(), (windows,)), 'model.pt2')"
         )
     if path.suffix == ".ebat":

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 
+from edgebat.errors import ModelFileError
+from edgebat.formats.tflite.model import FileModel
+
 _DIVIDES = "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it"
 _PRODUCT = "attention multiplies layers with each other; distil it into an LSTM or a convolution"
-_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM of the same size"
+_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM or GRU of the same size"
 REMEDIES = {
-    "gru": "GRU layers are not in the integer graph yet; an LSTM of the same size can be quantized",
     "rnn": _RECURRENT,
     "rnn_tanh": _RECURRENT,
     "rnn_relu": _RECURRENT,
     "simplernn": _RECURRENT,
     "unidirectional_sequence_rnn": _RECURRENT,
-    "while": "a recurrent layer as a loop cannot be read; convert with a fixed batch of 1 and unroll=False, or give the .keras",
+    "while": "a recurrent layer as a loop cannot be read; convert with a batch of 1 and unroll=False, or give the .keras",
     "bidirectional": "it reads windows backwards as well; a device sees no later steps. Use a forward LSTM",
     "bidirectional_sequence_lstm": "it reads windows backwards as well; a device sees no later steps. Use a forward LSTM",
     "layer_norm": _DIVIDES,
@@ -59,3 +61,25 @@ REMEDIES = {
 def remedy(name: str) -> str:
     """What to do about the operator or layer ``name``; "" for one that is not listed."""
     return REMEDIES.get(name.lower(), "") or REMEDIES.get(re.sub(r"[^a-z0-9]", "", name.lower()), "")
+
+
+def require_float(model: FileModel, what: str) -> None:
+    """Refuse a quantized file as what it is."""
+    made = [model.tensors[i] for operator in model.operators for i in operator.outputs if i >= 0]
+    weights = [
+        tensor for operator in model.operators for i in operator.inputs if i >= 0
+        for tensor in [model.tensors[i]] if tensor.data is not None and tensor.dtype in ("int8", "uint8", "int16")
+    ]  # fmt: skip
+    kinds_made = {tensor.dtype for tensor in made if len(tensor.scale)}
+    take = "edgebat quantize takes the float model it was made from"
+    if kinds_made & {"int8", "uint8"}:
+        raise ModelFileError(
+            f"{what} is int8 already; {take}. As it is: edgebat info, verify and export; native scales: --requantize"
+        )
+    if "int16" in kinds_made:
+        raise ModelFileError(f"{what} has 16-bit activations and 8-bit weights (16x8); {take}")
+    if weights:
+        raise ModelFileError(
+            f"{what} has {weights[0].dtype} weights and float activations (dynamic range quantization); {take}. Convert it "
+            "without converter.optimizations"
+        )

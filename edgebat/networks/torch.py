@@ -7,11 +7,8 @@ unpickled or executed, and reading one needs NumPy alone.
 from __future__ import annotations
 
 import io
-import json
-import zipfile
-import zlib
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +18,12 @@ from edgebat.arrays import Array
 from edgebat.errors import ModelFileError, require
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
-from edgebat.networks.build import Builder, Value
+from edgebat.networks.axes import Value
+from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.pt2 import Name, Node, Program, read_program
 from edgebat.networks.refusals import remedy
-
-MAX_BYTES = 256 << 20
-# Element types as torch's schema numbers them.
-_DTYPES = {
-    1: "uint8",
-    2: "int8",
-    3: "int16",
-    4: "int32",
-    5: "int64",
-    6: "float16",
-    7: "float32",
-    8: "float64",
-    12: "bool",
-}
-_DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
-           zipfile.BadZipFile, zlib.error)  # fmt: skip
+from edgebat.students.gru_weights import gru_from_torch
 
 
 def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
@@ -55,7 +39,9 @@ def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
     content = io.BytesIO()
     try:
         module.eval()
-        torch.export.save(torch.export.export(module, (example,)), content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's own doings, which say nothing of the module
+            torch.export.save(torch.export.export(module, (example,)), content)
     except Exception as error:  # torch.export raises whatever the module does
         first = str(error).strip().partition("\n")[0]
         raise ModelFileError(
@@ -69,137 +55,7 @@ def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
 
 def read_pt2(data: bytes, what: str, name: str) -> FloatNetwork:
     """The layers of an exported program; ``what`` names it in errors. Raises ModelFileError."""
-    try:
-        program = _program(data, what)
-    except ModelFileError:
-        raise
-    except _DAMAGE as error:
-        raise ModelFileError(
-            f"{what} cannot be read as a .pt2 file of torch.export.save: {type(error).__name__}: {error}. Write it with "
-            "torch.export.save(torch.export.export(model.eval(), (windows,)), 'model.pt2')"
-        ) from None
-    return _Reader(program, what).network(name)
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operator: its arguments by name, the names it writes."""
-
-    target: str
-    arguments: dict[str, Any]
-    outputs: list[str]
-
-
-@dataclass(frozen=True)
-class Name:
-    """A tensor among arguments."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Program:
-    """Operators in executing order, constants by name, the input and the output."""
-
-    nodes: list[Node]
-    constants: dict[str, Array]
-    input: str
-    shape: tuple[int, ...]
-    output: str
-
-
-def _program(data: bytes, what: str) -> Program:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        infos = archive.infolist()
-        if sum(info.file_size for info in infos) > MAX_BYTES:
-            raise ModelFileError(f"{what} unpacks to more than {MAX_BYTES} bytes")
-        names = [info.filename for info in infos]
-        models = [n for n in names if n.endswith(".json") and "/models/" in f"/{n}"]
-        if len(models) != 1:
-            pickled = any(n.endswith("data.pkl") for n in names)
-            raise ModelFileError(
-                f"{what} is " + ("a pickle of torch.save, which is never opened, because it can run code" if pickled
-                                 else f"no file of torch.export.save: it holds {len(models)} models")
-                + ". Write it with torch.export.save(torch.export.export(model.eval(), (windows,)), 'model.pt2')"
-            )  # fmt: skip
-        root = models[0].rpartition("models/")[0]
-        document = json.loads(archive.read(models[0]))
-        arrays: dict[str, Array] = {}
-        for part in ("weights", "constants"):
-            config = next(
-                (n for n in names if n.startswith(f"{root}data/{part}/") and n.endswith("_config.json")), None
-            )
-            entries = {} if config is None else json.loads(archive.read(config))["config"]
-            for key, entry in entries.items():
-                meta = entry["tensor_meta"]
-                if entry["use_pickle"] or meta is None:
-                    raise ModelFileError(
-                        f"{what}: tensor {key!r} is pickled, which is never opened, because it can run code"
-                    )
-                arrays[key] = _array(archive.read(f"{root}data/{part}/{entry['path_name']}"), meta)
-    module = document["graph_module"]
-    return _of_document(module, arrays, what)
-
-
-def _array(content: bytes, meta: Any) -> Array:
-    values = np.frombuffer(content, np.dtype(_DTYPES[meta["dtype"]]).newbyteorder("<"))
-    sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
-    offset = meta["storage_offset"]["as_int"]
-    if any(value < 0 for value in (*sizes, *strides, offset)) or int(np.prod(sizes, dtype=object)) > MAX_BYTES:
-        raise ValueError(f"sizes {sizes}, strides {strides}")
-    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-    if min(sizes, default=1) > 0 and not 0 <= last < len(values):
-        raise ValueError(f"sizes {sizes} leave {len(values)} values")
-    flat = np.arange(0)
-    index = np.full(sizes, offset)
-    for axis, stride in enumerate(strides):
-        flat = np.arange(sizes[axis]) * stride
-        index = index + flat.reshape(-1, *[1] * (len(sizes) - axis - 1))
-    return np.asarray(values[index])
-
-
-def _of_document(module: Any, arrays: dict[str, Array], what: str) -> Program:
-    graph, signature = module["graph"], module["signature"]
-    constants: dict[str, Array] = {}
-    inputs: list[str] = []
-    for spec in signature["input_specs"]:
-        ((kind, entry),) = spec.items()
-        if kind == "user_input":
-            inputs.append(entry["arg"]["as_tensor"]["name"])
-        else:
-            key = next(entry[k] for k in ("parameter_name", "buffer_name", "tensor_constant_name") if k in entry)
-            constants[entry["arg"]["name"]] = arrays[key]
-    outputs = [spec["user_output"]["arg"] for spec in signature["output_specs"] if "user_output" in spec]
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelFileError(f"{what} has {len(inputs)} inputs and {len(outputs)} outputs; edgebat runs one of each")
-    sizes = [size.get("as_int", -1) for size in graph["tensor_values"][inputs[0]]["sizes"]]
-    nodes = []
-    for entry in graph["nodes"]:
-        arguments = {one["name"]: _argument(one["arg"]) for one in entry["inputs"]}
-        written: list[str] = []
-        for one in entry["outputs"]:
-            written += (
-                [t["name"] for t in one["as_tensors"]] if "as_tensors" in one else [next(iter(one.values()))["name"]]
-            )
-        nodes.append(Node(entry["target"], arguments, written))
-    return Program(nodes, constants, inputs[0], tuple(sizes), outputs[0]["as_tensor"]["name"])
-
-
-def _argument(entry: Any) -> Any:
-    ((kind, value),) = entry.items()
-    match kind:
-        case "as_tensor":
-            return Name(value["name"])
-        case "as_tensors" | "as_optional_tensors":
-            return [Name(one["name"]) if "name" in one else _argument(one) for one in value]
-        case "as_none":
-            return None
-        case "as_sym_int" | "as_sym_float":
-            return value.get("as_int", value.get("as_float", -1)) if isinstance(value, dict) else -1
-        case "as_sym_ints":
-            return [one.get("as_int", -1) for one in value]
-        case _:
-            return value
+    return _Reader(read_program(data, what), what).network(name)
 
 
 class _Reader:
@@ -229,7 +85,9 @@ class _Reader:
     def node(self, operator: str, node: Node) -> None:
         arguments = {key: self.found(value) for key, value in node.arguments.items()}
         values = list(arguments.values())
-        if not any(isinstance(v, Value) for value in values for v in (value if isinstance(value, list) else [value])):
+        if not any(
+            isinstance(v, Value | _States) for value in values for v in (value if isinstance(value, list) else [value])
+        ):
             self.values |= {name: self.constant(operator, arguments) for name in node.outputs}
             return
         method: Callable[..., Any] | None = getattr(self, f"on_{operator}", None)
@@ -339,10 +197,7 @@ class _Reader:
 
     def on_lstm(self, x: Value, state: list[Any], params: list[Array], biases: bool, layers: int, dropout: float,
                 train: bool, bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
-        if bidirectional:
-            self.build.fail("it is bidirectional; a device sees no later steps. Use bidirectional=False")
-        if any(not isinstance(one, np.ndarray) or one.any() for one in state):
-            self.build.fail("it starts from a state that is not zero; leave the initial state out")
+        self.starts(state, bidirectional)
         per_layer = 4 if biases else 2
         if len(params) != layers * per_layer:
             self.build.fail("it has a projection; use proj_size=0")
@@ -351,9 +206,27 @@ class _Reader:
         for index in range(layers):
             wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
             bias = sum((one.astype(np.float64) for one in both), np.zeros(len(wx)))
-            last = self.build.lstm(last, kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias), time)
+            last = self.build.recurrent(last, kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias), time)
             hidden.append((last, time))
         return [last, _States(hidden), None]
+
+    def on_gru(self, x: Value, state: Any, params: list[Array], biases: bool, layers: int, dropout: float, train: bool,
+               bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
+        self.starts([state], bidirectional)
+        per_layer, time, last = 4 if biases else 2, 1 if batch_first else 0, x
+        hidden = []
+        for index in range(layers):
+            wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
+            last = self.build.recurrent(last, gru_from_torch(wx, wh, *(both or (None, None))), time)
+            hidden.append((last, time))
+        return [last, _States(hidden)]
+
+    def starts(self, state: list[Any], bidirectional: bool) -> None:
+        """Refuses what a recurrent layer on a device cannot do."""
+        if bidirectional:
+            self.build.fail(remedy("bidirectional"))
+        if any(not isinstance(one, np.ndarray) or one.any() for one in state):
+            self.build.fail("it starts from a state that is not zero; leave the initial state out")
 
     def on_select(self, x: Any, dim: int, index: int) -> Value:
         if isinstance(x, _States):
@@ -504,6 +377,19 @@ class _Reader:
         order[first], order[second] = order[second], order[first]
         return self.build.transpose(x, order)
 
+    on_swapaxes = on_swapdims = on_transpose
+
+    def on_mT(self, x: Value) -> Value:
+        return self.on_transpose(x, -1, -2)
+
+    def on_movedim(self, x: Value, source: Any, target: Any) -> Value:
+        if not isinstance(source, int) and len(source) != 1:
+            self.build.fail("it moves several axes; use permute")
+        first, last = (one if isinstance(one, int) else one[0] for one in (source, target))
+        order = [place for place in range(len(x.axes)) if place != first % len(x.axes)]
+        order.insert(last % len(x.axes), first % len(x.axes))
+        return self.build.transpose(x, order)
+
     def on_squeeze(self, x: Any, dim: Any = None) -> Value:
         if isinstance(x, _States):
             return x.last(self.build, -1)
@@ -532,7 +418,7 @@ class _Reader:
 
 
 class _States:
-    """The final hidden states of LSTM layers, [layers, N, H]."""
+    """The final hidden states of recurrent layers, [layers, N, H]."""
 
     def __init__(self, layers: list[tuple[Value, int]]) -> None:
         self.layers = layers

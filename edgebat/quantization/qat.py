@@ -10,13 +10,14 @@ learn to live with them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgebat.arrays import Array
 from edgebat.errors import GraphError
 from edgebat.graph import arithmetic
 from edgebat.graph.check import check_graph
@@ -26,6 +27,13 @@ from edgebat.quantization.requant_search import proves_equal, visible_steps
 from edgebat.runtime.lstm import sigmoid_table, tanh_table
 from edgebat.students.base import Student
 from edgebat.students.spec import Conv1DLayer, DenseLayer, GruLayer, Layer, LstmLayer
+
+
+class Weights(Protocol):
+    """A float layer of products: its weights as the node lays them out."""
+
+    @property
+    def weight(self) -> Array: ...
 
 
 class QatStudent(Student):
@@ -101,7 +109,7 @@ def _shifted(product: Tensor, shift: Tensor | int) -> Tensor:
     return torch.floor(product * scale + 0.5)
 
 
-def _through(real: Tensor, integers: Tensor, tensor: GraphTensor) -> tuple[Tensor, Tensor]:
+def through(real: Tensor, integers: Tensor, tensor: GraphTensor) -> tuple[Tensor, Tensor]:
     """The value of ``integers`` with the gradient of ``real``; clipped values have none."""
     low, high = np.iinfo(tensor.dtype).min, np.iinfo(tensor.dtype).max
     bounded = real.clamp((low - tensor.zero_point) * tensor.scale, (high - tensor.zero_point) * tensor.scale)
@@ -118,7 +126,7 @@ def _rounded(weight: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return bounded + (value - bounded).detach(), integers
 
 
-class _Fixed(nn.Module):
+class Fixed(nn.Module):
     """A layer without weights: the same on both sides."""
 
     def __init__(self, node: Flatten | LastStep | MaxPool1D) -> None:
@@ -138,7 +146,7 @@ class _Fixed(nn.Module):
         return self.node
 
 
-class _Linear(nn.Module):
+class Linear(nn.Module):
     """Dense layer or convolution, with fused ReLU, or the int16 head."""
 
     scale: Tensor
@@ -147,7 +155,7 @@ class _Linear(nn.Module):
     n: Tensor
     limit: Tensor
 
-    def __init__(self, node: Dense | Conv1D, graph: IntGraph, layer: DenseLayer | Conv1DLayer) -> None:
+    def __init__(self, node: Dense | Conv1D, graph: IntGraph, layer: Weights) -> None:
         super().__init__()
         self.node, self.source, self.target = node, graph.tensors[node.inputs[0]], graph.tensors[node.output]
         self.weight = nn.Parameter(torch.from_numpy(layer.weight.astype(np.float32)))
@@ -171,7 +179,7 @@ class _Linear(nn.Module):
         out = self._product(real, weight) + self.bias
         if self.node.requant.minimum == self.target.zero_point and self.target.dtype == "int8":
             out = torch.relu(out)
-        return _through(out, y, self.target)
+        return through(out, y, self.target)
 
     def _product(self, x: Tensor, weight: Tensor) -> Tensor:
         if isinstance(self.node, Dense):
@@ -194,7 +202,7 @@ def _requant_constants(requant: Requant) -> dict[str, Tensor]:
     return {name: torch.from_numpy(value.astype(np.float64)) for name, value in named.items()}
 
 
-class _Lstm(nn.Module):
+class LstmCell(nn.Module):
     """The LSTM layer with TFLite Micro's integer cell."""
 
     scale_x: Tensor
@@ -280,7 +288,7 @@ class _Lstm(nn.Module):
         )
 
 
-class _Gru(nn.Module):
+class GruCell(nn.Module):
     """The GRU layer with its int16 state."""
 
     scale_x: Tensor
@@ -401,12 +409,12 @@ def _double(x: Tensor, factor: Tensor | float, exponent: Tensor | int) -> Tensor
 def _step(node: Node, graph: IntGraph, layer: Layer) -> nn.Module:
     match node, layer:
         case (Dense() | Conv1D(), DenseLayer() | Conv1DLayer()):
-            return _Linear(node, graph, layer)
+            return Linear(node, graph, layer)
         case (Lstm(), LstmLayer()):
-            return _Lstm(node, graph, layer)
+            return LstmCell(node, graph, layer)
         case (Gru(), GruLayer()):
-            return _Gru(node, graph, layer)
+            return GruCell(node, graph, layer)
         case (Flatten() | LastStep() | MaxPool1D(), _):
-            return _Fixed(node)
+            return Fixed(node)
         case _:
             raise GraphError(f"node {node.name!r} ({node.op}) has no trainable form")

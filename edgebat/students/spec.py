@@ -58,9 +58,9 @@ class LstmLayer:
     weight_input [4H, I], weight_hidden [4H, H], bias [4H] (both of torch's biases added).
     """
 
-    weight_input: Float32
-    weight_hidden: Float32
-    bias: Float32
+    weight_input: FloatArray
+    weight_hidden: FloatArray
+    bias: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +71,10 @@ class GruLayer:
     the new gate, which ``bias_hidden`` [H] is added to before; else on the hidden state, and ``bias_hidden`` is zero.
     """
 
-    weight_input: Float32
-    weight_hidden: Float32
-    bias: Float32
-    bias_hidden: Float32
+    weight_input: FloatArray
+    weight_hidden: FloatArray
+    bias: FloatArray
+    bias_hidden: FloatArray
     reset_after: bool = True
 
 

@@ -94,7 +94,7 @@ def test_writing_names_the_file_that_was_meant(tmp_path: Path) -> None:
     assert caught.value.filename == str(tmp_path / "there")
 
 
-@pytest.mark.parametrize("verb", ["run", "train", "distill", "quantize", "data", "report", "evidence"])
+@pytest.mark.parametrize("verb", ["run", "train", "distill", "data", "report", "evidence"])
 def test_a_model_file_is_no_recipe(command: Command, verb: str) -> None:
     model = ROOT / "tests/files/keras_lstm.tflite"
     code, _, err = command(verb, model)

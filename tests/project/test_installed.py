@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ OTHER_ERRORS = (
 def user(tmp_path: Path, model_file: Path, windows: HealthWindows) -> Path:
     """An empty folder but for a model, windows and a recipe with a mistake, which ends a run before it trains."""
     np.savetxt(tmp_path / "windows.csv", windows.x[:2].reshape(2, -1), delimiter=",")
+    shutil.copy(ROOT / "tests" / "files" / "float_mlp.onnx", tmp_path / "net.onnx")
     (tmp_path / "mine.yaml").write_text("name: mine\ntask: {name: health}\nteacher: {name: ic2ml}\nwrong: 1\n")
     return model_file.parent
 
@@ -113,9 +115,11 @@ def test_every_port_is_exported_more_than_once(env: Env, user: Path, port: str) 
 
 COMMANDS = [
     ("run", "mine.yaml"), ("report", "mine.yaml"), ("data", "mine.yaml"), ("train", "mine.yaml"), ("distill", "mine.yaml"),
-    ("quantize", "mine.yaml"), ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
+    ("quantize", "mine.yaml"), ("quantize", "net.onnx", "-c", "windows.csv"),
+    ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
     ("search", "mine.yaml", "-t", "cortex-m0plus"),
     ("data", "add", "windows.csv", "--out", "cells"), ("data", "check", "nowhere"), ("data", "fetch"),
+    ("data", "simulate", "--out", "simulated", "--cells", "1", "--cycles", "2", "--stride", "1"),
     ("init", "own.yaml", *CORPUS),
     ("evidence", "mine.yaml", "--seeds", "1"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),

@@ -18,9 +18,10 @@ _ACTIVATION = ("activation", "i8")
 _OPTIONS: dict[int, str] = {
     1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 5: "Pool2DOptions", 8: "FullyConnectedOptions",
     9: "SoftmaxOptions", 10: "ConcatenationOptions", 11: "AddOptions", 17: "ReshapeOptions", 22: "PadOptions",
-    21: "MulOptions", 23: "GatherOptions", 27: "ReducerOptions", 28: "SubOptions", 30: "SqueezeOptions",
+    21: "MulOptions", 23: "GatherOptions", 27: "ReducerOptions", 28: "SubOptions", 29: "DivOptions", 30: "SqueezeOptions",
     32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions",
     71: "SequenceLSTMOptions", 75: "LeakyReluOptions", 35: "SplitOptions", 79: "SplitVOptions", 89: "QuantizeOptions",
+    116: "GeluOptions",
 }  # fmt: skip
 OPTION_TYPE = {name: number for number, name in _OPTIONS.items()}
 
@@ -75,6 +76,8 @@ SCHEMA: dict[str, list[Any]] = {
     "ConcatenationOptions": [("axis", "i32"), _ACTIVATION],
     "AddOptions": [_ACTIVATION, ("pot_scale_int16", "bool")],
     "MulOptions": [_ACTIVATION],
+    "DivOptions": [_ACTIVATION],
+    "GeluOptions": [("approximate", "bool")],
     "SubOptions": [_ACTIVATION, ("pot_scale_int16", "bool")],
     "PadOptions": [],
     "SplitOptions": [("num_splits", "i32")],

@@ -1,0 +1,78 @@
+"""Which networks as tutorials build them are quantized, and how well: ``python -m bench.gallery [--write]``.
+
+Each network is read and compared with its own framework in float, quantized, run by LiteRT and ONNX Runtime from the files
+that edgebat writes, and compared with NumPy. --write puts the table into docs/foreign-models.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgebat as eb
+from bench.gallery_networks import Entry, entries, scratch
+from edgebat.errors import EdgebatError
+
+PAGE = Path(__file__).parents[1] / "docs" / "foreign-models.md"
+BEGIN, END = "<!-- gallery: python -m bench.gallery --write -->", "<!-- end of gallery -->"
+
+
+def engines_differ(graph: Any, folder: Path, count: int = 50) -> str:
+    """Engines whose integers differ from NumPy's though they promise equality, with their numbers; "" when none does."""
+    from edgebat.verify.equality import verify_model
+    from edgebat.verify.inputs import random_inputs
+
+    rows = [row.to_row() for row in verify_model(graph, random_inputs(graph, count))]
+    return ", ".join(
+        f"{row['engine']} {row['different']}" for row in rows if row["different"] and "*" not in row["engine"]
+    )
+
+
+def row_of(entry: Entry, folder: Path) -> tuple[str, ...]:
+    """(network, task, framework, outcome, error of the int8 network in percent of the output's spread, remedy)."""
+    source, reference = entry.make(folder)
+    x = entry.windows()
+    try:
+        result = eb.quantize(source, x, evaluation=entry.windows(seed=1), name=entry.name.replace("-", "_"))
+    except EdgebatError as error:
+        return entry.name, entry.task, entry.framework, "refused", "", str(error).partition(": ")[2].partition(": ")[2]
+    real = np.concatenate([v.reshape(len(x), -1) for v in result.predict(x).values()], axis=1)
+    wanted = np.asarray(reference(x)).reshape(len(x), -1)
+    error = float(np.sqrt(np.mean((real - wanted) ** 2)) / wanted.std())
+    return entry.name, entry.task, entry.framework, "quantized", f"{error:.1%}", ""
+
+
+def table() -> str:
+    """All rows as Markdown."""
+    rows = []
+    with scratch() as folder:
+        for entry in entries():
+            rows.append(row_of(entry, Path(folder)))
+            print(" | ".join(rows[-1]), file=sys.stderr)
+    done = sum(row[3] == "quantized" for row in rows)
+    lines = [
+        f"{len(rows)} networks: {done} quantized, {len(rows) - done} refused with a remedy. Error: RMS against the float",
+        "network in its own framework, in percent of the spread of its outputs, weights random.",
+        "",
+        "| network | for | framework | outcome | error | why, and what to do |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def main() -> None:
+    """Print the table, or write it."""
+    text = table()
+    if "--write" not in sys.argv:
+        print(text)
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    before, after = page.partition(BEGIN)[0], page.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

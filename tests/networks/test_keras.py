@@ -1,0 +1,62 @@
+"""Keras models out of their files, with h5py alone; expected values come from Keras (tests/files/make_float_models.py)."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgebat as eb
+from edgebat.errors import MissingExtra, ModelFileError
+from edgebat.networks.read import read_network
+
+FILES = Path(__file__).parents[1] / "files"
+EXPECTED = np.load(FILES / "float_expected.npz")
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtra, match=r"edgebat\[keras\]"):
+        eb.quantize(FILES / "float_sequential.keras", EXPECTED["x"])
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("name", ["sequential", "functional"])
+def test_a_file_of_keras_is_read_exactly_and_quantized_closely(name: str, ending: str) -> None:
+    pytest.importorskip("h5py")
+    path, x = FILES / f"float_{name}{ending}", EXPECTED["x"]
+    network = read_network(path, x)
+    np.testing.assert_allclose(network.forward(network.windows(x)), EXPECTED[name], atol=1e-5)
+    result = eb.quantize(path, x)
+    assert all(error.rms < 0.1 * error.spread for error in result.errors)
+
+
+def test_code_in_a_file_of_keras_is_refused_and_never_run(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    with (
+        zipfile.ZipFile(FILES / "float_sequential.keras") as source,
+        zipfile.ZipFile(tmp_path / "net.keras", "w") as target,
+    ):
+        for info in source.infolist():
+            content = source.read(info)
+            if info.filename == "config.json":
+                config = json.loads(content)
+                inside = {"class_name": "Lambda", "config": {"name": "code", "function": "raise SystemExit"}}
+                config["config"]["layers"].insert(1, inside)
+                content = json.dumps(config).encode()
+            target.writestr(info, content)
+    with pytest.raises(ModelFileError, match="Lambda 'code': its function is code, which is never run"):
+        eb.quantize(tmp_path / "net.keras", EXPECTED["x"])
+
+
+@pytest.mark.parametrize(("name", "content"), [("cut.keras", b"PK\3\4 cut"), ("cut.h5", b"\x89HDF\r\n\x1a\n cut")])
+def test_a_damaged_file_of_keras_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    pytest.importorskip("h5py")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelFileError, match="cannot be read as a model of Keras"):
+        eb.quantize(tmp_path / name, EXPECTED["x"])
