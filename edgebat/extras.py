@@ -41,6 +41,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "report": {"jinja2": "jinja2"},
     "search": {"optuna": "optuna"},
     "ray": {"ray": "ray"},
+    "physics": {"pybamm": "pybamm", **_DATA},
 }
 """By extra of pyproject.toml: its packages as pip knows them, with the module each brings."""
 
@@ -98,6 +99,8 @@ def extras_for(arguments: Sequence[str]) -> list[str]:
     needed = {"cli", *VERBS.get(verb, ())}
     if verb == "data" and set(arguments) & OWN_FILES:
         return ["cli", "data", "report"]
+    if verb == "data" and "simulate" in arguments:
+        return ["cli", "physics"]
     if verb == "quantize" and re.search(_NETWORK, words):
         return sorted({"cli"} | {extra for extra, pattern in _OF_NETWORKS if re.search(pattern, words)})
     recipe = " ".join(_recipe_texts(arguments))
@@ -174,5 +177,8 @@ def broken_package(error: Exception) -> EdgebatError | None:
 def lacking(extras: Iterable[str]) -> list[str]:
     """The extras of which a package is not there, sorted; ``data`` is in ``train``, which is in others."""
     found = sorted(extra for extra in extras if not all(map(installed, EXTRAS[extra].values())))
-    covers = {"data": {"train", "lora", "tensorboard", "baselines"}, "train": {"lora", "tensorboard", "baselines"}}
+    covers = {
+        "data": {"train", "lora", "tensorboard", "baselines", "physics"},
+        "train": {"lora", "tensorboard", "baselines"},
+    }
     return [extra for extra in found if not covers.get(extra, set()) & set(found)]

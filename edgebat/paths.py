@@ -51,6 +51,11 @@ def targets_dir() -> Path:
     return share("export", "targets")
 
 
+def lives_dir() -> Path:
+    """The folder of shipped lives, ``*.yaml``."""
+    return share("export", "lives")
+
+
 def students_dir() -> Path:
     """The folder of ready students, one folder each."""
     return share("export", "zoo", "students")

@@ -72,8 +72,8 @@ class BuiltCell:
 
     @property
     def measured(self) -> Bool:
-        """[C] cycles whose capacity counts."""
-        measured: Bool = self.kinds == "measured"
+        """[C] cycles whose capacity counts; of a simulated cell also those between simulated cycles."""
+        measured: Bool = np.isin(self.kinds, ("measured", "interpolated"))
         return measured
 
 

@@ -163,6 +163,18 @@ def config_for(history: CellHistory) -> Config:
     return Config(nominal_mah=round(history.nominal_ah * 1000), max_gap_ms=120_000)
 
 
+def wanted_fleet(wanted: Wanted) -> Fleet:
+    """The cells to choose from. Raises DataError as ``read_corpus`` does."""
+    if wanted.corpus is None:
+        from edgebat.data.synthetic import make_fleet
+
+        # The demo was trained on the first forty names.
+        return make_fleet(seed=99, cells=40 + 3 * wanted.count, max_cycles=600)
+    from edgebat.data.corpus import read_corpus
+
+    return read_corpus(wanted.corpus, list(wanted.datasets) or None)
+
+
 def replay_model(
     model: str,
     folder: Path,
@@ -176,15 +188,7 @@ def replay_model(
     graph = load_model(model)
     health_model(graph)  # or it is refused, before cells are looked for
     trend = None if forecast is None else load_model(forecast)
-    if wanted.corpus is None:
-        from edgebat.data.synthetic import make_fleet
-
-        # The demo was trained on the first forty names.
-        fleet = make_fleet(seed=99, cells=40 + 3 * wanted.count, max_cycles=600)
-    else:
-        from edgebat.data.corpus import read_corpus
-
-        fleet = read_corpus(wanted.corpus, list(wanted.datasets) or None)
+    fleet = wanted_fleet(wanted)
     chosen = unseen_cells(graph, fleet, wanted.cells, wanted.count)
     return replay(graph, chosen, folder, forecast=trend, options=options, synthetic=fleet.synthetic, progress=progress)
 

@@ -76,6 +76,15 @@ class Twin:
             self._save()
         return estimator.result()
 
+    def sleep(self, elapsed_ms: int) -> None:
+        """Time passed without samples."""
+        self.estimator.idle(elapsed_ms)
+        self._since_frame_ms += elapsed_ms
+
+    def seed(self, soh_cpct: int, sigma_cpct: int) -> None:
+        """Service puts another cell in."""
+        self.estimator.seed(soh_cpct, sigma_cpct)
+
     def _follow(self) -> None:
         if self.forecaster is None:
             return

@@ -17,7 +17,7 @@ from edgebat.bms.can import FIRST_ID, burst
 from edgebat.bms.ocv import ocv_source
 from edgebat.bms.rest import OcvTable
 from edgebat.bms.samples import Samples
-from edgebat.errors import ToolError, require
+from edgebat.errors import EdgebatError, ToolError, require
 from edgebat.files import atomic_write
 from edgebat.formats.c.bms import bms_sources, write_bms
 from edgebat.formats.c.bms_models import forecast_model, health_model
@@ -35,6 +35,7 @@ from edgebat.tasks.health.charge_counter import Config
 SAMPLES = 2048
 FRAM_BYTES = 4096
 _MAX_SECONDS = 600.0
+MOST_MS = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,15 @@ class Firmware(ABC):
     ) -> None:
         self.model = health_model(graph)
         self.forecast = None if forecast is None else forecast_model(forecast)
-        self.config = config
         self.burst = burst(self.model, self.forecast)
         """Frames that are sent together."""
-        self._control = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0) + config_bytes(config)
+        self._head = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0)
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """The configuration from the next ``power_on`` on."""
+        self.config = config
+        self._control = self._head + config_bytes(config)
 
     def power_on(self) -> int:
         """The board gets power; returns what ``edgebat_init`` and ``edgebat_selftest`` say, 0 when all is well."""
@@ -82,6 +88,20 @@ class Firmware(ABC):
             frames += self._frames(self._call("vbms_run", len(part)))
         return frames
 
+    def sleep(self, elapsed_ms: int) -> None:
+        """Time passed without samples, at most ``MOST_MS``: ``edgebat_idle``."""
+        self._call("vbms_sleep", elapsed_ms)
+
+    def seed(self, soh_cpct: int, sigma_cpct: int) -> None:
+        """Service puts another cell in: ``edgebat_seed``. Raises EdgebatError when it is refused."""
+        if (code := self._call("vbms_seed", sigma_cpct << 16 | soh_cpct, signed=True)) != 0:
+            raise EdgebatError(f"the virtual BMS takes no cell of {soh_cpct} +- {sigma_cpct} (0.01 %): {code}")
+
+    @property
+    def clock_ms(self) -> int:
+        """Of the board since it was built; it begins anew after 2**32."""
+        return int.from_bytes(self._read("vbms_control", 4), "little")
+
     def _frames(self, sent: int) -> list[Frame]:
         content = self._read("vbms_frames", 16 * sent)
         return [Frame(*struct.unpack_from("<2I8s", content, 16 * i)) for i in range(sent)]
@@ -90,6 +110,15 @@ class Firmware(ABC):
     def fram(self) -> tuple[bytes, bytes]:
         """The two slots of the estimator's saved state, whole."""
         return self._slots("vbms_fram", self.model.saved_bytes)
+
+    def erase(self) -> None:
+        """A new board: nothing was ever saved on it, and its clock begins."""
+        self._write("vbms_fram", bytes(2 * FRAM_BYTES))
+        self._write("vbms_control", bytes(4))
+
+    def take_fram(self, other: Firmware) -> None:
+        """The memory of another firmware, whatever its model: an update over the air, on the same board."""
+        self._write("vbms_fram", other._read("vbms_fram", 2 * FRAM_BYTES))
 
     @property
     def forecast_fram(self) -> tuple[bytes, bytes] | None:
@@ -235,10 +264,11 @@ class BoardFirmware(Firmware):
         optimize: str = "-O2",
         *,
         forecast: IntGraph | None = None,
+        ocv: OcvTable | None = None,
         **control: int,
     ) -> None:
         super().__init__(graph, config, forecast=forecast, **control)
-        self.image = build_board(graph, folder, compiler, target, optimize, forecast=forecast)
+        self.image = build_board(graph, folder, compiler, target, optimize, forecast=forecast, ocv=ocv)
         self.unicorn: Any = require("unicorn", extra="sim")
         constants = require("unicorn.arm_const", extra="sim")
         self.pc, self.sp, self.lr, self._r0 = (
@@ -326,10 +356,11 @@ def build_board(
     optimize: str = "-O2",
     *,
     forecast: IntGraph | None = None,
+    ocv: OcvTable | None = None,
 ) -> Image:
     """Compile and link the firmware of the simulated board into ``folder``; the objects stay there."""
     folder.mkdir(parents=True, exist_ok=True)
-    _, sources = write_sources(graph, folder, forecast=forecast)
+    _, sources = write_sources(graph, folder, forecast=forecast, ocv=ocv)
     port = firmware_dir() / "ports" / "virtual"
     driver = find_compiler(load_target(target), compiler)
     include = _include(folder)

@@ -11,7 +11,7 @@ import typer
 
 import edgebat.tasks
 from edgebat.errors import EdgebatError
-from edgebat.paths import firmware_dir, recipes_dir, students_dir, targets_dir, teachers_dir
+from edgebat.paths import firmware_dir, lives_dir, recipes_dir, students_dir, targets_dir, teachers_dir
 
 MODELS = (".ebat", ".tflite", ".onnx", ".safetensors")
 
@@ -42,6 +42,12 @@ def zoo(incomplete: str) -> list[str]:
 def targets(incomplete: str) -> list[str]:
     """Boards."""
     return _begun(incomplete, [*(path.stem for path in targets_dir().glob("*.yaml")), "all"])
+
+
+def lives(incomplete: str) -> list[str]:
+    """Lives of a battery, and YAML files."""
+    names = [*(path.stem for path in lives_dir().glob("*.yaml")), "all"]
+    return _begun(incomplete, names) + _files(incomplete, (".yaml", ".yml"))
 
 
 def ports(incomplete: str) -> list[str]:

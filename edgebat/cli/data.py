@@ -1,4 +1,4 @@
-"""``edgebat data``: the first step of a recipe; below it, cycler files to a corpus, its check, and public data sets."""
+"""``edgebat data``: the first step of a recipe; below it, cycler files to a corpus, its check, public sets, simulation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(
     cls=WithDefault,
-    help="""Your own cycler files to a corpus (add, check), public data sets (fetch); and the data of a recipe.
+    help="""Your own cycler files to a corpus (add, check), public data sets (fetch), simulated cells (simulate).
 
     [bold]edgebat data RECIPE ...[/] reads the cells of a recipe, cuts the windows and splits by cell.
 
@@ -201,6 +201,55 @@ def fetch_set(
     with _progress(quiet=json_) as progress:
         found = fetch(chosen, folder, origin, progress, checksums)
     print(fetched_text(chosen, folder, found, json_))
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is simulated; what is left out is as ``physics.settings.FleetSettings`` has it."""
+
+    cells: Annotated[int | None, typer.Option("--cells", metavar="N", help="conditions are given in turn; 60")] = None
+    cycles: Annotated[
+        int | None, typer.Option("--cycles", metavar="N", help="of a cell, or to 70 % of nominal; 400")
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", metavar="S", help="of the cells' differences; 0")] = None
+    chemistry: Annotated[
+        str | None, typer.Option("--chemistry", metavar="NAME,...", help="NMC, NMC811, NCA, LCO, LFP; all")
+    ] = None
+    rates: Annotated[str | None, typer.Option("--rates", metavar="C,...", help="charging; 0.25,0.5,1")] = None
+    temperatures: Annotated[str | None, typer.Option("--temperatures", metavar="DEGC,...", help="15,25,35,45")] = None
+    stride: Annotated[
+        int | None, typer.Option("--stride", metavar="N", help="simulate every N-th cycle; 1 is slow and exact; 10")
+    ] = None
+    model: Annotated[str | None, typer.Option("--model", help="PyBaMM's SPM, or SPMe, which is slower")] = None
+
+
+@data_app.command("simulate")
+@expanded
+def simulate(
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="folder of the corpus; made, or gone on with")],
+    conditions: Conditions,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="cells at the same time")] = 1,
+    json_: JsonOption = False,
+) -> None:
+    """A corpus of simulated cells (PyBaMM: SEI, plating, loss of active material); again, and it goes on.
+
+    They are no measurements: for rates and temperatures that nobody measured, and for trying things out.
+
+    [bold]Examples[/]
+
+      edgebat data simulate --out simulated --jobs 2
+
+      edgebat data simulate --out cold --cells 12 --chemistry NCA --rates 0.1,0.5 --temperatures 0,10
+    """
+    from edgebat.physics.command import given_settings, run_simulate
+    from edgebat.physics.fleet import installed_version
+
+    installed_version()  # what is missing is named before a bar is drawn
+    given = {f.name: v for f in fields(conditions) if (v := getattr(conditions, f.name)) is not None}
+    settings = given_settings(given)
+    with _progress(quiet=json_) as progress:
+        text = run_simulate(out, settings, jobs, progress, json_)
+    print(text)
 
 
 @app.command("init", rich_help_panel=RECIPE)

@@ -19,11 +19,22 @@ from edgebat.cli import data as cli_data
 from edgebat.cli import model as cli_model
 from edgebat.cli import quantize as cli_quantize
 from edgebat.cli import recipe as cli_recipe
+from edgebat.cli import replay as cli_replay
 from edgebat.cli import search as cli_search
 from edgebat.cli import zoo as cli_zoo
 from edgebat.cli.app import HELP, JsonOption, app
 
-__all__ = ["cli_bench", "cli_data", "cli_model", "cli_quantize", "cli_recipe", "cli_search", "cli_zoo", "run_cli"]
+__all__ = [
+    "cli_bench",
+    "cli_data",
+    "cli_model",
+    "cli_quantize",
+    "cli_recipe",
+    "cli_replay",
+    "cli_search",
+    "cli_zoo",
+    "run_cli",
+]
 
 
 def run_cli(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""The verbs that take a model file: export, verify, predict, evaluate, replay, info."""
+"""The verbs that take a model file: export, verify, predict, evaluate, info."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from edgebat.cli.app import (
     JsonOption,
     NominalOption,
     PortOption,
-    QuietOption,
     RoundingOption,
     app,
     plain,
@@ -330,90 +329,6 @@ def evaluate(
         atomic_write(csv, result.cells_csv())
     show(result.to_json() if json_ else evaluation_table(result), json_)
     return None
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Which cells are replayed."""
-
-    corpus: CorpusOption = None
-    cell: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cell",
-            metavar="NAME",
-            help="this cell (dataset/cell or cell); repeatable",
-            autocompletion=complete.cells,
-        ),
-    ] = None
-    cells: Annotated[int, typer.Option("--cells", min=1, help="otherwise so many cells the model has not seen")] = 6
-    dataset: DatasetOption = None
-
-
-@dataclass(frozen=True)
-class Board:
-    """What they are replayed in front of."""
-
-    target: Annotated[str, typer.Option("--target", "-t", help="board: simulated Cortex-M4; host: this computer")] = (
-        "board"
-    )
-    cut_every: Annotated[
-        int, typer.Option("--cut-every", min=0, help="about one cycle in so many ends in a power cut; 0: none")
-    ] = 20
-    noise_mv: Annotated[float, typer.Option("--noise-mv", min=0.0, help="noise on the cell voltage, mV RMS")] = 0.0
-    cycles: Annotated[int | None, typer.Option("--cycles", min=1, help="only the first cycles of each cell")] = None
-
-
-@app.command(rich_help_panel=MODEL)
-@expanded
-def replay(
-    model: ModelArgument,
-    *,
-    forecast: Annotated[
-        str | None,
-        typer.Option(
-            "--forecast",
-            metavar="MODEL",
-            help="a second model on the board, for the SOH to come",
-            autocompletion=complete.models,
-        ),
-    ] = None,
-    wanted: Cells,
-    board: Board,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="figure, tables, CAN log")] = Path(
-        "replayed"
-    ),
-    quiet: QuietOption = False,
-    json_: JsonOption = False,
-) -> None:
-    """Cells live again in front of a simulated BMS: samples in, CAN frames out, power cuts between.
-
-    The firmware's SOH is decoded with the generated .dbc, drawn against the measured capacity and compared with NumPy.
-    Without a corpus, cells are synthetic. A forecast model reads the history of SOH that the first model has measured.
-
-    Example:  edgebat replay runs/health-tongji/models/lstm.ebat --corpus /data/cells --cells 6
-    """
-    from edgebat.bms.replay import ReplayOptions, Wanted, replay_model
-    from edgebat.report.tables import show
-
-    if board.target not in ("board", "host"):
-        raise EdgebatError(f"--target {board.target!r} is unknown; allowed: board, host")
-    errors = Console(stderr=True, highlight=False, quiet=quiet)
-    replayed = replay_model(
-        model,
-        out,
-        Wanted(wanted.corpus, tuple(wanted.cell or ()), wanted.cells, tuple(wanted.dataset or ())),
-        forecast=forecast,
-        options=ReplayOptions(board.target, board.cut_every, board.noise_mv, board.cycles),
-        progress=lambda text: errors.print(plain(text)),
-    )
-    if json_:
-        show(replayed.document(), json_)
-    elif not quiet:
-        print(replayed.table())
-        print(f"figure: {out / 'replay.svg'}   frames and database: {out}")
-    if replayed.mismatches:
-        raise EdgebatError("the firmware and NumPy differ; see the last column")
 
 
 @app.command(rich_help_panel=MODEL)

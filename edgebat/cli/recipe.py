@@ -185,30 +185,48 @@ def run(
 @app.command(rich_help_panel=RECIPE)
 @expanded
 def evidence(
-    recipe: RecipeArgument,
     pipeline: Pipeline,
     where: Where,
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE...", help="YAML files, or shipped recipes with students", autocompletion=complete.recipes
+        ),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="every shipped recipe with students")] = False,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="trainings of every student and variant")] = 5,
     json_: JsonOption = False,
 ) -> None:
     """Does the teacher pay? Students taught, untaught and on measured cells alone, several seeds, paired by cell.
 
-    Example:  edgebat evidence forecast-students --corpus /data/cells --seeds 5 --workers 2
+    Of several recipes also one table of task, student and variant, RUNS/evidence.md; called again, it goes on.
+
+    Examples:
+
+      edgebat evidence forecast-students --corpus /data/cells --seeds 5 --workers 2
+
+      edgebat evidence --all --corpus /data/cells
     """
     from edgebat.runs.document import find_study
 
-    find_study(recipe, pipeline.set_ or ())
+    if bool(recipes) == all_:
+        raise RecipeError("give one or more recipes, or --all for every shipped one with students")
+    for recipe in recipes or ():
+        find_study(recipe, pipeline.set_ or ())
     require("torch", extra="train")
     from edgebat.report.tables import show
-    from edgebat.runs.evidence import evidence as compare
+    from edgebat.runs.evidence import comparable, evidence_of_all, table_of
 
     console = Console(stderr=json_, quiet=pipeline.quiet)
-    machines = where.machines()
-    found = compare(recipe, pipeline.set_ or (), seeds, pipeline.corpus, pipeline.runs, console, machines)
+    names = recipes or comparable(pipeline.corpus is not None)
+    found = evidence_of_all(
+        names, pipeline.set_ or (), seeds, pipeline.corpus, pipeline.runs, console, where.machines()
+    )
     if json_:
-        show(found.to_json(), as_json=True)
+        each = [one.to_json() for one in found]
+        show(each if len(found) > 1 else each[0], as_json=True)
     elif not pipeline.quiet:
-        print(found.markdown(), end="")
+        print(table_of(found) if len(found) > 1 else found[0].markdown(), end="")
 
 
 def verb_until(verb: str, until: str, text: str) -> None:

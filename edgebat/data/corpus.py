@@ -49,6 +49,8 @@ EXACT, SAMPLED = "exact", "sampled"
 SHORT, SCATTER, FEWEST_CURVES = 0.95, 2.5, 100
 """Curves show that sampling cut their first step when its median is below this part of what the next two steps let expect,
 when it scatters so many times as much as later steps do, and when there are so many curves to tell."""
+SIMULATED = "simulated.json"
+"""A corpus with this file holds simulated cells (``edgebat data simulate``)."""
 MAX_STEP_V = 0.1
 """A time step over which the voltage rises more is too coarse to interpolate charge in."""
 
@@ -83,7 +85,8 @@ def read_corpus(path: str | Path, datasets: str | Iterable[str] | None = None, m
         if (found := _read_curves(file, listed, wanted, mend_start, notes)) is not None
     ]
     source = f"corpus {path.name}: {', '.join(sorted(wanted))}"
-    fleet = Fleet(cells, cycles, merge_curves(curves), source=source, notes=tuple(notes))
+    simulated = (path / SIMULATED).is_file()
+    fleet = Fleet(cells, cycles, merge_curves(curves), source=source, synthetic=simulated, notes=tuple(notes))
     _check_plausible(fleet, path)
     return fleet
 

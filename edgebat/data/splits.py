@@ -103,8 +103,8 @@ def split_windows(
     Raises DataError when a part stays empty or a name is not there.
     """
     if calibration:
-        rest = {"hold_out": hold_out, "published": published, "known_test": known_test}
-        whole = split_windows(windows, by=by, test=test, val=val, seed=seed, **rest)
+        whole = split_windows(windows, by=by, test=test, val=val, seed=seed, hold_out=hold_out, published=published,
+                              known_test=known_test)  # fmt: skip
         return _with_calibration(
             whole, dict(zip(windows.cells, map(str, windows.conditions), strict=True)), calibration, seed
         )
@@ -160,7 +160,7 @@ def _stratified(conditions: Iterable[tuple[CellKey, str]], seed: int, val: float
 
 def _with_calibration(split: Split, condition: dict[CellKey, str], fraction: float, seed: int) -> Split:
     """``split`` with calibration cells out of its training part: that fraction of it, spread over the conditions as the
-    training cells are; the last cell of a condition is given last. Raises DataError when too few are left to learn from."""
+    training cells are; small conditions are pooled by dataset. Raises DataError when too few are left to learn from."""
     count = max(1, round(fraction * len(split.train)))
     if len(split.train) - count < 2:
         raise DataError(
@@ -170,7 +170,9 @@ def _with_calibration(split: Split, condition: dict[CellKey, str], fraction: flo
     shuffled = _shuffled(split.train, seed + 1)  # not in the order in which validation cells were taken
     for key in shuffled:
         groups.setdefault(condition[key], []).append(key)
-    share = {key: rank / len(cells) for cells in groups.values() for rank, key in enumerate(cells, 1)}
+    for name in [name for name, members in groups.items() if len(members) < MIN_GROUP]:
+        groups.setdefault(f"{groups[name][0][0]}, small conditions", []).extend(groups.pop(name))
+    share = {key: (rank - 0.5) / len(cells) for cells in groups.values() for rank, key in enumerate(cells, 1)}
     chosen = set(sorted(shuffled, key=lambda key: share[key])[:count])
     train = tuple(key for key in split.train if key not in chosen)
     strategy = f"{split.strategy}; {count} calibration cells out of the training part"

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from edgebat.arrays import Float32, Float64, FloatArray
+from edgebat.arrays import Float32, Float64, FloatArray, IntArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.graph import IntGraph
 from edgebat.interval import BOUNDS, HIGH, LOW, Interval, calibrated_shift
@@ -26,6 +26,8 @@ from edgebat.tasks.base import FACTORS, Head
 MOST_WINDOWS = 20_000
 ROUNDS = 800
 RATE = 0.02
+LEAST_MOVED = 0.2
+"""Of the deviation of the value that moves most: what a value's own counts as at least."""
 SHRINK = 1e-3
 """Of the squared weights: what does not tell errors apart adds nothing."""
 
@@ -60,7 +62,7 @@ class Shown:
     """[N, T, C]"""
     measured: FloatArray
     """[N], NaN where not known."""
-    cell: FloatArray
+    cell: IntArray
     """[N]"""
     spread: FloatArray | None = None
     """[N] of the teachers, in the unit of the head."""
@@ -93,7 +95,7 @@ def with_bounds(graph: IntGraph, head: Head, train: Shown, settings: IntervalSet
     factor = FACTORS[head.unit][1]
     unit = int(entry["multiplier"]) / 2.0 ** int(entry["shift"]) / graph.output_tensor.scale / factor
     error = (train.measured - run_int8(graph, train.x).physical()[head.name]) / unit
-    spread = None if train.spread is None or not settings.spread else train.spread / unit
+    spread = None if train.spread is None or not settings.spread else np.asarray(train.spread / unit, np.float64)
     weights, biases = [], []
     for level in settings.levels:
         taught = None if spread is None else (NormalDist().inv_cdf(level) * spread, settings.spread)
@@ -137,8 +139,10 @@ def pinball(
 
     taught: what the quantile is by others [N], and their share. Same inputs, same bytes.
     """
+    # A value that hardly ever moves in training would get a weight without measure, and no int8 grid holds it.
     centre, size = hidden.mean(axis=0), hidden.std(axis=0)
-    z = (hidden - centre) / np.where(size > 1e-9, size, 1.0)
+    size = np.maximum(size, max(LEAST_MOVED * float(size.max()), 1e-9))
+    z = (hidden - centre) / size
     z = np.concatenate([z, np.ones((len(z), 1))], axis=1)
     found = np.zeros(z.shape[1])
     found[-1] = _weighted_quantile(error, weight, level)
@@ -158,7 +162,7 @@ def pinball(
         found -= rate * (first / (1.0 - 0.9**turn)) / (np.sqrt(second / (1.0 - 0.999**turn)) + 1e-8)
         mean += found if turn > ROUNDS // 2 else 0.0
     mean /= ROUNDS - ROUNDS // 2
-    weights = np.where(size > 1e-9, mean[:-1] / np.where(size > 1e-9, size, 1.0), 0.0)
+    weights = mean[:-1] / size
     return weights, float(mean[-1] - weights @ centre)
 
 
@@ -180,7 +184,7 @@ def _without_order(graph: IntGraph, name: str, x: Float32) -> Float64:
     )
 
 
-def _alike(cell: FloatArray) -> Float64:
+def _alike(cell: IntArray) -> Float64:
     """Weights [N], together one, that give every cell the same."""
     _, number, count = np.unique(cell, return_inverse=True, return_counts=True)
     weight = 1.0 / count[number]

@@ -36,7 +36,7 @@ class TeacherEntry:
     """The validation cells, which choose nothing when the last weights are kept, teach as well."""
     cross_fit: int = 0
     """So many folds of cells: the teacher is trained once more without each, and who has not seen a cell labels it; 0: it
-    labels what it has learnt. Of an ensemble: each member that is trained, in folds of data sets where it is mixed by them."""
+    labels what it has learnt. Of an ensemble: each member that is trained, in folds of data sets if it is mixed by them."""
     settings: Any = None
     """Settings of the system, its class's ``Settings``; of a file how it predicts, where its system knows of a choice."""
     mix: str = "mean"
@@ -133,8 +133,8 @@ class TeacherData:
     test: Windows
 
     def obtain(self, entry: TeacherEntry, provenance: Json, file: Path, run: Run, by: str = BY_CELL) -> Obtained:
-        """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says; by: how its ensemble
-        is mixed, and what is held out together, therefore, when it is cross-fitted."""
+        """The teacher of one entry, stored in ``file``. provenance: what the file of a trained one says; by: how its
+        ensemble is mixed, and what is held out together, therefore, when it is cross-fitted."""
         if entry.of:
             return self._ensemble(entry, provenance, file, run)
         if entry.file:

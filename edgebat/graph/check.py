@@ -235,7 +235,7 @@ def _check_recurrent(node: ops.Recurrent, source: Tensor, target: Tensor, gates:
     if len(source.shape) != 2 or node.recurrent_weight.ndim != 3:
         seen = f"input {source.shape}, recurrent weights {node.recurrent_weight.shape}"
         raise _fail(node, f"{seen}; allowed: [T, I], [{gates}, H, H]")
-    hidden = node.recurrent_weight.shape[-1]
+    hidden = int(node.recurrent_weight.shape[-1])
     _expect_array(node, "input weight", node.input_weight, "int8", (gates, hidden, source.shape[1]))
     _expect_array(node, "recurrent weight", node.recurrent_weight, "int8", (gates, hidden, hidden))
     _expect_array(node, "bias", node.bias, "int32", (gates, hidden))

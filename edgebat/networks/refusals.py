@@ -12,7 +12,7 @@ from edgebat.formats.tflite.model import FileModel
 
 _DIVIDES = "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it"
 _PRODUCT = "attention multiplies layers with each other; distil it into an LSTM or a convolution"
-_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM of the same size"
+_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM or GRU of the same size"
 REMEDIES = {
     "rnn": _RECURRENT,
     "rnn_tanh": _RECURRENT,

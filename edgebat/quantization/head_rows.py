@@ -9,7 +9,7 @@ import numpy as np
 from edgebat.arrays import Float64
 from edgebat.errors import GraphError
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import Dense, IntGraph, Requant
+from edgebat.graph.model import Dense, IntGraph
 from edgebat.quantization.requant_search import choose_layer, quantize_symmetric
 
 
@@ -33,19 +33,18 @@ def with_rows(graph: IntGraph, weight: Float64, bias: Float64) -> IntGraph:
     reach = 1.05 * (widest * magnitude + np.abs(bias) / (source.scale * natural))
     scale, more, _ = choose_layer(natural.tolist(), [int(v) + 1 for v in reach], source, target, -32768, 32767)
     step = source.scale * scale.astype(np.float64)
-    rows = {
-        "weight": quantize_symmetric(weight, scale[:, None]),
-        "bias": np.clip(np.rint(bias / step), -(2**30), 2**30).astype(np.int32),
-        "weight_scale": scale,
-    }
-    own = node.requant
-    requant = Requant(
-        own.kind, own.zero_point, own.minimum, own.maximum,
-        *(np.concatenate([getattr(own, n), getattr(more, n)]) for n in ("multiplier", "shift", "clamp", "scale")),
-        own.wide,
-    )  # fmt: skip
     grown = replace(
-        node, requant=requant, **{n: np.concatenate([getattr(node, n), values]) for n, values in rows.items()}
+        node,
+        weight=np.concatenate([node.weight, quantize_symmetric(weight, scale[:, None])]),
+        bias=np.concatenate([node.bias, np.clip(np.rint(bias / step), -(2**30), 2**30).astype(np.int32)]),
+        weight_scale=np.concatenate([node.weight_scale, scale]),
+        requant=replace(
+            node.requant,
+            multiplier=np.concatenate([node.requant.multiplier, more.multiplier]),
+            shift=np.concatenate([node.requant.shift, more.shift]),
+            clamp=np.concatenate([node.requant.clamp, more.clamp]),
+            scale=np.concatenate([node.requant.scale, more.scale]),
+        ),
     )
     tensors = {**graph.tensors, graph.output: replace(target, shape=(len(grown.bias),))}
     return check_graph(replace(graph, tensors=tensors, nodes=(*graph.nodes[:-1], grown)))

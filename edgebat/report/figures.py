@@ -125,7 +125,8 @@ def cell_chart(
         height=size[1],
     )
     if curve.bounds is not None:
-        chart.band(*(values[::step] for values in curve.bounds), shown[-1].style)
+        x, low, high = (values[::step] for values in curve.bounds)
+        chart.band(x, low, high, shown[-1].style)
     chart.level(curve.end_percent, f"EOL {curve.end_percent:g} %")
     chart.line(cycle[::step], measured[::step], "c0")
     for s in shown:

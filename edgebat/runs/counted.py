@@ -37,18 +37,18 @@ def condition_rows(windows: Windows, split: Split) -> list[ConditionRow]:
     for condition in sorted(set(conditions)):
         members = [i for i, c in enumerate(conditions) if c == condition]
         parts = Counter(part_of.get(windows.cells[i]) for i in members)
-        rows.append(
-            {
-                "condition": condition,
-                "cells": len(members),
-                "train": parts["train"],
-                "val": parts["val"],
-                "test": parts["test"],
-                **({CALIBRATION: parts[CALIBRATION]} if split.calibration else {}),
-                "windows": int(per_cell[members].sum()),
-                "eol": int(ended[members].sum()),
-            }
-        )
+        row: ConditionRow = {
+            "condition": condition,
+            "cells": len(members),
+            "train": parts["train"],
+            "val": parts["val"],
+            "test": parts["test"],
+            "windows": int(per_cell[members].sum()),
+            "eol": int(ended[members].sum()),
+        }
+        if split.calibration:
+            row["calibration"] = parts[CALIBRATION]
+        rows.append(row)
     return rows
 
 

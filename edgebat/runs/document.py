@@ -48,19 +48,20 @@ def find_recipe(recipe: str | Path) -> Path:
         return shipped
     if path.is_dir():
         raise RecipeError(f"{path} is a folder; a recipe is a YAML file, or the name of a shipped one: {_names()}")
-    near = difflib.get_close_matches(path.name.removesuffix(".yaml"), _shipped(), n=1)
+    near = difflib.get_close_matches(path.name.removesuffix(".yaml"), shipped_recipes(), n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise RecipeError(
         f"there is no recipe {str(recipe)!r}; give a YAML file or one of the shipped recipes: {_names()}.{hint}"
     )
 
 
-def _shipped() -> list[str]:
+def shipped_recipes() -> list[str]:
+    """Names of the recipes edgebat comes with."""
     return sorted(path.stem for path in recipes_dir().glob("*.yaml"))
 
 
 def _names() -> str:
-    return ", ".join(_shipped())
+    return ", ".join(shipped_recipes())
 
 
 def read_document(recipe: str | Path | Json, overrides: Sequence[str] = ()) -> tuple[Path, Json]:

@@ -22,6 +22,7 @@ from edgebat.arrays import Bool, Float64
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write
 from edgebat.report.paired import Paired, paired
+from edgebat.runs.document import read_document, shipped_recipes
 from edgebat.runs.folder import RunFolder
 from edgebat.runs.recipe import Recipe, load_recipe
 from edgebat.runs.run import run_recipe
@@ -32,6 +33,10 @@ from edgebat.workers import HERE, Machines
 
 VARIANTS = {"measured": "_measured", "twin": "_alone", "taught": ""}
 """What is compared, and how the names of its models end."""
+
+
+WHOLE = ("", "left out", "at home")
+"""Groups of cells that are no single data set."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,9 @@ class Evidence:
     """The same of each seed."""
     left_out: tuple[str, ...] = ()
     """Data sets nothing was learnt from, where the split is by data set."""
+    task: str = ""
+    unit: str = ""
+    """Of the errors."""
 
     def cells_of(self, group: str) -> Bool:
         """Which cells [cells] are of ``group``: a data set, "left out", "at home" (cells of other data sets), "" for all."""
@@ -89,6 +97,20 @@ class Evidence:
                 ratios = [str(self.compared(student, other, group)) for other in ("twin", "measured")]
                 lines.append(f"| {' | '.join([student.upper(), group or 'all', *shown, *ratios])} |")
         return "\n".join(lines) + "\n"
+
+    def rows(self) -> list[str]:
+        """Lines of the table over several recipes: all cells, those left out and those at home."""
+        lines = []
+        for student, variants in self.students.items():
+            for group in (name for name in self.groups if name in WHOLE):
+                shown = [
+                    f"{self.mean(each, group):.3g}" for each in (*(variants[name] for name in VARIANTS), self.teacher)
+                ]
+                ratios = [str(self.compared(student, other, group)) for other in ("twin", "measured", "teacher")]
+                cells = f"{group or 'all'}, {int(self.cells_of(group).sum())}"
+                first = [self.task, student.upper(), self.recipe, cells, self.unit]
+                lines.append(f"| {' | '.join([*first, *shown, *ratios])} |")
+        return lines
 
     def to_json(self) -> Json:
         """Everything as plain data."""
@@ -133,10 +155,58 @@ def evidence(
     single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}
     title = f"{column.title} ({column.unit})"
     left_out = first.data.split.hold_out if first.data.split.by == "dataset" else ()
-    result = Evidence(first.name, seeds, title, cells, datasets, teacher, means, single, left_out)
+    result = Evidence(
+        first.name, seeds, title, cells, datasets, teacher, means, single, left_out, first.of_task.name, column.unit
+    )
     atomic_write(folder / "evidence.json", json.dumps(result.to_json(), indent=1) + "\n")
     atomic_write(folder / "evidence.md", result.markdown())
     return result
+
+
+def evidence_of_all(
+    recipes: Sequence[str],
+    overrides: Sequence[str],
+    seeds: int,
+    corpus: Path | None,
+    runs: Path,
+    console: Console | None = None,
+    machines: Machines = HERE,
+) -> list[Evidence]:
+    """``evidence`` of each recipe in turn; after each the table over all that are done is written anew to
+    ``<runs>/evidence.md``. Called again, it goes on where it was cut off. Raises what a run raises, and RecipeError for two
+    recipes of one name, whose runs would be one."""
+    names = [load_recipe(recipe, overrides).name for recipe in recipes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise RecipeError(f"the recipes {', '.join(recipes)} have the name {', '.join(twice)} twice; give each its own")
+    found: list[Evidence] = []
+    for recipe in recipes:
+        found.append(evidence(recipe, overrides, seeds, corpus, runs, console, machines))
+        atomic_write(runs / "evidence.md", table_of(found))
+    return found
+
+
+def table_of(found: Sequence[Evidence]) -> str:
+    """One markdown table over several recipes: task, student, cells, and each variant's mean error."""
+    seeds = " and ".join(map(str, sorted({each.seeds for each in found})))
+    ratios = [f"taught / {other}" for other in ("twin", "measured", "teacher")]
+    heading = ["task", "student", "recipe", "cells", "unit", *VARIANTS, "teacher", *ratios]
+    lines = [
+        f"Errors of int8 students on cells that neither they nor their teachers have seen, means of {seeds} seeds; cells "
+        "count alike. In brackets: 95 % of bootstrap draws of the cells; p by sign flips.",
+        "",
+        f"| {' | '.join(heading)} |",
+        f"|{'---|' * len(heading)}",
+        *(line for each in found for line in each.rows()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def comparable(measured: bool) -> list[str]:
+    """The shipped recipes with students whose cells are ``measured`` ones, or simulated ones."""
+    wanted = "corpus" if measured else "synthetic"
+    documents = {name: read_document(name)[1] for name in shipped_recipes()}
+    own = [name for name, document in documents.items() if "study" not in document]
+    return [name for name in own if load_recipe(name).data.source == wanted]
 
 
 def _errors(recipe: Recipe, folder: Path) -> tuple[list[str], list[str], dict[str, Float64]]:

@@ -124,7 +124,7 @@ def _seen(windows: Windows, heads: Sequence[Head]) -> Seen:
     )
 
 
-def seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed: int) -> Float32:
+def _seen_twice(task: AnyTask, windows: Windows, settings: GroundSettings, seed: int) -> Float32:
     """Inputs [N, T, C], every second one as a device with a noisy voltage measures it."""
     x = windows.inputs().copy()
     noisy = task.noisy_inputs(
@@ -151,11 +151,11 @@ def _limits(
 
     The limits of a row are moved out, margin by margin, until they alone refuse at most half of that.
     """
-    x = train.seen_rows(seen_twice(task, train, settings, 1))
+    x = train.seen_rows(_seen_twice(task, train, settings, 1))
     limits = [_row_limits(x, train.like_columns, settings, times * settings.margin) for times in MARGINS]
     if not len(val):
         return limits[0], None
-    held, empty = to_ppm(seen_twice(task, val, settings, 3)), rows_may_be_empty(graph)
+    held, empty = to_ppm(_seen_twice(task, val, settings, 3)), rows_may_be_empty(graph)
     most = settings.false_alarms / 2
     rows = next((one for one in limits if _rows_refuse(one, held, empty).mean() <= most), limits[-1])
     refused = _rows_refuse(rows, held, empty)
@@ -177,7 +177,7 @@ def _domain(
     the limits of a row have ``refused`` some already."""
     if not settings.prototypes or not len(train):
         return None
-    quantized = quantize_input(graph, to_ppm(seen_twice(task, train, settings, 2)))[..., : train.like_columns]
+    quantized = quantize_input(graph, to_ppm(_seen_twice(task, train, settings, 2)))[..., : train.like_columns]
     found = prototypes(quantized.astype(np.float64).mean(axis=1) + 128.0, settings.prototypes)
     bare = Domain(tuple(tuple(int(v) for v in row) for row in found), 0, settings.false_alarms)
     scores = np.where(refused, INT32_MAX, bare.scores(quantize_input(graph, held)))

@@ -13,7 +13,6 @@ from edgebat.errors import RecipeError
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_interval
 from edgebat.models import predict_int8
-from edgebat.runs.ground import seen_twice
 from edgebat.tasks.base import AnyTask, Head, flat
 from edgebat.tasks.coverage import coverage
 from edgebat.tasks.windows import Windows
@@ -43,8 +42,8 @@ def with_interval(
 ) -> IntGraph:
     """``graph``, which states its ground, with bounds of its first head of one value that has labels."""
     head = bounded(task, cells.train)
-    grown = with_bounds(graph, head, _shown(task, cells.train, head, noise, 4, cells.spread), settings)
-    grown = calibrated(grown, head, _shown(task, cells.calibration, head, noise, 5), settings)
+    grown = with_bounds(graph, head, _shown(task, cells.train, head, noise, cells.spread), settings)
+    grown = calibrated(grown, head, _shown(task, cells.calibration, head, noise), settings)
     held = coverage(task, cells.test, predict_int8(grown, cells.test))
     stated = graph_interval(grown)
     assert stated is not None
@@ -72,8 +71,9 @@ def spread_of(labels: dict[str, FloatArray], head: str) -> FloatArray:
 
 
 def _shown(
-    task: AnyTask, windows: Windows, head: Head, noise: GroundSettings, seed: int, spread: FloatArray | None = None
+    task: AnyTask, windows: Windows, head: Head, noise: GroundSettings, spread: FloatArray | None = None
 ) -> Shown:
-    """As a device sees them: every second one with a noisy voltage."""
+    """As a device sees them, with a noisy voltage."""
     measured = flat(np.asarray(windows.targets()[head.name], np.float64))
-    return Shown(seen_twice(task, windows, noise, seed), measured, windows.cell, spread)
+    x = task.noisy_inputs(windows, noise.noise_mv, np.random.default_rng(4))
+    return Shown(x, measured, windows.cell, spread)

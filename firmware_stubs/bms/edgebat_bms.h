@@ -10,7 +10,9 @@
 
 /* Functions that are called now and then, not with every sample: made short instead of fast where the compiler
  * knows how, also in a firmware that is compiled with -O2. */
-#if defined(__GNUC__)
+#if defined(__clang__)
+#define EDGEBAT_SELDOM __attribute__((minsize))
+#elif defined(__GNUC__)
 #define EDGEBAT_SELDOM __attribute__((cold))
 #else
 #define EDGEBAT_SELDOM
@@ -70,10 +72,10 @@ EDGEBAT_SELDOM int edgebat_bms_check(const edgebat_model_t *model, const edgebat
 uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
 
 /* A charge from its first sample to the one after its last, which may end it inside the window for `inside`. */
-void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
-void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part, uint32_t dt_ms);
-void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
+EDGEBAT_SELDOM void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
+EDGEBAT_SELDOM void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample,
+                                              int32_t charging_mA, int64_t part, uint32_t dt_ms);
+EDGEBAT_SELDOM void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
 
 /* Charge and time between the samples inside the window, and to the first of them from the one before. */
 void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms);
@@ -86,10 +88,10 @@ uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t rate_mC);
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
 /* Count what flowed since the sample before, twice mA * ms, charging positive. */
-void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
+EDGEBAT_SELDOM void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* The same between full and empty. */
-void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms);
+EDGEBAT_SELDOM void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* Whether the last temperature is too cold or too hot to count by; a battery without a sensor is not asked. */
 uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
@@ -116,10 +118,11 @@ EDGEBAT_SELDOM uint32_t edgebat_bms_throughput_mAh(const edgebat_t *battery);
 EDGEBAT_SELDOM void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor);
 
 /* Full and empty are where counting begins and ends. */
-void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA, uint32_t dt_ms);
+EDGEBAT_SELDOM void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t charging_mA,
+                                            uint32_t dt_ms);
 
 /* The cell has rested so long, or current flows again: whether a count survives a loss of power. */
-void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms);
+EDGEBAT_SELDOM void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms);
 
 /* Whether a state that is saved now is one at rest, from which a count may go on. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_is_parked(const edgebat_t *battery);

@@ -45,9 +45,9 @@ typedef struct {
     const edgebat_weights_t *weights; /* [blocks][3][columns4_x + columns4_h], see edgebat_gru_before_step */
     const edgebat_bias_t *bias;       /* in the order of the runs; zero points of x are folded in */
     const edgebat_bias_t *recurrent_bias; /* [blocks], of the new gate; NULL where reset acts before */
-    edgebat_products_t gate[3];
-    uint16_t columns4_x; /* inputs / 4, rounded up */
-    uint16_t columns4_h; /* units / 4, rounded up: the number of blocks */
+    edgebat_products_t gate[3];           /* read as six products one after another */
+    uint16_t columns4_x;                  /* inputs / 4, rounded up */
+    uint16_t columns4_h;                  /* units / 4, rounded up: the number of blocks */
 } edgebat_gru_t;
 
 /**

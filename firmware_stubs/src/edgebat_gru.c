@@ -7,16 +7,19 @@
 #include "edgebat_core.h"
 #include "edgebat_sigmoid.h"
 
-/* What all products of a step read: where the next weights lie, and a vector with its offset. */
+/* What rows are multiplied with. */
+typedef struct {
+    const int8_t *x;
+    const int8_t *end;
+    int32_t offset;
+} vector_t;
+
+/* Where the next rows lie, and what most of them are multiplied with. */
 typedef struct {
     const edgebat_weights_t *weights;
     const edgebat_bias_t *bias;
-    const int8_t *x;
-    const int8_t *x_end;
-    const int8_t *h;
-    const int8_t *h_end;
-    int32_t x_offset;
-    int32_t h_offset;
+    vector_t x;
+    vector_t h;
 } walk_t;
 
 static const edgebat_bias_t no_bias = {{0, 0, 0, 0}};
@@ -37,28 +40,48 @@ static inline int32_t scaled(int32_t sum, const edgebat_product_t *p) {
 
 #endif
 
-/** The next four rows times a vector, as int16 with scale 2^-12. */
-static EDGEBAT_NOINLINE void rows(walk_t *walk, int of_h, const edgebat_bias_t *bias,
-                                  const edgebat_product_t *product, int32_t y[4]) {
-    const int8_t *const v = (of_h != 0) ? walk->h : walk->x;
-    const int8_t *const end = (of_h != 0) ? walk->h_end : walk->x_end;
-    const int32_t offset = (of_h != 0) ? walk->h_offset : walk->x_offset;
-    const edgebat_sums_t s = edgebat_sum4(&walk->weights, v, end, edgebat_start(bias->sum, offset));
-    y[0] = ROW_HI(s.a, s.b, product);
-    y[1] = ROW_LO(s.b, product);
-    y[2] = ROW_HI(s.c, s.d, product);
-    y[3] = ROW_LO(s.d, product);
+static void set_vector(vector_t *v, const int8_t *x, uint32_t columns4) {
+    v->x = x;
+    v->end = &x[4U * columns4];
+    v->offset = edgebat_offset(x, v->end);
 }
 
-/** Reset or update gates of four units, 0 to 32767. */
-static EDGEBAT_NOINLINE void sigmoids(walk_t *walk, const edgebat_products_t *gate, int32_t y[4]) {
-    int32_t from_h[4];
-    rows(walk, 0, walk->bias, &gate->input, y);
-    walk->bias++;
-    rows(walk, 1, &no_bias, &gate->recurrent, from_h);
-    for (uint32_t i = 0; i < 4U; i++) {
-        y[i] = edgebat_sigmoid(EDGEBAT_SATURATE16(y[i] + from_h[i]));
+static void begin(walk_t *walk, const edgebat_gru_t *layer, const int8_t *x, const int8_t *h) {
+    walk->weights = layer->weights;
+    walk->bias = layer->bias;
+    set_vector(&walk->x, x, layer->columns4_x);
+    set_vector(&walk->h, h, layer->columns4_h);
+}
+
+/** The next four rows times a vector, as int16 with scale 2^-12. */
+static EDGEBAT_NOINLINE void rows(walk_t *walk, const vector_t *v, const edgebat_bias_t *bias,
+                                  const edgebat_product_t *product, int16_t y[4]) {
+    const edgebat_sums_t s = edgebat_sum4(&walk->weights, v->x, v->end, edgebat_start(bias->sum, v->offset));
+    y[0] = (int16_t)ROW_HI(s.a, s.b, product);
+    y[1] = (int16_t)ROW_LO(s.b, product);
+    y[2] = (int16_t)ROW_HI(s.c, s.d, product);
+    y[3] = (int16_t)ROW_LO(s.d, product);
+}
+
+/**
+ * Products `first` to `last` of the next four units, in the order of layer->gate: of x, of the hidden state. own: bias
+ * of the last one; new_h: the vector it is with.
+ */
+static inline void products(walk_t *walk, const edgebat_gru_t *layer, uint32_t first, uint32_t last,
+                            const edgebat_bias_t *own, const vector_t *new_h, int16_t *y) {
+    const edgebat_product_t *const product = &layer->gate[0].input;
+    for (uint32_t p = first; p <= last; p++) {
+        const vector_t *const h = (p == 5U) ? new_h : &walk->h;
+        const edgebat_bias_t *const bias = (p == 5U) ? own : &no_bias;
+        rows(walk, ((p & 1U) != 0U) ? h : &walk->x, ((p & 1U) != 0U) ? bias : walk->bias, &product[p], y);
+        walk->bias += 1U - (p & 1U);
+        y += 4;
     }
+}
+
+/** Reset or update gate, 0 to 32767, from its two products. */
+static EDGEBAT_OUTLINE int32_t gate_of(const int16_t *y) {
+    return edgebat_sigmoid(EDGEBAT_SATURATE16(y[0] + y[4]));
 }
 
 /**
@@ -75,21 +98,20 @@ static inline int8_t byte_of(int32_t value) {
 }
 
 /** The state after the step, from that before, the update gate and the sum of the new gate. */
-static inline int16_t next_state(int32_t h, int32_t update, int32_t sum) {
+static EDGEBAT_OUTLINE int16_t next_state(int32_t h, int32_t update, int32_t sum) {
     const int32_t candidate = edgebat_tanh(3 * EDGEBAT_SATURATE16(sum));
     return (int16_t)EDGEBAT_SATURATE16(candidate - times(update, candidate) + times(update, h));
 }
 
-static walk_t begin(const edgebat_gru_t *layer, const int8_t *x, const int8_t *h) {
-    walk_t walk = {.weights = layer->weights, .bias = layer->bias, .x = x, .h = h};
-    walk.x_end = &x[4U * layer->columns4_x];
-    walk.h_end = &h[4U * layer->columns4_h];
-    walk.x_offset = edgebat_offset(x, walk.x_end);
-    walk.h_offset = edgebat_offset(h, walk.h_end);
-    return walk;
+/** Four states after the step, from their six products. */
+static EDGEBAT_NOINLINE void advance(const int16_t *y, int16_t *h) {
+    for (uint32_t i = 0; i < 4U; i++) {
+        const int32_t sum = y[i + 16U] + times(gate_of(&y[i]), y[i + 20U]);
+        h[i] = next_state(h[i], gate_of(&y[i + 8U]), sum);
+    }
 }
 
-/** The upper byte of each state, rounded, is the layer's output and what the next step reads. */
+/** The upper byte of each state is the layer's output and what the next step reads. */
 static void publish(int8_t *y, const int16_t *state, uint32_t count) {
     for (uint32_t u = 0; u < count; u++) {
         y[u] = byte_of(state[u]);
@@ -97,52 +119,38 @@ static void publish(int8_t *y, const int16_t *state, uint32_t count) {
 }
 
 void edgebat_gru_step(const edgebat_gru_t *layer, const int8_t *x, int8_t *state) {
-    walk_t walk = begin(layer, x, state);
-    const edgebat_bias_t *recurrent = layer->recurrent_bias;
-    int16_t *const first = (int16_t *)(void *)&state[4U * layer->columns4_h];
-    int16_t *h = first;
-    for (uint32_t block = 0; block < layer->columns4_h; block++) {
-        int32_t reset[4], update[4], from_x[4], from_h[4];
-        sigmoids(&walk, &layer->gate[0], reset);
-        sigmoids(&walk, &layer->gate[1], update);
-        rows(&walk, 0, walk.bias, &layer->gate[2].input, from_x);
-        walk.bias++;
-        rows(&walk, 1, recurrent, &layer->gate[2].recurrent, from_h);
-        recurrent++;
-        for (uint32_t i = 0; i < 4U; i++) {
-            *h = next_state(*h, update[i], from_x[i] + times(reset[i], from_h[i]));
-            h++;
-        }
+    int16_t y[24];
+    walk_t walk;
+    const uint32_t units = 4U * layer->columns4_h;
+    int16_t *const h = (int16_t *)(void *)&state[units];
+    begin(&walk, layer, x, state);
+    for (uint32_t u = 0; u < units; u += 4U) {
+        products(&walk, layer, 0, 5, &layer->recurrent_bias[u / 4U], &walk.h, y);
+        advance(y, &h[u]);
     }
-    publish(state, first, 4U * layer->columns4_h);
+    publish(state, h, units);
 }
 
 void edgebat_gru_before_step(const edgebat_gru_t *layer, const int8_t *x, int8_t *state) {
-    walk_t walk = begin(layer, x, state);
-    int16_t *const h = (int16_t *)(void *)&state[4U * layer->columns4_h];
-    int8_t *const kept = &state[12U * layer->columns4_h];
-    for (uint32_t block = 0; block < layer->columns4_h; block++) {
-        int32_t reset[4];
-        sigmoids(&walk, &layer->gate[0], reset);
+    int16_t y[16];
+    walk_t walk;
+    vector_t reset;
+    const uint32_t units = 4U * layer->columns4_h;
+    int16_t *const h = (int16_t *)(void *)&state[units];
+    int8_t *const kept = &state[3U * units];
+    begin(&walk, layer, x, state);
+    for (uint32_t u = 0; u < units; u += 4U) {
+        products(&walk, layer, 0, 1, &no_bias, &walk.h, y);
         for (uint32_t i = 0; i < 4U; i++) {
-            kept[4U * block + i] = byte_of(times(reset[i], h[4U * block + i]));
+            kept[u + i] = byte_of(times(gate_of(&y[i]), h[u + i]));
         }
     }
-    walk_t after = walk;
-    after.h = kept;
-    after.h_end = &kept[4U * layer->columns4_h];
-    after.h_offset = edgebat_offset(kept, after.h_end);
-    for (uint32_t block = 0; block < layer->columns4_h; block++) {
-        int32_t update[4], from_x[4], from_h[4];
-        sigmoids(&walk, &layer->gate[1], update);
-        after.weights = walk.weights;
-        rows(&after, 0, walk.bias, &layer->gate[2].input, from_x);
-        walk.bias++;
-        rows(&after, 1, &no_bias, &layer->gate[2].recurrent, from_h);
-        walk.weights = after.weights;
+    set_vector(&reset, kept, layer->columns4_h);
+    for (uint32_t u = 0; u < units; u += 4U) {
+        products(&walk, layer, 2, 5, &no_bias, &reset, y);
         for (uint32_t i = 0; i < 4U; i++) {
-            h[4U * block + i] = next_state(h[4U * block + i], update[i], from_x[i] + from_h[i]);
+            h[u + i] = next_state(h[u + i], gate_of(&y[i]), y[i + 8U] + y[i + 12U]);
         }
     }
-    publish(state, h, 4U * layer->columns4_h);
+    publish(state, h, units);
 }

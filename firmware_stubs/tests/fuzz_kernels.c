@@ -1,13 +1,14 @@
 /*
  * fuzz_kernels.c - every kernel with arbitrary weights, sizes, roundings, inputs and states.
  *
- * Tables stay inside what the generator allows (edgebat/formats/c/requant.py and lstm.py prove it for
+ * Tables stay inside what the generator allows (edgebat/formats/c/requant.py, lstm.py and gru.py prove it for
  * every model); everything that arrives at run time may be any bytes. A kernel that leaves 32 bits, or its
  * buffers, ends the program under the sanitizers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fuzz_layers.h"
+#include "edgebat_gru.h"
 
 /*** Fully connected layers ***/
 
@@ -212,6 +213,64 @@ static void lstm(fuzz_input_t *in, fuzz_result_t *result) {
     fuzz_free(x, shift);
 }
 
+/*** GRU ***/
+
+enum { MAX_GRU4 = 2, GRU_RUNS = 3 * MAX_GRU4 };
+
+/** One time step in either form; the state and working space may hold anything. */
+static void gru(fuzz_input_t *in, fuzz_result_t *result) {
+    static edgebat_weights_t weights[GRU_RUNS * (MAX_X4 + MAX_GRU4)];
+    edgebat_bias_t bias[GRU_RUNS], recurrent[MAX_GRU4];
+    const uint32_t x4 = (uint32_t)fuzz_range(in, 1, MAX_X4), h4 = (uint32_t)fuzz_range(in, 1, MAX_GRU4);
+    int64_t reach = 0;
+    for (uint32_t run = 0; run < 3U * h4; run++) {
+        for (uint32_t part = 0; part < 2U; part++) {
+            plain_t p = {.rows = 4, .columns4 = (part == 0U) ? x4 : h4};
+            for (uint32_t row = 0; row < 4U; row++) {
+                const int64_t own = random_row(&p, in, row);
+                reach = (own > reach) ? own : reach;
+            }
+            for (uint32_t c = 0; c < p.columns4; c++) {
+                const edgebat_weights_t block = BLOCK_OF(EDGEBAT_WEIGHTS, p.w, 0, 4U * c);
+                weights[run * (x4 + h4) + ((part == 0U) ? c : x4 + c)] = block;
+            }
+            const edgebat_bias_t sums = EDGEBAT_UNIT(p.bias[0], p.bias[1], p.bias[2], p.bias[3]);
+            *((part == 0U) ? &bias[run] : &recurrent[run % h4]) = sums;
+        }
+    }
+    edgebat_gru_t layer = {
+        .weights = weights,
+        .bias = bias,
+        .recurrent_bias = recurrent,
+        .columns4_x = (uint16_t)x4,
+        .columns4_h = (uint16_t)h4,
+    };
+    for (uint32_t gate = 0; gate < 3U; gate++) {
+        for (uint32_t part = 0; part < 2U; part++) {
+            const int32_t n = fuzz_range(in, 1, 24);
+            int64_t k = 1 + (fuzz_word(in) & 0x3FFF);
+            while (k > 1 && (reach * k >= INT32_MAX - (1 << 24) || (k << (24 - n)) > INT32_MAX)) {
+                k >>= 1;
+            }
+            const edgebat_product_t product = EDGEBAT_PRODUCT((int32_t)k, n);
+            *((part == 0U) ? &layer.gate[gate].input : &layer.gate[gate].recurrent) = product;
+        }
+    }
+    const int before = (fuzz_byte(in) & 1U) != 0U;
+    const size_t shift = fuzz_byte(in) & 3U, bytes = ((before != 0) ? 16U : 12U) * h4;
+    int8_t *const x = fuzz_memory(in, 4U * x4, shift);
+    int8_t *const state = fuzz_memory(in, bytes, 4);
+    if (before != 0) {
+        edgebat_gru_before_step(&layer, x, state);
+    } else {
+        edgebat_gru_step(&layer, x, state);
+    }
+    result->calls++;
+    fuzz_record(result, state, bytes);
+    fuzz_free(state, 4);
+    fuzz_free(x, shift);
+}
+
 /*** Without weight matrices ***/
 
 static void pooling(fuzz_input_t *in, fuzz_result_t *result) {
@@ -337,10 +396,10 @@ static void border(fuzz_input_t *in, fuzz_result_t *result) {
 
 void fuzz_variant(const uint8_t *data, size_t size, fuzz_result_t *result) {
     static void (*const parts[])(fuzz_input_t *, fuzz_result_t *) = {
-        fully_connected, fully_connected, convolution, lstm, pooling, sum_of_two, elementwise, border,
+        fully_connected, fully_connected, convolution, lstm, gru, pooling, sum_of_two, elementwise, border,
     };
     fuzz_input_t in = {data, size};
     for (int n = 0; n < 8 && (n == 0 || in.left != 0); n++) {
-        parts[fuzz_byte(&in) % 8U](&in, result);
+        parts[fuzz_byte(&in) % 9U](&in, result);
     }
 }

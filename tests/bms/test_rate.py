@@ -13,16 +13,21 @@ from edgebat.bms.results import Status
 from edgebat.bms.samples import Samples
 from edgebat.bms.twin import Twin, newest_state
 from edgebat.bms.virtual import HostFirmware
+from edgebat.errors import OutsideGround
 from edgebat.graph import IntGraph, load_graph
 from edgebat.ground import Domain, Ground, RowLimits, Seen
 from edgebat.models import run_int8
+from edgebat.predict import asked, inputs_of_file, predict_file, spec_of
 from edgebat.runtime.refusal import Refusal
+from edgebat.tasks.base import FileOptions, task
 from edgebat.tasks.health import HealthSpec, HealthWindows
 from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeEnd
 from edgebat.tasks.health.spec import RATE_UNIT
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles
+from tests.cli.test_predict import BDF, write_cycler_file
 from tests.conftest import tiny_model
 
+HEALTH = task("health")
 HALF_C = NOMINAL_MAH // 2
 
 
@@ -119,6 +124,17 @@ def test_ready_windows_at_an_unknown_rate_are_refused_and_unmeasured_ones_are_no
     x[1, 0, -1] = 0.75 * RATE_UNIT
     x[2, :, -1] = 0.0
     assert run_int8(graph, x).refusal.tolist() == [Refusal.NONE, Refusal.RATE, Refusal.NONE]
+
+
+def test_predict_reads_the_rate_from_the_currents_of_a_file(windows: HealthWindows, tmp_path: Path):
+    graph = knowing(load_graph(tiny_model(rated(windows), tmp_path / "tiny.ebat")), (450, 550))
+    write_cycler_file(tmp_path / "cell.csv", BDF, cycles=4, increment=0.084)
+    how = FileOptions(nominal_ah=NOMINAL_MAH / 1000)
+    found = inputs_of_file(HEALTH, spec_of(graph), graph.input_tensor.shape, tmp_path / "cell.csv", asked(graph, how))
+    np.testing.assert_allclose(found.x[..., -1], 0.5 * RATE_UNIT, atol=2e-6)
+    fast = knowing(graph, (900, 1100))
+    with pytest.raises(OutsideGround, match="another rate"):
+        predict_file(fast, tmp_path / "cell.csv", how)
 
 
 def test_a_definition_says_that_the_rate_is_read_and_nothing_where_it_is_not(spec: HealthSpec):

@@ -15,8 +15,10 @@ from edgebat.bms.measure import cost_table, measure_bms
 from edgebat.bms.replay import unseen_cells
 from edgebat.data.readers.raw import RawCell
 from edgebat.data.synthetic import make_fleet
-from edgebat.errors import DataError
+from edgebat.errors import DataError, ToolError
 from edgebat.graph import load_graph, save_graph
+from edgebat.simulate.targets import load_target
+from edgebat.simulate.toolchain import find_compiler
 from edgebat.tasks.health import HealthSpec, health_windows, increments_from_curve
 from edgebat.tasks.health.charge_counter import ChargeCounter, Config
 from tests.bms_samples import feed, raw_life
@@ -116,15 +118,23 @@ def test_a_replay_needs_cells_the_model_has_not_seen(command: Command, model_fil
         unseen_cells(graph, fleet, ["nobody"], 5)
 
 
-def test_every_call_stays_within_its_stack(model_file: Path):
-    cost = measure_bms(load_graph(model_file), "cortex-m4f")
+@pytest.mark.parametrize(("compiler", "flash", "push"), [("gcc", 9_800, 500), ("zig", 13_200, 550)])
+def test_every_call_stays_within_its_stack_and_the_estimator_in_its_flash(
+    model_file: Path, compiler: str, flash: int, push: int
+):
+    """Of gcc 12.2 and clang 22 at -O2. Clang unrolls, and keeps 64-bit numbers in more registers."""
+    try:
+        find_compiler(load_target("cortex-m4f"), compiler)
+    except ToolError as error:
+        pytest.skip(str(error))
+    cost = measure_bms(load_graph(model_file), "cortex-m4f", compiler)
     calls = {call.function: call for call in cost.calls}
     assert {"edgebat_push", "edgebat_step", "edgebat_result", "edgebat_state_get", "edgebat_selftest"} <= calls.keys()
     assert max(call.stack for call in cost.calls) <= 256
-    assert calls["edgebat_push"].median < 500
+    assert calls["edgebat_push"].median < push
     assert calls["edgebat_push"].most < 5000
-    assert cost.flash_estimator < 16_384
-    assert cost.ram_battery < 320
+    assert cost.flash_estimator < flash
+    assert cost.ram_battery <= 328
     assert "tiny" in cost_table([cost])
 
 

@@ -45,6 +45,10 @@ def small(family: str) -> IntGraph:
         make.max_pool(2, 2)
         make.average_pool(3, 1)
         make.flatten()
+    elif family == "gru":
+        make.gru(3, reset_after=False)
+        make.gru(2)
+        make.last_step()
     else:
         make.lstm(3)
         make.last_step()

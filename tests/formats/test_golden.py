@@ -26,6 +26,7 @@ from edgebat.students.spec import (
     DenseLayer,
     FlattenLayer,
     FloatModel,
+    GruLayer,
     HeadSlice,
     LastStepLayer,
     Layer,
@@ -35,7 +36,7 @@ from edgebat.students.spec import (
 from edgebat.tasks.health import HealthSpec
 
 GOLDEN = Path(__file__).parents[1] / "files" / "golden_health.json"
-SEEDS = {"mlp": 11, "cnn": 12, "lstm": 13, "mlp_rate": 14}
+SEEDS = {"mlp": 11, "cnn": 12, "lstm": 13, "mlp_rate": 14, "gru": 15}
 """``mlp_rate`` reads the rate of each charge beside its increments, and states which rates it has learnt from."""
 META = {
     "task": HealthSpec().to_dict(),
@@ -74,6 +75,9 @@ def fixed_student(kind: str) -> FloatModel:
         case "cnn":
             convolutions = (conv(24, 3, 10), conv(24, 3, 24), MaxPool1DLayer(2))
             layers = (*convolutions, FlattenLayer(), dense(24, 72, "relu"), dense(7, 24))
+        case "gru":
+            gru = GruLayer(normal(0.3, 72, 10), normal(0.2, 72, 24), normal(0.1, 72), normal(0.1, 24))
+            layers = (gru, LastStepLayer(), dense(7, 24))
         case _:
             lstm = LstmLayer(normal(0.3, 96, 10), normal(0.2, 96, 24), normal(0.1, 96))
             layers = (lstm, LastStepLayer(), dense(7, 24))

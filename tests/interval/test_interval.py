@@ -145,6 +145,15 @@ def test_quantiles_follow_what_tells_errors_apart():
     assert constant == pytest.approx(0.33, abs=0.2)
 
 
+def test_a_value_that_hardly_moves_gets_no_weight_without_measure():
+    rng = np.random.default_rng(6)
+    hidden = np.stack([rng.uniform(0, 1, 4000), np.where(np.arange(4000) == 7, 0.01, 0.0)], axis=1)
+    error = rng.normal(0, 1, 4000) + 500.0 * hidden[:, 1]
+    weights, constant = pinball(hidden, error, np.full(4000, 1 / 4000), 0.95)
+    assert abs(weights[1]) < 10
+    assert abs(constant) < 10
+
+
 def test_an_ensembles_spread_can_teach_the_bounds():
     hidden, error = np.random.default_rng(4).uniform(0, 1, (500, 1)), np.zeros(500)
     weights, constant = pinball(hidden, error, np.full(500, 1 / 500), 0.95, (2.0 * hidden[:, 0], 1.0))

@@ -119,6 +119,7 @@ COMMANDS = [
     ("export", "mine.yaml"), ("verify", "mine.yaml"), ("bench", "mine.yaml"),
     ("search", "mine.yaml", "-t", "cortex-m0plus"),
     ("data", "add", "windows.csv", "--out", "cells"), ("data", "check", "nowhere"), ("data", "fetch"),
+    ("data", "simulate", "--out", "simulated", "--cells", "1", "--cycles", "2", "--stride", "1"),
     ("init", "own.yaml", *CORPUS),
     ("evidence", "mine.yaml", "--seeds", "1"),
     ("run", "life-batlinet", *CORPUS), ("run", "forecast-battery-timer-lora", *CORPUS), ("run", "life-diffbatt", *CORPUS),
@@ -136,6 +137,7 @@ COMMANDS = [
     ("zoo", "list"), ("zoo", "get", "health-lstm-small"), ("zoo", "get", "health-lstm-small", "--port", "generic"),
     ("zoo", "get", "health-lstm-small", "--port", "foxbms"), ("zoo", "add", "nowhere", "lstm", "mine"),
     ("evaluate", "tiny.ebat", *CORPUS), ("replay", "tiny.ebat", "--cells", "1", "--cycles", "4"),
+    ("replay", "tiny.ebat", "--life", "ebike", "--days", "2", "--twin-days", "0", "--target", "host"),
 ]  # fmt: skip
 
 

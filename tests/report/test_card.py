@@ -1,5 +1,6 @@
 """Card and picture from made-up results: what they must say, whatever the numbers are."""
 
+import dataclasses
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -14,6 +15,7 @@ from edgebat.report.picture import draw
 from edgebat.report.results import with_figures
 from edgebat.runs.recipe import Recipe, check_recipe
 from edgebat.tasks.base import task
+from edgebat.tasks.coverage import coverage
 from edgebat.tasks.health import HealthWindows
 from edgebat.tasks.predictions import load_predictions, save_predictions
 
@@ -250,3 +252,46 @@ def test_the_picture_shows_the_run(
 def test_predictions_survive_their_file(tmp_path: Path, windows: HealthWindows) -> None:
     save_predictions({"soh": windows.soh}, tmp_path / "p")
     assert np.array_equal(load_predictions(tmp_path / "p")["soh"], windows.soh)
+
+
+def test_with_intervals_the_narrowest_that_held_is_to_be_taken(
+    steps: dict[str, Any], windows: HealthWindows, predictions: dict[str, dict[str, Any]]
+) -> None:
+    recipe = check_recipe(
+        {
+            "name": "made-up",
+            "task": {"name": "health", "increments": 4, "context": 3, "horizon": 10},
+            "teacher": {"name": "ic2ml"},
+            "students": [{"kind": "mlp"}, {"kind": "lstm"}],
+            "data": {"split": {"calibration": 0.2}},
+            "interval": {"coverage": 0.9},
+        }
+    )
+    # Half a width around the estimate, which is 0.01 too high, 0.02 for the MLP without a teacher.
+    widths = {"mlp_int8": 0.015, "mlp_alone_int8": 0.04, "lstm_int8": 0.03, "lstm_alone_int8": 0.005}
+    for key, half in widths.items():
+        soh = predictions[key]["soh"]
+        predictions[key] = predictions[key] | {"soh_low": soh - half, "soh_high": soh + half}
+        held = [dataclasses.asdict(found) for found in coverage(recipe.of_task, windows, predictions[key])]
+        points = {"limit": 100, "score": [4, 400], "error": [0.5, 9.0], "what": "SOH, %"}
+        steps["quantize"][key.removesuffix("_int8")]["trust"] = {
+            "held": held, "windows": 40, "refused": {"a charge <unlike> the others": 2}, "domain": points
+        }  # fmt: skip
+    steps["data"]["counts"]["calibration"] = steps["data"]["counts"]["val"]
+    steps["data"]["split"]["calibration"] = ["TINY/c1"]
+    versions: dict[str, Any] = {"edgebat": "1", "python": "3", "machine": "m", "packages": {}, "tools": {}}
+    card = build_card(recipe, RunResults(steps, versions, [], windows, predictions, "teacher ic2ml"))
+    # The LSTM without a teacher has the smallest error and never holds; of the others the taught MLP is the narrowest.
+    assert card["best_student"] == card["best_taught"] == "mlp_int8"
+    assert card["which_to_take"] == (
+        "Take the MLP trained with the teacher, models/mlp.ebat: of the intervals that held on 87% of the windows or more "
+        "(90% asked for, mean over 4 held-out cells), the narrowest: MLP trained with the teacher 3.00 points (100.0%, "
+        "worst cell 100%); LSTM trained with the teacher 6.00 points (100.0%, worst cell 100%); MLP trained without the teacher "
+        "8.00 points (100.0%, worst cell 100%). Intervals that did not hold: LSTM trained without the teacher."
+    )
+    page = render(card, windows, predictions)
+    assert "a charge &lt;unlike&gt; the others" in page
+    assert 'class="band ' in page
+    assert "its 90% interval" in page
+    assert "where intervals held, the narrowest one" in page
+    json.dumps(card, allow_nan=False)

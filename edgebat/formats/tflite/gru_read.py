@@ -6,6 +6,7 @@ from both is written again, and accepted only when that gives the file, byte for
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +25,10 @@ from edgebat.graph.model import Gru, IntGraph
 def fold_layers(model: FileModel, hints: dict[str, Any]) -> FileModel:
     """``model`` with one operator ``EDGEBAT_GRU`` from sequence to sequence where ``hints`` name those of a layer."""
     operators = list(model.operators)
-    spans = [_span(hint, len(operators), name) for name, hint in hints.items() if "gru" in hint]
-    for first, count in sorted(spans, reverse=True):
+    spans = sorted((_span(hint, len(operators), name) for name, hint in hints.items() if "gru" in hint), reverse=True)
+    if any(first + count > after for (after, _), (first, count) in itertools.pairwise(spans)):
+        raise ModelFileError("two GRU layers are said to share operators")
+    for first, count in spans:
         begin, end = operators[first], operators[first + count - 1]
         where = end.where.replace(end.kind, "GRU")
         operators[first : first + count] = [FileOperator(OPERATOR, begin.inputs[:1], end.outputs, {}, where)]

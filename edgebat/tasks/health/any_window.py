@@ -49,7 +49,7 @@ def drawn_histories(history: CellHistory, charges: Int64, last: Int64, spec: Hea
     cell's."""
     rng = np.random.default_rng(zlib.crc32("/".join(history.key).encode()))
     increments = curve_rows(history, charges, spec)
-    covered = np.isfinite(increments).all(axis=2)
+    covered: Bool = np.asarray(np.isfinite(increments).all(axis=2))
     cycle = history.charge_cycle[charges]
     ends = np.repeat(last, spec.draws)
     shape = (ends.size, spec.context)

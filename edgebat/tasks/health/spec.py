@@ -120,7 +120,8 @@ class HealthSpec:
 
     def beginning_at(self, start_v: float) -> HealthSpec:
         """The same of the one window that begins at ``start_v``."""
-        end_v = round(start_v + self.window_end_v - self.window_start_v, 6)
+        width_v = self.window_end_v - self.window_start_v
+        end_v = self.window_end_v if start_v == self.window_start_v else round(start_v + width_v, 6)
         return dataclasses.replace(self, windows="one", window_start_v=start_v, window_end_v=end_v)
 
     def to_dict(self) -> Json:

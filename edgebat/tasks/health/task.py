@@ -164,8 +164,8 @@ class Health(Task[HealthWindows, HealthSpec]):
         }
 
     def window_v(self, spec: HealthSpec) -> tuple[float, float]:
-        """Of the charge."""
-        return spec.window_start_v, spec.window_end_v
+        """Of the charge; of all windows where any is read."""
+        return spec.window_start_v, spec.beginning_at(spec.starts_v[-1]).window_end_v
 
     def noisy_inputs(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> Float32:
         """Every level of a charge is crossed a little early or late, and moves charge between its two increments."""
@@ -209,9 +209,13 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def summary(self, spec: HealthSpec) -> str:
         """One phrase."""
+        low, high = self.window_v(spec)
+        charges = f"{spec.context} partial charges"
+        if not spec.one_window:
+            charges = f"one to {spec.context} charges through any {spec.window_end_v - spec.window_start_v:g} V"
         return (
-            f"state of health, the next {spec.horizon} cycles and remaining life from {spec.context} partial charges "
-            f"between {spec.window_start_v:g} and {spec.window_end_v:g} V"
+            f"state of health, the next {spec.horizon} cycles and remaining life from {charges} between {low:g} and "
+            f"{high:g} V"
         )
 
     def facts(self, spec: HealthSpec) -> list[tuple[str, str]]:

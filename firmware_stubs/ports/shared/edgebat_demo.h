@@ -1,7 +1,7 @@
 /*
  * edgebat_demo.h - samples of a made-up cell, so that an example shows a result on a bare board.
  *
- * The cell is discharged by a tenth, then charged at a quarter of its one-hour current through the model's
+ * The cell is discharged by a tenth, then charged at a rate that the model knows through the model's
  * window, and so on; every charge takes a little less, from three quarters to one quarter of the model's
  * training range. It is no measured cell, and the SOH it gets means nothing.
  *

@@ -250,3 +250,9 @@ uint32_t vbms_run(uint32_t samples) {
     }
     return sent;
 }
+
+int32_t vbms_sleep(uint32_t elapsed_ms) {
+    vbms_control.time_ms += elapsed_ms;
+    since_frame_ms += elapsed_ms;
+    return edgebat_idle(&battery, elapsed_ms);
+}

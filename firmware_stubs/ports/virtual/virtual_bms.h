@@ -41,6 +41,9 @@ int32_t vbms_power_on(void);
 /** Work through `samples` of vbms_samples. Returns the number of frames sent. */
 uint32_t vbms_run(uint32_t samples);
 
+/** Time passed without samples: edgebat_idle. Returns its code. */
+int32_t vbms_sleep(uint32_t elapsed_ms);
+
 /** What a workshop does: edgebat_seed with the deviation in the upper half, edgebat_reset, and edgebat_adopt of the
  * board's own use with a serial number. */
 int32_t vbms_seed(uint32_t soh_and_sigma);

@@ -5,12 +5,14 @@
  */
 #include "edgebat/edgebat.h"
 #include "edgebat/edgebat_can.h"
+#include "edgebat/edgebat_ocv.h"
+#include "edgebat/edgebat_service.h"
 
 #include "fake_model.h"
 #include "fuzz_part.h"
 
 static struct {
-    uint64_t samples, ignored, inferences, failed;
+    uint64_t samples, ignored, inferences, failed, rests;
 } counted;
 
 typedef struct {
@@ -46,7 +48,7 @@ static void check_result(world_t *w) {
     edgebat_result_t r;
     uint8_t data[EDGEBAT_CAN_BYTES];
     fuzz_require(edgebat_result(w->battery, &r) == EDGEBAT_OK, "result fails");
-    fuzz_require(r.status <= EDGEBAT_STATUS_CONFLICT && r.source <= EDGEBAT_SOURCE_INHERITED, "codes");
+    fuzz_require(r.status <= EDGEBAT_STATUS_CONFLICT && r.source <= EDGEBAT_SOURCE_REST, "codes");
     fuzz_require(r.charge <= EDGEBAT_CHARGE_RATE, "charge code");
     fuzz_require(r.points <= EDGEBAT_POINTS_MAX && r.warmup <= FAKE_CONTEXT, "counts");
     fuzz_require(r.source != EDGEBAT_SOURCE_MODEL ||
@@ -162,6 +164,46 @@ static void restart(world_t *w, fuzz_input_t *in) {
     w->allowed = 0;
 }
 
+/* A workshop visit: another SOH may take the place of the one before at once. */
+static void serve(world_t *w, fuzz_input_t *in) {
+    edgebat_use_t use = {0};
+    const uint32_t what = (uint32_t)fuzz_range(in, 0, 20);
+    int code;
+    if ((what & 1U) != 0U) {
+        code = edgebat_seed(w->battery, (uint16_t)fuzz_range(in, 0, 20000), (uint16_t)fuzz_range(in, 0, 12000));
+    } else if ((what & 2U) != 0U) {
+        fuzz_require(edgebat_use(w->battery, &use) == EDGEBAT_OK, "use fails");
+        use.cycle = (uint32_t)fuzz_word(in);
+        use.throughput_mAh = (uint32_t)fuzz_word(in);
+        use.clock_s = (uint32_t)fuzz_word(in);
+        code = edgebat_adopt(w->battery, &use);
+    } else {
+        code = edgebat_reset(w->battery, what);
+        fuzz_require((code == EDGEBAT_OK) == ((what != 0U) && (what <= EDGEBAT_RESET_MODULE)), "reset");
+    }
+    fuzz_require(code == EDGEBAT_OK || code == EDGEBAT_ERR_CONFIG, "service");
+    tally.calls++;
+    step(w, 8U);
+    w->published = w->battery->published_cpct;
+    w->settled = w->battery->settled;
+    w->allowed = 0;
+}
+
+/* Rests of half an hour and more, at any voltage, over a table of open-circuit voltages. */
+static void repose(world_t *w, fuzz_input_t *in) {
+    static const int16_t mV[] = {3300, 3500, 3560, 3600, 3603, 3650, 3700, 3900, 4000};
+    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 9U, 2U, 100U);
+    const int32_t cell_mV = fuzz_range(in, 3200, 4100);
+    fuzz_require(edgebat_use_ocv(w->battery, &table) == EDGEBAT_OK, "table");
+    for (uint32_t i = 0; i < 40U; i++) {
+        const edgebat_sample_t sample = {0, (i == 20U) ? (uint32_t)fuzz_word(in) : 59000U, (int16_t)cell_mV, 250,
+                                         EDGEBAT_VALID_ALL};
+        push(w, &sample);
+        step(w, 1U);
+    }
+    counted.rests += (w->battery->evidence[4].cpct != EDGEBAT_UNKNOWN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input_t in = {data, size};
     world_t w = {0};
@@ -176,7 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     counted.failed += (begun != EDGEBAT_OK);
     while (begun == EDGEBAT_OK && in.left > 0) {
         edgebat_sample_t sample = {0, 0, 0, 0, 0};
-        switch (fuzz_byte(&in) % 9U) {
+        switch (fuzz_byte(&in) % 11U) {
         case 0: /* anything */
             sample.current_mA = fuzz_word(&in);
             sample.dt_ms = (uint32_t)fuzz_word(&in);
@@ -202,6 +244,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 7:
             restart(&w, &in);
             break;
+        case 8:
+            serve(&w, &in);
+            break;
+        case 9:
+            repose(&w, &in);
+            break;
         default:
             fake_selftest_code = (fuzz_byte(&in) < 20U) ? EDGEBAT_ERR_GOLDEN : EDGEBAT_OK;
             (void)edgebat_selftest(w.battery);
@@ -217,8 +265,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 #if defined(FUZZ_RANDOM)
 static void report(void) {
-    (void)printf("fuzz_bms: %llu samples (%llu ignored), %llu first estimates, %llu configurations refused\n",
+    (void)printf("fuzz_bms: %llu samples (%llu ignored), %llu first estimates, %llu capacities from rests, "
+                 "%llu configurations refused\n",
                  (unsigned long long)counted.samples, (unsigned long long)counted.ignored,
-                 (unsigned long long)counted.inferences, (unsigned long long)counted.failed);
+                 (unsigned long long)counted.inferences, (unsigned long long)counted.rests,
+                 (unsigned long long)counted.failed);
 }
 #endif

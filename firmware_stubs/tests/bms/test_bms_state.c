@@ -4,6 +4,9 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "one_battery.h"
+#include "edgebat/edgebat_ocv.h"
+#include "edgebat/edgebat_service.h"
+
 #include "state_v1.h"
 #include "state_v2.h"
 
@@ -207,7 +210,59 @@ static void test_service_seeds_another_cell(void) {
     TEST_ASSERT_EQUAL_INT(4, result.cycle);
 }
 
+static void test_a_workshop_resets_one_thing_and_takes_another_board(void) {
+    static uint8_t saved[FAKE_SAVED_BYTES];
+    edgebat_use_t use;
+    edgebat_use_t again;
+    cycle();
+    cycle();
+    cycle();
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_use(&battery, NULL));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_use(&battery, &use));
+    TEST_ASSERT_EQUAL_INT(4, use.cycle);
+    TEST_ASSERT_EQUAL_INT(10000, use.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_reset(&battery, 0U));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_reset(&battery, 16U));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_reset(&battery, EDGEBAT_RESET_MODULE));
+    (void)edgebat_result(&battery, &result);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, result.soh_cpct);
+    TEST_ASSERT_EQUAL_INT(1, result.cycle);
+    TEST_ASSERT_EQUAL_INT(0, result.throughput_mAh);
+    use.serial = 4711U;
+    use.cycle = 0U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_adopt(&battery, &use));
+    use.cycle = 321U;
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_adopt(&battery, &use));
+    finish();
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_state_get(&battery, saved, FAKE_SAVED_BYTES));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK,
+                          edgebat_init(&battery, &fake_model, &config, work, saved, FAKE_SAVED_BYTES));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_use(&battery, &again));
+    TEST_ASSERT_EQUAL_INT(0, memcmp(&use, &again, sizeof use));
+}
+
+static void test_tables_that_are_none_are_refused(void) {
+    static const int16_t mV[3] = {3000, 3600, 4200};
+    static const int16_t flat[3] = {3000, 3600, 3600};
+    const edgebat_ocv_t good = EDGEBAT_OCV(mV, 3U, 5U, 200U);
+    const edgebat_ocv_t level = EDGEBAT_OCV(flat, 3U, 5U, 200U);
+    const edgebat_ocv_t one = EDGEBAT_OCV(mV, 1U, 5U, 200U);
+    const edgebat_ocv_t sure = EDGEBAT_OCV(mV, 3U, 0U, 200U);
+    const edgebat_ocv_t vague = EDGEBAT_OCV(mV, 3U, 5U, 10001U);
+    const edgebat_ocv_t none = EDGEBAT_OCV(NULL, 3U, 5U, 200U);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &level));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &one));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &sure));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &vague));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_use_ocv(&battery, &none));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_use_ocv(NULL, &good));
+    TEST_ASSERT_EQUAL_INT(1, battery.ocv == NULL);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_use_ocv(&battery, &good));
+}
+
 int main(void) {
+    RUN_TEST(test_a_workshop_resets_one_thing_and_takes_another_board);
+    RUN_TEST(test_tables_that_are_none_are_refused);
     RUN_TEST(test_a_state_of_version_1_goes_on);
     RUN_TEST(test_a_state_of_version_2_goes_on);
     RUN_TEST(test_another_model_inherits_what_is_known);

@@ -1,0 +1,105 @@
+"""Lives in front of the firmware: the generated C on this computer and on a simulated core, Python beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgebat.graph import IntGraph
+from edgebat.lives.cell import CurvesCell
+from edgebat.lives.days import Living, shortened
+from edgebat.lives.front import SAID, Bench, LifeRecord, bound_of, lead, retrained
+from edgebat.lives.scores import score, together
+from edgebat.lives.settings import Life, list_lives, load_life
+
+
+def lived(bench: Bench, life: Life, cell: CurvesCell, seed: int = 1) -> LifeRecord:
+    return lead(bench, life, cell, Living(life, cell, seed).steps())
+
+
+def changed(life: Life, **sections: object) -> Life:
+    return Life.model_validate({**life.model_dump(), **sections})
+
+
+def test_daily_full_charges_give_an_estimate_within_two_weeks(graph: IntGraph, deep: Life, cell: CurvesCell):
+    record = lived(Bench(graph, twin_days=0), deep, cell)
+    scores = score(record)
+    assert scores.first_ok_day <= 12
+    assert scores.error < 3
+    assert record.charges["OK"] >= 10
+    assert scores.jumps == 0
+
+
+@pytest.mark.parametrize("name", list_lives())
+def test_firmware_and_twin_agree_in_every_frame_and_state(name: str, graph: IntGraph, cell: CurvesCell):
+    _, life = load_life(name)
+    record = lived(Bench(graph, twin_days=3), shortened(life, 3), cell)
+    assert record.compared > 0 or name == "storage"
+    assert record.mismatches == 0
+
+
+def test_the_simulated_core_says_the_same_as_this_computer(graph: IntGraph, deep: Life, cell: CurvesCell):
+    life = changed(deep, days=2)
+    board, host = (lived(Bench(graph, target=target, twin_days=1), life, cell) for target in ("board", "host"))
+    assert repr(board) == repr(host)  # NaN is not equal to itself
+    assert board.compared > 0 == board.mismatches
+
+
+def test_update_swap_edited_capacity_and_cuts_are_survived(graph: IntGraph, deep: Life, cell: CurvesCell):
+    events = [
+        {"day": 12, "what": "update"},
+        {"day": 13, "what": "capacity", "factor": 0.98},
+        {"day": 14, "what": "swap", "soh": 0.97},
+    ]
+    life = changed(deep, days=16, events=events, board={"asleep": "idle", "cuts_per_year": 100})
+    record = lived(Bench(graph, twin_days=1), life, cell)
+    assert record.mismatches == 0
+    assert record.jumps == []
+    before, after = record.said[11], record.said[12]
+    assert after == pytest.approx(before, abs=1)  # a new model inherits it
+    assert record.said[13] / record.said[12] == pytest.approx(1 / 0.98, abs=0.01)  # in parts of a smaller capacity
+    assert record.true[13] / record.true[12] == pytest.approx(1 / 0.98, abs=0.01)
+    assert record.said[14] == pytest.approx(record.true[14], abs=1)  # service has said so
+
+
+def test_a_record_is_scored():
+    record = LifeRecord(
+        day=[0, 1, 2, 3],
+        true=[90.0, 90.0, 90.0, 90.0],
+        said=[float("nan"), 91.0, 93.0, 88.0],
+        bound=[float("nan"), 2.0, 2.0, 2.0],
+        status=["WARMUP", "OK", "OUT_OF_DOMAIN", "OK"],
+        charges={"OK": 3, "STARTS_ABOVE": 1},
+    )
+    scores = score(record)
+    assert scores.first_ok_day == 2
+    assert scores.ok_after == 0.5
+    assert scores.bounded_days == 3
+    assert scores.coverage == pytest.approx(2 / 3)
+    assert scores.healthier == pytest.approx(1 / 3)
+    assert scores.used == 0.75
+    never = score(LifeRecord(day=[0], true=[90.0], said=[float("nan")], bound=[float("nan")], status=["WARMUP"]))
+    both = together([scores, never])
+    assert both.days == 5
+    assert both.coverage == scores.coverage
+    assert both.latest_ok_day == float("inf")
+
+
+def test_a_jump_beyond_the_slew_limit_is_seen(graph: IntGraph, deep: Life, cell: CurvesCell):
+    from edgebat.lives.front import _Front, config_for
+
+    front = _Front(Bench(graph, twin_days=0), config_for(graph, deep, cell))
+    said = np.zeros(4, dtype=SAID)
+    said["soh"], said["at_s"] = [9000, 9100, 9101, 9110], [0, 3600, 7200, 9000]
+    front._observe(said[:1])
+    front._observe(said[1:])
+    assert front.record.jumps == [3600 / 86400]
+
+
+def test_an_update_is_another_model_with_nearly_the_same_answers(graph: IntGraph):
+    assert retrained(graph).fingerprint != graph.fingerprint
+
+
+def test_the_bound_is_that_of_a_normal_distribution():
+    assert bound_of(100) == pytest.approx(1.645)
+    assert np.isnan(bound_of(0xFFFF))
