@@ -73,7 +73,7 @@ TABLE: dict[str, Row] = {
     "zoo": Row(("runs",)),
     "bulk": Row(("runs", "estimates", "workers", "assemble")),
     "library": Row(("bulk", "networks")),
-    "cli": Row(("search", "zoo", "library", "describe", "lives")),
+    "cli": Row(("search", "zoo", "library", "describe", "lives", "physics")),
     "__main__": Row(("extras",), ("cli", "predict", "zoo", "describe")),
 }
 """Package (or module directly below ``edgebat/``) -> what it may import; a row names rows above it only."""

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from edgebat.arrays import Float32, Float64, FloatArray
+from edgebat.arrays import Float32, Float64, FloatArray, IntArray
 from edgebat.errors import DataError, RecipeError
 from edgebat.graph import IntGraph
 from edgebat.interval import BOUNDS, HIGH, LOW, Interval, calibrated_shift
@@ -62,7 +62,7 @@ class Shown:
     """[N, T, C]"""
     measured: FloatArray
     """[N], NaN where not known."""
-    cell: FloatArray
+    cell: IntArray
     """[N]"""
     spread: FloatArray | None = None
     """[N] of the teachers, in the unit of the head."""
@@ -95,7 +95,7 @@ def with_bounds(graph: IntGraph, head: Head, train: Shown, settings: IntervalSet
     factor = FACTORS[head.unit][1]
     unit = int(entry["multiplier"]) / 2.0 ** int(entry["shift"]) / graph.output_tensor.scale / factor
     error = (train.measured - run_int8(graph, train.x).physical()[head.name]) / unit
-    spread = None if train.spread is None or not settings.spread else train.spread / unit
+    spread = None if train.spread is None or not settings.spread else np.asarray(train.spread / unit, np.float64)
     weights, biases = [], []
     for level in settings.levels:
         taught = None if spread is None else (NormalDist().inv_cdf(level) * spread, settings.spread)
@@ -132,7 +132,7 @@ def calibrated(graph: IntGraph, head: Head, cells: Shown, settings: IntervalSett
 
 
 def pinball(
-    hidden: Float64, error: Float64, weight: Float64, level: float, taught: tuple[Float64, float] | None = None
+    hidden: Float64, error: Float64, weight: Float64, level: float, taught: tuple[FloatArray, float] | None = None
 ) -> tuple[Float64, float]:
     """The linear function of hidden values [N, H] that is nearest to the quantile ``level`` of the errors [N]: weights [H]
     and constant. weight [N]: how much each counts.
@@ -184,7 +184,7 @@ def _without_order(graph: IntGraph, name: str, x: Float32) -> Float64:
     )
 
 
-def _alike(cell: FloatArray) -> Float64:
+def _alike(cell: IntArray) -> Float64:
     """Weights [N], together one, that give every cell the same."""
     _, number, count = np.unique(cell, return_inverse=True, return_counts=True)
     weight = 1.0 / count[number]

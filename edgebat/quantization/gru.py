@@ -15,10 +15,10 @@ _MOST = 1 << 21  # of a bias: sums have 24 bits in C
 def gru_node(layer: GruLayer, source: Tensor, label: str) -> Gru:
     """The integer layer of ``layer`` behind ``source``, int8 [T, I]; its output is named ``label`` like itself."""
     units = layer.weight_hidden.shape[1]
-    own = np.zeros((3, units))
-    own[2] = layer.bias_hidden
+    alone = np.zeros((3, units))
+    alone[2] = layer.bias_hidden
     wx, sx, kx, nx, bias = _gates(layer.weight_input.reshape(3, units, -1), layer.bias.reshape(3, units), source.scale)
-    wh, sh, kh, nh, own = _gates(layer.weight_hidden.reshape(3, units, -1), own, GRU_SCALE)
+    wh, sh, kh, nh, own = _gates(layer.weight_hidden.reshape(3, units, -1), alone, GRU_SCALE)
     return Gru(
         label, (source.name,), label, wx, wh, bias, sx, sh, kx, nx, kh, nh, own[2].copy(), layer.reset_after
     )  # fmt: skip
