@@ -178,7 +178,7 @@ class CurvesCell:
 
 def _tail(below_v: Float64) -> Float64:
     """[N] charge up to voltages below the first measured one, ascending, V; in parts of dq/dV there."""
-    charge: Float64 = np.sum([part * width * np.exp(below_v / width) for part, width in TAIL], axis=0)
+    charge = np.array([part * width * np.exp(below_v / width) for part, width in TAIL]).sum(axis=0)
     tail: Float64 = charge - charge[0]
     return tail
 

@@ -44,7 +44,7 @@ def test_each_mechanism_takes_capacity() -> None:
     still = replace(cell.ageing, sei=1e-6, plating=0.0, lam_negative=0.0, lam_positive=0.0, resistance=0.0)
     kept = simulate_cell(replace(cell, ageing=still)).capacity_ah
     assert kept[-1] == pytest.approx(kept[0], rel=1e-3)
-    for mechanism, much in (("sei", 0.6), ("plating", 10.0), ("lam_negative", 0.9), ("lam_positive", 0.9)):
+    for mechanism, much in (("sei", 0.6), ("plating", 10.0), ("lam_negative", 3.0), ("lam_positive", 0.9)):
         faded = simulate_cell(replace(cell, ageing=replace(still, **{mechanism: much}))).capacity_ah
         assert faded[-1] < kept[-1] - 0.001 * kept[0], mechanism
 
