@@ -163,10 +163,12 @@ def output_border(
     tensor: Tensor | None,
     *,
     centred: bool,
+    smallest: Array | float = 0.0,
 ) -> OutputBorder:
     """Constants for outputs y [N, O] of the calibration windows; ``tensor``: the int8 output of a network without a head.
 
-    centred: the head may subtract a mean; one that ends in a ReLU may not.
+    centred: the head may subtract a mean; one that ends in a ReLU may not. smallest: deviations [O] that the head's
+    requantization can still express.
     """
     outputs = y.shape[1]
     scale = np.array([unit.scale for unit in units])
@@ -178,7 +180,7 @@ def output_border(
     else:
         offset = np.rint((y.min(axis=0) + y.max(axis=0)) / 2 / scale) if centred else np.zeros(outputs)
         # A head covers 8 deviations either way; what was seen shall use half of that.
-        wanted = np.maximum(np.abs(y - offset * scale).max(axis=0) / 4.0, scale * HEAD_SCALE)
+        wanted = np.maximum(np.abs(y - offset * scale).max(axis=0) / 4.0, np.maximum(scale * HEAD_SCALE, smallest))
         gain, mean, std = wanted * HEAD_SCALE / scale, offset * scale, wanted
     if not each:
         gain, offset = np.full(outputs, gain.max()), np.full(outputs, np.rint(offset.mean()))

@@ -22,6 +22,7 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.border import OutputBorder, input_border, output_border, units_of
 from edgebat.networks.layers import INPUT, FloatNetwork, Step, apply, product, scaled
 from edgebat.quantization.ptq import (
+    HEAD_SCALE,
     MAX_CALIBRATION,
     Builder,
     LayerReport,
@@ -39,6 +40,8 @@ from edgebat.runtime.kernels import build_kernel
 MAX_VALUES = 1 << 22
 """Of the largest activation over all calibration windows: they are held in memory twice."""
 _KEEPS_SCALE = (kinds.MaxPool, kinds.Flatten, kinds.LastStep)
+MOST_HEAD_STEPS = 8.0
+"""Steps of the int16 head that one step of input times weight may be."""
 SEPARATE_HEADS = 16
 """Up to so many outputs each have a name and a range of their own."""
 HARD_LIMIT = 60.0  # dB: better than any int8 layer, shown for layers without an error
@@ -96,7 +99,7 @@ def quantize_network(
     z = _border_real(x, border.meta, source)
     y = network.forward(z)
     head = isinstance(network.steps[-1].layer, kinds.Dense) and _is_head(network)
-    heads = _heads(network, y, units, None) if head else None
+    heads = _heads(network, y, units, None, _smallest_deviations(network, z)) if head else None
     network = network if heads is None else _normalized(network, heads.mean, heads.std)
     integer = np.clip(np.rint(z / source.scale) + source.zero_point, -128, 127)
     walk = _Walk(Builder(options, {INPUT: source}, [], source, z, integer), network, head)
@@ -143,7 +146,22 @@ def _is_head(network: FloatNetwork) -> bool:
     return last.name == network.output and len(last.shape) == 1 and activation in ("none", "relu")
 
 
-def _heads(network: FloatNetwork, y: Array, units: Units, tensor: Tensor | None) -> OutputBorder:
+def _smallest_deviations(network: FloatNetwork, z: Array) -> Array:
+    """Deviations [O] of the outputs below which a step of the last layer's products is many steps of the head.
+
+    Windows that all look alike would ask for less; the head's multiplier has no form for that.
+    """
+    last = network.steps[-1]
+    assert isinstance(last.layer, kinds.Dense)
+    seen = network.trace(z[:64])[last.inputs[0]]
+    step = max(float(np.ptp(seen)), float(np.abs(seen).max()), 1e-6) / 127.0
+    peak = np.abs(last.layer.weight).max(axis=1)
+    return np.asarray(step * np.maximum(peak, peak.max() * 1e-3) / 127.0 / HEAD_SCALE / MOST_HEAD_STEPS)
+
+
+def _heads(
+    network: FloatNetwork, y: Array, units: Units, tensor: Tensor | None, smallest: Array | float = 0.0
+) -> OutputBorder:
     """Names, units and constants of outputs y [N, ...]; tensor: the last one of a network without an int16 head."""
     flat = y.reshape(len(y), -1)
     outputs = flat.shape[1]
@@ -156,7 +174,7 @@ def _heads(network: FloatNetwork, y: Array, units: Units, tensor: Tensor | None)
     if len(names) != outputs:
         given = [max(given, key=lambda unit: unit.scale)] * outputs
     centred = getattr(network.steps[-1].layer, "activation", "none") == "none"
-    return output_border(flat, given, names, y.shape[1:], tensor, centred=centred)
+    return output_border(flat, given, names, y.shape[1:], tensor, centred=centred, smallest=smallest)
 
 
 def _normalized(network: FloatNetwork, mean: Array, std: Array) -> FloatNetwork:

@@ -55,7 +55,7 @@ def test_numpy_is_the_only_requirement_and_every_extra_is_in_all() -> None:
     extras = project["optional-dependencies"]
     (everything,) = extras["all"]
     joined = set(everything.removeprefix("edgebat[").removesuffix("]").split(","))
-    assert joined == set(extras) - {"all", "dev", "tflm", "ray", "keras"}
+    assert joined == set(extras) - {"all", "dev", "tflm", "ray", "keras", "physics"}
 
 
 def test_every_requirement_has_a_pinned_version() -> None:
