@@ -24,6 +24,8 @@ from edgebat.paths import recipes_dir, shipped
 from edgebat.user_units import UserBorder, user_border_of
 
 INT8 = (".ebat", ".tflite", ".onnx")
+NETWORKS = (".pt2", ".keras", ".h5")
+"""Files that are float networks by their ending; TFLite and ONNX files may be."""
 HEAD_BYTES = 1 << 16
 CYCLER_WORDS = ("volt", "current", "curr", "capacity", "ecell", "amp")
 """Parts of the column names that cycler files have, whoever wrote them."""
@@ -86,6 +88,11 @@ def describe(path: str | Path, rounding: str = "auto") -> Description:
         return _safetensors(given)
     if given.suffix in (".yaml", ".yml"):
         return _yaml(given, str(given))
+    if given.suffix in NETWORKS:
+        return Description(
+            given, "network", f"float network, or one in another tool's form ({given.suffix})",
+            f"edgebat quantize {_quoted(given)} --calibration WINDOWS makes it int8",
+        )  # fmt: skip
     return _measurements(given)
 
 

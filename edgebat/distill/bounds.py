@@ -132,7 +132,7 @@ def calibrated(graph: IntGraph, head: Head, cells: Shown, settings: IntervalSett
 
 
 def pinball(
-    hidden: Float64, error: Float64, weight: Float64, level: float, taught: tuple[Float64, float] | None = None
+    hidden: Float64, error: Float64, weight: Float64, level: float, taught: tuple[FloatArray, float] | None = None
 ) -> tuple[Float64, float]:
     """The linear function of hidden values [N, H] that is nearest to the quantile ``level`` of the errors [N]: weights [H]
     and constant. weight [N]: how much each counts.

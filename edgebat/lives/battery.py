@@ -106,8 +106,8 @@ class Battery:
         end_ah = min(to_soc, 0.9999) * now.capacity_ah
         if end_ah <= self.charge_ah + 1e-3 * now.capacity_ah:
             return self._nothing("charge")
-        ohm = self._ohm(np.array([max(self.degc, around.degc)]))[0]
         charge_ah = np.linspace(self.charge_ah, end_ah, 600)
+        ohm = self._ohm(np.full(600, max(self.degc, around.degc)), charge_ah)
         rest_v = now.rest_v(charge_ah)
         amps = np.full(charge_ah.size, rate_c * cell.nominal_ah)
         if power:
@@ -138,16 +138,15 @@ class Battery:
 
     def rest(self, dt_s: Float64, around: Surroundings) -> Stretch:
         """Samples at rest, [N] s apart."""
+        charge_ah = np.full(dt_s.size, self.charge_ah)
         decay = np.exp(-np.cumsum(dt_s) / LAG_S)
         warming = np.exp(-np.cumsum(dt_s) / WARMING_S)
         degc = around.degc + (self.degc - around.degc) * warming
-        volts = (
-            self.now.rest_v(np.full(dt_s.size, self.charge_ah)) + (1 - AT_ONCE) * self._ohm(degc) * self.lag_a * decay
-        )
+        volts = self.now.rest_v(charge_ah) + (1 - AT_ONCE) * self._ohm(degc, charge_ah) * self.lag_a * decay
         return self._take(Stretch("rest", np.zeros(dt_s.size), volts, degc, dt_s), dt_s.size)
 
-    def _ohm(self, degc: Float64) -> Float64:
-        return warmed(self.now.resistance_ohm, self.cell.temperature_degc, degc)
+    def _ohm(self, degc: Float64, charge_ah: Float64) -> Float64:
+        return warmed(self.now.resistance_ohm, self.cell.temperature_degc, degc) * self.now.parts(charge_ah)
 
     def _follow(self, kind: str, amps: Float64, tick_s: float, around: Surroundings) -> Stretch:
         """What currents do to the cell, which stays as it is until it is taken."""
@@ -157,7 +156,7 @@ class Battery:
         strength = float(np.mean(amps**2)) / self.cell.nominal_ah**2 if amps.size else 0.0
         target = around.degc + around.warming_k * strength
         degc = target + (self.degc - target) * np.exp(-tick_s / WARMING_S * np.arange(1, amps.size + 1))
-        ohm = self._ohm(degc)
+        ohm = self._ohm(degc, charge_ah)
         volts = self.now.rest_v(charge_ah) + ohm * (AT_ONCE * amps + (1 - AT_ONCE) * lag)
         return Stretch(kind, amps, np.minimum(volts, self.cell.highest_v + OVER_V), degc, np.full(amps.size, tick_s))
 

@@ -34,6 +34,8 @@ TAIL = ((0.85, 0.08), (0.15, 0.35))
 seven of Tongji's NCA cells, which hold 6 to 8 % below 3.6 V at 1C."""
 MOST_ABOVE = 0.3
 """Part of the capacity above the last measured voltage, the charge at constant voltage with it; a quarter at Tongji's."""
+PROFILE = (0.3, 4.0)
+"""Least and largest resistance over charge, in parts of the mean."""
 KELVIN = 273.15
 
 
@@ -47,12 +49,22 @@ class CellNow:
     """[STEPS] voltage while it is charged at ``rate_a``, at equally spaced charges from empty to full, ascending."""
     rate_a: float
     resistance_ohm: float
-    """At the temperature of its test, all of it, as after minutes of current."""
+    """At the temperature of its test, all of it, as after minutes of current; a mean over the charge."""
+    profile: Float64
+    """[STEPS] resistance over charge, in parts of it."""
 
     def rest_v(self, charge_ah: Float64) -> Float64:
         """[N] V without current at a charge in Ah above empty."""
+        drop_v = self.rate_a * self.resistance_ohm * self.profile
+        return self._over(charge_ah, self.curve_v - drop_v)
+
+    def parts(self, charge_ah: Float64) -> Float64:
+        """[N] ``profile`` at a charge in Ah above empty."""
+        return self._over(charge_ah, self.profile)
+
+    def _over(self, charge_ah: Float64, values: Float64) -> Float64:
         filled: Float64 = np.asarray(charge_ah) * ((STEPS - 1) / self.capacity_ah)
-        return np.interp(filled, np.arange(STEPS), self.curve_v) - self.rate_a * self.resistance_ohm
+        return np.interp(filled, np.arange(STEPS), values)
 
 
 class LivingCell(Protocol):
@@ -74,12 +86,13 @@ class LivingCell(Protocol):
 
 
 class CurvesCell:
-    """A ``LivingCell`` from a history with charge curves; ``drop_v``: its ohmic drop at the one-hour current when new.
+    """A ``LivingCell`` from a history with charge curves; ``drop_v``: its ohmic drop at the one-hour current when new;
+    ``open_v`` [STEPS]: rest voltages of new cells like it from empty to full, from which its resistance over charge follows.
 
     Raises DataError for one without curves, or whose charging current or temperature is not stated.
     """
 
-    def __init__(self, history: CellHistory, drop_v: float) -> None:
+    def __init__(self, history: CellHistory, drop_v: float, open_v: Float64 | None = None) -> None:
         condition = history.condition
         rate_c, degc = condition.charge_rate_c, condition.temperature_degc
         self.name = "/".join(history.key)
@@ -106,6 +119,7 @@ class CurvesCell:
             )
         self._ages = np.array([age for age, _ in whole])
         self._curves = np.stack([curve for _, curve in whole])
+        self._profile = np.ones(STEPS) if open_v is None else self._profile_of(open_v)
         self.first_age, self.last_age = float(self._ages[0]), float(min(self._ages[-1], self._cycle[-1]))
 
     def capacity_at(self, age_cycles: float) -> float:
@@ -118,7 +132,18 @@ class CurvesCell:
         before = after - 1
         part = float(np.clip((age_cycles - self._ages[before]) / (self._ages[after] - self._ages[before]), 0.0, 1.0))
         curve: Float64 = (1 - part) * self._curves[before] + part * self._curves[after]
-        return CellNow(self.capacity_at(age_cycles), curve, self.rate_a, self._resistance_ohm(age_cycles))
+        return CellNow(
+            self.capacity_at(age_cycles), curve, self.rate_a, self._resistance_ohm(age_cycles), self._profile
+        )
+
+    def _profile_of(self, open_v: Float64) -> Float64:
+        """Resistance over charge of the new cell: what lies between its curve and the rest voltages of others, smoothed."""
+        drop_v = self.rate_a * self._resistance_ohm(float(self._ages[0]))
+        parts = np.clip((self._curves[0] - open_v) / drop_v, *PROFILE)
+        width = STEPS // 16
+        padded = np.pad(parts, width, mode="edge")
+        smooth: Float64 = np.convolve(padded, np.full(2 * width + 1, 1 / (2 * width + 1)), mode="valid")
+        return smooth
 
     def _resistance_ohm(self, age_cycles: float) -> float:
         lost = 1.0 - self.capacity_at(age_cycles) / float(self._capacity_ah[0])
@@ -153,7 +178,7 @@ class CurvesCell:
 
 def _tail(below_v: Float64) -> Float64:
     """[N] charge up to voltages below the first measured one, ascending, V; in parts of dq/dV there."""
-    charge = sum(part * width * np.exp(below_v / width) for part, width in TAIL)
+    charge = np.array([part * width * np.exp(below_v / width) for part, width in TAIL]).sum(axis=0)
     tail: Float64 = charge - charge[0]
     return tail
 

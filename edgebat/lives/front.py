@@ -13,6 +13,7 @@ import numpy as np
 from edgebat.arrays import Array, Float64
 from edgebat.bms.can import FIRST_ID, HEALTH, MODEL
 from edgebat.bms.cell_replay import differences
+from edgebat.bms.rest import OcvTable
 from edgebat.bms.results import Source, Status
 from edgebat.bms.samples import Samples
 from edgebat.bms.twin import FRAME_MS, Twin, newest_state
@@ -79,9 +80,10 @@ class Bench:
     """So many days in a row are compared with the Python twin, at the beginning and again every 90 days."""
 
 
-def lead(bench: Bench, life: Life, cell: LivingCell, steps: Iterable[Step]) -> LifeRecord:
-    """All steps of a life, through the firmware. Raises EdgebatError when the board does not start."""
-    return _Front(bench, config_for(bench.graph, life, cell)).lead(steps)
+def lead(bench: Bench, life: Life, cell: LivingCell, steps: Iterable[Step], ocv: OcvTable | None = None) -> LifeRecord:
+    """All steps of a life, through the firmware; ``ocv``: its table of open-circuit voltages. Raises EdgebatError when the
+    board does not start."""
+    return _Front(bench, config_for(bench.graph, life, cell), ocv).lead(steps)
 
 
 def config_for(graph: IntGraph, life: Life, cell: LivingCell) -> Config:
@@ -98,8 +100,8 @@ def config_for(graph: IntGraph, life: Life, cell: LivingCell) -> Config:
 
 
 class _Front:
-    def __init__(self, bench: Bench, config: Config) -> None:
-        self._bench, self._config = bench, config
+    def __init__(self, bench: Bench, config: Config, ocv: OcvTable | None = None) -> None:
+        self._bench, self._config, self._ocv = bench, config, ocv
         self._graph = bench.graph
         self.record = LifeRecord()
         self._charges: Counter[str] = Counter()
@@ -135,7 +137,7 @@ class _Front:
         return self.record
 
     def _build(self) -> Firmware:
-        firmware = built(self._graph, self._bench.target)
+        firmware = built(self._graph, self._bench.target, self._ocv)
         firmware.configure(self._config)
         firmware.erase()
         return firmware
@@ -171,7 +173,7 @@ class _Front:
         self.record.power_ups += 1
         days_s = 86400.0 * self._bench.twin_days
         if days_s and (join or at_s > self._twin_until_s + 86400.0 * AGAIN_DAYS):
-            self._twin, self._twin_until_s = Twin(self._graph, self._config), at_s + days_s
+            self._twin, self._twin_until_s = Twin(self._graph, self._config, ocv=self._ocv), at_s + days_s
         if self._twin is not None:
             self._twin.power_on(newest_state(firmware.fram))
 
@@ -234,18 +236,18 @@ class _Front:
         record.efc = over.efc
 
 
-_BUILT: dict[tuple[str, str], Firmware] = {}
+_BUILT: dict[tuple[str, str, OcvTable | None], Firmware] = {}
 """A firmware is compiled once in a process, whatever the cell: the configuration is not compiled in."""
 
 
-def built(graph: IntGraph, target: str) -> Firmware:
+def built(graph: IntGraph, target: str, ocv: OcvTable | None = None) -> Firmware:
     """The firmware with a model, on a new board or on one that somebody has left."""
-    key = (graph.fingerprint, target)
+    key = (graph.fingerprint, target, ocv)
     if key not in _BUILT:
         kind = BoardFirmware if target == "board" else HostFirmware
         with tempfile.TemporaryDirectory(prefix="edgebat-life-") as folder:  # what is loaded stays without its file
             some = Config(1000)
-            _BUILT[key] = kind(graph, some, Path(folder), frame_ms=FRAME_MS, steps_per_tick=1)
+            _BUILT[key] = kind(graph, some, Path(folder), ocv=ocv, frame_ms=FRAME_MS, steps_per_tick=1)
     return _BUILT[key]
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
+from edgebat.arrays import Float64
+from edgebat.bms.ocv import ocv_table
 from edgebat.bms.replay import Wanted, unseen_cells, wanted_fleet
+from edgebat.bms.rest import OcvTable
 from edgebat.cells import CellHistory
 from edgebat.errors import DataError
 from edgebat.files import atomic_write
 from edgebat.formats.c.bms_models import health_model
 from edgebat.graph import IntGraph
-from edgebat.lives.cell import CurvesCell
+from edgebat.lives.cell import STEPS, CurvesCell
 from edgebat.lives.days import Living, shortened
 from edgebat.lives.front import Bench, LifeRecord, lead
 from edgebat.lives.scores import LifeScores, score, together
@@ -56,6 +62,8 @@ class Job:
     life: Life
     history: CellHistory
     seed: int
+    open_v: list[Float64]
+    """Rest voltages of other cells like it."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +115,16 @@ def live_many(
     lives = [(name, shortened(life, options.days)) for name, life in map(load_life, options.kinds)]
     fleet = wanted_fleet(wanted)
     histories = _able(unseen_cells(graph, fleet, wanted.cells, MOST_CELLS), lives[0][1])
+    everybody = list(fleet.histories())
     jobs = [
-        Job(name, i, life, histories[i % len(histories)], zlib.crc32(f"{name}/{i}/{options.seed}".encode()))
+        Job(
+            name,
+            i,
+            life,
+            histories[i % len(histories)],
+            zlib.crc32(f"{name}/{i}/{options.seed}".encode()),
+            open_voltages(everybody, histories[i % len(histories)], life.drop_v),
+        )
         for i in range(options.count)
         for name, life in lives
     ]
@@ -136,13 +152,39 @@ def _able(histories: Sequence[CellHistory], life: Life) -> list[CellHistory]:
     return able
 
 
+def open_voltages(histories: Iterable[CellHistory], living: CellHistory, drop_v: float) -> list[Float64]:
+    """[STEPS] V from empty to full of every other cell of the data set that is charged at the lowest current, when new."""
+    others = [h for h in histories if h.key[0] == living.key[0] and h.key != living.key and h.charge_cycle.size]
+    lowest_c = min((h.condition.charge_rate_c or math.inf for h in others), default=math.inf)
+    curves = []
+    for history in others:
+        if history.condition.charge_rate_c == lowest_c:
+            try:
+                cell = CurvesCell(history, drop_v)
+            except DataError:
+                continue
+            new = cell.at(cell.first_age)
+            curves.append(new.rest_v(np.linspace(0.0, new.capacity_ah, STEPS)))
+    return curves
+
+
+def table_of(open_v: Sequence[Float64]) -> OcvTable | None:
+    """The integrator's table of open-circuit voltages; None where there are none, or where they stand still."""
+    try:
+        return ocv_table([(volts, np.linspace(0.0, 1.0, STEPS)) for volts in open_v])
+    except DataError:
+        return None
+
+
 def _work(common: _Common, job: Job) -> Led:
     """Lead a life, unless its file is there and was made of the same."""
-    cell = CurvesCell(job.history, job.life.drop_v)
+    open_v = np.mean(job.open_v, axis=0) if job.open_v else None
+    cell = CurvesCell(job.history, job.life.drop_v, open_v)
     path, key = common.folder / "lives" / f"{job.kind}-{job.index}.json", _key(common, job)
     record = _kept(path, key)
     if record is None:
-        record = lead(common.bench, job.life, cell, Living(job.life, cell, job.seed).steps())
+        table = table_of(job.open_v) if job.life.ocv else None
+        record = lead(common.bench, job.life, cell, Living(job.life, cell, job.seed).steps(), table)
         atomic_write(path, json.dumps({"key": key, "cell": cell.name, "record": asdict(record)}) + "\n")
     return Led(job.kind, job.index, cell.name, record, score(record))
 
@@ -166,7 +208,7 @@ def _key(common: _Common, job: Job) -> str:
         job.life.model_dump_json(),
     ):
         digest.update(text.encode() + b"\n")
-    for values in (job.history.capacity_ah, job.history.charge_voltage_v, job.history.charge_dq_ah):
+    for values in (job.history.capacity_ah, job.history.charge_voltage_v, job.history.charge_dq_ah, *job.open_v):
         digest.update(values.tobytes())
     return digest.hexdigest()
 

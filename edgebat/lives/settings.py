@@ -175,6 +175,8 @@ class Life(Section):
     """Between samples while charging below C/4."""
     counting: bool = True
     """Whether the configuration has full and empty voltage, so that ampere-hours are counted."""
+    ocv: bool = True
+    """Whether the firmware has a table of open-circuit voltages, made of other cells of the same data set."""
     rated_cycles: Annotated[int, Field(ge=0, le=65535)] = 0
     """Of the data sheet, for the configuration; 0: not known."""
     day: tuple[Activity, ...]

@@ -27,7 +27,8 @@ _FLAT = "i"
 class Value:
     """A tensor of the file: the step that gives it, its axes with the batch, and what is not applied to it yet.
 
-    function: elementwise, ``called`` so, of the operator ``source``; affine: it is a x + b. pad: zeros
+    function: elementwise, ``called`` so, of the operator ``source``; affine: it is a x + b; parts: it is a function,
+    called so, of a x + b. pad: zeros
     along time for the convolution behind it.
     order: (C, T) of a vector that was flattened channels first, where the layers flatten time first.
     """
@@ -37,6 +38,7 @@ class Value:
     function: Function | None = None
     called: str = ""
     affine: tuple[float, float] | None = None
+    parts: tuple[tuple[float, float], str, Function] | None = None
     source: str = ""
     pad: tuple[int, int] = (0, 0)
     order: tuple[int, int] | None = None
@@ -44,7 +46,7 @@ class Value:
     @property
     def plain(self) -> Value:
         """The same without a function."""
-        return replace(self, function=None, called="", affine=None)
+        return replace(self, function=None, called="", affine=None, parts=None)
 
 
 class Axes:
@@ -171,6 +173,11 @@ class Axes:
         if function is None:
             return value
         key = (value.step, id(function))
+        if key not in self.made and value.parts is not None:
+            # Apart, so that the scale is folded and the function fused.
+            (a, b), called, compute = value.parts
+            line = replace(value.plain, function=lambda x: x * a + b, called="scale", affine=(a, b))
+            self.made[key] = self.settled(replace(self.settled(line), function=compute, called=called))
         if key not in self.made:
             value = self.by_default(value)
             shape = self.own_shape(value)

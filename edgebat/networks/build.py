@@ -28,13 +28,12 @@ class Builder(Axes):
         """``compute`` of every value."""
         if value.pad != (0, 0):
             self.fail("it reads a padded sequence; put the padding directly before the convolution")
-        if value.affine is not None and value.step != INPUT:
-            value = self.settled(value)
         before = value.function
         whole: Function = compute if before is None else partial(_composed, compute, before)
         # Only a function as it is has its own name, which says how it is fused and scaled.
         name = called if before is None else f"{value.called} {called}"
-        return replace(value, function=whole, called=name, affine=None, source=self.source)
+        parts = None if value.affine is None else (value.affine, called, compute)
+        return replace(value, function=whole, called=name, affine=None, parts=parts, source=self.source)
 
     def scalar(self, value: Value, factor: float, offset: float) -> Value:
         """``factor`` x + ``offset``."""
@@ -42,7 +41,9 @@ class Builder(Axes):
             return self.function(value, "scale", lambda x: x * factor + offset)
         a, b = value.affine or (1.0, 0.0)
         a, b = a * factor, b * factor + offset
-        return replace(value, function=lambda x: x * a + b, called="scale", affine=(a, b), source=self.source)
+        return replace(
+            value, function=lambda x: x * a + b, called="scale", affine=(a, b), parts=None, source=self.source
+        )
 
     def affine(self, value: Value, factor: Array, offset: Array) -> Value:
         """x * factor + offset with constants that broadcast against the file's axes."""
@@ -89,6 +90,7 @@ class Builder(Axes):
                 function=lambda x: np.asarray(operation(f(x), g(x))),
                 called=f"{what} {names}".strip(),
                 affine=None,
+                parts=None,
                 source=self.source,
             )
         if what not in ("add", "sub"):

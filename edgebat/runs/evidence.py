@@ -172,7 +172,7 @@ def evidence_of_all(
     console: Console | None = None,
     machines: Machines = HERE,
 ) -> list[Evidence]:
-    """``evidence`` of each recipe in turn; after each the table over all that are done is written anew to
+    """``evidence`` of each recipe in turn; of several, the table over all that are done is written anew after each, to
     ``<runs>/evidence.md``. Called again, it goes on where it was cut off. Raises what a run raises, and RecipeError for two
     recipes of one name, whose runs would be one."""
     names = [load_recipe(recipe, overrides).name for recipe in recipes]
@@ -181,7 +181,8 @@ def evidence_of_all(
     found: list[Evidence] = []
     for recipe in recipes:
         found.append(evidence(recipe, overrides, seeds, corpus, runs, console, machines))
-        atomic_write(runs / "evidence.md", table_of(found))
+        if len(recipes) > 1:
+            atomic_write(runs / "evidence.md", table_of(found))
     return found
 
 

@@ -40,8 +40,8 @@ EDGEBAT_SELDOM int edgebat_model_info(const edgebat_model_t *model, edgebat_mode
     return EDGEBAT_OK;
 }
 
-static void begin(edgebat_t *battery, const edgebat_model_t *model, const edgebat_config_t *config,
-                  void *work) {
+static void begin_battery(edgebat_t *battery, const edgebat_model_t *model, const edgebat_config_t *config,
+                          void *work) {
     uint8_t *const bytes = (uint8_t *)battery;
     for (uint32_t i = 0U; i < sizeof(edgebat_t); i++) {
         bytes[i] = 0U;
@@ -77,7 +77,7 @@ EDGEBAT_SELDOM int edgebat_init(edgebat_t *battery, const edgebat_model_t *model
     if (code != EDGEBAT_OK) {
         return code;
     }
-    begin(battery, model, config, work);
+    begin_battery(battery, model, config, work);
     if (saved != NULL) {
         code = edgebat_state_check(model, config, saved, saved_bytes);
         if (code >= EDGEBAT_OK) {

@@ -264,7 +264,7 @@ def test_all_kernels_fit_into_one_file(tmp_path: Path) -> None:
     """No private name is used twice; whatever a model needs can be joined."""
     files = {
         path.relative_to(firmware_dir()).as_posix(): path.read_bytes()
-        for pattern in ("src/*.c", "src/*.h", "bms/*.[ch]", "include/**/*.h")
+        for pattern in ("src/*.c", "src/*.h", "bms/*.[ch]", "include/**/*.h", "layers/*.h")
         for path in firmware_dir().glob(pattern)
         if not path.name.startswith("edgebat_float")  # for comparisons only
     }
@@ -274,6 +274,10 @@ def test_all_kernels_fit_into_one_file(tmp_path: Path) -> None:
     (tmp_path / "cell_edgebat.c").write_bytes(source)
     for flags in VARIANTS.values():
         run(c_compiler(), *WARNINGS, *flags, "-c", "cell_edgebat.c", "-o", "cell.o", cwd=tmp_path)
+    chosen = [f"-DEDGEBAT_WITH_{part}" for part in ("OCV", "PACK", "PROTECT", "SERVICE")]
+    run(c_compiler(), *WARNINGS, *chosen, "-c", "cell_edgebat.c", "-o", "cell.o", cwd=tmp_path)
+    symbols = run("nm", "cell.o", cwd=tmp_path)
+    assert {"edgebat_use_ocv", "edgebat_pack_view", "edgebat_can_protect", "edgebat_adopt"} <= set(symbols.split())
 
 
 def test_names_that_collide_are_found() -> None:

@@ -43,7 +43,8 @@ def knowing(graph: IntGraph, *rates_mc: tuple[int, int]) -> IntGraph:
     """``graph`` with these rates as the ones it has learnt from."""
     columns = graph.input_tensor.shape[-1]
     increments = 4
-    low, high = (0,) * columns, (2**31 - 1,) * columns
+    behind = columns - increments
+    low, high = (1,) * increments + (0,) * behind, (10**6,) * increments + (2**31 - 1,) * behind
     domain = Domain(((128,) * increments,), 2**31 - 1, 0.02)
     ground = Ground(Seen(cells=1), Seen(), (3.6, 3.7), RowLimits(low, high, rates_mc), domain)
     return replace(graph, meta={**graph.meta, "ground": ground.to_json()})

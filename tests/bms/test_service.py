@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,3 +183,31 @@ def test_a_year_of_daily_cycles_is_written_no_more_often_than_stated(graph: IntG
                 estimator.state()
                 writes += 1
     assert 2 * days < writes <= 2500 * days / 365
+
+
+def as_version_2(state: bytes) -> bytes:
+    """What firmware before rests and serial numbers would have written."""
+    length = (len(state) - 32).to_bytes(4, "little")
+    first = state[:3] + b"\x02" + length + state[8:140]
+    body = first + zlib.crc32(first).to_bytes(4, "little") + state[176:-4]
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def test_a_state_of_version_2_goes_on_in_c_and_python_alike(model_file: Path, tmp_path: Path):
+    host, twin = firmware(model_file, tmp_path / "build", **LIMITS, rated_cycles=300)
+    assert_equal(host, twin, np.concatenate([full(), down(), cycles(4, seconds=KNOWN_SECONDS, ticks=60), rest(3)]))
+    before, old = twin.estimator.result(), as_version_2(twin.saved[-1])
+    host.write_fram(0, old.ljust(len(twin.saved[-1]), b"\0"))
+    host.write_fram(1, bytes(len(twin.saved[-1])))
+    twin.power_on(old)
+    assert host.power_on() == 0
+    twin.run(rest(1))
+    host.run(rest(1))
+    result = twin.estimator.result()
+    assert (result.soh_cpct, result.cycle, result.counting_cpct) == (
+        before.soh_cpct,
+        before.cycle,
+        before.counting_cpct,
+    )
+    assert_equal(host, twin, cycles(2, seconds=KNOWN_SECONDS, ticks=60))
+    assert twin.saved[-1][3] == 3

@@ -11,7 +11,7 @@ from edgebat.arrays import Float64
 from edgebat.cells import CellHistory, Condition
 from edgebat.errors import DataError
 from edgebat.lives.battery import Battery, Stretch, Surroundings, driving, sunshine
-from edgebat.lives.cell import CurvesCell
+from edgebat.lives.cell import STEPS, CurvesCell
 
 WARM = Surroundings(25.0, 0.0)
 
@@ -80,6 +80,14 @@ def test_a_rest_relaxes_to_the_open_circuit_voltage(cell: CurvesCell):
     volts = battery.rest(np.full(60, 60.0), WARM).volts
     assert volts[0] - volts[-1] > 0.01
     assert volts[-1] == pytest.approx(battery.now.rest_v(np.array([battery.charge_ah]))[0], abs=1e-3)
+
+
+def test_a_new_cell_rests_at_the_voltages_of_others_like_it(history: CellHistory, cell: CurvesCell):
+    new = cell.at(cell.first_age)
+    charge_ah = np.linspace(0.0, new.capacity_ah, STEPS)
+    lower = new.rest_v(charge_ah) - 0.01
+    fitted = CurvesCell(history, 0.1, lower).at(cell.first_age)
+    assert np.abs(fitted.rest_v(charge_ah) - lower)[40:-40].max() < 0.002
 
 
 def test_traffic_has_the_mean_that_was_asked_for_and_brakes():

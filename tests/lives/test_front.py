@@ -5,16 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgebat.bms.rest import OcvTable
 from edgebat.graph import IntGraph
-from edgebat.lives.cell import CurvesCell
+from edgebat.lives.cell import STEPS, CurvesCell
 from edgebat.lives.days import Living, shortened
 from edgebat.lives.front import SAID, Bench, LifeRecord, bound_of, lead, retrained
+from edgebat.lives.many import table_of
 from edgebat.lives.scores import score, together
 from edgebat.lives.settings import Life, list_lives, load_life
 
 
-def lived(bench: Bench, life: Life, cell: CurvesCell, seed: int = 1) -> LifeRecord:
-    return lead(bench, life, cell, Living(life, cell, seed).steps())
+def lived(bench: Bench, life: Life, cell: CurvesCell, ocv: OcvTable | None = None) -> LifeRecord:
+    return lead(bench, life, cell, Living(life, cell, 1).steps(), ocv)
+
+
+@pytest.fixture
+def ocv(cell: CurvesCell) -> OcvTable | None:
+    """The open-circuit voltages of the new cell."""
+    new = cell.at(cell.first_age)
+    return table_of([new.rest_v(np.linspace(0.0, new.capacity_ah, STEPS))])
 
 
 def changed(life: Life, **sections: object) -> Life:
@@ -31,16 +40,20 @@ def test_daily_full_charges_give_an_estimate_within_two_weeks(graph: IntGraph, d
 
 
 @pytest.mark.parametrize("name", list_lives())
-def test_firmware_and_twin_agree_in_every_frame_and_state(name: str, graph: IntGraph, cell: CurvesCell):
+def test_firmware_and_twin_agree_in_every_frame_and_state(
+    name: str, graph: IntGraph, cell: CurvesCell, ocv: OcvTable | None
+):
     _, life = load_life(name)
-    record = lived(Bench(graph, twin_days=3), shortened(life, 3), cell)
+    record = lived(Bench(graph, twin_days=3), shortened(life, 3), cell, ocv)
     assert record.compared > 0 or name == "storage"
     assert record.mismatches == 0
 
 
-def test_the_simulated_core_says_the_same_as_this_computer(graph: IntGraph, deep: Life, cell: CurvesCell):
-    life = changed(deep, days=2)
-    board, host = (lived(Bench(graph, target=target, twin_days=1), life, cell) for target in ("board", "host"))
+def test_the_simulated_core_says_the_same_as_this_computer(
+    graph: IntGraph, deep: Life, cell: CurvesCell, ocv: OcvTable | None
+):
+    life = changed(deep, days=2, board={"asleep": "idle"})
+    board, host = (lived(Bench(graph, target=target, twin_days=1), life, cell, ocv) for target in ("board", "host"))
     assert repr(board) == repr(host)  # NaN is not equal to itself
     assert board.compared > 0 == board.mismatches
 
@@ -60,6 +73,20 @@ def test_update_swap_edited_capacity_and_cuts_are_survived(graph: IntGraph, deep
     assert record.said[13] / record.said[12] == pytest.approx(1 / 0.98, abs=0.01)  # in parts of a smaller capacity
     assert record.true[13] / record.true[12] == pytest.approx(1 / 0.98, abs=0.01)
     assert record.said[14] == pytest.approx(record.true[14], abs=1)  # service has said so
+
+
+def test_rests_measure_where_no_charge_passes_the_window(
+    graph: IntGraph, deep: Life, cell: CurvesCell, ocv: OcvTable | None
+):
+    day = [
+        {"kind": "use", "at_h": 7, "soc": 0.6, "rate_c": 0.4, "floor": 0.25},
+        {"kind": "charge", "at_h": 15, "to_soc": 0.85, "rate_c": 0.3},
+    ]
+    life = changed(deep, days=4, day=day, board={"asleep": "never"})
+    without, with_table = (lived(Bench(graph, twin_days=4), life, cell, table) for table in (None, ocv))
+    assert np.isnan(without.said).all()
+    assert with_table.said[-1] == pytest.approx(with_table.true[-1], abs=4)
+    assert with_table.mismatches == 0
 
 
 def test_a_record_is_scored():

@@ -16,7 +16,7 @@ ENTRIES = entries()
 LARGEST = 0.1
 """Error of an int8 network against its float form, in the spread of its outputs; its weights are random."""
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=[f"{entry.framework}-{entry.name}" for entry in ENTRIES])

@@ -286,8 +286,8 @@ def test_with_intervals_the_narrowest_that_held_is_to_be_taken(
     assert card["which_to_take"] == (
         "Take the MLP trained with the teacher, models/mlp.ebat: of the intervals that held on 87% of the windows or more "
         "(90% asked for, mean over 4 held-out cells), the narrowest: MLP trained with the teacher 3.00 points (100.0%, "
-        "worst cell 100%); LSTM trained with the teacher 6.00 points (100.0%, worst cell 100%); MLP trained without the teacher "
-        "8.00 points (100.0%, worst cell 100%). Intervals that did not hold: LSTM trained without the teacher."
+        "worst cell 100%); LSTM trained with the teacher 6.00 points (100.0%, worst cell 100%); MLP trained without the "
+        "teacher 8.00 points (100.0%, worst cell 100%). Intervals that did not hold: LSTM trained without the teacher."
     )
     page = render(card, windows, predictions)
     assert "a charge &lt;unlike&gt; the others" in page

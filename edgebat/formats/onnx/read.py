@@ -60,8 +60,8 @@ def _form(file: OnnxFile) -> str:
         return ""
     form = "quantized dynamically, its activations are float" if dynamic else "a float model"
     return (
-        f". The file is {form}; edgebat runs models that are int8 throughout. Quantize it with "
-        "onnxruntime.quantization.quantize_static, calibrated on your windows"
+        f". The file is {form}; edgebat runs models that are int8 throughout. Quantize the float model: edgebat quantize "
+        "FILE --calibration WINDOWS"
     )
 
 

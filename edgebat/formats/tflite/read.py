@@ -80,7 +80,7 @@ def _require_int8(model: FileModel, what: str) -> None:
     raise ModelFileError(
         f"{what} has {form} activations; edgebat runs models that are int8 throughout. Convert it with full integer "
         "quantization: a representative dataset, OpsSet.TFLITE_BUILTINS_INT8, inference_input_type and "
-        "inference_output_type int8"
+        "inference_output_type int8; or quantize the float model: edgebat quantize FILE --calibration WINDOWS"
     )
 
 

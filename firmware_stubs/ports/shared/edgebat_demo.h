@@ -10,6 +10,8 @@
 #ifndef EDGEBAT_DEMO_H
 #define EDGEBAT_DEMO_H
 
+#include <stddef.h>
+
 #include "edgebat/edgebat.h"
 
 #ifdef __cplusplus

@@ -1,0 +1,96 @@
+"""What docs/firmware.md states of sources and statuses, number by number, order by order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edgebat.bms import pack, rest
+from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.fusion import By
+from edgebat.bms.results import Source, Status
+from edgebat.graph import load_graph
+from edgebat.tasks.health.charge_counter import COUNTED_DDEGC, CURRENT_FLOOR, MOST_ANCHOR_MS, UNKNOWN
+from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, cycles
+from tests.bms_samples import rest as quiet
+
+PAGE = (Path(__file__).parents[2] / "docs" / "firmware.md").read_text("utf-8")
+
+
+def rows(first: str) -> dict[str, list[str]]:
+    """A table by the words in backticks in its first column; ``first``: how its heading begins."""
+    lines = PAGE[PAGE.index(f"| {first} |") :].split("\n\n")[0].splitlines()[2:]
+    cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+def test_every_source_is_in_the_table_and_no_other():
+    assert set(rows("source")) == {source.name for source in Source} - {"NONE"}
+
+
+def test_every_status_is_in_the_table_and_no_other():
+    assert set(rows("status")) == {status.name for status in Status}
+
+
+def test_the_numbers_of_rests_are_those_of_the_code():
+    text = " ".join(PAGE[PAGE.index("**Rests**") : PAGE.index("**Counting** needs")].split())
+    for words, value in (
+        (r"less than (\d+) uV per second", 10**6 // rest.MS_PER_MV),
+        (r"more than (\d+) % of charge", rest.MOST_SOC_SIGMA_CPCT // 100),
+        (r"below (\d+) and above", COUNTED_DDEGC[0] // 10),
+        (r"above (\d+) degC", COUNTED_DDEGC[1] // 10),
+        (r"At least (\d+) % of charge", rest.LEAST_APART_CPCT // 100),
+        (r"without current \(C/(\d+)\)", CURRENT_FLOOR),
+        (r"own deviation \((\d+) points", rest.OcvTable((1, 2)).sigma_cpct // 100),
+    ):
+        found = re.search(words, text)
+        assert found, words
+        assert int(found[1]) == value, words
+    assert "after half an hour without current" in text
+    assert rest.REST_MS == 30 * 60_000
+    assert "two days of samples" in text
+    assert MOST_ANCHOR_MS == 2 * 86_400_000
+
+
+def test_the_numbers_of_the_pack_are_those_of_the_code():
+    text = " ".join(PAGE[PAGE.index("**Pack**") :].split())
+    assert "more than 3 % and six times" in text
+    assert (pack.LEAST_CHANGE_CPCT, pack.TIMES_NOISE) == (300, 6)
+
+
+def test_the_first_question_that_is_answered_with_yes_decides(model_file: Path):
+    diagram = PAGE[PAGE.index("edgebat_result\n  |") :].split("```")[0]
+    order = [Status[word] for word in re.findall(r"yes --> ([A-Z_]+)", diagram)]
+    assert [*order, Status.OK] == sorted({*Status}, key=lambda status: [*order, Status.OK].index(status))
+    graph = load_graph(model_file)
+    estimator = Estimator(graph, Config(NOMINAL_MAH))
+    for sample in cycles(4, seconds=KNOWN_SECONDS):
+        estimator.push(as_sample(sample))
+        estimator.settle()
+    assert estimator.result().status == Status.OK
+    # From the last question to the first: each answer is heard above those before it.
+    answers = {
+        Status.STALE: lambda: setattr(estimator.counter, "failed", 10),
+        Status.CONFLICT: lambda: estimator.fusion.learn(By.COUNTING, estimator.published + 3000, 100),
+        Status.WARMUP: lambda: setattr(estimator.fusion.evidence[By.MODEL], "cpct", UNKNOWN),
+        Status.OUT_OF_DOMAIN: lambda: setattr(estimator, "outside", True),
+        Status.INPUT_INVALID: lambda: estimator.idle(10_000),
+        Status.MODEL_CORRUPT: lambda: setattr(estimator, "corrupt", True),
+    }
+    assert list(answers) == order[::-1]
+    for status, answer in answers.items():
+        answer()
+        estimator.fusion.weigh()
+        assert estimator.result().status == status
+
+
+@pytest.mark.parametrize("source", [source for source in Source if source not in (Source.NONE, Source.DATASHEET)])
+def test_every_source_that_measures_can_speak_alone(source: Source, model_file: Path):
+    estimator = Estimator(load_graph(model_file), Config(NOMINAL_MAH))
+    estimator.learn(By[source.name], 8765, 200)
+    for sample in quiet(2):
+        estimator.push(as_sample(sample))
+        estimator.settle()
+    assert (estimator.result().source, estimator.result().soh_cpct) == (source, 8765)
