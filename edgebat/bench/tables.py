@@ -160,7 +160,7 @@ def _ram(report: Report) -> Table:
         "RAM by kind, bytes",
         columns,
         tuple(rows),
-        note="Constants stay in flash and are not in the total. State: what an LSTM keeps between time steps. "
+        note="Constants stay in flash and are not in the total. State: what recurrent layers keep between time steps. "
         "Static: variables of the code. Stack: high-water mark of the call; interrupts come on top.",
     )
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
 
 from edgebat.arrays import Float64
+from edgebat.errors import require
 from edgebat.lives.cell import CellNow, LivingCell, warmed
 
 AT_ONCE = 0.4
@@ -152,7 +152,7 @@ class Battery:
         """What currents do to the cell, which stays as it is until it is taken."""
         charge_ah = self.charge_ah + np.cumsum(amps) * (tick_s / SECONDS_PER_H)
         keeps = math.exp(-tick_s / LAG_S)
-        lag, _ = lfilter([1 - keeps], [1, -keeps], amps, zi=[keeps * self.lag_a])
+        lag, _ = require("scipy.signal", extra="data").lfilter([1 - keeps], [1, -keeps], amps, zi=[keeps * self.lag_a])
         strength = float(np.mean(amps**2)) / self.cell.nominal_ah**2 if amps.size else 0.0
         target = around.degc + around.warming_k * strength
         degc = target + (self.degc - target) * np.exp(-tick_s / WARMING_S * np.arange(1, amps.size + 1))

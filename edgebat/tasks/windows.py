@@ -121,8 +121,9 @@ class Windows:
 
     @property
     def made_up(self) -> Bool:
-        """[N] whether a window is of a cell that edgebat made up: the names of their data sets begin with ``syn``."""
-        return np.array([name.lower().startswith("syn") for name, _ in self.cells], dtype=np.bool_)[self.cell]
+        """[N] whether a window is of a cell that edgebat made up or simulated: its data set begins with ``syn`` or
+        ``SIM_``."""
+        return np.array([name.lower().startswith(("syn", "sim_")) for name, _ in self.cells], dtype=np.bool_)[self.cell]
 
     def take(self, rows: npt.ArrayLike) -> Self:
         """The windows at ``rows`` [M], in that order, repeats allowed; cells without a window disappear."""

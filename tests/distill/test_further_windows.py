@@ -139,6 +139,14 @@ def test_a_second_corpus_gives_cells_that_are_neither_known_nor_tested(bench, tm
     assert len(with_label(unlabelled)) == 0
 
 
+def test_simulated_cells_of_a_second_corpus_count_as_made_up(bench, tmp_path) -> None:
+    """So that ``made_up_share`` and ``finish`` mean them too."""
+    loaded, split = bench
+    corpus = written_corpus(tmp_path / "simulated", ["c1"], "SIM_NMC", fade=0.002)
+    assert more_windows(recipe_with(corpus=str(corpus)), loaded, split).made_up.all()
+    assert not loaded.windows.made_up.any()
+
+
 def test_a_tested_cell_under_another_name_is_not_learnt_from(bench, tmp_path) -> None:
     loaded, split = bench
     twins = written_corpus(tmp_path / "twins", ["p", "q", "r", "s", "t", "u"], "OTHER")

@@ -46,8 +46,7 @@ def small(family: str) -> IntGraph:
         make.average_pool(3, 1)
         make.flatten()
     elif family == "gru":
-        make.gru(3, reset_after=False)
-        make.gru(2)
+        make.gru(2, reset_after=False)
         make.last_step()
     else:
         make.lstm(3)
