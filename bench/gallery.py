@@ -1,34 +1,23 @@
 """Which networks as tutorials build them are quantized, and how well: ``python -m bench.gallery [--write]``.
 
-Each network is read and compared with its own framework in float, quantized, run by LiteRT and ONNX Runtime from the files
-that edgebat writes, and compared with NumPy. --write puts the table into docs/foreign-models.md.
+Each network is quantized on random windows, and compared with its own framework in float on the same. --write puts the
+table into docs/foreign-models.md.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import edgebat as eb
-from bench.gallery_networks import Entry, entries, scratch
+from bench.gallery_entry import Entry
+from bench.gallery_networks import entries, scratch
 from edgebat.errors import EdgebatError
 
 PAGE = Path(__file__).parents[1] / "docs" / "foreign-models.md"
 BEGIN, END = "<!-- gallery: python -m bench.gallery --write -->", "<!-- end of gallery -->"
-
-
-def engines_differ(graph: Any, folder: Path, count: int = 50) -> str:
-    """Engines whose integers differ from NumPy's though they promise equality, with their numbers; "" when none does."""
-    from edgebat.verify.equality import verify_model
-    from edgebat.verify.inputs import random_inputs
-
-    rows = [row.to_row() for row in verify_model(graph, random_inputs(graph, count))]
-    return ", ".join(
-        f"{row['engine']} {row['different']}" for row in rows if row["different"] and "*" not in row["engine"]
-    )
 
 
 def row_of(entry: Entry, folder: Path) -> tuple[str, ...]:
@@ -36,7 +25,7 @@ def row_of(entry: Entry, folder: Path) -> tuple[str, ...]:
     source, reference = entry.make(folder)
     x = entry.windows()
     try:
-        result = eb.quantize(source, x, evaluation=entry.windows(seed=1), name=entry.name.replace("-", "_"))
+        result = eb.quantize(source, x, name=entry.name.replace("-", "_"))
     except EdgebatError as error:
         return entry.name, entry.task, entry.framework, "refused", "", str(error).partition(": ")[2].partition(": ")[2]
     real = np.concatenate([v.reshape(len(x), -1) for v in result.predict(x).values()], axis=1)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import edgebat as eb
-from bench.gallery_networks import Entry, entries, pt2_of
+from bench.gallery_entry import Entry
+from bench.gallery_networks import entries, pt2_of
 from edgebat.errors import ModelFileError
 from edgebat.networks.read import read_network
 
