@@ -16,6 +16,7 @@ from itertools import pairwise
 from edgebat.errors import DataError
 from edgebat.tasks.health.charge_counter import (
     COUNT_MS_PER_CPCT,
+    CURRENT_FLOOR,
     LEAST_SOH_CPCT,
     MOST_ANCHOR_MS,
     MOST_SOH_CPCT,
@@ -26,6 +27,8 @@ from edgebat.tasks.health.charge_counter import (
 
 REST_MS, MS_PER_MV, MOST_MOVED_MV = 1_800_000, 250_000, 7
 """Half an hour; 4 uV per second; more than the voltage may move in half an hour: the rest begins anew."""
+OFF_MS = 18_000_000
+"""After so long without power the first voltage is that of a rest, whatever was saved."""
 LEAST_APART_CPCT = 3500
 """Of the cell's charge must lie between two rests."""
 MOST_SOC_SIGMA_CPCT = 300
@@ -81,11 +84,19 @@ class RestWitness:
         if counter.since_rest.cpct != UNKNOWN and dt_ms <= counter.config.max_gap_ms:
             self._count(part, dt_ms)
         moved = abs(cell_mv - counter.rested_mv)
-        rested = counter.rested_ms >= REST_MS and moved * MS_PER_MV <= counter.rested_ms
-        if counter.rest_ms and rested:
+        rested = self._is_rested(moved)
+        if rested:
             self._take_rest(cell_mv)
         if not counter.rest_ms or rested or moved > MOST_MOVED_MV:
             counter.rested_ms, counter.rested_mv = 0, cell_mv
+
+    def _is_rested(self, moved_mv: int) -> bool:
+        """Whether this voltage is an open-circuit voltage."""
+        counter = self._counter
+        if counter.rest_ms:
+            return counter.rested_ms >= REST_MS and moved_mv * MS_PER_MV <= counter.rested_ms
+        resting = abs(counter.last_ma) * CURRENT_FLOOR <= counter.config.nominal_mah
+        return not counter.sampled and resting and counter.rested_ms >= OFF_MS
 
     def _count(self, part: int, dt_ms: int) -> None:
         counter, since = self._counter, self._counter.since_rest

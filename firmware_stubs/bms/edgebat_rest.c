@@ -21,6 +21,9 @@
 /* More than the voltage may move in half an hour: the rest begins anew. */
 #define MOST_MOVED_MV 7U
 
+/* After so long without power the first voltage is that of a rest, whatever was saved. */
+#define OFF_MS UINT32_C(18000000)
+
 /* Of the cell's charge must lie between two rests, 0.01 %. */
 #define LEAST_APART 3500U
 
@@ -35,7 +38,7 @@ typedef struct {
     uint32_t sigma;
 } soc_t;
 
-static soc_t look_up(const edgebat_ocv_t *table, int32_t cell_mV) {
+static EDGEBAT_SELDOM soc_t look_up(const edgebat_ocv_t *table, int32_t cell_mV) {
     soc_t soc = {EDGEBAT_UNKNOWN, 0U};
     if ((cell_mV >= table->mV[0]) && (cell_mV <= table->mV[table->points - 1U])) {
         const uint32_t parts = (uint32_t)table->points - 1U;
@@ -55,7 +58,7 @@ static soc_t look_up(const edgebat_ocv_t *table, int32_t cell_mV) {
 }
 
 /* The charge since the last rest, over what it has made of the state of charge. */
-static void weigh_rests(edgebat_t *battery, const soc_t *soc, uint32_t apart) {
+static EDGEBAT_SELDOM void weigh_rests(edgebat_t *battery, const soc_t *soc, uint32_t apart) {
     const uint32_t ends = edgebat_bms_square_root((soc->sigma * soc->sigma) +
                                                   ((uint32_t)battery->ocv_sigma * battery->ocv_sigma));
     const uint32_t cpct =
@@ -76,7 +79,7 @@ static void weigh_rests(edgebat_t *battery, const soc_t *soc, uint32_t apart) {
 }
 
 /* The cell has rested long enough. What lies too close to the last rest waits for more. */
-static void take_rest(edgebat_t *battery, int16_t cell_mV) {
+static EDGEBAT_SELDOM void take_rest(edgebat_t *battery, int16_t cell_mV) {
     const soc_t soc = look_up(battery->ocv, cell_mV);
     if ((soc.cpct != EDGEBAT_UNKNOWN) && (edgebat_bms_is_cold(battery) == 0U)) {
         const uint32_t before = battery->ocv_cpct;
@@ -95,10 +98,13 @@ static void take_rest(edgebat_t *battery, int16_t cell_mV) {
     }
 }
 
+static uint32_t magnitude(int32_t value) {
+    return (uint32_t)((value < 0) ? -value : value);
+}
+
 static void count_since(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     const uint32_t nominal = battery->config->nominal_mAh;
-    const int32_t mA = battery->last_mA;
-    const uint8_t fast = ((uint32_t)((mA < 0) ? -mA : mA) > nominal) ? 1U : 0U;
+    const uint8_t fast = (magnitude(battery->last_mA) > nominal) ? 1U : 0U;
     battery->ocv_charge += part;
     battery->ocv_ms += dt_ms;
     battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? dt_ms : 0U;
@@ -108,25 +114,34 @@ static void count_since(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     }
 }
 
+/* Whether this voltage is an open-circuit voltage. */
+static uint8_t is_rested(const edgebat_t *battery, uint32_t moved_mV) {
+    uint8_t rested = 0U;
+    if (battery->rest_ms != 0U) {
+        rested =
+            ((battery->rested_ms >= REST_MS) && ((moved_mV * MS_PER_MV) <= battery->rested_ms)) ? 1U : 0U;
+    } else if (battery->sampled == 0U) {
+        const uint32_t most_mA = battery->config->nominal_mAh / EDGEBAT_REST_PART;
+        rested = ((battery->rested_ms >= OFF_MS) && (magnitude(battery->last_mA) <= most_mA)) ? 1U : 0U;
+    } else {
+        /* current has flowed up to now */
+    }
+    return rested;
+}
+
 /* After a sample was counted, before its rest is: `rest_ms` is that of the sample before. */
 void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms) {
-    const int32_t moved = (int32_t)cell_mV - battery->rested_mV;
-    const uint32_t moved_mV = (uint32_t)((moved < 0) ? -moved : moved);
+    const uint32_t moved_mV = magnitude((int32_t)cell_mV - battery->rested_mV);
     if ((battery->ocv_cpct != EDGEBAT_UNKNOWN) && (dt_ms <= battery->config->max_gap_ms)) {
         count_since(battery, part, dt_ms);
     }
-    if (battery->rest_ms == 0U) {
-        battery->rested_ms = 0U;
-        battery->rested_mV = cell_mV;
-    } else if ((battery->rested_ms >= REST_MS) && ((moved_mV * MS_PER_MV) <= battery->rested_ms)) {
+    const uint8_t rested = is_rested(battery, moved_mV);
+    if (rested != 0U) {
         take_rest(battery, cell_mV);
+    }
+    if ((battery->rest_ms == 0U) || (rested != 0U) || (moved_mV > MOST_MOVED_MV)) {
         battery->rested_ms = 0U;
         battery->rested_mV = cell_mV;
-    } else if (moved_mV > MOST_MOVED_MV) {
-        battery->rested_ms = 0U;
-        battery->rested_mV = cell_mV;
-    } else {
-        /* it rests on */
     }
 }
 

@@ -50,6 +50,8 @@ def test_the_numbers_of_rests_are_those_of_the_code():
         assert int(found[1]) == value, words
     assert "after half an hour without current" in text
     assert rest.REST_MS == 30 * 60_000
+    assert "five hours without power" in text
+    assert rest.OFF_MS == 5 * 3_600_000
     assert "two days of samples" in text
     assert MOST_ANCHOR_MS == 2 * 86_400_000
 

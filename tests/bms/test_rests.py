@@ -47,7 +47,7 @@ def resting(soc: float, minutes: int = 40, *, ddegc: int = 250, drift_mv: int = 
 def moving(start: float, end: float, soh: float, *, rate: float = 0.5, ddegc: int = 250) -> Samples:
     """A charge or discharge from one state of charge to another, of a cell that still holds so much."""
     hours = abs(end - start) * soh / rate
-    count = round(hours * 60)
+    count = max(round(hours * 60), 1)
     ma = round((end - start) * soh * NOMINAL_MAH / (count / 60))
     mv = np.interp(np.linspace(start, end, count), np.linspace(0, 1, 21), TABLE.mv)
     # The trapezoidal rule counts half a sample at either end.
@@ -127,6 +127,48 @@ def test_a_night_without_samples_is_a_rest(graph: IntGraph):
     assert jumped.result().source == Source.NONE
 
 
+def woken(graph: IntGraph, estimator: Estimator, hours: float) -> Estimator:
+    """The power goes, and comes back after so many hours, of which the board knows."""
+    restored = Estimator(graph, estimator.config, ocv=TABLE)
+    restored.restore(estimator.state())
+    restored.idle(round(hours * 3_600_000))
+    return restored
+
+
+def test_the_first_voltage_after_hours_without_power_is_a_rest(graph: IntGraph):
+    """The board never sees half an hour at rest, and nothing that it has saved was at rest either."""
+    driven = rested(graph, moving(0.95, 0.9, 0.8))
+    morning = woken(graph, driven, 8)
+    live(morning, resting(0.9, 1), moving(0.9, 0.4, 0.8), resting(0.4, 10))
+    evening = woken(graph, morning, 8)
+    live(evening, resting(0.4, 1))
+    assert evening.result().source == Source.REST
+    assert abs(evening.result().soh_cpct - 8000) < 400
+
+
+@pytest.mark.parametrize(
+    ("reason", "hours", "first"),
+    [
+        ("too short for a voltage that nobody has watched", 4.5, resting(0.9, 1)),
+        ("current flows", 8, moving(0.91, 0.9, 0.8)),
+        ("in the cold", 8, resting(0.9, 1, ddegc=50)),
+    ],
+)
+def test_other_first_voltages_are_none(graph: IntGraph, reason: str, hours: float, first: Samples):
+    morning = woken(graph, rested(graph, moving(0.95, 0.9, 0.8)), hours)
+    live(morning, first)
+    assert morning.counter.since_rest.cpct == UNKNOWN, reason
+
+
+def test_a_count_without_power_goes_on_only_from_a_state_that_was_saved_at_rest(graph: IntGraph):
+    morning = woken(graph, rested(graph, moving(0.95, 0.9, 0.8)), 8)
+    live(morning, resting(0.9, 1), moving(0.9, 0.4, 0.8))
+    evening = woken(graph, morning, 8)
+    live(evening, resting(0.4, 1))
+    assert evening.result().source == Source.NONE, "who knows how far the drive went"
+    assert evening.counter.since_rest.charge == 0
+
+
 def test_charge_that_nobody_saw_spoils_it(graph: IntGraph):
     estimator = rested(graph, resting(0.9), moving(0.9, 0.6, 0.8), resting(0.6, 2))
     estimator.idle(3_600_000)
@@ -174,6 +216,9 @@ def test_c_equals_python_and_the_state_goes_on(graph: IntGraph, tmp_path: Path):
         if rng.random() < 0.3:
             twin.power_on(twin.saved[-1] if twin.saved else None)
             assert host.power_on() == 0
+            night_ms = int(rng.integers(0, 36_000_000))
+            twin.sleep(night_ms)
+            host.sleep(night_ms)
     assert twin.estimator.fusion.evidence[By.REST].cpct != UNKNOWN
 
 

@@ -75,14 +75,15 @@ def test_update_swap_edited_capacity_and_cuts_are_survived(graph: IntGraph, deep
     assert record.said[14] == pytest.approx(record.true[14], abs=1)  # service has said so
 
 
+@pytest.mark.parametrize("asleep", ["never", "idle", "off"])
 def test_rests_measure_where_no_charge_passes_the_window(
-    graph: IntGraph, deep: Life, cell: CurvesCell, ocv: OcvTable | None
+    asleep: str, graph: IntGraph, deep: Life, cell: CurvesCell, ocv: OcvTable | None
 ):
     day = [
         {"kind": "use", "at_h": 7, "soc": 0.6, "rate_c": 0.4, "floor": 0.25},
         {"kind": "charge", "at_h": 15, "to_soc": 0.85, "rate_c": 0.3},
     ]
-    life = changed(deep, days=4, day=day, board={"asleep": "never"})
+    life = changed(deep, days=4, day=day, board={"asleep": asleep})
     without, with_table = (lived(Bench(graph, twin_days=4), life, cell, table) for table in (None, ocv))
     assert np.isnan(without.said).all()
     assert with_table.said[-1] == pytest.approx(with_table.true[-1], abs=4)
