@@ -27,7 +27,7 @@ def _set_use(estimator: Estimator, cycle: int, throughput_mah: int, clock_s: int
     """So much use and so much time lie behind, and what is known was measured just now."""
     counter, fusion = estimator.counter, estimator.fusion
     counter.cycle, counter.throughput = cycle, throughput_mah * PER_MAH
-    counter.efc = fusion.efc = counter.kept_efc = counter.efc_of(estimator.config.nominal_mah, counter.throughput)
+    counter.efc = fusion.efc = counter.efc_of(estimator.config.nominal_mah, counter.throughput)
     fusion.clock_s, counter.swing, counter.armed = clock_s, 0, False
     estimator.row_efc = counter.efc
     estimator.estimate_cycle = cycle if estimator.has_estimate else 0

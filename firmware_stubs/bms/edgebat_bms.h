@@ -69,7 +69,7 @@ EDGEBAT_SELDOM int edgebat_bms_model_is_sound(const edgebat_model_t *model);
 EDGEBAT_SELDOM int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);
 
 /* Whether a sample's temperature is one, and not a broken sensor's. */
-uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
+EDGEBAT_SELDOM uint8_t edgebat_bms_has_temperature(const edgebat_sample_t *sample);
 
 /* A charge from its first sample to the one after its last, which may end it inside the window for `inside`. */
 EDGEBAT_SELDOM void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV);
@@ -78,14 +78,14 @@ EDGEBAT_SELDOM void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_
 EDGEBAT_SELDOM void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
 
 /* Charge and time between the samples inside the window, and to the first of them from the one before. */
-void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms);
+EDGEBAT_SELDOM void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* Their mean current, 0.001 C, and whether the model knows such a rate, or states none. */
-int32_t edgebat_bms_rate_mC(const edgebat_t *battery);
-uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t rate_mC);
+EDGEBAT_SELDOM int32_t edgebat_bms_rate_mC(const edgebat_t *battery);
+EDGEBAT_SELDOM uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t rate_mC);
 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
-uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
+EDGEBAT_SELDOM uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
 /* Count what flowed since the sample before, twice mA * ms, charging positive. */
 EDGEBAT_SELDOM void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
@@ -94,10 +94,10 @@ EDGEBAT_SELDOM void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t
 EDGEBAT_SELDOM void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* Whether the last temperature is too cold or too hot to count by; a battery without a sensor is not asked. */
-uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
+EDGEBAT_SELDOM uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
 
 /* Nothing holds twice its reference capacity. */
-uint8_t edgebat_bms_is_too_much(const edgebat_t *battery, int64_t charge);
+EDGEBAT_SELDOM uint8_t edgebat_bms_is_too_much(const edgebat_t *battery, int64_t charge);
 
 /* Charge as a part of the reference capacity, 0.01 %; beyond twice as much UINT16_MAX. */
 EDGEBAT_SELDOM uint32_t edgebat_bms_in_cpct(const edgebat_t *battery, int64_t charge);
@@ -111,7 +111,10 @@ EDGEBAT_SELDOM void edgebat_bms_count_cycle(edgebat_t *battery);
 /* Throughput in quarters of an equivalent full cycle. */
 EDGEBAT_SELDOM uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput);
 
-/* The same in mAh; beyond its range the most. */
+/* Throughput in steps of 2^26, 9.3 mAh; it wraps around. */
+EDGEBAT_SELDOM uint16_t edgebat_bms_use(const edgebat_t *battery);
+
+/* Throughput in mAh; beyond its range the most. */
 EDGEBAT_SELDOM uint32_t edgebat_bms_throughput_mAh(const edgebat_t *battery);
 
 /* Counting begins anew, or not at all. */

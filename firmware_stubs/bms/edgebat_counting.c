@@ -23,6 +23,9 @@
 /* So long without current a cell is parked. */
 #define PARKED_MS UINT32_C(60000)
 
+/* A twentieth of nominal capacity, in steps of edgebat_bms_use: then what was used is worth saving. */
+#define USE_PART 186U
+
 static uint64_t magnitude(int64_t value) {
     return (value < 0) ? (uint64_t)-value : (uint64_t)value;
 }
@@ -158,16 +161,18 @@ void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms) {
         if (battery->parked != 0U) {
             /* A state that was saved at rest must not outlive the drive that begins. */
             battery->parked = 0U;
-            battery->kept_efc = battery->efc;
             battery->revision++;
         }
     } else {
         const uint32_t rest_ms =
             (dt_ms >= PARKED_MS - battery->rest_ms) ? PARKED_MS : (battery->rest_ms + dt_ms);
         battery->rest_ms = (uint16_t)((rest_ms == 0U) ? 1U : rest_ms);
+        const uint16_t use = edgebat_bms_use(battery);
+        const uint16_t used = (uint16_t)(use - battery->kept_use);
         if ((battery->rest_ms >= PARKED_MS) && (battery->parked == 0U) &&
-            (edgebat_bms_is_parked(battery) != 0U) && (battery->efc != battery->kept_efc)) {
-            battery->parked = 1U;
+            (used > (battery->config->nominal_mAh / USE_PART))) {
+            battery->kept_use = use;
+            battery->parked = edgebat_bms_is_parked(battery);
             battery->revision++;
         }
     }

@@ -20,6 +20,10 @@ uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput) {
     return (uint16_t)((efc > UINT16_MAX) ? UINT16_MAX : efc);
 }
 
+uint16_t edgebat_bms_use(const edgebat_t *battery) {
+    return (uint16_t)(battery->throughput >> 26U);
+}
+
 uint32_t edgebat_bms_throughput_mAh(const edgebat_t *battery) {
     const uint64_t mAh = battery->throughput / EDGEBAT_PER_MAH;
     return (mAh > UINT32_MAX) ? UINT32_MAX : (uint32_t)mAh;

@@ -104,7 +104,7 @@ void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
         inherit(battery, saved);
     }
     battery->parked = edgebat_bms_is_parked(battery);
-    battery->kept_efc = battery->efc;
+    battery->kept_use = edgebat_bms_use(battery);
     battery->kept_cpct = battery->published_cpct;
 }
 

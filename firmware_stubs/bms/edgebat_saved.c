@@ -39,7 +39,7 @@ EDGEBAT_SELDOM int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t 
     const int8_t *const window = edgebat_bms_window(battery);
     battery->sequence++;
     battery->kept_cpct = battery->published_cpct;
-    battery->kept_efc = battery->efc;
+    battery->kept_use = edgebat_bms_use(battery);
     battery->parked = edgebat_bms_is_parked(battery);
     for (uint32_t i = 0U; i < sizeof magic; i++) {
         saved[i] = magic[i];

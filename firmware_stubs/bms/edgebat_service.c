@@ -14,7 +14,6 @@ static void set_use(edgebat_t *battery, uint32_t cycle, uint32_t throughput_mAh,
     battery->cycle = cycle;
     battery->throughput = (uint64_t)throughput_mAh * EDGEBAT_PER_MAH;
     battery->efc = edgebat_bms_efc(battery->config->nominal_mAh, battery->throughput);
-    battery->kept_efc = battery->efc;
     battery->clock_s = clock_s;
     battery->swing = 0U;
     battery->armed = 0U;

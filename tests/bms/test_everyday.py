@@ -337,3 +337,23 @@ def test_c_equals_python_on_everyday_use(model_file: Path, tmp_path: Path):
     twin.power_on(twin.saved[-1])
     assert host.power_on() == 0
     assert_equal(host, twin, np.concatenate(parts[3:9]))
+
+
+def test_use_between_two_losses_of_power_is_not_lost_and_widens_the_bound(graph: IntGraph):
+    """A board without power at rest saves the use of a day when the cell rests, counts or not: 0.5 of nominal a day."""
+    estimator = Estimator(graph, Config(NOMINAL_MAH))
+    estimator.learn(By.MODEL, 9000, 150)
+    saved, revision = estimator.state(), estimator.revision
+    for _ in range(120):
+        restored = Estimator(graph, estimator.config)
+        restored.restore(saved)
+        revision = restored.revision
+        for sample in np.concatenate(
+            [discharge(minutes=15), rest(70), charge(3700, 3900, ma=1000, seconds=1800, ticks=60), rest(70)]
+        ):
+            restored.push(as_sample(sample))
+            restored.settle()
+            if restored.revision != revision:
+                revision, saved = restored.revision, restored.state()
+    assert restored.result().efc_quarters > 110
+    assert restored.result().sigma_cpct > 180

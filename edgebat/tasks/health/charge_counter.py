@@ -37,6 +37,7 @@ from edgebat.tasks.health.charge_types import (
     UINT16_MAX,
     UINT32_MAX,
     UNKNOWN,
+    USE_PART,
     Anchor,
     ChargeEnd,
     Config,
@@ -70,6 +71,7 @@ __all__ = [
     "UINT16_MAX",
     "UINT32_MAX",
     "UNKNOWN",
+    "USE_PART",
     "Anchor",
     "ChargeCounter",
     "ChargeEnd",
@@ -95,8 +97,8 @@ class ChargeCounter:
         self.limits = limits or RowLimits()
         self.count = self.charge = self.level_charge = self.moved_charge = 0
         self.throughput = self.swing = self.above = 0
-        self.efc = self.kept_efc = 0
-        """Throughput in quarters of an equivalent full cycle, and at the last revision for a parked cell."""
+        self.efc = self.kept_use = 0
+        """Throughput in quarters of an equivalent full cycle; ``use`` when it was saved last."""
         self.hole_ms = self.elapsed_ms = self.hold_ms = self.rest_ms = self.anchor_ms = self.cold_ms = 0
         self.last_ma = self.smooth_ma = self.least_ma = self.most_ma = self.last_mv = self.top_mv = 0
         self.anchor_ma = self.sum_ddegc = self.temperatures = 0
@@ -127,6 +129,11 @@ class ChargeCounter:
     def efc_of(cls, nominal_mah: int, throughput: int) -> int:
         """Quarters of an equivalent full cycle."""
         return min(throughput // (nominal_mah * PER_MAH // 2), UINT16_MAX)
+
+    @property
+    def use(self) -> int:
+        """Throughput in steps of 2^26, 9.3 mAh; it wraps around."""
+        return self.throughput >> 26 & UINT16_MAX
 
     def push(self, sample: Sample) -> bool:
         """Take one sample; false when it is invalid or impossible and was not used."""
@@ -380,12 +387,13 @@ class ChargeCounter:
         if not resting:
             self.rest_ms = 0
             if self.parked:  # a state that was saved at rest must not outlive the drive that begins
-                self.parked, self.kept_efc = False, self.efc
+                self.parked = False
                 self.revision += 1
             return
         self.rest_ms = max(min(self.rest_ms + dt_ms, PARKED_MS), 1)
-        if self.rest_ms >= PARKED_MS and not self.parked and self.is_parked and self.efc != self.kept_efc:
-            self.parked = True
+        used = self.use - self.kept_use & UINT16_MAX
+        if self.rest_ms >= PARKED_MS and not self.parked and used > self.config.nominal_mah // USE_PART:
+            self.kept_use, self.parked = self.use, self.is_parked
             self.revision += 1
 
     def _follow_taper(self, cell_mv: int, current: int) -> None:

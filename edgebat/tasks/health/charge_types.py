@@ -21,6 +21,8 @@ MOST_ANCHOR_MS = 172_800_000
 """After two days an offset of the sensor has become capacity."""
 PARKED_MS = 60_000
 """So long without current a cell is parked."""
+USE_PART = 186
+"""A twentieth of nominal capacity, in steps of ``ChargeCounter.use``: then what was used is worth saving."""
 RELAXED_MV = 50
 """A full cell's voltage may relax by so much once the charger has stopped."""
 COUNTED_DDEGC = (100, 500)
