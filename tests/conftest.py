@@ -19,6 +19,8 @@ from edgebat.tasks.health import HealthSpec, HealthWindows
 
 # The tests share few cores with each other (pytest-xdist): threads of torch would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Whoever imports PyBaMM in a test tells nobody.
+os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,16 @@ def plan(pipeline: Pipeline) -> list[Step]:
     # Tasks, families and baselines are found by name, which the source does not show.
     of_task = (f"edgebat.tasks.{pipeline.task.name}.task",)
     return [
-        Step("data", "data", "cells, windows, split", pipeline.data, data_config, entry=of_task),
+        Step(
+            "data",
+            "data",
+            "cells, windows, split",
+            pipeline.data,
+            data_config,
+            entry=of_task,
+            # Only who asks for drawn curves depends on who draws them.
+            apart=() if r.data.more.drawn else ("edgebat.teachers",),
+        ),
         Step(
             "teacher",
             "teacher",

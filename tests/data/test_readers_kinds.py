@@ -297,14 +297,14 @@ def test_predict_tells_how_it_read_the_file(tmp_path, command):
     test = cycling_test(cycles=12, period_s=30.0)
     names, columns = ["t [s]", "U [V]", "I [A]", "Zyklus"], (test.time_s, test.voltage_v, test.current_a, test.cycle)
     path = write(tmp_path / "log.csv", names, *columns, delimiter=";")
-    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.5")
+    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.0")
     assert code == 0, err
     assert "Read as: layout generic; delimiter ';'; column 'U [V]' is the voltage; " in " ".join(out.split())
     path = write(tmp_path / "log.csv", names, test.time_s / 60, *columns[1:])
-    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.5")
+    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.0")
     assert (code, out) == (2, "")
     assert "--set time_unit=min" in " ".join(err.split())
-    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.5", "--set", "time_unit=min", "--json")
+    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.0", "--set", "time_unit=min", "--json")
     assert code == 0, err
     assert len(json.loads(out)["windows"]) == 3
 

@@ -151,7 +151,7 @@ def test_a_reader_is_a_file(tmp_path: Path, command: Command) -> None:
     assert np.array_equal(read_cell(path, (), "positive_is_charge").current_a, cell.current_a)
     with pytest.raises(DataError, match="The current is flipped"):
         read_cell(path, (), "positive_is_discharge")
-    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.5", "--json")
+    code, out, err = command("predict", "demo-mlp", path, "--nominal-ah", "3.0", "--json")
     assert code == 0, err
     assert [window["cycle"] for window in json.loads(out)["windows"]] == [10, 11, 12]
 

@@ -33,7 +33,8 @@ def test_a_file_of_keras_is_read_exactly_and_quantized_closely(name: str, ending
     network = read_network(path, x)
     np.testing.assert_allclose(network.forward(network.windows(x)), EXPECTED[name], atol=1e-5)
     result = eb.quantize(path, x)
-    assert all(error.rms < 0.1 * error.spread for error in result.errors)
+    # Untrained LSTMs move by little more than a step of their hidden state, 2**-7.
+    assert all(error.rms < max(0.1 * error.spread, 2.0**-8) for error in result.errors)
 
 
 def test_code_in_a_file_of_keras_is_refused_and_never_run(tmp_path: Path) -> None:
