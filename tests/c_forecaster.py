@@ -17,8 +17,9 @@ class CHealth(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_uint16) for name in ("soh_cpct", "sigma_cpct", "rul_cycles", "model_cpct")),
         *((name, ctypes.c_uint16) for name in ("counting_cpct", "age_cycles")),
-        *((name, ctypes.c_uint32) for name in ("age_s", "cycle", "revision")),
+        *((name, ctypes.c_uint32) for name in ("age_s", "cycle", "revision", "throughput_mah", "window_ppm")),
         ("points_cpct", ctypes.c_uint16 * 8),
+        ("efc_quarters", ctypes.c_uint16),
         *((name, ctypes.c_uint8) for name in ("points", "warmup", "status", "source", "charge")),
     )
 

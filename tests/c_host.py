@@ -40,7 +40,7 @@ def c_compiler() -> str:
     return found[0]
 
 
-INCLUDES = [f"-I{firmware_dir() / folder}" for folder in ("include", "layers")]
+INCLUDES = [f"-I{firmware_dir() / folder}" for folder in ("include", "src")]
 """Where the headers of the kernels lie."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgebat.errors import ModelFileError, RecipeError
 from edgebat.files import atomic_write
 from edgebat.formats.c.bms import export_bms
+from edgebat.formats.c.lowering import HEADERS
 from edgebat.formats.c.write import write_c
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.roundings import ROUNDINGS
@@ -70,6 +71,7 @@ def _write(graph: IntGraph, folder: Path, formats: Sequence[str], mode: str, giv
         model = write_c(graph, target, c_name(graph.name), mode=mode)
         # The kernels the model calls come along, so that the folder compiles as it is in any firmware.
         private = sorted(model.kernel_sources[0].parent.glob("*.h")) if model.kernel_sources else []
+        private = [header for header in private if header.stem not in HEADERS]  # those lie beside models that need them
         for source in [*model.kernel_sources, *private, *sorted(model.include_dir.glob("*.h"))]:
             atomic_write(target / source.name, source.read_bytes())
     for kind, write in _WRITERS.items():

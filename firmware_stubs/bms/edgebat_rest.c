@@ -98,13 +98,13 @@ static EDGEBAT_SELDOM void take_rest(edgebat_t *battery, int16_t cell_mV) {
     }
 }
 
-static uint32_t magnitude(int32_t value) {
+static uint32_t absolute(int32_t value) {
     return (uint32_t)((value < 0) ? -value : value);
 }
 
 static void count_since(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     const uint32_t nominal = battery->config->nominal_mAh;
-    const uint8_t fast = (magnitude(battery->last_mA) > nominal) ? 1U : 0U;
+    const uint8_t fast = (absolute(battery->last_mA) > nominal) ? 1U : 0U;
     battery->ocv_charge += part;
     battery->ocv_ms += dt_ms;
     battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? dt_ms : 0U;
@@ -122,7 +122,7 @@ static uint8_t is_rested(const edgebat_t *battery, uint32_t moved_mV) {
             ((battery->rested_ms >= REST_MS) && ((moved_mV * MS_PER_MV) <= battery->rested_ms)) ? 1U : 0U;
     } else if (battery->sampled == 0U) {
         const uint32_t most_mA = battery->config->nominal_mAh / EDGEBAT_REST_PART;
-        rested = ((battery->rested_ms >= OFF_MS) && (magnitude(battery->last_mA) <= most_mA)) ? 1U : 0U;
+        rested = ((battery->rested_ms >= OFF_MS) && (absolute(battery->last_mA) <= most_mA)) ? 1U : 0U;
     } else {
         /* current has flowed up to now */
     }
@@ -131,7 +131,7 @@ static uint8_t is_rested(const edgebat_t *battery, uint32_t moved_mV) {
 
 /* After a sample was counted, before its rest is: `rest_ms` is that of the sample before. */
 void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms) {
-    const uint32_t moved_mV = magnitude((int32_t)cell_mV - battery->rested_mV);
+    const uint32_t moved_mV = absolute((int32_t)cell_mV - battery->rested_mV);
     if ((battery->ocv_cpct != EDGEBAT_UNKNOWN) && (dt_ms <= battery->config->max_gap_ms)) {
         count_since(battery, part, dt_ms);
     }

@@ -213,7 +213,7 @@ def test_names_of_recipes_models_targets_and_ports_are_completed() -> None:
     assert completed("export x.ebat --port z") == ["zephyr"]
     assert completed("init my.yaml --task l") == ["life"]
     assert completed("data fetch calce") == ["calce-cs2"]
-    assert completed("settings distill.f") == ["distill.fit"]
+    assert completed("settings distill.fit") == ["distill.fit"]
 
 
 def test_data_sets_and_cells_of_the_corpus_are_completed(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_teacher_without_a_state_is_refused_with_those_that_have_one(tmp_path)
 
 def test_the_teachers_with_a_state_are_the_named_ones() -> None:
     own = {name for name, kind in teacher_classes().items() if kind.hidden is not Teacher.hidden}
-    assert own - {"ensemble", "diffbatt_ensemble"} == set(WITH_STATE)
+    assert own - {"ensemble", "diffbatt_ensemble", "cross_fitted"} == set(WITH_STATE)
 
 
 def test_an_ensemble_joins_the_states_of_its_members() -> None:

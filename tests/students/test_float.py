@@ -126,7 +126,7 @@ def test_damaged_or_foreign_files_are_refused(tmp_path):
 
 
 def test_what_cannot_be_built_says_why():
-    with pytest.raises(RecipeError, match="cnn, lstm, mlp"):
+    with pytest.raises(RecipeError, match="cnn, gru, lstm, mlp"):
         health_student("transformer")
     with pytest.raises(RecipeError, match="units"):
         health_student("mlp", units=3)

@@ -99,7 +99,7 @@ def stored(teacher: Any, path: Path) -> bytes:
 
 
 def test_every_teacher_stands_in_this_table() -> None:
-    assert set(SMALL) == set(teacher_classes()) - {"ensemble"}
+    assert set(SMALL) == set(teacher_classes()) - {"ensemble", "cross_fitted"}
 
 
 @pytest.mark.parametrize("name", SMALL)

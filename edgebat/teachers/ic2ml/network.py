@@ -211,7 +211,7 @@ class Ic2ml(Teacher[HealthWindows]):
 
     def _batches(self, windows: HealthWindows) -> Iterator[tuple[tuple[Tensor, Tensor, Tensor], Tensor]]:
         """``answers`` in eval mode, batch by batch."""
-        x = np.asarray(windows.increments, dtype=np.float32)
+        x = np.asarray(getattr(windows, "increments", np.zeros(0)), dtype=np.float32)
         shape = (self.settings["context"], self.settings["increments"])
         if x.shape[1:] != shape:
             raise DataError(f"this ic2ml reads windows [N, {shape[0]}, {shape[1]}]; seen shape {x.shape}; give windows of "
