@@ -170,7 +170,8 @@ static void serve(world_t *w, fuzz_input_t *in) {
     const uint32_t what = (uint32_t)fuzz_range(in, 0, 20);
     int code;
     if ((what & 1U) != 0U) {
-        code = edgebat_seed(w->battery, (uint16_t)fuzz_range(in, 0, 20000), (uint16_t)fuzz_range(in, 0, 12000));
+        code =
+            edgebat_seed(w->battery, (uint16_t)fuzz_range(in, 0, 20000), (uint16_t)fuzz_range(in, 0, 12000));
     } else if ((what & 2U) != 0U) {
         fuzz_require(edgebat_use(w->battery, &use) == EDGEBAT_OK, "use fails");
         use.cycle = (uint32_t)fuzz_word(in);
@@ -196,8 +197,8 @@ static void repose(world_t *w, fuzz_input_t *in) {
     const int32_t cell_mV = fuzz_range(in, 3200, 4100);
     fuzz_require(edgebat_use_ocv(w->battery, &table) == EDGEBAT_OK, "table");
     for (uint32_t i = 0; i < 40U; i++) {
-        const edgebat_sample_t sample = {0, (i == 20U) ? (uint32_t)fuzz_word(in) : 59000U, (int16_t)cell_mV, 250,
-                                         EDGEBAT_VALID_ALL};
+        const edgebat_sample_t sample = {0, (i == 20U) ? (uint32_t)fuzz_word(in) : 59000U, (int16_t)cell_mV,
+                                         250, EDGEBAT_VALID_ALL};
         push(w, &sample);
         step(w, 1U);
     }
