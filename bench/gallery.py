@@ -14,6 +14,7 @@ import numpy as np
 import edgebat as eb
 from bench.gallery_entry import Entry
 from bench.gallery_networks import entries, scratch
+from bench.pages import print_or_write
 from edgebat.errors import EdgebatError
 
 PAGE = Path(__file__).parents[1] / "docs" / "foreign-models.md"
@@ -54,13 +55,7 @@ def table() -> str:
 
 def main() -> None:
     """Print the table, or write it."""
-    text = table()
-    if "--write" not in sys.argv:
-        print(text)
-        return
-    page = PAGE.read_text(encoding="utf-8")
-    before, after = page.partition(BEGIN)[0], page.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    print_or_write(table(), PAGE, BEGIN, END)
 
 
 if __name__ == "__main__":
