@@ -38,7 +38,7 @@ FULL_BELOW_MV, EMPTY_ABOVE_MV = 20, 50
 _HEALTH = [("soh", "<u2"), ("sigma", "<u2"), ("rul", "<u2"), ("status", "u1"), ("alive", "u1")]
 FRAME = np.dtype(_HEALTH)
 """The frame ``Health``; ``status`` with the source in its upper half."""
-SAID = np.dtype([*_HEALTH, ("at_s", "f8"), ("charge", "u1")])
+PUBLISHED = np.dtype([*_HEALTH, ("at_s", "f8"), ("charge", "u1")])
 """A burst of frames: what ``Health`` says, the clock of the life, the last charge."""
 
 
@@ -49,7 +49,7 @@ class LifeRecord:
     day: list[int] = field(default_factory=list)
     true: list[float] = field(default_factory=list)
     """Of the reference capacity of the configuration."""
-    said: list[float] = field(default_factory=list)
+    published: list[float] = field(default_factory=list)
     """Published last."""
     bound: list[float] = field(default_factory=list)
     """Half-width of the published 90 % bound, points."""
@@ -105,7 +105,7 @@ class _Front:
         self._graph = bench.graph
         self.record = LifeRecord()
         self._charges: Counter[str] = Counter()
-        self._last: Array = np.zeros(0, dtype=SAID)
+        self._last: Array = np.zeros(0, dtype=PUBLISHED)
         """The burst before, if any."""
         self._charged_at_s: float | None = None
         """End of a charge of which no frame has told yet."""
@@ -204,16 +204,16 @@ class _Front:
     def _swapped_cpct(self, happened: Happened) -> int:
         return round(1e7 * happened.capacity_ah / self._config.reference_mah)
 
-    def _observe(self, said: Array) -> None:
+    def _observe(self, published: Array) -> None:
         if self._charged_at_s is not None:
-            after = said[said["at_s"] > self._charged_at_s]
+            after = published[published["at_s"] > self._charged_at_s]
             if after.size:
                 self._charges[_outcome(int(after["charge"][0]), int(after["status"][0]))] += 1
                 self._charged_at_s = None
-        if not said.size:
+        if not published.size:
             return
-        row = np.empty(self._last.size + said.size, dtype=SAID)
-        row[: self._last.size], row[self._last.size :] = self._last, said
+        row = np.empty(self._last.size + published.size, dtype=PUBLISHED)
+        row[: self._last.size], row[self._last.size :] = self._last, published
         known, guess = row["soh"] != UNKNOWN, row["status"] >> 4 == Source.DATASHEET
         moved = np.abs(np.diff(row["soh"].astype(np.int64)))
         most = self._config.slew_cpct_h * np.diff(row["at_s"]) / 3600 + 1
@@ -230,7 +230,7 @@ class _Front:
         record.true.append(1e5 * over.capacity_ah / self._config.reference_mah)
         known = bool(last.size) and int(last["soh"][0]) != UNKNOWN
         sigma = int(last["sigma"][0]) if known else UNKNOWN
-        record.said.append(int(last["soh"][0]) / 100 if known else float("nan"))
+        record.published.append(int(last["soh"][0]) / 100 if known else float("nan"))
         record.bound.append(bound_of(sigma))
         record.status.append(Status(int(last["status"][0]) & 15).name if last.size else Status.WARMUP.name)
         record.efc = over.efc
@@ -271,13 +271,13 @@ def bound_of(sigma_cpct: int) -> float:
 
 
 def said_in(frames: list[Frame], clock_ms: int, begins_s: float) -> Array:
-    """[N] ``SAID``: the bursts among frames. ``clock_ms``: the board's clock when the life's was ``begins_s``."""
+    """[N] ``PUBLISHED``: the bursts among frames. ``clock_ms``: the board's clock when the life's was ``begins_s``."""
     health = [frame for frame in frames if frame.id == FIRST_ID + HEALTH]
     about = [frame.data[6] for frame in frames if frame.id == FIRST_ID + MODEL]
-    said = np.zeros(len(health), dtype=SAID)
+    published = np.zeros(len(health), dtype=PUBLISHED)
     content = np.frombuffer(b"".join(frame.data for frame in health), dtype=FRAME)
     for name in FRAME.names or ():
-        said[name] = content[name]
+        published[name] = content[name]
     since_ms: Float64 = np.array([(frame.time_ms - clock_ms) % 2**32 for frame in health], dtype=np.float64)
-    said["at_s"], said["charge"] = begins_s + since_ms / 1000, about
-    return said
+    published["at_s"], published["charge"] = begins_s + since_ms / 1000, about
+    return published

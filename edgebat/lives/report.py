@@ -84,18 +84,18 @@ def day_table(led: Sequence[Led]) -> str:
     """CSV, one row per day."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["kind", "life", "cell", "day", "true", "said", "bound", "status"])
+    writer.writerow(["kind", "life", "cell", "day", "true", "published", "bound", "status"])
     for one in led:
         record = one.record
-        columns = zip(record.day, record.true, record.said, record.bound, record.status, strict=True)
-        for day, true, said, bound, status in columns:
-            numbers = ["" if math.isnan(v) else f"{v:.3f}" for v in (true, said, bound)]
+        columns = zip(record.day, record.true, record.published, record.bound, record.status, strict=True)
+        for day, true, published, bound, status in columns:
+            numbers = ["" if math.isnan(v) else f"{v:.3f}" for v in (true, published, bound)]
             writer.writerow([one.kind, one.index + 1, one.cell, day, *numbers, status])
     return text.getvalue()
 
 
 def draw(lives: Lives) -> str:
-    """SVG text: truth, what was said, and its bound over a life; the first lives of each kind, nine panels at most."""
+    """SVG text: truth, what was published, and its bound over a life; the first lives of each kind, nine panels at most."""
     shown = _shown(lives.led)
     rows = -(-len(shown) // COLUMNS)
     width, height = 20 + COLUMNS * PANEL_WIDTH, HEAD + rows * (PANEL_HEIGHT + TITLE) + 10
@@ -131,18 +131,18 @@ def _shown(led: Sequence[Led]) -> list[Led]:
 
 def _chart(record: LifeRecord, title: str) -> Chart:
     every = slice(None, None, max(1, -(-len(record.day) // POINTS)))
-    day, true, said, bound = (
-        np.array(v[every], dtype=float) for v in (record.day, record.true, record.said, record.bound)
+    day, true, published, bound = (
+        np.array(v[every], dtype=float) for v in (record.day, record.true, record.published, record.bound)
     )
     ok = np.array([status == Status.OK.name for status in record.status[every]], dtype=np.bool_)
-    span = padded_range(true, said, np.array([70.0]), margin=0.08)
+    span = padded_range(true, published, np.array([70.0]), margin=0.08)
     chart = Chart(
         (0.0, max(float(day.max()), 1.0)), span, "day", "SOH, %", title, width=PANEL_WIDTH - 10, height=PANEL_HEIGHT
     )
-    for edge in (said - bound, said + bound):
+    for edge in (published - bound, published + bound):
         chart.line(day, np.where((edge > span[0]) & (edge < span[1]), edge, np.nan), "c1")
-    chart.line(day, true, "c0").line(day, np.where(ok, said, np.nan), "c3")
-    return chart.line(day, np.where(ok, np.nan, said), "c3", dashed=True)
+    chart.line(day, true, "c0").line(day, np.where(ok, published, np.nan), "c3")
+    return chart.line(day, np.where(ok, np.nan, published), "c3", dashed=True)
 
 
 def _percent(value: float) -> str:

@@ -28,7 +28,7 @@ class LifeScores:
     coverage: float
     """Of these, on which the truth lay within the published 90 % bound."""
     healthier: float
-    """Of these, on which the SOH said was above the truth by more than the bound."""
+    """Of these, on which the SOH published was above the truth by more than the bound."""
     error: float
     """Mean absolute error of the published SOH, points."""
     jumps: int
@@ -42,9 +42,9 @@ class LifeScores:
 def score(record: LifeRecord) -> LifeScores:
     """Of one life."""
     ok = np.array([status == Status.OK.name for status in record.status], dtype=np.bool_)
-    true, said, bound = (np.array(each) for each in (record.true, record.said, record.bound))
+    true, published, bound = (np.array(each) for each in (record.true, record.published, record.bound))
     first = int(np.argmax(ok)) if ok.any() else -1
-    known, error = np.isfinite(bound), said - true
+    known, error = np.isfinite(bound), published - true
     charges = sum(record.charges.values())
     first_ok = float(record.day[first] + 1) if first >= 0 else float("inf")
     return LifeScores(

@@ -9,7 +9,7 @@ from edgebat.bms.rest import OcvTable
 from edgebat.graph import IntGraph
 from edgebat.lives.cell import STEPS, CurvesCell
 from edgebat.lives.days import Living, shortened
-from edgebat.lives.front import SAID, Bench, LifeRecord, bound_of, lead, retrained
+from edgebat.lives.front import PUBLISHED, Bench, LifeRecord, bound_of, lead, retrained
 from edgebat.lives.many import table_of
 from edgebat.lives.scores import score, together
 from edgebat.lives.settings import Life, list_lives, load_life
@@ -68,11 +68,13 @@ def test_update_swap_edited_capacity_and_cuts_are_survived(graph: IntGraph, deep
     record = lived(Bench(graph, twin_days=1), life, cell)
     assert record.mismatches == 0
     assert record.jumps == []
-    before, after = record.said[11], record.said[12]
+    before, after = record.published[11], record.published[12]
     assert after == pytest.approx(before, abs=1)  # a new model inherits it
-    assert record.said[13] / record.said[12] == pytest.approx(1 / 0.98, abs=0.01)  # in parts of a smaller capacity
+    assert record.published[13] / record.published[12] == pytest.approx(
+        1 / 0.98, abs=0.01
+    )  # in parts of a smaller capacity
     assert record.true[13] / record.true[12] == pytest.approx(1 / 0.98, abs=0.01)
-    assert record.said[14] == pytest.approx(record.true[14], abs=1)  # service has said so
+    assert record.published[14] == pytest.approx(record.true[14], abs=1)  # service has said so
 
 
 @pytest.mark.parametrize("asleep", ["never", "idle", "off"])
@@ -85,8 +87,8 @@ def test_rests_measure_where_no_charge_passes_the_window(
     ]
     life = changed(deep, days=4, day=day, board={"asleep": asleep})
     without, with_table = (lived(Bench(graph, twin_days=4), life, cell, table) for table in (None, ocv))
-    assert np.isnan(without.said).all()
-    assert with_table.said[-1] == pytest.approx(with_table.true[-1], abs=4)
+    assert np.isnan(without.published).all()
+    assert with_table.published[-1] == pytest.approx(with_table.true[-1], abs=4)
     assert with_table.mismatches == 0
 
 
@@ -94,7 +96,7 @@ def test_a_record_is_scored():
     record = LifeRecord(
         day=[0, 1, 2, 3],
         true=[90.0, 90.0, 90.0, 90.0],
-        said=[float("nan"), 91.0, 93.0, 88.0],
+        published=[float("nan"), 91.0, 93.0, 88.0],
         bound=[float("nan"), 2.0, 2.0, 2.0],
         status=["WARMUP", "OK", "OUT_OF_DOMAIN", "OK"],
         charges={"OK": 3, "STARTS_ABOVE": 1},
@@ -106,7 +108,7 @@ def test_a_record_is_scored():
     assert scores.coverage == pytest.approx(2 / 3)
     assert scores.healthier == pytest.approx(1 / 3)
     assert scores.used == 0.75
-    never = score(LifeRecord(day=[0], true=[90.0], said=[float("nan")], bound=[float("nan")], status=["WARMUP"]))
+    never = score(LifeRecord(day=[0], true=[90.0], published=[float("nan")], bound=[float("nan")], status=["WARMUP"]))
     both = together([scores, never])
     assert both.days == 5
     assert both.coverage == scores.coverage
@@ -117,10 +119,10 @@ def test_a_jump_beyond_the_slew_limit_is_seen(graph: IntGraph, deep: Life, cell:
     from edgebat.lives.front import _Front, config_for
 
     front = _Front(Bench(graph, twin_days=0), config_for(graph, deep, cell))
-    said = np.zeros(4, dtype=SAID)
-    said["soh"], said["at_s"] = [9000, 9100, 9101, 9110], [0, 3600, 7200, 9000]
-    front._observe(said[:1])
-    front._observe(said[1:])
+    published = np.zeros(4, dtype=PUBLISHED)
+    published["soh"], published["at_s"] = [9000, 9100, 9101, 9110], [0, 3600, 7200, 9000]
+    front._observe(published[:1])
+    front._observe(published[1:])
     assert front.record.jumps == [3600 / 86400]
 
 
