@@ -25,6 +25,7 @@ from edgebat.graph import (
     Lut,
     MaxPool1D,
     Requant,
+    Reverse,
 )
 
 
@@ -97,6 +98,8 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
                 values[node.output] = [v for row in x for v in row]
             case LastStep():
                 values[node.output] = x[-1]
+            case Reverse():
+                values[node.output] = [x[len(x) - 1 - t] for t in range(len(x))]
             case Gru():
                 values[node.output] = gru(node, x, zero)
             case Lstm():

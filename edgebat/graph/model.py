@@ -239,7 +239,16 @@ class LastStep(Node):
     op: ClassVar[str] = "last_step"
 
 
-_ALL = (Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, Gru, LastStep)
+@dataclass(frozen=True, eq=False)
+class Reverse(Node):
+    """[T, C] -> [T, C], the last time step first; changes no number. Such a graph runs on whole windows only."""
+
+    op: ClassVar[str] = "reverse"
+
+
+_ALL = (
+    Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, Gru, LastStep, Reverse,
+)  # fmt: skip
 OPERATORS: dict[str, type[Node]] = {cls.op: cls for cls in _ALL}
 
 

@@ -8,13 +8,20 @@ from typing import Any
 from edgebat.errors import ModelFileError
 from edgebat.formats.c.conv import lower_average_pool, lower_conv1d, lower_depthwise, lower_max_pool
 from edgebat.formats.c.dense import lower_dense
-from edgebat.formats.c.elementwise import lower_add, lower_concat, lower_flatten, lower_last_step, lower_lut
+from edgebat.formats.c.elementwise import (
+    lower_add,
+    lower_concat,
+    lower_flatten,
+    lower_last_step,
+    lower_lut,
+    lower_reverse,
+)
 from edgebat.formats.c.exact import LINEAR
 from edgebat.formats.c.gru import lower_gru, lower_gru_step
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.lstm import lower_lstm, lower_lstm_step
 from edgebat.formats.c.memory import View
-from edgebat.graph.model import Concat, Conv1D, Convolution, Dense, Flatten, Node
+from edgebat.graph.model import Concat, Conv1D, Convolution, Dense, Flatten, Node, Reverse
 
 Operators = Mapping[str, Callable[[Lowering, Any], None]]
 
@@ -31,6 +38,7 @@ OPERATORS: Operators = {
     "lstm": lower_lstm,
     "gru": lower_gru,
     "last_step": lower_last_step,
+    "reverse": lower_reverse,
 }
 STEP_OPERATORS: Operators = {**OPERATORS, "lstm": lower_lstm_step, "gru": lower_gru_step}
 """Operators of one time step, between whose calls a layer keeps its state."""
@@ -71,7 +79,7 @@ def _reads_directly(low: Lowering, node: Node, view: View) -> bool:
             return True
         case Convolution():
             return view.width % 4 == 0 and node.padding == (0, 0)
-        case Concat():
+        case Concat() | Reverse():
             return True
         case _:
             return view.width % 4 == 0

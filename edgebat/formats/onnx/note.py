@@ -163,7 +163,7 @@ class _Decoder:
         node: Node = self.cls(**self.common, **more)
         return node
 
-    flatten = concat = last_step = max_pool1d = plain
+    flatten = concat = last_step = max_pool1d = reverse = plain
 
     def average_pool1d(self) -> Node:
         return self.plain(requant=self.requant(self.array("weight_scale", "float32")[:1]))

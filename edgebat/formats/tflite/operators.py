@@ -341,6 +341,13 @@ class Importer(DilatedImporter):
             raise ModelFileError(f"{operator.where}: edgebat reads a slice of the last time step, [:, -1, :], only")
         self.nodes.append(ops.LastStep(self.label(target), (source.name,), target.name))
 
+    def on_reverse_v2(self, operator: FileOperator) -> None:
+        source, target = self.source(operator), self.target(operator)
+        axes = self.constant(operator, 1, "int32", rank=1).values.tolist()
+        if axes != [self.time_axis(self.model.tensors[operator.inputs[0]])]:
+            raise ModelFileError(f"{operator.where} turns the axes {axes} round; edgebat reads time only")
+        self.nodes.append(ops.Reverse(self.label(target), (source.name,), target.name))
+
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
         self.nodes += read_lstm(self, operator)
 
