@@ -72,6 +72,11 @@ class LastStep:
 
 
 @dataclass(frozen=True)
+class Reverse:
+    """[T, C], the last time step first."""
+
+
+@dataclass(frozen=True)
 class Add:
     """Sum of two layers of equal shape."""
 
@@ -101,7 +106,7 @@ class Table:
 
 Linear = Dense | Conv
 Recurrent = LstmLayer | GruLayer
-Layer = Dense | Conv | MaxPool | AveragePool | Flatten | LastStep | Add | Concat | Scale | Table | Recurrent
+Layer = Dense | Conv | MaxPool | AveragePool | Flatten | LastStep | Reverse | Add | Concat | Scale | Table | Recurrent
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +206,8 @@ def apply(layer: Layer, *xs: Array) -> Array:
             return x.reshape(len(x), -1)
         case LastStep():
             return x[:, -1]
+        case Reverse():
+            return x[:, ::-1]
         case Add():
             return activate(xs[0] + xs[1], layer.activation)
         case Concat():

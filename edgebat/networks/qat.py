@@ -107,6 +107,8 @@ def _float_form(node: Node, graph: IntGraph) -> Callable[..., Tensor]:
     match node:
         case ops.Add():
             return lambda a, b: a + b
+        case ops.Reverse():
+            return lambda x: x.flip(1)
         case ops.Concat():
             return lambda *parts: torch.cat(parts, dim=-1)
         case ops.AveragePool1D(size=size, stride=stride):
