@@ -148,11 +148,10 @@ def test_an_onnx_sequence_that_is_flattened_across_directions_is_refused() -> No
         float_onnx(model.SerializeToString(), windows(4), "both.onnx", "both")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[1] / "files").glob("recurrent_*.keras")), ids=lambda p: p.stem
-)
-def test_a_keras_file_of_either_direction_keeps_its_answers(path: Path) -> None:
+@pytest.mark.parametrize("name", ["backwards", "cell", "loop_both"])
+def test_a_keras_file_of_either_direction_keeps_its_answers(name: str) -> None:
     pytest.importorskip("h5py")
+    path = Path(__file__).parents[1] / "files" / "recurrent" / f"{name}.keras"
     expected = np.load(path.with_suffix(".npz"))
     network = read_network(path, expected["x"])
     found = network.forward(network.windows(expected["x"]))
