@@ -137,8 +137,8 @@ class _Reader(RecurrentOperators):
                 return np.concatenate([np.atleast_1d(v) for v in inputs], axis=int(str(a.get("axis", 0))))
             case "Gather":
                 return np.take(inputs[0], np.asarray(inputs[1], np.int64), axis=int(str(a.get("axis", 0))))
-            case "Slice" if len(inputs) >= 3 and np.ndim(inputs[0]) == 1:
-                return inputs[0][int(np.ravel(inputs[1])[0]) : int(np.ravel(inputs[2])[0])]
+            case "Slice" if len(inputs) >= 3:
+                return _sliced(inputs[0], *inputs[1:])
             case "Expand":
                 return np.broadcast_to(inputs[0], np.maximum(np.asarray(inputs[1]), 1))
             case "Transpose":
@@ -412,6 +412,17 @@ class _Reader(RecurrentOperators):
         return [x, None]
 
     on_identity = on_dropout = on_cast = same
+
+
+def _sliced(x: Array, starts: Array, ends: Array, axes: Any = None, steps: Any = None) -> Array:
+    """The operator Slice on constants; an end before the first position, backwards, is written as a large negative one."""
+    starts, ends = np.ravel(starts), np.ravel(ends)
+    places = np.arange(len(starts)) if axes is None else np.ravel(axes)
+    every = np.ones(len(starts), int) if steps is None else np.ravel(steps)
+    cut = [slice(None)] * np.ndim(x)
+    for place, start, end, step in np.stack([places, starts, ends, every], axis=1).tolist():
+        cut[place] = slice(start, None if step < 0 and end < -np.shape(x)[place] else end, step)
+    return np.asarray(np.asarray(x)[tuple(cut)])
 
 
 _FUNCTIONS = {
