@@ -13,6 +13,7 @@ from edgebat.files import atomic_write
 from edgebat.formats.c.bms import export_bms
 from edgebat.formats.c.lowering import HEADERS
 from edgebat.formats.c.write import write_c
+from edgebat.formats.golden import write_golden
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.formats.tflite.write import write_tflite
@@ -135,7 +136,7 @@ def export_all(
     mode: str = "balanced",
     given: Path | None = None,
 ) -> tuple[list[Path], str]:
-    """``export_model``, and with C ``export_for_bms``: all files, and why there is none for a BMS where there could be.
+    """``export_model``, golden vectors, and with C ``export_for_bms``: all files, and why there is none for a BMS.
 
     given: as there; then of the usual formats those are left out that would change integers.
     """
@@ -143,10 +144,15 @@ def export_all(
         reasons = {kind: storable(graph, kind) for kind in formats if given.suffix != f".{kind}"}
         usual = tuple(formats) == USUAL
         kept = [kind for kind in formats if not (usual and reasons.get(kind))]
-        files = export_model(graph, folder, kept, name, mode=mode, given=given)
+        files = [*export_model(graph, folder, kept, name, mode=mode, given=given), beside(graph, folder, name)]
         return files, "; ".join(f"no .{kind}: {why}" for kind, why in reasons.items() if why)
     files = export_model(graph, folder, formats, name, mode=mode)
     # A user's own network is of no task that a BMS estimator knows.
     bms = "c" in formats and "network" not in graph.meta
     found, why = export_for_bms(graph, folder, name) if bms else ([], "")
-    return [*files, *found], why
+    return [*files, beside(graph, folder, name), *found], why
+
+
+def beside(graph: IntGraph, folder: Path, name: str | None) -> Path:
+    """The golden vectors of what ``export_model`` has written to ``folder``."""
+    return write_golden(graph, folder / f"{name or graph.name}.golden.json")

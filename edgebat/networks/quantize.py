@@ -81,9 +81,9 @@ class QuantizedNetwork:
     def export(self, folder: str | Path, to: Sequence[str] = ("c", "tflite", "onnx"), *, name: str | None = None,
                mode: str = "balanced") -> list[Path]:  # fmt: skip
         """Write C, TFLite and ONNX to ``folder``; as ``Estimator.export``. Raises ModelFileError, RecipeError."""
-        from edgebat.formats.export import export_model
+        from edgebat.formats.export import export_all
 
-        return export_model(self.graph, Path(folder), to, name, mode=mode)
+        return export_all(self.graph, Path(folder), to, name, mode=mode)[0]
 
     def text(self) -> str:
         """The errors as lines."""
