@@ -15,12 +15,11 @@ from edgebat.formats.roundings import Rounding
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.rules import activation_range
 from edgebat.formats.tflite.schema import ACTIVATION
-from edgebat.graph.model import IntGraph, Node, Requant, Tensor
+from edgebat.graph.model import IntGraph, Node, Pad1D, Requant, Tensor
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 Table = Callable[[Tensor, Tensor], Int8]
 REMEDIES = {
-    "SOFTMAX": "End the model before the softmax; the largest output stays the largest",
     "WHILE": "Convert an LSTM as the fused operator: Keras LSTM(unroll=False) with a fixed batch of 1",
 }
 """What to do about operators that edgebat does not run."""
@@ -124,11 +123,19 @@ class ImporterBase:
         return 2 if len(tensor.shape) == 4 and (tensor.shape[1] == 1 or tensor.shape[2] != 1) else 1
 
     def value(self, index: int, where: str) -> Tensor:
+        if index in self.padded and index not in self.values:
+            self.pad_alone(index, where)
         found = self.values.get(index)
         if found is None:
             name = self.model.tensors[index].name if index >= 0 else "(absent)"
             raise ModelFileError(f"{where} reads {name!r}, which no earlier operator writes as int8")
         return found
+
+    def pad_alone(self, index: int, where: str) -> None:
+        """The output of a PAD that no convolution takes up, as an operator of its own."""
+        source, padding = self.padded[index]
+        target = self.declare(self.model.tensors[index], where)
+        self.nodes.append(Pad1D(self.label(target), (source.name,), target.name, padding, source.zero_point))
 
     def source(self, operator: FileOperator, position: int = 0) -> Tensor:
         self.expect_inputs(operator, position + 1)
