@@ -160,7 +160,7 @@ class GraphMaker:
         label, (length, channels) = self.label("float"), self.current.shape
         positions = (length + sum(padding) - size) // stride + 1
         target = self.target(label, (positions, channels), self.current.scale)
-        node = FloatPool1D(label, (self.current.name,), label, size, stride, padding, count_padding)
+        node = FloatPool1D(label, (self.current.name,), label, size, stride, padding, count_padding, False)
         return self.append(node, target)
 
     def softmax(self) -> Tensor:
@@ -374,6 +374,8 @@ def random_padded(seed: int) -> IntGraph:
             left = int(rng.integers(0, size))
             make.pad(left, size - 1 - left, int(rng.choice([-128, 0, 127])))
             make.max_pool(size, stride)
+            if make.current.shape[0] > 3:
+                make.pad(-int(rng.integers(0, 2)), -1, make.current.zero_point)
         if rng.random() < 0.5:
             make.conv(int(rng.integers(1, 9)), 2, padding=(1, 0))
     if rng.random() < 0.4:

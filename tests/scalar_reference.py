@@ -99,8 +99,9 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
                     for t in range(graph.tensors[node.output].shape[0])
                 ]
             case Pad1D():
-                stripes = [[[node.value] * len(x[0])] * rows for rows in node.padding]
-                values[node.output] = stripes[0] + x + stripes[1]
+                left, right = node.padding
+                stripes = [[[node.value] * len(x[0])] * max(rows, 0) for rows in node.padding]
+                values[node.output] = stripes[0] + x[max(-left, 0) : len(x) - max(-right, 0)] + stripes[1]
             case MeanPool1D():
                 values[node.output] = [
                     [half_away(Fraction(sum(column), len(column))) for column in zip(*rows, strict=True)]

@@ -119,7 +119,7 @@ def _foreign_form(graph: IntGraph, node: Node, kind: str) -> bool:
     """Whether ``node`` is of an engine that files of ``kind`` do not stand for."""
     match node:
         case FloatPool1D():
-            return kind != "onnx"
+            return kind != "onnx" or node.unsigned
         case Softmax(form="tflm"):
             return not np.array_equal(node.table, micro_table(graph.tensors[node.inputs[0]].scale))
         case Softmax():

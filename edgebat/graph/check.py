@@ -211,7 +211,7 @@ def _check_pad(node: ops.Pad1D, source: Tensor, target: Tensor) -> None:
     left, right = node.padding
     if (
         len(source.shape) != 2
-        or min(node.padding) < 0
+        or source.shape[0] + min(left, 0) + min(right, 0) < 1
         or max(node.padding) > MAX_PADDING
         or not -128 <= node.value <= 127
     ):

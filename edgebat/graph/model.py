@@ -127,7 +127,7 @@ class MaxPool1D(Node):
 
 @dataclass(frozen=True, eq=False)
 class Pad1D(Node):
-    """``padding`` = (left, right) rows of the integer ``value`` around [T, C]; scale unchanged."""
+    """``padding`` = (left, right) rows of the integer ``value`` around [T, C], or so many rows cut off where negative."""
 
     op: ClassVar[str] = "pad1d"
     padding: tuple[int, int]
@@ -154,6 +154,7 @@ class FloatPool1D(Node):
 
     ``rint(sum of float32((x - zp_in) * s_in) / count / s_out + zp_out)`` with every operation rounded to float32.
     Windows as in `MeanPool1D`; count is the number of positions within the sequence, or ``size`` when ``count_padding``.
+    unsigned: the file's output is uint8, so that zp_out + 128 is added, and 128 taken off again behind the rounding.
     """
 
     op: ClassVar[str] = "float_pool1d"
@@ -161,6 +162,7 @@ class FloatPool1D(Node):
     stride: int
     padding: tuple[int, int]
     count_padding: bool
+    unsigned: bool
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from edgebat.arrays import Array
 from edgebat.graph import arithmetic
 from edgebat.graph import model as ops
 from edgebat.graph.model import Node, Requant, Tensor, reach
-from edgebat.runtime.padded_pool import float_pool, mean_pool
+from edgebat.runtime.padded_pool import float_pool, mean_pool, pad
 from edgebat.runtime.softmax import softmax
 
 Kernel = Callable[..., Array]
@@ -39,7 +39,7 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
         case ops.AveragePool1D():
             return _average_pool(node, source)
         case ops.Pad1D():
-            return lambda x: np.pad(x, ((0, 0), node.padding, (0, 0)), constant_values=float(node.value))
+            return lambda x: pad(node, x)
         case ops.MeanPool1D():
             return mean_pool(node, source)
         case ops.FloatPool1D():

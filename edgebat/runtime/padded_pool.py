@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edgebat.arrays import Array, Int64
-from edgebat.graph.model import FloatPool1D, MeanPool1D, Tensor
+from edgebat.graph.model import FloatPool1D, MeanPool1D, Pad1D, Tensor
 
 Kernel = Callable[[Array], Array]
 
@@ -23,6 +23,14 @@ def counts(node: MeanPool1D | FloatPool1D, length: int) -> Int64:
     """By how much the sum of each window is divided, [T']."""
     whole = isinstance(node, FloatPool1D) and node.count_padding
     return np.array([node.size if whole else end - start for start, end in window_ends(node, length)], np.int64)
+
+
+def pad(node: Pad1D, x: Array) -> Array:
+    """Rows of a constant at the ends, or without so many rows."""
+    left, right = node.padding
+    kept = x[:, max(-left, 0) : x.shape[1] - max(-right, 0)]
+    sides = ((0, 0), (max(left, 0), max(right, 0)), (0, 0))
+    return np.pad(kept, sides, constant_values=float(node.value))
 
 
 def divided(sums: Array, count: Array) -> Array:
@@ -43,10 +51,11 @@ def float_values(source: Tensor) -> Array:
     return steps.astype(np.float32) * np.float32(source.scale)
 
 
-def float_outputs(sums: Array, count: Array, target: Tensor) -> Array:
+def float_outputs(node: FloatPool1D, sums: Array, count: Array, target: Tensor) -> Array:
     """What becomes of float32 ``sums``, each operation rounded to float32."""
-    quotient = (sums / count.astype(np.float32)) / np.float32(target.scale) + np.float32(target.zero_point)
-    return np.clip(np.rint(quotient), -128, 127)
+    middle = 128 if node.unsigned else 0
+    steps = (sums / count.astype(np.float32)) / np.float32(target.scale) + np.float32(target.zero_point + middle)
+    return np.clip(np.rint(steps) - middle, -128, 127)
 
 
 def float_pool(node: FloatPool1D, source: Tensor, target: Tensor) -> Kernel:
@@ -60,6 +69,6 @@ def float_pool(node: FloatPool1D, source: Tensor, target: Tensor) -> Kernel:
         for t, (start, end) in enumerate(ends):
             for position in range(start, end):
                 sums[:, t] += real[:, position]
-        return float_outputs(sums, count, target).astype(np.float64)
+        return float_outputs(node, sums, count, target).astype(np.float64)
 
     return pool

@@ -72,6 +72,7 @@ typedef struct {
     uint16_t left;      /* rows of the first window before the sequence */
     uint16_t row;       /* bytes per input row */
     uint16_t out;       /* bytes per output row */
+    uint8_t middle;     /* taken off the result: 128 where the file's output is uint8 */
     uint8_t whole; /* 1: float sums are divided by `size`; 0: by the number of rows within the sequence */
 } edgebat_exact_pool_t;
 

@@ -34,7 +34,7 @@ static int8_t float_mean(const edgebat_exact_pool_t *layer, const int8_t *x, uin
     const uint32_t divisor = (layer->whole != 0U) ? layer->size : count;
     sum = edgebat_float_divide(sum, edgebat_float_rounded(0, divisor, 0));
     sum = edgebat_float_add(edgebat_float_divide(sum, layer->scale), layer->zero_point);
-    return saturated(edgebat_float_integer(sum, 1024, 0));
+    return saturated(edgebat_float_integer(sum, 1024, 0) - (int32_t)layer->middle);
 }
 
 void edgebat_exact_pool(const edgebat_exact_pool_t *layer, const int8_t *x, int8_t *y) {

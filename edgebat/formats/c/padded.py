@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgebat.arrays import Float32
@@ -16,13 +18,15 @@ _FORMS = {"tflm": "MICRO", "litert": "LITERT", "onnxruntime": "ONNXRUNTIME"}
 
 
 def lower_pad(low: Lowering, node: Pad1D) -> None:
-    """A copy between two stripes of one value."""
+    """A copy, of the rows that stay, between two stripes of one value."""
     view, out = low.view(node), low.new_view(node.output)
     left, right = node.padding
-    middle = View(out.buffer, out.start + left * out.stride, view.rows, view.width, out.stride)
-    low.call("edgebat_copy", view, view.stride, middle, out.stride, view.rows, view.width)
+    first, kept = max(-left, 0), view.rows + min(left, 0) + min(right, 0)
+    source = replace(view, start=view.start + first * view.stride, rows=kept)
+    middle = View(out.buffer, out.start + max(left, 0) * out.stride, kept, view.width, out.stride)
+    low.call("edgebat_copy", source, view.stride, middle, out.stride, kept, view.width)
     for rows, start in ((left, out.start), (right, middle.start + middle.bytes)):
-        if rows:
+        if rows > 0:
             stripe = View(out.buffer, start, rows, view.width, out.stride)
             low.call("edgebat_fill", stripe, rows * out.stride, node.value)
     low.finish(node.output)
@@ -30,16 +34,17 @@ def lower_pad(low: Lowering, node: Pad1D) -> None:
 
 def lower_mean_pool(low: Lowering, node: MeanPool1D) -> None:
     """Integers divided by the number of positions."""
-    _pool(low, node, {"values": 0, "scale": 0, "zero_point": 0, "whole": 0})
+    _pool(low, node, {"values": 0, "scale": 0, "zero_point": 0, "whole": 0, "middle": 0})
 
 
 def lower_float_pool(low: Lowering, node: FloatPool1D) -> None:
     """float32 numbers by table, added one after another."""
     label, target = f"{low.label(node)}_values", low.target(node)
     low.tables.append(tables.word_table(label, _bits(float_values(low.source(node)))))
-    scale, zero = _bits(np.array([target.scale, target.zero_point], np.float32))
+    middle = 128 if node.unsigned else 0
+    scale, zero = _bits(np.array([target.scale, target.zero_point + middle], np.float32))
     fields: tables.Fields = {
-        "values": label, "scale": _word(scale), "zero_point": _word(zero), "whole": int(node.count_padding)
+        "values": label, "scale": _word(scale), "zero_point": _word(zero), "whole": int(node.count_padding), "middle": middle
     }  # fmt: skip
     _pool(low, node, fields)
 

@@ -173,6 +173,8 @@ class _Emitter:
         )
 
     def float_pool1d(self, node: ops.FloatPool1D, source: Tensor, target: Tensor) -> None:
+        if node.unsigned:
+            raise ModelFileError(f"node {node.name!r} (float_pool1d): it rounds as for uint8; edgebat writes int8")
         inputs = [self.image(source.name), *self.scale_and_zero(source), *self.scale_and_zero(target)]
         self.channels_first[target.name] = self.onnx.emit(
             "QLinearAveragePool", inputs, f"{target.name}/nct", MICROSOFT, kernel_shape=[node.size], strides=[node.stride],

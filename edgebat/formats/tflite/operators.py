@@ -254,23 +254,6 @@ class Importer(PoolingImporter):
             raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
         self.nodes.append(ops.Concat(self.label(target), tuple(source.name for source in sources), target.name))
 
-    def on_strided_slice(self, operator: FileOperator) -> None:
-        source, target = self.source(operator), self.target(operator)
-        before = self.model.tensors[operator.inputs[0]]
-        rank, time = len(before.shape), self.time_axis(before)
-        begin, end, strides = (self.constant(operator, position, "int32", rank=1).values for position in (1, 2, 3))
-        options = operator.options
-        full = ((1 << rank) - 1) & ~(1 << time)
-        shrink = options.get("shrink_axis_mask", 0)
-        last = len(source.shape) == 2 and len(begin) == len(end) == len(strides) == rank
-        last = last and int(begin[time]) in (-1, source.shape[0] - 1) and (strides == 1).all()
-        last = last and options.get("begin_mask", 0) & full == full and options.get("end_mask", 0) & full == full
-        last = last and shrink >> time & 1 == 1 and not shrink & ~(1 << time) & ~(1 << (3 - time) if rank == 4 else 0)
-        last = last and not options.get("begin_mask", 0) >> time & 1 and not options.get("new_axis_mask", 0)
-        if not last or options.get("ellipsis_mask", 0) or options.get("offset"):
-            raise ModelFileError(f"{operator.where}: edgebat reads a slice of the last time step, [:, -1, :], only")
-        self.nodes.append(ops.LastStep(self.label(target), (source.name,), target.name))
-
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
         self.nodes += read_lstm(self, operator)
 

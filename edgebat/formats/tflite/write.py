@@ -210,6 +210,9 @@ class _Writer(FileBuilder):
         self.planar(MAX_POOL_2D, source, target, [], options)
 
     def pad1d(self, node: ops.Pad1D, source: Tensor, target: Tensor) -> None:
+        if min(node.padding) < 0:
+            self.crop(node, source, target)
+            return
         amounts = np.array([*((0, 0) for _ in self.lead), node.padding, (0, 0)], np.int32)
         sides = self.tensor(f"{node.name}/padding", amounts.shape, "int32", data=amounts)
         value = self.tensor(
@@ -217,6 +220,27 @@ class _Writer(FileBuilder):
             zero_point=source.zero_point,
         )  # fmt: skip
         self.operator("PADV2", 2, [self.index[source.name], sides, value], self.index[target.name])
+
+    def crop(self, node: ops.Pad1D, source: Tensor, target: Tensor) -> None:
+        """STRIDED_SLICE of the rows that stay."""
+        if max(node.padding) > 0:
+            raise ModelFileError(f"node {node.name!r} (pad1d): TFLite pads or cuts, not both at once")
+        rank, time = len(self.lead) + 2, len(self.lead)
+        begin, end = np.zeros(rank, np.int32), np.zeros(rank, np.int32)
+        begin[time], end[time] = -node.padding[0], source.shape[0] + node.padding[1]
+        constants = [
+            self.tensor(f"{node.name}/{label}", (rank,), "int32", data=data)
+            for label, data in (("begin", begin), ("end", end), ("strides", np.ones(rank, np.int32)))
+        ]
+        masks = dict.fromkeys(("begin_mask", "end_mask"), ((1 << rank) - 1) & ~(1 << time))
+        self.operator(
+            "STRIDED_SLICE",
+            2,
+            [self.index[source.name], *constants],
+            self.index[target.name],
+            "StridedSliceOptions",
+            masks,
+        )
 
     def mean_pool1d(self, node: ops.MeanPool1D, source: Tensor, target: Tensor) -> None:
         if node.padding != rules.same_padding(source.shape[0], node.size, node.stride, 1):
