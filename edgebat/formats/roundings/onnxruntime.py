@@ -7,7 +7,17 @@ import numpy as np
 from edgebat.arrays import Float32, Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier
-from edgebat.formats.roundings.base import VALUES, Bounds, Rounding, Summands, as_int8, sum_by_steps
+from edgebat.formats.roundings.base import (
+    VALUES,
+    Bounds,
+    Operand,
+    Rounding,
+    Summands,
+    as_int8,
+    dequantized,
+    nearest,
+    sum_by_steps,
+)
 from edgebat.graph.arithmetic import requantize_float
 from edgebat.graph.model import Requant, Tensor
 
@@ -41,7 +51,7 @@ class OnnxRuntime(Rounding):
 
     def float_add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
         """Between DequantizeLinear and QuantizeLinear: a sum in float32, divided by the scale, as the model says."""
-        a, b = (_dequantized(source) for source in sources)
+        a, b = (dequantized(source) for source in sources)
         outputs = np.rint((a[:, None] + b) / np.float32(target.scale)).astype(np.int64) + target.zero_point
         unit = 2.0 ** (_FIXED_BITS - np.ceil(np.log2(max(source.scale for source in sources))))
         fixed_a, fixed_b = (np.rint(part * np.float64(unit)).astype(np.int64) for part in (a, b))
@@ -49,32 +59,32 @@ class OnnxRuntime(Rounding):
 
     def twice(self, source: Tensor, target: Tensor) -> Int8:
         """A value added to itself is not fused: float32, as the model says."""
-        x = _dequantized(source)
-        return _quantized(x + x, target)
+        x = dequantized(source)
+        return nearest(x + x, target)
 
     def requantize(self, source: Tensor, target: Tensor) -> Int8:
-        return _quantized(_dequantized(source), target)
+        return nearest(dequantized(source), target)
 
     def clip(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
-        return _quantized(np.clip(_dequantized(source), np.float32(low), np.float32(high)), target)
+        return nearest(np.clip(dequantized(source), np.float32(low), np.float32(high)), target)
 
-    def affine(self, source: Tensor, target: Tensor, scale: Float32, offset: Float32) -> Int8:
-        """The tables [C, 256] of ``x * scale + offset`` with one of each a channel: a batch normalization."""
-        return _quantized(_dequantized(source) * scale[:, None] + offset[:, None], target)
+    def fused_sum(self, source: Tensor, target: Tensor, a: Operand, b: Operand) -> Int8:
+        ratios = [np.float32(scale) / np.float32(target.scale) for _, scale, _ in (a, b)]
+        zeros = [np.float32(zero) for *_, zero in (a, b)]
+        fixed = np.float32(target.zero_point) - (ratios[0] * zeros[0] + ratios[1] * zeros[1])
+        summed = _fused(a[0], ratios[0], _fused(b[0], ratios[1], fixed))
+        return as_int8(np.rint(summed).astype(np.int64))
+
+    def fused_product(self, source: Tensor, target: Tensor, a: Operand, b: Operand) -> Int8:
+        ratio = np.float32(a[1]) * np.float32(b[1]) / np.float32(target.scale)
+        products = ((a[0] - a[2]) * (b[0] - b[2])).astype(np.float32) * ratio
+        return as_int8(np.rint(products).astype(np.int64) + target.zero_point)
 
     def leaky_relu(self, source: Tensor, target: Tensor, alpha: float) -> Int8:
-        x = _dequantized(source)
-        return _quantized(np.where(x >= 0, x, x * np.float32(alpha)), target)
+        x = dequantized(source)
+        return nearest(np.where(x >= 0, x, x * np.float32(alpha)), target)
 
 
 def _fused(x: Int64, factor: np.float32, summand: np.float32 | Float32) -> Float32:
     """fma in float32: float64 holds products of int8 and float32, and their sums with a float32, all but exactly."""
     return np.asarray(x * np.float64(factor) + np.asarray(summand, np.float64), np.float32)
-
-
-def _dequantized(source: Tensor) -> Float32:
-    return (VALUES - source.zero_point).astype(np.float32) * np.float32(source.scale)
-
-
-def _quantized(x: Float32, target: Tensor) -> Int8:
-    return as_int8(np.rint(x / np.float32(target.scale)).astype(np.int64) + target.zero_point)
