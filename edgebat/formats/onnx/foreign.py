@@ -265,8 +265,12 @@ class ImporterBase:
         match value:
             case kinds.Sum(sources=(_, second)):
                 self.float_sums |= not value.fused
-                add = self.rounding.add if value.fused else self.rounding.float_add
-                rounded = add((source, second.tensor), target, self.bounds(value, scale, zero))
+                operands, limits = (source, second.tensor), self.bounds(value, scale, zero)
+                rounded = (
+                    self.rounding.add(operands, target, limits, 128 * unsigned)
+                    if value.fused
+                    else self.rounding.float_add(operands, target, limits)
+                )
                 node = ops.Add(name, (source.name, second.tensor.name), name, *rounded)
             case kinds.Average():
                 requant = self.rounding.mean(source, value.size, target, self.bounds(value, scale, zero))

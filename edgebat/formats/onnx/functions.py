@@ -274,7 +274,7 @@ class FunctionImporter(ImporterBase):
             steps = self.by_channel(values, source)
             own = (np.arange(-128, 128)[None], source.tensor.scale, source.tensor.zero_point)
             operands = (own, (steps, scale, zero)) if constant == 3 else ((steps, scale, zero), own)
-            return self.round(Function(source, name, operands), *output)
+            return self.round(Function(source, name, (*operands, 128 * output[3])), *output)
         a, b = self.checked(node, 0), self.checked(node, 3)
         found = common(self.nodes, a.tensor.name, b.tensor.name)
         if found is None:
@@ -284,4 +284,5 @@ class FunctionImporter(ImporterBase):
             (table.astype(np.int64), value.tensor.scale, value.tensor.zero_point)
             for table, value in zip(tables, (a, b), strict=True)
         )  # type: ignore[assignment]
-        return self.round(Function(replace(a, tensor=self.tensors[root]), name, operands), *output)
+        value = Function(replace(a, tensor=self.tensors[root]), name, (*operands, 128 * output[3]))
+        return self.round(value, *output)

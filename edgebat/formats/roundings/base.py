@@ -90,8 +90,10 @@ class Rounding(ABC):
         """What becomes of ``sums`` of ``size`` values less their zero points, without clipping."""
 
     @abstractmethod
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
-        """The multipliers of an `Add` node and its requantization."""
+    def add(
+        self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0
+    ) -> tuple[IntArray, Requant]:
+        """The multipliers of an `Add` node and its requantization; middle: 128 where the file's integers are uint8."""
 
     def float_add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
         """The same of an addition that stands between DequantizeLinear and QuantizeLinear in an ONNX file."""
@@ -136,11 +138,11 @@ class Rounding(ABC):
         """The tables [C, 256] of a sum with one constant a channel; ``sign`` -1: of the difference."""
         raise ModelFileError(f"edgebat knows no sums with constants in the rounding {self.name}; choose another")
 
-    def fused_sum(self, source: Tensor, target: Tensor, a: Operand, b: Operand) -> Int8:
+    def fused_sum(self, source: Tensor, target: Tensor, a: Operand, b: Operand, middle: int) -> Int8:
         """The table of ONNX's QLinearAdd of ``a`` and ``b``, both given for every integer of ``source``."""
         raise ModelFileError(f"edgebat knows no QLinearAdd in the rounding {self.name}; choose onnxruntime")
 
-    def fused_product(self, source: Tensor, target: Tensor, a: Operand, b: Operand) -> Int8:
+    def fused_product(self, source: Tensor, target: Tensor, a: Operand, b: Operand, middle: int) -> Int8:
         """The same of QLinearMul."""
         raise ModelFileError(f"edgebat knows no QLinearMul in the rounding {self.name}; choose onnxruntime")
 

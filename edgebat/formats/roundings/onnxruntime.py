@@ -34,17 +34,19 @@ class OnnxRuntime(Rounding):
         multiplier = average_multiplier(source.scale, size, target.scale)
         return requantize_float(sums, multiplier) + target.zero_point
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+    def add(
+        self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0
+    ) -> tuple[IntArray, Requant]:
         """``rint(fma(a, ratio_a, fma(b, ratio_b, fixed)))``; ``fixed`` holds the zero points (MlasQLinearAdd)."""
         ratios = [np.float32(source.scale) / np.float32(target.scale) for source in sources]
         if not all(2.0**-20 <= ratio < 2.0**8 for ratio in ratios):
             raise ModelFileError(
                 f"its scales are {[float(r) for r in ratios]} of its output's; allowed: 2**-20 to 2**8"
             )
-        zeros = [np.float32(source.zero_point) for source in sources]
-        fixed = np.float32(target.zero_point) - (ratios[0] * zeros[0] + ratios[1] * zeros[1])
-        b = _fused(VALUES, ratios[1], fixed)
-        outputs = np.rint(_fused(VALUES[:, None], ratios[0], b)).astype(np.int64)
+        operands = [(VALUES, source.scale, source.zero_point) for source in sources]
+        fixed = _fixed(operands[0], operands[1], target, middle)
+        b = _fused(VALUES + middle, ratios[1], fixed)
+        outputs = np.rint(_fused(VALUES[:, None] + middle, ratios[0], b)).astype(np.int64) - middle
         a = VALUES * np.float64(ratios[0])
         fixed_a, fixed_b = (np.rint(part * 2.0**_FIXED_BITS).astype(np.int64) for part in (a, b - np.float64(fixed)))
         return sum_by_steps(Summands(fixed_a, fixed_b, outputs), target, bounds)
@@ -68,21 +70,27 @@ class OnnxRuntime(Rounding):
     def clip(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
         return nearest(np.clip(dequantized(source), np.float32(low), np.float32(high)), target)
 
-    def fused_sum(self, source: Tensor, target: Tensor, a: Operand, b: Operand) -> Int8:
+    def fused_sum(self, source: Tensor, target: Tensor, a: Operand, b: Operand, middle: int) -> Int8:
         ratios = [np.float32(scale) / np.float32(target.scale) for _, scale, _ in (a, b)]
-        zeros = [np.float32(zero) for *_, zero in (a, b)]
-        fixed = np.float32(target.zero_point) - (ratios[0] * zeros[0] + ratios[1] * zeros[1])
-        summed = _fused(a[0], ratios[0], _fused(b[0], ratios[1], fixed))
-        return as_int8(np.rint(summed).astype(np.int64))
+        second = _fused(b[0] + middle, ratios[1], _fixed(a, b, target, middle))
+        return as_int8(np.rint(_fused(a[0] + middle, ratios[0], second)).astype(np.int64) - middle)
 
-    def fused_product(self, source: Tensor, target: Tensor, a: Operand, b: Operand) -> Int8:
+    def fused_product(self, source: Tensor, target: Tensor, a: Operand, b: Operand, middle: int) -> Int8:
+        """``rint(products * ratio + zero point)`` (MlasQLinearMul)."""
         ratio = np.float32(a[1]) * np.float32(b[1]) / np.float32(target.scale)
         products = ((a[0] - a[2]) * (b[0] - b[2])).astype(np.float32) * ratio
-        return as_int8(np.rint(products).astype(np.int64) + target.zero_point)
+        return as_int8(np.rint(products + np.float32(target.zero_point + middle)).astype(np.int64) - middle)
 
     def leaky_relu(self, source: Tensor, target: Tensor, alpha: float) -> Int8:
         x = dequantized(source)
         return nearest(np.where(x >= 0, x, x * np.float32(alpha)), target)
+
+
+def _fixed(a: Operand, b: Operand, target: Tensor, middle: int) -> np.float32:
+    """The zero points of an addition, in their scales; the first product is fused."""
+    ratios = [np.float32(scale) / np.float32(target.scale) for _, scale, _ in (a, b)]
+    zeros = _fused(np.array(a[2] + middle), ratios[0], ratios[1] * np.float32(b[2] + middle))
+    return np.float32(np.float32(target.zero_point + middle) - zeros)
 
 
 def _fused(x: Int64, factor: np.float32, summand: np.float32 | Float32) -> Float32:

@@ -39,7 +39,9 @@ class TfliteMicro(Rounding):
         left = min(size.bit_length() - 1, 32, 31 + exponent)
         return requantize_double(sums, (multiplier << left) // size, exponent - left) + target.zero_point
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+    def add(
+        self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0
+    ) -> tuple[IntArray, Requant]:
         a, b, outputs = _added(sources[0], VALUES - sources[1].zero_point, sources[1].scale, target)
         return sum_by_steps(Summands(a, b, outputs), target, bounds)
 

@@ -26,7 +26,9 @@ class Xnnpack(Rounding):
         bias = np.float32(target.zero_point) - np.float32(size * zero) * m
         return np.asarray(np.rint((sums + size * zero).astype(np.float32) * m + bias), np.int64)
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+    def add(
+        self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0
+    ) -> tuple[IntArray, Requant]:
         return add_rounding((sources[0].scale, sources[1].scale), target, bounds)
 
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
