@@ -11,8 +11,8 @@ import numpy as np
 
 from edgebat.arrays import Array, Float32
 from edgebat.errors import ModelFileError
-from edgebat.formats.ancestry import common
-from edgebat.formats.onnx import float32 as plain
+from edgebat.formats import float32 as plain
+from edgebat.formats.ancestry import GATES, common
 from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.foreign import ImporterBase
 from edgebat.formats.onnx.model import OnnxNode
@@ -23,10 +23,6 @@ Compute = Callable[[Float32], Float32]
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power,
 }  # fmt: skip
-_GATES = (
-    "it multiplies two layers with each other, as gates and attention do; the integer graph has no such layer. An LSTM has "
-    "its gates inside; elsewhere use an addition"
-)
 
 
 def _composed(after: Compute, before: Compute, x: Float32) -> Float32:
@@ -204,7 +200,7 @@ class FunctionImporter(ImporterBase):
         if (found := self.of_one(a, b, operation, node.op.lower())) is not None:
             return found
         if node.op != "Add":
-            raise ModelFileError(f"{self.where}: {_GATES}")
+            raise ModelFileError(f"{self.where}: {GATES}")
         return self.sum(self.quantized(node, 0), self.quantized(node, 1))
 
     def normalized(self, node: OnnxNode, value: kinds.RawInput, behind: bool) -> Value:
@@ -278,7 +274,7 @@ class FunctionImporter(ImporterBase):
         a, b = self.checked(node, 0), self.checked(node, 3)
         found = common(self.nodes, a.tensor.name, b.tensor.name)
         if found is None:
-            raise ModelFileError(f"{self.where}: {_GATES}")
+            raise ModelFileError(f"{self.where}: {GATES}")
         root, *tables = found
         operands = tuple(
             (table.astype(np.int64), value.tensor.scale, value.tensor.zero_point)

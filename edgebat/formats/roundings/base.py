@@ -130,6 +130,19 @@ class Rounding(ABC):
         """The table of a limitation to real bounds, which stands alone."""
         return function_table(lambda x: np.clip(x, low, high), source, target)
 
+    def relu(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
+        """The table of a ReLU that stands alone, by ``D`` in every engine of TFLite files."""
+        scaled = requantize_double(VALUES - source.zero_point, *quantized(source.scale / target.scale))
+        ends = [
+            target.zero_point + int(np.rint(np.clip(np.float32(end) / np.float32(target.scale), -1e6, 1e6)))
+            for end in (low, high)
+        ]
+        return as_int8(np.clip(scaled + target.zero_point, *ends))
+
+    def product(self, a: tuple[Int64, float], b: tuple[Int64, float], target: Tensor) -> Int8:
+        """The table of a product of steps of two scales, both given for every integer."""
+        raise ModelFileError(f"edgebat knows no products in the rounding {self.name}; choose another")
+
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
         """The tables [C, 256] of a product with one constant a channel."""
         raise ModelFileError(f"edgebat knows no products with constants in the rounding {self.name}; choose another")

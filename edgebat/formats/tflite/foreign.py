@@ -10,6 +10,7 @@ import numpy as np
 
 from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
+from edgebat.formats.ancestry import read_nodes
 from edgebat.formats.rounding import proven
 from edgebat.formats.roundings import Rounding
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
@@ -78,7 +79,10 @@ class ImporterBase:
             raise ModelFileError(
                 f"{self.what}: its float input is never quantized; convert it with full integer quantization"
             )
-        return IntGraph(name, self.tensors, tuple(self.nodes), self.input.name, target.name, meta)
+        nodes = read_nodes(self.nodes, target.name)
+        kept = {self.input.name, *(node.output for node in nodes)}
+        tensors = {label: tensor for label, tensor in self.tensors.items() if label in kept}
+        return IntGraph(name, tensors, nodes, self.input.name, target.name, meta)
 
     # -- tensors
 
@@ -143,6 +147,15 @@ class ImporterBase:
 
     def target(self, operator: FileOperator) -> Tensor:
         return self.declare(self.model.tensors[operator.outputs[0]], operator.where)
+
+    def border_of(self, operator: FileOperator) -> Tensor:
+        """The operator's output as a tensor that is not entered yet."""
+        tensor = self.model.tensors[operator.outputs[0]]
+        if tensor.dtype != "int8" or len(tensor.scale) != 1:
+            raise ModelFileError(
+                f"{operator.where}: its output is {tensor.dtype} with {len(tensor.scale)} scales, not int8"
+            )
+        return Tensor(tensor.name, (), "int8", float(tensor.scale[0]), int(tensor.zero_point[0]))
 
     def constant(self, operator: FileOperator, position: int, dtype: str, rank: int | None = None) -> FileTensor:
         self.expect_inputs(operator, position + 1)

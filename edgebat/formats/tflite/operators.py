@@ -10,16 +10,16 @@ from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
+from edgebat.formats.tflite.functions import FunctionImporter
 from edgebat.formats.tflite.gru_read import read_gru
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
-from edgebat.formats.tflite.pooling import PoolingImporter
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
 
 
-class Importer(PoolingImporter):
+class Importer(FunctionImporter):
     """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
 
     def on_fully_connected(self, operator: FileOperator) -> None:
