@@ -40,6 +40,7 @@ class Reset(IntFlag):
     COUNTING = 4
     WINDOW = 8
     RESISTANCE = 16
+    """Of a firmware that is compiled with EDGEBAT_RESISTANCE; without, all that make another module are 15."""
     MODULE = 31
 
 

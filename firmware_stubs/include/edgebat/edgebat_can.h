@@ -22,7 +22,8 @@ extern "C" {
 #define EDGEBAT_CAN_MODEL 3U    /* fingerprint, cycle, how the last charge ended, charges missing */
 #define EDGEBAT_CAN_FRAMES 4U
 #if EDGEBAT_RESISTANCE
-#define EDGEBAT_CAN_RESISTANCE 7U /* after those of edgebat_forecast.h: resistance, deviation, part of that when new */
+#define EDGEBAT_CAN_RESISTANCE                                                                               \
+    7U /* after those of edgebat_forecast.h: resistance, deviation, part of that when new */
 #endif
 
 /**

@@ -14,10 +14,13 @@ extern "C" {
 
 #define EDGEBAT_RESET_HEALTH 1U /* all that was measured: nobody knows the SOH */
 #define EDGEBAT_RESET_USE 2U    /* cycles, throughput, clock; what is known of health is as if measured now */
-#define EDGEBAT_RESET_COUNTING 4U    /* counts and rests under way, and what was measured by them */
-#define EDGEBAT_RESET_WINDOW 8U      /* the charges of the window, and what the model made of them */
+#define EDGEBAT_RESET_COUNTING 4U /* counts and rests under way, and what was measured by them */
+#define EDGEBAT_RESET_WINDOW 8U   /* the charges of the window, and what the model made of them */
+#if EDGEBAT_RESISTANCE
 #define EDGEBAT_RESET_RESISTANCE 16U /* the resistance, and that when new */
-#define EDGEBAT_RESET_MODULE 31U     /* another module: all but the serial number */
+#endif
+#define EDGEBAT_RESET_MODULE                                                                                 \
+    (15U + (16U * EDGEBAT_RESISTANCE)) /* another module: all but the serial number */
 
 /** Forget one thing, or several; the others stay. EDGEBAT_ERR_CONFIG: none, or one that there is not. */
 int edgebat_reset(edgebat_t *battery, uint32_t what);
