@@ -70,7 +70,7 @@ int edgebat_bms_resistance_is_sound(const edgebat_config_t *config) {
            ((resistance->permille[POINT_25] == 1000U) || (resistance->permille[POINT_25] == 0U));
 }
 
-static uint32_t absolute(int32_t value) {
+static uint32_t unsigned_of(int32_t value) {
     return (uint32_t)((value < 0) ? -value : value);
 }
 
@@ -94,7 +94,7 @@ static uint32_t permille_at(const edgebat_config_t *config, int32_t ddegC) {
 }
 
 /* A value nearer to another one by its share. */
-static uint32_t nearer(uint32_t here, uint32_t there, uint32_t share) {
+static uint32_t pulled(uint32_t here, uint32_t there, uint32_t share) {
     return (here < there) ? (here + ((there - here) / share)) : (here - ((here - there) / share));
 }
 
@@ -109,8 +109,8 @@ static EDGEBAT_SELDOM void take_median(edgebat_t *battery, uint32_t median) {
             ((uint64_t)((here < median) ? (median - here) : (here - median)) * EDGEBAT_HUNDRED_PERCENT) /
             here;
         const uint32_t spread = (apart > EDGEBAT_HUNDRED_PERCENT) ? EDGEBAT_HUNDRED_PERCENT : (uint32_t)apart;
-        battery->ohm_spread = (uint16_t)nearer(battery->ohm_spread, spread, shares);
-        battery->ohm = nearer(here, median, shares);
+        battery->ohm_spread = (uint16_t)pulled(battery->ohm_spread, spread, shares);
+        battery->ohm = pulled(here, median, shares);
     }
     if (battery->ohm_seen < USUAL) {
         battery->ohm_seen++;
@@ -150,8 +150,8 @@ static EDGEBAT_SELDOM void judge_step(edgebat_t *battery, const edgebat_sample_t
     const uint32_t permille = (edgebat_bms_has_temperature(sample) != 0U)
                                   ? permille_at(battery->config, sample->temperature_ddegC)
                                   : 0U;
-    if ((permille != 0U) && (absolute(moved_mV) <= MOST_STEP_MV)) {
-        const uint64_t ohm = (absolute(moved_mV) * PER_OHM) / ((uint64_t)absolute(rise_mA) * permille);
+    if ((permille != 0U) && (unsigned_of(moved_mV) <= MOST_STEP_MV)) {
+        const uint64_t ohm = (unsigned_of(moved_mV) * PER_OHM) / ((uint64_t)unsigned_of(rise_mA) * permille);
         if (ohm <= MOST_OHM) {
             const int32_t magnitude = (int32_t)ohm;
             take_step(battery, ((moved_mV < 0) == (rise_mA < 0)) ? magnitude : -magnitude);
@@ -163,7 +163,7 @@ void edgebat_bms_follow_resistance(edgebat_t *battery, const edgebat_sample_t *s
                                    uint32_t dt_ms) {
     const edgebat_resistance_config_t *const resistance = &battery->config->resistance;
     const int32_t rise_mA = charging_mA - battery->last_mA;
-    if ((absolute(rise_mA) >= (uint32_t)resistance->step_mA) && (dt_ms <= resistance->step_ms)) {
+    if ((unsigned_of(rise_mA) >= (uint32_t)resistance->step_mA) && (dt_ms <= resistance->step_ms)) {
         const uint16_t used = (uint16_t)(edgebat_bms_use(battery) - battery->ohm_use);
         const uint8_t first = ((battery->ohm_seen == 0U) && (battery->ohm_count == 0U)) ? 1U : 0U;
         if ((first != 0U) || (used >= (battery->config->nominal_mAh / APART_PART))) {

@@ -39,11 +39,13 @@
 #define EDGEBAT_STATE_CRC_BYTES 4U
 #define EDGEBAT_STATE_LEAST 72U /* the first part of version 1 */
 
-/* A version: where its first part ends, where the number of rows stands, and how many sources it knows. */
+/* A version: where its first part ends, where the number of rows stands, how many sources it knows, and where what this
+ * firmware knows of it ends. */
 typedef struct {
     uint8_t header;
     uint8_t rows;
     uint8_t evidence;
+    uint8_t members;
 } edgebat_layout_t;
 
 EDGEBAT_SELDOM const edgebat_layout_t *edgebat_state_layout(const uint8_t *saved);

@@ -268,7 +268,11 @@ typedef struct {
 /** Bytes of a saved state. */
 #define EDGEBAT_SAVED_BYTES(columns, context, points)                                                        \
     (EDGEBAT_SAVED_HEADER + 2U * (points) + (columns) * (context) + 4U)
-#define EDGEBAT_SAVED_HEADER (176U + (12U * EDGEBAT_RESISTANCE))
+#if !EDGEBAT_RESISTANCE
+#define EDGEBAT_SAVED_HEADER 176U
+#else
+#define EDGEBAT_SAVED_HEADER 188U
+#endif
 
 /** Fill `info`. EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_MODEL: the description contradicts itself. */
 int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info);
