@@ -1,7 +1,7 @@
 """Public protocols that a result is sent in: C of ``firmware_stubs/adapters``, which a port takes along when asked.
 
-Each folder ``firmware_stubs/adapters/<adapter>/`` with a ``README.md`` is an adapter: pure functions in ``edgebat_<adapter>.c``
-and ``.h``, a result and measured values in, bytes or a structure of the protocol out. The first line of its README is its
+Each folder ``firmware_stubs/adapters/<adapter>/`` with a ``README.md`` is one: pure functions in ``edgebat_<adapter>.c`` and
+``.h``, a result and measured values in, bytes or a structure of the protocol out. The first line of its README is its
 summary. ``shared/`` holds what all of them need.
 """
 

@@ -24,8 +24,8 @@ A file whose name begins with ``shared/`` lies in ``firmware_stubs/ports/shared/
 
 ``{name}`` in a path is replaced by the name the user chose. Templates see: ``name``, ``NAME`` (upper case), ``port``,
 ``version`` (of edgebat), ``nominal_mah``, ``model`` (``BmsModel``: what the estimator knows of the model), ``c``
-(``CModel``: scratch_bytes, table_bytes, ...), ``fingerprint`` (SHA-256 of the model), ``sources`` (all exported .c of
-model, kernels, estimator and adapters, relative to the exported folder, sorted) and ``include_dirs`` (folders a compiler must search
+(``CModel``: scratch_bytes, table_bytes, ...), ``fingerprint`` (SHA-256 of the model), ``sources`` (all exported .c,
+relative to the exported folder, sorted) and ``include_dirs`` (folders a compiler must search
 for them).
 Undefined names are errors. The same model and name give the same bytes.
 """
