@@ -126,8 +126,8 @@ def with_bounds(graph: IntGraph, head: Head, train: Shown, settings: IntervalSet
 
 
 def calibrated(graph: IntGraph, head: Head, cells: Shown, settings: IntervalSettings) -> IntGraph:
-    """``graph`` with its bounds moved outwards (or inwards) until they hold on the calibration ``cells``, or, where ``cells``
-    have answers of students that do not know them, on all of these.
+    """``graph`` with its bounds moved outwards (or inwards) until they hold on the calibration ``cells``, or on all that
+    students which do not know them have answered for.
 
     Windows that a device refuses do not count: it gives no interval there.
     """

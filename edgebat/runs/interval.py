@@ -68,8 +68,8 @@ def with_interval(
 
 
 def with_unseen(shown: Shown, windows: Windows, head: Head, folds: Sequence[Fold]) -> Shown:
-    """Of the ``windows`` as they are ``shown``, those of the cells in ``folds``, with the answer of the student that does not
-    know the cell."""
+    """Of the ``windows`` as they are ``shown``, those of the cells in ``folds``, with the answer of the student that does
+    not know the cell."""
     names = windows.cells
     fold_of = np.full(len(names), -1)
     for number, fold in enumerate(folds):
