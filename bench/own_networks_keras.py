@@ -41,7 +41,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 
 
 def main() -> None:
-    """Train each on the cell's windows and save them as ``0.keras``, ``1.keras``, ... in the folder that is named."""
+    """Train each on the cell's windows and save them as ``keras_0.keras``, ``keras_1.keras``, ... in the folder that is named."""
     x, y = cell(1000, 0)
     for index, build in enumerate(NETWORKS.values()):
         keras.utils.set_random_seed(0)
@@ -50,7 +50,7 @@ def main() -> None:
         network.fit(x, (y - 50) / 25, batch_size=64, epochs=EPOCHS, verbose=0)
         weight, bias = network.layers[-1].get_weights()
         network.layers[-1].set_weights([weight * 25, bias * 25 + 50])  # outputs in percent
-        network.save(Path(sys.argv[1]) / f"{index}.keras")
+        network.save(Path(sys.argv[1]) / f"keras_{index}.keras")
 
 
 if __name__ == "__main__":
