@@ -115,7 +115,7 @@ def sources(x: np.ndarray, y: np.ndarray, folder: Path) -> Iterator[tuple[str, s
     if importlib.util.find_spec("tensorflow"):
         # In a process of its own: torch and TensorFlow each bring threads and an OpenMP.
         subprocess.run([sys.executable, "-m", "bench.own_networks_keras", str(folder)], check=True)
-        yield from ((title, "Keras", folder / f"{index}.keras") for index, title in enumerate(NETWORKS))
+        yield from ((title, "Keras", folder / f"keras_{index}.keras") for index, title in enumerate(NETWORKS))
 
 
 def row(title: str, framework: str, source: Any, windows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> str:

@@ -41,7 +41,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 
 
 def main() -> None:
-    """Train each on the cell's windows and save them as ``keras_0.keras``, ``keras_1.keras``, ... in the folder that is named."""
+    """Train each on the cell's windows and save them as ``keras_0.keras`` and so on, in the folder that is named."""
     x, y = cell(1000, 0)
     for index, build in enumerate(NETWORKS.values()):
         keras.utils.set_random_seed(0)

@@ -34,9 +34,9 @@ _WRITERS: dict[str, Callable[[IntGraph, Path], object]] = {
 
 
 def c_name(name: str) -> str:
-    """``name`` as a C identifier: other characters become underscores, a leading digit gets one in front."""
+    """``name`` as a C identifier: other characters become underscores, ``net_`` goes before what is no letter."""
     word = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return f"_{word}" if word[:1].isdigit() or not word else word
+    return word if word[:1].isalpha() else f"net_{word}"
 
 
 def export_model(

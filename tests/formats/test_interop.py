@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgebat.formats.export import export_all
+from edgebat.formats.export import c_name, export_all
 from edgebat.graph import IntGraph
 from edgebat.verify.engines import ENGINES
 from tests.formats_graphs import FAMILIES
@@ -99,3 +99,8 @@ def test_golden_vectors_describe_the_border(exported: tuple[str, Path, Any]) -> 
         described = golden[label]
         assert (described["dtype"], described["shape"]) == (tensor.dtype, list(tensor.shape))
         assert (described["scale"], described["zero_point"]) == (tensor.scale, tensor.zero_point)
+
+
+@pytest.mark.parametrize(("name", "called"), [("a-b", "a_b"), ("2026", "net_2026"), ("_x", "net__x"), ("soc", "soc")])
+def test_any_name_of_a_file_becomes_one_that_c_takes(name: str, called: str) -> None:
+    assert c_name(name) == called
