@@ -119,7 +119,7 @@ typedef struct {
     uint32_t variance[EDGEBAT_EVIDENCE];
 } heard_t;
 
-static void hear(const edgebat_t *battery, heard_t *heard) {
+static EDGEBAT_SELDOM void hear(const edgebat_t *battery, heard_t *heard) {
     const edgebat_evidence_t *const last = newest(battery);
     const uint32_t last_cpct = now_cpct(battery, last);
     for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
@@ -142,7 +142,7 @@ static void hear(const edgebat_t *battery, heard_t *heard) {
 }
 
 /* How far apart two sources are that contradict each other by more than three times their errors, else 0. */
-static uint32_t widest_conflict(const heard_t *heard) {
+static EDGEBAT_SELDOM uint32_t widest_conflict(const heard_t *heard) {
     uint32_t widest = 0U;
     for (uint32_t one = 1U; one < EDGEBAT_EVIDENCE; one++) {
         for (uint32_t other = 0U; other < one; other++) {
@@ -160,7 +160,7 @@ static uint32_t widest_conflict(const heard_t *heard) {
 }
 
 /* The mean of all that is heard; its deviation, or half of what it has to bridge. */
-static void fuse(edgebat_t *battery) {
+static EDGEBAT_SELDOM void fuse(edgebat_t *battery) {
     static const uint8_t sources[EDGEBAT_EVIDENCE] = {EDGEBAT_SOURCE_MODEL, EDGEBAT_SOURCE_COUNTING,
                                                       EDGEBAT_SOURCE_WINDOW, EDGEBAT_SOURCE_INHERITED,
                                                       EDGEBAT_SOURCE_REST};

@@ -238,6 +238,7 @@ typedef struct {
     int32_t (*read)(const void *output, uint32_t what); /* EDGEBAT_READ_..., 0.01 % or cycles */
     int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */
     int (*knows_rate)(int32_t rate_mC); /* whether it has learnt from charges at 0.001 C; NULL: not stated */
+    uint8_t of_nominal; /* 1: its 100 % is the nominal capacity, whatever reference_mAh; 0: it is reference_mAh */
 } edgebat_model_t;
 
 /** What a model is and needs: for a log, a diagnostic service, a check at start. */
