@@ -207,11 +207,13 @@ def export_port(
     nominal_mah: int = DEFAULT_NOMINAL_MAH,
     mode: str = "balanced",
     forecast: IntGraph | None = None,
+    resistance: bool = False,
 ) -> list[Path]:
     """Write ``graph`` as a folder for one port and return its files, sorted.
 
     name: prefix of the files and C names of the model. mode: see ``edgebat.formats.c.write.MODES``. nominal_mah: capacity of
     the cell, 10 to 2,000,000. forecast: a model for the forecaster, which then comes as ``<name>_trend`` beside ``graph``.
+    resistance: the firmware will be compiled with EDGEBAT_RESISTANCE, and its CAN database and measurements say so.
     Nothing is written before everything is known. Raises TargetError for an unknown or broken port and for a forecast in a
     port of one file, ModelFileError for a model that cannot serve a BMS.
     """
@@ -219,7 +221,7 @@ def export_port(
     least, most = NOMINAL_MAH
     if not least <= nominal_mah <= most:
         raise TargetError(f"a nominal capacity of {nominal_mah} mAh is not possible; allowed: {least} to {most}")
-    files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode, forecast=forecast)
+    files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode, forecast=forecast, resistance=resistance)
     kept = {path.replace("{name}", name) for path in found.manifest.once}
     for path, content in files.items():
         if path not in kept or not (out / path).exists():
@@ -235,6 +237,7 @@ def port_files(
     nominal_mah: int = DEFAULT_NOMINAL_MAH,
     mode: str = "balanced",
     forecast: IntGraph | None = None,
+    resistance: bool = False,
 ) -> dict[str, bytes]:
     """All files of an exported folder by their path in it, posix, sorted; see ``export_port``."""
     numbers = health_model(graph)
@@ -267,10 +270,13 @@ def port_files(
         "sources": sorted(path for path in files if path.endswith(".c")),
         "include_dirs": include_dirs,
     }
-    for path, text in integration_files(graph, name, nominal_mah, big_endian=port.manifest.big_endian).items():
+    big = port.manifest.big_endian
+    for path, text in integration_files(graph, name, nominal_mah, big_endian=big, resistance=resistance).items():
         files[_tidy(f"{folders.integration}/{path}")] = text.encode()
     if trend is not None:
-        files[_tidy(f"{folders.integration}/{name}.dbc")] = dbc_text(numbers, forecast=trend).encode()
+        files[_tidy(f"{folders.integration}/{name}.dbc")] = dbc_text(
+            numbers, forecast=trend, resistance=resistance
+        ).encode()
     for source_name, target in port.manifest.copy.items():
         files[_tidy(target.replace("{name}", name))] = port.file(source_name).read_bytes()
     for template, target in port.manifest.render.items():

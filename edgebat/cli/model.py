@@ -83,9 +83,14 @@ class Firmware:
             autocompletion=complete.models,
         ),
     ] = None
+    resistance: Annotated[
+        bool, typer.Option("--resistance", help="--port: CAN database and measurements with EDGEBAT_RESISTANCE 1")
+    ] = False
 
     def check(self, model: str) -> None:
         """Raises EdgebatError when the options do not go together, or not with ``model``."""
+        if self.port is None and self.resistance:
+            raise EdgebatError("--resistance belongs to a firmware: name it with --port")
         if self.port is None and self.nominal_mah is not None:
             raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
         if self.port is None and self.forecast is not None:
@@ -144,7 +149,10 @@ def export(
 
         mah = DEFAULT_NOMINAL_MAH if firmware.nominal_mah is None else firmware.nominal_mah
         trend = None if firmware.forecast is None else load_model(firmware.forecast)
-        written = export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend)
+        ohm = firmware.resistance
+        written = export_port(
+            graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend, resistance=ohm
+        )
         return _print_each([str(path) for path in written], json_)
     files, why = export_all(graph, out, to.split(","), name, mode=mode, given=Path(model))
     if why:
