@@ -167,7 +167,7 @@ def torch_entries() -> Iterator[Entry]:
         "cnn-padded-pooling",
         "SOH",
         lambda: ConvNet(
-            nn.Conv1d(COLUMNS, 8, 3), nn.ReLU(), nn.MaxPool1d(3, 2, padding=1), nn.AvgPool1d(2, ceil_mode=False), nn.Flatten(),
+            nn.Conv1d(COLUMNS, 8, 3), nn.ReLU(), nn.MaxPool1d(3, 2, padding=1), nn.AvgPool1d(2), nn.Flatten(),
             nn.Linear((STEPS - 1) // 4 * 8, 1),
         ),
     )  # fmt: skip
