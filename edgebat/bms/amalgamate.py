@@ -15,7 +15,7 @@ _LOCAL = re.compile(r"^static[^;={(]*?\b(\w+)\s*[(\[={]", re.MULTILINE)
 _PUBLIC = (
     "edgebat_nn.h",
     "edgebat_tables.h",
-    *(f"edgebat/edgebat{part}.h" for part in ("", "_can", "_ocv", "_pack", "_service")),
+    *(f"edgebat/edgebat{part}.h" for part in ("", "_can", "_ocv", "_pack", "_resistance", "_service")),
 )
 
 _OPTIONAL = {

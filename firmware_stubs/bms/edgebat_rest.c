@@ -105,12 +105,14 @@ static uint32_t absolute(int32_t value) {
 static void count_since(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     const uint32_t nominal = battery->config->nominal_mAh;
     const uint8_t fast = (absolute(battery->last_mA) > nominal) ? 1U : 0U;
+    const int64_t most = edgebat_bms_most_charge(battery);
     battery->ocv_charge += part;
     battery->ocv_ms += dt_ms;
     battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? dt_ms : 0U;
-    if ((edgebat_bms_is_too_much(battery, battery->ocv_charge) != 0U) ||
+    if ((battery->ocv_charge > most) || (battery->ocv_charge < -most) ||
         (battery->ocv_ms > EDGEBAT_ANCHOR_MS)) {
         battery->ocv_cpct = EDGEBAT_UNKNOWN; /* a sensor drifts, or the rest was none */
+        battery->ocv_charge = 0;
     }
 }
 
