@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion
+from edgebat.bms.resistance import SAVED_BYTES, Resistance, ResistanceConfig
 from edgebat.bms.rest import OcvTable, RestWitness, average
 from edgebat.bms.results import Result, Source, Status
 from edgebat.bms.saved import read_state, write_state
@@ -55,14 +56,22 @@ class Estimator:
 
     slices: calls of ``step`` an inference takes; as many as the generated C has, to follow a firmware call by call.
     ocv: the cell's open-circuit voltages (``edgebat_use_ocv``), so that rests measure as well.
+    resistance: as a firmware that is compiled with EDGEBAT_RESISTANCE, with this part of its configuration.
     Raises DataError when the cell cannot be charged through the model's window.
     """
 
-    def __init__(self, graph: IntGraph, config: Config, slices: int = 1, ocv: OcvTable | None = None) -> None:
+    def __init__(
+        self,
+        graph: IntGraph,
+        config: Config,
+        slices: int = 1,
+        ocv: OcvTable | None = None,
+        resistance: ResistanceConfig | None = None,
+    ) -> None:
         self.model: BmsModel = health_model(graph)
         self.config = config
         _check(self.model, config)
-        self.ocv = ocv
+        self.ocv, self._resistance_config = ocv, resistance
         self.begin_counting()
         self.serial = 0
         """Of what the board sits in."""
@@ -98,6 +107,10 @@ class Estimator:
         self.counter = ChargeCounter(self.model.level_uv, self.config, self.model.limits)
         if self.ocv is not None:
             self.counter.follow_rest = RestWitness(self.ocv, self.counter, self._learn_rest).follow
+        self.resistance: Resistance | None = None
+        if self._resistance_config is not None:
+            self.resistance = Resistance(self._resistance_config, self.counter)
+            self.counter.follow_step = self.resistance.follow
 
     def learn(self, by: By, cpct: int, sigma_cpct: int) -> None:
         """A source has measured, now."""
@@ -375,7 +388,13 @@ class Estimator:
             throughput_mah=min(self.counter.throughput // PER_MAH, UINT32_MAX),
             efc_quarters=self.counter.efc,
             window_ppm=self.row_ppm,
+            **({} if self.resistance is None else self.resistance.result()),
         )
+
+    @property
+    def saved_bytes(self) -> int:
+        """Of a state."""
+        return self.model.saved_bytes + (0 if self.resistance is None else SAVED_BYTES)
 
     def state(self) -> bytes:
         """``edgebat_state_get``: the saved state; every one carries a higher sequence number."""

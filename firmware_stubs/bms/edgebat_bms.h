@@ -96,8 +96,8 @@ EDGEBAT_SELDOM void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, u
 /* Whether the last temperature is too cold or too hot to count by; a battery without a sensor is not asked. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
 
-/* Nothing holds twice its reference capacity. */
-EDGEBAT_SELDOM uint8_t edgebat_bms_is_too_much(const edgebat_t *battery, int64_t charge);
+/* Nothing holds twice its reference capacity, in the unit of the counters. */
+EDGEBAT_SELDOM int64_t edgebat_bms_most_charge(const edgebat_t *battery);
 
 /* Charge as a part of the reference capacity, 0.01 %; beyond twice as much UINT16_MAX. */
 EDGEBAT_SELDOM uint32_t edgebat_bms_in_cpct(const edgebat_t *battery, int64_t charge);
@@ -165,6 +165,30 @@ EDGEBAT_SELDOM uint16_t edgebat_bms_counting(const edgebat_t *battery);
 /* Time has passed, so many ms: the evidence is older, and the published SOH is closer to its target. */
 EDGEBAT_SELDOM uint32_t edgebat_bms_pass_time(edgebat_t *battery);
 EDGEBAT_SELDOM void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms);
+
+#if EDGEBAT_RESISTANCE
+
+/* A sample that follows one before without a hole: whether the step between them tells a resistance. */
+void edgebat_bms_follow_resistance(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                                   uint32_t dt_ms);
+
+/* What is known of it now; its configuration to begin with, and whether one makes sense. */
+EDGEBAT_SELDOM void edgebat_bms_tell_resistance(const edgebat_t *battery, edgebat_result_t *result);
+EDGEBAT_SELDOM void edgebat_bms_default_resistance(edgebat_config_t *config);
+EDGEBAT_SELDOM int edgebat_bms_resistance_is_sound(const edgebat_config_t *config);
+
+/* Whether the resistance that a cell has now is that of a new one. */
+#define EDGEBAT_OHM_BY_CONFIG 0U
+#define EDGEBAT_OHM_USED 1U
+#define EDGEBAT_OHM_NEW 2U
+
+#define EDGEBAT_MOST_UOHM UINT32_C(20000000)
+
+/* Another cell; its resistance when new, 0: not known. And that of this one, as far as it was measured or given. */
+EDGEBAT_SELDOM void edgebat_bms_begin_resistance(edgebat_t *battery, uint32_t new_uOhm, uint8_t used);
+EDGEBAT_SELDOM uint32_t edgebat_bms_new_uOhm(const edgebat_t *battery);
+
+#endif
 
 /* Take a checked state over into a battery that was just begun. */
 EDGEBAT_SELDOM void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);

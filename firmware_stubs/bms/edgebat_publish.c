@@ -210,5 +210,8 @@ EDGEBAT_SELDOM int edgebat_result(const edgebat_t *battery, edgebat_result_t *re
     result->efc_quarters = battery->efc;
     result->window_ppm = battery->row_ppm;
     forecast(battery, result);
+#if EDGEBAT_RESISTANCE
+    edgebat_bms_tell_resistance(battery, result);
+#endif
     return EDGEBAT_OK;
 }

@@ -72,6 +72,9 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
         part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
         counted_ms = dt_ms + (((dt_ms > SEEN_MS) && (rested != resting)) ? unseen_ms(battery, part) : 0U);
         edgebat_bms_count(battery, part, counted_ms);
+#if EDGEBAT_RESISTANCE
+        edgebat_bms_follow_resistance(battery, sample, charging_mA, dt_ms);
+#endif
     }
     if ((charging_mA <= 0) || (resting != 0U)) {
         edgebat_bms_end_charge(battery, EDGEBAT_CHARGE_INTERRUPTED);

@@ -144,10 +144,11 @@ static uint32_t absolute(int32_t value) {
 static void count_since(edgebat_t *battery, int64_t part, uint32_t counted_ms) {
     const uint32_t nominal = battery->config->nominal_mAh;
     const uint8_t fast = (absolute(battery->last_mA) > nominal) ? 1U : 0U;
+    const int64_t most = edgebat_bms_most_charge(battery);
     battery->ocv_charge += part;
     battery->ocv_ms += counted_ms;
     battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? counted_ms : 0U;
-    if ((edgebat_bms_is_too_much(battery, battery->ocv_charge) != 0U) ||
+    if ((battery->ocv_charge > most) || (battery->ocv_charge < -most) ||
         (battery->ocv_ms > EDGEBAT_ANCHOR_MS)) {
         begin_rest(battery, EDGEBAT_UNKNOWN, 0U); /* a sensor drifts, or the rest was none */
     }

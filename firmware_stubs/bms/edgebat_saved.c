@@ -139,7 +139,7 @@ EDGEBAT_SELDOM int edgebat_state_check(const edgebat_model_t *model, const edgeb
     } else if (is_blank(at, bytes) != 0U) {
         code = EDGEBAT_ERR_BLANK;
     } else if ((at[0] != magic[0]) || (at[1] != magic[1]) || (at[2] != magic[2]) || (at[3] < 1U) ||
-               (at[3] > EDGEBAT_STATE_VERSION)) {
+               (at[3] > EDGEBAT_STATE_VERSIONS)) {
         code = EDGEBAT_ERR_FORMAT;
     } else {
         code = check_sums(model, at, bytes);

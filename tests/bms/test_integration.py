@@ -93,7 +93,7 @@ def test_every_member_of_the_configuration_is_a_kconfig_option():
     header = (firmware_dir() / "include" / "edgebat" / "edgebat.h").read_text()
     body = re.search(r"typedef struct \{([^}]*)\} edgebat_config_t;", header)
     assert body is not None
-    members = re.findall(r"^\s*\w+\s+(\w+);", body[1], re.MULTILINE)
+    members = re.findall(r"^\s*u?int\d+_t\s+(\w+);", body[1], re.MULTILINE)
     text = kconfig_text("soh", 3500)
     options = re.findall(r"^config EDGEBAT_SOH_(\w+)", text, re.MULTILINE)
     expected = {"DISCHARGE_POSITIVE" if m == "sign" else m.upper() for m in members}

@@ -45,6 +45,7 @@ from edgebat.tasks.health.charge_types import (
     Phase,
     Sample,
     SinceRest,
+    has_temperature,
 )
 
 __all__ = [
@@ -125,6 +126,8 @@ class ChargeCounter:
         """How long the voltage has stayed about where it is, and where that is."""
         self.follow_rest: Callable[[int, int, int], None] | None = None
         """Who takes rests for measurements: called with mV, charge and counted ms since the sample before."""
+        self.follow_step: Callable[[Sample, int, int], None] | None = None
+        """Who takes steps of the current for measurements: called with a sample, its charging mA, and ms since the last."""
 
     @classmethod
     def efc_of(cls, nominal_mah: int, throughput: int) -> int:
@@ -161,7 +164,7 @@ class ChargeCounter:
         resting = abs(current) * CURRENT_FLOOR <= config.nominal_mah
         dt_ms, self.hole_ms = self.hole_ms, 0
         part = counted_ms = 0
-        if _has_temperature(sample):
+        if has_temperature(sample):
             self.last_ddegc = sample.temperature_ddegc
         if not self.sampled or dt_ms > config.max_gap_ms:
             self._bridge(sample.cell_mv, resting)
@@ -169,6 +172,8 @@ class ChargeCounter:
             part = (self.last_ma + current) * dt_ms
             counted_ms = dt_ms + self._unseen_ms(part, dt_ms, resting)
             self._count(part, counted_ms)
+            if self.follow_step is not None:
+                self.follow_step(sample, current, dt_ms)
         if current <= 0 or resting:
             self._end(ChargeEnd.INTERRUPTED)
         elif self.phase == Phase.NONE:
@@ -288,7 +293,7 @@ class ChargeCounter:
             self.top_mv = sample.cell_mv
             self.moved_charge = self.charge
             self.sum_ddegc = self.temperatures = 0
-        if _has_temperature(sample) and self.temperatures < UINT16_MAX:
+        if has_temperature(sample) and self.temperatures < UINT16_MAX:
             self.sum_ddegc += sample.temperature_ddegc
             self.temperatures += 1
         self.smooth_ma += current - self.smooth_ma // 8
@@ -449,7 +454,3 @@ class ChargeCounter:
             sigma = config.counting_cpct + by_rate + self.anchor_ms // COUNT_MS_PER_CPCT
             self.counted_cpct, self.counted_sigma = cpct, min(sigma, MOST_COUNT_SIGMA)
             self.revision += 1
-
-
-def _has_temperature(sample: Sample) -> bool:
-    return sample.temperature_valid and LEAST_DDEGC <= sample.temperature_ddegc <= MOST_DDEGC

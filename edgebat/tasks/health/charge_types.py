@@ -138,3 +138,8 @@ class Sample:
     voltage_valid: bool = True
     current_valid: bool = True
     temperature_valid: bool = True
+
+
+def has_temperature(sample: Sample) -> bool:
+    """Whether a sample's temperature is one, and not a broken sensor's."""
+    return sample.temperature_valid and LEAST_DDEGC <= sample.temperature_ddegc <= MOST_DDEGC

@@ -6,13 +6,14 @@
 #include "edgebat/edgebat.h"
 #include "edgebat/edgebat_can.h"
 #include "edgebat/edgebat_ocv.h"
+#include "edgebat/edgebat_resistance.h"
 #include "edgebat/edgebat_service.h"
 
 #include "fake_model.h"
 #include "fuzz_part.h"
 
 static struct {
-    uint64_t samples, ignored, inferences, failed, rests;
+    uint64_t samples, ignored, inferences, failed, rests, resistances;
 } counted;
 
 typedef struct {
@@ -21,6 +22,7 @@ typedef struct {
     edgebat_config_t *config;
     uint16_t published;
     uint8_t settled;
+    int told;         /* a resistance is known */
     uint64_t allowed; /* slew: 0.01 % per hour, times ms */
 } world_t;
 
@@ -43,6 +45,14 @@ static void choose_config(fuzz_input_t *in, edgebat_config_t *config) {
         config->reference_mAh = (config->nominal_mAh * (uint32_t)fuzz_range(in, 70, 140)) / 100U;
         config->invalid_ms = (uint32_t)fuzz_range(in, 0, 60000);
         config->stale_cycles = (uint16_t)fuzz_range(in, 0, 100);
+#if EDGEBAT_RESISTANCE
+        config->resistance.new_uOhm = (uint32_t)fuzz_word(in) % 20000002U;
+        config->resistance.step_mA = fuzz_range(in, -1, 4000);
+        config->resistance.step_ms = (uint16_t)fuzz_range(in, 1, 65535);
+        config->resistance.sigma_cpct = (uint16_t)fuzz_range(in, 0, 10010);
+        config->resistance.is_new = fuzz_byte(in) & 1U;
+        config->resistance.permille[fuzz_byte(in) & 3U] = (uint16_t)fuzz_range(in, 0, 65535);
+#endif
     }
 }
 
@@ -78,6 +88,16 @@ static void check_result(world_t *w) {
         w->published = r.soh_cpct;
         w->allowed = (w->allowed < ONE_MOVE) ? w->allowed : ONE_MOVE;
     }
+#if EDGEBAT_RESISTANCE
+    const int told = r.resistance_uOhm != UINT32_MAX;
+    fuzz_require(!told || (r.resistance_uOhm <= 20000000U), "resistance");
+    fuzz_require(told == (r.resistance_sigma_cpct != EDGEBAT_UNKNOWN), "resistance without a deviation");
+    fuzz_require(told || (r.resistance_cpct == EDGEBAT_UNKNOWN), "growth of nothing");
+    fuzz_require(r.resistance_sigma_cpct >= w->config->resistance.sigma_cpct, "sensors never err");
+    counted.resistances += (uint64_t)(told && !w->told);
+    w->told = told;
+    (void)edgebat_can_pack(&fake_model, &r, EDGEBAT_CAN_RESISTANCE, 0U, data);
+#endif
     for (uint32_t frame = 0; frame <= EDGEBAT_CAN_FRAMES; frame++) {
         (void)edgebat_can_pack(&fake_model, &r, frame, r.cycle, data);
         tally.calls++;
@@ -185,6 +205,12 @@ static void serve(world_t *w, fuzz_input_t *in) {
         use.throughput_mAh = (uint32_t)fuzz_word(in);
         use.clock_s = (uint32_t)fuzz_word(in);
         code = edgebat_adopt(w->battery, &use);
+#if EDGEBAT_RESISTANCE
+    } else if (what >= 16U) {
+        const uint32_t new_uOhm = (uint32_t)fuzz_word(in);
+        code = edgebat_begin_resistance(w->battery, new_uOhm);
+        fuzz_require((code == EDGEBAT_OK) == (new_uOhm <= 20000000U), "begin");
+#endif
     } else {
         code = edgebat_reset(w->battery, what);
         fuzz_require((code == EDGEBAT_OK) == ((what != 0U) && (what <= EDGEBAT_RESET_MODULE)), "reset");
@@ -195,6 +221,22 @@ static void serve(world_t *w, fuzz_input_t *in) {
     w->published = w->battery->published_cpct;
     w->settled = w->battery->settled;
     w->allowed = ONE_MOVE;
+}
+
+/* Steps of the current, more than enough to tell a resistance, or none at all. */
+static void pulses(world_t *w, fuzz_input_t *in) {
+    const int32_t one_c = (int32_t)w->config->nominal_mAh;
+    const int32_t mA = one_c * fuzz_range(in, -5, 5);
+    const int32_t mV = fuzz_range(in, -1200, 1200);
+    const uint32_t dt = (uint32_t)fuzz_range(in, 1, 2500);
+    const int16_t ddegC = (int16_t)fuzz_range(in, -300, 700);
+    for (uint32_t i = 0; i < 2000U; i++) {
+        const int on = (i & 1U) != 0U;
+        const edgebat_sample_t sample = {on ? mA : 0, dt, (int16_t)(on ? 3700 + mV : 3700), ddegC,
+                                         EDGEBAT_VALID_ALL};
+        push(w, &sample);
+        step(w, 1U);
+    }
 }
 
 /* Rests of half an hour and more, at any voltage, over a table of open-circuit voltages. */
@@ -226,7 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     counted.failed += (begun != EDGEBAT_OK);
     while (begun == EDGEBAT_OK && in.left > 0) {
         edgebat_sample_t sample = {0, 0, 0, 0, 0};
-        switch (fuzz_byte(&in) % 11U) {
+        switch (fuzz_byte(&in) % (11U + EDGEBAT_RESISTANCE)) {
         case 0: /* anything */
             sample.current_mA = fuzz_word(&in);
             sample.dt_ms = (uint32_t)fuzz_word(&in);
@@ -258,6 +300,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 9:
             repose(&w, &in);
             break;
+        case 11:
+            pulses(&w, &in);
+            break;
         default:
             fake_selftest_code = (fuzz_byte(&in) < 20U) ? EDGEBAT_ERR_GOLDEN : EDGEBAT_OK;
             (void)edgebat_selftest(w.battery);
@@ -274,9 +319,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #if defined(FUZZ_RANDOM)
 static void report(void) {
     (void)printf("fuzz_bms: %llu samples (%llu ignored), %llu first estimates, %llu capacities from rests, "
-                 "%llu configurations refused\n",
+                 "%llu resistances, %llu configurations refused\n",
                  (unsigned long long)counted.samples, (unsigned long long)counted.ignored,
                  (unsigned long long)counted.inferences, (unsigned long long)counted.rests,
-                 (unsigned long long)counted.failed);
+                 (unsigned long long)counted.resistances, (unsigned long long)counted.failed);
 }
 #endif
