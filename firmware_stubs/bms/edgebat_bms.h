@@ -87,7 +87,7 @@ EDGEBAT_SELDOM uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 EDGEBAT_SELDOM uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
-/* Count what flowed since the sample before, twice mA * ms, charging positive. */
+/* Count what flowed since the sample before, twice mA * ms, charging positive; the time with what is not sure of it. */
 EDGEBAT_SELDOM void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* The same between full and empty. */

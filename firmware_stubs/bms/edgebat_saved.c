@@ -38,7 +38,6 @@ EDGEBAT_SELDOM int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t 
     uint8_t *const rows = &points[2U * model->points];
     const int8_t *const window = edgebat_bms_window(battery);
     battery->sequence++;
-    battery->kept_cpct = battery->published_cpct;
     battery->kept_use = edgebat_bms_use(battery);
     battery->parked = edgebat_bms_is_parked(battery);
     for (uint32_t i = 0U; i < sizeof magic; i++) {
