@@ -45,7 +45,7 @@ def write_state(estimator: Estimator) -> bytes:
     """The state; every one carries a higher sequence number."""
     counter, fusion, model, config = estimator.counter, estimator.fusion, estimator.model, estimator.config
     estimator.sequence = (estimator.sequence + 1) & UINT32_MAX
-    estimator.kept, counter.kept_use = estimator.published, counter.use
+    counter.kept_use = counter.use
     counter.parked = counter.is_parked
     version = VERSION if estimator.resistance is None else OHM_VERSION
     body = MAGIC + bytes([version])
@@ -98,7 +98,7 @@ def read_state(estimator: Estimator, saved: bytes) -> bool:
     else:
         _inherit(estimator, reference)
     counter.parked, counter.rested_mv = counter.is_parked, counter.last_mv
-    estimator.kept, counter.kept_use = estimator.published, counter.use
+    counter.kept_use = counter.use
     estimator.fusion.weigh()
     return own
 

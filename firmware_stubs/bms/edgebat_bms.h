@@ -87,7 +87,7 @@ EDGEBAT_SELDOM uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 EDGEBAT_SELDOM uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
-/* Count what flowed since the sample before, twice mA * ms, charging positive. */
+/* Count what flowed since the sample before, twice mA * ms, charging positive; the time with what is not sure of it. */
 EDGEBAT_SELDOM void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* The same between full and empty. */
@@ -96,8 +96,8 @@ EDGEBAT_SELDOM void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, u
 /* Whether the last temperature is too cold or too hot to count by; a battery without a sensor is not asked. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
 
-/* Nothing holds twice its reference capacity. */
-EDGEBAT_SELDOM uint8_t edgebat_bms_is_too_much(const edgebat_t *battery, int64_t charge);
+/* Nothing holds twice its reference capacity, in the unit of the counters. */
+EDGEBAT_SELDOM int64_t edgebat_bms_most_charge(const edgebat_t *battery);
 
 /* Charge as a part of the reference capacity, 0.01 %; beyond twice as much UINT16_MAX. */
 EDGEBAT_SELDOM uint32_t edgebat_bms_in_cpct(const edgebat_t *battery, int64_t charge);

@@ -37,16 +37,14 @@ void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor) {
     battery->cold_ms = 0U;
 }
 
-uint8_t edgebat_bms_is_too_much(const edgebat_t *battery, int64_t charge) {
-    return (magnitude(charge) > ((uint64_t)battery->config->reference_mAh * (2U * EDGEBAT_PER_MAH))) ? 1U
-                                                                                                     : 0U;
+int64_t edgebat_bms_most_charge(const edgebat_t *battery) {
+    return (int64_t)battery->config->reference_mAh * (int64_t)(2U * EDGEBAT_PER_MAH);
 }
 
 uint32_t edgebat_bms_in_cpct(const edgebat_t *battery, int64_t charge) {
     const uint64_t whole = (uint64_t)battery->config->reference_mAh * EDGEBAT_PER_MAH;
-    return (edgebat_bms_is_too_much(battery, charge) != 0U)
-               ? UINT16_MAX
-               : (uint32_t)((magnitude(charge) * EDGEBAT_HUNDRED_PERCENT) / whole);
+    const uint64_t part = magnitude(charge);
+    return (part > (2U * whole)) ? UINT16_MAX : (uint32_t)((part * EDGEBAT_HUNDRED_PERCENT) / whole);
 }
 
 uint8_t edgebat_bms_is_soh(uint32_t cpct) {
@@ -102,8 +100,8 @@ void edgebat_bms_find_anchor(edgebat_t *battery, int16_t cell_mV, int32_t chargi
         battery->candidate = end;
         battery->hold_ms = 0U;
     } else if (dt_ms <= battery->config->max_gap_ms) {
-        battery->hold_ms =
-            (uint16_t)((dt_ms >= HOLD_MS - battery->hold_ms) ? HOLD_MS : (battery->hold_ms + dt_ms));
+        const uint32_t hold_ms = battery->hold_ms + dt_ms;
+        battery->hold_ms = (uint16_t)((hold_ms > HOLD_MS) ? HOLD_MS : hold_ms);
     } else {
         battery->hold_ms = 0U;
     }
@@ -130,12 +128,12 @@ uint8_t edgebat_bms_is_cold(const edgebat_t *battery) {
 
 void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     if (battery->anchor != EDGEBAT_ANCHOR_NONE) {
+        const int64_t most = edgebat_bms_most_charge(battery);
         battery->count += part;
         battery->anchor_ms += dt_ms;
         battery->cold_ms += (edgebat_bms_is_cold(battery) != 0U) ? dt_ms : 0U;
         /* What was taken for an end was none, or a sensor drifts. */
-        if ((edgebat_bms_is_too_much(battery, battery->count) != 0U) ||
-            (battery->anchor_ms > EDGEBAT_ANCHOR_MS)) {
+        if ((battery->count > most) || (battery->count < -most) || (battery->anchor_ms > EDGEBAT_ANCHOR_MS)) {
             edgebat_bms_set_anchor(battery, EDGEBAT_ANCHOR_NONE);
         }
     }

@@ -45,7 +45,7 @@ static uint32_t square(uint32_t sigma_cpct) {
 }
 
 /* By bits, from the highest that an SOH can have. */
-uint32_t edgebat_bms_square_root(uint32_t value) {
+EDGEBAT_SELDOM uint32_t edgebat_bms_square_root(uint32_t value) {
     uint32_t root = 0U;
     for (uint32_t bit = UINT32_C(1) << 15U; bit != 0U; bit >>= 1U) {
         const uint32_t next = root | bit;
@@ -66,7 +66,7 @@ static uint32_t age_efc(const edgebat_t *battery, const edgebat_evidence_t *evid
 }
 
 /* Who has measured last, in the order of the places. */
-static const edgebat_evidence_t *newest(const edgebat_t *battery) {
+static EDGEBAT_SELDOM const edgebat_evidence_t *newest(const edgebat_t *battery) {
     const edgebat_evidence_t *found = &battery->evidence[0];
     for (uint32_t by = 1U; by < EDGEBAT_EVIDENCE; by++) {
         const edgebat_evidence_t *const other = &battery->evidence[by];
@@ -102,7 +102,7 @@ static uint32_t now_4h(const edgebat_t *battery) {
     return at_most(battery->clock_s / EDGEBAT_S_PER_4H, UINT16_MAX);
 }
 
-static uint32_t variance(const edgebat_t *battery, uint32_t by) {
+static EDGEBAT_SELDOM uint32_t variance(const edgebat_t *battery, uint32_t by) {
     const edgebat_evidence_t *const evidence = &battery->evidence[by];
     const uint32_t odd = (by == EDGEBAT_BY_MODEL) ? battery->odd_rows : 0U;
     const uint32_t aged = now_4h(battery) - evidence->at_4h;
@@ -204,7 +204,7 @@ uint8_t edgebat_bms_is_measured(const edgebat_t *battery) {
 }
 
 /* Age takes from all, but not in equal parts: what was the best of it is the most that is left. */
-static void hold_down(edgebat_t *battery) {
+static EDGEBAT_SELDOM void hold_down(edgebat_t *battery) {
     if (edgebat_bms_is_measured(battery) != 0U) {
         if (((battery->weigh & EDGEBAT_WEIGH_NEW) != 0U) || (battery->target_cpct < battery->ceiling_cpct)) {
             battery->ceiling_cpct = battery->target_cpct;

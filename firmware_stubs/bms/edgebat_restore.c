@@ -117,7 +117,6 @@ void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
     }
     battery->parked = edgebat_bms_is_parked(battery);
     battery->kept_use = edgebat_bms_use(battery);
-    battery->kept_cpct = battery->published_cpct;
 }
 
 int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct) {
@@ -130,7 +129,6 @@ void edgebat_bms_forget_all(edgebat_t *battery) {
     edgebat_bms_forget(battery);
     battery->settled = 0U;
     battery->published_cpct = EDGEBAT_UNKNOWN;
-    battery->kept_cpct = EDGEBAT_UNKNOWN;
 }
 
 EDGEBAT_SELDOM int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {

@@ -40,7 +40,6 @@ EDGEBAT_SELDOM int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t 
     uint8_t *const rows = &points[2U * model->points];
     const int8_t *const window = edgebat_bms_window(battery);
     battery->sequence++;
-    battery->kept_cpct = battery->published_cpct;
     battery->kept_use = edgebat_bms_use(battery);
     battery->parked = edgebat_bms_is_parked(battery);
     const uint32_t owner[] = {MAGIC | (EDGEBAT_STATE_VERSION << 24U),

@@ -252,7 +252,7 @@ def test_the_morning_begins_where_the_evening_ended(graph: IntGraph):
         evening = estimator.published
         morning = Estimator(graph, estimator.config)
         morning.restore(saved)
-        assert abs(morning.published - evening) <= 20
+        assert morning.published == evening
     assert estimator.published < first - 600
 
 

@@ -394,7 +394,6 @@ typedef struct {
     int16_t rested_mV;             /* where that is */
     uint16_t hold_ms;              /* at full or empty */
     uint16_t kept_use;             /* throughput when it was saved last, in steps of 2^26 */
-    uint16_t kept_cpct;            /* published at the last revision for it */
     uint16_t temperatures;         /* in the sum */
     uint16_t odd_cpct;             /* the healthiest SOH that the odd rows would be */
     uint16_t second_ms;
