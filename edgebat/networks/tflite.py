@@ -31,16 +31,7 @@ def read_float_tflite(path: Path) -> FloatNetwork:
 
 def float_tflite(data: bytes, what: str, name: str) -> FloatNetwork:
     """As `read_float_tflite`, from the file's content."""
-    try:
-        model = parse_tflite(data, what, loops=True)
-    except ModelFileError as error:
-        text = str(error)
-        if "is float16" in text:
-            raise ModelFileError(
-                f"{what} has float16 weights; edgebat quantize takes the float32 model it was made from. Convert it without "
-                "converter.optimizations"
-            ) from None
-        raise
+    model = parse_tflite(data, what, loops=True)
     if METADATA_NAME in model.metadata:
         raise ModelFileError(f"{what} is an int8 model that edgebat wrote; export, verify and bench take it as it is")
     require_float(model, what)
@@ -79,7 +70,7 @@ class _Reader(RecurrentOperators):
             )
         self.build = Builder(what, "tflite", source.shape[1:], channels_first=False)
         self.values: dict[int, Any] = {source.index: self.build.input}
-        self.known: dict[int, Array] = {}
+        self.known: dict[int, Array] = {}  # constants that the file computes, and widened float16 ones
 
     def network(self, name: str) -> FloatNetwork:
         for operator in self.model.operators:
@@ -91,6 +82,9 @@ class _Reader(RecurrentOperators):
             if self.is_done(operator):
                 continue
             values = [self.values.get(i) for i in operator.inputs]
+            if operator.kind == "DEQUANTIZE" and (wide := self.widened(operator)) is not None:
+                self.known[output.index] = wide
+                continue
             if not any(isinstance(value, Value | _Spaced) for value in values):
                 if all(i < 0 or self.model.tensors[i].data is not None for i in operator.inputs):
                     self.build.fail("it works on constants alone; fold them when the model is converted")
@@ -109,6 +103,16 @@ class _Reader(RecurrentOperators):
         if not isinstance(last, Value):
             raise ModelFileError(f"{self.what}: its output does not depend on its input")
         return self.build.finish(last, name)
+
+    def widened(self, operator: FileOperator) -> Array | None:
+        """float16 weights, as a converter with that optimization leaves them, in float32."""
+        index = operator.inputs[0] if operator.inputs else -1
+        tensor = self.model.tensors[index] if index >= 0 else None
+        return (
+            None
+            if tensor is None or tensor.dtype != "float16" or tensor.data is None
+            else tensor.data.astype(np.float32)
+        )
 
     def operator(self, operator: FileOperator) -> Any:
         if operator.kind in _FUNCTIONS:
@@ -274,13 +278,17 @@ class _Reader(RecurrentOperators):
         along, across = ("w", "h") if time == 2 else ("h", "w")
         size, stride = options.get(f"filter_{along}", 0), options.get(f"stride_{along}", 0)
         length = build.shape(value)[time]
-        padded = options.get("padding", 0) == PADDING["same"] and same_padding(length, size, stride, 1) != (0, 0)
-        if options.get(f"filter_{across}", 1) != 1 or padded or not 1 <= size <= length or stride < 1:
-            build.fail(
-                f"it pools windows of {size}, stride {stride}, over {length} positions with padding; allowed: without. Pool "
-                "with padding='valid'"
-            )
-        return self.activated(operator, build.pool(value, kind(size, stride), time, 3))
+        same = options.get("padding", 0) == PADDING["same"]
+        if options.get(f"filter_{across}", 1) != 1 or size < 1 or stride < 1 or (size > length and not same):
+            build.fail(f"it pools windows of {size}, stride {stride}, over {length} positions, or over two dimensions")
+        padding = same_padding(length, size, stride, 1) if same else (0, 0)
+        if kind is kinds.MaxPool:
+            return self.activated(operator, build.pool(value, kind(size, stride, padding), time, 3))
+        return self.activated(operator, build.average(value, (size, stride, padding), (time, 3), zeros=False))
+
+    def on_softmax(self, operator: FileOperator) -> Value:
+        value, beta = self.value(operator), float(operator.options.get("beta", 1.0))
+        return self.build.softmax(value if beta == 1.0 else self.build.scalar(value, beta, 0.0), -1)
 
     def on_mean(self, operator: FileOperator) -> Value:
         return self.reduced(operator, "mean")

@@ -26,7 +26,7 @@
 #define APART_PART 932U
 
 /* So many medians are the average, and the resistance of a new cell; then each counts as much. */
-#define USUAL 32U
+#define USUAL 64U
 
 /* Fewer say nothing. */
 #define LEAST_SEEN 8U
@@ -55,7 +55,7 @@ void edgebat_bms_default_resistance(edgebat_config_t *config) {
     resistance->new_uOhm = 0U;
     resistance->step_mA = (int32_t)((step_mA > 0U) ? step_mA : 1U);
     resistance->step_ms = 2000U;
-    resistance->sigma_cpct = 300U;
+    resistance->sigma_cpct = 500U;
     resistance->is_new = 0U;
     for (uint32_t i = 0U; i < EDGEBAT_RESISTANCE_POINTS; i++) {
         resistance->permille[i] = permille[i];
@@ -226,7 +226,14 @@ EDGEBAT_SELDOM int edgebat_begin_resistance(edgebat_t *battery, uint32_t new_uOh
 uint8_t edgebat_state_resistance_is_possible(const uint8_t *saved) {
     const uint8_t *const at = &saved[EDGEBAT_STATE_RESISTANCE];
     const uint32_t ohm = edgebat_state_32(at, 0U);
-    return ((ohm <= MOST_OHM) && (edgebat_state_32(at, 4U) <= MOST_OHM) && ((ohm != 0U) == (at[10] != 0U)) &&
+    uint8_t sound = 1U;
+    for (uint32_t i = 0U; i < EDGEBAT_OHM_STEPS; i++) {
+        const uint32_t step = edgebat_state_32(at, 12U + (4U * i));
+        const uint32_t magnitude = ((step >> 31U) != 0U) ? (~step + 1U) : step;
+        sound = (magnitude <= MOST_OHM) ? sound : 0U;
+    }
+    return ((sound != 0U) && (edgebat_state_16(at, 34U) < EDGEBAT_OHM_STEPS) && (ohm <= MOST_OHM) &&
+            (edgebat_state_32(at, 4U) <= MOST_OHM) && ((ohm != 0U) == (at[10] != 0U)) &&
             (edgebat_state_16(at, 8U) <= EDGEBAT_HUNDRED_PERCENT) && (at[10] <= USUAL) &&
             (at[11] <= EDGEBAT_OHM_NEW))
                ? 1U

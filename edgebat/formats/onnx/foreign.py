@@ -151,6 +151,19 @@ class ImporterBase:
             raise ModelFileError(f"{self.where}: its input {node.inputs[position]!r} is not quantized")
         return value
 
+    def checked(self, node: OnnxNode, position: int) -> Quantized:
+        """A quantized input whose scale and zero point, given again by the operator, are its own."""
+        value = self.quantized(node, position)
+        scale, zero, unsigned = self.scale_and_zero(node, position + 1)
+        if (value.tensor.scale, value.tensor.zero_point, value.unsigned) != (scale, zero, unsigned):
+            raise ModelFileError(f"{self.where} reads {node.inputs[position]!r} with another scale or zero point")
+        return value
+
+    def sum(self, a: Quantized, b: Quantized) -> kinds.Sum:
+        if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
+            raise ModelFileError(f"{self.where} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
+        return kinds.Sum((a, b))
+
     def constant(self, node: OnnxNode, position: int, *dtypes: str) -> Array:
         name = node.inputs[position] if position < len(node.inputs) else ""
         found = self.file.initializers.get(name)
@@ -338,8 +351,8 @@ class ImporterBase:
             self.float_sums |= value.name == "twice"
             found = getattr(self.rounding, value.name)(source, target, *value.arguments)
         if found.ndim == 2 and (found == found[0]).all():
-            return found[0]
-        return found if found.ndim == 1 else np.broadcast_to(found, (source.shape[-1], 256)).copy()
+            return np.asarray(found[0], np.int8)
+        return found if found.ndim == 1 else np.array(np.broadcast_to(found, (source.shape[-1], 256)))
 
     def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         source = value.source.tensor

@@ -105,7 +105,7 @@ SCHEMA: dict[str, list[Any]] = {
 }  # fmt: skip
 
 TENSOR_TYPE = {
-    "float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
+    "float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
 }  # fmt: skip
 
 # Builtin operator codes by name; more than edgebat runs, so that errors can name what they refuse.
