@@ -171,8 +171,9 @@ static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int
     if ((battery->level + most <= model->increments) && (now_uV >= model->level_uV[battery->level + most])) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     }
-    while ((battery->phase == EDGEBAT_PHASE_INSIDE) && (now_uV >= model->level_uV[battery->level])) {
-        /* First crossings: the sample before lies below this level. */
+    /* First crossings: the sample before lies below this level. */
+    while ((battery->phase == EDGEBAT_PHASE_INSIDE) && (now_uV >= model->level_uV[battery->level]) &&
+           (before_uV < model->level_uV[battery->level])) {
         const uint64_t rise = (uint32_t)(now_uV - before_uV);
         const uint64_t up_to = (uint32_t)(model->level_uV[battery->level] - before_uV);
         const int64_t here =
