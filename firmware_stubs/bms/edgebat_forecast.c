@@ -57,11 +57,11 @@ static uint8_t make_window(const edgebat_forecast_t *forecast) {
 
 /* Whole cycles ahead of the first value below the end of life, on straight lines from the level now through the
  * points; EDGEBAT_UNKNOWN when it lies beyond the horizon. */
-static uint16_t cycles_to_eol(const edgebat_forecast_t *forecast, int32_t level) {
+static uint16_t cycles_to_eol(const edgebat_forecast_t *forecast, uint16_t level) {
     const edgebat_forecast_model_t *const model = forecast->model;
     const int32_t horizon = model->horizon;
     const int32_t points = model->points;
-    int32_t from = level - (int32_t)model->eol_cpct;
+    int32_t from = (int32_t)level - (int32_t)model->eol_cpct;
     uint16_t found = EDGEBAT_UNKNOWN;
     int32_t ahead = 1;
     for (int32_t i = 0; (i < points) && (found == EDGEBAT_UNKNOWN); i++) {
@@ -95,7 +95,7 @@ static void take_forecast(edgebat_forecast_t *forecast) {
         for (uint32_t i = 0U; i < model->points; i++) {
             forecast->points[i] = (uint16_t)model->read(output, last, EDGEBAT_FORECAST_READ_POINTS + i);
         }
-        forecast->eol = cycles_to_eol(forecast, level);
+        forecast->eol = cycles_to_eol(forecast, (uint16_t)level);
         forecast->begin = forecast->newest;
         forecast->known = 1U;
     }

@@ -11,7 +11,7 @@
 #ifndef EDGEBAT_TESTS_PROOF_H
 #define EDGEBAT_TESTS_PROOF_H
 
-#include "edgebat_bms.h"
+#include "edgebat_state.h"
 
 #include "__fc_builtin.h"
 
@@ -29,6 +29,9 @@ void proof_require(int condition);
 #define PROOF_INCREMENTS 4U
 #define PROOF_CONTEXT 3U
 #define PROOF_LEVELS {3600000, 3625000, 3650000, 3675000, 3700000}
+#endif
+#if !defined(PROOF_STRIDE)
+#define PROOF_STRIDE 1U
 #endif
 #define PROOF_COLUMNS (PROOF_INCREMENTS + 1U)
 #define PROOF_POINTS 2U
@@ -128,15 +131,12 @@ static void any_config(void) {
 /* Twice mA * ms of the longest step between two samples at the highest current, and what a charge may come to. */
 #define PROOF_PART INT64_C(480000000000)
 #define PROOF_CHARGE ((INT64_C(1) << 60U) + PROOF_PART)
-#define PROOF_COUNT (INT64_C(1) << 58U)
 
 /* Members that more is known of than their type says, in every state that there is. */
 #define BATTERY_RANGES(X)                                                                                    \
     X(charge, 0, PROOF_CHARGE)                                                                                \
     X(moved_charge, 0, PROOF_CHARGE)                                                                          \
     X(level_charge, -PROOF_CHARGE, PROOF_CHARGE * 4)                                                             \
-    X(count, -PROOF_COUNT, PROOF_COUNT)                                                                        \
-    X(ocv_charge, -PROOF_COUNT, PROOF_COUNT)                                                                   \
     X(rows, 0, PROOF_CONTEXT)                                                                                \
     X(slice, 0, PROOF_SLICES)                                                                                \
     X(phase, EDGEBAT_PHASE_NONE, EDGEBAT_PHASE_OVER)                                                         \

@@ -113,12 +113,18 @@ static void use_trend(uint32_t covered, uint32_t slice) {
     require_trend();
 }
 
-static void begin(void) {
+/* Bytes instead of a saved history, the one at `at` from low to high: the number of covered cycles is read twice. */
+static void begin(uint32_t at, uint32_t low, uint32_t high, uint32_t most_after) {
     uint8_t saved[SAVED_BYTES];
     any_trend_model();
     Frama_C_make_unknown((char *)saved, sizeof saved);
+    saved[at] = (uint8_t)ANY_UNSIGNED(low, high);
+    for (uint32_t i = at + 1U; i < 28U; i++) {
+        saved[i] = (uint8_t)ANY_UNSIGNED(0U, most_after);
+    }
     if (edgebat_forecast_init(&trend, &trend_model, (uint32_t)ANY_UNSIGNED(0U, UINT32_MAX), trend_work, saved,
                               SAVED_BYTES) == EDGEBAT_OK) {
+        require_trend();
         proof_require((trend_model.max_gap >= 1U) && (trend_model.max_gap <= 1024U));
     }
 }
@@ -129,6 +135,10 @@ int main(void) {
             use_trend(covered, slice);
         }
     }
-    begin();
+    begin(24U, 0U, CYCLES, 0U);
+    begin(24U, CYCLES + 1U, 255U, 255U);
+    begin(25U, 1U, 255U, 255U);
+    begin(26U, 1U, 255U, 255U);
+    begin(27U, 1U, 255U, 255U);
     return 0;
 }

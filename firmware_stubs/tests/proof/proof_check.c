@@ -1,0 +1,67 @@
+/*
+ * proof_check.c - any bytes instead of a saved state, of any length: whether they are one.
+ *
+ * And no state of this model with more rows than it reads is taken: proof_restore.c begins with the others.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "proof.h"
+
+#define MOST_BYTES (PROOF_SAVED_BYTES + 4U)
+
+/* Read all of it, say anything: proof_result.c has the real one. */
+uint32_t edgebat_crc32(uint32_t crc, const void *data, uint32_t length) {
+    const uint8_t *const bytes = (const uint8_t *)data;
+    if (length != 0U) {
+        crc ^= (uint32_t)bytes[0] ^ bytes[length - 1U];
+    }
+    return (uint32_t)((crc == 0U) ? 0U : ANY_UNSIGNED(0U, UINT32_MAX));
+}
+
+static uint8_t room[MOST_BYTES];
+
+static int check(uint32_t bytes) {
+    return edgebat_state_check(&proof_model, &proof_config, &room[MOST_BYTES - bytes], bytes);
+}
+
+/* A whole state of this model whose bytes from `offset` on are these. */
+static void refuse(uint32_t version, uint32_t offset, const uint8_t *low, const uint8_t *high, uint32_t bytes) {
+    uint8_t *const saved = &room[MOST_BYTES - PROOF_SAVED_BYTES];
+    Frama_C_make_unknown((char *)room, sizeof room);
+    saved[3] = (uint8_t)version;
+    for (uint32_t i = 0U; i < 4U; i++) {
+        saved[8U + i] = (uint8_t)(PROOF_FINGERPRINT >> (8U * i));
+    }
+    for (uint32_t i = 0U; i < bytes; i++) {
+        saved[offset + i] = (uint8_t)ANY_UNSIGNED(low[i], high[i]);
+    }
+    proof_require(check(PROOF_SAVED_BYTES) < EDGEBAT_OK);
+}
+
+static void refuse_all(uint32_t version) {
+    static const uint8_t row[2] = {PROOF_CONTEXT + 1U, 0U};
+    static const uint8_t more_rows[2] = {0U, 1U};
+    static const uint8_t any[2] = {255U, 255U};
+    const uint32_t rows = (version == 1U) ? 64U : 90U;
+    refuse(version, rows, row, any, 2U);
+    refuse(version, rows, more_rows, any, 2U);
+}
+
+int main(void) {
+    any_model();
+    any_config();
+    for (uint32_t bytes = 0U; bytes <= MOST_BYTES; bytes += PROOF_STRIDE) {
+        for (uint32_t version = 0U; version <= EDGEBAT_STATE_VERSION + 1U; version++) {
+            Frama_C_make_unknown((char *)room, sizeof room);
+            if (bytes > 3U) {
+                room[(MOST_BYTES - bytes) + 3U] =
+                    (uint8_t)ANY_UNSIGNED(version, (version > EDGEBAT_STATE_VERSION) ? 255U : version);
+            }
+            (void)check(bytes);
+        }
+    }
+    for (uint32_t version = 1U; version <= EDGEBAT_STATE_VERSION; version++) {
+        refuse_all(version);
+    }
+    return 0;
+}
