@@ -38,8 +38,7 @@ void proof_require(int condition);
 #define PROOF_SLICES 3U
 #define PROOF_SCRATCH 8U
 #define PROOF_OUTPUT_BYTES 12U
-#define PROOF_WORK_BYTES                                                                                     \
-    EDGEBAT_WORK_BYTES(PROOF_SCRATCH, PROOF_COLUMNS, PROOF_OUTPUT_BYTES, PROOF_CONTEXT)
+#define PROOF_WORK_BYTES EDGEBAT_WORK_BYTES(PROOF_SCRATCH, PROOF_COLUMNS, PROOF_OUTPUT_BYTES, PROOF_CONTEXT)
 #define PROOF_SAVED_BYTES EDGEBAT_SAVED_BYTES(PROOF_COLUMNS, PROOF_CONTEXT, PROOF_POINTS)
 #define PROOF_FINGERPRINT UINT32_C(0x87654321)
 
@@ -112,10 +111,10 @@ static void any_model(void) {
     X(cutoff_mA, 0, 2000000)                                                                                 \
     X(max_gap_ms, 1U, 120000U)                                                                               \
     X(stuck_ppm, 1U, 1000000U)                                                                               \
-    X(min_mV, 0, INT16_MAX)                                                                                      \
+    X(min_mV, 0, INT16_MAX)                                                                                  \
     X(max_mV, 1, 10000)                                                                                      \
     X(full_mV, 0, 10000)                                                                                     \
-    X(empty_mV, 0, INT16_MAX)                                                                                    \
+    X(empty_mV, 0, INT16_MAX)                                                                                \
     X(max_drop_mV, 1, INT16_MAX)                                                                             \
     X(sign, 0U, 1U)
 
@@ -134,16 +133,16 @@ static void any_config(void) {
 
 /* Members that more is known of than their type says, in every state that there is. */
 #define BATTERY_RANGES(X)                                                                                    \
-    X(charge, 0, PROOF_CHARGE)                                                                                \
-    X(moved_charge, 0, PROOF_CHARGE)                                                                          \
-    X(level_charge, -PROOF_CHARGE, PROOF_CHARGE * 4)                                                             \
+    X(charge, 0, PROOF_CHARGE)                                                                               \
+    X(moved_charge, 0, PROOF_CHARGE)                                                                         \
+    X(level_charge, -PROOF_CHARGE, PROOF_CHARGE * 4)                                                         \
     X(rows, 0, PROOF_CONTEXT)                                                                                \
     X(slice, 0, PROOF_SLICES)                                                                                \
     X(phase, EDGEBAT_PHASE_NONE, EDGEBAT_PHASE_OVER)                                                         \
     X(level, 0, PROOF_INCREMENTS)                                                                            \
     X(hold_ms, 0, 10000)                                                                                     \
     X(second_ms, 0, 999)                                                                                     \
-    X(last_mA, -2000000, 2000000)                                                                                                                                                  \
+    X(last_mA, -2000000, 2000000)                                                                            \
     X(smooth_mA, -32000000, 32000000)
 
 /* The sum of at most 65,535 temperatures, each at most 120 degC: what the number of them makes of it is arithmetic

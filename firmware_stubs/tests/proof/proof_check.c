@@ -24,8 +24,15 @@ static int check(uint32_t bytes) {
     return edgebat_state_check(&proof_model, &proof_config, &room[MOST_BYTES - bytes], bytes);
 }
 
+static void check_any(uint32_t bytes, uint32_t least_version, uint32_t most_version) {
+    Frama_C_make_unknown((char *)room, sizeof room);
+    room[(MOST_BYTES - bytes) + 3U] = (uint8_t)ANY_UNSIGNED(least_version, most_version);
+    (void)check(bytes);
+}
+
 /* A whole state of this model whose bytes from `offset` on are these. */
-static void refuse(uint32_t version, uint32_t offset, const uint8_t *low, const uint8_t *high, uint32_t bytes) {
+static void refuse(uint32_t version, uint32_t offset, const uint8_t *low, const uint8_t *high,
+                   uint32_t bytes) {
     uint8_t *const saved = &room[MOST_BYTES - PROOF_SAVED_BYTES];
     Frama_C_make_unknown((char *)room, sizeof room);
     saved[3] = (uint8_t)version;
@@ -50,15 +57,14 @@ static void refuse_all(uint32_t version) {
 int main(void) {
     any_model();
     any_config();
-    for (uint32_t bytes = 0U; bytes <= MOST_BYTES; bytes += PROOF_STRIDE) {
-        for (uint32_t version = 0U; version <= EDGEBAT_STATE_VERSION + 1U; version++) {
-            Frama_C_make_unknown((char *)room, sizeof room);
-            if (bytes > 3U) {
-                room[(MOST_BYTES - bytes) + 3U] =
-                    (uint8_t)ANY_UNSIGNED(version, (version > EDGEBAT_STATE_VERSION) ? 255U : version);
-            }
-            (void)check(bytes);
+    (void)edgebat_state_check(&proof_model, &proof_config, &room[MOST_BYTES],
+                              (uint32_t)ANY_UNSIGNED(0U, EDGEBAT_STATE_LEAST - 1U));
+    for (uint32_t bytes = EDGEBAT_STATE_LEAST; bytes <= MOST_BYTES; bytes += PROOF_STRIDE) {
+        for (uint32_t version = 1U; version <= EDGEBAT_STATE_VERSION; version++) {
+            check_any(bytes, version, version);
         }
+        check_any(bytes, 0U, 0U);
+        check_any(bytes, EDGEBAT_STATE_VERSION + 1U, 255U);
     }
     for (uint32_t version = 1U; version <= EDGEBAT_STATE_VERSION; version++) {
         refuse_all(version);

@@ -50,8 +50,9 @@ int main(void) {
     proof_require(edgebat_pack_view(&proof_pack, &view) == EDGEBAT_OK);
     proof_require(edgebat_pack_state_get(&proof_pack, saved, PROOF_PACK_BYTES) == EDGEBAT_OK);
     Frama_C_make_unknown((char *)saved, sizeof saved);
-    (void)edgebat_pack_init(&proof_pack, proof_cells, (uint16_t)CELLS, (int16_t)ANY_SIGNED(INT16_MIN, INT16_MAX),
-                            (uint32_t)ANY_UNSIGNED(0U, UINT32_MAX), saved, PROOF_PACK_BYTES);
+    (void)edgebat_pack_init(&proof_pack, proof_cells, (uint16_t)CELLS,
+                            (int16_t)ANY_SIGNED(INT16_MIN, INT16_MAX), (uint32_t)ANY_UNSIGNED(0U, UINT32_MAX),
+                            saved, PROOF_PACK_BYTES);
     require_pack();
     return 0;
 }

@@ -22,9 +22,15 @@ static void any_saved(uint32_t version) {
     proof_saved[3] = (uint8_t)version;
 }
 
+/* A battery that is refused stays what it was: nothing, so that it cannot be mistaken for one that begins. */
 static void begin(void) {
+    static const edgebat_t nothing;
     any_battery();
-    (void)edgebat_init(&proof_battery, &proof_model, &proof_config, proof_work, proof_saved, PROOF_SAVED_BYTES);
+    proof_battery = nothing;
+    proof_battery.config = &proof_config;
+    proof_battery.work = (uint8_t *)proof_work;
+    (void)edgebat_init(&proof_battery, &proof_model, &proof_config, proof_work, proof_saved,
+                       PROOF_SAVED_BYTES);
     if (proof_battery.model != NULL) {
         require_battery();
         require_phase();
@@ -53,6 +59,8 @@ static void begin_others(uint32_t version) {
 }
 
 int main(void) {
+    any_battery();
+    (void)edgebat_init(&proof_battery, &proof_model, &proof_config, proof_work, NULL, 0U);
     for (uint32_t version = 1U; version <= EDGEBAT_STATE_VERSION; version++) {
         begin_own(version);
         begin_others(version);
