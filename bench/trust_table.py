@@ -2,11 +2,12 @@
 
 ::
 
-    python -m bench.trust_table --corpus PATH [--fold N] [--student mlp] [--epochs 20]
+    python -m bench.trust_table --corpus PATH [--folds 4] [--fold N] [--student mlp] [--epochs 20]
 
-Each fold trains one small student without a teacher on some cells, calibrates a 90 % interval on cells of their own, and
-asks it about held-out cells like the training cells, and about a group that was left out: a data set, a rate, a
-temperature, the oldest third. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees them.
+Each line trains one small student without a teacher on some cells, calibrates a 90 % interval on cells of their own, or on
+all of them in ``--folds`` held out in turn, and asks it about held-out cells like the training cells, and about a group that
+was left out: a data set, a rate, a temperature, the oldest third. Prints docs/trust.md's table. Windows are seen through
+0.5 mV of noise, as a device sees them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bench.domain_score import HEALTH, with_noise
 from edgebat.arrays import Bool
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
-from edgebat.data.splits import CALIBRATION, split_windows
+from edgebat.data.splits import CALIBRATION, PARTS, split_windows, spread_folds
 from edgebat.distill.bounds import IntervalSettings
 from edgebat.distill.train import DistillSettings, train_student
 from edgebat.graph import IntGraph
@@ -33,7 +34,8 @@ from edgebat.models import run_int8
 from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.runs.field import field_limits
 from edgebat.runs.ground import GroundSettings, with_ground
-from edgebat.runs.interval import IntervalCells, with_interval
+from edgebat.runs.interval import Fold, IntervalCells, with_interval
+from edgebat.tasks.base import Head
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows
 from edgebat.training.run import Run
@@ -42,12 +44,13 @@ EVERY = 3
 """One window of so many is enough: neighbours are nearly equal."""
 BAD = 0.03
 """An error of SOH that must be flagged, or covered."""
-INTERVAL, GROUND = IntervalSettings(coverage=0.9), GroundSettings()
-PARTS = ("train", "val", "test", CALIBRATION)
+GROUND = GroundSettings()
+SET_ASIDE = 0.25
+"""Of the training cells, to calibrate an interval without folds."""
 
 
 @dataclass(frozen=True)
-class Fold:
+class LeftOut:
     """What is learnt from, from which voltage on, and what is left out."""
 
     name: str
@@ -60,7 +63,7 @@ class Fold:
     oldest: bool = False
     """The third of the windows with the smallest SOH."""
 
-    def left_out(self, windows: HealthWindows) -> Bool:
+    def windows_of(self, windows: HealthWindows) -> Bool:
         """[N] windows of the group."""
         if self.without:
             return np.asarray(windows.dataset == self.without)
@@ -74,11 +77,33 @@ class Fold:
 ALL = ("TJU_NCA", "TJU_NCM", "LSD", "CALCE")
 TONGJI = ("TJU_NCA", "TJU_NCM")
 FOLDS = (
-    *(Fold(f"{name} left out", 3.8, ALL, without=name) for name in ("TJU_NCM", "TJU_NCA", "LSD", "CALCE")),
-    *(Fold(f"{rate:g}C left out", 3.6, TONGJI, rate_c=rate) for rate in (0.25, 1.0)),
-    Fold("45 degC left out", 3.6, TONGJI, degc=45.0),
-    Fold("oldest third left out", 3.6, TONGJI, oldest=True),
+    *(LeftOut(f"{name} left out", 3.8, ALL, without=name) for name in ("TJU_NCM", "TJU_NCA", "LSD", "CALCE")),
+    *(LeftOut(f"{rate:g}C left out", 3.6, TONGJI, rate_c=rate) for rate in (0.25, 1.0)),
+    LeftOut("45 degC left out", 3.6, TONGJI, degc=45.0),
+    LeftOut("oldest third left out", 3.6, TONGJI, oldest=True),
 )
+
+
+@dataclass(frozen=True)
+class Training:
+    """How students are trained, and how many more for the interval."""
+
+    kind: str
+    epochs: int
+    folds: int
+    """0: a quarter of the training cells is set aside for it."""
+
+    def student(self, train: HealthWindows, val: HealthWindows) -> tuple[IntGraph, tuple[Head, ...]]:
+        """One, int8, without a teacher."""
+        settings = DistillSettings(blends=1)
+        fit = replace(settings.fit, epochs=self.epochs, patience=self.epochs, samples_per_epoch=16384)
+        with tempfile.TemporaryDirectory() as folder:
+            run = Run(Path(folder))
+            student, _ = train_student(self.kind, HEALTH, train, val, None, replace(settings, fit=fit), run)
+        meta = {"task": HEALTH.described(train.spec), "training": {}}
+        options = QuantizeOptions(method="minmax")
+        graph = quantize_model(student.float_spec(), train.x, options, name=self.kind, meta=meta)
+        return graph, student.heads
 
 
 @dataclass(frozen=True)
@@ -99,18 +124,21 @@ class Answers:
         return np.asarray((self.measured >= self.low) & (self.measured <= self.high))
 
 
-def trained(known: HealthWindows, kind: str, epochs: int) -> tuple[IntGraph, HealthWindows]:
+def trained(known: HealthWindows, how: Training) -> tuple[IntGraph, HealthWindows]:
     """An int8 student with ground and interval, and the held-out windows."""
-    split = split_windows(known, by="condition", test=0.25, val=0.15, seed=1, calibration=0.25)
-    train, val, test, calibration = (known.select(cells=getattr(split, part)) for part in PARTS)
-    settings = DistillSettings(blends=1)
-    settings = replace(settings, fit=replace(settings.fit, epochs=epochs, patience=epochs, samples_per_epoch=16384))
-    with tempfile.TemporaryDirectory() as folder:
-        student, _ = train_student(kind, HEALTH, train, val, None, settings, Run(Path(folder)))
-    meta = {"task": HEALTH.described(known.spec), "training": {}}
-    graph = quantize_model(student.float_spec(), train.x, QuantizeOptions(method="minmax"), name=kind, meta=meta)
-    graph = with_ground(graph, field_limits(graph, student.heads, train, val), HEALTH, (train, val), GROUND)
-    return with_interval(graph, HEALTH, IntervalCells(train, calibration, test), INTERVAL, GROUND), test
+    share = 0.0 if how.folds else SET_ASIDE
+    split = split_windows(known, by="condition", test=0.25, val=0.15, seed=1, calibration=share)
+    parts = {part: known.select(cells=getattr(split, part)) for part in split.parts}
+    train, val, test = (parts[part] for part in PARTS)
+    graph, heads = how.student(train, val)
+    graph = with_ground(graph, field_limits(graph, heads, train, val), HEALTH, (train, val), GROUND)
+    fold_of = spread_folds(train, how.folds, 1) if how.folds else {}
+    folds = []
+    for number in range(how.folds):
+        out = frozenset(key for key, fold in fold_of.items() if fold == number)
+        folds.append(Fold(how.student(train.select(cells=set(train.cells) - out), val)[0], out))
+    cells = IntervalCells(train, parts.get(CALIBRATION), test, tuple(folds))
+    return with_interval(graph, HEALTH, cells, IntervalSettings(coverage=0.9, folds=how.folds), GROUND), test
 
 
 def asked(graph: IntGraph, windows: HealthWindows, seed: int) -> Answers:
@@ -136,15 +164,15 @@ HEAD = (
 )
 
 
-def row(fleet: Fleet, fold: Fold, kind: str, epochs: int) -> str:
+def row(fleet: Fleet, left_out: LeftOut, how: Training) -> str:
     """One fold as a row of Markdown."""
-    spec = HealthSpec(window_start_v=fold.start_v, window_end_v=fold.start_v + 0.1)
-    windows = health_windows(fleet.select(fold.datasets), spec).select_every(EVERY)
-    left = fold.left_out(windows)
+    spec = HealthSpec(window_start_v=left_out.start_v, window_end_v=left_out.start_v + 0.1)
+    windows = health_windows(fleet.select(left_out.datasets), spec).select_every(EVERY)
+    left = left_out.windows_of(windows)
     # Cells of which a part is left out are held out whole, or the rest of their life would be known.
     known, strange = windows.select(mask=~left), windows.select(mask=left)
-    graph, test = trained(known, kind, epochs)
-    if fold.oldest:
+    graph, test = trained(known, how)
+    if left_out.oldest:
         strange = strange.select(mask=np.array([c in test.cells for c in strange.cells])[strange.cell])
     own, other = asked(graph, test, 21), asked(graph, strange, 22)
     interval, ground = graph_interval(graph), graph_ground(graph)
@@ -157,7 +185,7 @@ def row(fleet: Fleet, fold: Fold, kind: str, epochs: int) -> str:
     caught = np.concatenate([s[b] for s, b in zip(safe, bad, strict=True)])
     widened = ", widened" if interval.widened else ""
     return (
-        f"| {fold.name} | {ground.train.cells}, {interval.cells}{widened}, {held.cells} "
+        f"| {left_out.name} | {ground.train.cells}, {interval.cells}{widened}, {held.cells} "
         f"| {own.wrong[taken].mean() * 100:.2f} "
         f"| {held.coverage:.1%}, {held.worst:.0%} | {held.width * 100:.1f} | {own.flagged.mean():.1%} "
         f"| {len(strange.cells)} | {other.wrong.mean() * 100:.1f} | {other.flagged.mean():.1%} "
@@ -171,13 +199,14 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--student", default="mlp")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--folds", type=int, default=0, help="of the interval; 0: a quarter of the training cells")
     parser.add_argument("--fold", type=int, action="append", help="only this one; repeatable")
     given = parser.parse_args()
     fleet = read_corpus(given.corpus)
     torch.set_num_threads(1)
     print(HEAD)
     for number in given.fold or range(len(FOLDS)):
-        print(row(fleet, FOLDS[number], given.student, given.epochs), flush=True)
+        print(row(fleet, FOLDS[number], Training(given.student, given.epochs, given.folds)), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,21 @@ class Border:
     @property
     def file_shape(self) -> tuple[int, ...]:
         """Shape of one window in the file."""
+        return self.file.shape or self._turned
+
+    @property
+    def _turned(self) -> tuple[int, ...]:
+        """Shape of one window with the file's order of axes."""
         shape = self.graph.input_tensor.shape
         return shape[::-1] if self.file.channels_first else shape
 
     def to_file(self, x: Int8) -> Array:
         """The graph's inputs int8 [N, ...] as the file takes them."""
         turned = np.ascontiguousarray(x.swapaxes(1, 2)) if self.file.channels_first else x
-        return _to_type(turned, self.graph.input_tensor, self.file.input)
+        values = _to_type(turned.reshape(len(x), *self.file_shape), self.graph.input_tensor, self.file.input)
+        for step, constant in reversed(self.file.steps):
+            values = _STEPS[_INVERSE[step]](values.astype(np.float64), np.asarray(constant))
+        return values.astype(np.float32) if self.file.steps else values
 
     def from_file(self, y: Array) -> IntArray:
         """The file's outputs [N, ...] as the graph's integers."""
@@ -49,10 +57,19 @@ class Border:
             raise DataError(
                 f"the array is {x.dtype} {list(x.shape)}; this model reads [N, {', '.join(map(str, shape))}] numbers"
             )
-        windows = x.reshape(-1, *shape)
+        windows = x.reshape(-1, *self.file_shape)
         kind = str(x.dtype) if x.dtype in (np.int8, np.uint8) else "float32"
+        if kind == "float32":
+            windows = windows.astype(np.float32)
+            for step, constant in self.file.steps:
+                windows = _STEPS[step](windows, np.asarray(constant, np.float32))
+        windows = windows.reshape(-1, *self._turned)
         q = _from_type(windows.astype(np.float32) if kind == "float32" else windows, self.graph.input_tensor, kind)
         return np.ascontiguousarray(q.swapaxes(1, 2) if self.file.channels_first else q).astype(np.int8)
+
+
+_STEPS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
+_INVERSE = {"add": "sub", "sub": "add", "mul": "div", "div": "mul"}
 
 
 def border_of(graph: IntGraph) -> Border | None:

@@ -55,12 +55,15 @@ class Interval:
     """There were too few calibration cells for the promise: the interval hangs on the worst of them, and was widened."""
     known_to_teacher: int = 0
     """Calibration cells that the teacher has learnt from."""
+    folds: int = 0
+    """Of the cells, each asked of a student that had not learnt from it; 0: calibration cells were set aside."""
     held_out: tuple[Covered, ...] = ()
     """Measured on held-out cells: all of them first, then group by group."""
 
     def facts(self) -> list[tuple[str, str]]:
         """(what, text) for people."""
-        made = f"{self.nominal:.0%} of the windows of a cell like the training cells, set on {self.cells} calibration cells"
+        made = f"{self.nominal:.0%} of the windows of a cell like the training cells, set on {self.cells} "
+        made += f"cells, in {self.folds} folds held out in turn" if self.folds else "calibration cells"
         if self.widened:
             enough = needed_cells(self.nominal)
             made += f"; with so few it hangs on the worst of them and was widened for it ({enough} are enough)"
@@ -94,7 +97,8 @@ def interval_of(meta: Any, name: str) -> Interval | None:
             raise ValueError(f"its unit is {unit[:20]!r}")
         interval = Interval(
             str(found["head"])[:40], unit, float(found["nominal"]), int(found["cells"]), int(found["shift"]),
-            found["widened"] is True, int(found["known_to_teacher"]), tuple(_covered(one) for one in found["held_out"]),
+            found["widened"] is True, int(found["known_to_teacher"]), int(found.get("folds", 0)),
+            tuple(_covered(one) for one in found["held_out"]),
         )  # fmt: skip
         if not 0.0 < interval.nominal < 1.0:
             raise ValueError(f"it covers {interval.nominal}")

@@ -171,12 +171,14 @@ class Estimator:
         mode: str = "balanced",
         port: str | None = None,
         nominal_mah: int | None = None,
+        adapters: Sequence[str] = (),
     ) -> list[Path]:
         """Write the model to ``folder`` and return the files.
 
         to: of ``c``, ``tflite``, ``onnx``, ``ebat``. name: of the files and of the C code. mode: what the C code is to be
         good at, ``balanced``, ``flash``, ``ram`` or ``fast``. port: instead of ``to`` a folder for a firmware, as
-        ``foxbms`` (``edgebat export MODEL --port list``), for a cell of nominal_mah.
+        ``foxbms`` (``edgebat export MODEL --port list``), for a cell of nominal_mah. adapters: public protocols it speaks as
+        well, as ``dronecan`` (``edgebat export MODEL --adapter list``).
         Raises ModelFileError for a model that is not int8, RecipeError for an unknown format.
         """
         graph = self.model.network
@@ -189,7 +191,7 @@ class Estimator:
         from edgebat.bms.ports import DEFAULT_NOMINAL_MAH, export_port
 
         mah = nominal_mah or DEFAULT_NOMINAL_MAH
-        return export_port(graph, port, Path(folder), name or "soh", nominal_mah=mah, mode=mode)
+        return export_port(graph, port, Path(folder), name or "soh", nominal_mah=mah, mode=mode, adapters=adapters)
 
     @property
     def _shape(self) -> tuple[int, ...]:

@@ -39,6 +39,23 @@ def without_corpus() -> Iterator[None]:
 
 
 @pytest.fixture
+def quick_learners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks among the baselines learn for a tenth of their steps, where a test asks that they stand beside a model and
+    not how well they do; EDGEBAT_TEST_SCALE=full trains them whole."""
+    if os.environ.get("EDGEBAT_TEST_SCALE") == "full":
+        return
+    from edgebat.baselines import cpmlp, forecast
+
+    whole = cpmlp.fit_batches
+
+    def tenth(network: Any, loss: Any, count: int, seed: int, steps: int, batch: int = 128) -> None:
+        whole(network, loss, count, seed, steps // 10, batch)
+
+    for module in (cpmlp, forecast):
+        monkeypatch.setattr(module, "fit_batches", tenth)
+
+
+@pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run ``edgebat`` as a user does; returns (exit code, standard output, standard error)."""
 

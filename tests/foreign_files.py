@@ -149,7 +149,7 @@ def _of_one_value(kind: str, output: tuple[float, int] | None = None, options: s
         scale, zero = output or (near(rng, sx), draw_zero(rng))
         y = file.tensor("y", (1, 256), "int8", scale=scale, zero_point=zero)
         values = {"alpha": float(np.float32(rng.choice([0.01, 0.1, 0.2, 0.3, 0.5])))} if kind == "LEAKY_RELU" else {}
-        file.operator(kind, 2, [x], y, options, values)
+        file.operator(kind, 1 if kind == "HARD_SWISH" else 2, [x], y, options, values)
         return file.bytes([x], y)
 
     return make
@@ -179,6 +179,66 @@ def _with_constants(kind: str, options: str | None) -> Maker:
     return make
 
 
+def padded_pool(kind: str) -> Maker:
+    """A pooling padded as SAME, time along either axis."""
+
+    def make(rng: np.random.Generator) -> bytes:
+        time, channels, size, stride = (int(rng.integers(*ends)) for ends in ((3, 24), (1, 9), (1, 8), (1, 5)))
+        file, scale, zero = FileOfOthers(), draw_scale(rng), draw_zero(rng)
+        along, other = ("w", "h") if rng.integers(2) else ("h", "w")
+
+        def turned(steps: int) -> tuple[int, int, int, int]:
+            return (1, 1, steps, channels) if along == "w" else (1, steps, 1, channels)
+
+        x = file.tensor("x", turned(time), "int8", scale=scale, zero_point=zero)
+        y = file.tensor("y", turned(-(-time // stride)), "int8", scale=scale, zero_point=zero)
+        options = {
+            "padding": 0, f"stride_{along}": stride, f"stride_{other}": 1, f"filter_{along}": size, f"filter_{other}": 1,
+            "activation": 0,
+        }  # fmt: skip
+        file.operator(kind, 2, [x], y, "Pool2DOptions", options)
+        return file.bytes([x], y)
+
+    return make
+
+
+def softmax(rng: np.random.Generator) -> bytes:
+    """Over a vector or over each time step; values near each other every second time."""
+    channels, file = int(rng.choice([2, 3, 4, 5, 10, 17, 64])), FileOfOthers()
+    shape = (1, channels) if rng.integers(2) else (1, int(rng.integers(1, 9)), channels)
+    x = file.tensor("x", shape, "int8", scale=draw_scale(rng), zero_point=draw_zero(rng))
+    y = file.tensor("y", shape, "int8", scale=2.0**-8, zero_point=-128)
+    file.operator("SOFTMAX", 2, [x], y, "SoftmaxOptions", {"beta": float(rng.choice([1.0, 0.5, 2.0]))})
+    return file.bytes([x], y)
+
+
+def swish(rng: np.random.Generator) -> bytes:
+    """As Keras' converter writes it: x times its logistic function."""
+    file, sx = FileOfOthers(), draw_scale(rng)
+    x = file.tensor("x", (1, 256), "int8", scale=sx, zero_point=draw_zero(rng))
+    gate = file.tensor("gate", (1, 256), "int8", scale=2.0**-8, zero_point=-128)
+    y = file.tensor("y", (1, 256), "int8", scale=near(rng, sx), zero_point=draw_zero(rng))
+    file.operator("LOGISTIC", 2, [x], gate)
+    file.operator("MUL", 2, [x, gate], y, "MulOptions", {"activation": 0})
+    return file.bytes([x], y)
+
+
+def sliced(rng: np.random.Generator) -> bytes:
+    """A padded sequence without some of its steps."""
+    time, channels, file = int(rng.integers(3, 20)), int(rng.integers(1, 6)), FileOfOthers()
+    scale, zero = draw_scale(rng), draw_zero(rng)
+    x = file.tensor("x", (1, time, channels), "int8", scale=scale, zero_point=zero)
+    wide = file.tensor("wide", (1, time + 3, channels), "int8", scale=scale, zero_point=zero)
+    sides = file.tensor("sides", (3, 2), "int32", data=np.array([[0, 0], [1, 2], [0, 0]], np.int32))
+    first, last = int(rng.integers(0, 3)), int(rng.integers(time, time + 4))
+    ends = [[0, first, 0], [0, last, 0], [1, 1, 1]]
+    bounds = [file.tensor(f"b{i}", (3,), "int32", data=np.array(end, np.int32)) for i, end in enumerate(ends)]
+    y = file.tensor("y", (1, last - first, channels), "int8", scale=scale, zero_point=zero)
+    file.operator("PAD", 2, [x, sides], wide, "PadOptions")
+    file.operator("STRIDED_SLICE", 2, [wide, *bounds], y, "StridedSliceOptions", {"begin_mask": 5, "end_mask": 5})
+    return file.bytes([x], y)
+
+
 Maker = Callable[[np.random.Generator], bytes]
 OPERATORS: dict[str, Maker] = {
     "dense": dense, "convolution": convolution, "depthwise": depthwise, "mean": mean, "average_pool": average_pool,
@@ -187,6 +247,9 @@ OPERATORS: dict[str, Maker] = {
     "leaky_relu": _of_one_value("LEAKY_RELU", None, "LeakyReluOptions"),
     "multiply_constant": _with_constants("MUL", "MulOptions"), "add_constant": _with_constants("ADD", "AddOptions"),
     "subtract_constant": _with_constants("SUB", "SubOptions"), "prelu": _with_constants("PRELU", None),
+    "padded_max_pool": padded_pool("MAX_POOL_2D"), "padded_average_pool": padded_pool("AVERAGE_POOL_2D"),
+    "softmax": softmax, "swish": swish, "sliced": sliced, "relu": _of_one_value("RELU"), "relu6": _of_one_value("RELU6"),
+    "hard_swish": _of_one_value("HARD_SWISH"),
 }  # fmt: skip
 """A file of one operator, by a word for it."""
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from edgebat.formats.roundings.softmax import micro_table
 from edgebat.graph import (
     Add,
     AveragePool1D,
+    ClippedLstm,
     Concat,
     Conv1D,
     Dense,
     DepthwiseConv1D,
     Flatten,
+    FloatPool1D,
     Gru,
     IntGraph,
     LastStep,
     Lstm,
     Lut,
     MaxPool1D,
+    MeanPool1D,
     Node,
+    Pad1D,
     Requant,
+    Softmax,
     Tensor,
     check_graph,
 )
@@ -135,6 +142,32 @@ class GraphMaker:
         target = Tensor(label, shape, "int8", self.current.scale, self.current.zero_point)
         return self.append(cls(label, (self.current.name,), label), target)
 
+    def pad(self, left: int, right: int, value: int) -> Tensor:
+        label, source = self.label("pad"), self.current
+        target = replace(source, name=label, shape=(source.shape[0] + left + right, source.shape[1]))
+        return self.append(Pad1D(label, (source.name,), label, (left, right), value), target)
+
+    def mean_pool(self, size: int, stride: int) -> Tensor:
+        """Padded as TFLite's SAME."""
+        label, source = self.label("mean"), self.current
+        positions = -(-source.shape[0] // stride)
+        total = max((positions - 1) * stride + size - source.shape[0], 0)
+        target = replace(source, name=label, shape=(positions, source.shape[1]))
+        padding = (total // 2, total - total // 2)
+        return self.append(MeanPool1D(label, (source.name,), label, size, stride, padding), target)
+
+    def float_pool(self, size: int, stride: int, padding: tuple[int, int], count_padding: bool) -> Tensor:
+        label, (length, channels) = self.label("float"), self.current.shape
+        positions = (length + sum(padding) - size) // stride + 1
+        target = self.target(label, (positions, channels), self.current.scale)
+        node = FloatPool1D(label, (self.current.name,), label, size, stride, padding, count_padding, False)
+        return self.append(node, target)
+
+    def softmax(self) -> Tensor:
+        label, source = self.label("softmax"), self.current
+        target = replace(source, name=label, scale=2.0**-8, zero_point=-128)
+        return self.append(Softmax(label, (source.name,), label, "tflm", micro_table(source.scale)), target)
+
     def flatten(self) -> Tensor:
         return self.reshaped(Flatten, (int(np.prod(self.current.shape)),))
 
@@ -171,7 +204,7 @@ class GraphMaker:
         target = Tensor(label, source.shape, "int8", scale, zero_point)
         return self.append(Lut(label, (source.name,), label, function, table), target)
 
-    def lstm(self, hidden: int) -> Tensor:
+    def lstm(self, hidden: int, clip: int = 0) -> Tensor:
         label, source = self.label("lstm"), self.current
         target = Tensor(label, (source.shape[0], hidden), "int8", 2.0**-7, 0)
         packed = []
@@ -186,6 +219,8 @@ class GraphMaker:
             self.rng.integers(-3000, 3000, (4, hidden)).astype(np.int32), sx, sh, mx, ex, mh, eh,
             int(self.rng.integers(-13, -8)), *quantize_multiplier(2.0**-30 / 2.0**-7),
         )  # fmt: skip
+        if clip:
+            node = ClippedLstm(**vars(node), cell_clip=clip)
         return self.append(node, target)
 
     def gru(self, hidden: int, reset_after: bool = True) -> Tensor:
@@ -318,7 +353,43 @@ def random_gru(seed: int) -> IntGraph:
     return make.graph(f"gru{seed}")
 
 
-FAMILIES = {"mlp": random_mlp, "cnn": random_cnn, "lstm": random_lstm, "gru": random_gru}
+def random_padded(seed: int) -> IntGraph:
+    """Padded pooling of either kind, convolutions between, softmax or a head; or an LSTM with a clipped cell."""
+    rng = np.random.default_rng([seed, 5])
+    if seed % 3 == 2:
+        make = GraphMaker(rng, _shape(rng), 2.0 ** -int(rng.integers(4, 8)), int(rng.integers(-40, 40)))
+        for _ in range(rng.integers(1, 3)):
+            make.lstm(int(rng.integers(1, 17)), int(rng.integers(200, 32768)))
+        make.last_step()
+        make.head(int(rng.integers(1, 8)))
+        return make.graph(f"padded{seed}")
+    make = GraphMaker(
+        rng, (int(rng.integers(5, 24)), int(rng.integers(1, 9))), rng.uniform(0.01, 0.1), int(rng.integers(-128, 128))
+    )
+    for _ in range(rng.integers(1, 3)):
+        size, stride = int(rng.integers(1, 6)), int(rng.integers(1, 4))
+        if rng.random() < 0.5:
+            make.mean_pool(size, stride)
+        else:
+            left = int(rng.integers(0, size))
+            make.pad(left, size - 1 - left, int(rng.choice([-128, 0, 127])))
+            make.max_pool(size, stride)
+            if make.current.shape[0] > 3:
+                make.pad(-int(rng.integers(0, 2)), -1, make.current.zero_point)
+        if rng.random() < 0.5:
+            make.conv(int(rng.integers(1, 9)), 2, padding=(1, 0))
+    if rng.random() < 0.4:
+        make.softmax()
+    make.flatten()
+    if rng.random() < 0.5:
+        make.dense(int(rng.integers(2, 12)))
+        make.softmax()
+    else:
+        make.head(int(rng.integers(1, 8)))
+    return make.graph(f"padded{seed}")
+
+
+FAMILIES = {"mlp": random_mlp, "cnn": random_cnn, "lstm": random_lstm, "gru": random_gru, "padded": random_padded}
 
 
 def random_inputs(graph: IntGraph, count: int, seed: int) -> np.ndarray:

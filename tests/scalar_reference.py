@@ -13,18 +13,23 @@ import numpy as np
 from edgebat.graph import (
     Add,
     AveragePool1D,
+    ClippedLstm,
     Concat,
     Conv1D,
     Dense,
     DepthwiseConv1D,
     Flatten,
+    FloatPool1D,
     Gru,
     IntGraph,
     LastStep,
     Lstm,
     Lut,
     MaxPool1D,
+    MeanPool1D,
+    Pad1D,
     Requant,
+    Softmax,
 )
 
 
@@ -93,15 +98,70 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
                     [max(x[t * node.stride + j][c] for j in range(node.size)) for c in range(len(x[0]))]
                     for t in range(graph.tensors[node.output].shape[0])
                 ]
+            case Pad1D():
+                left, right = node.padding
+                stripes = [[[node.value] * len(x[0])] * max(rows, 0) for rows in node.padding]
+                values[node.output] = stripes[0] + x[max(-left, 0) : len(x) - max(-right, 0)] + stripes[1]
+            case MeanPool1D():
+                values[node.output] = [
+                    [half_away(Fraction(sum(column), len(column))) for column in zip(*rows, strict=True)]
+                    for rows in windows_of(node, x)
+                ]
+            case FloatPool1D():
+                values[node.output] = [
+                    [float_mean(node, column, graph) for column in zip(*rows, strict=True)]
+                    for rows in windows_of(node, x)
+                ]
+            case Softmax():
+                rows = x if isinstance(x[0], list) else [x]
+                out = [micro_softmax(node, row) for row in rows]
+                values[node.output] = out if isinstance(x[0], list) else out[0]
             case Flatten():
                 values[node.output] = [v for row in x for v in row]
             case LastStep():
                 values[node.output] = x[-1]
             case Gru():
                 values[node.output] = gru(node, x, zero)
+            case ClippedLstm():
+                values[node.output] = lstm(node, x, zero, graph.tensors[node.output].zero_point, node.cell_clip)
             case Lstm():
                 values[node.output] = lstm(node, x, zero, graph.tensors[node.output].zero_point)
     return values[graph.output]
+
+
+def windows_of(node: MeanPool1D | FloatPool1D, x: list) -> list:
+    """Of each window the rows that there are."""
+    first = range(-node.padding[0], len(x) + node.padding[1] - node.size + 1, node.stride)
+    return [[x[t] for t in range(start, start + node.size) if 0 <= t < len(x)] for start in first]
+
+
+def float_mean(node: FloatPool1D, column: tuple, graph: IntGraph) -> int:
+    source, target = graph.tensors[node.inputs[0]], graph.tensors[node.output]
+    total = np.float32(0)
+    for v in column:
+        total += np.float32(source.scale) * np.float32(v - source.zero_point)
+    mean = total / np.float32(node.size if node.count_padding else len(column))
+    return clamp(int(np.rint(mean / np.float32(target.scale) + np.float32(target.zero_point))), -128, 127)
+
+
+def half_up(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))
+
+
+def micro_softmax(node: Softmax, row: list) -> list:
+    """TFLite Micro's: exponentials with 31 fractional bits, their sum with 19."""
+    exponentials = [int(node.table[max(row) - v]) for v in row]
+    total = sum(half_up(Fraction(e, 1 << 12)) for e in exponentials)
+    leading = 32 - total.bit_length()
+    half = (total << leading) >> 1
+    x = 1515870810 + half_up(Fraction(half * -1010580540, 1 << 31))
+    for _ in range(3):
+        x += 4 * half_up(Fraction(x * ((1 << 29) - half_up(Fraction(half * x, 1 << 31))), 1 << 31))
+    scale = min(2 * x, 2**31 - 1)
+    return [
+        clamp(half_up(Fraction(half_up(Fraction(scale * e, 1 << 31)), 1 << (35 - leading))) - 128, -128, 127)
+        for e in exponentials
+    ]
 
 
 def conv_value(node: Conv1D, x: list, zero: int, t: int, o: int) -> int:
@@ -156,7 +216,7 @@ def sat16(value: int) -> int:
     return clamp(value, -32768, 32767)
 
 
-def lstm(node: Lstm, x: list, zero: int, hidden_zero: int) -> list:
+def lstm(node: Lstm, x: list, zero: int, hidden_zero: int, limit: int = 32768) -> list:
     units = node.recurrent_weight.shape[-1]
     hidden, cell, sequence = [hidden_zero] * units, [0] * units, []
     for row in x:
@@ -174,7 +234,7 @@ def lstm(node: Lstm, x: list, zero: int, hidden_zero: int) -> list:
             i, f, o = (sigmoid(gates[g][h]) for g in (0, 1, 3))
             kept = sat16(double_rounding(f * cell[h], 1 << 30, -14))
             added = sat16(double_rounding(i * tanh(gates[2][h], 0), 1 << 30, -29 - node.cell_exponent))
-            cell[h] = sat16(kept + added)
+            cell[h] = clamp(sat16(kept + added), -limit, limit)
             product = o * tanh(cell[h], node.cell_exponent + 12)
             hidden[h] = clamp(
                 double_rounding(product, node.hidden_multiplier, node.hidden_exponent) + hidden_zero, -128, 127

@@ -15,7 +15,7 @@ _LOCAL = re.compile(r"^static[^;={(]*?\b(\w+)\s*[(\[={]", re.MULTILINE)
 _PUBLIC = (
     "edgebat_nn.h",
     "edgebat_tables.h",
-    *(f"edgebat/edgebat{part}.h" for part in ("", "_can", "_ocv", "_pack", "_service")),
+    *(f"edgebat/edgebat{part}.h" for part in ("", "_can", "_ocv", "_pack", "_resistance", "_service")),
 )
 
 _OPTIONAL = {
@@ -42,7 +42,8 @@ def amalgamate(files: Mapping[str, bytes], name: str) -> tuple[bytes, bytes]:
     """
     texts = {_key(path): content.decode() for path, content in files.items()}
     seen: set[str] = set()
-    public = [*_PUBLIC, f"{name}.h", f"{name}_bms.h"]
+    adapters = sorted(key for key in texts if key.startswith("edgebat/") and key not in _PUBLIC)
+    public = [*_PUBLIC, *adapters, f"{name}.h", f"{name}_bms.h"]
     header = "\n".join(_inline(texts, key, seen) for key in public if key not in seen)
     parts = []
     owner: dict[str, str] = {}

@@ -7,19 +7,22 @@ from struct import pack
 
 from edgebat.bms.results import ForecastResult, Result, Source, Status
 from edgebat.formats.c.bms_models import UNKNOWN, BmsModel, ForecastModel
-from edgebat.tasks.health.charge_counter import ChargeEnd
+from edgebat.tasks.health.charge_counter import UINT32_MAX, ChargeEnd
 
 FIRST_ID = 0x6E0
-HEALTH, DETAILS, FORECAST, MODEL, OUTLOOK, TRAJECTORY, FORECASTER = range(7)
-"""Frames, by their distance from the first identifier; the last three are a forecaster's."""
+HEALTH, DETAILS, FORECAST, MODEL, OUTLOOK, TRAJECTORY, FORECASTER, RESISTANCE = range(8)
+"""Frames, by their distance from the first identifier; those after MODEL are a forecaster's, the last one that of a firmware
+that is compiled with EDGEBAT_RESISTANCE."""
 NODE = "EDGEBAT"
 POINTS_PER_FRAME = 3
 
 
-def dbc_text(model: BmsModel, first_id: int = FIRST_ID, *, forecast: ForecastModel | None = None) -> str:
+def dbc_text(
+    model: BmsModel, first_id: int = FIRST_ID, *, forecast: ForecastModel | None = None, resistance: bool = False
+) -> str:
     """The database of one battery's frames, standard identifiers from ``first_id`` on, readable by any CAN tool.
 
-    forecast: the frames of a forecaster as well.
+    forecast: the frames of a forecaster as well; resistance: that of a firmware that is compiled with EDGEBAT_RESISTANCE.
     """
     messages = [
         _message(
@@ -82,6 +85,11 @@ def dbc_text(model: BmsModel, first_id: int = FIRST_ID, *, forecast: ForecastMod
         values += _forecaster_values(forecast, first_id)
         comments += _forecaster_comments(forecast, first_id)
         frames += [OUTLOOK, TRAJECTORY, FORECASTER]
+    if resistance:
+        messages.append(_resistance_message(first_id))
+        values += _resistance_values(first_id)
+        comments += _resistance_comments(first_id)
+        frames.append(RESISTANCE)
     note = next((each.note for each in (model, forecast) if each is not None and each.note), "")
     if note:
         comments.insert(0, f'CM_ BU_ {NODE} "{note}";')
@@ -158,26 +166,53 @@ def _forecaster_comments(forecast: ForecastModel, first_id: int) -> list[str]:
     ]
 
 
-def burst(model: BmsModel, forecast: ForecastModel | None = None) -> int:
+def _resistance_message(first_id: int) -> str:
+    return _message(
+        first_id + RESISTANCE,
+        "Resistance",
+        [
+            _signal("Resistance", 0, 32, 1, "uOhm"),
+            _signal("Resistance_Sigma", 32, 16, 0.01, "%"),
+            _signal("Resistance_of_New", 48, 16, 0.01, "%"),
+        ],
+    )
+
+
+def _resistance_values(first_id: int) -> list[str]:
+    unknown = {"Resistance": UINT32_MAX, "Resistance_Sigma": UNKNOWN, "Resistance_of_New": UNKNOWN}
+    return [_values(first_id + RESISTANCE, name, {value: "unknown"}) for name, value in unknown.items()]
+
+
+def _resistance_comments(first_id: int) -> list[str]:
+    return [
+        _comment(first_id + RESISTANCE, "Resistance", "From steps of the current, at 25 degC"),
+        _comment(first_id + RESISTANCE, "Resistance_Sigma", "Standard deviation of Resistance, % of it"),
+        _comment(first_id + RESISTANCE, "Resistance_of_New", "Resistance over that of the cell when it was new"),
+    ]
+
+
+def burst(model: BmsModel, forecast: ForecastModel | None = None, *, resistance: bool = False) -> int:
     """Frames that are sent together."""
-    count = 3 + -(-model.points // POINTS_PER_FRAME)
+    count = 3 + resistance + -(-model.points // POINTS_PER_FRAME)
     return count if forecast is None else count + 2 + -(-forecast.points // POINTS_PER_FRAME)
 
 
-def pack_frames(model: BmsModel, result: Result, alive: int) -> list[tuple[int, bytes]]:
+def pack_frames(model: BmsModel, result: Result, alive: int, *, resistance: bool = False) -> list[tuple[int, bytes]]:
     """(identifier, eight bytes) of all frames in the order in which the virtual board sends them: what
-    ``edgebat_can_pack`` makes of a result. ``alive``: 0 to 15."""
+    ``edgebat_can_pack`` makes of a result. ``alive``: 0 to 15; ``resistance``: with EDGEBAT_RESISTANCE."""
     health = pack(
         "<3HBB", result.soh_cpct, result.sigma_cpct, result.rul_cycles, result.status | result.source << 4, alive
     )
     minutes = min(result.age_s // 60, UNKNOWN)
     details = pack("<4H", result.model_cpct, result.counting_cpct, result.age_cycles, minutes)
     about = pack("<IHBB", model.fingerprint, min(result.cycle, UNKNOWN), result.charge, result.warmup)
+    ohm = pack("<I2H", result.resistance_uohm, result.resistance_sigma_cpct, result.resistance_cpct)
     return [
         (FIRST_ID + HEALTH, health),
         (FIRST_ID + DETAILS, details),
         *((FIRST_ID + FORECAST, data) for data in _parts(model.points, result.points, result.points_cpct)),
         (FIRST_ID + MODEL, about),
+        *([(FIRST_ID + RESISTANCE, ohm)] if resistance else []),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgebat.bms.resistance import ResistanceConfig
 from edgebat.bms.samples import Samples, samples_array
 from edgebat.bms.virtual import BoardFirmware
 from edgebat.formats.c.bms import kind_sources
@@ -75,20 +76,22 @@ def measure_bms(
     compiler: str | None = None,
     optimize: str = "-O2",
     nominal_mah: int = 3500,
+    *,
+    resistance: ResistanceConfig | None = None,
 ) -> BmsCost:
     """Build the virtual BMS for ``target``, let it live through charges that take every path, and count.
 
+    resistance: compiled with EDGEBAT_RESISTANCE, and steps of the current as well.
     Raises ToolError when there is no compiler or the firmware breaks.
     """
     with tempfile.TemporaryDirectory(prefix="edgebat-bms-") as folder:
         config = Config(nominal_mah, max_gap_ms=120_000, full_mv=4190, empty_mv=2710, rated_cycles=500)
-        board = BoardFirmware(
-            graph, config, Path(folder), compiler, target, optimize, frame_ms=60_000, steps_per_tick=1
-        )
+        control: dict[str, Any] = {"resistance": resistance, "frame_ms": 60_000, "steps_per_tick": 1}
+        board = BoardFirmware(graph, config, Path(folder), compiler, target, optimize, **control)
         counter = _Counter(board)
         with counter:
             board.power_on()
-            for samples in _story(board.model, nominal_mah):
+            for samples in [*_story(board.model, nominal_mah), *([] if resistance is None else [_pulses(nominal_mah)])]:
                 board.run(samples)
             board.power_on()
         costs = tuple(counter.cost(name) for name in FUNCTIONS if counter.seen[name])
@@ -105,7 +108,7 @@ def measure_bms(
             model,
             symbols["battery"].size,
             symbols["work"].size,
-            board.model.saved_bytes,
+            len(board.fram[0]),
         )
 
 
@@ -133,6 +136,13 @@ def _story(model: BmsModel, nominal_mah: int) -> list[Samples]:
     rest = samples_array(np.full(3, 3300), 0, 60_000)
     normal = [down, rest, charge, full, rest]
     return [*normal * (context + 2), down, rest, jump, rest, down, rest, bad, rest]
+
+
+def _pulses(nominal_mah: int) -> Samples:
+    """Current on and off, often enough for two medians; samples beside the right one now and then."""
+    on = np.repeat(np.arange(500) % 2, 40)
+    mv = 3700 + 60 * on + np.arange(on.size) % 7
+    return samples_array(mv, nominal_mah * on, 1000, 270)
 
 
 class _Counter:
@@ -250,10 +260,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--target", action="append", help="default: cortex-m4f and cortex-m0plus")
     parser.add_argument("--compiler", choices=("zig", "gcc"))
     parser.add_argument("--optimize", default="-O2")
+    parser.add_argument("--resistance", action="store_true", help="compiled with EDGEBAT_RESISTANCE")
     given = parser.parse_args(arguments)
+    resistance = ResistanceConfig() if given.resistance else None
     try:
         costs = [
-            measure_bms(load_model(model), target, given.compiler, given.optimize)
+            measure_bms(load_model(model), target, given.compiler, given.optimize, resistance=resistance)
             for model in given.models
             for target in given.target or ("cortex-m4f", "cortex-m0plus")
         ]

@@ -24,8 +24,8 @@ A file whose name begins with ``shared/`` lies in ``firmware_stubs/ports/shared/
 
 ``{name}`` in a path is replaced by the name the user chose. Templates see: ``name``, ``NAME`` (upper case), ``port``,
 ``version`` (of edgebat), ``nominal_mah``, ``model`` (``BmsModel``: what the estimator knows of the model), ``c``
-(``CModel``: scratch_bytes, table_bytes, ...), ``fingerprint`` (SHA-256 of the model), ``sources`` (all exported .c of
-model, kernels and estimator, relative to the exported folder, sorted) and ``include_dirs`` (folders a compiler must search
+(``CModel``: scratch_bytes, table_bytes, ...), ``fingerprint`` (SHA-256 of the model), ``sources`` (all exported .c,
+relative to the exported folder, sorted) and ``include_dirs`` (folders a compiler must search
 for them).
 Undefined names are errors. The same model and name give the same bytes.
 """
@@ -35,11 +35,12 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 
 from edgebat import __version__
+from edgebat.bms.adapters import adapter_code, adapter_pages
 from edgebat.bms.amalgamate import amalgamate
 from edgebat.bms.can import dbc_text
 from edgebat.bms.integration import integration_files, with_note
@@ -207,19 +208,21 @@ def export_port(
     nominal_mah: int = DEFAULT_NOMINAL_MAH,
     mode: str = "balanced",
     forecast: IntGraph | None = None,
+    adapters: Sequence[str] = (),
 ) -> list[Path]:
     """Write ``graph`` as a folder for one port and return its files, sorted.
 
     name: prefix of the files and C names of the model. mode: see ``edgebat.formats.c.write.MODES``. nominal_mah: capacity of
     the cell, 10 to 2,000,000. forecast: a model for the forecaster, which then comes as ``<name>_trend`` beside ``graph``.
-    Nothing is written before everything is known. Raises TargetError for an unknown or broken port and for a forecast in a
-    port of one file, ModelFileError for a model that cannot serve a BMS.
+    adapters: names of ``list_adapters``, whose C lies beside the estimator's. Nothing is written before everything is known.
+    Raises TargetError for an unknown or broken port, an unknown adapter and for a forecast in a port of one file,
+    ModelFileError for a model that cannot serve a BMS.
     """
     found = load_port(port)
     least, most = NOMINAL_MAH
     if not least <= nominal_mah <= most:
         raise TargetError(f"a nominal capacity of {nominal_mah} mAh is not possible; allowed: {least} to {most}")
-    files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode, forecast=forecast)
+    files = port_files(graph, found, name, nominal_mah=nominal_mah, mode=mode, forecast=forecast, adapters=adapters)
     kept = {path.replace("{name}", name) for path in found.manifest.once}
     for path, content in files.items():
         if path not in kept or not (out / path).exists():
@@ -235,6 +238,7 @@ def port_files(
     nominal_mah: int = DEFAULT_NOMINAL_MAH,
     mode: str = "balanced",
     forecast: IntGraph | None = None,
+    adapters: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """All files of an exported folder by their path in it, posix, sorted; see ``export_port``."""
     numbers = health_model(graph)
@@ -247,6 +251,8 @@ def port_files(
     model, parts = _c_files(graph, name, folders, mode)
     if forecast is not None:
         parts |= _c_files(forecast, f"{name}_trend", folders, mode)[1]
+    for path, code in adapter_code(adapters).items():
+        parts[f"{folders.headers if path.endswith('.h') else folders.estimator}/{path}"] = code
     if port.manifest.amalgamate:
         header, source = amalgamate(parts, name)
         files = {f"{folders.model}/{name}_edgebat.h": header, f"{folders.model}/{name}_edgebat.c": source}
@@ -269,6 +275,8 @@ def port_files(
     }
     for path, text in integration_files(graph, name, nominal_mah, big_endian=port.manifest.big_endian).items():
         files[_tidy(f"{folders.integration}/{path}")] = text.encode()
+    for path, page in adapter_pages(adapters).items():
+        files[_tidy(f"{folders.integration}/{path}")] = page
     if trend is not None:
         files[_tidy(f"{folders.integration}/{name}.dbc")] = dbc_text(numbers, forecast=trend).encode()
     for source_name, target in port.manifest.copy.items():

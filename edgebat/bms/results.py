@@ -39,7 +39,9 @@ class Reset(IntFlag):
     USE = 2
     COUNTING = 4
     WINDOW = 8
-    MODULE = 15
+    RESISTANCE = 16
+    """Of a firmware that is compiled with EDGEBAT_RESISTANCE; without, all that make another module are 15."""
+    MODULE = 31
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Use:
     clock_s: int
     soh_cpct: int
     sigma_cpct: int
+    new_uohm: int = 0
+    """Resistance when new; 0: not known."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,12 @@ class Result:
     """Equivalent full cycles, in quarters."""
     window_ppm: int = 0
     """Of nominal, of the last charge through the window."""
+    resistance_uohm: int = 2**32 - 1
+    """At 25 degC, from steps of the current; 2**32 - 1: not known, or not asked (EDGEBAT_RESISTANCE)."""
+    resistance_sigma_cpct: int = 0xFFFF
+    """Its deviation, 0.01 % of it."""
+    resistance_cpct: int = 0xFFFF
+    """Of that when new, 0.01 %."""
 
 
 @dataclass(frozen=True)

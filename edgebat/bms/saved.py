@@ -6,12 +6,12 @@ import zlib
 from struct import calcsize, pack, unpack, unpack_from
 from typing import TYPE_CHECKING
 
-from edgebat.bms.fusion import HUNDRED_PERCENT, UNKNOWN_SIGMA, By, Evidence, Fusion
+from edgebat.bms.fusion import HUNDRED_PERCENT, UNKNOWN_SIGMA, By, Evidence, Fusion, rescaled
+from edgebat.bms.resistance import SAVED_BYTES
 from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import SAVED_HEADER
 from edgebat.tasks.health.charge_counter import (
     LEAST_SOH_CPCT,
-    MOST_SOH_CPCT,
     UINT16_MAX,
     UINT32_MAX,
     UNKNOWN,
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from edgebat.bms.estimator import Estimator
 
 MAGIC = b"EBS"
-VERSION, TWO_VERSION, OLD_VERSION = 3, 2, 1
+OHM_VERSION, VERSION, TWO_VERSION, OLD_VERSION = 4, 3, 2, 1
+"""With a resistance (EDGEBAT_RESISTANCE), without, and those of earlier firmware."""
 OWNER = "<5I"
 """Length, fingerprint, sequence, nominal and reference capacity, after the magic number and the version."""
 MEMBERS = "<I2Qq6IiI5Hh2Hh6B"
@@ -32,7 +33,8 @@ REST = "<3Iq2H"
 """Serial number, and what flowed since the last rest."""
 OLD_MEMBERS = "<I2Q3I5H6B"
 OLD_HEADER, TWO_HEADER = 72, 144
-HEADERS = {OLD_VERSION: OLD_HEADER, TWO_VERSION: TWO_HEADER, VERSION: SAVED_HEADER}
+OHM_HEADER = SAVED_HEADER + SAVED_BYTES
+HEADERS = {OLD_VERSION: OLD_HEADER, TWO_VERSION: TWO_HEADER, VERSION: SAVED_HEADER, OHM_VERSION: OHM_HEADER}
 """Bytes of the first part, by version."""
 NO_DDEGC = -32768
 INHERITED_SIGMA = 100
@@ -43,11 +45,12 @@ def write_state(estimator: Estimator) -> bytes:
     """The state; every one carries a higher sequence number."""
     counter, fusion, model, config = estimator.counter, estimator.fusion, estimator.model, estimator.config
     estimator.sequence = (estimator.sequence + 1) & UINT32_MAX
-    estimator.kept, counter.kept_use = estimator.published, counter.use
+    counter.kept_use = counter.use
     counter.parked = counter.is_parked
-    body = MAGIC + bytes([VERSION])
+    version = VERSION if estimator.resistance is None else OHM_VERSION
+    body = MAGIC + bytes([version])
     body += pack(
-        OWNER, model.saved_bytes, model.fingerprint, estimator.sequence, config.nominal_mah, config.reference_mah
+        OWNER, estimator.saved_bytes, model.fingerprint, estimator.sequence, config.nominal_mah, config.reference_mah
     )
     body += pack(
         MEMBERS,
@@ -64,8 +67,10 @@ def write_state(estimator: Estimator) -> bytes:
         body += pack(EVIDENCE, evidence.at_efc, evidence.at_4h, evidence.cpct, evidence.sigma_cpct)
     since = counter.since_rest
     body += pack(REST, estimator.serial, since.ms, since.odd_ms, since.charge, since.cpct, since.sigma)
+    if estimator.resistance is not None:
+        body += estimator.resistance.state()
     body += pack("<I", zlib.crc32(body))
-    assert len(body) == SAVED_HEADER
+    assert len(body) == HEADERS[version]
     rows = [v & 0xFF for row in estimator.window for v in row]
     rows += [0] * (model.context * model.columns - len(rows))
     body += pack(f"<{len(estimator.points)}H", *estimator.points) + bytes(rows)
@@ -93,7 +98,7 @@ def read_state(estimator: Estimator, saved: bytes) -> bool:
     else:
         _inherit(estimator, reference)
     counter.parked, counter.rested_mv = counter.is_parked, counter.last_mv
-    estimator.kept, counter.kept_use = estimator.published, counter.use
+    counter.kept_use = counter.use
     estimator.fusion.weigh()
     return own
 
@@ -120,12 +125,14 @@ def _read_new(estimator: Estimator, saved: bytes, nominal: int) -> int:
     counter.anchor = Anchor(numbers[23])
     fusion.odd_rows, counter.failed, estimator.outside = numbers[24], numbers[25], bool(numbers[26])
     start, size = 24 + calcsize(MEMBERS), calcsize(EVIDENCE)
-    known = len(By) if saved[3] == VERSION else len(By) - 1
+    known = len(By) if saved[3] >= VERSION else len(By) - 1
     for by in range(known):
         fusion.evidence[by] = Evidence(*unpack_from(EVIDENCE, saved, start + size * by))
-    if saved[3] == VERSION:
+    if saved[3] >= VERSION:
         serial, ms, odd_ms, charge, cpct, sigma = unpack_from(REST, saved, start + size * known)
         estimator.serial, counter.since_rest = serial, SinceRest(cpct, sigma, charge, ms, odd_ms)
+    if saved[3] == OHM_VERSION and estimator.resistance is not None:
+        estimator.resistance.restore(saved, OHM_HEADER - SAVED_BYTES - 4)
     counter.efc = fusion.efc = counter.efc_of(nominal, counter.throughput)
     fusion.aged, fusion.learnt = True, False
     return int(rows)
@@ -172,14 +179,10 @@ def _inherit(estimator: Estimator, reference: int) -> None:
     that is 100 % now."""
     counter, fusion, config = estimator.counter, estimator.fusion, estimator.config
 
-    def rescaled(cpct: int) -> int:
-        whole = config.reference_mah
-        return cpct if cpct == UNKNOWN else min((cpct * reference + whole // 2) // whole, MOST_SOH_CPCT)
-
     fusion.weigh()
-    cpct = rescaled(fusion.target_cpct)
+    cpct = rescaled(fusion.target_cpct, reference, config.reference_mah)
     estimator.forget()
-    estimator.published = rescaled(estimator.published)
+    estimator.published = rescaled(estimator.published, reference, config.reference_mah)
     counter.efc = fusion.efc = counter.efc_of(config.nominal_mah, counter.throughput)
     if fusion.measured:
         fusion.learn(By.INHERITED, max(cpct, LEAST_SOH_CPCT), fusion.target_sigma + INHERITED_SIGMA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgebat.bms.estimator import Estimator, check_health
 from edgebat.bms.fusion import HUNDRED_PERCENT, By
+from edgebat.bms.resistance import UOHM, Used
 from edgebat.bms.results import Reset, Use
 from edgebat.errors import DataError
 from edgebat.tasks.health.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN
@@ -19,6 +20,8 @@ def reset(estimator: Estimator, what: Reset) -> None:
         estimator.forget_window()
     if Reset.USE in what:
         _set_use(estimator, 1, 0, 0)
+    if Reset.RESISTANCE in what and estimator.resistance is not None:
+        estimator.resistance.forget(0, Used.USED)
     estimator.fusion.weigh()
     estimator.counter.revision += 1
 
@@ -45,7 +48,8 @@ def use(estimator: Estimator) -> Use:
     if fusion.measured:
         soh = estimator.published
         sigma = min(fusion.target_sigma + abs(soh - fusion.target_cpct), HUNDRED_PERCENT)
-    return Use(estimator.serial, counter.cycle, throughput, fusion.clock_s, soh, sigma)
+    new_uohm = 0 if estimator.resistance is None else estimator.resistance.new // UOHM
+    return Use(estimator.serial, counter.cycle, throughput, fusion.clock_s, soh, sigma, new_uohm)
 
 
 def adopt(estimator: Estimator, use: Use) -> None:
@@ -56,6 +60,8 @@ def adopt(estimator: Estimator, use: Use) -> None:
         check_health(use.soh_cpct, use.sigma_cpct)
     estimator.forget_all()
     _set_use(estimator, use.cycle, use.throughput_mah, use.clock_s)
+    if estimator.resistance is not None:
+        estimator.resistance.forget(use.new_uohm, Used.USED)
     if use.soh_cpct != UNKNOWN:
         estimator.learn(By.INHERITED, use.soh_cpct, use.sigma_cpct)
     estimator.serial = use.serial

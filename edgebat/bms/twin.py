@@ -10,6 +10,7 @@ from edgebat.bms import saved as health
 from edgebat.bms.can import pack_forecast, pack_frames
 from edgebat.bms.estimator import Config, Estimator, Sample
 from edgebat.bms.forecaster import Forecaster
+from edgebat.bms.resistance import ResistanceConfig
 from edgebat.bms.rest import OcvTable
 from edgebat.bms.results import Result
 from edgebat.bms.samples import Samples
@@ -24,9 +25,15 @@ class Twin:
     """What ``virtual_bms.c`` does with a health model and, where there is one, a forecast model."""
 
     def __init__(
-        self, graph: IntGraph, config: Config, forecast: IntGraph | None = None, ocv: OcvTable | None = None
+        self,
+        graph: IntGraph,
+        config: Config,
+        forecast: IntGraph | None = None,
+        ocv: OcvTable | None = None,
+        resistance: ResistanceConfig | None = None,
     ) -> None:
         self._graph, self._config, self._forecast, self._ocv = graph, config, forecast, ocv
+        self._resistance = resistance
         self._slices = slices_of(graph)
         self._forecast_slices = 0 if forecast is None else slices_of(forecast)
         self.saved: list[bytes] = []
@@ -39,7 +46,7 @@ class Twin:
 
     def power_on(self, state: bytes | None, history: bytes | None = None) -> None:
         """Begin anew from what was saved, or from nothing."""
-        self.estimator = Estimator(self._graph, self._config, self._slices, self._ocv)
+        self.estimator = Estimator(self._graph, self._config, self._slices, self._ocv, self._resistance)
         if state is not None:
             self.estimator.restore(state)
         self.forecaster: Forecaster | None = None
@@ -94,7 +101,8 @@ class Twin:
         self.forecaster.step()
 
     def _send(self) -> None:
-        self.frames += pack_frames(self.estimator.model, self.estimator.result(), self._alive)
+        estimator, ohm = self.estimator, self.estimator.resistance is not None
+        self.frames += pack_frames(estimator.model, estimator.result(), self._alive, resistance=ohm)
         if self.forecaster is not None:
             self.frames += pack_forecast(self.forecaster.model, self.forecaster.result())
         self._alive = (self._alive + 1) % 16

@@ -15,6 +15,7 @@ from typing import Any
 
 from edgebat.bms.can import FIRST_ID, burst
 from edgebat.bms.ocv import ocv_source
+from edgebat.bms.resistance import SAVED_BYTES, ResistanceConfig
 from edgebat.bms.rest import OcvTable
 from edgebat.bms.samples import Samples
 from edgebat.errors import EdgebatError, ToolError, require
@@ -50,7 +51,8 @@ class Frame:
 class Firmware(ABC):
     """The firmware, wherever it runs. ``fram`` is the memory that survives a power cut.
 
-    forecast: a second model, which reads the history of what the first one measures.
+    forecast: a second model, which reads the history of what the first one measures. resistance: the firmware is compiled
+    with EDGEBAT_RESISTANCE, and has this part of the configuration.
     """
 
     def __init__(
@@ -59,20 +61,22 @@ class Firmware(ABC):
         config: Config,
         *,
         forecast: IntGraph | None = None,
+        resistance: ResistanceConfig | None = None,
         frame_ms: int = 1000,
         steps_per_tick: int = 1,
     ) -> None:
         self.model = health_model(graph)
         self.forecast = None if forecast is None else forecast_model(forecast)
-        self.burst = burst(self.model, self.forecast)
+        self.burst = burst(self.model, self.forecast, resistance=resistance is not None)
         """Frames that are sent together."""
+        self._resistance = resistance
         self._head = struct.pack("<5I", 0, FIRST_ID, frame_ms, steps_per_tick, 0)
         self.configure(config)
 
     def configure(self, config: Config) -> None:
         """The configuration from the next ``power_on`` on."""
         self.config = config
-        self._control = self._head + config_bytes(config)
+        self._control = self._head + config_bytes(config, self._resistance)
 
     def power_on(self) -> int:
         """The board gets power; returns what ``edgebat_init`` and ``edgebat_selftest`` say, 0 when all is well."""
@@ -109,7 +113,7 @@ class Firmware(ABC):
     @property
     def fram(self) -> tuple[bytes, bytes]:
         """The two slots of the estimator's saved state, whole."""
-        return self._slots("vbms_fram", self.model.saved_bytes)
+        return self._slots("vbms_fram", self.model.saved_bytes + (0 if self._resistance is None else SAVED_BYTES))
 
     def erase(self) -> None:
         """A new board: nothing was ever saved on it, and its clock begins."""
@@ -143,10 +147,10 @@ class Firmware(ABC):
     def _write(self, symbol: str, content: bytes, offset: int = 0) -> None: ...
 
 
-def config_bytes(config: Config) -> bytes:
-    """``edgebat_config_t`` as the compiler lays it out, lowest byte first."""
+def config_bytes(config: Config, resistance: ResistanceConfig | None = None) -> bytes:
+    """``edgebat_config_t`` as the compiler lays it out, lowest byte first; with ``resistance``, where it has that part."""
     c = config
-    return struct.pack(
+    base = struct.pack(
         "<2I2i3I5h4HBx",
         c.nominal_mah,
         c.reference_mah,
@@ -166,6 +170,12 @@ def config_bytes(config: Config) -> bytes:
         c.counting_cpct,
         int(c.discharge_positive),
     )
+    return base if resistance is None else base + resistance.to_bytes(c.nominal_mah)
+
+
+def defines_of(resistance: ResistanceConfig | None) -> dict[str, str]:
+    """What a firmware is compiled with."""
+    return {} if resistance is None else {"EDGEBAT_RESISTANCE": "1"}
 
 
 def slices_of(graph: IntGraph, mode: str = "balanced") -> int:
@@ -215,16 +225,18 @@ class HostFirmware(Firmware):
         *,
         forecast: IntGraph | None = None,
         ocv: OcvTable | None = None,
+        resistance: ResistanceConfig | None = None,
         **control: int,
     ) -> None:
-        super().__init__(graph, config, forecast=forecast, **control)
+        super().__init__(graph, config, forecast=forecast, resistance=resistance, **control)
         folder.mkdir(parents=True, exist_ok=True)
         _, sources = write_sources(graph, folder, forecast=forecast, ocv=ocv)
         compiler = find_compiler(load_target("host"))
         library = folder / "virtual_bms.so"
         include = [f"-I{path}" for path in _include(folder)]
+        defined = [f"-D{name}={value}" for name, value in defines_of(resistance).items()]
         compiler.call(
-            ["-std=c99", "-O2", "-shared", "-fPIC", *flags, *include, *map(str, sources), "-o", str(library)],
+            ["-std=c99", "-O2", "-shared", "-fPIC", *flags, *defined, *include, *map(str, sources), "-o", str(library)],
             "compile the virtual BMS",
         )
         self.library = ctypes.CDLL(str(library))
@@ -265,10 +277,13 @@ class BoardFirmware(Firmware):
         *,
         forecast: IntGraph | None = None,
         ocv: OcvTable | None = None,
+        resistance: ResistanceConfig | None = None,
         **control: int,
     ) -> None:
-        super().__init__(graph, config, forecast=forecast, **control)
-        self.image = build_board(graph, folder, compiler, target, optimize, forecast=forecast, ocv=ocv)
+        super().__init__(graph, config, forecast=forecast, resistance=resistance, **control)
+        self.image = build_board(
+            graph, folder, compiler, target, optimize, forecast=forecast, ocv=ocv, resistance=resistance
+        )
         self.unicorn: Any = require("unicorn", extra="sim")
         constants = require("unicorn.arm_const", extra="sim")
         self.pc, self.sp, self.lr, self._r0 = (
@@ -357,6 +372,7 @@ def build_board(
     *,
     forecast: IntGraph | None = None,
     ocv: OcvTable | None = None,
+    resistance: ResistanceConfig | None = None,
 ) -> Image:
     """Compile and link the firmware of the simulated board into ``folder``; the objects stay there."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -370,7 +386,8 @@ def build_board(
     def compile_one(source: Path) -> Path:
         output = folder / f"{source.stem}.o"
         flags = [optimize, "-fno-tree-loop-distribute-patterns"] if driver.kind == "gcc" else [optimize]
-        driver.compile(source, output, flags=flags, include=include, defines={"VBMS_BOARD": "1"})
+        defines = {"VBMS_BOARD": "1"} | defines_of(resistance)
+        driver.compile(source, output, flags=flags, include=include, defines=defines)
         return output
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -55,6 +55,11 @@ def ports(incomplete: str) -> list[str]:
     return _begun(incomplete, [*(path.parent.name for path in firmware_dir().glob("ports/*/port.yaml")), "list"])
 
 
+def adapters(incomplete: str) -> list[str]:
+    """Public protocols that a firmware speaks as well."""
+    return _begun(incomplete, [*(path.parent.name for path in firmware_dir().glob("adapters/*/README.md")), "list"])
+
+
 def datasets(ctx: typer.Context, incomplete: str) -> list[str]:
     """Those of the corpus that ``--corpus`` or EDGEBAT_CORPUS names."""
     return _begun(incomplete, (row.get("dataset", "") for row in _cells(ctx)))

@@ -83,6 +83,15 @@ class Firmware:
             autocompletion=complete.models,
         ),
     ] = None
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--adapter",
+            metavar="NAME",
+            help="--port: C for a public protocol as well (edgebat export --adapter list); repeatable",
+            autocompletion=complete.adapters,
+        ),
+    ] = None
 
     def check(self, model: str) -> None:
         """Raises EdgebatError when the options do not go together, or not with ``model``."""
@@ -90,6 +99,8 @@ class Firmware:
             raise EdgebatError("--nominal-mah belongs to a firmware: name it with --port")
         if self.port is None and self.forecast is not None:
             raise EdgebatError("--forecast belongs to a firmware: name it with --port")
+        if self.port is None and self.adapter:
+            raise EdgebatError("--adapter belongs to a firmware: name it with --port")
         if self.port is not None and is_recipe(model):
             raise EdgebatError(f"--port needs a model file (.ebat, .tflite or .onnx), not {model}")
 
@@ -130,7 +141,11 @@ def export(
         from edgebat.bms.ports import list_ports, load_port
 
         ports = {one: load_port(one).manifest.summary for one in list_ports()}
-        return _print_each(ports if json_ else [f"{one:10} {summary}" for one, summary in ports.items()], json_)
+        return _print_named(ports, json_)
+    if firmware.adapter == ["list"]:
+        from edgebat.bms.adapters import list_adapters
+
+        return _print_named(list_adapters(), json_)
     firmware.check(model)
     if is_recipe(model):
         return run_until("export", model, pipeline, json_)
@@ -144,12 +159,20 @@ def export(
 
         mah = DEFAULT_NOMINAL_MAH if firmware.nominal_mah is None else firmware.nominal_mah
         trend = None if firmware.forecast is None else load_model(firmware.forecast)
-        written = export_port(graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend)
+        adapters = firmware.adapter or ()
+        written = export_port(
+            graph, firmware.port, out, name or "soh", nominal_mah=mah, mode=mode, forecast=trend, adapters=adapters
+        )
         return _print_each([str(path) for path in written], json_)
     files, why = export_all(graph, out, to.split(","), name, mode=mode, given=Path(model))
     if why:
         Console(stderr=True).print(plain(why), soft_wrap=True)
     return _print_each([str(path) for path in files], json_)
+
+
+def _print_named(summaries: Mapping[str, str], json_: bool) -> None:
+    """What there is, by name."""
+    _print_each(summaries if json_ else [f"{one:10} {summary}" for one, summary in summaries.items()], json_)
 
 
 def _print_each(entries: Sequence[str] | Mapping[str, str], json_: bool) -> None:

@@ -179,6 +179,16 @@ def _with_calibration(split: Split, condition: dict[CellKey, str], fraction: flo
     return Split(train, split.val, split.test, strategy, tuple(chosen))
 
 
+def spread_folds(windows: Splittable, folds: int, seed: int) -> dict[CellKey, int]:
+    """The fold of every cell, 0 to ``folds`` - 1; folds are of like size, and the cells of one condition lie in as many of
+    them as can be. Raises DataError when there are fewer cells than folds."""
+    condition = dict(zip(windows.cells, map(str, windows.conditions), strict=True))
+    if len(condition) < folds:
+        raise DataError(f"{len(condition)} cells cannot be held out in {folds} folds; take fewer folds")
+    alike = sorted(_shuffled(condition, seed), key=lambda key: condition[key])
+    return {key: rank % folds for rank, key in enumerate(alike)}
+
+
 def check_no_leak(split: Split, window_cells: Iterable[CellKey] | None = None, fleet: Fleet | None = None) -> None:
     """Raise DataError when a cell, or a cell's measurements under another name, is in two parts.
 

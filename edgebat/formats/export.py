@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from edgebat.errors import ModelFileError, RecipeError
 from edgebat.files import atomic_write
 from edgebat.formats.c.bms import export_bms
@@ -15,8 +17,10 @@ from edgebat.formats.c.lowering import HEADERS
 from edgebat.formats.c.write import write_c
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.roundings import ROUNDINGS
+from edgebat.formats.roundings.softmax import micro_table
+from edgebat.formats.tflite.rules import same_padding
 from edgebat.formats.tflite.write import write_tflite
-from edgebat.graph.model import IntGraph, Lut, Requant
+from edgebat.graph.model import FloatPool1D, IntGraph, Lut, MeanPool1D, Node, Requant, Softmax
 from edgebat.graph.origin import foreign_of
 from edgebat.graph.store import save_graph
 
@@ -95,7 +99,11 @@ def storable(graph: IntGraph, kind: str) -> str:
     for node in graph.nodes:
         found = getattr(node, "requant", None)
         by_channel = isinstance(node, Lut) and node.table.ndim == 2
-        if by_channel or (isinstance(found, Requant) and found.kind in ("double", "steps")):
+        if (
+            by_channel
+            or _foreign_form(graph, node, kind)
+            or (isinstance(found, Requant) and found.kind in ("double", "steps"))
+        ):
             foreign = foreign_of(graph)
             engine = (
                 ROUNDINGS[foreign.rounding].engine if foreign and foreign.rounding in ROUNDINGS else "another engine"
@@ -105,6 +113,22 @@ def storable(graph: IntGraph, kind: str) -> str:
                 "hold: its integers would change. Export --to c or ebat, or keep the given file"
             )
     return ""
+
+
+def _foreign_form(graph: IntGraph, node: Node, kind: str) -> bool:
+    """Whether ``node`` is of an engine that files of ``kind`` do not stand for."""
+    match node:
+        case FloatPool1D():
+            return kind != "onnx" or node.unsigned
+        case Softmax(form="tflm"):
+            return not np.array_equal(node.table, micro_table(graph.tensors[node.inputs[0]].scale))
+        case Softmax():
+            return (node.form, kind) != ("onnxruntime", "onnx")
+        case MeanPool1D() if kind == "tflite":
+            length = graph.tensors[node.inputs[0]].shape[0]
+            return node.padding != same_padding(length, node.size, node.stride, 1)
+        case _:
+            return False
 
 
 def _as_own(graph: IntGraph, kind: str) -> IntGraph:

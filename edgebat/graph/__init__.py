@@ -5,24 +5,30 @@ from edgebat.graph.model import (
     OPERATORS,
     Add,
     AveragePool1D,
+    ClippedLstm,
     Concat,
     Conv1D,
     Dense,
     DepthwiseConv1D,
     Flatten,
+    FloatPool1D,
     Gru,
     IntGraph,
     LastStep,
     Lstm,
     Lut,
     MaxPool1D,
+    MeanPool1D,
     Node,
+    Pad1D,
     Requant,
+    Softmax,
     Tensor,
 )
 from edgebat.graph.store import load_graph, save_graph
 
 __all__ = [
-    "OPERATORS", "Add", "AveragePool1D", "Concat", "Conv1D", "Dense", "DepthwiseConv1D", "Flatten", "Gru", "IntGraph",
-    "LastStep", "Lstm", "Lut", "MaxPool1D", "Node", "Requant", "Tensor", "check_graph", "load_graph", "save_graph",
+    "OPERATORS", "Add", "AveragePool1D", "ClippedLstm", "Concat", "Conv1D", "Dense", "DepthwiseConv1D", "Flatten",
+    "FloatPool1D", "Gru", "IntGraph", "LastStep", "Lstm", "Lut", "MaxPool1D", "MeanPool1D", "Node", "Pad1D", "Requant",
+    "Softmax", "Tensor", "check_graph", "load_graph", "save_graph",
 ]  # fmt: skip

@@ -16,6 +16,9 @@ from edgebat.graph.model import GRU_SCALE, OPERATORS, IntGraph, Node, Requant, T
 
 MAX_ELEMENTS = 1 << 20  # of one activation: far above any BMS model, far below what could hurt a host
 MAX_NODES = 1024
+MAX_PADDING = 4096
+MAX_SOFTMAX = 1024
+SOFTMAX_FORMS = ("tflm", "litert", "onnxruntime")
 DTYPES = {"int8": (-128, 127), "int16": (-32768, 32767)}
 
 
@@ -186,14 +189,67 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
             if max(int(node.multiplier.max()), -int(node.multiplier.min())) >= 1 << bits:
                 raise _fail(node, f"a multiplier of 2**{bits} or more could leave {'int64' if wide else 'int32'}")
             _check_requant(node, node.requant, 1, target)
+        case ops.Pad1D():
+            _check_pad(node, source, target)
+        case ops.MeanPool1D() | ops.FloatPool1D():
+            _check_padded_pool(node, source, target)
+        case ops.Softmax():
+            _check_softmax(node, source, target)
         case ops.Lut():
             by_channel = node.table.ndim == 2
             _expect_array(node, "table", node.table, "int8", (source.shape[-1], 256) if by_channel else (256,))
             _expect_shape(node, target, source.shape)
         case ops.Lstm():
             _check_lstm(node, source, target)
+            if isinstance(node, ops.ClippedLstm) and not 1 <= node.cell_clip <= 32767:
+                raise _fail(node, f"it clips its cell at {node.cell_clip}; allowed: 1 to 32767 steps")
         case ops.Gru():
             _check_gru(node, source, target)
+
+
+def _check_pad(node: ops.Pad1D, source: Tensor, target: Tensor) -> None:
+    left, right = node.padding
+    if (
+        len(source.shape) != 2
+        or source.shape[0] + min(left, 0) + min(right, 0) < 1
+        or max(node.padding) > MAX_PADDING
+        or not -128 <= node.value <= 127
+    ):
+        raise _fail(node, f"padding {node.padding} with {node.value} of shape {source.shape} is out of range")
+    _expect_shape(node, target, (source.shape[0] + left + right, source.shape[1]))
+    _expect_same_scale(node, source, target)
+
+
+def _check_padded_pool(node: ops.MeanPool1D | ops.FloatPool1D, source: Tensor, target: Tensor) -> None:
+    left, right = node.padding
+    inside = len(source.shape) == 2 and 1 <= node.size <= MAX_PADDING and 1 <= node.stride <= MAX_ELEMENTS
+    if not inside or not 0 <= left < node.size or not 0 <= right < node.size:
+        raise _fail(
+            node, f"window {node.size}, stride {node.stride}, padding {node.padding} on shape {source.shape}; windows "
+            f"have 1 to {MAX_PADDING} positions, at least one of them within the sequence"
+        )  # fmt: skip
+    length = source.shape[0] + left + right - node.size
+    if length < 0:
+        raise _fail(node, f"window {node.size} does not fit the padded input of {source.shape[0] + left + right}")
+    _expect_shape(node, target, (length // node.stride + 1, source.shape[1]))
+    if isinstance(node, ops.MeanPool1D):
+        _expect_same_scale(node, source, target)
+
+
+def _check_softmax(node: ops.Softmax, source: Tensor, target: Tensor) -> None:
+    if node.form not in SOFTMAX_FORMS:
+        raise _fail(node, f"form {node.form!r} is unknown; allowed: {', '.join(SOFTMAX_FORMS)}")
+    if source.shape[-1] > MAX_SOFTMAX:
+        raise _fail(node, f"{source.shape[-1]} values; allowed: {MAX_SOFTMAX}")
+    _expect_array(node, "table", node.table, "int32", (256,))
+    _expect_shape(node, target, source.shape)
+    table, most = node.table.astype(np.int64), INT32_MAX if node.form == "tflm" else 0x7F7FFFFF
+    if (table < 0).any() or (table > most).any() or (np.diff(table) > 0).any() or table[0] == 0:
+        raise _fail(node, "its table is not that of a decreasing exponential")
+    if node.form == "tflm" and ((target.scale, target.zero_point) != (2.0**-8, -128) or table[0] != INT32_MAX):
+        raise _fail(
+            node, "its table begins with 1 and its output has the scale 2**-8 and zero point -128, or else no form"
+        )
 
 
 def _expect_same_scale(node: Node, source: Tensor, target: Tensor) -> None:

@@ -126,6 +126,60 @@ class MaxPool1D(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Pad1D(Node):
+    """``padding`` = (left, right) rows of the integer ``value`` around [T, C], or so many rows cut off where negative."""
+
+    op: ClassVar[str] = "pad1d"
+    padding: tuple[int, int]
+    value: int
+
+
+@dataclass(frozen=True, eq=False)
+class MeanPool1D(Node):
+    """Mean of those positions of each window that lie within [T, C], as TFLite's AVERAGE_POOL_2D; scale unchanged.
+
+    Windows of ``size`` positions, step ``stride``, begin ``padding[0]`` positions before the sequence and end at most
+    ``padding[1]`` behind it. The sum of the integers is divided by the number of positions, halves away from zero.
+    """
+
+    op: ClassVar[str] = "mean_pool1d"
+    size: int
+    stride: int
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class FloatPool1D(Node):
+    """Mean over windows of [T, C] as ONNX Runtime's QLinearAveragePool: in float32, positions added one by one.
+
+    ``rint(sum of float32((x - zp_in) * s_in) / count / s_out + zp_out)`` with every operation rounded to float32.
+    Windows as in `MeanPool1D`; count is the number of positions within the sequence, or ``size`` when ``count_padding``.
+    unsigned: the file's output is uint8, so that zp_out + 128 is added, and 128 taken off again behind the rounding.
+    """
+
+    op: ClassVar[str] = "float_pool1d"
+    size: int
+    stride: int
+    padding: tuple[int, int]
+    count_padding: bool
+    unsigned: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Node):
+    """Softmax over the last axis, int8 to int8, as the engine ``form`` computes it.
+
+    table int32 [256]: exp(-d * s_in) for each distance d from the largest value. "tflm": 31 fractional bits, zero where
+    TFLite Micro leaves values out; output scale 2**-8, zero point -128. "litert" and "onnxruntime": float32 numbers, by
+    their bits. Source: specification in docs/quantization-spec.md, section Softmax.
+    """
+
+    op: ClassVar[str] = "softmax"
+    form: str
+    table: Int32
+
+
+@dataclass(frozen=True, eq=False)
 class AveragePool1D(Node):
     """Mean over windows of [T, C], requantized from the int32 sum; no padding. size = T is global pooling.
 
@@ -213,6 +267,14 @@ class Lstm(Recurrent):
 
 
 @dataclass(frozen=True, eq=False)
+class ClippedLstm(Lstm):
+    """An LSTM whose cell is limited to [-cell_clip, cell_clip] in steps of its scale, as Keras' TFLite files ask for."""
+
+    op: ClassVar[str] = "clipped_lstm"
+    cell_clip: int
+
+
+@dataclass(frozen=True, eq=False)
 class Gru(Recurrent):
     """GRU over [T, I] -> [T, H] int8 with a state of int16 [H], scale 2**-15; the output is its upper byte, rounded.
 
@@ -239,7 +301,10 @@ class LastStep(Node):
     op: ClassVar[str] = "last_step"
 
 
-_ALL = (Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, Gru, LastStep)
+_ALL = (
+    Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, Gru, LastStep,
+    Pad1D, MeanPool1D, FloatPool1D, Softmax, ClippedLstm,
+)  # fmt: skip
 OPERATORS: dict[str, type[Node]] = {cls.op: cls for cls in _ALL}
 
 

@@ -62,6 +62,10 @@ class Foreign:
     """The file takes sequences as [N, C, T]."""
     float_sums: bool
     """The file adds in float32, where its engine may fuse the addition and round it otherwise."""
+    shape: tuple[int, ...] = ()
+    """Of a window in the file, where that is another than the graph's."""
+    steps: tuple[tuple[str, Any], ...] = ()
+    """What the file does to its float input before it is quantized: add, sub, mul or div, and the constant."""
 
 
 def foreign_of(graph: IntGraph) -> Foreign | None:
@@ -70,4 +74,13 @@ def foreign_of(graph: IntGraph) -> Foreign | None:
     if not isinstance(found, dict):
         return None
     rounding, source, target = (str(found.get(key, "")) for key in ("rounding", "input", "output"))
-    return Foreign(rounding, source, target, found.get("input_layout") == "NCT", found.get("float_sums") is True)
+    shape = found.get("input_shape", [])
+    if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ModelFileError(f"model {graph.name!r} states an input shape of {shape}; export it again")
+    steps = found.get("input_steps", [])
+    if not isinstance(steps, list) or not all(
+        isinstance(step, list) and len(step) == 2 and step[0] in ("add", "sub", "mul", "div") for step in steps
+    ):
+        raise ModelFileError(f"model {graph.name!r} states what it does to its input as {steps}; export it again")
+    first, sums = found.get("input_layout") == "NCT", found.get("float_sums") is True
+    return Foreign(rounding, source, target, first, sums, tuple(shape), tuple((step[0], step[1]) for step in steps))

@@ -193,8 +193,10 @@ class _Reader:
                 return result
         if name in (None, "linear"):
             return value
-        if name in ("softmax", "log_softmax"):
-            self.build.fail(remedy("softmax"))
+        if name == "softmax":
+            return self.build.softmax(value, -1)
+        if name == "log_softmax":
+            self.build.fail(remedy("log_softmax"))
         if name == "hard_sigmoid":
             return self.build.function(value, name, self.hard_sigmoid())
         if name == "leaky_relu":
@@ -347,6 +349,10 @@ class _Reader:
             self.build.fail("it has several slopes; use LeakyReLU, which has one")
         return self.build.function(x, "leaky_relu", functions.leaky_relu(float(weights[0].ravel()[0])))
 
+    def on_softmax(self, config: Any, weights: list[Array], x: Value) -> Value:
+        axis = config.get("axis", -1)
+        return self.build.softmax(x, axis if isinstance(axis, int) else -1)
+
     # -- pooling and shapes
 
     def on_maxpooling1d(self, config: Any, weights: list[Array], x: Value) -> Value:
@@ -358,9 +364,11 @@ class _Reader:
     def pool(self, config: Any, x: Value, kind: Any) -> Value:
         size = _one(config.get("pool_size", 2))
         stride, length = _one(config.get("strides") or size), self.build.shape(x)[-2]
-        if config.get("padding") == "same" and max((-(-length // stride) - 1) * stride + size - length, 0):
-            self.build.fail(f"it pools {length} steps with padding; use padding='valid'")
-        return self.build.pool(x, kind(size, stride), *self.places(x))
+        total = max((-(-length // stride) - 1) * stride + size - length, 0) if config.get("padding") == "same" else 0
+        padding = (total // 2, total - total // 2)
+        if kind is kinds.MaxPool:
+            return self.build.pool(x, kind(size, stride, padding), *self.places(x))
+        return self.build.average(x, (size, stride, padding), self.places(x), zeros=False)
 
     def on_globalaveragepooling1d(self, config: Any, weights: list[Array], x: Value) -> Value:
         return self.build.over_time(x, "mean", [len(x.axes) - 2], bool(config.get("keepdims")))

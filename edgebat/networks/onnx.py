@@ -18,6 +18,7 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.axes import BATCH, ONE, Value
 from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.pooling import onnx_window
 from edgebat.networks.refusals import remedy
 from edgebat.students.gru_weights import gru_from_onnx
 
@@ -243,27 +244,19 @@ class _Reader:
     # -- pooling
 
     def on_maxpool(self, a: Any, x: Value) -> list[Any]:
-        return [self.pool(a, x, kinds.MaxPool), None]
+        size, stride, padding, time = self.window(a, x)
+        return [self.build.pool(x, kinds.MaxPool(size, stride, padding), time, 1), None]
 
     def on_averagepool(self, a: Any, x: Value) -> Value:
-        return self.pool(a, x, kinds.AveragePool)
+        size, stride, padding, time = self.window(a, x)
+        return self.build.average(x, (size, stride, padding), (time, 1), zeros=bool(a.get("count_include_pad", 0)))
 
-    def pool(self, a: Any, x: Value, kind: Any) -> Value:
-        build, shape = self.build, self.build.shape(x)
-        size, axes = list(a["kernel_shape"]), len(a["kernel_shape"])
-        stride = list(a.get("strides", [1] * axes))
-        if any(a.get("pads", [])) or a.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or any(
-            d != 1 for d in a.get("dilations", [])
-        ):  # fmt: skip
-            build.fail(f"it pools with padding {list(a.get('pads', []))} or dilation; use no padding")
-        time = 0
-        if axes == 2:
-            time = next((1 - place for place in (0, 1) if shape[2 + place] == 1 and size[place] == 1), -1)
-            if time < 0:
-                build.fail(f"it pools over two dimensions of {list(shape)}; pool along time")
-        if a.get("ceil_mode") and (shape[2 + time] - size[time]) % stride[time]:
-            build.fail("it pools an incomplete last group (ceil_mode); use ceil_mode=False")
-        return build.pool(x, kind(size[time], stride[time]), 2 + time, 1)
+    def window(self, a: Any, x: Value) -> tuple[int, int, tuple[int, int], int]:
+        """Size, stride, padding and the axis of time of a pooling."""
+        return onnx_window(self.build, a, self.build.shape(x), self.ends)
+
+    def on_softmax(self, a: Any, x: Value) -> Value:
+        return self.build.softmax(x, int(a.get("axis", -1 if self.opset >= 13 else 1)))
 
     def on_globalaveragepool(self, a: Any, x: Value) -> Value:
         return self.build.over_time(x, "mean", range(2, len(x.axes)), True)

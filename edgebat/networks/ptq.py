@@ -21,6 +21,7 @@ from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 from edgebat.networks import layers as kinds
 from edgebat.networks.border import OutputBorder, input_border, output_border, units_of
 from edgebat.networks.layers import INPUT, FloatNetwork, Step, apply, product, scaled
+from edgebat.networks.padded import add_padded_max, add_softmax
 from edgebat.quantization.ptq import (
     HEAD_SCALE,
     MAX_CALIBRATION,
@@ -241,6 +242,12 @@ class _Walk:
                 head = self.head and step.name == self.network.output
                 real = apply(layer, build.real)
                 add_linear(build, _linear(layer), label, head=head, real=real, power=self.feeds_lstm(label))
+            case kinds.MaxPool(padding=padding) as layer if padding != (0, 0):
+                add_padded_max(build, layer, step)
+            case kinds.MeanPool(size, stride, padding):
+                self.plain(step, ops.MeanPool1D(label, inputs, label, size, stride, padding))
+            case kinds.Softmax():
+                add_softmax(build, step)
             case kinds.MaxPool() as layer:
                 self.plain(step, ops.MaxPool1D(label, inputs, label, layer.size, layer.stride))
             case kinds.Flatten():

@@ -38,11 +38,6 @@ def float_tflite(data: bytes, what: str, name: str) -> FloatNetwork:
         model = parse_tflite(data, what)
     except ModelFileError as error:
         text = str(error)
-        if "is float16" in text:
-            raise ModelFileError(
-                f"{what} has float16 weights; edgebat quantize takes the float32 model it was made from. Convert it without "
-                "converter.optimizations"
-            ) from None
         if "subgraphs" in text:
             raise ModelFileError(f"{text}. Of its loops: {remedy('while')}") from None
         raise
@@ -84,6 +79,7 @@ class _Reader:
             )
         self.build = Builder(what, "tflite", source.shape[1:], channels_first=False)
         self.values: dict[int, Any] = {source.index: self.build.input}
+        self.constants: dict[int, Array] = {}  # float16 ones, widened
 
     def network(self, name: str) -> FloatNetwork:
         for operator in self.model.operators:
@@ -93,6 +89,9 @@ class _Reader:
             if output is None:
                 self.build.fail("it has no output")
             values = [self.values.get(i) for i in operator.inputs]
+            if operator.kind == "DEQUANTIZE" and (wide := self.widened(operator)) is not None:
+                self.constants[output.index] = wide
+                continue
             if not any(isinstance(value, Value | _Spaced) for value in values):
                 if all(i < 0 or self.model.tensors[i].data is not None for i in operator.inputs):
                     self.build.fail("it works on constants alone; fold them when the model is converted")
@@ -103,6 +102,16 @@ class _Reader:
         if not isinstance(last, Value):
             raise ModelFileError(f"{self.what}: its output does not depend on its input")
         return self.build.finish(last, name)
+
+    def widened(self, operator: FileOperator) -> Array | None:
+        """float16 weights, as a converter with that optimization leaves them, in float32."""
+        index = operator.inputs[0] if operator.inputs else -1
+        tensor = self.model.tensors[index] if index >= 0 else None
+        return (
+            None
+            if tensor is None or tensor.dtype != "float16" or tensor.data is None
+            else tensor.data.astype(np.float32)
+        )
 
     def operator(self, operator: FileOperator) -> Any:
         if operator.kind in _FUNCTIONS:
@@ -126,10 +135,10 @@ class _Reader:
 
     def constant(self, operator: FileOperator, position: int, rank: int | None = None) -> Array:
         index = operator.inputs[position] if position < len(operator.inputs) else -1
-        tensor = self.model.tensors[index] if index >= 0 else None
-        if tensor is None or tensor.data is None or (rank is not None and tensor.data.ndim != rank):
+        data = self.constants.get(index, self.model.tensors[index].data if index >= 0 else None)
+        if data is None or (rank is not None and data.ndim != rank):
             self.build.fail(f"input {position} is no constant" + ("" if rank is None else f" of {rank} axes"))
-        return tensor.data
+        return data
 
     def bias(self, operator: FileOperator, position: int, outs: int) -> Array:
         if position >= len(operator.inputs) or operator.inputs[position] < 0:
@@ -288,13 +297,17 @@ class _Reader:
         along, across = ("w", "h") if time == 2 else ("h", "w")
         size, stride = options.get(f"filter_{along}", 0), options.get(f"stride_{along}", 0)
         length = build.shape(value)[time]
-        padded = options.get("padding", 0) == PADDING["same"] and same_padding(length, size, stride, 1) != (0, 0)
-        if options.get(f"filter_{across}", 1) != 1 or padded or not 1 <= size <= length or stride < 1:
-            build.fail(
-                f"it pools windows of {size}, stride {stride}, over {length} positions with padding; allowed: without. Pool "
-                "with padding='valid'"
-            )
-        return self.activated(operator, build.pool(value, kind(size, stride), time, 3))
+        same = options.get("padding", 0) == PADDING["same"]
+        if options.get(f"filter_{across}", 1) != 1 or size < 1 or stride < 1 or (size > length and not same):
+            build.fail(f"it pools windows of {size}, stride {stride}, over {length} positions, or over two dimensions")
+        padding = same_padding(length, size, stride, 1) if same else (0, 0)
+        if kind is kinds.MaxPool:
+            return self.activated(operator, build.pool(value, kind(size, stride, padding), time, 3))
+        return self.activated(operator, build.average(value, (size, stride, padding), (time, 3), zeros=False))
+
+    def on_softmax(self, operator: FileOperator) -> Value:
+        value, beta = self.value(operator), float(operator.options.get("beta", 1.0))
+        return self.build.softmax(value if beta == 1.0 else self.build.scalar(value, beta, 0.0), -1)
 
     def on_mean(self, operator: FileOperator) -> Value:
         return self.reduced(operator, "mean")

@@ -21,6 +21,7 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.axes import Value
 from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.pooling import ceiled
 from edgebat.networks.pt2 import Name, Node, Program, read_program
 from edgebat.networks.refusals import remedy
 from edgebat.students.gru_weights import gru_from_torch
@@ -244,25 +245,20 @@ class _Reader:
 
     def on_max_pool1d(self, x: Value, size: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,),
                       ceil: bool = False) -> Value:  # fmt: skip
-        self.unpadded(padding, dilation)
-        return self.pool(x, kinds.MaxPool(size[0], (stride or size)[0]), ceil)
+        if any(d != 1 for d in dilation):
+            self.build.fail(f"it pools with dilation {list(dilation)}; use dilation=1")
+        step, (first,) = (stride or size)[0], padding
+        last = ceiled(self.build.shape(x)[-1], size[0], step, first) if ceil else first
+        return self.build.pool(x, kinds.MaxPool(size[0], step, (first, last)), len(x.axes) - 1, len(x.axes) - 2)
 
     def on_avg_pool1d(self, x: Value, size: Any, stride: Any = (), padding: Any = (0,), ceil: bool = False,
                       count: bool = True) -> Value:  # fmt: skip
-        self.unpadded(padding, (1,))
-        return self.pool(x, kinds.AveragePool(size[0], (stride or size)[0]), ceil)
-
-    def unpadded(self, padding: Sequence[int], dilation: Sequence[int]) -> None:
-        if any(padding) or any(d != 1 for d in dilation):
-            self.build.fail(
-                f"it pools with padding {list(padding)}, dilation {list(dilation)}; use padding=0, dilation=1"
-            )
-
-    def pool(self, x: Value, layer: kinds.MaxPool | kinds.AveragePool, ceil: bool) -> Value:
-        rank = len(x.axes)
-        if ceil and (self.build.shape(x)[-1] - layer.size) % layer.stride:
-            self.build.fail("it pools an incomplete last group (ceil_mode); use ceil_mode=False")
-        return self.build.pool(x, layer, rank - 1, rank - 2)
+        step, (first,) = (stride or size)[0], padding
+        last = ceiled(self.build.shape(x)[-1], size[0], step, first) if ceil else first
+        if last != first and first and count:
+            self.build.fail("it counts zeros in an incomplete last group (ceil_mode); use ceil_mode=False")
+        places = (len(x.axes) - 1, len(x.axes) - 2)
+        return self.build.average(x, (size[0], step, (first, last)), places, zeros=count and bool(first))
 
     def on_adaptive_avg_pool1d(self, x: Value, size: Any) -> Value:
         return self.adaptive(x, size, "mean")
@@ -280,7 +276,10 @@ class _Reader:
             )
         step = length // size[0]
         layer = kinds.MaxPool(step, step) if kind == "max" else kinds.AveragePool(step, step)
-        return self.pool(x, layer, False)
+        return self.build.pool(x, layer, len(x.axes) - 1, len(x.axes) - 2)
+
+    def on_softmax(self, x: Value, dim: int, dtype: Any = None) -> Value:
+        return self.build.softmax(x, dim)
 
     def on_mean(self, x: Value, dims: Any = None, keep: bool = False, dtype: Any = None) -> Value:
         return self.build.over_time(x, "mean", range(1, len(x.axes)) if dims is None else dims, keep)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgebat.arrays import FloatArray
-from edgebat.distill.bounds import IntervalSettings, Shown, calibrated, with_bounds
+from edgebat.cells import CellKey
+from edgebat.distill.bounds import IntervalSettings, Shown, Unseen, calibrated, with_bounds
 from edgebat.errors import RecipeError
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_interval
-from edgebat.models import predict_int8
+from edgebat.models import predict_int8, run_int8
 from edgebat.tasks.base import AnyTask, Head, flat
 from edgebat.tasks.coverage import coverage
 from edgebat.tasks.windows import Windows
@@ -22,15 +24,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """A student of the same kind, and the cells that it has not learnt from."""
+
+    graph: IntGraph
+    cells: frozenset[CellKey]
+
+
+@dataclass(frozen=True)
 class IntervalCells:
     """Whose windows an interval is made from."""
 
     train: Windows
-    """They teach the bounds."""
-    calibration: Windows
-    """They move them."""
+    """They teach the bounds, and without ``calibration`` they also move them."""
+    calibration: Windows | None
+    """They move them; None: ``folds`` say how wrong the student is on cells that it does not know."""
     test: Windows
     """They say how often the interval holds."""
+    folds: tuple[Fold, ...] = ()
+    """Each cell of ``train`` lies in one of them, but for made-up ones, which do not count then."""
     spread: FloatArray | None = None
     """[N] of the teachers' answers for the training windows."""
     known_to_teacher: int = 0
@@ -42,13 +54,32 @@ def with_interval(
 ) -> IntGraph:
     """``graph``, which states its ground, with bounds of its first head of one value that has labels."""
     head = bounded(task, cells.train)
-    grown = with_bounds(graph, head, _shown(task, cells.train, head, noise, cells.spread), settings)
-    grown = calibrated(grown, head, _shown(task, cells.calibration, head, noise), settings)
+    train = _shown(task, cells.train, head, noise, cells.spread)
+    if cells.calibration is None:
+        train = with_unseen(train, cells.train, head, cells.folds)
+    grown = with_bounds(graph, head, train, settings)
+    moving = train if cells.calibration is None else _shown(task, cells.calibration, head, noise)
+    grown = calibrated(grown, head, moving, settings)
     held = coverage(task, cells.test, predict_int8(grown, cells.test))
     stated = graph_interval(grown)
     assert stated is not None
     stated = replace(stated, held_out=held, known_to_teacher=cells.known_to_teacher)
     return replace(grown, meta={**grown.meta, "interval": stated.to_json()})
+
+
+def with_unseen(shown: Shown, windows: Windows, head: Head, folds: Sequence[Fold]) -> Shown:
+    """Of the ``windows`` as they are ``shown``, those of the cells in ``folds``, with the answer of the student that does
+    not know the cell."""
+    names = windows.cells
+    fold_of = np.full(len(names), -1)
+    for number, fold in enumerate(folds):
+        fold_of[[name in fold.cells for name in names]] = number
+    fold = fold_of[windows.cell]
+    estimate = np.full(len(fold), np.nan)
+    for number, each in enumerate(folds):
+        rows = fold == number
+        estimate[rows] = run_int8(each.graph, shown.x[rows]).physical()[head.name]
+    return replace(shown, unseen=Unseen(estimate, fold)).take(fold >= 0)
 
 
 def bounded(task: AnyTask, windows: Windows) -> Head:

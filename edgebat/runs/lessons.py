@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebat.arrays import FloatArray
-from edgebat.cells import cell_key, seen_cells
+from edgebat.cells import CellKey, cell_key, seen_cells
+from edgebat.data.splits import spread_folds
 from edgebat.runs.closure import digest
 from edgebat.runs.folder import RunFolder
 from edgebat.tasks.windows import Windows
@@ -63,14 +64,24 @@ class Lessons:
         taught = any(name == entry.kind for entry in self.recipe.students)
         return Gated(self.stored_teacher().teacher, silent) if taught else None
 
-    def of_student(self, name: str) -> tuple[WithMore, DistillSettings]:
-        """What the student ``name`` learns from, and how."""
+    def of_student(self, name: str, unknown: frozenset[CellKey] = frozenset()) -> tuple[WithMore, DistillSettings]:
+        """What the student ``name`` learns from, and how; not from the cells ``unknown``."""
         from edgebat.distill.more_windows import WithMore
 
         windows, settings = self._learnt(name)
+        if unknown:
+            windows = windows.select(cells=set(windows.cells) - unknown)
         if not self.recipe.data.more.wanted or name.endswith("_measured"):
             return WithMore(windows), settings
-        return WithMore.numbered(windows, self.recipe.of_task.Windows.load(self.folder.file(MORE)), True), settings
+        more = self.recipe.of_task.Windows.load(self.folder.file(MORE))
+        return WithMore.numbered(windows, more.select(cells=set(more.cells) - unknown), True), settings
+
+    def folds(self) -> list[frozenset[CellKey]]:
+        """The measured cells that students learn from, in the folds of the recipe's interval."""
+        learnt = self.recipe.distill.learnt(measured_part(self.recipe, self.folder), self.windows("val"))
+        count = self.recipe.interval.folds
+        own = spread_folds(learnt, count, self.recipe.data.split.seed) if count else {}
+        return [frozenset(key for key, fold in own.items() if fold == number) for number in range(count)]
 
     def _learnt(self, name: str) -> tuple[Windows, DistillSettings]:
         settings, train, val = self.recipe.distill, self.windows("train"), self.windows("val")

@@ -66,7 +66,12 @@ def plan(pipeline: Pipeline) -> list[Step]:
                 "students",
                 f"student {entry.kind.upper()}, with and without teacher",
                 partial(pipeline.student, entry),
-                {"distill": distill_config, "student": entry.model_dump(mode="json"), "threads": r.threads},
+                {
+                    "distill": distill_config,
+                    "student": entry.model_dump(mode="json"),
+                    "threads": r.threads,
+                    "folds": r.interval.folds,
+                },
                 ("data", "teacher"),
                 entry=(*of_task, f"edgebat.students.{entry.kind}"),
             )

@@ -189,10 +189,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _cells_to_calibrate(self) -> Recipe:
-        if bool(self.interval.coverage) != bool(self.data.split.calibration):
+        interval, calibration = self.interval, self.data.split.calibration
+        if bool(interval.coverage) != bool(calibration or interval.folds):
             raise ValueError(
-                f"interval.coverage is {self.interval.coverage} and data.split.calibration "
-                f"{self.data.split.calibration}: an interval takes calibration cells; set both, or none"
+                f"interval.coverage is {interval.coverage}, data.split.calibration {calibration} and interval.folds "
+                f"{interval.folds}: an interval takes calibration cells or folds; set both, or none"
+            )
+        if calibration and interval.folds:
+            raise ValueError(
+                f"interval.folds is {interval.folds}, so every cell calibrates, and data.split.calibration {calibration} "
+                "sets cells aside for it; leave one of them out"
             )
         return self
 

@@ -26,7 +26,7 @@ from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
 from edgebat.runs.field import field_limits
 from edgebat.runs.folder import Outcome, RunFolder
 from edgebat.runs.ground import facts, with_ground
-from edgebat.runs.interval import IntervalCells, bounded, with_interval
+from edgebat.runs.interval import Fold, IntervalCells, bounded, with_interval
 from edgebat.runs.lessons import MORE, Lessons, measured_part, part_of, teacher_files
 from edgebat.runs.more import further_cells, more_statement, more_windows
 from edgebat.runs.recipe import Recipe, StudentEntry
@@ -201,7 +201,26 @@ class Pipeline:
             results[name] |= {"parameters": student.float_spec().parameters, "best_epoch": fitted.best_epoch}
             files.append(f"predictions/{name}.safetensors")
         results[entry.kind]["silent"] = list(silent)
-        return Outcome(files, results)
+        return Outcome([*files, *self._students_by_fold(entry, epochs)], results)
+
+    def _students_by_fold(self, entry: StudentEntry, epochs: int) -> list[str]:
+        """The student without a teacher and without a fold of the cells, for each fold of the recipe's interval: a teacher
+        that knows these cells would tell of them. Returns the files."""
+        from edgebat.distill.train import train_student
+        from edgebat.students.store import save_student
+
+        files = []
+        for number, cells in enumerate(self.lessons.folds(), 1):
+            name = f"{entry.kind}_fold{number}"
+            train, settings = self.lessons.of_student(name, cells)
+            settings = replace(settings, fit=replace(settings.fit, epochs=epochs))
+            run = Run(self.folder.scratch(name), progress=self._progress(epochs, f"fold {number}"))
+            val = self.windows("val")
+            student, _ = train_student(entry.kind, self.task, train, val, None, settings, run, entry.settings)
+            files.append(f"models/{name}.safetensors")
+            save_student(student, self.folder.file(files[-1]), self.provenance())
+            shutil.rmtree(run.folder)
+        return files
 
     def quantize(self) -> Outcome:
         """Integer graphs of all students, calibrated on training windows; their predictions as the device gives them."""
@@ -229,7 +248,7 @@ class Pipeline:
             limits = field_limits(judge, graph_heads(graph, self.task, self.spec), train, val)
             graph = with_ground(graph, limits, self.task, (train, val), self.recipe.ground)
             if self.recipe.interval.coverage:
-                cells = self._interval_cells(taught=name in self.kinds)
+                cells = self._interval_cells(name, quantized)
                 graph = with_interval(graph, self.task, cells, self.recipe.interval, self.recipe.ground)
             save_graph(graph, self.folder.file(f"models/{name}.ebat"))
             predictions = predict_int8(graph, test)
@@ -239,16 +258,22 @@ class Pipeline:
             files += [f"models/{name}.ebat", f"predictions/{name}_int8.safetensors"]
         return Outcome(files, results)
 
-    def _interval_cells(self, taught: bool) -> IntervalCells:
-        """Whose windows the interval of a student, with or without teacher, is made from."""
-        train, calibration, test = (self.windows(part) for part in ("train", CALIBRATION, "test"))
-        if not taught:
-            return IntervalCells(train, calibration, test)
-        known = sum(seen_cells(self.folder.results("teacher")["seen"], calibration.cells))
+    def _interval_cells(self, name: str, quantized: Callable[[str], tuple[Student, IntGraph]]) -> IntervalCells:
+        """Whose windows the interval of the student ``name`` is made from."""
+        train, test = self.windows("train"), self.windows("test")
+        if self.recipe.interval.folds:
+            train = self.recipe.distill.learnt(train, self.windows("val"))
+        taught = name in self.kinds
         spread = None
-        if self.recipe.interval.spread:
+        if taught and self.recipe.interval.spread:
             spread = self.lessons.spread(train, bounded(self.task, train).name)
-        return IntervalCells(train, calibration, test, spread, known)
+        if self.recipe.interval.folds:
+            by_fold = enumerate(self.lessons.folds(), 1)
+            folds = (Fold(quantized(f"{name.split('_')[0]}_fold{n}")[1], cells) for n, cells in by_fold)
+            return IntervalCells(train, None, test, tuple(folds), spread)
+        calibration = self.windows(CALIBRATION)
+        known = sum(seen_cells(self.folder.results("teacher")["seen"], calibration.cells)) if taught else 0
+        return IntervalCells(train, calibration, test, (), spread, known)
 
     def _trained_quantized(self, name: str, student: Student, graph: IntGraph) -> tuple[IntGraph, list[str]]:
         """``graph`` after the recipe's epochs of quantization-aware training, with the student's own teacher, if any; and

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from edgebat.errors import GraphError
 from edgebat.graph.check import check_graph
-from edgebat.graph.model import Dense, Flatten, Gru, IntGraph, LastStep, Lstm, Lut, Recurrent
+from edgebat.graph.model import ClippedLstm, Dense, Flatten, Gru, IntGraph, LastStep, Lstm, Lut, Recurrent
 from edgebat.runtime.gru import GruCell, GruState
 from edgebat.runtime.kernels import build_kernel
 from edgebat.runtime.lstm import LstmCell, LstmState
 
 State = list[LstmState | GruState]
-_CELLS: dict[type[Recurrent], type[Any]] = {Lstm: LstmCell, Gru: GruCell}
+_CELLS: dict[type[Recurrent], type[Any]] = {Lstm: LstmCell, ClippedLstm: LstmCell, Gru: GruCell}
 
 # Windows executed together: enough to make NumPy's call overhead vanish, few enough to stay in the cache.
 BATCH = 256

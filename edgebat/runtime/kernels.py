@@ -18,6 +18,8 @@ from edgebat.arrays import Array
 from edgebat.graph import arithmetic
 from edgebat.graph import model as ops
 from edgebat.graph.model import Node, Requant, Tensor, reach
+from edgebat.runtime.padded_pool import float_pool, mean_pool, pad
+from edgebat.runtime.softmax import softmax
 
 Kernel = Callable[..., Array]
 
@@ -36,6 +38,14 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
             return _max_pool(node, tensors[node.output])
         case ops.AveragePool1D():
             return _average_pool(node, source)
+        case ops.Pad1D():
+            return lambda x: pad(node, x)
+        case ops.MeanPool1D():
+            return mean_pool(node, source)
+        case ops.FloatPool1D():
+            return float_pool(node, source, tensors[node.output])
+        case ops.Softmax():
+            return softmax(node, tensors[node.output])
         case ops.Flatten():
             return lambda x: x.reshape(x.shape[0], -1)
         case ops.Concat():

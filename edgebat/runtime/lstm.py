@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgebat.arrays import Array
 from edgebat.graph import arithmetic
-from edgebat.graph.model import Lstm, Tensor
+from edgebat.graph.model import ClippedLstm, Lstm, Tensor
 
 _ORDER = [1, 0, 3, 2]  # f, i, o, g out of i, f, g, o
 _FEW_BITS = 22  # a multiplier of so many bits times an int32 stays exact in float64
@@ -53,6 +53,7 @@ class LstmCell:
         self._scale_hidden = double_rounding(np.array([node.hidden_multiplier]), np.array([node.hidden_exponent]))
         self._sigmoid, self._tanh = sigmoid_table(), tanh_table(0)
         self._tanh_cell = tanh_table(node.cell_exponent + 12)
+        self._cell_clip = float(node.cell_clip) if isinstance(node, ClippedLstm) else None
 
     def initial_state(self, batch: int) -> LstmState:
         """Hidden state of real value 0 and an empty cell for ``batch`` sequences."""
@@ -85,6 +86,8 @@ class LstmCell:
         saturate16(parts)
         cell = parts[:, :units] + parts[:, units:]
         saturate16(cell)
+        if self._cell_clip is not None:
+            np.clip(cell, -self._cell_clip, self._cell_clip, out=cell)
         hidden = self._scale_hidden(gates[:, 2 * units :] * self._tanh_cell[cell.astype(np.intp)])
         hidden += self.zero_point
         np.maximum(np.minimum(hidden, 127.0, out=hidden), -128.0, out=hidden)

@@ -162,7 +162,7 @@ def run_search(
         search = Search(
             recipe,
             plan,
-            Prices(board, limits, where / "prices", price_origin(asked.target, board)),
+            Prices(board, limits, where / "prices", price_origin(asked.target, board), bool(recipe.interval.coverage)),
             lambda seeds: lessons_of(pipeline, seeds, silent, asked.machines),
             where,
             origin,

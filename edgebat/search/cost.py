@@ -22,7 +22,9 @@ from edgebat.errors import DataError, ModelFileError, RecipeError, TooLarge
 from edgebat.files import atomic_write, sha256_bytes
 from edgebat.formats.c.program import lower
 from edgebat.graph import IntGraph
+from edgebat.interval import BOUNDS
 from edgebat.quantization import quantize_model
+from edgebat.quantization.head_rows import head_of, with_rows
 from edgebat.search.space import Candidate
 from edgebat.simulate.targets import Target
 from edgebat.students.store import build_student
@@ -64,6 +66,15 @@ def random_graph(candidate: Candidate, task: AnyTask, spec: Definition, shape: t
     return quantize_model(student.float_spec(), x, name=candidate.kind)
 
 
+def with_bounds_priced(graph: IntGraph) -> IntGraph:
+    """``graph`` with as many more outputs as an interval takes; what they say does not matter here."""
+    head = head_of(graph)
+    source = graph.tensors[head.inputs[0]].scale
+    row = head.weight[0].astype(np.float64) * head.weight_scale[0]
+    bias = float(head.bias[0]) * source * float(head.weight_scale[0])
+    return with_rows(graph, np.tile(row, (len(BOUNDS), 1)), np.full(len(BOUNDS), bias))
+
+
 @dataclass(frozen=True)
 class Prices:
     """Prices on one board, each found once and kept in ``folder`` by what decides it: architecture and ``origin``, the
@@ -73,11 +84,13 @@ class Prices:
     limits: Limits
     folder: Path
     origin: str
+    bounds: bool = False
+    """Whether the recipe's students state an interval: two more outputs each."""
 
     def of(self, candidate: Candidate, task: AnyTask, spec: Definition, shape: tuple[int, int]) -> Price:
         """What the candidate takes. spec, shape: the task's definition and inputs [T, C] as the candidate sees them."""
         try:
-            graph = random_graph(candidate, task, spec, shape)
+            graph = self.whole(random_graph(candidate, task, spec, shape))
             tables = lower(graph, "balanced").table_bytes
             if self.limits.flash and tables > self.limits.flash:
                 return Price(None, f"tables of {tables:,} bytes", (tables / self.limits.flash - 1, 0.0, 0.0))
@@ -85,6 +98,10 @@ class Prices:
         except (RecipeError, DataError, ModelFileError, TooLarge) as error:
             return Price(None, str(error), (1.0, 1.0, 1.0))
         return Price(need, "; ".join(need.excess(self.limits)), self._excess(need), seconds)
+
+    def whole(self, graph: IntGraph) -> IntGraph:
+        """``graph`` of a student, trained or not, with all the outputs that it will have on the board."""
+        return with_bounds_priced(graph) if self.bounds else graph
 
     def _kept(self, candidate: Candidate, graph: IntGraph) -> tuple[Need, float]:
         """From the file of its architecture, or measured now; and the seconds that measuring took."""

@@ -305,7 +305,8 @@ class Search:
     def _measured(self, job: Job) -> Need | None:
         """What the trained student of ``job`` takes on the target; None when C has no exact kernel for its numbers."""
         try:
-            return measured_need(load_graph(self._file(job).with_suffix(".ebat")), self.prices.board)
+            trained = load_graph(self._file(job).with_suffix(".ebat"))
+            return measured_need(self.prices.whole(trained), self.prices.board)
         except ModelFileError:
             return None
 

@@ -24,7 +24,7 @@ import numpy as np
 from edgebat.arrays import Array, Int8
 from edgebat.errors import MissingExtra, require
 from edgebat.formats.export import c_name
-from edgebat.graph import Dense, IntGraph, LastStep, Lstm, Lut, Node
+from edgebat.graph import Dense, IntGraph, LastStep, Lstm, Lut, Node, Softmax
 from edgebat.graph.model import Recurrent
 from edgebat.runtime import Engine as NumpyEngine
 
@@ -87,6 +87,8 @@ def can_be_stepped(graph: IntGraph) -> bool:
 def _litert_promise(graph: IntGraph) -> str:
     if any(isinstance(node, Lstm) for node in graph.nodes):
         return "its own LSTM rounding"
+    if any(isinstance(node, Softmax) for node in graph.nodes):
+        return "its own softmax in float32"
     return "its own sigmoid and tanh" if is_recurrent(graph) else EQUAL
 
 

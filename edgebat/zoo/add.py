@@ -11,6 +11,7 @@ from edgebat.errors import EdgebatError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_model
 from edgebat.graph import load_graph
+from edgebat.graph.origin import graph_ground, graph_interval
 from edgebat.paths import students_dir
 from edgebat.report.results import Card
 from edgebat.zoo.card import RECIPE, Ground, Made, card_text
@@ -31,8 +32,10 @@ def add(run: Path, model: str, name: str, corpus: Path | None = None, zoo: Path 
     students = [row["key"].removesuffix("_int8") for row in card["accuracy"] if row["form"] == "int8"]
     if model not in students:
         raise EdgebatError(f"{run} has no student {model!r}; its students are {', '.join(students)}")
-    made = Made(name, model, card, _ground(card, corpus))
     graph = replace(load_graph(run / "models" / f"{model}.ebat"), name=name)
+    interval = graph_interval(graph)
+    stated = [*graph_ground(graph).facts(), *(interval.facts() if interval else ())]
+    made = Made(name, model, card, _ground(card, corpus), stated)
     folder = (zoo or students_dir()) / name
     files = export_model(graph, folder, FORMATS)
     texts = {GOLDEN: json.dumps(golden(graph), separators=(",", ":")) + "\n", "card.md": card_text(made)}

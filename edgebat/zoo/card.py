@@ -44,6 +44,8 @@ class Made:
     card: Card
     ground: Mapping[str, Ground]
     """By ``dataset/cell``, where it is known."""
+    stated: Sequence[tuple[str, str]] = ()
+    """What its file says of its ground and interval, as (what, text)."""
 
     @property
     def of(self) -> AnyTask:
@@ -97,6 +99,7 @@ def card_text(made: Made) -> str:
         _figures(made),
         f"Learnt from measurements{' and its teacher' if taught else ' alone, without a teacher'}. Does the teacher help?",
         *(one for one in card["taught_or_not"] if one.startswith(f"{row['kind'].upper()}:")),
+        *_stated(made),
         *_sizes(made),
         f"## Made by\n\n{_commands(made)}",
         f"[{RECIPE}]({RECIPE}) is the whole recipe of the run, defaults included. edgebat {card['edgebat']}, split "
@@ -177,6 +180,14 @@ def _label(row: Json) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _stated(made: Made) -> list[str]:
+    """What the model's file says that it has learnt from, takes and promises."""
+    if not made.stated:
+        return []
+    return ["## What the file states", "`edgebat predict` and a device refuse what lies outside.", table(
+        ("", "stated"), made.stated)]  # fmt: skip
 
 
 def _sizes(made: Made) -> list[str]:

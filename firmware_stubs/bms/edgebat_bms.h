@@ -87,7 +87,7 @@ EDGEBAT_SELDOM uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 EDGEBAT_SELDOM uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
-/* Count what flowed since the sample before, twice mA * ms, charging positive. */
+/* Count what flowed since the sample before, twice mA * ms, charging positive; the time with what is not sure of it. */
 EDGEBAT_SELDOM void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* The same between full and empty. */
@@ -144,6 +144,15 @@ EDGEBAT_SELDOM void edgebat_bms_forget(edgebat_t *battery);
 /* The same of another cell: its SOH is no place to move from. */
 EDGEBAT_SELDOM void edgebat_bms_forget_all(edgebat_t *battery);
 
+/* A number of the model as it is published: none is below 0, or unknown. */
+EDGEBAT_SELDOM uint16_t edgebat_bms_limited(int32_t value);
+
+/* An SOH of one capacity, of the one that is 100 % now. */
+EDGEBAT_SELDOM uint16_t edgebat_bms_rescaled(const edgebat_t *battery, uint32_t cpct, uint32_t from_mAh);
+
+/* What the model says of its own 100 %, of the reference capacity: all sources have one scale. */
+EDGEBAT_SELDOM uint16_t edgebat_bms_on_scale(const edgebat_t *battery, int32_t value);
+
 /* Whether somebody can have measured this SOH with this deviation. */
 EDGEBAT_SELDOM int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct);
 
@@ -168,6 +177,30 @@ EDGEBAT_SELDOM uint16_t edgebat_bms_counting(const edgebat_t *battery);
 /* Time has passed, so many ms: the evidence is older, and the published SOH is closer to its target. */
 EDGEBAT_SELDOM uint32_t edgebat_bms_pass_time(edgebat_t *battery);
 EDGEBAT_SELDOM void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms);
+
+#if EDGEBAT_RESISTANCE
+
+/* A sample that follows one before without a hole: whether the step between them tells a resistance. */
+void edgebat_bms_follow_resistance(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                                   uint32_t dt_ms);
+
+/* What is known of it now; its configuration to begin with, and whether one makes sense. */
+EDGEBAT_SELDOM void edgebat_bms_tell_resistance(const edgebat_t *battery, edgebat_result_t *result);
+EDGEBAT_SELDOM void edgebat_bms_default_resistance(edgebat_config_t *config);
+EDGEBAT_SELDOM int edgebat_bms_resistance_is_sound(const edgebat_config_t *config);
+
+/* Whether the resistance that a cell has now is that of a new one. */
+#define EDGEBAT_OHM_BY_CONFIG 0U
+#define EDGEBAT_OHM_USED 1U
+#define EDGEBAT_OHM_NEW 2U
+
+#define EDGEBAT_MOST_UOHM UINT32_C(20000000)
+
+/* Another cell; its resistance when new, 0: not known. And that of this one, as far as it was measured or given. */
+EDGEBAT_SELDOM void edgebat_bms_begin_resistance(edgebat_t *battery, uint32_t new_uOhm, uint8_t used);
+EDGEBAT_SELDOM uint32_t edgebat_bms_new_uOhm(const edgebat_t *battery);
+
+#endif
 
 /* Take a checked state over into a battery that was just begun. */
 EDGEBAT_SELDOM void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);

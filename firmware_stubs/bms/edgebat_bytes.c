@@ -29,6 +29,11 @@ FOLLOWS(last_ddegC, published_cpct, 9U);
 FOLLOWS(outside, settled, 6U);
 FOLLOWS(ocv_odd_ms, serial, 3U);
 FOLLOWS(ocv_sigma, ocv_cpct, 2U);
+#if EDGEBAT_RESISTANCE
+FOLLOWS(ohm_new, ohm, 2U);
+FOLLOWS(ohm_used, ohm_seen, 2U);
+FOLLOWS(ohm_count, ohm_use, 2U);
+#endif
 
 static const run_t members[] = {
     RUN(cycle, 1U),
@@ -40,6 +45,13 @@ static const run_t members[] = {
     RUN(serial, 3U),
     RUN(ocv_charge, 1U),
     RUN(ocv_cpct, 2U),
+#if EDGEBAT_RESISTANCE
+    RUN(ohm, 2U),
+    RUN(ohm_spread, 1U),
+    RUN(ohm_seen, 2U),
+    RUN(ohm_steps[0], EDGEBAT_OHM_STEPS),
+    RUN(ohm_use, 2U),
+#endif
 };
 
 /* Version 1: the throughput of the count comes to lie in `count`, and whether there is an estimate in `armed`. */
@@ -58,8 +70,12 @@ static const run_t old_members[] = {
 };
 
 const edgebat_layout_t *edgebat_state_layout(const uint8_t *saved) {
-    static const edgebat_layout_t layouts[EDGEBAT_STATE_VERSION] = {
-        {72U, 64U, 0U}, {144U, 90U, 4U}, {EDGEBAT_SAVED_HEADER, 90U, EDGEBAT_EVIDENCE}};
+    /* three zeros end the first part of version 1, and a checksum that of the others */
+    static const edgebat_layout_t layouts[EDGEBAT_STATE_VERSIONS] = {
+        {72U, 64U, 0U, 69U},
+        {144U, 90U, 4U, 140U},
+        {176U, 90U, EDGEBAT_EVIDENCE, 172U},
+        {212U, 90U, EDGEBAT_EVIDENCE, EDGEBAT_SAVED_HEADER - EDGEBAT_STATE_CRC_BYTES}};
     return &layouts[saved[3] - 1U];
 }
 
@@ -86,10 +102,8 @@ void edgebat_state_put(const edgebat_t *battery, uint8_t *saved) {
 }
 
 void edgebat_state_take(edgebat_t *battery, const uint8_t *saved) {
-    const uint8_t old = (saved[3] == 1U) ? 1U : 0U;
-    /* three zeros end the first part of version 1, and a checksum that of the others */
-    const uint32_t end = edgebat_state_layout(saved)->header - ((old != 0U) ? 3U : EDGEBAT_STATE_CRC_BYTES);
-    move((old != 0U) ? old_members : members, saved, (uint8_t *)battery, 0U, end);
+    move((saved[3] == 1U) ? old_members : members, saved, (uint8_t *)battery, 0U,
+         edgebat_state_layout(saved)->members);
 }
 
 uint64_t edgebat_state_number(const uint8_t *saved, uint32_t offset, uint32_t bytes) {

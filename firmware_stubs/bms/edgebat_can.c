@@ -55,6 +55,14 @@ EDGEBAT_SELDOM int edgebat_can_pack(const edgebat_model_t *model, const edgebat_
         data[6] = result->charge;
         data[7] = result->warmup;
         break;
+#if EDGEBAT_RESISTANCE
+    case EDGEBAT_CAN_RESISTANCE:
+        put16(&data[0], result->resistance_uOhm & 0xFFFFU);
+        put16(&data[2], result->resistance_uOhm >> 16U);
+        put16(&data[4], result->resistance_sigma_cpct);
+        put16(&data[6], result->resistance_cpct);
+        break;
+#endif
     default:
         code = EDGEBAT_ERR_FORMAT;
         break;

@@ -37,6 +37,9 @@ EDGEBAT_SELDOM int edgebat_config_default(edgebat_config_t *config, uint32_t nom
     config->slew_cpct_h = 20U;
     config->rated_cycles = 0U;
     config->counting_cpct = 300U;
+#if EDGEBAT_RESISTANCE
+    edgebat_bms_default_resistance(config);
+#endif
     return EDGEBAT_OK;
 }
 
@@ -90,6 +93,10 @@ int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *conf
         code = EDGEBAT_ERR_NULL;
     } else if (config_is_sound(config) == 0) {
         code = EDGEBAT_ERR_CONFIG;
+#if EDGEBAT_RESISTANCE
+    } else if (edgebat_bms_resistance_is_sound(config) == 0) {
+        code = EDGEBAT_ERR_CONFIG;
+#endif
     } else if (edgebat_bms_model_is_sound(model) == 0) {
         code = EDGEBAT_ERR_MODEL;
     } else if (model_fits(model, config) == 0) {

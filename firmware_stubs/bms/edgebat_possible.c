@@ -87,7 +87,7 @@ static uint8_t is_rest(const uint8_t *saved) {
 }
 
 static uint8_t is_new_possible(const uint8_t *saved) {
-    const uint8_t newest = (saved[3] == EDGEBAT_STATE_VERSION) ? 1U : 0U;
+    const uint8_t newest = (saved[3] >= 3U) ? 1U : 0U;
     const uint32_t efc = edgebat_bms_efc(edgebat_state_32(saved, 16U), edgebat_state_number(saved, 28U, 8U));
     uint8_t sound = 0U;
     if ((obeys(saved, rules, (newest != 0U) ? NEWEST_RULES : RULES) != 0U) &&
@@ -114,6 +114,11 @@ uint8_t edgebat_state_is_possible(const uint8_t *saved) {
         (is_capacity(edgebat_state_32(saved, 20U)) != 0U) && (edgebat_state_32(saved, 24U) >= 1U) &&
         (edgebat_state_number(saved, 28U, 8U) <= (MOST_SIGNED + (MOST_SIGNED / 2U)))) {
         sound = (saved[3] == 1U) ? is_old_possible(saved) : is_new_possible(saved);
+#if EDGEBAT_RESISTANCE
+        if (saved[3] == EDGEBAT_STATE_VERSION) {
+            sound &= edgebat_state_resistance_is_possible(saved);
+        }
+#endif
     }
     return sound;
 }

@@ -48,6 +48,11 @@ EDGEBAT_SELDOM int edgebat_reset(edgebat_t *battery, uint32_t what) {
     if ((what & EDGEBAT_RESET_USE) != 0U) {
         set_use(battery, 1U, 0U, 0U);
     }
+#if EDGEBAT_RESISTANCE
+    if ((what & EDGEBAT_RESET_RESISTANCE) != 0U) {
+        edgebat_bms_begin_resistance(battery, 0U, EDGEBAT_OHM_USED);
+    }
+#endif
     edgebat_bms_weigh(battery);
     battery->revision++;
     return EDGEBAT_OK;
@@ -65,6 +70,9 @@ EDGEBAT_SELDOM int edgebat_use(const edgebat_t *battery, edgebat_use_t *use) {
     use->cycle = battery->cycle;
     use->throughput_mAh = edgebat_bms_throughput_mAh(battery);
     use->clock_s = battery->clock_s;
+#if EDGEBAT_RESISTANCE
+    use->new_uOhm = edgebat_bms_new_uOhm(battery);
+#endif
     use->soh_cpct = EDGEBAT_UNKNOWN;
     use->sigma_cpct = EDGEBAT_UNKNOWN;
     if (edgebat_bms_is_measured(battery) != 0U) {
@@ -80,12 +88,20 @@ EDGEBAT_SELDOM int edgebat_adopt(edgebat_t *battery, const edgebat_use_t *use) {
         return EDGEBAT_ERR_NULL;
     }
     const uint8_t known = (use->soh_cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
+#if EDGEBAT_RESISTANCE
+    if (use->new_uOhm > EDGEBAT_MOST_UOHM) {
+        return EDGEBAT_ERR_CONFIG;
+    }
+#endif
     if ((use->cycle == 0U) ||
         ((known != 0U) && (edgebat_bms_is_health(use->soh_cpct, use->sigma_cpct) == 0))) {
         return EDGEBAT_ERR_CONFIG;
     }
     edgebat_bms_forget_all(battery);
     set_use(battery, use->cycle, use->throughput_mAh, use->clock_s);
+#if EDGEBAT_RESISTANCE
+    edgebat_bms_begin_resistance(battery, use->new_uOhm, EDGEBAT_OHM_USED);
+#endif
     if (known != 0U) {
         edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED, use->soh_cpct, use->sigma_cpct);
     }

@@ -11,11 +11,15 @@
  *  103 armed              104 anchor           105 odd rows        106 failed
  *  107 outside            108 evidence, five of 8: throughput, time, SOH, deviation
  *  148 serial             152 time since rest  156 of it odd       160 charge since rest
- *  168 charge at rest     170 its deviation    172 CRC-32 of all before
- *  176 trajectory, window, CRC-32 of all before
+ *  168 charge at rest     170 its deviation    172 resistance
+ *  176 that when new      180 spread           182 seen
+ *  183 used               184 five steps       204 use at the last
+ *  206 how many           208 CRC-32 of all before
+ *  212 trajectory, window, CRC-32 of all before
  *
- * The first part is read by firmware with another model as well. Version 2 is the same with four evidences and
- * nothing between them and the first CRC-32, at 140. Version 1:
+ * That is version 4, with EDGEBAT_RESISTANCE. Version 3, without, has no resistance, and ends its first part with the
+ * CRC-32 at 172; either reads both. The first part is read by firmware with another model as well. Version 2 is
+ * version 3 with four evidences and nothing between them and the first CRC-32, at 140. Version 1:
  *
  *   28 throughput          36 counted at        44 age              48 cycle of row
  *   52 cycle of estimate   56 published         58 counted          60 estimate
@@ -29,16 +33,20 @@
 
 #include "edgebat_bms.h"
 
-#define EDGEBAT_STATE_VERSION 3U
+#define EDGEBAT_STATE_VERSION (3U + EDGEBAT_RESISTANCE)
+#define EDGEBAT_STATE_VERSIONS 4U
+#define EDGEBAT_STATE_RESISTANCE 172U
 #define EDGEBAT_STATE_EVIDENCE 108U
 #define EDGEBAT_STATE_CRC_BYTES 4U
 #define EDGEBAT_STATE_LEAST 72U /* the first part of version 1 */
 
-/* A version: where its first part ends, where the number of rows stands, and how many sources it knows. */
+/* A version: where its first part ends, where the number of rows stands, how many sources it knows, and where what this
+ * firmware knows of it ends. */
 typedef struct {
     uint8_t header;
     uint8_t rows;
     uint8_t evidence;
+    uint8_t members;
 } edgebat_layout_t;
 
 EDGEBAT_SELDOM const edgebat_layout_t *edgebat_state_layout(const uint8_t *saved);
@@ -54,6 +62,11 @@ EDGEBAT_SELDOM uint16_t edgebat_state_16(const uint8_t *saved, uint32_t offset);
 
 /* Whether a state's contents are such as a writer writes, whatever the checksum says. */
 EDGEBAT_SELDOM uint8_t edgebat_state_is_possible(const uint8_t *saved);
+
+#if EDGEBAT_RESISTANCE
+/* The same of what version 4 says of a resistance. */
+EDGEBAT_SELDOM uint8_t edgebat_state_resistance_is_possible(const uint8_t *saved);
+#endif
 
 /* Whether a state is of this model, version aside, and of this capacity. */
 EDGEBAT_SELDOM uint8_t edgebat_state_is_own(const edgebat_model_t *model, const edgebat_config_t *config,

@@ -59,6 +59,49 @@ typedef struct {
     int8_t minimum;
 } edgebat_exact_add_t;
 
+/** Average over windows that may reach beyond the sequence. */
+typedef struct {
+    const int32_t *values; /* [256] float32 of x + 128, by their bits; 0: integers, divided by their number */
+    uint32_t scale;        /* float32 of the output, by its bits; likewise its zero point */
+    uint32_t zero_point;
+    uint16_t positions; /* output rows */
+    uint16_t length;    /* input rows */
+    uint16_t width;     /* values per row */
+    uint16_t size;      /* rows per window */
+    uint16_t stride;    /* rows from one window to the next */
+    uint16_t left;      /* rows of the first window before the sequence */
+    uint16_t row;       /* bytes per input row */
+    uint16_t out;       /* bytes per output row */
+    uint8_t middle;     /* taken off the result: 128 where the file's output is uint8 */
+    uint8_t whole; /* 1: float sums are divided by `size`; 0: by the number of rows within the sequence */
+} edgebat_exact_pool_t;
+
+/** Whose softmax. */
+#define EDGEBAT_EXACT_MICRO 0 /* TFLite Micro: exponentials with 31 fractional bits */
+#define EDGEBAT_EXACT_LITERT 1
+#define EDGEBAT_EXACT_ONNXRUNTIME 2
+
+/** Softmax over each of `rows` rows. */
+typedef struct {
+    const int32_t *table; /* [256] exponential of each distance from the largest value */
+    uint32_t
+        scale; /* float32, by its bits: LiteRT's output scale, ONNX Runtime's whole part of its reciprocal */
+    uint16_t rows;
+    uint16_t width; /* values per row */
+    uint16_t step;  /* bytes from one input row to the next */
+    uint16_t row;   /* bytes from one output row to the next */
+    uint8_t form;
+    int8_t zero_point;
+} edgebat_exact_softmax_t;
+
+/** As edgebat_lstm_any_step, with a cell that is limited to [-limit, limit]. */
+void edgebat_exact_lstm_step(const edgebat_lstm_any_t *layer, int32_t limit, const int8_t *x, int8_t *state);
+
+/** Map x -> y[positions][out]. */
+void edgebat_exact_pool(const edgebat_exact_pool_t *layer, const int8_t *x, int8_t *y);
+
+void edgebat_exact_softmax(const edgebat_exact_softmax_t *layer, const int8_t *x, int8_t *y);
+
 /** Map x -> y[positions][row]; rows of x may start anywhere. */
 void edgebat_exact_linear(const edgebat_exact_linear_t *layer, const int8_t *x, int8_t *y);
 

@@ -197,11 +197,11 @@ def firmware(model_file: Path, folder: Path, **settings: int) -> tuple[HostFirmw
 
 def assert_equal(host: HostFirmware, twin: Twin, samples: Samples) -> None:
     """Every frame after every sample, and every saved state."""
-    frames = host.run(samples)
-    assert len(frames) == host.burst * len(samples) == 4 * len(samples)
+    frames, burst = host.run(samples), 4 if twin.estimator.resistance is None else 5
+    assert len(frames) == host.burst * len(samples) == burst * len(samples)
     for index in range(len(samples)):
         result = twin.run(samples[index : index + 1])
-        health, details, points, model = (frame.data for frame in frames[4 * index : 4 * index + 4])
+        health, details, points, model, *ohm = (frame.data for frame in frames[burst * index : burst * (index + 1)])
         wanted = (
             *(_16(v) for v in (result.soh_cpct, result.sigma_cpct, result.rul_cycles)),
             bytes([result.status | result.source << 4]),
@@ -211,8 +211,10 @@ def assert_equal(host: HostFirmware, twin: Twin, samples: Samples) -> None:
             *(_16(v) for v in result.points_cpct[:3]),
             _16(result.cycle),
             bytes([result.charge, result.warmup]),
+            *(result.resistance_uohm.to_bytes(4, "little") for _ in ohm),
+            *(_16(v) for _ in ohm for v in (result.resistance_sigma_cpct, result.resistance_cpct)),
         )
-        got = health[:7] + details + points[1:] + model[4:]
+        got = health[:7] + details + points[1:] + model[4:] + b"".join(ohm)
         assert got == b"".join(wanted), f"sample {index}: {samples[index]}, {result}"
     state = newest_state(host.fram)
     assert state == (twin.saved[-1] if twin.saved else None)

@@ -180,7 +180,7 @@ def test_a_sound_checksum_over_impossible_contents_is_refused(graph: IntGraph, t
         (16, b"\x01\x00\x00\x00", DAMAGED),  # capacity
         (16, b"\xe8\x03\x00\x00", INHERITED),  # capacity
         (20, b"\x01\x00\x00\x00", DAMAGED),  # reference
-        (3, b"\x04", FORMAT),  # version
+        (3, b"\x05", FORMAT),  # version
         (4, b"\xff\xff\xff\xff", LENGTH),  # length
         (4, b"\x10\x00\x00\x00", DAMAGED),
     ):

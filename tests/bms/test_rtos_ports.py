@@ -136,19 +136,19 @@ def run(program: Path) -> str:
     return done.stdout
 
 
-def freertos_example(folder: Path, work: Path) -> Path:
+def freertos_example(folder: Path, work: Path, *flags: str) -> Path:
     standin = HERE / "standin_freertos"
     extra = [folder / "example" / "main.c", standin / "standin.c", standin / "board.c"]
-    return build(folder, work / "freertos_example", extra, [standin])
+    return build(folder, work / "freertos_example", extra, [standin], *flags)
 
 
-def espidf_example(folder: Path, work: Path) -> Path:
+def espidf_example(folder: Path, work: Path, *flags: str) -> Path:
     standin = HERE / "standin_espidf"
     macros = "".join(f"#define {k} {v}\n" for k, v in kconfig_defaults(folder).items())
     (work / "sdkconfig.h").write_text(macros)
     main = folder / "examples" / "soh" / "main" / "main.c"
     extra = [main, standin / "standin_nvs.c", HERE / "standin_freertos" / "standin.c"]
-    return build(folder, work / "espidf_example", extra, [standin, work], "-DESP_PLATFORM")
+    return build(folder, work / "espidf_example", extra, [standin, work], "-DESP_PLATFORM", *flags)
 
 
 def zephyr_example(folder: Path, work: Path) -> Path:
@@ -205,3 +205,15 @@ def test_the_example_says_what_the_estimator_in_python_says(
         first = next(line.split() for line in again.splitlines() if line.startswith("cycle "))
         assert int(first[1]) >= expected[-1].cycle
         assert int(first[3]) != 65535
+
+
+@pytest.mark.parametrize("example", [freertos_example, espidf_example])
+def test_a_sample_that_found_no_room_loses_no_time_and_gains_none(
+    example: Callable[..., Path],
+    graph: IntGraph,
+    exported: Callable[[str], tuple[Path, list[Path]]],
+    tmp_path: Path,
+):
+    folder, _ = exported(example.__name__.removesuffix("_example"))
+    program = example(folder, tmp_path, "-DSTANDIN_REFUSES=7U")
+    assert_lines(run(program), expected_lines(graph, *demo_samples(folder, tmp_path)))

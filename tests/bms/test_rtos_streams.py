@@ -50,7 +50,8 @@ class CResult(ctypes.Structure):
 
 
 def as_dict(result: Result) -> dict[str, int | list[int]]:
-    named = ((f.name, getattr(result, f.name)) for f in fields(result))
+    asked = (f for f in fields(result) if not f.name.startswith("resistance"))  # nobody asks these firmwares for it
+    named = ((f.name, getattr(result, f.name)) for f in asked)
     return {name: list(v) if name == "points_cpct" else int(v) for name, v in named}
 
 

@@ -408,6 +408,7 @@ def corpus(folder: Path) -> Path:
     return place
 
 
+@pytest.mark.usefixtures("quick_learners")
 def test_evaluate_scores_any_file_and_agrees_with_the_card(
     run: Path, card: dict[str, Any], corpus: Path, command: Command
 ) -> None:
@@ -429,6 +430,7 @@ def test_evaluate_scores_any_file_and_agrees_with_the_card(
         assert whole["soh_rmse_pct"] == pytest.approx((squares / whole["windows"]) ** 0.5)
 
 
+@pytest.mark.usefixtures("quick_learners")
 def test_evaluate_as_a_table_for_one_data_set(run: Path, card: dict[str, Any], corpus: Path, command: Command) -> None:
     test_dataset = card["data"]["split"]["test"][0].split("/")[0]
     code, out, _ = command("evaluate", run / "models", "--corpus", corpus, "--dataset", test_dataset)

@@ -28,6 +28,7 @@ from edgebat.teachers.store import load_teacher, save_teacher  # noqa: E402
 from edgebat.teachers.universal.network import UniversalForecaster  # noqa: E402
 from tests.life_cells import made_up_cell, made_up_windows  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("quick_learners")
 Command = Callable[..., tuple[int, str, str]]
 SEEN, NEW = range(9), range(9, 12)
 

@@ -47,7 +47,7 @@ def test_an_lstm_of_others_is_rounded_like_tflite_micro_by_itself() -> None:
     path = FILES / "keras_lstm.tflite"
     graph = read_tflite(path)
     assert graph.fingerprint == read_tflite(path, rounding="double").fingerprint
-    assert [node.op for node in graph.nodes] == ["lstm", "lstm", "last_step", "dense"]
+    assert [node.op for node in graph.nodes] == ["clipped_lstm", "clipped_lstm", "last_step", "dense"]
 
 
 def test_a_float_border_is_left_to_the_caller() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgebat.errors import ModelFileError
@@ -15,7 +16,7 @@ from edgebat.formats.tflite.read import tflite_graph
 from edgebat.formats.tflite.write import tflite_bytes
 from edgebat.graph import OPERATORS, Node
 from edgebat.runtime import Engine
-from tests.formats_graphs import FAMILIES, random_inputs
+from tests.formats_graphs import FAMILIES, GraphMaker, random_inputs
 
 TABLES = {
     "C": C_OPERATORS,
@@ -23,6 +24,8 @@ TABLES = {
     "ONNX writer": emit._OPERATORS,
     "ONNX reader": note._OPERATORS,
 }
+ONE_ENGINE = {"float_pool1d": "ONNX Runtime's"}
+"""Operators of one engine alone, which no other format has a form for."""
 GRAPHS = [FAMILIES[family](seed) for family in FAMILIES for seed in range(8)]
 
 
@@ -31,7 +34,16 @@ def test_a_table_holds_exactly_the_operators_of_the_graph(back_end: str) -> None
     assert sorted(TABLES[back_end]) == sorted(OPERATORS)
 
 
-@pytest.mark.parametrize("op", OPERATORS)
+def test_an_operator_of_one_engine_is_refused_by_the_other_format() -> None:
+    make = GraphMaker(np.random.default_rng(1), (8, 3), 0.05, 3)
+    make.float_pool(2, 2, (0, 1), count_padding=True)
+    graph = make.graph("one")
+    assert emit_graph(graph)[0].nodes
+    with pytest.raises(ModelFileError, match=r"\(float_pool1d\): .* ONNX Runtime's"):
+        tflite_bytes(graph)
+
+
+@pytest.mark.parametrize("op", [op for op in OPERATORS if op not in ONE_ENGINE])
 def test_every_operator_runs_and_is_written_in_every_format(op: str, tmp_path: Path) -> None:
     graph = next(graph for graph in GRAPHS if op in {node.op for node in graph.nodes})
     assert len(Engine(graph).run(random_inputs(graph, 3, 1))) == 3
@@ -41,17 +53,17 @@ def test_every_operator_runs_and_is_written_in_every_format(op: str, tmp_path: P
 
 
 def test_an_operator_without_an_entry_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Softmax(Node):
-        op = "softmax"
+    class Median(Node):
+        op = "median"
 
     graph = FAMILIES["mlp"](1)
     first = graph.nodes[0]
-    odd = replace(graph, nodes=(Softmax(first.name, first.inputs, first.output), *graph.nodes[1:]))
-    monkeypatch.setitem(OPERATORS, "softmax", Softmax)
+    odd = replace(graph, nodes=(Median(first.name, first.inputs, first.output), *graph.nodes[1:]))
+    monkeypatch.setitem(OPERATORS, "median", Median)
     monkeypatch.setattr("edgebat.graph.check._check_node", lambda *_: None)
-    with pytest.raises(ModelFileError, match=r"\(softmax\): C has no kernel"):
+    with pytest.raises(ModelFileError, match=r"\(median\): C has no kernel"):
         write_c(odd, tmp_path, "net")
-    with pytest.raises(ModelFileError, match="TFLite has no form of operator 'softmax'"):
+    with pytest.raises(ModelFileError, match="TFLite has no form of operator 'median'"):
         tflite_bytes(odd)
-    with pytest.raises(ModelFileError, match="ONNX has no form of operator 'softmax'"):
+    with pytest.raises(ModelFileError, match="ONNX has no form of operator 'median'"):
         emit_graph(odd)

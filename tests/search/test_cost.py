@@ -6,18 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgebat.bench.budget import Limits, measured_need
+from edgebat.distill.bounds import IntervalSettings
 from edgebat.distill.train import DistillSettings, train_student
 from edgebat.formats.c.program import lower
 from edgebat.quantization import quantize_model
+from edgebat.runs.ground import GroundSettings, with_ground
+from edgebat.runs.interval import IntervalCells, with_interval
 from edgebat.search.cost import Price, Prices, random_graph
 from edgebat.search.space import Candidate
 from edgebat.simulate.targets import load_target
 from edgebat.students.spec import LstmLayer
 from edgebat.students.store import student_kinds
 from edgebat.tasks.base import task
+from edgebat.tasks.health import HealthWindows
 from edgebat.training.run import Run
 from edgebat.training.settings import FitSettings
 from tests.tiny_windows import tiny_windows
@@ -47,6 +52,33 @@ def test_the_price_is_what_the_trained_student_takes(kind: str, tmp_path: Path) 
     graph = quantize_model(student.float_spec(), WINDOWS.inputs(), name="other_name")
     for board in (BOARD, "cortex-m4f", "rv32imc"):
         assert price(candidate, tmp_path, board=board).need == measured_need(graph, load_target(board))
+
+
+def reading_the_rate(windows: HealthWindows) -> HealthWindows:
+    """The same windows; every cell has been charged at a rate of its own."""
+    rates = np.linspace(0.2, 1.0, len(windows.cells), dtype=np.float32)[windows.cell] / 1000
+    column = np.broadcast_to(rates[:, None, None], (*windows.x.shape[:2], 1))
+    spec = replace(windows.spec, charge_rate=True)
+    return replace(windows, spec=spec, x=np.concatenate([windows.x, column], axis=2))
+
+
+@pytest.mark.parametrize("kind", student_kinds())
+def test_rate_and_interval_are_in_the_price(kind: str, tmp_path: Path) -> None:
+    candidate, windows = Candidate(kind, SMALL.get(kind, {})), reading_the_rate(WINDOWS)
+    settings = DistillSettings(blends=0, fit=FitSettings(epochs=4, learning_rate=0.03, patience=4))
+    student, _ = train_student(
+        kind, HEALTH, windows, windows, None, settings, Run(tmp_path / "fit"), student_settings=candidate.settings
+    )
+    meta = {"task": HEALTH.described(windows.spec), "training": {}}
+    graph = quantize_model(student.float_spec(), windows.inputs(), name="finished", meta=meta)
+    graph = with_ground(graph, {}, HEALTH, (windows, windows), GroundSettings())
+    cells = IntervalCells(windows, windows, windows)
+    finished = with_interval(graph, HEALTH, cells, IntervalSettings(coverage=0.9), GroundSettings())
+    prices = Prices(load_target(BOARD), NO_LIMIT, tmp_path, BOARD, bounds=True)
+    found = prices.of(candidate, HEALTH, windows.spec, windows.x.shape[1:])
+    assert found.need == measured_need(finished, load_target(BOARD))
+    assert found.need == measured_need(prices.whole(graph), load_target(BOARD))  # as finalists are counted again
+    assert found != replace(prices, bounds=False).of(candidate, HEALTH, windows.spec, windows.x.shape[1:])
 
 
 def test_only_an_lstm_with_gates_beyond_32_bits_takes_another_kernel() -> None:

@@ -14,6 +14,11 @@ from edgebat.graph.model import Convolution, Flatten, IntGraph, LastStep, Node, 
 HEADERS = {"edgebat_exact": "exact", "edgebat_gru": "src"}
 """Kernels whose names begin so have a header of that name, in this folder of ``firmware_stubs``: copied beside models
 that call them."""
+_PRIVATE = {
+    "edgebat_exact": {"edgebat_lstm_any_step"},
+    "edgebat_exact_float": {"edgebat_exact_pool", "edgebat_exact_softmax"},
+}
+"""Headers in ``exact`` that kernels include although the model that calls them does not."""
 
 
 @dataclass
@@ -163,6 +168,12 @@ class Program:
     def headers(self) -> list[str]:
         """The ``HEADERS`` whose kernels are called."""
         return [name for name in HEADERS if any(call.function.startswith(name) for call in self.calls)]
+
+    @property
+    def private_headers(self) -> list[str]:
+        """Headers in ``exact`` that the called kernels include."""
+        called = {call.function for call in self.calls}
+        return [header for header, users in _PRIVATE.items() if called & users]
 
     @property
     def table_bytes(self) -> int:

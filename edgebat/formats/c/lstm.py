@@ -16,7 +16,7 @@ from edgebat.formats.c.calls import Call, Loop, Row
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import Buffer, View, pad4
 from edgebat.formats.c.tables import Fields, Table
-from edgebat.graph.model import Lstm, Tensor
+from edgebat.graph.model import ClippedLstm, Lstm, Tensor
 
 GATE_BITS = 10  # of EDGEBAT_GATE
 ONE = 1 << 30  # the Q31 multiplier of a power of two
@@ -29,7 +29,7 @@ def lower_lstm(low: Lowering, node: Lstm) -> None:
     out = low.new_view(node.output)
     low.call("edgebat_fill", state, state.bytes, 0)
     low.calls += _reset(low, node, state)
-    step = Call(f"{kernel}_step", (f"&{low.label(node)}", Row(view), state), node.name)
+    step = Call(f"{kernel}_step", (*_layer_arguments(low, node), Row(view), state), node.name)
     low.calls.append(Loop(view.rows, (step, Call("edgebat_copy", (state, 0, Row(out), 0, 1, units)))))
     low.finish(node.output)
 
@@ -41,7 +41,7 @@ def lower_lstm_step(low: Lowering, node: Lstm) -> None:
     low.state.append(buffer)
     state = View(buffer, 0, 1, buffer.size, buffer.size)
     low.views[node.output] = View(buffer, 0, 1, units, pad4(units))
-    low.call(f"{kernel}_step", f"&{low.label(node)}", view, state)
+    low.call(f"{kernel}_step", *_layer_arguments(low, node), view, state)
     low.resets += _reset(low, node, state)
 
 
@@ -50,6 +50,11 @@ def _layer(low: Lowering, node: Lstm) -> str:
     made, kernel = lstm_tables(low.label(node), node, low.source(node), low.target(node))
     low.tables += made
     return kernel
+
+
+def _layer_arguments(low: Lowering, node: Lstm) -> tuple[str | int, ...]:
+    clip = (node.cell_clip,) if isinstance(node, ClippedLstm) else ()
+    return (f"&{low.label(node)}", *clip)
 
 
 def _reset(low: Lowering, node: Lstm, state: View) -> list[Call]:
@@ -64,7 +69,7 @@ def _state_bytes(units: int) -> int:
 
 
 def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> tuple[list[Table], str]:
-    """Tables of a layer and the kernel that reads them, ``edgebat_lstm`` or ``edgebat_lstm_any``.
+    """Tables of a layer and the kernel that reads them: ``edgebat_lstm``, ``edgebat_lstm_any`` or ``edgebat_exact_lstm``.
 
     Raises ModelFileError when a sum is too large for either.
     """
@@ -90,7 +95,8 @@ def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> tuple
         tables.weight_table(f"{label}_weights", np.stack(per_unit), titles),
         tables.unit_table(f"{label}_bias", bias),
     ]
-    gates = _short_gates(node, reach.max(axis=2))
+    clipped = isinstance(node, ClippedLstm)
+    gates = None if clipped else _short_gates(node, reach.max(axis=2))
     common: Fields = {"weights": f"{label}_weights", "bias": f"{label}_bias"}
     sizes: Fields = {"columns4_x": pad4(source.shape[-1]) // 4, "columns4_h": pad4(units) // 4, "units": units}
     if gates is not None and target.zero_point == 0 and node.hidden_multiplier == ONE and node.hidden_exponent <= -1:
@@ -105,7 +111,8 @@ def lstm_tables(label: str, node: Lstm, source: Tensor, target: Tensor) -> tuple
         **_tanh(node), **sizes,
     }  # fmt: skip
     made.append(tables.unit_table(f"{label}_recurrent_bias", recurrent_bias))
-    return [*made, tables.structure("edgebat_lstm_any_t", label, fields, 124)], "edgebat_lstm_any"
+    kernel = "edgebat_exact_lstm" if clipped else "edgebat_lstm_any"
+    return [*made, tables.structure("edgebat_lstm_any_t", label, fields, 124)], kernel
 
 
 def _products(node: Lstm) -> Iterator[list[tuple[int, int]]]:

@@ -14,7 +14,19 @@ from edgebat.formats.c.gru import lower_gru, lower_gru_step
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.lstm import lower_lstm, lower_lstm_step
 from edgebat.formats.c.memory import View
-from edgebat.graph.model import Concat, Conv1D, Convolution, Dense, Flatten, Node
+from edgebat.formats.c.padded import lower_float_pool, lower_mean_pool, lower_pad, lower_softmax
+from edgebat.graph.model import (
+    Concat,
+    Conv1D,
+    Convolution,
+    Dense,
+    Flatten,
+    FloatPool1D,
+    MeanPool1D,
+    Node,
+    Pad1D,
+    Softmax,
+)
 
 Operators = Mapping[str, Callable[[Lowering, Any], None]]
 
@@ -31,8 +43,15 @@ OPERATORS: Operators = {
     "lstm": lower_lstm,
     "gru": lower_gru,
     "last_step": lower_last_step,
+    "pad1d": lower_pad,
+    "mean_pool1d": lower_mean_pool,
+    "float_pool1d": lower_float_pool,
+    "softmax": lower_softmax,
+    "clipped_lstm": lower_lstm,
 }
-STEP_OPERATORS: Operators = {**OPERATORS, "lstm": lower_lstm_step, "gru": lower_gru_step}
+STEP_OPERATORS: Operators = {
+    **OPERATORS, "lstm": lower_lstm_step, "clipped_lstm": lower_lstm_step, "gru": lower_gru_step,
+}  # fmt: skip
 """Operators of one time step, between whose calls a layer keeps its state."""
 
 
@@ -71,7 +90,7 @@ def _reads_directly(low: Lowering, node: Node, view: View) -> bool:
             return True
         case Convolution():
             return view.width % 4 == 0 and node.padding == (0, 0)
-        case Concat():
+        case Concat() | Pad1D() | MeanPool1D() | FloatPool1D() | Softmax():
             return True
         case _:
             return view.width % 4 == 0

@@ -39,7 +39,8 @@ _FILES = {
     "edgebat_gather": ("edgebat_gather", "edgebat_dense", "edgebat_maximum", "edgebat_copy", "edgebat_fill"),
     "edgebat_max_pool": ("edgebat_max_pool", "edgebat_copy", "edgebat_maximum"),
     "edgebat_lstm_step": ("edgebat_lstm", "edgebat_sigmoid"),
-    "edgebat_lstm_any_step": ("edgebat_lstm_any", "edgebat_sigmoid"),
+    "edgebat_lstm_any_step": ("edgebat_exact_lstm", "edgebat_sigmoid"),
+    "edgebat_exact_lstm_step": ("edgebat_exact_lstm", "edgebat_sigmoid"),
     "edgebat_gru_step": ("edgebat_gru", "edgebat_sigmoid"),
     "edgebat_gru_before_step": ("edgebat_gru", "edgebat_sigmoid"),
 }
@@ -86,9 +87,10 @@ def write_c(graph: IntGraph, out_dir: str | Path, name: str, *, mode: str = "bal
     texts = header_text(graph, program, border, name, mode), source_text(graph, program, border, name, mode)
     for path, text in zip(files, texts, strict=True):
         atomic_write(path, text)
-    for header in program.headers:
+    folders = {name: HEADERS[name] for name in program.headers} | dict.fromkeys(program.private_headers, "exact")
+    for header, folder in folders.items():
         files.append(out_dir / f"{header}.h")
-        atomic_write(files[-1], (firmware_dir() / HEADERS[header] / files[-1].name).read_bytes())
+        atomic_write(files[-1], (firmware_dir() / folder / files[-1].name).read_bytes())
     return CModel(
         name=name,
         files=files,

@@ -17,7 +17,10 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.onnx.gru import emit_gru
 from edgebat.formats.onnx.integer import emit_lstm, emit_shift
 from edgebat.formats.onnx.model import ELEMENT_TYPE, MICROSOFT, OnnxGraph, OnnxValue
+from edgebat.formats.onnx.pooling import emit_mean_pool
+from edgebat.formats.onnx.softmax import emit_softmax
 from edgebat.formats.rounding import Linear, average_window, is_exact
+from edgebat.formats.roundings.softmax import onnxruntime_table
 from edgebat.graph import model as ops
 from edgebat.graph.model import IntGraph, Node, Tensor, reach
 
@@ -158,6 +161,40 @@ class _Emitter:
             "MaxPool", [self.image(source.name)], f"{target.name}/nct", kernel_shape=[node.size], strides=[node.stride]
         )
 
+    def pad1d(self, node: ops.Pad1D, source: Tensor, target: Tensor) -> None:
+        left, right = node.padding
+        pads = self.onnx.constant(f"{node.name}/pads", [0, left, 0, 0, right, 0], "int64")
+        value = self.onnx.constant(f"{node.name}/value", node.value, "int8")
+        self.onnx.emit("Pad", [self.sequence(source.name), pads, value], target.name)
+
+    def mean_pool1d(self, node: ops.MeanPool1D, source: Tensor, target: Tensor) -> None:
+        self.channels_first[target.name] = emit_mean_pool(
+            self.onnx, node, source, self.image(source.name), f"{target.name}/nct"
+        )
+
+    def float_pool1d(self, node: ops.FloatPool1D, source: Tensor, target: Tensor) -> None:
+        if node.unsigned:
+            raise ModelFileError(f"node {node.name!r} (float_pool1d): it rounds as for uint8; edgebat writes int8")
+        inputs = [self.image(source.name), *self.scale_and_zero(source), *self.scale_and_zero(target)]
+        self.channels_first[target.name] = self.onnx.emit(
+            "QLinearAveragePool", inputs, f"{target.name}/nct", MICROSOFT, kernel_shape=[node.size], strides=[node.stride],
+            pads=list(node.padding), count_include_pad=int(node.count_padding),
+        )  # fmt: skip
+
+    def softmax(self, node: ops.Softmax, source: Tensor, target: Tensor) -> None:
+        x = self.sequence(source.name)
+        if node.form == "tflm":
+            emit_softmax(self.onnx, node, x, target.name)
+            return
+        if node.form != "onnxruntime" or not np.array_equal(
+            node.table, onnxruntime_table(source.scale, source.shape[-1])
+        ):
+            raise ModelFileError(
+                f"node {node.name!r} (softmax): it is that of {node.form}, which ONNX has no operators for"
+            )
+        inputs = [x, *self.scale_and_zero(source), *self.scale_and_zero(target)]
+        self.onnx.emit("QLinearSoftmax", inputs, target.name, MICROSOFT, axis=-1, opset=OPSETS[""])
+
     def flatten(self, _node: ops.Flatten, source: Tensor, target: Tensor) -> None:
         self.onnx.emit("Flatten", [self.sequence(source.name)], target.name, axis=1)
 
@@ -178,6 +215,8 @@ class _Emitter:
     def lstm(self, node: ops.Lstm, source: Tensor, target: Tensor) -> None:
         self.sequence(source.name)
         emit_lstm(self.onnx, node, source, target, self.stateful)
+
+    clipped_lstm = lstm
 
     def gru(self, node: ops.Gru, source: Tensor, target: Tensor) -> None:
         self.sequence(source.name)

@@ -6,34 +6,61 @@ to the caller. ``meta["foreign"]`` says in which layout and type the file takes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
+from edgebat.formats.ancestry import read_nodes
 from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
 from edgebat.formats.roundings import Rounding
 from edgebat.formats.roundings.base import elu_table
+from edgebat.formats.roundings.softmax import onnxruntime_table
 from edgebat.graph import model as ops
 from edgebat.graph.model import IntGraph, Node, Tensor
 
-_ON_IMAGES = ("Conv", "QLinearConv", "MaxPool", "GlobalAveragePool", "QLinearGlobalAveragePool")
+_RECURRENT = (
+    "ONNX Runtime computes it in float32, also in a quantized file, so that there are no integers to keep. Quantize the "
+    "float model: edgebat quantize FILE --calibration WINDOWS"
+)
+REMEDIES = {
+    **dict.fromkeys(
+        ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "SkipLayerNormalization"),
+        "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it",
+    ),
+    **dict.fromkeys(
+        ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "MatMulInteger", "DynamicQuantizeMatMul"),
+        "it is quantized while it runs (dynamically). Quantize the float model: edgebat quantize FILE --calibration WINDOWS",
+    ),
+    **dict.fromkeys(("Resize", "Upsample", "ConvTranspose"), "outputs of a BMS model are shorter than its inputs"),
+    "Shape": "it computes with shapes; export the model with fixed sizes and a batch of 1, or run quant_pre_process first",
+}
+"""What to do about operators that edgebat does not run."""
+_ON_IMAGES = (
+    "Conv", "QLinearConv", "MaxPool", "AveragePool", "QLinearAveragePool", "GlobalAveragePool", "QLinearGlobalAveragePool",
+)  # fmt: skip
 _ELEMENTWISE = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "Sigmoid", "QLinearSigmoid")
 
 
 class ImporterBase:
     """Tensors, constants and rounding; `operators.Importer` adds the operators."""
 
-    def __init__(self, graph: OnnxGraph, what: str, rounding: Rounding) -> None:
+    def __init__(self, graph: OnnxGraph, what: str, rounding: Rounding, opset: int = 13) -> None:
         self.file, self.what, self.rounding = graph, what, rounding
         self.values: dict[str, Value] = {}
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.input: Quantized | None = None
         self.float_sums = False
+        self.opset = opset
+        self.file_shape: tuple[int, ...] = ()
+        self.steps: tuple[tuple[str, Array], ...] = ()  # what the file does to its float input, op and constant
         self.where = what
 
     def graph(self, name: str) -> IntGraph:
@@ -49,12 +76,17 @@ class ImporterBase:
                 f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed"
             )
         self.values[source.name] = kinds.RawInput(source.name, tuple(int(s) for s in sizes))
+        if (found := next((node for node in self.file.nodes if node.op in ("LSTM", "GRU", "RNN")), None)) is not None:
+            raise ModelFileError(f"{self.what}: {found.op} {found.name or found.outputs[0]!r}: {_RECURRENT}")
         for node in self.file.nodes:
             self.where = f"{self.what}: {node.op} {node.name or (node.outputs or [''])[0]!r}"
+            if self.folded(node):
+                continue
             method = getattr(self, f"on_{node.op.lower()}", None) if node.domain in ("", MICROSOFT, "ai.onnx") else None
             if method is None:
                 known = sorted(label[3:] for label in dir(self) if label.startswith("on_"))
-                raise ModelFileError(f"{self.where}: edgebat does not run this operator; it runs {', '.join(known)}")
+                unknown = f"edgebat does not run this operator; it runs {', '.join(known)}"
+                raise ModelFileError(f"{self.where}: {REMEDIES.get(node.op, unknown)}")
             if len([name for name in node.outputs if name]) != 1 or node.outputs[0] in self.values:
                 raise ModelFileError(f"{self.where} has {len(node.outputs)} outputs, or writes one that exists")
             try:
@@ -72,14 +104,34 @@ class ImporterBase:
             raise ModelFileError(
                 f"{self.where} is a sequence of channels first; edgebat's outputs are [N, C] or [N, T, C]"
             )
+        self.nodes = list(read_nodes(self.nodes, last.tensor.name))
+        kept = {self.input.tensor.name, *(node.output for node in self.nodes)}
+        tensors = {name: tensor for name, tensor in self.tensors.items() if name in kept}
         layout = "NCT" if self.input.channels_first else "NTC"
-        foreign = {
+        foreign: dict[str, Any] = {
             "rounding": self.rounding.name, "input": "float32", "output": "float32", "input_layout": layout,
             "float_sums": self.float_sums, "input_unsigned": self.input.unsigned, "unsigned": last.unsigned,
         }  # fmt: skip
+        if self.file_shape:
+            foreign["input_shape"] = list(self.file_shape)
+        if self.steps:
+            foreign["input_steps"] = [[op, constant.tolist()] for op, constant in self.steps]
         return IntGraph(
-            name, self.tensors, tuple(self.nodes), self.input.tensor.name, last.tensor.name, {"foreign": foreign}
+            name, tensors, tuple(self.nodes), self.input.tensor.name, last.tensor.name, {"foreign": foreign}
         )
+
+    def folded(self, node: OnnxNode) -> bool:
+        """Whether ``node`` works on constants alone; its result becomes a constant."""
+        result: Array | None = None
+        inputs = [self.file.initializers.get(name) for name in node.inputs if name]
+        if node.op == "Constant":
+            result = np.asarray(next(iter(node.attributes.values()), np.zeros(0)))
+        elif node.op in ("Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape") and inputs and inputs[0] is not None:
+            result = inputs[0].astype(np.int64) if node.op == "Cast" and inputs[0].dtype.kind in "iu" else inputs[0]
+        if result is None or len(node.outputs) != 1:
+            return False
+        self.file.initializers[node.outputs[0]] = result
+        return True
 
     # -- values
 
@@ -98,6 +150,19 @@ class ImporterBase:
         if not isinstance(value, Quantized):
             raise ModelFileError(f"{self.where}: its input {node.inputs[position]!r} is not quantized")
         return value
+
+    def checked(self, node: OnnxNode, position: int) -> Quantized:
+        """A quantized input whose scale and zero point, given again by the operator, are its own."""
+        value = self.quantized(node, position)
+        scale, zero, unsigned = self.scale_and_zero(node, position + 1)
+        if (value.tensor.scale, value.tensor.zero_point, value.unsigned) != (scale, zero, unsigned):
+            raise ModelFileError(f"{self.where} reads {node.inputs[position]!r} with another scale or zero point")
+        return value
+
+    def sum(self, a: Quantized, b: Quantized) -> kinds.Sum:
+        if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
+            raise ModelFileError(f"{self.where} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
+        return kinds.Sum((a, b))
 
     def constant(self, node: OnnxNode, position: int, *dtypes: str) -> Array:
         name = node.inputs[position] if position < len(node.inputs) else ""
@@ -156,10 +221,13 @@ class ImporterBase:
         first = len(raw.shape) == 2 and not transposed and not raw.moves and self.feeds_image(raw.name)
         shape = raw.shape[::-1] if first else raw.shape
         start = Quantized(self.declare(raw.name, shape, scale, zero), unsigned, channels_first=first)
-        self.input = current = start
+        self.input, self.steps = start, raw.steps
+        current = start
         for op, argument in raw.moves:
             if op == "transpose":
                 current = replace(current, channels_first=not current.channels_first)
+            elif op == "merge":
+                current = replace(current, merged=True)
             else:
                 current = self.flattened(current, f"{raw.name}/{op}{argument}")
         return current
@@ -181,7 +249,8 @@ class ImporterBase:
         t, c = source.tensor.shape
         target = self.declare(name, (t * c,), source.tensor.scale, source.tensor.zero_point)
         self.nodes.append(ops.Flatten(name, (source.tensor.name,), name))
-        order = (c, t) if source.channels_first and t > 1 and c > 1 else None
+        turned = source.channels_first and t > 1 and c > 1
+        order = tuple(np.arange(t * c).reshape(t, c).T.ravel().tolist()) if turned else None
         return Quantized(target, source.unsigned, False, order)
 
     def bounds(self, value: Linear | kinds.Sum | kinds.Average, scale: float, zero: int) -> tuple[int, int]:
@@ -193,17 +262,28 @@ class ImporterBase:
         """Give a pending float value its integers."""
         if isinstance(value, Linear):
             return self.round_linear(value, name, scale, zero, unsigned)
+        if isinstance(value, kinds.Joined):
+            return replace(self.converted(value, name, scale, zero), unsigned=unsigned)
         first = value.sources[0] if isinstance(value, kinds.Sum) else value.source
         source, shape = first.tensor, first.tensor.shape
-        if isinstance(value, kinds.Average):
-            shape = ((shape[0] - value.size) // value.stride + 1, shape[1])
-        target = self.declare(name, shape, scale, zero)
+        if isinstance(value, kinds.Average | kinds.Pool):
+            padding = value.padding if isinstance(value, kinds.Pool) else (0, 0)
+            shape = ((shape[0] + sum(padding) - value.size) // value.stride + 1, shape[1])
+        moves = value.moves if isinstance(value, kinds.Function) else ()
+        if isinstance(value, kinds.Average) and value.flat:
+            moves = (partial(self.flattened, name=name),)
+        target = self.declare(f"{name}/before" if moves else name, shape, scale, zero)
+        name = target.name
         node: Node
         match value:
             case kinds.Sum(sources=(_, second)):
                 self.float_sums |= not value.fused
-                add = self.rounding.add if value.fused else self.rounding.float_add
-                rounded = add((source, second.tensor), target, self.bounds(value, scale, zero))
+                operands, limits = (source, second.tensor), self.bounds(value, scale, zero)
+                rounded = (
+                    self.rounding.add(operands, target, limits, 128 * unsigned)
+                    if value.fused
+                    else self.rounding.float_add(operands, target, limits)
+                )
                 node = ops.Add(name, (source.name, second.tensor.name), name, *rounded)
             case kinds.Average():
                 requant = self.rounding.mean(source, value.size, target, self.bounds(value, scale, zero))
@@ -211,15 +291,68 @@ class ImporterBase:
             case kinds.Function():
                 table = self.table(value, source, target)
                 node = ops.Lut(name, (source.name,), name, value.name, table)
+            case kinds.Softmax():
+                node = self.softmax(first, target, unsigned)
+            case kinds.Pool(_, size, stride, padding, count_padding):
+                names = (name, (source.name,), name)
+                node = ops.FloatPool1D(*names, size, stride, padding, count_padding, unsigned)
         self.nodes.append(node)
-        return replace(first, tensor=target, unsigned=unsigned)
+        result = replace(first, tensor=target, unsigned=unsigned)
+        for move in moves:
+            result = move(result)
+        return result
+
+    def converted(self, value: kinds.Joined, name: str, scale: float, zero: int) -> Quantized:
+        """Parts beside each other, each brought to the scale of the output."""
+        parts = []
+        for index, part in enumerate(value.parts):
+            if (part.tensor.scale, part.tensor.zero_point) != (scale, zero):
+                label = f"{name}/part {index}"
+                target = self.declare(label, part.tensor.shape, scale, zero)
+                table = self.rounding.requantize(part.tensor, target)
+                self.nodes.append(ops.Lut(label, (part.tensor.name,), label, "requantize", table))
+                part = replace(part, tensor=target)
+            parts.append(part)
+        return self.join(parts, name)
+
+    def join(self, parts: Sequence[Quantized], name: str) -> Quantized:
+        """``parts`` of one scale beside each other."""
+        first = parts[0]
+        size = sum(part.tensor.shape[-1] for part in parts)
+        shape = (*first.tensor.shape[:-1], size)
+        target = self.declare(name, shape, first.tensor.scale, first.tensor.zero_point)
+        self.nodes.append(ops.Concat(name, tuple(part.tensor.name for part in parts), name))
+        order: list[int] = []
+        for part in parts:
+            own = part.order or range(part.tensor.shape[-1])
+            start = len(order)
+            order += [start + place for place in own]
+        turned = any(part.order is not None for part in parts)
+        return replace(first, tensor=target, order=tuple(order) if turned else None)
+
+    def softmax(self, source: Quantized, target: Tensor, unsigned: bool) -> Node:
+        """ONNX Runtime's, which does not saturate int8 above 127."""
+        highest = np.floor(np.float32(1) / np.float32(target.scale)) + target.zero_point
+        if source.channels_first or source.order is not None or (not unsigned and highest > 127):
+            raise ModelFileError(
+                f"{self.where} has an output of scale {target.scale!r} and zero point {target.zero_point}, or works on "
+                "channels first; ONNX Runtime's int8 overflows from 127 to -128 there. Quantize with QuantFormat.QDQ and "
+                "activation_type=QUInt8, or end the model before the softmax"
+            )
+        table = onnxruntime_table(source.tensor.scale, source.tensor.shape[-1])
+        return ops.Softmax(target.name, (source.tensor.name,), target.name, "onnxruntime", table)
 
     def table(self, value: kinds.Function, source: Tensor, target: Tensor) -> Int8:
-        if value.name == "elu":
-            return elu_table(source, target)
-        self.float_sums |= value.name == "twice"
-        found: Int8 = getattr(self.rounding, value.name)(source, target, *value.arguments)
-        return found
+        if value.compute is not None:
+            found: Int8 = self.rounding.real(source, target, value.compute, rough=value.rough)
+        elif value.name == "elu":
+            found = elu_table(source, target)
+        else:
+            self.float_sums |= value.name == "twice"
+            found = getattr(self.rounding, value.name)(source, target, *value.arguments)
+        if found.ndim == 2 and (found == found[0]).all():
+            return np.asarray(found[0], np.int8)
+        return found if found.ndim == 1 else np.array(np.broadcast_to(found, (source.shape[-1], 256)))
 
     def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         source = value.source.tensor
@@ -229,17 +362,10 @@ class ImporterBase:
         if value.kind == "dense":
             target = self.declare(name, (*source.shape[:-1], len(value.bias)), scale, zero)
             self.nodes.append(ops.Dense(name, (source.name,), name, *arrays))
-            return Quantized(target, unsigned)
+            return Quantized(target, unsigned, merged=value.source.merged)
         kernel = value.weight.shape[0 if value.kind == "depthwise" else 1]
         length = (source.shape[0] + sum(value.padding) - (kernel - 1) * value.dilation - 1) // value.stride + 1
         target = self.declare(name, (length, len(value.bias)), scale, zero)
         cls = ops.DepthwiseConv1D if value.kind == "depthwise" else ops.Conv1D
         self.nodes.append(cls(name, (source.name,), name, *arrays, value.stride, value.dilation, value.padding))
         return Quantized(target, unsigned, channels_first=True)
-
-    def max_pool(self, source: Quantized, name: str, size: int, stride: int) -> Quantized:
-        before = source.tensor
-        length = (before.shape[0] - size) // stride + 1
-        target = self.declare(name, (length, before.shape[1]), before.scale, before.zero_point)
-        self.nodes.append(ops.MaxPool1D(name, (before.name,), name, size, stride))
-        return replace(source, tensor=target)

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgebat.formats.onnx.model import ELEMENT_TYPE, OnnxGraph, OnnxNode, OnnxValue
 from edgebat.graph.arithmetic import SIGMOID_TABLE
-from edgebat.graph.model import Lstm, Requant, Tensor
+from edgebat.graph.model import ClippedLstm, Lstm, Requant, Tensor
 
 # The body computes sigmoids of three gates at once, so they lie side by side: input, forget, output, cell.
 GATE_ORDER = (0, 1, 3, 2)
@@ -168,7 +168,11 @@ def _step(outer: OnnxGraph, node: Lstm, target: Tensor) -> OnnxGraph:
     added = body.emit("Mul", [i, g], f"{p}added_product")
     added = emit_halving_shift(body, added, 29 + node.cell_exponent, f"{p}added_scaled")
     terms = [emit_saturate16(body, kept, f"{p}kept"), emit_saturate16(body, added, f"{p}added")]
-    cell = emit_saturate16(body, body.emit("Add", terms, f"{p}cell_sum"), f"{p}next_cell")
+    clipped = isinstance(node, ClippedLstm)
+    cell = emit_saturate16(body, body.emit("Add", terms, f"{p}cell_sum"), f"{p}{'whole' if clipped else 'next'}_cell")
+    if isinstance(node, ClippedLstm):
+        ends = [scalar(body, sign * node.cell_clip, "int32") for sign in (-1, 1)]
+        cell = body.emit("Clip", [cell, *ends], f"{p}next_cell")
     squashed = emit_tanh(body, cell, node.cell_exponent + 12, f"{p}squashed")
     product = body.emit("Mul", [o, squashed], f"{p}hidden_product")
     wide = body.emit("Cast", [product], f"{p}hidden_wide", to=ELEMENT_TYPE["int64"])

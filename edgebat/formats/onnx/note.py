@@ -11,6 +11,7 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.formats.onnx.integer import GATE_ORDER
 from edgebat.formats.rounding import Linear, float_requant, proven, real_multiplier, shift_hint
+from edgebat.formats.roundings.softmax import onnxruntime_table
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import lstm_multipliers
 from edgebat.graph.model import IntGraph, Node, Requant, Tensor
@@ -163,7 +164,12 @@ class _Decoder:
         node: Node = self.cls(**self.common, **more)
         return node
 
-    flatten = concat = last_step = max_pool1d = plain
+    flatten = concat = last_step = max_pool1d = pad1d = mean_pool1d = float_pool1d = plain
+
+    def softmax(self) -> Node:
+        if self.common["form"] == "onnxruntime":
+            return self.plain(table=onnxruntime_table(self.source.scale, self.source.shape[-1]))
+        return self.plain(table=self.array("table", "int32"))
 
     def average_pool1d(self) -> Node:
         return self.plain(requant=self.requant(self.array("weight_scale", "float32")[:1]))
@@ -208,10 +214,13 @@ class _Decoder:
             np.array([_number(v) for v in self.entry[key]], np.float32) for key in ("input_scale", "recurrent_scale")
         ]
         derived = self.common | lstm_multipliers(source.scale, target.scale, *scales)
-        return ops.Lstm(
+        node: ops.Lstm = self.cls(
             **derived, input_weight=gates("input_weight"), recurrent_weight=gates("recurrent_weight"),
             bias=self.array("bias", "int32").reshape(4, units)[back], input_scale=scales[0], recurrent_scale=scales[1],
         )  # fmt: skip
+        return node
+
+    clipped_lstm = lstm
 
     def gru(self) -> ops.Gru:
         units = self.tensors[self.output].shape[-1]

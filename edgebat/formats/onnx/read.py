@@ -44,7 +44,7 @@ def onnx_graph(data: bytes, what: str = "ONNX model", rounding: str = AUTO) -> I
         if not 10 <= file.opsets.get("", 0) <= 25:
             raise ModelFileError(f"{what} uses operator set {file.opsets.get('', 0)}; edgebat reads 10 to 25")
         try:
-            return check_graph(Importer(file.graph, what, chosen).graph(Path(what).stem))
+            return check_graph(Importer(file.graph, what, chosen, file.opsets.get("", 0)).graph(Path(what).stem))
         except ModelFileError as error:
             raise ModelFileError(f"{error}{_form(file)}") from None
     except EdgebatError as error:

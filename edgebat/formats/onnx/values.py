@@ -7,6 +7,7 @@ pending value until its QuantizeLinear says how its output is rounded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,14 +22,23 @@ from edgebat.graph.model import Tensor
 class Quantized:
     """An activation of the graph. Unsigned values of the file are the graph's plus 128.
 
-    channels_first: the file holds [N, C, T]; the graph always [T, C]. order = (C, T): the file flattened [C, T], so
-    that its vector is another order of the graph's.
+    channels_first: the file holds [N, C, T]; the graph always [T, C]. order: where each value of the file's vector lies
+    in the graph's, when the file flattened [C, T]. merged: the file has the batch of 1 and the time on one axis, [T, C].
     """
 
     tensor: Tensor
     unsigned: bool
     channels_first: bool = False
-    order: tuple[int, int] | None = None
+    order: tuple[int, ...] | None = None
+    merged: bool = False
+
+    def reordered(self, vector: Array) -> Array:
+        """A vector of the file's order in that of the graph."""
+        if self.order is None:
+            return vector
+        turned = np.empty_like(vector)
+        turned[list(self.order)] = vector
+        return turned
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class QuantizedConstant:
 
 @dataclass(frozen=True)
 class RealConstant:
-    """A quantized constant that is no weight, as float32 [C]."""
+    """A quantized constant that is no weight, as float32."""
 
     values: npt.NDArray[np.float32]
 
@@ -56,11 +66,13 @@ class Dequantized:
 
 @dataclass(frozen=True)
 class RawInput:
-    """The model's float input before it is quantized, with operators that only move data: (op, argument)."""
+    """The model's float input before it is quantized: operators that only move data, (op, argument), and before those
+    ``steps`` of its normalization, (op, constant)."""
 
     name: str
     shape: tuple[int, ...]
     moves: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    steps: tuple[tuple[str, Array], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,23 +106,57 @@ class Sum:
 
 @dataclass(frozen=True)
 class Average:
-    """An average over ``size`` positions that is not rounded yet."""
+    """An average over ``size`` positions that is not rounded yet; flat: without the axis of time afterwards."""
 
     source: Quantized
     size: int
     stride: int
+    flat: bool = False
     low: float = -np.inf
     high: float = np.inf
 
 
 @dataclass(frozen=True)
 class Function:
-    """An elementwise function of an activation that is not rounded yet."""
+    """An elementwise function of an activation that is not rounded yet.
+
+    name: a method of the rounding, which takes ``arguments``; or ``compute`` gives float32 [C, 256] or [256] of the real
+    values of all integers, rough: by approximations of the engine's own. moves: what moves its values afterwards.
+    """
 
     source: Quantized
     name: str
     arguments: tuple[Any, ...] = field(default=())
+    compute: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None
+    rough: bool = False
+    moves: tuple[Callable[[Quantized], Quantized], ...] = ()
 
 
-Pending = Linear | Sum | Average | Function
+@dataclass(frozen=True)
+class Softmax:
+    """A softmax over the last axis that is not rounded yet."""
+
+    source: Quantized
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An average over windows in float32, that is not rounded yet; sizes as those of `FloatPool1D`."""
+
+    source: Quantized
+    size: int
+    stride: int
+    padding: tuple[int, int]
+    count_padding: bool
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Activations beside each other that are brought to the scale of the output when it is known."""
+
+    parts: tuple[Quantized, ...]
+    axis: int
+
+
+Pending = Linear | Sum | Average | Function | Softmax | Pool | Joined
 Value = Quantized | QuantizedConstant | RealConstant | Dequantized | RawInput | Pending

@@ -17,6 +17,9 @@ from edgebat.graph.model import Requant, Tensor
 from edgebat.runtime.kernels import build_requant
 
 Bounds = tuple[int, int]
+Compute = Callable[[Float32], Float32]
+Operand = tuple[Int64, float, int]
+"""Integers that broadcast to [C, 256], their scale and their zero point."""
 VALUES: Int64 = np.arange(-128, 128)
 """Every int8 value, in the order of a table."""
 MAX_SUMS = 1 << 24
@@ -87,8 +90,10 @@ class Rounding(ABC):
         """What becomes of ``sums`` of ``size`` values less their zero points, without clipping."""
 
     @abstractmethod
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
-        """The multipliers of an `Add` node and its requantization."""
+    def add(
+        self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0
+    ) -> tuple[IntArray, Requant]:
+        """The multipliers of an `Add` node and its requantization; middle: 128 where the file's integers are uint8."""
 
     def float_add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
         """The same of an addition that stands between DequantizeLinear and QuantizeLinear in an ONNX file."""
@@ -111,9 +116,32 @@ class Rounding(ABC):
     def leaky_relu(self, source: Tensor, target: Tensor, alpha: float) -> Int8:
         """The table of ``x if x >= 0 else alpha * x``."""
 
+    def real(self, source: Tensor, target: Tensor, compute: Compute, *, rough: bool) -> Int8:
+        """The table [256], or [C, 256], of a float32 function between two quantizations.
+
+        Raises ModelFileError when a ``rough`` value lies so near to the middle of two steps that engines could differ.
+        """
+        reals = compute(dequantized(source))
+        if not np.isfinite(reals).all():
+            raise ModelFileError("its values are not finite for every input; limit its input before")
+        return nearest(reals, target, rough=rough)
+
     def clip(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
         """The table of a limitation to real bounds, which stands alone."""
         return function_table(lambda x: np.clip(x, low, high), source, target)
+
+    def relu(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
+        """The table of a ReLU that stands alone, by ``D`` in every engine of TFLite files."""
+        scaled = requantize_double(VALUES - source.zero_point, *quantized(source.scale / target.scale))
+        first, last = (
+            target.zero_point + int(np.rint(np.clip(np.float32(end) / np.float32(target.scale), -1e6, 1e6)))
+            for end in (low, high)
+        )
+        return as_int8(np.clip(scaled + target.zero_point, first, last))
+
+    def product(self, a: tuple[Int64, float], b: tuple[Int64, float], target: Tensor) -> Int8:
+        """The table of a product of steps of two scales, both given for every integer."""
+        raise ModelFileError(f"edgebat knows no products in the rounding {self.name}; choose another")
 
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
         """The tables [C, 256] of a product with one constant a channel."""
@@ -122,6 +150,14 @@ class Rounding(ABC):
     def add_constant(self, source: Tensor, constant: Constant, target: Tensor, sign: int = 1) -> Int8:
         """The tables [C, 256] of a sum with one constant a channel; ``sign`` -1: of the difference."""
         raise ModelFileError(f"edgebat knows no sums with constants in the rounding {self.name}; choose another")
+
+    def fused_sum(self, source: Tensor, target: Tensor, a: Operand, b: Operand, middle: int) -> Int8:
+        """The table of ONNX's QLinearAdd of ``a`` and ``b``, both given for every integer of ``source``."""
+        raise ModelFileError(f"edgebat knows no QLinearAdd in the rounding {self.name}; choose onnxruntime")
+
+    def fused_product(self, source: Tensor, target: Tensor, a: Operand, b: Operand, middle: int) -> Int8:
+        """The same of QLinearMul."""
+        raise ModelFileError(f"edgebat knows no QLinearMul in the rounding {self.name}; choose onnxruntime")
 
     def prelu(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
         """The tables [C, 256] of ``x if x >= 0 else constant * x``, by ``D`` in every engine of TFLite files."""
@@ -179,6 +215,23 @@ def sum_by_steps(summands: Summands, target: Tensor, bounds: Bounds) -> tuple[In
     except ModelFileError:
         sums = (summands.a[:, None] + summands.b).ravel()
         return np.concatenate([summands.a, summands.b]), steps(sums, outputs, plain, np.int64)
+
+
+def dequantized(source: Tensor) -> Float32:
+    """float32 [256]: the real values of all integers of ``source``."""
+    return (VALUES - source.zero_point).astype(np.float32) * np.float32(source.scale)
+
+
+def nearest(reals: Float32, target: Tensor, *, rough: bool = False) -> Int8:
+    """float32 values as integers of ``target``, halves to even; raises as `Rounding.real`."""
+    steps = np.clip(reals / np.float32(target.scale), -1e6, 1e6)
+    inside = steps[np.abs(steps) < 256]
+    if rough and (np.abs(inside - np.floor(inside) - 0.5) < _DOUBT).any():
+        raise ModelFileError(
+            "one of its values lies in the middle of two steps, where engines round as their approximations fall; calibrate "
+            "the model again with other windows"
+        )
+    return as_int8(np.rint(steps).astype(np.int64) + target.zero_point)
 
 
 def elu_table(source: Tensor, target: Tensor) -> Int8:

@@ -45,7 +45,7 @@ def logistic(a: int) -> int:
     """1 / (1 + exp(-a))."""
     if a == 0:
         return 1 << 30
-    positive = _saturated(_newton(_exp_of_negative(-abs(a), 4)) << 1)
+    positive = _saturated(_newton(exp_of_negative(-abs(a), 4)) << 1)
     return positive if a > 0 else INT32_MAX - positive
 
 
@@ -54,11 +54,11 @@ def tanh(a: int) -> int:
     if a == 0:
         return 0
     # The argument of exp is -2 |a|: the same integer with one fractional bit less.
-    positive = _saturated((_newton(_exp_of_negative(-abs(a), 5)) - (1 << 29)) << 2)
+    positive = _saturated((_newton(exp_of_negative(-abs(a), 5)) - (1 << 29)) << 2)
     return positive if a > 0 else -positive
 
 
-def _exp_of_negative(a: int, integer_bits: int) -> int:
+def exp_of_negative(a: int, integer_bits: int) -> int:
     """exp(a) of ``a`` < 0 with so many integer bits: the rest below 1/4 by a polynomial, then bit by bit."""
     fraction = 31 - integer_bits
     quarter = 1 << (fraction - 2)

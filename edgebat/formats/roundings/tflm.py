@@ -39,14 +39,27 @@ class TfliteMicro(Rounding):
         left = min(size.bit_length() - 1, 32, 31 + exponent)
         return requantize_double(sums, (multiplier << left) // size, exponent - left) + target.zero_point
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+    def add(
+        self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0
+    ) -> tuple[IntArray, Requant]:
         a, b, outputs = _added(sources[0], VALUES - sources[1].zero_point, sources[1].scale, target)
         return sum_by_steps(Summands(a, b, outputs), target, bounds)
 
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
-        products = (VALUES - source.zero_point) * constant.steps[:, None]
-        scaled = requantize_double(products, *quantized(source.scale * constant.scale / target.scale))
+        return self.product(
+            (VALUES - source.zero_point, source.scale), (constant.steps[:, None], constant.scale), target
+        )
+
+    def product(self, a: tuple[Int64, float], b: tuple[Int64, float], target: Tensor) -> Int8:
+        scaled = requantize_double(a[0] * b[0], *quantized(a[1] * b[1] / target.scale))
         return as_int8(scaled + target.zero_point)
+
+    def relu(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
+        """RELU6 clips the integers of its input and keeps their scale, whatever its output says."""
+        if high != 6.0:
+            return super().relu(source, target, low, high)
+        top = source.zero_point + int(np.floor(6.0 / source.scale + 0.5))
+        return as_int8(np.clip(VALUES, source.zero_point, min(top, 127)))
 
     def add_constant(self, source: Tensor, constant: Constant, target: Tensor, sign: int = 1) -> Int8:
         return as_int8(_added(source, constant.steps * sign, constant.scale, target)[2].T)

@@ -26,13 +26,19 @@ class Xnnpack(Rounding):
         bias = np.float32(target.zero_point) - np.float32(size * zero) * m
         return np.asarray(np.rint((sums + size * zero).astype(np.float32) * m + bias), np.int64)
 
-    def add(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds) -> tuple[IntArray, Requant]:
+    def add(
+        self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0
+    ) -> tuple[IntArray, Requant]:
         return add_rounding((sources[0].scale, sources[1].scale), target, bounds)
 
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
-        factor = np.float32(source.scale) * np.float32(constant.scale) / np.float32(target.scale)
-        products = (VALUES - source.zero_point) * constant.steps[:, None]
-        return as_int8(np.rint(products.astype(np.float32) * factor).astype(np.int64) + target.zero_point)
+        return self.product(
+            (VALUES - source.zero_point, source.scale), (constant.steps[:, None], constant.scale), target
+        )
+
+    def product(self, a: tuple[Int64, float], b: tuple[Int64, float], target: Tensor) -> Int8:
+        factor = np.float32(a[1]) * np.float32(b[1]) / np.float32(target.scale)
+        return as_int8(np.rint((a[0] * b[0]).astype(np.float32) * factor).astype(np.int64) + target.zero_point)
 
     def add_constant(self, source: Tensor, constant: Constant, target: Tensor, sign: int = 1) -> Int8:
         (first, second), shift = add_multipliers(source.scale, constant.scale, target.scale)

@@ -10,17 +10,17 @@ import numpy as np
 
 from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
+from edgebat.formats.ancestry import read_nodes
 from edgebat.formats.rounding import proven
 from edgebat.formats.roundings import Rounding
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.rules import activation_range
 from edgebat.formats.tflite.schema import ACTIVATION
-from edgebat.graph.model import IntGraph, Node, Requant, Tensor
+from edgebat.graph.model import IntGraph, Node, Pad1D, Requant, Tensor
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 Table = Callable[[Tensor, Tensor], Int8]
 REMEDIES = {
-    "SOFTMAX": "End the model before the softmax; the largest output stays the largest",
     "WHILE": "Convert an LSTM as the fused operator: Keras LSTM(unroll=False) with a fixed batch of 1",
 }
 """What to do about operators that edgebat does not run."""
@@ -79,7 +79,10 @@ class ImporterBase:
             raise ModelFileError(
                 f"{self.what}: its float input is never quantized; convert it with full integer quantization"
             )
-        return IntGraph(name, self.tensors, tuple(self.nodes), self.input.name, target.name, meta)
+        nodes = read_nodes(self.nodes, target.name)
+        kept = {self.input.name, *(node.output for node in nodes)}
+        tensors = {label: tensor for label, tensor in self.tensors.items() if label in kept}
+        return IntGraph(name, tensors, nodes, self.input.name, target.name, meta)
 
     # -- tensors
 
@@ -124,11 +127,19 @@ class ImporterBase:
         return 2 if len(tensor.shape) == 4 and (tensor.shape[1] == 1 or tensor.shape[2] != 1) else 1
 
     def value(self, index: int, where: str) -> Tensor:
+        if index in self.padded and index not in self.values:
+            self.pad_alone(index, where)
         found = self.values.get(index)
         if found is None:
             name = self.model.tensors[index].name if index >= 0 else "(absent)"
             raise ModelFileError(f"{where} reads {name!r}, which no earlier operator writes as int8")
         return found
+
+    def pad_alone(self, index: int, where: str) -> None:
+        """The output of a PAD that no convolution takes up, as an operator of its own."""
+        source, padding = self.padded[index]
+        target = self.declare(self.model.tensors[index], where)
+        self.nodes.append(Pad1D(self.label(target), (source.name,), target.name, padding, source.zero_point))
 
     def source(self, operator: FileOperator, position: int = 0) -> Tensor:
         self.expect_inputs(operator, position + 1)
@@ -136,6 +147,15 @@ class ImporterBase:
 
     def target(self, operator: FileOperator) -> Tensor:
         return self.declare(self.model.tensors[operator.outputs[0]], operator.where)
+
+    def border_of(self, operator: FileOperator) -> Tensor:
+        """The operator's output as a tensor that is not entered yet."""
+        tensor = self.model.tensors[operator.outputs[0]]
+        if tensor.dtype != "int8" or len(tensor.scale) != 1:
+            raise ModelFileError(
+                f"{operator.where}: its output is {tensor.dtype} with {len(tensor.scale)} scales, not int8"
+            )
+        return Tensor(tensor.name, (), "int8", float(tensor.scale[0]), int(tensor.zero_point[0]))
 
     def constant(self, operator: FileOperator, position: int, dtype: str, rank: int | None = None) -> FileTensor:
         self.expect_inputs(operator, position + 1)

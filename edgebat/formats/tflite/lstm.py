@@ -11,7 +11,7 @@ from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.schema import ACTIVATION
 from edgebat.graph.arithmetic import lstm_multipliers
-from edgebat.graph.model import Lstm, Lut, Node
+from edgebat.graph.model import ClippedLstm, Lstm, Lut, Node
 
 # Inputs of the operator: 0 sequence, 1-4 and 5-8 input and recurrent weights (i, f, g, o), 9-11 peepholes, 12-15 biases,
 # 16-17 projection, 18 hidden state, 19 cell state, 20-23 layer norm.
@@ -57,12 +57,6 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> list[Node]:
     exponent = int(np.rint(np.log2(float(cell.scale[0])))) if len(cell.scale) == 1 else 0
     if cell.dtype != "int16" or not cell.quantized_as(2.0**exponent, 0):
         raise ModelFileError(f"{where}: cell state {cell.name!r} is not int16 with a power of two as scale")
-    # Keras clips the cell at 10; an int16 cell of scale 2**-12 or less never gets there.
-    if 0.0 < options.get("cell_clip", 0.0) < 32767 * 2.0**exponent:
-        raise ModelFileError(
-            f"{where} clips its cell at {options['cell_clip']}, within its range of {32768 * 2.0**exponent:g}; edgebat has "
-            "no such clip. Calibrate on windows that keep the cell within 8 (scaled inputs) and convert again"
-        )
     scales = np.array([weight.scale[0] for weight in weights], np.float32)
     input_scales = [source.scale] * 4 + [target.scale] * 4
     real = [float(scale) * before * 2.0**12 for scale, before in zip(scales, input_scales, strict=True)]
@@ -82,4 +76,11 @@ def read_lstm(importer: ImporterBase, operator: FileOperator) -> list[Node]:
         cell_exponent=exponent,
         **lstm_multipliers(source.scale, target.scale, scales[:4], scales[4:]),
     )
+    clip = float(options.get("cell_clip", 0.0))
+    if not 0.0 <= clip < np.inf:
+        raise ModelFileError(f"{where} clips its cell at {clip}; allowed: a number above 0, or 0 for no clip")
+    if clip > 0.0:
+        # Keras asks for 10, beyond the range of most cells; still -32768 then becomes -32767.
+        steps = max(min(int(clip / 2.0**exponent), 32767), 1)
+        layer = ClippedLstm(**vars(layer), cell_clip=steps)
     return [layer, *renamed]

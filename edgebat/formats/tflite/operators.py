@@ -10,7 +10,7 @@ from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
-from edgebat.formats.tflite.dilated import DilatedImporter
+from edgebat.formats.tflite.functions import FunctionImporter
 from edgebat.formats.tflite.gru_read import read_gru
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
@@ -19,7 +19,7 @@ from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
 
 
-class Importer(DilatedImporter):
+class Importer(FunctionImporter):
     """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
 
     def on_fully_connected(self, operator: FileOperator) -> None:
@@ -210,80 +210,10 @@ class Importer(DilatedImporter):
 
     def on_pad(self, operator: FileOperator) -> None:
         source, tensor = self.source(operator), self.model.tensors[operator.outputs[0]]
-        amounts = self.constant(operator, 1, "int32", rank=2)
-        if amounts.shape not in ((3, 2), (4, 2)) or len(source.shape) != 2 or len(operator.inputs) != 2:
-            raise ModelFileError(
-                f"{operator.where} pads {list(amounts.shape)} sides; edgebat pads sequences before a convolution"
-            )
-        rows = amounts.values.tolist()
-        time = self.time_axis(self.model.tensors[operator.inputs[0]])
-        left, right = rows[time]
-        others = [side for axis, row in enumerate(rows) for side in row if axis != time]
-        if any(others) or not (0 <= left <= 65535 and 0 <= right <= 65535):
-            raise ModelFileError(f"{operator.where} pads by {rows}; edgebat pads along time only")
+        sides = self.time_padding(operator)
         if not tensor.quantized_as(source.scale, source.zero_point):
             raise ModelFileError(f"{operator.where} changes the scale or zero point")
-        self.padded[tensor.index] = (source, (left, right))
-
-    def pooling_window(self, operator: FileOperator) -> tuple[Tensor, Tensor, int, int]:
-        """(source, target, size, stride) of a pooling without padding along the axis that is not of size 1."""
-        source, options = self.source(operator), operator.options
-        along, across = ("h", "w") if self.time_axis(self.model.tensors[operator.inputs[0]]) == 1 else ("w", "h")
-        size, stride = options.get(f"filter_{along}", 0), options.get(f"stride_{along}", 0)
-        if (
-            options.get(f"filter_{across}", 1) != 1
-            or len(source.shape) != 2
-            or not 1 <= size <= source.shape[0]
-            or stride < 1
-        ):
-            raise ModelFileError(
-                f"{operator.where} has a window of {size}, stride {stride}, on shape {list(source.shape)}"
-            )
-        target = self.target(operator)
-        padded = options.get("padding", 0) == 0 and rules.same_padding(source.shape[0], size, stride, 1) != (0, 0)
-        if padded or self.bounds(operator, target) != (-128, 127):
-            raise ModelFileError(
-                f"{operator.where} pools windows of {size}, stride {stride}, over {source.shape[0]} positions with padding, "
-                "or has an activation; allowed: neither. Pool with padding='valid'"
-            )
-        return source, target, size, stride
-
-    def on_max_pool_2d(self, operator: FileOperator) -> None:
-        source, target, size, stride = self.pooling_window(operator)
-        self.nodes.append(ops.MaxPool1D(self.label(target), (source.name,), target.name, size, stride))
-
-    def on_average_pool_2d(self, operator: FileOperator) -> None:
-        source, target, size, stride = self.pooling_window(operator)
-        if (source.scale, source.zero_point) != (target.scale, target.zero_point):
-            raise ModelFileError(f"{operator.where} changes the scale or zero point, which TFLite does not allow")
-        requant = self.rounding.pool(source, size, target, self.bounds(operator, target))
-        self.nodes.append(ops.AveragePool1D(self.label(target), (source.name,), target.name, size, stride, requant))
-
-    def over_time(self, operator: FileOperator) -> tuple[Tensor, Tensor, Tensor]:
-        """(source [T, C], an intermediate [1, C], target [C]) of a reduction over all time steps."""
-        source = self.source(operator)
-        axes = self.constant(operator, 1, "int32").values.ravel().tolist()
-        before = self.model.tensors[operator.inputs[0]]
-        rank, time = len(before.shape), self.time_axis(before)
-        reduced = {axis % rank for axis in axes} if all(-rank <= axis < rank for axis in axes) else set()
-        both = {1, 2} if rank == 4 else {1}
-        target = self.target(operator)
-        if len(source.shape) != 2 or reduced not in ({time}, both) or target.shape != source.shape[1:]:
-            raise ModelFileError(f"{operator.where} reduces the axes {axes}; edgebat reduces over all time steps only")
-        pooled = Tensor(f"{target.name}/pooled", (1, *target.shape), "int8", target.scale, target.zero_point)
-        self.tensors[pooled.name] = pooled
-        return source, pooled, target
-
-    def on_mean(self, operator: FileOperator) -> None:
-        source, pooled, target = self.over_time(operator)
-        requant = self.rounding.mean(source, source.shape[0], target, self.bounds(operator, target))
-        self.nodes.append(ops.AveragePool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1, requant))
-        self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
-
-    def on_reduce_max(self, operator: FileOperator) -> None:
-        source, pooled, target = self.over_time(operator)
-        self.nodes.append(ops.MaxPool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1))
-        self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
+        self.padded[tensor.index] = (source, sides)
 
     def on_reshape(self, operator: FileOperator) -> None:
         if self.passed_on(operator):
@@ -323,23 +253,6 @@ class Importer(DilatedImporter):
         if operator.options.get("axis", 0) not in (-1, rank - 1) or self.bounds(operator, target) != (-128, 127):
             raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
         self.nodes.append(ops.Concat(self.label(target), tuple(source.name for source in sources), target.name))
-
-    def on_strided_slice(self, operator: FileOperator) -> None:
-        source, target = self.source(operator), self.target(operator)
-        before = self.model.tensors[operator.inputs[0]]
-        rank, time = len(before.shape), self.time_axis(before)
-        begin, end, strides = (self.constant(operator, position, "int32", rank=1).values for position in (1, 2, 3))
-        options = operator.options
-        full = ((1 << rank) - 1) & ~(1 << time)
-        shrink = options.get("shrink_axis_mask", 0)
-        last = len(source.shape) == 2 and len(begin) == len(end) == len(strides) == rank
-        last = last and int(begin[time]) in (-1, source.shape[0] - 1) and (strides == 1).all()
-        last = last and options.get("begin_mask", 0) & full == full and options.get("end_mask", 0) & full == full
-        last = last and shrink >> time & 1 == 1 and not shrink & ~(1 << time) & ~(1 << (3 - time) if rank == 4 else 0)
-        last = last and not options.get("begin_mask", 0) >> time & 1 and not options.get("new_axis_mask", 0)
-        if not last or options.get("ellipsis_mask", 0) or options.get("offset"):
-            raise ModelFileError(f"{operator.where}: edgebat reads a slice of the last time step, [:, -1, :], only")
-        self.nodes.append(ops.LastStep(self.label(target), (source.name,), target.name))
 
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
         self.nodes += read_lstm(self, operator)

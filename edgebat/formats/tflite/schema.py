@@ -101,7 +101,7 @@ SCHEMA: dict[str, list[Any]] = {
 }  # fmt: skip
 
 TENSOR_TYPE = {
-    "float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
+    "float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
 }  # fmt: skip
 
 # Builtin operator codes by name; more than edgebat runs, so that errors can name what they refuse.
@@ -114,7 +114,7 @@ OPERATOR = {
     "SHAPE": 77, "REDUCE_MAX": 82, "PACK": 83, "UNPACK": 88, "LEAKY_RELU": 98, "SPLIT": 49, "QUANTIZE": 114,
     "L2_NORMALIZATION": 11, "PRELU": 54, "MAXIMUM": 55, "MINIMUM": 57, "ELU": 111, "SUM": 74, "SQUARED_DIFFERENCE": 99,
     "RSQRT": 76, "EXP": 47, "TILE": 69, "FILL": 94, "SPLIT_V": 102, "REVERSE_V2": 105, "UNIDIRECTIONAL_SEQUENCE_RNN": 35,
-    "HARD_SWISH": 117, "WHILE": 119, "BATCH_MATMUL": 126, "GELU": 150,
+    "RELU_N1_TO_1": 20, "RELU_0_TO_1": 152, "ABS": 101, "HARD_SWISH": 117, "WHILE": 119, "BATCH_MATMUL": 126, "GELU": 150,
 }  # fmt: skip
 
 ACTIVATION = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3, "tanh": 4}

@@ -24,6 +24,7 @@ from edgebat.arrays import Array, Float32, Int8, Int32
 from edgebat.errors import ModelFileError
 from edgebat.files import atomic_write
 from edgebat.formats.rounding import Linear, agrees, average_window, is_exact, shift_hint
+from edgebat.formats.roundings.softmax import micro_table
 from edgebat.formats.tflite import rules
 from edgebat.formats.tflite.build import FileBuilder
 from edgebat.formats.tflite.gru import write_gru
@@ -40,6 +41,7 @@ GATES = ("input", "forget", "cell", "output")
 Planar = tuple[str, int, str]  # name, version and options of an operator on images
 CONV_2D = ("CONV_2D", 3, "Conv2DOptions")
 DEPTHWISE_CONV_2D = ("DEPTHWISE_CONV_2D", 3, "DepthwiseConv2DOptions")
+AVERAGE_POOL_2D = ("AVERAGE_POOL_2D", 2, "Pool2DOptions")
 MAX_POOL_2D = ("MAX_POOL_2D", 2, "Pool2DOptions")
 
 
@@ -72,7 +74,8 @@ class _Writer(FileBuilder):
         self.inexact: list[str] = []
         recurrent = any(isinstance(node, ops.Recurrent) for node in graph.nodes)
         convolutional = any(
-            isinstance(node, ops.Convolution | ops.MaxPool1D | ops.AveragePool1D) for node in graph.nodes
+            isinstance(node, ops.Convolution | ops.MaxPool1D | ops.AveragePool1D | ops.MeanPool1D)
+            for node in graph.nodes
         )
         self.lead = (1, 1) if convolutional and not recurrent else (1,)
         self.hints: dict[str, dict[str, Any]] = {}
@@ -206,6 +209,64 @@ class _Writer(FileBuilder):
         }  # fmt: skip
         self.planar(MAX_POOL_2D, source, target, [], options)
 
+    def pad1d(self, node: ops.Pad1D, source: Tensor, target: Tensor) -> None:
+        if min(node.padding) < 0:
+            self.crop(node, source, target)
+            return
+        amounts = np.array([*((0, 0) for _ in self.lead), node.padding, (0, 0)], np.int32)
+        sides = self.tensor(f"{node.name}/padding", amounts.shape, "int32", data=amounts)
+        value = self.tensor(
+            f"{node.name}/value", (1,), "int8", data=np.array([node.value], np.int8), scale=source.scale,
+            zero_point=source.zero_point,
+        )  # fmt: skip
+        self.operator("PADV2", 2, [self.index[source.name], sides, value], self.index[target.name])
+
+    def crop(self, node: ops.Pad1D, source: Tensor, target: Tensor) -> None:
+        """STRIDED_SLICE of the rows that stay."""
+        if max(node.padding) > 0:
+            raise ModelFileError(f"node {node.name!r} (pad1d): TFLite pads or cuts, not both at once")
+        rank, time = len(self.lead) + 2, len(self.lead)
+        begin, end = np.zeros(rank, np.int32), np.zeros(rank, np.int32)
+        begin[time], end[time] = -node.padding[0], source.shape[0] + node.padding[1]
+        constants = [
+            self.tensor(f"{node.name}/{label}", (rank,), "int32", data=data)
+            for label, data in (("begin", begin), ("end", end), ("strides", np.ones(rank, np.int32)))
+        ]
+        masks = dict.fromkeys(("begin_mask", "end_mask"), ((1 << rank) - 1) & ~(1 << time))
+        self.operator(
+            "STRIDED_SLICE",
+            2,
+            [self.index[source.name], *constants],
+            self.index[target.name],
+            "StridedSliceOptions",
+            masks,
+        )
+
+    def mean_pool1d(self, node: ops.MeanPool1D, source: Tensor, target: Tensor) -> None:
+        if node.padding != rules.same_padding(source.shape[0], node.size, node.stride, 1):
+            raise ModelFileError(
+                f"node {node.name!r} (mean_pool1d): TFLite pads as SAME does, not by {node.padding}; export to C or ONNX"
+            )
+        self.hint(node, op=node.op)
+        options = {
+            "padding": PADDING["same"], "stride_w": node.stride, "stride_h": 1, "filter_w": node.size,
+            "filter_h": 1, "activation": ACTIVATION["none"],
+        }  # fmt: skip
+        self.planar(AVERAGE_POOL_2D, source, target, [], options)
+
+    def float_pool1d(self, node: ops.FloatPool1D, _source: Tensor, _target: Tensor) -> None:
+        raise ModelFileError(
+            f"node {node.name!r} (float_pool1d): TFLite averages no int8 values in float32; it is ONNX Runtime's"
+        )
+
+    def softmax(self, node: ops.Softmax, source: Tensor, target: Tensor) -> None:
+        if node.form != "tflm" or not np.array_equal(node.table, micro_table(source.scale)):
+            raise ModelFileError(
+                f"node {node.name!r} (softmax): it is that of {node.form}; a TFLite file stands for TFLite Micro's"
+            )
+        self.hint(node, form=node.form)
+        self.operator("SOFTMAX", 2, [self.index[source.name]], self.index[target.name], "SoftmaxOptions", {"beta": 1.0})
+
     def flatten(self, node: ops.Flatten, source: Tensor, target: Tensor) -> None:
         shape = np.array([-1, *target.shape], np.int32)
         self.reshape(self.index[source.name], self.index[target.name], shape, node.name)
@@ -325,11 +386,14 @@ class _Writer(FileBuilder):
         inputs = [
             self.index[source.name], *weights, *none * 3, *biases, *none * 2, state, cell, *none * 4
         ]  # fmt: skip
-        options = {"activation": ACTIVATION["tanh"], "cell_clip": 0.0, "projection_clip": 0.0, "time_major": False}
+        clip = node.cell_clip * 2.0**node.cell_exponent if isinstance(node, ops.ClippedLstm) else 0.0
+        options = {"activation": ACTIVATION["tanh"], "cell_clip": clip, "projection_clip": 0.0, "time_major": False}
         self.operator(
             "UNIDIRECTIONAL_SEQUENCE_LSTM", 3, inputs, self.index[target.name], "SequenceLSTMOptions", options,
             intermediates,
         )  # fmt: skip
+
+    clipped_lstm = lstm
 
     def gru(self, node: ops.Gru, source: Tensor, target: Tensor) -> None:
         first = len(self.operators)

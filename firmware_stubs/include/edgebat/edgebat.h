@@ -43,6 +43,12 @@
 #define EDGEBAT_ASSERT(condition) ((void)0)
 #endif
 
+/** 1: resistance from steps of the current as well (edgebat_resistance.h). Compile all of a firmware with the same
+ * value: structures of this file grow by it, and two values do not link. */
+#if !defined(EDGEBAT_RESISTANCE)
+#define EDGEBAT_RESISTANCE 0
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -81,6 +87,24 @@ typedef enum {
     EDGEBAT_DISCHARGE_POSITIVE = 1 /* foxBMS */
 } edgebat_sign_t;
 
+#if EDGEBAT_RESISTANCE
+#define edgebat_init edgebat_init_with_resistance
+
+#define EDGEBAT_RESISTANCE_POINTS 8U /* -15, -5, 5, 15, 25, 35, 45, 55 degC */
+
+/** What a step of the current must be to tell a resistance, and what a new cell has. */
+typedef struct {
+    uint32_t new_uOhm; /* of a new cell at 25 degC, at most 20,000,000; 0: not known */
+    int32_t step_mA;   /* a smaller change of the current tells nothing */
+    uint16_t step_ms;  /* nor does one between samples that are further apart */
+    uint16_t
+        sigma_cpct; /* deviation of any resistance by sensors and temperatures, 0.01 % of it, at most 10000 */
+    uint16_t
+        permille[EDGEBAT_RESISTANCE_POINTS]; /* resistance over that at 25 degC; 0: none is measured there */
+    uint8_t is_new; /* 1: the cell is new when the board begins, its first resistance is that of a new one */
+} edgebat_resistance_config_t;
+#endif
+
 /** The battery and what is believed of its sensors. Constant while a battery uses it. */
 typedef struct {
     uint32_t nominal_mAh; /* capacity of the cell, 10 to 2,000,000 */
@@ -101,6 +125,9 @@ typedef struct {
     uint16_t rated_cycles;  /* full cycles to end of life in the data sheet; 0: not known */
     uint16_t counting_cpct; /* standard deviation of an SOH by slow counting at 10 to 50 degC, 0.01 % */
     uint8_t sign;           /* edgebat_sign_t */
+#if EDGEBAT_RESISTANCE
+    edgebat_resistance_config_t resistance;
+#endif
 } edgebat_config_t;
 
 /*** What comes out ***/
@@ -166,6 +193,12 @@ typedef struct {
     uint8_t status; /* edgebat_status_t */
     uint8_t source; /* edgebat_source_t */
     uint8_t charge; /* edgebat_charge_t */
+#if EDGEBAT_RESISTANCE
+    uint32_t resistance_uOhm;       /* at 25 degC, over some 3 times nominal of use; UINT32_MAX: not known */
+    uint16_t resistance_sigma_cpct; /* its standard deviation, 0.01 % of it; EDGEBAT_UNKNOWN: not known */
+    uint16_t
+        resistance_cpct; /* of that when new, 0.01 %: 12000 is a fifth more; EDGEBAT_UNKNOWN: not known */
+#endif
 } edgebat_result_t;
 
 /*** The model ***/
@@ -205,6 +238,8 @@ typedef struct {
     int32_t (*read)(const void *output, uint32_t what); /* EDGEBAT_READ_..., 0.01 % or cycles */
     int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */
     int (*knows_rate)(int32_t rate_mC); /* whether it has learnt from charges at 0.001 C; NULL: not stated */
+    uint8_t
+        of_nominal; /* 1: its 100 % is the nominal capacity, whatever reference_mAh; 0: it is reference_mAh */
 } edgebat_model_t;
 
 /** What a model is and needs: for a log, a diagnostic service, a check at start. */
@@ -235,7 +270,11 @@ typedef struct {
 /** Bytes of a saved state. */
 #define EDGEBAT_SAVED_BYTES(columns, context, points)                                                        \
     (EDGEBAT_SAVED_HEADER + 2U * (points) + (columns) * (context) + 4U)
+#if !EDGEBAT_RESISTANCE
 #define EDGEBAT_SAVED_HEADER 176U
+#else
+#define EDGEBAT_SAVED_HEADER 212U
+#endif
 
 /** Fill `info`. EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_MODEL: the description contradicts itself. */
 int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info);
@@ -251,6 +290,7 @@ typedef struct {
 } edgebat_evidence_t;
 
 #define EDGEBAT_EVIDENCE 5U /* model, counting, window, inherited, rests */
+#define EDGEBAT_OHM_STEPS 5U
 
 /** Everything that is remembered of one cell, the smallest and most used first: that makes the code short. What
  * is saved stands in the order of the saved state (edgebat_state.h). Read it through edgebat_result; the names
@@ -327,6 +367,16 @@ typedef struct {
     uint64_t above;         /* net charge since the window was reached, 0 once it is out again */
     uint64_t window_charge; /* between the samples inside the window */
     edgebat_evidence_t evidence[EDGEBAT_EVIDENCE];
+#if EDGEBAT_RESISTANCE
+    uint32_t ohm;                         /* at 25 degC, 10 nOhm, averaged */
+    uint32_t ohm_new;                     /* when new, 10 nOhm; 0: not known */
+    uint16_t ohm_spread;                  /* of a median from it, 0.01 % */
+    uint8_t ohm_seen;                     /* medians that made `ohm`, no more than needed */
+    uint8_t ohm_used;                     /* the cell is not new: what it has is not what it had */
+    int32_t ohm_steps[EDGEBAT_OHM_STEPS]; /* that make the next median, 10 nOhm */
+    uint16_t ohm_use;                     /* throughput at the last of them, in steps of 2^26 */
+    uint16_t ohm_count;                   /* of them */
+#endif
     uint32_t serial;               /* of what the board sits in, edgebat_adopt */
     uint32_t ocv_ms;               /* samples since that rest */
     uint32_t ocv_odd_ms;           /* of these too cold, too hot or too fast */
@@ -344,7 +394,6 @@ typedef struct {
     int16_t rested_mV;             /* where that is */
     uint16_t hold_ms;              /* at full or empty */
     uint16_t kept_use;             /* throughput when it was saved last, in steps of 2^26 */
-    uint16_t kept_cpct;            /* published at the last revision for it */
     uint16_t temperatures;         /* in the sum */
     uint16_t odd_cpct;             /* the healthiest SOH that the odd rows would be */
     uint16_t second_ms;

@@ -21,6 +21,10 @@ extern "C" {
 #define EDGEBAT_CAN_FORECAST 2U /* three points of the trajectory, multiplexed */
 #define EDGEBAT_CAN_MODEL 3U    /* fingerprint, cycle, how the last charge ended, charges missing */
 #define EDGEBAT_CAN_FRAMES 4U
+#if EDGEBAT_RESISTANCE
+#define EDGEBAT_CAN_RESISTANCE                                                                               \
+    7U /* after those of edgebat_forecast.h: resistance, deviation, part of that when new */
+#endif
 
 /**
  * Pack one frame. counter: 0 to 15, counts on with every health frame; for the forecast it is the

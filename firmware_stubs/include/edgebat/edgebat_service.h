@@ -16,7 +16,11 @@ extern "C" {
 #define EDGEBAT_RESET_USE 2U    /* cycles, throughput, clock; what is known of health is as if measured now */
 #define EDGEBAT_RESET_COUNTING 4U /* counts and rests under way, and what was measured by them */
 #define EDGEBAT_RESET_WINDOW 8U   /* the charges of the window, and what the model made of them */
-#define EDGEBAT_RESET_MODULE 15U  /* another module: all but the serial number */
+#if EDGEBAT_RESISTANCE
+#define EDGEBAT_RESET_RESISTANCE 16U /* the resistance, and that when new */
+#endif
+#define EDGEBAT_RESET_MODULE                                                                                 \
+    (15U + (16U * EDGEBAT_RESISTANCE)) /* another module: all but the serial number */
 
 /** Forget one thing, or several; the others stay. EDGEBAT_ERR_CONFIG: none, or one that there is not. */
 int edgebat_reset(edgebat_t *battery, uint32_t what);
@@ -29,6 +33,9 @@ typedef struct {
     uint32_t clock_s;    /* of operation */
     uint16_t soh_cpct;   /* EDGEBAT_UNKNOWN: not known */
     uint16_t sigma_cpct; /* its standard deviation */
+#if EDGEBAT_RESISTANCE
+    uint32_t new_uOhm; /* resistance when new, at 25 degC; 0: not known */
+#endif
 } edgebat_use_t;
 
 int edgebat_use(const edgebat_t *battery, edgebat_use_t *use);

@@ -3,8 +3,8 @@
  *
  *     EdgebatSoh soh;
  *     soh.begin(3500);                                    in setup(): a cell of 3500 mAh
- *     soh.push(3712, 875, 251, 1000);                     every second: mV, mA (charging positive), 0.1 degC,
- * ms soh.step();                                         in loop(): one slice of the model
+ *     soh.push(3712, 875, 251, 1000);                     every second: mV, mA (charging positive), 0.1 degC, ms
+ *     soh.step();                                         in loop(): one slice of the model
  *     soh.result().soh_cpct                               0.01 %
  *
  * Everything else is in edgebat/edgebat.h, and `battery()` is what its functions take.
@@ -31,7 +31,7 @@ class EdgebatSoh {
         return config_;
     }
 
-    /** With what config() said. saved: a state from state(), or nothing. Returns the code of edgebat_init, or
+    /** With what config() said before: without it every value is 0 and refused. saved: a state from state(), or nothing. Returns the code of edgebat_init, or
      * that of the self-test; with a state that was refused (EDGEBAT_ERR_BLANK, _FORMAT, _DAMAGED) the
      * battery begins as a new one. */
     int begin(const void *saved = nullptr, uint32_t bytes = 0U) {

@@ -14,6 +14,7 @@
 
 #include "edgebat/edgebat_can.h"
 #include "edgebat/edgebat_ocv.h"
+#include "edgebat/edgebat_resistance.h"
 #include "edgebat/edgebat_service.h"
 #include "vbms_model.h" /* generated: VBMS_MODEL, VBMS_SAVED_BYTES and perhaps VBMS_FORECAST_... */
 
@@ -165,6 +166,9 @@ static void send_all(void) {
             send(EDGEBAT_CAN_FORECAST, part, &result);
         }
         send(EDGEBAT_CAN_MODEL, 0U, &result);
+#if EDGEBAT_RESISTANCE
+        send(EDGEBAT_CAN_RESISTANCE, 0U, &result);
+#endif
         forecast_send();
         counter = (counter + 1U) & 15U;
     }
@@ -227,6 +231,12 @@ int32_t vbms_adopt(uint32_t serial) {
     }
     return code;
 }
+
+#if EDGEBAT_RESISTANCE
+int32_t vbms_begin_resistance(uint32_t new_uOhm) {
+    return edgebat_begin_resistance(&battery, new_uOhm);
+}
+#endif
 
 uint32_t vbms_run(uint32_t samples) {
     sent = 0U;

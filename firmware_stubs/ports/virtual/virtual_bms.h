@@ -49,5 +49,8 @@ int32_t vbms_sleep(uint32_t elapsed_ms);
 int32_t vbms_seed(uint32_t soh_and_sigma);
 int32_t vbms_reset(uint32_t what);
 int32_t vbms_adopt(uint32_t serial);
+#if EDGEBAT_RESISTANCE
+int32_t vbms_begin_resistance(uint32_t new_uOhm);
+#endif
 
 #endif

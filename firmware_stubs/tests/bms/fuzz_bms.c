@@ -6,13 +6,14 @@
 #include "edgebat/edgebat.h"
 #include "edgebat/edgebat_can.h"
 #include "edgebat/edgebat_ocv.h"
+#include "edgebat/edgebat_resistance.h"
 #include "edgebat/edgebat_service.h"
 
 #include "fake_model.h"
 #include "fuzz_part.h"
 
 static struct {
-    uint64_t samples, ignored, inferences, failed, rests;
+    uint64_t samples, ignored, inferences, failed, rests, resistances;
 } counted;
 
 typedef struct {
@@ -21,8 +22,11 @@ typedef struct {
     edgebat_config_t *config;
     uint16_t published;
     uint8_t settled;
+    int told;         /* a resistance is known */
     uint64_t allowed; /* slew: 0.01 % per hour, times ms */
 } world_t;
+
+#define ONE_MOVE (10U * UINT64_C(3600000))
 
 static void choose_config(fuzz_input_t *in, edgebat_config_t *config) {
     const uint32_t nominal = (uint32_t)fuzz_range(in, 0, 8000);
@@ -41,6 +45,14 @@ static void choose_config(fuzz_input_t *in, edgebat_config_t *config) {
         config->reference_mAh = (config->nominal_mAh * (uint32_t)fuzz_range(in, 70, 140)) / 100U;
         config->invalid_ms = (uint32_t)fuzz_range(in, 0, 60000);
         config->stale_cycles = (uint16_t)fuzz_range(in, 0, 100);
+#if EDGEBAT_RESISTANCE
+        config->resistance.new_uOhm = (uint32_t)fuzz_word(in) % 20000002U;
+        config->resistance.step_mA = fuzz_range(in, -1, 4000);
+        config->resistance.step_ms = (uint16_t)fuzz_range(in, 1, 65535);
+        config->resistance.sigma_cpct = (uint16_t)fuzz_range(in, 0, 10010);
+        config->resistance.is_new = fuzz_byte(in) & 1U;
+        config->resistance.permille[fuzz_byte(in) & 3U] = (uint16_t)fuzz_range(in, 0, 65535);
+#endif
     }
 }
 
@@ -69,11 +81,23 @@ static void check_result(world_t *w) {
         const uint32_t moved =
             (uint32_t)((r.soh_cpct > w->published) ? r.soh_cpct - w->published : w->published - r.soh_cpct);
         fuzz_require(moved <= w->allowed / 3600000U + 1U, "the published SOH jumps");
+        w->allowed -= (moved * UINT64_C(3600000) < w->allowed) ? moved * UINT64_C(3600000) : w->allowed;
     }
+    /* It moves in steps: what is left of one may be ready. */
     if (r.soh_cpct != w->published) {
         w->published = r.soh_cpct;
-        w->allowed = 0;
+        w->allowed = (w->allowed < ONE_MOVE) ? w->allowed : ONE_MOVE;
     }
+#if EDGEBAT_RESISTANCE
+    const int told = r.resistance_uOhm != UINT32_MAX;
+    fuzz_require(!told || (r.resistance_uOhm <= 20000000U), "resistance");
+    fuzz_require(told == (r.resistance_sigma_cpct != EDGEBAT_UNKNOWN), "resistance without a deviation");
+    fuzz_require(told || (r.resistance_cpct == EDGEBAT_UNKNOWN), "growth of nothing");
+    fuzz_require(r.resistance_sigma_cpct >= w->config->resistance.sigma_cpct, "sensors never err");
+    counted.resistances += (uint64_t)(told && !w->told);
+    w->told = told;
+    (void)edgebat_can_pack(&fake_model, &r, EDGEBAT_CAN_RESISTANCE, 0U, data);
+#endif
     for (uint32_t frame = 0; frame <= EDGEBAT_CAN_FRAMES; frame++) {
         (void)edgebat_can_pack(&fake_model, &r, frame, r.cycle, data);
         tally.calls++;
@@ -149,7 +173,10 @@ static void cycle(world_t *w, fuzz_input_t *in) {
 
 static void save(world_t *w, fuzz_input_t *in) {
     fuzz_part_t *const m = &w->memory;
-    uint8_t *const bad = fuzz_saved(m, in, edgebat_state_get(w->battery, m->saved, m->saved_bytes));
+    const int code = edgebat_state_get(w->battery, m->saved, m->saved_bytes);
+    fuzz_require(edgebat_state_check(&fake_model, w->config, m->saved, m->saved_bytes) == EDGEBAT_OK,
+                 "what was saved is refused");
+    uint8_t *const bad = fuzz_saved(m, in, code);
     (void)fuzz_checked(m, bad, edgebat_state_check(&fake_model, w->config, bad, m->saved_bytes));
     fuzz_free(bad, 0);
 }
@@ -178,6 +205,12 @@ static void serve(world_t *w, fuzz_input_t *in) {
         use.throughput_mAh = (uint32_t)fuzz_word(in);
         use.clock_s = (uint32_t)fuzz_word(in);
         code = edgebat_adopt(w->battery, &use);
+#if EDGEBAT_RESISTANCE
+    } else if (what >= 16U) {
+        const uint32_t new_uOhm = (uint32_t)fuzz_word(in);
+        code = edgebat_begin_resistance(w->battery, new_uOhm);
+        fuzz_require((code == EDGEBAT_OK) == (new_uOhm <= 20000000U), "begin");
+#endif
     } else {
         code = edgebat_reset(w->battery, what);
         fuzz_require((code == EDGEBAT_OK) == ((what != 0U) && (what <= EDGEBAT_RESET_MODULE)), "reset");
@@ -187,13 +220,29 @@ static void serve(world_t *w, fuzz_input_t *in) {
     step(w, 8U);
     w->published = w->battery->published_cpct;
     w->settled = w->battery->settled;
-    w->allowed = 0;
+    w->allowed = ONE_MOVE;
+}
+
+/* Steps of the current, more than enough to tell a resistance, or none at all. */
+static void pulses(world_t *w, fuzz_input_t *in) {
+    const int32_t one_c = (int32_t)w->config->nominal_mAh;
+    const int32_t mA = one_c * fuzz_range(in, -5, 5);
+    const int32_t mV = fuzz_range(in, -1200, 1200);
+    const uint32_t dt = (uint32_t)fuzz_range(in, 1, 2500);
+    const int16_t ddegC = (int16_t)fuzz_range(in, -300, 700);
+    for (uint32_t i = 0; i < 2000U; i++) {
+        const int on = (i & 1U) != 0U;
+        const edgebat_sample_t sample = {on ? mA : 0, dt, (int16_t)(on ? 3700 + mV : 3700), ddegC,
+                                         EDGEBAT_VALID_ALL};
+        push(w, &sample);
+        step(w, 1U);
+    }
 }
 
 /* Rests of half an hour and more, at any voltage, over a table of open-circuit voltages. */
 static void repose(world_t *w, fuzz_input_t *in) {
     static const int16_t mV[] = {3300, 3500, 3560, 3600, 3603, 3650, 3700, 3900, 4000};
-    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 9U, 2U, 100U);
+    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 9U, 2U, 100U, 50U, 9000U);
     const int32_t cell_mV = fuzz_range(in, 3200, 4100);
     fuzz_require(edgebat_use_ocv(w->battery, &table) == EDGEBAT_OK, "table");
     for (uint32_t i = 0; i < 40U; i++) {
@@ -219,7 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     counted.failed += (begun != EDGEBAT_OK);
     while (begun == EDGEBAT_OK && in.left > 0) {
         edgebat_sample_t sample = {0, 0, 0, 0, 0};
-        switch (fuzz_byte(&in) % 11U) {
+        switch (fuzz_byte(&in) % (11U + EDGEBAT_RESISTANCE)) {
         case 0: /* anything */
             sample.current_mA = fuzz_word(&in);
             sample.dt_ms = (uint32_t)fuzz_word(&in);
@@ -251,6 +300,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 9:
             repose(&w, &in);
             break;
+        case 11:
+            pulses(&w, &in);
+            break;
         default:
             fake_selftest_code = (fuzz_byte(&in) < 20U) ? EDGEBAT_ERR_GOLDEN : EDGEBAT_OK;
             (void)edgebat_selftest(w.battery);
@@ -267,9 +319,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #if defined(FUZZ_RANDOM)
 static void report(void) {
     (void)printf("fuzz_bms: %llu samples (%llu ignored), %llu first estimates, %llu capacities from rests, "
-                 "%llu configurations refused\n",
+                 "%llu resistances, %llu configurations refused\n",
                  (unsigned long long)counted.samples, (unsigned long long)counted.ignored,
                  (unsigned long long)counted.inferences, (unsigned long long)counted.rests,
-                 (unsigned long long)counted.failed);
+                 (unsigned long long)counted.resistances, (unsigned long long)counted.failed);
 }
 #endif

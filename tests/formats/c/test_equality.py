@@ -111,7 +111,7 @@ def test_an_lstm_with_any_scales(tmp_path, kernels, steps, variant):
     graph = foreign_lstm(steps)
     x = random_inputs(graph, 60, 1)
     model = load(graph, tmp_path, kernels, (*VARIANTS[variant], *UNDEFINED))
-    assert "edgebat_lstm_any" in {path.stem for path in model.model.kernel_sources}
+    assert "edgebat_exact_lstm" in {path.stem for path in model.model.kernel_sources}
     np.testing.assert_array_equal(model.run(x), Engine(graph).run(x).reshape(len(x), -1))
 
 

@@ -67,6 +67,7 @@ static void measure(void *unused) {
         edgebat_sample_t sample;
         edgebat_demo_next(&cell, &sample); /* yours: millivolts, milliamperes, 0.1 degC, milliseconds */
         while (edgebat_task_push(&sample) != EDGEBAT_OK) {
+            sample.dt_ms = 0U; /* a sample that found no room leaves its time to the next one */
             vTaskDelay(1);
         }
         vTaskDelay(1); /* your tick; the cell above lives faster than that */

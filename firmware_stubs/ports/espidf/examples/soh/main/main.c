@@ -23,8 +23,9 @@ static edgebat_demo_t cell;
 static uint8_t saved[EDGEBAT_PORT_SAVED_BYTES];
 
 void app_main(void) {
-    if (nvs_flash_init() != ESP_OK) {
-        (void)nvs_flash_erase(); /* the partition is full or of another version */
+    const esp_err_t flash = nvs_flash_init();
+    if ((flash == ESP_ERR_NVS_NO_FREE_PAGES) || (flash == ESP_ERR_NVS_NEW_VERSION_FOUND)) {
+        (void)nvs_flash_erase(); /* all that anybody keeps there; no other error is a reason */
         (void)nvs_flash_init();
     }
     (void)edgebat_port_config(&config);
@@ -38,6 +39,7 @@ void app_main(void) {
         edgebat_sample_t sample;
         edgebat_demo_next(&cell, &sample); /* yours: millivolts, milliamperes, 0.1 degC, milliseconds */
         while (edgebat_task_push(&sample) != EDGEBAT_OK) {
+            sample.dt_ms = 0U; /* a sample that found no room leaves its time to the next one */
             vTaskDelay(1);
         }
         vTaskDelay(1); /* your tick; the cell above lives faster than that */

@@ -1,5 +1,5 @@
 /*
- * edgebat_lstm_any.c - one time step of an LSTM layer with any scales, as converters of others choose them.
+ * edgebat_exact_lstm.c - one time step of an LSTM layer with any scales, as converters of others choose them.
  *
  * The same numbers as edgebat_lstm.c where both apply, but with 64-bit products: models that edgebat
  * quantized never need it.
@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "edgebat_core.h"
+#include "edgebat_exact.h"
 #include "edgebat_sigmoid.h"
 
 #if EDGEBAT_DSP
@@ -32,7 +33,13 @@ static EDGEBAT_NOINLINE int32_t gate(int32_t x, int32_t h, const edgebat_any_gat
     return EDGEBAT_SATURATE16(from_x + from_h);
 }
 
-void edgebat_lstm_any_step(const edgebat_lstm_any_t *layer, const int8_t *x, int8_t *state) {
+static inline int32_t limited(int32_t value, int32_t limit) {
+    const int32_t above = (value < -limit) ? -limit : value;
+    return (above > limit) ? limit : above;
+}
+
+/** limit: of the cell, 32768 where there is none. */
+static inline void step(const edgebat_lstm_any_t *layer, int32_t limit, const int8_t *x, int8_t *state) {
     const edgebat_weights_t *w = layer->weights;
     const int8_t *const x_end = &x[4U * layer->columns4_x];
     int8_t *const next = &state[4U * layer->columns4_h];
@@ -51,7 +58,7 @@ void edgebat_lstm_any_step(const edgebat_lstm_any_t *layer, const int8_t *x, int
 
         const int32_t kept = EDGEBAT_SATURATE16(requantize(f * cell[u], &layer->kept));
         const int32_t added = EDGEBAT_SATURATE16(requantize(i * g, &layer->added));
-        const int32_t c = EDGEBAT_SATURATE16(kept + added);
+        const int32_t c = limited(EDGEBAT_SATURATE16(kept + added), limit);
         cell[u] = (int16_t)c;
         const int32_t squashed =
             edgebat_tanh((c * layer->tanh_factor + layer->tanh_half) >> layer->tanh_right);
@@ -61,4 +68,12 @@ void edgebat_lstm_any_step(const edgebat_lstm_any_t *layer, const int8_t *x, int
     for (uint32_t u = 0; u < layer->units; u++) {
         state[u] = next[u];
     }
+}
+
+void edgebat_lstm_any_step(const edgebat_lstm_any_t *layer, const int8_t *x, int8_t *state) {
+    step(layer, 32768, x, state);
+}
+
+void edgebat_exact_lstm_step(const edgebat_lstm_any_t *layer, int32_t limit, const int8_t *x, int8_t *state) {
+    step(layer, limit, x, state);
 }

@@ -1,0 +1,83 @@
+"""TFLite operators that work value by value and need more than one line: products of tables, clips, hard swish, GELU."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgebat.arrays import Int8
+from edgebat.errors import ModelFileError
+from edgebat.formats.ancestry import GATES, common
+from edgebat.formats.float32 import gelu, gelu_tanh
+from edgebat.formats.roundings.hard_swish import hard_swish
+from edgebat.formats.tflite.model import FileOperator
+from edgebat.formats.tflite.pooling import PoolingImporter
+from edgebat.formats.tflite.rules import function_table
+from edgebat.graph import model as ops
+
+_RELU = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
+
+
+class FunctionImporter(PoolingImporter):
+    """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
+
+    def as_table(self, operator: FileOperator, table: Int8, function: str = "") -> None:
+        """The operator as a table of its first input that is no constant."""
+        source, target = self.source(operator), self.target(operator)
+        name = function or operator.kind.lower()
+        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, name, table))
+
+    def on_relu(self, operator: FileOperator) -> None:
+        source, target = self.source(operator), self.border_of(operator)
+        self.as_table(operator, self.rounding.relu(source, target, *_RELU[operator.kind]))
+
+    on_relu6 = on_relu_n1_to_1 = on_relu_0_to_1 = on_relu
+
+    def on_hard_swish(self, operator: FileOperator) -> None:
+        self.as_table(operator, hard_swish(self.source(operator), self.border_of(operator)))
+
+    def on_gelu(self, operator: FileOperator) -> None:
+        compute = gelu_tanh if operator.options.get("approximate") else gelu
+        source, target = self.source(operator), self.border_of(operator)
+        self.as_table(
+            operator, function_table(lambda x: compute(x.astype(np.float32)).astype(np.float64), source, target)
+        )
+
+    def on_mul(self, operator: FileOperator) -> None:
+        """With a constant for each channel; or of two functions of one value, as a swish is x times its sigmoid."""
+        self.expect_inputs(operator, 2)
+        if self.is_constant(operator, 0) or self.is_constant(operator, 1):
+            super().on_mul(operator)
+            return
+        a, b = (self.source(operator, position) for position in (0, 1))
+        found = common(self.nodes, a.name, b.name)
+        if found is None:
+            raise ModelFileError(f"{operator.where}: {GATES}")
+        root, *tables = found
+        operands = [
+            (table.astype(np.int64) - tensor.zero_point, tensor.scale)
+            for table, tensor in zip(tables, (a, b), strict=True)
+        ]
+        target = self.target(operator)
+        products = self.rounding.product(operands[0], operands[1], target)
+        table = np.clip(products, *self.bounds(operator, target)).astype(np.int8)
+        self.nodes.append(ops.Lut(self.label(target), (root,), target.name, "product", table))
+
+    def on_maximum(self, operator: FileOperator) -> None:
+        """Of a layer and one constant, all of one scale."""
+        self.expect_inputs(operator, 2)
+        place = 0 if self.is_constant(operator, 0) else 1
+        source, target = self.source(operator, 1 - place), self.border_of(operator)
+        constant = self.constant(operator, place, "int8")
+        alike = constant.quantized_as(source.scale, source.zero_point)
+        if (
+            not alike
+            or constant.values.size != 1
+            or (source.scale, source.zero_point) != (target.scale, target.zero_point)
+        ):
+            raise ModelFileError(f"{operator.where}: edgebat reads one constant, of the scale of input and output")
+        limit = np.maximum if operator.kind == "MAXIMUM" else np.minimum
+        table = limit(np.arange(-128, 128), int(constant.values.ravel()[0])).astype(np.int8)
+        made = self.target(operator)
+        self.nodes.append(ops.Lut(self.label(made), (source.name,), made.name, operator.kind.lower(), table))
+
+    on_minimum = on_maximum
