@@ -28,6 +28,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "proof.md"
 BEGIN, END = "<!-- proofs -->", "<!-- /proofs -->"
 SHORT = ("push", "step", "rest")
 """What ``--short`` runs, ``push`` from a few states only."""
+DEFINES = {"resistance": ("EDGEBAT_RESISTANCE=1",)}
+"""How the sources of a proof are compiled."""
 TRUSTED = re.compile(r"Frama_C_\w+|proof_require")
 """Functions whose specification Eva may take instead of their code."""
 OPTIONS = (
@@ -71,7 +73,7 @@ def prove(library: Path, name: str, *defines: str) -> Proof:
     if "uint32_t edgebat_crc32(" not in text:
         sources.append(library / "src" / "edgebat_crc32.c")
     folders = ("include", "bms", "src", "tests/proof")
-    flags = " ".join([*(f"-I{library / folder}" for folder in folders), *(f"-D{define}" for define in defines)])
+    flags = " ".join([*(f"-I{library / folder}" for folder in folders), *(f"-D{define}" for define in (*DEFINES.get(name, ()), *defines))])
     command = ["frama-c", *OPTIONS, f"-cpp-extra-args={flags}", *map(str, [harness, *sources])]
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)

@@ -30,9 +30,6 @@ void proof_require(int condition);
 #define PROOF_CONTEXT 3U
 #define PROOF_LEVELS {3600000, 3625000, 3650000, 3675000, 3700000}
 #endif
-#if !defined(PROOF_STRIDE)
-#define PROOF_STRIDE 1U
-#endif
 #define PROOF_COLUMNS (PROOF_INCREMENTS + 1U)
 #define PROOF_POINTS 2U
 #define PROOF_SLICES 3U

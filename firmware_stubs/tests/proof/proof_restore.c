@@ -15,7 +15,9 @@ uint32_t edgebat_crc32(uint32_t crc, const void *data, uint32_t length) {
     return (uint32_t)((crc == 0U) ? 0U : ANY_UNSIGNED(0U, UINT32_MAX));
 }
 
-static uint8_t proof_saved[PROOF_SAVED_BYTES];
+#define MOST_BYTES (PROOF_SAVED_BYTES + 40U)
+
+static uint8_t proof_saved[MOST_BYTES];
 
 static void any_saved(uint32_t version) {
     Frama_C_make_unknown((char *)proof_saved, sizeof proof_saved);
@@ -29,8 +31,7 @@ static void begin(void) {
     proof_battery = nothing;
     proof_battery.config = &proof_config;
     proof_battery.work = (uint8_t *)proof_work;
-    (void)edgebat_init(&proof_battery, &proof_model, &proof_config, proof_work, proof_saved,
-                       PROOF_SAVED_BYTES);
+    (void)edgebat_init(&proof_battery, &proof_model, &proof_config, proof_work, proof_saved, MOST_BYTES);
     if (proof_battery.model != NULL) {
         require_battery();
         require_phase();
@@ -61,7 +62,7 @@ static void begin_others(uint32_t version) {
 int main(void) {
     any_battery();
     (void)edgebat_init(&proof_battery, &proof_model, &proof_config, proof_work, NULL, 0U);
-    for (uint32_t version = 1U; version <= EDGEBAT_STATE_VERSION; version++) {
+    for (uint32_t version = 1U; version <= EDGEBAT_STATE_VERSIONS; version++) {
         begin_own(version);
         begin_others(version);
     }
