@@ -194,7 +194,7 @@ typedef struct {
     uint8_t source; /* edgebat_source_t */
     uint8_t charge; /* edgebat_charge_t */
 #if EDGEBAT_RESISTANCE
-    uint32_t resistance_uOhm; /* at 25 degC, over some 1.6 times nominal of use; UINT32_MAX: not known */
+    uint32_t resistance_uOhm;       /* at 25 degC, over some 3 times nominal of use; UINT32_MAX: not known */
     uint16_t resistance_sigma_cpct; /* its standard deviation, 0.01 % of it; EDGEBAT_UNKNOWN: not known */
     uint16_t
         resistance_cpct; /* of that when new, 0.01 %: 12000 is a fifth more; EDGEBAT_UNKNOWN: not known */
@@ -238,6 +238,8 @@ typedef struct {
     int32_t (*read)(const void *output, uint32_t what); /* EDGEBAT_READ_..., 0.01 % or cycles */
     int (*selftest)(void *output, void *scratch);       /* NULL: compiled without */
     int (*knows_rate)(int32_t rate_mC); /* whether it has learnt from charges at 0.001 C; NULL: not stated */
+    uint8_t
+        of_nominal; /* 1: its 100 % is the nominal capacity, whatever reference_mAh; 0: it is reference_mAh */
 } edgebat_model_t;
 
 /** What a model is and needs: for a log, a diagnostic service, a check at start. */
@@ -271,7 +273,7 @@ typedef struct {
 #if !EDGEBAT_RESISTANCE
 #define EDGEBAT_SAVED_HEADER 176U
 #else
-#define EDGEBAT_SAVED_HEADER 188U
+#define EDGEBAT_SAVED_HEADER 212U
 #endif
 
 /** Fill `info`. EDGEBAT_OK, EDGEBAT_ERR_NULL, or EDGEBAT_ERR_MODEL: the description contradicts itself. */
@@ -373,7 +375,7 @@ typedef struct {
     uint8_t ohm_used;                     /* the cell is not new: what it has is not what it had */
     int32_t ohm_steps[EDGEBAT_OHM_STEPS]; /* that make the next median, 10 nOhm */
     uint16_t ohm_use;                     /* throughput at the last of them, in steps of 2^26 */
-    uint8_t ohm_count;                    /* of them */
+    uint16_t ohm_count;                   /* of them */
 #endif
     uint32_t serial;               /* of what the board sits in, edgebat_adopt */
     uint32_t ocv_ms;               /* samples since that rest */
@@ -392,7 +394,6 @@ typedef struct {
     int16_t rested_mV;             /* where that is */
     uint16_t hold_ms;              /* at full or empty */
     uint16_t kept_use;             /* throughput when it was saved last, in steps of 2^26 */
-    uint16_t kept_cpct;            /* published at the last revision for it */
     uint16_t temperatures;         /* in the sum */
     uint16_t odd_cpct;             /* the healthiest SOH that the odd rows would be */
     uint16_t second_ms;
