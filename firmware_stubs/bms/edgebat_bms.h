@@ -96,6 +96,9 @@ EDGEBAT_SELDOM void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, u
 /* Whether the last temperature is too cold or too hot to count by; a battery without a sensor is not asked. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
 
+/* One charge more; a sum that is out of all bounds stays as it is. */
+EDGEBAT_SELDOM int64_t edgebat_bms_sum(int64_t charge, int64_t part);
+
 /* Nothing holds twice its reference capacity, in the unit of the counters. */
 EDGEBAT_SELDOM int64_t edgebat_bms_most_charge(const edgebat_t *battery);
 

@@ -144,17 +144,18 @@ static EDGEBAT_SELDOM void take_step(edgebat_t *battery, int32_t ohm) {
     }
 }
 
-/* The current has changed by so much: what that says, if it says anything. */
-static EDGEBAT_SELDOM void judge_step(edgebat_t *battery, const edgebat_sample_t *sample, int32_t rise_mA) {
+/* The current has changed by so much, up or down: what that says, if it says anything. */
+static EDGEBAT_SELDOM void judge_step(edgebat_t *battery, const edgebat_sample_t *sample, uint32_t step_mA,
+                                      uint8_t falls) {
     const int32_t moved_mV = (int32_t)sample->cell_mV - battery->last_mV;
     const uint32_t permille = (edgebat_bms_has_temperature(sample) != 0U)
                                   ? permille_at(battery->config, sample->temperature_ddegC)
                                   : 0U;
     if ((permille != 0U) && (unsigned_of(moved_mV) <= MOST_STEP_MV)) {
-        const uint64_t ohm = (unsigned_of(moved_mV) * PER_OHM) / ((uint64_t)unsigned_of(rise_mA) * permille);
+        const uint64_t ohm = (unsigned_of(moved_mV) * PER_OHM) / ((uint64_t)step_mA * permille);
         if (ohm <= MOST_OHM) {
             const int32_t magnitude = (int32_t)ohm;
-            take_step(battery, ((moved_mV < 0) == (rise_mA < 0)) ? magnitude : -magnitude);
+            take_step(battery, ((moved_mV < 0) == (falls != 0U)) ? magnitude : -magnitude);
         }
     }
 }
@@ -163,11 +164,12 @@ void edgebat_bms_follow_resistance(edgebat_t *battery, const edgebat_sample_t *s
                                    uint32_t dt_ms) {
     const edgebat_resistance_config_t *const resistance = &battery->config->resistance;
     const int32_t rise_mA = charging_mA - battery->last_mA;
-    if ((unsigned_of(rise_mA) >= (uint32_t)resistance->step_mA) && (dt_ms <= resistance->step_ms)) {
+    const uint32_t step_mA = unsigned_of(rise_mA);
+    if ((step_mA >= (uint32_t)resistance->step_mA) && (dt_ms <= resistance->step_ms)) {
         const uint16_t used = (uint16_t)(edgebat_bms_use(battery) - battery->ohm_use);
         const uint8_t first = ((battery->ohm_seen == 0U) && (battery->ohm_count == 0U)) ? 1U : 0U;
         if ((first != 0U) || (used >= (battery->config->nominal_mAh / APART_PART))) {
-            judge_step(battery, sample, rise_mA);
+            judge_step(battery, sample, step_mA, (rise_mA < 0) ? 1U : 0U);
         }
     }
 }
