@@ -20,7 +20,7 @@ REMEDIES = {
     "simplernn": _RECURRENT,
     "unidirectional_sequence_rnn": _RECURRENT,
     "while": "a recurrent layer as a loop cannot be read; convert with a batch of 1 and unroll=False, or give the .keras",
-    "bidirectional_sequence_lstm": "both directions in one operator cannot be read; give the .keras file, or convert with Keras 3",
+    "bidirectional_sequence_lstm": "both directions in one operator cannot be read; give the .keras file instead",
     "layer_norm": _DIVIDES,
     "layernorm": _DIVIDES,
     "layernormalization": _DIVIDES,
