@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion
+from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion, rescaled
 from edgebat.bms.resistance import SAVED_BYTES, Resistance, ResistanceConfig
 from edgebat.bms.rest import OcvTable, RestWitness, average
 from edgebat.bms.results import Result, Source, Status
@@ -20,14 +20,14 @@ from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsM
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.runtime.refusal import outside_domain
-from edgebat.tasks.health.charge_counter import (
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import (
     LEAST_SOH_CPCT,
     MOST_SOH_CPCT,
     PER_MAH,
     UINT16_MAX,
     UINT32_MAX,
     UNKNOWN,
-    ChargeCounter,
     ChargeEnd,
     Config,
     Sample,
@@ -254,16 +254,22 @@ class Estimator:
             return
         values = outputs_in_units(self._graph, self._engine.run(x))
         soh = int(values["soh"][0, 0])
-        if not LEAST_SOH_CPCT <= soh <= MOST_SOH_CPCT:
+        cpct = self._on_scale(soh)
+        if cpct < LEAST_SOH_CPCT or soh > MOST_SOH_CPCT:
             self.outside = True
             return
-        self.points = [_limited(int(v)) for v in values["trajectory"][0]]
+        self.points = [self._on_scale(int(v)) for v in values["trajectory"][0]]
         self.rul = _limited(int(values["rul"][0, 0]))
         self.estimate_cycle, self.estimate_s = self.row_cycle, self.fusion.clock_s
         own = self.model.interval_divisor != 0
         bounds = [int(values[name][0, 0]) for name in ("soh_low", "soh_high")] if own else []
-        self.learn_model(soh, self.model.sigma_of(*bounds) if own else None)
+        self.learn_model(cpct, self.model.sigma_of(*bounds) if own else None)
         self._revision += 1
+
+    def _on_scale(self, value: int) -> int:
+        """What the model says of its own 100 %, of the reference capacity: all sources have one scale."""
+        whole = self.config.reference_mah
+        return rescaled(_limited(value), self.config.nominal_mah if self.model.of_nominal else whole, whole)
 
     def learn_model(self, cpct: int, sigma_cpct: int | None = None) -> None:
         """The model has measured, of the newest row and those before it; sigma_cpct: its error, that of the validation cells

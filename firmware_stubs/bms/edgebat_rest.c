@@ -145,7 +145,7 @@ static void count_since(edgebat_t *battery, int64_t part, uint32_t counted_ms) {
     const uint32_t nominal = battery->config->nominal_mAh;
     const uint8_t fast = (absolute(battery->last_mA) > nominal) ? 1U : 0U;
     const int64_t most = edgebat_bms_most_charge(battery);
-    battery->ocv_charge += part;
+    battery->ocv_charge = edgebat_bms_sum(battery->ocv_charge, part);
     battery->ocv_ms += counted_ms;
     battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? counted_ms : 0U;
     if ((battery->ocv_charge > most) || (battery->ocv_charge < -most) ||
