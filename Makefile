@@ -9,7 +9,7 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check -qq install $(PIP_ARGS) -c constraints.txt
 C_FILES   = $(shell find firmware_stubs -name '*.[ch]' 2>/dev/null)
 
-.PHONY: demo test test-full lint bench zoo clean
+.PHONY: demo test test-full proof lint bench zoo clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo
@@ -23,6 +23,10 @@ test: lint
 test-full: lint
 	$(MAKE) --no-print-directory -C firmware_stubs test
 	EDGEBAT_TEST_SCALE=full $(BIN)/python -m pytest -q -n 2
+
+# No overflow, no division by zero, no access outside its memory in the estimator's C: docs/proof.md. Minutes; needs Frama-C.
+proof: $(VENV)/.dev
+	$(BIN)/python -m bench.proof
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -162,16 +162,34 @@ def torch_entries() -> Iterator[Entry]:
         "anomaly",
         lambda: nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softmax(1)),
         flat,
-        "end before it",
     )
+    yield module(
+        "cnn-padded-pooling",
+        "SOH",
+        lambda: ConvNet(
+            nn.Conv1d(COLUMNS, 8, 3), nn.ReLU(), nn.MaxPool1d(3, 2, padding=1), nn.AvgPool1d(2), nn.Flatten(),
+            nn.Linear((STEPS - 1) // 4 * 8, 1),
+        ),
+    )  # fmt: skip
+    yield module(
+        "cnn-classifier",
+        "anomaly",
+        lambda: ConvNet(
+            nn.Conv1d(COLUMNS, 8, 5, padding=2), nn.Hardswish(), nn.MaxPool1d(4, ceil_mode=True), nn.AdaptiveAvgPool1d(1),
+            nn.Flatten(), nn.Linear(8, 4), nn.Softmax(-1),
+        ),
+    )  # fmt: skip
     yield module("normalized-inside", "SOC", Normalized)
     yield module("lstm", "SOC", Recurrent)
     yield module("lstm-two-layers", "SOC", lambda: Recurrent(num_layers=2, dropout=0.1))
     yield module("lstm-final-state", "SOH", lambda: Recurrent(last="hidden"))
     yield module("lstm-every-step", "SOC", lambda: Recurrent(last="all"))
     yield module("lstm-mean", "temperature", lambda: Recurrent(last="mean"))
-    yield module("lstm-bidirectional", "SOC", lambda: Recurrent(bidirectional=True), refused="no later steps")
+    yield module("lstm-bidirectional", "SOC", lambda: Recurrent(bidirectional=True))
     yield module("gru", "SOC", lambda: Recurrent("GRU"))
+    yield module(
+        "gru-bidirectional-two-layers", "SOH", lambda: Recurrent("GRU", bidirectional=True, num_layers=2, last="mean")
+    )
     yield module("rnn", "SOC", lambda: Recurrent("RNN"), refused="use an LSTM")
     yield module("cnn-lstm", "SOH", ConvLstm)
     yield module(

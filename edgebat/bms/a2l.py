@@ -13,7 +13,7 @@ from pathlib import Path
 from edgebat.bms.results import Source, Status
 from edgebat.errors import ToolError
 from edgebat.formats.c.bms_models import POINTS_MAX, UNKNOWN, BmsModel
-from edgebat.tasks.health.charge_counter import ChargeEnd
+from edgebat.tasks.health.charge_types import ChargeEnd
 
 VARIABLE = "edgebat_result_values"
 """Name of the firmware's variable of type ``edgebat_result_t`` unless another one is given."""
@@ -29,7 +29,7 @@ class _Field:
     text: str
 
 
-def _fields(model: BmsModel) -> list[_Field]:
+def _fields(model: BmsModel, resistance: bool) -> list[_Field]:
     """The members of ``edgebat_result_t`` with their offsets, as compilers lay them out."""
     shorts = [
         ("soh_cpct", 0.01, "%", f"State of health, % of {model.soh_reference} capacity, slew-limited"),
@@ -62,7 +62,18 @@ def _fields(model: BmsModel) -> list[_Field]:
     ):
         fields.append(_Field(name, offset, "UBYTE", 1, name, text))
         offset += 1
-    return fields
+    return [*fields, *_resistance(-(-offset // 4) * 4)] if resistance else fields
+
+
+def _resistance(offset: int) -> list[_Field]:
+    """What a firmware that is compiled with EDGEBAT_RESISTANCE has behind the others."""
+    return [
+        _Field("resistance_uOhm", offset, "ULONG", 1, "uOhm", "Resistance from steps of the current, at 25 degC"),
+        _Field(
+            "resistance_sigma_cpct", offset + 4, "UWORD", 0.01, "%", "Standard deviation of resistance_uOhm, % of it"
+        ),
+        _Field("resistance_cpct", offset + 6, "UWORD", 0.01, "%", "Resistance over that when new"),
+    ]
 
 
 _TOP = {"UBYTE": 0xFF, "UWORD": 0xFFFF, "ULONG": 0xFFFFFFFF}
@@ -75,8 +86,9 @@ def a2l_text(
     variable: str = VARIABLE,
     elf: Path | None = None,
     big_endian: bool = False,
+    resistance: bool = False,
 ) -> str:
-    """The description.
+    """The description; ``resistance``: of a firmware that is compiled with EDGEBAT_RESISTANCE.
 
     Raises ToolError when ``elf`` does not hold ``variable``.
     """
@@ -90,7 +102,8 @@ def a2l_text(
                 f"{elf} has no variable {variable!r}; declare `edgebat_result_t {variable};` in the firmware"
             )
         base = symbols[variable].address
-    measurements = "\n".join(_measurement(field, variable, base) for field in _fields(model))
+    fields = _fields(model, resistance)
+    measurements = "\n".join(_measurement(field, variable, base) for field in fields)
     order = "MSB_FIRST" if big_endian else "MSB_LAST"
     note = f"/* {model.note} */\n" if model.note else ""
     return f"""ASAP2_VERSION 1 71
@@ -104,7 +117,7 @@ def a2l_text(
 {measurements}
     /begin GROUP {name}_result "{name}: result" ROOT
       /begin REF_MEASUREMENT
-{chr(10).join(f"        {variable}.{field.name}" for field in _fields(model))}
+{chr(10).join(f"        {variable}.{field.name}" for field in fields)}
       /end REF_MEASUREMENT
     /end GROUP
   /end MODULE

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion
+from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion, rescaled
 from edgebat.bms.resistance import SAVED_BYTES, Resistance, ResistanceConfig
-from edgebat.bms.rest import OcvTable, RestWitness
+from edgebat.bms.rest import OcvTable, RestWitness, average
 from edgebat.bms.results import Result, Source, Status
 from edgebat.bms.saved import read_state, write_state
 from edgebat.errors import DataError
@@ -20,14 +20,14 @@ from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsM
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.runtime.refusal import outside_domain
-from edgebat.tasks.health.charge_counter import (
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import (
     LEAST_SOH_CPCT,
     MOST_SOH_CPCT,
     PER_MAH,
     UINT16_MAX,
     UINT32_MAX,
     UNKNOWN,
-    ChargeCounter,
     ChargeEnd,
     Config,
     Sample,
@@ -42,8 +42,11 @@ BLIND_SIGMA = 300
 """A model that was not given a temperature, 0.01 %."""
 STALE_S = 15_552_000
 MOST_FAILED = 10
-KEPT_CPCT = 10
-"""Published SOH that has moved by so much is worth saving."""
+MOVE_CPCT = 10
+"""The published SOH moves by so much at once, unless less is left, and every move is worth saving: what was published before
+a loss of power is published after it."""
+KNOWN_SIGMA = 500
+"""A deviation of the published SOH with which it is known, 0.01 %: a quarter of what a cell loses until it is worn out."""
 IDLE_STEPS, IDLE_TIMES = 1000, 32
 """Steps without a sample, beside so many times the most that there ever were between two."""
 
@@ -82,7 +85,7 @@ class Estimator:
         self.estimate_cycle = self.estimate_s = 0
         self.rul = UNKNOWN
         self.points = [0] * self.model.points
-        self.published = self.kept = UNKNOWN
+        self.published = UNKNOWN
         self.outside = False
         self._revision = 0
         self._idle_steps = self._most_steps = 0
@@ -114,8 +117,9 @@ class Estimator:
         self._sync()
         self.fusion.learn(by, cpct, sigma_cpct)
 
-    def _learn_rest(self, cpct: int, sigma_cpct: int) -> None:
-        self.learn(By.REST, cpct, sigma_cpct)
+    def _learn_rest(self, table: OcvTable, cpct: int, variance: int) -> None:
+        self._sync()
+        average(self.fusion, table, cpct, variance)
         self._revision += 1
 
     def idle(self, elapsed_ms: int) -> None:
@@ -133,7 +137,7 @@ class Estimator:
         """All of another cell: its SOH is no place to move from."""
         self.forget()
         self.fusion.settled = False
-        self.published = self.kept = UNKNOWN
+        self.published = UNKNOWN
 
     def forget(self) -> None:
         """All that was measured of a cell, but not how much it was used."""
@@ -250,16 +254,22 @@ class Estimator:
             return
         values = outputs_in_units(self._graph, self._engine.run(x))
         soh = int(values["soh"][0, 0])
-        if not LEAST_SOH_CPCT <= soh <= MOST_SOH_CPCT:
+        cpct = self._on_scale(soh)
+        if cpct < LEAST_SOH_CPCT or soh > MOST_SOH_CPCT:
             self.outside = True
             return
-        self.points = [_limited(int(v)) for v in values["trajectory"][0]]
+        self.points = [self._on_scale(int(v)) for v in values["trajectory"][0]]
         self.rul = _limited(int(values["rul"][0, 0]))
         self.estimate_cycle, self.estimate_s = self.row_cycle, self.fusion.clock_s
         own = self.model.interval_divisor != 0
         bounds = [int(values[name][0, 0]) for name in ("soh_low", "soh_high")] if own else []
-        self.learn_model(soh, self.model.sigma_of(*bounds) if own else None)
+        self.learn_model(cpct, self.model.sigma_of(*bounds) if own else None)
         self._revision += 1
+
+    def _on_scale(self, value: int) -> int:
+        """What the model says of its own 100 %, of the reference capacity: all sources have one scale."""
+        whole = self.config.reference_mah
+        return rescaled(_limited(value), self.config.nominal_mah if self.model.of_nominal else whole, whole)
 
     def learn_model(self, cpct: int, sigma_cpct: int | None = None) -> None:
         """The model has measured, of the newest row and those before it; sigma_cpct: its error, that of the validation cells
@@ -303,18 +313,23 @@ class Estimator:
         fusion.weigh()
         rate, target = self.config.slew_cpct_h, fusion.target_cpct
         first = self.published == UNKNOWN or (fusion.measured and not fusion.settled)
-        if fusion.source == Source.NONE:
+        if fusion.source == Source.NONE or self.published == target:
             self.slew = 0
-            return
-        if first or rate == 0 or self.published == target:
+        elif first or rate == 0:
             self.published, self.slew = target, 0
-        else:
-            steps, self.slew = divmod(self.slew + dt_ms * rate, MS_PER_H)
-            self.published += max(-steps, min(steps, target - self.published))
-        if abs(self.published - self.kept) >= KEPT_CPCT:
-            self.kept = self.published
             self._revision += 1
+        else:
+            self._approach(dt_ms * rate)
         fusion.settled = fusion.settled or fusion.measured
+
+    def _approach(self, allowed: int) -> None:
+        """A move towards the target, once the slew limit allows one; ``allowed``: 0.01 % per hour, times ms."""
+        self.slew += allowed
+        steps, left = self.slew // MS_PER_H, self.fusion.target_cpct - self.published
+        if steps >= min(abs(left), MOVE_CPCT):
+            self.published += max(-steps, min(steps, left))
+            self.slew %= MS_PER_H
+            self._revision += 1
 
     @property
     def has_estimate(self) -> bool:
@@ -328,11 +343,18 @@ class Estimator:
         old = self._age_cycles() > self.config.stale_cycles or self.fusion.clock_s - self.estimate_s > STALE_S
         return self.has_estimate and (old or self.counter.failed >= MOST_FAILED)
 
+    def _known_without(self) -> bool:
+        """Whether somebody else than the model knows the SOH well: then nothing depends on what the model lacks."""
+        fusion = self.fusion
+        others = self.published != UNKNOWN and fusion.source != Source.MODEL and not fusion.conflict
+        return others and self._sigma(fusion.source) <= KNOWN_SIGMA
+
     def _status(self) -> Status:
         silent = self._idle_steps > IDLE_STEPS + IDLE_TIMES * self._most_steps
         checks = (
             (self.corrupt, Status.MODEL_CORRUPT),
             (self.counter.hole_ms >= self.config.invalid_ms or silent, Status.INPUT_INVALID),
+            (self._known_without(), Status.OK),
             (self.outside, Status.OUT_OF_DOMAIN),
             (not self.has_estimate, Status.WARMUP),
             (self.fusion.conflict, Status.CONFLICT),

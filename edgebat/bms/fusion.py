@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from edgebat.bms.results import Source
-from edgebat.tasks.health.charge_counter import UINT16_MAX, UNKNOWN
+from edgebat.tasks.health.charge_types import MOST_SOH_CPCT, UINT16_MAX, UNKNOWN
 
 HUNDRED_PERCENT = MOST_SIGMA = 10_000
 WEIGHTS, MOST_WEIGHT = 1 << 31, 1 << 28
@@ -52,6 +52,13 @@ class Evidence:
     at_4h: int = 0
     cpct: int = UNKNOWN
     sigma_cpct: int = 0
+
+
+def rescaled(cpct: int, from_mah: int, to_mah: int) -> int:
+    """An SOH of one capacity, of another one that is 100 % now, 0.01 %."""
+    return (
+        cpct if cpct == UNKNOWN or from_mah == to_mah else min((cpct * from_mah + to_mah // 2) // to_mah, MOST_SOH_CPCT)
+    )
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,30 @@ from edgebat.bms.can import FIRST_ID, dbc_text
 from edgebat.errors import MissingExtra, ToolError
 from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, UNKNOWN, health_model
 from edgebat.graph import IntGraph
-from edgebat.tasks.health.charge_counter import Config
+from edgebat.tasks.health.charge_types import Config
 
 
 def integration_files(
-    graph: IntGraph, name: str, nominal_mah: int, *, measure: bool = True, big_endian: bool = False
+    graph: IntGraph,
+    name: str,
+    nominal_mah: int,
+    *,
+    measure: bool = True,
+    big_endian: bool = False,
+    resistance: bool = False,
 ) -> dict[str, str]:
     """File name -> text: ``<name>.dbc``, ``<name>.a2l``, ``Kconfig.<name>``, ``<name>-checklist.md``.
 
     nominal_mah: of the cell. ``measure`` runs the model on simulated cores for the checklist; without a compiler or a
     simulator the checklist says so instead. ``big_endian``: byte order of the
-    core, for the ``.a2l``. Raises ModelFileError when the graph cannot serve an estimator.
+    core, for the ``.a2l``. ``resistance``: what a firmware that is compiled with EDGEBAT_RESISTANCE sends and measures as
+    well. Raises ModelFileError when the graph cannot serve an estimator.
     """
     model = health_model(graph)
     checklist = checklist_text(graph, name, nominal_mah, measure=measure)
     return {
-        f"{name}.dbc": dbc_text(model),
-        f"{name}.a2l": a2l_text(model, name, big_endian=big_endian),
+        f"{name}.dbc": dbc_text(model, resistance=resistance),
+        f"{name}.a2l": a2l_text(model, name, big_endian=big_endian, resistance=resistance),
         f"Kconfig.{name}": kconfig_text(name, nominal_mah),
         f"{name}-checklist.md": with_note(checklist, model.note),
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from edgebat.arrays import FloatArray
-from edgebat.bms.rest import OcvTable
+from edgebat.bms.rest import HUNDRED_PERCENT, SIGMA_CPCT, OcvTable
 from edgebat.errors import DataError, EdgebatError
 
 POINTS = 21
@@ -24,12 +24,18 @@ SENSOR_MV = 3.0
 """Standard deviation of a voltage sensor that nobody has measured."""
 
 
-def ocv_table(curves: Sequence[tuple[FloatArray, FloatArray]], points: int = POINTS, sigma_cpct: int = 200) -> OcvTable:
+def ocv_table(
+    curves: Sequence[tuple[FloatArray, FloatArray]],
+    points: int = POINTS,
+    sigma_cpct: int = SIGMA_CPCT,
+    reference_ah: float = 0.0,
+) -> OcvTable:
     """The mean of slow charges and discharges of cells of one type; how far they lie apart is its error.
 
     curves: voltage in V and charge in Ah since the curve's beginning, [N] each; every curve runs from empty to full or
-    back, so a charge and a discharge of the same cell cancel most of the hysteresis. Raises DataError for a curve of fewer
-    than 20 samples or without charge, and when the mean does not ascend.
+    back, so a charge and a discharge of the same cell cancel most of the hysteresis. reference_ah: what the model calls
+    100 %; 0: what these cells hold. Raises DataError for a curve of fewer than 20 samples or without charge, and when the
+    mean does not ascend.
     """
     if not curves:
         raise DataError("no slow charge and no slow discharge: give at least one curve of voltage over charge")
@@ -38,7 +44,10 @@ def ocv_table(curves: Sequence[tuple[FloatArray, FloatArray]], points: int = POI
     mean = rows.mean(axis=0)
     spread = float(np.sqrt(rows.var(axis=0)[1:-1].mean())) if len(rows) > 1 else 0.0
     sigma = max(round(float(np.hypot(1000 * spread, SENSOR_MV))), 1)
-    return OcvTable(tuple(int(v) for v in np.rint(1000 * mean)), min(sigma, 1000), sigma_cpct)
+    mv = tuple(int(v) for v in np.rint(1000 * mean))
+    held_ah = float(np.mean([np.abs(charge[-1] - charge[0]) for _, charge in curves]))
+    soh_cpct = round(10_000 * held_ah / reference_ah) if reference_ah else HUNDRED_PERCENT
+    return OcvTable(mv, min(sigma, 1000), sigma_cpct, soh_cpct=soh_cpct)
 
 
 def _resampled(voltage_v: FloatArray, charge_ah: FloatArray, soc: FloatArray) -> FloatArray:
@@ -59,10 +68,11 @@ def ocv_source(table: OcvTable, name: str) -> str:
     """The table as C: ``<name>_ocv``."""
     rows = [", ".join(str(v) for v in table.mv[i : i + 12]) for i in range(0, len(table.mv), 12)]
     values = ",\n    ".join(rows)
+    errors = f"{table.sigma_mv}U, {table.sigma_cpct}U, {table.aged_percent}U, {table.soh_cpct}U"
     return f"""static const int16_t {name}_ocv_mV[{len(table.mv)}] = {{
     {values},
 }};
-const edgebat_ocv_t {name}_ocv = EDGEBAT_OCV({name}_ocv_mV, {len(table.mv)}U, {table.sigma_mv}U, {table.sigma_cpct}U);
+const edgebat_ocv_t {name}_ocv = EDGEBAT_OCV({name}_ocv_mV, {len(table.mv)}U, {errors});
 """
 
 
@@ -80,9 +90,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("curves", nargs="+", type=Path, metavar="CSV")
     parser.add_argument("--name", default="cell")
     parser.add_argument("--points", type=int, default=POINTS)
+    parser.add_argument(
+        "--reference-ah", type=float, default=0.0, help="what the model calls 100 %%, unless it is this"
+    )
     given = parser.parse_args(arguments)
     try:
-        table = ocv_table([_read(path) for path in given.curves], given.points)
+        table = ocv_table([_read(path) for path in given.curves], given.points, reference_ah=given.reference_ah)
     except EdgebatError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -14,8 +14,8 @@ from enum import IntEnum
 from struct import calcsize, pack, unpack_from
 
 from edgebat.errors import DataError
-from edgebat.tasks.health.charge_counter import UINT16_MAX, UNKNOWN, ChargeCounter, Sample
-from edgebat.tasks.health.charge_types import has_temperature
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import UINT16_MAX, UNKNOWN, Sample, has_temperature
 
 MOST_STEP_MV = 1000
 """More is a broken wire."""
@@ -24,7 +24,7 @@ PER_OHM = 100_000_000_000
 APART_PART = 932
 """A percent of nominal, in steps of ``ChargeCounter.use``."""
 STEPS = 5
-USUAL, LEAST_SEEN = 32, 8
+USUAL, LEAST_SEEN = 64, 8
 """So many medians are the average, and the resistance of a new cell; fewer than that say nothing."""
 FIRST_SPREAD_CPCT = 1000
 """What a median's distance is taken to be until it is known."""
@@ -35,7 +35,7 @@ UOHM = 100
 """Of 10 nOhm."""
 MOST_UOHM = 20_000_000
 HUNDRED_PERCENT = 10_000
-SAVED = "<2IH2B"
+SAVED = "<2IH2B5i2H"
 SAVED_BYTES = calcsize(SAVED)
 PERMILLE = (0, 0, 2065, 1419, 1000, 721, 530, 0)
 """25 kJ/mol, between the electrolyte (17.1) and the charge transfer (43.6 and 53.4) of Ecker et al., J. Electrochem. Soc.
@@ -60,7 +60,7 @@ class ResistanceConfig:
     """A smaller change of the current tells nothing; 0: a fifth of the one-hour current."""
     step_ms: int = 2000
     """Nor does one between samples that are further apart."""
-    sigma_cpct: int = 300
+    sigma_cpct: int = 500
     """Deviation of any resistance by sensors and temperatures, 0.01 % of it."""
     permille: tuple[int, ...] = PERMILLE
     """Resistance at -15, -5, ... 55 degC over that at 25 degC; 0: none is measured there."""
@@ -117,8 +117,9 @@ class Resistance:
     seen: int = 0
     """Medians that made ``ohm``, no more than needed."""
     used: Used = Used.BY_CONFIG
-    steps: list[int] = field(default_factory=list)
-    """That make the next median, 10 nOhm."""
+    steps: list[int] = field(default_factory=lambda: [0] * STEPS)
+    """The first ``count`` make the next median, 10 nOhm, ascending."""
+    count: int = 0
     use: int = 0
     """Throughput at the last of them."""
 
@@ -128,7 +129,7 @@ class Resistance:
         rise_ma = charging_ma - counter.last_ma
         if abs(rise_ma) < self.config.step_of(counter.config.nominal_mah) or dt_ms > self.config.step_ms:
             return
-        first = self.seen == 0 and not self.steps
+        first = self.seen == 0 and self.count == 0
         if first or (counter.use - self.use & UINT16_MAX) >= counter.config.nominal_mah // APART_PART:
             self._judge(sample, rise_ma)
 
@@ -142,11 +143,12 @@ class Resistance:
             self._take_step(ohm if (moved_mv < 0) == (rise_ma < 0) else -ohm)
 
     def _take_step(self, ohm: int) -> None:
-        self.steps, self.use = sorted([*self.steps, ohm]), self.counter.use
-        if len(self.steps) == STEPS:
-            median, self.steps = self.steps[STEPS // 2], []
-            if median > 0:  # else the current has the wrong sign, or the voltage is stuck
-                self._take_median(median)
+        self.count, self.use = self.count + 1, self.counter.use
+        self.steps[: self.count] = sorted([*self.steps[: self.count - 1], ohm])
+        if self.count == STEPS:
+            self.count = 0
+            if self.steps[STEPS // 2] > 0:  # else the current has the wrong sign, or the voltage is stuck
+                self._take_median(self.steps[STEPS // 2])
 
     def _take_median(self, median: int) -> None:
         share = min(self.seen + 1, USUAL)
@@ -179,7 +181,7 @@ class Resistance:
     def forget(self, new_uohm: int, used: Used) -> None:
         """Another cell; its resistance when new, 0: not known."""
         self.ohm, self.new, self.spread, self.seen = 0, new_uohm * UOHM, 0, 0
-        self.steps, self.used = [], used
+        self.count, self.used = 0, used
 
     def begin(self, new_uohm: int) -> None:
         """``edgebat_begin_resistance``: service puts another cell in; 0: it is new now. Raises DataError beyond 20 Ohm."""
@@ -190,11 +192,13 @@ class Resistance:
 
     def state(self) -> bytes:
         """Its part of a saved state."""
-        return pack(SAVED, self.ohm, self.new, self.spread, self.seen, self.used)
+        return pack(SAVED, self.ohm, self.new, self.spread, self.seen, self.used, *self.steps, self.use, self.count)
 
     def restore(self, saved: bytes, offset: int) -> None:
         """Go on from ``state``."""
-        self.ohm, self.new, self.spread, self.seen, used = unpack_from(SAVED, saved, offset)
+        self.ohm, self.new, self.spread, self.seen, used, *self.steps, self.use, self.count = unpack_from(
+            SAVED, saved, offset
+        )
         self.used = Used(used)
 
 

@@ -13,15 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from edgebat.bms.fusion import By, Fusion
 from edgebat.errors import DataError
-from edgebat.tasks.health.charge_counter import (
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import (
     COUNT_MS_PER_CPCT,
     CURRENT_FLOOR,
     LEAST_SOH_CPCT,
     MOST_ANCHOR_MS,
     MOST_SOH_CPCT,
     UNKNOWN,
-    ChargeCounter,
     SinceRest,
 )
 
@@ -33,20 +34,28 @@ LEAST_APART_CPCT = 3500
 """Of the cell's charge must lie between two rests."""
 MOST_SOC_SIGMA_CPCT = 300
 """A state of charge that is less sure lies in the flat part of the table."""
+WHOLE = 256
+LEAST_WEIGHT = WHOLE // 9
+"""What is measured now weighs a ninth at least, whatever was measured before: the cell fades."""
+SIGMA_CPCT, AGED_PERCENT = 350, 50
+"""Deviation of a capacity over the table of a new cell, 0.01 %, and in parts of the capacity that was lost since."""
 HUNDRED_PERCENT = 10_000
 
 
 @dataclass(frozen=True)
 class OcvTable:
     """``edgebat_ocv_t``: open-circuit voltages in mV at states of charge equally spaced from 0 to 100 %; the standard
-    deviation of table and sensor together in mV; and that of a capacity by this table, however much charge flowed, 0.01 %.
+    deviation of table and sensor together in mV; that of a capacity by this table, however much charge flowed, 0.01 %; and
+    what is added to it, in parts of what has been lost since the cells of the table held ``soh_cpct`` of the reference.
 
     Raises DataError for what ``edgebat_use_ocv`` refuses.
     """
 
     mv: tuple[int, ...]
     sigma_mv: int = 5
-    sigma_cpct: int = 200
+    sigma_cpct: int = SIGMA_CPCT
+    aged_percent: int = AGED_PERCENT
+    soh_cpct: int = HUNDRED_PERCENT
 
     def __post_init__(self) -> None:
         rises = all(low < high for low, high in pairwise(self.mv))
@@ -54,10 +63,17 @@ class OcvTable:
             raise DataError(
                 f"open-circuit voltages {self.mv} do not ascend over 2 to 256 points: give mV from 0 to 100 %"
             )
-        if not 1 <= self.sigma_mv <= 1000 or not 0 <= self.sigma_cpct <= HUNDRED_PERCENT:
+        whole = 0 <= self.sigma_cpct <= HUNDRED_PERCENT and 0 <= self.aged_percent <= 100
+        if not 1 <= self.sigma_mv <= 1000 or not whole or not 0 <= self.soh_cpct <= MOST_SOH_CPCT:
             raise DataError(
-                f"errors of a table of {self.sigma_mv} mV and {self.sigma_cpct} of 0.01 %: give 1 to 1000 mV and 0 to 10000"
+                f"a table of cells of {self.soh_cpct} of 0.01 % errs by {self.sigma_mv} mV, {self.sigma_cpct} of 0.01 % "
+                f"and {self.aged_percent} % of loss; give 0 to {MOST_SOH_CPCT}, 1 to 1000 mV, 0 to 10000 and 0 to 100"
             )
+
+    def variance(self, cpct: int) -> int:
+        """Of what all capacities by this table have in common: as a cell ages its voltages move away from it."""
+        aged = max(self.soh_cpct - cpct, 0) * self.aged_percent // 100
+        return int(self.sigma_cpct**2 + aged**2)
 
     def look_up(self, cell_mv: int) -> tuple[int, int] | None:
         """State of charge and its deviation, 0.01 %; None where the voltage does not tell."""
@@ -73,16 +89,16 @@ class OcvTable:
 
 
 class RestWitness:
-    """Watches the samples of a counter; ``learn`` gets every capacity that it measures, and its deviation, 0.01 %."""
+    """Watches the samples of a counter; ``learn`` gets the table, and every capacity measured with its own variance."""
 
-    def __init__(self, table: OcvTable, counter: ChargeCounter, learn: Callable[[int, int], None]) -> None:
+    def __init__(self, table: OcvTable, counter: ChargeCounter, learn: Callable[[OcvTable, int, int], None]) -> None:
         self._table, self._counter, self._learn = table, counter, learn
 
-    def follow(self, cell_mv: int, part: int, dt_ms: int) -> None:
+    def follow(self, cell_mv: int, part: int, counted_ms: int) -> None:
         """One sample, after it was counted and before its rest is."""
         counter = self._counter
-        if counter.since_rest.cpct != UNKNOWN and dt_ms <= counter.config.max_gap_ms:
-            self._count(part, dt_ms)
+        if counter.since_rest.cpct != UNKNOWN:
+            self._count(part, counted_ms)
         moved = abs(cell_mv - counter.rested_mv)
         rested = self._is_rested(moved)
         if rested:
@@ -98,14 +114,14 @@ class RestWitness:
         resting = abs(counter.last_ma) * CURRENT_FLOOR <= counter.config.nominal_mah
         return not counter.sampled and resting and counter.rested_ms >= OFF_MS
 
-    def _count(self, part: int, dt_ms: int) -> None:
+    def _count(self, part: int, counted_ms: int) -> None:
         counter, since = self._counter, self._counter.since_rest
         since.charge += part
-        since.ms += dt_ms
+        since.ms += counted_ms
         fast = abs(counter.last_ma) > counter.config.nominal_mah
-        since.odd_ms += dt_ms if fast or counter.is_cold() else 0
+        since.odd_ms += counted_ms if fast or counter.is_cold() else 0
         if counter.in_cpct(since.charge) == UNKNOWN or since.ms > MOST_ANCHOR_MS:
-            since.cpct = UNKNOWN  # a sensor drifts, or the rest was none
+            counter.since_rest = SinceRest()  # a sensor drifts, or the rest was none
 
     def _take_rest(self, cell_mv: int) -> None:
         """The cell has rested long enough. What lies too close to the last rest waits for more."""
@@ -130,4 +146,20 @@ class RestWitness:
         if upwards == (since.charge > 0) and sound:
             by_ends = math.isqrt(sigma**2 + since.sigma**2) * cpct // apart
             by_offset = since.ms // COUNT_MS_PER_CPCT * HUNDRED_PERCENT // apart
-            self._learn(cpct, math.isqrt(by_ends**2 + by_offset**2 + self._table.sigma_cpct**2))
+            self._learn(self._table, cpct, by_ends**2 + by_offset**2)
+
+
+def average(fusion: Fusion, table: OcvTable, cpct: int, variance: int) -> None:
+    """One capacity beside those before it, in 0.01 %: what each errs by itself is averaged, what they have in common stays.
+    Two that contradict each other are both believed by half, until a third has come."""
+    before, own = fusion.evidence[By.REST], variance
+    if before.cpct != UNKNOWN:
+        faded = fusion.ageing.faded(fusion.efc - before.at_efc)
+        old = max(before.sigma_cpct**2 + faded**2 - table.variance(before.cpct), 0)
+        weight = max(old // ((own + old) // WHOLE + 1), LEAST_WEIGHT)
+        apart = abs(cpct - before.cpct)
+        moved = apart * weight // WHOLE
+        contradicts = apart**2 // 9 > own + old
+        cpct = before.cpct + (moved if cpct > before.cpct else -moved)
+        own = own // WHOLE * weight + (apart**2 // 4 if contradicts else 0)
+    fusion.learn(By.REST, cpct, math.isqrt(own + table.variance(cpct)))

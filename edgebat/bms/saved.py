@@ -6,19 +6,11 @@ import zlib
 from struct import calcsize, pack, unpack, unpack_from
 from typing import TYPE_CHECKING
 
-from edgebat.bms.fusion import HUNDRED_PERCENT, UNKNOWN_SIGMA, By, Evidence, Fusion
+from edgebat.bms.fusion import HUNDRED_PERCENT, UNKNOWN_SIGMA, By, Evidence, Fusion, rescaled
 from edgebat.bms.resistance import SAVED_BYTES
 from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import SAVED_HEADER
-from edgebat.tasks.health.charge_counter import (
-    LEAST_SOH_CPCT,
-    MOST_SOH_CPCT,
-    UINT16_MAX,
-    UINT32_MAX,
-    UNKNOWN,
-    Anchor,
-    SinceRest,
-)
+from edgebat.tasks.health.charge_types import LEAST_SOH_CPCT, UINT16_MAX, UINT32_MAX, UNKNOWN, Anchor, SinceRest
 
 if TYPE_CHECKING:
     from edgebat.bms.estimator import Estimator
@@ -46,7 +38,7 @@ def write_state(estimator: Estimator) -> bytes:
     """The state; every one carries a higher sequence number."""
     counter, fusion, model, config = estimator.counter, estimator.fusion, estimator.model, estimator.config
     estimator.sequence = (estimator.sequence + 1) & UINT32_MAX
-    estimator.kept, counter.kept_use = estimator.published, counter.use
+    counter.kept_use = counter.use
     counter.parked = counter.is_parked
     version = VERSION if estimator.resistance is None else OHM_VERSION
     body = MAGIC + bytes([version])
@@ -99,7 +91,7 @@ def read_state(estimator: Estimator, saved: bytes) -> bool:
     else:
         _inherit(estimator, reference)
     counter.parked, counter.rested_mv = counter.is_parked, counter.last_mv
-    estimator.kept, counter.kept_use = estimator.published, counter.use
+    counter.kept_use = counter.use
     estimator.fusion.weigh()
     return own
 
@@ -180,14 +172,10 @@ def _inherit(estimator: Estimator, reference: int) -> None:
     that is 100 % now."""
     counter, fusion, config = estimator.counter, estimator.fusion, estimator.config
 
-    def rescaled(cpct: int) -> int:
-        whole = config.reference_mah
-        return cpct if cpct == UNKNOWN else min((cpct * reference + whole // 2) // whole, MOST_SOH_CPCT)
-
     fusion.weigh()
-    cpct = rescaled(fusion.target_cpct)
+    cpct = rescaled(fusion.target_cpct, reference, config.reference_mah)
     estimator.forget()
-    estimator.published = rescaled(estimator.published)
+    estimator.published = rescaled(estimator.published, reference, config.reference_mah)
     counter.efc = fusion.efc = counter.efc_of(config.nominal_mah, counter.throughput)
     if fusion.measured:
         fusion.learn(By.INHERITED, max(cpct, LEAST_SOH_CPCT), fusion.target_sigma + INHERITED_SIGMA)

@@ -46,7 +46,7 @@ def elu(x: Float32, first: float = 1.0) -> Float32:
 
 def hard_sigmoid(x: Float32, first: float, second: float) -> Float32:
     """``first`` x + ``second`` within [0, 1]."""
-    return np.clip(np.float32(first) * x + np.float32(second), np.float32(0), _ONE)
+    return np.asarray(np.clip(np.float32(first) * x + np.float32(second), np.float32(0), _ONE), np.float32)
 
 
 def hard_swish(x: Float32) -> Float32:
@@ -69,9 +69,11 @@ softplus = _rounded(lambda v: np.logaddexp(0.0, v))
 PLAIN: dict[str, Callable[[Float32], Float32]] = {
     "Exp": _rounded(np.exp), "Erf": _rounded(_erf), "Softplus": softplus,
     "Selu": _rounded(lambda v: 1.0507009873554805 * np.where(v > 0, v, 1.6732632423543772 * np.expm1(np.minimum(v, 0)))),
-    "Softsign": lambda x: x / (_ONE + np.abs(x)), "Abs": np.abs, "Neg": np.negative, "Sqrt": _rounded(np.sqrt),
+    "Softsign": lambda x: np.asarray(x / (_ONE + np.abs(x)), np.float32), "Abs": np.abs, "Neg": np.negative,
+    "Sqrt": _rounded(np.sqrt),
     "Log": _rounded(np.log), "Mish": _rounded(lambda v: v * np.tanh(np.logaddexp(0.0, v))),
-    "Reciprocal": lambda x: _ONE / x, "HardSwish": hard_swish, "Sin": _rounded(np.sin), "Cos": _rounded(np.cos),
+    "Reciprocal": lambda x: np.asarray(_ONE / x, np.float32), "HardSwish": hard_swish,
+    "Sin": _rounded(np.sin), "Cos": _rounded(np.cos),
 }  # fmt: skip
 """By operator."""
 ROUGH = {"exp", "erf", "softplus", "selu", "log", "mish", "sin", "cos", "tanh", "sigmoid", "elu", "gelu"}

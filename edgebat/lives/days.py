@@ -173,9 +173,11 @@ class Living:
             yield from self._wake()
 
     def _resting(self, seconds: float) -> Stretch:
-        ticks = int(seconds // REST_TICK_S)
-        left_s = round(seconds - ticks * REST_TICK_S, 3)
-        dt_s = np.array([REST_TICK_S] * ticks + ([left_s] if left_s > 0 else []))
+        """A board samples slowly once it has seen that no current flows: the first sample comes as fast as those before."""
+        first_s = min(1.0, seconds)
+        ticks = int((seconds - first_s) // REST_TICK_S)
+        left_s = round(seconds - first_s - ticks * REST_TICK_S, 3)
+        dt_s = np.array([first_s] + [REST_TICK_S] * ticks + ([left_s] if left_s > 0 else []))
         return self.battery.rest(dt_s, self._around(False))
 
     def _happens(self, stretch: Stretch) -> Iterator[Step]:

@@ -13,6 +13,7 @@ import numpy as np
 from edgebat.arrays import Array, Float64
 from edgebat.bms.can import FIRST_ID, HEALTH, MODEL
 from edgebat.bms.cell_replay import differences
+from edgebat.bms.estimator import MOVE_CPCT
 from edgebat.bms.rest import OcvTable
 from edgebat.bms.results import Source, Status
 from edgebat.bms.samples import Samples
@@ -25,7 +26,7 @@ from edgebat.graph.model import Lstm, Weighted
 from edgebat.lives.cell import LivingCell
 from edgebat.lives.days import DayOver, Happened, Idle, PowerOn, Samplings, Step
 from edgebat.lives.settings import Life
-from edgebat.tasks.health.charge_counter import ChargeEnd, Config
+from edgebat.tasks.health.charge_types import ChargeEnd, Config
 
 BOUND_SIGMAS = 1.645
 """Of the published deviation: 90 % of a normal distribution."""
@@ -36,6 +37,8 @@ MOST_SLEEP_MS = 2_000_000_000
 FULL_BELOW_MV, EMPTY_ABOVE_MV = 20, 50
 """Full and empty voltage of the configuration, from the highest and lowest of the cell."""
 _HEALTH = [("soh", "<u2"), ("sigma", "<u2"), ("rul", "<u2"), ("status", "u1"), ("alive", "u1")]
+OUTSIDE = 107
+"""In a saved state: the last charge was unlike the training data (``edgebat_state.h``)."""
 FRAME = np.dtype(_HEALTH)
 """The frame ``Health``; ``status`` with the source in its upper half."""
 PUBLISHED = np.dtype([*_HEALTH, ("at_s", "f8"), ("charge", "u1")])
@@ -109,6 +112,8 @@ class _Front:
         """The burst before, if any."""
         self._charged_at_s: float | None = None
         """End of a charge of which no frame has told yet."""
+        self._moved_s = 0.0
+        """Clock of the last burst before the published SOH moved."""
         self._expected = False
         """Whether the next change may be of any size: another cell, another capacity."""
         self._firmware = self._build()
@@ -208,7 +213,7 @@ class _Front:
         if self._charged_at_s is not None:
             after = published[published["at_s"] > self._charged_at_s]
             if after.size:
-                self._charges[_outcome(int(after["charge"][0]), int(after["status"][0]))] += 1
+                self._charges[_outcome(int(after["charge"][0]), newest_state(self._firmware.fram))] += 1
                 self._charged_at_s = None
         if not published.size:
             return
@@ -216,7 +221,13 @@ class _Front:
         row[: self._last.size], row[self._last.size :] = self._last, published
         known, guess = row["soh"] != UNKNOWN, row["status"] >> 4 == Source.DATASHEET
         moved = np.abs(np.diff(row["soh"].astype(np.int64)))
-        most = self._config.slew_cpct_h * np.diff(row["at_s"]) / 3600 + 1
+        rate = self._config.slew_cpct_h / 3600
+        most = rate * np.diff(row["at_s"]) + 1
+        for i in np.flatnonzero(moved):
+            # It moves in steps: one of them may have become ready since the last time.
+            at_s = float(row["at_s"][i])
+            most[i] += min(MOVE_CPCT, rate * (at_s - self._moved_s))
+            self._moved_s = at_s
         # The first measured value takes the place of a guess at once.
         jumps = np.flatnonzero((moved > most) & known[1:] & known[:-1] & ~guess[:-1])
         if self._expected and row.size > 1:
@@ -259,9 +270,9 @@ def retrained(graph: IntGraph) -> IntGraph:
     return replace(graph, nodes=(*graph.nodes[:index], replace(node, bias=bias), *graph.nodes[index + 1 :]))
 
 
-def _outcome(charge: int, status: int) -> str:
+def _outcome(charge: int, saved: bytes | None) -> str:
     """What became of a charge: a name of ``ChargeEnd``, or OUT_OF_DOMAIN for an input that the model does not know."""
-    unknown = charge == ChargeEnd.OK and status & 15 == Status.OUT_OF_DOMAIN
+    unknown = charge == ChargeEnd.OK and saved is not None and saved[OUTSIDE] != 0
     return Status.OUT_OF_DOMAIN.name if unknown else ChargeEnd(charge).name
 
 

@@ -24,7 +24,7 @@ from edgebat.formats.c.bms_models import health_model
 from edgebat.graph import IntGraph
 from edgebat.lives.cell import STEPS, CurvesCell
 from edgebat.lives.days import Living, shortened
-from edgebat.lives.front import Bench, LifeRecord, lead
+from edgebat.lives.front import Bench, LifeRecord, config_for, lead
 from edgebat.lives.scores import LifeScores, score, together
 from edgebat.lives.settings import Life, load_life
 from edgebat.models import load_model
@@ -62,8 +62,8 @@ class Job:
     life: Life
     history: CellHistory
     seed: int
-    open_v: list[Float64]
-    """Rest voltages of other cells like it."""
+    slow: list[tuple[Float64, float]]
+    """Rest voltages of other cells like it, and their capacities in Ah."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,9 @@ def _able(histories: Sequence[CellHistory], life: Life) -> list[CellHistory]:
     return able
 
 
-def open_voltages(histories: Iterable[CellHistory], living: CellHistory, drop_v: float) -> list[Float64]:
-    """[STEPS] V from empty to full of every other cell of the data set that is charged at the lowest current, when new."""
+def open_voltages(histories: Iterable[CellHistory], living: CellHistory, drop_v: float) -> list[tuple[Float64, float]]:
+    """[STEPS] V from empty to full, and capacity in Ah, of every other cell of the data set that is charged at the lowest
+    current, when new."""
     others = [h for h in histories if h.key[0] == living.key[0] and h.key != living.key and h.charge_cycle.size]
     lowest_c = min((h.condition.charge_rate_c or math.inf for h in others), default=math.inf)
     curves = []
@@ -164,26 +165,28 @@ def open_voltages(histories: Iterable[CellHistory], living: CellHistory, drop_v:
             except DataError:
                 continue
             new = cell.at(cell.first_age)
-            curves.append(new.rest_v(np.linspace(0.0, new.capacity_ah, STEPS)))
+            curves.append((new.rest_v(np.linspace(0.0, new.capacity_ah, STEPS)), new.capacity_ah))
     return curves
 
 
-def table_of(open_v: Sequence[Float64]) -> OcvTable | None:
+def table_of(slow: Sequence[tuple[Float64, float]], reference_ah: float) -> OcvTable | None:
     """The integrator's table of open-circuit voltages; None where there are none, or where they stand still."""
     try:
-        return ocv_table([(volts, np.linspace(0.0, 1.0, STEPS)) for volts in open_v])
+        curves = [(volts, np.linspace(0.0, capacity_ah, STEPS)) for volts, capacity_ah in slow]
+        return ocv_table(curves, reference_ah=reference_ah)
     except DataError:
         return None
 
 
 def _work(common: _Common, job: Job) -> Led:
     """Lead a life, unless its file is there and was made of the same."""
-    open_v = np.mean(job.open_v, axis=0) if job.open_v else None
+    open_v = np.mean([volts for volts, _ in job.slow], axis=0) if job.slow else None
     cell = CurvesCell(job.history, job.life.drop_v, open_v)
     path, key = common.folder / "lives" / f"{job.kind}-{job.index}.json", _key(common, job)
     record = _kept(path, key)
     if record is None:
-        table = table_of(job.open_v) if job.life.ocv else None
+        reference_ah = config_for(common.bench.graph, job.life, cell).reference_mah / 1000
+        table = table_of(job.slow, reference_ah) if job.life.ocv else None
         record = lead(common.bench, job.life, cell, Living(job.life, cell, job.seed).steps(), table)
         atomic_write(path, json.dumps({"key": key, "cell": cell.name, "record": asdict(record)}) + "\n")
     return Led(job.kind, job.index, cell.name, record, score(record))
@@ -208,8 +211,15 @@ def _key(common: _Common, job: Job) -> str:
         job.life.model_dump_json(),
     ):
         digest.update(text.encode() + b"\n")
-    for values in (job.history.capacity_ah, job.history.charge_voltage_v, job.history.charge_dq_ah, *job.open_v):
+    history = job.history
+    for values in (
+        history.capacity_ah,
+        history.charge_voltage_v,
+        history.charge_dq_ah,
+        *(volts for volts, _ in job.slow),
+    ):
         digest.update(values.tobytes())
+    digest.update(repr([capacity_ah for _, capacity_ah in job.slow]).encode())
     return digest.hexdigest()
 
 

@@ -10,9 +10,12 @@ from functools import partial
 import numpy as np
 
 from edgebat.arrays import Array, Float64
+from edgebat.formats.tflite.rules import same_padding
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import BATCH, CHANNELS, FREE, ONE, TIME, VECTOR, Axes, Value
 from edgebat.networks.layers import INPUT, FloatNetwork, Function
+
+Pooling = kinds.MaxPool | kinds.AveragePool | kinds.MeanPool
 
 
 def _composed(after: Function, before: Function, x: Float64) -> Float64:
@@ -210,11 +213,50 @@ class Builder(Axes):
 
     # -- pooling and the last step
 
-    def pool(self, value: Value, layer: kinds.MaxPool | kinds.AveragePool, time: int, channels: int) -> Value:
-        """Pooling along axis ``time``, without padding."""
+    def pool(self, value: Value, layer: Pooling, time: int, channels: int) -> Value:
+        """Pooling along axis ``time``."""
         value = self.settled(self.oriented(value, time, channels))
         t, c = self.own_shape(value)
-        return replace(value, step=self.add_step(layer, [value], ((t - layer.size) // layer.stride + 1, c)))
+        padding = (0, 0) if isinstance(layer, kinds.AveragePool) else layer.padding
+        if max(padding) >= layer.size and max(padding) > 0:
+            self.fail(
+                f"it pads {padding} steps around windows of {layer.size}; each window needs a step of the sequence"
+            )
+        return replace(
+            value, step=self.add_step(layer, [value], ((t + sum(padding) - layer.size) // layer.stride + 1, c))
+        )
+
+    def average(
+        self, value: Value, window: tuple[int, int, tuple[int, int]], places: tuple[int, int], *, zeros: bool
+    ) -> Value:
+        """Mean over windows (size, stride, padding) along ``places`` (time, channels); zeros: the padding counts as such."""
+        size, stride, padding = window
+        if padding == (0, 0):
+            return self.pool(value, kinds.AveragePool(size, stride), *places)
+        if not zeros:
+            length = self.shape(value)[places[0]]
+            if padding != same_padding(length, size, stride, 1):
+                self.fail(
+                    f"it averages what lies within {padding} steps of padding around {length}, which TFLite does for "
+                    f"{same_padding(length, size, stride, 1)} only (same). Count the padding (count_include_pad=True)"
+                )
+            return self.pool(value, kinds.MeanPool(size, stride, padding), *places)
+        value = self.settled(self.oriented(value, *places))
+        channels = self.own_shape(value)[1]
+        ones = np.full((channels, 1, size), 1.0 / size).swapaxes(1, 2)
+        layer = kinds.Conv(ones, np.zeros(channels), stride, 1, padding)
+        return self.conv(value, layer, *places, channels)
+
+    def softmax(self, value: Value, axis: int) -> Value:
+        """Over channels, or over a vector."""
+        value = self.settled(self.by_default(value))
+        labels = self.labels(value)
+        if labels[axis] not in (CHANNELS, VECTOR):
+            self.fail(
+                f"it is a softmax along axis {axis} of {list(self.shape(value))}; allowed: along channels or a vector. Over "
+                "time it is attention: pool over time instead"
+            )
+        return replace(value, step=self.add_step(kinds.Softmax(), [value], self.own_shape(value)))
 
     def over_time(self, value: Value, kind: str, axes: Sequence[int], keep: bool) -> Value:
         """ "mean" or "max" over the axes ``axes``, all of time."""

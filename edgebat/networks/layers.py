@@ -46,10 +46,11 @@ class Conv:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Maximum over ``size`` time steps, without padding."""
+    """Maximum over ``size`` time steps; ``padding`` (left, right) steps never win."""
 
     size: int
     stride: int
+    padding: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,20 @@ class AveragePool:
 
 
 @dataclass(frozen=True)
+class MeanPool:
+    """Mean over those of ``size`` time steps that lie in the sequence; ``padding`` (left, right) as Keras' "same"."""
+
+    size: int
+    stride: int
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """exp(x) / sum(exp(x)) over the last axis."""
+
+
+@dataclass(frozen=True)
 class Flatten:
     """[T, C] to [T * C], time major."""
 
@@ -69,6 +84,11 @@ class Flatten:
 @dataclass(frozen=True)
 class LastStep:
     """[T, C] to [C]."""
+
+
+@dataclass(frozen=True)
+class Reverse:
+    """[T, C], the last time step first."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +121,22 @@ class Table:
 
 Linear = Dense | Conv
 Recurrent = LstmLayer | GruLayer
-Layer = Dense | Conv | MaxPool | AveragePool | Flatten | LastStep | Add | Concat | Scale | Table | Recurrent
+Layer = (
+    Dense
+    | Conv
+    | MaxPool
+    | AveragePool
+    | MeanPool
+    | Softmax
+    | Flatten
+    | LastStep
+    | Reverse
+    | Add
+    | Concat
+    | Scale
+    | Table
+    | Recurrent
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,13 +229,22 @@ def apply(layer: Layer, *xs: Array) -> Array:
         case Dense() | Conv():
             return activate(product(layer, layer.weight, layer.bias, x), layer.activation)
         case MaxPool():
-            return np.asarray(_pooled(x, layer.size, layer.stride).max(axis=-1))
+            padded = np.pad(x, ((0, 0), layer.padding, (0, 0)), constant_values=-np.inf)
+            return np.asarray(_pooled(padded, layer.size, layer.stride).max(axis=-1))
+        case MeanPool():
+            padded = np.pad(x, ((0, 0), layer.padding, (0, 0)), constant_values=np.nan)
+            return np.asarray(np.nanmean(_pooled(padded, layer.size, layer.stride), axis=-1))
+        case Softmax():
+            raised = np.exp(x - x.max(axis=-1, keepdims=True))
+            return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
         case AveragePool():
             return activate(_pooled(x, layer.size, layer.stride).mean(axis=-1), layer.activation)
         case Flatten():
             return x.reshape(len(x), -1)
         case LastStep():
             return x[:, -1]
+        case Reverse():
+            return x[:, ::-1]
         case Add():
             return activate(xs[0] + xs[1], layer.activation)
         case Concat():

@@ -21,6 +21,7 @@ from edgebat.graph.model import IntGraph, Node, Requant, Tensor
 from edgebat.networks import layers as kinds
 from edgebat.networks.border import OutputBorder, input_border, output_border, units_of
 from edgebat.networks.layers import INPUT, FloatNetwork, Step, apply, product, scaled
+from edgebat.networks.padded import add_padded_max, add_softmax
 from edgebat.quantization.ptq import (
     HEAD_SCALE,
     MAX_CALIBRATION,
@@ -39,7 +40,7 @@ from edgebat.runtime.kernels import build_kernel
 
 MAX_VALUES = 1 << 22
 """Of the largest activation over all calibration windows: they are held in memory twice."""
-_KEEPS_SCALE = (kinds.MaxPool, kinds.Flatten, kinds.LastStep)
+_KEEPS_SCALE = (kinds.MaxPool, kinds.Flatten, kinds.LastStep, kinds.Reverse)
 MOST_HEAD_STEPS = 8.0
 """Steps of the int16 head that one step of input times weight may be."""
 SEPARATE_HEADS = 16
@@ -241,12 +242,20 @@ class _Walk:
                 head = self.head and step.name == self.network.output
                 real = apply(layer, build.real)
                 add_linear(build, _linear(layer), label, head=head, real=real, power=self.feeds_lstm(label))
+            case kinds.MaxPool(padding=padding) as layer if padding != (0, 0):
+                add_padded_max(build, layer, step)
+            case kinds.MeanPool(size, stride, padding):
+                self.plain(step, ops.MeanPool1D(label, inputs, label, size, stride, padding))
+            case kinds.Softmax():
+                add_softmax(build, step)
             case kinds.MaxPool() as layer:
                 self.plain(step, ops.MaxPool1D(label, inputs, label, layer.size, layer.stride))
             case kinds.Flatten():
                 self.plain(step, ops.Flatten(label, inputs, label))
             case kinds.LastStep():
                 self.plain(step, ops.LastStep(label, inputs, label))
+            case kinds.Reverse():
+                self.plain(step, ops.Reverse(label, inputs, label))
             case kinds.LstmLayer() as layer:
                 self.lstm(layer, label)
             case kinds.GruLayer() as layer:

@@ -24,6 +24,7 @@ from edgebat.networks.ptq import Quantized
 from edgebat.quantization.qat import Fixed, GruCell, Linear, LstmCell, through, unproven_channels
 from edgebat.runtime import quantize_input
 from edgebat.runtime.kernels import build_kernel
+from edgebat.runtime.padded_pool import counts
 from edgebat.user_units import UserBorder, user_border_of
 
 LEARNING_RATE = 1e-4
@@ -107,8 +108,19 @@ def _float_form(node: Node, graph: IntGraph) -> Callable[..., Tensor]:
     match node:
         case ops.Add():
             return lambda a, b: a + b
+        case ops.Reverse():
+            return lambda x: x.flip(1)
         case ops.Concat():
             return lambda *parts: torch.cat(parts, dim=-1)
+        case ops.Pad1D(padding=padding, value=value):
+            edge = (value - source.zero_point) * source.scale
+            return lambda x: functional.pad(x.mT, padding, value=edge).mT
+        case ops.MeanPool1D():
+            count = torch.from_numpy(counts(node, source.shape[0]).astype(np.float32))
+            pads, window, step = node.padding, node.size, node.stride
+            return lambda x: (functional.avg_pool1d(functional.pad(x.mT, pads), window, step) * (window / count)).mT
+        case ops.Softmax():
+            return lambda x: torch.softmax(x, -1)
         case ops.AveragePool1D(size=size, stride=stride):
             return lambda x: functional.avg_pool1d(x.mT, size, stride).mT
         case ops.DepthwiseConv1D():

@@ -48,14 +48,14 @@ def mean_pool(node: MeanPool1D, source: Tensor) -> Kernel:
 def float_values(source: Tensor) -> Array:
     """float32 [256]: every int8 value as ONNX Runtime dequantizes it."""
     steps = np.arange(-128, 128) - source.zero_point
-    return steps.astype(np.float32) * np.float32(source.scale)
+    return np.asarray(steps.astype(np.float32) * np.float32(source.scale))
 
 
 def float_outputs(node: FloatPool1D, sums: Array, count: Array, target: Tensor) -> Array:
     """What becomes of float32 ``sums``, each operation rounded to float32."""
     middle = 128 if node.unsigned else 0
     steps = (sums / count.astype(np.float32)) / np.float32(target.scale) + np.float32(target.zero_point + middle)
-    return np.clip(np.rint(steps) - middle, -128, 127)
+    return np.asarray(np.clip(np.rint(steps) - middle, -128, 127))
 
 
 def float_pool(node: FloatPool1D, source: Tensor, target: Tensor) -> Kernel:

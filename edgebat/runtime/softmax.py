@@ -45,7 +45,7 @@ def reciprocal(a: Int64) -> Int64:
     for _ in range(3):
         error = (1 << 29) - doubling_high_multiply(half, x)
         x = x + np.clip(doubling_high_multiply(x, error) << 2, -INT32_MAX - 1, INT32_MAX)
-    return np.clip(x << 1, -INT32_MAX - 1, INT32_MAX)
+    return np.asarray(np.clip(x << 1, -INT32_MAX - 1, INT32_MAX), np.int64)
 
 
 def _summed(exponentials: Float32) -> Float32:
@@ -60,14 +60,14 @@ def litert(node: Softmax, target: Tensor, distance: IntArray) -> Array:
     """LiteRT's own kernel, which XNNPACK leaves to it: times the reciprocal of the scaled sum, halves up."""
     exponentials = node.table.view(np.float32)[distance]
     inverse = np.float32(1) / (_summed(exponentials) * np.float32(target.scale))
-    return np.trunc(exponentials * inverse + np.float32(0.5)).astype(np.int64) + target.zero_point
+    return np.asarray(np.trunc(exponentials * inverse + np.float32(0.5)).astype(np.int64) + target.zero_point)
 
 
 def onnxruntime(node: Softmax, target: Tensor, distance: IntArray) -> Array:
     """ONNX Runtime's QLinearSoftmax: times the whole part of 1 / scale, divided by the sum, halves to even."""
     exponentials = node.table.view(np.float32)[distance]
     steps = np.floor(np.float32(1) / np.float32(target.scale))
-    return np.rint((exponentials * steps) / _summed(exponentials)).astype(np.int64) + target.zero_point
+    return np.asarray(np.rint((exponentials * steps) / _summed(exponentials)).astype(np.int64) + target.zero_point)
 
 
 _FLOAT = {"litert": litert, "onnxruntime": onnxruntime}

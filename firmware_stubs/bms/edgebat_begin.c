@@ -52,7 +52,6 @@ static void begin_battery(edgebat_t *battery, const edgebat_model_t *model, cons
     battery->cycle = 1U;
     battery->last_ddegC = INT16_MIN;
     battery->published_cpct = EDGEBAT_UNKNOWN;
-    battery->kept_cpct = EDGEBAT_UNKNOWN;
     edgebat_bms_forget(battery);
     battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_NONE;
     /* What was never written is never read; zero all the same, so that states do not carry rubbish. */

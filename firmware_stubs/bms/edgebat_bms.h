@@ -87,7 +87,7 @@ EDGEBAT_SELDOM uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 EDGEBAT_SELDOM uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);
 
-/* Count what flowed since the sample before, twice mA * ms, charging positive. */
+/* Count what flowed since the sample before, twice mA * ms, charging positive; the time with what is not sure of it. */
 EDGEBAT_SELDOM void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms);
 
 /* The same between full and empty. */
@@ -95,6 +95,9 @@ EDGEBAT_SELDOM void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, u
 
 /* Whether the last temperature is too cold or too hot to count by; a battery without a sensor is not asked. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_is_cold(const edgebat_t *battery);
+
+/* One charge more; a sum that is out of all bounds stays as it is. */
+EDGEBAT_SELDOM int64_t edgebat_bms_sum(int64_t charge, int64_t part);
 
 /* Nothing holds twice its reference capacity, in the unit of the counters. */
 EDGEBAT_SELDOM int64_t edgebat_bms_most_charge(const edgebat_t *battery);
@@ -140,6 +143,15 @@ EDGEBAT_SELDOM void edgebat_bms_forget(edgebat_t *battery);
 
 /* The same of another cell: its SOH is no place to move from. */
 EDGEBAT_SELDOM void edgebat_bms_forget_all(edgebat_t *battery);
+
+/* A number of the model as it is published: none is below 0, or unknown. */
+EDGEBAT_SELDOM uint16_t edgebat_bms_limited(int32_t value);
+
+/* An SOH of one capacity, of the one that is 100 % now. */
+EDGEBAT_SELDOM uint16_t edgebat_bms_rescaled(const edgebat_t *battery, uint32_t cpct, uint32_t from_mAh);
+
+/* What the model says of its own 100 %, of the reference capacity: all sources have one scale. */
+EDGEBAT_SELDOM uint16_t edgebat_bms_on_scale(const edgebat_t *battery, int32_t value);
 
 /* Whether somebody can have measured this SOH with this deviation. */
 EDGEBAT_SELDOM int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct);

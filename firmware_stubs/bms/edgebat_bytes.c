@@ -32,6 +32,7 @@ FOLLOWS(ocv_sigma, ocv_cpct, 2U);
 #if EDGEBAT_RESISTANCE
 FOLLOWS(ohm_new, ohm, 2U);
 FOLLOWS(ohm_used, ohm_seen, 2U);
+FOLLOWS(ohm_count, ohm_use, 2U);
 #endif
 
 static const run_t members[] = {
@@ -48,6 +49,8 @@ static const run_t members[] = {
     RUN(ohm, 2U),
     RUN(ohm_spread, 1U),
     RUN(ohm_seen, 2U),
+    RUN(ohm_steps[0], EDGEBAT_OHM_STEPS),
+    RUN(ohm_use, 2U),
 #endif
 };
 
@@ -72,7 +75,7 @@ const edgebat_layout_t *edgebat_state_layout(const uint8_t *saved) {
         {72U, 64U, 0U, 69U},
         {144U, 90U, 4U, 140U},
         {176U, 90U, EDGEBAT_EVIDENCE, 172U},
-        {188U, 90U, EDGEBAT_EVIDENCE, EDGEBAT_SAVED_HEADER - EDGEBAT_STATE_CRC_BYTES}};
+        {212U, 90U, EDGEBAT_EVIDENCE, EDGEBAT_SAVED_HEADER - EDGEBAT_STATE_CRC_BYTES}};
     return &layouts[saved[3] - 1U];
 }
 

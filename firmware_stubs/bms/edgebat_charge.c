@@ -22,9 +22,6 @@
 /* Of the one-hour current: 5 % of a charge at 0.5C, either way. */
 #define SPREAD_PART 20
 
-/* More flows into no cell: a charge that never ends stops counting. */
-#define MOST_CHARGE (INT64_C(1) << 60U)
-
 /* Pulses, as from braking, are no charges that anybody asks about. */
 static void say(edgebat_t *battery) {
     if ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART)) {
@@ -171,8 +168,9 @@ static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int
     if ((battery->level + most <= model->increments) && (now_uV >= model->level_uV[battery->level + most])) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     }
-    while ((battery->phase == EDGEBAT_PHASE_INSIDE) && (now_uV >= model->level_uV[battery->level])) {
-        /* First crossings: the sample before lies below this level. */
+    /* First crossings: the sample before lies below this level. */
+    while ((battery->phase == EDGEBAT_PHASE_INSIDE) && (now_uV >= model->level_uV[battery->level]) &&
+           (before_uV < model->level_uV[battery->level])) {
         const uint64_t rise = (uint32_t)(now_uV - before_uV);
         const uint64_t up_to = (uint32_t)(model->level_uV[battery->level] - before_uV);
         const int64_t here =
@@ -213,7 +211,7 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
                                int64_t part, uint32_t dt_ms) {
     const edgebat_config_t *const config = battery->config;
     const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0]) ? 1U : 0U;
-    battery->charge += (battery->charge < MOST_CHARGE) ? part : 0;
+    battery->charge = edgebat_bms_sum(battery->charge, part);
     if ((battery->phase == EDGEBAT_PHASE_BELOW) && (reached != 0U)) {
         enter_window(battery);
     }

@@ -26,8 +26,11 @@
 /* A twentieth of nominal capacity, in steps of edgebat_bms_use: then what was used is worth saving. */
 #define USE_PART 186U
 
+/* No charge comes so far: one that never ends, or a saved state that lies. */
+#define MOST_CHARGE (INT64_C(1) << 60U)
+
 static uint64_t magnitude(int64_t value) {
-    return (value < 0) ? (uint64_t)-value : (uint64_t)value;
+    return (value < 0) ? (0U - (uint64_t)value) : (uint64_t)value;
 }
 
 void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor) {
@@ -35,6 +38,10 @@ void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor) {
     battery->count = 0;
     battery->anchor_ms = 0U;
     battery->cold_ms = 0U;
+}
+
+int64_t edgebat_bms_sum(int64_t charge, int64_t part) {
+    return ((charge < MOST_CHARGE) && (charge > -MOST_CHARGE)) ? (charge + part) : charge;
 }
 
 int64_t edgebat_bms_most_charge(const edgebat_t *battery) {
@@ -129,7 +136,7 @@ uint8_t edgebat_bms_is_cold(const edgebat_t *battery) {
 void edgebat_bms_count_anchor(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
     if (battery->anchor != EDGEBAT_ANCHOR_NONE) {
         const int64_t most = edgebat_bms_most_charge(battery);
-        battery->count += part;
+        battery->count = edgebat_bms_sum(battery->count, part);
         battery->anchor_ms += dt_ms;
         battery->cold_ms += (edgebat_bms_is_cold(battery) != 0U) ? dt_ms : 0U;
         /* What was taken for an end was none, or a sensor drifts. */

@@ -16,7 +16,8 @@ uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over) {
 }
 
 uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput) {
-    const uint64_t efc = throughput / ((uint64_t)nominal_mAh * (EDGEBAT_PER_MAH / 2U));
+    const uint64_t quarter = (uint64_t)nominal_mAh * (EDGEBAT_PER_MAH / 2U);
+    const uint64_t efc = (quarter != 0U) ? (throughput / quarter) : UINT16_MAX;
     return (uint16_t)((efc > UINT16_MAX) ? UINT16_MAX : efc);
 }
 

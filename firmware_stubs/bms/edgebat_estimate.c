@@ -29,10 +29,6 @@ int8_t *edgebat_bms_window(const edgebat_t *battery) {
                                                        (uint32_t)model->output_bytes, 0U)];
 }
 
-static uint16_t limited(int32_t value, int32_t most) {
-    return (uint16_t)((value < 0) ? 0 : ((value > most) ? most : value));
-}
-
 /* Whether all of the newest row, and its temperature, is like the training data. */
 static uint8_t is_known(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
@@ -162,7 +158,7 @@ static uint16_t sigma_of(const edgebat_model_t *model, const void *output) {
     const uint32_t outputs = (uint32_t)model->output_bytes / (uint32_t)sizeof(int16_t);
     uint16_t sigma = model->sigma_cpct;
     if (outputs == ((uint32_t)model->points + 4U)) {
-        sigma = limited(model->read(output, EDGEBAT_READ_SIGMA), (int32_t)EDGEBAT_UNKNOWN - 1);
+        sigma = edgebat_bms_limited(model->read(output, EDGEBAT_READ_SIGMA));
     }
     return sigma;
 }
@@ -170,18 +166,19 @@ static uint16_t sigma_of(const edgebat_model_t *model, const void *output) {
 static void take_over(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const void *const output = edgebat_bms_output(battery);
-    const int32_t most = (int32_t)EDGEBAT_UNKNOWN - 1;
     const int32_t soh = model->read(output, EDGEBAT_READ_SOH);
-    if ((soh < EDGEBAT_LEAST_SOH) || (soh > EDGEBAT_MOST_SOH)) {
+    const uint16_t cpct = edgebat_bms_on_scale(battery, soh);
+    if ((cpct < EDGEBAT_LEAST_SOH) || (soh > EDGEBAT_MOST_SOH)) {
         battery->outside = 1U;
     } else {
-        battery->estimate_rul = limited(model->read(output, EDGEBAT_READ_RUL), most);
+        battery->estimate_rul = edgebat_bms_limited(model->read(output, EDGEBAT_READ_RUL));
         for (uint32_t i = 0U; i < model->points; i++) {
-            battery->estimate_points[i] = limited(model->read(output, EDGEBAT_READ_POINTS + i), most);
+            battery->estimate_points[i] =
+                edgebat_bms_on_scale(battery, model->read(output, EDGEBAT_READ_POINTS + i));
         }
         battery->estimate_cycle = battery->row_cycle;
         battery->estimate_s = battery->clock_s;
-        edgebat_bms_learn_model(battery, (uint16_t)soh, sigma_of(model, output));
+        edgebat_bms_learn_model(battery, cpct, sigma_of(model, output));
         battery->revision++;
     }
 }

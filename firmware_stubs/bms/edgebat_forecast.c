@@ -26,9 +26,10 @@ static int8_t *forecast_window(const edgebat_forecast_t *forecast) {
     return (int8_t *)(void *)&edgebat_forecast_history(forecast)[forecast->model->cycles];
 }
 
-/* SOH of the last cycle that was measured, ppm. */
+/* SOH of the last cycle that was measured, ppm; without one the model is not asked. */
 static int32_t newest_ppm(const edgebat_forecast_t *forecast) {
-    return (int32_t)edgebat_forecast_history(forecast)[forecast->covered - 1U] * PPM_PER_CPCT;
+    const uint32_t covered = forecast->covered;
+    return (covered == 0U) ? 0 : ((int32_t)edgebat_forecast_history(forecast)[covered - 1U] * PPM_PER_CPCT);
 }
 
 /* The history as the model's input; false when the model knows nothing like it. */
@@ -56,24 +57,25 @@ static uint8_t make_window(const edgebat_forecast_t *forecast) {
 
 /* Whole cycles ahead of the first value below the end of life, on straight lines from the level now through the
  * points; EDGEBAT_UNKNOWN when it lies beyond the horizon. */
-static uint16_t cycles_to_eol(const edgebat_forecast_t *forecast, int32_t level) {
+static uint16_t cycles_to_eol(const edgebat_forecast_t *forecast, uint16_t level) {
     const edgebat_forecast_model_t *const model = forecast->model;
     const int32_t horizon = model->horizon;
-    int32_t from = level - (int32_t)model->eol_cpct;
+    const int32_t points = model->points;
+    int32_t from = (int32_t)level - (int32_t)model->eol_cpct;
     uint16_t found = EDGEBAT_UNKNOWN;
     int32_t ahead = 1;
-    for (uint32_t i = 0U; (i < model->points) && (found == EDGEBAT_UNKNOWN); i++) {
-        const int32_t change = ((int32_t)forecast->points[i] - (int32_t)model->eol_cpct) - from;
-        /* Cycle `ahead` lies (ahead * points - i * horizon) / horizon of the way from one point to the next. */
-        int32_t share = (ahead * (int32_t)model->points) - ((int32_t)i * horizon);
-        while ((share <= horizon) && (found == EDGEBAT_UNKNOWN)) {
-            if (((from * horizon) + (change * share)) < 0) {
+    for (int32_t i = 0; (i < points) && (found == EDGEBAT_UNKNOWN); i++) {
+        const int32_t to = (int32_t)forecast->points[i] - (int32_t)model->eol_cpct;
+        const int32_t last = ((i + 1) * horizon) / points;
+        while ((ahead <= last) && (found == EDGEBAT_UNKNOWN)) {
+            /* Cycle `ahead` lies share / horizon of the way from one point to the next. */
+            const int32_t share = (ahead * points) - (i * horizon);
+            if ((((int64_t)from * horizon) + ((int64_t)(to - from) * share)) < 0) {
                 found = (uint16_t)ahead;
             }
             ahead++;
-            share += model->points;
         }
-        from += change;
+        from = to;
     }
     return found;
 }
@@ -93,7 +95,7 @@ static void take_forecast(edgebat_forecast_t *forecast) {
         for (uint32_t i = 0U; i < model->points; i++) {
             forecast->points[i] = (uint16_t)model->read(output, last, EDGEBAT_FORECAST_READ_POINTS + i);
         }
-        forecast->eol = cycles_to_eol(forecast, level);
+        forecast->eol = cycles_to_eol(forecast, (uint16_t)level);
         forecast->begin = forecast->newest;
         forecast->known = 1U;
     }

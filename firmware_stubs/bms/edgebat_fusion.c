@@ -45,7 +45,7 @@ static uint32_t square(uint32_t sigma_cpct) {
 }
 
 /* By bits, from the highest that an SOH can have. */
-uint32_t edgebat_bms_square_root(uint32_t value) {
+EDGEBAT_SELDOM uint32_t edgebat_bms_square_root(uint32_t value) {
     uint32_t root = 0U;
     for (uint32_t bit = UINT32_C(1) << 15U; bit != 0U; bit >>= 1U) {
         const uint32_t next = root | bit;
@@ -66,7 +66,7 @@ static uint32_t age_efc(const edgebat_t *battery, const edgebat_evidence_t *evid
 }
 
 /* Who has measured last, in the order of the places. */
-static const edgebat_evidence_t *newest(const edgebat_t *battery) {
+static EDGEBAT_SELDOM const edgebat_evidence_t *newest(const edgebat_t *battery) {
     const edgebat_evidence_t *found = &battery->evidence[0];
     for (uint32_t by = 1U; by < EDGEBAT_EVIDENCE; by++) {
         const edgebat_evidence_t *const other = &battery->evidence[by];
@@ -102,7 +102,7 @@ static uint32_t now_4h(const edgebat_t *battery) {
     return at_most(battery->clock_s / EDGEBAT_S_PER_4H, UINT16_MAX);
 }
 
-static uint32_t variance(const edgebat_t *battery, uint32_t by) {
+static EDGEBAT_SELDOM uint32_t variance(const edgebat_t *battery, uint32_t by) {
     const edgebat_evidence_t *const evidence = &battery->evidence[by];
     const uint32_t odd = (by == EDGEBAT_BY_MODEL) ? battery->odd_rows : 0U;
     const uint32_t aged = now_4h(battery) - evidence->at_4h;
@@ -119,7 +119,7 @@ typedef struct {
     uint32_t variance[EDGEBAT_EVIDENCE];
 } heard_t;
 
-static void hear(const edgebat_t *battery, heard_t *heard) {
+static EDGEBAT_SELDOM void hear(const edgebat_t *battery, heard_t *heard) {
     const edgebat_evidence_t *const last = newest(battery);
     const uint32_t last_cpct = now_cpct(battery, last);
     for (uint32_t by = 0U; by < EDGEBAT_EVIDENCE; by++) {
@@ -142,7 +142,7 @@ static void hear(const edgebat_t *battery, heard_t *heard) {
 }
 
 /* How far apart two sources are that contradict each other by more than three times their errors, else 0. */
-static uint32_t widest_conflict(const heard_t *heard) {
+static EDGEBAT_SELDOM uint32_t widest_conflict(const heard_t *heard) {
     uint32_t widest = 0U;
     for (uint32_t one = 1U; one < EDGEBAT_EVIDENCE; one++) {
         for (uint32_t other = 0U; other < one; other++) {
@@ -160,7 +160,7 @@ static uint32_t widest_conflict(const heard_t *heard) {
 }
 
 /* The mean of all that is heard; its deviation, or half of what it has to bridge. */
-static void fuse(edgebat_t *battery) {
+static EDGEBAT_SELDOM void fuse(edgebat_t *battery) {
     static const uint8_t sources[EDGEBAT_EVIDENCE] = {EDGEBAT_SOURCE_MODEL, EDGEBAT_SOURCE_COUNTING,
                                                       EDGEBAT_SOURCE_WINDOW, EDGEBAT_SOURCE_INHERITED,
                                                       EDGEBAT_SOURCE_REST};
@@ -204,7 +204,7 @@ uint8_t edgebat_bms_is_measured(const edgebat_t *battery) {
 }
 
 /* Age takes from all, but not in equal parts: what was the best of it is the most that is left. */
-static void hold_down(edgebat_t *battery) {
+static EDGEBAT_SELDOM void hold_down(edgebat_t *battery) {
     if (edgebat_bms_is_measured(battery) != 0U) {
         if (((battery->weigh & EDGEBAT_WEIGH_NEW) != 0U) || (battery->target_cpct < battery->ceiling_cpct)) {
             battery->ceiling_cpct = battery->target_cpct;

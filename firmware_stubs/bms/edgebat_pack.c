@@ -86,7 +86,7 @@ static void compare(edgebat_pack_cell_t *cell, uint32_t part) {
         cell->away = 0U;
         cell->part = nearer(cell->part, part, (shares > USUAL) ? USUAL : shares);
         cell->noise = nearer(cell->noise, (apart > UINT16_MAX) ? UINT16_MAX : apart, USUAL);
-        cell->seen = (cell->seen < USUAL) ? (uint8_t)shares : cell->seen;
+        cell->seen = (cell->seen < USUAL) ? (uint8_t)(cell->seen + 1U) : cell->seen;
     }
 }
 

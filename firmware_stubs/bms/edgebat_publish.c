@@ -15,8 +15,12 @@
 /* So many charges into the window in a row that gave nothing make it stale as well. */
 #define MOST_FAILED 10U
 
-/* Published SOH that has moved by so much since the last revision is worth saving, 0.01 %. */
-#define KEPT_CPCT 10
+/* The published SOH moves by so much at once, unless less is left, and every move is worth saving: what was
+ * published before a loss of power is published after it. 0.01 %. */
+#define MOVE_CPCT 10U
+
+/* A deviation of the published SOH with which it is known, 0.01 %: a quarter of what a cell loses until it is worn out. */
+#define KNOWN_SIGMA 500U
 
 /* Steps without a sample, beside so many times the most that there ever were between two. */
 #define IDLE_STEPS 1000U
@@ -58,25 +62,20 @@ uint32_t edgebat_bms_pass_time(edgebat_t *battery) {
     return dt_ms;
 }
 
-/* One step towards the target. */
-static void approach(edgebat_t *battery, uint32_t dt_ms) {
+/* A move towards the target, once the slew limit allows one. */
+static EDGEBAT_SELDOM void approach(edgebat_t *battery, uint32_t dt_ms) {
     const uint64_t ready = battery->slew + ((uint64_t)dt_ms * battery->config->slew_cpct_h);
     const uint64_t steps = ready / MS_PER_H;
-    const uint32_t step = (steps > UINT16_MAX) ? UINT16_MAX : (uint32_t)steps;
     const uint32_t here = battery->published_cpct;
     const uint32_t target = battery->target_cpct;
-    battery->slew = (uint32_t)(ready % MS_PER_H);
-    if (here < target) {
-        battery->published_cpct = (uint16_t)((step < target - here) ? (here + step) : target);
+    const uint32_t left = (here < target) ? (target - here) : (here - target);
+    const uint32_t least = (left < MOVE_CPCT) ? left : MOVE_CPCT;
+    if (steps < least) {
+        battery->slew = (uint32_t)ready;
     } else {
-        battery->published_cpct = (uint16_t)((step < here - target) ? (here - step) : target);
-    }
-}
-
-static void keep(edgebat_t *battery) {
-    const int32_t moved = (int32_t)battery->published_cpct - (int32_t)battery->kept_cpct;
-    if ((moved >= KEPT_CPCT) || (moved <= -KEPT_CPCT)) {
-        battery->kept_cpct = battery->published_cpct;
+        const uint32_t step = (steps < left) ? (uint32_t)steps : left;
+        battery->published_cpct = (uint16_t)((here < target) ? (here + step) : (here - step));
+        battery->slew = (uint32_t)(ready % MS_PER_H);
         battery->revision++;
     }
 }
@@ -84,19 +83,16 @@ static void keep(edgebat_t *battery) {
 void edgebat_bms_settle(edgebat_t *battery, uint32_t dt_ms) {
     const uint8_t known = (battery->source != (uint8_t)EDGEBAT_SOURCE_NONE) ? 1U : 0U;
     const uint8_t measured = edgebat_bms_is_measured(battery);
-    if (known == 0U) {
+    if ((known == 0U) || (battery->published_cpct == battery->target_cpct)) {
         battery->slew = 0U;
     } else if ((battery->published_cpct == EDGEBAT_UNKNOWN) || (battery->config->slew_cpct_h == 0U) ||
-               (battery->published_cpct == battery->target_cpct) ||
                ((measured != 0U) && (battery->settled == 0U))) {
         /* The first measured value takes the place of a guess at once. */
         battery->published_cpct = battery->target_cpct;
         battery->slew = 0U;
+        battery->revision++;
     } else {
         approach(battery, dt_ms);
-    }
-    if (known != 0U) {
-        keep(battery);
     }
     if (measured != 0U) {
         battery->settled = 1U;
@@ -124,12 +120,23 @@ static uint8_t is_silent(const edgebat_t *battery) {
     return ((battery->hole_ms >= battery->config->invalid_ms) || (battery->idle_steps > most)) ? 1U : 0U;
 }
 
-static edgebat_status_t status_of(const edgebat_t *battery) {
+/* Whether somebody else than the model knows the SOH well: then nothing depends on what the model lacks. */
+static uint8_t is_known_without(const edgebat_t *battery, const edgebat_result_t *result) {
+    return ((result->source != (uint8_t)EDGEBAT_SOURCE_MODEL) && (battery->conflict == 0U) &&
+            (result->sigma_cpct <= KNOWN_SIGMA))
+               ? 1U
+               : 0U;
+}
+
+/* After the deviation. */
+static edgebat_status_t status_of(const edgebat_t *battery, const edgebat_result_t *result) {
     edgebat_status_t status = EDGEBAT_STATUS_OK;
     if (battery->corrupt != 0U) {
         status = EDGEBAT_STATUS_MODEL_CORRUPT;
     } else if (is_silent(battery) != 0U) {
         status = EDGEBAT_STATUS_INPUT_INVALID;
+    } else if (is_known_without(battery, result) != 0U) {
+        /* whatever the model lacks */
     } else if (battery->outside != 0U) {
         status = EDGEBAT_STATUS_OUT_OF_DOMAIN;
     } else if (has_estimate(battery) == 0U) {
@@ -189,10 +196,10 @@ EDGEBAT_SELDOM int edgebat_result(const edgebat_t *battery, edgebat_result_t *re
     }
     const uint8_t known = (battery->published_cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
     result->source = (known != 0U) ? battery->source : (uint8_t)EDGEBAT_SOURCE_NONE;
-    result->status = (uint8_t)status_of(battery);
     result->charge = battery->charge_ended;
     result->soh_cpct = battery->published_cpct;
     result->sigma_cpct = (known != 0U) ? deviation(battery) : EDGEBAT_UNKNOWN;
+    result->status = (uint8_t)status_of(battery, result);
     result->model_cpct = battery->evidence[EDGEBAT_BY_MODEL].cpct;
     result->counting_cpct = edgebat_bms_counting(battery);
     result->age_cycles = age_cycles(battery);

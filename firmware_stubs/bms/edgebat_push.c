@@ -13,6 +13,12 @@
 #define LEAST_DDEGC (-600)
 #define MOST_DDEGC 1200
 
+/* In a longer step nobody has seen when current began or ended. */
+#define SEEN_MS 5000U
+
+/* More than an offset makes in the time of the longest count, 0.01 %. */
+#define MOST_UNSEEN (EDGEBAT_ANCHOR_MS / EDGEBAT_MS_PER_CPCT)
+
 static int plausible(const edgebat_config_t *config, const edgebat_sample_t *sample) {
     return ((sample->valid & EDGEBAT_VALID_VOLTAGE) != 0U) &&
            ((sample->valid & EDGEBAT_VALID_CURRENT) != 0U) && (sample->cell_mV >= config->min_mV) &&
@@ -39,13 +45,22 @@ static EDGEBAT_SELDOM void bridge(edgebat_t *battery, int16_t cell_mV, uint8_t r
     }
 }
 
+/* The charge of a step is the mean of two currents, times its length; where one of them is none, it may be nothing
+ * or twice as much. The time in which an offset of the sensor would make as much is added to that of a count. */
+static EDGEBAT_SELDOM uint32_t unseen_ms(const edgebat_t *battery, int64_t part) {
+    const uint32_t cpct = edgebat_bms_in_cpct(battery, part);
+    return ((cpct < MOST_UNSEEN) ? cpct : MOST_UNSEEN) * EDGEBAT_MS_PER_CPCT;
+}
+
 static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
     const edgebat_config_t *const config = battery->config;
     const int32_t charging_mA =
         (config->sign == (uint8_t)EDGEBAT_DISCHARGE_POSITIVE) ? -sample->current_mA : sample->current_mA;
     const uint64_t magnitude_mA = (uint32_t)((charging_mA < 0) ? -charging_mA : charging_mA);
     const uint8_t resting = ((magnitude_mA * EDGEBAT_REST_PART) <= config->nominal_mAh) ? 1U : 0U;
+    const uint8_t rested = (battery->rest_ms != 0U) ? 1U : 0U;
     const uint32_t dt_ms = battery->hole_ms;
+    uint32_t counted_ms = 0U;
     int64_t part = 0;
     battery->hole_ms = 0U;
     if (edgebat_bms_has_temperature(sample) != 0U) {
@@ -55,7 +70,8 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
         bridge(battery, sample->cell_mV, resting);
     } else {
         part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
-        edgebat_bms_count(battery, part, dt_ms);
+        counted_ms = dt_ms + (((dt_ms > SEEN_MS) && (rested != resting)) ? unseen_ms(battery, part) : 0U);
+        edgebat_bms_count(battery, part, counted_ms);
 #if EDGEBAT_RESISTANCE
         edgebat_bms_follow_resistance(battery, sample, charging_mA, dt_ms);
 #endif
@@ -70,7 +86,7 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
     edgebat_bms_find_anchor(battery, sample->cell_mV, charging_mA, dt_ms);
     battery->last_mA = charging_mA;
     if (battery->ocv != NULL) {
-        battery->ocv->follow(battery, sample->cell_mV, part, dt_ms);
+        battery->ocv->follow(battery, sample->cell_mV, part, counted_ms);
     }
     edgebat_bms_park(battery, resting, dt_ms);
     battery->last_mV = sample->cell_mV;

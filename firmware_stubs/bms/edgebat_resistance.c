@@ -26,7 +26,7 @@
 #define APART_PART 932U
 
 /* So many medians are the average, and the resistance of a new cell; then each counts as much. */
-#define USUAL 32U
+#define USUAL 64U
 
 /* Fewer say nothing. */
 #define LEAST_SEEN 8U
@@ -55,7 +55,7 @@ void edgebat_bms_default_resistance(edgebat_config_t *config) {
     resistance->new_uOhm = 0U;
     resistance->step_mA = (int32_t)((step_mA > 0U) ? step_mA : 1U);
     resistance->step_ms = 2000U;
-    resistance->sigma_cpct = 300U;
+    resistance->sigma_cpct = 500U;
     resistance->is_new = 0U;
     for (uint32_t i = 0U; i < EDGEBAT_RESISTANCE_POINTS; i++) {
         resistance->permille[i] = permille[i];
@@ -144,17 +144,18 @@ static EDGEBAT_SELDOM void take_step(edgebat_t *battery, int32_t ohm) {
     }
 }
 
-/* The current has changed by so much: what that says, if it says anything. */
-static EDGEBAT_SELDOM void judge_step(edgebat_t *battery, const edgebat_sample_t *sample, int32_t rise_mA) {
+/* The current has changed by so much, up or down: what that says, if it says anything. */
+static EDGEBAT_SELDOM void judge_step(edgebat_t *battery, const edgebat_sample_t *sample, uint32_t step_mA,
+                                      uint8_t falls) {
     const int32_t moved_mV = (int32_t)sample->cell_mV - battery->last_mV;
     const uint32_t permille = (edgebat_bms_has_temperature(sample) != 0U)
                                   ? permille_at(battery->config, sample->temperature_ddegC)
                                   : 0U;
     if ((permille != 0U) && (unsigned_of(moved_mV) <= MOST_STEP_MV)) {
-        const uint64_t ohm = (unsigned_of(moved_mV) * PER_OHM) / ((uint64_t)unsigned_of(rise_mA) * permille);
+        const uint64_t ohm = (unsigned_of(moved_mV) * PER_OHM) / ((uint64_t)step_mA * permille);
         if (ohm <= MOST_OHM) {
             const int32_t magnitude = (int32_t)ohm;
-            take_step(battery, ((moved_mV < 0) == (rise_mA < 0)) ? magnitude : -magnitude);
+            take_step(battery, ((moved_mV < 0) == (falls != 0U)) ? magnitude : -magnitude);
         }
     }
 }
@@ -163,11 +164,12 @@ void edgebat_bms_follow_resistance(edgebat_t *battery, const edgebat_sample_t *s
                                    uint32_t dt_ms) {
     const edgebat_resistance_config_t *const resistance = &battery->config->resistance;
     const int32_t rise_mA = charging_mA - battery->last_mA;
-    if ((unsigned_of(rise_mA) >= (uint32_t)resistance->step_mA) && (dt_ms <= resistance->step_ms)) {
+    const uint32_t step_mA = unsigned_of(rise_mA);
+    if ((step_mA >= (uint32_t)resistance->step_mA) && (dt_ms <= resistance->step_ms)) {
         const uint16_t used = (uint16_t)(edgebat_bms_use(battery) - battery->ohm_use);
         const uint8_t first = ((battery->ohm_seen == 0U) && (battery->ohm_count == 0U)) ? 1U : 0U;
         if ((first != 0U) || (used >= (battery->config->nominal_mAh / APART_PART))) {
-            judge_step(battery, sample, rise_mA);
+            judge_step(battery, sample, step_mA, (rise_mA < 0) ? 1U : 0U);
         }
     }
 }
@@ -226,7 +228,14 @@ EDGEBAT_SELDOM int edgebat_begin_resistance(edgebat_t *battery, uint32_t new_uOh
 uint8_t edgebat_state_resistance_is_possible(const uint8_t *saved) {
     const uint8_t *const at = &saved[EDGEBAT_STATE_RESISTANCE];
     const uint32_t ohm = edgebat_state_32(at, 0U);
-    return ((ohm <= MOST_OHM) && (edgebat_state_32(at, 4U) <= MOST_OHM) && ((ohm != 0U) == (at[10] != 0U)) &&
+    uint8_t sound = 1U;
+    for (uint32_t i = 0U; i < EDGEBAT_OHM_STEPS; i++) {
+        const uint32_t step = edgebat_state_32(at, 12U + (4U * i));
+        const uint32_t magnitude = ((step >> 31U) != 0U) ? (~step + 1U) : step;
+        sound = (magnitude <= MOST_OHM) ? sound : 0U;
+    }
+    return ((sound != 0U) && (edgebat_state_16(at, 34U) < EDGEBAT_OHM_STEPS) && (ohm <= MOST_OHM) &&
+            (edgebat_state_32(at, 4U) <= MOST_OHM) && ((ohm != 0U) == (at[10] != 0U)) &&
             (edgebat_state_16(at, 8U) <= EDGEBAT_HUNDRED_PERCENT) && (at[10] <= USUAL) &&
             (at[11] <= EDGEBAT_OHM_NEW))
                ? 1U

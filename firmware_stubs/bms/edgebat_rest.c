@@ -30,6 +30,10 @@
 /* A state of charge that is less sure lies in the flat part of the table, 0.01 %. */
 #define MOST_SOC_SIGMA 300U
 
+/* What is measured now weighs a ninth at least, whatever was measured before: the cell fades. */
+#define WHOLE 256U
+#define LEAST_WEIGHT (WHOLE / 9U)
+
 #define MOST_POINTS 256U
 #define MOST_TABLE_SIGMA 1000U
 
@@ -57,6 +61,39 @@ static EDGEBAT_SELDOM soc_t look_up(const edgebat_ocv_t *table, int32_t cell_mV)
     return soc;
 }
 
+/* Of what all capacities by this table have in common. */
+static EDGEBAT_SELDOM uint32_t table_variance(const edgebat_t *battery, uint32_t cpct) {
+    const uint32_t sigma = battery->ocv->sigma_cpct;
+    const uint32_t held = battery->ocv->soh_cpct;
+    const uint32_t lost = (cpct < held) ? (held - cpct) : 0U;
+    const uint32_t aged = (lost * battery->ocv->aged_percent) / 100U;
+    return (sigma * sigma) + (aged * aged);
+}
+
+/* One capacity beside those before it: what each errs by itself is averaged, what they have in common stays. Two
+ * that contradict each other are both believed by half, until a third has come. */
+static EDGEBAT_SELDOM void average(edgebat_t *battery, uint32_t cpct, uint32_t variance) {
+    const edgebat_evidence_t *const before = &battery->evidence[EDGEBAT_BY_REST];
+    uint32_t mean = cpct;
+    uint32_t own = variance;
+    if (before->cpct != EDGEBAT_UNKNOWN) {
+        const uint32_t said = before->cpct;
+        const uint32_t faded = edgebat_bms_faded(battery, (uint32_t)battery->efc - before->at_efc);
+        const uint32_t all = ((uint32_t)before->sigma_cpct * before->sigma_cpct) + (faded * faded);
+        const uint32_t common = table_variance(battery, said);
+        const uint32_t both = own + ((all > common) ? (all - common) : 0U);
+        const uint32_t share = (both - own) / ((both / WHOLE) + 1U);
+        const uint32_t weight = (share > LEAST_WEIGHT) ? share : LEAST_WEIGHT;
+        const uint32_t apart = (cpct > said) ? (cpct - said) : (said - cpct);
+        const uint32_t moved = (apart * weight) / WHOLE;
+        mean = (cpct > said) ? (said + moved) : (said - moved);
+        own = (own / WHOLE) * weight;
+        own += (((apart * apart) / 9U) > both) ? ((apart * apart) / 4U) : 0U;
+    }
+    edgebat_bms_learn(battery, EDGEBAT_BY_REST, (uint16_t)mean,
+                      edgebat_bms_square_root(own + table_variance(battery, mean)));
+}
+
 /* The charge since the last rest, over what it has made of the state of charge. */
 static EDGEBAT_SELDOM void weigh_rests(edgebat_t *battery, const soc_t *soc, uint32_t apart) {
     const uint32_t ends = edgebat_bms_square_root((soc->sigma * soc->sigma) +
@@ -70,12 +107,18 @@ static EDGEBAT_SELDOM void weigh_rests(edgebat_t *battery, const soc_t *soc, uin
         const uint32_t by_ends = (ends * cpct) / apart;
         const uint32_t by_offset =
             ((battery->ocv_ms / EDGEBAT_MS_PER_CPCT) * EDGEBAT_HUNDRED_PERCENT) / apart;
-        const uint32_t by_table = battery->ocv->sigma_cpct;
-        edgebat_bms_learn(
-            battery, EDGEBAT_BY_REST, (uint16_t)cpct,
-            edgebat_bms_square_root((by_ends * by_ends) + (by_offset * by_offset) + (by_table * by_table)));
+        average(battery, cpct, (by_ends * by_ends) + (by_offset * by_offset));
         battery->revision++;
     }
+}
+
+/* From here on charge is counted, if it is known where that is. */
+static EDGEBAT_SELDOM void begin_rest(edgebat_t *battery, uint32_t soc_cpct, uint32_t sigma) {
+    battery->ocv_cpct = (uint16_t)soc_cpct;
+    battery->ocv_sigma = (uint16_t)sigma;
+    battery->ocv_charge = 0;
+    battery->ocv_ms = 0U;
+    battery->ocv_odd_ms = 0U;
 }
 
 /* The cell has rested long enough. What lies too close to the last rest waits for more. */
@@ -89,11 +132,7 @@ static EDGEBAT_SELDOM void take_rest(edgebat_t *battery, int16_t cell_mV) {
             weigh_rests(battery, &soc, apart);
         }
         if ((known == 0U) || (apart >= LEAST_APART)) {
-            battery->ocv_cpct = (uint16_t)soc.cpct;
-            battery->ocv_sigma = (uint16_t)soc.sigma;
-            battery->ocv_charge = 0;
-            battery->ocv_ms = 0U;
-            battery->ocv_odd_ms = 0U;
+            begin_rest(battery, soc.cpct, soc.sigma);
         }
     }
 }
@@ -102,17 +141,16 @@ static uint32_t absolute(int32_t value) {
     return (uint32_t)((value < 0) ? -value : value);
 }
 
-static void count_since(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
+static void count_since(edgebat_t *battery, int64_t part, uint32_t counted_ms) {
     const uint32_t nominal = battery->config->nominal_mAh;
     const uint8_t fast = (absolute(battery->last_mA) > nominal) ? 1U : 0U;
     const int64_t most = edgebat_bms_most_charge(battery);
-    battery->ocv_charge += part;
-    battery->ocv_ms += dt_ms;
-    battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? dt_ms : 0U;
+    battery->ocv_charge = edgebat_bms_sum(battery->ocv_charge, part);
+    battery->ocv_ms += counted_ms;
+    battery->ocv_odd_ms += ((fast != 0U) || (edgebat_bms_is_cold(battery) != 0U)) ? counted_ms : 0U;
     if ((battery->ocv_charge > most) || (battery->ocv_charge < -most) ||
         (battery->ocv_ms > EDGEBAT_ANCHOR_MS)) {
-        battery->ocv_cpct = EDGEBAT_UNKNOWN; /* a sensor drifts, or the rest was none */
-        battery->ocv_charge = 0;
+        begin_rest(battery, EDGEBAT_UNKNOWN, 0U); /* a sensor drifts, or the rest was none */
     }
 }
 
@@ -132,10 +170,10 @@ static uint8_t is_rested(const edgebat_t *battery, uint32_t moved_mV) {
 }
 
 /* After a sample was counted, before its rest is: `rest_ms` is that of the sample before. */
-void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms) {
+void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t counted_ms) {
     const uint32_t moved_mV = absolute((int32_t)cell_mV - battery->rested_mV);
-    if ((battery->ocv_cpct != EDGEBAT_UNKNOWN) && (dt_ms <= battery->config->max_gap_ms)) {
-        count_since(battery, part, dt_ms);
+    if (battery->ocv_cpct != EDGEBAT_UNKNOWN) {
+        count_since(battery, part, counted_ms);
     }
     const uint8_t rested = is_rested(battery, moved_mV);
     if (rested != 0U) {
@@ -155,7 +193,8 @@ EDGEBAT_SELDOM int edgebat_use_ocv(edgebat_t *battery, const edgebat_ocv_t *tabl
     }
     int code = EDGEBAT_OK;
     if ((table->points < 2U) || (table->points > MOST_POINTS) || (table->sigma_mV == 0U) ||
-        (table->sigma_mV > MOST_TABLE_SIGMA) || (table->sigma_cpct > EDGEBAT_HUNDRED_PERCENT)) {
+        (table->sigma_mV > MOST_TABLE_SIGMA) || (table->sigma_cpct > EDGEBAT_HUNDRED_PERCENT) ||
+        (table->aged_percent > 100U) || (table->soh_cpct > (uint32_t)EDGEBAT_MOST_SOH)) {
         code = EDGEBAT_ERR_CONFIG;
     }
     for (uint32_t i = 1U; (code == EDGEBAT_OK) && (i < table->points); i++) {

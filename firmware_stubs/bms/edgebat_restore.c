@@ -60,25 +60,37 @@ static void restore_window(edgebat_t *battery, const uint8_t *saved) {
     }
 }
 
-static uint16_t rescaled(uint16_t cpct, uint32_t from_mAh, uint32_t to_mAh) {
+uint16_t edgebat_bms_limited(int32_t value) {
+    const int32_t most = (int32_t)EDGEBAT_UNKNOWN - 1;
+    return (uint16_t)((value < 0) ? 0 : ((value > most) ? most : value));
+}
+
+uint16_t edgebat_bms_rescaled(const edgebat_t *battery, uint32_t cpct, uint32_t from_mAh) {
+    const uint32_t to_mAh = battery->config->reference_mAh;
     uint32_t scaled = cpct;
-    if (cpct != EDGEBAT_UNKNOWN) {
+    if ((cpct != EDGEBAT_UNKNOWN) && (from_mAh != to_mAh)) {
         scaled = not_above((uint32_t)((((uint64_t)cpct * from_mAh) + (to_mAh / 2U)) / to_mAh),
                            (uint32_t)EDGEBAT_MOST_SOH);
     }
     return (uint16_t)scaled;
 }
 
+uint16_t edgebat_bms_on_scale(const edgebat_t *battery, int32_t value) {
+    const edgebat_config_t *const config = battery->config;
+    return edgebat_bms_rescaled(battery, edgebat_bms_limited(value),
+                                (battery->model->of_nominal != 0U) ? config->nominal_mAh
+                                                                   : config->reference_mAh);
+}
+
 /* Another model's window and estimates mean nothing to this one; what they all said of the cell does, of the
  * capacity that is 100 % now. */
 static void inherit(edgebat_t *battery, const uint8_t *saved) {
     const uint32_t from_mAh = edgebat_state_32(saved, 20U);
-    const uint32_t to_mAh = battery->config->reference_mAh;
     edgebat_bms_weigh(battery);
     const uint8_t measured = edgebat_bms_is_measured(battery);
-    const uint16_t cpct = rescaled(battery->target_cpct, from_mAh, to_mAh);
+    const uint16_t cpct = edgebat_bms_rescaled(battery, battery->target_cpct, from_mAh);
     edgebat_bms_forget(battery);
-    battery->published_cpct = rescaled(battery->published_cpct, from_mAh, to_mAh);
+    battery->published_cpct = edgebat_bms_rescaled(battery, battery->published_cpct, from_mAh);
     battery->efc = edgebat_bms_efc(battery->config->nominal_mAh, battery->throughput);
     if (measured != 0U) {
         edgebat_bms_learn(battery, EDGEBAT_BY_INHERITED,
@@ -105,7 +117,6 @@ void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
     }
     battery->parked = edgebat_bms_is_parked(battery);
     battery->kept_use = edgebat_bms_use(battery);
-    battery->kept_cpct = battery->published_cpct;
 }
 
 int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct) {
@@ -118,7 +129,6 @@ void edgebat_bms_forget_all(edgebat_t *battery) {
     edgebat_bms_forget(battery);
     battery->settled = 0U;
     battery->published_cpct = EDGEBAT_UNKNOWN;
-    battery->kept_cpct = EDGEBAT_UNKNOWN;
 }
 
 EDGEBAT_SELDOM int edgebat_seed(edgebat_t *battery, uint16_t soh_cpct, uint16_t sigma_cpct) {

@@ -7,7 +7,9 @@
 
 #include <stddef.h>
 
-static const uint8_t magic[3] = {0x45U, 0x42U, 0x53U};
+/* "EBS", and the version in the highest byte. */
+#define MAGIC UINT32_C(0x00534245)
+#define MAGIC_BITS UINT32_C(0x00FFFFFF)
 
 #define CRC_OFFSET (EDGEBAT_SAVED_HEADER - EDGEBAT_STATE_CRC_BYTES)
 
@@ -38,18 +40,17 @@ EDGEBAT_SELDOM int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t 
     uint8_t *const rows = &points[2U * model->points];
     const int8_t *const window = edgebat_bms_window(battery);
     battery->sequence++;
-    battery->kept_cpct = battery->published_cpct;
     battery->kept_use = edgebat_bms_use(battery);
     battery->parked = edgebat_bms_is_parked(battery);
-    for (uint32_t i = 0U; i < sizeof magic; i++) {
-        saved[i] = magic[i];
+    const uint32_t owner[] = {MAGIC | (EDGEBAT_STATE_VERSION << 24U),
+                              length,
+                              model->fingerprint,
+                              battery->sequence,
+                              battery->config->nominal_mAh,
+                              battery->config->reference_mAh};
+    for (uint32_t i = 0U; i < (sizeof owner / sizeof owner[0]); i++) {
+        put(&saved[4U * i], owner[i], 4U);
     }
-    saved[3] = (uint8_t)EDGEBAT_STATE_VERSION;
-    put(&saved[4], length, 4U);
-    put(&saved[8], model->fingerprint, 4U);
-    put(&saved[12], battery->sequence, 4U);
-    put(&saved[16], battery->config->nominal_mAh, 4U);
-    put(&saved[20], battery->config->reference_mAh, 4U);
     edgebat_state_put(battery, saved);
     put(&saved[CRC_OFFSET], edgebat_crc32(0U, saved, CRC_OFFSET), EDGEBAT_STATE_CRC_BYTES);
     for (uint32_t i = 0U; i < model->points; i++) {
@@ -139,7 +140,7 @@ EDGEBAT_SELDOM int edgebat_state_check(const edgebat_model_t *model, const edgeb
         code = EDGEBAT_ERR_LENGTH;
     } else if (is_blank(at, bytes) != 0U) {
         code = EDGEBAT_ERR_BLANK;
-    } else if ((at[0] != magic[0]) || (at[1] != magic[1]) || (at[2] != magic[2]) || (at[3] < 1U) ||
+    } else if (((edgebat_state_32(at, 0U) & MAGIC_BITS) != MAGIC) || (at[3] < 1U) ||
                (at[3] > EDGEBAT_STATE_VERSIONS)) {
         code = EDGEBAT_ERR_FORMAT;
     } else {

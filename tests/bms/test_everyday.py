@@ -14,7 +14,7 @@ from edgebat.bms.results import Source, Status
 from edgebat.bms.samples import Samples, samples_array
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeEnd
+from edgebat.tasks.health.charge_types import UNKNOWN, ChargeEnd
 from tests.bms.test_charge import assert_equal, counter, firmware
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles, discharge, feed, rest
 
@@ -252,7 +252,7 @@ def test_the_morning_begins_where_the_evening_ended(graph: IntGraph):
         evening = estimator.published
         morning = Estimator(graph, estimator.config)
         morning.restore(saved)
-        assert abs(morning.published - evening) <= 20
+        assert morning.published == evening
     assert estimator.published < first - 600
 
 
@@ -312,6 +312,29 @@ def test_a_cell_that_the_model_can_never_see_is_refused(graph: IntGraph, limits:
         Estimator(graph, Config(NOMINAL_MAH, **limits))
 
 
+@pytest.mark.parametrize("reference_mah", [NOMINAL_MAH * 9 // 10, NOMINAL_MAH * 11 // 10])
+def test_model_and_counting_have_one_scale(graph: IntGraph, reference_mah: int):
+    """The model's 100 % is nominal; what is published is of the reference capacity, whoever says it."""
+    nominal, other = aged(graph), aged(graph, reference_mah=reference_mah, **LIMITS)
+    scale = NOMINAL_MAH / reference_mah
+    said, rescaled = nominal.result(), other.result()
+    assert abs(rescaled.model_cpct - scale * said.model_cpct) < 1
+    assert rescaled.soh_cpct == rescaled.model_cpct
+    for before, after in zip(said.points_cpct[: said.points], rescaled.points_cpct, strict=False):
+        assert abs(after - scale * before) < 1
+    minutes = round(60 * said.model_cpct / 10_000)
+    live(other, full(), down(minutes=minutes))
+    assert abs(other.result().counting_cpct - other.result().model_cpct) < 300, "2 A for as long as the model says"
+    assert other.result().status == Status.OK
+
+
+def test_a_model_of_the_first_capacity_needs_no_other_scale(graph: IntGraph):
+    task = {**graph.meta["task"], "soh_reference": "first"}
+    first = replace(graph, meta={**graph.meta, "task": task})
+    said = aged(first, reference_mah=NOMINAL_MAH * 9 // 10).result()
+    assert said.model_cpct == aged(graph).result().model_cpct
+
+
 def test_when_samples_stop_the_status_says_so(graph: IntGraph):
     estimator = aged(graph)
     for _ in range(2000):
@@ -324,7 +347,9 @@ def test_when_samples_stop_the_status_says_so(graph: IntGraph):
 
 
 def test_c_equals_python_on_everyday_use(model_file: Path, tmp_path: Path):
-    host, twin = firmware(model_file, tmp_path / "build", **LIMITS, rated_cycles=300)
+    host, twin = firmware(
+        model_file, tmp_path / "build", **LIMITS, rated_cycles=300, reference_mah=NOMINAL_MAH * 19 // 20
+    )
     glitch = down()
     glitch["temperature_ddegc"][20] = -400
     parts = [

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from edgebat.bms import pack, rest
-from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.estimator import KNOWN_SIGMA, Config, Estimator
 from edgebat.bms.fusion import By
 from edgebat.bms.results import Source, Status
 from edgebat.graph import load_graph
-from edgebat.tasks.health.charge_counter import COUNTED_DDEGC, CURRENT_FLOOR, MOST_ANCHOR_MS, UNKNOWN
+from edgebat.tasks.health.charge_types import COUNTED_DDEGC, CURRENT_FLOOR, MOST_ANCHOR_MS, SEEN_MS
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, cycles
 from tests.bms_samples import rest as quiet
 
@@ -43,11 +43,15 @@ def test_the_numbers_of_rests_are_those_of_the_code():
         (r"above (\d+) degC", COUNTED_DDEGC[1] // 10),
         (r"At least (\d+) % of charge", rest.LEAST_APART_CPCT // 100),
         (r"without current \(C/(\d+)\)", CURRENT_FLOOR),
-        (r"own deviation \((\d+) points", rest.OcvTable((1, 2)).sigma_cpct // 100),
+        (r"own deviation \(([\d.]+) points", rest.OcvTable((1, 2)).sigma_cpct / 100),
+        (r"(\d+) % of the capacity lost", rest.AGED_PERCENT),
+        (r"longer than (\d+) s", SEEN_MS // 1000),
     ):
         found = re.search(words, text)
         assert found, words
-        assert int(found[1]) == value, words
+        assert float(found[1]) == value, words
+    assert "the newest weighs a ninth at least" in text
+    assert rest.WHOLE // 9 == rest.LEAST_WEIGHT
     assert "after half an hour without current" in text
     assert rest.REST_MS == 30 * 60_000
     assert "five hours without power" in text
@@ -65,7 +69,7 @@ def test_the_numbers_of_the_pack_are_those_of_the_code():
 def test_the_first_question_that_is_answered_with_yes_decides(model_file: Path):
     diagram = PAGE[PAGE.index("edgebat_result\n  |") :].split("```")[0]
     order = [Status[word] for word in re.findall(r"yes --> ([A-Z_]+)", diagram)]
-    assert [*order, Status.OK] == sorted({*Status}, key=lambda status: [*order, Status.OK].index(status))
+    assert sorted(order) == sorted(Status)
     graph = load_graph(model_file)
     estimator = Estimator(graph, Config(NOMINAL_MAH))
     for sample in cycles(4, seconds=KNOWN_SECONDS):
@@ -76,8 +80,9 @@ def test_the_first_question_that_is_answered_with_yes_decides(model_file: Path):
     answers = {
         Status.STALE: lambda: setattr(estimator.counter, "failed", 10),
         Status.CONFLICT: lambda: estimator.fusion.learn(By.COUNTING, estimator.published + 3000, 100),
-        Status.WARMUP: lambda: setattr(estimator.fusion.evidence[By.MODEL], "cpct", UNKNOWN),
+        Status.WARMUP: lambda: estimator.forget(),
         Status.OUT_OF_DOMAIN: lambda: setattr(estimator, "outside", True),
+        Status.OK: lambda: estimator.fusion.learn(By.INHERITED, estimator.published, 100),
         Status.INPUT_INVALID: lambda: estimator.idle(10_000),
         Status.MODEL_CORRUPT: lambda: setattr(estimator, "corrupt", True),
     }
@@ -86,6 +91,15 @@ def test_the_first_question_that_is_answered_with_yes_decides(model_file: Path):
         answer()
         estimator.fusion.weigh()
         assert estimator.result().status == status
+
+
+@pytest.mark.parametrize(("sigma", "status"), [(500, Status.OK), (501, Status.WARMUP)])
+def test_the_number_of_a_known_soh_is_that_of_the_code(sigma: int, status: Status, model_file: Path):
+    assert f"known to {KNOWN_SIGMA // 100} points" in rows("status")["OK"][0]
+    estimator = Estimator(load_graph(model_file), Config(NOMINAL_MAH))
+    estimator.seed(8765, sigma)
+    estimator.settle()
+    assert estimator.result().status == status
 
 
 @pytest.mark.parametrize("source", [source for source in Source if source not in (Source.NONE, Source.DATASHEET)])

@@ -43,6 +43,18 @@ def test_the_can_database_describes_what_the_c_code_packs(model: BmsModel):
     assert forecast.decode(bytes.fromhex("0002E8 03D007FFFF".replace(" ", "")))["SOH_in_5"] == 10
 
 
+def test_a_firmware_that_measures_resistance_describes_it(model: BmsModel):
+    cantools = pytest.importorskip("cantools")
+    database = cantools.database.load_string(dbc_text(model, resistance=True), database_format="dbc", strict=True)
+    message = database.get_message_by_name("EDGEBAT_Resistance")
+    assert message.frame_id == 0x6E7
+    signals = message.decode(bytes.fromhex("30750000 2C01 E02E".replace(" ", "")))
+    assert signals == {"Resistance": 30_000, "Resistance_Sigma": 3, "Resistance_of_New": 120}
+    unknown = message.decode(bytes([0xFF] * 8))
+    assert {str(value) for value in unknown.values()} == {"unknown"}
+    assert "Resistance" not in dbc_text(model)
+
+
 OFFSETS = """
 #include "edgebat/edgebat.h"
 #include <stddef.h>
@@ -51,6 +63,9 @@ OFFSETS = """
 int main(void) {
     SHOW(soh_cpct); SHOW(sigma_cpct); SHOW(rul_cycles); SHOW(model_cpct); SHOW(counting_cpct); SHOW(age_cycles);
     SHOW(age_s); SHOW(cycle); SHOW(revision); SHOW(throughput_mAh); SHOW(efc_quarters); SHOW(window_ppm);
+#if EDGEBAT_RESISTANCE
+    SHOW(resistance_uOhm); SHOW(resistance_sigma_cpct); SHOW(resistance_cpct);
+#endif
     SHOW(points); SHOW(warmup); SHOW(status); SHOW(source); SHOW(charge);
     printf("points_cpct_1 %d\\n", (int)offsetof(edgebat_result_t, points_cpct) + 2);
     return 0;
@@ -58,20 +73,22 @@ int main(void) {
 """
 
 
+@pytest.mark.parametrize("resistance", [False, True])
 @pytest.mark.parametrize("flags", [(), ("-fshort-enums",)])
 def test_the_measurement_description_knows_where_the_compiler_puts_things(
-    model: BmsModel, tmp_path: Path, flags: tuple[str, ...]
+    model: BmsModel, tmp_path: Path, flags: tuple[str, ...], resistance: bool
 ):
     program = tmp_path / "offsets.c"
     program.write_text(OFFSETS)
+    flags = (*flags, f"-DEDGEBAT_RESISTANCE={int(resistance)}")
     command = [c_compiler(), *flags, f"-I{firmware_dir() / 'include'}", str(program), "-o", str(tmp_path / "offsets")]
     subprocess.run(command, check=True)
     printed = subprocess.run([str(tmp_path / "offsets")], check=True, capture_output=True, text=True).stdout
     offsets = dict(line.split() for line in printed.splitlines())
-    text = a2l_text(model, "soh")
+    text = a2l_text(model, "soh", resistance=resistance)
     found = dict(re.findall(r"MEASUREMENT edgebat_result_values\.(\w+) .*?SYMBOL_LINK \"\w+\" (\d+)", text, re.DOTALL))
     assert {name: found[name] for name in offsets} == offsets
-    assert text.count("/begin MEASUREMENT") == text.count("/end MEASUREMENT") == 17 + model.points
+    assert text.count("/begin MEASUREMENT") == text.count("/end MEASUREMENT") == 17 + 3 * resistance + model.points
 
 
 def test_addresses_come_from_the_linked_firmware(model: BmsModel, tmp_path: Path):

@@ -18,7 +18,7 @@ from edgebat.bms.twin import Twin
 from edgebat.bms.virtual import HostFirmware
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_counter import UINT32_MAX, UNKNOWN
+from edgebat.tasks.health.charge_types import UINT32_MAX, UNKNOWN
 from tests.bms.test_charge import assert_equal
 from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, wild
 
@@ -37,7 +37,7 @@ class Driven:
 
     uohm: float = 30_000
     """At 25 degC."""
-    hours: float = 3.0
+    hours: float = 6.0
     nominal_mah: int = NOMINAL_MAH
     ddegc: int = 250
     kelvin: float = 25_000 / 8.314
@@ -48,7 +48,7 @@ class Driven:
     gain: float = 1.0
     late: float = 0.0
     """Of the samples whose voltage is that of the one before: read just before the current changed."""
-    tick_ms: int = 1000
+    tick_ms: int = 2000
     valid: int = 7
     sign: int = 1
 
@@ -103,7 +103,7 @@ def test_resistance_is_right_within_its_deviation(graph: IntGraph, driven: Drive
     for seed in range(2):
         result = live(watching(graph, nominal_mah=driven.nominal_mah), driven.samples(seed))
         assert abs(deviations(result, driven.uohm)) < 2
-        assert 300 <= result.resistance_sigma_cpct < 900
+        assert 500 <= result.resistance_sigma_cpct < 1000
 
 
 def test_steps_of_a_charger_alone_tell_it(graph: IntGraph):
@@ -125,11 +125,11 @@ def test_few_steps_say_nothing(graph: IntGraph):
     assert estimator.result().resistance_uohm != UINT32_MAX
     assert estimator.result().resistance_cpct == UNKNOWN, "what a new cell has takes more of them"
     assert STEPS * LEAST_SEEN == 40
-    assert STEPS * USUAL == 160
+    assert STEPS * USUAL == 320
 
 
 def test_the_deviation_shrinks_with_steps_and_grows_with_noise(graph: IntGraph):
-    early, later = Driven(hours=0.6).samples(), Driven(hours=4).samples()
+    early, later = Driven(hours=0.6).samples(), Driven().samples()
     few, many = (live(watching(graph), samples) for samples in (early, later))
     noisy = live(watching(graph), Driven(noise_mv=8).samples())
     assert few.resistance_sigma_cpct > many.resistance_sigma_cpct
@@ -173,7 +173,7 @@ def test_what_is_no_step_says_nothing(graph: IntGraph, reason: str, driven: Driv
 def test_small_changes_and_holes_say_nothing(graph: IntGraph):
     small = samples_array(np.tile([3700, 3709], 9000), np.tile([0, 300], 9000), 1000)
     assert live(watching(graph), small).resistance_uohm == UINT32_MAX
-    holes = Driven(hours=4).samples()
+    holes = Driven().samples()
     holes["dt_ms"] = 70_000
     assert live(watching(graph), holes).resistance_uohm == UINT32_MAX
 
@@ -184,7 +184,7 @@ def test_a_battery_that_is_not_asked_is_what_it_was(graph: IntGraph):
         live(one, cycles(4), Driven(hours=1).samples())
     ohm = {"resistance_uohm": UINT32_MAX, "resistance_sigma_cpct": UNKNOWN, "resistance_cpct": UNKNOWN}
     assert plain.result() == replace(asked.result(), **ohm)  # type: ignore[arg-type]
-    assert len(asked.state()) == len(plain.state()) + 12
+    assert len(asked.state()) == len(plain.state()) + 36
 
 
 # --- growth ----------------------------------------------------------------------------------------------------------
@@ -195,25 +195,25 @@ def test_growth_is_said_of_a_cell_that_was_told_to_be_new(graph: IntGraph):
         estimator = watching(graph)
         fresh = live(estimator, Driven().samples(seed))
         assert abs(fresh.resistance_cpct - 10_000) < 300, "a cell that has not grown"
-        grown = live(estimator, Driven(uohm=42_000, hours=10, tick_ms=2000).samples(seed + 10))
+        grown = live(estimator, Driven(uohm=42_000, hours=20).samples(seed + 10))
         assert abs(grown.resistance_cpct - 14_000) < 400, "one that has"
-        fallen = live(estimator, Driven(uohm=27_000, hours=10, tick_ms=2000).samples(seed + 20))
+        fallen = live(estimator, Driven(uohm=27_000, hours=20).samples(seed + 20))
         assert abs(fallen.resistance_cpct - 9_000) < 300, "resistance may fall at first"
 
 
 def test_a_sensors_gain_leaves_growth(graph: IntGraph):
     estimator = watching(graph)
     live(estimator, Driven(gain=1.05).samples())
-    grown = live(estimator, Driven(uohm=42_000, gain=1.05, hours=10, tick_ms=2000).samples(1))
+    grown = live(estimator, Driven(uohm=42_000, gain=1.05, hours=20).samples(1))
     assert abs(grown.resistance_cpct - 14_000) < 400
 
 
 def test_of_another_cell_growth_is_not_known(graph: IntGraph):
     estimator = watching(graph, ResistanceConfig())
-    assert live(estimator, Driven(hours=10, tick_ms=2000).samples()).resistance_cpct == UNKNOWN
+    assert live(estimator, Driven(hours=20).samples()).resistance_cpct == UNKNOWN
     later = watching(graph)
     later.restore(estimator.state())
-    assert live(later, Driven(hours=10, tick_ms=2000).samples()).resistance_cpct == UNKNOWN, (
+    assert live(later, Driven(hours=20).samples()).resistance_cpct == UNKNOWN, (
         "it was used before somebody called it new"
     )
 
@@ -233,10 +233,22 @@ def test_it_goes_on_after_a_power_cut(graph: IntGraph):
     assert all(getattr(before, name) == getattr(after, name) for name in names)
 
 
+def test_a_board_that_is_off_between_two_steps_adds_them_up(graph: IntGraph):
+    on = samples_array([3700, 3700, 3760, *[3760] * 40], [0, 0, *[2000] * 41], 1000)
+    saved = None
+    for _ in range(60):
+        estimator = watching(graph)
+        if saved is not None:
+            estimator.restore(saved)
+        live(estimator, on)
+        saved = estimator.state()
+    assert estimator.result().resistance_uohm == 30_000
+
+
 def test_states_without_and_with_a_resistance_are_read_by_firmware_with_and_without(graph: IntGraph):
     plain, asked = Estimator(graph, Config(NOMINAL_MAH)), watching(graph)
     for one in (plain, asked):
-        live(one, cycles(4), Driven(hours=3).samples())
+        live(one, cycles(4), Driven().samples())
     assert (plain.state()[3], asked.state()[3]) == (3, 4)
     begun, without = watching(graph), Estimator(graph, Config(NOMINAL_MAH))
     assert begun.restore(plain.state())
@@ -310,9 +322,8 @@ def test_c_equals_python_over_drives_faults_restarts_and_visits(graph: IntGraph,
     rng = np.random.default_rng(5)
     known = 0
     for visit in range(12):
-        driven = Driven(
-            uohm=float(rng.uniform(5_000, 90_000)), hours=1.0, ddegc=int(rng.integers(-100, 500)), noise_mv=2.0
-        )
+        ddegc, uohm = int(rng.integers(60, 400)), float(rng.uniform(5_000, 90_000))
+        driven = Driven(uohm=uohm, hours=2.0, ddegc=ddegc, noise_mv=2.0)
         drive = driven.samples(visit)
         drive["valid"][rng.random(len(drive)) < 0.01] = rng.integers(0, 8)
         drive["dt_ms"][rng.random(len(drive)) < 0.003] = rng.choice([0, 1999, 2000, 2001, 61_000])

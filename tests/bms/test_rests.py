@@ -10,21 +10,21 @@ import pytest
 
 from edgebat.bms import ocv as ocv_command
 from edgebat.bms.estimator import Config, Estimator
-from edgebat.bms.fusion import By
+from edgebat.bms.fusion import Ageing, By, Fusion
 from edgebat.bms.ocv import ocv_source, ocv_table
-from edgebat.bms.rest import OcvTable
+from edgebat.bms.rest import OcvTable, average
 from edgebat.bms.results import Source, Status
 from edgebat.bms.samples import Samples, samples_array
 from edgebat.bms.twin import Twin
 from edgebat.bms.virtual import HostFirmware
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_counter import UNKNOWN
+from edgebat.tasks.health.charge_types import PER_MAH, UNKNOWN, SinceRest
 from tests.bms.test_charge import assert_equal
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, cycles
 
-TABLE = OcvTable(tuple(3000 + 60 * i for i in range(21)), sigma_mv=5, sigma_cpct=200)
-"""Sixty mV per 5 %, everywhere."""
+TABLE = OcvTable(tuple(3000 + 60 * i for i in range(21)), sigma_mv=5, sigma_cpct=200, aged_percent=0)
+"""Sixty mV per 5 %, everywhere and at every age."""
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_partial_charge_between_two_rests_measures_the_capacity(
     estimator = rested(graph, resting(start), moving(start, end, soh), resting(end))
     result = estimator.result()
     assert result.source == Source.REST
-    assert result.status in (Status.WARMUP, Status.OUT_OF_DOMAIN), "the model has said nothing"
+    assert result.status == Status.OK, "the model has said nothing, and the SOH is known all the same"
     assert abs(result.soh_cpct - 10_000 * soh) < 2 * result.sigma_cpct
     assert 200 <= result.sigma_cpct <= 400
     assert result.model_cpct == result.counting_cpct == UNKNOWN
@@ -176,6 +176,78 @@ def test_charge_that_nobody_saw_spoils_it(graph: IntGraph):
     assert estimator.result().source == Source.NONE
 
 
+def driven(step_ms: int, drives: int = 3) -> list[Samples]:
+    """Drives at 1C that end in full flow, each with one sample at rest after so many ms; then half an hour of rest."""
+    drive = samples_array(np.linspace(4080, 3920, 375).astype(int), -NOMINAL_MAH, 1000)
+    stop = samples_array([3950] * 2, [0, 0], [step_ms, 60_000])
+    return [resting(0.9), *[drive, stop] * drives, resting(0.9 - 0.13 * drives)]
+
+
+def test_a_drive_whose_end_nobody_has_seen_makes_no_cell_healthier_than_its_error_says(graph: IntGraph):
+    """Its last current flowed for a moment or for the whole minute until the next sample: a rule of trapezoids takes half of
+    it, and drive after drive the same error."""
+    seen, unseen = (rested(graph, *driven(step_ms)).fusion.evidence[By.REST] for step_ms in (1000, 60_000))
+    assert abs(seen.cpct - 8000) < 300
+    assert unseen.cpct - seen.cpct > 500, "three halves of a minute at 1C, over two fifths of the cell"
+    assert unseen.cpct - 8000 < 1.645 * unseen.sigma_cpct
+    assert seen.sigma_cpct < 400 < unseen.sigma_cpct
+    longer = [*driven(60_000, 6)[:-1], resting(0.12)]
+    assert rested(graph, *longer).fusion.evidence[By.REST].cpct == UNKNOWN, (
+        "six of them are worth two days of an offset"
+    )
+
+
+def measured(*capacities: int, variance: int = 90_000, table: OcvTable = TABLE) -> Fusion:
+    """So many capacities from rests, one after the other, each with a deviation of 3 points of its own."""
+    fusion = Fusion(Ageing(0, 8000))
+    for cpct in capacities:
+        average(fusion, table, cpct, variance)
+    fusion.weigh()
+    return fusion
+
+
+def test_capacities_from_rests_are_averaged_down_to_what_they_have_in_common():
+    assert (measured(9000).target_cpct, measured(9000).target_sigma) == (9000, 360)
+    many = measured(*[8800, 9200] * 20)
+    assert abs(many.target_cpct - 9000) < 60
+    assert 200 < many.target_sigma < 240, "the table's two points stay"
+    assert abs(measured(*[9000] * 20, *[8800] * 20).target_cpct - 8800) < 30, "a cell that fades is followed"
+
+
+def test_one_wrong_capacity_is_believed_by_half_until_the_next_has_come():
+    """As after a rest that was none, or charge that nobody saw: a cell of 86 % seemed to have 103 %."""
+    before, wrong = measured(*[8600] * 10), measured(*[8600] * 10, 10_300)
+    assert wrong.target_cpct - before.target_cpct < 400
+    assert wrong.target_sigma > (10_300 - 8600) // 2, "it is known that one of them is wrong"
+    assert abs(measured(*[8600] * 10, 10_300, 8600).target_cpct - 8600) < 100
+    assert abs(measured(*[8600] * 10, *[9800] * 3).target_cpct - 9800) < 250, "another cell is believed"
+
+
+def test_a_table_of_new_cells_knows_less_of_an_aged_one():
+    new = OcvTable(TABLE.mv, sigma_cpct=200)
+    assert measured(10_000, table=new).target_sigma == measured(10_000).target_sigma
+    assert measured(8000, variance=0, table=new).target_sigma == int(np.hypot(200, 0.5 * 2000))
+    # Of nominal capacity these cells never had more than 93 %.
+    less = OcvTable(TABLE.mv, sigma_cpct=200, soh_cpct=9300)
+    assert measured(9300, variance=0, table=less).target_sigma == 200
+
+
+def test_a_state_of_two_days_without_a_rest_is_one(graph: IntGraph, tmp_path: Path):
+    """What flowed since the last rest is forgotten after two days, and what is saved then is read again."""
+    config = Config(NOMINAL_MAH)
+    host = HostFirmware(graph, config, tmp_path / "build", ["-O1"], ocv=TABLE, frame_ms=0, steps_per_tick=1)
+    twin = Twin(graph, config, ocv=TABLE)
+    assert host.power_on() == 0
+    hour = [moving(0.5, 0.6, 1.0, rate=0.1), moving(0.6, 0.5, 1.0, rate=0.1)]
+    assert_equal(host, twin, np.concatenate([resting(0.5), *hour * 25]))
+    assert twin.estimator.counter.since_rest == SinceRest()
+    used = twin.estimator.counter.throughput
+    twin.power_on(twin.saved[-1])
+    assert host.power_on() == 0
+    assert_equal(host, twin, hour[0])
+    assert twin.estimator.counter.throughput > used - NOMINAL_MAH * PER_MAH // 10
+
+
 def test_it_is_fused_and_ages_as_all_sources_do(graph: IntGraph):
     estimator = rested(graph, resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4))
     sigma = estimator.result().sigma_cpct
@@ -241,6 +313,8 @@ def test_a_slow_charge_and_a_slow_discharge_make_a_table():
     table = ocv_table([slow(1), slow(-1)], points=21)
     assert table.mv == TABLE.mv
     assert table.sigma_mv == round(np.hypot(10, 3))
+    assert table.soh_cpct == 10_000
+    assert ocv_table([slow(1), slow(-1)], reference_ah=2.1).soh_cpct == 9524
     assert "cell_ocv_mV[21]" in ocv_source(table, "cell")
 
 
@@ -252,7 +326,17 @@ def test_what_is_no_slow_charge_is_refused(curves: list[tuple[np.ndarray, np.nda
         ocv_table(curves)
 
 
-@pytest.mark.parametrize("settings", [{"mv": (3000,)}, {"mv": (3000, 3000)}, {"sigma_mv": 0}, {"sigma_cpct": 10_001}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mv": (3000,)},
+        {"mv": (3000, 3000)},
+        {"sigma_mv": 0},
+        {"sigma_cpct": 10_001},
+        {"aged_percent": 101},
+        {"soh_cpct": 15_001},
+    ],
+)
 def test_a_table_that_does_not_ascend_or_never_errs_is_refused(settings: dict[str, object]):
     with pytest.raises(DataError):
         OcvTable(**{"mv": (3000, 4000), **settings})  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ def lived(bench: Bench, life: Life, cell: CurvesCell, ocv: OcvTable | None = Non
 def ocv(cell: CurvesCell) -> OcvTable | None:
     """The open-circuit voltages of the new cell."""
     new = cell.at(cell.first_age)
-    return table_of([new.rest_v(np.linspace(0.0, new.capacity_ah, STEPS))])
+    return table_of([(new.rest_v(np.linspace(0.0, new.capacity_ah, STEPS)), new.capacity_ah)], new.capacity_ah)
 
 
 def changed(life: Life, **sections: object) -> Life:
@@ -124,6 +124,15 @@ def test_a_jump_beyond_the_slew_limit_is_seen(graph: IntGraph, deep: Life, cell:
     front._observe(published[:1])
     front._observe(published[1:])
     assert front.record.jumps == [3600 / 86400]
+    # It moves in steps of 0.1 points, of which one may be ready, and no two.
+    steps = np.zeros(4, dtype=PUBLISHED)
+    steps["soh"], steps["at_s"] = [9120, 9130, 9140, 9140], [12_600, 13_200, 13_800, 900_000]
+    front._observe(steps)
+    assert front.record.jumps[1:] == [13_800 / 86400]
+    late = np.zeros(1, dtype=PUBLISHED)
+    late["soh"], late["at_s"] = 9155, 900_600
+    front._observe(late)
+    assert front.record.jumps[2:] == [900_600 / 86400], "however long it stood still before"
 
 
 def test_an_update_is_another_model_with_nearly_the_same_answers(graph: IntGraph):

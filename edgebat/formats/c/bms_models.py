@@ -206,7 +206,13 @@ static int32_t read_output(const void *output, uint32_t what)
     {self.max_ddegc},"""
 
     def last_members(self, name: str) -> str:
-        return f"\n    &{name}_knows_rate," if self.limits.rates_mc else "\n    NULL, /* rates are not stated */"
+        rates = f"\n    &{name}_knows_rate," if self.limits.rates_mc else "\n    NULL, /* rates are not stated */"
+        return f"{rates}\n    {int(self.of_nominal)}U, /* 100 % is the nominal capacity */"
+
+    @property
+    def of_nominal(self) -> bool:
+        """Whether its 100 % is the nominal capacity, whatever ``reference_mAh``."""
+        return self.soh_reference == "nominal"
 
 
 def _interval_divisor(graph: IntGraph, outputs: int) -> int:

@@ -29,13 +29,14 @@ _RECURRENT = (
     "ONNX Runtime computes it in float32, also in a quantized file, so that there are no integers to keep. Quantize the "
     "float model: edgebat quantize FILE --calibration WINDOWS"
 )
+_DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul")
 REMEDIES = {
     **dict.fromkeys(
         ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "SkipLayerNormalization"),
         "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it",
     ),
     **dict.fromkeys(
-        ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "MatMulInteger", "DynamicQuantizeMatMul"),
+        _DYNAMIC,
         "it is quantized while it runs (dynamically). Quantize the float model: edgebat quantize FILE --calibration WINDOWS",
     ),
     **dict.fromkeys(("Resize", "Upsample", "ConvTranspose"), "outputs of a BMS model are shorter than its inputs"),
@@ -76,6 +77,9 @@ class ImporterBase:
                 f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed"
             )
         self.values[source.name] = kinds.RawInput(source.name, tuple(int(s) for s in sizes))
+        dynamic = sorted({node.op for node in self.file.nodes if node.op in _DYNAMIC})
+        if dynamic:
+            raise ModelFileError(f"{self.what}: {', '.join(dynamic)}: {REMEDIES['DynamicQuantizeLinear']}")
         if (found := next((node for node in self.file.nodes if node.op in ("LSTM", "GRU", "RNN")), None)) is not None:
             raise ModelFileError(f"{self.what}: {found.op} {found.name or found.outputs[0]!r}: {_RECURRENT}")
         for node in self.file.nodes:
@@ -150,6 +154,19 @@ class ImporterBase:
         if not isinstance(value, Quantized):
             raise ModelFileError(f"{self.where}: its input {node.inputs[position]!r} is not quantized")
         return value
+
+    def checked(self, node: OnnxNode, position: int) -> Quantized:
+        """A quantized input whose scale and zero point, given again by the operator, are its own."""
+        value = self.quantized(node, position)
+        scale, zero, unsigned = self.scale_and_zero(node, position + 1)
+        if (value.tensor.scale, value.tensor.zero_point, value.unsigned) != (scale, zero, unsigned):
+            raise ModelFileError(f"{self.where} reads {node.inputs[position]!r} with another scale or zero point")
+        return value
+
+    def sum(self, a: Quantized, b: Quantized) -> kinds.Sum:
+        if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
+            raise ModelFileError(f"{self.where} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
+        return kinds.Sum((a, b))
 
     def constant(self, node: OnnxNode, position: int, *dtypes: str) -> Array:
         name = node.inputs[position] if position < len(node.inputs) else ""
@@ -338,8 +355,8 @@ class ImporterBase:
             self.float_sums |= value.name == "twice"
             found = getattr(self.rounding, value.name)(source, target, *value.arguments)
         if found.ndim == 2 and (found == found[0]).all():
-            return found[0]
-        return found if found.ndim == 1 else np.broadcast_to(found, (source.shape[-1], 256)).copy()
+            return np.asarray(found[0], np.int8)
+        return found if found.ndim == 1 else np.array(np.broadcast_to(found, (source.shape[-1], 256)))
 
     def round_linear(self, value: Linear, name: str, scale: float, zero: int, unsigned: bool) -> Quantized:
         source = value.source.tensor

@@ -86,14 +86,6 @@ class Importer(MoveImporter):
         linear = self.convolution(node, self.checked(node, 0), self.integer_weights(node, 3, 0), bias)
         return self.round(linear, node.outputs[0], *self.scale_and_zero(node, 6))
 
-    def checked(self, node: OnnxNode, position: int) -> Quantized:
-        """A quantized input whose scale and zero point, given again by the operator, are its own."""
-        value = self.quantized(node, position)
-        scale, zero, unsigned = self.scale_and_zero(node, position + 1)
-        if (value.tensor.scale, value.tensor.zero_point, value.unsigned) != (scale, zero, unsigned):
-            raise ModelFileError(f"{self.where} reads {node.inputs[position]!r} with another scale or zero point")
-        return value
-
     def integer_weights(self, node: OnnxNode, position: int, axis: int) -> QuantizedConstant:
         values = self.constant(node, position, "int8", "uint8")
         zero = self.constant(node, position + 2, values.dtype.name)
@@ -175,7 +167,9 @@ class Importer(MoveImporter):
                 "longer than its input"
             )
         scale = self.channel_scale(weight, outs, 0)
-        if group != 1 and not depthwise:  # each group reads its own channels: a convolution that is zero elsewhere
+        if (
+            isinstance(group, int) and group != 1 and not depthwise
+        ):  # each group reads its own channels: a convolution that is zero elsewhere
             spread = np.zeros((outs, channels, kernel), np.int8)
             each, own = outs // group, values.shape[1]
             for index in range(group):
@@ -187,8 +181,3 @@ class Importer(MoveImporter):
             "depthwise" if depthwise else "conv", source, np.ascontiguousarray(values), scale, self.whole_bias(bias, outs),
             stride, dilation, (left, right),
         )  # fmt: skip
-
-    def sum(self, a: Quantized, b: Quantized) -> kinds.Sum:
-        if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
-            raise ModelFileError(f"{self.where} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
-        return kinds.Sum((a, b))

@@ -133,11 +133,11 @@ class Rounding(ABC):
     def relu(self, source: Tensor, target: Tensor, low: float, high: float) -> Int8:
         """The table of a ReLU that stands alone, by ``D`` in every engine of TFLite files."""
         scaled = requantize_double(VALUES - source.zero_point, *quantized(source.scale / target.scale))
-        ends = [
+        first, last = (
             target.zero_point + int(np.rint(np.clip(np.float32(end) / np.float32(target.scale), -1e6, 1e6)))
             for end in (low, high)
-        ]
-        return as_int8(np.clip(scaled + target.zero_point, *ends))
+        )
+        return as_int8(np.clip(scaled + target.zero_point, first, last))
 
     def product(self, a: tuple[Int64, float], b: tuple[Int64, float], target: Tensor) -> Int8:
         """The table of a product of steps of two scales, both given for every integer."""

@@ -34,7 +34,7 @@ def litert_table(scale: float, beta: float = 1.0) -> Int32:
     """LiteRT's: float32, by their bits."""
     step = -np.float32(scale) * np.float32(beta)
     exponents = (step * np.arange(256, dtype=np.float32)).astype(np.float64)
-    return np.exp(exponents).astype(np.float32).view(np.int32)
+    return np.asarray(np.exp(exponents).astype(np.float32).view(np.int32), np.int32)
 
 
 def onnxruntime_table(scale: float, values: int) -> Int32:
@@ -42,4 +42,4 @@ def onnxruntime_table(scale: float, values: int) -> Int32:
     room = math.log(float(np.finfo(np.float32).max / np.float32(values)))
     shift = max(0.0, room - 5) / float(np.float32(scale))
     exponents = (np.arange(255, -1, -1) - 255 + shift) * float(np.float32(scale))
-    return np.exp(exponents).astype(np.float32).view(np.int32)
+    return np.asarray(np.exp(exponents).astype(np.float32).view(np.int32), np.int32)

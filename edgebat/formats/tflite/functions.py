@@ -38,7 +38,9 @@ class FunctionImporter(PoolingImporter):
     def on_gelu(self, operator: FileOperator) -> None:
         compute = gelu_tanh if operator.options.get("approximate") else gelu
         source, target = self.source(operator), self.border_of(operator)
-        self.as_table(operator, function_table(lambda x: compute(x.astype(np.float32)), source, target))
+        self.as_table(
+            operator, function_table(lambda x: compute(x.astype(np.float32)).astype(np.float64), source, target)
+        )
 
     def on_mul(self, operator: FileOperator) -> None:
         """With a constant for each channel; or of two functions of one value, as a swish is x times its sigmoid."""

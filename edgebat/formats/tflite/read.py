@@ -76,11 +76,20 @@ def _require_int8(model: FileModel, what: str) -> None:
     ]
     if not layers or any(tensor.dtype in ("int8", "uint8") for tensor in layers):
         return
-    form = "16-bit" if any(tensor.dtype == "int16" for tensor in layers) else "float"
+    weights = {tensor.dtype for tensor in model.tensors if tensor.data is not None}
+    given = "FILE"
+    if any(tensor.dtype == "int16" for tensor in layers):
+        form, given = "16-bit activations and 8-bit weights (16x8)", "FLOAT_FILE"
+    elif "float16" in weights:
+        form = "float16 weights and float activations"
+    elif "int8" in weights:
+        form, given = "8-bit weights and float activations (dynamic range quantization)", "FLOAT_FILE"
+    else:
+        form = "float activations"
     raise ModelFileError(
-        f"{what} has {form} activations; edgebat runs models that are int8 throughout. Convert it with full integer "
-        "quantization: a representative dataset, OpsSet.TFLITE_BUILTINS_INT8, inference_input_type and "
-        "inference_output_type int8; or quantize the float model: edgebat quantize FILE --calibration WINDOWS"
+        f"{what} has {form}; edgebat runs models that are int8 throughout. Quantize the float model: edgebat quantize "
+        f"{given} --calibration WINDOWS; or convert it with full integer quantization: a representative dataset, "
+        "OpsSet.TFLITE_BUILTINS_INT8, inference_input_type and inference_output_type int8"
     )
 
 

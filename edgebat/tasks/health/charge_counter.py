@@ -21,11 +21,9 @@ from edgebat.tasks.health.charge_types import (
     INT32_MAX,
     LACK_PART,
     LEAD_PART,
-    LEAST_DDEGC,
     LEAST_SOH_CPCT,
     MOST_ANCHOR_MS,
     MOST_COUNT_SIGMA,
-    MOST_DDEGC,
     MOST_SOH_CPCT,
     MOST_THROUGHPUT,
     PARKED_MS,
@@ -33,6 +31,7 @@ from edgebat.tasks.health.charge_types import (
     PULSE_PART,
     RATE_SIGMA_CPCT,
     RELAXED_MV,
+    SEEN_MS,
     SPREAD_PART,
     UINT16_MAX,
     UINT32_MAX,
@@ -46,41 +45,6 @@ from edgebat.tasks.health.charge_types import (
     SinceRest,
     has_temperature,
 )
-
-__all__ = [
-    "COUNTED_DDEGC",
-    "COUNT_MS_PER_CPCT",
-    "CURRENT_FLOOR",
-    "CYCLE_PART",
-    "HOLD_MS",
-    "INT32_MAX",
-    "LACK_PART",
-    "LEAD_PART",
-    "LEAST_DDEGC",
-    "LEAST_SOH_CPCT",
-    "MOST_ANCHOR_MS",
-    "MOST_COUNT_SIGMA",
-    "MOST_DDEGC",
-    "MOST_SOH_CPCT",
-    "MOST_THROUGHPUT",
-    "PARKED_MS",
-    "PER_MAH",
-    "PULSE_PART",
-    "RATE_SIGMA_CPCT",
-    "RELAXED_MV",
-    "SPREAD_PART",
-    "UINT16_MAX",
-    "UINT32_MAX",
-    "UNKNOWN",
-    "USE_PART",
-    "Anchor",
-    "ChargeCounter",
-    "ChargeEnd",
-    "Config",
-    "Phase",
-    "Sample",
-    "SinceRest",
-]
 
 
 class ChargeCounter:
@@ -124,7 +88,7 @@ class ChargeCounter:
         self.rested_ms = self.rested_mv = 0
         """How long the voltage has stayed about where it is, and where that is."""
         self.follow_rest: Callable[[int, int, int], None] | None = None
-        """Who takes rests for measurements: called with mV, charge and ms since the sample before."""
+        """Who takes rests for measurements: called with mV, charge and counted ms since the sample before."""
         self.follow_step: Callable[[Sample, int, int], None] | None = None
         """Who takes steps of the current for measurements: called with a sample, its charging mA, and ms since the last."""
 
@@ -162,14 +126,15 @@ class ChargeCounter:
         current = -sample.current_ma if config.discharge_positive else sample.current_ma
         resting = abs(current) * CURRENT_FLOOR <= config.nominal_mah
         dt_ms, self.hole_ms = self.hole_ms, 0
-        part = 0
+        part = counted_ms = 0
         if has_temperature(sample):
             self.last_ddegc = sample.temperature_ddegc
         if not self.sampled or dt_ms > config.max_gap_ms:
             self._bridge(sample.cell_mv, resting)
         else:
             part = (self.last_ma + current) * dt_ms
-            self._count(part, dt_ms)
+            counted_ms = dt_ms + self._unseen_ms(part, dt_ms, resting)
+            self._count(part, counted_ms)
             if self.follow_step is not None:
                 self.follow_step(sample, current, dt_ms)
         if current <= 0 or resting:
@@ -181,9 +146,16 @@ class ChargeCounter:
         self._find_anchor(sample.cell_mv, current, dt_ms)
         self.last_ma = current
         if self.follow_rest is not None:
-            self.follow_rest(sample.cell_mv, part, dt_ms)
+            self.follow_rest(sample.cell_mv, part, counted_ms)
         self._park(resting, dt_ms)
         self.last_mv, self.sampled = sample.cell_mv, True
+
+    def _unseen_ms(self, part: int, dt_ms: int, resting: bool) -> int:
+        """The charge of a step is the mean of two currents, times its length; where current began or ended in a long one,
+        it may be nothing or twice as much. The time in which an offset would make as much is added to that of a count."""
+        if dt_ms <= SEEN_MS or resting == bool(self.rest_ms):
+            return 0
+        return min(self.in_cpct(part), MOST_ANCHOR_MS // COUNT_MS_PER_CPCT) * COUNT_MS_PER_CPCT
 
     def _bridge(self, cell_mv: int, resting: bool) -> None:
         """A hole ends what was measured; a count goes on over one in which the cell slept."""

@@ -31,6 +31,8 @@ RATE_SIGMA_CPCT = 800
 """So much more is the deviation of a count that ended empty at the one-hour current."""
 COUNT_MS_PER_CPCT = 360_000
 """An offset of the sensor of a thousandth of the one-hour current: 0.1 % per hour."""
+SEEN_MS = 5000
+"""In a longer step nobody has seen when current began or ended."""
 MOST_COUNT_SIGMA = 3000
 PER_MAH = 7_200_000
 """A mAh in the unit of the counters, twice mA * ms: the trapezoidal rule adds two currents."""

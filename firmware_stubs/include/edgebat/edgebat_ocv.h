@@ -17,20 +17,25 @@ extern "C" {
 /** Open-circuit voltages of a cell at states of charge that are equally spaced from 0 to 100 %. Constant while a
  * battery uses it. `python -m edgebat.bms.ocv` makes one. */
 typedef struct edgebat_ocv {
-    void (*follow)(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms);
-    const int16_t *mV; /* [points], ascending */
-    uint16_t points;   /* 2 to 256 */
-    uint16_t sigma_mV; /* standard deviation of table and sensor together, 1 to 1000 */
-    uint16_t
-        sigma_cpct; /* ... of a capacity by this table, however much charge flowed: the sensor's gain, ageing */
+    void (*follow)(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t counted_ms);
+    const int16_t *mV;   /* [points], ascending */
+    uint16_t points;     /* 2 to 256 */
+    uint16_t sigma_mV;   /* standard deviation of table and sensor together, 1 to 1000 */
+    uint16_t sigma_cpct; /* ... of a capacity by this table, however much charge flowed: the sensor's gain */
+    uint16_t aged_percent; /* ... more, of the capacity lost since: an aged cell's voltages are others */
+    uint16_t soh_cpct;     /* of the cells whose voltages these are, of reference_mAh */
 } edgebat_ocv_t;
 
+/** As far as nobody has compared the table of a new cell with aged ones: 3.5 points, and half of the capacity lost. */
+#define EDGEBAT_OCV_SIGMA_CPCT 350U
+#define EDGEBAT_OCV_AGED_PERCENT 50U
+
 /** What a table is initialised with. */
-#define EDGEBAT_OCV(mV, points, sigma_mV, sigma_cpct)                                                        \
-    {&edgebat_follow_rest, (mV), (points), (sigma_mV), (sigma_cpct)}
+#define EDGEBAT_OCV(mV, points, sigma_mV, sigma_cpct, aged_percent, soh_cpct)                                \
+    {&edgebat_follow_rest, (mV), (points), (sigma_mV), (sigma_cpct), (aged_percent), (soh_cpct)}
 
 /** Called by edgebat_push for a battery with a table, after a sample was counted. */
-void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t dt_ms);
+void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t counted_ms);
 
 /**
  * Use a table of open-circuit voltages from now on: charge between two rests becomes a source of its own, from

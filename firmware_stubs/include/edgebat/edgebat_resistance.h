@@ -3,7 +3,7 @@
  *
  * For a firmware that is compiled with EDGEBAT_RESISTANCE 1. Nobody has to call anything: edgebat_push watches the
  * current, and edgebat_result says resistance_uOhm, resistance_sigma_cpct and resistance_cpct as soon as 40 steps have told
- * them. What a new cell has is known from the configuration (resistance.new_uOhm), from the first 160 steps of a cell that the
+ * them. What a new cell has is known from the configuration (resistance.new_uOhm), from the first 320 steps of a cell that the
  * configuration calls new (resistance.is_new), or from here.
  *
  * SPDX-License-Identifier: Apache-2.0

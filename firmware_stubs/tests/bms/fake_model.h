@@ -91,6 +91,7 @@ static const edgebat_model_t fake_model = {"fake",
                                            &fake_run_slice,
                                            &fake_read,
                                            &fake_selftest,
-                                           NULL};
+                                           NULL,
+                                           0U};
 
 #endif

@@ -26,6 +26,8 @@ typedef struct {
     uint64_t allowed; /* slew: 0.01 % per hour, times ms */
 } world_t;
 
+#define ONE_MOVE (10U * UINT64_C(3600000))
+
 static void choose_config(fuzz_input_t *in, edgebat_config_t *config) {
     const uint32_t nominal = (uint32_t)fuzz_range(in, 0, 8000);
     (void)edgebat_config_default(config, (fuzz_byte(in) < 20U) ? nominal * 250U : nominal);
@@ -79,10 +81,12 @@ static void check_result(world_t *w) {
         const uint32_t moved =
             (uint32_t)((r.soh_cpct > w->published) ? r.soh_cpct - w->published : w->published - r.soh_cpct);
         fuzz_require(moved <= w->allowed / 3600000U + 1U, "the published SOH jumps");
+        w->allowed -= (moved * UINT64_C(3600000) < w->allowed) ? moved * UINT64_C(3600000) : w->allowed;
     }
+    /* It moves in steps: what is left of one may be ready. */
     if (r.soh_cpct != w->published) {
         w->published = r.soh_cpct;
-        w->allowed = 0;
+        w->allowed = (w->allowed < ONE_MOVE) ? w->allowed : ONE_MOVE;
     }
 #if EDGEBAT_RESISTANCE
     const int told = r.resistance_uOhm != UINT32_MAX;
@@ -169,7 +173,10 @@ static void cycle(world_t *w, fuzz_input_t *in) {
 
 static void save(world_t *w, fuzz_input_t *in) {
     fuzz_part_t *const m = &w->memory;
-    uint8_t *const bad = fuzz_saved(m, in, edgebat_state_get(w->battery, m->saved, m->saved_bytes));
+    const int code = edgebat_state_get(w->battery, m->saved, m->saved_bytes);
+    fuzz_require(edgebat_state_check(&fake_model, w->config, m->saved, m->saved_bytes) == EDGEBAT_OK,
+                 "what was saved is refused");
+    uint8_t *const bad = fuzz_saved(m, in, code);
     (void)fuzz_checked(m, bad, edgebat_state_check(&fake_model, w->config, bad, m->saved_bytes));
     fuzz_free(bad, 0);
 }
@@ -213,7 +220,7 @@ static void serve(world_t *w, fuzz_input_t *in) {
     step(w, 8U);
     w->published = w->battery->published_cpct;
     w->settled = w->battery->settled;
-    w->allowed = 0;
+    w->allowed = ONE_MOVE;
 }
 
 /* Steps of the current, more than enough to tell a resistance, or none at all. */
@@ -235,7 +242,7 @@ static void pulses(world_t *w, fuzz_input_t *in) {
 /* Rests of half an hour and more, at any voltage, over a table of open-circuit voltages. */
 static void repose(world_t *w, fuzz_input_t *in) {
     static const int16_t mV[] = {3300, 3500, 3560, 3600, 3603, 3650, 3700, 3900, 4000};
-    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 9U, 2U, 100U);
+    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 9U, 2U, 100U, 50U, 9000U);
     const int32_t cell_mV = fuzz_range(in, 3200, 4100);
     fuzz_require(edgebat_use_ocv(w->battery, &table) == EDGEBAT_OK, "table");
     for (uint32_t i = 0; i < 40U; i++) {

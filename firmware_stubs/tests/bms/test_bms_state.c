@@ -206,7 +206,7 @@ static void test_service_seeds_another_cell(void) {
     TEST_ASSERT_EQUAL_INT(8800, result.soh_cpct);
     TEST_ASSERT_EQUAL_INT(150, result.sigma_cpct);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_INHERITED, result.source);
-    TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_WARMUP, result.status);
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OK, result.status); /* service knows it, the model need not */
     TEST_ASSERT_EQUAL_INT(4, result.cycle);
 }
 
@@ -244,16 +244,20 @@ static void test_a_workshop_resets_one_thing_and_takes_another_board(void) {
 static void test_tables_that_are_none_are_refused(void) {
     static const int16_t mV[3] = {3000, 3600, 4200};
     static const int16_t flat[3] = {3000, 3600, 3600};
-    const edgebat_ocv_t good = EDGEBAT_OCV(mV, 3U, 5U, 200U);
-    const edgebat_ocv_t level = EDGEBAT_OCV(flat, 3U, 5U, 200U);
-    const edgebat_ocv_t one = EDGEBAT_OCV(mV, 1U, 5U, 200U);
-    const edgebat_ocv_t sure = EDGEBAT_OCV(mV, 3U, 0U, 200U);
-    const edgebat_ocv_t vague = EDGEBAT_OCV(mV, 3U, 5U, 10001U);
-    const edgebat_ocv_t none = EDGEBAT_OCV(NULL, 3U, 5U, 200U);
+    const edgebat_ocv_t good = EDGEBAT_OCV(mV, 3U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t level = EDGEBAT_OCV(flat, 3U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t one = EDGEBAT_OCV(mV, 1U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t sure = EDGEBAT_OCV(mV, 3U, 0U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t vague = EDGEBAT_OCV(mV, 3U, 5U, 10001U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t old = EDGEBAT_OCV(mV, 3U, 5U, 200U, 101U, 10000U);
+    const edgebat_ocv_t huge = EDGEBAT_OCV(mV, 3U, 5U, 200U, 0U, 15001U);
+    const edgebat_ocv_t none = EDGEBAT_OCV(NULL, 3U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &level));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &one));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &sure));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &vague));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &old));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &huge));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_use_ocv(&battery, &none));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_use_ocv(NULL, &good));
     TEST_ASSERT_EQUAL_INT(1, battery.ocv == NULL);

@@ -32,11 +32,11 @@ static void test_steps_tell_the_resistance_and_its_growth(void) {
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(1, result.resistance_uOhm == UINT32_MAX);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, result.resistance_sigma_cpct);
-    steps(200U, 50000);
+    steps(400U, 50000);
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(50000, result.resistance_uOhm);
     TEST_ASSERT_EQUAL_INT(10000, result.resistance_cpct);
-    steps(1600U, 60000);
+    steps(3200U, 60000);
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(1, (result.resistance_cpct > 11950) && (result.resistance_cpct <= 12000));
 }
@@ -46,7 +46,7 @@ static void test_it_stands_in_the_state_and_in_its_frame(void) {
     uint8_t data[EDGEBAT_CAN_BYTES];
     const uint8_t frame[EDGEBAT_CAN_BYTES] = {0x50U, 0xC3U, 0U, 0U, 0U, 0U, 0x10U, 0x27U};
     begin(1U);
-    steps(200U, 50000);
+    steps(400U, 50000);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_state_get(&battery, saved, sizeof saved));
     TEST_ASSERT_EQUAL_INT(4, saved[3]);
     begin(0U);
@@ -82,24 +82,26 @@ static void refused(const uint8_t *sound, uint32_t offset, uint8_t value) {
 static void test_contents_that_no_writer_writes_are_refused(void) {
     uint8_t saved[FAKE_SAVED_BYTES];
     begin(1U);
-    steps(200U, 50000);
+    steps(400U, 50000);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_state_get(&battery, saved, sizeof saved));
     refused(saved, 175U, 0x80U); /* beyond 20 Ohm */
     refused(saved, 179U, 0x80U);
     refused(saved, 181U, 0x40U); /* a spread of more than all */
-    refused(saved, 182U, 33U);   /* more medians than are counted */
+    refused(saved, 182U, 65U);   /* more medians than are counted */
     refused(saved, 182U, 0U);    /* a resistance of nothing */
     refused(saved, 183U, 3U);
+    refused(saved, 187U, 0x7FU); /* a step beyond 20 Ohm */
+    refused(saved, 206U, 5U);    /* more steps than make a median */
 }
 
 static void test_service_begins_anew(void) {
     edgebat_use_t use;
     begin(0U);
-    steps(200U, 50000);
+    steps(400U, 50000);
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_UNKNOWN, result.resistance_cpct);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_begin_resistance(&battery, 40000U));
-    steps(200U, 50000);
+    steps(400U, 50000);
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(12500, result.resistance_cpct);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_use(&battery, &use));
@@ -108,7 +110,7 @@ static void test_service_begins_anew(void) {
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(1, result.resistance_uOhm == UINT32_MAX);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_OK, edgebat_adopt(&battery, &use));
-    steps(200U, 50000);
+    steps(400U, 50000);
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(12500, result.resistance_cpct);
     use.new_uOhm = 20000001U;

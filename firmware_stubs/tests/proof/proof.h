@@ -11,7 +11,7 @@
 #ifndef EDGEBAT_TESTS_PROOF_H
 #define EDGEBAT_TESTS_PROOF_H
 
-#include "edgebat_bms.h"
+#include "edgebat_state.h"
 
 #include "__fc_builtin.h"
 
@@ -35,8 +35,7 @@ void proof_require(int condition);
 #define PROOF_SLICES 3U
 #define PROOF_SCRATCH 8U
 #define PROOF_OUTPUT_BYTES 12U
-#define PROOF_WORK_BYTES                                                                                     \
-    EDGEBAT_WORK_BYTES(PROOF_SCRATCH, PROOF_COLUMNS, PROOF_OUTPUT_BYTES, PROOF_CONTEXT)
+#define PROOF_WORK_BYTES EDGEBAT_WORK_BYTES(PROOF_SCRATCH, PROOF_COLUMNS, PROOF_OUTPUT_BYTES, PROOF_CONTEXT)
 #define PROOF_SAVED_BYTES EDGEBAT_SAVED_BYTES(PROOF_COLUMNS, PROOF_CONTEXT, PROOF_POINTS)
 #define PROOF_FINGERPRINT UINT32_C(0x87654321)
 
@@ -109,10 +108,10 @@ static void any_model(void) {
     X(cutoff_mA, 0, 2000000)                                                                                 \
     X(max_gap_ms, 1U, 120000U)                                                                               \
     X(stuck_ppm, 1U, 1000000U)                                                                               \
-    X(min_mV, 0, 9999)                                                                                       \
+    X(min_mV, 0, INT16_MAX)                                                                                  \
     X(max_mV, 1, 10000)                                                                                      \
     X(full_mV, 0, 10000)                                                                                     \
-    X(empty_mV, 0, 9999)                                                                                     \
+    X(empty_mV, 0, INT16_MAX)                                                                                \
     X(max_drop_mV, 1, INT16_MAX)                                                                             \
     X(sign, 0U, 1U)
 
@@ -126,33 +125,30 @@ static void any_config(void) {
 }
 
 /* Twice mA * ms of the longest step between two samples at the highest current, and what a charge may come to. */
-#define MOST_PART INT64_C(480000000000)
-#define MOST_CHARGE ((INT64_C(1) << 60U) + MOST_PART)
-#define MOST_COUNT (INT64_C(1) << 58U)
+#define PROOF_PART INT64_C(480000000000)
+#define PROOF_CHARGE ((INT64_C(1) << 60U) + PROOF_PART)
 
 /* Members that more is known of than their type says, in every state that there is. */
 #define BATTERY_RANGES(X)                                                                                    \
-    X(charge, 0, MOST_CHARGE)                                                                                \
-    X(moved_charge, 0, MOST_CHARGE)                                                                          \
-    X(level_charge, -MOST_CHARGE, MOST_CHARGE * 4)                                                             \
-    X(count, -MOST_COUNT, MOST_COUNT)                                                                        \
-    X(ocv_charge, -MOST_COUNT, MOST_COUNT)                                                                   \
+    X(charge, 0, PROOF_CHARGE)                                                                               \
+    X(moved_charge, 0, PROOF_CHARGE)                                                                         \
+    X(level_charge, -PROOF_CHARGE, PROOF_CHARGE * 4)                                                         \
     X(rows, 0, PROOF_CONTEXT)                                                                                \
     X(slice, 0, PROOF_SLICES)                                                                                \
     X(phase, EDGEBAT_PHASE_NONE, EDGEBAT_PHASE_OVER)                                                         \
     X(level, 0, PROOF_INCREMENTS)                                                                            \
     X(hold_ms, 0, 10000)                                                                                     \
     X(second_ms, 0, 999)                                                                                     \
-    X(last_mA, -2000000, 2000000)                                                                                                                                                  \
-    X(smooth_mA, -17000000, 17000000)                                                                        \
-    X(sum_ddegC, -600 * 65535, 1200 * 65535)
+    X(last_mA, -2000000, 2000000)                                                                            \
+    X(smooth_mA, -32000000, 32000000)
+
+/* The sum of at most 65,535 temperatures, each at most 120 degC: what the number of them makes of it is arithmetic
+ * that Eva does not do, so it is taken for granted here and not asked for afterwards. */
+#define PROOF_LEAST_DDEGC (-600 * 65535)
+#define PROOF_MOST_DDEGC (1200 * 65535)
 
 #define CHOOSE_MEMBER(member, low, high) proof_battery.member = ANY_SIGNED((low), (high));
-#if !defined(SHOW)
-#define SHOW(member)
-#endif
 #define REQUIRE_MEMBER(member, low, high)                                                                    \
-SHOW(member) \
     proof_require((proof_battery.member >= (low)) && (proof_battery.member <= (high)));
 
 static void any_battery(void) {
@@ -165,31 +161,19 @@ static void any_battery(void) {
     proof_battery.work = (uint8_t *)proof_work;
     proof_battery.ocv = NULL;
     BATTERY_RANGES(CHOOSE_MEMBER)
+    proof_battery.sum_ddegC = (int32_t)ANY_SIGNED(PROOF_LEAST_DDEGC, PROOF_MOST_DDEGC - 1200);
 }
 
-/* What belongs together: while a charge is measured, current flows into the cell, and the voltage has not reached
- * the next level yet. */
-static void any_phase(uint32_t phase, uint32_t level) {
+/* What belongs together: current has flowed into a cell that is charged. */
+static void any_phase(uint32_t phase) {
     proof_battery.phase = (uint8_t)phase;
-    if ((phase == EDGEBAT_PHASE_BELOW) || (phase == EDGEBAT_PHASE_INSIDE)) {
-        proof_battery.level = (uint16_t)level;
-    }
     if (phase != EDGEBAT_PHASE_NONE) {
         proof_battery.last_mA = (int32_t)ANY_SIGNED(1, 2000000);
-    }
-    if ((phase == EDGEBAT_PHASE_BELOW) || (phase == EDGEBAT_PHASE_INSIDE)) {
-        proof_battery.last_mV = (int16_t)ANY_SIGNED(INT16_MIN, (proof_level_uV[level] - 1) / 1000);
     }
 }
 
 static void require_phase(void) {
-    const int measures =
-        (proof_battery.phase == EDGEBAT_PHASE_BELOW) || (proof_battery.phase == EDGEBAT_PHASE_INSIDE);
     proof_require((proof_battery.phase == EDGEBAT_PHASE_NONE) || (proof_battery.last_mA > 0));
-    proof_require((proof_battery.phase != EDGEBAT_PHASE_BELOW) || (proof_battery.level == 0U));
-    proof_require((measures == 0) || (proof_battery.level < PROOF_INCREMENTS));
-    proof_require((measures == 0) ||
-                  ((proof_battery.last_mV * 1000) < proof_level_uV[proof_battery.level]));
 }
 
 static void require_battery(void) {

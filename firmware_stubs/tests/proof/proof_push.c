@@ -5,36 +5,55 @@
  */
 #include "proof.h"
 
-static void push(uint32_t phase, uint32_t level, uint8_t sign, int64_t least_mA, int64_t most_mA) {
+static void push(uint8_t sign, int64_t least_mA, int64_t most_mA) {
     edgebat_sample_t sample;
-    any_battery();
-    any_phase(phase, level);
     proof_config.sign = sign;
     Frama_C_make_unknown((char *)&sample, sizeof sample);
     sample.current_mA = (int32_t)ANY_SIGNED(least_mA, most_mA);
-    //@ dynamic_split proof_battery.phase;
-    //@ dynamic_split proof_battery.level;
     (void)edgebat_push(&proof_battery, &sample);
     require_battery();
     require_phase();
-    //@ merge proof_battery.phase;
-    //@ merge proof_battery.level;
 }
 
-static void push_any(uint32_t phase, uint32_t level) {
-    for (uint8_t sign = 0U; sign < 2U; sign++) {
-        push(phase, level, sign, INT32_MIN, -1);
-        push(phase, level, sign, 0, 0);
-        push(phase, level, sign, 1, INT32_MAX);
+static void charge(uint32_t phase, uint32_t least_level, uint32_t most_level) {
+    any_battery();
+    any_phase(phase);
+    proof_battery.level = (uint16_t)ANY_UNSIGNED(least_level, most_level);
+    if (Frama_C_interval(0, 1) != 0) {
+        push(EDGEBAT_CHARGE_POSITIVE, 1, INT32_MAX);
+    } else {
+        push(EDGEBAT_DISCHARGE_POSITIVE, INT32_MIN, -1);
     }
 }
 
+static void discharge(uint32_t phase) {
+    any_battery();
+    any_phase(phase);
+    if (Frama_C_interval(0, 1) != 0) {
+        push(EDGEBAT_CHARGE_POSITIVE, INT32_MIN, 0);
+    } else {
+        push(EDGEBAT_DISCHARGE_POSITIVE, 0, INT32_MAX);
+    }
+}
+
+#if defined(PROOF_SHORT)
 int main(void) {
-    push_any(EDGEBAT_PHASE_NONE, 0U);
-    push_any(EDGEBAT_PHASE_OVER, 0U);
-    push_any(EDGEBAT_PHASE_BELOW, 0U);
-    for (uint32_t level = 0U; level < PROOF_INCREMENTS; level++) {
-        push_any(EDGEBAT_PHASE_INSIDE, level);
+    charge(EDGEBAT_PHASE_NONE, 0U, PROOF_INCREMENTS);
+    charge(EDGEBAT_PHASE_INSIDE, 1U, 1U);
+    discharge(EDGEBAT_PHASE_INSIDE);
+    return 0;
+}
+#else
+int main(void) {
+    charge(EDGEBAT_PHASE_NONE, 0U, PROOF_INCREMENTS);
+    charge(EDGEBAT_PHASE_OVER, 0U, PROOF_INCREMENTS);
+    for (uint32_t level = 0U; level <= PROOF_INCREMENTS; level++) {
+        charge(EDGEBAT_PHASE_BELOW, level, level);
+        charge(EDGEBAT_PHASE_INSIDE, level, level);
+    }
+    for (uint32_t phase = EDGEBAT_PHASE_NONE; phase <= EDGEBAT_PHASE_OVER; phase++) {
+        discharge(phase);
     }
     return 0;
 }
+#endif
