@@ -126,6 +126,24 @@ def onnx_entries() -> Iterator[Entry]:
             "c": draw(rng, 1),
         }
 
+    def bidirectional(rng: Any) -> Any:
+        nodes = [
+            node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+            node("LSTM", ["t", "w", "r", "b"], ["s", "h"], hidden_size=8, direction="bidirectional"),
+            node("Transpose", ["s"], ["q"], perm=[0, 2, 1, 3]),
+            node("Reshape", ["q", "joined"], ["u"]),
+            node("ReduceMean", ["u"], ["m"], axes=[0], keepdims=0),
+            node("Gemm", ["m", "v", "c"], ["y"], transB=1),
+        ]
+        return nodes, {
+            "w": draw(rng, 2, 32, COLUMNS),
+            "r": draw(rng, 2, 32, 8),
+            "b": draw(rng, 2, 64),
+            "joined": np.array([0, 0, -1], np.int64),
+            "v": draw(rng, 1, 16),
+            "c": draw(rng, 1),
+        }
+
     def lstm(rng: Any, op: str = "LSTM") -> Any:
         gates = {"LSTM": 4, "GRU": 3}[op]
         nodes = [
@@ -174,6 +192,7 @@ def onnx_entries() -> Iterator[Entry]:
     yield model("cnn-batchnorm", "SOH", cnn)
     yield model("lstm", "SOC", lstm)
     yield model("gru", "SOC", lambda rng: lstm(rng, "GRU"))
+    yield model("lstm-bidirectional", "SOC", bidirectional)
     yield model("tcn-residual", "SOC", residual)
 
 
@@ -260,9 +279,8 @@ def keras_entries() -> Iterator[Entry]:
         stacked(lambda: layers.LSTM(8, return_sequences=True), lambda: layers.TimeDistributed(layers.Dense(1))),
     )
     yield model("gru", "SOC", stacked(lambda: layers.GRU(16), dense))
-    yield model(
-        "bidirectional", "SOC", stacked(lambda: layers.Bidirectional(layers.LSTM(8)), dense), refused="no later steps"
-    )
+    yield model("gru-reset-before", "SOC", stacked(lambda: layers.GRU(16, reset_after=False), dense))
+    yield model("bidirectional", "SOC", stacked(lambda: layers.Bidirectional(layers.LSTM(8)), dense))
     yield model(
         "lambda", "SOC", stacked(lambda: layers.Lambda(lambda x: x * 2), layers.Flatten, dense), refused="never run"
     )

@@ -12,12 +12,14 @@ from typing import Any
 
 from bench.gallery_entry import Entry
 from bench.gallery_files import keras_entries, onnx_entries
+from bench.gallery_tflite import tflite_entries
 from bench.gallery_torch import torch_entries
 
 
 def entries() -> list[Entry]:
     """All whose framework is installed."""
-    makers = (("torch", torch_entries), ("onnxruntime", onnx_entries), ("keras", keras_entries))
+    makers = (("torch", torch_entries), ("onnxruntime", onnx_entries), ("keras", keras_entries),
+             ("ai_edge_litert", tflite_entries))  # fmt: skip
     return [entry for package, make in makers if importlib.util.find_spec(package) for entry in make()]
 
 

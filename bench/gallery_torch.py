@@ -185,8 +185,11 @@ def torch_entries() -> Iterator[Entry]:
     yield module("lstm-final-state", "SOH", lambda: Recurrent(last="hidden"))
     yield module("lstm-every-step", "SOC", lambda: Recurrent(last="all"))
     yield module("lstm-mean", "temperature", lambda: Recurrent(last="mean"))
-    yield module("lstm-bidirectional", "SOC", lambda: Recurrent(bidirectional=True), refused="no later steps")
+    yield module("lstm-bidirectional", "SOC", lambda: Recurrent(bidirectional=True))
     yield module("gru", "SOC", lambda: Recurrent("GRU"))
+    yield module(
+        "gru-bidirectional-two-layers", "SOH", lambda: Recurrent("GRU", bidirectional=True, num_layers=2, last="mean")
+    )
     yield module("rnn", "SOC", lambda: Recurrent("RNN"), refused="use an LSTM")
     yield module("cnn-lstm", "SOH", ConvLstm)
     yield module(

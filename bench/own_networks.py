@@ -1,51 +1,44 @@
-"""An nn.LSTM, a TCN and a CNN-LSTM of a user, each in five lines to int8 C: ``python -m bench.own_networks [--write]``.
+"""LSTM, GRU, TCN and CNN-LSTM of a user, each in five lines to int8 C: ``python -m bench.own_networks [--write]``.
 
 They learn the SOC of a made-up cell from voltage, current and temperature (simulated here, seeded), are quantized on their
-training windows, measured on others, and run on simulated cores. --write puts the table into docs/quantize.md.
+training windows, measured on others, and run on simulated cores: torch modules, the same as float ONNX files, and those of
+Keras where tensorflow is installed. --write puts the table into docs/quantize.md.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
 import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 import edgebat as eb
+from bench.own_networks_cell import EPOCHS, MEAN, STD, cell
 from bench.pages import print_or_write
 from edgebat.bench.run import Options, bench
 
 PAGE = Path(__file__).parents[1] / "docs" / "quantize.md"
 BEGIN, END = "<!-- own networks: python -m bench.own_networks --write -->", "<!-- end of own networks -->"
-STEPS, TARGETS = 32, ("cortex-m4f", "cortex-m0plus")
-MEAN, STD = (3.7, 0.0, 25.0), (0.3, 1.5, 8.0)
-EPOCHS = 20
+TARGETS = ("cortex-m4f", "cortex-m0plus")
 
 
-def cell(windows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows float32 [N, STEPS, 3] in V, A, degC of a 3 Ah cell, a sample every 30 s, and its SOC [N, 1] in %."""
-    rng = np.random.default_rng(seed)
-    current = np.repeat(rng.normal(size=(windows, STEPS // 4)) * 1.5, 4, axis=1)
-    temperature = rng.uniform(5, 40, (windows, 1)) + np.cumsum(rng.normal(size=(windows, STEPS)) * 0.05, axis=1)
-    soc = rng.uniform(0.1, 0.9, (windows, 1)) + np.cumsum(current, axis=1) * 30 / 3600 / 3
-    soc = np.clip(soc, 0.0, 1.0)
-    resistance = 0.05 * np.exp((25 - temperature) / 40)
-    voltage = 3.2 + 0.8 * soc + 0.15 * np.tanh(10 * (soc - 0.1)) + current * resistance
-    voltage += rng.normal(size=voltage.shape) * 0.003
-    return np.stack([voltage, current, temperature], axis=2).astype(np.float32), 100 * soc[:, -1:].astype(np.float32)
+class Recurrent(nn.Module):
+    """The last step of an LSTM or GRU."""
 
-
-class Lstm(nn.Module):
-    """The last step of an LSTM."""
-
-    def __init__(self) -> None:
+    def __init__(self, kind: type[nn.LSTM | nn.GRU]) -> None:
         super().__init__()
-        self.lstm, self.head = nn.LSTM(3, 16, batch_first=True), nn.Linear(16, 1)
+        self.layer, self.head = kind(3, 16, batch_first=True), nn.Linear(16, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.lstm((x - torch.tensor(MEAN)) / torch.tensor(STD))[0][:, -1])
+        return self.head(self.layer((x - torch.tensor(MEAN)) / torch.tensor(STD))[0][:, -1])
 
 
 class Tcn(nn.Module):
@@ -94,34 +87,70 @@ def trained(network: nn.Module, x: np.ndarray, y: np.ndarray) -> nn.Module:
     return network.eval()
 
 
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "LSTM, 16 units": lambda: Recurrent(nn.LSTM),
+    "GRU, 16 units": lambda: Recurrent(nn.GRU),
+    "TCN, 4 dilated convolutions": Tcn,
+    "CNN-LSTM": CnnLstm,
+}
+
+
+def onnx_of(network: nn.Module, x: np.ndarray, path: Path) -> Path:
+    """``network`` as torch exports it to ONNX."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own doings
+        torch.onnx.export(
+            network, (torch.from_numpy(x[:2]),), path, input_names=["x"], dynamic_axes={"x": {0: "N"}}, dynamo=False
+        )
+    return path
+
+
+def sources(x: np.ndarray, y: np.ndarray, folder: Path) -> Iterator[tuple[str, str, Any]]:
+    """(network, from where, module or file), trained."""
+    for title, build in NETWORKS.items():
+        torch.manual_seed(0)
+        network = trained(build(), x, y)
+        yield title, "torch", network
+        yield title, "ONNX", onnx_of(network, x, folder / "network.onnx")
+    if importlib.util.find_spec("tensorflow"):
+        # In a process of its own: torch and TensorFlow each bring threads and an OpenMP.
+        subprocess.run([sys.executable, "-m", "bench.own_networks_keras", str(folder)], check=True)
+        yield from ((title, "Keras", folder / f"keras_{index}.keras") for index, title in enumerate(NETWORKS))
+
+
+def row(title: str, framework: str, source: Any, windows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> str:
+    """One row of the table; windows: for calibration, for evaluation, and labels of the latter."""
+    x, others, truth = windows
+    result = eb.quantize(
+        source,
+        x,
+        input_units=("0.001 V", "0.001 A", "0.1 degC"),
+        outputs={"soc": "0.01 %"},
+        evaluation=others,
+        labels=truth,
+    )
+    error = result.errors[-1]
+    report = bench(result.graph, TARGETS, Options(compilers=("gcc",)))
+    m4, m0 = ({one.target: one.figures for one in report.rows}[target] or {} for target in TARGETS)
+    return (
+        f"| {title} | {framework} | {error.float_label_rms:.2f} % | {error.int8_label_rms:.2f} % | {error.rms:.2f} % | "
+        f"{m4['flash']:,} | {m4['ram']:,} | {m4['instructions']:,} | {m0['instructions']:,} |"
+    )
+
+
 def table() -> str:
     """All rows as Markdown."""
     torch.set_num_threads(1)
     x, y = cell(1000, 0)
     others, truth = cell(1000, 1)
     lines = [
-        "| network | error against labels, float | int8 | int8 against float | flash | RAM | instructions, M4F | M0+ |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| network | from | error against labels, float | int8 | int8 to float | flash | RAM | instructions, M4F | M0+ |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for title, kind in (("nn.LSTM, 16 units", Lstm), ("TCN, 4 dilated convolutions", Tcn), ("CNN-LSTM", CnnLstm)):
-        torch.manual_seed(0)
-        net = trained(kind(), x, y)
-        result = eb.quantize(
-            net,
-            x,
-            input_units=("0.001 V", "0.001 A", "0.1 degC"),
-            outputs={"soc": "0.01 %"},
-            evaluation=others,
-            labels=truth,
-        )
-        error = result.errors[-1]
-        report = bench(result.graph, TARGETS, Options(compilers=("gcc",)))
-        m4, m0 = ({row.target: row.figures for row in report.rows}[target] or {} for target in TARGETS)
-        lines.append(
-            f"| {title} | {error.float_label_rms:.2f} % | {error.int8_label_rms:.2f} % | {error.rms:.2f} % | "
-            f"{m4['flash']:,} | {m4['ram']:,} | {m4['instructions']:,} | {m0['instructions']:,} |"
-        )
-        print(lines[-1], file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="edgebat-own-") as folder:
+        for source in sources(x, y, Path(folder)):
+            lines.append(row(*source, (x, others, truth)))
+            print(lines[-1], file=sys.stderr)
     return "\n".join(lines)
 
 

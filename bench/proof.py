@@ -73,7 +73,12 @@ def prove(library: Path, name: str, *defines: str) -> Proof:
     if "uint32_t edgebat_crc32(" not in text:
         sources.append(library / "src" / "edgebat_crc32.c")
     folders = ("include", "bms", "src", "tests/proof")
-    flags = " ".join([*(f"-I{library / folder}" for folder in folders), *(f"-D{define}" for define in (*DEFINES.get(name, ()), *defines))])
+    flags = " ".join(
+        [
+            *(f"-I{library / folder}" for folder in folders),
+            *(f"-D{define}" for define in (*DEFINES.get(name, ()), *defines)),
+        ]
+    )
     command = ["frama-c", *OPTIONS, f"-cpp-extra-args={flags}", *map(str, [harness, *sources])]
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)

@@ -9,7 +9,8 @@ import numpy as np
 from edgebat.bms.drive import Cycle
 from edgebat.bms.samples import Samples, samples_array
 from edgebat.data.readers.raw import RawCell
-from edgebat.tasks.health.charge_counter import ChargeCounter, Sample
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import Sample
 
 NOMINAL_MAH = 2000
 KNOWN_SECONDS = 3850

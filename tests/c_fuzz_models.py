@@ -24,6 +24,8 @@ MODELS = {
     "lstm_fast": (lambda: FAMILIES["lstm"](2), "fast"),
     "lstm_any": (lambda: foreign_lstm(True), "balanced"),
     "lstm_rows": (lambda: foreign_lstm(False), "balanced"),
+    "padded": (lambda: FAMILIES["padded"](1), "balanced"),
+    "clipped": (lambda: FAMILIES["padded"](2), "balanced"),
     "gru": (lambda: FAMILIES["gru"](3), "balanced"),
     "gru_fast": (lambda: FAMILIES["gru"](2), "fast"),
     "sequence": (whole_sequence, "balanced"),

@@ -28,6 +28,7 @@ from edgebat.graph import (
     Node,
     Pad1D,
     Requant,
+    Reverse,
     Softmax,
     Tensor,
     check_graph,
@@ -173,6 +174,9 @@ class GraphMaker:
 
     def last_step(self) -> Tensor:
         return self.reshaped(LastStep, self.current.shape[1:])
+
+    def reverse(self) -> Tensor:
+        return self.reshaped(Reverse, self.current.shape)
 
     def add(self, other: Tensor) -> Tensor:
         label, source = self.label("add"), self.current
@@ -353,6 +357,24 @@ def random_gru(seed: int) -> IntGraph:
     return make.graph(f"gru{seed}")
 
 
+def random_bidirectional(seed: int) -> IntGraph:
+    """A layer forwards and one over time turned round, joined -> last step, or all of them -> int16 head."""
+    rng = np.random.default_rng([seed, 6])
+    make = GraphMaker(rng, _shape(rng), 2.0 ** -int(rng.integers(4, 8)), int(rng.integers(-40, 40)))
+    if rng.random() < 0.3:
+        make.conv(int(rng.integers(1, 9)), 1)
+    source, layer = make.current, make.gru if rng.random() < 0.5 else make.lstm
+    forwards = layer(int(rng.integers(1, 17)))
+    make.current = source
+    make.reverse()
+    layer(int(rng.integers(1, 17)))
+    make.reverse()
+    make.concat(forwards)
+    make.last_step() if rng.random() < 0.5 else make.flatten()
+    make.head(int(rng.integers(1, 8)))
+    return make.graph(f"bidirectional{seed}")
+
+
 def random_padded(seed: int) -> IntGraph:
     """Padded pooling of either kind, convolutions between, softmax or a head; or an LSTM with a clipped cell."""
     rng = np.random.default_rng([seed, 5])
@@ -389,7 +411,10 @@ def random_padded(seed: int) -> IntGraph:
     return make.graph(f"padded{seed}")
 
 
-FAMILIES = {"mlp": random_mlp, "cnn": random_cnn, "lstm": random_lstm, "gru": random_gru, "padded": random_padded}
+FAMILIES = {
+    "mlp": random_mlp, "cnn": random_cnn, "lstm": random_lstm, "gru": random_gru, "padded": random_padded,
+    "bidirectional": random_bidirectional,
+}  # fmt: skip
 
 
 def random_inputs(graph: IntGraph, count: int, seed: int) -> np.ndarray:

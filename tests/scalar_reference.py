@@ -29,6 +29,7 @@ from edgebat.graph import (
     MeanPool1D,
     Pad1D,
     Requant,
+    Reverse,
     Softmax,
 )
 
@@ -120,6 +121,8 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
                 values[node.output] = [v for row in x for v in row]
             case LastStep():
                 values[node.output] = x[-1]
+            case Reverse():
+                values[node.output] = [x[len(x) - 1 - t] for t in range(len(x))]
             case Gru():
                 values[node.output] = gru(node, x, zero)
             case ClippedLstm():

@@ -12,7 +12,7 @@ from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.joining import Samples
 from edgebat.cells import SECONDS_PER_HOUR
 from edgebat.errors import DataError
-from edgebat.tasks.health.charge_counter import CURRENT_FLOOR, CYCLE_PART
+from edgebat.tasks.health.charge_types import CURRENT_FLOOR, CYCLE_PART
 
 PAUSE_TIMES = 1.5
 """A file that begins this many usual steps after the one before does not go on in the same breath."""

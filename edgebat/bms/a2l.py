@@ -13,7 +13,7 @@ from pathlib import Path
 from edgebat.bms.results import Source, Status
 from edgebat.errors import ToolError
 from edgebat.formats.c.bms_models import POINTS_MAX, UNKNOWN, BmsModel
-from edgebat.tasks.health.charge_counter import ChargeEnd
+from edgebat.tasks.health.charge_types import ChargeEnd
 
 VARIABLE = "edgebat_result_values"
 """Name of the firmware's variable of type ``edgebat_result_t`` unless another one is given."""

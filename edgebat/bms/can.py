@@ -7,7 +7,7 @@ from struct import pack
 
 from edgebat.bms.results import ForecastResult, Result, Source, Status
 from edgebat.formats.c.bms_models import UNKNOWN, BmsModel, ForecastModel
-from edgebat.tasks.health.charge_counter import UINT32_MAX, ChargeEnd
+from edgebat.tasks.health.charge_types import UINT32_MAX, ChargeEnd
 
 FIRST_ID = 0x6E0
 HEALTH, DETAILS, FORECAST, MODEL, OUTLOOK, TRAJECTORY, FORECASTER, RESISTANCE = range(8)

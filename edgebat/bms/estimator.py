@@ -20,14 +20,14 @@ from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsM
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from edgebat.runtime.refusal import outside_domain
-from edgebat.tasks.health.charge_counter import (
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import (
     LEAST_SOH_CPCT,
     MOST_SOH_CPCT,
     PER_MAH,
     UINT16_MAX,
     UINT32_MAX,
     UNKNOWN,
-    ChargeCounter,
     ChargeEnd,
     Config,
     Sample,

@@ -16,7 +16,7 @@ from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import POINTS_MAX, UNKNOWN, ForecastModel, forecast_model
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
-from edgebat.tasks.health.charge_counter import LEAST_SOH_CPCT, MOST_SOH_CPCT, UINT32_MAX
+from edgebat.tasks.health.charge_types import LEAST_SOH_CPCT, MOST_SOH_CPCT, UINT32_MAX
 
 MAGIC = b"EBF\x01"
 LAYOUT = "<6I"

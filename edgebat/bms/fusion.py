@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from edgebat.bms.results import Source
-from edgebat.tasks.health.charge_counter import MOST_SOH_CPCT, UINT16_MAX, UNKNOWN
+from edgebat.tasks.health.charge_types import MOST_SOH_CPCT, UINT16_MAX, UNKNOWN
 
 HUNDRED_PERCENT = MOST_SIGMA = 10_000
 WEIGHTS, MOST_WEIGHT = 1 << 31, 1 << 28

@@ -8,7 +8,7 @@ from edgebat.bms.can import FIRST_ID, dbc_text
 from edgebat.errors import MissingExtra, ToolError
 from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, UNKNOWN, health_model
 from edgebat.graph import IntGraph
-from edgebat.tasks.health.charge_counter import Config
+from edgebat.tasks.health.charge_types import Config
 
 
 def integration_files(

@@ -22,7 +22,7 @@ from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.simulate.unicorn_run import count_instructions
-from edgebat.tasks.health.charge_counter import Config
+from edgebat.tasks.health.charge_types import Config
 
 FUNCTIONS = (
     "edgebat_push",

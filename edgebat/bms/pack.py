@@ -8,7 +8,7 @@ from struct import calcsize, pack, unpack_from
 
 from edgebat.bms.results import Result, Status
 from edgebat.errors import DataError
-from edgebat.tasks.health.charge_counter import UINT16_MAX, UINT32_MAX, UNKNOWN, ChargeEnd
+from edgebat.tasks.health.charge_types import UINT16_MAX, UINT32_MAX, UNKNOWN, ChargeEnd
 
 HUNDRED_PERCENT = 10_000
 MOST_CELLS = 1000

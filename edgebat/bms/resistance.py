@@ -14,8 +14,8 @@ from enum import IntEnum
 from struct import calcsize, pack, unpack_from
 
 from edgebat.errors import DataError
-from edgebat.tasks.health.charge_counter import UINT16_MAX, UNKNOWN, ChargeCounter, Sample
-from edgebat.tasks.health.charge_types import has_temperature
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import UINT16_MAX, UNKNOWN, Sample, has_temperature
 
 MOST_STEP_MV = 1000
 """More is a broken wire."""

@@ -15,14 +15,14 @@ from itertools import pairwise
 
 from edgebat.bms.fusion import By, Fusion
 from edgebat.errors import DataError
-from edgebat.tasks.health.charge_counter import (
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import (
     COUNT_MS_PER_CPCT,
     CURRENT_FLOOR,
     LEAST_SOH_CPCT,
     MOST_ANCHOR_MS,
     MOST_SOH_CPCT,
     UNKNOWN,
-    ChargeCounter,
     SinceRest,
 )
 

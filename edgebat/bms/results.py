@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-from edgebat.tasks.health.charge_counter import ChargeEnd
+from edgebat.tasks.health.charge_types import ChargeEnd
 
 
 class Status(IntEnum):

@@ -10,14 +10,7 @@ from edgebat.bms.fusion import HUNDRED_PERCENT, UNKNOWN_SIGMA, By, Evidence, Fus
 from edgebat.bms.resistance import SAVED_BYTES
 from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import SAVED_HEADER
-from edgebat.tasks.health.charge_counter import (
-    LEAST_SOH_CPCT,
-    UINT16_MAX,
-    UINT32_MAX,
-    UNKNOWN,
-    Anchor,
-    SinceRest,
-)
+from edgebat.tasks.health.charge_types import LEAST_SOH_CPCT, UINT16_MAX, UINT32_MAX, UNKNOWN, Anchor, SinceRest
 
 if TYPE_CHECKING:
     from edgebat.bms.estimator import Estimator

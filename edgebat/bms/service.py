@@ -7,7 +7,7 @@ from edgebat.bms.fusion import HUNDRED_PERCENT, By
 from edgebat.bms.resistance import UOHM, Used
 from edgebat.bms.results import Reset, Use
 from edgebat.errors import DataError
-from edgebat.tasks.health.charge_counter import PER_MAH, UINT32_MAX, UNKNOWN
+from edgebat.tasks.health.charge_types import PER_MAH, UINT32_MAX, UNKNOWN
 
 
 def reset(estimator: Estimator, what: Reset) -> None:

@@ -31,7 +31,7 @@ from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.simulate.unicorn_run import CPUS
-from edgebat.tasks.health.charge_counter import Config
+from edgebat.tasks.health.charge_types import Config
 
 SAMPLES = 2048
 FRAM_BYTES = 4096

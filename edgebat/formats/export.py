@@ -15,6 +15,7 @@ from edgebat.files import atomic_write
 from edgebat.formats.c.bms import export_bms
 from edgebat.formats.c.lowering import HEADERS
 from edgebat.formats.c.write import write_c
+from edgebat.formats.golden import write_golden
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.formats.roundings.softmax import micro_table
@@ -33,9 +34,9 @@ _WRITERS: dict[str, Callable[[IntGraph, Path], object]] = {
 
 
 def c_name(name: str) -> str:
-    """``name`` as a C identifier: other characters become underscores, a leading digit gets one in front."""
+    """``name`` as a C identifier: other characters become underscores, ``net_`` goes before what is no letter."""
     word = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return f"_{word}" if word[:1].isdigit() or not word else word
+    return word if word[:1].isalpha() else f"net_{word}"
 
 
 def export_model(
@@ -159,7 +160,7 @@ def export_all(
     mode: str = "balanced",
     given: Path | None = None,
 ) -> tuple[list[Path], str]:
-    """``export_model``, and with C ``export_for_bms``: all files, and why there is none for a BMS where there could be.
+    """``export_model``, golden vectors, and with C ``export_for_bms``: all files, and why there is none for a BMS.
 
     given: as there; then of the usual formats those are left out that would change integers.
     """
@@ -167,10 +168,15 @@ def export_all(
         reasons = {kind: storable(graph, kind) for kind in formats if given.suffix != f".{kind}"}
         usual = tuple(formats) == USUAL
         kept = [kind for kind in formats if not (usual and reasons.get(kind))]
-        files = export_model(graph, folder, kept, name, mode=mode, given=given)
+        files = [*export_model(graph, folder, kept, name, mode=mode, given=given), beside(graph, folder, name)]
         return files, "; ".join(f"no .{kind}: {why}" for kind, why in reasons.items() if why)
     files = export_model(graph, folder, formats, name, mode=mode)
     # A user's own network is of no task that a BMS estimator knows.
     bms = "c" in formats and "network" not in graph.meta
     found, why = export_for_bms(graph, folder, name) if bms else ([], "")
-    return [*files, *found], why
+    return [*files, beside(graph, folder, name), *found], why
+
+
+def beside(graph: IntGraph, folder: Path, name: str | None) -> Path:
+    """The golden vectors of what ``export_model`` has written to ``folder``."""
+    return write_golden(graph, folder / f"{name or graph.name}.golden.json")

@@ -22,6 +22,7 @@ from edgebat.graph.model import (
     Node,
     Pad1D,
     Requant,
+    Reverse,
     Softmax,
     Tensor,
 )
@@ -30,5 +31,5 @@ from edgebat.graph.store import load_graph, save_graph
 __all__ = [
     "OPERATORS", "Add", "AveragePool1D", "ClippedLstm", "Concat", "Conv1D", "Dense", "DepthwiseConv1D", "Flatten",
     "FloatPool1D", "Gru", "IntGraph", "LastStep", "Lstm", "Lut", "MaxPool1D", "MeanPool1D", "Node", "Pad1D", "Requant",
-    "Softmax", "Tensor", "check_graph", "load_graph", "save_graph",
+    "Reverse", "Softmax", "Tensor", "check_graph", "load_graph", "save_graph",
 ]  # fmt: skip

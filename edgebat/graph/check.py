@@ -168,10 +168,10 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
         case ops.Flatten():
             _expect_shape(node, target, (int(np.prod(source.shape)),))
             _expect_same_scale(node, source, target)
-        case ops.LastStep():
+        case ops.LastStep() | ops.Reverse():
             if len(source.shape) != 2:
                 raise _fail(node, f"input has shape {source.shape}; allowed: [T, C]")
-            _expect_shape(node, target, (source.shape[1],))
+            _expect_shape(node, target, source.shape if isinstance(node, ops.Reverse) else (source.shape[1],))
             _expect_same_scale(node, source, target)
         case ops.Concat():
             for name in node.inputs:

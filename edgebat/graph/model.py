@@ -301,9 +301,16 @@ class LastStep(Node):
     op: ClassVar[str] = "last_step"
 
 
+@dataclass(frozen=True, eq=False)
+class Reverse(Node):
+    """[T, C] -> [T, C], the last time step first; changes no number. Such a graph runs on whole windows only."""
+
+    op: ClassVar[str] = "reverse"
+
+
 _ALL = (
     Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, Gru, LastStep,
-    Pad1D, MeanPool1D, FloatPool1D, Softmax, ClippedLstm,
+    Pad1D, MeanPool1D, FloatPool1D, Softmax, ClippedLstm, Reverse,
 )  # fmt: skip
 OPERATORS: dict[str, type[Node]] = {cls.op: cls for cls in _ALL}
 

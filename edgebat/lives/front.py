@@ -26,7 +26,7 @@ from edgebat.graph.model import Lstm, Weighted
 from edgebat.lives.cell import LivingCell
 from edgebat.lives.days import DayOver, Happened, Idle, PowerOn, Samplings, Step
 from edgebat.lives.settings import Life
-from edgebat.tasks.health.charge_counter import ChargeEnd, Config
+from edgebat.tasks.health.charge_types import ChargeEnd, Config
 
 BOUND_SIGMAS = 1.645
 """Of the published deviation: 90 % of a normal distribution."""

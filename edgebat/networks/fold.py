@@ -118,7 +118,7 @@ def _moved(reader: Step, scale: kinds.Scale) -> kinds.Scale | None:
         case kinds.Flatten():
             times = reader.shape[0] // len(scale.factor)
             return kinds.Scale(np.tile(scale.factor, times), np.tile(scale.offset, times))
-        case kinds.LastStep() | kinds.AveragePool(activation="none"):
+        case kinds.LastStep() | kinds.Reverse() | kinds.AveragePool(activation="none"):
             return scale
         case kinds.MaxPool() if (scale.factor > 0).all():
             return scale
@@ -184,7 +184,10 @@ def takes_offset(network: FloatNetwork) -> tuple[bool, bool]:
                 continue
             case kinds.Conv(padding=padding):
                 offset = offset and padding == (0, 0)
-            case kinds.Flatten() | kinds.LastStep() | kinds.MaxPool() | kinds.AveragePool(activation="none"):
+            case (
+                kinds.Flatten() | kinds.LastStep() | kinds.Reverse() | kinds.MaxPool()
+                | kinds.AveragePool(activation="none")
+            ):  # fmt: skip
                 if step.name == network.output:
                     return False, False
                 waiting += readers[step.name]

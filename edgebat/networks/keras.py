@@ -21,9 +21,9 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.axes import Value
 from edgebat.networks.build import Builder
 from edgebat.networks.keras_file import MAX_BYTES, arrays, ends, inbound, of_archive, of_h5, part, weight_names
+from edgebat.networks.keras_recurrent import RecurrentLayers
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy
-from edgebat.students.gru_weights import gru_from_keras
 
 _DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
@@ -72,7 +72,7 @@ def read_saved_model(path: Path) -> FloatNetwork:
     return float_tflite(content, str(path), path.name)
 
 
-class _Reader:
+class _Reader(RecurrentLayers):
     """One method ``on_<layer>`` for each class of layer: its configuration, its arrays and its inputs."""
 
     def __init__(self, what: str, x: Array) -> None:
@@ -265,31 +265,6 @@ class _Reader:
             total = max((-(-length // stride) - 1) * stride + reach + 1 - length, 0)
             ends = (total // 2, total - total // 2)
         return self.build.conv(x, kinds.Conv(kernel, bias, stride, dilation, ends), *self.places(x), groups)
-
-    def on_lstm(self, config: Any, weights: list[Array], x: Value) -> Any:
-        # Gates i, f, c, o, as here.
-        bias = weights[2].astype(np.float64) if config.get("use_bias", True) else np.zeros(weights[0].shape[1])
-        layer = kinds.LstmLayer(weights[0].T.astype(np.float64), weights[1].T.astype(np.float64), bias)
-        return self.recurrent(config, layer, x)
-
-    def on_gru(self, config: Any, weights: list[Array], x: Value) -> Any:
-        bias = weights[2] if config.get("use_bias", True) else None
-        layer = gru_from_keras(weights[0], weights[1], bias, reset_after=bool(config.get("reset_after", True)))
-        return self.recurrent(config, layer, x)
-
-    def recurrent(self, config: Any, layer: kinds.Recurrent, x: Value) -> Any:
-        build = self.build
-        allowed = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-        if any(config.get(key, value) != value for key, value in allowed.items()) or config.get("go_backwards"):
-            build.fail(
-                f"it has the activations {config.get('activation')} and {config.get('recurrent_activation')}, or goes "
-                "backwards; allowed: tanh and sigmoid, forwards"
-            )
-        if config.get("return_state") or config.get("time_major"):
-            build.fail("it returns its state, or has time first; use return_state=False")
-        time = len(x.axes) - 2
-        sequence = build.recurrent(x, layer, time)
-        return sequence if config.get("return_sequences") else build.select(sequence, time, -1)
 
     # -- scales
 

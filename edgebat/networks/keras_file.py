@@ -83,6 +83,8 @@ def arrays(weights: Any) -> list[Array]:
     """The arrays of one layer, in Keras's order."""
     if isinstance(weights, list):
         return [array for _, array in weights]
+    if "forward_layer" in weights:
+        return arrays(weights["forward_layer"]) + arrays(weights["backward_layer"])
     for inner in ("cell", "layer"):
         if inner in weights and weights[inner].get("vars"):
             weights = weights[inner]

@@ -87,6 +87,11 @@ class LastStep:
 
 
 @dataclass(frozen=True)
+class Reverse:
+    """[T, C], the last time step first."""
+
+
+@dataclass(frozen=True)
 class Add:
     """Sum of two layers of equal shape."""
 
@@ -125,6 +130,7 @@ Layer = (
     | Softmax
     | Flatten
     | LastStep
+    | Reverse
     | Add
     | Concat
     | Scale
@@ -237,6 +243,8 @@ def apply(layer: Layer, *xs: Array) -> Array:
             return x.reshape(len(x), -1)
         case LastStep():
             return x[:, -1]
+        case Reverse():
+            return x[:, ::-1]
         case Add():
             return activate(xs[0] + xs[1], layer.activation)
         case Concat():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ from edgebat.networks import functions
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import BATCH, ONE, Value
 from edgebat.networks.build import Builder
+from edgebat.networks.directions import Stacked
 from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.onnx_recurrent import RecurrentOperators
 from edgebat.networks.pooling import onnx_window
 from edgebat.networks.refusals import remedy
-from edgebat.students.gru_weights import gru_from_onnx
 
-_LSTM_FROM_ONNX = [0, 2, 3, 1]  # gates i, o, f, c there; i, f, g, o here
+_OF_STACKED = ("Transpose", "Reshape", "Squeeze", "Gather", "Slice", "Split", "Concat", "Identity", "Cast", "Dropout")
 FREE = -1
 """The batch size among constants that shapes are computed with."""
 
@@ -54,7 +57,7 @@ def float_onnx(data: bytes, x: Array, what: str, name: str) -> FloatNetwork:
     return _Reader(file.graph, x, what, file.opsets.get("", 0)).network(name)
 
 
-class _Reader:
+class _Reader(RecurrentOperators):
     """One method ``on_<operator>`` for each operator."""
 
     def __init__(self, graph: OnnxGraph, x: Array, what: str, opset: int) -> None:
@@ -84,7 +87,11 @@ class _Reader:
             inputs = [self.value(name) for name in node.inputs]
             if node.domain not in ("", "ai.onnx"):
                 build.fail(f"it is an operator of {node.domain}; export the model with operators of ONNX itself")
-            if not any(isinstance(value, Value) for value in inputs):
+            if any(isinstance(value, Stacked) for value in inputs) and node.op not in _OF_STACKED:
+                build.fail(
+                    "it works on both directions of a layer at once; take one, or join them along features first"
+                )
+            if not any(isinstance(value, Value | Stacked) for value in inputs):
                 self.values[node.outputs[0]] = self.constant(node, inputs)
                 continue
             if node.op in _FUNCTIONS:
@@ -131,8 +138,8 @@ class _Reader:
                 return np.concatenate([np.atleast_1d(v) for v in inputs], axis=int(str(a.get("axis", 0))))
             case "Gather":
                 return np.take(inputs[0], np.asarray(inputs[1], np.int64), axis=int(str(a.get("axis", 0))))
-            case "Slice" if len(inputs) >= 3 and np.ndim(inputs[0]) == 1:
-                return inputs[0][int(np.ravel(inputs[1])[0]) : int(np.ravel(inputs[2])[0])]
+            case "Slice" if len(inputs) >= 3:
+                return _sliced(inputs[0], *inputs[1:])
             case "Expand":
                 return np.broadcast_to(inputs[0], np.maximum(np.asarray(inputs[1]), 1))
             case "Transpose":
@@ -200,46 +207,6 @@ class _Reader:
         offset = bias - mean * factor
         wide = (1, -1, *[1] * (len(x.axes) - 2))
         return self.build.affine(x, factor.reshape(wide), offset.reshape(wide))
-
-    def on_lstm(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
-                hidden: Any = None, cell: Any = None, peepholes: Any = None) -> list[Any]:  # fmt: skip
-        self.plain(a, (weight, recurrent), (hidden, cell), ["Sigmoid", "Tanh", "Tanh"])
-        if peepholes is not None or a.get("input_forget"):
-            self.build.fail("it has peepholes or coupled gates; allowed: the plain LSTM")
-        units = recurrent.shape[2]
-        wx, wh = (self.gates(array[0].astype(np.float64), units) for array in (weight, recurrent))
-        both = np.zeros((2, 4 * units)) if bias is None else bias[0].astype(np.float64).reshape(2, -1)
-        return self.sequence(a, x, kinds.LstmLayer(wx, wh, self.gates(both.sum(axis=0), units)))
-
-    def on_gru(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
-               hidden: Any = None) -> list[Any]:  # fmt: skip
-        self.plain(a, (weight, recurrent), (hidden,), ["Sigmoid", "Tanh"])
-        after = bool(a.get("linear_before_reset", 0))
-        found = gru_from_onnx(weight[0], recurrent[0], None if bias is None else bias[0], linear_before_reset=after)
-        return self.sequence(a, x, found)
-
-    def plain(self, a: Any, weights: Sequence[Any], state: Sequence[Any], activations: list[str]) -> None:
-        """Refuses recurrent layers that a device cannot run."""
-        build = self.build
-        if any(not isinstance(array, np.ndarray) for array in weights):
-            build.fail("its weights are no constants")
-        if a.get("direction", "forward") != "forward" or len(weights[0]) != 1:
-            build.fail(f"its direction is {a.get('direction')}; {remedy('bidirectional')}")
-        if a.get("clip") or a.get("activations", activations) != activations:
-            build.fail(f"it has a clip or the activations {a.get('activations')}; allowed: no clip, {activations}")
-        if any(one is not None and (not isinstance(one, np.ndarray) or one.any()) for one in state):
-            build.fail("it starts from a state that is not zero; leave the initial state out")
-
-    def sequence(self, a: Any, x: Value, layer: kinds.Recurrent) -> list[Any]:
-        """Y with its axis of directions, and the last hidden state."""
-        build, time = self.build, 1 if a.get("layout", 0) else 0
-        found = build.recurrent(x, layer, time)
-        last = build.select(found, time, -1)
-        return [build.unsqueeze(found, [2 if time else 1]), build.unsqueeze(last, [1 if time else 0]), None]
-
-    @staticmethod
-    def gates(rows: Array, units: int) -> Array:
-        return rows.reshape(4, units, *rows.shape[1:])[_LSTM_FROM_ONNX].reshape(rows.shape)
 
     # -- pooling
 
@@ -344,9 +311,11 @@ class _Reader:
 
     # -- shapes
 
-    def on_reshape(self, a: Any, x: Value, shape: Any) -> Value:
+    def on_reshape(self, a: Any, x: Any, shape: Any) -> Value:
         if not isinstance(shape, np.ndarray):
             self.build.fail("its shape is no constant")
+        if isinstance(x, Stacked):
+            return x.joined(self.build, shape.tolist())
         sizes = self.build.shape(x)
         target = [
             sizes[i] if size == 0 and not a.get("allowzero") else int(size) for i, size in enumerate(shape.tolist())
@@ -364,31 +333,44 @@ class _Reader:
             self.build.fail(f"it flattens from axis {a['axis']} on; allowed: 1")
         return self.build.flatten(x)
 
-    def on_transpose(self, a: Any, x: Value) -> Value:
+    def on_transpose(self, a: Any, x: Any) -> Any:
+        if isinstance(x, Stacked):
+            return x.transpose(self.build, a.get("perm") or list(range(x.rank))[::-1])
         return self.build.transpose(x, a.get("perm") or list(range(len(x.axes)))[::-1])
 
-    def on_squeeze(self, a: Any, x: Value, axes: Any = None) -> Value:
+    def on_squeeze(self, a: Any, x: Any, axes: Any = None) -> Value:
         found = axes if axes is not None else a.get("axes")
+        if isinstance(x, Stacked):
+            self.build.fail("it squeezes two directions, which is no axis of size 1")
         return self.build.squeeze(x, None if found is None else [int(axis) for axis in np.ravel(found)])
 
     def on_unsqueeze(self, a: Any, x: Value, axes: Any = None) -> Value:
         return self.build.unsqueeze(x, [int(axis) for axis in np.ravel(axes if axes is not None else a["axes"])])
 
-    def on_concat(self, a: Any, *values: Any) -> Value:
+    def on_concat(self, a: Any, *values: Any) -> Any:
+        found = [v for value in values for v in (value.values if isinstance(value, Stacked) else [value])]
+        if stacked := [value for value in values if isinstance(value, Stacked)]:
+            # Final states of layers of two directions, as exporters join them.
+            if len(stacked) != len(values) or {(s.axis, s.time) for s in stacked} != {(a["axis"], stacked[0].time)}:
+                self.build.fail(
+                    "it joins both directions of a layer with something else; join them along features first"
+                )
+            return replace(stacked[0], values=tuple(found))
         if not all(isinstance(value, Value) for value in values):
             self.build.fail("it joins layers with constants; leave those out")
         return self.build.concat(values, a["axis"])
 
-    def on_gather(self, a: Any, x: Value, indices: Any) -> Value:
+    def on_gather(self, a: Any, x: Any, indices: Any) -> Value:
         index = np.asarray(indices)
         if index.size != 1:
             self.build.fail(f"it takes {index.size} positions; allowed: the last time step")
-        value = self.build.select(x, a.get("axis", 0), int(index.ravel()[0]))
+        take = partial(x.select, self.build) if isinstance(x, Stacked) else partial(self.build.select, x)
+        value = take(a.get("axis", 0), int(index.ravel()[0]))
         return value if index.ndim == 0 else self.build.unsqueeze(value, [a.get("axis", 0)])
 
     def on_slice(
-        self, a: Any, x: Value, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
-    ) -> Value:
+        self, a: Any, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
+    ) -> Any:
         given = [np.ravel(v if v is not None else a[key]).tolist() for v, key in ((starts, "starts"), (ends, "ends"))]
         along = np.ravel(axes if axes is not None else a.get("axes", range(len(given[0])))).tolist()
         if steps is not None and (np.ravel(steps) != 1).any():
@@ -396,6 +378,11 @@ class _Reader:
                 f"it takes every {np.ravel(steps)[0]}th position; use a convolution or pooling with that stride"
             )
         for start, end, axis in zip(*given, along, strict=True):
+            if isinstance(x, Stacked):
+                x = x.cut(self.build, int(axis), int(start), int(end))
+                if len(x.values) == 1:
+                    x = self.build.unsqueeze(x.select(self.build, int(axis), 0), [int(axis)])
+                continue
             x = self.build.cut(x, int(axis), int(start), int(end))
         return x
 
@@ -418,6 +405,17 @@ class _Reader:
         return [x, None]
 
     on_identity = on_dropout = on_cast = same
+
+
+def _sliced(x: Array, starts: Array, ends: Array, axes: Any = None, steps: Any = None) -> Array:
+    """The operator Slice on constants; an end before the first position, backwards, is written as a large negative one."""
+    starts, ends = np.ravel(starts), np.ravel(ends)
+    places = np.arange(len(starts)) if axes is None else np.ravel(axes)
+    every = np.ones(len(starts), int) if steps is None else np.ravel(steps)
+    cut = [slice(None)] * np.ndim(x)
+    for place, start, end, step in np.stack([places, starts, ends, every], axis=1).tolist():
+        cut[place] = slice(start, None if step < 0 and end < -np.shape(x)[place] else end, step)
+    return np.asarray(np.asarray(x)[tuple(cut)])
 
 
 _FUNCTIONS = {

@@ -40,7 +40,7 @@ from edgebat.runtime.kernels import build_kernel
 
 MAX_VALUES = 1 << 22
 """Of the largest activation over all calibration windows: they are held in memory twice."""
-_KEEPS_SCALE = (kinds.MaxPool, kinds.Flatten, kinds.LastStep)
+_KEEPS_SCALE = (kinds.MaxPool, kinds.Flatten, kinds.LastStep, kinds.Reverse)
 MOST_HEAD_STEPS = 8.0
 """Steps of the int16 head that one step of input times weight may be."""
 SEPARATE_HEADS = 16
@@ -254,6 +254,8 @@ class _Walk:
                 self.plain(step, ops.Flatten(label, inputs, label))
             case kinds.LastStep():
                 self.plain(step, ops.LastStep(label, inputs, label))
+            case kinds.Reverse():
+                self.plain(step, ops.Reverse(label, inputs, label))
             case kinds.LstmLayer() as layer:
                 self.lstm(layer, label)
             case kinds.GruLayer() as layer:

@@ -108,6 +108,8 @@ def _float_form(node: Node, graph: IntGraph) -> Callable[..., Tensor]:
     match node:
         case ops.Add():
             return lambda a, b: a + b
+        case ops.Reverse():
+            return lambda x: x.flip(1)
         case ops.Concat():
             return lambda *parts: torch.cat(parts, dim=-1)
         case ops.Pad1D(padding=padding, value=value):

@@ -13,7 +13,7 @@ import numpy as np
 from edgebat.arrays import Array, Float64
 from edgebat.errors import DataError, ModelFileError
 from edgebat.files import Json
-from edgebat.graph import IntGraph
+from edgebat.graph import IntGraph, Reverse
 from edgebat.graph.store import save_graph
 from edgebat.networks.calibration import as_windows, load_labels, load_windows
 from edgebat.networks.layers import FloatNetwork
@@ -81,9 +81,9 @@ class QuantizedNetwork:
     def export(self, folder: str | Path, to: Sequence[str] = ("c", "tflite", "onnx"), *, name: str | None = None,
                mode: str = "balanced") -> list[Path]:  # fmt: skip
         """Write C, TFLite and ONNX to ``folder``; as ``Estimator.export``. Raises ModelFileError, RecipeError."""
-        from edgebat.formats.export import export_model
+        from edgebat.formats.export import export_all
 
-        return export_model(self.graph, Path(folder), to, name, mode=mode)
+        return export_all(self.graph, Path(folder), to, name, mode=mode)[0]
 
     def text(self) -> str:
         """The errors as lines."""
@@ -160,6 +160,10 @@ def quantize_read(
     found = quantize_network(network, network.windows(x), units, options)
     remarks = [f"calibration: read as {remark}"] if remark else []
     graph, layers = found.graph, found.layers
+    if any(isinstance(node, Reverse) for node in graph.nodes):
+        remarks.append(
+            "it reads windows from their end as well: the device needs a whole window, not one sample at a time"
+        )
     if options.qat_epochs:
         if labels is None:
             raise DataError("quantization-aware training learns from labels; give them for the calibration windows")

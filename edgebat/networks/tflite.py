@@ -19,12 +19,9 @@ from edgebat.networks.axes import BATCH, ONE, TIME, Value
 from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.refusals import remedy, require_float
+from edgebat.networks.tflite_recurrent import Inside, RecurrentOperators
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
-# Inputs of UNIDIRECTIONAL_SEQUENCE_LSTM that the plain LSTM leaves out: peepholes, projection, layer norm.
-_ABSENT = (*range(9, 12), 16, 17, *range(20, 24))
-KERAS_CLIP = 8.0
-"""Keras's converter writes a clip of the cell at 10 that Keras itself does not have; lower ones are meant."""
 
 
 def read_float_tflite(path: Path) -> FloatNetwork:
@@ -34,13 +31,7 @@ def read_float_tflite(path: Path) -> FloatNetwork:
 
 def float_tflite(data: bytes, what: str, name: str) -> FloatNetwork:
     """As `read_float_tflite`, from the file's content."""
-    try:
-        model = parse_tflite(data, what)
-    except ModelFileError as error:
-        text = str(error)
-        if "subgraphs" in text:
-            raise ModelFileError(f"{text}. Of its loops: {remedy('while')}") from None
-        raise
+    model = parse_tflite(data, what, loops=True)
     if METADATA_NAME in model.metadata:
         raise ModelFileError(f"{what} is an int8 model that edgebat wrote; export, verify and bench take it as it is")
     require_float(model, what)
@@ -57,7 +48,7 @@ class _Spaced:
     convolution: FileOperator | None = None
 
 
-class _Reader:
+class _Reader(RecurrentOperators):
     """One method ``on_<operator>`` for each operator."""
 
     def __init__(self, model: FileModel, what: str) -> None:
@@ -79,7 +70,7 @@ class _Reader:
             )
         self.build = Builder(what, "tflite", source.shape[1:], channels_first=False)
         self.values: dict[int, Any] = {source.index: self.build.input}
-        self.constants: dict[int, Array] = {}  # float16 ones, widened
+        self.known: dict[int, Array] = {}  # constants that the file computes, and widened float16 ones
 
     def network(self, name: str) -> FloatNetwork:
         for operator in self.model.operators:
@@ -88,17 +79,27 @@ class _Reader:
             self.build.source = f"{operator.kind} {'' if output is None else output.name}".strip()
             if output is None:
                 self.build.fail("it has no output")
+            if self.is_done(operator):
+                continue
             values = [self.values.get(i) for i in operator.inputs]
             if operator.kind == "DEQUANTIZE" and (wide := self.widened(operator)) is not None:
-                self.constants[output.index] = wide
+                self.known[output.index] = wide
                 continue
             if not any(isinstance(value, Value | _Spaced) for value in values):
                 if all(i < 0 or self.model.tensors[i].data is not None for i in operator.inputs):
                     self.build.fail("it works on constants alone; fold them when the model is converted")
                 self.build.fail("it reads what no operator before it writes")
-            result = self.operator(operator)
-            self.values[output.index] = result
+            try:
+                if (result := self.operator(operator)) is not None:
+                    self.values[output.index] = result
+            except ModelFileError as error:
+                if not self.has_loops():
+                    raise
+                # It may be within a layer above, which reads the last step of one below.
+                self.within(operator, Inside(str(error)))
         last = self.values.get(self.model.outputs[0])
+        if isinstance(last, Inside):
+            raise ModelFileError(last.reason)
         if not isinstance(last, Value):
             raise ModelFileError(f"{self.what}: its output does not depend on its input")
         return self.build.finish(last, name)
@@ -135,7 +136,7 @@ class _Reader:
 
     def constant(self, operator: FileOperator, position: int, rank: int | None = None) -> Array:
         index = operator.inputs[position] if position < len(operator.inputs) else -1
-        data = self.constants.get(index, self.model.tensors[index].data if index >= 0 else None)
+        data = self.known.get(index, self.model.tensors[index].data) if index >= 0 else None
         if data is None or (rank is not None and data.ndim != rank):
             self.build.fail(f"input {position} is no constant" + ("" if rank is None else f" of {rank} axes"))
         return data
@@ -260,26 +261,6 @@ class _Reader:
             self.build.fail("it pads with other values than 0")
         return self.on_pad(operator)
 
-    def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> Value:
-        build, options, inputs = self.build, operator.options, operator.inputs
-        if len(inputs) < 20 or any(i < len(inputs) and inputs[i] != -1 for i in _ABSENT):
-            build.fail("it has peepholes, a projection or layer norm; allowed: the plain LSTM")
-        if options.get("activation", 0) != ACTIVATION["tanh"] or options.get("diagonal_recurrent"):
-            build.fail("it has another activation than tanh, or diagonal weights")
-        if 0.0 < options.get("cell_clip", 0.0) < KERAS_CLIP or options.get("projection_clip"):
-            build.fail(
-                f"it clips its cell at {options.get('cell_clip')}; allowed: no clip, or one above {KERAS_CLIP:g}"
-            )
-        wx, wh = (
-            np.concatenate([self.constant(operator, i, 2).astype(np.float64) for i in range(first, first + 4)])
-            for first in (1, 5)
-        )
-        units = wh.shape[1]
-        bias = np.concatenate([self.bias(operator, i, units) for i in range(12, 16)])
-        return build.recurrent(
-            self.value(operator), kinds.LstmLayer(wx, wh, bias), 0 if options.get("time_major") else 1
-        )
-
     # -- pooling
 
     def on_max_pool_2d(self, operator: FileOperator) -> Value:
@@ -389,8 +370,11 @@ class _Reader:
         found = self.values.get(operator.inputs[0])
         if isinstance(found, _Spaced):
             return found  # an axis of size 1 around the convolution
-        value, build = self.value(operator), self.build
-        target, sizes = list(self.output(operator).shape), build.shape(value)
+        build, target = self.build, self.target_shape(operator)
+        value = self.in_front(self.value(operator))
+        if (ordered := self.with_batch_inside(value, target)) is not None:
+            return ordered
+        sizes = build.shape(value)
         # A dense layer on every time step: [1, T, C] as the rows [T, C], and back.
         if len(target) == 2 and target[-1] == sizes[-1] and len(sizes) == 3 and target[0] in (-1, sizes[1]) and (
             sizes[1] != 1 or build.labels(value)[1] == TIME

@@ -20,11 +20,12 @@ from edgebat.networks import functions
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import Value
 from edgebat.networks.build import Builder
+from edgebat.networks.directions import Stacked, reversed_time
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.pooling import ceiled
 from edgebat.networks.pt2 import Name, Node, Program, read_program
 from edgebat.networks.refusals import remedy
-from edgebat.students.gru_weights import gru_from_torch
+from edgebat.networks.torch_recurrent import RecurrentOperators
 
 
 def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
@@ -59,7 +60,7 @@ def read_pt2(data: bytes, what: str, name: str) -> FloatNetwork:
     return _Reader(read_program(data, what), what).network(name)
 
 
-class _Reader:
+class _Reader(RecurrentOperators):
     """One method ``on_<operator>`` for each operator of ATen."""
 
     def __init__(self, program: Program, what: str) -> None:
@@ -87,10 +88,14 @@ class _Reader:
         arguments = {key: self.found(value) for key, value in node.arguments.items()}
         values = list(arguments.values())
         if not any(
-            isinstance(v, Value | _States) for value in values for v in (value if isinstance(value, list) else [value])
+            isinstance(v, Value | Stacked) for value in values for v in (value if isinstance(value, list) else [value])
         ):
             self.values |= {name: self.constant(operator, arguments) for name in node.outputs}
             return
+        if any(isinstance(value, Stacked) for value in values) and operator not in _OF_STACKED:
+            self.build.fail(
+                "it works on the states of several layers or directions at once; take one, or torch.cat two"
+            )
         method: Callable[..., Any] | None = getattr(self, f"on_{operator}", None)
         if method is None:
             plain = _FUNCTIONS.get(operator)
@@ -196,51 +201,15 @@ class _Reader:
         wide = (1, -1, *[1] * (len(x.axes) - 2))
         return self.build.affine(x, factor.reshape(wide), offset.reshape(wide))
 
-    def on_lstm(self, x: Value, state: list[Any], params: list[Array], biases: bool, layers: int, dropout: float,
-                train: bool, bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
-        self.starts(state, bidirectional)
-        per_layer = 4 if biases else 2
-        if len(params) != layers * per_layer:
-            self.build.fail("it has a projection; use proj_size=0")
-        time, last = (1 if batch_first else 0), x
-        hidden = []
-        for index in range(layers):
-            wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
-            bias = sum((one.astype(np.float64) for one in both), np.zeros(len(wx)))
-            last = self.build.recurrent(last, kinds.LstmLayer(wx.astype(np.float64), wh.astype(np.float64), bias), time)
-            hidden.append((last, time))
-        return [last, _States(hidden), None]
-
-    def on_gru(self, x: Value, state: Any, params: list[Array], biases: bool, layers: int, dropout: float, train: bool,
-               bidirectional: bool, batch_first: bool) -> list[Any]:  # fmt: skip
-        self.starts([state], bidirectional)
-        per_layer, time, last = 4 if biases else 2, 1 if batch_first else 0, x
-        hidden = []
-        for index in range(layers):
-            wx, wh, *both = params[index * per_layer : (index + 1) * per_layer]
-            last = self.build.recurrent(last, gru_from_torch(wx, wh, *(both or (None, None))), time)
-            hidden.append((last, time))
-        return [last, _States(hidden)]
-
-    def starts(self, state: list[Any], bidirectional: bool) -> None:
-        """Refuses what a recurrent layer on a device cannot do."""
-        if bidirectional:
-            self.build.fail(remedy("bidirectional"))
-        if any(not isinstance(one, np.ndarray) or one.any() for one in state):
-            self.build.fail("it starts from a state that is not zero; leave the initial state out")
-
     def on_select(self, x: Any, dim: int, index: int) -> Value:
-        if isinstance(x, _States):
-            if dim:
-                self.build.fail("it takes a part of the final state of an LSTM; take the whole of a layer")
-            return x.last(self.build, index)
-        return self.build.select(x, dim, index)
+        value: Value = x.select(self.build, dim, index) if isinstance(x, Stacked) else self.build.select(x, dim, index)
+        return value
 
     def on_slice(self, x: Any, dim: int = 0, start: Any = 0, end: Any = 1 << 62, step: int = 1) -> Any:
         if step != 1:
             self.build.fail(f"it takes every {step}th position; use a convolution or pooling with that stride")
-        if isinstance(x, _States):
-            return _States(x.layers[slice(start, min(end, len(x.layers)))])
+        if isinstance(x, Stacked):
+            return x.cut(self.build, dim, start or 0, 1 << 30 if end is None else end)
         return self.build.cut(x, dim, start or 0, 1 << 62 if end is None else end)
 
     def on_max_pool1d(self, x: Value, size: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,),
@@ -358,27 +327,37 @@ class _Reader:
 
     # -- shapes
 
-    def on_view(self, x: Value, size: Sequence[int]) -> Value:
-        return self.build.reshape(x, size)
+    def on_view(self, x: Any, size: Sequence[int]) -> Value:
+        value: Value = x.joined(self.build, size) if isinstance(x, Stacked) else self.build.reshape(x, size)
+        return value
 
     on_reshape = on__unsafe_view = on_view
 
-    def on_flatten(self, x: Value, start: int = 0, end: int = -1) -> Value:
+    def on_flip(self, x: Value, dims: Sequence[int]) -> Value:
+        if len(dims) != 1:
+            self.build.fail(f"it turns the axes {list(dims)} round; allowed: time")
+        return reversed_time(self.build, x, dims[0] % len(x.axes))
+
+    def on_flatten(self, x: Any, start: int = 0, end: int = -1) -> Value:
+        if isinstance(x, Stacked):
+            return x.joined(self.build, [-1] * (x.rank - 1 if start % x.rank == x.rank - 2 else 1))
         sizes = list(self.build.shape(x))
         start, end = start % len(sizes), end % len(sizes)
         return self.build.reshape(x, [*sizes[:start], -1, *sizes[end + 1 :]]) if start < end else x
 
-    def on_permute(self, x: Value, order: Sequence[int]) -> Value:
+    def on_permute(self, x: Any, order: Sequence[int]) -> Any:
+        if isinstance(x, Stacked):
+            return x.transpose(self.build, [place % x.rank for place in order])
         return self.build.transpose(x, [place % len(x.axes) for place in order])
 
-    def on_transpose(self, x: Value, first: int, second: int) -> Value:
-        order = list(range(len(x.axes)))
+    def on_transpose(self, x: Any, first: int, second: int) -> Any:
+        order = list(range(x.rank if isinstance(x, Stacked) else len(x.axes)))
         order[first], order[second] = order[second], order[first]
-        return self.build.transpose(x, order)
+        return self.on_permute(x, order)
 
     on_swapaxes = on_swapdims = on_transpose
 
-    def on_mT(self, x: Value) -> Value:
+    def on_mT(self, x: Value) -> Any:
         return self.on_transpose(x, -1, -2)
 
     def on_movedim(self, x: Value, source: Any, target: Any) -> Value:
@@ -389,9 +368,9 @@ class _Reader:
         order.insert(last % len(x.axes), first % len(x.axes))
         return self.build.transpose(x, order)
 
-    def on_squeeze(self, x: Any, dim: Any = None) -> Value:
-        if isinstance(x, _States):
-            return x.last(self.build, -1)
+    def on_squeeze(self, x: Any, dim: Any = None) -> Any:
+        if isinstance(x, Stacked):
+            return x.select(self.build, 0 if dim is None else dim, 0) if len(x.values) == 1 else x
         return self.build.squeeze(x, None if dim is None else [dim] if isinstance(dim, int) else dim)
 
     def on_unsqueeze(self, x: Value, dim: int) -> Value:
@@ -416,18 +395,10 @@ class _Reader:
     on__to_copy = on_identity = same
 
 
-class _States:
-    """The final hidden states of recurrent layers, [layers, N, H]."""
-
-    def __init__(self, layers: list[tuple[Value, int]]) -> None:
-        self.layers = layers
-
-    def last(self, build: Builder, index: int) -> Value:
-        """That of layer ``index``."""
-        value, time = self.layers[index]
-        return build.select(value, time, -1)
-
-
+_OF_STACKED = (
+    "select", "slice", "squeeze", "view", "reshape", "_unsafe_view", "flatten", "permute", "transpose", "swapaxes",
+    "swapdims", "contiguous", "clone", "alias", "detach", "dropout",
+)  # fmt: skip
 _FUNCTIONS = {
     name: (called, functions.PLAIN[called])
     for name, called in {

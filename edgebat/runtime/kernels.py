@@ -60,6 +60,8 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
             return lambda x: table[x.astype(np.intp) + 128]
         case ops.LastStep():
             return lambda x: x[:, -1]
+        case ops.Reverse():
+            return lambda x: x[:, ::-1]
         case _:
             raise TypeError(f"node {node.name!r} ({node.op}) is not a stateless operator")
 

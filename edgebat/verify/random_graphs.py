@@ -20,7 +20,7 @@ from edgebat.quantization.ptq import HEAD_SCALE, HIDDEN_SCALE
 from edgebat.quantization.requant_search import choose_gates, choose_layer
 from edgebat.students.spec import GruLayer
 
-FAMILIES = ("mlp", "cnn", "lstm", "gru")
+FAMILIES = ("mlp", "cnn", "lstm", "gru", "bidirectional")
 
 
 @dataclass
@@ -43,11 +43,13 @@ def random_graph(family: str, seed: int) -> IntGraph:
     """
     draw = _Draw(np.random.default_rng([FAMILIES.index(family), seed]))
     rng = draw.rng
-    if family in _RECURRENT:
+    if family in _RECURRENT or family == "bidirectional":
         shape, scale = (int(rng.integers(2, 24)), int(rng.integers(1, 12))), 2.0 ** -int(rng.integers(3, 7))
         current = draw.tensor(Tensor("input", shape, "int8", scale, 0))
-        for layer in range(int(rng.integers(1, 3))):
+        for layer in range(int(rng.integers(1, 3)) if family in _RECURRENT else 0):
             current = _RECURRENT[family](draw, current, f"{family}{layer}", int(rng.integers(2, 33)))
+        if family == "bidirectional":
+            current = _both_directions(draw, current)
         current = _plain(draw, current, ops.LastStep("last", (current.name,), "last"), current.shape[1:])
     else:
         scale, zero = float(np.float32(10.0 ** rng.uniform(-3, 0))), int(rng.integers(-128, 128))
@@ -154,6 +156,17 @@ def _gru(draw: _Draw, source: Tensor, label: str, units: int) -> Tensor:
     layer = GruLayer(normal(3 * units, source.shape[1]), normal(3 * units, units), normal(3 * units), own, reset_after)
     draw.nodes.append(gru_node(layer, source, label))
     return draw.tensor(Tensor(label, (source.shape[0], units), "int8", HIDDEN_SCALE, 0))
+
+
+def _both_directions(draw: _Draw, source: Tensor) -> Tensor:
+    """A layer over the sequence, and one over it from its end, beside each other."""
+    layer, units = list(_RECURRENT.values())[int(draw.rng.integers(2))], int(draw.rng.integers(2, 17))
+    forwards = layer(draw, source, "forwards", units)
+    turned = _plain(draw, source, ops.Reverse("turned", (source.name,), "turned"), source.shape)
+    backwards = layer(draw, turned, "from_the_end", units)
+    backwards = _plain(draw, backwards, ops.Reverse("backwards", (backwards.name,), "backwards"), backwards.shape)
+    node = ops.Concat("both", (forwards.name, backwards.name), "both")
+    return _plain(draw, forwards, node, (source.shape[0], 2 * units))
 
 
 _RECURRENT = {"lstm": _lstm, "gru": _gru}

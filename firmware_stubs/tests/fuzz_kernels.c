@@ -9,6 +9,7 @@
  */
 #include "fuzz_layers.h"
 #include "edgebat_gru.h"
+#include "edgebat_reverse.h"
 
 /*** Fully connected layers ***/
 
@@ -356,8 +357,9 @@ static void elementwise(fuzz_input_t *in, fuzz_result_t *result) {
     edgebat_clamp16((int16_t *)(void *)&x[2U * count], count, (low < high) ? low : high,
                     (low < high) ? high : low);
     edgebat_copy(x, count, &y[2U * count], count / 2U, rows, count / 2U);
+    edgebat_reverse(x, count, &y[2U * count], count / 2U, rows, count / 2U);
     edgebat_fill(x, count / 4U, (int8_t)low);
-    result->calls += 6U;
+    result->calls += 7U;
     fuzz_record(result, x, 4U * count);
     fuzz_record(result, y, 4U * count);
     fuzz_free(y, 4);

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "edgebat_nn.h"
+#include "edgebat_reverse.h"
 #include "check.h"
 
 void setUp(void) {
@@ -61,6 +61,14 @@ static void test_copy_leaves_padding_alone(void) {
     TEST_ASSERT_EQUAL_INT8_ARRAY(expected, y, 8);
 }
 
+static void test_reverse(void) {
+    const int8_t x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    int8_t y[12] = {0};
+    edgebat_reverse(x, 3, y, 4, 3, 3);
+    const int8_t expected[12] = {7, 8, 9, 0, 4, 5, 6, 0, 1, 2, 3, 0};
+    TEST_ASSERT_EQUAL_INT8_ARRAY(expected, y, 12);
+}
+
 static void test_fill(void) {
     int8_t y[6] = {1, 1, 1, 1, 1, 1};
     edgebat_fill(y, 4, -7);
@@ -88,6 +96,7 @@ int main(void) {
     RUN_TEST(test_clamp);
     RUN_TEST(test_lut_covers_both_ends);
     RUN_TEST(test_copy_leaves_padding_alone);
+    RUN_TEST(test_reverse);
     RUN_TEST(test_fill);
     RUN_TEST(test_max_pool_with_overlapping_windows);
     RUN_TEST(test_crc32_of_the_published_check_string);

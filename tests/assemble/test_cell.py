@@ -12,7 +12,8 @@ from edgebat.assemble.settings import AddSettings
 from edgebat.data.readers.records import Records
 from edgebat.errors import DataError
 from edgebat.tasks.health import HealthSpec, charge_increments, increments_from_curve
-from edgebat.tasks.health.charge_counter import ChargeCounter, Config, Sample
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import Config, Sample
 from tests.assemble.records import NOMINAL_AH, PERIOD_S, records
 
 SPEC = HealthSpec()

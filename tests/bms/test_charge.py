@@ -15,7 +15,8 @@ from edgebat.bms.virtual import HostFirmware
 from edgebat.graph import load_graph
 from edgebat.paths import default_corpus
 from edgebat.tasks.health import HealthSpec, charge_increments
-from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeCounter, ChargeEnd
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import UNKNOWN, ChargeEnd
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, charge, cycles, discharge, feed, rest, wild
 
 LEVELS_UV = (3_600_000, 3_625_000, 3_650_000, 3_675_000, 3_700_000)

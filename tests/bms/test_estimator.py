@@ -19,7 +19,7 @@ from edgebat.predict import predict_windows
 from edgebat.runs.field import field_limits
 from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthSpec, HealthWindows
-from edgebat.tasks.health.charge_counter import UNKNOWN
+from edgebat.tasks.health.charge_types import UNKNOWN
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles, discharge, rest
 
 

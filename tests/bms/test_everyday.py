@@ -14,7 +14,7 @@ from edgebat.bms.results import Source, Status
 from edgebat.bms.samples import Samples, samples_array
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeEnd
+from edgebat.tasks.health.charge_types import UNKNOWN, ChargeEnd
 from tests.bms.test_charge import assert_equal, counter, firmware
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles, discharge, feed, rest
 

@@ -13,7 +13,7 @@ from edgebat.bms import ports
 from edgebat.bms.estimator import Estimator, Sample, Status
 from edgebat.bms.forecaster import Forecaster
 from edgebat.graph import IntGraph, load_graph, save_graph
-from edgebat.tasks.health.charge_counter import Config
+from edgebat.tasks.health.charge_types import Config
 from tests.c_host import c_compiler, call
 from tests.tiny_forecast import forecast_graph
 

@@ -12,8 +12,7 @@ from edgebat.bms.estimator import KNOWN_SIGMA, Config, Estimator
 from edgebat.bms.fusion import By
 from edgebat.bms.results import Source, Status
 from edgebat.graph import load_graph
-from edgebat.tasks.health.charge_counter import COUNTED_DDEGC, CURRENT_FLOOR, MOST_ANCHOR_MS
-from edgebat.tasks.health.charge_types import SEEN_MS
+from edgebat.tasks.health.charge_types import COUNTED_DDEGC, CURRENT_FLOOR, MOST_ANCHOR_MS, SEEN_MS
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, cycles
 from tests.bms_samples import rest as quiet
 

@@ -22,7 +22,7 @@ from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import firmware_dir
 from edgebat.tasks.base import task
 from edgebat.tasks.forecast.score import cycles_to_eol
-from edgebat.tasks.health.charge_counter import UNKNOWN, ChargeEnd
+from edgebat.tasks.health.charge_types import UNKNOWN, ChargeEnd
 from tests.c_forecaster import SOURCE, CForecaster
 from tests.c_host import WARNINGS, c_compiler, call
 from tests.tiny_forecast import CYCLES, HORIZON, POINTS, TASK, forecast_graph

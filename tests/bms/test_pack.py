@@ -16,7 +16,7 @@ from edgebat.bms.pack import Pack
 from edgebat.bms.results import Result, Source, Status
 from edgebat.errors import DataError
 from edgebat.paths import firmware_dir
-from edgebat.tasks.health.charge_counter import UINT32_MAX, UNKNOWN, ChargeEnd
+from edgebat.tasks.health.charge_types import UINT32_MAX, UNKNOWN, ChargeEnd
 from tests.c_host import c_compiler
 
 FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"

@@ -21,7 +21,7 @@ from edgebat.bms.ports import export_port, list_ports, load_port, port_files
 from edgebat.errors import ModelFileError, TargetError
 from edgebat.graph import IntGraph, load_graph
 from edgebat.paths import firmware_dir
-from edgebat.tasks.health.charge_counter import Config
+from edgebat.tasks.health.charge_types import Config
 from tests.bms_samples import as_sample, cycles, discharge, rest, wild
 from tests.c_host import VARIANTS, WARNINGS, c_compiler, compilers
 

@@ -20,7 +20,8 @@ from edgebat.graph import load_graph, save_graph
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.tasks.health import HealthSpec, health_windows, increments_from_curve
-from edgebat.tasks.health.charge_counter import ChargeCounter, Config
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import Config
 from tests.bms_samples import feed, raw_life
 from tests.conftest import tiny_model
 from tests.tiny_forecast import forecast_graph

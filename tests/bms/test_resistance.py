@@ -18,7 +18,7 @@ from edgebat.bms.twin import Twin
 from edgebat.bms.virtual import HostFirmware
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_counter import UINT32_MAX, UNKNOWN
+from edgebat.tasks.health.charge_types import UINT32_MAX, UNKNOWN
 from tests.bms.test_charge import assert_equal
 from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, wild
 

@@ -19,7 +19,7 @@ from edgebat.bms.twin import Twin
 from edgebat.bms.virtual import HostFirmware
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_counter import PER_MAH, UNKNOWN, SinceRest
+from edgebat.tasks.health.charge_types import PER_MAH, UNKNOWN, SinceRest
 from tests.bms.test_charge import assert_equal
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, cycles
 

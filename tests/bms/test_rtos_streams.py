@@ -16,7 +16,7 @@ from edgebat.bms.results import Result, Status
 from edgebat.bms.samples import Samples
 from edgebat.bms.virtual import config_bytes
 from edgebat.graph import IntGraph
-from edgebat.tasks.health.charge_counter import UNKNOWN
+from edgebat.tasks.health.charge_types import UNKNOWN
 from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, rest, wild
 from tests.c_host import c_compiler, call
 from tests.rtos_ports import CONTEXT, HERE, build, defines, kconfig_defaults, zephyr_options

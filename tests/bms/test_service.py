@@ -15,7 +15,7 @@ from edgebat.bms.samples import Samples
 from edgebat.bms.service import adopt, reset, use
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_counter import UNKNOWN
+from edgebat.tasks.health.charge_types import UNKNOWN
 from tests.bms.test_charge import assert_equal, firmware
 from tests.bms.test_everyday import LIMITS, down, full
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles, discharge, rest

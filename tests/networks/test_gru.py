@@ -94,19 +94,3 @@ def test_a_gru_with_a_clip_is_refused() -> None:
     onnx = pytest.importorskip("onnx")
     with pytest.raises(ModelFileError, match="it has a clip"):
         float_onnx(onnx_gru(onnx, 0, clip=3.0), windows(4), "gru.onnx", "gru")
-
-
-class BothWays(torch.nn.Module):  # type: ignore[misc, name-defined]
-    """A GRU that reads windows backwards as well."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru = torch.nn.GRU(4, 5, batch_first=True, bidirectional=True)
-
-    def forward(self, x: Any) -> Any:
-        return self.gru(x)[0][:, -1]
-
-
-def test_a_bidirectional_gru_is_refused() -> None:
-    with pytest.raises(ModelFileError, match="backwards"):
-        quantize(BothWays(), Sets(windows()))

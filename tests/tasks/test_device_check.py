@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgebat.arrays import Float64
-from edgebat.tasks.health.charge_counter import ChargeCounter, Config, Sample
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import Config, Sample
 from edgebat.tasks.health.device_check import REASONS, device_verdict
 from edgebat.tasks.health.spec import HealthSpec
 

@@ -18,7 +18,8 @@ from edgebat.tasks.health import (
     increments_from_curve,
     input_windows,
 )
-from edgebat.tasks.health.charge_counter import ChargeCounter, Config, Sample
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import Config, Sample
 
 SPEC = HealthSpec(context=3, horizon=4, max_gap=2)
 """Small enough to count on fingers; 3.6-3.7 V in 10 steps."""

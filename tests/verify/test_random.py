@@ -37,6 +37,7 @@ def test_promises_cover_each_family_by_two_foreign_engines() -> None:
         "cnn": ["ONNX Runtime", "LiteRT"],
         "lstm": ["ONNX Runtime", "TFLite Micro"],
         "gru": ["ONNX Runtime", "TFLite Micro"],
+        "bidirectional": ["ONNX Runtime", "TFLite Micro"],
     }
 
 

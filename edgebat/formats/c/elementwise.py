@@ -11,7 +11,7 @@ from edgebat.formats.c.exact import lower_exact_add, lower_exact_lut
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import View
 from edgebat.formats.c.requant import lower_requant
-from edgebat.graph.model import Add, Concat, Flatten, LastStep, Lut
+from edgebat.graph.model import Add, Concat, Flatten, LastStep, Lut, Reverse
 
 
 def lower_add(low: Lowering, node: Add) -> None:
@@ -74,3 +74,10 @@ def lower_last_step(low: Lowering, node: LastStep) -> None:
     view = low.view(node)
     start = view.start + (view.rows - 1) * view.stride
     low.views[node.output] = View(view.buffer, start, 1, view.width, view.stride)
+
+
+def lower_reverse(low: Lowering, node: Reverse) -> None:
+    """Rows in the other order."""
+    view, out = low.view(node), low.new_view(node.output)
+    low.call("edgebat_reverse", view, view.stride, out, out.stride, out.rows, out.width)
+    low.finish(node.output)

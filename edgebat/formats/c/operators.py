@@ -8,7 +8,14 @@ from typing import Any
 from edgebat.errors import ModelFileError
 from edgebat.formats.c.conv import lower_average_pool, lower_conv1d, lower_depthwise, lower_max_pool
 from edgebat.formats.c.dense import lower_dense
-from edgebat.formats.c.elementwise import lower_add, lower_concat, lower_flatten, lower_last_step, lower_lut
+from edgebat.formats.c.elementwise import (
+    lower_add,
+    lower_concat,
+    lower_flatten,
+    lower_last_step,
+    lower_lut,
+    lower_reverse,
+)
 from edgebat.formats.c.exact import LINEAR
 from edgebat.formats.c.gru import lower_gru, lower_gru_step
 from edgebat.formats.c.lowering import Lowering
@@ -25,6 +32,7 @@ from edgebat.graph.model import (
     MeanPool1D,
     Node,
     Pad1D,
+    Reverse,
     Softmax,
 )
 
@@ -43,6 +51,7 @@ OPERATORS: Operators = {
     "lstm": lower_lstm,
     "gru": lower_gru,
     "last_step": lower_last_step,
+    "reverse": lower_reverse,
     "pad1d": lower_pad,
     "mean_pool1d": lower_mean_pool,
     "float_pool1d": lower_float_pool,
@@ -90,7 +99,7 @@ def _reads_directly(low: Lowering, node: Node, view: View) -> bool:
             return True
         case Convolution():
             return view.width % 4 == 0 and node.padding == (0, 0)
-        case Concat() | Pad1D() | MeanPool1D() | FloatPool1D() | Softmax():
+        case Concat() | Pad1D() | Reverse() | MeanPool1D() | FloatPool1D() | Softmax():
             return True
         case _:
             return view.width % 4 == 0

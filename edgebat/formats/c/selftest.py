@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from edgebat.formats.c import tables
 from edgebat.formats.c.lowering import Program
+from edgebat.formats.golden import golden_vectors
 from edgebat.graph.model import IntGraph
-from edgebat.runtime import Engine
 
 GOLDEN = 2  # windows; each costs its input and its output in flash
-
-
-def golden_vectors(graph: IntGraph) -> tuple[np.ndarray, np.ndarray]:
-    """Seeded inputs int8 [GOLDEN, *] over the whole range, different for every model, and their outputs [GOLDEN, *]."""
-    rng = np.random.default_rng(int(graph.fingerprint[:16], 16))
-    x = rng.integers(-128, 128, (GOLDEN, *graph.input_tensor.shape), dtype=np.int8)
-    return x, Engine(graph).run(x).reshape(GOLDEN, -1)
 
 
 def prototypes(name: str, upper: str) -> str:
@@ -54,7 +45,7 @@ def macros(program: Program, upper: str) -> str:
 
 def functions(graph: IntGraph, program: Program, name: str, upper: str) -> str:
     """Definitions for the source."""
-    x, y = golden_vectors(graph)
+    x, y = golden_vectors(graph, GOLDEN)
     inputs = tables.array("int8_t", "golden_input", [str(v) for v in x.reshape(-1)])
     outputs = tables.array(f"{graph.output_tensor.dtype}_t", "golden_output", [str(v) for v in y.reshape(-1)])
     checks = "".join(f"    crc = {table.check};\n" for table in program.tables if table.check)

@@ -38,6 +38,7 @@ _FILES = {
     "edgebat_fast_dense": ("edgebat_fast_dense", "edgebat_dense"),
     "edgebat_gather": ("edgebat_gather", "edgebat_dense", "edgebat_maximum", "edgebat_copy", "edgebat_fill"),
     "edgebat_max_pool": ("edgebat_max_pool", "edgebat_copy", "edgebat_maximum"),
+    "edgebat_reverse": ("edgebat_reverse", "edgebat_copy"),
     "edgebat_lstm_step": ("edgebat_lstm", "edgebat_sigmoid"),
     "edgebat_lstm_any_step": ("edgebat_exact_lstm", "edgebat_sigmoid"),
     "edgebat_exact_lstm_step": ("edgebat_exact_lstm", "edgebat_sigmoid"),

@@ -202,6 +202,12 @@ class _Emitter:
         last = self.onnx.constant("int64(-1)", -1, "int64")
         self.onnx.emit("Gather", [self.sequence(source.name), last], target.name, axis=1)
 
+    def reverse(self, node: ops.Reverse, source: Tensor, target: Tensor) -> None:
+        last = self.onnx.constant("int64[-1]", [-1], "int64")
+        before_first = self.onnx.constant(f"{node.name}/before_first", [-source.shape[0] - 1], "int64")
+        time = self.onnx.constant("int64[1]", [1], "int64")
+        self.onnx.emit("Slice", [self.sequence(source.name), last, before_first, time, last], target.name)
+
     def concat(self, node: ops.Concat, _source: Tensor, target: Tensor) -> None:
         self.onnx.emit("Concat", [self.sequence(name) for name in node.inputs], target.name, axis=-1)
 

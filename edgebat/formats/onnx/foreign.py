@@ -29,13 +29,14 @@ _RECURRENT = (
     "ONNX Runtime computes it in float32, also in a quantized file, so that there are no integers to keep. Quantize the "
     "float model: edgebat quantize FILE --calibration WINDOWS"
 )
+_DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul")
 REMEDIES = {
     **dict.fromkeys(
         ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "SkipLayerNormalization"),
         "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it",
     ),
     **dict.fromkeys(
-        ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "MatMulInteger", "DynamicQuantizeMatMul"),
+        _DYNAMIC,
         "it is quantized while it runs (dynamically). Quantize the float model: edgebat quantize FILE --calibration WINDOWS",
     ),
     **dict.fromkeys(("Resize", "Upsample", "ConvTranspose"), "outputs of a BMS model are shorter than its inputs"),
@@ -76,6 +77,9 @@ class ImporterBase:
                 f"{self.what}: input {source.name!r} is {source.dtype} {source.shape}; allowed: float32 [N, ...], fixed"
             )
         self.values[source.name] = kinds.RawInput(source.name, tuple(int(s) for s in sizes))
+        dynamic = sorted({node.op for node in self.file.nodes if node.op in _DYNAMIC})
+        if dynamic:
+            raise ModelFileError(f"{self.what}: {', '.join(dynamic)}: {REMEDIES['DynamicQuantizeLinear']}")
         if (found := next((node for node in self.file.nodes if node.op in ("LSTM", "GRU", "RNN")), None)) is not None:
             raise ModelFileError(f"{self.what}: {found.op} {found.name or found.outputs[0]!r}: {_RECURRENT}")
         for node in self.file.nodes:

@@ -164,7 +164,7 @@ class _Decoder:
         node: Node = self.cls(**self.common, **more)
         return node
 
-    flatten = concat = last_step = max_pool1d = pad1d = mean_pool1d = float_pool1d = plain
+    flatten = concat = last_step = max_pool1d = pad1d = mean_pool1d = float_pool1d = reverse = plain
 
     def softmax(self) -> Node:
         if self.common["form"] == "onnxruntime":

@@ -117,7 +117,8 @@ class ImporterBase:
         if len(shape) not in (2, 3) or shape[0] not in (-1, 1) or min(shape[1:]) < 1:
             raise ModelFileError(
                 f"{where}: tensor {tensor.name!r} has shape {list(tensor.shape)}; allowed: [1, F], [1, T, C] and "
-                "[1, 1, T, C]"
+                "[1, 1, T, C]. A recurrent layer is one operator with unroll=False and a batch of 1; or quantize "
+                "the float model: edgebat quantize FLOAT_FILE --calibration WINDOWS"
             )
         return shape[1:]
 

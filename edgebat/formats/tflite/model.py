@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,17 @@ class FileOperator:
 
 @dataclass(frozen=True)
 class FileModel:
-    """The single subgraph of the file and its metadata buffers by name."""
+    """A subgraph of the file, as a rule its only one, and the file's metadata buffers by name.
+
+    graphs: of the file's first subgraph, all of them by number, those of its loops among them.
+    """
 
     tensors: list[FileTensor]
     operators: list[FileOperator]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     metadata: dict[str, bytes]
+    graphs: tuple[FileModel, ...] = ()
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -83,19 +87,19 @@ def read_bytes(path: str | Path) -> bytes:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def parse_tflite(data: bytes, what: str) -> FileModel:
-    """Parse and check the structure of a TFLite file; ``what`` names it in errors. Raises ModelFileError."""
+def parse_tflite(data: bytes, what: str, *, loops: bool = False) -> FileModel:
+    """Parse and check the structure of a TFLite file; ``what`` names it in errors. Raises ModelFileError.
+
+    loops: it may have subgraphs besides the first one, which are in ``graphs``.
+    """
     model = read_flatbuffer(data, SCHEMA, "Model", IDENTIFIER, what)
     subgraphs = model.get("subgraphs", [])
-    if len(subgraphs) != 1:
+    if len(subgraphs) != 1 and not (loops and subgraphs):
         raise ModelFileError(f"{what} has {len(subgraphs)} subgraphs; edgebat runs models of exactly one")
     if "external_buffers" in model or "external_buffer_groups" in model:
         raise ModelFileError(f"{what} keeps constants in other files; convert it with all constants inside")
     buffers = [_buffer(buffer, what) for buffer in model.get("buffers", [])]
-    graph = subgraphs[0]
-    tensors = [_tensor(index, entry, buffers, what) for index, entry in enumerate(graph.get("tensors", []))]
     codes = [_operator_name(code) for code in model.get("operator_codes", [])]
-    operators = [_operator(entry, codes, tensors, what) for entry in graph.get("operators", [])]
     metadata: dict[str, bytes] = {}
     for entry in model.get("metadata", []):
         index = entry.get("buffer", 0)
@@ -103,9 +107,17 @@ def parse_tflite(data: bytes, what: str) -> FileModel:
             raise ModelFileError(f"{what}: metadata {entry.get('name')!r} names buffer {index} of {len(buffers)}")
         if entry.get("name") not in metadata:
             metadata[str(entry.get("name"))] = buffers[index].tobytes()
+    graphs = tuple(_subgraph(graph, buffers, codes, metadata, what) for graph in subgraphs)
+    return replace(graphs[0], graphs=graphs)
+
+
+def _subgraph(
+    graph: dict[str, Any], buffers: list[npt.NDArray[np.uint8]], codes: list[str], metadata: dict[str, bytes], what: str
+) -> FileModel:
+    tensors = [_tensor(index, entry, buffers, what) for index, entry in enumerate(graph.get("tensors", []))]
     return FileModel(
         tensors,
-        operators,
+        [_operator(entry, codes, tensors, what) for entry in graph.get("operators", [])],
         _indices(graph.get("inputs"), tensors, f"{what}: inputs", absent=False),
         _indices(graph.get("outputs"), tensors, f"{what}: outputs", absent=False),
         metadata,
@@ -119,7 +131,15 @@ def _buffer(entry: dict[str, Any], what: str) -> npt.NDArray[np.uint8]:
     return data
 
 
-_OTHER_TYPES = {1: "float16", 5: "text", 8: "complex64", 10: "float64", 16: "uint16", 17: "int4"}
+_OTHER_TYPES = {
+    1: "float16",
+    5: "text",
+    8: "complex64",
+    10: "float64",
+    13: "a variable outside of the graph",
+    16: "uint16",
+    17: "int4",
+}
 
 
 def _operator_name(code: dict[str, Any]) -> str:

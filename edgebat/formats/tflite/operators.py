@@ -254,6 +254,13 @@ class Importer(FunctionImporter):
             raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
         self.nodes.append(ops.Concat(self.label(target), tuple(source.name for source in sources), target.name))
 
+    def on_reverse_v2(self, operator: FileOperator) -> None:
+        source, target = self.source(operator), self.target(operator)
+        axes = self.constant(operator, 1, "int32", rank=1).values.tolist()
+        if axes != [self.time_axis(self.model.tensors[operator.inputs[0]])]:
+            raise ModelFileError(f"{operator.where} turns the axes {axes} round; edgebat reads time only")
+        self.nodes.append(ops.Reverse(self.label(target), (source.name,), target.name))
+
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
         self.nodes += read_lstm(self, operator)
 

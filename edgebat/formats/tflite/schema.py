@@ -21,7 +21,7 @@ _OPTIONS: dict[int, str] = {
     21: "MulOptions", 23: "GatherOptions", 27: "ReducerOptions", 28: "SubOptions", 29: "DivOptions", 30: "SqueezeOptions",
     32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions",
     71: "SequenceLSTMOptions", 75: "LeakyReluOptions", 35: "SplitOptions", 79: "SplitVOptions", 89: "QuantizeOptions",
-    116: "GeluOptions",
+    116: "GeluOptions", 59: "PackOptions", 64: "UnpackOptions", 93: "WhileOptions", 101: "BatchMatMulOptions",
 }  # fmt: skip
 OPTION_TYPE = {name: number for number, name in _OPTIONS.items()}
 
@@ -80,6 +80,10 @@ SCHEMA: dict[str, list[Any]] = {
     "GeluOptions": [("approximate", "bool")],
     "SubOptions": [_ACTIVATION, ("pot_scale_int16", "bool")],
     "PadOptions": [],
+    "PackOptions": [("values_count", "i32"), ("axis", "i32")],
+    "UnpackOptions": [("num", "i32"), ("axis", "i32")],
+    "WhileOptions": [("cond_subgraph", "i32"), ("body_subgraph", "i32")],
+    "BatchMatMulOptions": [("adj_x", "bool"), ("adj_y", "bool"), ("asymmetric_quantize_inputs", "bool")],
     "SplitOptions": [("num_splits", "i32")],
     "SplitVOptions": [("num_splits", "i32")],
     "GatherOptions": [("axis", "i32"), ("batch_dims", "i32")],
@@ -114,6 +118,7 @@ OPERATOR = {
     "SHAPE": 77, "REDUCE_MAX": 82, "PACK": 83, "UNPACK": 88, "LEAKY_RELU": 98, "SPLIT": 49, "QUANTIZE": 114,
     "L2_NORMALIZATION": 11, "PRELU": 54, "MAXIMUM": 55, "MINIMUM": 57, "ELU": 111, "SUM": 74, "SQUARED_DIFFERENCE": 99,
     "RSQRT": 76, "EXP": 47, "TILE": 69, "FILL": 94, "SPLIT_V": 102, "REVERSE_V2": 105, "UNIDIRECTIONAL_SEQUENCE_RNN": 35,
+    "LESS": 58, "REDUCE_PROD": 81, "LOGICAL_AND": 86, "VAR_HANDLE": 142, "READ_VARIABLE": 143, "DYNAMIC_UPDATE_SLICE": 151,
     "RELU_N1_TO_1": 20, "RELU_0_TO_1": 152, "ABS": 101, "HARD_SWISH": 117, "WHILE": 119, "BATCH_MATMUL": 126, "GELU": 150,
 }  # fmt: skip
 

@@ -344,6 +344,10 @@ class _Writer(FileBuilder):
             {"begin_mask": everything, "end_mask": everything, "shrink_axis_mask": shrink},
         )  # fmt: skip
 
+    def reverse(self, node: ops.Reverse, source: Tensor, target: Tensor) -> None:
+        time = self.tensor(f"{node.name}/axis", (1,), "int32", data=np.array([len(self.lead)], np.int32))
+        self.operator("REVERSE_V2", 3, [self.index[source.name], time], self.index[target.name])
+
     def lstm(self, node: ops.Lstm, source: Tensor, target: Tensor) -> None:
         hidden = target.shape[1]
         derived = lstm_multipliers(source.scale, target.scale, node.input_scale, node.recurrent_scale)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, Float64
-from edgebat.tasks.health.charge_counter import ChargeCounter, ChargeEnd, Config, Sample
+from edgebat.tasks.health.charge_counter import ChargeCounter
+from edgebat.tasks.health.charge_types import ChargeEnd, Config, Sample
 from edgebat.tasks.health.increments import WindowStatus
 from edgebat.tasks.health.spec import HealthSpec
 

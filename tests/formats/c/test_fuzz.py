@@ -45,7 +45,7 @@ def test_kernels_and_models_survive_any_bytes_and_layouts_agree(tmp_path):
 )
 def test_a_planted_fault_is_found(tmp_path, file, right, wrong):
     library = tmp_path / "library"
-    for part in ("src", "include", "tests"):
+    for part in ("src", "exact", "include", "tests"):
         shutil.copytree(firmware_dir() / part, library / part)
     shutil.copy(firmware_dir() / "Makefile", library)
     source = library / "src" / file

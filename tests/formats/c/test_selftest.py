@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.selftest import golden_vectors
 from edgebat.formats.c.write import write_c
+from edgebat.formats.golden import golden_vectors
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
 from tests.c_host import VARIANTS, WARNINGS, HostModel, Kernels, aligned, c_compiler, call, load, pointer
 from tests.formats_graphs import FAMILIES, META, random_cnn, random_lstm, random_mlp
@@ -68,10 +68,10 @@ def test_a_wrong_constant_outside_the_tables_is_found_by_the_golden_vectors(tmp_
 
 def test_golden_vectors_are_the_models_own():
     graph = random_cnn(5)
-    x, y = golden_vectors(graph)
+    x, y = golden_vectors(graph, 2)
     np.testing.assert_array_equal(Engine(graph).run(x).reshape(len(x), -1), y)
-    np.testing.assert_array_equal(golden_vectors(random_cnn(5))[0], x)
-    other = golden_vectors(random_lstm(5))[0]
+    np.testing.assert_array_equal(golden_vectors(random_cnn(5), 2)[0], x)
+    other = golden_vectors(random_lstm(5), 2)[0]
     assert other.reshape(-1)[:8].tolist() != x.reshape(-1)[:8].tolist()
 
 
