@@ -15,11 +15,23 @@ from edgebat.paths import firmware_dir
 FULL = os.environ.get("EDGEBAT_TEST_SCALE") == "full"
 ALL = names(firmware_dir())
 FAULTS = [
-    ("step", "edgebat_estimate.c", "battery->rows == model->context) {\n", "battery->rows > model->context) {\n", "bounds"),
+    (
+        "step",
+        "edgebat_estimate.c",
+        "battery->rows == model->context) {\n",
+        "battery->rows > model->context) {\n",
+        "bounds",
+    ),
     ("config", "edgebat_check.c", "(config->max_gap_ms <= MOST_GAP_MS)", "(config->max_gap_ms != 0U)", "holds"),
     ("step", "edgebat_fusion.c", "if (heard.variance[by] != 0U) {", "if (weights < WEIGHTS) {", "division by zero"),
     ("rest", "edgebat_counting.c", "(charge < MOST_CHARGE) && ", "", "signed overflow"),
-    ("push", "edgebat_charge.c", " &&\n           (before_uV < model->level_uV[battery->level])", "", "division by zero"),
+    (
+        "push",
+        "edgebat_charge.c",
+        " &&\n           (before_uV < model->level_uV[battery->level])",
+        "",
+        "division by zero",
+    ),
 ]
 
 pytestmark = pytest.mark.skipif(not shutil.which("frama-c"), reason="frama-c is not installed")
