@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebat.arrays import Float64
 from edgebat.bms.can import FIRST_ID, RESISTANCE
 from edgebat.bms.replay import Wanted, unseen_cells, wanted_fleet
 from edgebat.bms.resistance import ResistanceConfig
@@ -173,8 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def living_cell(everybody: Sequence[CellHistory], history: CellHistory, life: Life) -> CurvesCell:
     """As ``edgebat replay --life`` has it."""
-    others: list[Float64] = open_voltages(everybody, history, life.drop_v)
-    return CurvesCell(history, life.drop_v, np.mean(others, axis=0) if others else None)
+    slow = open_voltages(everybody, history, life.drop_v)
+    return CurvesCell(history, life.drop_v, np.mean([volts for volts, _ in slow], axis=0) if slow else None)
 
 
 if __name__ == "__main__":
