@@ -74,12 +74,12 @@ def with_unseen(shown: Shown, windows: Windows, head: Head, folds: Sequence[Fold
     fold_of = np.full(len(names), -1)
     for number, fold in enumerate(folds):
         fold_of[[name in fold.cells for name in names]] = number
-    fold = fold_of[windows.cell]
-    estimate = np.full(len(fold), np.nan)
-    for number, each in enumerate(folds):
-        rows = fold == number
-        estimate[rows] = run_int8(each.graph, shown.x[rows]).physical()[head.name]
-    return replace(shown, unseen=Unseen(estimate, fold)).take(fold >= 0)
+    of_window = fold_of[windows.cell]
+    estimate = np.full(len(of_window), np.nan)
+    for number, fold in enumerate(folds):
+        rows = of_window == number
+        estimate[rows] = run_int8(fold.graph, shown.x[rows]).physical()[head.name]
+    return replace(shown, unseen=Unseen(estimate, of_window)).take(of_window >= 0)
 
 
 def bounded(task: AnyTask, windows: Windows) -> Head:
