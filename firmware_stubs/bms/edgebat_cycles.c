@@ -54,20 +54,20 @@ static uint64_t moved(uint64_t swing, uint64_t in, uint64_t out) {
 /* Net discharge of a cycle's part, then as much net charge: what brakes give back on the way makes none. */
 static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharged) {
     const uint64_t part = edgebat_bms_part(battery, CYCLE_PART);
-    if (battery->armed == 0U) {
-        battery->swing = moved(battery->swing, discharged, charged);
-        if (battery->swing >= part) {
-            battery->armed = 1U;
-            battery->swing = 0U;
-            battery->above =
-                0U; /* after so much no charge goes on where it paused, whatever the sensor's error */
-            battery->revision++; /* without it a loss of power would lose the cycle */
-        }
+    const uint8_t armed = battery->armed;
+    const uint64_t in = (armed != 0U) ? charged : discharged;
+    const uint64_t out = (armed != 0U) ? discharged : charged;
+    battery->swing = moved(battery->swing, in, out);
+    if (battery->swing < part) {
+        /* not yet */
+    } else if (armed != 0U) {
+        edgebat_bms_count_cycle(battery);
     } else {
-        battery->swing = moved(battery->swing, charged, discharged);
-        if (battery->swing >= part) {
-            edgebat_bms_count_cycle(battery);
-        }
+        battery->armed = 1U;
+        battery->swing = 0U;
+        battery->above =
+            0U; /* after so much no charge goes on where it paused, whatever the sensor's error */
+        battery->revision++; /* without it a loss of power would lose the cycle */
     }
 }
 

@@ -56,9 +56,8 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
     const edgebat_config_t *const config = battery->config;
     const int32_t charging_mA =
         (config->sign == (uint8_t)EDGEBAT_DISCHARGE_POSITIVE) ? -sample->current_mA : sample->current_mA;
-    const uint64_t magnitude_mA = (uint32_t)((charging_mA < 0) ? -charging_mA : charging_mA);
+    const uint32_t magnitude_mA = (uint32_t)((charging_mA < 0) ? -charging_mA : charging_mA);
     const uint8_t resting = ((magnitude_mA * EDGEBAT_REST_PART) <= config->nominal_mAh) ? 1U : 0U;
-    const uint8_t rested = (battery->rest_ms != 0U) ? 1U : 0U;
     const uint32_t dt_ms = battery->hole_ms;
     uint32_t counted_ms = 0U;
     int64_t part = 0;
@@ -70,7 +69,10 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
         bridge(battery, sample->cell_mV, resting);
     } else {
         part = ((int64_t)battery->last_mA + charging_mA) * (int64_t)dt_ms;
-        counted_ms = dt_ms + (((dt_ms > SEEN_MS) && (rested != resting)) ? unseen_ms(battery, part) : 0U);
+        counted_ms = dt_ms;
+        if ((dt_ms > SEEN_MS) && ((battery->rest_ms != 0U) != (resting != 0U))) {
+            counted_ms += unseen_ms(battery, part);
+        }
         edgebat_bms_count(battery, part, counted_ms);
 #if EDGEBAT_RESISTANCE
         edgebat_bms_follow_resistance(battery, sample, charging_mA, dt_ms);
@@ -113,7 +115,7 @@ EDGEBAT_SELDOM int edgebat_idle(edgebat_t *battery, uint32_t elapsed_ms) {
     return EDGEBAT_OK;
 }
 
-int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
+EDGEBAT_SELDOM int edgebat_push(edgebat_t *battery, const edgebat_sample_t *sample) {
     if ((battery == NULL) || (sample == NULL) || (battery->model == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;

@@ -17,7 +17,11 @@ ENTRIES = entries()
 LARGEST = 0.1
 """Error of an int8 network against its float form, in the spread of its outputs; its weights are random."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning"),
+    # Of TensorFlow's own arrays beside NumPy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=[f"{entry.framework}-{entry.name}" for entry in ENTRIES])

@@ -46,16 +46,21 @@ static void begin_own(uint32_t version) {
     begin();
 }
 
-/* Another model's: one byte of its fingerprint at least differs. */
+/* Another model's: the highest byte in which its fingerprint differs is the one at `at`, from low to high. */
+static void begin_other(uint32_t version, uint32_t at, uint32_t low, uint32_t high) {
+    any_saved(version);
+    for (uint32_t i = at + 1U; i < 4U; i++) {
+        proof_saved[8U + i] = (uint8_t)(PROOF_FINGERPRINT >> (8U * i));
+    }
+    proof_saved[8U + at] = (uint8_t)ANY_UNSIGNED(low, high);
+    begin();
+}
+
 static void begin_others(uint32_t version) {
-    for (uint32_t i = 0U; i < 4U; i++) {
-        const uint32_t own = (PROOF_FINGERPRINT >> (8U * i)) & 255U;
-        any_saved(version);
-        proof_saved[8U + i] = (uint8_t)ANY_UNSIGNED(0U, own - 1U);
-        begin();
-        any_saved(version);
-        proof_saved[8U + i] = (uint8_t)ANY_UNSIGNED(own + 1U, 255U);
-        begin();
+    for (uint32_t at = 0U; at < 4U; at++) {
+        const uint32_t own = (PROOF_FINGERPRINT >> (8U * at)) & 255U;
+        begin_other(version, at, 0U, own - 1U);
+        begin_other(version, at, own + 1U, 255U);
     }
 }
 
