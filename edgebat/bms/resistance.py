@@ -60,7 +60,7 @@ class ResistanceConfig:
     """A smaller change of the current tells nothing; 0: a fifth of the one-hour current."""
     step_ms: int = 2000
     """Nor does one between samples that are further apart."""
-    sigma_cpct: int = 500
+    sigma_cpct: int = 800
     """Deviation of any resistance by sensors and temperatures, 0.01 % of it."""
     permille: tuple[int, ...] = PERMILLE
     """Resistance at -15, -5, ... 55 degC over that at 25 degC; 0: none is measured there."""

@@ -26,9 +26,6 @@
 /* A twentieth of nominal capacity, in steps of edgebat_bms_use: then what was used is worth saving. */
 #define USE_PART 186U
 
-/* No charge comes so far: one that never ends, or a saved state that lies. */
-#define MOST_CHARGE (INT64_C(1) << 60U)
-
 static uint64_t magnitude(int64_t value) {
     return (value < 0) ? (0U - (uint64_t)value) : (uint64_t)value;
 }
@@ -38,10 +35,6 @@ void edgebat_bms_set_anchor(edgebat_t *battery, uint8_t anchor) {
     battery->count = 0;
     battery->anchor_ms = 0U;
     battery->cold_ms = 0U;
-}
-
-int64_t edgebat_bms_sum(int64_t charge, int64_t part) {
-    return ((charge < MOST_CHARGE) && (charge > -MOST_CHARGE)) ? (charge + part) : charge;
 }
 
 int64_t edgebat_bms_most_charge(const edgebat_t *battery) {

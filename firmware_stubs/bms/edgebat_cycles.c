@@ -11,6 +11,13 @@
 /* Beyond this the counter stands; at the one-hour current that is millions of years. */
 #define MOST_THROUGHPUT (UINT64_C(1) << 63U)
 
+/* No charge comes so far: one that never ends, or a saved state that lies. */
+#define MOST_CHARGE (INT64_C(1) << 60U)
+
+int64_t edgebat_bms_sum(int64_t charge, int64_t part) {
+    return ((charge < MOST_CHARGE) && (charge > -MOST_CHARGE)) ? (charge + part) : charge;
+}
+
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over) {
     return (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / over);
 }

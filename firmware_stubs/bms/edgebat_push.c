@@ -96,7 +96,7 @@ static void take_sample(edgebat_t *battery, const edgebat_sample_t *sample) {
 }
 
 /* Time goes on, with a sample or without. */
-static void pass(edgebat_t *battery, uint32_t dt_ms, uint32_t most_ms) {
+static EDGEBAT_SELDOM void pass(edgebat_t *battery, uint32_t dt_ms, uint32_t most_ms) {
     const uint32_t before_ms = battery->hole_ms;
     const uint32_t passed_ms = (dt_ms > most_ms) ? most_ms : dt_ms;
     battery->hole_ms = (dt_ms > UINT32_MAX - before_ms) ? UINT32_MAX : (before_ms + dt_ms);

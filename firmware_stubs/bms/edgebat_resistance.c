@@ -55,7 +55,7 @@ void edgebat_bms_default_resistance(edgebat_config_t *config) {
     resistance->new_uOhm = 0U;
     resistance->step_mA = (int32_t)((step_mA > 0U) ? step_mA : 1U);
     resistance->step_ms = 2000U;
-    resistance->sigma_cpct = 500U;
+    resistance->sigma_cpct = 800U;
     resistance->is_new = 0U;
     for (uint32_t i = 0U; i < EDGEBAT_RESISTANCE_POINTS; i++) {
         resistance->permille[i] = permille[i];

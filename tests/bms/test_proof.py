@@ -24,7 +24,7 @@ FAULTS = [
     ),
     ("config", "edgebat_check.c", "(config->max_gap_ms <= MOST_GAP_MS)", "(config->max_gap_ms != 0U)", "holds"),
     ("step", "edgebat_fusion.c", "if (heard.variance[by] != 0U) {", "if (weights < WEIGHTS) {", "division by zero"),
-    ("rest", "edgebat_counting.c", "(charge < MOST_CHARGE) && ", "", "signed overflow"),
+    ("rest", "edgebat_cycles.c", "(charge < MOST_CHARGE) && ", "", "signed overflow"),
     (
         "push",
         "edgebat_charge.c",
