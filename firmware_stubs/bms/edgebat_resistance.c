@@ -169,7 +169,7 @@ void edgebat_bms_follow_resistance(edgebat_t *battery, const edgebat_sample_t *s
         const uint16_t used = (uint16_t)(edgebat_bms_use(battery) - battery->ohm_use);
         const uint8_t first = ((battery->ohm_seen == 0U) && (battery->ohm_count == 0U)) ? 1U : 0U;
         if ((first != 0U) || (used >= (battery->config->nominal_mAh / APART_PART))) {
-            judge_step(battery, sample, step_mA, (rise_mA < 0) ? 1U : 0U);
+            judge_step(battery, sample, step_mA, (uint8_t)((rise_mA < 0) ? 1U : 0U));
         }
     }
 }
