@@ -19,7 +19,7 @@ from edgebat.cells import cell_key, join_seen, pack_cells, seen_cells
 from edgebat.data.splits import CALIBRATION, PARTS, check_no_leak, split_windows
 from edgebat.errors import RecipeError
 from edgebat.files import Json, atomic_write, sha256_file
-from edgebat.formats.export import export_for_bms, export_model
+from edgebat.formats.export import export_all
 from edgebat.graph import IntGraph, load_graph
 from edgebat.models import graph_heads, predict_int8, to_ppm
 from edgebat.runs.counted import condition_rows, counts_of, enough_inputs
@@ -297,8 +297,8 @@ class Pipeline:
         without: dict[str, str] = {}
         models = self.folder.path / "models"
         for kind in self.kinds:
-            found, why = export_for_bms(self.graph(kind), models)
-            files += [*export_model(self.graph(kind), models), *found]
+            written, why = export_all(self.graph(kind), models)
+            files += written
             without |= {kind: why} if why else {}
         return Outcome([str(path.relative_to(self.folder.path)) for path in files], {"without_bms": without})
 

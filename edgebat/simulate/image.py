@@ -94,7 +94,7 @@ def build(model_dir: Path, name: str, target: Target, build_dir: Path, options: 
     start = "start_riscv.S" if target.core.startswith("rv") else "start_arm.S"
     harness = [harness_dir / item for item in (("bench.c", start) if target.bare_metal else (options.host_harness,))]
     groups = {"model": [model_dir / f"{name}.c"], "kernel": list(kernels), "harness": harness}
-    include = [build_dir, model_dir, *options.include, firmware_dir() / "include"]
+    include = [build_dir, model_dir, *options.include, firmware_dir() / "include", firmware_dir() / "src"]
     if target.bare_metal and driver.kind == "zig":
         include.append(harness_dir / "include")
 

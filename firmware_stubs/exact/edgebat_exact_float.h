@@ -88,9 +88,16 @@ static inline uint32_t edgebat_float_multiply(uint32_t a, uint32_t b) {
 static inline uint32_t edgebat_float_divide(uint32_t a, uint32_t b) {
     const edgebat_float_t x = edgebat_float_parts(a);
     const edgebat_float_t y = edgebat_float_parts(b);
-    const uint64_t wide = x.magnitude << EDGEBAT_FLOAT_GUARD;
-    const uint64_t quotient = wide / y.magnitude;
-    const uint64_t inexact = (quotient * y.magnitude != wide) ? 1U : 0U;
+    const uint32_t divisor = (uint32_t)y.magnitude;
+    uint32_t rest = (uint32_t)x.magnitude;
+    uint64_t quotient = 0;
+    /* Bit by bit: a division of 64 bits would call a library that a bare board may lack. */
+    for (uint32_t bit = 0; bit <= EDGEBAT_FLOAT_GUARD; bit++) {
+        const uint32_t fits = (rest >= divisor) ? 1U : 0U;
+        quotient = (quotient << 1) | fits;
+        rest = (rest - (divisor * fits)) << 1;
+    }
+    const uint64_t inexact = (rest != 0U) ? 1U : 0U;
     return edgebat_float_rounded((a ^ b) & UINT32_C(0x80000000), quotient | inexact,
                                  x.exponent - y.exponent - EDGEBAT_FLOAT_GUARD);
 }

@@ -117,7 +117,7 @@ def expected_outlook(graph: IntGraph, health: IntGraph) -> str:
 def test_a_health_model_comes_with_the_estimator(command: Command, model_file: Path, tmp_path: Path) -> None:
     code, out, err = command("export", model_file, "--to", "c", "--name", "soh", "--out", tmp_path)
     assert (code, err) == (0, "")
-    assert {Path(line) for line in out.split()} == set((tmp_path / "c").rglob("*.*"))
+    assert {Path(line) for line in out.split()} == {*(tmp_path / "c").rglob("*.*"), tmp_path / "soh.golden.json"}
     assert not list((tmp_path / "c").rglob("*forecast*"))
     estimator = Estimator(load_graph(model_file), Config(2000))
     estimator.push(Sample(cell_mv=3700, current_ma=1000, dt_ms=1000))

@@ -72,10 +72,12 @@ def test_an_unknown_rounding_is_refused() -> None:
         read_tflite(FILES / "keras_mlp.tflite", rounding="up")
 
 
-@pytest.mark.parametrize(("dtype", "what"), [("float32", "float activations"), ("int16", "16-bit activations")])
+@pytest.mark.parametrize(
+    ("dtype", "what"), [("float32", "float activations"), ("int16", "16-bit activations and 8-bit weights \\(16x8\\)")]
+)
 def test_a_model_that_is_not_int8_is_refused_as_what_it_is(dtype: str, what: str) -> None:
     none = np.zeros(0)
     tensors = [FileTensor(i, f"t{i}", (1, 4), dtype, none.astype("f4"), none.astype("i8"), None, False) for i in (0, 1)]
     model = FileModel(tensors, [FileOperator("ELU", (0,), (1,), {}, "ELU 't1'")], (0,), (1,), {})
-    with pytest.raises(ModelFileError, match=f"mine has {what}; .* int8 throughout. Convert it with full integer"):
+    with pytest.raises(ModelFileError, match=f"mine has {what}; .* int8 throughout.*edgebat quantize .*full integer"):
         _require_int8(model, "mine")

@@ -35,6 +35,7 @@ ANSWERS = {
     "mean_pool1d": "numpy tflite onnx c",
     "float_pool1d": "numpy onnx c",
     "softmax": "numpy tflite onnx c",
+    "reverse": "numpy tflite onnx c",
     "clipped_lstm": "numpy tflite onnx c",
 }
 """Who runs which operator; the others refuse it. ``ptq`` has float layers of its own and is asked for what it writes."""
@@ -85,6 +86,8 @@ def alone(op: str) -> IntGraph:
             make.float_pool(4, 2, (1, 2), count_padding=False)
         case "softmax":
             make.softmax()
+        case "reverse":
+            make.reverse()
         case "clipped_lstm":
             make.lstm(4, clip=900)
         case "last_step":

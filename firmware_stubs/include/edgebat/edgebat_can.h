@@ -23,7 +23,7 @@ extern "C" {
 #define EDGEBAT_CAN_FRAMES 4U
 #if EDGEBAT_RESISTANCE
 #define EDGEBAT_CAN_RESISTANCE                                                                               \
-    7U /* after those of edgebat_forecast.h: resistance, deviation, part of that when new */
+    7U /* after those of a forecaster: resistance, deviation, part of that when new */
 #endif
 
 /**
