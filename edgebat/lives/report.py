@@ -26,6 +26,8 @@ PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 330, 220, 3
 HEAD, TITLE = 58, 22
 MOST_PANELS = 9
 POINTS = 200
+MOST_SHOWN = 108.0
+"""A bound above it, % SOH, leaves the picture, so that it does not flatten what matters."""
 
 
 def write_report(lives: Lives, folder: Path) -> None:
@@ -112,7 +114,7 @@ def draw(lives: Lives) -> str:
         parts.append(f'<path class="line {style}" d="M{x} 42h18"/><text x="{x + 26}" y="46" class="note">{name}</text>')
     for index, one in enumerate(shown):
         x, y = 10 + index % COLUMNS * PANEL_WIDTH, HEAD + index // COLUMNS * (PANEL_HEIGHT + TITLE)
-        title = f"{one.kind} {one.index + 1}: {one.cell}, {_percent(one.scores.coverage)} covered"
+        title = f"{one.kind} {one.index + 1}: {one.cell.rpartition('/')[2]}, {_percent(one.scores.coverage)} covered"
         parts.append(f'<text x="{x + 12}" y="{y + 14}" class="note">{escape(title)}</text>')
         parts.append(f'<svg x="{x}" y="{y + TITLE}" width="{PANEL_WIDTH - 10}" height="{PANEL_HEIGHT}">')
         parts.append(f"{_chart(one.record, title).svg()}</svg>")
@@ -135,7 +137,7 @@ def _chart(record: LifeRecord, title: str) -> Chart:
         np.array(v[every], dtype=float) for v in (record.day, record.true, record.published, record.bound)
     )
     ok = np.array([status == Status.OK.name for status in record.status[every]], dtype=np.bool_)
-    span = padded_range(true, published, np.array([70.0]), margin=0.08)
+    span = padded_range(true, published, np.clip(published + bound, 70.0, MOST_SHOWN), margin=0.08)
     chart = Chart(
         (0.0, max(float(day.max()), 1.0)), span, "day", "SOH, %", title, width=PANEL_WIDTH - 10, height=PANEL_HEIGHT
     )
