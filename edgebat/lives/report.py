@@ -137,7 +137,8 @@ def _chart(record: LifeRecord, title: str) -> Chart:
         np.array(v[every], dtype=float) for v in (record.day, record.true, record.published, record.bound)
     )
     ok = np.array([status == Status.OK.name for status in record.status[every]], dtype=np.bool_)
-    span = padded_range(true, published, np.clip(published + bound, 70.0, MOST_SHOWN), margin=0.08)
+    edges = (np.clip(published + side * bound, 60.0, MOST_SHOWN) for side in (-1, 1))
+    span = padded_range(true, published, *edges, margin=0.08)
     chart = Chart(
         (0.0, max(float(day.max()), 1.0)), span, "day", "SOH, %", title, width=PANEL_WIDTH - 10, height=PANEL_HEIGHT
     )
