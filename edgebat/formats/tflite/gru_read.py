@@ -48,9 +48,9 @@ def read_gru(importer: ImporterBase, operator: FileOperator) -> Gru:
     """The layer that ``operator`` stands for; its output is declared by ``importer``. Raises ModelFileError."""
     source, target = importer.source(operator), importer.target(operator)
     label = importer.label(target)
-    noted: dict[str, Any] = importer.hint(target)["gru"]
-    units = target.shape[-1]
     try:
+        noted: dict[str, Any] = importer.hint(target)["gru"]
+        units = target.shape[-1]
         listed: dict[str, Any] = {
             key: np.array(noted[key], np.float32 if key.endswith("scale") else np.int32)
             for key in (f"{part}_{what}" for part in ("input", "recurrent") for what in ("scale", "factor", "shift"))
@@ -73,7 +73,7 @@ def read_gru(importer: ImporterBase, operator: FileOperator) -> Gru:
             recurrent_bias=sums("new bias", listed["recurrent_factor"][2:]),
             reset_after=reset_after, **listed,
         )  # fmt: skip
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ModelFileError(f"its metadata is damaged: {reason}. Export the model again") from None
 
