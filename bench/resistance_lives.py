@@ -96,10 +96,10 @@ def lead(graph: IntGraph, life: Life, cell: CurvesCell, seed: int) -> Days:
 
 def said_in(frames: Sequence[Frame]) -> tuple[float, float, float] | None:
     """uOhm, deviation and part of that when new in the last frame, NaN where not known."""
-    told = [frame.data for frame in frames if frame.id == FIRST_ID + RESISTANCE]
-    if not told:
+    sent = [frame.data for frame in frames if frame.id == FIRST_ID + RESISTANCE]
+    if not sent:
         return None
-    uohm, *parts = np.frombuffer(told[-1], dtype="<u4")[0], *np.frombuffer(told[-1], dtype="<u2")[2:]
+    uohm, *parts = np.frombuffer(sent[-1], dtype="<u4")[0], *np.frombuffer(sent[-1], dtype="<u2")[2:]
     sigma, growth = (float(v) / 10_000 if v != UNKNOWN else math.nan for v in parts)
     return (float(uohm) if uohm != 2**32 - 1 else math.nan), sigma, growth
 

@@ -317,12 +317,12 @@ def test_model_and_counting_have_one_scale(graph: IntGraph, reference_mah: int):
     """The model's 100 % is nominal; what is published is of the reference capacity, whoever says it."""
     nominal, other = aged(graph), aged(graph, reference_mah=reference_mah, **LIMITS)
     scale = NOMINAL_MAH / reference_mah
-    said, rescaled = nominal.result(), other.result()
-    assert abs(rescaled.model_cpct - scale * said.model_cpct) < 1
+    published, rescaled = nominal.result(), other.result()
+    assert abs(rescaled.model_cpct - scale * published.model_cpct) < 1
     assert rescaled.soh_cpct == rescaled.model_cpct
-    for before, after in zip(said.points_cpct[: said.points], rescaled.points_cpct, strict=False):
+    for before, after in zip(published.points_cpct[: published.points], rescaled.points_cpct, strict=False):
         assert abs(after - scale * before) < 1
-    minutes = round(60 * said.model_cpct / 10_000)
+    minutes = round(60 * published.model_cpct / 10_000)
     live(other, full(), down(minutes=minutes))
     assert abs(other.result().counting_cpct - other.result().model_cpct) < 300, "2 A for as long as the model says"
     assert other.result().status == Status.OK
@@ -331,8 +331,8 @@ def test_model_and_counting_have_one_scale(graph: IntGraph, reference_mah: int):
 def test_a_model_of_the_first_capacity_needs_no_other_scale(graph: IntGraph):
     task = {**graph.meta["task"], "soh_reference": "first"}
     first = replace(graph, meta={**graph.meta, "task": task})
-    said = aged(first, reference_mah=NOMINAL_MAH * 9 // 10).result()
-    assert said.model_cpct == aged(graph).result().model_cpct
+    published = aged(first, reference_mah=NOMINAL_MAH * 9 // 10).result()
+    assert published.model_cpct == aged(graph).result().model_cpct
 
 
 def test_when_samples_stop_the_status_says_so(graph: IntGraph):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,15 @@ def altered(graph: IntGraph, change: dict[str, Any]) -> bytes:
 def test_a_note_that_says_something_else_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelFileError, match=message):
         tflite_graph(altered(both_forms(), change), "model.tflite")
+
+
+def test_a_note_of_another_layer_is_refused() -> None:
+    """One changed letter of the layer's name: found by mutating files at full scale."""
+    data = tflite_bytes(both_forms())[0]
+    name = re.findall(rb'"(\w+)":\{"count":\d+,"first":\d+,"gru"', data)[0]
+    for other in (name[:-1] + b"x", b"x" + name[1:]):
+        with pytest.raises(ModelFileError, match="its metadata is damaged"):
+            tflite_graph(data.replace(b'"' + name + b'":{"count"', b'"' + other + b'":{"count"'), "model.tflite")
 
 
 def test_the_unchanged_note_is_accepted() -> None:

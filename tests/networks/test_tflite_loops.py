@@ -59,9 +59,9 @@ def test_a_changed_gate_is_no_longer_that_layer(factor: float) -> None:
     path = FOLDER / "steps_gru.tflite"
     data = bytearray(path.read_bytes())
     one = np.float32(1.0).tobytes()
-    places = [i for i in range(0, len(data) - 4, 4) if data[i : i + 4] == one]
-    assert places  # 1 - z, the same constant at every step
-    for place in places:
-        data[place : place + 4] = np.float32(factor).tobytes()
+    offsets = [i for i in range(0, len(data) - 4, 4) if data[i : i + 4] == one]
+    assert offsets  # 1 - z, the same constant at every step
+    for offset in offsets:
+        data[offset : offset + 4] = np.float32(factor).tobytes()
     with pytest.raises(ModelFileError, match="no LSTM or GRU"):
         float_tflite(bytes(data), path.name, "changed")

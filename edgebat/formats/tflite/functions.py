@@ -65,9 +65,9 @@ class FunctionImporter(PoolingImporter):
     def on_maximum(self, operator: FileOperator) -> None:
         """Of a layer and one constant, all of one scale."""
         self.expect_inputs(operator, 2)
-        place = 0 if self.is_constant(operator, 0) else 1
-        source, target = self.source(operator, 1 - place), self.border_of(operator)
-        constant = self.constant(operator, place, "int8")
+        position = 0 if self.is_constant(operator, 0) else 1
+        source, target = self.source(operator, 1 - position), self.border_of(operator)
+        constant = self.constant(operator, position, "int8")
         alike = constant.quantized_as(source.scale, source.zero_point)
         if (
             not alike
