@@ -295,7 +295,7 @@ class Builder(Axes):
         if labels[axis] != TIME or index not in (-1, size - 1):
             self.fail(
                 f"it takes position {index} of axis {axis} of {list(self.shape(value))}; allowed: the last time step. "
-                "Leave unused inputs out of the windows instead"
+                "Leave unused inputs out of the windows; for a loop over time steps: use the recurrent layer"
             )
         value = self.settled(value)
         c = self.own_shape(value)[1]

@@ -23,7 +23,8 @@ from edgebat.networks.build import Builder
 from edgebat.networks.keras_file import MAX_BYTES, arrays, ends, inbound, of_archive, of_h5, part, weight_names
 from edgebat.networks.keras_recurrent import RecurrentLayers
 from edgebat.networks.layers import FloatNetwork
-from edgebat.networks.refusals import remedy
+from edgebat.networks.outputs import finished
+from edgebat.networks.refusals import ONE_INPUT, remedy
 
 _DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
@@ -85,13 +86,13 @@ class _Reader(RecurrentLayers):
         return self.builder
 
     def network(self, config: Any, weights: Any, name: str) -> FloatNetwork:
-        result = self.model(config, weights, None)
-        return self.build.finish(result, name)
+        results = self.model(config, weights, None)
+        return finished(self.build, list(results.values()), name, list(results))
 
     # -- models
 
-    def model(self, described: Any, weights: Any, source: Value | None) -> Value:
-        """The output of a Sequential or Functional model for ``source``, or for the input of the whole."""
+    def model(self, described: Any, weights: Any, source: Value | None) -> dict[str, Value]:
+        """The outputs of a Sequential or Functional model by name, for ``source`` or for the input of the whole."""
         kind, config = described["class_name"], described["config"]
         if kind not in ("Sequential", "Functional", "Model"):
             raise ModelFileError(
@@ -101,7 +102,7 @@ class _Reader(RecurrentLayers):
         layers = config if isinstance(config, list) else config["layers"]
         places = weight_names(layers)
         if kind == "Sequential":
-            return self.sequential(config, layers, places, weights, source)
+            return {"y": self.sequential(config, layers, places, weights, source)}
         return self.functional(config, layers, places, weights, source)
 
     def sequential(self, config: Any, layers: Any, names: list[str], weights: Any, source: Value | None) -> Value:
@@ -117,12 +118,12 @@ class _Reader(RecurrentLayers):
             raise ModelFileError(f"{self.what} has no layers")
         return value
 
-    def functional(self, config: Any, layers: Any, names: list[str], weights: Any, source: Value | None) -> Value:
+    def functional(
+        self, config: Any, layers: Any, names: list[str], weights: Any, source: Value | None
+    ) -> dict[str, Value]:
         inputs, outputs = (ends(config[key]) for key in ("input_layers", "output_layers"))
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ModelFileError(
-                f"{self.what} has {len(inputs)} inputs and {len(outputs)} outputs; edgebat runs one of each"
-            )
+        if len(inputs) != 1 or not outputs:
+            raise ModelFileError(f"{self.what} has {len(inputs)} inputs and {len(outputs)} outputs; {ONE_INPUT}")
         values: dict[str, Any] = {}
         waiting = list(zip(layers, names, strict=True))
         while waiting:
@@ -148,8 +149,7 @@ class _Reader(RecurrentLayers):
             if len(left) == len(waiting):
                 raise ModelFileError(f"{self.what}: layer {left[0][0].get('name')!r} reads what no layer writes")
             waiting = left
-        found: Value = values[outputs[0]]
-        return found
+        return {name: values[name] for name in outputs}
 
     def begin(self, shape: Any) -> Value:
         """The input of the whole model."""
@@ -167,7 +167,10 @@ class _Reader(RecurrentLayers):
     def layer(self, described: Any, weights: Any, inputs: list[Value]) -> Any:
         kind, config = described["class_name"], described["config"]
         if kind in ("Sequential", "Functional", "Model"):
-            return self.model(described, weights, inputs[0])
+            results = list(self.model(described, weights, inputs[0]).values())
+            if len(results) != 1:
+                self.build.fail(f"it is a model of {len(results)} outputs within another; allowed: one")
+            return results[0]
         if kind in _INERT:
             return inputs[0]
         name = config.get("name", described.get("name", ""))

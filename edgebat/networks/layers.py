@@ -167,6 +167,8 @@ class FloatNetwork:
     shape: tuple[int, ...]
     file_shape: tuple[int, ...]
     transposed: bool = False
+    output_names: tuple[str, ...] = ()
+    """Of each number, where a file has several outputs and names them."""
 
     def windows(self, x: Array) -> Float64:
         """Windows [N, *file_shape] as the layers take them, [N, *shape]."""

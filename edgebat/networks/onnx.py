@@ -22,8 +22,9 @@ from edgebat.networks.build import Builder
 from edgebat.networks.directions import Stacked
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.onnx_recurrent import RecurrentOperators
+from edgebat.networks.outputs import finished
 from edgebat.networks.pooling import onnx_window
-from edgebat.networks.refusals import remedy
+from edgebat.networks.refusals import ONE_INPUT, remedy
 
 _OF_STACKED = ("Transpose", "Reshape", "Squeeze", "Gather", "Slice", "Split", "Concat", "Identity", "Cast", "Dropout")
 FREE = -1
@@ -62,10 +63,8 @@ class _Reader(RecurrentOperators):
 
     def __init__(self, graph: OnnxGraph, x: Array, what: str, opset: int) -> None:
         self.graph, self.what, self.opset = graph, what, opset
-        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-            raise ModelFileError(
-                f"{what} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; edgebat runs one of each"
-            )
+        if len(graph.inputs) != 1 or not graph.outputs:
+            raise ModelFileError(f"{what} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; {ONE_INPUT}")
         source = graph.inputs[0]
         sizes: list[Any] = list((source.shape or [])[1:])
         if source.shape is None or (len(sizes) == x.ndim - 1 and not all(isinstance(size, int) for size in sizes)):
@@ -105,10 +104,8 @@ class _Reader(RecurrentOperators):
             results = method(node.attributes, *inputs)
             results = results if isinstance(results, list) else [results]
             self.values |= {name: result for name, result in zip(node.outputs, results, strict=False) if name}
-        result = self.values.get(self.graph.outputs[0].name)
-        if not isinstance(result, Value):
-            raise ModelFileError(f"{self.what}: its output does not depend on its input")
-        return build.finish(result, name)
+        names = [output.name for output in self.graph.outputs]
+        return finished(build, [self.values.get(one) for one in names], name, names)
 
     def value(self, name: str) -> Any:
         if name not in self.values:

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
+from edgebat.networks.refusals import ONE_INPUT
 
 MAX_BYTES = 256 << 20
 # Element types as torch's schema numbers them.
@@ -52,13 +53,14 @@ class Name:
 
 @dataclass(frozen=True)
 class Program:
-    """Operators in executing order, constants by name, the input and the output."""
+    """Operators in executing order, constants by name, the input, the outputs, and their names if the module gave some."""
 
     nodes: list[Node]
     constants: dict[str, Array]
     input: str
     shape: tuple[int, ...]
-    output: str
+    outputs: list[str]
+    output_names: list[str]
 
 
 def read_program(data: bytes, what: str) -> Program:
@@ -136,8 +138,8 @@ def _of_document(module: Any, arrays: dict[str, Array], what: str) -> Program:
             key = next(entry[k] for k in ("parameter_name", "buffer_name", "tensor_constant_name") if k in entry)
             constants[entry["arg"]["name"]] = arrays[key]
     outputs = [spec["user_output"]["arg"] for spec in signature["output_specs"] if "user_output" in spec]
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelFileError(f"{what} has {len(inputs)} inputs and {len(outputs)} outputs; edgebat runs one of each")
+    if len(inputs) != 1:
+        raise ModelFileError(f"{what} has {len(inputs)} inputs; {ONE_INPUT}")
     sizes = [size.get("as_int", -1) for size in graph["tensor_values"][inputs[0]]["sizes"]]
     nodes = []
     for entry in graph["nodes"]:
@@ -148,7 +150,16 @@ def _of_document(module: Any, arrays: dict[str, Array], what: str) -> Program:
                 [t["name"] for t in one["as_tensors"]] if "as_tensors" in one else [next(iter(one.values()))["name"]]
             )
         nodes.append(Node(entry["target"], arguments, written))
-    return Program(nodes, constants, inputs[0], tuple(sizes), outputs[0]["as_tensor"]["name"])
+    written_out = [output["as_tensor"]["name"] for output in outputs]
+    return Program(nodes, constants, inputs[0], tuple(sizes), written_out, _keys(module))
+
+
+def _keys(module: Any) -> list[str]:
+    """The keys of a dictionary that the module returns."""
+    version, form = json.loads(module["module_call_graph"][0]["signature"]["out_spec"])
+    if version != 1 or form["type"] not in ("builtins.dict", "collections.OrderedDict"):
+        return []
+    return [key for key in json.loads(form["context"]) if isinstance(key, str)]
 
 
 def _argument(entry: Any) -> Any:

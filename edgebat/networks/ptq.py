@@ -68,7 +68,7 @@ class Units:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    """Of the outputs; without: ``y``, or ``y0``, ``y1``, ..."""
+    """Of the outputs; without: those of a file with several, else ``y``, or ``y0``, ``y1``, ..."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ def _heads(
     """Names, units and constants of outputs y [N, ...]; tensor: the last one of a network without an int16 head."""
     flat = y.reshape(len(y), -1)
     outputs = flat.shape[1]
-    names = units.names
+    names = units.names or network.output_names
     if not names:
         names = ("y",) if outputs == 1 or outputs > SEPARATE_HEADS else tuple(f"y{i}" for i in range(outputs))
     if len(names) not in (1, outputs):

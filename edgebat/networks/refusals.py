@@ -12,12 +12,20 @@ from edgebat.formats.tflite.model import FileModel
 
 _DIVIDES = "it normalizes each window by its own numbers; use batch normalization, which folds into the layer before it"
 _PRODUCT = "attention multiplies layers with each other; distil it into an LSTM or a convolution"
+_CELL = (
+    "a loop over time with a cell cannot be read; use the layer, whose weights have the same shapes: nn.LSTM, nn.GRU"
+)
 _RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM or GRU of the same size"
+ONE_INPUT = "a device fills one window: give the network one input, [N, T, C] or [N, F], and take it apart inside"
 REMEDIES = {
     "rnn": _RECURRENT,
     "rnn_tanh": _RECURRENT,
     "rnn_relu": _RECURRENT,
     "simplernn": _RECURRENT,
+    "lstm_cell": _CELL,
+    "gru_cell": _CELL,
+    "rnn_tanh_cell": _CELL,
+    "rnn_relu_cell": _CELL,
     "unidirectional_sequence_rnn": _RECURRENT,
     "while": "a recurrent layer as a loop cannot be read; convert with a batch of 1 and unroll=False, or give the .keras",
     "bidirectional_sequence_lstm": "both directions in one operator cannot be read; give the .keras file instead",
@@ -36,6 +44,7 @@ REMEDIES = {
     "multiheadattention": _PRODUCT,
     "attention": _PRODUCT,
     "additiveattention": _PRODUCT,
+    "unflatten": f"it takes an axis apart, as attention does for its heads; {_PRODUCT}",
     "batch_matmul": _PRODUCT,
     "bmm": _PRODUCT,
     "matmul": "it multiplies two layers with each other; allowed: constant weights",

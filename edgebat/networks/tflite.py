@@ -18,7 +18,8 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.axes import BATCH, ONE, TIME, Value
 from edgebat.networks.build import Builder
 from edgebat.networks.layers import FloatNetwork
-from edgebat.networks.refusals import remedy, require_float
+from edgebat.networks.outputs import finished
+from edgebat.networks.refusals import ONE_INPUT, remedy, require_float
 from edgebat.networks.tflite_recurrent import Inside, RecurrentOperators
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
@@ -53,10 +54,8 @@ class _Reader(RecurrentOperators):
 
     def __init__(self, model: FileModel, what: str) -> None:
         self.model, self.what = model, what
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise ModelFileError(
-                f"{what} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; edgebat runs one of each"
-            )
+        if len(model.inputs) != 1 or not model.outputs:
+            raise ModelFileError(f"{what} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; {ONE_INPUT}")
         source = model.tensors[model.inputs[0]]
         if (
             source.dtype != "float32"
@@ -97,12 +96,10 @@ class _Reader(RecurrentOperators):
                     raise
                 # It may be within a layer above, which reads the last step of one below.
                 self.within(operator, Inside(str(error)))
-        last = self.values.get(self.model.outputs[0])
-        if isinstance(last, Inside):
-            raise ModelFileError(last.reason)
-        if not isinstance(last, Value):
-            raise ModelFileError(f"{self.what}: its output does not depend on its input")
-        return self.build.finish(last, name)
+        last = [self.values.get(output) for output in self.model.outputs]
+        if isinstance(last[0], Inside):
+            raise ModelFileError(last[0].reason)
+        return finished(self.build, last, name, [self.model.tensors[output].name for output in self.model.outputs])
 
     def widened(self, operator: FileOperator) -> Array | None:
         """float16 weights, as a converter with that optimization leaves them, in float32."""

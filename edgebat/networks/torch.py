@@ -22,9 +22,11 @@ from edgebat.networks.axes import Value
 from edgebat.networks.build import Builder
 from edgebat.networks.directions import Stacked, reversed_time
 from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.outputs import finished
 from edgebat.networks.pooling import ceiled
 from edgebat.networks.pt2 import Name, Node, Program, read_program
 from edgebat.networks.refusals import remedy
+from edgebat.networks.torch_constants import constant
 from edgebat.networks.torch_recurrent import RecurrentOperators
 
 
@@ -79,10 +81,8 @@ class _Reader(RecurrentOperators):
             self.build.where = f"{self.what}: {operator} {node.outputs[0] if node.outputs else ''!r}"
             self.build.source = f"{operator} {node.outputs[0] if node.outputs else ''}".strip()
             self.node(operator, node)
-        result = self.values.get(self.program.output)
-        if not isinstance(result, Value):
-            raise ModelFileError(f"{self.what}: its output does not depend on its input")
-        return self.build.finish(result, name)
+        results = [self.values.get(output) for output in self.program.outputs]
+        return finished(self.build, results, name, self.program.output_names)
 
     def node(self, operator: str, node: Node) -> None:
         arguments = {key: self.found(value) for key, value in node.arguments.items()}
@@ -120,25 +120,13 @@ class _Reader(RecurrentOperators):
         return argument
 
     def constant(self, operator: str, arguments: dict[str, Any]) -> Array | None:
-        """What an operator makes of constants alone: zeros of an initial state, or a stored array in another form."""
-        if operator in ("zeros", "ones", "full", "zeros_like"):
-            size = arguments.get("size", [])
-            value = {"zeros": 0.0, "ones": 1.0}.get(operator, arguments.get("fill_value", 0.0))
-            return np.full([max(int(s), 1) for s in size], value, np.float32)
-        first = next((value for value in arguments.values() if isinstance(value, np.ndarray)), None)
-        if operator in ("sym_size", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size"):
-            return None
-        if first is not None and operator in (
-            "detach",
-            "clone",
-            "alias",
-            "to",
-            "_to_copy",
-            "lift_fresh_copy",
-            "contiguous",
-        ):
-            return first
-        return self.build.fail("it works on constants alone; compute them before the export")
+        """What an operator makes of constants alone."""
+        try:
+            return constant(operator, arguments)
+        except KeyError:
+            return self.build.fail("it works on constants alone; compute them before the export")
+        except (ValueError, TypeError, IndexError) as error:
+            return self.build.fail(f"it works on constants that do not fit: {error}; export the model again")
 
     # -- layers
 
@@ -387,6 +375,9 @@ class _Reader(RecurrentOperators):
         return self.build.pad(x, len(x.axes) - 1, ends[0], ends[1])
 
     on_constant_pad_nd = on_pad
+
+    def on_new_zeros(self, x: Value, size: Sequence[int], *_: Any) -> Any:
+        return self.constant("zeros", {"size": size})
 
     def same(self, x: Any, *_: Any) -> Any:
         return x

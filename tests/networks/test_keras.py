@@ -37,6 +37,26 @@ def test_a_file_of_keras_is_read_exactly_and_quantized_closely(name: str, ending
     assert all(error.rms < max(0.1 * error.spread, 2.0**-8) for error in result.errors)
 
 
+def test_two_outputs_of_a_file_of_keras_have_its_names(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    with (
+        zipfile.ZipFile(FILES / "float_functional.keras") as source,
+        zipfile.ZipFile(tmp_path / "net.keras", "w") as target,
+    ):
+        for info in source.infolist():
+            content = source.read(info)
+            if info.filename == "config.json":
+                config = json.loads(content)
+                config["config"]["output_layers"] = [["out", 0, 0], ["global_average_pooling1d", 0, 0]]
+                content = json.dumps(config).encode()
+            target.writestr(info, content)
+    network = read_network(tmp_path / "net.keras", EXPECTED["x"])
+    said = network.forward(network.windows(EXPECTED["x"]))
+    np.testing.assert_allclose(said[:, :2], EXPECTED["functional"], atol=1e-5)
+    assert network.output_names[:3] == ("out0", "out1", "global_average_pooling1d0")
+    assert len(network.output_names) == said.shape[1]
+
+
 def test_code_in_a_file_of_keras_is_refused_and_never_run(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     with (
