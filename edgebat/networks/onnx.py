@@ -21,6 +21,7 @@ from edgebat.networks.axes import BATCH, ONE, Value
 from edgebat.networks.build import Builder
 from edgebat.networks.directions import Stacked
 from edgebat.networks.layers import FloatNetwork
+from edgebat.networks.onnx_constants import constant
 from edgebat.networks.onnx_recurrent import RecurrentOperators
 from edgebat.networks.outputs import finished
 from edgebat.networks.pooling import onnx_window
@@ -112,40 +113,14 @@ class _Reader(RecurrentOperators):
             self.build.fail(f"it reads {name!r}, which nothing writes")
         return self.values[name]
 
-    # -- constants, with which exporters compute shapes
-
     def constant(self, node: OnnxNode, inputs: Sequence[Any]) -> Any:
-        a = node.attributes
-        match node.op:
-            case "Constant":
-                value = next(iter(a.values()), None)
-                return np.asarray(value)
-            case "ConstantOfShape":
-                fill: Any = a.get("value", np.zeros(1, np.float32))
-                return np.full(np.maximum(inputs[0], 1), np.asarray(fill).ravel()[0])
-            case "Cast" | "Identity":
-                return inputs[0]
-            case "Unsqueeze":
-                for axis in np.asarray(a["axes"] if "axes" in a else inputs[1]).ravel().tolist():
-                    inputs = [np.expand_dims(inputs[0], int(axis)), *inputs[1:]]
-                return inputs[0]
-            case "Squeeze":
-                return np.squeeze(inputs[0])
-            case "Concat":
-                return np.concatenate([np.atleast_1d(v) for v in inputs], axis=int(str(a.get("axis", 0))))
-            case "Gather":
-                return np.take(inputs[0], np.asarray(inputs[1], np.int64), axis=int(str(a.get("axis", 0))))
-            case "Slice" if len(inputs) >= 3:
-                return _sliced(inputs[0], *inputs[1:])
-            case "Expand":
-                return np.broadcast_to(inputs[0], np.maximum(np.asarray(inputs[1]), 1))
-            case "Transpose":
-                return np.transpose(inputs[0], a.get("perm"))  # type: ignore[arg-type]
-            case "Reshape":
-                return np.reshape(inputs[0], np.asarray(inputs[1], np.int64).tolist())
-            case "Mul" | "Add" | "Sub" | "Div":
-                return {"Mul": np.multiply, "Add": np.add, "Sub": np.subtract, "Div": np.divide}[node.op](*inputs)
-        return self.build.fail("it works on constants alone; fold constants when the model is exported")
+        """What an operator makes of constants alone."""
+        try:
+            return constant(node.op, node.attributes, inputs)
+        except KeyError:
+            return self.build.fail("it works on constants alone; fold constants when the model is exported")
+        except (ValueError, TypeError, IndexError) as error:
+            return self.build.fail(f"it works on constants that do not fit: {error}; export the model again")
 
     def on_shape(self, a: Any, x: Value) -> Array:
         return np.array(self.build.shape(x), np.int64)
@@ -402,17 +377,6 @@ class _Reader(RecurrentOperators):
         return [x, None]
 
     on_identity = on_dropout = on_cast = same
-
-
-def _sliced(x: Array, starts: Array, ends: Array, axes: Any = None, steps: Any = None) -> Array:
-    """The operator Slice on constants; an end before the first position, backwards, is written as a large negative one."""
-    starts, ends = np.ravel(starts), np.ravel(ends)
-    places = np.arange(len(starts)) if axes is None else np.ravel(axes)
-    every = np.ones(len(starts), int) if steps is None else np.ravel(steps)
-    cut = [slice(None)] * np.ndim(x)
-    for place, start, end, step in np.stack([places, starts, ends, every], axis=1).tolist():
-        cut[place] = slice(start, None if step < 0 and end < -np.shape(x)[place] else end, step)
-    return np.asarray(np.asarray(x)[tuple(cut)])
 
 
 _FUNCTIONS = {

@@ -6,16 +6,13 @@ and a length; ``spectral_norm`` a matrix and its singular vectors. In evaluation
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Array
-
-MOST_VALUES = 1 << 26
-"""Of one constant: more is no network for a BMS, but a file that claims too much."""
+from edgebat.networks.constants import allowed, of_two
 
 
 def constant(operator: str, arguments: dict[str, Any]) -> Array | None:
@@ -28,15 +25,9 @@ def constant(operator: str, arguments: dict[str, Any]) -> Array | None:
     if operator in ("zeros", "ones", "full", "zeros_like", "new_zeros"):
         sizes = [max(int(size), 1) for size in arguments.get("size", [])]
         value = {"ones": 1.0}.get(operator, float(arguments.get("fill_value", 0.0)))
-        return np.full(_allowed(sizes), value, np.float32)
+        return np.full(allowed(sizes), value, np.float32)
     given = [value for key, value in arguments.items() if key not in ("dtype", "device", "pin_memory", "memory_format")]
     return np.asarray(_OPERATORS[operator](*given))
-
-
-def _allowed(shape: Sequence[int]) -> Sequence[int]:
-    if math.prod(shape) > MOST_VALUES:
-        raise ValueError(f"it makes {list(shape)}")
-    return shape
 
 
 def _norm_except(v: Array, dim: int) -> Array:
@@ -47,18 +38,10 @@ def _norm_except(v: Array, dim: int) -> Array:
 
 def _weight_norm(v: Array, g: Array, dim: int = 0) -> Array:
     length = _norm_except(v, dim)
-    _allowed(np.broadcast_shapes(v.shape, g.shape))
+    allowed(np.broadcast_shapes(v.shape, g.shape))
     if not length.all():
         raise ValueError("a direction of length 0")
     return np.asarray(v * (g / length))
-
-
-def _two(compute: Callable[[Any, Any], Any]) -> Callable[..., Array]:
-    def apply(a: Any, b: Any, alpha: float = 1.0) -> Array:
-        _allowed(np.broadcast_shapes(np.shape(a), np.shape(b)))
-        return np.asarray(compute(np.asarray(a), np.asarray(b) * alpha if alpha != 1.0 else np.asarray(b)))
-
-    return apply
 
 
 def _flatten(a: Array, start: int = 0, end: int = -1) -> Array:
@@ -69,7 +52,7 @@ def _flatten(a: Array, start: int = 0, end: int = -1) -> Array:
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "_weight_norm": _weight_norm,
     "norm_except_dim": lambda v, power=2, dim=0: _norm_except(v, dim),
-    "mul": _two(np.multiply), "div": _two(np.divide), "add": _two(np.add), "sub": _two(np.subtract),
+    "mul": of_two(np.multiply), "div": of_two(np.divide), "add": of_two(np.add), "sub": of_two(np.subtract),
     "mv": np.matmul, "dot": np.matmul, "vdot": np.matmul, "matmul": np.matmul, "mm": np.matmul,
     "exp": np.exp, "sqrt": np.sqrt, "neg": np.negative, "abs": np.abs, "softplus": lambda a: np.logaddexp(0.0, a),
     "flatten": _flatten, "view": np.reshape, "reshape": np.reshape, "t": np.transpose, "permute": np.transpose,

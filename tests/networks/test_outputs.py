@@ -1,4 +1,4 @@
-"""Networks with several outputs, and weights that are stored as something else: read as torch and ONNX Runtime run them."""
+"""Networks with several outputs: read as torch and ONNX Runtime run them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
 
 import edgebat as eb
 from edgebat.errors import ModelFileError
@@ -146,54 +145,6 @@ def test_several_inputs_are_refused_with_what_to_do() -> None:
     torch.export.save(torch.export.export(Two(), (torch.zeros(2, 3), torch.zeros(2, 3))), content)
     with pytest.raises(ModelFileError, match="2 inputs; a device fills one window"):
         read_pt2(content.getvalue(), "two", "two")
-
-
-def conv_of(make: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(make(nn.Conv1d(COLUMNS, 6, 3)), nn.ReLU(), nn.Flatten(), make(nn.Linear(6 * (STEPS - 2), 2)))
-
-
-STORED: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "weight_norm": parametrizations.weight_norm,
-    "weight_norm of columns": lambda layer: parametrizations.weight_norm(layer, dim=1),
-    "weight_norm of a whole": lambda layer: parametrizations.weight_norm(layer, dim=None),
-    "spectral_norm": parametrizations.spectral_norm,
-}
-
-
-@pytest.mark.parametrize("stored", STORED)
-def test_weights_in_two_parts_are_what_torch_makes_of_them(stored: str) -> None:
-    net, x = conv_of(STORED[stored]).eval(), windows().swapaxes(1, 2).copy()
-    with torch.no_grad():
-        wanted = net(torch.from_numpy(x)).numpy()
-    network = read_network(net, x)
-    np.testing.assert_allclose(network.forward(network.windows(x)), wanted, atol=1e-6)
-
-
-def test_a_recurrent_layer_of_normed_weights() -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            torch.manual_seed(0)
-            self.lstm = parametrizations.weight_norm(nn.LSTM(COLUMNS, 5, batch_first=True), "weight_hh_l0")
-            self.head = nn.Linear(5, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(self.lstm(x)[0][:, -1])
-
-    net, x = Net().eval(), windows()
-    with torch.no_grad():
-        wanted = net(torch.from_numpy(x)).numpy()
-    network = read_network(net, x)
-    np.testing.assert_allclose(network.forward(network.windows(x)), wanted, atol=1e-6)
-
-
-def test_a_direction_of_length_zero_is_refused() -> None:
-    net = conv_of(parametrizations.weight_norm)
-    with torch.no_grad():
-        net[0].parametrizations.weight.original1.zero_()  # type: ignore[union-attr,index]
-    with pytest.raises(ModelFileError, match="a direction of length 0"):
-        read_network(net, windows().swapaxes(1, 2).copy())
 
 
 def test_cells_in_a_loop_are_led_to_the_layer() -> None:
