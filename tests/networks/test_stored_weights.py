@@ -1,4 +1,4 @@
-"""Weights that are stored as something else, and other constants that a file computes, as torch and ONNX Runtime run them."""
+"""Weights stored as something else, and other constants that a file computes, as torch and ONNX Runtime run them."""
 
 from __future__ import annotations
 
