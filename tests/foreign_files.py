@@ -71,6 +71,7 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> bytes:
     stride, dilation = (int(rng.integers(1, 3)), 1) if rng.integers(2) else (1, int(rng.integers(1, 3)))
     along, other = ("w", "h") if rng.integers(2) else ("h", "w")
     reach = (kernel - 1) * dilation + 1
+    time = max(time, reach)
     after = -(-time // stride) if same else (time - reach) // stride + 1
     multiple = int(rng.integers(1, 3))
     outs = channels * multiple if depthwise else int(rng.integers(1, 9))
