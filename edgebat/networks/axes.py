@@ -6,12 +6,14 @@ of the input is time is decided by the first layer that asks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
 
+from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.networks import layers as kinds
 from edgebat.networks.layers import INPUT, Function, Layer, Step
@@ -19,6 +21,9 @@ from edgebat.networks.layers import INPUT, Function, Layer, Step
 BATCH, TIME, CHANNELS, VECTOR, ONE = "N", "T", "C", "F", "1"
 FREE = ("a", "b")
 """Axes of an input whose roles are not known yet."""
+MAX_WEIGHT = 1e12
+"""Multipliers of larger ones leave int32."""
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 _FLAT = "i"
 """The axis of an input vector, which may yet become a sequence."""
 
@@ -89,6 +94,22 @@ class Axes:
     def fail(self, text: str) -> NoReturn:
         """Refuse the operator that is being read."""
         raise ModelFileError(f"{self.where}: {text}")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Whatever a malformed operator raises refuses it: in files from outside any attribute may be missing or wrong."""
+        try:
+            with np.errstate(all="ignore"):  # weights that are not finite are refused where they become a layer
+                yield
+        except _DAMAGE as error:
+            self.fail(f"it is malformed ({type(error).__name__}: {error}). Export the model again")
+
+    def require_finite(self, *constants: Array | float) -> None:
+        """Refuse weights of a training that diverged, or of a damaged file; larger ones leave the scales' range as well."""
+        if not all((np.abs(values) < MAX_WEIGHT).all() for values in constants):
+            self.fail(
+                f"its weights hold NaN, infinity or values of {MAX_WEIGHT:.0e} and more; train it without diverging"
+            )
 
     # -- axes
 
@@ -163,6 +184,7 @@ class Axes:
                 self.fail("it reads a padded sequence; zeros are for convolutions only. Put the padding before one")
         if min(shape) < 1:
             self.fail(f"its output would have the shape {list(shape)}; the window is too short for this network")
+        self.require_finite(*(field for field in vars(layer).values() if isinstance(field, np.ndarray)))
         name = f"{len(self.steps)}_{type(layer).__name__.removesuffix('Layer').lower()}"
         self.steps.append(Step(name, tuple(value.step for value in inputs), layer, shape, source or self.source))
         return name

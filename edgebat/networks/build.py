@@ -40,6 +40,7 @@ class Builder(Axes):
 
     def scalar(self, value: Value, factor: float, offset: float) -> Value:
         """``factor`` x + ``offset``."""
+        self.require_finite(factor, offset)
         if value.function is not None and value.affine is None:
             return self.function(value, "scale", lambda x: x * factor + offset)
         a, b = value.affine or (1.0, 0.0)

@@ -80,6 +80,10 @@ class _Reader(RecurrentOperators):
         self.values: dict[str, Any] = {**graph.initializers, source.name: self.build.input, "": None}
 
     def network(self, name: str) -> FloatNetwork:
+        with self.build.reading():
+            return self.whole(name)
+
+    def whole(self, name: str) -> FloatNetwork:
         build = self.build
         for node in self.graph.nodes:
             called = node.name or (node.outputs or [""])[0]

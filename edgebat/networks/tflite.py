@@ -72,6 +72,10 @@ class _Reader(RecurrentOperators):
         self.known: dict[int, Array] = {}  # constants that the file computes, and widened float16 ones
 
     def network(self, name: str) -> FloatNetwork:
+        with self.build.reading():
+            return self.whole(name)
+
+    def whole(self, name: str) -> FloatNetwork:
         for operator in self.model.operators:
             output = self.model.tensors[operator.outputs[0]] if operator.outputs else None
             self.build.where = operator.where
@@ -89,8 +93,9 @@ class _Reader(RecurrentOperators):
                     self.build.fail("it works on constants alone; fold them when the model is converted")
                 self.build.fail("it reads what no operator before it writes")
             try:
-                if (result := self.operator(operator)) is not None:
-                    self.values[output.index] = result
+                with self.build.reading():
+                    if (result := self.operator(operator)) is not None:
+                        self.values[output.index] = result
             except ModelFileError as error:
                 if not self.has_loops():
                     raise
