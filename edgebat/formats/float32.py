@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from edgebat.arrays import Float32
+from edgebat.errors import ModelFileError
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _ONE, _HALF = np.float32(1), np.float32(0.5)
@@ -22,6 +24,16 @@ def _rounded(function: Callable[[Any], Any]) -> Callable[[Float32], Float32]:
             return np.asarray(function(x.astype(np.float64)), np.float32)
 
     return compute
+
+
+@contextmanager
+def within_float32() -> Iterator[None]:
+    """Refuses an operator whose scales or constants overflow, where engines agree on nothing. Raises ModelFileError."""
+    try:
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ModelFileError(f"its scales or constants leave float32 ({error}); quantize the model again") from None
 
 
 def line(x: Float32, first: Any, second: Any) -> Float32:

@@ -23,6 +23,9 @@ from edgebat.formats.tflite.write import tflite_bytes
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
 from tests.damage import damaged
+from tests.foreign_files import OPERATORS as TFLITE_OPERATORS
+from tests.formats import test_roundings_onnx as ONNX
+from tests.formats import test_roundings_onnx_more as MORE_ONNX
 from tests.formats_graphs import FAMILIES, GraphMaker
 
 COUNT = 100_000 if os.environ.get("EDGEBAT_TEST_SCALE") == "full" else 300
@@ -45,6 +48,19 @@ def small(family: str) -> IntGraph:
         make.max_pool(2, 2)
         make.average_pool(3, 1)
         make.flatten()
+    elif family == "padded":
+        make.pad(1, 1, -128)
+        make.max_pool(2, 1)
+        make.mean_pool(3, 2)
+        make.softmax()
+        make.flatten()
+    elif family == "bidirectional":
+        forwards, make.current = make.gru(2), make.tensors["input"]
+        make.reverse()
+        make.lstm(2)
+        make.reverse()
+        make.concat(forwards)
+        make.last_step()
     elif family == "gru":
         make.gru(2, reset_after=False)
         make.last_step()
@@ -66,6 +82,11 @@ FOREIGN = sorted(
     path for path in (Path(__file__).parents[1] / "files").iterdir() if path.suffix in (".tflite", ".onnx")
 )
 READERS = {".tflite": tflite_graph, ".onnx": onnx_graph}
+OPERATORS = {
+    ".tflite": TFLITE_OPERATORS,
+    ".onnx": ONNX.ALIKE | ONNX.OTHERWISE | MORE_ONNX.ALIKE | MORE_ONNX.OTHERWISE,
+}
+"""Files of one operator as other tools write them."""
 
 
 @pytest.mark.parametrize("suffix", READERS)
@@ -93,6 +114,19 @@ def test_damaged_files_of_other_tools_are_read_or_refused(path: Path) -> None:
         with suppress(ModelFileError):
             graph = READERS[path.suffix](content)
             Engine(graph).run(np.zeros((1, *graph.input_tensor.shape), np.int8))
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_damaged_files_of_each_operator_of_other_tools_are_read_or_refused(suffix: str) -> None:
+    read = 0
+    for seed, make in enumerate(OPERATORS[suffix].values()):
+        data = make(np.random.default_rng(seed))
+        for content in damaged(data, COUNT // len(OPERATORS[suffix]), seed=seed):
+            with suppress(ModelFileError):
+                graph = READERS[suffix](content)
+                Engine(graph).run(np.zeros((1, *graph.input_tensor.shape), np.int8))
+                read += 1
+    assert read > 0  # not all damage is seen
 
 
 @pytest.mark.parametrize("suffix", READERS)

@@ -16,6 +16,7 @@ import numpy as np
 from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
 from edgebat.formats.ancestry import read_nodes
+from edgebat.formats.float32 import within_float32
 from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
@@ -94,7 +95,8 @@ class ImporterBase:
             if len([name for name in node.outputs if name]) != 1 or node.outputs[0] in self.values:
                 raise ModelFileError(f"{self.where} has {len(node.outputs)} outputs, or writes one that exists")
             try:
-                self.values[node.outputs[0]] = method(node)
+                with within_float32():
+                    self.values[node.outputs[0]] = method(node)
             except ModelFileError as error:
                 text = str(error)
                 raise ModelFileError(text if self.where in text else f"{self.where}: {text}") from None

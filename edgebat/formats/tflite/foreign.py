@@ -11,6 +11,7 @@ import numpy as np
 from edgebat.arrays import Array, Int8
 from edgebat.errors import ModelFileError
 from edgebat.formats.ancestry import read_nodes
+from edgebat.formats.float32 import within_float32
 from edgebat.formats.rounding import proven
 from edgebat.formats.roundings import Rounding
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
@@ -70,7 +71,8 @@ class ImporterBase:
             if len(operator.outputs) != 1:
                 raise ModelFileError(f"{operator.where} has {len(operator.outputs)} outputs; one is expected")
             try:
-                method(operator)
+                with within_float32():
+                    method(operator)
             except ModelFileError as error:
                 text = str(error)
                 raise ModelFileError(text if operator.where in text else f"{operator.where}: {text}") from None
