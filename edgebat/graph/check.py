@@ -234,6 +234,11 @@ def _check_padded_pool(node: ops.MeanPool1D | ops.FloatPool1D, source: Tensor, t
     _expect_shape(node, target, (length // node.stride + 1, source.shape[1]))
     if isinstance(node, ops.MeanPool1D):
         _expect_same_scale(node, source, target)
+    elif not source.scale < min(2.0**16 * target.scale, 2.0**64):
+        raise _fail(
+            node, f"it goes from steps of {source.scale:g} to steps of {target.scale:g} and would overflow float32; "
+            "allowed: up to 65536 times as fine"
+        )  # fmt: skip
 
 
 def _check_softmax(node: ops.Softmax, source: Tensor, target: Tensor) -> None:
