@@ -9,11 +9,6 @@ import numpy as np
 from edgebat.arrays import Int8
 from edgebat.graph.model import Lut, Node
 
-GATES = (
-    "it multiplies two layers with each other, as gates and attention do; the integer graph has no such layer. An LSTM has "
-    "its gates inside; elsewhere use an addition"
-)
-"""Of a product of two values that are no tables of one."""
 _VALUES: Int8 = np.arange(-128, 128).astype(np.int8)
 
 

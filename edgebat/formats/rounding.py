@@ -18,10 +18,10 @@ import numpy.typing as npt
 from edgebat.arrays import Float32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.graph.arithmetic import INT32_MAX, quantize_multipliers, requantize_float
-from edgebat.graph.model import AveragePool1D, DepthwiseConv1D, Requant, Tensor, Weighted, reach
+from edgebat.graph.model import AveragePool1D, DepthwiseConv1D, Mul, Requant, Tensor, Weighted, reach
 
 Engine = Callable[[Int64], Int64]
-Linear = Weighted | AveragePool1D
+Linear = Weighted | AveragePool1D | Mul
 _Linear = TypeVar("_Linear", bound=Linear)
 
 

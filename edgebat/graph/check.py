@@ -42,7 +42,7 @@ def check_graph(graph: IntGraph) -> IntGraph:
                 raise GraphError(f"node {node.name!r} ({node.op}) reads {name!r}, which no earlier node writes")
         if node.output in known or node.output not in graph.tensors:
             raise GraphError(f"node {node.name!r} ({node.op}) writes {node.output!r}: undescribed or written twice")
-        expected = 2 if isinstance(node, ops.Add) else None if isinstance(node, ops.Concat) else 1
+        expected = 2 if isinstance(node, ops.Add | ops.Mul) else None if isinstance(node, ops.Concat) else 1
         if (expected is not None and len(node.inputs) != expected) or not node.inputs:
             raise GraphError(
                 f"node {node.name!r} ({node.op}) has {len(node.inputs)} inputs; allowed: {expected or '1 or more'}"
@@ -123,8 +123,8 @@ def _check_requant(node: Node, requant: Requant, channels: int, output: Tensor) 
 
 
 def _check_steps(node: Node, requant: Requant) -> None:
-    if not isinstance(node, ops.AveragePool1D | ops.Add):
-        raise _fail(node, "requantization by steps is for averages and sums only")
+    if not isinstance(node, ops.AveragePool1D | ops.Add | ops.Mul):
+        raise _fail(node, "requantization by steps is for averages, sums and products only")
     wide = isinstance(node, ops.Add) and node.multiplier.dtype == np.int64
     kind = "int64" if wide else "int32"
     _expect_array(node, "thresholds", requant.multiplier, kind, (requant.maximum - requant.minimum,))
@@ -189,6 +189,14 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
             if max(int(node.multiplier.max()), -int(node.multiplier.min())) >= 1 << bits:
                 raise _fail(node, f"a multiplier of 2**{bits} or more could leave {'int64' if wide else 'int32'}")
             _check_requant(node, node.requant, 1, target)
+        case ops.Take():
+            count = int(np.prod(source.shape))
+            _expect_array(node, "index", node.index, "int32", (int(np.prod(target.shape)),))
+            if node.index.min() < 0 or node.index.max() >= count:
+                raise _fail(node, f"it takes values {node.index.min()} to {node.index.max()} of {count}")
+            _expect_same_scale(node, source, target)
+        case ops.Mul():
+            _check_product(node, source, tensors[node.inputs[1]], target)
         case ops.Pad1D():
             _check_pad(node, source, target)
         case ops.MeanPool1D() | ops.FloatPool1D():
@@ -205,6 +213,19 @@ def _check_node(node: Node, tensors: Mapping[str, Tensor]) -> None:
                 raise _fail(node, f"it clips its cell at {node.cell_clip}; allowed: 1 to 32767 steps")
         case ops.Gru():
             _check_gru(node, source, target)
+
+
+def _check_product(node: ops.Mul, source: Tensor, gate: Tensor, target: Tensor) -> None:
+    shape = source.shape
+    if gate.shape != shape and (len(shape) == 1 or gate.shape not in (shape[1:], (shape[0], 1))):
+        raise _fail(
+            node,
+            f"it multiplies {shape} and {gate.shape}; allowed: equal shapes, or [T, C] with [C] or [T, 1] as second",
+        )
+    _expect_shape(node, target, shape)
+    if node.requant.kind not in ("shift", "steps"):
+        raise _fail(node, f"a product is requantized by {node.requant.kind!r}; allowed: shift, steps")
+    _check_requant(node, node.requant, 1, target)
 
 
 def _check_pad(node: ops.Pad1D, source: Tensor, target: Tensor) -> None:

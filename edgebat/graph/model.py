@@ -19,6 +19,8 @@ import numpy as np
 from edgebat.arrays import Float32, Int8, Int32, Int64
 from edgebat.graph.arithmetic import INT32_MAX
 
+MOST_PRODUCT = 255 * 255
+"""The largest magnitude of a product of two int8 values less their zero points."""
 GRU_SCALE = 2.0**-7
 """Of a GRU's output, the upper byte of its state."""
 
@@ -44,8 +46,8 @@ class Requant:
     kind "shift": ``((clip(acc, -clamp, clamp) * multiplier + 2**(shift-1)) >> shift) + zero_point`` (ours; clamp 0 =
     none); ``wide`` says that the product needs 64 bits. kind "float": ``rint(float32(acc) * scale) + zero_point``
     (ONNX Runtime, XNNPACK). kind "double": TFLite Micro, ``multiplier`` Q31 and ``shift`` = exponent. kind "steps", of
-    averages and sums in models of others: ``minimum`` plus the number of thresholds in ``multiplier`` [maximum - minimum]
-    that the accumulator reaches; ``shift`` and ``clamp`` are empty.
+    averages, sums and products in models of others: ``minimum`` plus the number of thresholds in ``multiplier``
+    [maximum - minimum] that the accumulator reaches; ``shift`` and ``clamp`` are empty.
     The result is clipped to [minimum, maximum], which also carries a fused ReLU.
     """
 
@@ -221,6 +223,17 @@ class Add(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Mul(Node):
+    """Elementwise product of two tensors: ``(a - zp_a) * (b - zp_b)`` is an int32 accumulator, scaled by ``requant``.
+
+    The second one has the shape of the first, or gates it: [C] for every time step, [T, 1] for every channel.
+    """
+
+    op: ClassVar[str] = "mul"
+    requant: Requant
+
+
+@dataclass(frozen=True, eq=False)
 class Lut(Node):
     """int8 -> int8 by table: output = table[x + 128]; ``function`` names it ("tanh", "sigmoid", "requantize", ...).
 
@@ -302,6 +315,17 @@ class LastStep(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Take(Node):
+    """Values moved: ``output.ravel()[i] = input.ravel()[index[i]]``; scale unchanged. index int32 [values of the output].
+
+    What transposes, picks channels, repeats or makes a sequence of a vector.
+    """
+
+    op: ClassVar[str] = "take"
+    index: Int32
+
+
+@dataclass(frozen=True, eq=False)
 class Reverse(Node):
     """[T, C] -> [T, C], the last time step first; changes no number. Such a graph runs on whole windows only."""
 
@@ -310,7 +334,8 @@ class Reverse(Node):
 
 _ALL = (
     Dense, Conv1D, DepthwiseConv1D, MaxPool1D, AveragePool1D, Flatten, Concat, Add, Lut, Lstm, Gru, LastStep,
-    Pad1D, MeanPool1D, FloatPool1D, Softmax, ClippedLstm, Reverse,
+    Pad1D, MeanPool1D, FloatPool1D, Softmax, ClippedLstm, Reverse, Mul,
+    Take,
 )  # fmt: skip
 OPERATORS: dict[str, type[Node]] = {cls.op: cls for cls in _ALL}
 
@@ -399,6 +424,8 @@ def reach(node: Node, source: Tensor) -> Int64:
             sums = np.abs(node.weight.astype(np.int64)).sum(axis=0)
         case AveragePool1D():
             return np.array([node.size * widest], np.int64)
+        case Mul():
+            return np.array([MOST_PRODUCT], np.int64)
         case _:
             return np.array([INT32_MAX], np.int64)
     return np.asarray(sums * widest + np.abs(node.bias.astype(np.int64)), np.int64)

@@ -52,6 +52,11 @@ def build_kernel(node: Node, tensors: Mapping[str, Tensor]) -> Kernel:
             return lambda *xs: np.concatenate(xs, axis=-1)
         case ops.Add():
             return _add(node, tensors)
+        case ops.Take():
+            shape = tensors[node.output].shape
+            return lambda x: x.reshape(len(x), -1)[:, node.index].reshape(len(x), *shape)
+        case ops.Mul():
+            return _mul(node, tensors)
         case ops.Lut():
             table = node.table.astype(np.float64)
             if table.ndim == 2:
@@ -189,3 +194,15 @@ def _add(node: ops.Add, tensors: Mapping[str, Tensor]) -> Kernel:
     zero_a, zero_b = (tensors[name].zero_point for name in node.inputs)
     m_a, m_b = (float(m) for m in node.multiplier)
     return lambda a, b: rounding((a - zero_a) * m_a + (b - zero_b) * m_b)
+
+
+def _mul(node: ops.Mul, tensors: Mapping[str, Tensor]) -> Kernel:
+    rounding = build_requant(node.requant)
+    first, second = (tensors[name] for name in node.inputs)
+    by_channel = len(second.shape) < len(first.shape)
+
+    def mul(a: Array, b: Array) -> Array:
+        gate = b[:, None] if by_channel else b
+        return rounding((a - first.zero_point) * (gate - second.zero_point))
+
+    return mul

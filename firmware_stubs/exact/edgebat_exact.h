@@ -59,6 +59,20 @@ typedef struct {
     int8_t minimum;
 } edgebat_exact_add_t;
 
+/** Elementwise product (a - zero_a) * (b - zero_b), and thresholds as above. */
+typedef struct {
+    const int32_t *thresholds; /* [255], not decreasing */
+    int32_t zero_a;
+    int32_t zero_b;
+    uint16_t rows;
+    uint16_t width; /* values per row */
+    uint16_t a_row; /* bytes from one row to the next; of b 0 where one row gates all */
+    uint16_t b_row;
+    uint16_t row;
+    uint8_t own; /* 1: each value of a row has a factor of its own; 0: all share the first of b's row */
+    int8_t minimum;
+} edgebat_exact_mul_t;
+
 /** Average over windows that may reach beyond the sequence. */
 typedef struct {
     const int32_t *values; /* [256] float32 of x + 128, by their bits; 0: integers, divided by their number */
@@ -110,6 +124,8 @@ void edgebat_exact_average(const edgebat_exact_average_t *layer, const int8_t *x
 
 void edgebat_exact_add(const edgebat_exact_add_t *layer, const int8_t *a, const int8_t *b, int8_t *y,
                        uint32_t count);
+
+void edgebat_exact_mul(const edgebat_exact_mul_t *layer, const int8_t *a, const int8_t *b, int8_t *y);
 
 /**
  * y[r][c] = tables[c][x[r][c] + 128] for `rows` rows of `width` values, x_step and y_step bytes apart.

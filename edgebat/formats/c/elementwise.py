@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgebat.errors import ModelFileError
 from edgebat.formats.c import tables
 from edgebat.formats.c.exact import lower_exact_add, lower_exact_lut
 from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.memory import View
 from edgebat.formats.c.requant import lower_requant
-from edgebat.graph.model import Add, Concat, Flatten, LastStep, Lut, Reverse
+from edgebat.graph.model import Add, Concat, Flatten, LastStep, Lut, Reverse, Take
+
+MOST_PLACE = 65535
 
 
 def lower_add(low: Lowering, node: Add) -> None:
@@ -74,6 +77,27 @@ def lower_last_step(low: Lowering, node: LastStep) -> None:
     view = low.view(node)
     start = view.start + (view.rows - 1) * view.stride
     low.views[node.output] = View(view.buffer, start, 1, view.width, view.stride)
+
+
+def lower_take(low: Lowering, node: Take) -> None:
+    """Values by their places, or, where these follow one another, rows copied."""
+    view, out, label = low.view(node), low.new_view(node.output), low.label(node)
+    if (np.diff(node.index) == 1).all():
+        whole = replace(view, rows=1, width=view.rows * view.width)
+        if view.rows > 1 and view.stride != view.width:
+            whole = low.compact(view)
+        start = replace(whole, start=whole.start + int(node.index[0]))
+        low.call("edgebat_copy", start, out.width, out, out.stride, out.rows, out.width)
+        low.finish(node.output)
+        return
+    place = node.index // view.width * view.stride + node.index % view.width
+    if place.max() > MOST_PLACE:
+        raise ModelFileError(
+            f"node {node.name!r} (take): it moves a value at byte {place.max()}; C allows {MOST_PLACE}. Use a smaller layer"
+        )
+    low.tables.append(tables.byte_table(f"{label}_places", place.astype("<u2").view(np.int8).tolist()))
+    low.call("edgebat_take", f"{label}_places", view, out, out.stride, out.rows, out.width)
+    low.finish(node.output)
 
 
 def lower_reverse(low: Lowering, node: Reverse) -> None:

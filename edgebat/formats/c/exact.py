@@ -90,7 +90,7 @@ def float_parts(scale: Float32) -> tuple[Int32, Int32]:
     return (mantissa * 2.0**_FLOAT_BITS).astype(np.int32), (exponent - _FLOAT_BITS).astype(np.int32)
 
 
-def _thresholds(low: Lowering, label: str, requant: Requant) -> str:
+def threshold_table(low: Lowering, label: str, requant: Requant) -> str:
     """The table of all 255 thresholds: above the last one nothing is reached."""
     missing = [INT32_MAX] * (_THRESHOLDS - len(requant.multiplier))
     low.tables.append(tables.word_table(f"{label}_thresholds", [*requant.multiplier.tolist(), *missing]))
@@ -108,7 +108,7 @@ def lower_exact_average(low: Lowering, node: AveragePool1D) -> None:
         sums = np.arange(node.size * (-128 - zero), node.size * (127 - zero) + 1)
         requant = steps(sums, build_requant(requant)(sums).astype(np.int64), requant)
     fields: tables.Fields = {
-        "thresholds": _thresholds(low, label, requant), "bias": -node.size * low.source(node).zero_point,
+        "thresholds": threshold_table(low, label, requant), "bias": -node.size * low.source(node).zero_point,
         "positions": out.rows, "size": node.size, "stride": node.stride, "row": view.stride,
         "minimum": node.requant.minimum,
     }  # fmt: skip
@@ -128,7 +128,7 @@ def lower_exact_add(low: Lowering, node: Add, a: View, b: View) -> None:
     out = low.new_view(node.output, like=a)
     low.tables.append(tables.word_table(f"{label}_summands", node.multiplier.tolist()))
     fields: tables.Fields = {
-        "summands": f"{label}_summands", "thresholds": _thresholds(low, label, node.requant),
+        "summands": f"{label}_summands", "thresholds": threshold_table(low, label, node.requant),
         "minimum": node.requant.minimum,
     }  # fmt: skip
     low.tables.append(tables.structure(f"{PREFIX}_add_t", label, fields, 12))

@@ -11,7 +11,9 @@ from edgebat.formats.c.memory import Buffer, View, pad4
 from edgebat.formats.c.tables import Table
 from edgebat.graph.model import Convolution, Flatten, IntGraph, LastStep, Node, Requant, Tensor
 
-HEADERS = {"edgebat_exact": "exact", "edgebat_gru": "src", "edgebat_reverse": "src"}
+HEADERS = {
+    "edgebat_exact": "exact", "edgebat_gru": "src", "edgebat_mul": "src", "edgebat_reverse": "src", "edgebat_take": "src",
+}  # fmt: skip
 """Kernels whose names begin so have a header of that name, in this folder of ``firmware_stubs``: copied beside models
 that call them."""
 _PRIVATE = {

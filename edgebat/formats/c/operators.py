@@ -15,6 +15,7 @@ from edgebat.formats.c.elementwise import (
     lower_last_step,
     lower_lut,
     lower_reverse,
+    lower_take,
 )
 from edgebat.formats.c.exact import LINEAR
 from edgebat.formats.c.gru import lower_gru, lower_gru_step
@@ -22,6 +23,7 @@ from edgebat.formats.c.lowering import Lowering
 from edgebat.formats.c.lstm import lower_lstm, lower_lstm_step
 from edgebat.formats.c.memory import View
 from edgebat.formats.c.padded import lower_float_pool, lower_mean_pool, lower_pad, lower_softmax
+from edgebat.formats.c.product import lower_mul
 from edgebat.graph.model import (
     Concat,
     Conv1D,
@@ -30,10 +32,12 @@ from edgebat.graph.model import (
     Flatten,
     FloatPool1D,
     MeanPool1D,
+    Mul,
     Node,
     Pad1D,
     Reverse,
     Softmax,
+    Take,
 )
 
 Operators = Mapping[str, Callable[[Lowering, Any], None]]
@@ -57,6 +61,8 @@ OPERATORS: Operators = {
     "float_pool1d": lower_float_pool,
     "softmax": lower_softmax,
     "clipped_lstm": lower_lstm,
+    "mul": lower_mul,
+    "take": lower_take,
 }
 STEP_OPERATORS: Operators = {
     **OPERATORS, "lstm": lower_lstm_step, "clipped_lstm": lower_lstm_step, "gru": lower_gru_step,
@@ -99,7 +105,7 @@ def _reads_directly(low: Lowering, node: Node, view: View) -> bool:
             return True
         case Convolution():
             return view.width % 4 == 0 and node.padding == (0, 0)
-        case Concat() | Pad1D() | Reverse() | MeanPool1D() | FloatPool1D() | Softmax():
+        case Concat() | Pad1D() | Reverse() | MeanPool1D() | FloatPool1D() | Softmax() | Mul() | Take():
             return True
         case _:
             return view.width % 4 == 0

@@ -22,7 +22,7 @@ from edgebat.formats.onnx.softmax import emit_softmax
 from edgebat.formats.rounding import Linear, average_window, is_exact
 from edgebat.formats.roundings.softmax import onnxruntime_table
 from edgebat.graph import model as ops
-from edgebat.graph.model import IntGraph, Node, Tensor, reach
+from edgebat.graph.model import MOST_PRODUCT, IntGraph, Node, Tensor, reach
 
 OPSETS = {"": 17, MICROSOFT: 1}
 
@@ -255,6 +255,31 @@ class _Emitter:
             largest += abs(factor) * 255
         acc = self.onnx.emit("Add", terms, f"{target.name}/sum")
         emit_shift(self.onnx, acc, node.requant, largest, "int8", target.name)
+
+    def mul(self, node: ops.Mul, source: Tensor, target: Tensor) -> None:
+        if node.requant.kind != "shift":
+            raise ModelFileError(f"node {node.name!r} (mul): only a shift requantization is exact in ONNX")
+        factors = []
+        for index, name in enumerate(node.inputs):
+            tensor, label = self.graph.tensors[name], f"{target.name}/factor{index}"
+            x = self.sequence(name)
+            if len(tensor.shape) < len(source.shape):
+                time = self.onnx.constant("int64[1]", [1], "int64")
+                x = self.onnx.emit("Unsqueeze", [x, time], f"{label}_row")
+            wide = self.onnx.emit("Cast", [x], f"{label}_wide", to=ELEMENT_TYPE["int64"])
+            zero_point = self.onnx.constant(f"{label}_zero_point", tensor.zero_point, "int64")
+            factors.append(self.onnx.emit("Sub", [wide, zero_point], f"{label}_centred"))
+        acc = self.onnx.emit("Mul", factors, f"{target.name}/product")
+        emit_shift(self.onnx, acc, node.requant, MOST_PRODUCT, "int8", target.name)
+
+    def take(self, node: ops.Take, source: Tensor, target: Tensor) -> None:
+        whole = int(np.prod(source.shape))
+        flat = self.onnx.constant(f"{node.name}/flat", [-1, whole], "int64")
+        index = self.onnx.constant(f"{node.name}/index", node.index, "int32")
+        shape = self.onnx.constant(f"{node.name}/shape", [-1, *target.shape], "int64")
+        values = self.onnx.emit("Reshape", [self.sequence(source.name), flat], f"{target.name}/flat")
+        moved = self.onnx.emit("Gather", [values, index], f"{target.name}/moved", axis=1)
+        self.onnx.emit("Reshape", [moved, shape], target.name)
 
 
 _OPERATORS: dict[str, Callable[[_Emitter, Any, Tensor, Tensor], None]] = {

@@ -19,7 +19,7 @@ from edgebat.formats.ancestry import read_nodes
 from edgebat.formats.float32 import within_float32
 from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
-from edgebat.formats.onnx.values import Dequantized, Linear, Quantized, QuantizedConstant, Value
+from edgebat.formats.onnx.values import Dequantized, Linear, Loose, Quantized, QuantizedConstant, Value
 from edgebat.formats.roundings import Rounding
 from edgebat.formats.roundings.base import elu_table
 from edgebat.formats.roundings.softmax import onnxruntime_table
@@ -47,7 +47,11 @@ REMEDIES = {
 _ON_IMAGES = (
     "Conv", "QLinearConv", "MaxPool", "AveragePool", "QLinearAveragePool", "GlobalAveragePool", "QLinearGlobalAveragePool",
 )  # fmt: skip
-_ELEMENTWISE = ("QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "Sigmoid", "QLinearSigmoid")
+_ELEMENTWISE = (
+    "QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Tanh", "Sigmoid", "QLinearSigmoid", "LeakyRelu",
+    "QLinearLeakyRelu", "Add", "QLinearAdd", "Mul", "QLinearMul", "Pad", "Slice",
+)  # fmt: skip
+"""What keeps the axes of its first input."""
 
 
 class ImporterBase:
@@ -92,7 +96,8 @@ class ImporterBase:
                 known = sorted(label[3:] for label in dir(self) if label.startswith("on_"))
                 unknown = f"edgebat does not run this operator; it runs {', '.join(known)}"
                 raise ModelFileError(f"{self.where}: {REMEDIES.get(node.op, unknown)}")
-            if len([name for name in node.outputs if name]) != 1 or node.outputs[0] in self.values:
+            several = len([name for name in node.outputs if name]) != 1 and node.op != "Split"
+            if several or not node.outputs or node.outputs[0] in self.values:
                 raise ModelFileError(f"{self.where} has {len(node.outputs)} outputs, or writes one that exists")
             try:
                 with within_float32():
@@ -154,7 +159,10 @@ class ImporterBase:
         if isinstance(value, Dequantized):
             return value.base
         if not isinstance(value, Quantized):
-            raise ModelFileError(f"{self.where}: its input {node.inputs[position]!r} is not quantized")
+            raise ModelFileError(
+                f"{self.where}: its input {node.inputs[position]!r} is not quantized; quantize the operator before it "
+                "as well, or leave that out"
+            )
         return value
 
     def checked(self, node: OnnxNode, position: int) -> Quantized:
@@ -166,9 +174,14 @@ class ImporterBase:
         return value
 
     def sum(self, a: Quantized, b: Quantized) -> kinds.Sum:
+        b = self.turned(b, first=a.channels_first)
         if a.tensor.shape != b.tensor.shape or a.channels_first != b.channels_first or a.order != b.order:
             raise ModelFileError(f"{self.where} adds {a.tensor.shape} and {b.tensor.shape}; edgebat adds equal shapes")
         return kinds.Sum((a, b))
+
+    def turned(self, source: Quantized, *, first: bool) -> Quantized:
+        """A sequence as [N, C, T] (first) or [N, T, C]; see `places.PlaceImporter`."""
+        raise NotImplementedError
 
     def constant(self, node: OnnxNode, position: int, *dtypes: str) -> Array:
         name = node.inputs[position] if position < len(node.inputs) else ""
@@ -223,20 +236,34 @@ class ImporterBase:
                 f"{self.where}: input of shape {raw.shape}, or quantized twice; allowed: [N, F], [N, T, C]"
             )
         # A sequence whose first use is a convolution comes as [N, C, T].
+        plain = all(op == "pad" for op, _ in raw.moves)
         transposed = sum(op == "transpose" for op, _ in raw.moves) % 2 == 1
-        first = len(raw.shape) == 2 and not transposed and not raw.moves and self.feeds_image(raw.name)
+        first = len(raw.shape) == 2 and not transposed and plain and self.feeds_image(raw.name)
         shape = raw.shape[::-1] if first else raw.shape
         start = Quantized(self.declare(raw.name, shape, scale, zero), unsigned, channels_first=first)
         self.input, self.steps = start, raw.steps
         current = start
         for op, argument in raw.moves:
-            if op == "transpose":
+            if op == "pad":
+                current = self.padded_rows(
+                    current, f"{raw.name}/{op}{argument}", (argument[1], argument[2]), argument[0]
+                )
+            elif op == "transpose":
                 current = replace(current, channels_first=not current.channels_first)
             elif op == "merge":
                 current = replace(current, merged=True)
             else:
                 current = self.flattened(current, f"{raw.name}/{op}{argument}")
         return current
+
+    def padded_rows(self, source: Quantized, name: str, padding: tuple[int, int], axis: int) -> Quantized:
+        """Zeros around the time of the input. Raises ModelFileError for another axis of the file."""
+        steps, channels = source.tensor.shape
+        if axis != (2 if source.channels_first else 1):
+            raise ModelFileError(f"{self.where}: the input is padded along axis {axis}; edgebat pads time only")
+        target = self.declare(name, (steps + sum(padding), channels), source.tensor.scale, source.tensor.zero_point)
+        self.nodes.append(ops.Pad1D(name, (source.tensor.name,), name, padding, source.tensor.zero_point))
+        return replace(source, tensor=target)
 
     def feeds_image(self, name: str) -> bool:
         """Whether the value reaches a convolution or pooling (which need [N, C, T]) before a dense layer."""
@@ -259,7 +286,9 @@ class ImporterBase:
         order = tuple(np.arange(t * c).reshape(t, c).T.ravel().tolist()) if turned else None
         return Quantized(target, source.unsigned, False, order)
 
-    def bounds(self, value: Linear | kinds.Sum | kinds.Average, scale: float, zero: int) -> tuple[int, int]:
+    def bounds(
+        self, value: Linear | kinds.Sum | kinds.Product | kinds.Average, scale: float, zero: int
+    ) -> tuple[int, int]:
         ends = (np.clip(end / scale, -1e6, 1e6) for end in (value.low, value.high))
         low, high = (int(np.clip(np.rint(end) + zero, -128, 127)) for end in ends)
         return low, high
@@ -270,14 +299,14 @@ class ImporterBase:
             return self.round_linear(value, name, scale, zero, unsigned)
         if isinstance(value, kinds.Joined):
             return replace(self.converted(value, name, scale, zero), unsigned=unsigned)
-        first = value.sources[0] if isinstance(value, kinds.Sum) else value.source
+        first = value.sources[0] if isinstance(value, kinds.Sum | kinds.Product) else value.source
         source, shape = first.tensor, first.tensor.shape
         if isinstance(value, kinds.Average | kinds.Pool):
             padding = value.padding if isinstance(value, kinds.Pool) else (0, 0)
             shape = ((shape[0] + sum(padding) - value.size) // value.stride + 1, shape[1])
-        moves = value.moves if isinstance(value, kinds.Function) else ()
+        moves = value.moves if isinstance(value, kinds.Function | kinds.Average) else ()
         if isinstance(value, kinds.Average) and value.flat:
-            moves = (partial(self.flattened, name=name),)
+            moves = (partial(self.flattened, name=f"{name}/flat" if moves else name), *moves)
         target = self.declare(f"{name}/before" if moves else name, shape, scale, zero)
         name = target.name
         node: Node
@@ -291,8 +320,15 @@ class ImporterBase:
                     else self.rounding.float_add(operands, target, limits)
                 )
                 node = ops.Add(name, (source.name, second.tensor.name), name, *rounded)
+            case kinds.Product(sources=(_, second)):
+                limits = self.bounds(value, scale, zero)
+                # Fused where nothing stands between the product and its rounding.
+                self.float_sums |= (value.low, value.high) != (-np.inf, np.inf)
+                gated = self.rounding.gate((source, second.tensor), target, limits, 128 * unsigned)
+                node = ops.Mul(name, (source.name, second.tensor.name), name, gated)
             case kinds.Average():
-                requant = self.rounding.mean(source, value.size, target, self.bounds(value, scale, zero))
+                summed = replace(source, scale=source.scale * value.size) if value.total else source
+                requant = self.rounding.mean(summed, value.size, target, self.bounds(value, scale, zero))
                 node = ops.AveragePool1D(name, (source.name,), name, value.size, value.stride, requant)
             case kinds.Function():
                 table = self.table(value, source, target)
@@ -303,9 +339,13 @@ class ImporterBase:
                 names = (name, (source.name,), name)
                 node = ops.FloatPool1D(*names, size, stride, padding, count_padding, unsigned)
         self.nodes.append(node)
-        result = replace(first, tensor=target, unsigned=unsigned)
+        result: Quantized | Loose = replace(first, tensor=target, unsigned=unsigned)
         for move in moves:
             result = move(result)
+        if not isinstance(result, Quantized):
+            raise ModelFileError(
+                f"{self.where} gives the shape {list(result.places.shape)}; allowed: [N, F] and sequences"
+            )
         return result
 
     def converted(self, value: kinds.Joined, name: str, scale: float, zero: int) -> Quantized:
@@ -313,13 +353,20 @@ class ImporterBase:
         parts = []
         for index, part in enumerate(value.parts):
             if (part.tensor.scale, part.tensor.zero_point) != (scale, zero):
-                label = f"{name}/part {index}"
-                target = self.declare(label, part.tensor.shape, scale, zero)
-                table = self.rounding.requantize(part.tensor, target)
-                self.nodes.append(ops.Lut(label, (part.tensor.name,), label, "requantize", table))
-                part = replace(part, tensor=target)
+                part = self.at_scale(part, f"{name}/part {index}", scale, zero)
             parts.append(part)
-        return self.join(parts, name)
+        return self.behind(parts, name) if value.steps else self.join(parts, name)
+
+    def behind(self, parts: Sequence[Quantized], name: str) -> Quantized:
+        """``parts`` of one scale behind each other in time; see `windows.WindowImporter`."""
+        raise NotImplementedError
+
+    def at_scale(self, part: Quantized, label: str, scale: float, zero: int) -> Quantized:
+        """``part`` with another scale and zero point, by a table."""
+        target = self.declare(label, part.tensor.shape, scale, zero)
+        table = self.rounding.requantize(part.tensor, target)
+        self.nodes.append(ops.Lut(label, (part.tensor.name,), label, "requantize", table))
+        return replace(part, tensor=target)
 
     def join(self, parts: Sequence[Quantized], name: str) -> Quantized:
         """``parts`` of one scale beside each other."""
@@ -339,11 +386,11 @@ class ImporterBase:
     def softmax(self, source: Quantized, target: Tensor, unsigned: bool) -> Node:
         """ONNX Runtime's, which does not saturate int8 above 127."""
         highest = np.floor(np.float32(1) / np.float32(target.scale)) + target.zero_point
-        if source.channels_first or source.order is not None or (not unsigned and highest > 127):
+        if source.order is not None or (not unsigned and highest > 127):
             raise ModelFileError(
                 f"{self.where} has an output of scale {target.scale!r} and zero point {target.zero_point}, or works on "
-                "channels first; ONNX Runtime's int8 overflows from 127 to -128 there. Quantize with QuantFormat.QDQ and "
-                "activation_type=QUInt8, or end the model before the softmax"
+                "values flattened channels first; ONNX Runtime's int8 overflows from 127 to -128 there. Quantize with "
+                "QuantFormat.QDQ and activation_type=QUInt8, or end the model before the softmax"
             )
         table = onnxruntime_table(source.tensor.scale, source.tensor.shape[-1])
         return ops.Softmax(target.name, (source.tensor.name,), target.name, "onnxruntime", table)

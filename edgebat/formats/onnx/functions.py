@@ -12,24 +12,27 @@ import numpy as np
 from edgebat.arrays import Array, Float32
 from edgebat.errors import ModelFileError
 from edgebat.formats import float32 as plain
-from edgebat.formats.ancestry import GATES, common
+from edgebat.formats.ancestry import common
 from edgebat.formats.onnx import values as kinds
-from edgebat.formats.onnx.foreign import ImporterBase
 from edgebat.formats.onnx.model import OnnxNode
+from edgebat.formats.onnx.places import PlaceImporter
 from edgebat.formats.onnx.values import Dequantized, Function, Linear, Quantized, QuantizedConstant, Value
-from edgebat.formats.roundings.base import dequantized
+from edgebat.formats.roundings.base import NEGATIVE, dequantized
+from edgebat.graph import model as ops
 
 Compute = Callable[[Float32], Float32]
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power,
 }  # fmt: skip
 
+QUOTIENTS = "the integer graph multiplies layers only. Divide by a constant, or end the model before"
+
 
 def _composed(after: Compute, before: Compute, x: Float32) -> Float32:
     return after(before(x))
 
 
-class FunctionImporter(ImporterBase):
+class FunctionImporter(PlaceImporter):
     """One method ``on_<operator>`` per operator; see `operators.Importer`."""
 
     # -- functions of one value
@@ -119,7 +122,7 @@ class FunctionImporter(ImporterBase):
 
     def limited(self, value: Value, low: float, high: float, node: OnnxNode) -> Value:
         """``value`` clipped to real bounds: fused with a layer, or a table."""
-        if isinstance(value, Linear | kinds.Sum | kinds.Average):
+        if isinstance(value, Linear | kinds.Sum | kinds.Product | kinds.Average):
             return replace(value, low=max(value.low, low), high=min(value.high, high))
         return self.named(node, "clip", low, high)
 
@@ -199,9 +202,39 @@ class FunctionImporter(ImporterBase):
         a, b = self.value(node, 0), self.value(node, 1)
         if (found := self.of_one(a, b, operation, node.op.lower())) is not None:
             return found
-        if node.op != "Add":
-            raise ModelFileError(f"{self.where}: {GATES}")
-        return self.sum(self.quantized(node, 0), self.quantized(node, 1))
+        first, second = self.quantized(node, 0), self.quantized(node, 1)
+        match node.op:
+            case "Add":
+                return self.sum(first, second)
+            case "Sub":
+                return self.sum(first, self.negated(second, f"{node.outputs[0]}/negative"))
+            case "Mul":
+                return self.gate(first, second, node.outputs[0])
+        raise ModelFileError(f"{self.where} divides two layers by each other, or raises one to the other; {QUOTIENTS}")
+
+    def negated(self, source: Quantized, name: str) -> Quantized:
+        """``-x``: all integers below its zero point as far above the new one."""
+        tensor = source.tensor
+        target = self.declare(name, tensor.shape, tensor.scale, -tensor.zero_point - 1)
+        self.nodes.append(ops.Lut(name, (tensor.name,), name, "negative", NEGATIVE))
+        return replace(source, tensor=target)
+
+    def gate(self, a: Quantized, b: Quantized, name: str) -> kinds.Product:
+        """A product of equal shapes, or with one value for each channel, time step or window."""
+        if a.tensor.shape != b.tensor.shape and np.prod(a.tensor.shape) < np.prod(b.tensor.shape):
+            a, b = b, a
+        b = self.turned(b, first=a.channels_first)
+        sizes, gates = self.file_sizes(a), self.file_sizes(b)
+        fits = len(sizes) == len(gates) and all(size in (1, whole) for size, whole in zip(gates, sizes, strict=True))
+        same = a.order == b.order or gates != sizes
+        if not fits or not same or a.merged != b.merged:
+            raise ModelFileError(
+                f"{self.where} multiplies {list(sizes)} and {list(gates)}; allowed: equal shapes, or one value for each "
+                "channel, time step or window"
+            )
+        if b.tensor.shape != a.tensor.shape and len(b.tensor.shape) == 2 and b.tensor.shape[0] == 1:
+            b = self.flattened(b, f"{name}/gate")
+        return kinds.Product((a, b))
 
     def normalized(self, node: OnnxNode, value: kinds.RawInput, behind: bool) -> Value:
         """A normalization of the float input, which the border does."""
@@ -274,7 +307,7 @@ class FunctionImporter(ImporterBase):
         a, b = self.checked(node, 0), self.checked(node, 3)
         found = common(self.nodes, a.tensor.name, b.tensor.name)
         if found is None:
-            raise ModelFileError(f"{self.where}: {GATES}")
+            return self.round(self.gate(a, b, node.outputs[0]), *output)
         root, *tables = found
         operands = tuple(
             (table.astype(np.int64), value.tensor.scale, value.tensor.zero_point)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import numpy as np
 
+from edgebat.arrays import IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.model import OnnxNode
-from edgebat.formats.onnx.values import Quantized, Value
+from edgebat.formats.onnx.places import Placed
+from edgebat.formats.onnx.values import Loose, Quantized, Value
 from edgebat.formats.onnx.windows import WindowImporter
+from edgebat.graph.check import MAX_ELEMENTS
 
-Move = Callable[[Quantized], Quantized]
+Move = Callable[[Any], Placed]
 
 
 class MoveImporter(WindowImporter):
@@ -23,9 +26,25 @@ class MoveImporter(WindowImporter):
     def move(self, node: OnnxNode, move: Move) -> Value:
         """``move`` on integers, on the float values of integers, or behind a function when that is rounded."""
         value = self.value(node, 0)
-        if isinstance(value, kinds.Function):
+        if isinstance(value, kinds.Function | kinds.Average):
             return replace(value, moves=(*value.moves, move))
-        return self.like(node, move(self.quantized(node)))
+        found = move(value if isinstance(value, Loose) else self.quantized(node))
+        real = isinstance(value, kinds.Dequantized) or (isinstance(value, Loose) and value.real)
+        if isinstance(found, Loose):
+            return replace(found, real=real)
+        return kinds.Dequantized(found) if real else found
+
+    def by_places(self, node: OnnxNode, chosen: Callable[[IntArray], IntArray], name: str = "") -> Value:
+        """What ``chosen`` takes of the places of the input."""
+
+        def moved(source: Placed) -> Placed:
+            base, index = self.file_places(source)
+            found = self.picked(index, chosen)
+            if isinstance(source, Quantized) and np.array_equal(found, index):
+                return source
+            return self.placed(base, found, name or node.outputs[0])
+
+        return self.move(node, moved)
 
     def on_identity(self, node: OnnxNode) -> Value:
         return self.value(node, 0)
@@ -33,18 +52,25 @@ class MoveImporter(WindowImporter):
     on_dropout = on_identity
 
     def on_transpose(self, node: OnnxNode) -> Value:
-        if node.attributes.get("perm") != [0, 2, 1]:
-            raise ModelFileError(f"{self.where} has perm {node.attributes.get('perm')}; allowed: [0, 2, 1]")
-        value = self.value(node, 0)
+        perm, value = node.attributes.get("perm"), self.value(node, 0)
         if isinstance(value, kinds.RawInput):
+            if perm != [0, 2, 1]:
+                raise ModelFileError(f"{self.where} has perm {perm} on the input; allowed: [0, 2, 1]")
             return replace(value, moves=(*value.moves, ("transpose", ())))
-        return self.move(node, self.transposed)
 
-    def transposed(self, source: Quantized) -> Quantized:
-        """Time and channels exchanged."""
-        if len(source.tensor.shape) != 2 or source.merged:
-            raise ModelFileError(f"{self.where} transposes {source.tensor.shape}")
-        return replace(source, channels_first=not source.channels_first)
+        def moved(source: Placed) -> Placed:
+            if (
+                isinstance(source, Quantized)
+                and len(source.tensor.shape) == 2
+                and not source.merged
+                and perm == [0, 2, 1]
+            ):
+                return replace(source, channels_first=not source.channels_first)
+            base, index = self.file_places(source)
+            order = perm if isinstance(perm, list) else list(range(index.ndim))[::-1]
+            return self.placed(base, self.picked(index, lambda x: x.transpose(order)), node.outputs[0])
+
+        return self.move(node, moved)
 
     def on_flatten(self, node: OnnxNode) -> Value:
         if node.attributes.get("axis", 1) != 1:
@@ -56,7 +82,13 @@ class MoveImporter(WindowImporter):
         value = self.value(node, 0)
         if isinstance(value, kinds.RawInput):
             return replace(value, moves=(*value.moves, ("flatten", ())))
-        return self.move(node, partial(self.flattened, name=node.outputs[0]))
+
+        def flat(source: Placed) -> Placed:
+            if isinstance(source, Quantized):
+                return self.flattened(source, node.outputs[0])
+            return self.placed(source.base, source.places.reshape(1, -1), node.outputs[0])
+
+        return self.move(node, flat)
 
     def on_reshape(self, node: OnnxNode) -> Value:
         shape = self.constant(node, 1, "int64").ravel().tolist()
@@ -86,13 +118,11 @@ class MoveImporter(WindowImporter):
             raise ModelFileError(f"{self.where} reshapes {before} to {shape}; export the model with a batch of 1")
         return tuple(sizes)
 
-    def file_sizes(self, source: Quantized) -> tuple[int, ...]:
-        """Shape of a value in the file with a batch of 1."""
-        own = source.tensor.shape[::-1] if source.channels_first else source.tensor.shape
-        return own if source.merged else (1, *own)
-
-    def shaped(self, source: Quantized, shape: list[int], name: str) -> Quantized:
+    def shaped(self, source: Placed, shape: list[int], name: str) -> Placed:
         """``source`` in another shape of the file."""
+        if isinstance(source, Loose):
+            after = self.resolved(shape, source.places.shape)
+            return self.placed(source.base, source.places.reshape(after), name)
         before, own = self.file_sizes(source), source.tensor.shape
         after = self.resolved(shape, before)
         if after == before:
@@ -104,28 +134,24 @@ class MoveImporter(WindowImporter):
             return replace(source, merged=False)
         if len(own) == 2 and after == own and not source.channels_first:
             return replace(source, merged=True)  # batch and time on one axis, as matrix products want them
-        if len(own) == 1 and len(after) == 3 and after[0] == 1 and bare in ([own[0]], []):
-            return self.as_sequence(source, after[1:])
-        raise ModelFileError(
-            f"{self.where} turns {list(before)} into {list(after)}; edgebat reads flattening, axes of size 1, and "
-            "[1, T, C] as [T, C]"
-        )
+        at_input = self.input is not None and source.tensor == self.input.tensor and not self.nodes
+        if at_input and len(own) == 1 and len(after) == 3 and after[0] == 1 and bare in ([own[0]], []):
+            return self.as_sequence(source, after[1:], name)
+        return self.placed(source, self.file_places(source)[1].reshape(after), name)
 
-    def as_sequence(self, source: Quantized, shape: tuple[int, ...]) -> Quantized:
-        """The vector that the model reads as a sequence of one channel, or of one time step."""
-        if self.input is None or source.tensor != self.input.tensor or self.nodes:
-            raise ModelFileError(
-                f"{self.where} makes a sequence of a vector within the network; edgebat does so at its input"
-            )
+    def as_sequence(self, source: Quantized, shape: tuple[int, ...], name: str) -> Quantized:
+        """The input vector as a sequence of one channel, or of one time step."""
+        assert self.input is not None
         self.file_shape = source.tensor.shape
-        tensor = replace(source.tensor, shape=(max(shape), 1))
+        first = self.wants_channels_first(name) if max(shape) > 1 else shape[0] == 1
+        tensor = replace(source.tensor, shape=shape[::-1] if first else shape)
         self.tensors[tensor.name] = tensor
         self.input = replace(self.input, tensor=tensor)
-        return replace(source, tensor=tensor, channels_first=shape[0] == 1)
+        return replace(source, tensor=tensor, channels_first=first)
 
     def on_squeeze(self, node: OnnxNode) -> Value:
-        def squeezed(source: Quantized) -> Quantized:
-            before = self.file_sizes(source)
+        def squeezed(source: Placed) -> Placed:
+            before = self.file_places(source)[1].shape
             found = self.bounds_of(node, 1, "axes")
             axes = (
                 {axis % len(before) for axis in found}
@@ -133,7 +159,7 @@ class MoveImporter(WindowImporter):
                 else {a for a in range(1, len(before)) if before[a] == 1}
             )
             after = [size for axis, size in enumerate(before) if axis not in axes]
-            if 0 in axes or any(before[axis] != 1 for axis in axes):
+            if any(before[axis] != 1 for axis in axes):
                 raise ModelFileError(f"{self.where} takes the axes {sorted(axes)} off {list(before)}")
             return self.shaped(source, after, node.outputs[0])
 
@@ -151,4 +177,52 @@ class MoveImporter(WindowImporter):
 
         if isinstance(value, kinds.RawInput):
             return self.raw(value, tuple(wider((1, *value.shape))[1:]))
-        return self.move(node, lambda source: self.shaped(source, wider(self.file_sizes(source)), node.outputs[0]))
+        return self.move(
+            node, lambda source: self.shaped(source, wider(self.file_places(source)[1].shape), node.outputs[0])
+        )
+
+    # -- ranges and choices
+
+    def on_gather(self, node: OnnxNode) -> Value:
+        """One time step, or any choice along an axis."""
+        index, axis = self.constant(node, 1, "int64", "int32"), node.attributes.get("axis", 0)
+        place = int(axis) if isinstance(axis, int) else 0
+        if index.size > MAX_ELEMENTS:
+            raise ModelFileError(f"{self.where} takes {index.size} places; allowed: {MAX_ELEMENTS}")
+        return self.by_places(node, lambda x: np.take(x, index.astype(np.int64), axis=place))
+
+    def on_slice(self, node: OnnxNode) -> Value:
+        """Ranges along axes, as a TCN cuts off what its padding made."""
+        starts, ends = (self.bounds_of(node, place, name) for place, name in ((1, "starts"), (2, "ends")))
+        axes = self.bounds_of(node, 3, "axes") or list(range(len(starts)))
+        steps = self.bounds_of(node, 4, "steps") or [1] * len(axes)
+        if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+            raise ModelFileError(f"{self.where} takes {starts} to {ends} along the axes {axes} by steps of {steps}")
+
+        def cut(index: IntArray) -> IntArray:
+            chosen = [slice(None)] * index.ndim
+            for first, last, axis, step in zip(starts, ends, axes, steps, strict=True):
+                end = None if (step > 0 and last >= 1 << 31) or (step < 0 and last < -(1 << 30)) else last
+                chosen[axis] = slice(first, end, step)
+            return np.asarray(index[tuple(chosen)])
+
+        return self.by_places(node, cut)
+
+    def on_split(self, node: OnnxNode) -> Value:
+        """Parts along an axis; the first one is the operator's value, the others are entered here."""
+        axis = node.attributes.get("axis", 0)
+        sizes = self.bounds_of(node, 1, "split")
+        count = len(node.outputs)
+        if not isinstance(axis, int) or not count or (sizes and len(sizes) != count):
+            raise ModelFileError(f"{self.where} splits {sizes} along axis {axis} into {count} outputs")
+
+        def part(place: int) -> Callable[[IntArray], IntArray]:
+            def taken(index: IntArray) -> IntArray:
+                cuts = np.cumsum(sizes)[:-1].tolist() if sizes else count
+                return np.asarray(np.split(index, cuts, axis)[place])
+
+            return taken
+
+        for place, name in enumerate(node.outputs[1:], 1):
+            self.values[name] = self.by_places(node, part(place), name)
+        return self.by_places(node, part(0))

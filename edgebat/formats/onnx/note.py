@@ -178,6 +178,13 @@ class _Decoder:
         terms = [self.constants[f"{self.output}/term{i}_multiplier"] for i in (0, 1)]
         return self.plain(multiplier=np.array(terms, np.int32), requant=self.plain_shift(1))
 
+    def mul(self) -> Node:
+        factor = np.array([self.tensors[self.common["inputs"][1]].scale], np.float32)
+        return self.plain(requant=self.requant(factor))
+
+    def take(self) -> Node:
+        return self.plain(index=self.array("index", "int32"))
+
     def lut(self) -> Node:
         return self.plain(table=self.array("table", "int8"))
 

@@ -27,6 +27,12 @@ class Importer(MoveImporter):
         name = node.outputs[0]
         if isinstance(value, kinds.RawInput):
             return self.begin(value, scale, zero, unsigned)
+        if isinstance(value, kinds.Loose):
+            if (value.base.tensor.scale, value.base.tensor.zero_point) != (scale, zero):
+                raise ModelFileError(
+                    f"{self.where} changes the scale of values of the shape {list(value.places.shape)}"
+                )
+            return replace(value, real=False)
         if isinstance(value, Dequantized):
             tensor = value.base.tensor
             if (tensor.scale, tensor.zero_point) == (scale, zero):
@@ -49,6 +55,8 @@ class Importer(MoveImporter):
         if name not in self.file.initializers:
             value = self.value(node, 0)
             scale, zero, unsigned = self.scale_and_zero(node, 1)
+            if isinstance(value, kinds.Loose):
+                return replace(value, real=True)
             same = isinstance(value, Quantized) and value.unsigned == unsigned
             if (
                 not isinstance(value, Quantized)
@@ -127,10 +135,9 @@ class Importer(MoveImporter):
 
     def dense(self, source: Quantized, weight: QuantizedConstant, transposed: bool, bias: Array | None) -> Linear:
         """transposed: the file's weights are [O, I], as the graph's; else [I, O]."""
+        source = self.turned(source, first=False)
         if weight.values.ndim != 2 or source.channels_first:
-            raise ModelFileError(
-                f"{self.where}: weights have shape {weight.values.shape}, or the input is channels first"
-            )
+            raise ModelFileError(f"{self.where}: weights have shape {weight.values.shape}; allowed: two sizes")
         values = weight.values if transposed else weight.values.T
         scale = self.channel_scale(weight, len(values), 0 if transposed else 1)
         if source.order is not None:

@@ -31,7 +31,8 @@ SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
     },
     "Attribute": {
         1: ("name", "string"), 2: ("f", "float"), 3: ("i", "int"), 4: ("s", "bytes"), 5: ("t", "Tensor"),
-        6: ("g", "Graph"), 7: ("floats", "[float]"), 8: ("ints", "[int]"), 20: ("type", "int"),
+        6: ("g", "Graph"), 7: ("floats", "[float]"), 8: ("ints", "[int]"),
+        9: ("strings", "[bytes]"), 20: ("type", "int"),
         21: ("reference", "string"),
     },
     "Tensor": {
@@ -46,8 +47,8 @@ SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
     "Dimension": {1: ("value", "int"), 2: ("name", "string")},
 }  # fmt: skip
 
-# AttributeProto.type: 1 float, 2 int, 3 string, 4 tensor, 5 graph, 6 floats, 7 ints.
-_ATTRIBUTE_KIND = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints"}
+# AttributeProto.type: 1 float, 2 int, 3 string, 4 tensor, 5 graph, 6 floats, 7 ints, 8 strings.
+_ATTRIBUTE_KIND = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def _node(entry: dict[str, Any], what: str) -> OnnxNode:
         value = attribute.get(kind)
         if kind in ("floats", "ints"):
             attributes[label] = [] if value is None else value.tolist()
+        elif kind == "strings":
+            attributes[label] = ",".join(bytes(part).decode("utf-8", "replace") for part in value or [])
         elif kind == "s":
             attributes[label] = bytes(value or b"").decode("utf-8", "replace")
         elif kind == "t":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebat.arrays import Array
+from edgebat.arrays import Array, IntArray
 from edgebat.graph.model import Tensor
 
 
@@ -39,6 +39,18 @@ class Quantized:
         turned = np.empty_like(vector)
         turned[list(self.order)] = vector
         return turned
+
+
+@dataclass(frozen=True)
+class Loose:
+    """Values of ``base`` in a shape of the file that no sequence has: ``places`` says which value lies where.
+
+    real: the float values of integers, between DequantizeLinear and QuantizeLinear.
+    """
+
+    base: Quantized
+    places: IntArray
+    real: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,20 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Product:
+    """A product of two activations that is not rounded yet; the second one may gate channels, time steps or the window."""
+
+    sources: tuple[Quantized, Quantized]
+    low: float = -np.inf
+    high: float = np.inf
+
+
+@dataclass(frozen=True)
 class Average:
-    """An average over ``size`` positions that is not rounded yet; flat: without the axis of time afterwards."""
+    """An average over ``size`` positions that is not rounded yet; flat: without the axis of time afterwards.
+
+    total: their sum. moves: what moves its values afterwards.
+    """
 
     source: Quantized
     size: int
@@ -114,6 +138,8 @@ class Average:
     flat: bool = False
     low: float = -np.inf
     high: float = np.inf
+    total: bool = False
+    moves: tuple[Callable[[Any], Quantized | Loose], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +155,7 @@ class Function:
     arguments: tuple[Any, ...] = field(default=())
     compute: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None
     rough: bool = False
-    moves: tuple[Callable[[Quantized], Quantized], ...] = ()
+    moves: tuple[Callable[[Any], Quantized | Loose], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,11 +178,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class Joined:
-    """Activations beside each other that are brought to the scale of the output when it is known."""
+    """Activations beside each other that are brought to the scale of the output when it is known; steps: behind each other
+    in time."""
 
     parts: tuple[Quantized, ...]
-    axis: int
+    steps: bool = False
 
 
-Pending = Linear | Sum | Average | Function | Softmax | Pool | Joined
-Value = Quantized | QuantizedConstant | RealConstant | Dequantized | RawInput | Pending
+Pending = Linear | Sum | Product | Average | Function | Softmax | Pool | Joined
+Value = Quantized | Loose | QuantizedConstant | RealConstant | Dequantized | RawInput | Pending

@@ -53,10 +53,9 @@ class WindowImporter(FunctionImporter):
 
     def image(self, source: Quantized) -> Quantized:
         """``source`` as [N, C, T]."""
+        source = self.turned(source, first=True)
         if len(source.tensor.shape) != 2 or not source.channels_first:
-            raise ModelFileError(
-                f"{self.where} works on {source.tensor.shape} with channels last; edgebat reads [N, C, T]"
-            )
+            raise ModelFileError(f"{self.where} works on {source.tensor.shape}; edgebat reads [N, C, T]")
         return source
 
     def padding(self, node: OnnxNode, length: int, reach: int, stride: int) -> tuple[int, int]:
@@ -99,7 +98,8 @@ class WindowImporter(FunctionImporter):
 
     def float_pool(self, node: OnnxNode, source: Quantized) -> kinds.Pool:
         """An average, which ONNX Runtime computes in float32."""
-        size, stride, padding = self.window(node, self.image(source))
+        source = self.image(source)
+        size, stride, padding = self.window(node, source)
         return kinds.Pool(source, size, stride, padding, bool(node.attributes.get("count_include_pad", 0)))
 
     def on_averagepool(self, node: OnnxNode) -> Value:
@@ -128,9 +128,8 @@ class WindowImporter(FunctionImporter):
         """The axis of the file that is time."""
         return 0 if source.merged else 2 if source.channels_first else 1
 
-    def axes(self, node: OnnxNode, source: Quantized) -> list[int]:
-        """The axes that an operator works along, as an attribute or an input."""
-        rank = 1 + len(source.tensor.shape)
+    def axes(self, node: OnnxNode, rank: int) -> list[int]:
+        """The axes of ``rank`` that an operator works along, as an attribute or an input."""
         found: Any = node.attributes.get("axes")
         if found is None and self.has(node, 1):
             found = self.constant(node, 1, "int64", "int32").ravel().tolist()
@@ -140,28 +139,44 @@ class WindowImporter(FunctionImporter):
 
     def on_reducemean(self, node: OnnxNode) -> Value:
         """Over all time steps. ONNX Runtime adds them in float32, in an order of its own."""
-        source = self.over_time(node)
+        source, flat = self.over_time(node)
         self.float_sums = True
-        return kinds.Average(source, source.tensor.shape[0], 1, flat=not node.attributes.get("keepdims", 1))
+        return kinds.Average(source, source.tensor.shape[0], 1, flat=flat)
+
+    def on_reducesum(self, node: OnnxNode) -> Value:
+        mean = self.on_reducemean(node)
+        assert isinstance(mean, kinds.Average)
+        return replace(mean, total=True)
 
     def on_reducemax(self, node: OnnxNode) -> Value:
-        source, name = self.over_time(node), node.outputs[0]
-        flat = not node.attributes.get("keepdims", 1)
+        (source, flat), name = self.over_time(node), node.outputs[0]
         label = f"{name}/pooled" if flat else name
         pool = ops.MaxPool1D(label, (source.tensor.name,), label, source.tensor.shape[0], 1)
         pooled = self.moved(source, label, pool, 1)
         return self.like(node, self.flattened(pooled, name) if flat else pooled)
 
-    def over_time(self, node: OnnxNode) -> Quantized:
-        """The input of a reduction over time. Raises ModelFileError for another axis."""
-        source = self.quantized(node)
-        axes = self.axes(node, source)
-        if len(source.tensor.shape) != 2 or axes != [self.time(source)]:
+    def over_time(self, node: OnnxNode) -> tuple[Quantized, bool]:
+        """The sequence that is reduced over time, and whether a vector comes out. Raises ModelFileError for other axes."""
+        value = self.value(node, 0)
+        loose = value if isinstance(value, kinds.Loose) else None
+        whole = loose.base if loose is not None else self.quantized(node)
+        _, index = self.file_places(loose or whole)
+        axes = self.axes(node, index.ndim)
+        flat = not node.attributes.get("keepdims", 1)
+        time = [axis for axis in axes if index.shape[axis] != 1]
+        if loose is not None and len(time) == 1:
+            # Axes of size 1 beside time: the sequence without them.
+            other = [axis for axis in range(1, index.ndim) if axis not in axes]
+            bare = np.moveaxis(index, time[0], 0).reshape(index.shape[time[0]], -1)
+            whole = self.laid(whole, bare, f"{node.outputs[0]}/bare", first=True)
+            flat = flat or len(other) == 1
+        elif len(whole.tensor.shape) == 2 and axes == [3 - self.time(whole)] and not whole.merged:
+            whole = self.turned(whole, first=not whole.channels_first)
+        elif len(whole.tensor.shape) != 2 or axes != [self.time(whole)]:
             raise ModelFileError(
-                f"{self.where} reduces the axes {axes} of {source.tensor.shape}; edgebat reduces over time only. A mean "
-                "over features is a dense layer"
+                f"{self.where} reduces the axes {axes} of {list(index.shape)}; edgebat reduces one axis of a sequence"
             )
-        return source
+        return whole, flat
 
     def on_softmax(self, node: OnnxNode) -> Value:
         return kinds.Softmax(self.last_axis(node, self.quantized(node), 1 if self.opset < 13 else -1))
@@ -172,60 +187,11 @@ class WindowImporter(FunctionImporter):
         return self.round(kinds.Softmax(source), node.outputs[0], *self.scale_and_zero(node, 3))
 
     def last_axis(self, node: OnnxNode, source: Quantized, default: int) -> Quantized:
-        """The input of a softmax over its last axis. Raises ModelFileError for another."""
+        """The input of a softmax with its axis as the graph's last one. Raises ModelFileError for the batch."""
         axis, rank = node.attributes.get("axis", default), 1 + len(source.tensor.shape)
-        if axis not in (-1, rank - 1):
-            raise ModelFileError(f"{self.where} works along axis {axis}; allowed: the last one")
-        return source
-
-    # -- ranges of time
-
-    def on_gather(self, node: OnnxNode) -> Value:
-        """One time step."""
-        source = self.quantized(node)
-        index, axis = self.constant(node, 1, "int64", "int32"), node.attributes.get("axis", 0)
-        steps, time = source.tensor.shape[0], self.time(source)
-        if len(source.tensor.shape) != 2 or axis not in (time, time - 3) or index.size != 1:
-            raise ModelFileError(
-                f"{self.where} takes {index.ravel()[:4].tolist()} along axis {axis} of {source.tensor.shape}; edgebat reads "
-                f"one time step, along axis {time}"
-            )
-        first = int(index.ravel()[0])
-        return self.like(node, self.taken(node, source, first + steps * (first < 0), flat=index.shape == ()))
-
-    def taken(self, node: OnnxNode, source: Quantized, step: int, *, flat: bool) -> Quantized:
-        """Time step number ``step``, with or without its axis."""
-        name, steps = node.outputs[0], source.tensor.shape[0]
-        if not 0 <= step < steps:
-            raise ModelFileError(f"{self.where} takes time step {step} of {steps}")
-        if flat and step == steps - 1:
-            target = self.declare(name, source.tensor.shape[1:], source.tensor.scale, source.tensor.zero_point)
-            self.nodes.append(ops.LastStep(name, (source.tensor.name,), name))
-            return Quantized(target, source.unsigned)
-        cut = self.rows(source, f"{name}/cut" if flat else name, (-step, step + 1 - steps), 0)
-        return self.flattened(cut, name) if flat else cut
-
-    def on_slice(self, node: OnnxNode) -> Value:
-        """A range of time steps, as a TCN cuts off what its padding made."""
-        source = self.quantized(node)
-        bounds = [self.bounds_of(node, place, name) for place, name in ((1, "starts"), (2, "ends"))]
-        axes = self.bounds_of(node, 3, "axes") or list(range(len(bounds[0])))
-        steps = self.bounds_of(node, 4, "steps") or [1] * len(axes)
-        rank, length, time = 1 + len(source.tensor.shape), source.tensor.shape[0], self.time(source)
-        sizes = {time: length, 3 - time: source.tensor.shape[-1]} if rank == 3 else {1: length}
-        found = (0, length)
-        for first, last, axis, step in zip(*bounds, axes, steps, strict=True):
-            size = sizes.get(axis % rank)
-            span = None if size is None else slice(first, min(last, 1 << 40)).indices(size)[:2]
-            if step != 1 or span is None or ((rank == 2 or axis % rank != time) and span != (0, size)):
-                raise ModelFileError(
-                    f"{self.where} takes {first}:{last}:{step} along axis {axis} of {source.tensor.shape}; edgebat reads "
-                    "ranges of time steps. Choose features by the weights of the next layer"
-                )
-            found = span if axis % rank == time else found
-        if not found[0] < found[1]:
-            raise ModelFileError(f"{self.where} takes no time step at all")
-        return self.like(node, self.rows(source, node.outputs[0], (-found[0], found[1] - length), 0))
+        if not isinstance(axis, int) or axis % rank == 0 or source.merged:
+            raise ModelFileError(f"{self.where} works along axis {axis}; allowed: time, channels or a vector")
+        return self.turned(source, first=axis % rank != rank - 1)
 
     def bounds_of(self, node: OnnxNode, position: int, name: str) -> list[int]:
         """Numbers that older operator sets have as an attribute, newer ones as an input; [] when absent."""
@@ -236,8 +202,12 @@ class WindowImporter(FunctionImporter):
 
     def on_pad(self, node: OnnxNode) -> Value:
         """Zeros, or a constant, around time."""
-        value, source = self.value(node, 0), self.quantized(node)
-        pads, time = self.bounds_of(node, 1, "pads"), self.time(source)
+        value = self.value(node, 0)
+        pads = self.bounds_of(node, 1, "pads")
+        if isinstance(value, kinds.RawInput):
+            return self.padded_input(node, value, pads)
+        source = self.quantized(node)
+        time = self.time(source)
         fill = float(self.constant(node, 2, "float32", "int8", "uint8").ravel()[0]) if self.has(node, 2) else 0.0
         steps = fill - (128 if source.unsigned else 0)
         if isinstance(value, Dequantized):
@@ -252,6 +222,22 @@ class WindowImporter(FunctionImporter):
             )
         return self.like(node, self.rows(source, node.outputs[0], sides[time], int(np.clip(steps, -128, 127))))
 
+    def padded_input(self, node: OnnxNode, value: kinds.RawInput, pads: list[int]) -> Value:
+        """Zeros around the float input: the same as around its integers."""
+        fill = float(self.constant(node, 2, "float32").ravel()[0]) if self.has(node, 2) else 0.0
+        rank = 1 + len(value.shape)
+        sides = [(axis, pads[axis], pads[axis + rank]) for axis in range(rank)] if len(pads) == 2 * rank else []
+        padded = [side for side in sides if any(side[1:])]
+        if (
+            rank != 3
+            or len(padded) != 1
+            or fill
+            or value.steps
+            or node.attributes.get("mode", "constant") != "constant"
+        ):
+            raise ModelFileError(f"{self.where} pads the input by {pads} with {fill}; edgebat pads its time with zeros")
+        return replace(value, moves=(*value.moves, ("pad", padded[0])))
+
     # -- joins
 
     def on_concat(self, node: OnnxNode) -> Value:
@@ -259,17 +245,38 @@ class WindowImporter(FunctionImporter):
         parts = [self.quantized(node, position) for position in range(len(node.inputs))]
         scales = {(part.tensor.scale, part.tensor.zero_point) for part in parts}
         if len(scales) == 1:
+            if self.over_steps(node, parts):
+                return self.like(node, self.behind(parts, node.outputs[0]))
             return self.like(node, self.joined(node, parts, node.outputs[0]))
         if not isinstance(self.value(node, 0), Dequantized):
             raise ModelFileError(f"{self.where} joins integers of different scales")
-        return kinds.Joined(tuple(parts), self.axis_of(node, parts))
+        if self.over_steps(node, parts):
+            return kinds.Joined(tuple(parts), steps=True)
+        self.axis_of(node, parts)
+        return kinds.Joined(tuple(parts))
 
     def on_qlinearconcat(self, node: OnnxNode) -> Value:
         parts = [self.checked(node, position) for position in range(2, len(node.inputs), 3)]
-        pending = kinds.Joined(tuple(parts), self.axis_of(node, parts))
-        return self.round(pending, node.outputs[0], *self.scale_and_zero(node, 0))
+        steps = self.over_steps(node, parts)
+        if not steps:
+            self.axis_of(node, parts)
+        return self.round(kinds.Joined(tuple(parts), steps), node.outputs[0], *self.scale_and_zero(node, 0))
 
-    def axis_of(self, node: OnnxNode, parts: Sequence[Quantized]) -> int:
+    def over_steps(self, node: OnnxNode, parts: Sequence[Quantized]) -> bool:
+        """Whether sequences follow one another in time."""
+        axis = node.attributes.get("axis", 0)
+        sequences = all(len(part.tensor.shape) == 2 and not part.merged for part in parts)
+        return sequences and isinstance(axis, int) and axis % 3 == self.time(parts[0])
+
+    def behind(self, parts: Sequence[Quantized], name: str) -> Quantized:
+        """``parts`` of one scale behind each other in time."""
+        first = parts[0].channels_first
+        turned = [self.turned(part, first=first) for part in parts]
+        found = self.stacked(list(turned), 2 if first else 1, name)
+        assert isinstance(found, Quantized)
+        return found
+
+    def axis_of(self, node: OnnxNode, parts: Sequence[Quantized]) -> None:
         """Checks that ``parts`` lie beside each other along channels."""
         axis, first = node.attributes.get("axis", 0), parts[0]
         rank = 1 + len(first.tensor.shape)
@@ -282,7 +289,6 @@ class WindowImporter(FunctionImporter):
             raise ModelFileError(
                 f"{self.where} joins {[part.tensor.shape for part in parts]} along axis {axis}; edgebat joins channels"
             )
-        return axis
 
     def joined(self, node: OnnxNode, parts: Sequence[Quantized], name: str) -> Quantized:
         """``parts`` of one scale beside each other."""

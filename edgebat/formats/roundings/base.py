@@ -13,7 +13,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, function_table
 from edgebat.graph.arithmetic import quantize_multiplier, requantize_double, requantize_float
-from edgebat.graph.model import Requant, Tensor
+from edgebat.graph.model import MOST_PRODUCT, Requant, Tensor
 from edgebat.runtime.kernels import build_requant
 
 Bounds = tuple[int, int]
@@ -22,6 +22,10 @@ Operand = tuple[Int64, float, int]
 """Integers that broadcast to [C, 256], their scale and their zero point."""
 VALUES: Int64 = np.arange(-128, 128)
 """Every int8 value, in the order of a table."""
+NEGATIVE: Int8 = (-VALUES - 1).astype(np.int8)
+"""The table of ``-x``, whose zero point goes with it: all 256 integers have a place."""
+PRODUCTS: Int64 = np.arange(-MOST_PRODUCT, MOST_PRODUCT + 1)
+"""Every product of two int8 values less their zero points, and more."""
 MAX_SUMS = 1 << 24
 _DOUBT = 1e-4
 """Of a step: far above what approximations in float32 are wrong by."""
@@ -142,6 +146,17 @@ class Rounding(ABC):
     def product(self, a: tuple[Int64, float], b: tuple[Int64, float], target: Tensor) -> Int8:
         """The table of a product of steps of two scales, both given for every integer."""
         raise ModelFileError(f"edgebat knows no products in the rounding {self.name}; choose another")
+
+    def gate(self, sources: tuple[Tensor, Tensor], target: Tensor, bounds: Bounds, middle: int = 0) -> Requant:
+        """Of a product of two tensors, on ``(a - zero_a) * (b - zero_b)``; middle as in `add`."""
+        outputs = self.gate_outputs(sources, target, middle).astype(np.int64)
+        zeros = np.zeros(1, np.int32)
+        plain = Requant("float", target.zero_point, *bounds, zeros, zeros, zeros, np.ones(1, np.float32))
+        return steps(PRODUCTS, np.clip(outputs, *bounds), plain)
+
+    def gate_outputs(self, sources: tuple[Tensor, Tensor], target: Tensor, middle: int) -> Int8:
+        """What becomes of every product of `PRODUCTS`."""
+        return self.product((PRODUCTS, sources[0].scale), (np.ones(1, np.int64), sources[1].scale), target)
 
     def multiply(self, source: Tensor, constant: Constant, target: Tensor) -> Int8:
         """The tables [C, 256] of a product with one constant a channel."""

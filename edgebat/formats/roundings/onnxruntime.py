@@ -8,6 +8,7 @@ from edgebat.arrays import Float32, Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier
 from edgebat.formats.roundings.base import (
+    PRODUCTS,
     VALUES,
     Bounds,
     Operand,
@@ -80,6 +81,11 @@ class OnnxRuntime(Rounding):
         ratio = np.float32(a[1]) * np.float32(b[1]) / np.float32(target.scale)
         products = ((a[0] - a[2]) * (b[0] - b[2])).astype(np.float32) * ratio
         return as_int8(np.rint(products + np.float32(target.zero_point + middle)).astype(np.int64) - middle)
+
+    def gate_outputs(self, sources: tuple[Tensor, Tensor], target: Tensor, middle: int) -> Int8:
+        first, second = sources
+        factor = (np.ones(1, np.int64), second.scale, 0)
+        return self.fused_product(first, target, (PRODUCTS, first.scale, 0), factor, middle)
 
     def leaky_relu(self, source: Tensor, target: Tensor, alpha: float) -> Int8:
         x = dequantized(source)

@@ -96,11 +96,14 @@ class DilatedImporter(ElementwiseImporter):
                 f"{operator.where} has block {block} and crops {crops}; SPACE_TO_BATCH_ND before it has block "
                 f"{spaced.block} and adds {spaced.padding}. It has to undo that"
             )
+        # Another convolution may read the cut sequence as well, as the two of a gate do.
+        del self.spaced[convolution.inputs[0]]
         self.padded[convolution.inputs[0]] = (spaced.source, padding)
         along = "w" if self.time_axis(self.model.tensors[convolution.inputs[0]]) == 2 else "h"
-        del self.spaced[convolution.inputs[0]]
         whole = replace(
             convolution, outputs=operator.outputs, options=convolution.options | {f"dilation_{along}": block},
             where=convolution.where,
         )  # fmt: skip
         getattr(self, f"on_{convolution.kind.lower()}")(whole)
+        del self.padded[convolution.inputs[0]]
+        self.spaced[convolution.inputs[0]] = spaced

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from edgebat.arrays import Int8
 from edgebat.errors import ModelFileError
-from edgebat.formats.roundings.base import Constant, elu_table
+from edgebat.formats.roundings.base import NEGATIVE, Constant, elu_table
 from edgebat.formats.tflite.foreign import ImporterBase
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.graph import model as ops
@@ -27,11 +28,12 @@ class ElementwiseImporter(ImporterBase):
             if self.is_constant(operator, position):
                 self.with_constant(operator, self.rounding.add_constant, position)
                 return
-        sources = [self.source(operator, position) for position in (0, 1)]
+        self.sum(operator, self.source(operator, 0), self.source(operator, 1))
+
+    def sum(self, operator: FileOperator, a: Tensor, b: Tensor) -> None:
         target = self.target(operator)
-        multipliers, requant = self.rounding.add((sources[0], sources[1]), target, self.bounds(operator, target))
-        names = (sources[0].name, sources[1].name)
-        self.nodes.append(ops.Add(self.label(target), names, target.name, multipliers, requant))
+        multipliers, requant = self.rounding.add((a, b), target, self.bounds(operator, target))
+        self.nodes.append(ops.Add(self.label(target), (a.name, b.name), target.name, multipliers, requant))
 
     # -- one constant a channel: a table a channel
 
@@ -54,7 +56,11 @@ class ElementwiseImporter(ImporterBase):
         self, operator: FileOperator, compute: Callable[[Tensor, Constant, Tensor], Int8], position: int = 1
     ) -> None:
         """``compute`` gives the tables of the operator, whose constant is its input ``position``."""
-        source = self.source(operator, 1 - position)
+        self.by_constant(operator, compute, position, self.source(operator, 1 - position))
+
+    def by_constant(
+        self, operator: FileOperator, compute: Callable[[Tensor, Constant, Tensor], Int8], position: int, source: Tensor
+    ) -> None:
         constant, target = self.channels(operator, position, source.shape[-1]), self.target(operator)
         table = np.clip(compute(source, constant, target), *self.bounds(operator, target)).astype(np.int8)
         same = (table == table[0]).all()
@@ -71,7 +77,22 @@ class ElementwiseImporter(ImporterBase):
         self.with_constant(operator, self.rounding.multiply, 0 if self.is_constant(operator, 0) else 1)
 
     def on_sub(self, operator: FileOperator) -> None:
-        self.with_constant(operator, partial(self.rounding.add_constant, sign=-1))
+        """What is taken off a layer or a constant is added to it with its sign turned round."""
+        if self.is_constant(operator, 1):
+            self.with_constant(operator, partial(self.rounding.add_constant, sign=-1))
+            return
+        b = self.negated(self.source(operator, 1), f"{self.model.tensors[operator.outputs[0]].name}/negative")
+        if self.is_constant(operator, 0):
+            self.by_constant(operator, self.rounding.add_constant, 0, b)
+            return
+        self.sum(operator, self.source(operator, 0), b)
+
+    def negated(self, source: Tensor, name: str) -> Tensor:
+        """``-x`` as a tensor of this name: all integers below its zero point as far above the new one."""
+        target = replace(source, name=name, zero_point=-source.zero_point - 1)
+        self.tensors[name] = target
+        self.nodes.append(ops.Lut(name, (source.name,), name, "negative", NEGATIVE))
+        return target
 
     def on_prelu(self, operator: FileOperator) -> None:
         self.with_constant(operator, self.rounding.prelu)

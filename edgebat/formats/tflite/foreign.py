@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Array, Int8
+from edgebat.arrays import Array, Int8, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.ancestry import read_nodes
 from edgebat.formats.float32 import within_float32
@@ -17,10 +17,13 @@ from edgebat.formats.roundings import Rounding
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.rules import activation_range
 from edgebat.formats.tflite.schema import ACTIVATION
+from edgebat.formats.tflite.shapes import Shapes
 from edgebat.graph.model import IntGraph, Node, Pad1D, Requant, Tensor
 
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 Table = Callable[[Tensor, Tensor], Int8]
+SPLITTING = ("SPLIT", "SPLIT_V", "UNPACK")
+"""Operators of several outputs."""
 REMEDIES = {
     "WHILE": "Convert an LSTM as the fused operator: Keras LSTM(unroll=False) with a fixed batch of 1",
 }
@@ -44,6 +47,9 @@ class ImporterBase:
         self.input: Tensor | None = None
         self.real: set[int] = set()  # the float input of a model that quantizes it itself
         self.dequantized: dict[int, Tensor] = {}
+        self.shapes = Shapes(model)
+        self.rows: set[int] = set()  # sequences with batch and time on one axis, [T, C], as dense layers want them
+        self.loose: dict[int, tuple[Tensor, IntArray]] = {}  # moved values of a shape that no sequence has
         self.computed: dict[int, tuple[Tensor, Table]] = {}  # float values between DEQUANTIZE and QUANTIZE
 
     def graph(self, name: str, meta: dict[str, Any]) -> IntGraph:
@@ -59,6 +65,8 @@ class ImporterBase:
         else:
             self.input = self.border(first, self.what)
         for operator in model.operators:
+            if self.shapes.takes(operator):
+                continue
             method = getattr(self, f"on_{operator.kind.lower()}", None)
             if method is None:
                 known = sorted(
@@ -68,7 +76,7 @@ class ImporterBase:
                     f"{operator.where}: edgebat does not run this operator; it runs {', '.join(known)}. "
                     f"{REMEDIES.get(operator.kind, 'Replace the layer by these and convert the model again')}"
                 )
-            if len(operator.outputs) != 1:
+            if len(operator.outputs) != 1 and operator.kind not in SPLITTING:
                 raise ModelFileError(f"{operator.where} has {len(operator.outputs)} outputs; one is expected")
             try:
                 with within_float32():
@@ -94,8 +102,8 @@ class ImporterBase:
             tensor = replace(tensor, dtype="int8", zero_point=tensor.zero_point - 128)
         return self.declare(tensor, where)
 
-    def declare(self, tensor: FileTensor, where: str) -> Tensor:
-        """The graph tensor for an activation of the file, entered under its name."""
+    def declare(self, tensor: FileTensor, where: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """The graph tensor for an activation of the file, entered under its name; shape: where the file has another."""
         if tensor.dtype not in ("int8", "int16") or len(tensor.scale) != 1 or tensor.data is not None:
             raise ModelFileError(
                 f"{where}: tensor {tensor.name!r} is {tensor.dtype} with {len(tensor.scale)} scales; activations are "
@@ -105,7 +113,7 @@ class ImporterBase:
             raise ModelFileError(f"{where}: tensor {tensor.name!r} has zero point {tensor.zero_point[0]}")
         if tensor.name in self.tensors or tensor.index in self.values:
             raise ModelFileError(f"{where}: tensor {tensor.name!r} is written twice")
-        sample = self.sample_shape(tensor, where)
+        sample = shape or self.sample_shape(tensor, where)
         value = Tensor(tensor.name, sample, tensor.dtype, float(tensor.scale[0]), int(tensor.zero_point[0]))
         self.tensors[value.name] = self.values[tensor.index] = value
         return value
@@ -114,6 +122,8 @@ class ImporterBase:
     def sample_shape(tensor: FileTensor, where: str) -> tuple[int, ...]:
         """Shape without batch: (F,) of [N, F], (T, C) of [N, T, C], [N, 1, T, C] and [N, T, 1, C]."""
         shape = tensor.shape
+        if len(shape) == 1 and shape[0] >= 1:
+            return shape  # a vector without the batch of 1
         if len(shape) == 4 and 1 in shape[1:3]:
             shape = (shape[0], shape[1] * shape[2], shape[3])
         if len(shape) not in (2, 3) or shape[0] not in (-1, 1) or min(shape[1:]) < 1:
@@ -149,7 +159,17 @@ class ImporterBase:
         return self.value(operator.inputs[position], operator.where)
 
     def target(self, operator: FileOperator) -> Tensor:
-        return self.declare(self.model.tensors[operator.outputs[0]], operator.where)
+        tensor, shape = self.model.tensors[operator.outputs[0]], None
+        if (merged := next((index for index in operator.inputs if index in self.rows), None)) is not None:
+            shape = (self.values[merged].shape[0], *tensor.shape[1:])
+            self.rows.add(tensor.index)
+        return self.declare(tensor, operator.where, shape)
+
+    def file_shape(self, index: int) -> tuple[int, ...]:
+        """Shape of a tensor of the file for a batch of 1."""
+        if index in self.rows:
+            return self.values[index].shape
+        return tuple(1 if size == -1 else size for size in self.model.tensors[index].shape)
 
     def border_of(self, operator: FileOperator) -> Tensor:
         """The operator's output as a tensor that is not entered yet."""
@@ -205,8 +225,10 @@ class ImporterBase:
 
     def bounds(self, operator: FileOperator, target: Tensor) -> tuple[int, int]:
         name = _ACTIVATION_NAME.get(operator.options.get("activation", 0))
-        if name not in ("none", "relu", "relu6"):
-            raise ModelFileError(f"{operator.where} has the activation {name or 'unknown'}; allowed: none, relu, relu6")
+        if name not in ("none", "relu", "relu6", "relu_n1_to_1"):
+            raise ModelFileError(
+                f"{operator.where} has the activation {name or 'unknown'}; allowed: none, relu, relu6, relu_n1_to_1"
+            )
         return activation_range(name, target)
 
     def requant(self, operator: FileOperator, source: Tensor, target: Tensor, scale: Array) -> Requant:

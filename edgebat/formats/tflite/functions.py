@@ -6,13 +6,15 @@ import numpy as np
 
 from edgebat.arrays import Int8
 from edgebat.errors import ModelFileError
-from edgebat.formats.ancestry import GATES, common
+from edgebat.formats.ancestry import common
 from edgebat.formats.float32 import gelu, gelu_tanh
+from edgebat.formats.rounding import float_engine, float_requant, real_multiplier, recover_shift
 from edgebat.formats.roundings.hard_swish import hard_swish
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.pooling import PoolingImporter
 from edgebat.formats.tflite.rules import function_table
 from edgebat.graph import model as ops
+from edgebat.graph.model import MOST_PRODUCT, Requant, Tensor
 
 _RELU = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
@@ -51,7 +53,8 @@ class FunctionImporter(PoolingImporter):
         a, b = (self.source(operator, position) for position in (0, 1))
         found = common(self.nodes, a.name, b.name)
         if found is None:
-            raise ModelFileError(f"{operator.where}: {GATES}")
+            self.gate(operator, a, b)
+            return
         root, *tables = found
         operands = [
             (table.astype(np.int64) - tensor.zero_point, tensor.scale)
@@ -61,6 +64,33 @@ class FunctionImporter(PoolingImporter):
         products = self.rounding.product(operands[0], operands[1], target)
         table = np.clip(products, *self.bounds(operator, target)).astype(np.int8)
         self.nodes.append(ops.Lut(self.label(target), (root,), target.name, "product", table))
+
+    def gate(self, operator: FileOperator, a: Tensor, b: Tensor) -> None:
+        """A product of two layers; the smaller one may have one value for each channel, time step or window."""
+        if np.prod(a.shape) < np.prod(b.shape):
+            a, b = b, a
+        target = self.target(operator)
+        if b.shape != a.shape and len(b.shape) == 2 and b.shape[0] == 1:
+            b = self.flatten(b, f"{target.name}/gate")
+        requant = self.gate_requant(operator, a, b, target)
+        self.nodes.append(ops.Mul(self.label(target), (a.name, b.name), target.name, requant))
+
+    def gate_requant(self, operator: FileOperator, a: Tensor, b: Tensor, target: Tensor) -> Requant:
+        """Multiply and shift where the file is ours and that is proven, else the engine's steps."""
+        bounds, hint = self.bounds(operator, target), self.hint(target).get("requant")
+        if hint is not None:
+            scale = real_multiplier(a.scale, np.array([b.scale], np.float32), target.scale)
+            plain = float_requant(scale, target.zero_point, *bounds)
+            if (found := recover_shift(plain, hint, float_engine(scale), np.array([MOST_PRODUCT]))) is not None:
+                return found
+        return self.rounding.gate((a, b), target, bounds)
+
+    def flatten(self, source: Tensor, name: str) -> Tensor:
+        """The values of a window as one vector, as a tensor of this name."""
+        target = Tensor(name, (int(np.prod(source.shape)),), source.dtype, source.scale, source.zero_point)
+        self.tensors[name] = target
+        self.nodes.append(ops.Flatten(name, (source.name,), name))
+        return target
 
     def on_maximum(self, operator: FileOperator) -> None:
         """Of a layer and one constant, all of one scale."""

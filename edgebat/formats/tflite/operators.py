@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
-from edgebat.formats.tflite.functions import FunctionImporter
 from edgebat.formats.tflite.gru_read import read_gru
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
+from edgebat.formats.tflite.moves import MoveImporter
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
 
 
-class Importer(FunctionImporter):
+def grouped(weight: Array, groups: int) -> Array:
+    """Weights [O, K, C / groups] as [O, K, C]: each group reads its own channels, with zeros for the others."""
+    outs, kernel, width = weight.shape
+    if groups == 1:
+        return weight
+    full = np.zeros((outs, kernel, width * groups), weight.dtype)
+    for index in range(outs):
+        first = index // (outs // groups) * width
+        full[index, :, first : first + width] = weight[index]
+    return full
+
+
+class Importer(MoveImporter):
     """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
 
     def on_fully_connected(self, operator: FileOperator) -> None:
@@ -32,19 +42,14 @@ class Importer(FunctionImporter):
             self.head(operator, weight.values, scale)
             return
         source = self.source(operator)
-        if len(source.shape) == 2 and not operator.options.get("keep_num_dims") and source.shape[1] != ins:
+        rows = operator.inputs[0] in self.rows or operator.options.get("keep_num_dims")
+        if len(source.shape) == 2 and not rows and source.shape[1] != ins:
             source = self.flatten(source, f"{self.model.tensors[operator.outputs[0]].name}/flat")
         target = self.target(operator)
         requant = self.requant(operator, source, target, scale)
         bias = self.bias(operator, 2, outs)
         node = ops.Dense(self.label(target), (source.name,), target.name, weight.values, bias, scale, requant)
         self.finish(node, source, target)
-
-    def flatten(self, source: Tensor, name: str) -> Tensor:
-        target = Tensor(name, (int(np.prod(source.shape)),), source.dtype, source.scale, source.zero_point)
-        self.tensors[name] = target
-        self.nodes.append(ops.Flatten(name, (source.name,), name))
-        return target
 
     def head(self, operator: FileOperator, weight: Array, scale: Array) -> None:
         """FULLY_CONNECTED 16x8: the input is ``(x - zp) * 2**power``, hence the bias as well."""
@@ -161,10 +166,15 @@ class Importer(FunctionImporter):
         values, dilation, along = self.taps(operator, weight)
         outs, kernel, _ = values.shape
         source, stride, padding = self.convolution_padding(operator, kernel, dilation, along)
+        groups = source.shape[-1] // max(values.shape[2], 1)
+        if values.shape[2] * groups != source.shape[-1] or outs % max(groups, 1):
+            raise ModelFileError(
+                f"{operator.where}: weights {list(weight.shape)} do not fit {source.shape[-1]} channels, nor groups of them"
+            )
         target = self.target(operator)
         scale = self.weight_scale(operator, weight, outs)
         node = ops.Conv1D(
-            self.label(target), (source.name,), target.name, values, self.bias(operator, 2, outs), scale,
+            self.label(target), (source.name,), target.name, grouped(values, groups), self.bias(operator, 2, outs), scale,
             self.requant(operator, source, target, scale), stride, dilation, padding,
         )  # fmt: skip
         self.finish(node, source, target)
@@ -214,52 +224,6 @@ class Importer(FunctionImporter):
         if not tensor.quantized_as(source.scale, source.zero_point):
             raise ModelFileError(f"{operator.where} changes the scale or zero point")
         self.padded[tensor.index] = (source, sides)
-
-    def on_reshape(self, operator: FileOperator) -> None:
-        if self.passed_on(operator):
-            return
-        tensor = self.model.tensors[operator.outputs[0]]
-        if operator.inputs and operator.inputs[0] in self.padded:
-            before = self.model.tensors[operator.inputs[0]]
-            if self.sample_shape(tensor, operator.where) != self.sample_shape(before, operator.where):
-                raise ModelFileError(
-                    f"{operator.where} reshapes a padded sequence; edgebat reads PAD before a convolution"
-                )
-            self.padded[tensor.index] = self.padded[operator.inputs[0]]
-            return
-        source = self.source(operator)
-        shape = self.sample_shape(tensor, operator.where)
-        if not tensor.quantized_as(source.scale, source.zero_point):
-            raise ModelFileError(f"{operator.where} changes the scale or zero point")
-        if shape == source.shape:
-            self.values[tensor.index] = source  # only an axis of size 1 comes or goes
-        elif source is self.input and len(shape) == 2 and np.prod(shape) == np.prod(source.shape) and not self.nodes:
-            # The first thing that happens to a flat input: the graph takes it as a sequence, in the same order.
-            self.input = self.values[tensor.index] = self.tensors[source.name] = replace(source, shape=shape)
-        elif shape == (int(np.prod(source.shape)),):
-            target = self.target(operator)
-            self.nodes.append(ops.Flatten(self.label(target), (source.name,), target.name))
-        else:
-            raise ModelFileError(
-                f"{operator.where} turns {list(source.shape)} into {list(shape)}; edgebat only flattens"
-            )
-
-    on_expand_dims = on_squeeze = on_reshape
-
-    def on_concatenation(self, operator: FileOperator) -> None:
-        sources = [self.source(operator, position) for position in range(len(operator.inputs))]
-        target = self.target(operator)
-        rank = len(self.model.tensors[operator.outputs[0]].shape)
-        if operator.options.get("axis", 0) not in (-1, rank - 1) or self.bounds(operator, target) != (-128, 127):
-            raise ModelFileError(f"{operator.where} joins another axis than the last, or has an activation")
-        self.nodes.append(ops.Concat(self.label(target), tuple(source.name for source in sources), target.name))
-
-    def on_reverse_v2(self, operator: FileOperator) -> None:
-        source, target = self.source(operator), self.target(operator)
-        axes = self.constant(operator, 1, "int32", rank=1).values.tolist()
-        if axes != [self.time_axis(self.model.tensors[operator.inputs[0]])]:
-            raise ModelFileError(f"{operator.where} turns the axes {axes} round; edgebat reads time only")
-        self.nodes.append(ops.Reverse(self.label(target), (source.name,), target.name))
 
     def on_unidirectional_sequence_lstm(self, operator: FileOperator) -> None:
         self.nodes += read_lstm(self, operator)

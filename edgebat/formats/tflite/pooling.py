@@ -106,63 +106,6 @@ class PoolingImporter(DilatedImporter):
         node = ops.Pad1D(self.label(target), (source.name,), target.name, sides, int(value.values.ravel()[0]))
         self.nodes.append(node)
 
-    def on_strided_slice(self, operator: FileOperator) -> None:
-        """A range of time steps, or one of them, whose axis may go."""
-        before = self.model.tensors[operator.inputs[0]] if operator.inputs else None
-        begin, end, strides = (self.constant(operator, position, "int32", rank=1).values for position in (1, 2, 3))
-        rank = len(before.shape) if before is not None else 0
-        options = operator.options
-        if not len(begin) == len(end) == len(strides) == rank or any(
-            options.get(name) for name in ("ellipsis_mask", "new_axis_mask", "offset")
-        ):
-            raise ModelFileError(f"{operator.where} has an ellipsis or new axes; write it as [:, first:last, :]")
-        shape, ranges = self.model.tensors[operator.inputs[0]].shape, []
-        shrink = options.get("shrink_axis_mask", 0)
-        for axis, size in enumerate(shape):
-            open_begin, open_end = (options.get(name, 0) >> axis & 1 for name in ("begin_mask", "end_mask"))
-            first = 0 if open_begin else int(begin[axis])
-            last = size if open_end else int(end[axis])
-            if shrink >> axis & 1:
-                first += size if first < 0 else 0
-                last = first + 1
-            ranges.append(slice(first, last).indices(max(size, 1))[:2] if size > 0 or axis else (0, 1))
-        self.time_range(operator, ranges, strides.tolist())
-
-    def on_slice(self, operator: FileOperator) -> None:
-        begin, size = (self.constant(operator, position, "int32", rank=1).values.tolist() for position in (1, 2))
-        shape = self.model.tensors[operator.inputs[0]].shape
-        if not len(begin) == len(size) == len(shape):
-            raise ModelFileError(f"{operator.where} slices {begin}, {size} of {list(shape)}")
-        ends = zip(begin, size, shape, strict=True)
-        ranges = [(first, whole if count == -1 else first + count) for first, count, whole in ends]
-        self.time_range(operator, ranges, [1] * len(shape))
-
-    def time_range(self, operator: FileOperator, ranges: list[tuple[int, int]], strides: list[int]) -> None:
-        """Time steps ``ranges`` along each axis of the file's tensor, as an operator of the graph."""
-        source, before = self.source(operator), self.model.tensors[operator.inputs[0]]
-        time = self.time_axis(before)
-        whole = all(
-            (first, last) == (0, size) for axis, ((first, last), size) in enumerate(zip(ranges, before.shape, strict=True))
-            if axis not in (0, time)
-        )  # fmt: skip
-        first, last = ranges[time]
-        if len(source.shape) != 2 or not whole or set(strides) != {1} or not 0 <= first < last <= source.shape[0]:
-            raise ModelFileError(
-                f"{operator.where} takes {ranges} of {list(before.shape)}, by steps of {strides}; edgebat reads ranges of "
-                "time steps, [:, first:last, :]. Choose channels by the weights of the next layer"
-            )
-        target, steps = self.target(operator), source.shape[0]
-        if len(target.shape) == 1 and first == steps - 1:
-            self.nodes.append(ops.LastStep(self.label(target), (source.name,), target.name))
-            return
-        label = self.label(target)
-        cut = target if len(target.shape) == 2 else replace(target, name=f"{target.name}/cut", shape=(1, *target.shape))
-        self.tensors[cut.name] = cut
-        name = label if cut is target else cut.name
-        self.nodes.append(ops.Pad1D(name, (source.name,), cut.name, (-first, last - steps), source.zero_point))
-        if cut is not target:
-            self.nodes.append(ops.Flatten(label, (cut.name,), target.name))
-
     def on_softmax(self, operator: FileOperator) -> None:
         """Over the last axis. Engines disagree by a step: TFLite Micro computes in fixed point, LiteRT in float32."""
         source, target = self.source(operator), self.target(operator)
@@ -186,8 +129,11 @@ class PoolingImporter(DilatedImporter):
         reduced = {axis % rank for axis in axes} if all(-rank <= axis < rank for axis in axes) else set()
         both = {1, 2} if rank == 4 else {1}
         target = self.target(operator)
-        if len(source.shape) != 2 or reduced not in ({time}, both) or target.shape != source.shape[1:]:
+        kept = target.shape == (1, source.shape[-1])
+        if len(source.shape) != 2 or reduced not in ({time}, both) or not (kept or target.shape == source.shape[1:]):
             raise ModelFileError(f"{operator.where} reduces the axes {axes}; edgebat reduces over all time steps only")
+        if kept:
+            return source, target, target
         pooled = Tensor(f"{target.name}/pooled", (1, *target.shape), "int8", target.scale, target.zero_point)
         self.tensors[pooled.name] = pooled
         return source, pooled, target
@@ -196,9 +142,13 @@ class PoolingImporter(DilatedImporter):
         source, pooled, target = self.over_time(operator)
         requant = self.rounding.mean(source, source.shape[0], target, self.bounds(operator, target))
         self.nodes.append(ops.AveragePool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1, requant))
-        self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
+        self.without_time(pooled, target)
+
+    def without_time(self, pooled: Tensor, target: Tensor) -> None:
+        if pooled is not target:
+            self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
 
     def on_reduce_max(self, operator: FileOperator) -> None:
         source, pooled, target = self.over_time(operator)
         self.nodes.append(ops.MaxPool1D(pooled.name, (source.name,), pooled.name, source.shape[0], 1))
-        self.nodes.append(ops.Flatten(self.label(target), (pooled.name,), target.name))
+        self.without_time(pooled, target)

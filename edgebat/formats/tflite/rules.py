@@ -45,6 +45,9 @@ def activation_range(name: str, target: Tensor) -> tuple[int, int]:
     low, high = (-128, 127) if target.dtype == "int8" else (-32768, 32767)
     if name == "none":
         return low, high
+    if name == "relu_n1_to_1":
+        one = int(np.rint(1.0 / target.scale))
+        return max(low, target.zero_point - one), min(high, target.zero_point + one)
     top = high if name == "relu" else target.zero_point + int(np.rint(6.0 / target.scale))
     return max(low, target.zero_point), min(high, top)
 

@@ -111,12 +111,12 @@ class _Writer(FileBuilder):
         return self.activation_of(node, node.requant, target)
 
     def activation_of(self, node: Node, requant: Requant, target: Tensor) -> int:
-        for name in ("none", "relu", "relu6"):
+        for name in ("none", "relu", "relu6", "relu_n1_to_1"):
             if rules.activation_range(name, target) == (requant.minimum, requant.maximum):
                 return ACTIVATION[name]
         raise ModelFileError(
             f"node {node.name!r} ({node.op}) is clipped to {requant.minimum}..{requant.maximum}; TFLite knows no "
-            "activation, ReLU and ReLU6 only"
+            "activation, ReLU, ReLU6 and -1 to 1 only"
         )
 
     def parameters(
@@ -306,6 +306,25 @@ class _Writer(FileBuilder):
             )
         options = {"activation": self.activation_of(node, r, target)}
         self.operator("ADD", 2, [self.index[n] for n in node.inputs], self.index[target.name], "AddOptions", options)
+
+    def mul(self, node: ops.Mul, source: Tensor, target: Tensor) -> None:
+        if node.requant.kind != "shift":
+            raise ModelFileError(f"node {node.name!r} (mul): only a shift requantization is exact in TFLite")
+        factor = np.array([self.graph.tensors[node.inputs[1]].scale], np.float32)
+        options = {"activation": self.requant(node, source, target, factor)}
+        self.operator("MUL", 2, [self.index[n] for n in node.inputs], self.index[target.name], "MulOptions", options)
+
+    def take(self, node: ops.Take, source: Tensor, target: Tensor) -> None:
+        """GATHER from all values as one vector, and their shape."""
+        flat = Tensor(f"{node.name}/flat", (int(np.prod(source.shape)),), "int8", source.scale, source.zero_point)
+        moved = Tensor(f"{node.name}/moved", (len(node.index),), "int8", source.scale, source.zero_point)
+        before, after = self.activation(flat), self.activation(moved)
+        self.reshape(self.index[source.name], before, np.array([-1, *flat.shape], np.int32), f"{node.name}/flatten")
+        index = self.tensor(f"{node.name}/index", node.index.shape, "int32", data=node.index)
+        self.operator("GATHER", 2, [before, index], after, "GatherOptions", {"axis": 1})
+        shape = np.array([-1, *self.tensors[self.index[target.name]]["shape"][1:]], np.int32)
+        self.reshape(after, self.index[target.name], shape, f"{node.name}/shape it")
+        self.hint(node, op=node.op, source=source.name)
 
     def lut(self, node: ops.Lut, source: Tensor, target: Tensor) -> None:
         if node.table.ndim == 2:
