@@ -92,17 +92,19 @@ class Training:
     epochs: int
     folds: int
     """0: a quarter of the training cells is set aside for it."""
+    noise: float
+    """``distill.fit.noise``."""
 
     def student(self, train: HealthWindows, val: HealthWindows) -> tuple[IntGraph, tuple[Head, ...]]:
         """One, int8, without a teacher."""
         settings = DistillSettings(blends=1)
-        fit = replace(settings.fit, epochs=self.epochs, patience=self.epochs, samples_per_epoch=16384)
+        fit = replace(settings.fit, epochs=self.epochs, patience=self.epochs, samples_per_epoch=16384, noise=self.noise)
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(folder))
             student, _ = train_student(self.kind, HEALTH, train, val, None, replace(settings, fit=fit), run)
         meta = {"task": HEALTH.described(train.spec), "training": {}}
         options = QuantizeOptions(method="minmax")
-        graph = quantize_model(student.float_spec(), train.x, options, name=self.kind, meta=meta)
+        graph = quantize_model(student.float_spec(), train.inputs(), options, name=self.kind, meta=meta)
         return graph, student.heads
 
 
@@ -164,9 +166,9 @@ HEAD = (
 )
 
 
-def row(fleet: Fleet, left_out: LeftOut, how: Training) -> str:
+def row(fleet: Fleet, left_out: LeftOut, how: Training, rate: bool) -> str:
     """One fold as a row of Markdown."""
-    spec = HealthSpec(window_start_v=left_out.start_v, window_end_v=left_out.start_v + 0.1)
+    spec = HealthSpec(window_start_v=left_out.start_v, window_end_v=left_out.start_v + 0.1, charge_rate=rate)
     windows = health_windows(fleet.select(left_out.datasets), spec).select_every(EVERY)
     left = left_out.windows_of(windows)
     # Cells of which a part is left out are held out whole, or the rest of their life would be known.
@@ -200,13 +202,16 @@ def main() -> None:
     parser.add_argument("--student", default="mlp")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--folds", type=int, default=0, help="of the interval; 0: a quarter of the training cells")
+    parser.add_argument("--noise", type=float, default=0.05, help="in training, of each input's deviation")
+    parser.add_argument("--rate", action="store_true", help="students read the rate of each charge")
     parser.add_argument("--fold", type=int, action="append", help="only this one; repeatable")
     given = parser.parse_args()
     fleet = read_corpus(given.corpus)
     torch.set_num_threads(1)
     print(HEAD)
     for number in given.fold or range(len(FOLDS)):
-        print(row(fleet, FOLDS[number], Training(given.student, given.epochs, given.folds)), flush=True)
+        how = Training(given.student, given.epochs, given.folds, given.noise)
+        print(row(fleet, FOLDS[number], how, given.rate), flush=True)
 
 
 if __name__ == "__main__":

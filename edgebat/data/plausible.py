@@ -67,11 +67,21 @@ def soh_fault(capacity_ah: Float64, nominal_ah: float) -> Implausible | None:
     )
 
 
-def capacity_jump(cycle: Int64, capacity_ah: Float64, nominal_ah: float) -> str:
-    """Where the capacities [C] of whole discharges rise, or fall within a few cycles, as those of one cell do not; "" for
-    nowhere."""
+@dataclass(frozen=True)
+class Jump:
+    """Of the capacity, as one cell's does not; ``cycle`` is the first one after it."""
+
+    cycle: int
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def capacity_jump(cycle: Int64, capacity_ah: Float64, nominal_ah: float) -> Jump | None:
+    """Where the capacities [C] of whole discharges rise, or fall within a few cycles, and stay; None for nowhere."""
     if capacity_ah.size <= 2 * RISE_ROWS:
-        return ""
+        return None
     blocks = np.lib.stride_tricks.sliding_window_view(capacity_ah, RISE_ROWS)
     before, after = blocks[:-RISE_ROWS], blocks[RISE_ROWS:]
     near = (
@@ -82,9 +92,9 @@ def capacity_jump(cycle: Int64, capacity_ah: Float64, nominal_ah: float) -> str:
     fall = np.where(near, before.min(axis=1) - after.max(axis=1), 0.0) / nominal_ah
     change, word = (rise, "rises") if rise.max() >= fall.max() else (fall, "falls")
     if float(change.max()) <= RISE:
-        return ""
+        return None
     at = int(cycle[int(np.argmax(change)) + RISE_ROWS])
-    return f"capacity {word} by {change.max():.0%} of nominal at cycle {at} and stays"
+    return Jump(at, f"capacity {word} by {change.max():.0%} of nominal at cycle {at} and stays")
 
 
 def suspected(ratio: float) -> str:

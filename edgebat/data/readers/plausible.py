@@ -36,6 +36,11 @@ COUNTER_STEPS = 10
 """Fewest values of a counter in a swing that it is compared by."""
 LONE = 3.0
 """Times the largest usual current (all but the largest hundredth) above which a single sample is looked at."""
+OFFSET = (0.005, 0.06)
+"""Shares of the usual current between which one that never rests may be an offset."""
+OFFSET_BALANCE = 0.3
+"""By how much of it the sum of all charge may differ from what an offset makes."""
+FEWEST_RESTING = 20
 TOP_V, STAIRS = 0.01, 0.04
 """A charge is at constant voltage this near to the highest one; its current then falls in steps below this share."""
 UNIT_RATIOS = {60.0: "min", 3600.0: "h", 86400.0: "d", 1e-3: "ms"}
@@ -228,11 +233,43 @@ def coarse_current(voltage_v: Float64, current_a: Float64, by_user: bool) -> str
     )
 
 
+def current_offset(time_s: Float64, current_a: Float64, swings: Swings) -> str:
+    """What to ask about a current [S] in A that is never 0 between charges and discharges, as by an instrument's offset: it
+    adds up to what goes in more than comes out. A load that is really there is in balance.
+    """
+    usual = float(np.median(np.abs(current_a[swings.first]))) if swings.first.size else 0.0
+    resting = current_a[np.abs(current_a) < OFFSET[1] * usual]
+    offset = float(np.median(resting)) if resting.size >= FEWEST_RESTING else 0.0
+    if abs(offset) < OFFSET[0] * usual or (np.abs(resting - offset) > abs(offset) / 2).mean() > 0.1:
+        return ""
+    # From the beginning of a charge to that of another, as many charges as discharges.
+    alike = swings.first[np.sign(current_a[swings.first]) == np.sign(current_a[swings.first[0]])]
+    rows = slice(int(alike[0]), int(alike[-1]) + 1)
+    step = np.maximum(np.diff(time_s[rows]), 0.0)
+    extra = float((step * (current_a[rows][1:] + current_a[rows][:-1]) / 2.0).sum()) / 3600.0
+    expected = offset * float(step.sum()) / 3600.0
+    if abs(extra - expected) > OFFSET_BALANCE * abs(expected):
+        return ""
+    return (
+        f"between charges and discharges the current stands at {offset:.3g} A, and over {alike.size - 1} cycles charges and "
+        f"discharges differ by {extra:.3g} Ah, as an offset of the instrument makes them; subtract it in the file, or say "
+        "--set current_unit=A (or mA) to keep it"
+    )
+
+
 def temperature_in_degc(values: Float64 | None, unit: Unit, remarks: Remarks) -> Float64 | None:
     """Temperatures [S]; without a unit kelvins by their size; None, and a note, for what is no temperature in degC."""
-    if values is None or unit.name:
+    if values is None or unit.by_user:
         return values
     middle = float(np.nanmedian(values))
+    if unit.name:
+        if -80.0 < middle < 150.0:
+            return values
+        remarks.notes.append(
+            f"the temperature is in {shown_unit(unit.name)} by its name, {middle:.0f} degC then: not used; say --set "
+            "temperature_unit=K or F"
+        )
+        return None
     if 200.0 < middle < 400.0:
         remarks.guesses.append("the temperature is in K, by its size")
         return values - 273.15

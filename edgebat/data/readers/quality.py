@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebat.arrays import Float64
-from edgebat.data.plausible import capacity_jump
+from edgebat.data.plausible import Jump, capacity_jump
 from edgebat.data.readers.raw import RawCell
 
 GAP = 3.0
@@ -14,6 +14,9 @@ JUMP = 4.0
 """A rise this many times the usual one is a jump."""
 FULL_V, EMPTY_V = 0.05, 0.25
 """A discharge that begins and ends this near to the others is a whole one; at its end the voltage falls fast."""
+HELD_V, SETTING_V = 0.008, 0.05
+"""Chargers hold a multiple of the second; an instrument that reads further off than the first is not a good one."""
+FEWEST_HELD = 30
 NOISE_V = 0.003
 """Rise of the voltage that noise cannot hide."""
 
@@ -49,8 +52,25 @@ def window_fault(
     return ""
 
 
-def two_cells(cell: RawCell, nominal_ah: float) -> str:
-    """What speaks for two cells in one file: whole discharges give more, or much less, from a cycle on; "" for none."""
+def held_voltage(cell: RawCell) -> str:
+    """What to say where charges end at a constant voltage that is near to one that chargers hold, and is not it; "" where
+    there is none or it is right."""
+    rows = (cell.current_a > 0) & (cell.voltage_v > cell.voltage_v.max() - HELD_V / 2)
+    if rows.sum() < FEWEST_HELD:
+        return ""
+    held = float(np.median(cell.voltage_v[rows]))
+    usual = round(held / SETTING_V) * SETTING_V
+    off_mv = round((held - usual) * 1000.0)
+    if abs(off_mv) <= HELD_V * 1000.0:
+        return ""
+    return (
+        f"WARNING: charges end at {held:.3f} V, and chargers hold {usual:.2f} V: if the voltage is read {abs(off_mv)} mV "
+        f"too {'high' if off_mv > 0 else 'low'}, estimates are wrong by points"
+    )
+
+
+def two_cells(cell: RawCell, nominal_ah: float) -> Jump | None:
+    """What speaks for two cells in one file: whole discharges give more, or much less, from a cycle on."""
     found = []
     for number, rows in cell.cycles():
         voltage, current = cell.voltage_v[rows], cell.current_a[rows]
@@ -59,8 +79,7 @@ def two_cells(cell: RawCell, nominal_ah: float) -> str:
             given = float((flow * np.diff(cell.time_s[rows])).sum()) / 3600.0
             found.append((number, given, float(voltage.max()), float(voltage[current < 0].min())))
     if not found:
-        return ""
+        return None
     number, given, high, low = np.array(found).T
     whole = (high >= np.quantile(high, 0.9) - FULL_V) & (low <= np.quantile(low, 0.1) + EMPTY_V)
-    jump = capacity_jump(number[whole].astype(np.int64), given[whole], nominal_ah)
-    return f"WARNING: {jump}: two cells in one file? Estimates of either need a file of its own" if jump else ""
+    return capacity_jump(number[whole].astype(np.int64), given[whole], nominal_ah)

@@ -22,13 +22,21 @@ from edgebat.data.readers.plausible import (
     coarse_current,
     counter_in_ah,
     current_factor,
+    current_offset,
     full_swings,
     lone_currents,
     temperature_in_degc,
     voltage_in_v,
 )
 from edgebat.data.readers.profiles import ROLE_KEYS, Profile, load_profile, name_and_factor, shipped
-from edgebat.data.readers.seams import in_order, refuse_second_test, selected, spread_minutes, without_repeats
+from edgebat.data.readers.seams import (
+    in_order,
+    refuse_second_test,
+    selected,
+    spread_minutes,
+    without_echoes,
+    without_repeats,
+)
 from edgebat.data.readers.sources import read_tables
 from edgebat.data.readers.steps import sign_by_steps, split_cv, step_kinds
 from edgebat.data.readers.table import Table
@@ -255,6 +263,8 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
         check = charge_check(found, stated, nominal)
         factor = current_factor(current, chosen.unit("current"), check, remarks)
         current = current * factor
+        if not chosen.unit("current").by_user:
+            remarks.questions.append(current_offset(seconds.values[timed], current[timed], found))
         for role, values in counters.items():
             if values is not None and not chosen.unit(role).name:
                 counters[role] = counter_in_ah(values, timed, found, factor, remarks)
@@ -347,7 +357,7 @@ def _selected(records: Records, rows: Bool, channel: str) -> Records:
 
 def _checked(records: Records, restarts: str) -> Records:
     """One series in the order of its time, each sample once. Raises DataError where that cannot be told."""
-    records = without_repeats(in_order(records))
+    records = without_repeats(without_echoes(in_order(records)))
     refuse_second_test(records, restarts)
     return spread_minutes(_with_order_noted(records))
 

@@ -38,6 +38,8 @@ ONE_WINDOW_OF = 512
 """Samples per window that is compared."""
 MOST_COMPARED = 20
 """Windows that come again of which it is looked how long they do."""
+ECHOES = 0.9
+"""Share of the rows with the time of the one before that must be equal to it to be that row once more."""
 MOST_SEAMS = 20
 """So many are looked at."""
 
@@ -67,6 +69,18 @@ def in_order(records: Records) -> Records:
     start = records.start and records.start + np.timedelta64(round(float(time[0]) * 1e6), "us").item()
     words = f"{int((step < 0).sum())} times the rows are not in the order of their time: sorted by it"
     return dataclasses.replace(found, time_s=time - time[0], start=start, guesses=(*records.guesses, words))
+
+
+def without_echoes(records: Records) -> Records:
+    """Without rows that say what the one before says, time included, where nearly all that share a time do: they were
+    written twice. A clock of whole minutes has rows alike too, in a rest; but not all.
+    """
+    same = np.diff(records.time_s) == 0
+    alike = same & (np.diff(records.voltage_v) == 0) & (np.diff(records.current_a) == 0)
+    if not same.any() or alike.sum() < ECHOES * same.sum():
+        return records
+    note = f"{int(alike.sum())} rows come twice, first row {int(np.argmax(alike)) + 2}: used once"
+    return dataclasses.replace(selected(records, ~np.append(False, alike)), notes=(*records.notes, note))
 
 
 def without_repeats(records: Records) -> Records:
@@ -178,8 +192,6 @@ def spread_minutes(records: Records) -> Records:
     same, later = step == 0, step[step > 0]
     if not later.size or same.mean() < 0.3 or later.min() < COARSE_S or (step % later.min() != 0).any():
         return records
-    if ((np.diff(records.voltage_v) == 0) & (np.diff(records.current_a) == 0))[same].mean() > 0.9:
-        return records  # written twice
     unit = float(later.min())
     starts = np.concatenate(([0], np.flatnonzero(~same) + 1))
     sizes = np.diff(np.append(starts, records.time_s.size))

@@ -44,6 +44,8 @@ class Charges:
     """The part of ``left_out`` that is sound and unlike what the model has learnt from."""
     rates_c: list[float] = field(default_factory=list)
     """Charging current inside the window of every sound charge, C."""
+    degrees: list[float] = field(default_factory=list)
+    """Temperature inside the window of every sound charge that has one, degC."""
     charged: list[float] = field(default_factory=list)
     """What charges over nearly the whole voltage took, in nominal capacities."""
 
@@ -54,6 +56,13 @@ class Charges:
             return (
                 f"a whole charge takes {whole:.2f} times the nominal capacity: cells in parallel, a current in another "
                 "unit, or the nominal capacity of another cell"
+            )
+        allowed = ground.rows.temperature_ddegc
+        degc = float(np.median(self.degrees)) if self.degrees else None
+        if allowed and degc is not None and not allowed[0] <= 10 * degc <= allowed[1]:
+            return (
+                f"the file says that the cell is at {degc:.0f} degC; another unit (--set temperature_unit=F or K), or a "
+                "sensor that is not connected"
             )
         rate = float(np.median(self.rates_c)) if self.rates_c else None
         if rate is not None and not ground.rows.knows_rate(rate):
@@ -82,6 +91,7 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
             found.left_out[device.reason] += 1
             continue
         found.rates_c.append(device.rate_c)
+        found.degrees += [] if device.degc is None else [device.degc]
         if np.ptp(voltage[current > 0]) >= WHOLE_V:
             flow = np.maximum((current[1:] + current[:-1]) / 2.0, 0.0)
             found.charged.append(float((flow * np.diff(time)).sum()) / (SECONDS_PER_HOUR * nominal_ah))
@@ -96,9 +106,15 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
 
 
 def read_windows(
-    cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOptions
+    cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOptions, seam: int | None = None
 ) -> tuple[Charges, Float32, Int64]:
-    """The charges, the inputs float32 [N, context, columns] they make, and the last cycle [N] of each."""
+    """The charges, the inputs float32 [N, context, columns] they make, and the last cycle [N] of each; none of them spans
+    the cycle ``seam``, with which another cell begins."""
+    if seam is not None:
+        apart = 1 + max(spec.max_gap, 0 if spec.one_window else spec.max_age)
+        moved = replace(cell, cycle=cell.cycle + apart * (cell.cycle >= seam))
+        found, x, cycle = read_windows(moved, nominal_ah, spec, how)
+        return found, x, cycle - apart * (cycle >= seam + apart)
     if spec.one_window:
         found = read_charges(cell, nominal_ah, spec, how)
         numbers = np.array(found.cycle, dtype=np.int64)
@@ -112,6 +128,7 @@ def read_windows(
         found.refused.update(own.refused)
         found.left_out.update({f"{reason}, from {start_v:g} V": count for reason, count in own.left_out.items()})
         found.rates_c += own.rates_c
+        found.degrees += own.degrees
         found.charged += own.charged
     x, cycle = gathered(rows, spec)
     found.cycle = [row.cycle for row in rows]

@@ -91,14 +91,15 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def _inputs(self, cell: RawCell, spec: HealthSpec, how: FileOptions) -> FileInputs:
         from edgebat.data.plausible import VOLTAGE_REMEDY, voltage_fault
-        from edgebat.data.readers.quality import two_cells
+        from edgebat.data.readers.quality import held_voltage, two_cells
 
         nominal = how.nominal_ah or cell.nominal_ah
         if not nominal:
             raise DataError(
                 f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5"
             )
-        found, x, cycle = read_windows(cell, nominal, spec, how)
+        seam = two_cells(cell, nominal)
+        found, x, cycle = read_windows(cell, nominal, spec, how, seam and seam.cycle)
         suspicion = found.suspicion(how.ground)
         if not len(x):
             reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(found.left_out.items()))
@@ -113,13 +114,18 @@ class Health(Task[HealthWindows, HealthSpec]):
             if len(found.cycle) + found.refused.total() >= spec.context and found.refused:
                 raise OutsideGround(f"{text}. Suspected: {suspicion}")
             raise DataError(text)
-        doubt, degrees = two_cells(cell, nominal), how.ground.rows.temperature_ddegc
+        doubt = (
+            f"WARNING: {seam}: two cells in one file? No estimate is of both, and a file for each is safer"
+            if seam
+            else ""
+        )
+        degrees = how.ground.rows.temperature_ddegc
         unread = (
             f"no temperature in the file, the model knows {degrees[0] / 10:g} to {degrees[1] / 10:g} degC"
             if degrees and cell.temperature_degc is None
             else ""
         )
-        remarks = (*cell.remarks, *(text for text in (doubt, unread) if text))
+        remarks = (*cell.remarks, *(text for text in (doubt, held_voltage(cell), unread) if text))
         return FileInputs(x, cycle, dict(found.left_out), remarks, suspicion)
 
     def load(self, corpus: Path, spec: HealthSpec, datasets: Sequence[str] | None = None,
