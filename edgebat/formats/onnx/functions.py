@@ -57,9 +57,9 @@ class FunctionImporter(ImporterBase):
     def unary(self, node: OnnxNode) -> Value:
         """A float32 function without parameters."""
         name = node.op.lower()
-        return self.function(self.value(node, 0), self.of(node, plain.PLAIN), name, rough=name in plain.ROUGH)
+        return self.function(self.value(node, 0), self.entry(node, plain.PLAIN), name, rough=name in plain.ROUGH)
 
-    def of(self, node: OnnxNode, table: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    def entry(self, node: OnnxNode, table: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
         """The operator's entry: methods are found in any case, but to ONNX an operator in another case is none."""
         if node.op not in table:
             raise ModelFileError(f"{self.where}: ONNX has no operator of this name; export the model again")
@@ -192,7 +192,7 @@ class FunctionImporter(ImporterBase):
 
     def combined(self, node: OnnxNode) -> Value:
         """A sum, difference, product or quotient with a constant, or of two functions of one value; or a sum."""
-        operation, constant = self.of(node, _OPERATIONS), [self.is_constant(node, position) for position in (0, 1)]
+        operation, constant = self.entry(node, _OPERATIONS), [self.is_constant(node, position) for position in (0, 1)]
         if any(constant):
             value = self.value(node, 0 if constant[1] else 1)
             if isinstance(value, kinds.RawInput):
