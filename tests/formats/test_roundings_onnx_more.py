@@ -233,3 +233,8 @@ def test_what_has_no_integers_is_refused_with_what_to_do() -> None:
     _refused(lambda file: file.end(file.node("LayerNormalization", ["xd"], "t"), 0.1, 0), "use batch normalization")
     _refused(lambda file: file.end(file.node("GRU", ["xd"], "t"), 0.1, 0), r"in float32.*edgebat quantize FILE")
     _refused(lambda file: file.end(file.node("ReduceMean", ["xd"], "t", axes=[1]), 0.1, 0), "a dense layer")
+
+
+@pytest.mark.parametrize("op", ["HarDSwish", "EXP"])
+def test_an_operator_in_another_case_is_none(op: str) -> None:
+    _refused(lambda file: file.end(file.node(op, ["xd"], "t"), 0.1, 0), f"{op} 't': ONNX has no operator of this name")

@@ -60,7 +60,13 @@ class FunctionImporter(PlaceImporter):
     def unary(self, node: OnnxNode) -> Value:
         """A float32 function without parameters."""
         name = node.op.lower()
-        return self.function(self.value(node, 0), plain.PLAIN[node.op], name, rough=name in plain.ROUGH)
+        return self.function(self.value(node, 0), self.entry(node, plain.PLAIN), name, rough=name in plain.ROUGH)
+
+    def entry(self, node: OnnxNode, table: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+        """The operator's entry: methods are found in any case, but to ONNX an operator in another case is none."""
+        if node.op not in table:
+            raise ModelFileError(f"{self.where}: ONNX has no operator of this name; export the model again")
+        return table[node.op]
 
     on_exp = on_erf = on_softplus = on_selu = on_softsign = on_abs = on_neg = on_sqrt = on_log = on_mish = unary
     on_reciprocal = on_hardswish = on_sin = on_cos = unary
@@ -189,7 +195,7 @@ class FunctionImporter(PlaceImporter):
 
     def combined(self, node: OnnxNode) -> Value:
         """A sum, difference, product or quotient with a constant, or of two functions of one value; or a sum."""
-        operation, constant = _OPERATIONS[node.op], [self.is_constant(node, position) for position in (0, 1)]
+        operation, constant = self.entry(node, _OPERATIONS), [self.is_constant(node, position) for position in (0, 1)]
         if any(constant):
             value = self.value(node, 0 if constant[1] else 1)
             if isinstance(value, kinds.RawInput):
