@@ -266,3 +266,16 @@ def addition(rng: np.random.Generator) -> tuple[bytes, list[tuple[float, int]]]:
     )
     file.operator("ADD", 2, [a, b], y, "AddOptions", {"activation": 0})
     return file.bytes([a, b], y), kinds
+
+
+def product(rng: np.random.Generator) -> tuple[bytes, list[tuple[float, int]]]:
+    """MUL of two inputs of 256 values each; as `addition`."""
+    file, sa, sb = FileOfOthers(), draw_scale(rng), draw_scale(rng)
+    scale = float(np.float32(sa * sb * 65025.0 / rng.uniform(100, 1000)))
+    kinds = [(sa, draw_zero(rng)), (sb, draw_zero(rng)), (near(rng, scale, 0.5, 2.0), draw_zero(rng))]
+    a, b, y = (
+        file.tensor(name, (1, 256), "int8", scale=own, zero_point=zero)
+        for name, (own, zero) in zip("aby", kinds, strict=True)
+    )
+    file.operator("MUL", 2, [a, b], y, "MulOptions", {"activation": 0})
+    return file.bytes([a, b], y), kinds

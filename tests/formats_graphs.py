@@ -25,16 +25,23 @@ from edgebat.graph import (
     Lut,
     MaxPool1D,
     MeanPool1D,
+    Mul,
     Node,
     Pad1D,
     Requant,
     Reverse,
     Softmax,
+    Take,
     Tensor,
     check_graph,
 )
 from edgebat.graph.arithmetic import quantize_multiplier
-from edgebat.quantization.requant_search import choose_head_scale, choose_power_scale, choose_scale
+from edgebat.networks.products import product_requant
+from edgebat.quantization.requant_search import (
+    choose_head_scale,
+    choose_power_scale,
+    choose_scale,
+)
 
 META = {
     "task": {"name": "health"},
@@ -189,6 +196,21 @@ class GraphMaker:
             "shift", target.zero_point, -128, 127, one, one * shift, zero, np.array([2.0**-shift], np.float32), True
         )
         return self.append(Add(label, (source.name, other.name), label, multiplier, requant), target)
+
+    def mul(self, gate: Tensor) -> Tensor:
+        """The current tensor times ``gate``, scaled so that the product is proven equal to float32."""
+        label, source = self.label("mul"), self.current
+        wide = source.scale * gate.scale * 65025.0
+        wanted = self.target(label, source.shape, wide / self.rng.uniform(150, 400))
+        requant, target, exact = product_requant((source, gate), wanted)
+        assert exact
+        return self.append(Mul(label, (source.name, gate.name), label, requant), target)
+
+    def take(self, index: np.ndarray) -> Tensor:
+        """Values at ``index``, an array of places of the output's shape."""
+        label, source = self.label("take"), self.current
+        target = replace(source, name=label, shape=index.shape)
+        return self.append(Take(label, (source.name,), label, index.ravel().astype(np.int32)), target)
 
     def concat(self, other: Tensor) -> Tensor:
         label, source = self.label("concat"), self.current
@@ -375,6 +397,40 @@ def random_bidirectional(seed: int) -> IntGraph:
     return make.graph(f"bidirectional{seed}")
 
 
+def random_gated(seed: int) -> IntGraph:
+    """Gates of every kind: of equal shape, for channels (squeeze and excitation), for time steps; moved values between."""
+    rng = np.random.default_rng([seed, 7])
+    steps, channels = int(rng.integers(3, 12)), int(rng.integers(1, 9))
+    make = GraphMaker(rng, (steps, channels), rng.uniform(0.01, 0.1), int(rng.integers(-128, 128)))
+    for _ in range(rng.integers(1, 3)):
+        source = make.current
+        kind = int(rng.integers(3))
+        if kind == 0:
+            make.conv(source.shape[1], 1)
+            make.lut("sigmoid")
+        elif kind == 1:
+            make.average_pool(source.shape[0], 1)
+            make.flatten()
+            make.dense(source.shape[1])
+            make.lut("sigmoid")
+        else:
+            make.conv(1, 1)
+        gate, make.current = make.current, source
+        make.mul(gate)
+        index = np.arange(source.shape[0] * source.shape[1]).reshape(source.shape)
+        choice = rng.random()
+        if choice < 0.3:
+            make.take(index.T)
+        elif choice < 0.6:
+            make.take(rng.choice(index.ravel(), (int(rng.integers(1, 9)), int(rng.integers(1, 9)))))
+    make.flatten()
+    if rng.random() < 0.3:
+        make.take(np.arange(make.current.shape[0]).reshape(-1, 1))
+        make.flatten()
+    make.head(int(rng.integers(1, 8)))
+    return make.graph(f"gated{seed}")
+
+
 def random_padded(seed: int) -> IntGraph:
     """Padded pooling of either kind, convolutions between, softmax or a head; or an LSTM with a clipped cell."""
     rng = np.random.default_rng([seed, 5])
@@ -413,7 +469,7 @@ def random_padded(seed: int) -> IntGraph:
 
 FAMILIES = {
     "mlp": random_mlp, "cnn": random_cnn, "lstm": random_lstm, "gru": random_gru, "padded": random_padded,
-    "bidirectional": random_bidirectional,
+    "bidirectional": random_bidirectional, "gated": random_gated,
 }  # fmt: skip
 
 

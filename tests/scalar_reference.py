@@ -27,10 +27,12 @@ from edgebat.graph import (
     Lut,
     MaxPool1D,
     MeanPool1D,
+    Mul,
     Pad1D,
     Requant,
     Reverse,
     Softmax,
+    Take,
 )
 
 
@@ -85,6 +87,14 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
                     [requantize((a - zero) * first + (b - zero_other) * second, node.requant, 0)
                      for a, b in zip(*rows, strict=True)] for rows in zip(x, other, strict=True)
                 ]  # fmt: skip
+            case Mul():
+                values[node.output] = products(node, x, zero, values[node.inputs[1]], graph)
+            case Take():
+                flat = [v for row in x for v in row] if isinstance(x[0], list) else x
+                moved = iter([flat[int(place)] for place in node.index])
+                *rows, width = graph.tensors[node.output].shape
+                listed = [[next(moved) for _ in range(width)] for _ in range(rows[0] if rows else 1)]
+                values[node.output] = listed if rows else listed[0]
             case Concat():
                 values[node.output] = [a + b for a, b in zip(x, values[node.inputs[1]], strict=True)]
             case Lut():
@@ -130,6 +140,20 @@ def run(graph: IntGraph, window: np.ndarray) -> list:
             case Lstm():
                 values[node.output] = lstm(node, x, zero, graph.tensors[node.output].zero_point)
     return values[graph.output]
+
+
+def products(node: Mul, x: list, zero: int, gate: list, graph: IntGraph) -> list:
+    """Of vectors, or of rows with a gate of the same shape, one for every row, or one value a row."""
+    other = graph.tensors[node.inputs[1]].zero_point
+
+    def multiplied(row: list, factors: list) -> list:
+        factors = factors * len(row) if len(factors) == 1 else factors
+        return [requantize((a - zero) * (b - other), node.requant, 0) for a, b in zip(row, factors, strict=True)]
+
+    if not isinstance(x[0], list):
+        return multiplied(x, gate)
+    gates = gate if isinstance(gate[0], list) else [gate] * len(x)
+    return [multiplied(row, factors) for row, factors in zip(x, gates, strict=True)]
 
 
 def windows_of(node: MeanPool1D | FloatPool1D, x: list) -> list:

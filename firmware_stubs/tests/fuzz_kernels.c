@@ -9,7 +9,9 @@
  */
 #include "fuzz_layers.h"
 #include "edgebat_gru.h"
+#include "edgebat_mul.h"
 #include "edgebat_reverse.h"
+#include "edgebat_take.h"
 
 /*** Fully connected layers ***/
 
@@ -344,6 +346,48 @@ static void sum_of_two(fuzz_input_t *in, fuzz_result_t *result) {
     fuzz_free(x, 1);
 }
 
+static void product_and_places(fuzz_input_t *in, fuzz_result_t *result) {
+    plain_t p = {.rows = 1};
+    if (!choose_rounding(&p, in, 255 * 255, 0)) {
+        return;
+    }
+    const edgebat_rounding_t rounding = EDGEBAT_ROUNDING(p.n, p.split, p.up, p.zero_point);
+    const uint32_t rows = (uint32_t)fuzz_range(in, 1, 5), width = (uint32_t)fuzz_range(in, 1, 9);
+    const uint32_t gate = (uint32_t)fuzz_range(in, 0, 2); /* of each value, of channels, of time steps */
+    const uint32_t gates = (gate == 0U) ? rows * width : (gate == 1U) ? width : rows;
+    const int32_t zero_a = fuzz_range(in, -128, 127), zero_b = fuzz_range(in, -128, 127);
+    const edgebat_mul_t layer = {zero_a,
+                                 zero_b,
+                                 EDGEBAT_MULTIPLIER(p.n, p.up, p.k[0]),
+                                 rounding,
+                                 (uint16_t)rows,
+                                 (uint16_t)width,
+                                 (uint16_t)width,
+                                 (uint16_t)((gate == 0U)   ? width
+                                            : (gate == 1U) ? 0U
+                                                           : 1U),
+                                 (uint16_t)width,
+                                 (uint8_t)(gate != 2U)};
+    int8_t *const x = fuzz_memory(in, rows * width, 1);
+    int8_t *const b = fuzz_memory(in, gates, 1);
+    int8_t *const y = fuzz_memory(NULL, rows * width, 1);
+    edgebat_mul(&layer, x, b, y);
+    result->calls++;
+    fuzz_record(result, y, rows * width);
+    int8_t *const places = fuzz_memory(NULL, 2U * rows * width, 0);
+    for (uint32_t i = 0; i < rows * width; i++) {
+        places[2U * i] = (int8_t)fuzz_range(in, 0, (int32_t)(rows * width) - 1);
+        places[2U * i + 1U] = 0;
+    }
+    edgebat_take(places, x, y, width, rows, width);
+    result->calls++;
+    fuzz_record(result, y, rows * width);
+    fuzz_free(places, 0);
+    fuzz_free(y, 1);
+    fuzz_free(b, 1);
+    fuzz_free(x, 1);
+}
+
 static void elementwise(fuzz_input_t *in, fuzz_result_t *result) {
     const uint32_t count = 4U * (uint32_t)fuzz_range(in, 0, 6), rows = (uint32_t)fuzz_range(in, 0, 3);
     const int16_t low = (int16_t)fuzz_word(in), high = (int16_t)fuzz_word(in);
@@ -398,10 +442,11 @@ static void border(fuzz_input_t *in, fuzz_result_t *result) {
 
 void fuzz_variant(const uint8_t *data, size_t size, fuzz_result_t *result) {
     static void (*const parts[])(fuzz_input_t *, fuzz_result_t *) = {
-        fully_connected, fully_connected, convolution, lstm, gru, pooling, sum_of_two, elementwise, border,
+        fully_connected, fully_connected, convolution,        lstm,        gru,
+        pooling,         sum_of_two,      product_and_places, elementwise, border,
     };
     fuzz_input_t in = {data, size};
     for (int n = 0; n < 8 && (n == 0 || in.left != 0); n++) {
-        parts[fuzz_byte(&in) % 9U](&in, result);
+        parts[fuzz_byte(&in) % 10U](&in, result);
     }
 }

@@ -3,7 +3,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "edgebat_mul.h"
 #include "edgebat_reverse.h"
+#include "edgebat_take.h"
 #include "check.h"
 
 void setUp(void) {
@@ -69,6 +71,33 @@ static void test_reverse(void) {
     TEST_ASSERT_EQUAL_INT8_ARRAY(expected, y, 12);
 }
 
+static void test_a_gate_of_channels_and_one_of_time_steps(void) {
+    const int8_t x[4] = {10, -128, 127, 4}, gate[2] = {6, -2};
+    /* (x - 4) * (gate - 2) / 4, halves up, plus 1 */
+    edgebat_mul_t layer = {4, 2, EDGEBAT_MULTIPLIER(2, 0, 1), EDGEBAT_ROUNDING(2, 0, 0, 1), 2, 2, 2, 0, 2, 1};
+    int8_t y[4];
+    edgebat_mul(&layer, x, gate, y);
+    const int8_t by_channel[4] = {7, 127, 124, 1};
+    TEST_ASSERT_EQUAL_INT8_ARRAY(by_channel, y, 4);
+    layer.b_row = 1;
+    layer.own = 0;
+    edgebat_mul(&layer, x, gate, y);
+    const int8_t by_step[4] = {7, -128, -122, 1};
+    TEST_ASSERT_EQUAL_INT8_ARRAY(by_step, y, 4);
+}
+
+static void test_take_moves_values_to_padded_rows(void) {
+    int8_t x[300];
+    for (int32_t i = 0; i < 300; i++) {
+        x[i] = (int8_t)(i % 100);
+    }
+    const int8_t places[8] = {43, 1, 0, 0, 5, 0, (int8_t)200, 0}; /* 299, 0, 5, 200 */
+    int8_t y[6] = {9, 9, 9, 9, 9, 9};
+    edgebat_take(places, x, y, 3, 2, 2);
+    const int8_t expected[6] = {99, 0, 9, 5, 0, 9};
+    TEST_ASSERT_EQUAL_INT8_ARRAY(expected, y, 6);
+}
+
 static void test_fill(void) {
     int8_t y[6] = {1, 1, 1, 1, 1, 1};
     edgebat_fill(y, 4, -7);
@@ -97,6 +126,8 @@ int main(void) {
     RUN_TEST(test_lut_covers_both_ends);
     RUN_TEST(test_copy_leaves_padding_alone);
     RUN_TEST(test_reverse);
+    RUN_TEST(test_a_gate_of_channels_and_one_of_time_steps);
+    RUN_TEST(test_take_moves_values_to_padded_rows);
     RUN_TEST(test_fill);
     RUN_TEST(test_max_pool_with_overlapping_windows);
     RUN_TEST(test_crc32_of_the_published_check_string);

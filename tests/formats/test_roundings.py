@@ -16,10 +16,10 @@ from tflite_micro.python.tflite_micro import runtime as tflite_micro
 from edgebat.errors import ModelFileError
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.formats.tflite.read import tflite_graph
-from edgebat.graph import Add, IntGraph, Tensor
+from edgebat.graph import Add, IntGraph, Mul, Tensor
 from edgebat.runtime import Engine
 from edgebat.runtime.kernels import build_kernel
-from tests.foreign_files import OPERATORS, FileOfOthers, addition
+from tests.foreign_files import OPERATORS, FileOfOthers, addition, product
 
 FILES = 1000 if os.environ.get("EDGEBAT_TEST_SCALE") == "full" else 50
 WINDOWS = 20
@@ -89,6 +89,19 @@ def test_a_sum_gives_the_integers_of_its_engine_for_every_pair(engine: str) -> N
         tensors = {name: Tensor(name, (256,), "int8", *kind) for name, kind in zip("aby", kinds, strict=True)}
         multipliers, requant = ROUNDINGS[engine].add((tensors["a"], tensors["b"]), tensors["y"], (-128, 127))
         kernel = build_kernel(Add("sum", ("a", "b"), "y", multipliers, requant), tensors)
+        a, b = np.repeat(PAIRS[:, None], 256, axis=1), np.repeat(PAIRS[None], 256, axis=0)
+        np.testing.assert_array_equal(
+            kernel(a.astype(np.float64), b.astype(np.float64)), ENGINES[engine](content, a, b), f"{seed}"
+        )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_product_gives_the_integers_of_its_engine_for_every_pair(engine: str) -> None:
+    for seed in range(max(FILES // 10, 5)):
+        content, kinds = product(np.random.default_rng([98, seed]))
+        tensors = {name: Tensor(name, (256,), "int8", *kind) for name, kind in zip("aby", kinds, strict=True)}
+        requant = ROUNDINGS[engine].gate((tensors["a"], tensors["b"]), tensors["y"], (-128, 127))
+        kernel = build_kernel(Mul("product", ("a", "b"), "y", requant), tensors)
         a, b = np.repeat(PAIRS[:, None], 256, axis=1), np.repeat(PAIRS[None], 256, axis=0)
         np.testing.assert_array_equal(
             kernel(a.astype(np.float64), b.astype(np.float64)), ENGINES[engine](content, a, b), f"{seed}"

@@ -101,6 +101,20 @@ def one_operator(name: str) -> IntGraph:
         case "concat":
             make.max_pool(1, 1)
             make.concat(source)
+        case "product":
+            make.conv(3, 1)
+            make.mul(source)
+        case "gate of channels":
+            make.average_pool(8, 1)
+            make.flatten()
+            gate, make.current = make.current, source
+            make.mul(gate)
+        case "gate of time steps":
+            gate = make.conv(1, 1)
+            make.current = source
+            make.mul(gate)
+        case "transposed":
+            make.take(np.arange(24).reshape(8, 3).T)
         case "last step":
             make.last_step()
         case "head":
@@ -113,7 +127,8 @@ def one_operator(name: str) -> IntGraph:
 
 OPERATORS = [
     "dense per step", "flatten, dense", "causal convolution", "strided convolution", "depthwise", "max pool",
-    "average pool", "global average pool", "add", "concat", "last step", "head", "tanh", "sigmoid", "square",
+    "average pool", "global average pool", "add", "product", "gate of channels", "gate of time steps", "transposed",
+    "concat", "last step", "head", "tanh", "sigmoid", "square",
 ]  # fmt: skip
 
 
@@ -201,7 +216,7 @@ def set_to(target: dict[str, Any], **values: Any) -> None:
         (lambda m, g: set_to(m["operator_codes"][0], code=118, deprecated_code=118), "builtin operator number 118"),
         (lambda m, g: set_to(m["operator_codes"][0], custom_code="Mine"), "custom operator 'Mine'"),
         (lambda m, g: set_to(g["tensors"][0], type=2), "is int32 with 1 scales"),
-        (lambda m, g: set_to(g["tensors"][0], shape=[1, 1 << 30, 64]), "only flattens"),
+        (lambda m, g: set_to(g["tensors"][0], shape=[1, 1 << 30, 64]), "more than the 1048576 allowed"),
         (lambda m, g: set_to(g["tensors"][0]["quantization"], scale=[float("nan")]), "finite numbers > 0"),
         (lambda m, g: set_to(g["tensors"][0]["quantization"], scale=[0.1, 0.1]), "another number of zero points"),
         (lambda m, g: set_to(g["tensors"][0]["quantization"], zero_point=[300]), "zero point 300"),

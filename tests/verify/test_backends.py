@@ -37,6 +37,8 @@ ANSWERS = {
     "softmax": "numpy tflite onnx c",
     "reverse": "numpy tflite onnx c",
     "clipped_lstm": "numpy tflite onnx c",
+    "mul": "numpy tflite onnx c",
+    "take": "numpy tflite onnx c",
 }
 """Who runs which operator; the others refuse it. ``ptq`` has float layers of its own and is asked for what it writes."""
 TABLE = {engine.name: engine for engine in (NUMPY, *ENGINES)}
@@ -86,6 +88,11 @@ def alone(op: str) -> IntGraph:
             make.float_pool(4, 2, (1, 2), count_padding=False)
         case "softmax":
             make.softmax()
+        case "mul":
+            make.max_pool(1, 1)
+            make.mul(source)
+        case "take":
+            make.take(np.arange(24).reshape(8, 3)[::2, [2, 0]].T)
         case "reverse":
             make.reverse()
         case "clipped_lstm":

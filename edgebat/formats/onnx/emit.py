@@ -274,7 +274,7 @@ class _Emitter:
 
     def take(self, node: ops.Take, source: Tensor, target: Tensor) -> None:
         whole = int(np.prod(source.shape))
-        flat = self.onnx.constant(f"{node.name}/flat", [-1, whole], "int64")
+        flat = self.onnx.constant(f"{node.name}/flat_shape", [-1, whole], "int64")
         index = self.onnx.constant(f"{node.name}/index", node.index, "int32")
         shape = self.onnx.constant(f"{node.name}/shape", [-1, *target.shape], "int64")
         values = self.onnx.emit("Reshape", [self.sequence(source.name), flat], f"{target.name}/flat")

@@ -6,6 +6,7 @@ to the caller. ``meta["foreign"]`` says in which layout and type the file takes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.ancestry import read_nodes
 from edgebat.formats.float32 import within_float32
 from edgebat.formats.onnx import values as kinds
-from edgebat.formats.onnx.model import MICROSOFT, OnnxGraph, OnnxNode
+from edgebat.formats.onnx.model import DTYPE_OF, MICROSOFT, OnnxGraph, OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Linear, Loose, Quantized, QuantizedConstant, Value
 from edgebat.formats.roundings import Rounding
 from edgebat.formats.roundings.base import elu_table
@@ -137,8 +138,14 @@ class ImporterBase:
         inputs = [self.file.initializers.get(name) for name in node.inputs if name]
         if node.op == "Constant":
             result = np.asarray(next(iter(node.attributes.values()), np.zeros(0)))
+        elif node.op == "ConstantOfShape" and inputs and inputs[0] is not None and inputs[0].size < 9:
+            value, sizes = node.attributes.get("value"), inputs[0].ravel().tolist()
+            fill = value.ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else np.float32(0)
+            if min(sizes, default=1) >= 0 and math.prod(sizes) <= 1 << 20:
+                result = np.full(sizes, fill)
         elif node.op in ("Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape") and inputs and inputs[0] is not None:
-            result = inputs[0].astype(np.int64) if node.op == "Cast" and inputs[0].dtype.kind in "iu" else inputs[0]
+            kind = DTYPE_OF.get(int(str(node.attributes.get("to", 0))), "int64") if node.op == "Cast" else ""
+            result = inputs[0].astype(kind) if kind and inputs[0].dtype.kind in "iu" else inputs[0]
         if result is None or len(node.outputs) != 1:
             return False
         self.file.initializers[node.outputs[0]] = result

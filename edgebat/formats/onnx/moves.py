@@ -11,7 +11,7 @@ import numpy as np
 from edgebat.arrays import IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.onnx import values as kinds
-from edgebat.formats.onnx.model import OnnxNode
+from edgebat.formats.onnx.model import DTYPE_OF, OnnxNode
 from edgebat.formats.onnx.places import Placed
 from edgebat.formats.onnx.values import Loose, Quantized, Value
 from edgebat.formats.onnx.windows import WindowImporter
@@ -50,6 +50,16 @@ class MoveImporter(WindowImporter):
         return self.value(node, 0)
 
     on_dropout = on_identity
+
+    def on_cast(self, node: OnnxNode) -> Value:
+        """To the type that a value has: torch writes one behind every QuantizeLinear."""
+        value, kind = self.value(node, 0), DTYPE_OF.get(int(str(node.attributes.get("to", 0))), "")
+        same = "float32" if not isinstance(value, Quantized) else "uint8" if value.unsigned else "int8"
+        if kind != same or isinstance(value, Loose | kinds.QuantizedConstant | kinds.RawInput):
+            raise ModelFileError(
+                f"{self.where} converts to {kind or 'another type'}; edgebat reads a Cast to the same type"
+            )
+        return value
 
     def on_transpose(self, node: OnnxNode) -> Value:
         perm, value = node.attributes.get("perm"), self.value(node, 0)

@@ -105,7 +105,7 @@ class Importer(MoveImporter):
         attributes = node.attributes
         if attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0 or attributes.get("transA", 0):
             raise ModelFileError(f"{self.where} has alpha, beta or transA; edgebat runs y = x w + b")
-        bias = self.dequantized_bias(node, 2)
+        bias = self.dequantized_bias(node, 2, self.dequantized_weights(node, 1))
         return self.dense(
             self.quantized(node), self.dequantized_weights(node, 1), bool(attributes.get("transB", 0)), bias
         )
@@ -114,7 +114,7 @@ class Importer(MoveImporter):
         return self.dense(self.quantized(node), self.dequantized_weights(node, 1), False, None)
 
     def on_conv(self, node: OnnxNode) -> Value:
-        bias = self.dequantized_bias(node, 2)
+        bias = self.dequantized_bias(node, 2, self.dequantized_weights(node, 1))
         return self.convolution(node, self.quantized(node), self.dequantized_weights(node, 1), bias)
 
     def dequantized_weights(self, node: OnnxNode, position: int) -> QuantizedConstant:
@@ -123,9 +123,18 @@ class Importer(MoveImporter):
             raise ModelFileError(f"{self.where}: its weights {node.inputs[position]!r} are no int8 constant")
         return value
 
-    def dequantized_bias(self, node: OnnxNode, position: int) -> Array | None:
+    def dequantized_bias(self, node: OnnxNode, position: int, weight: QuantizedConstant) -> Array | None:
+        """A bias of int32; one of float32 as ONNX Runtime quantizes it before it fuses the layer."""
         if not self.has(node, position):
             return None
+        known = self.file.initializers.get(node.inputs[position])
+        if known is not None and known.dtype == np.float32:
+            scale = np.float32(self.quantized(node).tensor.scale) * weight.scale
+            with np.errstate(over="ignore"):
+                steps = np.rint(known.ravel() / scale)
+            if not (np.abs(steps) < 1 << 31).all():
+                raise ModelFileError(f"{self.where}: its bias is {known.ravel()[:4]}, beyond 32 bits of its scale")
+            return steps.astype(np.int32)
         value = self.value(node, position)
         if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int32:
             raise ModelFileError(f"{self.where}: its bias {node.inputs[position]!r} is no int32 constant")

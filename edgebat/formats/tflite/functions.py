@@ -10,6 +10,7 @@ from edgebat.formats.ancestry import common
 from edgebat.formats.float32 import gelu, gelu_tanh
 from edgebat.formats.rounding import float_engine, float_requant, real_multiplier, recover_shift
 from edgebat.formats.roundings.hard_swish import hard_swish
+from edgebat.formats.takes import roots
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.pooling import PoolingImporter
 from edgebat.formats.tflite.rules import function_table
@@ -86,7 +87,14 @@ class FunctionImporter(PoolingImporter):
         return self.rounding.gate((a, b), target, bounds)
 
     def flatten(self, source: Tensor, name: str) -> Tensor:
-        """The values of a window as one vector, as a tensor of this name."""
+        """The values of a window as one vector: a tensor that holds them already, or one of this name."""
+        order = np.arange(int(np.prod(source.shape)))
+        for held, place in roots(self.nodes, source.name, order):
+            if self.tensors[held].shape == order.shape and np.array_equal(place, order):
+                return self.tensors[held]
+        made = (node for node in self.nodes if isinstance(node, ops.Flatten) and node.inputs == (source.name,))
+        if (known := next(made, None)) is not None:
+            return self.tensors[known.output]
         target = Tensor(name, (int(np.prod(source.shape)),), source.dtype, source.scale, source.zero_point)
         self.tensors[name] = target
         self.nodes.append(ops.Flatten(name, (source.name,), name))

@@ -45,7 +45,8 @@ class MoveImporter(FunctionImporter):
             return
         target = self.declare(tensor, operator.where, shape)
         label, own = self.label(target), self.hint(target)
-        node = plain_move(label, source, index, target) if own.get("op") != ops.Take.op else None
+        cut = operator.kind in ("STRIDED_SLICE", "SLICE", "GATHER")
+        node = plain_move(label, source, index, target, step=cut) if own.get("op") != ops.Take.op else None
         self.nodes.append(node or moved(self.nodes, label, source, index, target, str(own.get("source", ""))))
 
     def held(self, source: Tensor, index: IntArray) -> Iterator[str]:
@@ -193,7 +194,8 @@ class MoveImporter(FunctionImporter):
         if len(found) != len(operator.outputs):
             raise ModelFileError(f"{operator.where} has {len(operator.outputs)} outputs for {len(found)} parts")
         for place, part in enumerate(found):
-            self.move(operator, source, part, place)
+            if part.size:  # what is empty nobody can read
+                self.move(operator, source, part, place)
 
     def on_unpack(self, operator: FileOperator) -> None:
         source, index = self.before(operator)
@@ -226,7 +228,7 @@ class MoveImporter(FunctionImporter):
         self.move(operator, source, np.flip(index, tuple(axes)))
 
     def renamed(self, source: Tensor, target: Tensor) -> Tensor:
-        """``source`` with the scale of ``target``: converters write another one behind an LSTM, and engines copy integers."""
+        """``source`` with the scale of ``target``: converters write another behind an LSTM, and engines copy integers."""
         if (source.scale, source.zero_point) == (target.scale, target.zero_point):
             return source
         name = f"{target.name}/renamed"

@@ -312,7 +312,13 @@ class _Writer(FileBuilder):
             raise ModelFileError(f"node {node.name!r} (mul): only a shift requantization is exact in TFLite")
         factor = np.array([self.graph.tensors[node.inputs[1]].scale], np.float32)
         options = {"activation": self.requant(node, source, target, factor)}
-        self.operator("MUL", 2, [self.index[n] for n in node.inputs], self.index[target.name], "MulOptions", options)
+        second = self.graph.tensors[node.inputs[1]]
+        inputs = [self.index[name] for name in node.inputs]
+        if len(second.shape) < len(source.shape):  # XNNPACK takes factors of equal rank
+            shape = (*self.lead, 1, *second.shape)
+            inputs[1] = self.activation(second, shape, f"/gate of {node.name}")
+            self.reshape(self.index[second.name], inputs[1], np.array([-1, *shape[1:]], np.int32), f"{node.name}/gate")
+        self.operator("MUL", 2, inputs, self.index[target.name], "MulOptions", options)
 
     def take(self, node: ops.Take, source: Tensor, target: Tensor) -> None:
         """GATHER from all values as one vector, and their shape."""
