@@ -21,7 +21,7 @@ from edgebat.errors import DataError, OutsideGround
 from edgebat.files import Json
 from edgebat.foreign import border_of, predict_array
 from edgebat.graph import IntGraph
-from edgebat.graph.origin import graph_ground, synthetic_note
+from edgebat.graph.origin import graph_ground, graph_interval, synthetic_note
 from edgebat.models import DeviceOutputs, load_model, run_int8
 from edgebat.paths import shipped
 from edgebat.runtime.refusal import Refusal, row_limits
@@ -191,6 +191,9 @@ def as_table(graph: IntGraph, prediction: Prediction) -> str:
     widths = [max(map(len, column)) for column in zip(head_row, *rows, strict=True)]
     lines = ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in [head_row, *rows]]
     lines.append(task.legend(spec))
+    if interval := graph_interval(graph):
+        lines.append(f"low, high: the true value lies between them {interval.nominal:.0%} of the time, on cells like those "
+                     "it has learnt from.")  # fmt: skip
     if note := synthetic_note(graph):
         lines.append(note)
     for reason in sorted({reason for reason in prediction.reasons if reason}):

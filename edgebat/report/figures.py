@@ -96,7 +96,7 @@ def domain_chart(points: DomainPoints, title: str) -> str:
     limit = float(np.sqrt(points["limit"]))
     right, top = max(float(score.max(initial=0.0)), 1.2 * limit), float(np.nanmax(error, initial=0.0)) or 1.0
     chart = Chart((0.0, 1.05 * right), (0.0, 1.05 * top), "distance from the training data, steps of the input",
-                  f"error of {points['what']}", title, 420, 260)  # fmt: skip
+                  f"error of {points['what'].replace(', %', ', points')}", title, 420, 260)  # fmt: skip
     inside = score <= limit
     chart.dots(score[inside], error[inside], "c1", 2.0).dots(score[~inside], error[~inside], "c2", 2.0)
     return chart.line((limit, limit), (0.0, 1.05 * top), "c5", dashed=True).svg()

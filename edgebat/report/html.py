@@ -137,8 +137,8 @@ def _figures(
         ],
         "domain": [
             {"svg": safe(domain_chart(points, full_label(rows[key]))), "caption": full_label(rows[key])}
-            for key, trust in card["trust"].items()
-            if key in card["shown_models"] and (points := trust["domain"]) is not None
+            for key in card["shown_models"]
+            if key in card["trust"] and (points := card["trust"][key]["domain"]) is not None
         ],
         "parity": [
             {"svg": safe(parity(of, windows, predictions[s.key], s.style, s.label)), "caption": s.label} for s in pair

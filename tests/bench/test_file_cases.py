@@ -34,6 +34,10 @@ def test_an_estimate_is_near_or_refused(name: str, allowed: float, tmp_path: Pat
         ("current offset of 50 mA", "the current stands at 0.05 A, and over 13 cycles"),
         ("current offset of -30 mA", "the current stands at -0.03 A"),
         (
+            "constant-voltage part with the other sign",
+            "14 times the current turns its direction and the voltage does not",
+        ),
+        (
             "voltage 20 mV too high",
             "charges end at 4.220 V, and chargers hold 4.20 V: if the voltage is read 20 mV too high",
         ),

@@ -18,7 +18,7 @@ from edgebat.graph.origin import graph_interval
 from edgebat.interval import interval_of
 from edgebat.models import run_int8
 from edgebat.runs.ground import GroundSettings
-from edgebat.runs.interval import Fold, IntervalCells, bounded, with_interval, with_unseen
+from edgebat.runs.interval import Fold, IntervalCells, at_least_own, bounded, with_interval, with_unseen
 from edgebat.runs.recipe import check_recipe
 from edgebat.tasks.base import task
 from edgebat.tasks.health import HealthWindows
@@ -94,6 +94,18 @@ def test_each_student_is_asked_about_the_cells_it_does_not_know(
     for number, asked in ((0, higher), (1, graph)):
         rows = found.unseen.fold == number
         np.testing.assert_array_equal(found.unseen.estimate[rows], run_int8(asked, found.x[rows]).physical()["soh"])
+
+
+def test_a_student_whose_teacher_misled_it_is_no_better_than_it_is(graph: IntGraph, windows: HealthWindows) -> None:
+    right = run_int8(graph, windows.x).physical()["soh"]
+    head, fold = bounded(HEALTH, windows), windows.cell % SETTINGS.folds
+    for off, unseen, expected in ((0.05, 0.02, 0.05), (0.005, 0.02, 0.02)):
+        found = at_least_own(
+            graph, head, Shown(windows.x, right - off, windows.cell, None, Unseen(right - off + unseen, fold))
+        )
+        assert found.unseen is not None
+        assert np.abs(found.unseen.estimate - found.measured) == pytest.approx(expected)
+        np.testing.assert_array_equal(found.unseen.fold, fold)
 
 
 def test_the_file_says_how_it_was_made(graph: IntGraph, windows: HealthWindows) -> None:

@@ -254,8 +254,9 @@ def test_predictions_survive_their_file(tmp_path: Path, windows: HealthWindows) 
     assert np.array_equal(load_predictions(tmp_path / "p")["soh"], windows.soh)
 
 
+@pytest.mark.parametrize("folds", [0, 4])
 def test_with_intervals_the_narrowest_that_held_is_to_be_taken(
-    steps: dict[str, Any], windows: HealthWindows, predictions: dict[str, dict[str, Any]]
+    folds: int, steps: dict[str, Any], windows: HealthWindows, predictions: dict[str, dict[str, Any]]
 ) -> None:
     recipe = check_recipe(
         {
@@ -263,8 +264,8 @@ def test_with_intervals_the_narrowest_that_held_is_to_be_taken(
             "task": {"name": "health", "increments": 4, "context": 3, "horizon": 10},
             "teacher": {"name": "ic2ml"},
             "students": [{"kind": "mlp"}, {"kind": "lstm"}],
-            "data": {"split": {"calibration": 0.2}},
-            "interval": {"coverage": 0.9},
+            "data": {"split": {"calibration": 0.0 if folds else 0.2}},
+            "interval": {"coverage": 0.9, "folds": folds},
         }
     )
     # Half a width around the estimate, which is 0.01 too high, 0.02 for the MLP without a teacher.
@@ -277,8 +278,9 @@ def test_with_intervals_the_narrowest_that_held_is_to_be_taken(
         steps["quantize"][key.removesuffix("_int8")]["trust"] = {
             "held": held, "windows": 40, "refused": {"a charge <unlike> the others": 2}, "domain": points
         }  # fmt: skip
-    steps["data"]["counts"]["calibration"] = steps["data"]["counts"]["val"]
-    steps["data"]["split"]["calibration"] = ["TINY/c1"]
+    if not folds:
+        steps["data"]["counts"]["calibration"] = steps["data"]["counts"]["val"]
+        steps["data"]["split"]["calibration"] = ["TINY/c1"]
     versions: dict[str, Any] = {"edgebat": "1", "python": "3", "machine": "m", "packages": {}, "tools": {}}
     card = build_card(recipe, RunResults(steps, versions, [], windows, predictions, "teacher ic2ml"))
     # The LSTM without a teacher has the smallest error and never holds; of the others the taught MLP is the narrowest.
@@ -293,5 +295,9 @@ def test_with_intervals_the_narrowest_that_held_is_to_be_taken(
     assert "a charge &lt;unlike&gt; the others" in page
     assert 'class="band ' in page
     assert "its 90% interval" in page
+    assert ("each by a student of its kind that had not learnt from it" in page) == bool(folds)
+    assert ("4 cells that taught and tested nobody" in page) == (not folds)
+    assert "Median width, points" in page
+    assert page.index("MLP: error over distance") < page.index("LSTM: error over distance")
     assert "where intervals held, the narrowest one" in page
     json.dumps(card, allow_nan=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebat.arrays import Float64, Int64
+from edgebat.arrays import Bool, Float64, Int64
 from edgebat.data.readers.choose import Remarks, Unit
 from edgebat.data.readers.names import shown_unit
 from edgebat.data.readers.raw import turning_points
@@ -36,6 +36,8 @@ COUNTER_STEPS = 10
 """Fewest values of a counter in a swing that it is compared by."""
 LONE = 3.0
 """Times the largest usual current (all but the largest hundredth) above which a single sample is looked at."""
+STAYS = 4
+"""Samples after a turn of the current by which the voltage would have moved."""
 OFFSET = (0.005, 0.06)
 """Shares of the usual current between which one that never rests may be an offset."""
 OFFSET_BALANCE = 0.3
@@ -200,11 +202,11 @@ def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
     lone = 1 + np.flatnonzero(large[1:-1] & ~large[:-2] & ~large[2:])
     if not lone.size or not usual > 0.0:
         return ""
-    step, moves = np.abs(np.diff(current_a)), np.abs(np.diff(voltage_v))
-    switched = (step > 0.2 * usual) & ~large[1:] & ~large[:-1]
-    if not switched.any():
+    ohm = _ohm(voltage_v, current_a, 0.2 * usual, large)
+    if ohm is None:
         return ""
-    expected = float(np.median(moves[switched] / step[switched])) * np.maximum(step[lone - 1], step[lone])
+    step, moves = np.abs(np.diff(current_a)), np.abs(np.diff(voltage_v))
+    expected = ohm * np.maximum(step[lone - 1], step[lone])
     still = lone[np.maximum(moves[lone - 1], moves[lone]) < 0.2 * expected]
     if not still.size:
         return ""
@@ -212,6 +214,38 @@ def lone_currents(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
         f"{still.size} single samples have a current of up to {size[still].max():.4g} (first in row {int(still[0]) + 1}), "
         f"where 99 % of all have at most {usual:.4g}, and the voltage does not move in them: damaged values; delete those "
         "rows, or say --set current_unit=A (or mA) to keep them"
+    )
+
+
+def _ohm(voltage_v: Float64, current_a: Float64, least: float, without: Bool) -> float | None:
+    """By how much the voltage usually moves for a step of the current of more than ``least``; None where there is none."""
+    step, moves = np.abs(np.diff(current_a)), np.abs(np.diff(voltage_v))
+    switched = (step > least) & ~without[1:] & ~without[:-1]
+    return float(np.median(moves[switched] / step[switched])) if switched.any() else None
+
+
+def turned_in_place(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
+    """What to ask about a current [S] that turns from one direction to the other while the voltage stays where it is, as in
+    the constant-voltage part of a charge that is logged with the other sign; "" for none."""
+    size = np.abs(current_a)
+    if by_user or size.size < 50:
+        return ""
+    some = size[:: size.size // MAX_TURN_SAMPLES + 1]
+    least = 0.2 * (float(np.median(some[some > 0.0])) if some.any() else np.inf)
+    large = size > least
+    at = np.flatnonzero(large[:-STAYS] & large[1 : 1 - STAYS] & (current_a[:-STAYS] * current_a[1 : 1 - STAYS] < 0.0))
+    ohm = _ohm(voltage_v, current_a, least, np.zeros(size.size, dtype=np.bool_))
+    if ohm is None:
+        return ""
+    for later in range(1, STAYS + 1):
+        expected = ohm * np.abs(current_a[at + later] - current_a[at])
+        still = np.abs(voltage_v[at + later] - voltage_v[at]) < 0.2 * expected
+        at = at[still & (current_a[at + later] * current_a[at] < 0.0)]
+    if at.size < 2:
+        return ""
+    return (
+        f"{at.size} times the current turns its direction and the voltage does not move (first after row {int(at[0]) + 1}): "
+        "a part of each charge has the other sign; give it the right one, or say --set current_unit=A (or mA) to keep it"
     )
 
 
@@ -239,7 +273,9 @@ def current_offset(time_s: Float64, current_a: Float64, swings: Swings) -> str:
     """
     usual = float(np.median(np.abs(current_a[swings.first]))) if swings.first.size else 0.0
     resting = current_a[np.abs(current_a) < OFFSET[1] * usual]
-    offset = float(np.median(resting)) if resting.size >= FEWEST_RESTING else 0.0
+    if resting.size < FEWEST_RESTING:
+        return ""
+    offset = float(np.median(resting))
     if abs(offset) < OFFSET[0] * usual or (np.abs(resting - offset) > abs(offset) / 2).mean() > 0.1:
         return ""
     # From the beginning of a charge to that of another, as many charges as discharges.

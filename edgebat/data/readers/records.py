@@ -26,6 +26,7 @@ from edgebat.data.readers.plausible import (
     full_swings,
     lone_currents,
     temperature_in_degc,
+    turned_in_place,
     voltage_in_v,
 )
 from edgebat.data.readers.profiles import ROLE_KEYS, Profile, load_profile, name_and_factor, shipped
@@ -50,6 +51,7 @@ MAX_JUDGED = 500_000
 """Samples that units are judged by; of more every n-th."""
 NO_READING = 1e9
 """From here on a voltage or current is an instrument's mark for no value (9.9e37 is Keithley's), in whatever unit."""
+JUDGES = (lone_currents, turned_in_place, coarse_current)
 COUNTERS = ("charge_ah", "discharge_ah")
 
 
@@ -185,7 +187,7 @@ def _series(chosen: Chosen) -> list[Records]:
     rows = valued & _one_channel(chosen, valued)
     one = slice(None) if rows.all() else rows
     by_user = chosen.unit("current").by_user
-    remarks.questions += [judge(voltage[one], current[one], by_user) for judge in (lone_currents, coarse_current)]
+    remarks.questions += [judge(voltage[one], current[one], by_user) for judge in JUDGES]
     if any(remarks.questions):
         raise AmbiguousFile(chosen.path, *filter(None, remarks.questions))
     good = valued & np.isfinite(series.time_s)
