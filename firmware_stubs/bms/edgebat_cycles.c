@@ -18,6 +18,10 @@ int64_t edgebat_bms_sum(int64_t charge, int64_t part) {
     return ((charge < MOST_CHARGE) && (charge > -MOST_CHARGE)) ? (charge + part) : charge;
 }
 
+uint64_t edgebat_bms_ratio(uint64_t value, uint64_t over) {
+    return (value + (over / 2U)) / over;
+}
+
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over) {
     return (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / over);
 }
@@ -46,19 +50,16 @@ void edgebat_bms_count_cycle(edgebat_t *battery) {
     battery->revision++;
 }
 
-/* What lies in the swing, after `out` has left it and `in` has come; never below nothing. */
-static uint64_t moved(uint64_t swing, uint64_t in, uint64_t out) {
-    return (swing + in > out) ? (swing + in - out) : 0U;
+/* What lies in a swing once `part` has come, or has left it; never below nothing. */
+static EDGEBAT_APART uint64_t moved(uint64_t swing, int64_t part) {
+    return ((part < 0) && (swing < (uint64_t)-part)) ? 0U : (swing + (uint64_t)part);
 }
 
 /* Net discharge of a cycle's part, then as much net charge: what brakes give back on the way makes none. */
-static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharged) {
-    const uint64_t part = edgebat_bms_part(battery, CYCLE_PART);
+static void follow_swing(edgebat_t *battery, int64_t part) {
     const uint8_t armed = battery->armed;
-    const uint64_t in = (armed != 0U) ? charged : discharged;
-    const uint64_t out = (armed != 0U) ? discharged : charged;
-    battery->swing = moved(battery->swing, in, out);
-    if (battery->swing < part) {
+    battery->swing = moved(battery->swing, (armed != 0U) ? part : -part);
+    if (battery->swing < edgebat_bms_part(battery, CYCLE_PART)) {
         /* not yet */
     } else if (armed != 0U) {
         edgebat_bms_count_cycle(battery);
@@ -72,10 +73,8 @@ static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharg
 }
 
 void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
-    const uint64_t charged = (part > 0) ? (uint64_t)part : 0U;
-    const uint64_t discharged = (part < 0) ? (uint64_t)-part : 0U;
     if (battery->throughput < MOST_THROUGHPUT) {
-        battery->throughput += charged + discharged;
+        battery->throughput += (uint64_t)((part < 0) ? -part : part);
     }
     if ((battery->throughput >= (((uint64_t)battery->efc + 1U) * edgebat_bms_part(battery, 2U))) &&
         (battery->efc < UINT16_MAX)) {
@@ -83,8 +82,8 @@ void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
         battery->weigh |= EDGEBAT_WEIGH_AGE;
     }
     if (battery->above != 0U) {
-        battery->above = moved(battery->above, charged, discharged);
+        battery->above = moved(battery->above, part);
     }
-    follow_swing(battery, charged, discharged);
+    follow_swing(battery, part);
     edgebat_bms_count_anchor(battery, part, dt_ms);
 }

@@ -44,11 +44,12 @@ static uint8_t is_known(const edgebat_t *battery) {
 
 static uint32_t sum_of_row(const edgebat_t *battery) {
     const int32_t *const row = edgebat_bms_row(battery);
-    uint64_t sum = 0U;
+    uint32_t sum = 0U;
     for (uint32_t i = 0U; i < battery->model->increments; i++) {
-        sum += (uint32_t)row[i];
+        const uint32_t more = (uint32_t)row[i];
+        sum = (more > UINT32_MAX - sum) ? UINT32_MAX : (sum + more);
     }
-    return (uint32_t)((sum > UINT32_MAX) ? UINT32_MAX : sum);
+    return sum;
 }
 
 /* How far the window reaches back, about: each row that leaves takes an equal part of it along. A gap so long
@@ -64,7 +65,7 @@ static void follow_gap(edgebat_t *battery) {
     } else {
         const uint32_t left =
             (battery->rows == model->context) ? (battery->span / (uint32_t)model->context) : 0U;
-        const uint64_t span = ((uint64_t)battery->span - left) + gap;
+        const uint32_t span = (battery->span - left) + gap;
         battery->span = (uint16_t)((span > UINT16_MAX) ? UINT16_MAX : span);
     }
 }
@@ -214,8 +215,8 @@ EDGEBAT_SELDOM int edgebat_step(edgebat_t *battery) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
     }
-    const int code = go_on(battery);
     battery->idle_steps = (battery->idle_steps < UINT32_MAX) ? (battery->idle_steps + 1U) : UINT32_MAX;
+    const int code = go_on(battery);
     if (code != EDGEBAT_OK) {
         return code;
     }
