@@ -23,16 +23,18 @@
 #define SPREAD_PART 20U
 
 /* Pulses, as from braking, are no charges that anybody asks about. */
+static EDGEBAT_APART uint8_t is_pulse(const edgebat_t *battery) {
+    return ((uint64_t)battery->charge < edgebat_bms_part(battery, PULSE_PART)) ? 1U : 0U;
+}
+
 static void say(edgebat_t *battery) {
-    if ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART)) {
-        battery->charge_ended = battery->reason;
-    }
+    battery->charge_ended = (is_pulse(battery) != 0U) ? battery->charge_ended : battery->reason;
 }
 
 /* The charge under way gives nothing, for this reason. */
 static EDGEBAT_SELDOM void give_up(edgebat_t *battery, edgebat_charge_t reason) {
     if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
-        ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART))) {
+        (is_pulse(battery) == 0U)) {
         battery->failed++;
     }
     battery->phase = EDGEBAT_PHASE_OVER;
@@ -132,7 +134,7 @@ static EDGEBAT_SELDOM int is_constant(const edgebat_t *battery) {
 }
 
 /* The last level is reached. */
-static EDGEBAT_SELDOM void complete(edgebat_t *battery) {
+static EDGEBAT_APART void complete(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t rate_mC = edgebat_bms_rate_mC(battery);
     if (battery->inside < model->increments) {
@@ -160,8 +162,7 @@ static EDGEBAT_SELDOM void complete(edgebat_t *battery) {
 /* The charge at the next level, which lies between the voltage before and one that is `rise` higher; `part` is the charge
  * between the two. What the level before it has taken is an increment. */
 static EDGEBAT_APART void reach_level(edgebat_t *battery, uint32_t rise, uint32_t up_to, int64_t part) {
-    const int64_t here =
-        (battery->charge - part) + (int64_t)edgebat_bms_ratio((uint64_t)part * up_to, rise);
+    const int64_t here = (battery->charge - part) + (int64_t)edgebat_bms_ratio((uint64_t)part * up_to, rise);
     if (battery->level != 0U) {
         const uint64_t taken = (uint64_t)(here - battery->level_charge);
         const uint64_t ppm = edgebat_bms_ratio(taken * 5U, 36U * (uint64_t)battery->config->nominal_mAh);
@@ -196,7 +197,7 @@ static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int
 
 /* The voltage has reached the window. What went into it before and has not come out again is missing now, as
  * after a pause; a charge that comes from far below shows that it was a pulse, if it was as short as one. */
-static EDGEBAT_SELDOM void enter_window(edgebat_t *battery) {
+static EDGEBAT_APART void enter_window(edgebat_t *battery) {
     const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
     const uint8_t near =
         (((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ||
@@ -235,6 +236,12 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
         }
     }
     if (battery->phase == EDGEBAT_PHASE_OVER) {
-        say(battery);
+        if ((is_pulse(battery) != 0U) && (((int32_t)sample->cell_mV + config->max_drop_mV) * 1000 <
+                                          battery->model->level_uV[0])) {
+            /* Braking went over into a charge, without a sample between. */
+            edgebat_bms_begin_charge(battery, sample->cell_mV);
+        } else {
+            say(battery);
+        }
     }
 }

@@ -18,17 +18,13 @@ int64_t edgebat_bms_sum(int64_t charge, int64_t part) {
     return ((charge < MOST_CHARGE) && (charge > -MOST_CHARGE)) ? (charge + part) : charge;
 }
 
-uint64_t edgebat_bms_ratio(uint64_t value, uint64_t over) {
-    return (value + (over / 2U)) / over;
-}
-
 uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over) {
     return (uint64_t)battery->config->nominal_mAh * (EDGEBAT_PER_MAH / over);
 }
 
 uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput) {
     const uint64_t quarter = (uint64_t)nominal_mAh * (EDGEBAT_PER_MAH / 2U);
-    const uint64_t efc = (quarter != 0U) ? (throughput / quarter) : UINT16_MAX;
+    const uint64_t efc = (quarter != 0U) ? edgebat_bms_quotient(throughput, quarter) : UINT16_MAX;
     return (uint16_t)((efc > UINT16_MAX) ? UINT16_MAX : efc);
 }
 
@@ -37,7 +33,7 @@ uint16_t edgebat_bms_use(const edgebat_t *battery) {
 }
 
 uint32_t edgebat_bms_throughput_mAh(const edgebat_t *battery) {
-    const uint64_t mAh = battery->throughput / EDGEBAT_PER_MAH;
+    const uint64_t mAh = edgebat_bms_quotient(battery->throughput, EDGEBAT_PER_MAH);
     return (mAh > UINT32_MAX) ? UINT32_MAX : (uint32_t)mAh;
 }
 

@@ -96,7 +96,8 @@ static void learn_odd(edgebat_t *battery) {
     battery->odd_rows = (battery->odd_rows < UINT8_MAX) ? (uint8_t)(battery->odd_rows + 1U) : UINT8_MAX;
     battery->weigh |= EDGEBAT_WEIGH_AGE;
     if ((before != EDGEBAT_UNKNOWN) && (battery->window_ppm != 0U)) {
-        const uint64_t in_proportion = ((uint64_t)before * battery->row_ppm) / battery->window_ppm;
+        const uint64_t in_proportion =
+            edgebat_bms_quotient((uint64_t)before * battery->row_ppm, battery->window_ppm);
         const uint16_t like = (uint16_t)((in_proportion < most) ? in_proportion : most);
         battery->odd_cpct =
             ((battery->odd_rows == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;

@@ -99,7 +99,8 @@ EDGEBAT_SELDOM int edgebat_pack_compare(edgebat_pack_t *pack) {
     for (uint32_t i = 0U; i < pack->count; i++) {
         edgebat_pack_cell_t *const cell = &pack->cells[i];
         if ((middle != 0U) && (cell->window_ppm != 0U)) {
-            const uint64_t part = ((uint64_t)cell->window_ppm * EDGEBAT_HUNDRED_PERCENT) / middle;
+            const uint64_t part =
+                edgebat_bms_quotient((uint64_t)cell->window_ppm * EDGEBAT_HUNDRED_PERCENT, middle);
             compare(cell, (part > UINT16_MAX) ? UINT16_MAX : (uint32_t)part);
         }
         cell->window_ppm = 0U;
@@ -124,9 +125,9 @@ EDGEBAT_SELDOM int edgebat_pack_accept(edgebat_pack_t *pack, uint16_t cell) {
 
 /* All cells of a string give the same charge: no more than the weakest has. */
 static uint32_t usable_mWh(const edgebat_pack_t *pack, uint32_t weakest_cpct) {
-    const uint64_t uWh = ((uint64_t)pack->reference_mAh * weakest_cpct / EDGEBAT_HUNDRED_PERCENT) *
-                         ((uint32_t)pack->mean_mV * (uint32_t)pack->count);
-    const uint64_t mWh = uWh / 1000U;
+    const uint64_t mAh =
+        edgebat_bms_quotient((uint64_t)pack->reference_mAh * weakest_cpct, EDGEBAT_HUNDRED_PERCENT);
+    const uint64_t mWh = edgebat_bms_quotient(mAh * ((uint32_t)pack->mean_mV * (uint32_t)pack->count), 1000U);
     return (mWh > UINT32_MAX) ? UINT32_MAX : (uint32_t)mWh;
 }
 

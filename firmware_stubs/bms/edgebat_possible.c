@@ -34,18 +34,22 @@ typedef struct {
 #define EVIDENCE_RULES 5U
 
 static const rule_t old_rules[OLD_RULES] = {
-    {48U, 4U, 24U, 0U}, {52U, 4U, 48U, 0U}, {36U, 8U, 28U, 0U},
-    {66U, 1U, 1U, 0U},  {67U, 1U, 1U, 0U},  {68U, 1U, 1U, 0U},
-    {69U, 1U, 0U, 0U},  {70U, 1U, 0U, 0U},  {71U, 1U, 0U, 0U},
-    {56U, 2U + ANY, TO_SOH, 0U}, {58U, 2U + ANY, TO_SOH, 2U},
+    {48U, 4U, 24U, 0U}, {52U, 4U, 48U, 0U},          {36U, 8U, 28U, 0U},          {66U, 1U, 1U, 0U},
+    {67U, 1U, 1U, 0U},  {68U, 1U, 1U, 0U},           {69U, 1U, 0U, 0U},           {70U, 1U, 0U, 0U},
+    {71U, 1U, 0U, 0U},  {56U, 2U + ANY, TO_SOH, 0U}, {58U, 2U + ANY, TO_SOH, 2U},
 };
 
 /* The last four are those of version 3 alone: the last rest. */
 static const rule_t rules[NEWEST_RULES] = {
-    {56U, 4U, 24U, 0U}, {60U, 4U, 56U, 0U}, {64U, 4U, 52U, 0U}, {72U, 4U, 68U, 0U}, {102U, 1U, 1U, 0U},
-    {103U, 1U, 1U, 0U}, {104U, 1U, 2U, 0U}, {107U, 1U, 1U, 0U}, {96U, 2U, TO_EFC, 0U},
-    {43U, 1U, TO_SIGNED, 0U}, {68U, 4U, TO_ANCHOR, 0U}, {84U, 2U + ANY, TO_SOH, 0U}, {86U, 2U, TO_SOH, 0U},
-    {156U, 4U, 152U, 0U}, {152U, 4U, TO_ANCHOR, 0U}, {168U, 2U + ANY, TO_WHOLE, 0U}, {170U, 2U, TO_WHOLE, 0U},
+    {56U, 4U, 24U, 0U},        {60U, 4U, 56U, 0U},
+    {64U, 4U, 52U, 0U},        {72U, 4U, 68U, 0U},
+    {102U, 1U, 1U, 0U},        {103U, 1U, 1U, 0U},
+    {104U, 1U, 2U, 0U},        {107U, 1U, 1U, 0U},
+    {96U, 2U, TO_EFC, 0U},     {43U, 1U, TO_SIGNED, 0U},
+    {68U, 4U, TO_ANCHOR, 0U},  {84U, 2U + ANY, TO_SOH, 0U},
+    {86U, 2U, TO_SOH, 0U},     {156U, 4U, 152U, 0U},
+    {152U, 4U, TO_ANCHOR, 0U}, {168U, 2U + ANY, TO_WHOLE, 0U},
+    {170U, 2U, TO_WHOLE, 0U},
 };
 
 /* Of the first evidence; the last one is not that of charges unlike the training data. */
@@ -99,8 +103,8 @@ static uint8_t is_new_possible(const uint8_t *saved, const uint32_t *limits) {
         sound &= is_count(saved, 160U);
     }
     for (uint32_t by = 0U; by < edgebat_state_layout(saved)->evidence; by++) {
-        sound &= obeys(&saved[8U * by], evidence_rules, EVIDENCE_RULES - ((by == EDGEBAT_BY_WINDOW) ? 1U : 0U),
-                       limits);
+        sound &= obeys(&saved[8U * by], evidence_rules,
+                       EVIDENCE_RULES - ((by == EDGEBAT_BY_WINDOW) ? 1U : 0U), limits);
     }
     return sound;
 }

@@ -194,7 +194,7 @@ class CView(ctypes.Structure):
 @pytest.fixture
 def library(tmp_path: Path) -> ctypes.CDLL:
     root = firmware_dir()
-    sources = [root / "bms" / f"edgebat_{part}.c" for part in ("pack", "pack_state", "protect")]
+    sources = [root / "bms" / f"edgebat_{part}.c" for part in ("pack", "pack_state", "protect", "quotient")]
     out = tmp_path / "pack.so"
     flags = ["-std=c99", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
     flags += ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", f"-I{root / 'include'}"]
