@@ -137,7 +137,7 @@ static EDGEBAT_SELDOM int is_constant(const edgebat_t *battery) {
 static EDGEBAT_APART void complete(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t rate_mC = edgebat_bms_rate_mC(battery);
-    if (battery->inside < model->increments) {
+    if ((battery->inside < model->increments) || (is_pulse(battery) != 0U)) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* The third charge in a row that is unlike the training data says itself what the cell is, to 10 %. */
+/* Every third charge in a row that is unlike the training data says what the cell is, to 10 %: the healthiest of the three. */
 #define ODD_ROWS 3U
 #define WINDOW_SIGMA 1000U
 
@@ -93,15 +93,18 @@ static void append_row(edgebat_t *battery) {
 static void learn_odd(edgebat_t *battery) {
     const uint32_t before = battery->evidence[EDGEBAT_BY_MODEL].cpct;
     const uint32_t most = (battery->ceiling_cpct < before) ? battery->ceiling_cpct : before;
-    battery->odd_rows = (battery->odd_rows < UINT8_MAX) ? (uint8_t)(battery->odd_rows + 1U) : UINT8_MAX;
+    /* the last three go on for ever */
+    battery->odd_rows = (uint8_t)((battery->odd_rows < UINT8_MAX) ? (battery->odd_rows + 1U)
+                                                                  : ((UINT8_MAX - ODD_ROWS) + 1U));
+    const uint32_t of_three = battery->odd_rows % ODD_ROWS;
     battery->weigh |= EDGEBAT_WEIGH_AGE;
     if ((before != EDGEBAT_UNKNOWN) && (battery->window_ppm != 0U)) {
         const uint64_t in_proportion =
             edgebat_bms_quotient((uint64_t)before * battery->row_ppm, battery->window_ppm);
         const uint16_t like = (uint16_t)((in_proportion < most) ? in_proportion : most);
         battery->odd_cpct =
-            ((battery->odd_rows == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
-        if (battery->odd_rows >= ODD_ROWS) {
+            ((of_three == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
+        if (of_three == 0U) {
             edgebat_bms_learn(battery, EDGEBAT_BY_WINDOW, battery->odd_cpct, WINDOW_SIGMA);
         }
     }

@@ -300,7 +300,7 @@ class ChargeCounter:
         spread = self.most_ma - self.least_ma
         wanders = spread * 20 > self.most_ma + self.least_ma and spread * SPREAD_PART > self.config.nominal_mah
         rate_mc = self._mean_rate_mc()
-        if self.inside < self.increments:
+        if self.inside < self.increments or self._is_pulse:
             self._give_up(ChargeEnd.SPARSE)
         elif wanders:
             self._give_up(ChargeEnd.NOT_CONSTANT)
