@@ -38,7 +38,7 @@ OPTIONS = (
     *("-eva-split-return", "auto", "-eva-split-return-function", "edgebat_push:0:2"),
     *("-eva-subdivide-non-linear-function", "track_extremes:8"),
     "-eva-slevel-function",
-    "move:4000,edgebat_state_get:200,make_window:100,read_number:100,edgebat_state_number:100,is_blank:0",
+    "move:4000,edgebat_state_get:200,make_window:100,read_number:100,edgebat_state_number:100,is_blank:0,obeys:0,edgebat_bms_quotient:0",
 )
 
 

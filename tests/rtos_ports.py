@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from edgebat.bms.estimator import Config
+from edgebat.bms.resistance import ResistanceConfig
 from tests.c_host import WARNINGS, c_compiler, call
 
 HERE = Path(__file__).parent
@@ -16,9 +17,22 @@ CONTEXT = 3
 def kconfig_defaults(folder: Path) -> dict[str, str]:
     """What Kconfig makes of an exported folder when nobody changes anything: CONFIG_... -> number."""
     text = (folder / "integration" / "Kconfig.pack").read_text()
-    found = dict(re.findall(r"^config (\w+)\n\tint .*\n\tdefault (\d+)$", text, re.MULTILINE))
+    found = _numbers(text.split("if EDGEBAT_RESISTANCE")[0])
     assert len(found) == len(fields(Config)) - 1  # the sign is a bool that defaults to n
-    return {f"CONFIG_{name}": value for name, value in found.items()}
+    return found
+
+
+def kconfig_resistance(folder: Path) -> dict[str, str]:
+    """The numbers below the option that compiles the resistance in."""
+    text = (folder / "integration" / "Kconfig.pack").read_text()
+    found = _numbers(text.split("if EDGEBAT_RESISTANCE")[1].split("endif")[0])
+    assert len(found) == len(fields(ResistanceConfig)) - 2  # is_new is a bool; the table of temperatures is no option
+    return found
+
+
+def _numbers(text: str) -> dict[str, str]:
+    found = re.findall(r"^config (\w+)\n\tint .*\n\tdefault (\d+)$", text, re.MULTILINE)
+    return {f"CONFIG_{name}": value for name, value in found}
 
 
 def build(folder: Path, output: Path, extra: list[Path], include: list[Path], *flags: str, without: str = "-") -> Path:

@@ -226,13 +226,14 @@ class Estimator:
         """A window that takes less than at the last estimate belongs to a cell that holds less by as much; one that takes
         more to none that is healthier."""
         fusion, before = self.fusion, self.fusion.evidence[By.MODEL].cpct
-        fusion.odd_rows = min(fusion.odd_rows + 1, 255)
+        fusion.odd_rows = fusion.odd_rows + 1 if fusion.odd_rows < 255 else 256 - ODD_ROWS
+        of_three = fusion.odd_rows % ODD_ROWS
         fusion.aged = True
         if before == UNKNOWN or not self.window_ppm:
             return
         like = min(before * self.row_ppm // self.window_ppm, before, fusion.ceiling_cpct)
-        self.odd_cpct = like if fusion.odd_rows == 1 else max(like, self.odd_cpct)
-        if fusion.odd_rows >= ODD_ROWS:
+        self.odd_cpct = like if of_three == 1 else max(like, self.odd_cpct)
+        if of_three == 0:
             fusion.learn(By.WINDOW, self.odd_cpct, WINDOW_SIGMA)
 
     def _append_row(self) -> None:

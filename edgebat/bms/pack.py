@@ -36,6 +36,9 @@ class PackCell:
     away: int = 0
     swapped: bool = False
     status: Status = Status.WARMUP
+    resistance_uohm: int = UINT32_MAX
+    resistance_sigma_cpct: int = UNKNOWN
+    resistance_cpct: int = UNKNOWN
 
     def compare(self, part: int) -> None:
         """A charge through the window beside the median of all."""
@@ -66,6 +69,12 @@ class PackView:
     known: int
     swapped: int
     status: Status
+    resistance_uohm: int
+    """Of all cells together at 25 degC. With what follows, in C with EDGEBAT_RESISTANCE only."""
+    grown: int
+    """The cell whose resistance has grown most, beside that when new, and the deviation of its resistance."""
+    grown_cpct: int
+    grown_sigma_cpct: int
 
 
 class Pack:
@@ -90,6 +99,8 @@ class Pack:
         """What is known of one cell now."""
         known = self.cells[cell]
         known.soh_cpct, known.sigma_cpct, known.status = result.soh_cpct, result.sigma_cpct, result.status
+        known.resistance_uohm, known.resistance_cpct = result.resistance_uohm, result.resistance_cpct
+        known.resistance_sigma_cpct = result.resistance_sigma_cpct
         if result.cycle != known.cycle and result.charge == ChargeEnd.OK and result.window_ppm:
             known.cycle, known.window_ppm = result.cycle, result.window_ppm
 
@@ -113,6 +124,8 @@ class Pack:
         """All cells together."""
         known = [cell for cell in self.cells if cell.soh_cpct != UNKNOWN]
         weakest = min(known, key=lambda cell: cell.soh_cpct, default=None)
+        measured = [i for i, cell in enumerate(self.cells) if cell.resistance_cpct != UNKNOWN]
+        grown = max(measured, key=lambda i: self.cells[i].resistance_cpct, default=UNKNOWN)
         usable = UINT32_MAX
         if weakest is not None and len(known) == len(self.cells):
             held = self.reference_mah * weakest.soh_cpct // HUNDRED_PERCENT
@@ -127,6 +140,10 @@ class Pack:
             known=len(known),
             swapped=next((i for i, cell in enumerate(self.cells) if cell.swapped), UNKNOWN),
             status=next((cell.status for cell in self.cells if cell.status != Status.OK), Status.OK),
+            resistance_uohm=min(sum(cell.resistance_uohm for cell in self.cells), UINT32_MAX),
+            grown=grown,
+            grown_cpct=UNKNOWN if grown == UNKNOWN else self.cells[grown].resistance_cpct,
+            grown_sigma_cpct=UNKNOWN if grown == UNKNOWN else self.cells[grown].resistance_sigma_cpct,
         )
 
     def state(self) -> bytes:

@@ -18,6 +18,13 @@
 #define EDGEBAT_SELDOM
 #endif
 
+/* The same for one that must not lie in its only caller: its stack is taken while it runs, not as long as that. */
+#if defined(__GNUC__)
+#define EDGEBAT_APART EDGEBAT_SELDOM __attribute__((noinline))
+#else
+#define EDGEBAT_APART EDGEBAT_SELDOM
+#endif
+
 /* Phases of a charge. */
 #define EDGEBAT_PHASE_NONE 0U   /* rest or discharge */
 #define EDGEBAT_PHASE_BELOW 1U  /* charging, the window lies ahead */
@@ -83,6 +90,11 @@ EDGEBAT_SELDOM void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uin
 /* Their mean current, 0.001 C, and whether the model knows such a rate, or states none. */
 EDGEBAT_SELDOM int32_t edgebat_bms_rate_mC(const edgebat_t *battery);
 EDGEBAT_SELDOM uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t rate_mC);
+
+/* A quotient in 64 bits, bit by bit: the compiler's library takes more flash and twice the stack. Over 0 it is 0. And one
+ * that is rounded half up. */
+EDGEBAT_SELDOM uint64_t edgebat_bms_quotient(uint64_t value, uint64_t over);
+EDGEBAT_SELDOM uint64_t edgebat_bms_ratio(uint64_t value, uint64_t over);
 
 /* The part of nominal capacity, `over` of it, in the unit of the counters. */
 EDGEBAT_SELDOM uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over);

@@ -20,19 +20,21 @@
 #define LEAD_PART 40U
 
 /* Of the one-hour current: 5 % of a charge at 0.5C, either way. */
-#define SPREAD_PART 20
+#define SPREAD_PART 20U
 
 /* Pulses, as from braking, are no charges that anybody asks about. */
+static EDGEBAT_APART uint8_t is_pulse(const edgebat_t *battery) {
+    return ((uint64_t)battery->charge < edgebat_bms_part(battery, PULSE_PART)) ? 1U : 0U;
+}
+
 static void say(edgebat_t *battery) {
-    if ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART)) {
-        battery->charge_ended = battery->reason;
-    }
+    battery->charge_ended = (is_pulse(battery) != 0U) ? battery->charge_ended : battery->reason;
 }
 
 /* The charge under way gives nothing, for this reason. */
 static EDGEBAT_SELDOM void give_up(edgebat_t *battery, edgebat_charge_t reason) {
     if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
-        ((uint64_t)battery->charge >= edgebat_bms_part(battery, PULSE_PART))) {
+        (is_pulse(battery) == 0U)) {
         battery->failed++;
     }
     battery->phase = EDGEBAT_PHASE_OVER;
@@ -125,16 +127,17 @@ static void judge_temperature(edgebat_t *battery) {
 
 /* A constant current: within 5 % of its middle, or so little that the ohmic drop hides in a window's step. */
 static EDGEBAT_SELDOM int is_constant(const edgebat_t *battery) {
-    const int64_t spread = (int64_t)battery->most_mA - battery->least_mA;
-    return ((spread * 20) <= ((int64_t)battery->most_mA + battery->least_mA)) ||
-           ((spread * SPREAD_PART) <= (int64_t)battery->config->nominal_mAh);
+    const uint32_t least = (uint32_t)battery->least_mA; /* of a charge, so both are above 0 */
+    const uint32_t most = (uint32_t)battery->most_mA;
+    const uint32_t spread = (most - least) * SPREAD_PART;
+    return (spread <= (most + least)) || (spread <= battery->config->nominal_mAh);
 }
 
 /* The last level is reached. */
-static EDGEBAT_SELDOM void complete(edgebat_t *battery) {
+static EDGEBAT_APART void complete(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t rate_mC = edgebat_bms_rate_mC(battery);
-    if (battery->inside < model->increments) {
+    if ((battery->inside < model->increments) || (is_pulse(battery) != 0U)) {
         give_up(battery, EDGEBAT_CHARGE_SPARSE);
     } else if (is_constant(battery) == 0) {
         give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
@@ -156,13 +159,24 @@ static EDGEBAT_SELDOM void complete(edgebat_t *battery) {
     }
 }
 
+/* The charge at the next level, which lies between the voltage before and one that is `rise` higher; `part` is the charge
+ * between the two. What the level before it has taken is an increment. */
+static EDGEBAT_APART void reach_level(edgebat_t *battery, uint32_t rise, uint32_t up_to, int64_t part) {
+    const int64_t here = (battery->charge - part) + (int64_t)edgebat_bms_ratio((uint64_t)part * up_to, rise);
+    if (battery->level != 0U) {
+        const uint64_t taken = (uint64_t)(here - battery->level_charge);
+        const uint64_t ppm = edgebat_bms_ratio(taken * 5U, 36U * (uint64_t)battery->config->nominal_mAh);
+        edgebat_bms_row(battery)[battery->level - 1U] =
+            (ppm > (uint64_t)INT32_MAX) ? INT32_MAX : (int32_t)ppm;
+    }
+    battery->level_charge = here;
+}
+
 /* All levels between the sample before and this one; `part` is the charge between the two. */
 static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int64_t part) {
     const edgebat_model_t *const model = battery->model;
     const int32_t now_uV = (int32_t)cell_mV * 1000;
     const int32_t before_uV = (int32_t)battery->last_mV * 1000;
-    const uint64_t nominal = battery->config->nominal_mAh;
-    int32_t *const row = edgebat_bms_row(battery);
     /* A sample that jumps over many levels says nothing about what each of them took. */
     const uint32_t most = (model->increments > 12U) ? (model->increments / 4U) : 2U;
     if ((battery->level + most <= model->increments) && (now_uV >= model->level_uV[battery->level + most])) {
@@ -171,16 +185,8 @@ static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int
     /* First crossings: the sample before lies below this level. */
     while ((battery->phase == EDGEBAT_PHASE_INSIDE) && (now_uV >= model->level_uV[battery->level]) &&
            (before_uV < model->level_uV[battery->level])) {
-        const uint64_t rise = (uint32_t)(now_uV - before_uV);
-        const uint64_t up_to = (uint32_t)(model->level_uV[battery->level] - before_uV);
-        const int64_t here =
-            (battery->charge - part) + (int64_t)((((uint64_t)part * up_to) + (rise / 2U)) / rise);
-        if (battery->level != 0U) {
-            const uint64_t taken = (uint64_t)(here - battery->level_charge);
-            const uint64_t ppm = ((taken * 5U) + (18U * nominal)) / (36U * nominal);
-            row[battery->level - 1U] = (ppm > (uint64_t)INT32_MAX) ? INT32_MAX : (int32_t)ppm;
-        }
-        battery->level_charge = here;
+        reach_level(battery, (uint32_t)(now_uV - before_uV),
+                    (uint32_t)(model->level_uV[battery->level] - before_uV), part);
         if (battery->level == model->increments) {
             complete(battery);
         } else {
@@ -191,7 +197,7 @@ static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int
 
 /* The voltage has reached the window. What went into it before and has not come out again is missing now, as
  * after a pause; a charge that comes from far below shows that it was a pulse, if it was as short as one. */
-static EDGEBAT_SELDOM void enter_window(edgebat_t *battery) {
+static EDGEBAT_APART void enter_window(edgebat_t *battery) {
     const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
     const uint8_t near =
         (((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ||
@@ -230,6 +236,12 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
         }
     }
     if (battery->phase == EDGEBAT_PHASE_OVER) {
-        say(battery);
+        if ((is_pulse(battery) != 0U) && (((int32_t)sample->cell_mV + config->max_drop_mV) * 1000 <
+                                          battery->model->level_uV[0])) {
+            /* Braking went over into a charge, without a sample between. */
+            edgebat_bms_begin_charge(battery, sample->cell_mV);
+        } else {
+            say(battery);
+        }
     }
 }

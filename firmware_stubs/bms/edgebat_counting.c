@@ -44,7 +44,8 @@ int64_t edgebat_bms_most_charge(const edgebat_t *battery) {
 uint32_t edgebat_bms_in_cpct(const edgebat_t *battery, int64_t charge) {
     const uint64_t whole = (uint64_t)battery->config->reference_mAh * EDGEBAT_PER_MAH;
     const uint64_t part = magnitude(charge);
-    return (part > (2U * whole)) ? UINT16_MAX : (uint32_t)((part * EDGEBAT_HUNDRED_PERCENT) / whole);
+    return (part > (2U * whole)) ? UINT16_MAX
+                                 : (uint32_t)edgebat_bms_quotient(part * EDGEBAT_HUNDRED_PERCENT, whole);
 }
 
 uint8_t edgebat_bms_is_soh(uint32_t cpct) {
@@ -57,7 +58,8 @@ static EDGEBAT_SELDOM void take_capacity(edgebat_t *battery, int32_t empty_mA) {
     const uint8_t cold = (((uint64_t)battery->cold_ms * 8U) > battery->anchor_ms) ? 1U : 0U;
     /* What lies outside is a mistaken anchor, not a capacity. */
     if ((cold == 0U) && (edgebat_bms_is_soh(cpct) != 0U)) {
-        const uint32_t by_rate = (uint32_t)((magnitude(empty_mA) * BY_RATE) / config->nominal_mAh);
+        const uint32_t by_rate =
+            (uint32_t)edgebat_bms_quotient(magnitude(empty_mA) * BY_RATE, config->nominal_mAh);
         const uint32_t sigma = config->counting_cpct + by_rate + (battery->anchor_ms / EDGEBAT_MS_PER_CPCT);
         edgebat_bms_learn(battery, EDGEBAT_BY_COUNTING, (uint16_t)cpct,
                           (sigma > MOST_COUNT_SIGMA) ? MOST_COUNT_SIGMA : sigma);

@@ -24,7 +24,7 @@ uint64_t edgebat_bms_part(const edgebat_t *battery, uint32_t over) {
 
 uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput) {
     const uint64_t quarter = (uint64_t)nominal_mAh * (EDGEBAT_PER_MAH / 2U);
-    const uint64_t efc = (quarter != 0U) ? (throughput / quarter) : UINT16_MAX;
+    const uint64_t efc = (quarter != 0U) ? edgebat_bms_quotient(throughput, quarter) : UINT16_MAX;
     return (uint16_t)((efc > UINT16_MAX) ? UINT16_MAX : efc);
 }
 
@@ -33,7 +33,7 @@ uint16_t edgebat_bms_use(const edgebat_t *battery) {
 }
 
 uint32_t edgebat_bms_throughput_mAh(const edgebat_t *battery) {
-    const uint64_t mAh = battery->throughput / EDGEBAT_PER_MAH;
+    const uint64_t mAh = edgebat_bms_quotient(battery->throughput, EDGEBAT_PER_MAH);
     return (mAh > UINT32_MAX) ? UINT32_MAX : (uint32_t)mAh;
 }
 
@@ -46,19 +46,16 @@ void edgebat_bms_count_cycle(edgebat_t *battery) {
     battery->revision++;
 }
 
-/* What lies in the swing, after `out` has left it and `in` has come; never below nothing. */
-static uint64_t moved(uint64_t swing, uint64_t in, uint64_t out) {
-    return (swing + in > out) ? (swing + in - out) : 0U;
+/* What lies in a swing once `part` has come, or has left it; never below nothing. */
+static EDGEBAT_APART uint64_t moved(uint64_t swing, int64_t part) {
+    return ((part < 0) && (swing < (uint64_t)-part)) ? 0U : (swing + (uint64_t)part);
 }
 
 /* Net discharge of a cycle's part, then as much net charge: what brakes give back on the way makes none. */
-static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharged) {
-    const uint64_t part = edgebat_bms_part(battery, CYCLE_PART);
+static void follow_swing(edgebat_t *battery, int64_t part) {
     const uint8_t armed = battery->armed;
-    const uint64_t in = (armed != 0U) ? charged : discharged;
-    const uint64_t out = (armed != 0U) ? discharged : charged;
-    battery->swing = moved(battery->swing, in, out);
-    if (battery->swing < part) {
+    battery->swing = moved(battery->swing, (armed != 0U) ? part : -part);
+    if (battery->swing < edgebat_bms_part(battery, CYCLE_PART)) {
         /* not yet */
     } else if (armed != 0U) {
         edgebat_bms_count_cycle(battery);
@@ -72,10 +69,8 @@ static void follow_swing(edgebat_t *battery, uint64_t charged, uint64_t discharg
 }
 
 void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
-    const uint64_t charged = (part > 0) ? (uint64_t)part : 0U;
-    const uint64_t discharged = (part < 0) ? (uint64_t)-part : 0U;
     if (battery->throughput < MOST_THROUGHPUT) {
-        battery->throughput += charged + discharged;
+        battery->throughput += (uint64_t)((part < 0) ? -part : part);
     }
     if ((battery->throughput >= (((uint64_t)battery->efc + 1U) * edgebat_bms_part(battery, 2U))) &&
         (battery->efc < UINT16_MAX)) {
@@ -83,8 +78,8 @@ void edgebat_bms_count(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
         battery->weigh |= EDGEBAT_WEIGH_AGE;
     }
     if (battery->above != 0U) {
-        battery->above = moved(battery->above, charged, discharged);
+        battery->above = moved(battery->above, part);
     }
-    follow_swing(battery, charged, discharged);
+    follow_swing(battery, part);
     edgebat_bms_count_anchor(battery, part, dt_ms);
 }

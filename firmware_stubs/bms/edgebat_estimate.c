@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* The third charge in a row that is unlike the training data says itself what the cell is, to 10 %. */
+/* Every third charge in a row that is unlike the training data says what the cell is, to 10 %: the healthiest of the three. */
 #define ODD_ROWS 3U
 #define WINDOW_SIGMA 1000U
 
@@ -44,11 +44,12 @@ static uint8_t is_known(const edgebat_t *battery) {
 
 static uint32_t sum_of_row(const edgebat_t *battery) {
     const int32_t *const row = edgebat_bms_row(battery);
-    uint64_t sum = 0U;
+    uint32_t sum = 0U;
     for (uint32_t i = 0U; i < battery->model->increments; i++) {
-        sum += (uint32_t)row[i];
+        const uint32_t more = (uint32_t)row[i];
+        sum = (more > UINT32_MAX - sum) ? UINT32_MAX : (sum + more);
     }
-    return (uint32_t)((sum > UINT32_MAX) ? UINT32_MAX : sum);
+    return sum;
 }
 
 /* How far the window reaches back, about: each row that leaves takes an equal part of it along. A gap so long
@@ -64,7 +65,7 @@ static void follow_gap(edgebat_t *battery) {
     } else {
         const uint32_t left =
             (battery->rows == model->context) ? (battery->span / (uint32_t)model->context) : 0U;
-        const uint64_t span = ((uint64_t)battery->span - left) + gap;
+        const uint32_t span = (battery->span - left) + gap;
         battery->span = (uint16_t)((span > UINT16_MAX) ? UINT16_MAX : span);
     }
 }
@@ -92,14 +93,18 @@ static void append_row(edgebat_t *battery) {
 static void learn_odd(edgebat_t *battery) {
     const uint32_t before = battery->evidence[EDGEBAT_BY_MODEL].cpct;
     const uint32_t most = (battery->ceiling_cpct < before) ? battery->ceiling_cpct : before;
-    battery->odd_rows = (battery->odd_rows < UINT8_MAX) ? (uint8_t)(battery->odd_rows + 1U) : UINT8_MAX;
+    /* the last three go on for ever */
+    battery->odd_rows = (uint8_t)((battery->odd_rows < UINT8_MAX) ? (battery->odd_rows + 1U)
+                                                                  : ((UINT8_MAX - ODD_ROWS) + 1U));
+    const uint32_t of_three = battery->odd_rows % ODD_ROWS;
     battery->weigh |= EDGEBAT_WEIGH_AGE;
     if ((before != EDGEBAT_UNKNOWN) && (battery->window_ppm != 0U)) {
-        const uint64_t in_proportion = ((uint64_t)before * battery->row_ppm) / battery->window_ppm;
+        const uint64_t in_proportion =
+            edgebat_bms_quotient((uint64_t)before * battery->row_ppm, battery->window_ppm);
         const uint16_t like = (uint16_t)((in_proportion < most) ? in_proportion : most);
         battery->odd_cpct =
-            ((battery->odd_rows == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
-        if (battery->odd_rows >= ODD_ROWS) {
+            ((of_three == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
+        if (of_three == 0U) {
             edgebat_bms_learn(battery, EDGEBAT_BY_WINDOW, battery->odd_cpct, WINDOW_SIGMA);
         }
     }
@@ -214,8 +219,8 @@ EDGEBAT_SELDOM int edgebat_step(edgebat_t *battery) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
     }
-    const int code = go_on(battery);
     battery->idle_steps = (battery->idle_steps < UINT32_MAX) ? (battery->idle_steps + 1U) : UINT32_MAX;
+    const int code = go_on(battery);
     if (code != EDGEBAT_OK) {
         return code;
     }

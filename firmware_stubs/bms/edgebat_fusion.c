@@ -183,7 +183,7 @@ static EDGEBAT_SELDOM void fuse(edgebat_t *battery) {
     battery->conflict = (apart != 0U) ? 1U : 0U;
     if (weights != 0U) {
         const uint32_t sigma = edgebat_bms_square_root(WEIGHTS / weights);
-        battery->target_cpct = (uint16_t)((sum + (weights / 2U)) / weights);
+        battery->target_cpct = (uint16_t)edgebat_bms_ratio(sum, weights);
         battery->target_sigma = (uint16_t)((sigma > (apart / 2U)) ? sigma : (apart / 2U));
     } else if (battery->settled == 0U) {
         /* a new cell; once something was measured, a data sheet has nothing to say any more */

@@ -32,6 +32,11 @@ EDGEBAT_SELDOM int edgebat_pack_set(edgebat_pack_t *pack, uint16_t cell, const e
     known->soh_cpct = result->soh_cpct;
     known->sigma_cpct = result->sigma_cpct;
     known->status = result->status;
+#if EDGEBAT_RESISTANCE
+    known->resistance_uOhm = result->resistance_uOhm;
+    known->resistance_sigma_cpct = result->resistance_sigma_cpct;
+    known->resistance_cpct = result->resistance_cpct;
+#endif
     if ((result->cycle != known->cycle) && (result->charge == (uint8_t)EDGEBAT_CHARGE_OK) &&
         (result->window_ppm != 0U)) {
         known->cycle = result->cycle;
@@ -99,7 +104,8 @@ EDGEBAT_SELDOM int edgebat_pack_compare(edgebat_pack_t *pack) {
     for (uint32_t i = 0U; i < pack->count; i++) {
         edgebat_pack_cell_t *const cell = &pack->cells[i];
         if ((middle != 0U) && (cell->window_ppm != 0U)) {
-            const uint64_t part = ((uint64_t)cell->window_ppm * EDGEBAT_HUNDRED_PERCENT) / middle;
+            const uint64_t part =
+                edgebat_bms_quotient((uint64_t)cell->window_ppm * EDGEBAT_HUNDRED_PERCENT, middle);
             compare(cell, (part > UINT16_MAX) ? UINT16_MAX : (uint32_t)part);
         }
         cell->window_ppm = 0U;
@@ -124,29 +130,49 @@ EDGEBAT_SELDOM int edgebat_pack_accept(edgebat_pack_t *pack, uint16_t cell) {
 
 /* All cells of a string give the same charge: no more than the weakest has. */
 static uint32_t usable_mWh(const edgebat_pack_t *pack, uint32_t weakest_cpct) {
-    const uint64_t uWh = ((uint64_t)pack->reference_mAh * weakest_cpct / EDGEBAT_HUNDRED_PERCENT) *
-                         ((uint32_t)pack->mean_mV * (uint32_t)pack->count);
-    const uint64_t mWh = uWh / 1000U;
+    const uint64_t mAh =
+        edgebat_bms_quotient((uint64_t)pack->reference_mAh * weakest_cpct, EDGEBAT_HUNDRED_PERCENT);
+    const uint64_t mWh = edgebat_bms_quotient(mAh * ((uint32_t)pack->mean_mV * (uint32_t)pack->count), 1000U);
     return (mWh > UINT32_MAX) ? UINT32_MAX : (uint32_t)mWh;
 }
+
+#if EDGEBAT_RESISTANCE
+/* Cells in series add up; the one that has grown most heats most. */
+static EDGEBAT_SELDOM void add_resistances(const edgebat_pack_t *pack, edgebat_pack_view_t *view) {
+    view->resistance_uOhm = (pack->count != 0U) ? 0U : UINT32_MAX;
+    view->grown = EDGEBAT_UNKNOWN;
+    view->grown_cpct = EDGEBAT_UNKNOWN;
+    view->grown_sigma_cpct = EDGEBAT_UNKNOWN;
+    for (uint32_t i = pack->count; i != 0U; i--) {
+        const edgebat_pack_cell_t *const cell = &pack->cells[i - 1U];
+        const uint32_t left = UINT32_MAX - view->resistance_uOhm;
+        view->resistance_uOhm += (cell->resistance_uOhm < left) ? cell->resistance_uOhm : left;
+        if ((cell->resistance_cpct != EDGEBAT_UNKNOWN) &&
+            ((view->grown == EDGEBAT_UNKNOWN) || (cell->resistance_cpct >= view->grown_cpct))) {
+            view->grown = (uint16_t)(i - 1U);
+            view->grown_cpct = cell->resistance_cpct;
+            view->grown_sigma_cpct = cell->resistance_sigma_cpct;
+        }
+    }
+}
+#endif
 
 EDGEBAT_SELDOM int edgebat_pack_view(const edgebat_pack_t *pack, edgebat_pack_view_t *view) {
     if ((pack == NULL) || (view == NULL)) {
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
     }
-    const edgebat_pack_view_t nothing = {UINT32_MAX,
-                                         EDGEBAT_UNKNOWN,
-                                         EDGEBAT_UNKNOWN,
-                                         EDGEBAT_UNKNOWN,
-                                         EDGEBAT_UNKNOWN,
-                                         EDGEBAT_UNKNOWN,
-                                         0U,
-                                         EDGEBAT_UNKNOWN,
-                                         (uint8_t)EDGEBAT_STATUS_OK};
     uint32_t sum = 0U;
     uint32_t strongest = 0U;
-    *view = nothing;
+    view->usable_mWh = UINT32_MAX;
+    view->weakest = EDGEBAT_UNKNOWN;
+    view->weakest_cpct = EDGEBAT_UNKNOWN;
+    view->sigma_cpct = EDGEBAT_UNKNOWN;
+    view->mean_cpct = EDGEBAT_UNKNOWN;
+    view->spread_cpct = EDGEBAT_UNKNOWN;
+    view->known = 0U;
+    view->swapped = EDGEBAT_UNKNOWN;
+    view->status = (uint8_t)EDGEBAT_STATUS_OK;
     for (uint32_t i = pack->count; i != 0U; i--) {
         const edgebat_pack_cell_t *const cell = &pack->cells[i - 1U];
         view->status = (cell->status != (uint8_t)EDGEBAT_STATUS_OK) ? cell->status : view->status;
@@ -169,5 +195,8 @@ EDGEBAT_SELDOM int edgebat_pack_view(const edgebat_pack_t *pack, edgebat_pack_vi
     if ((view->known == pack->count) && (pack->count != 0U)) {
         view->usable_mWh = usable_mWh(pack, view->weakest_cpct);
     }
+#if EDGEBAT_RESISTANCE
+    add_resistances(pack, view);
+#endif
     return EDGEBAT_OK;
 }

@@ -56,8 +56,22 @@ EDGEBAT_SELDOM int edgebat_pack_init(edgebat_pack_t *pack, edgebat_pack_cell_t *
         EDGEBAT_ASSERT(0);
         return EDGEBAT_ERR_NULL;
     }
-    const edgebat_pack_cell_t nothing = {
-        0U, 0U, 0U, 0U, EDGEBAT_UNKNOWN, EDGEBAT_UNKNOWN, 0U, 0U, 0U, (uint8_t)EDGEBAT_STATUS_WARMUP};
+    const edgebat_pack_cell_t nothing = {0U,
+                                         0U,
+                                         0U,
+                                         0U,
+                                         EDGEBAT_UNKNOWN,
+                                         EDGEBAT_UNKNOWN,
+                                         0U,
+                                         0U,
+                                         0U,
+                                         (uint8_t)EDGEBAT_STATUS_WARMUP,
+#if EDGEBAT_RESISTANCE
+                                         UINT32_MAX,
+                                         EDGEBAT_UNKNOWN,
+                                         EDGEBAT_UNKNOWN
+#endif
+    };
     const edgebat_pack_t begun = {cells, reference_mAh, 0U, count, mean_mV};
     const uint8_t *at = (const uint8_t *)saved;
     int code = EDGEBAT_OK;

@@ -8,54 +8,78 @@
 #define MOST_SIGNED ((UINT64_C(1) << 63U) - 1U)
 #define MOST_CAPACITY UINT32_C(2000000)
 
-/* The number at `at` is not above the one at `most`; below OFFSETS, not above `most` itself. */
+/* The number at `at`, of so many bytes, is from a thousand times `least` to what `most` stands for: below LIMITS itself;
+ * below OFFSETS one of the limits; else the number at that offset, which is as long. With ANY it may be unknown. */
 typedef struct {
     uint8_t at;
     uint8_t bytes;
     uint8_t most;
+    uint8_t least;
 } rule_t;
 
-#define OFFSETS 8U
-#define OLD_RULES 9U
-#define RULES 8U
-#define NEWEST_RULES 9U
+#define ANY 16U
+#define THOUSAND 1000U
+#define LIMITS 8U
+#define TO_SIGNED 8U
+#define TO_EFC 9U
+#define TO_4H 10U
+#define TO_ANCHOR 11U
+#define TO_SOH 12U
+#define TO_WHOLE 13U
+#define OFFSETS 14U
+
+#define OLD_RULES 11U
+#define RULES 13U
+#define NEWEST_RULES 17U
+#define EVIDENCE_RULES 5U
 
 static const rule_t old_rules[OLD_RULES] = {
-    {48U, 4U, 24U}, {52U, 4U, 48U}, {36U, 8U, 28U}, {66U, 1U, 1U}, {67U, 1U, 1U},
-    {68U, 1U, 1U},  {69U, 1U, 0U},  {70U, 1U, 0U},  {71U, 1U, 0U},
+    {48U, 4U, 24U, 0U}, {52U, 4U, 48U, 0U},          {36U, 8U, 28U, 0U},          {66U, 1U, 1U, 0U},
+    {67U, 1U, 1U, 0U},  {68U, 1U, 1U, 0U},           {69U, 1U, 0U, 0U},           {70U, 1U, 0U, 0U},
+    {71U, 1U, 0U, 0U},  {56U, 2U + ANY, TO_SOH, 0U}, {58U, 2U + ANY, TO_SOH, 2U},
 };
 
-/* The last one is that of version 3 alone. */
+/* The last four are those of version 3 alone: the last rest. */
 static const rule_t rules[NEWEST_RULES] = {
-    {56U, 4U, 24U}, {60U, 4U, 56U}, {64U, 4U, 52U}, {72U, 4U, 68U},   {102U, 1U, 1U},
-    {103U, 1U, 1U}, {104U, 1U, 2U}, {107U, 1U, 1U}, {156U, 4U, 152U},
+    {56U, 4U, 24U, 0U},        {60U, 4U, 56U, 0U},
+    {64U, 4U, 52U, 0U},        {72U, 4U, 68U, 0U},
+    {102U, 1U, 1U, 0U},        {103U, 1U, 1U, 0U},
+    {104U, 1U, 2U, 0U},        {107U, 1U, 1U, 0U},
+    {96U, 2U, TO_EFC, 0U},     {43U, 1U, TO_SIGNED, 0U},
+    {68U, 4U, TO_ANCHOR, 0U},  {84U, 2U + ANY, TO_SOH, 0U},
+    {86U, 2U, TO_SOH, 0U},     {156U, 4U, 152U, 0U},
+    {152U, 4U, TO_ANCHOR, 0U}, {168U, 2U + ANY, TO_WHOLE, 0U},
+    {170U, 2U, TO_WHOLE, 0U},
 };
 
-static uint8_t obeys(const uint8_t *saved, const rule_t *rule, uint32_t count) {
+/* Of the first evidence; the last one is not that of charges unlike the training data. */
+static const rule_t evidence_rules[EVIDENCE_RULES] = {
+    {EDGEBAT_STATE_EVIDENCE, 2U, TO_EFC, 0U},
+    {EDGEBAT_STATE_EVIDENCE + 2U, 2U, TO_4H, 0U},
+    {EDGEBAT_STATE_EVIDENCE + 6U, 2U, TO_WHOLE, 0U},
+    {EDGEBAT_STATE_EVIDENCE + 4U, 2U + ANY, TO_SOH, 0U},
+    {EDGEBAT_STATE_EVIDENCE + 4U, 2U + ANY, TO_SOH, 1U},
+};
+
+static uint8_t obeys(const uint8_t *saved, const rule_t *rule, uint32_t count, const uint32_t *limits) {
     uint8_t sound = 1U;
     for (uint32_t i = 0U; i < count; i++) {
-        const uint32_t bytes = rule[i].bytes;
-        const uint64_t most =
-            (rule[i].most < OFFSETS) ? rule[i].most : edgebat_state_number(saved, rule[i].most, bytes);
-        if (edgebat_state_number(saved, rule[i].at, bytes) > most) {
+        const uint32_t bytes = rule[i].bytes % ANY;
+        const uint64_t value = edgebat_state_number(saved, rule[i].at, bytes);
+        const uint64_t least = rule[i].least * THOUSAND;
+        uint64_t most = rule[i].most;
+        if (most >= OFFSETS) {
+            most = edgebat_state_number(saved, rule[i].most, bytes);
+        } else if (most >= LIMITS) {
+            most = limits[rule[i].most - LIMITS];
+        } else {
+            /* it is the limit */
+        }
+        if (((value < least) || (value > most)) && ((rule[i].bytes < ANY) || (value != EDGEBAT_UNKNOWN))) {
             sound = 0U;
         }
     }
     return sound;
-}
-
-/* An SOH of at least so much, or none. */
-static uint8_t is_soh_if_any(const uint8_t *saved, uint32_t offset, uint32_t least) {
-    const uint32_t cpct = edgebat_state_16(saved, offset);
-    return ((cpct == EDGEBAT_UNKNOWN) || ((cpct >= least) && (cpct <= (uint32_t)EDGEBAT_MOST_SOH))) ? 1U : 0U;
-}
-
-static uint8_t is_old_possible(const uint8_t *saved) {
-    return ((obeys(saved, old_rules, OLD_RULES) != 0U) && (is_soh_if_any(saved, 56U, 0U) != 0U) &&
-            (is_soh_if_any(saved, 58U, 2000U) != 0U) &&
-            ((saved[66] == 0U) || (edgebat_bms_is_soh(edgebat_state_16(saved, 60U)) != 0U)))
-               ? 1U
-               : 0U;
 }
 
 /* A charge that a count, or one since a rest, may come to. */
@@ -65,41 +89,22 @@ static uint8_t is_count(const uint8_t *saved, uint32_t offset) {
     return (magnitude <= ((uint64_t)edgebat_state_32(saved, 20U) * (3U * EDGEBAT_PER_MAH))) ? 1U : 0U;
 }
 
-static uint8_t is_evidence(const uint8_t *saved, uint32_t by, uint32_t efc) {
-    const uint32_t at = EDGEBAT_STATE_EVIDENCE + (8U * by);
-    const uint32_t fours = edgebat_state_32(saved, 52U) / EDGEBAT_S_PER_4H;
-    const uint32_t least = (by == EDGEBAT_BY_WINDOW) ? 0U : (uint32_t)EDGEBAT_LEAST_SOH;
-    return ((edgebat_state_16(saved, at) <= efc) && (edgebat_state_16(saved, at + 2U) <= fours) &&
-            (is_soh_if_any(saved, at + 4U, least) != 0U) &&
-            (edgebat_state_16(saved, at + 6U) <= EDGEBAT_HUNDRED_PERCENT))
+static uint8_t is_old_possible(const uint8_t *saved, const uint32_t *limits) {
+    return ((obeys(saved, old_rules, OLD_RULES, limits) != 0U) &&
+            ((saved[66] == 0U) || (edgebat_bms_is_soh(edgebat_state_16(saved, 60U)) != 0U)))
                ? 1U
                : 0U;
 }
 
-/* Charge and deviation at the last rest, version 3. */
-static uint8_t is_rest(const uint8_t *saved) {
-    const uint32_t cpct = edgebat_state_16(saved, 168U);
-    return (((cpct <= EDGEBAT_HUNDRED_PERCENT) || (cpct == EDGEBAT_UNKNOWN)) &&
-            (edgebat_state_16(saved, 170U) <= EDGEBAT_HUNDRED_PERCENT) && (is_count(saved, 160U) != 0U) &&
-            (edgebat_state_32(saved, 152U) <= EDGEBAT_ANCHOR_MS))
-               ? 1U
-               : 0U;
-}
-
-static uint8_t is_new_possible(const uint8_t *saved) {
+static uint8_t is_new_possible(const uint8_t *saved, const uint32_t *limits) {
     const uint8_t newest = (saved[3] >= 3U) ? 1U : 0U;
-    const uint32_t efc = edgebat_bms_efc(edgebat_state_32(saved, 16U), edgebat_state_number(saved, 28U, 8U));
-    uint8_t sound = 0U;
-    if ((obeys(saved, rules, (newest != 0U) ? NEWEST_RULES : RULES) != 0U) &&
-        (edgebat_state_16(saved, 96U) <= efc) && (edgebat_state_number(saved, 36U, 8U) <= MOST_SIGNED) &&
-        (is_count(saved, 44U) != 0U) && (edgebat_state_32(saved, 68U) <= EDGEBAT_ANCHOR_MS) &&
-        (is_soh_if_any(saved, 84U, 0U) != 0U) &&
-        (edgebat_state_16(saved, 86U) <= (uint32_t)EDGEBAT_MOST_SOH) &&
-        ((newest == 0U) || (is_rest(saved) != 0U))) {
-        sound = 1U;
-        for (uint32_t by = 0U; by < edgebat_state_layout(saved)->evidence; by++) {
-            sound &= is_evidence(saved, by, efc);
-        }
+    uint8_t sound = is_count(saved, 44U) & obeys(saved, rules, (newest != 0U) ? NEWEST_RULES : RULES, limits);
+    if (newest != 0U) {
+        sound &= is_count(saved, 160U);
+    }
+    for (uint32_t by = 0U; by < edgebat_state_layout(saved)->evidence; by++) {
+        sound &= obeys(&saved[8U * by], evidence_rules,
+                       EVIDENCE_RULES - ((by == EDGEBAT_BY_WINDOW) ? 1U : 0U), limits);
     }
     return sound;
 }
@@ -109,11 +114,18 @@ static uint8_t is_capacity(uint32_t capacity_mAh) {
 }
 
 uint8_t edgebat_state_is_possible(const uint8_t *saved) {
+    const uint32_t nominal_mAh = edgebat_state_32(saved, 16U);
+    const uint64_t throughput = edgebat_state_number(saved, 28U, 8U);
     uint8_t sound = 0U;
-    if ((is_capacity(edgebat_state_32(saved, 16U)) != 0U) &&
-        (is_capacity(edgebat_state_32(saved, 20U)) != 0U) && (edgebat_state_32(saved, 24U) >= 1U) &&
-        (edgebat_state_number(saved, 28U, 8U) <= (MOST_SIGNED + (MOST_SIGNED / 2U)))) {
-        sound = (saved[3] == 1U) ? is_old_possible(saved) : is_new_possible(saved);
+    if ((is_capacity(nominal_mAh) != 0U) && (is_capacity(edgebat_state_32(saved, 20U)) != 0U) &&
+        (edgebat_state_32(saved, 24U) >= 1U) && (throughput <= (MOST_SIGNED + (MOST_SIGNED / 2U)))) {
+        const uint32_t limits[OFFSETS - LIMITS] = {INT8_MAX,
+                                                   edgebat_bms_efc(nominal_mAh, throughput),
+                                                   edgebat_state_32(saved, 52U) / EDGEBAT_S_PER_4H,
+                                                   EDGEBAT_ANCHOR_MS,
+                                                   (uint32_t)EDGEBAT_MOST_SOH,
+                                                   EDGEBAT_HUNDRED_PERCENT};
+        sound = (saved[3] == 1U) ? is_old_possible(saved, limits) : is_new_possible(saved, limits);
 #if EDGEBAT_RESISTANCE
         if (saved[3] == EDGEBAT_STATE_VERSION) {
             sound &= edgebat_state_resistance_is_possible(saved);

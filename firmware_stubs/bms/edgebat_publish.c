@@ -50,8 +50,8 @@ static uint8_t is_stale(const edgebat_t *battery) {
 
 uint32_t edgebat_bms_pass_time(edgebat_t *battery) {
     const uint32_t dt_ms = battery->elapsed_ms;
-    const uint64_t ms = (uint64_t)battery->second_ms + dt_ms;
-    const uint32_t seconds = (uint32_t)(ms / 1000U);
+    const uint32_t ms = battery->second_ms + (dt_ms % 1000U);
+    const uint32_t seconds = (dt_ms / 1000U) + (ms / 1000U);
     const uint32_t before = battery->clock_s;
     battery->elapsed_ms = 0U;
     battery->second_ms = (uint16_t)(ms % 1000U);
@@ -65,7 +65,7 @@ uint32_t edgebat_bms_pass_time(edgebat_t *battery) {
 /* A move towards the target, once the slew limit allows one. */
 static EDGEBAT_SELDOM void approach(edgebat_t *battery, uint32_t dt_ms) {
     const uint64_t ready = battery->slew + ((uint64_t)dt_ms * battery->config->slew_cpct_h);
-    const uint64_t steps = ready / MS_PER_H;
+    const uint64_t steps = edgebat_bms_quotient(ready, MS_PER_H);
     const uint32_t here = battery->published_cpct;
     const uint32_t target = battery->target_cpct;
     const uint32_t left = (here < target) ? (target - here) : (here - target);
@@ -75,7 +75,7 @@ static EDGEBAT_SELDOM void approach(edgebat_t *battery, uint32_t dt_ms) {
     } else {
         const uint32_t step = (steps < left) ? (uint32_t)steps : left;
         battery->published_cpct = (uint16_t)((here < target) ? (here + step) : (here - step));
-        battery->slew = (uint32_t)(ready % MS_PER_H);
+        battery->slew = (uint32_t)(ready - (steps * MS_PER_H));
         battery->revision++;
     }
 }

@@ -21,7 +21,7 @@ void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms) {
 
 int32_t edgebat_bms_rate_mC(const edgebat_t *battery) {
     const uint64_t one_c = (uint64_t)battery->window_ms * battery->config->nominal_mAh;
-    return (one_c == 0U) ? 0 : (int32_t)(((battery->window_charge * 500U) + (one_c / 2U)) / one_c);
+    return (one_c == 0U) ? 0 : (int32_t)edgebat_bms_ratio(battery->window_charge * 500U, one_c);
 }
 
 uint8_t edgebat_bms_knows_rate(const edgebat_t *battery, int32_t rate_mC) {

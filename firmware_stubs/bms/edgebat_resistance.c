@@ -105,9 +105,8 @@ static EDGEBAT_SELDOM void take_median(edgebat_t *battery, uint32_t median) {
         battery->ohm_spread = (uint16_t)FIRST_SPREAD;
     } else {
         const uint32_t here = battery->ohm;
-        const uint64_t apart =
-            ((uint64_t)((here < median) ? (median - here) : (here - median)) * EDGEBAT_HUNDRED_PERCENT) /
-            here;
+        const uint32_t off = (here < median) ? (median - here) : (here - median);
+        const uint64_t apart = edgebat_bms_quotient((uint64_t)off * EDGEBAT_HUNDRED_PERCENT, here);
         const uint32_t spread = (apart > EDGEBAT_HUNDRED_PERCENT) ? EDGEBAT_HUNDRED_PERCENT : (uint32_t)apart;
         battery->ohm_spread = (uint16_t)pulled(battery->ohm_spread, spread, shares);
         battery->ohm = pulled(here, median, shares);
@@ -152,7 +151,8 @@ static EDGEBAT_SELDOM void judge_step(edgebat_t *battery, const edgebat_sample_t
                                   ? permille_at(battery->config, sample->temperature_ddegC)
                                   : 0U;
     if ((permille != 0U) && (unsigned_of(moved_mV) <= MOST_STEP_MV)) {
-        const uint64_t ohm = (unsigned_of(moved_mV) * PER_OHM) / ((uint64_t)step_mA * permille);
+        const uint64_t ohm =
+            edgebat_bms_quotient(unsigned_of(moved_mV) * PER_OHM, (uint64_t)step_mA * permille);
         if (ohm <= MOST_OHM) {
             const int32_t magnitude = (int32_t)ohm;
             take_step(battery, ((moved_mV < 0) == (falls != 0U)) ? magnitude : -magnitude);
@@ -193,7 +193,7 @@ void edgebat_bms_tell_resistance(const edgebat_t *battery, edgebat_result_t *res
         result->resistance_sigma_cpct = (uint16_t)edgebat_bms_square_root(drawn + (sensors * sensors));
         if (new_ohm != 0U) {
             const uint64_t cpct =
-                (((uint64_t)battery->ohm * EDGEBAT_HUNDRED_PERCENT) + (new_ohm / 2U)) / new_ohm;
+                edgebat_bms_ratio((uint64_t)battery->ohm * EDGEBAT_HUNDRED_PERCENT, new_ohm);
             result->resistance_cpct = (uint16_t)((cpct < EDGEBAT_UNKNOWN) ? cpct : (EDGEBAT_UNKNOWN - 1U));
         }
     }

@@ -69,7 +69,7 @@ uint16_t edgebat_bms_rescaled(const edgebat_t *battery, uint32_t cpct, uint32_t 
     const uint32_t to_mAh = battery->config->reference_mAh;
     uint32_t scaled = cpct;
     if ((cpct != EDGEBAT_UNKNOWN) && (from_mAh != to_mAh)) {
-        scaled = not_above((uint32_t)((((uint64_t)cpct * from_mAh) + (to_mAh / 2U)) / to_mAh),
+        scaled = not_above((uint32_t)edgebat_bms_ratio((uint64_t)cpct * from_mAh, to_mAh),
                            (uint32_t)EDGEBAT_MOST_SOH);
     }
     return (uint16_t)scaled;

@@ -108,13 +108,18 @@ def test_addresses_come_from_the_linked_firmware(model: BmsModel, tmp_path: Path
 
 def test_every_member_of_the_configuration_is_a_kconfig_option():
     header = (firmware_dir() / "include" / "edgebat" / "edgebat.h").read_text()
-    body = re.search(r"typedef struct \{([^}]*)\} edgebat_config_t;", header)
-    assert body is not None
-    members = re.findall(r"^\s*u?int\d+_t\s+(\w+);", body[1], re.MULTILINE)
+
+    def members(kind: str) -> list[str]:
+        body = re.search(rf"typedef struct \{{([^}}]*)\}} {kind};", header)
+        assert body is not None
+        return re.findall(r"^\s*u?int\d+_t\s+(\w+);", body[1], re.MULTILINE)
+
     text = kconfig_text("soh", 3500)
     options = re.findall(r"^config EDGEBAT_SOH_(\w+)", text, re.MULTILINE)
-    expected = {"DISCHARGE_POSITIVE" if m == "sign" else m.upper() for m in members}
-    assert set(options) == expected
+    expected = {"DISCHARGE_POSITIVE" if m == "sign" else m.upper() for m in members("edgebat_config_t")}
+    resistance = {f"RESISTANCE_{m.upper()}" for m in members("edgebat_resistance_config_t")}
+    assert len(resistance) == 5, "the table of temperatures, an array, is no option"
+    assert set(options) == expected | resistance
     assert re.search(r"SOH_NOMINAL_MAH\n\tint .*\n\tdefault 3500\n\trange 10 2000000", text)
 
 

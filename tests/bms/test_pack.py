@@ -134,6 +134,16 @@ def test_a_module_that_is_known_now_is_noticed_again_when_it_goes():
             charge(pack, cycle, parts)
 
 
+def test_the_cell_whose_resistance_has_grown_most_is_told_and_the_string_is_their_sum():
+    pack = string(4)
+    for cell, grown_cpct in enumerate((10_400, 13_100, UNKNOWN, 13_100)):
+        pack.set(cell, replace(SAID, resistance_uohm=900, resistance_cpct=grown_cpct, resistance_sigma_cpct=800 + cell))
+    view = pack.view()
+    assert (view.resistance_uohm, view.grown, view.grown_cpct, view.grown_sigma_cpct) == (3600, 1, 13_100, 801)
+    pack.set(0, SAID)
+    assert pack.view().resistance_uohm == UINT32_MAX, "that of one cell is not known"
+
+
 def test_fewer_than_three_cells_are_not_compared():
     pack = string(2)
     pack.set(0, SAID)
@@ -161,12 +171,28 @@ class CResult(ctypes.Structure):
     )
 
 
+class CResistance(CResult):
+    _fields_ = (
+        ("resistance_uohm", ctypes.c_uint32),
+        ("resistance_sigma_cpct", ctypes.c_uint16),
+        ("resistance_cpct", ctypes.c_uint16),
+    )
+
+
 class CCell(ctypes.Structure):
     _fields_ = (
         ("window_ppm", ctypes.c_uint32),
         ("cycle", ctypes.c_uint32),
         *((name, ctypes.c_uint16) for name in ("part", "noise", "soh_cpct", "sigma_cpct")),
         *((name, ctypes.c_uint8) for name in ("seen", "away", "swapped", "status")),
+    )
+
+
+class COhmicCell(CCell):
+    _fields_ = (
+        ("resistance_uohm", ctypes.c_uint32),
+        ("resistance_sigma_cpct", ctypes.c_uint16),
+        ("resistance_cpct", ctypes.c_uint16),
     )
 
 
@@ -191,22 +217,37 @@ class CView(ctypes.Structure):
     )
 
 
+class COhmicView(CView):
+    _fields_ = (
+        ("resistance_uohm", ctypes.c_uint32),
+        *((name, ctypes.c_uint16) for name in ("grown", "grown_cpct", "grown_sigma_cpct")),
+    )
+
+
 @pytest.fixture
-def library(tmp_path: Path) -> ctypes.CDLL:
+def library(tmp_path: Path, request: pytest.FixtureRequest) -> ctypes.CDLL:
     root = firmware_dir()
-    sources = [root / "bms" / f"edgebat_{part}.c" for part in ("pack", "pack_state", "protect")]
+    sources = [root / "bms" / f"edgebat_{part}.c" for part in ("pack", "pack_state", "protect", "quotient")]
     out = tmp_path / "pack.so"
     flags = ["-std=c99", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
     flags += ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", f"-I{root / 'include'}"]
+    flags += [f"-DEDGEBAT_RESISTANCE={int(getattr(request, 'param', False))}"]
     command = [c_compiler(), *flags, *map(str, sources), str(root / "src" / "edgebat_crc32.c"), "-o", str(out)]
     subprocess.run(command, check=True)
     return ctypes.CDLL(str(out))
 
 
-def test_c_equals_python(library: ctypes.CDLL):
+@pytest.mark.parametrize(
+    ("library", "kinds"),
+    [(False, (CResult, CCell, CView)), (True, (CResistance, COhmicCell, COhmicView))],
+    indirect=["library"],
+    ids=["without resistance", "with it"],
+)
+def test_c_equals_python(library: ctypes.CDLL, kinds: tuple[type[CResult], type[CCell], type[CView]]):
     rng = np.random.default_rng(5)
+    of_result, of_cell, of_view = kinds
     for count in (1, 3, CELLS, 40):
-        pack, cells, board = string(count), (CCell * count)(), CPack()
+        pack, cells, board = string(count), (of_cell * count)(), CPack()
         begin = (count, 3650, 50_000)
         assert library.edgebat_pack_init(ctypes.byref(board), cells, *begin, None, 0) == 0
         parts = rng.uniform(0.7, 1.2, count)
@@ -221,16 +262,24 @@ def test_c_equals_python(library: ctypes.CDLL):
                     charge=ChargeEnd(int(rng.choice([0, 0, 0, 3]))),
                     soh_cpct=int(rng.choice([9000, 8000, UNKNOWN])),
                     status=Status(int(rng.integers(7))),
+                    resistance_uohm=int(
+                        rng.choice([900, 20_000_000, 200_000_000, UINT32_MAX], p=[0.6, 0.39, 0.005, 0.005])
+                    ),
+                    resistance_sigma_cpct=int(rng.integers(2000)),
+                    resistance_cpct=int(rng.choice([9000, 13_000, 14_000, UNKNOWN])),
                 )
                 pack.set(cell, said)
-                raw = CResult(soh=said.soh_cpct, sigma=said.sigma_cpct, cycle=said.cycle, window_ppm=said.window_ppm)
+                raw = of_result(soh=said.soh_cpct, sigma=said.sigma_cpct, cycle=said.cycle, window_ppm=said.window_ppm)
                 raw.status, raw.charge = said.status, said.charge
+                if isinstance(raw, CResistance):
+                    for name, _ in CResistance._fields_:
+                        setattr(raw, name, getattr(said, name))
                 assert library.edgebat_pack_set(ctypes.byref(board), cell, ctypes.byref(raw)) == 0
             assert library.edgebat_pack_compare(ctypes.byref(board)) == (0 if pack.compare() else 2)
-            view, wanted = CView(), pack.view()
+            view, wanted = of_view(), pack.view()
             assert library.edgebat_pack_view(ctypes.byref(board), ctypes.byref(view)) == 0
-            got = {name: getattr(view, name) for name, _ in CView._fields_}
-            assert got == {**vars(wanted), "status": int(wanted.status)}
+            names = [name for kind in {CView, of_view} for name, _ in kind._fields_]
+            assert [getattr(view, name) for name in names] == [int(getattr(wanted, name)) for name in names]
             buffer = ctypes.create_string_buffer(16 + 6 * count)
             assert library.edgebat_pack_state_get(ctypes.byref(board), buffer, len(buffer)) == 0
             assert buffer.raw == pack.state()

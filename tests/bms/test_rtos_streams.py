@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.resistance import ResistanceConfig
 from edgebat.bms.results import Result, Status
 from edgebat.bms.samples import Samples
 from edgebat.bms.virtual import config_bytes
@@ -19,7 +20,7 @@ from edgebat.graph import IntGraph
 from edgebat.tasks.health.charge_types import UNKNOWN
 from tests.bms_samples import NOMINAL_MAH, as_sample, cycles, rest, wild
 from tests.c_host import c_compiler, call
-from tests.rtos_ports import CONTEXT, HERE, build, defines, kconfig_defaults, zephyr_options
+from tests.rtos_ports import CONTEXT, HERE, build, defines, kconfig_defaults, kconfig_resistance, zephyr_options
 
 
 class CResult(ctypes.Structure):
@@ -149,6 +150,13 @@ def test_a_freertos_task_gives_the_results_and_states_of_python(
     library.standin_wait(10_000)
     library.edgebat_task_result(ctypes.byref(found))
     assert found.status == Status.INPUT_INVALID
+    # Ticks wrap around after 49 days, and then look as if a sample had just come.
+    library.standin_wait(2**32 - 10_000)
+    library.edgebat_task_result(ctypes.byref(found))
+    assert found.status == Status.INPUT_INVALID
+    push(rest(1))
+    library.edgebat_task_result(ctypes.byref(found))
+    assert found.status != Status.INPUT_INVALID
 
 
 def test_the_zephyr_module_gives_the_results_and_states_of_python(
@@ -216,6 +224,27 @@ def test_every_option_of_kconfig_reaches_the_estimator(
     found = ctypes.create_string_buffer(len(config_bytes(expected)))
     assert ctypes.CDLL(str(tmp_path / "config.so")).edgebat_port_config(found) == 0
     assert found.raw == config_bytes(expected)
+
+
+@pytest.mark.parametrize(("port", "is_new"), [("zephyr", False), ("zephyr", True), ("espidf", False)])
+def test_every_option_of_the_resistance_reaches_the_estimator(
+    port: str, is_new: bool, exported: Callable[[str], tuple[Path, list[Path]]], tmp_path: Path
+):
+    """Compiled as Zephyr's and ESP-IDF's build files say, with all numbers other than their defaults."""
+    folder, _ = exported(port)
+    build_file = (folder / "CMakeLists.txt").read_text()
+    assert re.search(r"CONFIG_EDGEBAT_RESISTANCE\b[^\n]*\n?[^\n]*EDGEBAT_RESISTANCE=1", build_file)
+    changed = {name: str(int(value) + n) for n, (name, value) in enumerate(kconfig_resistance(folder).items(), 1)}
+    options = {**kconfig_defaults(folder), **changed, "EDGEBAT_RESISTANCE": "1"}
+    options |= {"CONFIG_EDGEBAT_PACK_RESISTANCE_IS_NEW": "1"} if is_new else {}
+    numbers = {name.removeprefix("CONFIG_EDGEBAT_PACK_RESISTANCE_").lower(): int(v) for name, v in changed.items()}
+    expected = ResistanceConfig(**numbers, is_new=is_new).to_bytes(NOMINAL_MAH)
+    own = [p for p in (folder / "src").glob("*.c") if not re.search("zephyr|settings|bms_soh|nvs|task", p.name)]
+    include = [f"-I{folder / name}" for name in ("include", "src")]
+    call([c_compiler(), "-shared", "-fPIC", *include, *defines(options), *own, "-o", tmp_path / "config.so"])
+    found = ctypes.create_string_buffer(len(config_bytes(Config(NOMINAL_MAH))) + len(expected))
+    assert ctypes.CDLL(str(tmp_path / "config.so")).edgebat_port_config(found) == 0
+    assert found.raw == config_bytes(Config(NOMINAL_MAH)) + expected
 
 
 def zephyr_library(folder: Path, place: Path, cells: int = 1) -> ctypes.CDLL:

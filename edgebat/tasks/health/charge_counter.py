@@ -177,12 +177,17 @@ class ChargeCounter:
     def _part(self, over: int) -> int:
         return self.config.nominal_mah * (PER_MAH // over)
 
+    @property
+    def _is_pulse(self) -> bool:
+        """Pulses, as from braking, are no charges that anybody asks about."""
+        return self.charge < self._part(PULSE_PART)
+
     def _say(self) -> None:
-        if self.charge >= self._part(PULSE_PART):
+        if not self._is_pulse:
             self.ended = self.reason
 
     def _give_up(self, reason: ChargeEnd) -> None:
-        if self.phase == Phase.INSIDE and self.charge >= self._part(PULSE_PART):
+        if self.phase == Phase.INSIDE and not self._is_pulse:
             self.failed = min(self.failed + 1, 255)
         self.phase, self.reason = Phase.OVER, reason
         self._say()
@@ -235,7 +240,10 @@ class ChargeCounter:
             else:
                 self._cross_levels(sample.cell_mv, part)
         if self.phase == Phase.OVER:
-            self._say()
+            if self._is_pulse and (sample.cell_mv + config.max_drop_mv) * 1000 < self.levels_uv[0]:
+                self._begin(sample.cell_mv)  # braking went over into a charge, without a sample between
+            else:
+                self._say()
 
     def _track_rate(self, part: int, dt_ms: int) -> None:
         """Charge and time between the samples inside the window, and to the first from the one before."""
@@ -292,7 +300,7 @@ class ChargeCounter:
         spread = self.most_ma - self.least_ma
         wanders = spread * 20 > self.most_ma + self.least_ma and spread * SPREAD_PART > self.config.nominal_mah
         rate_mc = self._mean_rate_mc()
-        if self.inside < self.increments:
+        if self.inside < self.increments or self._is_pulse:
             self._give_up(ChargeEnd.SPARSE)
         elif wanders:
             self._give_up(ChargeEnd.NOT_CONSTANT)

@@ -336,7 +336,7 @@ typedef struct {
     uint16_t hold_ms;              /* at full or empty */
     uint16_t kept_use;             /* throughput when it was saved last, in steps of 2^26 */
     uint16_t temperatures;         /* in the sum */
-    uint16_t odd_cpct;             /* the healthiest SOH that the odd rows would be */
+    uint16_t odd_cpct;             /* the healthiest SOH that the last odd rows would be */
     uint16_t second_ms;
     uint16_t estimate_points[EDGEBAT_POINTS_MAX];
     uint8_t conflict; /* sources contradict each other */

@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-/** What is remembered of one cell, 20 bytes. */
+/** What is remembered of one cell, 20 bytes; 28 with its resistance. */
 typedef struct {
     uint32_t window_ppm; /* of a charge that was not compared yet, 0: there is none */
     uint32_t cycle;      /* of the last charge that was looked at */
@@ -38,6 +38,11 @@ typedef struct {
     uint8_t away;    /* the last charge was above (1) or below (2) its part */
     uint8_t swapped; /* another cell was noticed */
     uint8_t status;  /* edgebat_status_t */
+#if EDGEBAT_RESISTANCE
+    uint32_t resistance_uOhm; /* as in its result */
+    uint16_t resistance_sigma_cpct;
+    uint16_t resistance_cpct;
+#endif
 } edgebat_pack_cell_t;
 
 /** One string of cells in series. */
@@ -60,6 +65,12 @@ typedef struct {
     uint16_t known;       /* cells whose SOH is known */
     uint16_t swapped;     /* place of the first cell that was swapped; EDGEBAT_UNKNOWN: none */
     uint8_t status;       /* EDGEBAT_STATUS_OK when all cells are, else that of the first other one */
+#if EDGEBAT_RESISTANCE
+    uint32_t resistance_uOhm; /* of all cells together at 25 degC; UINT32_MAX: that of a cell is not known */
+    uint16_t grown; /* place of the cell whose resistance has grown most; EDGEBAT_UNKNOWN: none is known */
+    uint16_t grown_cpct;       /* its resistance of that when new, 0.01 % */
+    uint16_t grown_sigma_cpct; /* standard deviation of its resistance, 0.01 % of it */
+#endif
 } edgebat_pack_view_t;
 
 /** So many charges make a cell's usual part. */

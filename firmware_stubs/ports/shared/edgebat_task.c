@@ -39,6 +39,7 @@ static StaticSemaphore_t mutex_memory;
 static SemaphoreHandle_t mutex;
 static edgebat_result_t published;
 static TickType_t last_tick; /* of the last sample */
+static int silent;           /* since then somebody has been told that samples have stopped */
 
 /* A memory that fails is not asked again at once. */
 #define RETRY 64U
@@ -78,13 +79,13 @@ int edgebat_task_result(edgebat_result_t *result) {
     if ((result != NULL) && (mutex != NULL)) {
         (void)xSemaphoreTake(mutex, portMAX_DELAY);
         *result = published;
-        const TickType_t silent = xTaskGetTickCount() - last_tick;
-        (void)xSemaphoreGive(mutex);
-        /* The task waits for samples: when they stop, nobody else can tell. */
-        if ((((uint64_t)silent * portTICK_PERIOD_MS) >= used->invalid_ms) &&
-            (result->status != (uint8_t)EDGEBAT_STATUS_MODEL_CORRUPT)) {
+        /* The task waits for samples: when they stop, nobody else can tell. Ticks wrap around, so what was said stays. */
+        const TickType_t ticks = xTaskGetTickCount() - last_tick;
+        silent = (((uint64_t)ticks * portTICK_PERIOD_MS) >= used->invalid_ms) ? 1 : silent;
+        if ((silent != 0) && (result->status != (uint8_t)EDGEBAT_STATUS_MODEL_CORRUPT)) {
             result->status = (uint8_t)EDGEBAT_STATUS_INPUT_INVALID;
         }
+        (void)xSemaphoreGive(mutex);
         code = EDGEBAT_OK;
     }
     return code;
@@ -94,12 +95,16 @@ void *edgebat_task_handle(void) {
     return (void *)task;
 }
 
-/** Publishes; returns the revision. */
-static uint32_t publish(void) {
+/** Publishes, what a sample has changed or a slice; returns the revision. */
+static uint32_t publish(BaseType_t sampled) {
     static edgebat_result_t now; /* used by the task alone; 60 bytes less of its stack */
     (void)edgebat_result(&battery, &now);
     (void)xSemaphoreTake(mutex, portMAX_DELAY);
     published = now;
+    if (sampled == pdTRUE) {
+        last_tick = xTaskGetTickCount();
+        silent = 0;
+    }
     (void)xSemaphoreGive(mutex);
     return now.revision;
 }
@@ -124,12 +129,12 @@ static void run(void *unused) {
     (void)unused;
     (void)edgebat_selftest(&battery); /* on failure the status says so */
     for (;;) {
-        if (xQueueReceive(queue, &sample, (busy != 0) ? 0U : portMAX_DELAY) == pdTRUE) {
-            last_tick = xTaskGetTickCount();
+        const BaseType_t sampled = xQueueReceive(queue, &sample, (busy != 0) ? 0U : portMAX_DELAY);
+        if (sampled == pdTRUE) {
             (void)edgebat_push(&battery, &sample);
         }
         busy = (edgebat_step(&battery) == EDGEBAT_BUSY) ? 1 : 0;
-        keep(publish());
+        keep(publish(sampled));
     }
 }
 
@@ -142,6 +147,7 @@ int edgebat_task_start(const edgebat_config_t *config, const void *saved, uint32
         kept_revision = published.revision;
         until_retry = 0U;
         last_tick = xTaskGetTickCount();
+        silent = 0;
         queue =
             xQueueCreateStatic(EDGEBAT_TASK_QUEUE, sizeof(edgebat_sample_t), queue_samples, &queue_memory);
         mutex = xSemaphoreCreateMutexStatic(&mutex_memory);
