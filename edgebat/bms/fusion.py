@@ -27,6 +27,9 @@ FOUR_HOURS, LOST_IN_THEM_CPCT = 73, 10
 S_PER_4H = 14_400
 UNKNOWN_SIGMA = 300
 """A model without a known deviation."""
+ALONE = 2
+"""A model states its error on cells like those it has learnt from. On other kinds that it does not refuse it errs twice as
+much and more (docs/trust.md): so its deviation counts until a measurement says the same."""
 ODD_SIGMA, ODD_ROWS, WINDOW_SIGMA = 100, 3, 1000
 
 
@@ -132,12 +135,19 @@ class Fusion:
             return self.now_cpct(counted)
         return HUNDRED_PERCENT - self.ageing.faded(self.efc) if self.ageing.rated_cycles else UNKNOWN
 
+    def _is_confirmed(self) -> bool:
+        """Whether counting or a rest has measured what the model says, within its own deviation."""
+        said = self.evidence[By.MODEL].cpct
+        others = (self.evidence[by] for by in (By.COUNTING, By.REST))
+        return any(other.cpct != UNKNOWN and abs(other.cpct - said) <= other.sigma_cpct for other in others)
+
     def variance(self, by: By) -> int:
         """Of what a source says now."""
         evidence = self.evidence[by]
         odd = self.odd_rows if by == By.MODEL else 0
+        times = ALONE if by == By.MODEL and not self._is_confirmed() else 1
         terms = (
-            evidence.sigma_cpct,
+            evidence.sigma_cpct * times,
             self.ageing.faded(self.efc - evidence.at_efc),
             (self.now_4h - evidence.at_4h) * LOST_IN_THEM_CPCT // FOUR_HOURS,
             min(odd**3 * ODD_SIGMA, MOST_SIGMA),

@@ -68,7 +68,8 @@ def ocv_source(table: OcvTable, name: str) -> str:
     """The table as C: ``<name>_ocv``."""
     rows = [", ".join(str(v) for v in table.mv[i : i + 12]) for i in range(0, len(table.mv), 12)]
     values = ",\n    ".join(rows)
-    errors = f"{table.sigma_mv}U, {table.sigma_cpct}U, {table.aged_percent}U, {table.soh_cpct}U"
+    shares = f"{table.unseen_percent}U, {table.aged_percent}U"
+    errors = f"{table.sigma_mv}U, {table.sigma_cpct}U, {shares}, {table.soh_cpct}U"
     return f"""static const int16_t {name}_ocv_mV[{len(table.mv)}] = {{
     {values},
 }};

@@ -63,6 +63,10 @@
 /* Below a fiftieth of the 1 h rate a cell rests. */
 #define EDGEBAT_REST_PART 50
 
+/* So long without current a cell is parked; where rest_ms stands when its voltage has come to a halt as well. */
+#define EDGEBAT_PARKED_MS UINT32_C(60000)
+#define EDGEBAT_CALM 60001U
+
 /* The time of evidence counts in these. */
 #define EDGEBAT_S_PER_4H UINT32_C(14400)
 

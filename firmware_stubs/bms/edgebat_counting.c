@@ -20,9 +20,6 @@
 /* A full cell's voltage may relax by so much once the charger has stopped. */
 #define RELAXED_MV 50
 
-/* So long without current a cell is parked. */
-#define PARKED_MS UINT32_C(60000)
-
 /* A twentieth of nominal capacity, in steps of edgebat_bms_use: then what was used is worth saving. */
 #define USE_PART 186U
 
@@ -156,20 +153,23 @@ void edgebat_bms_forget_counts(edgebat_t *battery) {
 }
 
 void edgebat_bms_park(edgebat_t *battery, uint8_t resting, uint32_t dt_ms) {
+    const uint32_t before_ms = battery->rest_ms;
     if (resting == 0U) {
-        battery->rest_ms = 0U;
-        if (battery->parked != 0U) {
+        if ((battery->parked != 0U) || (before_ms > EDGEBAT_PARKED_MS)) {
             /* A state that was saved at rest must not outlive the drive that begins. */
             battery->parked = 0U;
             battery->revision++;
         }
+        battery->rest_ms = 0U;
     } else {
-        const uint32_t rest_ms =
-            (dt_ms >= PARKED_MS - battery->rest_ms) ? PARKED_MS : (battery->rest_ms + dt_ms);
-        battery->rest_ms = (uint16_t)((rest_ms == 0U) ? 1U : rest_ms);
+        if (before_ms < EDGEBAT_PARKED_MS) {
+            const uint32_t rest_ms =
+                (dt_ms >= EDGEBAT_PARKED_MS - before_ms) ? EDGEBAT_PARKED_MS : (before_ms + dt_ms);
+            battery->rest_ms = (uint16_t)((rest_ms == 0U) ? 1U : rest_ms);
+        }
         const uint16_t use = edgebat_bms_use(battery);
         const uint16_t used = (uint16_t)(use - battery->kept_use);
-        if ((battery->rest_ms >= PARKED_MS) && (battery->parked == 0U) &&
+        if ((battery->rest_ms >= EDGEBAT_PARKED_MS) && (battery->parked == 0U) &&
             (used > (battery->config->nominal_mAh / USE_PART))) {
             battery->kept_use = use;
             battery->parked = edgebat_bms_is_parked(battery);

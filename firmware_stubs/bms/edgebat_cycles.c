@@ -1,5 +1,6 @@
 /*
- * edgebat_cycles.c - throughput, equivalent full cycles, and the cycles that a battery's owner would count.
+ * edgebat_cycles.c - throughput, equivalent full cycles and what a cell loses in them, and the cycles that a battery's
+ * owner would count.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -7,6 +8,10 @@
 
 /* A twentieth of the nominal capacity makes a discharge, and a charge, of a cycle. */
 #define CYCLE_PART 20U
+
+/* A cell whose data sheet is not known may lose 20 % in 500 full cycles. */
+#define USUAL_CYCLES 500U
+#define USUAL_LOST 2000U
 
 /* Beyond this the counter stands; at the one-hour current that is millions of years. */
 #define MOST_THROUGHPUT (UINT64_C(1) << 63U)
@@ -26,6 +31,14 @@ uint16_t edgebat_bms_efc(uint32_t nominal_mAh, uint64_t throughput) {
     const uint64_t quarter = (uint64_t)nominal_mAh * (EDGEBAT_PER_MAH / 2U);
     const uint64_t efc = (quarter != 0U) ? edgebat_bms_quotient(throughput, quarter) : UINT16_MAX;
     return (uint16_t)((efc > UINT16_MAX) ? UINT16_MAX : efc);
+}
+
+uint32_t edgebat_bms_faded(const edgebat_t *battery, uint32_t efc) {
+    const uint32_t rated = battery->config->rated_cycles;
+    const uint32_t cycles = (rated != 0U) ? rated : USUAL_CYCLES;
+    const uint32_t lost = (rated != 0U) ? (EDGEBAT_HUNDRED_PERCENT - battery->model->eol_cpct) : USUAL_LOST;
+    const uint32_t faded = (efc * lost) / (cycles * 4U);
+    return (faded > EDGEBAT_HUNDRED_PERCENT) ? EDGEBAT_HUNDRED_PERCENT : faded;
 }
 
 uint16_t edgebat_bms_use(const edgebat_t *battery) {

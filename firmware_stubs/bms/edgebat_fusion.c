@@ -5,7 +5,7 @@
  * variance of each, is the target of what is published. Nothing is ever switched, so nothing old comes back
  * when something new grows old: its weight has shrunk as well. Age alone makes no cell healthier.
  *
- * Ranges: a deviation is at most 10,000, so that a variance is at most 4 x 10^8, a weight at least 5 and at most
+ * Ranges: a deviation is at most 10,000, a model's twice that, so that a variance is at most 7 x 10^8, a weight 3 to
  * 2^28, five weights at most 2^31, and their sum times SOH stays below 2^45.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -16,10 +16,8 @@
 #define WEIGHTS (UINT32_C(1) << 31U)
 #define MOST_WEIGHT (UINT32_C(1) << 28U)
 
-/* A cell whose data sheet is not known may lose 20 % in 500 full cycles. */
-#define USUAL_CYCLES 500U
-#define USUAL_LOST 2000U
-#define USUAL_PER_EFC 1U /* in a quarter of a cycle */
+/* What a cell usually loses in a quarter of a full cycle, 0.01 %: 20 % in 500. */
+#define USUAL_PER_EFC 1U
 
 /* A cell may have faded four times as fast. */
 #define FADES 4U
@@ -31,9 +29,11 @@
 /* A model without a known deviation, and one that was not given a temperature, 0.01 %. */
 #define UNKNOWN_SIGMA 300U
 #define BLIND_SIGMA 300U
+/* A model states its error on cells like those it has learnt from. On other kinds that it does not refuse it errs twice
+ * as much and more (docs/trust.md): so its deviation counts until a measurement says the same. */
+#define ALONE 2U
 
-/* Charges unlike the training data in a row: the deviation of the estimate before them grows by their number
- * cubed. */
+/* Charges unlike the training data in a row: the deviation of the estimate before them grows by their cube. */
 #define ODD_SIGMA 100U
 
 static uint32_t at_most(uint64_t value, uint32_t most) {
@@ -52,13 +52,6 @@ EDGEBAT_SELDOM uint32_t edgebat_bms_square_root(uint32_t value) {
         root = ((next * next) <= value) ? next : root;
     }
     return root;
-}
-
-uint32_t edgebat_bms_faded(const edgebat_t *battery, uint32_t efc) {
-    const uint32_t rated = battery->config->rated_cycles;
-    const uint32_t cycles = (rated != 0U) ? rated : USUAL_CYCLES;
-    const uint32_t lost = (rated != 0U) ? (EDGEBAT_HUNDRED_PERCENT - battery->model->eol_cpct) : USUAL_LOST;
-    return at_most((efc * lost) / (cycles * 4U), EDGEBAT_HUNDRED_PERCENT);
 }
 
 static uint32_t age_efc(const edgebat_t *battery, const edgebat_evidence_t *evidence) {
@@ -102,13 +95,25 @@ static uint32_t now_4h(const edgebat_t *battery) {
     return at_most(battery->clock_s / EDGEBAT_S_PER_4H, UINT16_MAX);
 }
 
+/* Whether somebody has measured so much, within his own deviation. */
+static uint8_t agrees(const edgebat_evidence_t *other, uint32_t cpct) {
+    const uint32_t apart = (other->cpct > cpct) ? (other->cpct - cpct) : (cpct - other->cpct);
+    return ((other->cpct != EDGEBAT_UNKNOWN) && (apart <= other->sigma_cpct)) ? 1U : 0U;
+}
+
 static EDGEBAT_SELDOM uint32_t variance(const edgebat_t *battery, uint32_t by) {
     const edgebat_evidence_t *const evidence = &battery->evidence[by];
     const uint32_t odd = (by == EDGEBAT_BY_MODEL) ? battery->odd_rows : 0U;
+    const uint32_t times = ((by != EDGEBAT_BY_MODEL) ||
+                            (agrees(&battery->evidence[EDGEBAT_BY_COUNTING], evidence->cpct) != 0U) ||
+                            (agrees(&battery->evidence[EDGEBAT_BY_REST], evidence->cpct) != 0U))
+                               ? 1U
+                               : ALONE;
     const uint32_t aged = now_4h(battery) - evidence->at_4h;
-    const uint32_t sum =
-        square(evidence->sigma_cpct) + square(edgebat_bms_faded(battery, age_efc(battery, evidence))) +
-        square((aged * LOST_IN_THEM) / FOUR_HOURS) + square(at_most(odd * odd * odd * ODD_SIGMA, MOST_SIGMA));
+    const uint32_t sum = square(evidence->sigma_cpct * times) +
+                         square(edgebat_bms_faded(battery, age_efc(battery, evidence))) +
+                         square((aged * LOST_IN_THEM) / FOUR_HOURS) +
+                         square(at_most(odd * odd * odd * ODD_SIGMA, MOST_SIGMA));
     return (sum == 0U) ? 1U : sum;
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.fusion import By
 from edgebat.bms.results import Source, Status
 from edgebat.bms.samples import Samples
 from edgebat.cells import Condition
@@ -93,7 +94,7 @@ def test_temperatures_unlike_the_training_data_are_out_of_domain(graph: IntGraph
     warm = Estimator(known, Config(NOMINAL_MAH))
     live(warm, cycles(4, seconds=KNOWN_SECONDS, ddegc=300))
     assert warm.result().status == Status.OK
-    assert warm.result().sigma_cpct == 120
+    assert warm.result().sigma_cpct == 240, "nobody else has measured"
     cold = Estimator(known, Config(NOMINAL_MAH))
     live(cold, cycles(4, seconds=KNOWN_SECONDS, ddegc=-50))
     assert cold.result().status == Status.OUT_OF_DOMAIN
@@ -105,7 +106,7 @@ def test_a_battery_without_a_thermometer_gets_a_larger_error(graph: IntGraph):
     samples = cycles(4, seconds=KNOWN_SECONDS, ddegc=300)
     samples["valid"] = 3
     live(blind, samples)
-    assert (blind.result().status, blind.result().sigma_cpct) == (Status.OK, 323)
+    assert (blind.result().status, blind.result().sigma_cpct) == (Status.OK, 646)
     silent = Estimator(replace(graph, meta=meta), Config(NOMINAL_MAH))
     live(silent, np.concatenate([rest(1, ddegc=-100), samples]))
     assert silent.result().status == Status.OUT_OF_DOMAIN, "the last temperature was none that the model knows"
@@ -184,7 +185,22 @@ def test_the_way_to_the_target_is_part_of_the_deviation(graph: IntGraph):
     estimator = aged(known)
     remeasure(estimator, estimator.published - 500)
     live(estimator, rest(1))
-    assert estimator.result().sigma_cpct == 620
+    assert estimator.result().sigma_cpct == 740
+
+
+@pytest.mark.parametrize(("apart", "other", "agrees"), [(299, 300, True), (-299, 300, True), (301, 300, False)])
+@pytest.mark.parametrize("by", [By.COUNTING, By.REST])
+def test_a_model_is_less_sure_until_a_measurement_says_the_same(
+    graph: IntGraph, by: By, apart: int, other: int, agrees: bool
+):
+    known = aged(replace(graph, meta={**graph.meta, "field": {"sigma_cpct": 120}}))
+    fusion = known.fusion
+    assert fusion.variance(By.MODEL) == (2 * 120) ** 2
+    said = fusion.evidence[By.MODEL].cpct
+    fusion.learn(By.INHERITED, said, 100)
+    assert fusion.variance(By.MODEL) == (2 * 120) ** 2, "what a model said before is no second witness"
+    fusion.learn(by, said + apart, other)
+    assert fusion.variance(By.MODEL) == ((1 if agrees else 2) * 120) ** 2
 
 
 def test_a_corrupt_model_is_not_asked_any_more(graph: IntGraph):

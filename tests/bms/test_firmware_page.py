@@ -39,11 +39,15 @@ def test_the_numbers_of_rests_are_those_of_the_code():
     for words, value in (
         (r"less than (\d+) uV per second", 10**6 // rest.MS_PER_MV),
         (r"more than (\d+) % of charge", rest.MOST_SOC_SIGMA_CPCT // 100),
-        (r"below (\d+) and above", COUNTED_DDEGC[0] // 10),
-        (r"above (\d+) degC", COUNTED_DDEGC[1] // 10),
+        (r"below (\d+) and above", rest.DDEGC[0] // 10),
+        (r"above (\d+) degC", rest.DDEGC[1] // 10),
+        (r"Below (\d+) degC a voltage has", COUNTED_DDEGC[0] // 10),
+        (r"degC a voltage has (\d+) mV more", rest.COLD_MV),
+        (r"moved by (\d+) mV at most", rest.MOST_MOVED_MV),
         (r"At least (\d+) % of charge", rest.LEAST_APART_CPCT // 100),
         (r"without current \(C/(\d+)\)", CURRENT_FLOOR),
         (r"own deviation \(([\d.]+) points", rest.OcvTable((1, 2)).sigma_cpct / 100),
+        (r"another (\d+) % is taken to be lost", rest.UNSEEN_PERCENT),
         (r"(\d+) % of the capacity lost", rest.AGED_PERCENT),
         (r"longer than (\d+) s", SEEN_MS // 1000),
     ):
@@ -54,6 +58,8 @@ def test_the_numbers_of_rests_are_those_of_the_code():
     assert rest.WHOLE // 9 == rest.LEAST_WEIGHT
     assert "after half an hour without current" in text
     assert rest.REST_MS == 30 * 60_000
+    assert "in five minutes is saved" in text
+    assert rest.CALM_MS == 5 * 60_000
     assert "five hours without power" in text
     assert rest.OFF_MS == 5 * 3_600_000
     assert "two days of samples" in text

@@ -19,11 +19,11 @@ from edgebat.bms.twin import Twin
 from edgebat.bms.virtual import HostFirmware
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, load_graph
-from edgebat.tasks.health.charge_types import PER_MAH, UNKNOWN, SinceRest
+from edgebat.tasks.health.charge_types import CALM, PER_MAH, UNKNOWN, SinceRest
 from tests.bms.test_charge import assert_equal
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, cycles
 
-TABLE = OcvTable(tuple(3000 + 60 * i for i in range(21)), sigma_mv=5, sigma_cpct=200, aged_percent=0)
+TABLE = OcvTable(tuple(3000 + 60 * i for i in range(21)), sigma_mv=5, sigma_cpct=200, unseen_percent=0, aged_percent=0)
 """Sixty mV per 5 %, everywhere and at every age."""
 
 
@@ -86,7 +86,7 @@ def test_less_than_35_percent_waits_for_more(graph: IntGraph):
     [
         ("rested too short", [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, 25)]),
         ("still relaxes", [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, 60, drift_mv=120)]),
-        ("rests in the cold", [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, ddegc=50)]),
+        ("rests in the frost", [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, ddegc=-50)]),
         ("was discharged in the cold", [resting(0.9), moving(0.9, 0.4, 0.8, ddegc=-50), resting(0.4)]),
         ("was discharged too fast", [resting(0.9), moving(0.9, 0.4, 0.8, rate=1.5), resting(0.4)]),
         ("no rest before", [moving(0.9, 0.4, 0.8), resting(0.4)]),
@@ -98,6 +98,23 @@ def test_what_gauges_disqualify_measures_nothing(graph: IntGraph, reason: str, p
     estimator = rested(graph, *parts)
     assert estimator.fusion.evidence[By.REST].cpct == UNKNOWN, reason
     assert estimator.result().source == Source.NONE
+
+
+def test_a_rest_in_the_cold_is_less_sure(graph: IntGraph):
+    warm, cold = (
+        rested(graph, resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4, ddegc=ddegc)).result() for ddegc in (150, 50)
+    )
+    assert warm.soh_cpct == cold.soh_cpct
+    assert warm.sigma_cpct < cold.sigma_cpct < 400
+
+
+def test_a_table_that_shows_a_part_of_the_loss_is_corrected(graph: IntGraph):
+    """Fifteen points seem to be lost, and half as many are too; a cell that holds more than the table's has lost none."""
+    half = OcvTable(TABLE.mv, sigma_cpct=200, unseen_percent=50, aged_percent=0, soh_cpct=9500)
+    parts = [resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4)]
+    assert abs(rested(graph, *parts, table=half).result().soh_cpct - (8000 - 1500 // 2)) < 40
+    grown = [resting(0.9), moving(0.9, 0.4, 0.98), resting(0.4)]
+    assert rested(graph, *grown, table=half).result().soh_cpct == rested(graph, *grown).result().soh_cpct
 
 
 def test_a_rest_in_the_flat_part_is_none(graph: IntGraph):
@@ -146,12 +163,59 @@ def test_the_first_voltage_after_hours_without_power_is_a_rest(graph: IntGraph):
     assert abs(evening.result().soh_cpct - 8000) < 400
 
 
+def short_stop(soc: float, *, minutes: int = 15, moves_mv: int = 0) -> Samples:
+    """A quarter of an hour after current, as long as a board stays awake."""
+    return resting(soc, minutes, drift_mv=moves_mv)
+
+
+def test_a_voltage_that_has_come_to_a_halt_is_a_rest_if_it_is_there_after_the_power_was_off(graph: IntGraph):
+    """A board without a clock that never sees half an hour at rest."""
+    ride = woken(graph, rested(graph, moving(0.95, 0.9, 0.8), short_stop(0.9)), 0)
+    live(ride, resting(0.9, 1))
+    assert ride.counter.since_rest.cpct == 9000
+    known = ride.counter.since_rest.sigma
+    live(ride, moving(0.9, 0.4, 0.8), short_stop(0.4))
+    assert ride.result().source == Source.NONE, "the rest is too short for a voltage that nobody has seen again"
+    evening = woken(graph, ride, 0)
+    live(evening, resting(0.4, 1))
+    assert evening.result().source == Source.REST
+    assert abs(evening.result().soh_cpct - 8000) < 300
+    sure = rested(graph, resting(0.9), moving(0.9, 0.4, 0.8), resting(0.4))
+    assert known > sure.counter.since_rest.sigma
+    assert evening.result().sigma_cpct > sure.result().sigma_cpct
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop", "first"),
+    [
+        ("it moved until the power went", short_stop(0.9, moves_mv=40), resting(0.9, 1)),
+        ("it rested too briefly", short_stop(0.9, minutes=4), resting(0.9, 1)),
+        ("it is elsewhere", short_stop(0.9), resting(0.91, 1)),
+        ("current flows", short_stop(0.9), moving(0.9, 0.89, 0.8)[:1]),
+    ],
+)
+def test_other_voltages_after_the_power_was_off_are_none(graph: IntGraph, reason: str, stop: Samples, first: Samples):
+    ride = woken(graph, rested(graph, moving(0.95, 0.9, 0.8), stop), 0)
+    live(ride, first)
+    assert ride.counter.since_rest.cpct == UNKNOWN, reason
+
+
+def test_a_voltage_that_had_come_to_a_halt_does_not_outlive_the_ride_that_begins(graph: IntGraph):
+    stopped = rested(graph, moving(0.95, 0.9, 0.8), short_stop(0.9))
+    before = stopped.counter.rest_ms, stopped.result().revision
+    live(stopped, moving(0.9, 0.88, 0.8)[:1])
+    assert before == (CALM, stopped.result().revision - 1), "worth saving"
+    after = woken(graph, stopped, 0)
+    live(after, resting(0.9, 1))
+    assert after.counter.since_rest.cpct == UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("reason", "hours", "first"),
     [
         ("too short for a voltage that nobody has watched", 4.5, resting(0.9, 1)),
         ("current flows", 8, moving(0.91, 0.9, 0.8)),
-        ("in the cold", 8, resting(0.9, 1, ddegc=50)),
+        ("in the frost", 8, resting(0.9, 1, ddegc=-50)),
     ],
 )
 def test_other_first_voltages_are_none(graph: IntGraph, reason: str, hours: float, first: Samples):
@@ -226,7 +290,7 @@ def test_one_wrong_capacity_is_believed_by_half_until_the_next_has_come():
 def test_a_table_of_new_cells_knows_less_of_an_aged_one():
     new = OcvTable(TABLE.mv, sigma_cpct=200)
     assert measured(10_000, table=new).target_sigma == measured(10_000).target_sigma
-    assert measured(8000, variance=0, table=new).target_sigma == int(np.hypot(200, 0.5 * 2000))
+    assert measured(8000, variance=0, table=new).target_sigma == int(np.hypot(200, 0.25 * 2000))
     # Of nominal capacity these cells never had more than 93 %.
     less = OcvTable(TABLE.mv, sigma_cpct=200, soh_cpct=9300)
     assert measured(9300, variance=0, table=less).target_sigma == 200
@@ -334,6 +398,7 @@ def test_what_is_no_slow_charge_is_refused(curves: list[tuple[np.ndarray, np.nda
         {"sigma_mv": 0},
         {"sigma_cpct": 10_001},
         {"aged_percent": 101},
+        {"unseen_percent": 101},
         {"soh_cpct": 15_001},
     ],
 )

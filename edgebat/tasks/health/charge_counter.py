@@ -370,12 +370,13 @@ class ChargeCounter:
 
     def _park(self, resting: bool, dt_ms: int) -> None:
         if not resting:
-            self.rest_ms = 0
-            if self.parked:  # a state that was saved at rest must not outlive the drive that begins
+            if self.parked or self.rest_ms > PARKED_MS:  # what was saved at rest must not outlive the drive that begins
                 self.parked = False
                 self.revision += 1
+            self.rest_ms = 0
             return
-        self.rest_ms = max(min(self.rest_ms + dt_ms, PARKED_MS), 1)
+        if self.rest_ms < PARKED_MS:
+            self.rest_ms = max(min(self.rest_ms + dt_ms, PARKED_MS), 1)
         used = self.use - self.kept_use & UINT16_MAX
         if self.rest_ms >= PARKED_MS and not self.parked and used > self.config.nominal_mah // USE_PART:
             self.kept_use, self.parked = self.use, self.is_parked

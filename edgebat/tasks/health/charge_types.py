@@ -21,6 +21,8 @@ MOST_ANCHOR_MS = 172_800_000
 """After two days an offset of the sensor has become capacity."""
 PARKED_MS = 60_000
 """So long without current a cell is parked."""
+CALM = 60_001
+"""Where ``rest_ms`` stands when the voltage has come to a halt as well."""
 USE_PART = 186
 """A twentieth of nominal capacity, in steps of ``ChargeCounter.use``: then what was used is worth saving."""
 RELAXED_MV = 50

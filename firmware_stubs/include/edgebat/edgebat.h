@@ -270,7 +270,7 @@ typedef struct {
     uint16_t span; /* quarters of an equivalent full cycle that the window reaches back, about */
     int16_t last_mV;
     uint16_t row_efc;   /* of the newest row, quarters of an equivalent full cycle */
-    uint16_t rest_ms;   /* without current */
+    uint16_t rest_ms;   /* without current, up to a minute; more: the voltage has come to a halt */
     int16_t last_ddegC; /* the last temperature, INT16_MIN: there never was one */
     uint16_t efc;       /* quarters of an equivalent full cycle */
     uint16_t slice;     /* next one of a running inference, 0: none runs */

@@ -22,17 +22,22 @@ typedef struct edgebat_ocv {
     uint16_t points;     /* 2 to 256 */
     uint16_t sigma_mV;   /* standard deviation of table and sensor together, 1 to 1000 */
     uint16_t sigma_cpct; /* ... of a capacity by this table, however much charge flowed: the sensor's gain */
-    uint16_t aged_percent; /* ... more, of the capacity lost since: an aged cell's voltages are others */
+    uint16_t
+        unseen_percent; /* an aged cell's voltages are others: so much of the loss that they show is missing */
+    uint16_t aged_percent; /* ... more deviation, of the capacity lost since */
     uint16_t soh_cpct;     /* of the cells whose voltages these are, of reference_mAh */
 } edgebat_ocv_t;
 
-/** As far as nobody has compared the table of a new cell with aged ones: 3.5 points, and half of the capacity lost. */
+/** As far as nobody has compared the table of a new cell with aged ones: 3.5 points, a quarter of the capacity that seems
+ * to be lost has been lost as well, and a quarter of all that is uncertain. */
 #define EDGEBAT_OCV_SIGMA_CPCT 350U
-#define EDGEBAT_OCV_AGED_PERCENT 50U
+#define EDGEBAT_OCV_UNSEEN_PERCENT 25U
+#define EDGEBAT_OCV_AGED_PERCENT 25U
 
 /** What a table is initialised with. */
-#define EDGEBAT_OCV(mV, points, sigma_mV, sigma_cpct, aged_percent, soh_cpct)                                \
-    {&edgebat_follow_rest, (mV), (points), (sigma_mV), (sigma_cpct), (aged_percent), (soh_cpct)}
+#define EDGEBAT_OCV(mV, points, sigma_mV, sigma_cpct, unseen_percent, aged_percent, soh_cpct)                \
+    {&edgebat_follow_rest, (mV),           (points),  (sigma_mV), (sigma_cpct),                              \
+     (unseen_percent),     (aged_percent), (soh_cpct)}
 
 /** Called by edgebat_push for a battery with a table, after a sample was counted. */
 void edgebat_follow_rest(edgebat_t *battery, int16_t cell_mV, int64_t part, uint32_t counted_ms);

@@ -242,7 +242,7 @@ static void pulses(world_t *w, fuzz_input_t *in) {
 /* Rests of half an hour and more, at any voltage, over a table of open-circuit voltages. */
 static void repose(world_t *w, fuzz_input_t *in) {
     static const int16_t mV[] = {3300, 3500, 3560, 3600, 3603, 3650, 3700, 3900, 4000};
-    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 9U, 2U, 100U, 50U, 9000U);
+    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 9U, 2U, 100U, 25U, 50U, 9000U);
     const int32_t cell_mV = fuzz_range(in, 3200, 4100);
     fuzz_require(edgebat_use_ocv(w->battery, &table) == EDGEBAT_OK, "table");
     for (uint32_t i = 0; i < 40U; i++) {

@@ -18,7 +18,7 @@ static void test_three_charges_make_an_estimate(void) {
     TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_MODEL, result.source);
     TEST_ASSERT_EQUAL_INT(10000, result.model_cpct);
     TEST_ASSERT_EQUAL_INT(10000, result.soh_cpct);
-    TEST_ASSERT_EQUAL_INT(120, result.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(240, result.sigma_cpct); /* twice, because nobody else has measured */
     TEST_ASSERT_EQUAL_INT(100, result.rul_cycles);
     TEST_ASSERT_EQUAL_INT(2, result.points);
     TEST_ASSERT_EQUAL_INT(9900, result.points_cpct[0]);
@@ -171,7 +171,7 @@ static void without_temperature(void) {
 static void test_without_a_thermometer_the_error_is_larger(void) {
     without_temperature();
     TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OK, result.status);
-    TEST_ASSERT_EQUAL_INT(323, result.sigma_cpct); /* 120 and 300 */
+    TEST_ASSERT_EQUAL_INT(646, result.sigma_cpct); /* twice 120 and 300 */
 }
 
 static void test_a_thermometer_that_falls_silent_in_the_cold_lets_nobody_speak(void) {

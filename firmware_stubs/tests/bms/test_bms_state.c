@@ -111,7 +111,7 @@ static void test_a_state_of_version_1_goes_on(void) {
     TEST_ASSERT_EQUAL_INT(10000, result.model_cpct);
     TEST_ASSERT_EQUAL_INT(4, result.cycle);
     TEST_ASSERT_EQUAL_INT(100, result.rul_cycles);
-    TEST_ASSERT_EQUAL_INT(120, result.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(240, result.sigma_cpct);
     cycle(); /* the window is whole: one charge more makes an estimate */
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(0, result.age_cycles);
@@ -128,7 +128,7 @@ static void test_a_state_of_version_2_goes_on(void) {
     TEST_ASSERT_EQUAL_INT(EDGEBAT_STATUS_OK, result.status);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_MODEL, result.source);
     TEST_ASSERT_EQUAL_INT(10000, result.soh_cpct);
-    TEST_ASSERT_EQUAL_INT(120, result.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(240, result.sigma_cpct);
     TEST_ASSERT_EQUAL_INT(4, result.cycle);
     TEST_ASSERT_EQUAL_INT(100, result.rul_cycles);
     TEST_ASSERT_EQUAL_INT(3, result.efc_quarters);
@@ -171,7 +171,7 @@ static void test_another_model_inherits_what_is_known(void) {
     (void)edgebat_result(&battery, &result);
     TEST_ASSERT_EQUAL_INT(soh, result.soh_cpct);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_SOURCE_INHERITED, result.source);
-    TEST_ASSERT_EQUAL_INT(220, result.sigma_cpct);
+    TEST_ASSERT_EQUAL_INT(340, result.sigma_cpct);
     TEST_ASSERT_EQUAL_INT(4, result.cycle);
     TEST_ASSERT_EQUAL_INT(3, result.warmup);
     /* Room for a shorter state is enough: the first part says all that another model may know. */
@@ -244,19 +244,21 @@ static void test_a_workshop_resets_one_thing_and_takes_another_board(void) {
 static void test_tables_that_are_none_are_refused(void) {
     static const int16_t mV[3] = {3000, 3600, 4200};
     static const int16_t flat[3] = {3000, 3600, 3600};
-    const edgebat_ocv_t good = EDGEBAT_OCV(mV, 3U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
-    const edgebat_ocv_t level = EDGEBAT_OCV(flat, 3U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
-    const edgebat_ocv_t one = EDGEBAT_OCV(mV, 1U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
-    const edgebat_ocv_t sure = EDGEBAT_OCV(mV, 3U, 0U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
-    const edgebat_ocv_t vague = EDGEBAT_OCV(mV, 3U, 5U, 10001U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
-    const edgebat_ocv_t old = EDGEBAT_OCV(mV, 3U, 5U, 200U, 101U, 10000U);
-    const edgebat_ocv_t huge = EDGEBAT_OCV(mV, 3U, 5U, 200U, 0U, 15001U);
-    const edgebat_ocv_t none = EDGEBAT_OCV(NULL, 3U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t good = EDGEBAT_OCV(mV, 3U, 5U, 200U, 0U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t level = EDGEBAT_OCV(flat, 3U, 5U, 200U, 0U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t one = EDGEBAT_OCV(mV, 1U, 5U, 200U, 0U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t sure = EDGEBAT_OCV(mV, 3U, 0U, 200U, 0U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t vague = EDGEBAT_OCV(mV, 3U, 5U, 10001U, 0U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    const edgebat_ocv_t old = EDGEBAT_OCV(mV, 3U, 5U, 200U, 0U, 101U, 10000U);
+    const edgebat_ocv_t blind = EDGEBAT_OCV(mV, 3U, 5U, 200U, 101U, 0U, 10000U);
+    const edgebat_ocv_t huge = EDGEBAT_OCV(mV, 3U, 5U, 200U, 0U, 0U, 15001U);
+    const edgebat_ocv_t none = EDGEBAT_OCV(NULL, 3U, 5U, 200U, 0U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &level));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &one));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &sure));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &vague));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &old));
+    TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &blind));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_CONFIG, edgebat_use_ocv(&battery, &huge));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_use_ocv(&battery, &none));
     TEST_ASSERT_EQUAL_INT(EDGEBAT_ERR_NULL, edgebat_use_ocv(NULL, &good));

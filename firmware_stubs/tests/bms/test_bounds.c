@@ -13,7 +13,8 @@
 
 static void test_a_current_beyond_all_bounds_does_not_spoil_the_saved_state(void) {
     static const int16_t mV[3] = {3000, 3600, 4200};
-    static const edgebat_ocv_t table = EDGEBAT_OCV(mV, 3U, 5U, 200U, EDGEBAT_OCV_AGED_PERCENT, 10000U);
+    static const edgebat_ocv_t table =
+        EDGEBAT_OCV(mV, 3U, 5U, 200U, EDGEBAT_OCV_UNSEEN_PERCENT, EDGEBAT_OCV_AGED_PERCENT, 10000U);
     static uint8_t saved[FAKE_SAVED_BYTES];
     config.max_current_mA = 2000000;
     config.max_gap_ms = 120000U;

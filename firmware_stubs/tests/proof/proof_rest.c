@@ -10,13 +10,14 @@
 #define POINTS 4U
 
 static int16_t proof_mV[POINTS];
-static edgebat_ocv_t proof_table = EDGEBAT_OCV(proof_mV, POINTS, 1U, 0U, 0U, 0U);
+static edgebat_ocv_t proof_table = EDGEBAT_OCV(proof_mV, POINTS, 1U, 0U, 0U, 0U, 0U);
 
 int main(void) {
     any_battery();
     Frama_C_make_unknown((char *)proof_mV, sizeof proof_mV);
     proof_table.sigma_mV = (uint16_t)ANY_UNSIGNED(0U, UINT16_MAX);
     proof_table.sigma_cpct = (uint16_t)ANY_UNSIGNED(0U, UINT16_MAX);
+    proof_table.unseen_percent = (uint16_t)ANY_UNSIGNED(0U, UINT16_MAX);
     proof_table.aged_percent = (uint16_t)ANY_UNSIGNED(0U, UINT16_MAX);
     proof_table.soh_cpct = (uint16_t)ANY_UNSIGNED(0U, UINT16_MAX);
     (void)edgebat_use_ocv(&proof_battery, &proof_table);
@@ -27,6 +28,7 @@ int main(void) {
     }
     proof_table.sigma_mV = (uint16_t)ANY_UNSIGNED(1U, 1000U);
     proof_table.sigma_cpct = (uint16_t)ANY_UNSIGNED(0U, EDGEBAT_HUNDRED_PERCENT);
+    proof_table.unseen_percent = (uint16_t)ANY_UNSIGNED(0U, 100U);
     proof_table.aged_percent = (uint16_t)ANY_UNSIGNED(0U, 100U);
     proof_table.soh_cpct = (uint16_t)ANY_UNSIGNED(0U, EDGEBAT_MOST_SOH);
     proof_battery.ocv = &proof_table;
