@@ -92,7 +92,8 @@ def choose_scale(
         real = natural * ratio
         steps = visible_steps(lowest, highest, reach * real * (1 + tolerance))
         seen = max(-int(steps.min(initial=0)), int(steps.max(initial=0))) + 1
-        limit = 1 << int(np.ceil(np.log2((seen + 1) / (real * (1.0 - tolerance)))))
+        # Where one step of the accumulator is more than the output can show, it is clamped to one.
+        limit = 1 << max(int(np.ceil(np.log2((seen + 1) / (real * (1.0 - tolerance))))), 0)
         top = min(int(np.floor(np.log2(INT32_LIMIT / (limit * real * (1 + tolerance))))), 30)
         for k, n in _candidates(real, top, tolerance):
             base = np.float32(k * 2.0**-n / ratio)
@@ -105,7 +106,7 @@ def choose_scale(
     n = max(top, 1)
     scale = np.float32(natural)
     m = float_multiplier(input_scale, scale, output_scale)
-    return ScaleChoice(scale, max(round(float(m) * 2.0**n), 1), n, limit, m, tries, False)
+    return ScaleChoice(scale, min(max(round(float(m) * 2.0**n), 1), INT32_LIMIT), n, limit, m, tries, False)
 
 
 def _candidates(real: float, top: int, tolerance: float) -> Iterator[tuple[int, int]]:

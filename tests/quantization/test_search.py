@@ -38,6 +38,15 @@ def test_a_channel_that_cannot_be_solved_says_so() -> None:
         assert choice.exact != differs_somewhere(choice, -128, 2**31)
 
 
+@pytest.mark.parametrize("natural", [300.0, 1e4, 1e6])
+def test_one_step_of_the_accumulator_may_be_more_than_the_output_shows(natural: float) -> None:
+    """Behind a unit that was dead in calibration any weight may stand."""
+    choice = choose_scale(natural, 1.0, 1.0, -128, 127, 60_000)
+    assert choice.clamp == 1
+    assert choice.exact
+    assert not differs_somewhere(choice, 0, 60_000)
+
+
 @pytest.mark.parametrize("bits", [8, 10, 15])
 def test_power_scales_are_exact_in_float32_and_never_clip_the_largest_weight(bits: int) -> None:
     rng = np.random.default_rng(bits)
