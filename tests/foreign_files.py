@@ -203,13 +203,14 @@ def padded_pool(kind: str) -> Maker:
     return make
 
 
-def softmax(rng: np.random.Generator) -> bytes:
+def softmax(rng: np.random.Generator, beta: float | None = None) -> bytes:
     """Over a vector or over each time step; values near each other every second time."""
     channels, file = int(rng.choice([2, 3, 4, 5, 10, 17, 64])), FileOfOthers()
     shape = (1, channels) if rng.integers(2) else (1, int(rng.integers(1, 9)), channels)
     x = file.tensor("x", shape, "int8", scale=draw_scale(rng), zero_point=draw_zero(rng))
     y = file.tensor("y", shape, "int8", scale=2.0**-8, zero_point=-128)
-    file.operator("SOFTMAX", 2, [x], y, "SoftmaxOptions", {"beta": float(rng.choice([1.0, 0.5, 2.0]))})
+    drawn = float(rng.choice([1.0, 0.5, 2.0]))
+    file.operator("SOFTMAX", 2, [x], y, "SoftmaxOptions", {"beta": drawn if beta is None else beta})
     return file.bytes([x], y)
 
 

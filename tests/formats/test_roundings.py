@@ -19,7 +19,7 @@ from edgebat.formats.tflite.read import tflite_graph
 from edgebat.graph import Add, IntGraph, Mul, Tensor
 from edgebat.runtime import Engine
 from edgebat.runtime.kernels import build_kernel
-from tests.foreign_files import OPERATORS, FileOfOthers, addition, product
+from tests.foreign_files import OPERATORS, FileOfOthers, addition, product, softmax
 
 FILES = 1000 if os.environ.get("EDGEBAT_TEST_SCALE") == "full" else 50
 WINDOWS = 20
@@ -131,3 +131,10 @@ def test_a_kernel_across_an_unpadded_axis_of_size_one_is_refused_with_what_to_do
         ModelFileError, match=r"CONV_2D 'y': weights \[1, 1, 3, 2\] reach over 3 .* Transpose the kernel"
     ):
         tflite_graph(file.bytes([x], y), "across")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("beta", [float("nan"), float("inf"), -1.0, 0.0])
+def test_a_softmax_without_a_usable_beta_is_refused(beta: float, engine: str) -> None:
+    with pytest.raises(ModelFileError, match=r"SOFTMAX 'y': its beta is .*; allowed: a finite number above 0"):
+        tflite_graph(softmax(np.random.default_rng(0), beta), "beta", engine)

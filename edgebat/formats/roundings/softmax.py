@@ -16,7 +16,8 @@ _BITS = 5
 
 
 def micro_table(scale: float, beta: float = 1.0) -> Int32:
-    """TFLite Micro's exponentials of -d * scale * beta, d from 0 to 255, with 31 fractional bits."""
+    """TFLite Micro's exponentials of -d * scale * beta, d from 0 to 255, with 31 fractional bits. Raises ModelFileError."""
+    _require_positive(beta)
     real = min(beta * scale * 2.0 ** (31 - _BITS), 2.0**31 - 1)
     multiplier, left = quantize_multiplier(real)
     if left < 0:
@@ -31,10 +32,16 @@ def micro_table(scale: float, beta: float = 1.0) -> Int32:
 
 
 def litert_table(scale: float, beta: float = 1.0) -> Int32:
-    """LiteRT's: float32, by their bits."""
+    """LiteRT's: float32, by their bits. Raises ModelFileError."""
+    _require_positive(beta)
     step = -np.float32(scale) * np.float32(beta)
     exponents = (step * np.arange(256, dtype=np.float32)).astype(np.float64)
     return np.asarray(np.exp(exponents).astype(np.float32).view(np.int32), np.int32)
+
+
+def _require_positive(beta: float) -> None:
+    if not 0 < beta < math.inf:
+        raise ModelFileError(f"its beta is {beta!r}; allowed: a finite number above 0. Convert the model again")
 
 
 def onnxruntime_table(scale: float, values: int) -> Int32:
