@@ -64,7 +64,16 @@ def small(family: str) -> IntGraph:
     elif family == "gru":
         make.gru(2, reset_after=False)
         make.last_step()
+    elif family == "gated":
+        source = make.current
+        make.conv(2, 1)
+        make.lut("sigmoid")
+        gate, make.current = make.current, source
+        make.mul(gate)
+        make.take(np.arange(12).reshape(6, 2).T)
+        make.flatten()
     else:
+        assert family == "lstm"  # a new family has its own operators
         make.lstm(3)
         make.last_step()
     make.head(2)
