@@ -19,7 +19,7 @@ _OPTIONS: dict[int, str] = {
     1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 5: "Pool2DOptions", 8: "FullyConnectedOptions",
     9: "SoftmaxOptions", 10: "ConcatenationOptions", 11: "AddOptions", 17: "ReshapeOptions", 22: "PadOptions",
     21: "MulOptions", 23: "GatherOptions", 27: "ReducerOptions", 28: "SubOptions", 29: "DivOptions", 30: "SqueezeOptions",
-    32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions",
+    32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions", 55: "ShapeOptions",
     71: "SequenceLSTMOptions", 75: "LeakyReluOptions", 35: "SplitOptions", 79: "SplitVOptions", 89: "QuantizeOptions",
     116: "GeluOptions", 59: "PackOptions", 64: "UnpackOptions", 93: "WhileOptions", 101: "BatchMatMulOptions",
 }  # fmt: skip
@@ -96,6 +96,7 @@ SCHEMA: dict[str, list[Any]] = {
         ("shrink_axis_mask", "i32"), ("offset", "bool"),
     ],
     "ExpandDimsOptions": [],
+    "ShapeOptions": [("out_type", "i8")],
     "SequenceLSTMOptions": [
         _ACTIVATION, ("cell_clip", "f32"), ("projection_clip", "f32"), ("time_major", "bool"),
         ("asymmetric_quantize_inputs", "bool"), ("diagonal_recurrent", "bool"),
