@@ -362,9 +362,34 @@ OPERATORS: dict[str, Maker] = {
     "padded_max_pool": padded_pool("MAX_POOL_2D"), "padded_average_pool": padded_pool("AVERAGE_POOL_2D"),
     "softmax": softmax, "swish": swish, "sliced": sliced, "relu": _of_one_value("RELU"), "relu6": _of_one_value("RELU6"),
     "hard_swish": _of_one_value("HARD_SWISH"), "difference": difference, "taken_off": taken_off, "gate": gate,
-    "moves": moves,
+    "moves": moves, "abs": _of_one_value("ABS"),
 }  # fmt: skip
 """A file of one operator, by a word for it."""
+
+
+def _in_float(kind: str) -> Maker:
+    """A function that converters leave between DEQUANTIZE and QUANTIZE."""
+
+    def make(rng: np.random.Generator) -> bytes:
+        file, scale = FileOfOthers(), draw_scale(rng)
+        zero = draw_zero(rng)
+        x, same = (file.tensor(name, (1, 256), "int8", scale=scale, zero_point=zero) for name in ("x", "same"))
+        shape = file.tensor("shape", (2,), "int32", data=np.array([1, 256], np.int32))
+        file.operator("RESHAPE", 1, [x, shape], same, "ReshapeOptions")
+        real, made = (file.tensor(name, (1, 256), "float32") for name in ("real", "made"))
+        y = file.tensor("y", (1, 256), "int8", scale=near(rng, scale), zero_point=draw_zero(rng))
+        file.operator("DEQUANTIZE", 2, [same], real, "DequantizeOptions")
+        file.operator(kind, 1, [real], made)
+        file.operator("QUANTIZE", 1, [made], y, "QuantizeOptions")
+        return file.bytes([x], y)
+
+    return make
+
+
+LITERT_ONLY: dict[str, Maker] = {
+    "exp": _of_one_value("EXP"), "log": _of_one_value("LOG"), "negative": _in_float("NEG"), "square": _in_float("SQUARE"),
+}  # fmt: skip
+"""Likewise, of operators that TFLite Micro has in float32 only."""
 
 
 def addition(rng: np.random.Generator) -> tuple[bytes, list[tuple[float, int]]]:

@@ -316,10 +316,8 @@ class Builder(Gates):
             return replace(chosen, axes=(*chosen.axes[:axis], ONE, *chosen.axes[axis:]))
         labels = self.labels(value)
         layer = None if value.step == INPUT else self.step(value.step).layer
-        if labels[axis] in (CHANNELS, VECTOR) and value.function is None and value.order is None:
-            chosen_rows = self.rows_of(value, layer, start, stop)
-            if chosen_rows is not None:
-                return chosen_rows
+        if labels[axis] in (CHANNELS, VECTOR) and (rows := self.rows_of(value, layer, start, stop)) is not None:
+            return rows
         drop = size - stop
         if (
             not isinstance(layer, kinds.Conv)

@@ -38,6 +38,8 @@ class Gates(Axes):
         """Outputs [start, stop) of a dense layer or convolution, as a layer of those rows; None of another layer."""
         if not isinstance(layer, kinds.Dense | kinds.Conv) or (isinstance(layer, kinds.Conv) and layer.depthwise):
             return None
+        if value.function is not None or value.order is not None:
+            return None
         whole = self.step(value.step)
         part = replace(layer, weight=layer.weight[start:stop], bias=layer.bias[start:stop])
         name = self.add_step(part, [Value(whole.inputs[0], value.axes)], (*whole.shape[:-1], stop - start))
