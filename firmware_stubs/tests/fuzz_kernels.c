@@ -368,8 +368,7 @@ static void product_and_places(fuzz_input_t *in, fuzz_result_t *result) {
                                                            : 1U),
                                  (uint16_t)width,
                                  (uint8_t)(gate != 2U)};
-    int8_t *const x = fuzz_memory(in, rows * width, 1);
-    int8_t *const b = fuzz_memory(in, gates, 1);
+    int8_t *const x = fuzz_memory(in, rows * width, 1), *const b = fuzz_memory(in, gates, 1);
     int8_t *const y = fuzz_memory(NULL, rows * width, 1);
     edgebat_mul(&layer, x, b, y);
     fuzz_record(result, y, rows * width);
