@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,3 +18,11 @@ Float64 = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.signedinteger]
 StrArray = npt.NDArray[np.str_]
+
+
+def open_npy(path: Path) -> Array:
+    """The array in a ``.npy`` file, read as it is used: neither its header nor another kind of file can ask for memory.
+
+    Raises OSError, or ValueError for whatever is no such file.
+    """
+    return np.lib.format.open_memmap(path, mode="r")

@@ -6,13 +6,13 @@ import csv
 import json
 import re
 import shlex
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from edgebat.arrays import open_npy
 from edgebat.data.readers import reader_of
 from edgebat.errors import DataError, EdgebatError, ModelFileError
 from edgebat.files import Json
@@ -25,6 +25,8 @@ from edgebat.user_units import UserBorder, user_border_of
 
 INT8 = (".ebat", ".tflite", ".onnx")
 NETWORKS = (".pt2", ".keras", ".h5")
+FORMS = {".pt2": b"PK", ".keras": b"PK", ".h5": b"\x89HDF\r\n\x1a\n"}
+"""How files of networks begin."""
 """Files that are float networks by their ending; TFLite and ONNX files may be."""
 HEAD_BYTES = 1 << 16
 CYCLER_WORDS = ("volt", "current", "curr", "capacity", "ecell", "amp")
@@ -89,11 +91,22 @@ def describe(path: str | Path, rounding: str = "auto") -> Description:
     if given.suffix in (".yaml", ".yml"):
         return _yaml(given, str(given))
     if given.suffix in NETWORKS:
+        _expect_form(given)
         return Description(
             given, "network", f"float network, or one in another tool's form ({given.suffix})",
             f"edgebat quantize {_quoted(given)} --calibration WINDOWS makes it int8",
         )  # fmt: skip
     return _measurements(given)
+
+
+def _expect_form(path: Path) -> None:
+    """Refuse what only its name calls a network. Raises ModelFileError."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start.startswith(FORMS[path.suffix]) or (path.suffix != ".h5" and not zipfile.is_zipfile(path)):
+        raise ModelFileError(
+            f"{path} is no {path.suffix} file: it begins with {start!r}, or is cut off; save the network again"
+        )
 
 
 def _quoted(path: object) -> str:
@@ -271,8 +284,8 @@ def _measurements(path: Path) -> Description:
     """Windows, or what a cycler or a capacity test wrote."""
     if path.suffix == ".npy":
         try:
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-        except (OSError, ValueError, EOFError) as error:
+            shape = open_npy(path).shape
+        except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read as an array: {error}") from None
         return Description(path, "windows", f"array {list(shape)}, windows for a model of that shape",
                            f"edgebat predict MODEL {_quoted(path)}")  # fmt: skip

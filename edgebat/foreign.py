@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebat.arrays import Array, Float32, Int8, IntArray
+from edgebat.arrays import Array, Float32, Int8, IntArray, open_npy
 from edgebat.errors import DataError
 from edgebat.graph import IntGraph, Tensor
 from edgebat.graph.origin import Foreign, foreign_of
@@ -128,7 +128,7 @@ def read_array(path: Path) -> Array:
     """Windows out of ``.npy``, or CSV of numbers. Raises DataError."""
     try:
         if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            return np.array(open_npy(path))
         return np.loadtxt(path, delimiter=",", ndmin=2)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise DataError(

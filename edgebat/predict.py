@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Bool, FloatArray, Int64
+from edgebat.arrays import Bool, FloatArray, Int64, open_npy
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import first_row
 from edgebat.errors import DataError, OutsideGround
@@ -122,7 +122,7 @@ def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> File
     """The windows in a file that holds nothing else; None for any other file."""
     if path.suffix == ".npy":
         try:
-            x = np.load(path, allow_pickle=False).astype(np.float64)
+            x = open_npy(path).astype(np.float64)
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{path} cannot be read as an array of windows: {error}") from None
         return FileInputs(x, np.arange(len(x) if x.ndim else 0, dtype=np.int64))

@@ -242,6 +242,118 @@ def sliced(rng: np.random.Generator) -> bytes:
 
 
 Maker = Callable[[np.random.Generator], bytes]
+
+
+def _halves(rng: np.random.Generator, file: FileOfOthers, shape: tuple[int, ...]) -> tuple[int, list[int], list[float]]:
+    """An input, its two halves along the last axis, and their scales, the second of which is another one."""
+    scale, zero = draw_scale(rng), draw_zero(rng)
+    scales = [scale, near(rng, scale)]
+    whole = (*shape[:-1], 2 * shape[-1])
+    x = file.tensor("x", whole, "int8", scale=scale, zero_point=zero)
+    axis = file.tensor("axis", (), "int32", data=np.array(len(shape) - 1, np.int32))
+    a, b = (file.tensor(name, shape, "int8", scale=scale, zero_point=zero) for name in "ab")
+    file.operator("SPLIT", 2, [axis, x], [a, b], "SplitOptions", {"num_splits": 2})
+    other = file.tensor("other", shape, "int8", scale=scales[1], zero_point=draw_zero(rng))
+    file.operator("QUANTIZE", 2, [b], other, "QuantizeOptions")
+    return x, [a, other], scales
+
+
+def difference(rng: np.random.Generator) -> bytes:
+    """One half of the input less the other."""
+    file, shape = FileOfOthers(), (1, int(rng.integers(1, 20)))
+    x, (a, b), scales = _halves(rng, file, shape)
+    y = file.tensor("y", shape, "int8", scale=near(rng, max(scales), 0.3, 3.0), zero_point=draw_zero(rng))
+    file.operator("SUB", 2, [a, b], y, "SubOptions", {"activation": 0})
+    return file.bytes([x], y)
+
+
+def taken_off(rng: np.random.Generator) -> bytes:
+    """A constant less the input."""
+    file, sx, size = FileOfOthers(), draw_scale(rng), int(rng.integers(1, 12))
+    x = file.tensor("x", (1, size), "int8", scale=sx, zero_point=draw_zero(rng))
+    sc = near(rng, sx)
+    c = file.tensor("c", (1, size), "int8", data=weights(rng, (1, size)), scale=sc, zero_point=draw_zero(rng))
+    y = file.tensor("y", (1, size), "int8", scale=near(rng, max(sx, sc), 0.3, 3.0), zero_point=draw_zero(rng))
+    file.operator("SUB", 2, [c, x], y, "SubOptions", {"activation": 0})
+    return file.bytes([x], y)
+
+
+def gate(rng: np.random.Generator) -> bytes:
+    """One half of the channels times the other, times one value a channel, or times one value a time step."""
+    file, time, channels = FileOfOthers(), int(rng.integers(2, 9)), int(rng.integers(1, 6))
+    shape = (1, time, channels)
+    x, (a, b), scales = _halves(rng, file, shape)
+    kind = int(rng.integers(3))
+    if kind == 1:
+        axis = file.tensor("time", (1,), "int32", data=np.array([1], np.int32))
+        mean = file.tensor("m", (1, 1, channels), "int8", scale=scales[1], zero_point=draw_zero(rng))
+        file.operator("MEAN", 2, [b, axis], mean, "ReducerOptions", {"keep_dims": True})
+        b = mean
+    elif kind == 2:
+        begin = file.tensor("begin", (3,), "int32", data=np.array([0, 0, channels - 1], np.int32))
+        size = file.tensor("size", (3,), "int32", data=np.array([1, time, 1], np.int32))
+        entry = file.tensors[b]["quantization"]
+        one = file.tensor("one", (1, time, 1), "int8", scale=entry["scale"], zero_point=int(entry["zero_point"][0]))
+        file.operator("SLICE", 2, [b, begin, size], one)
+        b = one
+    scale = float(np.float32(scales[0] * scales[1] * 65025.0 / rng.uniform(100, 1000)))
+    y = file.tensor("y", shape, "int8", scale=scale, zero_point=draw_zero(rng))
+    activation = schema.ACTIVATION[str(rng.choice(["none", "relu", "relu6", "relu_n1_to_1"]))]
+    file.operator("MUL", 2, [a, b] if rng.integers(2) else [b, a], y, "MulOptions", {"activation": activation})
+    return file.bytes([x], y)
+
+
+def moves(rng: np.random.Generator) -> bytes:
+    """One to four operators that only move values, and all of what is left as a vector."""
+    file, scale, zero = FileOfOthers(), draw_scale(rng), draw_zero(rng)
+    shape: tuple[int, ...] = (1, int(rng.integers(2, 9)), int(rng.integers(2, 7)))
+    x = current = file.tensor("x", shape, "int8", scale=scale, zero_point=zero)
+
+    def constant(name: str, values: Any) -> int:
+        data = np.array(values, np.int32)
+        return file.tensor(f"{name}{len(file.tensors)}", data.shape, "int32", data=data)
+
+    def result(after: tuple[int, ...]) -> int:
+        return file.tensor(f"t{len(file.tensors)}", after, "int8", scale=scale, zero_point=zero)
+
+    for _ in range(int(rng.integers(1, 5))):
+        _, time, channels = shape
+        match int(rng.integers(6)):
+            case 0:
+                shape, inputs, kind = (1, channels, time), [constant("perm", [0, 2, 1])], ("TRANSPOSE", 2)
+            case 1:
+                divisor = int(rng.choice([d for d in range(1, time * channels + 1) if time * channels % d == 0]))
+                shape, kind = (1, divisor, time * channels // divisor), ("RESHAPE", 1)
+                inputs = [constant("shape", shape)]
+            case 2:
+                step, first = int(rng.integers(1, 3)), int(rng.integers(0, time))
+                shape, kind = (1, len(range(first, time, step)), channels), ("STRIDED_SLICE", 2)
+                inputs = [
+                    constant(*one) for one in (("b", [0, first, 0]), ("e", [1, time, channels]), ("s", [1, step, 1]))
+                ]
+            case 3:
+                chosen = rng.integers(0, channels, int(rng.integers(1, 6)))
+                shape, inputs, kind = (1, time, len(chosen)), [constant("index", chosen)], ("GATHER", 2)
+            case 4:
+                inputs, kind = [constant("axes", [2])], ("REVERSE_V2", 3)
+            case _:
+                shape, kind = (1, 2 * time, channels), ("CONCATENATION", 2)
+                inputs = [current]
+        options = {
+            "CONCATENATION": ("ConcatenationOptions", {"axis": 1, "activation": 0}),
+            "GATHER": ("GatherOptions", {"axis": 2}), "STRIDED_SLICE": ("StridedSliceOptions", {}),
+            "RESHAPE": ("ReshapeOptions", {"new_shape": np.array(shape, np.int32)}),
+        }.get(kind[0], (None, {}))  # fmt: skip
+        made = result(shape)
+        file.operator(*kind, [current, *inputs], made, *options)
+        current = made
+    whole = (1, int(np.prod(shape)))
+    y = result(whole)
+    options_of = {"new_shape": np.array(whole, np.int32)}
+    file.operator("RESHAPE", 1, [current, constant("shape", whole)], y, "ReshapeOptions", options_of)
+    return file.bytes([x], y)
+
+
 OPERATORS: dict[str, Maker] = {
     "dense": dense, "convolution": convolution, "depthwise": depthwise, "mean": mean, "average_pool": average_pool,
     "quantize": _of_one_value("QUANTIZE", None, "QuantizeOptions"), "tanh": _of_one_value("TANH", (2.0**-7, 0)),
@@ -251,9 +363,35 @@ OPERATORS: dict[str, Maker] = {
     "subtract_constant": _with_constants("SUB", "SubOptions"), "prelu": _with_constants("PRELU", None),
     "padded_max_pool": padded_pool("MAX_POOL_2D"), "padded_average_pool": padded_pool("AVERAGE_POOL_2D"),
     "softmax": softmax, "swish": swish, "sliced": sliced, "relu": _of_one_value("RELU"), "relu6": _of_one_value("RELU6"),
-    "hard_swish": _of_one_value("HARD_SWISH"),
+    "hard_swish": _of_one_value("HARD_SWISH"), "difference": difference, "taken_off": taken_off, "gate": gate,
+    "moves": moves, "abs": _of_one_value("ABS"),
 }  # fmt: skip
 """A file of one operator, by a word for it."""
+
+
+def _in_float(kind: str) -> Maker:
+    """A function that converters leave between DEQUANTIZE and QUANTIZE."""
+
+    def make(rng: np.random.Generator) -> bytes:
+        file, scale = FileOfOthers(), draw_scale(rng)
+        zero = draw_zero(rng)
+        x, same = (file.tensor(name, (1, 256), "int8", scale=scale, zero_point=zero) for name in ("x", "same"))
+        shape = file.tensor("shape", (2,), "int32", data=np.array([1, 256], np.int32))
+        file.operator("RESHAPE", 1, [x, shape], same, "ReshapeOptions")
+        real, made = (file.tensor(name, (1, 256), "float32") for name in ("real", "made"))
+        y = file.tensor("y", (1, 256), "int8", scale=near(rng, scale), zero_point=draw_zero(rng))
+        file.operator("DEQUANTIZE", 2, [same], real, "DequantizeOptions")
+        file.operator(kind, 1, [real], made)
+        file.operator("QUANTIZE", 1, [made], y, "QuantizeOptions")
+        return file.bytes([x], y)
+
+    return make
+
+
+LITERT_ONLY: dict[str, Maker] = {
+    "exp": _of_one_value("EXP"), "log": _of_one_value("LOG"), "negative": _in_float("NEG"), "square": _in_float("SQUARE"),
+}  # fmt: skip
+"""Likewise, of operators that TFLite Micro has in float32 only."""
 
 
 def addition(rng: np.random.Generator) -> tuple[bytes, list[tuple[float, int]]]:

@@ -12,7 +12,8 @@ import numpy as np
 from edgebat.arrays import Array, Float64
 from edgebat.formats.tflite.rules import same_padding
 from edgebat.networks import layers as kinds
-from edgebat.networks.axes import BATCH, CHANNELS, FREE, ONE, TIME, VECTOR, Axes, Value
+from edgebat.networks.axes import BATCH, CHANNELS, FREE, ONE, TIME, VECTOR, Value
+from edgebat.networks.gates import Gates
 from edgebat.networks.layers import INPUT, FloatNetwork, Function
 
 Pooling = kinds.MaxPool | kinds.AveragePool | kinds.MeanPool
@@ -22,7 +23,7 @@ def _composed(after: Function, before: Function, x: Float64) -> Float64:
     return after(before(x))
 
 
-class Builder(Axes):
+class Builder(Gates):
     """One method for each kind of operator; all raise ModelFileError naming it."""
 
     # -- elementwise
@@ -97,10 +98,11 @@ class Builder(Axes):
                 parts=None,
                 source=self.source,
             )
-        if what not in ("add", "sub"):
+        if what == "mul":
+            return self.product(a, b)
+        if what == "div":
             self.fail(
-                "it multiplies two layers with each other, as gates and attention do; the integer graph has no such layer. "
-                "An LSTM has its gates inside; elsewhere use an addition"
+                "it divides two layers by each other; allowed: by constants. The integer graph multiplies layers only"
             )
         b = self.scalar(b, -1.0, 0.0) if what == "sub" else b
         a, b = (self.settled(self.by_default(v)) for v in (a, b))
@@ -315,6 +317,8 @@ class Builder(Axes):
             return replace(chosen, axes=(*chosen.axes[:axis], ONE, *chosen.axes[axis:]))
         labels = self.labels(value)
         layer = None if value.step == INPUT else self.step(value.step).layer
+        if labels[axis] in (CHANNELS, VECTOR) and (rows := self.rows_of(value, layer, start, stop)) is not None:
+            return rows
         drop = size - stop
         if (
             not isinstance(layer, kinds.Conv)

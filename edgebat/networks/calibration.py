@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Array, Float64
+from edgebat.arrays import Array, Float64, open_npy
 from edgebat.errors import DataError, require
 from edgebat.networks.layers import FloatNetwork
 
@@ -54,7 +54,7 @@ def _from_file(path: Path, names: Sequence[str]) -> Array:
     try:
         match path.suffix:
             case ".npy":
-                return np.asarray(np.load(path, allow_pickle=False))
+                return np.array(open_npy(path))
             case ".npz":
                 with np.load(path, allow_pickle=False) as found:
                     known = [name for name in names if name in found.files]

@@ -17,7 +17,7 @@ from edgebat.networks.layers import FloatNetwork, Layer, Step
 
 MAX_DIAGONAL = 512
 """Values of a vector that a scale may be left over for: it costs their square in weights."""
-_FUSED = kinds.Dense | kinds.Conv | kinds.AveragePool | kinds.Add
+_FUSED = kinds.Dense | kinds.Conv | kinds.AveragePool | kinds.Add | kinds.Multiply
 
 
 def folded(network: FloatNetwork) -> FloatNetwork:

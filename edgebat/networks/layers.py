@@ -99,6 +99,13 @@ class Add:
 
 
 @dataclass(frozen=True)
+class Multiply:
+    """Product of two layers of equal shape, or of [T, C] with [C], one factor a channel, or [T, 1], one a time step."""
+
+    activation: str = "none"
+
+
+@dataclass(frozen=True)
 class Concat:
     """Layers beside each other along the last axis."""
 
@@ -132,6 +139,7 @@ Layer = (
     | LastStep
     | Reverse
     | Add
+    | Multiply
     | Concat
     | Scale
     | Table
@@ -249,6 +257,9 @@ def apply(layer: Layer, *xs: Array) -> Array:
             return x[:, ::-1]
         case Add():
             return activate(xs[0] + xs[1], layer.activation)
+        case Multiply():
+            gate = xs[1][:, None] if xs[1].ndim < x.ndim else xs[1]
+            return activate(x * gate, layer.activation)
         case Concat():
             return np.concatenate(xs, axis=-1)
         case Scale():

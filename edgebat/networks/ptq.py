@@ -22,6 +22,7 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.border import OutputBorder, input_border, output_border, units_of
 from edgebat.networks.layers import INPUT, FloatNetwork, Step, apply, product, scaled
 from edgebat.networks.padded import add_padded_max, add_softmax
+from edgebat.networks.products import product_requant
 from edgebat.quantization.ptq import (
     HEAD_SCALE,
     MAX_CALIBRATION,
@@ -264,6 +265,8 @@ class _Walk:
                 self.average(layer, step)
             case kinds.Add() as layer:
                 self.add(layer, step)
+            case kinds.Multiply() as layer:
+                self.multiply(layer, step)
             case kinds.Concat():
                 self.concat(step)
             case kinds.Table() as layer:
@@ -311,6 +314,17 @@ class _Walk:
         scales = (first.scale, second.scale)
         multiplier, requant = add_rounding(scales, target, activation_limits(layer.activation, target))
         node = ops.Add(step.name, step.inputs, step.name, multiplier, requant)
+        build.tensors[target.name] = target
+        build.add(node, target, real, build_kernel(node, build.tensors)(a, b))
+
+    def multiply(self, layer: kinds.Multiply, step: Step) -> None:
+        build = self.build
+        (first, real_a, a), (second, real_b, b) = (self.values[name] for name in step.inputs)
+        real = apply(layer, real_a, real_b)
+        wanted = Tensor(step.name, step.shape, "int8", *activation_scale(real, build.options, False))
+        requant, target, exact = product_requant((first, second), wanted, layer.activation)
+        build.reports.append(LayerReport(step.name, "mul", 1, fallbacks=int(not exact)))
+        node = ops.Mul(step.name, step.inputs, step.name, requant)
         build.tensors[target.name] = target
         build.add(node, target, real, build_kernel(node, build.tensors)(a, b))
 

@@ -108,6 +108,12 @@ def _float_form(node: Node, graph: IntGraph) -> Callable[..., Tensor]:
     match node:
         case ops.Add():
             return lambda a, b: a + b
+        case ops.Mul():
+            by_channel = len(graph.tensors[node.inputs[1]].shape) < len(source.shape)
+            return lambda a, b: a * (b[:, None] if by_channel else b)
+        case ops.Take():
+            index, shape = torch.from_numpy(node.index.astype(np.int64)), target.shape
+            return lambda x: x.flatten(1)[:, index].reshape(len(x), *shape)
         case ops.Reverse():
             return lambda x: x.flip(1)
         case ops.Concat():

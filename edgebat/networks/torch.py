@@ -273,6 +273,12 @@ class _Reader(RecurrentOperators):
         value, other = (a, b) if isinstance(a, Value) else (b, a)
         return self.build.affine(value, np.asarray(other, np.float64), np.zeros(1))
 
+    def on_glu(self, x: Value, dim: int = -1) -> Value:
+        """The first half of the channels, times the logistic function of the second."""
+        size = self.build.shape(x)[dim]
+        first, second = (self.build.cut(x, dim, start, start + size // 2) for start in (0, size // 2))
+        return self.build.combine(first, self.build.function(second, "sigmoid", functions.sigmoid), "mul")
+
     def on_div(self, a: Any, b: Any) -> Value:
         if isinstance(a, Value) and isinstance(b, Value):
             return self.build.combine(a, b, "div")

@@ -112,10 +112,7 @@ class ImporterBase:
             last = last.base
         if not isinstance(last, Quantized) or self.input is None:
             raise ModelFileError(f"{self.where} is not quantized; quantize the model's last operator as well")
-        if last.order is not None or (last.channels_first and len(last.tensor.shape) == 2):
-            raise ModelFileError(
-                f"{self.where} is a sequence of channels first; edgebat's outputs are [N, C] or [N, T, C]"
-            )
+        last = self.as_in_file(last)
         self.nodes = list(read_nodes(self.nodes, last.tensor.name))
         kept = {self.input.tensor.name, *(node.output for node in self.nodes)}
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in kept}
@@ -188,6 +185,10 @@ class ImporterBase:
 
     def turned(self, source: Quantized, *, first: bool) -> Quantized:
         """A sequence as [N, C, T] (first) or [N, T, C]; see `places.PlaceImporter`."""
+        raise NotImplementedError
+
+    def as_in_file(self, source: Quantized) -> Quantized:
+        """The output in the order of the file; see `places.PlaceImporter`."""
         raise NotImplementedError
 
     def constant(self, node: OnnxNode, position: int, *dtypes: str) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 
-Attribute: TypeAlias = "int | float | str | list[int] | Array | OnnxGraph"
+Attribute: TypeAlias = "int | float | str | list[int] | list[str] | Array | OnnxGraph"
 
 MICROSOFT = "com.microsoft"
 METADATA_KEY = "edgebat"

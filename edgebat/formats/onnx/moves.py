@@ -77,7 +77,7 @@ class MoveImporter(WindowImporter):
             ):
                 return replace(source, channels_first=not source.channels_first)
             base, index = self.file_places(source)
-            order = perm if isinstance(perm, list) else list(range(index.ndim))[::-1]
+            order = [int(axis) for axis in perm] if isinstance(perm, list) else list(range(index.ndim))[::-1]
             return self.placed(base, self.picked(index, lambda x: x.transpose(order)), node.outputs[0])
 
         return self.move(node, moved)

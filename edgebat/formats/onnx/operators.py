@@ -134,7 +134,7 @@ class Importer(MoveImporter):
                 steps = np.rint(known.ravel() / scale)
             if not (np.abs(steps) < 1 << 31).all():
                 raise ModelFileError(f"{self.where}: its bias is {known.ravel()[:4]}, beyond 32 bits of its scale")
-            return steps.astype(np.int32)
+            return np.asarray(steps, np.int32)
         value = self.value(node, position)
         if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int32:
             raise ModelFileError(f"{self.where}: its bias {node.inputs[position]!r} is no int32 constant")

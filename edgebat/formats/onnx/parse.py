@@ -109,7 +109,8 @@ def _node(entry: dict[str, Any], what: str) -> OnnxNode:
         if kind in ("floats", "ints"):
             attributes[label] = [] if value is None else value.tolist()
         elif kind == "strings":
-            attributes[label] = ",".join(bytes(part).decode("utf-8", "replace") for part in value or [])
+            texts = [bytes(part).decode("utf-8", "replace") for part in value or []]
+            attributes[label] = texts
         elif kind == "s":
             attributes[label] = bytes(value or b"").decode("utf-8", "replace")
         elif kind == "t":

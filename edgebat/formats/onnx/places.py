@@ -74,6 +74,13 @@ class PlaceImporter(ImporterBase):
             return Quantized(self.tensors[label], source.unsigned, first)
         return self.laid(source, shown, label, first=first)
 
+    def as_in_file(self, source: Quantized) -> Quantized:
+        """``source`` in the order in which the file holds its values: what a caller reads."""
+        if source.order is None and not source.channels_first:
+            return source
+        base, index = self.file_places(source)
+        return self.laid(base, index[0], f"{base.tensor.name}/in order", first=False)
+
     def wants_channels_first(self, name: str) -> bool:
         """Whether a sequence that is made here reaches a convolution, or meets one of channels first."""
         if self.feeds_image(name):

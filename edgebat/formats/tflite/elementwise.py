@@ -47,7 +47,7 @@ class ElementwiseImporter(ImporterBase):
         ):
             raise ModelFileError(
                 f"{operator.where}: constant {constant.name!r} has shape {list(constant.shape)} and {len(constant.scale)} "
-                f"scales; allowed: one value, or one for each of {channels} channels, and one scale"
+                f"scales; allowed: one value, or one for each of {channels} channels, and one scale (PReLU: shared_axes=[1])"
             )
         steps = constant.values.ravel().astype(np.int64) - int(constant.zero_point[0])
         return Constant(np.broadcast_to(steps, channels), float(constant.scale[0]))

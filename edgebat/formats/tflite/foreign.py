@@ -24,7 +24,20 @@ _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 Table = Callable[[Tensor, Tensor], Int8]
 SPLITTING = ("SPLIT", "SPLIT_V", "UNPACK")
 """Operators of several outputs."""
+_NORMALIZES = (
+    "It normalizes each window by its own numbers: use batch normalization, which folds into the layer before it"
+)
 REMEDIES = {
+    "SQUARED_DIFFERENCE": _NORMALIZES,
+    "RSQRT": _NORMALIZES,
+    "L2_NORMALIZATION": _NORMALIZES,
+    "BATCH_MATMUL": "It multiplies matrices of two layers, as attention does: use a gate for each channel, or an LSTM",
+    "BIDIRECTIONAL_SEQUENCE_LSTM": "Write it as two LSTMs, one of them with go_backwards=True",
+    "TRANSPOSE_CONV": "Outputs of a BMS model are shorter than its inputs: use a convolution",
+    "DIV": "The integer graph multiplies layers only: use another activation, e.g. tanh",
+    "SELECT_V2": "Use an activation of one operator, e.g. relu, leaky_relu, elu, swish, gelu",
+    "GREATER": "Use an activation of one operator, e.g. relu, leaky_relu, elu, swish, gelu",
+    "LESS": "Use an activation of one operator, e.g. relu, leaky_relu, elu, swish, gelu",
     "WHILE": "Convert an LSTM as the fused operator: Keras LSTM(unroll=False) with a fixed batch of 1",
 }
 """What to do about operators that edgebat does not run."""

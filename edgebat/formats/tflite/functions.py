@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from edgebat.arrays import Int8
@@ -9,15 +11,32 @@ from edgebat.errors import ModelFileError
 from edgebat.formats.ancestry import common
 from edgebat.formats.float32 import gelu, gelu_tanh
 from edgebat.formats.rounding import float_engine, float_requant, real_multiplier, recover_shift
+from edgebat.formats.roundings.base import VALUES, as_int8, dequantized, nearest, quantized
 from edgebat.formats.roundings.hard_swish import hard_swish
+from edgebat.formats.roundings.tflm import TfliteMicro
 from edgebat.formats.takes import roots
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.pooling import PoolingImporter
-from edgebat.formats.tflite.rules import function_table
+from edgebat.formats.tflite.rules import Function, function_table
 from edgebat.graph import model as ops
+from edgebat.graph.arithmetic import requantize_double
 from edgebat.graph.model import MOST_PRODUCT, Requant, Tensor
 
 _RELU = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
+
+_REAL: dict[str, Function] = {
+    "EXP": np.exp, "LOG": lambda x: np.log(np.where(x > 0, x, 1e-300)),
+    "NEG": np.negative, "SQUARE": np.square,
+}  # fmt: skip
+"""Below their domain what engines saturate to."""
+
+
+def _in_float(compute: Function, source: Tensor, target: Tensor) -> Int8:
+    """The table of a float32 function between two conversions, of which some engines round halves up and others to even.
+
+    Raises ModelFileError where a value lies there.
+    """
+    return nearest(compute(dequantized(source).astype(np.float64)).astype(np.float32), target, rough=True)
 
 
 class FunctionImporter(PoolingImporter):
@@ -37,6 +56,28 @@ class FunctionImporter(PoolingImporter):
 
     def on_hard_swish(self, operator: FileOperator) -> None:
         self.as_table(operator, hard_swish(self.source(operator), self.border_of(operator)))
+
+    def on_exp(self, operator: FileOperator) -> None:
+        """Of int8 by a table of its own; between DEQUANTIZE and QUANTIZE in float32."""
+        compute = _REAL[operator.kind]
+        self.expect_inputs(operator, 1)
+        if operator.inputs[0] in self.dequantized:
+            table = partial(_in_float, compute)
+            self.computed[operator.outputs[0]] = self.dequantized[operator.inputs[0]], table
+            return
+        if operator.kind in ("NEG", "SQUARE") or self.rounding.name == TfliteMicro.name:
+            raise ModelFileError(
+                f"{operator.where}: {self.rounding.engine} computes it in float32 only; edgebat reads it so"
+            )
+        source, target = self.source(operator), self.border_of(operator)
+        self.as_table(operator, function_table(compute, source, target))
+
+    on_log = on_neg = on_square = on_exp
+
+    def on_abs(self, operator: FileOperator) -> None:
+        source, target = self.source(operator), self.border_of(operator)
+        scaled = requantize_double(np.abs(VALUES - source.zero_point), *quantized(source.scale / target.scale))
+        self.as_table(operator, as_int8(scaled + target.zero_point))
 
     def on_gelu(self, operator: FileOperator) -> None:
         compute = gelu_tanh if operator.options.get("approximate") else gelu

@@ -116,6 +116,8 @@ class MoveImporter(FunctionImporter):
         after = tuple(count // max(known, 1) if size == -1 else size for size in asked)
         if free > 1 or min(after, default=1) < 1 or int(np.prod(after)) != count:
             raise ModelFileError(f"{operator.where} makes {asked} of {count} values; convert with a batch of 1")
+        if len(after) != len(declared) or any(k not in (-1, size) for k, size in zip(declared, after, strict=True)):
+            raise ModelFileError(f"{operator.where} gives {list(after)}; the file states {list(declared)}")
         return after
 
     def on_transpose(self, operator: FileOperator) -> None:

@@ -19,7 +19,7 @@ _OPTIONS: dict[int, str] = {
     1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 5: "Pool2DOptions", 8: "FullyConnectedOptions",
     9: "SoftmaxOptions", 10: "ConcatenationOptions", 11: "AddOptions", 17: "ReshapeOptions", 22: "PadOptions",
     21: "MulOptions", 23: "GatherOptions", 27: "ReducerOptions", 28: "SubOptions", 29: "DivOptions", 30: "SqueezeOptions",
-    32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions",
+    32: "StridedSliceOptions", 37: "CastOptions", 38: "DequantizeOptions", 52: "ExpandDimsOptions", 55: "ShapeOptions",
     71: "SequenceLSTMOptions", 75: "LeakyReluOptions", 35: "SplitOptions", 79: "SplitVOptions", 89: "QuantizeOptions",
     116: "GeluOptions", 59: "PackOptions", 64: "UnpackOptions", 93: "WhileOptions", 101: "BatchMatMulOptions",
 }  # fmt: skip
@@ -96,6 +96,7 @@ SCHEMA: dict[str, list[Any]] = {
         ("shrink_axis_mask", "i32"), ("offset", "bool"),
     ],
     "ExpandDimsOptions": [],
+    "ShapeOptions": [("out_type", "i8")],
     "SequenceLSTMOptions": [
         _ACTIVATION, ("cell_clip", "f32"), ("projection_clip", "f32"), ("time_major", "bool"),
         ("asymmetric_quantize_inputs", "bool"), ("diagonal_recurrent", "bool"),
@@ -118,8 +119,11 @@ OPERATOR = {
     "SHAPE": 77, "REDUCE_MAX": 82, "PACK": 83, "UNPACK": 88, "LEAKY_RELU": 98, "SPLIT": 49, "QUANTIZE": 114,
     "L2_NORMALIZATION": 11, "PRELU": 54, "MAXIMUM": 55, "MINIMUM": 57, "ELU": 111, "SUM": 74, "SQUARED_DIFFERENCE": 99,
     "RSQRT": 76, "EXP": 47, "TILE": 69, "FILL": 94, "SPLIT_V": 102, "REVERSE_V2": 105, "UNIDIRECTIONAL_SEQUENCE_RNN": 35,
-    "LESS": 58, "REDUCE_PROD": 81, "LOGICAL_AND": 86, "VAR_HANDLE": 142, "READ_VARIABLE": 143, "DYNAMIC_UPDATE_SLICE": 151,
-    "RELU_N1_TO_1": 20, "RELU_0_TO_1": 152, "ABS": 101, "HARD_SWISH": 117, "WHILE": 119, "BATCH_MATMUL": 126, "GELU": 150,
+    "LESS": 58, "REDUCE_PROD": 81, "LOGICAL_AND": 86, "VAR_HANDLE": 142, "READ_VARIABLE": 143,
+    "DYNAMIC_UPDATE_SLICE": 151, "LOG": 73, "NEG": 59, "SQRT": 75, "SQUARE": 92, "GREATER": 61, "GREATER_EQUAL": 62,
+    "LESS_EQUAL": 63, "SELECT": 64, "SELECT_V2": 123, "REDUCE_MIN": 89, "TRANSPOSE_CONV": 67, "LOG_SOFTMAX": 50,
+    "POW": 78, "BROADCAST_TO": 130, "RESIZE_NEAREST_NEIGHBOR": 97, "MIRROR_PAD": 100, "RELU_N1_TO_1": 20,
+    "RELU_0_TO_1": 152, "ABS": 101, "HARD_SWISH": 117, "WHILE": 119, "BATCH_MATMUL": 126, "GELU": 150,
 }  # fmt: skip
 
 ACTIVATION = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3, "tanh": 4}
