@@ -324,7 +324,7 @@ CASES: dict[str, Callable[[Log], Log]] = {
     "two channels woven, like ages": lambda log: interleaved(log, healthy(range(282, 296))),
     "two channels woven, with a column": lambda log: interleaved(log, healthy(YOUNG), "Channel"),
     "two cells, clock and number going on": lambda log: spliced(log, healthy(YOUNG)),
-    "two cells, the older one first, 5 % apart": lambda log: spliced(log, healthy(range(201, 215))),
+    "two cells, the older one first, 8 % apart": lambda log: spliced(log, healthy(range(201, 215))),
     "the file twice, one after the other": lambda log: log.take(np.tile(np.arange(log.time_s.size), 2)),
     "each row twice": lambda log: log.take(np.repeat(np.arange(log.time_s.size), 2)),
     "newest row first": lambda log: log.take(np.arange(log.time_s.size)[::-1]),

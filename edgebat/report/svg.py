@@ -88,8 +88,7 @@ class Chart:
             yp = self._py(y)
             self._parts.append(
                 f'<path class="level" d="M{MARGIN_LEFT} {yp:.1f}H{self.width - MARGIN_RIGHT}"/>'
-                f'<text class="small" x="{self.width - MARGIN_RIGHT - 2}" y="{yp - 4:.1f}" text-anchor="end">'
-                f"{escape(label)}</text>"
+                f'<text class="small" x="{MARGIN_LEFT + 2}" y="{yp - 4:.1f}">{escape(label)}</text>'
             )
         return self
 
