@@ -30,7 +30,9 @@ SHORT = ("push", "step", "rest")
 """What ``--short`` runs, ``push`` from a few states only."""
 DEFINES = {"resistance": ("EDGEBAT_RESISTANCE=1",)}
 """How the sources of a proof are compiled."""
-TRUSTED = re.compile(r"Frama_C_\w+|proof_require")
+DIVISION = "edgebat_bms_quotient"
+"""What is a division to all proofs but its own."""
+TRUSTED = re.compile(rf"Frama_C_\w+|proof_require|{DIVISION}")
 """Functions whose specification Eva may take instead of their code."""
 OPTIONS = (
     *("-machdep", "gcc_x86_32", "-c11", "-eva", "-eva-no-show-progress", "-eva-no-results"),
@@ -38,7 +40,7 @@ OPTIONS = (
     *("-eva-split-return", "auto", "-eva-split-return-function", "edgebat_push:0:2"),
     *("-eva-subdivide-non-linear-function", "track_extremes:8"),
     "-eva-slevel-function",
-    "move:4000,edgebat_state_get:200,make_window:100,read_number:100,edgebat_state_number:100,is_blank:0,obeys:0,edgebat_bms_quotient:0",
+    "move:4000,edgebat_state_get:200,make_window:100,read_number:100,edgebat_state_number:100,is_blank:0,obeys:0",
 )
 
 
@@ -79,7 +81,8 @@ def prove(library: Path, name: str, *defines: str) -> Proof:
             *(f"-D{define}" for define in (*DEFINES.get(name, ()), *defines)),
         ]
     )
-    command = ["frama-c", *OPTIONS, f"-cpp-extra-args={flags}", *map(str, [harness, *sources])]
+    of_division = () if name == "quotient" else ("-eva-use-spec", DIVISION)
+    command = ["frama-c", *OPTIONS, *of_division, f"-cpp-extra-args={flags}", *map(str, [harness, *sources])]
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.perf_counter() - begun

@@ -21,6 +21,14 @@
   @ assigns \nothing; */
 void proof_require(int condition);
 
+#if !defined(PROOF_OF_QUOTIENT)
+/* proof_quotient.c is about its code; to all others it is a division, and they show that none is by zero. */
+/*@ requires over != 0;
+  @ assigns \result \from value, over;
+  @ ensures \result == value / over; */
+uint64_t edgebat_bms_quotient(uint64_t value, uint64_t over);
+#endif
+
 #define ANY_SIGNED(low, high) Frama_C_long_long_interval((low), (high))
 #define ANY_UNSIGNED(low, high) Frama_C_unsigned_long_long_interval((low), (high))
 
