@@ -2,12 +2,12 @@
 
 ::
 
-    python -m bench.charge_rate --corpus PATH [--part choice|known|rates] [--teacher FILE]
+    python -m bench.charge_rate --corpus PATH [--part choice|noise|known|rates] [--teacher FILE]
 
 ``choice``: on training and validation cells alone, held out in turn, what rate and temperature are worth as inputs;
-everything is chosen by it. ``known``: int8 error on the held-out cells of ``health-tongji``. ``rates``: each charging rate
-left out of training in turn, the error there and what of it the gate and the domain score refuse. Students are those of the
-recipe, settings too.
+everything is chosen by it. ``noise``: on the same cells, what noise in training is worth in front of a noisy device.
+``known``: int8 error on the held-out cells of ``health-tongji``. ``rates``: each charging rate left out of training in turn,
+the error there and what of it the gate and the domain score refuse. Students are those of the recipe, settings too.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from edgebat.training.run import Run
 HEALTH = task("health")
 DATASETS = ("TJU_NCA", "TJU_NCM")
 KINDS = ("mlp", "cnn", "lstm")
+NOISES, NOISE_MV = (0.05, 0.3), 0.5
+"""In training, in deviations of an increment; and a device's, at each crossing."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,30 @@ def choice(study: Study) -> None:
             print(row, flush=True)
 
 
+def noise(study: Study) -> None:
+    """As ``choice``, with the weights of the last epoch; every student is asked about noisy windows too."""
+    pool = study.pool
+    fold = folds_of(pool.cells, datasets=False)
+    print(
+        "| student | noise in training | reads the rate | RMSE, mean over cells | with noise |\n|---|---|---|---|---|"
+    )
+    for kind, level, rate in ((k, level, r) for k in study.kinds for level in NOISES for r in (False, True)):
+        fit = replace(study.settings.fit, noise=level, keep="last")
+        taught = replace(study, settings=replace(study.settings, fit=fit))
+        clean, noisy = np.full(len(pool), np.nan), np.full(len(pool), np.nan)
+        for out in range(int(fold.max()) + 1):
+            watches = (out + 1) % (int(fold.max()) + 1)
+            masks = [mask[pool.cell] for mask in (fold != out, fold == watches, fold == out)]
+            own, held, asked = (reading(pool.select(mask=mask), rate) for mask in masks)
+            student = taught.student(kind, 0, own, held)
+            seen = HEALTH.noisy_inputs(asked, NOISE_MV, np.random.default_rng(4))
+            for wrong, x in ((clean, asked.inputs()), (noisy, seen)):
+                wrong[masks[2]] = (student.predict(x)["soh"] - asked.soh) * 100
+        cells = [[rmse(wrong[pool.cell == cell]) for cell in range(len(pool.cells))] for wrong in (clean, noisy)]
+        row = f"| {kind} | {level} | {'yes' if rate else 'no'} | {rmse(clean):.2f}, {np.mean(cells[0]):.2f} |"
+        print(row + f" {rmse(noisy):.2f}, {np.mean(cells[1]):.2f} |", flush=True)
+
+
 def known(study: Study) -> None:
     """Held-out cells of the recipe."""
     train, val, test = study.parts
@@ -193,7 +219,7 @@ def left_out(study: Study) -> None:
             print(row + f" {rmse(wrong[~outside]):.2f} | {others:.2f} | {refused} |", flush=True)
 
 
-PARTS = {"choice": choice, "known": known, "rates": left_out}
+PARTS = {"choice": choice, "noise": noise, "known": known, "rates": left_out}
 
 
 def main() -> None:

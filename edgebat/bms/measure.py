@@ -119,7 +119,8 @@ def _story(model: BmsModel, nominal_mah: int) -> list[Samples]:
     down = samples_array(np.linspace(4100, 2700, 62).astype(int), -nominal_mah, 60_000)
     full = samples_array(np.linspace(4190, 4195, 4).astype(int), max(nominal_mah // 40, 1), 60_000)
     # Increments in the middle of the model's range, so that it is asked.
-    middle = np.array([(a + b) / 2e6 for a, b in zip(model.low_ppm, model.high_ppm, strict=True)])
+    increments = list(zip(model.low_ppm, model.high_ppm, strict=True))[: len(level_uv) - 1]
+    middle = np.array([(a + b) / 2e6 for a, b in increments])
     taken = np.concatenate(([0.0], np.cumsum(np.maximum(middle, 1e-4))))
     slope = taken[-1] / (level_uv[-1] - level_uv[0])
     taken = np.concatenate(([-slope * 20_000], taken, [taken[-1] + slope * 20_000]))
