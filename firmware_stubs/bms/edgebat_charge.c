@@ -236,8 +236,8 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
         }
     }
     if (battery->phase == EDGEBAT_PHASE_OVER) {
-        if ((is_pulse(battery) != 0U) && (((int32_t)sample->cell_mV + config->max_drop_mV) * 1000 <
-                                          battery->model->level_uV[0])) {
+        if ((is_pulse(battery) != 0U) &&
+            (((int32_t)sample->cell_mV + config->max_drop_mV) * 1000 < battery->model->level_uV[0])) {
             /* Braking went over into a charge, without a sample between. */
             edgebat_bms_begin_charge(battery, sample->cell_mV);
         } else {
