@@ -99,7 +99,7 @@ class Health(Task[HealthWindows, HealthSpec]):
                 f"{cell.source} does not state the nominal capacity; give it with --nominal-ah, for example 3.5"
             )
         seam = two_cells(cell, nominal)
-        found, x, cycle = read_windows(cell, nominal, spec, how, seam and seam.cycle)
+        found, x, cycle = read_windows(cell, nominal, spec, how, seam.cycle if seam else None)
         suspicion = found.suspicion(how.ground)
         if not len(x):
             reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(found.left_out.items()))
