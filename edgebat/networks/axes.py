@@ -14,7 +14,7 @@ from typing import NoReturn
 import numpy as np
 
 from edgebat.arrays import Array
-from edgebat.errors import ModelFileError
+from edgebat.errors import DataError, ModelFileError
 from edgebat.networks import layers as kinds
 from edgebat.networks.layers import INPUT, Function, Layer, Step
 
@@ -101,6 +101,8 @@ class Axes:
         try:
             with np.errstate(all="ignore"):  # weights that are not finite are refused where they become a layer
                 yield
+        except DataError as error:  # of code that does not know the file
+            self.fail(str(error))
         except _DAMAGE as error:
             self.fail(f"it is malformed ({type(error).__name__}: {error}). Export the model again")
 

@@ -93,3 +93,17 @@ def test_weights_of_a_training_that_diverged_are_refused(value: float) -> None:
 def test_an_operator_without_its_weights_is_refused_by_name() -> None:
     with pytest.raises(ModelFileError, match="net: Gemm 'y': it is malformed"):
         float_onnx(gemm(np.eye(2, dtype=np.float32), ("x",)), np.zeros((2, 2), np.float32), "net", "net")
+
+
+def test_a_gru_whose_weights_do_not_fit_is_refused_by_name() -> None:
+    arrays = {"w": np.zeros((1, 36, 3)), "r": np.zeros((1, 36, 13))}
+    node = helper.make_node("GRU", ["x", *arrays], ["", "y"], hidden_size=12)
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 1, 3]),
+        helper.make_tensor_value_info("y", 1, None),
+    ]
+    constants = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], constants)
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    with pytest.raises(ModelFileError, match=r"net: GRU .*: the weights of a GRU have shapes"):
+        float_onnx(content, np.zeros((4, 1, 3), np.float32), "net", "net")
