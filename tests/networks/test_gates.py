@@ -96,5 +96,5 @@ class Crossed(nn.Module):
 
 
 def test_a_product_that_is_no_gate_is_refused_with_what_is_allowed() -> None:
-    with pytest.raises(ModelFileError, match="it (multiplies|takes position)"):
+    with pytest.raises(ModelFileError, match=r"it (multiplies|takes position)"):
         quantize(Crossed().eval(), windows(20))
