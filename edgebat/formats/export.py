@@ -16,11 +16,12 @@ from edgebat.formats.c.bms import export_bms
 from edgebat.formats.c.lowering import HEADERS
 from edgebat.formats.c.write import write_c
 from edgebat.formats.golden import write_golden
+from edgebat.formats.onnx.emit import emit_graph
 from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.formats.roundings.softmax import micro_table
 from edgebat.formats.tflite.rules import same_padding
-from edgebat.formats.tflite.write import write_tflite
+from edgebat.formats.tflite.write import tflite_bytes, write_tflite
 from edgebat.graph.model import FloatPool1D, IntGraph, Lut, MeanPool1D, Node, Requant, Softmax
 from edgebat.graph.origin import foreign_of
 from edgebat.graph.store import save_graph
@@ -113,6 +114,15 @@ def storable(graph: IntGraph, kind: str) -> str:
                 f"node {node.name!r} ({node.op}) is rounded as in {engine}, which a .{kind} file written by edgebat cannot "
                 "hold: its integers would change. Export --to c or ebat, or keep the given file"
             )
+    return _unwritable(graph, kind) if foreign_of(graph) else ""
+
+
+def _unwritable(graph: IntGraph, kind: str) -> str:
+    """Why the writer of ``kind`` has no form for a model of another tool, e.g. for a scale that no float32 gives."""
+    try:
+        _ = tflite_bytes(graph) if kind == "tflite" else emit_graph(graph)
+    except ModelFileError as reason:
+        return f"{reason}. Export --to c or ebat, or keep the given file"
     return ""
 
 

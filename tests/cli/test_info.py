@@ -141,3 +141,12 @@ def test_a_folder_is_told_from_a_model(command: Command, tmp_path: Path) -> None
     code, _, err = command("predict", tmp_path, "x.csv")
     assert code == 2
     assert f"{tmp_path} is a folder; give one of its models" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("name", ["net.keras", "net.h5", "net.pt2", "cut.npy", "zip.npy"])
+@pytest.mark.parametrize("content", [b"", b"time,voltage", b"PK\x03\x04 and no more"])
+def test_what_only_its_name_calls_a_network_or_an_array_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(EdgebatError, match=rf"{name} (is no \.\w+ file|cannot be read as an array)"):
+        describe(path)

@@ -61,6 +61,14 @@ def small(family: str) -> IntGraph:
         make.reverse()
         make.concat(forwards)
         make.last_step()
+    elif family == "gated":
+        source = make.conv(3, 1)
+        make.average_pool(6, 1)
+        make.flatten()
+        gate, make.current = make.current, source
+        make.mul(gate)
+        make.take(np.arange(18).reshape(6, 3).T)
+        make.flatten()
     elif family == "gru":
         make.gru(2, reset_after=False)
         make.last_step()

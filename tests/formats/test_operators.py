@@ -9,12 +9,14 @@ import pytest
 from edgebat.errors import ModelFileError
 from edgebat.formats.c.operators import OPERATORS as C_OPERATORS
 from edgebat.formats.c.write import write_c
+from edgebat.formats.export import storable
 from edgebat.formats.onnx import emit, note
 from edgebat.formats.onnx.emit import emit_graph
+from edgebat.formats.rounding import average_multiplier, float_requant
 from edgebat.formats.tflite import write
 from edgebat.formats.tflite.read import tflite_graph
 from edgebat.formats.tflite.write import tflite_bytes
-from edgebat.graph import OPERATORS, Node
+from edgebat.graph import OPERATORS, AveragePool1D, IntGraph, Node, Tensor
 from edgebat.runtime import Engine
 from tests.formats_graphs import FAMILIES, GraphMaker, random_inputs
 
@@ -67,3 +69,22 @@ def test_an_operator_without_an_entry_is_refused_by_name(tmp_path: Path, monkeyp
         tflite_bytes(odd)
     with pytest.raises(ModelFileError, match="ONNX has no form of operator 'median'"):
         emit_graph(odd)
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_an_average_whose_scale_no_float32_gives_is_left_out_of_a_format_with_the_reason(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(2000):
+        scales = [float(np.float32(rng.uniform(0.01, 0.1))) for _ in range(2)]
+        source, target = (
+            Tensor(name, shape, "int8", scale, 0)
+            for name, shape, scale in zip("xy", ((40, 2), (1, 2)), scales, strict=True)
+        )
+        requant = float_requant(average_multiplier(source.scale, 40, target.scale), 0, -128, 127)
+        node = AveragePool1D("mean", ("x",), "y", 40, 1, requant)
+        foreign = {"rounding": "onnxruntime", "input": "float32", "output": "float32"}
+        graph = IntGraph("mean", {"x": source, "y": target}, (node,), "x", "y", {"foreign": foreign})
+        if reason := storable(graph, kind):
+            break
+    assert "node 'mean': no float32 scale gives its requantization" in reason
+    assert reason.endswith("keep the given file")

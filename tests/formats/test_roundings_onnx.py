@@ -20,7 +20,7 @@ from edgebat.foreign import border_of
 from edgebat.formats.onnx.model import MICROSOFT
 from edgebat.formats.onnx.read import onnx_graph
 from edgebat.formats.roundings import ROUNDINGS
-from edgebat.graph import Add, Tensor
+from edgebat.graph import Add, Mul, Tensor
 from edgebat.runtime import Engine
 from edgebat.runtime.kernels import build_kernel
 from tests.foreign_files import draw_scale, draw_zero, near
@@ -221,5 +221,26 @@ def test_a_sum_gives_the_integers_of_onnx_runtime_for_every_pair() -> None:
         tensors = {name: Tensor(name, (256,), "int8", *kind) for name, kind in zip("aby", kinds, strict=True)}
         multipliers, requant = ROUNDINGS["onnxruntime"].add((tensors["a"], tensors["b"]), tensors["y"], (-128, 127))
         kernel = build_kernel(Add("sum", ("a", "b"), "y", multipliers, requant), tensors)
+        expected = runtime(content, {"p": p, "q": q}, "ORT_ENABLE_ALL")
+        np.testing.assert_array_equal(kernel(p.astype(np.float64), q.astype(np.float64)), expected, f"{seed}")
+
+
+def test_a_product_gives_the_integers_of_onnx_runtime_for_every_pair() -> None:
+    for seed in range(max(FILES // 5, 10)):
+        rng = np.random.default_rng([seed, 8])
+        sa, sb = draw_scale(rng), draw_scale(rng)
+        sy = near(rng, float(np.float32(sa * sb * 65025.0 / rng.uniform(100, 1000))), 0.5, 2.0)
+        kinds = [(sa, draw_zero(rng)), (sb, draw_zero(rng)), (sy, draw_zero(rng))]
+        file = OnnxFile(rng)
+        a, b, y = (file.scaled(name, *kind) for name, kind in zip("aby", kinds, strict=True))
+        file.node("QLinearMul", ["p", *a, "q", *b, *y], "s")
+        ends = [helper.make_tensor_value_info(name, TensorProto.INT8, ["n", 256]) for name in "pqs"]
+        graph = helper.make_graph(file.nodes, "g", ends[:2], ends[2:], file.constants)
+        sets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+        content = helper.make_model(graph, opset_imports=sets, ir_version=8).SerializeToString()
+        p, q = np.repeat(PAIRS[:, None], 256, axis=1), np.repeat(PAIRS[None], 256, axis=0)
+        tensors = {name: Tensor(name, (256,), "int8", *kind) for name, kind in zip("aby", kinds, strict=True)}
+        requant = ROUNDINGS["onnxruntime"].gate((tensors["a"], tensors["b"]), tensors["y"], (-128, 127))
+        kernel = build_kernel(Mul("product", ("a", "b"), "y", requant), tensors)
         expected = runtime(content, {"p": p, "q": q}, "ORT_ENABLE_ALL")
         np.testing.assert_array_equal(kernel(p.astype(np.float64), q.astype(np.float64)), expected, f"{seed}")

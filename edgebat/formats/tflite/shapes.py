@@ -24,7 +24,8 @@ class Shapes:
         """Whether ``operator`` computes with shapes only; its result, where it is known, is in ``values``."""
         if operator.kind != "SHAPE" and not any(index in self.values for index in operator.inputs):
             return False
-        if any(self.model.tensors[index].dtype not in ("int32", "int64") for index in operator.outputs):
+        kinds = [self.model.tensors[index].dtype for index in operator.outputs]
+        if len(kinds) != 1 or kinds[0] not in ("int32", "int64"):
             return False
         try:
             if operator.kind == "SHAPE":
