@@ -15,14 +15,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from pathlib import Path
 
 import numpy as np
 
 from edgebat.arrays import Float64
 from edgebat.bms.replay import unseen_cells
-from edgebat.bms.rest import LEAST_APART_CPCT, SIGMA_CPCT, OcvTable
+from edgebat.bms.rest import LEAST_APART_CPCT, OcvTable
 from edgebat.cells import CellHistory
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError
@@ -103,16 +103,18 @@ def by_numbers(aged: list[Aged]) -> None:
     weight /= weight.sum()
     true, held = (np.array([getattr(each, name) for each, _ in rows]) for name in ("true", "held"))
     seen = np.array([mean for _, mean in rows])
-    print("\n| unseen_percent | aged_percent | covered | healthier | mean error | known to 5 points |\n|" + "---|" * 6)
-    for unseen in (0, 15, 25, 35):
-        for share in (20, 25, 30, 50):
-            said = seen - np.maximum(held - seen, 0) * unseen / 100
-            sigma = np.sqrt(SIGMA_CPCT**2 + OWN_CPCT**2 + (share * np.maximum(held - said, 0)) ** 2) / 100
-            error, bound = said - true, BOUND_SIGMAS * sigma
-            shares = [weight[mask].sum() for mask in (np.abs(error) <= bound, error > bound)]
-            known = weight[sigma <= KNOWN_CPCT / 100].sum()
-            text = f"| {unseen} | {share} | {shares[0]:.1%} | {shares[1]:.1%} | {weight @ error:+.1f} | {known:.0%} |"
-            print(text, flush=True)
+    print(
+        "\n| sigma | unseen_percent | aged_percent | covered | healthier | mean error | known to 5 points |\n|"
+        + "---|" * 7
+    )
+    for common, unseen, share in product((350, 400), (0, 15, 25, 35), (20, 30, 50)):
+        said = seen - np.maximum(held - seen, 0) * unseen / 100
+        sigma = np.sqrt(common**2 + OWN_CPCT**2 + (share * np.maximum(held - said, 0)) ** 2) / 100
+        error, bound = said - true, BOUND_SIGMAS * sigma
+        shares = [weight[mask].sum() for mask in (np.abs(error) <= bound, error > bound)]
+        known = weight[sigma <= KNOWN_CPCT / 100].sum()
+        text = f"| {common / 100:g} | {unseen} | {share} | {shares[0]:.1%} | {shares[1]:.1%} |"
+        print(text + f" {weight @ error:+.1f} | {known:.0%} |")
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ MOST_SOC_SIGMA_CPCT = 300
 WHOLE = 256
 LEAST_WEIGHT = WHOLE // 9
 """What is measured now weighs a ninth at least, whatever was measured before: the cell fades."""
-SIGMA_CPCT, UNSEEN_PERCENT, AGED_PERCENT = 350, 25, 25
+SIGMA_CPCT, UNSEEN_PERCENT, AGED_PERCENT = 400, 25, 20
 """Deviation of a capacity over the table of a new cell, 0.01 %; what it does not show of a loss, in parts of what it shows;
 and further deviation, in parts of the capacity that was lost since."""
 DDEGC, COLD_MV = (0, 500), 7

@@ -290,7 +290,7 @@ def test_one_wrong_capacity_is_believed_by_half_until_the_next_has_come():
 def test_a_table_of_new_cells_knows_less_of_an_aged_one():
     new = OcvTable(TABLE.mv, sigma_cpct=200)
     assert measured(10_000, table=new).target_sigma == measured(10_000).target_sigma
-    assert measured(8000, variance=0, table=new).target_sigma == int(np.hypot(200, 0.25 * 2000))
+    assert measured(8000, variance=0, table=new).target_sigma == int(np.hypot(200, 0.2 * 2000))
     # Of nominal capacity these cells never had more than 93 %.
     less = OcvTable(TABLE.mv, sigma_cpct=200, soh_cpct=9300)
     assert measured(9300, variance=0, table=less).target_sigma == 200

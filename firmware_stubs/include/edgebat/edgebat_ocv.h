@@ -28,11 +28,11 @@ typedef struct edgebat_ocv {
     uint16_t soh_cpct;     /* of the cells whose voltages these are, of reference_mAh */
 } edgebat_ocv_t;
 
-/** As far as nobody has compared the table of a new cell with aged ones: 3.5 points, a quarter of the capacity that seems
- * to be lost has been lost as well, and a quarter of all that is uncertain. */
-#define EDGEBAT_OCV_SIGMA_CPCT 350U
+/** As far as nobody has compared the table of a new cell with aged ones: 4 points, a quarter of the capacity that seems to
+ * be lost has been lost as well, and a fifth of all that is uncertain. */
+#define EDGEBAT_OCV_SIGMA_CPCT 400U
 #define EDGEBAT_OCV_UNSEEN_PERCENT 25U
-#define EDGEBAT_OCV_AGED_PERCENT 25U
+#define EDGEBAT_OCV_AGED_PERCENT 20U
 
 /** What a table is initialised with. */
 #define EDGEBAT_OCV(mV, points, sigma_mV, sigma_cpct, unseen_percent, aged_percent, soh_cpct)                \
