@@ -1,4 +1,4 @@
-"""Zephyr's fuel gauge API, with stand-in headers of two versions; docs/firmware.md says which real headers it was compiled
+"""Zephyr's fuel gauge API, with stand-in headers of two versions; docs/ports.md says which real headers it was compiled
 against."""
 
 from __future__ import annotations

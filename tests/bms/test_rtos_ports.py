@@ -2,7 +2,7 @@
 this computer beside stand-ins for those systems.
 
 The stand-ins (``tests/standin_*``) are our own text: the few declarations the ports use, and a trivial scheduler. What the
-ports do with the real systems is told in ``docs/firmware.md``. Every sample of long streams: ``test_rtos_streams.py``.
+ports do with the real systems is told in ``docs/ports.md``. Every sample of long streams: ``test_rtos_streams.py``.
 """
 
 from __future__ import annotations
