@@ -219,16 +219,16 @@ def _refused(make: Callable[[OnnxFile], None], message: str, shape: tuple[int, .
 
 
 def test_what_has_no_integers_is_refused_with_what_to_do() -> None:
-    def gates(file: OnnxFile) -> None:
+    def quotients(file: OnnxFile) -> None:
         parts = [file.constant("w", np.ones((8, 8)), np.int8), *file.scaled("w", 0.1, 0)]
         dense = [file.node("DequantizeLinear", parts, "wd"), *file.scaled("m", 0.1, 0)]
         file.node("QuantizeLinear", [file.node("MatMul", ["xd", dense[0]], "t"), *dense[1:]], "mq")
-        file.end(file.node("Mul", ["xd", file.node("DequantizeLinear", ["mq", *dense[1:]], "md")], "p"), 0.1, 0)
+        file.end(file.node("Div", ["xd", file.node("DequantizeLinear", ["mq", *dense[1:]], "md")], "p"), 0.1, 0)
 
     def overflowing(file: OnnxFile) -> None:
         file.end(file.node("Softmax", ["xd"], "t", axis=-1), 2.0**-8, -128)
 
-    _refused(gates, "multiplies two layers with each other")
+    _refused(quotients, r"divides two layers by each other, .* Divide by a constant")
     _refused(overflowing, "overflows from 127 to -128 there. Quantize with QuantFormat.QDQ")
     _refused(lambda file: file.end(file.node("LayerNormalization", ["xd"], "t"), 0.1, 0), "use batch normalization")
     _refused(lambda file: file.end(file.node("GRU", ["xd"], "t"), 0.1, 0), r"in float32.*edgebat quantize FILE")

@@ -174,7 +174,8 @@ class WindowImporter(FunctionImporter):
             whole = self.turned(whole, first=not whole.channels_first)
         elif len(whole.tensor.shape) != 2 or axes != [self.time(whole)]:
             raise ModelFileError(
-                f"{self.where} reduces the axes {axes} of {list(index.shape)}; edgebat reduces one axis of a sequence"
+                f"{self.where} reduces the axes {axes} of {list(index.shape)}; edgebat reduces one axis of a sequence. "
+                "Of a vector it is a dense layer"
             )
         return whole, flat
 
