@@ -69,6 +69,16 @@ def test_a_shape_without_end_is_refused_before_memory_is_asked_for() -> None:
         tflite_graph(file.bytes([x], y))
 
 
+@pytest.mark.parametrize(("kind", "inputs", "outputs"), [("SHAPE", 1, 0), ("PACK", 0, 1), ("CONCATENATION", 0, 1)])
+def test_an_operator_without_what_it_needs_is_refused(kind: str, inputs: int, outputs: int) -> None:
+    file = FileOfOthers()
+    x = file.tensor("x", (1, 3, 2), "int8", scale=0.1)
+    y = file.tensor("y", (1, 3, 2), "int8", scale=0.1)
+    file.operator(kind, 1, [x] * inputs, [y] * outputs)
+    with pytest.raises(ModelFileError, match=f"{kind}.* (does not run|at least 1 are expected)"):
+        tflite_graph(file.bytes([x], y))
+
+
 # -- ONNX: drawn chains between QuantizeLinear and DequantizeLinear
 
 

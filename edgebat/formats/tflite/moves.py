@@ -243,6 +243,7 @@ class MoveImporter(FunctionImporter):
 
     def on_concatenation(self, operator: FileOperator) -> None:
         """Along channels; along another axis the parts as vectors, put in order."""
+        self.expect_inputs(operator, 1)
         pairs = [self.before(operator, position) for position in range(len(operator.inputs))]
         sources = [source for source, _ in pairs]
         tensor = self.model.tensors[operator.outputs[0]]
@@ -256,6 +257,7 @@ class MoveImporter(FunctionImporter):
         self.stacked(operator, pairs, axis % rank)
 
     def on_pack(self, operator: FileOperator) -> None:
+        self.expect_inputs(operator, 1)
         pairs = [self.before(operator, position) for position in range(len(operator.inputs))]
         axis, rank = operator.options.get("axis", 0), pairs[0][1].ndim + 1
         if not -rank <= axis < rank:
