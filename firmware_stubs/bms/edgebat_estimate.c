@@ -93,7 +93,6 @@ static void append_row(edgebat_t *battery) {
 static void learn_odd(edgebat_t *battery) {
     const uint32_t before = battery->evidence[EDGEBAT_BY_MODEL].cpct;
     const uint32_t most = (battery->ceiling_cpct < before) ? battery->ceiling_cpct : before;
-    /* the last three go on for ever */
     battery->odd_rows = (uint8_t)((battery->odd_rows < UINT8_MAX) ? (battery->odd_rows + 1U)
                                                                   : ((UINT8_MAX - ODD_ROWS) + 1U));
     const uint32_t of_three = battery->odd_rows % ODD_ROWS;
