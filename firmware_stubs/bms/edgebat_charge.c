@@ -27,19 +27,16 @@ static EDGEBAT_APART uint8_t is_pulse(const edgebat_t *battery) {
     return ((uint64_t)battery->charge < edgebat_bms_part(battery, PULSE_PART)) ? 1U : 0U;
 }
 
-static void say(edgebat_t *battery) {
-    battery->charge_ended = (is_pulse(battery) != 0U) ? battery->charge_ended : battery->reason;
-}
-
 /* The charge under way gives nothing, for this reason. */
 static EDGEBAT_SELDOM void give_up(edgebat_t *battery, edgebat_charge_t reason) {
-    if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
-        (is_pulse(battery) == 0U)) {
-        battery->failed++;
+    if (is_pulse(battery) == 0U) {
+        if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX)) {
+            battery->failed++;
+        }
+        battery->charge_ended = (uint8_t)reason;
     }
     battery->phase = EDGEBAT_PHASE_OVER;
     battery->reason = (uint8_t)reason;
-    say(battery);
 }
 
 /* No charge flows in any more. */
@@ -236,12 +233,13 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
         }
     }
     if (battery->phase == EDGEBAT_PHASE_OVER) {
-        if ((is_pulse(battery) != 0U) &&
-            (((int32_t)sample->cell_mV + config->max_drop_mV) * 1000 < battery->model->level_uV[0])) {
+        if (is_pulse(battery) == 0U) {
+            battery->charge_ended = battery->reason;
+        } else if (((int32_t)sample->cell_mV + config->max_drop_mV) * 1000 < battery->model->level_uV[0]) {
             /* Braking went over into a charge, without a sample between. */
             edgebat_bms_begin_charge(battery, sample->cell_mV);
         } else {
-            say(battery);
+            /* it may still become a charge */
         }
     }
 }

@@ -93,17 +93,15 @@ static void append_row(edgebat_t *battery) {
 static void learn_odd(edgebat_t *battery) {
     const uint32_t before = battery->evidence[EDGEBAT_BY_MODEL].cpct;
     const uint32_t most = (battery->ceiling_cpct < before) ? battery->ceiling_cpct : before;
-    /* the last three go on for ever */
-    battery->odd_rows = (uint8_t)((battery->odd_rows < UINT8_MAX) ? (battery->odd_rows + 1U)
-                                                                  : ((UINT8_MAX - ODD_ROWS) + 1U));
+    battery->odd_rows =
+        (uint8_t)((battery->odd_rows < UINT8_MAX) ? (battery->odd_rows + 1U) : ((UINT8_MAX - ODD_ROWS) + 1U));
     const uint32_t of_three = battery->odd_rows % ODD_ROWS;
     battery->weigh |= EDGEBAT_WEIGH_AGE;
     if ((before != EDGEBAT_UNKNOWN) && (battery->window_ppm != 0U)) {
         const uint64_t in_proportion =
             edgebat_bms_quotient((uint64_t)before * battery->row_ppm, battery->window_ppm);
         const uint16_t like = (uint16_t)((in_proportion < most) ? in_proportion : most);
-        battery->odd_cpct =
-            ((of_three == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
+        battery->odd_cpct = ((of_three == 1U) || (like > battery->odd_cpct)) ? like : battery->odd_cpct;
         if (of_three == 0U) {
             edgebat_bms_learn(battery, EDGEBAT_BY_WINDOW, battery->odd_cpct, WINDOW_SIGMA);
         }
