@@ -87,14 +87,14 @@ def floor(study: Study, spec: HealthSpec, fleet: Fleet) -> None:
         own = replace(study, windows=health_windows(fleet, one))
         train, val, test = own.parts
         known = train.join(val).select_every(2)
-        answer = _learnt(known.x[:, 0].astype(np.float64), known.soh * 100.0)
+        answer = learnt(known.x[:, 0].astype(np.float64), known.soh * 100.0)
         wrong, at_home = (answer(w.x[:, 0].astype(np.float64)) - w.soh * 100.0 for w in (test, known))
         nca = np.array([key[0] == "TJU_NCA" for key in test.cells])[test.cell]
         figures = [rmse(part) for part in (wrong, wrong[nca], wrong[~nca], at_home)]
         print(f"| {start_v:.2f} | {end_v:.2f} | " + " | ".join(f"{value:.2f}" for value in figures) + " |", flush=True)
 
 
-def _learnt(x: Float64, y: Float64) -> Callable[[Float64], Float64]:
+def learnt(x: Float64, y: Float64) -> Callable[[Float64], Float64]:
     """Radial functions of at most ``CENTRES`` of the rows, by least squares with a ridge."""
     mean, size = x.mean(axis=0), x.std(axis=0) + 1e-9
     centres = ((x - mean) / size)[np.random.default_rng(0).choice(len(x), min(CENTRES, len(x)), replace=False)]

@@ -224,11 +224,11 @@ def _ohm(voltage_v: Float64, current_a: Float64, least: float, without: Bool) ->
     return float(np.median(moves[switched] / step[switched])) if switched.any() else None
 
 
-def turned_in_place(voltage_v: Float64, current_a: Float64, by_user: bool) -> str:
+def turned_in_place(voltage_v: Float64, current_a: Float64) -> str:
     """What to ask about a current [S] that turns from one direction to the other while the voltage stays where it is, as in
     the constant-voltage part of a charge that is logged with the other sign; "" for none."""
     size = np.abs(current_a)
-    if by_user or size.size < 50:
+    if size.size < 50:
         return ""
     some = size[:: size.size // MAX_TURN_SAMPLES + 1]
     least = 0.2 * (float(np.median(some[some > 0.0])) if some.any() else np.inf)

@@ -51,7 +51,7 @@ MAX_JUDGED = 500_000
 """Samples that units are judged by; of more every n-th."""
 NO_READING = 1e9
 """From here on a voltage or current is an instrument's mark for no value (9.9e37 is Keithley's), in whatever unit."""
-JUDGES = (lone_currents, turned_in_place, coarse_current)
+JUDGES = (lone_currents, coarse_current)
 COUNTERS = ("charge_ah", "discharge_ah")
 
 
@@ -267,6 +267,8 @@ def _timed(chosen: Chosen, voltage: Float64, current: Float64, valued: Bool, rem
         current = current * factor
         if not chosen.unit("current").by_user:
             remarks.questions.append(current_offset(seconds.values[timed], current[timed], found))
+            if (np.diff(seconds.values[timed]) >= 0.0).all():  # rows out of order are no neighbours
+                remarks.questions.append(turned_in_place(voltage[timed], current[timed]))
         for role, values in counters.items():
             if values is not None and not chosen.unit(role).name:
                 counters[role] = counter_in_ah(values, timed, found, factor, remarks)
