@@ -280,6 +280,7 @@ def keras_entries() -> Iterator[Entry]:
     )
     yield model("gru", "SOC", stacked(lambda: layers.GRU(16), dense))
     yield model("gru-reset-before", "SOC", stacked(lambda: layers.GRU(16, reset_after=False), dense))
+    yield model("simple-rnn", "SOC", stacked(lambda: layers.SimpleRNN(16), dense))
     yield model("bidirectional", "SOC", stacked(lambda: layers.Bidirectional(layers.LSTM(8)), dense))
     yield model(
         "lambda", "SOC", stacked(lambda: layers.Lambda(lambda x: x * 2), layers.Flatten, dense), refused="never run"

@@ -33,7 +33,8 @@ def torch_entries() -> Iterator[Entry]:
         def __init__(self, kind: str = "LSTM", hidden: int = 16, last: str = "step", **settings: Any) -> None:
             super().__init__()
             self.rnn = getattr(nn, kind)(COLUMNS, hidden, batch_first=True, **settings)
-            self.last, self.head = last, nn.Linear(hidden * (2 if settings.get("bidirectional") else 1), 1)
+            width = settings.get("proj_size", hidden) * (2 if settings.get("bidirectional") else 1)
+            self.last, self.head = last, nn.Linear(width, 1)
 
         def forward(self, x: Any) -> Any:
             sequence, state = self.rnn(x)
@@ -190,7 +191,8 @@ def torch_entries() -> Iterator[Entry]:
     yield module(
         "gru-bidirectional-two-layers", "SOH", lambda: Recurrent("GRU", bidirectional=True, num_layers=2, last="mean")
     )
-    yield module("rnn", "SOC", lambda: Recurrent("RNN"), refused="use an LSTM")
+    yield module("rnn", "SOC", lambda: Recurrent("RNN"))
+    yield module("lstm-projected", "SOC", lambda: Recurrent(proj_size=4))
     yield module("cnn-lstm", "SOH", ConvLstm)
     yield module(
         "cnn-flatten",

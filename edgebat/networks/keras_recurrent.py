@@ -1,4 +1,4 @@
-"""LSTM and GRU of Keras, forwards, backwards and both."""
+"""LSTM, GRU and SimpleRNN of Keras, forwards, backwards and both."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgebat.networks.axes import Value
 from edgebat.networks.build import Builder
 from edgebat.networks.directions import recurrent_layers, reversed_time
 from edgebat.networks.refusals import remedy
+from edgebat.networks.rewritten import plain_recurrent
 from edgebat.students.gru_weights import gru_from_keras
 
 
@@ -34,6 +35,10 @@ class RecurrentLayers:
         layer = gru_from_keras(weights[0], weights[1], bias, reset_after=bool(config.get("reset_after", True)))
         return self.recurrent(config, layer, x)
 
+    def on_simplernn(self, config: Any, weights: list[Array], x: Value) -> Any:
+        bias = weights[2] if config.get("use_bias", True) else np.zeros(weights[0].shape[1])
+        return self.recurrent(config, plain_recurrent(weights[0].T, weights[1].T, bias), x)
+
     def recurrent(self, config: Any, layer: kinds.Recurrent, x: Value) -> Any:
         build = self.build
         allowed = {"activation": "tanh", "recurrent_activation": "sigmoid"}
@@ -51,7 +56,8 @@ class RecurrentLayers:
     def on_rnn(self, config: Any, weights: list[Array], x: Value) -> Any:
         """RNN(LSTMCell(...)), which is the layer in another spelling."""
         cell = config["cell"]
-        method = {"LSTMCell": self.on_lstm, "GRUCell": self.on_gru}.get(cell["class_name"])
+        cells = {"LSTMCell": self.on_lstm, "GRUCell": self.on_gru, "SimpleRNNCell": self.on_simplernn}
+        method = cells.get(cell["class_name"])
         if method is None:
             self.build.fail(f"its cell is a {cell['class_name']}; {remedy('rnn')}")
         return method({**config, **cell["config"]}, weights, x)
@@ -62,9 +68,10 @@ class RecurrentLayers:
         backward = config.get("backward_layer") or forward
         both: list[Value] = []
         for described, arrays_of, turned in ((forward, weights[:half], False), (backward, weights[half:], True)):
-            method = {"LSTM": self.on_lstm, "GRU": self.on_gru}.get(described["class_name"])
+            layers = {"LSTM": self.on_lstm, "GRU": self.on_gru, "SimpleRNN": self.on_simplernn}
+            method = layers.get(described["class_name"])
             if method is None:
-                build.fail(f"it holds a {described['class_name']}; allowed: LSTM, GRU")
+                build.fail(f"it holds a {described['class_name']}; allowed: {', '.join(layers)}")
             own = {**described["config"], "go_backwards": turned}
             value = method(own, arrays_of, x)
             if turned and own.get("return_sequences"):

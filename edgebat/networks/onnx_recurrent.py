@@ -1,4 +1,4 @@
-"""LSTM and GRU of ONNX, of one direction or both."""
+"""LSTM, GRU and RNN of ONNX, of one direction or both."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgebat.networks import layers as kinds
 from edgebat.networks.axes import Value
 from edgebat.networks.build import Builder
 from edgebat.networks.directions import Stacked, recurrent_layers, reversed_time
+from edgebat.networks.rewritten import plain_recurrent
 from edgebat.students.gru_weights import gru_from_onnx
 
 _LSTM_FROM_ONNX = [0, 2, 3, 1]  # gates i, o, f, c there; i, f, g, o here
@@ -43,6 +44,13 @@ class RecurrentOperators:
         biases = [None] * len(weight) if bias is None else bias
         parts = zip(weight, recurrent, biases, strict=True)
         return self.sequence(a, x, [gru_from_onnx(*part, linear_before_reset=after) for part in parts])
+
+    def on_rnn(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
+               hidden: Any = None) -> list[Any]:  # fmt: skip
+        self.plain(a, (weight, recurrent), (hidden,), ["Tanh"])
+        both = np.zeros((len(weight), 2 * recurrent.shape[2])) if bias is None else bias.astype(np.float64)
+        parts = zip(weight, recurrent, both.reshape(len(weight), 2, -1).sum(axis=1), strict=True)
+        return self.sequence(a, x, [plain_recurrent(*part) for part in parts])
 
     def plain(self, a: Any, weights: Sequence[Any], state: Sequence[Any], activations: list[str]) -> None:
         """Refuses recurrent layers that a device cannot run."""

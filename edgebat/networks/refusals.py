@@ -15,18 +15,16 @@ _PRODUCT = "attention multiplies layers with each other; distil it into an LSTM 
 _CELL = (
     "a loop over time with a cell cannot be read; use the layer, whose weights have the same shapes: nn.LSTM, nn.GRU"
 )
-_RECURRENT = "plain recurrent layers are not in the integer graph; use an LSTM or GRU of the same size"
+_RECURRENT = "of plain recurrent layers those with tanh are read; use tanh, an LSTM or a GRU"
 ONE_INPUT = "a device fills one window: give the network one input, [N, T, C] or [N, F], and take it apart inside"
 REMEDIES = {
     "rnn": _RECURRENT,
-    "rnn_tanh": _RECURRENT,
     "rnn_relu": _RECURRENT,
-    "simplernn": _RECURRENT,
     "lstm_cell": _CELL,
     "gru_cell": _CELL,
     "rnn_tanh_cell": _CELL,
     "rnn_relu_cell": _CELL,
-    "unidirectional_sequence_rnn": _RECURRENT,
+    "unidirectional_sequence_rnn": "a plain recurrent layer in TFLite cannot be read; give the .keras file, ONNX or torch",
     "while": "a recurrent layer as a loop cannot be read; convert with a batch of 1 and unroll=False, or give the .keras",
     "bidirectional_sequence_lstm": "both directions in one operator cannot be read; give the .keras file instead",
     "layer_norm": _DIVIDES,

@@ -24,6 +24,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("entry", ENTRIES, ids=[f"{entry.framework}-{entry.name}" for entry in ENTRIES])
 def test_a_network_is_read_exactly_and_quantized_closely_or_refused_with_a_remedy(entry: Entry, tmp_path: Path) -> None:
     source, reference = entry.make(tmp_path)
