@@ -55,6 +55,21 @@ def torch_entries() -> Iterator[Entry]:
             y = self.body(x.permute(0, 2, 1) if self.transpose else x)
             return y if self.head is None else self.head(y)
 
+    class Gated(nn.Module):
+        """A dilated layer as WaveNet has them, with a squeeze-and-excite gate of its channels."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            norm = nn.utils.parametrizations.weight_norm
+            self.filter, self.gate = norm(nn.Conv1d(COLUMNS, 8, 3)), norm(nn.Conv1d(COLUMNS, 8, 3))
+            self.excite, self.head = nn.Linear(8, 8), nn.Linear(8, 1)
+
+        def forward(self, x: Any) -> Any:
+            x = x.permute(0, 2, 1)
+            y = torch.tanh(self.filter(x)) * torch.sigmoid(self.gate(x))
+            y = y * torch.sigmoid(self.excite(y.mean(-1))).unsqueeze(-1)
+            return self.head(y.mean(-1))
+
     class ConvLstm(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -254,5 +269,6 @@ def torch_entries() -> Iterator[Entry]:
         "SOC",
         lambda: ConvNet(Chomp(COLUMNS, 8, 1), Chomp(8, 8, 2), Chomp(8, 8, 4), nn.Flatten(), head=nn.Linear(160, 1)),
     )
+    yield module("tcn-gated-weight-norm", "SOC", Gated)
     yield module("two-branches", "temperature", TwoBranches)
     yield module("attention", "RUL", Attention, refused="multiplies two layers")
