@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -55,3 +57,15 @@ def sha256_file(path: str | Path) -> str:
     """Hexadecimal sha256 of the file at ``path``, read piece by piece. Raises OSError."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def finite_json(content: str | bytes) -> Any:
+    """A JSON document without NaN and infinity, which JSON does not have and Python reads. Raises ValueError."""
+    return json.loads(content, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {text}, which is no finite number")
+    return value

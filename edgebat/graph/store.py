@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.errors import EdgebatError, ModelFileError
-from edgebat.files import atomic_write
+from edgebat.files import atomic_write, finite_json
 from edgebat.graph.check import check_graph
 from edgebat.graph.model import OPERATORS, IntGraph, Node, Requant, Tensor
 
@@ -59,7 +59,7 @@ def load_graph(path: str | Path) -> IntGraph:
             infos = {info.filename: info for info in archive.infolist()}
             if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos.values()) > MAX_FILE_BYTES:
                 raise ModelFileError(f"{path} unpacks to more than {MAX_FILE_BYTES} bytes or {MAX_MEMBERS} members")
-            document = json.loads(archive.read("graph.json"))
+            document = finite_json(archive.read("graph.json"))
             if document.get("format") != FORMAT or document.get("version") != FORMAT_VERSION:
                 raise ModelFileError(
                     f"{path}: format {document.get('format')!r} version {document.get('version')!r}; "

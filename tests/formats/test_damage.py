@@ -10,6 +10,7 @@ import os
 import tracemalloc
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from edgebat.graph import IntGraph
 from edgebat.runtime import Engine
 from tests.damage import damaged
 from tests.foreign_files import OPERATORS as TFLITE_OPERATORS
+from tests.foreign_files import FileOfOthers
 from tests.formats import test_roundings_onnx as ONNX
 from tests.formats import test_roundings_onnx_more as MORE_ONNX
 from tests.formats_graphs import FAMILIES, GraphMaker
@@ -199,3 +201,22 @@ def test_an_onnx_file_whose_operators_were_altered_is_refused(tmp_path: Path) ->
     assert data.count(b"QGemm") >= 1
     with pytest.raises(ModelFileError, match="The file was altered"):
         onnx_graph(data.replace(b"transB\x18\x01", b"transB\x18\x00"))
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("text", [b"1e9999 ", b"-1e9999", b"   NaN "])
+def test_numbers_in_the_note_of_a_file_are_finite(suffix: str, text: bytes, tmp_path: Path) -> None:
+    graph = replace(small("bidirectional"), meta={"written": 12345.5})
+    data = content_of(graph, suffix, tmp_path)
+    assert data.count(b"12345.5") == 1
+    with pytest.raises(ModelFileError, match=r"metadata is damaged: .*no finite number"):
+        READERS[suffix](data.replace(b"12345.5", text))
+
+
+def test_parts_of_nothing_are_refused() -> None:
+    file = FileOfOthers()
+    x = file.tensor("x", (1, 4), "int8", scale=2.0**-5, zero_point=0)
+    axis = file.tensor("axis", (), "int32", data=np.array(1, np.int32))
+    file.operator("SPLIT", 2, [axis, x], [], "SplitOptions", {"num_splits": 2})
+    with pytest.raises(ModelFileError, match=r"SPLIT.* has no outputs"):
+        tflite_graph(file.bytes([x], x))

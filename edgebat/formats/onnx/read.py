@@ -7,10 +7,10 @@ Quantized files of others are read operator by operator, with the rounding (``F`
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edgebat.errors import EdgebatError, ModelFileError
+from edgebat.files import finite_json
 from edgebat.formats.onnx.emit import OPSETS, emit_graph
 from edgebat.formats.onnx.model import METADATA_KEY, first_difference
 from edgebat.formats.onnx.note import graph_from_note
@@ -70,7 +70,7 @@ def _own(file: OnnxFile, what: str) -> IntGraph:
     try:
         if len(text) > MAX_NOTE_BYTES:
             raise ValueError(f"it has {len(text)} characters; allowed: {MAX_NOTE_BYTES}")
-        note = json.loads(text)
+        note = finite_json(text)
         graph, stateful = graph_from_note(note, file.graph.initializers), note["stateful"] is True
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         # Everything that json and a document of another shape than expected raise.

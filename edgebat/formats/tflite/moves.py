@@ -189,6 +189,8 @@ class MoveImporter(FunctionImporter):
 
     def parts(self, operator: FileOperator, position: int, axis: int, cuts: int | IntArray) -> None:
         source, index = self.before(operator, position)
+        if not operator.outputs:
+            raise ModelFileError(f"{operator.where} has no outputs")
         try:
             found = np.split(index, cuts if isinstance(cuts, int) else cuts.tolist(), axis)
         except (ValueError, IndexError) as error:

@@ -7,12 +7,12 @@ outside of the set are refused with operator and layer name.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgebat.errors import EdgebatError, ModelFileError
+from edgebat.files import finite_json
 from edgebat.formats.roundings import AUTO, OWN, Rounding, rounding_of
 from edgebat.formats.tflite.gru_read import fold_layers, require_same
 from edgebat.formats.tflite.model import MAX_NOTE_BYTES, FileModel, parse_tflite, read_bytes
@@ -101,7 +101,7 @@ def _note(model: FileModel, what: str) -> dict[str, Any]:
     try:
         if len(content) > MAX_NOTE_BYTES:
             raise ValueError(f"it has {len(content)} bytes; allowed: {MAX_NOTE_BYTES}")
-        note = json.loads(content)
+        note = finite_json(content)
         if note["format"] != 1 or not isinstance(note["name"], str):
             raise ValueError(f"format {note['format']!r}, name {note['name']!r}")
         if not isinstance(note["meta"], dict) or not all(isinstance(v, dict) for v in note["nodes"].values()):
