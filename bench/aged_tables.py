@@ -108,9 +108,9 @@ def by_numbers(aged: list[Aged]) -> None:
         + "---|" * 7
     )
     for common, unseen, share in product((350, 400), (0, 15, 25, 35), (20, 30, 50)):
-        said = seen - np.maximum(held - seen, 0) * unseen / 100
-        sigma = np.sqrt(common**2 + OWN_CPCT**2 + (share * np.maximum(held - said, 0)) ** 2) / 100
-        error, bound = said - true, BOUND_SIGMAS * sigma
+        capacity = seen - np.maximum(held - seen, 0) * unseen / 100
+        sigma = np.sqrt(common**2 + OWN_CPCT**2 + (share * np.maximum(held - capacity, 0)) ** 2) / 100
+        error, bound = capacity - true, BOUND_SIGMAS * sigma
         shares = [weight[mask].sum() for mask in (np.abs(error) <= bound, error > bound)]
         known = weight[sigma <= KNOWN_CPCT / 100].sum()
         text = f"| {common / 100:g} | {unseen} | {share} | {shares[0]:.1%} | {shares[1]:.1%} |"

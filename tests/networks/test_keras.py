@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,18 @@ from edgebat.networks.read import read_network
 
 FILES = Path(__file__).parents[1] / "files"
 EXPECTED = np.load(FILES / "float_expected.npz")
+
+
+@contextmanager
+def edited(name: str, path: Path) -> Iterator[Any]:
+    """The configuration of a stored file; changed, it is written to ``path`` with the same weights."""
+    with zipfile.ZipFile(FILES / name) as source:
+        parts = {info.filename: source.read(info) for info in source.infolist()}
+    document = json.loads(parts["config.json"])
+    yield document["config"]
+    with zipfile.ZipFile(path, "w") as target:
+        for part, content in parts.items():
+            target.writestr(part, json.dumps(document) if part == "config.json" else content)
 
 
 def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,38 +54,20 @@ def test_a_file_of_keras_is_read_exactly_and_quantized_closely(name: str, ending
 
 def test_two_outputs_of_a_file_of_keras_have_its_names(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
-    with (
-        zipfile.ZipFile(FILES / "float_functional.keras") as source,
-        zipfile.ZipFile(tmp_path / "net.keras", "w") as target,
-    ):
-        for info in source.infolist():
-            content = source.read(info)
-            if info.filename == "config.json":
-                config = json.loads(content)
-                config["config"]["output_layers"] = [["out", 0, 0], ["global_average_pooling1d", 0, 0]]
-                content = json.dumps(config).encode()
-            target.writestr(info, content)
+    with edited("float_functional.keras", tmp_path / "net.keras") as config:
+        config["output_layers"] = [["out", 0, 0], ["global_average_pooling1d", 0, 0]]
     network = read_network(tmp_path / "net.keras", EXPECTED["x"])
-    said = network.forward(network.windows(EXPECTED["x"]))
-    np.testing.assert_allclose(said[:, :2], EXPECTED["functional"], atol=1e-5)
+    found = network.forward(network.windows(EXPECTED["x"]))
+    np.testing.assert_allclose(found[:, :2], EXPECTED["functional"], atol=1e-5)
     assert network.output_names[:3] == ("out0", "out1", "global_average_pooling1d0")
-    assert len(network.output_names) == said.shape[1]
+    assert len(network.output_names) == found.shape[1]
 
 
 def test_code_in_a_file_of_keras_is_refused_and_never_run(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
-    with (
-        zipfile.ZipFile(FILES / "float_sequential.keras") as source,
-        zipfile.ZipFile(tmp_path / "net.keras", "w") as target,
-    ):
-        for info in source.infolist():
-            content = source.read(info)
-            if info.filename == "config.json":
-                config = json.loads(content)
-                inside = {"class_name": "Lambda", "config": {"name": "code", "function": "raise SystemExit"}}
-                config["config"]["layers"].insert(1, inside)
-                content = json.dumps(config).encode()
-            target.writestr(info, content)
+    with edited("float_sequential.keras", tmp_path / "net.keras") as config:
+        inside = {"class_name": "Lambda", "config": {"name": "code", "function": "raise SystemExit"}}
+        config["layers"].insert(1, inside)
     with pytest.raises(ModelFileError, match="Lambda 'code': its function is code, which is never run"):
         eb.quantize(tmp_path / "net.keras", EXPECTED["x"])
 
