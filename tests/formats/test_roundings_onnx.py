@@ -203,6 +203,20 @@ def compare(operator: str, make: Maker, otherwise: dict[str, tuple[str, ...]]) -
             assert np.abs(given - y).max() <= (0 if exact else 1), f"{operator}, seed {seed}, {level}"
 
 
+def every_pair(
+    op: str, kinds: list[tuple[float, int]], rng: np.random.Generator
+) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """A file of ``op`` alone, with scale and zero point of both inputs and the output, and all pairs of int8 values."""
+    file = OnnxFile(rng)
+    a, b, y = (file.scaled(name, *kind) for name, kind in zip("aby", kinds, strict=True))
+    file.node(op, ["p", *a, "q", *b, *y], "s")
+    ends = [helper.make_tensor_value_info(name, TensorProto.INT8, ["n", 256]) for name in "pqs"]
+    graph = helper.make_graph(file.nodes, "g", ends[:2], ends[2:], file.constants)
+    sets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    content = helper.make_model(graph, opset_imports=sets, ir_version=8).SerializeToString()
+    return content, np.repeat(PAIRS[:, None], 256, axis=1), np.repeat(PAIRS[None], 256, axis=0)
+
+
 def test_a_sum_gives_the_integers_of_onnx_runtime_for_every_pair() -> None:
     for seed in range(max(FILES // 5, 10)):
         rng = np.random.default_rng([seed, 7])
@@ -210,14 +224,7 @@ def test_a_sum_gives_the_integers_of_onnx_runtime_for_every_pair() -> None:
         sb = sa if rng.random() < 0.4 else sb
         sy = near(rng, max(sa, sb), 0.3, 3.0)
         kinds = [(sa, draw_zero(rng)), (sb, draw_zero(rng)), (sy, draw_zero(rng))]
-        file = OnnxFile(rng)
-        a, b, y = (file.scaled(name, *kind) for name, kind in zip("aby", kinds, strict=True))
-        file.node("QLinearAdd", ["p", *a, "q", *b, *y], "s")
-        ends = [helper.make_tensor_value_info(name, TensorProto.INT8, ["n", 256]) for name in "pqs"]
-        graph = helper.make_graph(file.nodes, "g", ends[:2], ends[2:], file.constants)
-        sets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-        content = helper.make_model(graph, opset_imports=sets, ir_version=8).SerializeToString()
-        p, q = np.repeat(PAIRS[:, None], 256, axis=1), np.repeat(PAIRS[None], 256, axis=0)
+        content, p, q = every_pair("QLinearAdd", kinds, rng)
         tensors = {name: Tensor(name, (256,), "int8", *kind) for name, kind in zip("aby", kinds, strict=True)}
         multipliers, requant = ROUNDINGS["onnxruntime"].add((tensors["a"], tensors["b"]), tensors["y"], (-128, 127))
         kernel = build_kernel(Add("sum", ("a", "b"), "y", multipliers, requant), tensors)
@@ -231,14 +238,7 @@ def test_a_product_gives_the_integers_of_onnx_runtime_for_every_pair() -> None:
         sa, sb = draw_scale(rng), draw_scale(rng)
         sy = near(rng, float(np.float32(sa * sb * 65025.0 / rng.uniform(100, 1000))), 0.5, 2.0)
         kinds = [(sa, draw_zero(rng)), (sb, draw_zero(rng)), (sy, draw_zero(rng))]
-        file = OnnxFile(rng)
-        a, b, y = (file.scaled(name, *kind) for name, kind in zip("aby", kinds, strict=True))
-        file.node("QLinearMul", ["p", *a, "q", *b, *y], "s")
-        ends = [helper.make_tensor_value_info(name, TensorProto.INT8, ["n", 256]) for name in "pqs"]
-        graph = helper.make_graph(file.nodes, "g", ends[:2], ends[2:], file.constants)
-        sets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-        content = helper.make_model(graph, opset_imports=sets, ir_version=8).SerializeToString()
-        p, q = np.repeat(PAIRS[:, None], 256, axis=1), np.repeat(PAIRS[None], 256, axis=0)
+        content, p, q = every_pair("QLinearMul", kinds, rng)
         tensors = {name: Tensor(name, (256,), "int8", *kind) for name, kind in zip("aby", kinds, strict=True)}
         requant = ROUNDINGS["onnxruntime"].gate((tensors["a"], tensors["b"]), tensors["y"], (-128, 127))
         kernel = build_kernel(Mul("product", ("a", "b"), "y", requant), tensors)
