@@ -113,9 +113,10 @@ def export(
         typer.Argument(
             metavar="MODEL|RECIPE",
             help=".ebat, .tflite or .onnx; or a recipe",
+            show_default=False,
             autocompletion=complete.models_and_recipes,
         ),
-    ],
+    ] = "",
     *,
     to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
@@ -146,6 +147,10 @@ def export(
         from edgebat.bms.adapters import list_adapters
 
         return _print_named(list_adapters(), json_)
+    if not model:
+        raise EdgebatError(
+            "edgebat export needs a model file or a recipe; without one it lists: --port list, --adapter list"
+        )
     firmware.check(model)
     if is_recipe(model):
         return run_until("export", model, pipeline, json_)
