@@ -69,7 +69,7 @@ def counted_together(guesses: Mapping[str, Sequence[str]]) -> dict[str, list[str
     """Guess -> names of files, those that differ in how often alone as one: ``starts anew 3 to 9 times``."""
     alike: dict[tuple[str, ...], list[tuple[str, Sequence[str]]]] = {}
     for guess, names in guesses.items():
-        before, count, after = (re.split(r"(\d+)(?= times\b)", guess, maxsplit=1) + ["", ""])[:3]
+        before, count, after = [*re.split(r"(\d+)(?= times\b)", guess, maxsplit=1), "", ""][:3]
         alike.setdefault((before, after), []).append((count, names))
     together: dict[str, list[str]] = {}
     for (before, after), found in alike.items():
