@@ -32,7 +32,7 @@ FOLDERS = ("", "edgebat", "edgebat/tasks", "firmware_stubs")
 
 def commands(page: str) -> list[list[str]]:
     """Arguments of every ``edgebat ...`` in a page's code, comments and placeholders left in."""
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
     lines = re.findall(r"^\$ (?:\.venv/bin/)?edgebat (.+)$", text, re.M) + re.findall(r"`edgebat ([^`]+)`", text)
     return [shlex.split(line.split("  #")[0]) for line in lines]
 
