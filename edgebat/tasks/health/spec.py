@@ -123,15 +123,12 @@ class HealthSpec:
         """[starts][starts] which windows a charge is read through whose first begins at each start: the next begins where
         that one ends, as long as a window begins there."""
         starts = self.starts_v
-        followers = [
-            starts.index(end) if (end := self.beginning_at(start).window_end_v) in starts else None for start in starts
-        ]
         chains = []
-        for number in range(len(starts)):
-            read, at = [False] * len(starts), number
-            while at is not None:
-                read[at], at = True, followers[at]
-            chains.append(tuple(read))
+        for first in starts:
+            read, start = {first}, first
+            while (start := self.beginning_at(start).window_end_v) in starts:
+                read.add(start)
+            chains.append(tuple(each in read for each in starts))
         return tuple(chains)
 
     def beginning_at(self, start_v: float) -> HealthSpec:
