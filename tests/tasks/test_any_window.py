@@ -101,6 +101,16 @@ def test_teachers_see_the_charges_of_one_window(fleet_windows: HealthWindows):
     np.testing.assert_array_equal(fleet_windows.increments[::3], base.x)
 
 
+def test_a_noisy_device_teaches_students_alone(fleet_windows: HealthWindows):
+    noisy = HEALTH.noisy_windows(fleet_windows, 0.5, np.random.default_rng(1))
+    np.testing.assert_array_equal(noisy.increments, fleet_windows.increments)
+    moved = noisy.inputs() - fleet_windows.inputs()
+    there = fleet_windows.inputs()[..., START] > 0.0
+    assert (moved[there][:, : SPEC.increments] != 0.0).all()
+    assert not moved[~there].any()
+    assert not moved[..., START:].any()
+
+
 def test_the_same_cells_draw_the_same_histories(fleet_windows: HealthWindows):
     again = health_windows(make_fleet(3, 4, 60).histories(), SPEC)
     assert again.digest() == fleet_windows.digest()

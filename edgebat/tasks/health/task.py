@@ -186,6 +186,11 @@ class Health(Task[HealthWindows, HealthSpec]):
         moved = np.diff(rng.normal(0.0, noise_mv, slope.shape) * slope, axis=-1)
         return np.concatenate([x + moved, inputs[..., spec.increments :]], axis=-1, dtype=np.float32)
 
+    def noisy_windows(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> HealthWindows:
+        """What teachers alone read is as it was."""
+        noisy = self.noisy_inputs(windows, noise_mv, rng)
+        return dataclasses.replace(windows, x=np.concatenate([noisy, windows.x[..., noisy.shape[-1] :]], axis=-1))
+
     def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
         """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
         return life_stages(windows.soh, windows.spec.eol)
