@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgebat.bms.estimator import Config, Estimator
+from edgebat.bms.ports import export_port
 from edgebat.bms.results import Reset, Source, Status
 from edgebat.bms.samples import Samples
 from edgebat.bms.service import reset
@@ -28,6 +29,7 @@ from tests.bms.test_charge import FULL, assert_equal
 from tests.bms.test_power import init_code
 from tests.bms_samples import NOMINAL_MAH, as_sample, charge, discharge, feed, rest
 from tests.c_host import c_compiler
+from tests.generic_port import self_tested
 
 START = SPEC.increments
 SECONDS_PER_V = 8000
@@ -338,3 +340,22 @@ def test_the_generated_code_asks_for_a_firmware_that_can(graph: IntGraph, tmp_pa
     assert done.returncode != 0
     assert "EDGEBAT_ANY_WINDOW 1" in done.stderr
     assert subprocess.run([*command, "-DEDGEBAT_ANY_WINDOW=1", "-Wall", "-Wextra", "-Werror"]).returncode == 0
+
+
+def test_an_exported_folder_of_two_files_runs_such_a_model(
+    graph: IntGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("edgebat.bms.integration._cost", lambda *_: "Not measured.")
+    export_port(graph, "generic", tmp_path, "pack", nominal_mah=NOMINAL_MAH)
+    estimator = Estimator(graph, Config(NOMINAL_MAH))
+    lines = []
+    for samples in (day(), short_days(2), day(3730, 3870)):
+        for s in samples:
+            estimator.push(as_sample(s))
+            estimator.settle()
+            lines.append(f"{s['cell_mv']} {s['current_ma']} {s['temperature_ddegc']} {s['dt_ms']}\n")
+    result = estimator.result()
+    printed = self_tested(tmp_path, "".join(lines))
+    assert f"SOH {result.soh_cpct}, RUL {result.rul_cycles}, status {result.status}, cycle {result.cycle}" in printed
+    checklist = (tmp_path / "integration" / "pack-checklist.md").read_text()
+    assert "through 0.1 V from any of 10 voltages between 3.6 and 4.05 V on" in checklist

@@ -150,7 +150,8 @@ class BmsModel(Description):
         rate = ", and the mean current of each" if self.reads_rate else ""
         windows = f"from {low:g} to {high:g} V, {self.context} charges"
         if self.starts is not None:
-            windows = f"through any {high - low:g} V {starts_text(self.starts, low)}, up to {self.context}"
+            begin = starts_text(self.starts, low)
+            windows = f"through {high - low:g} V\n *             {begin}, up to {self.context} of them"
         return f"""\
  * window      {self.increments} increments of charge {windows}{rate}
  * SOH         % of {REFERENCES[self.soh_reference]}
