@@ -147,8 +147,8 @@ class AnyRows(Rows):
 
     def saved(self) -> bytes:
         model, absent = self._model, self._model.context - len(self.kept)
-        rows = bytes(v & 0xFF for row in self.kept for v in row)
-        return bytes(absent * model.columns) + rows + bytes(2 * absent) + pack(f"<{len(self.cycles)}H", *self.cycles)
+        rows = self.input().tobytes() if self.kept else bytes(model.context * model.columns)
+        return rows + bytes(2 * absent) + pack(f"<{len(self.cycles)}H", *self.cycles)
 
     def restore(self, saved: bytes, begin: int, count: int, row_cycle: int) -> None:
         model, absent = self._model, self._model.context - count
@@ -160,4 +160,3 @@ class AnyRows(Rows):
         newest = self.cycles[-1] - row_cycle & UINT16_MAX
         if newest > 1 or max(ages) > self._max_age or any(older < newer for older, newer in pairwise(ages)):
             raise DataError(f"the saved state says that its charges are {ages} cycles old, of cycle {row_cycle}")
-        self._renew()

@@ -81,13 +81,12 @@ static inline uint32_t edgebat_bms_missing_rows(const edgebat_t *battery) {
     return (battery->rows < needed) ? (needed - battery->rows) : 0U;
 }
 
-/* Whether a value of the window is one of a row: those of any window stand at its end. */
+/* Whether a value of the window is saved: of any window with the zeros before its rows. */
 static inline uint8_t edgebat_bms_is_kept(const edgebat_t *battery, uint32_t place) {
-    const uint32_t width = battery->model->columns;
-    const uint32_t empty = width * ((uint32_t)battery->model->context - battery->rows);
-    return (((edgebat_bms_reads_any(battery) != 0U) ? (place >= empty) : (place < (width * battery->rows))))
-               ? 1U
-               : 0U;
+    const uint32_t kept = (edgebat_bms_reads_any(battery) == 0U)
+                              ? battery->rows
+                              : ((battery->rows != 0U) ? battery->model->context : 0U);
+    return (place < ((uint32_t)battery->model->columns * kept)) ? 1U : 0U;
 }
 
 /* Charges through different windows have no proportion. */
@@ -99,7 +98,7 @@ static inline uint32_t edgebat_bms_window_ppm(const edgebat_t *battery) {
 EDGEBAT_SELDOM void edgebat_bms_save_cycles(const edgebat_t *battery, uint8_t *saved);
 EDGEBAT_SELDOM void edgebat_bms_restore_cycles(edgebat_t *battery, const uint8_t *saved);
 EDGEBAT_SELDOM uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved,
-                                                       uint32_t rows, uint32_t row_cycle);
+                                                       uint32_t bytes);
 
 /* Nobody knows what went into the cell before the power came, but for the net charge of a cycle that is saved. */
 EDGEBAT_SELDOM void edgebat_bms_begin_above(edgebat_t *battery);
@@ -209,11 +208,10 @@ static inline void edgebat_bms_restore_cycles(const edgebat_t *battery, const ui
 }
 
 static inline uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved,
-                                                      uint32_t rows, uint32_t row_cycle) {
+                                                      uint32_t bytes) {
     (void)model;
     (void)saved;
-    (void)rows;
-    (void)row_cycle;
+    (void)bytes;
     return 1U;
 }
 

@@ -16,13 +16,16 @@ static void push(uint8_t sign, int64_t least_mA, int64_t most_mA) {
 }
 
 static void charge(uint32_t phase, uint32_t least_level, uint32_t most_level) {
-    any_battery();
-    any_phase(phase);
-    proof_battery.level = (uint16_t)ANY_UNSIGNED(least_level, most_level);
-    if (Frama_C_interval(0, 1) != 0) {
-        push(EDGEBAT_CHARGE_POSITIVE, 1, INT32_MAX);
-    } else {
-        push(EDGEBAT_DISCHARGE_POSITIVE, INT32_MIN, -1);
+    for (uint32_t start = 0U; start <= PROOF_STARTS; start++) {
+        any_battery();
+        any_phase(phase);
+        any_start(start);
+        proof_battery.level = (uint16_t)ANY_UNSIGNED(least_level, most_level);
+        if (Frama_C_interval(0, 1) != 0) {
+            push(EDGEBAT_CHARGE_POSITIVE, 1, INT32_MAX);
+        } else {
+            push(EDGEBAT_DISCHARGE_POSITIVE, INT32_MIN, -1);
+        }
     }
 }
 
