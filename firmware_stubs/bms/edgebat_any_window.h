@@ -1,8 +1,8 @@
 /*
  * edgebat_any_window.h - where a model that reads charges through any window goes another way than one of one window.
  *
- * A charge is read through consecutive windows: the first begins at the lowest start above its first voltage, the next
- * one where that one ends. Each gives a row or not, for itself, and every row that is taken over an input: with those
+ * A charge is read through consecutive windows: the first begins at the lowest start above the voltage that it has come
+ * to once a tenth of nominal has flowed, the next one where that one ends. Each gives a row or not, for itself, and every row that is taken over an input: with those
  * before it that are not too old. Without EDGEBAT_ANY_WINDOW nothing of it is compiled.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -26,11 +26,11 @@ static inline int32_t edgebat_bms_level_uV(const edgebat_t *battery, uint32_t le
 /* A charge begins at this voltage: whether a window lies ahead. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_choose_window(edgebat_t *battery, int16_t cell_mV);
 
+/* One has come: while little has flowed the window is chosen anew. */
+void edgebat_bms_follow_lead(edgebat_t *battery, int16_t cell_mV);
+
 /* A sample of a charge was followed: whether that has ended a window, and another one begins where it ends. */
 uint8_t edgebat_bms_next_window(edgebat_t *battery);
-
-/* Whether what went into the cell before this charge is missing in a window that it reaches now. */
-EDGEBAT_SELDOM uint8_t edgebat_bms_resumes(const edgebat_t *battery);
 
 /* Whether a finished row, which nobody has taken over yet, stands where the increment is to be written. */
 static inline uint8_t edgebat_bms_row_waits(const edgebat_t *battery) {
@@ -62,13 +62,10 @@ static inline uint8_t edgebat_bms_is_failure(const edgebat_t *battery, edgebat_c
                : 0U;
 }
 
-/* The charge is on its way to a window, and not to the lowest. */
-static inline uint8_t edgebat_bms_is_between(const edgebat_t *battery) {
-    return ((battery->phase == EDGEBAT_PHASE_BELOW) && (battery->start_uV != 0)) ? 1U : 0U;
+/* Below this a charge under way has not yet begun; of any window its first one is chosen as long as that may be. */
+static inline int32_t edgebat_bms_lower_uV(const edgebat_t *battery) {
+    return (edgebat_bms_reads_any(battery) != 0U) ? INT32_MIN : battery->model->level_uV[0];
 }
-
-/* Below this a lower window would be next than the one that was given up, or that lies ahead. */
-EDGEBAT_SELDOM int32_t edgebat_bms_lower_uV(const edgebat_t *battery);
 
 /* Bytes of memory, and of a state, for the cycles of the rows. */
 static inline uint32_t edgebat_bms_cycle_bytes(const edgebat_model_t *model) {
@@ -99,9 +96,6 @@ EDGEBAT_SELDOM void edgebat_bms_save_cycles(const edgebat_t *battery, uint8_t *s
 EDGEBAT_SELDOM void edgebat_bms_restore_cycles(edgebat_t *battery, const uint8_t *saved);
 EDGEBAT_SELDOM uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved,
                                                        uint32_t bytes);
-
-/* Nobody knows what went into the cell before the power came, but for the net charge of a cycle that is saved. */
-EDGEBAT_SELDOM void edgebat_bms_begin_above(edgebat_t *battery);
 
 /* Cycles are counted from another number on: rows of any window, whose ages are cycles, are none any more. */
 static inline void edgebat_bms_begin_use(edgebat_t *battery) {
@@ -134,9 +128,9 @@ static inline uint8_t edgebat_bms_next_window(const edgebat_t *battery) {
     return 0U;
 }
 
-static inline uint8_t edgebat_bms_resumes(const edgebat_t *battery) {
+static inline void edgebat_bms_follow_lead(const edgebat_t *battery, int16_t cell_mV) {
     (void)battery;
-    return 0U;
+    (void)cell_mV;
 }
 
 static inline uint8_t edgebat_bms_row_waits(const edgebat_t *battery) {
@@ -169,11 +163,6 @@ static inline uint8_t edgebat_bms_is_failure(const edgebat_t *battery, edgebat_c
     (void)battery;
     (void)reason;
     return 1U;
-}
-
-static inline uint8_t edgebat_bms_is_between(const edgebat_t *battery) {
-    (void)battery;
-    return 0U;
 }
 
 static inline int32_t edgebat_bms_lower_uV(const edgebat_t *battery) {
@@ -213,10 +202,6 @@ static inline uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *mod
     (void)saved;
     (void)bytes;
     return 1U;
-}
-
-static inline void edgebat_bms_begin_above(const edgebat_t *battery) {
-    (void)battery;
 }
 
 static inline void edgebat_bms_begin_use(const edgebat_t *battery) {

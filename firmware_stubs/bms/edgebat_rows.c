@@ -68,7 +68,6 @@ static EDGEBAT_SELDOM void renew_rows(edgebat_t *battery) {
     }
 }
 
-/* A row of a charge under way is of the cycle that the charge is to make. */
 static EDGEBAT_SELDOM void append_any_row(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const uint32_t width = model->columns;
@@ -84,7 +83,7 @@ static EDGEBAT_SELDOM void append_any_row(edgebat_t *battery) {
     for (uint32_t i = 0U; i < last; i++) {
         cycles[i] = cycles[i + 1U];
     }
-    cycles[last] = (uint16_t)(battery->cycle + battery->armed);
+    cycles[last] = (uint16_t)battery->cycle;
     model->quantize(edgebat_bms_row(battery), &window[width * last]);
     battery->rows = (uint16_t)((battery->rows < model->context) ? (battery->rows + 1U) : battery->rows);
     battery->span = 0U; /* the model reads the ages */
@@ -106,7 +105,7 @@ void edgebat_bms_restore_cycles(edgebat_t *battery, const uint8_t *saved) {
     }
 }
 
-/* The newest is of the cycle of the newest row, or of the one after it; none before it is newer, or too old. */
+/* The newest is of the cycle of the newest row; none before it is newer, or too old. */
 uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved, uint32_t bytes) {
     const uint32_t rows = edgebat_state_16(saved, edgebat_state_layout(saved)->rows);
     const uint32_t end = edgebat_state_32(saved, 4U) - EDGEBAT_STATE_CRC_BYTES;
@@ -116,7 +115,7 @@ uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint
         if ((rows <= model->context) && (end <= bytes) && (end >= edgebat_bms_cycle_bytes(model))) {
             const uint32_t newest = edgebat_state_16(saved, end - 2U);
             uint32_t before = 0U;
-            possible = (((newest - edgebat_state_32(saved, 56U)) & UINT16_MAX) <= 1U) ? 1U : 0U;
+            possible = (newest == edgebat_state_16(saved, 56U)) ? 1U : 0U;
             for (uint32_t row = 1U; row < rows; row++) {
                 const uint32_t cycle = edgebat_state_16(saved, end - (2U * row) - 2U);
                 const uint32_t age = (newest - cycle) & UINT16_MAX;
