@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from edgebat.graph import IntGraph
+from edgebat.graph import IntGraph, save_graph
 from edgebat.ground import Ground, RowLimits, Seen
 from edgebat.quantization import quantize_model
 from edgebat.students.base import HeadSlice
@@ -54,3 +56,12 @@ def any_window_graph(spec: HealthSpec = SPEC, *, seed: int = 1, rates_mc: tuple[
     ground = Ground(Seen(cells=1), Seen(), (spec.window_start_v, 4.15), rows)
     graph = quantize_model(model, x, name="any", meta={"task": spec.to_dict(), "training": {"recipe": "made-up"}})
     return replace(graph, meta={**graph.meta, "ground": ground.to_json()})
+
+
+def main() -> None:
+    """``python -m tests.any_window_model FILE``: such a model with rows as large as by default."""
+    save_graph(any_window_graph(HealthSpec(windows="any", charge_rate=True)), Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -180,15 +180,14 @@ def _windows(model: BmsModel) -> str:
     return f"""\
 - [ ] The cell is charged at constant current through {high - low:g} V {starts_text(model.starts, low)}, at
       least now and then: one such window makes an estimate, the newest {model.context} that are up to
-      {model.starts.max_age} cycles old make it better. A charge is read from the first of these voltages that it passes."""
+      {model.starts.max_age} cycles old make it better. A charge is read once a tenth of nominal has flowed."""
 
 
 def _pauses(model: BmsModel) -> str:
     if model.starts is None:
         return "- [ ] A pause or a restart inside the window costs that charge; the next one counts."
     return """\
-- [ ] A pause or a restart costs the window that is under way, and those that begin before another 2.5 % of nominal has
-      flowed; the others count."""
+- [ ] A pause or a restart costs the window that is under way, and another tenth of nominal; later windows count."""
 
 
 def _cost(graph: IntGraph, nominal_mah: int) -> str:

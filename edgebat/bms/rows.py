@@ -98,7 +98,7 @@ class AnyRows(Rows):
         super().__init__(graph, model)
         self._max_age = max_age
         self.cycles: list[int] = []
-        """Of the rows, 16 bits; that of a charge under way is the one it is to make."""
+        """Of the rows, 16 bits."""
 
     @property
     def missing(self) -> int:
@@ -118,7 +118,7 @@ class AnyRows(Rows):
             self.forget()
         context = self._model.context
         self.kept = [*self.kept, self._quantized(self.measured(counter))][-context:]
-        self.cycles = [*self.cycles, counter.cycle + int(counter.armed) & UINT16_MAX][-context:]
+        self.cycles = [*self.cycles, counter.cycle & UINT16_MAX][-context:]
         self._renew()
 
     def _age(self, cycle: int) -> int:
@@ -147,8 +147,8 @@ class AnyRows(Rows):
 
     def saved(self) -> bytes:
         model, absent = self._model, self._model.context - len(self.kept)
-        rows = bytes(v & 0xFF for row in self.kept for v in row)
-        return bytes(absent * model.columns) + rows + bytes(2 * absent) + pack(f"<{len(self.cycles)}H", *self.cycles)
+        rows = self.input().tobytes() if self.kept else bytes(model.context * model.columns)
+        return rows + bytes(2 * absent) + pack(f"<{len(self.cycles)}H", *self.cycles)
 
     def restore(self, saved: bytes, begin: int, count: int, row_cycle: int) -> None:
         model, absent = self._model, self._model.context - count
@@ -157,7 +157,6 @@ class AnyRows(Rows):
         if not count:
             return
         ages = [self._age(cycle) for cycle in self.cycles]
-        newest = self.cycles[-1] - row_cycle & UINT16_MAX
-        if newest > 1 or max(ages) > self._max_age or any(older < newer for older, newer in pairwise(ages)):
+        other = self.cycles[-1] != row_cycle & UINT16_MAX
+        if other or max(ages) > self._max_age or any(older < newer for older, newer in pairwise(ages)):
             raise DataError(f"the saved state says that its charges are {ages} cycles old, of cycle {row_cycle}")
-        self._renew()

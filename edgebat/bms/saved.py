@@ -10,7 +10,6 @@ from edgebat.bms.fusion import HUNDRED_PERCENT, UNKNOWN_SIGMA, By, Evidence, Fus
 from edgebat.bms.resistance import SAVED_BYTES
 from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import SAVED_HEADER
-from edgebat.tasks.health.any_counter import AnyWindowCounter
 from edgebat.tasks.health.charge_types import LEAST_SOH_CPCT, UINT16_MAX, UINT32_MAX, UNKNOWN, Anchor, SinceRest
 
 if TYPE_CHECKING:
@@ -91,8 +90,6 @@ def read_state(estimator: Estimator, saved: bytes) -> bool:
         _inherit(estimator, reference)
     counter.parked, counter.rested_mv = counter.is_parked, counter.last_mv
     counter.kept_use = counter.use
-    if isinstance(counter, AnyWindowCounter):
-        counter.begin_above()
     estimator.fusion.weigh()
     return own
 

@@ -1,8 +1,8 @@
 /*
  * edgebat_any_window.h - where a model that reads charges through any window goes another way than one of one window.
  *
- * A charge is read through consecutive windows: the first begins at the lowest start above its first voltage, the next
- * one where that one ends. Each gives a row or not, for itself, and every row that is taken over an input: with those
+ * A charge is read through consecutive windows: the first begins at the lowest start above the voltage that it has come
+ * to once a tenth of nominal has flowed, the next one where that one ends. Each gives a row or not, for itself, and every row that is taken over an input: with those
  * before it that are not too old. Without EDGEBAT_ANY_WINDOW nothing of it is compiled.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -26,11 +26,11 @@ static inline int32_t edgebat_bms_level_uV(const edgebat_t *battery, uint32_t le
 /* A charge begins at this voltage: whether a window lies ahead. */
 EDGEBAT_SELDOM uint8_t edgebat_bms_choose_window(edgebat_t *battery, int16_t cell_mV);
 
+/* One has come: while little has flowed the window is chosen anew. */
+void edgebat_bms_follow_lead(edgebat_t *battery, int16_t cell_mV);
+
 /* A sample of a charge was followed: whether that has ended a window, and another one begins where it ends. */
 uint8_t edgebat_bms_next_window(edgebat_t *battery);
-
-/* Whether what went into the cell before this charge is missing in a window that it reaches now. */
-EDGEBAT_SELDOM uint8_t edgebat_bms_resumes(const edgebat_t *battery);
 
 /* Whether a finished row, which nobody has taken over yet, stands where the increment is to be written. */
 static inline uint8_t edgebat_bms_row_waits(const edgebat_t *battery) {
@@ -62,13 +62,10 @@ static inline uint8_t edgebat_bms_is_failure(const edgebat_t *battery, edgebat_c
                : 0U;
 }
 
-/* The charge is on its way to a window, and not to the lowest. */
-static inline uint8_t edgebat_bms_is_between(const edgebat_t *battery) {
-    return ((battery->phase == EDGEBAT_PHASE_BELOW) && (battery->start_uV != 0)) ? 1U : 0U;
+/* Below this a charge under way has not yet begun; of any window its first one is chosen as long as that may be. */
+static inline int32_t edgebat_bms_lower_uV(const edgebat_t *battery) {
+    return (edgebat_bms_reads_any(battery) != 0U) ? INT32_MIN : battery->model->level_uV[0];
 }
-
-/* Below this a lower window would be next than the one that was given up, or that lies ahead. */
-EDGEBAT_SELDOM int32_t edgebat_bms_lower_uV(const edgebat_t *battery);
 
 /* Bytes of memory, and of a state, for the cycles of the rows. */
 static inline uint32_t edgebat_bms_cycle_bytes(const edgebat_model_t *model) {
@@ -81,13 +78,12 @@ static inline uint32_t edgebat_bms_missing_rows(const edgebat_t *battery) {
     return (battery->rows < needed) ? (needed - battery->rows) : 0U;
 }
 
-/* Whether a value of the window is one of a row: those of any window stand at its end. */
+/* Whether a value of the window is saved: of any window with the zeros before its rows. */
 static inline uint8_t edgebat_bms_is_kept(const edgebat_t *battery, uint32_t place) {
-    const uint32_t width = battery->model->columns;
-    const uint32_t empty = width * ((uint32_t)battery->model->context - battery->rows);
-    return (((edgebat_bms_reads_any(battery) != 0U) ? (place >= empty) : (place < (width * battery->rows))))
-               ? 1U
-               : 0U;
+    const uint32_t kept = (edgebat_bms_reads_any(battery) == 0U)
+                              ? battery->rows
+                              : ((battery->rows != 0U) ? battery->model->context : 0U);
+    return (place < ((uint32_t)battery->model->columns * kept)) ? 1U : 0U;
 }
 
 /* Charges through different windows have no proportion. */
@@ -99,10 +95,7 @@ static inline uint32_t edgebat_bms_window_ppm(const edgebat_t *battery) {
 EDGEBAT_SELDOM void edgebat_bms_save_cycles(const edgebat_t *battery, uint8_t *saved);
 EDGEBAT_SELDOM void edgebat_bms_restore_cycles(edgebat_t *battery, const uint8_t *saved);
 EDGEBAT_SELDOM uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved,
-                                                       uint32_t rows, uint32_t row_cycle);
-
-/* Nobody knows what went into the cell before the power came, but for the net charge of a cycle that is saved. */
-EDGEBAT_SELDOM void edgebat_bms_begin_above(edgebat_t *battery);
+                                                       uint32_t bytes);
 
 /* Cycles are counted from another number on: rows of any window, whose ages are cycles, are none any more. */
 static inline void edgebat_bms_begin_use(edgebat_t *battery) {
@@ -135,9 +128,9 @@ static inline uint8_t edgebat_bms_next_window(const edgebat_t *battery) {
     return 0U;
 }
 
-static inline uint8_t edgebat_bms_resumes(const edgebat_t *battery) {
+static inline void edgebat_bms_follow_lead(const edgebat_t *battery, int16_t cell_mV) {
     (void)battery;
-    return 0U;
+    (void)cell_mV;
 }
 
 static inline uint8_t edgebat_bms_row_waits(const edgebat_t *battery) {
@@ -172,11 +165,6 @@ static inline uint8_t edgebat_bms_is_failure(const edgebat_t *battery, edgebat_c
     return 1U;
 }
 
-static inline uint8_t edgebat_bms_is_between(const edgebat_t *battery) {
-    (void)battery;
-    return 0U;
-}
-
 static inline int32_t edgebat_bms_lower_uV(const edgebat_t *battery) {
     return battery->model->level_uV[0];
 }
@@ -209,16 +197,11 @@ static inline void edgebat_bms_restore_cycles(const edgebat_t *battery, const ui
 }
 
 static inline uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved,
-                                                      uint32_t rows, uint32_t row_cycle) {
+                                                      uint32_t bytes) {
     (void)model;
     (void)saved;
-    (void)rows;
-    (void)row_cycle;
+    (void)bytes;
     return 1U;
-}
-
-static inline void edgebat_bms_begin_above(const edgebat_t *battery) {
-    (void)battery;
 }
 
 static inline void edgebat_bms_begin_use(const edgebat_t *battery) {

@@ -58,7 +58,6 @@ static void begin_battery(edgebat_t *battery, const edgebat_model_t *model, cons
     battery->published_cpct = EDGEBAT_UNKNOWN;
     edgebat_bms_forget(battery);
     battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_NONE;
-    edgebat_bms_begin_above(battery);
     /* What was never written is never read; zero all the same, so that states do not carry rubbish. */
     const uint32_t all = work_bytes(model);
     for (uint32_t i = 0U; i < all; i++) {

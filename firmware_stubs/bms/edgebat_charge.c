@@ -217,17 +217,16 @@ static void follow_window(edgebat_t *battery, const edgebat_sample_t *sample, in
 
 void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
                                int64_t part, uint32_t dt_ms) {
-    const int32_t highest_mV = (int32_t)sample->cell_mV + battery->config->max_drop_mV;
     battery->charge = edgebat_bms_sum(battery->charge, part);
-    follow_window(battery, sample, charging_mA, part, dt_ms);
-    while (edgebat_bms_next_window(battery) != 0U) {
+    edgebat_bms_follow_lead(battery, sample->cell_mV);
+    do {
         follow_window(battery, sample, charging_mA, part, dt_ms);
-    }
-    if ((battery->phase == EDGEBAT_PHASE_OVER) || (edgebat_bms_is_between(battery) != 0U)) {
+    } while (edgebat_bms_next_window(battery) != 0U);
+    if (battery->phase == EDGEBAT_PHASE_OVER) {
         if (is_pulse(battery) == 0U) {
-            battery->charge_ended =
-                (edgebat_bms_is_told(battery) != 0U) ? battery->reason : battery->charge_ended;
-        } else if ((highest_mV * 1000) < edgebat_bms_lower_uV(battery)) {
+            battery->charge_ended = battery->reason;
+        } else if (((int32_t)sample->cell_mV + battery->config->max_drop_mV) * 1000 <
+                   edgebat_bms_lower_uV(battery)) {
             /* Braking went over into a charge, without a sample between. */
             edgebat_bms_begin_charge(battery, sample->cell_mV);
         } else {

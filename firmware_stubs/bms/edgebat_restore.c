@@ -118,7 +118,6 @@ void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved) {
     }
     battery->parked = edgebat_bms_is_parked(battery);
     battery->kept_use = edgebat_bms_use(battery);
-    edgebat_bms_begin_above(battery);
 }
 
 int edgebat_bms_is_health(uint16_t soh_cpct, uint16_t sigma_cpct) {

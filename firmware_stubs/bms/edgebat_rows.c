@@ -33,7 +33,7 @@ static uint16_t *cycles_of(const edgebat_t *battery) {
 }
 
 /* The newest row stands last. Rows that are too old leave, all others are so many cycles older than it, and where there is
- * none stand zeros. This takes the memory of the row that was measured, and that behind the window. */
+ * none, before them, stand zeros. This takes the memory of the row that was measured, and that behind the window. */
 static EDGEBAT_SELDOM void renew_rows(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const uint16_t *const cycles = cycles_of(battery);
@@ -45,24 +45,29 @@ static EDGEBAT_SELDOM void renew_rows(edgebat_t *battery) {
     for (uint32_t i = 0U; i < width; i++) {
         row[i] = 0;
     }
+    model->quantize(row, spare);
     for (uint32_t place = 0U; place < model->context; place++) {
+        int8_t *const at = &window[place * width];
         const uint16_t age = (uint16_t)(cycles[model->context - 1U] - cycles[place]);
         uint8_t there = ((place + battery->rows) >= model->context) ? 1U : 0U;
         if ((there != 0U) && (age > model->max_age)) {
             battery->rows--;
             there = 0U;
         }
-        row[age_column] = (there != 0U) ? (int32_t)age : 0;
-        model->quantize(row, spare);
-        for (uint32_t i = 0U; i < width; i++) {
-            if ((there == 0U) || (i == age_column)) {
-                window[(place * width) + i] = spare[i];
+        if (there == 0U) {
+            for (uint32_t i = 0U; i < width; i++) {
+                at[i] = spare[i];
             }
+        } else {
+            if (row[age_column] != (int32_t)age) {
+                row[age_column] = (int32_t)age;
+                model->quantize(row, spare);
+            }
+            at[age_column] = spare[age_column];
         }
     }
 }
 
-/* A row of a charge under way is of the cycle that the charge is to make. */
 static EDGEBAT_SELDOM void append_any_row(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const uint32_t width = model->columns;
@@ -78,7 +83,7 @@ static EDGEBAT_SELDOM void append_any_row(edgebat_t *battery) {
     for (uint32_t i = 0U; i < last; i++) {
         cycles[i] = cycles[i + 1U];
     }
-    cycles[last] = (uint16_t)(battery->cycle + battery->armed);
+    cycles[last] = (uint16_t)battery->cycle;
     model->quantize(edgebat_bms_row(battery), &window[width * last]);
     battery->rows = (uint16_t)((battery->rows < model->context) ? (battery->rows + 1U) : battery->rows);
     battery->span = 0U; /* the model reads the ages */
@@ -88,37 +93,35 @@ static EDGEBAT_SELDOM void append_any_row(edgebat_t *battery) {
 void edgebat_bms_save_cycles(const edgebat_t *battery, uint8_t *saved) {
     const uint16_t *const cycles = cycles_of(battery);
     for (uint32_t i = 0U; i < edgebat_bms_cycle_bytes(battery->model); i++) {
-        const uint32_t row = i / 2U;
-        const uint32_t cycle =
-            (edgebat_bms_is_kept(battery, row * battery->model->columns) != 0U) ? cycles[row] : 0U;
+        const uint32_t cycle = (((i / 2U) + battery->rows) >= battery->model->context) ? cycles[i / 2U] : 0U;
         saved[i] = (uint8_t)(cycle >> (8U * (i % 2U)));
     }
 }
 
 void edgebat_bms_restore_cycles(edgebat_t *battery, const uint8_t *saved) {
-    const uint32_t bytes = edgebat_bms_cycle_bytes(battery->model);
     uint16_t *const cycles = cycles_of(battery);
-    for (uint32_t i = 0U; i < bytes; i += 2U) {
+    for (uint32_t i = 0U; i < edgebat_bms_cycle_bytes(battery->model); i += 2U) {
         cycles[i / 2U] = edgebat_state_16(saved, i);
-    }
-    if (bytes != 0U) {
-        renew_rows(battery);
     }
 }
 
-/* The newest is of the cycle of the newest row, or of the one after it; none before it is newer, or too old. */
-uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved, uint32_t rows,
-                                        uint32_t row_cycle) {
+/* The newest is of the cycle of the newest row; none before it is newer, or too old. */
+uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint8_t *saved, uint32_t bytes) {
+    const uint32_t rows = edgebat_state_16(saved, edgebat_state_layout(saved)->rows);
+    const uint32_t end = edgebat_state_32(saved, 4U) - EDGEBAT_STATE_CRC_BYTES;
     uint8_t possible = 1U;
     if ((model->starts != 0U) && (rows != 0U)) {
-        const uint32_t last = 2U * ((uint32_t)model->context - 1U);
-        const uint32_t newest = edgebat_state_16(saved, last);
-        uint32_t before = 0U;
-        possible = (((newest - row_cycle) & UINT16_MAX) <= 1U) ? 1U : 0U;
-        for (uint32_t back = 2U; back < (2U * rows); back += 2U) {
-            const uint32_t age = (newest - edgebat_state_16(saved, last - back)) & UINT16_MAX;
-            possible = ((age >= before) && (age <= model->max_age)) ? possible : 0U;
-            before = age;
+        possible = 0U;
+        if ((rows <= model->context) && (end <= bytes) && (end >= edgebat_bms_cycle_bytes(model))) {
+            const uint32_t newest = edgebat_state_16(saved, end - 2U);
+            uint32_t before = 0U;
+            possible = (newest == edgebat_state_16(saved, 56U)) ? 1U : 0U;
+            for (uint32_t row = 1U; row < rows; row++) {
+                const uint32_t cycle = edgebat_state_16(saved, end - (2U * row) - 2U);
+                const uint32_t age = (newest - cycle) & UINT16_MAX;
+                possible = ((age >= before) && (age <= model->max_age)) ? possible : 0U;
+                before = age;
+            }
         }
     }
     return possible;

@@ -86,11 +86,8 @@ uint8_t edgebat_state_is_own(const edgebat_model_t *model, const edgebat_config_
 static uint8_t fits(const edgebat_model_t *model, const uint8_t *saved) {
     const edgebat_layout_t *const layout = edgebat_state_layout(saved);
     const uint32_t length = (edgebat_state_bytes(model) - EDGEBAT_SAVED_HEADER) + layout->header;
-    const uint32_t rows = edgebat_state_16(saved, layout->rows);
-    const uint32_t cycles = (length - EDGEBAT_STATE_CRC_BYTES) - edgebat_bms_cycle_bytes(model);
-    return ((edgebat_state_32(saved, 4U) == length) && (rows <= model->context) &&
-            (edgebat_bms_cycles_are_possible(model, &saved[cycles], rows, edgebat_state_32(saved, 56U)) !=
-             0U))
+    return ((edgebat_state_32(saved, 4U) == length) &&
+            (edgebat_state_16(saved, layout->rows) <= model->context))
                ? 1U
                : 0U;
 }
@@ -151,6 +148,9 @@ EDGEBAT_SELDOM int edgebat_state_check(const edgebat_model_t *model, const edgeb
     } else {
         code = check_sums(model, at, bytes);
         code = (code == EDGEBAT_OK) ? check_contents(model, config, at) : code;
+        if ((code == EDGEBAT_OK) && (edgebat_bms_cycles_are_possible(model, at, bytes) == 0U)) {
+            code = EDGEBAT_ERR_DAMAGED;
+        }
     }
     return code;
 }

@@ -21,9 +21,6 @@ static EDGEBAT_SELDOM uint8_t is_repeated(const edgebat_t *battery) {
 void edgebat_bms_enter_window(edgebat_t *battery) {
     if (edgebat_bms_reads_any(battery) != 0U) {
         battery->phase = EDGEBAT_PHASE_INSIDE;
-        if (edgebat_bms_resumes(battery) != 0U) {
-            edgebat_bms_give_up(battery, EDGEBAT_CHARGE_REPEATED);
-        }
     } else if (is_repeated(battery) != 0U) {
         edgebat_bms_give_up(battery, EDGEBAT_CHARGE_REPEATED);
     } else {
@@ -37,6 +34,9 @@ void edgebat_bms_enter_window(edgebat_t *battery) {
 /* With these no voltage leaves its type. */
 #define MOST_STARTS 256U
 #define MOST_STEP_MV 1000U
+
+/* Of nominal capacity. */
+#define ANY_LEAD_PART 10U
 
 uint8_t edgebat_bms_choose_window(edgebat_t *battery, int16_t cell_mV) {
     const edgebat_model_t *const model = battery->model;
@@ -52,14 +52,23 @@ uint8_t edgebat_bms_choose_window(edgebat_t *battery, int16_t cell_mV) {
     return (next < starts) ? 1U : 0U;
 }
 
+/* After a rest a charge's voltage rises faster at first than in a whole charge, and where one goes on that has paused some of
+ * it is in the cell already: until so much has flowed no window is entered, and the first one lies above the voltage then. */
+void edgebat_bms_follow_lead(edgebat_t *battery, int16_t cell_mV) {
+    if ((edgebat_bms_reads_any(battery) != 0U) &&
+        ((uint64_t)battery->charge < edgebat_bms_part(battery, ANY_LEAD_PART))) {
+        battery->phase = EDGEBAT_PHASE_BELOW;
+        if (edgebat_bms_choose_window(battery, cell_mV) == 0U) {
+            edgebat_bms_give_up(battery, EDGEBAT_CHARGE_STARTS_ABOVE);
+        }
+    }
+}
+
 uint8_t edgebat_bms_next_window(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t step_uV = (int32_t)model->start_step_mV * 1000;
     const int32_t next_uV = battery->start_uV + (step_uV * (int32_t)model->next_start);
     uint8_t found = 0U;
-    if ((model->starts != 0U) && (battery->above == 0U)) {
-        battery->above = 1U; /* what comes from here on is in the cell when another charge begins */
-    }
     if ((battery->phase == EDGEBAT_PHASE_OVER) && (model->next_start != 0U) &&
         (next_uV < (step_uV * (int32_t)model->starts))) {
         battery->start_uV = next_uV;
@@ -69,24 +78,6 @@ uint8_t edgebat_bms_next_window(edgebat_t *battery) {
         found = 1U;
     }
     return found;
-}
-
-/* A charge that goes on where one has paused rises faster at first: until so much has flowed its voltage tells less
- * than is missing. */
-uint8_t edgebat_bms_resumes(const edgebat_t *battery) {
-    const uint64_t charge = (uint64_t)battery->charge;
-    return ((charge < edgebat_bms_part(battery, EDGEBAT_LEAD_PART)) &&
-            (battery->above > (charge + edgebat_bms_part(battery, EDGEBAT_LACK_PART))))
-               ? 1U
-               : 0U;
-}
-
-int32_t edgebat_bms_lower_uV(const edgebat_t *battery) {
-    const edgebat_model_t *const model = battery->model;
-    const uint8_t moved = (battery->phase == EDGEBAT_PHASE_BELOW) ? edgebat_bms_is_told(battery) : 0U;
-    const int32_t steps = 1 + ((moved != 0U) ? (int32_t)model->next_start : 0);
-    const int32_t below_uV = (int32_t)model->start_step_mV * 1000 * steps;
-    return edgebat_bms_level_uV(battery, 0U) - ((battery->start_uV != 0) ? below_uV : 0);
 }
 
 void edgebat_bms_label_row(edgebat_t *battery, int32_t rate_mC) {
@@ -102,12 +93,6 @@ void edgebat_bms_label_row(edgebat_t *battery, int32_t rate_mC) {
         behind[next] = rate_mC;
     }
     battery->row_uV = battery->start_uV;
-}
-
-void edgebat_bms_begin_above(edgebat_t *battery) {
-    if (edgebat_bms_reads_any(battery) != 0U) {
-        battery->above = (battery->armed != 0U) ? battery->swing : edgebat_bms_part(battery, 1U);
-    }
 }
 
 int edgebat_bms_starts_are_sound(const edgebat_model_t *model) {

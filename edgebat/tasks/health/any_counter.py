@@ -1,7 +1,8 @@
 """The charge counter of a model that reads charges through any window: ``firmware_stubs/bms/edgebat_window.c``.
 
-A charge is read through consecutive windows: the first begins at the lowest start above its first voltage, the next one
-where that one ends, if that is a start. Each gives a row or not, for itself: the row of a counter of that window alone.
+A charge is read through consecutive windows: the first begins at the lowest start above the voltage that it has come to
+once a tenth of nominal has flowed, the next one where that one ends, if that is a start. Each gives a row or not, for
+itself: the row of a counter of that window alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import Sequence
 
 from edgebat.ground import RowLimits, Starts
 from edgebat.tasks.health.charge_counter import ChargeCounter
-from edgebat.tasks.health.charge_types import LACK_PART, LEAD_PART, ChargeEnd, Config, Phase, Sample
+from edgebat.tasks.health.charge_types import ChargeEnd, Config, Phase, Sample
+
+ANY_LEAD_PART = 10
+"""A tenth of nominal flows before the first window."""
 
 
 class AnyWindowCounter(ChargeCounter):
@@ -23,11 +27,6 @@ class AnyWindowCounter(ChargeCounter):
         self.starts = starts
         self.start_uv = self.row_uv = 0
         """How far above the lowest window the one begins that the charge is in, or comes to; the same of the newest row."""
-        self.begin_above()
-
-    def begin_above(self) -> None:
-        """Nobody knows what went into the cell before the power came, but for the net charge of a cycle that is saved."""
-        self.above = self.swing if self.armed else self._part(1)
 
     @property
     def row_mv(self) -> int:
@@ -52,9 +51,17 @@ class AnyWindowCounter(ChargeCounter):
         self.reason = ChargeEnd.NONE
         return number < self.starts.count
 
+    def _follow_lead(self, cell_mv: int) -> None:
+        """After a rest a charge's voltage rises faster at first than in a whole charge, and where one goes on that has
+        paused some of it is in the cell already: until so much has flowed no window is entered, and the first one lies above
+        the voltage then."""
+        if self.charge < self._part(ANY_LEAD_PART):
+            self.phase = Phase.BELOW
+            if not self._choose_window(cell_mv):
+                self._give_up(ChargeEnd.STARTS_ABOVE)
+
     def _next_window(self) -> bool:
         """Whether a window has ended and another one begins there."""
-        self.above = max(self.above, 1)  # what comes from here on is in the cell when another charge begins
         next_uv = self.start_uv + self.starts.next * self._step_uv
         if self.phase != Phase.OVER or not self.starts.next or next_uv >= self.starts.count * self._step_uv:
             return False
@@ -63,11 +70,7 @@ class AnyWindowCounter(ChargeCounter):
         return True
 
     def _enter_window(self) -> None:
-        """A charge that goes on where one has paused rises faster at first: until so much has flowed its voltage tells
-        less than is missing."""
         self.phase = Phase.INSIDE
-        if self.charge < self._part(LEAD_PART) and self.above > self.charge + self._part(LACK_PART):
-            self._give_up(ChargeEnd.REPEATED)
 
     def _give_up(self, reason: ChargeEnd) -> None:
         """A charge that has given a row has not failed; nor has one that ends before the first window does."""
@@ -83,20 +86,12 @@ class AnyWindowCounter(ChargeCounter):
 
     def _follow(self, sample: Sample, current: int, part: int, dt_ms: int) -> None:
         self.charge += part
+        self._follow_lead(sample.cell_mv)
         self._follow_window(sample, current, part, dt_ms)
         while self._next_window():
             self._follow_window(sample, current, part, dt_ms)
-        if self.phase == Phase.OVER or (self.phase == Phase.BELOW and self.start_uv):
-            self._go_on(sample.cell_mv, self._lower_uv())
-
-    def _lower_uv(self) -> int:
-        """Below this a lower window would be next than the one that was given up, or that lies ahead."""
-        moved = self.starts.next if self.phase == Phase.BELOW and self._told else 0
-        return self._level_uv(0) - (self._step_uv * (1 + moved) if self.start_uv else 0)
-
-    def _say(self) -> None:
-        if self._told:
-            super()._say()
+        if self.phase == Phase.OVER:
+            self._say()
 
     def _goes_back(self) -> bool:
         return self.start_uv <= self.row_uv

@@ -234,7 +234,10 @@ class ChargeCounter:
         self.charge += part
         self._follow_window(sample, current, part, dt_ms)
         if self.phase == Phase.OVER:
-            self._go_on(sample.cell_mv, self.levels_uv[0])
+            if self._is_pulse and (sample.cell_mv + self.config.max_drop_mv) * 1000 < self.levels_uv[0]:
+                self._begin(sample.cell_mv)  # braking went over into a charge, without a sample between
+            else:
+                self._say()
 
     def _follow_window(self, sample: Sample, current: int, part: int, dt_ms: int) -> None:
         config = self.config
@@ -251,13 +254,6 @@ class ChargeCounter:
                 self._give_up(ChargeEnd.STUCK)
             else:
                 self._cross_levels(sample.cell_mv, part)
-
-    def _go_on(self, cell_mv: int, lower_uv: int) -> None:
-        """Outside all windows."""
-        if self._is_pulse and (cell_mv + self.config.max_drop_mv) * 1000 < lower_uv:
-            self._begin(cell_mv)  # braking went over into a charge, without a sample between
-        else:
-            self._say()
 
     def _track_rate(self, part: int, dt_ms: int) -> None:
         """Charge and time between the samples inside the window, and to the first from the one before."""
