@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from edgebat.arrays import Array
-from edgebat.errors import DataError, ModelFileError
+from edgebat.errors import DataError, GraphError, ModelFileError
 from edgebat.files import Json
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
 from edgebat.graph import model as ops
@@ -25,6 +25,7 @@ from edgebat.networks.padded import add_padded_max, add_softmax
 from edgebat.networks.products import product_requant
 from edgebat.quantization.ptq import (
     HEAD_SCALE,
+    HIDDEN_SCALE,
     MAX_CALIBRATION,
     Builder,
     LayerReport,
@@ -96,7 +97,7 @@ def quantize_network(
     """
     options, units = options or QuantizeOptions(), units or Units()
     x = _sample(network, x)
-    border = input_border(network, x, units_of(units.inputs, x, "columns of the input"), options)
+    border = input_border(network, x, units_of(units.inputs, x, "columns of the input", fine=True), options)
     network, source = border.network, border.tensor
     z = _border_real(x, border.meta, source)
     y = network.forward(z)
@@ -119,7 +120,14 @@ def quantize_network(
     graph = IntGraph(
         network.name, build.tensors, tuple(build.nodes), INPUT, build.current.name, {**(meta or {}), **found}
     )
-    return Quantized(check_graph(graph), network, tuple(walk.errors), border.warnings)
+    try:
+        check_graph(graph)
+    except GraphError as error:
+        raise ModelFileError(
+            f"{error}. The calibration windows reach from {x.min():g} to {x.max():g}: drop what was not measured, and give "
+            "the network values of the size that it was trained on"
+        ) from None
+    return Quantized(graph, network, tuple(walk.errors), border.warnings)
 
 
 def _sample(network: FloatNetwork, x: Array) -> Array:
@@ -157,8 +165,23 @@ def _smallest_deviations(network: FloatNetwork, z: Array) -> Array:
     assert isinstance(last.layer, kinds.Dense)
     seen = network.trace(z[:64])[last.inputs[0]]
     step = max(float(np.ptp(seen)), float(np.abs(seen).max()), 1e-6) / 127.0
+    step = max(step, _fixed_step(network, last.inputs[0]))
     peak = np.abs(last.layer.weight).max(axis=1)
     return np.asarray(step * np.maximum(peak, peak.max() * 1e-3) / 127.0 / HEAD_SCALE / MOST_HEAD_STEPS)
+
+
+def _fixed_step(network: FloatNetwork, name: str) -> float:
+    """The scale of a tensor that has the same one whatever the windows hold; 0 for others."""
+    step = next((step for step in network.steps if step.name == name), None)
+    match None if step is None else step.layer:
+        case kinds.LstmLayer() | kinds.GruLayer() | kinds.Table(function="tanh"):
+            return HIDDEN_SCALE
+        case kinds.Softmax() | kinds.Table(function="sigmoid"):
+            return 2.0**-8
+        case kinds.MaxPool() | kinds.Flatten() | kinds.LastStep() | kinds.Reverse():
+            assert step is not None
+            return _fixed_step(network, step.inputs[0])
+    return 0.0
 
 
 def _heads(

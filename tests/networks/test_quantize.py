@@ -240,6 +240,30 @@ def test_windows_that_all_look_alike_still_give_a_model(onnx_file: Path) -> None
     assert all(error.rms < 0.05 for error in result.errors)
 
 
+@pytest.mark.parametrize("x", [windows(1), np.zeros((3, 16, 3)), windows(9) * [1.0, 0.0, 1.0]])
+def test_few_windows_and_columns_of_any_kind_are_quantized_closely(x: np.ndarray) -> None:
+    result = eb.quantize(Soc(), x)
+    assert result.errors[0].rms < 2.0**-8
+
+
+def test_a_column_of_large_values_that_vary_by_little_keeps_its_resolution() -> None:
+    x = np.random.default_rng(0).normal((0.0, 0.0, 1e5), size=(100, 16, 3))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(48, 1))
+    error = eb.quantize(net, x).errors[0]
+    assert error.rms < 0.05 * error.spread
+
+
+def test_what_no_border_can_hold_is_refused_with_what_to_do() -> None:
+    for calibration, unit, reason in (
+        (windows() * 1e15, "1 V", "allowed: below 1e"),
+        (windows() * 1e-15, "1e-18 V", "allowed: 1e-09 and more"),
+        (windows(), "1e-12 V", "Give another unit"),
+        (windows(), "1e9 V", "far larger"),
+    ):
+        with pytest.raises((DataError, RecipeError), match=reason):
+            eb.quantize(Soc(), calibration, input_units=unit)
+
+
 def test_a_column_that_never_varies_is_named() -> None:
     x = windows(50)
     x[:, :, 2] = 25.0
