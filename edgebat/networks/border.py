@@ -50,20 +50,19 @@ class Unit:
 def parse_unit(text: str) -> Unit:
     """A unit as "0.001 V", "0.1 degC", "V" or "0.001". Raises RecipeError."""
     match = re.fullmatch(r"\s*([-+.\deE]*)\s*(.*?)\s*", text)
-    assert match is not None
+    number, name = match.groups() if match and text.isprintable() else ("", "")
     try:
-        scale = float(match[1]) if match[1] else 1.0
+        scale = float(number) if number else 1.0
     except ValueError:
         scale = math.nan
-    if not (math.isfinite(scale) and scale > 0) or not (match[1] or match[2]):
+    if not (math.isfinite(scale) and scale > 0) or not (number or name):
         raise RecipeError(f"unit {text!r} is no number above 0 with a name; allowed: '0.001 V', '0.1 degC', '0.01 %'")
-    return Unit(scale, match[2])
+    return Unit(scale, name)
 
 
-def units_of(texts: Sequence[str], values: Array, what: str, *, fine: bool = False) -> list[Unit]:
+def units_of(texts: Sequence[str], values: Array, what: str) -> list[Unit]:
     """A unit for each column of ``values`` [N, C]: those given, one for all, or powers of ten that fit the values.
 
-    fine: also where a column varies by little beside its values.
     Raises RecipeError for another number of units.
     """
     columns = values.shape[-1]
@@ -76,8 +75,7 @@ def units_of(texts: Sequence[str], values: Array, what: str, *, fine: bool = Fal
     largest, spread = np.abs(flat).max(axis=0), np.ptp(flat, axis=0)
     largest = np.where(largest > 0, np.maximum(largest, 1e-12), 1.0)
     step = largest / DEFAULT_STEPS
-    if fine:
-        step = np.where(spread > largest * 1e-6, np.minimum(step, spread / LEVELS), step)
+    step = np.where(spread > largest * 1e-6, np.minimum(step, spread / LEVELS), step)
     return [Unit(10.0 ** math.floor(math.log10(v)), "") for v in step.tolist()]
 
 

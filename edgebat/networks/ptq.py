@@ -14,6 +14,7 @@ import numpy as np
 from edgebat.arrays import Array
 from edgebat.errors import DataError, GraphError, ModelFileError
 from edgebat.files import Json
+from edgebat.formats.c.border import RESERVED, is_output_name
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
 from edgebat.graph import model as ops
 from edgebat.graph.check import check_graph
@@ -97,7 +98,7 @@ def quantize_network(
     """
     options, units = options or QuantizeOptions(), units or Units()
     x = _sample(network, x)
-    border = input_border(network, x, units_of(units.inputs, x, "columns of the input", fine=True), options)
+    border = input_border(network, x, units_of(units.inputs, x, "columns of the input"), options)
     network, source = border.network, border.tensor
     z = _border_real(x, border.meta, source)
     y = network.forward(z)
@@ -195,6 +196,11 @@ def _heads(
         names = ("y",) if outputs == 1 or outputs > SEPARATE_HEADS else tuple(f"y{i}" for i in range(outputs))
     if len(names) not in (1, outputs):
         raise DataError(f"{len(names)} names for {outputs} outputs; give one for all, or one for each, in their order")
+    if unusable := [name for name in names if not is_output_name(name)]:
+        raise DataError(
+            f"output name {unusable[0]!r} cannot be the name of a C function; allowed: a letter, then up to 30 letters, "
+            f"digits and underscores, but not {', '.join(sorted(RESERVED))}"
+        )
     given = units_of(units.outputs, flat, "outputs")
     if len(names) != outputs:
         given = [max(given, key=lambda unit: unit.scale)] * outputs

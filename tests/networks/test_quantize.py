@@ -109,7 +109,7 @@ def test_units_are_read(text: str, scale: float, name: str) -> None:
     assert (parse_unit(text).scale, parse_unit(text).name) == (scale, name)
 
 
-@pytest.mark.parametrize("text", ["", "0 V", "-1 V", "1..2 V"])
+@pytest.mark.parametrize("text", ["", "0 V", "-1 V", "1..2 V", "1 a\nb"])
 def test_units_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="number above 0"):
         parse_unit(text)
@@ -248,9 +248,15 @@ def test_few_windows_and_columns_of_any_kind_are_quantized_closely(x: np.ndarray
 
 def test_a_column_of_large_values_that_vary_by_little_keeps_its_resolution() -> None:
     x = np.random.default_rng(0).normal((0.0, 0.0, 1e5), size=(100, 16, 3))
+    torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(48, 1))
     error = eb.quantize(net, x).errors[0]
     assert error.rms < 0.05 * error.spread
+
+
+def test_an_output_that_c_cannot_name_is_refused_at_once(onnx_file: Path) -> None:
+    with pytest.raises(DataError, match="cannot be the name of a C function"):
+        eb.quantize(onnx_file, np.random.default_rng(0).normal(size=(50, 10)), outputs={"state of charge": "1 %"})
 
 
 def test_what_no_border_can_hold_is_refused_with_what_to_do() -> None:
