@@ -17,7 +17,7 @@ import numpy as np
 from edgebat.arrays import Bool, FloatArray, Int64, open_npy
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import first_row
-from edgebat.errors import DataError, OutsideGround
+from edgebat.errors import DataError, ModelFileError, OutsideGround
 from edgebat.files import Json
 from edgebat.foreign import border_of, predict_array
 from edgebat.graph import IntGraph
@@ -213,6 +213,8 @@ def predict_text(
 ) -> str:
     """What ``edgebat predict`` prints. Raises ModelFileError or DataError; OutsideGround, with the text, when no window of
     the file is one that a device would answer."""
+    if shipped(data).suffix in (".ebat", ".tflite", ".onnx"):
+        raise ModelFileError(f"{data} is a model, where a file of measurements belongs: edgebat predict MODEL FILE")
     graph = load_model(model, rounding)
     if border := border_of(graph):
         return predict_array(graph, border, Path(data), last=last, as_json=as_json)

@@ -140,15 +140,13 @@ class _Reader(RecurrentOperators):
 
     def on_gemm(self, a: Any, x: Any, weight: Any, bias: Any = None) -> Value:
         if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or a.get("transA", 0):
-            self.build.fail("it multiplies two layers with each other, or transposes its input; allowed: weights")
+            self.build.fail("it multiplies matrices of two layers, or transposes its input; allowed: constant weights")
         w = (weight if a.get("transB", 0) else weight.T).astype(np.float64) * a.get("alpha", 1.0)
         return self.build.dense(x, w, None if bias is None else bias.astype(np.float64) * a.get("beta", 1.0))
 
     def on_matmul(self, a: Any, x: Any, weight: Any) -> Value:
         if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or weight.ndim != 2:
-            self.build.fail(
-                "it multiplies two layers with each other, as attention does; allowed: x W with constant weights"
-            )
+            self.build.fail(remedy("matmul"))
         return self.build.dense(x, weight.T, None)
 
     def on_conv(self, a: Any, x: Value, weight: Any, bias: Any = None) -> Value:

@@ -30,8 +30,13 @@ def test_there_is_one_of_each_family_for_health() -> None:
 
 
 @every_student
-def test_the_page_of_the_zoo_names_it(entry: Entry) -> None:
-    assert f"`{entry.name}`" in (ROOT / "docs/zoo.md").read_text(encoding="utf-8")
+def test_the_page_of_the_zoo_has_its_error_and_what_its_card_says_it_costs(entry: Entry) -> None:
+    text = (ROOT / "docs/zoo.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| `{entry.name}` \| [^|]+ \| (.+) \|$", text, re.M)
+    card = (entry.folder / "card.md").read_text(encoding="utf-8")
+    costs = re.search(r"^\| cortex-m4f \| gcc \| (.+) \|$", card, re.M)
+    assert found and costs
+    assert found[1] == f"{entry.error:g} {entry.error_of} | {costs[1]}"
 
 
 @every_student
