@@ -388,8 +388,26 @@ def _in_float(kind: str) -> Maker:
     return make
 
 
+def parts_in_float(rng: np.random.Generator) -> bytes:
+    """A part of a layer in float32: converters leave it where parts got other scales than the whole, as an LSTM's gates."""
+    file, scale = FileOfOthers(), draw_scale(rng)
+    zero = draw_zero(rng)
+    x, turned = (file.tensor(name, (1, *shape), "int8", scale=scale, zero_point=zero)
+                 for name, shape in (("x", (256,)), ("turned", (8, 32))))  # fmt: skip
+    shape = file.tensor("shape", (3,), "int32", data=np.array([1, 8, 32], np.int32))
+    axis = file.tensor("axis", (), "int32", data=np.array(2, np.int32))
+    real, a, b = (file.tensor(name, (1, 8, width), "float32") for name, width in (("real", 32), ("a", 16), ("b", 16)))
+    y = file.tensor("y", (1, 8, 16), "int8", scale=near(rng, scale), zero_point=draw_zero(rng))
+    file.operator("RESHAPE", 1, [x, shape], turned, "ReshapeOptions")
+    file.operator("DEQUANTIZE", 2, [turned], real, "DequantizeOptions")
+    file.operator("SPLIT", 1, [axis, real], [a, b], "SplitOptions", {"num_splits": 2})
+    file.operator("QUANTIZE", 1, [(a, b)[int(rng.integers(2))]], y, "QuantizeOptions")
+    return file.bytes([x], y)
+
+
 LITERT_ONLY: dict[str, Maker] = {
-    "exp": _of_one_value("EXP"), "log": _of_one_value("LOG"), "negative": _in_float("NEG"), "square": _in_float("SQUARE"),
+    "parts": parts_in_float, "exp": _of_one_value("EXP"), "log": _of_one_value("LOG"), "negative": _in_float("NEG"),
+    "square": _in_float("SQUARE"),
 }  # fmt: skip
 """Likewise, of operators that TFLite Micro has in float32 only."""
 

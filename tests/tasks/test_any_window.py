@@ -12,9 +12,10 @@ from edgebat.arrays import Float64
 from edgebat.data.readers import read_cell
 from edgebat.data.synthetic import make_fleet
 from edgebat.distill.train import DistillSettings, train_student
-from edgebat.errors import DataError, ModelFileError
-from edgebat.formats.c.bms_models import describe
+from edgebat.errors import DataError
+from edgebat.formats.c.bms_models import BmsModel, describe
 from edgebat.graph import IntGraph
+from edgebat.ground import Starts
 from edgebat.models import run_int8
 from edgebat.predict import predict_file
 from edgebat.quantization import quantize_model
@@ -181,9 +182,11 @@ def test_predict_reads_what_a_device_reads(tmp_path: Path):
     assert found.cycle == [1, 1, 1, 2, 2, 2]
 
 
-def test_the_estimator_takes_no_such_model_yet(graph: IntGraph):
-    with pytest.raises(ModelFileError, match="any window"):
-        describe(graph)
+def test_the_estimator_takes_such_a_model(graph: IntGraph):
+    found = describe(graph)
+    assert isinstance(found, BmsModel)
+    assert found.starts == Starts(count=5, step_mv=100, next=1, max_age=100)
+    assert found.range_v == (3.6, 4.1)
 
 
 def test_a_definition_of_one_window_says_nothing_of_it():

@@ -158,7 +158,11 @@ class ImporterBase:
         found = self.values.get(index)
         if found is None:
             name = self.model.tensors[index].name if index >= 0 else "(absent)"
-            raise ModelFileError(f"{where} reads {name!r}, which no earlier operator writes as int8")
+            raise ModelFileError(
+                f"{where} reads {name!r}, which no earlier operator writes as int8. Convert with full integer quantization "
+                "(OpsSet.TFLITE_BUILTINS_INT8 alone); or quantize the float model: edgebat quantize FLOAT_FILE "
+                "--calibration WINDOWS"
+            )
         return found
 
     def pad_alone(self, index: int, where: str) -> None:

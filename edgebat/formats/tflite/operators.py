@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
+from edgebat.formats.tflite.foreign import Table
+from edgebat.formats.tflite.functions import in_float
 from edgebat.formats.tflite.gru_read import read_gru
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
@@ -91,10 +95,11 @@ class Importer(MoveImporter):
                 raise ModelFileError(f"{operator.where} quantizes the input a second time")
             self.input = self.target(operator)
             return
+        if operator.inputs[0] in self.dequantized:
+            self.in_float(operator, self.dequantized[operator.inputs[0]], partial(in_float, np.positive), "requantize")
+            return
         if operator.inputs[0] in self.computed:
-            source, compute = self.computed[operator.inputs[0]]
-            target = self.target(operator)
-            self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "elu", compute(source, target)))
+            self.in_float(operator, *self.computed[operator.inputs[0]], "elu")
             return
         source = self.source(operator)
         if tensor.dtype in ("int8", "uint8"):
@@ -114,6 +119,11 @@ class Importer(MoveImporter):
                 f"{operator.where}: its scale {tensor.scale[0]!r} is not {source.scale!r} divided by 1, 2, 4 .. 128"
             )
         self.widened[tensor.index] = (source, power)
+
+    def in_float(self, operator: FileOperator, source: Tensor, compute: Table, function: str) -> None:
+        """What has happened to ``source`` in float32, as a table."""
+        target = self.target(operator)
+        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, function, compute(source, target)))
 
     def on_dequantize(self, operator: FileOperator) -> None:
         self.dequantized[operator.outputs[0]] = self.source(operator)

@@ -40,6 +40,17 @@ def function_table(compute: Function, source: Tensor, target: Tensor) -> Int8:
     return np.asarray(np.clip(np.rint(steps) + target.zero_point, -128, 127), np.int8)
 
 
+def float_table(compute: Function, source: Tensor, target: Tensor, *, even: bool = True) -> Int8:
+    """The same of a function that engines compute in float32: its values there can lie in the middle of two steps where
+    those of real numbers do not. These go to the even step, or away from zero."""
+    real = (np.arange(-128, 128) - source.zero_point).astype(np.float32) * np.float32(source.scale)
+    with np.errstate(over="ignore"):
+        steps = compute(real.astype(np.float64)).astype(np.float32) / np.float32(target.scale)
+    whole = np.clip(steps, -1e6, 1e6).astype(np.float64)
+    nearest = np.rint(whole) if even else np.trunc(whole + np.copysign(0.5, whole))
+    return np.asarray(np.clip(nearest + target.zero_point, -128, 127), np.int8)
+
+
 def activation_range(name: str, target: Tensor) -> tuple[int, int]:
     """Smallest and largest output integer of fused activation ``name`` ("none", "relu", "relu6") on ``target``."""
     low, high = (-128, 127) if target.dtype == "int8" else (-32768, 32767)
