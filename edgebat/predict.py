@@ -122,10 +122,12 @@ def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> File
     """The windows in a file that holds nothing else; None for any other file."""
     if path.suffix == ".npy":
         try:
-            x = open_npy(path).astype(np.float64)
+            x = open_npy(path)
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{path} cannot be read as an array of windows: {error}") from None
-        return FileInputs(x, np.arange(len(x) if x.ndim else 0, dtype=np.int64))
+        if x.dtype.kind not in "biuf" or not x.size or not x.ndim:
+            raise DataError(f"{path} holds {x.dtype} {list(x.shape)}; windows are numbers [N, T, C], N >= 1")
+        return FileInputs(x.astype(np.float64), np.arange(len(x), dtype=np.int64))
     if reader_of(path):
         return None
     header = first_row(path)

@@ -53,8 +53,8 @@ def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
     except Exception as error:  # torch.export raises whatever the module does
         first = str(error).strip().partition("\n")[0]
         raise ModelFileError(
-            f"{called}: torch.export cannot take it for inputs {[2, *window.shape]}: {type(error).__name__}: {first}. Write "
-            "its forward without branches on data"
+            f"{called}: torch.export cannot take it for inputs {[2, *window.shape]}: {type(error).__name__}: {first}. Give "
+            "windows of the shape that it takes, and write its forward without branches on data"
         ) from None
     finally:
         module.train(was_training)

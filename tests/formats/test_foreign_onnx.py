@@ -142,6 +142,9 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
     refused(helper.make_node("MatMul", ["x", "w"], ["y"], name="fc"), "MatMul 'fc': its input 'x' is not quantized")
     refused(helper.make_node("Identity", ["x"], ["y"]), "output 'y' is not quantized")
     refused(helper.make_node("Mine", ["x"], ["y"], domain="org.example"), "edgebat does not run this operator")
+    refused(helper.make_node("Selu", ["x"], ["y"], alpha=2.0), "has alpha or gamma")
+    norm = ["x", "w", "w", "w", "w"]
+    refused(helper.make_node("BatchNormalization", norm, ["y"], training_mode=1), "evaluation mode")
 
 
 def test_an_added_constant_gives_the_integers_of_onnx_runtime(tmp_path: Path) -> None:
