@@ -162,7 +162,8 @@ class Importer(MoveImporter):
 
     def in_parts(self, layer: Linear) -> Linear:
         """``layer`` with int8 weights: wider ones as sums of int8 ones, each of which reads the input once more."""
-        parts, rest = [], layer.weight.astype(np.int16)
+        parts: list[Array] = []
+        rest = layer.weight.astype(np.int16)
         if layer.weight.dtype == np.int8:
             return layer
         while rest.any() or not parts:
