@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from edgebat.arrays import Array, Float64
-from edgebat.formats.tflite.rules import same_padding
+from edgebat.formats.tflite.rules import grouped, same_padding
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import BATCH, CHANNELS, FREE, ONE, TIME, VECTOR, Value
 from edgebat.networks.gates import Gates
@@ -161,15 +161,8 @@ class Builder(Gates):
         if width * groups != c or outs % groups:
             self.fail(f"weights have the shape {list(layer.weight.shape)} in {groups} groups for {c} channels")
         weight, depthwise = layer.weight.astype(np.float64), groups == c == outs and c > 1
-        if depthwise:
-            weight = weight[:, :, 0]
-        elif groups > 1:
-            # Grouped convolutions and depth multipliers as a full one: the same sums, with zeros among the weights.
-            full = np.zeros((outs, kernel, c))
-            for o in range(outs):
-                first = o // (outs // groups) * width
-                full[o, :, first : first + width] = weight[o]
-            weight = full
+        # Grouped convolutions and depth multipliers as a full one: the same sums, with zeros among the weights.
+        weight = weight[:, :, 0] if depthwise else grouped(weight, groups)
         padding = (layer.padding[0] + value.pad[0], layer.padding[1] + value.pad[1])
         if min(padding) < 0:
             self.fail(f"padding {padding}; allowed: 0 or more")

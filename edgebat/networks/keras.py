@@ -16,6 +16,7 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError, require
+from edgebat.formats.tflite.rules import same_padding
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import Value
@@ -267,15 +268,11 @@ class _Reader(RecurrentLayers):
 
     def conv(self, config: Any, kernel: Array, bias: Array, x: Value, groups: int) -> Value:
         stride, dilation = (_one(config.get(key, 1)) for key in ("strides", "dilation_rate"))
-        reach = (kernel.shape[1] - 1) * dilation
+        same = same_padding(self.build.shape(x)[-2], kernel.shape[1], stride, dilation)
         padding = config.get("padding", "valid")
-        ends = {"valid": (0, 0), "causal": (reach, 0), "same": (reach // 2, reach - reach // 2)}.get(padding)
+        ends = {"valid": (0, 0), "causal": ((kernel.shape[1] - 1) * dilation, 0), "same": same}.get(padding)
         if ends is None:
             self.build.fail(f"its padding is {padding!r}; allowed: valid, same, causal")
-        if padding == "same" and stride > 1:
-            length = self.build.shape(x)[-2]
-            total = max((-(-length // stride) - 1) * stride + reach + 1 - length, 0)
-            ends = (total // 2, total - total // 2)
         return self.build.conv(x, kinds.Conv(kernel, bias, stride, dilation, ends), *self.places(x), groups)
 
     # -- scales
@@ -353,8 +350,7 @@ class _Reader(RecurrentLayers):
     def pool(self, config: Any, x: Value, kind: Any) -> Value:
         size = _one(config.get("pool_size", 2))
         stride, length = _one(config.get("strides") or size), self.build.shape(x)[-2]
-        total = max((-(-length // stride) - 1) * stride + size - length, 0) if config.get("padding") == "same" else 0
-        padding = (total // 2, total - total // 2)
+        padding = same_padding(length, size, stride, 1) if config.get("padding") == "same" else (0, 0)
         if kind is kinds.MaxPool:
             return self.build.pool(x, kind(size, stride, padding), *self.places(x))
         return self.build.average(x, (size, stride, padding), self.places(x), zeros=False)

@@ -21,18 +21,6 @@ from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
 
 
-def grouped(weight: Array, groups: int) -> Array:
-    """Weights [O, K, C / groups] as [O, K, C]: each group reads its own channels, with zeros for the others."""
-    outs, kernel, width = weight.shape
-    if groups == 1:
-        return weight
-    full = np.zeros((outs, kernel, width * groups), weight.dtype)
-    for index in range(outs):
-        first = index // (outs // groups) * width
-        full[index, :, first : first + width] = weight[index]
-    return full
-
-
 class Importer(MoveImporter):
     """One method ``on_<operator>`` per operator; see `ImporterBase.graph`."""
 
@@ -183,10 +171,11 @@ class Importer(MoveImporter):
             )
         target = self.target(operator)
         scale = self.weight_scale(operator, weight, outs)
+        full, bias = rules.grouped(values, groups), self.bias(operator, 2, outs)
+        requant = self.requant(operator, source, target, scale)
         node = ops.Conv1D(
-            self.label(target), (source.name,), target.name, grouped(values, groups), self.bias(operator, 2, outs), scale,
-            self.requant(operator, source, target, scale), stride, dilation, padding,
-        )  # fmt: skip
+            self.label(target), (source.name,), target.name, full, bias, scale, requant, stride, dilation, padding
+        )
         self.finish(node, source, target)
 
     def on_depthwise_conv_2d(self, operator: FileOperator) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebat.arrays import Float64, Int8, Int32, Int64
+from edgebat.arrays import Array, Float64, Int8, Int32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import Engine
 from edgebat.graph.arithmetic import quantize_multipliers
@@ -68,6 +68,18 @@ def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[
     outputs = -(-length // stride)
     total = max((outputs - 1) * stride + (kernel - 1) * dilation + 1 - length, 0)
     return total // 2, total - total // 2
+
+
+def grouped(weight: Array, groups: int) -> Array:
+    """Weights [O, K, C / groups] as [O, K, C]: each group reads its own channels, with zeros for the others."""
+    outs, kernel, width = weight.shape
+    if groups == 1:
+        return weight
+    full = np.zeros((outs, kernel, width * groups), weight.dtype)
+    for index in range(outs):
+        first = index // (outs // groups) * width
+        full[index, :, first : first + width] = weight[index]
+    return full
 
 
 def short_multipliers(real: Float64) -> tuple[Int64, Int64]:
