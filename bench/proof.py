@@ -35,7 +35,7 @@ DEFINES = {"resistance": ("EDGEBAT_RESISTANCE=1",)} | {
 """How the sources of a proof are compiled."""
 DIVISION = "edgebat_bms_quotient"
 """What is a division to all proofs but its own."""
-TRUSTED = re.compile(rf"Frama_C_\w+|proof_require|{DIVISION}")
+TRUSTED = re.compile(rf"Frama_C_\w+|proof_require\w*|{DIVISION}")
 """Functions whose specification Eva may take instead of their code."""
 OPTIONS = (
     *("-machdep", "gcc_x86_32", "-c11", "-eva", "-eva-no-show-progress", "-eva-no-results"),

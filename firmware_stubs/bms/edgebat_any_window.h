@@ -72,6 +72,9 @@ static inline uint32_t edgebat_bms_cycle_bytes(const edgebat_model_t *model) {
     return (model->starts != 0U) ? (2U * (uint32_t)model->context) : 0U;
 }
 
+/* The newest row joins the window, as the last one; those that are too old leave. */
+EDGEBAT_SELDOM void edgebat_bms_append_any_row(edgebat_t *battery);
+
 /* Rows that are missing before the model can speak. */
 static inline uint32_t edgebat_bms_missing_rows(const edgebat_t *battery) {
     const uint32_t needed = (edgebat_bms_reads_any(battery) != 0U) ? 1U : battery->model->context;
@@ -172,6 +175,10 @@ static inline int32_t edgebat_bms_lower_uV(const edgebat_t *battery) {
 static inline uint32_t edgebat_bms_cycle_bytes(const edgebat_model_t *model) {
     (void)model;
     return 0U;
+}
+
+static inline void edgebat_bms_append_any_row(const edgebat_t *battery) {
+    (void)battery;
 }
 
 static inline uint32_t edgebat_bms_missing_rows(const edgebat_t *battery) {

@@ -85,9 +85,6 @@ EDGEBAT_SELDOM int32_t *edgebat_bms_row(const edgebat_t *battery);
 EDGEBAT_SELDOM void *edgebat_bms_output(const edgebat_t *battery);
 EDGEBAT_SELDOM int8_t *edgebat_bms_window(const edgebat_t *battery);
 
-/* The newest row joins the window, as the last one; an old one leaves. */
-EDGEBAT_SELDOM void edgebat_bms_append_row(edgebat_t *battery);
-
 /* Whether a configuration and a model's description make sense; EDGEBAT_OK or the error. */
 EDGEBAT_SELDOM int edgebat_bms_model_is_sound(const edgebat_model_t *model);
 EDGEBAT_SELDOM int edgebat_bms_check(const edgebat_model_t *model, const edgebat_config_t *config);

@@ -11,6 +11,26 @@
 #define ODD_ROWS 3U
 #define WINDOW_SIGMA 1000U
 
+/* From one charge to the next, times what the training data had: in equivalent full cycles, because a cell
+ * ages by what flows. A window that reaches back so far is worth less, see edgebat_bms_learn_model. */
+#define GAPS 10U
+
+int32_t *edgebat_bms_row(const edgebat_t *battery) {
+    return (int32_t *)(void *)&battery->work[battery->model->scratch_bytes];
+}
+
+void *edgebat_bms_output(const edgebat_t *battery) {
+    return &battery->work[battery->model->scratch_bytes + (4U * battery->model->columns)];
+}
+
+/* Of any window the cycles of the rows stand before it. */
+int8_t *edgebat_bms_window(const edgebat_t *battery) {
+    const edgebat_model_t *const model = battery->model;
+    return (int8_t *)&battery->work[EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns,
+                                                       (uint32_t)model->output_bytes, 0U) +
+                                    edgebat_bms_cycle_bytes(model)];
+}
+
 /* Whether all of the newest row, and its temperature, is like the training data. */
 static uint8_t is_known(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
@@ -34,6 +54,42 @@ static uint32_t sum_of_row(const edgebat_t *battery) {
     return sum;
 }
 
+/* How far the window reaches back, about: each row that leaves takes an equal part of it along. A gap so long
+ * that the rows before it are of another cell, in practice, begins it anew. */
+static void follow_gap(edgebat_t *battery) {
+    const edgebat_model_t *const model = battery->model;
+    const uint32_t gap = (uint32_t)battery->efc - battery->row_efc;
+    if (gap > (4U * GAPS * (uint32_t)model->max_gap)) {
+        battery->rows = 0U;
+    }
+    if (battery->rows == 0U) {
+        battery->span = 0U;
+    } else {
+        const uint32_t left =
+            (battery->rows == model->context) ? (battery->span / (uint32_t)model->context) : 0U;
+        const uint32_t span = (battery->span - left) + gap;
+        battery->span = (uint16_t)((span > UINT16_MAX) ? UINT16_MAX : span);
+    }
+}
+
+/* The newest row joins the window, as the last one; an old one leaves. */
+static void append_row(edgebat_t *battery) {
+    const edgebat_model_t *const model = battery->model;
+    int8_t *const window = edgebat_bms_window(battery);
+    const uint32_t width = model->columns;
+    follow_gap(battery);
+    if (battery->rows == model->context) {
+        for (uint32_t i = width; i < width * model->context; i++) {
+            window[i - width] = window[i];
+        }
+        battery->rows--;
+    }
+    model->quantize(edgebat_bms_row(battery), &window[battery->rows * width]);
+    battery->rows++;
+    battery->row_cycle = battery->cycle;
+    battery->row_efc = battery->efc;
+}
+
 /* A window that takes less than at the last estimate belongs to a cell that holds less by as much; one that
  * takes more to none that is healthier. */
 static void learn_odd(edgebat_t *battery) {
@@ -54,32 +110,6 @@ static void learn_odd(edgebat_t *battery) {
     }
 }
 
-void edgebat_bms_forget_window(edgebat_t *battery) {
-    battery->rows = 0U;
-    battery->span = 0U;
-    battery->slice = 0U;
-    battery->row_ready = 0U;
-    battery->cycle_used = 0U;
-    battery->odd_rows = 0U;
-    battery->failed = 0U;
-    battery->outside = 0U;
-    battery->row_efc = 0U;
-    battery->row_cycle = 0U;
-    battery->window_ppm = 0U;
-    battery->estimate_cycle = 0U;
-    battery->estimate_s = 0U;
-    battery->estimate_rul = EDGEBAT_UNKNOWN;
-    battery->evidence[EDGEBAT_BY_MODEL].cpct = EDGEBAT_UNKNOWN;
-    battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
-    battery->weigh |= EDGEBAT_WEIGH_NEW;
-}
-
-void edgebat_bms_forget(edgebat_t *battery) {
-    edgebat_bms_forget_window(battery);
-    edgebat_bms_forget_counts(battery);
-    battery->evidence[EDGEBAT_BY_INHERITED].cpct = EDGEBAT_UNKNOWN;
-}
-
 /* A finished charge: what the model does not know never reaches it. */
 static void take_row(edgebat_t *battery) {
     battery->row_ready = 0U;
@@ -89,7 +119,11 @@ static void take_row(edgebat_t *battery) {
     battery->outside = (uint8_t)((is_known(battery) == 0U) ? 1U : 0U);
     if (battery->outside == 0U) {
         battery->failed = 0U;
-        edgebat_bms_append_row(battery);
+        if (edgebat_bms_reads_any(battery) != 0U) {
+            edgebat_bms_append_any_row(battery);
+        } else {
+            append_row(battery);
+        }
         if ((edgebat_bms_missing_rows(battery) == 0U) && (battery->corrupt == 0U)) {
             battery->slice = 1U;
         }

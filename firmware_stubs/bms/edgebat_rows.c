@@ -1,29 +1,35 @@
 /*
- * edgebat_rows.c - the rows of inputs that a battery keeps: of the charges in a row through one window, or of the newest
- * through any.
+ * edgebat_rows.c - the rows of inputs that a battery keeps: how they are forgotten, and those of a model of any window, the
+ * newest with the cycles they are of.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "edgebat_state.h"
 
-/* From one charge to the next, times what the training data had: in equivalent full cycles, because a cell
- * ages by what flows. A window that reaches back so far is worth less, see edgebat_bms_learn_model. */
-#define GAPS 10U
-
-int32_t *edgebat_bms_row(const edgebat_t *battery) {
-    return (int32_t *)(void *)&battery->work[battery->model->scratch_bytes];
+void edgebat_bms_forget_window(edgebat_t *battery) {
+    battery->rows = 0U;
+    battery->span = 0U;
+    battery->slice = 0U;
+    battery->row_ready = 0U;
+    battery->cycle_used = 0U;
+    battery->odd_rows = 0U;
+    battery->failed = 0U;
+    battery->outside = 0U;
+    battery->row_efc = 0U;
+    battery->row_cycle = 0U;
+    battery->window_ppm = 0U;
+    battery->estimate_cycle = 0U;
+    battery->estimate_s = 0U;
+    battery->estimate_rul = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_MODEL].cpct = EDGEBAT_UNKNOWN;
+    battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
+    battery->weigh |= EDGEBAT_WEIGH_NEW;
 }
 
-void *edgebat_bms_output(const edgebat_t *battery) {
-    return &battery->work[battery->model->scratch_bytes + (4U * battery->model->columns)];
-}
-
-/* Of any window the cycles of the rows stand before it. */
-int8_t *edgebat_bms_window(const edgebat_t *battery) {
-    const edgebat_model_t *const model = battery->model;
-    return (int8_t *)&battery->work[EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns,
-                                                       (uint32_t)model->output_bytes, 0U) +
-                                    edgebat_bms_cycle_bytes(model)];
+void edgebat_bms_forget(edgebat_t *battery) {
+    edgebat_bms_forget_window(battery);
+    edgebat_bms_forget_counts(battery);
+    battery->evidence[EDGEBAT_BY_INHERITED].cpct = EDGEBAT_UNKNOWN;
 }
 
 #if EDGEBAT_ANY_WINDOW
@@ -37,30 +43,30 @@ static uint16_t *cycles_of(const edgebat_t *battery) {
 static EDGEBAT_SELDOM void renew_rows(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const uint16_t *const cycles = cycles_of(battery);
+    const uint16_t newest = cycles[model->context - 1U];
     const uint32_t width = model->columns;
     const uint32_t age_column = (uint32_t)model->increments + 1U;
     int8_t *const window = edgebat_bms_window(battery);
     int8_t *const spare = &window[width * model->context];
     int32_t *const row = edgebat_bms_row(battery);
+    while ((battery->rows > 1U) &&
+           ((uint16_t)(newest - cycles[(uint32_t)model->context - battery->rows]) > model->max_age)) {
+        battery->rows--;
+    }
     for (uint32_t i = 0U; i < width; i++) {
         row[i] = 0;
     }
     model->quantize(row, spare);
     for (uint32_t place = 0U; place < model->context; place++) {
         int8_t *const at = &window[place * width];
-        const uint16_t age = (uint16_t)(cycles[model->context - 1U] - cycles[place]);
-        uint8_t there = ((place + battery->rows) >= model->context) ? 1U : 0U;
-        if ((there != 0U) && (age > model->max_age)) {
-            battery->rows--;
-            there = 0U;
-        }
-        if (there == 0U) {
+        const int32_t age = (uint16_t)(newest - cycles[place]);
+        if ((place + battery->rows) < model->context) {
             for (uint32_t i = 0U; i < width; i++) {
                 at[i] = spare[i];
             }
         } else {
-            if (row[age_column] != (int32_t)age) {
-                row[age_column] = (int32_t)age;
+            if (row[age_column] != age) {
+                row[age_column] = age;
                 model->quantize(row, spare);
             }
             at[age_column] = spare[age_column];
@@ -68,7 +74,7 @@ static EDGEBAT_SELDOM void renew_rows(edgebat_t *battery) {
     }
 }
 
-static EDGEBAT_SELDOM void append_any_row(edgebat_t *battery) {
+void edgebat_bms_append_any_row(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const uint32_t width = model->columns;
     const uint32_t last = (uint32_t)model->context - 1U;
@@ -86,6 +92,8 @@ static EDGEBAT_SELDOM void append_any_row(edgebat_t *battery) {
     cycles[last] = (uint16_t)battery->cycle;
     model->quantize(edgebat_bms_row(battery), &window[width * last]);
     battery->rows = (uint16_t)((battery->rows < model->context) ? (battery->rows + 1U) : battery->rows);
+    battery->row_cycle = battery->cycle;
+    battery->row_efc = battery->efc;
     battery->span = 0U; /* the model reads the ages */
     renew_rows(battery);
 }
@@ -128,51 +136,3 @@ uint8_t edgebat_bms_cycles_are_possible(const edgebat_model_t *model, const uint
 }
 
 #endif
-
-/* How far the window reaches back, about: each row that leaves takes an equal part of it along. A gap so long
- * that the rows before it are of another cell, in practice, begins it anew. */
-static void follow_gap(edgebat_t *battery) {
-    const edgebat_model_t *const model = battery->model;
-    const uint32_t gap = (uint32_t)battery->efc - battery->row_efc;
-    if (gap > (4U * GAPS * (uint32_t)model->max_gap)) {
-        battery->rows = 0U;
-    }
-    if (battery->rows == 0U) {
-        battery->span = 0U;
-    } else {
-        const uint32_t left =
-            (battery->rows == model->context) ? (battery->span / (uint32_t)model->context) : 0U;
-        const uint32_t span = (battery->span - left) + gap;
-        battery->span = (uint16_t)((span > UINT16_MAX) ? UINT16_MAX : span);
-    }
-}
-
-/* The newest row joins the window, as the last one; an old one leaves. */
-static void append_row(edgebat_t *battery) {
-    const edgebat_model_t *const model = battery->model;
-    int8_t *const window = edgebat_bms_window(battery);
-    const uint32_t width = model->columns;
-    follow_gap(battery);
-    if (battery->rows == model->context) {
-        for (uint32_t i = width; i < width * model->context; i++) {
-            window[i - width] = window[i];
-        }
-        battery->rows--;
-    }
-    model->quantize(edgebat_bms_row(battery), &window[battery->rows * width]);
-    battery->rows++;
-}
-
-void edgebat_bms_append_row(edgebat_t *battery) {
-#if EDGEBAT_ANY_WINDOW
-    if (edgebat_bms_reads_any(battery) != 0U) {
-        append_any_row(battery);
-    } else {
-        append_row(battery);
-    }
-#else
-    append_row(battery);
-#endif
-    battery->row_cycle = battery->cycle;
-    battery->row_efc = battery->efc;
-}

@@ -21,6 +21,11 @@
   @ assigns \nothing; */
 void proof_require(int condition);
 
+/* Where a window of any begins, or above the last of them. */
+/*@ requires is_start: value_uV == 0 || value_uV == 50000 || value_uV == 100000 || value_uV == 150000;
+  @ assigns \nothing; */
+void proof_require_start(int32_t value_uV);
+
 #if !defined(PROOF_OF_QUOTIENT)
 /* proof_quotient.c is about its code; to all others it is a division, and they show that none is by zero. */
 /*@ requires over != 0;
@@ -217,7 +222,7 @@ static void require_phase(void) {
 
 static void require_battery(void) {
 #if EDGEBAT_ANY_WINDOW
-    proof_require((proof_battery.start_uV % PROOF_STEP_UV) == 0);
+    proof_require_start(proof_battery.start_uV);
 #endif
     proof_require(proof_battery.model == &proof_model);
     proof_require(proof_battery.config == &proof_config);
