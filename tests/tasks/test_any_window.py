@@ -22,7 +22,9 @@ from edgebat.quantization import quantize_model
 from edgebat.runs.ground import GroundSettings, measured_ground
 from edgebat.tasks.base import FileOptions, task
 from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows, increments_from_curve
+from edgebat.tasks.health.any_counter import AnyWindowCounter
 from edgebat.tasks.health.any_window import Row, gathered
+from edgebat.tasks.health.charge_types import Config, Sample
 from edgebat.tasks.health.charges import read_windows
 from edgebat.training.run import Run
 
@@ -172,14 +174,23 @@ def test_predict_answers_after_one_charge_that_began_half_full(graph: IntGraph, 
 
 
 def test_predict_reads_what_a_device_reads(tmp_path: Path):
-    write_charges(tmp_path / "late.csv", 3.72, 2)
+    write_charges(tmp_path / "late.csv", 3.62, 2)
     cell = read_cell(tmp_path / "late.csv", nominal_ah=3.0)
-    spec = replace(SPEC, start_step_v=0.05)
-    found, x, cycle = read_windows(cell, 3.0, spec, FileOptions(nominal_ah=3.0))
-    # Arrived at 3.72 V: 3.75 to 3.85 V and on to 4.05, for 4.05 to 4.15 V is not covered.
-    assert np.rint(x[0, :, START] * 1e6).tolist() == [0, 3750, 3850, 3950]
+    spec = replace(SPEC, start_step_v=0.05, last_start_v=4.05)
+    starts = Starts(count=len(spec.starts_v), step_mv=50, next=2, max_age=100)
+    counter = AnyWindowCounter([round(level * 1e6) for level in spec.levels_v], Config(nominal_mah=3000), starts=starts)
+    told, before = [], 0.0
+    for time_s, volts, current in zip(cell.time_s, cell.voltage_v, cell.current_a, strict=True):
+        step_ms, before = round((time_s - before) * 1000), time_s
+        counter.push(Sample(round(volts * 1000), round(current * 1000), step_ms))
+        if counter.row_ready:
+            told.append(counter.row_mv)
+            counter.row_ready = False
+    _, x, cycle = read_windows(cell, 3.0, spec, FileOptions(nominal_ah=3.0))
     assert cycle.tolist() == [1, 2]
-    assert found.cycle == [1, 1, 1, 2, 2, 2]
+    # A tenth of nominal flows before the first window.
+    assert np.rint(x[1][x[1, :, START] > 0.0, START] * 1e6).tolist() == told[-SPEC.context :]
+    assert told[0] > 3650
 
 
 def test_the_estimator_takes_such_a_model(graph: IntGraph):

@@ -1,12 +1,12 @@
 """Windows of a model that reads whichever tenths of a volt the charges crossed: drawn for training, gathered from a file.
 
 A charge that arrives at some voltage is read through consecutive windows: the first begins at the lowest start of
-``spec.starts_v`` above that voltage, for its first level must be crossed from below; the next where that one ends, as long
-as that is a start too; and so on until the charge ends (``spec.chains``). Every window makes a row, which says which and how
-long ago: behind its increments stand the voltage it begins at (V / 1000), its age in cycles since the newest charge (cycles
-/ 1,000,000), and the rate where that is read; on a device these are whole mV, cycles and 0.001 C. The newest ``context``
-rows make an input, after each completed window, so that of the newest charge there may be only the first ones. A row
-without a charge is zeros throughout, and stands before those that have one.
+``spec.starts_v`` above that voltage, which on a device is the one it has come to once a tenth of nominal has flowed; the
+next where that one ends, as long as that is a start too; and so on until the charge ends (``spec.chains``). Every window
+makes a row, which says which and how long ago: behind its increments stand the voltage it begins at (V / 1000), its age in
+cycles since the newest charge (cycles / 1,000,000), and the rate where that is read; on a device these are whole mV, cycles
+and 0.001 C. The newest ``context`` rows make an input, after each completed window, so that of the newest charge there may
+be only the first ones. A row without a charge is zeros throughout, and stands before those that have one.
 """
 
 from __future__ import annotations

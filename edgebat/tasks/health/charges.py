@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Float32, Float64, Int64
+from edgebat.arrays import Bool, Float32, Float64, Int64
 from edgebat.ground import Ground, RowLimits
 from edgebat.tasks.base import FileOptions
 from edgebat.tasks.health.any_window import Row, gathered
-from edgebat.tasks.health.device_check import device_verdict
-from edgebat.tasks.health.increments import WindowStatus, charge_increments
+from edgebat.tasks.health.device_check import device_verdict, windows_read
+from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import input_windows, with_rate
 
@@ -130,25 +130,31 @@ def read_windows(
         return found, x, numbers[last]
     how = replace(how, ground=replace(how.ground, rows=_of_one_window(how.ground.rows, spec)))
     parts = [read_charges(cell, nominal_ah, spec.beginning_at(start_v), how) for start_v in spec.starts_v]
-    found, rows = _consecutive(parts, spec)
+    read = {
+        number: windows_read(
+            cell.time_s[own], cell.voltage_v[own], cell.current_a[own], nominal_ah, spec, how.max_gap_ms
+        )
+        for number, own in cell.cycles()
+    }
+    found, rows = _consecutive(parts, read, spec)
     x, cycle = gathered(rows, spec)
     last = np.flatnonzero(np.diff(cycle, append=cycle[-1:] + 1))
     return found, x[last], cycle[last]
 
 
-def _consecutive(parts: Sequence[Charges], spec: HealthSpec) -> tuple[Charges, list[Row]]:
-    """What a device reads of charges through the windows of ``spec.starts_v``, one of ``parts`` for each: every charge from
-    the first window that begins above where it arrives on. A window that gives no row does not end the charge."""
+def _consecutive(parts: Sequence[Charges], read: Mapping[int, Bool], spec: HealthSpec) -> tuple[Charges, list[Row]]:
+    """What a device reads of charges through the windows of ``spec.starts_v``, one of ``parts`` for each; ``read``: through
+    which of them the charges of each cycle go. A window that gives no row does not end a charge."""
     found, rows = Charges(), []
     for part in parts:
         found.rates_c += part.rates_c
         found.degrees += part.degrees
         found.charged += part.charged
     own = [dict(zip(part.cycle, part.rows, strict=True)) for part in parts]
-    for cycle in sorted({*parts[0].cycle, *parts[0].why}):
-        above = [part.why.get(cycle) == str(WindowStatus.STARTS_ABOVE) for part in parts]
-        first = above.index(False) if False in above else len(parts) - 1
-        for start in (n for n, read in enumerate(spec.chains[first]) if read):
+    for cycle, windows in read.items():
+        if not windows.any():
+            found.leave_out(cycle, "a tenth of nominal flows before the first window, and none begins above")
+        for start in np.flatnonzero(windows).tolist():
             start_v = spec.starts_v[start]
             if cycle in own[start]:
                 rows.append(Row(cycle, start_v, own[start][cycle]))
