@@ -161,17 +161,23 @@ def _rmse(wrong: Float64) -> float:
 
 
 def floor(study: Study, spec: HealthSpec, fleet: Fleet) -> None:
-    """What single charges tell of SOH: errors of held-out cells, by where a charge begins and how far it is read."""
-    print("| read from, V | to | held-out cells | NCA | NCM | training cells |\n|" + "---|" * 6)
+    """What single charges tell of SOH: errors of held-out cells, by where a charge begins and how far it is read; and of a
+    learner that has learnt from half of the charges, and is asked, through a device's noise."""
+    print("| read from, V | to | held-out cells | NCA | NCM | training cells | through noise |\n|" + "---|" * 7)
     for start_v, end_v in [(v, v + 0.1) for v in spec.starts_v[::2]] + [(v, LAST_V) for v in spec.starts_v[:-1:2]]:
         one = replace(spec.beginning_at(start_v), context=1, window_end_v=round(end_v, 6), increments=10)
         own = replace(study, windows=health_windows(fleet, one))
         train, val, test = own.parts
         known = train.join(val).select_every(2)
-        answer = learnt(known.x[:, 0].astype(np.float64), known.soh.astype(np.float64) * 100.0)
-        wrong, at_home = (answer(w.x[:, 0].astype(np.float64)) - w.soh * 100.0 for w in (test, known))
+        asked, seen, soh = (np.asarray(a, np.float64) for a in (test.x[:, 0], known.x[:, 0], known.soh * 100.0))
+        answer = learnt(seen, soh)
+        wrong, at_home = answer(asked) - test.soh * 100.0, answer(seen) - soh
+        rng = np.random.default_rng(4)
+        seen[::2] = HEALTH.noisy_inputs(known, NOISE_MV, rng)[::2, 0]
+        asked = np.asarray(HEALTH.noisy_inputs(test, NOISE_MV, rng)[:, 0], np.float64)
+        noisy = learnt(seen, soh)(asked) - test.soh * 100.0
         nca = np.array([key[0] == "TJU_NCA" for key in test.cells])[test.cell]
-        figures = [rmse(part) for part in (wrong, wrong[nca], wrong[~nca], at_home)]
+        figures = [rmse(part) for part in (wrong, wrong[nca], wrong[~nca], at_home, noisy)]
         print(f"| {start_v:.2f} | {end_v:.2f} | " + " | ".join(f"{value:.2f}" for value in figures) + " |", flush=True)
 
 

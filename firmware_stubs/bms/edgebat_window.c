@@ -21,6 +21,8 @@ static EDGEBAT_SELDOM uint8_t is_repeated(const edgebat_t *battery) {
 void edgebat_bms_enter_window(edgebat_t *battery) {
     if (edgebat_bms_reads_any(battery) != 0U) {
         battery->phase = EDGEBAT_PHASE_INSIDE;
+        battery->level = 0U;
+        battery->inside = 0U;
     } else if (is_repeated(battery) != 0U) {
         edgebat_bms_give_up(battery, EDGEBAT_CHARGE_REPEATED);
     } else {
@@ -73,8 +75,6 @@ uint8_t edgebat_bms_next_window(edgebat_t *battery) {
         (next_uV < (step_uV * (int32_t)model->starts))) {
         battery->start_uV = next_uV;
         battery->phase = EDGEBAT_PHASE_BELOW;
-        battery->level = 0U;
-        battery->inside = 0U;
         found = 1U;
     }
     return found;

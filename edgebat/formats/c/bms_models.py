@@ -423,5 +423,8 @@ def forecast_model(graph: IntGraph) -> ForecastModel:
 def _required(graph: IntGraph, wanted: type[Wanted]) -> Wanted:
     found = kind_of(graph)
     if found is not wanted:
-        raise ModelFileError(f"model {graph.name!r} {found.reads}; the {wanted.part} needs one that {wanted.reads}")
+        beside = "; beside such a one it is given as --forecast" if found is ForecastModel else ""
+        raise ModelFileError(
+            f"model {graph.name!r} {found.reads}; the {wanted.part} needs one that {wanted.reads}{beside}"
+        )
     return wanted.of(graph)

@@ -66,11 +66,10 @@ class AnyWindowCounter(ChargeCounter):
         if self.phase != Phase.OVER or not self.starts.next or next_uv >= self.starts.count * self._step_uv:
             return False
         self.start_uv, self.phase = next_uv, Phase.BELOW
-        self.level = self.inside = 0
         return True
 
     def _enter_window(self) -> None:
-        self.phase = Phase.INSIDE
+        self.phase, self.level, self.inside = Phase.INSIDE, 0, 0
 
     def _give_up(self, reason: ChargeEnd) -> None:
         """A charge that has given a row has not failed; nor has one that ends before the first window does."""

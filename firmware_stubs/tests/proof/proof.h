@@ -206,7 +206,6 @@ static void any_battery(void) {
 /* What belongs together: current has flowed into a cell that is charged. */
 static void any_phase(uint32_t phase) {
     proof_battery.phase = (uint8_t)phase;
-    proof_battery.level = (phase == EDGEBAT_PHASE_BELOW) ? 0U : proof_battery.level;
     if (phase != EDGEBAT_PHASE_NONE) {
         proof_battery.last_mA = (int32_t)ANY_SIGNED(1, 2000000);
     }
@@ -214,7 +213,6 @@ static void any_phase(uint32_t phase) {
 
 static void require_phase(void) {
     proof_require((proof_battery.phase == EDGEBAT_PHASE_NONE) || (proof_battery.last_mA > 0));
-    proof_require((proof_battery.phase != EDGEBAT_PHASE_BELOW) || (proof_battery.level == 0U));
 }
 
 static void require_battery(void) {

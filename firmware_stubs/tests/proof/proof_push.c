@@ -55,8 +55,13 @@ int main(void) {
 int main(void) {
     charge(EDGEBAT_PHASE_NONE, 0U, PROOF_INCREMENTS);
     charge(EDGEBAT_PHASE_OVER, 0U, PROOF_INCREMENTS);
-    charge(EDGEBAT_PHASE_BELOW, 0U, 0U);
+#if EDGEBAT_ANY_WINDOW
+    charge(EDGEBAT_PHASE_BELOW, 0U, PROOF_INCREMENTS);
+#endif
     for (uint32_t level = 0U; level <= PROOF_INCREMENTS; level++) {
+#if !EDGEBAT_ANY_WINDOW
+        charge(EDGEBAT_PHASE_BELOW, level, level);
+#endif
         charge(EDGEBAT_PHASE_INSIDE, level, level);
     }
     for (uint32_t phase = EDGEBAT_PHASE_NONE; phase <= EDGEBAT_PHASE_OVER; phase++) {
