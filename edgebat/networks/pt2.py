@@ -16,6 +16,7 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
+from edgebat.networks.constants import MOST_VALUES
 from edgebat.networks.refusals import ONE_INPUT
 
 MAX_BYTES = 256 << 20
@@ -131,16 +132,15 @@ def _array(content: bytes, meta: Any) -> Array:
         values = np.frombuffer(content, np.dtype(_DTYPES[meta["dtype"]]).newbyteorder("<"))
     sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
     offset = meta["storage_offset"]["as_int"]
-    if any(value < 0 for value in (*sizes, *strides, offset)) or int(np.prod(sizes, dtype=object)) > MAX_BYTES:
+    if any(value < 0 for value in (*sizes, *strides, offset)) or int(np.prod(sizes, dtype=object)) > MOST_VALUES:
         raise ValueError(f"sizes {sizes}, strides {strides}")
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if min(sizes, default=1) > 0 and not 0 <= last < len(values):
         raise ValueError(f"sizes {sizes} leave {len(values)} values")
-    flat = np.arange(0)
     index = np.full(sizes, offset)
     for axis, stride in enumerate(strides):
-        flat = np.arange(sizes[axis]) * stride
-        index = index + flat.reshape(-1, *[1] * (len(sizes) - axis - 1))
+        steps = np.arange(sizes[axis]) * stride
+        index = index + steps.reshape(-1, *[1] * (len(sizes) - axis - 1))
     return np.asarray(values[index])
 
 

@@ -112,6 +112,11 @@ class Rounding(ABC):
             sums = (VALUES - source.zero_point) * int(multipliers.sum())
         return as_int8(build_requant(requant)(sums))
 
+    def square(self, source: Tensor, target: Tensor) -> Int8:
+        """The table of ``x * x``, of one value times itself."""
+        values = VALUES - source.zero_point, source.scale
+        return self.product(values, values, target)
+
     @abstractmethod
     def requantize(self, source: Tensor, target: Tensor) -> Int8:
         """The table of a change of scale and zero point."""

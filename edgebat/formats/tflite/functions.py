@@ -91,6 +91,11 @@ class FunctionImporter(PoolingImporter):
             super().on_mul(operator)
             return
         a, b = (self.source(operator, position) for position in (0, 1))
+        if operator.inputs[0] == operator.inputs[1]:
+            target = self.target(operator)
+            table = np.clip(self.rounding.square(a, target), *self.bounds(operator, target)).astype(np.int8)
+            self.nodes.append(ops.Lut(self.label(target), (a.name,), target.name, "square", table))
+            return
         found = common(self.nodes, a.name, b.name)
         if found is None:
             self.gate(operator, a, b)
