@@ -2,12 +2,14 @@
 
 ::
 
-    python -m bench.any_window --corpus PATH [--teacher FILE] [--kind mlp] [--coverage | --floor]
+    python -m bench.any_window --corpus PATH [--teacher FILE] [--kind gru] [--coverage | --floor | --folds]
 
 First the share of charges that give an input at all, for charges that begin at 10 to 70 % state of charge: through one
-window, and through any. Then the int8 error on the held-out cells of ``health-tongji``, over the windows' starts and the
-number of charges seen. ``--floor`` instead: what one charge tells at all, by a learner without a limit of size (1,500 radial
-functions, least squares), through one window or through all that a charge crosses from its beginning on.
+window, and through any. Then the error on the held-out cells of ``health-tongji``, by the number of charges seen and by the
+voltage at which the newest one arrived, of drawn histories (``edgebat.tasks.health.any_window``). ``--folds``: the same of
+its training and validation cells, held out in five folds; by it everything was chosen. ``--floor`` instead: what one charge
+tells at all, by a learner without a limit of size (1,500 radial functions, least squares), through one window or through all
+that a charge crosses from its beginning on.
 """
 
 from __future__ import annotations
@@ -15,20 +17,36 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench.charge_rate import DATASETS, KINDS, Study, errors, rmse
-from edgebat.arrays import Float64
+from bench.charge_rate import DATASETS, HEALTH, NOISE_MV, Study, rmse
+from edgebat.arrays import Bool, Float64, Int64
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
-from edgebat.distill.train import DistillSettings
-from edgebat.models import open_model
+from edgebat.distill.mix import folds_of
+from edgebat.distill.more_windows import WithMore
+from edgebat.distill.train import DistillSettings, train_student
+from edgebat.graph import IntGraph
+from edgebat.models import open_model, run_int8
+from edgebat.quantization import QuantizeOptions, quantize_model
+from edgebat.students.base import Student
+from edgebat.tasks.health.any_counter import ANY_LEAD_PART
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows
+from edgebat.training.run import Run
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": [24, 16]},
+    "cnn": {"channels": [16, 16], "hidden": 16},
+    "lstm": {"units": 24},
+    "gru": {"units": 28},
+}
+"""Students of at most 4,000 weights."""
+DRAWS = 8
 CHARGED_AT_START = 0.07
 """State of charge at 3.6 V, where the curves begin: of the cells whose whole charges are in the corpus (1C)."""
 LAST_V = 4.15
@@ -40,8 +58,9 @@ LEAD_V = 0.005
 
 
 def coverage(fleet: Fleet, spec: HealthSpec) -> None:
-    """Share of the fleet's charges that cross the first window, and any window, by state of charge at their beginning."""
-    begins: dict[float, list[Float64]] = {arrival: [] for arrival in ARRIVALS}
+    """Share of the fleet's charges that cross the first window, and any window after the tenth of nominal that a device
+    waits for, by state of charge at their beginning."""
+    begins: dict[float, list[tuple[float, float]]] = {arrival: [] for arrival in ARRIVALS}
     for history in fleet.histories():
         capacity = dict(zip(history.cycle.tolist(), history.capacity_ah.tolist(), strict=True))
         for cycle, curve in zip(history.charge_cycle[::10], history.charge_dq_ah[::10].astype(np.float64), strict=True):
@@ -51,46 +70,119 @@ def coverage(fleet: Fleet, spec: HealthSpec) -> None:
             charge, volts = np.maximum.accumulate(curve[good]), history.charge_voltage_v[good]
             for arrival in ARRIVALS:
                 taken = (arrival - CHARGED_AT_START) * capacity[int(cycle)]
-                begins[arrival].append(np.interp(taken, charge, volts, right=np.inf))
-    print("| arrival | begins at, V (median) | one window | any window |\n|---|---|---|---|")
+                waited = taken + history.nominal_ah / ANY_LEAD_PART
+                here, there = np.interp([taken, waited], charge, volts, right=np.inf)
+                begins[arrival].append((float(here), float(there)))
+    print("| begins at | V (median) | read from, V (median) | one window | any window |\n|---|---|---|---|---|")
     for arrival, volts_v in begins.items():
-        first = np.array(volts_v) + LEAD_V
-        one, many = (first <= spec.window_start_v).mean(), (first <= spec.starts_v[-1]).mean()
-        print(f"| {arrival:.0%} | {np.median(first):.2f} | {one:.0%} | {many:.0%} |", flush=True)
+        here, there = np.array(volts_v).T
+        one, many = (here + LEAD_V <= spec.window_start_v).mean(), (there < spec.starts_v[-1]).mean()
+        row = f"| {arrival:.0%} | {np.median(here):.2f} | {np.median(there):.2f} | {one:.0%} | {many:.0%} |"
+        print(row, flush=True)
 
 
-def error_table(study: Study, spec: HealthSpec) -> None:
-    """Int8 errors of held-out cells by how much was seen."""
+@dataclass(frozen=True)
+class Seen:
+    """What drawn histories show, [N] each."""
+
+    rows: Int64
+    charges: Int64
+    arrival_v: Float64
+    """Where the first window of the newest charge begins."""
+    whole: Bool
+    """Whether the newest charge is read to its last window."""
+    nca: Bool
+
+    @classmethod
+    def of(cls, windows: HealthWindows) -> Seen:
+        """Of ``windows``."""
+        spec = windows.spec
+        x = windows.inputs().astype(np.float64)
+        start_v, age = (x[..., spec.increments] * 1000).round(6), np.rint(x[..., spec.increments + 1] * 1e6)
+        there = start_v > 0.0
+        newest = there & (age == 0)
+        arrival_v = np.where(newest, start_v, np.inf).min(axis=1)
+        chains = dict(zip(spec.starts_v, np.sum(spec.chains, axis=1).tolist(), strict=True))
+        ages = np.where(there, age, -1)
+        charges = there[:, 0] + (there[:, 1:] & (ages[:, 1:] != ages[:, :-1])).sum(axis=1)
+        whole = newest.sum(axis=1) == np.array([chains[v] for v in arrival_v.round(6).tolist()])
+        nca = np.array([key[0] == "TJU_NCA" for key in windows.cells])[windows.cell]
+        return cls(there.sum(axis=1), charges, arrival_v, whole, nca)
+
+
+def tables(found: dict[str, Float64], seen: Seen) -> None:
+    """``found``: errors [N], NaN where nobody was asked, by name of the student."""
+    one = seen.charges == 1
+    every = np.ones(len(one), bool)
+    masks = {"all histories": every, "several charges": ~one, "one charge": one, "the whole of one": one & seen.whole}
+    masks |= {"one window alone": seen.rows == 1, "NCA": seen.nca, "NCA, one charge": seen.nca & one, "NCM": ~seen.nca}
+    arrivals = {f"{v:.2f} V": seen.arrival_v == v for v in np.unique(seen.arrival_v)}
+    kinds = {", the whole of one charge": one & seen.whole, ", one charge": one, ", several": ~one}
+    print(f"| student | {' | '.join(masks)} |\n|" + "---|" * (len(masks) + 1))
+    for name, wrong in found.items():
+        print(f"| {name} | " + " | ".join(f"{_rmse(wrong[mask]):.2f}" for mask in masks.values()) + " |")
+    print(f"\n| the newest charge is read from | {' | '.join(arrivals)} |\n|" + "---|" * (len(arrivals) + 1))
+    for name, wrong in found.items():
+        for kind, of in kinds.items():
+            row = " | ".join(f"{_rmse(wrong[mask & of]):.2f}" for mask in arrivals.values())
+            print(f"| {name}{kind} | {row} |", flush=True)
+
+
+def held_out(study: Study, fold: Int64 | None = None) -> None:
+    """Errors of students on cells they do not know: the recipe's test cells, or ``fold`` by ``fold`` those of its others."""
     train, val, test = study.parts
-    count = _rows(test, spec).sum(axis=1)
-    starts = np.where(_rows(test, spec), test.x[..., spec.increments] * 1000, np.nan)
-    charges = _charges(test, spec)
-    print(
-        "| student | all | one row | one charge, any number of windows | several charges | by start, one row |\n|"
-        + "---|" * 6
-    )
+    if fold is not None:
+        test = train.join(val)
     for kind in study.kinds:
-        wrong = errors(study.graph(kind, 0, train, val), test)
-        one = count == 1
-        by_start = ", ".join(
-            f"{v:g} V {rmse(wrong[one & (np.nanmax(starts, axis=1).round(3) == v)]):.2f}" for v in spec.starts_v
-        )
-        print(f"| {kind} | {rmse(wrong):.2f} | {rmse(wrong[one]):.2f} | {rmse(wrong[charges == 1]):.2f} | "
-              f"{rmse(wrong[charges > 1]):.2f} | {by_start} |", flush=True)  # fmt: skip
+        found = {f"{kind}{name}": np.full(len(test), np.nan) for name in ("", ", 0.5 mV of noise", ", int8")}
+        found[f"{kind}, int8, 0.5 mV of noise"] = found[f"{kind}"].copy()
+        for mask in [np.ones(len(test), bool)] if fold is None else [(fold == n)[test.cell] for n in np.unique(fold)]:
+            asked = test.select(mask=mask)
+            own = train.join(val) if fold is None else test.select(mask=~mask)
+            student, graph = trained(study, kind, own, asked.select_every(50))
+            noisy = HEALTH.noisy_inputs(asked, NOISE_MV, np.random.default_rng(4))
+            answers = [student.predict(x)["soh"] * 100 for x in (asked.inputs(), noisy)]
+            answers += [run_int8(graph, x).values["soh"][:, 0] / 100 for x in (asked.inputs(), noisy)]
+            for wrong, answer in zip(found.values(), answers, strict=True):
+                wrong[mask] = answer - asked.soh * 100
+        tables(found, Seen.of(test))
+
+
+def trained(study: Study, kind: str, own: HealthWindows, val: HealthWindows) -> tuple[Student, IntGraph]:
+    """A student that learns from ``own`` windows as they are and as a device with a noisy voltage sees them; ``val`` chooses
+    nothing."""
+    noisy = WithMore.numbered(own, HEALTH.noisy_windows(own, NOISE_MV, np.random.default_rng(13)))
+    settings = SETTINGS.get(kind, {})
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), cache=study.cache)
+        student, _ = train_student(kind, HEALTH, noisy, val, study.teacher, study.settings, run, settings)
+    meta = {"task": HEALTH.described(own.spec), "training": {}}
+    options = QuantizeOptions(method="minmax")
+    return student, quantize_model(student.float_spec(), own.evenly(8192).inputs(), options, name=kind, meta=meta)
+
+
+def _rmse(wrong: Float64) -> float:
+    return rmse(wrong[np.isfinite(wrong)])
 
 
 def floor(study: Study, spec: HealthSpec, fleet: Fleet) -> None:
-    """What single charges tell of SOH: errors of held-out cells, by where a charge begins and how far it is read."""
-    print("| read from, V | to | held-out cells | NCA | NCM | training cells |\n|" + "---|" * 6)
+    """What single charges tell of SOH: errors of held-out cells, by where a charge begins and how far it is read; and of a
+    learner that has learnt from half of the charges, and is asked, through a device's noise."""
+    print("| read from, V | to | held-out cells | NCA | NCM | training cells | through noise |\n|" + "---|" * 7)
     for start_v, end_v in [(v, v + 0.1) for v in spec.starts_v[::2]] + [(v, LAST_V) for v in spec.starts_v[:-1:2]]:
         one = replace(spec.beginning_at(start_v), context=1, window_end_v=round(end_v, 6), increments=10)
         own = replace(study, windows=health_windows(fleet, one))
         train, val, test = own.parts
         known = train.join(val).select_every(2)
-        answer = learnt(known.x[:, 0].astype(np.float64), known.soh * 100.0)
-        wrong, at_home = (answer(w.x[:, 0].astype(np.float64)) - w.soh * 100.0 for w in (test, known))
+        asked, seen, soh = (np.asarray(a, np.float64) for a in (test.x[:, 0], known.x[:, 0], known.soh * 100.0))
+        answer = learnt(seen, soh)
+        wrong, at_home = answer(asked) - test.soh * 100.0, answer(seen) - soh
+        rng = np.random.default_rng(4)
+        seen[::2] = HEALTH.noisy_inputs(known, NOISE_MV, rng)[::2, 0]
+        asked = np.asarray(HEALTH.noisy_inputs(test, NOISE_MV, rng)[:, 0], np.float64)
+        noisy = learnt(seen, soh)(asked) - test.soh * 100.0
         nca = np.array([key[0] == "TJU_NCA" for key in test.cells])[test.cell]
-        figures = [rmse(part) for part in (wrong, wrong[nca], wrong[~nca], at_home)]
+        figures = [rmse(part) for part in (wrong, wrong[nca], wrong[~nca], at_home, noisy)]
         print(f"| {start_v:.2f} | {end_v:.2f} | " + " | ".join(f"{value:.2f}" for value in figures) + " |", flush=True)
 
 
@@ -110,44 +202,37 @@ def learnt(x: Float64, y: Float64) -> Callable[[Float64], Float64]:
     return lambda rows: np.asarray(seen(rows) @ weights + y.mean())
 
 
-def _rows(windows: HealthWindows, spec: HealthSpec) -> Float64:
-    return windows.x[..., spec.increments] > 0
-
-
-def _charges(windows: HealthWindows, spec: HealthSpec) -> Float64:
-    """[N] different charges."""
-    ages = np.where(_rows(windows, spec), np.rint(windows.x[..., spec.increments + 1] * 1e6), -1)
-    ages.sort(axis=1)
-    return np.asarray((np.diff(ages, axis=1) > 0).sum(axis=1) + (ages[:, 0] >= 0), np.float64)
-
-
 def main() -> None:
     """Both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--teacher", type=Path, help="without: measured labels alone")
-    parser.add_argument("--kind", choices=KINDS, action="append", help="only this student; repeatable")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--kind", choices=SETTINGS, action="append", help="only this student; repeatable")
+    parser.add_argument("--epochs", type=int, default=120)
     parser.add_argument("--samples", type=int, default=32768)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--coverage", action="store_true", help="that table alone")
     parser.add_argument("--floor", action="store_true", help="what single charges tell at all, that table alone")
+    parser.add_argument("--folds", action="store_true", help="errors on training and validation cells, in folds")
     given = parser.parse_args()
-    spec = HealthSpec(windows="any", charge_rate=True)
+    spec = HealthSpec(windows="any", charge_rate=True, draws=DRAWS)
     fleet = read_corpus(given.corpus, DATASETS)
     if not given.floor:
         coverage(fleet, spec)
     if given.coverage:
         return
     teacher = open_model(given.teacher).network if given.teacher else None
-    settings = DistillSettings(blends=0)
-    fit = replace(settings.fit, epochs=given.epochs, patience=given.epochs, samples_per_epoch=given.samples)
+    settings = DistillSettings(blends=0, weights={"soh": 4.0})
+    fit = replace(settings.fit, epochs=given.epochs, patience=given.epochs, samples_per_epoch=given.samples, noise=0.0,
+                  keep="last", seed=given.seed, batch_size=128)  # fmt: skip
     windows = health_windows(fleet, replace(spec, draws=1) if given.floor else spec)
     with tempfile.TemporaryDirectory() as cache:
-        study = Study(windows, teacher, tuple(given.kind or KINDS), 1, replace(settings, fit=fit), Path(cache))
+        study = Study(windows, teacher, tuple(given.kind or SETTINGS), 1, replace(settings, fit=fit), Path(cache))
         if given.floor:
             floor(study, spec, fleet)
         else:
-            error_table(study, spec)
+            train, val, _ = study.parts
+            held_out(study, folds_of(train.join(val).cells, datasets=False) if given.folds else None)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,10 @@ class Row:
         if self.refusal:
             return f"| {self.file} | {self.refusal} |"
         same = [row.engine for row in self.equalities if row.values and not row.mismatches]
-        sizes = " | ".join(f"{one['flash']:,} / {one['ram']:,} | {one['instructions']:,}" for one in self.figures)
+        sizes = " | ".join(
+            f"{one['flash']:,} / {one['ram']:,} | {one['instructions']:,}" if one else "too large | "
+            for one in self.figures
+        )
         compared = f"{self.own.values:,} in {len(same)} engines"
         return f"| {self.file} | {self.outcome} | {self.rounding} | {compared} | {sizes} |"
 
@@ -83,7 +86,7 @@ def measured(graph: IntGraph) -> list[dict[str, int]]:
     """Flash and RAM in bytes and instructions of one window, on each core by gcc."""
     report = bench(graph, TARGETS, Options(compilers=("gcc",)))
     require_good([report])
-    return [row.figures for row in report.rows if row.figures]
+    return [row.figures or {} for row in report.rows]
 
 
 def table(rows: Sequence[Row]) -> str:

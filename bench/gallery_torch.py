@@ -271,4 +271,4 @@ def torch_entries() -> Iterator[Entry]:
     )
     yield module("tcn-gated-weight-norm", "SOC", Gated)
     yield module("two-branches", "temperature", TwoBranches)
-    yield module("attention", "RUL", Attention, refused="multiplies two layers")
+    yield module("attention", "RUL", Attention, refused="multiplies matrices of two layers")

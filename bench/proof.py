@@ -28,11 +28,14 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "proof.md"
 BEGIN, END = "<!-- proofs -->", "<!-- /proofs -->"
 SHORT = ("push", "step", "rest")
 """What ``--short`` runs, ``push`` from a few states only."""
-DEFINES = {"resistance": ("EDGEBAT_RESISTANCE=1",)}
+ANY_WINDOW = ("EDGEBAT_ANY_WINDOW=1",)
+DEFINES = {"resistance": ("EDGEBAT_RESISTANCE=1",)} | {
+    f"any_{name}": ANY_WINDOW for name in ("push", "step", "restore", "check")
+}
 """How the sources of a proof are compiled."""
 DIVISION = "edgebat_bms_quotient"
 """What is a division to all proofs but its own."""
-TRUSTED = re.compile(rf"Frama_C_\w+|proof_require|{DIVISION}")
+TRUSTED = re.compile(rf"Frama_C_\w+|proof_require\w*|{DIVISION}")
 """Functions whose specification Eva may take instead of their code."""
 OPTIONS = (
     *("-machdep", "gcc_x86_32", "-c11", "-eva", "-eva-no-show-progress", "-eva-no-results"),

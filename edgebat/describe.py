@@ -13,24 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from edgebat.arrays import open_npy
+from edgebat.cells import packed_count
 from edgebat.data.readers import reader_of
+from edgebat.data.readers.text import column_names
 from edgebat.errors import DataError, EdgebatError, ModelFileError
 from edgebat.files import Json
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import Foreign, foreign_of, graph_ground, graph_interval, synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
-from edgebat.paths import recipes_dir, shipped
+from edgebat.paths import recipes_dir, shipped, targets_dir, teachers_dir
 from edgebat.user_units import UserBorder, user_border_of
 
 INT8 = (".ebat", ".tflite", ".onnx")
 NETWORKS = (".pt2", ".keras", ".h5")
+"""Files that are float networks by their ending; TFLite and ONNX files may be."""
 FORMS = {".pt2": b"PK", ".keras": b"PK", ".h5": b"\x89HDF\r\n\x1a\n"}
 """How files of networks begin."""
-"""Files that are float networks by their ending; TFLite and ONNX files may be."""
 HEAD_BYTES = 1 << 16
-CYCLER_WORDS = ("volt", "current", "curr", "capacity", "ecell", "amp")
-"""Parts of the column names that cycler files have, whoever wrote them."""
+LOOKED_AT = 20
+"""Files of a folder of which one must be a cycler file for the folder to be one of cycler files."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Description:
         lines = [f"{self.path}: {self.what}", f"use: {self.use}"]
         for title, values in self.details.items():
             if isinstance(values, Mapping):
-                lines += [f"{title}:", *(f"  {name} = {value}" for name, value in values.items())]
+                lines += [f"{title}:", *(f"  {name} = {_shown(name, value)}" for name, value in values.items())]
             elif isinstance(values, list):
                 lines += [f"{title}:", *(f"  {value}" for value in values)]
             else:
@@ -63,6 +65,11 @@ class Description:
         return {"path": str(self.path), "kind": self.kind, "what": self.what, "use": self.use, **self.details}
 
 
+def _shown(name: str, value: Any) -> Any:
+    """The cells that a model has seen are packed; a reader wants their number."""
+    return f"{packed_count(value)} cells" if name == "seen" and isinstance(value, str) else value
+
+
 def info_text(path: str, *, as_json: bool = False, rounding: str = "auto") -> str:
     """What ``edgebat info`` prints. Raises EdgebatError for a file that is missing, damaged or of no kind known."""
     found = describe(path, rounding)
@@ -70,17 +77,20 @@ def info_text(path: str, *, as_json: bool = False, rounding: str = "auto") -> st
 
 
 def describe(path: str | Path, rounding: str = "auto") -> Description:
-    """What lies at ``path``, or the shipped recipe or student of that name; rounding: as `load_model` takes it.
+    """What lies at ``path``, or the shipped recipe, student, target or teacher of that name.
 
-    Raises EdgebatError.
+    rounding: as `load_model` takes it. Raises EdgebatError.
     """
     given = shipped(path)
-    recipe = recipes_dir() / f"{given}.yaml"
-    if not given.exists() and given.parent == Path() and recipe.is_file():
-        return _yaml(recipe, str(given))
     if not given.exists():
+        for folder in (recipes_dir(), targets_dir()):
+            if given.parent == Path() and (named := folder / f"{given}.yaml").is_file():
+                return _yaml(named, str(given))
+        if not given.is_absolute() and (teacher := teachers_dir() / f"{given}.safetensors").is_file():
+            return _safetensors(teacher)
         raise ModelFileError(
-            f"there is no model file {given}, nor another file or folder; after a run models lie in runs/<recipe>/models"
+            f"there is no model file {given}, nor another file or folder; after a run models lie in runs/<recipe>/models, "
+            "ready ones are named by edgebat zoo list"
         )
     if given.is_dir():
         return _folder(given)
@@ -246,7 +256,7 @@ def _yaml(path: Path, name: str) -> Description:
 
 
 def _folder(path: Path) -> Description:
-    """A run, a corpus, results over logs, or a folder with one model."""
+    """A run, a corpus, results over logs, a folder with one model, or one of cycler files."""
     if (path / "config.yaml").is_file() and (path / "steps").is_dir():
         done = sorted(record.stem for record in (path / "steps").glob("*.json"))
         report = path / "report.html"
@@ -273,11 +283,24 @@ def _folder(path: Path) -> Description:
         return describe(model_file(path))
     except ModelFileError:
         names = sorted(entry.name for entry in path.iterdir())
+        if any(_is_cycler_file(path / name) for name in names[:LOOKED_AT]):
+            return Description(
+                path, "cycler files", f"folder of {len(names)} files, cycler files among them",
+                f"edgebat data add {_quoted(path)} --out CORPUS --nominal-ah AH makes a corpus of them; "
+                f"edgebat predict MODEL {_quoted(path)} --out RESULTS --nominal-ah AH takes each for the log of one cell",
+            )  # fmt: skip
         shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
         raise ModelFileError(
             f"{path} is a folder, but neither a run (config.yaml, steps/), nor a corpus (cells.csv), nor one with a single "
-            f"model; it holds: {shown or 'nothing'}"
+            f"model, nor one of cycler files; it holds: {shown or 'nothing'}"
         ) from None
+
+
+def _is_cycler_file(path: Path) -> bool:
+    try:
+        return path.is_file() and describe(path).kind == "cycler"
+    except EdgebatError:
+        return False
 
 
 def _measurements(path: Path) -> Description:
@@ -305,12 +328,12 @@ def _measurements(path: Path) -> Description:
         )
     if {"cycle", "capacity_ah"} <= set(names):
         return Description(path, "history", "capacity history, a capacity per cycle", f"{predict}, of a forecast model")
-    if any(word in name for name in names for word in CYCLER_WORDS):
-        return Description(path, "cycler", f"cycler file, {len(names)} columns: {', '.join(names)[:200]}",
+    if columns := column_names(text or ""):
+        return Description(path, "cycler", f"cycler file, {len(columns)} columns: {', '.join(columns)[:200]}",
                            f"{predict}; columns with other names: --map current=I_mA:1e-3")  # fmt: skip
     raise ModelFileError(
-        f"{path} is of no kind that edgebat knows by its name and first line: models end in .ebat, .tflite or .onnx, "
-        "teachers in .safetensors, recipes and targets in .yaml; a cycler file names voltage and current in its first line"
+        f"{path} is of no kind that edgebat knows by its name and first lines: models end in .ebat, .tflite or .onnx, "
+        "teachers in .safetensors, recipes and targets in .yaml; a cycler file names voltage and current above its samples"
     )
 
 
@@ -320,4 +343,7 @@ def _head(path: Path) -> str | None:
         head = stream.read(HEAD_BYTES)
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return head.decode("utf-16", errors="ignore")
-    return None if b"\0" in head else head.decode("utf-8-sig", errors="replace")
+    text = head.decode("utf-8-sig", errors="replace")
+    if "\ufffd" in text[:-1]:  # the last character may be cut
+        text = head.decode("cp1252", errors="replace")
+    return None if b"\0" in head else text

@@ -53,7 +53,7 @@ class Border:
         shape = self.file_shape
         if x.shape == shape:
             x = x[None]
-        if x.shape[1:] not in (shape, (int(np.prod(shape)),)) or x.dtype.kind not in "biuf":
+        if x.shape[1:] not in (shape, (int(np.prod(shape)),)) or x.dtype.kind not in "biuf" or not len(x):
             raise DataError(
                 f"the array is {x.dtype} {list(x.shape)}; this model reads [N, {', '.join(map(str, shape))}] numbers"
             )

@@ -126,6 +126,19 @@ class Domain:
 
 
 @dataclass(frozen=True)
+class Starts:
+    """Where windows begin of a model that reads charges through any: ``count`` voltages from its lowest level on."""
+
+    count: int
+    step_mv: int
+    """From one to the next."""
+    next: int
+    """Where a window ends the one begins that is so many starts further on; 0: none does."""
+    max_age: int
+    """Cycles; an older row is not read."""
+
+
+@dataclass(frozen=True)
 class Ground:
     """All of it."""
 

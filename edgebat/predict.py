@@ -17,7 +17,7 @@ import numpy as np
 from edgebat.arrays import Bool, FloatArray, Int64, open_npy
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import first_row
-from edgebat.errors import DataError, OutsideGround
+from edgebat.errors import DataError, ModelFileError, OutsideGround
 from edgebat.files import Json
 from edgebat.foreign import border_of, predict_array
 from edgebat.graph import IntGraph
@@ -122,10 +122,12 @@ def _ready_windows(path: Path, shape: tuple[int, ...], how: FileOptions) -> File
     """The windows in a file that holds nothing else; None for any other file."""
     if path.suffix == ".npy":
         try:
-            x = open_npy(path).astype(np.float64)
+            x = open_npy(path)
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{path} cannot be read as an array of windows: {error}") from None
-        return FileInputs(x, np.arange(len(x) if x.ndim else 0, dtype=np.int64))
+        if x.dtype.kind not in "biuf" or not x.size or not x.ndim:
+            raise DataError(f"{path} holds {x.dtype} {list(x.shape)}; windows are numbers [N, T, C], N >= 1")
+        return FileInputs(x.astype(np.float64), np.arange(len(x), dtype=np.int64))
     if reader_of(path):
         return None
     header = first_row(path)
@@ -211,6 +213,8 @@ def predict_text(
 ) -> str:
     """What ``edgebat predict`` prints. Raises ModelFileError or DataError; OutsideGround, with the text, when no window of
     the file is one that a device would answer."""
+    if shipped(data).suffix in (".ebat", ".tflite", ".onnx"):
+        raise ModelFileError(f"{data} is a model, where a file of measurements belongs: edgebat predict MODEL FILE")
     graph = load_model(model, rounding)
     if border := border_of(graph):
         return predict_array(graph, border, Path(data), last=last, as_json=as_json)

@@ -42,7 +42,7 @@ class UserBorder:
             raise DataError(f"the array holds {x.dtype}; this model reads numbers")
         x = x[None] if x.shape == self.file_shape else x
         allowed = (self.file_shape, (int(np.prod(self.file_shape)),), *([] if self.transposed else [shape]))
-        if x.ndim < 2 or x.shape[1:] not in allowed:
+        if x.ndim < 2 or x.shape[1:] not in allowed or not len(x):
             raise DataError(
                 f"the array has shape {list(x.shape)}; it reads [N, {', '.join(map(str, self.file_shape))}] numbers"
             )

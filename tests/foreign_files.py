@@ -128,7 +128,9 @@ def mean(rng: np.random.Generator) -> bytes:
     ][int(rng.integers(3))]  # fmt: skip
     x = file.tensor("x", shape, "int8", scale=(sx := draw_scale(rng)), zero_point=draw_zero(rng))
     axis = file.tensor("axis", (len(axes),), "int32", data=np.array(axes, np.int32))
-    y = file.tensor("y", (1, channels), "int8", scale=near(rng, sx, 0.1, 1.2), zero_point=draw_zero(rng))
+    # Ratios at which many sums lie at halves: there the order of the float32 factors tells.
+    sy = near(rng, sx, 0.1, 1.2) if rng.integers(2) else float(np.float32(sx / rng.choice([0.625, 0.8, 1.25])))
+    y = file.tensor("y", (1, channels), "int8", scale=sy, zero_point=draw_zero(rng))
     file.operator("MEAN", 2, [x, axis], y, "ReducerOptions", {"keep_dims": False})
     return file.bytes([x], y)
 
@@ -354,6 +356,16 @@ def moves(rng: np.random.Generator) -> bytes:
     return file.bytes([x], y)
 
 
+def x_squared(rng: np.random.Generator) -> bytes:
+    """One value times itself, which XNNPACK takes as a function of it."""
+    file, shape = FileOfOthers(), (1, int(rng.integers(2, 40)), int(rng.integers(1, 5)))
+    x = file.tensor("x", shape, "int8", scale=(sx := draw_scale(rng)), zero_point=draw_zero(rng))
+    sy = float(np.float32(sx * sx * rng.choice([40.0, 20.0, 33.3, 64.0])))
+    y = file.tensor("y", shape, "int8", scale=sy, zero_point=draw_zero(rng))
+    file.operator("MUL", 2, [x, x], y, "MulOptions", {"activation": 0})
+    return file.bytes([x], y)
+
+
 OPERATORS: dict[str, Maker] = {
     "dense": dense, "convolution": convolution, "depthwise": depthwise, "mean": mean, "average_pool": average_pool,
     "quantize": _of_one_value("QUANTIZE", None, "QuantizeOptions"), "tanh": _of_one_value("TANH", (2.0**-7, 0)),
@@ -364,7 +376,7 @@ OPERATORS: dict[str, Maker] = {
     "padded_max_pool": padded_pool("MAX_POOL_2D"), "padded_average_pool": padded_pool("AVERAGE_POOL_2D"),
     "softmax": softmax, "swish": swish, "sliced": sliced, "relu": _of_one_value("RELU"), "relu6": _of_one_value("RELU6"),
     "hard_swish": _of_one_value("HARD_SWISH"), "difference": difference, "taken_off": taken_off, "gate": gate,
-    "moves": moves, "abs": _of_one_value("ABS"),
+    "moves": moves, "abs": _of_one_value("ABS"), "x_squared": x_squared,
 }  # fmt: skip
 """A file of one operator, by a word for it."""
 
@@ -388,8 +400,26 @@ def _in_float(kind: str) -> Maker:
     return make
 
 
+def parts_in_float(rng: np.random.Generator) -> bytes:
+    """A part of a layer in float32: converters leave it where parts got other scales than the whole, as an LSTM's gates."""
+    file, scale = FileOfOthers(), draw_scale(rng)
+    zero = draw_zero(rng)
+    x, turned = (file.tensor(name, (1, *shape), "int8", scale=scale, zero_point=zero)
+                 for name, shape in (("x", (256,)), ("turned", (8, 32))))  # fmt: skip
+    shape = file.tensor("shape", (3,), "int32", data=np.array([1, 8, 32], np.int32))
+    axis = file.tensor("axis", (), "int32", data=np.array(2, np.int32))
+    real, a, b = (file.tensor(name, (1, 8, width), "float32") for name, width in (("real", 32), ("a", 16), ("b", 16)))
+    y = file.tensor("y", (1, 8, 16), "int8", scale=near(rng, scale), zero_point=draw_zero(rng))
+    file.operator("RESHAPE", 1, [x, shape], turned, "ReshapeOptions")
+    file.operator("DEQUANTIZE", 2, [turned], real, "DequantizeOptions")
+    file.operator("SPLIT", 1, [axis, real], [a, b], "SplitOptions", {"num_splits": 2})
+    file.operator("QUANTIZE", 1, [(a, b)[int(rng.integers(2))]], y, "QuantizeOptions")
+    return file.bytes([x], y)
+
+
 LITERT_ONLY: dict[str, Maker] = {
-    "exp": _of_one_value("EXP"), "log": _of_one_value("LOG"), "negative": _in_float("NEG"), "square": _in_float("SQUARE"),
+    "parts": parts_in_float, "exp": _of_one_value("EXP"), "log": _of_one_value("LOG"), "negative": _in_float("NEG"),
+    "square": _in_float("SQUARE"),
 }  # fmt: skip
 """Likewise, of operators that TFLite Micro has in float32 only."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def run_add(
 
 def _lines(result: Added, corpus: Path, dry_run: bool) -> list[str]:
     lines = [f"{len(result.sources)} files" + (f", {len(result.duplicates)} duplicates" if result.duplicates else "")]
-    for guess, names in result.guesses.items():
+    for guess, names in counted_together(result.guesses).items():
         lines.append(f"  guessed: {guess}  ({len(names)} of {len(result.sources)} files)")
     lines += [f"  duplicate: {name} is {same}" for name, same in list(result.duplicates.items())[:10]]
     lines += [f"  left out: {name}: {why}" for name, why in result.left_out.items()]
@@ -62,6 +63,20 @@ def _lines(result: Added, corpus: Path, dry_run: bool) -> list[str]:
         lines.append(f"corpus {corpus}: {len(read_corpus(corpus).keys)} cells; report {corpus / 'report.html'}")
         lines += _next(corpus)
     return lines
+
+
+def counted_together(guesses: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Guess -> names of files, those that differ in how often alone as one: ``starts anew 3 to 9 times``."""
+    alike: dict[tuple[str, ...], list[tuple[str, Sequence[str]]]] = {}
+    for guess, names in guesses.items():
+        before, count, after = [*re.split(r"(\d+)(?= times\b)", guess, maxsplit=1), "", ""][:3]
+        alike.setdefault((before, after), []).append((count, names))
+    together: dict[str, list[str]] = {}
+    for (before, after), found in alike.items():
+        counts = sorted((count for count, _ in found), key=lambda count: int(count or 0))
+        often = counts[0] if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+        together[f"{before}{often}{after}"] = [name for _, names in found for name in names]
+    return together
 
 
 def _next(corpus: Path) -> list[str]:

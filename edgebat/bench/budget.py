@@ -10,8 +10,9 @@ and the same inputs and outputs. Size and time do not depend on the weights; acc
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,28 @@ from edgebat.simulate.measure import Measurement, measure
 from edgebat.simulate.targets import Budget, Target, load_target
 from edgebat.verify.inputs import random_inputs
 
+BYTES = {"": 1, "k": 1024, "m": 1024**2}
+MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3}
 USUAL = {"mlp": (32, 16), "cnn": (8, 16), "lstm": (16,), "gru": (16,)}
 """Widths of the usual student of each family."""
 _SCALES = (1.0, 0.75, 0.5, 0.25, 0.125)
+
+
+def amount(text: str, units: Mapping[str, float], option: str) -> float | None:
+    """``8k`` in bytes or ``2ms`` in milliseconds; None for an empty text. Raises TargetError."""
+    if not text:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
+    if not found or found[2] not in units or not float(found[1]):
+        shown = ", ".join(f"2{unit}" for unit in units)
+        raise TargetError(f"{option} {text!r} is no amount; give one such as {shown}")
+    return float(found[1]) * units[found[2]]
+
+
+def size(text: str, option: str) -> int | None:
+    """Bytes, of a text such as ``8k``; None for an empty one. Raises TargetError."""
+    found = amount(text, BYTES, option)
+    return None if found is None else int(found)
 
 
 @dataclass(frozen=True)

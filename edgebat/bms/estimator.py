@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from edgebat.bms.fusion import HUNDRED_PERCENT, ODD_ROWS, UNKNOWN_SIGMA, WINDOW_SIGMA, Ageing, By, Fusion, rescaled
 from edgebat.bms.resistance import SAVED_BYTES, Resistance, ResistanceConfig
 from edgebat.bms.rest import OcvTable, RestWitness, average
 from edgebat.bms.results import Result, Source, Status
+from edgebat.bms.rows import AnyRows, Rows
 from edgebat.bms.saved import read_state, write_state
 from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsModel, health_model
 from edgebat.graph import IntGraph
-from edgebat.runtime import Engine, outputs_in_units, quantize_input
+from edgebat.runtime import Engine, outputs_in_units
 from edgebat.runtime.refusal import outside_domain
+from edgebat.tasks.health.any_counter import AnyWindowCounter
 from edgebat.tasks.health.charge_counter import ChargeCounter
 from edgebat.tasks.health.charge_types import (
     LEAST_SOH_CPCT,
     MOST_SOH_CPCT,
     PER_MAH,
-    UINT16_MAX,
     UINT32_MAX,
     UNKNOWN,
     ChargeEnd,
@@ -36,8 +35,6 @@ from edgebat.tasks.health.charge_types import (
 __all__ = ["ChargeEnd", "Config", "Estimator", "Result", "Sample", "Source", "Status"]
 
 MS_PER_H = 3_600_000
-GAPS = 10
-"""From one charge to the next, times what the training data had, in equivalent full cycles: a cell ages by what flows."""
 BLIND_SIGMA = 300
 """A model that was not given a temperature, 0.01 %."""
 STALE_S = 15_552_000
@@ -78,9 +75,9 @@ class Estimator:
         self.fusion = Fusion(Ageing(config.rated_cycles, self.model.eol_cpct))
         self._graph, self._engine = graph, Engine(graph)
         self._slices, self.slice = slices, 0
-        self.window: list[list[int]] = []
-        """Quantized rows, the oldest first, at most ``model.context``."""
-        self.span = self.row_efc = self.row_cycle = self.row_ppm = self.window_ppm = self.odd_cpct = 0
+        starts = self.model.starts
+        self.rows = Rows(graph, self.model) if starts is None else AnyRows(graph, self.model, starts.max_age)
+        self.row_efc = self.row_cycle = self.row_ppm = self.window_ppm = self.odd_cpct = 0
         self.row_blind = False
         self.estimate_cycle = self.estimate_s = 0
         self.rul = UNKNOWN
@@ -104,7 +101,11 @@ class Estimator:
 
     def begin_counting(self) -> None:
         """A new counter of samples."""
-        self.counter = ChargeCounter(self.model.level_uv, self.config, self.model.limits)
+        model = self.model
+        if model.starts is None:
+            self.counter = ChargeCounter(model.level_uv, self.config, model.limits)
+        else:
+            self.counter = AnyWindowCounter(model.level_uv, self.config, model.limits, starts=model.starts)
         if self.ocv is not None:
             self.counter.follow_rest = RestWitness(self.ocv, self.counter, self._learn_rest).follow
         self.resistance: Resistance | None = None
@@ -148,7 +149,8 @@ class Estimator:
     def forget_window(self) -> None:
         """The charges of the window, and what the model made of them."""
         counter = self.counter
-        self.window, self.span, self.slice, self.window_ppm = [], 0, 0, 0
+        self.rows.forget()
+        self.slice = self.window_ppm = 0
         self.row_efc = self.row_cycle = self.estimate_cycle = self.estimate_s = 0
         self.rul = UNKNOWN
         self.fusion.odd_rows = counter.failed = 0
@@ -196,20 +198,17 @@ class Estimator:
         self.slice = 0
         self._revision += 1
         self.row_ppm = min(sum(counter.row), UINT32_MAX)
-        rows = zip(self.model.low_ppm, self._row(), self.model.high_ppm, strict=True)
+        rows = zip(self.model.low_ppm, self.rows.measured(counter), self.model.high_ppm, strict=True)
         self.outside = cold or not all(low <= value <= high for low, value, high in rows)
         if not self.outside:
             counter.failed = 0
-            self._append_row()
-            self.slice = int(len(self.window) == self.model.context and not self.corrupt)
+            self.rows.append(counter, self.row_efc, self.row_cycle)
+            self.row_cycle, self.row_efc = counter.cycle, counter.efc
+            self.slice = int(not self.rows.missing and not self.corrupt)
         else:
             counter.failed = min(counter.failed + 1, 255)
             if not cold:
                 self._learn_odd()
-
-    def _row(self) -> list[int]:
-        """The finished row, [columns]."""
-        return [*self.counter.row, self.counter.row_rate_mc][: self.model.columns]
 
     def _judge_temperature(self) -> bool:
         """Whether the model does not know a row's temperature: its mean, else the last that there was. A model may know no
@@ -236,20 +235,8 @@ class Estimator:
         if of_three == 0:
             fusion.learn(By.WINDOW, self.odd_cpct, WINDOW_SIGMA)
 
-    def _append_row(self) -> None:
-        counter, model = self.counter, self.model
-        gap = counter.efc - self.row_efc
-        if gap > 4 * GAPS * model.max_gap:
-            self.window = []
-        left = self.span // model.context if len(self.window) == model.context else 0
-        self.span = min(self.span - left + gap, UINT16_MAX) if self.window else 0
-        row = np.array(self._row(), dtype=np.int64)
-        quantized = quantize_input(self._graph, np.broadcast_to(row, (1, model.context, model.columns)))[0, 0]
-        self.window = [*self.window, [int(v) for v in quantized]][-model.context :]
-        self.row_cycle, self.row_efc = counter.cycle, counter.efc
-
     def _take_over(self) -> None:
-        x = np.array(self.window, dtype=np.int8)[None]
+        x = self.rows.input()[None]
         if outside_domain(self._graph, x)[0]:
             self.outside = True
             return
@@ -277,8 +264,8 @@ class Estimator:
         unless given. Half the window lies in the past; one that reaches
         back further than usual is worse by what was lost since."""
         fusion, known = self.fusion, self.model.sigma_cpct if sigma_cpct is None else sigma_cpct
-        late = max(self.span - 8 * self.model.context, 0) // 2
-        self.window_ppm = self.row_ppm
+        late = max(self.rows.span - 8 * self.model.context, 0) // 2
+        self.window_ppm = self.row_ppm if self.rows.comparable else 0
         fusion.odd_rows = 0
         fusion.evidence[By.WINDOW].cpct = UNKNOWN
         terms = (
@@ -331,6 +318,11 @@ class Estimator:
             self.published += max(-steps, min(steps, left))
             self.slew %= MS_PER_H
             self._revision += 1
+
+    @property
+    def window(self) -> list[list[int]]:
+        """Quantized rows, the oldest first, at most ``model.context``."""
+        return self.rows.kept
 
     @property
     def has_estimate(self) -> bool:
@@ -388,7 +380,7 @@ class Estimator:
             revision=self.revision,
             points_cpct=tuple([*points, *[UNKNOWN] * POINTS_MAX][:POINTS_MAX]),
             points=len(points),
-            warmup=0 if speaks else min(self.model.context - len(self.window), 255),
+            warmup=0 if speaks else min(self.rows.missing, 255),
             status=self._status(),
             source=source,
             charge=self.counter.ended,

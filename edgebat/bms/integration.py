@@ -9,7 +9,8 @@ from edgebat.bms.a2l import a2l_text
 from edgebat.bms.can import FIRST_ID, dbc_text
 from edgebat.bms.resistance import MOST_UOHM, ResistanceConfig
 from edgebat.errors import MissingExtra, ToolError
-from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, UNKNOWN, health_model
+from edgebat.formats.c.any_window import starts_text
+from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, UNKNOWN, BmsModel, health_model
 from edgebat.graph import IntGraph
 from edgebat.tasks.health.charge_types import Config
 
@@ -113,7 +114,6 @@ config EDGEBAT_{upper}_DISCHARGE_POSITIVE
 def checklist_text(graph: IntGraph, name: str, nominal_mah: int, *, measure: bool = True) -> str:
     """The steps from the exported folder to a trusted value on CAN, with this model's numbers."""
     model = health_model(graph)
-    low, high = model.level_uv[0] / 1e6, model.level_uv[-1] / 1e6
     sigma = "not known" if model.sigma_cpct == UNKNOWN else f"{model.sigma_cpct / 100:.2f} points (validation cells)"
     any_temperature = (model.min_ddegc, model.max_ddegc) == ANY_TEMPERATURE_DDEGC
     temperature = "not known" if any_temperature else f"{model.min_ddegc / 10:g} to {model.max_ddegc / 10:g} degC"
@@ -127,13 +127,11 @@ Model fingerprint {model.fingerprint:08X}. Figures are for a cell of {nominal_ma
 
 ## Does it fit your battery?
 
-- [ ] The cell is charged at constant current through {low:g} to {high:g} V, at least now and then; {model.context} such
-      charges, a few full cycles apart ({model.max_gap} in training; {10 * model.max_gap} at most, with a larger error),
-      make an estimate.
+{_windows(model)}
 - [ ] The charging current inside the window stays within 5 % of its middle, or within C/40, averaged over some eight
       samples: noise of the current sensor of up to 3 % of the charging current passes.
 - [ ] `reference_mAh` is what the model calls 100 % ({model.soh_reference} capacity): counting and model share one scale.
-- [ ] A pause or a restart inside the window costs that charge; the next one counts.
+{_pauses(model)}
 - [ ] The chemistry is one of the training cells'. Temperature of the training cells: {temperature}.
       Error to expect: {sigma}.
 - [ ] 100 % SOH means {model.soh_reference} capacity; end of life is {model.eol_cpct / 100:g} %.
@@ -170,6 +168,26 @@ Model fingerprint {model.fingerprint:08X}. Figures are for a cell of {nominal_ma
 - [ ] The value is for information (QM). No contactor opens on it, no limit is widened by it.
 - [ ] The fallback is configured: full_mV and empty_mV for counting, or rated_cycles of the data sheet.
 """
+
+
+def _windows(model: BmsModel) -> str:
+    low, high = model.level_uv[0] / 1e6, model.level_uv[-1] / 1e6
+    if model.starts is None:
+        return f"""\
+- [ ] The cell is charged at constant current through {low:g} to {high:g} V, at least now and then; {model.context} such
+      charges, a few full cycles apart ({model.max_gap} in training; {10 * model.max_gap} at most, with a larger error),
+      make an estimate."""
+    return f"""\
+- [ ] The cell is charged at constant current through {high - low:g} V {starts_text(model.starts, low)}, at
+      least now and then: one such window makes an estimate, the newest {model.context} that are up to
+      {model.starts.max_age} cycles old make it better. A charge is read once a tenth of nominal has flowed."""
+
+
+def _pauses(model: BmsModel) -> str:
+    if model.starts is None:
+        return "- [ ] A pause or a restart inside the window costs that charge; the next one counts."
+    return """\
+- [ ] A pause or a restart costs the window that is under way, and another tenth of nominal; later windows count."""
 
 
 def _cost(graph: IntGraph, nominal_mah: int) -> str:

@@ -151,7 +151,13 @@ class _Counter:
 
     def __init__(self, board: BoardFirmware) -> None:
         self._board, self._core = board, board.core
-        self._entries = {board.image.address(name): name for name in FUNCTIONS if name in board.image.symbols}
+        # edgebat_init is called by other names where other firmware must not link with it.
+        self._entries = {
+            board.image.address(symbol): name
+            for name in FUNCTIONS
+            for symbol in board.image.symbols
+            if symbol == name or (name == "edgebat_init" and symbol.startswith("edgebat_init_with_"))
+        }
         self._starts = {board.image.address(name) for name in ("vbms_power_on", "vbms_run")}
         self.seen: dict[str, list[tuple[int, int]]] = {name: [] for name in FUNCTIONS}
         self._bottom = board.image.address("stack_bottom")

@@ -46,7 +46,7 @@ from edgebat.bms.can import dbc_text
 from edgebat.bms.integration import integration_files, with_note
 from edgebat.errors import TargetError, require
 from edgebat.files import Json, atomic_write
-from edgebat.formats.c.bms import bms_sources, write_bms
+from edgebat.formats.c.bms import bms_sources, with_options, write_bms
 from edgebat.formats.c.bms_models import forecast_model, health_model
 from edgebat.formats.c.write import CModel, write_c
 from edgebat.graph import IntGraph
@@ -248,9 +248,9 @@ def port_files(
         raise TargetError(
             f"port {port.name}: its C is one file, which holds one model; take another port for a forecast"
         )
-    model, parts = _c_files(graph, name, folders, mode)
+    model, parts = _c_files(graph, name, folders, mode, numbers.options)
     if forecast is not None:
-        parts |= _c_files(forecast, f"{name}_trend", folders, mode)[1]
+        parts |= _c_files(forecast, f"{name}_trend", folders, mode, numbers.options)[1]
     for path, code in adapter_code(adapters).items():
         parts[f"{folders.headers if path.endswith('.h') else folders.estimator}/{path}"] = code
     if port.manifest.amalgamate:
@@ -293,8 +293,10 @@ def _tidy(path: str) -> str:
     return PurePosixPath(path).as_posix()
 
 
-def _c_files(graph: IntGraph, name: str, folders: Folders, mode: str) -> tuple[CModel, dict[str, bytes]]:
-    """Model, kernels, estimator or forecaster, and headers by their paths."""
+def _c_files(
+    graph: IntGraph, name: str, folders: Folders, mode: str, options: Mapping[str, str]
+) -> tuple[CModel, dict[str, bytes]]:
+    """Model, kernels, estimator or forecaster, and headers with these options by their paths."""
     with tempfile.TemporaryDirectory() as folder:
         model = write_c(graph, folder, name, mode=mode)
         written = [*model.files, *write_bms(graph, model, folder)]
@@ -314,7 +316,7 @@ def _c_files(graph: IntGraph, name: str, folders: Folders, mode: str) -> tuple[C
         for included in _INCLUDE.findall(waiting.pop().decode()):
             if included in headers:
                 target, path = headers.pop(included)
-                files[target] = path.read_bytes()
+                files[target] = with_options(path, options)
                 waiting.append(files[target])
     return replace(model, files=[]), files
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from struct import calcsize, pack, unpack, unpack_from
+from struct import calcsize, pack, unpack_from
 from typing import TYPE_CHECKING
 
 from edgebat.bms.fusion import HUNDRED_PERCENT, UNKNOWN_SIGMA, By, Evidence, Fusion, rescaled
@@ -50,7 +50,7 @@ def write_state(estimator: Estimator) -> bytes:
         *(counter.cycle, counter.throughput, counter.swing, counter.count),
         *(fusion.clock_s, estimator.row_cycle, estimator.estimate_cycle, estimator.estimate_s),
         *(counter.anchor_ms, counter.cold_ms, counter.anchor_ma, estimator.window_ppm),
-        *(estimator.published, fusion.ceiling_cpct, estimator.rul, len(estimator.window), estimator.span),
+        *(estimator.published, fusion.ceiling_cpct, estimator.rul, len(estimator.window), estimator.rows.span),
         *(counter.last_mv, estimator.row_efc, counter.rest_ms),
         NO_DDEGC if counter.last_ddegc is None else counter.last_ddegc,
         *(fusion.settled, counter.armed, counter.anchor),
@@ -64,9 +64,7 @@ def write_state(estimator: Estimator) -> bytes:
         body += estimator.resistance.state()
     body += pack("<I", zlib.crc32(body))
     assert len(body) == HEADERS[version]
-    rows = [v & 0xFF for row in estimator.window for v in row]
-    rows += [0] * (model.context * model.columns - len(rows))
-    body += pack(f"<{len(estimator.points)}H", *estimator.points) + bytes(rows)
+    body += pack(f"<{len(estimator.points)}H", *estimator.points) + estimator.rows.saved()
     return body + pack("<I", zlib.crc32(body))
 
 
@@ -111,7 +109,7 @@ def _read_new(estimator: Estimator, saved: bytes, nominal: int) -> int:
     counter.cycle, counter.throughput, counter.swing, counter.count = numbers[:4]
     fusion.clock_s, estimator.row_cycle, estimator.estimate_cycle, estimator.estimate_s = numbers[4:8]
     counter.anchor_ms, counter.cold_ms, counter.anchor_ma, estimator.window_ppm = numbers[8:12]
-    estimator.published, fusion.ceiling_cpct, estimator.rul, rows, estimator.span = numbers[12:17]
+    estimator.published, fusion.ceiling_cpct, estimator.rul, rows, estimator.rows.span = numbers[12:17]
     counter.last_mv, estimator.row_efc, counter.rest_ms, last_ddegc = numbers[17:21]
     counter.last_ddegc = None if last_ddegc == NO_DDEGC else last_ddegc
     fusion.settled, counter.armed = bool(numbers[21]), bool(numbers[22])
@@ -158,13 +156,11 @@ def _read_window(estimator: Estimator, saved: bytes, rows: int) -> None:
     model = estimator.model
     start = HEADERS[saved[3]]
     estimator.points = list(unpack_from(f"<{model.points}H", saved, start))
-    width, begin = model.columns, start + 2 * model.points
-    window = unpack(f"<{width * model.context}b", saved[begin : begin + width * model.context])
-    estimator.window = [list(window[i * width : (i + 1) * width]) for i in range(rows)]
+    estimator.rows.restore(saved, start + 2 * model.points, rows, estimator.row_cycle)
     estimator.counter.cycle_used = rows > 0 and estimator.row_cycle == estimator.counter.cycle
     # An inference that the power cut short begins again.
     done = estimator.has_estimate and estimator.estimate_cycle == estimator.row_cycle
-    estimator.slice = int(rows == model.context and not done)
+    estimator.slice = int(not estimator.rows.missing and not done)
 
 
 def _inherit(estimator: Estimator, reference: int) -> None:

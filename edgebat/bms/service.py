@@ -33,6 +33,7 @@ def _set_use(estimator: Estimator, cycle: int, throughput_mah: int, clock_s: int
     counter.efc = fusion.efc = counter.efc_of(estimator.config.nominal_mah, counter.throughput)
     fusion.clock_s, counter.swing, counter.armed = clock_s, 0, False
     estimator.row_efc = counter.efc
+    estimator.rows.begin_use()
     estimator.estimate_cycle = cycle if estimator.has_estimate else 0
     estimator.row_cycle = cycle if estimator.window or estimator.has_estimate else 0
     estimator.estimate_s = clock_s if estimator.has_estimate else 0

@@ -173,9 +173,9 @@ def config_bytes(config: Config, resistance: ResistanceConfig | None = None) -> 
     return base if resistance is None else base + resistance.to_bytes(c.nominal_mah)
 
 
-def defines_of(resistance: ResistanceConfig | None) -> dict[str, str]:
+def defines_of(graph: IntGraph, resistance: ResistanceConfig | None) -> dict[str, str]:
     """What a firmware is compiled with."""
-    return {} if resistance is None else {"EDGEBAT_RESISTANCE": "1"}
+    return health_model(graph).options | ({} if resistance is None else {"EDGEBAT_RESISTANCE": "1"})
 
 
 def slices_of(graph: IntGraph, mode: str = "balanced") -> int:
@@ -234,7 +234,7 @@ class HostFirmware(Firmware):
         compiler = find_compiler(load_target("host"))
         library = folder / "virtual_bms.so"
         include = [f"-I{path}" for path in _include(folder)]
-        defined = [f"-D{name}={value}" for name, value in defines_of(resistance).items()]
+        defined = [f"-D{name}={value}" for name, value in defines_of(graph, resistance).items()]
         compiler.call(
             ["-std=c99", "-O2", "-shared", "-fPIC", *flags, *defined, *include, *map(str, sources), "-o", str(library)],
             "compile the virtual BMS",
@@ -386,7 +386,7 @@ def build_board(
     def compile_one(source: Path) -> Path:
         output = folder / f"{source.stem}.o"
         flags = [optimize, "-fno-tree-loop-distribute-patterns"] if driver.kind == "gcc" else [optimize]
-        defines = {"VBMS_BOARD": "1"} | defines_of(resistance)
+        defines = {"VBMS_BOARD": "1"} | defines_of(graph, resistance)
         driver.compile(source, output, flags=flags, include=include, defines=defines)
         return output
 

@@ -100,5 +100,6 @@ class Many:
             Console(highlight=False).print(plain(result.text()), soft_wrap=True)
         if len(result.refused) == len(result.records):
             raise EdgebatError(
-                f"none of {len(result.records)} logs could be used; the reasons: {self.out / 'logs.csv'}"
+                f"none of {len(result.records)} logs could be used; the reasons: {self.out / 'logs.csv'}. Each file is "
+                "taken for the log of one cell; files of one cell are joined by edgebat data add"
             )

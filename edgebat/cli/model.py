@@ -51,20 +51,19 @@ class Budget:
             autocompletion=complete.targets,
         ),
     ] = None
-    max_flash: Annotated[int | None, typer.Option("--max-flash", metavar="BYTES", help="instead of the board's")] = None
-    max_ram: Annotated[int | None, typer.Option("--max-ram", metavar="BYTES", help="instead of the board's")] = None
+    max_flash: Annotated[str, typer.Option("--max-flash", metavar="BYTES", help="8k; instead of the board's")] = ""
+    max_ram: Annotated[str, typer.Option("--max-ram", metavar="BYTES", help="1k; instead of the board's")] = ""
     max_ms: Annotated[float | None, typer.Option("--max-ms", metavar="MS", help="time of one inference")] = None
 
     def check(self, graph: IntGraph, mode: str, json_: bool) -> None:
         """Refuse a model that does not fit; says what it needs when it does."""
-        limits = (self.max_flash, self.max_ram, self.max_ms)
-        if self.target is None and any(limit is not None for limit in limits):
+        if self.target is None and (self.max_flash or self.max_ram or self.max_ms is not None):
             raise EdgebatError("--max-flash, --max-ram and --max-ms belong to a board: name it with --target")
         if self.target is not None:
-            from edgebat.bench.budget import check_budget
+            from edgebat.bench.budget import check_budget, size
 
-            flash, ram, ms = limits
-            need = check_budget(graph, self.target, max_flash=flash, max_ram=ram, max_ms=ms, mode=mode)
+            flash, ram = size(self.max_flash, "--max-flash"), size(self.max_ram, "--max-ram")
+            need = check_budget(graph, self.target, max_flash=flash, max_ram=ram, max_ms=self.max_ms, mode=mode)
             print(f"fits {self.target} (simulator): {need}", file=sys.stderr if json_ else sys.stdout)
 
 
@@ -113,9 +112,10 @@ def export(
         typer.Argument(
             metavar="MODEL|RECIPE",
             help=".ebat, .tflite or .onnx; or a recipe",
+            show_default=False,
             autocompletion=complete.models_and_recipes,
         ),
-    ],
+    ] = "",
     *,
     to: Annotated[str, typer.Option("--to", help="formats, joined by commas: c, tflite, onnx, ebat")] = "c,tflite,onnx",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="where the files go")] = Path("exported"),
@@ -133,7 +133,7 @@ def export(
 
       edgebat export runs/demo/models/lstm.ebat --to c --out firmware/soh --name soh
 
-      edgebat export soh.ebat -t cortex-m0plus --max-flash 8000 --max-ms 20
+      edgebat export soh.ebat -t cortex-m0plus --max-flash 8k --max-ms 20
 
       edgebat export soh.ebat --port foxbms --out soh_foxbms --nominal-mah 3500
     """
@@ -146,6 +146,10 @@ def export(
         from edgebat.bms.adapters import list_adapters
 
         return _print_named(list_adapters(), json_)
+    if not model:
+        raise EdgebatError(
+            "edgebat export needs a model file or a recipe; without one it lists: --port list, --adapter list"
+        )
     firmware.check(model)
     if is_recipe(model):
         return run_until("export", model, pipeline, json_)

@@ -22,6 +22,7 @@ from edgebat.formats.roundings import ROUNDINGS
 from edgebat.formats.roundings.softmax import micro_table
 from edgebat.formats.tflite.rules import same_padding
 from edgebat.formats.tflite.write import tflite_bytes, write_tflite
+from edgebat.graph.check import check_name
 from edgebat.graph.model import FloatPool1D, IntGraph, Lut, MeanPool1D, Node, Requant, Softmax
 from edgebat.graph.origin import foreign_of
 from edgebat.graph.store import save_graph
@@ -35,9 +36,10 @@ _WRITERS: dict[str, Callable[[IntGraph, Path], object]] = {
 
 
 def c_name(name: str) -> str:
-    """``name`` as a C identifier: other characters become underscores, ``net_`` goes before what is no letter."""
+    """``name`` as a C identifier: other characters become underscores; ``net_`` goes before what is no letter, and before
+    edgebat's own names."""
     word = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return word if word[:1].isalpha() else f"net_{word}"
+    return f"net_{word}" if not word[:1].isalpha() or re.match(r"edgebat(_|$)", word) else word
 
 
 def export_model(
@@ -60,6 +62,7 @@ def export_model(
         raise RecipeError(f"cannot export to {', '.join(unknown) or 'nothing'}; formats are {', '.join(FORMATS)}")
     if name:
         graph = replace(graph, name=name)
+    check_name(graph.name)
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"{folder} is a file; --out needs a folder, where the files go")
     with tempfile.TemporaryDirectory(prefix="edgebat-") as made:

@@ -15,6 +15,7 @@ from edgebat.graph.arithmetic import INT32_MAX
 from edgebat.graph.model import GRU_SCALE, OPERATORS, IntGraph, Node, Requant, Tensor
 
 MAX_ELEMENTS = 1 << 20  # of one activation: far above any BMS model, far below what could hurt a host
+MAX_NAME = 200
 MAX_NODES = 1024
 MAX_PADDING = 4096
 MAX_SOFTMAX = 1024
@@ -22,8 +23,18 @@ SOFTMAX_FORMS = ("tflm", "litert", "onnxruntime")
 DTYPES = {"int8": (-128, 127), "int16": (-32768, 32767)}
 
 
+def check_name(name: str) -> None:
+    """Refuse a model name that is no name of a file: files are written under it, and it may come from outside."""
+    if not name.strip(". ") or not name.isprintable() or set(name) & set("/\\") or len(name.encode()) > MAX_NAME:
+        raise GraphError(
+            f"model name {name[:60]!r} cannot be the name of a file; allowed: 1 to {MAX_NAME} bytes that can be printed, "
+            "without / and \\, and not dots alone"
+        )
+
+
 def check_graph(graph: IntGraph) -> IntGraph:
     """Return ``graph`` unchanged or raise GraphError naming the node, the value seen and the value allowed."""
+    check_name(graph.name)
     if len(graph.nodes) > MAX_NODES:
         raise GraphError(f"graph {graph.name!r} has {len(graph.nodes)} nodes; at most {MAX_NODES} are allowed")
     for name, tensor in graph.tensors.items():

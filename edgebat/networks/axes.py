@@ -63,8 +63,8 @@ class Axes:
         self.steps: list[Step] = []
         self.roles: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
-        self.made: dict[tuple[str, int], Value] = {}
-        self.vector = 0
+        self.made: dict[tuple[str, Function], Value] = {}
+        self.read_as: set[tuple[int, ...]] = set()
         axes = self._input_axes(channels_first)
         self.input = Value(INPUT, (BATCH, *axes))
 
@@ -120,7 +120,7 @@ class Axes:
         return tuple(self.roles.get(axis, VECTOR if axis == _FLAT else axis) for axis in value.axes)
 
     def shape(self, value: Value) -> tuple[int, ...]:
-        """Sizes of the value's axes in the file; the batch is -1."""
+        """Sizes of the value's axes in the file, with its padding; the batch is -1."""
         if value.step == INPUT:
             inside = {ONE: 1, BATCH: -1, **self.sizes}
             inside |= {self.roles.get(name, VECTOR): size for name, size in self.sizes.items()}
@@ -131,7 +131,25 @@ class Axes:
                 BATCH: -1,
                 **dict(zip((TIME, CHANNELS) if len(own) == 2 else (VECTOR,), own, strict=True)),
             }
-        return tuple(inside[axis] for axis in value.axes)
+        padded = sum(value.pad)
+        labels = self.labels(value) if padded else value.axes
+        return tuple(
+            inside[axis] + (padded if label == TIME else 0) for axis, label in zip(value.axes, labels, strict=True)
+        )
+
+    def require_shape(self, value: Value, declared: Sequence[int | str], batch: int = -1) -> None:
+        """Refuse a value of another shape than the file says; sizes below 1 and names are open. batch: the file's."""
+        own = [batch if axis == BATCH else size for axis, size in zip(value.axes, self.shape(value), strict=True)]
+        known = [size if isinstance(size, int) and size > 0 else -1 for size in declared]
+        while len(own) > len(known) and own[-1] == 1:
+            own.pop()  # [N, 1] stays, where a squeeze makes [N]
+        if len(own) != len(known) or any(
+            -1 not in pair and pair[0] != pair[1] for pair in zip(own, known, strict=True)
+        ):
+            self.fail(
+                f"its result would be {own}, and is {list(declared)} in the file; keep the batch as the first axis of all, "
+                "and give layers that are added or multiplied equal shapes"
+            )
 
     def step(self, name: str) -> Step:
         """The step called ``name``."""
@@ -171,6 +189,21 @@ class Axes:
             )
         return replace(value, axes=labels)
 
+    def along_time(self, value: Value, axis: int) -> Value:
+        """``value`` with its axis number ``axis`` as time, if that is not known yet."""
+        other = self._other_free(value, axis)
+        return value if other is None else self.oriented(value, axis, other)
+
+    def along_channels(self, value: Value, axis: int) -> Value:
+        """``value`` with its axis number ``axis`` as channels, if that is not known yet."""
+        other = self._other_free(value, axis)
+        return value if other is None else self.oriented(value, other, axis)
+
+    def _other_free(self, value: Value, axis: int) -> int | None:
+        labels = self.labels(value)
+        others = [place for place, label in enumerate(labels) if label in FREE and place != axis % len(labels)]
+        return others[0] if labels[axis] in FREE else None
+
     def by_default(self, value: Value) -> Value:
         """``value`` with the roles of its axes decided: time before channels unless a layer said otherwise."""
         if value.step == INPUT and not self.roles and FREE[0] in self.sizes:
@@ -184,6 +217,8 @@ class Axes:
         for value in inputs:
             if value.pad != (0, 0) and not isinstance(layer, kinds.Conv):
                 self.fail("it reads a padded sequence; zeros are for convolutions only. Put the padding before one")
+            if value.step == INPUT:
+                self.read_as.add(self.own_shape(value))
         if min(shape) < 1:
             self.fail(f"its output would have the shape {list(shape)}; the window is too short for this network")
         self.require_finite(*(field for field in vars(layer).values() if isinstance(field, np.ndarray)))
@@ -196,7 +231,7 @@ class Axes:
         function = value.function
         if function is None:
             return value
-        key = (value.step, id(function))
+        key = (value.step, function)
         if key not in self.made and value.parts is not None:
             # Apart, so that the scale is folded and the function fused.
             (a, b), called, compute = value.parts
@@ -209,7 +244,6 @@ class Axes:
             if value.affine is not None:
                 a, b = value.affine
                 layer = kinds.Scale(np.full(shape[-1], a), np.full(shape[-1], b))
-            # The value is kept, so that its function's id stays its own.
             self.made[key] = replace(
                 value, step=self.add_step(layer, [replace(value, pad=(0, 0))], shape, value.source)
             )

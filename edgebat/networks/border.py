@@ -25,6 +25,11 @@ from edgebat.students.spec import INPUT_STEP
 
 MAX_SHIFT = 40
 MULTIPLIER_BITS = 15
+MOST_INTEGER = 1 << 31
+SMALLEST = 1e-9
+"""Largest values of a column that varies."""
+LEVELS = 256
+"""Integers that the spread of a column stands for, at least, when no unit is given."""
 DEFAULT_STEPS = 10_000
 """Integers that the largest value of a column stands for, at least, when no unit is given."""
 
@@ -45,14 +50,14 @@ class Unit:
 def parse_unit(text: str) -> Unit:
     """A unit as "0.001 V", "0.1 degC", "V" or "0.001". Raises RecipeError."""
     match = re.fullmatch(r"\s*([-+.\deE]*)\s*(.*?)\s*", text)
-    assert match is not None
+    number, name = match.groups() if match and text.isprintable() else ("", "")
     try:
-        scale = float(match[1]) if match[1] else 1.0
+        scale = float(number) if number else 1.0
     except ValueError:
         scale = math.nan
-    if not (math.isfinite(scale) and scale > 0) or not (match[1] or match[2]):
+    if not (math.isfinite(scale) and scale > 0) or not (number or name):
         raise RecipeError(f"unit {text!r} is no number above 0 with a name; allowed: '0.001 V', '0.1 degC', '0.01 %'")
-    return Unit(scale, match[2])
+    return Unit(scale, name)
 
 
 def units_of(texts: Sequence[str], values: Array, what: str) -> list[Unit]:
@@ -66,8 +71,12 @@ def units_of(texts: Sequence[str], values: Array, what: str) -> list[Unit]:
     if texts:
         given = [parse_unit(text) for text in texts]
         return given * columns if len(given) == 1 else given
-    largest = np.abs(values.reshape(-1, columns)).max(axis=0)
-    return [Unit(10.0 ** math.floor(math.log10(max(float(v), 1e-12) / DEFAULT_STEPS)), "") for v in largest]
+    flat = values.reshape(-1, columns)
+    largest, spread = np.abs(flat).max(axis=0), np.ptp(flat, axis=0)
+    largest = np.where(largest > 0, np.maximum(largest, 1e-12), 1.0)
+    step = largest / DEFAULT_STEPS
+    step = np.where(spread > largest * 1e-6, np.minimum(step, spread / LEVELS), step)
+    return [Unit(10.0 ** math.floor(math.log10(v)), "") for v in step.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +96,12 @@ def input_border(network: FloatNetwork, x: Array, units: Sequence[Unit], options
     contains zero; elsewhere all columns share one.
     """
     flat = x.reshape(-1, x.shape[-1]).astype(np.float64)
+    for column, (unit, largest) in enumerate(zip(units, np.abs(flat).max(axis=0).tolist(), strict=True)):
+        if largest >= MOST_INTEGER * unit.scale or 0 < largest < SMALLEST:
+            raise RecipeError(
+                f"column {column} of the input reaches {largest:g}, {largest / unit.scale:.3g} of its unit {unit.text}; "
+                f"allowed: {SMALLEST:g} and more, and below {MOST_INTEGER:.3g} of it. Give another unit, or scale the column"
+            )
     network, factor, base = leading_scale(simplified(network))
     network, seen = folded(network), flat * factor + base
     # One integer more is so much more of what the first layer reads.
@@ -136,9 +151,15 @@ def _zero_point(low: Array, high: Array) -> int:
 
 
 def _whole(gain: Array, rounding: np.ufunc) -> tuple[Array, int]:
-    """``gain`` as integers of at most 15 bits with one common shift of 1 to 40."""
+    """``gain`` as integers of at most 15 bits with one common shift of 1 to 40. Raises RecipeError."""
     shift = int(np.clip(MULTIPLIER_BITS - 1 - np.floor(np.log2(gain.max())), 1, MAX_SHIFT))
-    return np.maximum(rounding(gain * 2.0**shift), 1.0), shift
+    whole = rounding(gain * 2.0**shift)
+    if whole.max() > 1 << MULTIPLIER_BITS or not whole.any():
+        size = "larger" if whole.any() else "smaller"
+        raise RecipeError(
+            f"a unit is far {size} than what it is for varies by; give one of which that is 100 to 100000"
+        )
+    return np.maximum(whole, 1.0), shift
 
 
 def _joined(units: Sequence[Unit]) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from edgebat.arrays import Array, Float64
-from edgebat.formats.tflite.rules import same_padding
+from edgebat.formats.tflite.rules import grouped, same_padding
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import BATCH, CHANNELS, FREE, ONE, TIME, VECTOR, Value
 from edgebat.networks.gates import Gates
@@ -42,6 +42,8 @@ class Builder(Gates):
     def scalar(self, value: Value, factor: float, offset: float) -> Value:
         """``factor`` x + ``offset``."""
         self.require_finite(factor, offset)
+        if offset and value.pad != (0, 0):
+            self.fail("it adds to a padded sequence; put the padding directly before the convolution")
         if value.function is not None and value.affine is None:
             return self.function(value, "scale", lambda x: x * factor + offset)
         a, b = value.affine or (1.0, 0.0)
@@ -67,11 +69,7 @@ class Builder(Gates):
                 f"it works with a constant of shape {list(factor.shape)} on {list(shape)}; allowed: one value, or one for "
                 "each channel. Scale each channel by one constant for all time steps"
             )
-        place = varying[0]
-        if labels[place] in FREE:
-            other = next(i for i, label in enumerate(labels) if label in FREE and i != place)
-            value = self.oriented(value, other, place)
-        value = self.settled(value)
+        value = self.settled(self.along_channels(value, varying[0]))
         arrays = [self.reordered(value, array.reshape(-1)) for array in (factor, offset)]
         own = self.own_shape(value)
         name = self.add_step(kinds.Scale(*arrays), [value], own)
@@ -106,13 +104,13 @@ class Builder(Gates):
             )
         b = self.scalar(b, -1.0, 0.0) if what == "sub" else b
         a, b = (self.settled(self.by_default(v)) for v in (a, b))
-        bare = [tuple(label for label in v.axes if label != ONE) for v in (a, b)]
-        if self.own_shape(a) != self.own_shape(b) or bare[0] != bare[1] or a.order != b.order:
+        if self.own_shape(a) != self.own_shape(b) or not self.alike(a, b) or a.order != b.order:
             self.fail(
                 f"it adds {list(self.shape(a))} and {list(self.shape(b))}; sums of layers are of equal shape. Bring both to "
                 "the same time steps and channels, e.g. by a convolution of size 1"
             )
-        return replace(a, step=self.add_step(kinds.Add(), [a, b], self.own_shape(a)))
+        axes = max(a.axes, b.axes, key=len)
+        return replace(a, step=self.add_step(kinds.Add(), [a, b], self.own_shape(a)), axes=axes)
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Values beside each other along ``axis``, which holds channels."""
@@ -138,8 +136,7 @@ class Builder(Gates):
             self.fail("it works along the batch")
         if labels[-1] == ONE and VECTOR in labels:
             value = self.oriented(value, labels.index(VECTOR), len(labels) - 1)
-        elif labels[-1] in FREE:
-            value = self.by_default_last(value)
+        value = self.along_channels(value, -1)
         labels = self.labels(value)
         if labels[-1] not in (CHANNELS, VECTOR):
             self.fail(
@@ -156,12 +153,6 @@ class Builder(Gates):
         name = self.add_step(kinds.Dense(weight, offset.copy()), [value], (*own[:-1], outs))
         return replace(value, step=name, axes=self.labels(value), order=None)
 
-    def by_default_last(self, value: Value) -> Value:
-        """A value whose last axis is channels."""
-        labels = self.labels(value)
-        time = next(i for i, label in enumerate(labels[:-1]) if label in FREE)
-        return self.oriented(value, time, len(labels) - 1)
-
     def conv(self, value: Value, layer: kinds.Conv, time: int, channels: int, groups: int = 1) -> Value:
         """A convolution; weight [O, K, C / groups] along axis ``time``. Its padding is added to zeros before it."""
         value = self.settled(self.oriented(value, time, channels))
@@ -170,15 +161,8 @@ class Builder(Gates):
         if width * groups != c or outs % groups:
             self.fail(f"weights have the shape {list(layer.weight.shape)} in {groups} groups for {c} channels")
         weight, depthwise = layer.weight.astype(np.float64), groups == c == outs and c > 1
-        if depthwise:
-            weight = weight[:, :, 0]
-        elif groups > 1:
-            # Grouped convolutions and depth multipliers as a full one: the same sums, with zeros among the weights.
-            full = np.zeros((outs, kernel, c))
-            for o in range(outs):
-                first = o // (outs // groups) * width
-                full[o, :, first : first + width] = weight[o]
-            weight = full
+        # Grouped convolutions and depth multipliers as a full one: the same sums, with zeros among the weights.
+        weight = weight[:, :, 0] if depthwise else grouped(weight, groups)
         padding = (layer.padding[0] + value.pad[0], layer.padding[1] + value.pad[1])
         if min(padding) < 0:
             self.fail(f"padding {padding}; allowed: 0 or more")
@@ -188,10 +172,7 @@ class Builder(Gates):
 
     def pad(self, value: Value, axis: int, left: int, right: int) -> Value:
         """Zeros before and behind the sequence, for the convolution that follows."""
-        labels = self.labels(value)
-        if labels[axis] in FREE:
-            other = next(i for i, label in enumerate(labels) if label in FREE and i != axis)
-            value = self.oriented(value, axis, other)
+        value = self.along_time(value, axis)
         if self.labels(value)[axis] != TIME or min(left, right) < 0:
             self.fail(
                 f"it pads axis {axis} of {list(self.shape(value))} by {left} and {right}; allowed: zeros along time"
@@ -267,8 +248,7 @@ class Builder(Gates):
         labels = self.labels(value)
         free = [place for place in places if labels[place] in FREE]
         if len(free) == 1:
-            other = next(i for i, label in enumerate(labels) if label in FREE and i != free[0])
-            value = self.oriented(value, free[0], other)
+            value = self.along_time(value, free[0])
         labels = self.labels(value)
         reduced = {labels[place] for place in places}
         if not reduced <= {TIME, ONE}:
@@ -287,11 +267,8 @@ class Builder(Gates):
         """One position of an axis, which leaves: the last time step."""
         axis %= len(value.axes)
         size = self.shape(value)[axis]
+        value = self.along_time(value, axis)
         labels = self.labels(value)
-        if labels[axis] in FREE:
-            other = next(i for i, label in enumerate(labels) if label in FREE and i != axis)
-            value = self.oriented(value, axis, other)
-            labels = self.labels(value)
         axes = tuple(label for place, label in enumerate(labels) if place != axis)
         if labels[axis] == ONE:
             return replace(value, axes=axes)
@@ -312,6 +289,8 @@ class Builder(Gates):
         start, stop = (max(0, v + size) if v < 0 else min(v, size) for v in (start, stop))
         if (start, stop) == (0, size) or size == -1:
             return value
+        if value.pad != (0, 0):
+            self.fail("it takes a part of a padded sequence; leave the padding or the part out")
         if start == size - 1 and stop == size:
             chosen = self.select(value, axis, -1)
             return replace(chosen, axes=(*chosen.axes[:axis], ONE, *chosen.axes[axis:]))
@@ -372,6 +351,7 @@ class Builder(Gates):
         if (
             value.step == INPUT
             and not self.roles
+            and not self.read_as
             and value.function is None
             and len([s for s in inside if s != 1]) <= 2
         ):
@@ -441,6 +421,10 @@ class Builder(Gates):
             self.fail("no layer stands between input and output")
         if labels not in ([BATCH, VECTOR], [BATCH, TIME, CHANNELS]) or value.pad != (0, 0) or value.order is not None:
             self.fail(f"it has the shape {list(self.shape(value))}, channels first; end with [N, F] or [N, T, C]")
+        if len(self.read_as) > 1:
+            self.fail(
+                f"its layers read the input as {' and '.join(map(str, map(list, sorted(self.read_as))))}; use one shape"
+            )
         source = self.by_default(self.input)
         transposed = [label for label in source.axes if label in (TIME, CHANNELS)] == [CHANNELS, TIME]
         needed: set[str] = {value.step}

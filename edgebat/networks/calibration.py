@@ -14,6 +14,8 @@ from edgebat.errors import DataError, require
 from edgebat.networks.layers import FloatNetwork
 
 MOST_WINDOWS = 1 << 16
+MOST_VALUE = 1e12
+"""What a battery measures is smaller in any unit."""
 SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
 X_NAMES, Y_NAMES = ("x", "windows", "inputs", "X"), ("y", "labels", "targets", "Y")
 
@@ -43,6 +45,8 @@ def _checked(array: Array, source: Any) -> Array:
         )
     if not np.isfinite(array).all():
         raise DataError(f"{what} holds NaN or infinity; drop those windows")
+    if (largest := float(np.abs(array.astype(np.float64)).max(initial=0.0))) >= MOST_VALUE:
+        raise DataError(f"{what} holds values up to {largest:.3g}; allowed: below {MOST_VALUE:.0e}. Drop those windows")
     return array.astype(np.float64)
 
 

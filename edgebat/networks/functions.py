@@ -57,9 +57,12 @@ def erf(x: Float64) -> Float64:
     return np.asarray(_erf(x))
 
 
+SELU_ALPHA, SELU_GAMMA = 1.6732632423543772, 1.0507009873554805
+
+
 def selu(x: Float64) -> Float64:
     """SELU with its two published constants."""
-    return np.asarray(1.0507009873554805 * elu(1.6732632423543772)(x))
+    return np.asarray(SELU_GAMMA * elu(SELU_ALPHA)(x))
 
 
 PLAIN: dict[str, Function] = {

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from edgebat.networks import layers as kinds
-from edgebat.networks.axes import CHANNELS, ONE, VECTOR, Axes, Value
+from edgebat.networks.axes import BATCH, CHANNELS, ONE, VECTOR, Axes, Value
 
 
 class Gates(Axes):
@@ -18,8 +18,7 @@ class Gates(Axes):
         if math.prod(self.own_shape(a)) < math.prod(self.own_shape(b)):
             a, b = b, a
         own, gate = self.own_shape(a), self.own_shape(b)
-        bare = [tuple(label for label in v.axes if label != ONE) for v in (a, b)]
-        same = own == gate and bare[0] == bare[1] and a.order == b.order
+        same = own == gate and self.alike(a, b) and a.order == b.order
         aligned = len(a.axes) == len(b.axes) and len(own) == 2 and b.order is None and all(
             other in (ONE, whole) or (other, whole) == (VECTOR, CHANNELS)
             for other, whole in zip(b.axes, a.axes, strict=True)
@@ -32,7 +31,20 @@ class Gates(Axes):
                 f"it multiplies {list(self.shape(a))} and {list(self.shape(b))}; products of layers are of equal shape, or "
                 "of one factor for each channel or each time step"
             )
-        return replace(a, step=self.add_step(kinds.Multiply(), [a, b], own))
+        axes = max(a.axes, b.axes, key=len) if same else a.axes
+        return replace(a, step=self.add_step(kinds.Multiply(), [a, b], own), axes=axes)
+
+    @staticmethod
+    def alike(a: Value, b: Value) -> bool:
+        """Whether values of equal size meet number by number: axes of size 1 in different places would multiply out.
+
+        The batch is one window, so that it may stand where the other one has an axis of size 1.
+        """
+        longest = max(len(a.axes), len(b.axes))
+        first, second = (
+            [ONE] * (longest - len(v.axes)) + [ONE if axis == BATCH else axis for axis in v.axes] for v in (a, b)
+        )
+        return first == second
 
     def rows_of(self, value: Value, layer: kinds.Layer | None, start: int, stop: int) -> Value | None:
         """Outputs [start, stop) of a dense layer or convolution, as a layer of those rows; None of another layer."""

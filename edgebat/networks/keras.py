@@ -16,6 +16,7 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError, require
+from edgebat.formats.tflite.rules import same_padding
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import Value
@@ -86,13 +87,13 @@ class _Reader(RecurrentLayers):
         return self.builder
 
     def network(self, config: Any, weights: Any, name: str) -> FloatNetwork:
-        results = self.model(config, weights, None)
-        return finished(self.build, list(results.values()), name, list(results))
+        names, results = zip(*self.model(config, weights, None), strict=True)
+        return finished(self.build, results, name, names)
 
     # -- models
 
-    def model(self, described: Any, weights: Any, source: Value | None) -> dict[str, Value]:
-        """The outputs of a Sequential or Functional model by name, for ``source`` or for the input of the whole."""
+    def model(self, described: Any, weights: Any, source: Value | None) -> list[tuple[str, Value]]:
+        """The outputs of a Sequential or Functional model with their names, for ``source`` or for the input of the whole."""
         kind, config = described["class_name"], described["config"]
         if kind not in ("Sequential", "Functional", "Model"):
             raise ModelFileError(
@@ -102,7 +103,7 @@ class _Reader(RecurrentLayers):
         layers = config if isinstance(config, list) else config["layers"]
         places = weight_names(layers)
         if kind == "Sequential":
-            return {"y": self.sequential(config, layers, places, weights, source)}
+            return [("y", self.sequential(config, layers, places, weights, source))]
         return self.functional(config, layers, places, weights, source)
 
     def sequential(self, config: Any, layers: Any, names: list[str], weights: Any, source: Value | None) -> Value:
@@ -120,7 +121,7 @@ class _Reader(RecurrentLayers):
 
     def functional(
         self, config: Any, layers: Any, names: list[str], weights: Any, source: Value | None
-    ) -> dict[str, Value]:
+    ) -> list[tuple[str, Value]]:
         inputs, outputs = (ends(config[key]) for key in ("input_layers", "output_layers"))
         if len(inputs) != 1 or not outputs:
             raise ModelFileError(f"{self.what} has {len(inputs)} inputs and {len(outputs)} outputs; {ONE_INPUT}")
@@ -140,16 +141,25 @@ class _Reader(RecurrentLayers):
                     raise ModelFileError(
                         f"{self.what}: layer {name!r} is used {len(nodes)} times; allowed: once. Copy it"
                     )
-                read, arguments = inbound(nodes[0])
+                read, self.arguments, named = inbound(nodes[0])
                 if any(one not in values for one in read):
                     left.append((layer, place))
                     continue
-                self.arguments = arguments
+                self.require_plain(layer, named)
                 values[name] = self.layer(layer, part(weights, place, layer), [values[one] for one in read])
             if len(left) == len(waiting):
                 raise ModelFileError(f"{self.what}: layer {left[0][0].get('name')!r} reads what no layer writes")
             waiting = left
-        return {name: values[name] for name in outputs}
+        return [(name, values[name]) for name in outputs]
+
+    def require_plain(self, layer: Any, named: dict[str, Any]) -> None:
+        """Refuse what a layer is given beside its inputs: states, masks, constants, and the mode of training."""
+        kind = layer["class_name"]
+        where = f"{self.what}: {kind} {layer.get('name', '')!r}"
+        if given := sorted(key for key, value in named.items() if value not in (None, False)):
+            raise ModelFileError(f"{where} is called with {', '.join(given)}; allowed: its inputs alone")
+        if kind != "GetItem" and any(one is not None for one in self.arguments):
+            raise ModelFileError(f"{where} works with constants that are no weights; use Rescaling, or a layer")
 
     def begin(self, shape: Any) -> Value:
         """The input of the whole model."""
@@ -167,10 +177,10 @@ class _Reader(RecurrentLayers):
     def layer(self, described: Any, weights: Any, inputs: list[Value]) -> Any:
         kind, config = described["class_name"], described["config"]
         if kind in ("Sequential", "Functional", "Model"):
-            results = list(self.model(described, weights, inputs[0]).values())
+            results = self.model(described, weights, inputs[0])
             if len(results) != 1:
                 self.build.fail(f"it is a model of {len(results)} outputs within another; allowed: one")
-            return results[0]
+            return results[0][1]
         if kind in _INERT:
             return inputs[0]
         name = config.get("name", described.get("name", ""))
@@ -258,15 +268,11 @@ class _Reader(RecurrentLayers):
 
     def conv(self, config: Any, kernel: Array, bias: Array, x: Value, groups: int) -> Value:
         stride, dilation = (_one(config.get(key, 1)) for key in ("strides", "dilation_rate"))
-        reach = (kernel.shape[1] - 1) * dilation
+        same = same_padding(self.build.shape(x)[-2], kernel.shape[1], stride, dilation)
         padding = config.get("padding", "valid")
-        ends = {"valid": (0, 0), "causal": (reach, 0), "same": (reach // 2, reach - reach // 2)}.get(padding)
+        ends = {"valid": (0, 0), "causal": ((kernel.shape[1] - 1) * dilation, 0), "same": same}.get(padding)
         if ends is None:
             self.build.fail(f"its padding is {padding!r}; allowed: valid, same, causal")
-        if padding == "same" and stride > 1:
-            length = self.build.shape(x)[-2]
-            total = max((-(-length // stride) - 1) * stride + reach + 1 - length, 0)
-            ends = (total // 2, total - total // 2)
         return self.build.conv(x, kinds.Conv(kernel, bias, stride, dilation, ends), *self.places(x), groups)
 
     # -- scales
@@ -329,7 +335,9 @@ class _Reader(RecurrentLayers):
 
     def on_softmax(self, config: Any, weights: list[Array], x: Value) -> Value:
         axis = config.get("axis", -1)
-        return self.build.softmax(x, axis if isinstance(axis, int) else -1)
+        if not isinstance(axis, int) and len(axis) != 1:
+            self.build.fail(f"it is over the axes {axis} together; allowed: one")
+        return self.build.softmax(x, int(_one(axis)))
 
     # -- pooling and shapes
 
@@ -342,8 +350,7 @@ class _Reader(RecurrentLayers):
     def pool(self, config: Any, x: Value, kind: Any) -> Value:
         size = _one(config.get("pool_size", 2))
         stride, length = _one(config.get("strides") or size), self.build.shape(x)[-2]
-        total = max((-(-length // stride) - 1) * stride + size - length, 0) if config.get("padding") == "same" else 0
-        padding = (total // 2, total - total // 2)
+        padding = same_padding(length, size, stride, 1) if config.get("padding") == "same" else (0, 0)
         if kind is kinds.MaxPool:
             return self.build.pool(x, kind(size, stride, padding), *self.places(x))
         return self.build.average(x, (size, stride, padding), self.places(x), zeros=False)
@@ -358,6 +365,8 @@ class _Reader(RecurrentLayers):
         return self.build.flatten(x)
 
     def on_reshape(self, config: Any, weights: list[Array], x: Value) -> Value:
+        if "target_shape" not in config:
+            self.build.fail("it is no layer of Keras, but keras.ops.reshape; use the layer Reshape")
         return self.build.reshape(x, [-1, *self.sized(config["target_shape"], x)])
 
     def sized(self, target: Sequence[int], x: Value) -> list[int]:
@@ -379,11 +388,17 @@ class _Reader(RecurrentLayers):
     def on_getitem(self, config: Any, weights: list[Array], x: Value) -> Value:
         """x[:, -1, :] of a functional model."""
         parts = self.arguments[0] if self.arguments else []
-        for axis, one in reversed(list(enumerate(parts if isinstance(parts, list) else [parts]))):
+        parts = parts if isinstance(parts, list) else [parts]
+        if any(
+            not isinstance(one, int) and (not isinstance(one, dict) or one["class_name"] != "__slice__")
+            for one in parts
+        ):
+            self.build.fail("it takes a part by an ellipsis or with a new axis; write a slice for every axis")
+        for axis, one in reversed(list(enumerate(parts))):
             if isinstance(one, int):
                 x = self.build.select(x, axis, one)
             elif axis:
-                inside = one.get("config", {}) if isinstance(one, dict) else {}
+                inside = one.get("config") or {}
                 start, stop = inside.get("start") or 0, inside.get("stop")
                 if inside.get("step") not in (None, 1):
                     self.build.fail("it takes every so many positions; use a pooling")
@@ -401,8 +416,11 @@ class _Reader(RecurrentLayers):
     def on_subtract(self, config: Any, weights: list[Array], a: Value, b: Value) -> Value:
         return self.build.combine(a, b, "sub")
 
-    def on_multiply(self, config: Any, weights: list[Array], a: Value, b: Value, *more: Value) -> Value:
-        return self.build.combine(a, b, "mul")
+    def on_multiply(self, config: Any, weights: list[Array], *xs: Value) -> Value:
+        total = xs[0]
+        for x in xs[1:]:
+            total = self.build.combine(total, x, "mul")
+        return total
 
     def on_concatenate(self, config: Any, weights: list[Array], *xs: Value) -> Value:
         return self.build.concat(xs, config.get("axis", -1))

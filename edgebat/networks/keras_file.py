@@ -97,10 +97,10 @@ def ends(entry: Any) -> list[str]:
     return [str(entry[0])] if entry and isinstance(entry[0], str) else [str(one[0]) for one in entry]
 
 
-def inbound(node: Any) -> tuple[list[str], list[Any]]:
-    """Layers that a node of a functional model reads, and its other positional arguments; of Keras 2 and 3."""
+def inbound(node: Any) -> tuple[list[str], list[Any], dict[str, Any]]:
+    """Layers that a node of a functional model reads, its other arguments, and those by name; of Keras 2 and 3."""
     if isinstance(node, list):
-        return [str(one[0]) for one in node], []
+        return [str(one[0]) for one in node], [], {key: value for one in node for key, value in dict(*one[3:]).items()}
     read: list[str] = []
     more: list[Any] = []
 
@@ -116,4 +116,4 @@ def inbound(node: Any) -> tuple[list[str], list[Any]]:
 
     for argument in node["args"]:
         visit(argument, True)
-    return read, more
+    return read, more, dict(node.get("kwargs") or {})

@@ -49,6 +49,8 @@ class RecurrentLayers:
             )
         if config.get("return_state") or config.get("time_major"):
             build.fail("it returns its state, or has time first; use return_state=False")
+        if config.get("stateful"):
+            build.fail("it goes on from the window before; a device begins each window anew: use stateful=False")
         time = len(x.axes) - 2
         (sequence,) = recurrent_layers(build, x, [layer], time, [bool(config.get("go_backwards"))])
         return sequence if config.get("return_sequences") else build.select(sequence, time, -1)

@@ -28,8 +28,8 @@ from edgebat.networks.pooling import onnx_window
 from edgebat.networks.refusals import ONE_INPUT, remedy
 
 _OF_STACKED = ("Transpose", "Reshape", "Squeeze", "Gather", "Slice", "Split", "Concat", "Identity", "Cast", "Dropout")
-FREE = -1
-"""The batch size among constants that shapes are computed with."""
+FREE = -(1 << 40)
+"""The number of windows among constants that shapes are computed with: below 0 in every product, and no weight."""
 
 
 def read_float_onnx(path: Path, x: Array) -> FloatNetwork:
@@ -109,12 +109,18 @@ class _Reader(RecurrentOperators):
             results = method(node.attributes, *inputs)
             results = results if isinstance(results, list) else [results]
             self.values |= {name: result for name, result in zip(node.outputs, results, strict=False) if name}
-        names = [output.name for output in self.graph.outputs]
-        return finished(build, [self.values.get(one) for one in names], name, names)
+        build.where = f"{self.what}: its output"
+        results = [self.value(output.name) for output in self.graph.outputs]
+        for output, result in zip(self.graph.outputs, results, strict=True):
+            if isinstance(result, Value) and output.shape is not None:
+                build.require_shape(result, output.shape)
+        return finished(build, results, name, [output.name for output in self.graph.outputs])
 
     def value(self, name: str) -> Any:
         if name not in self.values:
             self.build.fail(f"it reads {name!r}, which nothing writes")
+        if name and self.values[name] is None:
+            self.build.fail(f"it reads {name!r}, which is not kept: the cell state of an LSTM, or places of a maximum")
         return self.values[name]
 
     def constant(self, node: OnnxNode, inputs: Sequence[Any]) -> Any:
@@ -127,21 +133,20 @@ class _Reader(RecurrentOperators):
             return self.build.fail(f"it works on constants that do not fit: {error}; export the model again")
 
     def on_shape(self, a: Any, x: Value) -> Array:
-        return np.array(self.build.shape(x), np.int64)
+        sizes = [FREE if axis == BATCH else size for axis, size in zip(x.axes, self.build.shape(x), strict=True)]
+        return np.array(sizes[int(a.get("start", 0)) : a.get("end")], np.int64)
 
     # -- linear layers
 
     def on_gemm(self, a: Any, x: Any, weight: Any, bias: Any = None) -> Value:
         if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or a.get("transA", 0):
-            self.build.fail("it multiplies two layers with each other, or transposes its input; allowed: weights")
+            self.build.fail("it multiplies matrices of two layers, or transposes its input; allowed: constant weights")
         w = (weight if a.get("transB", 0) else weight.T).astype(np.float64) * a.get("alpha", 1.0)
         return self.build.dense(x, w, None if bias is None else bias.astype(np.float64) * a.get("beta", 1.0))
 
     def on_matmul(self, a: Any, x: Any, weight: Any) -> Value:
         if not isinstance(x, Value) or not isinstance(weight, np.ndarray) or weight.ndim != 2:
-            self.build.fail(
-                "it multiplies two layers with each other, as attention does; allowed: x W with constant weights"
-            )
+            self.build.fail(remedy("matmul"))
         return self.build.dense(x, weight.T, None)
 
     def on_conv(self, a: Any, x: Value, weight: Any, bias: Any = None) -> Value:
@@ -179,6 +184,8 @@ class _Reader(RecurrentOperators):
         return (small, large) if automatic == "SAME_UPPER" else (large, small)
 
     def on_batchnormalization(self, a: Any, x: Value, scale: Array, bias: Array, mean: Array, var: Array) -> Value:
+        if a.get("training_mode"):
+            self.build.fail("it normalizes by the batch; export the model in evaluation mode, with running statistics")
         factor = scale.astype(np.float64) / np.sqrt(var.astype(np.float64) + a.get("epsilon", 1e-5))
         offset = bias - mean * factor
         wide = (1, -1, *[1] * (len(x.axes) - 2))
@@ -199,7 +206,10 @@ class _Reader(RecurrentOperators):
         return onnx_window(self.build, a, self.build.shape(x), self.ends)
 
     def on_softmax(self, a: Any, x: Value) -> Value:
-        return self.build.softmax(x, int(a.get("axis", -1 if self.opset >= 13 else 1)))
+        axis = int(a.get("axis", -1 if self.opset >= 13 else 1)) % len(x.axes)
+        if self.opset < 13 and any(size != 1 for size in self.build.shape(x)[axis + 1 :]):
+            self.build.fail("before version 13 it is over all that follows its axis; convert the model to version 13")
+        return self.build.softmax(x, axis)
 
     def on_globalaveragepool(self, a: Any, x: Value) -> Value:
         return self.build.over_time(x, "mean", range(2, len(x.axes)), True)
@@ -216,7 +226,9 @@ class _Reader(RecurrentOperators):
     @staticmethod
     def axes(a: Any, x: Value, given: Any) -> list[int]:
         found = given if given is not None else a.get("axes")
-        return list(range(1, len(x.axes))) if found is None else [int(axis) for axis in np.ravel(found)]
+        if not np.size(found if found is not None else []) and not a.get("noop_with_empty_axes"):
+            return list(range(1, len(x.axes)))
+        return [int(axis) for axis in np.ravel(found)]
 
     # -- elementwise
 
@@ -238,6 +250,8 @@ class _Reader(RecurrentOperators):
             return build.combine(x, y, what)
         value, first = (x, False) if isinstance(x, Value) else (y, True)
         other = np.asarray(y if not first else x, np.float64)
+        if (np.abs(other) >= -FREE).any():
+            build.fail("it computes with the number of windows, or with values too large for weights")
         match what:
             case "add":
                 return build.affine(value, np.ones(1), other)
@@ -254,11 +268,15 @@ class _Reader(RecurrentOperators):
     def on_neg(self, a: Any, x: Value) -> Value:
         return self.build.scalar(x, -1.0, 0.0)
 
-    def on_pow(self, a: Any, x: Value, exponent: Any) -> Value:
+    def on_pow(self, a: Any, x: Any, exponent: Any) -> Value:
+        if isinstance(exponent, Value) or np.size(exponent) != 1:
+            self.build.fail("it has a layer, or several values, as exponent; allowed: one number")
         power = float(np.ravel(exponent)[0])
         return self.build.function(x, f"power{power:g}", lambda v: v**power)
 
     def on_clip(self, a: Any, x: Value, low: Any = None, high: Any = None) -> Value:
+        if isinstance(low, Value) or isinstance(high, Value):
+            self.build.fail("it limits by a layer's output; allowed: constants")
         least = a.get("min", -np.inf) if low is None else np.ravel(low)[0]
         most = a.get("max", np.inf) if high is None else np.ravel(high)[0]
         # Exporters write the largest float32 for no limit.
@@ -318,7 +336,12 @@ class _Reader(RecurrentOperators):
         found = axes if axes is not None else a.get("axes")
         if isinstance(x, Stacked):
             self.build.fail("it squeezes two directions, which is no axis of size 1")
-        return self.build.squeeze(x, None if found is None else [int(axis) for axis in np.ravel(found)])
+        going = range(len(x.axes)) if found is None else [int(axis) for axis in np.ravel(found)]
+        if any(x.axes[axis] == BATCH for axis in going) and (
+            found is not None or (self.graph.inputs[0].shape or [])[:1] == [1]
+        ):
+            self.build.fail("it squeezes the batch away; keep it as the first axis")
+        return self.build.squeeze(x, None if found is None else going)
 
     def on_unsqueeze(self, a: Any, x: Value, axes: Any = None) -> Value:
         return self.build.unsqueeze(x, [int(axis) for axis in np.ravel(axes if axes is not None else a["axes"])])
@@ -377,16 +400,37 @@ class _Reader(RecurrentOperators):
                     x = self.build.pad(x, axis, ends[place], ends[len(along) + place])
         return x
 
-    def same(self, a: Any, x: Value, *_: Any) -> list[Any]:
+    def on_identity(self, a: Any, x: Any) -> Any:
+        return x
+
+    def on_dropout(self, a: Any, x: Any, ratio: Any = None, training: Any = None) -> list[Any]:
+        if training is not None and np.any(training):
+            self.build.fail("it drops values; export the model in evaluation mode")
         return [x, None]
 
-    on_identity = on_dropout = on_cast = same
+    def on_cast(self, a: Any, x: Any) -> Any:
+        if a.get("to") not in _FLOAT:
+            self.build.fail("it makes integers of a layer's output; leave that to the quantization")
+        return x
+
+    def on_selu(self, a: Any, x: Value) -> Value:
+        below = functions.elu(a.get("alpha", functions.SELU_ALPHA))
+        gamma = a.get("gamma", functions.SELU_GAMMA)
+        return self.build.function(x, "selu", lambda v: gamma * below(v))
+
+    def on_swish(self, a: Any, x: Value) -> Value:
+        slope = a.get("alpha", 1.0)
+        return self.build.function(x, "silu", lambda v: v * functions.sigmoid(slope * v))
+
+
+_FLOAT = (1, 10, 11, 16)
+"""float32, float16, float64 and bfloat16."""
 
 
 _FUNCTIONS = {
     op: (name, functions.PLAIN[name])
     for op, name in {
-        "Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softplus": "softplus", "Selu": "selu", "Erf": "erf",
-        "Exp": "exp", "Abs": "abs", "Softsign": "softsign", "HardSwish": "hard_swish", "Mish": "mish", "Swish": "silu",
+        "Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softplus": "softplus", "Erf": "erf",
+        "Exp": "exp", "Abs": "abs", "Softsign": "softsign", "HardSwish": "hard_swish", "Mish": "mish",
     }.items()
 }  # fmt: skip

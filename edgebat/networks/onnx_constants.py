@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Array
+from edgebat.formats.onnx.model import DTYPE_OF
 from edgebat.networks.constants import allowed, of_two
 
 
@@ -22,15 +23,19 @@ def constant(operator: str, attributes: Mapping[str, Any], inputs: Sequence[Any]
         case "ConstantOfShape":
             fill: Any = attributes.get("value", np.zeros(1, np.float32))
             return np.full(allowed(np.maximum(inputs[0], 1).tolist()), np.asarray(fill).ravel()[0])
-        case "Cast" | "Identity":
+        case "Identity":
             return inputs[0]
+        case "Cast":
+            # A type that NumPy does not have is one of floats.
+            return np.asarray(inputs[0]).astype(DTYPE_OF.get(int(attributes["to"]), "float32"))
         case "Unsqueeze":
             result = inputs[0]
             for axis in np.ravel(attributes["axes"] if "axes" in attributes else inputs[1]).tolist():
                 result = np.expand_dims(result, int(axis))
             return result
         case "Squeeze":
-            return np.squeeze(inputs[0])
+            axes = attributes.get("axes", inputs[1] if len(inputs) > 1 else None)
+            return np.squeeze(inputs[0], None if axes is None else tuple(np.ravel(axes).tolist()))
         case "Concat":
             return np.concatenate([np.atleast_1d(v) for v in inputs], axis=int(attributes.get("axis", 0)))
         case "Gather":
@@ -42,7 +47,7 @@ def constant(operator: str, attributes: Mapping[str, Any], inputs: Sequence[Any]
         case "Transpose":
             return np.transpose(inputs[0], attributes.get("perm"))
         case "Reshape":
-            return np.reshape(inputs[0], np.asarray(inputs[1], np.int64).tolist())
+            return np.reshape(inputs[0], np.maximum(np.asarray(inputs[1], np.int64), -1).tolist())
         case "ReduceL2" | "ReduceSum":
             axes = attributes.get("axes", inputs[1] if len(inputs) > 1 else None)
             chosen = None if axes is None else tuple(np.ravel(axes).tolist())

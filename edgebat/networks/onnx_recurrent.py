@@ -27,6 +27,7 @@ class RecurrentOperators:
     def on_lstm(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
                 hidden: Any = None, cell: Any = None, peepholes: Any = None) -> list[Any]:  # fmt: skip
         self.plain(a, (weight, recurrent), (hidden, cell), ["Sigmoid", "Tanh", "Tanh"])
+        self.whole_windows(a, x, lengths)
         if peepholes is not None or a.get("input_forget"):
             self.build.fail("it has peepholes or coupled gates; allowed: the plain LSTM")
         units = recurrent.shape[2]
@@ -40,6 +41,7 @@ class RecurrentOperators:
     def on_gru(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
                hidden: Any = None) -> list[Any]:  # fmt: skip
         self.plain(a, (weight, recurrent), (hidden,), ["Sigmoid", "Tanh"])
+        self.whole_windows(a, x, lengths)
         after = bool(a.get("linear_before_reset", 0))
         biases = [None] * len(weight) if bias is None else bias
         parts = zip(weight, recurrent, biases, strict=True)
@@ -48,6 +50,7 @@ class RecurrentOperators:
     def on_rnn(self, a: Any, x: Value, weight: Array, recurrent: Array, bias: Any = None, lengths: Any = None,
                hidden: Any = None) -> list[Any]:  # fmt: skip
         self.plain(a, (weight, recurrent), (hidden,), ["Tanh"])
+        self.whole_windows(a, x, lengths)
         both = np.zeros((len(weight), 2 * recurrent.shape[2])) if bias is None else bias.astype(np.float64)
         parts = zip(weight, recurrent, both.reshape(len(weight), 2, -1).sum(axis=1), strict=True)
         return self.sequence(a, x, [plain_recurrent(*part) for part in parts])
@@ -63,6 +66,12 @@ class RecurrentOperators:
             build.fail(f"it has a clip or the activations {a.get('activations')}; allowed: no clip, {activations}")
         if any(one is not None and (not isinstance(one, np.ndarray) or one.any()) for one in state):
             build.fail("it starts from a state that is not zero; leave the initial state out")
+
+    def whole_windows(self, a: Any, x: Value, lengths: Any) -> None:
+        """Refuses sequences that end before the window does."""
+        steps = self.build.shape(x)[1 if a.get("layout", 0) else 0]
+        if lengths is not None and (not isinstance(lengths, np.ndarray) or (lengths != steps).any()):
+            self.build.fail(f"its sequences are shorter than the window of {steps} steps; leave their lengths out")
 
     def sequence(self, a: Any, x: Value, layers: Sequence[kinds.Recurrent]) -> list[Any]:
         """Y with its axis of directions, and the last hidden state."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.errors import ModelFileError
+from edgebat.formats.c.border import RESERVED, is_output_name
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import BATCH, VECTOR, Value
 from edgebat.networks.build import Builder
@@ -62,6 +63,7 @@ def _one_dense(build: Builder, values: Sequence[Value]) -> Value | None:
 def _names(names: Sequence[str], sizes: Sequence[int]) -> tuple[str, ...]:
     """A name for each number: ``soc``, or ``soc0``, ``soc1`` of an output of two; none if the file's are none, or equal."""
     words = [re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") for name in names]
+    words = [f"{word}_out" if word in RESERVED else word for word in words]
     found = [f"{word}{i}" if size > 1 else word for word, size in zip(words, sizes, strict=False) for i in range(size)]
-    usable = len(words) == len(sizes) and all(word[:1].isalpha() for word in words)
+    usable = len(words) == len(sizes) and all(is_output_name(name) for name in found)
     return tuple(found) if usable and len(set(found)) == len(found) else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from edgebat.formats.tflite.rules import same_padding
 from edgebat.networks.build import Builder
 
 Ends = Callable[[Any, Sequence[int], Sequence[int]], tuple[list[int], list[int]]]
@@ -31,8 +32,7 @@ def onnx_window(build: Builder, a: Any, shape: Sequence[int], ends_of: Ends) -> 
             build.fail(f"it pools over two dimensions of {list(shape)}; pool along time")
     k, s, length = size[time], stride[time], shape[2 + time]
     if a.get("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
-        total = max((-(-length // s) - 1) * s + k - length, 0)
-        small, large = total // 2, total - total // 2
+        small, large = same_padding(length, k, s, 1)
         return k, s, (small, large) if a["auto_pad"] == "SAME_UPPER" else (large, small), 2 + time
     first, last = ends_of(a, [n - 1 for n in size], stride)
     left, right = first[time], last[time]

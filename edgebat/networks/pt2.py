@@ -16,6 +16,7 @@ import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
+from edgebat.networks.constants import MOST_VALUES
 from edgebat.networks.refusals import ONE_INPUT
 
 MAX_BYTES = 256 << 20
@@ -31,16 +32,20 @@ _DTYPES = {
     8: "float64",
     12: "bool",
 }
+_BFLOAT16 = 13
+_BY_NAME = 2
+"""Kind of an argument that is given by its name."""
 _DAMAGE = (OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operator: its arguments by name, the names it writes."""
+    """One operator: its arguments by name, those that are given by name only, the names it writes."""
 
     target: str
     arguments: dict[str, Any]
+    named: dict[str, Any]
     outputs: list[str]
 
 
@@ -51,9 +56,19 @@ class Name:
     text: str
 
 
+class Open(int):
+    """The size of the batch, or what is computed with it."""
+
+
+OPEN = Open(-1)
+
+
 @dataclass(frozen=True)
 class Program:
-    """Operators in executing order, constants by name, the input, the outputs, and their names if the module gave some."""
+    """Operators in executing order, constants by name, the input, the outputs, and their names if the module gave some.
+
+    sizes: of every tensor, with `OPEN` ones.
+    """
 
     nodes: list[Node]
     constants: dict[str, Array]
@@ -61,6 +76,7 @@ class Program:
     shape: tuple[int, ...]
     outputs: list[str]
     output_names: list[str]
+    sizes: dict[str, list[int]]
 
 
 def read_program(data: bytes, what: str) -> Program:
@@ -110,19 +126,21 @@ def _program(data: bytes, what: str) -> Program:
 
 
 def _array(content: bytes, meta: Any) -> Array:
-    values = np.frombuffer(content, np.dtype(_DTYPES[meta["dtype"]]).newbyteorder("<"))
+    if meta["dtype"] == _BFLOAT16:
+        values: Array = (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
+    else:
+        values = np.frombuffer(content, np.dtype(_DTYPES[meta["dtype"]]).newbyteorder("<"))
     sizes, strides = ([one["as_int"] for one in meta[key]] for key in ("sizes", "strides"))
     offset = meta["storage_offset"]["as_int"]
-    if any(value < 0 for value in (*sizes, *strides, offset)) or int(np.prod(sizes, dtype=object)) > MAX_BYTES:
+    if any(value < 0 for value in (*sizes, *strides, offset)) or int(np.prod(sizes, dtype=object)) > MOST_VALUES:
         raise ValueError(f"sizes {sizes}, strides {strides}")
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if min(sizes, default=1) > 0 and not 0 <= last < len(values):
         raise ValueError(f"sizes {sizes} leave {len(values)} values")
-    flat = np.arange(0)
     index = np.full(sizes, offset)
     for axis, stride in enumerate(strides):
-        flat = np.arange(sizes[axis]) * stride
-        index = index + flat.reshape(-1, *[1] * (len(sizes) - axis - 1))
+        steps = np.arange(sizes[axis]) * stride
+        index = index + steps.reshape(-1, *[1] * (len(sizes) - axis - 1))
     return np.asarray(values[index])
 
 
@@ -137,21 +155,34 @@ def _of_document(module: Any, arrays: dict[str, Array], what: str) -> Program:
         else:
             key = next(entry[k] for k in ("parameter_name", "buffer_name", "tensor_constant_name") if k in entry)
             constants[entry["arg"]["name"]] = arrays[key]
-    outputs = [spec["user_output"]["arg"] for spec in signature["output_specs"] if "user_output" in spec]
+    changed = [spec for spec in signature["output_specs"] if "user_output" not in spec]
+    if changed:
+        raise ModelFileError(
+            f"{what} changes {next(iter(changed[0].values())).get('buffer_name', 'its input')!r} when it runs: a state "
+            "between windows, or batch normalization in training mode. Export it after model.eval(), without such a state"
+        )
+    outputs = [spec["user_output"]["arg"] for spec in signature["output_specs"]]
     if len(inputs) != 1:
         raise ModelFileError(f"{what} has {len(inputs)} inputs; {ONE_INPUT}")
-    sizes = [size.get("as_int", -1) for size in graph["tensor_values"][inputs[0]]["sizes"]]
+    sizes = {
+        name: [size.get("as_int", OPEN) for size in meta["sizes"]] for name, meta in graph["tensor_values"].items()
+    }
     nodes = []
     for entry in graph["nodes"]:
-        arguments = {one["name"]: _argument(one["arg"]) for one in entry["inputs"]}
-        written: list[str] = []
-        for one in entry["outputs"]:
-            written += (
-                [t["name"] for t in one["as_tensors"]] if "as_tensors" in one else [next(iter(one.values()))["name"]]
-            )
-        nodes.append(Node(entry["target"], arguments, written))
-    written_out = [output["as_tensor"]["name"] for output in outputs]
-    return Program(nodes, constants, inputs[0], tuple(sizes), written_out, _keys(module))
+        given: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+        for one in entry["inputs"]:
+            given[one.get("kind") == _BY_NAME][one["name"]] = _argument(one["arg"])
+        written = [name for one in entry["outputs"] for name in _written(one)]
+        nodes.append(Node(entry["target"], *given, written))
+    written_out = [output["as_tensor"]["name"] for output in outputs if "as_none" not in output]
+    return Program(nodes, constants, inputs[0], tuple(sizes[inputs[0]]), written_out, _keys(module), sizes)
+
+
+def _written(output: Any) -> list[str]:
+    """Names of what an operator gives: tensors, or a size."""
+    ((_, value),) = output.items()
+    each = value if isinstance(value, list) else [value]
+    return [one["name"] if "name" in one else one["as_name"] for one in each]
 
 
 def _keys(module: Any) -> list[str]:
@@ -172,8 +203,8 @@ def _argument(entry: Any) -> Any:
         case "as_none":
             return None
         case "as_sym_int" | "as_sym_float":
-            return value.get("as_int", value.get("as_float", -1)) if isinstance(value, dict) else -1
+            return value.get("as_int", value.get("as_float", OPEN)) if isinstance(value, dict) else OPEN
         case "as_sym_ints":
-            return [one.get("as_int", -1) for one in value]
+            return [one.get("as_int", OPEN) for one in value]
         case _:
             return value

@@ -12,8 +12,9 @@ from functools import partial
 import numpy as np
 
 from edgebat.arrays import Array
-from edgebat.errors import DataError, ModelFileError
+from edgebat.errors import DataError, GraphError, ModelFileError
 from edgebat.files import Json
+from edgebat.formats.c.border import RESERVED, is_output_name
 from edgebat.formats.tflite.rules import LUT_FUNCTIONS, add_rounding, function_table
 from edgebat.graph import model as ops
 from edgebat.graph.check import check_graph
@@ -25,6 +26,7 @@ from edgebat.networks.padded import add_padded_max, add_softmax
 from edgebat.networks.products import product_requant
 from edgebat.quantization.ptq import (
     HEAD_SCALE,
+    HIDDEN_SCALE,
     MAX_CALIBRATION,
     Builder,
     LayerReport,
@@ -119,7 +121,14 @@ def quantize_network(
     graph = IntGraph(
         network.name, build.tensors, tuple(build.nodes), INPUT, build.current.name, {**(meta or {}), **found}
     )
-    return Quantized(check_graph(graph), network, tuple(walk.errors), border.warnings)
+    try:
+        check_graph(graph)
+    except GraphError as error:
+        raise ModelFileError(
+            f"{error}. The calibration windows reach from {x.min():g} to {x.max():g}: drop what was not measured, and give "
+            "the network values of the size that it was trained on"
+        ) from None
+    return Quantized(graph, network, tuple(walk.errors), border.warnings)
 
 
 def _sample(network: FloatNetwork, x: Array) -> Array:
@@ -157,8 +166,23 @@ def _smallest_deviations(network: FloatNetwork, z: Array) -> Array:
     assert isinstance(last.layer, kinds.Dense)
     seen = network.trace(z[:64])[last.inputs[0]]
     step = max(float(np.ptp(seen)), float(np.abs(seen).max()), 1e-6) / 127.0
+    step = max(step, _fixed_step(network, last.inputs[0]))
     peak = np.abs(last.layer.weight).max(axis=1)
     return np.asarray(step * np.maximum(peak, peak.max() * 1e-3) / 127.0 / HEAD_SCALE / MOST_HEAD_STEPS)
+
+
+def _fixed_step(network: FloatNetwork, name: str) -> float:
+    """The scale of a tensor that has the same one whatever the windows hold; 0 for others."""
+    step = next((step for step in network.steps if step.name == name), None)
+    match None if step is None else step.layer:
+        case kinds.LstmLayer() | kinds.GruLayer() | kinds.Table(function="tanh"):
+            return HIDDEN_SCALE
+        case kinds.Softmax() | kinds.Table(function="sigmoid"):
+            return 2.0**-8
+        case kinds.MaxPool() | kinds.Flatten() | kinds.LastStep() | kinds.Reverse():
+            assert step is not None
+            return _fixed_step(network, step.inputs[0])
+    return 0.0
 
 
 def _heads(
@@ -172,6 +196,11 @@ def _heads(
         names = ("y",) if outputs == 1 or outputs > SEPARATE_HEADS else tuple(f"y{i}" for i in range(outputs))
     if len(names) not in (1, outputs):
         raise DataError(f"{len(names)} names for {outputs} outputs; give one for all, or one for each, in their order")
+    if unusable := [name for name in names if not is_output_name(name)]:
+        raise DataError(
+            f"output name {unusable[0]!r} cannot be the name of a C function; allowed: a letter, then up to 30 letters, "
+            f"digits and underscores, but not {', '.join(sorted(RESERVED))}"
+        )
     given = units_of(units.outputs, flat, "outputs")
     if len(names) != outputs:
         given = [max(given, key=lambda unit: unit.scale)] * outputs

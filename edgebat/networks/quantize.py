@@ -14,6 +14,7 @@ from edgebat.arrays import Array, Float64
 from edgebat.errors import DataError, ModelFileError
 from edgebat.files import Json
 from edgebat.graph import IntGraph, Reverse
+from edgebat.graph.check import check_name
 from edgebat.graph.store import save_graph
 from edgebat.networks.calibration import as_windows, load_labels, load_windows
 from edgebat.networks.layers import FloatNetwork
@@ -147,6 +148,7 @@ def quantize(
     raw = load_windows(sets.calibration)
     network = read_network(source, raw, name)
     network = replace(network, name=name or network.name)
+    check_name(network.name)
     return quantize_read(network, raw, sets, units or Units(), options)
 
 

@@ -45,7 +45,7 @@ REMEDIES = {
     "unflatten": f"it takes an axis apart, as attention does for its heads; {_PRODUCT}",
     "batch_matmul": _PRODUCT,
     "bmm": _PRODUCT,
-    "matmul": "it multiplies two layers with each other; allowed: constant weights",
+    "matmul": "it multiplies matrices of two layers, as attention does; allowed: constant weights",
     "einsum": "use dense layers with constant weights",
     "embedding": "inputs are numbers, not indices; give the network its features",
     "conv2d": "it works over two dimensions; write it as a convolution over time with the other dimension as channels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from edgebat.networks.outputs import finished
 from edgebat.networks.refusals import ONE_INPUT, remedy, require_float
 from edgebat.networks.tflite_recurrent import Inside, RecurrentOperators
 
+_BY_AXIS = (
+    "MEAN", "REDUCE_MAX", "SLICE", "STRIDED_SLICE", "CONCATENATION", "PAD", "PADV2", "REVERSE_V2", "TRANSPOSE",
+)  # fmt: skip
 _ACTIVATION_NAME = {number: name for name, number in ACTIVATION.items()}
 
 
@@ -57,12 +61,8 @@ class _Reader(RecurrentOperators):
         if len(model.inputs) != 1 or not model.outputs:
             raise ModelFileError(f"{what} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; {ONE_INPUT}")
         source = model.tensors[model.inputs[0]]
-        if (
-            source.dtype != "float32"
-            or len(source.shape) < 2
-            or source.shape[0] not in (-1, 1)
-            or min(source.shape[1:]) < 1
-        ):
+        shape = source.shape
+        if source.dtype != "float32" or len(shape) < 2 or shape[0] not in (-1, 1) or min(shape[1:]) < 1:
             raise ModelFileError(
                 f"{what}: input {source.name!r} is {source.dtype} {list(source.shape)}; allowed: float32 [1, ...], fixed. "
                 "Convert with a fixed batch of 1 and fixed time steps"
@@ -94,7 +94,9 @@ class _Reader(RecurrentOperators):
                 self.build.fail("it reads what no operator before it writes")
             try:
                 with self.build.reading():
+                    self.require_ranks(operator)
                     if (result := self.operator(operator)) is not None:
+                        self.require_size(result, output)
                         self.values[output.index] = result
             except ModelFileError as error:
                 if not self.has_loops():
@@ -110,11 +112,23 @@ class _Reader(RecurrentOperators):
         """float16 weights, as a converter with that optimization leaves them, in float32."""
         index = operator.inputs[0] if operator.inputs else -1
         tensor = self.model.tensors[index] if index >= 0 else None
-        return (
-            None
-            if tensor is None or tensor.dtype != "float16" or tensor.data is None
-            else tensor.data.astype(np.float32)
-        )
+        if tensor is None or tensor.dtype != "float16" or tensor.data is None:
+            return None
+        return tensor.data.astype(np.float32)
+
+    def require_ranks(self, operator: FileOperator) -> None:
+        """Refuse to count axes of a tensor that has others here, the batch in front of them."""
+        for index in operator.inputs if operator.kind in _BY_AXIS else ():
+            found, shape = self.values.get(index), self.model.tensors[index].shape
+            if isinstance(found, Value) and len(found.axes) != len(shape):
+                self.build.fail(f"it counts axes of {list(shape)}, which has lost its batch; keep it as the first axis")
+
+    def require_size(self, result: Any, output: FileTensor) -> None:
+        """Refuse a result of another size than the file says."""
+        if isinstance(result, Value) and min(output.shape, default=1) > 0:
+            own = self.build.shape(result)
+            if -math.prod(own) != math.prod(output.shape):
+                self.build.fail(f"its result would be {list(own)}, and is {list(output.shape)} in the file")
 
     def operator(self, operator: FileOperator) -> Any:
         if operator.kind in _FUNCTIONS:
@@ -209,7 +223,7 @@ class _Reader(RecurrentOperators):
         taps = weight.take(before // step, axis=3 - time)  # [O, K, C]
         ends = (0, 0)
         if same:
-            length = build.shape(value)[time] + sum(value.pad)
+            length = build.shape(value)[time]
             ends = same_padding(length, taps.shape[1], stride, dilation)
         ends = (ends[0] + more[0], ends[1] + more[1])
         layer = kinds.Conv(taps, self.bias(operator, 2, len(taps)), stride, block or dilation, ends)
@@ -245,11 +259,8 @@ class _Reader(RecurrentOperators):
         if len(value.axes) == 3:
             value = build.unsqueeze(value, [1])
         result = self.convolved(inner, value, weight, 0 if depthwise else 1, block, padding, build)
-        return (
-            build.squeeze(result, [1])
-            if len(found.value.axes) == 3 and len(self.output(operator).shape) == 3
-            else result
-        )
+        flat = len(found.value.axes) == 3 and len(self.output(operator).shape) == 3
+        return build.squeeze(result, [1]) if flat else result
 
     def on_pad(self, operator: FileOperator) -> Value:
         value, amounts = self.value(operator), self.constant(operator, 1, 2)

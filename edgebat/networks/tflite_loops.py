@@ -20,8 +20,6 @@ from edgebat.networks.tflite_values import Values
 from edgebat.students.gru_weights import gru_from_keras
 from edgebat.students.spec import gru_states, lstm_states
 
-LOOPS = ("WHILE", "UNPACK")
-"""Operators that begin a layer of several operators."""
 MAX_CHOICES = 4000
 """Of weights for one layer."""
 MAX_SOURCES = 16

@@ -9,25 +9,29 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Array
+from edgebat.arrays import Array, Float64
 from edgebat.errors import ModelFileError, require
 from edgebat.networks import functions
 from edgebat.networks import layers as kinds
 from edgebat.networks.axes import Value
 from edgebat.networks.build import Builder
-from edgebat.networks.directions import Stacked, reversed_time
+from edgebat.networks.directions import Stacked
 from edgebat.networks.layers import FloatNetwork
 from edgebat.networks.outputs import finished
 from edgebat.networks.pooling import ceiled
-from edgebat.networks.pt2 import Name, Node, Program, read_program
+from edgebat.networks.pt2 import Name, Node, Open, Program, read_program
 from edgebat.networks.refusals import remedy
+from edgebat.networks.torch_changes import operator_of, require_unseen
 from edgebat.networks.torch_constants import constant
 from edgebat.networks.torch_recurrent import RecurrentOperators
+from edgebat.networks.torch_shapes import ShapeOperators
 
 
 def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
@@ -49,8 +53,8 @@ def read_module(module: Any, window: Array, name: str = "") -> FloatNetwork:
     except Exception as error:  # torch.export raises whatever the module does
         first = str(error).strip().partition("\n")[0]
         raise ModelFileError(
-            f"{called}: torch.export cannot take it for inputs {[2, *window.shape]}: {type(error).__name__}: {first}. Write "
-            "its forward without branches on data"
+            f"{called}: torch.export cannot take it for inputs {[2, *window.shape]}: {type(error).__name__}: {first}. Give "
+            "windows of the shape that it takes, and write its forward without branches on data"
         ) from None
     finally:
         module.train(was_training)
@@ -62,10 +66,11 @@ def read_pt2(data: bytes, what: str, name: str) -> FloatNetwork:
     return _Reader(read_program(data, what), what).network(name)
 
 
-class _Reader(RecurrentOperators):
+class _Reader(RecurrentOperators, ShapeOperators):
     """One method ``on_<operator>`` for each operator of ATen."""
 
     def __init__(self, program: Program, what: str) -> None:
+        require_unseen(program, what)
         self.program, self.what = program, what
         if len(program.shape) < 2 or min(program.shape[1:]) < 1:
             raise ModelFileError(
@@ -77,20 +82,25 @@ class _Reader(RecurrentOperators):
 
     def network(self, name: str) -> FloatNetwork:
         for node in self.program.nodes:
-            operator = node.target.removeprefix("torch.ops.aten.").partition(".")[0].removesuffix("_")
+            operator = operator_of(node).removesuffix("_")
             self.build.where = f"{self.what}: {operator} {node.outputs[0] if node.outputs else ''!r}"
             self.build.source = f"{operator} {node.outputs[0] if node.outputs else ''}".strip()
-            self.node(operator, node)
-        results = [self.values.get(output) for output in self.program.outputs]
+            if not operator.startswith(_CHECKS):
+                with self.build.reading():
+                    self.node(operator, node)
+        self.build.where = f"{self.what}: its output"
+        results = [self.found(Name(output)) for output in self.program.outputs]
         return finished(self.build, results, name, self.program.output_names)
 
     def node(self, operator: str, node: Node) -> None:
-        arguments = {key: self.found(value) for key, value in node.arguments.items()}
+        arguments, named = (
+            {key: self.found(value) for key, value in given.items()} for given in (node.arguments, node.named)
+        )
         values = list(arguments.values())
         if not any(
             isinstance(v, Value | Stacked) for value in values for v in (value if isinstance(value, list) else [value])
         ):
-            self.values |= {name: self.constant(operator, arguments) for name in node.outputs}
+            self.values |= {name: self.constant(operator, arguments | named) for name in node.outputs}
             return
         if any(isinstance(value, Stacked) for value in values) and operator not in _OF_STACKED:
             self.build.fail(
@@ -104,22 +114,45 @@ class _Reader(RecurrentOperators):
                 self.build.fail(
                     remedy(operator) or f"edgebat does not quantize this operator; it knows {', '.join(known)}"
                 )
-            results: Any = self.build.function(values[0], plain[0], plain[1])
-        else:
-            results = method(*values)
+            method = partial(self.build.function, called=plain[0], compute=plain[1])
+        self.require_known(operator, arguments, named, method)
+        results: Any = method(*values, **{key: value for key, value in named.items() if key not in _OF_MEMORY})
         results = results if isinstance(results, list) else [results]
         self.values |= dict(zip(node.outputs, results, strict=False))
+        for name, result in zip(node.outputs, results, strict=False):
+            if isinstance(result, Value) and name in self.program.sizes:
+                self.build.require_shape(result, self.program.sizes[name], self.batch)
+
+    def require_known(
+        self, operator: str, arguments: dict[str, Any], named: dict[str, Any], method: Callable[..., Any]
+    ) -> None:
+        """Refuse arguments that would be left out, and layers in the place of constants."""
+        values = list(arguments.values())
+        if (arguments | named).get("dtype") not in (None, *_FLOAT):
+            self.build.fail("it makes integers of a layer's output; leave that to the quantization")
+        if operator not in _OF_LAYERS and any(isinstance(value, Value) for value in values[1:]):
+            self.build.fail("it takes a layer's output in the place of weights or limits; allowed: constants")
+        if operator != "slice" and any(isinstance(value, Open) for value in values):
+            self.build.fail("it computes with the number of windows; a device has one")
+        taken = signature(method).parameters
+        if unknown := [f"{key}={value}" for key, value in named.items() if key not in (*taken, *_OF_MEMORY)]:
+            self.build.fail(f"edgebat does not know its argument {unknown[0]}; leave it out")
 
     def found(self, argument: Any) -> Any:
         if isinstance(argument, Name):
             if argument.text not in self.values:
                 self.build.fail(f"it reads {argument.text!r}, which nothing writes")
+            if self.values[argument.text] is None:
+                self.build.fail(
+                    f"it reads {argument.text!r}, which is not kept: the cell state of an LSTM, or places of a maximum; "
+                    "use the output or the hidden state, or the maximum"
+                )
             return self.values[argument.text]
         if isinstance(argument, list):
             return [self.found(one) for one in argument]
         return argument
 
-    def constant(self, operator: str, arguments: dict[str, Any]) -> Array | None:
+    def constant(self, operator: str, arguments: dict[str, Any]) -> Array:
         """What an operator makes of constants alone."""
         try:
             return constant(operator, arguments)
@@ -133,7 +166,9 @@ class _Reader(RecurrentOperators):
     def on_linear(self, x: Value, weight: Array, bias: Array | None = None) -> Value:
         return self.build.dense(x, weight, bias)
 
-    def on_addmm(self, bias: Array, x: Value, weight: Array) -> Value:
+    def on_addmm(self, bias: Any, x: Any, weight: Any) -> Value:
+        if not isinstance(weight, np.ndarray) or not isinstance(bias, np.ndarray):
+            self.build.fail(remedy("matmul"))
         return self.build.dense(x, weight.T, bias)
 
     def on_matmul(self, x: Any, weight: Any) -> Value:
@@ -161,21 +196,24 @@ class _Reader(RecurrentOperators):
 
     def on_conv2d(self, x: Value, weight: Array, bias: Array | None = None, stride: Any = (1, 1), padding: Any = (0, 0),
                   dilation: Any = (1, 1), groups: int = 1) -> Value:  # fmt: skip
+        stride, dilation = ([v[0], v[-1]] for v in (stride, dilation))
         if isinstance(padding, str):
-            padding = [(k - 1) * d // 2 if padding == "same" else 0
-                       for k, d in zip(weight.shape[2:], dilation, strict=True)]  # fmt: skip
-        stride, padding, dilation = ([v[0], v[-1]] for v in (stride, padding, dilation))
+            total = [(k - 1) * d if padding == "same" else 0 for k, d in zip(weight.shape[2:], dilation, strict=True)]
+            first, last = [one // 2 for one in total], [one - one // 2 for one in total]
+        else:
+            first = last = [padding[0], padding[-1]]
         shape = self.build.shape(x)
         one = next((place for place in (0, 1) if shape[2 + place] == 1), None)
         if one is None:
             self.build.fail(remedy("conv2d"))
-        if (1 + 2 * padding[one] - (weight.shape[2 + one] - 1) * dilation[one] - 1) // stride[one] + 1 != 1:
+        reach = (weight.shape[2 + one] - 1) * dilation[one]
+        if (first[one] + last[one] - reach) // stride[one] or first[one] % dilation[one]:
             self.build.fail(f"it makes more than one row of the axis {2 + one} of {list(shape)}")
         # Of the kernel along an axis of size 1 only the tap on the data counts; the others meet padding.
-        tap = weight.take(padding[one] // dilation[one], axis=2 + one)
+        tap = weight.take(first[one] // dilation[one], axis=2 + one)
         offset = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
         time = 1 - one
-        layer = kinds.Conv(tap.transpose(0, 2, 1), offset, stride[time], dilation[time], (padding[time], padding[time]))
+        layer = kinds.Conv(tap.transpose(0, 2, 1), offset, stride[time], dilation[time], (first[time], last[time]))
         return self.build.conv(x, layer, 2 + time, 1, groups)
 
     def on_batch_norm(self, x: Value, weight: Array | None, bias: Array | None, mean: Array | None, var: Array | None,
@@ -188,17 +226,6 @@ class _Reader(RecurrentOperators):
         offset = (np.zeros(len(mean)) if bias is None else bias) - mean.astype(np.float64) * factor
         wide = (1, -1, *[1] * (len(x.axes) - 2))
         return self.build.affine(x, factor.reshape(wide), offset.reshape(wide))
-
-    def on_select(self, x: Any, dim: int, index: int) -> Value:
-        value: Value = x.select(self.build, dim, index) if isinstance(x, Stacked) else self.build.select(x, dim, index)
-        return value
-
-    def on_slice(self, x: Any, dim: int = 0, start: Any = 0, end: Any = 1 << 62, step: int = 1) -> Any:
-        if step != 1:
-            self.build.fail(f"it takes every {step}th position; use a convolution or pooling with that stride")
-        if isinstance(x, Stacked):
-            return x.cut(self.build, dim, start or 0, 1 << 30 if end is None else end)
-        return self.build.cut(x, dim, start or 0, 1 << 62 if end is None else end)
 
     def on_max_pool1d(self, x: Value, size: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,),
                       ceil: bool = False) -> Value:  # fmt: skip
@@ -241,7 +268,9 @@ class _Reader(RecurrentOperators):
     def on_mean(self, x: Value, dims: Any = None, keep: bool = False, dtype: Any = None) -> Value:
         return self.build.over_time(x, "mean", range(1, len(x.axes)) if dims is None else dims, keep)
 
-    def on_amax(self, x: Value, dims: Any, keep: bool = False) -> Value:
+    def on_amax(self, x: Value, dims: Any = (), keep: bool = False) -> Value:
+        if not dims:
+            self.build.fail("it takes the maximum over everything; allowed: over time")
         return self.build.over_time(x, "max", dims, keep)
 
     def on_max(self, x: Value, dim: Any = None, keep: bool = False) -> list[Any]:
@@ -258,7 +287,7 @@ class _Reader(RecurrentOperators):
         return self.sum(a, b, -alpha)
 
     def on_rsub(self, a: Any, b: Any, alpha: float = 1.0) -> Value:
-        return self.sum(self.build.scalar(a, -float(alpha), 0.0), b, 1.0)
+        return self.sum(b, a, -alpha)
 
     def sum(self, a: Any, b: Any, factor: float) -> Value:
         if isinstance(a, Value) and isinstance(b, Value):
@@ -289,8 +318,11 @@ class _Reader(RecurrentOperators):
     def on_neg(self, x: Value) -> Value:
         return self.build.scalar(x, -1.0, 0.0)
 
-    def on_pow(self, x: Value, exponent: float) -> Value:
-        return self.build.function(x, f"power{exponent:g}", lambda v: v**exponent)
+    def on_pow(self, x: Any, exponent: Any) -> Value:
+        if not isinstance(x, Value) or np.size(exponent) != 1:
+            self.build.fail("it has a layer, or several values, as exponent; allowed: one number")
+        power = float(np.ravel(exponent)[0])
+        return self.build.function(x, f"power{power:g}", lambda v: v**power)
 
     def on_leaky_relu(self, x: Value, slope: float = 0.01) -> Value:
         return self.build.function(x, "leaky_relu", functions.leaky_relu(slope))
@@ -301,86 +333,31 @@ class _Reader(RecurrentOperators):
         return self.on_leaky_relu(x, float(slope.ravel()[0]))
 
     def on_elu(self, x: Value, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
-        base = functions.elu(alpha)
-        return self.build.function(x, "elu", lambda v: scale * base(v * input_scale))
+        below = functions.elu(alpha)
+        return self.build.function(x, "elu", lambda v: scale * np.where(v > 0, v, below(v * input_scale)))
+
+    def on_celu(self, x: Value, alpha: float = 1.0) -> Value:
+        return self.on_elu(x, alpha, 1.0, 1.0 / alpha)
 
     def on_gelu(self, x: Value, approximate: str = "none") -> Value:
         name = "gelu_tanh" if approximate == "tanh" else "gelu"
         return self.build.function(x, name, functions.PLAIN[name])
 
     def on_softplus(self, x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
-        return self.build.function(x, "softplus", lambda v: functions.softplus(v * beta) / beta)
+        def compute(v: Float64) -> Float64:
+            return np.where(v * beta > threshold, v, functions.softplus(v * beta) / beta)
+
+        return self.build.function(x, "softplus", compute)
 
     def on_hardtanh(self, x: Value, low: float = -1.0, high: float = 1.0) -> Value:
         return self.on_clamp(x, low, high)
 
-    def on_clamp(self, x: Value, low: float | None = None, high: float | None = None) -> Value:
+    def on_clamp(self, x: Value, low: Any = None, high: Any = None) -> Value:
+        if max(np.size(low), np.size(high)) > 1:
+            self.build.fail("it limits by several values; allowed: one")
         ends = (-np.inf if low is None else float(low), np.inf if high is None else float(high))
         name = {(0.0, np.inf): "relu", (0.0, 6.0): "relu6"}.get(ends, "clip")
         return self.build.function(x, name, functions.clip(*ends))
-
-    # -- shapes
-
-    def on_view(self, x: Any, size: Sequence[int]) -> Value:
-        value: Value = x.joined(self.build, size) if isinstance(x, Stacked) else self.build.reshape(x, size)
-        return value
-
-    on_reshape = on__unsafe_view = on_view
-
-    def on_flip(self, x: Value, dims: Sequence[int]) -> Value:
-        if len(dims) != 1:
-            self.build.fail(f"it turns the axes {list(dims)} round; allowed: time")
-        return reversed_time(self.build, x, dims[0] % len(x.axes))
-
-    def on_flatten(self, x: Any, start: int = 0, end: int = -1) -> Value:
-        if isinstance(x, Stacked):
-            return x.joined(self.build, [-1] * (x.rank - 1 if start % x.rank == x.rank - 2 else 1))
-        sizes = list(self.build.shape(x))
-        start, end = start % len(sizes), end % len(sizes)
-        return self.build.reshape(x, [*sizes[:start], -1, *sizes[end + 1 :]]) if start < end else x
-
-    def on_permute(self, x: Any, order: Sequence[int]) -> Any:
-        if isinstance(x, Stacked):
-            return x.transpose(self.build, [place % x.rank for place in order])
-        return self.build.transpose(x, [place % len(x.axes) for place in order])
-
-    def on_transpose(self, x: Any, first: int, second: int) -> Any:
-        order = list(range(x.rank if isinstance(x, Stacked) else len(x.axes)))
-        order[first], order[second] = order[second], order[first]
-        return self.on_permute(x, order)
-
-    on_swapaxes = on_swapdims = on_transpose
-
-    def on_mT(self, x: Value) -> Any:
-        return self.on_transpose(x, -1, -2)
-
-    def on_movedim(self, x: Value, source: Any, target: Any) -> Value:
-        if not isinstance(source, int) and len(source) != 1:
-            self.build.fail("it moves several axes; use permute")
-        first, last = (one if isinstance(one, int) else one[0] for one in (source, target))
-        order = [place for place in range(len(x.axes)) if place != first % len(x.axes)]
-        order.insert(last % len(x.axes), first % len(x.axes))
-        return self.build.transpose(x, order)
-
-    def on_squeeze(self, x: Any, dim: Any = None) -> Any:
-        if isinstance(x, Stacked):
-            return x.select(self.build, 0 if dim is None else dim, 0) if len(x.values) == 1 else x
-        return self.build.squeeze(x, None if dim is None else [dim] if isinstance(dim, int) else dim)
-
-    def on_unsqueeze(self, x: Value, dim: int) -> Value:
-        return self.build.unsqueeze(x, [dim])
-
-    def on_cat(self, values: list[Any], dim: int = 0) -> Value:
-        if not all(isinstance(value, Value) for value in values):
-            self.build.fail("it joins layers with constants; leave those out")
-        return self.build.concat(values, dim)
-
-    def on_pad(self, x: Value, ends: Sequence[int], mode: str = "constant", value: float | None = None) -> Value:
-        if mode != "constant" or value or any(ends[2:]):
-            self.build.fail(f"it pads by {list(ends)}, {mode} {value or 0}; allowed: zeros on the last axis")
-        return self.build.pad(x, len(x.axes) - 1, ends[0], ends[1])
-
-    on_constant_pad_nd = on_pad
 
     def on_new_zeros(self, x: Value, size: Sequence[int], *_: Any) -> Any:
         return self.constant("zeros", {"size": size})
@@ -388,14 +365,29 @@ class _Reader(RecurrentOperators):
     def same(self, x: Any, *_: Any) -> Any:
         return x
 
-    on_dropout = on_feature_dropout = on_alpha_dropout = on_contiguous = on_clone = on_detach = on_alias = on_to = same
-    on__to_copy = on_identity = same
+    on_contiguous = on_clone = on_detach = on_alias = on_to = on__to_copy = on_identity = same
+
+    def on_dropout(self, x: Any, share: float, train: bool) -> Any:
+        if train:
+            self.build.fail(
+                "it drops values in evaluation mode as well; use nn.Dropout and model.eval(), or training=self.training"
+            )
+        return x
+
+    on_feature_dropout = on_alpha_dropout = on_dropout
 
 
 _OF_STACKED = (
     "select", "slice", "squeeze", "view", "reshape", "_unsafe_view", "flatten", "permute", "transpose", "swapaxes",
     "swapdims", "contiguous", "clone", "alias", "detach", "dropout",
 )  # fmt: skip
+_CHECKS = ("_assert", "sym_constrain", "sym_size")
+"""What asks for sizes only; an open size is known as such wherever it is used."""
+_OF_LAYERS = ("add", "sub", "rsub", "mul", "div", "pow", "matmul", "mm", "addmm", "gru", "lstm", "rnn_tanh")
+"""They read several layers, or say themselves why not."""
+_OF_MEMORY = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "copy")
+_FLOAT = (6, 7, 8, 13)
+"""float16, float32, float64 and bfloat16, as torch's schema numbers them."""
 _FUNCTIONS = {
     name: (called, functions.PLAIN[called])
     for name, called in {

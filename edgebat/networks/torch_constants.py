@@ -15,13 +15,11 @@ from edgebat.arrays import Array
 from edgebat.networks.constants import allowed, of_two
 
 
-def constant(operator: str, arguments: dict[str, Any]) -> Array | None:
-    """The result of ``operator``; None for those that only check.
+def constant(operator: str, arguments: dict[str, Any]) -> Array:
+    """The result of ``operator``.
 
     Raises KeyError for an operator that is not known here; ValueError, TypeError, IndexError for arguments that do not fit.
     """
-    if operator in ("sym_size", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size"):
-        return None
     if operator in ("zeros", "ones", "full", "zeros_like", "new_zeros"):
         sizes = [max(int(size), 1) for size in arguments.get("size", [])]
         value = {"ones": 1.0}.get(operator, float(arguments.get("fill_value", 0.0)))

@@ -32,6 +32,7 @@ from edgebat.students.spec import INPUT_STEP, FloatModel, apply_layer, lstm_stat
 HEAD_SCALE = 2.0**-12  # of normalized outputs: +-8 standard deviations in int16, 0.0002 standard deviations a step
 HIDDEN_SCALE = 2.0**-7  # a hidden state lies in (-1, 1)
 MAX_CALIBRATION = 4096
+_MOST_BIAS = 1 << 29  # of the integers that a bias is: sums have 32 bits
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,8 @@ def add_linear(build: Builder, linear: Linear, label: str, *, head: bool, real: 
     # A channel of zeros still needs a scale; a thousandth of the layer's largest weight changes nothing.
     peak = np.abs(weight).reshape(outs, -1).max(axis=1)
     natural = np.maximum(peak, max(float(peak.max()) * 1e-3, 1e-9)) / 127.0
+    # Where a bias is large beside the weights, it decides.
+    natural = np.maximum(natural, np.abs(linear.bias) / (source.scale * _MOST_BIAS))
     widest = max(127 - source.zero_point, source.zero_point + 128)
     magnitude = np.abs(weight).reshape(outs, -1).sum(axis=1) / natural + weight[0].size
     reach = 1.05 * (widest * magnitude + np.abs(linear.bias) / (source.scale * natural))
@@ -232,11 +235,12 @@ def add_lstm(build: Builder, layer: spec.LstmLayer, label: str) -> None:
     states, cells = lstm_states(layer, build.real)
     # The smallest power of two that holds every cell value seen, with a margin of a quarter for unseen ones.
     exponent = int(np.clip(np.ceil(np.log2(max(float(np.abs(cells).max()) * 1.25, 2.0**-15) / 32767.0)), -15, -9))
-    (wx, sx), (wh, sh) = (
-        _gate_weights(matrix.reshape(4, hidden, -1).astype(np.float64), scale)
-        for matrix, scale in ((layer.weight_input, source.scale), (layer.weight_hidden, HIDDEN_SCALE))
-    )
-    bias = np.rint(layer.bias.reshape(4, hidden) / (source.scale * sx.astype(np.float64))[:, None])
+    biases = layer.bias.reshape(4, hidden)
+    # Where a bias is large beside the weights, it decides.
+    least = np.abs(biases).max(axis=1) / (source.scale * _MOST_BIAS)
+    wx, sx = _gate_weights(layer.weight_input, source.scale, least)
+    wh, sh = _gate_weights(layer.weight_hidden, HIDDEN_SCALE)
+    bias = np.rint(biases / (source.scale * sx.astype(np.float64))[:, None])
     node = ops.Lstm(
         label, (source.name,), label, wx, wh, bias.astype(np.int32), sx, sh, cell_exponent=exponent,
         **lstm_multipliers(source.scale, HIDDEN_SCALE, sx, sh),
@@ -258,8 +262,9 @@ def add_gru(build: Builder, layer: spec.GruLayer, label: str) -> None:
     build.add(node, target, apply_layer(layer, build.real), integer)
 
 
-def _gate_weights(weight: Array, input_scale: float) -> tuple[Array, Array]:
-    """int8 weights [4, H, *] and their scales [4]."""
-    peak = np.maximum(np.abs(weight).reshape(4, -1).max(axis=1), 1e-6)
-    scales = choose_gates((peak / 127.0).tolist(), input_scale)
-    return quantize_symmetric(weight, scales[:, None, None]), scales
+def _gate_weights(weight: Array, input_scale: float, least: Array | float = 0.0) -> tuple[Array, Array]:
+    """int8 weights [4, H, *] of ``weight`` [4 H, *], and their scales [4]; least: of those scales."""
+    gates = weight.astype(np.float64).reshape(4, len(weight) // 4, -1)
+    peak = np.maximum(np.abs(gates).reshape(4, -1).max(axis=1), 1e-6)
+    scales = choose_gates(np.maximum(peak / 127.0, least).tolist(), input_scale)
+    return quantize_symmetric(gates, scales[:, None, None]), scales

@@ -80,22 +80,23 @@ def choose_scale(
     highest: int = 255,
     reach: int = INT32_LIMIT,
 ) -> ScaleChoice:
-    """A weight scale near ``natural`` (within 3 %, if need be 12 %) whose int32 requantization is proven exact.
+    """A weight scale near ``natural`` (within 3 %, if need be 12 %) whose int32 requantization is proven exact; where there
+    is none, one channel of ten thousand, a scale that makes the multiplier a power of two.
 
     natural: max |w| / 127 of the channel; lowest, highest: output range minus its zero point; reach: bound of |acc|
     (at any such scale). When no scale is found, the natural one is returned with the nearest integer approximation
     and ``exact = False`` (the count of such channels is reported on the card).
     """
     tries = 0
-    for tolerance in (0.03, 0.12):
+    for tolerance, candidates in ((0.03, _candidates), (0.12, _candidates), (1.0, _power)):
         ratio = float(np.float32(input_scale)) / float(np.float32(output_scale))
         real = natural * ratio
         steps = visible_steps(lowest, highest, reach * real * (1 + tolerance))
         seen = max(-int(steps.min(initial=0)), int(steps.max(initial=0))) + 1
         # Where one step of the accumulator is more than the output can show, it is clamped to one.
-        limit = 1 << max(int(np.ceil(np.log2((seen + 1) / (real * (1.0 - tolerance))))), 0)
+        limit = 1 << max(int(np.ceil(np.log2((seen + 1) / (real * (1.0 - min(tolerance, 0.12)))))), 0)
         top = min(int(np.floor(np.log2(INT32_LIMIT / (limit * real * (1 + tolerance))))), 30)
-        for k, n in _candidates(real, top, tolerance):
+        for k, n in candidates(real, top, tolerance):
             base = np.float32(k * 2.0**-n / ratio)
             for ulp in range(-4, 5):
                 scale = np.float32(base + ulp * np.spacing(base))
@@ -118,6 +119,13 @@ def _candidates(real: float, top: int, tolerance: float) -> Iterator[tuple[int, 
         ks = ks[(ks > 0) & (ks % 2 == 1)]
         for k in ks[np.argsort(np.abs(ks - centre), kind="stable")][:96]:
             yield int(k), n
+
+
+def _power(real: float, _top: int, _tolerance: float) -> Iterator[tuple[int, int]]:
+    """2**-n from 12 % below ``real`` to twice as much: both roundings are those of one shift."""
+    n = int(np.floor(-np.log2(0.88 * real)))
+    if n > 0:
+        yield 1, n
 
 
 def choose_power_scale(natural: float, ratio: float, bits: int) -> tuple[np.float32, int, int]:

@@ -21,7 +21,7 @@ def more_windows(recipe: Recipe, loaded: Loaded[Windows], split: Split) -> Windo
     own = loaded.select(split.train)
     parts = [task.more_windows(own, spec, more)] if more.cut else []
     generator = np.random.default_rng(more.seed)
-    parts += [own.windows.noisy(more.noise, generator) for _ in range(more.noisy)]
+    parts += [_noisy(recipe, own.windows, generator) for _ in range(more.noisy)]
     if more.corpus:
         parts.append(_further(recipe, loaded, split))
     if more.drawn:
@@ -38,6 +38,14 @@ def more_statement(windows: int, further: int) -> str:
     """What a report says of them."""
     of = f"the training cells and {further} others" if further else "the training cells"
     return f" {windows} more windows of {of} teach as well."
+
+
+def _noisy(recipe: Recipe, windows: Windows, generator: np.random.Generator) -> Windows:
+    """``windows`` with noise on what is measured, or as a device with a noisy voltage measures it."""
+    more = recipe.data.more
+    if not more.noise_mv:
+        return windows.noisy(more.noise, generator)
+    return recipe.of_task.noisy_windows(windows, more.noise_mv, generator)
 
 
 def _further(recipe: Recipe, loaded: Loaded[Windows], split: Split) -> Windows:

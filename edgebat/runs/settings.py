@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import inspect
 import json
+import re
 import textwrap
 import types
 from collections.abc import Iterator
@@ -111,17 +112,26 @@ def field_docstrings(owner: type) -> dict[str, str]:
 
 
 def as_markdown() -> str:
-    """docs/settings.md."""
+    """docs/settings.md. What a class of settings has is told once; elsewhere stand the defaults that differ."""
     lines = ["# Settings of a recipe", "", f"<!-- Written by: {COMMAND} -->", ""]
     lines += ["Every key that a recipe may set, also with `--set section.key=value`. The same on the command line:"]
     lines += ["`edgebat settings`, `edgebat settings distill.fit`. A key that is not here is refused."]
     lines += [
         "`teacher (diffbatt).fit` is the section `teacher.fit` of a recipe with that teacher; so are `task`, `study`."
     ]
+    told: dict[type, SectionKeys] = {}
     for section in recipe_sections():
-        lines += ["", f"## {section.name or 'At the top'}", "", section.text, ""]
-        lines += ["| key | type | default | |", "| --- | --- | --- | --- |"]
-        for key in section.keys:
+        lines += ["", f"## {section.name or 'At the top'}", "", section.text]
+        first = told.setdefault(section.owner, section)
+        keys = [key for key in section.keys if first is section or key not in first.keys]
+        if first is not section:
+            anchor = re.sub(r"[^\w -]", "", first.name).replace(" ", "-")
+            differ = "; other defaults:" if keys else ", with the same defaults."
+            lines += ["", f"Keys as in [{first.name}](#{anchor}){differ}"]
+        if not keys:
+            continue
+        lines += ["", "| key | type | default | |", "| --- | --- | --- | --- |"]
+        for key in keys:
             cells = (f"`{key.name}`", key.kind, f"`{key.default}`" if key.default else "must be given", key.text)
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
@@ -142,7 +152,9 @@ def _sections(name: str, section: Any, text: str = "") -> Iterator[SectionKeys]:
         for field, value in values.items()
         if not _is_section(inner[field])
     )
-    yield SectionKeys(name, owner, " ".join([text, *(owner.__doc__ or "").split()]).strip(), tuple(keys))
+    about = " ".join((owner.__doc__ or "").split())
+    text = "" if about.startswith(text.rstrip(".")) else text
+    yield SectionKeys(name, owner, f"{text} {about}".strip(), tuple(keys))
     for field, value in inner.items():
         if _is_section(value):
             index = ".0" if value is not values[field] else ""

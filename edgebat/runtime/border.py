@@ -35,7 +35,7 @@ def input_clipped(graph: IntGraph, values: IntArray) -> Bool:
     """Which windows [N] hold a value outside the range the model was trained for (they are clipped by the border)."""
     scaled = _scaled(graph, values)
     outside = (scaled < -128) | (scaled > 127)
-    return np.asarray(outside.reshape(len(values), -1).any(axis=1))
+    return np.asarray(outside.any(axis=tuple(range(1, outside.ndim))))
 
 
 def unclipped_ppm(graph: IntGraph) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -47,7 +47,10 @@ class Engine:
 
         Raises GraphError when dtype or shape differ from the graph's input.
         """
-        pieces = [self._execute(x[i : i + BATCH])[self.graph.output] for i in range(0, max(len(x), 1), BATCH)]
+        if not len(x):
+            self._check_input(x, self.graph.input_tensor.shape)
+            return np.zeros((0, *self.graph.output_tensor.shape), self.graph.output_tensor.dtype)
+        pieces = [self._execute(x[i : i + BATCH])[self.graph.output] for i in range(0, len(x), BATCH)]
         whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         return whole.astype(self.graph.output_tensor.dtype)
 

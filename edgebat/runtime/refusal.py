@@ -62,7 +62,7 @@ def refusals(graph: IntGraph, values: IntArray, windows: Int8) -> Int64:
         outside = (values < np.array(rows.low_ppm)) | (values > np.array(rows.high_ppm))
         if rows_may_be_empty(graph):
             outside &= (values != 0).any(axis=2, keepdims=True)
-        found[outside.reshape(len(values), -1).any(axis=1)] = Refusal.ROW
+        found[outside.any(axis=tuple(range(1, outside.ndim)))] = Refusal.ROW
     else:
         found[input_clipped(graph, values)] = Refusal.ROW
     if reads_rate(graph) and rows.rates_mc:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from edgebat.bench.budget import Limits, limits_of
+from edgebat.bench.budget import MILLISECONDS, Limits, amount, limits_of, size
 from edgebat.distill.gate import Gated
 from edgebat.distill.hidden import States
 from edgebat.distill.labels import KnownLabels, labels_of
@@ -39,9 +38,6 @@ from edgebat.students.store import student_kinds
 from edgebat.training.run import Run
 from edgebat.workers import HERE, Machines
 
-BYTES = {"": 1, "k": 1024, "m": 1024**2}
-MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3}
-
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
@@ -55,26 +51,14 @@ class Asked:
     machines: Machines = HERE
 
 
-def amount(text: str, units: Mapping[str, float], option: str) -> float | None:
-    """``8k`` in bytes or ``2ms`` in milliseconds; None for an empty text. Raises RecipeError."""
-    if not text:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
-    if not found or found[2] not in units or not float(found[1]):
-        shown = ", ".join(f"2{unit}" for unit in units)
-        raise RecipeError(f"{option} {text!r} is no amount; give one such as {shown}")
-    return float(found[1]) * units[found[2]]
-
-
 def limits_asked(asked: Asked, board: Target) -> Limits:
-    """The budget on the board. Raises RecipeError, TargetError."""
+    """The budget on the board. Raises TargetError."""
     if not board.bare_metal:
         raise TargetError(f"target {board.name} is a computer; a budget of flash and RAM needs a microcontroller")
-    flash, ram = amount(asked.flash, BYTES, "--flash"), amount(asked.ram, BYTES, "--ram")
     return limits_of(
         board,
-        max_flash=None if flash is None else int(flash),
-        max_ram=None if ram is None else int(ram),
+        max_flash=size(asked.flash, "--flash"),
+        max_ram=size(asked.ram, "--ram"),
         max_ms=amount(asked.time, MILLISECONDS, "--time"),
     )
 
@@ -135,7 +119,7 @@ def run_search(
     """Search, print, write ``runs/<recipe>/search/<target and budget>/``; returns the best student within the budget.
     file: where the recipe was read from.
 
-    Raises RecipeError (nothing fits, an amount that is none), TargetError, StepFailed, FolderBusy, MissingExtra.
+    Raises RecipeError (nothing fits), TargetError (or an amount that is none), StepFailed, FolderBusy, MissingExtra.
     """
     console = console or Console()
     board = load_target(asked.target)

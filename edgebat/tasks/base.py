@@ -17,7 +17,7 @@ import numpy as np
 
 from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.cells import CellKey
-from edgebat.errors import DataError, ModelFileError
+from edgebat.errors import DataError, ModelFileError, RecipeError
 from edgebat.files import Json
 from edgebat.ground import Ground
 from edgebat.tasks.more import MoreWindows
@@ -334,6 +334,10 @@ class Task(ABC, Generic[W, S]):
     def noisy_inputs(self, windows: W, noise_mv: float, rng: np.random.Generator) -> Float32:
         """The inputs as a device measures them whose voltage is noisy (RMS, mV); unchanged where none is measured."""
         return windows.inputs()
+
+    def noisy_windows(self, windows: W, noise_mv: float, rng: np.random.Generator) -> W:
+        """Windows with such inputs, the rest as it is. Raises RecipeError where no voltage is measured."""
+        raise RecipeError(f"data.more.noise_mv: the task {self.name} measures no voltage; use data.more.noise")
 
     def notes(self, windows: W, provenance: Mapping[str, Any]) -> list[str]:
         """What a reader of an evaluation on ``windows`` must know, given what the model says of its training."""

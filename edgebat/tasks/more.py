@@ -33,6 +33,8 @@ class MoreWindows:
     """So many copies of every training window with noise on what is measured. The teacher sees the window without it."""
     noise: float = 0.002
     """Its standard deviation, as a fraction of nominal capacity."""
+    noise_mv: float = 0.0
+    """Instead of it the noise of a device's voltage, mV RMS at each crossing of a level (``health``); 0: ``noise``."""
     corpus: str = ""
     """A further corpus folder whose cells teach as well, such as one of simulated cells; none of its cells that are in the
     split, or of data sets left out, is taken."""
@@ -63,9 +65,10 @@ class MoreWindows:
             raise RecipeError(
                 f"data.more: paced is {self.paced} and pace {self.pace}; 0 or more copies, by a factor between 1 and 10"
             )
-        if self.noisy < 0 or not 0.0 < self.noise < 1.0:
+        if self.noisy < 0 or not 0.0 < self.noise < 1.0 or not 0.0 <= self.noise_mv < 100.0:
             raise RecipeError(
-                f"data.more: noisy is {self.noisy} and noise {self.noise}; 0 or more copies, of noise between 0 and 1"
+                f"data.more: noisy is {self.noisy}, noise {self.noise} and noise_mv {self.noise_mv}; 0 or more copies, of "
+                "noise between 0 and 1, or of 0 to 100 mV"
             )
         if self.drawn < 0 or self.drawn_steps < 1:
             raise RecipeError(

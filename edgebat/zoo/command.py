@@ -11,7 +11,7 @@ from edgebat.paths import TEACHERS_HINT
 from edgebat.zoo.entries import Entry, students, teachers
 from edgebat.zoo.get import get, get_port
 
-HEAD = ("name", "task", "family", "weights", "bytes", "error on held-out cells", "learnt from")
+HEAD = ("name", "task", "family", "weights", "file, B", "error on held-out cells", "learnt from")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
     return [
         "  ".join(
-            text.rjust(width) if name in ("weights", "bytes") else text.ljust(width)
+            text.rjust(width) if name in ("weights", "file, B") else text.ljust(width)
             for name, text, width in zip(HEAD, row, widths, strict=True)
         ).rstrip()
         for row in (HEAD, *rows)

@@ -8,8 +8,11 @@
 #include <stddef.h>
 
 static uint32_t work_bytes(const edgebat_model_t *model) {
+    const uint32_t cycles = edgebat_bms_cycle_bytes(model);
+    const uint32_t rows = (uint32_t)model->context + ((cycles != 0U) ? 1U : 0U);
     return EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns, (uint32_t)model->output_bytes,
-                              (uint32_t)model->context);
+                              rows) +
+           cycles;
 }
 
 EDGEBAT_SELDOM int edgebat_model_info(const edgebat_model_t *model, edgebat_model_info_t *info) {
@@ -27,14 +30,15 @@ EDGEBAT_SELDOM int edgebat_model_info(const edgebat_model_t *model, edgebat_mode
     info->work_bytes = work_bytes(model);
     info->saved_bytes = edgebat_state_bytes(model);
     info->slices = model->slices;
-    info->charges = model->context;
+    info->charges = (edgebat_bms_cycle_bytes(model) != 0U) ? (uint16_t)1U : model->context;
     info->increments = model->increments;
     info->points = model->points;
     info->horizon = model->horizon;
     info->eol_cpct = model->eol_cpct;
     info->sigma_cpct = model->sigma_cpct;
     info->low_mV = (int16_t)((model->level_uV[0] + 500) / 1000);
-    info->high_mV = (int16_t)((model->level_uV[model->increments] + 500) / 1000);
+    info->high_mV =
+        (int16_t)(((model->level_uV[model->increments] + 500) / 1000) + edgebat_bms_range_mV(model));
     info->min_ddegC = model->min_ddegC;
     info->max_ddegC = model->max_ddegC;
     return EDGEBAT_OK;

@@ -60,12 +60,22 @@
 /* mAh in the unit of the counters, twice mA * ms. */
 #define EDGEBAT_PER_MAH UINT32_C(7200000)
 
+/* Of nominal capacity: less is a pulse. */
+#define EDGEBAT_PULSE_PART 100U
+
+/* So much of it may be missing in the first level, and so much below it shows that none is. */
+#define EDGEBAT_LACK_PART 1000U
+#define EDGEBAT_LEAD_PART 40U
+
 /* Below a fiftieth of the 1 h rate a cell rests. */
 #define EDGEBAT_REST_PART 50
 
 /* So long without current a cell is parked; where rest_ms stands when its voltage has come to a halt as well. */
 #define EDGEBAT_PARKED_MS UINT32_C(60000)
 #define EDGEBAT_CALM 60001U
+
+/* Cycles; a row is never older. */
+#define EDGEBAT_MOST_AGE UINT32_C(30000)
 
 /* The time of evidence counts in these. */
 #define EDGEBAT_S_PER_4H UINT32_C(14400)
@@ -87,6 +97,10 @@ EDGEBAT_SELDOM void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV
 EDGEBAT_SELDOM void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample,
                                               int32_t charging_mA, int64_t part, uint32_t dt_ms);
 EDGEBAT_SELDOM void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside);
+
+/* Its voltage has reached the window. And it gives nothing, for this reason. */
+EDGEBAT_APART void edgebat_bms_enter_window(edgebat_t *battery);
+EDGEBAT_SELDOM void edgebat_bms_give_up(edgebat_t *battery, edgebat_charge_t reason);
 
 /* Charge and time between the samples inside the window, and to the first of them from the one before. */
 EDGEBAT_SELDOM void edgebat_bms_track_rate(edgebat_t *battery, int64_t part, uint32_t dt_ms);
@@ -220,5 +234,7 @@ EDGEBAT_SELDOM uint32_t edgebat_bms_new_uOhm(const edgebat_t *battery);
 
 /* Take a checked state over into a battery that was just begun. */
 EDGEBAT_SELDOM void edgebat_bms_restore(edgebat_t *battery, const uint8_t *saved);
+
+#include "edgebat_any_window.h"
 
 #endif

@@ -12,39 +12,33 @@
 
 #include <stddef.h>
 
-/* Of nominal capacity: less is a pulse. */
-#define PULSE_PART 100U
-
-/* So much of nominal capacity may be missing in the first level, and so much below it shows that none is. */
-#define LACK_PART 1000U
-#define LEAD_PART 40U
-
 /* Of the one-hour current: 5 % of a charge at 0.5C, either way. */
 #define SPREAD_PART 20U
 
 /* Pulses, as from braking, are no charges that anybody asks about. */
 static EDGEBAT_APART uint8_t is_pulse(const edgebat_t *battery) {
-    return ((uint64_t)battery->charge < edgebat_bms_part(battery, PULSE_PART)) ? 1U : 0U;
+    return ((uint64_t)battery->charge < edgebat_bms_part(battery, EDGEBAT_PULSE_PART)) ? 1U : 0U;
 }
 
-/* The charge under way gives nothing, for this reason. */
-static EDGEBAT_SELDOM void give_up(edgebat_t *battery, edgebat_charge_t reason) {
+void edgebat_bms_give_up(edgebat_t *battery, edgebat_charge_t reason) {
+    const uint8_t told = edgebat_bms_told(battery, reason);
     if (is_pulse(battery) == 0U) {
-        if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX)) {
+        if ((battery->phase == EDGEBAT_PHASE_INSIDE) && (battery->failed < UINT8_MAX) &&
+            (edgebat_bms_is_failure(battery, reason) != 0U)) {
             battery->failed++;
         }
-        battery->charge_ended = (uint8_t)reason;
+        battery->charge_ended = told;
     }
     battery->phase = EDGEBAT_PHASE_OVER;
-    battery->reason = (uint8_t)reason;
+    battery->reason = told;
 }
 
 /* No charge flows in any more. */
 void edgebat_bms_end_charge(edgebat_t *battery, edgebat_charge_t inside) {
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
-        give_up(battery, inside);
-    } else if (battery->phase == EDGEBAT_PHASE_BELOW) {
-        give_up(battery, EDGEBAT_CHARGE_ENDS_BELOW);
+        edgebat_bms_give_up(battery, inside);
+    } else if ((battery->phase == EDGEBAT_PHASE_BELOW) && (edgebat_bms_is_told(battery) == 0U)) {
+        edgebat_bms_give_up(battery, EDGEBAT_CHARGE_ENDS_BELOW);
     } else {
         /* it has ended before */
     }
@@ -57,7 +51,7 @@ void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV) {
     battery->level = 0U;
     battery->inside = 0U;
     battery->phase = EDGEBAT_PHASE_BELOW;
-    if ((int32_t)cell_mV * 1000 >= battery->model->level_uV[0]) {
+    if (edgebat_bms_choose_window(battery, cell_mV) == 0U) {
         /* What was broken off inside the window and goes on there keeps its reason. */
         const uint8_t ended = battery->charge_ended;
         uint8_t resumed = 0U;
@@ -65,7 +59,7 @@ void edgebat_bms_begin_charge(edgebat_t *battery, int16_t cell_mV) {
             ((ended == (uint8_t)EDGEBAT_CHARGE_INTERRUPTED) || (ended == (uint8_t)EDGEBAT_CHARGE_GAP))) {
             resumed = 1U;
         }
-        give_up(battery, (resumed != 0U) ? (edgebat_charge_t)ended : EDGEBAT_CHARGE_STARTS_ABOVE);
+        edgebat_bms_give_up(battery, (resumed != 0U) ? (edgebat_charge_t)ended : EDGEBAT_CHARGE_STARTS_ABOVE);
     }
 }
 
@@ -135,23 +129,22 @@ static EDGEBAT_APART void complete(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     const int32_t rate_mC = edgebat_bms_rate_mC(battery);
     if ((battery->inside < model->increments) || (is_pulse(battery) != 0U)) {
-        give_up(battery, EDGEBAT_CHARGE_SPARSE);
+        edgebat_bms_give_up(battery, EDGEBAT_CHARGE_SPARSE);
     } else if (is_constant(battery) == 0) {
-        give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
+        edgebat_bms_give_up(battery, EDGEBAT_CHARGE_NOT_CONSTANT);
     } else if (edgebat_bms_knows_rate(battery, rate_mC) == 0U) {
-        give_up(battery, EDGEBAT_CHARGE_RATE);
+        edgebat_bms_give_up(battery, EDGEBAT_CHARGE_RATE);
     } else {
-        if (model->columns > model->increments) {
-            edgebat_bms_row(battery)[model->increments] = rate_mC;
-        }
         battery->phase = EDGEBAT_PHASE_OVER;
         battery->reason = (uint8_t)EDGEBAT_CHARGE_OK;
         battery->charge_ended = (uint8_t)EDGEBAT_CHARGE_OK;
-        if ((battery->cycle_used != 0U) && (battery->unseen != 0U)) {
+        if ((battery->cycle_used != 0U) && (battery->unseen != 0U) &&
+            (edgebat_bms_goes_back(battery) != 0U)) {
             edgebat_bms_count_cycle(battery); /* the discharge between the two was */
         }
         battery->cycle_used = 1U;
         battery->row_ready = 1U;
+        edgebat_bms_label_row(battery, rate_mC);
         judge_temperature(battery);
     }
 }
@@ -176,47 +169,35 @@ static EDGEBAT_SELDOM void cross_levels(edgebat_t *battery, int16_t cell_mV, int
     const int32_t before_uV = (int32_t)battery->last_mV * 1000;
     /* A sample that jumps over many levels says nothing about what each of them took. */
     const uint32_t most = (model->increments > 12U) ? (model->increments / 4U) : 2U;
-    if ((battery->level + most <= model->increments) && (now_uV >= model->level_uV[battery->level + most])) {
-        give_up(battery, EDGEBAT_CHARGE_SPARSE);
+    if ((battery->level + most <= model->increments) &&
+        (now_uV >= edgebat_bms_level_uV(battery, battery->level + most))) {
+        edgebat_bms_give_up(battery, EDGEBAT_CHARGE_SPARSE);
     }
     /* First crossings: the sample before lies below this level. */
-    while ((battery->phase == EDGEBAT_PHASE_INSIDE) && (now_uV >= model->level_uV[battery->level]) &&
-           (before_uV < model->level_uV[battery->level])) {
-        reach_level(battery, (uint32_t)(now_uV - before_uV),
-                    (uint32_t)(model->level_uV[battery->level] - before_uV), part);
-        if (battery->level == model->increments) {
-            complete(battery);
+    while ((battery->phase == EDGEBAT_PHASE_INSIDE) &&
+           (now_uV >= edgebat_bms_level_uV(battery, battery->level)) &&
+           (before_uV < edgebat_bms_level_uV(battery, battery->level))) {
+        if (edgebat_bms_row_waits(battery) != 0U) {
+            edgebat_bms_give_up(battery, EDGEBAT_CHARGE_REPEATED);
         } else {
-            battery->level++;
+            reach_level(battery, (uint32_t)(now_uV - before_uV),
+                        (uint32_t)(edgebat_bms_level_uV(battery, battery->level) - before_uV), part);
+            if (battery->level == model->increments) {
+                complete(battery);
+            } else {
+                battery->level++;
+            }
         }
     }
 }
 
-/* The voltage has reached the window. What went into it before and has not come out again is missing now, as
- * after a pause; a charge that comes from far below shows that it was a pulse, if it was as short as one. */
-static EDGEBAT_APART void enter_window(edgebat_t *battery) {
-    const uint8_t lacks = (battery->above > edgebat_bms_part(battery, LACK_PART)) ? 1U : 0U;
-    const uint8_t near =
-        (((uint64_t)battery->charge < edgebat_bms_part(battery, LEAD_PART)) ||
-         (battery->above >= ((uint64_t)battery->charge + edgebat_bms_part(battery, PULSE_PART))))
-            ? 1U
-            : 0U;
-    if (((lacks != 0U) && (near != 0U)) || (battery->row_ready != 0U)) {
-        /* Nor must a finished row that nobody has taken over yet be written over. */
-        give_up(battery, EDGEBAT_CHARGE_REPEATED);
-    } else {
-        battery->phase = EDGEBAT_PHASE_INSIDE;
-        battery->above = 1U;
-    }
-}
-
-void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
-                               int64_t part, uint32_t dt_ms) {
+/* One sample in one window. */
+static void follow_window(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                          int64_t part, uint32_t dt_ms) {
     const edgebat_config_t *const config = battery->config;
-    const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= battery->model->level_uV[0]) ? 1U : 0U;
-    battery->charge = edgebat_bms_sum(battery->charge, part);
+    const uint8_t reached = ((int32_t)sample->cell_mV * 1000 >= edgebat_bms_level_uV(battery, 0U)) ? 1U : 0U;
     if ((battery->phase == EDGEBAT_PHASE_BELOW) && (reached != 0U)) {
-        enter_window(battery);
+        edgebat_bms_enter_window(battery);
     }
     if (battery->phase == EDGEBAT_PHASE_INSIDE) {
         if (reached != 0U) {
@@ -224,18 +205,28 @@ void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sampl
             track_extremes(battery, sample, charging_mA, part);
         }
         if ((int32_t)sample->cell_mV < (int32_t)battery->top_mV - config->max_drop_mV) {
-            give_up(battery, EDGEBAT_CHARGE_IMPLAUSIBLE);
+            edgebat_bms_give_up(battery, EDGEBAT_CHARGE_IMPLAUSIBLE);
         } else if (((uint64_t)(battery->charge - battery->moved_charge) * 5U) >
                    (((uint64_t)config->nominal_mAh * config->stuck_ppm) * 36U)) {
-            give_up(battery, EDGEBAT_CHARGE_STUCK);
+            edgebat_bms_give_up(battery, EDGEBAT_CHARGE_STUCK);
         } else {
             cross_levels(battery, sample->cell_mV, part);
         }
     }
+}
+
+void edgebat_bms_follow_charge(edgebat_t *battery, const edgebat_sample_t *sample, int32_t charging_mA,
+                               int64_t part, uint32_t dt_ms) {
+    battery->charge = edgebat_bms_sum(battery->charge, part);
+    edgebat_bms_follow_lead(battery, sample->cell_mV);
+    do {
+        follow_window(battery, sample, charging_mA, part, dt_ms);
+    } while (edgebat_bms_next_window(battery) != 0U);
     if (battery->phase == EDGEBAT_PHASE_OVER) {
         if (is_pulse(battery) == 0U) {
             battery->charge_ended = battery->reason;
-        } else if (((int32_t)sample->cell_mV + config->max_drop_mV) * 1000 < battery->model->level_uV[0]) {
+        } else if (((int32_t)sample->cell_mV + battery->config->max_drop_mV) * 1000 <
+                   edgebat_bms_lower_uV(battery)) {
             /* Braking went over into a charge, without a sample between. */
             edgebat_bms_begin_charge(battery, sample->cell_mV);
         } else {

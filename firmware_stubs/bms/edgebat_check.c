@@ -58,14 +58,14 @@ static int config_is_sound(const edgebat_config_t *config) {
 }
 
 int edgebat_bms_model_is_sound(const edgebat_model_t *model) {
-    int sound = (model->increments >= 1U) && (model->columns <= MOST_LENGTH) &&
-                (model->columns >= model->increments) && (model->columns <= model->increments + 1U) &&
-                (model->context >= 1U) && (model->context <= MOST_LENGTH) && (model->slices >= 1U) &&
-                (model->slices < UINT16_MAX) && (model->points <= EDGEBAT_POINTS_MAX) &&
-                (model->eol_cpct < EDGEBAT_HUNDRED_PERCENT) && ((model->scratch_bytes % 4U) == 0U) &&
-                (model->quantize != NULL) && (model->run_slice != NULL) && (model->read != NULL) &&
-                (model->level_uV != NULL) && (model->low_ppm != NULL) && (model->high_ppm != NULL);
+    int sound = (model->increments >= 1U) && (model->columns <= MOST_LENGTH) && (model->context >= 1U) &&
+                (model->context <= MOST_LENGTH) && (model->slices >= 1U) && (model->slices < UINT16_MAX) &&
+                (model->points <= EDGEBAT_POINTS_MAX) && (model->eol_cpct < EDGEBAT_HUNDRED_PERCENT) &&
+                ((model->scratch_bytes % 4U) == 0U) && (model->quantize != NULL) &&
+                (model->run_slice != NULL) && (model->read != NULL) && (model->level_uV != NULL) &&
+                (model->low_ppm != NULL) && (model->high_ppm != NULL);
     if (sound != 0) {
+        sound = edgebat_bms_starts_are_sound(model);
         for (uint32_t i = 0U; i < model->increments; i++) {
             if (model->level_uV[i] >= model->level_uV[i + 1U]) {
                 sound = 0;

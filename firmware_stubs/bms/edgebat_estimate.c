@@ -23,10 +23,12 @@ void *edgebat_bms_output(const edgebat_t *battery) {
     return &battery->work[battery->model->scratch_bytes + (4U * battery->model->columns)];
 }
 
+/* Of any window the cycles of the rows stand before it. */
 int8_t *edgebat_bms_window(const edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
     return (int8_t *)&battery->work[EDGEBAT_WORK_BYTES(model->scratch_bytes, (uint32_t)model->columns,
-                                                       (uint32_t)model->output_bytes, 0U)];
+                                                       (uint32_t)model->output_bytes, 0U) +
+                                    edgebat_bms_cycle_bytes(model)];
 }
 
 /* Whether all of the newest row, and its temperature, is like the training data. */
@@ -108,32 +110,6 @@ static void learn_odd(edgebat_t *battery) {
     }
 }
 
-void edgebat_bms_forget_window(edgebat_t *battery) {
-    battery->rows = 0U;
-    battery->span = 0U;
-    battery->slice = 0U;
-    battery->row_ready = 0U;
-    battery->cycle_used = 0U;
-    battery->odd_rows = 0U;
-    battery->failed = 0U;
-    battery->outside = 0U;
-    battery->row_efc = 0U;
-    battery->row_cycle = 0U;
-    battery->window_ppm = 0U;
-    battery->estimate_cycle = 0U;
-    battery->estimate_s = 0U;
-    battery->estimate_rul = EDGEBAT_UNKNOWN;
-    battery->evidence[EDGEBAT_BY_MODEL].cpct = EDGEBAT_UNKNOWN;
-    battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
-    battery->weigh |= EDGEBAT_WEIGH_NEW;
-}
-
-void edgebat_bms_forget(edgebat_t *battery) {
-    edgebat_bms_forget_window(battery);
-    edgebat_bms_forget_counts(battery);
-    battery->evidence[EDGEBAT_BY_INHERITED].cpct = EDGEBAT_UNKNOWN;
-}
-
 /* A finished charge: what the model does not know never reaches it. */
 static void take_row(edgebat_t *battery) {
     battery->row_ready = 0U;
@@ -143,8 +119,12 @@ static void take_row(edgebat_t *battery) {
     battery->outside = (uint8_t)((is_known(battery) == 0U) ? 1U : 0U);
     if (battery->outside == 0U) {
         battery->failed = 0U;
-        append_row(battery);
-        if ((battery->rows == battery->model->context) && (battery->corrupt == 0U)) {
+        if (edgebat_bms_reads_any(battery) != 0U) {
+            edgebat_bms_append_any_row(battery);
+        } else {
+            append_row(battery);
+        }
+        if ((edgebat_bms_missing_rows(battery) == 0U) && (battery->corrupt == 0U)) {
             battery->slice = 1U;
         }
     } else {

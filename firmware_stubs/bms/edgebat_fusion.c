@@ -243,7 +243,7 @@ void edgebat_bms_learn_model(edgebat_t *battery, uint16_t cpct, uint16_t sigma_c
     const uint32_t blind = (battery->row_blind != 0U) ? BLIND_SIGMA : 0U;
     const uint32_t sum =
         square(at_most(known, MOST_SIGMA)) + square(blind) + square(edgebat_bms_faded(battery, late));
-    battery->window_ppm = battery->row_ppm;
+    battery->window_ppm = edgebat_bms_window_ppm(battery);
     battery->odd_rows = 0U;
     battery->evidence[EDGEBAT_BY_WINDOW].cpct = EDGEBAT_UNKNOWN;
     edgebat_bms_learn(battery, EDGEBAT_BY_MODEL, cpct, edgebat_bms_square_root(sum));

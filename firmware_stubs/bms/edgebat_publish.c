@@ -156,10 +156,10 @@ static void forecast(const edgebat_t *battery, edgebat_result_t *result) {
     const edgebat_model_t *const model = battery->model;
     const uint8_t speaks =
         ((has_estimate(battery) != 0U) && (battery->corrupt == 0U) && (is_stale(battery) == 0U)) ? 1U : 0U;
-    const int32_t missing = (int32_t)model->context - (int32_t)battery->rows;
+    const uint32_t missing = edgebat_bms_missing_rows(battery);
     /* Cycles to come count from the estimate; those since have passed. */
     const uint32_t age = result->age_cycles;
-    result->warmup = (uint8_t)((speaks != 0U) ? 0 : ((missing > 255) ? 255 : missing));
+    result->warmup = (uint8_t)((speaks != 0U) ? 0U : ((missing > 255U) ? 255U : missing));
     result->rul_cycles = (speaks == 0U)
                              ? EDGEBAT_UNKNOWN
                              : (uint16_t)((age < battery->estimate_rul) ? (battery->estimate_rul - age) : 0U);

@@ -47,7 +47,7 @@ static void restore_window(edgebat_t *battery, const uint8_t *saved) {
     const uint8_t *const rows = &points[2U * model->points];
     const uint8_t by_model = (battery->evidence[EDGEBAT_BY_MODEL].cpct != EDGEBAT_UNKNOWN) ? 1U : 0U;
     /* An inference that the power cut short begins again. */
-    if ((battery->rows == model->context) &&
+    if ((edgebat_bms_missing_rows(battery) == 0U) &&
         ((by_model == 0U) || (battery->estimate_cycle != battery->row_cycle))) {
         battery->slice = 1U;
     }
@@ -58,6 +58,7 @@ static void restore_window(edgebat_t *battery, const uint8_t *saved) {
     for (uint32_t i = 0U; i < (uint32_t)model->columns * model->context; i++) {
         window[i] = (int8_t)((rows[i] < 128U) ? (int32_t)rows[i] : ((int32_t)rows[i] - 256));
     }
+    edgebat_bms_restore_cycles(battery, &rows[(uint32_t)model->columns * model->context]);
 }
 
 uint16_t edgebat_bms_limited(int32_t value) {

@@ -21,8 +21,9 @@ static void put(uint8_t *at, uint32_t value, uint32_t bytes) {
 
 EDGEBAT_SELDOM uint32_t edgebat_state_bytes(const edgebat_model_t *model) {
     return (model == NULL) ? 0U
-                           : EDGEBAT_SAVED_BYTES((uint32_t)model->columns, (uint32_t)model->context,
-                                                 (uint32_t)model->points);
+                           : (EDGEBAT_SAVED_BYTES((uint32_t)model->columns, (uint32_t)model->context,
+                                                  (uint32_t)model->points) +
+                              edgebat_bms_cycle_bytes(model));
 }
 
 EDGEBAT_SELDOM int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t bytes) {
@@ -57,8 +58,9 @@ EDGEBAT_SELDOM int edgebat_state_get(edgebat_t *battery, void *buffer, uint32_t 
         put(&points[2U * i], battery->estimate_points[i], 2U);
     }
     for (uint32_t i = 0U; i < (uint32_t)model->columns * model->context; i++) {
-        rows[i] = (i < (uint32_t)model->columns * battery->rows) ? (uint8_t)window[i] : 0U;
+        rows[i] = (edgebat_bms_is_kept(battery, i) != 0U) ? (uint8_t)window[i] : 0U;
     }
+    edgebat_bms_save_cycles(battery, &rows[(uint32_t)model->columns * model->context]);
     put(&saved[length - 4U], edgebat_crc32(0U, saved, length - 4U), EDGEBAT_STATE_CRC_BYTES);
     return EDGEBAT_OK;
 }
@@ -146,6 +148,9 @@ EDGEBAT_SELDOM int edgebat_state_check(const edgebat_model_t *model, const edgeb
     } else {
         code = check_sums(model, at, bytes);
         code = (code == EDGEBAT_OK) ? check_contents(model, config, at) : code;
+        if ((code == EDGEBAT_OK) && (edgebat_bms_cycles_are_possible(model, at, bytes) == 0U)) {
+            code = EDGEBAT_ERR_DAMAGED;
+        }
     }
     return code;
 }

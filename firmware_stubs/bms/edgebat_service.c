@@ -18,6 +18,7 @@ static void set_use(edgebat_t *battery, uint32_t cycle, uint32_t throughput_mAh,
     battery->swing = 0U;
     battery->armed = 0U;
     battery->row_efc = battery->efc;
+    edgebat_bms_begin_use(battery);
     battery->row_cycle = (battery->rows != 0U) ? cycle : 0U;
     battery->estimate_cycle = (battery->evidence[EDGEBAT_BY_MODEL].cpct != EDGEBAT_UNKNOWN) ? cycle : 0U;
     battery->row_cycle = (battery->estimate_cycle > battery->row_cycle) ? cycle : battery->row_cycle;

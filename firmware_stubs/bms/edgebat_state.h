@@ -15,7 +15,7 @@
  *  176 that when new      180 spread           182 seen
  *  183 used               184 five steps       204 use at the last
  *  206 how many           208 CRC-32 of all before
- *  212 trajectory, window, CRC-32 of all before
+ *  212 trajectory, window, of any window the cycle of each row, CRC-32 of all before
  *
  * That is version 4, with EDGEBAT_RESISTANCE. Version 3, without, has no resistance, and ends its first part with the
  * CRC-32 at 172; either reads both. The first part is read by firmware with another model as well. Version 2 is

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgebat.assemble.command import counted_together
 from edgebat.assemble.settings import AddSettings
 from edgebat.assemble.sources import SourceStore, find_sources, load_records, save_records
 from edgebat.data.readers.records import AmbiguousFile
@@ -62,3 +63,15 @@ def test_the_nominal_capacity_tells_a_unit_that_would_be_asked(tmp_path: Path) -
     # The next call may state another one: what was read under this one is not taken for it.
     with pytest.raises(AmbiguousFile, match="the unit of the current is not stated"):
         SourceStore(tmp_path / "out", AddSettings(nominal_ah=3500.0)).read(source)
+
+
+def test_guesses_that_differ_in_how_often_are_one_line() -> None:
+    guesses = {
+        "the time starts anew 12 times: the clock is used": ["a.csv"],
+        "layout generic": ["a.csv", "b.csv"],
+        "the time starts anew 3 times: the clock is used": ["b.csv"],
+    }
+    assert counted_together(guesses) == {
+        "the time starts anew 3 to 12 times: the clock is used": ["a.csv", "b.csv"],
+        "layout generic": ["a.csv", "b.csv"],
+    }

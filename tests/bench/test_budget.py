@@ -109,7 +109,7 @@ def test_the_family_of_a_graph_is_read_from_its_layers(family, widths):
 def test_export_refuses_before_it_writes(command, tmp_path):
     save_graph(SMALL, tmp_path / "soh.ebat")
     out = tmp_path / "out"
-    code, _, err = command("export", tmp_path / "soh.ebat", "-t", "cortex-m4f", "--max-flash", "200", "--out", out)
+    code, _, err = command("export", tmp_path / "soh.ebat", "-t", "cortex-m4f", "--max-flash", "0.2k", "--out", out)
     assert code == 2
     assert "soh does not fit cortex-m4f: flash" in err
     assert "nothing smaller of the usual families fits either" in err

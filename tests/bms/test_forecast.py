@@ -194,7 +194,9 @@ def test_a_model_is_what_its_task_says(graph: IntGraph, model_file: Path):
     charges = load_graph(model_file)
     assert describe(graph) == forecast_model(graph)
     assert describe(charges) == health_model(charges)
-    with pytest.raises(ModelFileError, match="estimator needs one that reads charges"):
+    with pytest.raises(
+        ModelFileError, match="estimator needs one that reads charges; beside such a one it is given as --forecast"
+    ):
         health_model(graph)
     with pytest.raises(ModelFileError, match="forecaster needs one that reads a history"):
         Forecaster(charges, SOURCE)

@@ -47,8 +47,18 @@ def test_a_power_cut_at_any_instruction_leaves_the_old_or_the_new_state(graph: I
     twin = branch
     rng = np.random.default_rng(3)
     outcomes: Counter[str] = Counter()
-    # The state is written between the latest cut that left the old one and the earliest that left a new one.
-    latest, earliest = 1, total
+    # Halving between a cut that leaves the old state and one that leaves a new one ends while the state is written.
+    places, latest, earliest = board.fram, 1, total
+    while earliest - latest > 1:
+        where = (latest + earliest) // 2
+        board.run_until_cut(ONE, where)
+        outcomes["cut while writing"] += any(newest_state([place]) is None for place in board.fram)
+        is_old = newest_state(board.fram) == twin.saved[-1]
+        latest, earliest = (where, earliest) if is_old else (latest, where)
+        for number, place in enumerate(places):
+            board.write_fram(number, place)
+        assert board.power_on() == 0
+    twin.power_on(newest_state(places))
     for number in range(10_000 if FULL else 200):
         close = max(min(latest, earliest) - 500, 1)
         where = int(rng.integers(close, earliest) if number % 2 else rng.integers(1, total))

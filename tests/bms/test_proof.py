@@ -17,7 +17,7 @@ ALL = names(firmware_dir())
 FAULTS = [
     (
         "step",
-        "edgebat_estimate.c",
+        "edgebat_rows.c",
         "battery->rows == model->context) {\n",
         "battery->rows > model->context) {\n",
         "bounds",
@@ -28,7 +28,7 @@ FAULTS = [
     (
         "push",
         "edgebat_charge.c",
-        " &&\n           (before_uV < model->level_uV[battery->level])",
+        " &&\n           (before_uV < edgebat_bms_level_uV(battery, battery->level))",
         "",
         "division by zero",
     ),

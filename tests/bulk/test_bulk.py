@@ -206,6 +206,7 @@ def test_when_no_log_can_be_used_the_command_fails(
     assert code == 2
     assert "13 refused" in out
     assert "none of 13 logs could be used; the reasons:" in err
+    assert "files of one cell are joined by edgebat data add" in " ".join(err.split())
 
 
 def test_evaluating_logs_compares_with_what_they_discharge(job: Job, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from edgebat.formats.export import export_model
 from edgebat.models import load_model
 from edgebat.paths import recipes_dir, targets_dir, teachers_dir
 from edgebat.tasks.health import HealthWindows
+from tests.data.layouts import LAYOUTS, cycling_test
 
 Command = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,8 @@ def things(tmp_path: Path, model_file: Path, windows: HealthWindows) -> dict[str
     shutil.copy(targets_dir() / "cortex-m4f.yaml", made / "board.yaml")
     return {path.relative_to(made).as_posix(): path for path in made.iterdir()} | {
         "tiny.ebat": model_file, "cells": made / "corpus" / "cells.csv",
-        "teacher.safetensors": TEACHER, "shipped": Path("demo")}  # fmt: skip
+        "teacher.safetensors": TEACHER, "shipped": Path("demo"),
+        "a target": Path("cortex-m4f"), "a teacher": Path("ic2ml/tongji")}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,8 @@ def things(tmp_path: Path, model_file: Path, windows: HealthWindows) -> dict[str
         ("train.safetensors", "windows", "windows of a run", "edgebat run"),
         ("mine.yaml", "recipe", "recipe of a whole pipeline: State of health", "--corpus CORPUS"),
         ("shipped", "recipe", "recipe of a whole pipeline", "edgebat run demo"),
+        ("a target", "target", "target, a board to build for", "--target cortex-m4f"),
+        ("a teacher", "teacher", "teacher ic2ml of the task health", "edgebat evaluate "),
         ("study.yaml", "study", "recipe of a study of one teacher", "--corpus CORPUS"),
         ("board.yaml", "target", "target, a board to build for", "edgebat bench MODEL --target "),
         ("run", "run", "run folder, 1 steps finished", "edgebat run RECIPE goes on"),
@@ -76,6 +80,24 @@ def things(tmp_path: Path, model_file: Path, windows: HealthWindows) -> dict[str
 def test_every_kind_is_known(things: dict[str, Path], name: str, kind: str, what: str, use: str) -> None:
     found = describe(things[name])
     assert (found.kind, what in found.what, use in found.use) == (kind, True, True), found
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_file_of_every_layout_is_a_cycler_file_and_its_folder_is_for_a_corpus(layout: str, tmp_path: Path) -> None:
+    sheet = LAYOUTS[layout](cycling_test(cycles=1, period_s=600.0))
+    lines = [*sheet.preamble, *(sheet.delimiter.join(row) for row in (sheet.names, *sheet.rows))]
+    (tmp_path / "notes.md").write_text("Voltage, current and time\nof a cell, as logged\n")
+    (tmp_path / "test.csv").write_text("\n".join(lines), encoding="utf-8" if layout == "neware" else "cp1252")
+    found = describe(tmp_path / "test.csv")
+    assert (found.kind, f"{len(sheet.names)} columns: " in found.what) == ("cycler", True), found
+    found = describe(tmp_path)
+    assert (found.kind, f"edgebat data add {tmp_path}" in found.use) == ("cycler files", True), found
+    with pytest.raises(ModelFileError, match="of no kind"):
+        describe(tmp_path / "notes.md")
+
+
+def test_the_cells_a_model_has_seen_are_counted_for_readers(command: Command) -> None:
+    assert "  seen = 28 cells\n" in command("info", "demo-lstm")[1]
 
 
 def test_the_first_two_lines_say_it_and_json_says_the_same(things: dict[str, Path], command: Command) -> None:

@@ -217,6 +217,12 @@ def test_a_pickle_is_never_opened(command: Command, model_file: Path, tmp_path: 
     assert "cannot be read as an array of windows" in err
 
 
+@pytest.mark.parametrize("model", ["tiny.ebat", "demo-lstm"])
+def test_a_model_behind_its_file_is_told(command: Command, model: str, tmp_path: Path) -> None:
+    code, _, err = command("predict", tmp_path / "cell.csv", model)
+    assert (code, f"{model} is a model, where a file of measurements belongs" in " ".join(err.split())) == (2, True)
+
+
 @pytest.mark.parametrize("name", ["model.pt", "model"])
 def test_only_model_files_are_models(command: Command, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")

@@ -17,7 +17,7 @@ from edgebat.tasks.health import HealthWindows
 
 Command = Callable[..., tuple[int, str, str]]
 VERBS = ("run", "data", "train", "distill", "quantize", "export", "verify", "bench", "report", "predict", "evaluate", "info",
-         "replay", "zoo", "settings", "targets", "doctor")  # fmt: skip
+         "replay", "zoo", "settings", "targets", "doctor", "init", "search", "evidence")  # fmt: skip
 
 
 def test_version(command: Command) -> None:
@@ -29,6 +29,14 @@ def test_help_lists_every_verb(command: Command) -> None:
     assert code == 0
     for verb in VERBS:
         assert verb in out
+
+
+def test_ports_and_adapters_are_listed_without_a_model(command: Command) -> None:
+    for option, name in (("--port", "zephyr"), ("--adapter", "dronecan")):
+        code, out, _ = command("export", option, "list")
+        assert (code, f"\n{name} " in out) == (0, True)
+    code, _, err = command("export", "--to", "c")
+    assert (code, "needs a model file or a recipe" in " ".join(err.split())) == (2, True)
 
 
 @pytest.mark.parametrize("verb", [v for v in VERBS if v not in ("targets", "doctor")])

@@ -79,7 +79,8 @@ def test_flipped_current_is_refused(tmp_path, cell):
     path = write_csv(
         tmp_path / "flipped.csv", header, cell.time_s, cell.voltage_v, -cell.current_a, cell.cycle.astype(float)
     )
-    with pytest.raises(DataError, match=r"flipped.csv.*voltage falls while the current says charging.*other sign"):
+    told = r"flipped.csv.*voltage falls while the current says charging.*other sign: --sign positive_is_"
+    with pytest.raises(DataError, match=f"{told}discharge$"):
         read_cell(path)
     assert same(read_cell(path, sign=CurrentSign.POSITIVE_IS_DISCHARGE), cell)
     with pytest.raises(DataError, match="current sign 'plus' is unknown; allowed"):

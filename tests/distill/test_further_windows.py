@@ -115,6 +115,11 @@ def test_a_noisy_window_is_labelled_by_the_one_without_noise(bench) -> None:
     np.testing.assert_array_equal(both.more.y[: len(train)], train.y)
 
 
+def test_noise_in_mv_is_that_of_a_task_that_measures_a_voltage(bench) -> None:
+    with pytest.raises(RecipeError, match="measures no voltage"):
+        more_windows(recipe_with(noisy=1, noise_mv=0.5), *bench)
+
+
 def test_life_windows_are_copied_too() -> None:
     life = task("life")
     windows = made_up_windows(4)
@@ -181,7 +186,9 @@ def test_a_teacher_that_draws_no_cells_says_so(bench) -> None:
         more_windows(recipe, loaded, split)
 
 
-@pytest.mark.parametrize("wrong", [{"paced": -1}, {"pace": 1.0}, {"noisy": -1}, {"noise": 0.0}, {"drawn": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"paced": -1}, {"pace": 1.0}, {"noisy": -1}, {"noise": 0.0}, {"noise_mv": -1}, {"drawn": -1}]
+)
 def test_copies_that_cannot_be_meant_are_refused(wrong) -> None:
     with pytest.raises(RecipeError, match=r"data\.more"):
         MoreWindows(**wrong)

@@ -93,7 +93,7 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[int, int]]] = {
 }  # fmt: skip
 
 
-def quantized(name: str, folder: Path, form: str, activation: str, per_channel: bool) -> Path:
+def quantized(name: str, folder: Path, form: str, activation: str, per_channel: bool, weights: str = "QInt8") -> Path:
     make, shape = MODELS[name]
     onnx.save(make(), folder / "float.onnx")
     quantize_static(
@@ -102,20 +102,20 @@ def quantized(name: str, folder: Path, form: str, activation: str, per_channel: 
         Reader(shape),
         quant_format=QuantFormat[form],
         activation_type=QuantType[activation],
-        weight_type=QuantType.QInt8,
+        weight_type=QuantType[weights],
         per_channel=per_channel,
     )
     return folder / "int8.onnx"
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
-@pytest.mark.parametrize("activation", ["QInt8", "QUInt8"])
+@pytest.mark.parametrize(("activation", "weights"), [("QInt8", "QInt8"), ("QUInt8", "QInt8"), ("QUInt8", "QUInt8")])
 @pytest.mark.parametrize("form", ["QDQ", "QOperator"])
 @pytest.mark.parametrize("name", MODELS)
 def test_numpy_computes_what_onnx_runtime_computes(
-    name: str, form: str, activation: str, per_channel: bool, tmp_path: Path
+    name: str, form: str, activation: str, weights: str, per_channel: bool, tmp_path: Path
 ) -> None:
-    path = quantized(name, tmp_path, form, activation, per_channel)
+    path = quantized(name, tmp_path, form, activation, per_channel, weights)
     graph = read_onnx(path)
     source, target, foreign = graph.input_tensor, graph.output_tensor, graph.meta["foreign"]
     assert foreign["input_unsigned"] == (activation == "QUInt8")
@@ -142,6 +142,9 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
     refused(helper.make_node("MatMul", ["x", "w"], ["y"], name="fc"), "MatMul 'fc': its input 'x' is not quantized")
     refused(helper.make_node("Identity", ["x"], ["y"]), "output 'y' is not quantized")
     refused(helper.make_node("Mine", ["x"], ["y"], domain="org.example"), "edgebat does not run this operator")
+    refused(helper.make_node("Selu", ["x"], ["y"], alpha=2.0), "has alpha or gamma")
+    norm = ["x", "w", "w", "w", "w"]
+    refused(helper.make_node("BatchNormalization", norm, ["y"], training_mode=1), "evaluation mode")
 
 
 def test_an_added_constant_gives_the_integers_of_onnx_runtime(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from edgebat.formats.onnx.write import write_onnx
 from edgebat.formats.tflite.model import FileModel, FileOperator, FileTensor
 from edgebat.formats.tflite.read import _require_int8, read_tflite
 from edgebat.runtime import Engine
+from tests.foreign_files import FileOfOthers
 from tests.formats.test_onnx import session
 from tests.formats.test_tflite import litert, micro
 
@@ -65,6 +66,24 @@ def test_a_model_of_others_can_be_written_as_onnx(name: str, tmp_path: Path) -> 
     x = inputs(graph.input_tensor.shape, 300)
     y = session((tmp_path / "model.onnx").read_bytes()).run(None, {graph.input: x})[0]
     np.testing.assert_array_equal(y, Engine(graph).run(x))
+
+
+@pytest.mark.parametrize(("axis", "steps"), [(0, 4), (1, None)])
+def test_axes_of_a_sequence_that_has_lost_its_batch(axis: int, steps: int | None, tmp_path: Path) -> None:
+    file = FileOfOthers()
+    x = file.tensor("x", (1, 4, 4), "int8", scale=0.1, zero_point=0)
+    rows = file.tensor("rows", (4, 4), "int8", scale=0.1, zero_point=0)
+    y = file.tensor("y", (4,), "int8", scale=0.1, zero_point=0)
+    file.operator("RESHAPE", 1, [x], rows, "ReshapeOptions", {"new_shape": np.array([4, 4], np.int32)})
+    axes = file.tensor("axes", (1,), "int32", data=np.array([axis], np.int32))
+    file.operator("MEAN", 2, [rows, axes], y, "ReducerOptions", {"keep_dims": False})
+    (tmp_path / "m.tflite").write_bytes(file.bytes([x], y))
+    if steps is None:
+        with pytest.raises(ModelFileError, match="over all time steps only"):
+            read_tflite(tmp_path / "m.tflite")
+        return
+    q = np.arange(16, dtype=np.int8).reshape(1, 4, 4) * 4
+    np.testing.assert_array_equal(Engine(read_tflite(tmp_path / "m.tflite")).run(q)[0], q[0].mean(axis=0))
 
 
 def test_an_unknown_rounding_is_refused() -> None:

@@ -109,6 +109,9 @@ def test_golden_vectors_describe_the_border(exported: tuple[str, Path, Any]) -> 
         assert (described["scale"], described["zero_point"]) == (tensor.scale, tensor.zero_point)
 
 
-@pytest.mark.parametrize(("name", "called"), [("a-b", "a_b"), ("2026", "net_2026"), ("_x", "net__x"), ("soc", "soc")])
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("a-b", "a_b"), ("2026", "net_2026"), ("_x", "net__x"), ("edgebat", "net_edgebat"), ("soc", "soc")],
+)
 def test_any_name_of_a_file_becomes_one_that_c_takes(name: str, called: str) -> None:
     assert c_name(name) == called

@@ -124,23 +124,29 @@ def integer_average(rng: np.random.Generator) -> bytes:
     return file.content((4, int(rng.integers(1, 50))))
 
 
-def _scaled_weights(file: OnnxFile, shape: tuple[int, ...], sx: float) -> tuple[list[str], str, tuple[float, int]]:
+def _scaled_weights(
+    file: OnnxFile, shape: tuple[int, ...], sx: float, zero: int = 0
+) -> tuple[list[str], str, tuple[float, int]]:
     rng, sw = file.rng, draw_scale(file.rng)
     w = file.constant("w", rng.integers(-127, 128, shape), np.int8)
     typical = 74.0 * 73.0 * np.sqrt(np.prod(shape[1:]))
     b = file.constant("b", rng.integers(-int(typical), int(typical) + 1, shape[0]), np.int32)
     sy = float(np.float32(sx * sw * typical / rng.uniform(30, 200)))
-    return [w, *file.scaled("w", sw, 0)], b, (sy, draw_zero(rng))
+    return [w, *file.scaled("w", sw, zero)], b, (sy, draw_zero(rng))
 
 
-def integer_gemm(rng: np.random.Generator) -> bytes:
+def integer_gemm(rng: np.random.Generator, zero: int = 0) -> bytes:
     file, sx, shape = OnnxFile(rng), draw_scale(rng), (int(rng.integers(1, 9)), int(rng.integers(1, 40)))
     x = file.begin(sx)
-    weights, bias, output = _scaled_weights(file, shape, sx)
+    weights, bias, output = _scaled_weights(file, shape, sx, zero)
     kinds = file.scaled("p", *output)
     file.node("QGemm", [x, *file.x, *weights, bias, *kinds], "q", transB=1)
     file.node("DequantizeLinear", ["q", *kinds], "y")
     return file.content(shape[1:])
+
+
+def asymmetric_gemm(rng: np.random.Generator) -> bytes:
+    return integer_gemm(rng, int(rng.integers(-128, 128)))
 
 
 def integer_convolution(rng: np.random.Generator) -> bytes:
@@ -162,7 +168,8 @@ ALIKE: dict[str, Maker] = {
     "leaky_relu": _value_by_value("LeakyRelu", alpha=0.1),
     "tanh": _value_by_value("Tanh", (2.0**-7, 0)), "sigmoid": _value_by_value("Sigmoid", (2.0**-8, -128)),
     "relu": _value_by_value("Relu"), "twice": twice, "sum": summed, "batch_normalization": batch_normalization,
-    "integer_average": integer_average, "integer_gemm": integer_gemm, "integer_convolution": integer_convolution,
+    "integer_average": integer_average, "integer_gemm": integer_gemm,
+    "asymmetric_gemm": asymmetric_gemm, "integer_convolution": integer_convolution,
 }  # fmt: skip
 """Operators that ONNX Runtime computes alike with and without optimizations."""
 OTHERWISE: dict[str, Maker] = {"requantize": _value_by_value(""), "average": average}

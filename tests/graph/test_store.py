@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgebat.errors import GraphError, ModelFileError
+from edgebat.formats.export import export_model
 from edgebat.graph import IntGraph, check_graph, load_graph, save_graph
 from edgebat.runtime import Engine
 from edgebat.verify.inputs import random_inputs
@@ -45,6 +46,16 @@ def test_a_saved_graph_reads_back_equal_and_saves_to_the_same_bytes(family: str,
 def test_an_impossible_tensor_is_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(GraphError, match=says):
         check_graph(with_tensor(random_graph("cnn", 2), **changes))
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a\\b", "", "..", "a\nb", "a\0b", "x" * 300])
+def test_a_name_that_would_leave_its_folder_is_refused(name: str, tmp_path: Path) -> None:
+    graph = replace(random_graph("mlp", 1), name=name)
+    with pytest.raises(GraphError, match="cannot be the name of a file"):
+        check_graph(graph)
+    with pytest.raises(GraphError, match="cannot be the name of a file"):
+        export_model(graph, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_cycle_and_a_missing_tensor_are_refused() -> None:

@@ -78,3 +78,29 @@ def test_a_damaged_file_of_keras_is_named(tmp_path: Path, name: str, content: by
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelFileError, match="cannot be read as a model of Keras"):
         eb.quantize(tmp_path / name, EXPECTED["x"])
+
+
+def test_what_a_layer_of_keras_is_given_beside_its_inputs_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    changes: dict[str, Any] = {
+        "training": lambda node: node["kwargs"].update(training=True),
+        "constants": lambda node: node["args"].append(1.0),
+    }
+    for reason, change in changes.items():
+        with edited("float_functional.keras", tmp_path / "net.keras") as config:
+            change(next(one for one in config["layers"] if one["class_name"] == "Add")["inbound_nodes"][0])
+        with pytest.raises(ModelFileError, match=reason):
+            read_network(tmp_path / "net.keras", EXPECTED["x"])
+
+
+def test_a_product_of_three_layers_of_keras_has_all_of_them(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    found = []
+    for count in (2, 3):
+        with edited("float_functional.keras", tmp_path / "net.keras") as config:
+            sum_of = next(one for one in config["layers"] if one["class_name"] == "Add")
+            sum_of["class_name"] = "Multiply"
+            first, second = sum_of["inbound_nodes"][0]["args"][0]
+            sum_of["inbound_nodes"][0]["args"][0] = [first, second, second][:count]
+        found.append(read_network(tmp_path / "net.keras", EXPECTED["x"]))
+    assert len(found[1].steps) == len(found[0].steps) + 1

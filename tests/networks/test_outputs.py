@@ -44,6 +44,7 @@ FORMS: dict[str, tuple[Callable[[Any, Any], Any], tuple[str, ...]]] = {
     "dictionary": (lambda a, b: {"soc": a, "range": b}, ("soc", "range0", "range1")),
     "without an axis": (lambda a, b: {"soc": a.squeeze(-1), "range": b}, ("soc", "range0", "range1")),
     "names in C": (lambda a, b: {"soc/%": a, "range (min)": b}, ("soc", "range_min0", "range_min1")),
+    "names of other functions in C": (lambda a, b: {"head": a, "range": b}, ("head_out", "range0", "range1")),
     "an activation": (lambda a, b: (a, nn.functional.softplus(b)), ("y0", "y1", "y2")),
 }
 

@@ -109,7 +109,7 @@ def test_units_are_read(text: str, scale: float, name: str) -> None:
     assert (parse_unit(text).scale, parse_unit(text).name) == (scale, name)
 
 
-@pytest.mark.parametrize("text", ["", "0 V", "-1 V", "1..2 V"])
+@pytest.mark.parametrize("text", ["", "0 V", "-1 V", "1..2 V", "1 a\nb"])
 def test_units_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="number above 0"):
         parse_unit(text)
@@ -238,6 +238,36 @@ def test_windows_that_cannot_be_used_are_refused(calibration: Any, says: str, tm
 def test_windows_that_all_look_alike_still_give_a_model(onnx_file: Path) -> None:
     result = eb.quantize(onnx_file, np.full((2, 10), 0.3))
     assert all(error.rms < 0.05 for error in result.errors)
+
+
+@pytest.mark.parametrize("x", [windows(1), np.zeros((3, 16, 3)), windows(9) * [1.0, 0.0, 1.0]])
+def test_few_windows_and_columns_of_any_kind_are_quantized_closely(x: np.ndarray) -> None:
+    result = eb.quantize(Soc(), x)
+    assert result.errors[0].rms < 2.0**-8
+
+
+def test_a_column_of_large_values_that_vary_by_little_keeps_its_resolution() -> None:
+    x = np.random.default_rng(0).normal((0.0, 0.0, 1e5), size=(100, 16, 3))
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(48, 1))
+    error = eb.quantize(net, x).errors[0]
+    assert error.rms < 0.05 * error.spread
+
+
+def test_an_output_that_c_cannot_name_is_refused_at_once(onnx_file: Path) -> None:
+    with pytest.raises(DataError, match="cannot be the name of a C function"):
+        eb.quantize(onnx_file, np.random.default_rng(0).normal(size=(50, 10)), outputs={"state of charge": "1 %"})
+
+
+def test_what_no_border_can_hold_is_refused_with_what_to_do() -> None:
+    for calibration, unit, reason in (
+        (windows() * 1e15, "1 V", "allowed: below 1e"),
+        (windows() * 1e-15, "1e-18 V", "allowed: 1e-09 and more"),
+        (windows(), "1e-12 V", "Give another unit"),
+        (windows(), "1e9 V", "far larger"),
+    ):
+        with pytest.raises((DataError, RecipeError), match=reason):
+            eb.quantize(Soc(), calibration, input_units=unit)
 
 
 def test_a_column_that_never_varies_is_named() -> None:

@@ -38,6 +38,22 @@ def test_a_channel_that_cannot_be_solved_says_so() -> None:
         assert choice.exact != differs_somewhere(choice, -128, 2**31)
 
 
+@pytest.mark.parametrize(
+    ("natural", "s_in", "s_out", "reach"),
+    [
+        (0.0001488277394536017, 0.003966290503740311, 0.002548521850258112, 996_040),
+        (4.607432758223963e-05, 0.01951795071363449, 0.007991982623934746, 1_951_390),
+    ],
+)
+def test_where_no_near_scale_is_proven_the_multiplier_is_a_power_of_two(
+    natural: float, s_in: float, s_out: float, reach: int
+) -> None:
+    choice = choose_scale(natural, s_in, s_out, 0, 255, reach)
+    assert (choice.exact, choice.multiplier) == (True, 1)
+    assert not differs_somewhere(choice, -128, reach)
+    assert 0.88 <= choice.weight_scale / natural <= 2.0
+
+
 @pytest.mark.parametrize("natural", [300.0, 1e4, 1e6])
 def test_one_step_of_the_accumulator_may_be_more_than_the_output_shows(natural: float) -> None:
     """Behind a unit that was dead in calibration any weight may stand."""

@@ -71,7 +71,7 @@ def test_an_inherited_field_keeps_its_text_and_the_section_its_own_default() -> 
 def test_one_section_on_the_command_line(command: Command) -> None:
     code, out, _ = command("settings", "data.split")
     assert code == 0
-    assert "data.split: Which cells are held out." in out
+    assert "data.split: Which cells are held out, always whole." in out
     assert "test: 0.25    (number, ≥ 0, < 1)\n      Fraction of the cells held out for testing, by condition." in out
     assert "synthetic" not in out
 

@@ -39,6 +39,13 @@ def test_a_batch_equals_its_windows_one_by_one() -> None:
         np.testing.assert_array_equal(engine.run(x), np.concatenate([engine.run(x[i : i + 1]) for i in range(20)]))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_window_gives_no_output(family: str) -> None:
+    graph = random_graph(family, 1)
+    found = Engine(graph).run(np.zeros((0, *graph.input_tensor.shape), graph.input_tensor.dtype))
+    assert (found.shape, found.dtype) == ((0, *graph.output_tensor.shape), np.dtype(graph.output_tensor.dtype))
+
+
 def test_wrong_inputs_are_refused_with_what_was_expected() -> None:
     graph = random_graph("mlp", 0)
     with pytest.raises(GraphError, match="takes int8"):

@@ -11,7 +11,7 @@ import pytest
 
 from edgebat.__main__ import main
 from edgebat.bench.budget import Limits
-from edgebat.errors import RecipeError, TargetError
+from edgebat.errors import TargetError
 from edgebat.runs.recipe import load_recipe
 from edgebat.search.command import Asked, limits_asked
 from edgebat.simulate.targets import load_target
@@ -84,7 +84,7 @@ def test_amounts_have_units() -> None:
     (Asked("", time="2"), r"--time '2' is no amount; give one such as 2us, 2ms, 2s"),
 ])  # fmt: skip
 def test_what_is_no_amount_is_refused(asked: Asked, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(TargetError, match=message):
         limits_asked(asked, load_target("cortex-m0plus"))
 
 

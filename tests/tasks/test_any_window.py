@@ -9,17 +9,23 @@ import numpy as np
 import pytest
 
 from edgebat.arrays import Float64
+from edgebat.data.readers import read_cell
 from edgebat.data.synthetic import make_fleet
 from edgebat.distill.train import DistillSettings, train_student
-from edgebat.errors import DataError, ModelFileError
-from edgebat.formats.c.bms_models import describe
+from edgebat.errors import DataError
+from edgebat.formats.c.bms_models import BmsModel, describe
 from edgebat.graph import IntGraph
+from edgebat.ground import Starts
 from edgebat.models import run_int8
 from edgebat.predict import predict_file
 from edgebat.quantization import quantize_model
 from edgebat.runs.ground import GroundSettings, measured_ground
 from edgebat.tasks.base import FileOptions, task
 from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows, increments_from_curve
+from edgebat.tasks.health.any_counter import AnyWindowCounter
+from edgebat.tasks.health.any_window import Row, gathered
+from edgebat.tasks.health.charge_types import Config, Sample
+from edgebat.tasks.health.charges import read_windows
 from edgebat.training.run import Run
 
 HEALTH = task("health")
@@ -50,6 +56,37 @@ def test_every_charge_gives_several_histories_that_end_with_it(fleet_windows: He
     assert 0.2 < there.mean() < 0.9
 
 
+def test_a_charge_is_read_through_consecutive_windows_from_its_arrival_on():
+    spec = replace(SPEC, start_step_v=0.05, context=10, draws=6)
+    x = health_windows(make_fleet(3, 2, 40).histories(), spec).inputs()
+    ages, starts = np.rint(x[..., AGE] * 1e6), np.rint(x[..., START] * 1e6)
+    newest = [starts[n][(ages[n] == 0) & (starts[n] > 0)].tolist() for n in range(len(x))]
+    assert all((np.diff(charge) == 100).all() for charge in newest)
+    # Wherever it arrives, and with its first windows alone or all of them.
+    assert {charge[0] for charge in newest} == {round(v * 1000) for v in spec.starts_v}
+    assert {len(charge) for charge in newest if charge[0] == 3650} == {1, 2, 3, 4}
+    assert any((ages[n] > 0).any() for n in range(len(x)))
+
+
+def test_the_next_window_begins_where_the_last_one_ends():
+    starts = np.array(replace(SPEC, start_step_v=0.05).starts_v)
+    chains = np.array(replace(SPEC, start_step_v=0.05).chains)
+    assert starts[chains[0]].tolist() == [3.6, 3.7, 3.8, 3.9, 4.0]
+    assert starts[chains[3]].tolist() == [3.75, 3.85, 3.95]
+    # Windows that do not meet: one of each charge.
+    assert np.array(replace(SPEC, start_step_v=0.07).chains).sum() == len(replace(SPEC, start_step_v=0.07).starts_v)
+
+
+def test_an_input_exists_after_every_window():
+    spec = replace(SPEC, context=3, max_age=5)
+    value = np.full(11, 0.01)
+    x, cycle = gathered([Row(7, 3.8, value), Row(2, 4.0, value), Row(7, 3.7, value), Row(1, 3.7, value)], spec)
+    assert cycle.tolist() == [1, 2, 7, 7]
+    seen = [[(round(row[START] * 1000, 3), round(row[AGE] * 1e6)) for row in window if row[START]] for window in x]
+    # A row that is more than max_age cycles old is not read.
+    assert seen == [[(3.7, 0)], [(3.7, 1), (4.0, 0)], [(4.0, 5), (3.7, 0)], [(4.0, 5), (3.7, 0), (3.8, 0)]]
+
+
 def test_a_row_holds_the_increments_of_its_window_and_its_cycle(fleet_windows: HealthWindows):
     history = next(iter(make_fleet(3, 4, 60).histories()))
     row = next(r for r in range(len(fleet_windows)) if fleet_windows.inputs()[r, -1, START] > 0.0037)
@@ -65,6 +102,16 @@ def test_a_row_holds_the_increments_of_its_window_and_its_cycle(fleet_windows: H
 def test_teachers_see_the_charges_of_one_window(fleet_windows: HealthWindows):
     base = health_windows(make_fleet(3, 4, 60).histories(), replace(SPEC, windows="one", charge_rate=False))
     np.testing.assert_array_equal(fleet_windows.increments[::3], base.x)
+
+
+def test_a_noisy_device_teaches_students_alone(fleet_windows: HealthWindows):
+    noisy = HEALTH.noisy_windows(fleet_windows, 0.5, np.random.default_rng(1))
+    np.testing.assert_array_equal(noisy.increments, fleet_windows.increments)
+    moved = noisy.inputs() - fleet_windows.inputs()
+    there = fleet_windows.inputs()[..., START] > 0.0
+    assert (moved[there][:, : SPEC.increments] != 0.0).all()
+    assert not moved[~there].any()
+    assert not moved[..., START:].any()
 
 
 def test_the_same_cells_draw_the_same_histories(fleet_windows: HealthWindows):
@@ -126,9 +173,31 @@ def test_predict_answers_after_one_charge_that_began_half_full(graph: IntGraph, 
     assert len(found["soh"]) == 2
 
 
-def test_the_estimator_takes_no_such_model_yet(graph: IntGraph):
-    with pytest.raises(ModelFileError, match="any window"):
-        describe(graph)
+def test_predict_reads_what_a_device_reads(tmp_path: Path):
+    write_charges(tmp_path / "late.csv", 3.62, 2)
+    cell = read_cell(tmp_path / "late.csv", nominal_ah=3.0)
+    spec = replace(SPEC, start_step_v=0.05, last_start_v=4.05)
+    starts = Starts(count=len(spec.starts_v), step_mv=50, next=2, max_age=100)
+    counter = AnyWindowCounter([round(level * 1e6) for level in spec.levels_v], Config(nominal_mah=3000), starts=starts)
+    told, before = [], 0.0
+    for time_s, volts, current in zip(cell.time_s, cell.voltage_v, cell.current_a, strict=True):
+        step_ms, before = round((time_s - before) * 1000), time_s
+        counter.push(Sample(round(volts * 1000), round(current * 1000), step_ms))
+        if counter.row_ready:
+            told.append(counter.row_mv)
+            counter.row_ready = False
+    _, x, cycle = read_windows(cell, 3.0, spec, FileOptions(nominal_ah=3.0))
+    assert cycle.tolist() == [1, 2]
+    # A tenth of nominal flows before the first window.
+    assert np.rint(x[1][x[1, :, START] > 0.0, START] * 1e6).tolist() == told[-SPEC.context :]
+    assert told[0] > 3650
+
+
+def test_the_estimator_takes_such_a_model(graph: IntGraph):
+    found = describe(graph)
+    assert isinstance(found, BmsModel)
+    assert found.starts == Starts(count=5, step_mv=100, next=1, max_age=100)
+    assert found.range_v == (3.6, 4.1)
 
 
 def test_a_definition_of_one_window_says_nothing_of_it():

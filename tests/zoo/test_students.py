@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgebat.errors import ModelFileError
+from edgebat.graph.origin import graph_ground
 from edgebat.models import load_model, open_model
 from edgebat.paths import students_dir
 from edgebat.runs.recipe import load_recipe
@@ -30,8 +31,14 @@ def test_there_is_one_of_each_family_for_health() -> None:
 
 
 @every_student
-def test_the_page_of_the_zoo_names_it(entry: Entry) -> None:
-    assert f"`{entry.name}`" in (ROOT / "docs/zoo.md").read_text(encoding="utf-8")
+def test_the_page_of_the_zoo_has_its_error_and_what_its_card_says_it_costs(entry: Entry) -> None:
+    text = (ROOT / "docs/zoo.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| `{entry.name}` \| [^|]+ \| (.+) \|$", text, re.M)
+    card = (entry.folder / "card.md").read_text(encoding="utf-8")
+    costs = re.search(r"^\| cortex-m4f \| gcc \| (.+) \|$", card, re.M)
+    assert found
+    assert costs
+    assert found[1] == f"{entry.error:g} {entry.error_of} | {costs[1]}"
 
 
 @every_student
@@ -81,6 +88,8 @@ def test_its_card_says_what_it_claims(entry: Entry) -> None:
     for word in ("**For**", "**Not for", "chemistry", "held out", "edgebat run recipe.yaml", "## Terms"):
         assert word in card
     assert f"{entry.family.upper()}, int8, {entry.weights:,} weights" in card
+    facts = dict(graph_ground(load_model(entry.model)).facts())
+    assert facts == {"ground": "not stated"} or all(f"| {name} | {value} |" in card for name, value in facts.items())
     (figures,) = [line for line in card.splitlines() if line.startswith(f"| **{entry.family.upper()} int8")]
     assert float(figures.split("|")[3].replace(",", "")) == entry.error
 

@@ -74,7 +74,8 @@ def cell_of(records: Records, sign: CurrentSign | str | None = None) -> RawCell:
         remarks=(*records.guesses, *records.notes, *remarks),
         temperature_degc=records.temperature_degc,
     )
-    check_sign(cell, None if records.step_kind is None else records.step_kind != "charge_cv")
+    judged = None if records.step_kind is None else records.step_kind != "charge_cv"
+    check_sign(cell, judged, None if records.sign == "by_step" else sign)
     return cell
 
 

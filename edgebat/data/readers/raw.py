@@ -112,12 +112,13 @@ def signed(current_a: Float64, sign: CurrentSign | str) -> Float64:
     return current_a if sign is CurrentSign.POSITIVE_IS_CHARGE else -current_a
 
 
-def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
+def check_sign(cell: RawCell, judged: Bool | None = None, read_as: CurrentSign | str | None = None) -> None:
     """Refuse a cell whose voltage moves against its current: raises DataError, saying what to change.
 
     The voltage is cut into swings of at least 0.1 V; the charge moved in each must have the swing's direction. What flows
     at the ends of a swing does not count: at constant voltage a charge goes on while nothing rises. judged: bool [S],
     samples that may count (all but constant-voltage steps, say). Data without a swing passes, for it says nothing.
+    read_as: the sign by which the file was read.
     """
     moved, first = swing_charges(cell.time_s, cell.voltage_v, cell.current_a, judged)
     total, largest = float(np.abs(moved).sum()), float(np.abs(moved).max(initial=0.0))
@@ -129,7 +130,7 @@ def check_sign(cell: RawCell, judged: Bool | None = None) -> None:
     if agreement <= -1 + 2 * MAX_WRONG:
         raise DataError(
             f"{where}: the voltage falls while the current says charging. The current is flipped; read it with the other "
-            f"sign: {' or '.join(f'--sign {s.value}' for s in CurrentSign)}"
+            f"sign: {' or '.join(f'--sign {s.value}' for s in CurrentSign if s != read_as)}"
         )
     at = int(first[np.argmax(wrong)])
     raise DataError(

@@ -32,6 +32,8 @@ SNIFFED_BYTES = 1 << 19
 MAX_QUOTED = 500
 """Bytes of a line within which a quoted break is looked for."""
 DELIMITERS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+TABLE_DELIMITERS = (",", ";", "\t", "|")
+"""Tried where nobody names one; a space only where they find nothing."""
 CHINESE = ("电压", "电流", "循环", "工步")
 """Voltage, current, cycle, step: words by which a Chinese export is known."""
 MAX_RAGGED = 0.02
@@ -105,6 +107,20 @@ def first_row(path: Path) -> list[str]:
         raise DataError(f"{path} cannot be opened: {error.strerror}") from None
 
 
+def column_names(text: str) -> list[str]:
+    """The names of a table of samples in the beginning of a text, of any layout; none where no line names a voltage."""
+    if text.lstrip().startswith(("{", "[{", "<")):
+        return []
+    lines = [line for line in text.splitlines()[:SNIFFED_LINES] if line.strip()]
+    found = _best_header(lines, TABLE_DELIMITERS, ())
+    if found is None:
+        return []
+    names, *below = (split_line(line, found[0]) for line in lines[found[1] : found[1] + 3])
+    # Prose and programs name voltages too, but no numbers stand below in as many columns.
+    sampled = any(len(row) == len(names) and any(re.match(r"[+-]?\d", value) for value in row) for row in below)
+    return names if sampled and "voltage" in roles_in(names) else []
+
+
 def _decode(data: bytes, path: Path, profile: Profile) -> tuple[bytes, str]:
     """The file as UTF-8 without byte order mark, with unused space at its end cut off; and the encoding it had."""
     encoding = profile.encoding
@@ -166,7 +182,7 @@ def split_line(line: str, delimiter: str) -> list[str]:
 def find_header(lines: Sequence[str], profile: Profile, named: tuple[str, ...], path: Path) -> tuple[str, int]:
     """Delimiter and index of the line with the column names: the one that names most quantities. Raises AmbiguousFile."""
     given = DELIMITERS.get(profile.delimiter, profile.delimiter)
-    delimiters = [given] if given else [",", ";", "\t", "|"]
+    delimiters = [given] if given else list(TABLE_DELIMITERS)
     if profile.header_row:
         row = profile.header_row - 1
         if row >= len(lines):

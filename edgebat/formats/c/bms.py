@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgebat.files import atomic_write
@@ -58,8 +59,17 @@ def export_bms(graph: IntGraph, folder: Path, name: str) -> list[Path]:
     files = {path: text.encode() for path, text in bms_files(graph, name).items()}
     kind = kind_of(graph)
     files |= {path.name: path.read_bytes() for path in kind_sources(kind)}
-    files |= {f"edgebat/{path.name}": path.read_bytes() for path in kind_sources(kind, "include/edgebat")}
+    options = describe(graph).options
+    files |= {f"edgebat/{path.name}": with_options(path, options) for path in kind_sources(kind, "include/edgebat")}
     return sorted(_written(files, folder))
+
+
+def with_options(path: Path, options: Mapping[str, str]) -> bytes:
+    """A file of ``firmware_stubs`` whose macros have these values where nobody defines others."""
+    content = path.read_bytes()
+    for macro, value in options.items():
+        content = content.replace(f"#define {macro} 0\n".encode(), f"#define {macro} {value}\n".encode())
+    return content
 
 
 def _written(files: dict[str, bytes], folder: Path) -> list[Path]:
@@ -90,9 +100,9 @@ def _header(numbers: Description, name: str) -> str:
 #if EDGEBAT_BMS_ABI != {ABI}
 #error "{name}_bms.h was generated for another edgebat.h (EDGEBAT_BMS_ABI {ABI}): export the model again"
 #endif
-
+{"".join(_demand(name, *option) for option in numbers.options.items())}
 /** Working memory of one {numbers.owner}, aligned as it must be. */
-#define {upper}_WORK_BYTES {prefix}_WORK_BYTES({scratch}, {columns}U, {output}, {kept}U)
+#define {upper}_WORK_BYTES {numbers.work_macro}({scratch}, {columns}U, {output}, {kept}U)
 typedef struct {{
     uint32_t words[({upper}_WORK_BYTES + 3U) / 4U];
 }} {name}_work_t;
@@ -110,6 +120,14 @@ extern const {include}_model_t {name}_model;
 }}
 #endif
 
+#endif
+"""
+
+
+def _demand(name: str, macro: str, value: str) -> str:
+    return f"""
+#if {macro} != {value}
+#error "{name} takes {macro} {value}: define it so for all of the firmware, or export the model with its estimator"
 #endif
 """
 

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self
 from edgebat.errors import ModelFileError
 from edgebat.graph.model import IntGraph
 
+MOST_V = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Description(ABC):
@@ -50,6 +52,16 @@ class Description(ABC):
     @abstractmethod
     def of(cls, graph: IntGraph) -> Self:
         """The description of ``graph``; raises ModelFileError when it is not a model that the ``part`` can serve."""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Macros of the headers that all C of a firmware with such a model must be compiled with, and their values."""
+        return {}
+
+    @property
+    def work_macro(self) -> str:
+        """The macro of the bytes of working memory."""
+        return f"{self.header.upper()}_WORK_BYTES"
 
     @property
     @abstractmethod

@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from edgebat.errors import ModelFileError
-from edgebat.formats.c.bms_description import Description, TaskNumbers, data_fingerprint
+from edgebat.formats.c.any_window import CYCLE_BYTES, LABELS, starts_members, starts_of, starts_text
+from edgebat.formats.c.bms_description import MOST_V, Description, TaskNumbers, data_fingerprint
 from edgebat.formats.c.border import read_border
 from edgebat.graph.model import IntGraph
 from edgebat.graph.origin import graph_interval, reads_rate, rows_may_be_empty, synthetic_note
-from edgebat.ground import RowLimits
+from edgebat.ground import RowLimits, Starts
 from edgebat.runtime.border import unclipped_ppm
 from edgebat.runtime.refusal import row_limits
 
@@ -24,7 +25,6 @@ POINTS_MAX = 8
 """EDGEBAT_POINTS_MAX of the C header."""
 UNKNOWN = 0xFFFF
 SAVED_HEADER = 176
-MOST_V = 10.0
 OUTPUTS_WITH_BOUNDS = 5
 """soh, trajectory, rul, soh_low and soh_high."""
 MOST_WIDTH_CPCT = 20_000
@@ -55,8 +55,10 @@ class BmsModel(Description):
     level_uv: tuple[int, ...]
     increments: int
     columns: int
-    """Inputs per charge: the increments and, where the model reads it, the rate."""
+    """Inputs per charge: the increments, of any window its start and age, and, where the model reads it, the rate."""
     limits: RowLimits
+    starts: Starts | None
+    """Where the windows of a model of any window begin, the lowest at ``level_uv``; None: it reads that one alone."""
     context: int
     sigma_cpct: int
     interval_divisor: int
@@ -81,12 +83,8 @@ class BmsModel(Description):
                 f"model {graph.name!r} has {points} points of trajectory; a BMS carries {POINTS_MAX} at most"
             )
         context, columns = graph.input_tensor.shape
-        if rows_may_be_empty(graph):
-            raise ModelFileError(
-                f"model {graph.name!r} reads charges through any window; the estimator's charge counter keeps one. Its C "
-                "runs without the estimator"
-            )
-        increments = columns - int(reads_rate(graph))
+        any_window = rows_may_be_empty(graph)
+        increments = columns - int(reads_rate(graph)) - (LABELS if any_window else 0)
         if (task.whole("context"), task.whole("increments")) != (context, increments):
             raise ModelFileError(f"model {graph.name!r} reads {graph.input_tensor.shape}, its task says otherwise")
         window_v = np.linspace(
@@ -97,6 +95,7 @@ class BmsModel(Description):
             raise ModelFileError(
                 f"model {graph.name!r} carries an unusable task: its voltages {level_uv} do not ascend"
             )
+        starts = starts_of(graph.name, task, level_uv) if any_window else None
         limits = row_limits(graph)
         sigma, cold, hot = _field(graph)
         return cls(
@@ -111,6 +110,7 @@ class BmsModel(Description):
             increments=increments,
             columns=columns,
             limits=limits,
+            starts=starts,
             context=context,
             max_gap=task.whole("max_gap"),
             points=points,
@@ -125,19 +125,35 @@ class BmsModel(Description):
 
     @property
     def saved_bytes(self) -> int:
-        return SAVED_HEADER + 2 * self.points + self.columns * self.context + 4
+        columns, context, points = self.saved_sizes()
+        return SAVED_HEADER + 2 * points + columns * context + 4
 
     def work_sizes(self) -> tuple[int, int]:
         return self.columns, self.context
 
-    def saved_sizes(self) -> tuple[int, ...]:
-        return self.columns, self.context, self.points
+    def saved_sizes(self) -> tuple[int, int, int]:
+        return self.columns + (0 if self.starts is None else CYCLE_BYTES), self.context, self.points
+
+    @property
+    def reads_rate(self) -> bool:
+        """Whether the mean current of each charge is an input."""
+        return self.columns > self.increments + (0 if self.starts is None else LABELS)
+
+    @property
+    def range_v(self) -> tuple[float, float]:
+        """The least and the highest voltage of all windows."""
+        above = 0 if self.starts is None else (self.starts.count - 1) * self.starts.step_mv * 1000
+        return self.level_uv[0] / 1e6, (self.level_uv[-1] + above) / 1e6
 
     def about(self) -> str:
         low, high = self.level_uv[0] / 1e6, self.level_uv[-1] / 1e6
-        rate = ", and the mean current of each" if self.columns > self.increments else ""
+        rate = ", and the mean current of each" if self.reads_rate else ""
+        windows = f"from {low:g} to {high:g} V, {self.context} charges"
+        if self.starts is not None:
+            begin = starts_text(self.starts, low)
+            windows = f"through {high - low:g} V\n *             {begin}, up to {self.context} of them"
         return f"""\
- * window      {self.increments} increments of charge from {low:g} to {high:g} V, {self.context} charges{rate}
+ * window      {self.increments} increments of charge {windows}{rate}
  * SOH         % of {REFERENCES[self.soh_reference]}
  * end of life {self.eol_cpct / 100:g} %"""
 
@@ -145,7 +161,9 @@ class BmsModel(Description):
         return {"level_uV": self.level_uv, **super().tables()}
 
     def checks(self) -> dict[str, str]:
-        known = "columns_are_increments" if self.columns == self.increments else "columns_are_increments_and_rate"
+        known = (
+            f"columns_are_increments{'' if self.starts is None else '_label'}{'_and_rate' if self.reads_rate else ''}"
+        )
         return {known: f"COLUMNS == {self.columns}"}
 
     def functions(self, name: str) -> str:
@@ -207,7 +225,16 @@ static int32_t read_output(const void *output, uint32_t what)
 
     def last_members(self, name: str) -> str:
         rates = f"\n    &{name}_knows_rate," if self.limits.rates_mc else "\n    NULL, /* rates are not stated */"
-        return f"{rates}\n    {int(self.of_nominal)}U, /* 100 % is the nominal capacity */"
+        last = f"{rates}\n    {int(self.of_nominal)}U, /* 100 % is the nominal capacity */"
+        return last if self.starts is None else last + starts_members(self.starts)
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {} if self.starts is None else {"EDGEBAT_ANY_WINDOW": "1"}
+
+    @property
+    def work_macro(self) -> str:
+        return super().work_macro if self.starts is None else "EDGEBAT_ANY_WORK_BYTES"
 
     @property
     def of_nominal(self) -> bool:
@@ -396,5 +423,8 @@ def forecast_model(graph: IntGraph) -> ForecastModel:
 def _required(graph: IntGraph, wanted: type[Wanted]) -> Wanted:
     found = kind_of(graph)
     if found is not wanted:
-        raise ModelFileError(f"model {graph.name!r} {found.reads}; the {wanted.part} needs one that {wanted.reads}")
+        beside = "; beside such a one it is given as --forecast" if found is ForecastModel else ""
+        raise ModelFileError(
+            f"model {graph.name!r} {found.reads}; the {wanted.part} needs one that {wanted.reads}{beside}"
+        )
     return wanted.of(graph)

@@ -125,9 +125,14 @@ def _text(value: Any) -> str:
     return re.sub(r"[^\w .%+-]", "_", str(value))[:40]
 
 
+def is_output_name(name: str) -> bool:
+    """Whether ``name`` can be the end of a C function's name."""
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) is not None and name not in RESERVED
+
+
 def _output(entry: Any, relative_input: bool) -> Output:
     name = str(entry["name"])
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name) or name in RESERVED:
+    if not is_output_name(name):
         raise ValueError(f"output name {name!r} cannot be the name of a C function")
     index, size, multiplier, shift, offset = (
         _integer(entry[key]) for key in ("index", "size", "multiplier", "shift", "offset")

@@ -40,21 +40,16 @@ def lower_exact_linear(low: Lowering, node: Weighted) -> None:
     bias = node.bias.astype(np.int64) - low.source(node).zero_point * weight.astype(np.int64).sum(axis=(1, 2))
     multiplier, exponent = _scales(node, weight, bias)
     requant = node.requant
-    low.tables += [
-        tables.byte_table(f"{label}_weights", weight.ravel().tolist()),
-        tables.word_table(f"{label}_bias", bias.tolist()),
-        tables.word_table(f"{label}_multiplier", multiplier.tolist()),
-        tables.word_table(f"{label}_exponent", exponent.tolist()),
-        tables.structure(
-            f"{PREFIX}_linear_t", label, {
-                "weights": f"{label}_weights", "bias": f"{label}_bias", "multiplier": f"{label}_multiplier",
-                "exponent": f"{label}_exponent", "positions": positions, "outputs": outs, "taps": taps, "width": width,
-                "tap": tap, "step": step, "row": out.stride, "own": int(own),
-                "rounding": f"EDGEBAT_EXACT_{'TWICE' if requant.kind == 'double' else 'FLOAT'}",
-                "zero_point": requant.zero_point, "minimum": requant.minimum, "maximum": requant.maximum,
-            }, 36,
-        ),
-    ]  # fmt: skip
+    fields: tables.Fields = {
+        "weights": low.share("int8_t", f"{label}_weights", weight.ravel().tolist()),
+        "bias": low.share("int32_t", f"{label}_bias", bias.tolist()),
+        "multiplier": low.share("int32_t", f"{label}_multiplier", multiplier.tolist()),
+        "exponent": low.share("int32_t", f"{label}_exponent", exponent.tolist()),
+        "positions": positions, "outputs": outs, "taps": taps, "width": width, "tap": tap, "step": step,
+        "row": out.stride, "own": int(own), "rounding": f"EDGEBAT_EXACT_{'TWICE' if requant.kind == 'double' else 'FLOAT'}",
+        "zero_point": requant.zero_point, "minimum": requant.minimum, "maximum": requant.maximum,
+    }  # fmt: skip
+    low.tables.append(tables.structure(f"{PREFIX}_linear_t", label, fields, 36))
     low.call(f"{PREFIX}_linear", f"&{label}", View(view.buffer, start, view.rows, view.width, view.stride), out)
     low.finish(node.output)
 
@@ -93,8 +88,7 @@ def float_parts(scale: Float32) -> tuple[Int32, Int32]:
 def threshold_table(low: Lowering, label: str, requant: Requant) -> str:
     """The table of all 255 thresholds: above the last one nothing is reached."""
     missing = [INT32_MAX] * (_THRESHOLDS - len(requant.multiplier))
-    low.tables.append(tables.word_table(f"{label}_thresholds", [*requant.multiplier.tolist(), *missing]))
-    return f"{label}_thresholds"
+    return low.share("int32_t", f"{label}_thresholds", [*requant.multiplier.tolist(), *missing])
 
 
 def lower_exact_average(low: Lowering, node: AveragePool1D) -> None:
@@ -126,9 +120,9 @@ def lower_exact_add(low: Lowering, node: Add, a: View, b: View) -> None:
             "model again, so that its scales are no round numbers, or choose another --rounding"
         )
     out = low.new_view(node.output, like=a)
-    low.tables.append(tables.word_table(f"{label}_summands", node.multiplier.tolist()))
     fields: tables.Fields = {
-        "summands": f"{label}_summands", "thresholds": threshold_table(low, label, node.requant),
+        "summands": low.share("int32_t", f"{label}_summands", node.multiplier.tolist()),
+        "thresholds": threshold_table(low, label, node.requant),
         "minimum": node.requant.minimum,
     }  # fmt: skip
     low.tables.append(tables.structure(f"{PREFIX}_add_t", label, fields, 12))
@@ -142,7 +136,7 @@ def lower_exact_lut(low: Lowering, node: Lut) -> None:
     out = low.new_view(node.output, like=view)
     # A flattened tensor still has its rows, and tables for the values of all of them.
     again = int(len(node.table) == view.width)
-    low.tables.append(tables.byte_table(f"{label}_table", node.table.ravel().tolist()))
+    table = low.share("int8_t", f"{label}_table", node.table.ravel().tolist())
     sizes = (view.rows, view.width, again)
-    low.call(f"{PREFIX}_lut", f"{label}_table", view, view.stride, out, out.stride, *sizes)
+    low.call(f"{PREFIX}_lut", table, view, view.stride, out, out.stride, *sizes)
     low.finish(node.output)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgebat.formats.c.calls import PREPARING, Call, Slide, Statement
 from edgebat.formats.c.memory import Buffer, View, pad4
-from edgebat.formats.c.tables import Table
+from edgebat.formats.c.tables import Table, byte_table, word_table
 from edgebat.graph.model import Convolution, Flatten, IntGraph, LastStep, Node, Requant, Tensor
 
 HEADERS = {
@@ -44,6 +45,7 @@ class Lowering:
     resets: list[Statement] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.shared: dict[tuple[str, bytes], str] = {}
         self.consumers: dict[str, list[int]] = {name: [] for name in self.graph.tensors}
         for index, node in enumerate(self.graph.nodes):
             for name in node.inputs:
@@ -72,6 +74,15 @@ class Lowering:
     def view(self, node: Node) -> View:
         """Where the first input of ``node`` lies."""
         return self.views[node.inputs[0]]
+
+    def share(self, kind: str, name: str, values: Sequence[int]) -> str:
+        """The name of a table of these values, int8_t or int32_t: a new one, or one that an earlier layer has. Recurrent
+        layers of others, step by step, have the same weights in every step."""
+        table = (byte_table if kind == "int8_t" else word_table)(name, values)
+        known = self.shared.setdefault((kind, table.content["portable"]), name)
+        if known == name:
+            self.tables.append(table)
+        return known
 
     def call(self, function: str, *arguments: View | str | int, slide: Slide | None = None) -> None:
         """Add a call of ``function`` for the node at hand."""

@@ -211,16 +211,19 @@ class ImporterBase:
         return float(scale.ravel()[0]), int(zero.ravel()[0]) - (128 if unsigned else 0), unsigned
 
     def weights(self, values: Array, scale: Array, zero: Array | None, axis: int) -> QuantizedConstant:
-        """int8 weights without zero point; uint8 ones around 128 are the same."""
+        """Weights less their zero points: int8, or int16 where these lead beyond."""
         if not (np.isfinite(scale).all() and (scale > 0).all()) or scale.ndim > 1:
             raise ModelFileError(f"{self.where}: a constant has scales that are not finite numbers > 0")
-        middle = 128 if values.dtype == np.uint8 else 0
-        if zero is not None and (zero != middle).any():
-            raise ModelFileError(
-                f"{self.where}: weights have the zero points {zero.ravel()[:4].tolist()}; edgebat runs symmetric ones. "
-                "Quantize with weight_type=QInt8 and WeightSymmetric"
-            )
-        centred = values if middle == 0 else (values.astype(np.int16) - middle).astype(np.int8)
+        centred = values
+        if zero is not None and values.dtype != np.int32:
+            if zero.size not in (1, scale.size) or (zero.size > 1 and not -values.ndim <= axis < values.ndim):
+                raise ModelFileError(f"{self.where}: weights have {zero.size} zero points for {scale.size} scales")
+            sizes = [-1 if place == axis % values.ndim else 1 for place in range(values.ndim)]
+            wide = values.astype(np.int16) - zero.ravel().astype(np.int16).reshape(sizes if zero.size > 1 else -1)
+            inside = wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127
+            centred = wide.astype(np.int8) if inside else wide
+        elif zero is not None and zero.any():
+            raise ModelFileError(f"{self.where}: an int32 constant has zero points other than 0")
         return QuantizedConstant(centred, scale.reshape(-1).astype(np.float32), axis)
 
     def channel_scale(self, constant: QuantizedConstant, channels: int, axis: int) -> Array:

@@ -68,8 +68,14 @@ class FunctionImporter(PlaceImporter):
             raise ModelFileError(f"{self.where}: ONNX has no operator of this name; export the model again")
         return table[node.op]
 
-    on_exp = on_erf = on_softplus = on_selu = on_softsign = on_abs = on_neg = on_sqrt = on_log = on_mish = unary
+    on_exp = on_erf = on_softplus = on_softsign = on_abs = on_neg = on_sqrt = on_log = on_mish = unary
     on_reciprocal = on_hardswish = on_sin = on_cos = unary
+
+    def on_selu(self, node: OnnxNode) -> Value:
+        own = [self.number(node, name, value) - value for name, value in (("alpha", 1.6732632), ("gamma", 1.0507010))]
+        if max(map(abs, own)) > 1e-6:
+            raise ModelFileError(f"{self.where} has alpha or gamma; edgebat runs the published ones")
+        return self.unary(node)
 
     def on_hardsigmoid(self, node: OnnxNode) -> Value:
         alpha, beta = (self.number(node, name, value) for name, value in (("alpha", 0.2), ("beta", 0.5)))
@@ -134,6 +140,8 @@ class FunctionImporter(PlaceImporter):
 
     def on_batchnormalization(self, node: OnnxNode) -> Value:
         """Behind an activation it stays alone: one line a channel, in float32 as ONNX Runtime computes it."""
+        if node.attributes.get("training_mode"):
+            raise ModelFileError(f"{self.where} normalizes by the batch; export the model in evaluation mode")
         source = self.file_form(node)
         gain, offset, mean, variance = (self.real(node, position).ravel() for position in (1, 2, 3, 4))
         if any(part.shape != source.tensor.shape[-1:] for part in (gain, offset, mean, variance)) or source.order:

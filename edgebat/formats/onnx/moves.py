@@ -49,7 +49,10 @@ class MoveImporter(WindowImporter):
     def on_identity(self, node: OnnxNode) -> Value:
         return self.value(node, 0)
 
-    on_dropout = on_identity
+    def on_dropout(self, node: OnnxNode) -> Value:
+        if self.has(node, 2) and self.constant(node, 2, "bool").any():
+            raise ModelFileError(f"{self.where} drops values; export the model in evaluation mode")
+        return self.value(node, 0)
 
     def on_cast(self, node: OnnxNode) -> Value:
         """To the type that a value has: torch writes one behind every QuantizeLinear."""

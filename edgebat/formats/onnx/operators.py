@@ -119,7 +119,7 @@ class Importer(MoveImporter):
 
     def dequantized_weights(self, node: OnnxNode, position: int) -> QuantizedConstant:
         value = self.value(node, position)
-        if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int8:
+        if not isinstance(value, QuantizedConstant) or value.values.dtype not in (np.int8, np.int16):
             raise ModelFileError(f"{self.where}: its weights {node.inputs[position]!r} are no int8 constant")
         return value
 
@@ -156,7 +156,23 @@ class Importer(MoveImporter):
                 )
             values = source.reordered(values.T).T
             source = replace(source, order=None)
-        return Linear("dense", source, np.ascontiguousarray(values), scale, self.whole_bias(bias, len(values)))
+        return self.in_parts(
+            Linear("dense", source, np.ascontiguousarray(values), scale, self.whole_bias(bias, len(values)))
+        )
+
+    def in_parts(self, layer: Linear) -> Linear:
+        """``layer`` with int8 weights: wider ones as sums of int8 ones, each of which reads the input once more."""
+        parts: list[Array] = []
+        rest = layer.weight.astype(np.int16)
+        if layer.weight.dtype == np.int8:
+            return layer
+        while rest.any() or not parts:
+            parts.append(np.clip(rest, -127, 127).astype(np.int8))
+            rest = rest - parts[-1]
+        again = f"{layer.source.tensor.name}/{len(parts)} times"
+        known = self.tensors.get(again)
+        source = replace(layer.source, tensor=known) if known else self.join((layer.source,) * len(parts), again)
+        return replace(layer, source=source, weight=np.concatenate(parts, axis=-1))
 
     def whole_bias(self, bias: Array | None, channels: int) -> Array:
         if bias is None:
@@ -175,7 +191,7 @@ class Importer(MoveImporter):
         reach = (kernel - 1) * dilation + 1
         left, right = self.padding(node, source.tensor.shape[0], reach, max(stride, 1))
         group = node.attributes.get("group", 1)
-        depthwise = group == channels == outs and values.shape[1] == 1 and group != 1
+        depthwise = group == channels == outs and values.shape[1] == 1 and group != 1 and values.dtype == np.int8
         fits = isinstance(group, int) and group >= 1 and outs % group == 0 and values.shape[1] * group == channels
         if min(stride, dilation) < 1 or source.tensor.shape[0] + left + right < reach or not fits:
             raise ModelFileError(
@@ -186,14 +202,14 @@ class Importer(MoveImporter):
         if (
             isinstance(group, int) and group != 1 and not depthwise
         ):  # each group reads its own channels: a convolution that is zero elsewhere
-            spread = np.zeros((outs, channels, kernel), np.int8)
+            spread = np.zeros((outs, channels, kernel), values.dtype)
             each, own = outs // group, values.shape[1]
             for index in range(group):
                 rows = slice(index * each, (index + 1) * each)
                 spread[rows, index * own : (index + 1) * own] = values[rows]
             values = spread
         values = values[:, 0].T if depthwise else values.transpose(0, 2, 1)
-        return Linear(
+        return self.in_parts(Linear(
             "depthwise" if depthwise else "conv", source, np.ascontiguousarray(values), scale, self.whole_bias(bias, outs),
             stride, dilation, (left, right),
-        )  # fmt: skip
+        ))  # fmt: skip

@@ -6,7 +6,6 @@ The graph holds sequences as [T, C], the file as [N, C, T] or [N, T, C]; a batch
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -131,10 +130,3 @@ class PlaceImporter(ImporterBase):
         if not found.size:
             raise ModelFileError(f"{self.where} takes nothing of {list(index.shape)}")
         return found
-
-    def loosely(self, source: Quantized, index: IntArray, name: str) -> Quantized:
-        """As `placed`, of a shape that has to be one of the graph's."""
-        found = self.placed(source, index, name)
-        if isinstance(found, Loose):
-            raise ModelFileError(f"{self.where} gives the shape {list(index.shape)}; allowed: [N, F] and sequences")
-        return replace(found)

@@ -55,7 +55,7 @@ class Loose:
 
 @dataclass(frozen=True)
 class QuantizedConstant:
-    """Weights or a bias: int8 or int32 values without zero point, float32 scales [1] or [C] along ``axis``."""
+    """Weights or a bias: int8, int16 or int32 values without zero point, float32 scales [1] or [C] along ``axis``."""
 
     values: Array
     scale: npt.NDArray[np.float32]

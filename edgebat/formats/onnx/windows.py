@@ -14,6 +14,7 @@ from edgebat.formats.onnx import values as kinds
 from edgebat.formats.onnx.functions import FunctionImporter
 from edgebat.formats.onnx.model import OnnxNode
 from edgebat.formats.onnx.values import Dequantized, Quantized, Value
+from edgebat.formats.tflite.rules import same_padding
 from edgebat.graph import model as ops
 
 
@@ -64,8 +65,7 @@ class WindowImporter(FunctionImporter):
         if automatic not in ("SAME_UPPER", "SAME_LOWER"):
             left, right = self.ints(node, "pads", 2, [0, 0])
             return left, right
-        total = max((-(-length // stride) - 1) * stride + reach - length, 0)
-        small, large = total // 2, total - total // 2
+        small, large = same_padding(length, reach, stride, 1)
         return (small, large) if automatic == "SAME_UPPER" else (large, small)
 
     def window(self, node: OnnxNode, source: Quantized) -> tuple[int, int, tuple[int, int]]:

@@ -11,7 +11,7 @@ import numpy as np
 from edgebat.arrays import Float32, Float64, Int8, Int64, IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import average_multiplier, float_requant, real_multiplier
-from edgebat.formats.tflite.rules import LUT_FUNCTIONS, function_table
+from edgebat.formats.tflite.rules import LUT_FUNCTIONS, float_table, function_table
 from edgebat.graph.arithmetic import quantize_multiplier, requantize_double, requantize_float
 from edgebat.graph.model import MOST_PRODUCT, Requant, Tensor
 from edgebat.runtime.kernels import build_requant
@@ -112,6 +112,11 @@ class Rounding(ABC):
             sums = (VALUES - source.zero_point) * int(multipliers.sum())
         return as_int8(build_requant(requant)(sums))
 
+    def square(self, source: Tensor, target: Tensor) -> Int8:
+        """The table of ``x * x``, of one value times itself."""
+        values = VALUES - source.zero_point, source.scale
+        return self.product(values, values, target)
+
     @abstractmethod
     def requantize(self, source: Tensor, target: Tensor) -> Int8:
         """The table of a change of scale and zero point."""
@@ -184,11 +189,11 @@ class Rounding(ABC):
 
     def tanh(self, source: Tensor, target: Tensor) -> Int8:
         """The table of tanh."""
-        return function_table(LUT_FUNCTIONS["TANH"].compute, source, target)
+        return float_table(LUT_FUNCTIONS["TANH"].compute, source, target)
 
     def sigmoid(self, source: Tensor, target: Tensor) -> Int8:
         """The table of the logistic function."""
-        return function_table(LUT_FUNCTIONS["LOGISTIC"].compute, source, target)
+        return float_table(LUT_FUNCTIONS["LOGISTIC"].compute, source, target)
 
 
 def steps(sums: Int64, outputs: Int64, plain: Requant, dtype: type[np.signedinteger] = np.int32) -> Requant:

@@ -22,7 +22,7 @@ class Xnnpack(Rounding):
     def mean_outputs(self, source: Tensor, size: int, target: Tensor, sums: Int64) -> Int64:
         """In float32: ``rint(sum of raw values * M + (zero_out - size * zero_in * M))``."""
         count, zero = np.float32(size), source.zero_point
-        m = np.float32(source.scale) / np.float32(target.scale) / count
+        m = np.float32(source.scale) / np.float32(target.scale) * (np.float32(1) / count)
         bias = np.float32(target.zero_point) - np.float32(size * zero) * m
         return np.asarray(np.rint((sums + size * zero).astype(np.float32) * m + bias), np.int64)
 
@@ -39,6 +39,12 @@ class Xnnpack(Rounding):
     def product(self, a: tuple[Int64, float], b: tuple[Int64, float], target: Tensor) -> Int8:
         factor = np.float32(a[1]) * np.float32(b[1]) / np.float32(target.scale)
         return as_int8(np.rint((a[0] * b[0]).astype(np.float32) * factor).astype(np.int64) + target.zero_point)
+
+    def square(self, source: Tensor, target: Tensor) -> Int8:
+        """A function of one value to XNNPACK, in float32."""
+        x = (VALUES - source.zero_point).astype(np.float32) * np.float32(source.scale)
+        scaled = x * x * (np.float32(1) / np.float32(target.scale)) + np.float32(target.zero_point)
+        return as_int8(np.rint(scaled).astype(np.int64))
 
     def add_constant(self, source: Tensor, constant: Constant, target: Tensor, sign: int = 1) -> Int8:
         (first, second), shift = add_multipliers(source.scale, constant.scale, target.scale)

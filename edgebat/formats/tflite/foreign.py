@@ -149,7 +149,10 @@ class ImporterBase:
 
     @staticmethod
     def time_axis(tensor: FileTensor) -> int:
-        """The axis of the file tensor that is time in the graph: 2 of [N, 1, T, C], 1 of [N, T, 1, C] and [N, T, C]."""
+        """The axis of the file tensor that is time in the graph: 2 of [N, 1, T, C], 1 of [N, T, 1, C] and [N, T, C], 0 of a
+        sequence that has lost its batch."""
+        if len(tensor.shape) == 2:
+            return 0
         return 2 if len(tensor.shape) == 4 and (tensor.shape[1] == 1 or tensor.shape[2] != 1) else 1
 
     def value(self, index: int, where: str) -> Tensor:
@@ -158,7 +161,11 @@ class ImporterBase:
         found = self.values.get(index)
         if found is None:
             name = self.model.tensors[index].name if index >= 0 else "(absent)"
-            raise ModelFileError(f"{where} reads {name!r}, which no earlier operator writes as int8")
+            raise ModelFileError(
+                f"{where} reads {name!r}, which no earlier operator writes as int8. Convert with full integer quantization "
+                "(OpsSet.TFLITE_BUILTINS_INT8 alone); or quantize the float model: edgebat quantize FLOAT_FILE "
+                "--calibration WINDOWS"
+            )
         return found
 
     def pad_alone(self, index: int, where: str) -> None:

@@ -17,7 +17,7 @@ from edgebat.formats.roundings.tflm import TfliteMicro
 from edgebat.formats.takes import roots
 from edgebat.formats.tflite.model import FileOperator
 from edgebat.formats.tflite.pooling import PoolingImporter
-from edgebat.formats.tflite.rules import Function, function_table
+from edgebat.formats.tflite.rules import Function, float_table
 from edgebat.graph import model as ops
 from edgebat.graph.arithmetic import requantize_double
 from edgebat.graph.model import MOST_PRODUCT, Requant, Tensor
@@ -31,7 +31,7 @@ _REAL: dict[str, Function] = {
 """Below their domain what engines saturate to."""
 
 
-def _in_float(compute: Function, source: Tensor, target: Tensor) -> Int8:
+def in_float(compute: Function, source: Tensor, target: Tensor) -> Int8:
     """The table of a float32 function between two conversions, of which some engines round halves up and others to even.
 
     Raises ModelFileError where a value lies there.
@@ -62,7 +62,7 @@ class FunctionImporter(PoolingImporter):
         compute = _REAL[operator.kind]
         self.expect_inputs(operator, 1)
         if operator.inputs[0] in self.dequantized:
-            table = partial(_in_float, compute)
+            table = partial(in_float, compute)
             self.computed[operator.outputs[0]] = self.dequantized[operator.inputs[0]], table
             return
         if operator.kind in ("NEG", "SQUARE") or self.rounding.name == TfliteMicro.name:
@@ -70,7 +70,7 @@ class FunctionImporter(PoolingImporter):
                 f"{operator.where}: {self.rounding.engine} computes it in float32 only; edgebat reads it so"
             )
         source, target = self.source(operator), self.border_of(operator)
-        self.as_table(operator, function_table(compute, source, target))
+        self.as_table(operator, float_table(compute, source, target, even=False))  # no XNNPACK's: LiteRT's own
 
     on_log = on_neg = on_square = on_exp
 
@@ -82,9 +82,7 @@ class FunctionImporter(PoolingImporter):
     def on_gelu(self, operator: FileOperator) -> None:
         compute = gelu_tanh if operator.options.get("approximate") else gelu
         source, target = self.source(operator), self.border_of(operator)
-        self.as_table(
-            operator, function_table(lambda x: compute(x.astype(np.float32)).astype(np.float64), source, target)
-        )
+        self.as_table(operator, float_table(lambda x: compute(x.astype(np.float32)).astype(np.float64), source, target))
 
     def on_mul(self, operator: FileOperator) -> None:
         """With a constant for each channel; or of two functions of one value, as a swish is x times its sigmoid."""
@@ -93,6 +91,11 @@ class FunctionImporter(PoolingImporter):
             super().on_mul(operator)
             return
         a, b = (self.source(operator, position) for position in (0, 1))
+        if operator.inputs[0] == operator.inputs[1]:
+            target = self.target(operator)
+            table = np.clip(self.rounding.square(a, target), *self.bounds(operator, target)).astype(np.int8)
+            self.nodes.append(ops.Lut(self.label(target), (a.name,), target.name, "square", table))
+            return
         found = common(self.nodes, a.name, b.name)
         if found is None:
             self.gate(operator, a, b)

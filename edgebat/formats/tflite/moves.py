@@ -11,7 +11,7 @@ from edgebat.arrays import IntArray
 from edgebat.errors import ModelFileError
 from edgebat.formats.takes import moved, places, plain_move, roots
 from edgebat.formats.tflite.functions import FunctionImporter
-from edgebat.formats.tflite.model import FileOperator
+from edgebat.formats.tflite.model import FileOperator, FileTensor
 from edgebat.graph import model as ops
 from edgebat.graph.check import MAX_ELEMENTS
 from edgebat.graph.model import Tensor
@@ -23,9 +23,20 @@ class MoveImporter(FunctionImporter):
     def move(self, operator: FileOperator, source: Tensor, index: IntArray, output: int = 0) -> None:
         """Output number ``output`` of the operator: the values of ``source`` at ``index``, an array of the file's shape.
 
-        A shape that no sequence has is kept as it is, for the operators that follow.
+        A shape that no sequence has is kept as it is, for the operators that follow. Float values between DEQUANTIZE and
+        QUANTIZE move as the integers that they stand for.
         """
         tensor = self.model.tensors[operator.outputs[output]]
+        if tensor.dtype == "float32":
+            one = np.array([source.scale], np.float32), np.array([source.zero_point], np.int64)
+            tensor = replace(tensor, dtype="int8", scale=one[0], zero_point=one[1])
+            self.move_to(operator, tensor, source, index)
+            if tensor.index in self.values:
+                self.dequantized[tensor.index] = self.values.pop(tensor.index)
+        else:
+            self.move_to(operator, tensor, source, index)
+
+    def move_to(self, operator: FileOperator, tensor: FileTensor, source: Tensor, index: IntArray) -> None:
         if not tensor.quantized_as(source.scale, source.zero_point):
             raise ModelFileError(f"{operator.where} changes the scale or zero point")
         alike = len(tensor.shape) == index.ndim and all(
@@ -63,7 +74,7 @@ class MoveImporter(FunctionImporter):
         self.expect_inputs(operator, position + 1)
         if (found := self.loose.get(operator.inputs[position])) is not None:
             return found
-        source = self.source(operator, position)
+        source = self.dequantized.get(operator.inputs[position]) or self.source(operator, position)
         return source, places(self.file_shape(operator.inputs[position]))
 
     # -- shapes
@@ -82,6 +93,9 @@ class MoveImporter(FunctionImporter):
             return
         source, index = self.before(operator)
         after = self.wanted(operator, index.size)
+        if tensor.dtype == "float32":
+            self.move(operator, source, index.reshape(after))
+            return
         if not tensor.quantized_as(source.scale, source.zero_point):
             raise ModelFileError(f"{operator.where} changes the scale or zero point")
         if len(after) == len(source.shape) == 2 and after == source.shape and after[0] != 1:

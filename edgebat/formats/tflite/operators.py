@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from edgebat.arrays import Array
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import recover_shift
 from edgebat.formats.tflite import rules
+from edgebat.formats.tflite.foreign import Table
+from edgebat.formats.tflite.functions import in_float
 from edgebat.formats.tflite.gru_read import read_gru
 from edgebat.formats.tflite.lstm import read_lstm
 from edgebat.formats.tflite.model import FileOperator, FileTensor
@@ -15,18 +19,6 @@ from edgebat.formats.tflite.moves import MoveImporter
 from edgebat.formats.tflite.schema import PADDING
 from edgebat.graph import model as ops
 from edgebat.graph.model import Requant, Tensor, reach
-
-
-def grouped(weight: Array, groups: int) -> Array:
-    """Weights [O, K, C / groups] as [O, K, C]: each group reads its own channels, with zeros for the others."""
-    outs, kernel, width = weight.shape
-    if groups == 1:
-        return weight
-    full = np.zeros((outs, kernel, width * groups), weight.dtype)
-    for index in range(outs):
-        first = index // (outs // groups) * width
-        full[index, :, first : first + width] = weight[index]
-    return full
 
 
 class Importer(MoveImporter):
@@ -91,10 +83,11 @@ class Importer(MoveImporter):
                 raise ModelFileError(f"{operator.where} quantizes the input a second time")
             self.input = self.target(operator)
             return
+        if operator.inputs[0] in self.dequantized:
+            self.in_float(operator, self.dequantized[operator.inputs[0]], partial(in_float, np.positive), "requantize")
+            return
         if operator.inputs[0] in self.computed:
-            source, compute = self.computed[operator.inputs[0]]
-            target = self.target(operator)
-            self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, "elu", compute(source, target)))
+            self.in_float(operator, *self.computed[operator.inputs[0]], "elu")
             return
         source = self.source(operator)
         if tensor.dtype in ("int8", "uint8"):
@@ -114,6 +107,11 @@ class Importer(MoveImporter):
                 f"{operator.where}: its scale {tensor.scale[0]!r} is not {source.scale!r} divided by 1, 2, 4 .. 128"
             )
         self.widened[tensor.index] = (source, power)
+
+    def in_float(self, operator: FileOperator, source: Tensor, compute: Table, function: str) -> None:
+        """What has happened to ``source`` in float32, as a table."""
+        target = self.target(operator)
+        self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, function, compute(source, target)))
 
     def on_dequantize(self, operator: FileOperator) -> None:
         self.dequantized[operator.outputs[0]] = self.source(operator)
@@ -173,10 +171,11 @@ class Importer(MoveImporter):
             )
         target = self.target(operator)
         scale = self.weight_scale(operator, weight, outs)
+        full, bias = rules.grouped(values, groups), self.bias(operator, 2, outs)
+        requant = self.requant(operator, source, target, scale)
         node = ops.Conv1D(
-            self.label(target), (source.name,), target.name, grouped(values, groups), self.bias(operator, 2, outs), scale,
-            self.requant(operator, source, target, scale), stride, dilation, padding,
-        )  # fmt: skip
+            self.label(target), (source.name,), target.name, full, bias, scale, requant, stride, dilation, padding
+        )
         self.finish(node, source, target)
 
     def on_depthwise_conv_2d(self, operator: FileOperator) -> None:

@@ -127,7 +127,7 @@ class PoolingImporter(DilatedImporter):
         before = self.model.tensors[operator.inputs[0]]
         rank, time = len(before.shape), self.time_axis(before)
         reduced = {axis % rank for axis in axes} if all(-rank <= axis < rank for axis in axes) else set()
-        both = {1, 2} if rank == 4 else {1}
+        both = {1, 2} if rank == 4 else {time}
         target = self.target(operator)
         kept = target.shape == (1, source.shape[-1])
         if len(source.shape) != 2 or reduced not in ({time}, both) or not (kept or target.shape == source.shape[1:]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgebat.arrays import Float64, Int8, Int32, Int64
+from edgebat.arrays import Array, Float64, Int8, Int32, Int64
 from edgebat.errors import ModelFileError
 from edgebat.formats.rounding import Engine
 from edgebat.graph.arithmetic import quantize_multipliers
@@ -40,6 +40,17 @@ def function_table(compute: Function, source: Tensor, target: Tensor) -> Int8:
     return np.asarray(np.clip(np.rint(steps) + target.zero_point, -128, 127), np.int8)
 
 
+def float_table(compute: Function, source: Tensor, target: Tensor, *, even: bool = True) -> Int8:
+    """The same of a function that engines compute in float32: its values there can lie in the middle of two steps where
+    those of real numbers do not. These go to the even step, or away from zero."""
+    real = (np.arange(-128, 128) - source.zero_point).astype(np.float32) * np.float32(source.scale)
+    with np.errstate(over="ignore"):
+        steps = compute(real.astype(np.float64)).astype(np.float32) / np.float32(target.scale)
+    whole = np.clip(steps, -1e6, 1e6).astype(np.float64)
+    nearest = np.rint(whole) if even else np.trunc(whole + np.copysign(0.5, whole))
+    return np.asarray(np.clip(nearest + target.zero_point, -128, 127), np.int8)
+
+
 def activation_range(name: str, target: Tensor) -> tuple[int, int]:
     """Smallest and largest output integer of fused activation ``name`` ("none", "relu", "relu6") on ``target``."""
     low, high = (-128, 127) if target.dtype == "int8" else (-32768, 32767)
@@ -57,6 +68,18 @@ def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[
     outputs = -(-length // stride)
     total = max((outputs - 1) * stride + (kernel - 1) * dilation + 1 - length, 0)
     return total // 2, total - total // 2
+
+
+def grouped(weight: Array, groups: int) -> Array:
+    """Weights [O, K, C / groups] as [O, K, C]: each group reads its own channels, with zeros for the others."""
+    outs, kernel, width = weight.shape
+    if groups == 1:
+        return weight
+    full = np.zeros((outs, kernel, width * groups), weight.dtype)
+    for index in range(outs):
+        first = index // (outs // groups) * width
+        full[index, :, first : first + width] = weight[index]
+    return full
 
 
 def short_multipliers(real: Float64) -> tuple[Int64, Int64]:

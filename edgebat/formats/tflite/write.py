@@ -338,7 +338,7 @@ class _Writer(FileBuilder):
         self.hint(node, function=node.function)
         for kind, function in rules.LUT_FUNCTIONS.items():
             if (target.scale, target.zero_point) == function.output and np.array_equal(
-                node.table, rules.function_table(function.compute, source, target)
+                node.table, rules.float_table(function.compute, source, target)
             ):
                 self.operator(kind, 2, [self.index[source.name]], self.index[target.name])
                 return

@@ -1,9 +1,12 @@
 """Windows of a model that reads whichever tenths of a volt the charges crossed: drawn for training, gathered from a file.
 
-Each row is one charge through one of the voltage windows that ``spec.starts_v`` lists, and says which and how long ago:
-behind its increments stand the voltage it begins at (V / 1000), its age in cycles since the window's last charge (cycles /
-1,000,000), and the rate where that is read; on a device these are whole mV, cycles and 0.001 C. A row without a charge is
-zeros throughout, and stands before those that have one.
+A charge that arrives at some voltage is read through consecutive windows: the first begins at the lowest start of
+``spec.starts_v`` above that voltage, which on a device is the one it has come to once a tenth of nominal has flowed; the
+next where that one ends, as long as that is a start too; and so on until the charge ends (``spec.chains``). Every window
+makes a row, which says which and how long ago: behind its increments stand the voltage it begins at (V / 1000), its age in
+cycles since the newest charge (cycles / 1,000,000), and the rate where that is read; on a device these are whole mV, cycles
+and 0.001 C. The newest ``context`` rows make an input, after each completed window, so that of the newest charge there may
+be only the first ones. A row without a charge is zeros throughout, and stands before those that have one.
 """
 
 from __future__ import annotations
@@ -20,8 +23,15 @@ from edgebat.tasks.health.increments import increments_from_curve
 from edgebat.tasks.health.spec import CYCLE_UNIT, RATE_UNIT, VOLT_UNIT, HealthSpec
 
 GAP_SCALES = (0.0, 0.5, 2.0, 8.0, 30.0)
-"""Mean number of cycles between two rows of a drawn history; one of them for each: of one charge alone, of charges day by
-day, weeks apart."""
+"""Mean number of cycles left out between two charges of a drawn history, one of them for each: charges day by day to weeks
+apart."""
+ALONE = 0.3
+"""Share of the drawn histories that know one charge alone."""
+HABIT = 0.5
+"""Share of them whose charges arrive alike."""
+WHOLE = 0.5
+"""Share of the charges that are read to the last window; the others have their first ones alone, as when somebody pulls the
+plug, or an estimate is asked for while the cell is still charged."""
 
 
 @dataclass(frozen=True)
@@ -45,41 +55,53 @@ def curve_rows(history: CellHistory, charges: Int64, spec: HealthSpec) -> Float6
 
 def drawn_histories(history: CellHistory, charges: Int64, last: Int64, spec: HealthSpec) -> Float32:
     """Inputs float32 [L * draws, context, columns] that end with the charges at ``last`` [L] of ``charges`` [M], which
-    cover the first window at least: one to ``context`` rows, their windows, gaps and number drawn from a seed that is the
-    cell's."""
+    cover the first window at least: how many charges, the gaps between them, where each arrives and how far it is read are
+    drawn from a seed that is the cell's."""
     rng = np.random.default_rng(zlib.crc32("/".join(history.key).encode()))
     increments = curve_rows(history, charges, spec)
     covered: Bool = np.asarray(np.isfinite(increments).all(axis=2))
     cycle = history.charge_cycle[charges]
     ends = np.repeat(last, spec.draws)
+    rows, there = _drawn_charges(rng, cycle, ends, spec)
+    read = _drawn_windows(rng, covered[rows], spec) & there[..., None]
+    # Newest charge first: a row's place among all of the cell's, and the newest of them in order.
+    order = np.where(read, rows[..., None] * covered.shape[1] + np.arange(covered.shape[1]), -1).reshape(ends.size, -1)
+    order.sort(axis=1)
+    return _rows_of(increments, cycle, order[:, -spec.context :], cycle[ends], history.condition.charge_rate_c, spec)
+
+
+def _drawn_charges(rng: np.random.Generator, cycle: Int64, ends: Int64, spec: HealthSpec) -> tuple[Int64, Bool]:
+    """Charges [N, context] of histories that end with ``ends`` [N], the newest first, and whether each is there."""
     shape = (ends.size, spec.context)
     scale = np.array(GAP_SCALES)[rng.integers(len(GAP_SCALES), size=ends.size)]
-    gaps = np.rint(rng.exponential(1.0, shape) * scale[:, None]).astype(np.int64)
+    gaps = 1 + np.rint(rng.exponential(1.0, shape) * scale[:, None]).astype(np.int64)
     gaps[:, 0] = 0
-    ages = np.cumsum(gaps, axis=1)
-    rows = np.searchsorted(cycle, cycle[ends][:, None] - ages, side="right") - 1
-    there = (np.arange(spec.context) < rng.integers(1, spec.context + 1, ends.size)[:, None]) & (rows >= 0)
+    rows = np.searchsorted(cycle, cycle[ends][:, None] - np.cumsum(gaps, axis=1), side="right") - 1
+    many = np.where(rng.random(ends.size) < ALONE, 1, rng.integers(1, spec.context + 1, ends.size))
+    there = (np.arange(spec.context) < many[:, None]) & (rows >= 0)
+    # Where cycles are missing, two may find the same charge.
+    there[:, 1:] &= rows[:, 1:] < rows[:, :-1]
     rows = np.maximum(rows, 0)
-    which = np.where(covered[rows], rng.random((*shape, covered.shape[1])), -1.0).argmax(axis=2)
-    there &= np.take_along_axis(covered[rows], which[..., None], axis=2)[..., 0]
-    there &= cycle[ends][:, None] - cycle[rows] <= spec.max_age
-    return _rows_of(increments, cycle, (rows, which, there), cycle[ends], history.condition.charge_rate_c, spec)
+    return rows, there & (cycle[ends][:, None] - cycle[rows] <= spec.max_age)
+
+
+def _drawn_windows(rng: np.random.Generator, covered: Bool, spec: HealthSpec) -> Bool:
+    """Which windows [N, context, starts] are read of charges that cover ``covered``: consecutive ones from an arrival on."""
+    luck = rng.random(covered.shape)
+    habit = rng.random(len(covered)) < HABIT
+    luck[habit] = luck[habit, :1]
+    first = np.where(covered, luck, -1.0).argmax(axis=2)
+    chain = np.array(spec.chains)[first]
+    read = chain & np.logical_and.accumulate(covered | ~chain, axis=2)
+    count = read.sum(axis=2)
+    part = np.where(rng.random(count.shape) < WHOLE, 1.0, rng.random(count.shape))
+    return np.asarray(read & (read.cumsum(axis=2) <= np.ceil(part * count)[..., None]))
 
 
 def _rows_of(
-    increments: Float64,
-    cycle: Int64,
-    drawn: tuple[Int64, Int64, Bool],
-    end: Int64,
-    rate_c: float | None,
-    spec: HealthSpec,
+    increments: Float64, cycle: Int64, order: Int64, end: Int64, rate_c: float | None, spec: HealthSpec
 ) -> Float32:
-    """Rows in order, the oldest first, none twice."""
-    rows, which, there = drawn
-    order = np.where(there, rows * len(spec.starts_v) + which, -1)
-    order.sort(axis=1)
-    order[:, :-1][order[:, :-1] == order[:, 1:]] = -1
-    order.sort(axis=1)
+    """Inputs of the rows ``order`` [N, context], charge times starts plus start, -1 where there is none."""
     row, start = np.divmod(np.maximum(order, 0), len(spec.starts_v))
     age = (end[:, None] - cycle[row]) * CYCLE_UNIT
     behind = [np.array(spec.starts_v)[start] * VOLT_UNIT, age]
@@ -90,14 +112,14 @@ def _rows_of(
 
 
 def gathered(rows: Sequence[Row], spec: HealthSpec) -> tuple[Float32, Int64]:
-    """Inputs float32 [N, context, columns] after every charge among ``rows``, whatever their order, and the cycle [N] of
-    each: the newest rows that are no older than ``max_age``."""
+    """Inputs float32 [N, context, columns] after every one of ``rows`` [N], whatever their order, and the cycle [N] of each:
+    the newest rows that are no older than ``max_age``. The rows of a cycle are those of one charge, consecutive windows."""
     ordered = sorted(rows, key=lambda row: (row.cycle, row.start_v))
-    ends = sorted({row.cycle for row in ordered})
-    x = np.zeros((len(ends), spec.context, spec.columns), dtype=np.float32)
-    for number, end in enumerate(ends):
-        seen = [row for row in ordered if end - spec.max_age <= row.cycle <= end][-spec.context :]
+    x = np.zeros((len(ordered), spec.context, spec.columns), dtype=np.float32)
+    for number, end in enumerate(row.cycle for row in ordered):
+        newest = ordered[max(0, number + 1 - spec.context) : number + 1]
+        seen = [row for row in newest if end - row.cycle <= spec.max_age]
         for place, row in enumerate(seen, start=spec.context - len(seen)):
             behind = (row.start_v * VOLT_UNIT, (end - row.cycle) * CYCLE_UNIT)
             x[number, place] = [*row.values[: spec.increments], *behind, *row.values[spec.increments :]]
-    return x, np.array(ends, dtype=np.int64)
+    return x, np.array([row.cycle for row in ordered], dtype=np.int64)

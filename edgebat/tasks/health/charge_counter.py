@@ -199,10 +199,17 @@ class ChargeCounter:
             self._give_up(ChargeEnd.ENDS_BELOW)
         self.phase = Phase.NONE
 
+    def _level_uv(self, level: int) -> int:
+        return self.levels_uv[level]
+
+    def _choose_window(self, cell_mv: int) -> bool:
+        """A charge begins: whether the window lies ahead."""
+        return cell_mv * 1000 < self.levels_uv[0]
+
     def _begin(self, cell_mv: int) -> None:
         self.charge = self.level = self.inside = 0
         self.phase = Phase.BELOW
-        if cell_mv * 1000 >= self.levels_uv[0]:
+        if not self._choose_window(cell_mv):
             # What was broken off inside the window and goes on there keeps its reason.
             resumed = self.above and self.ended in (ChargeEnd.INTERRUPTED, ChargeEnd.GAP)
             self._give_up(self.ended if resumed else ChargeEnd.STARTS_ABOVE)
@@ -224,9 +231,17 @@ class ChargeCounter:
             self.phase, self.above = Phase.INSIDE, 1
 
     def _follow(self, sample: Sample, current: int, part: int, dt_ms: int) -> None:
-        config = self.config
         self.charge += part
-        in_window = sample.cell_mv * 1000 >= self.levels_uv[0]
+        self._follow_window(sample, current, part, dt_ms)
+        if self.phase == Phase.OVER:
+            if self._is_pulse and (sample.cell_mv + self.config.max_drop_mv) * 1000 < self.levels_uv[0]:
+                self._begin(sample.cell_mv)  # braking went over into a charge, without a sample between
+            else:
+                self._say()
+
+    def _follow_window(self, sample: Sample, current: int, part: int, dt_ms: int) -> None:
+        config = self.config
+        in_window = sample.cell_mv * 1000 >= self._level_uv(0)
         if self.phase == Phase.BELOW and in_window:
             self._enter_window()
         if self.phase == Phase.INSIDE:
@@ -239,11 +254,6 @@ class ChargeCounter:
                 self._give_up(ChargeEnd.STUCK)
             else:
                 self._cross_levels(sample.cell_mv, part)
-        if self.phase == Phase.OVER:
-            if self._is_pulse and (sample.cell_mv + config.max_drop_mv) * 1000 < self.levels_uv[0]:
-                self._begin(sample.cell_mv)  # braking went over into a charge, without a sample between
-            else:
-                self._say()
 
     def _track_rate(self, part: int, dt_ms: int) -> None:
         """Charge and time between the samples inside the window, and to the first from the one before."""
@@ -281,11 +291,14 @@ class ChargeCounter:
         nominal = self.config.nominal_mah
         # A sample that jumps over many levels says nothing about what each of them took.
         beyond = self.level + (self.increments // 4 if self.increments > 12 else 2)
-        if beyond <= self.increments and now_uv >= self.levels_uv[beyond]:
+        if beyond <= self.increments and now_uv >= self._level_uv(beyond):
             self._give_up(ChargeEnd.SPARSE)
-        while self.phase == Phase.INSIDE and now_uv >= self.levels_uv[self.level]:
+        while self.phase == Phase.INSIDE and now_uv >= self._level_uv(self.level):
+            if self.row_ready and self.level:
+                self._give_up(ChargeEnd.REPEATED)  # a finished row that nobody has taken over yet is not written over
+                break
             rise = now_uv - before_uv
-            up_to = self.levels_uv[self.level] - before_uv
+            up_to = self._level_uv(self.level) - before_uv
             here = self.charge - part + (part * up_to + rise // 2) // rise
             if self.level:
                 ppm = ((here - self.level_charge) * 5 + 18 * nominal) // (36 * nominal)
@@ -295,6 +308,10 @@ class ChargeCounter:
                 self._complete()
             else:
                 self.level += 1
+
+    def _goes_back(self) -> bool:
+        """Whether a discharge lies between the newest row and this window."""
+        return True
 
     def _complete(self) -> None:
         spread = self.most_ma - self.least_ma
@@ -310,7 +327,7 @@ class ChargeCounter:
             self.row_rate_mc = rate_mc
             self.phase = Phase.OVER
             self.ended = self.reason = ChargeEnd.OK
-            if self.cycle_used and self.unseen:  # the discharge between the two was
+            if self.cycle_used and self.unseen and self._goes_back():  # the discharge between the two was
                 self._count_cycle()
             self.cycle_used = self.row_ready = True
             mean = abs(self.sum_ddegc) // self.temperatures if self.temperatures else None

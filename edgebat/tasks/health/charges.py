@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Float32, Float64, Int64
+from edgebat.arrays import Bool, Float32, Float64, Int64
 from edgebat.ground import Ground, RowLimits
 from edgebat.tasks.base import FileOptions
 from edgebat.tasks.health.any_window import Row, gathered
-from edgebat.tasks.health.device_check import device_verdict
+from edgebat.tasks.health.device_check import device_verdict, windows_read
 from edgebat.tasks.health.increments import charge_increments
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import input_windows, with_rate
@@ -40,6 +41,8 @@ class Charges:
     """Inputs of each, [columns]: increments, fractions of nominal capacity, and the rate where the model reads it."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Reason -> cycles without a row."""
+    why: dict[int, str] = field(default_factory=dict)
+    """Number of a cycle without a row -> reason."""
     refused: Counter[str] = field(default_factory=Counter)
     """The part of ``left_out`` that is sound and unlike what the model has learnt from."""
     rates_c: list[float] = field(default_factory=list)
@@ -48,6 +51,11 @@ class Charges:
     """Temperature inside the window of every sound charge that has one, degC."""
     charged: list[float] = field(default_factory=list)
     """What charges over nearly the whole voltage took, in nominal capacities."""
+
+    def leave_out(self, cycle: int, reason: str) -> None:
+        """The cycle gives no row."""
+        self.left_out[reason] += 1
+        self.why[cycle] = reason
 
     def suspicion(self, ground: Ground) -> str:
         """What explains best that a model takes none of them."""
@@ -83,12 +91,12 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
         reason = str(status) if row is None else window_fault(
             time, voltage, current, spec.window_start_v, spec.window_end_v, step_v)  # fmt: skip
         if row is None or reason:
-            found.left_out[reason] += 1
+            found.leave_out(number, reason)
             continue
         degrees = None if cell.temperature_degc is None else cell.temperature_degc[samples]
         device = device_verdict(time, voltage, current, degrees, nominal_ah, spec, how.max_gap_ms)
         if device.reason:
-            found.left_out[device.reason] += 1
+            found.leave_out(number, device.reason)
             continue
         found.rates_c.append(device.rate_c)
         found.degrees += [] if device.degc is None else [device.degc]
@@ -97,7 +105,7 @@ def read_charges(cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOp
             found.charged.append(float((flow * np.diff(time)).sum()) / (SECONDS_PER_HOUR * nominal_ah))
         row = with_rate(row[None], device.rate_c, spec)[0]
         if refusal := how.ground.rows.refusal(_ppm(row), device.rate_c, device.degc):
-            found.left_out[refusal] += 1
+            found.leave_out(number, refusal)
             found.refused[refusal] += 1
             continue
         found.cycle.append(number)
@@ -109,7 +117,7 @@ def read_windows(
     cell: RawCell, nominal_ah: float, spec: HealthSpec, how: FileOptions, seam: int | None = None
 ) -> tuple[Charges, Float32, Int64]:
     """The charges, the inputs float32 [N, context, columns] they make, and the last cycle [N] of each; none of them spans
-    the cycle ``seam``, with which another cell begins."""
+    the cycle ``seam``, with which another cell begins. Of any window: the input after the last row of each charge."""
     if seam is not None:
         apart = 1 + max(spec.max_gap, 0 if spec.one_window else spec.max_age)
         moved = replace(cell, cycle=cell.cycle + apart * (cell.cycle >= seam))
@@ -120,19 +128,42 @@ def read_windows(
         numbers = np.array(found.cycle, dtype=np.int64)
         x, last = input_windows(numbers, np.array(found.rows).reshape(-1, spec.columns), spec)
         return found, x, numbers[last]
-    found, rows = Charges(), []
     how = replace(how, ground=replace(how.ground, rows=_of_one_window(how.ground.rows, spec)))
-    for start_v in spec.starts_v:
-        own = read_charges(cell, nominal_ah, spec.beginning_at(start_v), how)
-        rows += [Row(cycle, start_v, values) for cycle, values in zip(own.cycle, own.rows, strict=True)]
-        found.refused.update(own.refused)
-        found.left_out.update({f"{reason}, from {start_v:g} V": count for reason, count in own.left_out.items()})
-        found.rates_c += own.rates_c
-        found.degrees += own.degrees
-        found.charged += own.charged
+    parts = [read_charges(cell, nominal_ah, spec.beginning_at(start_v), how) for start_v in spec.starts_v]
+    read = {
+        number: windows_read(
+            cell.time_s[own], cell.voltage_v[own], cell.current_a[own], nominal_ah, spec, how.max_gap_ms
+        )
+        for number, own in cell.cycles()
+    }
+    found, rows = _consecutive(parts, read, spec)
     x, cycle = gathered(rows, spec)
+    last = np.flatnonzero(np.diff(cycle, append=cycle[-1:] + 1))
+    return found, x[last], cycle[last]
+
+
+def _consecutive(parts: Sequence[Charges], read: Mapping[int, Bool], spec: HealthSpec) -> tuple[Charges, list[Row]]:
+    """What a device reads of charges through the windows of ``spec.starts_v``, one of ``parts`` for each; ``read``: through
+    which of them the charges of each cycle go. A window that gives no row does not end a charge."""
+    found, rows = Charges(), []
+    for part in parts:
+        found.rates_c += part.rates_c
+        found.degrees += part.degrees
+        found.charged += part.charged
+    own = [dict(zip(part.cycle, part.rows, strict=True)) for part in parts]
+    for cycle, windows in read.items():
+        if not windows.any():
+            found.leave_out(cycle, "a tenth of nominal flows before the first window, and none begins above")
+        for start in np.flatnonzero(windows).tolist():
+            start_v = spec.starts_v[start]
+            if cycle in own[start]:
+                rows.append(Row(cycle, start_v, own[start][cycle]))
+            else:
+                reason = parts[start].why[cycle]
+                found.leave_out(cycle, f"{reason}, from {start_v:g} V")
+                found.refused.update([reason] if reason in parts[start].refused else [])
     found.cycle = [row.cycle for row in rows]
-    return found, x, cycle
+    return found, rows
 
 
 def _of_one_window(limits: RowLimits, spec: HealthSpec) -> RowLimits:

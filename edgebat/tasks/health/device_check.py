@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Bool, Float64
+from edgebat.cells import SECONDS_PER_HOUR
+from edgebat.tasks.health.any_counter import ANY_LEAD_PART
 from edgebat.tasks.health.charge_counter import ChargeCounter
 from edgebat.tasks.health.charge_types import ChargeEnd, Config, Sample
-from edgebat.tasks.health.increments import WindowStatus
+from edgebat.tasks.health.increments import CURRENT_FLOOR_C, WindowStatus
 from edgebat.tasks.health.spec import HealthSpec
 
 ANY_GAP_MS = 2**31 - 1
@@ -75,6 +77,32 @@ def device_verdict(
     # After a hole the counter begins anew, within the window.
     end = ChargeEnd.GAP if (steps > counter.config.max_gap_ms).any() else counter.reason
     return DeviceVerdict(REASONS.get(end, NO_ROW), None)
+
+
+def windows_read(
+    time_s: Float64,
+    voltage_v: Float64,
+    current_a: Float64,
+    nominal_ah: float,
+    spec: HealthSpec,
+    max_gap_ms: int | None = None,
+) -> Bool:
+    """[starts] through which of the windows of ``spec.starts_v`` a device reads the charges among the samples of a cycle:
+    each from the lowest start above the voltage it has come to once a tenth of nominal has flowed, and from there on."""
+    read = np.zeros(len(spec.starts_v), dtype=np.bool_)
+    charging = current_a > CURRENT_FLOOR_C * nominal_ah
+    together = charging[1:] & charging[:-1]
+    if max_gap_ms is not None:
+        together &= np.rint(np.diff(time_s) * 1000.0) <= max_gap_ms
+    for run in np.split(np.arange(len(time_s)), np.flatnonzero(~together) + 1):
+        volts, current = voltage_v[run], current_a[run]
+        taken_as = np.cumsum(np.diff(time_s[run], prepend=time_s[run[0]]) * (current + np.roll(current, 1)) / 2.0)
+        lead = taken_as * ANY_LEAD_PART < nominal_ah * SECONDS_PER_HOUR
+        if charging[run[0]] and not lead.all():
+            begins_v = np.rint(volts[lead][-1] * 1000.0) / 1000.0
+            first = next((n for n, start_v in enumerate(spec.starts_v) if start_v > begins_v + 1e-9), None)
+            read |= False if first is None else np.array(spec.chains[first])
+    return read
 
 
 def _counter(nominal_ah: float, spec: HealthSpec, max_gap_ms: int | None) -> ChargeCounter:

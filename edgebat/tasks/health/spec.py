@@ -61,8 +61,8 @@ class HealthSpec:
     charge_rate: bool = False
     """Each charge's mean current inside the window is an input behind its increments; 0: not measured."""
     windows: str = "one"
-    """``one``: every charge through the same voltage window, cycle after cycle. ``any``: one to ``context`` charges through
-    any window as wide, each with its voltage and age behind the increments; on no device yet."""
+    """``one``: every charge through the same voltage window, cycle after cycle. ``any``: the newest ``context`` windows
+    as wide that charges crossed one after the other, each with its voltage and age behind the increments."""
     last_start_v: float = 4.05
     """Of ``any``: the last window begins here or below."""
     start_step_v: float = 0.05
@@ -117,6 +117,19 @@ class HealthSpec:
             return (self.window_start_v,)
         count = int((self.last_start_v - self.window_start_v) / self.start_step_v + 1e-6) + 1
         return tuple(round(self.window_start_v + n * self.start_step_v, 6) for n in range(count))
+
+    @property
+    def chains(self) -> tuple[tuple[bool, ...], ...]:
+        """[starts][starts] which windows a charge is read through whose first begins at each start: the next begins where
+        that one ends, as long as a window begins there."""
+        starts = self.starts_v
+        chains = []
+        for first in starts:
+            read, start = {first}, first
+            while (start := self.beginning_at(start).window_end_v) in starts:
+                read.add(start)
+            chains.append(tuple(each in read for each in starts))
+        return tuple(chains)
 
     def beginning_at(self, start_v: float) -> HealthSpec:
         """The same of the one window that begins at ``start_v``."""

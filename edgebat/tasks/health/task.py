@@ -105,13 +105,17 @@ class Health(Task[HealthWindows, HealthSpec]):
             reasons = ", ".join(f"{count} cycles: {reason}" for reason, count in sorted(found.left_out.items()))
             fault = None if found.cycle or found.refused else voltage_fault(cell.voltage_v)
             unit = f"; {fault}. If so, say {VOLTAGE_REMEDY}" if fault else ""
-            text = (
-                f"{cell.source} gives no complete window: {len(found.cycle)} cycles charge through "
-                f"{spec.window_start_v:g} to {spec.window_end_v:g} V{' as the model knows it' if found.refused else ''}, "
-                f"{spec.context} neighbouring ones are needed ({reasons or 'none left out'}){unit}"
+            known = " as the model knows it" if found.refused else ""
+            lacking = (
+                f"{len(found.cycle)} cycles charge through {spec.window_start_v:g} to {spec.window_end_v:g} V{known}, "
+                f"{spec.context} neighbouring ones are needed"
+                if spec.one_window
+                else f"no cycle charges through one that begins at {spec.starts_v[0]:g} to {spec.starts_v[-1]:g} V{known}"
             )
+            text = f"{cell.source} gives no complete window: {lacking} ({reasons or 'none left out'}){unit}"
             # Without its limits the model would have been asked: the data are sound, and not the model's.
-            if len(found.cycle) + found.refused.total() >= spec.context and found.refused:
+            needed = spec.context if spec.one_window else 1
+            if len(found.cycle) + found.refused.total() >= needed and found.refused:
                 raise OutsideGround(f"{text}. Suspected: {suspicion}")
             raise DataError(text)
         doubt = (
@@ -181,6 +185,11 @@ class Health(Task[HealthWindows, HealthSpec]):
         slope = np.concatenate([x[..., :1], (x[..., 1:] + x[..., :-1]) / 2, x[..., -1:]], axis=-1) / step_mv
         moved = np.diff(rng.normal(0.0, noise_mv, slope.shape) * slope, axis=-1)
         return np.concatenate([x + moved, inputs[..., spec.increments :]], axis=-1, dtype=np.float32)
+
+    def noisy_windows(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> HealthWindows:
+        """What teachers alone read is as it was."""
+        noisy = self.noisy_inputs(windows, noise_mv, rng)
+        return dataclasses.replace(windows, x=np.concatenate([noisy, windows.x[..., noisy.shape[-1] :]], axis=-1))
 
     def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
         """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""

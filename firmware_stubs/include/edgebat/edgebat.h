@@ -50,6 +50,14 @@
 #define EDGEBAT_RESISTANCE 0
 #endif
 
+#if EDGEBAT_RESISTANCE && EDGEBAT_ANY_WINDOW
+#define edgebat_init edgebat_init_with_resistance_and_any_window
+#elif EDGEBAT_RESISTANCE
+#define edgebat_init edgebat_init_with_resistance
+#elif EDGEBAT_ANY_WINDOW
+#define edgebat_init edgebat_init_with_any_window
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -89,8 +97,6 @@ typedef enum {
 } edgebat_sign_t;
 
 #if EDGEBAT_RESISTANCE
-#define edgebat_init edgebat_init_with_resistance
-
 #define EDGEBAT_RESISTANCE_POINTS 8U /* -15, -5, 5, 15, 25, 35, 45, 55 degC */
 
 /** What a step of the current must be to tell a resistance, and what a new cell has. */
@@ -208,7 +214,11 @@ typedef struct {
 #define EDGEBAT_WORK_BYTES(scratch, columns, output, context)                                                \
     ((scratch) + 4U * (columns) + (((output) + 3U) & ~3U) + (columns) * (context))
 
-/** Bytes of a saved state. */
+/** The same of a model of any window, which keeps the cycle of each row and one row more. */
+#define EDGEBAT_ANY_WORK_BYTES(scratch, columns, output, context)                                            \
+    (EDGEBAT_WORK_BYTES(scratch, columns, output, (context) + 1U) + 2U * (context))
+
+/** Bytes of a saved state; of a model of any window the cycle of a row counts as two columns. */
 #define EDGEBAT_SAVED_BYTES(columns, context, points)                                                        \
     (EDGEBAT_SAVED_HEADER + 2U * (points) + (columns) * (context) + 4U)
 #if !EDGEBAT_RESISTANCE
@@ -341,6 +351,10 @@ typedef struct {
     uint16_t estimate_points[EDGEBAT_POINTS_MAX];
     uint8_t conflict; /* sources contradict each other */
     uint8_t unseen;   /* samples are missing since the cycle began */
+#if EDGEBAT_ANY_WINDOW
+    int32_t start_uV; /* so far above the lowest window begins the one that the charge is in, or comes to */
+    int32_t row_uV;   /* the same of the newest row */
+#endif
 } edgebat_t;
 
 /** Sensible values for a lithium-ion cell of `nominal_mAh`; counting is off until full_mV and empty_mV are

@@ -139,7 +139,8 @@ static void step(world_t *w, uint32_t most) {
 
 /* A charge or discharge as in life, with faults now and then: random numbers alone never complete one. */
 static void ramp(world_t *w, fuzz_input_t *in) {
-    const int32_t from = fuzz_range(in, 3400, 3650), to = fuzz_range(in, 3600, 3800);
+    const int32_t highest = fuzz_range(in, 0, 400 * EDGEBAT_ANY_WINDOW);
+    const int32_t from = fuzz_range(in, 3400, 3650 + highest), to = fuzz_range(in, 3600, 3800) + highest;
     const int32_t ticks = fuzz_range(in, 2, 80);
     const int32_t mA = fuzz_range(in, -4000, 4000);
     const uint32_t dt = (uint32_t)fuzz_range(in, 1, 60000);

@@ -3,10 +3,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../../bms/edgebat_bms.h"
 #include "one_battery.h"
 #include "fake_trend.h"
 #include "edgebat/edgebat_ocv.h"
-#include "../../bms/edgebat_bms.h"
 #include "random.h"
 
 #include <string.h>
@@ -130,7 +130,6 @@ static void test_two_batteries_in_turn_say_what_each_says_alone(void) {
 }
 
 int main(void) {
-    UNITY_BEGIN();
     RUN_TEST(test_two_batteries_in_turn_say_what_each_says_alone);
     RUN_TEST(test_a_quotient_is_the_compilers);
     RUN_TEST(test_a_current_beyond_all_bounds_does_not_spoil_the_saved_state);

@@ -21,6 +21,11 @@
   @ assigns \nothing; */
 void proof_require(int condition);
 
+/* Where a window of any begins, or above the last of them. */
+/*@ requires is_start: value_uV == 0 || value_uV == 50000 || value_uV == 100000 || value_uV == 150000;
+  @ assigns \nothing; */
+void proof_require_start(int32_t value_uV);
+
 #if !defined(PROOF_OF_QUOTIENT)
 /* proof_quotient.c is about its code; to all others it is a division, and they show that none is by zero. */
 /*@ requires over != 0;
@@ -38,13 +43,21 @@ uint64_t edgebat_bms_quotient(uint64_t value, uint64_t over);
 #define PROOF_CONTEXT 3U
 #define PROOF_LEVELS {3600000, 3625000, 3650000, 3675000, 3700000}
 #endif
-#define PROOF_COLUMNS (PROOF_INCREMENTS + 1U)
+#define PROOF_LABELS (2U * EDGEBAT_ANY_WINDOW)
+#define PROOF_STARTS (3U * EDGEBAT_ANY_WINDOW)
+#define PROOF_STEP_UV 50000
+#define PROOF_COLUMNS (PROOF_INCREMENTS + PROOF_LABELS + 1U)
 #define PROOF_POINTS 2U
 #define PROOF_SLICES 3U
 #define PROOF_SCRATCH 8U
 #define PROOF_OUTPUT_BYTES 12U
+#if EDGEBAT_ANY_WINDOW
+#define PROOF_WORK_BYTES                                                                                     \
+    EDGEBAT_ANY_WORK_BYTES(PROOF_SCRATCH, PROOF_COLUMNS, PROOF_OUTPUT_BYTES, PROOF_CONTEXT)
+#else
 #define PROOF_WORK_BYTES EDGEBAT_WORK_BYTES(PROOF_SCRATCH, PROOF_COLUMNS, PROOF_OUTPUT_BYTES, PROOF_CONTEXT)
-#define PROOF_SAVED_BYTES EDGEBAT_SAVED_BYTES(PROOF_COLUMNS, PROOF_CONTEXT, PROOF_POINTS)
+#endif
+#define PROOF_SAVED_BYTES EDGEBAT_SAVED_BYTES(PROOF_COLUMNS + PROOF_LABELS, PROOF_CONTEXT, PROOF_POINTS)
 #define PROOF_FINGERPRINT UINT32_C(0x87654321)
 
 static const int32_t proof_level_uV[PROOF_INCREMENTS + 1U] = PROOF_LEVELS;
@@ -106,6 +119,12 @@ static void any_model(void) {
     proof_model.read = &proof_read;
     proof_model.selftest = &proof_selftest;
     proof_model.knows_rate = &proof_knows_rate;
+#if EDGEBAT_ANY_WINDOW
+    proof_model.starts = PROOF_STARTS;
+    proof_model.start_step_mV = PROOF_STEP_UV / 1000;
+    proof_model.next_start = 2U;
+    proof_model.max_age = (uint16_t)ANY_UNSIGNED(0U, EDGEBAT_MOST_AGE);
+#endif
 }
 
 /* Members of a configuration that edgebat_bms_check bounds; proof_config.c shows that it does. */
@@ -136,8 +155,15 @@ static void any_config(void) {
 #define PROOF_PART INT64_C(480000000000)
 #define PROOF_CHARGE ((INT64_C(1) << 60U) + PROOF_PART)
 
+#if EDGEBAT_ANY_WINDOW
+#define ANY_WINDOW_RANGES(X) X(start_uV, 0, 3 * PROOF_STEP_UV)
+#else
+#define ANY_WINDOW_RANGES(X)
+#endif
+
 /* Members that more is known of than their type says, in every state that there is. */
 #define BATTERY_RANGES(X)                                                                                    \
+    ANY_WINDOW_RANGES(X)                                                                                     \
     X(charge, 0, PROOF_CHARGE)                                                                               \
     X(moved_charge, 0, PROOF_CHARGE)                                                                         \
     X(level_charge, -PROOF_CHARGE, PROOF_CHARGE * 4)                                                         \
@@ -159,6 +185,15 @@ static void any_config(void) {
 #define REQUIRE_MEMBER(member, low, high)                                                                    \
     proof_require((proof_battery.member >= (low)) && (proof_battery.member <= (high)));
 
+/* A charge is in the window that begins at one of the model's starts, or above the last of them. */
+static void any_start(uint32_t start) {
+#if EDGEBAT_ANY_WINDOW
+    proof_battery.start_uV = (int32_t)start * PROOF_STEP_UV;
+#else
+    proof_require(start == 0U);
+#endif
+}
+
 static void any_battery(void) {
     any_model();
     any_config();
@@ -169,6 +204,7 @@ static void any_battery(void) {
     proof_battery.work = (uint8_t *)proof_work;
     proof_battery.ocv = NULL;
     BATTERY_RANGES(CHOOSE_MEMBER)
+    any_start((uint32_t)ANY_UNSIGNED(0U, PROOF_STARTS));
     proof_battery.sum_ddegC = (int32_t)ANY_SIGNED(PROOF_LEAST_DDEGC, PROOF_MOST_DDEGC - 1200);
 }
 
@@ -185,6 +221,9 @@ static void require_phase(void) {
 }
 
 static void require_battery(void) {
+#if EDGEBAT_ANY_WINDOW
+    proof_require_start(proof_battery.start_uV);
+#endif
     proof_require(proof_battery.model == &proof_model);
     proof_require(proof_battery.config == &proof_config);
     proof_require(proof_battery.work == (uint8_t *)proof_work);

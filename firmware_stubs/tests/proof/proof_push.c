@@ -16,13 +16,21 @@ static void push(uint8_t sign, int64_t least_mA, int64_t most_mA) {
 }
 
 static void charge(uint32_t phase, uint32_t least_level, uint32_t most_level) {
-    any_battery();
-    any_phase(phase);
-    proof_battery.level = (uint16_t)ANY_UNSIGNED(least_level, most_level);
-    if (Frama_C_interval(0, 1) != 0) {
-        push(EDGEBAT_CHARGE_POSITIVE, 1, INT32_MAX);
-    } else {
-        push(EDGEBAT_DISCHARGE_POSITIVE, INT32_MIN, -1);
+    /* one start after the other, so that a level is one number where it matters */
+    const uint32_t starts =
+        (phase >= EDGEBAT_PHASE_BELOW) && (phase <= EDGEBAT_PHASE_INSIDE) ? PROOF_STARTS : 0U;
+    for (uint32_t start = 0U; start <= starts; start++) {
+        any_battery();
+        any_phase(phase);
+        if (starts != 0U) {
+            any_start(start);
+        }
+        proof_battery.level = (uint16_t)ANY_UNSIGNED(least_level, most_level);
+        if (Frama_C_interval(0, 1) != 0) {
+            push(EDGEBAT_CHARGE_POSITIVE, 1, INT32_MAX);
+        } else {
+            push(EDGEBAT_DISCHARGE_POSITIVE, INT32_MIN, -1);
+        }
     }
 }
 
@@ -47,8 +55,13 @@ int main(void) {
 int main(void) {
     charge(EDGEBAT_PHASE_NONE, 0U, PROOF_INCREMENTS);
     charge(EDGEBAT_PHASE_OVER, 0U, PROOF_INCREMENTS);
+#if EDGEBAT_ANY_WINDOW
+    charge(EDGEBAT_PHASE_BELOW, 0U, PROOF_INCREMENTS);
+#endif
     for (uint32_t level = 0U; level <= PROOF_INCREMENTS; level++) {
+#if !EDGEBAT_ANY_WINDOW
         charge(EDGEBAT_PHASE_BELOW, level, level);
+#endif
         charge(EDGEBAT_PHASE_INSIDE, level, level);
     }
     for (uint32_t phase = EDGEBAT_PHASE_NONE; phase <= EDGEBAT_PHASE_OVER; phase++) {

@@ -15,7 +15,7 @@ from edgebat.graph.arithmetic import requantize_float
 from edgebat.runtime import Engine
 from edgebat.verify.inputs import random_inputs
 from tests.c_host import UNDEFINED, Kernels, load
-from tests.foreign_files import OPERATORS
+from tests.foreign_files import OPERATORS, FileOfOthers
 
 FILES = 100 if os.environ.get("EDGEBAT_TEST_SCALE") == "full" else 3
 KERAS = Path(__file__).parents[2] / "files"
@@ -34,6 +34,24 @@ def test_an_operator_of_others(operator: str, engine: str, kernels: Kernels, tmp
         x = random_inputs(graph, 24)
         model = load(graph, tmp_path / str(seed), kernels, tuple(UNDEFINED))
         np.testing.assert_array_equal(model.run(x), Engine(graph).run(x).reshape(len(x), -1), f"{seed}")
+
+
+def test_tables_that_are_equal_are_written_once(kernels: Kernels, tmp_path: Path) -> None:
+    """As the weights of a recurrent layer that a converter has unrolled are, in every step."""
+    rng, file = np.random.default_rng(0), FileOfOthers()
+    x = current = file.tensor("x", (1, 8), "int8", scale=0.1)
+    w = file.tensor("w", (8, 8), "int8", data=rng.integers(-127, 128, (8, 8)).astype(np.int8), scale=0.01)
+    for step in range(3):
+        y = file.tensor(f"y{step}", (1, 8), "int8", scale=0.1)
+        file.operator("FULLY_CONNECTED", 4, [current, w, -1], y, "FullyConnectedOptions", {"activation": 0})
+        current = y
+    graph = tflite_graph(file.bytes([x], current), "steps")
+    windows = random_inputs(graph, 100)
+    model = load(graph, tmp_path, kernels, tuple(UNDEFINED))
+    np.testing.assert_array_equal(model.run(windows), Engine(graph).run(windows))
+    write_c(graph, tmp_path / "c", "net")
+    text = (tmp_path / "c" / "net.c").read_text()
+    assert [text.count(f"_{table}[") for table in ("weights", "bias", "multiplier", "exponent")] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("mode", ["balanced", "flash", "ram", "fast"])
