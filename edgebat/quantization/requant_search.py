@@ -81,14 +81,14 @@ def choose_scale(
     reach: int = INT32_LIMIT,
 ) -> ScaleChoice:
     """A weight scale near ``natural`` (within 3 %, if need be 12 %) whose int32 requantization is proven exact; where there
-    is none, one channel of ten thousand, a scale that makes the multiplier a power of two.
+    is none, one channel of ten thousand, a scale of up to twice as much, which costs it a bit of its weights.
 
     natural: max |w| / 127 of the channel; lowest, highest: output range minus its zero point; reach: bound of |acc|
     (at any such scale). When no scale is found, the natural one is returned with the nearest integer approximation
     and ``exact = False`` (the count of such channels is reported on the card).
     """
     tries = 0
-    for tolerance, candidates in ((0.03, _candidates), (0.12, _candidates), (1.0, _power)):
+    for tolerance, candidates in ((0.03, _candidates), (0.12, _candidates), (1.0, _wide)):
         ratio = float(np.float32(input_scale)) / float(np.float32(output_scale))
         real = natural * ratio
         steps = visible_steps(lowest, highest, reach * real * (1 + tolerance))
@@ -121,11 +121,12 @@ def _candidates(real: float, top: int, tolerance: float) -> Iterator[tuple[int, 
             yield int(k), n
 
 
-def _power(real: float, _top: int, _tolerance: float) -> Iterator[tuple[int, int]]:
-    """2**-n from 12 % below ``real`` to twice as much: both roundings are those of one shift."""
-    n = int(np.floor(-np.log2(0.88 * real)))
-    if n > 0:
-        yield 1, n
+def _wide(real: float, top: int, _tolerance: float) -> Iterator[tuple[int, int]]:
+    """Odd k from 12 % below ``real * 2**n`` to twice as much, for all n; the last one is 1: a shift alone."""
+    for n in range(top, 0, -1):
+        centre = real * 2.0**n
+        for k in range(int(np.ceil(0.88 * centre)) | 1, int(2.0 * centre) + 1, 2):
+            yield k, n
 
 
 def choose_power_scale(natural: float, ratio: float, bits: int) -> tuple[np.float32, int, int]:

@@ -39,18 +39,19 @@ def test_a_channel_that_cannot_be_solved_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("natural", "s_in", "s_out", "reach"),
+    ("natural", "s_in", "s_out", "lowest", "reach"),
     [
-        (0.0001488277394536017, 0.003966290503740311, 0.002548521850258112, 996_040),
-        (4.607432758223963e-05, 0.01951795071363449, 0.007991982623934746, 1_951_390),
+        (0.0001488277394536017, 0.003966290503740311, 0.002548521850258112, 0, 996_040),
+        (4.607432758223963e-05, 0.01951795071363449, 0.007991982623934746, 0, 1_951_390),
+        (6.718555613769261e-05, 0.15925316512584686, 0.04835529252886772, -8, 1_647_170),
     ],
 )
-def test_where_no_near_scale_is_proven_the_multiplier_is_a_power_of_two(
-    natural: float, s_in: float, s_out: float, reach: int
+def test_where_no_near_scale_is_proven_one_up_to_twice_as_large_is(
+    natural: float, s_in: float, s_out: float, lowest: int, reach: int
 ) -> None:
-    choice = choose_scale(natural, s_in, s_out, 0, 255, reach)
-    assert (choice.exact, choice.multiplier) == (True, 1)
-    assert not differs_somewhere(choice, -128, reach)
+    choice = choose_scale(natural, s_in, s_out, lowest, lowest + 255, reach)
+    assert choice.exact
+    assert not differs_somewhere(choice, -128 - lowest, reach)
     assert 0.88 <= choice.weight_scale / natural <= 2.0
 
 
