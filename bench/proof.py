@@ -30,7 +30,7 @@ SHORT = ("push", "step", "rest")
 """What ``--short`` runs, ``push`` from a few states only."""
 ANY_WINDOW = ("EDGEBAT_ANY_WINDOW=1",)
 DEFINES = {"resistance": ("EDGEBAT_RESISTANCE=1",)} | {
-    f"any_{name}": ANY_WINDOW for name in ("push", "step", "restore", "check")
+    f"any_{name}": ANY_WINDOW for name in ("step", "restore", "check")
 }
 """How the sources of a proof are compiled."""
 DIVISION = "edgebat_bms_quotient"
