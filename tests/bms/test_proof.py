@@ -17,7 +17,7 @@ ALL = names(firmware_dir())
 FAULTS = [
     (
         "step",
-        "edgebat_rows.c",
+        "edgebat_estimate.c",
         "battery->rows == model->context) {\n",
         "battery->rows > model->context) {\n",
         "bounds",
