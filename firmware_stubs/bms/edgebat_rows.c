@@ -34,7 +34,7 @@ void edgebat_bms_forget(edgebat_t *battery) {
 
 #if EDGEBAT_ANY_WINDOW
 
-static uint16_t *cycles_of(const edgebat_t *battery) {
+static uint16_t *row_cycles(const edgebat_t *battery) {
     return (uint16_t *)(void *)(edgebat_bms_window(battery) - edgebat_bms_cycle_bytes(battery->model));
 }
 
@@ -42,7 +42,7 @@ static uint16_t *cycles_of(const edgebat_t *battery) {
  * none, before them, stand zeros. This takes the memory of the row that was measured, and that behind the window. */
 static EDGEBAT_SELDOM void renew_rows(edgebat_t *battery) {
     const edgebat_model_t *const model = battery->model;
-    const uint16_t *const cycles = cycles_of(battery);
+    const uint16_t *const cycles = row_cycles(battery);
     const uint16_t newest = cycles[model->context - 1U];
     const uint32_t width = model->columns;
     const uint32_t age_column = (uint32_t)model->increments + 1U;
@@ -79,7 +79,7 @@ void edgebat_bms_append_any_row(edgebat_t *battery) {
     const uint32_t width = model->columns;
     const uint32_t last = (uint32_t)model->context - 1U;
     int8_t *const window = edgebat_bms_window(battery);
-    uint16_t *const cycles = cycles_of(battery);
+    uint16_t *const cycles = row_cycles(battery);
     if ((battery->cycle - battery->row_cycle) > EDGEBAT_MOST_AGE) {
         battery->rows = 0U;
     }
@@ -99,7 +99,7 @@ void edgebat_bms_append_any_row(edgebat_t *battery) {
 }
 
 void edgebat_bms_save_cycles(const edgebat_t *battery, uint8_t *saved) {
-    const uint16_t *const cycles = cycles_of(battery);
+    const uint16_t *const cycles = row_cycles(battery);
     for (uint32_t i = 0U; i < edgebat_bms_cycle_bytes(battery->model); i++) {
         const uint32_t cycle = (((i / 2U) + battery->rows) >= battery->model->context) ? cycles[i / 2U] : 0U;
         saved[i] = (uint8_t)(cycle >> (8U * (i % 2U)));
@@ -107,7 +107,7 @@ void edgebat_bms_save_cycles(const edgebat_t *battery, uint8_t *saved) {
 }
 
 void edgebat_bms_restore_cycles(edgebat_t *battery, const uint8_t *saved) {
-    uint16_t *const cycles = cycles_of(battery);
+    uint16_t *const cycles = row_cycles(battery);
     for (uint32_t i = 0U; i < edgebat_bms_cycle_bytes(battery->model); i += 2U) {
         cycles[i / 2U] = edgebat_state_16(saved, i);
     }
