@@ -20,8 +20,9 @@ from edgebat.runs.recipe import load_recipe
 
 Command = Callable[..., tuple[int, str, str]]
 HOLDER = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from edgebat.lock import only_one
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 with only_one(pathlib.Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(60)
