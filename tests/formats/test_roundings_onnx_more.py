@@ -228,6 +228,12 @@ def test_what_has_no_integers_is_refused_with_what_to_do() -> None:
     def overflowing(file: OnnxFile) -> None:
         file.end(file.node("Softmax", ["xd"], "t", axis=-1), 2.0**-8, -128)
 
+    def other_channels(file: OnnxFile) -> None:
+        parts = [file.constant("w", np.ones((8, 8)), np.int8), file.constant("w_s", np.ones(3), np.float32)]
+        parts.append(file.constant("w_z", [0, 1, 2], np.int8))
+        file.end(file.node("MatMul", ["xd", file.node("DequantizeLinear", parts, "wd", axis=1)], "t"), 0.1, 0)
+
+    _refused(other_channels, "weights have 3 zero points, 3 scales and 8 channels")
     _refused(quotients, r"divides two layers by each other, .* Divide by a constant")
     _refused(overflowing, "overflows from 127 to -128 there. Quantize with QuantFormat.QDQ")
     _refused(lambda file: file.end(file.node("LayerNormalization", ["xd"], "t"), 0.1, 0), "use batch normalization")

@@ -216,8 +216,11 @@ class ImporterBase:
             raise ModelFileError(f"{self.where}: a constant has scales that are not finite numbers > 0")
         centred = values
         if zero is not None and values.dtype != np.int32:
-            if zero.size not in (1, scale.size) or (zero.size > 1 and not -values.ndim <= axis < values.ndim):
-                raise ModelFileError(f"{self.where}: weights have {zero.size} zero points for {scale.size} scales")
+            along = values.shape[axis] if -values.ndim <= axis < values.ndim else 0
+            if zero.size not in (1, scale.size) or (zero.size > 1 and zero.size != along):
+                raise ModelFileError(
+                    f"{self.where}: weights have {zero.size} zero points, {scale.size} scales and {along} channels"
+                )
             sizes = [-1 if place == axis % values.ndim else 1 for place in range(values.ndim)]
             wide = values.astype(np.int16) - zero.ravel().astype(np.int16).reshape(sizes if zero.size > 1 else -1)
             inside = wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127
