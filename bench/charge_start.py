@@ -67,9 +67,9 @@ def main() -> None:
     for cell, name in CELLS.items():
         for rate_c in RATES_C:
             found = np.array(list(deviations(cell, rate_c)))
-            place = np.searchsorted(FLOWED, found[:, 0], side="right") - 1
-            worst = [found[place == i, 1] for i in range(len(heads))]
-            texts = [f"{values[np.abs(values).argmax()]:+.1%}" if values.size else "" for values in worst]
+            column = np.searchsorted(FLOWED, found[:, 0], side="right") - 1
+            by_column = [found[column == index, 1] for index in range(len(heads))]
+            texts = [f"{values[np.abs(values).argmax()]:+.1%}" if values.size else "" for values in by_column]
             print(f"| {cell} ({name}) | {rate_c:g}C | {' | '.join(texts)} |", flush=True)
 
 

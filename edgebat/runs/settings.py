@@ -119,10 +119,10 @@ def as_markdown() -> str:
     lines += [
         "`teacher (diffbatt).fit` is the section `teacher.fit` of a recipe with that teacher; so are `task`, `study`."
     ]
-    told: dict[type, SectionKeys] = {}
+    first_of: dict[type, SectionKeys] = {}
     for section in recipe_sections():
         lines += ["", f"## {section.name or 'At the top'}", "", section.text]
-        first = told.setdefault(section.owner, section)
+        first = first_of.setdefault(section.owner, section)
         keys = [key for key in section.keys if first is section or key not in first.keys]
         if first is not section:
             anchor = re.sub(r"[^\w -]", "", first.name).replace(" ", "-")

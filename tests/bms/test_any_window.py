@@ -219,15 +219,15 @@ def test_a_state_goes_on(graph: IntGraph, estimator: Estimator):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"start_step_v": 0.0505}, "whole mV"),
         ({"window_start_v": 3.6004}, "whole mV"),
         ({"max_age": 50_000}, "cycles old"),
     ],
 )
-def test_windows_that_a_device_cannot_count_are_refused(changed: dict[str, float], said: str):
-    with pytest.raises(ModelFileError, match=said):
+def test_windows_that_a_device_cannot_count_are_refused(changed: dict[str, float], message: str):
+    with pytest.raises(ModelFileError, match=message):
         health_model(any_window_graph(replace(SPEC, **changed)))  # type: ignore[arg-type]
 
 

@@ -146,8 +146,7 @@ def onnx_of(
     nodes: list[tuple[Any, ...]], constants: dict[str, Any], shape: list[Any] | None = None, opset: int = 17
 ) -> bytes:
     """A file with the input x and the output y; nodes: operator, inputs, outputs, attributes."""
-    helper = pytest.importorskip("onnx").helper
-    from onnx import numpy_helper
+    from onnx import helper, numpy_helper
 
     made = [helper.make_node(op, inputs, outputs, **(more[0] if more else {})) for op, inputs, outputs, *more in nodes]
     source, target = (

@@ -40,7 +40,6 @@ def commands(page: str) -> list[list[str]]:
 @cache
 def verbs_of_edgebat() -> dict[str, Any]:
     """Verb -> its command, whose params have the options."""
-    pytest.importorskip("typer")
     from typer.main import get_command
 
     from edgebat.cli.main import app

@@ -221,7 +221,7 @@ class ImporterBase:
                 raise ModelFileError(
                     f"{self.where}: weights have {zero.size} zero points, {scale.size} scales and {along} channels"
                 )
-            sizes = [-1 if place == axis % values.ndim else 1 for place in range(values.ndim)]
+            sizes = [-1 if other == axis % values.ndim else 1 for other in range(values.ndim)]
             wide = values.astype(np.int16) - zero.ravel().astype(np.int16).reshape(sizes if zero.size > 1 else -1)
             inside = wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127
             centred = wide.astype(np.int8) if inside else wide

@@ -70,7 +70,7 @@ class FunctionImporter(PoolingImporter):
                 f"{operator.where}: {self.rounding.engine} computes it in float32 only; edgebat reads it so"
             )
         source, target = self.source(operator), self.border_of(operator)
-        self.as_table(operator, float_table(compute, source, target, even=False))  # no XNNPACK's: LiteRT's own
+        self.as_table(operator, float_table(compute, source, target, even=False))  # LiteRT's own kernels
 
     on_log = on_neg = on_square = on_exp
 

@@ -84,10 +84,12 @@ class Importer(MoveImporter):
             self.input = self.target(operator)
             return
         if operator.inputs[0] in self.dequantized:
-            self.in_float(operator, self.dequantized[operator.inputs[0]], partial(in_float, np.positive), "requantize")
+            self.append_table(
+                operator, self.dequantized[operator.inputs[0]], partial(in_float, np.positive), "requantize"
+            )
             return
         if operator.inputs[0] in self.computed:
-            self.in_float(operator, *self.computed[operator.inputs[0]], "elu")
+            self.append_table(operator, *self.computed[operator.inputs[0]], "elu")
             return
         source = self.source(operator)
         if tensor.dtype in ("int8", "uint8"):
@@ -108,7 +110,7 @@ class Importer(MoveImporter):
             )
         self.widened[tensor.index] = (source, power)
 
-    def in_float(self, operator: FileOperator, source: Tensor, compute: Table, function: str) -> None:
+    def append_table(self, operator: FileOperator, source: Tensor, compute: Table, function: str) -> None:
         """What has happened to ``source`` in float32, as a table."""
         target = self.target(operator)
         self.nodes.append(ops.Lut(self.label(target), (source.name,), target.name, function, compute(source, target)))

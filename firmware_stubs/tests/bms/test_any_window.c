@@ -59,20 +59,21 @@ static void test_one_row_speaks_and_zeros_stand_before_it(void) {
     TEST_ASSERT_EQUAL_INT(EDGEBAT_CHARGE_OK, result.charge); /* not where it ended */
 }
 
+/* So many charges below all windows, then one through a window, which makes the second row. */
+static void one_row_after(int cycles) {
+    for (int i = 0; i < cycles; i++) {
+        plug_in(3400, 3590);
+    }
+    plug_in(3700, 3860);
+    TEST_ASSERT_EQUAL_INT(2, battery.rows);
+}
+
 static void test_rows_grow_older_and_leave(void) {
     plug_in(3800, 3960);
-    for (int i = 0; i < 4; i++) {
-        plug_in(3400, 3590);
-    }
-    plug_in(3700, 3860);
-    TEST_ASSERT_EQUAL_INT(2, battery.rows);
+    one_row_after(4);
     TEST_ASSERT_EQUAL_INT(5, age_of(1U));
     TEST_ASSERT_EQUAL_INT(0, age_of(2U));
-    for (int i = 0; i < 17; i++) {
-        plug_in(3400, 3590);
-    }
-    plug_in(3700, 3860);
-    TEST_ASSERT_EQUAL_INT(2, battery.rows);
+    one_row_after(17);
     TEST_ASSERT_EQUAL_INT(18, age_of(1U));
     TEST_ASSERT_EQUAL_INT(3544, start_of(0U));
 }
