@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.arrays import Int8, Int64
+from edgebat.arrays import Bool, Int8, Int64
 from edgebat.errors import ModelFileError
 from edgebat.files import Json
 
@@ -20,7 +20,9 @@ NOT_STATED = "not stated"
 MOST_PROTOTYPES = 32
 MOST_COLUMNS = 1024
 """So that a squared distance fits into 32 bits."""
-INT32_MAX = 2**31 - 1
+MOST_VALUES = 2**32 // 255**2
+"""Increments of all rows of an input, so that their squared distances add up in 32 bits."""
+INT32_MAX, UINT32_MAX = 2**31 - 1, 2**32 - 1
 
 Range = tuple[int, int]
 
@@ -106,23 +108,42 @@ WINDOW_UNLIKE = "charges that are together unlike those of the training cells"
 class Domain:
     """How far a window may be from what the model has learnt from.
 
-    A window's score is the squared distance of its mean row to the nearest prototype, in steps of the int8 input.
+    A window's score is the squared distance of its mean row to the nearest prototype, in steps of the int8 input. Where rows
+    are of different voltages, and have no mean, each has its own distance, to the nearest of the prototypes whose windows
+    begin where its own does (or nearest to there), and the score is the mean of these.
     """
 
     prototypes: tuple[tuple[int, ...], ...]
-    """At most 32 rows of the quantized input plus 128, 0 to 255; of its first columns where a row ends with its rate."""
+    """At most 32 rows of the quantized input plus 128, 0 to 255; of its first columns where a row ends with its rate. Of any
+    window: the increments and, behind them, where it begins."""
     limit: int
     """Largest score that is inside."""
     false_alarms: float
     """Share of the validation cells' windows that the limit was set for to lie outside."""
+    empty: int | None = None
+    """Of any window: what stands, plus 128, for its beginning where a row has no charge. None: all rows are of one."""
 
     def scores(self, windows: Int8) -> Int64:
         """Scores [N] of quantized windows [N, T, columns], as a generated ``<name>_domain`` computes them."""
         shifted = windows[..., : len(self.prototypes[0])].astype(np.int64) + 128
+        if self.empty is not None:
+            return self._scores_by_start(shifted, shifted[..., -1] != self.empty)
         steps = shifted.shape[1]
         mean = (2 * shifted.sum(axis=1) + steps) // (2 * steps)
         table = np.array(self.prototypes, dtype=np.int64)
         return np.array([((row - table) ** 2).sum(axis=1).min() for row in mean], dtype=np.int64)
+
+    def _scores_by_start(self, shifted: Int64, there: Bool) -> Int64:
+        """The same of rows [N, T, increments + 1] of any window, of which some are ``there`` [N, T]; without one nothing is
+        known, and the score is the largest that there is."""
+        rows, table = shifted[there], np.array(self.prototypes, dtype=np.int64)
+        apart = np.abs(rows[:, -1:] - table[:, -1])
+        squared = np.stack([((rows[:, :-1] - one[:-1]) ** 2).sum(axis=1) for one in table], axis=1)
+        squared[apart != apart.min(axis=1, keepdims=True)] = UINT32_MAX
+        least = np.zeros(there.shape, dtype=np.int64)
+        least[there] = squared.min(axis=1)
+        count = there.sum(axis=1)
+        return np.where(count > 0, least.sum(axis=1) // np.maximum(count, 1), UINT32_MAX)
 
 
 @dataclass(frozen=True)
@@ -178,12 +199,17 @@ class Ground:
         ]
         if self.domain is not None:
             share = f"{self.domain.false_alarms:.0%} of the validation cells' windows lie outside"
-            gates.append(("domain", f"{len(self.domain.prototypes)} prototypes, limit {self.domain.limit}: {share}"))
+            each = "" if self.domain.empty is None else " of rows, by where their windows begin"
+            many = f"{len(self.domain.prototypes)} prototypes{each}"
+            gates.append(("domain", f"{many}, limit {self.domain.limit}: {share}"))
         return gates
 
     def to_json(self) -> Json:
         """JSON-able, the inverse of ``ground_of``."""
-        return dataclasses.asdict(self)
+        found = dataclasses.asdict(self)
+        if self.domain is not None and self.domain.empty is None:
+            del found["domain"]["empty"]
+        return found
 
 
 def ground_of(meta: Any, name: str) -> Ground:
@@ -227,7 +253,8 @@ def _seen(found: Any) -> Seen:
 def _domain(found: Any) -> Domain:
     prototypes = tuple(_integers(row) for row in found["prototypes"])
     (limit,) = _integers([found["limit"]])
-    return Domain(prototypes, limit, float(found["false_alarms"]))
+    empty = found.get("empty")
+    return Domain(prototypes, limit, float(found["false_alarms"]), None if empty is None else _integers([empty])[0])
 
 
 def _integers(values: Any) -> tuple[int, ...]:
@@ -258,8 +285,13 @@ def _check(ground: Ground) -> None:
     if domain is None:
         return
     sizes = {len(row) for row in domain.prototypes}
-    rated = columns > 1 and (rows.low_ppm[-1], rows.high_ppm[-1]) == (0, INT32_MAX)
-    if not (1 <= len(domain.prototypes) <= MOST_PROTOTYPES and sizes == {columns - int(rated)} and columns):
+    limits = list(zip(rows.low_ppm, rows.high_ppm, strict=True))
+    rated = columns > 1 and limits[-1] == (0, INT32_MAX)
+    # Of any window start, age and perhaps the rate stand behind the increments, and the start belongs to a prototype.
+    width = columns - int(rated) if domain.empty is None else columns - limits.count((0, INT32_MAX)) + 1
+    fits = sizes == {width} and (domain.empty is None or width < columns)
+    if not (1 <= len(domain.prototypes) <= MOST_PROTOTYPES and fits and columns):
         raise ValueError(f"{len(domain.prototypes)} prototypes of {sorted(sizes)} values; the model reads {columns}")
-    if not all(0 <= v <= 255 for row in domain.prototypes for v in row) or domain.limit < 0:
+    values = [*(v for row in domain.prototypes for v in row), domain.empty or 0]
+    if not all(0 <= v <= 255 for v in values) or domain.limit < 0:
         raise ValueError("prototypes are 0 to 255, the limit is at least 0")

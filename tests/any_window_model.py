@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edgebat.graph import IntGraph, save_graph
-from edgebat.ground import Ground, RowLimits, Seen
+from edgebat.ground import Domain, Ground, RowLimits, Seen
+from edgebat.graph.origin import graph_ground
 from edgebat.quantization import quantize_model
+from edgebat.runtime import quantize_input
 from edgebat.students.base import HeadSlice
 from edgebat.students.spec import DenseLayer, FlattenLayer, FloatModel
 from edgebat.tasks.health import HealthSpec
@@ -55,6 +57,18 @@ def any_window_graph(spec: HealthSpec = SPEC, *, seed: int = 1, rates_mc: tuple[
     )
     ground = Ground(Seen(cells=1), Seen(), (spec.window_start_v, 4.15), rows)
     graph = quantize_model(model, x, name="any", meta={"task": spec.to_dict(), "training": {"recipe": "made-up"}})
+    return replace(graph, meta={**graph.meta, "ground": ground.to_json()})
+
+
+def with_domain(graph: IntGraph, limit: int, increment_ppm: int = 28_000) -> IntGraph:
+    """``graph`` with one prototype for each beginning of a window, whose increments are all alike, and this limit."""
+    spec = HealthSpec.from_dict(graph.meta["task"])
+    rows = np.zeros((len(spec.starts_v) + 1, 1, spec.context, spec.columns), dtype=np.int64)
+    rows[1:, :, :, : spec.increments] = increment_ppm
+    rows[1:, :, :, spec.increments] = np.rint(np.array(spec.starts_v)[:, None, None] * 1000)
+    known = [quantize_input(graph, row)[0, 0, : spec.increments + 1].astype(int) + 128 for row in rows]
+    domain = Domain(tuple(tuple(row.tolist()) for row in known[1:]), limit, 0.02, int(known[0][-1]))
+    ground = replace(graph_ground(graph), domain=domain)
     return replace(graph, meta={**graph.meta, "ground": ground.to_json()})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgebat.errors import ModelFileError
 from edgebat.graph.model import IntGraph
-from edgebat.ground import Ground, ground_of
+from edgebat.ground import MOST_VALUES, Ground, ground_of
 from edgebat.interval import Interval, interval_of
 
 SYNTHETIC = "SYNTHETIC: trained on simulated cells, not on measured ones; for trying things out, not for a battery"
@@ -21,12 +21,26 @@ def synthetic_note(graph: IntGraph) -> str:
 
 def graph_ground(graph: IntGraph) -> Ground:
     """On which ground the model's answers stand; nothing stated for files written before models said so. Raises
-    ModelFileError for a damaged entry, and for one of a model with another number of columns."""
+    ModelFileError for a damaged entry, and for one of a model with another number of columns or other rows."""
     ground = ground_of(graph.meta, graph.name)
     columns = graph.input_tensor.shape[-1]
     if len(ground.rows.low_ppm) not in (0, columns):
         raise ModelFileError(
             f"model {graph.name!r} limits {len(ground.rows.low_ppm)} columns and reads {columns}; export it again"
+        )
+    domain = ground.domain
+    if domain is None:
+        return ground
+    by_start = domain.empty is not None
+    if by_start != rows_may_be_empty(graph):
+        scored, read = ("any", "one") if by_start else ("one", "any")
+        raise ModelFileError(
+            f"model {graph.name!r} scores rows of {scored} window and reads those of {read}; export it again"
+        )
+    if by_start and graph.input_tensor.shape[0] * len(domain.prototypes[0]) > MOST_VALUES:
+        raise ModelFileError(
+            f"model {graph.name!r} scores {graph.input_tensor.shape[0]} rows of {len(domain.prototypes[0])} values; at most "
+            f"{MOST_VALUES} in all"
         )
     return ground
 

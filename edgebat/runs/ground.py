@@ -12,7 +12,7 @@ from edgebat.errors import RecipeError
 from edgebat.files import Json
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_ground, graph_interval, rows_may_be_empty
-from edgebat.ground import INT32_MAX, MOST_PROTOTYPES, Domain, Ground, Range, RowLimits, Seen
+from edgebat.ground import INT32_MAX, MOST_PROTOTYPES, MOST_VALUES, Domain, Ground, Range, RowLimits, Seen
 from edgebat.models import to_ppm
 from edgebat.runtime import quantize_input
 from edgebat.tasks.base import AnyTask, Head
@@ -31,7 +31,8 @@ class GroundSettings:
     """How a model's ground is measured."""
 
     prototypes: int = 32
-    """Mean rows that stand for all training windows, 1 to 32; 0: no domain score."""
+    """Mean rows that stand for all training windows, 1 to 32; of any window rows, shared out over the voltages at which they
+    begin. 0: no domain score."""
     false_alarms: float = 0.02
     """Share of the validation cells' windows that the limits of a row and of the domain score may refuse together."""
     noise_mv: float = 0.5
@@ -159,7 +160,7 @@ def _limits(
     most = settings.false_alarms / 2
     rows = next((one for one in limits if _rows_refuse(one, held, empty).mean() <= most), limits[-1])
     refused = _rows_refuse(rows, held, empty)
-    return rows, _domain(graph, task, train, held, refused, settings) if train.alike else None
+    return rows, _domain(graph, task, train, held, refused, settings)
 
 
 def _rows_refuse(rows: RowLimits, values: IntArray, may_be_empty: bool) -> Bool:
@@ -177,13 +178,42 @@ def _domain(
     the limits of a row have ``refused`` some already."""
     if not settings.prototypes or not len(train):
         return None
-    quantized = quantize_input(graph, to_ppm(_seen_twice(task, train, settings, 2)))[..., : train.like_columns]
-    found = prototypes(quantized.astype(np.float64).mean(axis=1) + 128.0, settings.prototypes)
-    bare = Domain(tuple(tuple(int(v) for v in row) for row in found), 0, settings.false_alarms)
+    bare = _without_limit(graph, train, _seen_twice(task, train, settings, 2), settings)
+    if bare is None:
+        return None
     scores = np.where(refused, INT32_MAX, bare.scores(quantize_input(graph, held)))
     kept = max(1.0 - settings.false_alarms, 0.0)
     limit = min(int(np.ceil(np.quantile(scores, kept))), int(scores[~refused].max(initial=0)))
-    return Domain(bare.prototypes, limit, settings.false_alarms)
+    return replace(bare, limit=limit)
+
+
+def _without_limit(graph: IntGraph, train: Windows, x: Float32, settings: GroundSettings) -> Domain | None:
+    """The prototypes of training inputs ``x`` [N, T, C]; None where int8 rows do not say whether they are any."""
+    start, ppm = train.start_column, to_ppm(x)
+    quantized = quantize_input(graph, ppm).astype(np.float64) + 128.0
+    if start is None:
+        found = prototypes(quantized[..., : train.like_columns].mean(axis=1), settings.prototypes)
+        return Domain(_as_tuples(found), 0, settings.false_alarms)
+    there = ppm[..., start] != 0
+    empty = int(quantize_input(graph, np.zeros_like(ppm[:1]))[0, 0, start]) + 128
+    if ((quantized[..., start] != empty) != there).any() or there.shape[1] * (start + 1) > MOST_VALUES:
+        return None
+    found = prototypes_by_start(quantized[there][:, : start + 1], settings.prototypes)
+    return Domain(_as_tuples(found), 0, settings.false_alarms, empty)
+
+
+def _as_tuples(rows: Int64) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(v) for v in row) for row in rows)
+
+
+def prototypes_by_start(rows: Float64, count: int) -> Int64:
+    """At most ``count`` whole rows [P, C + 1] near ``rows`` [N, C + 1], whose last column says where windows begin: as many
+    for each beginning, the lowest first where that does not divide; where there are more of them, neighbours share one."""
+    begins = np.unique(rows[:, -1])
+    groups = np.array_split(begins, min(count, len(begins)))
+    shares = [len(part) for part in np.array_split(np.arange(count), len(groups))]
+    own = [prototypes(rows[np.isin(rows[:, -1], group)], share) for group, share in zip(groups, shares, strict=True)]
+    return np.concatenate(own)
 
 
 def prototypes(rows: Float64, count: int, seed: int = 0) -> Int64:

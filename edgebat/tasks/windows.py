@@ -97,9 +97,10 @@ class Windows:
         return x
 
     @property
-    def alike(self) -> bool:
-        """Whether mean rows of windows can be compared, for a domain score."""
-        return True
+    def start_column(self) -> int | None:
+        """Of rows that are of different voltages, and have no mean: the column that says of which, the one behind
+        ``like_columns``; 0 in a row that is none. None: all rows are of the same."""
+        return None
 
     @abstractmethod
     def targets(self) -> dict[str, Float32]:

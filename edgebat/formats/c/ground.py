@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from edgebat.formats.c import tables
-from edgebat.ground import Ground
+from edgebat.ground import Domain, Ground
 from edgebat.interval import Interval
 
 FACT_WIDTH = 400
@@ -115,6 +115,8 @@ def _domain_function(ground: Ground, name: str, rows: int, stride: int) -> str:
     """``Domain.scores`` is the same in Python."""
     if ground.domain is None:
         return ""
+    if ground.domain.empty is not None:
+        return _domain_by_start(ground.domain, ground.domain.empty, name, rows, stride)
     table = ground.domain.prototypes
     count, columns = len(table), len(table[0])
     values = [str(v) for row in table for v in row]
@@ -141,5 +143,56 @@ uint32_t {name}_domain(const int8_t *input)
         least = (squared < least) ? squared : least;
     }}
     return least;
+}}
+"""
+
+
+def _domain_by_start(domain: Domain, empty: int, name: str, rows: int, stride: int) -> str:
+    """The same of rows of any window."""
+    table = domain.prototypes
+    count, width = len(table), len(table[0])
+    columns = width - 1
+    values = [str(v) for row in table for v in row]
+    return f"""
+/* Rows of the input plus 128 that stand for the training data; the last value says where a window begins. */
+{tables.array("uint8_t", "domain_prototypes", values)}
+/* Squared distance of a row to the nearest of those whose windows begin nearest to its own. */
+static uint32_t domain_of_row(const int8_t *row)
+{{
+    const int32_t start = (int32_t)row[{columns}] + 128;
+    uint32_t nearest = UINT32_MAX;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t p = 0; p < {count}U; p++) {{
+        const int32_t away = start - (int32_t)domain_prototypes[(p * {width}U) + {columns}U];
+        const uint32_t apart = (uint32_t)((away < 0) ? -away : away);
+        nearest = (apart < nearest) ? apart : nearest;
+    }}
+    for (uint32_t p = 0; p < {count}U; p++) {{
+        const uint8_t *const known = &domain_prototypes[p * {width}U];
+        const int32_t from = start - (int32_t)known[{columns}];
+        if ((uint32_t)((from < 0) ? -from : from) == nearest) {{
+            uint32_t squared = 0;
+            for (uint32_t c = 0; c < {columns}U; c++) {{
+                const int32_t away = ((int32_t)row[c] + 128) - (int32_t)known[c];
+                squared += (uint32_t)(away * away);
+            }}
+            least = (squared < least) ? squared : least;
+        }}
+    }}
+    return least;
+}}
+
+uint32_t {name}_domain(const int8_t *input)
+{{
+    uint32_t sum = 0;
+    uint32_t rows = 0;
+    for (uint32_t r = 0; r < {rows}U; r++) {{
+        const int8_t *const row = &input[r * {stride}U];
+        if (((int32_t)row[{columns}] + 128) != {empty}) {{ /* there is one */
+            sum += domain_of_row(row);
+            rows++;
+        }}
+    }}
+    return (rows != 0U) ? (sum / rows) : UINT32_MAX;
 }}
 """

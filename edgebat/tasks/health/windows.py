@@ -91,9 +91,9 @@ class HealthWindows(Windows):
         return x[x[..., self.spec.increments] > 0][:, None]
 
     @property
-    def alike(self) -> bool:
-        """Rows of different windows have no mean."""
-        return self.spec.one_window
+    def start_column(self) -> int | None:
+        """Behind the increments, of any window."""
+        return None if self.spec.one_window else self.spec.increments
 
     def cut_for(self, spec: HealthSpec, who: str) -> HealthWindows:
         """Whoever does not read the rate is not given it."""
