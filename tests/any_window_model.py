@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from edgebat.graph import IntGraph, save_graph
-from edgebat.ground import Domain, Ground, RowLimits, Seen
 from edgebat.graph.origin import graph_ground
+from edgebat.ground import Domain, Ground, RowLimits, Seen
 from edgebat.quantization import quantize_model
 from edgebat.runtime import quantize_input
 from edgebat.students.base import HeadSlice

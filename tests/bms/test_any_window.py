@@ -24,7 +24,7 @@ from edgebat.models import run_int8
 from edgebat.paths import firmware_dir
 from edgebat.tasks.health.charge_counter import ChargeCounter
 from edgebat.tasks.health.charge_types import UNKNOWN, ChargeEnd
-from tests.any_window_model import SPEC, any_window_graph
+from tests.any_window_model import SPEC, any_window_graph, with_domain
 from tests.bms.test_charge import FULL, assert_equal
 from tests.bms.test_power import init_code
 from tests.bms_samples import NOMINAL_MAH, as_sample, charge, discharge, feed, rest
@@ -45,6 +45,12 @@ def charged(low_mv: int, high_mv: int, tick_s: int = 10, **settings: int) -> Sam
 def day(low_mv: int = 3720, high_mv: int = 4180, minutes: int = 10) -> Samples:
     """A drive of a sixth of the capacity, and a charge that begins half full; a tenth has flowed after 91 mV."""
     return np.concatenate([discharge(minutes=minutes), rest(), charged(low_mv, high_mv), rest(5, high_mv)])
+
+
+def slower(samples: Samples) -> Samples:
+    """The same with twice the charge through each window, as of another cell."""
+    samples["dt_ms"][samples["current_ma"] > 0] *= 2
+    return samples
 
 
 def short_days(count: int) -> Samples:
@@ -265,27 +271,48 @@ def stream(rng: np.random.Generator) -> Samples:
 
 def test_c_equals_python_on_random_lives_with_power_cuts(graph: IntGraph, tmp_path: Path):
     limited = any_window_graph(rates_mc=((100, 200), (400, 600)))
-    done = 0
-    for number, model in enumerate((graph, limited, any_window_graph(replace(SPEC, charge_rate=False, context=8)))):
+    done, outside = 0, 0
+    without_rate = with_domain(any_window_graph(replace(SPEC, charge_rate=False, context=8)), 200)
+    for number, model in enumerate((with_domain(graph, 20), limited, without_rate)):
         host, twin = firmware(model, tmp_path / f"{number}", full_mv=4190, empty_mv=3050, rated_cycles=300)
         for seed in range(200 if FULL else 12):
             rng = np.random.default_rng([number, seed])
             assert_equal(host, twin, stream(rng))
             done += len(twin.estimator.window)
+            outside += twin.estimator.outside
             if rng.random() < 0.4:
                 assert host.power_on() == 0
                 twin.power_on(newest_state(host.fram))
     assert done > 30
+    assert outside > 3
+
+
+def test_charges_outside_the_domain_give_no_estimate_until_the_rows_are_known_ones(graph: IntGraph, tmp_path: Path):
+    host, twin = firmware(with_domain(graph, 500), tmp_path)
+    kinds = []
+    # Two rows a charge, of which three are kept: one of another cell is still there after the next charge.
+    for samples in (day(3630, 3960), slower(day(3630, 3960)), day(3630, 3960), day(3630, 3960)):
+        assert_equal(host, twin, samples)
+        kinds.append(twin.estimator.result().status)
+    assert kinds == [Status.OK, Status.OUT_OF_DOMAIN, Status.OUT_OF_DOMAIN, Status.OK]
+
+
+def test_without_a_score_the_same_charges_get_an_estimate(graph: IntGraph):
+    estimator = Estimator(graph, Config(NOMINAL_MAH))
+    live(estimator, slower(day(3630, 3960)))
+    assert estimator.result().status == Status.OK
 
 
 def test_c_equals_python_on_the_simulated_board(graph: IntGraph, tmp_path: Path):
-    config = Config(NOMINAL_MAH)
+    config, graph = Config(NOMINAL_MAH), with_domain(graph, 1000)
     board, twin = BoardFirmware(graph, config, tmp_path, frame_ms=600_000, steps_per_tick=1), Twin(graph, config)
     assert board.power_on() == 0
-    for samples in (day(), short_days(2), day(3630, 3870)):
+    kinds = []
+    for samples in (day(), short_days(2), day(3630, 3870), slower(day(3630, 3970))):
         board.run(samples)
-        twin.run(samples)
+        kinds.append(twin.run(samples).status)
         assert newest_state(board.fram) == twin.saved[-1]
+    assert kinds == [Status.OK] * 3 + [Status.OUT_OF_DOMAIN]
     assert len(twin.estimator.window) == SPEC.context
 
 
@@ -353,6 +380,7 @@ def test_an_exported_folder_of_two_files_runs_such_a_model(
     graph: IntGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("edgebat.bms.integration._cost", lambda *_: "Not measured.")
+    graph = with_domain(graph, 500)
     export_port(graph, "generic", tmp_path, "pack", nominal_mah=NOMINAL_MAH)
     estimator = Estimator(graph, Config(NOMINAL_MAH))
     lines = []

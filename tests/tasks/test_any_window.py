@@ -15,11 +15,14 @@ from edgebat.distill.train import DistillSettings, train_student
 from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import BmsModel, describe
 from edgebat.graph import IntGraph
-from edgebat.ground import Starts
-from edgebat.models import run_int8
+from edgebat.graph.origin import graph_ground
+from edgebat.ground import WINDOW_UNLIKE, Starts
+from edgebat.models import run_int8, to_ppm
 from edgebat.predict import predict_file
 from edgebat.quantization import quantize_model
 from edgebat.runs.ground import GroundSettings, measured_ground
+from edgebat.runtime import quantize_input
+from edgebat.runtime.refusal import Refusal, refusals
 from edgebat.tasks.base import FileOptions, task
 from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows, increments_from_curve
 from edgebat.tasks.health.any_counter import AnyWindowCounter
@@ -147,14 +150,43 @@ def test_empty_rows_move_neither_normalization_nor_limits(graph: IntGraph, fleet
     assert run_int8(graph, x).outside.mean() < 0.05
 
 
-def write_charges(path: Path, begin_v: float, cycles: int) -> None:
-    """Charges of a made-up cell at 0.5C from ``begin_v`` on."""
+def test_the_domain_has_prototypes_of_every_beginning_and_knows_the_training_cells(
+    graph: IntGraph, fleet_windows: HealthWindows
+):
+    domain = graph_ground(graph).domain
+    assert domain is not None
+    quantized = quantize_input(graph, to_ppm(fleet_windows.inputs()))
+    there = fleet_windows.inputs()[..., START] > 0.0
+    assert set(np.unique(quantized[~there][:, START].astype(int) + 128)) == {domain.empty}
+    begins = np.unique(quantized[there][:, START].astype(int) + 128)
+    found, count = np.unique([row[-1] for row in domain.prototypes], return_counts=True)
+    assert found.tolist() == begins.tolist()
+    assert count.sum() == 32
+    assert np.ptp(count) <= 1
+    refused = refusals(graph, to_ppm(fleet_windows.inputs()), quantized)
+    assert (refused == Refusal.DOMAIN).mean() < 0.03
+    # Rows of known cells that say they are of another window are of no kind that is known.
+    x = fleet_windows.inputs().copy()
+    alone = x[there.sum(axis=1) == 1]
+    alone[:, -1, START] = 7.6e-3 - alone[:, -1, START]
+    moved = alone[np.abs(alone[:, -1, START] - 3.8e-3) > 1.5e-4]
+    scores = domain.scores(quantize_input(graph, to_ppm(moved)))
+    assert np.median(scores) > domain.limit
+
+
+def test_without_prototypes_there_is_no_domain(graph: IntGraph, fleet_windows: HealthWindows):
+    ground = measured_ground(graph, HEALTH, fleet_windows, fleet_windows, GroundSettings(prototypes=0))
+    assert ground["domain"] is None
+
+
+def write_charges(path: Path, begin_v: float, cycles: int, higher_v: float = 0.0) -> None:
+    """Charges of a made-up cell at 0.5C from ``begin_v`` on; ``higher_v``: its voltage lies so much higher than theirs."""
     history = next(h for h in make_fleet(3, 4, 60).histories() if h.condition.charge_rate_c == 0.5)
     grid, rows, clock = history.charge_voltage_v, ["Test Time / s,Voltage / V,Current / A,Cycle Count / 1"], 0.0
     for number in range(cycles):
         dq: Float64 = history.charge_dq_ah[number].astype(np.float64)
         for volts in np.arange(begin_v, 4.148, 0.002):
-            taken = float(np.interp(volts, grid, dq) - np.interp(begin_v, grid, dq))
+            taken = float(np.interp(volts - higher_v, grid, dq) - np.interp(begin_v - higher_v, grid, dq))
             rows.append(
                 f"{clock + taken / history.nominal_ah * 7200:.3f},{volts:.4f},{history.nominal_ah / 2:.4f},{number + 1}"
             )
@@ -171,6 +203,18 @@ def test_predict_answers_after_one_charge_that_began_half_full(graph: IntGraph, 
     found = predict_file(graph, tmp_path / "late.csv", FileOptions(nominal_ah=history.nominal_ah))
     assert found.cycle.tolist() == [1, 2]
     assert len(found["soh"]) == 2
+
+
+def test_predict_refuses_charges_of_another_kind_and_says_why(graph: IntGraph, tmp_path: Path):
+    history = next(h for h in make_fleet(3, 4, 60).histories() if h.condition.charge_rate_c == 0.5)
+    how = FileOptions(nominal_ah=history.nominal_ah)
+    write_charges(tmp_path / "known.csv", 3.75, 2)
+    assert predict_file(graph, tmp_path / "known.csv", how).reasons == ["", ""]
+    write_charges(tmp_path / "other.csv", 3.75, 2, higher_v=0.14)
+    found = predict_file(graph, tmp_path / "other.csv", how)
+    assert found.reasons == [WINDOW_UNLIKE] * 2
+    silent = replace(graph, meta={**graph.meta, "ground": {**graph.meta["ground"], "domain": None}})
+    assert predict_file(silent, tmp_path / "other.csv", how).reasons == ["", ""]
 
 
 def test_predict_reads_what_a_device_reads(tmp_path: Path):
