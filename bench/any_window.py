@@ -2,14 +2,16 @@
 
 ::
 
-    python -m bench.any_window --corpus PATH [--teacher FILE] [--kind gru] [--coverage | --floor | --folds]
+    python -m bench.any_window --corpus PATH [--teacher FILE] [--kind gru] [--coverage | --floor | --folds | --domain]
 
 First the share of charges that give an input at all, for charges that begin at 10 to 70 % state of charge: through one
 window, and through any. Then the error on the held-out cells of ``health-tongji``, by the number of charges seen and by the
 voltage at which the newest one arrived, of drawn histories (``edgebat.tasks.health.any_window``). ``--folds``: the same of
 its training and validation cells, held out in five folds; by it everything was chosen. ``--floor`` instead: what one charge
 tells at all, by a learner without a limit of size (1,500 radial functions, least squares), through one window or through all
-that a charge crosses from its beginning on.
+that a charge crosses from its beginning on. ``--domain``: what the domain score and the limits of a row refuse, of held-out
+cells of the kinds that taught and of kinds that did not, and how wrong a student is there; beside it what else could decide,
+each with a limit for 2 % false alarms on the validation cells.
 """
 
 from __future__ import annotations
@@ -24,15 +26,19 @@ from typing import Any
 import numpy as np
 
 from bench.charge_rate import DATASETS, HEALTH, NOISE_MV, Study, rmse
-from edgebat.arrays import Bool, Float64, Int64
+from edgebat.arrays import Bool, Float32, Float64, Int8, Int64
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
 from edgebat.distill.mix import folds_of
 from edgebat.distill.more_windows import WithMore
 from edgebat.distill.train import DistillSettings, train_student
 from edgebat.graph import IntGraph
-from edgebat.models import open_model, run_int8
+from edgebat.graph.origin import graph_ground
+from edgebat.models import open_model, run_int8, to_ppm
 from edgebat.quantization import QuantizeOptions, quantize_model
+from edgebat.runs.ground import GroundSettings, measured_ground
+from edgebat.runtime import quantize_input
+from edgebat.runtime.refusal import Refusal, refusals
 from edgebat.students.base import Student
 from edgebat.tasks.health.any_counter import ANY_LEAD_PART
 from edgebat.tasks.health.spec import HealthSpec
@@ -52,6 +58,13 @@ CHARGED_AT_START = 0.07
 LAST_V = 4.15
 """The corpus' constant currents reach so far."""
 CENTRES = 1500
+LEARNT = (("TJU_NCA",), DATASETS)
+"""What students of ``--domain`` have learnt from."""
+STRANGE = ("TJU_NCM", "LSD", "CALCE")
+HIGH = {"window_start_v": 3.8, "window_end_v": 3.9, "last_start_v": 4.0}
+"""Charges of LSD are known from 3.8 V on, and those of CALCE begin there in later life."""
+WRONG = 3.0
+"""Points of SOH that must not pass."""
 ARRIVALS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 LEAD_V = 0.005
 """A charge that begins so far below a window crosses its first level from below."""
@@ -161,6 +174,94 @@ def trained(study: Study, kind: str, own: HealthWindows, val: HealthWindows) -> 
     return student, quantize_model(student.float_spec(), own.evenly(8192).inputs(), options, name=kind, meta=meta)
 
 
+Refuses = Callable[[Float32], Bool]
+
+
+def refusers(graph: IntGraph, train: HealthWindows, val: HealthWindows) -> dict[str, Refuses]:
+    """Who could refuse inputs of ``graph``, which has its ground: the device, and one rule after the other, its limit set on
+    ``val`` for 2 % of false alarms."""
+    spec, settings = train.spec, GroundSettings()
+    domain, start = graph_ground(graph).domain, spec.increments
+    assert domain is not None
+    seen = val.inputs().copy()
+    seen[1::2] = HEALTH.noisy_inputs(val, NOISE_MV, np.random.default_rng(6))[1::2]
+
+    def quantized(x: Float32) -> Int8:
+        return quantize_input(graph, to_ppm(x))
+
+    def distances(x: Float32) -> Float64:
+        """[N, context] of the rows, NaN where there is none: each is asked about as if it were alone."""
+        rows = quantized(x).reshape(-1, 1, spec.columns)
+        found = domain.scores(rows).astype(np.float64).reshape(len(x), spec.context)
+        found[x[..., start] == 0] = np.nan
+        return found
+
+    def limited(score: Callable[[Float32], Float64]) -> Refuses:
+        limit = np.quantile(score(seen), 1.0 - settings.false_alarms)
+        return lambda x: np.asarray(score(x) > limit)
+
+    rows = train.seen_rows(train.inputs())[:, 0]
+    noisy = train.seen_rows(HEALTH.noisy_inputs(train, NOISE_MV, np.random.default_rng(7)))[:, 0]
+    known = np.concatenate([rows[::2], noisy[1::2]])
+    ends = {}
+    for begin in np.unique(known[:, start]):
+        own = known[known[:, start] == begin, :start]
+        ends[begin] = np.quantile(own, [1.0 - settings.quantile, settings.quantile], axis=0)
+
+    def beyond(x: Float32) -> Float64:
+        """[N] how many widths of the training rows an increment lies beyond those that begin where its own row does."""
+        worst = np.zeros(x.shape[:2])
+        for begin, (low, high) in ends.items():
+            out = np.maximum(low - x[..., :start], x[..., :start] - high) / (high - low)
+            worst = np.where(x[..., start] == begin, out.max(axis=2), worst)
+        return np.asarray(worst.max(axis=1), np.float64)
+
+    def device(x: Float32) -> Bool:
+        found = refusals(graph, to_ppm(x), quantized(x))
+        return np.asarray((found == Refusal.ROW) | (found == Refusal.DOMAIN))
+
+    return {
+        "limits of a row and domain": device,
+        "domain, mean of the rows": limited(lambda x: np.asarray(domain.scores(quantized(x)), np.float64)),
+        "the farthest row": limited(lambda x: np.nanmax(distances(x), axis=1)),
+        "the newest row": limited(lambda x: distances(x)[:, -1]),
+        "limits of a row by its beginning": limited(beyond),
+    }
+
+
+def strangers(study: Study, kind: str, fleet: Fleet) -> None:
+    """The table of ``--domain``: a student of the study's windows is asked about their held-out cells, and about what of
+    ``STRANGE`` is not among them."""
+    train, val, test = study.parts
+    _, graph = trained(study, kind, train, val.select_every(50))
+    ground = measured_ground(graph, HEALTH, train, val, GroundSettings())
+    graph = replace(graph, meta={**graph.meta, "ground": ground})
+    refuse = refusers(graph, train, val)
+    learnt_from = sorted({name for name, _ in train.cells})
+    asked = {f"held out of {' and '.join(learnt_from)}": test}
+    for name in STRANGE:
+        if name not in learnt_from:
+            spec = train.spec if name in DATASETS else replace(train.spec, **HIGH)
+            asked[name] = health_windows(fleet.select(datasets=[name]), replace(spec, draws=2))
+    print(f"\n**{kind}, learnt from {len(train.cells)} cells of {' and '.join(learnt_from)}**\n")
+    names = " | ".join(f"{name}: flagged, passes, wrong flagged" for name in refuse)
+    print(f"| asked about | noise, mV | mean error | {names} |\n|" + "---|" * (3 + len(refuse)))
+    for name, windows in asked.items():
+        for noise_mv in (0.0, NOISE_MV):
+            x = HEALTH.noisy_inputs(windows, noise_mv, np.random.default_rng(8))
+            wrong = np.abs(run_int8(graph, x).values["soh"][:, 0] / 100 - windows.soh * 100)
+            cells = [_flagged(rule(x), wrong) for rule in refuse.values()]
+            about = f"{name} ({len(windows.cells)} cells)"
+            print(f"| {about} | {noise_mv:g} | {wrong.mean():.1f} | {' | '.join(cells)} |", flush=True)
+
+
+def _flagged(flagged: Bool, wrong: Float64) -> str:
+    """Share that is flagged, mean error of what passes, share that is flagged of what is wrong by more than ``WRONG``."""
+    passes, bad = wrong[~flagged], wrong > WRONG
+    error = f"{passes.mean():.1f}" if passes.size else "-"
+    return f"{flagged.mean():.1%}, {error}, {f'{flagged[bad].mean():.1%}' if bad.any() else '-'}"
+
+
 def _rmse(wrong: Float64) -> float:
     return rmse(wrong[np.isfinite(wrong)])
 
@@ -213,11 +314,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--coverage", action="store_true", help="that table alone")
     parser.add_argument("--floor", action="store_true", help="what single charges tell at all, that table alone")
+    parser.add_argument("--domain", action="store_true", help="what is refused, of known and of foreign cells")
     parser.add_argument("--folds", action="store_true", help="errors on training and validation cells, in folds")
     given = parser.parse_args()
     spec = HealthSpec(windows="any", charge_rate=True, draws=DRAWS)
     fleet = read_corpus(given.corpus, DATASETS)
-    if not given.floor:
+    if not (given.floor or given.domain):
         coverage(fleet, spec)
     if given.coverage:
         return
@@ -227,6 +329,13 @@ def main() -> None:
                   keep="last", seed=given.seed, batch_size=128)  # fmt: skip
     windows = health_windows(fleet, replace(spec, draws=1) if given.floor else spec)
     with tempfile.TemporaryDirectory() as cache:
+        if given.domain:
+            every = read_corpus(given.corpus, (*DATASETS, *STRANGE[1:]))
+            for kind in given.kind or SETTINGS:
+                for learnt_from in LEARNT:
+                    own = windows.select(datasets=learnt_from)
+                    strangers(Study(own, teacher, (kind,), 1, replace(settings, fit=fit), Path(cache)), kind, every)
+            return
         study = Study(windows, teacher, tuple(given.kind or SETTINGS), 1, replace(settings, fit=fit), Path(cache))
         if given.floor:
             floor(study, spec, fleet)

@@ -115,7 +115,9 @@ def measure_bms(
 def _story(model: BmsModel, nominal_mah: int) -> list[Samples]:
     """Charges through the window until the model speaks, one too fast to see the levels singly, one with bad samples."""
     level_uv, context = model.level_uv, model.context
-    low, high = level_uv[0] / 1000 - 20, level_uv[-1] / 1000 + 20
+    # Of any window the charge goes through all of them: the first ones pass while its lead flows.
+    further_uv = 0 if model.starts is None else model.starts.step_mv * 1000 * (model.starts.count - 1)
+    low, high = level_uv[0] / 1000 - 20, (level_uv[-1] + further_uv) / 1000 + 20
     down = samples_array(np.linspace(4100, 2700, 62).astype(int), -nominal_mah, 60_000)
     full = samples_array(np.linspace(4190, 4195, 4).astype(int), max(nominal_mah // 40, 1), 60_000)
     # Increments in the middle of the model's range, so that it is asked.
@@ -123,7 +125,7 @@ def _story(model: BmsModel, nominal_mah: int) -> list[Samples]:
     middle = np.array([(a + b) / 2e6 for a, b in increments])
     taken = np.concatenate(([0.0], np.cumsum(np.maximum(middle, 1e-4))))
     slope = taken[-1] / (level_uv[-1] - level_uv[0])
-    taken = np.concatenate(([-slope * 20_000], taken, [taken[-1] + slope * 20_000]))
+    taken = np.concatenate(([-slope * 20_000], taken, [taken[-1] + slope * (20_000 + further_uv)]))
     volts = np.concatenate(([low], np.array(level_uv) / 1000, [high]))
     ticks = 400
     mv = np.interp(np.linspace(taken[0], taken[-1], ticks), taken, volts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from edgebat.simulate.toolchain import find_compiler
 from edgebat.tasks.health import HealthSpec, health_windows, increments_from_curve
 from edgebat.tasks.health.charge_counter import ChargeCounter
 from edgebat.tasks.health.charge_types import Config
+from tests.any_window_model import any_window_graph, with_domain
 from tests.bms_samples import feed, raw_life
 from tests.conftest import tiny_model
 from tests.tiny_forecast import forecast_graph
@@ -137,6 +139,22 @@ def test_every_call_stays_within_its_stack_and_the_estimator_in_its_flash(
     assert cost.flash_estimator < flash
     assert cost.ram_battery <= 328
     assert "tiny" in cost_table([cost])
+
+
+def test_the_cost_of_a_model_of_any_window_is_that_of_asking_it():
+    """Also where a charge through the lowest window is no more than flows before the first one is read."""
+    graph = any_window_graph()
+    ground = {**graph.meta["ground"], "rows": {**graph.meta["ground"]["rows"]}}
+    ground["rows"]["low_ppm"] = (10_000,) * 4 + (0,) * 3
+    ground["rows"]["high_ppm"] = (46_000,) * 4 + (2**31 - 1,) * 3
+    graph = replace(graph, meta={**graph.meta, "ground": ground})
+    scored = with_domain(graph, 2**31 - 1)
+    step, with_score = (
+        next(call for call in measure_bms(each).calls if call.function == "edgebat_step") for each in (graph, scored)
+    )
+    assert step.most > 1000
+    assert with_score.calls == step.calls
+    assert with_score.most >= step.most
 
 
 def test_a_replay_with_a_forecaster_shows_what_is_to_come(command: Command, spec: HealthSpec, tmp_path: Path):
