@@ -18,10 +18,12 @@ from edgebat.bms.virtual import BoardFirmware
 from edgebat.formats.c.bms import kind_sources
 from edgebat.formats.c.bms_models import BmsModel
 from edgebat.graph import IntGraph
+from edgebat.ground import Starts
 from edgebat.simulate.elf import Image
 from edgebat.simulate.targets import load_target
 from edgebat.simulate.toolchain import find_compiler
 from edgebat.simulate.unicorn_run import count_instructions
+from edgebat.tasks.health.any_counter import ANY_LEAD_PART
 from edgebat.tasks.health.charge_types import Config
 
 FUNCTIONS = (
@@ -35,6 +37,8 @@ FUNCTIONS = (
     "edgebat_selftest",
 )
 _PAINT = 0xA5
+BELOW_UV = 20_000
+"""A charge begins so far below the window, and ends as far above."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +119,19 @@ def measure_bms(
 def _story(model: BmsModel, nominal_mah: int) -> list[Samples]:
     """Charges through the window until the model speaks, one too fast to see the levels singly, one with bad samples."""
     level_uv, context = model.level_uv, model.context
-    # Of any window the charge goes through all of them: the first ones pass while its lead flows.
-    further_uv = 0 if model.starts is None else model.starts.step_mv * 1000 * (model.starts.count - 1)
-    low, high = level_uv[0] / 1000 - 20, (level_uv[-1] + further_uv) / 1000 + 20
     down = samples_array(np.linspace(4100, 2700, 62).astype(int), -nominal_mah, 60_000)
     full = samples_array(np.linspace(4190, 4195, 4).astype(int), max(nominal_mah // 40, 1), 60_000)
     # Increments in the middle of the model's range, so that it is asked.
     increments = list(zip(model.low_ppm, model.high_ppm, strict=True))[: len(level_uv) - 1]
     middle = np.array([(a + b) / 2e6 for a, b in increments])
     taken = np.concatenate(([0.0], np.cumsum(np.maximum(middle, 1e-4))))
-    slope = taken[-1] / (level_uv[-1] - level_uv[0])
-    taken = np.concatenate(([-slope * 20_000], taken, [taken[-1] + slope * (20_000 + further_uv)]))
+    width_uv = level_uv[-1] - level_uv[0]
+    slope = taken[-1] / width_uv
+    more_uv = 0 if model.starts is None else _more_uv(model.starts, slope)
+    low, high = (level_uv[0] - BELOW_UV) / 1000, (level_uv[-1] + more_uv + BELOW_UV) / 1000
+    taken = np.concatenate(([-slope * BELOW_UV], taken, [taken[-1] + slope * (BELOW_UV + more_uv)]))
     volts = np.concatenate(([low], np.array(level_uv) / 1000, [high]))
-    ticks = 400
+    ticks = 400 * (width_uv + more_uv) // width_uv
     mv = np.interp(np.linspace(taken[0], taken[-1], ticks), taken, volts)
     dt_ms = round((taken[-1] - taken[0]) / 0.5 * 3_600_000 / ticks)
     ddegc = max(min(250, model.max_ddegc), model.min_ddegc)
@@ -139,6 +143,13 @@ def _story(model: BmsModel, nominal_mah: int) -> list[Samples]:
     rest = samples_array(np.full(3, 3300), 0, 60_000)
     normal = [down, rest, charge, full, rest]
     return [*normal * (context + 2), down, rest, jump, rest, down, rest, bad, rest]
+
+
+def _more_uv(starts: Starts, slope: float) -> int:
+    """How far above its lowest window a charge of ``slope``, nominal capacities per microvolt, has to go so that a model of
+    any window gets one row: that of the first start above where the lead has flowed."""
+    lead_uv, step_uv = round(1.0 / ANY_LEAD_PART / slope), starts.step_mv * 1000
+    return 0 if lead_uv < BELOW_UV else min(lead_uv + step_uv, step_uv * (starts.count - 1))
 
 
 def _pulses(nominal_mah: int) -> Samples:
