@@ -35,6 +35,7 @@ from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.runs.field import field_limits
 from edgebat.runs.ground import GroundSettings, with_ground
 from edgebat.runs.interval import Fold, IntervalCells, with_interval
+from edgebat.runtime.refusal import Refusal, condition_refusals
 from edgebat.tasks.base import Head
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows
@@ -115,6 +116,8 @@ class Answers:
     wrong: np.ndarray
     """[N] absolute errors of SOH."""
     flagged: Bool
+    measured_alone: Bool
+    """[N] flagged by what a device measures, without the chemistry that is stated of a cell."""
     low: np.ndarray
     high: np.ndarray
     measured: np.ndarray
@@ -144,25 +147,22 @@ def trained(known: HealthWindows, how: Training) -> tuple[IntGraph, HealthWindow
 
 
 def asked(graph: IntGraph, windows: HealthWindows, seed: int) -> Answers:
-    """Answers for windows as a device sees them, which knows the rate and the temperature of a charge."""
+    """Answers for windows as a device sees them, which knows the rate and the temperature of a charge and, where it is
+    stated, its cell's chemistry."""
     found = run_int8(graph, with_noise(windows, seed))
     value = {name: found.values[name][:, 0] / 10_000 for name in ("soh", "soh_low", "soh_high")}
-    rows = graph_ground(graph).rows
-    gates = []
-    for condition in windows.conditions:
-        refused = condition.charge_rate_c is not None and not rows.knows_rate(condition.charge_rate_c)
-        if condition.temperature_degc is not None and rows.temperature_ddegc is not None:
-            low, high = rows.temperature_ddegc
-            refused |= not low <= round(10 * condition.temperature_degc) <= high
-        gates.append(refused)
-    flagged = found.outside | np.array(gates, np.bool_)[windows.cell]
+    gate = condition_refusals(graph, windows.conditions)[windows.cell]
+    measured = found.outside | np.isin(gate, (Refusal.RATE, Refusal.TEMPERATURE))
     wrong = np.abs(value["soh"] - windows.soh)
-    return Answers(wrong, flagged, value["soh_low"], value["soh_high"], windows.soh, windows.cell)
+    flagged = measured | (gate == Refusal.CHEMISTRY)
+    return Answers(wrong, flagged, measured, value["soh_low"], value["soh_high"], windows.soh, windows.cell)
 
 
 HEAD = (
     "| left out | cells: learnt, calibration, held out | error, points | coverage, worst cell | median width | false alarms "
-    "| left-out cells | their error | flagged | wrong by > 3: flagged or covered |\n" + 10 * "|---" + "|"
+    "| left-out cells | their error | flagged | by what is measured | wrong by > 3: flagged or covered |\n"
+    + 11 * "|---"
+    + "|"
 )
 
 
@@ -191,6 +191,7 @@ def row(fleet: Fleet, left_out: LeftOut, how: Training) -> str:
         f"| {own.wrong[taken].mean() * 100:.2f} "
         f"| {held.coverage:.1%}, {held.worst:.0%} | {held.width * 100:.1f} | {own.flagged.mean():.1%} "
         f"| {len(strange.cells)} | {other.wrong.mean() * 100:.1f} | {other.flagged.mean():.1%} "
+        f"| {other.measured_alone.mean():.1%} "
         f"| {caught.mean() if len(caught) else np.nan:.1%} of {len(caught)} |"
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Int8, Int64
+from edgebat.chemistry import unlike
 from edgebat.errors import ModelFileError
 from edgebat.files import Json
 
@@ -100,6 +101,8 @@ class RowLimits:
 RATE_UNLIKE = "charged at another rate than those it has learnt from"
 CHARGE_UNLIKE = "a charge unlike those of the training cells"
 WINDOW_UNLIKE = "charges that are together unlike those of the training cells"
+TEMPERATURE_UNLIKE = "charged at another temperature than those it has learnt from"
+CHEMISTRY_UNLIKE = "a cell of another chemistry than those it has learnt from"
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,11 @@ class Ground:
     def stated(self) -> bool:
         """Whether the file says anything."""
         return self.train.cells > 0
+
+    def knows_chemistry(self, stated: str) -> bool:
+        """Whether a cell whose source states this chemistry is like one of those learnt from; True where nothing is stated,
+        of the cell or of these."""
+        return not unlike(stated, self.train.chemistries)
 
     def facts(self) -> list[tuple[str, str]]:
         """(what, text) for people."""

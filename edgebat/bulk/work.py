@@ -66,7 +66,9 @@ def evaluate_logs(shared: Shared, logs: Sequence[Log]) -> Part:
     def rows(log: Log) -> tuple[Columns, Sequence[str]]:
         how = shared.options(log)
         answers = answers_of(how.mapping) | ({"sign": how.sign} if how.sign else {})
-        settings = AddSettings(dataset=shared.root.name, answers=answers, nominal_ah=how.nominal_ah)
+        settings = AddSettings(
+            dataset=shared.root.name, answers=answers, nominal_ah=how.nominal_ah, chemistry=how.chemistry
+        )
         fleet = read_fleet([shared.root / log.name], settings)
         windows = task.of_fleet(fleet, spec).windows
         scores = task.score_cell(windows, predict_int8(graph, windows))
