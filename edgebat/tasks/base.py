@@ -349,6 +349,10 @@ class Task(ABC, Generic[W, S]):
         """What an evaluation says of the model beside its baselines, in words."""
         return []
 
+    def groups(self, windows: W) -> list[tuple[str, Bool]]:
+        """(name, mask [N]) of windows that say more and of those that say less, where a model reads several kinds."""
+        return []
+
     def stages(self, windows: W) -> list[tuple[str, Bool]]:
         """(name, mask [N]) of stages of life to tell errors apart by; none unless a task knows some."""
         return []
