@@ -176,7 +176,7 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def window_v(self, spec: HealthSpec) -> tuple[float, float]:
         """Of the charge; of all windows where any is read."""
-        return spec.window_start_v, spec.beginning_at(spec.starts_v[-1]).window_end_v
+        return spec.window_start_v, spec.top_v
 
     def noisy_inputs(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> Float32:
         """Every level of a charge is crossed a little early or late, and moves charge between its two increments."""
