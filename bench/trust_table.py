@@ -7,7 +7,7 @@
 Each line trains one small student without a teacher on some cells, which reads the rate of each charge, calibrates a 90 %
 interval on all of them in ``--folds`` held out in turn, or with ``--folds 0`` on a quarter that is set aside, and asks it
 about held-out cells like the training cells, and about a group that was left out: a data set, a rate, a temperature, the
-oldest third. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees them.
+oldest third, a state of health. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees them.
 """
 
 from __future__ import annotations
@@ -63,11 +63,15 @@ class LeftOut:
     degc: float | None = None
     oldest: bool = False
     """The third of the windows with the smallest SOH."""
+    below: float | None = None
+    """The windows with a smaller SOH."""
 
     def windows_of(self, windows: HealthWindows) -> Bool:
         """[N] windows of the group."""
         if self.without:
             return np.asarray(windows.dataset == self.without)
+        if self.below is not None:
+            return np.asarray(windows.soh < self.below)
         if self.oldest:
             return np.asarray(windows.soh < np.quantile(windows.soh, 1 / 3))
         values = [c.charge_rate_c if self.degc is None else c.temperature_degc for c in windows.conditions]
@@ -82,6 +86,7 @@ FOLDS = (
     *(LeftOut(f"{rate:g}C left out", 3.6, TONGJI, rate_c=rate) for rate in (0.25, 1.0)),
     LeftOut("45 degC left out", 3.6, TONGJI, degc=45.0),
     LeftOut("oldest third left out", 3.6, TONGJI, oldest=True),
+    LeftOut("SOH below 85 % left out", 3.6, TONGJI[:1], below=0.85),
 )
 
 
@@ -174,7 +179,7 @@ def row(fleet: Fleet, left_out: LeftOut, how: Training) -> str:
     # Cells of which a part is left out are held out whole, or the rest of their life would be known.
     known, strange = windows.select(mask=~left), windows.select(mask=left)
     graph, test = trained(known, how)
-    if left_out.oldest:
+    if left_out.oldest or left_out.below is not None:
         strange = strange.select(mask=np.array([c in test.cells for c in strange.cells])[strange.cell])
     own, other = asked(graph, test, 21), asked(graph, strange, 22)
     interval, ground = graph_interval(graph), graph_ground(graph)

@@ -102,6 +102,7 @@ RATE_UNLIKE = "charged at another rate than those it has learnt from"
 CHARGE_UNLIKE = "a charge unlike those of the training cells"
 WINDOW_UNLIKE = "charges that are together unlike those of the training cells"
 TEMPERATURE_UNLIKE = "charged at another temperature than those it has learnt from"
+AGE_UNLIKE = "an estimate below the SOH of every cell it has learnt from: a cell that has aged further"
 CHEMISTRY_UNLIKE = "a cell of another chemistry than those it has learnt from"
 
 
@@ -156,6 +157,12 @@ class Ground:
     def stated(self) -> bool:
         """Whether the file says anything."""
         return self.train.cells > 0
+
+    @property
+    def least_soh_cpct(self) -> int | None:
+        """The smallest label learnt from, 0.01 %: an estimate below it is of a cell that has aged further than any of those,
+        and is refused; None where none is stated."""
+        return round(self.train.soh[0] * 10_000) if self.train.soh else None
 
     def knows_chemistry(self, stated: str) -> bool:
         """Whether a cell whose source states this chemistry is like one of those learnt from; True where nothing is stated,

@@ -27,7 +27,7 @@ from edgebat.graph import IntGraph, load_graph
 from edgebat.interval import BOUNDS
 from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
-from edgebat.runtime.refusal import Refusal, condition_refusals, refusals
+from edgebat.runtime.refusal import Refusal, condition_refusals, refusals, too_aged
 from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
 from edgebat.tasks.windows import Definition, Windows
 
@@ -250,7 +250,10 @@ def run_int8(graph: IntGraph, x: FloatArray) -> DeviceOutputs:
     values = outputs_in_units(graph, Engine(graph).run(quantized), ppm[:, -1, -1])
     floored = {h.name: values[h.name] if h.floor is None else
                np.maximum(values[h.name], round(h.floor * FACTORS[h.unit][1])) for h in heads}  # fmt: skip
-    return DeviceOutputs(heads, floored, refusals(graph, ppm, quantized))
+    refusal = refusals(graph, ppm, quantized)
+    if task.domain_scored:
+        refusal[(refusal == Refusal.NONE) & too_aged(graph, values["soh"][:, 0])] = Refusal.AGE
+    return DeviceOutputs(heads, floored, refusal)
 
 
 def run_cells(graph: IntGraph, windows: Windows) -> DeviceOutputs:

@@ -16,6 +16,7 @@ from edgebat.cells import Condition
 from edgebat.graph.model import IntGraph
 from edgebat.graph.origin import graph_ground, reads_rate, rows_may_be_empty
 from edgebat.ground import (
+    AGE_UNLIKE,
     CHARGE_UNLIKE,
     CHEMISTRY_UNLIKE,
     RATE_UNLIKE,
@@ -26,7 +27,7 @@ from edgebat.ground import (
 )
 from edgebat.runtime.border import input_clipped, unclipped_ppm
 
-__all__ = ["Refusal", "condition_refusals", "domain_scores", "outside_domain", "refusals", "row_limits"]
+__all__ = ["Refusal", "condition_refusals", "domain_scores", "outside_domain", "refusals", "row_limits", "too_aged"]
 
 
 class Refusal(IntEnum):
@@ -44,10 +45,13 @@ class Refusal(IntEnum):
     CHEMISTRY = 5
     """Its cell is of another chemistry, as far as is stated; who builds the device knows it."""
 
+    AGE = 6
+    """Its estimate is below the SOH of every training cell."""
+
     @property
     def text(self) -> str:
         """In words; "" for none."""
-        return ("", CHARGE_UNLIKE, WINDOW_UNLIKE, RATE_UNLIKE, TEMPERATURE_UNLIKE, CHEMISTRY_UNLIKE)[self]
+        return ("", CHARGE_UNLIKE, WINDOW_UNLIKE, RATE_UNLIKE, TEMPERATURE_UNLIKE, CHEMISTRY_UNLIKE, AGE_UNLIKE)[self]
 
 
 def row_limits(graph: IntGraph) -> RowLimits:
@@ -88,6 +92,12 @@ def refusals(graph: IntGraph, values: IntArray, windows: Int8) -> Int64:
         known = np.any([(rates >= low) & (rates <= high) for low, high in rows.rates_mc], axis=0)
         found[((rates != 0) & ~known).any(axis=1)] = Refusal.RATE
     return found
+
+
+def too_aged(graph: IntGraph, soh_cpct: Int64) -> Bool:
+    """[N] whether estimates [N], 0.01 %, are below the SOH of every cell that the model has learnt from."""
+    least = graph_ground(graph).least_soh_cpct
+    return np.asarray(np.zeros(len(soh_cpct), np.bool_) if least is None else soh_cpct < least)
 
 
 def condition_refusals(graph: IntGraph, conditions: Sequence[Condition]) -> Int64:
