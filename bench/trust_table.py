@@ -7,7 +7,8 @@
 Each line trains one small student without a teacher on some cells, which reads the rate of each charge, calibrates a 90 %
 interval on all of them in ``--folds`` held out in turn, or with ``--folds 0`` on a quarter that is set aside, and asks it
 about held-out cells like the training cells, and about a group that was left out: a data set, a rate, a temperature, the
-oldest third, a state of health. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees them.
+oldest third, a state of health. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees
+them.
 """
 
 from __future__ import annotations
