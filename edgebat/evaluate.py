@@ -120,12 +120,12 @@ def evaluate_model(
     cells = []
     for index, (dataset, cell) in enumerate(windows.cells):
         own = windows.cell == index
-        scores = _scored(task, windows, predictions, refusal, own, task.score_cell)
+        scores = scored(task, windows, predictions, refusal, own, task.score_cell)
         cells.append(CellScores(dataset, cell, seen[index], scores))
     baselines, notes = _baselines(model, test, train_corpus or corpus, bool(fresh.any()))
-    every = _scored(task, windows, predictions, refusal, np.ones(len(windows), dtype=np.bool_), task.score)
+    every = scored(task, windows, predictions, refusal, np.ones(len(windows), dtype=np.bool_), task.score)
     per_dataset = {
-        name: _scored(task, windows, predictions, refusal, tested & (windows.dataset == name), task.score)
+        name: scored(task, windows, predictions, refusal, tested & (windows.dataset == name), task.score)
         for name in sorted(set(test.dataset.tolist()))
     }
     return Evaluation(
@@ -137,7 +137,7 @@ def evaluate_model(
         cells=cells,
         datasets=per_dataset,
         all=every,
-        unseen=_scored(task, windows, predictions, refusal, fresh, task.score) if fresh.any() else None,
+        unseen=scored(task, windows, predictions, refusal, fresh, task.score) if fresh.any() else None,
         baselines={name: task.score(test, answers) for name, answers in baselines.items()},
         notes=[
             *notes,
@@ -151,7 +151,7 @@ def evaluate_model(
     )
 
 
-def _scored(
+def scored(
     task: AnyTask,
     windows: Windows,
     predictions: Predictions,
