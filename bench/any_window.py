@@ -41,6 +41,7 @@ from edgebat.runtime import quantize_input
 from edgebat.runtime.refusal import Refusal, refusals
 from edgebat.students.base import Student
 from edgebat.tasks.health.any_counter import ANY_LEAD_PART
+from edgebat.tasks.health.any_window import read_from_v
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows
 from edgebat.training.run import Run
@@ -111,10 +112,9 @@ class Seen:
         """Of ``windows``."""
         spec = windows.spec
         x = windows.inputs().astype(np.float64)
-        start_v, age = (x[..., spec.increments] * 1000).round(6), np.rint(x[..., spec.increments + 1] * 1e6)
-        there = start_v > 0.0
+        there, age = x[..., spec.increments] > 0.0, np.rint(x[..., spec.increments + 1] * 1e6)
         newest = there & (age == 0)
-        arrival_v = np.where(newest, start_v, np.inf).min(axis=1)
+        arrival_v = read_from_v(windows.inputs(), spec)
         chains = dict(zip(spec.starts_v, np.sum(spec.chains, axis=1).tolist(), strict=True))
         ages = np.where(there, age, -1)
         charges = there[:, 0] + (there[:, 1:] & (ages[:, 1:] != ages[:, :-1])).sum(axis=1)

@@ -7,7 +7,8 @@
 Each line trains one small student without a teacher on some cells, which reads the rate of each charge, calibrates a 90 %
 interval on all of them in ``--folds`` held out in turn, or with ``--folds 0`` on a quarter that is set aside, and asks it
 about held-out cells like the training cells, and about a group that was left out: a data set, a rate, a temperature, the
-oldest third. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees them.
+oldest third, a state of health. Prints docs/trust.md's table. Windows are seen through 0.5 mV of noise, as a device sees
+them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from edgebat.quantization import QuantizeOptions, quantize_model
 from edgebat.runs.field import field_limits
 from edgebat.runs.ground import GroundSettings, with_ground
 from edgebat.runs.interval import Fold, IntervalCells, with_interval
+from edgebat.runtime.refusal import Refusal, condition_refusals
 from edgebat.tasks.base import Head
 from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows
@@ -62,11 +64,15 @@ class LeftOut:
     degc: float | None = None
     oldest: bool = False
     """The third of the windows with the smallest SOH."""
+    below: float | None = None
+    """The windows with a smaller SOH."""
 
     def windows_of(self, windows: HealthWindows) -> Bool:
         """[N] windows of the group."""
         if self.without:
             return np.asarray(windows.dataset == self.without)
+        if self.below is not None:
+            return np.asarray(windows.soh < self.below)
         if self.oldest:
             return np.asarray(windows.soh < np.quantile(windows.soh, 1 / 3))
         values = [c.charge_rate_c if self.degc is None else c.temperature_degc for c in windows.conditions]
@@ -81,6 +87,7 @@ FOLDS = (
     *(LeftOut(f"{rate:g}C left out", 3.6, TONGJI, rate_c=rate) for rate in (0.25, 1.0)),
     LeftOut("45 degC left out", 3.6, TONGJI, degc=45.0),
     LeftOut("oldest third left out", 3.6, TONGJI, oldest=True),
+    LeftOut("SOH below 85 % left out", 3.6, TONGJI[:1], below=0.85),
 )
 
 
@@ -115,6 +122,8 @@ class Answers:
     wrong: np.ndarray
     """[N] absolute errors of SOH."""
     flagged: Bool
+    measured_alone: Bool
+    """[N] flagged by what a device measures, without the chemistry that is stated of a cell."""
     low: np.ndarray
     high: np.ndarray
     measured: np.ndarray
@@ -144,25 +153,22 @@ def trained(known: HealthWindows, how: Training) -> tuple[IntGraph, HealthWindow
 
 
 def asked(graph: IntGraph, windows: HealthWindows, seed: int) -> Answers:
-    """Answers for windows as a device sees them, which knows the rate and the temperature of a charge."""
+    """Answers for windows as a device sees them, which knows the rate and the temperature of a charge and, where it is
+    stated, its cell's chemistry."""
     found = run_int8(graph, with_noise(windows, seed))
     value = {name: found.values[name][:, 0] / 10_000 for name in ("soh", "soh_low", "soh_high")}
-    rows = graph_ground(graph).rows
-    gates = []
-    for condition in windows.conditions:
-        refused = condition.charge_rate_c is not None and not rows.knows_rate(condition.charge_rate_c)
-        if condition.temperature_degc is not None and rows.temperature_ddegc is not None:
-            low, high = rows.temperature_ddegc
-            refused |= not low <= round(10 * condition.temperature_degc) <= high
-        gates.append(refused)
-    flagged = found.outside | np.array(gates, np.bool_)[windows.cell]
+    gate = condition_refusals(graph, windows.conditions)[windows.cell]
+    measured = found.outside | np.isin(gate, (Refusal.RATE, Refusal.TEMPERATURE))
     wrong = np.abs(value["soh"] - windows.soh)
-    return Answers(wrong, flagged, value["soh_low"], value["soh_high"], windows.soh, windows.cell)
+    flagged = measured | (gate == Refusal.CHEMISTRY)
+    return Answers(wrong, flagged, measured, value["soh_low"], value["soh_high"], windows.soh, windows.cell)
 
 
 HEAD = (
     "| left out | cells: learnt, calibration, held out | error, points | coverage, worst cell | median width | false alarms "
-    "| left-out cells | their error | flagged | wrong by > 3: flagged or covered |\n" + 10 * "|---" + "|"
+    "| left-out cells | their error | flagged | by what is measured | wrong by > 3: flagged or covered |\n"
+    + 11 * "|---"
+    + "|"
 )
 
 
@@ -174,7 +180,7 @@ def row(fleet: Fleet, left_out: LeftOut, how: Training) -> str:
     # Cells of which a part is left out are held out whole, or the rest of their life would be known.
     known, strange = windows.select(mask=~left), windows.select(mask=left)
     graph, test = trained(known, how)
-    if left_out.oldest:
+    if left_out.oldest or left_out.below is not None:
         strange = strange.select(mask=np.array([c in test.cells for c in strange.cells])[strange.cell])
     own, other = asked(graph, test, 21), asked(graph, strange, 22)
     interval, ground = graph_interval(graph), graph_ground(graph)
@@ -191,6 +197,7 @@ def row(fleet: Fleet, left_out: LeftOut, how: Training) -> str:
         f"| {own.wrong[taken].mean() * 100:.2f} "
         f"| {held.coverage:.1%}, {held.worst:.0%} | {held.width * 100:.1f} | {own.flagged.mean():.1%} "
         f"| {len(strange.cells)} | {other.wrong.mean() * 100:.1f} | {other.flagged.mean():.1%} "
+        f"| {other.measured_alone.mean():.1%} "
         f"| {caught.mean() if len(caught) else np.nan:.1%} of {len(caught)} |"
     )
 

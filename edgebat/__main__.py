@@ -140,6 +140,7 @@ def small_cli(arguments: list[str]) -> int:
     )
     predict.add_argument("--sign", default=None, help="meaning of a positive current")
     predict.add_argument("--rounding", default="auto", help="as of info")
+    predict.add_argument("--chemistry", default="", help="of the cell, as NCM811 or LFP")
     predict.add_argument("--max-gap-ms", type=int, default=None, help="a longer hole ends a measurement")
     predict.add_argument("--last", action="store_true", help="only the newest window")
     predict.add_argument("--json", action="store_true", help="print JSON")
@@ -170,7 +171,7 @@ def small_cli(arguments: list[str]) -> int:
         hint = f"{INSTALL_HINT.format('cli,data')}, and say with --out where the results go"
         _say("error", f"{options.data} is a folder; give one file, or for a folder of logs: {hint}")
         return 2
-    how = FileOptions(options.nominal_ah, options.map, options.sign, options.max_gap_ms)
+    how = FileOptions(options.nominal_ah, options.map, options.sign, options.max_gap_ms, options.chemistry)
     print(
         predict_text(
             options.model, options.data, how, last=options.last, as_json=options.json, rounding=options.rounding

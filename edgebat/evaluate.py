@@ -5,20 +5,22 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Bool, FloatArray
+from edgebat.arrays import Bool, FloatArray, Int64
 from edgebat.cells import seen_cells
 from edgebat.errors import DataError, require
 from edgebat.files import Json
 from edgebat.interval import Covered
 from edgebat.models import Model, open_model
-from edgebat.tasks.base import Predictions, Scores
+from edgebat.runtime.refusal import Refusal
+from edgebat.tasks.base import AnyTask, Predictions, Scores
 from edgebat.tasks.coverage import coverage
 from edgebat.tasks.windows import Windows
 
@@ -66,6 +68,9 @@ class Evaluation:
     left_out: dict[str, int]
     coverage: tuple[Covered, ...] = ()
     """How often the model's interval held on the cells of ``datasets``, all of them first; empty without one."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Reason -> windows of ``all`` that a device gives no estimate for. They count in every error but the one under the key
+    ``answered``."""
 
     def to_json(self) -> Json:
         """Everything as plain data."""
@@ -107,6 +112,7 @@ def evaluate_model(
     task = model.task
     windows: Windows = task.of_cells(corpus, model.spec, datasets).windows
     predictions = model.predict(windows)
+    refusal = None if model.refused is None else model.refused(windows)
     seen = seen_cells(model.seen, windows.cells)
     fresh = ~np.array(seen)[windows.cell]
     tested = fresh if fresh.any() else np.ones(len(windows), dtype=np.bool_)
@@ -114,14 +120,14 @@ def evaluate_model(
     cells = []
     for index, (dataset, cell) in enumerate(windows.cells):
         own = windows.cell == index
-        scores = task.score_cell(windows.select(own), _rows(predictions, own))
+        scores = scored(task, windows, predictions, refusal, own, task.score_cell)
         cells.append(CellScores(dataset, cell, seen[index], scores))
     baselines, notes = _baselines(model, test, train_corpus or corpus, bool(fresh.any()))
-    every = task.score(windows, predictions)
-    per_dataset = {}
-    for name in sorted(set(test.dataset.tolist())):
-        own = test.dataset == name
-        per_dataset[name] = task.score(test.select(own), _rows(tested_predictions, own))
+    every = scored(task, windows, predictions, refusal, np.ones(len(windows), dtype=np.bool_), task.score)
+    per_dataset = {
+        name: scored(task, windows, predictions, refusal, tested & (windows.dataset == name), task.score)
+        for name in sorted(set(test.dataset.tolist()))
+    }
     return Evaluation(
         model=str(model.path),
         corpus=_name(corpus),
@@ -131,7 +137,7 @@ def evaluate_model(
         cells=cells,
         datasets=per_dataset,
         all=every,
-        unseen=task.score(test, tested_predictions) if fresh.any() else None,
+        unseen=scored(task, windows, predictions, refusal, fresh, task.score) if fresh.any() else None,
         baselines={name: task.score(test, answers) for name, answers in baselines.items()},
         notes=[
             *notes,
@@ -141,7 +147,31 @@ def evaluate_model(
         ],
         left_out=windows.left_out,
         coverage=coverage(task, test, tested_predictions),
+        refused={} if refusal is None else _reasons(refusal),
     )
+
+
+def scored(
+    task: AnyTask,
+    windows: Windows,
+    predictions: Predictions,
+    refusal: Int64 | None,
+    own: Bool,
+    score: Callable[[Windows, Predictions], Scores],
+) -> Scores:
+    """Scores of the windows ``own`` [N]; of a model that refuses some also how many those are, ``refused``, and under
+    ``answered`` the first figure of the others alone, None where there is none."""
+    scores = score(windows.select(own), _rows(predictions, own))
+    if refusal is None:
+        return scores
+    taken, first = own & (refusal == Refusal.NONE), task.columns[0].key
+    left = score(windows.select(taken), _rows(predictions, taken))[first] if taken.any() else None
+    return {**scores, "refused": int((own & (refusal != Refusal.NONE)).sum()), "answered": left}
+
+
+def _reasons(refusal: Int64) -> dict[str, int]:
+    counts = Counter(Refusal(value).text for value in refusal.tolist() if value)
+    return dict(sorted(counts.items()))
 
 
 def _rows(predictions: Predictions, mask: Bool) -> dict[str, FloatArray]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Bool, Int8, Int64
+from edgebat.chemistry import unlike
 from edgebat.errors import ModelFileError
 from edgebat.files import Json
 
@@ -102,6 +103,9 @@ class RowLimits:
 RATE_UNLIKE = "charged at another rate than those it has learnt from"
 CHARGE_UNLIKE = "a charge unlike those of the training cells"
 WINDOW_UNLIKE = "charges that are together unlike those of the training cells"
+TEMPERATURE_UNLIKE = "charged at another temperature than those it has learnt from"
+AGE_UNLIKE = "an estimate below the SOH of every cell it has learnt from: a cell that has aged further"
+CHEMISTRY_UNLIKE = "a cell of another chemistry than those it has learnt from"
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,17 @@ class Ground:
     def stated(self) -> bool:
         """Whether the file says anything."""
         return self.train.cells > 0
+
+    @property
+    def least_soh_cpct(self) -> int | None:
+        """The smallest label learnt from, 0.01 %: an estimate below it is of a cell that has aged further than any of those,
+        and is refused; None where none is stated."""
+        return round(self.train.soh[0] * 10_000) if self.train.soh else None
+
+    def knows_chemistry(self, stated: str) -> bool:
+        """Whether a cell whose source states this chemistry is like one of those learnt from; True where nothing is stated,
+        of the cell or of these."""
+        return not unlike(stated, self.train.chemistries)
 
     def facts(self) -> list[tuple[str, str]]:
         """(what, text) for people."""

@@ -29,8 +29,8 @@ from edgebat.errors import DataError, ModelFileError, RecipeError, require
 from edgebat.estimates import Estimates, device_estimates, of_windows, physical_estimates
 from edgebat.files import Json
 from edgebat.graph import IntGraph
-from edgebat.models import Model, open_model
-from edgebat.predict import UNIT_SUFFIX, asked, inputs_of_file, of_inputs, predict_windows
+from edgebat.models import Model, open_model, run_cells
+from edgebat.predict import UNIT_SUFFIX, Prediction, asked, inputs_of_file, of_inputs
 from edgebat.tasks.base import FileInputs, FileOptions
 from edgebat.tasks.windows import Windows
 
@@ -100,6 +100,7 @@ class Estimator:
         nominal_ah: float | None = None,
         columns: Mapping[str, str] | Sequence[str] = (),
         sign: str | None = None,
+        chemistry: str = "",
     ) -> Estimates:
         """Estimates after every cycle that completes a window.
 
@@ -109,6 +110,7 @@ class Estimator:
         of the model's task. columns: other names and their factors to s, V, A, Ah, as ``{"current": "I_mA:1e-3"}``.
         nominal_ah: nominal capacity of the cell, Ah, where ``data`` does not state it. sign: ``positive_is_charge`` or
         ``positive_is_discharge``; None takes what the layout of a file says, else charging; checked against the voltage.
+        chemistry: of the cell, as ``NCM811``; an int8 model refuses one that it does not know.
 
         A teacher predicts from a fleet or from windows. Raises DataError.
         """
@@ -117,10 +119,10 @@ class Estimator:
             return of_windows(self._of_windows(windows), windows)
         if not self._shape:
             raise DataError(f"{model.kind} predicts from a fleet or from windows of its task, not from {_kind(data)}")
-        how = FileOptions(nominal_ah, _mapping(columns), sign)
+        how = FileOptions(nominal_ah, _mapping(columns), sign, chemistry=chemistry)
         if isinstance(model.network, IntGraph):
             inputs = self._inputs(data, asked(model.network, how))
-            return device_estimates(model.network, of_inputs(model.network, inputs))
+            return device_estimates(model.network, of_inputs(model.network, inputs, chemistry))
         found = self._inputs(data, how)
         predicted = model.network.predict(np.asarray(found.x, dtype=np.float32))
         return physical_estimates(model.task, model.spec, predicted, found)
@@ -144,6 +146,7 @@ class Estimator:
         nominal_ah: float | Mapping[str, float] | None = None,
         columns: Mapping[str, str] | Sequence[str] = (),
         sign: str | None = None,
+        chemistry: str = "",
         jobs: int = 1,
         ray: str = "",
     ) -> BulkResult:
@@ -151,14 +154,16 @@ class Estimator:
         on with the logs that are not done yet.
 
         nominal_ah: of all cells, or by log (its path below ``logs``). jobs: processes. ray: ``local`` or the address of a
-        Ray cluster whose nodes find the logs under the same path. Raises DataError, MissingExtra.
+        Ray cluster whose nodes find the logs under the same path. chemistry: as of ``predict``. Raises DataError,
+        MissingExtra.
         """
         if not isinstance(self.model.network, IntGraph):
             raise ModelFileError(f"{self.model.path} is {self.model.kind}; logs are for int8 models (.ebat)")
         from edgebat.bulk.run import Effort, Job, run_logs
 
         by_log = nominal_ah if isinstance(nominal_ah, Mapping) else None
-        how = FileOptions(None if isinstance(nominal_ah, Mapping) else nominal_ah, _mapping(columns), sign)
+        how = FileOptions(None if isinstance(nominal_ah, Mapping) else nominal_ah, _mapping(columns), sign,
+                          chemistry=chemistry)  # fmt: skip
         job = Job("predict", self.model.network, Path(logs), Path(out), how, nominal_ah=by_log)
         return run_logs(job, Effort(jobs, ray))
 
@@ -213,7 +218,7 @@ class Estimator:
         if not isinstance(windows, model.task.Windows):
             raise DataError(f"{model.kind} is of the task {model.task.name}; these are {_kind(windows)}")
         if isinstance(model.network, IntGraph):
-            return device_estimates(model.network, predict_windows(model.network, windows.inputs(), cycle))
+            return device_estimates(model.network, Prediction(cycle, run_cells(model.network, windows), {}))
         return physical_estimates(model.task, model.spec, model.predict(windows), FileInputs(windows.inputs(), cycle))
 
     def _inputs(self, data: Any, how: FileOptions) -> FileInputs:

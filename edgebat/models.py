@@ -27,7 +27,7 @@ from edgebat.graph import IntGraph, load_graph
 from edgebat.interval import BOUNDS
 from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
 from edgebat.runtime import Engine, outputs_in_units, quantize_input
-from edgebat.runtime.refusal import Refusal, refusals
+from edgebat.runtime.refusal import Refusal, condition_refusals, refusals, too_aged
 from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
 from edgebat.tasks.windows import Definition, Windows
 
@@ -53,6 +53,8 @@ class Model:
     """The teacher, float student or integer graph itself."""
     notes: Callable[[Windows], list[str]] = field(default=lambda windows: [], repr=False)
     """What a reader of its predictions for N windows must know."""
+    refused: Callable[[Windows], Int64] | None = field(default=None, repr=False)
+    """A ``Refusal`` [N] where a device would give no estimate; None for a model that no device asks."""
 
     @property
     def seen(self) -> str:
@@ -71,7 +73,14 @@ def open_model(path: str | Path) -> Model:
         task, spec = task_of(graph.meta.get("task"), f"model {graph.name!r}")
         training = graph.meta.get("training") or {}
         return Model(
-            path, f"int8 {graph.name}", task, spec, training, lambda windows: predict_int8(graph, windows), graph
+            path,
+            f"int8 {graph.name}",
+            task,
+            spec,
+            training,
+            lambda windows: predict_int8(graph, windows),
+            graph,
+            refused=(lambda windows: run_cells(graph, windows).refusal) if task.domain_scored else None,
         )
     if not path.is_file():
         hint = TEACHERS_HINT if path.is_relative_to(teachers_dir()) else "After a run they lie in runs/<recipe>/models"
@@ -241,13 +250,25 @@ def run_int8(graph: IntGraph, x: FloatArray) -> DeviceOutputs:
     values = outputs_in_units(graph, Engine(graph).run(quantized), ppm[:, -1, -1])
     floored = {h.name: values[h.name] if h.floor is None else
                np.maximum(values[h.name], round(h.floor * FACTORS[h.unit][1])) for h in heads}  # fmt: skip
-    return DeviceOutputs(heads, floored, refusals(graph, ppm, quantized))
+    refusal = refusals(graph, ppm, quantized)
+    if task.domain_scored:
+        refusal[(refusal == Refusal.NONE) & too_aged(graph, values["soh"][:, 0])] = Refusal.AGE
+    return DeviceOutputs(heads, floored, refusal)
+
+
+def run_cells(graph: IntGraph, windows: Windows) -> DeviceOutputs:
+    """``run_int8`` on windows of cells, refused too for what their sources state of rate, temperature and chemistry."""
+    found = run_int8(graph, windows.inputs())
+    if not task_of(graph.meta.get("task"), f"model {graph.name!r}")[0].domain_scored:
+        return found
+    stated = condition_refusals(graph, windows.conditions)[windows.cell]
+    return replace(found, refusal=np.where(stated, stated, found.refusal))
 
 
 def predict_int8(graph: IntGraph, windows: Windows) -> dict[str, FloatArray]:
     """What the device would say, in physical units: everything passes through the integers of the border, 0.01 % and whole
     cycles; values between knots lie on straight lines. Bounds are NaN where a device gives no estimate."""
-    found = run_int8(graph, windows.inputs())
+    found = run_cells(graph, windows)
     values = found.physical()
     for name in (str(entry["name"]) for entry in graph.meta.get("outputs") or () if entry.get("of")):
         values[name] = np.where(found.outside, np.nan, values[name])

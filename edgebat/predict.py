@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgebat.arrays import Bool, FloatArray, Int64, open_npy
+from edgebat.chemistry import materials
 from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import first_row
 from edgebat.errors import DataError, ModelFileError, OutsideGround
@@ -29,6 +30,7 @@ from edgebat.tasks.base import AnyTask, FileInputs, FileOptions, Head, task_of
 from edgebat.tasks.windows import Definition
 from edgebat.user_units import predict_in_units, user_border_of
 
+CHEMISTRY_HINT = "write NCM811, NMC, NCA, LFP, LCO, LMO, a blend as NMC-LCO, or a formula"
 UNIT_SUFFIX = {"fraction": ("percent", 100.0), "cycles": ("cycles", 1.0)}
 """Unit of a head -> ending of its JSON key, and what its integers are divided by."""
 
@@ -96,8 +98,9 @@ def predict_file(graph: IntGraph, path: str | Path, how: FileOptions | None = No
 
     Raises DataError.
     """
-    found = inputs_of_file(*_task(graph), graph.input_tensor.shape, Path(path), asked(graph, how or FileOptions()))
-    return of_inputs(graph, found)
+    how = how or FileOptions()
+    found = inputs_of_file(*_task(graph), graph.input_tensor.shape, Path(path), asked(graph, how))
+    return of_inputs(graph, found, how.chemistry)
 
 
 def asked(graph: IntGraph, how: FileOptions) -> FileOptions:
@@ -105,10 +108,22 @@ def asked(graph: IntGraph, how: FileOptions) -> FileOptions:
     return replace(how, ground=replace(graph_ground(graph), rows=row_limits(graph)))
 
 
-def of_inputs(graph: IntGraph, found: FileInputs) -> Prediction:
-    """Predictions for what a file or named columns gave."""
+def of_inputs(graph: IntGraph, found: FileInputs, chemistry: str = "") -> Prediction:
+    """Predictions for what a file or named columns gave of a cell of ``chemistry``; of one that the model does not know all
+    are refused. Raises DataError for a text that names no chemistry."""
+    if chemistry and materials(chemistry) is None:
+        raise DataError(f"the chemistry {chemistry!r} is none that is known; {CHEMISTRY_HINT}")
     prediction = predict_windows(graph, found.x, found.cycle, found.left_out)
-    return replace(prediction, remarks=found.remarks, suspicion=found.suspicion)
+    ground = graph_ground(graph)
+    known = "; ".join(text for text in ground.train.chemistries if materials(text))
+    unsaid = f"the cell's chemistry is not stated, the model knows {known}: say it with --chemistry"
+    asks = known and not chemistry and not synthetic_note(graph)
+    remarks = (*found.remarks, unsaid) if asks else found.remarks
+    prediction = replace(prediction, remarks=remarks, suspicion=found.suspicion)
+    if ground.knows_chemistry(chemistry):
+        return prediction
+    outputs = replace(prediction.outputs, refusal=np.full_like(prediction.outputs.refusal, Refusal.CHEMISTRY))
+    return replace(prediction, outputs=outputs, suspicion=f"it is {chemistry}, the model knows {known}")
 
 
 def inputs_of_file(task: AnyTask, spec: Definition, shape: tuple[int, ...], path: Path, how: FileOptions) -> FileInputs:

@@ -85,7 +85,7 @@ def _charge(
     slope = (charge_mah[1] - charge_mah[0]) / (grid[1] - grid[0])
     grid = np.concatenate(([grid[0] - LEAD_V], grid))
     charge_mah = np.concatenate(([charge_mah[0] - slope * LEAD_V], charge_mah))
-    end = float(np.interp(min(spec.window_end_v + LEAD_V, grid[-1]), grid, charge_mah))
+    end = float(np.interp(min(spec.top_v + LEAD_V, grid[-1]), grid, charge_mah))
     seconds = np.arange(0.0, (end - charge_mah[0]) / rate_ma * 3600.0 + 1.0, TICK_MS / 1000)
     # Where a curve stands still, charge has no single voltage: its steps must rise for the inverse.
     rising = np.concatenate(([True], np.diff(charge_mah) > 0))

@@ -18,7 +18,7 @@ from edgebat.errors import DataError
 from edgebat.formats.c.bms_models import ANY_TEMPERATURE_DDEGC, POINTS_MAX, BmsModel, health_model
 from edgebat.graph import IntGraph
 from edgebat.runtime import Engine, outputs_in_units
-from edgebat.runtime.refusal import outside_domain
+from edgebat.runtime.refusal import outside_domain, too_aged
 from edgebat.tasks.health.any_counter import AnyWindowCounter
 from edgebat.tasks.health.charge_counter import ChargeCounter
 from edgebat.tasks.health.charge_types import (
@@ -243,7 +243,7 @@ class Estimator:
         values = outputs_in_units(self._graph, self._engine.run(x))
         soh = int(values["soh"][0, 0])
         cpct = self._on_scale(soh)
-        if cpct < LEAST_SOH_CPCT or soh > MOST_SOH_CPCT:
+        if cpct < LEAST_SOH_CPCT or soh > MOST_SOH_CPCT or too_aged(self._graph, values["soh"][:, 0])[0]:
             self.outside = True
             return
         self.points = [self._on_scale(int(v)) for v in values["trajectory"][0]]

@@ -11,15 +11,17 @@ from edgebat.cells import CellHistory
 from edgebat.formats.c.bms_models import ForecastModel
 from edgebat.graph import IntGraph
 from edgebat.predict import predict_windows, spec_of
+from edgebat.tasks.health.spec import HealthSpec
 from edgebat.tasks.health.windows import health_windows, reference_capacity_ah, usable_rows
 
 
 def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph, forecast: ForecastModel | None = None) -> None:
     """Fill ``scores``, in points of SOH.
 
-    RMSE of the device, of the NumPy estimator on the same samples, and of the same graph on the corpus' own increments,
-    over the cycles with a new estimate and a usable capacity. With a forecaster also the mean absolute error of its
-    points where a capacity was measured, beside that of the last estimate carried on.
+    RMSE of the device, of the NumPy estimator on the same samples, and of the same graph on the corpus' own increments (none
+    for a model of any window, which reads what a charge gives), over the cycles with a new estimate and a usable capacity.
+    With a forecaster also the mean absolute error of its points where a capacity was measured, beside that of the last
+    estimate carried on.
     """
     spec = spec_of(graph)
     usable = usable_rows(history.capacity_ah, history.flagged, history.nominal_ah, spec)
@@ -31,10 +33,7 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph, forecast:
     rows = [row for row in out.rows if row.fresh and row.cycle in measured]
     if not rows:
         return
-    windows = health_windows([history], spec)
-    ideal = dict(
-        zip(windows.cycle.tolist(), predict_windows(graph, windows.inputs())["soh"][:, 0].tolist(), strict=True)
-    )
+    ideal = _of_increments(graph, history, spec) if spec.one_window else {}
     for row in rows:
         row.ideal = ideal.get(row.cycle, float("nan")) / 100
     both = [row for row in rows if np.isfinite(row.ideal)]
@@ -43,11 +42,18 @@ def score_cell(out: CellReplay, history: CellHistory, graph: IntGraph, forecast:
         "device_rmse": _rmse("device_model", rows),
         "numpy_rmse": _rmse("numpy_model", rows),
         "published_rmse": _rmse("device_published", [row for row in rows if row.status == Status.OK.name]),
-        "device_rmse_shared": _rmse("device_model", both),
-        "corpus_rmse_shared": _rmse("ideal", both),
     }
+    if both:
+        out.scores |= {"device_rmse_shared": _rmse("device_model", both), "corpus_rmse_shared": _rmse("ideal", both)}
     if forecast is not None:
         out.scores |= _forecast_scores(out.rows, measured, forecast)
+
+
+def _of_increments(graph: IntGraph, history: CellHistory, spec: HealthSpec) -> dict[int, int]:
+    """Cycle -> what the model says of the corpus' own increments, 0.01 %."""
+    windows = health_windows([history], spec)
+    soh = predict_windows(graph, windows.inputs())["soh"][:, 0]
+    return dict(zip(windows.cycle.tolist(), soh.tolist(), strict=True))
 
 
 def _rmse(name: str, rows: list[CycleRow]) -> float:

@@ -67,6 +67,7 @@ class Job:
             "columns": list(self.how.mapping),
             "sign": self.how.sign,
             "max_gap_ms": self.how.max_gap_ms,
+            "chemistry": self.how.chemistry,
             "last": self.last,
             "nominal_ah_by_log": dict(self.nominal_ah or {}),
         }

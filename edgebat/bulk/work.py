@@ -13,8 +13,9 @@ from edgebat.bulk.results import Log, Part, Record
 from edgebat.cells import seen_cells
 from edgebat.errors import EdgebatError
 from edgebat.estimates import device_estimates
+from edgebat.evaluate import scored
 from edgebat.graph import IntGraph
-from edgebat.models import predict_int8
+from edgebat.models import predict_int8, run_cells
 from edgebat.predict import predict_file, predict_windows
 from edgebat.tasks.base import FileOptions, task_of
 
@@ -66,14 +67,18 @@ def evaluate_logs(shared: Shared, logs: Sequence[Log]) -> Part:
     def rows(log: Log) -> tuple[Columns, Sequence[str]]:
         how = shared.options(log)
         answers = answers_of(how.mapping) | ({"sign": how.sign} if how.sign else {})
-        settings = AddSettings(dataset=shared.root.name, answers=answers, nominal_ah=how.nominal_ah)
+        settings = AddSettings(
+            dataset=shared.root.name, answers=answers, nominal_ah=how.nominal_ah, chemistry=how.chemistry
+        )
         fleet = read_fleet([shared.root / log.name], settings)
         windows = task.of_fleet(fleet, spec).windows
-        scores = task.score_cell(windows, predict_int8(graph, windows))
+        every = np.ones(len(windows), dtype=np.bool_)
+        refusal = run_cells(graph, windows).refusal if task.domain_scored else None
+        scores = scored(task, windows, predict_int8(graph, windows), refusal, every, task.score_cell)
         values = {name: np.array([np.nan if v is None else v], dtype=np.float64) for name, v in scores.items()}
         return {"seen": np.array(seen_cells(seen, windows.cells)), **values}, fleet.notes
 
-    keys = ("windows", *(column.key for column in task.columns))
+    keys = ("windows", *(column.key for column in task.columns), "refused", "answered")
     return _each(logs, rows, {"seen": np.zeros(0, dtype=np.bool_), **{key: np.zeros(0) for key in keys}})
 
 

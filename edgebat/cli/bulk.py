@@ -36,13 +36,17 @@ class Reading:
         str | None,
         typer.Option("--sign", help="positive_is_charge or positive_is_discharge; checked against the voltage"),
     ] = None
+    chemistry: Annotated[
+        str,
+        typer.Option("--chemistry", help="of the cells, as NCM811 or LFP: a model refuses one that it does not know"),
+    ] = ""
 
     @property
     def options(self) -> FileOptions:
         """For the readers."""
         from edgebat.tasks.base import FileOptions
 
-        return FileOptions(self.nominal_ah, self.mapping or (), self.sign)
+        return FileOptions(self.nominal_ah, self.mapping or (), self.sign, chemistry=self.chemistry)
 
 
 @dataclass(frozen=True)

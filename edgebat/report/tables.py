@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
@@ -21,7 +21,7 @@ from edgebat.evaluate import Evaluation
 from edgebat.extras import EXTRAS
 from edgebat.files import Json
 from edgebat.report.results import ConditionRow, with_figures
-from edgebat.tasks.base import AnyTask, Scores, task
+from edgebat.tasks.base import AnyTask, Column, Scores, task
 
 Row = Mapping[str, Any]
 PIPE_WIDTH = 120
@@ -192,7 +192,9 @@ def evaluation_table(result: Evaluation) -> Group:
     """What ``edgebat.evaluate.evaluate_file`` found: a line per cell, then the model, then the baselines."""
     found = task(result.task_kind)
     rows = [*(cell.scores for cell in result.cells), result.all, *result.baselines.values()]
-    wanted = [*found.cell_columns, *found.columns]
+    first = found.columns[0]
+    answered = replace(first, key="answered", title=f"{first.title},\nanswered")
+    wanted = [*found.cell_columns, Column("refused", "refused", 0), *found.columns, answered]
     columns = [column for column in wanted if any(column.key in row for row in rows)]
     table = _table(
         f"{result.model} ({result.kind}) on {result.corpus}",
@@ -218,7 +220,10 @@ def evaluation_table(result: Evaluation) -> Group:
     for name, row in result.baselines.items():
         add(name, "", "baseline", row)
     held = [_coverage_table(result)] if result.coverage else []
-    return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in result.notes), *held)
+    refused = [
+        f"refused, as a device refuses them: {count:,} windows, {reason}" for reason, count in result.refused.items()
+    ]
+    return Group(_keep_numbers(table), *(f"[dim]{escape(note)}[/]" for note in [*refused, *result.notes]), *held)
 
 
 def _coverage_table(result: Evaluation) -> Table:

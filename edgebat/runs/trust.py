@@ -10,7 +10,7 @@ import numpy as np
 
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import graph_ground
-from edgebat.models import DeviceOutputs, run_int8, to_ppm
+from edgebat.models import run_cells, to_ppm
 from edgebat.runtime import quantize_input
 from edgebat.runtime.refusal import Refusal, domain_scores
 from edgebat.tasks.base import AnyTask, Predictions
@@ -25,9 +25,7 @@ DOTS = 400
 
 def trust_of(graph: IntGraph, task: AnyTask, windows: Windows, predictions: Predictions) -> Trust:
     """Of an int8 student on held-out windows, and what it predicts for them."""
-    x = windows.inputs()
-    outputs: DeviceOutputs = run_int8(graph, x)
-    counts = Counter(Refusal(value).text for value in outputs.refusal.tolist() if value)
+    counts = Counter(Refusal(value).text for value in run_cells(graph, windows).refusal.tolist() if value)
     return {
         "held": [dataclasses.asdict(found) for found in coverage(task, windows, predictions)],
         "windows": len(windows),

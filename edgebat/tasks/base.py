@@ -160,6 +160,8 @@ class FileOptions:
     """Meaning of a positive current; None takes what the file's layout says, and charging where it says nothing."""
     max_gap_ms: int | None = None
     """A longer hole between two samples ends a measurement, ms; None takes any whose voltage goes on as the clock does."""
+    chemistry: str = ""
+    """Of the cell, as ``NCM811`` or ``LFP``; empty: not stated."""
     ground: Ground = field(default_factory=Ground)
     """What the model that is to read it has learnt from; its limits leave charges out as a device does."""
 
@@ -345,6 +347,10 @@ class Task(ABC, Generic[W, S]):
 
     def beside(self, windows: W, predictions: Predictions, baselines: Mapping[str, Predictions]) -> list[str]:
         """What an evaluation says of the model beside its baselines, in words."""
+        return []
+
+    def groups(self, windows: W) -> list[tuple[str, Bool]]:
+        """(name, mask [N]) of windows that say more and of those that say less, where a model reads several kinds."""
         return []
 
     def stages(self, windows: W) -> list[tuple[str, Bool]]:

@@ -19,8 +19,9 @@ def bounded_head(predictions: Predictions) -> str:
 
 
 def coverage(task: AnyTask, windows: Windows, predictions: Predictions) -> tuple[Covered, ...]:
-    """Of all ``windows`` first, then of every data set, rate, temperature and stage of life when there are several; nothing
-    for predictions without an interval. Windows whose bounds are NaN, which a device refuses, do not count."""
+    """Of all ``windows`` first, then of every data set, rate, temperature, kind of window and stage of life when there are
+    several; nothing for predictions without an interval. Windows whose bounds are NaN, which a device refuses, do not
+    count."""
     head = bounded_head(predictions)
     if not head:
         return ()
@@ -44,6 +45,7 @@ def _groups(task: AnyTask, windows: Windows) -> Iterator[tuple[str, Bool]]:
         names = sorted({str(label) for label in labels} - {""})
         if len(names) > 1:
             yield from ((name, np.asarray(labels == name)) for name in names)
+    yield from task.groups(windows)
     stages = task.stages(windows)
     if len(stages) > 1:
         yield from stages

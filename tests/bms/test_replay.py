@@ -50,6 +50,21 @@ def test_drawn_charges_give_the_increments_of_the_curve(spec: HealthSpec):
     assert found >= 4
 
 
+def test_a_model_of_any_window_is_replayed_through_whole_charges(command: Command, tmp_path: Path):
+    """A tenth of nominal flows before its first window, so that a charge has to go on beyond the lowest."""
+    save_graph(any_window_graph(), tmp_path / "any.ebat")
+    out = tmp_path / "replayed"
+    code, _, errors = command(
+        "replay", tmp_path / "any.ebat", "--cells", "1", "--cycles", "8", "-t", "host", "--out", out
+    )
+    assert code == 0, errors
+    (cell,) = json.loads((out / "replay.json").read_text())["cells"]
+    assert cell["mismatches"] == 0
+    assert cell["estimates"] >= 6
+    # It reads what a charge gives: no figure of another reading stands beside the device's.
+    assert "corpus_rmse_shared" not in cell
+
+
 def test_recorded_samples_keep_their_time_or_are_drawn_at_a_rate():
     cell = RawCell(
         "one",

@@ -219,6 +219,11 @@ def test_evaluating_logs_compares_with_what_they_discharge(job: Job, tmp_path: P
     assert not frame["seen"].any()
     assert result.to_json()["errors"]["soh_rmse_pct"]["worst"] == pytest.approx(errors.max())
     assert "soh_rmse_pct" in result.text()
+    # The model states no ground: what its int8 input clips is refused, and counted.
+    assert ((frame["refused"] >= 0) & (frame["refused"] <= frame["windows"])).all()
+    taken = frame["refused"] == 0
+    assert taken.any()
+    assert (frame["answered"] == frame["soh_rmse_pct"])[taken].all()
 
 
 class KilledOnce(Processes[Shared, Sequence[Log], Part]):

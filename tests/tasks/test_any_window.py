@@ -24,6 +24,7 @@ from edgebat.runs.ground import GroundSettings, measured_ground
 from edgebat.runtime import quantize_input
 from edgebat.runtime.refusal import Refusal, refusals
 from edgebat.tasks.base import FileOptions, task
+from edgebat.tasks.coverage import coverage
 from edgebat.tasks.health import HealthSpec, HealthWindows, health_windows, increments_from_curve
 from edgebat.tasks.health.any_counter import AnyWindowCounter
 from edgebat.tasks.health.any_window import Row, gathered
@@ -69,6 +70,18 @@ def test_a_charge_is_read_through_consecutive_windows_from_its_arrival_on():
     assert {charge[0] for charge in newest} == {round(v * 1000) for v in spec.starts_v}
     assert {len(charge) for charge in newest if charge[0] == 3650} == {1, 2, 3, 4}
     assert any((ages[n] > 0).any() for n in range(len(x)))
+
+
+def test_intervals_are_judged_by_where_the_newest_charge_is_read_from(fleet_windows: HealthWindows):
+    x = fleet_windows.inputs()
+    ages, starts = np.rint(x[..., AGE] * 1e6), np.rint(x[..., START] * 1e6) / 1000
+    first = np.array([starts[n][(ages[n] == 0) & (starts[n] > 0)].min() for n in range(len(x))])
+    groups = dict(HEALTH.groups(fleet_windows))
+    assert list(groups) == ["read from 3.60 to 3.70 V", "read from 3.80 to 3.90 V", "read from 4.00 to 4.00 V"]
+    for mask, low, high in zip(groups.values(), (3.6, 3.8, 4.0), (3.7, 3.9, 4.0), strict=True):
+        assert np.array_equal(mask, (first >= low) & (first <= high))
+    predictions = {"soh": fleet_windows.soh, "soh_low": fleet_windows.soh - 0.01, "soh_high": fleet_windows.soh + 0.01}
+    assert {*groups} < {found.group for found in coverage(HEALTH, fleet_windows, predictions)}
 
 
 def test_the_next_window_begins_where_the_last_one_ends():

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgebat.files import atomic_write
@@ -22,8 +22,8 @@ def bms_files(graph: IntGraph, name: str) -> dict[str, str]:
     Raises ModelFileError when the model can serve neither estimator nor forecaster.
     """
     numbers = describe(graph)
-    scored = graph_ground(graph).domain is not None
-    return {f"{name}_bms.h": _header(numbers, name), f"{name}_bms.c": _source(numbers, name, scored)}
+    strange = _strange(graph, numbers, name)
+    return {f"{name}_bms.h": _header(numbers, name), f"{name}_bms.c": _source(numbers, name, strange)}
 
 
 def bms_sources(graph: IntGraph) -> list[Path]:
@@ -136,14 +136,25 @@ def _about(numbers: Description) -> str:
     return f"{numbers.about()}\n *\n * {numbers.note}" if numbers.note else numbers.about()
 
 
-def _scored(name: str, upper: str) -> str:
-    """The last slice of a model that scores its windows."""
+def _strange(graph: IntGraph, numbers: Description, name: str) -> list[str]:
+    """Conditions in C under which a window, and what the model has said of it, is none that it knows."""
+    ground, upper = graph_ground(graph), name.upper()
+    found = [f"({name}_domain(window) > {upper}_DOMAIN_LIMIT)"] if ground.domain is not None else []
+    if isinstance(numbers, BmsModel) and ground.least_soh_cpct is not None:
+        found.append(f"({name}_soh((const {name}_output_t *)output) < {upper}_GROUND_MIN_SOH_CPCT)")
+    return found
+
+
+def _refusing(name: str, upper: str, strange: Sequence[str]) -> str:
+    """The last slice of a model that refuses windows."""
+    condition = strange[0] if len(strange) == 1 else "(" + " ||\n         ".join(strange) + ")"
     return f"""
-/* The last slice says whether the window is one that the model knows: EDGEBAT_IGNORED when it is not. */
+/* The last slice says whether the window, and the estimate, are of cells that the model knows: EDGEBAT_IGNORED if not. */
 static int run_slice(uint32_t slice, const int8_t *window, void *output, void *scratch)
 {{
     int code = {name}_run_slice(slice, window, output, scratch);
-    if ((code == EDGEBAT_OK) && (slice == {upper}_SLICES - 1U) && ({name}_domain(window) > {upper}_DOMAIN_LIMIT)) {{
+    if ((code == EDGEBAT_OK) && (slice == {upper}_SLICES - 1U) &&
+        {condition}) {{
         code = EDGEBAT_IGNORED;
     }}
     return code;
@@ -151,8 +162,8 @@ static int run_slice(uint32_t slice, const int8_t *window, void *output, void *s
 """
 
 
-def _source(numbers: Description, name: str, scored: bool) -> str:
-    """Content of ``<name>_bms.c``; ``scored``: the model states a domain."""
+def _source(numbers: Description, name: str, strange: Sequence[str]) -> str:
+    """Content of ``<name>_bms.c``; ``strange``: when it refuses a window."""
     note = f"\n *\n * {numbers.note}" if numbers.note else ""
     upper, tables = name.upper(), numbers.tables()
     checks = {**numbers.checks(), "row_is_aligned": "SCRATCH_BYTES % 4 == 0"}
@@ -172,7 +183,7 @@ def _source(numbers: Description, name: str, scored: bool) -> str:
 
 {arrays}
 {numbers.functions(name)}
-{_scored(name, upper) if scored else ""}
+{_refusing(name, upper, strange) if strange else ""}
 #if EDGEBAT_SELFTEST
 static int selftest(void *output, void *scratch)
 {{
@@ -193,7 +204,7 @@ const {numbers.header}_model_t {name}_model = {{
     sizeof({name}_output_t) * {upper}_OUTPUT_LEN,
     {upper}_SCRATCH_BYTES,
     &quantize,
-    &{"run_slice" if scored else f"{name}_run_slice"},
+    &{"run_slice" if strange else f"{name}_run_slice"},
     &read_output,
     SELFTEST,{numbers.last_members(name)}
 }};

@@ -123,3 +123,18 @@ def gathered(rows: Sequence[Row], spec: HealthSpec) -> tuple[Float32, Int64]:
             behind = (row.start_v * VOLT_UNIT, (end - row.cycle) * CYCLE_UNIT)
             x[number, place] = [*row.values[: spec.increments], *behind, *row.values[spec.increments :]]
     return x, np.array([row.cycle for row in ordered], dtype=np.int64)
+
+
+def read_from_v(x: Float32, spec: HealthSpec) -> Float64:
+    """Where the first window of the newest charge of each input begins, V [N], for inputs [N, context, columns]."""
+    start_v = (x[..., spec.increments].astype(np.float64) / VOLT_UNIT).round(6)
+    newest = (start_v > 0.0) & (np.rint(x[..., spec.increments + 1].astype(np.float64) / CYCLE_UNIT) == 0)
+    return np.asarray(np.where(newest, start_v, np.inf).min(axis=1))
+
+
+def by_read_from(x: Float32, spec: HealthSpec) -> list[tuple[str, Bool]]:
+    """(name, mask [N]) of inputs by a third of the voltages that a charge can be read from."""
+    found = read_from_v(x, spec)
+    thirds = [third for third in np.array_split(np.array(spec.starts_v), 3) if len(third)]
+    masks = {f"read from {third[0]:.2f} to {third[-1]:.2f} V": np.isin(found, third) for third in thirds}
+    return [(name, mask) for name, mask in masks.items() if mask.any()]

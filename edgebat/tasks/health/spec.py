@@ -111,6 +111,11 @@ class HealthSpec:
         return self.increments + int(self.charge_rate) + (0 if self.one_window else 2)
 
     @property
+    def top_v(self) -> float:
+        """Where the highest window ends, V."""
+        return self.beginning_at(self.starts_v[-1]).window_end_v
+
+    @property
     def starts_v(self) -> tuple[float, ...]:
         """Voltages at which windows begin, ascending."""
         if self.one_window:

@@ -25,6 +25,7 @@ from edgebat.tasks.base import (
     flat,
     life_stages,
 )
+from edgebat.tasks.health.any_window import by_read_from
 from edgebat.tasks.health.charges import read_windows
 from edgebat.tasks.health.spec import OF_ANY, HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows
@@ -175,7 +176,7 @@ class Health(Task[HealthWindows, HealthSpec]):
 
     def window_v(self, spec: HealthSpec) -> tuple[float, float]:
         """Of the charge; of all windows where any is read."""
-        return spec.window_start_v, spec.beginning_at(spec.starts_v[-1]).window_end_v
+        return spec.window_start_v, spec.top_v
 
     def noisy_inputs(self, windows: HealthWindows, noise_mv: float, rng: np.random.Generator) -> Float32:
         """Every level of a charge is crossed a little early or late, and moves charge between its two increments."""
@@ -194,6 +195,10 @@ class Health(Task[HealthWindows, HealthSpec]):
     def stages(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
         """Thirds of the SOH range from 100 % (or the best seen) down to EOL, and beyond it."""
         return life_stages(windows.soh, windows.spec.eol)
+
+    def groups(self, windows: HealthWindows) -> list[tuple[str, Bool]]:
+        """By where a charge is read from, of a model that reads any window."""
+        return [] if windows.spec.one_window else by_read_from(windows.inputs(), windows.spec)
 
     def parity(self, windows: HealthWindows, predictions: Predictions) -> tuple[FloatArray, FloatArray, str]:
         """SOH in percent."""
