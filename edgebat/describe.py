@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from edgebat.data.readers import reader_of
 from edgebat.data.readers.text import column_names
 from edgebat.errors import DataError, EdgebatError, ModelFileError
 from edgebat.files import Json
-from edgebat.formats.roundings import ROUNDINGS
+from edgebat.formats.contents import Contents, contents_of
+from edgebat.formats.roundings import AUTO, ROUNDINGS
 from edgebat.graph import IntGraph
 from edgebat.graph.origin import Foreign, foreign_of, graph_ground, graph_interval, synthetic_note
 from edgebat.models import load_model, model_file, network_header, tensors_header
@@ -124,8 +125,13 @@ def _quoted(path: object) -> str:
 
 
 def _int8(path: Path, rounding: str) -> Description:
-    """An integer graph, with the task it was trained for or without one."""
-    graph = load_model(path, rounding)
+    """An integer graph, with the task it was trained for or without one; or a file that holds another model."""
+    try:
+        graph = load_model(path, rounding)
+    except ModelFileError as error:
+        if path.suffix == ".ebat" or rounding != AUTO:
+            raise
+        return _no_graph(path, error)
     if foreign := foreign_of(graph):
         return _foreign(path, graph, foreign)
     if border := user_border_of(graph):
@@ -146,6 +152,47 @@ def _int8(path: Path, rounding: str) -> Description:
     predict = f"edgebat predict {_quoted(path)} FILE, " if name else ""
     use = f"{predict}edgebat export {_quoted(path)} --to c, edgebat bench {_quoted(path)}"
     return Description(path, "int8", what, use, details)
+
+
+def _no_graph(path: Path, refused: ModelFileError) -> Description:
+    """A whole file that holds a model which is no integer graph. Raises ``refused`` where it is damaged or of edgebat."""
+    try:
+        contents = contents_of(path)
+    except ModelFileError:
+        raise refused from None
+    if contents.own:
+        raise refused
+    form = {".tflite": "TensorFlow Lite", ".onnx": "ONNX"}[path.suffix]
+    details: Json = {
+        "inputs": _border(contents.inputs), "outputs": _border(contents.outputs), "operators": dict(contents.operators),
+        "values in constants": f"{contents.constants:,}", "size": f"{contents.size_bytes:,} bytes",
+    }  # fmt: skip
+    name = _quoted(path)
+    if contents.floating:
+        return Description(
+            path, "network", f"float network of another tool ({form})",
+            f"edgebat quantize {name} --calibration WINDOWS makes it int8{_windows(contents)}; edgebat verify, bench "
+            "and export take what that writes", details,
+        )  # fmt: skip
+    return Description(
+        path, "other", f"model of another tool that edgebat does not run ({form})",
+        f"nothing as it is: {refused}", details,
+    )  # fmt: skip
+
+
+def _windows(contents: Contents) -> str:
+    """What the windows are, where the file has one input with sizes."""
+    if len(contents.inputs) != 1 or not contents.inputs[0][2]:
+        return ""
+    sizes = [str(size) if size != -1 else "?" for size in contents.inputs[0][2][1:]]
+    return f", WINDOWS an .npy array [{', '.join(['N', *sizes])}]"
+
+
+def _border(values: Sequence[tuple[str, str, Sequence[int | str] | None]]) -> Json:
+    return {
+        name: f"{dtype} {'of any size' if sizes is None else '[' + ', '.join(map(str, sizes)) + ']'}"
+        for name, dtype, sizes in values
+    }
 
 
 def _network(path: Path, graph: IntGraph, border: UserBorder) -> Description:

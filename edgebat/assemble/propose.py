@@ -13,18 +13,27 @@ from typing import Any
 import numpy as np
 
 from edgebat.assemble.coverage import proposed_window
+from edgebat.assemble.findings import plural
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
 from edgebat.data.qv import life_cells
 from edgebat.data.splits import MIN_GROUP, Split, split_windows
 from edgebat.errors import DataError
+from edgebat.interval import needed_cells
 from edgebat.paths import shipped
-from edgebat.tasks.base import task
+from edgebat.tasks.base import AnyTask, task
 from edgebat.tasks.forecast.windows import ForecastSpec, capacity_histories
 from edgebat.tasks.life.windows import LifeSpec, life_windows
+from edgebat.tasks.windows import Windows
 
 TEST, VAL, SEED = 0.25, 0.15, 1
 SHORTEST_HORIZON, HORIZON = 10, 50
+SAME_RATE = 1.1
+"""Rates that differ by less are one: the gate of a model takes them for one another."""
+NOISE, DEVICE_MV = 0.3, 0.5
+"""Deviations of an increment that students learn through, chosen where this noise of a device's voltage moves increments by
+half of their deviation (docs/trust.md, A ready student with both)."""
+COVERAGE, FOLDS = 0.9, 5
 SHORTEST_AHEAD, LONGEST_AHEAD = 16, 96
 """Cycles of a forecast; the trained teacher looks as far ahead as the longest."""
 FEWEST_EARLY, EARLY = 20, 100
@@ -53,6 +62,8 @@ class Proposal:
     learn: str
     why: tuple[str, ...]
     """Sentences for the head of the file."""
+    split: Split
+    """The one that the recipe will make."""
 
 
 def propose_recipe(corpus: Path, recipe: Path, task_name: str, datasets: Sequence[str] = ()) -> str:
@@ -66,7 +77,7 @@ def propose_recipe(corpus: Path, recipe: Path, task_name: str, datasets: Sequenc
             "one that is held out. Add more with edgebat data add"
         )
     found = PROPOSERS[task_name](fleet, corpus)
-    split = _split(corpus, fleet, task_name, found)
+    split = found.split
     names = sorted({dataset for dataset, _ in fleet.keys})
     head = [
         f"Proposed by edgebat init for the corpus {corpus}: {len(fleet.keys)} cells of {', '.join(names)}.",
@@ -105,24 +116,26 @@ def recipe_name(stem: str) -> str:
 
 
 def _names(cells: tuple[tuple[str, str], ...], most: int = 8) -> str:
-    names = [cell for _, cell in cells]
+    one = len({dataset for dataset, _ in cells}) == 1
+    names = [cell if one else f"{dataset}/{cell}" for dataset, cell in cells]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _split(corpus: Path, fleet: Fleet, task_name: str, found: Proposal) -> Split:
-    """The split that the recipe will make; raises DataError when a part would be empty."""
+def _split(corpus: Path, fleet: Fleet, task_text: str) -> tuple[AnyTask, Windows, Split]:
+    """The task of a proposed section, its windows, and the split that the recipe will make of them; raises DataError when a
+    part would be empty."""
     import yaml
 
-    of: Any = task(task_name)
-    loaded = of.load(
-        corpus, of.spec(yaml.safe_load(found.task)["task"]), sorted({dataset for dataset, _ in fleet.keys})
-    )
+    section = yaml.safe_load(task_text)["task"]
+    of: Any = task(section["name"])
+    loaded = of.load(corpus, of.spec(section), sorted({dataset for dataset, _ in fleet.keys}))
     if len(loaded.windows.cells) < MIN_GROUP:
         raise DataError(
-            f"{len(loaded.windows.cells)} of {len(fleet.keys)} cells give windows for {task_name}, at least {MIN_GROUP} are "
+            f"{len(loaded.windows.cells)} of {len(fleet.keys)} cells give windows for {of.name}, at least {MIN_GROUP} are "
             f"needed; left out: {loaded.windows.left_out}"
         )
-    return split_windows(loaded.windows, by="condition", test=TEST, val=VAL, seed=SEED)
+    split = split_windows(loaded.windows, by="condition", test=TEST, val=VAL, seed=SEED)
+    return of, loaded.windows, split
 
 
 def _health(fleet: Fleet, corpus: Path) -> Proposal:
@@ -146,27 +159,83 @@ def _health(fleet: Fleet, corpus: Path) -> Proposal:
         "  soh_reference: nominal # 100 % is the nominal capacity",
         "  eol: 0.8",
     ]
-    learn = """teacher:
+    of, windows, split = _split(corpus, fleet, "\n".join(task_lines))
+    learnt = windows.select(cells=set(split.train))
+    rate, why_rate = _rate(learnt)
+    noise, why_noise = _noise(of, learnt)
+    interval, why_interval = _interval(len(split.train))
+    learn = f"""teacher:
   name: ic2ml
   attention: tokens
-  fit: {epochs: 24, samples_per_epoch: 2048} # some minutes; 50 epochs of 4096 for the last percent
+  fit: {{epochs: 24, samples_per_epoch: 2048}} # some minutes; 50 epochs of 4096 for the last percent
 
 students: # one of each family; take the one that is best on the held-out cells and fits your board
-  - {kind: mlp}
-  - {kind: cnn}
-  - {kind: lstm}
+  - {{kind: mlp}}
+  - {{kind: cnn}}
+  - {{kind: lstm}}
 
 distill:
   blends: 1
-  fit: {epochs: 16, samples_per_epoch: 16384}
-
-quantize: {qat_epochs: 3}"""
+  fit: {{epochs: 16, samples_per_epoch: 16384{noise}}}
+{interval}
+quantize: {{qat_epochs: 3}}"""
     why = (
         f"Window {window.start_v:.2f}-{window.end_v:.2f} V: the one, of those that nearly all charges cover, in which "
         f"cells take most charge ({window.taken:.1%} of nominal).",
         f"Chemistry: {', '.join(f'{name} ({count})' for name, count in chemistries.most_common())}.",
+        why_rate,
+        why_noise,
+        why_interval,
     )
-    return Proposal("\n".join(task_lines), learn, why)
+    return Proposal("\n".join([*task_lines, *rate]), learn, why, split)
+
+
+def _rate(learnt: Windows) -> tuple[list[str], str]:
+    """Lines of the section ``task``, and why: students read the rate where every cell they learn from states its own, and
+    not all the same."""
+    stated = [condition.charge_rate_c for condition in learnt.conditions]
+    rates = sorted({rate for rate in stated if rate is not None})
+    names = ", ".join(f"{rate:g}C" for rate in rates)
+    if silent := stated.count(None):
+        return [], (
+            f"No charge_rate: {silent} of {plural(len(stated), 'training cell')} state no single current (charge_protocol "
+            "of cells.csv, such as CC 0.5C to 4.2 V); charges at other rates than theirs are not refused."
+        )
+    if rates[-1] < rates[0] * SAME_RATE:
+        return [], (
+            f"No charge_rate: all training cells charge at {names}, which tells nothing; charges at other rates are refused."
+        )
+    return ["  charge_rate: true # an input is the mean current of each charge, which the device measures"], (
+        f"charge_rate: training cells charge at {names}; students that read it err less (docs/trust.md, The rate as "
+        "an input)."
+    )
+
+
+def _noise(of: AnyTask, learnt: Windows) -> tuple[str, str]:
+    """What ``distill.fit`` says of noise, and why: as much as is known to do students on a device good, where a device's
+    noise is no less."""
+    clean = learnt.inputs()
+    moved = of.noisy_inputs(learnt, DEVICE_MV, np.random.default_rng(SEED)) - clean
+    deviation = np.maximum(clean.std(axis=(0, 1)), learnt.smallest_std())
+    part = round(float(np.median(moved.std(axis=(0, 1)) / deviation)), 2)
+    seen = f"{DEVICE_MV:g} mV of noise on a device's voltage is {part:g} of the deviation of an increment here"
+    if part < NOISE:
+        return "", f"No more noise in training than is usual: {seen}."
+    return f", noise: {NOISE:g}", f"noise {NOISE:g}: {seen} (docs/trust.md, A ready student with both)."
+
+
+def _interval(cells: int) -> tuple[str, str]:
+    """The section ``interval``, and why, for so many cells to learn from."""
+    needed = needed_cells(COVERAGE)
+    if cells < needed:
+        return "", (
+            f"No interval: {plural(cells, 'training cell')}; below {needed} one for {COVERAGE:.0%} hangs on a single cell."
+        )
+    text = f"interval: {{coverage: {COVERAGE:g}, folds: {FOLDS}}} # each student is trained {FOLDS} times more for it"
+    return f"\n{text}\n", (
+        f"interval: {plural(cells, 'training cell')}, {needed} are enough for {COVERAGE:.0%}; by folds all of them set it "
+        "and teach as well (docs/trust.md, The interval)."
+    )
 
 
 def _forecast(fleet: Fleet, corpus: Path) -> Proposal:
@@ -206,7 +275,9 @@ def _forecast(fleet: Fleet, corpus: Path) -> Proposal:
     why = [f"Cells have {min(lengths)} to {max(lengths)} cycles, half of them {typical} or more."]
     if short := sum(length < needed for length in lengths):
         why.append(f"Cells shorter than the {needed} cycles of one window: {short}.")
-    return Proposal("\n".join(task_lines), f"{_forecaster(horizon)}\n\n{FORECAST_STUDENTS}", tuple(why))
+    task_text = "\n".join(task_lines)
+    *_, split = _split(corpus, fleet, task_text)
+    return Proposal(task_text, f"{_forecaster(horizon)}\n\n{FORECAST_STUDENTS}", tuple(why), split)
 
 
 def _forecaster(horizon: int) -> str:
@@ -260,7 +331,9 @@ quantize: {method: minmax, qat_epochs: 6}"""
     why = (
         f"{ended} of {len(windows)} cells reach their end of life. A cell is one example here: some dozens are better."
     )
-    return Proposal("\n".join(task_lines), learn, (why,))
+    task_text = "\n".join(task_lines)
+    *_, split = _split(corpus, fleet, task_text)
+    return Proposal(task_text, learn, (why,), split)
 
 
 PROPOSERS: dict[str, Callable[[Fleet, Path], Proposal]] = {"health": _health, "forecast": _forecast, "life": _life}

@@ -311,7 +311,8 @@ def _log_cycle(
     charge = np.arange(empty, top, life.charge_a * step_ah / anode_ah)
     filling = [float(charge[-1])]
     amps = [life.charge_a]
-    while amps[-1] > 0.05 * life.chemistry.nominal_ah:
+    # An anode that is full before the cell has reached its highest voltage ends the charge as well.
+    while amps[-1] > 0.05 * life.chemistry.nominal_ah and filling[-1] < full:
         filling.append(min(filling[-1] + amps[-1] * step_ah / anode_ah, full))
         amps.append((highest - float(np.interp(filling[-1], _X, rest_v))) / resistance)
         amps[-1] = min(amps[-1], life.charge_a)

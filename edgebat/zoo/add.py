@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from edgebat.data.splits import PARTS
 from edgebat.errors import EdgebatError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_model
@@ -14,6 +15,7 @@ from edgebat.graph import load_graph
 from edgebat.graph.origin import graph_ground, graph_interval
 from edgebat.paths import students_dir
 from edgebat.report.results import Card
+from edgebat.tasks.base import task
 from edgebat.zoo.card import RECIPE, Ground, Made, card_text
 from edgebat.zoo.entries import ENTRY
 from edgebat.zoo.golden import GOLDEN, golden
@@ -35,7 +37,8 @@ def add(run: Path, model: str, name: str, corpus: Path | None = None, zoo: Path 
     graph = replace(load_graph(run / "models" / f"{model}.ebat"), name=name)
     interval = graph_interval(graph)
     stated = [*graph_ground(graph).facts(), *(interval.facts() if interval else ())]
-    made = Made(name, model, card, _ground(card, corpus), stated)
+    ground = _simulated(run, card) if card["data"]["synthetic"] else _ground(corpus)
+    made = Made(name, model, card, ground, stated)
     folder = (zoo or students_dir()) / name
     files = export_model(graph, folder, FORMATS)
     texts = {GOLDEN: json.dumps(golden(graph), separators=(",", ":")) + "\n", "card.md": card_text(made)}
@@ -69,10 +72,20 @@ def _card(run: Path) -> Card:
     return card
 
 
-def _ground(card: Card, corpus: Path | None) -> dict[str, Ground]:
-    """What the corpus knows of each cell; nothing of simulated ones."""
-    if card["data"]["synthetic"]:
-        return {}
+def _simulated(run: Path, card: Card) -> dict[str, Ground]:
+    """What the simulation knows of each cell, as the run keeps it beside its windows."""
+    found = {}
+    for part in PARTS:
+        windows = task(card["task"]["name"]).Windows.load(run / "data" / f"{part}.safetensors")
+        for cell, condition in zip(windows.cells, windows.conditions, strict=True):
+            degrees = condition.temperature_degc
+            temperature = "" if degrees is None else f"{degrees:g} degC"
+            found["/".join(cell)] = Ground(condition.chemistry, temperature, condition.charge_protocol)
+    return found
+
+
+def _ground(corpus: Path | None) -> dict[str, Ground]:
+    """What the corpus knows of each cell."""
     if corpus is None:
         raise EdgebatError(
             "the card says of which chemistries the cells are: give the corpus they are of, --corpus PATH"

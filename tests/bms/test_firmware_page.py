@@ -26,6 +26,11 @@ def rows(first: str) -> dict[str, list[str]]:
     return {row[0].strip("`"): row[1:] for row in cells}
 
 
+def section(title: str) -> str:
+    """What stands below a heading of the third level."""
+    return PAGE[PAGE.index(f"### {title}\n") :].split("\n### ")[0]
+
+
 def test_every_source_is_in_the_table_and_no_other():
     assert set(rows("source")) == {source.name for source in Source} - {"NONE"}
 
@@ -34,8 +39,17 @@ def test_every_status_is_in_the_table_and_no_other():
     assert set(rows("status")) == {status.name for status in Status}
 
 
+def test_no_part_of_what_happens_inside_is_longer_than_a_screen_and_each_is_linked_above():
+    inside = PAGE[PAGE.index("## What happens inside") : PAGE.index("## Safety")]
+    contents, *parts = inside.split("\n### ")
+    assert len(parts) > 10
+    assert [part.split("\n")[0] for part in parts if part.count("\n") > 60] == []
+    links = set(re.findall(r"\(#([\w-]+)\)", contents))
+    assert links == {re.sub(r"[^\w -]", "", part.split("\n")[0].lower()).replace(" ", "-") for part in parts}
+
+
 def test_the_numbers_of_rests_are_those_of_the_code():
-    text = " ".join(PAGE[PAGE.index("**Rests**") : PAGE.index("**Counting** needs")].split())
+    text = " ".join(section("Rests").split())
     for words, value in (
         (r"less than (\d+) uV per second", 10**6 // rest.MS_PER_MV),
         (r"more than (\d+) % of charge", rest.MOST_SOC_SIGMA_CPCT // 100),
@@ -67,7 +81,7 @@ def test_the_numbers_of_rests_are_those_of_the_code():
 
 
 def test_the_numbers_of_the_pack_are_those_of_the_code():
-    text = " ".join(PAGE[PAGE.index("**Pack**") :].split())
+    text = " ".join(section("Pack").split())
     assert "more than 3 % and six times" in text
     assert (pack.LEAST_CHANGE_CPCT, pack.TIMES_NOISE) == (300, 6)
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from edgebat.__main__ import main
+from edgebat.data.synthetic import make_fleet
 from edgebat.graph import load_graph
 from edgebat.paths import teachers_dir
 from edgebat.tasks.health.windows import HealthWindows
@@ -117,6 +118,16 @@ def test_a_student_of_the_run_becomes_an_entry_of_a_zoo(
         for word in (f"LSTM int8, {twin} teacher", "its cells are simulated", "| Ridge |"):
             assert word in text
         assert f"edgebat zoo add runs/tiny {model} {name}" in text
+        # The table says of the simulated cells what the simulation makes of the same seed.
+        learnt = {cell for part in ("train", "val") for cell in card["data"]["split"][part]}
+        cells = make_fleet(seed=3, cells=16, max_cycles=120).cells
+        cells = cells[(cells["dataset"] + "/" + cells["cell_id"]).isin(learnt)]
+        for dataset, own in cells.groupby("dataset"):
+            (line,) = re.findall(rf"\| {dataset} \| (.+) \|", text)
+            chemistry, *_, degrees, charging = line.split(" | ")
+            assert {chemistry} == set(own["chemistry"])
+            assert degrees.split("; ") == [f"{value:g} degC" for value in sorted(set(own["temperature_c"]))]
+            assert charging.split("; ") == sorted(set(own["charge_protocol"]))
         # The recipe beside it is the run's.
         assert (folder / "recipe.yaml").read_bytes() == (run / "config.yaml").read_bytes()
     code, _, err = command("zoo", "add", run, "gru", "mine", "--zoo", tmp_path)

@@ -82,3 +82,11 @@ def test_refuses_nonsense():
         make_fleet(cells=0)
     with pytest.raises(DataError, match="allowed: cycles 1-600"):
         make_raw_cell(cycles=[601])
+
+
+def test_a_charge_ends_where_the_anode_is_full_below_the_highest_voltage() -> None:
+    cell = make_raw_cell(seed=5, index=6, cycles=[289], period_s=60.0, noise_v=0.0)
+    assert 4.1 < cell.voltage_v.max() < 4.2
+    charged = float(np.sum(np.maximum(cell.current_a, 0.0)) * 60.0 / 3600.0)
+    assert 0.5 < charged / cell.nominal_ah < 1.0
+    assert cell.time_s.size < 1000
