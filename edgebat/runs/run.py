@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +108,9 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     console.print()
     show(accuracy_table(card["accuracy"], task(card["task"]["name"]), title), console=console)
     console.print("Did the teacher help?", *card["taught_or_not"], sep="\n  ", markup=False, highlight=False)
-    console.print("Which to take?", card["which_to_take"], sep="\n  ", markup=False, highlight=False)
+    # The card may be moved, so it does not name the folder; who reads this knows where it lies.
+    taken = card["which_to_take"].replace("RUN_FOLDER", shlex.quote(str(folder.path)))
+    console.print("Which to take?", taken, sep="\n  ", markup=False, highlight=False)
     console.print()
     show(equality_table(card["equality"]), console=console)
     console.print()
@@ -115,3 +118,6 @@ def _print_results(folder: RunFolder, until: str, console: Console) -> None:
     console.print()
     for what, name in (("models", "models"), ("card", "card.json"), ("report", "report.html")):
         console.print(f"{what:<7} [bold]{folder.path / name}[/]", soft_wrap=True)
+    model = folder.path / "models" / f"{card['best_student'].removesuffix('_int8')}.ebat"
+    words = f"next    edgebat info {shlex.quote(str(model))} says what it knows, and which commands take it"
+    console.print(words, markup=False, highlight=False, soft_wrap=True)

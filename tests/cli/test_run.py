@@ -187,7 +187,13 @@ def test_the_tables_and_the_report_are_named_at_the_end(folder: Path, run: Path,
     assert "synthetic data" in out
     assert "Equality with the NumPy reference" in out
     assert "Size and speed of one inference" in out
-    assert out.rstrip().endswith(str(run / "report.html"))
+    assert f"report  {run / 'report.html'}\n" in out
+    # What it says to do next works as it stands there.
+    assert "RUN_FOLDER" not in out
+    (model,) = re.findall(r"^next    edgebat info (\S+) says", out, re.M)
+    best = json.loads((run / "card.json").read_text())["best_student"]
+    assert Path(model) == run / "models" / f"{best.removesuffix('_int8')}.ebat"
+    assert command("info", model)[0] == 0
 
 
 def test_the_card_holds_every_model_with_and_without_teacher(card: dict[str, Any]) -> None:
