@@ -43,12 +43,13 @@ zoo_add = $(BIN)/edgebat zoo add runs/$(1) $(2) $(3) --corpus $(CORPUS)
 zoo: $(VENV)/.dev
 	$(BIN)/edgebat run demo
 	for kind in mlp cnn lstm; do $(BIN)/edgebat zoo add runs/demo $$kind demo-$$kind || exit; done
-	for recipe in zoo-health-small zoo-health-medium zoo-health forecast-students zoo-life; do $(BIN)/edgebat run $$recipe --corpus $(CORPUS) || exit; done
+	for recipe in zoo-health-small zoo-health-medium zoo-health zoo-health-any forecast-students zoo-life; do $(BIN)/edgebat run $$recipe --corpus $(CORPUS) || exit; done
 	$(call zoo_add,zoo-health-small,mlp,health-mlp-small)
 	$(call zoo_add,zoo-health-small,cnn_alone,health-cnn-small)
 	$(call zoo_add,zoo-health-small,lstm_alone,health-lstm-small)
 	$(call zoo_add,zoo-health-medium,mlp_alone,health-mlp-medium)
 	$(call zoo_add,zoo-health,lstm_alone,health-lstm-best)
+	$(call zoo_add,zoo-health-any,gru_alone,health-any-window)
 	$(call zoo_add,forecast-students,lstm,forecast-lstm-small)
 	$(call zoo_add,forecast-students,mlp,forecast-mlp-medium)
 	$(call zoo_add,forecast-students,cnn_alone,forecast-cnn-best)

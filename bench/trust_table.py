@@ -2,7 +2,7 @@
 
 ::
 
-    python -m bench.trust_table --corpus PATH [--folds 4] [--fold N] [--student mlp] [--epochs 20]
+    python -m bench.trust_table --corpus PATH [--folds 4] [--fold N] [--student lstm] [--epochs 60]
 
 Each line trains one small student without a teacher on some cells, which reads the rate of each charge, calibrates a 90 %
 interval on all of them in ``--folds`` held out in turn, or with ``--folds 0`` on a quarter that is set aside, and asks it
@@ -206,8 +206,8 @@ def main() -> None:
     """All folds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--student", default="mlp")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--student", default="lstm")
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--folds", type=int, default=4, help="of the interval; 0: a quarter of the training cells")
     parser.add_argument("--noise", type=float, default=0.3, help="in training, of each input's deviation")
     parser.add_argument("--fold", type=int, action="append", help="only this one; repeatable")
