@@ -47,9 +47,16 @@ class CycleTable:
 
 
 def count_cycles(
-    cycle: Int64, runs: Runs, time_s: Float64, voltage_v: Float64, temperature_degc: Float64, gap: Bool
+    cycle: Int64,
+    runs: Runs,
+    time_s: Float64,
+    voltage_v: Float64,
+    temperature_degc: Float64,
+    unseen_ah: Float64,
+    lost_ah: float,
 ) -> CycleTable:
-    """One row per cycle. ``cycle`` and the samples are [S]; ``gap`` marks samples before which charge flowed unseen."""
+    """One row per cycle. ``cycle`` and the samples are [S]; ``unseen_ah``: what may have flowed unseen before a sample, of
+    which a discharge may lack up to ``lost_ah``."""
     starts = np.concatenate(([0], np.flatnonzero(np.diff(cycle)) + 1)).astype(np.int64)
     stops = np.append(starts[1:], cycle.size).astype(np.int64)
     bounds = np.append(np.searchsorted(runs.start, starts), runs.start.size).tolist()
@@ -57,7 +64,7 @@ def count_cycles(
         _one(runs.some(bounds[i], bounds[i + 1]), start, time_s, voltage_v) for i, start in enumerate(starts.tolist())
     ]
     first, last = (np.array([row.discharge[i] for row in rows], dtype=np.int64) for i in (0, 1))
-    hidden = np.concatenate(([0], np.cumsum(gap)))
+    hidden = np.concatenate(([0.0], np.cumsum(unseen_ah)))
     known = np.isfinite(temperature_degc)
     total = np.add.reduceat(np.where(known, temperature_degc, 0.0), starts)
     number = np.add.reduceat(known.astype(np.float64), starts)
@@ -73,7 +80,7 @@ def count_cycles(
         lowest_v=np.array([row.lowest_v for row in rows]),
         reach_v=np.array([row.reach_v for row in rows]),
         sample_ah=np.array([row.sample_ah for row in rows]),
-        gap=hidden[last] > hidden[first],
+        gap=hidden[last] - hidden[first] > lost_ah,
         temperature_degc=np.where(number > 0, total / np.maximum(number, 1.0), np.nan),
         discharge=np.stack([first, last], axis=1),
     )
