@@ -164,6 +164,18 @@ def test_thousands_are_told_from_decimals(tmp_path):
         read_records(path)
 
 
+def test_points_that_group_are_no_decimals(tmp_path):
+    # 1.750 mA are 1750 mA beside 3,652 V, and 3.652 V stand beside 1,750 mA as well.
+    german = [f"{round(i * 1e3):,}".replace(",", ".") for i in A]
+    rows = ([int(s) for s in T], [f"{v:.3f}".replace(".", ",") for v in V], german)
+    path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [mA]"], *rows, delimiter=";")
+    with pytest.raises(AmbiguousFile, match=r"some numbers have a decimal comma and some a point; say --set decimal=,"):
+        read_records(path)
+    (records,) = read_records(path, answers={"decimal": ","})
+    assert records.voltage_v == pytest.approx(V, abs=1e-3)
+    assert records.current_a == pytest.approx(A, abs=1e-3)
+
+
 def test_texts_among_numbers_are_noted_and_their_rows_left_out(tmp_path):
     volts = [f"{v:.4f}" for v in V]
     volts[5], volts[6], volts[7] = "OFF", "NaN", ""
@@ -229,6 +241,15 @@ def test_names_in_other_languages(tmp_path, names, encoding):
     assert records.current_a == pytest.approx(A, abs=1e-6)
     assert np.array_equal(records.cycle, TEST.cycle)
     assert [kind.split("_")[0] for kind in records.step_kind] == TEST.kind.tolist()
+
+
+def test_an_encoding_that_is_not_known_is_asked(tmp_path):
+    path = write(tmp_path / "log.csv", ["時間(s)", "電圧(V)", "電流(A)"], T, V, A)
+    path.write_bytes(path.read_text("utf-8").encode("shift_jis"))
+    with pytest.raises(AmbiguousFile, match=r"no UTF-8; if letters look wrong, .*--set encoding=shift_jis"):
+        read_records(path)
+    (records,) = read_records(path, answers={"encoding": "shift_jis"})
+    assert records.voltage_v == pytest.approx(V)
 
 
 def test_other_marks_of_thousands_and_minus(tmp_path):

@@ -53,6 +53,30 @@ def test_sheets_that_begin_anew_are_channels(tmp_path):
         read_records(tmp_path / "cell.xlsx", answers={"sheet": "third"})
 
 
+def test_sheets_of_samples_that_are_named_like_summaries_are_all_read(tmp_path):
+    first, second = halves(LAYOUTS["arbin"](TEST))
+    statistics = Sheet(["Cycle_Index", "Test_Time(s)", "Current(A)", "Voltage(V)"], [["1", "9", "0", "3.1"]])
+    path = as_workbook(first, tmp_path / "cell.xlsx", "Cycles 1", Statistics=statistics, **{"Cycles 2": second})
+    (records,) = read_records(path)
+    check(records)
+
+
+def test_numbers_keep_their_point_beside_texts_with_a_comma(tmp_path):
+    import xlsxwriter
+
+    amps = np.round(TEST.current_a / 4.0, 3)  # 0.875 A
+    with xlsxwriter.Workbook(tmp_path / "cell.xlsx") as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, ["t [s]", "U [V]", "I [A]"])
+        for row, values in enumerate(zip(TEST.time_s, TEST.voltage_v, amps, strict=True), 1):
+            as_texts = [f"{value:.4f}".replace(".", ",") for value in values]
+            page.write_row(row, 0, as_texts if row % 10 == 0 else values)
+    (records,) = read_records(tmp_path / "cell.xlsx")
+    assert records.time_s == pytest.approx(TEST.time_s)
+    assert records.voltage_v == pytest.approx(TEST.voltage_v)
+    assert records.current_a == pytest.approx(amps)
+
+
 def test_a_workbook_with_dates_and_durations_as_such(tmp_path):
     import datetime as dt
 

@@ -91,6 +91,18 @@ def test_a_time_whose_digits_are_gone_is_refused(tmp_path):
         read_records(path)
 
 
+def test_times_in_no_known_form_are_shown(tmp_path):
+    texts = [f"{int(s) // 86400}:{int(s) // 3600 % 24:02d}:{int(s) // 60 % 60:02d}:{int(s) % 60:02d}" for s in T]
+    with pytest.raises(AmbiguousFile, match="the time '0:00:00:00' is in no form that is known; export it as a number"):
+        read_records(write(tmp_path / "log.csv", ["time", "U [V]", "I [A]"], texts, V, A))
+
+
+def test_seconds_of_a_day_are_no_serial_days(tmp_path):
+    path = write(tmp_path / "log.csv", ["time", "U [V]", "I [A]"], 30_000.0 + T, V, A)
+    (records,) = read_records(path, answers={"nominal_ah": "3.5"})
+    assert records.time_s == pytest.approx(T)
+
+
 def test_an_elapsed_time_that_starts_anew_gives_way_to_the_wall_clock(tmp_path):
     begins = np.array([T[TEST.cycle == cycle][0] for cycle in TEST.cycle])
     path = write(

@@ -25,6 +25,9 @@ _MONTHS = {name: number for number, names in enumerate(
 EPOCHS = ((1e8, 4e9, 1.0, "seconds since 1970"), (1e11, 4e12, 1e-3, "milliseconds since 1970"),
           (1e14, 4e15, 1e-6, "microseconds since 1970"), (1e17, 4e18, 1e-9, "nanoseconds since 1970"))  # fmt: skip
 
+MOST_DAYS = 3653.0
+"""No test lasts longer: numbers further apart are no serial days, but perhaps seconds from 30000 to 60000."""
+
 
 @dataclass(frozen=True)
 class WallClock:
@@ -81,6 +84,8 @@ def from_numbers(values: Float64) -> WallClock | None:
     if low >= 19700101000000 and high < 21000101000000:
         texts = [f"{int(value)}" if np.isfinite(value) else "" for value in values.tolist()]
         return to_wall_clock([f"{t[:4]}-{t[4:6]}-{t[6:8]} {t[8:10]}:{t[10:12]}:{t[12:14]}" if t else "" for t in texts])
+    if high - low > MOST_DAYS:
+        return None
     if low > 25569 and high < 80000:
         return _of_seconds((values - 25569.0) * 86400.0, "days since 1899-12-30, as spreadsheets count")
     if low > 719529 and high < 770000:

@@ -32,6 +32,8 @@ class Times:
     wall: WallClock | None = None
     guess: str = ""
     question: str = ""
+    unread: str = ""
+    """A text of a column of times that is in no known form."""
 
 
 def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str, by_step: bool = False) -> Times:
@@ -65,6 +67,7 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
                 _take_durations(found, durations, of_day=not by_step)
             elif found.wall is None:
                 found.wall = to_wall_clock(texts, order)
+                found.unread = "" if found.wall else next(filter(str.strip, texts), "")
     return found
 
 
@@ -132,6 +135,9 @@ def seconds_of(
     wall, elapsed = times.wall, times.elapsed
     guesses = tuple(filter(None, (times.guess, wall.guess if wall else "")))
     if elapsed is None:
+        if wall is None and times.unread:
+            words = "export it as a number with its unit in the name, as h:mm:ss, or as date and time"
+            return Seconds(np.zeros(0), question=f"the time {times.unread!r} is in no form that is known; {words}")
         if wall is None:
             return Seconds(np.zeros(0), question="no column is the time by its name; say --set time=NAME")
         return _checked(Seconds(wall.seconds, guesses), swings)
