@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgebat.data.readers import AmbiguousFile, read_records
 from edgebat.data.readers.clock import from_numbers, to_durations, to_wall_clock
-from tests.data.layouts import START
+from tests.data.layouts import LAYOUTS, START
 from tests.data.test_readers_kinds import TEST, A, T, V, stamps, write
+from tests.data.traps import TRAPS
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,20 @@ def test_seconds_of_a_day_are_no_serial_days(tmp_path):
     path = write(tmp_path / "log.csv", ["time", "U [V]", "I [A]"], 30_000.0 + T, V, A)
     (records,) = read_records(path, answers={"nominal_ah": "3.5"})
     assert records.time_s == pytest.approx(T)
+
+
+@pytest.mark.parametrize("layout", ["biologic", "maccor"])
+def test_a_later_part_of_a_test_begins_later_than_the_test(tmp_path, layout):
+    at = T.size // 2
+    later = replace(TEST, **{name: values[at:] for name, values in vars(TEST).items()})
+    sheet = LAYOUTS[layout](later)
+    if layout == "maccor":  # without the clock of each sample
+        clock = sheet.names.index("DPt Time")
+        sheet = replace(sheet, names=sheet.names[:clock] + sheet.names[clock + 1 :],
+                        rows=[row[:clock] + row[clock + 1 :] for row in sheet.rows])  # fmt: skip
+    (records,) = read_records(TRAPS["plain"](sheet, tmp_path / "part2.txt"))
+    assert records.start == START + dt.timedelta(seconds=float(T[at]))
+    assert records.time_s == pytest.approx(T[at:] - T[at])
 
 
 def test_an_elapsed_time_that_starts_anew_gives_way_to_the_wall_clock(tmp_path):

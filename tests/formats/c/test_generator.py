@@ -125,7 +125,16 @@ def test_a_compiler_whose_int_has_16_bits_is_refused(tmp_path):
     pytest.importorskip("ziglang")
     program = tmp_path / "main.c"
     program.write_text('#include "edgebat_nn.h"\n')
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", "avr-freestanding-none", "-fsyntax-only", f"-I{INCLUDE}"]
+    command = [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-target",
+        "avr-freestanding-none",
+        "-fsyntax-only",
+        f"-I{INCLUDE}",
+    ]
     done = subprocess.run([*command, program], capture_output=True, text=True)
     assert done.returncode != 0
     assert "int_has_32_bits" in done.stderr
