@@ -56,6 +56,19 @@ def test_day_or_month_first_is_asked_when_nothing_tells(tmp_path):
     assert read_records(path)[0].start == start.replace(hour=22)
 
 
+def test_what_dates_prove_goes_before_what_is_usual_for_a_layout(tmp_path):
+    start = dt.datetime(2024, 4, 3, 22, 0)  # the fourth of April follows the third, as no month follows another
+    names = ["Data_Point", "Test_Time(s)", "Date_Time", "Cycle_Index", "Step_Index", "Current(A)", "Voltage(V)"]
+    columns = (range(T.size), T, stamps("%d/%m/%Y %H:%M:%S", start=start), TEST.cycle, TEST.step, A, V)
+    path = write(tmp_path / "log.csv", names, *columns)
+    (records,) = read_records(path)
+    assert (records.layout, records.start) == ("arbin", start)
+    assert read_records(path, answers={"date_order": "mdy"})[0].start == dt.datetime(2024, 3, 4, 22, 0)
+    (records,) = read_records(write(path, names, *(column[:30] for column in columns)))
+    assert records.start == dt.datetime(2024, 3, 4, 22, 0)
+    assert "dates are mdy, as is usual for the layout" in records.guesses
+
+
 @pytest.mark.parametrize("form", ["%H:%M:%S", "%I:%M:%S %p", "%I:%M:%S%p"])
 @pytest.mark.parametrize("with_date", [False, True])
 def test_times_of_day_across_midnight(tmp_path, form, with_date):

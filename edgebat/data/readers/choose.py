@@ -129,7 +129,7 @@ class Chosen:
     def stated_start(self) -> datetime | None:
         """The start that a line above the header states."""
         for key in self.profile.facts.get("start", ()):
-            clock = to_wall_clock([self.table.facts.get(key, "")], self.profile.date_order)
+            clock = to_wall_clock([self.table.facts.get(key, "")], self.profile.dates)
             if clock is not None and not clock.question and not np.isnat(clock.stamps[0]):
                 stamp: datetime = clock.stamps[0].item()
                 return stamp

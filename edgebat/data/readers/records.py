@@ -149,7 +149,7 @@ def _times(chosen: Chosen, rows: slice = slice(None)) -> Times:
     if by_step:
         columns["time"] = chosen.columns("step_time")["step_time"]
     part = {role: dataclasses.replace(column, values=column.values[rows]) for role, column in columns.items()}
-    times = times_of(part, unit.name, unit.by_user, chosen.profile.date_order, by_step)
+    times = times_of(part, unit.name, unit.by_user, chosen.profile.dates, by_step)
     if by_step:
         continue_steps(times, chosen.numbers("step")[rows] if "step" in chosen.roles else None)
     return times
