@@ -148,6 +148,13 @@ def test_neware_nested(tmp_path, merged, kind):
     assert records.start == START
 
 
+def test_every_nested_sheet_is_a_channel(tmp_path):
+    other = replace(TEST, voltage_v=np.round(TEST.voltage_v - 0.1, 4))
+    found = read_records(as_workbook(nested(TEST, False), tmp_path / "n.xlsx", second=nested(other, False)))
+    assert [records.channel for records in found] == ["record", "second"]
+    assert found[1].voltage_v == pytest.approx(other.voltage_v)
+
+
 # -- binary files ------------------------------------------------------------------------------------------------------
 
 
@@ -207,6 +214,10 @@ def test_mat_of_vectors(tmp_path, inside):
     (records,) = read_records(tmp_path / "cell.mat")
     assert records.voltage_v == pytest.approx(TEST.voltage_v)
     assert np.array_equal(records.cycle, TEST.cycle)
+    savemat(tmp_path / "cell.mat", {"A1": vectors, "A2": {**vectors, "voltage_v": TEST.voltage_v - 0.1}})
+    first, second = read_records(tmp_path / "cell.mat")
+    assert (first.channel, second.channel) == ("A1", "A2")
+    assert second.voltage_v == pytest.approx(TEST.voltage_v - 0.1)
     savemat(tmp_path / "cell.mat", {"impedance": np.zeros(4)})
     with pytest.raises(DataError, match="holds impedance; needed are vectors for time, voltage and current"):
         read_records(tmp_path / "cell.mat")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,10 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     except Exception as error:
         # A damaged workbook can raise nearly anything; the reader promises one error type.
         raise DataError(f"{path.name} cannot be read as a spreadsheet: {type(error).__name__}: {error}") from None
-    nested = [rows for rows in sheets.values() if nested_headers([_texts(row) for row in rows[:4]])]
+    nested = {title: rows for title, rows in sheets.items() if nested_headers([_texts(row) for row in rows[:4]])}
     if nested:
-        return [flatten([_texts(row) for row in nested[0]])]
+        flat = {title: flatten([_texts(row) for row in rows]) for title, rows in nested.items()}
+        return [replace(table, channel=title if len(flat) > 1 else "") for title, table in flat.items()]
     found = [sheet for title, rows in sheets.items() for sheet in [_with_header(title, rows, profile)] if sheet]
     samples = _of_samples(found)
     if not samples:
