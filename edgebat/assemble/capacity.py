@@ -112,10 +112,9 @@ def _one(runs: Runs, start: int, time_s: Float64, voltage_v: Float64) -> _Counte
     if not discharging.any():
         return _Counted(charge, charge_s)
     first, last = int(runs.start[discharging][0]), int(runs.stop[discharging][-1])
-    within = (runs.start >= first) & (runs.stop <= last)
     lasts = time_s[runs.stop[discharging] - 1] - time_s[np.maximum(runs.start[discharging] - 1, 0)]
     lowest = float(voltage_v[first:last].min())
-    given = -float(runs.charge_ah[within].sum())
+    given = float(runs.before_ah[discharging][0] - runs.after_ah[discharging][-1])
     period = float(np.median(np.diff(time_s[max(first - 1, 0) : last + 1])))
     falls = float(voltage_v[max(last - 2, first)] - voltage_v[last - 1])
     return _Counted(

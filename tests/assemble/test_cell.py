@@ -96,6 +96,19 @@ def test_partial_discharges_and_those_with_a_gap_are_flagged_not_dropped() -> No
     assert "1 discharges with a gap in the samples" in findings(cell)
 
 
+def test_pauses_within_a_discharge_add_no_charge() -> None:
+    # A rest after every tenth sample of the discharges: what flows between two samples is counted once.
+    rows, flows = [], []
+    for row, current in enumerate(CELL.current_a):
+        pause = 9 * (current < -1.0 and row % 10 == 0)
+        rows += [row] * (1 + pause)
+        flows += [current] + [0.0] * pause
+    time, current = PERIOD_S * np.arange(len(rows)), np.array(flows)
+    cell = built(some(CELL, np.array(rows), time_s=time, current_a=current))
+    assert cell.measured.tolist() == [True] * 6
+    assert cell.table.discharge_ah == pytest.approx(built(CELL).table.discharge_ah, rel=1e-9)
+
+
 def test_many_short_gaps_of_a_discharge_are_one_long_one() -> None:
     # A logger that writes every two minutes in the middle of discharges at C/2: none of those gaps hides 2 %.
     time = np.cumsum(np.diff(CELL.time_s, prepend=0.0) * np.where(CELL.current_a < -1.0, 2.0, 1.0))
