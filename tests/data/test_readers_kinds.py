@@ -145,6 +145,26 @@ def test_temperatures_in_other_units(tmp_path, unit, values):
     assert records.temperature_degc == pytest.approx(TEST.temperature_degc, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("names", "factors", "role", "factor"),
+    [
+        (["t [s]", "U [V]", "I [2 mA]"], (1, 1, 500), "current", 0.002),
+        (["t [0.1 s]", "U [V]", "I [A]"], (10, 1, 1), "time", 0.1),
+        (["t [1/4 s]", "U [V]", "I [A]"], (4, 1, 1), "time", 0.25),
+        (["t / s", "U / 10mV", "I / A"], (1, 100, 1), "voltage", 0.01),
+    ],
+)
+def test_a_unit_with_a_number_is_asked(tmp_path, names, factors, role, factor):
+    path = write(tmp_path / "log.csv", names, *(np.asarray(c) * f for c, f in zip((T, V, A), factors, strict=True)))
+    name = names[["time", "voltage", "current"].index(role)]
+    with pytest.raises(AmbiguousFile, match=r"counts in .*: say its factor to [sVA], such as --set") as caught:
+        read_records(path)
+    assert f"--set '{role}={name}:" in str(caught.value)
+    (records,) = read_records(path, answers={role: f"{name}:{factor}"})
+    for found, true in ((records.time_s, T), (records.voltage_v, V), (records.current_a, A)):
+        assert found == pytest.approx(true, rel=1e-5, abs=1e-5)
+
+
 # -- text --------------------------------------------------------------------------------------------------------------
 
 
