@@ -106,11 +106,13 @@ def _one(runs: Runs, start: int, time_s: Float64, voltage_v: Float64) -> _Counte
     charging, discharging = runs.direction > 0, runs.direction < 0
     charge = float(runs.charge_ah[charging].sum())
     charge_s = float((time_s[runs.stop[charging] - 1] - time_s[runs.start[charging]]).sum())
-    # A discharge is what follows the last real charge; pulses of charge within it are part of it.
-    large = np.flatnonzero(charging & (runs.charge_ah >= REAL_CHARGE * runs.charge_ah.max(initial=0.0)))
-    discharging &= np.arange(discharging.size) > (large[-1] if large.size else -1)
     if not discharging.any():
         return _Counted(charge, charge_s)
+    # A discharge is what follows the last real charge; pulses of charge within it are part of it. What is charged after it,
+    # in pieces too small to begin a cycle, belongs to the next charge.
+    large = np.flatnonzero(charging & (runs.charge_ah >= REAL_CHARGE * runs.charge_ah.max(initial=0.0)))
+    large = large[large < np.flatnonzero(discharging)[-1]]
+    discharging &= np.arange(discharging.size) > (large[-1] if large.size else -1)
     first, last = int(runs.start[discharging][0]), int(runs.stop[discharging][-1])
     lasts = time_s[runs.stop[discharging] - 1] - time_s[np.maximum(runs.start[discharging] - 1, 0)]
     lowest = float(voltage_v[first:last].min())

@@ -41,8 +41,7 @@ class Runs:
     def some(self, first: int, stop: int) -> Runs:
         """The runs ``first:stop``."""
         rows = slice(first, stop)
-        columns = (self.start, self.stop, self.direction, self.before_ah, self.after_ah)
-        return Runs(*(column[rows] for column in columns))
+        return Runs(self.start[rows], self.stop[rows], self.direction[rows], self.before_ah[rows], self.after_ah[rows])
 
 
 def counted_ah(samples: Samples, wide: Bool) -> Float64:
@@ -72,20 +71,22 @@ def runs_of(current_a: Float64, counted: Float64, wide: Bool, nominal_ah: float,
 def device_cycles(runs: Runs, size: int, nominal_ah: float) -> Int64:
     """[size] cycle numbers from 1: a cycle is a charge of at least nominal / 20 after as much net discharge.
 
-    As in ``ChargeCounter``, whose charge may come in pieces; here a piece of a cycle's part counts.
-    A cycle starts where its charge does.
+    As in ``ChargeCounter``, and in pieces as there; but a cycle starts where its charge does.
     """
     part = nominal_ah / CYCLE_PART
-    discharged = 0.0
-    begins = []
-    flowed = np.diff(runs.after_ah, prepend=runs.before_ah[:1])
-    for start, direction, charge, flow in zip(
-        runs.start.tolist(), runs.direction.tolist(), runs.charge_ah.tolist(), flowed.tolist(), strict=True
-    ):
-        if direction > 0 and charge >= part and discharged >= part:
-            begins.append(start)
-            discharged = 0.0
-        discharged = max(discharged - flow, 0.0)
+    begins = list[int]()
+    charging, swing, begin = False, 0.0, -1
+    flows = np.diff(runs.before_ah, append=runs.after_ah[-1:])
+    for start, direction, flow in zip(runs.start.tolist(), runs.direction.tolist(), flows.tolist(), strict=True):
+        swing = max(swing + (flow if charging else -flow), 0.0)
+        if charging and direction > 0 and begin < 0:
+            begin = start
+        if swing == 0.0:
+            begin = -1
+        if swing >= part:
+            if charging:
+                begins.append(start if begin < 0 else begin)
+            charging, swing, begin = not charging, 0.0, -1
     cycle = np.zeros(size, dtype=np.int64)
     cycle[begins] = 1
     return np.cumsum(cycle) + 1

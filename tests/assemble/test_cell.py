@@ -109,6 +109,19 @@ def test_pauses_within_a_discharge_add_no_charge() -> None:
     assert cell.table.discharge_ah == pytest.approx(built(CELL).table.discharge_ah, rel=1e-9)
 
 
+@pytest.mark.parametrize("every", [4, 25])
+def test_a_charge_in_pieces_begins_a_cycle_and_costs_the_discharge_before_it_nothing(every: int) -> None:
+    # Pieces of a hundredth of the capacity, and of more than begins a cycle.
+    rows, flows = [], []
+    for row, current in enumerate(CELL.current_a):
+        pause = 9 * (current > 1.5 and row % every == 0)
+        rows += [row] * (1 + pause)
+        flows += [current] + [0.0] * pause
+    cell = built(some(CELL, np.array(rows), time_s=PERIOD_S * np.arange(len(rows)), current_a=np.array(flows)))
+    assert cell.measured.tolist() == [True] * 6
+    assert cell.table.discharge_ah == pytest.approx(built(CELL).table.discharge_ah, rel=1e-9)
+
+
 def test_many_short_gaps_of_a_discharge_are_one_long_one() -> None:
     # A logger that writes every two minutes in the middle of discharges at C/2: none of those gaps hides 2 %.
     time = np.cumsum(np.diff(CELL.time_s, prepend=0.0) * np.where(CELL.current_a < -1.0, 2.0, 1.0))
