@@ -148,6 +148,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, sep=None, engine="python", dtype=str, encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"--cells {path} is no UTF-8; save it as CSV in UTF-8") from None
     except (OSError, ValueError) as error:
         raise DataError(f"--cells {path} cannot be read as a table: {error}") from None
     table = table.rename(columns={name: ALIASES.get(name.strip(), name.strip()) for name in table.columns})

@@ -68,6 +68,12 @@ def test_a_table_names_cells_and_states_what_is_known(tmp_path: Path) -> None:
         naming.cell_of("c.csv", "", 1)
 
 
+def test_a_table_in_another_encoding_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_bytes("file,cell_id\na.csv,Zelle ä\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is no UTF-8; save it as CSV in UTF-8"):
+        Naming(AddSettings(cells=tmp_path / "cells.csv"))
+
+
 def test_what_one_row_of_a_table_states_of_a_cell_holds_in_all(tmp_path: Path) -> None:
     (tmp_path / "cells.csv").write_text("file,cell_id,nominal_ah,chemistry\na.csv,A,,\nb.csv,A,2.5,LFP\nc.csv,B,3,\n")
     naming = Naming(AddSettings(cells=tmp_path / "cells.csv"))

@@ -33,6 +33,8 @@ MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge
 """Roles with a unit."""
 STEP_KINDS = ("charge", "charge_cc", "charge_cv", "discharge", "rest", "other")
 SIGNS = ("positive_is_charge", "positive_is_discharge", "by_step", "unknown")
+DELIMITERS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+"""Words for what does not show, or shells take for their own."""
 DATE_ORDERS = ("dmy", "mdy", "ymd")
 
 
@@ -128,11 +130,15 @@ def _scalar(key: str, value: Any) -> Any:
     }.get(key)
     if allowed is not None and value not in allowed:
         raise DataError(f"{key}: {value!r}; allowed: {', '.join(filter(None, allowed))}")
+    if key == "delimiter" and len(str(value)) > 1 and value not in DELIMITERS:
+        raise DataError(f"{key}: {value!r}; allowed: one character, or {', '.join(DELIMITERS)}")
     try:
-        kind = {"header_row": int, "nominal_ah": float}.get(key, str)
-        return kind(value)
+        number: Any = {"header_row": int, "nominal_ah": float}.get(key, str)(value)
     except ValueError:
         raise DataError(f"{key}: {value!r} is no number") from None
+    if not isinstance(number, str) and not number >= 0:
+        raise DataError(f"{key}: {value!r}; it must not be below 0")
+    return number
 
 
 @cache

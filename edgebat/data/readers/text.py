@@ -23,7 +23,7 @@ from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.decimals import find_decimal
 from edgebat.data.readers.names import UNITS, roles_in, unit_key
 from edgebat.data.readers.nested import flatten, nested_headers
-from edgebat.data.readers.profiles import Profile
+from edgebat.data.readers.profiles import DELIMITERS, Profile
 from edgebat.data.readers.table import NO_VALUE, Column, Table, column_of, texts_to_column, to_number
 from edgebat.errors import DataError
 
@@ -32,7 +32,6 @@ SNIFFED_LINES = 400
 SNIFFED_BYTES = 1 << 19
 MAX_QUOTED = 500
 """Bytes of a line within which a quoted break is looked for."""
-DELIMITERS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 TABLE_DELIMITERS = (",", ";", "\t", "|")
 """Tried where nobody names one; a space only where they find nothing."""
 UNKNOWN = "cp1252"
