@@ -99,6 +99,20 @@ def test_a_workbook_with_dates_and_durations_as_such(tmp_path):
     assert abs((records.start - START).total_seconds()) < 1e-3
 
 
+def test_elapsed_times_that_are_shown_as_times_of_day_go_on_after_a_day(tmp_path):
+    import xlsxwriter
+
+    seconds = 3.0 * 86400.0 / TEST.time_s[-1] * TEST.time_s  # three days
+    with xlsxwriter.Workbook(tmp_path / "cell.xlsx") as book:
+        page, of_day = book.add_worksheet(), book.add_format({"num_format": "hh:mm:ss"})
+        page.write_row(0, 0, ["Time", "Voltage (V)", "Current (A)"])
+        for row, (at, *values) in enumerate(zip(seconds, TEST.voltage_v, TEST.current_a / 10.0, strict=True), 1):
+            page.write_number(row, 0, at / 86400.0, of_day)
+            page.write_row(row, 1, values)
+    (records,) = read_records(tmp_path / "cell.xlsx")
+    assert records.time_s == pytest.approx(seconds, abs=1e-2)
+
+
 def test_a_workbook_without_samples_asks(tmp_path):
     path = as_workbook(Sheet(["a", "b"], [["1", "2"]]), tmp_path / "cell.xlsx")
     with pytest.raises(

@@ -23,6 +23,8 @@ from edgebat.errors import DataError, require
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 MAGIC = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 HEADER_WITHIN = 300
+FIRST_YEAR = 1950
+"""No test is older."""
 SUMMARY = re.compile(r"stat|cycle|step|summary|info|global|report|log|test$", re.IGNORECASE)
 """Names of sheets with one row per cycle or step; read when no other sheet has samples, or one has their columns."""
 
@@ -141,7 +143,7 @@ def _table(path: Path, parts: Sequence[_Sheet], several: bool, profile: Profile)
 
 def _column(cells: Sequence[Any], decimal: str) -> Column:
     if not any(isinstance(cell, str) and cell for cell in cells):
-        if any(isinstance(cell, dt.date) for cell in cells):
+        if any(isinstance(cell, dt.date) for cell in cells) and not any(map(_is_elapsed, cells)):
             stamps = [cell if isinstance(cell, dt.date) else "NaT" for cell in cells]
             return Column(np.array(stamps, dtype="datetime64[us]"))
         if all(isinstance(cell, float | int | str) for cell in cells):
@@ -153,8 +155,17 @@ def _texts(row: Sequence[Any]) -> list[str]:
     return [_text(cell) for cell in row]
 
 
+def _is_elapsed(cell: Any) -> bool:
+    """Whether a cell is a time shown as one of a day, or what later days become then: dates in 1900."""
+    return isinstance(cell, dt.time) or (isinstance(cell, dt.date) and cell.year < FIRST_YEAR)
+
+
 def _text(cell: Any, decimal: str = ".") -> str:
     """A cell as text: durations as H:MM:SS, whole numbers without a point, others with the decimal mark of the texts."""
+    if isinstance(cell, dt.date) and _is_elapsed(cell):
+        day = dt.datetime.combine(cell, cell.time() if isinstance(cell, dt.datetime) else dt.time())
+        # Spreadsheets know a 29 February 1900.
+        cell = day - dt.datetime(1899, 12, 31 if day < dt.datetime(1900, 3, 1) else 30)
     if isinstance(cell, dt.timedelta):
         seconds = cell.total_seconds()
         return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{seconds % 60:09.6f}"
