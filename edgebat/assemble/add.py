@@ -16,13 +16,13 @@ from edgebat.assemble.naming import CellName, Naming, check_named
 from edgebat.assemble.provenance import CellNote, Provenance, SourceNote
 from edgebat.assemble.settings import AddSettings
 from edgebat.assemble.sources import Duplicate, Source, SourceStore, find_sources
-from edgebat.assemble.tables import write_cells
+from edgebat.assemble.tables import segment_file, write_cells
 from edgebat.data.readers.profiles import load_profile
 from edgebat.data.readers.records import AmbiguousFile, Records
 from edgebat.errors import DataError
 from edgebat.files import Json, sha256_bytes
 
-RULES = 2
+RULES = 3
 """To be raised when cells are built by other rules: those of earlier calls are then built again."""
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are done and how many there are."""
@@ -93,6 +93,7 @@ def add(
     read = _read_all(sources, store, settings, progress, result)
     cells = _gathered(read, naming)
     _check_moved(known, cells)
+    _check_files({*known.cells, *cells})
     _earlier_files(known, cells, read)
     for done, (label, gathered) in enumerate(sorted(cells.items())):
         progress(f"cell {label}", done, len(cells))
@@ -195,6 +196,22 @@ def _check_moved(known: Provenance, cells: dict[str, _Gathered]) -> None:
                 f"{note.name} is of {', '.join(sorted(before))} in this corpus and would now be of "
                 f"{', '.join(sorted(labels))}; its samples would be in two cells. Name it as before, or add all files to a "
                 "new corpus with another --out"
+            )
+
+
+def _check_files(labels: Collection[str]) -> None:
+    """Raises DataError for cells whose curves would lie in one file, those of one over those of the other."""
+    found: dict[str, str] = {}
+    for label in sorted(labels):
+        dataset, _, cell = label.partition("/")
+        name = segment_file(Path(), (dataset, cell)).name
+        # Some file systems do not tell small letters from capital ones.
+        other = found.setdefault(name.casefold(), label)
+        if other != label:
+            raise DataError(
+                f"the cells {other} and {label} would both have their curves in {name}, for which only letters from A to Z, "
+                "digits, points and hyphens count; give one of them another name with --cells or --name-pattern, or another "
+                "--dataset"
             )
 
 

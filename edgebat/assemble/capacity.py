@@ -47,9 +47,16 @@ class CycleTable:
 
 
 def count_cycles(
-    cycle: Int64, runs: Runs, time_s: Float64, voltage_v: Float64, temperature_degc: Float64, gap: Bool
+    cycle: Int64,
+    runs: Runs,
+    time_s: Float64,
+    voltage_v: Float64,
+    temperature_degc: Float64,
+    unseen_ah: Float64,
+    lost_ah: float,
 ) -> CycleTable:
-    """One row per cycle. ``cycle`` and the samples are [S]; ``gap`` marks samples before which charge flowed unseen."""
+    """One row per cycle. ``cycle`` and the samples are [S]; ``unseen_ah``: what may have flowed unseen before a sample, of
+    which a discharge may lack up to ``lost_ah``."""
     starts = np.concatenate(([0], np.flatnonzero(np.diff(cycle)) + 1)).astype(np.int64)
     stops = np.append(starts[1:], cycle.size).astype(np.int64)
     bounds = np.append(np.searchsorted(runs.start, starts), runs.start.size).tolist()
@@ -57,7 +64,7 @@ def count_cycles(
         _one(runs.some(bounds[i], bounds[i + 1]), start, time_s, voltage_v) for i, start in enumerate(starts.tolist())
     ]
     first, last = (np.array([row.discharge[i] for row in rows], dtype=np.int64) for i in (0, 1))
-    hidden = np.concatenate(([0], np.cumsum(gap)))
+    hidden = np.concatenate(([0.0], np.cumsum(unseen_ah)))
     known = np.isfinite(temperature_degc)
     total = np.add.reduceat(np.where(known, temperature_degc, 0.0), starts)
     number = np.add.reduceat(known.astype(np.float64), starts)
@@ -73,7 +80,7 @@ def count_cycles(
         lowest_v=np.array([row.lowest_v for row in rows]),
         reach_v=np.array([row.reach_v for row in rows]),
         sample_ah=np.array([row.sample_ah for row in rows]),
-        gap=hidden[last] > hidden[first],
+        gap=hidden[last] - hidden[first] > lost_ah,
         temperature_degc=np.where(number > 0, total / np.maximum(number, 1.0), np.nan),
         discharge=np.stack([first, last], axis=1),
     )
@@ -99,16 +106,17 @@ def _one(runs: Runs, start: int, time_s: Float64, voltage_v: Float64) -> _Counte
     charging, discharging = runs.direction > 0, runs.direction < 0
     charge = float(runs.charge_ah[charging].sum())
     charge_s = float((time_s[runs.stop[charging] - 1] - time_s[runs.start[charging]]).sum())
-    # A discharge is what follows the last real charge; pulses of charge within it are part of it.
-    large = np.flatnonzero(charging & (runs.charge_ah >= REAL_CHARGE * runs.charge_ah.max(initial=0.0)))
-    discharging &= np.arange(discharging.size) > (large[-1] if large.size else -1)
     if not discharging.any():
         return _Counted(charge, charge_s)
+    # A discharge is what follows the last real charge; pulses of charge within it are part of it. What is charged after it,
+    # in pieces too small to begin a cycle, belongs to the next charge.
+    large = np.flatnonzero(charging & (runs.charge_ah >= REAL_CHARGE * runs.charge_ah.max(initial=0.0)))
+    large = large[large < np.flatnonzero(discharging)[-1]]
+    discharging &= np.arange(discharging.size) > (large[-1] if large.size else -1)
     first, last = int(runs.start[discharging][0]), int(runs.stop[discharging][-1])
-    within = (runs.start >= first) & (runs.stop <= last)
     lasts = time_s[runs.stop[discharging] - 1] - time_s[np.maximum(runs.start[discharging] - 1, 0)]
     lowest = float(voltage_v[first:last].min())
-    given = -float(runs.charge_ah[within].sum())
+    given = float(runs.before_ah[discharging][0] - runs.after_ah[discharging][-1])
     period = float(np.median(np.diff(time_s[max(first - 1, 0) : last + 1])))
     falls = float(voltage_v[max(last - 2, first)] - voltage_v[last - 1])
     return _Counted(

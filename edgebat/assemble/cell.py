@@ -33,7 +33,7 @@ GAP_S = 60.0
 """A longer time between samples, also against what is usual, hides what the current did."""
 GAP_TIMES = 5.0
 LOST_CHARGE = 0.02
-"""A gap that may hide more than this part of nominal capacity makes a discharge unusable."""
+"""Gaps that together may hide more than this part of nominal capacity make a discharge unusable."""
 EARLY_CYCLES = 200
 """Discharge curves are kept of the first cycles, which is what tells of a cell's life."""
 QV_POINTS = 200
@@ -114,13 +114,14 @@ def build_cell(key: CellKey, pieces: Sequence[Piece], facts: dict[str, object], 
     samples, findings = join_pieces(name, pieces, settings.order)
     if fault := voltage_fault(samples.voltage_v):
         raise DataError(f"cell {name} ({samples.files[0]}): {fault}; state it: {VOLTAGE_REMEDY}")
-    wide, hidden = _gaps(samples, nominal)
+    wide, unseen = _gaps(samples, nominal)
     counted = counted_ah(samples, wide)
     runs = runs_of(samples.current_a, counted, wide, nominal)
     cycle, more = _numbered(samples, runs, nominal, settings.cycles)
     findings += more
     runs = runs_of(samples.current_a, counted, wide, nominal, np.flatnonzero(np.diff(cycle)) + 1)
-    table = count_cycles(cycle, runs, samples.time_s, samples.voltage_v, samples.temperature_degc, hidden)
+    lost = LOST_CHARGE * nominal
+    table = count_cycles(cycle, runs, samples.time_s, samples.voltage_v, samples.temperature_degc, unseen, lost)
     kinds = label_kinds(table)
     _check_units(name, table, kinds, nominal, samples, counted)
     findings += _flagged(table, kinds, nominal)
@@ -159,15 +160,16 @@ def _numbered(samples: Samples, runs: Runs, nominal: float, rule: str) -> tuple[
     return device, [found]
 
 
-def _gaps(samples: Samples, nominal: float) -> tuple[Bool, Bool]:
-    """[S] samples before which time passed unseen, and those before which much charge may have flowed meanwhile."""
+def _gaps(samples: Samples, nominal: float) -> tuple[Bool, Float64]:
+    """[S] samples before which time passed unseen, and the charge in Ah that may have flowed meanwhile; all of a capacity
+    where it is not known how much time passed."""
     step = np.diff(samples.time_s, prepend=samples.time_s[:1])
     wide = (step > max(GAP_S, GAP_TIMES * typical_step_s(samples.time_s))) | samples.blind
     before = np.concatenate((samples.current_a[:1], samples.current_a[:-1]))
     flow = np.maximum(np.abs(samples.current_a), np.abs(before))
-    hidden = wide & ((flow * step / SECONDS_PER_HOUR > LOST_CHARGE * nominal) | samples.blind)
-    moving = (np.abs(samples.current_a) > 0.02 * nominal) & (np.abs(before) > 0.02 * nominal)
-    return wide, hidden & moving
+    moving = np.minimum(np.abs(samples.current_a), np.abs(before)) > 0.02 * nominal
+    charge = np.where(samples.blind, nominal, flow * step / SECONDS_PER_HOUR)
+    return wide, np.where(wide & moving, charge, 0.0)
 
 
 def _check_units(

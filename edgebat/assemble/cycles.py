@@ -22,19 +22,26 @@ PAUSE_TIMES = 1.5
 class Runs:
     """Stretches of samples in which the current keeps its direction: [R] each, in order.
 
-    ``start``, ``stop``: samples ``start:stop``; ``direction``: 1 charging, -1 discharging, 0 at rest; ``charge_ah``: what
-    flows from the sample before a run to the one after it: the current is switched somewhere between two samples.
+    ``start``, ``stop``: samples ``start:stop``; ``direction``: 1 charging, -1 discharging, 0 at rest; ``before_ah``,
+    ``after_ah``: charge since the first sample, at the sample before a run and at the one after it: the current is switched
+    somewhere between two samples. What flows there is of both runs.
     """
 
     start: Int64
     stop: Int64
     direction: Int64
-    charge_ah: Float64
+    before_ah: Float64
+    after_ah: Float64
+
+    @property
+    def charge_ah(self) -> Float64:
+        """[R] of each run alone. Of neighbours it must not be added up: that counts twice what flows between them."""
+        return self.after_ah - self.before_ah
 
     def some(self, first: int, stop: int) -> Runs:
         """The runs ``first:stop``."""
         rows = slice(first, stop)
-        return Runs(self.start[rows], self.stop[rows], self.direction[rows], self.charge_ah[rows])
+        return Runs(self.start[rows], self.stop[rows], self.direction[rows], self.before_ah[rows], self.after_ah[rows])
 
 
 def counted_ah(samples: Samples, wide: Bool) -> Float64:
@@ -58,25 +65,28 @@ def runs_of(current_a: Float64, counted: Float64, wide: Bool, nominal_ah: float,
     before = np.where(wide[start], start, np.maximum(start - 1, 0))
     after = np.minimum(stop, direction.size - 1)
     after = np.where(wide[after], stop - 1, after)
-    return Runs(start, stop, direction[start], counted[after] - counted[before])
+    return Runs(start, stop, direction[start], counted[before], counted[after])
 
 
 def device_cycles(runs: Runs, size: int, nominal_ah: float) -> Int64:
     """[size] cycle numbers from 1: a cycle is a charge of at least nominal / 20 after as much net discharge.
 
-    As in ``ChargeCounter``, whose charge may come in pieces; here a piece of a cycle's part counts.
-    A cycle starts where its charge does.
+    As in ``ChargeCounter``, and in pieces as there; but a cycle starts where its charge does.
     """
     part = nominal_ah / CYCLE_PART
-    discharged = 0.0
-    begins = []
-    for start, direction, charge in zip(
-        runs.start.tolist(), runs.direction.tolist(), runs.charge_ah.tolist(), strict=True
-    ):
-        if direction > 0 and charge >= part and discharged >= part:
-            begins.append(start)
-            discharged = 0.0
-        discharged = max(discharged - charge, 0.0)
+    begins = list[int]()
+    charging, swing, begin = False, 0.0, -1
+    flows = np.diff(runs.before_ah, append=runs.after_ah[-1:])
+    for start, direction, flow in zip(runs.start.tolist(), runs.direction.tolist(), flows.tolist(), strict=True):
+        swing = max(swing + (flow if charging else -flow), 0.0)
+        if charging and direction > 0 and begin < 0:
+            begin = start
+        if swing == 0.0:
+            begin = -1
+        if swing >= part:
+            if charging:
+                begins.append(start if begin < 0 else begin)
+            charging, swing, begin = not charging, 0.0, -1
     cycle = np.zeros(size, dtype=np.int64)
     cycle[begins] = 1
     return np.cumsum(cycle) + 1

@@ -14,6 +14,7 @@ from edgebat.arrays import Array, Bool, Float64, Int64
 from edgebat.assemble.clocks import continued, typical_step_s
 from edgebat.assemble.findings import Finding, plural
 from edgebat.assemble.signs import charging_positive
+from edgebat.data.readers.clock import USUAL
 from edgebat.data.readers.records import Records
 from edgebat.errors import DataError
 
@@ -92,6 +93,7 @@ def join_pieces(cell: str, pieces: Sequence[Piece], order: str) -> tuple[Samples
     the cell were measured at the same time, or when a sign cannot be judged.
     """
     findings: list[Finding] = []
+    _check_dates(cell, pieces)
     parts = [_part(piece) for piece in pieces]
     for part in parts:
         findings += part.findings
@@ -122,6 +124,18 @@ def join_pieces(cell: str, pieces: Sequence[Piece], order: str) -> tuple[Samples
         begins.append(max(start, end))
         blind.append(not known)
     return _joined(placed, begins, blind), findings
+
+
+def _check_dates(cell: str, pieces: Sequence[Piece]) -> None:
+    """Raises DataError where one file's dates prove the other order of day and month than is assumed of another's."""
+    said = [(guess, p.name) for p in pieces for guess in p.records.guesses if guess.startswith("dates are ")]
+    for guess, name in said:
+        for other, proof in said:
+            if guess.endswith(USUAL) and not guess.startswith(other.removesuffix(USUAL)):
+                raise DataError(
+                    f"cell {cell}: {guess}, in {name}, but {other} in {proof}, so the order of the files cannot be told; "
+                    f"say --set date_order={other.removesuffix(USUAL)[-3:]}"
+                )
 
 
 def _part(piece: Piece) -> _Part:

@@ -148,6 +148,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, sep=None, engine="python", dtype=str, encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"--cells {path} is no UTF-8; save it as CSV in UTF-8") from None
     except (OSError, ValueError) as error:
         raise DataError(f"--cells {path} cannot be read as a table: {error}") from None
     table = table.rename(columns={name: ALIASES.get(name.strip(), name.strip()) for name in table.columns})
@@ -160,4 +162,20 @@ def _read_table(path: Path) -> pd.DataFrame:
                 table[name] = table[name].astype(float)
             except ValueError as error:
                 raise DataError(f"--cells {path}, column {name}: {error}") from None
-    return table.dropna(subset=["file", "cell_id"])
+    return _one_statement(path, table.dropna(subset=["file", "cell_id"]))
+
+
+def _one_statement(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with what one row of a cell states in all rows of that cell. Raises DataError where two differ."""
+    key = [name for name in ("dataset", "cell_id") if name in table.columns]
+    stated = [name for name in TABLE_COLUMNS if name in table.columns and name != "dataset"]
+    cells = table.groupby(key, dropna=False, sort=False)
+    for _, rows in cells:
+        for name in stated:
+            values = rows[name].dropna().unique()
+            if len(values) > 1:
+                raise DataError(
+                    f"--cells {path}, cell {rows['cell_id'].iloc[0]}: its rows state several values of {name} "
+                    f"({', '.join(map(str, values))}); state one, in one row or in all"
+                )
+    return table.assign(**{name: cells[name].transform("first") for name in stated})

@@ -59,6 +59,8 @@
 
 /* C leaves the shift of negative numbers to the compiler; all kernels round with it. */
 EDGEBAT_STATIC_ASSERT((-3 >> 1) == -2, right_shift_is_arithmetic);
+/* Products and shifts of small integers are made in int. */
+EDGEBAT_STATIC_ASSERT(sizeof(int) >= 4U, int_has_32_bits);
 
 #ifdef __cplusplus
 extern "C" {

@@ -149,6 +149,18 @@ def test_a_file_does_not_move_to_another_cell(tmp_path: Path, command: Command) 
     assert [cell for _, cell in read_corpus(out).keys] == ["cell_1", "cell_4"]
 
 
+def test_cells_whose_curves_would_lie_in_one_file_are_refused(tmp_path: Path, command: Command) -> None:
+    first, second = _log(tmp_path, "Zelle_ä.csv", range(1, 4)), _log(tmp_path, "Zelle_ö.csv", range(5, 8))
+    arguments = ("--out", tmp_path / "out", "--nominal-ah", "3.5", "--name-pattern", "{cell}")
+    assert command("data", "add", first, *arguments)[0] == 0
+    code, _, error = command("data", "add", second, *arguments)
+    assert (code, "the cells OWN/Zelle_ä and OWN/Zelle_ö would both have their curves in OWN-Zelle-.npz" in error) == (
+        2,
+        True,
+    ), error
+    assert [cell for _, cell in read_corpus(tmp_path / "out").keys] == ["Zelle_ä"]
+
+
 def test_a_channel_that_is_refused_does_not_cost_the_others_their_files(tmp_path: Path, command: Command) -> None:
     first, out = _log(tmp_path, "rig_1.csv", range(1, 4), channels=2), tmp_path / "out"
     arguments = ("--out", out, "--nominal-ah", "3.5", "--name-pattern", "{channel}")

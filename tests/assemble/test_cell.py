@@ -96,6 +96,47 @@ def test_partial_discharges_and_those_with_a_gap_are_flagged_not_dropped() -> No
     assert "1 discharges with a gap in the samples" in findings(cell)
 
 
+def test_pauses_within_a_discharge_add_no_charge() -> None:
+    # A rest after every tenth sample of the discharges: what flows between two samples is counted once.
+    rows, flows = [], []
+    for row, current in enumerate(CELL.current_a):
+        pause = 9 * (current < -1.0 and row % 10 == 0)
+        rows += [row] * (1 + pause)
+        flows += [current] + [0.0] * pause
+    time, current = PERIOD_S * np.arange(len(rows)), np.array(flows)
+    cell = built(some(CELL, np.array(rows), time_s=time, current_a=current))
+    assert cell.measured.tolist() == [True] * 6
+    assert cell.table.discharge_ah == pytest.approx(built(CELL).table.discharge_ah, rel=1e-9)
+
+
+@pytest.mark.parametrize("every", [4, 25])
+def test_a_charge_in_pieces_begins_a_cycle_and_costs_the_discharge_before_it_nothing(every: int) -> None:
+    # Pieces of a hundredth of the capacity, and of more than begins a cycle.
+    rows, flows = [], []
+    for row, current in enumerate(CELL.current_a):
+        pause = 9 * (current > 1.5 and row % every == 0)
+        rows += [row] * (1 + pause)
+        flows += [current] + [0.0] * pause
+    cell = built(some(CELL, np.array(rows), time_s=PERIOD_S * np.arange(len(rows)), current_a=np.array(flows)))
+    assert cell.measured.tolist() == [True] * 6
+    assert cell.table.discharge_ah == pytest.approx(built(CELL).table.discharge_ah, rel=1e-9)
+
+
+def test_many_short_gaps_of_a_discharge_are_one_long_one() -> None:
+    # A logger that writes every two minutes in the middle of discharges at C/2: none of those gaps hides 2 %.
+    time = np.cumsum(np.diff(CELL.time_s, prepend=0.0) * np.where(CELL.current_a < -1.0, 2.0, 1.0))
+    current = np.where(CELL.current_a < -1.0, CELL.current_a / 2.0, CELL.current_a)
+    keep = np.ones(time.size, dtype=bool)
+    for number in range(1, 7):
+        some_of = np.flatnonzero((CELL.cycle == number) & (current < -1.0))[30:90]
+        keep[some_of] = np.arange(some_of.size) % 3 == 0
+    cell = built(some(replace(CELL, time_s=time, current_a=current), np.flatnonzero(keep)))
+    given = -np.minimum(current, 0.0)
+    true_ah = np.trapezoid(np.where(CELL.cycle == 1, given, 0.0), time) / 3600.0
+    assert cell.table.discharge_ah[0] < 0.7 * true_ah
+    assert cell.kinds.tolist() == ["gap"] * 6
+
+
 def test_a_pause_of_the_logger_inside_a_charge_ends_the_curve_there() -> None:
     inside = np.flatnonzero((CELL.cycle == 2) & (CELL.current_a > 1.0) & (CELL.voltage_v > 3.65))[0]
     time = CELL.time_s.copy()

@@ -41,6 +41,14 @@ def test_without_clocks_the_order_is_asked_for_and_never_assumed() -> None:
     assert joined(*numbered[::-1])[0].files == ("z.csv", "a.csv")
 
 
+def test_dates_that_one_file_assumes_and_another_one_disproves_do_not_order_files() -> None:
+    usual = replace(FIRST, guesses=("layout arbin", "dates are mdy, as is usual for the layout"))
+    proved = replace(SECOND, guesses=("layout arbin", "dates are dmy"))
+    with pytest.raises(DataError, match=r"mdy, as .* in z.csv, but dates are dmy in a.csv.*--set date_order=dmy"):
+        joined(usual, proved)
+    assert joined(usual, replace(proved, guesses=("dates are mdy",)))[0].files == ("z.csv", "a.csv")
+
+
 def test_a_file_with_the_same_samples_is_dropped_whatever_it_is_called() -> None:
     again = replace(FIRST, path=FIRST.path.with_name("copy.xlsx"), layout="other", time_s=FIRST.time_s + 0.001)
     samples, findings = joined(FIRST, again, SECOND)

@@ -68,11 +68,25 @@ def test_a_table_names_cells_and_states_what_is_known(tmp_path: Path) -> None:
         naming.cell_of("c.csv", "", 1)
 
 
+def test_a_table_in_another_encoding_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_bytes("file,cell_id\na.csv,Zelle ä\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is no UTF-8; save it as CSV in UTF-8"):
+        Naming(AddSettings(cells=tmp_path / "cells.csv"))
+
+
+def test_what_one_row_of_a_table_states_of_a_cell_holds_in_all(tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").write_text("file,cell_id,nominal_ah,chemistry\na.csv,A,,\nb.csv,A,2.5,LFP\nc.csv,B,3,\n")
+    naming = Naming(AddSettings(cells=tmp_path / "cells.csv"))
+    assert naming.cell_of("a.csv", "", 1).facts == {"nominal_capacity_ah": 2.5, "chemistry": "LFP"}
+    assert naming.cell_of("c.csv", "", 1).facts == {"nominal_capacity_ah": 3.0}
+
+
 @pytest.mark.parametrize(
     ("text", "refused"),
     [
         ("name,cell_id\na,b\n", r"lacks \['file'\]"),
         ("file,cell_id,nominal_ah\na.csv,A,two\n", "nominal_capacity_ah"),
+        ("file,cell_id,nominal_ah\na.csv,A,3.5\nb.csv,A,3.0\n", r"cell A: its rows state several .* \(3.5, 3.0\)"),
         ("file,cell_id\na*,A\n*.csv,B\n", r"is listed for the cells \['A', 'B'\]"),
     ],
 )

@@ -145,6 +145,26 @@ def test_temperatures_in_other_units(tmp_path, unit, values):
     assert records.temperature_degc == pytest.approx(TEST.temperature_degc, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("names", "factors", "role", "factor"),
+    [
+        (["t [s]", "U [V]", "I [2 mA]"], (1, 1, 500), "current", 0.002),
+        (["t [0.1 s]", "U [V]", "I [A]"], (10, 1, 1), "time", 0.1),
+        (["t [1/4 s]", "U [V]", "I [A]"], (4, 1, 1), "time", 0.25),
+        (["t / s", "U / 10mV", "I / A"], (1, 100, 1), "voltage", 0.01),
+    ],
+)
+def test_a_unit_with_a_number_is_asked(tmp_path, names, factors, role, factor):
+    path = write(tmp_path / "log.csv", names, *(np.asarray(c) * f for c, f in zip((T, V, A), factors, strict=True)))
+    name = names[["time", "voltage", "current"].index(role)]
+    with pytest.raises(AmbiguousFile, match=r"counts in .*: say its factor to [sVA], such as --set") as caught:
+        read_records(path)
+    assert f"--set '{role}={name}:" in str(caught.value)
+    (records,) = read_records(path, answers={role: f"{name}:{factor}"})
+    for found, true in ((records.time_s, T), (records.voltage_v, V), (records.current_a, A)):
+        assert found == pytest.approx(true, rel=1e-5, abs=1e-5)
+
+
 # -- text --------------------------------------------------------------------------------------------------------------
 
 
@@ -162,6 +182,18 @@ def test_thousands_are_told_from_decimals(tmp_path):
     )
     with pytest.raises(AmbiguousFile, match=r"numbers such as 3,512 may be 3.512 or 3512; say --set decimal"):
         read_records(path)
+
+
+def test_points_that_group_are_no_decimals(tmp_path):
+    # 1.750 mA are 1750 mA beside 3,652 V, and 3.652 V stand beside 1,750 mA as well.
+    german = [f"{round(i * 1e3):,}".replace(",", ".") for i in A]
+    rows = ([int(s) for s in T], [f"{v:.3f}".replace(".", ",") for v in V], german)
+    path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [mA]"], *rows, delimiter=";")
+    with pytest.raises(AmbiguousFile, match=r"some numbers have a decimal comma and some a point; say --set decimal=,"):
+        read_records(path)
+    (records,) = read_records(path, answers={"decimal": ","})
+    assert records.voltage_v == pytest.approx(V, abs=1e-3)
+    assert records.current_a == pytest.approx(A, abs=1e-3)
 
 
 def test_texts_among_numbers_are_noted_and_their_rows_left_out(tmp_path):
@@ -229,6 +261,15 @@ def test_names_in_other_languages(tmp_path, names, encoding):
     assert records.current_a == pytest.approx(A, abs=1e-6)
     assert np.array_equal(records.cycle, TEST.cycle)
     assert [kind.split("_")[0] for kind in records.step_kind] == TEST.kind.tolist()
+
+
+def test_an_encoding_that_is_not_known_is_asked(tmp_path):
+    path = write(tmp_path / "log.csv", ["時間(s)", "電圧(V)", "電流(A)"], T, V, A)
+    path.write_bytes(path.read_text("utf-8").encode("shift_jis"))
+    with pytest.raises(AmbiguousFile, match=r"no UTF-8; if letters look wrong, .*--set encoding=shift_jis"):
+        read_records(path)
+    (records,) = read_records(path, answers={"encoding": "shift_jis"})
+    assert records.voltage_v == pytest.approx(V)
 
 
 def test_other_marks_of_thousands_and_minus(tmp_path):

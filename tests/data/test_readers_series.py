@@ -31,6 +31,7 @@ def test_cycle_numbers_that_are_none_are_not_used(tmp_path, cycle, note):
     ("change", "remark"),
     [
         (lambda n, charging: np.where(n > 3, n - 3, n), "the cycle number starts anew 1 times: counted on"),
+        (lambda n, charging: np.where(n > 3, n - 4, n - 1), "the cycle number starts anew 1 times: counted on"),
         (lambda n, charging: np.ones(n.size, dtype=int), "the file's cycle number stays the same"),
         (lambda n, charging: n + charging, "the file's cycle number changes within charges"),
     ],

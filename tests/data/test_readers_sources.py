@@ -53,6 +53,30 @@ def test_sheets_that_begin_anew_are_channels(tmp_path):
         read_records(tmp_path / "cell.xlsx", answers={"sheet": "third"})
 
 
+def test_sheets_of_samples_that_are_named_like_summaries_are_all_read(tmp_path):
+    first, second = halves(LAYOUTS["arbin"](TEST))
+    statistics = Sheet(["Cycle_Index", "Test_Time(s)", "Current(A)", "Voltage(V)"], [["1", "9", "0", "3.1"]])
+    path = as_workbook(first, tmp_path / "cell.xlsx", "Cycles 1", Statistics=statistics, **{"Cycles 2": second})
+    (records,) = read_records(path)
+    check(records)
+
+
+def test_numbers_keep_their_point_beside_texts_with_a_comma(tmp_path):
+    import xlsxwriter
+
+    amps = np.round(TEST.current_a / 4.0, 3)  # 0.875 A
+    with xlsxwriter.Workbook(tmp_path / "cell.xlsx") as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, ["t [s]", "U [V]", "I [A]"])
+        for row, values in enumerate(zip(TEST.time_s, TEST.voltage_v, amps, strict=True), 1):
+            as_texts = [f"{value:.4f}".replace(".", ",") for value in values]
+            page.write_row(row, 0, as_texts if row % 10 == 0 else values)
+    (records,) = read_records(tmp_path / "cell.xlsx")
+    assert records.time_s == pytest.approx(TEST.time_s)
+    assert records.voltage_v == pytest.approx(TEST.voltage_v)
+    assert records.current_a == pytest.approx(amps)
+
+
 def test_a_workbook_with_dates_and_durations_as_such(tmp_path):
     import datetime as dt
 
@@ -73,6 +97,20 @@ def test_a_workbook_with_dates_and_durations_as_such(tmp_path):
     (records,) = read_records(path)
     assert records.time_s == pytest.approx(TEST.time_s, abs=1e-3)
     assert abs((records.start - START).total_seconds()) < 1e-3
+
+
+def test_elapsed_times_that_are_shown_as_times_of_day_go_on_after_a_day(tmp_path):
+    import xlsxwriter
+
+    seconds = 3.0 * 86400.0 / TEST.time_s[-1] * TEST.time_s  # three days
+    with xlsxwriter.Workbook(tmp_path / "cell.xlsx") as book:
+        page, of_day = book.add_worksheet(), book.add_format({"num_format": "hh:mm:ss"})
+        page.write_row(0, 0, ["Time", "Voltage (V)", "Current (A)"])
+        for row, (at, *values) in enumerate(zip(seconds, TEST.voltage_v, TEST.current_a / 10.0, strict=True), 1):
+            page.write_number(row, 0, at / 86400.0, of_day)
+            page.write_row(row, 1, values)
+    (records,) = read_records(tmp_path / "cell.xlsx")
+    assert records.time_s == pytest.approx(seconds, abs=1e-2)
 
 
 def test_a_workbook_without_samples_asks(tmp_path):
@@ -122,6 +160,13 @@ def test_neware_nested(tmp_path, merged, kind):
     assert np.array_equal(records.step, TEST.step)
     assert [kind.split("_")[0] for kind in records.step_kind] == TEST.kind.tolist()
     assert records.start == START
+
+
+def test_every_nested_sheet_is_a_channel(tmp_path):
+    other = replace(TEST, voltage_v=np.round(TEST.voltage_v - 0.1, 4))
+    found = read_records(as_workbook(nested(TEST, False), tmp_path / "n.xlsx", second=nested(other, False)))
+    assert [records.channel for records in found] == ["record", "second"]
+    assert found[1].voltage_v == pytest.approx(other.voltage_v)
 
 
 # -- binary files ------------------------------------------------------------------------------------------------------
@@ -183,6 +228,10 @@ def test_mat_of_vectors(tmp_path, inside):
     (records,) = read_records(tmp_path / "cell.mat")
     assert records.voltage_v == pytest.approx(TEST.voltage_v)
     assert np.array_equal(records.cycle, TEST.cycle)
+    savemat(tmp_path / "cell.mat", {"A1": vectors, "A2": {**vectors, "voltage_v": TEST.voltage_v - 0.1}})
+    first, second = read_records(tmp_path / "cell.mat")
+    assert (first.channel, second.channel) == ("A1", "A2")
+    assert second.voltage_v == pytest.approx(TEST.voltage_v - 0.1)
     savemat(tmp_path / "cell.mat", {"impedance": np.zeros(4)})
     with pytest.raises(DataError, match="holds impedance; needed are vectors for time, voltage and current"):
         read_records(tmp_path / "cell.mat")
@@ -270,6 +319,9 @@ def test_a_users_own_profile(tmp_path):
         ("step_kinds:\n  a: sleeping\n", r"\['sleeping'\]; columns are .* step kinds"),
         ("sign: up\n", "sign: 'up'; allowed: positive_is_charge"),
         ("header_row: third\n", "header_row: 'third' is no number"),
+        ("header_row: -3\n", "header_row: -3; it must not be below 0"),
+        ("nominal_ah: -2\n", "nominal_ah: -2; it must not be below 0"),
+        ("delimiter: tabs\n", "delimiter: 'tabs'; allowed: one character, or tab, space, comma, semicolon"),
         ("- a\n- b\n", "holds no profile"),
         ("a: [\n", "is no YAML"),
     ],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgebat.data.readers import AmbiguousFile, read_records
 from edgebat.data.readers.clock import from_numbers, to_durations, to_wall_clock
-from tests.data.layouts import START
+from tests.data.layouts import LAYOUTS, START
 from tests.data.test_readers_kinds import TEST, A, T, V, stamps, write
+from tests.data.traps import TRAPS
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,19 @@ def test_day_or_month_first_is_asked_when_nothing_tells(tmp_path):
     assert read_records(path)[0].start == start.replace(hour=22)
 
 
+def test_what_dates_prove_goes_before_what_is_usual_for_a_layout(tmp_path):
+    start = dt.datetime(2024, 4, 3, 22, 0)  # the fourth of April follows the third, as no month follows another
+    names = ["Data_Point", "Test_Time(s)", "Date_Time", "Cycle_Index", "Step_Index", "Current(A)", "Voltage(V)"]
+    columns = (range(T.size), T, stamps("%d/%m/%Y %H:%M:%S", start=start), TEST.cycle, TEST.step, A, V)
+    path = write(tmp_path / "log.csv", names, *columns)
+    (records,) = read_records(path)
+    assert (records.layout, records.start) == ("arbin", start)
+    assert read_records(path, answers={"date_order": "mdy"})[0].start == dt.datetime(2024, 3, 4, 22, 0)
+    (records,) = read_records(write(path, names, *(column[:30] for column in columns)))
+    assert records.start == dt.datetime(2024, 3, 4, 22, 0)
+    assert "dates are mdy, as is usual for the layout" in records.guesses
+
+
 @pytest.mark.parametrize("form", ["%H:%M:%S", "%I:%M:%S %p", "%I:%M:%S%p"])
 @pytest.mark.parametrize("with_date", [False, True])
 def test_times_of_day_across_midnight(tmp_path, form, with_date):
@@ -89,6 +104,32 @@ def test_a_time_whose_digits_are_gone_is_refused(tmp_path):
     path = write(tmp_path / "log.csv", ["t [s]", "U [V]", "I [A]"], [f"{1.7432e9 + s:.4E}" for s in T], V, A)
     with pytest.raises(AmbiguousFile, match="digits were rounded away; export the time with all of them"):
         read_records(path)
+
+
+def test_times_in_no_known_form_are_shown(tmp_path):
+    texts = [f"{int(s) // 86400}:{int(s) // 3600 % 24:02d}:{int(s) // 60 % 60:02d}:{int(s) % 60:02d}" for s in T]
+    with pytest.raises(AmbiguousFile, match="the time '0:00:00:00' is in no form that is known; export it as a number"):
+        read_records(write(tmp_path / "log.csv", ["time", "U [V]", "I [A]"], texts, V, A))
+
+
+def test_seconds_of_a_day_are_no_serial_days(tmp_path):
+    path = write(tmp_path / "log.csv", ["time", "U [V]", "I [A]"], 30_000.0 + T, V, A)
+    (records,) = read_records(path, answers={"nominal_ah": "3.5"})
+    assert records.time_s == pytest.approx(T)
+
+
+@pytest.mark.parametrize("layout", ["biologic", "maccor"])
+def test_a_later_part_of_a_test_begins_later_than_the_test(tmp_path, layout):
+    at = T.size // 2
+    later = replace(TEST, **{name: values[at:] for name, values in vars(TEST).items()})
+    sheet = LAYOUTS[layout](later)
+    if layout == "maccor":  # without the clock of each sample
+        clock = sheet.names.index("DPt Time")
+        sheet = replace(sheet, names=sheet.names[:clock] + sheet.names[clock + 1 :],
+                        rows=[row[:clock] + row[clock + 1 :] for row in sheet.rows])  # fmt: skip
+    (records,) = read_records(TRAPS["plain"](sheet, tmp_path / "part2.txt"))
+    assert records.start == START + dt.timedelta(seconds=float(T[at]))
+    assert records.time_s == pytest.approx(T[at:] - T[at])
 
 
 def test_an_elapsed_time_that_starts_anew_gives_way_to_the_wall_clock(tmp_path):

@@ -137,12 +137,12 @@ TRAPS: dict[str, Callable[[Sheet, Path], Path]] = {
 }
 
 
-def as_workbook(sheet: Sheet, path: Path, **more: Sheet) -> Path:
+def as_workbook(sheet: Sheet, path: Path, first: str = "record", **more: Sheet) -> Path:
     """The sheet in an .xlsx, numbers as numbers; further sheets by name."""
     import xlsxwriter
 
     with xlsxwriter.Workbook(path) as book:
-        for title, part in {"record": sheet, **more}.items():
+        for title, part in {first: sheet, **more}.items():
             page = book.add_worksheet(title)
             lines = [[cell] for cell in part.preamble] + [part.names] + part.rows
             for at, row in enumerate(lines):

@@ -99,5 +99,6 @@ def cycles_of(records: Records, current_a: Float64) -> tuple[Int64, tuple[str, .
     if not falls.any():
         return cycle, ()
     offsets = np.zeros(cycle.size, dtype=np.int64)
-    offsets[1:][falls] = cycle[:-1][falls]
+    # One that is counted from 0 is not the last one again.
+    offsets[1:][falls] = cycle[:-1][falls] + np.maximum(1 - cycle[1:][falls], 0)
     return cycle + np.cumsum(offsets), (f"the cycle number starts anew {int(falls.sum())} times: counted on",)

@@ -12,10 +12,13 @@ import numpy as np
 from edgebat.arrays import Float64
 from edgebat.data.readers.ambiguous import AmbiguousFile
 from edgebat.data.readers.clock import to_wall_clock
-from edgebat.data.readers.names import BASE, UNITS, candidates, to_si, unit_key
+from edgebat.data.readers.names import BASE, UNITS, candidates, scaled_unit, to_si, unit_key
 from edgebat.data.readers.profiles import HALVES, MEASURED, PARTS, ROLES, Profile
 from edgebat.data.readers.table import Column, Table, column_texts, finite_numbers, to_number
 from edgebat.errors import DataError
+
+MUST = ("time", "voltage", "current", *HALVES, "step_time")
+"""Roles whose unit has to be known."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,14 @@ class Chosen:
                 raise DataError(f"{role}_unit={text}: allowed are {', '.join(UNITS[role])}")
             return Unit(key, True)
         index, named = self.roles.get(role, (-1, ""))
+        if scaled := scaled_unit(self.table.names[index], role) if index >= 0 else "":
+            if role not in MUST:
+                return Unit("")
+            raise AmbiguousFile(
+                self.path,
+                f"column {self.table.names[index]!r} counts in {scaled}: say its factor to {BASE[role]}, such as "
+                f"--set '{role}={self.table.names[index]}:0.01'",
+            )
         below = unit_key(self.table.units[index]) if 0 <= index < len(self.table.units) else ""
         behind = unit_key(self.loaded[index].unit) if index in self.loaded else ""
         known = [UNITS[role].get(key) for key in (named, below, behind) if key in UNITS[role]]
@@ -129,7 +140,7 @@ class Chosen:
     def stated_start(self) -> datetime | None:
         """The start that a line above the header states."""
         for key in self.profile.facts.get("start", ()):
-            clock = to_wall_clock([self.table.facts.get(key, "")], self.profile.date_order)
+            clock = to_wall_clock([self.table.facts.get(key, "")], self.profile.dates)
             if clock is not None and not clock.question and not np.isnat(clock.stamps[0]):
                 stamp: datetime = clock.stamps[0].item()
                 return stamp

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,21 @@ _MONTHS = {name: number for number, names in enumerate(
 ) for name in names.split()}  # fmt: skip
 EPOCHS = ((1e8, 4e9, 1.0, "seconds since 1970"), (1e11, 4e12, 1e-3, "milliseconds since 1970"),
           (1e14, 4e15, 1e-6, "microseconds since 1970"), (1e17, 4e18, 1e-9, "nanoseconds since 1970"))  # fmt: skip
+
+USUAL = ", as is usual for the layout"
+"""What is said of an order of day and month that nothing in the file proves."""
+MOST_DAYS = 3653.0
+"""No test lasts longer: numbers further apart are no serial days, but perhaps seconds from 30000 to 60000."""
+
+
+class DateOrder(NamedTuple):
+    """ "dmy", "mdy", "ymd" or "", and whether the user says so (a layout only says what is usual)."""
+
+    order: str = ""
+    stated: bool = False
+
+
+NO_ORDER = DateOrder()
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,8 @@ def from_numbers(values: Float64) -> WallClock | None:
     if low >= 19700101000000 and high < 21000101000000:
         texts = [f"{int(value)}" if np.isfinite(value) else "" for value in values.tolist()]
         return to_wall_clock([f"{t[:4]}-{t[4:6]}-{t[6:8]} {t[8:10]}:{t[10:12]}:{t[12:14]}" if t else "" for t in texts])
+    if high - low > MOST_DAYS:
+        return None
     if low > 25569 and high < 80000:
         return _of_seconds((values - 25569.0) * 86400.0, "days since 1899-12-30, as spreadsheets count")
     if low > 719529 and high < 770000:
@@ -95,10 +113,10 @@ def _of_seconds(seconds: Float64, words: str) -> WallClock:
     return WallClock(stamps, np.asarray(seconds, dtype=np.float64), f"times are {words}")
 
 
-def to_wall_clock(texts: Sequence[str], order: str = "") -> WallClock | None:
+def to_wall_clock(texts: Sequence[str], order: DateOrder = NO_ORDER) -> WallClock | None:
     """Of dates with times; None when most texts are none.
 
-    order: "dmy" or "mdy" for 03/04/2024 where the dates themselves do not decide.
+    order: of 03/04/2024; what dates themselves prove goes before what is usual for a layout.
     """
     matched = [_STAMP.match(text) for text in texts]
     found = sum(match is not None for match in matched)
@@ -127,15 +145,19 @@ def to_wall_clock(texts: Sequence[str], order: str = "") -> WallClock | None:
             offset[at] = (1 if zone[0] == "+" else -1) * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60)
     good = np.array([match is not None for match in matched]) & (parts > -99).all(axis=1)
     separator = "." if "." in (next(m for m in matched if m).group(0).split(":")[0]) else "/"
-    chosen, question = _order(parts[good], micro[good], named, order, separator)
+    chosen, question = _order(parts[good], named, order.order if order.stated else "", separator)
+    usual = USUAL if question and order.order else ""
+    if usual:
+        chosen, question = order.order, ""
     stamps = np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[us]")
     dates = _dates(parts[good], chosen)
     stamps[good] = dates.astype("datetime64[us]") + micro[good].astype("timedelta64[us]")
-    guess = "" if named or chosen == "ymd" else f"dates are {chosen}"
+    either = bool((parts[good][:, 0] == parts[good][:, 1]).all())
+    guess = "" if named or either or chosen == "ymd" else f"dates are {chosen}{usual}"
     return WallClock(stamps, seconds_of(stamps) - offset, guess, question)
 
 
-def _order(parts: Int64, micro: Int64, named: bool, given: str, separator: str) -> tuple[str, str]:
+def _order(parts: Int64, named: bool, given: str, separator: str) -> tuple[str, str]:
     """The order of day, month and year, and a question where it cannot be told."""
     if named:
         return ("mdy" if (parts[:, 0] < 0).any() else "dmy"), ""

@@ -64,9 +64,7 @@ def _clock(path: Path, column: Column, profile: Profile) -> tuple[Float64, np.nd
     elif column.values.dtype.kind == "f":
         clock = from_numbers(column.values) or from_stamps(np.full(column.values.shape, "NaT", dtype="datetime64[us]"))
     else:
-        clock = to_wall_clock(column_texts(column), profile.date_order) or from_stamps(
-            np.array([], dtype="datetime64[us]")
-        )
+        clock = to_wall_clock(column_texts(column), profile.dates) or from_stamps(np.array([], dtype="datetime64[us]"))
     if not np.isfinite(clock.seconds).any():
         raise DataError(f"{path.name}: the time cannot be read as dates and times")
     if clock.question:

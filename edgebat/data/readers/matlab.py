@@ -41,19 +41,22 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     steps = content.get("data", {}).get("step") if isinstance(content.get("data"), dict) else None
     if steps is not None:
         return [_steps(path, np.atleast_1d(steps))]
-    groups = [content, *(value for value in content.values() if isinstance(value, dict))]
-    found = [
-        vectors
-        for group in groups
+    groups = {path.stem: content, **{name: value for name, value in content.items() if isinstance(value, dict)}}
+    found = {
+        name: vectors
+        for name, group in groups.items()
         for vectors in [_vectors(group)]
         if {"voltage", "current"} <= roles_in(list(vectors))
-    ]
+    }
     if not found:
         raise DataError(
             f"{path.name} holds {', '.join(content) or 'nothing'}; needed are vectors for time, voltage and current, "
             "alone or in a struct, or NASA's struct of cycles"
         )
-    return [Table(tuple(vectors), Arrays(list(vectors.values()))) for vectors in found[:1]]
+    return [
+        Table(tuple(vectors), Arrays(list(vectors.values())), channel=name if len(found) > 1 else "")
+        for name, vectors in found.items()
+    ]
 
 
 def _is_nasa(value: Mapping[str, Any]) -> bool:

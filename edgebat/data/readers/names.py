@@ -76,6 +76,7 @@ def to_si(role: str, unit: str) -> tuple[float, float]:
 
 _BRACKET = re.compile(r"^(.*?)\s*[(\[{]([^()\[\]{}]*)[)\]}]\s*((?:_\d+)?)\s*$")
 _MARKED = re.compile(r"^(.*\S)\s*(?:/|#|,|\bin\b)\s*([^\s/#,]+(?: C)?)$")
+_NUMBER_FIRST = re.compile(r"[^a-zA-Z]*\d.*[a-zA-Z]")
 _LAST_WORD = re.compile(r"^(.*?[a-zA-Z0-9])[_ .\-]([^_ .\-]+)$")
 _CAMEL = re.compile(r"^(.*[a-z0-9])(mV|Mv|V|Volts|mA|Ma|A|Amps|mAh|Ah|Ms|Sec|S|Seconds|Minutes|Hours|C)$")
 
@@ -121,6 +122,12 @@ def matches(name: str, synonyms: Sequence[str], role: str) -> tuple[int, str] | 
 def unit_of(name: str, role: str) -> str:
     """The unit a name states for a role; "" for none."""
     return next((unit for _, unit, _ in _splits(name) if unit in UNITS.get(role, {}) or unit == "hms"), "")
+
+
+def scaled_unit(name: str, role: str) -> str:
+    """The unit a name states with a number before it, "10 mA" of "Current (10 mA)"; "" for none."""
+    found = (match[2].strip() for match in (_BRACKET.match(name.strip()), _MARKED.match(name.strip())) if match)
+    return next((text for text in found if _NUMBER_FIRST.match(text) and unit_key(text) in UNITS.get(role, {})), "")
 
 
 def synonyms_of(profile: Profile, role: str) -> tuple[str, ...]:

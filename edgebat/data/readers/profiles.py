@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edgebat.data.readers.clock import DateOrder
 from edgebat.errors import DataError, require
 
 FOLDER = Path(__file__).parents[1] / "profiles"
@@ -32,6 +33,8 @@ MEASURED = ("time", "voltage", "current", "temperature", "charge_ah", "discharge
 """Roles with a unit."""
 STEP_KINDS = ("charge", "charge_cc", "charge_cv", "discharge", "rest", "other")
 SIGNS = ("positive_is_charge", "positive_is_discharge", "by_step", "unknown")
+DELIMITERS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+"""Words for what does not show, or shells take for their own."""
 DATE_ORDERS = ("dmy", "mdy", "ymd")
 
 
@@ -72,9 +75,14 @@ class Profile:
     nominal_ah: float = 0.0
     """Nominal capacity in Ah, where it helps to tell a unit."""
     stated: Mapping[str, str] = field(default_factory=dict)
-    """Role -> unit or "*factor" that holds whatever the name says, and the sign; from ``--set`` and ``--map`` only."""
+    """Role -> unit or "*factor" that holds whatever the name says; sign, date_order: from ``--set`` and ``--map`` only."""
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """"start" and "nominal_ah" -> keys of the lines above the header that state them, in lower case."""
+
+    @property
+    def dates(self) -> DateOrder:
+        """The order of day and month, and whether the user states it."""
+        return DateOrder(self.date_order, "date_order" in self.stated)
 
     def answered(self, answers: Mapping[str, str]) -> Profile:
         """This profile with keys overridden: a field, a role (its column, as ``name`` or ``name:factor``) or role_unit.
@@ -93,7 +101,7 @@ class Profile:
                 stated[role] = value
             elif key in names and not str(names[key]).startswith(("Mapping", "tuple")):
                 fields[key] = _scalar(key, value)
-                stated |= {key: value} if key == "sign" else {}
+                stated |= {key: value} if key in ("sign", "date_order") else {}
             else:
                 allowed = sorted({*ROLE_KEYS, *(f"{r}_unit" for r in MEASURED), *_SCALARS} - {"name", "about"})
                 raise DataError(f"--set {key}={value}: there is no such key; allowed: {', '.join(allowed)}")
@@ -122,11 +130,15 @@ def _scalar(key: str, value: Any) -> Any:
     }.get(key)
     if allowed is not None and value not in allowed:
         raise DataError(f"{key}: {value!r}; allowed: {', '.join(filter(None, allowed))}")
+    if key == "delimiter" and len(str(value)) > 1 and value not in DELIMITERS:
+        raise DataError(f"{key}: {value!r}; allowed: one character, or {', '.join(DELIMITERS)}")
     try:
-        kind = {"header_row": int, "nominal_ah": float}.get(key, str)
-        return kind(value)
+        number: Any = {"header_row": int, "nominal_ah": float}.get(key, str)(value)
     except ValueError:
         raise DataError(f"{key}: {value!r} is no number") from None
+    if not isinstance(number, str) and not number >= 0:
+        raise DataError(f"{key}: {value!r}; it must not be below 0")
+    return number
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +149,7 @@ def _times(chosen: Chosen, rows: slice = slice(None)) -> Times:
     if by_step:
         columns["time"] = chosen.columns("step_time")["step_time"]
     part = {role: dataclasses.replace(column, values=column.values[rows]) for role, column in columns.items()}
-    times = times_of(part, unit.name, unit.by_user, chosen.profile.date_order, by_step)
+    times = times_of(part, unit.name, unit.by_user, chosen.profile.dates, by_step)
     if by_step:
         continue_steps(times, chosen.numbers("step")[rows] if "step" in chosen.roles else None)
     return times
@@ -201,7 +201,7 @@ def _series(chosen: Chosen) -> list[Records]:
         channel=chosen.table.channel,
         layout=chosen.profile.name,
         time_s=time_s - time_s[0],
-        start=_start(series.times, good, chosen),
+        start=_start(series.times, good, chosen, float(time_s[0])),
         voltage_v=voltage,
         current_a=current,
         sign=sign,
@@ -309,12 +309,14 @@ def _note_dropped(good: Bool, notes: list[str], path: Path) -> None:
         notes.append(f"{dropped} rows without a time, a voltage or a current, first row {int(np.argmin(good)) + 1}")
 
 
-def _start(times: Times, good: Bool, chosen: Chosen) -> datetime | None:
-    """Wall clock of the first good sample, or what a line above the header states (then of the test's begin)."""
+def _start(times: Times, good: Bool, chosen: Chosen, first_s: float) -> datetime | None:
+    """Wall clock of the first good sample, by a line above the header if need be: that is the test's begin, and ``first_s``
+    of the test have passed by then."""
     if times.wall is not None:
         stamp = times.wall.stamps[good][0]
         return None if np.isnat(stamp) else stamp.astype("datetime64[us]").item()
-    return chosen.stated_start()
+    start = chosen.stated_start()
+    return start and start + timedelta(seconds=first_s)
 
 
 def _is_level(values: Float64) -> bool:

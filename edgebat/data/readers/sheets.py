@@ -5,25 +5,28 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgebat.data.readers.ambiguous import AmbiguousFile
+from edgebat.data.readers.decimals import find_decimal
 from edgebat.data.readers.names import candidates, layout_of, roles_in
 from edgebat.data.readers.nested import flatten, nested_headers
 from edgebat.data.readers.profiles import Profile
 from edgebat.data.readers.table import Arrays, Column, Table, texts_to_column
-from edgebat.data.readers.text import MAX_BYTES, completed, facts_of, find_decimal, units_row
+from edgebat.data.readers.text import MAX_BYTES, SNIFFED_LINES, completed, facts_of, units_row
 from edgebat.errors import DataError, require
 
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 MAGIC = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 HEADER_WITHIN = 300
+FIRST_YEAR = 1950
+"""No test is older."""
 SUMMARY = re.compile(r"stat|cycle|step|summary|info|global|report|log|test$", re.IGNORECASE)
-"""Names of sheets with one row per cycle or step; they are read only when no other sheet has samples."""
+"""Names of sheets with one row per cycle or step; read when no other sheet has samples, or one has their columns."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,26 @@ def tables(path: Path, profile: Profile) -> list[Table]:
     except Exception as error:
         # A damaged workbook can raise nearly anything; the reader promises one error type.
         raise DataError(f"{path.name} cannot be read as a spreadsheet: {type(error).__name__}: {error}") from None
-    nested = [rows for rows in sheets.values() if nested_headers([_texts(row) for row in rows[:4]])]
+    nested = {title: rows for title, rows in sheets.items() if nested_headers([_texts(row) for row in rows[:4]])}
     if nested:
-        return [flatten([_texts(row) for row in nested[0]])]
+        flat = {title: flatten([_texts(row) for row in rows]) for title, rows in nested.items()}
+        return [replace(table, channel=title if len(flat) > 1 else "") for title, table in flat.items()]
     found = [sheet for title, rows in sheets.items() for sheet in [_with_header(title, rows, profile)] if sheet]
-    samples = [sheet for sheet in found if not SUMMARY.search(sheet.title)] or found[:1]
+    samples = _of_samples(found)
     if not samples:
         raise AmbiguousFile(
             path, f"no sheet of {', '.join(sheets)} has columns for voltage and current; say --set sheet=NAME --set "
             "header_row=N --set voltage=NAME --set current=NAME"
         )  # fmt: skip
     return _joined(path, samples, profile)
+
+
+def _of_samples(sheets: Sequence[_Sheet]) -> list[_Sheet]:
+    """The sheets with samples: those not named like a summary, else the longest one, and all with columns of one of them."""
+    named = [sheet for sheet in sheets if not SUMMARY.search(sheet.title)]
+    sure = named or sorted(sheets, key=lambda sheet: len(sheet.rows))[-1:]
+    columns = {sheet.names for sheet in sure}
+    return [sheet for sheet in sheets if sheet.names in columns]
 
 
 def _with_header(title: str, rows: list[list[Any]], profile: Profile) -> _Sheet | None:
@@ -117,8 +129,9 @@ def _table(path: Path, parts: Sequence[_Sheet], several: bool, profile: Profile)
     first = parts[0]
     width = len(first.names)
     rows = [row[:width] + [""] * (width - len(row)) for part in parts for row in part.rows[part.last + 1 :]]
-    texts = [[cell for cell in row if isinstance(cell, str)] for row in rows[:200]]
-    decimal = profile.decimal or find_decimal(texts, path)
+    # A workbook has a decimal mark in texts alone, and few numbers are texts.
+    texts = [found for row in rows for found in [[cell for cell in row if isinstance(cell, str) and cell]] if found]
+    decimal = profile.decimal or find_decimal(texts[:SNIFFED_LINES], path)
     columns = [_column(cells, decimal) for cells in zip(*rows, strict=True)]
     title = f"{first.title} and its continuations" if len(parts) > 1 else first.title
     guesses = (f"sheet {title!r}",) if len(parts) > 1 or several else ()
@@ -130,23 +143,32 @@ def _table(path: Path, parts: Sequence[_Sheet], several: bool, profile: Profile)
 
 def _column(cells: Sequence[Any], decimal: str) -> Column:
     if not any(isinstance(cell, str) and cell for cell in cells):
-        if any(isinstance(cell, dt.date) for cell in cells):
+        if any(isinstance(cell, dt.date) for cell in cells) and not any(map(_is_elapsed, cells)):
             stamps = [cell if isinstance(cell, dt.date) else "NaT" for cell in cells]
             return Column(np.array(stamps, dtype="datetime64[us]"))
         if all(isinstance(cell, float | int | str) for cell in cells):
             return Column(np.array([np.nan if cell == "" else cell for cell in cells], dtype=np.float64))
-    return texts_to_column(_texts(cells), decimal)
+    return texts_to_column([_text(cell, decimal) for cell in cells], decimal)
 
 
 def _texts(row: Sequence[Any]) -> list[str]:
     return [_text(cell) for cell in row]
 
 
-def _text(cell: Any) -> str:
-    """A cell as text: durations as H:MM:SS, whole numbers without a point."""
+def _is_elapsed(cell: Any) -> bool:
+    """Whether a cell is a time shown as one of a day, or what later days become then: dates in 1900."""
+    return isinstance(cell, dt.time) or (isinstance(cell, dt.date) and cell.year < FIRST_YEAR)
+
+
+def _text(cell: Any, decimal: str = ".") -> str:
+    """A cell as text: durations as H:MM:SS, whole numbers without a point, others with the decimal mark of the texts."""
+    if isinstance(cell, dt.date) and _is_elapsed(cell):
+        day = dt.datetime.combine(cell, cell.time() if isinstance(cell, dt.datetime) else dt.time())
+        # Spreadsheets know a 29 February 1900.
+        cell = day - dt.datetime(1899, 12, 31 if day < dt.datetime(1900, 3, 1) else 30)
     if isinstance(cell, dt.timedelta):
         seconds = cell.total_seconds()
         return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{seconds % 60:09.6f}"
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    return str(cell).replace(".", decimal) if isinstance(cell, float) else str(cell).strip()

@@ -83,10 +83,12 @@ def column_of(values: Array) -> Column:
 
 def texts_to_column(texts: list[str], decimal: str = ".") -> Column:
     """Numbers where at least half of the values that are there are numbers; text otherwise."""
-    try:
-        return Column(np.array(texts, dtype=np.float64))
-    except ValueError:
-        pass
+    # NumPy knows points alone: with a decimal comma they group thousands.
+    if decimal == "." or not any("." in text for text in texts):
+        try:
+            return Column(np.array(texts, dtype=np.float64))
+        except ValueError:
+            pass
     values = np.full(len(texts), np.nan)
     present = text = 0
     example = ""

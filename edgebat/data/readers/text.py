@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from edgebat.data.readers.ambiguous import AmbiguousFile
+from edgebat.data.readers.decimals import find_decimal
 from edgebat.data.readers.names import UNITS, roles_in, unit_key
 from edgebat.data.readers.nested import flatten, nested_headers
-from edgebat.data.readers.profiles import Profile
+from edgebat.data.readers.profiles import DELIMITERS, Profile
 from edgebat.data.readers.table import NO_VALUE, Column, Table, column_of, texts_to_column, to_number
 from edgebat.errors import DataError
 
@@ -31,9 +32,10 @@ SNIFFED_LINES = 400
 SNIFFED_BYTES = 1 << 19
 MAX_QUOTED = 500
 """Bytes of a line within which a quoted break is looked for."""
-DELIMITERS = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 TABLE_DELIMITERS = (",", ";", "\t", "|")
 """Tried where nobody names one; a space only where they find nothing."""
+UNKNOWN = "cp1252"
+"""Taken for what is neither UTF-8 nor Chinese."""
 CHINESE = ("电压", "电流", "循环", "工步")
 """Voltage, current, cycle, step: words by which a Chinese export is known."""
 MAX_RAGGED = 0.02
@@ -71,7 +73,13 @@ def read_text(path: Path, profile: Profile, named: tuple[str, ...] = ()) -> Tabl
     if first.startswith(("{", "[{", "<html", "<table", "<?xml", "<!doctype")):
         kind = "JSON" if first[0] in "{[" else "HTML or XML"
         raise DataError(f"{path.name} is {kind}, which is not read; export it as CSV or as a spreadsheet (.xlsx)")
-    delimiter, header = find_header(lines, profile, named, path)
+    try:
+        delimiter, header = find_header(lines, profile, named, path)
+    except AmbiguousFile as error:
+        if encoding != UNKNOWN:
+            raise
+        hint = "the text is no UTF-8; if letters look wrong, say its encoding: --set encoding=shift_jis, cp1251, ..."
+        raise AmbiguousFile(path, *error.questions, hint) from None
     rows = [split_line(line, delimiter) for line in lines]
     guesses = [] if encoding == "utf-8" else [f"encoding {encoding}"]
     if nested_headers(rows):
@@ -143,7 +151,7 @@ def _decode(data: bytes, path: Path, profile: Profile) -> tuple[bytes, str]:
         if encoding:
             raise DataError(f"{path.name} is no text in the encoding {encoding}: {error}") from None
         chinese = any(word in data[:SNIFFED_BYTES].decode("gb18030", "ignore") for word in CHINESE)
-        encoding = "gb18030" if chinese else "cp1252"
+        encoding = "gb18030" if chinese else UNKNOWN
         text = data.decode(encoding, errors="replace")
     if "\0" in text:
         raise DataError(f"{path.name} is no text file; export it from the cycler's program as text or spreadsheet")
@@ -250,34 +258,6 @@ def _match_width(names: list[str], sample: list[list[str]], delimiter: str, path
             "Export it with semicolons or tabs, or with texts in quotes, or say --set delimiter=... --set header_row=..."
         )
     return names
-
-
-_MARKED = re.compile(r"([+-]?[\d.,]*[.,][\d.,]*(?:[eE][+-]?\d+)?)(?:\s*°?[A-Za-z]{1,3})?")
-
-
-def find_decimal(sample: Sequence[Sequence[str]], path: Path) -> str:
-    """ "." or ",", by the values that can be read in one sense only. Raises AmbiguousFile."""
-    comma = point = either = 0
-    for text in (match[1] for row in sample for text in row if (match := _MARKED.fullmatch(text))):
-        if "," in text and "." in text:
-            comma += text.rindex(",") > text.rindex(".")
-            point += text.rindex(".") > text.rindex(",")
-        elif text.count(",") == 1:
-            grouped = re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text)
-            comma, either = comma + (not grouped), either + bool(grouped)
-        else:
-            grouped = re.fullmatch(r"[+-]?\d{1,3}(\.\d{3}){2,}", text)  # 1.234.567; dates are 13.03.2024
-            comma, point = comma + bool(grouped), point + (text.count(".") == 1 or "," in text)
-    if comma and point:
-        raise AmbiguousFile(
-            path, "some numbers have a decimal comma and some a point; say --set decimal=, or --set decimal=."
-        )
-    if either and not comma and not point:
-        raise AmbiguousFile(
-            path,
-            "numbers such as 3,512 may be 3.512 or 3512; say --set decimal=, or --set decimal=. (then the comma groups)",
-        )
-    return "," if comma else "."
 
 
 def _without_cut_line(body: bytes, delimiter: str, width: int, notes: list[str]) -> bytes:

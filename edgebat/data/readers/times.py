@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.arrays import Float64
-from edgebat.data.readers.clock import WallClock, from_numbers, from_stamps, to_durations, to_wall_clock
+from edgebat.data.readers.clock import DateOrder, WallClock, from_numbers, from_stamps, to_durations, to_wall_clock
 from edgebat.data.readers.names import UNITS
 from edgebat.data.readers.plausible import Swings, ratio_to_unit, time_question
 from edgebat.data.readers.table import Column, column_texts
@@ -32,9 +32,11 @@ class Times:
     wall: WallClock | None = None
     guess: str = ""
     question: str = ""
+    unread: str = ""
+    """A text of a column of times that is in no known form."""
 
 
-def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str, by_step: bool = False) -> Times:
+def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: DateOrder, by_step: bool = False) -> Times:
     """Sort the columns of roles "time", "datetime", "date" and "clock" by what is in them.
 
     unit: of numbers in "time". order: of day and month, see ``to_wall_clock``. by_step: durations are of steps, not of days.
@@ -65,10 +67,11 @@ def times_of(columns: Mapping[str, Column], unit: str, by_user: bool, order: str
                 _take_durations(found, durations, of_day=not by_step)
             elif found.wall is None:
                 found.wall = to_wall_clock(texts, order)
+                found.unread = "" if found.wall else next(filter(str.strip, texts), "")
     return found
 
 
-def _date_and_clock(dates: Column, clocks: Column, order: str) -> WallClock | None:
+def _date_and_clock(dates: Column, clocks: Column, order: DateOrder) -> WallClock | None:
     """The two halves of a wall clock joined; None where the columns are something else."""
     day = from_stamps(dates.values) if dates.values.dtype.kind == "M" else to_wall_clock(column_texts(dates), order)
     of_day = to_durations(column_texts(clocks)) if clocks.values.dtype.kind == "U" else None
@@ -132,6 +135,9 @@ def seconds_of(
     wall, elapsed = times.wall, times.elapsed
     guesses = tuple(filter(None, (times.guess, wall.guess if wall else "")))
     if elapsed is None:
+        if wall is None and times.unread:
+            words = "export it as a number with its unit in the name, as h:mm:ss, or as date and time"
+            return Seconds(np.zeros(0), question=f"the time {times.unread!r} is in no form that is known; {words}")
         if wall is None:
             return Seconds(np.zeros(0), question="no column is the time by its name; say --set time=NAME")
         return _checked(Seconds(wall.seconds, guesses), swings)

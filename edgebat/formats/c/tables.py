@@ -20,6 +20,7 @@ Fields = dict[str, str | int]  # of a C structure: initializers by name
 COUNTS = {
     "columns4", "columns4_x", "columns4_h", "blocks", "outputs", "units", "positions", "step", "pool", "stride",
     "left", "rows", "width", "taps", "tap", "dilation", "row", "size", "kernel", "a_row", "b_row",
+    "length", "out",
 }  # fmt: skip
 
 

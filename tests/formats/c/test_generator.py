@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +14,14 @@ import edgebat
 from edgebat.errors import GraphError, ModelFileError
 from edgebat.formats.c.memory import Buffer, allocate
 from edgebat.formats.c.requant import lower_requant
+from edgebat.formats.c.tables import COUNTS, structure
 from edgebat.formats.c.write import MODES, write_c
 from edgebat.graph import Requant
 from edgebat.runtime import Engine
 from tests.c_host import Kernels, c_compiler, call, load
 from tests.formats_graphs import FAMILIES, GraphMaker, random_cnn, random_inputs, random_lstm, random_mlp
+
+INCLUDE = Path(edgebat.__file__).parents[1] / "firmware_stubs" / "include"
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +119,33 @@ def test_another_library_version_is_a_compile_error(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0
     assert "export the model again" in done.stderr
+
+
+def test_a_compiler_whose_int_has_16_bits_is_refused(tmp_path):
+    pytest.importorskip("ziglang")
+    program = tmp_path / "main.c"
+    program.write_text('#include "edgebat_nn.h"\n')
+    command = [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-target",
+        "avr-freestanding-none",
+        "-fsyntax-only",
+        f"-I{INCLUDE}",
+    ]
+    done = subprocess.run([*command, program], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "int_has_32_bits" in done.stderr
+
+
+def test_every_count_of_16_bits_is_checked_before_it_is_written():
+    headers = [INCLUDE / "edgebat_nn.h", *(INCLUDE.parent / "src").glob("*.h"), *(INCLUDE.parent / "exact").glob("*.h")]
+    fields = {name for header in headers for name in re.findall(r"uint16_t (\w+);", header.read_text("utf-8"))}
+    assert {"positions", "length"} <= fields <= COUNTS
+    with pytest.raises(ModelFileError, match="layer: length is 70000; C allows 65535"):
+        structure("edgebat_exact_pool_t", "layer", {"length": 70000}, 32)
 
 
 def requant(**changes):
