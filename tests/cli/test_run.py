@@ -20,6 +20,7 @@ from edgebat.data.synthetic import make_fleet
 from edgebat.graph import load_graph
 from edgebat.paths import teachers_dir
 from edgebat.tasks.health.windows import HealthWindows
+from tests.corpus_of_fleet import write_corpus
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -404,25 +405,7 @@ def test_a_recipe_says_why_its_models_get_nothing_for_a_bms(
 @pytest.fixture(scope="module")
 def corpus(folder: Path) -> Path:
     """The cells of the run as a corpus folder."""
-    import numpy as np
-
-    from edgebat.data.synthetic import make_fleet
-
-    fleet = make_fleet(3, 16, 120)
-    place = folder / "corpus"
-    (place / "segments").mkdir(parents=True)
-    fleet.cells.to_csv(place / "cells.csv", index=False)
-    pd.DataFrame(fleet.cycles).to_parquet(place / "capacity.parquet")
-    assert fleet.charge is not None
-    np.savez(
-        place / "segments" / "curves.npz",
-        dataset=fleet.charge.dataset.astype(str),
-        cell_id=fleet.charge.cell_id.astype(str),
-        cycle=fleet.charge.cycle,
-        voltage=fleet.charge.voltage_v,
-        dq_ah=fleet.charge.dq_ah,
-    )
-    return place
+    return write_corpus(make_fleet(3, 16, 120), folder / "corpus")
 
 
 @pytest.mark.usefixtures("quick_learners")
