@@ -76,8 +76,8 @@ def choose_window(fleet: Fleet) -> Choice:
         return Choice(window, (
             f"Window {_volts(window)}: the one, of those that nearly all charges cover, in which cells take most charge "
             f"({window.taken:.1%} of nominal).",
-            f"Windows are not compared by their error on held-out cells: {plural(len(known), 'cell')} to learn from and tune "
-            f"on, {FEWEST} are needed.",
+            f"Windows are not compared by their error on held-out cells: {plural(len(known), 'cell')} to learn from and "
+            f"tune on, {FEWEST} are needed.",
         ))  # fmt: skip
     cells = _Cells(tuple(fleet.keys[n] for n in known), tuple(fleet.conditions[n] for n in known))
     folds = min(FOLDS, len(known))
@@ -89,8 +89,8 @@ def choose_window(fleet: Fleet) -> Choice:
     widest = max(ranked, key=lambda pair: _worth(pair[0]))
     shown = (*ranked[:SHOWN], *([widest] if widest not in ranked[:SHOWN] else []))
     return Choice(ranked[0][0], (
-        f"Window {_volts(ranked[0][0])}: of the {len(ranked)} that enough charges cover, the one with the least error of SOH "
-        f"on held-out cells (RMSE of a ridge, {folds} folds of {len(known)} training and validation cells, through "
+        f"Window {_volts(ranked[0][0])}: of the {len(ranked)} that enough charges cover, the one with the least error of "
+        f"SOH on held-out cells (RMSE of a ridge, {folds} folds of {len(known)} training and validation cells, through "
         f"{DEVICE_MV:g} mV of noise, on charges that cover all of them):",
         *(
             f"  {_volts(w)}: {rmse:.2f} points; covered by {w.covered:.0%} of the charges, {w.least_covered:.0%} of "
