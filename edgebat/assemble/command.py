@@ -14,8 +14,8 @@ import numpy as np
 from edgebat.assemble.add import Added, Progress, add, settings_for, silent
 from edgebat.assemble.cell import BuiltCell
 from edgebat.assemble.check import check_corpus
-from edgebat.assemble.coverage import proposed_window
 from edgebat.assemble.report import some_of, write_report
+from edgebat.assemble.window_choice import choose_window
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import DataError, require
 from edgebat.files import Json
@@ -81,7 +81,7 @@ def counted_together(guesses: Mapping[str, Sequence[str]]) -> dict[str, list[str
 
 def _next(corpus: Path) -> list[str]:
     try:
-        window = proposed_window(read_corpus(corpus))
+        window = choose_window(read_corpus(corpus)).window
     except DataError as error:
         return [f"no voltage window to propose: {error}"]
     return [

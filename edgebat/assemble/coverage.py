@@ -1,4 +1,4 @@
-"""Which voltage windows the charges of a corpus cover, and which one to propose."""
+"""Which voltage windows the charges of a corpus cover, and how well."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebat.data.fleet import Fleet
-from edgebat.errors import DataError
 from edgebat.tasks.health.increments import increments_from_curve
 from edgebat.tasks.health.spec import HealthSpec
 
 WIDTH_V = 0.1
 STEP_V = 0.05
-NEARLY = 0.95
-"""Windows that cover at least this part of what the best covers are as good; among them the one that takes most charge."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +48,3 @@ def windows_of(fleet: Fleet) -> list[Window]:
             covered = float(np.concatenate(parts).mean())
             found.append(Window(start, spec.window_end_v, least, covered, float(charge.mean())))
     return found
-
-
-def proposed_window(fleet: Fleet) -> Window:
-    """Of the windows that nearly all charges of all cells cover, the one in which they take most charge.
-
-    Raises DataError when no charge covers any window.
-    """
-    found = windows_of(fleet)
-    if not found:
-        raise DataError(
-            f"{fleet.source}: no charge covers a window of {WIDTH_V:g} V at constant current; the task health needs some"
-        )
-    worth = [(w.least_covered + w.covered) / 2.0 for w in found]
-    good = [w for w, value in zip(found, worth, strict=True) if value >= NEARLY * max(worth)]
-    return max(good, key=lambda w: w.taken)

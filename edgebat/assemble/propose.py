@@ -12,12 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from edgebat.assemble.coverage import proposed_window
 from edgebat.assemble.findings import plural
+from edgebat.assemble.window_choice import (
+    DEVICE_MV,
+    SEED,
+    TEST,
+    VAL,
+    choose_window,
+    proposed_gap,
+    proposed_split,
+    tells_rate,
+)
 from edgebat.data.corpus import read_corpus
 from edgebat.data.fleet import Fleet
 from edgebat.data.qv import life_cells
-from edgebat.data.splits import MIN_GROUP, Split, split_windows
+from edgebat.data.splits import MIN_GROUP, Split
 from edgebat.errors import DataError
 from edgebat.interval import needed_cells
 from edgebat.paths import shipped
@@ -26,12 +35,9 @@ from edgebat.tasks.forecast.windows import ForecastSpec, capacity_histories
 from edgebat.tasks.life.windows import LifeSpec, life_windows
 from edgebat.tasks.windows import Windows
 
-TEST, VAL, SEED = 0.25, 0.15, 1
 SHORTEST_HORIZON, HORIZON = 10, 50
-SAME_RATE = 1.1
-"""Rates that differ by less are one: the gate of a model takes them for one another."""
-NOISE, DEVICE_MV = 0.3, 0.5
-"""Deviations of an increment that students learn through, chosen where this noise of a device's voltage moves increments by
+NOISE = 0.3
+"""Deviations of an increment that students learn through, chosen where the noise of a device's voltage moves increments by
 half of their deviation (docs/trust.md, A ready student with both)."""
 COVERAGE, FOLDS = 0.9, 5
 SHORTEST_AHEAD, LONGEST_AHEAD = 16, 96
@@ -134,19 +140,17 @@ def _split(corpus: Path, fleet: Fleet, task_text: str) -> tuple[AnyTask, Windows
             f"{len(loaded.windows.cells)} of {len(fleet.keys)} cells give windows for {of.name}, at least {MIN_GROUP} are "
             f"needed; left out: {loaded.windows.left_out}"
         )
-    split = split_windows(loaded.windows, by="condition", test=TEST, val=VAL, seed=SEED)
-    return of, loaded.windows, split
+    return of, loaded.windows, proposed_split(loaded.windows)
 
 
 def _health(fleet: Fleet, corpus: Path) -> Proposal:
-    window = proposed_window(fleet)
+    choice = choose_window(fleet)
+    window = choice.window
     histories = [h for h in fleet.histories() if h.charge_cycle.size]
     # Not the shortest cell: one that broke off early must not make the horizon of all others short.
     most_have = np.quantile([h.cycle[-1] - h.cycle[0] for h in histories], 0.25)
     horizon = int(np.clip(most_have // 3, SHORTEST_HORIZON, HORIZON))
-    gap = max(
-        4, int(np.median([np.median(np.diff(h.charge_cycle)) for h in histories if h.charge_cycle.size > 1] or [1]))
-    )
+    gap = proposed_gap(histories)
     chemistries = Counter(fleet.cells["chemistry"])
     task_lines = [
         "task:",
@@ -180,8 +184,7 @@ distill:
 {interval}
 quantize: {{qat_epochs: 3}}"""
     why = (
-        f"Window {window.start_v:.2f}-{window.end_v:.2f} V: the one, of those that nearly all charges cover, in which "
-        f"cells take most charge ({window.taken:.1%} of nominal).",
+        *choice.why,
         f"Chemistry: {', '.join(f'{name} ({count})' for name, count in chemistries.most_common())}.",
         why_rate,
         why_noise,
@@ -201,7 +204,7 @@ def _rate(learnt: Windows) -> tuple[list[str], str]:
             f"No charge_rate: {silent} of {plural(len(stated), 'training cell')} state no single current (charge_protocol "
             "of cells.csv, such as CC 0.5C to 4.2 V); charges at other rates than theirs are not refused."
         )
-    if rates[-1] < rates[0] * SAME_RATE:
+    if not tells_rate(learnt):
         return [], (
             f"No charge_rate: all training cells charge at {names}, which tells nothing; charges at other rates are refused."
         )

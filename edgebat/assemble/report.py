@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from edgebat import __version__
-from edgebat.assemble.coverage import Window, proposed_window, windows_of
+from edgebat.assemble.coverage import Window, windows_of
 from edgebat.assemble.findings import KINDS, Finding
 from edgebat.assemble.provenance import Provenance
+from edgebat.assemble.window_choice import choose_window
 from edgebat.cells import CellHistory
 from edgebat.data.corpus import read_corpus
 from edgebat.errors import require
@@ -29,7 +30,7 @@ def write_report(corpus: Path) -> Path:
     fleet, known = read_corpus(corpus), Provenance.read(corpus)
     safe = jinja2.utils.markupsafe.Markup
     windows = windows_of(fleet)
-    proposed = proposed_window(fleet) if windows else None
+    proposed = choose_window(fleet).window if windows else None
     quality = dict(zip(fleet.keys, fleet.cells["quality"], strict=True))
     cells = [_cell(history, quality[history.key], known, safe) for history in fleet.histories()]
     rows: list[dict[str, Any]] = [

@@ -114,16 +114,17 @@ def test_students_learn_through_the_noise_of_a_device_where_it_is_large(
 
 @pytest.mark.skipif(CORPUS is None, reason="EDGEBAT_CORPUS does not name a corpus folder")
 @pytest.mark.parametrize(
-    ("datasets", "rate", "interval", "why"),
+    ("datasets", "rate", "interval", "noise", "why"),
     [
-        (("TJU_NCA", "TJU_NCM"), True, True, "training cells charge at 0.25C, 0.5C, 1C"),
-        (("LSD",), False, True, "No charge_rate: 38 of 38 training cells state no single current"),
-        (("CALCE",), False, False, "No charge_rate: all training cells charge at 0.5C"),
+        (("TJU_NCA", "TJU_NCM"), True, True, 0.3, "training cells charge at 0.25C, 0.5C, 1C"),
+        (("LSD",), False, True, None, "No charge_rate: 38 of 38 training cells state no single current"),
+        (("CALCE",), False, False, None, "No charge_rate: all training cells charge at 0.5C"),
     ],
     ids=["Tongji", "LSD", "CALCE"],
 )
-def test_measured_cells(datasets: tuple[str, ...], rate: bool, interval: bool, why: str) -> None:
+def test_measured_cells(datasets: tuple[str, ...], rate: bool, interval: bool, noise: float | None, why: str) -> None:
     found, said = proposed(Path(str(CORPUS)), *datasets)
     assert (found["task"].get("charge_rate", False), "interval" in found) == (rate, interval)
-    assert found["distill"]["fit"]["noise"] == 0.3
+    # Noise moves increments in the windows of LSD and CALCE by less than 0.3 of their deviation.
+    assert found["distill"]["fit"].get("noise") == noise
     assert why in said

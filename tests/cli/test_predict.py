@@ -19,13 +19,16 @@ from edgebat.tasks.health import HealthSpec, HealthWindows
 Command = Callable[..., tuple[int, str, str]]
 
 
-def write_cycler_file(path: Path, header: list[str], cycles: int, increment: float, scale: float = 1.0) -> None:
-    """Charges of a 2 Ah cell whose voltage rises so that each quarter of 3.6 ... 3.7 V takes ``increment`` of 2 Ah."""
+def write_cycler_file(
+    path: Path, header: list[str], cycles: int, increment: float, scale: float = 1.0, every: int = 1
+) -> None:
+    """Charges of a 2 Ah cell whose voltage rises so that each quarter of 3.6 ... 3.7 V takes ``increment`` of 2 Ah; the
+    cycle's number rises by ``every``."""
     # 1 A constant: the 0.1 V of the window take 4 * increment * 2 Ah / 1 A hours.
     seconds_per_volt = 4 * increment * 2.0 * 3600 / 0.1
     rows = []
     clock = 0.0
-    for cycle in range(1, cycles + 1):
+    for cycle in range(1, every * cycles + 1, every):
         for volts in np.linspace(3.5, 3.8, 121):
             rows.append([clock + (volts - 3.5) * seconds_per_volt, volts, 1.0 * scale, cycle])
         clock = rows[-1][0] + 60
@@ -200,6 +203,25 @@ def test_mistakes_are_explained(
     code, out, err = command("predict", model_file, tmp_path / "cell.csv", *arguments)
     assert (code, out) == (2, "")
     assert message in err.replace("\n", " ")
+
+
+def test_cycle_numbers_that_lie_too_far_apart_are_named(
+    command: Command, model_file: Path, tmp_path: Path, windows: HealthWindows
+) -> None:
+    gap = windows.spec.max_gap
+    write_cycler_file(tmp_path / "cell.csv", BDF, cycles=5, increment=0.084, every=gap + 2)
+    code, _, error = command("predict", model_file, tmp_path / "cell.csv", "--nominal-ah", "2")
+    assert code == 2
+    assert f"cycle numbers lie up to {gap + 2} apart, the model allows {gap} (max_gap)" in " ".join(error.split())
+    assert f"train one with task.max_gap: {gap + 2}" in " ".join(error.split())
+    # As far apart as the model allows, there are windows.
+    write_cycler_file(tmp_path / "near.csv", BDF, cycles=5, increment=0.084, every=gap)
+    assert command("predict", model_file, tmp_path / "near.csv", "--nominal-ah", "2")[0] == 0
+    # Too few charges are too few, wherever they stand.
+    write_cycler_file(tmp_path / "few.csv", BDF, cycles=windows.spec.context - 1, increment=0.084, every=gap + 2)
+    error = command("predict", model_file, tmp_path / "few.csv", "--nominal-ah", "2")[2]
+    assert f"{windows.spec.context} neighbouring ones are needed" in " ".join(error.split())
+    assert "max_gap" not in error
 
 
 def test_windows_of_another_task_are_refused(

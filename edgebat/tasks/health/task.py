@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgebat.arrays import Bool, Float32, FloatArray
+from edgebat.arrays import Bool, Float32, FloatArray, Int64
 from edgebat.errors import DataError, OutsideGround
 from edgebat.tasks.base import (
     CellCurve,
@@ -26,7 +26,7 @@ from edgebat.tasks.base import (
     life_stages,
 )
 from edgebat.tasks.health.any_window import by_read_from
-from edgebat.tasks.health.charges import read_windows
+from edgebat.tasks.health.charges import Charges, read_windows
 from edgebat.tasks.health.spec import OF_ANY, HealthSpec
 from edgebat.tasks.health.windows import HealthWindows, health_windows
 from edgebat.tasks.more import MoreWindows
@@ -109,14 +109,14 @@ class Health(Task[HealthWindows, HealthSpec]):
             known = " as the model knows it" if found.refused else ""
             lacking = (
                 f"{len(found.cycle)} cycles charge through {spec.window_start_v:g} to {spec.window_end_v:g} V{known}, "
-                f"{spec.context} neighbouring ones are needed"
+                f"{spec.context} neighbouring ones are needed{_apart(cell, found, spec)}"
                 if spec.one_window
                 else f"no cycle charges through one that begins at {spec.starts_v[0]:g} to {spec.starts_v[-1]:g} V{known}"
             )
             text = f"{cell.source} gives no complete window: {lacking} ({reasons or 'none left out'}){unit}"
             # Without its limits the model would have been asked: the data are sound, and not the model's.
             needed = spec.context if spec.one_window else 1
-            if len(found.cycle) + found.refused.total() >= needed and found.refused:
+            if len(found.cycle) + found.refused.total() >= needed and found.refused and not _apart(cell, found, spec):
                 raise OutsideGround(f"{text}. Suspected: {suspicion}")
             raise DataError(text)
         doubt = (
@@ -249,6 +249,32 @@ class Health(Task[HealthWindows, HealthSpec]):
             ("end of life", f"{spec.eol * 100:g} %"),
             ("forecast", f"{spec.horizon} cycles"),
         ]
+
+
+def _apart(cell: RawCell, found: Charges, spec: HealthSpec) -> str:
+    """What there is to say of cycle numbers that the file itself has too far apart, where there are charges enough."""
+    sound = np.array(
+        sorted({*found.cycle, *(number for number, reason in found.why.items() if reason in found.refused)}),
+        dtype=np.int64,
+    )
+    seen = int(np.diff(np.unique(cell.cycle)).max(initial=0))
+    if not spec.one_window or sound.size < spec.context or seen <= spec.max_gap:
+        return ""
+    steps = np.unique(np.diff(sound)).tolist() or [0]
+    enough = next(step for step in steps if _longest(sound, step) >= spec.context)
+    if enough <= spec.max_gap:
+        return ""
+    return (
+        f", but the file's cycle numbers lie up to {seen} apart, the model allows {spec.max_gap} (max_gap). If no cycle was "
+        "left out between them, number them consecutively (edgebat data add --cycles device does, for a corpus); if some "
+        f"were, take a model of any window, or train one with task.max_gap: {enough}"
+    )
+
+
+def _longest(numbers: Int64, gap: int) -> int:
+    """Of the runs of ascending ``numbers`` whose steps are at most ``gap``, the length of the longest."""
+    ends = np.flatnonzero(np.diff(numbers) > gap) + 1
+    return int(np.diff(np.concatenate(([0], ends, [numbers.size]))).max())
 
 
 def _mean(values: FloatArray) -> float | None:
