@@ -7,7 +7,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from edgebat.data.splits import PARTS
 from edgebat.errors import EdgebatError
 from edgebat.files import Json, atomic_write, sha256_file
 from edgebat.formats.export import export_model
@@ -74,6 +73,8 @@ def _card(run: Path) -> Card:
 
 def _simulated(run: Path, card: Card) -> dict[str, Ground]:
     """What the simulation knows of each cell, as the run keeps it beside its windows."""
+    from edgebat.data.splits import PARTS  # a run is there by then, and pandas with it
+
     found = {}
     for part in PARTS:
         windows = task(card["task"]["name"]).Windows.load(run / "data" / f"{part}.safetensors")
