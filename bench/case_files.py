@@ -39,8 +39,8 @@ class Outcome:
     """Of one command on one file."""
 
     outcome: str
-    words: str
-    """What it said: the refusal, or its remarks."""
+    message: str
+    """The refusal, or the remarks."""
     soh: tuple[float, ...] = ()
     """Estimates, %, oldest first."""
 
@@ -77,9 +77,9 @@ def asked(words: Sequence[str]) -> tuple[int, str, str]:
 
 def predicted(model: str, file: Path, words: Sequence[str]) -> Outcome:
     """Of ``edgebat predict``."""
-    code, out, said = asked(["predict", model, str(file), *words, "--json"])
+    code, out, message = asked(["predict", model, str(file), *words, "--json"])
     if code:
-        return Outcome(OUTCOMES.get(code, ERROR), said)
+        return Outcome(OUTCOMES.get(code, ERROR), message)
     found = json.loads(out)
     soh = tuple(row["soh_percent"] for row in found["windows"] if row["soh_percent"] is not None)
     left_out = [f"{count} x {reason}" for reason, count in found["left_out"].items()]
@@ -90,9 +90,9 @@ def added(file: Path, words: Sequence[str]) -> Outcome:
     """Of ``edgebat data add`` into a corpus of its own, which has one option for answers and columns."""
     known = ["--set" if word == "--map" else word for word in words]
     with tempfile.TemporaryDirectory() as folder:
-        code, out, said = asked(["data", "add", str(file), "--out", f"{folder}/corpus", *known, "--json"])
+        code, out, message = asked(["data", "add", str(file), "--out", f"{folder}/corpus", *known, "--json"])
     failed = json.loads(out)["failed"].values() if out else ()
-    return Outcome(ADDED if code == 0 else OUTCOMES.get(code, ERROR), " ".join([said, *failed]).strip())
+    return Outcome(ADDED if code == 0 else OUTCOMES.get(code, ERROR), " ".join([message, *failed]).strip())
 
 
 def rows_of(folder: Path, model: str, nominal_ah: float, arguments: Mapping[str, str] | None = None) -> list[Row]:
@@ -122,9 +122,9 @@ def table(rows: Sequence[Row], like: Outcome | None = None, words: bool = False)
     """As Markdown."""
     lines = ["| file | predict | data add |", "| --- | --- | --- |"]
     for row in rows:
-        said = (row.predicted.words, row.added.words) if words else ("", "")
+        messages = (row.predicted.message, row.added.message) if words else ("", "")
         cells = (row.predicted.cell(like), row.added.cell())
-        texts = [f"{cell}: {text}" if text else cell for cell, text in zip(cells, said, strict=True)]
+        texts = [f"{cell}: {text}" if text else cell for cell, text in zip(cells, messages, strict=True)]
         lines.append(f"| {row.name} | {' | '.join(text.replace('|', '/') for text in texts)} |")
     return "\n".join(lines)
 

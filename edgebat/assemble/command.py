@@ -36,15 +36,16 @@ def run_add(
     settings_for(corpus, given)  # what is wrong with them leaves no folder behind
     with contextlib.nullcontext() if dry_run else only_one(corpus, "--out CORPUS"):
         result = add(paths, corpus, settings_for(corpus, given), progress, dry_run)
-        if not dry_run and (corpus / "cells.csv").is_file():
-            write_report(corpus)
+        last = [f"dry run: nothing is written; without --dry-run {len(result.built)} cells go into {corpus}"]
+        if not dry_run:
+            last = _described(corpus) if (corpus / "cells.csv").is_file() else []
     code = 2 if result.failed else 0
     if as_json:
         return json.dumps(_plain(result, corpus, dry_run), indent=1, default=str), code
-    return "\n".join(_lines(result, corpus, dry_run)), code
+    return "\n".join([*_lines(result), "", *last]), code
 
 
-def _lines(result: Added, corpus: Path, dry_run: bool) -> list[str]:
+def _lines(result: Added) -> list[str]:
     lines = [f"{len(result.sources)} files" + (f", {len(result.duplicates)} duplicates" if result.duplicates else "")]
     for guess, names in counted_together(result.guesses).items():
         lines.append(f"  guessed: {guess}  ({len(names)} of {len(result.sources)} files)")
@@ -56,12 +57,6 @@ def _lines(result: Added, corpus: Path, dry_run: bool) -> list[str]:
         lines += ["", f"unchanged: {some_of(result.kept)}"]
     for why in result.failed.values():
         lines += ["", f"NOT ADDED: {why}"]
-    lines.append("")
-    if dry_run:
-        lines.append(f"dry run: nothing is written; without --dry-run {len(result.built)} cells go into {corpus}")
-    elif (corpus / "cells.csv").is_file():
-        lines.append(f"corpus {corpus}: {len(read_corpus(corpus).keys)} cells; report {corpus / 'report.html'}")
-        lines += _next(corpus)
     return lines
 
 
@@ -79,12 +74,18 @@ def counted_together(guesses: Mapping[str, Sequence[str]]) -> dict[str, list[str
     return together
 
 
-def _next(corpus: Path) -> list[str]:
+def _described(corpus: Path) -> list[str]:
+    """Writes the report of the corpus; lines on it and on what comes next."""
+    fleet = read_corpus(corpus)
     try:
-        window = choose_window(read_corpus(corpus)).window
+        window, none = choose_window(fleet).window, ""
     except DataError as error:
-        return [f"no voltage window to propose: {error}"]
+        window, none = None, str(error)
+    lines = [f"corpus {corpus}: {len(fleet.keys)} cells; report {write_report(corpus, fleet, window)}"]
+    if window is None:
+        return [*lines, f"no voltage window to propose: {none}"]
     return [
+        *lines,
         f"voltage window {window.start_v:.2f}-{window.end_v:.2f} V: covered by {window.covered:.0%} of the charges, by "
         f"{window.least_covered:.0%} of the cell that covers it least",
         f"next: edgebat init my.yaml --corpus {shlex.quote(str(corpus))}",

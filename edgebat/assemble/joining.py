@@ -128,9 +128,9 @@ def join_pieces(cell: str, pieces: Sequence[Piece], order: str) -> tuple[Samples
 
 def _check_dates(cell: str, pieces: Sequence[Piece]) -> None:
     """Raises DataError where one file's dates prove the other order of day and month than is assumed of another's."""
-    said = [(guess, p.name) for p in pieces for guess in p.records.guesses if guess.startswith("dates are ")]
-    for guess, name in said:
-        for other, proof in said:
+    guesses = [(guess, p.name) for p in pieces for guess in p.records.guesses if guess.startswith("dates are ")]
+    for guess, name in guesses:
+        for other, proof in guesses:
             if guess.endswith(USUAL) and not guess.startswith(other.removesuffix(USUAL)):
                 raise DataError(
                     f"cell {cell}: {guess}, in {name}, but {other} in {proof}, so the order of the files cannot be told; "

@@ -13,9 +13,8 @@ from edgebat import __version__
 from edgebat.assemble.coverage import Window, windows_of
 from edgebat.assemble.findings import KINDS, Finding
 from edgebat.assemble.provenance import Provenance
-from edgebat.assemble.window_choice import choose_window
 from edgebat.cells import CellHistory
-from edgebat.data.corpus import read_corpus
+from edgebat.data.fleet import Fleet
 from edgebat.errors import require
 from edgebat.files import atomic_write
 from edgebat.report.svg import Chart, padded_range
@@ -24,13 +23,11 @@ NAME = "report.html"
 CURVES_SHOWN = 6
 
 
-def write_report(corpus: Path) -> Path:
-    """Write the report of the corpus into it; returns its path. Raises DataError, MissingExtra."""
-    jinja2 = require("jinja2", extra="report")
-    fleet, known = read_corpus(corpus), Provenance.read(corpus)
+def write_report(corpus: Path, fleet: Fleet, proposed: Window | None) -> Path:
+    """Write the report of the corpus, whose cells are ``fleet``, into it; returns its path. proposed: the window for a
+    recipe. Raises DataError, MissingExtra."""
+    jinja2, known = require("jinja2", extra="report"), Provenance.read(corpus)
     safe = jinja2.utils.markupsafe.Markup
-    windows = windows_of(fleet)
-    proposed = choose_window(fleet).window if windows else None
     quality = dict(zip(fleet.keys, fleet.cells["quality"], strict=True))
     cells = [_cell(history, quality[history.key], known, safe) for history in fleet.histories()]
     rows: list[dict[str, Any]] = [
@@ -46,7 +43,7 @@ def write_report(corpus: Path) -> Path:
         summary=f"{len(cells)} cells out of {len(known.sources)} files. What was mended, dropped or flagged stands at each.",
         tiles=_tiles(cells, proposed),
         cells=cells,
-        windows=windows,
+        windows=windows_of(fleet),
         proposed=proposed,
         files=sorted(rows, key=lambda row: str(row["name"])),
         guesses=_grouped((str(text), str(row["name"])) for row in rows for text in (*row["guesses"], *row["notes"])),

@@ -58,8 +58,8 @@ def test_words_of_the_command_line_go_with_their_file(folder: Path) -> None:
         (folder / name).unlink()
     (row,) = case_files.rows_of(folder, MODEL, 3.5, {"again.csv": "@nom=3500"})
     assert (row.predicted.outcome, row.added.outcome) == ("refused", "refused")
-    assert "nominal 3500 Ah" in row.predicted.words
-    assert "mAh" in row.added.words
+    assert "nominal 3500 Ah" in row.predicted.message
+    assert "mAh" in row.added.message
 
 
 def test_an_error_of_the_command_itself_is_none_of_the_answers(
