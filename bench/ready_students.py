@@ -1,5 +1,5 @@
-"""The ready students for health that read 3.6 to 3.7 V, on their 13 held-out cells: as measured, through a device's noise, and
-at lower voltages.
+"""The ready students for health that read 3.6 to 3.7 V, on their 13 held-out cells: as measured, through a device's noise,
+and at lower voltages.
 
 ::
 
