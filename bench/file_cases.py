@@ -4,8 +4,8 @@
 
     python -m bench.file_cases [--model demo-mlp] [--only NAME]
 
-Prints the table of docs/trust.md: the largest error of the estimates, in points of SOH, or that there is none. In bold: more
-than ``CLOSE`` points worse than the untouched file. Those must be refused, or say why they may be wrong.
+Prints the table of docs/file-faults.md: the largest error of the estimates, in points of SOH, or that there is none.
+In bold: more than ``CLOSE`` points worse than the untouched file. Those must be refused, or say why they may be wrong.
 """
 
 from __future__ import annotations

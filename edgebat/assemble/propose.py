@@ -38,7 +38,7 @@ from edgebat.tasks.windows import Windows
 SHORTEST_HORIZON, HORIZON = 10, 50
 NOISE = 0.3
 """Deviations of an increment that students learn through, chosen where the noise of a device's voltage moves increments by
-half of their deviation (docs/trust.md, A ready student with both)."""
+half of their deviation (docs/charge-rate.md, A ready student with both)."""
 COVERAGE, FOLDS = 0.9, 5
 SHORTEST_AHEAD, LONGEST_AHEAD = 16, 96
 """Cycles of a forecast; the trained teacher looks as far ahead as the longest."""
@@ -209,7 +209,7 @@ def _rate(learnt: Windows) -> tuple[list[str], str]:
             f"No charge_rate: all training cells charge at {names}, which tells nothing; charges at other rates are refused."
         )
     return ["  charge_rate: true # an input is the mean current of each charge, which the device measures"], (
-        f"charge_rate: training cells charge at {names}; students that read it err less (docs/trust.md, The rate as "
+        f"charge_rate: training cells charge at {names}; students that read it err less (docs/charge-rate.md, The rate as "
         "an input)."
     )
 
@@ -224,7 +224,7 @@ def _noise(of: AnyTask, learnt: Windows) -> tuple[str, str]:
     seen = f"{DEVICE_MV:g} mV of noise on a device's voltage is {part:g} of the deviation of an increment here"
     if part < NOISE:
         return "", f"No more noise in training than is usual: {seen}."
-    return f", noise: {NOISE:g}", f"noise {NOISE:g}: {seen} (docs/trust.md, A ready student with both)."
+    return f", noise: {NOISE:g}", f"noise {NOISE:g}: {seen} (docs/charge-rate.md, A ready student with both)."
 
 
 def _interval(cells: int) -> tuple[str, str]:
