@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,8 @@ class Evidence:
     task: str = ""
     unit: str = ""
     """Of the errors."""
+    weights: dict[str, int] = field(default_factory=dict)
+    """Of each student."""
 
     def cells_of(self, group: str) -> Bool:
         """Which cells [cells] are of ``group``: a data set, "left out", "at home" (cells of other data sets), "" for all."""
@@ -87,15 +89,15 @@ class Evidence:
             f"have seen, mean of {self.seeds} seeds; cells count alike. In brackets: 95 % of bootstrap draws of the cells; "
             "p by sign flips.",
             "",
-            f"| student | cells | {' | '.join(VARIANTS)} | teacher | taught / twin | taught / measured |",
-            "|---|---|---|---|---|---|---|---|",
+            f"| student | weights | cells | {' | '.join(VARIANTS)} | teacher | taught / twin | taught / measured |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         for student, variants in self.students.items():
             for group in self.groups:
                 errors = [*(variants[name] for name in VARIANTS), self.teacher]
                 shown = [f"{self.mean(each, group):.3f}" for each in errors]
                 ratios = [str(self.compared(student, other, group)) for other in ("twin", "measured")]
-                lines.append(f"| {' | '.join([student.upper(), group or 'all', *shown, *ratios])} |")
+                lines.append(f"| {' | '.join([*self._named(student), group or 'all', *shown, *ratios])} |")
         return "\n".join(lines) + "\n"
 
     def rows(self) -> list[str]:
@@ -108,9 +110,12 @@ class Evidence:
                 ]
                 ratios = [str(self.compared(student, other, group)) for other in ("twin", "measured", "teacher")]
                 cells = f"{group or 'all'}, {int(self.cells_of(group).sum())}"
-                first = [self.task, student.upper(), self.recipe, cells, self.unit]
+                first = [self.task, *self._named(student), self.recipe, cells, self.unit]
                 lines.append(f"| {' | '.join([*first, *shown, *ratios])} |")
         return lines
+
+    def _named(self, student: str) -> list[str]:
+        return [student.upper(), f"{self.weights[student]:,}" if student in self.weights else "not known"]
 
     def to_json(self) -> Json:
         """Everything as plain data."""
@@ -154,10 +159,12 @@ def evidence(
     means = {kind: {name: np.mean(each, axis=0) for name, each in own.items()} for kind, own in found.items()}
     single = {kind: {name: [each.tolist() for each in row] for name, row in own.items()} for kind, own in found.items()}
     title = f"{column.title} ({column.unit})"
+    weights = {kind: int(RunFolder(done).results(f"student-{kind}")[kind]["parameters"]) for kind in found}
     left_out = first.data.split.hold_out if first.data.split.by == "dataset" else ()
     result = Evidence(
-        first.name, seeds, title, cells, datasets, teacher, means, single, left_out, first.of_task.name, column.unit
-    )
+        first.name, seeds, title, cells, datasets, teacher, means, single, left_out, first.of_task.name, column.unit,
+        weights,
+    )  # fmt: skip
     atomic_write(folder / "evidence.json", json.dumps(result.to_json(), indent=1) + "\n")
     atomic_write(folder / "evidence.md", result.markdown())
     return result
@@ -190,7 +197,7 @@ def table_of(found: Sequence[Evidence]) -> str:
     """One markdown table over several recipes: task, student, cells, and each variant's mean error."""
     seeds = " and ".join(map(str, sorted({each.seeds for each in found})))
     ratios = [f"taught / {other}" for other in ("twin", "measured", "teacher")]
-    heading = ["task", "student", "recipe", "cells", "unit", *VARIANTS, "teacher", *ratios]
+    heading = ["task", "student", "weights", "recipe", "cells", "unit", *VARIANTS, "teacher", *ratios]
     lines = [
         f"Errors of int8 students on cells that neither they nor their teachers have seen, means of {seeds} seeds; cells "
         "count alike. In brackets: 95 % of bootstrap draws of the cells; p by sign flips.",

@@ -22,7 +22,18 @@ def found(recipe: str, student: str = "mlp", left_out: tuple[str, ...] = ("AWAY"
     by_seed = {student: {name: [each.tolist()] for name, each in errors.items()}}
     cells, datasets = ["AWAY/a", "AWAY/b", "HOME/c", "HOME/d"], ["AWAY", "AWAY", "HOME", "HOME"]
     return Evidence(
-        recipe, 5, "MAE % (%)", cells, datasets, twin / 2, {student: errors}, by_seed, left_out, "forecast", "%"
+        recipe,
+        5,
+        "MAE % (%)",
+        cells,
+        datasets,
+        twin / 2,
+        {student: errors},
+        by_seed,
+        left_out,
+        "forecast",
+        "%",
+        {student: 3333},
     )
 
 
@@ -34,14 +45,17 @@ def cells_of(line: str) -> list[str]:
 def test_the_table_has_a_line_per_student_and_group_of_cells() -> None:
     table = table_of([found("one"), found("two", "cnn", ())]).splitlines()
     heading, rule, *rows = [cells_of(line) for line in table if line.startswith("|")]
-    assert heading[:9] == ["task", "student", "recipe", "cells", "unit", "measured", "twin", "taught", "teacher"]
+    assert heading[:9] == ["task", "student", "weights", "recipe", "cells", "unit", "measured", "twin", "taught"]
     assert len(rule) == len(heading) == len(rows[0])
-    assert [row[1:4] for row in rows] == [
-        ["MLP", "one", "all, 4"], ["MLP", "one", "left out, 2"], ["MLP", "one", "at home, 2"], ["CNN", "two", "all, 4"],
-    ]  # fmt: skip
-    assert rows[1][5:9] == ["6", "3", "1.5", "1.5"]
-    assert rows[1][9].startswith("0.500 [")
-    assert rows[2][9].startswith("1.000 [")
+    assert [row[1:5] for row in rows] == [
+        ["MLP", "3,333", "one", "all, 4"],
+        ["MLP", "3,333", "one", "left out, 2"],
+        ["MLP", "3,333", "one", "at home, 2"],
+        ["CNN", "3,333", "two", "all, 4"],
+    ]
+    assert rows[1][6:10] == ["6", "3", "1.5", "1.5"]
+    assert rows[1][10].startswith("0.500 [")
+    assert rows[2][10].startswith("1.000 [")
     assert "means of 5 seeds" in table[0]
 
 
