@@ -44,6 +44,9 @@ def _onnxruntime(graph: IntGraph, files: Files, *, level: str) -> Session:
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     # On x86 it fuses int8 (not uint8) operators only when it is asked to.
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    # On x86 without VNNI its fast kernels for unsigned activations and signed weights saturate sums of two products.
+    if graph.meta.get("foreign", {}).get("input_unsigned"):
+        options.add_session_config_entry("session.x64quantprecision", "1")
     session = ort.InferenceSession(str(files.onnx), options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0]
 

@@ -95,7 +95,8 @@ def test_evidence_pairs_students_by_cell_and_is_not_trained_twice(folder: Path, 
     assert mlp["measured"][0] != mlp["twin"][0]
     for row in table:
         errors = pd.DataFrame(made["students"][row[0].lower()]).mean()
-        shown = [float(cell) for cell in row[2:5]]
+        assert row[1] == f"{made['weights'][row[0].lower()]:,}"
+        shown = [float(cell) for cell in row[3:6]]
         assert shown == pytest.approx([errors[name] for name in ("measured", "twin", "taught")], abs=6e-4)
     code, again, _ = command(*arguments)
     assert (code, "✓" in again) == (0, False)
