@@ -115,7 +115,7 @@ class Evidence:
         return lines
 
     def _named(self, student: str) -> list[str]:
-        return [student.upper(), f"{self.weights[student]:,}" if student in self.weights else "not known"]
+        return [student.upper(), f"{self.weights[student]:,}"]
 
     def to_json(self) -> Json:
         """Everything as plain data."""
