@@ -56,6 +56,13 @@ def reads_rate(graph: IntGraph) -> bool:
     return isinstance(task, dict) and task.get("charge_rate") is True
 
 
+def rate_columns(graph: IntGraph) -> int:
+    """So many of the last columns of the model's input are charging currents, 0.001 C."""
+    task: Any = graph.meta.get("task")
+    seen = task.get("seen_current") if isinstance(task, dict) else None
+    return seen if type(seen) is int and 0 < seen < graph.input_tensor.shape[-1] else int(reads_rate(graph))
+
+
 def rows_may_be_empty(graph: IntGraph) -> bool:
     """Whether a row of the model's input may stand for no charge: zeros throughout."""
     task: Any = graph.meta.get("task")

@@ -28,6 +28,10 @@ PER_WINDOW: Mapping[str, str] = {"per": "window"}
 LABEL: Mapping[str, str] = {"per": "window", "label": "yes"}
 """Per window as well: what was measured of the future, a label or what a label is made of."""
 PER_CELL: Mapping[str, str] = {"per": "cell"}
+RATE_UNIT = 1e-3
+"""A rate of 1C as an input: inputs become integers of a millionth, and a device counts in 0.001 C."""
+SMALLEST_RATE_STD = 0.05 * RATE_UNIT
+"""Of a rate, as an input, for ``smallest_std``: a charger's current is no closer to its protocol's."""
 
 
 class Definition(Protocol):

@@ -22,7 +22,7 @@ from edgebat.runtime.refusal import Refusal
 from edgebat.tasks.base import FileOptions, task
 from edgebat.tasks.health import HealthSpec, HealthWindows
 from edgebat.tasks.health.charge_types import UNKNOWN, ChargeEnd
-from edgebat.tasks.health.spec import RATE_UNIT
+from edgebat.tasks.windows import RATE_UNIT
 from tests.bms_samples import KNOWN_SECONDS, NOMINAL_MAH, as_sample, charge, cycles
 from tests.cli.test_predict import BDF, write_cycler_file
 from tests.conftest import tiny_model

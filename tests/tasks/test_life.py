@@ -100,8 +100,27 @@ def test_cells_without_a_window_are_counted():
     windows = life_windows([short, early, made_up_cell(3, 500)], SMALL)
     assert len(windows) == 1
     assert sum(windows.left_out.values()) == 2
-    with pytest.raises(DataError, match="no cell has discharge curves"):
+    with pytest.raises(DataError, match="discharge curves of fewer than 20 cycles"):
         life_windows([short], SMALL)
+
+
+def test_a_student_may_read_the_charging_current_behind_its_curves():
+    spec = dataclasses.replace(SMALL, seen_rows=2, seen_columns=5, seen_current=2)
+    stairs = np.repeat([6.0, 2.0], 10)  # 6C up to half of the charge, 2C from there on
+    windows = life_windows([dataclasses.replace(made_up_cell(1, 500, columns=20), charge_rate_c=stairs)], spec)
+    plain = dataclasses.replace(windows, spec=dataclasses.replace(spec, seen_current=0))
+    np.testing.assert_array_equal(windows.inputs()[:, :, :5], plain.inputs())
+    np.testing.assert_array_equal(windows.inputs()[0, :, 5:], np.float32([[6e-3, 2e-3]] * 2))
+
+
+def test_a_cell_whose_current_is_not_known_is_left_out_where_it_is_read():
+    spec = dataclasses.replace(SMALL, seen_current=2)
+    known = dataclasses.replace(made_up_cell(1, 500), charge_rate_c=np.full(101, 3.0))
+    windows = life_windows([known, made_up_cell(2, 600)], spec)
+    assert windows.cells == (known.key,)
+    assert windows.left_out == {"cells whose charging current is not known (task.seen_current: 0 does without)": 1}
+    with pytest.raises(DataError, match="charging current is not known"):
+        life_windows([made_up_cell(2, 600)], spec)
 
 
 def test_select_by_split_and_cells():

@@ -148,9 +148,11 @@ def _output(entry: Any, relative_input: bool) -> Output:
     return Output(name, index, size, _text(entry["unit"]), multiplier, shift, offset, relative, of, bound)
 
 
-def prototypes(border: Border, name: str, upper: str, columns: int, rated: bool = False) -> str:
-    """Declarations for the header. rated: the last value of a row is a rate."""
-    rate = ", the last one a rate in 0.001 C," if rated else ""
+def prototypes(border: Border, name: str, upper: str, columns: int, rates: int = 0) -> str:
+    """Declarations for the header. rates: so many of the last values of a row are rates."""
+    rate = (
+        ", the last one a rate in 0.001 C," if rates == 1 else f", the last {rates} rates in 0.001 C," if rates else ""
+    )
     rows = f"Rows of {upper}_COLUMNS values in {border.unit}{rate} -> int8 input of the model"
     rows += "; values beyond its range are clipped."
     last, comment = "", f"/** {rows} */"

@@ -16,7 +16,7 @@ from edgebat.formats.c.calls import RETURNING_OK, Call, Statement
 from edgebat.formats.c.lowering import Program
 from edgebat.formats.roundings import ROUNDINGS
 from edgebat.graph.model import IntGraph
-from edgebat.graph.origin import graph_ground, graph_interval, reads_rate, synthetic_note
+from edgebat.graph.origin import graph_ground, graph_interval, rate_columns, synthetic_note
 
 ABI = 1  # EDGEBAT_NN_ABI of firmware_stubs/include/edgebat_nn.h
 
@@ -80,7 +80,7 @@ def header_text(graph: IntGraph, program: Program, units: border.Border | None, 
     prototypes = [
         slices.prototype(name, upper),
         _step_prototypes(name, upper) if program.stateful else "",
-        border.prototypes(units, name, upper, graph.input_tensor.shape[-1], reads_rate(graph)) if units else "",
+        border.prototypes(units, name, upper, graph.input_tensor.shape[-1], rate_columns(graph)) if units else "",
         ground.prototypes(graph_ground(graph), name, upper),
         ground.interval_macros(graph_interval(graph), upper),
         selftest.prototypes(name, upper),

@@ -20,7 +20,8 @@ import numpy as np
 from edgebat.arrays import Bool, Float32, Float64, Int64
 from edgebat.cells import CellHistory
 from edgebat.tasks.health.increments import increments_from_curve
-from edgebat.tasks.health.spec import CYCLE_UNIT, RATE_UNIT, VOLT_UNIT, HealthSpec
+from edgebat.tasks.health.spec import CYCLE_UNIT, VOLT_UNIT, HealthSpec
+from edgebat.tasks.windows import RATE_UNIT
 
 GAP_SCALES = (0.0, 0.5, 2.0, 8.0, 30.0)
 """Mean number of cycles left out between two charges of a drawn history, one of them for each: charges day by day to weeks

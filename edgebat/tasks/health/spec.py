@@ -12,8 +12,8 @@ import numpy.typing as npt
 from edgebat.errors import DataError
 from edgebat.files import Json
 
-RATE_UNIT = VOLT_UNIT = 1e-3
-"""A rate of 1C and a volt as inputs: inputs become integers of a millionth, and a device counts in 0.001 C and mV."""
+VOLT_UNIT = 1e-3
+"""A volt as an input: inputs become integers of a millionth, and a device counts in mV."""
 CYCLE_UNIT = 1e-6
 WINDOWS = ("one", "any")
 SOH_REFERENCES = ("nominal", "first", "rated_min", "mean_first_k")

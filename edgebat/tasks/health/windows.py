@@ -19,8 +19,8 @@ from edgebat.cells import CellHistory, CellKey
 from edgebat.errors import DataError
 from edgebat.tasks.health.any_window import drawn_histories
 from edgebat.tasks.health.increments import increments_from_curve
-from edgebat.tasks.health.spec import CYCLE_UNIT, RATE_UNIT, VOLT_UNIT, HealthSpec
-from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, Blend, Windows
+from edgebat.tasks.health.spec import CYCLE_UNIT, VOLT_UNIT, HealthSpec
+from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, RATE_UNIT, SMALLEST_RATE_STD, Blend, Windows
 
 __all__ = [
     "CellHistory",
@@ -36,8 +36,6 @@ __all__ = [
 
 SMALLEST_STD = 1e-6
 """One ppm of nominal capacity, what a BMS can tell apart; an increment that varies less is not blown up."""
-SMALLEST_RATE_STD = 0.05
-"""The same of a rate, C: a charger's current is no closer to its protocol's."""
 SMALLEST_START_STD = 0.01
 """The same of the voltage at which a window begins, V."""
 
@@ -81,7 +79,7 @@ class HealthWindows(Windows):
     def smallest_std(self) -> Float32:
         """Of the columns."""
         any_window = [] if self.spec.one_window else [SMALLEST_START_STD * VOLT_UNIT, CYCLE_UNIT]
-        rate = [SMALLEST_RATE_STD * RATE_UNIT] * int(self.spec.charge_rate)
+        rate = [SMALLEST_RATE_STD] * int(self.spec.charge_rate)
         return np.array([SMALLEST_STD] * self.spec.increments + any_window + rate, dtype=np.float32)
 
     def seen_rows(self, x: Float32) -> Float32:

@@ -19,7 +19,7 @@ from edgebat.arrays import Float32, Float64, Int64
 from edgebat.cells import CellKey, Condition, LifeCell
 from edgebat.errors import DataError
 from edgebat.files import Json
-from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, Blend, Windows
+from edgebat.tasks.windows import LABEL, PER_CELL, PER_WINDOW, RATE_UNIT, SMALLEST_RATE_STD, Blend, Windows
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class LifeSpec:
     """Time steps of a student: blocks of neighbouring cycles, averaged. Teachers see every cycle."""
     seen_columns: int = field(default=20, compare=False)
     """Values of a student's time step: blocks of neighbouring voltages, averaged."""
+    seen_current: int = field(default=0, compare=False)
+    """Values of the charging current behind them, the same in every step: blocks of neighbouring states of charge, averaged.
+    Cells whose current is not known are left out then; 0: a student does not read it."""
 
     def __post_init__(self) -> None:
         checks = (
@@ -54,6 +57,7 @@ class LifeSpec:
             (0.0 < self.eol < 1.0, "0 < eol < 1"),
             (1 <= self.seen_rows <= self.cycles, "1 <= seen_rows <= cycles"),
             (1 <= self.seen_columns <= self.columns, "1 <= seen_columns <= columns"),
+            (0 <= self.seen_current <= self.columns, "0 <= seen_current <= columns"),
             (self.curve_points >= 8 and self.curve_step >= 1, "curve_points >= 8 and curve_step >= 1"),
         )
         for fine, rule in checks:
@@ -106,13 +110,22 @@ class LifeWindows(Windows):
     """The published split of each cell, or empty."""
 
     def inputs(self) -> Float32:
-        """Means over blocks of cycles and of voltages, [N, seen_rows, seen_columns]; the first cycles left over by equal
-        blocks are not seen."""
+        """Means over blocks of cycles and of voltages, and behind them of the charging current, C times ``RATE_UNIT``, [N,
+        seen_rows, seen_columns + seen_current]; the first cycles left over by equal blocks are not seen."""
         rows, columns = self.spec.seen_rows, self.spec.seen_columns
         high, wide = self.spec.cycles // rows, self.spec.columns // columns
-        seen = self.x[:, self.spec.cycles - rows * high :, : columns * wide]
-        blocks = seen.reshape(len(self), rows, high, columns, wide)
-        return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float32)
+        curves = self.x[:, self.spec.cycles - rows * high :, : columns * wide]
+        seen = curves.reshape(len(self), rows, high, columns, wide).mean(axis=(2, 4))
+        if blocks := self.spec.seen_current:
+            rates = self.charge_rate_c[:, : self.spec.columns // blocks * blocks]
+            means = rates.reshape(len(self), 1, blocks, -1).mean(axis=3) * RATE_UNIT
+            seen = np.concatenate([seen, np.repeat(means, rows, axis=1)], axis=2)
+        return np.asarray(seen, dtype=np.float32)
+
+    def smallest_std(self) -> Float32:
+        """Of the columns."""
+        plain = [float(super().smallest_std())] * self.spec.seen_columns
+        return np.array(plain + [SMALLEST_RATE_STD] * self.spec.seen_current, dtype=np.float32)
 
     def end_labels(self) -> list[Float32]:
         """Cycle life."""
@@ -165,8 +178,9 @@ class LifeWindows(Windows):
 def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> LifeWindows:
     """One window per cell whose discharge curves cover ``spec.cycles`` cycles, in the order given.
 
-    A cell is left out, and counted, without a nominal capacity, with fewer cycles of curves than ``spec.cycles``, or
-    with a capacity record that ends inside the window. Raises DataError when no cell remains.
+    A cell is left out, and counted, without a nominal capacity, with fewer cycles of curves than ``spec.cycles``, without
+    a charging current that is to be seen, or with a capacity record that ends inside the window. Raises DataError when no
+    cell remains.
     """
     spec = spec or LifeSpec()
     left_out: Counter[str] = Counter()
@@ -178,6 +192,8 @@ def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> Lif
             left_out["cells without a nominal capacity"] += 1
         elif cell.curve_cycle.size == 0 or cell.curve_cycle[-1] < spec.cycles:
             left_out[f"cells with discharge curves of fewer than {spec.cycles} cycles"] += 1
+        elif spec.seen_current and not np.isfinite(cell.charge_rate_c).all():
+            left_out["cells whose charging current is not known (task.seen_current: 0 does without)"] += 1
         elif not good.any() or cell.cycle[good][-1] <= spec.cycles:
             left_out["cells whose capacity record ends inside the window"] += 1
         else:
@@ -193,7 +209,7 @@ def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> Lif
             kept.append(cell)
     if not rows:
         raise DataError(
-            f"no cell has discharge curves over {spec.cycles} cycles; left out: {dict(left_out) or 'no cell'}"
+            f"no cell has all that is read of its first {spec.cycles} cycles; left out: {dict(left_out) or 'no cell'}"
         )
     return LifeWindows(
         spec=spec,

@@ -70,6 +70,13 @@ def test_the_header_says_what_last_is(graph: IntGraph, model_file: Path, tmp_pat
     assert "last" not in write_c(load_graph(model_file), tmp_path, "tiny").files[0].read_text().replace("last_step", "")
 
 
+def test_the_header_says_which_values_are_rates(model_file: Path, tmp_path: Path):
+    tiny = load_graph(model_file)
+    for task, words in (({"charge_rate": True}, "the last one a rate"), ({"seen_current": 2}, "the last 2 rates")):
+        header = write_c(replace(tiny, meta={**tiny.meta, "task": task}), tmp_path, "tiny").files[0].read_text()
+        assert f", {words} in 0.001 C, -> int8 input" in header
+
+
 @pytest.mark.parametrize(
     ("source", "output", "reason"),
     [
