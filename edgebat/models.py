@@ -26,7 +26,7 @@ from edgebat.formats.roundings import OWN
 from edgebat.graph import IntGraph, load_graph
 from edgebat.interval import BOUNDS
 from edgebat.paths import TEACHERS_HINT, shipped, students_dir, teachers_dir
-from edgebat.runtime import Engine, outputs_in_units, quantize_input
+from edgebat.runtime import Engine, input_clipped, outputs_in_units, quantize_input
 from edgebat.runtime.refusal import Refusal, condition_refusals, refusals, too_aged
 from edgebat.tasks.base import FACTORS, AnyTask, Head, physical, task_of
 from edgebat.tasks.windows import Definition, Windows
@@ -80,6 +80,7 @@ def open_model(path: str | Path) -> Model:
             training,
             lambda windows: predict_int8(graph, windows),
             graph,
+            notes=lambda windows: [] if task.domain_scored else _notes(graph, windows),
             refused=(lambda windows: run_cells(graph, windows).refusal) if task.domain_scored else None,
         )
     if not path.is_file():
@@ -263,6 +264,17 @@ def run_cells(graph: IntGraph, windows: Windows) -> DeviceOutputs:
         return found
     stated = condition_refusals(graph, windows.conditions)[windows.cell]
     return replace(found, refusal=np.where(stated, stated, found.refusal))
+
+
+def _notes(graph: IntGraph, windows: Windows) -> list[str]:
+    """What a reader must know of the answers of a model that refuses nothing."""
+    cut = int(input_clipped(graph, to_ppm(windows.inputs())).sum())
+    if not cut:
+        return []
+    return [
+        f"{cut} of {len(windows)} windows hold values beyond the range that the model reads, and are cut off there: nothing it "
+        "has seen vouches for its answers there"
+    ]
 
 
 def predict_int8(graph: IntGraph, windows: Windows) -> dict[str, FloatArray]:
