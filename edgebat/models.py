@@ -272,8 +272,8 @@ def _notes(graph: IntGraph, windows: Windows) -> list[str]:
     if not cut:
         return []
     return [
-        f"{cut} of {len(windows)} windows hold values beyond the range that the model reads, and are cut off there: nothing it "
-        "has seen vouches for its answers there"
+        f"{cut} of {len(windows)} windows hold values beyond the range that the model reads, and are cut off there: nothing "
+        "it has seen vouches for its answers there"
     ]
 
 
