@@ -135,9 +135,8 @@ class Life(Task[LifeWindows, LifeSpec]):
 
     def facts(self, spec: LifeSpec) -> list[tuple[str, str]]:
         """For a card."""
-        current = (
-            f", then {spec.seen_current} of the charging current over state of charge" if spec.seen_current else ""
-        )
+        blocks = spec.seen_current
+        current = f", then {blocks} of the charging current over state of charge, C / 1000" if blocks else ""
         return [
             ("seen", f"discharge Q(V) of cycles 1 to {spec.cycles}, less that of cycle {spec.base_cycle}"),
             ("time steps", f"{spec.seen_rows} means over cycles, {spec.seen_columns} means over voltages{current}"),
