@@ -80,7 +80,7 @@ def open_model(path: str | Path) -> Model:
             training,
             lambda windows: predict_int8(graph, windows),
             graph,
-            notes=lambda windows: [] if task.domain_scored else _notes(graph, windows),
+            notes=lambda windows: [] if task.domain_scored else _notes_of_cut_off(graph, windows),
             refused=(lambda windows: run_cells(graph, windows).refusal) if task.domain_scored else None,
         )
     if not path.is_file():
@@ -266,8 +266,8 @@ def run_cells(graph: IntGraph, windows: Windows) -> DeviceOutputs:
     return replace(found, refusal=np.where(stated, stated, found.refusal))
 
 
-def _notes(graph: IntGraph, windows: Windows) -> list[str]:
-    """What a reader must know of the answers of a model that refuses nothing."""
+def _notes_of_cut_off(graph: IntGraph, windows: Windows) -> list[str]:
+    """How many windows the border cuts off, for a model that refuses none."""
     cut = int(input_clipped(graph, to_ppm(windows.inputs())).sum())
     if not cut:
         return []

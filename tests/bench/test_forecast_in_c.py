@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="the baselines beside the lines are torch networks")
 
 from bench.forecast_in_c import differing
 from edgebat.models import load_model

@@ -118,8 +118,10 @@ def test_a_cell_whose_current_is_not_known_is_left_out_where_it_is_read():
     known = dataclasses.replace(made_up_cell(1, 500), charge_rate_c=np.full(101, 3.0))
     windows = life_windows([known, made_up_cell(2, 600)], spec)
     assert windows.cells == (known.key,)
-    assert windows.left_out == {"cells whose charging current is not known (task.seen_current: 0 does without)": 1}
-    with pytest.raises(DataError, match="charging current is not known"):
+    assert windows.left_out == {
+        "cells whose charging current, which is to be read (task.seen_current), is not known": 1
+    }
+    with pytest.raises(DataError, match="charging current, which is to be read"):
         life_windows([made_up_cell(2, 600)], spec)
 
 

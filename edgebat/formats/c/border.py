@@ -150,9 +150,8 @@ def _output(entry: Any, relative_input: bool) -> Output:
 
 def prototypes(border: Border, name: str, upper: str, columns: int, rates: int = 0) -> str:
     """Declarations for the header. rates: so many of the last values of a row are rates."""
-    rate = (
-        ", the last one a rate in 0.001 C," if rates == 1 else f", the last {rates} rates in 0.001 C," if rates else ""
-    )
+    which = "one a rate" if rates == 1 else f"{rates} rates"
+    rate = f", the last {which} in 0.001 C," if rates else ""
     rows = f"Rows of {upper}_COLUMNS values in {border.unit}{rate} -> int8 input of the model"
     rows += "; values beyond its range are clipped."
     last, comment = "", f"/** {rows} */"

@@ -193,7 +193,7 @@ def life_windows(cells: Iterable[LifeCell], spec: LifeSpec | None = None) -> Lif
         elif cell.curve_cycle.size == 0 or cell.curve_cycle[-1] < spec.cycles:
             left_out[f"cells with discharge curves of fewer than {spec.cycles} cycles"] += 1
         elif spec.seen_current and not np.isfinite(cell.charge_rate_c).all():
-            left_out["cells whose charging current is not known (task.seen_current: 0 does without)"] += 1
+            left_out["cells whose charging current, which is to be read (task.seen_current), is not known"] += 1
         elif not good.any() or cell.cycle[good][-1] <= spec.cycles:
             left_out["cells whose capacity record ends inside the window"] += 1
         else:
