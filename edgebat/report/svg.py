@@ -92,6 +92,16 @@ class Chart:
             )
         return self
 
+    def upright(self, x: float, label: str) -> Chart:
+        """A dashed vertical line with a small label on its left, such as a budget."""
+        if self.x_range[0] <= x <= self.x_range[1]:
+            xp = self._px(x)
+            self._parts.append(
+                f'<path class="level" d="M{xp:.1f} {MARGIN_TOP}V{self.height - MARGIN_BOTTOM}"/>'
+                f'<text class="small" x="{xp - 4:.1f}" y="{MARGIN_TOP + 10}" text-anchor="end">{escape(label)}</text>'
+            )
+        return self
+
     def svg(self) -> str:
         """The finished ``<svg>`` element."""
         left, bottom = MARGIN_LEFT, self.height - MARGIN_BOTTOM

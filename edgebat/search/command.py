@@ -160,7 +160,7 @@ def run_search(
     column = recipe.of_task.columns[0]
     table = markdown(search.trials, finalists, column, limits, search.cut)
     atomic_write(results / "table.md", table)
-    pictures = draw(results, search.trials, finalists, column)
+    pictures = draw(results, search.trials, finalists, column, limits)
     ended = sum(trial.trained.error is None for trial in search.trials)
     console.print(table, markup=False, soft_wrap=True, highlight=False)
     console.print(

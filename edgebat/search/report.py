@@ -17,9 +17,12 @@ from edgebat.tasks.base import Column
 STYLE = (
     "<style>text{font:10.5px sans-serif;fill:#5c6670}.grid{stroke:#dfe3e6;stroke-width:.8;fill:none}"
     ".line{fill:none;stroke-width:1.4}.dots{fill:none;stroke-linecap:round}"
+    ".level{stroke:#5c6670;stroke-width:.9;stroke-dasharray:3 3;fill:none}"
     ".c0{stroke:#d1603d}.c1{stroke:#0b7a75}.c2{stroke:#a9b2b9}.c3{stroke:#5b5fc7}</style>"
 )
-LEGEND = "red: the best; green: other finalists; blue: picked by hand; grey: other trials; line: Pareto front"
+LEGEND = "red: the best; green: finalists; blue: by hand; grey: trials, one seed; line: Pareto front"
+ABOVE = 14
+"""Units above a picture, for its legend."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,11 @@ def _figures(need: Need) -> str:
     return f"{need.flash:,} | {need.ram:,} | {need.instructions:,} | {number(need.ms, 2)}"
 
 
-def draw(folder: Path, trials: Sequence[Trial], finalists: Sequence[Finalist], column: Column) -> list[Path]:
-    """``pareto-flash.svg`` and ``pareto-instructions.svg`` in ``folder``."""
+def draw(
+    folder: Path, trials: Sequence[Trial], finalists: Sequence[Finalist], column: Column, limits: Limits
+) -> list[Path]:
+    """``pareto-flash.svg``, with the budget where students lie on both sides of it, and ``pareto-instructions.svg`` in
+    ``folder``."""
     files = []
     axes: dict[str, Callable[[Need], int]] = {
         "flash": lambda need: need.flash,
@@ -130,8 +136,11 @@ def draw(folder: Path, trials: Sequence[Trial], finalists: Sequence[Finalist], c
         flat = [Point("", point.error, Need(figure(point.need), 0, None)) for point in [*points, *again]]
         front = sorted(pareto(flat), key=lambda point: point.need.flash)
         chart.line([point.need.flash / 1000 for point in front], [point.error for point in front], "c1")
+        if name == "flash" and limits.flash is not None:
+            chart.upright(limits.flash / 1000, f"budget: {limits.flash:,} bytes")
         svg = chart.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{STYLE}", 1)
-        svg = svg.replace("</svg>", f'<text x="48" y="8">{LEGEND}</text></svg>')
+        svg = svg.replace('viewBox="0 0 560 360"', f'viewBox="0 -{ABOVE} 560 {360 + ABOVE}"')
+        svg = svg.replace("</svg>", f'<text x="46" y="0">{LEGEND}</text></svg>')
         files.append(folder / f"pareto-{name}.svg")
         atomic_write(files[-1], svg + "\n")
     return files

@@ -50,6 +50,7 @@ def test_a_search_writes_a_table_pictures_and_a_recipe_that_can_be_run(found: Pa
     assert recipe.data == load_recipe(found.parents[3] / "tiny.yaml").data
     for name in ("pareto-flash.svg", "pareto-instructions.svg"):
         assert ElementTree.parse(found / name).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert "budget: 6,144 bytes" in (found / "pareto-flash.svg").read_text()  # one student is above it
 
 
 def test_the_table_shows_what_the_recipe_s_own_student_has_too_much(found: Path) -> None:
