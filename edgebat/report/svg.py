@@ -16,6 +16,8 @@ import numpy.typing as npt
 Values = Sequence[float] | npt.NDArray[np.floating]
 
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 10, 10, 36
+CAPTION = 14
+"""Height of a caption."""
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -44,6 +46,8 @@ class Chart:
     title: str
     width: int = 420
     height: int = 300
+    caption: str = ""
+    """A line above the picture, which grows by as much."""
     _parts: list[str] = field(default_factory=list)
 
     def line(self, x: Values, y: Values, style: str, dashed: bool = False) -> Chart:
@@ -105,9 +109,11 @@ class Chart:
     def svg(self) -> str:
         """The finished ``<svg>`` element."""
         left, bottom = MARGIN_LEFT, self.height - MARGIN_BOTTOM
-        out = [
-            f'<svg class="chart" viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.title)}">'
-        ]
+        above = CAPTION if self.caption else 0
+        box = f"0 {-above} {self.width} {self.height + above}"
+        out = [f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(self.title)}">']
+        if self.caption:
+            out.append(f'<text x="{left}" y="0">{escape(self.caption)}</text>')
         for value in ticks(*self.x_range):
             xp = self._px(value)
             out.append(f'<path class="grid" d="M{xp:.1f} {MARGIN_TOP}V{bottom}"/>')

@@ -21,8 +21,6 @@ STYLE = (
     ".c0{stroke:#d1603d}.c1{stroke:#0b7a75}.c2{stroke:#a9b2b9}.c3{stroke:#5b5fc7}</style>"
 )
 LEGEND = "red: the best; green: finalists; blue: by hand; grey: trials, one seed; line: Pareto front"
-ABOVE = 14
-"""Units above a picture, for its legend."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,8 @@ def draw(
 
         unit = "flash, 1000 bytes" if name == "flash" else "instructions of one inference, thousands (simulator)"
         x, y = xy([*points, *again])
-        chart = Chart(padded_range(x), padded_range(y), unit, f"{column.title}, validation", LEGEND, 560, 360)
+        title = f"{column.title} by {name}"
+        chart = Chart(padded_range(x), padded_range(y), unit, f"{column.title}, validation", title, 560, 360, LEGEND)
         chart.dots(*xy(points), "c2", 2.5).dots(*xy(again), "c1", 4).dots(*xy(own), "c3", 4).dots(*xy(best), "c0", 4)
         # The front in the plane of this picture, as a line through its corners.
         flat = [Point("", point.error, Need(figure(point.need), 0, None)) for point in [*points, *again]]
@@ -139,8 +138,6 @@ def draw(
         if name == "flash" and limits.flash is not None:
             chart.upright(limits.flash / 1000, f"budget: {limits.flash:,} bytes")
         svg = chart.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{STYLE}", 1)
-        svg = svg.replace('viewBox="0 0 560 360"', f'viewBox="0 -{ABOVE} 560 {360 + ABOVE}"')
-        svg = svg.replace("</svg>", f'<text x="46" y="0">{LEGEND}</text></svg>')
         files.append(folder / f"pareto-{name}.svg")
         atomic_write(files[-1], svg + "\n")
     return files
